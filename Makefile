@@ -1,0 +1,87 @@
+# Everything a developer or CI does, in one place. Each target installs what it needs first (scripts/bootstrap.sh), so
+# `make run` or `make test` in a fresh clone is all it takes.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# make run LISTEN=0.0.0.0:8080 DATA=/srv/rialto
+LISTEN ?= 127.0.0.1:3000
+DATA ?= ./data
+# make e2e E2E="tests/chat.spec.ts --headed"
+E2E ?=
+
+step := scripts/step.sh
+
+.PHONY: help run dev build test fmt lint unit doc-test e2e weights clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: build ## Build what changed and serve it on http://127.0.0.1:3000 (LISTEN=, DATA=)
+	@export LEPTOS_SITE_ROOT=target/site LEPTOS_HASH_FILES=true
+	echo "==> Rialto on http://$(LISTEN) (Ctrl-C stops it)"
+	exec target/release/rialto serve --data "$(DATA)" --listen "$(LISTEN)"
+
+dev: ## Serve a debug build that rebuilds and reloads on every change
+	@scripts/bootstrap.sh run
+	source scripts/env.sh
+	export LEPTOS_SITE_ADDR="$(LISTEN)"
+	exec cargo leptos watch -- serve --data "$(DATA)" --listen "$(LISTEN)"
+
+build: ## Build the release: target/release/rialto and target/site
+	@scripts/bootstrap.sh run
+	scripts/build.sh
+
+# One after the other and in this order: what fails quickly comes first.
+test: ## Everything CI runs: lints, unit and integration tests, the release build, the browser tests
+	@started=$$SECONDS
+	scripts/bootstrap.sh test
+	for part in lint doc-test unit build weights e2e; do
+		$(MAKE) $$part
+	done
+	echo "==> All of it passed in $$((SECONDS - started)) s"
+
+fmt: ## Format Rust and end2end/
+	@scripts/bootstrap.sh test
+	source scripts/env.sh
+	cargo fmt
+	cd end2end && npm run --silent fix
+
+lint: ## rustfmt, clippy for both sides, shellcheck, and ESLint, Prettier and tsc for end2end/
+	@scripts/bootstrap.sh test
+	source scripts/env.sh
+	$(step) "rustfmt" cargo fmt --check
+	$(step) "shellcheck" shellcheck -x scripts/*.sh .ci/run
+	$(step) "end2end: ESLint, Prettier, tsc" npm --prefix end2end run --silent lint
+	$(step) "clippy, server" cargo clippy --all-targets --locked -- -D warnings
+	$(step) "clippy, browser" cargo clippy --lib --no-default-features --features hydrate \
+		--target wasm32-unknown-unknown --locked -- -D warnings
+
+unit: ## Unit and integration tests
+	@scripts/bootstrap.sh run
+	source scripts/env.sh
+	if cargo nextest --version >/dev/null 2>&1; then
+		$(step) "Unit and integration tests" cargo nextest run --locked
+	else
+		$(step) "Unit and integration tests" cargo test --all-targets --locked
+	fi
+
+doc-test: ## The examples in the documentation
+	@scripts/bootstrap.sh run
+	source scripts/env.sh
+	$(step) "Documentation tests" cargo test --doc --locked
+
+# Without a build of its own: `make build e2e` for both.
+e2e: ## The browser tests against the release build (E2E="file --headed" for some of them)
+	@scripts/bootstrap.sh test
+	source scripts/env.sh
+	$(step) "Browser tests" scripts/e2e.sh $(E2E)
+
+weights: ## What the release build makes a browser download
+	@$(step) "Weights" scripts/weights.sh
+
+clean: ## Remove what was built; tools and data stay
+	@rm -rf target end2end/test-results end2end/playwright-report

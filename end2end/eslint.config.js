@@ -1,0 +1,27 @@
+// Type-aware, because the mistake that costs most in browser tests is a promise nobody awaited.
+import eslint from "@eslint/js";
+import { defineConfig } from "eslint/config";
+import playwright from "eslint-plugin-playwright";
+import tseslint from "typescript-eslint";
+
+export default defineConfig(
+  { ignores: ["node_modules/", "test-results/", "playwright-report/", "blob-report/", ".auth/", ".data/"] },
+  {
+    files: ["**/*.ts"],
+    extends: [
+      eslint.configs.recommended,
+      tseslint.configs.recommendedTypeChecked,
+      playwright.configs["flat/recommended"],
+    ],
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
+    rules: {
+      "@typescript-eslint/switch-exhaustiveness-check": "error",
+      // A test that sleeps, is skipped or is the only one left must not land.
+      "playwright/no-wait-for-timeout": "error",
+      "playwright/no-skipped-test": "error",
+      "playwright/no-focused-test": "error",
+    },
+  },
+);

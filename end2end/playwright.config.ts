@@ -1,0 +1,41 @@
+// The browser tests: real browsers against the real program. Each test starts a server of its own on a free port, so there
+// is no `webServer` here. See tests/support/ for what tests are made of.
+import { defineConfig } from "@playwright/test";
+
+/** Fake devices, real connections: what makes a call work in a headless browser on a machine with loopback only. */
+const flags = [
+  "--use-fake-device-for-media-stream",
+  "--allow-loopback-in-peer-connection",
+  "--autoplay-policy=no-user-gesture-required",
+  "--disable-gpu",
+  "--disable-quic",
+  "--disable-sync",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--no-first-run",
+];
+
+export default defineConfig({
+  testDir: "tests",
+  outputDir: "test-results/artifacts",
+  timeout: 60_000,
+  expect: { timeout: 10_000 },
+  fullyParallel: false,
+  workers: Number(process.env["RIALTO_E2E_WORKERS"] ?? 2),
+  retries: 0,
+  forbidOnly: true,
+  reporter: [["list"], ["./tests/support/count.ts"]],
+  use: {
+    browserName: "chromium",
+    headless: true,
+    locale: "en-GB",
+    timezoneId: "Europe/Berlin",
+    screenshot: "only-on-failure",
+    launchOptions: {
+      // Empty means: wherever Playwright finds one.
+      executablePath: process.env["RIALTO_CHROMIUM"] || undefined,
+      // Chromium refuses its sandbox to root, which is what many build machines run as.
+      args: process.getuid?.() === 0 ? ["--no-sandbox", ...flags] : flags,
+    },
+  },
+});

@@ -1,0 +1,269 @@
+/** Chat while everything works. What happens when it does not is in outages.spec.ts. */
+import type { Page } from "@playwright/test";
+import { type Visitor, expect, test } from "./support/fixtures.ts";
+
+/** Where something is on the screen, from the top. */
+async function top(page: Page, text: string): Promise<number> {
+  const box = await page.getByRole("log").getByText(text, { exact: true }).boundingBox();
+  if (box === null) throw new Error(`"${text}" is nowhere`);
+  return box.y;
+}
+
+/** Sends many messages at once. */
+async function sayAll(visitor: Visitor, texts: string[]): Promise<void> {
+  await visitor.chat.sayAll(texts);
+  await visitor.chat.allSent();
+}
+
+const lines = (count: number, word = "Line") => Array.from({ length: count }, (_, at) => `${word} ${at + 1}`);
+
+test("unread messages are counted everywhere, marked where they begin, and read once they are seen", async ({ join }) => {
+  const ada = await join("Ada");
+  const grace = await join("Grace");
+  await ada.chat.say("You have read this");
+  await expect(grace.chat.message("You have read this")).toBeVisible();
+  await grace.page.getByRole("link", { name: "News", exact: true }).click();
+  await sayAll(ada, ["One", "Two", "Three"]);
+  const badge = grace.page.getByRole("navigation", { name: "Main" }).locator(".badge");
+  await expect(badge).toHaveText("3 unread");
+  await grace.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Chat" }).click();
+  await expect(grace.chat.room("General").locator(".badge")).toHaveText("3 unread");
+  await grace.chat.room("General").click();
+  await expect(grace.chat.message("Three")).toBeVisible();
+  const rows = grace.chat.timeline.locator(".message-text, .new-marker");
+  await expect(rows).toHaveText(["You have read this", "New", "One", "Two", "Three"]);
+  await expect(grace.page.locator(".badge")).toHaveCount(0);
+});
+
+test("what is read on one tab is read on the other", async ({ join }) => {
+  const ada = await join("Ada");
+  const grace = await join("Grace", { at: "/" });
+  await ada.chat.say("Hello");
+  const badge = grace.page.locator(".badge");
+  await expect(badge).toHaveText("1 unread");
+  const tab = await grace.tab("/chat/general");
+  await expect(tab.chat.message("Hello")).toBeVisible();
+  await expect(badge).toHaveCount(0);
+});
+
+test("who has scrolled up stays where they are when messages come, and jumps to the latest by a button", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await sayAll(ada, lines(60));
+  await expect(grace.chat.message("Line 60")).toBeInViewport();
+  await grace.chat.timeline.getByText("Line 30", { exact: true }).scrollIntoViewIfNeeded();
+  await expect(grace.page.locator(".jump")).toBeVisible();
+  const before = await top(grace.page, "Line 30");
+  await sayAll(ada, ["After 1", "After 2"]);
+  await expect(grace.page.locator(".jump")).toHaveText("2 new messages");
+  expect(await top(grace.page, "Line 30"), "nothing moved").toBe(before);
+  await grace.page.locator(".jump").click();
+  await expect(grace.chat.message("After 2")).toBeInViewport();
+  await expect(grace.page.locator(".jump")).toHaveCount(0);
+  await ada.chat.say("Followed");
+  await expect(grace.chat.message("Followed")).toBeInViewport();
+});
+
+test("older messages come above without moving what is read, until the beginning", async ({ join }) => {
+  const ada = await join("Ada");
+  await sayAll(ada, lines(130));
+  await ada.open("/chat/general");
+  const { page, chat } = ada;
+  await expect(chat.message("Line 130")).toBeInViewport();
+  await expect(chat.messages).toHaveCount(50);
+  for (const [first, count] of [
+    [81, 100],
+    [31, 130],
+  ] as const) {
+    await page.getByRole("link", { name: "Older messages" }).scrollIntoViewIfNeeded();
+    const before = await top(page, `Line ${first}`);
+    await page.getByRole("link", { name: "Older messages" }).click();
+    await expect(chat.messages).toHaveCount(count);
+    await expect.poll(async () => Math.abs((await top(page, `Line ${first}`)) - before), "kept in place").toBeLessThan(3);
+  }
+  await expect(page.getByRole("link", { name: "Older messages" })).toHaveCount(0);
+  expect(await chat.said()).toEqual(lines(130));
+});
+
+test("others see who is typing, and who is here, away or gone", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await expect(ada.chat.person("Grace").locator(".presence-dot.here")).toBeVisible();
+  await expect(ada.page.getByText("2 people here")).toBeVisible();
+  await grace.chat.box.pressSequentially("I am wri");
+  await expect(ada.page.getByText("Grace is typing…")).toBeVisible();
+  await expect(grace.page.getByText("is typing…"), "nobody is told of themselves").toHaveCount(0);
+  await grace.chat.say("I wrote");
+  await expect(ada.chat.message("I wrote")).toBeVisible();
+  await expect(ada.page.getByText("is typing…")).toHaveCount(0);
+
+  // A hidden tab, as the page sees it.
+  const look = (visible: boolean) =>
+    grace.page.evaluate((visible) => {
+      Object.defineProperty(document, "visibilityState", { value: visible ? "visible" : "hidden", configurable: true });
+      document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+    }, visible);
+  await look(false);
+  await expect(ada.chat.person("Grace").locator(".presence-dot.away")).toBeVisible();
+  await look(true);
+  await expect(ada.chat.person("Grace").locator(".presence-dot.here")).toBeVisible();
+  await grace.page.close();
+  await expect(ada.chat.person("Grace")).toHaveCount(0);
+  await expect(ada.page.getByText("Nobody else is here right now")).toBeVisible();
+});
+
+test("moments are told in the reader's own time zone, with the day they belong to there", async ({ join }) => {
+  const tokyo = await join("Akiko", { timezoneId: "Asia/Tokyo" });
+  const anchorage = await join("Nanook", { timezoneId: "America/Anchorage" });
+  await tokyo.chat.say("What time is it?");
+  for (const [reader, timeZone] of [
+    [tokyo, "Asia/Tokyo"],
+    [anchorage, "America/Anchorage"],
+  ] as const) {
+    const time = reader.chat.message("What time is it?").locator("time");
+    const at = new Date((await time.getAttribute("datetime")) ?? "");
+    const wanted = at.toLocaleTimeString("en-GB", { timeZone, hour: "2-digit", minute: "2-digit" });
+    await expect(time).toHaveText(wanted);
+    await expect(reader.page.getByRole("heading", { name: "Today" })).toBeVisible();
+  }
+  // The same messages, a day later by the reader's clock.
+  await tokyo.page.clock.setFixedTime(Date.now() + 24 * 60 * 60 * 1_000);
+  await tokyo.open("/chat/general");
+  await expect(tokyo.page.getByRole("heading", { name: "Yesterday" })).toBeVisible();
+});
+
+test("web addresses are links that open safely, and nothing else is", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.chat.say("See https://example.org/a_(b)?c=1&d=2. Not javascript:alert(1) or <b>this</b>");
+  for (const { chat } of [ada, grace]) {
+    const message = chat.message("See https");
+    const link = message.getByRole("link");
+    await expect(link).toHaveCount(1);
+    await expect(link).toHaveText("https://example.org/a_(b)?c=1&d=2");
+    await expect(link).toHaveAttribute("href", "https://example.org/a_(b)?c=1&d=2");
+    await expect(link).toHaveAttribute("target", "_blank");
+    await expect(link).toHaveAttribute("rel", /noopener.*noreferrer/);
+    await expect(message.locator("b")).toHaveCount(0);
+    await expect(message).toContainText("Not javascript:alert(1) or <b>this</b>");
+  }
+});
+
+test("Enter sends, but not while an input method composes; Shift+Enter makes a line", async ({ join }) => {
+  const ada = await join("Ada");
+  const { page, chat } = ada;
+  const keyboard = await page.context().newCDPSession(page);
+  await chat.box.focus();
+  await keyboard.send("Input.imeSetComposition", { text: "にほん", selectionStart: 3, selectionEnd: 3 });
+  await expect(chat.box).toHaveValue("にほん");
+  // Enter chooses a word: the page sees the key, and the input method keeps the line break that it would make.
+  await keyboard.send("Input.dispatchKeyEvent", { type: "rawKeyDown", key: "Enter", code: "Enter", windowsVirtualKeyCode: 13 });
+  await keyboard.send("Input.dispatchKeyEvent", { type: "keyUp", key: "Enter", code: "Enter", windowsVirtualKeyCode: 13 });
+  await expect(chat.box).toHaveValue("にほん");
+  await expect(chat.messages).toHaveCount(0);
+  await keyboard.send("Input.insertText", { text: "日本" });
+  await expect(chat.box).toHaveValue("日本");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.type("line two");
+  await expect(chat.messages).toHaveCount(0);
+  await page.keyboard.press("Enter");
+  await expect(chat.message("日本").locator(".message-text")).toHaveText("日本\nline two");
+  await expect(chat.box).toHaveValue("");
+});
+
+test("on a touch screen Enter makes a line and the button sends", async ({ join }) => {
+  const { page, chat } = await join("Ada", { hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } });
+  await chat.box.fill("one");
+  await chat.box.press("Enter");
+  await page.keyboard.type("two");
+  await expect(chat.box).toHaveValue("one\ntwo");
+  await expect(chat.messages).toHaveCount(0);
+  await page.getByRole("button", { name: "Send", exact: true }).tap();
+  await expect(chat.message("one").locator(".message-text")).toHaveText("one\ntwo");
+});
+
+test("a draft survives a reload and a look at another page", async ({ join }) => {
+  const ada = await join("Ada");
+  const { page, chat } = ada;
+  await chat.box.fill("Not finished");
+  await page.reload();
+  await ada.live();
+  await expect(chat.box).toHaveValue("Not finished");
+  await page.getByRole("link", { name: "News", exact: true }).click();
+  await expect(page.getByRole("heading", { name: "Latest news" })).toBeVisible();
+  await page.goBack();
+  await expect(chat.box).toHaveValue("Not finished");
+  await chat.box.press("Enter");
+  await ada.open("/chat/general");
+  await expect(chat.message("Not finished")).toBeVisible();
+  await expect(chat.box).toHaveValue("");
+});
+
+test("one socket serves a tab through every page, and what was said meanwhile is there", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const sockets: string[] = [];
+  ada.page.on("websocket", (socket) => sockets.push(socket.url()));
+  const { page } = ada;
+  const menu = page.getByRole("navigation", { name: "Main" });
+  await ada.open("/chat/general");
+  for (const [link, heading] of [
+    ["News", "Latest news"],
+    ["Calls", "Calls"],
+    ["Chat", "Choose a room"],
+  ] as const) {
+    await menu.getByRole("link", { name: link }).click();
+    await expect(page.getByRole("heading", { name: heading, exact: true })).toBeVisible();
+    await grace.chat.say(`While you were at ${link}`);
+    await grace.chat.allSent();
+  }
+  await page.locator(".account-link").click();
+  await expect(page.getByRole("heading", { name: "Settings" })).toBeVisible();
+  await menu.getByRole("link", { name: "Chat" }).click();
+  await ada.chat.room("General").click();
+  await expect(ada.chat.timeline.locator(".message-text")).toHaveText([
+    "While you were at News",
+    "While you were at Calls",
+    "While you were at Chat",
+  ]);
+  await ada.chat.say("Here again");
+  await expect(grace.chat.message("Here again")).toBeVisible();
+  expect(sockets).toHaveLength(1);
+});
+
+test("a room that the administrator makes is there for everybody at once", async ({ administrator, join }) => {
+  const ada = await join("Ada");
+  await expect(ada.page.getByText("New room")).toHaveCount(0);
+  const portia = await administrator({ at: "/chat/general" });
+  await portia.page.getByText("New room").click();
+  await portia.page.getByLabel("Name").fill("Harbour watch");
+  await portia.page.getByRole("button", { name: "Make the room" }).click();
+  await expect(portia.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
+  await ada.chat.room("Harbour watch").click();
+  await expect(ada.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
+  await expect(ada.page.getByText("Nothing has been said here yet")).toBeVisible();
+  await portia.live();
+  await portia.chat.say("Welcome");
+  await expect(ada.chat.message("Welcome")).toBeVisible();
+});
+
+test("a direct room is between two, and the other one is told of what is written there", async ({ join }) => {
+  const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
+  await ada.chat.writeTo("Grace");
+  await ada.live();
+  await ada.chat.say("For your eyes only");
+  await expect(grace.chat.room("Ada").locator(".badge")).toHaveText("1 unread");
+  await grace.chat.room("Ada").click();
+  await expect(grace.chat.message("For your eyes only")).toBeVisible();
+  await grace.chat.say("I see");
+  await expect(ada.chat.message("I see")).toBeVisible();
+  await expect(eve.chat.room("Ada"), "nobody else sees the room").toHaveCount(0);
+  eve.trouble.allow(/404|500/, "the room is not hers to see");
+  await eve.open(new URL(ada.page.url()).pathname);
+  await expect(eve.page.getByText("does not exist, or is not yours to see")).toBeVisible();
+  await expect(eve.page.getByText("For your eyes only")).toHaveCount(0);
+});
+
+test("the author of a message is a click away from a direct room", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await grace.chat.say("Write to me");
+  await ada.chat.message("Write to me").locator("summary").click();
+  await ada.chat.message("Write to me").getByRole("button", { name: "Write", exact: true }).click();
+  await expect(ada.page.getByRole("heading", { level: 1, name: "Grace" })).toBeVisible();
+});

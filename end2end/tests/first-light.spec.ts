@@ -1,0 +1,29 @@
+/** The thinnest path through each of the three systems, from a first visit. */
+import { expect, test } from "./support/fixtures.ts";
+
+test("a story is on an open page the moment it is published", async ({ visit, agency }) => {
+  const reader = await visit();
+  await expect(reader.page.getByText("No news yet")).toBeVisible();
+  await agency.publish({ headline: "The bridge is open" });
+  await expect(reader.news.headline("The bridge is open")).toBeVisible();
+});
+
+test("two people pick a name and talk in the same room", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.chat.say("Hello, anybody here?");
+  await expect(grace.chat.message("Hello, anybody here?")).toBeVisible();
+  await grace.chat.say("I am");
+  await expect(ada.chat.message("I am")).toBeVisible();
+  await ada.chat.allSent();
+});
+
+test("two people pick a name, and one calls the other: both see and hear", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toContainText("Ada is calling");
+  await grace.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+  await ada.calls.hangUp();
+  await expect(grace.calls.stage).toBeHidden();
+});

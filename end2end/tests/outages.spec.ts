@@ -1,0 +1,103 @@
+/** Chat while the network or the server is away: nothing is lost, nothing is doubled, everything is in order. */
+import { type Visitor, expect, test } from "./support/fixtures.ts";
+
+const numbered = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => `Message ${from + at}`);
+
+/** Both read the same, also after loading the room anew. */
+async function read(visitors: Visitor[], texts: string[]): Promise<void> {
+  for (const { chat } of visitors) {
+    await expect.poll(() => chat.said(), { timeout: 20_000 }).toEqual(texts);
+  }
+  for (const visitor of visitors) {
+    await visitor.open("/chat/general");
+    await expect.poll(() => visitor.chat.said()).toEqual(texts);
+  }
+}
+
+test("what is written offline is shown as pending and sent in order when the network is back", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.chat.sayAll(numbered(1, 3));
+  await ada.chat.allSent();
+  await ada.offline();
+  await ada.chat.say("Message 4");
+  const waiting = ada.chat.message("Message 4");
+  await expect(waiting).toHaveClass(/pending/);
+  await expect(waiting).toContainText("Sending…");
+  await ada.chat.sayAll(numbered(5, 8));
+  await expect(ada.page.getByText("You are offline. Your messages are kept")).toBeVisible();
+  await grace.chat.say("Message 9");
+  await grace.chat.allSent();
+  await expect(ada.chat.message("Message 9")).toHaveCount(0);
+  await ada.online();
+  await ada.chat.allSent();
+  await expect(ada.page.getByText("You are offline")).toHaveCount(0);
+  await read([ada, grace], ["Message 1", "Message 2", "Message 3", "Message 9", ...numbered(4, 8)]);
+});
+
+test("both sides write while the network comes and goes, and both read the same", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  for (const round of [1, 2, 3]) {
+    await ada.offline();
+    await ada.chat.sayAll([`Ada ${round}a`, `Ada ${round}b`]);
+    await grace.chat.sayAll([`Grace ${round}a`, `Grace ${round}b`]);
+    await grace.chat.allSent();
+    await ada.online();
+    await ada.chat.allSent();
+  }
+  const rounds = [1, 2, 3].flatMap((n) => [`Grace ${n}a`, `Grace ${n}b`, `Ada ${n}a`, `Ada ${n}b`]);
+  await read([ada, grace], rounds);
+});
+
+test("a server that is killed in the middle loses and doubles nothing", async ({ join, server }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  ada.expectsOutage();
+  grace.expectsOutage();
+  await ada.chat.sayAll(numbered(1, 20));
+  // Some of these are acknowledged, some are not, and some were never heard.
+  await server.kill();
+  await ada.chat.sayAll(numbered(21, 30));
+  await expect(ada.page.getByText("You are offline. Your messages are kept")).toBeVisible();
+  await server.run();
+  await ada.chat.sayAll(numbered(31, 40));
+  await ada.chat.allSent();
+  await read([ada, grace], numbered(1, 40));
+});
+
+test("what could not be sent before a reload is sent after it", async ({ join, server }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  ada.expectsOutage();
+  grace.expectsOutage();
+  await server.kill();
+  await ada.chat.say("Message 1");
+  await expect(ada.chat.message("Message 1")).toHaveClass(/pending/);
+  await server.run();
+  await ada.open("/chat/general");
+  await read([ada, grace], ["Message 1"]);
+});
+
+test.describe("with a strict limit", () => {
+  test.use({ settings: { RIALTO_SEND_BURST: "1" } });
+
+  test("a message that is refused says so and why, and is sent by Retry or taken away by Discard", async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    await ada.chat.sayAll(["One", "Two", "Three"]);
+    const failed = ada.chat.timeline.locator(".message.failed");
+    await expect(failed).toHaveCount(2);
+    await expect(failed.first()).toContainText("Not sent. That was too fast");
+    await failed.filter({ hasText: "Three" }).getByRole("button", { name: "Retry" }).click();
+    await expect(grace.chat.message("Three")).toBeVisible();
+    await failed.filter({ hasText: "Two" }).getByRole("button", { name: "Discard" }).click();
+    await expect(failed).toHaveCount(0);
+    await read([ada, grace], ["One", "Three"]);
+  });
+});
+
+test("a room that fell too far behind is read anew, without a hole", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await grace.offline();
+  await ada.chat.sayAll(numbered(1, 120));
+  await ada.chat.allSent();
+  await grace.online();
+  await expect.poll(() => grace.chat.said(), { timeout: 20_000 }).toEqual(numbered(1, 120));
+  await expect(grace.chat.message("Message 120")).toBeInViewport();
+});

@@ -1,0 +1,130 @@
+/** Names, passwords, and what belongs to them. */
+import { PASSWORD, expect, test } from "./support/fixtures.ts";
+
+test("a newcomer reads the news without a name, and is asked for one where it is needed", async ({ visit, agency }) => {
+  await agency.publish({ headline: "Open to all" });
+  const newcomer = await visit();
+  const { page } = newcomer;
+  await expect(page.getByRole("link", { name: "Open to all" })).toBeVisible();
+  for (const path of ["/chat", "/chat/general", "/calls", "/settings"]) {
+    await newcomer.open(path);
+    await expect(page.getByRole("heading", { name: "Pick a name first" })).toBeVisible();
+  }
+  await newcomer.open("/chat/general");
+  await page.getByRole("main").getByRole("link", { name: "Pick a name" }).click();
+  await page.getByLabel("Name").first().fill("Ada");
+  await page.getByRole("button", { name: "Join" }).click();
+  await expect(page, "back to where the newcomer wanted to go").toHaveURL(/\/chat\/general$/);
+  await expect(page.getByRole("textbox", { name: "Message to General" })).toBeVisible();
+});
+
+test("a guest sets a password, signs out, and comes back with it to what was said", async ({ join }) => {
+  const ada = await join("Ada");
+  const { page } = ada;
+  await ada.chat.say("Remember me");
+  await ada.chat.allSent();
+  await ada.open("/settings");
+  await page.getByLabel("New password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Set password" }).click();
+  await expect(page.getByText("Your password was set")).toBeVisible();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await expect(page.getByRole("link", { name: "Join" })).toBeVisible();
+
+  await ada.open("/signin?next=/chat/general");
+  const form = page.locator("form").filter({ hasText: "If you gave your name a password" });
+  await form.getByLabel("Name").fill("ada");
+  await form.getByLabel("Password").fill("not the password");
+  await form.getByRole("button", { name: "Sign in" }).click();
+  await expect(form.getByText("That name and password do not fit together")).toBeVisible();
+  await form.getByLabel("Name").fill("ada");
+  await form.getByLabel("Password").fill(PASSWORD);
+  await form.getByRole("button", { name: "Sign in" }).click();
+  await expect(page).toHaveURL(/\/chat\/general$/);
+  await expect(page.locator(".account-name")).toHaveText("Ada");
+  await expect(ada.chat.message("Remember me")).toHaveClass(/mine/);
+});
+
+test("the one-time link makes one administrator, and nobody after", async ({ administrator, visit, server }) => {
+  const portia = await administrator({ at: "/admin" });
+  await expect(portia.page.getByRole("heading", { name: "Administration" })).toBeVisible();
+  const second = await visit({ at: (server.claim ?? "").replace(server.url, "") });
+  await second.page.getByLabel("Name").fill("Shylock");
+  await second.page.getByLabel("New password").fill(PASSWORD);
+  await second.page.getByRole("button", { name: "Become the administrator" }).click();
+  await expect(second.page.getByText("That link was used before")).toBeVisible();
+});
+
+test("a guest finds nothing to administer, and is told why", async ({ join }) => {
+  const { page, trouble } = await join("Ada", { at: "/admin" });
+  trouble.allow(/403/, "the page says no");
+  await expect(page.getByText("Only administrators may do that")).toBeVisible();
+});
+
+for (const javaScriptEnabled of [true, false]) {
+  test(`a name that breaks a rule is refused in words ${javaScriptEnabled ? "with" : "without"} JavaScript`, async ({
+    join,
+    visit,
+  }) => {
+    await join("Grace");
+    const { page } = await visit({ at: "/signin", javaScriptEnabled });
+    const form = page.locator("form").filter({ hasText: "Pick a name" });
+    const submit = async (name: string) => {
+      // The browser's own checks come first; here it is the server's words that count.
+      await form.evaluate((element: HTMLFormElement) => {
+        element.noValidate = true;
+        element.querySelector("#pick-name")?.removeAttribute("maxlength");
+      });
+      await form.getByLabel("Name").fill(name);
+      await form.getByRole("button", { name: "Join" }).click();
+    };
+    const refusal = form.getByRole("alert");
+    await submit("gRACE");
+    await expect(refusal).toContainText("That name is taken");
+    await submit("   ");
+    await expect(refusal).toContainText("Please write something");
+    await submit("x".repeat(41));
+    await expect(refusal).toContainText("40");
+    await submit("Heloise");
+    await expect(page).toHaveURL(/\/chat$/);
+  });
+}
+
+test("a name is changed in the settings, and the theme with it", async ({ join }) => {
+  const { page } = await join("Ada", { at: "/settings" });
+  await page.getByLabel("Name", { exact: true }).fill("Ada L.");
+  await page.getByRole("button", { name: "Change name" }).click();
+  await expect(page.getByText("Your name was changed")).toBeVisible();
+  await expect(page.locator(".account-name")).toHaveText("Ada L.");
+  const html = page.locator("html");
+  for (const theme of ["Dark", "Light"]) {
+    await page.getByLabel(theme, { exact: true }).check();
+    await page.getByRole("button", { name: "Use this theme" }).click();
+    await expect(page.getByText("The theme was changed")).toBeVisible();
+    await expect(html).toHaveAttribute("data-theme", theme.toLowerCase());
+  }
+  await page.getByLabel("Like the system").check();
+  await page.getByRole("button", { name: "Use this theme" }).click();
+  await expect(html).not.toHaveAttribute("data-theme");
+});
+
+test("signing out ends the chat in every other tab, which says so", async ({ join }) => {
+  const ada = await join("Ada");
+  const other = await ada.tab("/settings");
+  await other.page.getByRole("button", { name: "Sign out" }).click();
+  await expect(other.page.getByRole("link", { name: "Join" })).toBeVisible();
+  await expect(ada.page.getByText("You were signed out")).toBeVisible();
+  await ada.page.getByRole("button", { name: "Reload" }).click();
+  await expect(ada.page.getByRole("heading", { name: "Pick a name first" })).toBeVisible();
+});
+
+test("the administrator makes an editor, who may publish from then on", async ({ administrator, join }) => {
+  const ada = await join("Ada", { at: "/" });
+  await expect(ada.page.getByRole("link", { name: "Publish a story" })).toHaveCount(0);
+  const { page } = await administrator({ at: "/admin" });
+  await page.getByLabel("Role of Ada", { exact: true }).selectOption("editor");
+  await page.getByRole("button", { name: "Change the role of Ada" }).click();
+  await expect(page.getByText("The role was changed")).toBeVisible();
+  await ada.open("/");
+  await ada.page.getByRole("link", { name: "Publish a story" }).first().click();
+  await expect(ada.page.getByLabel("Headline")).toBeVisible();
+});

@@ -1,0 +1,124 @@
+/** Calls as a person uses them, and proof that they carry sound and pictures. */
+import { type Locator, type Page, expect } from "@playwright/test";
+
+/** How long two pages may take from the answer to the first picture. */
+const CONNECT = 20_000;
+
+export class Calls {
+  readonly dock: Locator;
+  readonly preview: Locator;
+  readonly incoming: Locator;
+  readonly stage: Locator;
+  readonly state: Locator;
+  readonly farewell: Locator;
+
+  constructor(private readonly page: Page) {
+    this.dock = page.locator(".call-dock");
+    this.preview = this.dock.getByRole("dialog");
+    this.incoming = this.dock.getByRole("alertdialog");
+    this.stage = this.dock.locator(".call-stage");
+    this.state = this.stage.locator(".call-state");
+    this.farewell = this.dock.locator(".call-farewell");
+  }
+
+  /** Calls somebody who is in the list of people beside the rooms. */
+  async call(name: string, media: "voice" | "video" = "video"): Promise<void> {
+    const label = media === "video" ? `Video call ${name}` : `Call ${name}`;
+    await this.page.locator(".chat-rooms").getByRole("button", { name: label, exact: true }).click();
+    await this.start();
+  }
+
+  /** From the look at oneself to calling. */
+  async start(): Promise<void> {
+    await this.preview.getByRole("button", { name: /^Start (voice|video) call$/ }).click();
+    await expect(this.stage).toBeVisible();
+  }
+
+  async accept(): Promise<void> {
+    await this.incoming.getByRole("button", { name: "Accept", exact: true }).click();
+  }
+
+  async decline(): Promise<void> {
+    await this.incoming.getByRole("button", { name: "Decline" }).click();
+  }
+
+  async hangUp(): Promise<void> {
+    await this.stage.getByRole("button", { name: "Hang up" }).click();
+  }
+
+  async connected(): Promise<void> {
+    await expect(this.state).toContainText("Connected", { timeout: CONNECT });
+  }
+
+  /** The other one's picture is decoded and moves, and their sound is not silent. */
+  async plays(): Promise<void> {
+    await this.showsMotion();
+    await this.sounds();
+  }
+
+  /** Frames are decoded, the pixels on screen are not all black, and they change. */
+  async showsMotion(): Promise<void> {
+    const first = await this.look();
+    await expect
+      .poll(
+        async () => {
+          const now = await this.look();
+          return { frames: now.frames >= first.frames + 10, lit: now.lit > 0.5, moved: now.hash !== first.hash };
+        },
+        { message: "the other one's picture moves", timeout: CONNECT },
+      )
+      .toEqual({ frames: true, lit: true, moved: true });
+  }
+
+  /** Energy comes in with the sound (W3C WebRTC statistics, `totalAudioEnergy`). */
+  async sounds(): Promise<void> {
+    const first = await this.energy();
+    await expect
+      .poll(async () => (await this.energy()) - first, { message: "the other one is heard", timeout: CONNECT })
+      .toBeGreaterThan(0.000_1);
+  }
+
+  /** How much has been seen so far: decoded frames, the share of pixels that are not black, and a hash of them. */
+  async look(): Promise<{ frames: number; lit: number; hash: number }> {
+    return this.page.evaluate(() => {
+      const video = document.querySelector<HTMLVideoElement>(".call-their-video");
+      if (video === null || video.videoWidth === 0) return { frames: 0, lit: 0, hash: 0 };
+      const canvas = document.createElement("canvas");
+      canvas.width = 160;
+      canvas.height = 120;
+      const pen = canvas.getContext("2d", { willReadFrequently: true });
+      if (pen === null) throw new Error("no canvas");
+      pen.drawImage(video, 0, 0, canvas.width, canvas.height);
+      const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
+      let [lit, hash] = [0, 0];
+      for (let at = 0; at < data.length; at += 4) {
+        const [red = 0, green = 0, blue = 0] = data.subarray(at, at + 3);
+        if (red + green + blue > 48) lit += 1;
+        hash = (hash * 31 + red * 7 + green * 3 + blue) | 0;
+      }
+      return { frames: video.getVideoPlaybackQuality().totalVideoFrames, lit: (lit * 4) / data.length, hash };
+    });
+  }
+
+  /** How much sound energy has come in so far. */
+  async energy(): Promise<number> {
+    return this.page.evaluate(async () => {
+      let sum = 0;
+      for (const peer of window.observed.peers.filter((peer) => peer.connectionState !== "closed")) {
+        for (const entry of (await peer.getStats()).values() as Iterable<RTCInboundRtpStreamStats>) {
+          if (entry.type === "inbound-rtp" && entry.kind === "audio") sum += entry.totalAudioEnergy ?? 0;
+        }
+      }
+      return sum;
+    });
+  }
+
+  /** Whether a device of this page is open: its light is on. */
+  async lights(): Promise<{ microphone: boolean; camera: boolean }> {
+    return this.page.evaluate(() => {
+      const live = (kind: string) =>
+        window.observed.tracks.some((track) => track.kind === kind && track.readyState === "live");
+      return { microphone: live("audio"), camera: live("video") };
+    });
+  }
+}

@@ -1,0 +1,230 @@
+//! The document, the routes, and what every page needs.
+
+use crate::{
+    calls::{client::CallsClient, dock::CallDock, page::CallsPage},
+    chat::{client::ChatClient, page::ChatLayout, page::NoRoom, room::RoomPageView},
+    news::{
+        banner::BreakingBanner, client::NewsLive, editor::EditorPage, page::NewsPageView,
+        story::StoryPage,
+    },
+    people::{
+        People, Reach, Viewer,
+        admin::AdminPage,
+        settings::{SettingsPage, Theme},
+        signin::SigninPage,
+    },
+    ui::{
+        avatar::Avatar,
+        build::{self, Build, NewerBuild},
+        icon::{Glyph, Icon},
+        socket::Socket,
+        time::LocalClock,
+    },
+};
+use leptos::{either::Either, prelude::*};
+use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
+use leptos_router::{
+    SsrMode,
+    components::{A, ParentRoute, Route, Router, Routes},
+    hooks::use_location,
+    path,
+};
+
+/// The document around the app, rendered by the server only.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let theme = use_context::<Theme>()
+        .map(|theme| theme.0)
+        .filter(|theme| theme != "system");
+    view! {
+        <!DOCTYPE html>
+        <html lang="en" data-theme=theme>
+            <head>
+                <meta charset="utf-8" />
+                <meta
+                    name="viewport"
+                    content="width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
+                />
+                <meta name="color-scheme" content="light dark" />
+                <meta name="theme-color" media="(prefers-color-scheme: light)" content="#f6f4ef" />
+                <meta name="theme-color" media="(prefers-color-scheme: dark)" content="#171513" />
+                <meta name=build::META content=build_of_this_page() />
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                <link rel="icon" href="/favicon.png" sizes="32x32" />
+                <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
+                <link rel="manifest" href="/site.webmanifest" />
+                <HashedStylesheet options=options.clone() id="style" />
+                <AutoReload options=options.clone() />
+                <HydrationScripts options />
+                <MetaTags />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+#[cfg(feature = "ssr")]
+fn build_of_this_page() -> String {
+    use_context::<crate::serve::BuildId>()
+        .map(|build| build.0)
+        .unwrap_or_default()
+}
+
+/// The document is never rendered in a browser.
+#[cfg(not(feature = "ssr"))]
+fn build_of_this_page() -> String {
+    String::new()
+}
+
+/// The app: what lives as long as the page, around the page that the address asks for.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    let build = Build::provide();
+    LocalClock::provide();
+    let viewer = Viewer::provide();
+    let socket = Socket::provide(build);
+    let people = People::provide();
+    let chat = ChatClient::provide(build);
+    let calls = CallsClient::provide(socket);
+    let news = NewsLive::provide();
+    provide_context(Reach {
+        call: Callback::new(move |(person, media)| calls.place(person, media)),
+    });
+
+    // The browser's part begins once, when the page is live. What listens to the socket does so before it connects.
+    Effect::new(move || {
+        people.listen(socket);
+        chat.listen(socket);
+        calls.listen();
+        news.start();
+    });
+    Effect::new(move || {
+        if viewer.now().get().is_some() {
+            socket.connect();
+        }
+    });
+
+    view! {
+        <Title formatter=|text: String| if text.is_empty() { "Rialto".to_owned() } else { format!("{text} · Rialto") } text="" />
+        <Router>
+            <a class="skip-link" href="#main">"Skip to the content"</a>
+            <div class="site-top">
+                <Header />
+                <BreakingBanner />
+                <NewerBuild />
+                <CallDock />
+            </div>
+            <main id="main" tabindex="-1">
+                <Routes fallback=NotFound>
+                    <Route path=path!("/") view=NewsPageView ssr=SsrMode::Async />
+                    <Route path=path!("/news/new") view=EditorPage ssr=SsrMode::Async />
+                    <Route path=path!("/news/:slug") view=StoryPage ssr=SsrMode::Async />
+                    <ParentRoute path=path!("/chat") view=ChatLayout ssr=SsrMode::Async>
+                        <Route path=path!("") view=NoRoom ssr=SsrMode::Async />
+                        <Route path=path!(":room") view=RoomPageView ssr=SsrMode::Async />
+                    </ParentRoute>
+                    <Route path=path!("/calls") view=CallsPage ssr=SsrMode::Async />
+                    <Route path=path!("/settings") view=SettingsPage ssr=SsrMode::Async />
+                    <Route path=path!("/admin") view=AdminPage ssr=SsrMode::Async />
+                    <Route path=path!("/signin") view=SigninPage ssr=SsrMode::Async />
+                </Routes>
+            </main>
+        </Router>
+    }
+}
+
+#[component]
+fn Header() -> impl IntoView {
+    let viewer = crate::people::use_viewer();
+    view! {
+        <header class="site-header">
+            <A href="/" attr:class="brand">
+                <Icon name=Glyph::Bridge />
+                "Rialto"
+            </A>
+            <nav class="site-nav" aria-label="Main">
+                <NavLink href="/" glyph=Glyph::News label="News" />
+                <NavLink href="/chat" glyph=Glyph::Chat label="Chat">
+                    <crate::chat::rooms::UnreadBadge />
+                </NavLink>
+                <NavLink href="/calls" glyph=Glyph::Calls label="Calls" />
+                <NavLink href="/settings" glyph=Glyph::Settings label="Settings" class="on-phone" />
+            </nav>
+            <div class="site-account">
+                <Suspense>
+                    {move || Suspend::new(async move {
+                        match viewer.resource().await {
+                            Some(me) => {
+                                let name = me.person.name.to_string();
+                                Either::Left(
+                                    view! {
+                                        <a class="account-link" href="/settings">
+                                            <Avatar person=me.person />
+                                            <span class="account-name">{name}</span>
+                                        </a>
+                                    },
+                                )
+                            }
+                            None => {
+                                Either::Right(
+                                    view! {
+                                        <a class="button primary small" href="/signin" rel="external">
+                                            "Join"
+                                        </a>
+                                    },
+                                )
+                            }
+                        }
+                    })}
+                </Suspense>
+            </div>
+        </header>
+    }
+}
+
+/// A link of the main navigation, marked when the page is in its part of the site.
+#[component]
+fn NavLink(
+    href: &'static str,
+    glyph: Glyph,
+    label: &'static str,
+    #[prop(optional)] class: &'static str,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
+    let path = use_location().pathname;
+    let current = move || {
+        path.with(|path| {
+            let here = if href == "/" {
+                path == "/" || path.starts_with("/news")
+            } else {
+                path.starts_with(href)
+            };
+            here.then_some("page")
+        })
+    };
+    view! {
+        <a href=href class=class aria-current=current>
+            <Icon name=glyph />
+            " "
+            <span>{label}</span>
+            {children.map(|children| children())}
+        </a>
+    }
+}
+
+/// What an address that leads nowhere shows.
+#[component]
+fn NotFound() -> impl IntoView {
+    view! {
+        <Title text="Not found" />
+        <div class="page empty">
+            <h1>"There is nothing here"</h1>
+            <p>"The address leads nowhere: it may be mistyped, or what was there is gone."</p>
+            <p>
+                <a class="button primary" href="/">"Go to the news"</a>
+            </p>
+        </div>
+    }
+}

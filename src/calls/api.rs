@@ -1,0 +1,51 @@
+//! Server functions of calls.
+
+use crate::{
+    model::{
+        CallId, Millis,
+        call::{Media, Outcome, Side},
+        user::Person,
+    },
+    protocol::{failure::Failure, ws::Present},
+};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// A call that has ended, as one of the two remembers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastCall {
+    /// Which.
+    pub id: CallId,
+    /// With whom.
+    pub with: Person,
+    /// Which side of it the reader was on.
+    pub side: Side,
+    /// Voice or video.
+    pub media: Media,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long the two were connected, in milliseconds; none where they never were.
+    pub lasted: Option<Millis>,
+    /// When it was started.
+    pub at: Millis,
+}
+
+/// What `/calls` shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallsSeen {
+    /// The newest first.
+    pub past: Vec<PastCall>,
+    /// Who is here or away at the moment of asking, apart from the reader, by name.
+    pub present: Vec<Present>,
+}
+
+/// The reader's calls, and whom they can call now.
+///
+/// # Errors
+/// [`Failure::NotSignedIn`] without a session, [`Failure::Unavailable`] when the store fails.
+#[server(prefix = "/fn", endpoint = "calls")]
+pub async fn list_calls() -> Result<CallsSeen, Failure> {
+    let app = crate::server::session::app()?;
+    let signed = crate::server::session::required()?;
+    Ok(super::server::history::seen(&app, signed.person.id).await?)
+}

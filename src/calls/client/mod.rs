@@ -1,0 +1,404 @@
+//! Calls in the browser: one handle for the whole page, [`CallsClient`].
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`board`] | what is shown, and what the server is still owed: plain data |
+//! | [`devices`] | microphone and camera, on and off |
+//! | [`problem`] | why one of them cannot be used, in words |
+//! | `media` | asking the browser for them |
+//! | `peer` | the connection to the other page |
+//! | `recovery` | when a lost path is looked for again, and how: plain data |
+//! | `ring` | the sound and the title of a ringing page |
+//!
+//! Every change goes one way: something happens (a frame, a press, news of the peer connection), the board changes, and
+//! [`CallsClient::settle`] makes the browser's part fit the board.
+
+pub mod board;
+pub mod devices;
+mod media;
+mod peer;
+pub mod problem;
+mod recovery;
+mod ring;
+
+pub use peer::Sends;
+
+use crate::{
+    model::{
+        CallId,
+        call::{Action, Media},
+        message::{Content, RoomEvent},
+        user::Person,
+    },
+    protocol::ws::{ClientFrame, ServerFrame},
+    ui::{browser, build::Build, socket::Socket},
+};
+use board::{Board, Scene};
+use devices::Devices;
+use leptos::prelude::*;
+use media::Wanted;
+use peer::{News, Peer};
+use problem::Device;
+use std::{cell::RefCell, rc::Rc};
+use web_sys::MediaStream;
+
+/// How the path to the other page stands, as this page knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Path {
+    /// None yet.
+    #[default]
+    Looking,
+    /// There is one.
+    Found,
+    /// It was lost.
+    Lost,
+}
+
+/// The calls of this page. A handle: copy it freely. Provided once, by the app.
+#[derive(Debug, Clone, Copy)]
+pub struct CallsClient {
+    socket: Socket,
+    board: RwSignal<Board>,
+    scene: Memo<Scene>,
+    path: RwSignal<Path>,
+    theirs: RwSignal<Option<Sends>>,
+    /// Changes with each peer connection and with what it brings.
+    arrivals: RwSignal<u32>,
+    trouble: RwSignal<Option<String>>,
+    /// How many calls this page knows to have ended: the history follows it.
+    over: RwSignal<u32>,
+    devices: Devices,
+}
+
+thread_local! {
+    /// The connection to the other page, and the call it is for. Never touched on the server.
+    static PEER: RefCell<Option<(CallId, Rc<Peer>)>> = const { RefCell::new(None) };
+}
+
+/// The calls of this page.
+///
+/// # Panics
+/// Outside the app, which provides it.
+#[must_use]
+pub fn use_calls() -> CallsClient {
+    expect_context()
+}
+
+impl CallsClient {
+    /// Makes it available to the whole app; does nothing yet. After `Build`, which is told not to reload in a call.
+    pub fn provide(socket: Socket) -> Self {
+        let board = RwSignal::new(Board::default());
+        let scene = Memo::new(move |_| board.with(|board| board.scene.clone()));
+        let calls = Self {
+            socket,
+            board,
+            scene,
+            path: RwSignal::default(),
+            theirs: RwSignal::default(),
+            arrivals: RwSignal::default(),
+            trouble: RwSignal::default(),
+            over: RwSignal::default(),
+            devices: Devices::new(),
+        };
+        if let Some(build) = use_context::<Build>() {
+            build.hold(Signal::derive(move || {
+                scene.with(|scene| scene.call().is_some())
+            }));
+        }
+        provide_context(calls);
+        calls
+    }
+
+    /// Begins to listen. Browser only, once.
+    pub fn listen(self) {
+        self.socket.on_frame(move |frame| self.hear(frame));
+        // What is sent follows the devices and the peer connection, whichever changes.
+        Effect::new(move || {
+            self.arrivals.track();
+            self.devices.power(Device::Microphone).track();
+            let sends = Sends {
+                microphone: self.devices.is_heard(),
+                camera: self.devices.is_seen(),
+            };
+            if let Some(peer) = peer() {
+                for device in [Device::Microphone, Device::Camera] {
+                    peer.send(device, Devices::track(device));
+                }
+                peer.tell_sends(sends);
+            }
+        });
+        // A page that goes takes its call with it, and says so if it still can; the server notices by itself if not.
+        window_event_listener(leptos::ev::pagehide, move |_| {
+            if self.scene.with_untracked(Scene::is_in_a_call) {
+                self.leave();
+            }
+        });
+        window_event_listener(leptos::ev::beforeunload, move |event| {
+            if self
+                .scene
+                .with_untracked(|scene| scene.answered().is_some())
+            {
+                event.prevent_default();
+            }
+        });
+    }
+
+    /// What is shown.
+    #[must_use]
+    pub fn scene(&self) -> Signal<Scene> {
+        self.scene.into()
+    }
+
+    /// How the path to the other page stands.
+    #[must_use]
+    pub fn path(&self) -> Signal<Path> {
+        self.path.into()
+    }
+
+    /// What the other page says that it sends; none before it said so.
+    #[must_use]
+    pub fn theirs(&self) -> Signal<Option<Sends>> {
+        self.theirs.into()
+    }
+
+    /// Changes when there is something new to see or hear of the other one.
+    #[must_use]
+    pub fn arrivals(&self) -> Signal<u32> {
+        self.arrivals.into()
+    }
+
+    /// What went wrong last in the call that is shown, in words.
+    #[must_use]
+    pub fn trouble(&self) -> Signal<Option<String>> {
+        self.trouble.into()
+    }
+
+    /// Changes when a call of this person has ended.
+    #[must_use]
+    pub fn over(&self) -> Signal<u32> {
+        self.over.into()
+    }
+
+    /// Microphone and camera.
+    #[must_use]
+    pub fn devices(&self) -> Devices {
+        self.devices
+    }
+
+    /// Whether the server can be reached.
+    #[must_use]
+    pub fn is_online(&self) -> bool {
+        self.socket.is_online()
+    }
+
+    /// What is heard of the other one. Browser only.
+    #[must_use]
+    pub fn their_sound(&self) -> Option<MediaStream> {
+        peer().map(|peer| peer.sound().clone())
+    }
+
+    /// What is seen of the other one. Browser only.
+    #[must_use]
+    pub fn their_picture(&self) -> Option<MediaStream> {
+        peer().map(|peer| peer.picture().clone())
+    }
+
+    /// Opens a look at oneself before calling somebody: what a Call button does.
+    pub fn place(self, with: Person, media: Media) {
+        if self.change(|board| board.place(with, media)) {
+            self.devices.open(Wanted {
+                microphone: true,
+                camera: media == Media::Video,
+            });
+        } else {
+            self.trouble.set(Some(
+                "You are in a call. Hang up first, then call somebody else.".to_owned(),
+            ));
+        }
+    }
+
+    /// Starts the call that was looked forward to.
+    pub fn start(self) {
+        let id = CallId(browser::new_uuid());
+        let say = self.change(|board| board.start(id));
+        self.say_all(say);
+    }
+
+    /// Accepts the call that rings, with or without the camera.
+    pub fn accept(self, camera: bool) {
+        let say = self.change(Board::accept);
+        if say.is_some() {
+            self.devices.open(Wanted {
+                microphone: true,
+                camera,
+            });
+        }
+        self.say_all(say);
+    }
+
+    /// Declines, cancels, hangs up, or closes what is left of a call, whichever it is.
+    pub fn leave(self) {
+        let say = self.change(|board| board.leave(browser::now()));
+        self.say_all(say);
+    }
+
+    fn hear(self, frame: &ServerFrame) {
+        match frame {
+            ServerFrame::Welcome { .. } => self.back(),
+            ServerFrame::Call { call } => self.change(|board| board.heard(call, browser::now())),
+            ServerFrame::Signal { call, signal } => {
+                if let Some(peer) = PEER.with_borrow(Clone::clone).filter(|(id, _)| id == call) {
+                    peer.1.hear(signal.clone());
+                }
+            }
+            ServerFrame::Error {
+                code,
+                reason,
+                call: Some(call),
+            } => {
+                if self.change(|board| board.refused(*call, *code, reason, browser::now())) {
+                    self.trouble.set(Some(reason.clone()));
+                }
+            }
+            ServerFrame::Event {
+                event: RoomEvent::Message { message },
+                ..
+            } => {
+                if matches!(message.content, Content::Call { .. }) {
+                    self.over.update(|over| *over = over.wrapping_add(1));
+                }
+            }
+            ServerFrame::Error { call: None, .. }
+            | ServerFrame::Pong { .. }
+            | ServerFrame::Resumed { .. }
+            | ServerFrame::Sent { .. }
+            | ServerFrame::Refused { .. }
+            | ServerFrame::UploadReady { .. }
+            | ServerFrame::UploadProgress { .. }
+            | ServerFrame::Room { .. }
+            | ServerFrame::Read { .. }
+            | ServerFrame::Presence { .. }
+            | ServerFrame::Typing { .. } => {}
+        }
+    }
+
+    /// The connection is back: everything that may have been lost with the one before is said again.
+    fn back(self) {
+        self.say_all(self.board.with_untracked(Board::to_say));
+        if let Some((call, peer)) = PEER.with_borrow(Clone::clone) {
+            self.say(
+                call,
+                if peer.is_connected() {
+                    Action::Connected
+                } else {
+                    Action::Lost
+                },
+            );
+            peer.resume();
+        }
+    }
+
+    /// Changes the board, then makes the browser's part fit it.
+    fn change<T>(self, change: impl FnOnce(&mut Board) -> T) -> T {
+        let before = self.scene.get_untracked();
+        let mut board = self.board.get_untracked();
+        let result = change(&mut board);
+        let after = board.scene.clone();
+        if self.board.with_untracked(|known| *known != board) {
+            self.board.set(board);
+        }
+        if before != after {
+            self.settle(&before, &after);
+        }
+        result
+    }
+
+    fn settle(self, before: &Scene, after: &Scene) {
+        if before.call() != after.call() {
+            self.trouble.set(None);
+        }
+        if let Scene::Ringing(view) = after {
+            ring::start(view.caller.name.as_str());
+            if before.call() != Some(view.id) {
+                self.say(view.id, Action::Ringing);
+            }
+        } else {
+            ring::stop();
+        }
+        if !after.needs_devices() {
+            self.devices.release();
+        }
+        self.settle_peer(after);
+        self.socket.set_urgent(after.is_in_a_call());
+        if matches!(after, Scene::Ended(_)) {
+            self.over.update(|over| *over = over.wrapping_add(1));
+        }
+    }
+
+    fn settle_peer(self, scene: &Scene) {
+        let wanted = scene.answered();
+        let present = PEER.with_borrow(|peer| peer.as_ref().map(|(id, _)| *id));
+        if present == wanted.map(|view| view.id) {
+            return;
+        }
+        let former = PEER.take();
+        drop(former);
+        self.path.set(Path::Looking);
+        self.theirs.set(None);
+        if let Some(view) = wanted {
+            let id = view.id;
+            let servers = view
+                .leg
+                .as_ref()
+                .map(|leg| leg.ice_servers.as_slice())
+                .unwrap_or_default();
+            match Peer::new(view.side, servers, move |news| self.news(id, news)) {
+                Ok(peer) => PEER.set(Some((id, Rc::new(peer)))),
+                Err(error) => {
+                    browser::warn(&format!("call: {error:?}"));
+                    let reason = "This browser cannot connect a call. Use a current browser, or ask who runs this site \
+                                  to check its list of ICE servers.";
+                    self.trouble.set(Some(reason.to_owned()));
+                }
+            }
+        }
+        self.arrivals
+            .update(|arrivals| *arrivals = arrivals.wrapping_add(1));
+    }
+
+    /// The peer connection of a call has something to say.
+    fn news(self, call: CallId, news: News) {
+        match news {
+            News::Say(signal) => self.say(call, Action::Signal { signal }),
+            News::Connected => {
+                self.path.set(Path::Found);
+                self.trouble.set(None);
+                self.say(call, Action::Connected);
+            }
+            News::Lost => {
+                self.path.set(Path::Lost);
+                self.say(call, Action::Lost);
+            }
+            News::Arrived => self
+                .arrivals
+                .update(|arrivals| *arrivals = arrivals.wrapping_add(1)),
+            News::Sends(sends) => self.theirs.set(Some(sends)),
+            News::Trouble(reason) => self.trouble.set(Some(reason.to_owned())),
+        }
+    }
+
+    fn say_all(self, all: impl IntoIterator<Item = (CallId, Action)>) {
+        for (call, action) in all {
+            self.say(call, action);
+        }
+    }
+
+    /// What cannot be said now is said when the connection is back: see [`Self::back`].
+    fn say(self, call: CallId, action: Action) {
+        self.socket.send(&ClientFrame::Call { call, action });
+    }
+}
+
+fn peer() -> Option<Rc<Peer>> {
+    PEER.with_borrow(|peer| peer.as_ref().map(|(_, peer)| peer.clone()))
+}

@@ -1,0 +1,107 @@
+//! Microphone, camera and self view: what the look at oneself and the call have in common.
+//!
+//! A button that is pressed or not has both its icons, and the style sheet shows one: an icon that is made anew is empty for as
+//! long as its drawing loads.
+
+use super::client::{
+    devices::Power,
+    problem::{Device, Problem},
+    use_calls,
+};
+use crate::ui::{
+    icon::{Glyph, Icon},
+    notice::{Notice, NoticeKind},
+};
+use leptos::{html, prelude::*};
+
+/// Mutes and unmutes. Pressed means muted, or no microphone at all.
+#[component]
+pub fn MicrophoneButton() -> impl IntoView {
+    let devices = use_calls().devices();
+    let off = move || !devices.is_heard();
+    let label = move || if off() { "Unmute" } else { "Mute" };
+    view! {
+        <button
+            type="button"
+            class="call-button"
+            aria-pressed=move || off().to_string()
+            aria-busy=move || (devices.power(Device::Microphone).get() == Power::Asking).to_string()
+            on:click=move |_| devices.toggle_microphone()
+        >
+            <Icon name=Glyph::Mic />
+            <Icon name=Glyph::MicOff />
+            <span>{label}</span>
+        </button>
+    }
+}
+
+/// Turns the camera off and on. Pressed means off.
+#[component]
+pub fn CameraButton() -> impl IntoView {
+    let devices = use_calls().devices();
+    let off = move || !devices.is_seen();
+    let label = move || {
+        if off() {
+            "Turn camera on"
+        } else {
+            "Turn camera off"
+        }
+    };
+    view! {
+        <button
+            type="button"
+            class="call-button call-camera"
+            aria-pressed=move || off().to_string()
+            aria-busy=move || (devices.power(Device::Camera).get() == Power::Asking).to_string()
+            on:click=move |_| devices.toggle_camera()
+        >
+            <Icon name=Glyph::Camera />
+            <Icon name=Glyph::CameraOff />
+            <span>{label}</span>
+        </button>
+    }
+}
+
+/// What stands in the way of a microphone or a camera, in words.
+#[component]
+pub fn DeviceProblems() -> impl IntoView {
+    let devices = use_calls().devices();
+    let notice = move |device: Device| {
+        move || {
+            devices
+                .problem(device)
+                .get()
+                .map(|problem: Problem| view! { <Notice kind=NoticeKind::Warn>{problem.text(device)}</Notice> })
+        }
+    };
+    view! {
+        <div class="call-problems" role="status">
+            {notice(Device::Microphone)}
+            {notice(Device::Camera)}
+        </div>
+    }
+}
+
+/// What the other one sees of oneself, as in a mirror.
+#[component]
+pub fn SelfView() -> impl IntoView {
+    let devices = use_calls().devices();
+    let video = NodeRef::<html::Video>::new();
+    Effect::new(move || {
+        let seen = devices.is_seen();
+        if let Some(video) = video.get() {
+            video.set_src_object(devices.picture().filter(|_| seen).as_ref());
+        }
+    });
+    view! {
+        <div class="call-self" class:is-off=move || !devices.is_seen()>
+            <video node_ref=video autoplay playsinline prop:muted=true aria-label="What your camera shows"></video>
+            <p class="call-self-off">
+                {move || match devices.power(Device::Camera).get() {
+                    Power::Asking => "Starting the camera…",
+                    Power::Off | Power::On => "Your camera is off",
+                }}
+            </p>
+        </div>
+    }
+}

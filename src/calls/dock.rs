@@ -1,0 +1,142 @@
+//! The dock: where a call is shown, on every page and across navigation.
+//!
+//! It stands at the end of the site's top and shows one thing at a time: a look at oneself before calling, somebody who calls,
+//! the call, or how it ended. On a wide window it is a card in the corner below the header; on a phone a call that is made small
+//! is a bar in the flow of the page, so that it covers neither the text nor the composer.
+
+use super::{
+    client::{board::Scene, use_calls},
+    farewell::FarewellCard,
+    incoming::IncomingCard,
+    preview::PreviewCard,
+    stage::Stage,
+    words::state_text,
+};
+use leptos::{html, prelude::*};
+use leptos_router::hooks::use_location;
+use wasm_bindgen::JsCast;
+use web_sys::HtmlElement;
+
+/// Which of its views the dock shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Nothing,
+    Preview,
+    Incoming,
+    Stage,
+    Farewell,
+}
+
+impl From<&Scene> for Shown {
+    fn from(scene: &Scene) -> Self {
+        match scene {
+            Scene::Quiet => Self::Nothing,
+            Scene::Preview(_) => Self::Preview,
+            Scene::Ringing(_) => Self::Incoming,
+            Scene::Starting { .. } | Scene::Answering(_) | Scene::Holding(_) => Self::Stage,
+            Scene::Ended(_) => Self::Farewell,
+        }
+    }
+}
+
+/// Whether the call is shown large. Provided to what the dock shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Large(
+    /// True: the card with the pictures. False: a small one, on a phone a bar.
+    pub RwSignal<bool>,
+);
+
+/// Where a call is shown. Placed once, by the app; empty while there is none.
+#[component]
+pub fn CallDock() -> impl IntoView {
+    let calls = use_calls();
+    let scene = calls.scene();
+    let shown = Memo::new(move |_| scene.with(|scene| Shown::from(scene)));
+    let large = RwSignal::new(true);
+    provide_context(Large(large));
+    let dock = NodeRef::<html::Div>::new();
+
+    // Who goes to another page wants to see it.
+    let path = use_location().pathname;
+    Effect::new(move |before: Option<String>| {
+        let now = path.get();
+        if before.is_some_and(|before| before != now) {
+            large.set(false);
+        }
+        now
+    });
+    Effect::new(move |before: Option<Shown>| {
+        let now = shown.get();
+        if now == Shown::Stage && before != Some(Shown::Stage) {
+            large.set(true);
+        }
+        if before.is_some_and(|before| before != now) {
+            keep_focus(dock, now);
+        }
+        now
+    });
+
+    let said = Memo::new(move |_| {
+        scene.with(|scene| state_text(scene, calls.path().get(), calls.is_online()))
+    });
+    view! {
+        <div class="visually-hidden" role="status" aria-live="polite">
+            {said}
+        </div>
+        <div class="call-dock" node_ref=dock>
+            {move || match shown.get() {
+                Shown::Nothing => ().into_any(),
+                Shown::Preview => view! { <PreviewCard /> }.into_any(),
+                Shown::Incoming => view! { <IncomingCard /> }.into_any(),
+                Shown::Stage => view! { <Stage /> }.into_any(),
+                Shown::Farewell => view! { <FarewellCard /> }.into_any(),
+            }}
+        </div>
+    }
+}
+
+thread_local! {
+    /// What had the focus before the dock took it. Never touched on the server.
+    static BEFORE: std::cell::RefCell<Option<HtmlElement>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Keeps the focus somewhere sensible when the dock changes: what was pressed is gone, and without this the focus would fall to
+/// the top of the page. Somebody who is writing is never interrupted; the change is read out to them.
+fn keep_focus(dock: NodeRef<html::Div>, shown: Shown) {
+    request_animation_frame(move || {
+        let Some(document) = web_sys::window().and_then(|window| window.document()) else {
+            return;
+        };
+        let focused = document
+            .active_element()
+            .and_then(|element| element.dyn_into::<HtmlElement>().ok());
+        let nowhere = focused
+            .as_ref()
+            .is_none_or(|element| element.tag_name() == "BODY");
+        if shown == Shown::Nothing {
+            let before = BEFORE.take().filter(|element| element.is_connected());
+            if let Some(before) = before.filter(|_| nowhere) {
+                let _ = before.focus();
+            }
+            return;
+        }
+        let asks = matches!(shown, Shown::Preview | Shown::Incoming);
+        let writing = focused.as_ref().is_some_and(is_text_field);
+        if nowhere || (asks && !writing) {
+            if let Some(focused) = focused.filter(|_| !nowhere) {
+                BEFORE.set(Some(focused));
+            }
+            let card = dock
+                .get_untracked()
+                .and_then(|dock| dock.first_element_child());
+            if let Some(card) = card.and_then(|card| card.dyn_into::<HtmlElement>().ok()) {
+                let _ = card.focus();
+            }
+        }
+    });
+}
+
+fn is_text_field(element: &HtmlElement) -> bool {
+    matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT")
+        || element.is_content_editable()
+}

@@ -1,0 +1,60 @@
+//! How the last call ended, and calling back.
+
+use super::client::{
+    board::{Farewell, Scene},
+    use_calls,
+};
+use crate::{
+    model::call::outcome_text,
+    ui::icon::{Glyph, Icon},
+};
+use leptos::prelude::*;
+
+/// How the last call ended.
+#[component]
+pub fn FarewellCard() -> impl IntoView {
+    let calls = use_calls();
+    let scene = calls.scene();
+    let farewell = Memo::new(move |_| scene.with(ended));
+    let call_back = move |_| {
+        if let Some(farewell) = farewell.get_untracked() {
+            calls.place(farewell.with, farewell.media);
+        }
+    };
+    view! {
+        <section class="call-card call-farewell" aria-labelledby="call-title" tabindex="-1">
+            {move || {
+                farewell
+                    .get()
+                    .map(|farewell| {
+                        let text = outcome_text(farewell.outcome, farewell.side, farewell.media, farewell.lasted);
+                        view! {
+                            <h2 id="call-title">{farewell.with.name.to_string()}</h2>
+                            <p class="call-outcome">{text}</p>
+                        }
+                    })
+            }}
+            <div class="call-answers">
+                <button type="button" class="button primary" on:click=call_back>
+                    <Icon name=Glyph::Phone />
+                    "Call back"
+                </button>
+                <button type="button" class="button" on:click=move |_| calls.leave()>
+                    "Close"
+                </button>
+            </div>
+        </section>
+    }
+}
+
+fn ended(scene: &Scene) -> Option<Farewell> {
+    match scene {
+        Scene::Ended(farewell) => Some(farewell.clone()),
+        Scene::Quiet
+        | Scene::Preview(_)
+        | Scene::Starting { .. }
+        | Scene::Ringing(_)
+        | Scene::Answering(_)
+        | Scene::Holding(_) => None,
+    }
+}

@@ -1,0 +1,82 @@
+//! Somebody calls: who, how, and three ways to answer.
+
+use super::client::{board::Scene, use_calls};
+use crate::{
+    model::call::{CallView, Media},
+    ui::{
+        avatar::{Avatar, AvatarSize},
+        icon::{Glyph, Icon},
+        notice::{Notice, NoticeKind},
+    },
+};
+use leptos::prelude::*;
+
+/// A call that rings. Escape does not decline: a key that closes other things is pressed too easily.
+#[component]
+pub fn IncomingCard() -> impl IntoView {
+    let calls = use_calls();
+    let scene = calls.scene();
+    let view = Memo::new(move |_| scene.with(ringing));
+    let trouble = calls.trouble();
+    view! {
+        <section
+            class="call-card call-incoming"
+            role="alertdialog"
+            aria-labelledby="call-title"
+            aria-describedby="call-kind"
+            tabindex="-1"
+        >
+            {move || view.get().map(|view| view! { <Caller view /> })}
+            {move || trouble.get().map(|why| view! { <Notice kind=NoticeKind::Error>{why}</Notice> })}
+            <div class="call-answers">
+                <button
+                    type="button"
+                    class="button primary"
+                    on:click=move |_| calls.accept(view.get_untracked().is_some_and(|view| view.media == Media::Video))
+                >
+                    <Icon name=Glyph::Phone />
+                    "Accept"
+                </button>
+                <Show when=move || view.with(|view| view.as_ref().is_some_and(|view| view.media == Media::Video))>
+                    <button type="button" class="button" on:click=move |_| calls.accept(false)>
+                        <Icon name=Glyph::CameraOff />
+                        "Accept without camera"
+                    </button>
+                </Show>
+                <button type="button" class="button danger" on:click=move |_| calls.leave()>
+                    <Icon name=Glyph::PhoneDown />
+                    "Decline"
+                </button>
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn Caller(view: CallView) -> impl IntoView {
+    let kind = view.media.noun();
+    let name = view.caller.name.to_string();
+    view! {
+        <div class="call-caller">
+            <Avatar person=view.caller size=AvatarSize::Large />
+            <div>
+                <h2 id="call-title">{name} " is calling"</h2>
+                <p id="call-kind" class="quiet-text">
+                    {kind}
+                </p>
+            </div>
+        </div>
+    }
+}
+
+fn ringing(scene: &Scene) -> Option<CallView> {
+    match scene {
+        Scene::Ringing(view) => Some(view.clone()),
+        Scene::Quiet
+        | Scene::Preview(_)
+        | Scene::Starting { .. }
+        | Scene::Answering(_)
+        | Scene::Holding(_)
+        | Scene::Ended(_) => None,
+    }
+}

@@ -1,0 +1,28 @@
+//! Calls between two people: WebRTC from browser to browser, signalled over the WebSocket.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`server`] | who rings, who answers, how it ends: decided and stored here |
+//! | [`client`] | what this page shows, its devices, and the connection to the other page |
+//! | [`dock`] | where a call is shown, on every page; `preview`, `incoming`, `stage` and `farewell` are what it shows |
+//! | [`page`] | `/calls`: whom one can call, and the calls there were |
+//! | [`api`] | server functions |
+//! | [`words`] | what the dock says while a call goes on |
+
+#![allow(
+    clippy::similar_names,
+    reason = "caller and callee are the words for them"
+)]
+
+pub mod api;
+pub mod client;
+pub mod controls;
+pub mod dock;
+pub mod farewell;
+pub mod incoming;
+pub mod page;
+pub mod preview;
+#[cfg(feature = "ssr")]
+pub mod server;
+pub mod stage;
+pub mod words;

@@ -1,0 +1,78 @@
+//! What `/calls` shows: the reader's past calls, and who is here.
+
+use crate::{
+    calls::api::{CallsSeen, PastCall},
+    model::{
+        UserId,
+        call::{Side, State},
+        user::Person,
+    },
+    server::{
+        App,
+        error::Result,
+        store::{CallRow, Store},
+    },
+};
+use std::collections::HashMap;
+
+/// This many past calls, the newest ones.
+const MOST: i64 = 50;
+
+/// What `/calls` shows to somebody.
+///
+/// # Errors
+/// When the store fails.
+pub async fn seen(app: &App, user: UserId) -> Result<CallsSeen> {
+    let mut present = app.live.people();
+    present.retain(|present| present.person.id != user);
+    Ok(CallsSeen {
+        past: past(&app.store, user).await?,
+        present,
+    })
+}
+
+async fn past(store: &Store, user: UserId) -> Result<Vec<PastCall>> {
+    let mut people = HashMap::new();
+    let mut past = Vec::new();
+    for row in store.list_ended_calls(user, MOST).await? {
+        let (side, other) = if row.caller == user {
+            (Side::Caller, row.callee)
+        } else {
+            (Side::Callee, row.caller)
+        };
+        if let Some(with) = person(store, &mut people, other).await? {
+            past.extend(remember(&row, side, with));
+        }
+    }
+    Ok(past)
+}
+
+/// Looked up once, however many calls there were.
+async fn person(
+    store: &Store,
+    known: &mut HashMap<UserId, Option<Person>>,
+    user: UserId,
+) -> Result<Option<Person>> {
+    if let Some(person) = known.get(&user) {
+        return Ok(person.clone());
+    }
+    let person = store.find_user(user).await?;
+    known.insert(user, person.clone());
+    Ok(person)
+}
+
+fn remember(row: &CallRow, side: Side, with: Person) -> Option<PastCall> {
+    let State::Ended { outcome } = row.state else {
+        return None;
+    };
+    let lasted = row.ended_at.zip(row.connected_at);
+    Some(PastCall {
+        id: row.id,
+        with,
+        side,
+        media: row.media,
+        outcome,
+        lasted: lasted.map(|(ended, connected)| (ended - connected).max(0)),
+        at: row.started_at,
+    })
+}

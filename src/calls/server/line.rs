@@ -1,0 +1,318 @@
+//! One open call: a task that takes everything about it one after another, stores what changes, then tells it.
+
+use super::{
+    Calls, outcome, refuse, row,
+    signals::Budget,
+    view::{Two, audience, frame},
+};
+use crate::{
+    model::{
+        CallId, ClientId, Millis,
+        call::{Ask, Call, CallView, Input, Side, Signal, State, Wrong},
+    },
+    protocol::ws::{ErrorCode, ServerFrame},
+    server::{clock, error::Result, live::Connection},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+/// What a call's task is told. Sent by the tasks of connections.
+#[derive(Debug)]
+pub(super) enum Mail {
+    /// A page asks for something.
+    Asked { from: Arc<Connection>, ask: Ask },
+    /// A page has something for the other one.
+    Signal {
+        from: Arc<Connection>,
+        signal: Signal,
+    },
+    /// Somebody in this call starts one with the other person of it: the same start again, or the other one's call answered by
+    /// calling back. The answer says that it was dealt with; none comes if the call has ended before.
+    Start {
+        from: Arc<Connection>,
+        id: CallId,
+        done: oneshot::Sender<()>,
+    },
+    /// A page of one of the two is connected (again).
+    Opened { page: Arc<Connection> },
+    /// A page of one of the two is gone.
+    Closed { page: Arc<Connection> },
+}
+
+/// The time of day when the call came to this task, carried on by a clock that nobody sets: so a call is neither cut short nor
+/// drawn out when the machine's clock is corrected.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Steady {
+    at: Millis,
+    began: Instant,
+}
+
+impl Steady {
+    pub(super) fn from(at: Millis) -> Self {
+        Self {
+            at,
+            began: Instant::now(),
+        }
+    }
+
+    pub(super) fn now(self) -> Millis {
+        self.at + Millis::try_from(self.began.elapsed().as_millis()).unwrap_or(Millis::MAX / 2)
+    }
+
+    /// Waits for a moment; for ever when there is none.
+    async fn until(self, moment: Option<Millis>) {
+        match moment {
+            Some(moment) => {
+                tokio::time::sleep(Duration::from_millis(
+                    moment.abs_diff(self.now().min(moment)),
+                ))
+                .await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// How long to wait before something that the store refused is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// An open call and what its task needs.
+pub(super) struct Line {
+    calls: Arc<Calls>,
+    call: Call,
+    two: Two,
+    steady: Steady,
+    /// The start that became this call's answer, because both called at once.
+    merged: Option<CallId>,
+    caller_budget: Budget,
+    callee_budget: Budget,
+}
+
+impl Line {
+    pub(super) fn new(calls: Arc<Calls>, call: Call, two: Two, steady: Steady) -> Self {
+        let budget = Budget::new(steady.now());
+        Self {
+            calls,
+            call,
+            two,
+            steady,
+            merged: None,
+            caller_budget: budget,
+            callee_budget: budget,
+        }
+    }
+
+    /// Stores the call for the first time and shows it.
+    ///
+    /// # Errors
+    /// When the store fails; then the call does not exist.
+    pub(super) async fn open(&self) -> Result<()> {
+        self.write(&self.call).await?;
+        self.tell(None);
+        Ok(())
+    }
+
+    /// Holds the call until it ends.
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Mail>) {
+        while !self.call.state.is_ended() {
+            tokio::select! {
+                mail = inbox.recv() => match mail {
+                    Some(mail) => self.read(mail).await,
+                    None => return,
+                },
+                () = self.steady.until(self.call.deadline()) => {
+                    // Time alone is never refused.
+                    let _ = self.take(Input::Time, None).await;
+                }
+            }
+        }
+        // The call is off the desk: what still waits came too late.
+        inbox.close();
+        while let Some(mail) = inbox.recv().await {
+            match mail {
+                Mail::Asked { from, .. } | Mail::Signal { from, .. } => self.show(&from),
+                Mail::Start { .. } | Mail::Opened { .. } | Mail::Closed { .. } => {}
+            }
+        }
+    }
+
+    async fn read(&mut self, mail: Mail) {
+        match mail {
+            Mail::Asked { from, ask } => self.asked(&from, ask).await,
+            Mail::Signal { from, signal } => self.relay(&from, signal),
+            Mail::Start { from, id, done } => {
+                self.started_again(&from, id).await;
+                // Whoever asked may be gone.
+                let _ = done.send(());
+            }
+            Mail::Opened { page } => self.opened(&page).await,
+            Mail::Closed { page } => {
+                // The same page may have connected again before its former connection was given up.
+                if self.calls.app.live.owner_of(page.client).is_none() {
+                    let _ = self.take(Input::Gone { page: page.client }, None).await;
+                }
+            }
+        }
+    }
+
+    async fn asked(&mut self, from: &Connection, ask: Ask) {
+        let Some(side) = self.call.side_of_user(from.person.id) else {
+            return;
+        };
+        let before = self.call.state;
+        match self
+            .take(
+                Input::Asked {
+                    side,
+                    page: from.client,
+                    ask,
+                },
+                Some(from),
+            )
+            .await
+        {
+            // A repeated or late question is answered with how things stand.
+            Ok(()) if before == self.call.state && !matches!(ask, Ask::Connected | Ask::Lost) => {
+                self.show(from);
+            }
+            Ok(()) => {}
+            Err(wrong) => self.refuse(from, wrong),
+        }
+    }
+
+    async fn opened(&mut self, page: &Connection) {
+        let Some(side) = self.call.side_of_user(page.person.id) else {
+            return;
+        };
+        let holds = self.call.side_of(page.client).is_some();
+        let _ = self.take(Input::Back { page: page.client }, None).await;
+        if holds || (side == Side::Callee && self.call.state.is_unanswered()) {
+            self.show(page);
+        }
+    }
+
+    async fn started_again(&mut self, from: &Connection, id: CallId) {
+        let same = id == self.call.id || self.merged == Some(id);
+        if same && self.call.side_of(from.client).is_some() {
+            self.show(from);
+        } else if self.call.side_of_user(from.person.id) == Some(Side::Callee)
+            && self.call.state.is_unanswered()
+        {
+            self.merged = Some(id);
+            self.asked(from, Ask::Accept).await;
+        } else {
+            let reason = "You are in a call already, perhaps on another page. Hang up there first.";
+            refuse(from, id, ErrorCode::InACall, reason);
+        }
+    }
+
+    fn relay(&mut self, from: &Connection, signal: Signal) {
+        let now = self.steady.now();
+        let target = match self.call.signal_target(from.client) {
+            Ok(target) => target,
+            Err(wrong) => return self.refuse(from, wrong),
+        };
+        let budget = match self.call.side_of(from.client) {
+            Some(Side::Caller) | None => &mut self.caller_budget,
+            Some(Side::Callee) => &mut self.callee_budget,
+        };
+        if budget.allow(&signal, now) {
+            // A page that is away asks for what it missed when it is back.
+            self.calls.app.live.to_page(
+                target,
+                &ServerFrame::Signal {
+                    call: self.call.id,
+                    signal,
+                },
+            );
+        } else {
+            let reason = "This page sends more than a call needs. Slow down.";
+            refuse(from, self.call.id, ErrorCode::TooFast, reason);
+        }
+    }
+
+    /// Takes something in: stored first, told then.
+    async fn take(&mut self, input: Input, from: Option<&Connection>) -> Result<(), Wrong> {
+        let mut next = self.call.clone();
+        next.apply(input, self.steady.now())?;
+        if row(&next) != row(&self.call) {
+            self.keep(&next, from).await;
+        }
+        let before = std::mem::replace(&mut self.call, next);
+        if self.call.state.is_ended() {
+            self.calls.forget(&self.call);
+        }
+        if before.state != self.call.state {
+            self.tell(Some(&before));
+        }
+        Ok(())
+    }
+
+    /// Stores a change, for as many tries as it takes: a call cannot go on from a state that would be forgotten. Whoever asked
+    /// for the change is told once that it takes longer.
+    async fn keep(&self, next: &Call, from: Option<&Connection>) {
+        let mut told = from.is_none();
+        while let Err(error) = self.write(next).await {
+            tracing::error!(call = %next.id, %error, "a call could not be stored; trying again");
+            if let Some(from) = from.filter(|_| !told) {
+                let reason = "The server cannot store anything just now. It keeps trying; the call goes on when it can.";
+                refuse(from, next.id, ErrorCode::Unavailable, reason);
+                told = true;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// The outcome is in the room before the call counts as ended: a server that stops in between ends the call anew, and the
+    /// message, whose id is the call's, is written once all the same.
+    async fn write(&self, call: &Call) -> Result<()> {
+        if let State::Ended { outcome } = call.state {
+            outcome::post(&self.calls.app, &self.two, call, outcome).await?;
+        }
+        self.calls.app.store.save_call(&row(call)).await
+    }
+
+    /// Tells every page concerned where the call stands.
+    fn tell(&self, before: Option<&Call>) {
+        for (side, page) in audience(&self.calls.app.live, before, &self.call) {
+            self.calls
+                .app
+                .live
+                .to_page(page, &frame(self.view(side, page)));
+        }
+    }
+
+    /// Shows one page where the call stands.
+    fn show(&self, page: &Connection) {
+        if let Some(side) = self.call.side_of_user(page.person.id) {
+            page.send(&frame(self.view(side, page.client)));
+        }
+    }
+
+    fn view(&self, side: Side, page: ClientId) -> CallView {
+        if self.call.side_of(page) == Some(side) {
+            let ice_servers = &self.calls.app.config.ice_servers.0;
+            self.two
+                .holder_view(&self.call, side, page, ice_servers, self.merged)
+        } else {
+            self.two.view(&self.call, side, page)
+        }
+    }
+
+    fn refuse(&self, from: &Connection, wrong: Wrong) {
+        let code = match wrong {
+            Wrong::Over => return self.show(from),
+            Wrong::NoPart => ErrorCode::NoSuchCall,
+            Wrong::State => ErrorCode::WrongState,
+        };
+        refuse(from, self.call.id, code, &wrong.to_string());
+    }
+}
+
+/// The clock of a call that starts now.
+pub(super) fn steady() -> Steady {
+    Steady::from(clock::now())
+}

@@ -1,0 +1,315 @@
+//! Calls on the server: who may call whom, which call is whose, and one task for each call that is open.
+//!
+//! [`Calls`] is the desk: it knows which calls are open and who is in one, and decides what a start becomes (a call, busy, the
+//! same call again, or the answer to a call the other way round). Everything about one call then goes through the task that
+//! holds it (`line`), one thing after another, so that nothing about it is ever told before it is stored, or out of order.
+
+pub mod history;
+mod line;
+mod outcome;
+mod signals;
+mod start;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    model::{
+        CallId, Millis, UserId,
+        call::{
+            Action, Ask, Call, Patience,
+            machine::{Start, Stored},
+        },
+    },
+    protocol::ws::{ErrorCode, ServerFrame},
+    server::{App, clock, error::Result, live::Connection, store::CallRow},
+};
+use line::{Line, Mail, Steady};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::mpsc;
+use view::Two;
+
+/// From the answer until both pages are connected, in milliseconds. ICE gives up after about 15 s; this leaves time for one
+/// restart, and for somebody to answer the browser's question about the camera.
+const CONNECT: Millis = 30_000;
+/// For two pages that are both there to find each other again, in milliseconds. Measured: a path that was cut for 40 s comes
+/// back within 11 s after it is whole again.
+const RECONNECT: Millis = 60_000;
+/// For a caller's page that vanished before an answer, in milliseconds; never longer than the configured grace.
+const VANISH: Millis = 5_000;
+/// How many things may wait for one call's task; whoever sends more than that waits.
+const MAILBOX: usize = 64;
+
+/// The desk: every open call. Shared behind an [`Arc`].
+#[derive(Debug)]
+pub struct Calls {
+    app: Arc<App>,
+    patience: Patience,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    calls: HashMap<CallId, Entry>,
+    /// Which call somebody is in. Nobody is in two.
+    engaged: HashMap<UserId, CallId>,
+}
+
+/// An open call, as the desk sees it.
+#[derive(Debug, Clone)]
+struct Entry {
+    caller: UserId,
+    callee: UserId,
+    /// To the task that holds the call. It ends when the call has ended; what waits then is still answered.
+    mail: mpsc::Sender<Mail>,
+}
+
+impl Entry {
+    fn concerns(&self, user: UserId) -> bool {
+        user == self.caller || user == self.callee
+    }
+}
+
+impl Calls {
+    /// A desk without calls.
+    #[must_use]
+    pub fn new(app: Arc<App>) -> Arc<Self> {
+        let seconds = |seconds: u64| {
+            Millis::try_from(seconds)
+                .unwrap_or(Millis::MAX / 2_000)
+                .saturating_mul(1_000)
+        };
+        let (ring, grace) = (
+            seconds(app.config.ring_seconds),
+            seconds(app.config.call_grace_seconds),
+        );
+        let patience = Patience {
+            ring,
+            connect: CONNECT,
+            reconnect: RECONNECT,
+            grace,
+            vanish: VANISH.min(grace),
+        };
+        Self::with_patience(app, patience)
+    }
+
+    fn with_patience(app: Arc<App>, patience: Patience) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            patience,
+            open: Mutex::default(),
+        })
+    }
+
+    /// Goes on with the calls that were open when the server stopped; to be called once, before anybody connects. What was
+    /// connected is reconnecting, what was ringing rings on; both end by themselves if the pages do not come back in time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn restore(self: &Arc<Self>) -> Result<()> {
+        for row in self.app.store.list_open_calls().await? {
+            let Some(two) = Two::find(&self.app.store, row.caller, row.callee).await? else {
+                continue;
+            };
+            let steady = Steady::from(clock::now());
+            let call = revive(&row, self.patience, steady.now());
+            let (mail, inbox) = mpsc::channel(MAILBOX);
+            self.lock().add(&call, mail);
+            let line = Line::new(self.clone(), call, two, steady);
+            tokio::spawn(line.run(inbox));
+        }
+        Ok(())
+    }
+
+    /// What a page asks. It is answered with frames to the pages concerned; what cannot be done with an error to this page.
+    pub async fn act(self: &Arc<Self>, from: &Arc<Connection>, call: CallId, action: Action) {
+        let ask = match action {
+            Action::Start { to, media } => return self.start(from, call, to, media).await,
+            Action::Signal { signal } => {
+                return self
+                    .hand_over(
+                        from,
+                        call,
+                        Mail::Signal {
+                            from: from.clone(),
+                            signal,
+                        },
+                    )
+                    .await;
+            }
+            Action::Ringing => Ask::Ringing,
+            Action::Accept => Ask::Accept,
+            Action::Decline => Ask::Decline,
+            Action::HangUp => Ask::HangUp,
+            Action::Connected => Ask::Connected,
+            Action::Lost => Ask::Lost,
+        };
+        self.hand_over(
+            from,
+            call,
+            Mail::Asked {
+                from: from.clone(),
+                ask,
+            },
+        )
+        .await;
+    }
+
+    /// A page is connected (again) and has been welcomed: it is shown the call that it holds or may answer.
+    pub async fn opened(self: &Arc<Self>, page: &Arc<Connection>) {
+        if let Some(entry) = self.entry_of(page.person.id) {
+            // A call that ended meanwhile needs nobody any more: a page that still shows it asks by itself.
+            let _ = entry.mail.send(Mail::Opened { page: page.clone() }).await;
+        }
+    }
+
+    /// The connection of a page is gone, and no newer one has taken its place.
+    pub async fn closed(self: &Arc<Self>, page: &Arc<Connection>) {
+        if let Some(entry) = self.entry_of(page.person.id) {
+            let _ = entry.mail.send(Mail::Closed { page: page.clone() }).await;
+        }
+    }
+
+    /// Gives something to the task of a call; if the call is over, tells the page how it ended.
+    async fn hand_over(&self, from: &Connection, call: CallId, mail: Mail) {
+        let entry = self
+            .lock()
+            .calls
+            .get(&call)
+            .filter(|entry| entry.concerns(from.person.id))
+            .cloned();
+        let taken = match entry {
+            Some(entry) => entry.mail.send(mail).await.is_ok(),
+            None => false,
+        };
+        if !taken {
+            self.show_past(from, call).await;
+        }
+    }
+
+    /// Shows a call that is over; for one that never was, or is not theirs, says just that.
+    async fn show_past(&self, from: &Connection, id: CallId) {
+        match self.find_past(from, id).await {
+            Ok(Some(frame)) => from.send(&frame),
+            Ok(None) => refuse(
+                from,
+                id,
+                ErrorCode::NoSuchCall,
+                "That call does not exist, or is not yours.",
+            ),
+            Err(error) => unavailable(from, id, &error),
+        }
+    }
+
+    async fn find_past(&self, from: &Connection, id: CallId) -> Result<Option<ServerFrame>> {
+        let Some(row) = self.app.store.find_call(id).await? else {
+            return Ok(None);
+        };
+        let call = revive(&row, self.patience, clock::now());
+        let Some(side) = call.side_of_user(from.person.id) else {
+            return Ok(None);
+        };
+        let two = Two::find(&self.app.store, call.caller, call.callee).await?;
+        Ok(two.map(|two| ServerFrame::Call {
+            call: two.view(&call, side, from.client),
+        }))
+    }
+
+    fn entry_of(&self, user: UserId) -> Option<Entry> {
+        let open = self.lock();
+        open.engaged
+            .get(&user)
+            .and_then(|call| open.calls.get(call))
+            .cloned()
+    }
+
+    /// Takes a call off the desk: its two people may call and be called again.
+    fn forget(&self, call: &Call) {
+        let mut open = self.lock();
+        open.calls.remove(&call.id);
+        for user in [call.caller, call.callee] {
+            if open.engaged.get(&user) == Some(&call.id) {
+                open.engaged.remove(&user);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        // A panic while the lock is held leaves plain data behind, which is as good as any.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn add(&mut self, call: &Call, mail: mpsc::Sender<Mail>) {
+        self.calls.insert(
+            call.id,
+            Entry {
+                caller: call.caller,
+                callee: call.callee,
+                mail,
+            },
+        );
+        self.engaged.insert(call.caller, call.id);
+        self.engaged.insert(call.callee, call.id);
+    }
+}
+
+/// Answers a page that asked for something that cannot be done.
+fn refuse(page: &Connection, call: CallId, code: ErrorCode, reason: &str) {
+    page.send(&ServerFrame::Error {
+        code,
+        reason: reason.to_owned(),
+        call: Some(call),
+    });
+}
+
+/// Answers a page when the store failed.
+fn unavailable(page: &Connection, call: CallId, error: &crate::server::Error) {
+    tracing::error!(%call, %error, "a call could not be read or stored");
+    let reason =
+        "The server could not do that just now. The call was not changed; please try again.";
+    refuse(page, call, ErrorCode::Unavailable, reason);
+}
+
+/// What is stored of a call.
+fn row(call: &Call) -> CallRow {
+    CallRow {
+        id: call.id,
+        room: call.room,
+        caller: call.caller,
+        callee: call.callee,
+        media: call.media,
+        state: call.state,
+        caller_page: call.caller_page,
+        callee_page: call.callee_page,
+        started_at: call.started_at,
+        answered_at: call.answered_at,
+        connected_at: call.connected_at,
+        ended_at: call.ended_at,
+    }
+}
+
+/// A call from what was stored of it.
+fn revive(row: &CallRow, patience: Patience, now: Millis) -> Call {
+    let start = Start {
+        id: row.id,
+        room: row.room,
+        caller: row.caller,
+        page: row.caller_page,
+        callee: row.callee,
+        media: row.media,
+    };
+    let stored = Stored {
+        state: row.state,
+        callee_page: row.callee_page,
+        started_at: row.started_at,
+        answered_at: row.answered_at,
+        connected_at: row.connected_at,
+    };
+    Call::restore(start, stored, patience, now)
+}

@@ -1,0 +1,776 @@
+//! The desk and the tasks behind it, with a real store and real queues, and without sockets.
+
+use super::*;
+use crate::{
+    model::{
+        ClientId, RoomId,
+        call::{CallView, Media, Outcome, Side, Signal, State},
+        message::{Content, RoomEvent},
+        user::{Person, Role, UserName},
+    },
+    server::{config::Config, secret},
+};
+use clap::Parser;
+use std::{collections::VecDeque, time::Duration};
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// A server without sockets, in a folder of its own.
+struct House {
+    app: Arc<App>,
+    calls: Arc<Calls>,
+    folder: tempfile::TempDir,
+}
+
+/// Long enough never to matter in a test that does not wait for it.
+const LONG: Millis = 60_000;
+const PATIENCE: Patience = Patience {
+    ring: LONG,
+    connect: LONG,
+    reconnect: LONG,
+    grace: LONG,
+    vanish: LONG,
+};
+
+impl House {
+    async fn new(patience: Patience) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::open(folder, patience).await
+    }
+
+    async fn open(folder: tempfile::TempDir, patience: Patience) -> Self {
+        let ice = r#"[{"urls":["stun:stun.example.org"]}]"#;
+        let flags = [
+            "rialto",
+            "--data",
+            folder.path().to_str().unwrap(),
+            "--ice-servers",
+            ice,
+        ];
+        let app = App::new(Flags::parse_from(flags).config, "test".into())
+            .await
+            .unwrap();
+        let calls = Calls::with_patience(app.clone(), patience);
+        calls.restore().await.unwrap();
+        Self { app, calls, folder }
+    }
+
+    /// The same house after a crash: nothing was said to anybody.
+    async fn again(self, patience: Patience) -> Self {
+        self.app.store.close().await;
+        Self::open(self.folder, patience).await
+    }
+
+    async fn person(&self, name: &str) -> Person {
+        let person = Person {
+            id: UserId(secret::id()),
+            name: UserName::new(name).unwrap(),
+            role: Role::Guest,
+        };
+        assert!(self.app.store.create_user(&person, None, 0).await.unwrap());
+        person
+    }
+
+    async fn page(&self, person: &Person) -> Page {
+        self.page_as(person, ClientId(secret::id())).await
+    }
+
+    async fn page_as(&self, person: &Person, client: ClientId) -> Page {
+        let connection = Arc::new(Connection::new(
+            client,
+            person.clone(),
+            "session".into(),
+            true,
+            1_000_000,
+        ));
+        let rooms = self.app.store.list_rooms(person.id).await.unwrap();
+        self.app
+            .live
+            .open(&connection, rooms.into_iter().map(|room| room.id));
+        self.calls.opened(&connection).await;
+        Page {
+            connection,
+            calls: self.calls.clone(),
+            heard: VecDeque::new(),
+        }
+    }
+
+    async fn leave(&self, page: &Page) {
+        assert!(self.app.live.close(&page.connection));
+        self.calls.closed(&page.connection).await;
+    }
+}
+
+struct Page {
+    connection: Arc<Connection>,
+    calls: Arc<Calls>,
+    heard: VecDeque<ServerFrame>,
+}
+
+impl Page {
+    async fn start(&self, to: &Person) -> CallId {
+        let id = CallId(secret::id());
+        self.act(
+            id,
+            Action::Start {
+                to: to.id,
+                media: Media::Video,
+            },
+        )
+        .await;
+        id
+    }
+
+    async fn act(&self, call: CallId, action: Action) {
+        self.calls.act(&self.connection, call, action).await;
+    }
+
+    async fn hear(&mut self) -> ServerFrame {
+        loop {
+            if let Some(frame) = self.heard.pop_front() {
+                return frame;
+            }
+            let frames =
+                tokio::time::timeout(Duration::from_secs(5), self.connection.queue.take()).await;
+            let frames = frames.expect("a frame should have come").unwrap();
+            self.heard.extend(
+                frames
+                    .iter()
+                    .map(|frame| serde_json::from_str::<ServerFrame>(&frame.text).unwrap()),
+            );
+        }
+    }
+
+    /// The next frame about a call.
+    async fn call(&mut self) -> CallView {
+        loop {
+            if let ServerFrame::Call { call } = self.hear().await {
+                return call;
+            }
+        }
+    }
+
+    async fn state(&mut self) -> State {
+        self.call().await.state
+    }
+
+    async fn error(&mut self) -> ErrorCode {
+        loop {
+            if let ServerFrame::Error { code, .. } = self.hear().await {
+                return code;
+            }
+        }
+    }
+
+    async fn signal(&mut self) -> Signal {
+        loop {
+            if let ServerFrame::Signal { signal, .. } = self.hear().await {
+                return signal;
+            }
+        }
+    }
+
+    /// What the room was told of a call.
+    async fn outcome(&mut self) -> (CallId, Outcome, Option<Millis>) {
+        loop {
+            if let ServerFrame::Event {
+                event: RoomEvent::Message { message },
+                ..
+            } = self.hear().await
+                && let Content::Call {
+                    call,
+                    outcome,
+                    lasted,
+                    ..
+                } = message.content
+            {
+                return (call, outcome, lasted);
+            }
+        }
+    }
+
+    /// That nothing more was said to it of any call.
+    async fn silence(&mut self) {
+        let mark = ServerFrame::Pong { n: 7 };
+        self.connection.send(&mark);
+        loop {
+            match self.hear().await {
+                frame if frame == mark => return,
+                frame @ (ServerFrame::Call { .. }
+                | ServerFrame::Signal { .. }
+                | ServerFrame::Error { .. }) => panic!("{frame:?}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn ended(outcome: Outcome) -> State {
+    State::Ended { outcome }
+}
+
+/// Two people with a page each, in a call that is connected.
+async fn in_a_call(house: &House) -> (CallId, Page, Page) {
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
+    let id = a.start(&bob).await;
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (State::Dialing, State::Dialing)
+    );
+    b.act(id, Action::Ringing).await;
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (State::Ringing, State::Ringing)
+    );
+    b.act(id, Action::Accept).await;
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (State::Connecting, State::Connecting)
+    );
+    a.act(id, Action::Connected).await;
+    b.act(id, Action::Connected).await;
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (State::Connected, State::Connected)
+    );
+    (id, a, b)
+}
+
+#[tokio::test]
+async fn a_call_is_stored_before_it_is_told_and_its_outcome_stands_in_the_room() {
+    let house = House::new(PATIENCE).await;
+    let (id, mut a, mut b) = in_a_call(&house).await;
+    assert_eq!(
+        house.app.store.find_call(id).await.unwrap().unwrap().state,
+        State::Connected
+    );
+    b.act(id, Action::HangUp).await;
+    let (call, outcome, lasted) = a.outcome().await;
+    assert_eq!((call, outcome), (id, Outcome::HungUp));
+    assert!(lasted.is_some());
+    assert_eq!(b.outcome().await.0, id);
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (ended(Outcome::HungUp), ended(Outcome::HungUp))
+    );
+    let row = house.app.store.find_call(id).await.unwrap().unwrap();
+    assert_eq!(
+        (row.state, row.ended_at.is_some()),
+        (ended(Outcome::HungUp), true)
+    );
+    assert!(house.app.store.list_open_calls().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn only_the_page_that_holds_a_side_is_given_what_holding_takes() {
+    let house = House::new(PATIENCE).await;
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (mut a, mut b, mut c) = (
+        house.page(&ada).await,
+        house.page(&bob).await,
+        house.page(&bob).await,
+    );
+    let mut other = house.page(&ada).await;
+    let id = a.start(&bob).await;
+    let mine = a.call().await;
+    assert_eq!(
+        mine.leg.unwrap().ice_servers[0].urls,
+        ["stun:stun.example.org"]
+    );
+    assert_eq!((b.call().await.leg, c.call().await.leg), (None, None));
+    b.act(id, Action::Accept).await;
+    let accepted = b.call().await;
+    assert!(accepted.leg.is_some() && accepted.answered_at.is_some());
+    assert_eq!(c.state().await, ended(Outcome::AnsweredElsewhere));
+    a.act(id, Action::HangUp).await;
+    assert_eq!(b.state().await, ended(Outcome::HungUp));
+    assert_eq!(c.outcome().await.1, Outcome::HungUp);
+    c.silence().await;
+    assert_eq!(
+        other.outcome().await.1,
+        Outcome::HungUp,
+        "it hears of the room, and of nothing before"
+    );
+}
+
+#[tokio::test]
+async fn declined_and_cancelled() {
+    let house = House::new(PATIENCE).await;
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (mut a, mut b, mut c) = (
+        house.page(&ada).await,
+        house.page(&bob).await,
+        house.page(&bob).await,
+    );
+    let id = a.start(&bob).await;
+    c.act(id, Action::Decline).await;
+    for page in [&mut a, &mut b, &mut c] {
+        assert_eq!(
+            (page.state().await, page.state().await),
+            (State::Dialing, ended(Outcome::Declined))
+        );
+    }
+    let id = a.start(&bob).await;
+    a.act(id, Action::HangUp).await;
+    for page in [&mut a, &mut b, &mut c] {
+        assert_eq!(
+            (page.state().await, page.state().await),
+            (State::Dialing, ended(Outcome::Cancelled))
+        );
+    }
+    assert_eq!(
+        b.outcome_after_all().await,
+        [Outcome::Declined, Outcome::Cancelled]
+    );
+}
+
+impl Page {
+    /// Every outcome in the direct room, in order, from the store.
+    async fn outcome_after_all(&self) -> Vec<Outcome> {
+        let room = self
+            .calls
+            .app
+            .store
+            .list_rooms(self.connection.person.id)
+            .await
+            .unwrap();
+        let room: RoomId = room
+            .into_iter()
+            .find(|room| room.with.is_some())
+            .unwrap()
+            .id;
+        let events = self
+            .calls
+            .app
+            .store
+            .list_events(crate::server::store::Stream::Room(room), 0, 100)
+            .await
+            .unwrap();
+        let outcomes = events.iter().map(|event| {
+            let RoomEvent::Message { message } = serde_json::from_str(&event.payload).unwrap();
+            match message.content {
+                Content::Call { outcome, .. } => outcome,
+                Content::Text { .. } | Content::File { .. } => panic!("only calls were made"),
+            }
+        });
+        outcomes.collect()
+    }
+}
+
+#[tokio::test]
+async fn nobody_answers_in_time_and_a_page_that_opens_meanwhile_rings() {
+    let house = House::new(Patience {
+        ring: 2_000,
+        ..PATIENCE
+    })
+    .await;
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let mut a = house.page(&ada).await;
+    let id = a.start(&bob).await;
+    assert_eq!(a.state().await, State::Dialing);
+    let mut b = house.page(&bob).await;
+    assert_eq!(b.state().await, State::Dialing);
+    b.act(id, Action::Ringing).await;
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (State::Ringing, State::Ringing)
+    );
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (ended(Outcome::NoAnswer), ended(Outcome::NoAnswer))
+    );
+    assert_eq!(b.outcome_after_all().await, [Outcome::NoAnswer]);
+}
+
+#[tokio::test]
+async fn a_missed_call_is_unread_and_one_that_took_place_is_not() {
+    let house = House::new(PATIENCE).await;
+    let (id, a, mut b) = in_a_call(&house).await;
+    let unread = async |page: &Page| {
+        let rooms = house.app.store.list_rooms(page.connection.person.id).await;
+        rooms.unwrap().iter().map(|room| room.unread).sum::<i64>()
+    };
+    a.act(id, Action::HangUp).await;
+    assert_eq!(b.state().await, ended(Outcome::HungUp));
+    assert_eq!(unread(&b).await, 0);
+    let id = a.start(&b.connection.person.clone()).await;
+    a.act(id, Action::HangUp).await;
+    assert_eq!(
+        (b.state().await, b.state().await),
+        (State::Dialing, ended(Outcome::Cancelled))
+    );
+    assert_eq!((unread(&b).await, unread(&a).await), (1, 0));
+}
+
+#[tokio::test]
+async fn the_history_tells_each_side_what_it_was_to_them() {
+    let house = House::new(PATIENCE).await;
+    let (id, mut a, b) = in_a_call(&house).await;
+    a.act(id, Action::HangUp).await;
+    assert_eq!(a.state().await, ended(Outcome::HungUp));
+    for (page, side, other) in [(&a, Side::Caller, &b), (&b, Side::Callee, &a)] {
+        let seen = history::seen(&house.app, page.connection.person.id)
+            .await
+            .unwrap();
+        let [call] = seen.past.as_slice() else {
+            panic!("{seen:?}")
+        };
+        assert_eq!(
+            (call.id, call.side, &call.with),
+            (id, side, &other.connection.person)
+        );
+        assert!(call.outcome == Outcome::HungUp && call.lasted.is_some());
+    }
+}
+
+#[tokio::test]
+async fn who_is_in_a_call_is_busy_and_cannot_start_another() {
+    let house = House::new(PATIENCE).await;
+    let (_, mut a, mut b) = in_a_call(&house).await;
+    let eve = house.person("Eve").await;
+    let mut e = house.page(&eve).await;
+    let id = e.start(&b.connection.person).await;
+    assert_eq!(e.state().await, ended(Outcome::Busy));
+    assert_eq!(b.outcome().await, (id, Outcome::Busy, None));
+    b.silence().await;
+    e.act(
+        id,
+        Action::Start {
+            to: b.connection.person.id,
+            media: Media::Video,
+        },
+    )
+    .await;
+    assert_eq!(
+        e.state().await,
+        ended(Outcome::Busy),
+        "the same start again"
+    );
+    a.start(&eve).await;
+    assert_eq!(a.error().await, ErrorCode::InACall);
+    a.start(&b.connection.person.clone()).await;
+    assert_eq!(a.error().await, ErrorCode::InACall);
+}
+
+#[tokio::test]
+async fn calling_each_other_at_once_becomes_one_call() {
+    let house = House::new(PATIENCE).await;
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (mut a, mut b, mut c) = (
+        house.page(&ada).await,
+        house.page(&bob).await,
+        house.page(&bob).await,
+    );
+    let first = a.start(&bob).await;
+    let second = b.start(&ada).await;
+    assert_eq!(
+        (b.state().await, a.state().await, c.state().await),
+        (State::Dialing, State::Dialing, State::Dialing)
+    );
+    let merged = b.call().await;
+    assert_eq!(
+        (merged.id, merged.instead_of, merged.state),
+        (first, Some(second), State::Connecting)
+    );
+    assert!(merged.leg.is_some());
+    assert_eq!(a.state().await, State::Connecting);
+    assert_eq!(c.state().await, ended(Outcome::AnsweredElsewhere));
+    b.act(
+        second,
+        Action::Start {
+            to: ada.id,
+            media: Media::Voice,
+        },
+    )
+    .await;
+    assert_eq!(
+        b.call().await.instead_of,
+        Some(second),
+        "the same start again"
+    );
+    assert_eq!(house.app.store.find_call(second).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_repeated_start_is_the_same_call() {
+    let house = House::new(PATIENCE).await;
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
+    let id = a.start(&bob).await;
+    a.act(
+        id,
+        Action::Start {
+            to: bob.id,
+            media: Media::Video,
+        },
+    )
+    .await;
+    assert_eq!(
+        (a.state().await, a.state().await),
+        (State::Dialing, State::Dialing)
+    );
+    assert_eq!(b.state().await, State::Dialing);
+    b.silence().await;
+    let eve = house.person("Eve").await;
+    let mut e = house.page(&eve).await;
+    e.act(
+        id,
+        Action::Start {
+            to: ada.id,
+            media: Media::Video,
+        },
+    )
+    .await;
+    assert_eq!(e.error().await, ErrorCode::Invalid);
+    e.act(id, Action::Accept).await;
+    assert_eq!(e.error().await, ErrorCode::NoSuchCall);
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_in_words() {
+    let house = House::new(PATIENCE).await;
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
+    a.start(&ada).await;
+    assert_eq!(a.error().await, ErrorCode::NoSuchUser);
+    let nobody = Person {
+        id: UserId(secret::id()),
+        ..bob.clone()
+    };
+    a.start(&nobody).await;
+    assert_eq!(a.error().await, ErrorCode::NoSuchUser);
+    a.act(CallId(secret::id()), Action::HangUp).await;
+    assert_eq!(a.error().await, ErrorCode::NoSuchCall);
+    let id = a.start(&bob).await;
+    a.act(id, Action::Accept).await;
+    assert_eq!(a.error().await, ErrorCode::WrongState);
+    a.act(
+        id,
+        Action::Signal {
+            signal: Signal::Restart,
+        },
+    )
+    .await;
+    assert_eq!(a.error().await, ErrorCode::WrongState);
+    b.act(
+        id,
+        Action::Signal {
+            signal: Signal::Restart,
+        },
+    )
+    .await;
+    assert_eq!(b.error().await, ErrorCode::NoSuchCall);
+}
+
+#[tokio::test]
+async fn signals_pass_in_order_between_the_two_pages_that_hold_it_and_within_reason() {
+    let house = House::new(PATIENCE).await;
+    let (id, mut a, mut b) = in_a_call(&house).await;
+    let mut other = house.page(&b.connection.person.clone()).await;
+    for n in 0..3 {
+        a.act(
+            id,
+            Action::Signal {
+                signal: Signal::Offer { sdp: n.to_string() },
+            },
+        )
+        .await;
+    }
+    for n in 0..3 {
+        assert_eq!(b.signal().await, Signal::Offer { sdp: n.to_string() });
+    }
+    b.act(
+        id,
+        Action::Signal {
+            signal: Signal::Restart,
+        },
+    )
+    .await;
+    assert_eq!(a.signal().await, Signal::Restart);
+    other
+        .act(
+            id,
+            Action::Signal {
+                signal: Signal::Restart,
+            },
+        )
+        .await;
+    assert_eq!(other.error().await, ErrorCode::NoSuchCall);
+    for _ in 0..10 {
+        a.act(
+            id,
+            Action::Signal {
+                signal: Signal::Offer {
+                    sdp: "v".repeat(60_000),
+                },
+            },
+        )
+        .await;
+    }
+    assert_eq!(a.error().await, ErrorCode::TooFast);
+    b.act(
+        id,
+        Action::Signal {
+            signal: Signal::Restart,
+        },
+    )
+    .await;
+    assert_eq!(
+        a.signal().await,
+        Signal::Restart,
+        "the other one's are not held up"
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_vanishes_may_come_back_and_go_on() {
+    let house = House::new(PATIENCE).await;
+    let (id, mut a, b) = in_a_call(&house).await;
+    house.leave(&b).await;
+    assert_eq!(a.state().await, State::Reconnecting);
+    let mut b = house
+        .page_as(&b.connection.person.clone(), b.connection.client)
+        .await;
+    let view = b.call().await;
+    assert!(view.state == State::Reconnecting && view.leg.is_some());
+    b.act(id, Action::Connected).await;
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (State::Connected, State::Connected)
+    );
+    a.act(id, Action::Lost).await;
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (State::Reconnecting, State::Reconnecting)
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_stays_away_ends_it() {
+    let house = House::new(Patience {
+        grace: 100,
+        vanish: 100,
+        ..PATIENCE
+    })
+    .await;
+    let (_, mut a, b) = in_a_call(&house).await;
+    house.leave(&b).await;
+    assert_eq!(
+        (a.state().await, a.state().await),
+        (State::Reconnecting, ended(Outcome::Failed))
+    );
+    let bob = b.connection.person.clone();
+    let mut b = house.page(&bob).await;
+    let id = a.start(&bob).await;
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (State::Dialing, State::Dialing)
+    );
+    house.leave(&a).await;
+    assert_eq!(b.state().await, ended(Outcome::Cancelled));
+    b.act(id, Action::Accept).await;
+    assert_eq!(
+        b.state().await,
+        ended(Outcome::Cancelled),
+        "too late, and told how it ended"
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_was_replaced_is_not_gone() {
+    let house = House::new(PATIENCE).await;
+    let (id, mut a, b) = in_a_call(&house).await;
+    let mut again = house
+        .page_as(&b.connection.person.clone(), b.connection.client)
+        .await;
+    assert!(
+        !house.app.live.close(&b.connection),
+        "the former connection is not the current one"
+    );
+    house.calls.closed(&b.connection).await;
+    assert_eq!(again.state().await, State::Connected);
+    again.act(id, Action::Lost).await;
+    assert_eq!(
+        a.state().await,
+        State::Reconnecting,
+        "that is the first it hears"
+    );
+}
+
+#[tokio::test]
+async fn a_connected_call_goes_on_after_the_server_died() {
+    let house = House::new(PATIENCE).await;
+    let (id, a, b) = in_a_call(&house).await;
+    let house = house.again(PATIENCE).await;
+    let mut a = house
+        .page_as(&a.connection.person.clone(), a.connection.client)
+        .await;
+    let mut b = house
+        .page_as(&b.connection.person.clone(), b.connection.client)
+        .await;
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (State::Reconnecting, State::Reconnecting)
+    );
+    a.act(id, Action::Connected).await;
+    b.act(id, Action::Connected).await;
+    assert_eq!(
+        (a.state().await, b.state().await),
+        (State::Connected, State::Connected)
+    );
+    a.act(id, Action::HangUp).await;
+    assert_eq!(b.state().await, ended(Outcome::HungUp));
+    assert_eq!(b.outcome_after_all().await, [Outcome::HungUp]);
+}
+
+#[tokio::test]
+async fn calls_that_nobody_comes_back_to_end_by_themselves() {
+    let house = House::new(PATIENCE).await;
+    let (id, a, _) = in_a_call(&house).await;
+    let (eve, dan) = (house.person("Eve").await, house.person("Dan").await);
+    let ringing = house.page(&eve).await.start(&dan).await;
+    let house = house
+        .again(Patience {
+            grace: 1_500,
+            vanish: 1_500,
+            ..PATIENCE
+        })
+        .await;
+    let mut a = house.page(&a.connection.person.clone()).await;
+    let mut d = house.page(&dan).await;
+    assert_eq!(
+        a.outcome().await.1,
+        Outcome::Failed,
+        "it is another page, so it only hears of the end"
+    );
+    assert_eq!(
+        (d.state().await, d.state().await),
+        (State::Dialing, ended(Outcome::Cancelled))
+    );
+    a.act(id, Action::Connected).await;
+    assert_eq!(a.state().await, ended(Outcome::Failed));
+    d.act(ringing, Action::Ringing).await;
+    assert_eq!(d.state().await, ended(Outcome::Cancelled));
+}
+
+#[tokio::test]
+async fn a_first_call_makes_the_direct_room_and_tells_both() {
+    let house = House::new(PATIENCE).await;
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
+    a.start(&bob).await;
+    for (page, other) in [(&mut a, "Bob"), (&mut b, "Ada")] {
+        let ServerFrame::Room { room } = page.hear().await else {
+            panic!("the room comes first")
+        };
+        assert_eq!(
+            (room.title.as_str(), page.call().await.room),
+            (other, room.id)
+        );
+    }
+}

@@ -1,0 +1,523 @@
+//! The page's rooms, timelines and outbox: owned by the app, so that they live across navigation.
+//!
+//! The rules are pure and in `model` ([`Timeline`], [`Outbox`]); this is the shell that feeds them what the socket says and
+//! tells the socket what follows.
+
+mod uploads;
+
+pub use uploads::{Upload, UploadState, Uploads};
+
+use super::api::RoomPage;
+use crate::{
+    model::{
+        MessageId, Millis, RoomId, Seq,
+        limits::Limits,
+        message::{Content, Message, MessageText, RoomEvent},
+        outbox::{Outbox, Outgoing},
+        room::RoomSummary,
+        timeline::{Merge, Timeline},
+        user::Person,
+    },
+    protocol::ws::{ClientFrame, RoomCursor, ServerFrame},
+    ui::{
+        browser,
+        build::Build,
+        socket::{Link, Socket, use_socket},
+    },
+};
+use leptos::prelude::*;
+use std::collections::HashMap;
+
+/// Somebody types until this long after they were last said to, in milliseconds.
+const TYPING: Millis = 5_000;
+
+/// What the page knows of chat. A handle: copy it freely. Provided once, by the app.
+#[derive(Debug, Clone, Copy)]
+pub struct ChatClient {
+    rooms: RwSignal<Vec<RoomSummary>>,
+    timelines: StoredValue<HashMap<RoomId, ArcRwSignal<Timeline>>>,
+    outbox: RwSignal<Outbox>,
+    typing: RwSignal<Vec<Typist>>,
+    /// Grows when the server says that a room has to be fetched anew.
+    stale: RwSignal<u32>,
+    me: RwSignal<Option<Person>>,
+    limits: RwSignal<Option<Limits>>,
+    /// The files on their way.
+    pub uploads: Uploads,
+    /// Whether something was typed that is not sent.
+    has_draft: RwSignal<bool>,
+}
+
+/// Somebody who types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Typist {
+    room: RoomId,
+    person: Person,
+    until: Millis,
+}
+
+/// What the page knows of chat.
+///
+/// # Panics
+/// Outside the app, which provides it.
+#[must_use]
+pub fn use_chat() -> ChatClient {
+    expect_context()
+}
+
+impl ChatClient {
+    /// Makes it available to the whole app.
+    pub fn provide(build: Build) -> Self {
+        let uploads = Uploads::new();
+        let chat = Self {
+            rooms: RwSignal::new(Vec::new()),
+            timelines: StoredValue::new(HashMap::new()),
+            outbox: RwSignal::new(Outbox::default()),
+            typing: RwSignal::new(Vec::new()),
+            stale: RwSignal::new(0),
+            me: RwSignal::new(None),
+            limits: RwSignal::new(None),
+            uploads,
+            has_draft: RwSignal::new(false),
+        };
+        let would_lose =
+            move || !chat.outbox.with(Outbox::is_empty) || uploads.any() || chat.has_draft.get();
+        build.hold(Signal::derive(would_lose));
+        provide_context(chat);
+        chat
+    }
+
+    /// Starts to listen. Browser only.
+    pub fn listen(self, socket: Socket) {
+        socket.greet_with(move || self.cursors());
+        socket.on_frame(move |frame| self.heard(socket, frame));
+    }
+
+    /// The rooms of this user, in the order of the list.
+    #[must_use]
+    pub fn rooms(&self) -> Signal<Vec<RoomSummary>> {
+        self.rooms.into()
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn room(&self, room: RoomId) -> Option<RoomSummary> {
+        self.rooms
+            .with(|rooms| rooms.iter().find(|known| known.id == room).cloned())
+    }
+
+    /// How many messages are unread, in all rooms.
+    #[must_use]
+    pub fn unread(&self) -> i64 {
+        self.rooms
+            .with(|rooms| rooms.iter().map(|room| room.unread).sum())
+    }
+
+    /// The bounds the server told.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        self.limits.get_untracked()
+    }
+
+    /// Changes when a room has to be fetched anew.
+    #[must_use]
+    pub fn stale(&self) -> u32 {
+        self.stale.get()
+    }
+
+    /// The list as the server rendered it. What the socket said since is newer and stays.
+    pub fn show_rooms(&self, rendered: Vec<RoomSummary>) {
+        if self.rooms.with_untracked(Vec::is_empty) {
+            self.rooms.set(rendered);
+        } else {
+            self.rooms.update(|rooms| {
+                for room in rendered {
+                    if !rooms.iter().any(|known| known.id == room.id) {
+                        rooms.push(room);
+                    }
+                }
+            });
+        }
+    }
+
+    /// The live timeline of a room whose newest page was fetched: the one that is there if it knows as much, else the page.
+    pub fn open(&self, page: &RoomPage) -> ArcRwSignal<Timeline> {
+        let fetched = Timeline::new(
+            page.room.epoch.clone(),
+            page.room.head,
+            page.messages.clone(),
+            page.has_older,
+        );
+        let known = self
+            .timelines
+            .with_value(|timelines| timelines.get(&page.room.id).cloned());
+        if let Some(known) = known {
+            let (kept, new) = (known.with_untracked(Timeline::cursor), fetched.cursor());
+            if kept.epoch != new.epoch || kept.seq < new.seq {
+                known.set(fetched);
+            }
+            return known;
+        }
+        let timeline = ArcRwSignal::new(fetched);
+        self.timelines.update_value(|timelines| {
+            timelines.insert(page.room.id, timeline.clone());
+        });
+        timeline
+    }
+
+    /// Asks for what happened in a room since its timeline's end. Browser only.
+    pub fn catch_up(&self, socket: Socket, room: RoomId) {
+        let timeline = self
+            .timelines
+            .with_value(|timelines| timelines.get(&room).cloned());
+        if let Some(timeline) = timeline {
+            let cursor = timeline.with_untracked(Timeline::cursor);
+            socket.send(&ClientFrame::Resume {
+                cursor: RoomCursor { room, cursor },
+            });
+        }
+    }
+
+    /// What waits to be acknowledged in a room, oldest first.
+    #[must_use]
+    pub fn waiting(&self, room: RoomId) -> Vec<Outgoing> {
+        self.outbox
+            .with(|outbox| outbox.in_room(room).cloned().collect())
+    }
+
+    /// Sends a message: it is in the outbox from now on, and leaves it when the server has committed it. Browser only.
+    pub fn post(&self, socket: Socket, room: RoomId, text: MessageText) {
+        let id = MessageId(browser::new_uuid());
+        self.change_outbox(|outbox| outbox.push(id, room, text.clone(), browser::now()));
+        socket.send(&ClientFrame::Send { id, room, text });
+    }
+
+    /// Sends a message again that was refused. Browser only.
+    pub fn retry(&self, socket: Socket, id: MessageId) {
+        self.change_outbox(|outbox| {
+            outbox.retry(id);
+        });
+        let again = self
+            .outbox
+            .with_untracked(|outbox| outbox.find(id).cloned());
+        if let Some(Outgoing { id, room, text, .. }) = again {
+            socket.send(&ClientFrame::Send { id, room, text });
+        }
+    }
+
+    /// Gives up a message that was refused. Browser only.
+    pub fn discard(&self, id: MessageId) {
+        self.change_outbox(|outbox| {
+            outbox.discard(id);
+        });
+    }
+
+    /// Says whether something is typed that is not sent: the page is then not reloaded by itself.
+    pub fn set_draft(&self, has_draft: bool) {
+        if self.has_draft.get_untracked() != has_draft {
+            self.has_draft.set(has_draft);
+        }
+    }
+
+    /// Everything up to here has been seen: said once to the server. Browser only.
+    pub fn saw(&self, socket: Socket, room: RoomId, seq: Seq) {
+        let is_new = self.rooms.with_untracked(|rooms| {
+            rooms
+                .iter()
+                .any(|known| known.id == room && (known.read < seq || known.unread > 0))
+        });
+        if is_new && socket.send(&ClientFrame::Read { room, seq }) {
+            self.change_room(room, |summary| {
+                summary.read = seq;
+                summary.unread = 0;
+            });
+        }
+    }
+
+    /// Who types in a room.
+    #[must_use]
+    pub fn typing(&self, room: RoomId) -> Vec<Person> {
+        self.typing.with(|typing| {
+            typing
+                .iter()
+                .filter(|typist| typist.room == room)
+                .map(|typist| typist.person.clone())
+                .collect()
+        })
+    }
+
+    fn cursors(&self) -> Vec<RoomCursor> {
+        let timelines = self.timelines.get_value();
+        let cursor = |(room, timeline): (RoomId, ArcRwSignal<Timeline>)| RoomCursor {
+            room,
+            cursor: timeline.with_untracked(Timeline::cursor),
+        };
+        timelines.into_iter().map(cursor).collect()
+    }
+
+    fn heard(self, socket: Socket, frame: &ServerFrame) {
+        match frame {
+            ServerFrame::Welcome {
+                user,
+                rooms,
+                limits,
+                ..
+            } => self.welcomed(socket, user, rooms, *limits),
+            ServerFrame::Resumed {
+                room,
+                recovered: false,
+                ..
+            } => {
+                // The page of the room, if it is open, fetches it anew; otherwise it is fetched when it is opened.
+                self.timelines.update_value(|timelines| {
+                    timelines.remove(room);
+                });
+                self.stale.update(|stale| *stale += 1);
+            }
+            ServerFrame::Event {
+                room,
+                event: RoomEvent::Message { message },
+                ..
+            } => {
+                self.arrived(socket, *room, message);
+            }
+            ServerFrame::Sent { id, room, seq, at } => {
+                self.sent(*id, *room, *seq, *at);
+                self.uploads.done(*id);
+            }
+            ServerFrame::Refused { id, reason, .. } => {
+                self.change_outbox(|outbox| {
+                    outbox.fail(*id, reason);
+                });
+                self.uploads.fail(*id, reason);
+            }
+            ServerFrame::UploadReady { id, offset } => self.uploads.go_on(socket, *id, *offset),
+            ServerFrame::UploadProgress { id, received } => {
+                self.uploads.progressed(socket, *id, *received);
+            }
+            ServerFrame::Room { room } => self.rooms.update(|rooms| {
+                match rooms.iter_mut().find(|known| known.id == room.id) {
+                    Some(known) => *known = room.clone(),
+                    None => rooms.push(room.clone()),
+                }
+            }),
+            ServerFrame::Read { room, seq, unread } => self.change_room(*room, |summary| {
+                summary.read = *seq;
+                summary.unread = *unread;
+            }),
+            ServerFrame::Typing { room, person } => self.types(*room, person),
+            ServerFrame::Resumed {
+                recovered: true, ..
+            }
+            | ServerFrame::Pong { .. }
+            | ServerFrame::Error { .. }
+            | ServerFrame::Presence { .. }
+            | ServerFrame::Call { .. }
+            | ServerFrame::Signal { .. } => {}
+        }
+    }
+
+    fn welcomed(self, socket: Socket, user: &Person, rooms: &[RoomSummary], limits: Limits) {
+        self.rooms.set(rooms.to_vec());
+        self.limits.set(Some(limits));
+        if self.me.with_untracked(Option::is_none) {
+            self.me.set(Some(user.clone()));
+            self.restore_outbox(user);
+        }
+        let waiting: Vec<_> = self
+            .outbox
+            .with_untracked(|outbox| outbox.to_send().cloned().collect());
+        for Outgoing { id, room, text, .. } in waiting {
+            socket.send(&ClientFrame::Send { id, room, text });
+        }
+        self.uploads.announce_again(socket);
+    }
+
+    /// A message was committed, by anybody.
+    fn arrived(self, socket: Socket, room: RoomId, message: &Message) {
+        let timeline = self
+            .timelines
+            .with_value(|timelines| timelines.get(&room).cloned());
+        if let Some(timeline) = timeline {
+            Self::merge(&timeline, message.clone(), || self.catch_up(socket, room));
+        }
+        if self
+            .outbox
+            .with_untracked(|outbox| outbox.find(message.id).is_some())
+        {
+            self.change_outbox(|outbox| {
+                outbox.acknowledge(message.id);
+            });
+        }
+        let mine = self
+            .me
+            .with_untracked(|me| me.as_ref().is_some_and(|me| me.id == message.author.id));
+        self.change_room(room, |summary| {
+            if message.seq > summary.head {
+                summary.head = message.seq;
+                summary.unread += i64::from(!mine);
+            }
+        });
+        self.typing.update(|typing| {
+            typing.retain(|typist| typist.room != room || typist.person.id != message.author.id);
+        });
+    }
+
+    /// A message of this page was committed. It takes its place at once if nothing is missing before it; otherwise its event
+    /// is on the way behind what is missing, and it stays in the outbox until then.
+    fn sent(self, id: MessageId, room: RoomId, seq: Seq, at: Millis) {
+        let timeline = self
+            .timelines
+            .with_value(|timelines| timelines.get(&room).cloned());
+        let sent = self
+            .outbox
+            .with_untracked(|outbox| outbox.find(id).cloned());
+        let (Some(sent), Some(author)) = (sent, self.me.get_untracked()) else {
+            return;
+        };
+        let message = Message {
+            id,
+            room,
+            seq,
+            author,
+            at,
+            content: Content::Text { text: sent.text },
+        };
+        let placed = timeline.is_none_or(|timeline| Self::merge(&timeline, message, || {}));
+        if placed {
+            self.change_outbox(|outbox| {
+                outbox.acknowledge(id);
+            });
+        }
+    }
+
+    /// True unless something before the message is missing.
+    fn merge(
+        timeline: &ArcRwSignal<Timeline>,
+        message: Message,
+        on_gap: impl FnOnce(),
+    ) -> bool {
+        let is_new = timeline.with_untracked(|timeline| message.seq > timeline.cursor().seq);
+        if !is_new {
+            return true;
+        }
+        let mut merged = Merge::Known;
+        timeline.update(|timeline| merged = timeline.merge(message));
+        match merged {
+            Merge::Added | Merge::Known => true,
+            Merge::Gap => {
+                on_gap();
+                false
+            }
+        }
+    }
+
+    fn types(self, room: RoomId, person: &Person) {
+        let until = browser::now() + TYPING;
+        self.typing.update(|typing| {
+            typing.retain(|typist| typist.room != room || typist.person.id != person.id);
+            typing.push(Typist {
+                room,
+                person: person.clone(),
+                until,
+            });
+        });
+        browser::after(i32::try_from(TYPING).unwrap_or(i32::MAX) + 50, move || {
+            self.typing
+                .update(|typing| typing.retain(|typist| typist.until > browser::now()));
+        });
+    }
+
+    fn change_room(self, room: RoomId, change: impl FnOnce(&mut RoomSummary)) {
+        self.rooms.update(|rooms| {
+            if let Some(summary) = rooms.iter_mut().find(|summary| summary.id == room) {
+                change(summary);
+            }
+        });
+    }
+
+    /// Changes the outbox and keeps it where a reload of the tab finds it.
+    fn change_outbox(self, change: impl FnOnce(&mut Outbox)) {
+        self.outbox.update(change);
+        if let Some(key) = self.outbox_key() {
+            // Serialising our own type to a string cannot fail.
+            let text = self
+                .outbox
+                .with_untracked(|outbox| serde_json::to_string(outbox).unwrap_or_default());
+            browser::session_set(&key, &text);
+        }
+    }
+
+    fn restore_outbox(self, user: &Person) {
+        let kept = browser::session_get(&outbox_key(user))
+            .and_then(|text| serde_json::from_str::<Outbox>(&text).ok());
+        let Some(kept) = kept else { return };
+        self.outbox.update(|outbox| {
+            let written_since = std::mem::replace(outbox, kept);
+            for entry in written_since.to_send() {
+                outbox.push(entry.id, entry.room, entry.text.clone(), entry.at);
+            }
+        });
+    }
+
+    fn outbox_key(self) -> Option<String> {
+        self.me.with_untracked(|me| me.as_ref().map(outbox_key))
+    }
+}
+
+fn outbox_key(user: &Person) -> String {
+    format!("rialto.outbox.{}", user.id)
+}
+
+/// Says when messages cannot be sent, and that they will be.
+#[component]
+pub fn LinkState() -> impl IntoView {
+    let socket = use_socket();
+    let chat = use_chat();
+    let text = move || match socket.link().get() {
+        Link::Off | Link::Connecting | Link::Online => None,
+        Link::Waiting if chat.outbox.with(Outbox::is_empty) => {
+            Some("You are offline. Rialto reconnects by itself; you can go on writing.")
+        }
+        Link::Waiting => {
+            Some("You are offline. Your messages are kept and will be sent when you are back.")
+        }
+        Link::Ended(code) if code == crate::protocol::close::CloseCode::SignedOut.code() => {
+            Some("You were signed out. Reload the page to sign in again.")
+        }
+        Link::Ended(_) => Some("This page is no longer connected. Reload it to go on."),
+    };
+    view! {
+        <div class="link-state" role="status">
+            {move || {
+                text()
+                    .map(|text| {
+                        let retry = move |_| socket.retry_now();
+                        view! {
+                            <p class="notice warn">
+                                <span class="notice-body">{text}</span>
+                                <Show
+                                    when=move || socket.link().get() == Link::Waiting
+                                    fallback=|| {
+                                        view! {
+                                            <button
+                                                type="button"
+                                                class="button small"
+                                                on:click=|_| browser::reload()
+                                            >
+                                                "Reload"
+                                            </button>
+                                        }
+                                    }
+                                >
+                                    <button type="button" class="button small" on:click=retry>
+                                        "Try now"
+                                    </button>
+                                </Show>
+                            </p>
+                        }
+                    })
+            }}
+        </div>
+    }
+}

@@ -1,0 +1,339 @@
+//! Where messages are written and files are chosen.
+
+use super::{
+    api::Post,
+    client::{ChatClient, Upload, UploadState, use_chat},
+};
+use crate::{
+    model::{MessageId, Millis, RoomId, limits, message::MessageText},
+    protocol::ws::ClientFrame,
+    ui::{
+        browser,
+        form::FormFailure,
+        icon::{Glyph, Icon},
+        socket::{Socket, use_socket},
+    },
+};
+use leptos::{either::Either, ev, html, prelude::*};
+use server_fn::ServerFn;
+use wasm_bindgen::JsCast;
+use web_sys::{FileList, HtmlInputElement};
+
+/// Typing is said at most this often, in milliseconds.
+const TYPING_EVERY: Millis = 3_000;
+/// The field grows to this many lines.
+const MOST_LINES: usize = 8;
+
+/// What is being written: the field, and what follows from its content. Browser only, but for being made.
+#[derive(Clone, Copy)]
+struct Draft {
+    chat: ChatClient,
+    socket: Socket,
+    room: RoomId,
+    field: NodeRef<html::Textarea>,
+    lines: RwSignal<usize>,
+    problem: RwSignal<Option<String>>,
+    said_typing_at: StoredValue<Millis>,
+}
+
+impl Draft {
+    fn new(room: RoomId) -> Self {
+        Self {
+            chat: use_chat(),
+            socket: use_socket(),
+            room,
+            field: NodeRef::new(),
+            lines: RwSignal::new(1),
+            problem: RwSignal::new(None),
+            said_typing_at: StoredValue::new(0),
+        }
+    }
+
+    fn key(self) -> String {
+        format!("rialto.draft.{}", self.room)
+    }
+
+    /// What was typed before a reload, or before looking at another room, is still there.
+    fn restore(self) {
+        if let Some(field) = self.field.get()
+            && let Some(kept) = browser::session_get(&self.key())
+            && field.value().is_empty()
+        {
+            field.set_value(&kept);
+            self.changed(&kept);
+        }
+    }
+
+    fn changed(self, text: &str) {
+        self.lines.set(line_count(text));
+        self.chat.set_draft(!text.is_empty());
+        if text.is_empty() {
+            browser::session_remove(&self.key());
+        } else {
+            browser::session_set(&self.key(), text);
+        }
+    }
+
+    fn typed(self) {
+        let Some(field) = self.field.get_untracked() else {
+            return;
+        };
+        self.changed(&field.value());
+        self.problem.set(None);
+        let (room, now) = (self.room, browser::now());
+        let is_due = now - self.said_typing_at.get_value() > TYPING_EVERY;
+        if is_due && self.socket.send(&ClientFrame::Typing { room }) {
+            self.said_typing_at.set_value(now);
+        }
+    }
+
+    /// True if it was sent; what cannot be sent stays in the field, where it can be mended.
+    fn send(self) -> bool {
+        let Some(field) = self.field.get_untracked() else {
+            return false;
+        };
+        let text = field.value();
+        let checked = MessageText::new(&text);
+        let sent = checked.is_ok();
+        match checked {
+            Ok(text) => {
+                self.chat.post(self.socket, self.room, text);
+                field.set_value("");
+                self.changed("");
+                self.problem.set(None);
+                self.said_typing_at.set_value(0);
+            }
+            Err(why) => self
+                .problem
+                .set((!text.trim().is_empty()).then(|| why.to_string())),
+        }
+        // Writing goes on; a field that cannot be focused is none to write in.
+        let _ = field.focus();
+        sent
+    }
+
+    /// True if there were any.
+    fn send_files(self, files: Option<FileList>) -> bool {
+        let Some(files) = files.filter(|files| files.length() > 0) else {
+            return false;
+        };
+        for file in (0..files.length()).filter_map(|at| files.get(at)) {
+            self.chat
+                .uploads
+                .send(self.socket, self.room, file, self.chat.limits());
+        }
+        true
+    }
+}
+
+/// The form below a room's messages. Without a live page it posts like any form.
+#[component]
+pub fn Composer(
+    /// Where to.
+    room: RoomId,
+    /// The room's address.
+    slug: String,
+    /// What the room is called.
+    title: String,
+    /// The id of what is posted without a live page.
+    post_id: MessageId,
+    /// Called after something was sent.
+    on_sent: Callback<()>,
+) -> impl IntoView {
+    let draft = Draft::new(room);
+    Effect::new(move || draft.restore());
+    on_cleanup(move || draft.chat.set_draft(false));
+
+    let send = move || {
+        if draft.send() {
+            on_sent.run(());
+        }
+    };
+    let on_submit = move |event: ev::SubmitEvent| {
+        event.prevent_default();
+        send();
+    };
+    let on_paste = move |event: ev::ClipboardEvent| {
+        if draft.send_files(event.clipboard_data().and_then(|data| data.files())) {
+            event.prevent_default();
+        }
+    };
+    let on_drop = move |event: ev::DragEvent| {
+        if draft.send_files(event.data_transfer().and_then(|data| data.files())) {
+            event.prevent_default();
+        }
+    };
+    view! {
+        <form
+            class="composer"
+            method="post"
+            action=Post::url()
+            on:submit=on_submit
+            on:drop=on_drop
+            on:dragover=|event| event.prevent_default()
+        >
+            <FormFailure path=Post::PATH />
+            <UploadList room />
+            {move || {
+                let problem = draft.problem.get()?;
+                Some(view! { <p class="field-error" role="alert">{problem}</p> })
+            }}
+            <input type="hidden" name="id" value=post_id.to_string() />
+            <input type="hidden" name="room" value=room.to_string() />
+            <input type="hidden" name="slug" value=slug />
+            <div class="composer-row">
+                <AttachButton draft />
+                <textarea
+                    node_ref=draft.field
+                    name="text"
+                    rows=move || draft.lines.get().to_string()
+                    required
+                    maxlength=limits::MESSAGE_CHARS.to_string()
+                    aria-label=format!("Message to {title}")
+                    placeholder="Write a message"
+                    on:keydown=move |event| {
+                        if sends(&event) {
+                            event.prevent_default();
+                            send();
+                        }
+                    }
+                    on:input=move |_| draft.typed()
+                    on:paste=on_paste
+                ></textarea>
+                <button type="submit" class="icon-button primary send" aria-label="Send" title="Send">
+                    <Icon name=Glyph::Send />
+                </button>
+            </div>
+        </form>
+    }
+}
+
+/// Enter sends. While an input method composes it chooses a word (key code 229 where the browser does not say so), with Shift
+/// it makes a line, and where there is no keyboard beside the screen the button sends.
+fn sends(event: &ev::KeyboardEvent) -> bool {
+    let composing = event.is_composing() || event.key_code() == 229;
+    event.key() == "Enter" && !event.shift_key() && !composing && !is_touch()
+}
+
+fn is_touch() -> bool {
+    web_sys::window()
+        .and_then(|window| window.match_media("(pointer: coarse)").ok().flatten())
+        .is_some_and(|query| query.matches())
+}
+
+/// How many lines a text needs, as far as line breaks tell.
+fn line_count(text: &str) -> usize {
+    (text.matches('\n').count() + 1).min(MOST_LINES)
+}
+
+#[component]
+fn AttachButton(draft: Draft) -> impl IntoView {
+    let id = format!("attach-{}", draft.room);
+    let on_choose = move |event: ev::Event| {
+        let input = event
+            .target()
+            .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
+        if let Some(input) = input {
+            draft.send_files(input.files());
+            // So that choosing the same file again is a change again.
+            input.set_value("");
+        }
+    };
+    view! {
+        <input
+            type="file"
+            id=id.clone()
+            class="visually-hidden attach-input"
+            multiple
+            on:change=on_choose
+        />
+        <label class="icon-button attach" for=id title="Send files">
+            <Icon name=Glyph::Attach />
+            <span class="visually-hidden">"Send files"</span>
+        </label>
+    }
+}
+
+/// Files on their way into the room.
+#[component]
+fn UploadList(room: RoomId) -> impl IntoView {
+    let chat = use_chat();
+    view! {
+        <ul class="uploads" aria-label="Files being sent">
+            <For
+                each=move || chat.uploads.in_room(room)
+                key=|upload| (upload.id, upload.state != UploadState::Going)
+                let:upload
+            >
+                <UploadRow upload />
+            </For>
+        </ul>
+    }
+}
+
+#[component]
+fn UploadRow(upload: Upload) -> impl IntoView {
+    let (chat, socket) = (use_chat(), use_socket());
+    let Upload {
+        id,
+        name,
+        size,
+        state,
+        ..
+    } = upload;
+    let percent = move || {
+        let received = chat.uploads.find(id).map_or(0, |upload| upload.received);
+        received * 100 / size.max(1)
+    };
+    let label = format!("Sending {name}");
+    let (dismiss, status) = match state {
+        UploadState::Going => (
+            format!("Cancel {name}"),
+            Either::Left(view! {
+                <progress max="100" value=move || percent().to_string() aria-label=label></progress>
+                <span class="small-text quiet-text">{percent} " %"</span>
+            }),
+        ),
+        UploadState::Failed { reason } => (
+            format!("Dismiss {name}"),
+            Either::Right(view! {
+                <span class="field-error" role="alert">
+                    "Not sent. "
+                    {reason}
+                </span>
+            }),
+        ),
+    };
+    view! {
+        <li class="upload">
+            <Icon name=Glyph::File />
+            <span class="file-name">{name}</span>
+            {status}
+            <button
+                type="button"
+                class="icon-button"
+                aria-label=dismiss
+                on:click=move |_| chat.uploads.dismiss(socket, id)
+            >
+                <Icon name=Glyph::Close />
+            </button>
+        </li>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line_count;
+
+    #[test]
+    fn the_field_grows_with_its_lines_and_stops() {
+        assert_eq!(
+            (
+                line_count(""),
+                line_count("a\nb"),
+                line_count(&"\n".repeat(50))
+            ),
+            (1, 2, 8)
+        );
+    }
+}

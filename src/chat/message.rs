@@ -1,0 +1,256 @@
+//! One message, as it is read.
+
+use super::{
+    client::use_chat,
+    rooms::{CallButtons, PersonMenu},
+};
+use crate::{
+    model::{
+        UserId,
+        call::{Side, outcome_text},
+        limits::bytes_in_words,
+        message::{Attachment, Content, ImageSize, Message},
+        outbox::{Delivery, Outgoing},
+        text::{Piece, pieces},
+        user::Person,
+    },
+    ui::{
+        avatar::Avatar,
+        icon::{Glyph, Icon},
+        socket::use_socket,
+        time::{LocalTime, TimeStyle},
+    },
+};
+use leptos::{either::Either, prelude::*};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// A committed message.
+#[component]
+pub fn MessageView(
+    /// The message.
+    message: Message,
+    /// Who is looking.
+    me: UserId,
+    /// Whether it goes on from the one above: same author, shortly after.
+    grouped: bool,
+    /// The other person of a direct room, for calling back.
+    with: Option<Person>,
+) -> impl IntoView {
+    let Message {
+        seq,
+        author,
+        at,
+        content,
+        ..
+    } = message;
+    let id = format!("m-{seq}");
+    if let Content::Call { .. } = content {
+        return view! { <CallOutcome id content at me with /> }.into_any();
+    }
+    let is_mine = author.id == me;
+    let body = match content {
+        Content::Text { text } => view! { <Text text=text.into() /> }.into_any(),
+        Content::File { file } => view! { <FileView file /> }.into_any(),
+        Content::Call { .. } => ().into_any(),
+    };
+    view! {
+        <article class="message" class:grouped=grouped class:mine=is_mine id=id>
+            {(!grouped)
+                .then(|| {
+                    view! {
+                        <Avatar person=author.clone() />
+                        <header class="message-head">
+                            <PersonMenu person=author.clone() me />
+                            <span class="message-time">
+                                <LocalTime at style=TimeStyle::Time />
+                            </span>
+                        </header>
+                    }
+                })}
+            {grouped
+                .then(|| {
+                    view! {
+                        <span class="message-time">
+                            <span class="visually-hidden">{author.name.to_string()} ", "</span>
+                            <LocalTime at style=TimeStyle::Time />
+                        </span>
+                    }
+                })}
+            <div class="message-body">{body}</div>
+        </article>
+    }
+    .into_any()
+}
+
+/// Text with its links made clickable.
+#[component]
+fn Text(text: String) -> impl IntoView {
+    let parts = pieces(&text)
+        .into_iter()
+        .map(|piece| match piece {
+            Piece::Plain(text) => Either::Left(text),
+            Piece::Link(address) => {
+                let text = address.clone();
+                Either::Right(view! {
+                    <a href=address target="_blank" rel="noopener noreferrer nofollow">
+                        {text}
+                    </a>
+                })
+            }
+        })
+        .collect_view();
+    view! { <p class="message-text">{parts}</p> }
+}
+
+/// The box that an image is shown in, in pixels; the style sheet says the same.
+const IMAGE_BOX: ImageSize = ImageSize {
+    width: 480,
+    height: 360,
+};
+
+#[component]
+fn FileView(file: Attachment) -> impl IntoView {
+    let address = format!(
+        "/files/{}/{}",
+        file.hash,
+        utf8_percent_encode(&file.name, NON_ALPHANUMERIC)
+    );
+    let source = address.clone();
+    match file.image {
+        Some(size) => Either::Left({
+            let size = size.fitted(IMAGE_BOX);
+            view! {
+            <a class="message-image" href=address target="_blank" rel="external">
+                <img
+                    src=source
+                    alt=file.name
+                    width=size.width.to_string()
+                    height=size.height.to_string()
+                    loading="lazy"
+                    decoding="async"
+                />
+            </a>
+            }
+        }),
+        None => Either::Right(view! {
+            <a class="message-file" href=address download rel="external">
+                <Icon name=Glyph::File />
+                <span class="file-name">{file.name}</span>
+                <span class="quiet-text small-text">{bytes_in_words(file.size)}</span>
+                <Icon name=Glyph::Download />
+            </a>
+        }),
+    }
+}
+
+/// How a call ended, with a way to call back.
+#[component]
+fn CallOutcome(
+    id: String,
+    content: Content,
+    at: i64,
+    me: UserId,
+    with: Option<Person>,
+) -> impl IntoView {
+    let Content::Call {
+        caller,
+        media,
+        outcome,
+        lasted,
+        ..
+    } = content
+    else {
+        return ().into_any();
+    };
+    let side = if caller == me {
+        Side::Caller
+    } else {
+        Side::Callee
+    };
+    let text = outcome_text(outcome, side, media, lasted);
+    view! {
+        <article class="message message-call" id=id>
+            <Icon name=Glyph::Calls />
+            <p>{text}</p>
+            <span class="message-time">
+                <LocalTime at style=TimeStyle::Time />
+            </span>
+            {with
+                .map(|person| {
+                    view! {
+                        <span class="call-back">
+                            <span class="small-text quiet-text">"Call back"</span>
+                            <CallButtons person />
+                        </span>
+                    }
+                })}
+        </article>
+    }
+    .into_any()
+}
+
+/// A message that is not acknowledged yet. It stands as it will stand once it is, so that nothing moves then.
+#[component]
+pub fn WaitingView(
+    /// The message.
+    outgoing: Outgoing,
+    /// Who wrote it: whoever is looking.
+    me: Person,
+    /// Whether it goes on from the one above.
+    grouped: bool,
+) -> impl IntoView {
+    let (chat, socket) = (use_chat(), use_socket());
+    let Outgoing {
+        id,
+        text,
+        at,
+        delivery,
+        ..
+    } = outgoing;
+    let (failed, status) = match delivery {
+        Delivery::Pending => (
+            false,
+            Either::Left(view! {
+                <p class="message-status">
+                    <span class="spinner" aria-hidden="true"></span>
+                    "Sending…"
+                </p>
+            }),
+        ),
+        Delivery::Failed { reason } => (
+            true,
+            Either::Right(view! {
+                <div class="message-status" role="alert">
+                    <p>"Not sent. " {reason}</p>
+                    <button type="button" class="button small" on:click=move |_| chat.retry(socket, id)>
+                        "Retry"
+                    </button>
+                    <button type="button" class="button small quiet" on:click=move |_| chat.discard(id)>
+                        "Discard"
+                    </button>
+                </div>
+            }),
+        ),
+    };
+    let name = me.name.to_string();
+    view! {
+        <article class="message mine" class:grouped=grouped class:pending=!failed class:failed=failed>
+            {(!grouped)
+                .then(|| {
+                    view! {
+                        <Avatar person=me />
+                        <header class="message-head">
+                            <span class="message-author">{name}</span>
+                            <span class="message-time">
+                                <LocalTime at style=TimeStyle::Time />
+                            </span>
+                        </header>
+                    }
+                })}
+            <div class="message-body">
+                <Text text=text.into() />
+                {status}
+            </div>
+        </article>
+    }
+}

@@ -1,0 +1,71 @@
+//! `/chat`: rooms and people beside the room that the address asks for.
+
+use super::{api::sidebar, client::LinkState, rooms::RoomList};
+use crate::{
+    people::NeedsName,
+    ui::{
+        icon::{Glyph, Icon},
+        notice::{Notice, NoticeKind},
+    },
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::{components::Outlet, hooks::use_params_map};
+
+/// What every room stands in.
+#[component]
+pub fn ChatLayout() -> impl IntoView {
+    view! {
+        <NeedsName
+            what="Chat is for people with a name."
+            children=|_| view! { <Frame /> }.into_any()
+        />
+    }
+}
+
+#[component]
+fn Frame() -> impl IntoView {
+    let list = Resource::new_blocking(|| (), |()| sidebar());
+    let params = use_params_map();
+    let in_room = move || params.with(|params| params.get_str("room").is_some());
+    view! {
+        <div class="chat" class:in-room=in_room>
+            <Suspense>
+                {move || Suspend::new(async move {
+                    match list.await {
+                        Ok(Some(sidebar)) => view! { <RoomList sidebar /> }.into_any(),
+                        Ok(None) => ().into_any(),
+                        Err(failure) => {
+                            view! {
+                                <div class="chat-rooms">
+                                    <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice>
+                                </div>
+                            }
+                                .into_any()
+                        }
+                    }
+                })}
+            </Suspense>
+            <div class="chat-main">
+                <LinkState />
+                <Outlet />
+            </div>
+        </div>
+    }
+}
+
+/// `/chat` itself: no room is chosen.
+#[component]
+pub fn NoRoom() -> impl IntoView {
+    view! {
+        <Title text="Chat" />
+        <div class="empty">
+            <Icon name=Glyph::Chat />
+            <h2>"Choose a room"</h2>
+            <p>"Rooms are open to everybody. Write to one person by choosing their name."</p>
+            <p>
+                <a class="button primary" href="/chat/general">"Open General"</a>
+            </p>
+        </div>
+    }
+}

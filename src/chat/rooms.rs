@@ -1,0 +1,288 @@
+//! The list of rooms and people, beside every room.
+
+use super::{
+    api::{CreateRoom, OpenDirect, Sidebar},
+    client::use_chat,
+};
+use crate::{
+    model::{
+        RoomId, UserId,
+        call::Media,
+        room::{RoomKind, RoomSummary},
+        user::{Person, Presence},
+    },
+    people::{use_people, use_reach},
+    protocol::ws::Present,
+    ui::{
+        avatar::Avatar,
+        form::{Field, FormFailure},
+        icon::{Glyph, Icon},
+    },
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+use server_fn::ServerFn;
+
+/// The list.
+#[component]
+pub fn RoomList(
+    /// As the server rendered it.
+    sidebar: Sidebar,
+) -> impl IntoView {
+    let (chat, people) = (use_chat(), use_people());
+    let Sidebar {
+        me,
+        rooms,
+        people: present,
+    } = sidebar;
+    chat.show_rooms(rooms);
+    people.show(present);
+    let of_kind = move |kind| {
+        Signal::derive(move || {
+            chat.rooms()
+                .get()
+                .into_iter()
+                .filter(|room| room.kind == kind)
+                .collect::<Vec<_>>()
+        })
+    };
+    let (public, direct) = (of_kind(RoomKind::Public), of_kind(RoomKind::Direct));
+    let others = {
+        let me = me.id;
+        move || {
+            people
+                .present()
+                .get()
+                .into_iter()
+                .filter(|present| present.person.id != me)
+                .collect::<Vec<_>>()
+        }
+    };
+    let params = use_params_map();
+    let no_room = move || params.with(|params| params.get_str("room").is_none());
+    let nobody = move || others().is_empty();
+    view! {
+        <nav class="chat-rooms" aria-label="Rooms and people">
+            {move || no_room().then(|| view! { <h1 class="visually-hidden">"Chat"</h1> })}
+            <section>
+                <h2 class="rooms-heading">"Rooms"</h2>
+                <ul class="room-list">
+                    <For each=move || public.get() key=shown let:room>
+                        <RoomLink room />
+                    </For>
+                </ul>
+                {me.role.may_make_rooms().then(|| view! { <NewRoom /> })}
+            </section>
+            <Show when=move || direct.with(|rooms| !rooms.is_empty())>
+                <section>
+                    <h2 class="rooms-heading">"Direct"</h2>
+                    <ul class="room-list">
+                        <For each=move || direct.get() key=shown let:room>
+                            <RoomLink room />
+                        </For>
+                    </ul>
+                </section>
+            </Show>
+            <section>
+                <h2 class="rooms-heading">"People here"</h2>
+                <ul class="people-list">
+                    <For
+                        each=others
+                        key=|present| (present.person.id, present.person.name.clone(), present.presence)
+                        let:present
+                    >
+                        <PersonRow present />
+                    </For>
+                </ul>
+                <Show when=nobody>
+                    <p class="quiet-text small-text nobody">"Nobody else is here right now. Send somebody the address of this page."</p>
+                </Show>
+            </section>
+        </nav>
+    }
+}
+
+/// What the list shows of a room: the row is made anew when any of it changes.
+fn shown(room: &RoomSummary) -> (RoomId, String, i64) {
+    (room.id, room.title.clone(), room.unread)
+}
+
+#[component]
+fn RoomLink(room: RoomSummary) -> impl IntoView {
+    let params = use_params_map();
+    let slug = room.slug.clone();
+    let current = move || {
+        params
+            .with(|params| params.get_str("room") == Some(&slug))
+            .then_some("page")
+    };
+    let people = use_people();
+    let href = format!("/chat/{}", room.slug);
+    let is_unread = room.unread > 0;
+    let mark = match room.with {
+        Some(with) => {
+            let id = with.id;
+            view! { <Avatar person=with presence=Signal::derive(move || people.of(id)) /> }
+                .into_any()
+        }
+        None => view! { <Icon name=Glyph::Room /> }.into_any(),
+    };
+    view! {
+        <li>
+            <a class="room-link" class:unread=is_unread href=href aria-current=current>
+                {mark}
+                <span class="room-title">{room.title}</span>
+                <Unread count=room.unread />
+            </a>
+        </li>
+    }
+}
+
+/// A number of unread messages, if there are any.
+#[component]
+pub fn Unread(
+    /// How many.
+    count: i64,
+) -> impl IntoView {
+    (count > 0).then(|| {
+        let shown = if count > 99 {
+            "99+".to_owned()
+        } else {
+            count.to_string()
+        };
+        view! {
+            <span class="badge">
+                {shown} <span class="visually-hidden">" unread"</span>
+            </span>
+        }
+    })
+}
+
+/// The number of unread messages in all rooms, for the main navigation.
+#[component]
+pub fn UnreadBadge() -> impl IntoView {
+    let chat = use_chat();
+    view! { {move || view! { <Unread count=chat.unread() /> }} }
+}
+
+#[component]
+fn NewRoom() -> impl IntoView {
+    view! {
+        <details class="new-room">
+            <summary>
+                <Icon name=Glyph::Plus />
+                "New room"
+            </summary>
+            <form class="form" method="post" action=CreateRoom::url()>
+                <FormFailure path=CreateRoom::PATH />
+                <Field
+                    label="Name"
+                    name="name"
+                    id="new-room-name"
+                    required=true
+                    maxlength=crate::model::limits::ROOM_NAME_CHARS
+                    hint="Everybody will see this room."
+                />
+                <button class="button" type="submit">"Make the room"</button>
+            </form>
+        </details>
+    }
+}
+
+#[component]
+fn PersonRow(present: Present) -> impl IntoView {
+    let Present { person, presence } = present;
+    let name = person.name.to_string();
+    let write = format!("Write to {name}");
+    view! {
+        <li class="person-row">
+            <form class="person-name" method="post" action=OpenDirect::url()>
+                <input type="hidden" name="with" value=person.id.to_string() />
+                <button type="submit" class="person-button" aria-label=write>
+                    <Avatar person=person.clone() presence=Signal::stored(presence) />
+                    <span class="room-title">{name}</span>
+                </button>
+            </form>
+            <CallButtons person />
+        </li>
+    }
+}
+
+/// Buttons that call somebody. Shown once the page is live: a call needs it.
+#[component]
+pub fn CallButtons(
+    /// Whom.
+    person: Person,
+) -> impl IntoView {
+    let reach = use_reach();
+    let live = RwSignal::new(false);
+    Effect::new(move || live.set(true));
+    let (voice, video) = (person.clone(), person.clone());
+    let (voice_label, video_label) = (
+        format!("Call {}", person.name),
+        format!("Video call {}", person.name),
+    );
+    view! {
+        <span class="call-buttons" class:is-live=move || live.get()>
+            <button
+                type="button"
+                class="icon-button"
+                aria-label=voice_label
+                disabled=move || !live.get()
+                on:click=move |_| reach.call.run((voice.clone(), Media::Voice))
+            >
+                <Icon name=Glyph::Phone />
+            </button>
+            <button
+                type="button"
+                class="icon-button"
+                aria-label=video_label
+                disabled=move || !live.get()
+                on:click=move |_| reach.call.run((video.clone(), Media::Video))
+            >
+                <Icon name=Glyph::Video />
+            </button>
+        </span>
+    }
+}
+
+/// Who somebody is and how to reach them: opens from their name.
+#[component]
+pub fn PersonMenu(
+    /// Who.
+    person: Person,
+    /// Who is looking.
+    me: UserId,
+) -> impl IntoView {
+    let name = person.name.to_string();
+    if person.id == me {
+        return view! { <span class="message-author">{name}</span> }.into_any();
+    }
+    let id = person.id.to_string();
+    view! {
+        <details class="person-menu">
+            <summary class="message-author">{name}</summary>
+            <div class="person-menu-actions">
+                <form method="post" action=OpenDirect::url()>
+                    <input type="hidden" name="with" value=id />
+                    <button type="submit" class="button small">
+                        <Icon name=Glyph::Chat />
+                        "Write"
+                    </button>
+                </form>
+                <CallButtons person />
+            </div>
+        </details>
+    }
+    .into_any()
+}
+
+/// Where somebody is, in a word.
+#[must_use]
+pub fn presence_word(presence: Presence) -> &'static str {
+    match presence {
+        Presence::Here => "Here now",
+        Presence::Away => "Away",
+        Presence::Gone => "Not here",
+    }
+}

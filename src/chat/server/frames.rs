@@ -1,0 +1,239 @@
+//! Frames about chat: what each asks for, and what it is answered.
+
+use super::upload::Uploads;
+use crate::{
+    model::{
+        MessageId, RoomId, Seq, limits,
+        message::{Content, MessageText, RoomEvent},
+    },
+    protocol::{
+        failure::Failure,
+        upload::{Chunk, ChunkError},
+        ws::{ErrorCode, RoomCursor, ServerFrame},
+    },
+    server::{App, Error, Result, live::Connection, log::NewMessage, store::Stream},
+};
+use std::sync::Arc;
+
+/// The service behind the frames. One for the whole program.
+#[derive(Debug)]
+pub struct Chat {
+    app: Arc<App>,
+    uploads: Uploads,
+}
+
+/// What a frame is answered at once: written to the connection before anything that waits in its queue.
+pub(super) type Replies = Vec<ServerFrame>;
+
+impl Chat {
+    /// A service over the shared state.
+    #[must_use]
+    pub fn new(app: Arc<App>) -> Self {
+        let uploads = Uploads::new(app.clone());
+        Self { app, uploads }
+    }
+
+    /// Forgets what was left of uploads that nobody goes on with.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub async fn clean(&self) -> Result<()> {
+        self.uploads.clean().await
+    }
+
+    /// Goes on in a room from a cursor: the answer, and what was missed. The caller has made the connection hear the room
+    /// before, so what comes after the replay waits in its queue.
+    pub async fn resume(&self, from: &Connection, at: &RoomCursor) -> Vec<ServerFrame> {
+        match self.replay(from, at).await {
+            Ok(replies) => replies,
+            Err(error) => vec![refusal(error, ErrorCode::NoSuchRoom)],
+        }
+    }
+
+    async fn replay(&self, from: &Connection, at: &RoomCursor) -> Result<Replies> {
+        self.check_member(from, at.room).await?;
+        let replay = self
+            .app
+            .log
+            .replay(Stream::Room(at.room), &at.cursor, limits::REPLAY_EVENTS)
+            .await?;
+        let recovered = replay.missed.is_some();
+        let mut replies = vec![ServerFrame::Resumed {
+            room: at.room,
+            recovered,
+            epoch: replay.epoch,
+            head: replay.head,
+        }];
+        for row in replay.missed.unwrap_or_default() {
+            let event: RoomEvent = serde_json::from_str(&row.payload)?;
+            replies.push(ServerFrame::Event {
+                room: at.room,
+                seq: row.seq,
+                event,
+            });
+        }
+        Ok(replies)
+    }
+
+    /// A message.
+    pub async fn send(
+        &self,
+        from: &Connection,
+        id: MessageId,
+        room: RoomId,
+        text: MessageText,
+    ) -> Vec<ServerFrame> {
+        if !self.app.sends.allow(from.person.id) {
+            return vec![too_fast(id)];
+        }
+        let done = async {
+            self.check_member(from, room).await?;
+            let content = Content::Text { text };
+            self.app
+                .log
+                .post(NewMessage {
+                    id,
+                    room,
+                    author: from.person.clone(),
+                    content,
+                    media_type: None,
+                })
+                .await
+        };
+        match done.await {
+            Ok(posted) => vec![ServerFrame::Sent {
+                id,
+                room,
+                seq: posted.seq,
+                at: posted.at,
+            }],
+            Err(error) => vec![refused(id, error)],
+        }
+    }
+
+    /// A file is announced.
+    pub async fn upload(
+        &self,
+        from: &Connection,
+        id: MessageId,
+        room: RoomId,
+        name: &str,
+        size: u64,
+    ) -> Vec<ServerFrame> {
+        let done = async {
+            self.check_member(from, room).await?;
+            self.uploads
+                .announce(&from.person, id, room, name, size)
+                .await
+        };
+        vec![done.await.unwrap_or_else(|error| refused(id, error))]
+    }
+
+    /// A chunk of a file.
+    pub async fn chunk(&self, from: &Connection, frame: &[u8]) -> Vec<ServerFrame> {
+        let chunk = match Chunk::decode(frame) {
+            Ok(chunk) => chunk,
+            Err(why) => {
+                let code = match why {
+                    ChunkError::Malformed => ErrorCode::Malformed,
+                    ChunkError::TooLarge => ErrorCode::TooLarge,
+                };
+                return vec![ServerFrame::Error {
+                    code,
+                    reason: why.to_string(),
+                    call: None,
+                }];
+            }
+        };
+        vec![
+            self.uploads
+                .receive(&from.person, chunk)
+                .await
+                .unwrap_or_else(|error| refused(chunk.id, error)),
+        ]
+    }
+
+    /// The user gave up on an upload.
+    pub async fn cancel(&self, from: &Connection, id: MessageId) {
+        self.uploads.cancel(from.person.id, id).await;
+    }
+
+    /// A member has read up to here; their other pages are told.
+    pub async fn read(&self, from: &Connection, room: RoomId, seq: Seq) -> Vec<ServerFrame> {
+        match self.app.store.update_read(room, from.person.id, seq).await {
+            Ok(Some((seq, unread))) => {
+                self.app
+                    .live
+                    .to_user(from.person.id, &ServerFrame::Read { room, seq, unread });
+                Vec::new()
+            }
+            Ok(None) => vec![refusal(
+                Failure::not_found("That room").into(),
+                ErrorCode::NoSuchRoom,
+            )],
+            Err(error) => vec![refusal(error, ErrorCode::Unavailable)],
+        }
+    }
+
+    /// Somebody types; the others in the room are told.
+    pub async fn typing(&self, from: &Connection, room: RoomId) -> Vec<ServerFrame> {
+        if let Err(error) = self.check_member(from, room).await {
+            return vec![refusal(error, ErrorCode::NoSuchRoom)];
+        }
+        let frame = ServerFrame::Typing {
+            room,
+            person: from.person.clone(),
+        };
+        self.app
+            .live
+            .to_room_except(room, &frame, Some(from.person.id));
+        Vec::new()
+    }
+
+    async fn check_member(&self, from: &Connection, room: RoomId) -> Result<()> {
+        if self.app.store.is_member(room, from.person.id).await? {
+            Ok(())
+        } else {
+            Err(Failure::not_found("That room").into())
+        }
+    }
+}
+
+fn too_fast(id: MessageId) -> ServerFrame {
+    let reason = "That was too fast. Wait a moment, then retry.".to_owned();
+    ServerFrame::Refused {
+        id,
+        code: ErrorCode::TooFast,
+        reason,
+    }
+}
+
+/// The answer to a message or file that cannot be taken.
+fn refused(id: MessageId, error: Error) -> ServerFrame {
+    let failure = error.into_failure();
+    let code = code_of(&failure, ErrorCode::NoSuchRoom);
+    ServerFrame::Refused {
+        id,
+        code,
+        reason: failure.to_string(),
+    }
+}
+
+/// The answer to any other frame that cannot be taken. `missing` says what it is that does not exist.
+fn refusal(error: Error, missing: ErrorCode) -> ServerFrame {
+    let failure = error.into_failure();
+    ServerFrame::Error {
+        code: code_of(&failure, missing),
+        reason: failure.to_string(),
+        call: None,
+    }
+}
+
+fn code_of(failure: &Failure, missing: ErrorCode) -> ErrorCode {
+    match failure {
+        Failure::NotSignedIn | Failure::NotAllowed { .. } | Failure::NotFound { .. } => missing,
+        Failure::Invalid { .. } => ErrorCode::Invalid,
+        Failure::TooFast => ErrorCode::TooFast,
+        Failure::Unavailable | Failure::Unreachable => ErrorCode::Unavailable,
+    }
+}

@@ -1,0 +1,378 @@
+//! Files on their way into a room.
+//!
+//! An upload is a file that grows: `files/partial/{user}-{id}`. Its length is how much has arrived, so an upload goes on after
+//! a lost connection and after a restart of the server without any other memory. When it is whole it is named after the
+//! SHA-256 of its bytes, so that the same bytes are kept once, and becomes a message under the upload's id.
+
+use crate::{
+    model::{
+        MessageId, RoomId, UserId, limits,
+        message::{Attachment, Content, ImageSize},
+        user::Person,
+    },
+    protocol::{failure::Failure, upload::Chunk, ws::ServerFrame},
+    server::{App, Error, Result, log::NewMessage},
+};
+use imagesize::ImageType;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::HashMap,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{fs, io::AsyncWriteExt};
+
+/// How many uploads one person may have under way.
+const AT_ONCE: usize = 8;
+/// What was left of an upload is kept this long.
+const PARTIAL_LIFE: Duration = Duration::from_hours(24);
+
+/// All uploads under way.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    app: Arc<App>,
+    announced: Mutex<HashMap<(UserId, MessageId), Announced>>,
+}
+
+/// What was said of a file before its bytes came.
+#[derive(Debug, Clone)]
+struct Announced {
+    room: RoomId,
+    name: String,
+    size: u64,
+}
+
+impl Uploads {
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self {
+            app,
+            announced: Mutex::default(),
+        }
+    }
+
+    /// A file is about to come: says from which offset on, or that it is there already.
+    pub(super) async fn announce(
+        &self,
+        by: &Person,
+        id: MessageId,
+        room: RoomId,
+        name: &str,
+        size: u64,
+    ) -> Result<ServerFrame> {
+        if let Some(posted) = self.app.store.find_posted(id).await? {
+            return if posted.author == by.id && posted.room == room {
+                Ok(ServerFrame::Sent {
+                    id,
+                    room,
+                    seq: posted.seq,
+                    at: posted.at,
+                })
+            } else {
+                Err(Failure::invalid("That upload id is taken.").into())
+            };
+        }
+        let announced = Announced {
+            room,
+            name: file_name(name),
+            size,
+        };
+        self.check(by.id, id, &announced)?;
+        let path = self.partial(by.id, id);
+        fs::create_dir_all(self.partials()).await?;
+        let received = fs::metadata(&path).await.map_or(0, |file| file.len());
+        if received > size {
+            // Not the file that this id was announced for before: begin anew.
+            fs::remove_file(&path).await?;
+        }
+        self.lock().insert((by.id, id), announced.clone());
+        if received == size {
+            return self.finish(by, id, &announced).await;
+        }
+        Ok(ServerFrame::UploadReady {
+            id,
+            offset: if received > size { 0 } else { received },
+        })
+    }
+
+    fn check(&self, by: UserId, id: MessageId, file: &Announced) -> Result<(), Failure> {
+        let most = self.app.config.upload_bytes;
+        if file.size > most {
+            return Err(Failure::invalid(format!(
+                "\"{}\" is {}; a file may be {} at most.",
+                file.name,
+                limits::bytes_in_words(file.size),
+                limits::bytes_in_words(most)
+            )));
+        }
+        if file.size == 0 {
+            return Err(Failure::invalid(format!(
+                "\"{}\" is empty, so there is nothing to send.",
+                file.name
+            )));
+        }
+        let announced = self.lock();
+        let others = announced
+            .keys()
+            .filter(|(user, other)| *user == by && *other != id)
+            .count();
+        if others >= AT_ONCE {
+            return Err(Failure::invalid(format!(
+                "{AT_ONCE} files can be on their way at once. Wait for one to arrive."
+            )));
+        }
+        Ok(())
+    }
+
+    /// A chunk has come: appended if it follows what is there.
+    pub(super) async fn receive(&self, by: &Person, chunk: Chunk<'_>) -> Result<ServerFrame> {
+        let announced = self.lock().get(&(by.id, chunk.id)).cloned();
+        let announced = announced
+            .ok_or_else(|| Failure::invalid("That upload was not announced. Announce it first."))?;
+        let path = self.partial(by.id, chunk.id);
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .await?;
+        let here = file.metadata().await?.len();
+        if chunk.offset != here {
+            // Sent twice around a reconnect, or out of step: say where to go on.
+            return Ok(ServerFrame::UploadReady {
+                id: chunk.id,
+                offset: here,
+            });
+        }
+        let received = here + chunk.data.len() as u64;
+        if received > announced.size {
+            self.cancel(by.id, chunk.id).await;
+            return Err(Failure::invalid(format!(
+                "\"{}\" is longer than was announced.",
+                announced.name
+            ))
+            .into());
+        }
+        file.write_all(chunk.data).await?;
+        file.flush().await?;
+        if received < announced.size {
+            return Ok(ServerFrame::UploadProgress {
+                id: chunk.id,
+                received,
+            });
+        }
+        file.sync_all().await?;
+        self.finish(by, chunk.id, &announced).await
+    }
+
+    /// All of it is here: keep it under its hash and post the message.
+    async fn finish(
+        &self,
+        by: &Person,
+        id: MessageId,
+        announced: &Announced,
+    ) -> Result<ServerFrame> {
+        let partial = self.partial(by.id, id);
+        let looked_at = partial.clone();
+        let found = tokio::task::spawn_blocking(move || examine(&looked_at))
+            .await
+            .map_err(|lost| Error::Internal(lost.to_string()))??;
+        let whole = path_of(&self.app.files(), &found.hash);
+        if let Some(folder) = whole.parent() {
+            fs::create_dir_all(folder).await?;
+        }
+        fs::rename(&partial, &whole).await?;
+        let file = Attachment {
+            hash: found.hash,
+            name: announced.name.clone(),
+            size: announced.size,
+            image: found.image,
+        };
+        let message = NewMessage {
+            id,
+            room: announced.room,
+            author: by.clone(),
+            content: Content::File { file },
+            media_type: Some(found.media_type.to_owned()),
+        };
+        let posted = self.app.log.post(message).await?;
+        self.lock().remove(&(by.id, id));
+        Ok(ServerFrame::Sent {
+            id,
+            room: posted.room,
+            seq: posted.seq,
+            at: posted.at,
+        })
+    }
+
+    /// The user gave up, or sent nonsense.
+    pub(super) async fn cancel(&self, by: UserId, id: MessageId) {
+        self.lock().remove(&(by, id));
+        // There may be nothing yet; what cannot be removed now is swept out later.
+        let _ = fs::remove_file(self.partial(by, id)).await;
+    }
+
+    /// Removes what was left of uploads a day ago and before.
+    pub(super) async fn clean(&self) -> Result<()> {
+        fs::create_dir_all(self.partials()).await?;
+        let mut entries = fs::read_dir(self.partials()).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let age = entry
+                .metadata()
+                .await?
+                .modified()?
+                .elapsed()
+                .unwrap_or_default();
+            if age > PARTIAL_LIFE {
+                fs::remove_file(entry.path()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn partials(&self) -> PathBuf {
+        self.app.files().join("partial")
+    }
+
+    fn partial(&self, by: UserId, id: MessageId) -> PathBuf {
+        self.partials().join(format!("{by}-{id}"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(UserId, MessageId), Announced>> {
+        self.announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the bytes with a hash are kept.
+pub(super) fn path_of(files: &Path, hash: &str) -> PathBuf {
+    files.join(hash.get(..2).unwrap_or_default()).join(hash)
+}
+
+/// What a file's bytes are, as found by looking at them.
+struct Found {
+    hash: String,
+    media_type: &'static str,
+    image: Option<ImageSize>,
+}
+
+fn examine(path: &Path) -> Result<Found> {
+    let mut file = std::fs::File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+    }
+    let (media_type, image) = image(path).unwrap_or(("application/octet-stream", None));
+    Ok(Found {
+        hash: hex::encode(hasher.finalize()),
+        media_type,
+        image,
+    })
+}
+
+/// The type and size of an image that browsers show. Anything else, SVG above all (it can hold scripts), is a download.
+fn image(path: &Path) -> Option<(&'static str, Option<ImageSize>)> {
+    let mut head = [0; 64];
+    let read = std::fs::File::open(path)
+        .and_then(|mut file| file.read(&mut head))
+        .ok()?;
+    let media_type = match imagesize::image_type(&head[..read]).ok()? {
+        ImageType::Png => "image/png",
+        ImageType::Jpeg => "image/jpeg",
+        ImageType::Gif => "image/gif",
+        ImageType::Webp => "image/webp",
+        _ => return None,
+    };
+    let size = imagesize::size(path).ok()?;
+    let (width, height) = (
+        u32::try_from(size.width).ok()?,
+        u32::try_from(size.height).ok()?,
+    );
+    (width > 0 && height > 0).then_some((media_type, Some(ImageSize { width, height })))
+}
+
+/// The last part of a name, without what could leave a folder, break a header or deceive, at most
+/// [`limits::FILE_NAME_CHARS`] characters; "file" when nothing is left.
+fn file_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean: String = last
+        .chars()
+        .filter(|c| !c.is_control() && !matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'))
+        .collect();
+    let clean = clean.trim().trim_start_matches('.');
+    let count = clean.chars().count();
+    if clean.is_empty() {
+        "file".to_owned()
+    } else if count <= limits::FILE_NAME_CHARS {
+        clean.to_owned()
+    } else {
+        // The end says what kind of file it is.
+        clean
+            .chars()
+            .skip(count - limits::FILE_NAME_CHARS)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_cannot_leave_its_folder_or_deceive() {
+        assert_eq!(file_name("../../etc/passwd"), "passwd");
+        assert_eq!(file_name("C:\\secret\\a b.txt"), "a b.txt");
+        assert_eq!(file_name("photo\u{202E}gpj.exe"), "photogpj.exe");
+        assert_eq!(file_name("a\r\nb\"c.txt"), "ab\"c.txt");
+        assert_eq!(file_name("..."), "file");
+        assert_eq!(
+            file_name(&format!("{}.pdf", "x".repeat(300)))
+                .chars()
+                .count(),
+            limits::FILE_NAME_CHARS
+        );
+    }
+
+    #[test]
+    fn what_is_no_image_is_not_shown_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        std::fs::write(
+            &path,
+            b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        )
+        .unwrap();
+        let found = examine(&path).unwrap();
+        assert_eq!(
+            (found.media_type, found.image),
+            ("application/octet-stream", None)
+        );
+        assert_eq!(found.hash.len(), 64);
+    }
+
+    #[test]
+    fn an_image_has_its_size_before_it_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        // The signature and the header chunk of a PNG of 3 by 2 pixels.
+        let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02\x08\x02\0\0\0";
+        std::fs::write(&path, head).unwrap();
+        let found = examine(&path).unwrap();
+        assert_eq!(
+            (found.media_type, found.image),
+            (
+                "image/png",
+                Some(ImageSize {
+                    width: 3,
+                    height: 2
+                })
+            )
+        );
+    }
+}

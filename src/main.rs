@@ -1,0 +1,196 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use rialto::{
+    model::{
+        story::{StoryDraft, Urgency},
+        user::{Role, UserName},
+    },
+    news, people,
+    server::{
+        config::{Config, StoreConfig},
+        store::Store,
+    },
+};
+use std::{io::Read, process::ExitCode};
+
+/// Live news, chat and video calls for a community.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve pages, news, chat and calls.
+    Serve(Box<Config>),
+    /// Publish.
+    #[command(subcommand)]
+    News(News),
+    /// Tokens with which programs publish.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// People.
+    #[command(subcommand)]
+    User(UserCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum News {
+    /// Publish a story, through the server if it runs on this machine, else into the store.
+    Publish {
+        /// One line.
+        headline: String,
+        /// The body in Markdown; "-" reads it from standard input.
+        #[arg(long, default_value = "")]
+        body: String,
+        /// What it is about.
+        #[arg(long, default_value = "General")]
+        topic: String,
+        /// "normal", or "breaking" for a banner on every page.
+        #[arg(long, default_value = "normal")]
+        urgency: Urgency,
+        /// Who publishes it.
+        #[arg(long, default_value = "The editors")]
+        byline: UserNameArg,
+        #[command(flatten)]
+        store: StoreConfig,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token and print it. It is shown this once and stored only as a hash.
+    Create {
+        /// What to call it; stories published with it are signed so.
+        name: String,
+        #[command(flatten)]
+        store: StoreConfig,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// List people and their roles.
+    List {
+        #[command(flatten)]
+        store: StoreConfig,
+    },
+    /// Change what somebody may do.
+    Role {
+        /// Their name.
+        name: UserNameArg,
+        /// "guest", "member", "editor" or "admin".
+        role: Role,
+        #[command(flatten)]
+        store: StoreConfig,
+    },
+}
+
+/// A checked name, as an argument.
+#[derive(Debug, Clone)]
+struct UserNameArg(UserName);
+
+impl std::str::FromStr for UserNameArg {
+    type Err = rialto::model::user::NameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        UserName::new(text).map(Self)
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(config) => rialto::serve::run(*config).await,
+        Command::News(command) => publish(command).await,
+        Command::Token(TokenCommand::Create { name, store }) => create_token(&name, &store).await,
+        Command::User(command) => user(command).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("rialto: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Done = Result<(), String>;
+
+async fn publish(
+    News::Publish {
+        headline,
+        mut body,
+        topic,
+        urgency,
+        byline,
+        store,
+    }: News,
+) -> Done {
+    if body == "-" {
+        body.clear();
+        std::io::stdin()
+            .read_to_string(&mut body)
+            .map_err(|why| format!("standard input: {why}"))?;
+    }
+    let draft =
+        StoryDraft::new(&headline, &body, &topic, urgency).map_err(|why| why.to_string())?;
+    let said = news::server::cli::publish(&store.data, draft, byline.0.as_str()).await?;
+    println!("{said}");
+    Ok(())
+}
+
+async fn create_token(name: &str, config: &StoreConfig) -> Done {
+    let store = open(config).await?;
+    let token = people::server::create_token(&store, name)
+        .await
+        .map_err(words)?;
+    println!("{token}");
+    store.close().await;
+    Ok(())
+}
+
+async fn user(command: UserCommand) -> Done {
+    match command {
+        UserCommand::List { store } => {
+            for person in open(&store)
+                .await?
+                .list_users(i64::MAX)
+                .await
+                .map_err(words)?
+            {
+                println!("{}\t{}", person.role, person.name);
+            }
+        }
+        UserCommand::Role { name, role, store } => {
+            let store = open(&store).await?;
+            let account = store.find_account(&name.0).await.map_err(words)?;
+            let account = account.ok_or_else(|| format!("nobody is called {}", name.0))?;
+            store
+                .update_role(account.person.id, role)
+                .await
+                .map_err(words)?;
+            println!("{} is now {role}", account.person.name);
+        }
+    }
+    Ok(())
+}
+
+async fn open(config: &StoreConfig) -> Result<Store, String> {
+    Store::open(&config.data).await.map_err(|why| {
+        format!(
+            "the store in {} cannot be opened: {why}",
+            config.data.display()
+        )
+    })
+}
+
+fn words(error: rialto::server::Error) -> String {
+    match error {
+        rialto::server::Error::User(failure) => failure.to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,46 @@
+//! How long to wait before connecting again: exponential backoff with full jitter.
+//!
+//! Full jitter (a uniformly random wait between nothing and the bound) spreads the clients of a server that restarted over
+//! the whole interval instead of letting them come back in waves.
+
+/// The first bound, in milliseconds.
+pub const FIRST: u32 = 500;
+/// The bound never grows past this, in milliseconds.
+pub const LONGEST: u32 = 30_000;
+
+/// How long to wait before the next try, in milliseconds.
+///
+/// `failures` is how many tries have failed in a row, 0 for the first reconnect after a connection that worked. `random` is a
+/// number from 0 (included) to 1 (excluded).
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the product is between 0 and the bound"
+)]
+pub fn wait(failures: u32, random: f64) -> u32 {
+    let bound = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
+    (f64::from(bound) * random.clamp(0.0, 1.0)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_doubles_and_stops_growing() {
+        let bounds: Vec<u32> = (0..9).map(|failures| wait(failures, 1.0)).collect();
+        assert_eq!(
+            bounds,
+            [
+                500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000
+            ]
+        );
+        assert_eq!(wait(u32::MAX, 1.0), LONGEST);
+    }
+
+    #[test]
+    fn the_wait_is_spread_over_the_whole_interval() {
+        assert_eq!((wait(3, 0.0), wait(3, 0.5)), (0, 2_000));
+    }
+}

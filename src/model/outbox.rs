@@ -1,0 +1,188 @@
+//! What a browser has sent and the server has not acknowledged yet.
+//!
+//! The rule that makes sending safe: an entry leaves the outbox only when the server says that it is committed, and every
+//! connection sends all of it again, in order, under the same ids. The server answers a repeated id with its first result,
+//! so a retry never doubles a message.
+
+use super::{MessageId, Millis, RoomId, message::MessageText};
+use serde::{Deserialize, Serialize};
+
+/// Where a message is on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Delivery {
+    /// Sent or about to be: nothing for the user to do.
+    Pending,
+    /// Refused by the server: stays until the user retries or discards it.
+    Failed {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// A message that is not acknowledged yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outgoing {
+    /// Made when the user pressed Enter; never changes.
+    pub id: MessageId,
+    /// Where it goes.
+    pub room: RoomId,
+    /// What it says.
+    pub text: MessageText,
+    /// When it was written, by the browser's clock.
+    pub at: Millis,
+    /// Where it is.
+    pub delivery: Delivery,
+}
+
+/// All of them, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Outbox {
+    entries: Vec<Outgoing>,
+}
+
+impl Outbox {
+    /// Adds a message; a second one with the same id changes nothing.
+    pub fn push(&mut self, id: MessageId, room: RoomId, text: MessageText, at: Millis) {
+        if self.find(id).is_none() {
+            self.entries.push(Outgoing {
+                id,
+                room,
+                text,
+                at,
+                delivery: Delivery::Pending,
+            });
+        }
+    }
+
+    /// The server committed it. True if it was here.
+    pub fn acknowledge(&mut self, id: MessageId) -> bool {
+        self.remove(id)
+    }
+
+    /// The server refused it for good. True if it was here.
+    pub fn fail(&mut self, id: MessageId, reason: &str) -> bool {
+        self.set(
+            id,
+            Delivery::Failed {
+                reason: reason.to_owned(),
+            },
+        )
+    }
+
+    /// The user wants it sent again. True if it was here.
+    pub fn retry(&mut self, id: MessageId) -> bool {
+        self.set(id, Delivery::Pending)
+    }
+
+    /// The user gives it up. True if it was here.
+    pub fn discard(&mut self, id: MessageId) -> bool {
+        self.remove(id)
+    }
+
+    /// One entry.
+    #[must_use]
+    pub fn find(&self, id: MessageId) -> Option<&Outgoing> {
+        self.entries.iter().find(|entry| entry.id == id)
+    }
+
+    /// What a new connection has to send, oldest first: everything pending.
+    pub fn to_send(&self) -> impl Iterator<Item = &Outgoing> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.delivery == Delivery::Pending)
+    }
+
+    /// What to show below a room's messages, oldest first.
+    pub fn in_room(&self, room: RoomId) -> impl Iterator<Item = &Outgoing> {
+        self.entries.iter().filter(move |entry| entry.room == room)
+    }
+
+    /// Whether leaving the page now would lose nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn set(&mut self, id: MessageId, delivery: Delivery) -> bool {
+        let found = self.entries.iter_mut().find(|entry| entry.id == id);
+        found.map(|entry| entry.delivery = delivery).is_some()
+    }
+
+    fn remove(&mut self, id: MessageId) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.id != id);
+        self.entries.len() < before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn id(n: u128) -> MessageId {
+        MessageId(Uuid::from_u128(n))
+    }
+
+    fn outbox() -> Outbox {
+        let mut outbox = Outbox::default();
+        for n in 1..=3 {
+            let room = RoomId(Uuid::from_u128(n % 2));
+            outbox.push(
+                id(n),
+                room,
+                MessageText::new(&format!("message {n}")).unwrap(),
+                0,
+            );
+        }
+        outbox
+    }
+
+    fn sending(outbox: &Outbox) -> Vec<MessageId> {
+        outbox.to_send().map(|entry| entry.id).collect()
+    }
+
+    #[test]
+    fn a_new_connection_sends_everything_unacknowledged_again_in_order() {
+        let mut outbox = outbox();
+        assert!(outbox.acknowledge(id(2)));
+        assert_eq!(sending(&outbox), [id(1), id(3)]);
+        assert_eq!(
+            sending(&outbox),
+            [id(1), id(3)],
+            "and again after the next loss"
+        );
+    }
+
+    #[test]
+    fn what_was_refused_waits_for_the_user() {
+        let mut outbox = outbox();
+        assert!(outbox.fail(id(1), "too long"));
+        assert_eq!(sending(&outbox), [id(2), id(3)]);
+        assert!(outbox.retry(id(1)));
+        assert_eq!(sending(&outbox), [id(1), id(2), id(3)]);
+        assert!(outbox.discard(id(1)) && !outbox.discard(id(1)));
+    }
+
+    #[test]
+    fn a_late_acknowledgement_settles_a_failure_too() {
+        let mut outbox = outbox();
+        outbox.fail(id(1), "no answer");
+        assert!(outbox.acknowledge(id(1)));
+        assert!(outbox.find(id(1)).is_none());
+    }
+
+    #[test]
+    fn rooms_do_not_mix_and_a_reload_loses_nothing() {
+        let outbox = outbox();
+        let kept: Outbox = serde_json::from_str(&serde_json::to_string(&outbox).unwrap()).unwrap();
+        assert_eq!(kept, outbox);
+        let room = RoomId(Uuid::from_u128(1));
+        assert_eq!(
+            kept.in_room(room).map(|entry| entry.id).collect::<Vec<_>>(),
+            [id(1), id(3)]
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! How a page keeps a room's messages: history from the server, live events and replays merged into one list without
+//! holes, doubles or jumps.
+
+use super::{Cursor, Epoch, MessageId, Seq, message::Message};
+use serde::{Deserialize, Serialize};
+
+/// Messages of one room, oldest first, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeline {
+    epoch: Epoch,
+    /// Everything of the stream up to here has been merged.
+    seen: Seq,
+    messages: Vec<Message>,
+    /// Whether the server has messages before the first one here.
+    pub has_older: bool,
+}
+
+/// What merging a live event did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merge {
+    /// It was the next one, and is in.
+    Added,
+    /// It was known already.
+    Known,
+    /// Something before it is missing: resume from [`Timeline::cursor`].
+    Gap,
+}
+
+impl Timeline {
+    /// A page of history as the server rendered it: `messages` oldest first, `head` the stream's newest sequence then.
+    #[must_use]
+    pub fn new(epoch: Epoch, head: Seq, messages: Vec<Message>, has_older: bool) -> Self {
+        Self {
+            epoch,
+            seen: head,
+            messages,
+            has_older,
+        }
+    }
+
+    /// Where a resume goes on.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor {
+            epoch: self.epoch.clone(),
+            seq: self.seen,
+        }
+    }
+
+    /// The messages, oldest first.
+    #[must_use]
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The oldest sequence held: the page of history before it is asked for with this.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Seq> {
+        self.messages.first().map(|message| message.seq)
+    }
+
+    /// Whether this message is here.
+    #[must_use]
+    pub fn contains(&self, id: MessageId) -> bool {
+        self.messages.iter().rev().any(|message| message.id == id)
+    }
+
+    /// Merges a live or replayed message.
+    pub fn merge(&mut self, message: Message) -> Merge {
+        if message.seq <= self.seen {
+            return Merge::Known;
+        }
+        if message.seq > self.seen + 1 {
+            return Merge::Gap;
+        }
+        self.seen = message.seq;
+        self.messages.push(message);
+        Merge::Added
+    }
+
+    /// Puts an older page before the first message.
+    pub fn prepend(&mut self, mut older: Vec<Message>, has_older: bool) {
+        let first = self.oldest().unwrap_or(Seq::MAX);
+        older.retain(|message| message.seq < first);
+        older.append(&mut self.messages);
+        self.messages = older;
+        self.has_older = has_older;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        RoomId, UserId,
+        message::{Content, MessageText},
+        user::{Person, Role, UserName},
+    };
+    use uuid::Uuid;
+
+    fn message(seq: Seq) -> Message {
+        let id = u128::try_from(seq).unwrap();
+        Message {
+            id: MessageId(Uuid::from_u128(id)),
+            room: RoomId(Uuid::nil()),
+            seq,
+            author: Person {
+                id: UserId(Uuid::nil()),
+                name: UserName::new("Ada").unwrap(),
+                role: Role::Guest,
+            },
+            at: 0,
+            content: Content::Text {
+                text: MessageText::new("hello").unwrap(),
+            },
+        }
+    }
+
+    fn timeline() -> Timeline {
+        Timeline::new(Epoch("a".into()), 5, vec![message(4), message(5)], true)
+    }
+
+    fn seqs(timeline: &Timeline) -> Vec<Seq> {
+        timeline
+            .messages()
+            .iter()
+            .map(|message| message.seq)
+            .collect()
+    }
+
+    #[test]
+    fn live_events_are_added_once_and_in_order() {
+        let mut timeline = timeline();
+        assert_eq!(timeline.merge(message(5)), Merge::Known);
+        assert_eq!(timeline.merge(message(6)), Merge::Added);
+        assert_eq!(timeline.merge(message(6)), Merge::Known);
+        assert_eq!(seqs(&timeline), [4, 5, 6]);
+        assert_eq!(timeline.cursor().seq, 6);
+    }
+
+    #[test]
+    fn a_hole_is_reported_and_not_papered_over() {
+        let mut timeline = timeline();
+        assert_eq!(timeline.merge(message(7)), Merge::Gap);
+        assert_eq!(
+            timeline.cursor().seq,
+            5,
+            "the resume asks for what is missing"
+        );
+        assert_eq!(seqs(&timeline), [4, 5]);
+    }
+
+    #[test]
+    fn an_older_page_goes_before_the_first_without_doubles() {
+        let mut timeline = timeline();
+        timeline.prepend(vec![message(2), message(3), message(4)], false);
+        assert_eq!(seqs(&timeline), [2, 3, 4, 5]);
+        assert!(!timeline.has_older && timeline.contains(message(3).id));
+    }
+}

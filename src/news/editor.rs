@@ -1,0 +1,449 @@
+//! `/news/new`: where editors publish.
+//!
+//! The form works without WASM: it is posted to the page's own address, and comes back filled when something is wrong (see
+//! `server::writing`). With WASM it stays where it is, shows what is wrong, and what was typed is kept for as long as the tab is
+//! open.
+
+use super::{
+    api::{Editor, TypedStory, begin_story, preview_story, publish_story},
+    client::use_news,
+};
+use crate::{
+    model::{limits, story::Urgency},
+    protocol::failure::Failure,
+    ui::{
+        browser,
+        icon::{Glyph, Icon},
+        notice::{Notice, NoticeKind},
+    },
+};
+use leptos::{
+    either::EitherOf3,
+    ev::SubmitEvent,
+    html::{Form, Input, Textarea},
+    prelude::*,
+    task::spawn_local,
+};
+use leptos_meta::Title;
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+
+/// Under this a tab keeps what was typed and not published yet.
+const DRAFT: &str = "rialto.news.draft";
+
+/// The page.
+#[component]
+pub fn EditorPage() -> impl IntoView {
+    let begin = Resource::new(|| (), |()| begin_story());
+    view! {
+        <Title text="Publish a story" />
+        <div class="page">
+            <Suspense>
+                {move || Suspend::new(async move {
+                    match begin.await {
+                        Ok(editor) => EitherOf3::A(view! { <StoryForm editor /> }),
+                        Err(failure @ (Failure::NotSignedIn | Failure::NotAllowed { .. })) => {
+                            EitherOf3::B(view! { <NotYours failure /> })
+                        }
+                        Err(failure) => {
+                            EitherOf3::C(
+                                view! {
+                                    <section class="empty">
+                                        <h1>"Publishing does not work now"</h1>
+                                        <p>{failure.to_string()}</p>
+                                        <button type="button" class="button primary" on:click=move |_| begin.refetch()>
+                                            "Try again"
+                                        </button>
+                                    </section>
+                                },
+                            )
+                        }
+                    }
+                })}
+            </Suspense>
+        </div>
+    }
+}
+
+/// Says who may publish to whoever may not.
+#[component]
+fn NotYours(failure: Failure) -> impl IntoView {
+    let reason = match failure {
+        Failure::NotAllowed { reason } => reason,
+        _ => "Only editors and administrators publish stories. If you are one of them, sign in."
+            .to_owned(),
+    };
+    view! {
+        <section class="empty">
+            <Icon name=Glyph::Lock />
+            <h1>"This page is for editors"</h1>
+            <p>{reason}</p>
+            <div class="toolbar">
+                <a class="button primary" href="/signin?next=%2Fnews%2Fnew" rel="external">"Sign in"</a>
+                <a class="button" href="/">"Read the news"</a>
+            </div>
+        </section>
+    }
+}
+
+/// What became of the draft that this tab had kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kept {
+    /// There was none.
+    Nothing,
+    /// It is in the form again.
+    Restored(TypedStory),
+    /// It was taken out of the form, and can be had back.
+    Emptied(TypedStory),
+}
+
+/// The form's elements.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fields {
+    form: NodeRef<Form>,
+    headline: NodeRef<Input>,
+    body: NodeRef<Textarea>,
+    topic: NodeRef<Input>,
+    normal: NodeRef<Input>,
+    breaking: NodeRef<Input>,
+}
+
+impl Fields {
+    /// What is typed now. Browser only.
+    fn typed(&self, request: uuid::Uuid) -> Option<TypedStory> {
+        let urgency = if self.breaking.get_untracked()?.checked() {
+            Urgency::Breaking
+        } else {
+            Urgency::Normal
+        };
+        Some(TypedStory {
+            headline: self.headline.get_untracked()?.value(),
+            body: self.body.get_untracked()?.value(),
+            topic: self.topic.get_untracked()?.value(),
+            urgency: urgency.as_str().to_owned(),
+            request,
+        })
+    }
+
+    /// Fills the form. Browser only.
+    fn fill(&self, typed: &TypedStory) {
+        let breaking = typed.urgency == Urgency::Breaking.as_str();
+        for (input, value) in [(self.headline, &typed.headline), (self.topic, &typed.topic)] {
+            if let Some(input) = input.get_untracked() {
+                input.set_value(value);
+            }
+        }
+        if let Some(body) = self.body.get_untracked() {
+            body.set_value(&typed.body);
+        }
+        for (radio, checked) in [(self.normal, !breaking), (self.breaking, breaking)] {
+            if let Some(radio) = radio.get_untracked() {
+                radio.set_checked(checked);
+            }
+        }
+    }
+}
+
+#[component]
+fn StoryForm(editor: Editor) -> impl IntoView {
+    let Editor {
+        topics,
+        typed,
+        failure,
+    } = editor;
+    let live = use_news();
+    let navigate = use_navigate();
+    let fields = Fields::default();
+    let request = typed.request;
+    let empty = TypedStory::new(request);
+    let failure = RwSignal::new(failure);
+    let busy = RwSignal::new(false);
+    let kept = keep_draft(fields, typed.clone());
+
+    let publish = move |event: SubmitEvent| {
+        let Some(typed) = fields.typed(request) else {
+            return;
+        };
+        event.prevent_default();
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        failure.set(None);
+        let navigate = navigate.clone();
+        spawn_local(async move {
+            match publish_story(typed).await {
+                Ok(slug) => {
+                    browser::session_remove(DRAFT);
+                    live.set_writing(false);
+                    navigate(&format!("/news/{slug}"), NavigateOptions::default());
+                }
+                Err(why) => {
+                    failure.try_set(Some(why));
+                }
+            }
+            busy.try_set(false);
+        });
+    };
+    let typing = move |_| {
+        if let Some(typed) = fields.typed(request) {
+            live.set_writing(typed != empty);
+            save(&typed);
+        }
+    };
+    view! {
+        <header class="page-header">
+            <h1>"Publish a story"</h1>
+        </header>
+        <KeptDraft kept fields />
+        <form class="form" method="post" action="/news/new" node_ref=fields.form on:submit=publish on:input=typing>
+            <input type="hidden" name="request" value=request.to_string() />
+            <HeadlineField value=typed.headline node=fields.headline />
+            <BodyField value=typed.body node=fields.body />
+            <TopicField value=typed.topic topics node=fields.topic />
+            <UrgencyField is_breaking=typed.urgency == Urgency::Breaking.as_str() fields />
+            <div class="form-failure" aria-live="assertive">
+                {move || failure.get().map(|failure| view! { <Refusal failure /> })}
+            </div>
+            <button type="submit" class="button primary" aria-busy=move || busy.get().to_string()>
+                "Publish"
+            </button>
+        </form>
+    }
+}
+
+/// Why the form was refused. Signing in takes a tab of its own, so that this one keeps what was typed.
+#[component]
+fn Refusal(failure: Failure) -> impl IntoView {
+    let is_signed_out = failure == Failure::NotSignedIn;
+    view! {
+        <Notice kind=NoticeKind::Error>
+            {failure.to_string()}
+            {is_signed_out
+                .then(|| {
+                    view! {
+                        " "
+                        <a href="/signin" rel="external" target="_blank">"Sign in (in a new tab)"</a>
+                        ", then publish again."
+                    }
+                })}
+        </Notice>
+    }
+}
+
+#[component]
+fn HeadlineField(value: String, node: NodeRef<Input>) -> impl IntoView {
+    view! {
+        <div class="field">
+            <label for="headline">"Headline"</label>
+            <input
+                id="headline"
+                name="headline"
+                value=value
+                required
+                maxlength=limits::HEADLINE_CHARS.to_string()
+                autocomplete="off"
+                node_ref=node
+            />
+        </div>
+    }
+}
+
+/// The body, and how it will look.
+#[component]
+fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
+    let live = use_news();
+    let looks = RwSignal::new(None::<Result<String, Failure>>);
+    let busy = RwSignal::new(false);
+    let preview = move |_| {
+        let Some(body) = node.get_untracked().map(|body| body.value()) else {
+            return;
+        };
+        busy.set(true);
+        spawn_local(async move {
+            looks.try_set(Some(preview_story(body).await));
+            busy.try_set(false);
+        });
+    };
+    let shown = move || {
+        looks.get().map(|looks| match looks {
+            Ok(html) if html.is_empty() => {
+                view! { <p class="quiet-text">"There is nothing to show yet."</p> }.into_any()
+            }
+            Ok(html) => view! { <div class="story-body" inner_html=html></div> }.into_any(),
+            Err(failure) => {
+                view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> }.into_any()
+            }
+        })
+    };
+    view! {
+        <div class="field">
+            <label for="body">"Body " <span class="optional">"(optional)"</span></label>
+            <textarea
+                id="body"
+                name="body"
+                rows="14"
+                maxlength=limits::BODY_CHARS.to_string()
+                aria-describedby="body-hint"
+                node_ref=node
+                inner_html=as_content(&value)
+            ></textarea>
+            <p class="field-hint" id="body-hint">
+                "Markdown: # for a heading, **bold**, *italic*, - for a list, [words](https://…) for a link."
+            </p>
+            <div class="toolbar" hidden=move || !live.is_started().get()>
+                <button type="button" class="button small" on:click=preview aria-busy=move || busy.get().to_string()>
+                    "Preview"
+                </button>
+            </div>
+        </div>
+        <section class="preview" aria-label="Preview" aria-live="polite" hidden=move || looks.with(Option::is_none)>
+            {shown}
+        </section>
+    }
+}
+
+/// A text area's content as HTML. A parser drops the first line break, so there is one to drop; and an empty text would be
+/// rendered as a blank, where an empty content is not.
+fn as_content(text: &str) -> String {
+    format!("\n{}", text.replace('&', "&amp;").replace('<', "&lt;"))
+}
+
+#[component]
+fn TopicField(value: String, topics: Vec<String>, node: NodeRef<Input>) -> impl IntoView {
+    view! {
+        <div class="field">
+            <label for="topic">"Topic " <span class="optional">"(optional)"</span></label>
+            <input
+                id="topic"
+                name="topic"
+                value=value
+                list="topics"
+                maxlength=limits::TOPIC_CHARS.to_string()
+                autocomplete="off"
+                aria-describedby="topic-hint"
+                node_ref=node
+            />
+            <datalist id="topics">
+                {topics.into_iter().map(|topic| view! { <option value=topic></option> }).collect_view()}
+            </datalist>
+            <p class="field-hint" id="topic-hint">"Choose one that is there, or begin a new one. General if left empty."</p>
+        </div>
+    }
+}
+
+#[component]
+fn UrgencyField(is_breaking: bool, fields: Fields) -> impl IntoView {
+    view! {
+        <fieldset class="choices">
+            <legend>"Urgency"</legend>
+            <label class="choice">
+                <input type="radio" name="urgency" value="normal" checked=!is_breaking node_ref=fields.normal />
+                <span>"Normal: counted as new on the news page"</span>
+            </label>
+            <label class="choice">
+                <input type="radio" name="urgency" value="breaking" checked=is_breaking node_ref=fields.breaking />
+                <span>"Breaking: a banner on every open page, at once"</span>
+            </label>
+        </fieldset>
+    }
+}
+
+/// Puts the draft that this tab has kept into an empty form. `typed` is what the form was rendered with.
+fn keep_draft(fields: Fields, typed: TypedStory) -> RwSignal<Kept> {
+    let live = use_news();
+    let kept = RwSignal::new(Kept::Nothing);
+    on_cleanup(move || live.set_writing(false));
+    Effect::new(move || {
+        // Tracked: the elements are there once the form is on the page.
+        if fields.form.get().is_none() {
+            return;
+        }
+        let Some(now) = fields.typed(typed.request) else {
+            return;
+        };
+        let is_empty = now == TypedStory::new(typed.request);
+        if !is_empty {
+            live.set_writing(true);
+            save(&now);
+        } else if let Some(draft) = draft() {
+            fields.fill(&draft);
+            live.set_writing(true);
+            kept.set(Kept::Restored(draft));
+        }
+    });
+    kept
+}
+
+fn draft() -> Option<TypedStory> {
+    browser::session_get(DRAFT).and_then(|draft| serde_json::from_str(&draft).ok())
+}
+
+fn save(typed: &TypedStory) {
+    if *typed == TypedStory::new(typed.request) {
+        browser::session_remove(DRAFT);
+    } else if let Ok(json) = serde_json::to_string(typed) {
+        browser::session_set(DRAFT, &json);
+    }
+}
+
+/// Says that a draft was restored, and lets one begin with an empty form instead.
+#[component]
+fn KeptDraft(kept: RwSignal<Kept>, fields: Fields) -> impl IntoView {
+    let live = use_news();
+    let put = move |typed: &TypedStory, writing: bool| {
+        fields.fill(typed);
+        save(typed);
+        live.set_writing(writing);
+    };
+    let words = move || match kept.get() {
+        Kept::Nothing => None,
+        Kept::Restored(draft) => Some((
+            "What you had typed here before is back.",
+            "Begin anew",
+            draft,
+            true,
+        )),
+        Kept::Emptied(draft) => Some(("The form is empty.", "Bring the draft back", draft, false)),
+    };
+    view! {
+        <div role="status" class="kept-draft">
+            {move || {
+                words().map(|(said, offered, draft, is_restored)| {
+                    let switch = move |_| {
+                        let draft = draft.clone();
+                        if is_restored {
+                            put(&TypedStory::new(draft.request), false);
+                            kept.set(Kept::Emptied(draft));
+                        } else {
+                            put(&draft, true);
+                            kept.set(Kept::Restored(draft));
+                        }
+                    };
+                    view! {
+                        <Notice>
+                            <p>
+                                {said} " "
+                                <button type="button" class="link-button" on:click=switch>{offered}</button>
+                            </p>
+                        </Notice>
+                    }
+                })
+            }}
+        </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_content;
+
+    #[test]
+    fn what_was_typed_stays_inside_the_text_area() {
+        assert_eq!(as_content("a"), "\na");
+        assert_eq!(
+            as_content("</textarea><script>"),
+            "\n&lt;/textarea>&lt;script>"
+        );
+        assert_eq!(as_content("&lt;"), "\n&amp;lt;");
+    }
+}

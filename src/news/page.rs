@@ -1,0 +1,146 @@
+//! `/`: the latest stories, of one topic or of all, and older pages of them.
+
+use super::{
+    api::{Desk, find_desk, list_stories},
+    latest::Latest,
+};
+use crate::{
+    model::Seq,
+    ui::{
+        icon::{Glyph, Icon},
+        notice::{Notice, NoticeKind},
+    },
+};
+use leptos::{either::Either, prelude::*};
+use leptos_meta::{Meta, Title};
+use leptos_router::{hooks::use_query_map, location::Url};
+
+/// What the address asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Asked {
+    topic: Option<String>,
+    before: Option<Seq>,
+}
+
+/// The address of a page of stories.
+pub(super) fn address(topic: Option<&str>, before: Option<Seq>) -> String {
+    let topic = topic.map(|topic| format!("topic={}", Url::escape(topic)));
+    let before = before.map(|before| format!("before={before}"));
+    let query: Vec<String> = [topic, before].into_iter().flatten().collect();
+    if query.is_empty() {
+        "/".to_owned()
+    } else {
+        format!("/?{}", query.join("&"))
+    }
+}
+
+/// The page.
+#[component]
+pub fn NewsPageView() -> impl IntoView {
+    let query = use_query_map();
+    let asked = Memo::new(move |_| {
+        query.with(|query| Asked {
+            topic: query.get("topic").filter(|topic| !topic.trim().is_empty()),
+            before: query.get("before").and_then(|before| before.parse().ok()),
+        })
+    });
+    let topic = Memo::new(move |_| asked.with(|asked| asked.topic.clone()));
+    let desk = Resource::new(|| (), |()| async { find_desk().await.unwrap_or_default() });
+    let page = Resource::new(
+        move || asked.get(),
+        |asked| list_stories(asked.topic, asked.before),
+    );
+    view! {
+        <Title text=move || topic.get().unwrap_or_else(|| "News".to_owned()) />
+        <Meta name="description" content="The latest news, live." />
+        <div class="page news">
+            <header class="page-header">
+                <h1>{move || topic.get().unwrap_or_else(|| "Latest news".to_owned())}</h1>
+                <Suspense>
+                    {move || Suspend::new(async move { desk.await.may_publish.then(|| view! { <Publish /> }) })}
+                </Suspense>
+            </header>
+            <Suspense>
+                {move || Suspend::new(async move {
+                    let topics = desk.await.topics;
+                    view! { <Topics topics topic /> }
+                })}
+            </Suspense>
+            <Transition>
+                {move || Suspend::new(async move {
+                    let Desk { may_publish, .. } = desk.await;
+                    match page.await {
+                        Ok(found) => {
+                            let is_newest = asked.with_untracked(|asked| asked.before.is_none());
+                            Either::Left(view! { <Latest page=found may_publish is_newest /> })
+                        }
+                        Err(failure) => {
+                            Either::Right(
+                                view! {
+                                    <Notice kind=NoticeKind::Error>
+                                        <p>{failure.to_string()}</p>
+                                        <button type="button" class="button small" on:click=move |_| page.refetch()>
+                                            "Try again"
+                                        </button>
+                                    </Notice>
+                                },
+                            )
+                        }
+                    }
+                })}
+            </Transition>
+        </div>
+    }
+}
+
+/// Leads an editor to the editor's page.
+#[component]
+pub(super) fn Publish() -> impl IntoView {
+    view! {
+        <a class="button primary" href="/news/new">
+            <Icon name=Glyph::Write />
+            "Publish a story"
+        </a>
+    }
+}
+
+/// The topics to choose from, as links. With one topic there is nothing to choose.
+#[component]
+fn Topics(topics: Vec<String>, topic: Memo<Option<String>>) -> impl IntoView {
+    let is_worth_it = topics.len() > 1;
+    let all = std::iter::once(None).chain(topics.into_iter().map(Some));
+    let links = all
+        .map(|to| {
+            let href = address(to.as_deref(), None);
+            let name = to.clone().unwrap_or_else(|| "All".to_owned());
+            let current = move || (topic.get() == to).then_some("page");
+            view! {
+                <li>
+                    <a class="topic" href=href aria-current=current>
+                        {name}
+                    </a>
+                </li>
+            }
+        })
+        .collect_view();
+    is_worth_it.then(|| {
+        view! {
+            <nav class="topics" aria-label="Topics">
+                <ul role="list">{links}</ul>
+            </nav>
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn an_address_asks_for_what_is_wanted_and_no_more() {
+        assert_eq!(address(None, None), "/");
+        assert_eq!(address(Some("R&D"), None), "/?topic=R%26D");
+        assert_eq!(address(None, Some(7)), "/?before=7");
+        assert_eq!(address(Some("Sports"), Some(7)), "/?topic=Sports&before=7");
+    }
+}

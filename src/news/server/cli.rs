@@ -1,0 +1,176 @@
+//! `rialto news publish`: through the running server, so that every open page hears of it; where none runs, into the store.
+
+use super::{
+    publish::publish_to,
+    stories_api::{IDEMPOTENCY_KEY, NewStory},
+};
+use crate::{
+    model::story::{Story, StoryDraft},
+    server::{
+        Error,
+        live::{Live, Readers},
+        log::Log,
+        secret,
+        store::{Store, Stream},
+    },
+};
+use reqwest::{Client, StatusCode};
+use serde::Deserialize;
+use std::{path::Path, sync::Arc, time::Duration};
+
+/// How long the server may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the server listens and what it takes from this machine's command line; written by the server when it starts.
+#[derive(Debug, Deserialize)]
+struct Control {
+    address: String,
+    token: String,
+}
+
+/// Publishes a story and says, for the terminal, where it is and which way it went.
+///
+/// # Errors
+/// In words: when there is no store in the folder, or when neither the server nor the store took the story.
+pub async fn publish(data: &Path, draft: StoryDraft, byline: &str) -> Result<String, String> {
+    let request = secret::id().to_string();
+    if let Some(control) = control(data).await? {
+        let asked = ask(&control, &draft, byline, &request).await;
+        match asked {
+            Ok(story) => {
+                let Control { address, .. } = control;
+                return Ok(format!(
+                    "Published as {address}/news/{} by the running server.",
+                    story.slug
+                ));
+            }
+            Err(Refused::NobodyThere) => {}
+            Err(Refused::Because(why)) => return Err(why),
+        }
+    }
+    let story = write(data, draft, byline, &request).await?;
+    Ok(format!(
+        "Published as /news/{}. No server is running, so the story was put into the store: pages show it when one does.",
+        story.slug
+    ))
+}
+
+/// None when no server has ever run on this data.
+async fn control(data: &Path) -> Result<Option<Control>, String> {
+    let path = data.join("control.json");
+    match tokio::fs::read(&path).await {
+        // What a server that was killed while writing left behind is as good as nothing.
+        Ok(json) => Ok(serde_json::from_slice(&json).ok()),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(format!(
+            "{} cannot be read: {why}. Publish as the user who runs the server.",
+            path.display()
+        )),
+    }
+}
+
+/// Why the server did not publish.
+enum Refused {
+    /// No server listens there.
+    NobodyThere,
+    /// One does, and this is why not.
+    Because(String),
+}
+
+async fn ask(
+    control: &Control,
+    draft: &StoryDraft,
+    byline: &str,
+    request: &str,
+) -> Result<Story, Refused> {
+    let address = &control.address;
+    let because = |why: String| Refused::Because(format!("the server at {address} {why}"));
+    // The server is on this machine: a proxy that the environment names could only be in the way.
+    let client = Client::builder().no_proxy().timeout(PATIENCE).build();
+    let client = client.map_err(|why| Refused::Because(why.to_string()))?;
+    let new = NewStory {
+        headline: draft.headline.clone(),
+        body: draft.body.clone(),
+        topic: draft.topic.clone(),
+        urgency: draft.urgency,
+        byline: Some(byline.to_owned()),
+    };
+    let asked = client
+        .post(format!("{address}/api/v1/stories"))
+        .bearer_auth(&control.token)
+        .header(IDEMPOTENCY_KEY, request)
+        .json(&new)
+        .send()
+        .await;
+    let answer = asked.map_err(|why| {
+        if why.is_connect() {
+            Refused::NobodyThere
+        } else {
+            because(format!("did not answer: {why}"))
+        }
+    })?;
+    match answer.status() {
+        StatusCode::CREATED => answer.json().await.map_err(|why| because(format!("published it, but said: {why}"))),
+        StatusCode::UNAUTHORIZED => Err(because(
+            "does not know this data folder: another program may have taken its address. Stop that one or start Rialto anew"
+                .to_owned(),
+        )),
+        status => {
+            let message = answer.json::<serde_json::Value>().await.ok();
+            let message = message.as_ref().and_then(|body| body["message"].as_str()).unwrap_or("no reason given");
+            Err(because(format!("refused it ({status}): {message}")))
+        }
+    }
+}
+
+/// Publishes through the same function as the server, with nobody listening.
+async fn write(
+    data: &Path,
+    draft: StoryDraft,
+    byline: &str,
+    request: &str,
+) -> Result<Story, String> {
+    let folder = data.display();
+    if !tokio::fs::try_exists(data.join("rialto.sqlite"))
+        .await
+        .unwrap_or(false)
+    {
+        return Err(format!(
+            "there is no Rialto data in {folder}. Start \"rialto serve\" once, or name its folder with --data"
+        ));
+    }
+    let in_words = |error: Error| match error {
+        Error::User(failure) => failure.to_string(),
+        other => format!(
+            "no server is running, and the store in {folder} did not take the story: {other}"
+        ),
+    };
+    let store = Store::open(data).await.map_err(in_words)?;
+    let log = Log::new(
+        store.clone(),
+        Arc::<Live>::default(),
+        Arc::<Readers>::default(),
+    );
+    let published = match found_stream(&store).await {
+        Ok(()) => {
+            publish_to(
+                &log,
+                draft,
+                byline.to_owned(),
+                Some(format!("command-line:{request}")),
+            )
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    store.close().await;
+    published.map_err(in_words)
+}
+
+/// A store that no server has run on yet has no stream of news.
+async fn found_stream(store: &Store) -> Result<(), Error> {
+    let mut tx = store.begin().await?;
+    store.create_stream(&mut tx, Stream::News).await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,266 @@
+use super::super::testing::{Reading, Said, World, world};
+use super::*;
+use axum::http::Request;
+
+fn hello(said: &Said) -> Hello {
+    assert_eq!((said.event.as_str(), said.id.as_str()), ("hello", ""));
+    serde_json::from_str(&said.data).unwrap()
+}
+
+async fn begin(world: &World, address: &str, last_event_id: Option<&str>) -> (Hello, Reading) {
+    let mut reading = world.read(address, last_event_id).await;
+    let said = reading.next().await.unwrap();
+    (hello(&said), reading)
+}
+
+/// A world with so many stories, and its epoch.
+async fn with_stories(count: i64, arguments: &[&str]) -> (World, String) {
+    let world = world(arguments).await;
+    for number in 1..=count {
+        let topic = if number % 2 == 0 { "Even" } else { "Odd" };
+        world.publish(&format!("Story {number}"), topic).await;
+    }
+    let epoch = world
+        .app
+        .store
+        .find_stream(Stream::News)
+        .await
+        .unwrap()
+        .epoch
+        .0;
+    (world, epoch)
+}
+
+async fn resyncs(world: &World, address: &str, last_event_id: Option<&str>) {
+    let (hello, mut reading) = begin(world, address, last_event_id).await;
+    assert!(!hello.recovered, "{address} {last_event_id:?}");
+    let said = reading.next().await.unwrap();
+    assert_eq!((said.event.as_str(), said.id.as_str()), ("resync", ""));
+    let resync: Resync = serde_json::from_str(&said.data).unwrap();
+    assert_eq!((resync.epoch, resync.head), (hello.epoch, hello.head));
+    assert_eq!(reading.next_block().await, None, "and the stream ends");
+}
+
+#[tokio::test]
+async fn the_answer_is_kept_by_no_cache_and_held_back_by_no_proxy() {
+    let world = world(&[]).await;
+    let response = world
+        .ask(Request::get("/news/events").body(Body::empty()).unwrap())
+        .await;
+    let header = |name: &str| response.headers()[name].to_str().unwrap();
+    assert_eq!(header("content-type"), "text/event-stream");
+    assert_eq!(header("cache-control"), "no-store");
+    assert_eq!(header("x-accel-buffering"), "no");
+}
+
+#[tokio::test]
+async fn without_a_cursor_only_what_comes_from_now_on_is_sent() {
+    let (world, epoch) = with_stories(2, &[]).await;
+    let mut reading = world.read("/news/events", None).await;
+    let said = reading.next().await.unwrap();
+    assert_eq!(said.retry, "2000");
+    let expected = Hello {
+        epoch: Epoch(epoch),
+        head: 2,
+        recovered: true,
+        build: "build-1".into(),
+    };
+    assert_eq!(hello(&said), expected);
+    let published = world.publish("Story 3", "").await;
+    let said = reading.next().await.unwrap();
+    assert_eq!((said.event.as_str(), said.id.as_str()), ("story", "3"));
+    assert_eq!(
+        serde_json::from_str::<Story>(&said.data).unwrap(),
+        published
+    );
+}
+
+#[tokio::test]
+async fn a_cursor_is_gone_on_from() {
+    let (world, epoch) = with_stories(5, &[]).await;
+    let address = format!("/news/events?epoch={epoch}&after=2");
+    let (hello, mut reading) = begin(&world, &address, None).await;
+    assert_eq!((hello.recovered, hello.head), (true, 5));
+    assert_eq!(reading.stories(3).await, ["3", "4", "5"]);
+    world.publish("Story 6", "").await;
+    assert_eq!(reading.stories(1).await, ["6"]);
+
+    let (_, mut reading) = begin(&world, &address, Some("5")).await;
+    assert_eq!(
+        reading.stories(1).await,
+        ["6"],
+        "what a browser says on reconnecting is newer than its address"
+    );
+    let (_, mut reading) = begin(&world, "/news/events", Some("4")).await;
+    assert_eq!(
+        reading.stories(2).await,
+        ["5", "6"],
+        "an EventSource that was told nothing names no epoch"
+    );
+}
+
+#[tokio::test]
+async fn a_cursor_that_cannot_be_resumed_from_is_told_so() {
+    let (world, epoch) = with_stories(5, &["--replay-events", "3"]).await;
+    resyncs(&world, "/news/events?epoch=another&after=4", None).await;
+    resyncs(&world, "/news/events?epoch=another", Some("4")).await;
+    resyncs(&world, &format!("/news/events?epoch={epoch}&after=6"), None).await;
+    resyncs(
+        &world,
+        &format!("/news/events?epoch={epoch}&after=-2"),
+        None,
+    )
+    .await;
+    resyncs(&world, &format!("/news/events?epoch={epoch}&after=1"), None).await;
+    resyncs(
+        &world,
+        &format!("/news/events?epoch={epoch}"),
+        Some("4; DROP TABLE"),
+    )
+    .await;
+    resyncs(
+        &world,
+        &format!("/news/events?epoch={epoch}"),
+        Some("99999999999999999999"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn of_one_topic_only_its_stories_are_sent() {
+    let (world, epoch) = with_stories(4, &[]).await;
+    let (_, mut reading) = begin(
+        &world,
+        &format!("/news/events?topic=Even&epoch={epoch}&after=0"),
+        None,
+    )
+    .await;
+    assert_eq!(reading.stories(2).await, ["2", "4"]);
+    world.publish("Story 5", "Odd").await;
+    world.publish("Story 6", "Even").await;
+    assert_eq!(reading.stories(1).await, ["6"]);
+}
+
+#[tokio::test]
+async fn what_is_published_between_the_queue_and_the_log_comes_once() {
+    let (world, epoch) = with_stories(1, &[]).await;
+    let queue = world.app.readers.open(10_000);
+    world.publish("Story 2", "").await;
+    let cursor = Cursor {
+        epoch: Epoch(epoch),
+        seq: 0,
+    };
+    let replay = world
+        .app
+        .log
+        .replay(Stream::News, &cursor, 10)
+        .await
+        .unwrap();
+    world.publish("Story 3", "").await;
+    let mut reader = Reader::new(&world.app, queue, replay, None, false);
+    let mut text = String::new();
+    while text.matches("event: story").count() < 3 {
+        text.push_str(std::str::from_utf8(&reader.next().await.unwrap()).unwrap());
+    }
+    let ids: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("id: "))
+        .collect();
+    assert_eq!(ids, ["1", "2", "3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_who_come_while_stories_are_published_miss_none_and_get_none_twice() {
+    const STORIES: i64 = 60;
+    let (world, epoch) = with_stories(1, &[]).await;
+    let world = Arc::new(world);
+    let publisher = tokio::spawn({
+        let world = world.clone();
+        async move {
+            for number in 2..=STORIES {
+                world.publish(&format!("Story {number}"), "").await;
+            }
+        }
+    });
+    let readers = (0..12).map(|_| {
+        let (world, address) = (world.clone(), format!("/news/events?epoch={epoch}&after=0"));
+        tokio::spawn(async move {
+            let (_, mut reading) = begin(&world, &address, None).await;
+            reading.stories(usize::try_from(STORIES).unwrap()).await
+        })
+    });
+    let expected: Vec<String> = (1..=STORIES).map(|seq| seq.to_string()).collect();
+    for reader in readers.collect::<Vec<_>>() {
+        assert_eq!(reader.await.unwrap(), expected);
+    }
+    publisher.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_read_is_told_to_resync_and_holds_up_nobody() {
+    let (world, _) = with_stories(0, &["--queue-bytes", "2000"]).await;
+    let (_, mut slow) = begin(&world, "/news/events", None).await;
+    let (_, mut quick) = begin(&world, "/news/events", None).await;
+    for number in 1..=20 {
+        world.publish(&format!("Story {number}"), "").await;
+        assert_eq!(quick.stories(1).await, [number.to_string()]);
+    }
+    let said = slow.next().await.unwrap();
+    assert_eq!(said.event, "resync");
+    assert_eq!(serde_json::from_str::<Resync>(&said.data).unwrap().head, 20);
+    assert_eq!(slow.next_block().await, None);
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_the_stream_without_a_resync() {
+    let (world, _) = with_stories(1, &[]).await;
+    let (_, mut reading) = begin(&world, "/news/events", None).await;
+    world.app.readers.close_all();
+    assert_eq!(reading.next().await, None);
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_a_comment_and_for_scripts_an_event_too() {
+    let world = world(&["--heartbeat-seconds", "1"]).await;
+    let (_, mut reading) = begin(&world, "/news/events", None).await;
+    for _ in 0..2 {
+        assert_eq!(reading.next_block().await, Some(Said::default()));
+    }
+    let (_, mut reading) = begin(&world, "/news/events?beat=true", None).await;
+    for _ in 0..2 {
+        assert_eq!(reading.next_block().await, Some(Said::default()));
+        let said = reading.next_block().await.unwrap();
+        assert_eq!(
+            (said.event.as_str(), said.id.as_str(), said.data.as_str()),
+            ("beat", "", "{\"seconds\":1}")
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_makes_no_sense_is_refused_in_words() {
+    let world = world(&[]).await;
+    let long = "a".repeat(50);
+    for (query, word) in [
+        ("after=x", "whole number"),
+        ("after=1.5", "whole number"),
+        ("beat=perhaps", "true or false"),
+        (&*format!("topic={long}"), "topic"),
+        (&*format!("epoch={long}"), "epoch"),
+        ("topic=a&topic=b", "duplicate field"),
+    ] {
+        let request = Request::get(format!("/news/events?{query}"))
+            .body(Body::empty())
+            .unwrap();
+        let response = world.ask(request).await;
+        assert_eq!(response.status(), 400, "{query}");
+        let body = axum::body::to_bytes(response.into_body(), 10_000)
+            .await
+            .unwrap();
+        assert!(
+            std::str::from_utf8(&body).unwrap().contains(word),
+            "{query}: {body:?}"
+        );
+    }
+    begin(&world, "/news/events?topic=&epoch=&after=&beat=", None).await;
+}

@@ -1,0 +1,93 @@
+//! `/news/{slug}`: one story.
+
+use super::{api::find_story, latest::is_breaking, page::address};
+use crate::{
+    model::story::Story,
+    protocol::failure::Failure,
+    ui::time::{LocalTime, TimeStyle},
+};
+use leptos::{either::EitherOf3, prelude::*};
+use leptos_meta::{Meta, Title};
+use leptos_router::hooks::use_params_map;
+
+/// The page.
+#[component]
+pub fn StoryPage() -> impl IntoView {
+    let params = use_params_map();
+    let slug = Memo::new(move |_| params.with(|params| params.get("slug").unwrap_or_default()));
+    let found = Resource::new(move || slug.get(), find_story);
+    view! {
+        <div class="page">
+            <Transition>
+                {move || Suspend::new(async move {
+                    match found.await {
+                        Ok(story) => EitherOf3::A(view! { <WholeStory story /> }),
+                        Err(Failure::NotFound { .. }) => EitherOf3::B(view! { <NoStory /> }),
+                        Err(failure) => {
+                            EitherOf3::C(
+                                view! {
+                                    <Title text="Not now" />
+                                    <section class="empty">
+                                        <h1>"This story cannot be shown now"</h1>
+                                        <p>{failure.to_string()}</p>
+                                        <button type="button" class="button primary" on:click=move |_| found.refetch()>
+                                            "Try again"
+                                        </button>
+                                    </section>
+                                },
+                            )
+                        }
+                    }
+                })}
+            </Transition>
+        </div>
+    }
+}
+
+#[component]
+fn WholeStory(story: Story) -> impl IntoView {
+    let topic = address(Some(&story.topic), None);
+    // Many stories are a headline only, which then describes itself.
+    let description = if story.summary.is_empty() {
+        story.headline.clone()
+    } else {
+        story.summary
+    };
+    view! {
+        <Title text=story.headline.clone() />
+        <Meta name="description" content=description.clone() />
+        <Meta property="og:type" content="article" />
+        <Meta property="og:title" content=story.headline.clone() />
+        <Meta property="og:description" content=description />
+        <article class="whole-story">
+            <header>
+                <p class="story-facts">
+                    {is_breaking(story.urgency).then(|| view! { <span class="tag breaking">"Breaking"</span> })}
+                    <a class="tag" href=topic>{story.topic}</a>
+                </p>
+                <h1>{story.headline}</h1>
+                <p class="story-facts">
+                    <span>"By "{story.byline}</span>
+                    <LocalTime at=story.at style=TimeStyle::DayTime />
+                </p>
+            </header>
+            // The server has cleaned it; see `server::markdown`.
+            <div class="story-body" inner_html=story.html></div>
+        </article>
+        <p class="story-end">
+            <a href="/">"All news"</a>
+        </p>
+    }
+}
+
+#[component]
+fn NoStory() -> impl IntoView {
+    view! {
+        <Title text="No such story" />
+        <section class="empty">
+            <h1>"There is no such story"</h1>
+            <p>"The address may be mistyped, or the story was never published."</p>
+            <a class="button primary" href="/">"Go to the latest news"</a>
+        </section>
+    }
+}

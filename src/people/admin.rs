@@ -1,0 +1,142 @@
+//! `/admin`: what people may do, and tokens for publishing.
+
+use super::api::{Administration, RevokeToken, SetRole, TokenSummary, administration};
+use crate::{
+    model::user::{Person, Role},
+    ui::{
+        form::FormFailure,
+        notice::{Notice, NoticeKind},
+        time::{LocalTime, TimeStyle},
+    },
+};
+use leptos::{either::Either, prelude::*};
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+use server_fn::ServerFn;
+
+/// The page.
+#[component]
+pub fn AdminPage() -> impl IntoView {
+    let state = Resource::new_blocking(|| (), |()| administration());
+    view! {
+        <Title text="Administration" />
+        <div class="page admin">
+            <h1>"Administration"</h1>
+            <Suspense>
+                {move || Suspend::new(async move {
+                    match state.await {
+                        Ok(state) => Either::Left(view! { <Tables state /> }),
+                        Err(failure) => {
+                            Either::Right(
+                                view! {
+                                    <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice>
+                                    <p>
+                                        <a class="button" href="/signin?next=/admin">"Sign in"</a>
+                                    </p>
+                                },
+                            )
+                        }
+                    }
+                })}
+            </Suspense>
+        </div>
+    }
+}
+
+#[component]
+fn Tables(state: Administration) -> impl IntoView {
+    let query = use_query_map();
+    let done = move || {
+        query
+            .read()
+            .get("done")
+            .and_then(|done| match done.as_str() {
+                "role" => Some("The role was changed."),
+                "token" => Some("The token was revoked: it publishes no more."),
+                _ => None,
+            })
+    };
+    view! {
+        {move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}
+        <FormFailure path=SetRole::PATH />
+        <FormFailure path=RevokeToken::PATH />
+        <section class="card stack" aria-labelledby="admin-people">
+            <h2 id="admin-people">"People"</h2>
+            <ul class="rows">{state.people.into_iter().map(|person| view! { <PersonRole person /> }).collect_view()}</ul>
+        </section>
+        <section class="card stack" aria-labelledby="admin-tokens">
+            <h2 id="admin-tokens">"Tokens"</h2>
+            <p class="quiet-text">
+                "Programs publish with a token. Make one on the server with " <code>"rialto token create NAME"</code> "."
+            </p>
+            {if state.tokens.is_empty() {
+                Either::Left(view! { <p class="empty">"There are no tokens yet."</p> })
+            } else {
+                Either::Right(
+                    view! {
+                        <ul class="rows">
+                            {state.tokens.into_iter().map(|token| view! { <TokenRow token /> }).collect_view()}
+                        </ul>
+                    },
+                )
+            }}
+        </section>
+    }
+}
+
+#[component]
+fn PersonRole(person: Person) -> impl IntoView {
+    let label = format!("Role of {}", person.name);
+    let submit = format!("Change the role of {}", person.name);
+    view! {
+        <li class="row">
+            <span class="row-name">{person.name.to_string()}</span>
+            <form class="row-form" method="post" action=SetRole::url()>
+                <input type="hidden" name="user" value=person.id.to_string() />
+                <select name="role" aria-label=label>
+                    {Role::ALL
+                        .into_iter()
+                        .map(|role| {
+                            view! {
+                                <option value=role.as_str() selected=role == person.role>
+                                    {role.as_str()}
+                                </option>
+                            }
+                        })
+                        .collect_view()}
+                </select>
+                <button class="button" type="submit" aria-label=submit>"Change"</button>
+            </form>
+        </li>
+    }
+}
+
+#[component]
+fn TokenRow(token: TokenSummary) -> impl IntoView {
+    let submit = format!("Revoke {}", token.name);
+    view! {
+        <li class="row">
+            <span class="row-name">{token.name.clone()}</span>
+            <span class="quiet-text">
+                {match token.used_at {
+                    Some(at) => {
+                        Either::Left(view! { "Last used " <LocalTime at style=TimeStyle::DayTime /> })
+                    }
+                    None => Either::Right("Never used"),
+                }}
+            </span>
+            {if token.revoked {
+                Either::Left(view! { <span class="badge quiet">"Revoked"</span> })
+            } else {
+                Either::Right(
+                    view! {
+                        <form class="row-form" method="post" action=RevokeToken::url()>
+                            <input type="hidden" name="token" value=token.id.to_string() />
+                            <button class="button danger" type="submit" aria-label=submit>"Revoke"</button>
+                        </form>
+                    },
+                )
+            }}
+        </li>
+    }
+}

@@ -1,0 +1,174 @@
+//! Server functions for user set-up. Every one is a plain form's target too: it redirects when it is done.
+
+#[cfg(feature = "ssr")]
+use super::server as people;
+use super::viewer::Me;
+use crate::{
+    model::{TokenId, UserId, user::Person},
+    protocol::failure::Failure,
+};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Who is asking; none without a session.
+///
+/// # Errors
+/// [`Failure::Unavailable`] when the store fails.
+#[server(prefix = "/fn", endpoint = "whoami")]
+pub async fn whoami() -> Result<Option<Me>, Failure> {
+    let Some(signed) = crate::server::session::current() else {
+        return Ok(None);
+    };
+    Ok(Some(
+        people::me(&*crate::server::session::app()?, signed.person).await?,
+    ))
+}
+
+/// Makes a guest with this name and a session, then goes to `next`.
+///
+/// # Errors
+/// [`Failure::Invalid`] when the name breaks a rule or is taken, [`Failure::TooFast`] after too many tries.
+#[server(prefix = "/fn", endpoint = "pick-name")]
+pub async fn pick_name(name: String, next: String) -> Result<(), Failure> {
+    let app = crate::server::session::app()?;
+    people::try_once(&app)?;
+    let guest = people::create_guest(&app, &name).await?;
+    people::enter(&app, guest.id, &next).await
+}
+
+/// Opens a session for an account, then goes to `next`.
+///
+/// # Errors
+/// [`Failure::Invalid`] when name and password do not fit, [`Failure::TooFast`] after too many tries.
+#[server(prefix = "/fn", endpoint = "sign-in")]
+pub async fn sign_in(name: String, password: String, next: String) -> Result<(), Failure> {
+    let app = crate::server::session::app()?;
+    people::try_once(&app)?;
+    let person = people::check_password(&app, &name, password).await?;
+    people::enter(&app, person.id, &next).await
+}
+
+/// Makes the administrator's account, once, for whoever holds the one-time link.
+///
+/// # Errors
+/// [`Failure::NotAllowed`] when the link was used before, [`Failure::Invalid`] when name or password break a rule.
+#[server(prefix = "/fn", endpoint = "claim-admin")]
+pub async fn claim_admin(claim: String, name: String, password: String) -> Result<(), Failure> {
+    let app = crate::server::session::app()?;
+    people::try_once(&app)?;
+    let admin = people::create_admin(&app, &claim, &name, password).await?;
+    people::enter(&app, admin.id, "/").await
+}
+
+/// Ends the session, then goes to the front page.
+///
+/// # Errors
+/// [`Failure::Unavailable`] when the store fails.
+#[server(prefix = "/fn", endpoint = "sign-out")]
+pub async fn sign_out() -> Result<(), Failure> {
+    people::leave(&*crate::server::session::app()?).await
+}
+
+/// Changes the shown name.
+///
+/// # Errors
+/// [`Failure::Invalid`] when the name breaks a rule or is taken.
+#[server(prefix = "/fn", endpoint = "rename")]
+pub async fn rename(name: String) -> Result<(), Failure> {
+    let (app, signed) = (
+        crate::server::session::app()?,
+        crate::server::session::required()?,
+    );
+    people::rename(&app, signed.person.id, &name).await?;
+    leptos_axum::redirect("/settings?done=name");
+    Ok(())
+}
+
+/// Sets a password; a guest becomes a member. `current` is needed when there is one already.
+///
+/// # Errors
+/// [`Failure::Invalid`] when the current password does not fit or the new one breaks a rule.
+#[server(prefix = "/fn", endpoint = "set-password")]
+pub async fn set_password(
+    #[server(default)] current: String,
+    password: String,
+) -> Result<(), Failure> {
+    let (app, signed) = (
+        crate::server::session::app()?,
+        crate::server::session::required()?,
+    );
+    people::try_once(&app)?;
+    people::set_password(&app, &signed, current, password).await?;
+    leptos_axum::redirect("/settings?done=password");
+    Ok(())
+}
+
+/// Chooses light, dark or what the system says, for this browser.
+///
+/// # Errors
+/// [`Failure::Invalid`] for any other word.
+#[server(prefix = "/fn", endpoint = "set-theme")]
+pub async fn set_theme(theme: String) -> Result<(), Failure> {
+    people::set_theme(&*crate::server::session::app()?, &theme)?;
+    leptos_axum::redirect("/settings?done=theme");
+    Ok(())
+}
+
+/// A publishing token as the administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenSummary {
+    /// Which.
+    pub id: TokenId,
+    /// What its maker called it.
+    pub name: String,
+    /// When it was last used.
+    pub used_at: Option<crate::model::Millis>,
+    /// Whether it can be used no more.
+    pub revoked: bool,
+}
+
+/// What the administrator's page shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Administration {
+    /// The most recent first.
+    pub people: Vec<Person>,
+    /// The most recent first.
+    pub tokens: Vec<TokenSummary>,
+}
+
+/// Everybody and every token.
+///
+/// # Errors
+/// [`Failure::NotAllowed`] for everybody but administrators.
+#[server(name = ReadAdministration, prefix = "/fn", endpoint = "administration")]
+pub async fn administration() -> Result<Administration, Failure> {
+    let app = crate::server::session::app()?;
+    people::administrator()?;
+    Ok(people::administration(&app).await?)
+}
+
+/// Changes what somebody may do.
+///
+/// # Errors
+/// [`Failure::NotAllowed`] for everybody but administrators; [`Failure::Invalid`] when nobody would be left to administer.
+#[server(prefix = "/fn", endpoint = "set-role")]
+pub async fn set_role(user: UserId, role: String) -> Result<(), Failure> {
+    let app = crate::server::session::app()?;
+    let admin = people::administrator()?;
+    people::set_role(&app, &admin, user, &role).await?;
+    leptos_axum::redirect("/admin?done=role");
+    Ok(())
+}
+
+/// Ends a publishing token.
+///
+/// # Errors
+/// [`Failure::NotAllowed`] for everybody but administrators.
+#[server(prefix = "/fn", endpoint = "revoke-token")]
+pub async fn revoke_token(token: TokenId) -> Result<(), Failure> {
+    let app = crate::server::session::app()?;
+    people::administrator()?;
+    people::revoke_token(&app, token).await?;
+    leptos_axum::redirect("/admin?done=token");
+    Ok(())
+}

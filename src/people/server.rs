@@ -1,0 +1,382 @@
+//! The rules behind the server functions: names, passwords, sessions, roles.
+
+use super::{
+    api::{Administration, TokenSummary},
+    viewer::Me,
+};
+use crate::{
+    model::{
+        RoomId, TokenId, UserId, limits,
+        user::{Person, Role, UserName},
+    },
+    protocol::failure::Failure,
+    server::{
+        App, Error, Result, clock, password, secret,
+        session::{self, Signed},
+    },
+};
+use axum::{
+    extract::ConnectInfo,
+    http::{HeaderValue, header, request::Parts},
+};
+use axum_extra::extract::cookie::{Cookie, SameSite};
+use leptos::prelude::use_context;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// The purpose of the secret in the link that makes the administrator.
+const CLAIM: &str = "claim-admin";
+/// The cookie that holds the chosen theme.
+pub const THEME_COOKIE: &str = "rialto_theme";
+const NAME_TAKEN: &str =
+    "That name is taken. Choose another; if it is yours, sign in with its password.";
+const WRONG_PASSWORD: &str = "That name and password do not fit together.";
+
+/// What a page knows of its own user.
+///
+/// # Errors
+/// When the store fails.
+pub async fn me(app: &App, person: Person) -> Result<Me> {
+    let account = app.store.find_account(&person.name).await?;
+    Ok(Me {
+        person,
+        has_password: account.is_some_and(|account| account.password_hash.is_some()),
+    })
+}
+
+/// Counts a try against the address that asks.
+///
+/// # Errors
+/// [`Failure::TooFast`] when it has tried too often.
+pub fn try_once(app: &App) -> Result<(), Failure> {
+    let from = use_context::<Parts>()
+        .and_then(|parts| {
+            parts
+                .extensions
+                .get::<ConnectInfo<SocketAddr>>()
+                .map(|info| info.0.ip())
+        })
+        .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    if app.sign_ins.allow(from) {
+        Ok(())
+    } else {
+        Err(Failure::TooFast)
+    }
+}
+
+/// Makes a guest, who is then a member of every public room that there is.
+///
+/// # Errors
+/// [`Failure::Invalid`] when the name breaks a rule or is taken.
+pub async fn create_guest(app: &App, name: &str) -> Result<Person> {
+    create_user(app, name, Role::Guest, None).await
+}
+
+/// Makes the administrator, for whoever holds the one-time link.
+///
+/// # Errors
+/// [`Failure::NotAllowed`] when the link was used before, [`Failure::Invalid`] when name or password break a rule.
+pub async fn create_admin(app: &App, claim: &str, name: &str, password: String) -> Result<Person> {
+    check_strength(&password)?;
+    let claim = secret::hash(claim);
+    let used = || {
+        Failure::NotAllowed {
+        reason: "That link was used before, or is not the newest one. The server prints a new one when it starts and nobody \
+                 is an administrator yet."
+            .to_owned(),
+    }
+    };
+    if !app.store.find_secret(CLAIM, &claim).await? {
+        return Err(used().into());
+    }
+    let hash = password::hash(password).await?;
+    let admin = create_user(app, name, Role::Member, Some(&hash)).await?;
+    // Of all who hold the link at the same time, one becomes the administrator; the others have an account.
+    if !app.store.delete_secret(CLAIM, &claim).await? {
+        return Err(used().into());
+    }
+    app.store.update_role(admin.id, Role::Admin).await?;
+    Ok(Person {
+        role: Role::Admin,
+        ..admin
+    })
+}
+
+async fn create_user(
+    app: &App,
+    name: &str,
+    role: Role,
+    password_hash: Option<&str>,
+) -> Result<Person> {
+    let name = UserName::new(name).map_err(Failure::invalid)?;
+    let person = Person {
+        id: UserId(secret::id()),
+        name,
+        role,
+    };
+    let now = clock::now();
+    if !app.store.create_user(&person, password_hash, now).await? {
+        return Err(Failure::invalid(NAME_TAKEN).into());
+    }
+    for (room, _, _) in app.store.list_public_rooms().await? {
+        app.store.create_membership(room, person.id, now).await?;
+    }
+    Ok(person)
+}
+
+/// Whose name and password these are. Says the same whether the name or the password is wrong.
+///
+/// # Errors
+/// [`Failure::Invalid`] when they do not fit.
+pub async fn check_password(app: &App, name: &str, password: String) -> Result<Person> {
+    let account = match UserName::new(name) {
+        Ok(name) => app.store.find_account(&name).await?,
+        Err(_) => None,
+    };
+    let hash = account
+        .as_ref()
+        .and_then(|account| account.password_hash.clone());
+    let fits =
+        password.len() <= limits::PASSWORD_BYTES_MAX && password::verify(password, hash).await?;
+    match account {
+        Some(account) if fits => Ok(account.person),
+        Some(_) | None => Err(Failure::invalid(WRONG_PASSWORD).into()),
+    }
+}
+
+/// Opens a session, sets its cookie and goes to `next`.
+///
+/// # Errors
+/// When the store fails.
+pub async fn enter(app: &App, user: UserId, next: &str) -> Result<(), Failure> {
+    let cookie = session::open(app, user).await?;
+    session::add_header(header::SET_COOKIE, cookie);
+    leptos_axum::redirect(local_path(next));
+    Ok(())
+}
+
+/// Ends the session, clears its cookie and goes to the front page.
+///
+/// # Errors
+/// When the store fails.
+pub async fn leave(app: &App) -> Result<(), Failure> {
+    if let Some(signed) = session::current() {
+        let cookie = session::close(app, &signed).await?;
+        session::add_header(header::SET_COOKIE, cookie);
+    }
+    leptos_axum::redirect("/");
+    Ok(())
+}
+
+/// A path on this site, never another site: `next` comes from an address that anybody may have written.
+fn local_path(next: &str) -> &str {
+    let local = next.starts_with('/')
+        && !next.starts_with("//")
+        && !next.contains(['\\', '\n', '\r', '\t']);
+    if local { next } else { "/" }
+}
+
+/// Changes a shown name.
+///
+/// # Errors
+/// [`Failure::Invalid`] when the name breaks a rule or is taken.
+pub async fn rename(app: &App, user: UserId, name: &str) -> Result<()> {
+    let name = UserName::new(name).map_err(Failure::invalid)?;
+    if app.store.update_name(user, &name).await? {
+        Ok(())
+    } else {
+        Err(Failure::invalid(NAME_TAKEN).into())
+    }
+}
+
+/// Sets a password and ends every other session of the user.
+///
+/// # Errors
+/// [`Failure::Invalid`] when the current password does not fit or the new one breaks a rule.
+pub async fn set_password(app: &App, signed: &Signed, current: String, new: String) -> Result<()> {
+    check_strength(&new)?;
+    let account = app.store.find_account(&signed.person.name).await?;
+    if let Some(hash) = account.and_then(|account| account.password_hash)
+        && !password::verify(current, Some(hash)).await?
+    {
+        return Err(Failure::invalid("The current password is not right.").into());
+    }
+    let hash = password::hash(new).await?;
+    app.store.update_password(signed.person.id, &hash).await?;
+    app.store
+        .delete_other_sessions(signed.person.id, &signed.session)
+        .await?;
+    Ok(())
+}
+
+fn check_strength(password: &str) -> Result<(), Failure> {
+    if password.chars().count() < limits::PASSWORD_CHARS_MIN {
+        return Err(Failure::invalid(format!(
+            "A password needs at least {} characters.",
+            limits::PASSWORD_CHARS_MIN
+        )));
+    }
+    if password.len() > limits::PASSWORD_BYTES_MAX {
+        return Err(Failure::invalid(format!(
+            "A password may have {} bytes at most.",
+            limits::PASSWORD_BYTES_MAX
+        )));
+    }
+    Ok(())
+}
+
+/// Keeps the chosen theme in a cookie.
+///
+/// # Errors
+/// [`Failure::Invalid`] for a word that is no theme.
+pub fn set_theme(app: &App, theme: &str) -> Result<(), Failure> {
+    if !["system", "light", "dark"].contains(&theme) {
+        return Err(Failure::invalid(
+            "A theme is \"system\", \"light\" or \"dark\".",
+        ));
+    }
+    let cookie = Cookie::build((THEME_COOKIE, theme.to_owned()))
+        .path("/")
+        .same_site(SameSite::Lax)
+        .secure(app.config.is_https())
+        .http_only(true)
+        .max_age(time::Duration::days(365))
+        .build();
+    if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+        session::add_header(header::SET_COOKIE, value);
+    }
+    Ok(())
+}
+
+/// Who is asking, if they are an administrator.
+///
+/// # Errors
+/// [`Failure::NotSignedIn`] or [`Failure::NotAllowed`].
+pub fn administrator() -> Result<Person, Failure> {
+    let signed = session::required()?;
+    if signed.person.role == Role::Admin {
+        Ok(signed.person)
+    } else {
+        Err(Failure::NotAllowed {
+            reason: "Only administrators may do that.".to_owned(),
+        })
+    }
+}
+
+/// What the administrator's page shows.
+///
+/// # Errors
+/// When the store fails.
+pub async fn administration(app: &App) -> Result<Administration> {
+    let tokens = app.store.list_tokens().await?;
+    let tokens = tokens.into_iter().map(|token| TokenSummary {
+        id: token.id,
+        name: token.name,
+        used_at: token.used_at,
+        revoked: token.revoked_at.is_some(),
+    });
+    Ok(Administration {
+        people: app.store.list_users(200).await?,
+        tokens: tokens.collect(),
+    })
+}
+
+/// Changes what somebody may do. Administrators cannot change their own role, so that one is always left.
+///
+/// # Errors
+/// [`Failure::Invalid`] for one's own role, an unknown word or somebody who does not exist.
+pub async fn set_role(app: &App, admin: &Person, user: UserId, role: &str) -> Result<()> {
+    if admin.id == user {
+        return Err(Failure::invalid(
+            "Your own role cannot be changed: ask another administrator.",
+        )
+        .into());
+    }
+    let role: Role = role.parse().map_err(Failure::invalid)?;
+    if app.store.update_role(user, role).await? {
+        Ok(())
+    } else {
+        Err(Failure::not_found("That person").into())
+    }
+}
+
+/// Ends a publishing token.
+///
+/// # Errors
+/// [`Failure::NotFound`] when there is none, or it was revoked before.
+pub async fn revoke_token(app: &App, token: TokenId) -> Result<()> {
+    if app.store.revoke_token(token, clock::now()).await? {
+        Ok(())
+    } else {
+        Err(Failure::not_found("That token").into())
+    }
+}
+
+/// Makes a token for publishing and returns its secret, which is shown once and stored only as a hash.
+///
+/// # Errors
+/// [`Failure::Invalid`] when the name breaks a rule.
+pub async fn create_token(store: &crate::server::store::Store, name: &str) -> Result<String> {
+    let name = UserName::new(name).map_err(Failure::invalid)?;
+    let token = secret::token();
+    store
+        .create_token(
+            TokenId(secret::id()),
+            name.as_str(),
+            &secret::hash(&token),
+            clock::now(),
+        )
+        .await?;
+    Ok(token)
+}
+
+/// Makes the room that every community begins with, and the news stream, unless they are there.
+///
+/// # Errors
+/// When the store fails.
+pub async fn found(app: &App) -> Result<()> {
+    let mut tx = app.store.begin().await?;
+    app.store
+        .create_stream(&mut tx, crate::server::store::Stream::News)
+        .await?;
+    tx.commit().await?;
+    let name = crate::model::room::RoomName::new("General").map_err(Error::corrupt)?;
+    app.store
+        .create_room(RoomId(secret::id()), "general", &name, clock::now())
+        .await?;
+    app.store.delete_expired_sessions(clock::now()).await
+}
+
+/// While nobody is an administrator: a new path for the one-time link, in place of any earlier one.
+///
+/// # Errors
+/// When the store fails.
+pub async fn claim_path(app: &App) -> Result<Option<String>> {
+    if app.store.has_admin().await? {
+        return Ok(None);
+    }
+    let token = secret::token();
+    app.store
+        .update_secret(CLAIM, &secret::hash(&token), clock::now())
+        .await?;
+    Ok(Some(format!("/signin?claim={token}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local_path;
+
+    #[test]
+    fn next_never_leads_to_another_site() {
+        assert_eq!(local_path("/chat/general?a=b"), "/chat/general?a=b");
+        for elsewhere in [
+            "//evil.example",
+            "https://evil.example",
+            "/\\evil.example",
+            "evil",
+            "",
+            "/\t/evil.example",
+        ] {
+            assert_eq!(local_path(elsewhere), "/", "{elsewhere}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Binary frames: a chunk of a file on its way into a room.
+//!
+//! ```text
+//! byte  0        the number 1: "a chunk of an upload"
+//! bytes 1..17    the upload's id, the 16 bytes of its UUID in network order
+//! bytes 17..25   where in the file the data begins, unsigned, big-endian
+//! bytes 25..     the data, 1 to 65,536 bytes
+//! ```
+
+use crate::model::{MessageId, limits};
+use uuid::Uuid;
+
+/// How many bytes stand before the data.
+pub const HEADER_BYTES: usize = 25;
+const CHUNK: u8 = 1;
+
+/// A chunk, borrowed from the frame it came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// The upload, which is also the id of the message it becomes.
+    pub id: MessageId,
+    /// Where in the file the data begins, in bytes.
+    pub offset: u64,
+    /// The data.
+    pub data: &'a [u8],
+}
+
+/// Why a binary frame is no chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkError {
+    /// Shorter than the header and one byte of data, or of an unknown kind.
+    #[error("a binary frame has to be a chunk of an upload: 1, the id, the offset, the data")]
+    Malformed,
+    /// More data than a chunk may have.
+    #[error("a chunk may have 65,536 bytes of data at most")]
+    TooLarge,
+}
+
+impl<'a> Chunk<'a> {
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`ChunkError`] says what is wrong with it.
+    pub fn decode(frame: &'a [u8]) -> Result<Self, ChunkError> {
+        let (header, data) = frame
+            .split_first_chunk::<HEADER_BYTES>()
+            .ok_or(ChunkError::Malformed)?;
+        let (kind, rest) = header.split_first().ok_or(ChunkError::Malformed)?;
+        let (id, offset) = rest
+            .split_first_chunk::<16>()
+            .ok_or(ChunkError::Malformed)?;
+        let offset = offset.first_chunk::<8>().ok_or(ChunkError::Malformed)?;
+        if *kind != CHUNK || data.is_empty() {
+            return Err(ChunkError::Malformed);
+        }
+        if data.len() > limits::CHUNK_BYTES {
+            return Err(ChunkError::TooLarge);
+        }
+        Ok(Self {
+            id: MessageId(Uuid::from_bytes(*id)),
+            offset: u64::from_be_bytes(*offset),
+            data,
+        })
+    }
+
+    /// Writes a frame.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(HEADER_BYTES + self.data.len());
+        frame.push(CHUNK);
+        frame.extend_from_slice(self.id.0.as_bytes());
+        frame.extend_from_slice(&self.offset.to_be_bytes());
+        frame.extend_from_slice(self.data);
+        frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_survives_the_wire() {
+        let chunk = Chunk {
+            id: MessageId(Uuid::from_u128(7)),
+            offset: 1 << 40,
+            data: b"rialto",
+        };
+        assert_eq!(Chunk::decode(&chunk.encode()), Ok(chunk));
+    }
+
+    #[test]
+    fn what_is_no_chunk_is_refused() {
+        let frame = Chunk {
+            id: MessageId(Uuid::from_u128(7)),
+            offset: 0,
+            data: b"a",
+        }
+        .encode();
+        assert_eq!(
+            Chunk::decode(&frame[..HEADER_BYTES]),
+            Err(ChunkError::Malformed),
+            "no data"
+        );
+        assert_eq!(
+            Chunk::decode(&frame[..5]),
+            Err(ChunkError::Malformed),
+            "cut short"
+        );
+        assert_eq!(Chunk::decode(&[]), Err(ChunkError::Malformed));
+        let other = [&[2], &frame[1..]].concat();
+        assert_eq!(
+            Chunk::decode(&other),
+            Err(ChunkError::Malformed),
+            "another kind"
+        );
+        let large = [&frame[..HEADER_BYTES], &vec![0; limits::CHUNK_BYTES + 1]].concat();
+        assert_eq!(Chunk::decode(&large), Err(ChunkError::TooLarge));
+    }
+}

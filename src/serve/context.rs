@@ -1,0 +1,66 @@
+//! What pages and server functions find in their context, and the headers that every page carries.
+
+use crate::{
+    people::{server::THEME_COOKIE, settings::Theme},
+    server::{
+        App, Result, http,
+        session::{self, Signed},
+    },
+};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderValue, header, request::Parts},
+    middleware::Next,
+    response::Response,
+};
+use axum_extra::extract::cookie::CookieJar;
+use leptos::{
+    nonce::use_nonce,
+    prelude::{provide_context, use_context},
+};
+use leptos_axum::ResponseOptions;
+use std::sync::Arc;
+
+/// Which build the server runs: every page says which one it is of.
+#[derive(Debug, Clone)]
+pub struct BuildId(pub String);
+
+/// Finds out who is asking, before a page or a server function runs.
+pub(super) async fn identify(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response> {
+    let signed = session::signed(&app, request.headers()).await?;
+    request.extensions_mut().insert(signed);
+    Ok(next.run(request).await)
+}
+
+/// Fills the context of a page or a server function.
+pub(super) fn provide(app: &Arc<App>) {
+    let parts = use_context::<Parts>();
+    let signed = parts
+        .as_ref()
+        .and_then(|parts| parts.extensions.get::<Option<Signed>>().cloned())
+        .flatten();
+    let jar = parts
+        .map(|parts| CookieJar::from_headers(&parts.headers))
+        .unwrap_or_default();
+    let theme = jar
+        .get(THEME_COOKIE)
+        .map_or("system", |cookie| cookie.value());
+    provide_context(Theme(theme.to_owned()));
+    provide_context(BuildId(app.build.clone()));
+    provide_context(signed);
+    provide_context(app.clone());
+    if let Some(response) = use_context::<ResponseOptions>() {
+        let (name, value) = http::no_store();
+        response.insert_header(name, value);
+        let nonce = use_nonce()
+            .map(|nonce| nonce.to_string())
+            .unwrap_or_default();
+        if let Ok(policy) = HeaderValue::from_str(&http::content_security_policy(&nonce)) {
+            response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+        }
+    }
+}

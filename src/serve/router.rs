@@ -1,0 +1,105 @@
+//! Every address, in one table.
+
+use super::{Systems, context, ws};
+use crate::{
+    app::{App as Root, shell},
+    chat, news,
+    server::{App, http},
+};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    middleware,
+    routing::get,
+};
+use leptos::config::LeptosOptions;
+use leptos_axum::{
+    LeptosRoutes, file_and_error_handler_with_context, generate_route_list,
+    render_app_async_with_context,
+};
+use std::sync::Arc;
+use tower::ServiceBuilder;
+use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer, trace::TraceLayer};
+
+/// All of it.
+pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions) -> Router {
+    let app = systems.app.clone();
+    let live = Router::new()
+        .route("/ws", get(ws::upgrade))
+        .with_state(systems.clone());
+    let plain = Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .merge(news::server::router())
+        .merge(chat::server::router())
+        .with_state(app.clone());
+    let router = pages(&app, options)
+        .merge(plain)
+        .merge(live)
+        .layer(TraceLayer::new_for_http());
+    http::with_manners(router)
+}
+
+/// Pages, server functions (`/fn/…`) and the browser's files.
+fn pages(app: &Arc<App>, options: LeptosOptions) -> Router {
+    let provide = {
+        let app = app.clone();
+        move || context::provide(&app)
+    };
+    let render = {
+        let options = options.clone();
+        move || shell(options.clone())
+    };
+    let folder = format!("/{}", options.site_pkg_dir);
+    let files = ServeDir::new(format!("{}{folder}", options.site_root))
+        .precompressed_br()
+        .precompressed_gzip();
+    let files = ServiceBuilder::new()
+        .layer(immutable(options.hash_files))
+        .service(files);
+    Router::new()
+        .leptos_routes_with_context(
+            &options,
+            generate_route_list(Root),
+            provide.clone(),
+            render.clone(),
+        )
+        .route(
+            "/news/new",
+            news::server::form(
+                app.clone(),
+                render_app_async_with_context(provide.clone(), render),
+            ),
+        )
+        .fallback(file_and_error_handler_with_context::<LeptosOptions, _>(
+            provide, shell,
+        ))
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            context::identify,
+        ))
+        .nest_service(&folder, files)
+        .with_state(options)
+}
+
+/// A file whose name holds its hash never changes (RFC 8246); without hashes it is asked for again each time.
+fn immutable(hashed: bool) -> SetResponseHeaderLayer<HeaderValue> {
+    let value = if hashed {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static(value))
+}
+
+/// Whether the store answers.
+async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+    match app.store.ping().await {
+        Ok(()) => (StatusCode::OK, "ready"),
+        Err(why) => {
+            tracing::error!(%why, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer")
+        }
+    }
+}

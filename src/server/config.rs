@@ -1,0 +1,148 @@
+//! What can be set: on the command line or in the environment, each with a default that works.
+
+use crate::model::{call::IceServer, limits::Limits};
+use clap::Args;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Where the data is: what every command needs.
+#[derive(Debug, Clone, Args)]
+pub struct StoreConfig {
+    /// The folder that holds the store and the files people send.
+    #[arg(
+        long,
+        env = "RIALTO_DATA",
+        default_value = "./data",
+        value_name = "FOLDER"
+    )]
+    pub data: PathBuf,
+}
+
+/// What `rialto serve` can be told.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on the type; a doc comment here would become the help text"
+    )]
+    pub store: StoreConfig,
+
+    /// The address to listen on. Port 0 takes any free one; the address in use is printed.
+    #[arg(
+        long,
+        env = "RIALTO_LISTEN",
+        default_value = "127.0.0.1:3000",
+        value_name = "ADDRESS"
+    )]
+    pub listen: SocketAddr,
+
+    /// The address people open, if it is not the one listened on (behind a proxy, say).
+    #[arg(long, env = "RIALTO_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+
+    /// The largest file that may be sent into a room, in bytes.
+    #[arg(
+        long,
+        env = "RIALTO_UPLOAD_BYTES",
+        default_value_t = 25_000_000,
+        value_name = "BYTES"
+    )]
+    pub upload_bytes: u64,
+
+    /// How long a call rings before it counts as not answered, in seconds.
+    #[arg(
+        long,
+        env = "RIALTO_RING_SECONDS",
+        default_value_t = 30,
+        value_name = "SECONDS"
+    )]
+    pub ring_seconds: u64,
+
+    /// How long a page that vanished from a call may take to come back, in seconds.
+    #[arg(
+        long,
+        env = "RIALTO_CALL_GRACE_SECONDS",
+        default_value_t = 20,
+        value_name = "SECONDS"
+    )]
+    pub call_grace_seconds: u64,
+
+    /// STUN and TURN servers for calls: a JSON list of what WebRTC calls `RTCIceServer`, such as
+    /// `[{"urls":["stun:stun.example.org"]}]`.
+    #[arg(long, env = "RIALTO_ICE_SERVERS", default_value = "[]", value_parser = ice_servers, value_name = "JSON")]
+    pub ice_servers: IceServers,
+
+    /// How often a live connection says something, in seconds.
+    #[arg(
+        long,
+        env = "RIALTO_HEARTBEAT_SECONDS",
+        default_value_t = 15,
+        value_name = "SECONDS"
+    )]
+    pub heartbeat_seconds: u64,
+
+    /// How much may wait for one connection that does not read, in bytes; past that it is closed.
+    #[arg(long, env = "RIALTO_QUEUE_BYTES", default_value_t = 256 * 1024, value_name = "BYTES")]
+    pub queue_bytes: usize,
+
+    /// How many events of news a reader who was away may be sent anew; past that the page is loaded afresh.
+    #[arg(
+        long,
+        env = "RIALTO_REPLAY_EVENTS",
+        default_value_t = 1_000,
+        value_name = "EVENTS"
+    )]
+    pub replay_events: i64,
+
+    /// How many messages one person may send at once; 50 more come free every second.
+    #[arg(
+        long,
+        env = "RIALTO_SEND_BURST",
+        default_value_t = 200,
+        value_name = "MESSAGES"
+    )]
+    pub send_burst: u32,
+
+    /// How many names or passwords one address may try at once; one more comes free every two seconds.
+    #[arg(
+        long,
+        env = "RIALTO_SIGN_IN_BURST",
+        default_value_t = 60,
+        value_name = "TRIES"
+    )]
+    pub sign_in_burst: u32,
+}
+
+/// A list of STUN and TURN servers.
+#[derive(Debug, Clone, Default)]
+pub struct IceServers(pub Vec<IceServer>);
+
+fn ice_servers(json: &str) -> Result<IceServers, String> {
+    serde_json::from_str(json).map(IceServers).map_err(|error| {
+        format!("{error}. Write it like [{{\"urls\":[\"turn:turn.example.org\"],\"username\":\"…\",\"credential\":\"…\"}}]")
+    })
+}
+
+impl Config {
+    /// The bounds that browsers are told.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            upload_bytes: self.upload_bytes,
+        }
+    }
+
+    /// How often a live connection says something.
+    #[must_use]
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_secs(self.heartbeat_seconds.max(1))
+    }
+
+    /// Whether people reach Rialto over https, so that cookies can be kept to it.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url
+            .as_deref()
+            .is_some_and(|url| url.starts_with("https://"))
+    }
+}

@@ -1,0 +1,35 @@
+//! What every system's server part stands on: configuration, the store, the log, live connections, sessions and HTTP
+//! manners. Knows none of the systems.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`app`] | the state that every handler shares |
+//! | [`config`] | what can be set, and its defaults |
+//! | [`clock`] | the only place that asks for the time |
+//! | [`secret`] | the only place that asks for randomness: tokens, ids, epochs |
+//! | [`error`] | what can go wrong, what is logged of it and what the user is told |
+//! | [`store`] | SQL, one file a noun |
+//! | [`log`] | commit an event, then fan it out, in that order and in sequence |
+//! | [`live`] | connections, their bounded queues, who is here |
+//! | [`session`] | from a cookie or a bearer token to who is asking |
+//! | [`http`] | security headers, caching, cross-origin refusal, health |
+//! | [`password`] | argon2 off the async threads, a bounded number at a time |
+//! | [`slug`] | addresses from titles |
+//! | [`rate`] | how often somebody may try |
+
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod http;
+pub mod live;
+pub mod log;
+pub mod password;
+pub mod rate;
+pub mod secret;
+pub mod session;
+pub mod slug;
+pub mod store;
+
+pub use app::App;
+pub use error::{Error, Result};

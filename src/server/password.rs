@@ -1,0 +1,76 @@
+//! Passwords: argon2id (RFC 9106) with the crate's defaults, off the async threads and a bounded number at a time, so that a
+//! burst of sign-ins takes neither the memory nor the cores of everybody else.
+
+use super::error::{Error, Result};
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use tokio::sync::Semaphore;
+
+/// Each takes 19 MiB while it runs.
+static AT_ONCE: Semaphore = Semaphore::const_new(2);
+
+/// Hashes a password into PHC string format, with a new salt.
+///
+/// # Errors
+/// When hashing fails, which only a lack of memory can cause.
+pub async fn hash(password: String) -> Result<String> {
+    off_thread(move || {
+        let hash = Argon2::default()
+            .hash_password(password.as_bytes())
+            .map_err(internal)?;
+        Ok(hash.to_string())
+    })
+    .await
+}
+
+/// Whether a password is the one that was hashed. With no hash it does the same work and says no, so that the time taken
+/// does not tell whether a name has an account.
+///
+/// # Errors
+/// When the stored hash cannot be read.
+pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
+    off_thread(move || {
+        let Some(hash) = hash else {
+            Argon2::default()
+                .hash_password(password.as_bytes())
+                .map_err(internal)?;
+            return Ok(false);
+        };
+        let hash = PasswordHash::new(&hash).map_err(Error::corrupt)?;
+        Ok(Argon2::default()
+            .verify_password(password.as_bytes(), &hash)
+            .is_ok())
+    })
+    .await
+}
+
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let _permit = AT_ONCE.acquire().await.map_err(internal)?;
+    tokio::task::spawn_blocking(work).await.map_err(internal)?
+}
+
+fn internal(why: impl std::fmt::Display) -> Error {
+    Error::Internal(why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_right_password_fits() {
+        let hashed = hash("correct horse".into()).await.unwrap();
+        assert!(hashed.starts_with("$argon2id$"));
+        assert!(
+            verify("correct horse".into(), Some(hashed.clone()))
+                .await
+                .unwrap()
+        );
+        assert!(!verify("battery staple".into(), Some(hashed)).await.unwrap());
+        assert!(!verify("correct horse".into(), None).await.unwrap());
+    }
+}

@@ -1,0 +1,135 @@
+//! From a cookie or a bearer token to who is asking.
+
+use super::{App, clock, error::Result, secret, store::Token};
+use crate::{
+    model::{Millis, UserId, user::Person},
+    protocol::failure::Failure,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use leptos::prelude::use_context;
+use leptos_axum::ResponseOptions;
+use std::sync::Arc;
+
+/// The cookie that holds a session's token.
+pub const COOKIE: &str = "rialto_session";
+/// A session ends this long after it began.
+const LIFE: Millis = 180 * 24 * 60 * 60 * 1_000;
+
+/// Somebody with a session.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// Who.
+    pub person: Person,
+    /// The hash of the session's token.
+    pub session: String,
+}
+
+/// Who is asking, by the session cookie; none without a valid one.
+///
+/// # Errors
+/// When the store fails.
+pub async fn signed(app: &App, headers: &HeaderMap) -> Result<Option<Signed>> {
+    let jar = CookieJar::from_headers(headers);
+    let Some(cookie) = jar.get(COOKIE) else {
+        return Ok(None);
+    };
+    let session = secret::hash(cookie.value());
+    let person = app.store.find_session(&session, clock::now()).await?;
+    Ok(person.map(|person| Signed { person, session }))
+}
+
+/// The bearer token (RFC 6750) that is asking.
+///
+/// # Errors
+/// When the store fails; [`Failure::NotAllowed`] without a valid token.
+pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<Token> {
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| {
+            value
+                .strip_prefix("Bearer ")
+                .or_else(|| value.strip_prefix("bearer "))
+        });
+    let token = match given {
+        Some(token) => {
+            app.store
+                .use_token(&secret::hash(token.trim()), clock::now())
+                .await?
+        }
+        None => None,
+    };
+    token.ok_or_else(|| {
+        let reason = "A valid token is needed: send \"Authorization: Bearer …\" with one made by \"rialto token create\".";
+        Failure::NotAllowed { reason: reason.to_owned() }.into()
+    })
+}
+
+/// Opens a session for a user and returns the header that sets its cookie.
+///
+/// # Errors
+/// When the store fails.
+pub async fn open(app: &App, user: UserId) -> Result<HeaderValue> {
+    let token = secret::token();
+    let now = clock::now();
+    app.store
+        .create_session(&secret::hash(&token), user, now, now + LIFE)
+        .await?;
+    Ok(set_cookie(cookie(app, token, LIFE)))
+}
+
+/// Ends a session, closes its live connections and returns the header that clears its cookie.
+///
+/// # Errors
+/// When the store fails.
+pub async fn close(app: &App, signed: &Signed) -> Result<HeaderValue> {
+    app.store.delete_session(&signed.session).await?;
+    app.live.close_session(&signed.session);
+    Ok(set_cookie(cookie(app, String::new(), 0)))
+}
+
+fn cookie(app: &App, token: String, life: Millis) -> Cookie<'static> {
+    let age = time::Duration::milliseconds(life);
+    Cookie::build((COOKIE, token))
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(app.config.is_https())
+        .path("/")
+        .max_age(age)
+        .build()
+}
+
+fn set_cookie(cookie: Cookie<'static>) -> HeaderValue {
+    // A cookie of ours is ASCII: hexadecimal and attribute names.
+    HeaderValue::from_str(&cookie.to_string()).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// For server functions and pages: the program's state, from the context of the request.
+///
+/// # Errors
+/// [`Failure::Unavailable`] outside a request, which is a bug.
+pub fn app() -> Result<Arc<App>, Failure> {
+    use_context::<Arc<App>>().ok_or(Failure::Unavailable)
+}
+
+/// For server functions and pages: who is asking, if they have a session.
+#[must_use]
+pub fn current() -> Option<Signed> {
+    use_context::<Option<Signed>>().flatten()
+}
+
+/// For server functions and pages: who is asking.
+///
+/// # Errors
+/// [`Failure::NotSignedIn`] without a session.
+pub fn required() -> Result<Signed, Failure> {
+    current().ok_or(Failure::NotSignedIn)
+}
+
+/// For server functions: adds a header to the answer.
+pub fn add_header(name: HeaderName, value: HeaderValue) {
+    if let Some(response) = use_context::<ResponseOptions>() {
+        response.append_header(name, value);
+    }
+}

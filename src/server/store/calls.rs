@@ -1,0 +1,188 @@
+//! Calls, so that one that is going on survives the server and every outcome is known.
+
+use super::{Store, parse, parse_optional};
+use crate::{
+    model::{
+        CallId, ClientId, Millis, RoomId, UserId,
+        call::{Media, Outcome, State},
+    },
+    server::error::{Error, Result},
+};
+
+/// A call as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallRow {
+    /// Which call.
+    pub id: CallId,
+    /// The direct room of the two.
+    pub room: RoomId,
+    /// Who called.
+    pub caller: UserId,
+    /// Who was called.
+    pub callee: UserId,
+    /// Voice or video.
+    pub media: Media,
+    /// Where it stands.
+    pub state: State,
+    /// The page that holds the caller's side.
+    pub caller_page: ClientId,
+    /// The page that holds the callee's side, once it was answered.
+    pub callee_page: Option<ClientId>,
+    /// When it was started.
+    pub started_at: Millis,
+    /// When it was answered.
+    pub answered_at: Option<Millis>,
+    /// When both pages were connected for the first time.
+    pub connected_at: Option<Millis>,
+    /// When it ended.
+    pub ended_at: Option<Millis>,
+}
+
+/// The words for enums in columns are the words of their JSON.
+fn word<T: serde::Serialize>(value: &T) -> Result<String> {
+    match serde_json::to_value(value)? {
+        serde_json::Value::String(word) => Ok(word),
+        other => Err(Error::corrupt(other)),
+    }
+}
+
+fn from_word<T: serde::de::DeserializeOwned>(word: String) -> Result<T> {
+    Ok(serde_json::from_value(serde_json::Value::String(word))?)
+}
+
+fn state_words(state: State) -> Result<(&'static str, Option<String>)> {
+    Ok(match state {
+        State::Dialing => ("dialing", None),
+        State::Ringing => ("ringing", None),
+        State::Connecting => ("connecting", None),
+        State::Connected => ("connected", None),
+        State::Reconnecting => ("reconnecting", None),
+        State::Ended { outcome } => ("ended", Some(word(&outcome)?)),
+    })
+}
+
+fn state_from(state: &str, outcome: Option<String>) -> Result<State> {
+    Ok(match (state, outcome) {
+        ("dialing", _) => State::Dialing,
+        ("ringing", _) => State::Ringing,
+        ("connecting", _) => State::Connecting,
+        ("connected", _) => State::Connected,
+        ("reconnecting", _) => State::Reconnecting,
+        ("ended", Some(outcome)) => State::Ended {
+            outcome: from_word::<Outcome>(outcome)?,
+        },
+        (other, _) => return Err(Error::corrupt(format!("a call in state {other:?}"))),
+    })
+}
+
+/// A row of the table, as it comes.
+#[derive(sqlx::FromRow)]
+struct Columns {
+    id: String,
+    room_id: String,
+    caller_id: String,
+    callee_id: String,
+    media: String,
+    state: String,
+    outcome: Option<String>,
+    caller_page: String,
+    callee_page: Option<String>,
+    started_at: i64,
+    answered_at: Option<i64>,
+    connected_at: Option<i64>,
+    ended_at: Option<i64>,
+}
+
+impl Columns {
+    fn call(self) -> Result<CallRow> {
+        Ok(CallRow {
+            id: parse(&self.id)?,
+            room: parse(&self.room_id)?,
+            caller: parse(&self.caller_id)?,
+            callee: parse(&self.callee_id)?,
+            media: from_word(self.media)?,
+            state: state_from(&self.state, self.outcome)?,
+            caller_page: parse(&self.caller_page)?,
+            callee_page: parse_optional(self.callee_page)?,
+            started_at: self.started_at,
+            answered_at: self.answered_at,
+            connected_at: self.connected_at,
+            ended_at: self.ended_at,
+        })
+    }
+}
+
+impl Store {
+    /// Writes a call anew or over what was known of it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn save_call(&self, call: &CallRow) -> Result<()> {
+        let (state, outcome) = state_words(call.state)?;
+        sqlx::query(
+            "INSERT INTO calls (id, room_id, caller_id, callee_id, media, state, outcome, caller_page, callee_page,
+                                started_at, answered_at, connected_at, ended_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+             ON CONFLICT (id) DO UPDATE SET state = excluded.state, outcome = excluded.outcome,
+                 caller_page = excluded.caller_page, callee_page = excluded.callee_page,
+                 answered_at = excluded.answered_at, connected_at = excluded.connected_at,
+                 ended_at = excluded.ended_at",
+        )
+        .bind(call.id.to_string())
+        .bind(call.room.to_string())
+        .bind(call.caller.to_string())
+        .bind(call.callee.to_string())
+        .bind(word(&call.media)?)
+        .bind(state)
+        .bind(outcome)
+        .bind(call.caller_page.to_string())
+        .bind(call.callee_page.map(|page| page.to_string()))
+        .bind(call.started_at)
+        .bind(call.answered_at)
+        .bind(call.connected_at)
+        .bind(call.ended_at)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// A call by id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_call(&self, id: CallId) -> Result<Option<CallRow>> {
+        let row: Option<Columns> = sqlx::query_as("SELECT * FROM calls WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(Columns::call).transpose()
+    }
+
+    /// Every call that has not ended.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_open_calls(&self) -> Result<Vec<CallRow>> {
+        let rows: Vec<Columns> =
+            sqlx::query_as("SELECT * FROM calls WHERE state <> 'ended' ORDER BY started_at, id")
+                .fetch_all(&self.read)
+                .await?;
+        rows.into_iter().map(Columns::call).collect()
+    }
+
+    /// The calls of a user that have ended, the newest first, `most` of them at most.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_ended_calls(&self, user: UserId, most: i64) -> Result<Vec<CallRow>> {
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT * FROM calls WHERE state = 'ended' AND (caller_id = $1 OR callee_id = $1)
+             ORDER BY started_at DESC, id DESC LIMIT $2",
+        )
+        .bind(user.to_string())
+        .bind(most)
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter().map(Columns::call).collect()
+    }
+}

@@ -1,0 +1,92 @@
+//! Files that people sent: what is known of their bytes, and who may read them.
+
+use super::{Store, Tx};
+use crate::{
+    model::{
+        MessageId, Millis, RoomId, UserId,
+        message::{Attachment, ImageSize},
+    },
+    server::error::Result,
+};
+
+/// What is known of a file's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRow {
+    /// SHA-256, 64 lower-case hexadecimal digits.
+    pub hash: String,
+    /// How many bytes.
+    pub size: u64,
+    /// What they are, as found by looking at them, never as claimed: `application/octet-stream` unless an image.
+    pub media_type: String,
+    /// Width and height of an image.
+    pub image: Option<ImageSize>,
+}
+
+impl Store {
+    /// Notes a file whose bytes are on disk, unless it is known, and that a message carries it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_attachment(
+        &self,
+        tx: &mut Tx,
+        message: MessageId,
+        room: RoomId,
+        file: &Attachment,
+        media_type: &str,
+        at: Millis,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO files (hash, size, media_type, width, height, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (hash) DO NOTHING",
+        )
+        .bind(&file.hash)
+        .bind(i64::try_from(file.size).unwrap_or(i64::MAX))
+        .bind(media_type)
+        .bind(file.image.map(|image| i64::from(image.width)))
+        .bind(file.image.map(|image| i64::from(image.height)))
+        .bind(at)
+        .execute(&mut **tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO attachments (message_id, room_id, hash, name) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(message.to_string())
+        .bind(room.to_string())
+        .bind(&file.hash)
+        .bind(&file.name)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// A file, for somebody who is a member of a room in which a message carries it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_file(&self, hash: &str, reader: UserId) -> Result<Option<FileRow>> {
+        let row: Option<(String, i64, String, Option<i64>, Option<i64>)> = sqlx::query_as(
+            "SELECT files.hash, files.size, files.media_type, files.width, files.height FROM files
+             WHERE files.hash = $1 AND EXISTS (
+                 SELECT 1 FROM attachments JOIN memberships ON memberships.room_id = attachments.room_id
+                 WHERE attachments.hash = files.hash AND memberships.user_id = $2)",
+        )
+        .bind(hash)
+        .bind(reader.to_string())
+        .fetch_optional(&self.read)
+        .await?;
+        Ok(row.map(|(hash, size, media_type, width, height)| FileRow {
+            hash,
+            size: u64::try_from(size).unwrap_or_default(),
+            media_type,
+            image: size_of(width, height),
+        }))
+    }
+}
+
+fn size_of(width: Option<i64>, height: Option<i64>) -> Option<ImageSize> {
+    Some(ImageSize {
+        width: u32::try_from(width?).ok()?,
+        height: u32::try_from(height?).ok()?,
+    })
+}

@@ -1,0 +1,301 @@
+//! Rooms and memberships.
+
+use super::{Store, Stream, Tx, parse, users::person};
+use crate::{
+    model::{
+        Epoch, Millis, RoomId, Seq, UserId,
+        room::{RoomKind, RoomName, RoomSummary},
+        user::Person,
+    },
+    server::error::{Error, Result},
+};
+
+/// A room's columns as one member sees them: room, stream, membership, unread and, in a direct room, the other person.
+type SummaryRow = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    i64,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+const SUMMARIES: &str = "SELECT rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq,
+        (SELECT COUNT(*) FROM messages
+          WHERE messages.room_id = rooms.id AND messages.seq > mine.read_seq AND messages.author_id <> mine.user_id),
+        users.id, users.name, users.role
+     FROM memberships AS mine
+     JOIN rooms ON rooms.id = mine.room_id
+     JOIN streams ON streams.name = 'room:' || rooms.id
+     LEFT JOIN memberships AS theirs
+       ON rooms.kind = 'direct' AND theirs.room_id = rooms.id AND theirs.user_id <> mine.user_id
+     LEFT JOIN users ON users.id = theirs.user_id
+     WHERE mine.user_id = $1 AND ($2 = '' OR rooms.id = $2)
+     ORDER BY rooms.kind DESC, rooms.created_at, rooms.id";
+
+fn summary(row: SummaryRow) -> Result<RoomSummary> {
+    let (id, slug, name, kind, epoch, head, read, unread, with_id, with_name, with_role) = row;
+    let kind = match kind.as_str() {
+        "public" => RoomKind::Public,
+        "direct" => RoomKind::Direct,
+        other => return Err(Error::corrupt(format!("a room of kind {other:?}"))),
+    };
+    let with = match (with_id, with_name, with_role) {
+        (Some(id), Some(name), Some(role)) => Some(person((id, name, role))?),
+        _ => None,
+    };
+    let title = with.as_ref().map_or(name, |with| with.name.to_string());
+    Ok(RoomSummary {
+        id: parse(&id)?,
+        slug,
+        title,
+        kind,
+        with,
+        epoch: Epoch(epoch),
+        head,
+        read,
+        unread,
+    })
+}
+
+impl Store {
+    /// Makes a public room with its stream. False when the slug is taken, and then nothing was made.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_room(
+        &self,
+        id: RoomId,
+        slug: &str,
+        name: &RoomName,
+        at: Millis,
+    ) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let made = sqlx::query(
+            "INSERT INTO rooms (id, slug, name, kind, direct_key, created_at) VALUES ($1, $2, $3, 'public', NULL, $4)
+             ON CONFLICT (slug) DO NOTHING",
+        )
+        .bind(id.to_string())
+        .bind(slug)
+        .bind(name.as_str())
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+        if made.rows_affected() == 0 {
+            return Ok(false);
+        }
+        self.create_stream(&mut tx, Stream::Room(id)).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// The direct room of two people, made with its stream and both memberships if it is not there. True when it was made
+    /// now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_or_create_direct(
+        &self,
+        new_id: RoomId,
+        one: UserId,
+        other: UserId,
+        at: Millis,
+    ) -> Result<(RoomId, bool)> {
+        let key = if one < other {
+            format!("{one}:{other}")
+        } else {
+            format!("{other}:{one}")
+        };
+        let mut tx = self.begin().await?;
+        let made = sqlx::query(
+            "INSERT INTO rooms (id, slug, name, kind, direct_key, created_at) VALUES ($1, $1, '', 'direct', $2, $3)
+             ON CONFLICT (direct_key) DO NOTHING",
+        )
+        .bind(new_id.to_string())
+        .bind(&key)
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+        if made.rows_affected() == 0 {
+            let (id,): (String,) = sqlx::query_as("SELECT id FROM rooms WHERE direct_key = $1")
+                .bind(&key)
+                .fetch_one(&mut *tx)
+                .await?;
+            return Ok((parse(&id)?, false));
+        }
+        self.create_stream(&mut tx, Stream::Room(new_id)).await?;
+        for user in [one, other] {
+            join(&mut tx, new_id, user, at).await?;
+        }
+        tx.commit().await?;
+        Ok((new_id, true))
+    }
+
+    /// Makes somebody a member of a public room, who has then read all that is there. True when they were not one before;
+    /// false also when there is no such public room.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_membership(&self, room: RoomId, user: UserId, at: Millis) -> Result<bool> {
+        let done = sqlx::query(
+            "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
+             SELECT rooms.id, $2, streams.head, $3 FROM rooms JOIN streams ON streams.name = 'room:' || rooms.id
+             WHERE rooms.id = $1 AND rooms.kind = 'public'
+             ON CONFLICT (room_id, user_id) DO NOTHING",
+        )
+        .bind(room.to_string())
+        .bind(user.to_string())
+        .bind(at)
+        .execute(&self.write)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Makes everybody a member of a public room.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_memberships(&self, room: RoomId, at: Millis) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
+             SELECT rooms.id, users.id, streams.head, $2
+             FROM rooms JOIN streams ON streams.name = 'room:' || rooms.id CROSS JOIN users
+             WHERE rooms.id = $1 AND rooms.kind = 'public'
+             ON CONFLICT (room_id, user_id) DO NOTHING",
+        )
+        .bind(room.to_string())
+        .bind(at)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// Every room somebody is a member of: public ones first, in the order they were made.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_rooms(&self, user: UserId) -> Result<Vec<RoomSummary>> {
+        let rows: Vec<SummaryRow> = sqlx::query_as(SUMMARIES)
+            .bind(user.to_string())
+            .bind("")
+            .fetch_all(&self.read)
+            .await?;
+        rows.into_iter().map(summary).collect()
+    }
+
+    /// One room as one of its members sees it; none when they are not a member.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_room(&self, room: RoomId, user: UserId) -> Result<Option<RoomSummary>> {
+        let row: Option<SummaryRow> = sqlx::query_as(SUMMARIES)
+            .bind(user.to_string())
+            .bind(room.to_string())
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(summary).transpose()
+    }
+
+    /// Which room is at an address.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_room_id(&self, slug: &str) -> Result<Option<RoomId>> {
+        let row: Option<(String,)> = sqlx::query_as("SELECT id FROM rooms WHERE slug = $1")
+            .bind(slug)
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(|(id,)| parse(&id)).transpose()
+    }
+
+    /// Every public room: id, slug and name, in the order they were made.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_public_rooms(&self) -> Result<Vec<(RoomId, String, String)>> {
+        let rows: Vec<(String, String, String)> = sqlx::query_as(
+            "SELECT id, slug, name FROM rooms WHERE kind = 'public' ORDER BY created_at, id",
+        )
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter()
+            .map(|(id, slug, name)| Ok((parse(&id)?, slug, name)))
+            .collect()
+    }
+
+    /// Whether somebody is a member of a room.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_member(&self, room: RoomId, user: UserId) -> Result<bool> {
+        let row: Option<(i64,)> =
+            sqlx::query_as("SELECT read_seq FROM memberships WHERE room_id = $1 AND user_id = $2")
+                .bind(room.to_string())
+                .bind(user.to_string())
+                .fetch_optional(&self.read)
+                .await?;
+        Ok(row.is_some())
+    }
+
+    /// The members of a room.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_members(&self, room: RoomId) -> Result<Vec<Person>> {
+        let rows: Vec<(String, String, String)> = sqlx::query_as(
+            "SELECT users.id, users.name, users.role FROM memberships JOIN users ON users.id = memberships.user_id
+             WHERE memberships.room_id = $1 ORDER BY users.name",
+        )
+        .bind(room.to_string())
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter().map(person).collect()
+    }
+
+    /// Moves a member's read cursor forward, never back and never past the head, and says where it is and how many
+    /// messages of others stand after it. None for somebody who is not a member.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn update_read(
+        &self,
+        room: RoomId,
+        user: UserId,
+        seq: Seq,
+    ) -> Result<Option<(Seq, i64)>> {
+        let row: Option<(i64, i64)> = sqlx::query_as(
+            "UPDATE memberships SET read_seq = CASE
+                 WHEN read_seq >= $3 THEN read_seq
+                 WHEN $3 > (SELECT head FROM streams WHERE name = 'room:' || $1)
+                   THEN (SELECT head FROM streams WHERE name = 'room:' || $1)
+                 ELSE $3 END
+             WHERE room_id = $1 AND user_id = $2
+             RETURNING read_seq, (SELECT COUNT(*) FROM messages
+               WHERE messages.room_id = memberships.room_id AND messages.seq > memberships.read_seq
+                 AND messages.author_id <> memberships.user_id)",
+        )
+        .bind(room.to_string())
+        .bind(user.to_string())
+        .bind(seq)
+        .fetch_optional(&self.write)
+        .await?;
+        Ok(row)
+    }
+}
+
+async fn join(tx: &mut Tx, room: RoomId, user: UserId, at: Millis) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO memberships (room_id, user_id, read_seq, joined_at) VALUES ($1, $2, 0, $3)",
+    )
+    .bind(room.to_string())
+    .bind(user.to_string())
+    .bind(at)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! Streams and their events: the log.
+
+use super::{Store, Tx};
+use crate::{
+    model::{Epoch, Millis, RoomId, Seq},
+    server::{error::Result, secret},
+};
+use std::fmt;
+
+/// A stream's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Stories.
+    News,
+    /// What happens in one room.
+    Room(RoomId),
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::News => f.write_str("news"),
+            Self::Room(room) => write!(f, "room:{room}"),
+        }
+    }
+}
+
+/// Where a stream stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamState {
+    /// Which incarnation.
+    pub epoch: Epoch,
+    /// The newest sequence; 0 for none.
+    pub head: Seq,
+    /// The oldest sequence still kept; `head + 1` when none is.
+    pub oldest: Seq,
+}
+
+/// An event as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRow {
+    /// Its place in its stream.
+    pub seq: Seq,
+    /// Its JSON.
+    pub payload: String,
+}
+
+impl Store {
+    /// Makes a stream with a new epoch, unless it is there.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_stream(&self, tx: &mut Tx, stream: Stream) -> Result<()> {
+        sqlx::query("INSERT INTO streams (name, epoch, head, oldest) VALUES ($1, $2, 0, 1) ON CONFLICT (name) DO NOTHING")
+            .bind(stream.to_string())
+            .bind(secret::epoch().0)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Takes the next sequence of a stream. Other writers of the stream wait until the transaction ends, so sequences are
+    /// committed in order and a rollback leaves no hole.
+    ///
+    /// # Errors
+    /// When the store fails or the stream does not exist.
+    pub async fn next_seq(&self, tx: &mut Tx, stream: Stream) -> Result<Seq> {
+        let (head,): (i64,) =
+            sqlx::query_as("UPDATE streams SET head = head + 1 WHERE name = $1 RETURNING head")
+                .bind(stream.to_string())
+                .fetch_one(&mut **tx)
+                .await?;
+        Ok(head)
+    }
+
+    /// Writes an event under a sequence taken in the same transaction.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_event(
+        &self,
+        tx: &mut Tx,
+        stream: Stream,
+        event: &EventRow,
+        kind: &str,
+        at: Millis,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO events (stream, seq, kind, payload, at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(stream.to_string())
+        .bind(event.seq)
+        .bind(kind)
+        .bind(&event.payload)
+        .bind(at)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Where a stream stands.
+    ///
+    /// # Errors
+    /// When the store fails or the stream does not exist.
+    pub async fn find_stream(&self, stream: Stream) -> Result<StreamState> {
+        let (epoch, head, oldest): (String, i64, i64) =
+            sqlx::query_as("SELECT epoch, head, oldest FROM streams WHERE name = $1")
+                .bind(stream.to_string())
+                .fetch_one(&self.read)
+                .await?;
+        Ok(StreamState {
+            epoch: Epoch(epoch),
+            head,
+            oldest,
+        })
+    }
+
+    /// The events after a sequence, oldest first, `most` of them at most.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_events(
+        &self,
+        stream: Stream,
+        after: Seq,
+        most: i64,
+    ) -> Result<Vec<EventRow>> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT seq, payload FROM events WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        )
+        .bind(stream.to_string())
+        .bind(after)
+        .bind(most)
+        .fetch_all(&self.read)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(seq, payload)| EventRow { seq, payload })
+            .collect())
+    }
+}

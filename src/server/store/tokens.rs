@@ -1,0 +1,110 @@
+//! Bearer tokens for publishing.
+
+use super::{Store, parse};
+use crate::{
+    model::{Millis, TokenId},
+    server::error::Result,
+};
+
+/// A token that was presented and is valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Which.
+    pub id: TokenId,
+    /// What its maker called it; stories published with it are signed so.
+    pub name: String,
+}
+
+/// A token as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Which.
+    pub id: TokenId,
+    /// What its maker called it.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Millis,
+    /// When it was last used.
+    pub used_at: Option<Millis>,
+    /// When it was revoked.
+    pub revoked_at: Option<Millis>,
+}
+
+impl Store {
+    /// Keeps a token's hash.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_token(
+        &self,
+        id: TokenId,
+        name: &str,
+        hash: &str,
+        at: Millis,
+    ) -> Result<()> {
+        sqlx::query("INSERT INTO tokens (id, name, hash, created_at) VALUES ($1, $2, $3, $4)")
+            .bind(id.to_string())
+            .bind(name)
+            .bind(hash)
+            .bind(at)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// The token with this hash, unless it is revoked, and notes its use.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn use_token(&self, hash: &str, at: Millis) -> Result<Option<Token>> {
+        let row: Option<(String, String)> =
+            sqlx::query_as("UPDATE tokens SET used_at = $2 WHERE hash = $1 AND revoked_at IS NULL RETURNING id, name")
+                .bind(hash)
+                .bind(at)
+                .fetch_optional(&self.write)
+                .await?;
+        row.map(|(id, name)| {
+            Ok(Token {
+                id: parse(&id)?,
+                name,
+            })
+        })
+        .transpose()
+    }
+
+    /// Every token, the newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_tokens(&self) -> Result<Vec<TokenRow>> {
+        let rows: Vec<(String, String, i64, Option<i64>, Option<i64>)> =
+            sqlx::query_as("SELECT id, name, created_at, used_at, revoked_at FROM tokens ORDER BY created_at DESC, id DESC")
+                .fetch_all(&self.read)
+                .await?;
+        rows.into_iter()
+            .map(|(id, name, created_at, used_at, revoked_at)| {
+                Ok(TokenRow {
+                    id: parse(&id)?,
+                    name,
+                    created_at,
+                    used_at,
+                    revoked_at,
+                })
+            })
+            .collect()
+    }
+
+    /// Ends a token. False when there is none with that id, or it was revoked before.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn revoke_token(&self, id: TokenId, at: Millis) -> Result<bool> {
+        let done =
+            sqlx::query("UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
+                .bind(id.to_string())
+                .bind(at)
+                .execute(&self.write)
+                .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}

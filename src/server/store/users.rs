@@ -1,0 +1,283 @@
+//! Users, sessions and one-time secrets.
+
+use super::{Store, parse};
+use crate::{
+    model::{
+        Millis, UserId,
+        user::{Person, Role, UserName},
+    },
+    server::error::{Error, Result},
+};
+
+/// A user who has a password.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Who.
+    pub person: Person,
+    /// The argon2 hash, in PHC string format; none for a guest.
+    pub password_hash: Option<String>,
+}
+
+type PersonRow = (String, String, String);
+
+pub(super) fn person((id, name, role): PersonRow) -> Result<Person> {
+    Ok(Person {
+        id: parse(&id)?,
+        name: UserName::new(&name).map_err(Error::corrupt)?,
+        role: parse(&role)?,
+    })
+}
+
+/// The name folded for comparison, so that "Ada" and "ADA" are one.
+fn name_key(name: &UserName) -> String {
+    name.as_str().to_lowercase()
+}
+
+impl Store {
+    /// Makes a user. False when the name is taken, and then nothing was made.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_user(
+        &self,
+        person: &Person,
+        password_hash: Option<&str>,
+        at: Millis,
+    ) -> Result<bool> {
+        let made = sqlx::query(
+            "INSERT INTO users (id, name, name_key, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (name_key) DO NOTHING",
+        )
+        .bind(person.id.to_string())
+        .bind(person.name.as_str())
+        .bind(name_key(&person.name))
+        .bind(person.role.as_str())
+        .bind(password_hash)
+        .bind(at)
+        .execute(&self.write)
+        .await?;
+        Ok(made.rows_affected() == 1)
+    }
+
+    /// A user by id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_user(&self, id: UserId) -> Result<Option<Person>> {
+        sqlx::query_as("SELECT id, name, role FROM users WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.read)
+            .await?
+            .map(person)
+            .transpose()
+    }
+
+    /// A user by name, however it is capitalised.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_account(&self, name: &UserName) -> Result<Option<Account>> {
+        let row: Option<(String, String, String, Option<String>)> =
+            sqlx::query_as("SELECT id, name, role, password_hash FROM users WHERE name_key = $1")
+                .bind(name_key(name))
+                .fetch_optional(&self.read)
+                .await?;
+        row.map(|(id, name, role, password_hash)| {
+            Ok(Account {
+                person: person((id, name, role))?,
+                password_hash,
+            })
+        })
+        .transpose()
+    }
+
+    /// Everybody, the most recent first, `most` of them at most.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_users(&self, most: i64) -> Result<Vec<Person>> {
+        let rows: Vec<PersonRow> = sqlx::query_as(
+            "SELECT id, name, role FROM users ORDER BY created_at DESC, id DESC LIMIT $1",
+        )
+        .bind(most)
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter().map(person).collect()
+    }
+
+    /// Changes what a user may do. False when there is no such user.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn update_role(&self, id: UserId, role: Role) -> Result<bool> {
+        let done = sqlx::query("UPDATE users SET role = $2 WHERE id = $1")
+            .bind(id.to_string())
+            .bind(role.as_str())
+            .execute(&self.write)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Changes a user's name. False when it is taken by somebody else.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn update_name(&self, id: UserId, name: &UserName) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE users SET name = $2, name_key = $3
+             WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE name_key = $3 AND id <> $1)",
+        )
+        .bind(id.to_string())
+        .bind(name.as_str())
+        .bind(name_key(name))
+        .execute(&self.write)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Gives a user a password; a guest becomes a member.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn update_password(&self, id: UserId, hash: &str) -> Result<()> {
+        sqlx::query(
+            "UPDATE users SET password_hash = $2, role = CASE role WHEN 'guest' THEN 'member' ELSE role END WHERE id = $1",
+        )
+        .bind(id.to_string())
+        .bind(hash)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_session(
+        &self,
+        token_hash: &str,
+        user: UserId,
+        at: Millis,
+        expires: Millis,
+    ) -> Result<()> {
+        sqlx::query("INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)")
+            .bind(token_hash)
+            .bind(user.to_string())
+            .bind(at)
+            .bind(expires)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Who a session belongs to, if it has not expired.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_session(&self, token_hash: &str, at: Millis) -> Result<Option<Person>> {
+        sqlx::query_as(
+            "SELECT users.id, users.name, users.role FROM sessions JOIN users ON users.id = sessions.user_id
+             WHERE sessions.token_hash = $1 AND sessions.expires_at > $2",
+        )
+        .bind(token_hash)
+        .bind(at)
+        .fetch_optional(&self.read)
+        .await?
+        .map(person)
+        .transpose()
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_session(&self, token_hash: &str) -> Result<()> {
+        sqlx::query("DELETE FROM sessions WHERE token_hash = $1")
+            .bind(token_hash)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Ends a user's sessions but the one named.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_other_sessions(&self, user: UserId, keep: &str) -> Result<()> {
+        sqlx::query("DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2")
+            .bind(user.to_string())
+            .bind(keep)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets sessions that have expired.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_expired_sessions(&self, at: Millis) -> Result<()> {
+        sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
+            .bind(at)
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether anybody is an administrator.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn has_admin(&self) -> Result<bool> {
+        let row: Option<(i64,)> =
+            sqlx::query_as("SELECT CAST(1 AS BIGINT) FROM users WHERE role = 'admin' LIMIT 1")
+                .fetch_optional(&self.read)
+                .await?;
+        Ok(row.is_some())
+    }
+
+    /// Keeps a one-time secret's hash, in place of an earlier one for the same purpose.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn update_secret(&self, purpose: &str, hash: &str, at: Millis) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO secrets (purpose, hash, created_at) VALUES ($1, $2, $3)
+             ON CONFLICT (purpose) DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at",
+        )
+        .bind(purpose)
+        .bind(hash)
+        .bind(at)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// Whether a one-time secret is the one that was kept.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_secret(&self, purpose: &str, hash: &str) -> Result<bool> {
+        let row: Option<(String,)> =
+            sqlx::query_as("SELECT hash FROM secrets WHERE purpose = $1 AND hash = $2")
+                .bind(purpose)
+                .bind(hash)
+                .fetch_optional(&self.read)
+                .await?;
+        Ok(row.is_some())
+    }
+
+    /// Uses up a one-time secret. True for exactly one of all who try.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_secret(&self, purpose: &str, hash: &str) -> Result<bool> {
+        let done = sqlx::query("DELETE FROM secrets WHERE purpose = $1 AND hash = $2")
+            .bind(purpose)
+            .bind(hash)
+            .execute(&self.write)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}

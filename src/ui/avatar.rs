@@ -1,0 +1,140 @@
+//! Avatars: a person's initials on a colour of their own, and whether they are here.
+//!
+//! Both come from what everybody knows of a person, so that they look the same to all, on the server and in the browser.
+
+use super::presence::PresenceDot;
+use crate::model::{
+    UserId,
+    user::{Person, Presence},
+};
+use leptos::prelude::*;
+
+/// How large an avatar is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AvatarSize {
+    /// As high as a line of text.
+    Small,
+    /// As high as two.
+    #[default]
+    Normal,
+    /// The subject of the page, or of a call.
+    Large,
+}
+
+impl AvatarSize {
+    fn class(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Normal => "",
+            Self::Large => "large",
+        }
+    }
+}
+
+/// A person's avatar. It is decoration: the name stands beside it, or is said by the link around it. Only the presence is
+/// said to a screen reader.
+#[component]
+pub fn Avatar(
+    /// Whose.
+    person: Person,
+    /// How large.
+    #[prop(optional)]
+    size: AvatarSize,
+    /// Whether they are here, where that matters.
+    #[prop(optional, into)]
+    presence: Option<Signal<Presence>>,
+) -> impl IntoView {
+    let class = ["avatar", hue_class(person.id), size.class()].join(" ");
+    view! {
+        <span class=class.trim_end().to_owned()>
+            <span aria-hidden="true">{initials(person.name.as_str())}</span>
+            {presence.map(|presence| view! { <PresenceDot presence /> })}
+        </span>
+    }
+}
+
+/// One of the eight colours in `style/components/people.css`. The last byte of a UUID is random in every version in use.
+fn hue_class(id: UserId) -> &'static str {
+    const HUES: [&str; 8] = [
+        "hue-0", "hue-1", "hue-2", "hue-3", "hue-4", "hue-5", "hue-6", "hue-7",
+    ];
+    let [.., last] = *id.0.as_bytes();
+    HUES[usize::from(last) % HUES.len()]
+}
+
+/// The first letters of the first and the last word, upper-case: `"Ada King Lovelace"` gives `"AL"`. Words are led by their
+/// first letter or digit; a name that has none shows its first character, with what is joined to it.
+fn initials(name: &str) -> String {
+    let leads: Vec<char> = name
+        .split_whitespace()
+        .filter_map(|word| word.chars().find(|c| c.is_alphanumeric()))
+        .collect();
+    match leads.as_slice() {
+        [] => first_symbol(name),
+        [only] => upper(*only).into(),
+        [first, .., last] => [upper(*first), upper(*last)].into_iter().collect(),
+    }
+}
+
+/// One character stays one: the upper case of `ß` would be two.
+fn upper(c: char) -> char {
+    let mut upper = c.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(only), None) => only,
+        _ => c,
+    }
+}
+
+/// The first character and, as emoji are often several, what a joiner, a variation selector or a skin tone ties to it.
+fn first_symbol(name: &str) -> String {
+    let mut symbol = String::new();
+    let mut joined = true;
+    for c in name.chars() {
+        let ties_back = matches!(
+            c,
+            '\u{FE0E}' | '\u{FE0F}' | '\u{1F3FB}'..='\u{1F3FF}' | '\u{200D}'
+        );
+        if !joined && !ties_back {
+            break;
+        }
+        symbol.push(c);
+        joined = c == '\u{200D}';
+    }
+    symbol
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn initials_come_from_the_first_and_the_last_word() {
+        assert_eq!(initials("Ada King Lovelace"), "AL");
+        assert_eq!(initials("ada"), "A");
+        assert_eq!(initials("(Bob) o'Neill"), "BO");
+        assert_eq!(initials("agent 47"), "A4");
+        assert_eq!(initials("élodie šimić"), "ÉŠ");
+        assert_eq!(initials("李 小龍"), "李小");
+        assert_eq!(initials("ßeta"), "ß");
+    }
+
+    #[test]
+    fn a_name_without_letters_shows_its_first_symbol_whole() {
+        assert_eq!(initials("👩‍🚀 🌙"), "👩‍🚀");
+        assert_eq!(initials("👍🏽!"), "👍🏽");
+        assert_eq!(initials("☕\u{FE0F}☕"), "☕\u{FE0F}");
+        assert_eq!(initials("🙂🙂"), "🙂");
+        assert_eq!(initials("?!"), "?");
+    }
+
+    #[test]
+    fn the_colour_is_the_persons_own() {
+        assert_eq!(hue_class(UserId(Uuid::from_u128(3))), "hue-3");
+        assert_eq!(
+            hue_class(UserId(Uuid::from_u128(3))),
+            hue_class(UserId(Uuid::from_u128(11)))
+        );
+        assert_eq!(hue_class(UserId(Uuid::max())), "hue-7");
+    }
+}

@@ -1,0 +1,105 @@
+//! What only a browser can be asked. Everything here is for effects and event handlers: on the server it would panic or do
+//! nothing.
+
+use crate::model::Millis;
+use uuid::{NoContext, Timestamp, Uuid};
+use wasm_bindgen::{JsCast, prelude::Closure};
+use web_sys::Storage;
+
+/// Milliseconds since 1970-01-01T00:00:00Z, by this machine's clock.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "a time fits into 53 bits")]
+pub fn now() -> Millis {
+    js_sys::Date::now() as Millis
+}
+
+/// A new id of version 7 (RFC 9562), with randomness from `crypto.getRandomValues`.
+#[must_use]
+pub fn new_uuid() -> Uuid {
+    let (seconds, millis) = (now() / 1_000, now() % 1_000);
+    let nanos = u32::try_from(millis).unwrap_or(0) * 1_000_000;
+    Uuid::new_v7(Timestamp::from_unix(
+        NoContext,
+        u64::try_from(seconds).unwrap_or(0),
+        nanos,
+    ))
+}
+
+/// A number from 0 (included) to 1 (excluded), for jitter.
+#[must_use]
+pub fn random() -> f64 {
+    js_sys::Math::random()
+}
+
+/// Runs something once after so many milliseconds. It cannot be cancelled: what it does has to check whether it is still
+/// wanted.
+pub fn after(millis: i32, then: impl FnOnce() + 'static) {
+    let then = Closure::once_into_js(then);
+    if let Some(window) = web_sys::window() {
+        // Only a function that is no function would be refused.
+        let _ = window
+            .set_timeout_with_callback_and_timeout_and_arguments_0(then.unchecked_ref(), millis);
+    }
+}
+
+/// Reads what this tab has kept; none also where the browser keeps nothing.
+#[must_use]
+pub fn session_get(key: &str) -> Option<String> {
+    session()?.get_item(key).ok()?
+}
+
+/// Keeps something for as long as this tab is open. Where the browser keeps nothing (full, or forbidden), nothing is kept and
+/// nothing breaks: callers keep what matters in memory as well.
+pub fn session_set(key: &str, value: &str) {
+    if let Some(storage) = session() {
+        let _ = storage.set_item(key, value);
+    }
+}
+
+/// Forgets something kept for this tab.
+pub fn session_remove(key: &str) {
+    if let Some(storage) = session() {
+        let _ = storage.remove_item(key);
+    }
+}
+
+fn session() -> Option<Storage> {
+    web_sys::window()?.session_storage().ok()?
+}
+
+/// Reads what this browser has kept for the site; none also where it keeps nothing.
+#[must_use]
+pub fn local_get(key: &str) -> Option<String> {
+    local()?.get_item(key).ok()?
+}
+
+/// Keeps something for the site, as far as the browser does.
+pub fn local_set(key: &str, value: &str) {
+    if let Some(storage) = local() {
+        let _ = storage.set_item(key, value);
+    }
+}
+
+fn local() -> Option<Storage> {
+    web_sys::window()?.local_storage().ok()?
+}
+
+/// Whether the page is visible (Page Visibility, WHATWG HTML).
+#[must_use]
+pub fn is_visible() -> bool {
+    web_sys::window()
+        .and_then(|window| window.document())
+        .is_none_or(|document| document.visibility_state() != web_sys::VisibilityState::Hidden)
+}
+
+/// Loads the page anew.
+pub fn reload() {
+    if let Some(window) = web_sys::window() {
+        let _ = window.location().reload();
+    }
+}
+
+/// Says something in the browser's console, for the person who develops Rialto. Never about what a user did or said.
+pub fn warn(message: &str) {
+    leptos::logging::warn!("{message}");
+}

@@ -1,0 +1,109 @@
+//! Noticing that the server runs a newer build than this page.
+//!
+//! Every live connection begins with the server's build. A page of another build reloads itself as soon as nothing would be
+//! lost by it; until then it says so and offers to.
+
+use super::browser;
+use leptos::prelude::*;
+
+/// The builds of the page and of the server, and who objects to a reload. Provided once, by the app.
+#[derive(Clone, Copy)]
+pub struct Build {
+    server: RwSignal<Option<String>>,
+    /// Each says whether a reload now would lose something of its own.
+    holds: StoredValue<Vec<Signal<bool>>>,
+}
+
+impl std::fmt::Debug for Build {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Build").finish_non_exhaustive()
+    }
+}
+
+/// The name of the `meta` element that says which build a page is of.
+pub const META: &str = "rialto-build";
+
+impl Build {
+    /// Makes it available to the whole app.
+    pub fn provide() -> Self {
+        let build = Self {
+            server: RwSignal::new(None),
+            holds: StoredValue::new(Vec::new()),
+        };
+        provide_context(build);
+        build
+    }
+
+    /// A live connection has said which build the server runs.
+    pub fn heard(&self, server: &str) {
+        if self
+            .server
+            .with_untracked(|known| known.as_deref() != Some(server))
+        {
+            self.server.set(Some(server.to_owned()));
+        }
+    }
+
+    /// While this is true, the page is not reloaded by itself.
+    pub fn hold(&self, would_lose: Signal<bool>) {
+        self.holds.update_value(|holds| holds.push(would_lose));
+    }
+
+    /// Whether the server runs another build than this page. To be called in the browser.
+    fn is_outdated(&self) -> bool {
+        let page = page_build();
+        self.server
+            .with(|server| matches!((server, &page), (Some(server), Some(page)) if server != page))
+    }
+
+    fn would_lose(&self) -> bool {
+        self.holds.get_value().iter().any(Get::get)
+    }
+}
+
+/// Says that there is a newer build when reloading by itself would lose something, and reloads when it would not.
+#[component]
+pub fn NewerBuild() -> impl IntoView {
+    let build = expect_context::<Build>();
+    let waiting = RwSignal::new(false);
+    Effect::new(move || {
+        if !build.is_outdated() {
+            return;
+        }
+        if build.would_lose() {
+            waiting.set(true);
+        } else if reload_is_new() {
+            browser::reload();
+        }
+    });
+    view! {
+        <Show when=move || waiting.get()>
+            <div class="notice info newer-build" role="status">
+                <p>"Rialto was updated. Reload to use the new version; what you are doing now is kept until you do."</p>
+                <button type="button" class="button" on:click=move |_| browser::reload()>"Reload"</button>
+            </div>
+        </Show>
+    }
+}
+
+fn page_build() -> Option<String> {
+    let selector = format!("meta[name={META}]");
+    web_sys::window()?
+        .document()?
+        .query_selector(&selector)
+        .ok()??
+        .get_attribute("content")
+}
+
+/// A cache in between could serve the old page for ever: a page reloads by itself once a minute at most.
+fn reload_is_new() -> bool {
+    const KEY: &str = "rialto.reloaded";
+    let last = browser::session_get(KEY)
+        .and_then(|at| at.parse::<i64>().ok())
+        .unwrap_or(0);
+    let fresh = browser::now() - last > 60_000;
+    if fresh {
+        browser::session_set(KEY, &browser::now().to_string());
+    }
+    fresh
+}

@@ -1,0 +1,209 @@
+//! Forms that work before the page is live, and without it ever becoming so.
+//!
+//! A plain form posts to a server function, which on failure redirects back with the failure in the address:
+//! `?__path=/fn/sign_in&__err=…` (`server_fn`'s `ServerFnUrlError`). Each form shows only what its own function said.
+
+use super::icon::{Glyph, Icon};
+use super::notice::{Notice, NoticeKind};
+use crate::protocol::failure::Failure;
+use leptos::{prelude::*, server_fn::error::ServerFnUrlError};
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
+use server_fn::ServerFn;
+
+/// What the function at `path` said when this page's form was posted to it, read from the page's address.
+fn failure_in(query: &ParamsMap, path: &str) -> Option<Failure> {
+    if query.get_str("__path") != Some(path) {
+        return None;
+    }
+    query
+        .get_str("__err")
+        .map(ServerFnUrlError::<Failure>::decode_err)
+}
+
+/// Shows why a plain form was refused. Stands inside the form, above its button.
+#[component]
+pub fn FormFailure(
+    /// The address the form posts to, such as `SignIn::PATH`.
+    path: &'static str,
+) -> impl IntoView {
+    let query = use_query_map();
+    let failure = Memo::new(move |_| query.with(|query| failure_in(query, path)));
+    view! { <Refusal failure /> }
+}
+
+/// Shows why an `ActionForm` was refused, whether the page was live or not.
+#[component]
+pub fn ActionFailure<S>(
+    /// The action that the form dispatches. Before the page is live it holds what the address says.
+    action: ServerAction<S>,
+) -> impl IntoView
+where
+    S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+{
+    let answer = action.value();
+    let failure = Memo::new(move |_| {
+        answer.with(|answer| {
+            answer
+                .as_ref()
+                .and_then(|answer| answer.as_ref().err().cloned())
+        })
+    });
+    view! { <Refusal failure /> }
+}
+
+/// A failure in words. It announces itself when it comes up on a live page.
+#[component]
+fn Refusal(failure: Memo<Option<Failure>>) -> impl IntoView {
+    move || {
+        failure
+            .get()
+            .map(|failure| view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> })
+    }
+}
+
+/// A line to fill in, with its label, a hint and an error that a screen reader finds from it.
+#[component]
+pub fn Field(
+    /// What is asked for.
+    #[prop(into)]
+    label: String,
+    /// The name it is posted under.
+    name: &'static str,
+    /// The element's id; the name if left out. Give one where two forms of a page use the same name.
+    #[prop(optional)]
+    id: Option<&'static str>,
+    /// The `type` of the input: `"text"` if left out.
+    #[prop(default = "text")]
+    kind: &'static str,
+    /// So many lines make it a text area.
+    #[prop(optional)]
+    rows: Option<u8>,
+    /// What it holds at first.
+    #[prop(optional, into)]
+    value: String,
+    /// Whether it may not be left empty.
+    #[prop(optional)]
+    required: bool,
+    /// The `autocomplete` token (HTML section 4.10.18.7).
+    #[prop(optional)]
+    autocomplete: Option<&'static str>,
+    /// At least so many characters.
+    #[prop(optional)]
+    minlength: Option<usize>,
+    /// At most so many characters.
+    #[prop(optional)]
+    maxlength: Option<usize>,
+    /// What helps to fill it in.
+    #[prop(optional, into)]
+    hint: Option<String>,
+    /// What is wrong with what was filled in.
+    #[prop(optional, into)]
+    error: Signal<Option<String>>,
+) -> impl IntoView {
+    let id = id.unwrap_or(name);
+    let hint_id = format!("{id}-hint");
+    let error_id = format!("{id}-error");
+    let has_hint = hint.is_some();
+    let described_by = {
+        let (hint_id, error_id) = (hint_id.clone(), error_id.clone());
+        move || {
+            let ids: Vec<&str> = [
+                has_hint.then_some(&*hint_id),
+                error.with(Option::is_some).then_some(&*error_id),
+            ]
+            .into_iter()
+            .flatten()
+            .collect();
+            (!ids.is_empty()).then(|| ids.join(" "))
+        }
+    };
+    let invalid = move || error.with(Option::is_some).then_some("true");
+
+    let control = match rows {
+        Some(rows) => view! {
+            <textarea
+                id=id name=name rows=rows.to_string() required=required autocomplete=autocomplete
+                minlength=minlength.map(|n| n.to_string()) maxlength=maxlength.map(|n| n.to_string())
+                aria-describedby=described_by aria-invalid=invalid
+            >{value}</textarea>
+        }
+        .into_any(),
+        None => view! {
+            <input
+                id=id name=name type=kind value=value required=required autocomplete=autocomplete
+                minlength=minlength.map(|n| n.to_string()) maxlength=maxlength.map(|n| n.to_string())
+                aria-describedby=described_by aria-invalid=invalid
+            />
+        }
+        .into_any(),
+    };
+    view! {
+        <div class="field">
+            <label for=id>{label}</label>
+            {control}
+            {hint.map(|hint| view! { <p class="field-hint" id=hint_id>{hint}</p> })}
+            {move || error.get().map(|error| view! {
+                <p class="field-error" id=error_id.clone()><Icon name=Glyph::Warn />{error}</p>
+            })}
+        </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use leptos_router::location::RequestUrl;
+
+    /// The address that `server_fn` sends a browser back to.
+    fn sent_back(referer: &str, path: &str, failure: Failure) -> String {
+        ServerFnUrlError::new(path, failure)
+            .to_url(referer)
+            .unwrap()
+            .to_string()
+    }
+
+    /// The query of an address as the router reads it.
+    fn query(address: &str) -> ParamsMap {
+        let asked = address.strip_prefix("http://rialto.test").unwrap();
+        RequestUrl::new(asked)
+            .parse()
+            .unwrap()
+            .search_params()
+            .clone()
+    }
+
+    #[test]
+    fn a_form_shows_only_what_its_own_function_said() {
+        let query = query(&sent_back(
+            "http://rialto.test/signin?to=%2Fchat",
+            "/fn/sign_in",
+            Failure::TooFast,
+        ));
+        assert_eq!(failure_in(&query, "/fn/sign_in"), Some(Failure::TooFast));
+        assert_eq!(failure_in(&query, "/fn/pick_name"), None);
+        assert_eq!(
+            query.get_str("to"),
+            Some("/chat"),
+            "the rest of the address stays"
+        );
+    }
+
+    #[test]
+    fn the_newest_failure_is_the_one_that_shows() {
+        let first = sent_back("http://rialto.test/signin", "/fn/sign_in", Failure::TooFast);
+        let reason = Failure::invalid("Zu kurz: „x“ & 1 + 1 = 50 %");
+        let query = query(&sent_back(&first, "/fn/pick_name", reason.clone()));
+        assert_eq!(failure_in(&query, "/fn/pick_name"), Some(reason));
+        assert_eq!(failure_in(&query, "/fn/sign_in"), None);
+    }
+
+    #[test]
+    fn an_address_that_somebody_made_up_is_no_crash() {
+        let query = query("http://rialto.test/signin?__path=/fn/sign_in&__err=%00nonsense");
+        assert_eq!(
+            failure_in(&query, "/fn/sign_in"),
+            Some(Failure::Unreachable)
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! Components and hooks that know none of the systems.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`avatar`] | a person's initials on a colour of their own |
+//! | [`browser`] | what only a browser can be asked: time, randomness, storage, timers |
+//! | [`build`] | noticing that the server runs a newer build than this page |
+//! | [`form`] | fields, and the failure a plain form came back with |
+//! | [`icon`] | the icons |
+//! | [`notice`] | sentences that the reader should not miss |
+//! | [`presence`] | whether somebody is here, as a dot |
+//! | [`socket`] | the page's one WebSocket |
+//! | [`time`] | moments in the reader's own time zone |
+//! | [`wait`] | what shows when something takes long |
+
+pub mod avatar;
+pub mod browser;
+pub mod build;
+pub mod form;
+pub mod icon;
+pub mod notice;
+pub mod presence;
+pub mod socket;
+pub mod time;
+pub mod wait;

@@ -1,0 +1,384 @@
+//! The page's one WebSocket, for chat, presence and calls alike.
+//!
+//! It connects when somebody is signed in and stays for as long as the page does, across navigation. It knows how to stay
+//! connected (backoff with full jitter, an application heartbeat, the browser's own word on being offline) and nothing of what
+//! the frames mean: whoever cares registers with [`Socket::on_frame`].
+//!
+//! Written by hand on web-sys: leptos-use's hook reconnects at a fixed interval, without jitter, and neither notices a dead
+//! path nor knows close codes after which reconnecting is wrong.
+
+use super::{browser, build::Build};
+use crate::{
+    model::{ClientId, Millis, backoff},
+    protocol::{
+        SUBPROTOCOL,
+        close::CloseCode,
+        ws::{ClientFrame, RoomCursor, ServerFrame},
+    },
+};
+use leptos::prelude::*;
+use std::{cell::RefCell, rc::Rc};
+use wasm_bindgen::{JsCast, prelude::Closure};
+use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
+
+/// Where the connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// Not wanted: nobody is signed in, or the page is not live yet.
+    Off,
+    /// On the way; nothing was lost yet.
+    Connecting,
+    /// Greeted by the server.
+    Online,
+    /// Lost; another try follows by itself.
+    Waiting,
+    /// Closed by the server with a code after which a page does not connect again.
+    Ended(u16),
+}
+
+/// The page's WebSocket. A handle: copy it freely. Provided once, by the app.
+#[derive(Debug, Clone, Copy)]
+pub struct Socket {
+    link: RwSignal<Link>,
+    build: Build,
+}
+
+/// How long an unanswered ping may take before the path counts as dead, in milliseconds.
+const PATIENCE: Millis = 10_000;
+/// The same while a call is on.
+const PATIENCE_IN_A_CALL: Millis = 5_000;
+/// How often to ping while a call is on, in milliseconds.
+const PING_IN_A_CALL: Millis = 1_500;
+/// How often the connection is looked after, in milliseconds.
+const TICK: i32 = 500;
+
+type Listener = Rc<dyn Fn(&ServerFrame)>;
+
+/// What there is one of in a page. Lives outside the reactive graph, because it holds handles of the browser, and is never
+/// touched on the server.
+struct Wire {
+    client: ClientId,
+    socket: Option<Connected>,
+    /// Counts connections: what a former one still has to say is ignored.
+    generation: u32,
+    listeners: Vec<Listener>,
+    cursors: Option<Rc<dyn Fn() -> Vec<RoomCursor>>>,
+    failures: u32,
+    retry_at: Option<Millis>,
+    heartbeat: Millis,
+    urgent: bool,
+    pinged_at: Option<Millis>,
+    spoke_at: Millis,
+    pings: u32,
+}
+
+/// A WebSocket and the closures it calls, which live exactly as long.
+struct Connected {
+    socket: WebSocket,
+    _on_open: Closure<dyn FnMut(Event)>,
+    _on_message: Closure<dyn FnMut(MessageEvent)>,
+    _on_close: Closure<dyn FnMut(CloseEvent)>,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.socket.set_onopen(None);
+        self.socket.set_onmessage(None);
+        self.socket.set_onclose(None);
+        // Closing a socket that is closed already is allowed.
+        let _ = self.socket.close();
+    }
+}
+
+thread_local! {
+    static WIRE: RefCell<Wire> = RefCell::new(Wire {
+        client: ClientId(browser::new_uuid()),
+        socket: None,
+        generation: 0,
+        listeners: Vec::new(),
+        cursors: None,
+        failures: 0,
+        retry_at: None,
+        heartbeat: 15_000,
+        urgent: false,
+        pinged_at: None,
+        spoke_at: 0,
+        pings: 0,
+    });
+}
+
+fn wire<T>(then: impl FnOnce(&mut Wire) -> T) -> T {
+    WIRE.with_borrow_mut(then)
+}
+
+/// The page's WebSocket.
+///
+/// # Panics
+/// Outside the app, which provides it.
+#[must_use]
+pub fn use_socket() -> Socket {
+    expect_context()
+}
+
+impl Socket {
+    /// Makes it available to the whole app; connects to nothing yet.
+    pub fn provide(build: Build) -> Self {
+        let socket = Self {
+            link: RwSignal::new(Link::Off),
+            build,
+        };
+        provide_context(socket);
+        socket
+    }
+
+    /// Where the connection stands.
+    #[must_use]
+    pub fn link(&self) -> Signal<Link> {
+        self.link.into()
+    }
+
+    /// Whether the server has greeted this connection.
+    #[must_use]
+    pub fn is_online(&self) -> bool {
+        self.link.get() == Link::Online
+    }
+
+    /// This page's id. Browser only.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        wire(|wire| wire.client)
+    }
+
+    /// Calls a function for every frame of the server, for the life of the page, after those registered before. Browser only.
+    pub fn on_frame(&self, listener: impl Fn(&ServerFrame) + 'static) {
+        wire(|wire| wire.listeners.push(Rc::new(listener)));
+    }
+
+    /// Where a new connection goes on. Browser only.
+    pub fn greet_with(&self, cursors: impl Fn() -> Vec<RoomCursor> + 'static) {
+        wire(|wire| wire.cursors = Some(Rc::new(cursors)));
+    }
+
+    /// Connects, and stays connected. Browser only; a second call does nothing.
+    pub fn connect(self) {
+        if self.link.get_untracked() != Link::Off {
+            return;
+        }
+        self.link.set(Link::Connecting);
+        self.dial();
+        set_interval(
+            move || self.look_after(),
+            std::time::Duration::from_millis(TICK.unsigned_abs().into()),
+        );
+        window_event_listener(leptos::ev::online, move |_| self.retry_now());
+        window_event_listener(leptos::ev::offline, move |_| self.lost(None));
+        document_event_listener("visibilitychange", move || {
+            let visible = browser::is_visible();
+            self.send(&ClientFrame::Visibility { visible });
+            if visible {
+                self.retry_now();
+            }
+        });
+    }
+
+    /// Tries again at once, if a try is due at all. Browser only.
+    pub fn retry_now(self) {
+        if wire(|wire| wire.retry_at).is_some() {
+            self.dial();
+        }
+    }
+
+    /// While a call is on, a dead path is noticed within seconds. Browser only.
+    pub fn set_urgent(&self, urgent: bool) {
+        wire(|wire| wire.urgent = urgent);
+    }
+
+    /// Sends a frame. False when there is no connection: what has to arrive is kept by whoever sends it, and sent again when
+    /// the connection is back. Browser only.
+    pub fn send(&self, frame: &ClientFrame) -> bool {
+        if self.link.get_untracked() != Link::Online {
+            return false;
+        }
+        // Serialising our own enum to a string cannot fail.
+        let text = serde_json::to_string(frame).unwrap_or_default();
+        wire(|wire| wire.say(&text))
+    }
+
+    /// Sends a binary frame; see [`Self::send`].
+    pub fn send_bytes(&self, bytes: &[u8]) -> bool {
+        self.link.get_untracked() == Link::Online
+            && wire(|wire| {
+                wire.socket
+                    .as_ref()
+                    .is_some_and(|open| open.socket.send_with_u8_array(bytes).is_ok())
+            })
+    }
+
+    /// How many bytes the browser has taken and not sent yet. Browser only.
+    #[must_use]
+    pub fn buffered(&self) -> u32 {
+        wire(|wire| {
+            wire.socket
+                .as_ref()
+                .map_or(0, |open| open.socket.buffered_amount())
+        })
+    }
+
+    fn dial(self) {
+        let generation = wire(|wire| {
+            wire.generation += 1;
+            wire.retry_at = None;
+            wire.pinged_at = None;
+            wire.socket = None;
+            wire.generation
+        });
+        let on_open = Closure::new(move |_: Event| self.opened(generation));
+        let on_message = Closure::new(move |event: MessageEvent| self.heard(generation, &event));
+        let on_close = Closure::new(move |event: CloseEvent| {
+            if wire(|wire| wire.generation) == generation {
+                self.lost(Some(event.code()));
+            }
+        });
+        let Some(socket) =
+            address().and_then(|url| WebSocket::new_with_str(&url, SUBPROTOCOL).ok())
+        else {
+            self.lost(None);
+            return;
+        };
+        socket.set_binary_type(BinaryType::Arraybuffer);
+        socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
+        socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+        socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
+        let connected = Connected {
+            socket,
+            _on_open: on_open,
+            _on_message: on_message,
+            _on_close: on_close,
+        };
+        wire(|wire| {
+            wire.socket = Some(connected);
+            // A server that accepts and then says nothing is as dead as one that does not answer.
+            wire.pinged_at = Some(browser::now());
+        });
+    }
+
+    fn opened(self, generation: u32) {
+        let cursors = wire(|wire| wire.cursors.clone())
+            .map(|cursors| cursors())
+            .unwrap_or_default();
+        let hello = ClientFrame::Hello {
+            client: self.client(),
+            cursors,
+            visible: browser::is_visible(),
+        };
+        let text = serde_json::to_string(&hello).unwrap_or_default();
+        wire(|wire| wire.generation == generation && wire.say(&text));
+    }
+
+    fn heard(self, generation: u32, event: &MessageEvent) {
+        if wire(|wire| wire.generation) != generation {
+            return;
+        }
+        let Some(text) = event.data().as_string() else {
+            return;
+        };
+        let frame = match serde_json::from_str::<ServerFrame>(&text) {
+            Ok(frame) => frame,
+            // A newer server may say things this page does not know; it reloads when it can.
+            Err(error) => return browser::warn(&format!("a frame was not understood: {error}")),
+        };
+        wire(|wire| wire.pinged_at = None);
+        if let ServerFrame::Welcome {
+            heartbeat, build, ..
+        } = &frame
+        {
+            wire(|wire| {
+                wire.heartbeat = (*heartbeat).into();
+                wire.failures = 0;
+            });
+            self.build.heard(build);
+            self.link.set(Link::Online);
+        }
+        let listeners = wire(|wire| wire.listeners.clone());
+        for listener in listeners {
+            listener(&frame);
+        }
+    }
+
+    fn lost(self, code: Option<u16>) {
+        if matches!(self.link.get_untracked(), Link::Off | Link::Ended(_)) {
+            return;
+        }
+        let failures = wire(|wire| {
+            wire.generation += 1;
+            wire.socket = None;
+            wire.pinged_at = None;
+            wire.failures += 1;
+            wire.failures - 1
+        });
+        if let Some(code) = code.filter(|code| !CloseCode::may_reconnect(*code)) {
+            self.link.set(Link::Ended(code));
+            return;
+        }
+        let wait = backoff::wait(failures, browser::random());
+        wire(|wire| wire.retry_at = Some(browser::now() + Millis::from(wait)));
+        self.link.set(Link::Waiting);
+    }
+
+    /// Pings, notices a dead path, and dials again when it is time.
+    fn look_after(self) {
+        let now = browser::now();
+        if matches!(self.link.get_untracked(), Link::Off | Link::Ended(_)) {
+            return;
+        }
+        if let Some(at) = wire(|wire| wire.retry_at) {
+            if at <= now {
+                self.dial();
+            }
+            return;
+        }
+        let (patience, every) = wire(|wire| {
+            if wire.urgent {
+                (PATIENCE_IN_A_CALL, PING_IN_A_CALL)
+            } else {
+                (PATIENCE, wire.heartbeat)
+            }
+        });
+        if wire(|wire| wire.pinged_at).is_some_and(|at| now - at > patience) {
+            self.lost(None);
+        } else if wire(|wire| wire.pinged_at.is_none() && now - wire.spoke_at >= every) {
+            let n = wire(|wire| {
+                wire.pings = wire.pings.wrapping_add(1);
+                wire.pinged_at = Some(now);
+                wire.pings
+            });
+            self.send(&ClientFrame::Ping { n });
+        }
+    }
+}
+
+impl Wire {
+    fn say(&mut self, text: &str) -> bool {
+        self.spoke_at = browser::now();
+        self.socket
+            .as_ref()
+            .is_some_and(|open| open.socket.send_with_str(text).is_ok())
+    }
+}
+
+fn address() -> Option<String> {
+    let location = web_sys::window()?.location();
+    let scheme = if location.protocol().ok()? == "https:" {
+        "wss"
+    } else {
+        "ws"
+    };
+    Some(format!("{scheme}://{}/ws", location.host().ok()?))
+}
+
+fn document_event_listener(event: &str, then: impl Fn() + 'static) {
+    let listener = Closure::<dyn Fn()>::new(then).into_js_value();
+    if let Some(document) = web_sys::window().and_then(|window| window.document()) {
+        let _ = document.add_event_listener_with_callback(event, listener.unchecked_ref());
+    }
+}

@@ -1,0 +1,180 @@
+//! Moments as people read them: in UTC from the server, in the reader's own zone and language once the page is live.
+
+use crate::model::Millis;
+use leptos::prelude::*;
+
+/// How much of a moment is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeStyle {
+    /// Hours and minutes: `14:05`.
+    Time,
+    /// The day: `24 November 2026`, or `Today` and `Yesterday` once the page is live.
+    Day,
+    /// Day, hours and minutes.
+    DayTime,
+}
+
+/// Whether the page is live: from then on moments are shown in the reader's zone. Provided once, by the app.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalClock(ReadSignal<bool>);
+
+impl LocalClock {
+    /// Makes it available to the whole app.
+    pub fn provide() -> Self {
+        let (live, set_live) = signal(false);
+        Effect::new(move || set_live.set(true));
+        let clock = Self(live);
+        provide_context(clock);
+        clock
+    }
+
+    /// A moment in words. Tracks whether the page is live.
+    #[must_use]
+    pub fn text(&self, at: Millis, style: TimeStyle) -> String {
+        if self.0.get() {
+            local::text(at, style)
+        } else {
+            utc::text(at, style)
+        }
+    }
+
+    /// Now, once the page is live.
+    #[must_use]
+    pub fn now(&self) -> Option<Millis> {
+        self.0.get().then(super::browser::now)
+    }
+
+    /// Which calendar day a moment is on, as a number that only serves to tell days apart. Tracks whether the page is live.
+    #[must_use]
+    pub fn day(&self, at: Millis) -> i64 {
+        const DAY: Millis = 24 * 60 * 60 * 1_000;
+        let offset = if self.0.get() { local::offset(at) } else { 0 };
+        (at + offset).div_euclid(DAY)
+    }
+}
+
+/// A moment, as a `time` element that programs can read as well.
+#[component]
+pub fn LocalTime(
+    /// Which moment.
+    at: Millis,
+    /// How much of it.
+    style: TimeStyle,
+) -> impl IntoView {
+    let clock = expect_context::<LocalClock>();
+    view! { <time datetime=utc::iso(at)>{move || clock.text(at, style)}</time> }
+}
+
+/// In the reader's zone and language, by the browser's `Intl`.
+mod local {
+    use super::{Millis, TimeStyle};
+    use js_sys::{Date, Object, Reflect};
+
+    #[expect(clippy::cast_precision_loss, reason = "a time fits into 53 bits")]
+    fn date(at: Millis) -> Date {
+        Date::new(&(at as f64).into())
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "minutes of a time zone are below 1,000"
+    )]
+    pub(super) fn offset(at: Millis) -> Millis {
+        -(date(at).get_timezone_offset() as Millis) * 60_000
+    }
+
+    fn options(pairs: &[(&str, &str)]) -> Object {
+        let object = Object::new();
+        for (key, value) in pairs {
+            // Setting a field of a plain object that was just made cannot fail.
+            let _ = Reflect::set(&object, &(*key).into(), &(*value).into());
+        }
+        object
+    }
+
+    pub(super) fn text(at: Millis, style: TimeStyle) -> String {
+        let time = || {
+            date(at).to_locale_time_string_with_options(
+                "default",
+                &options(&[("hour", "2-digit"), ("minute", "2-digit")]),
+            )
+        };
+        match style {
+            TimeStyle::Time => time().into(),
+            TimeStyle::Day => day(at),
+            TimeStyle::DayTime => format!("{}, {}", day(at), String::from(time())),
+        }
+    }
+
+    fn day(at: Millis) -> String {
+        let now = crate::ui::browser::now();
+        let number = |at| (at + offset(at)).div_euclid(86_400_000);
+        match number(now) - number(at) {
+            0 => "Today".to_owned(),
+            1 => "Yesterday".to_owned(),
+            _ => {
+                let shape = options(&[("day", "numeric"), ("month", "long"), ("year", "numeric")]);
+                date(at).to_locale_date_string("default", &shape).into()
+            }
+        }
+    }
+}
+
+/// In UTC, the same on both sides.
+#[cfg(feature = "ssr")]
+mod utc {
+    use super::{Millis, TimeStyle};
+    use time::{
+        OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description,
+    };
+
+    fn moment(at: Millis) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(at) * 1_000_000)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    pub(super) fn iso(at: Millis) -> String {
+        moment(at).format(&Rfc3339).unwrap_or_default()
+    }
+
+    pub(super) fn text(at: Millis, style: TimeStyle) -> String {
+        let moment = moment(at);
+        let shown = match style {
+            TimeStyle::Time => moment.format(format_description!("[hour]:[minute] UTC")),
+            TimeStyle::Day => moment.format(format_description!(
+                "[day padding:none] [month repr:long] [year]"
+            )),
+            TimeStyle::DayTime => moment.format(format_description!(
+                "[day padding:none] [month repr:long] [year], [hour]:[minute] UTC"
+            )),
+        };
+        shown.unwrap_or_default()
+    }
+}
+
+/// In UTC while the page is not live yet. The server's text is on the page already and is kept by hydration, so all that is
+/// needed here is the machine-readable form and something readable for what is rendered in the browser before the first effect.
+#[cfg(not(feature = "ssr"))]
+mod utc {
+    use super::{Millis, TimeStyle};
+
+    #[expect(clippy::cast_precision_loss, reason = "a time fits into 53 bits")]
+    pub(super) fn iso(at: Millis) -> String {
+        js_sys::Date::new(&(at as f64).into())
+            .to_iso_string()
+            .into()
+    }
+
+    pub(super) fn text(at: Millis, style: TimeStyle) -> String {
+        let iso = iso(at);
+        let (day, time) = (
+            iso.get(..10).unwrap_or_default(),
+            iso.get(11..16).unwrap_or_default(),
+        );
+        match style {
+            TimeStyle::Time => format!("{time} UTC"),
+            TimeStyle::Day => day.to_owned(),
+            TimeStyle::DayTime => format!("{day}, {time} UTC"),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The whole server from outside: the real program on a free port, spoken to by real clients. Nothing is mocked.
+//!
+//! Each module is a part of what Rialto promises, and its tests read as sentences about it. [`support`] starts servers and
+//! speaks for people; a test has a server of its own and shares nothing with others.
+
+mod architecture;
+mod chat;
+mod durability;
+mod files;
+mod handshake;
+mod news;
+mod protocol_abuse;
+mod protocol_doc;
+mod resume;
+mod slow_readers;
+mod support;

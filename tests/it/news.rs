@@ -1,0 +1,418 @@
+//! News: published by programs, by hand and on the command line, and on every reader's page within a blink.
+
+use crate::support::{News, Person, Piece, Press, Server};
+use reqwest::{Response, StatusCode};
+use rialto::{
+    model::story::{Story, Urgency},
+    protocol::sse::{self, Beat},
+};
+use serde_json::{Value, json};
+use std::{
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
+
+/// From publishing to a reader's page on the same machine.
+const A_BLINK: Duration = Duration::from_millis(250);
+
+#[tokio::test]
+async fn a_story_that_a_program_publishes_is_on_every_page_and_stream() {
+    let server = Server::start().await;
+    let press = Press::open(&server).await;
+    let mut reader = News::open(&server).await;
+    let answer = press
+        .send(press.request(&json!({
+            "headline": "High water at the bridge",
+            "body": "The *lagoon* rises.<script>alert(1)</script>\n\n[Map](https://example.org) [no](javascript:alert(2))",
+            "topic": "Weather",
+            "urgency": "breaking",
+        })))
+        .await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(
+        answer.headers()["location"],
+        "/news/high-water-at-the-bridge"
+    );
+    let story: Story = answer.json().await.unwrap();
+    assert_eq!(
+        (story.byline.as_str(), story.urgency, story.seq),
+        ("Gazette", Urgency::Breaking, 1)
+    );
+    assert!(
+        story.html.contains("<em>lagoon</em>") && story.html.contains("https://example.org"),
+        "{}",
+        story.html
+    );
+    assert!(!story.html.contains("script"), "{}", story.html);
+    assert_eq!(reader.story().await, story);
+
+    let anybody = Person::nobody(&server, "Anybody");
+    let front = anybody.html("/").await;
+    assert!(
+        front.contains("High water at the bridge")
+            && front.contains("/news/high-water-at-the-bridge")
+    );
+    let page = anybody.html("/news/high-water-at-the-bridge").await;
+    assert!(page.contains("<em>lagoon</em>") && page.contains("Gazette"));
+    let chat = Person::join(&server, "Ada")
+        .await
+        .html("/chat/general")
+        .await;
+    assert!(
+        chat.contains("High water at the bridge"),
+        "breaking news stands on every page"
+    );
+    assert_eq!(
+        anybody.get("/news/no-such-story").await.status(),
+        StatusCode::NOT_FOUND
+    );
+}
+
+#[tokio::test]
+async fn a_reader_has_a_story_within_a_blink_of_its_publishing() {
+    let server = Server::start().await;
+    let press = Press::open(&server).await;
+    let mut reader = News::open(&server).await;
+    reader.hello().await;
+    let mut took = Vec::new();
+    for n in 0..40 {
+        let began = Instant::now();
+        let heard = async {
+            let story = reader.story().await;
+            (story, began.elapsed())
+        };
+        let headline = format!("Story {n}");
+        let (published, (story, delay)) = tokio::join!(press.publish(&headline), heard);
+        assert_eq!(published, story);
+        took.push(delay);
+    }
+    took.sort();
+    println!(
+        "from the request to the reader: median {:?}, longest {:?}",
+        took[took.len() / 2],
+        took[took.len() - 1]
+    );
+    assert!(took[took.len() - 1] < A_BLINK, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_repeated_request_publishes_once() {
+    let server = Server::start().await;
+    let press = Press::open(&server).await;
+    let story = json!({ "headline": "Once" });
+    let again = |key: &'static str, story: &Value| {
+        press.send(press.request(story).header("idempotency-key", key))
+    };
+    let first: Story = again("7", &story).await.json().await.unwrap();
+    let answer = again("\"7\"", &story).await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(answer.json::<Story>().await.unwrap(), first);
+    let other = again("7", &json!({ "headline": "Twice" })).await;
+    check_refused(other, 422, "published already").await;
+    let long = Box::leak("x".repeat(101).into_boxed_str());
+    check_refused(again(long, &story).await, 422, "Idempotency-Key").await;
+
+    // The same key of another program is another key.
+    let rival = Press::open(&server).await;
+    let theirs: Story = rival
+        .send(rival.request(&story).header("idempotency-key", "7"))
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        (theirs.seq, theirs.slug.as_str()),
+        (2, "once-2"),
+        "two stories, each with an address of its own"
+    );
+    let mut reader = News::open_at(&server, "?after=0", None).await;
+    assert_eq!(
+        [reader.story().await.id, reader.story().await.id],
+        [first.id, theirs.id]
+    );
+}
+
+/// A request that is refused says so with a status, for programs, and in words, for people.
+async fn check_refused(answer: Response, status: u16, word: &str) {
+    let got = answer.status().as_u16();
+    let body = answer.text().await.unwrap();
+    assert_eq!(got, status, "{body}");
+    let body: Value = serde_json::from_str(&body).unwrap_or_else(|why| panic!("{why}: {body}"));
+    let message = body["message"].as_str().unwrap_or_default();
+    assert!(message.contains(word), "{body}");
+    assert!(body["failure"].is_string(), "{body}");
+}
+
+#[tokio::test]
+async fn a_request_without_a_valid_token_publishes_nothing() {
+    let server = Server::start().await;
+    let press = Press::open(&server).await;
+    let story = json!({ "headline": "Forged" });
+    let bare = || {
+        let nobody = Person::nobody(&server, "Nobody");
+        nobody.http.post(nobody.url("/api/v1/stories")).json(&story)
+    };
+    let without = press.send(bare()).await;
+    assert_eq!(
+        without.headers()["www-authenticate"],
+        "Bearer realm=\"rialto\""
+    );
+    check_refused(without, 401, "rialto token create").await;
+    let wrong = press.send(bare().bearer_auth("0".repeat(64))).await;
+    assert_eq!(
+        wrong.headers()["www-authenticate"],
+        "Bearer realm=\"rialto\", error=\"invalid_token\""
+    );
+    check_refused(wrong, 401, "token").await;
+    check_refused(
+        press.send(bare().basic_auth("admin", Some("admin"))).await,
+        401,
+        "token",
+    )
+    .await;
+    let front = Person::nobody(&server, "Anybody").html("/").await;
+    assert!(!front.contains("Forged"));
+}
+
+#[tokio::test]
+async fn a_revoked_token_publishes_nothing_any_more() {
+    let server = Server::start().await;
+    let press = Press::open(&server).await;
+    press.publish("Before").await;
+    let admin = server.administrator().await;
+    let administration: rialto::people::api::Administration =
+        admin.ask("/fn/administration", &[("", "")]).await;
+    let token = administration.tokens[0].id.to_string();
+    let guest = Person::join(&server, "Guest").await;
+    guest.post("/fn/revoke-token", &[("token", &token)]).await;
+    press.publish("Guests cannot revoke").await;
+    admin.post("/fn/revoke-token", &[("token", &token)]).await;
+    check_refused(
+        press
+            .send(press.request(&json!({ "headline": "After" })))
+            .await,
+        401,
+        "token",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_story_is_refused_in_words() {
+    let server = Server::start().await;
+    let press = Press::open(&server).await;
+    for (story, word) in [
+        (json!({}), "headline"),
+        (json!({ "headline": " " }), "Headline"),
+        (json!({ "headline": "x".repeat(161) }), "160 characters"),
+        (json!({ "headline": 7 }), "headline"),
+        (
+            json!({ "headline": "a", "body": "x".repeat(40_001) }),
+            "40000 characters",
+        ),
+        (json!({ "headline": "a", "urgency": "shouting" }), "urgency"),
+        (json!({ "headline": "a", "topic": "x".repeat(41) }), "Topic"),
+        (json!({ "headline": "a", "haedline": "b" }), "haedline"),
+        (json!({ "headline": "a", "byline": "The Doge" }), "byline"),
+        (json!([]), "JSON object"),
+    ] {
+        check_refused(press.send(press.request(&story)).await, 422, word).await;
+    }
+    let broken = press
+        .empty_request()
+        .header("content-type", "application/json")
+        .body("{\"headline\":");
+    check_refused(press.send(broken).await, 400, "JSON object").await;
+    let form = press.empty_request().form(&[("headline", "a")]);
+    check_refused(press.send(form).await, 415, "JSON object").await;
+    let huge = press.request(&json!({ "headline": "a", "body": "x".repeat(1_100_000) }));
+    check_refused(press.send(huge).await, 413, "JSON object").await;
+    let mut reader = News::open_at(&server, "?after=0", None).await;
+    assert_eq!(press.publish("The first that is one").await.seq, 1);
+    assert_eq!(reader.story().await.headline, "The first that is one");
+}
+
+#[tokio::test]
+async fn the_stream_says_how_it_wants_to_be_treated() {
+    let server = Server::start().await;
+    let mut reader = News::open(&server).await;
+    let headers = reader.headers().clone();
+    assert_eq!(headers["content-type"], "text/event-stream");
+    assert_eq!(headers["cache-control"], "no-store");
+    assert_eq!(headers["x-accel-buffering"], "no");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+    assert_eq!(reader.listen().await, Some(Piece::Retry(2_000)));
+    let Some(Piece::Event(hello)) = reader.listen().await else {
+        panic!("hello comes first")
+    };
+    assert_eq!((hello.name.as_str(), hello.id.as_str()), (sse::HELLO, ""));
+}
+
+#[tokio::test]
+async fn a_stream_on_which_nothing_happens_still_beats() {
+    let server = Server::start_with(|command| {
+        command.env("RIALTO_HEARTBEAT_SECONDS", "1");
+    })
+    .await;
+    let mut plain = News::open(&server).await;
+    let began = Instant::now();
+    for _ in 0..3 {
+        plain
+            .until(|piece| matches!(piece, Piece::Comment(_)).then_some(()))
+            .await;
+    }
+    assert!(
+        began.elapsed() >= Duration::from_millis(1_500),
+        "they come one a second, not all at once"
+    );
+    let mut script = News::open_at(&server, "?beat=true", None).await;
+    let beats: [Beat; 2] = [script.event(sse::BEAT).await, script.event(sse::BEAT).await];
+    assert_eq!(beats, [Beat { seconds: 1 }, Beat { seconds: 1 }]);
+}
+
+#[tokio::test]
+async fn a_story_published_on_the_command_line_reaches_the_readers_of_the_running_server() {
+    let server = Server::start().await;
+    let mut reader = News::open(&server).await;
+    reader.hello().await;
+    let story = [
+        "news",
+        "publish",
+        "The doge resigns",
+        "--body",
+        "**Really.**",
+        "--urgency",
+        "breaking",
+        "--topic",
+        "Court",
+    ];
+    let published = server.command(&story).await;
+    let said = String::from_utf8(published.stdout).unwrap();
+    assert!(
+        published.status.success() && said.contains("by the running server"),
+        "{said}"
+    );
+    let story = reader.story().await;
+    assert_eq!(
+        (story.headline.as_str(), story.topic.as_str()),
+        ("The doge resigns", "Court")
+    );
+    assert_eq!(
+        (story.byline.as_str(), story.urgency),
+        ("The editors", Urgency::Breaking)
+    );
+    assert!(story.html.contains("<strong>Really.</strong>"));
+    let control = std::fs::metadata(server.data().join("control.json")).unwrap();
+    assert_eq!(
+        control.permissions().mode() & 0o777,
+        0o600,
+        "nobody else may publish through it"
+    );
+}
+
+#[tokio::test]
+async fn a_story_published_while_no_server_runs_is_there_when_one_does() {
+    let mut server = Server::start().await;
+    let (press, epoch) = (
+        Press::open(&server).await,
+        News::open(&server).await.hello().await.epoch,
+    );
+    press.publish("While it ran").await;
+    server.stop().await;
+    let published = server
+        .command(&[
+            "news",
+            "publish",
+            "While it was away",
+            "--byline",
+            "Night desk",
+        ])
+        .await;
+    let said = String::from_utf8(published.stdout).unwrap();
+    assert!(
+        published.status.success() && said.contains("No server is running"),
+        "{said}"
+    );
+    let refused = server
+        .command(&["news", "publish", "Bad", "--urgency", "loud"])
+        .await;
+    assert!(!refused.status.success());
+
+    server.restart().await;
+    let mut reader = News::open_at(&server, &format!("?epoch={}", epoch.0), Some("1")).await;
+    let story = reader.story().await;
+    assert_eq!(
+        (story.seq, story.headline.as_str(), story.byline.as_str()),
+        (2, "While it was away", "Night desk")
+    );
+    assert!(
+        Person::nobody(&server, "Anybody")
+            .html("/")
+            .await
+            .contains("While it was away")
+    );
+}
+
+#[tokio::test]
+async fn an_editor_publishes_by_hand_and_a_guest_does_not() {
+    let server = Server::start().await;
+    let (guest, editor) = (
+        Person::join(&server, "Guest").await,
+        Person::join(&server, "Editor").await,
+    );
+    let made = server.command(&["user", "role", "Editor", "editor"]).await;
+    assert!(made.status.success(), "{made:?}");
+    let mut reader = News::open(&server).await;
+    let html = editor.html("/news/new").await;
+    let request = html.split_once("name=\"request\"").map(|(before, after)| {
+        let tag = format!(
+            "{}{}",
+            before.rsplit_once('<').unwrap().1,
+            after.split_once('>').unwrap().0
+        );
+        tag.split_once("value=\"")
+            .unwrap()
+            .1
+            .split_once('"')
+            .unwrap()
+            .0
+            .to_owned()
+    });
+    let request = request.expect("the form has an id of its own");
+    let form = [
+        ("request", request.as_str()),
+        ("headline", "By hand"),
+        ("body", "Written, not sent."),
+        ("topic", ""),
+        ("urgency", "normal"),
+    ];
+    let refused = guest.post("/news/new", &form).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    for _ in 0..2 {
+        let published = editor.post("/news/new", &form).await;
+        assert_eq!(
+            published.headers()["location"],
+            "/news/by-hand",
+            "and twice is once"
+        );
+    }
+    let story = reader.story().await;
+    assert_eq!(
+        (story.seq, story.byline.as_str(), story.topic.as_str()),
+        (1, "Editor", "General")
+    );
+
+    // What is refused comes back with everything that was typed.
+    let long = "x".repeat(161);
+    let form = [
+        ("request", request.as_str()),
+        ("headline", long.as_str()),
+        ("body", "My article"),
+        ("topic", ""),
+        ("urgency", "normal"),
+    ];
+    let again = editor.post("/news/new", &form).await;
+    assert_eq!(again.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let page = again.text().await.unwrap();
+    assert!(page.contains("160 characters at most") && page.contains("My article"));
+}

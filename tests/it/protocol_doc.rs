@@ -1,0 +1,416 @@
+//! `docs/protocol.md` says what the code does: every example is read with the real types, and nothing is left out.
+
+use crate::support::{Person, Press, Server};
+use rialto::{
+    calls::client::Sends,
+    chat::api::RoomPage,
+    model::{
+        MessageId,
+        call::{Action, Media, Outcome, Side, Signal, State},
+        limits,
+        message::{Content, RoomEvent},
+        room::RoomKind,
+        story::{NewsPage, Story, Urgency},
+        user::{Presence, Role},
+    },
+    protocol::{
+        SUBPROTOCOL,
+        close::CloseCode,
+        failure::Failure,
+        sse,
+        upload::{Chunk, HEADER_BYTES},
+        ws::{ClientFrame, ErrorCode, ServerFrame},
+    },
+    server::config::Config,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::{collections::BTreeSet, fs, path::Path};
+
+fn document() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md")).unwrap()
+}
+
+/// A fenced block: what stands after the backticks, and what is in it.
+struct Example {
+    kind: String,
+    text: String,
+    line: usize,
+}
+
+fn examples(document: &str) -> Vec<Example> {
+    let mut examples = Vec::new();
+    let mut open: Option<Example> = None;
+    for (line, text) in document.lines().enumerate() {
+        match (text.strip_prefix("```"), open.take()) {
+            (Some(kind), None) => {
+                open = Some(Example {
+                    kind: kind.trim().to_owned(),
+                    text: String::new(),
+                    line: line + 1,
+                });
+            }
+            (Some(_), Some(example)) => examples.push(example),
+            (None, Some(example)) => {
+                open = Some(Example {
+                    text: example.text + text + "\n",
+                    ..example
+                });
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    examples
+}
+
+impl Example {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|why| panic!("line {}: {why}: {}", self.line, self.text))
+    }
+
+    /// Reads the example as a type, which has to know every field of it and miss none.
+    fn check<T: DeserializeOwned + Serialize>(&self) {
+        let written = self.json();
+        let read: T = serde_json::from_value(written.clone())
+            .unwrap_or_else(|why| panic!("line {}: {why}: {}", self.line, self.text));
+        assert_eq!(
+            serde_json::to_value(&read).unwrap(),
+            written,
+            "line {}: not what the code would say",
+            self.line
+        );
+    }
+}
+
+#[test]
+fn every_example_is_what_the_code_reads_and_writes() {
+    let document = document();
+    let examples = examples(&document);
+    assert!(examples.len() > 40, "{} examples", examples.len());
+    for example in examples {
+        match example.kind.as_str() {
+            "json client" => example.check::<ClientFrame>(),
+            "json server" => example.check::<ServerFrame>(),
+            "json sse:hello" => example.check::<sse::Hello>(),
+            "json sse:story" => example.check::<Story>(),
+            "json sse:beat" => example.check::<sse::Beat>(),
+            "json sse:resync" => example.check::<sse::Resync>(),
+            "json news-page" => example.check::<NewsPage>(),
+            "json room-page" => example.check::<RoomPage>(),
+            "json peer" => example.check::<Sends>(),
+            "json refusal" => check_refusal(&example),
+            "hex chunk" => check_chunk(&example),
+            // Sent to a server below.
+            "json publish" => drop(example.json()),
+            "text" => {}
+            other => panic!("line {}: nobody checks a block of {other:?}", example.line),
+        }
+    }
+}
+
+fn check_refusal(example: &Example) {
+    let json = example.json();
+    let failure: Failure = serde_json::from_value(json.clone()).unwrap();
+    assert_eq!(json["message"], failure.to_string());
+}
+
+fn check_chunk(example: &Example) {
+    let bytes: Vec<u8> = example
+        .text
+        .split_whitespace()
+        .map(|byte| u8::from_str_radix(byte, 16).expect("hexadecimal"))
+        .collect();
+    let id: MessageId = "01990a3e-2000-7000-8000-000000000003".parse().unwrap();
+    assert_eq!(
+        Chunk::decode(&bytes),
+        Ok(Chunk {
+            id,
+            offset: 65_536,
+            data: b"Ponte"
+        })
+    );
+}
+
+/// Every word that an enum knows: serde names them all when it meets one that it does not know.
+fn words<T: DeserializeOwned>(tag: Option<&str>) -> BTreeSet<String> {
+    let unknown = match tag {
+        Some(tag) => serde_json::json!({ tag: "?" }),
+        None => "?".into(),
+    };
+    let error = serde_json::from_value::<T>(unknown)
+        .err()
+        .expect("no enum knows \"?\"")
+        .to_string();
+    let list = error
+        .split_once("expected")
+        .unwrap_or_else(|| panic!("{error}"))
+        .1;
+    let words: BTreeSet<String> = list
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect();
+    assert!(!words.is_empty(), "{error}");
+    words
+}
+
+/// The values of a key in all examples of a kind, however deep.
+fn shown(examples: &[Example], kind: &str, pointer: &str) -> BTreeSet<String> {
+    let of_kind = examples.iter().filter(|example| example.kind == kind);
+    of_kind
+        .filter_map(|example| {
+            example
+                .json()
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        })
+        .collect()
+}
+
+#[test]
+fn every_frame_event_and_signal_has_an_example_and_a_heading() {
+    let document = document();
+    let examples = examples(&document);
+    let client = words::<ClientFrame>(Some("type"));
+    let server = words::<ServerFrame>(Some("type"));
+    assert_eq!(shown(&examples, "json client", "/type"), client);
+    assert_eq!(shown(&examples, "json server", "/type"), server);
+    assert_eq!(
+        shown(&examples, "json client", "/action"),
+        words::<Action>(Some("action"))
+    );
+    assert_eq!(
+        shown(&examples, "json client", "/signal/kind"),
+        words::<Signal>(Some("kind"))
+    );
+    assert_eq!(
+        shown(&examples, "json server", "/event"),
+        words::<RoomEvent>(Some("event"))
+    );
+    assert_eq!(
+        shown(&examples, "json server", "/message/content/kind"),
+        words::<Content>(Some("kind"))
+    );
+    let events = [sse::HELLO, sse::STORY, sse::BEAT, sse::RESYNC];
+    for event in events {
+        assert!(
+            examples
+                .iter()
+                .any(|example| example.kind == format!("json sse:{event}")),
+            "{event}"
+        );
+    }
+    let frames = client.iter().chain(&server).map(String::as_str);
+    for name in frames.chain(events) {
+        assert!(
+            document.contains(&format!("\n#### `{name}`\n")),
+            "no heading for {name}"
+        );
+    }
+}
+
+#[test]
+fn every_code_state_and_word_is_explained() {
+    let document = document();
+    let rows = [
+        words::<ErrorCode>(None),
+        words::<Outcome>(None),
+        words::<State>(Some("state")),
+        words::<Action>(Some("action")),
+    ];
+    for word in rows.iter().flatten() {
+        assert!(
+            document.contains(&format!("\n| `{word}` |")),
+            "no row for {word}"
+        );
+    }
+    let mentioned = [
+        words::<Side>(None),
+        words::<Media>(None),
+        words::<Presence>(None),
+        words::<Role>(None),
+        words::<RoomKind>(None),
+        words::<Urgency>(None),
+        [SUBPROTOCOL.to_owned()].into(),
+    ];
+    for word in mentioned.iter().flatten() {
+        assert!(
+            document.contains(&format!("`{word}`")),
+            "nothing about {word}"
+        );
+    }
+    for close in CloseCode::ALL {
+        let row = document
+            .lines()
+            .find(|line| line.starts_with(&format!("| {} |", close.code())));
+        let row = row.unwrap_or_else(|| panic!("no row for {close:?}"));
+        assert!(row.contains(&format!("`{}`", close.reason())), "{row}");
+        let again = row.trim_end_matches('|').rsplit('|').next().unwrap().trim();
+        assert_eq!(
+            again.starts_with("yes"),
+            CloseCode::may_reconnect(close.code()),
+            "{row}"
+        );
+    }
+}
+
+/// A number as people read it: in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// What a server is set to when nobody sets anything.
+fn defaults() -> Config {
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        config: Config,
+    }
+    <Flags as clap::Parser>::parse_from(["rialto"]).config
+}
+
+#[test]
+fn the_numbers_are_those_of_the_code() {
+    let document = document();
+    let config = defaults();
+    for said in [
+        format!(
+            "at most {} bytes from a client",
+            grouped(limits::TEXT_FRAME_BYTES as u64)
+        ),
+        format!(
+            "each at most {} bytes of data",
+            grouped(limits::CHUNK_BYTES as u64)
+        ),
+        format!(
+            "more than {} bytes",
+            grouped((2 * limits::CHUNK_BYTES + HEADER_BYTES) as u64)
+        ),
+        format!("| {HEADER_BYTES} to the end |"),
+        format!("Have at most {} on their way", limits::CHUNKS_IN_FLIGHT),
+        format!(
+            "1 to {} characters. The server makes",
+            grouped(limits::MESSAGE_CHARS as u64)
+        ),
+        format!("1 to {} characters. The only field", limits::HEADLINE_CHARS),
+        format!(
+            "CommonMark, at most {} characters",
+            grouped(limits::BODY_CHARS as u64)
+        ),
+        format!("One line, at most {} characters", limits::TOPIC_CHARS),
+        format!("shortened to {} characters", limits::FILE_NAME_CHARS),
+        format!("the newest {} messages", limits::HISTORY_PAGE),
+        format!(
+            "more than {} events behind",
+            grouped(limits::REPLAY_EVENTS.cast_unsigned())
+        ),
+        format!(
+            "than {} stories (the server can be set",
+            grouped(config.replay_events.cast_unsigned())
+        ),
+        format!("More than {} KiB waited", config.queue_bytes / 1_024),
+        format!("At most {} KiB wait", config.queue_bytes / 1_024),
+        format!(
+            "then every {} s (the server can be set",
+            config.heartbeat_seconds
+        ),
+        format!(
+            "in milliseconds: {} unless",
+            grouped(config.heartbeat_seconds * 1_000)
+        ),
+        format!("Nobody answered in {} s", config.ring_seconds),
+        format!("A side vanished for {} s", config.call_grace_seconds),
+        format!("{} messages at once", config.send_burst),
+        format!("try {} names", config.sign_in_burst),
+        format!("\"upload_bytes\": {} ", config.upload_bytes),
+    ] {
+        assert!(
+            document.contains(&said),
+            "the document does not say {said:?}"
+        );
+    }
+    assert_eq!(
+        [grouped(7), grouped(1_000), grouped(25_000_000)],
+        ["7", "1,000", "25,000,000"]
+    );
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let document = document();
+    let mut anchors: Vec<String> = Vec::new();
+    for heading in document.lines().filter(|line| line.starts_with('#')) {
+        let text = heading.trim_start_matches('#').trim().to_lowercase();
+        let anchor: String = text
+            .chars()
+            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect();
+        // As GitHub does it: the second heading of a name gets a number.
+        let earlier = anchors
+            .iter()
+            .filter(|known| **known == anchor || known.starts_with(&format!("{anchor}-1")))
+            .count();
+        anchors.push(if earlier == 0 {
+            anchor
+        } else {
+            format!("{anchor}-{earlier}")
+        });
+    }
+    for link in document
+        .split("](#")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+    {
+        assert!(
+            anchors.iter().any(|anchor| anchor == link.0),
+            "#{} leads nowhere: {anchors:?}",
+            link.0
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_the_document_tells_to_ask_is_answered_as_it_says() {
+    let server = Server::start().await;
+    let press = Press::open(&server).await;
+    let document = document();
+    let publish = examples(&document)
+        .into_iter()
+        .find(|example| example.kind == "json publish")
+        .unwrap()
+        .json();
+    let answer = press.send(press.request(&publish)).await;
+    assert_eq!(answer.status(), 201);
+    assert_eq!(
+        answer.headers()["location"],
+        "/news/high-water-at-the-bridge"
+    );
+    let story: Story = answer.json().await.unwrap();
+
+    let nobody = Person::nobody(&server, "Anybody");
+    let page: NewsPage = nobody.get("/fn/stories").await.json().await.unwrap();
+    assert_eq!((page.head, page.stories.len(), page.older), (1, 1, None));
+    let whole: Story = nobody
+        .get("/fn/story?slug=high-water-at-the-bridge")
+        .await
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(whole, story);
+    let ada = Person::join(&server, "Ada").await;
+    let room: RoomPage = ada.ask("/fn/room", &[("slug", "general")]).await;
+    assert!(room.newest && room.messages.is_empty());
+}

@@ -1,0 +1,119 @@
+//! Somebody with a session: a browser without its pages.
+
+use super::{Greeting, Page, Server, within};
+use reqwest::{
+    Client, Response,
+    cookie::{CookieStore, Jar},
+    header::{ACCEPT, HeaderValue},
+    redirect::Policy,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{net::SocketAddr, sync::Arc};
+
+/// Somebody with a cookie jar. Cheap to clone; clones are the same person in the same browser.
+#[derive(Clone)]
+pub(crate) struct Person {
+    pub(crate) name: String,
+    /// Follows no redirect and keeps cookies.
+    pub(crate) http: Client,
+    jar: Arc<Jar>,
+    address: SocketAddr,
+}
+
+impl Person {
+    /// A browser in which nobody has signed in yet.
+    pub(crate) fn nobody(server: &Server, name: &str) -> Self {
+        let jar = Arc::<Jar>::default();
+        let http = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .cookie_provider(jar.clone());
+        Self {
+            name: name.to_owned(),
+            http: http.build().unwrap(),
+            jar,
+            address: server.address(),
+        }
+    }
+
+    /// Picks a name as a browser without scripts does: with the plain form.
+    pub(crate) async fn join(server: &Server, name: &str) -> Self {
+        let person = Self::nobody(server, name);
+        let answer = person
+            .post("/fn/pick-name", &[("name", name), ("next", "/chat")])
+            .await;
+        assert!(
+            answer.status().is_redirection(),
+            "{name} cannot join: {} {answer:?}",
+            answer.status()
+        );
+        assert_eq!(answer.headers()["location"], "/chat");
+        person
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The `Cookie` header that this browser sends.
+    pub(crate) fn cookie(&self) -> Option<HeaderValue> {
+        self.jar.cookies(&self.url("/").parse().unwrap())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        within(path, self.http.get(self.url(path)).send())
+            .await
+            .unwrap()
+    }
+
+    /// A page's HTML.
+    pub(crate) async fn html(&self, path: &str) -> String {
+        let answer = self.get(path).await;
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.text().await.unwrap()
+    }
+
+    /// Submits a plain form.
+    pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
+        let request = self
+            .http
+            .post(self.url(path))
+            .header(ACCEPT, "text/html")
+            .form(form);
+        within(path, request.send()).await.unwrap()
+    }
+
+    /// Asks a server function, as a page's scripts do.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> T {
+        let request = self
+            .http
+            .post(self.url(path))
+            .header(ACCEPT, "application/json")
+            .form(arguments);
+        let answer = within(path, request.send()).await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "{path}: {status}: {text}");
+        serde_json::from_str(&text).unwrap_or_else(|why| panic!("{path}: {why}: {text}"))
+    }
+
+    /// Opens a page: its WebSocket is connected and greeted.
+    pub(crate) async fn page(&self) -> Page {
+        self.page_with(Greeting::default()).await
+    }
+
+    /// Opens a page that greets in a certain way.
+    pub(crate) async fn page_with(&self, greeting: Greeting) -> Page {
+        let mut page = Page::dial(self).await;
+        page.greet(greeting).await;
+        page
+    }
+}

@@ -1,0 +1,237 @@
+//! The program, as a process.
+
+use super::{PATIENCE, Person, within};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Output, Stdio},
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    sync::watch,
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_rialto");
+const LISTENING: &str = "listening on http://";
+const CLAIM: &str = "become the administrator, once: ";
+
+/// A server in a folder of its own. It is killed when this is dropped.
+pub(crate) struct Server {
+    running: Option<Running>,
+    address: SocketAddr,
+    data: TempDir,
+    set: Box<dyn Fn(&mut Command) + Send + Sync>,
+}
+
+struct Running {
+    process: Child,
+    /// Every line that the program has printed so far.
+    said: watch::Receiver<Vec<String>>,
+}
+
+impl Server {
+    /// A server as it is without any settings.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// A server with settings, which also hold for every later [`Self::restart`].
+    pub(crate) async fn start_with(set: impl Fn(&mut Command) + Send + Sync + 'static) -> Self {
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let data = tempfile::tempdir().unwrap();
+        let mut server = Self {
+            running: None,
+            address: any,
+            data,
+            set: Box::new(set),
+        };
+        server.launch().await;
+        server
+    }
+
+    /// Starts the program on the address it had before, so that clients find it again.
+    async fn launch(&mut self) {
+        let mut command = program();
+        command
+            .arg("serve")
+            .arg("--listen")
+            .arg(self.address.to_string());
+        command.arg("--data").arg(self.data.path());
+        (self.set)(&mut command);
+        command.stdout(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().unwrap();
+        let said = listen(&mut process);
+        self.running = Some(Running { process, said });
+        let line = self.line(LISTENING).await;
+        self.address = line.parse().unwrap();
+    }
+
+    /// What follows a beginning in the first line that has it.
+    async fn line(&self, beginning: &str) -> String {
+        let running = self
+            .running
+            .as_ref()
+            .expect("the server was stopped by the test");
+        let mut said = running.said.clone();
+        let has_it = |lines: &Vec<String>| lines.iter().any(|line| line.starts_with(beginning));
+        let waited = tokio::time::timeout(PATIENCE, said.wait_for(has_it)).await;
+        let found = match &waited {
+            Ok(Ok(lines)) => lines
+                .iter()
+                .find_map(|line| line.strip_prefix(beginning))
+                .map(str::to_owned),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        drop(waited);
+        found.unwrap_or_else(|| {
+            panic!(
+                "the program did not say {beginning:?}, but {:?}",
+                running.said.borrow()
+            )
+        })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The folder with the store and the files.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The path of the link that makes the administrator, as it was printed.
+    pub(crate) async fn claim(&self) -> String {
+        let link = self.line(CLAIM).await;
+        let path = link
+            .split_once("://")
+            .and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()));
+        path.unwrap_or_else(|| panic!("{link} is no link"))
+    }
+
+    /// Whether the link was printed at this start. To be asked after an answer to a request, which comes later than the link.
+    pub(crate) fn has_offered_claim(&self) -> bool {
+        let running = self.running.as_ref().expect("the server runs");
+        running
+            .said
+            .borrow()
+            .iter()
+            .any(|line| line.starts_with(CLAIM))
+    }
+
+    /// SIGKILL: nothing is flushed, nobody is told.
+    pub(crate) async fn kill(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            running.process.kill().await.unwrap();
+        }
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) async fn stop(&mut self) -> ExitStatus {
+        let mut running = self.running.take().expect("the server runs");
+        let id = running
+            .process
+            .id()
+            .expect("it was not waited for")
+            .cast_signed();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        within("the program stops when asked to", running.process.wait())
+            .await
+            .unwrap()
+    }
+
+    /// The same data on the same address, after [`Self::kill`] or [`Self::stop`], or killed first.
+    pub(crate) async fn restart(&mut self) {
+        self.kill().await;
+        self.launch().await;
+    }
+
+    /// The first administrator, made with the link that the server printed.
+    pub(crate) async fn administrator(&self) -> Person {
+        let claim = self.claim().await;
+        let claim = claim
+            .split_once("claim=")
+            .map(|(_, claim)| claim.to_owned())
+            .unwrap();
+        let person = Person::nobody(self, "Dogaressa");
+        let form = [
+            ("claim", claim.as_str()),
+            ("name", "Dogaressa"),
+            ("password", PASSWORD),
+        ];
+        let answer = person.post("/fn/claim-admin", &form).await;
+        assert!(
+            answer.status().is_redirection(),
+            "{}: {}",
+            answer.status(),
+            answer.text().await.unwrap()
+        );
+        person
+    }
+
+    /// Runs the program's command line on this server's data.
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = program();
+        command.args(arguments).arg("--data").arg(self.data.path());
+        within("the command line", command.output()).await.unwrap()
+    }
+
+    /// A new token for publishing, made on the command line.
+    pub(crate) async fn token(&self, name: &str) -> String {
+        let made = self.command(&["token", "create", name]).await;
+        assert!(made.status.success(), "{made:?}");
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Every file that people sent and that is kept, however it is filed.
+    pub(crate) fn kept_files(&self) -> Vec<PathBuf> {
+        let mut kept = Vec::new();
+        let mut folders = vec![self.data.path().join("files")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path())
+            {
+                if entry.is_dir() {
+                    folders.push(entry);
+                } else {
+                    kept.push(entry);
+                }
+            }
+        }
+        kept.sort();
+        kept
+    }
+}
+
+/// The administrator's password.
+pub(crate) const PASSWORD: &str = "three thousand ducats";
+
+/// The program, untouched by settings of whoever runs the tests.
+fn program() -> Command {
+    let mut command = Command::new(PROGRAM);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("RIALTO_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("RIALTO_LOG", "warn").stdin(Stdio::null());
+    command
+}
+
+/// Keeps reading what a program prints, so that it never waits for its reader.
+fn listen(process: &mut Child) -> watch::Receiver<Vec<String>> {
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let (tell, said) = watch::channel(Vec::new());
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            tell.send_modify(|lines: &mut Vec<String>| lines.push(line));
+        }
+    });
+    said
+}

@@ -1,0 +1,241 @@
+//! A reader of the news: a small parser of `text/event-stream` (WHATWG HTML, "Interpreting an event stream"), and a connection.
+//!
+//! A parser of its own, because the crates that there are leave out comments, and a heartbeat is one.
+
+use super::{PATIENCE, Person, Server};
+use reqwest::{Response, header::HeaderMap};
+use rialto::{
+    model::story::Story,
+    protocol::sse::{self, Hello},
+};
+use serde::de::DeserializeOwned;
+use std::collections::VecDeque;
+
+/// What a stream is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Event(Event),
+    /// A line that begins with a colon, without it.
+    Comment(String),
+    /// How long to wait before reconnecting, in milliseconds.
+    Retry(u64),
+}
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    /// The last id seen at or before this event.
+    pub(crate) id: String,
+    pub(crate) data: String,
+}
+
+impl Event {
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_str(&self.data)
+            .unwrap_or_else(|why| panic!("{why} in {:?} {}", self.name, self.data))
+    }
+}
+
+/// The parser.
+#[derive(Debug, Default)]
+pub(crate) struct Parser {
+    line: Vec<u8>,
+    after_return: bool,
+    name: String,
+    id: String,
+    data: Vec<String>,
+}
+
+impl Parser {
+    /// Takes bytes as they come, cut anywhere, and returns what they complete.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for byte in bytes {
+            let after_return = std::mem::replace(&mut self.after_return, *byte == b'\r');
+            match byte {
+                // The second half of a CRLF.
+                b'\n' if after_return => {}
+                b'\n' | b'\r' => {
+                    let line = std::mem::take(&mut self.line);
+                    pieces.extend(self.line(&String::from_utf8_lossy(&line)));
+                }
+                other => self.line.push(*other),
+            }
+        }
+        pieces
+    }
+
+    fn line(&mut self, line: &str) -> Option<Piece> {
+        if line.is_empty() {
+            return self.dispatch();
+        }
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match field {
+            "" => return Some(Piece::Comment(value.to_owned())),
+            "event" => value.clone_into(&mut self.name),
+            "data" => self.data.push(value.to_owned()),
+            "id" if !value.contains('\0') => value.clone_into(&mut self.id),
+            "retry" => return value.parse().ok().map(Piece::Retry),
+            _ => {}
+        }
+        None
+    }
+
+    fn dispatch(&mut self) -> Option<Piece> {
+        let name = std::mem::take(&mut self.name);
+        let data = std::mem::take(&mut self.data);
+        if data.is_empty() {
+            return None;
+        }
+        let name = if name.is_empty() {
+            "message".to_owned()
+        } else {
+            name
+        };
+        Some(Piece::Event(Event {
+            name,
+            id: self.id.clone(),
+            data: data.join("\n"),
+        }))
+    }
+}
+
+/// A connection to `GET /news/events`.
+pub(crate) struct News {
+    response: Response,
+    parser: Parser,
+    ready: VecDeque<Piece>,
+    seen: Vec<Piece>,
+}
+
+impl News {
+    /// Reads from now on.
+    pub(crate) async fn open(server: &Server) -> Self {
+        Self::open_at(server, "", None).await
+    }
+
+    /// Reads with a query (`?after=3&epoch=…`) and, like a browser that reconnects by itself, with the last id seen.
+    pub(crate) async fn open_at(server: &Server, query: &str, last_event_id: Option<&str>) -> Self {
+        let nobody = Person::nobody(server, "Reader");
+        let mut request = nobody.http.get(nobody.url(&format!("/news/events{query}")));
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        let response = super::within("the stream", request.send()).await.unwrap();
+        assert!(
+            response.status().is_success(),
+            "{query}: {}",
+            response.status()
+        );
+        Self {
+            response,
+            parser: Parser::default(),
+            ready: VecDeque::new(),
+            seen: Vec::new(),
+        }
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// The next piece; none when the stream is over.
+    pub(crate) async fn listen(&mut self) -> Option<Piece> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                self.seen.push(piece.clone());
+                return Some(piece);
+            }
+            let bytes = self.response.chunk().await.ok().flatten()?;
+            self.ready.extend(self.parser.push(&bytes));
+        }
+    }
+
+    /// Passes over pieces until there is one that something can be made of.
+    pub(crate) async fn until<T>(&mut self, mut wanted: impl FnMut(&Piece) -> Option<T>) -> T {
+        let waiting = async {
+            loop {
+                match self.listen().await {
+                    Some(piece) => {
+                        if let Some(found) = wanted(&piece) {
+                            return Ok(found);
+                        }
+                    }
+                    None => return Err("the stream ended".to_owned()),
+                }
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, waiting).await;
+        match found.unwrap_or_else(|_| Err(format!("nothing that fits within {PATIENCE:?}"))) {
+            Ok(found) => found,
+            Err(why) => panic!("{why}; seen: {:#?}", self.seen),
+        }
+    }
+
+    /// The data of the next event of a name.
+    pub(crate) async fn event<T: DeserializeOwned>(&mut self, name: &str) -> T {
+        self.until(|piece| match piece {
+            Piece::Event(event) if event.name == name => Some(event.json()),
+            Piece::Event(_) | Piece::Comment(_) | Piece::Retry(_) => None,
+        })
+        .await
+    }
+
+    pub(crate) async fn hello(&mut self) -> Hello {
+        self.event(sse::HELLO).await
+    }
+
+    /// The next story, whose sequence is also its id on the stream.
+    pub(crate) async fn story(&mut self) -> Story {
+        let (id, story) = self
+            .until(|piece| match piece {
+                Piece::Event(event) if event.name == sse::STORY => {
+                    Some((event.id.clone(), event.json::<Story>()))
+                }
+                Piece::Event(_) | Piece::Comment(_) | Piece::Retry(_) => None,
+            })
+            .await;
+        assert_eq!(id, story.seq.to_string());
+        story
+    }
+
+    /// Waits for the end of the stream. What came before it.
+    pub(crate) async fn rest(&mut self) -> Vec<Piece> {
+        let mut rest = Vec::new();
+        let reading = async {
+            while let Some(piece) = self.listen().await {
+                rest.push(piece);
+            }
+        };
+        super::within("the stream ends", reading).await;
+        rest
+    }
+}
+
+#[test]
+fn the_parser_reads_what_the_standard_says() {
+    let stream = b"retry: 2000\n: a comment\n\nevent: story\nid: 7\ndata: {\ndata:  }\n\ndata\n\nid\ndata:x\r\n\r\nevent: none\n\n";
+    let event = |name: &str, id: &str, data: &str| {
+        Piece::Event(Event {
+            name: name.into(),
+            id: id.into(),
+            data: data.into(),
+        })
+    };
+    let pieces = [
+        Piece::Retry(2000),
+        Piece::Comment("a comment".into()),
+        event("story", "7", "{\n }"),
+        event("message", "7", ""),
+        event("message", "", "x"),
+    ];
+    assert_eq!(Parser::default().push(stream), pieces);
+    let mut parser = Parser::default();
+    let cut: Vec<Piece> = stream
+        .iter()
+        .flat_map(|byte| parser.push(&[*byte]))
+        .collect();
+    assert_eq!(cut, pieces, "cut anywhere");
+}
