@@ -1,21 +1,16 @@
 #!/usr/bin/env bash
-# Runs the browser tests and closes with a plain line of counts: e2e.sh [PLAYWRIGHT ARGUMENT...]
-# Playwright's own configuration starts the server.
+# Runs the browser tests against the release build: e2e.sh [PLAYWRIGHT ARGUMENT...]
+# The tests start the program themselves, each its own; the last line says how many passed and how many failed.
+#
+#   RIALTO_BIN, LEPTOS_SITE_ROOT   another build than the release's: the program and its browser files
+#   RIALTO_E2E_WORKERS             how many tests run at a time
+#   RIALTO_SCREENSHOT=1            renews docs/screenshot.png
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../end2end"
 
-report=test-results/report.json
-status=0
-rm -f "$report"
-PLAYWRIGHT_JSON_OUTPUT_FILE=$report playwright test --reporter=list,json "$@" || status=$?
-if [ ! -s "$report" ]; then
-    echo "Playwright left no report" >&2
+program=${RIALTO_BIN:-../target/release/rialto}
+if [ ! -x "$program" ]; then
+    echo "$program is not there: run \`make build\` first" >&2
     exit 1
 fi
-# shellcheck disable=SC2016 # the ${...} are JavaScript's
-node -e '
-    const { stats } = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"));
-    console.log(`Playwright: ${stats.expected + stats.flaky} passed, ${stats.unexpected} failed, ${stats.skipped} skipped`);
-    if (stats.flaky > 0) console.log(`(${stats.flaky} of them only when tried again)`);
-' "$report"
-exit "$status"
+exec playwright test "$@"

@@ -83,6 +83,7 @@ pub fn App() -> impl IntoView {
     provide_meta_context();
     let build = Build::provide();
     LocalClock::provide();
+    Theme::provide();
     let viewer = Viewer::provide();
     let socket = Socket::provide(build);
     let people = People::provide();
@@ -101,7 +102,7 @@ pub fn App() -> impl IntoView {
         news.start();
     });
     Effect::new(move || {
-        if viewer.now().get().is_some() {
+        if viewer.person().is_some() {
             socket.connect();
         }
     });
@@ -109,7 +110,7 @@ pub fn App() -> impl IntoView {
     view! {
         <Title formatter=|text: String| if text.is_empty() { "Rialto".to_owned() } else { format!("{text} · Rialto") } text="" />
         <Router>
-            <a class="skip-link" href="#main">"Skip to the content"</a>
+            <a class="skip-link" href="#main" rel="external">"Skip to the content"</a>
             <div class="site-top">
                 <Header />
                 <BreakingBanner />
@@ -153,32 +154,28 @@ fn Header() -> impl IntoView {
                 <NavLink href="/settings" glyph=Glyph::Settings label="Settings" class="on-phone" />
             </nav>
             <div class="site-account">
-                <Suspense>
-                    {move || Suspend::new(async move {
-                        match viewer.resource().await {
-                            Some(me) => {
-                                let name = me.person.name.to_string();
-                                Either::Left(
-                                    view! {
-                                        <a class="account-link" href="/settings">
-                                            <Avatar person=me.person />
-                                            <span class="account-name">{name}</span>
-                                        </a>
-                                    },
-                                )
-                            }
-                            None => {
-                                Either::Right(
-                                    view! {
-                                        <a class="button primary small" href="/signin" rel="external">
-                                            "Join"
-                                        </a>
-                                    },
-                                )
-                            }
-                        }
-                    })}
-                </Suspense>
+                {match viewer.me() {
+                    Some(me) => {
+                        let name = me.person.name.to_string();
+                        Either::Left(
+                            view! {
+                                <a class="account-link" href="/settings">
+                                    <Avatar person=me.person />
+                                    <span class="account-name">{name}</span>
+                                </a>
+                            },
+                        )
+                    }
+                    None => {
+                        Either::Right(
+                            view! {
+                                <a class="button primary small" href="/signin" rel="external">
+                                    "Join"
+                                </a>
+                            },
+                        )
+                    }
+                }}
             </div>
         </header>
     }

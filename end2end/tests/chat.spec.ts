@@ -17,7 +17,9 @@ async function sayAll(visitor: Visitor, texts: string[]): Promise<void> {
 
 const lines = (count: number, word = "Line") => Array.from({ length: count }, (_, at) => `${word} ${at + 1}`);
 
-test("unread messages are counted everywhere, marked where they begin, and read once they are seen", async ({ join }) => {
+test("unread messages are counted everywhere, marked where they begin, and read once they are seen", async ({
+  join,
+}) => {
   const ada = await join("Ada");
   const grace = await join("Grace");
   await ada.chat.say("You have read this");
@@ -46,7 +48,9 @@ test("what is read on one tab is read on the other", async ({ join }) => {
   await expect(badge).toHaveCount(0);
 });
 
-test("who has scrolled up stays where they are when messages come, and jumps to the latest by a button", async ({ join }) => {
+test("who has scrolled up stays where they are when messages come, and jumps to the latest by a button", async ({
+  join,
+}) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await sayAll(ada, lines(60));
   await expect(grace.chat.message("Line 60")).toBeInViewport();
@@ -78,7 +82,9 @@ test("older messages come above without moving what is read, until the beginning
     const before = await top(page, `Line ${first}`);
     await page.getByRole("link", { name: "Older messages" }).click();
     await expect(chat.messages).toHaveCount(count);
-    await expect.poll(async () => Math.abs((await top(page, `Line ${first}`)) - before), "kept in place").toBeLessThan(3);
+    await expect
+      .poll(async () => Math.abs((await top(page, `Line ${first}`)) - before), "kept in place")
+      .toBeLessThan(3);
   }
   await expect(page.getByRole("link", { name: "Older messages" })).toHaveCount(0);
   expect(await chat.said()).toEqual(lines(130));
@@ -154,8 +160,18 @@ test("Enter sends, but not while an input method composes; Shift+Enter makes a l
   await keyboard.send("Input.imeSetComposition", { text: "にほん", selectionStart: 3, selectionEnd: 3 });
   await expect(chat.box).toHaveValue("にほん");
   // Enter chooses a word: the page sees the key, and the input method keeps the line break that it would make.
-  await keyboard.send("Input.dispatchKeyEvent", { type: "rawKeyDown", key: "Enter", code: "Enter", windowsVirtualKeyCode: 13 });
-  await keyboard.send("Input.dispatchKeyEvent", { type: "keyUp", key: "Enter", code: "Enter", windowsVirtualKeyCode: 13 });
+  await keyboard.send("Input.dispatchKeyEvent", {
+    type: "rawKeyDown",
+    key: "Enter",
+    code: "Enter",
+    windowsVirtualKeyCode: 13,
+  });
+  await keyboard.send("Input.dispatchKeyEvent", {
+    type: "keyUp",
+    key: "Enter",
+    code: "Enter",
+    windowsVirtualKeyCode: 13,
+  });
   await expect(chat.box).toHaveValue("にほん");
   await expect(chat.messages).toHaveCount(0);
   await keyboard.send("Input.insertText", { text: "日本" });
@@ -194,6 +210,35 @@ test("a draft survives a reload and a look at another page", async ({ join }) =>
   await ada.open("/chat/general");
   await expect(chat.message("Not finished")).toBeVisible();
   await expect(chat.box).toHaveValue("");
+});
+
+test("a draft stays in the room it was written for", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.chat.writeTo("Grace");
+  await ada.live();
+  await ada.chat.box.fill("For Grace only");
+  await ada.chat.room("General").click();
+  await expect(ada.page.getByRole("textbox", { name: "Message to General" })).toHaveValue("");
+  await ada.chat.say("For all");
+  await expect(grace.chat.message("For all")).toBeVisible();
+  await ada.chat.room("Grace").click();
+  await expect(ada.page.getByRole("textbox", { name: "Message to Grace" })).toHaveValue("For Grace only");
+});
+
+test("who is at the end stays there when the room gets smaller: a banner, a keyboard on a phone", async ({
+  join,
+  agency,
+}) => {
+  const ada = await join("Ada");
+  await sayAll(ada, lines(40));
+  await expect(ada.chat.message("Line 40")).toBeInViewport({ ratio: 1 });
+  await agency.publish({ headline: "It breaks", urgency: "breaking" });
+  await expect(ada.news.banner).toBeVisible();
+  await expect(ada.chat.message("Line 40")).toBeInViewport({ ratio: 1 });
+  await ada.page.setViewportSize({ width: 390, height: 844 });
+  await expect(ada.chat.message("Line 40")).toBeInViewport({ ratio: 1 });
+  await ada.page.setViewportSize({ width: 390, height: 420 });
+  await expect(ada.chat.message("Line 40")).toBeInViewport({ ratio: 1 });
 });
 
 test("one socket serves a tab through every page, and what was said meanwhile is there", async ({ join }) => {

@@ -98,6 +98,8 @@ CREATE TABLE messages (
     author_id TEXT   NOT NULL REFERENCES users (id),
     at        BIGINT NOT NULL,
     content   TEXT   NOT NULL,
+    -- Whether it counts as unread for others: all but calls that both know about.
+    counts    BOOLEAN NOT NULL,
     UNIQUE (room_id, seq)
 );
 

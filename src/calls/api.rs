@@ -30,22 +30,26 @@ pub struct PastCall {
     pub at: Millis,
 }
 
-/// What `/calls` shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallsSeen {
-    /// The newest first.
-    pub past: Vec<PastCall>,
-    /// Who is here or away at the moment of asking, apart from the reader, by name.
-    pub present: Vec<Present>,
-}
-
-/// The reader's calls, and whom they can call now.
+/// The reader's calls that have ended, the newest first.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session, [`Failure::Unavailable`] when the store fails.
-#[server(prefix = "/fn", endpoint = "calls")]
-pub async fn list_calls() -> Result<CallsSeen, Failure> {
+#[server(prefix = "/fn", endpoint = "past-calls")]
+pub async fn list_past_calls() -> Result<Vec<PastCall>, Failure> {
     let app = crate::server::session::app()?;
     let signed = crate::server::session::required()?;
-    Ok(super::server::history::seen(&app, signed.person.id).await?)
+    Ok(super::server::history::past(&app.store, signed.person.id).await?)
+}
+
+/// Who is here or away at the moment of asking, apart from the reader, by name.
+///
+/// # Errors
+/// [`Failure::NotSignedIn`] without a session.
+#[server(prefix = "/fn", endpoint = "people-here")]
+pub async fn list_people_here() -> Result<Vec<Present>, Failure> {
+    let app = crate::server::session::app()?;
+    let signed = crate::server::session::required()?;
+    let mut people = app.live.people();
+    people.retain(|present| present.person.id != signed.person.id);
+    Ok(people)
 }

@@ -14,12 +14,17 @@ use crate::ui::{
 };
 use leptos::{html, prelude::*};
 
-/// Mutes and unmutes. Pressed means muted, or no microphone at all.
+/// Mutes and unmutes. Pressed means muted, or no microphone at all; what it says fits how it is.
 #[component]
 pub fn MicrophoneButton() -> impl IntoView {
     let devices = use_calls().devices();
     let off = move || !devices.is_heard();
-    let label = move || if off() { "Unmute" } else { "Mute" };
+    let label = move || match devices.power(Device::Microphone).get() {
+        Power::Asking => "Starting…",
+        Power::Off => "No microphone",
+        Power::On if off() => "Muted",
+        Power::On => "Mute",
+    };
     view! {
         <button
             type="button"
@@ -35,17 +40,15 @@ pub fn MicrophoneButton() -> impl IntoView {
     }
 }
 
-/// Turns the camera off and on. Pressed means off.
+/// Turns the camera off and on. Pressed means off; what it says fits how it is.
 #[component]
 pub fn CameraButton() -> impl IntoView {
     let devices = use_calls().devices();
     let off = move || !devices.is_seen();
-    let label = move || {
-        if off() {
-            "Turn camera on"
-        } else {
-            "Turn camera off"
-        }
+    let label = move || match devices.power(Device::Camera).get() {
+        Power::Asking => "Starting…",
+        Power::Off => "Camera off",
+        Power::On => "Stop camera",
     };
     view! {
         <button

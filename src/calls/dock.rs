@@ -115,8 +115,15 @@ fn keep_focus(dock: NodeRef<html::Div>, shown: Shown) {
             .is_none_or(|element| element.tag_name() == "BODY");
         if shown == Shown::Nothing {
             let before = BEFORE.take().filter(|element| element.is_connected());
-            if let Some(before) = before.filter(|_| nowhere) {
-                let _ = before.focus();
+            let main = || {
+                document
+                    .get_element_by_id("main")?
+                    .dyn_into::<HtmlElement>()
+                    .ok()
+            };
+            if let Some(element) = before.or_else(main).filter(|_| nowhere) {
+                // An element of the page that is shown can have the focus.
+                let _ = element.focus();
             }
             return;
         }

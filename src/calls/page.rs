@@ -1,7 +1,7 @@
 //! `/calls`: whom one can call now, and the calls there were.
 
 use super::{
-    api::{CallsSeen, PastCall, list_calls},
+    api::{PastCall, list_past_calls, list_people_here},
     client::use_calls,
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         user::{Person, Presence},
     },
     people::{Me, NeedsName, use_people, use_reach},
-    protocol::ws::Present,
+    protocol::{failure::Failure, ws::Present},
     ui::{
         avatar::Avatar,
         icon::{Glyph, Icon},
@@ -20,7 +20,7 @@ use crate::{
         wait::Pending,
     },
 };
-use leptos::prelude::*;
+use leptos::{either::Either, prelude::*};
 use leptos_meta::Title;
 
 /// The page.
@@ -38,7 +38,8 @@ pub fn CallsPage() -> impl IntoView {
 #[component]
 fn Overview(me: Me) -> impl IntoView {
     let calls = use_calls();
-    let seen = Resource::new_blocking(move || calls.over().get(), |_| list_calls());
+    let here = Resource::new_blocking(|| (), |()| list_people_here());
+    let past = Resource::new_blocking(move || calls.over().get(), |_| list_past_calls());
     let live = RwSignal::new(false);
     Effect::new(move || live.set(true));
     view! {
@@ -49,107 +50,118 @@ fn Overview(me: Me) -> impl IntoView {
             <p class="call-needs" class:is-live=move || live.get()>
                 "Calling needs JavaScript. What is on this page can be read without it."
             </p>
-            <Transition fallback=|| {
-                view! { <Pending label="Loading your calls…" /> }
-            }>
-                {move || {
-                    let me = me.clone();
-                    Suspend::new(async move {
-                        match seen.await {
-                            Ok(seen) => view! { <Seen seen me live /> }.into_any(),
-                            Err(failure) => {
-                                view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> }.into_any()
+            <section aria-labelledby="calls-here">
+                <h2 id="calls-here">"Here now"</h2>
+                <Suspense fallback=|| view! { <Pending label="Looking who is here…" /> }>
+                    {move || {
+                        let me = me.clone();
+                        Suspend::new(async move {
+                            match here.await {
+                                Ok(rendered) => Either::Left(view! { <PeopleHere rendered me live /> }),
+                                Err(failure) => Either::Right(view! { <Failed failure /> }),
                             }
+                        })
+                    }}
+                </Suspense>
+            </section>
+            <section aria-labelledby="calls-past">
+                <h2 id="calls-past">"Past calls"</h2>
+                <Transition fallback=|| view! { <Pending label="Loading your calls…" /> }>
+                    {move || Suspend::new(async move {
+                        match past.await {
+                            Ok(past) => Either::Left(view! { <PastCalls past live /> }),
+                            Err(failure) => Either::Right(view! { <Failed failure /> }),
                         }
-                    })
-                }}
-            </Transition>
+                    })}
+                </Transition>
+            </section>
         </div>
-    }
-}
-
-#[component]
-fn Seen(seen: CallsSeen, me: Me, live: RwSignal<bool>) -> impl IntoView {
-    let CallsSeen { past, present } = seen;
-    view! {
-        <section aria-labelledby="calls-present">
-            <h2 id="calls-present">"Here now"</h2>
-            <PeopleHere rendered=present me live />
-        </section>
-        <section aria-labelledby="calls-past">
-            <h2 id="calls-past">"Past calls"</h2>
-            {if past.is_empty() {
-                view! {
-                    <div class="empty">
-                        <Icon name=Glyph::Calls />
-                        <p>"No calls yet. Call somebody who is here, or choose a person in the chat."</p>
-                        <p>
-                            <a class="button" href="/chat">
-                                "Go to the chat"
-                            </a>
-                        </p>
-                    </div>
-                }
-                    .into_any()
-            } else {
-                let rows = past.into_iter().map(|call| view! { <PastRow call live /> }).collect_view();
-                view! { <ul class="call-list">{rows}</ul> }.into_any()
-            }}
-        </section>
     }
 }
 
 /// Everybody else who is here or away: as the server rendered them, then as they come and go.
 #[component]
 fn PeopleHere(rendered: Vec<Present>, me: Me, live: RwSignal<bool>) -> impl IntoView {
-    let people = use_people().present();
+    let people = use_people();
     let list = Memo::new(move |_| {
-        let mut list = people.get();
+        let mut list = people.present().get();
         // Oneself is always among them once the socket is greeted.
         if list.is_empty() {
             return rendered.clone();
         }
-        list.retain(|present| {
-            present.person.id != me.person.id && present.presence != Presence::Gone
-        });
+        list.retain(|present| present.person.id != me.person.id);
         list
     });
-    move || {
-        if list.with(Vec::is_empty) {
-            view! {
-                <div class="empty">
-                    <Icon name=Glyph::People />
-                    <p>"Nobody else is here now. Whoever opens Rialto appears here at once."</p>
-                </div>
-            }
-            .into_any()
-        } else {
-            view! {
-                <ul class="call-list">
-                    <For each=move || list.get() key=|present| (present.person.clone(), present.presence) let:present>
-                        <PersonRow present live />
-                    </For>
-                </ul>
-            }
-            .into_any()
-        }
+    let nobody = move || list.with(Vec::is_empty);
+    view! {
+        <ul class="call-list" role="list" hidden=nobody>
+            <For each=move || list.get() key=|present| present.person.clone() let:present>
+                <PersonRow person=present.person list live />
+            </For>
+        </ul>
+        <Show when=nobody>
+            <div class="empty">
+                <Icon name=Glyph::People />
+                <p>"Nobody else is here now. Whoever opens Rialto appears here at once."</p>
+            </div>
+        </Show>
     }
 }
 
+/// One of them. Whether they are here or away changes in place, so that nobody loses the button they are about to press.
 #[component]
-fn PersonRow(present: Present, live: RwSignal<bool>) -> impl IntoView {
-    let Present { person, presence } = present;
+fn PersonRow(person: Person, list: Memo<Vec<Present>>, live: RwSignal<bool>) -> impl IntoView {
     let name = person.name.to_string();
+    let id = person.id;
+    let presence = move || {
+        list.with(|list| {
+            let present = list.iter().find(|present| present.person.id == id);
+            presence::words(present.map_or(Presence::Gone, |present| present.presence))
+        })
+    };
     view! {
         <li>
             <Avatar person=person.clone() />
             <span class="call-row-text">
                 <span class="call-row-name">{name}</span>
-                <span class="quiet-text small-text">{presence::words(presence)}</span>
+                <span class="quiet-text small-text">{presence}</span>
             </span>
             <CallButtons person live />
         </li>
     }
+}
+
+#[component]
+fn PastCalls(past: Vec<PastCall>, live: RwSignal<bool>) -> impl IntoView {
+    if past.is_empty() {
+        return view! {
+            <div class="empty">
+                <Icon name=Glyph::Calls />
+                <p>"No calls yet. Call somebody who is here, or choose a person in the chat."</p>
+                <p>
+                    <a class="button" href="/chat">
+                        "Go to the chat"
+                    </a>
+                </p>
+            </div>
+        }
+        .into_any();
+    }
+    let rows = past
+        .into_iter()
+        .map(|call| view! { <PastRow call live /> })
+        .collect_view();
+    view! {
+        <ul class="call-list" role="list">
+            {rows}
+        </ul>
+    }
+    .into_any()
+}
+
+#[component]
+fn Failed(failure: Failure) -> impl IntoView {
+    view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> }
 }
 
 #[component]

@@ -29,6 +29,7 @@ use leptos::{ev, html, prelude::*, task::spawn_local};
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use leptos_use_document_visibility::use_document_visibility;
+use leptos_use_resize_observer::use_resize_observer;
 
 /// Messages of one author within this time read as one.
 const GROUP: Millis = 5 * 60 * 1_000;
@@ -54,9 +55,8 @@ pub fn RoomPageView() -> impl IntoView {
     view! {
         <Transition fallback=|| view! { <Pending label="Loading the room" /> }>
             {move || Suspend::new(async move {
-                let me = viewer.resource().await.map(|me| me.person);
-                match (page.await, me) {
-                    (Ok(page), Some(me)) => view! { <Room page me /> }.into_any(),
+                match (page.await, viewer.person()) {
+                    (Ok(page), Some(me)) => view! { <OneRoom page me /> }.into_any(),
                     (Ok(_), None) => ().into_any(),
                     (Err(failure), _) => {
                         view! {
@@ -73,6 +73,19 @@ pub fn RoomPageView() -> impl IntoView {
                 }
             })}
         </Transition>
+    }
+}
+
+/// A room that is made anew for every other page of it. Rebuilt in place, the elements of one room would go on in the next,
+/// and what was typed for one person would stand in the field of another room.
+#[component]
+fn OneRoom(page: RoomPage, me: Person) -> impl IntoView {
+    let first = page.messages.first().map(|message| message.seq);
+    let key = (page.room.id, page.post_id, first);
+    view! {
+        <For each=move || [page.clone()] key=move |_| key let:page>
+            <Room page me=me.clone() />
+        </For>
     }
 }
 
@@ -104,8 +117,15 @@ fn Room(page: RoomPage, me: Person) -> impl IntoView {
 #[component]
 fn RoomStatus(kind: RoomKind, with: Option<Person>) -> impl IntoView {
     let people = use_people();
+    let clock = expect_context::<LocalClock>();
     let text = move || {
-        if let Some(with) = &with {
+        if !clock.is_live() {
+            // Who is here changes by the second: the first view says the same on both sides.
+            match kind {
+                RoomKind::Public => "Open to everybody".to_owned(),
+                RoomKind::Direct => "Only the two of you".to_owned(),
+            }
+        } else if let Some(with) = &with {
             presence_word(people.of(with.id)).to_owned()
         } else {
             let here = people.present().with(|list| {
@@ -268,6 +288,7 @@ fn LiveRoom(page: RoomPage, me: Person, title: String) -> impl IntoView {
     let scroll = Scroll {
         view: NodeRef::new(),
         at_end: RwSignal::new(true),
+        top: StoredValue::new(0),
     };
     let missed = RwSignal::new(Missed {
         from: page.room.read,
@@ -397,15 +418,23 @@ fn LiveRoom(page: RoomPage, me: Person, title: String) -> impl IntoView {
 struct Scroll {
     view: NodeRef<html::Div>,
     at_end: RwSignal<bool>,
+    /// How far down it was when it last moved, in pixels.
+    top: StoredValue<i32>,
 }
 
 impl Scroll {
+    /// The view moved, by the reader's doing or by ours. Being near the end is being there. Leaving it takes the reader: while
+    /// rows are added the end runs away from a view that stands still, and following must not end by that.
     fn moved(self) {
-        if let Some(view) = self.view.get_untracked() {
-            let at_end = view.scroll_height() - view.scroll_top() - view.client_height() < NEAR;
-            if self.at_end.get_untracked() != at_end {
-                self.at_end.set(at_end);
-            }
+        let Some(view) = self.view.get_untracked() else {
+            return;
+        };
+        let (top, before) = (view.scroll_top(), self.top.get_value());
+        self.top.set_value(top);
+        let is_near = view.scroll_height() - top - view.client_height() < NEAR;
+        let at_end = is_near || (self.at_end.get_untracked() && top >= before);
+        if self.at_end.get_untracked() != at_end {
+            self.at_end.set(at_end);
         }
     }
 
@@ -446,6 +475,12 @@ fn follow(
     missed: RwSignal<Missed>,
 ) {
     let socket = use_socket();
+    // A banner above, a keyboard below, a smaller window: who was at the end stays there.
+    use_resize_observer(scroll.view, move |_, _| {
+        if scroll.at_end.get_untracked() {
+            scroll.to_end(false);
+        }
+    });
     let visible = use_document_visibility();
     let is_visible = move || visible.get() != web_sys::VisibilityState::Hidden;
     Effect::new({

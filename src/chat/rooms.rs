@@ -17,6 +17,7 @@ use crate::{
         avatar::Avatar,
         form::{Field, FormFailure},
         icon::{Glyph, Icon},
+        time::LocalClock,
     },
 };
 use leptos::prelude::*;
@@ -161,8 +162,10 @@ pub fn Unread(
 /// The number of unread messages in all rooms, for the main navigation.
 #[component]
 pub fn UnreadBadge() -> impl IntoView {
-    let chat = use_chat();
-    view! { {move || view! { <Unread count=chat.unread() /> }} }
+    let (chat, clock) = (use_chat(), expect_context::<LocalClock>());
+    // The list of rooms arrives after the navigation was rendered: the first view has no number on either side.
+    let count = move || if clock.is_live() { chat.unread() } else { 0 };
+    view! { {move || view! { <Unread count=count() /> }} }
 }
 
 #[component]

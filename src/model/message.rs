@@ -152,6 +152,21 @@ pub enum Content {
     },
 }
 
+impl Content {
+    /// Whether it counts as unread for those who did not write it. A call that was answered or declined is known to both; one
+    /// that was missed is not.
+    #[must_use]
+    pub fn counts_as_unread(&self) -> bool {
+        match self {
+            Self::Text { .. } | Self::File { .. } => true,
+            Self::Call { outcome, .. } => match outcome {
+                Outcome::HungUp | Outcome::Declined | Outcome::AnsweredElsewhere => false,
+                Outcome::Busy | Outcome::NoAnswer | Outcome::Cancelled | Outcome::Failed => true,
+            },
+        }
+    }
+}
+
 /// A message as everybody in its room sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {

@@ -1,7 +1,7 @@
 //! Server functions of the news. Reads are `GET`.
 
 #[cfg(feature = "ssr")]
-use super::server::{reading, writing};
+use super::server::{answer, reading, writing};
 use crate::{
     model::{
         Seq,
@@ -75,7 +75,7 @@ pub struct Editor {
 #[server(prefix = "/fn", endpoint = "news-now", input = GetUrl)]
 pub async fn find_now() -> Result<NewsNow, Failure> {
     let app = crate::server::session::app()?;
-    Ok(reading::now(&app).await?)
+    answer(reading::now(&app).await)
 }
 
 /// A page of stories, of one topic or of all, before a sequence or the newest.
@@ -85,7 +85,7 @@ pub async fn find_now() -> Result<NewsNow, Failure> {
 #[server(prefix = "/fn", endpoint = "stories", input = GetUrl)]
 pub async fn list_stories(topic: Option<String>, before: Option<Seq>) -> Result<NewsPage, Failure> {
     let app = crate::server::session::app()?;
-    Ok(reading::page(&app, topic, before).await?)
+    answer(reading::page(&app, topic, before).await)
 }
 
 /// What there is to choose from on the news page.
@@ -95,7 +95,7 @@ pub async fn list_stories(topic: Option<String>, before: Option<Seq>) -> Result<
 #[server(prefix = "/fn", endpoint = "news-desk", input = GetUrl)]
 pub async fn find_desk() -> Result<Desk, Failure> {
     let app = crate::server::session::app()?;
-    Ok(reading::desk(&app).await?)
+    answer(reading::desk(&app).await)
 }
 
 /// A whole story.
@@ -105,7 +105,7 @@ pub async fn find_desk() -> Result<Desk, Failure> {
 #[server(prefix = "/fn", endpoint = "story", input = GetUrl)]
 pub async fn find_story(slug: String) -> Result<Story, Failure> {
     let app = crate::server::session::app()?;
-    Ok(reading::story(&app, &slug).await?)
+    answer(reading::story(&app, &slug).await)
 }
 
 /// What the editor's page begins with.
@@ -115,7 +115,7 @@ pub async fn find_story(slug: String) -> Result<Story, Failure> {
 #[server(prefix = "/fn", endpoint = "begin-story", input = GetUrl)]
 pub async fn begin_story() -> Result<Editor, Failure> {
     let app = crate::server::session::app()?;
-    Ok(writing::editor(&app).await?)
+    answer(writing::editor(&app).await)
 }
 
 /// Publishes a story and returns the last part of its address.
@@ -126,7 +126,7 @@ pub async fn begin_story() -> Result<Editor, Failure> {
 #[server(prefix = "/fn", endpoint = "publish-story", input = Json)]
 pub async fn publish_story(story: TypedStory) -> Result<String, Failure> {
     let app = crate::server::session::app()?;
-    Ok(writing::publish_typed(&app, story).await?.slug)
+    answer(writing::publish_typed(&app, story).await).map(|story| story.slug)
 }
 
 /// What a body in Markdown will look like: sanitised HTML.
@@ -135,5 +135,5 @@ pub async fn publish_story(story: TypedStory) -> Result<String, Failure> {
 /// [`Failure::Invalid`] when it is too long; [`Failure::NotAllowed`] for everybody but editors and administrators.
 #[server(prefix = "/fn", endpoint = "preview-story", input = Json)]
 pub async fn preview_story(body: String) -> Result<String, Failure> {
-    Ok(writing::preview(body).await?)
+    answer(writing::preview(body).await)
 }

@@ -5,10 +5,10 @@
 //! and a new one is opened from the cursor, after a backoff. When that is and what counts as dead is decided in
 //! [`super::watch`], what is shown and what waits in [`crate::model::headlines`].
 
-use super::{
-    api::find_now,
-    watch::{Due, Watch},
-};
+mod wire;
+
+use self::wire::{Connected, is_current, lost, wire};
+use super::{api::find_now, watch::Due};
 use crate::{
     model::{
         Cursor, Millis, StoryId,
@@ -22,7 +22,7 @@ use crate::{
     ui::{browser, build::Build},
 };
 use leptos::{prelude::*, task::spawn_local};
-use std::{cell::RefCell, time::Duration};
+use std::time::Duration;
 use wasm_bindgen::{JsCast, prelude::Closure};
 use web_sys::{Event, EventSource, MessageEvent};
 
@@ -71,42 +71,6 @@ impl Announced {
     }
 }
 
-/// What there is one of in a page. Lives outside the reactive graph, because it holds handles of the browser, and is never
-/// touched on the server.
-struct Wire {
-    connected: Option<Connected>,
-    /// Counts connections: what a former one still has to say is ignored.
-    generation: u32,
-    watch: Watch,
-    /// Whether the cursor has to be fetched before connecting, because the one at hand cannot be resumed from.
-    fetch_first: bool,
-}
-
-/// An `EventSource` and the closures it calls, which live exactly as long.
-struct Connected {
-    source: EventSource,
-    _on_error: Closure<dyn FnMut(Event)>,
-    _on_event: [Closure<dyn FnMut(MessageEvent)>; 4],
-}
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        // After this nothing more is dispatched, also nothing that has arrived already.
-        self.source.set_onerror(None);
-        self.source.close();
-    }
-}
-
-thread_local! {
-    static WIRE: RefCell<Wire> = const {
-        RefCell::new(Wire { connected: None, generation: 0, watch: Watch::new(), fetch_first: false })
-    };
-}
-
-fn wire<T>(then: impl FnOnce(&mut Wire) -> T) -> T {
-    WIRE.with_borrow_mut(then)
-}
-
 /// The live news of this page.
 ///
 /// # Panics
@@ -150,7 +114,7 @@ impl NewsLive {
         window_event_listener(leptos::ev::offline, move |_| lost());
         let visible = RwSignal::new(browser::is_visible());
         window_event_listener_untyped("visibilitychange", move |_| {
-            visible.set(browser::is_visible())
+            visible.set(browser::is_visible());
         });
         Effect::new(move |begun: Option<bool>| {
             let Some(now) = self.now.get() else {
@@ -162,9 +126,9 @@ impl NewsLive {
             // A browser allows six connections to a server over HTTP/1.1, all tabs together: a hidden one gives its own back and
             // goes on from its cursor when it is looked at again.
             if visible.get() {
-                self.dial()
+                self.dial();
             } else {
-                self.pause()
+                self.pause();
             }
             true
         });
@@ -409,24 +373,5 @@ impl NewsLive {
         self.resyncs
             .update(|resyncs| *resyncs = resyncs.wrapping_add(1));
         self.dial();
-    }
-}
-
-/// The connection is gone, or is given up; the next one follows after a backoff.
-fn lost() {
-    wire(|wire| {
-        wire.hang_up();
-        wire.watch.lost(browser::now(), browser::random());
-    });
-}
-
-fn is_current(generation: u32) -> bool {
-    wire(|wire| wire.generation) == generation
-}
-
-impl Wire {
-    fn hang_up(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        self.connected = None;
     }
 }

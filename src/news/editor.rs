@@ -4,6 +4,9 @@
 //! `server::writing`). With WASM it stays where it is, shows what is wrong, and what was typed is kept for as long as the tab is
 //! open.
 
+mod draft;
+
+use self::draft::{Fields, KeptDraft, keep_draft, save};
 use super::{
     api::{Editor, TypedStory, begin_story, preview_story, publish_story},
     client::use_news,
@@ -12,7 +15,6 @@ use crate::{
     model::{limits, story::Urgency},
     protocol::failure::Failure,
     ui::{
-        browser,
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
     },
@@ -20,15 +22,12 @@ use crate::{
 use leptos::{
     either::EitherOf3,
     ev::SubmitEvent,
-    html::{Form, Input, Textarea},
+    html::{Input, Textarea},
     prelude::*,
     task::spawn_local,
 };
 use leptos_meta::Title;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
-
-/// Under this a tab keeps what was typed and not published yet.
-const DRAFT: &str = "rialto.news.draft";
 
 /// The page.
 #[component]
@@ -85,64 +84,6 @@ fn NotYours(failure: Failure) -> impl IntoView {
     }
 }
 
-/// What became of the draft that this tab had kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Kept {
-    /// There was none.
-    Nothing,
-    /// It is in the form again.
-    Restored(TypedStory),
-    /// It was taken out of the form, and can be had back.
-    Emptied(TypedStory),
-}
-
-/// The form's elements.
-#[derive(Debug, Clone, Copy, Default)]
-struct Fields {
-    form: NodeRef<Form>,
-    headline: NodeRef<Input>,
-    body: NodeRef<Textarea>,
-    topic: NodeRef<Input>,
-    normal: NodeRef<Input>,
-    breaking: NodeRef<Input>,
-}
-
-impl Fields {
-    /// What is typed now. Browser only.
-    fn typed(&self, request: uuid::Uuid) -> Option<TypedStory> {
-        let urgency = if self.breaking.get_untracked()?.checked() {
-            Urgency::Breaking
-        } else {
-            Urgency::Normal
-        };
-        Some(TypedStory {
-            headline: self.headline.get_untracked()?.value(),
-            body: self.body.get_untracked()?.value(),
-            topic: self.topic.get_untracked()?.value(),
-            urgency: urgency.as_str().to_owned(),
-            request,
-        })
-    }
-
-    /// Fills the form. Browser only.
-    fn fill(&self, typed: &TypedStory) {
-        let breaking = typed.urgency == Urgency::Breaking.as_str();
-        for (input, value) in [(self.headline, &typed.headline), (self.topic, &typed.topic)] {
-            if let Some(input) = input.get_untracked() {
-                input.set_value(value);
-            }
-        }
-        if let Some(body) = self.body.get_untracked() {
-            body.set_value(&typed.body);
-        }
-        for (radio, checked) in [(self.normal, !breaking), (self.breaking, breaking)] {
-            if let Some(radio) = radio.get_untracked() {
-                radio.set_checked(checked);
-            }
-        }
-    }
-}
-
 #[component]
 fn StoryForm(editor: Editor) -> impl IntoView {
     let Editor {
@@ -173,7 +114,7 @@ fn StoryForm(editor: Editor) -> impl IntoView {
         spawn_local(async move {
             match publish_story(typed).await {
                 Ok(slug) => {
-                    browser::session_remove(DRAFT);
+                    draft::forget();
                     live.set_writing(false);
                     navigate(&format!("/news/{slug}"), NavigateOptions::default());
                 }
@@ -302,10 +243,18 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
     }
 }
 
-/// A text area's content as HTML. A parser drops the first line break, so there is one to drop; and an empty text would be
-/// rendered as a blank, where an empty content is not.
+/// A text area's content as HTML. A parser drops a line break with which the page's content begins, so there is one to drop.
+/// (As a child, an empty text would be rendered as a blank.)
 fn as_content(text: &str) -> String {
-    format!("\n{}", text.replace('&', "&amp;").replace('<', "&lt;"))
+    let escaped = text
+        .replace("\r\n", "\n")
+        .replace('&', "&amp;")
+        .replace('<', "&lt;");
+    if escaped.starts_with('\n') {
+        format!("\n{escaped}")
+    } else {
+        escaped
+    }
 }
 
 #[component]
@@ -348,102 +297,19 @@ fn UrgencyField(is_breaking: bool, fields: Fields) -> impl IntoView {
     }
 }
 
-/// Puts the draft that this tab has kept into an empty form. `typed` is what the form was rendered with.
-fn keep_draft(fields: Fields, typed: TypedStory) -> RwSignal<Kept> {
-    let live = use_news();
-    let kept = RwSignal::new(Kept::Nothing);
-    on_cleanup(move || live.set_writing(false));
-    Effect::new(move || {
-        // Tracked: the elements are there once the form is on the page.
-        if fields.form.get().is_none() {
-            return;
-        }
-        let Some(now) = fields.typed(typed.request) else {
-            return;
-        };
-        let is_empty = now == TypedStory::new(typed.request);
-        if !is_empty {
-            live.set_writing(true);
-            save(&now);
-        } else if let Some(draft) = draft() {
-            fields.fill(&draft);
-            live.set_writing(true);
-            kept.set(Kept::Restored(draft));
-        }
-    });
-    kept
-}
-
-fn draft() -> Option<TypedStory> {
-    browser::session_get(DRAFT).and_then(|draft| serde_json::from_str(&draft).ok())
-}
-
-fn save(typed: &TypedStory) {
-    if *typed == TypedStory::new(typed.request) {
-        browser::session_remove(DRAFT);
-    } else if let Ok(json) = serde_json::to_string(typed) {
-        browser::session_set(DRAFT, &json);
-    }
-}
-
-/// Says that a draft was restored, and lets one begin with an empty form instead.
-#[component]
-fn KeptDraft(kept: RwSignal<Kept>, fields: Fields) -> impl IntoView {
-    let live = use_news();
-    let put = move |typed: &TypedStory, writing: bool| {
-        fields.fill(typed);
-        save(typed);
-        live.set_writing(writing);
-    };
-    let words = move || match kept.get() {
-        Kept::Nothing => None,
-        Kept::Restored(draft) => Some((
-            "What you had typed here before is back.",
-            "Begin anew",
-            draft,
-            true,
-        )),
-        Kept::Emptied(draft) => Some(("The form is empty.", "Bring the draft back", draft, false)),
-    };
-    view! {
-        <div role="status" class="kept-draft">
-            {move || {
-                words().map(|(said, offered, draft, is_restored)| {
-                    let switch = move |_| {
-                        let draft = draft.clone();
-                        if is_restored {
-                            put(&TypedStory::new(draft.request), false);
-                            kept.set(Kept::Emptied(draft));
-                        } else {
-                            put(&draft, true);
-                            kept.set(Kept::Restored(draft));
-                        }
-                    };
-                    view! {
-                        <Notice>
-                            <p>
-                                {said} " "
-                                <button type="button" class="link-button" on:click=switch>{offered}</button>
-                            </p>
-                        </Notice>
-                    }
-                })
-            }}
-        </div>
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::as_content;
 
     #[test]
     fn what_was_typed_stays_inside_the_text_area() {
-        assert_eq!(as_content("a"), "\na");
+        assert_eq!(as_content("a"), "a");
+        assert_eq!(as_content(""), "");
+        assert_eq!(as_content("\r\na\r\nb"), "\n\na\nb");
         assert_eq!(
             as_content("</textarea><script>"),
-            "\n&lt;/textarea>&lt;script>"
+            "&lt;/textarea>&lt;script>"
         );
-        assert_eq!(as_content("&lt;"), "\n&amp;lt;");
+        assert_eq!(as_content("&lt;"), "&amp;lt;");
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn Latest(
         let href = address(topic.as_deref(), Some(before));
         Some(view! { <a class="button" href=href rel="next">"Older stories"</a> })
     };
+    let alone = move || is_newest && list.with(|list| list.older().is_none());
     view! {
         <Live list newest=newest.clone() is_newest />
         {move || {
@@ -56,7 +57,7 @@ pub(super) fn Latest(
                 )
             }
         }}
-        <nav class="toolbar pages" aria-label="Pages of stories">
+        <nav class="toolbar pages" aria-label="Pages of stories" hidden=alone>
             {(!is_newest).then(|| view! { <a class="button" href=newest>"Newest stories"</a> })}
             {older}
         </nav>

@@ -2,27 +2,12 @@
 
 #[cfg(feature = "ssr")]
 use super::server as people;
-use super::viewer::Me;
 use crate::{
     model::{TokenId, UserId, user::Person},
     protocol::failure::Failure,
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-
-/// Who is asking; none without a session.
-///
-/// # Errors
-/// [`Failure::Unavailable`] when the store fails.
-#[server(prefix = "/fn", endpoint = "whoami")]
-pub async fn whoami() -> Result<Option<Me>, Failure> {
-    let Some(signed) = crate::server::session::current() else {
-        return Ok(None);
-    };
-    Ok(Some(
-        people::me(&*crate::server::session::app()?, signed.person).await?,
-    ))
-}
 
 /// Makes a guest with this name and a session, then goes to `next`.
 ///

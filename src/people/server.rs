@@ -1,9 +1,6 @@
 //! The rules behind the server functions: names, passwords, sessions, roles.
 
-use super::{
-    api::{Administration, TokenSummary},
-    viewer::Me,
-};
+use super::api::{Administration, TokenSummary};
 use crate::{
     model::{
         RoomId, TokenId, UserId, limits,
@@ -30,18 +27,6 @@ pub const THEME_COOKIE: &str = "rialto_theme";
 const NAME_TAKEN: &str =
     "That name is taken. Choose another; if it is yours, sign in with its password.";
 const WRONG_PASSWORD: &str = "That name and password do not fit together.";
-
-/// What a page knows of its own user.
-///
-/// # Errors
-/// When the store fails.
-pub async fn me(app: &App, person: Person) -> Result<Me> {
-    let account = app.store.find_account(&person.name).await?;
-    Ok(Me {
-        person,
-        has_password: account.is_some_and(|account| account.password_hash.is_some()),
-    })
-}
 
 /// Counts a try against the address that asks.
 ///
@@ -182,13 +167,14 @@ fn local_path(next: &str) -> &str {
 pub async fn rename(app: &App, user: UserId, name: &str) -> Result<()> {
     let name = UserName::new(name).map_err(Failure::invalid)?;
     if app.store.update_name(user, &name).await? {
+        app.live.refresh(user);
         Ok(())
     } else {
         Err(Failure::invalid(NAME_TAKEN).into())
     }
 }
 
-/// Sets a password and ends every other session of the user.
+/// Sets a password and ends every other session of the user, with its live connections.
 ///
 /// # Errors
 /// [`Failure::Invalid`] when the current password does not fit or the new one breaks a rule.
@@ -205,6 +191,8 @@ pub async fn set_password(app: &App, signed: &Signed, current: String, new: Stri
     app.store
         .delete_other_sessions(signed.person.id, &signed.session)
         .await?;
+    app.live
+        .close_other_sessions(signed.person.id, &signed.session);
     Ok(())
 }
 
@@ -293,6 +281,7 @@ pub async fn set_role(app: &App, admin: &Person, user: UserId, role: &str) -> Re
     }
     let role: Role = role.parse().map_err(Failure::invalid)?;
     if app.store.update_role(user, role).await? {
+        app.live.refresh(user);
         Ok(())
     } else {
         Err(Failure::not_found("That person").into())

@@ -16,11 +16,20 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
+use serde::{Deserialize, Serialize};
 use server_fn::ServerFn;
 
-/// Which theme this browser has chosen, from its cookie: told to the page by the server. Provided by the app.
-#[derive(Debug, Clone)]
+/// Which theme this browser has chosen: the server knows it from a cookie, and the page carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Theme(pub String);
+
+impl Theme {
+    /// Makes it available to the whole app.
+    pub fn provide() {
+        let known = || use_context().unwrap_or_else(|| Self("system".to_owned()));
+        provide_context(SharedValue::new(known).into_inner());
+    }
+}
 
 /// The page.
 #[component]
@@ -125,7 +134,7 @@ fn Settings(me: Me) -> impl IntoView {
 
 #[component]
 fn ThemeChoice(value: &'static str, label: &'static str) -> impl IntoView {
-    let chosen = use_context::<Theme>().map_or("system".to_owned(), |theme| theme.0);
+    let Theme(chosen) = expect_context();
     view! {
         <label class="choice">
             <input type="radio" name="theme" value=value checked=chosen == value />

@@ -3,6 +3,7 @@
 use super::{
     api::{ClaimAdmin, PickName, SignIn},
     use_viewer,
+    viewer::Me,
 };
 use crate::{
     model::limits,
@@ -28,30 +29,29 @@ pub fn SigninPage() -> impl IntoView {
     view! {
         <Title text="Sign in" />
         <div class="page">
-            <Suspense>
-                {move || {
-                    Suspend::new(async move {
-                        let me = viewer.resource().await;
-                        match (claim(), me) {
-                            (Some(claim), _) => EitherOf3::A(view! { <Claim claim /> }),
-                            (None, Some(me)) => {
-                                EitherOf3::B(
-                                    view! {
-                                        <h1>"You are "{me.person.name.to_string()}</h1>
-                                        <p>
-                                            <a class="button primary" href="/chat">"Go to chat"</a>
-                                            " "
-                                            <a class="button" href="/settings">"Change your name or sign out"</a>
-                                        </p>
-                                    },
-                                )
-                            }
-                            (None, None) => EitherOf3::C(view! { <Enter next=next() /> }),
-                        }
-                    })
-                }}
-            </Suspense>
+            {move || match (claim(), viewer.me()) {
+                (Some(claim), _) => EitherOf3::A(view! { <Claim claim /> }),
+                (None, Some(me)) => EitherOf3::B(view! { <Known me /> }),
+                (None, None) => EitherOf3::C(view! { <Enter next=next() /> }),
+            }}
         </div>
+    }
+}
+
+/// For somebody who has a session already.
+#[component]
+fn Known(me: Me) -> impl IntoView {
+    view! {
+        <h1>"You are " {me.person.name.to_string()}</h1>
+        <p>
+            <a class="button primary" href="/chat">
+                "Go to chat"
+            </a>
+            " "
+            <a class="button" href="/settings">
+                "Change your name or sign out"
+            </a>
+        </p>
     }
 }
 

@@ -1,6 +1,5 @@
 //! Who this page belongs to.
 
-use super::api::whoami;
 use crate::model::user::Person;
 use leptos::{either::Either, prelude::*};
 use leptos_router::hooks::use_location;
@@ -16,12 +15,9 @@ pub struct Me {
 }
 
 /// Who this page belongs to. Provided once, by the app. Signing in and out load the page anew, so it never changes while the
-/// page is open.
+/// page is open: the server knows it before it renders, and the page carries it, so nothing has to wait for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Viewer {
-    resource: Resource<Option<Me>>,
-    now: RwSignal<Option<Person>>,
-}
+pub struct Viewer(StoredValue<Option<Me>>);
 
 /// Who this page belongs to.
 ///
@@ -35,25 +31,22 @@ pub fn use_viewer() -> Viewer {
 impl Viewer {
     /// Makes it available to the whole app.
     pub fn provide() -> Self {
-        let resource =
-            Resource::new_blocking(|| (), |()| async { whoami().await.unwrap_or_default() });
-        let now = RwSignal::new(None);
-        Effect::new(move || now.set(resource.get().flatten().map(|me| me.person)));
-        let viewer = Self { resource, now };
+        let known = || use_context::<Option<Me>>().flatten();
+        let viewer = Self(StoredValue::new(SharedValue::new(known).into_inner()));
         provide_context(viewer);
         viewer
     }
 
-    /// To be read inside a `Suspense`; none without a session.
+    /// None without a session.
     #[must_use]
-    pub fn resource(&self) -> Resource<Option<Me>> {
-        self.resource
+    pub fn me(&self) -> Option<Me> {
+        self.0.get_value()
     }
 
-    /// In the browser, once it is known.
+    /// What others see; none without a session.
     #[must_use]
-    pub fn now(&self) -> Signal<Option<Person>> {
-        self.now.into()
+    pub fn person(&self) -> Option<Person> {
+        self.me().map(|me| me.person)
     }
 }
 
@@ -63,37 +56,30 @@ pub fn NeedsName(
     /// What there is to see: told to who has no session.
     what: &'static str,
     /// Shown to the user it is given.
-    children: impl Fn(Me) -> AnyView + Clone + Send + Sync + 'static,
+    children: impl FnOnce(Me) -> AnyView,
 ) -> impl IntoView {
-    let viewer = use_viewer();
+    match use_viewer().me() {
+        Some(me) => Either::Left(children(me)),
+        None => Either::Right(view! { <PickName what /> }),
+    }
+}
+
+#[component]
+fn PickName(what: &'static str) -> impl IntoView {
     let here = use_location();
     let signin = move || {
-        format!(
-            "/signin?next={}",
-            leptos_router::location::Url::escape(&here.pathname.get())
-        )
+        let next = leptos_router::location::Url::escape(&here.pathname.get());
+        format!("/signin?next={next}")
     };
-    let children = StoredValue::new(children);
     view! {
-        <Suspense>
-            {move || Suspend::new(async move {
-                match viewer.resource.await {
-                    Some(me) => Either::Left(children.with_value(|children| children(me))),
-                    None => {
-                        Either::Right(
-                            view! {
-                                <section class="page empty">
-                                    <h1>"Pick a name first"</h1>
-                                    <p>{what}" All it takes is a name."</p>
-                                    <p>
-                                        <a class="button primary" href=signin rel="external">"Pick a name"</a>
-                                    </p>
-                                </section>
-                            },
-                        )
-                    }
-                }
-            })}
-        </Suspense>
+        <section class="page empty">
+            <h1>"Pick a name first"</h1>
+            <p>{what} " All it takes is a name."</p>
+            <p>
+                <a class="button primary" href=signin rel="external">
+                    "Pick a name"
+                </a>
+            </p>
+        </section>
     }
 }

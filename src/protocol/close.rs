@@ -4,7 +4,7 @@
 /// A close code that Rialto sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseCode {
-    /// 1001: the server is shutting down. Reconnect with backoff.
+    /// 1001: the server is shutting down, or what it knows of this user (name, role) has changed. Reconnect with backoff.
     GoingAway,
     /// 1009: a message was larger than the connection takes. Do not send it again.
     TooBig,

@@ -1,7 +1,7 @@
 //! What pages and server functions find in their context, and the headers that every page carries.
 
 use crate::{
-    people::{server::THEME_COOKIE, settings::Theme},
+    people::{Me, server::THEME_COOKIE, settings::Theme},
     server::{
         App, Result, http,
         session::{self, Signed},
@@ -51,6 +51,10 @@ pub(super) fn provide(app: &Arc<App>) {
         .map_or("system", |cookie| cookie.value());
     provide_context(Theme(theme.to_owned()));
     provide_context(BuildId(app.build.clone()));
+    provide_context(signed.as_ref().map(|signed| Me {
+        person: signed.person.clone(),
+        has_password: signed.has_password,
+    }));
     provide_context(signed);
     provide_context(app.clone());
     if let Some(response) = use_context::<ResponseOptions>() {

@@ -5,8 +5,10 @@
 //! | [`router`] | every address, in one table |
 //! | [`ws`] | the life of a WebSocket, from hello to close |
 //! | [`context`] | what pages and server functions find in their context |
+//! | [`functions`] | what server functions answer, beyond what the library does |
 
 mod context;
+mod functions;
 mod router;
 mod ws;
 
@@ -22,6 +24,7 @@ use crate::{
 use leptos::config::{LeptosOptions, get_configuration};
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration, time::Instant};
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 /// How long requests that are under way may take after the program was asked to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -32,6 +35,8 @@ pub(crate) struct Systems {
     pub(crate) app: Arc<App>,
     pub(crate) chat: Chat,
     pub(crate) calls: Arc<Calls>,
+    /// Counts the WebSockets that are open, the ones that are closing included.
+    pub(crate) sockets: TaskTracker,
 }
 
 /// Serves until the program is asked to stop.
@@ -78,6 +83,9 @@ pub async fn run(config: Config) -> Result<(), String> {
         stopped = serving => stopped.map_err(|why| why.to_string()),
         () = overdue() => Ok(()),
     };
+    systems.sockets.close();
+    // Who does not take the close frame in time is cut off, which says the same less politely.
+    let _ = tokio::time::timeout(FAREWELL, systems.sockets.wait()).await;
     if let Err(why) = control {
         tracing::warn!(%why, "publishing from the command line goes through the store");
     }
@@ -95,6 +103,7 @@ async fn prepare(app: &Arc<App>) -> Result<Arc<Systems>, Error> {
         app: app.clone(),
         chat,
         calls,
+        sockets: TaskTracker::new(),
     }))
 }
 

@@ -1,6 +1,6 @@
 //! Every address, in one table.
 
-use super::{Systems, context, ws};
+use super::{Systems, context, functions, ws};
 use crate::{
     app::{App as Root, shell},
     chat, news,
@@ -75,6 +75,7 @@ fn pages(app: &Arc<App>, options: LeptosOptions) -> Router {
         .fallback(file_and_error_handler_with_context::<LeptosOptions, _>(
             provide, shell,
         ))
+        .layer(middleware::from_fn(functions::mend))
         .layer(middleware::from_fn_with_state(
             app.clone(),
             context::identify,

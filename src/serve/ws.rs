@@ -29,8 +29,8 @@ use axum::{
     http::{HeaderMap, header},
     response::Response,
 };
-use futures::{SinkExt, StreamExt};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use futures::{FutureExt, SinkExt, StreamExt};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a client may take to say hello.
@@ -38,7 +38,7 @@ const HELLO: Duration = Duration::from_secs(10);
 /// How long one write to a socket may take.
 const WRITE: Duration = Duration::from_secs(30);
 /// How long a close may take: for what is half written, the close frame and the answer to it.
-const CLOSE: Duration = Duration::from_secs(5);
+const CLOSE: Duration = Duration::from_secs(10);
 /// A page that loads anew is gone for a moment; others are not told of gaps shorter than this.
 const RELOAD: Duration = Duration::from_secs(3);
 /// Nothing heard for this many heartbeats: the client is gone. Browsers let a hidden page speak once a minute only.
@@ -96,6 +96,8 @@ impl From<Ended> for Over {
 }
 
 async fn live(systems: Arc<Systems>, mut socket: WebSocket, signed: Signed) {
+    // Held to the end, so that a shutdown waits for the close frame.
+    let _counted = systems.sockets.token();
     let hello = match timeout(HELLO, hello(&mut socket)).await {
         Ok(Ok(hello)) => hello,
         Ok(Err(Over::Lost)) => return,
@@ -117,10 +119,15 @@ async fn live(systems: Arc<Systems>, mut socket: WebSocket, signed: Signed) {
         replayed: HashMap::new(),
         errors: 0,
     };
-    let over = match page.welcome(&hello.cursors).await {
-        Ok(()) => page.run().await,
-        Err(over) => over,
+    let whole = async {
+        match page.welcome(&hello.cursors).await {
+            Ok(()) => page.run().await,
+            Err(over) => over,
+        }
     };
+    // A bug that panics ends this connection; the person must not stay "here" for it.
+    let over = AssertUnwindSafe(whole).catch_unwind().await;
+    let over = over.unwrap_or(Over::Lost);
     let Page {
         connection, socket, ..
     } = page;

@@ -8,7 +8,7 @@ use super::{
     error::Result,
     live::{Live, NewsItem, Readers},
     secret,
-    store::{EventRow, Posted, Store, Stream},
+    store::{EventRow, Posted, Store, Stream, Tx},
 };
 use crate::{
     model::{
@@ -152,7 +152,7 @@ impl Log {
 
     async fn attach(
         &self,
-        tx: &mut super::store::Tx,
+        tx: &mut Tx,
         message: &Message,
         file: &Attachment,
         media_type: &str,
@@ -181,14 +181,10 @@ impl Log {
         {
             return Ok(earlier);
         }
-        let taken = self.store.is_slug_taken(&mut tx, &new.slug).await?;
-        let slug = if taken {
-            format!("{}-{seq}", new.slug)
-        } else {
-            new.slug
-        };
+        let id = StoryId(secret::id());
+        let slug = self.free_slug(&mut tx, new.slug, seq, id).await?;
         let story = Story {
-            id: StoryId(secret::id()),
+            id,
             slug,
             headline: new.draft.headline,
             summary: new.summary,
@@ -216,6 +212,18 @@ impl Log {
             event: story_event(&row),
         });
         Ok(story)
+    }
+
+    /// The address it would like to have, or one near it that nobody has.
+    async fn free_slug(&self, tx: &mut Tx, slug: String, seq: Seq, id: StoryId) -> Result<String> {
+        if !self.store.is_slug_taken(tx, &slug).await? {
+            return Ok(slug);
+        }
+        let numbered = format!("{slug}-{seq}");
+        if !self.store.is_slug_taken(tx, &numbered).await? {
+            return Ok(numbered);
+        }
+        Ok(format!("{slug}-{id}"))
     }
 
     /// What somebody missed in a stream, all of it or nothing.

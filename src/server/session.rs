@@ -21,6 +21,8 @@ const LIFE: Millis = 180 * 24 * 60 * 60 * 1_000;
 pub struct Signed {
     /// Who.
     pub person: Person,
+    /// Whether there is a password.
+    pub has_password: bool,
     /// The hash of the session's token.
     pub session: String,
 }
@@ -35,8 +37,12 @@ pub async fn signed(app: &App, headers: &HeaderMap) -> Result<Option<Signed>> {
         return Ok(None);
     };
     let session = secret::hash(cookie.value());
-    let person = app.store.find_session(&session, clock::now()).await?;
-    Ok(person.map(|person| Signed { person, session }))
+    let found = app.store.find_session(&session, clock::now()).await?;
+    Ok(found.map(|(person, has_password)| Signed {
+        person,
+        has_password,
+        session,
+    }))
 }
 
 /// The bearer token (RFC 6750) that is asking.

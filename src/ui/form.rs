@@ -3,12 +3,10 @@
 //! A plain form posts to a server function, which on failure redirects back with the failure in the address:
 //! `?__path=/fn/sign_in&__err=…` (`server_fn`'s `ServerFnUrlError`). Each form shows only what its own function said.
 
-use super::icon::{Glyph, Icon};
 use super::notice::{Notice, NoticeKind};
 use crate::protocol::failure::Failure;
 use leptos::{prelude::*, server_fn::error::ServerFnUrlError};
 use leptos_router::{hooks::use_query_map, params::ParamsMap};
-use server_fn::ServerFn;
 
 /// What the function at `path` said when this page's form was posted to it, read from the page's address.
 fn failure_in(query: &ParamsMap, path: &str) -> Option<Failure> {
@@ -20,7 +18,7 @@ fn failure_in(query: &ParamsMap, path: &str) -> Option<Failure> {
         .map(ServerFnUrlError::<Failure>::decode_err)
 }
 
-/// Shows why a plain form was refused. Stands inside the form, above its button.
+/// Shows why a plain form was refused. Stands inside the form, above its fields.
 #[component]
 pub fn FormFailure(
     /// The address the form posts to, such as `SignIn::PATH`.
@@ -28,33 +26,6 @@ pub fn FormFailure(
 ) -> impl IntoView {
     let query = use_query_map();
     let failure = Memo::new(move |_| query.with(|query| failure_in(query, path)));
-    view! { <Refusal failure /> }
-}
-
-/// Shows why an `ActionForm` was refused, whether the page was live or not.
-#[component]
-pub fn ActionFailure<S>(
-    /// The action that the form dispatches. Before the page is live it holds what the address says.
-    action: ServerAction<S>,
-) -> impl IntoView
-where
-    S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
-    S::Output: Clone + Send + Sync + 'static,
-{
-    let answer = action.value();
-    let failure = Memo::new(move |_| {
-        answer.with(|answer| {
-            answer
-                .as_ref()
-                .and_then(|answer| answer.as_ref().err().cloned())
-        })
-    });
-    view! { <Refusal failure /> }
-}
-
-/// A failure in words. It announces itself when it comes up on a live page.
-#[component]
-fn Refusal(failure: Memo<Option<Failure>>) -> impl IntoView {
     move || {
         failure
             .get()
@@ -62,7 +33,7 @@ fn Refusal(failure: Memo<Option<Failure>>) -> impl IntoView {
     }
 }
 
-/// A line to fill in, with its label, a hint and an error that a screen reader finds from it.
+/// A line to fill in, with its label, and a hint that a screen reader finds from it.
 #[component]
 pub fn Field(
     /// What is asked for.
@@ -76,9 +47,6 @@ pub fn Field(
     /// The `type` of the input: `"text"` if left out.
     #[prop(default = "text")]
     kind: &'static str,
-    /// So many lines make it a text area.
-    #[prop(optional)]
-    rows: Option<u8>,
     /// What it holds at first.
     #[prop(optional, into)]
     value: String,
@@ -97,55 +65,32 @@ pub fn Field(
     /// What helps to fill it in.
     #[prop(optional, into)]
     hint: Option<String>,
-    /// What is wrong with what was filled in.
-    #[prop(optional, into)]
-    error: Signal<Option<String>>,
 ) -> impl IntoView {
     let id = id.unwrap_or(name);
     let hint_id = format!("{id}-hint");
-    let error_id = format!("{id}-error");
-    let has_hint = hint.is_some();
-    let described_by = {
-        let (hint_id, error_id) = (hint_id.clone(), error_id.clone());
-        move || {
-            let ids: Vec<&str> = [
-                has_hint.then_some(&*hint_id),
-                error.with(Option::is_some).then_some(&*error_id),
-            ]
-            .into_iter()
-            .flatten()
-            .collect();
-            (!ids.is_empty()).then(|| ids.join(" "))
-        }
-    };
-    let invalid = move || error.with(Option::is_some).then_some("true");
-
-    let control = match rows {
-        Some(rows) => view! {
-            <textarea
-                id=id name=name rows=rows.to_string() required=required autocomplete=autocomplete
-                minlength=minlength.map(|n| n.to_string()) maxlength=maxlength.map(|n| n.to_string())
-                aria-describedby=described_by aria-invalid=invalid
-            >{value}</textarea>
-        }
-        .into_any(),
-        None => view! {
-            <input
-                id=id name=name type=kind value=value required=required autocomplete=autocomplete
-                minlength=minlength.map(|n| n.to_string()) maxlength=maxlength.map(|n| n.to_string())
-                aria-describedby=described_by aria-invalid=invalid
-            />
-        }
-        .into_any(),
-    };
+    let described_by = hint.is_some().then(|| hint_id.clone());
     view! {
         <div class="field">
             <label for=id>{label}</label>
-            {control}
-            {hint.map(|hint| view! { <p class="field-hint" id=hint_id>{hint}</p> })}
-            {move || error.get().map(|error| view! {
-                <p class="field-error" id=error_id.clone()><Icon name=Glyph::Warn />{error}</p>
-            })}
+            <input
+                id=id
+                name=name
+                type=kind
+                value=value
+                required=required
+                autocomplete=autocomplete
+                minlength=minlength.map(|least| least.to_string())
+                maxlength=maxlength.map(|most| most.to_string())
+                aria-describedby=described_by
+            />
+            {hint
+                .map(|hint| {
+                    view! {
+                        <p class="field-hint" id=hint_id>
+                            {hint}
+                        </p>
+                    }
+                })}
         </div>
     }
 }

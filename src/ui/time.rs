@@ -38,6 +38,12 @@ impl LocalClock {
         }
     }
 
+    /// Whether the page is live. What may differ between server and browser waits for it.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.0.get()
+    }
+
     /// Now, once the page is live.
     #[must_use]
     pub fn now(&self) -> Option<Millis> {

@@ -388,6 +388,29 @@ async fn a_file_that_is_too_large_or_empty_is_refused_in_words_before_it_is_sent
 }
 
 #[tokio::test]
+async fn one_person_may_have_eight_files_under_way() {
+    let server = Server::start().await;
+    let mut page = Person::join(&server, "Ada").await.page().await;
+    let room = page.general();
+    let ids: Vec<MessageId> = (0..8).map(|_| message_id()).collect();
+    for id in &ids {
+        announce(&mut page, *id, room, "a.txt", 3).await;
+        ready(&mut page, *id).await;
+    }
+    let ninth = message_id();
+    announce(&mut page, ninth, room, "a.txt", 3).await;
+    let (code, reason) = page.refused(ninth).await;
+    assert!(
+        code == ErrorCode::Invalid && reason.contains("Wait for one to arrive"),
+        "{reason}"
+    );
+    page.send_chunk(ids[0], 0, b"abc").await;
+    page.sent(ids[0]).await;
+    announce(&mut page, ninth, room, "a.txt", 3).await;
+    ready(&mut page, ninth).await;
+}
+
+#[tokio::test]
 async fn an_upload_that_is_given_up_leaves_nothing_behind() {
     let server = Server::start().await;
     let mut page = Person::join(&server, "Ada").await.page().await;

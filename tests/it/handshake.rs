@@ -1,31 +1,22 @@
-//! Who may connect, and what every answer carries.
+//! Who may connect, and whose connection ends when.
 
 use crate::support::{
     Greeting, Page, Person, Server, client_id,
-    page::{handshake, upgrade},
+    page::{handshake, refusal, upgrade},
+    person::location,
     server::PASSWORD,
 };
-use reqwest::{Response, header::SET_COOKIE};
-use rialto::{model::user::Role, protocol::SUBPROTOCOL};
+use rialto::protocol::SUBPROTOCOL;
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::{Error, handshake::client::Request};
-
-/// The status with which a handshake is refused; none when it is accepted.
-async fn refusal(request: Request) -> Option<u16> {
-    let address = request.uri().authority().unwrap().as_str().to_owned();
-    let stream = TcpStream::connect(address).await.unwrap();
-    match upgrade(request, stream).await {
-        Ok(_) => None,
-        Err(Error::Http(answer)) => Some(answer.status().as_u16()),
-        Err(other) => panic!("{other}"),
-    }
-}
 
 #[tokio::test]
 async fn a_connection_is_taken_from_our_own_pages_only() {
     let server = Server::start().await;
     let ada = Person::join(&server, "Ada").await;
     assert_eq!(refusal(handshake(&ada)).await, None);
+    let mut no_browser = handshake(&ada);
+    no_browser.headers_mut().remove("origin");
+    assert_eq!(refusal(no_browser).await, None, "a program sends no Origin");
     let port = server.address().port();
     for origin in [
         "http://evil.example".to_owned(),
@@ -137,271 +128,19 @@ async fn nobody_can_take_the_connection_of_somebody_elses_page() {
 }
 
 #[tokio::test]
-async fn a_form_on_another_site_changes_nothing() {
+async fn a_new_password_closes_the_connections_of_every_other_session() {
     let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let page = ada.page().await;
-    let general = page.general().to_string();
-    let form = [
-        ("id", client_id().to_string()),
-        ("room", general),
-        ("slug", "general".to_owned()),
-        ("text", "I never wrote this".to_owned()),
-    ];
-    let post = |header: &'static str, value: String| {
-        let request = ada
-            .http
-            .post(ada.url("/fn/post"))
-            .header("accept", "text/html");
-        request.header(header, value).form(&form).send()
-    };
-    for (header, value) in [
-        ("sec-fetch-site", "cross-site".to_owned()),
-        ("sec-fetch-site", "same-site".to_owned()),
-        ("origin", "http://evil.example".to_owned()),
-    ] {
-        assert_eq!(
-            post(header, value.clone()).await.unwrap().status(),
-            403,
-            "{header}: {value}"
-        );
-    }
-    assert!(
-        !ada.html("/chat/general")
-            .await
-            .contains("I never wrote this")
-    );
-    let posted = post("sec-fetch-site", "same-origin".to_owned())
-        .await
-        .unwrap();
-    assert!(
-        posted.status().is_redirection(),
-        "the same form on our own page: {}",
-        posted.status()
-    );
-    assert!(
-        ada.html("/chat/general")
-            .await
-            .contains("I never wrote this")
-    );
-}
-
-/// The attributes of the session's cookie, in lower case.
-fn session_cookie(answer: &Response) -> Vec<String> {
-    let cookies = answer
-        .headers()
-        .get_all(SET_COOKIE)
-        .iter()
-        .map(|cookie| cookie.to_str().unwrap());
-    let session = cookies
-        .into_iter()
-        .find(|cookie| cookie.starts_with("rialto_session="))
-        .expect("a session cookie");
-    session
-        .split(';')
-        .skip(1)
-        .map(|attribute| attribute.trim().to_lowercase())
-        .collect()
-}
-
-#[tokio::test]
-async fn the_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
-    let form = [("name", "Ada"), ("next", "/")];
-    let server = Server::start().await;
-    let plain = session_cookie(
-        &Person::nobody(&server, "Ada")
-            .post("/fn/pick-name", &form)
-            .await,
-    );
-    for attribute in ["httponly", "samesite=lax", "path=/"] {
-        assert!(
-            plain.iter().any(|given| given == attribute),
-            "{attribute}: {plain:?}"
-        );
-    }
-    assert!(
-        !plain
-            .iter()
-            .any(|attribute| attribute == "secure" || attribute.starts_with("domain=")),
-        "{plain:?}"
-    );
-
-    let server = Server::start_with(|command| {
-        command.env("RIALTO_PUBLIC_URL", "https://rialto.example.org");
-    })
-    .await;
-    let secure = session_cookie(
-        &Person::nobody(&server, "Ada")
-            .post("/fn/pick-name", &form)
-            .await,
-    );
-    assert!(
-        secure.iter().any(|attribute| attribute == "secure"),
-        "{secure:?}"
-    );
-    assert!(server.claim().await.starts_with("/signin?claim="));
-}
-
-#[tokio::test]
-async fn the_link_that_makes_the_administrator_works_once() {
-    let mut server = Server::start().await;
-    let path = server.claim().await;
-    let claim = path.split_once("claim=").unwrap().1.to_owned();
-    assert!(
-        Person::nobody(&server, "Early")
-            .html(&path)
-            .await
-            .contains("<form")
-    );
     let admin = server.administrator().await;
-    assert_eq!(admin.page().await.me().role, Role::Admin);
-
-    let late = Person::nobody(&server, "Late");
-    let form = [
-        ("claim", claim.as_str()),
-        ("name", "Late"),
-        ("password", PASSWORD),
-    ];
-    let answer = late.post("/fn/claim-admin", &form).await;
-    assert!(answer.headers().get(SET_COOKIE).is_none(), "{answer:?}");
-    assert_eq!(refusal(handshake(&late)).await, Some(401));
-
-    server.restart().await;
-    late.html("/signin").await;
-    assert!(!server.has_offered_claim(), "there is an administrator");
-}
-
-#[tokio::test]
-async fn an_unused_link_is_replaced_by_the_next_start() {
-    let mut server = Server::start().await;
-    let first = server.claim().await;
-    server.restart().await;
-    assert_ne!(server.claim().await, first);
-    let claim = first.split_once("claim=").unwrap().1;
-    let late = Person::nobody(&server, "Late");
-    let answer = late
-        .post(
-            "/fn/claim-admin",
-            &[("claim", claim), ("name", "Late"), ("password", PASSWORD)],
-        )
-        .await;
-    assert!(answer.headers().get(SET_COOKIE).is_none(), "{answer:?}");
-    assert_eq!(
-        server.administrator().await.page().await.me().role,
-        Role::Admin
-    );
-}
-
-#[tokio::test]
-async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
-    let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    for path in [
-        "/",
-        "/chat",
-        "/chat/general",
-        "/calls",
-        "/settings",
-        "/signin",
-        "/no-such-page",
-    ] {
-        let answer = ada.get(path).await;
-        let headers = answer.headers().clone();
-        let html = answer.text().await.unwrap();
-        let header = |name: &str| {
-            let value = headers
-                .get(name)
-                .unwrap_or_else(|| panic!("{path} has no {name}: {headers:#?}"));
-            value.to_str().unwrap().to_owned()
-        };
-        assert_eq!(header("cache-control"), "no-store", "{path}");
-        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
-        assert_eq!(header("x-frame-options"), "DENY", "{path}");
-        assert_eq!(header("referrer-policy"), "same-origin", "{path}");
-        assert!(
-            header("permissions-policy").contains("camera=(self), microphone=(self)"),
-            "{path}"
-        );
-        let policy = header("content-security-policy");
-        let nonce = policy
-            .split_once("'nonce-")
-            .and_then(|(_, rest)| rest.split_once('\''))
-            .expect("a nonce")
-            .0;
-        assert!(nonce.len() >= 16, "{policy}");
-        assert!(
-            policy.starts_with("default-src 'none';") && !policy.contains("unsafe-inline"),
-            "{policy}"
-        );
-        check_scripts(path, &html, nonce);
-    }
-}
-
-/// Every inline script is allowed by the page's nonce, and nothing is styled or handled inline.
-fn check_scripts(path: &str, html: &str, nonce: &str) {
-    let mut scripts = 0;
-    for script in html.split("<script").skip(1) {
-        let attributes = script.split_once('>').unwrap().0;
-        assert!(
-            attributes.contains(&format!("nonce=\"{nonce}\"")),
-            "{path}: <script{attributes}>"
-        );
-        scripts += 1;
-    }
-    assert!(scripts > 0, "{path} begins no hydration");
-    for inline in [
-        " style=\"",
-        " onclick=",
-        " onsubmit=",
-        " onload=",
-        "javascript:",
-    ] {
-        assert!(!html.contains(inline), "{path} has {inline}");
-    }
-}
-
-#[tokio::test]
-async fn no_two_pages_share_a_nonce() {
-    let server = Server::start().await;
-    let reader = Person::nobody(&server, "Reader");
-    let policies = [reader.get("/").await, reader.get("/").await].map(|answer| {
-        answer.headers()["content-security-policy"]
-            .to_str()
-            .unwrap()
-            .to_owned()
-    });
-    assert_ne!(policies[0], policies[1]);
-}
-
-#[tokio::test]
-async fn nobody_who_is_not_signed_in_reads_a_room() {
-    let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let mut page = ada.page().await;
-    let general = page.general();
-    page.say(general, "between us").await;
-    let stranger = Person::nobody(&server, "Stranger");
-    let answer = stranger.get("/chat/general").await;
-    assert!(!answer.text().await.unwrap().contains("between us"));
-    let asked = stranger
-        .http
-        .post(stranger.url("/fn/room"))
-        .form(&[("slug", "general")])
-        .send()
-        .await
-        .unwrap();
-    assert!(
-        asked.status().is_client_error() || asked.status().is_server_error(),
-        "{}",
-        asked.status()
-    );
-    assert!(!asked.text().await.unwrap().contains("between us"));
-}
-
-#[tokio::test]
-async fn the_server_says_whether_it_is_well() {
-    let server = Server::start().await;
-    let anybody = Person::nobody(&server, "Anybody");
-    assert_eq!(anybody.html("/healthz").await, "ok");
-    assert_eq!(anybody.html("/readyz").await, "ready");
+    let elsewhere = Person::nobody(&server, "Dogaressa");
+    let form = [("name", "Dogaressa"), ("password", PASSWORD), ("next", "/")];
+    elsewhere.post("/fn/sign-in", &form).await;
+    let (mut here, mut there) = (admin.page().await, elsewhere.page().await);
+    let form = [("current", PASSWORD), ("password", "four thousand ducats")];
+    let changed = admin.post("/fn/set-password", &form).await;
+    assert_eq!(location(&changed), "/settings?done=password");
+    let ended = (4001, "the session has ended".to_owned());
+    assert_eq!(there.expect_close().await, ended);
+    let general = here.general();
+    here.say(general, "still here").await;
+    assert_eq!(refusal(handshake(&elsewhere)).await, Some(401));
 }

@@ -4,13 +4,17 @@
 //! speaks for people; a test has a server of its own and shares nothing with others.
 
 mod architecture;
+mod calls;
 mod chat;
 mod durability;
 mod files;
 mod handshake;
 mod news;
+mod pages;
+mod people;
 mod protocol_abuse;
 mod protocol_doc;
 mod resume;
+mod rooms;
 mod slow_readers;
 mod support;

@@ -100,6 +100,7 @@ fn every_example_is_what_the_code_reads_and_writes() {
             "json news-page" => example.check::<NewsPage>(),
             "json room-page" => example.check::<RoomPage>(),
             "json peer" => example.check::<Sends>(),
+            "json failure" => example.check::<Failure>(),
             "json refusal" => check_refusal(&example),
             "hex chunk" => check_chunk(&example),
             // Sent to a server below.
@@ -410,7 +411,24 @@ async fn what_the_document_tells_to_ask_is_answered_as_it_says() {
         .await
         .unwrap();
     assert_eq!(whole, story);
-    let ada = Person::join(&server, "Ada").await;
+
+    let ada = Person::nobody(&server, "Ada");
+    let join = |name: &'static str| {
+        ada.http
+            .post(ada.url("/fn/pick-name"))
+            .form(&[("name", name), ("next", "/")])
+    };
+    let joined = join("Ada").send().await.unwrap();
+    assert_eq!(joined.status(), 200);
+    assert!(ada.cookie().is_some());
     let room: RoomPage = ada.ask("/fn/room", &[("slug", "general")]).await;
     assert!(room.newest && room.messages.is_empty());
+    let taken = join("ADA").send().await.unwrap();
+    assert_eq!(taken.status(), 422);
+    let failure: Failure = taken.json().await.unwrap();
+    let example = examples(&document)
+        .into_iter()
+        .find(|example| example.kind == "json failure")
+        .unwrap();
+    assert_eq!(serde_json::to_value(failure).unwrap(), example.json());
 }

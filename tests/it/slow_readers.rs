@@ -2,8 +2,8 @@
 
 use crate::support::{Greeting, News, Page, Person, Piece, Press, Server, message_id, page, raw};
 use rialto::{
-    model::{Cursor, RoomId, Seq},
-    protocol::sse,
+    model::{Cursor, Seq, user::Presence},
+    protocol::{sse, ws::ServerFrame},
 };
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 const QUEUE_BYTES: &str = "65536";
 /// By how much a reader that does not read may delay one that does.
 const MOST_DELAY: Duration = Duration::from_millis(100);
-/// How many messages or stories of about 16 kB each: far more than the system takes in for a socket that is not read, plus what
-/// the server keeps for it.
-const ROUNDS: usize = 150;
+/// How many messages or stories are sent to find out how long they usually take.
+const CALM_ROUNDS: usize = 100;
 /// A busy machine delays anything now and then, a stuck reader would do so every time: one of so many tries has to be good.
 const TRIES: usize = 3;
 
@@ -59,18 +58,27 @@ fn long_text(n: usize) -> String {
     format!("{n:04}{}", "🌉".repeat(3_990))
 }
 
-/// One writes, another reads; how long each message took from the one to the other.
-async fn exchange(writer: &mut Page, reader: &mut Page, room: RoomId) -> Delays {
+/// One writes, another reads, until `is_over` says so of something that the reader hears. How long each message took from the
+/// one to the other.
+async fn exchange(
+    writer: &mut Page,
+    reader: &mut Page,
+    mut is_over: impl FnMut(usize, &ServerFrame) -> bool,
+) -> Delays {
+    let room = writer.general();
     let mut delays = Vec::new();
-    for n in 0..ROUNDS {
+    let mut over = false;
+    while !over {
         let id = message_id();
         let began = Instant::now();
-        writer.send(&page::send(id, room, &long_text(n))).await;
+        writer
+            .send(&page::send(id, room, &long_text(delays.len())))
+            .await;
         let seq = reader
             .until(|frame| {
-                page::message(frame)
-                    .filter(|message| message.id == id)
-                    .map(|message| message.seq)
+                over |= is_over(delays.len() + 1, frame);
+                let message = page::message(frame).filter(|message| message.id == id);
+                message.map(|message| message.seq)
             })
             .await;
         delays.push(began.elapsed());
@@ -86,15 +94,20 @@ async fn a_page_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
     let grace = Person::join(&server, "Grace").await;
     let slow = Person::join(&server, "Slow").await;
     let (mut writer, mut reader) = (ada.page().await, grace.page().await);
-    let room = writer.general();
     for _ in 0..TRIES {
-        let without = exchange(&mut writer, &mut reader, room).await;
+        let calm = |rounds, _: &ServerFrame| rounds == CALM_ROUNDS;
+        let without = exchange(&mut writer, &mut reader, calm).await;
         let stream = raw::narrow(server.address()).await;
         let mut stuck = Page::over(&slow, stream).await.unwrap();
         stuck.greet(Greeting::default()).await;
-        // From here on it does not read.
-        let with = exchange(&mut writer, &mut reader, room).await;
-        reads_again(&slow, stuck).await;
+        // From here on it does not read, for so long that the server gives it up and the others see it leave.
+        let who = stuck.me().clone();
+        let gone = |_, frame: &ServerFrame| {
+            let presence = page::presence(frame).filter(|present| present.person == who);
+            presence.is_some_and(|present| present.presence == Presence::Gone)
+        };
+        let with = exchange(&mut writer, &mut reader, gone).await;
+        reads_again(&slow, stuck, with.0.len()).await;
         if with.is_fine(&without, "WebSocket") {
             return;
         }
@@ -104,9 +117,9 @@ async fn a_page_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
 
 /// A page that did not read while others wrote is told whole frames without a hole, and then why it is closed. It connects again
 /// and goes on where it was.
-async fn reads_again(slow: &Person, mut stuck: Page) {
+async fn reads_again(slow: &Person, mut stuck: Page, written: usize) {
     let before = stuck.room("general").clone();
-    let head = before.head + Seq::try_from(ROUNDS).unwrap();
+    let head = before.head + Seq::try_from(written).unwrap();
     let mut last = before.head;
     let closed = loop {
         match stuck.listen().await {
@@ -120,7 +133,7 @@ async fn reads_again(slow: &Person, mut stuck: Page) {
         }
     };
     assert_eq!(u16::from(closed.code), 4008, "{}", closed.reason);
-    println!("closed after {} of {ROUNDS} messages", last - before.head);
+    println!("closed after {} of {written} messages", last - before.head);
     assert!(last < head, "it was closed before the end");
     let cursor = Cursor {
         epoch: before.epoch,
@@ -139,9 +152,9 @@ fn long_story(n: usize) -> serde_json::Value {
 }
 
 /// Stories are published and read; how long each took from the request to the reader.
-async fn publish(press: &Press, reader: &mut News) -> Delays {
+async fn publish(press: &Press, reader: &mut News, rounds: usize) -> Delays {
     let mut delays = Vec::new();
-    for n in 0..ROUNDS {
+    for n in 0..rounds {
         let began = Instant::now();
         let request = press.request(&long_story(n));
         let heard = async {
@@ -161,14 +174,16 @@ async fn a_reader_of_the_news_that_stops_reading_delays_nobody_and_is_told_to_re
     let server = start().await;
     let press = Press::open(&server).await;
     let mut reader = News::open(&server).await;
+    // More than the system takes in for a socket that nobody reads, and what the server keeps for it, by a good deal.
+    let rounds = raw::most_taken_in() / 16_000 + 50;
     let mut head = 0;
     for _ in 0..TRIES {
-        let without = publish(&press, &mut reader).await;
+        let without = publish(&press, &mut reader, CALM_ROUNDS).await;
         let stuck = raw::Stuck::open(server.address()).await;
-        let with = publish(&press, &mut reader).await;
-        let rounds = Seq::try_from(ROUNDS).unwrap();
-        ends_with_resync(&stuck.read_all().await, head + rounds);
-        head += 2 * rounds;
+        let with = publish(&press, &mut reader, rounds).await;
+        let after = head + Seq::try_from(CALM_ROUNDS).unwrap();
+        ends_with_resync(&stuck.read_all().await, after, rounds);
+        head = after + Seq::try_from(rounds).unwrap();
         if with.is_fine(&without, "SSE") {
             return;
         }
@@ -177,7 +192,7 @@ async fn a_reader_of_the_news_that_stops_reading_delays_nobody_and_is_told_to_re
 }
 
 /// What a reader that did not read is told: whole stories without a hole, from a sequence on, and then that there is one.
-fn ends_with_resync(pieces: &[Piece], after: Seq) {
+fn ends_with_resync(pieces: &[Piece], after: Seq, published: usize) {
     let events: Vec<_> = pieces
         .iter()
         .filter_map(|piece| match piece {
@@ -190,8 +205,8 @@ fn ends_with_resync(pieces: &[Piece], after: Seq) {
         .filter(|event| event.name == sse::STORY)
         .map(|event| event.id.parse().unwrap())
         .collect();
-    println!("resync after {} of {ROUNDS} stories", stories.len());
-    assert!(stories.len() < ROUNDS);
+    println!("resync after {} of {published} stories", stories.len());
+    assert!(stories.len() < published);
     let without_holes: Vec<Seq> = (after + 1..).take(stories.len()).collect();
     assert_eq!(stories, without_holes, "no hole before the end");
     let last = events.last().unwrap();

@@ -31,7 +31,7 @@ export class Calls {
   /** From the look at oneself to calling. */
   async start(): Promise<void> {
     await this.preview.getByRole("button", { name: /^Start (voice|video) call$/ }).click();
-    await expect(this.stage).toBeVisible();
+    await expect(this.preview).toHaveCount(0);
   }
 
   async accept(): Promise<void> {
@@ -72,10 +72,20 @@ export class Calls {
 
   /** Energy comes in with the sound (W3C WebRTC statistics, `totalAudioEnergy`). */
   async sounds(): Promise<void> {
-    const first = await this.energy();
+    const first = await this.heard();
     await expect
-      .poll(async () => (await this.energy()) - first, { message: "the other one is heard", timeout: CONNECT })
+      .poll(async () => (await this.heard()).energy - first.energy, {
+        message: "the other one is heard",
+        timeout: CONNECT,
+      })
       .toBeGreaterThan(0.000_1);
+  }
+
+  /** Whether what came in during half a second of sound was silence. */
+  async silence(): Promise<boolean> {
+    const from = await this.heard();
+    await expect.poll(async () => (await this.heard()).seconds - from.seconds).toBeGreaterThan(0.5);
+    return (await this.heard()).energy - from.energy < 0.000_01;
   }
 
   /** How much has been seen so far: decoded frames, the share of pixels that are not black, and a hash of them. */
@@ -100,13 +110,15 @@ export class Calls {
     });
   }
 
-  /** How much sound energy has come in so far. */
-  async energy(): Promise<number> {
+  /** How much sound has come in so far: its energy, and how long it was. */
+  async heard(): Promise<{ energy: number; seconds: number }> {
     return this.page.evaluate(async () => {
-      let sum = 0;
+      const sum = { energy: 0, seconds: 0 };
       for (const peer of window.observed.peers.filter((peer) => peer.connectionState !== "closed")) {
         for (const entry of (await peer.getStats()).values() as Iterable<RTCInboundRtpStreamStats>) {
-          if (entry.type === "inbound-rtp" && entry.kind === "audio") sum += entry.totalAudioEnergy ?? 0;
+          if (entry.type !== "inbound-rtp" || entry.kind !== "audio") continue;
+          sum.energy += entry.totalAudioEnergy ?? 0;
+          sum.seconds += entry.totalSamplesDuration ?? 0;
         }
       }
       return sum;

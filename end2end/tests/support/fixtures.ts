@@ -1,5 +1,6 @@
 /** What tests are made of: a server, people with browsers, and a program that publishes. */
 import { type BrowserContextOptions, test as base } from "@playwright/test";
+import { Machine } from "./machine.ts";
 import { Agency } from "./news.ts";
 import { observe } from "./observe.ts";
 import { Server, type Settings } from "./server.ts";
@@ -11,6 +12,8 @@ export type { Visitor } from "./visitor.ts";
 
 /** What a browser is like, and where its person goes first. */
 export interface Manner extends BrowserContextOptions {
+  /** Where the browser runs, if not where all the others do. */
+  machine?: Machine;
   /** The first page; for `join`, the one after picking a name. */
   at?: string;
 }
@@ -22,6 +25,8 @@ export interface Fixtures {
   server: Server;
   /** A program that publishes with a token. */
   agency: Agency;
+  /** Another machine to browse on. */
+  machine: Machine;
   /** Somebody without a name. */
   visit: (manner?: Manner) => Promise<Visitor>;
   /** Somebody who picks a name, through the page, as on a first visit. */
@@ -48,16 +53,28 @@ export const test = base.extend<Fixtures & { begin: Begin }>({
     await use(await Agency.open(server));
   },
 
+  machine: async ({ launchOptions }, use) => {
+    const machine = await Machine.start(launchOptions);
+    await use(machine);
+    await machine.close();
+  },
+
   begin: async ({ browser, server }, use) => {
     const troubles: Trouble[] = [];
     const close: (() => Promise<void>)[] = [];
-    await use(async (name, { at: _, ...manner } = {}) => {
-      const context = await browser.newContext({ permissions: ["camera", "microphone"], ...manner });
+    await use(async (name, { at, machine, ...manner } = {}) => {
+      const context = await (machine?.browser ?? browser).newContext({
+        permissions: ["camera", "microphone"],
+        ...manner,
+      });
       close.push(() => context.close());
       const trouble = new Trouble(name || "a visitor", context);
       troubles.push(trouble);
       if (manner.javaScriptEnabled === false) {
-        trouble.allow(/\.js: csp$|was preloaded using link preload/, "scripts are off, and what they need is not fetched");
+        trouble.allow(
+          /\.js: csp$|was preloaded using link preload/,
+          "scripts are off, and what they need is not fetched",
+        );
       }
       await context.addInitScript(observe);
       return new Visitor(name, await context.newPage(), trouble, server);

@@ -10,7 +10,7 @@ export interface Observed {
   /** How many connections the server has welcomed. */
   welcomes: number;
   peers: RTCPeerConnection[];
-  /** Every track the page got from a device. */
+  /** Every track the page got from a device, and every copy it made of one. */
   tracks: MediaStreamTrack[];
   /** The sum of layout shifts that no input explains (Layout Instability API). */
   shifted: number;
@@ -56,6 +56,12 @@ export function observe(): void {
       const stream = await ask(constraints);
       observed.tracks.push(...stream.getTracks());
       return stream;
+    };
+    const { clone } = Object.getOwnPropertyDescriptors(MediaStreamTrack.prototype);
+    MediaStreamTrack.prototype.clone = function (this: MediaStreamTrack) {
+      const copy = clone.value?.call(this) as MediaStreamTrack;
+      observed.tracks.push(copy);
+      return copy;
     };
   }
   new PerformanceObserver((list) => {

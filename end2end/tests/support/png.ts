@@ -23,7 +23,12 @@ export function png(width: number, height: number, colour: (x: number, y: number
   // Eight bits a channel, true colour.
   header.set([8, 2, 0, 0, 0], 8);
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  return Buffer.concat([signature, chunk("IHDR", header), chunk("IDAT", deflateSync(rows)), chunk("IEND", Buffer.alloc(0))]);
+  return Buffer.concat([
+    signature,
+    chunk("IHDR", header),
+    chunk("IDAT", deflateSync(rows)),
+    chunk("IEND", Buffer.alloc(0)),
+  ]);
 }
 
 /** Dusk over water. */
@@ -32,7 +37,11 @@ export const dusk = (width: number, height: number) =>
     const [across, down] = [x / width, y / height];
     if (down > 0.6) {
       const ripple = Math.sin(down * 140 + Math.sin(across * 30) * 2) * 10;
-      return [60 + ripple + across * 20, 80 + ripple, 120 + ripple].map((c) => Math.round(c)) as [number, number, number];
+      return [60 + ripple + across * 20, 80 + ripple, 120 + ripple].map((c) => Math.round(c)) as [
+        number,
+        number,
+        number,
+      ];
     }
     return [Math.round(250 - down * 120), Math.round(180 - down * 60 - across * 30), Math.round(120 + down * 80)];
   });

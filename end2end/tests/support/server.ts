@@ -1,9 +1,9 @@
 /** The program under test: the real binary, on a free port, with a data folder of its own. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 
@@ -11,8 +11,8 @@ import { promisify } from "node:util";
 export type Settings = Record<string, string>;
 
 const root = resolve(import.meta.dirname, "../../..");
-const program = process.env["RIALTO_BIN"] ?? join(root, "target/release/rialto");
-const site = process.env["LEPTOS_SITE_ROOT"] ?? join(root, "target/site");
+const program = resolve(process.env["RIALTO_BIN"] ?? join(root, "target/release/rialto"));
+const site = resolve(process.env["LEPTOS_SITE_ROOT"] ?? join(root, "target/site"));
 
 /** All tests come from one address, so it may sign in more often than a person would. */
 const defaults: Settings = { RIALTO_SIGN_IN_BURST: "10000" };
@@ -27,6 +27,7 @@ export class Server {
   /** The one-time link, as long as nobody is the administrator. */
   claim: string | undefined;
 
+  private program = program;
   private child: ChildProcess | undefined;
   private said = "";
 
@@ -44,7 +45,7 @@ export class Server {
   /** Starts the program, at first on any free port and later on the same one. */
   async run(): Promise<void> {
     const listen = this.url === "" ? "127.0.0.1:0" : new URL(this.url).host;
-    const child = spawn(program, ["serve", "--listen", listen, "--data", this.data], {
+    const child = spawn(this.program, ["serve", "--listen", listen, "--data", this.data], {
       env: this.environment(),
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -53,12 +54,12 @@ export class Server {
     const lines = createInterface({ input: child.stdout });
     const greeted = new Promise<void>((done, fail) => {
       const overdue = setTimeout(() => {
-        fail(new Error(`no greeting from ${program} in ${START} ms\n${this.said}`));
+        fail(new Error(`no greeting from ${this.program} in ${START} ms\n${this.said}`));
       }, START);
       child.once("error", fail);
       child.once("exit", (code) => {
         clearTimeout(overdue);
-        fail(new Error(`${program} ended with ${code}\n${this.said}`));
+        fail(new Error(`${this.program} ended with ${code}\n${this.said}`));
       });
       lines.on("line", (line) => {
         this.claim = /https?:\S+claim=\S+/.exec(line)?.[0] ?? this.claim;
@@ -78,6 +79,19 @@ export class Server {
     await this.end("SIGKILL");
   }
 
+  /**
+   * Stops it and starts a newer build in its place: to a page that is one whose browser files have other hashes. The hashes
+   * stay, because the files do; a line that means nothing makes the difference.
+   */
+  async update(): Promise<void> {
+    await this.end("SIGTERM");
+    this.program = join(this.data, "rialto");
+    await copyFile(program, this.program);
+    const hashes = await readFile(join(dirname(program), "hash.txt"), "utf8");
+    await writeFile(join(this.data, "hash.txt"), `${hashes}\nnewer: yes\n`);
+    await this.run();
+  }
+
   /** Stops it as an operator would, and complains about whatever it complained about. */
   async stop(): Promise<void> {
     const running = this.child?.exitCode === null && this.child.signalCode === null;
@@ -90,7 +104,9 @@ export class Server {
 
   /** Runs another command of the program on the same data, and returns what it printed. */
   async command(...args: string[]): Promise<string> {
-    const done = await promisify(execFile)(program, args, { env: { ...this.environment(), RIALTO_DATA: this.data } });
+    const done = await promisify(execFile)(this.program, args, {
+      env: { ...this.environment(), RIALTO_DATA: this.data },
+    });
     return done.stdout.trim();
   }
 

@@ -7,7 +7,9 @@ interface Allowed {
 }
 
 /** What a navigation does to requests that are under way is no trouble. */
-const always: Allowed[] = [{ pattern: /net::ERR_ABORTED/, because: "a navigation gives up requests that are under way" }];
+const always: Allowed[] = [
+  { pattern: /net::ERR_ABORTED/, because: "a navigation gives up requests that are under way" },
+];
 
 export class Trouble {
   private readonly found: string[] = [];

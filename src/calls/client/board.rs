@@ -167,8 +167,16 @@ impl Board {
                 since,
             });
         } else if view.side == Side::Callee && view.state.is_unanswered() {
-            let accepted =
-                matches!(&self.scene, Scene::Answering(answering) if answering.id == view.id);
+            // Whoever calls somebody who is calling them has answered: the server makes it one call.
+            let accepted = match &self.scene {
+                Scene::Answering(answering) => answering.id == view.id,
+                Scene::Starting { with, .. } => with.id == view.caller.id,
+                Scene::Quiet
+                | Scene::Preview(_)
+                | Scene::Ringing(_)
+                | Scene::Holding(_)
+                | Scene::Ended(_) => false,
+            };
             self.scene = if accepted {
                 Scene::Answering(view.clone())
             } else {
@@ -539,6 +547,23 @@ mod tests {
         assert_eq!(
             board.to_say(),
             [(id(1), Action::Decline), (id(1), Action::HangUp)]
+        );
+    }
+
+    #[test]
+    fn who_is_called_by_the_one_they_call_has_answered() {
+        let mut board = Board::default();
+        board.place(person(1), Media::Video);
+        board.start(id(7));
+        board.heard(&view(Side::Callee, State::Dialing), 0);
+        assert!(matches!(board.scene, Scene::Answering(_)) && board.scene.needs_devices());
+        let mut other = Board::default();
+        other.place(person(3), Media::Video);
+        other.start(id(7));
+        other.heard(&view(Side::Callee, State::Dialing), 0);
+        assert!(
+            matches!(other.scene, Scene::Ringing(_)),
+            "that is somebody else"
         );
     }
 

@@ -49,13 +49,13 @@ impl Problem {
         let (name, again, still) = match device {
             Device::Microphone => (
                 "microphone",
-                "press Unmute",
-                "You can hear the other person and be seen.",
+                "press the microphone button",
+                "Without it you can still hear the other person.",
             ),
             Device::Camera => (
                 "camera",
-                "turn the camera on again",
-                "You can talk without it.",
+                "press the camera button",
+                "Without it you can still see the other person.",
             ),
         };
         let what = match self {
@@ -101,7 +101,10 @@ mod tests {
         ] {
             for device in [Device::Microphone, Device::Camera] {
                 let text = Problem::from_exception(exception).text(device);
-                assert!(text.contains(says) && text.contains("You can"), "{text}");
+                assert!(
+                    text.contains(says) && text.contains("you can still"),
+                    "{text}"
+                );
             }
         }
         assert!(Problem::Insecure.text(Device::Camera).contains("https"));

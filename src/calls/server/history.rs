@@ -1,14 +1,13 @@
-//! What `/calls` shows: the reader's past calls, and who is here.
+//! The calls that somebody had.
 
 use crate::{
-    calls::api::{CallsSeen, PastCall},
+    calls::api::PastCall,
     model::{
         UserId,
         call::{Side, State},
         user::Person,
     },
     server::{
-        App,
         error::Result,
         store::{CallRow, Store},
     },
@@ -18,20 +17,11 @@ use std::collections::HashMap;
 /// This many past calls, the newest ones.
 const MOST: i64 = 50;
 
-/// What `/calls` shows to somebody.
+/// Somebody's past calls, the newest first.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn seen(app: &App, user: UserId) -> Result<CallsSeen> {
-    let mut present = app.live.people();
-    present.retain(|present| present.person.id != user);
-    Ok(CallsSeen {
-        past: past(&app.store, user).await?,
-        present,
-    })
-}
-
-async fn past(store: &Store, user: UserId) -> Result<Vec<PastCall>> {
+pub async fn past(store: &Store, user: UserId) -> Result<Vec<PastCall>> {
     let mut people = HashMap::new();
     let mut past = Vec::new();
     for row in store.list_ended_calls(user, MOST).await? {

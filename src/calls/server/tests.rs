@@ -414,11 +414,11 @@ async fn the_history_tells_each_side_what_it_was_to_them() {
     a.act(id, Action::HangUp).await;
     assert_eq!(a.state().await, ended(Outcome::HungUp));
     for (page, side, other) in [(&a, Side::Caller, &b), (&b, Side::Callee, &a)] {
-        let seen = history::seen(&house.app, page.connection.person.id)
+        let past = history::past(&house.app.store, page.connection.person.id)
             .await
             .unwrap();
-        let [call] = seen.past.as_slice() else {
-            panic!("{seen:?}")
+        let [call] = past.as_slice() else {
+            panic!("{past:?}")
         };
         assert_eq!(
             (call.id, call.side, &call.with),

@@ -355,7 +355,7 @@ impl ChatClient {
         self.change_room(room, |summary| {
             if message.seq > summary.head {
                 summary.head = message.seq;
-                summary.unread += i64::from(!mine);
+                summary.unread += i64::from(!mine && message.content.counts_as_unread());
             }
         });
         self.typing.update(|typing| {
@@ -392,11 +392,7 @@ impl ChatClient {
     }
 
     /// True unless something before the message is missing.
-    fn merge(
-        timeline: &ArcRwSignal<Timeline>,
-        message: Message,
-        on_gap: impl FnOnce(),
-    ) -> bool {
+    fn merge(timeline: &ArcRwSignal<Timeline>, message: Message, on_gap: impl FnOnce()) -> bool {
         let is_new = timeline.with_untracked(|timeline| message.seq > timeline.cursor().seq);
         if !is_new {
             return true;

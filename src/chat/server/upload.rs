@@ -42,6 +42,8 @@ struct Announced {
     room: RoomId,
     name: String,
     size: u64,
+    /// Held while a chunk is appended: two connections of one person may send the same one.
+    appending: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Uploads {
@@ -73,10 +75,11 @@ impl Uploads {
                 Err(Failure::invalid("That upload id is taken.").into())
             };
         }
-        let announced = Announced {
+        let mut announced = Announced {
             room,
             name: file_name(name),
             size,
+            appending: Arc::default(),
         };
         self.check(by.id, id, &announced)?;
         let path = self.partial(by.id, id);
@@ -86,7 +89,13 @@ impl Uploads {
             // Not the file that this id was announced for before: begin anew.
             fs::remove_file(&path).await?;
         }
-        self.lock().insert((by.id, id), announced.clone());
+        {
+            let mut under_way = self.lock();
+            if let Some(known) = under_way.get(&(by.id, id)) {
+                announced.appending = known.appending.clone();
+            }
+            under_way.insert((by.id, id), announced.clone());
+        }
         if received == size {
             return self.finish(by, id, &announced).await;
         }
@@ -130,6 +139,7 @@ impl Uploads {
         let announced = self.lock().get(&(by.id, chunk.id)).cloned();
         let announced = announced
             .ok_or_else(|| Failure::invalid("That upload was not announced. Announce it first."))?;
+        let _alone = announced.appending.lock().await;
         let path = self.partial(by.id, chunk.id);
         let mut file = fs::OpenOptions::new()
             .create(true)

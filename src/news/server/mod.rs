@@ -23,7 +23,10 @@ pub(in crate::news) mod writing;
 pub use publish::publish;
 pub use writing::form;
 
-use crate::server::App;
+use crate::{
+    protocol::failure::Failure,
+    server::{App, Result, error::status},
+};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -47,8 +50,25 @@ pub fn router() -> Router<Arc<App>> {
         )
 }
 
-/// Gives the page or the server function's answer that is being made another status than 200.
-fn answer_with(status: StatusCode) {
+/// What a server function answers. A failure is told by the status too, of the page when one is being rendered.
+///
+/// # Errors
+/// What went wrong, in words.
+pub(in crate::news) fn answer<T>(done: Result<T>) -> Result<T, Failure> {
+    done.map_err(|error| {
+        let failure = error.into_failure();
+        answer_with(&failure);
+        failure
+    })
+}
+
+/// Gives the answer that is being made the status of a failure. 401 is for those who are told how to authenticate, which a page
+/// does in words (RFC 9110 section 15.5.2).
+fn answer_with(failure: &Failure) {
+    let status = match status(failure) {
+        StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
+        status => status,
+    };
     if let Some(response) = use_context::<ResponseOptions>() {
         response.set_status(status);
     }

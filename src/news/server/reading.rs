@@ -1,6 +1,5 @@
 //! What the pages show.
 
-use super::answer_with;
 use crate::{
     model::{
         Cursor, Seq,
@@ -10,7 +9,7 @@ use crate::{
     },
     news::api::Desk,
     protocol::failure::Failure,
-    server::{App, Result, clock, error::status, session, store::Stream},
+    server::{App, Result, clock, session, store::Stream},
 };
 
 /// What every page begins with.
@@ -59,14 +58,10 @@ pub(in crate::news) async fn page(
     })
 }
 
-/// A whole story. A page that shows that there is none says so with its status too.
+/// A whole story.
 pub(in crate::news) async fn story(app: &App, slug: &str) -> Result<Story> {
     let found = app.store.find_story(slug).await?;
-    found.ok_or_else(|| {
-        let missing = Failure::not_found("That story");
-        answer_with(status(&missing));
-        missing.into()
-    })
+    found.ok_or_else(|| Failure::not_found("That story").into())
 }
 
 /// What there is to choose from, and whether the reader may publish.

@@ -10,9 +10,7 @@ use crate::{
     news::api::{Editor, TypedStory},
     protocol::failure::Failure,
     server::{
-        App, Error, Result,
-        error::status,
-        secret,
+        App, Error, Result, secret,
         session::{self, Signed},
     },
 };
@@ -40,7 +38,7 @@ pub(in crate::news) async fn editor(app: &App) -> Result<Editor> {
     let refused =
         use_context::<Parts>().and_then(|parts| parts.extensions.get::<Refused>().cloned());
     if refused.is_none() {
-        editor_who_asks().inspect_err(|failure| answer_with(page_status(failure)))?;
+        editor_who_asks()?;
     }
     let topics = app.store.list_topics().await?;
     let (typed, failure) = match refused {
@@ -48,21 +46,13 @@ pub(in crate::news) async fn editor(app: &App) -> Result<Editor> {
         None => (TypedStory::new(secret::id()), None),
     };
     if let Some(failure) = &failure {
-        answer_with(page_status(failure));
+        answer_with(failure);
     }
     Ok(Editor {
         topics,
         typed,
         failure,
     })
-}
-
-/// 401 is for those who are told how to authenticate, which a page does in words (RFC 9110 section 15.5.2).
-fn page_status(failure: &Failure) -> StatusCode {
-    match status(failure) {
-        StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
-        status => status,
-    }
 }
 
 /// Who is asking, if they may publish.

@@ -206,6 +206,23 @@ impl Live {
         }
     }
 
+    /// Closes the connections of a user's sessions but the one that is kept.
+    pub fn close_other_sessions(&self, user: UserId, keep: &str) {
+        let state = self.lock();
+        let theirs = state.pages.values().filter(|page| page.person.id == user);
+        for page in theirs.filter(|page| page.session != keep) {
+            page.queue.end(CloseCode::SignedOut);
+        }
+    }
+
+    /// Lets the pages of a user connect again, for what is known of them has changed.
+    pub fn refresh(&self, user: UserId) {
+        let state = self.lock();
+        for page in state.pages.values().filter(|page| page.person.id == user) {
+            page.queue.end(CloseCode::GoingAway);
+        }
+    }
+
     /// From now on every page of a user hears a room.
     pub fn join(&self, user: UserId, room: RoomId) {
         let mut state = self.lock();

@@ -39,15 +39,19 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn create_message(&self, tx: &mut Tx, message: &Message) -> Result<()> {
-        sqlx::query("INSERT INTO messages (id, room_id, seq, author_id, at, content) VALUES ($1, $2, $3, $4, $5, $6)")
-            .bind(message.id.to_string())
-            .bind(message.room.to_string())
-            .bind(message.seq)
-            .bind(message.author.id.to_string())
-            .bind(message.at)
-            .bind(serde_json::to_string(&message.content)?)
-            .execute(&mut **tx)
-            .await?;
+        sqlx::query(
+            "INSERT INTO messages (id, room_id, seq, author_id, at, content, counts)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(message.id.to_string())
+        .bind(message.room.to_string())
+        .bind(message.seq)
+        .bind(message.author.id.to_string())
+        .bind(message.at)
+        .bind(serde_json::to_string(&message.content)?)
+        .bind(message.content.counts_as_unread())
+        .execute(&mut **tx)
+        .await?;
         Ok(())
     }
 

@@ -27,7 +27,8 @@ type SummaryRow = (
 
 const SUMMARIES: &str = "SELECT rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq,
         (SELECT COUNT(*) FROM messages
-          WHERE messages.room_id = rooms.id AND messages.seq > mine.read_seq AND messages.author_id <> mine.user_id),
+          WHERE messages.room_id = rooms.id AND messages.seq > mine.read_seq AND messages.author_id <> mine.user_id
+            AND messages.counts),
         users.id, users.name, users.role
      FROM memberships AS mine
      JOIN rooms ON rooms.id = mine.room_id
@@ -277,7 +278,7 @@ impl Store {
              WHERE room_id = $1 AND user_id = $2
              RETURNING read_seq, (SELECT COUNT(*) FROM messages
                WHERE messages.room_id = memberships.room_id AND messages.seq > memberships.read_seq
-                 AND messages.author_id <> memberships.user_id)",
+                 AND messages.author_id <> memberships.user_id AND messages.counts)",
         )
         .bind(room.to_string())
         .bind(user.to_string())

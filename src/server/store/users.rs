@@ -171,21 +171,26 @@ impl Store {
         Ok(())
     }
 
-    /// Who a session belongs to, if it has not expired.
+    /// Who a session belongs to and whether they have a password, if it has not expired.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find_session(&self, token_hash: &str, at: Millis) -> Result<Option<Person>> {
-        sqlx::query_as(
-            "SELECT users.id, users.name, users.role FROM sessions JOIN users ON users.id = sessions.user_id
+    pub async fn find_session(
+        &self,
+        token_hash: &str,
+        at: Millis,
+    ) -> Result<Option<(Person, bool)>> {
+        let row: Option<(String, String, String, Option<String>)> = sqlx::query_as(
+            "SELECT users.id, users.name, users.role, users.password_hash
+             FROM sessions JOIN users ON users.id = sessions.user_id
              WHERE sessions.token_hash = $1 AND sessions.expires_at > $2",
         )
         .bind(token_hash)
         .bind(at)
         .fetch_optional(&self.read)
-        .await?
-        .map(person)
-        .transpose()
+        .await?;
+        row.map(|(id, name, role, hash)| Ok((person((id, name, role))?, hash.is_some())))
+            .transpose()
     }
 
     /// Ends a session.

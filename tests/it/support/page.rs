@@ -23,7 +23,7 @@ use tokio_tungstenite::{
         Error, Message as Wire,
         client::IntoClientRequest,
         handshake::client::{Request, Response},
-        protocol::CloseFrame,
+        protocol::{CloseFrame, frame::Frame},
     },
 };
 
@@ -94,6 +94,17 @@ pub(crate) async fn upgrade(
     stream: TcpStream,
 ) -> Result<(WebSocketStream<TcpStream>, Response), Error> {
     within("the handshake", client_async(request, stream)).await
+}
+
+/// The status with which a handshake is refused; none when it is accepted.
+pub(crate) async fn refusal(request: Request) -> Option<u16> {
+    let address = request.uri().authority().unwrap().as_str().to_owned();
+    let stream = TcpStream::connect(address).await.unwrap();
+    match upgrade(request, stream).await {
+        Ok(_) => None,
+        Err(Error::Http(answer)) => Some(answer.status().as_u16()),
+        Err(other) => panic!("{other}"),
+    }
 }
 
 impl Page {
@@ -208,6 +219,13 @@ impl Page {
     /// Anything at all, as a binary frame.
     pub(crate) async fn send_bytes(&mut self, bytes: Vec<u8>) {
         within("a send", self.socket.send(Wire::binary(bytes)))
+            .await
+            .unwrap();
+    }
+
+    /// A frame that need not be one.
+    pub(crate) async fn send_frame(&mut self, frame: Frame) {
+        within("a send", self.socket.send(Wire::Frame(frame)))
             .await
             .unwrap();
     }
@@ -349,11 +367,9 @@ impl Page {
 
     /// What others are next told of somebody's presence.
     pub(crate) async fn presence_of(&mut self, who: &Shown) -> Presence {
-        self.until(|frame| match frame {
-            ServerFrame::Presence { present } if present.person.id == who.id => {
-                Some(present.presence)
-            }
-            _ => None,
+        self.until(|frame| {
+            let present = presence(frame).filter(|present| present.person.id == who.id);
+            present.map(|present| present.presence)
         })
         .await
     }
@@ -375,6 +391,14 @@ pub(crate) fn message(frame: &ServerFrame) -> Option<&Message> {
             event: RoomEvent::Message { message },
             ..
         } => Some(message),
+        _ => None,
+    }
+}
+
+/// What a frame tells of somebody's presence.
+pub(crate) fn presence(frame: &ServerFrame) -> Option<&Present> {
+    match frame {
+        ServerFrame::Presence { present } => Some(present),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use super::{Greeting, Page, Server, within};
 use reqwest::{
     Client, Response,
     cookie::{CookieStore, Jar},
-    header::{ACCEPT, HeaderValue},
+    header::{ACCEPT, HeaderValue, REFERER},
     redirect::Policy,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -87,6 +87,22 @@ impl Person {
         within(path, request.send()).await.unwrap()
     }
 
+    /// Submits a plain form that stands on a page. Where a browser is sent then: on failure back to that page, with the reason.
+    pub(crate) async fn submit(&self, page: &str, path: &str, form: &[(&str, &str)]) -> String {
+        let request = self
+            .http
+            .post(self.url(path))
+            .header(ACCEPT, "text/html")
+            .header(REFERER, self.url(page))
+            .form(form);
+        let answer = within(path, request.send()).await.unwrap();
+        let leads = location(&answer);
+        leads
+            .strip_prefix(&self.url(""))
+            .unwrap_or(leads)
+            .to_owned()
+    }
+
     /// Asks a server function, as a page's scripts do.
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
@@ -116,4 +132,9 @@ impl Person {
         page.greet(greeting).await;
         page
     }
+}
+
+/// Where a redirect leads.
+pub(crate) fn location(answer: &Response) -> &str {
+    answer.headers()["location"].to_str().unwrap()
 }

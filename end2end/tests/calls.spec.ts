@@ -1,0 +1,293 @@
+/** Calls: how they begin, go on and end. What is in the way of devices is in devices.spec.ts, of networks in reconnect.spec.ts. */
+import { type Visitor, expect, test } from "./support/fixtures.ts";
+
+/** One calls, the other accepts, and both are connected. */
+async function connect(caller: Visitor, callee: Visitor, media: "voice" | "video" = "video"): Promise<void> {
+  await caller.calls.call(callee.name, media);
+  await expect(callee.calls.incoming).toContainText(`${caller.name} is calling`);
+  await callee.calls.accept();
+  await Promise.all([caller.calls.connected(), callee.calls.connected()]);
+}
+
+/** What the direct room of two says of their calls, to one of them. */
+async function remembered(who: Visitor, other: Visitor): Promise<string[]> {
+  await who.open("/chat/general");
+  await who.chat.writeTo(other.name);
+  return who.chat.timeline.locator(".message-call p").allTextContents();
+}
+
+test("a look at oneself comes first, and whoever is rung is rung on any page", async ({ join }) => {
+  const ada = await join("Ada");
+  const grace = await join("Grace", { at: "/settings" });
+  await ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace" }).click();
+  await expect(ada.calls.preview).toContainText("Call Grace");
+  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: true, camera: true });
+  const self = ada.calls.preview.locator("video");
+  await expect.poll(() => self.evaluate((video: HTMLVideoElement) => video.videoWidth)).toBeGreaterThan(0);
+  await expect(grace.calls.incoming, "nobody is rung yet").toHaveCount(0);
+  await ada.calls.preview.getByRole("button", { name: "Cancel" }).click();
+  await expect(ada.calls.preview).toHaveCount(0);
+  await expect.poll(() => ada.calls.lights(), "the lights go off").toEqual({ microphone: false, camera: false });
+
+  await ada.calls.call("Grace");
+  await expect(ada.calls.state).toContainText("Ringing…");
+  await expect(grace.calls.incoming).toContainText("Video call from Ada");
+  await expect.poll(() => grace.page.title()).toBe("Ada is calling");
+  expect(await grace.calls.lights(), "no light before the answer").toEqual({ microphone: false, camera: false });
+  await ada.calls.hangUp();
+  await expect(grace.calls.incoming).toHaveCount(0);
+  await expect(grace.page).toHaveTitle(/Settings/);
+});
+
+test("a voice call carries sound both ways and no pictures", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.calls.call("Grace", "voice");
+  await expect(grace.calls.incoming).toContainText("Voice call from Ada");
+  await expect(grace.calls.incoming.getByRole("button", { name: "Accept without camera" })).toHaveCount(0);
+  await grace.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await Promise.all([ada.calls.sounds(), grace.calls.sounds()]);
+  for (const { calls } of [ada, grace]) {
+    await expect(calls.stage).toContainText("Camera off");
+    expect(await calls.lights()).toEqual({ microphone: true, camera: false });
+  }
+});
+
+test("a call that is declined tells the caller, and both find it in their direct room", async ({ join }) => {
+  const ada = await join("Ada");
+  const grace = await join("Grace", { at: "/" });
+  await ada.calls.call("Grace");
+  await grace.calls.decline();
+  await expect(ada.calls.farewell).toContainText("Video call declined");
+  await expect(grace.calls.incoming).toHaveCount(0);
+  await expect(grace.calls.farewell).toHaveCount(0);
+  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: false, camera: false });
+  expect(await remembered(ada, grace)).toEqual(["Video call declined"]);
+  expect(await remembered(grace, ada)).toEqual(["You declined a video call"]);
+});
+
+test("who is in a call is busy for a third, whose call disturbs nothing", async ({ join }) => {
+  const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
+  await connect(ada, grace);
+  await eve.calls.call("Grace");
+  await expect(eve.calls.farewell).toContainText("Video call, busy");
+  await expect(grace.calls.incoming).toHaveCount(0);
+  await Promise.all([ada.calls.showsMotion(), grace.calls.showsMotion()]);
+  await expect(ada.calls.state).toContainText("Connected");
+  await ada.calls.hangUp();
+  expect(await remembered(grace, eve)).toEqual(["Missed video call while in another call"]);
+});
+
+test("a call that the caller gives up stops ringing at once and counts as missed", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.calls.call("Grace", "voice");
+  await expect(grace.calls.incoming).toBeVisible();
+  await ada.calls.hangUp();
+  await expect(grace.calls.incoming).toHaveCount(0);
+  await expect(grace.calls.farewell).toContainText("Missed voice call");
+  expect(await remembered(ada, grace)).toEqual(["Voice call cancelled"]);
+  expect(await remembered(grace, ada)).toEqual(["Missed voice call"]);
+});
+
+test.describe("with two seconds to answer", () => {
+  test.use({ settings: { RIALTO_RING_SECONDS: "2" } });
+
+  test("a call that nobody answers ends by itself, as missed for one and unanswered for the other", async ({
+    join,
+  }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    await ada.calls.call("Grace");
+    await expect(grace.calls.incoming).toBeVisible();
+    await expect(ada.calls.farewell).toContainText("Video call, no answer");
+    await expect(grace.calls.incoming).toHaveCount(0);
+    await expect(grace.calls.farewell).toContainText("Missed video call");
+    await grace.calls.farewell.getByRole("button", { name: "Close" }).click();
+    await expect(grace.calls.farewell).toHaveCount(0);
+    expect(await remembered(ada, grace)).toEqual(["Video call, no answer"]);
+  });
+
+  test("who is not here is told later that they were called", async ({ join, server }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    await ada.chat.writeTo("Grace");
+    await ada.live();
+    await grace.page.goto("about:blank");
+    await expect(ada.page.getByText("Not here", { exact: true })).toBeVisible();
+    await ada.page.locator(".room-header").getByRole("button", { name: "Video call Grace" }).click();
+    await ada.calls.start();
+    await expect(ada.calls.farewell).toContainText("Video call, no answer");
+    await grace.open("/chat");
+    await expect(grace.chat.room("Ada").locator(".badge")).toHaveText("1 unread");
+    await grace.chat.room("Ada").click();
+    await expect(grace.page.getByText("Missed video call")).toBeVisible();
+    expect(grace.page.url()).toContain(server.url);
+  });
+});
+
+test("every tab rings; the one that answers has the call and the other falls silent", async ({ join }) => {
+  const ada = await join("Ada");
+  const grace = await join("Grace", { at: "/" });
+  const tab = await grace.tab("/calls");
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toBeVisible();
+  await expect(tab.calls.incoming).toBeVisible();
+  await tab.calls.accept();
+  await expect(grace.calls.incoming).toHaveCount(0);
+  await expect(grace.calls.farewell).toHaveCount(0);
+  await Promise.all([ada.calls.connected(), tab.calls.connected()]);
+  await Promise.all([ada.calls.plays(), tab.calls.plays()]);
+  await expect(grace.calls.stage).toHaveCount(0);
+});
+
+test("two who call each other at the same moment are in one call", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace" }).click();
+  await grace.page.locator(".chat-rooms").getByRole("button", { name: "Video call Ada" }).click();
+  const at = Date.now() + 1_000;
+  for (const { calls } of [ada, grace]) {
+    await calls.preview.getByRole("button", { name: "Start video call" }).evaluate((button: HTMLElement, at) => {
+      setTimeout(() => {
+        button.click();
+      }, at - Date.now());
+    }, at);
+  }
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+  await ada.calls.hangUp();
+  await expect(grace.calls.stage).toHaveCount(0);
+  const calls = await remembered(ada, grace);
+  expect(calls).toHaveLength(1);
+  expect(calls[0]).toMatch(/^Video call, \d+ s$/);
+});
+
+test("who is rung while calling the same person answers by going on", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  // Grace looks at herself, about to call, when Ada's call comes.
+  await grace.page.locator(".chat-rooms").getByRole("button", { name: "Video call Ada" }).click();
+  await expect(grace.calls.preview).toBeVisible();
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toContainText("Ada is calling");
+  await grace.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+});
+
+test("a call can be accepted without the camera, which can be turned on later", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.calls.call("Grace");
+  await grace.calls.incoming.getByRole("button", { name: "Accept without camera" }).click();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await expect(ada.calls.stage).toContainText("Camera off");
+  expect(await grace.calls.lights()).toEqual({ microphone: true, camera: false });
+  await grace.calls.showsMotion();
+  await ada.calls.sounds();
+  await grace.calls.stage.getByRole("button", { name: "Turn camera on" }).click();
+  await ada.calls.showsMotion();
+  await expect(ada.calls.stage).not.toContainText("Camera off");
+});
+
+test("the camera's light goes off with it and the picture comes back with it; who mutes is silent and shown as muted", async ({
+  join,
+}) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await connect(ada, grace);
+  await grace.calls.plays();
+  await ada.calls.stage.getByRole("button", { name: "Turn camera off" }).click();
+  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: true, camera: false });
+  await expect(grace.calls.stage).toContainText("Camera off");
+  await ada.calls.stage.getByRole("button", { name: "Turn camera on" }).click();
+  await expect(grace.calls.stage).not.toContainText("Camera off");
+  await grace.calls.showsMotion();
+
+  await ada.calls.stage.getByRole("button", { name: "Mute" }).click();
+  await expect(grace.calls.stage).toContainText("Ada is muted");
+  await expect.poll(() => grace.calls.silence(), "no energy comes in").toBe(true);
+  await ada.calls.stage.getByRole("button", { name: "Unmute" }).click();
+  await expect(grace.calls.stage).not.toContainText("Ada is muted");
+  await grace.calls.sounds();
+});
+
+test("how a call ended is in the direct room, and Call back calls back", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await connect(ada, grace);
+  await ada.calls.plays();
+  await ada.calls.hangUp();
+  await expect(ada.calls.farewell).toContainText(/Video call, \d+ s/);
+  await expect(grace.calls.farewell).toContainText(/Video call, \d+ s/);
+  await expect.poll(() => grace.calls.lights()).toEqual({ microphone: false, camera: false });
+  await grace.chat.room("Ada").click();
+  const outcome = grace.chat.timeline.locator(".message-call");
+  await expect(outcome).toContainText(/Video call, \d+ s/);
+  await outcome.getByRole("button", { name: "Video call Ada" }).click();
+  await grace.calls.start();
+  await ada.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+});
+
+test("the page of calls lists them, the newest first, and calls again", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.calls.call("Grace", "voice");
+  await grace.calls.decline();
+  await ada.calls.farewell.getByRole("button", { name: "Close" }).click();
+  await grace.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Calls" }).click();
+  const past = grace.page.locator("section").filter({ hasText: "Past calls" });
+  await expect(past.getByText("You declined a voice call")).toBeVisible();
+  await past.getByRole("button", { name: "Call Ada back" }).click();
+  await grace.calls.start();
+  await ada.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await ada.calls.hangUp();
+  await expect(past.locator(".call-row-outcome")).toHaveText([/^Voice call, \d+ s$/, "You declined a voice call"]);
+});
+
+test("a call goes on while one reads the news, chats and changes settings in the same tab", async ({
+  join,
+  agency,
+}) => {
+  const { path } = await agency.publish({ headline: "A long read", body: "Word after word." });
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await connect(ada, grace);
+  const menu = ada.page.getByRole("navigation", { name: "Main" });
+  const steps: [() => Promise<void>, RegExp][] = [
+    [() => menu.getByRole("link", { name: "News" }).click(), /\/$/],
+    [() => ada.news.headline("A long read").getByRole("link").click(), new RegExp(`${path}$`)],
+    [() => menu.getByRole("link", { name: "Chat" }).click(), /\/chat$/],
+    [() => ada.chat.room("General").click(), /\/chat\/general$/],
+    [() => ada.page.locator(".account-link").click(), /\/settings$/],
+    [() => menu.getByRole("link", { name: "Calls" }).click(), /\/calls$/],
+  ];
+  for (const [go, url] of steps) {
+    await go();
+    await expect(ada.page).toHaveURL(url);
+    await Promise.all([ada.calls.showsMotion(), grace.calls.showsMotion()]);
+    await expect(ada.calls.state).toContainText("Connected");
+  }
+  await ada.page.goBack();
+  await ada.page.goBack();
+  await ada.chat.say("Still talking");
+  await expect(grace.chat.message("Still talking")).toBeVisible();
+  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+  expect(await ada.page.evaluate(() => window.observed.peers.length), "one connection all the way").toBe(1);
+  await ada.calls.stage.getByRole("button", { name: "Make the call large" }).click();
+  await ada.calls.hangUp();
+  await expect(grace.calls.farewell).toContainText(/Video call, \d+ s/);
+});
+
+test("who leaves the site hangs up", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await connect(ada, grace);
+  await grace.page.goto("about:blank");
+  await expect(ada.calls.farewell).toContainText(/Video call, \d+ s/);
+  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: false, camera: false });
+});
+
+test("who is in a call cannot begin another, and is told so", async ({ join }) => {
+  const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
+  await connect(ada, grace);
+  await ada.page
+    .locator(".chat-rooms")
+    .getByRole("button", { name: `Video call ${eve.name}` })
+    .click();
+  await expect(ada.calls.stage).toContainText("You are in a call. Hang up first");
+  await ada.calls.showsMotion();
+});

@@ -1,0 +1,146 @@
+/** Without JavaScript everything that needs no live page still works, by links and forms. */
+import { PASSWORD, expect, test } from "./support/fixtures.ts";
+
+const off = { javaScriptEnabled: false };
+
+test("news is read: the list, a story, a topic, older stories", async ({ visit, agency }) => {
+  for (let at = 1; at <= 21; at += 1)
+    await agency.publish({ headline: `Story ${at}`, topic: at === 3 ? "Sports" : "" });
+  await agency.publish({ headline: "It breaks", body: "Here is **how**.", urgency: "breaking", topic: "Harbour" });
+  const { page, news } = await visit(off);
+  await expect(news.headlines).toHaveCount(20);
+  await expect(news.banner).toContainText("It breaks");
+  await expect(news.banner.getByRole("button"), "what cannot work is not offered").toHaveCount(0);
+  await expect(page.locator("time").first()).toContainText("UTC");
+  await news.headline("It breaks").getByRole("link").click();
+  await expect(page.locator(".story-body strong")).toHaveText("how");
+  await page.getByRole("link", { name: "All news" }).click();
+  await page.getByRole("link", { name: "Older stories" }).click();
+  await expect(news.headlines).toHaveText(["Story 2", "Story 1"]);
+  await page.getByRole("navigation", { name: "Topics" }).getByRole("link", { name: "Sports" }).click();
+  await expect(news.headlines).toHaveText(["Story 3"]);
+});
+
+test("a newcomer picks a name, posts a message, and others see it live", async ({ join }) => {
+  const ada = await join("Ada");
+  const grace = await join("Grace", off);
+  await grace.chat.box.fill("By a plain form\nin two lines");
+  await grace.page.getByRole("button", { name: "Send", exact: true }).click();
+  await expect(ada.chat.message("By a plain form").locator(".message-text")).toHaveText(
+    "By a plain form\nin two lines",
+  );
+  await expect(grace.chat.message("By a plain form")).toBeVisible();
+  await ada.chat.say("Welcome");
+  await ada.chat.allSent();
+  await grace.page.reload();
+  await expect(grace.chat.message("Welcome")).toBeVisible();
+  expect(await grace.chat.said(), "reloading posts nothing again").toHaveLength(2);
+});
+
+test("older messages are pages with links both ways", async ({ join }) => {
+  const ada = await join("Ada");
+  await ada.chat.sayAll(Array.from({ length: 120 }, (_, at) => `Line ${at + 1}`));
+  await ada.chat.allSent();
+  const { page, chat } = await join("Grace", off);
+  const from = async (first: string, count: number) => {
+    await expect(chat.timeline.locator(".message-text").first()).toHaveText(first);
+    await expect(chat.messages).toHaveCount(count);
+  };
+  await from("Line 71", 50);
+  await page.getByRole("link", { name: "Older messages" }).click();
+  await from("Line 21", 50);
+  await page.getByRole("link", { name: "Older messages" }).click();
+  await from("Line 1", 20);
+  await expect(page.getByRole("link", { name: "Older messages" })).toHaveCount(0);
+  await page.getByRole("link", { name: "Back to the newest messages" }).click();
+  await from("Line 71", 50);
+});
+
+test("a direct room is opened and written in", async ({ join }) => {
+  const ada = await join("Ada");
+  const { page, chat } = await join("Grace", off);
+  await chat.writeTo("Ada");
+  await chat.box.fill("Just us");
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  await expect(chat.message("Just us")).toBeVisible();
+  await ada.chat.room("Grace").click();
+  await expect(ada.chat.message("Just us")).toBeVisible();
+  await expect(chat.rooms.getByRole("button", { name: "Call Ada" }), "a call needs a live page").toBeHidden();
+});
+
+test("settings are changed: name, theme, password; and one signs out and in again", async ({ join }) => {
+  const { page } = await join("Ada", { ...off, at: "/settings" });
+  await page.getByLabel("Name", { exact: true }).fill("Ada L.");
+  await page.getByRole("button", { name: "Change name" }).click();
+  await expect(page.getByText("Your name was changed")).toBeVisible();
+  await page.getByLabel("Dark", { exact: true }).check();
+  await page.getByRole("button", { name: "Use this theme" }).click();
+  await expect(page.locator("html")).toHaveAttribute("data-theme", "dark");
+  await page.getByLabel("New password").fill("short");
+  await page
+    .locator("form")
+    .filter({ has: page.getByLabel("New password") })
+    .evaluate((form: HTMLFormElement) => {
+      form.noValidate = true;
+    });
+  await page.getByRole("button", { name: "Set password" }).click();
+  await expect(page.getByText("A password needs at least 8 characters")).toBeVisible();
+  await page.getByLabel("New password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Set password" }).click();
+  await expect(page.getByText("Your password was set")).toBeVisible();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("link", { name: "Join" }).click();
+  const form = page.locator("form").filter({ hasText: "If you gave your name a password" });
+  await form.getByLabel("Name").fill("Ada L.");
+  await form.getByLabel("Password").fill(PASSWORD);
+  await form.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.locator(".account-name")).toHaveText("Ada L.");
+});
+
+test("the administrator publishes by the editor's page, which keeps what was typed when it is refused", async ({
+  administrator,
+}) => {
+  const editor = await administrator({ ...off, at: "/news/new" });
+  const { page } = editor;
+  editor.trouble.allow(/answered 4\d\d: POST .*\/news\/new|status of 4\d\d/, "the form comes back with what is wrong");
+  await page.getByLabel("Headline").fill("   ");
+  await page.getByLabel("Body").fill('A body <with> & "signs"');
+  await page.getByLabel("Topic").fill("Harbour");
+  await page.getByRole("radio", { name: /^Breaking/ }).check();
+  await page.getByRole("button", { name: "Publish", exact: true }).click();
+  await expect(page.locator(".form-failure")).toContainText(/headline/i);
+  await expect(page.getByLabel("Body")).toHaveValue('A body <with> & "signs"');
+  await expect(page.getByRole("radio", { name: /^Breaking/ })).toBeChecked();
+  await page.getByLabel("Headline").fill("Published plainly");
+  await page.getByRole("button", { name: "Publish", exact: true }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Published plainly" })).toBeVisible();
+  await expect(page.locator(".story-facts").first()).toContainText("Harbour");
+});
+
+test("the administrator makes a room and an editor", async ({ administrator, join }) => {
+  await join("Ada");
+  const { page } = await administrator({ ...off, at: "/chat" });
+  await page.getByText("New room").click();
+  await page.getByLabel("Name").fill("Harbour watch");
+  await page.getByRole("button", { name: "Make the room" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
+  await page.goto(new URL("/admin", page.url()).href);
+  await page.getByLabel("Role of Ada", { exact: true }).selectOption("editor");
+  await page.getByRole("button", { name: "Change the role of Ada" }).click();
+  await expect(page.getByText("The role was changed")).toBeVisible();
+  await expect(page.getByLabel("Role of Ada", { exact: true })).toHaveValue("editor");
+});
+
+test("calls are remembered on a page that can be read", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await grace.calls.call("Ada", "voice");
+  await ada.calls.decline();
+  await expect(grace.calls.farewell).toBeVisible();
+  // The same person, in a browser without scripts.
+  const cookies = await ada.context.cookies();
+  const { page } = await join("Eve", { ...off, at: "/calls" });
+  await page.context().addCookies(cookies);
+  await page.reload();
+  await expect(page.getByText("Calling needs JavaScript")).toBeVisible();
+  await expect(page.getByText("You declined a voice call")).toBeVisible();
+});

@@ -1,0 +1,209 @@
+/**
+ * Every page, for everybody who may open it: no complaint in the console (which every test here checks, hydration warnings
+ * included), nothing wider than a phone, and nothing that axe calls serious or critical, light and dark, small and large.
+ */
+import AxeBuilder from "@axe-core/playwright";
+import type { Server } from "./support/server.ts";
+import type { Agency } from "./support/news.ts";
+import { type Visitor, expect, test } from "./support/fixtures.ts";
+import { dusk } from "./support/png.ts";
+
+const desktop = { width: 1280, height: 800 };
+const phone = { width: 390, height: 844 };
+
+/** Looks at what is on screen in every size and theme. */
+async function inspect({ page }: Visitor, what: string): Promise<void> {
+  for (const size of [desktop, phone]) {
+    await page.setViewportSize(size);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect.soft(wide, `${what} is wider than ${size.width} px by`).toBeLessThanOrEqual(0);
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+      const told = grave.flatMap(({ id, nodes }) =>
+        nodes.map(({ html, failureSummary }) => ({ id, html, failureSummary })),
+      );
+      expect.soft(told, `${what}, ${size.width} px, ${colorScheme}`).toEqual([]);
+    }
+  }
+  await page.setViewportSize(desktop);
+  await page.emulateMedia({ colorScheme: null, reducedMotion: null });
+}
+
+/** Opens pages one after the other, fresh, and inspects each. */
+async function tour(visitor: Visitor, paths: string[]): Promise<void> {
+  for (const path of paths) {
+    await visitor.open(path);
+    await inspect(visitor, path);
+  }
+}
+
+/** Some news, breaking and not. */
+async function report(agency: Agency): Promise<string> {
+  const body = "# A heading\n\n- one\n- two\n\n> And a quotation with `code`.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n";
+  const { path } = await agency.publish({ headline: "The harbour is frozen", body, topic: "Harbour" });
+  await agency.publish({ headline: "A match is won", topic: "Sports" });
+  await agency.publish({ headline: "The bridge is closed", body, topic: "Harbour", urgency: "breaking" });
+  return path;
+}
+
+const refusals = /answered 40[134]: GET|status of 40[134]/;
+
+test("pages for somebody without a name", async ({ visit, agency }) => {
+  const story = await report(agency);
+  const stranger = await visit();
+  stranger.trouble.allow(refusals, "some addresses are not for strangers, and say so");
+  await tour(stranger, ["/", "/?topic=Sports", "/?topic=Nothing", story, "/news/there-is-none", "/news/new"]);
+  await tour(stranger, [
+    "/chat",
+    "/chat/general",
+    "/calls",
+    "/settings",
+    "/admin",
+    "/signin",
+    "/signin?claim=no",
+    "/no-page",
+  ]);
+});
+
+test("pages for a guest", async ({ join, agency }) => {
+  await report(agency);
+  const [ada, grace] = [await join("Ada"), await join("Grace", { at: "/chat/general" })];
+  await ada.chat.sayAll(["Good morning", "See https://example.org", "Three\nlines\nhere"]);
+  await ada.page
+    .getByLabel("Send files")
+    .setInputFiles({ name: "dusk.png", mimeType: "image/png", buffer: dusk(800, 500) });
+  await ada.page
+    .getByLabel("Send files")
+    .setInputFiles({ name: "minutes.txt", mimeType: "text/plain", buffer: Buffer.from("Item one") });
+  await expect(ada.chat.messages).toHaveCount(5);
+  await ada.calls.call("Grace", "voice");
+  await grace.calls.decline();
+  await ada.calls.farewell.getByRole("button", { name: "Close" }).click();
+  await grace.chat.writeTo("Ada");
+  const direct = new URL(grace.page.url()).pathname;
+  grace.trouble.allow(refusals, "some addresses are not for guests, and say so");
+  await tour(grace, ["/", "/chat", "/chat/general", direct, "/chat/there-is-none", "/calls", "/settings", "/signin"]);
+  await tour(grace, ["/news/new", "/admin"]);
+});
+
+test("pages for the administrator", async ({ administrator, join, agency }) => {
+  await report(agency);
+  await join("Ada");
+  const portia = await administrator();
+  await tour(portia, ["/", "/news/new", "/chat/general", "/calls", "/settings", "/admin"]);
+  await portia.open("/chat/general");
+  await portia.page.getByText("New room").click();
+  await inspect(portia, "a new room");
+});
+
+test("an empty Rialto", async ({ visit, join, administrator }) => {
+  await tour(await visit(), ["/"]);
+  await tour(await join("Ada"), ["/", "/chat", "/chat/general", "/calls"]);
+  await tour(await administrator(), ["/", "/admin"]);
+});
+
+test("what comes and goes on a page: a pill, a failure, an interruption, a menu", async ({ join, visit, agency }) => {
+  await agency.publish({ headline: "Before" });
+  const reader = await visit();
+  await agency.publish({ headline: "New" });
+  await expect(reader.news.pill).toBeVisible();
+  await inspect(reader, "a pill");
+  await reader.offline();
+  await expect(reader.news.interruption).toBeVisible();
+  await inspect(reader, "an interruption");
+  await reader.online();
+
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await grace.chat.say("Hello");
+  await ada.chat.message("Hello").locator("summary").click();
+  await inspect(ada, "a person's menu");
+  await ada.page
+    .getByLabel("Send files")
+    .setInputFiles({ name: "empty", mimeType: "text/plain", buffer: Buffer.alloc(0) });
+  await expect(ada.page.locator(".upload").getByRole("alert")).toBeVisible();
+  await ada.offline();
+  await ada.chat.say("Waiting");
+  await expect(ada.page.getByText("You are offline")).toBeVisible();
+  await inspect(ada, "an outage in a room");
+  await ada.online();
+});
+
+test("a call at every stage: the look at oneself, ringing, connected, small, over", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace" }).click();
+  await expect(ada.calls.preview).toBeVisible();
+  await inspect(ada, "the look at oneself");
+  await ada.calls.start();
+  await expect(grace.calls.incoming).toBeVisible();
+  await inspect(ada, "calling");
+  await inspect(grace, "an incoming call");
+  await grace.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await ada.calls.showsMotion();
+  await inspect(ada, "a call");
+  await grace.calls.stage.getByRole("button", { name: "Turn camera off" }).click();
+  await grace.calls.stage.getByRole("button", { name: "Mute" }).click();
+  await expect(ada.calls.stage).toContainText("Grace is muted");
+  await inspect(ada, "a call with nobody to see");
+  await grace.calls.stage.getByRole("button", { name: "Make the call small" }).click();
+  await inspect(grace, "a small call");
+  await ada.calls.hangUp();
+  await expect(grace.calls.farewell).toBeVisible();
+  await inspect(grace, "the end of a call");
+});
+
+test("a keyboard is enough: the skip link, a message, a call that is answered", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.page.keyboard.press("Tab");
+  await expect(ada.page.getByRole("link", { name: "Skip to the content" })).toBeFocused();
+  await ada.page.keyboard.press("Enter");
+  await expect(ada.page.locator("#main")).toBeFocused();
+  await ada.chat.box.focus();
+  await ada.page.keyboard.type("By keyboard");
+  await ada.page.keyboard.press("Enter");
+  await expect(grace.chat.message("By keyboard")).toBeVisible();
+  await expect(ada.chat.box).toBeFocused();
+  await ada.calls.call("Grace", "voice");
+  await expect(grace.calls.incoming, "who does not write is taken to it").toBeFocused();
+  await grace.page.keyboard.press("Tab");
+  await expect(grace.calls.incoming.getByRole("button", { name: "Accept", exact: true })).toBeFocused();
+  await grace.page.keyboard.press("Enter");
+  await ada.calls.connected();
+});
+
+test("a call that comes while one writes leaves the writing alone", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await grace.chat.box.focus();
+  await grace.page.keyboard.type("In the middle of ");
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toBeVisible();
+  await grace.page.keyboard.type("a sentence");
+  await expect(grace.chat.box).toBeFocused();
+  await expect(grace.chat.box).toHaveValue("In the middle of a sentence");
+  await grace.page.getByText("Ada is calling").waitFor();
+});
+
+/** What a page names to be fetched before it is live. */
+async function assets(server: Server, page: string): Promise<string[]> {
+  const html = await (await fetch(server.url + page)).text();
+  const found = [...html.matchAll(/(?:href|src)="(\/pkg\/[^"]+)"|(\/pkg\/[\w.-]+\.(?:wasm|js))/g)];
+  return [...new Set(found.map(([, quoted, bare]) => quoted ?? bare ?? ""))];
+}
+
+test("pages are never kept, hashed files for ever, and what is large is sent compressed", async ({ server }) => {
+  const html = await fetch(server.url);
+  expect(html.headers.get("cache-control")).toBe("no-store");
+  expect(html.headers.get("content-security-policy")).toContain("script-src 'self' 'nonce-");
+  expect(html.headers.get("content-security-policy")).not.toContain("unsafe-inline");
+  const files = await assets(server, "/");
+  expect(files.map((file) => file.split(".").pop()).sort()).toEqual(["css", "js", "wasm"]);
+  for (const file of files) {
+    expect(file, "a hash in the name").toMatch(/\.[\w-]{20,}\.\w+$/);
+    const response = await fetch(server.url + file, { headers: { "accept-encoding": "br, gzip" } });
+    expect(response.status).toBe(200);
+    expect(response.headers.get("cache-control")).toContain("immutable");
+    expect(response.headers.get("content-encoding"), file).toBe("br");
+  }
+});

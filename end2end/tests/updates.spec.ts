@@ -1,0 +1,49 @@
+/** A server that was updated under open pages. */
+import { expect, test } from "./support/fixtures.ts";
+
+test("a page of an older build reloads itself when nothing would be lost", async ({ visit, join, server }) => {
+  const reader = await visit();
+  const ada = await join("Ada");
+  reader.expectsOutage();
+  ada.expectsOutage();
+  const build = (page: typeof reader.page) => page.locator('meta[name="rialto-build"]').getAttribute("content");
+  const old = await build(reader.page);
+  await server.update();
+  for (const { page } of [reader, ada]) {
+    await expect.poll(() => build(page), { timeout: 20_000 }).not.toBe(old);
+    await expect(page.getByText("Rialto was updated")).toHaveCount(0);
+  }
+  await ada.live();
+  await ada.chat.say("Nothing happened");
+  await ada.chat.allSent();
+});
+
+test("a page with a draft says that there is a newer build, and loses nothing by the reload", async ({
+  join,
+  server,
+}) => {
+  const ada = await join("Ada");
+  ada.expectsOutage();
+  await ada.chat.box.fill("Half a thought");
+  await server.update();
+  const notice = ada.page.getByText("Rialto was updated");
+  await expect(notice).toBeVisible({ timeout: 20_000 });
+  await expect(ada.chat.box).toHaveValue("Half a thought");
+  await ada.page.getByRole("button", { name: "Reload" }).click();
+  await expect(notice).toHaveCount(0);
+  await ada.live();
+  await expect(ada.chat.box).toHaveValue("Half a thought");
+});
+
+test("a call is not cut off by an update", async ({ join, server }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  ada.expectsOutage();
+  grace.expectsOutage();
+  await ada.calls.call("Grace");
+  await grace.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await server.update();
+  await expect(ada.page.getByText("Rialto was updated")).toBeVisible({ timeout: 20_000 });
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+});

@@ -1,0 +1,163 @@
+//! What every page and every answer carries.
+
+use crate::support::{Person, Server, client_id};
+
+#[tokio::test]
+async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
+    let server = Server::start().await;
+    let ada = Person::join(&server, "Ada").await;
+    for path in [
+        "/",
+        "/chat",
+        "/chat/general",
+        "/calls",
+        "/settings",
+        "/signin",
+        "/no-such-page",
+    ] {
+        let answer = ada.get(path).await;
+        let headers = answer.headers().clone();
+        let html = answer.text().await.unwrap();
+        let header = |name: &str| {
+            let value = headers
+                .get(name)
+                .unwrap_or_else(|| panic!("{path} has no {name}: {headers:#?}"));
+            value.to_str().unwrap().to_owned()
+        };
+        assert_eq!(header("cache-control"), "no-store", "{path}");
+        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(header("referrer-policy"), "same-origin", "{path}");
+        assert!(
+            header("permissions-policy").contains("camera=(self), microphone=(self)"),
+            "{path}"
+        );
+        let policy = header("content-security-policy");
+        let nonce = policy
+            .split_once("'nonce-")
+            .and_then(|(_, rest)| rest.split_once('\''))
+            .expect("a nonce")
+            .0;
+        assert!(nonce.len() >= 16, "{policy}");
+        assert!(
+            policy.starts_with("default-src 'none';") && !policy.contains("unsafe-inline"),
+            "{policy}"
+        );
+        check_scripts(path, &html, nonce);
+    }
+}
+
+/// Every inline script is allowed by the page's nonce, and nothing is styled or handled inline.
+fn check_scripts(path: &str, html: &str, nonce: &str) {
+    let mut scripts = 0;
+    for script in html.split("<script").skip(1) {
+        let attributes = script.split_once('>').unwrap().0;
+        assert!(
+            attributes.contains(&format!("nonce=\"{nonce}\"")),
+            "{path}: <script{attributes}>"
+        );
+        scripts += 1;
+    }
+    assert!(scripts > 0, "{path} begins no hydration");
+    for inline in [
+        " style=\"",
+        " onclick=",
+        " onsubmit=",
+        " onload=",
+        "javascript:",
+    ] {
+        assert!(!html.contains(inline), "{path} has {inline}");
+    }
+}
+
+#[tokio::test]
+async fn no_two_pages_share_a_nonce() {
+    let server = Server::start().await;
+    let reader = Person::nobody(&server, "Reader");
+    let policies = [reader.get("/").await, reader.get("/").await].map(|answer| {
+        answer.headers()["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .to_owned()
+    });
+    assert_ne!(policies[0], policies[1]);
+}
+
+#[tokio::test]
+async fn a_form_on_another_site_changes_nothing() {
+    let server = Server::start().await;
+    let ada = Person::join(&server, "Ada").await;
+    let page = ada.page().await;
+    let general = page.general().to_string();
+    let form = [
+        ("id", client_id().to_string()),
+        ("room", general),
+        ("slug", "general".to_owned()),
+        ("text", "I never wrote this".to_owned()),
+    ];
+    let post = |header: &'static str, value: String| {
+        let request = ada
+            .http
+            .post(ada.url("/fn/post"))
+            .header("accept", "text/html");
+        request.header(header, value).form(&form).send()
+    };
+    for (header, value) in [
+        ("sec-fetch-site", "cross-site".to_owned()),
+        ("sec-fetch-site", "same-site".to_owned()),
+        ("origin", "http://evil.example".to_owned()),
+    ] {
+        assert_eq!(
+            post(header, value.clone()).await.unwrap().status(),
+            403,
+            "{header}: {value}"
+        );
+    }
+    assert!(
+        !ada.html("/chat/general")
+            .await
+            .contains("I never wrote this")
+    );
+    let posted = post("sec-fetch-site", "same-origin".to_owned())
+        .await
+        .unwrap();
+    assert!(
+        posted.status().is_redirection(),
+        "the same form on our own page: {}",
+        posted.status()
+    );
+    assert!(
+        ada.html("/chat/general")
+            .await
+            .contains("I never wrote this")
+    );
+}
+
+#[tokio::test]
+async fn nobody_who_is_not_signed_in_reads_a_room() {
+    let server = Server::start().await;
+    let ada = Person::join(&server, "Ada").await;
+    let mut page = ada.page().await;
+    let general = page.general();
+    page.say(general, "between us").await;
+    let stranger = Person::nobody(&server, "Stranger");
+    let answer = stranger.get("/chat/general").await;
+    assert!(!answer.text().await.unwrap().contains("between us"));
+    let asked = stranger
+        .http
+        .post(stranger.url("/fn/room"))
+        .form(&[("slug", "general")])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(asked.status(), 401);
+    assert!(!asked.text().await.unwrap().contains("between us"));
+}
+
+#[tokio::test]
+async fn the_server_says_whether_it_is_well() {
+    let server = Server::start().await;
+    let anybody = Person::nobody(&server, "Anybody");
+    assert_eq!(anybody.html("/healthz").await, "ok");
+    assert_eq!(anybody.html("/readyz").await, "ready");
+}

@@ -1,0 +1,260 @@
+//! People: their names, their sessions, and whether they are here.
+
+use crate::support::{
+    Greeting, Person, Server,
+    page::{self, handshake, refusal},
+    person::location,
+    server::PASSWORD,
+};
+use reqwest::{Response, header::SET_COOKIE};
+use rialto::{
+    model::user::{Presence, Role},
+    protocol::ws::ClientFrame,
+};
+
+#[tokio::test]
+async fn a_name_belongs_to_one_person_however_it_is_capitalised() {
+    let server = Server::start().await;
+    Person::join(&server, "Ada").await;
+    let second = Person::nobody(&server, "ADA");
+    let answer = second
+        .post("/fn/pick-name", &[("name", " aDa "), ("next", "/chat")])
+        .await;
+    assert!(answer.headers().get("set-cookie").is_none(), "{answer:?}");
+    let long = "a".repeat(41);
+    for name in ["", "  ", "a\u{202E}b", long.as_str()] {
+        let answer = second
+            .post("/fn/pick-name", &[("name", name), ("next", "/chat")])
+            .await;
+        assert!(answer.headers().get("set-cookie").is_none(), "{name:?}");
+    }
+    let stray = second
+        .post(
+            "/fn/pick-name",
+            &[
+                ("name", "Ada the second"),
+                ("next", "https://evil.example/"),
+            ],
+        )
+        .await;
+    assert_eq!(location(&stray), "/", "nobody is sent to another site");
+}
+
+/// The attributes of the session's cookie, in lower case.
+fn session_cookie(answer: &Response) -> Vec<String> {
+    let cookies = answer
+        .headers()
+        .get_all(SET_COOKIE)
+        .iter()
+        .map(|cookie| cookie.to_str().unwrap());
+    let session = cookies
+        .into_iter()
+        .find(|cookie| cookie.starts_with("rialto_session="))
+        .expect("a session cookie");
+    session
+        .split(';')
+        .skip(1)
+        .map(|attribute| attribute.trim().to_lowercase())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
+    let form = [("name", "Ada"), ("next", "/")];
+    let server = Server::start().await;
+    let plain = session_cookie(
+        &Person::nobody(&server, "Ada")
+            .post("/fn/pick-name", &form)
+            .await,
+    );
+    for attribute in ["httponly", "samesite=lax", "path=/"] {
+        assert!(
+            plain.iter().any(|given| given == attribute),
+            "{attribute}: {plain:?}"
+        );
+    }
+    assert!(
+        !plain
+            .iter()
+            .any(|attribute| attribute == "secure" || attribute.starts_with("domain=")),
+        "{plain:?}"
+    );
+
+    let server = Server::start_with(|command| {
+        command.env("RIALTO_PUBLIC_URL", "https://rialto.example.org");
+    })
+    .await;
+    let secure = session_cookie(
+        &Person::nobody(&server, "Ada")
+            .post("/fn/pick-name", &form)
+            .await,
+    );
+    assert!(
+        secure.iter().any(|attribute| attribute == "secure"),
+        "{secure:?}"
+    );
+    assert!(server.claim().await.starts_with("/signin?claim="));
+}
+
+#[tokio::test]
+async fn the_link_that_makes_the_administrator_works_once() {
+    let mut server = Server::start().await;
+    let path = server.claim().await;
+    let claim = path.split_once("claim=").unwrap().1.to_owned();
+    assert!(
+        Person::nobody(&server, "Early")
+            .html(&path)
+            .await
+            .contains("<form")
+    );
+    let admin = server.administrator().await;
+    assert_eq!(admin.page().await.me().role, Role::Admin);
+
+    let late = Person::nobody(&server, "Late");
+    let form = [
+        ("claim", claim.as_str()),
+        ("name", "Late"),
+        ("password", PASSWORD),
+    ];
+    let answer = late.post("/fn/claim-admin", &form).await;
+    assert!(answer.headers().get(SET_COOKIE).is_none(), "{answer:?}");
+    assert_eq!(refusal(handshake(&late)).await, Some(401));
+
+    server.restart().await;
+    late.html("/signin").await;
+    assert!(!server.has_offered_claim(), "there is an administrator");
+}
+
+#[tokio::test]
+async fn an_unused_link_is_replaced_by_the_next_start() {
+    let mut server = Server::start().await;
+    let first = server.claim().await;
+    server.restart().await;
+    assert_ne!(server.claim().await, first);
+    let claim = first.split_once("claim=").unwrap().1;
+    let late = Person::nobody(&server, "Late");
+    let answer = late
+        .post(
+            "/fn/claim-admin",
+            &[("claim", claim), ("name", "Late"), ("password", PASSWORD)],
+        )
+        .await;
+    assert!(answer.headers().get(SET_COOKIE).is_none(), "{answer:?}");
+    assert_eq!(
+        server.administrator().await.page().await.me().role,
+        Role::Admin
+    );
+}
+
+#[tokio::test]
+async fn somebody_is_here_with_one_visible_page_away_with_hidden_ones_and_gone_without() {
+    let server = Server::start().await;
+    let ada = Person::join(&server, "Ada").await;
+    let mut grace = Person::join(&server, "Grace").await.page().await;
+    let (mut one, mut two) = (ada.page().await, ada.page().await);
+    let who = one.me().clone();
+    assert_eq!(grace.presence_of(&who).await, Presence::Here);
+    one.send(&ClientFrame::Visibility { visible: false }).await;
+    one.all_so_far().await;
+    two.send(&ClientFrame::Visibility { visible: false }).await;
+    assert_eq!(
+        grace.presence_of(&who).await,
+        Presence::Away,
+        "only when the second page is hidden too"
+    );
+    two.send(&ClientFrame::Visibility { visible: true }).await;
+    assert_eq!(grace.presence_of(&who).await, Presence::Here);
+    let late = Person::join(&server, "Late").await.page().await;
+    let here = late
+        .welcome()
+        .people
+        .iter()
+        .find(|present| present.person == who);
+    assert_eq!(here.map(|present| present.presence), Some(Presence::Here));
+    two.leave().await;
+    assert_eq!(
+        grace.presence_of(&who).await,
+        Presence::Away,
+        "the page that is left is hidden"
+    );
+    one.leave().await;
+    assert_eq!(grace.presence_of(&who).await, Presence::Gone);
+    let later = Person::join(&server, "Later").await.page().await;
+    assert!(
+        later
+            .welcome()
+            .people
+            .iter()
+            .all(|present| present.person != who)
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_reloads_is_not_seen_to_leave() {
+    let server = Server::start().await;
+    let (ada, alan) = (
+        Person::join(&server, "Ada").await,
+        Person::join(&server, "Alan").await,
+    );
+    let mut grace = Person::join(&server, "Grace").await.page().await;
+    let (ada_page, alan_page) = (ada.page().await, alan.page().await);
+    let (ada_is, alan_is) = (ada_page.me().clone(), alan_page.me().clone());
+    grace.presence_of(&alan_is).await;
+    ada_page.leave().await;
+    let _reloaded = ada.page().await;
+    alan_page.leave().await;
+    // Alan left later, so whoever is told of him would have been told of Ada before.
+    let told = grace.until(|frame| page::presence(frame).cloned()).await;
+    assert_eq!(
+        (told.person, told.presence),
+        (alan_is, Presence::Gone),
+        "nothing of {}",
+        ada_is.name
+    );
+}
+
+#[tokio::test]
+async fn the_server_says_what_it_allows_and_which_build_it_is() {
+    let server = Server::start_with(|command| {
+        command
+            .env("RIALTO_UPLOAD_BYTES", "12345")
+            .env("RIALTO_HEARTBEAT_SECONDS", "7");
+    })
+    .await;
+    let ada = Person::join(&server, "Ada").await;
+    let page = ada.page_with(Greeting::default()).await;
+    let welcome = page.welcome();
+    assert_eq!(
+        (welcome.limits.upload_bytes, welcome.heartbeat),
+        (12_345, 7_000)
+    );
+    assert_eq!(welcome.user.name.as_str(), "Ada");
+    let html = ada.html("/").await;
+    assert!(
+        !welcome.build.is_empty() && html.contains(&welcome.build),
+        "every page says the same build"
+    );
+}
+
+#[tokio::test]
+async fn who_tries_too_often_has_to_wait() {
+    let server = Server::start_with(|command| {
+        command.env("RIALTO_SIGN_IN_BURST", "3");
+    })
+    .await;
+    let thief = Person::nobody(&server, "Thief");
+    let form = [
+        ("name", "Dogaressa"),
+        ("password", "a guess"),
+        ("next", "/"),
+    ];
+    for _ in 0..3 {
+        thief.post("/fn/sign-in", &form).await;
+    }
+    let join = [("name", "Thief"), ("next", "/")];
+    let back = thief.submit("/signin", "/fn/pick-name", &join).await;
+    assert!(back.starts_with("/signin?"), "{back}");
+    let shown = thief.html(&back).await;
+    assert!(shown.contains("That was too often"), "{shown}");
+    assert!(thief.cookie().is_none());
+}
