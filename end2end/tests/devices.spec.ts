@@ -36,13 +36,13 @@ test("who refuses microphone and camera is told what to do, and hears and sees t
   await expect(preview).toContainText("The browser does not let this page use the camera. Allow it");
   await connect(grace, ada);
   await grace.calls.plays();
-  await expect(ada.calls.stage).toContainText("Camera off");
-  await expect(ada.calls.stage).toContainText("Grace is muted");
+  await expect(ada.calls.theirs).toContainText("Camera off");
+  await expect(ada.calls.theirs).toContainText("Grace is muted");
 
   // Allowed after all, in the middle of the call.
   await grace.context.grantPermissions(["camera", "microphone"]);
-  await grace.calls.stage.getByRole("button", { name: "Turn camera on" }).click();
-  await grace.calls.stage.getByRole("button", { name: "Unmute" }).click();
+  await grace.calls.camera.click();
+  await grace.calls.microphone.click();
   await ada.calls.plays();
   await expect(grace.calls.stage).not.toContainText("does not let this page");
 });
@@ -57,10 +57,10 @@ for (const [name, says] of [
     await refuse(grace, name, ["video"]);
     await look(grace);
     await expect(grace.calls.preview).toContainText(says);
-    await expect(grace.calls.preview).toContainText("You can talk without it");
+    await expect(grace.calls.preview).toContainText(/Without it you can/);
     await connect(grace, ada);
     await Promise.all([grace.calls.plays(), ada.calls.sounds()]);
-    await expect(ada.calls.stage).toContainText("Camera off");
+    await expect(ada.calls.theirs).toContainText("Camera off");
     await expect(grace.calls.stage).toContainText(says);
   });
 }
@@ -72,9 +72,9 @@ test("a microphone that is missing is explained to who is called, too, and the p
   await refuse(ada, "NotFoundError", ["audio"]);
   await look(grace);
   await connect(grace, ada);
-  await expect(ada.calls.stage).toContainText("No microphone was found. Connect one, then press Unmute");
+  await expect(ada.calls.stage).toContainText("No microphone was found. Connect one, then press the microphone button");
   await Promise.all([grace.calls.showsMotion(), ada.calls.plays()]);
-  await expect(grace.calls.stage).toContainText("Ada is muted");
+  await expect(grace.calls.theirs).toContainText("Ada is muted");
 });
 
 test("a camera that is unplugged in the middle of a call says so, and the call goes on", async ({ join }) => {
@@ -88,8 +88,8 @@ test("a camera that is unplugged in the middle of a call says so, and the call g
     camera?.dispatchEvent(new Event("ended"));
   });
   await expect(grace.calls.stage).toContainText("The camera was disconnected. Connect it");
-  await expect(ada.calls.stage).toContainText("Camera off");
+  await expect(ada.calls.theirs).toContainText("Camera off");
   await ada.calls.sounds();
-  await grace.calls.stage.getByRole("button", { name: "Turn camera on" }).click();
+  await grace.calls.camera.click();
   await ada.calls.showsMotion();
 });

@@ -21,8 +21,15 @@ test("two people pick a name, and one calls the other: both see and hear", async
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.calls.call("Grace");
   await expect(grace.calls.incoming).toContainText("Ada is calling");
+  const seen = Promise.all([ada.calls.firstPicture(), grace.calls.firstPicture()]);
+  const accepted = Date.now();
   await grace.calls.accept();
   await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  const [caller, callee] = await seen;
+  console.log("milliseconds from Accept to the first picture:", {
+    caller: caller - accepted,
+    callee: callee - accepted,
+  });
   await Promise.all([ada.calls.plays(), grace.calls.plays()]);
   await ada.calls.hangUp();
   await expect(grace.calls.stage).toBeHidden();

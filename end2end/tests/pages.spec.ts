@@ -19,11 +19,11 @@ async function inspect({ page }: Visitor, what: string): Promise<void> {
     expect.soft(wide, `${what} is wider than ${size.width} px by`).toBeLessThanOrEqual(0);
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-      const { violations } = await new AxeBuilder({ page }).analyze();
+      const axe = new AxeBuilder({ page });
+      // A theme changes colours and nothing else.
+      const { violations } = await (colorScheme === "light" ? axe : axe.withRules("color-contrast")).analyze();
       const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-      const told = grave.flatMap(({ id, nodes }) =>
-        nodes.map(({ html, failureSummary }) => ({ id, html, failureSummary })),
-      );
+      const told = grave.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`));
       expect.soft(told, `${what}, ${size.width} px, ${colorScheme}`).toEqual([]);
     }
   }
@@ -143,9 +143,9 @@ test("a call at every stage: the look at oneself, ringing, connected, small, ove
   await Promise.all([ada.calls.connected(), grace.calls.connected()]);
   await ada.calls.showsMotion();
   await inspect(ada, "a call");
-  await grace.calls.stage.getByRole("button", { name: "Turn camera off" }).click();
-  await grace.calls.stage.getByRole("button", { name: "Mute" }).click();
-  await expect(ada.calls.stage).toContainText("Grace is muted");
+  await grace.calls.camera.click();
+  await grace.calls.microphone.click();
+  await expect(ada.calls.theirs).toContainText("Grace is muted");
   await inspect(ada, "a call with nobody to see");
   await grace.calls.stage.getByRole("button", { name: "Make the call small" }).click();
   await inspect(grace, "a small call");

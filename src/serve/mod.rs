@@ -35,7 +35,7 @@ pub(crate) struct Systems {
     pub(crate) app: Arc<App>,
     pub(crate) chat: Chat,
     pub(crate) calls: Arc<Calls>,
-    /// Counts the WebSockets that are open, the ones that are closing included.
+    /// Counts the connections of `GET /ws` that are open, the ones that are closing included.
     pub(crate) sockets: TaskTracker,
 }
 

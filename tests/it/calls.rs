@@ -326,14 +326,14 @@ async fn calling_each_other_at_once_becomes_one_call() {
     let mut ids = [ada.start(&bob).await, bob.start(&ada).await];
     // Whichever start came first is the call; the other one is its answer.
     let first = ada.view().await;
-    let (caller, callee) = if first.side == Side::Caller {
+    let (calling, answering) = if first.side == Side::Caller {
         (&mut ada, &mut bob)
     } else {
         ids.reverse();
         (&mut bob, &mut ada)
     };
     let merged = loop {
-        let view = callee.view().await;
+        let view = answering.view().await;
         if view.state == State::Connecting {
             break view;
         }
@@ -342,9 +342,9 @@ async fn calling_each_other_at_once_becomes_one_call() {
         (merged.id, merged.instead_of, merged.side),
         (ids[0], Some(ids[1]), Side::Callee)
     );
-    caller.say(ids[0], Action::HangUp).await;
-    assert_eq!(callee.state().await, ended(Outcome::HungUp));
-    assert_eq!(callee.history().await, [(Side::Callee, Outcome::HungUp)]);
+    calling.say(ids[0], Action::HangUp).await;
+    assert_eq!(answering.state().await, ended(Outcome::HungUp));
+    assert_eq!(answering.history().await, [(Side::Callee, Outcome::HungUp)]);
 }
 
 #[tokio::test]

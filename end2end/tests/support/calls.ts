@@ -11,6 +11,11 @@ export class Calls {
   readonly stage: Locator;
   readonly state: Locator;
   readonly farewell: Locator;
+  /** What is seen of the other one, or why nothing is. */
+  readonly theirs: Locator;
+  /** Pressed means that nothing is sent. What they say changes with how it is. */
+  readonly microphone: Locator;
+  readonly camera: Locator;
 
   constructor(private readonly page: Page) {
     this.dock = page.locator(".call-dock");
@@ -19,6 +24,9 @@ export class Calls {
     this.stage = this.dock.locator(".call-stage");
     this.state = this.stage.locator(".call-state");
     this.farewell = this.dock.locator(".call-farewell");
+    this.theirs = this.stage.locator(".call-theirs");
+    this.camera = this.dock.locator(".call-camera");
+    this.microphone = this.dock.locator(".call-controls button").first();
   }
 
   /** Calls somebody who is in the list of people beside the rooms. */
@@ -86,6 +94,26 @@ export class Calls {
     const from = await this.heard();
     await expect.poll(async () => (await this.heard()).seconds - from.seconds).toBeGreaterThan(0.5);
     return (await this.heard()).energy - from.energy < 0.000_01;
+  }
+
+  /** When the first picture of the other one was on screen, in milliseconds since 1970. */
+  async firstPicture(): Promise<number> {
+    return this.page.evaluate(
+      () =>
+        new Promise<number>((done) => {
+          const look = () => {
+            const video = document.querySelector<HTMLVideoElement>(".call-their-video");
+            if (video === null) {
+              requestAnimationFrame(look);
+              return;
+            }
+            video.requestVideoFrameCallback(() => {
+              done(Date.now());
+            });
+          };
+          look();
+        }),
+    );
   }
 
   /** How much has been seen so far: decoded frames, the share of pixels that are not black, and a hash of them. */

@@ -21,6 +21,12 @@ const defaults: Settings = { RIALTO_SIGN_IN_BURST: "10000" };
 const START = 20_000;
 const STOP = 8_000;
 
+/** None outlives the tests, however these end. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
 export class Server {
   /** Where it listens; it comes back there when it is started again. */
   url = "";
@@ -50,6 +56,8 @@ export class Server {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.child = child;
+    running.add(child);
+    child.once("exit", () => running.delete(child));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (this.said += text));
     const lines = createInterface({ input: child.stdout });
     const greeted = new Promise<void>((done, fail) => {

@@ -188,7 +188,8 @@ impl Devices {
             sources
                 .of(device)
                 .as_ref()
-                .map(|source| source.track().clone())
+                // Not `.clone()`, which JavaScript has as well: it makes a second track that mutes and stops by itself.
+                .map(|source| Clone::clone(source.track()))
         })
     }
 

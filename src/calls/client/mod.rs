@@ -31,7 +31,11 @@ use crate::{
         user::Person,
     },
     protocol::ws::{ClientFrame, ServerFrame},
-    ui::{browser, build::Build, socket::Socket},
+    ui::{
+        browser,
+        build::Build,
+        socket::{Link, Socket},
+    },
 };
 use board::{Board, Scene};
 use devices::Devices;
@@ -125,6 +129,14 @@ impl CallsClient {
                     peer.send(device, Devices::track(device));
                 }
                 peer.tell_sends(sends);
+            }
+        });
+        // Signed out, perhaps on another page: nobody here is in a call any more.
+        Effect::new(move || {
+            if matches!(self.socket.link().get(), Link::Ended(_))
+                && self.scene.with_untracked(|scene| scene.call().is_some())
+            {
+                self.leave();
             }
         });
         // A page that goes takes its call with it, and says so if it still can; the server notices by itself if not.

@@ -10,10 +10,9 @@
 //! Everything that changes the session goes through one queue, one thing after another. When to restart is decided in
 //! [`super::recovery`].
 
-use super::{
-    problem::Device,
-    recovery::{Means, Recovery},
-};
+mod negotiation;
+
+use super::{problem::Device, recovery::Recovery};
 use crate::{
     model::call::{IceServer, Side, Signal},
     ui::browser,
@@ -26,13 +25,12 @@ use std::{
     rc::Rc,
 };
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::spawn_local;
 use web_sys::{
     Event, MediaStream, MediaStreamTrack, MessageEvent, RtcConfiguration, RtcDataChannel,
-    RtcDataChannelInit, RtcDataChannelState, RtcIceCandidateInit, RtcIceServer, RtcOfferOptions,
-    RtcPeerConnection, RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcRtpTransceiver,
-    RtcRtpTransceiverDirection, RtcRtpTransceiverInit, RtcSdpType, RtcSessionDescriptionInit,
-    RtcSignalingState, RtcTrackEvent,
+    RtcDataChannelInit, RtcDataChannelState, RtcIceCandidateInit, RtcIceServer, RtcPeerConnection,
+    RtcPeerConnectionIceEvent, RtcPeerConnectionState, RtcRtpTransceiverDirection,
+    RtcRtpTransceiverInit, RtcTrackEvent,
 };
 
 /// What the peer connection has to say.
@@ -307,164 +305,6 @@ impl Shared {
                 shared.queue(Job::Recover { asked: false });
             }
         });
-    }
-
-    async fn work(self: &Rc<Self>, job: Job) -> Result<(), JsValue> {
-        match job {
-            Job::Offer { restart } => self.offer(restart).await,
-            Job::Heard(Signal::Offer { sdp }) => self.answer(&sdp).await,
-            Job::Heard(Signal::Answer { sdp }) => self.answered(&sdp).await,
-            Job::Heard(Signal::Candidate {
-                candidate,
-                sdp_mid,
-                sdp_m_line_index,
-            }) => {
-                let init = RtcIceCandidateInit::new(&candidate);
-                init.set_sdp_mid(sdp_mid.as_deref());
-                init.set_sdp_m_line_index(sdp_m_line_index);
-                if self.connection.remote_description().is_some() {
-                    self.add(&init).await;
-                } else {
-                    self.early.borrow_mut().push(init);
-                }
-                Ok(())
-            }
-            Job::Heard(Signal::Restart) => self.recover(true).await,
-            Job::Recover { asked } => self.recover(asked).await,
-            Job::Send(device) => self.replace(device).await,
-        }
-    }
-
-    async fn offer(&self, restart: bool) -> Result<(), JsValue> {
-        let options = RtcOfferOptions::new();
-        options.set_ice_restart(restart);
-        let offer = JsFuture::from(
-            self.connection
-                .create_offer_with_rtc_offer_options(&options),
-        )
-        .await?;
-        self.recovery.borrow_mut().offered(browser::now());
-        JsFuture::from(self.connection.set_local_description(offer.unchecked_ref())).await?;
-        self.say_description();
-        self.attach().await
-    }
-
-    /// The callee's part. The transceivers come out of the offer; made here they would be further ones (RFC 8829 section 5.10).
-    async fn answer(&self, sdp: &str) -> Result<(), JsValue> {
-        if self.side == Side::Caller {
-            // Only the caller makes offers, so this is none of ours.
-            return Ok(());
-        }
-        self.set_remote(RtcSdpType::Offer, sdp).await?;
-        for transceiver in self.transceivers() {
-            transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv);
-        }
-        self.attach().await?;
-        let answer = JsFuture::from(self.connection.create_answer()).await?;
-        JsFuture::from(
-            self.connection
-                .set_local_description(answer.unchecked_ref()),
-        )
-        .await?;
-        self.say_description();
-        Ok(())
-    }
-
-    /// An offer that was said twice is answered twice: the second answer has nothing to answer.
-    async fn answered(&self, sdp: &str) -> Result<(), JsValue> {
-        if self.connection.signaling_state() == RtcSignalingState::HaveLocalOffer {
-            self.set_remote(RtcSdpType::Answer, sdp).await?;
-        }
-        Ok(())
-    }
-
-    async fn set_remote(&self, kind: RtcSdpType, sdp: &str) -> Result<(), JsValue> {
-        let description = RtcSessionDescriptionInit::new(kind);
-        description.set_sdp(sdp);
-        if let Err(error) =
-            JsFuture::from(self.connection.set_remote_description(&description)).await
-        {
-            (self.tell)(News::Trouble(
-                "The other person's browser speaks of the call in a way that this one does not understand. Try another browser.",
-            ));
-            return Err(error);
-        }
-        let early = self.early.take();
-        for candidate in &early {
-            self.add(candidate).await;
-        }
-        Ok(())
-    }
-
-    /// A candidate may belong to a description that was ignored; ICE goes on with the others, and fails by itself if there are
-    /// none.
-    async fn add(&self, candidate: &RtcIceCandidateInit) {
-        let added = self
-            .connection
-            .add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(candidate));
-        let _ = JsFuture::from(added).await;
-    }
-
-    fn say_description(&self) {
-        if let Some(description) = self.connection.local_description() {
-            let sdp = description.sdp();
-            (self.tell)(News::Say(match self.side {
-                Side::Caller => Signal::Offer { sdp },
-                Side::Callee => Signal::Answer { sdp },
-            }));
-        }
-    }
-
-    /// Looks for another path, and comes back to see whether there is one.
-    async fn recover(self: &Rc<Self>, asked: bool) -> Result<(), JsValue> {
-        let connected = self.is_connected();
-        if connected && !asked {
-            return Ok(());
-        }
-        if !connected && self.recovery.borrow_mut().lost() {
-            (self.tell)(News::Lost);
-        }
-        let pending = self.connection.signaling_state() == RtcSignalingState::HaveLocalOffer;
-        let (means, again) = self
-            .recovery
-            .borrow_mut()
-            .look(self.side, pending, browser::now());
-        self.look_again_in(again);
-        match means {
-            Means::Ask => {
-                (self.tell)(News::Say(Signal::Restart));
-                Ok(())
-            }
-            Means::SayAgain => {
-                self.say_description();
-                Ok(())
-            }
-            Means::Restart => self.offer(true).await,
-            Means::Wait => Ok(()),
-        }
-    }
-
-    fn transceivers(&self) -> Vec<RtcRtpTransceiver> {
-        self.connection
-            .get_transceivers()
-            .iter()
-            .map(JsCast::unchecked_into)
-            .collect()
-    }
-
-    async fn attach(&self) -> Result<(), JsValue> {
-        self.replace(Device::Microphone).await?;
-        self.replace(Device::Camera).await
-    }
-
-    async fn replace(&self, device: Device) -> Result<(), JsValue> {
-        let track = self.track(device).borrow().clone();
-        for transceiver in self.transceivers() {
-            if kind(&transceiver.receiver().track()) == device {
-                JsFuture::from(transceiver.sender().replace_track(track.as_ref())).await?;
-            }
-        }
-        Ok(())
     }
 
     fn track(&self, device: Device) -> &RefCell<Option<MediaStreamTrack>> {

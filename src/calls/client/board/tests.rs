@@ -1,0 +1,259 @@
+use super::*;
+use crate::model::{
+    RoomId, UserId,
+    call::Leg,
+    user::{Role, UserName},
+};
+use uuid::Uuid;
+
+fn person(n: u128) -> Person {
+    Person {
+        id: UserId(Uuid::from_u128(n)),
+        name: UserName::new(&format!("Person {n}")).unwrap(),
+        role: Role::Guest,
+    }
+}
+
+fn id(n: u128) -> CallId {
+    CallId(Uuid::from_u128(n))
+}
+
+fn view(side: Side, state: State) -> CallView {
+    let holds = side == Side::Caller || state.is_answered();
+    CallView {
+        id: id(1),
+        room: RoomId(Uuid::from_u128(1)),
+        caller: person(1),
+        callee: person(2),
+        side,
+        media: Media::Video,
+        state,
+        leg: (holds && !state.is_ended()).then(|| Leg {
+            ice_servers: vec![],
+        }),
+        answered_at: None,
+        instead_of: None,
+    }
+}
+
+fn ended(side: Side, outcome: Outcome) -> CallView {
+    view(side, State::Ended { outcome })
+}
+
+fn after(views: &[CallView]) -> Board {
+    let mut board = Board::default();
+    for (second, view) in (1..).zip(views) {
+        board.heard(view, second * 1_000);
+    }
+    board
+}
+
+fn farewell(board: &Board) -> (Outcome, Option<Millis>) {
+    match &board.scene {
+        Scene::Ended(farewell) => (farewell.outcome, farewell.lasted),
+        other => panic!("not an end: {other:?}"),
+    }
+}
+
+#[test]
+fn calling_goes_from_a_look_at_oneself_to_the_call() {
+    let mut board = Board::default();
+    assert!(board.place(person(2), Media::Video));
+    assert!(board.scene.needs_devices() && !board.scene.is_in_a_call());
+    let start = (
+        id(1),
+        Action::Start {
+            to: person(2).id,
+            media: Media::Video,
+        },
+    );
+    assert_eq!(board.start(id(1)), Some(start.clone()));
+    assert_eq!(
+        board.to_say(),
+        [start],
+        "said again until the server answers"
+    );
+    for state in [
+        State::Dialing,
+        State::Ringing,
+        State::Connecting,
+        State::Connected,
+    ] {
+        board.heard(&view(Side::Caller, state), 5_000);
+    }
+    assert!(matches!(&board.scene, Scene::Holding(held) if held.since == Some(5_000)));
+    assert!(!board.place(person(3), Media::Voice), "one call at a time");
+    board.heard(&view(Side::Caller, State::Reconnecting), 6_000);
+    board.heard(&view(Side::Caller, State::Connected), 7_000);
+    board.heard(&ended(Side::Caller, Outcome::HungUp), 9_000);
+    assert_eq!(
+        farewell(&board),
+        (Outcome::HungUp, Some(4_000)),
+        "since the first time"
+    );
+    assert!(board.place(person(2), Media::Video), "and again");
+}
+
+#[test]
+fn a_refused_start_goes_back_to_where_one_can_try_again() {
+    let mut board = Board::default();
+    board.place(person(2), Media::Voice);
+    board.start(id(1));
+    assert!(board.refused(id(1), ErrorCode::InACall, "You are in a call.", 0));
+    let Scene::Preview(preview) = &board.scene else {
+        panic!("{:?}", board.scene)
+    };
+    assert_eq!(
+        (preview.refused.as_deref(), preview.media),
+        (Some("You are in a call."), Media::Voice)
+    );
+    assert!(!board.refused(id(9), ErrorCode::InACall, "Another one.", 0));
+}
+
+#[test]
+fn answering_waits_for_the_server() {
+    let mut board = after(&[view(Side::Callee, State::Dialing)]);
+    assert_eq!(board.to_say(), [(id(1), Action::Ringing)]);
+    assert_eq!(board.accept(), Some((id(1), Action::Accept)));
+    board.heard(&view(Side::Callee, State::Ringing), 0);
+    assert_eq!(
+        board.to_say(),
+        [(id(1), Action::Accept)],
+        "a late word of the ringing changes nothing"
+    );
+    board.heard(&view(Side::Callee, State::Connecting), 0);
+    assert!(board.scene.answered().is_some() && board.to_say().is_empty());
+}
+
+#[test]
+fn what_was_answered_or_declined_falls_silent_and_what_was_missed_is_shown() {
+    for outcome in [Outcome::AnsweredElsewhere, Outcome::Declined] {
+        assert_eq!(
+            after(&[
+                view(Side::Callee, State::Ringing),
+                ended(Side::Callee, outcome)
+            ])
+            .scene,
+            Scene::Quiet
+        );
+    }
+    for outcome in [Outcome::Cancelled, Outcome::NoAnswer] {
+        let board = after(&[
+            view(Side::Callee, State::Ringing),
+            ended(Side::Callee, outcome),
+        ]);
+        assert_eq!(farewell(&board), (outcome, None));
+    }
+    let late = after(&[ended(Side::Callee, Outcome::Cancelled)]);
+    assert_eq!(late.scene, Scene::Quiet, "a call that was never shown here");
+}
+
+#[test]
+fn leaving_is_over_at_once_and_owed_until_the_server_knows() {
+    let mut board = after(&[view(Side::Caller, State::Dialing)]);
+    let start = Action::Start {
+        to: person(2).id,
+        media: Media::Video,
+    };
+    assert_eq!(
+        board.to_say(),
+        [(id(1), start)],
+        "which asks how the call stands"
+    );
+    assert_eq!(board.leave(0), Some((id(1), Action::HangUp)));
+    assert_eq!(farewell(&board).0, Outcome::Cancelled);
+    board.heard(&view(Side::Caller, State::Connecting), 0);
+    assert_eq!(
+        farewell(&board).0,
+        Outcome::Cancelled,
+        "a late word does not bring it back"
+    );
+    assert_eq!(board.to_say(), [(id(1), Action::HangUp)]);
+    board.refused(id(1), ErrorCode::Unavailable, "Disk full.", 0);
+    assert_eq!(board.to_say(), [(id(1), Action::HangUp)], "not done yet");
+    board.heard(&ended(Side::Caller, Outcome::Cancelled), 0);
+    assert!(board.to_say().is_empty());
+}
+
+#[test]
+fn declining_shows_nothing_more() {
+    let mut board = after(&[view(Side::Callee, State::Ringing)]);
+    assert_eq!(board.leave(0), Some((id(1), Action::Decline)));
+    assert_eq!(
+        (board.scene.clone(), board.to_say()),
+        (Scene::Quiet, vec![(id(1), Action::Decline)])
+    );
+}
+
+#[test]
+fn changing_ones_mind_between_accepting_and_the_answer_leaves_no_call_behind() {
+    let mut board = after(&[view(Side::Callee, State::Ringing)]);
+    board.accept();
+    assert_eq!(board.leave(0), Some((id(1), Action::HangUp)));
+    assert_eq!(
+        board.to_say(),
+        [(id(1), Action::Decline), (id(1), Action::HangUp)]
+    );
+}
+
+#[test]
+fn who_is_called_by_the_one_they_call_has_answered() {
+    let mut board = Board::default();
+    board.place(person(1), Media::Video);
+    board.start(id(7));
+    board.heard(&view(Side::Callee, State::Dialing), 0);
+    assert!(matches!(board.scene, Scene::Answering(_)) && board.scene.needs_devices());
+    let mut other = Board::default();
+    other.place(person(3), Media::Video);
+    other.start(id(7));
+    other.heard(&view(Side::Callee, State::Dialing), 0);
+    assert!(
+        matches!(other.scene, Scene::Ringing(_)),
+        "that is somebody else"
+    );
+}
+
+#[test]
+fn calling_each_other_at_once_turns_the_start_into_the_others_call() {
+    let mut board = Board::default();
+    board.place(person(1), Media::Video);
+    board.start(id(7));
+    let merged = CallView {
+        instead_of: Some(id(7)),
+        ..view(Side::Callee, State::Connecting)
+    };
+    board.heard(&merged, 0);
+    assert_eq!(board.scene.call(), Some(id(1)));
+    let mut other = Board::default();
+    other.place(person(1), Media::Video);
+    other.start(id(7));
+    let over = CallView {
+        instead_of: Some(id(7)),
+        ..ended(Side::Callee, Outcome::HungUp)
+    };
+    other.heard(&over, 0);
+    assert_eq!(farewell(&other).0, Outcome::HungUp);
+}
+
+#[test]
+fn a_call_the_server_does_not_know_ends_here_too() {
+    for board in [
+        after(&[view(Side::Caller, State::Connected)]),
+        after(&[view(Side::Callee, State::Ringing)]),
+    ] {
+        let mut board = board;
+        assert!(board.refused(id(1), ErrorCode::NoSuchCall, "No such call.", 3_000));
+        assert_eq!(farewell(&board).0, Outcome::Failed);
+    }
+    let mut board = after(&[view(Side::Caller, State::Connected)]);
+    board.refused(id(1), ErrorCode::TooFast, "Slow down.", 0);
+    assert!(board.scene.is_in_a_call());
+}
+
+#[test]
+fn a_ring_takes_the_place_of_a_look_at_oneself() {
+    let mut board = Board::default();
+    board.place(person(3), Media::Video);
+    board.heard(&view(Side::Callee, State::Dialing), 0);
+    assert!(matches!(board.scene, Scene::Ringing(_)));
+}
