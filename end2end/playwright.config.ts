@@ -6,7 +6,6 @@ import { defineConfig } from "@playwright/test";
 const flags = [
   "--use-fake-device-for-media-stream",
   "--allow-loopback-in-peer-connection",
-  "--autoplay-policy=no-user-gesture-required",
   "--disable-gpu",
   "--disable-quic",
   "--disable-sync",
@@ -18,7 +17,7 @@ const flags = [
 export default defineConfig({
   testDir: "tests",
   outputDir: "test-results/artifacts",
-  timeout: 60_000,
+  timeout: 150_000,
   expect: { timeout: 10_000 },
   fullyParallel: false,
   workers: Number(process.env["RIALTO_E2E_WORKERS"] ?? 2),

@@ -37,6 +37,26 @@ test("unread messages are counted everywhere, marked where they begin, and read 
   await expect(grace.page.locator(".badge")).toHaveCount(0);
 });
 
+test("a room that is opened afresh marks where new messages begin, however often", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace", { at: "/chat" })];
+  for (const round of [1, 2, 3]) {
+    await sayAll(ada, [`${round}a`, `${round}b`]);
+    await expect(grace.chat.room("General").locator(".badge")).toHaveText("2 unread");
+    await grace.open("/chat/general");
+    await expect(grace.chat.timeline.locator(".new-marker + .message .message-text")).toHaveText(`${round}a`);
+    await expect(grace.page.locator(".badge")).toHaveCount(0);
+    await grace.open("/chat");
+  }
+});
+
+test("what one writes on one page is there on one's other pages, once and as one's own", async ({ join }) => {
+  const ada = await join("Ada");
+  const tab = await ada.tab("/chat/general");
+  await sayAll(ada, ["One", "Two"]);
+  await expect(tab.chat.timeline.locator(".message.mine .message-text")).toHaveText(["One", "Two"]);
+  await expect(tab.page.locator(".badge, .new-marker")).toHaveCount(0);
+});
+
 test("what is read on one tab is read on the other", async ({ join }) => {
   const ada = await join("Ada");
   const grace = await join("Grace", { at: "/" });
@@ -280,6 +300,10 @@ test("a room that the administrator makes is there for everybody at once", async
   await portia.page.getByLabel("Name").fill("Harbour watch");
   await portia.page.getByRole("button", { name: "Make the room" }).click();
   await expect(portia.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
+  await portia.page.getByText("New room").click();
+  await portia.page.getByLabel("Name").fill("harbour WATCH");
+  await portia.page.getByRole("button", { name: "Make the room" }).click();
+  await expect(portia.page.getByText("There is a room with that name")).toBeVisible();
   await ada.chat.room("Harbour watch").click();
   await expect(ada.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
   await expect(ada.page.getByText("Nothing has been said here yet")).toBeVisible();

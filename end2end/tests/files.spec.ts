@@ -89,6 +89,19 @@ test("a file goes on where it was after the network was away", async ({ join }) 
   expect((await readFile(await download.path())).equals(buffer)).toBe(true);
 });
 
+test("a file that is given up is gone, for everybody", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const buffer = Buffer.alloc(24_000_000, "rialto");
+  await ada.page
+    .getByLabel("Send files")
+    .setInputFiles({ name: "no.bin", mimeType: "application/octet-stream", buffer });
+  await ada.page.getByRole("button", { name: "Cancel no.bin" }).click();
+  await expect(ada.page.locator(".upload")).toHaveCount(0);
+  await ada.chat.say("Never mind");
+  await expect(grace.chat.message("Never mind")).toBeVisible();
+  await expect(grace.chat.messages).toHaveCount(1);
+});
+
 test.describe("with a limit of 1 MB", () => {
   test.use({ settings: { RIALTO_UPLOAD_BYTES: "1000000" } });
 

@@ -39,18 +39,28 @@ async function tour(visitor: Visitor, paths: string[]): Promise<void> {
   }
 }
 
+/** Words that no line is long enough for. */
+const endless = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
+  .repeat(2)
+  .slice(0, 150);
+
 /** Some news, breaking and not. */
 async function report(agency: Agency): Promise<string> {
   const body = "# A heading\n\n- one\n- two\n\n> And a quotation with `code`.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n";
   const { path } = await agency.publish({ headline: "The harbour is frozen", body, topic: "Harbour" });
   await agency.publish({ headline: "A match is won", topic: "Sports" });
+  await agency.publish({ headline: endless, body: `${endless}\n\n    ${endless}`, topic: endless.slice(0, 40) });
   await agency.publish({ headline: "The bridge is closed", body, topic: "Harbour", urgency: "breaking" });
   return path;
 }
 
+/** Many pages, each looked at in four ways. */
+const LONG = 180_000;
+
 const refusals = /answered 40[134]: GET|status of 40[134]/;
 
 test("pages for somebody without a name", async ({ visit, agency }) => {
+  test.setTimeout(LONG);
   const story = await report(agency);
   const stranger = await visit();
   stranger.trouble.allow(refusals, "some addresses are not for strangers, and say so");
@@ -68,16 +78,18 @@ test("pages for somebody without a name", async ({ visit, agency }) => {
 });
 
 test("pages for a guest", async ({ join, agency }) => {
+  test.setTimeout(LONG);
   await report(agency);
-  const [ada, grace] = [await join("Ada"), await join("Grace", { at: "/chat/general" })];
-  await ada.chat.sayAll(["Good morning", "See https://example.org", "Three\nlines\nhere"]);
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await join(endless.slice(0, 40));
+  await ada.chat.sayAll(["Good morning", `See https://example.org/${endless}`, "Three\nlines\nhere", endless]);
   await ada.page
     .getByLabel("Send files")
     .setInputFiles({ name: "dusk.png", mimeType: "image/png", buffer: dusk(800, 500) });
   await ada.page
     .getByLabel("Send files")
-    .setInputFiles({ name: "minutes.txt", mimeType: "text/plain", buffer: Buffer.from("Item one") });
-  await expect(ada.chat.messages).toHaveCount(5);
+    .setInputFiles({ name: `${endless}.txt`, mimeType: "text/plain", buffer: Buffer.from("Item one") });
+  await expect(ada.chat.messages).toHaveCount(6);
   await ada.calls.call("Grace", "voice");
   await grace.calls.decline();
   await ada.calls.farewell.getByRole("button", { name: "Close" }).click();
@@ -89,6 +101,7 @@ test("pages for a guest", async ({ join, agency }) => {
 });
 
 test("pages for the administrator", async ({ administrator, join, agency }) => {
+  test.setTimeout(LONG);
   await report(agency);
   await join("Ada");
   const portia = await administrator();
@@ -99,6 +112,7 @@ test("pages for the administrator", async ({ administrator, join, agency }) => {
 });
 
 test("an empty Rialto", async ({ visit, join, administrator }) => {
+  test.setTimeout(LONG);
   await tour(await visit(), ["/"]);
   await tour(await join("Ada"), ["/", "/chat", "/chat/general", "/calls"]);
   await tour(await administrator(), ["/", "/admin"]);
@@ -152,6 +166,22 @@ test("a call at every stage: the look at oneself, ringing, connected, small, ove
   await ada.calls.hangUp();
   await expect(grace.calls.farewell).toBeVisible();
   await inspect(grace, "the end of a call");
+});
+
+test("on a phone a call that was made small leaves the room to write in", async ({ join }) => {
+  const ada = await join("Ada", { viewport: phone });
+  const grace = await join("Grace");
+  await grace.calls.call("Ada");
+  await ada.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await ada.calls.stage.getByRole("button", { name: "Make the call small" }).click();
+  await ada.chat.box.click();
+  await ada.page.keyboard.type("I can write and talk");
+  await ada.page.getByRole("button", { name: "Send", exact: true }).click();
+  await expect(grace.chat.message("I can write and talk")).toBeVisible();
+  await expect(ada.chat.message("I can write and talk")).toBeInViewport();
+  await ada.calls.hangUp();
+  await expect(grace.calls.stage).toHaveCount(0);
 });
 
 test("a keyboard is enough: the skip link, a message, a call that is answered", async ({ join }) => {

@@ -22,17 +22,26 @@ use web_sys::HtmlElement;
 enum Shown {
     Nothing,
     Preview,
-    Incoming,
+    Incoming {
+        /// It took the place of a look at oneself, so that a press meant for that may land on it.
+        hasty: bool,
+    },
     Stage,
     Farewell,
 }
 
-impl From<&Scene> for Shown {
-    fn from(scene: &Scene) -> Self {
+impl Shown {
+    fn next(before: Option<&Self>, scene: &Scene) -> Self {
         match scene {
             Scene::Quiet => Self::Nothing,
             Scene::Preview(_) => Self::Preview,
-            Scene::Ringing(_) => Self::Incoming,
+            Scene::Ringing(_) => match before {
+                Some(Self::Incoming { hasty }) => Self::Incoming { hasty: *hasty },
+                Some(Self::Preview) => Self::Incoming { hasty: true },
+                Some(Self::Nothing | Self::Stage | Self::Farewell) | None => {
+                    Self::Incoming { hasty: false }
+                }
+            },
             Scene::Starting { .. } | Scene::Answering(_) | Scene::Holding(_) => Self::Stage,
             Scene::Ended(_) => Self::Farewell,
         }
@@ -51,7 +60,8 @@ pub struct Large(
 pub fn CallDock() -> impl IntoView {
     let calls = use_calls();
     let scene = calls.scene();
-    let shown = Memo::new(move |_| scene.with(|scene| Shown::from(scene)));
+    let shown =
+        Memo::new(move |before: Option<&Shown>| scene.with(|scene| Shown::next(before, scene)));
     let large = RwSignal::new(true);
     provide_context(Large(large));
     let dock = NodeRef::<html::Div>::new();
@@ -87,7 +97,7 @@ pub fn CallDock() -> impl IntoView {
             {move || match shown.get() {
                 Shown::Nothing => ().into_any(),
                 Shown::Preview => view! { <PreviewCard /> }.into_any(),
-                Shown::Incoming => view! { <IncomingCard /> }.into_any(),
+                Shown::Incoming { hasty } => view! { <IncomingCard hasty /> }.into_any(),
                 Shown::Stage => view! { <Stage /> }.into_any(),
                 Shown::Farewell => view! { <FarewellCard /> }.into_any(),
             }}
@@ -127,7 +137,7 @@ fn keep_focus(dock: NodeRef<html::Div>, shown: Shown) {
             }
             return;
         }
-        let asks = matches!(shown, Shown::Preview | Shown::Incoming);
+        let asks = matches!(shown, Shown::Preview | Shown::Incoming { .. });
         let writing = focused.as_ref().is_some_and(is_text_field);
         if nowhere || (asks && !writing) {
             if let Some(focused) = focused.filter(|_| !nowhere) {

@@ -10,14 +10,32 @@ use crate::{
     },
 };
 use leptos::prelude::*;
+use std::time::Duration;
+
+/// How long a card that took the place of another waits before it can be pressed.
+const MOMENT: Duration = Duration::from_millis(600);
 
 /// A call that rings. Escape does not decline: a key that closes other things is pressed too easily.
 #[component]
-pub fn IncomingCard() -> impl IntoView {
+pub fn IncomingCard(
+    /// Whether it took the place of something else that one was about to press: then it waits a moment before it can be pressed,
+    /// so that nobody is answered or declined by mistake.
+    hasty: bool,
+) -> impl IntoView {
     let calls = use_calls();
     let scene = calls.scene();
     let view = Memo::new(move |_| scene.with(ringing));
     let trouble = calls.trouble();
+    let ready = RwSignal::new(!hasty);
+    Effect::new(move || {
+        if hasty {
+            let then = move || {
+                // The card may be gone by then.
+                let _ = ready.try_set(true);
+            };
+            set_timeout(then, MOMENT);
+        }
+    });
     view! {
         <section
             class="call-card call-incoming"
@@ -32,18 +50,29 @@ pub fn IncomingCard() -> impl IntoView {
                 <button
                     type="button"
                     class="button primary"
+                    disabled=move || !ready.get()
                     on:click=move |_| calls.accept(view.get_untracked().is_some_and(|view| view.media == Media::Video))
                 >
                     <Icon name=Glyph::Phone />
                     "Accept"
                 </button>
                 <Show when=move || view.with(|view| view.as_ref().is_some_and(|view| view.media == Media::Video))>
-                    <button type="button" class="button" on:click=move |_| calls.accept(false)>
+                    <button
+                        type="button"
+                        class="button"
+                        disabled=move || !ready.get()
+                        on:click=move |_| calls.accept(false)
+                    >
                         <Icon name=Glyph::CameraOff />
                         "Accept without camera"
                     </button>
                 </Show>
-                <button type="button" class="button danger" on:click=move |_| calls.leave()>
+                <button
+                    type="button"
+                    class="button danger"
+                    disabled=move || !ready.get()
+                    on:click=move |_| calls.leave()
+                >
                     <Icon name=Glyph::PhoneDown />
                     "Decline"
                 </button>

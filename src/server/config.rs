@@ -1,6 +1,9 @@
 //! What can be set: on the command line or in the environment, each with a default that works.
 
-use crate::model::{call::IceServer, limits::Limits};
+use crate::model::{
+    call::IceServer,
+    limits::{Limits, REPLAY_EVENTS},
+};
 use clap::Args;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -85,11 +88,11 @@ pub struct Config {
     #[arg(long, env = "RIALTO_QUEUE_BYTES", default_value_t = 256 * 1024, value_name = "BYTES")]
     pub queue_bytes: usize,
 
-    /// How many events of news a reader who was away may be sent anew; past that the page is loaded afresh.
+    /// How many events of the news, or of a room, somebody who was away may be sent anew; past that it is loaded afresh.
     #[arg(
         long,
         env = "RIALTO_REPLAY_EVENTS",
-        default_value_t = 1_000,
+        default_value_t = REPLAY_EVENTS,
         value_name = "EVENTS"
     )]
     pub replay_events: i64,

@@ -1,6 +1,6 @@
 //! Acknowledged means durable: what the server said it has is there, once and in order, whatever happens to the server.
 
-use crate::support::{Greeting, News, Page, Person, Press, Server, message_id, page};
+use crate::support::{Greeting, News, Page, Person, Press, Server, message_id, page, within};
 use rialto::{
     model::{
         Cursor, Epoch, MessageId, RoomId, Seq,
@@ -139,6 +139,19 @@ impl Client {
     }
 }
 
+/// One for each thing that the server said it has.
+struct Acknowledgements(mpsc::UnboundedReceiver<()>);
+
+impl Acknowledgements {
+    /// Waits for so many more.
+    async fn count(&mut self, count: usize) {
+        for _ in 0..count {
+            let next = within("the server acknowledges", self.0.recv()).await;
+            next.expect("somebody still sends");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_was_acknowledged_is_there_once_and_in_order_after_the_server_was_killed() {
     let mut server = Server::start().await;
@@ -147,7 +160,8 @@ async fn what_was_acknowledged_is_there_once_and_in_order_after_the_server_was_k
         page.room("general").clone()
     };
     let (starts, started) = watch::channel(0);
-    let (progress, mut acknowledgements) = mpsc::unbounded_channel();
+    let (progress, acknowledgements) = mpsc::unbounded_channel();
+    let mut acknowledgements = Acknowledgements(acknowledgements);
     let mut clients = Vec::new();
     for n in 0..CLIENTS {
         let person = Person::join(&server, &format!("Client {n}")).await;
@@ -158,16 +172,15 @@ async fn what_was_acknowledged_is_there_once_and_in_order_after_the_server_was_k
 
     // Killed twice in the middle of it, each time with messages on their way.
     for kill in 1..=2 {
-        for _ in 0..MESSAGES / 4 {
-            acknowledgements.recv().await.unwrap();
-        }
+        acknowledgements.count(MESSAGES / 4).await;
         server.restart().await;
         starts.send(kill).unwrap();
     }
 
     let mut done = Vec::new();
     for client in clients {
-        done.push(client.await.unwrap());
+        let client = within("a client has sent and heard everything", client).await;
+        done.push(client.unwrap());
     }
     let history = history(&server, room.id, &room.epoch).await;
     check(&history, &done);
@@ -229,7 +242,8 @@ async fn stories_published_with_a_key_are_there_once_after_the_server_was_killed
     const STORIES: usize = 60;
     let mut server = Server::start().await;
     let press = Press::open(&server).await;
-    let (tell, mut acknowledgements) = mpsc::unbounded_channel();
+    let (tell, acknowledgements) = mpsc::unbounded_channel();
+    let mut acknowledgements = Acknowledgements(acknowledgements);
     let (starts, mut started) = watch::channel(0);
     let publishing = tokio::spawn(async move {
         let mut published: Vec<Story> = Vec::new();
@@ -259,13 +273,11 @@ async fn stories_published_with_a_key_are_there_once_after_the_server_was_killed
         (published, again)
     });
     for kill in 1..=3 {
-        for _ in 0..STORIES / 5 {
-            acknowledgements.recv().await.unwrap();
-        }
+        acknowledgements.count(STORIES / 5).await;
         server.restart().await;
         starts.send(kill).unwrap();
     }
-    let (published, again) = publishing.await.unwrap();
+    let (published, again) = within("all are published", publishing).await.unwrap();
     let mut reader = News::open_at(&server, "?after=0", None).await;
     for story in &published {
         assert_eq!(reader.story().await, *story);

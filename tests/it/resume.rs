@@ -384,7 +384,9 @@ async fn the_log_outlives_the_server() {
     let mut reader = News::open(&server).await;
     reader.hello().await;
     server.restart().await;
-    assert_eq!(reader.rest().await, [], "the stream just ends");
+    let rest = reader.rest().await;
+    let says_nothing = rest.iter().all(|piece| matches!(piece, Piece::Comment(_)));
+    assert!(says_nothing, "the stream just ends: {rest:?}");
     let mut again = News::open_at(&server, &format!("?epoch={}", epoch.0), Some("1")).await;
     let hello = again.hello().await;
     assert!(hello.recovered && hello.epoch == epoch);

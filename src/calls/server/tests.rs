@@ -774,3 +774,17 @@ async fn a_first_call_makes_the_direct_room_and_tells_both() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_not_told_and_the_page_that_asked_hears_why() {
+    let house = House::new(PATIENCE).await;
+    let (id, mut a, mut b) = in_a_call(&house).await;
+    let eve = house.person("Eve").await;
+    let mut e = house.page(&eve).await;
+    house.app.store.close().await;
+    b.act(id, Action::HangUp).await;
+    assert_eq!(b.error().await, ErrorCode::Unavailable);
+    a.silence().await;
+    e.start(&a.connection.person.clone()).await;
+    assert_eq!(e.error().await, ErrorCode::Unavailable);
+}

@@ -3,7 +3,7 @@
 use super::upload::Uploads;
 use crate::{
     model::{
-        MessageId, RoomId, Seq, limits,
+        MessageId, RoomId, Seq,
         message::{Content, MessageText, RoomEvent},
     },
     protocol::{
@@ -55,7 +55,11 @@ impl Chat {
         let replay = self
             .app
             .log
-            .replay(Stream::Room(at.room), &at.cursor, limits::REPLAY_EVENTS)
+            .replay(
+                Stream::Room(at.room),
+                &at.cursor,
+                self.app.config.replay_events,
+            )
             .await?;
         let recovered = replay.missed.is_some();
         let mut replies = vec![ServerFrame::Resumed {
