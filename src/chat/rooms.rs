@@ -21,7 +21,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_params_map, use_query_map};
 use server_fn::ServerFn;
 
 /// The list.
@@ -86,6 +86,7 @@ pub fn RoomList(
             </Show>
             <section>
                 <h2 class="rooms-heading">"People here"</h2>
+                <FormFailure path=OpenDirect::PATH />
                 <ul class="people-list">
                     <For
                         each=others
@@ -170,8 +171,11 @@ pub fn UnreadBadge() -> impl IntoView {
 
 #[component]
 fn NewRoom() -> impl IntoView {
+    let query = use_query_map();
+    // What went wrong stands inside, so it is open then.
+    let refused = move || query.with(|query| query.get_str("__path") == Some(CreateRoom::PATH));
     view! {
-        <details class="new-room">
+        <details class="new-room" open=refused>
             <summary>
                 <Icon name=Glyph::Plus />
                 "New room"

@@ -110,6 +110,7 @@ fn Settings(me: Me) -> impl IntoView {
             </form>
             <form class="card form" method="post" action=SignOut::url()>
                 <h2>"Sign out"</h2>
+                <FormFailure path=SignOut::PATH />
                 {(!me.has_password)
                     .then(|| {
                         view! {
