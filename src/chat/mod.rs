@@ -4,12 +4,13 @@
 //! |---|---|
 //! | [`api`] | server functions: reading a room, posting by form, making rooms |
 //! | [`client`] | the page's rooms, timelines, outbox and uploads, kept across navigation |
-//! | [`page`] and [`rooms`], [`room`], [`message`], [`composer`] | what it looks like |
+//! | [`page`] and [`rooms`], [`room`], [`message`], [`composer`], [`link`] | what it looks like |
 //! | [`server`] | frames about chat, uploads, `GET /files` |
 
 pub mod api;
 pub mod client;
 pub mod composer;
+pub mod link;
 pub mod message;
 pub mod page;
 pub mod room;

@@ -1,6 +1,6 @@
 //! `/chat`: rooms and people beside the room that the address asks for.
 
-use super::{api::sidebar, client::LinkState, rooms::RoomList};
+use super::{api::sidebar, link::LinkState, rooms::RoomList};
 use crate::{
     people::NeedsName,
     ui::{

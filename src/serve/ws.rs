@@ -16,7 +16,7 @@ use crate::{
         ws::{ClientFrame, ErrorCode, RoomCursor, ServerFrame},
     },
     server::{
-        Error, Result, http,
+        Error, Result, clock, http,
         live::{Connection, Ended, Frame},
         session::{self, Signed},
     },
@@ -227,6 +227,15 @@ impl Page {
         let person = self.connection.person.clone();
         if !app.live.open(&self.connection, []) {
             return Err(Over::Close(CloseCode::NoHello));
+        }
+        // A sign-out since the handshake found nothing to close; from here on it does.
+        let still = app
+            .store
+            .find_session(&self.connection.session, clock::now())
+            .await
+            .map_err(unavailable)?;
+        if still.is_none() {
+            return Err(Over::Close(CloseCode::SignedOut));
         }
         let rooms = app.store.list_rooms(person.id).await.map_err(unavailable)?;
         for room in &rooms {

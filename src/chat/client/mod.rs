@@ -3,6 +3,7 @@
 //! The rules are pure and in `model` ([`Timeline`], [`Outbox`]); this is the shell that feeds them what the socket says and
 //! tells the socket what follows.
 
+mod typing;
 mod uploads;
 
 pub use uploads::{Upload, UploadState, Uploads};
@@ -19,17 +20,11 @@ use crate::{
         user::Person,
     },
     protocol::ws::{ClientFrame, RoomCursor, ServerFrame},
-    ui::{
-        browser,
-        build::Build,
-        socket::{Link, Socket, use_socket},
-    },
+    ui::{browser, build::Build, socket::Socket},
 };
 use leptos::prelude::*;
 use std::collections::HashMap;
-
-/// Somebody types until this long after they were last said to, in milliseconds.
-const TYPING: Millis = 5_000;
+use typing::Typing;
 
 /// What the page knows of chat. A handle: copy it freely. Provided once, by the app.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +32,7 @@ pub struct ChatClient {
     rooms: RwSignal<Vec<RoomSummary>>,
     timelines: StoredValue<HashMap<RoomId, ArcRwSignal<Timeline>>>,
     outbox: RwSignal<Outbox>,
-    typing: RwSignal<Vec<Typist>>,
+    typing: Typing,
     /// Grows when the server says that a room has to be fetched anew.
     stale: RwSignal<u32>,
     me: RwSignal<Option<Person>>,
@@ -46,14 +41,6 @@ pub struct ChatClient {
     pub uploads: Uploads,
     /// Whether something was typed that is not sent.
     has_draft: RwSignal<bool>,
-}
-
-/// Somebody who types.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Typist {
-    room: RoomId,
-    person: Person,
-    until: Millis,
 }
 
 /// What the page knows of chat.
@@ -73,15 +60,14 @@ impl ChatClient {
             rooms: RwSignal::new(Vec::new()),
             timelines: StoredValue::new(HashMap::new()),
             outbox: RwSignal::new(Outbox::default()),
-            typing: RwSignal::new(Vec::new()),
+            typing: Typing::new(),
             stale: RwSignal::new(0),
             me: RwSignal::new(None),
             limits: RwSignal::new(None),
             uploads,
             has_draft: RwSignal::new(false),
         };
-        let would_lose =
-            move || !chat.outbox.with(Outbox::is_empty) || uploads.any() || chat.has_draft.get();
+        let would_lose = move || chat.is_sending() || uploads.any() || chat.has_draft.get();
         build.hold(Signal::derive(would_lose));
         provide_context(chat);
         chat
@@ -185,6 +171,12 @@ impl ChatClient {
             .with(|outbox| outbox.in_room(room).cloned().collect())
     }
 
+    /// Whether messages wait to be acknowledged.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        !self.outbox.with(Outbox::is_empty)
+    }
+
     /// Sends a message: it is in the outbox from now on, and leaves it when the server has committed it. Browser only.
     pub fn post(&self, socket: Socket, room: RoomId, text: MessageText) {
         let id = MessageId(browser::new_uuid());
@@ -237,13 +229,7 @@ impl ChatClient {
     /// Who types in a room.
     #[must_use]
     pub fn typing(&self, room: RoomId) -> Vec<Person> {
-        self.typing.with(|typing| {
-            typing
-                .iter()
-                .filter(|typist| typist.room == room)
-                .map(|typist| typist.person.clone())
-                .collect()
-        })
+        self.typing.within(room)
     }
 
     fn cursors(&self) -> Vec<RoomCursor> {
@@ -305,7 +291,7 @@ impl ChatClient {
                 summary.read = *seq;
                 summary.unread = *unread;
             }),
-            ServerFrame::Typing { room, person } => self.types(*room, person),
+            ServerFrame::Typing { room, person } => self.typing.heard(*room, person),
             ServerFrame::Resumed {
                 recovered: true, ..
             }
@@ -318,12 +304,20 @@ impl ChatClient {
     }
 
     fn welcomed(self, socket: Socket, user: &Person, rooms: &[RoomSummary], limits: Limits) {
+        match self.me.get_untracked() {
+            Some(me) if me.id != user.id => {
+                // Somebody else signed in to this browser while this page was away: what it shows and what waits in it is not
+                // theirs. The outbox is kept under the name of who wrote it.
+                browser::reload();
+                return;
+            }
+            Some(_) => {}
+            None => self.restore_outbox(user),
+        }
+        // The name may be a new one.
+        self.me.set(Some(user.clone()));
         self.rooms.set(rooms.to_vec());
         self.limits.set(Some(limits));
-        if self.me.with_untracked(Option::is_none) {
-            self.me.set(Some(user.clone()));
-            self.restore_outbox(user);
-        }
         let waiting: Vec<_> = self
             .outbox
             .with_untracked(|outbox| outbox.to_send().cloned().collect());
@@ -358,9 +352,7 @@ impl ChatClient {
                 summary.unread += i64::from(!mine && message.content.counts_as_unread());
             }
         });
-        self.typing.update(|typing| {
-            typing.retain(|typist| typist.room != room || typist.person.id != message.author.id);
-        });
+        self.typing.stopped(room, message.author.id);
     }
 
     /// A message of this page was committed. It takes its place at once if nothing is missing before it; otherwise its event
@@ -408,22 +400,6 @@ impl ChatClient {
         }
     }
 
-    fn types(self, room: RoomId, person: &Person) {
-        let until = browser::now() + TYPING;
-        self.typing.update(|typing| {
-            typing.retain(|typist| typist.room != room || typist.person.id != person.id);
-            typing.push(Typist {
-                room,
-                person: person.clone(),
-                until,
-            });
-        });
-        browser::after(i32::try_from(TYPING).unwrap_or(i32::MAX) + 50, move || {
-            self.typing
-                .update(|typing| typing.retain(|typist| typist.until > browser::now()));
-        });
-    }
-
     fn change_room(self, room: RoomId, change: impl FnOnce(&mut RoomSummary)) {
         self.rooms.update(|rooms| {
             if let Some(summary) = rooms.iter_mut().find(|summary| summary.id == room) {
@@ -463,57 +439,4 @@ impl ChatClient {
 
 fn outbox_key(user: &Person) -> String {
     format!("rialto.outbox.{}", user.id)
-}
-
-/// Says when messages cannot be sent, and that they will be.
-#[component]
-pub fn LinkState() -> impl IntoView {
-    let socket = use_socket();
-    let chat = use_chat();
-    let text = move || match socket.link().get() {
-        Link::Off | Link::Connecting | Link::Online => None,
-        Link::Waiting if chat.outbox.with(Outbox::is_empty) => {
-            Some("You are offline. Rialto reconnects by itself; you can go on writing.")
-        }
-        Link::Waiting => {
-            Some("You are offline. Your messages are kept and will be sent when you are back.")
-        }
-        Link::Ended(code) if code == crate::protocol::close::CloseCode::SignedOut.code() => {
-            Some("You were signed out. Reload the page to sign in again.")
-        }
-        Link::Ended(_) => Some("This page is no longer connected. Reload it to go on."),
-    };
-    view! {
-        <div class="link-state" role="status">
-            {move || {
-                text()
-                    .map(|text| {
-                        let retry = move |_| socket.retry_now();
-                        view! {
-                            <p class="notice warn">
-                                <span class="notice-body">{text}</span>
-                                <Show
-                                    when=move || socket.link().get() == Link::Waiting
-                                    fallback=|| {
-                                        view! {
-                                            <button
-                                                type="button"
-                                                class="button small"
-                                                on:click=|_| browser::reload()
-                                            >
-                                                "Reload"
-                                            </button>
-                                        }
-                                    }
-                                >
-                                    <button type="button" class="button small" on:click=retry>
-                                        "Try now"
-                                    </button>
-                                </Show>
-                            </p>
-                        }
-                    })
-            }}
-        </div>
-    }
 }

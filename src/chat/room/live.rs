@@ -1,0 +1,285 @@
+//! The newest messages of a room, live: what is committed, what waits to be, and how far the reader has read.
+
+use super::{
+    rows::{Missed, Row, RowView, is_mine_and_recent, rows},
+    scroll::Scroll,
+};
+use crate::{
+    chat::{
+        api::{RoomPage, room_page},
+        client::{ChatClient, use_chat},
+        composer::Composer,
+        message::WaitingView,
+    },
+    model::{RoomId, Seq, UserId, outbox::Delivery, timeline::Timeline, user::Person},
+    ui::{
+        icon::{Glyph, Icon},
+        notice::{Notice, NoticeKind},
+        socket::use_socket,
+        time::LocalClock,
+    },
+};
+use leptos::{ev, prelude::*, task::spawn_local};
+use leptos_use_document_visibility::use_document_visibility;
+use leptos_use_resize_observer::use_resize_observer;
+
+/// The newest messages of a room, live.
+#[component]
+pub(super) fn LiveRoom(page: RoomPage, me: Person, title: String) -> impl IntoView {
+    let (chat, socket) = (use_chat(), use_socket());
+    let myself = me.clone();
+    let me = me.id;
+    let clock = expect_context::<LocalClock>();
+    let room = page.room.id;
+    let slug = page.room.slug.clone();
+    let with = page.room.with.clone();
+    let timeline = chat.open(&page);
+    let scroll = Scroll::new();
+    let missed = RwSignal::new(Missed {
+        from: page.room.read,
+        to: page.room.head,
+        reader: me,
+    });
+
+    let all_rows = {
+        let timeline = timeline.clone();
+        Memo::new(move |_| {
+            timeline.with(|timeline| rows(timeline.messages(), clock, Some(missed.get())))
+        })
+    };
+    let is_empty = move || all_rows.with(Vec::is_empty) && chat.waiting(room).is_empty();
+
+    // What happened between the server's answer and now, if the socket was there before the page was.
+    Effect::new(move || {
+        if socket.is_online() {
+            chat.catch_up(socket, room);
+        }
+    });
+    follow(chat, scroll, room, timeline.clone(), missed);
+
+    let waiting = {
+        let timeline = timeline.clone();
+        move || {
+            let goes_on = timeline.with(|timeline| {
+                timeline
+                    .messages()
+                    .last()
+                    .is_some_and(|last| is_mine_and_recent(last, me, clock))
+            });
+            let waiting = chat.waiting(room).into_iter().enumerate();
+            waiting
+                .map(|(at, outgoing)| (outgoing, at > 0 || goes_on))
+                .collect::<Vec<_>>()
+        }
+    };
+    let has_older = {
+        let timeline = timeline.clone();
+        Memo::new(move |_| {
+            timeline.with(|timeline| timeline.has_older.then(|| timeline.oldest()).flatten())
+        })
+    };
+    let older_slug = slug.clone();
+    let older_timeline = timeline.clone();
+    let to_end = Callback::new(move |()| scroll.to_end(true));
+    view! {
+        <div
+            class="timeline"
+            role="log"
+            tabindex="0"
+            aria-label="Messages"
+            node_ref=scroll.view
+            on:scroll=move |_| scroll.moved()
+        >
+            {move || {
+                has_older
+                    .get()
+                    .map(|oldest| {
+                        view! {
+                            <Older
+                                slug=older_slug.clone()
+                                oldest
+                                timeline=older_timeline.clone()
+                                scroll
+                            />
+                        }
+                    })
+            }}
+            <Show when=is_empty>
+                <div class="empty">
+                    <Icon name=Glyph::Chat />
+                    <h2>"Nothing has been said here yet"</h2>
+                    <p>"Write the first message below."</p>
+                </div>
+            </Show>
+            <For each=move || all_rows.get() key=Row::key let:row>
+                <RowView row me with=with.clone() />
+            </For>
+            <For
+                each=waiting
+                key=|(waiting, grouped)| (waiting.id, waiting.delivery != Delivery::Pending, *grouped)
+                let((outgoing, grouped))
+            >
+                <WaitingView outgoing me=myself.clone() grouped />
+            </For>
+            <div id="latest"></div>
+        </div>
+        <div class="below-timeline">
+            <Jump room me scroll timeline />
+            <TypingLine room />
+        </div>
+        <Composer room slug title post_id=page.post_id on_sent=to_end />
+    }
+}
+
+/// The way back to the end, with how much has come there since.
+#[component]
+fn Jump(
+    room: RoomId,
+    me: UserId,
+    scroll: Scroll,
+    timeline: ArcRwSignal<Timeline>,
+) -> impl IntoView {
+    let chat = use_chat();
+    let below = move || {
+        let read = chat.room(room).map_or(0, |summary| summary.read);
+        timeline.with(|timeline| {
+            timeline
+                .messages()
+                .iter()
+                .rev()
+                .take_while(|message| message.seq > read)
+                .filter(|message| message.author.id != me)
+                .count()
+        })
+    };
+    view! {
+        <Show when=move || !scroll.at_end.get()>
+            <button type="button" class="pill jump" on:click=move |_| scroll.to_end(true)>
+                <Icon name=Glyph::Down />
+                {
+                    let below = below.clone();
+                    move || match below() {
+                        0 => "Jump to latest".to_owned(),
+                        1 => "1 new message".to_owned(),
+                        count => format!("{count} new messages"),
+                    }
+                }
+            </button>
+        </Show>
+    }
+}
+
+/// Follows the end while the reader is there, says how far they have read, and marks where new messages begin when they look
+/// away.
+fn follow(
+    chat: ChatClient,
+    scroll: Scroll,
+    room: RoomId,
+    timeline: ArcRwSignal<Timeline>,
+    missed: RwSignal<Missed>,
+) {
+    let socket = use_socket();
+    // A banner above, a keyboard below, a smaller window: who was at the end stays there.
+    use_resize_observer(scroll.view, move |_, _| {
+        if scroll.at_end.get_untracked() {
+            scroll.to_end(false);
+        }
+    });
+    let visible = use_document_visibility();
+    let is_visible = move || visible.get() != web_sys::VisibilityState::Hidden;
+    Effect::new({
+        let timeline = timeline.clone();
+        move || {
+            timeline.track();
+            let _ = chat.waiting(room);
+            if scroll.at_end.get_untracked() {
+                scroll.to_end(false);
+            }
+        }
+    });
+    Effect::new({
+        let timeline = timeline.clone();
+        move || {
+            let seen = timeline.with(|timeline| timeline.cursor().seq);
+            if scroll.at_end.get() && is_visible() && socket.is_online() && seen > 0 {
+                chat.saw(socket, room, seen);
+            }
+        }
+    });
+    Effect::new(move |was_visible: Option<bool>| {
+        let now = is_visible();
+        let seen = timeline.with_untracked(|timeline| timeline.cursor().seq);
+        match (was_visible, now) {
+            (Some(true), false) => {
+                missed.update(|missed| (missed.from, missed.to) = (seen, Seq::MAX));
+            }
+            (Some(false), true) => missed.update(|missed| missed.to = seen),
+            (Some(true) | None, true) | (Some(false) | None, false) => {}
+        }
+        now
+    });
+}
+
+/// Fetches the page before. A link, so that it works before the page is live.
+#[component]
+fn Older(
+    slug: String,
+    oldest: Seq,
+    timeline: ArcRwSignal<Timeline>,
+    scroll: Scroll,
+) -> impl IntoView {
+    let busy = RwSignal::new(false);
+    let failed = RwSignal::new(None::<String>);
+    let href = format!("/chat/{slug}?before={oldest}");
+    let fetch = move |event: ev::MouseEvent| {
+        event.prevent_default();
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        let (slug, timeline) = (slug.clone(), timeline.clone());
+        spawn_local(async move {
+            match room_page(slug, Some(oldest)).await {
+                Ok(page) => scroll.keep_in_place(|| {
+                    timeline.update(|timeline| timeline.prepend(page.messages, page.has_older));
+                }),
+                Err(failure) => {
+                    busy.try_set(false);
+                    failed.try_set(Some(failure.to_string()));
+                }
+            }
+        });
+    };
+    view! {
+        <a
+            class="older button"
+            href=href
+            rel="external"
+            aria-busy=move || busy.get().then_some("true")
+            on:click=fetch
+        >
+            "Older messages"
+        </a>
+        {move || failed.get().map(|failure| view! { <Notice kind=NoticeKind::Error>{failure}</Notice> })}
+    }
+}
+
+/// Who types. Its height is always there, so that nothing moves.
+#[component]
+fn TypingLine(room: RoomId) -> impl IntoView {
+    let chat = use_chat();
+    let text = move || {
+        let names: Vec<String> = chat
+            .typing(room)
+            .into_iter()
+            .map(|person| person.name.into())
+            .collect();
+        match names.as_slice() {
+            [] => String::new(),
+            [one] => format!("{one} is typing…"),
+            [one, other] => format!("{one} and {other} are typing…"),
+            [_, _, ..] => "Several people are typing…".to_owned(),
+        }
+    };
+    view! { <p class="typing-line" aria-live="polite">{text}</p> }
+}

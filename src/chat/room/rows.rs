@@ -1,0 +1,119 @@
+//! A timeline as the lines that are shown: messages, the days they belong to, and where new ones begin.
+
+use crate::{
+    chat::message::MessageView,
+    model::{
+        Millis, Seq, UserId,
+        message::{Content, Message},
+        user::Person,
+    },
+    ui::time::{LocalClock, LocalTime, TimeStyle},
+};
+use leptos::prelude::*;
+
+/// Messages of one author within this time read as one.
+const GROUP: Millis = 5 * 60 * 1_000;
+/// One line of a timeline.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Row {
+    /// From here on another day.
+    Day { number: i64, at: Millis },
+    /// From here on unread.
+    New,
+    /// A message.
+    Message { message: Message, grouped: bool },
+}
+
+impl Row {
+    /// What makes a row the same row; anything that changes how it looks is in it.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::Day { number, .. } => format!("day {number}"),
+            Self::New => "new".to_owned(),
+            Self::Message { message, grouped } => format!("{} {grouped}", message.id),
+        }
+    }
+}
+
+/// What came while the reader was away: after `from`, up to `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Missed {
+    pub(super) from: Seq,
+    pub(super) to: Seq,
+    /// Whose own messages do not count.
+    pub(super) reader: UserId,
+}
+
+impl Missed {
+    fn holds(&self, message: &Message) -> bool {
+        message.seq > self.from && message.seq <= self.to && message.author.id != self.reader
+    }
+}
+
+/// A room's messages with what stands between them: days, and a line before the first message that was missed.
+pub(super) fn rows(messages: &[Message], clock: LocalClock, missed: Option<Missed>) -> Vec<Row> {
+    let mut rows = Vec::with_capacity(messages.len() + 8);
+    let mut day = None;
+    let mut marked = false;
+    let mut above: Option<&Message> = None;
+    for message in messages {
+        let number = clock.day(message.at);
+        let new_day = day != Some(number);
+        if new_day {
+            rows.push(Row::Day {
+                number,
+                at: message.at,
+            });
+            day = Some(number);
+        }
+        let new = !marked && missed.is_some_and(|missed| missed.holds(message));
+        if new {
+            rows.push(Row::New);
+            marked = true;
+        }
+        let grouped = !new_day && !new && above.is_some_and(|above| goes_on(above, message));
+        rows.push(Row::Message {
+            message: message.clone(),
+            grouped,
+        });
+        above = Some(message);
+    }
+    rows
+}
+
+/// Whether what this reader writes now goes on from a message.
+pub(super) fn is_mine_and_recent(last: &Message, me: UserId, clock: LocalClock) -> bool {
+    let now = clock.now();
+    let same_day =
+        now.is_some_and(|now| clock.day(now) == clock.day(last.at) && now - last.at < GROUP);
+    last.author.id == me && same_day && !matches!(last.content, Content::Call { .. })
+}
+
+fn goes_on(above: &Message, message: &Message) -> bool {
+    let is_call = |message: &Message| matches!(message.content, Content::Call { .. });
+    above.author.id == message.author.id
+        && message.at - above.at < GROUP
+        && !is_call(above)
+        && !is_call(message)
+}
+
+#[component]
+pub(super) fn RowView(row: Row, me: UserId, with: Option<Person>) -> impl IntoView {
+    match row {
+        Row::Day { at, .. } => view! {
+            <h2 class="day">
+                <LocalTime at style=TimeStyle::Day />
+            </h2>
+        }
+        .into_any(),
+        Row::New => view! {
+            <p class="new-marker">
+                <span>"New"</span>
+            </p>
+        }
+        .into_any(),
+        Row::Message { message, grouped } => {
+            view! { <MessageView message me grouped with /> }.into_any()
+        }
+    }
+}
