@@ -195,7 +195,9 @@ impl Chat {
     }
 
     async fn check_member(&self, from: &Connection, room: RoomId) -> Result<()> {
-        if self.app.store.is_member(room, from.person.id).await? {
+        // What it hears it is a member of; the store knows of rooms joined a moment ago, somewhere else.
+        if self.app.live.hears(from, room) || self.app.store.is_member(room, from.person.id).await?
+        {
             Ok(())
         } else {
             Err(Failure::not_found("That room").into())

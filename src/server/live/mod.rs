@@ -232,6 +232,14 @@ impl Live {
         }
     }
 
+    /// Whether a connection hears a room, which only members do.
+    #[must_use]
+    pub fn hears(&self, connection: &Connection, room: RoomId) -> bool {
+        let state = self.lock();
+        let pages = state.rooms.get(&room);
+        pages.is_some_and(|pages| pages.contains(&connection.client))
+    }
+
     /// Sends to every page that hears a room.
     pub fn to_room(&self, room: RoomId, frame: &ServerFrame) {
         self.to_room_except(room, frame, None);

@@ -1,10 +1,12 @@
 //! Messages.
 
-use super::{Store, Tx, parse, users::person};
+use super::{Store, Tx, parse, placeholders, users::person};
 use crate::{
     model::{MessageId, Millis, RoomId, Seq, UserId, message::Message},
     server::error::Result,
 };
+use sqlx::AssertSqlSafe;
+use std::collections::HashMap;
 
 type MessageRow = (String, String, i64, i64, String, String, String, String);
 
@@ -33,26 +35,67 @@ pub struct Posted {
     pub at: Millis,
 }
 
+fn posted(room: &str, author: &str, seq: Seq, at: Millis) -> Result<Posted> {
+    Ok(Posted {
+        room: parse(room)?,
+        author: parse(author)?,
+        seq,
+        at,
+    })
+}
+
 impl Store {
-    /// Writes a message under a sequence taken in the same transaction.
+    /// Writes messages under sequences that the transaction has taken.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn create_message(&self, tx: &mut Tx, message: &Message) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO messages (id, room_id, seq, author_id, at, content, counts)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(message.id.to_string())
-        .bind(message.room.to_string())
-        .bind(message.seq)
-        .bind(message.author.id.to_string())
-        .bind(message.at)
-        .bind(serde_json::to_string(&message.content)?)
-        .bind(message.content.counts_as_unread())
-        .execute(&mut **tx)
-        .await?;
+    pub async fn create_messages(&self, tx: &mut Tx, messages: &[Message]) -> Result<()> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "INSERT INTO messages (id, room_id, seq, author_id, at, content, counts) VALUES {}",
+            placeholders(messages.len(), 7)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for message in messages {
+            query = query
+                .bind(message.id.to_string())
+                .bind(message.room.to_string())
+                .bind(message.seq)
+                .bind(message.author.id.to_string())
+                .bind(message.at)
+                .bind(serde_json::to_string(&message.content)?)
+                .bind(message.content.counts_as_unread());
+        }
+        query.execute(&mut **tx).await?;
         Ok(())
+    }
+
+    /// What was committed under these ids, asked within a transaction.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_posted(
+        &self,
+        tx: &mut Tx,
+        ids: &[MessageId],
+    ) -> Result<HashMap<MessageId, Posted>> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let sql = format!(
+            "SELECT id, room_id, author_id, seq, at FROM messages WHERE id IN {}",
+            placeholders(1, ids.len())
+        );
+        let mut query = sqlx::query_as::<_, (String, String, String, i64, i64)>(AssertSqlSafe(sql));
+        for id in ids {
+            query = query.bind(id.to_string());
+        }
+        let rows = query.fetch_all(&mut **tx).await?;
+        rows.into_iter()
+            .map(|(id, room, author, seq, at)| Ok((parse(&id)?, posted(&room, &author, seq, at)?)))
+            .collect()
     }
 
     /// What was committed under an id.
@@ -65,15 +108,8 @@ impl Store {
                 .bind(id.to_string())
                 .fetch_optional(&self.read)
                 .await?;
-        row.map(|(room, author, seq, at)| {
-            Ok(Posted {
-                room: parse(&room)?,
-                author: parse(&author)?,
-                seq,
-                at,
-            })
-        })
-        .transpose()
+        row.map(|(room, author, seq, at)| posted(&room, &author, seq, at))
+            .transpose()
     }
 
     /// The newest messages of a room before a sequence, oldest first, `most` of them at most.

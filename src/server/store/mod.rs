@@ -16,7 +16,7 @@ mod users;
 pub use calls::CallRow;
 pub use files::FileRow;
 pub use messages::Posted;
-pub use streams::{EventRow, Stream, StreamState};
+pub use streams::{EventRow, NewEvent, Stream, StreamState};
 pub use tokens::{Token, TokenRow};
 pub use users::Account;
 
@@ -105,6 +105,22 @@ async fn pool(url: &str, connections: u32) -> Result<AnyPool> {
     Ok(options.connect(url).await?)
 }
 
+/// `($1, $2), ($3, $4)`: the placeholders of so many rows of so many columns.
+fn placeholders(rows: usize, columns: usize) -> String {
+    let mut sql = String::with_capacity(rows * columns * 6);
+    for at in 0..rows * columns {
+        let before = match at {
+            0 => "($",
+            _ if at % columns == 0 => "), ($",
+            _ => ", $",
+        };
+        sql.push_str(before);
+        sql.push_str(&(at + 1).to_string());
+    }
+    sql.push(')');
+    sql
+}
+
 /// Reads an id, a role or another word that the store holds as text.
 fn parse<T: FromStr>(text: &str) -> Result<T>
 where
@@ -120,4 +136,15 @@ where
     T::Err: std::fmt::Display,
 {
     text.map(|text| parse(&text)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::placeholders;
+
+    #[test]
+    fn placeholders_count_through_all_rows() {
+        assert_eq!(placeholders(2, 2), "($1, $2), ($3, $4)");
+        assert_eq!(placeholders(1, 3), "($1, $2, $3)");
+    }
 }

@@ -1,14 +1,15 @@
 //! Streams and their events: the log.
 
-use super::{Store, Tx};
+use super::{Store, Tx, placeholders};
 use crate::{
     model::{Epoch, Millis, RoomId, Seq},
     server::{error::Result, secret},
 };
+use sqlx::AssertSqlSafe;
 use std::fmt;
 
 /// A stream's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
     /// Stories.
     News,
@@ -45,6 +46,17 @@ pub struct EventRow {
     pub payload: String,
 }
 
+/// An event that is about to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Its stream.
+    pub stream: Stream,
+    /// Its place there, and what it says.
+    pub row: EventRow,
+    /// What kind it is.
+    pub kind: &'static str,
+}
+
 impl Store {
     /// Makes a stream with a new epoch, unless it is there.
     ///
@@ -59,42 +71,56 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the next sequence of a stream. Other writers of the stream wait until the transaction ends, so sequences are
-    /// committed in order and a rollback leaves no hole.
-    ///
-    /// # Errors
-    /// When the store fails or the stream does not exist.
-    pub async fn next_seq(&self, tx: &mut Tx, stream: Stream) -> Result<Seq> {
-        let (head,): (i64,) =
-            sqlx::query_as("UPDATE streams SET head = head + 1 WHERE name = $1 RETURNING head")
-                .bind(stream.to_string())
-                .fetch_one(&mut **tx)
-                .await?;
-        Ok(head)
-    }
-
-    /// Writes an event under a sequence taken in the same transaction.
+    /// The newest sequence of a stream, kept from every other writer until the transaction ends, so that sequences are committed
+    /// in order and a rollback leaves no hole. None if the stream does not exist.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn create_event(
-        &self,
-        tx: &mut Tx,
-        stream: Stream,
-        event: &EventRow,
-        kind: &str,
-        at: Millis,
-    ) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO events (stream, seq, kind, payload, at) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(stream.to_string())
-        .bind(event.seq)
-        .bind(kind)
-        .bind(&event.payload)
-        .bind(at)
-        .execute(&mut **tx)
-        .await?;
+    pub async fn lock_stream(&self, tx: &mut Tx, stream: Stream) -> Result<Option<Seq>> {
+        // A write that changes nothing: what both SQLite and PostgreSQL lock by.
+        let row: Option<(i64,)> =
+            sqlx::query_as("UPDATE streams SET head = head WHERE name = $1 RETURNING head")
+                .bind(stream.to_string())
+                .fetch_optional(&mut **tx)
+                .await?;
+        Ok(row.map(|(head,)| head))
+    }
+
+    /// Sets the newest sequence of a stream that the transaction has locked.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn update_head(&self, tx: &mut Tx, stream: Stream, head: Seq) -> Result<()> {
+        sqlx::query("UPDATE streams SET head = $2 WHERE name = $1")
+            .bind(stream.to_string())
+            .bind(head)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Writes events under sequences that the transaction has taken.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_events(&self, tx: &mut Tx, events: &[NewEvent], at: Millis) -> Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "INSERT INTO events (stream, seq, kind, payload, at) VALUES {}",
+            placeholders(events.len(), 5)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for NewEvent { stream, row, kind } in events {
+            query = query
+                .bind(stream.to_string())
+                .bind(row.seq)
+                .bind(*kind)
+                .bind(&row.payload)
+                .bind(at);
+        }
+        query.execute(&mut **tx).await?;
         Ok(())
     }
 

@@ -1,0 +1,156 @@
+//! The log: an event is committed, then fanned out, in sequence. The only way in which anything that others see changes.
+//!
+//! One task writes ([`writer`]): it takes everything that waits and commits it as one transaction, so that the cost of making
+//! something durable is shared by all who ask at the same time, and nobody's request waits for a lock. A request that is dropped
+//! between the commit and the fan-out (a closed tab, a timeout) changes nothing: what it asked for is done by the writer.
+
+mod writer;
+
+use super::{
+    error::{Error, Result},
+    live::{Live, Readers},
+    store::{EventRow, Posted, Store, Stream},
+};
+use crate::{
+    model::{
+        MessageId, RoomId, Seq,
+        message::Content,
+        story::{Story, StoryDraft},
+        stream::{Cursor, Resume, resume},
+        user::Person,
+    },
+    protocol::sse,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+use writer::{Answer, Append, Writer};
+
+/// How many appends may wait for the writer; who comes after them waits for a place.
+const WAITING: usize = 1_024;
+
+/// What the author of a message gives.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// The idempotency id.
+    pub id: MessageId,
+    /// Where to.
+    pub room: RoomId,
+    /// Who writes. The caller has checked that they are a member.
+    pub author: Person,
+    /// What.
+    pub content: Content,
+    /// What the bytes of a [`Content::File`] were found to be.
+    pub media_type: Option<String>,
+}
+
+/// What whoever publishes a story gives.
+#[derive(Debug, Clone)]
+pub struct NewStory {
+    /// What was typed, checked.
+    pub draft: StoryDraft,
+    /// The body as sanitised HTML.
+    pub html: String,
+    /// The beginning of the body as plain text.
+    pub summary: String,
+    /// The address it would like to have.
+    pub slug: String,
+    /// The shown name of who publishes.
+    pub byline: String,
+    /// Makes a repeated request harmless.
+    pub request_id: Option<String>,
+}
+
+/// What a resume is answered: where the stream stands, and what was missed if all of it can be told.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// The stream's epoch.
+    pub epoch: crate::model::Epoch,
+    /// The newest sequence, of the stream or, when recovered, of the last event replayed.
+    pub head: Seq,
+    /// Everything after the cursor, oldest first; none when the cursor cannot be resumed from.
+    pub missed: Option<Vec<EventRow>>,
+}
+
+/// The log. Cheap to clone: all clones append through one writer.
+#[derive(Debug, Clone)]
+pub struct Log {
+    store: Store,
+    /// To the writer, which ends when the last clone is gone.
+    appends: mpsc::Sender<Append>,
+}
+
+impl Log {
+    /// A log over a store, fanning out to these. Starts the writer, so it has to be called within a runtime.
+    #[must_use]
+    pub fn new(store: Store, live: Arc<Live>, readers: Arc<Readers>) -> Self {
+        let (appends, taken) = mpsc::channel(WAITING);
+        let writer = Writer::new(store.clone(), live, readers);
+        tokio::spawn(writer.run(taken));
+        Self { store, appends }
+    }
+
+    /// Commits a message and sends it to its room. A repeated id is answered with its first result.
+    ///
+    /// # Errors
+    /// When the store fails; [`Failure::Invalid`](crate::protocol::failure::Failure::Invalid) when the id belongs to a message
+    /// of somebody else or of another room, or when the room does not exist.
+    pub async fn post(&self, new: NewMessage) -> Result<Posted> {
+        self.append(|answer| Append::Message(new, answer)).await
+    }
+
+    /// Commits a story and sends it to every reader. A repeated request id is answered with its first result.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn publish(&self, new: NewStory) -> Result<Story> {
+        self.append(|answer| Append::Story(new, answer)).await
+    }
+
+    async fn append<T>(&self, entry: impl FnOnce(Answer<T>) -> Append) -> Result<T> {
+        let lost = || Error::Internal("the writer of the log is gone".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.appends.send(entry(answer)).await.map_err(|_| lost())?;
+        answered.await.map_err(|_| lost())?
+    }
+
+    /// What somebody missed in a stream, all of it or nothing.
+    ///
+    /// # Errors
+    /// When the store fails or the stream does not exist.
+    pub async fn replay(&self, stream: Stream, cursor: &Cursor, most: Seq) -> Result<Replay> {
+        let state = self.store.find_stream(stream).await?;
+        let Resume::Recovered { after } =
+            resume(&state.epoch, state.head, state.oldest, cursor, most)
+        else {
+            return Ok(Replay {
+                epoch: state.epoch,
+                head: state.head,
+                missed: None,
+            });
+        };
+        let missed = self.store.list_events(stream, after, most).await?;
+        let head = missed.last().map_or(after, |event| event.seq);
+        // The last word before saying "recovered": what was read is what comes after the cursor, without a hole.
+        let whole = missed
+            .iter()
+            .zip(after + 1..)
+            .all(|(event, seq)| event.seq == seq);
+        Ok(Replay {
+            epoch: state.epoch,
+            head,
+            missed: whole.then_some(missed),
+        })
+    }
+}
+
+/// A story's event in `text/event-stream` form. The payload is JSON on one line, so it needs one `data:` field.
+#[must_use]
+pub fn story_event(row: &EventRow) -> Bytes {
+    Bytes::from(format!(
+        "event: {}\nid: {}\ndata: {}\n\n",
+        sse::STORY,
+        row.seq,
+        row.payload
+    ))
+}

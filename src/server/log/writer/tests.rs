@@ -1,0 +1,193 @@
+//! The writer over a real store, in a folder of its own.
+
+use super::*;
+use crate::{
+    model::{
+        UserId,
+        message::MessageText,
+        room::RoomName,
+        story::{StoryDraft, Urgency},
+        user::{Person, Role, UserName},
+    },
+    server::log::Log,
+};
+use tempfile::TempDir;
+
+struct House {
+    store: Store,
+    log: Log,
+    room: RoomId,
+    ada: Person,
+    _folder: TempDir,
+}
+
+impl House {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let ada = Person {
+            id: UserId(secret::id()),
+            name: UserName::new("Ada").unwrap(),
+            role: Role::Guest,
+        };
+        store.create_user(&ada, None, 0).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        store.create_stream(&mut tx, Stream::News).await.unwrap();
+        tx.commit().await.unwrap();
+        let room = RoomId(secret::id());
+        let name = RoomName::new("General").unwrap();
+        store.create_room(room, "general", &name, 0).await.unwrap();
+        let log = Log::new(store.clone(), Arc::default(), Arc::default());
+        Self {
+            store,
+            log,
+            room,
+            ada,
+            _folder: folder,
+        }
+    }
+
+    fn message(&self, id: MessageId) -> NewMessage {
+        NewMessage {
+            id,
+            room: self.room,
+            author: self.ada.clone(),
+            content: Content::Text {
+                text: MessageText::new("What news?").unwrap(),
+            },
+            media_type: None,
+        }
+    }
+
+    /// Hands all of it to the writer at once, as one group, and says what each is answered.
+    async fn append(&self, news: Vec<NewMessage>) -> Vec<Result<Posted>> {
+        let writer = Writer::new(self.store.clone(), Arc::default(), Arc::default());
+        let (mut group, mut answers) = (Vec::new(), Vec::new());
+        for new in news {
+            let (answer, answered) = oneshot::channel();
+            group.push(Append::Message(new, answer));
+            answers.push(answered);
+        }
+        writer.append(&mut group).await;
+        assert!(group.is_empty());
+        let mut results = Vec::new();
+        for answered in answers {
+            results.push(answered.await.unwrap());
+        }
+        results
+    }
+
+    async fn stored(&self) -> Vec<Seq> {
+        let stream = Stream::Room(self.room);
+        let events = self.store.list_events(stream, 0, 1_000).await.unwrap();
+        events.into_iter().map(|event| event.seq).collect()
+    }
+}
+
+fn id() -> MessageId {
+    MessageId(secret::id())
+}
+
+fn seqs(results: &[Result<Posted>]) -> Vec<Option<Seq>> {
+    let seq = |result: &Result<Posted>| result.as_ref().ok().map(|posted| posted.seq);
+    results.iter().map(seq).collect()
+}
+
+#[tokio::test]
+async fn a_group_takes_sequences_in_order_and_without_holes() {
+    let house = House::new().await;
+    let first = house
+        .append((0..100).map(|_| house.message(id())).collect())
+        .await;
+    assert_eq!(seqs(&first), (1..=100).map(Some).collect::<Vec<_>>());
+    let more = house.append(vec![house.message(id())]).await;
+    assert_eq!(seqs(&more), [Some(101)]);
+    assert_eq!(house.stored().await, (1..=101).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_id_that_comes_again_in_the_same_group_or_later_is_answered_with_its_first_result() {
+    let house = House::new().await;
+    let twice = id();
+    let group = vec![
+        house.message(twice),
+        house.message(id()),
+        house.message(twice),
+    ];
+    assert_eq!(
+        seqs(&house.append(group).await),
+        [Some(1), Some(2), Some(1)]
+    );
+    let later = vec![house.message(id()), house.message(twice)];
+    assert_eq!(seqs(&house.append(later).await), [Some(3), Some(1)]);
+    assert_eq!(house.stored().await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn what_breaks_a_rule_takes_nobody_with_it() {
+    let house = House::new().await;
+    let taken = id();
+    house.append(vec![house.message(taken)]).await;
+    let mut stolen = house.message(taken);
+    stolen.author.id = UserId(secret::id());
+    let mut nowhere = house.message(id());
+    nowhere.room = RoomId(secret::id());
+    let group = vec![house.message(id()), stolen, nowhere, house.message(id())];
+    let results = house.append(group).await;
+    assert_eq!(seqs(&results), [Some(2), None, None, Some(3)]);
+    let failure = |at: usize| match results[at].as_ref().unwrap_err() {
+        Error::User(failure) => failure.clone(),
+        other => panic!("{other}"),
+    };
+    assert!(matches!(failure(1), Failure::Invalid { .. }));
+    assert!(matches!(failure(2), Failure::NotFound { .. }));
+}
+
+#[tokio::test]
+async fn what_the_store_refuses_takes_nobody_with_it_and_no_sequence() {
+    let house = House::new().await;
+    // Nobody of this id exists, which only the store notices.
+    let mut ghost = house.message(id());
+    ghost.author.id = UserId(secret::id());
+    let results = house
+        .append(vec![house.message(id()), ghost, house.message(id())])
+        .await;
+    assert_eq!(seqs(&results), [Some(1), None, Some(2)]);
+    assert!(matches!(results[1], Err(Error::Store(_))));
+    assert_eq!(house.stored().await, [1, 2]);
+}
+
+#[tokio::test]
+async fn many_who_append_at_once_are_all_answered() {
+    let house = House::new().await;
+    let posts = (0..300).map(|_| house.log.post(house.message(id())));
+    let mut posted: Vec<Seq> = futures::future::join_all(posts)
+        .await
+        .into_iter()
+        .map(|posted| posted.unwrap().seq)
+        .collect();
+    posted.sort_unstable();
+    assert_eq!(posted, (1..=300).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn stories_of_one_group_do_not_take_one_anothers_address() {
+    let house = House::new().await;
+    let story = |request: Option<&str>| NewStory {
+        draft: StoryDraft::new("High water", "", "", Urgency::Normal).unwrap(),
+        html: String::new(),
+        summary: String::new(),
+        slug: "high-water".to_owned(),
+        byline: "Gazette".to_owned(),
+        request_id: request.map(str::to_owned),
+    };
+    let (one, two, again) = tokio::join!(
+        house.log.publish(story(Some("a"))),
+        house.log.publish(story(Some("b"))),
+        house.log.publish(story(Some("a"))),
+    );
+    let (one, two, again) = (one.unwrap(), two.unwrap(), again.unwrap());
+    assert_eq!((one.slug.as_str(), one.seq), ("high-water", 1));
+    assert_eq!((two.slug.as_str(), two.seq), ("high-water-2", 2));
+    assert_eq!(again, one);
+}
