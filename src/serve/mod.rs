@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`router`] | every address, in one table |
 //! | [`ws`] | the life of a WebSocket, from hello to close |
+//! | [`socket`] | its messages in, its frames out |
 //! | [`context`] | what pages and server functions find in their context |
 //! | [`functions`] | what server functions answer, beyond what the library does |
 
 mod context;
 mod functions;
 mod router;
+mod socket;
 mod ws;
 
 pub use context::BuildId;
@@ -17,14 +19,18 @@ pub use context::BuildId;
 use crate::{
     calls::server::Calls,
     chat::server::Chat,
-    people,
+    news, people,
     protocol::close::CloseCode,
-    server::{App, Error, config::Config, secret},
+    server::{
+        App, Error,
+        accept::{self, Stopping},
+        config::Config,
+        secret,
+    },
 };
 use leptos::config::{LeptosOptions, get_configuration};
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration, time::Instant};
 use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
 
 /// How long requests that are under way may take after the program was asked to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -35,8 +41,6 @@ pub(crate) struct Systems {
     pub(crate) app: Arc<App>,
     pub(crate) chat: Chat,
     pub(crate) calls: Arc<Calls>,
-    /// Counts the connections of `GET /ws` that are open, the ones that are closing included.
-    pub(crate) sockets: TaskTracker,
 }
 
 /// Serves until the program is asked to stop.
@@ -71,26 +75,26 @@ pub async fn run(config: Config) -> Result<(), String> {
     );
     greet(&app, address).await.map_err(|why| why.to_string())?;
 
-    let service =
-        router::router(&systems, options).into_make_service_with_connect_info::<SocketAddr>();
-    let stopping = app.clone();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
-        asked_to_stop().await;
-        stopping.live.close_all(CloseCode::GoingAway);
-        stopping.readers.close_all();
-    });
-    let stopped = tokio::select! {
-        stopped = serving => stopped.map_err(|why| why.to_string()),
-        () = overdue() => Ok(()),
-    };
-    systems.sockets.close();
+    let router = router::router(&systems, options);
+    let stopping = Stopping::default();
+    let alive = tokio::spawn(news::server::keep_alive(app.clone()));
+    let watched = tokio::spawn(ws::watch(systems.clone()));
+    tokio::select! {
+        () = accept::serve(listener, router, stopping.clone()) => {}
+        () = asked_to_stop() => stopping.asked.cancel(),
+    }
+    stopping.open.close();
+    app.live.close_all(CloseCode::GoingAway);
+    app.readers.close_all();
     // Who does not take the close frame in time is cut off, which says the same less politely.
-    let _ = tokio::time::timeout(FAREWELL, systems.sockets.wait()).await;
+    let _ = tokio::time::timeout(FAREWELL, stopping.open.wait()).await;
+    alive.abort();
+    watched.abort();
     if let Err(why) = control {
         tracing::warn!(%why, "publishing from the command line goes through the store");
     }
     app.store.close().await;
-    stopped
+    Ok(())
 }
 
 async fn prepare(app: &Arc<App>) -> Result<Arc<Systems>, Error> {
@@ -103,7 +107,6 @@ async fn prepare(app: &Arc<App>) -> Result<Arc<Systems>, Error> {
         app: app.clone(),
         chat,
         calls,
-        sockets: TaskTracker::new(),
     }))
 }
 
@@ -194,9 +197,4 @@ async fn asked_to_stop() {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
-}
-
-async fn overdue() {
-    asked_to_stop().await;
-    tokio::time::sleep(FAREWELL).await;
 }

@@ -1,139 +1,150 @@
 //! `GET /ws`: the life of a WebSocket (RFC 6455), from the handshake to the close.
 //!
-//! One task a connection, one loop: it reads a frame, lets the system it is for handle it, writes what that answers, and
-//! writes what others have queued. While it handles a frame nothing is taken from the queue, so a replay is written before
-//! what happened after it. Whoever publishes only ever touches the queue; when that passes its bound, the write that is under
-//! way is given up and the connection is closed with the documented code.
+//! One task a connection, one loop: it reads a frame, lets the system it is for handle it, and says what that answers. What
+//! others have to tell the client goes past this task: whoever publishes pushes into the connection's outlet, which a shard
+//! writes. During a replay the outlet is corked, so a replay is written before what happened after it.
 
-use super::Systems;
+use super::{Systems, socket::Socket};
 use crate::{
-    model::{ClientId, RoomId, Seq, limits, user::Presence},
+    model::{ClientId, Seq, limits, user::Presence},
     protocol::{
         SUBPROTOCOL,
         close::CloseCode,
         failure::Failure,
-        upload::HEADER_BYTES,
         ws::{ClientFrame, ErrorCode, RoomCursor, ServerFrame},
     },
     server::{
-        Error, Result, clock, http,
-        live::{Connection, Ended, Frame},
+        Error, Result,
+        accept::{Taken, Takeover},
+        clock, http,
+        live::{Connection, Ended, Outlet, Piece, frame},
         session::{self, Signed},
+        store::Stream,
     },
 };
 use axum::{
-    extract::{
-        State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket},
-    },
-    http::{HeaderMap, header},
-    response::Response,
+    Extension,
+    body::Bytes,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
 };
-use futures::{FutureExt, SinkExt, StreamExt};
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use futures::FutureExt;
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::time::{interval, sleep, timeout};
+use tungstenite::{Message, handshake};
 
 /// How long a client may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
-/// How long one write to a socket may take.
-const WRITE: Duration = Duration::from_secs(30);
 /// How long a close may take: for what is half written, the close frame and the answer to it.
-const CLOSE: Duration = Duration::from_secs(10);
+const CLOSE: Duration = Duration::from_secs(4);
 /// A page that loads anew is gone for a moment; others are not told of gaps shorter than this.
 const RELOAD: Duration = Duration::from_secs(3);
 /// Nothing heard for this many heartbeats: the client is gone. Browsers let a hidden page speak once a minute only.
 const SILENT_HEARTBEATS: u32 = 6;
 /// A client whose frames are refused this often has a bug, or means harm.
 const MOST_ERRORS: u32 = 200;
-/// The most one message may have: a chunk of an upload with its header, with room to tell a larger text frame off in words.
-const MESSAGE_BYTES: usize = 2 * limits::CHUNK_BYTES + HEADER_BYTES;
 
 /// The handshake: only from our own pages, only with a session, only in our subprotocol.
 pub(super) async fn upgrade(
     State(systems): State<Arc<Systems>>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    Extension(connection): Extension<Takeover>,
+    request: Request,
 ) -> Result<Response> {
-    if !http::is_same_origin(&headers) {
+    let headers = request.headers();
+    if !http::is_same_origin(headers) {
         let reason = "Connections are taken from this site's own pages only.".to_owned();
         return Err(Failure::NotAllowed { reason }.into());
     }
-    let signed = session::signed(&systems.app, &headers)
+    let signed = session::signed(&systems.app, headers)
         .await?
         .ok_or(Failure::NotSignedIn)?;
+    if !offers_subprotocol(headers) {
+        return Err(Failure::invalid(format!("The subprotocol has to be {SUBPROTOCOL}.")).into());
+    }
+    // Checks the method, the version and the key (RFC 6455 section 4.2.1).
+    let Ok(mut accepted) = handshake::server::create_response(&request.map(drop)) else {
+        return Ok(not_a_handshake());
+    };
+    let subprotocol = HeaderValue::from_static(SUBPROTOCOL);
+    accepted
+        .headers_mut()
+        .insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    let mut head = Vec::new();
+    handshake::server::write_response(&mut head, &accepted)
+        .map_err(|why| Error::Internal(why.to_string()))?;
+    Ok(connection.take(move |taken| live(systems, taken, head.into(), signed)))
+}
+
+fn offers_subprotocol(headers: &HeaderMap) -> bool {
     let offered = headers
         .get_all(header::SEC_WEBSOCKET_PROTOCOL)
         .iter()
         .filter_map(|value| value.to_str().ok());
-    if !offered
+    offered
         .flat_map(|value| value.split(','))
         .any(|protocol| protocol.trim() == SUBPROTOCOL)
-    {
-        return Err(Failure::invalid(format!("The subprotocol has to be {SUBPROTOCOL}.")).into());
-    }
-    let upgrade = upgrade
-        .protocols([SUBPROTOCOL])
-        // The library would set aside and zero 128 KiB for each connection; frames are small and the buffer grows.
-        .read_buffer_size(4 * 1024)
-        .write_buffer_size(0)
-        .max_message_size(MESSAGE_BYTES)
-        .max_frame_size(MESSAGE_BYTES);
-    Ok(upgrade.on_upgrade(move |socket| live(systems, socket, signed)))
 }
 
-/// Why a connection is over.
-enum Over {
-    /// The socket broke, or the client closed it.
-    Lost,
-    /// The server closes it.
-    Close(CloseCode),
+/// What somebody is told who opens the address in a browser, say (RFC 9110 section 15.5.22).
+fn not_a_handshake() -> Response {
+    let headers = [
+        (header::UPGRADE, "websocket"),
+        (header::SEC_WEBSOCKET_VERSION, "13"),
+    ];
+    let words = "This address takes WebSocket connections only (version 13).\n";
+    (axum::http::StatusCode::UPGRADE_REQUIRED, headers, words).into_response()
 }
 
-impl From<Ended> for Over {
-    fn from(Ended(code): Ended) -> Self {
-        Self::Close(code)
-    }
-}
-
-async fn live(systems: Arc<Systems>, mut socket: WebSocket, signed: Signed) {
-    // Held to the end, so that a shutdown waits for the close frame.
-    let _counted = systems.sockets.token();
-    let hello = match timeout(HELLO, hello(&mut socket)).await {
-        Ok(Ok(hello)) => hello,
-        Ok(Err(Over::Lost)) => return,
-        Ok(Err(Over::Close(code))) => return close(socket, code).await,
-        Err(_) => return close(socket, CloseCode::NoHello).await,
+async fn live(systems: Arc<Systems>, taken: Taken, head: Bytes, signed: Signed) {
+    let app = &systems.app;
+    let outlet = Outlet::new(&app.flusher, app.config.queue_bytes);
+    let mut socket = Socket::new(taken, &outlet);
+    // What only happens once is in boxes, so that the task of a connection that waits is small.
+    let over = match Box::pin(greet(&systems, &mut socket, &outlet, head, signed)).await {
+        Ok(mut page) => {
+            // A bug that panics ends this connection; the person must not stay "here" for it.
+            let over = AssertUnwindSafe(page.run(&mut socket)).catch_unwind().await;
+            leave(&page.systems, &page.connection).await;
+            over.unwrap_or(Ended::Lost)
+        }
+        Err(over) => over,
     };
-    let queue_bytes = systems.app.config.queue_bytes;
+    // Past the time the socket is cut, which is all there is left to do.
+    let _ = timeout(CLOSE, close(&mut socket, &outlet, over)).await;
+    outlet.abandon();
+}
+
+/// From the end of the handshake to the end of the welcome.
+async fn greet(
+    systems: &Arc<Systems>,
+    socket: &mut Socket,
+    outlet: &Arc<Outlet>,
+    head: Bytes,
+    signed: Signed,
+) -> Result<Page, Ended> {
+    outlet.say(head).await?;
+    let hello = timeout(HELLO, hello(socket)).await;
+    let hello = hello.unwrap_or(Err(Ended::Closed(CloseCode::NoHello)))?;
     let connection = Connection::new(
         hello.client,
         signed.person,
         signed.session,
         hello.visible,
-        queue_bytes,
+        outlet.clone(),
     );
     let mut page = Page {
         systems: systems.clone(),
         connection: Arc::new(connection),
-        socket,
-        replayed: HashMap::new(),
         errors: 0,
     };
-    let whole = async {
-        match page.welcome(&hello.cursors).await {
-            Ok(()) => page.run().await,
-            Err(over) => over,
+    let welcomed = AssertUnwindSafe(page.welcome(&hello.cursors)).catch_unwind();
+    match welcomed.await.unwrap_or(Err(Ended::Lost)) {
+        Ok(()) => Ok(page),
+        Err(over) => {
+            leave(systems, &page.connection).await;
+            Err(over)
         }
-    };
-    // A bug that panics ends this connection; the person must not stay "here" for it.
-    let over = AssertUnwindSafe(whole).catch_unwind().await;
-    let over = over.unwrap_or(Over::Lost);
-    let Page {
-        connection, socket, ..
-    } = page;
-    leave(&systems, &connection).await;
-    if let Over::Close(code) = over {
-        close(socket, code).await;
     }
 }
 
@@ -144,14 +155,14 @@ struct Hello {
     visible: bool,
 }
 
-async fn hello(socket: &mut WebSocket) -> Result<Hello, Over> {
+async fn hello(socket: &mut Socket) -> Result<Hello, Ended> {
+    const NONE: Ended = Ended::Closed(CloseCode::NoHello);
     loop {
-        let text = match socket.recv().await {
-            Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-            Some(Ok(Message::Binary(_))) => return Err(Over::Close(CloseCode::NoHello)),
-            Some(Ok(Message::Close(_))) | None => return Err(Over::Lost),
-            Some(Err(why)) => return Err(broken(why)),
+        let text = match socket.next().await? {
+            Message::Text(text) => text,
+            Message::Ping(_) | Message::Pong(_) => continue,
+            Message::Binary(_) | Message::Frame(_) => return Err(NONE),
+            Message::Close(_) => return Err(Ended::Lost),
         };
         return match serde_json::from_str(&text) {
             Ok(ClientFrame::Hello {
@@ -163,16 +174,23 @@ async fn hello(socket: &mut WebSocket) -> Result<Hello, Over> {
                 cursors,
                 visible,
             }),
-            Ok(_) | Err(_) => Err(Over::Close(CloseCode::NoHello)),
+            Ok(_) | Err(_) => Err(NONE),
         };
     }
 }
 
-/// A message over the bound is told apart from a socket that broke.
-fn broken(why: axum::Error) -> Over {
-    match why.into_inner().downcast_ref::<tungstenite::Error>() {
-        Some(tungstenite::Error::Capacity(_)) => Over::Close(CloseCode::TooBig),
-        Some(_) | None => Over::Lost,
+/// Ends the connections from which nothing is heard. One timer for all of them.
+pub(super) async fn watch(systems: Arc<Systems>) {
+    let beat = systems.app.config.heartbeat();
+    let silence = beat * SILENT_HEARTBEATS;
+    let silence = i64::try_from(silence.as_millis()).unwrap_or(i64::MAX);
+    let mut due = interval(beat);
+    loop {
+        due.tick().await;
+        systems
+            .app
+            .live
+            .close_silent(clock::now().saturating_sub(silence));
     }
 }
 
@@ -191,42 +209,32 @@ async fn leave(systems: &Arc<Systems>, connection: &Arc<Connection>) {
 
 /// Sends a close frame behind what is half written, and waits for the client to answer it. A client that reads on is told;
 /// one that never does is dropped.
-async fn close(mut socket: WebSocket, code: CloseCode) {
-    let frame = CloseFrame {
-        code: code.code(),
-        reason: Utf8Bytes::from_static(code.reason()),
-    };
-    let farewell = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            // What still comes in has to be read, or the system would reset the connection under the close frame.
-            while let Some(Ok(_)) = socket.next().await {}
-            if code == CloseCode::TooBig {
-                // The rest of that message cannot be read: the client is given its time to hear why.
-                std::future::pending::<()>().await;
-            }
+async fn close(socket: &mut Socket, outlet: &Arc<Outlet>, over: Ended) {
+    match over {
+        // What the library answered to the client's close is in the outlet.
+        Ended::Lost => outlet.farewell(Bytes::new()).await,
+        Ended::Closed(code) => {
+            outlet.end(code);
+            outlet.farewell(frame::close(code)).await;
+            socket.drain().await;
         }
-    };
-    // Past the time the socket is dropped, which is all there is left to do.
-    let _ = timeout(CLOSE, farewell).await;
+    }
 }
 
 /// A page that has said hello.
 struct Page {
     systems: Arc<Systems>,
     connection: Arc<Connection>,
-    socket: WebSocket,
-    /// The newest event that was replayed, a room: the queue may hold it again.
-    replayed: HashMap<RoomId, Seq>,
     errors: u32,
 }
 
 impl Page {
     /// Hears everything from now on, then says what there is and what was missed.
-    async fn welcome(&mut self, cursors: &[RoomCursor]) -> Result<(), Over> {
+    async fn welcome(&mut self, cursors: &[RoomCursor]) -> Result<(), Ended> {
         let app = self.systems.app.clone();
         let person = self.connection.person.clone();
         if !app.live.open(&self.connection, []) {
-            return Err(Over::Close(CloseCode::NoHello));
+            return Err(Ended::Closed(CloseCode::NoHello));
         }
         // A sign-out since the handshake found nothing to close; from here on it does.
         let still = app
@@ -235,20 +243,20 @@ impl Page {
             .await
             .map_err(unavailable)?;
         if still.is_none() {
-            return Err(Over::Close(CloseCode::SignedOut));
+            return Err(Ended::Closed(CloseCode::SignedOut));
         }
         let rooms = app.store.list_rooms(person.id).await.map_err(unavailable)?;
         for room in &rooms {
             app.live.join(person.id, room.id);
         }
         app.live.tell_presence(&person);
-        // Read again: what was committed in between is in the summaries, in the queue, or in both.
+        // Read again: what was committed in between is in the summaries, in the outlet, or in both.
         let rooms = app.store.list_rooms(person.id).await.map_err(unavailable)?;
         let mut people = app.live.people();
         people.retain(|present| present.presence != Presence::Gone);
         let heartbeat = u32::try_from(app.config.heartbeat().as_millis()).unwrap_or(u32::MAX);
         let (limits, build) = (app.config.limits(), app.build.clone());
-        self.reply(vec![ServerFrame::Welcome {
+        self.say(&[ServerFrame::Welcome {
             user: person,
             rooms,
             people,
@@ -257,84 +265,57 @@ impl Page {
             build,
         }])
         .await?;
+        let mut replayed = Vec::new();
         for cursor in cursors {
-            self.resume(cursor).await?;
+            replayed.extend(self.replay(cursor).await?);
         }
+        self.connection.outlet.uncork(&replayed);
         self.systems.calls.opened(&self.connection).await;
         Ok(())
     }
 
-    async fn resume(&mut self, cursor: &RoomCursor) -> Result<(), Over> {
+    /// Says what was missed in a room. Up to where, if there was anything.
+    async fn replay(&mut self, cursor: &RoomCursor) -> Result<Option<(Stream, Seq)>, Ended> {
         let replies = self.systems.chat.resume(&self.connection, cursor).await;
-        if let Some(ServerFrame::Event { room, seq, .. }) = replies.last() {
-            self.replayed.insert(*room, *seq);
-        }
-        self.reply(replies).await
+        self.say(&replies).await?;
+        Ok(match replies.last() {
+            Some(ServerFrame::Event { room, seq, .. }) => Some((Stream::Room(*room), *seq)),
+            _ => None,
+        })
     }
 
-    async fn run(&mut self) -> Over {
-        let silence = self.systems.app.config.heartbeat() * SILENT_HEARTBEATS;
-        let mut heard = Instant::now();
+    async fn resume(&mut self, cursor: &RoomCursor) -> Result<(), Ended> {
+        self.connection.outlet.cork();
+        let replayed = self.replay(cursor).await?;
+        self.connection.outlet.uncork(replayed.as_slice());
+        Ok(())
+    }
+
+    async fn run(&mut self, socket: &mut Socket) -> Ended {
         loop {
-            let step = tokio::select! {
-                frames = self.connection.queue.take() => match frames {
-                    Ok(frames) => self.deliver(frames).await,
-                    Err(ended) => Err(ended.into()),
-                },
-                message = self.socket.recv() => {
-                    heard = Instant::now();
-                    match message {
-                        Some(Ok(message)) => self.handle(message).await,
-                        Some(Err(why)) => Err(broken(why)),
-                        None => Err(Over::Lost),
-                    }
-                }
-                () = tokio::time::sleep_until(heard + silence) => Err(Over::Close(CloseCode::Silent)),
+            let message = tokio::select! {
+                over = self.connection.outlet.ended() => return over,
+                message = socket.next() => message,
             };
-            if let Err(over) = step {
+            self.connection.heard();
+            let handled = match message {
+                Ok(message) => Box::pin(self.handle(message)).await,
+                Err(over) => Err(over),
+            };
+            if let Err(over) = handled {
                 return over;
             }
         }
     }
 
-    /// Writes what others queued, without what was replayed already.
-    async fn deliver(&mut self, frames: impl IntoIterator<Item = Frame>) -> Result<(), Over> {
-        let replayed = std::mem::take(&mut self.replayed);
-        let is_new = |frame: &Frame| match frame.event {
-            Some((room, seq)) => replayed.get(&room).is_none_or(|newest| seq > *newest),
-            None => true,
-        };
-        let texts: Vec<_> = frames
-            .into_iter()
-            .filter(is_new)
-            .map(|frame| frame.text)
-            .collect();
-        self.replayed = replayed;
-        self.write(texts).await
-    }
-
-    async fn reply(&mut self, frames: Vec<ServerFrame>) -> Result<(), Over> {
-        let texts = frames.iter().map(|frame| Frame::from(frame).text).collect();
-        self.write(texts).await
-    }
-
-    /// Writes in one go; gives up when the queue ends meanwhile, since then the client does not read.
-    async fn write(&mut self, texts: Vec<Utf8Bytes>) -> Result<(), Over> {
-        let socket = &mut self.socket;
-        let writing = async {
-            for text in texts {
-                socket.feed(Message::Text(text)).await?;
-            }
-            socket.flush().await
-        };
-        tokio::select! {
-            written = writing => written.map_err(|_| Over::Lost),
-            ended = self.connection.queue.ended() => Err(ended.into()),
-            () = sleep(WRITE) => Err(Over::Close(CloseCode::TooSlow)),
+    async fn say(&self, frames: &[ServerFrame]) -> Result<(), Ended> {
+        for frame in frames {
+            self.connection.outlet.say(Piece::from(frame).bytes).await?;
         }
+        Ok(())
     }
 
-    async fn handle(&mut self, message: Message) -> Result<(), Over> {
+    async fn handle(&mut self, message: Message) -> Result<(), Ended> {
         match message {
             Message::Text(text) => match parse(&text) {
                 Ok(frame) => self.dispatch(frame).await,
@@ -344,12 +325,12 @@ impl Page {
                 let replies = self.systems.chat.chunk(&self.connection, &bytes).await;
                 self.answer(replies).await
             }
-            Message::Ping(_) | Message::Pong(_) => Ok(()),
-            Message::Close(_) => Err(Over::Lost),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
+            Message::Close(_) => Err(Ended::Lost),
         }
     }
 
-    async fn dispatch(&mut self, frame: ClientFrame) -> Result<(), Over> {
+    async fn dispatch(&mut self, frame: ClientFrame) -> Result<(), Ended> {
         let (systems, from) = (self.systems.clone(), self.connection.clone());
         let chat = &systems.chat;
         let replies = match frame {
@@ -384,31 +365,31 @@ impl Page {
         self.answer(replies).await
     }
 
-    async fn answer(&mut self, replies: Vec<ServerFrame>) -> Result<(), Over> {
+    async fn answer(&mut self, replies: Vec<ServerFrame>) -> Result<(), Ended> {
         if replies
             .iter()
             .any(|reply| matches!(reply, ServerFrame::Error { .. }))
         {
             self.errors += 1;
         }
-        self.reply(replies).await?;
+        self.say(&replies).await?;
         if self.errors > MOST_ERRORS {
-            Err(Over::Close(CloseCode::TooManyErrors))
+            Err(Ended::Closed(CloseCode::TooManyErrors))
         } else {
             Ok(())
         }
     }
 
-    async fn refuse(&mut self, code: ErrorCode, reason: String) -> Result<(), Over> {
+    async fn refuse(&mut self, code: ErrorCode, reason: String) -> Result<(), Ended> {
         let call = None;
         self.answer(vec![ServerFrame::Error { code, reason, call }])
             .await
     }
 }
 
-fn unavailable(error: Error) -> Over {
+fn unavailable(error: Error) -> Ended {
     tracing::error!(%error, "a connection could not be welcomed");
-    Over::Close(CloseCode::GoingAway)
+    Ended::Closed(CloseCode::GoingAway)
 }
 
 /// Reads a text frame, or says in words why it is none.

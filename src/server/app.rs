@@ -3,7 +3,7 @@
 use super::{
     config::Config,
     error::Result,
-    live::{Live, Readers},
+    live::{Flusher, Live, Readers},
     log::Log,
     rate::Rate,
     secret,
@@ -23,6 +23,8 @@ pub struct App {
     pub live: Arc<Live>,
     /// Connections of `GET /news/events`.
     pub readers: Arc<Readers>,
+    /// Writes to the connections of both.
+    pub flusher: Flusher,
     /// The way in for everything that others see.
     pub log: Log,
     /// Which build this is: the names of the browser's files depend on it.
@@ -54,6 +56,7 @@ impl App {
             store,
             live,
             readers,
+            flusher: Flusher::start(),
             log,
             build,
             control,

@@ -85,7 +85,8 @@ pub struct Config {
     pub heartbeat_seconds: u64,
 
     /// How much may wait for one connection that does not read, in bytes; past that it is closed.
-    #[arg(long, env = "RIALTO_QUEUE_BYTES", default_value_t = 256 * 1024, value_name = "BYTES")]
+    /// The system may keep about 100 kB more for it.
+    #[arg(long, env = "RIALTO_QUEUE_BYTES", default_value_t = 128 * 1024, value_name = "BYTES")]
     pub queue_bytes: usize,
 
     /// How many events of the news, or of a room, somebody who was away may be sent anew; past that it is loaded afresh.

@@ -3,6 +3,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`accept`] | connections: HTTP until they go live |
 //! | [`app`] | the state that every handler shares |
 //! | [`config`] | what can be set, and its defaults |
 //! | [`clock`] | the only place that asks for the time |
@@ -10,13 +11,14 @@
 //! | [`error`] | what can go wrong, what is logged of it and what the user is told |
 //! | [`store`] | SQL, one file a noun |
 //! | [`log`] | commit an event, then fan it out, in that order and in sequence |
-//! | [`live`] | connections, their bounded queues, who is here |
+//! | [`live`] | connections, their bounded outlets, who is here |
 //! | [`session`] | from a cookie or a bearer token to who is asking |
 //! | [`http`] | security headers, caching, cross-origin refusal, health |
 //! | [`password`] | argon2 off the async threads, a bounded number at a time |
 //! | [`slug`] | addresses from titles |
 //! | [`rate`] | how often somebody may try |
 
+pub mod accept;
 pub mod app;
 pub mod clock;
 pub mod config;

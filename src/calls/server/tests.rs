@@ -8,7 +8,11 @@ use crate::{
         message::{Content, RoomEvent},
         user::{Person, Role, UserName},
     },
-    server::{config::Config, secret},
+    server::{
+        config::Config,
+        live::{Flusher, Outlet, frame},
+        secret,
+    },
 };
 use clap::Parser;
 use std::{collections::VecDeque, time::Duration};
@@ -85,8 +89,9 @@ impl House {
             person.clone(),
             "session".into(),
             true,
-            1_000_000,
+            Outlet::new(&Flusher::default(), 1_000_000),
         ));
+        connection.outlet.uncork(&[]);
         let rooms = self.app.store.list_rooms(person.id).await.unwrap();
         self.app
             .live
@@ -134,14 +139,18 @@ impl Page {
             if let Some(frame) = self.heard.pop_front() {
                 return frame;
             }
-            let frames =
-                tokio::time::timeout(Duration::from_secs(5), self.connection.queue.take()).await;
-            let frames = frames.expect("a frame should have come").unwrap();
-            self.heard.extend(
-                frames
-                    .iter()
-                    .map(|frame| serde_json::from_str::<ServerFrame>(&frame.text).unwrap()),
-            );
+            let waiting = async {
+                loop {
+                    let pieces = self.connection.outlet.take().unwrap();
+                    if !pieces.is_empty() {
+                        return pieces;
+                    }
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let pieces = tokio::time::timeout(Duration::from_secs(5), waiting).await;
+            let pieces = pieces.expect("a frame should have come");
+            self.heard.extend(pieces.iter().map(frame::read));
         }
     }
 

@@ -1,7 +1,7 @@
 //! `GET /news/events`: the news as server-sent events (WHATWG HTML), from a cursor on.
 //!
-//! The order of things is what makes it whole: the reader's queue is opened first, then the log is read. A story committed in
-//! between is in both, and is left out of the queue because its sequence was replayed; a story that is in neither cannot be.
+//! The order of things is what makes it whole: the reader's outlet is opened first, then the log is read. A story committed in
+//! between is in both, and is left out of the outlet because its sequence was replayed; a story that is in neither cannot be.
 
 use crate::{
     model::{Cursor, Epoch, Seq, limits, story::Story},
@@ -11,23 +11,31 @@ use crate::{
     },
     server::{
         App, Error,
-        live::{Ended, NewsItem, Queue},
+        accept::{Taken, Takeover},
+        live::{
+            Ended, Outlet,
+            readers::{Reading, Wish},
+        },
         log::{Replay, story_event},
         store::{EventRow, Stream, StreamState},
     },
 };
 use axum::{
-    body::{Body, Bytes},
+    Extension,
+    body::Bytes,
     extract::{Query, State, rejection::QueryRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::VecDeque, convert::Infallible, sync::Arc};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpStream,
+    time::{MissedTickBehavior, interval, timeout},
+};
 
-/// What a browser that reconnects by itself should wait, in milliseconds.
-const RETRY: u32 = 2_000;
+/// How long the end of a stream may take to be written.
+const FAREWELL: Duration = Duration::from_secs(4);
 /// An epoch is at most this long, in bytes.
 const EPOCH_BYTES: usize = 32;
 /// The header in which a browser that reconnects by itself says how far it came.
@@ -49,35 +57,27 @@ pub(super) struct Asked {
 
 pub(super) async fn events(
     State(app): State<Arc<App>>,
+    Extension(connection): Extension<Takeover>,
     headers: HeaderMap,
-    query: std::result::Result<Query<Asked>, QueryRejection>,
+    query: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
     match open(&app, &headers, query).await {
-        Ok(reader) => {
-            let body =
-                Body::from_stream(futures::stream::unfold(reader, |mut reader| async move {
-                    let bytes = reader.next().await?;
-                    Some((Ok::<Bytes, Infallible>(bytes), reader))
-                }));
-            (HEADERS, body).into_response()
-        }
+        Ok(reader) => connection.take(|taken| reader.live(taken)),
         Err(Refusal::Query(why)) => (StatusCode::BAD_REQUEST, why).into_response(),
         Err(Refusal::Failed(error)) => error.into_response(),
     }
 }
 
-/// Neither a cache nor a proxy that collects answers before it passes them on may stand between.
-const HEADERS: [(header::HeaderName, HeaderValue); 3] = [
-    (
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream"),
-    ),
-    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    (
-        header::HeaderName::from_static("x-accel-buffering"),
-        HeaderValue::from_static("no"),
-    ),
-];
+/// The head of the answer, and the first field of the stream. Neither a cache nor a proxy that collects answers before it
+/// passes them on may stand between. The body goes on to the end of the connection (RFC 9112 section 6.3).
+const HEAD: &str = "HTTP/1.1 200 OK\r\n\
+    content-type: text/event-stream\r\n\
+    cache-control: no-store\r\n\
+    x-accel-buffering: no\r\n\
+    x-content-type-options: nosniff\r\n\
+    connection: close\r\n\
+    \r\n\
+    retry: 2000\n";
 
 /// Why there is no stream.
 enum Refusal {
@@ -105,10 +105,15 @@ impl From<Error> for Refusal {
 async fn open(
     app: &Arc<App>,
     headers: &HeaderMap,
-    query: std::result::Result<Query<Asked>, QueryRejection>,
-) -> std::result::Result<Reader, Refusal> {
+    query: Result<Query<Asked>, QueryRejection>,
+) -> Result<Reader, Refusal> {
     let asked = query.map_err(|why| Refusal::query(&why))?.0.checked()?;
-    let queue = app.readers.open(app.config.queue_bytes);
+    let wish = Wish {
+        topic: asked.topic.clone(),
+        beat: asked.beat,
+    };
+    let outlet = Outlet::new(&app.flusher, app.config.queue_bytes);
+    let reading = app.readers.open(outlet.clone(), wish.clone());
     let state = app.store.find_stream(Stream::News).await?;
     let replay = match cursor(headers, &asked, &state) {
         None => Replay {
@@ -122,7 +127,13 @@ async fn open(
                 .await?
         }
     };
-    Ok(Reader::new(app, queue, replay, asked.topic, asked.beat))
+    Ok(Reader {
+        app: app.clone(),
+        outlet,
+        replay,
+        wish,
+        _reading: reading,
+    })
 }
 
 /// What is asked for, checked.
@@ -134,7 +145,7 @@ struct Checked {
 }
 
 impl Asked {
-    fn checked(self) -> std::result::Result<Checked, Refusal> {
+    fn checked(self) -> Result<Checked, Refusal> {
         let given = |text: String| Some(text).filter(|text| !text.trim().is_empty());
         let topic = given(self.topic).map(|topic| topic.trim().into());
         if topic
@@ -194,106 +205,68 @@ fn cursor(headers: &HeaderMap, asked: &Checked, state: &StreamState) -> Option<C
     Some(Cursor { epoch, seq })
 }
 
-/// One reader's stream, as far as it was not sent yet.
+/// One reader's stream.
 struct Reader {
     app: Arc<App>,
-    /// Pushed to by the log, taken from here; ended by the log when it passes its bound and by a shutdown.
-    queue: Arc<Queue<NewsItem>>,
-    topic: Option<Arc<str>>,
-    /// Ready to go out.
-    ready: VecDeque<Bytes>,
-    /// Read from the log, to go out after what is ready.
-    missed: std::vec::IntoIter<EventRow>,
-    /// What the queue holds up to here is left out: it was replayed, or is older than the reader wants.
-    sent: Seq,
-    heartbeat: Interval,
-    beat: bool,
-    state: Phase,
-}
-
-/// Whether more will come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Live,
-    Over,
+    outlet: Arc<Outlet>,
+    replay: Replay,
+    wish: Wish,
+    /// What the log pushes into the outlet, it pushes for as long as this is kept.
+    _reading: Reading,
 }
 
 impl Reader {
-    fn new(
-        app: &Arc<App>,
-        queue: Arc<Queue<NewsItem>>,
-        replay: Replay,
-        topic: Option<Arc<str>>,
-        beat: bool,
-    ) -> Self {
+    /// The whole life of it, from the answer's head to the end.
+    async fn live(self, taken: Taken) {
+        let socket = Arc::new(taken.socket);
+        self.outlet.attach(socket.clone());
+        let over = match self.begin().await {
+            Ok(()) => tokio::select! {
+                over = self.outlet.ended() => over,
+                () = left(&socket) => Ended::Lost,
+            },
+            Err(over) => over,
+        };
+        // Who does not take the last words in time is cut off, which says the same less politely.
+        let _ = timeout(FAREWELL, self.end(over)).await;
+        self.outlet.abandon();
+    }
+
+    /// Says how the stream stands and what was missed, and goes on with what comes.
+    async fn begin(&self) -> Result<(), Ended> {
+        let (app, outlet) = (&self.app, &self.outlet);
         let Replay {
             epoch,
             head,
             missed,
-        } = replay;
-        let recovered = missed.is_some();
+        } = &self.replay;
+        outlet.say(Bytes::from_static(HEAD.as_bytes())).await?;
         let hello = Hello {
             epoch: epoch.clone(),
-            head,
-            recovered,
+            head: *head,
+            recovered: missed.is_some(),
             build: app.build.clone(),
         };
-        let retry = Bytes::from(format!("retry: {RETRY}\n"));
-        let mut ready = VecDeque::from([retry, event(sse::HELLO, &hello)]);
-        if !recovered {
-            ready.push_back(event(sse::RESYNC, &Resync { epoch, head }));
+        outlet.say(event(sse::HELLO, &hello)).await?;
+        let Some(missed) = missed else {
+            return Err(Ended::Closed(CloseCode::TooSlow));
+        };
+        for row in missed {
+            if self.wants(row) {
+                outlet.say(story_event(row)).await?;
+            }
         }
-        let mut heartbeat = interval(app.config.heartbeat());
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self {
-            app: app.clone(),
-            queue,
-            topic,
-            ready,
-            missed: missed.unwrap_or_default().into_iter(),
-            sent: head,
-            heartbeat,
-            beat,
-            state: if recovered { Phase::Live } else { Phase::Over },
+        let (comment, beat) = beats(app);
+        outlet.say(comment).await?;
+        if self.wish.beat {
+            outlet.say(beat).await?;
         }
+        outlet.uncork(&[(Stream::News, *head)]);
+        Ok(())
     }
 
-    /// The next bytes; none when the stream is over. Asked for only when the socket can take them.
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some(bytes) = self.ready.pop_front() {
-                return Some(bytes);
-            }
-            if self.state == Phase::Over {
-                return None;
-            }
-            if let Some(row) = self.missed.next() {
-                if self.wants_row(&row) {
-                    return Some(story_event(&row));
-                }
-                continue;
-            }
-            tokio::select! {
-                taken = self.queue.take() => match taken {
-                    Ok(items) => self.take(items),
-                    Err(Ended(why)) => self.end(why).await,
-                },
-                _ = self.heartbeat.tick() => self.beat(),
-            }
-        }
-    }
-
-    fn take(&mut self, items: VecDeque<NewsItem>) {
-        for item in items {
-            let wanted = self.topic.as_ref().is_none_or(|topic| *topic == item.topic);
-            if wanted && item.seq > self.sent {
-                self.ready.push_back(item.event);
-            }
-        }
-    }
-
-    fn wants_row(&self, row: &EventRow) -> bool {
-        let Some(topic) = &self.topic else {
+    fn wants(&self, row: &EventRow) -> bool {
+        let Some(topic) = &self.wish.topic else {
             return true;
         };
         match serde_json::from_str::<Story>(&row.payload) {
@@ -305,27 +278,55 @@ impl Reader {
         }
     }
 
-    fn beat(&mut self) {
-        self.ready.push_back(Bytes::from_static(b": \n\n"));
-        if self.beat {
-            let seconds = self.app.config.heartbeat().as_secs();
-            self.ready.push_back(event(sse::BEAT, &Beat { seconds }));
-        }
-    }
-
-    /// A reader that was too slow learns that there is a hole; one that has to go because the server goes resumes by itself.
-    async fn end(&mut self, why: CloseCode) {
-        self.state = Phase::Over;
-        if why != CloseCode::TooSlow {
+    /// A reader that was too slow, or whose cursor cannot be gone on from, learns that there is a hole; one that has to go
+    /// because the server goes resumes by itself.
+    async fn end(&self, why: Ended) {
+        if why != Ended::Closed(CloseCode::TooSlow) {
             return;
         }
         match self.app.store.find_stream(Stream::News).await {
-            Ok(StreamState { epoch, head, .. }) => self
-                .ready
-                .push_back(event(sse::RESYNC, &Resync { epoch, head })),
+            Ok(StreamState { epoch, head, .. }) => {
+                let resync = event(sse::RESYNC, &Resync { epoch, head });
+                self.outlet.farewell(resync).await;
+            }
             // The stream ends without a word, and the reader resumes by its cursor.
             Err(error) => tracing::error!(%error, "where the news stands could not be read"),
         }
+    }
+}
+
+/// Waits until the client closes the connection, or it breaks. What a client sends into an answer means nothing.
+async fn left(socket: &TcpStream) {
+    let mut ignored = [0; 64];
+    loop {
+        // An error shows in the read.
+        let _ = socket.readable().await;
+        match socket.try_read(&mut ignored) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// The heartbeat as a comment, and as an event for scripts.
+pub(super) fn beats(app: &App) -> (Bytes, Bytes) {
+    let seconds = app.config.heartbeat().as_secs();
+    (
+        Bytes::from_static(b": \n\n"),
+        event(sse::BEAT, &Beat { seconds }),
+    )
+}
+
+/// Says to every reader, again and again, that the connection is alive. One timer for all of them.
+pub async fn keep_alive(app: Arc<App>) {
+    let (comment, beat) = beats(&app);
+    let mut due = interval(app.config.heartbeat());
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        app.readers.beat(&comment, &beat);
     }
 }
 

@@ -20,6 +20,7 @@ mod stories_api;
 mod testing;
 pub(in crate::news) mod writing;
 
+pub use events::keep_alive;
 pub use publish::publish;
 pub use writing::form;
 

@@ -1,19 +1,27 @@
-//! What tests of the news share: a program on a store of its own, asked without a network in between.
+//! What tests of the news share: a program on a store of its own, asked without a network in between unless it is for a stream.
 
-use super::{publish, router};
+use super::{keep_alive, publish, router};
 use crate::{
     model::story::{Story, StoryDraft, Urgency},
     people,
-    server::{App, config::Config},
+    server::{
+        App,
+        accept::{self, Stopping, Takeover},
+        config::Config,
+    },
 };
 use axum::{
     Router,
     body::{Body, Bytes},
-    http::{Request, Response},
+    http::{HeaderMap, Request, Response},
 };
 use clap::Parser;
-use futures::StreamExt;
-use std::{sync::Arc, time::Duration};
+use futures::{StreamExt, stream::BoxStream};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+};
 use tower::Service;
 
 #[derive(Parser)]
@@ -26,6 +34,8 @@ struct Arguments {
 pub(super) struct World {
     pub(super) app: Arc<App>,
     router: Router,
+    /// Where the same router listens, for what leaves HTTP.
+    address: SocketAddr,
     _data: tempfile::TempDir,
 }
 
@@ -43,33 +53,56 @@ pub(super) async fn world(arguments: &[&str]) -> World {
         .unwrap();
     people::server::found(&app).await.unwrap();
     let router = router().with_state(app.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(accept::serve(listener, router.clone(), Stopping::default()));
+    tokio::spawn(keep_alive(app.clone()));
     World {
         app,
         router,
+        address,
         _data: data,
     }
 }
 
 impl World {
-    pub(super) async fn ask(&self, request: Request<Body>) -> Response<Body> {
+    pub(super) async fn ask(&self, mut request: Request<Body>) -> Response<Body> {
+        request.extensions_mut().insert(Takeover::default());
         self.router.clone().call(request).await.unwrap()
     }
 
     pub(super) async fn publish(&self, headline: &str, topic: &str) -> Story {
-        let draft = StoryDraft::new(headline, "Body", topic, Urgency::Normal).unwrap();
+        self.publish_draft(headline, "Body", topic).await
+    }
+
+    pub(super) async fn publish_body(&self, headline: &str, body: &str) -> Story {
+        self.publish_draft(headline, body, "").await
+    }
+
+    async fn publish_draft(&self, headline: &str, body: &str, topic: &str) -> Story {
+        let draft = StoryDraft::new(headline, body, topic, Urgency::Normal).unwrap();
         publish(&self.app, draft, "Ada".into(), None).await.unwrap()
     }
 
-    /// Opens the stream at an address.
+    /// A bare connection that has asked for an address.
+    pub(super) async fn connect(&self, address: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("GET {address} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
+        socket.write_all(request.as_bytes()).await.unwrap();
+        socket
+    }
+
+    /// Opens the stream at an address, over a real connection.
     pub(super) async fn read(&self, address: &str, last_event_id: Option<&str>) -> Reading {
-        let mut request = Request::get(address);
+        let mut request = reqwest::Client::new().get(format!("http://{}{address}", self.address));
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
         }
-        let response = self.ask(request.body(Body::empty()).unwrap()).await;
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         Reading {
-            body: response.into_body().into_data_stream(),
+            headers: response.headers().clone(),
+            body: response.bytes_stream().boxed(),
             text: String::new(),
         }
     }
@@ -77,7 +110,8 @@ impl World {
 
 /// An open stream.
 pub(super) struct Reading {
-    body: axum::body::BodyDataStream,
+    pub(super) headers: HeaderMap,
+    body: BoxStream<'static, reqwest::Result<Bytes>>,
     text: String,
 }
 

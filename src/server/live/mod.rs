@@ -1,61 +1,42 @@
 //! Live connections: who is connected, who hears which room, who is here.
 //!
-//! A frame is encoded once and its bytes are shared by every queue it is pushed to ([`Frame`] is a handle). No lock here is
+//! A frame is encoded once and its bytes are shared by every outlet it is pushed to ([`Piece`] is a handle). No lock here is
 //! held across an await, and pushing never waits, so whoever publishes is never slowed down by whoever listens.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`outlet`] | the writing end of one connection: what waits for it, and its bound |
+//! | [`flush`] | the tasks that write for all outlets |
+//! | [`frame`] | WebSocket frames as bytes |
+//! | [`readers`] | connections that only listen, to the news |
 
-mod queue;
-mod readers;
+pub mod flush;
+pub mod frame;
+pub mod outlet;
+pub mod readers;
 
-pub use queue::{Ended, Queue, Weigh};
+pub use flush::Flusher;
+pub use outlet::{Ended, Outlet, Piece};
 pub use readers::{NewsItem, Readers};
 
 use crate::{
     model::{
-        ClientId, RoomId, Seq, UserId,
+        ClientId, Millis, RoomId, UserId,
         user::{Person, Presence},
     },
     protocol::{
         close::CloseCode,
         ws::{Present, ServerFrame},
     },
+    server::clock,
 };
-use axum::extract::ws::Utf8Bytes;
 use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
-
-/// A frame as it goes out: encoded once, shared by all who get it.
-#[derive(Debug, Clone)]
-pub struct Frame {
-    /// The JSON.
-    pub text: Utf8Bytes,
-    /// Which event of which room it is, so that a connection that has just replayed the event can leave it out.
-    pub event: Option<(RoomId, Seq)>,
-}
-
-impl Weigh for Frame {
-    fn bytes(&self) -> usize {
-        self.text.len()
-    }
-}
-
-impl From<&ServerFrame> for Frame {
-    fn from(frame: &ServerFrame) -> Self {
-        let event = match frame {
-            ServerFrame::Event { room, seq, .. } => Some((*room, *seq)),
-            _ => None,
-        };
-        // Serialising our own enum to a string cannot fail; an empty frame would be ignored by every client.
-        Self {
-            text: serde_json::to_string(frame).unwrap_or_default().into(),
-            event,
-        }
-    }
-}
 
 /// One page's connection, as the rest of the server sees it.
 #[derive(Debug)]
@@ -66,9 +47,11 @@ pub struct Connection {
     pub person: Person,
     /// The hash of the session's token: a session that ends closes its connections.
     pub session: String,
-    /// What waits for it. Pushed to by anybody, taken from by the connection's own task.
-    pub queue: Queue<Frame>,
+    /// Where what it is told goes. Pushed to by anybody.
+    pub outlet: Arc<Outlet>,
     visible: AtomicBool,
+    /// When something was last heard from it.
+    heard: AtomicI64,
 }
 
 impl Connection {
@@ -79,20 +62,26 @@ impl Connection {
         person: Person,
         session: String,
         visible: bool,
-        queue_bytes: usize,
+        outlet: Arc<Outlet>,
     ) -> Self {
         Self {
             client,
             person,
             session,
-            queue: Queue::new(queue_bytes),
+            outlet,
             visible: AtomicBool::new(visible),
+            heard: AtomicI64::new(clock::now()),
         }
     }
 
     /// Queues a frame for this page alone.
     pub fn send(&self, frame: &ServerFrame) {
-        self.queue.push(frame.into());
+        self.outlet.push(frame.into());
+    }
+
+    /// Something was heard from it just now.
+    pub fn heard(&self) {
+        self.heard.store(clock::now(), Ordering::Relaxed);
     }
 }
 
@@ -156,7 +145,7 @@ impl Live {
                 return false;
             }
             state.forget(&earlier);
-            earlier.queue.end(CloseCode::Replaced);
+            earlier.outlet.end(CloseCode::Replaced);
         }
         state.pages.insert(connection.client, connection.clone());
         state
@@ -190,7 +179,16 @@ impl Live {
     /// Closes every connection, for a shutdown.
     pub fn close_all(&self, why: CloseCode) {
         for page in self.lock().pages.values() {
-            page.queue.end(why);
+            page.outlet.end(why);
+        }
+    }
+
+    /// Closes every connection from which nothing was heard since a moment.
+    pub fn close_silent(&self, since: Millis) {
+        for page in self.lock().pages.values() {
+            if page.heard.load(Ordering::Relaxed) < since {
+                page.outlet.end(CloseCode::Silent);
+            }
         }
     }
 
@@ -202,7 +200,7 @@ impl Live {
             .values()
             .filter(|page| page.session == session)
         {
-            page.queue.end(CloseCode::SignedOut);
+            page.outlet.end(CloseCode::SignedOut);
         }
     }
 
@@ -211,7 +209,7 @@ impl Live {
         let state = self.lock();
         let theirs = state.pages.values().filter(|page| page.person.id == user);
         for page in theirs.filter(|page| page.session != keep) {
-            page.queue.end(CloseCode::SignedOut);
+            page.outlet.end(CloseCode::SignedOut);
         }
     }
 
@@ -219,7 +217,7 @@ impl Live {
     pub fn refresh(&self, user: UserId) {
         let state = self.lock();
         for page in state.pages.values().filter(|page| page.person.id == user) {
-            page.queue.end(CloseCode::GoingAway);
+            page.outlet.end(CloseCode::GoingAway);
         }
     }
 
@@ -247,7 +245,7 @@ impl Live {
 
     /// Sends to every page that hears a room but one user's.
     pub fn to_room_except(&self, room: RoomId, frame: &ServerFrame, except: Option<UserId>) {
-        let frame = Frame::from(frame);
+        let piece = Piece::from(frame);
         let state = self.lock();
         let pages = state
             .rooms
@@ -256,13 +254,13 @@ impl Live {
             .flatten()
             .filter_map(|page| state.pages.get(page));
         for page in pages.filter(|page| Some(page.person.id) != except) {
-            page.queue.push(frame.clone());
+            page.outlet.push(piece.clone());
         }
     }
 
     /// Sends to every page of a user. How many there are.
     pub fn to_user(&self, user: UserId, frame: &ServerFrame) -> usize {
-        let frame = Frame::from(frame);
+        let piece = Piece::from(frame);
         let state = self.lock();
         let pages = state
             .users
@@ -270,7 +268,7 @@ impl Live {
             .into_iter()
             .flatten()
             .filter_map(|page| state.pages.get(page));
-        pages.map(|page| page.queue.push(frame.clone())).count()
+        pages.map(|page| page.outlet.push(piece.clone())).count()
     }
 
     /// Sends to one page. False if it is not connected.
@@ -284,9 +282,9 @@ impl Live {
 
     /// Sends to everybody.
     pub fn to_all(&self, frame: &ServerFrame) {
-        let frame = Frame::from(frame);
+        let piece = Piece::from(frame);
         for page in self.lock().pages.values() {
-            page.queue.push(frame.clone());
+            page.outlet.push(piece.clone());
         }
     }
 
@@ -364,21 +362,21 @@ mod tests {
             person,
             format!("session {user}"),
             true,
-            10_000,
+            Outlet::new(&Flusher::default(), 10_000),
         ))
     }
 
-    async fn heard(page: &Connection) -> usize {
-        page.send(&ServerFrame::Pong { n: 0 });
-        page.queue.take().await.map_or(0, |frames| frames.len() - 1)
+    fn heard(page: &Connection) -> usize {
+        page.outlet.uncork(&[]);
+        page.outlet.take().map_or(0, |frames| frames.len())
     }
 
     fn room(n: u128) -> RoomId {
         RoomId(Uuid::from_u128(n))
     }
 
-    #[tokio::test]
-    async fn a_room_is_heard_by_its_members_only() {
+    #[test]
+    fn a_room_is_heard_by_its_members_only() {
         let live = Live::default();
         let (in_it, joined, outside) = (page(1, 1), page(2, 2), page(3, 3));
         live.open(&in_it, [room(7)]);
@@ -386,76 +384,69 @@ mod tests {
         live.open(&outside, [room(8)]);
         live.join(joined.person.id, room(7));
         live.to_room(room(7), &ServerFrame::Pong { n: 1 });
-        assert_eq!(
-            (
-                heard(&in_it).await,
-                heard(&joined).await,
-                heard(&outside).await
-            ),
-            (1, 1, 0)
-        );
+        assert_eq!((heard(&in_it), heard(&joined), heard(&outside)), (1, 1, 0));
     }
 
-    #[tokio::test]
-    async fn a_page_that_connects_again_replaces_itself_and_the_old_one_cannot_remove_it() {
+    #[test]
+    fn a_page_that_connects_again_replaces_itself_and_the_old_one_cannot_remove_it() {
         let live = Live::default();
         let (old, new) = (page(1, 1), page(1, 1));
         live.open(&old, [room(7)]);
         live.open(&new, [room(7)]);
         assert_eq!(
-            old.queue.take().await.err(),
-            Some(Ended(CloseCode::Replaced))
+            old.outlet.take().err(),
+            Some(Ended::Closed(CloseCode::Replaced))
         );
         assert!(!live.close(&old));
         live.to_room(room(7), &ServerFrame::Pong { n: 1 });
-        assert_eq!(heard(&new).await, 1);
+        assert_eq!(heard(&new), 1);
         assert!(live.close(&new) && live.pages_of(new.person.id).is_empty());
     }
 
-    #[tokio::test]
-    async fn the_id_of_somebody_elses_page_is_not_taken() {
+    #[test]
+    fn the_id_of_somebody_elses_page_is_not_taken() {
         let live = Live::default();
         let (theirs, thief) = (page(1, 1), page(2, 1));
         assert!(live.open(&theirs, [room(7)]));
         assert!(!live.open(&thief, [room(7)]) && !live.close(&thief));
         live.to_room(room(7), &ServerFrame::Pong { n: 1 });
-        assert_eq!(heard(&theirs).await, 1);
+        assert_eq!(heard(&theirs), 1);
         assert!(live.pages_of(thief.person.id).is_empty());
     }
 
-    #[tokio::test]
-    async fn presence_is_told_once_a_change() {
+    #[test]
+    fn presence_is_told_once_a_change() {
         let live = Live::default();
         let (watcher, one, two) = (page(9, 9), page(1, 1), page(1, 2));
         live.open(&watcher, []);
         live.open(&one, []);
         live.tell_presence(&one.person);
         live.tell_presence(&one.person);
-        assert_eq!(heard(&watcher).await, 1, "here");
+        assert_eq!(heard(&watcher), 1, "here");
         live.open(&two, []);
         live.set_visible(&one, false);
-        assert_eq!(heard(&watcher).await, 0, "another page is visible still");
+        assert_eq!(heard(&watcher), 0, "another page is visible still");
         live.set_visible(&two, false);
-        assert_eq!(heard(&watcher).await, 1, "away");
+        assert_eq!(heard(&watcher), 1, "away");
         live.close(&one);
         live.close(&two);
         live.tell_presence(&one.person);
         live.tell_presence(&one.person);
-        assert_eq!(heard(&watcher).await, 1, "gone");
+        assert_eq!(heard(&watcher), 1, "gone");
         assert!(live.people().is_empty());
     }
 
-    #[tokio::test]
-    async fn ending_a_session_ends_its_pages_and_nobody_elses() {
+    #[test]
+    fn ending_a_session_ends_its_pages_and_nobody_elses() {
         let live = Live::default();
         let (mine, other) = (page(1, 1), page(2, 2));
         live.open(&mine, []);
         live.open(&other, []);
         live.close_session("session 1");
         assert_eq!(
-            mine.queue.take().await.err(),
-            Some(Ended(CloseCode::SignedOut))
+            mine.outlet.take().err(),
+            Some(Ended::Closed(CloseCode::SignedOut))
         );
-        assert_eq!(heard(&other).await, 0);
+        assert_eq!(heard(&other), 0);
     }
 }

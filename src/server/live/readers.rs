@@ -1,9 +1,12 @@
 //! Readers of the news: connections that only listen, all to the same stream.
 
-use super::queue::{Queue, Weigh};
-use crate::{model::Seq, protocol::close::CloseCode};
+use super::outlet::{Outlet, Piece};
+use crate::{model::Seq, protocol::close::CloseCode, server::store::Stream};
 use bytes::Bytes;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// An event of the news as it goes out: encoded once, shared by all who get it.
 #[derive(Debug, Clone)]
@@ -16,45 +19,90 @@ pub struct NewsItem {
     pub event: Bytes,
 }
 
-impl Weigh for NewsItem {
-    fn bytes(&self) -> usize {
-        self.event.len()
-    }
+/// What a reader asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// Only this topic.
+    pub topic: Option<Arc<str>>,
+    /// Heartbeats also as an event, for scripts, which cannot see comments.
+    pub beat: bool,
 }
 
 /// All who read the news now.
 #[derive(Debug, Default)]
 pub struct Readers {
-    queues: Mutex<Vec<Weak<Queue<NewsItem>>>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    readers: HashMap<u64, (Arc<Outlet>, Wish)>,
+    /// Counts everybody who ever came.
+    next: u64,
+}
+
+/// A reader for as long as this is kept.
+#[derive(Debug)]
+pub struct Reading {
+    readers: Arc<Readers>,
+    number: u64,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.readers.lock().readers.remove(&self.number);
+    }
 }
 
 impl Readers {
-    /// Adds a reader, who hears everything from now on for as long as they keep the queue.
+    /// Adds a reader, whose outlet gets everything from now on for as long as what is returned is kept.
     #[must_use]
-    pub fn open(&self, queue_bytes: usize) -> Arc<Queue<NewsItem>> {
-        let queue = Arc::new(Queue::new(queue_bytes));
-        self.lock().push(Arc::downgrade(&queue));
-        queue
+    pub fn open(self: &Arc<Self>, outlet: Arc<Outlet>, wish: Wish) -> Reading {
+        let mut state = self.lock();
+        let number = state.next;
+        state.next += 1;
+        state.readers.insert(number, (outlet, wish));
+        Reading {
+            readers: self.clone(),
+            number,
+        }
     }
 
-    /// Sends to every reader, and forgets those who left.
+    /// Sends to every reader who wants the topic.
     pub fn send(&self, item: &NewsItem) {
-        self.lock().retain(|queue| {
-            queue
-                .upgrade()
-                .map(|queue| queue.push(item.clone()))
-                .is_some()
-        });
+        let piece = Piece {
+            bytes: item.event.clone(),
+            event: Some((Stream::News, item.seq)),
+        };
+        for (outlet, wish) in self.lock().readers.values() {
+            if wish.topic.as_ref().is_none_or(|topic| *topic == item.topic) {
+                outlet.push(piece.clone());
+            }
+        }
+    }
+
+    /// Says to every reader that the connection is alive: `comment` to all, and `event` to those who asked for one.
+    pub fn beat(&self, comment: &Bytes, event: &Bytes) {
+        let piece = |bytes: &Bytes| Piece {
+            bytes: bytes.clone(),
+            event: None,
+        };
+        for (outlet, wish) in self.lock().readers.values() {
+            outlet.push(piece(comment));
+            if wish.beat {
+                outlet.push(piece(event));
+            }
+        }
     }
 
     /// Ends every reader, for a shutdown.
     pub fn close_all(&self) {
-        for queue in self.lock().drain(..).filter_map(|queue| queue.upgrade()) {
-            queue.end(CloseCode::GoingAway);
+        for (outlet, _) in self.lock().readers.values() {
+            outlet.end(CloseCode::GoingAway);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Queue<NewsItem>>>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,6 +16,7 @@ use rialto::{
         ws::{ClientFrame, ErrorCode, Present, RoomCursor, ServerFrame},
     },
 };
+use std::collections::VecDeque;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
@@ -72,6 +73,8 @@ pub(crate) struct Page {
     welcome: Option<Welcome>,
     /// Every frame so far, for whoever has to find out why a test failed.
     heard: Vec<ServerFrame>,
+    /// What was passed over while waiting for an acknowledgement: to be listened to next.
+    passed: VecDeque<ServerFrame>,
 }
 
 /// The handshake that a page of this person's makes.
@@ -132,6 +135,7 @@ impl Page {
             socket,
             welcome: None,
             heard: Vec::new(),
+            passed: VecDeque::new(),
         }
     }
 
@@ -236,6 +240,9 @@ impl Page {
 
     /// The next frame; none when the connection is over.
     pub(crate) async fn listen(&mut self) -> Result<ServerFrame, Option<CloseFrame>> {
+        if let Some(frame) = self.passed.pop_front() {
+            return Ok(frame);
+        }
         loop {
             match self.socket.next().await {
                 Some(Ok(Wire::Text(text))) => {
@@ -317,16 +324,25 @@ impl Page {
         self.sent(id).await.0
     }
 
-    /// Where and when a message was committed.
+    /// Where and when a message was committed. What is heard before is there to be listened to afterwards: the acknowledgement
+    /// and the event of a message come in either order.
     pub(crate) async fn sent(&mut self, wanted: MessageId) -> (Seq, Millis) {
-        self.until(|frame| match frame {
-            ServerFrame::Sent { id, seq, at, .. } if *id == wanted => Some((*seq, *at)),
-            ServerFrame::Refused { id, code, reason } if *id == wanted => {
-                panic!("refused: {code:?} {reason}")
-            }
-            _ => None,
-        })
-        .await
+        let mut passed = VecDeque::new();
+        let sent = self
+            .until(|frame| match frame {
+                ServerFrame::Sent { id, seq, at, .. } if *id == wanted => Some((*seq, *at)),
+                ServerFrame::Refused { id, code, reason } if *id == wanted => {
+                    panic!("refused: {code:?} {reason}")
+                }
+                _ => {
+                    passed.push_back(frame.clone());
+                    None
+                }
+            })
+            .await;
+        passed.append(&mut self.passed);
+        self.passed = passed;
+        sent
     }
 
     /// Why a message or a file was refused.

@@ -1,6 +1,8 @@
 use super::super::testing::{Reading, Said, World, world};
 use super::*;
-use axum::http::Request;
+use crate::server::live::Flusher;
+use axum::{body::Body, http::Request};
+use tokio::io::AsyncReadExt;
 
 fn hello(said: &Said) -> Hello {
     assert_eq!((said.event.as_str(), said.id.as_str()), ("hello", ""));
@@ -44,10 +46,8 @@ async fn resyncs(world: &World, address: &str, last_event_id: Option<&str>) {
 #[tokio::test]
 async fn the_answer_is_kept_by_no_cache_and_held_back_by_no_proxy() {
     let world = world(&[]).await;
-    let response = world
-        .ask(Request::get("/news/events").body(Body::empty()).unwrap())
-        .await;
-    let header = |name: &str| response.headers()[name].to_str().unwrap();
+    let reading = world.read("/news/events", None).await;
+    let header = |name: &str| reading.headers[name].to_str().unwrap();
     assert_eq!(header("content-type"), "text/event-stream");
     assert_eq!(header("cache-control"), "no-store");
     assert_eq!(header("x-accel-buffering"), "no");
@@ -142,9 +142,10 @@ async fn of_one_topic_only_its_stories_are_sent() {
 }
 
 #[tokio::test]
-async fn what_is_published_between_the_queue_and_the_log_comes_once() {
+async fn what_is_published_between_the_outlet_and_the_log_comes_once() {
     let (world, epoch) = with_stories(1, &[]).await;
-    let queue = world.app.readers.open(10_000);
+    let outlet = Outlet::new(&Flusher::default(), 10_000);
+    let reading = world.app.readers.open(outlet.clone(), Wish::default());
     world.publish("Story 2", "").await;
     let cursor = Cursor {
         epoch: Epoch(epoch),
@@ -157,16 +158,22 @@ async fn what_is_published_between_the_queue_and_the_log_comes_once() {
         .await
         .unwrap();
     world.publish("Story 3", "").await;
-    let mut reader = Reader::new(&world.app, queue, replay, None, false);
-    let mut text = String::new();
-    while text.matches("event: story").count() < 3 {
-        text.push_str(std::str::from_utf8(&reader.next().await.unwrap()).unwrap());
-    }
+    let reader = Reader {
+        app: world.app.clone(),
+        outlet: outlet.clone(),
+        replay,
+        wish: Wish::default(),
+        _reading: reading,
+    };
+    reader.begin().await.unwrap();
+    world.publish("Story 4", "").await;
+    let bytes = outlet.take().unwrap().concat();
+    let text = String::from_utf8(bytes).unwrap();
     let ids: Vec<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("id: "))
         .collect();
-    assert_eq!(ids, ["1", "2", "3"]);
+    assert_eq!(ids, ["1", "2", "3", "4"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,17 +205,25 @@ async fn readers_who_come_while_stories_are_published_miss_none_and_get_none_twi
 
 #[tokio::test]
 async fn a_reader_that_does_not_read_is_told_to_resync_and_holds_up_nobody() {
-    let (world, _) = with_stories(0, &["--queue-bytes", "2000"]).await;
-    let (_, mut slow) = begin(&world, "/news/events", None).await;
+    const STORIES: i64 = 200;
+    let (world, _) = with_stories(0, &["--queue-bytes", "100000"]).await;
+    // A bare socket, since a client library would read ahead.
+    let mut slow = world.connect("/news/events").await;
     let (_, mut quick) = begin(&world, "/news/events", None).await;
-    for number in 1..=20 {
-        world.publish(&format!("Story {number}"), "").await;
+    for number in 1..=STORIES {
+        world.publish_body("Long", &"news ".repeat(7_000)).await;
         assert_eq!(quick.stories(1).await, [number.to_string()]);
     }
-    let said = slow.next().await.unwrap();
-    assert_eq!(said.event, "resync");
-    assert_eq!(serde_json::from_str::<Resync>(&said.data).unwrap().head, 20);
-    assert_eq!(slow.next_block().await, None);
+    let mut said = Vec::new();
+    let all = timeout(Duration::from_secs(10), slow.read_to_end(&mut said)).await;
+    all.expect("the stream ends").unwrap();
+    let said = String::from_utf8(said).unwrap();
+    let (rest, last) = said.trim_end().rsplit_once("\n\n").unwrap();
+    let data = last.strip_prefix("event: resync\ndata: ").unwrap();
+    let resync: Resync = serde_json::from_str(data).unwrap();
+    assert!(resync.head > 1 && resync.head <= STORIES, "{resync:?}");
+    let whole = rest.matches("\nid: ").count();
+    assert!(i64::try_from(whole).unwrap() < resync.head);
 }
 
 #[tokio::test]

@@ -1,0 +1,103 @@
+//! Writing to many sockets from few tasks.
+//!
+//! A connection with something to write asks its shard, which writes for all of them in turn. So a story that goes to ten
+//! thousand readers wakes as many tasks as there are cores, and what is pushed while a shard is on its round is written with the
+//! next. A socket that takes no more gets a task of its own until it does; nobody waits for it.
+
+use super::outlet::Outlet;
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::available_parallelism,
+};
+use tokio::{sync::Notify, task::yield_now};
+
+/// So many sockets are written to before other tasks of the thread get their turn.
+const TURN: usize = 32;
+
+/// All shards: one for each core.
+#[derive(Debug)]
+pub struct Flusher {
+    shards: Vec<Arc<Shard>>,
+    next: AtomicUsize,
+}
+
+/// What one task writes for.
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    /// Outlets that have something to write, each once.
+    due: Mutex<Vec<Arc<Outlet>>>,
+    /// Wakes the task: by whoever adds the first.
+    wake: Notify,
+}
+
+impl Flusher {
+    /// Starts the shards, on the runtime it is called in. They end with it.
+    #[must_use]
+    pub fn start() -> Self {
+        let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+        let flusher = Self::with_shards(cores);
+        for shard in &flusher.shards {
+            tokio::spawn(shard.clone().run());
+        }
+        flusher
+    }
+
+    fn with_shards(count: usize) -> Self {
+        Self {
+            shards: (0..count).map(|_| Arc::default()).collect(),
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    /// A shard for another connection, in turn.
+    pub(super) fn shard(&self) -> Arc<Shard> {
+        let at = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        self.shards[at].clone()
+    }
+}
+
+/// One shard that nothing runs: for outlets without sockets, in tests.
+#[cfg(test)]
+impl Default for Flusher {
+    fn default() -> Self {
+        Self::with_shards(1)
+    }
+}
+
+impl Shard {
+    /// Writes for an outlet soon. It asks once, and again only after it was written for.
+    pub(super) fn schedule(&self, outlet: Arc<Outlet>) {
+        let mut due = self.lock();
+        due.push(outlet);
+        if due.len() == 1 {
+            self.wake.notify_one();
+        }
+    }
+
+    async fn run(self: Arc<Self>) {
+        let mut round = Vec::new();
+        loop {
+            std::mem::swap(&mut round, &mut *self.lock());
+            if round.is_empty() {
+                self.wake.notified().await;
+                continue;
+            }
+            for (at, outlet) in round.drain(..).enumerate() {
+                if !outlet.flush() {
+                    tokio::spawn(outlet.drain());
+                }
+                if at % TURN == TURN - 1 {
+                    yield_now().await;
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Outlet>>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,57 @@
+//! WebSocket frames as they go out (RFC 6455 section 5.2), encoded once for all who get them.
+
+use super::outlet::Piece;
+use crate::{
+    protocol::{close::CloseCode, ws::ServerFrame},
+    server::store::Stream,
+};
+use bytes::Bytes;
+use tungstenite::protocol::{
+    CloseFrame,
+    frame::{
+        Frame,
+        coding::{Data, OpCode},
+    },
+};
+
+/// The longest header a server's frame has, in bytes.
+const HEADER: usize = 10;
+
+impl From<&ServerFrame> for Piece {
+    fn from(frame: &ServerFrame) -> Self {
+        let event = match frame {
+            ServerFrame::Event { room, seq, .. } => Some((Stream::Room(*room), *seq)),
+            _ => None,
+        };
+        // Serialising our own enum to a string cannot fail; an empty frame would be ignored by every client.
+        let text = serde_json::to_vec(frame).unwrap_or_default();
+        let bytes = encode(Frame::message(text, OpCode::Data(Data::Text), true));
+        Self { bytes, event }
+    }
+}
+
+/// A close frame with its code and reason.
+#[must_use]
+pub fn close(code: CloseCode) -> Bytes {
+    encode(Frame::close(Some(CloseFrame {
+        code: code.code().into(),
+        reason: code.reason().into(),
+    })))
+}
+
+fn encode(frame: Frame) -> Bytes {
+    let mut bytes = Vec::with_capacity(HEADER + frame.payload().len());
+    // Writing to memory cannot fail.
+    let _ = frame.format(&mut bytes);
+    bytes.into()
+}
+
+/// Reads what was encoded, for tests without a socket.
+///
+/// # Panics
+/// When it is no text frame of ours.
+#[cfg(test)]
+pub(crate) fn read(bytes: &Bytes) -> ServerFrame {
+    let start = bytes.iter().position(|byte| *byte == b'{').unwrap();
+    serde_json::from_slice(&bytes[start..]).unwrap()
+}
