@@ -49,7 +49,7 @@ pub async fn list_past_calls() -> Result<Vec<PastCall>, Failure> {
 pub async fn list_people_here() -> Result<Vec<Present>, Failure> {
     let app = crate::server::session::app()?;
     let signed = crate::server::session::required()?;
-    let mut people = app.live.people();
+    let mut people = app.live.people(signed.person.id);
     people.retain(|present| present.person.id != signed.person.id);
     Ok(people)
 }

@@ -96,11 +96,22 @@ pub fn RoomList(
                         <PersonRow present />
                     </For>
                 </ul>
+                <Unlisted />
                 <Show when=nobody>
                     <p class="quiet-text small-text nobody">"Nobody else is here right now. Send somebody the address of this page."</p>
                 </Show>
             </section>
         </nav>
+    }
+}
+
+/// How many more people there are than are listed.
+#[component]
+fn Unlisted() -> impl IntoView {
+    let people = use_people();
+    move || {
+        let more = Some(people.unlisted()).filter(|more| *more > 0)?;
+        Some(view! { <p class="quiet-text small-text">{format!("and {more} more")}</p> })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Of so many people everybody is told whether they are here; of more, only how many there are.
+pub const PEOPLE_LISTED: usize = 100;
 /// A person's shown name: this many characters (Unicode scalar values) at most.
 pub const NAME_CHARS: usize = 40;
 /// A room's name: this many characters at most.

@@ -4,6 +4,7 @@ use crate::{
     model::{
         UserId,
         call::Media,
+        limits,
         user::{Person, Presence},
     },
     protocol::ws::{Present, ServerFrame},
@@ -11,10 +12,12 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Everybody who is here or away, by name. Provided once, by the app; empty until the socket is online.
+/// Who is here or away, by name: everybody, unless they are too many. Provided once, by the app; empty until the socket is online.
 #[derive(Debug, Clone, Copy)]
 pub struct People {
     present: RwSignal<Vec<Present>>,
+    /// How many there are in all, as last told.
+    crowd: RwSignal<u32>,
 }
 
 /// Everybody who is here or away, by name.
@@ -31,6 +34,7 @@ impl People {
     pub fn provide() -> Self {
         let people = Self {
             present: RwSignal::new(Vec::new()),
+            crowd: RwSignal::new(0),
         };
         provide_context(people);
         people
@@ -39,7 +43,11 @@ impl People {
     /// Starts to listen. Browser only.
     pub fn listen(self, socket: Socket) {
         socket.on_frame(move |frame| match frame {
-            ServerFrame::Welcome { people, .. } => self.present.set(people.clone()),
+            ServerFrame::Welcome { people, crowd, .. } => {
+                self.present.set(people.clone());
+                self.crowd.set(*crowd);
+            }
+            ServerFrame::Crowd { people } => self.crowd.set(*people),
             ServerFrame::Presence { present } => self.present.update(|list| merge(list, present)),
             _ => {}
         });
@@ -56,6 +64,17 @@ impl People {
     #[must_use]
     pub fn present(&self) -> Signal<Vec<Present>> {
         self.present.into()
+    }
+
+    /// How many are here or away who are not in the list, for they are too many.
+    #[must_use]
+    pub fn unlisted(&self) -> u32 {
+        let listed = self.present.with(Vec::len);
+        if listed < limits::PEOPLE_LISTED {
+            return 0;
+        }
+        let listed = u32::try_from(listed).unwrap_or(u32::MAX);
+        self.crowd.get().saturating_sub(listed)
     }
 
     /// Where one of them is.

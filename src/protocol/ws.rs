@@ -117,8 +117,12 @@ pub enum ServerFrame {
         user: Person,
         /// Every room this user is a member of.
         rooms: Vec<RoomSummary>,
-        /// Everybody who is here or away.
+        /// Who is here or away: everybody in a small community; in a crowd a part of them, and everybody who shares a direct room
+        /// with this user.
         people: Vec<Present>,
+        /// How many people are here or away in all.
+        #[serde(default)]
+        crowd: u32,
         /// The bounds in force.
         limits: Limits,
         /// Say something at least this often, in milliseconds; six times that without a word and the server closes.
@@ -206,6 +210,11 @@ pub enum ServerFrame {
         /// Who, and how.
         #[serde(flatten)]
         present: Present,
+    },
+    /// How many people are here or away in all; only said while not all of them are listed.
+    Crowd {
+        /// So many.
+        people: u32,
     },
     /// Somebody is typing.
     Typing {

@@ -6,7 +6,7 @@
 
 use super::{Systems, socket::Socket};
 use crate::{
-    model::{ClientId, Seq, limits, user::Presence},
+    model::{ClientId, Seq, limits},
     protocol::{
         SUBPROTOCOL,
         close::CloseCode,
@@ -40,6 +40,8 @@ const HELLO: Duration = Duration::from_secs(10);
 const CLOSE: Duration = Duration::from_secs(4);
 /// A page that loads anew is gone for a moment; others are not told of gaps shorter than this.
 const RELOAD: Duration = Duration::from_secs(3);
+/// How often a crowd is told how many they are, if that changes.
+const CROWD: Duration = Duration::from_secs(2);
 /// Nothing heard for this many heartbeats: the client is gone. Browsers let a hidden page speak once a minute only.
 const SILENT_HEARTBEATS: u32 = 6;
 /// A client whose frames are refused this often has a bug, or means harm.
@@ -179,18 +181,18 @@ async fn hello(socket: &mut Socket) -> Result<Hello, Ended> {
     }
 }
 
-/// Ends the connections from which nothing is heard. One timer for all of them.
+/// Ends the connections from which nothing is heard, and tells them how many they are. One timer each for all of them.
 pub(super) async fn watch(systems: Arc<Systems>) {
+    let live = &systems.app.live;
     let beat = systems.app.config.heartbeat();
     let silence = beat * SILENT_HEARTBEATS;
     let silence = i64::try_from(silence.as_millis()).unwrap_or(i64::MAX);
-    let mut due = interval(beat);
+    let (mut due, mut crowd) = (interval(beat), interval(CROWD));
     loop {
-        due.tick().await;
-        systems
-            .app
-            .live
-            .close_silent(clock::now().saturating_sub(silence));
+        tokio::select! {
+            _ = due.tick() => live.close_silent(clock::now().saturating_sub(silence)),
+            _ = crowd.tick() => live.tell_crowd(),
+        }
     }
 }
 
@@ -233,7 +235,7 @@ impl Page {
     async fn welcome(&mut self, cursors: &[RoomCursor]) -> Result<(), Ended> {
         let app = self.systems.app.clone();
         let person = self.connection.person.clone();
-        if !app.live.open(&self.connection, []) {
+        if !app.live.open(&self.connection) {
             return Err(Ended::Closed(CloseCode::NoHello));
         }
         // A sign-out since the handshake found nothing to close; from here on it does.
@@ -247,19 +249,19 @@ impl Page {
         }
         let rooms = app.store.list_rooms(person.id).await.map_err(unavailable)?;
         for room in &rooms {
-            app.live.join(person.id, room.id);
+            app.live.join(person.id, room.id, room.kind);
         }
         app.live.tell_presence(&person);
         // Read again: what was committed in between is in the summaries, in the outlet, or in both.
         let rooms = app.store.list_rooms(person.id).await.map_err(unavailable)?;
-        let mut people = app.live.people();
-        people.retain(|present| present.presence != Presence::Gone);
+        let (people, crowd) = (app.live.people(person.id), app.live.crowd());
         let heartbeat = u32::try_from(app.config.heartbeat().as_millis()).unwrap_or(u32::MAX);
         let (limits, build) = (app.config.limits(), app.build.clone());
         self.say(&[ServerFrame::Welcome {
             user: person,
             rooms,
             people,
+            crowd,
             limits,
             heartbeat,
             build,

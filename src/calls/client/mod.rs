@@ -290,6 +290,7 @@ impl CallsClient {
             | ServerFrame::Room { .. }
             | ServerFrame::Read { .. }
             | ServerFrame::Presence { .. }
+            | ServerFrame::Crowd { .. }
             | ServerFrame::Typing { .. } => {}
         }
     }

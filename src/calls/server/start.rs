@@ -10,6 +10,7 @@ use crate::{
     model::{
         CallId, RoomId, UserId,
         call::{Call, Media, machine::Start},
+        room::RoomKind,
         user::Person,
     },
     protocol::ws::{ErrorCode, ServerFrame},
@@ -196,7 +197,7 @@ impl Calls {
             .await?;
         if made {
             for user in [caller, callee] {
-                live.join(user, room);
+                live.join(user, room, RoomKind::Direct);
                 if let Some(summary) = store.find_room(room, user).await? {
                     live.to_user(user, &ServerFrame::Room { room: summary });
                 }

@@ -93,9 +93,10 @@ impl House {
         ));
         connection.outlet.uncork(&[]);
         let rooms = self.app.store.list_rooms(person.id).await.unwrap();
-        self.app
-            .live
-            .open(&connection, rooms.into_iter().map(|room| room.id));
+        self.app.live.open(&connection);
+        for room in rooms {
+            self.app.live.join(person.id, room.id, room.kind);
+        }
         self.calls.opened(&connection).await;
         Page {
             connection,

@@ -298,6 +298,7 @@ impl ChatClient {
             | ServerFrame::Pong { .. }
             | ServerFrame::Error { .. }
             | ServerFrame::Presence { .. }
+            | ServerFrame::Crowd { .. }
             | ServerFrame::Call { .. }
             | ServerFrame::Signal { .. } => {}
         }

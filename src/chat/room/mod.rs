@@ -126,6 +126,7 @@ fn RoomStatus(kind: RoomKind, with: Option<Person>) -> impl IntoView {
                     .filter(|one| one.presence == Presence::Here)
                     .count()
             });
+            let here = here + usize::try_from(people.unlisted()).unwrap_or(0);
             match (kind, here) {
                 (RoomKind::Direct, _) => String::new(),
                 (RoomKind::Public, 0) => "Open to everybody".to_owned(),

@@ -5,7 +5,7 @@ use crate::{
     model::{
         MessageId, RoomId, Seq, UserId, limits,
         message::{Content, MessageText},
-        room::RoomName,
+        room::{RoomKind, RoomName},
         user::Person,
     },
     protocol::{failure::Failure, ws::ServerFrame},
@@ -18,11 +18,8 @@ use crate::{
 /// When the store fails.
 pub async fn sidebar(app: &App, me: Person) -> Result<Sidebar> {
     let rooms = app.store.list_rooms(me.id).await?;
-    Ok(Sidebar {
-        me,
-        rooms,
-        people: app.live.people(),
-    })
+    let people = app.live.people(me.id);
+    Ok(Sidebar { me, rooms, people })
 }
 
 /// A page of a room's history, the newest or the one before a sequence. Whoever reads the newest page has read the room.
@@ -124,8 +121,10 @@ pub async fn create_room(app: &App, by: &Person, name: &str) -> Result<String> {
         .into());
     }
     app.store.create_memberships(id, now).await?;
-    for present in app.live.people() {
-        announce(app, id, present.person.id).await?;
+    app.live.join_all(id, RoomKind::Public);
+    // A new room is the same for all.
+    if let Some(room) = app.store.find_room(id, by.id).await? {
+        app.live.to_all(&ServerFrame::Room { room });
     }
     Ok(slug)
 }
@@ -158,9 +157,9 @@ pub async fn open_direct(app: &App, by: &Person, with: UserId) -> Result<String>
     Ok(summary.slug)
 }
 
-/// From now on a member's open pages show a new room and hear it.
+/// From now on a member's open pages show a new direct room and hear it.
 async fn announce(app: &App, room: RoomId, user: UserId) -> Result<()> {
-    app.live.join(user, room);
+    app.live.join(user, room, RoomKind::Direct);
     if let Some(room) = app.store.find_room(room, user).await? {
         app.live.to_user(user, &ServerFrame::Room { room });
     }

@@ -8,11 +8,13 @@
 //! | [`outlet`] | the writing end of one connection: what waits for it, and its bound |
 //! | [`flush`] | the tasks that write for all outlets |
 //! | [`frame`] | WebSocket frames as bytes |
+//! | [`people`] | what others are told of who is here, and who is told |
 //! | [`readers`] | connections that only listen, to the news |
 
 pub mod flush;
 pub mod frame;
 pub mod outlet;
+mod people;
 pub mod readers;
 
 pub use flush::Flusher;
@@ -21,7 +23,8 @@ pub use readers::{NewsItem, Readers};
 
 use crate::{
     model::{
-        ClientId, Millis, RoomId, UserId,
+        ClientId, Millis, RoomId, UserId, limits,
+        room::RoomKind,
         user::{Person, Presence},
     },
     protocol::{
@@ -30,8 +33,9 @@ use crate::{
     },
     server::clock,
 };
+use people::{People, Told};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -94,22 +98,33 @@ pub struct Live {
 #[derive(Debug, Default)]
 struct State {
     pages: HashMap<ClientId, Arc<Connection>>,
-    users: HashMap<UserId, Vec<ClientId>>,
-    rooms: HashMap<RoomId, HashSet<ClientId>>,
-    /// What others were last told of somebody's presence.
-    told: HashMap<UserId, Present>,
+    users: HashMap<UserId, User>,
+    rooms: HashMap<RoomId, Room>,
+    people: People,
+}
+
+/// Somebody with at least one page.
+#[derive(Debug, Default)]
+struct User {
+    pages: Vec<Arc<Connection>>,
+    /// What all of them hear.
+    rooms: HashSet<RoomId>,
+}
+
+/// Who hears a room.
+#[derive(Debug)]
+struct Room {
+    kind: RoomKind,
+    pages: HashMap<ClientId, Arc<Connection>>,
 }
 
 impl State {
     fn presence(&self, user: UserId) -> Presence {
-        let Some(pages) = self.users.get(&user) else {
+        let Some(user) = self.users.get(&user) else {
             return Presence::Gone;
         };
-        let visible = pages
-            .iter()
-            .filter_map(|page| self.pages.get(page))
-            .any(|page| page.visible.load(Ordering::Relaxed));
-        if visible {
+        let is_visible = |page: &Arc<Connection>| page.visible.load(Ordering::Relaxed);
+        if user.pages.iter().any(is_visible) {
             Presence::Here
         } else {
             Presence::Away
@@ -118,27 +133,81 @@ impl State {
 
     fn forget(&mut self, connection: &Connection) {
         self.pages.remove(&connection.client);
-        if let Some(pages) = self.users.get_mut(&connection.person.id) {
-            pages.retain(|page| *page != connection.client);
-            if pages.is_empty() {
-                self.users.remove(&connection.person.id);
+        let Entry::Occupied(mut user) = self.users.entry(connection.person.id) else {
+            return;
+        };
+        for room in &user.get().rooms {
+            if let Entry::Occupied(mut hearers) = self.rooms.entry(*room) {
+                hearers.get_mut().pages.remove(&connection.client);
+                if hearers.get().pages.is_empty() {
+                    hearers.remove();
+                }
             }
         }
-        self.rooms.retain(|_, pages| {
-            pages.remove(&connection.client);
-            !pages.is_empty()
-        });
+        let pages = &mut user.get_mut().pages;
+        pages.retain(|page| page.client != connection.client);
+        if pages.is_empty() {
+            user.remove();
+        }
+    }
+
+    fn join(&mut self, user: UserId, room: RoomId, kind: RoomKind) {
+        let Some(user) = self.users.get_mut(&user) else {
+            return;
+        };
+        user.rooms.insert(room);
+        let pages = HashMap::new();
+        let hearers = self.rooms.entry(room).or_insert(Room { kind, pages });
+        hearers
+            .pages
+            .extend(user.pages.iter().map(|page| (page.client, page.clone())));
+    }
+
+    /// The direct rooms of a user who has a page.
+    fn direct_rooms(&self, user: UserId) -> Vec<RoomId> {
+        let rooms = self.users.get(&user).map(|user| &user.rooms);
+        let is_direct = |room: &RoomId| {
+            let room = self.rooms.get(room);
+            room.is_some_and(|room| room.kind == RoomKind::Direct)
+        };
+        rooms
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(is_direct)
+            .collect()
+    }
+
+    fn hearers(&self, room: RoomId) -> impl Iterator<Item = &Arc<Connection>> {
+        let room = self.rooms.get(&room).into_iter();
+        room.flat_map(|room| room.pages.values())
+    }
+
+    fn to_all(&self, frame: &ServerFrame) {
+        let piece = Piece::from(frame);
+        for page in self.pages.values() {
+            page.outlet.push(piece.clone());
+        }
+    }
+
+    fn tell(&self, told: &Told) {
+        let frame = ServerFrame::Presence {
+            present: told.present.clone(),
+        };
+        if told.listed {
+            return self.to_all(&frame);
+        }
+        let piece = Piece::from(&frame);
+        for page in told.near.iter().flat_map(|room| self.hearers(*room)) {
+            page.outlet.push(piece.clone());
+        }
     }
 }
 
 impl Live {
-    /// Adds a connection that hears these rooms. An earlier one of the same page is told that it was replaced. False when the
-    /// page's id is that of somebody else's page, which goes on as if nothing had been said.
-    pub fn open(
-        &self,
-        connection: &Arc<Connection>,
-        rooms: impl IntoIterator<Item = RoomId>,
-    ) -> bool {
+    /// Adds a connection. An earlier one of the same page is told that it was replaced. False when the page's id is that of
+    /// somebody else's page, which goes on as if nothing had been said.
+    pub fn open(&self, connection: &Arc<Connection>) -> bool {
         let mut state = self.lock();
         if let Some(earlier) = state.pages.get(&connection.client).cloned() {
             if earlier.person.id != connection.person.id {
@@ -148,18 +217,8 @@ impl Live {
             earlier.outlet.end(CloseCode::Replaced);
         }
         state.pages.insert(connection.client, connection.clone());
-        state
-            .users
-            .entry(connection.person.id)
-            .or_default()
-            .push(connection.client);
-        for room in rooms {
-            state
-                .rooms
-                .entry(room)
-                .or_default()
-                .insert(connection.client);
-        }
+        let user = state.users.entry(connection.person.id).or_default();
+        user.pages.push(connection.clone());
         true
     }
 
@@ -194,12 +253,9 @@ impl Live {
 
     /// Closes the connections of a session that has ended.
     pub fn close_session(&self, session: &str) {
-        for page in self
-            .lock()
-            .pages
-            .values()
-            .filter(|page| page.session == session)
-        {
+        let state = self.lock();
+        let pages = state.pages.values();
+        for page in pages.filter(|page| page.session == session) {
             page.outlet.end(CloseCode::SignedOut);
         }
     }
@@ -207,8 +263,9 @@ impl Live {
     /// Closes the connections of a user's sessions but the one that is kept.
     pub fn close_other_sessions(&self, user: UserId, keep: &str) {
         let state = self.lock();
-        let theirs = state.pages.values().filter(|page| page.person.id == user);
-        for page in theirs.filter(|page| page.session != keep) {
+        let theirs = state.users.get(&user).into_iter();
+        let pages = theirs.flat_map(|user| &user.pages);
+        for page in pages.filter(|page| page.session != keep) {
             page.outlet.end(CloseCode::SignedOut);
         }
     }
@@ -216,17 +273,27 @@ impl Live {
     /// Lets the pages of a user connect again, for what is known of them has changed.
     pub fn refresh(&self, user: UserId) {
         let state = self.lock();
-        for page in state.pages.values().filter(|page| page.person.id == user) {
+        let theirs = state.users.get(&user).into_iter();
+        for page in theirs.flat_map(|user| &user.pages) {
             page.outlet.end(CloseCode::GoingAway);
         }
     }
 
     /// From now on every page of a user hears a room.
-    pub fn join(&self, user: UserId, room: RoomId) {
+    pub fn join(&self, user: UserId, room: RoomId, kind: RoomKind) {
         let mut state = self.lock();
-        let pages = state.users.get(&user).cloned().unwrap_or_default();
-        if !pages.is_empty() {
-            state.rooms.entry(room).or_default().extend(pages);
+        state.join(user, room, kind);
+        if kind == RoomKind::Direct {
+            state.people.befriend(user, room);
+        }
+    }
+
+    /// From now on every page of everybody hears a room.
+    pub fn join_all(&self, room: RoomId, kind: RoomKind) {
+        let mut state = self.lock();
+        let users: Vec<_> = state.users.keys().copied().collect();
+        for user in users {
+            state.join(user, room, kind);
         }
     }
 
@@ -234,8 +301,8 @@ impl Live {
     #[must_use]
     pub fn hears(&self, connection: &Connection, room: RoomId) -> bool {
         let state = self.lock();
-        let pages = state.rooms.get(&room);
-        pages.is_some_and(|pages| pages.contains(&connection.client))
+        let room = state.rooms.get(&room);
+        room.is_some_and(|room| room.pages.contains_key(&connection.client))
     }
 
     /// Sends to every page that hears a room.
@@ -247,12 +314,7 @@ impl Live {
     pub fn to_room_except(&self, room: RoomId, frame: &ServerFrame, except: Option<UserId>) {
         let piece = Piece::from(frame);
         let state = self.lock();
-        let pages = state
-            .rooms
-            .get(&room)
-            .into_iter()
-            .flatten()
-            .filter_map(|page| state.pages.get(page));
+        let pages = state.hearers(room);
         for page in pages.filter(|page| Some(page.person.id) != except) {
             page.outlet.push(piece.clone());
         }
@@ -262,13 +324,11 @@ impl Live {
     pub fn to_user(&self, user: UserId, frame: &ServerFrame) -> usize {
         let piece = Piece::from(frame);
         let state = self.lock();
-        let pages = state
-            .users
-            .get(&user)
-            .into_iter()
-            .flatten()
-            .filter_map(|page| state.pages.get(page));
-        pages.map(|page| page.outlet.push(piece.clone())).count()
+        let pages = state.users.get(&user).map_or(&[][..], |user| &user.pages);
+        for page in pages {
+            page.outlet.push(piece.clone());
+        }
+        pages.len()
     }
 
     /// Sends to one page. False if it is not connected.
@@ -282,16 +342,17 @@ impl Live {
 
     /// Sends to everybody.
     pub fn to_all(&self, frame: &ServerFrame) {
-        let piece = Piece::from(frame);
-        for page in self.lock().pages.values() {
-            page.outlet.push(piece.clone());
-        }
+        self.lock().to_all(frame);
     }
 
     /// The connected pages of a user.
     #[must_use]
     pub fn pages_of(&self, user: UserId) -> Vec<ClientId> {
-        self.lock().users.get(&user).cloned().unwrap_or_default()
+        let state = self.lock();
+        let pages = state.users.get(&user).into_iter();
+        pages
+            .flat_map(|user| user.pages.iter().map(|page| page.client))
+            .collect()
     }
 
     /// Whether a page is connected, and whose it is.
@@ -300,12 +361,40 @@ impl Live {
         self.lock().pages.get(&page).map(|page| page.person.id)
     }
 
-    /// Everybody who is here or away, as others were told.
+    /// Who is here or away, by name, as `user` is told: those who are listed for all, and those who share a direct room with
+    /// them.
     #[must_use]
-    pub fn people(&self) -> Vec<Present> {
-        let mut people: Vec<_> = self.lock().told.values().cloned().collect();
+    pub fn people(&self, user: UserId) -> Vec<Present> {
+        let state = self.lock();
+        let near = state
+            .direct_rooms(user)
+            .into_iter()
+            .flat_map(|room| state.hearers(room))
+            .map(|page| page.person.id);
+        let ids: HashSet<_> = near.chain(state.people.listed.iter().copied()).collect();
+        let told = ids.iter().filter_map(|id| state.people.told.get(id));
+        let mut people: Vec<_> = told.map(|told| told.present.clone()).collect();
         people.sort_by(|a, b| a.person.name.cmp(&b.person.name));
         people
+    }
+
+    /// How many people are here or away.
+    #[must_use]
+    pub fn crowd(&self) -> u32 {
+        self.lock().people.count()
+    }
+
+    /// Tells everybody how many people there are, if that changed and there are more than are listed. To be called now and
+    /// then.
+    pub fn tell_crowd(&self) {
+        let mut state = self.lock();
+        let people = state.people.count();
+        let is_told = state.people.crowd == people;
+        state.people.crowd = people;
+        let listed = u32::try_from(limits::PEOPLE_LISTED).unwrap_or(u32::MAX);
+        if !is_told && people > listed {
+            state.to_all(&ServerFrame::Crowd { people });
+        }
     }
 
     /// A page became visible or hidden.
@@ -314,30 +403,18 @@ impl Live {
         self.tell_presence(&connection.person);
     }
 
-    /// Tells everybody where somebody is, if that differs from what they were last told.
+    /// Tells others where somebody is, if that differs from what they were last told.
     pub fn tell_presence(&self, person: &Person) {
-        let present = {
-            let mut state = self.lock();
-            let presence = state.presence(person.id);
-            let present = Present {
-                person: person.clone(),
-                presence,
-            };
-            let told = match state.told.get(&person.id) {
-                Some(told) => *told == present,
-                None => presence == Presence::Gone,
-            };
-            if told {
-                return;
-            }
-            if presence == Presence::Gone {
-                state.told.remove(&person.id);
-            } else {
-                state.told.insert(person.id, present.clone());
-            }
-            present
+        let mut state = self.lock();
+        let presence = state.presence(person.id);
+        let near = state.direct_rooms(person.id);
+        let present = Present {
+            person: person.clone(),
+            presence,
         };
-        self.to_all(&ServerFrame::Presence { present });
+        for told in state.people.set(present, near) {
+            state.tell(&told);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -371,6 +448,15 @@ mod tests {
         page.outlet.take().map_or(0, |frames| frames.len())
     }
 
+    /// Opens a page that hears a room.
+    fn hears(live: &Live, page: &Arc<Connection>, n: u128) -> bool {
+        let opened = live.open(page);
+        if opened {
+            live.join(page.person.id, room(n), RoomKind::Public);
+        }
+        opened
+    }
+
     fn room(n: u128) -> RoomId {
         RoomId(Uuid::from_u128(n))
     }
@@ -379,10 +465,10 @@ mod tests {
     fn a_room_is_heard_by_its_members_only() {
         let live = Live::default();
         let (in_it, joined, outside) = (page(1, 1), page(2, 2), page(3, 3));
-        live.open(&in_it, [room(7)]);
-        live.open(&joined, []);
-        live.open(&outside, [room(8)]);
-        live.join(joined.person.id, room(7));
+        hears(&live, &in_it, 7);
+        live.open(&joined);
+        hears(&live, &outside, 8);
+        live.join(joined.person.id, room(7), RoomKind::Public);
         live.to_room(room(7), &ServerFrame::Pong { n: 1 });
         assert_eq!((heard(&in_it), heard(&joined), heard(&outside)), (1, 1, 0));
     }
@@ -391,8 +477,8 @@ mod tests {
     fn a_page_that_connects_again_replaces_itself_and_the_old_one_cannot_remove_it() {
         let live = Live::default();
         let (old, new) = (page(1, 1), page(1, 1));
-        live.open(&old, [room(7)]);
-        live.open(&new, [room(7)]);
+        hears(&live, &old, 7);
+        hears(&live, &new, 7);
         assert_eq!(
             old.outlet.take().err(),
             Some(Ended::Closed(CloseCode::Replaced))
@@ -407,8 +493,8 @@ mod tests {
     fn the_id_of_somebody_elses_page_is_not_taken() {
         let live = Live::default();
         let (theirs, thief) = (page(1, 1), page(2, 1));
-        assert!(live.open(&theirs, [room(7)]));
-        assert!(!live.open(&thief, [room(7)]) && !live.close(&thief));
+        assert!(hears(&live, &theirs, 7));
+        assert!(!hears(&live, &thief, 7) && !live.close(&thief));
         live.to_room(room(7), &ServerFrame::Pong { n: 1 });
         assert_eq!(heard(&theirs), 1);
         assert!(live.pages_of(thief.person.id).is_empty());
@@ -418,12 +504,12 @@ mod tests {
     fn presence_is_told_once_a_change() {
         let live = Live::default();
         let (watcher, one, two) = (page(9, 9), page(1, 1), page(1, 2));
-        live.open(&watcher, []);
-        live.open(&one, []);
+        live.open(&watcher);
+        live.open(&one);
         live.tell_presence(&one.person);
         live.tell_presence(&one.person);
         assert_eq!(heard(&watcher), 1, "here");
-        live.open(&two, []);
+        live.open(&two);
         live.set_visible(&one, false);
         assert_eq!(heard(&watcher), 0, "another page is visible still");
         live.set_visible(&two, false);
@@ -433,20 +519,73 @@ mod tests {
         live.tell_presence(&one.person);
         live.tell_presence(&one.person);
         assert_eq!(heard(&watcher), 1, "gone");
-        assert!(live.people().is_empty());
+        assert!(live.people(watcher.person.id).is_empty());
     }
 
     #[test]
     fn ending_a_session_ends_its_pages_and_nobody_elses() {
         let live = Live::default();
         let (mine, other) = (page(1, 1), page(2, 2));
-        live.open(&mine, []);
-        live.open(&other, []);
+        live.open(&mine);
+        live.open(&other);
         live.close_session("session 1");
         assert_eq!(
             mine.outlet.take().err(),
             Some(Ended::Closed(CloseCode::SignedOut))
         );
         assert_eq!(heard(&other), 0);
+    }
+
+    #[test]
+    fn in_a_crowd_all_hear_of_some_and_friends_of_each_other() {
+        let live = Live::default();
+        let listed = u128::try_from(limits::PEOPLE_LISTED).unwrap();
+        let crowd: Vec<_> = (1..=listed).map(|n| page(n, n)).collect();
+        let (friend, late, stranger) = (page(1_001, 1_001), page(1_002, 1_002), page(1_003, 1_003));
+        for page in &crowd {
+            live.open(page);
+            live.tell_presence(&page.person);
+        }
+        for page in [&friend, &stranger] {
+            live.open(page);
+            live.tell_presence(&page.person);
+        }
+        live.join(friend.person.id, room(7), RoomKind::Direct);
+        for page in crowd.iter().chain([&friend, &stranger]) {
+            heard(page);
+        }
+        live.open(&late);
+        live.join(late.person.id, room(7), RoomKind::Direct);
+        live.tell_presence(&late.person);
+        assert_eq!(
+            (heard(&friend), heard(&late)),
+            (1, 1),
+            "they know each other"
+        );
+        assert_eq!((heard(&stranger), heard(&crowd[0])), (0, 0));
+        let ids = |user: &Connection| -> Vec<UserId> {
+            let people = live.people(user.person.id);
+            people.iter().map(|present| present.person.id).collect()
+        };
+        assert_eq!(ids(&stranger).len(), limits::PEOPLE_LISTED);
+        assert_eq!(ids(&friend).len(), limits::PEOPLE_LISTED + 2);
+        assert!(ids(&friend).contains(&late.person.id));
+        assert_eq!(live.crowd() as usize, limits::PEOPLE_LISTED + 3);
+
+        live.tell_crowd();
+        live.tell_crowd();
+        assert_eq!((heard(&friend), heard(&stranger)), (1, 1), "how many, once");
+
+        live.close(&late);
+        live.tell_presence(&late.person);
+        assert_eq!((heard(&friend), heard(&stranger)), (1, 0), "gone");
+        live.close(&crowd[0]);
+        live.tell_presence(&crowd[0].person);
+        assert_eq!(
+            heard(&stranger),
+            2,
+            "one goes, and another is listed instead"
+        );
+        assert_eq!(ids(&stranger).len(), limits::PEOPLE_LISTED);
     }
 }

@@ -151,6 +151,7 @@ impl Page {
                     limits,
                     heartbeat,
                     build,
+                    ..
                 } => Some(Welcome {
                     user,
                     rooms,

@@ -10,13 +10,8 @@ use tokio::{
 /// How much the system takes in for a socket that nobody reads, in bytes: as little as it lets us ask for.
 const RECEIVED: u32 = 4 * 1024;
 
-/// How much the system takes in at most between a writer and a socket that nobody reads, in bytes (tcp(7), `tcp_wmem`).
-pub(crate) fn most_taken_in() -> usize {
-    let said = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_wmem").unwrap_or_default();
-    let most = said.split_whitespace().next_back();
-    most.and_then(|most| most.parse().ok())
-        .unwrap_or(4 * 1024 * 1024)
-}
+/// What may wait for a client that does not read, in bytes: in the server, and in what the system keeps for it.
+pub(crate) const MOST_WAITING: usize = 256 * 1024;
 
 /// A connection for which the system takes in next to nothing.
 pub(crate) async fn narrow(address: SocketAddr) -> TcpStream {
