@@ -1,6 +1,11 @@
 //! From a cookie or a bearer token to who is asking.
 
-use super::{App, clock, error::Result, secret, store::Token};
+use super::{
+    App, clock,
+    error::Result,
+    secret,
+    store::{Token, Tx},
+};
 use crate::{
     model::{Millis, UserId, user::Person},
     protocol::failure::Failure,
@@ -78,11 +83,27 @@ pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<Token> {
 /// When the store fails.
 pub async fn open(app: &App, user: UserId) -> Result<HeaderValue> {
     let token = secret::token();
+    let mut tx = app.store.begin().await?;
+    create(app, &mut tx, user, &token).await?;
+    tx.commit().await?;
+    Ok(cookie_of(app, token))
+}
+
+/// Writes a session under a token, within a transaction that makes its user too.
+///
+/// # Errors
+/// When the store fails.
+pub async fn create(app: &App, tx: &mut Tx, user: UserId, token: &str) -> Result<()> {
     let now = clock::now();
     app.store
-        .create_session(&secret::hash(&token), user, now, now + LIFE)
-        .await?;
-    Ok(set_cookie(cookie(app, token, LIFE)))
+        .create_session(tx, &secret::hash(token), user, now, now + LIFE)
+        .await
+}
+
+/// The header that sets the cookie of a session.
+#[must_use]
+pub fn cookie_of(app: &App, token: String) -> HeaderValue {
+    set_cookie(cookie(app, token, LIFE))
 }
 
 /// Ends a session, closes its live connections and returns the header that clears its cookie.

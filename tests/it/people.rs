@@ -40,6 +40,40 @@ async fn a_name_belongs_to_one_person_however_it_is_capitalised() {
     assert_eq!(location(&stray), "/", "nobody is sent to another site");
 }
 
+#[tokio::test]
+async fn a_form_that_is_sent_twice_makes_one_guest_and_loses_no_name() {
+    let server = Server::start().await;
+    let person = Person::nobody(&server, "Ada");
+    let form = |name, request| [("name", name), ("next", "/chat"), ("request", request)];
+    let secret = "0198c5f0-0000-4000-8000-00000000000a";
+    let (one, two) = tokio::join!(
+        async { person.post("/fn/pick-name", &form("Ada", secret)).await },
+        async { person.post("/fn/pick-name", &form("Ada", secret)).await },
+    );
+    let token = |answer: &Response| {
+        let cookie = answer.headers()[SET_COOKIE].to_str().unwrap().to_owned();
+        cookie.split(';').next().unwrap().to_owned()
+    };
+    assert_eq!(
+        token(&one),
+        token(&two),
+        "whichever answer the browser keeps"
+    );
+    assert_eq!(location(&two), "/chat");
+    assert!(person.html("/settings").await.contains("Ada"));
+    // The secret of this form is no key to anything else.
+    let thief = Person::nobody(&server, "Eve");
+    for (name, request) in [
+        ("Ada", "0198c5f0-0000-4000-8000-00000000000b"),
+        ("Ada", ""),
+        ("Grace", ""),
+    ] {
+        let answer = thief.post("/fn/pick-name", &form(name, request)).await;
+        let made = answer.headers().get(SET_COOKIE).is_some();
+        assert_eq!(made, name == "Grace", "{name} {request:?}");
+    }
+}
+
 /// The attributes of the session's cookie, in lower case.
 fn session_cookie(answer: &Response) -> Vec<String> {
     let cookies = answer

@@ -48,7 +48,7 @@ async fn read(app: &App, call: &Call, seq: crate::model::Seq) -> Result<()> {
     if room.is_none_or(|room| room.unread != 1) {
         return Ok(());
     }
-    if let Some((seq, unread)) = app.store.update_read(call.room, call.callee, seq).await? {
+    if let Some((seq, unread)) = app.log.read(call.room, call.callee, seq).await? {
         let frame = ServerFrame::Read {
             room: call.room,
             seq,

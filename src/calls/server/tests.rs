@@ -75,7 +75,10 @@ impl House {
             name: UserName::new(name).unwrap(),
             role: Role::Guest,
         };
-        assert!(self.app.store.create_user(&person, None, 0).await.unwrap());
+        let mut tx = self.app.store.begin().await.unwrap();
+        let made = self.app.store.create_user(&mut tx, &person, None, 0).await;
+        assert!(made.unwrap());
+        tx.commit().await.unwrap();
         person
     }
 

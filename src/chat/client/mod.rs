@@ -26,6 +26,9 @@ use leptos::prelude::*;
 use std::collections::HashMap;
 use typing::Typing;
 
+/// How far a room is read is said this often at most, in milliseconds.
+const READ_EVERY: i32 = 1_000;
+
 /// What the page knows of chat. A handle: copy it freely. Provided once, by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct ChatClient {
@@ -33,6 +36,8 @@ pub struct ChatClient {
     timelines: StoredValue<HashMap<RoomId, ArcRwSignal<Timeline>>>,
     outbox: RwSignal<Outbox>,
     typing: Typing,
+    /// The rooms of which it was said a moment ago how far they are read, and what is to be said next.
+    reads: StoredValue<HashMap<RoomId, Option<Seq>>>,
     /// Grows when the server says that a room has to be fetched anew.
     stale: RwSignal<u32>,
     me: RwSignal<Option<Person>>,
@@ -61,6 +66,7 @@ impl ChatClient {
             timelines: StoredValue::new(HashMap::new()),
             outbox: RwSignal::new(Outbox::default()),
             typing: Typing::new(),
+            reads: StoredValue::new(HashMap::new()),
             stale: RwSignal::new(0),
             me: RwSignal::new(None),
             limits: RwSignal::new(None),
@@ -211,19 +217,41 @@ impl ChatClient {
         }
     }
 
-    /// Everything up to here has been seen: said once to the server. Browser only.
+    /// Everything up to here has been seen: said to the server at once, and then every second at most. Browser only.
     pub fn saw(&self, socket: Socket, room: RoomId, seq: Seq) {
         let is_new = self.rooms.with_untracked(|rooms| {
             rooms
                 .iter()
                 .any(|known| known.id == room && (known.read < seq || known.unread > 0))
         });
-        if is_new && socket.send(&ClientFrame::Read { room, seq }) {
+        if is_new && self.say_read(socket, room, seq) {
             self.change_room(room, |summary| {
                 summary.read = seq;
                 summary.unread = 0;
             });
         }
+    }
+
+    /// Says it now, or when the second since it was last said is over. False when it cannot be said.
+    fn say_read(self, socket: Socket, room: RoomId, seq: Seq) -> bool {
+        let waits = self.reads.with_value(|reads| reads.contains_key(&room));
+        if !waits && !socket.send(&ClientFrame::Read { room, seq }) {
+            return false;
+        }
+        self.reads.update_value(|reads| {
+            reads.insert(room, waits.then_some(seq));
+        });
+        if !waits {
+            browser::after(READ_EVERY, move || {
+                let mut later = None;
+                self.reads
+                    .update_value(|reads| later = reads.remove(&room).flatten());
+                if let Some(seq) = later {
+                    self.say_read(socket, room, seq);
+                }
+            });
+        }
+        true
     }
 
     /// Who types in a room.

@@ -164,7 +164,7 @@ impl Chat {
 
     /// A member has read up to here; their other pages are told.
     pub async fn read(&self, from: &Connection, room: RoomId, seq: Seq) -> Vec<ServerFrame> {
-        match self.app.store.update_read(room, from.person.id, seq).await {
+        match self.app.log.read(room, from.person.id, seq).await {
             Ok(Some((seq, unread))) => {
                 self.app
                     .live

@@ -52,7 +52,7 @@ pub async fn room_page(
     let newest = before > room.head;
     if newest
         && room.read < room.head
-        && let Some((seq, unread)) = app.store.update_read(id, user.id, room.head).await?
+        && let Some((seq, unread)) = app.log.read(id, user.id, room.head).await?
     {
         app.live.to_user(
             user.id,

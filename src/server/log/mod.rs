@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{
-        MessageId, RoomId, Seq,
+        MessageId, RoomId, Seq, UserId,
         message::Content,
         story::{Story, StoryDraft},
         stream::{Cursor, Resume, resume},
@@ -105,6 +105,22 @@ impl Log {
     /// When the store fails.
     pub async fn publish(&self, new: NewStory) -> Result<Story> {
         self.append(|answer| Append::Story(new, answer)).await
+    }
+
+    /// Moves a member's read cursor forward, never back and never past the head, and says where it is and how many messages of
+    /// others stand after it. None for somebody who is not a member. No event, but written with those that are: what a room
+    /// reads at the same moment is one transaction.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn read(&self, room: RoomId, user: UserId, seq: Seq) -> Result<Option<(Seq, i64)>> {
+        self.append(|answer| Append::Read {
+            room,
+            user,
+            seq,
+            answer,
+        })
+        .await
     }
 
     async fn append<T>(&self, entry: impl FnOnce(Answer<T>) -> Append) -> Result<T> {

@@ -5,7 +5,7 @@
 
 use crate::{
     model::{
-        MessageId, Millis, RoomId, Seq, StoryId,
+        MessageId, Millis, RoomId, Seq, StoryId, UserId,
         message::{Content, Message, RoomEvent},
         story::Story,
     },
@@ -40,13 +40,22 @@ pub(super) enum Append {
     Message(NewMessage, Answer<Posted>),
     /// A story to the news.
     Story(NewStory, Answer<Story>),
+    /// How far a member has read, which is no event.
+    Read {
+        room: RoomId,
+        user: UserId,
+        seq: Seq,
+        /// Where their cursor is now, and how many messages stand after it.
+        answer: Answer<Option<(Seq, i64)>>,
+    },
 }
 
 impl Append {
-    fn stream(&self) -> Stream {
+    fn stream(&self) -> Option<Stream> {
         match self {
-            Self::Message(new, _) => Stream::Room(new.room),
-            Self::Story(..) => Stream::News,
+            Self::Message(new, _) => Some(Stream::Room(new.room)),
+            Self::Story(..) => Some(Stream::News),
+            Self::Read { .. } => None,
         }
     }
 
@@ -55,6 +64,7 @@ impl Append {
         match self {
             Self::Message(_, answer) => drop(answer.send(Err(error))),
             Self::Story(_, answer) => drop(answer.send(Err(error))),
+            Self::Read { answer, .. } => drop(answer.send(Err(error))),
         }
     }
 
@@ -62,8 +72,9 @@ impl Append {
         match (self, done) {
             (Self::Message(_, answer), Done::Message(posted)) => drop(answer.send(Ok(posted))),
             (Self::Story(_, answer), Done::Story(story)) => drop(answer.send(Ok(*story))),
+            (Self::Read { answer, .. }, Done::Read(read)) => drop(answer.send(Ok(read))),
             (entry, Done::Refused(failure)) => entry.fail(failure.into()),
-            (entry, Done::Message(_) | Done::Story(_)) => {
+            (entry, Done::Message(_) | Done::Story(_) | Done::Read(_)) => {
                 entry.fail(Error::Internal("an answer of another kind".to_owned()));
             }
         }
@@ -75,6 +86,7 @@ impl Append {
 enum Done {
     Message(Posted),
     Story(Box<Story>),
+    Read(Option<(Seq, i64)>),
     /// It breaks a rule; the others of its group are committed.
     Refused(Failure),
 }
@@ -157,6 +169,13 @@ impl Writer {
             done.push(match entry {
                 Append::Message(new, _) => group.message(new)?,
                 Append::Story(new, _) => group.story(new).await?,
+                Append::Read {
+                    room, user, seq, ..
+                } => Done::Read(
+                    self.store
+                        .update_read(&mut group.tx, *room, *user, *seq)
+                        .await?,
+                ),
             });
         }
         let told = group.commit().await?;
@@ -185,7 +204,7 @@ struct Group<'a> {
 
 impl<'a> Group<'a> {
     async fn begin(store: &'a Store, entries: &[Append]) -> Result<Self> {
-        let mut streams: Vec<_> = entries.iter().map(Append::stream).collect();
+        let mut streams: Vec<_> = entries.iter().filter_map(Append::stream).collect();
         // Always in the same order: two writers that lock two streams each cannot wait for one another.
         streams.sort_unstable();
         streams.dedup();
@@ -193,7 +212,7 @@ impl<'a> Group<'a> {
             .iter()
             .filter_map(|entry| match entry {
                 Append::Message(new, _) => Some(new.id),
-                Append::Story(..) => None,
+                Append::Story(..) | Append::Read { .. } => None,
             })
             .collect();
         let mut tx = store.begin().await?;

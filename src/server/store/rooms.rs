@@ -137,24 +137,22 @@ impl Store {
         Ok((new_id, true))
     }
 
-    /// Makes somebody a member of a public room, who has then read all that is there. True when they were not one before;
-    /// false also when there is no such public room.
+    /// Makes somebody a member of every public room, who has then read all that is there.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn create_membership(&self, room: RoomId, user: UserId, at: Millis) -> Result<bool> {
-        let done = sqlx::query(
+    pub async fn join_public_rooms(&self, tx: &mut Tx, user: UserId, at: Millis) -> Result<()> {
+        sqlx::query(
             "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
-             SELECT rooms.id, $2, streams.head, $3 FROM rooms JOIN streams ON streams.name = 'room:' || rooms.id
-             WHERE rooms.id = $1 AND rooms.kind = 'public'
+             SELECT rooms.id, $1, streams.head, $2 FROM rooms JOIN streams ON streams.name = 'room:' || rooms.id
+             WHERE rooms.kind = 'public'
              ON CONFLICT (room_id, user_id) DO NOTHING",
         )
-        .bind(room.to_string())
         .bind(user.to_string())
         .bind(at)
-        .execute(&self.write)
+        .execute(&mut **tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(())
     }
 
     /// Makes everybody a member of a public room.
@@ -265,6 +263,7 @@ impl Store {
     /// When the store fails.
     pub async fn update_read(
         &self,
+        tx: &mut Tx,
         room: RoomId,
         user: UserId,
         seq: Seq,
@@ -283,7 +282,7 @@ impl Store {
         .bind(room.to_string())
         .bind(user.to_string())
         .bind(seq)
-        .fetch_optional(&self.write)
+        .fetch_optional(&mut **tx)
         .await?;
         Ok(row)
     }

@@ -1,6 +1,6 @@
 //! Users, sessions and one-time secrets.
 
-use super::{Store, parse};
+use super::{Store, Tx, parse};
 use crate::{
     model::{
         Millis, UserId,
@@ -40,6 +40,7 @@ impl Store {
     /// When the store fails.
     pub async fn create_user(
         &self,
+        tx: &mut Tx,
         person: &Person,
         password_hash: Option<&str>,
         at: Millis,
@@ -54,7 +55,7 @@ impl Store {
         .bind(person.role.as_str())
         .bind(password_hash)
         .bind(at)
-        .execute(&self.write)
+        .execute(&mut **tx)
         .await?;
         Ok(made.rows_affected() == 1)
     }
@@ -156,6 +157,7 @@ impl Store {
     /// When the store fails.
     pub async fn create_session(
         &self,
+        tx: &mut Tx,
         token_hash: &str,
         user: UserId,
         at: Millis,
@@ -166,7 +168,7 @@ impl Store {
             .bind(user.to_string())
             .bind(at)
             .bind(expires)
-            .execute(&self.write)
+            .execute(&mut **tx)
             .await?;
         Ok(())
     }

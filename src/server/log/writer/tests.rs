@@ -3,7 +3,6 @@
 use super::*;
 use crate::{
     model::{
-        UserId,
         message::MessageText,
         room::RoomName,
         story::{StoryDraft, Urgency},
@@ -30,8 +29,8 @@ impl House {
             name: UserName::new("Ada").unwrap(),
             role: Role::Guest,
         };
-        store.create_user(&ada, None, 0).await.unwrap();
         let mut tx = store.begin().await.unwrap();
+        store.create_user(&mut tx, &ada, None, 0).await.unwrap();
         store.create_stream(&mut tx, Stream::News).await.unwrap();
         tx.commit().await.unwrap();
         let room = RoomId(secret::id());
