@@ -5,7 +5,8 @@ use super::{
     client::{ChatClient, Upload, UploadState, use_chat},
 };
 use crate::{
-    model::{MessageId, Millis, RoomId, limits, message::MessageText},
+    model::{MessageId, Millis, RoomId, UserId, limits, message::MessageText},
+    people::use_viewer,
     protocol::ws::ClientFrame,
     ui::{
         browser,
@@ -30,6 +31,8 @@ struct Draft {
     chat: ChatClient,
     socket: Socket,
     room: RoomId,
+    /// Who writes: what one person typed is not shown to the next who uses the tab.
+    author: Option<UserId>,
     field: NodeRef<html::Textarea>,
     lines: RwSignal<usize>,
     problem: RwSignal<Option<String>>,
@@ -42,6 +45,7 @@ impl Draft {
             chat: use_chat(),
             socket: use_socket(),
             room,
+            author: use_viewer().person().map(|me| me.id),
             field: NodeRef::new(),
             lines: RwSignal::new(1),
             problem: RwSignal::new(None),
@@ -50,7 +54,8 @@ impl Draft {
     }
 
     fn key(self) -> String {
-        format!("rialto.draft.{}", self.room)
+        let author = self.author.map(|id| id.to_string()).unwrap_or_default();
+        format!("rialto.draft.{author}.{}", self.room)
     }
 
     /// What was typed before a reload, or before looking at another room, is still there.

@@ -6,13 +6,14 @@
 
 mod draft;
 
-use self::draft::{Fields, KeptDraft, keep_draft, save};
+use self::draft::{Fields, KeptDraft, keep_draft};
 use super::{
     api::{Editor, TypedStory, begin_story, preview_story, publish_story},
     client::use_news,
 };
 use crate::{
     model::{limits, story::Urgency},
+    people::use_viewer,
     protocol::failure::Failure,
     ui::{
         icon::{Glyph, Icon},
@@ -93,7 +94,10 @@ fn StoryForm(editor: Editor) -> impl IntoView {
     } = editor;
     let live = use_news();
     let navigate = use_navigate();
-    let fields = Fields::default();
+    let fields = Fields {
+        author: use_viewer().person().map(|me| me.id),
+        ..Fields::default()
+    };
     let request = typed.request;
     let empty = TypedStory::new(request);
     let failure = RwSignal::new(failure);
@@ -114,7 +118,7 @@ fn StoryForm(editor: Editor) -> impl IntoView {
         spawn_local(async move {
             match publish_story(typed).await {
                 Ok(slug) => {
-                    draft::forget();
+                    fields.forget();
                     live.set_writing(false);
                     navigate(&format!("/news/{slug}"), NavigateOptions::default());
                 }
@@ -128,7 +132,7 @@ fn StoryForm(editor: Editor) -> impl IntoView {
     let typing = move |_| {
         if let Some(typed) = fields.typed(request) {
             live.set_writing(typed != empty);
-            save(&typed);
+            fields.save(&typed);
         }
     };
     view! {

@@ -9,16 +9,21 @@ use crate::{
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Makes a guest with this name and a session, then goes to `next`.
+/// Makes a guest with this name and a session, then goes to `next`. `request` is a secret that makes a form sent twice harmless.
 ///
 /// # Errors
 /// [`Failure::Invalid`] when the name breaks a rule or is taken, [`Failure::TooFast`] after too many tries.
 #[server(prefix = "/fn", endpoint = "pick-name")]
-pub async fn pick_name(name: String, next: String) -> Result<(), Failure> {
+pub async fn pick_name(
+    name: String,
+    next: String,
+    #[server(default)] request: String,
+) -> Result<(), Failure> {
     let app = crate::server::session::app()?;
     people::try_once(&app)?;
-    let guest = people::create_guest(&app, &name).await?;
-    people::enter(&app, guest.id, &next).await
+    let cookie = people::create_guest(&app, &name, &request).await?;
+    people::enter_with(cookie, &next);
+    Ok(())
 }
 
 /// Opens a session for an account, then goes to `next`.

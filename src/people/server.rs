@@ -10,6 +10,7 @@ use crate::{
     server::{
         App, Error, Result, clock, password, secret,
         session::{self, Signed},
+        store::Tx,
     },
 };
 use axum::{
@@ -24,6 +25,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 const CLAIM: &str = "claim-admin";
 /// The cookie that holds the chosen theme.
 pub const THEME_COOKIE: &str = "rialto_theme";
+/// The fewest characters that a secret of a form has: those of a UUID.
+const SECRET_CHARS: usize = 36;
 const NAME_TAKEN: &str =
     "That name is taken. Choose another; if it is yours, sign in with its password.";
 const WRONG_PASSWORD: &str = "That name and password do not fit together.";
@@ -48,12 +51,40 @@ pub fn try_once(app: &App) -> Result<(), Failure> {
     }
 }
 
-/// Makes a guest, who is then a member of every public room that there is.
+/// Makes a guest, who is then a member of every public room that there is, and their session. The header that sets its cookie.
+///
+/// `request` is a secret that the form was rendered with. A browser that sends the form twice (a double click, a reload) throws
+/// the first answer away, and the cookie with it: a guest has no password, so the name would be lost to everybody. The session's
+/// token follows from the secret, so that the second answer sets the same cookie. An empty one asks for nothing of it.
 ///
 /// # Errors
 /// [`Failure::Invalid`] when the name breaks a rule or is taken.
-pub async fn create_guest(app: &App, name: &str) -> Result<Person> {
-    create_user(app, name, Role::Guest, None).await
+pub async fn create_guest(app: &App, name: &str, request: &str) -> Result<HeaderValue> {
+    let token = if request.len() < SECRET_CHARS {
+        secret::token()
+    } else {
+        secret::hash(request)
+    };
+    let mut tx = app.store.begin().await?;
+    let made = match create_user(app, &mut tx, name, Role::Guest, None).await {
+        Ok(guest) => session::create(app, &mut tx, guest.id, &token).await,
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(()) => tx.commit().await?,
+        Err(error) => {
+            // Whoever waited for the transaction of the first finds its session.
+            drop(tx);
+            let earlier = app
+                .store
+                .find_session(&secret::hash(&token), clock::now())
+                .await?;
+            if earlier.is_none_or(|(person, _)| person.name.as_str() != name.trim()) {
+                return Err(error);
+            }
+        }
+    }
+    Ok(session::cookie_of(app, token))
 }
 
 /// Makes the administrator, for whoever holds the one-time link.
@@ -74,7 +105,9 @@ pub async fn create_admin(app: &App, claim: &str, name: &str, password: String) 
         return Err(used().into());
     }
     let hash = password::hash(password).await?;
-    let admin = create_user(app, name, Role::Member, Some(&hash)).await?;
+    let mut tx = app.store.begin().await?;
+    let admin = create_user(app, &mut tx, name, Role::Member, Some(&hash)).await?;
+    tx.commit().await?;
     // Of all who hold the link at the same time, one becomes the administrator; the others have an account.
     if !app.store.delete_secret(CLAIM, &claim).await? {
         return Err(used().into());
@@ -88,6 +121,7 @@ pub async fn create_admin(app: &App, claim: &str, name: &str, password: String) 
 
 async fn create_user(
     app: &App,
+    tx: &mut Tx,
     name: &str,
     role: Role,
     password_hash: Option<&str>,
@@ -99,12 +133,14 @@ async fn create_user(
         role,
     };
     let now = clock::now();
-    if !app.store.create_user(&person, password_hash, now).await? {
+    if !app
+        .store
+        .create_user(tx, &person, password_hash, now)
+        .await?
+    {
         return Err(Failure::invalid(NAME_TAKEN).into());
     }
-    for (room, _, _) in app.store.list_public_rooms().await? {
-        app.store.create_membership(room, person.id, now).await?;
-    }
+    app.store.join_public_rooms(tx, person.id, now).await?;
     Ok(person)
 }
 
@@ -134,9 +170,14 @@ pub async fn check_password(app: &App, name: &str, password: String) -> Result<P
 /// When the store fails.
 pub async fn enter(app: &App, user: UserId, next: &str) -> Result<(), Failure> {
     let cookie = session::open(app, user).await?;
+    enter_with(cookie, next);
+    Ok(())
+}
+
+/// Sets a session's cookie and goes to `next`.
+pub fn enter_with(cookie: HeaderValue, next: &str) {
     session::add_header(header::SET_COOKIE, cookie);
     leptos_axum::redirect(local_path(next));
-    Ok(())
 }
 
 /// Ends the session, clears its cookie and goes to the front page.

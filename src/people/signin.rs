@@ -13,6 +13,7 @@ use leptos::{either::EitherOf3, prelude::*};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 use server_fn::ServerFn;
+use uuid::Uuid;
 
 /// The page.
 #[component]
@@ -67,6 +68,8 @@ fn Enter(next: String) -> impl IntoView {
                 <p class="quiet-text">"That is all it takes to chat and to call."</p>
                 <FormFailure path=PickName::PATH />
                 <input type="hidden" name="next" value=next />
+                // Hydration leaves the server's value as it is.
+                <input type="hidden" name="request" value=Uuid::new_v4().to_string() />
                 <NameField id="pick-name" />
                 <button class="button primary" type="submit">"Join"</button>
             </form>

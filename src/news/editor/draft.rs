@@ -1,7 +1,7 @@
 //! What was typed and not published yet: kept by the tab, and put into the form again.
 
 use crate::{
-    model::story::Urgency,
+    model::{UserId, story::Urgency},
     news::{api::TypedStory, client::use_news},
     ui::{browser, notice::Notice},
 };
@@ -10,7 +10,7 @@ use leptos::{
     prelude::*,
 };
 
-/// Under this a tab keeps what was typed and not published yet.
+/// Under this, and the author's id, a tab keeps what was typed and not published yet.
 const DRAFT: &str = "rialto.news.draft";
 
 /// What became of the draft that this tab had kept.
@@ -27,6 +27,8 @@ pub(super) enum Kept {
 /// The form's elements.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Fields {
+    /// Who writes: what one person typed is not shown to the next who uses the tab.
+    pub(super) author: Option<UserId>,
     pub(super) form: NodeRef<Form>,
     pub(super) headline: NodeRef<Input>,
     pub(super) body: NodeRef<Textarea>,
@@ -36,6 +38,29 @@ pub(super) struct Fields {
 }
 
 impl Fields {
+    fn key(&self) -> String {
+        let author = self.author.map(|id| id.to_string()).unwrap_or_default();
+        format!("{DRAFT}.{author}")
+    }
+
+    fn draft(&self) -> Option<TypedStory> {
+        browser::session_get(&self.key()).and_then(|draft| serde_json::from_str(&draft).ok())
+    }
+
+    /// Keeps what is typed for this tab. Browser only.
+    pub(super) fn save(&self, typed: &TypedStory) {
+        if *typed == TypedStory::new(typed.request) {
+            self.forget();
+        } else if let Ok(json) = serde_json::to_string(typed) {
+            browser::session_set(&self.key(), &json);
+        }
+    }
+
+    /// What was typed is published. Browser only.
+    pub(super) fn forget(&self) {
+        browser::session_remove(&self.key());
+    }
+
     /// What is typed now. Browser only.
     pub(super) fn typed(&self, request: uuid::Uuid) -> Option<TypedStory> {
         let urgency = if self.breaking.get_untracked()?.checked() {
@@ -87,8 +112,8 @@ pub(super) fn keep_draft(fields: Fields, typed: TypedStory) -> RwSignal<Kept> {
         let is_empty = now == TypedStory::new(typed.request);
         if !is_empty {
             live.set_writing(true);
-            save(&now);
-        } else if let Some(draft) = draft() {
+            fields.save(&now);
+        } else if let Some(draft) = fields.draft() {
             fields.fill(&draft);
             live.set_writing(true);
             kept.set(Kept::Restored(draft));
@@ -97,25 +122,13 @@ pub(super) fn keep_draft(fields: Fields, typed: TypedStory) -> RwSignal<Kept> {
     kept
 }
 
-fn draft() -> Option<TypedStory> {
-    browser::session_get(DRAFT).and_then(|draft| serde_json::from_str(&draft).ok())
-}
-
-pub(super) fn save(typed: &TypedStory) {
-    if *typed == TypedStory::new(typed.request) {
-        browser::session_remove(DRAFT);
-    } else if let Ok(json) = serde_json::to_string(typed) {
-        browser::session_set(DRAFT, &json);
-    }
-}
-
 /// Says that a draft was restored, and lets one begin with an empty form instead.
 #[component]
 pub(super) fn KeptDraft(kept: RwSignal<Kept>, fields: Fields) -> impl IntoView {
     let live = use_news();
     let put = move |typed: &TypedStory, writing: bool| {
         fields.fill(typed);
-        save(typed);
+        fields.save(typed);
         live.set_writing(writing);
     };
     let words = move || match kept.get() {
@@ -154,9 +167,4 @@ pub(super) fn KeptDraft(kept: RwSignal<Kept>, fields: Fields) -> impl IntoView {
             }}
         </div>
     }
-}
-
-/// Forgets what was typed: it was published.
-pub(super) fn forget() {
-    browser::session_remove(DRAFT);
 }
