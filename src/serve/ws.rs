@@ -107,13 +107,13 @@ async fn live(systems: Arc<Systems>, taken: Taken, head: Bytes, signed: Signed) 
         Ok(mut page) => {
             // A bug that panics ends this connection; the person must not stay "here" for it.
             let over = AssertUnwindSafe(page.run(&mut socket)).catch_unwind().await;
-            leave(&page.systems, &page.connection).await;
+            Box::pin(leave(&page.systems, &page.connection)).await;
             over.unwrap_or(Ended::Lost)
         }
         Err(over) => over,
     };
     // Past the time the socket is cut, which is all there is left to do.
-    let _ = timeout(CLOSE, close(&mut socket, &outlet, over)).await;
+    let _ = timeout(CLOSE, Box::pin(close(&mut socket, &outlet, over))).await;
     outlet.abandon();
 }
 

@@ -220,7 +220,8 @@ impl Reader {
     async fn live(self, taken: Taken) {
         let socket = Arc::new(taken.socket);
         self.outlet.attach(socket.clone());
-        let over = match self.begin().await {
+        // What only happens once is in boxes, so that the task of a reader who waits is small.
+        let over = match Box::pin(self.begin()).await {
             Ok(()) => tokio::select! {
                 over = self.outlet.ended() => over,
                 () = left(&socket) => Ended::Lost,
@@ -228,7 +229,7 @@ impl Reader {
             Err(over) => over,
         };
         // Who does not take the last words in time is cut off, which says the same less politely.
-        let _ = timeout(FAREWELL, self.end(over)).await;
+        let _ = timeout(FAREWELL, Box::pin(self.end(over))).await;
         self.outlet.abandon();
     }
 

@@ -73,7 +73,8 @@ struct State {
     bytes: usize,
     /// The shard knows that there is something to write, or a task waits for the socket to take more.
     scheduled: bool,
-    /// The connection's own task waits for `changed`.
+    /// The connection's own task waits for what is in `out` to be written. It is not woken otherwise: most of what is written is
+    /// no news to it.
     awaited: bool,
     ended: Option<Ended>,
 }
@@ -281,12 +282,8 @@ impl Outlet {
     /// Waits until the outlet ends. Called by the connection's own task only.
     pub async fn ended(&self) -> Ended {
         loop {
-            {
-                let mut state = self.lock();
-                if let Some(ended) = state.ended {
-                    return ended;
-                }
-                state.awaited = true;
+            if let Some(ended) = self.lock().ended {
+                return ended;
             }
             self.changed.notified().await;
         }
@@ -350,12 +347,7 @@ impl Outlet {
         };
         let mut state = self.lock();
         while !state.out.is_empty() {
-            let mut pieces = [IoSlice::new(&[]); PIECES];
-            let count = state.out.len().min(PIECES);
-            for (piece, bytes) in pieces.iter_mut().zip(&state.out) {
-                *piece = IoSlice::new(bytes);
-            }
-            match socket.try_write_vectored(&pieces[..count]) {
+            match write(socket, &state.out) {
                 Ok(written) => state.written(written),
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
                     if state.bytes <= self.bound / 2 && std::mem::take(&mut state.awaited) {
@@ -369,6 +361,8 @@ impl Outlet {
                     state.ended = Some(Ended::Lost);
                     state.out = VecDeque::new();
                     state.bytes = 0;
+                    state.awaited = false;
+                    self.changed.notify_one();
                 }
             }
         }
@@ -420,6 +414,19 @@ impl Outlet {
         state.scheduled = false;
         Ok(state.out.drain(..).collect())
     }
+}
+
+/// Writes as much of it as the socket takes, in one call.
+fn write(socket: &TcpStream, out: &VecDeque<Bytes>) -> io::Result<usize> {
+    // By far the most common; the call for many pieces costs more.
+    if let (1, Some(only)) = (out.len(), out.front()) {
+        return socket.try_write(only);
+    }
+    let mut pieces = [IoSlice::new(&[]); PIECES];
+    for (piece, bytes) in pieces.iter_mut().zip(out) {
+        *piece = IoSlice::new(bytes);
+    }
+    socket.try_write_vectored(&pieces[..out.len().min(PIECES)])
 }
 
 #[cfg(test)]

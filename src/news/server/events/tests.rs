@@ -205,7 +205,7 @@ async fn readers_who_come_while_stories_are_published_miss_none_and_get_none_twi
 
 #[tokio::test]
 async fn a_reader_that_does_not_read_is_told_to_resync_and_holds_up_nobody() {
-    const STORIES: i64 = 200;
+    const STORIES: i64 = 30;
     let (world, _) = with_stories(0, &["--queue-bytes", "100000"]).await;
     // A bare socket, since a client library would read ahead.
     let mut slow = world.connect("/news/events").await;
