@@ -15,7 +15,7 @@ E2E ?=
 
 step := scripts/step.sh
 
-.PHONY: help run dev build test fmt lint unit doc-test e2e weights clean
+.PHONY: help run dev build test fmt lint unit doc-test e2e weights bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -82,6 +82,22 @@ e2e: ## The browser tests against the release build (E2E="file --headed" for som
 
 weights: ## What the release build makes a browser download
 	@$(step) "Weights" scripts/weights.sh
+
+# RIALTO_BIN=file measures that program instead of building one; more options are in benches/README.md.
+bench: ## Measure Rialto beside other servers and write docs/performance.md (BENCH_ONLY=, BENCH_RUNS=, BENCH_QUICK=1)
+	@if [ -z "$${RIALTO_BIN:-}" ]; then
+		$(MAKE) build
+	fi
+	scripts/bootstrap.sh run
+	source scripts/env.sh
+	benches/install.sh
+	cargo build --release --locked --package rialto-bench
+	out=docs
+	if [ "$${BENCH_QUICK:-0}" = 1 ] || [ -n "$${BENCH_ONLY:-}$${BENCH_WORKLOADS:-}" ]; then
+		out=
+	fi
+	export BENCH_OUT="$${BENCH_OUT:-$$out}"
+	"$${CARGO_TARGET_DIR:-target}"/release/rialto-bench
 
 clean: ## Remove what was built; tools and data stay
 	@rm -rf target end2end/test-results end2end/playwright-report

@@ -102,6 +102,14 @@ pub fn App() -> impl IntoView {
         news.start();
     });
     Effect::new(move || {
+        // The rest of a file is in this page only.
+        window_event_listener(leptos::ev::beforeunload, move |event| {
+            if untrack(|| chat.uploads.any()) {
+                event.prevent_default();
+            }
+        });
+    });
+    Effect::new(move || {
         if viewer.person().is_some() {
             socket.connect();
         }
@@ -161,7 +169,7 @@ fn Header() -> impl IntoView {
                             view! {
                                 <a class="account-link" href="/settings">
                                     <Avatar person=me.person />
-                                    <span class="account-name">{name}</span>
+                                    <span class="account-name" dir="auto">{name}</span>
                                 </a>
                             },
                         )

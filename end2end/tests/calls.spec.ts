@@ -291,3 +291,83 @@ test("who is in a call cannot begin another, and is told so", async ({ join }) =
   await expect(ada.calls.stage).toContainText("You are in a call. Hang up first");
   await ada.calls.showsMotion();
 });
+
+test("a call goes on while one writes to somebody, makes a room and changes name and theme", async ({
+  administrator,
+  join,
+}) => {
+  const [portia, grace] = [await administrator({ at: "/chat/general" }), await join("Grace")];
+  const { page } = portia;
+  await grace.chat.say("Write to me");
+  await connect(portia, grace);
+  const loaded: string[] = [];
+  page.on("request", (request) => {
+    if (request.isNavigationRequest()) loaded.push(request.url());
+  });
+  await portia.chat.writeTo("Grace");
+  await portia.chat.room("General").click();
+  await portia.chat.message("Write to me").locator("summary").click();
+  await portia.chat.message("Write to me").getByRole("button", { name: "Write", exact: true }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Grace" })).toBeVisible();
+
+  await page.getByText("New room").click();
+  await page.getByLabel("Name").fill("General");
+  await page.getByRole("button", { name: "Make the room" }).click();
+  portia.trouble.allow(/fn\/create-room|status of 500/, "the name is taken");
+  await expect(page.getByText("There is a room with that name")).toBeVisible();
+  await page.getByLabel("Name").fill("Harbour watch");
+  await page.getByRole("button", { name: "Make the room" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
+  await expect(page.getByLabel("Name")).toBeHidden();
+
+  await page.locator(".account-link").click();
+  await page.getByLabel("Name", { exact: true }).fill("Portia B.");
+  await page.getByRole("button", { name: "Change name" }).click();
+  await expect(page.getByText("Your name was changed")).toBeVisible();
+  await page.getByLabel("Dark", { exact: true }).check();
+  await page.getByRole("button", { name: "Use this theme" }).click();
+  await expect(page.getByText("The theme was changed")).toBeVisible();
+  await expect(page.locator("html")).toHaveAttribute("data-theme", "dark");
+
+  await Promise.all([portia.calls.plays(), grace.calls.plays()]);
+  expect(loaded, "nothing was loaded anew").toEqual([]);
+  expect(await page.evaluate(() => window.observed.peers.length), "one connection all the way").toBe(1);
+});
+
+test("who looks at themselves for a video call and then calls by voice sends no picture", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const row = ada.chat.person("Grace");
+  const [video, voice] = [
+    row.getByRole("button", { name: "Video call Grace" }),
+    row.getByRole("button", { name: "Call Grace", exact: true }),
+  ];
+  // At once, while the browser is still asked for the camera.
+  await row.evaluate((row) => {
+    for (const label of ["Video call Grace", "Call Grace"]) {
+      row.querySelector<HTMLElement>(`[aria-label="${label}"]`)?.click();
+    }
+  });
+  await expect(ada.calls.preview.getByRole("button", { name: "Start voice call" })).toBeVisible();
+  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: true, camera: false });
+  await video.click();
+  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: true, camera: true });
+  await voice.click();
+  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: true, camera: false });
+  await ada.calls.start();
+  await expect(grace.calls.incoming).toContainText("Voice call");
+  await grace.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await expect(grace.calls.theirs).toContainText("Camera off");
+  expect(await ada.calls.lights()).toEqual({ microphone: true, camera: false });
+});
+
+test("Escape closes a look at oneself, and the focus goes back to where it was", async ({ join }) => {
+  const [ada] = [await join("Ada"), await join("Grace")];
+  const button = ada.chat.person("Grace").getByRole("button", { name: "Video call Grace" });
+  await button.click();
+  await expect(ada.calls.preview).toBeFocused();
+  await ada.page.keyboard.press("Escape");
+  await expect(ada.calls.preview).toHaveCount(0);
+  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: false, camera: false });
+  await expect(button).toBeFocused();
+});

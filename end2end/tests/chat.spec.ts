@@ -300,6 +300,7 @@ test("a room that the administrator makes is there for everybody at once", async
   await portia.page.getByLabel("Name").fill("Harbour watch");
   await portia.page.getByRole("button", { name: "Make the room" }).click();
   await expect(portia.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
+  portia.trouble.allow(/fn\/create-room|status of 500/, "the name is taken");
   await portia.page.getByText("New room").click();
   await portia.page.getByLabel("Name").fill("harbour WATCH");
   await portia.page.getByRole("button", { name: "Make the room" }).click();
@@ -335,4 +336,95 @@ test("the author of a message is a click away from a direct room", async ({ join
   await ada.chat.message("Write to me").locator("summary").click();
   await ada.chat.message("Write to me").getByRole("button", { name: "Write", exact: true }).click();
   await expect(ada.page.getByRole("heading", { level: 1, name: "Grace" })).toBeVisible();
+});
+
+test("the menu of an author is seen whole, and closes by Escape, by a press elsewhere and with the focus", async ({
+  join,
+}) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await sayAll(ada, lines(40));
+  await sayAll(grace, ["Last"]);
+  const { page, chat } = ada;
+  const summary = chat.message("Last").locator("summary");
+  const menu = chat.message("Last").locator(".person-menu-actions");
+  await expect(chat.message("Last")).toBeInViewport({ ratio: 1 });
+  const open = async () => {
+    await summary.click();
+    await expect(menu).toBeInViewport({ ratio: 1 });
+  };
+  await open();
+  await page.keyboard.press("Escape");
+  await expect(menu).toBeHidden();
+  await expect(summary).toBeFocused();
+  await open();
+  await chat.message("Line 40").locator(".message-text").click();
+  await expect(menu).toBeHidden();
+  await open();
+  for (const name of ["Write", "Call Grace", "Video call Grace"]) {
+    await page.keyboard.press("Tab");
+    await expect(menu.getByRole("button", { name, exact: true })).toBeFocused();
+  }
+  await page.keyboard.press("Tab");
+  await expect(menu).toBeHidden();
+});
+
+test("the focus stays where it is when others come and go and when messages come", async ({ join }) => {
+  const [ada, grace] = [await join("Ada", { at: "/chat" }), await join("Grace")];
+  const room = ada.chat.room("General");
+  await room.focus();
+  await grace.chat.say("One");
+  await expect(room.locator(".badge")).toHaveText("1 unread");
+  await expect(room).toBeFocused();
+  const person = ada.chat.person("Grace");
+  const write = person.getByRole("button", { name: "Write to Grace" });
+  await write.focus();
+  await grace.page.evaluate(() => {
+    Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+    document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+  });
+  await expect(person.locator(".presence-dot.away")).toBeVisible();
+  await expect(write).toBeFocused();
+});
+
+test("a file on its way goes on while one opens another room, and who leaves the site is asked first", async ({
+  join,
+}) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const { page } = ada;
+  const buffer = Buffer.alloc(20_000_000, "rialto");
+  await page.getByLabel("Send files").setInputFiles({ name: "long.bin", mimeType: "application/octet-stream", buffer });
+  await expect(page.locator(".upload progress")).toBeVisible();
+  await ada.chat.writeTo("Grace");
+  // Without a network it cannot be done before the question.
+  await ada.offline();
+  await ada.chat.box.click();
+  const asked = page.waitForEvent("dialog");
+  await page.close({ runBeforeUnload: true });
+  const question = await asked;
+  expect(question.type()).toBe("beforeunload");
+  await question.dismiss();
+  await ada.online();
+  await expect(grace.chat.messages.getByRole("link", { name: /long\.bin/ })).toBeVisible({ timeout: 30_000 });
+});
+
+test("a direct room that cannot be opened says why where one asked for it, and opens at the next try", async ({
+  join,
+}) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const { page, chat, trouble } = ada;
+  trouble.allow(/ERR_FAILED/, "the address is cut off");
+  const address = /\/fn\/open-direct$/;
+  await page.route(address, (route) => route.abort());
+  await sayAll(ada, lines(40));
+  await sayAll(grace, ["Last"]);
+  const menu = chat.message("Last").locator(".person-menu-actions");
+  await chat.message("Last").locator("summary").click();
+  await menu.getByRole("button", { name: "Write", exact: true }).click();
+  await expect(menu).toContainText("The server could not be reached");
+  await expect(menu).toBeInViewport({ ratio: 1 });
+  await chat.rooms.getByRole("button", { name: "Write to Grace" }).click();
+  await expect(chat.rooms.getByRole("alert")).toContainText("The server could not be reached");
+  await page.unroute(address);
+  await chat.writeTo("Grace");
+  await expect(chat.rooms.getByRole("alert")).toHaveCount(0);
 });

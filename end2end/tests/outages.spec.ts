@@ -126,3 +126,45 @@ test("who was at the end of a room is at its end again after a long absence", as
   await expect.poll(() => grace.chat.said(), { timeout: 20_000 }).toEqual(numbered(1, 120));
   await expect(grace.chat.message("Message 120")).toBeInViewport();
 });
+
+test("what was opened while the network was away comes by itself when it is back", async ({ join }) => {
+  const [ada, grace] = [await join("Ada", { at: "/settings" }), await join("Grace")];
+  const { page, chat } = ada;
+  const menu = page.getByRole("navigation", { name: "Main" });
+  const failed = page.getByRole("main").getByRole("alert");
+  await grace.chat.say("Are you there?");
+  await grace.chat.allSent();
+  /** Opens something offline, where it cannot be had, also not by asking again. */
+  const openOffline = async (open: () => Promise<void>) => {
+    await ada.offline();
+    await open();
+    await expect(failed.first()).toContainText("The server could not be reached");
+    await failed.first().getByRole("button", { name: "Try again" }).click();
+    await expect(failed.first()).toContainText("The server could not be reached");
+    await ada.online();
+    await expect(failed).toHaveCount(0, { timeout: 20_000 });
+  };
+  await openOffline(() => menu.getByRole("link", { name: "Chat" }).click());
+  await openOffline(() => chat.room("General").click());
+  await expect(chat.message("Are you there?")).toBeVisible();
+  await openOffline(() => menu.getByRole("link", { name: "Calls" }).click());
+  await expect(page.getByText("No calls yet")).toBeVisible();
+  await expect(page.locator(".call-row-name").filter({ hasText: "Grace" })).toBeVisible();
+});
+
+test("a room that could not be had is asked for again by a button", async ({ join }) => {
+  const [ada, grace] = [await join("Ada", { at: "/chat" }), await join("Grace")];
+  const { page, chat, trouble } = ada;
+  await grace.chat.say("Are you there?");
+  await grace.chat.allSent();
+  trouble.allow(/ERR_FAILED/, "the room's address is cut off");
+  const room = /\/fn\/room(\?|$)/;
+  await page.route(room, (route) => route.abort());
+  await chat.room("General").click();
+  const again = page.getByRole("main").getByRole("button", { name: "Try again" });
+  await expect(again).toBeVisible();
+  await page.unroute(room);
+  await again.click();
+  await expect(chat.message("Are you there?")).toBeVisible();
+  await expect(again).toHaveCount(0);
+});

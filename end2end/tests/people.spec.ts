@@ -128,3 +128,27 @@ test("the administrator makes an editor, who may publish from then on", async ({
   await ada.page.getByRole("link", { name: "Publish a story" }).first().click();
   await expect(ada.page.getByLabel("Headline")).toBeVisible();
 });
+
+test("a name that is written from right to left is cut at its end, and stands where every name stands", async ({
+  join,
+}) => {
+  const name = "محمد بن عبد الله بن عبد الرحمن البغدادي";
+  const [ada] = [await join("Ada", { viewport: { width: 800, height: 800 } }), await join(name)];
+  await ada.chat.writeTo(name);
+  const shown = [ada.chat.person(name), ada.chat.room(name)].map((row) => row.locator(".room-title"));
+  for (const title of [...shown, ada.page.getByRole("heading", { level: 1, name })]) {
+    await expect(title).toHaveCSS("direction", "rtl");
+    await expect(title).toHaveCSS("text-align", /left/);
+  }
+  const beginning = await shown[0]?.evaluate((title) => {
+    const range = document.createRange();
+    range.setStart(title.firstChild ?? title, 0);
+    range.setEnd(title.firstChild ?? title, 1);
+    const [first, box] = [range.getBoundingClientRect(), title.getBoundingClientRect()];
+    return {
+      isCut: title.scrollWidth > title.clientWidth,
+      isSeen: first.right <= box.right + 1 && first.left >= box.left,
+    };
+  });
+  expect(beginning).toEqual({ isCut: true, isSeen: true });
+});

@@ -131,7 +131,7 @@ fn keep_focus(dock: NodeRef<html::Div>, shown: Shown) {
                     .dyn_into::<HtmlElement>()
                     .ok()
             };
-            if let Some(element) = before.or_else(main).filter(|_| nowhere) {
+            if let Some(element) = before.map(can_have_focus).or_else(main).filter(|_| nowhere) {
                 // An element of the page that is shown can have the focus.
                 let _ = element.focus();
             }
@@ -151,6 +151,17 @@ fn keep_focus(dock: NodeRef<html::Div>, shown: Shown) {
             }
         }
     });
+}
+
+/// The element itself or, where it is in a menu that was closed since, what opens the menu.
+fn can_have_focus(element: HtmlElement) -> HtmlElement {
+    element
+        .closest("details:not([open])")
+        .ok()
+        .flatten()
+        .and_then(|details| details.first_element_child())
+        .and_then(|summary| summary.dyn_into().ok())
+        .unwrap_or(element)
 }
 
 fn is_text_field(element: &HtmlElement) -> bool {

@@ -10,11 +10,11 @@ use crate::{
         user::{Person, Presence},
     },
     people::{Me, NeedsName, use_people, use_reach},
-    protocol::{failure::Failure, ws::Present},
+    protocol::ws::Present,
     ui::{
+        again::{Failed, ask_again_online},
         avatar::Avatar,
         icon::{Glyph, Icon},
-        notice::{Notice, NoticeKind},
         presence,
         time::{LocalTime, TimeStyle},
         wait::Pending,
@@ -40,6 +40,8 @@ fn Overview(me: Me) -> impl IntoView {
     let calls = use_calls();
     let here = Resource::new_blocking(|| (), |()| list_people_here());
     let past = Resource::new_blocking(move || calls.over().get(), |_| list_past_calls());
+    ask_again_online(here);
+    ask_again_online(past);
     let live = RwSignal::new(false);
     Effect::new(move || live.set(true));
     view! {
@@ -58,7 +60,7 @@ fn Overview(me: Me) -> impl IntoView {
                         Suspend::new(async move {
                             match here.await {
                                 Ok(rendered) => Either::Left(view! { <PeopleHere rendered me live /> }),
-                                Err(failure) => Either::Right(view! { <Failed failure /> }),
+                                Err(failure) => Either::Right(view! { <Failed failure asked=here /> }),
                             }
                         })
                     }}
@@ -70,7 +72,7 @@ fn Overview(me: Me) -> impl IntoView {
                     {move || Suspend::new(async move {
                         match past.await {
                             Ok(past) => Either::Left(view! { <PastCalls past live /> }),
-                            Err(failure) => Either::Right(view! { <Failed failure /> }),
+                            Err(failure) => Either::Right(view! { <Failed failure asked=past /> }),
                         }
                     })}
                 </Transition>
@@ -123,7 +125,7 @@ fn PersonRow(person: Person, list: Memo<Vec<Present>>, live: RwSignal<bool>) -> 
         <li>
             <Avatar person=person.clone() />
             <span class="call-row-text">
-                <span class="call-row-name">{name}</span>
+                <span class="call-row-name" dir="auto">{name}</span>
                 <span class="quiet-text small-text">{presence}</span>
             </span>
             <CallButtons person live />
@@ -160,11 +162,6 @@ fn PastCalls(past: Vec<PastCall>, live: RwSignal<bool>) -> impl IntoView {
 }
 
 #[component]
-fn Failed(failure: Failure) -> impl IntoView {
-    view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> }
-}
-
-#[component]
 fn PastRow(call: PastCall, live: RwSignal<bool>) -> impl IntoView {
     let text = outcome_text(call.outcome, call.side, call.media, call.lasted);
     let missed = call.outcome.is_missed(call.side);
@@ -186,8 +183,8 @@ fn PastRow(call: PastCall, live: RwSignal<bool>) -> impl IntoView {
                 <Icon name=glyph />
             </span>
             <span class="call-row-text">
-                <span class="call-row-name">
-                    <span class="visually-hidden">{direction} " "</span>
+                <span class="visually-hidden">{direction} " "</span>
+                <span class="call-row-name" dir="auto">
                     {name}
                 </span>
                 <span class="small-text call-row-outcome">{text}</span>

@@ -11,7 +11,7 @@ use crate::{
         notice::{Notice, NoticeKind},
     },
 };
-use leptos::prelude::*;
+use leptos::{ev::KeyboardEvent, prelude::*};
 
 /// Shows oneself before calling somebody.
 #[component]
@@ -36,9 +36,21 @@ pub fn PreviewCard() -> impl IntoView {
         Media::Voice => "Start voice call".to_owned(),
         Media::Video => "Start video call".to_owned(),
     });
+    let closes = move |event: KeyboardEvent| {
+        if event.key() == "Escape" {
+            event.prevent_default();
+            calls.leave();
+        }
+    };
     let refused = of(|preview| preview.refused.clone().unwrap_or_default());
     view! {
-        <section class="call-card call-preview" role="dialog" aria-labelledby="call-title" tabindex="-1">
+        <section
+            class="call-card call-preview"
+            role="dialog"
+            aria-labelledby="call-title"
+            tabindex="-1"
+            on:keydown=closes
+        >
             <h2 id="call-title">{title}</h2>
             <SelfView />
             <DeviceProblems />

@@ -45,7 +45,7 @@ pub fn Stage() -> impl IntoView {
         <section class="call-card call-stage" class:is-small=move || !large.get() aria-label=label tabindex="-1">
             <header class="call-head">
                 <div class="call-who">
-                    <h2>{name}</h2>
+                    <h2 dir="auto">{name}</h2>
                     <CallState />
                 </div>
                 <button

@@ -1,9 +1,6 @@
 //! One message, as it is read.
 
-use super::{
-    client::use_chat,
-    rooms::{CallButtons, PersonMenu},
-};
+use super::{client::use_chat, person_menu::PersonMenu, rooms::CallButtons};
 use crate::{
     model::{
         UserId,
@@ -135,7 +132,7 @@ fn FileView(file: Attachment) -> impl IntoView {
         None => Either::Right(view! {
             <a class="message-file" href=address download rel="external">
                 <Icon name=Glyph::File />
-                <span class="file-name">{file.name}</span>
+                <span class="file-name" dir="auto">{file.name}</span>
                 <span class="quiet-text small-text">{bytes_in_words(file.size)}</span>
                 <Icon name=Glyph::Download />
             </a>
@@ -240,7 +237,7 @@ pub fn WaitingView(
                     view! {
                         <Avatar person=me />
                         <header class="message-head">
-                            <span class="message-author">{name}</span>
+                            <span class="message-author" dir="auto">{name}</span>
                             <span class="message-time">
                                 <LocalTime at style=TimeStyle::Time />
                             </span>

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`api`] | server functions: reading a room, posting by form, making rooms |
 //! | [`client`] | the page's rooms, timelines, outbox and uploads, kept across navigation |
-//! | [`page`] and [`rooms`], [`room`], [`message`], [`composer`], [`link`] | what it looks like |
+//! | [`page`] and [`rooms`], [`room`], [`message`], [`person_menu`], [`composer`], [`link`] | what it looks like |
 //! | [`server`] | frames about chat, uploads, `GET /files` |
 
 pub mod api;
@@ -13,6 +13,7 @@ pub mod composer;
 pub mod link;
 pub mod message;
 pub mod page;
+pub mod person_menu;
 pub mod room;
 pub mod rooms;
 #[cfg(feature = "ssr")]

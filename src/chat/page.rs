@@ -4,8 +4,8 @@ use super::{api::sidebar, link::LinkState, rooms::RoomList};
 use crate::{
     people::NeedsName,
     ui::{
+        again::{Failed, ask_again_online},
         icon::{Glyph, Icon},
-        notice::{Notice, NoticeKind},
     },
 };
 use leptos::prelude::*;
@@ -26,6 +26,7 @@ pub fn ChatLayout() -> impl IntoView {
 #[component]
 fn Frame() -> impl IntoView {
     let list = Resource::new_blocking(|| (), |()| sidebar());
+    ask_again_online(list);
     let params = use_params_map();
     let in_room = move || params.with(|params| params.get_str("room").is_some());
     view! {
@@ -38,7 +39,7 @@ fn Frame() -> impl IntoView {
                         Err(failure) => {
                             view! {
                                 <div class="chat-rooms">
-                                    <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice>
+                                    <Failed failure asked=list />
                                 </div>
                             }
                                 .into_any()

@@ -1,26 +1,25 @@
 //! The list of rooms and people, beside every room.
 
 use super::{
-    api::{CreateRoom, OpenDirect, Sidebar},
+    api::{CreateRoom, OpenDirect, Sidebar, create_room, open_direct},
     client::use_chat,
 };
 use crate::{
     model::{
-        RoomId, UserId,
+        RoomId,
         call::Media,
         room::{RoomKind, RoomSummary},
-        user::{Person, Presence},
+        user::{Person, Presence, UserName},
     },
     people::{use_people, use_reach},
-    protocol::ws::Present,
     ui::{
         avatar::Avatar,
-        form::{Field, FormFailure},
+        form::{Field, FormFailure, Posting},
         icon::{Glyph, Icon},
         time::LocalClock,
     },
 };
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 use leptos_router::hooks::{use_params_map, use_query_map};
 use server_fn::ServerFn;
 
@@ -62,13 +61,14 @@ pub fn RoomList(
     let params = use_params_map();
     let no_room = move || params.with(|params| params.get_str("room").is_none());
     let nobody = move || others().is_empty();
+    let writing = Posting::new();
     view! {
         <nav class="chat-rooms" aria-label="Rooms and people">
             {move || no_room().then(|| view! { <h1 class="visually-hidden">"Chat"</h1> })}
             <section>
                 <h2 class="rooms-heading">"Rooms"</h2>
                 <ul class="room-list">
-                    <For each=move || public.get() key=shown let:room>
+                    <For each=move || public.get() key=same let:room>
                         <RoomLink room />
                     </For>
                 </ul>
@@ -78,7 +78,7 @@ pub fn RoomList(
                 <section>
                     <h2 class="rooms-heading">"Direct"</h2>
                     <ul class="room-list">
-                        <For each=move || direct.get() key=shown let:room>
+                        <For each=move || direct.get() key=same let:room>
                             <RoomLink room />
                         </For>
                     </ul>
@@ -86,14 +86,14 @@ pub fn RoomList(
             </Show>
             <section>
                 <h2 class="rooms-heading">"People here"</h2>
-                <FormFailure path=OpenDirect::PATH />
+                <FormFailure path=OpenDirect::PATH posting=writing />
                 <ul class="people-list">
                     <For
                         each=others
-                        key=|present| (present.person.id, present.person.name.clone(), present.presence)
+                        key=|present| (present.person.id, present.person.name.clone())
                         let:present
                     >
-                        <PersonRow present />
+                        <PersonRow person=present.person writing />
                     </For>
                 </ul>
                 <Unlisted />
@@ -115,14 +115,24 @@ fn Unlisted() -> impl IntoView {
     }
 }
 
-/// What the list shows of a room: the row is made anew when any of it changes.
-fn shown(room: &RoomSummary) -> (RoomId, String, i64) {
-    (room.id, room.title.clone(), room.unread)
+/// What makes a row of the list the same row. What changes from minute to minute changes within it, so that nobody loses the link
+/// they are about to follow.
+fn same(room: &RoomSummary) -> (RoomId, Option<UserName>) {
+    (room.id, room.with.as_ref().map(|with| with.name.clone()))
 }
 
 #[component]
 fn RoomLink(room: RoomSummary) -> impl IntoView {
-    let params = use_params_map();
+    let (chat, params) = (use_chat(), use_params_map());
+    let id = room.id;
+    let title = {
+        let title = room.title.clone();
+        Memo::new(move |_| {
+            chat.room(id)
+                .map_or_else(|| title.clone(), |room| room.title)
+        })
+    };
+    let unread = Memo::new(move |_| chat.room(id).map_or(0, |room| room.unread));
     let slug = room.slug.clone();
     let current = move || {
         params
@@ -131,7 +141,6 @@ fn RoomLink(room: RoomSummary) -> impl IntoView {
     };
     let people = use_people();
     let href = format!("/chat/{}", room.slug);
-    let is_unread = room.unread > 0;
     let mark = match room.with {
         Some(with) => {
             let id = with.id;
@@ -142,10 +151,12 @@ fn RoomLink(room: RoomSummary) -> impl IntoView {
     };
     view! {
         <li>
-            <a class="room-link" class:unread=is_unread href=href aria-current=current>
+            <a class="room-link" class:unread=move || { unread.get() > 0 } href=href aria-current=current>
                 {mark}
-                <span class="room-title">{room.title}</span>
-                <Unread count=room.unread />
+                <span class="room-title" dir="auto">
+                    {title}
+                </span>
+                {move || view! { <Unread count=unread.get() /> }}
             </a>
         </li>
     }
@@ -185,14 +196,36 @@ fn NewRoom() -> impl IntoView {
     let query = use_query_map();
     // What went wrong stands inside, so it is open then.
     let refused = move || query.with(|query| query.get_str("__path") == Some(CreateRoom::PATH));
+    let (details, form) = (
+        NodeRef::<html::Details>::new(),
+        NodeRef::<html::Form>::new(),
+    );
+    let posting = Posting::new();
+    let made = move || {
+        if let (Some(details), Some(form)) = (details.get_untracked(), form.get_untracked()) {
+            details.set_open(false);
+            form.reset();
+        }
+    };
+    let make = move |CreateRoom { name }| async move {
+        create_room(name).await?;
+        made();
+        Ok(())
+    };
     view! {
-        <details class="new-room" open=refused>
+        <details class="new-room" open=refused node_ref=details>
             <summary>
                 <Icon name=Glyph::Plus />
                 "New room"
             </summary>
-            <form class="form" method="post" action=CreateRoom::url()>
-                <FormFailure path=CreateRoom::PATH />
+            <form
+                class="form"
+                method="post"
+                action=CreateRoom::url()
+                node_ref=form
+                on:submit=move |event| posting.submit(&event, make)
+            >
+                <FormFailure path=CreateRoom::PATH posting />
                 <Field
                     label="Name"
                     name="name"
@@ -208,17 +241,29 @@ fn NewRoom() -> impl IntoView {
 }
 
 #[component]
-fn PersonRow(present: Present) -> impl IntoView {
-    let Present { person, presence } = present;
+fn PersonRow(
+    person: Person,
+    /// One for the whole list, which says above it what went wrong.
+    writing: Posting,
+) -> impl IntoView {
+    let people = use_people();
+    let id = person.id;
     let name = person.name.to_string();
     let write = format!("Write to {name}");
     view! {
         <li class="person-row">
-            <form class="person-name" method="post" action=OpenDirect::url()>
-                <input type="hidden" name="with" value=person.id.to_string() />
+            <form
+                class="person-name"
+                method="post"
+                action=OpenDirect::url()
+                on:submit=move |event| writing.submit(&event, |OpenDirect { with }| open_direct(with))
+            >
+                <input type="hidden" name="with" value=id.to_string() />
                 <button type="submit" class="person-button" aria-label=write>
-                    <Avatar person=person.clone() presence=Signal::stored(presence) />
-                    <span class="room-title">{name}</span>
+                    <Avatar person=person.clone() presence=Signal::derive(move || people.of(id)) />
+                    <span class="room-title" dir="auto">
+                        {name}
+                    </span>
                 </button>
             </form>
             <CallButtons person />
@@ -262,37 +307,6 @@ pub fn CallButtons(
             </button>
         </span>
     }
-}
-
-/// Who somebody is and how to reach them: opens from their name.
-#[component]
-pub fn PersonMenu(
-    /// Who.
-    person: Person,
-    /// Who is looking.
-    me: UserId,
-) -> impl IntoView {
-    let name = person.name.to_string();
-    if person.id == me {
-        return view! { <span class="message-author">{name}</span> }.into_any();
-    }
-    let id = person.id.to_string();
-    view! {
-        <details class="person-menu">
-            <summary class="message-author">{name}</summary>
-            <div class="person-menu-actions">
-                <form method="post" action=OpenDirect::url()>
-                    <input type="hidden" name="with" value=id />
-                    <button type="submit" class="button small">
-                        <Icon name=Glyph::Chat />
-                        "Write"
-                    </button>
-                </form>
-                <CallButtons person />
-            </div>
-        </details>
-    }
-    .into_any()
 }
 
 /// Where somebody is, in a word.

@@ -2,14 +2,15 @@
 
 use super::{
     NeedsName,
-    api::{Rename, SetPassword, SetTheme, SignOut},
+    api::{Rename, SetPassword, SetTheme, SignOut, rename, set_theme},
     signin::{NameField, NewPasswordField},
     viewer::Me,
 };
 use crate::{
     model::user::Role,
     ui::{
-        form::{Field, FormFailure},
+        build::Build,
+        form::{Field, FormFailure, Posting},
         notice::{Notice, NoticeKind},
     },
 };
@@ -27,7 +28,29 @@ impl Theme {
     /// Makes it available to the whole app.
     pub fn provide() {
         let known = || use_context().unwrap_or_else(|| Self("system".to_owned()));
-        provide_context(SharedValue::new(known).into_inner());
+        let Self(known) = SharedValue::new(known).into_inner();
+        provide_context(Chosen(RwSignal::new(known)));
+    }
+}
+
+/// The theme's name, as it is now.
+#[derive(Debug, Clone, Copy)]
+struct Chosen(RwSignal<String>);
+
+impl Chosen {
+    /// Shows it without loading the page anew, which would then carry it. Browser only.
+    fn show(self, theme: String) {
+        let root = web_sys::window()
+            .and_then(|window| window.document())
+            .and_then(|document| document.document_element());
+        if let Some(root) = root {
+            // The name of an attribute that is one cannot be refused.
+            let _ = match theme.as_str() {
+                "system" => root.remove_attribute("data-theme"),
+                theme => root.set_attribute("data-theme", theme),
+            };
+        }
+        self.0.set(theme);
     }
 }
 
@@ -59,20 +82,38 @@ fn Settings(me: Me) -> impl IntoView {
                 _ => None,
             })
     };
+    // A page that is loaded anew shows the change everywhere. In a call it must not be: then it is changed from within the page.
+    let build = expect_context::<Build>();
+    let (renaming, dressing) = (Posting::new(), Posting::new());
+    let change_name = move |event| {
+        if build.is_held() {
+            renaming.submit(&event, |Rename { name }| rename(name));
+        }
+    };
+    let chosen = expect_context::<Chosen>();
+    let change_theme = move |event| {
+        if build.is_held() {
+            dressing.submit(&event, move |SetTheme { theme }| async move {
+                set_theme(theme.clone()).await?;
+                chosen.show(theme);
+                Ok(())
+            });
+        }
+    };
     let is_guest = me.person.role == Role::Guest;
     view! {
         <div class="page settings">
             <h1>"Settings"</h1>
             {move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}
-            <form class="card form" method="post" action=Rename::url()>
+            <form class="card form" method="post" action=Rename::url() on:submit=change_name>
                 <h2>"Name"</h2>
-                <FormFailure path=Rename::PATH />
+                <FormFailure path=Rename::PATH posting=renaming />
                 <NameField id="rename" value=me.person.name.to_string() />
                 <button class="button" type="submit">"Change name"</button>
             </form>
-            <form class="card form" method="post" action=SetTheme::url()>
+            <form class="card form" method="post" action=SetTheme::url() on:submit=change_theme>
                 <h2>"Appearance"</h2>
-                <FormFailure path=SetTheme::PATH />
+                <FormFailure path=SetTheme::PATH posting=dressing />
                 <fieldset class="choices">
                     <legend>"Theme on this device"</legend>
                     <ThemeChoice value="system" label="Like the system" />
@@ -135,10 +176,10 @@ fn Settings(me: Me) -> impl IntoView {
 
 #[component]
 fn ThemeChoice(value: &'static str, label: &'static str) -> impl IntoView {
-    let Theme(chosen) = expect_context();
+    let Chosen(chosen) = expect_context();
     view! {
         <label class="choice">
-            <input type="radio" name="theme" value=value checked=chosen == value />
+            <input type="radio" name="theme" value=value checked=chosen.get_untracked() == value />
             <span>{label}</span>
         </label>
     }

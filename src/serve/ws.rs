@@ -218,6 +218,13 @@ async fn close(socket: &mut Socket, outlet: &Arc<Outlet>, over: Ended) {
         Ended::Closed(code) => {
             outlet.end(code);
             outlet.farewell(frame::close(code)).await;
+            // The server ends the connection as soon as the client has answered (RFC 6455 section 7.1.1). After a message that was
+            // too big the answer cannot be found any more.
+            while let Ok(message) = socket.next().await {
+                if matches!(message, Message::Close(_)) {
+                    return;
+                }
+            }
             socket.drain().await;
         }
     }

@@ -56,6 +56,12 @@ impl Build {
             .with(|server| matches!((server, &page), (Some(server), Some(page)) if server != page))
     }
 
+    /// Whether loading the page anew would now lose something. For event handlers.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        untrack(|| self.would_lose())
+    }
+
     fn would_lose(&self) -> bool {
         self.holds.get_value().iter().any(Get::get)
     }

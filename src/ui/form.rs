@@ -2,11 +2,18 @@
 //!
 //! A plain form posts to a server function, which on failure redirects back with the failure in the address:
 //! `?__path=/fn/sign_in&__err=…` (`server_fn`'s `ServerFnUrlError`). Each form shows only what its own function said.
+//!
+//! A form whose answer would be a new document ends what lives in the page. Where that matters, [`Posting`] posts it from
+//! within the page once that is live.
 
 use super::notice::{Notice, NoticeKind};
 use crate::protocol::failure::Failure;
-use leptos::{prelude::*, server_fn::error::ServerFnUrlError};
+use leptos::{
+    ev::SubmitEvent, form::FromFormData, prelude::*, server_fn::error::ServerFnUrlError,
+    task::spawn_local,
+};
 use leptos_router::{hooks::use_query_map, params::ParamsMap};
+use std::future::Future;
 
 /// What the function at `path` said when this page's form was posted to it, read from the page's address.
 fn failure_in(query: &ParamsMap, path: &str) -> Option<Failure> {
@@ -18,14 +25,91 @@ fn failure_in(query: &ParamsMap, path: &str) -> Option<Failure> {
         .map(ServerFnUrlError::<Failure>::decode_err)
 }
 
+/// What became of a form that was posted from within the page.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+enum Posted {
+    /// It was not.
+    #[default]
+    Never,
+    /// The server has not answered.
+    UnderWay,
+    /// It was done.
+    Done,
+    /// It was not done, and why.
+    Refused(Failure),
+}
+
+/// Posts a plain form from within a live page, so that a call and files on their way go on; where the function redirects to is
+/// opened as by a link. Without JavaScript, and before the page is live, the browser posts the form. A handle: copy it freely.
+#[derive(Debug, Clone, Copy)]
+pub struct Posting(RwSignal<Posted>);
+
+impl Posting {
+    /// Nothing was posted yet.
+    pub fn new() -> Self {
+        Self(RwSignal::default())
+    }
+
+    /// Posts the form of a submit event in the browser's stead: `call` is the server function, given what was filled in. While
+    /// one post is under way, another does nothing.
+    pub fn submit<F, C>(self, event: &SubmitEvent, call: impl FnOnce(F) -> C)
+    where
+        F: FromFormData,
+        C: Future<Output = Result<(), Failure>> + 'static,
+    {
+        // Otherwise the browser posts it, and the server says what it does not understand.
+        let Ok(filled_in) = F::from_event(event) else {
+            return;
+        };
+        event.prevent_default();
+        if self.0.with_untracked(|posted| *posted == Posted::UnderWay) {
+            return;
+        }
+        self.0.set(Posted::UnderWay);
+        let call = call(filled_in);
+        spawn_local(async move {
+            let posted = match call.await {
+                Ok(()) => Posted::Done,
+                Err(failure) => Posted::Refused(failure),
+            };
+            // The form may be gone by then.
+            let _ = self.0.try_set(posted);
+        });
+    }
+
+    /// Why the last post was refused, or what `earlier` says if there was none.
+    fn failure(self, earlier: impl FnOnce() -> Option<Failure>) -> Option<Failure> {
+        match self.0.get() {
+            Posted::Never => earlier(),
+            Posted::UnderWay | Posted::Done => None,
+            Posted::Refused(failure) => Some(failure),
+        }
+    }
+}
+
+impl Default for Posting {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Shows why a plain form was refused. Stands inside the form, above its fields.
 #[component]
 pub fn FormFailure(
     /// The address the form posts to, such as `SignIn::PATH`.
     path: &'static str,
+    /// How it is posted once the page is live, if not by the browser.
+    #[prop(optional)]
+    posting: Option<Posting>,
 ) -> impl IntoView {
     let query = use_query_map();
-    let failure = Memo::new(move |_| query.with(|query| failure_in(query, path)));
+    let failure = Memo::new(move |_| {
+        let in_address = || query.with(|query| failure_in(query, path));
+        match posting {
+            Some(posting) => posting.failure(in_address),
+            None => in_address(),
+        }
+    });
     move || {
         failure
             .get()

@@ -2,10 +2,11 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`again`] | asking again for what could not be had |
 //! | [`avatar`] | a person's initials on a colour of their own |
 //! | [`browser`] | what only a browser can be asked: time, randomness, storage, timers |
 //! | [`build`] | noticing that the server runs a newer build than this page |
-//! | [`form`] | fields, and the failure a plain form came back with |
+//! | [`form`] | fields, the failure a plain form came back with, and posting one from within the page |
 //! | [`icon`] | the icons |
 //! | [`notice`] | sentences that the reader should not miss |
 //! | [`presence`] | whether somebody is here, as a dot |
@@ -13,6 +14,7 @@
 //! | [`time`] | moments in the reader's own time zone |
 //! | [`wait`] | what shows when something takes long |
 
+pub mod again;
 pub mod avatar;
 pub mod browser;
 pub mod build;

@@ -208,9 +208,8 @@ impl Socket {
     pub fn send_bytes(&self, bytes: &[u8]) -> bool {
         self.link.get_untracked() == Link::Online
             && wire(|wire| {
-                wire.socket
-                    .as_ref()
-                    .is_some_and(|open| open.socket.send_with_u8_array(bytes).is_ok())
+                wire.open()
+                    .is_some_and(|open| open.send_with_u8_array(bytes).is_ok())
             })
     }
 
@@ -358,11 +357,16 @@ impl Socket {
 }
 
 impl Wire {
+    /// The WebSocket, if it takes anything: one that the server is closing drops what it is given and says nothing of it.
+    fn open(&self) -> Option<&WebSocket> {
+        let socket = &self.socket.as_ref()?.socket;
+        (socket.ready_state() == WebSocket::OPEN).then_some(socket)
+    }
+
     fn say(&mut self, text: &str) -> bool {
         self.spoke_at = browser::now();
-        self.socket
-            .as_ref()
-            .is_some_and(|open| open.socket.send_with_str(text).is_ok())
+        self.open()
+            .is_some_and(|open| open.send_with_str(text).is_ok())
     }
 }
 

@@ -145,11 +145,22 @@ impl Devices {
         });
     }
 
+    /// Closes the camera, and forgets what stood in its way. One that was only asked for is given back when it comes. Browser
+    /// only.
+    pub(super) fn close_camera(self) {
+        self.close(Device::Camera);
+        self.problem_of(Device::Camera).set(None);
+    }
+
     fn take(self, opened: Opened) {
         for (device, result) in [
             (Device::Microphone, opened.microphone),
             (Device::Camera, opened.camera),
         ] {
+            // It was closed before it came: dropped, it is stopped.
+            if self.power_of(device).get_untracked() == Power::Off {
+                continue;
+            }
             match result {
                 None => {}
                 Some(Ok(source)) => {

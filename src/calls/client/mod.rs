@@ -218,6 +218,10 @@ impl CallsClient {
     /// Opens a look at oneself before calling somebody: what a Call button does.
     pub fn place(self, with: Person, media: Media) {
         if self.change(|board| board.place(with, media)) {
+            // It may be open from a look at oneself before: a voice call shows nobody.
+            if media == Media::Voice {
+                self.devices.close_camera();
+            }
             self.devices.open(Wanted {
                 microphone: true,
                 camera: media == Media::Video,

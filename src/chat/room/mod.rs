@@ -17,8 +17,8 @@ use crate::{
     },
     people::{use_people, use_viewer},
     ui::{
+        again::{Failed, ask_again_online},
         icon::{Glyph, Icon},
-        notice::{Notice, NoticeKind},
         time::LocalClock,
         wait::Pending,
     },
@@ -45,6 +45,7 @@ pub fn RoomPageView() -> impl IntoView {
         move || (slug.get(), before.get(), chat.stale()),
         |(slug, before, _)| room_page(slug, before),
     );
+    ask_again_online(page);
     view! {
         <Transition fallback=|| view! { <Pending label="Loading the room" /> }>
             {move || Suspend::new(async move {
@@ -55,7 +56,7 @@ pub fn RoomPageView() -> impl IntoView {
                         view! {
                             <Title text="Chat" />
                             <div class="empty">
-                                <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice>
+                                <Failed failure asked=page />
                                 <p>
                                     <a class="button" href="/chat">"See all rooms"</a>
                                 </p>
@@ -93,7 +94,7 @@ fn Room(page: RoomPage, me: Person) -> impl IntoView {
                 <Icon name=Glyph::Back />
             </a>
             <div class="room-heading">
-                <h1>{title.clone()}</h1>
+                <h1 dir="auto">{title.clone()}</h1>
                 <RoomStatus kind=room.kind with=room.with.clone() />
             </div>
             {room.with.clone().map(|person| view! { <CallButtons person /> })}

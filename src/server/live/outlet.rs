@@ -22,6 +22,10 @@ use tokio::{net::TcpStream, sync::Notify, time::timeout};
 /// How much the system may keep for a client that does not read, in bytes. Linux counts its own bookkeeping as well and doubles
 /// what is asked for.
 const SEND_BUFFER: usize = 48 * 1024;
+/// A client that acknowledges nothing of what was written for so long is gone, or will never read again: the system then breaks the
+/// connection (RFC 5482). Heartbeats are written to everybody, so that nobody is left for long.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// The most pieces in one write.
 const PIECES: usize = 64;
 /// How long the connection's own task waits for room to say something before it takes the client to be stuck.
@@ -202,8 +206,11 @@ impl Outlet {
     /// From now on it writes to this socket, whose buffer in the system is bounded as well. To be called once, by the
     /// connection's own task, before it says anything.
     pub fn attach(&self, socket: Arc<TcpStream>) {
-        // A system that refuses leaves its own bound in force.
-        let _ = socket2::SockRef::from(&*socket).set_send_buffer_size(SEND_BUFFER);
+        let options = socket2::SockRef::from(&*socket);
+        // A system that refuses leaves its own bounds in force.
+        let _ = options.set_send_buffer_size(SEND_BUFFER);
+        #[cfg(target_os = "linux")]
+        let _ = options.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         // A second socket is never given.
         let _ = self.socket.set(socket);
     }

@@ -1,0 +1,138 @@
+//! A peer: the floor. One thread that answers every `GET` with a head, and writes the body of every `POST` to all who
+//! asked, in one write each. `bench-floor ADDRESS`.
+//!
+//! It knows no event, frame, room or cursor, keeps nothing, and forgets nobody: what a delivery costs here is what the
+//! kernel takes for it.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    io::{ErrorKind, Read, Write},
+    net::SocketAddr,
+};
+
+use anyhow::{Context, Result};
+use memchr::memmem;
+use mio::{
+    Events, Interest, Poll, Token,
+    net::{TcpListener, TcpStream},
+};
+
+const LISTENER: Token = Token(usize::MAX);
+
+/// A subscriber is told this; the generator does not look further than the empty line.
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+/// A publisher is told this.
+const DONE: &[u8] = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n";
+
+struct Conn {
+    socket: TcpStream,
+    request: Vec<u8>,
+    /// What the socket did not take yet.
+    waiting: Vec<u8>,
+}
+
+impl Conn {
+    /// Writes, and keeps what the socket does not take.
+    fn write(&mut self, bytes: &[u8]) {
+        let mut written = 0;
+        if self.waiting.is_empty() {
+            while written < bytes.len() {
+                match self.socket.write(&bytes[written..]) {
+                    Ok(count) => written += count,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    // Gone: the next read says so.
+                    Err(_) => return,
+                }
+            }
+        }
+        self.waiting.extend_from_slice(&bytes[written..]);
+    }
+
+    fn writable(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.write(&waiting);
+    }
+
+    /// The request that is whole, without its head.
+    fn take_request(&mut self) -> Option<(bool, Vec<u8>)> {
+        let head = memmem::find(&self.request, b"\r\n\r\n")? + 4;
+        let text = String::from_utf8_lossy(&self.request[..head]).to_ascii_lowercase();
+        let length = text
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .map_or(Some(0), |length| length.parse::<usize>().ok())?;
+        let body = self.request.get(head..head + length)?.to_vec();
+        self.request.drain(..head + length);
+        Some((text.starts_with("post"), body))
+    }
+}
+
+fn main() -> Result<()> {
+    let address: SocketAddr = env::args()
+        .nth(1)
+        .context("usage: bench-floor ADDRESS")?
+        .parse()?;
+    let mut poll = Poll::new()?;
+    let mut listener = TcpListener::bind(address)?;
+    poll.registry()
+        .register(&mut listener, LISTENER, Interest::READABLE)?;
+    let mut events = Events::with_capacity(4096);
+    let mut conns: Vec<Option<Conn>> = Vec::new();
+    let mut subscribers: BTreeSet<usize> = BTreeSet::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        poll.poll(&mut events, None)?;
+        let mut published = Vec::new();
+        for event in &events {
+            if event.token() == LISTENER {
+                while let Ok((mut socket, _)) = listener.accept() {
+                    socket.set_nodelay(true)?;
+                    let interest = Interest::READABLE | Interest::WRITABLE;
+                    poll.registry()
+                        .register(&mut socket, Token(conns.len()), interest)?;
+                    conns.push(Some(Conn {
+                        socket,
+                        request: Vec::new(),
+                        waiting: Vec::new(),
+                    }));
+                }
+                continue;
+            }
+            let Token(index) = event.token();
+            let Some(conn) = &mut conns[index] else {
+                continue;
+            };
+            if event.is_writable() {
+                conn.writable();
+            }
+            if event.is_readable() {
+                match conn.socket.read(&mut buffer) {
+                    Ok(count) if count > 0 => conn.request.extend_from_slice(&buffer[..count]),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Ok(_) | Err(_) => {
+                        conns[index] = None;
+                        subscribers.remove(&index);
+                        continue;
+                    }
+                }
+                while let Some((publishes, body)) = conn.take_request() {
+                    if publishes {
+                        published.extend_from_slice(&body);
+                        conn.write(DONE);
+                    } else {
+                        conn.write(HEAD);
+                        subscribers.insert(index);
+                    }
+                }
+            }
+        }
+        if !published.is_empty() {
+            for index in &subscribers {
+                if let Some(conn) = &mut conns[*index] {
+                    conn.write(&published);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One who makes HTTP requests, one after the other on one connection: a publisher, or a probe of a page.
+
+use std::{collections::VecDeque, fmt, net::SocketAddr};
+
+use anyhow::Result;
+use mio::{Registry, Token};
+
+use super::{
+    conn::{Conn, Got},
+    histogram::Latencies,
+    http::AnswerReader,
+};
+use crate::clock;
+
+/// Makes the next request by itself.
+pub type Next = Box<dyn FnMut() -> Vec<u8>>;
+
+/// One who makes HTTP requests.
+pub struct Caller {
+    address: SocketAddr,
+    registry: Registry,
+    token: Token,
+    /// None when the peer closed it after an answer, as Pushpin does after each.
+    conn: Option<Conn>,
+    reader: AnswerReader,
+    asked: Option<u64>,
+    queue: VecDeque<Vec<u8>>,
+    next: Option<Next>,
+    /// From the request to the whole answer.
+    pub latencies: Latencies,
+    /// Answers whose status was not 2xx, and connections that ended.
+    pub refused: u64,
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caller").finish_non_exhaustive()
+    }
+}
+
+impl Caller {
+    /// Connects. With `next` it asks again and again; without, it asks what it is given.
+    pub fn connect(
+        address: SocketAddr,
+        registry: &Registry,
+        token: Token,
+        next: Option<Next>,
+    ) -> Result<Self> {
+        let mut caller = Self {
+            address,
+            registry: registry.try_clone()?,
+            token,
+            conn: None,
+            reader: AnswerReader::default(),
+            asked: None,
+            queue: VecDeque::new(),
+            next,
+            latencies: Latencies::default(),
+            refused: 0,
+        };
+        caller.go_on();
+        Ok(caller)
+    }
+
+    /// Whether nothing is on its way or waiting.
+    pub fn is_idle(&self) -> bool {
+        self.asked.is_none() && self.queue.is_empty()
+    }
+
+    /// How many requests wait for the one that is on its way.
+    pub fn backlog(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Asks now, or when the request that is on its way is answered.
+    pub fn ask(&mut self, request: Vec<u8>) {
+        self.queue.push_back(request);
+        self.go_on();
+    }
+
+    fn go_on(&mut self) {
+        if self.asked.is_some() {
+            return;
+        }
+        let request = match (self.queue.pop_front(), &mut self.next) {
+            (Some(request), _) => request,
+            (None, Some(next)) => next(),
+            (None, None) => return,
+        };
+        self.asked = Some(clock::monotonic());
+        if self.conn.is_none() {
+            self.conn = Conn::connect(self.address, &self.registry, self.token).ok();
+        }
+        if let Some(conn) = &mut self.conn {
+            conn.send(&request);
+        } else {
+            self.refused += 1;
+            self.asked = None;
+        }
+    }
+
+    /// The socket can be written to.
+    pub fn writable(&mut self) {
+        if let Some(conn) = &mut self.conn {
+            conn.writable();
+        }
+    }
+
+    /// Reads what is there, and asks the next thing when an answer is whole.
+    pub fn read(&mut self, buffer: &mut [u8]) {
+        while let Some(conn) = &mut self.conn {
+            match conn.read(buffer) {
+                Got::Nothing => return,
+                Got::End => {
+                    self.conn = None;
+                    self.reader = AnswerReader::default();
+                    if self.asked.take().is_some() {
+                        self.refused += 1;
+                    }
+                    self.go_on();
+                    return;
+                }
+                Got::Bytes(count) => {
+                    if let Some(answer) = self.reader.feed(&buffer[..count]) {
+                        if let Some(asked) = self.asked.take() {
+                            self.latencies
+                                .record(clock::monotonic().saturating_sub(asked));
+                        }
+                        if !(200..300).contains(&answer.status) {
+                            self.refused += 1;
+                        }
+                        if answer.header("connection") == Some("close") {
+                            self.conn = None;
+                        }
+                        self.go_on();
+                    }
+                    if count < buffer.len() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Just enough of HTTP/1.1: writing a request, noticing where its answer ends, and a client that waits.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use memchr::memmem;
+
+/// A request with a body; `headers` are more lines, each ended by `\r\n`.
+pub fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// A request without a body; `headers` are more lines, each ended by `\r\n`.
+pub fn get(path: &str, headers: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").into_bytes()
+}
+
+/// An answer, as far as anybody here cares.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status, 200 for example.
+    pub status: u16,
+    /// The head and the body, as they came.
+    pub text: String,
+}
+
+impl Answer {
+    /// The value of a header, by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.text
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .filter_map(|line| line.split_once(": "))
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Result<serde_json::Value> {
+        let body = self.text.split_once("\r\n\r\n").map_or("", |parts| parts.1);
+        Ok(serde_json::from_str(body)?)
+    }
+}
+
+/// Collects the bytes of an answer until it is whole.
+#[derive(Debug, Default)]
+pub struct AnswerReader {
+    bytes: Vec<u8>,
+}
+
+impl AnswerReader {
+    /// Takes bytes, and gives the answer when they complete it.
+    pub fn feed(&mut self, bytes: &[u8]) -> Option<Answer> {
+        self.bytes.extend_from_slice(bytes);
+        let end = self.end()?;
+        if self.bytes.len() < end {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&self.bytes[..end]).into_owned();
+        self.bytes.drain(..end);
+        let status = text
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or(0);
+        Some(Answer { status, text })
+    }
+
+    fn end(&self) -> Option<usize> {
+        let head = memmem::find(&self.bytes, b"\r\n\r\n")? + 4;
+        let lines = String::from_utf8_lossy(&self.bytes[..head]).to_ascii_lowercase();
+        let length = lines
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:"))
+            .and_then(|length| length.trim().parse::<usize>().ok());
+        if let Some(length) = length {
+            return Some(head + length);
+        }
+        if lines.contains("transfer-encoding: chunked") {
+            return memmem::find(&self.bytes[head - 2..], b"\r\n0\r\n\r\n").map(|at| head + at + 5);
+        }
+        Some(head)
+    }
+}
+
+/// A client on one connection that waits for each answer.
+#[derive(Debug)]
+pub struct Client {
+    socket: TcpStream,
+}
+
+impl Client {
+    /// Connects, and gives up on anything that takes longer than 30 s.
+    pub fn connect(address: SocketAddr) -> Result<Self> {
+        let socket = TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(Self { socket })
+    }
+
+    /// Sends a request and waits for its answer.
+    pub fn ask(&mut self, request: &[u8]) -> Result<Answer> {
+        self.socket.write_all(request)?;
+        let (mut reader, mut buffer) = (AnswerReader::default(), [0; 16 * 1024]);
+        loop {
+            let count = self.socket.read(&mut buffer).context("no answer")?;
+            if count == 0 {
+                bail!("the connection was closed before the answer was whole");
+            }
+            if let Some(answer) = reader.feed(&buffer[..count]) {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Sends a request and waits for an answer whose status is 2xx.
+    pub fn expect(&mut self, request: &[u8]) -> Result<Answer> {
+        let answer = self.ask(request)?;
+        if !(200..300).contains(&answer.status) {
+            bail!("answered with {}: {}", answer.status, answer.text);
+        }
+        Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_when_its_length_is_there() {
+        let mut reader = AnswerReader::default();
+        assert!(reader.feed(b"HTTP/1.1 201 Created\r\nContent-Le").is_none());
+        assert!(reader.feed(b"ngth: 4\r\n\r\nab").is_none());
+        let answer = reader.feed(b"cdHTTP").expect("whole");
+        assert_eq!(
+            (answer.status, answer.header("content-length")),
+            (201, Some("4"))
+        );
+        assert_eq!(reader.bytes, b"HTTP");
+    }
+
+    #[test]
+    fn a_chunked_answer_ends_with_the_empty_chunk() {
+        let mut reader = AnswerReader::default();
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert!(reader.feed(head).is_none());
+        assert!(reader.feed(b"2\r\nab\r\n").is_none());
+        assert!(reader.feed(b"0\r\n\r\n").is_some());
+        assert!(reader.bytes.is_empty());
+    }
+}

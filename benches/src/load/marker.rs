@@ -1,0 +1,225 @@
+//! The marker inside every payload, and finding it again in whatever a peer wraps around it.
+//!
+//! Looking for the marker's bytes, instead of parsing frames and events, lets one reader serve every peer and keeps the
+//! generator cheaper than any server it measures.
+
+use memchr::memmem;
+
+/// How a marker begins. Nothing in it needs escaping in JSON, HTML or an event stream.
+const START: &[u8] = b"@@BM";
+
+/// The length of a marker in bytes: `@@BM`, publisher, `:`, sequence, `:`, time, `;`.
+pub const MARKER_BYTES: usize = 4 + 2 + 1 + 16 + 1 + 16 + 1;
+
+/// The length of a payload in bytes, unless a workload says otherwise.
+pub const PAYLOAD_BYTES: usize = 128;
+
+/// Says which message this is and when it was due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marker {
+    /// Which publisher sent it. Order is promised, and checked, within one publisher.
+    pub publisher: u8,
+    /// Its place among the messages of that publisher, from 0.
+    pub sequence: u64,
+    /// When it was due to be sent: `CLOCK_MONOTONIC`, in nanoseconds.
+    pub sent: u64,
+}
+
+impl Marker {
+    /// The marker as text, filled up with `x` to `bytes`.
+    pub fn payload(self, bytes: usize) -> String {
+        let mut text = format!(
+            "@@BM{:02x}:{:016x}:{:016x};",
+            self.publisher, self.sequence, self.sent
+        );
+        text.extend(std::iter::repeat_n('x', bytes.saturating_sub(text.len())));
+        text
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let field = |from: usize, length: usize| {
+            let digits = std::str::from_utf8(bytes.get(from..from + length)?).ok()?;
+            u64::from_str_radix(digits, 16).ok()
+        };
+        let framed = bytes[6] == b':' && bytes[23] == b':' && bytes[40] == b';';
+        framed.then_some(())?;
+        Some(Self {
+            publisher: u8::try_from(field(4, 2)?).ok()?,
+            sequence: field(7, 16)?,
+            sent: field(24, 16)?,
+        })
+    }
+}
+
+/// The longest piece of a marker that can be left over from one read.
+const HELD: usize = MARKER_BYTES - 1;
+
+/// Finds markers in a stream of bytes that comes in arbitrary pieces.
+#[derive(Debug, Clone)]
+pub struct Scanner {
+    held: [u8; HELD],
+    length: usize,
+}
+
+impl Default for Scanner {
+    fn default() -> Self {
+        Self {
+            held: [0; HELD],
+            length: 0,
+        }
+    }
+}
+
+impl Scanner {
+    /// Calls `found` for every marker that ends in `chunk`.
+    pub fn feed(&mut self, chunk: &[u8], mut found: impl FnMut(Marker)) {
+        let mut from = 0;
+        if self.length > 0 {
+            // A marker that began earlier ends within the next HELD bytes, and only it fits into `joint`.
+            let taken = chunk.len().min(HELD);
+            let mut joint = [0; 2 * HELD];
+            joint[..self.length].copy_from_slice(&self.held[..self.length]);
+            joint[self.length..self.length + taken].copy_from_slice(&chunk[..taken]);
+            let joint = &joint[..self.length + taken];
+            let end = scan(joint, &mut found);
+            if chunk.len() < HELD {
+                self.hold(&joint[end..]);
+                return;
+            }
+            from = end.saturating_sub(self.length);
+        }
+        let end = from + scan(&chunk[from..], &mut found);
+        self.hold(&chunk[end..]);
+    }
+
+    fn hold(&mut self, rest: &[u8]) {
+        let tail = &rest[rest.len().saturating_sub(HELD)..];
+        self.held[..tail.len()].copy_from_slice(tail);
+        self.length = tail.len();
+    }
+}
+
+/// Returns where the last whole marker ends, or 0.
+fn scan(bytes: &[u8], found: &mut impl FnMut(Marker)) -> usize {
+    let (mut at, mut end) = (0, 0);
+    while let Some(start) = memmem::find(&bytes[at..], START) {
+        at += start;
+        let Some(candidate) = bytes.get(at..at + MARKER_BYTES) else {
+            break;
+        };
+        if let Some(marker) = Marker::parse(candidate) {
+            found(marker);
+            at += MARKER_BYTES;
+            end = at;
+        } else {
+            at += START.len();
+        }
+    }
+    end
+}
+
+/// Notices a fixed text in a stream of bytes that comes in arbitrary pieces.
+#[derive(Debug, Clone)]
+pub struct Needle {
+    text: &'static [u8],
+    held: Vec<u8>,
+}
+
+impl Needle {
+    /// Looks for `text`, which must not be empty.
+    pub fn new(text: &'static [u8]) -> Self {
+        Self {
+            text,
+            held: Vec::new(),
+        }
+    }
+
+    /// How often the text ends in `chunk`.
+    pub fn count(&mut self, chunk: &[u8]) -> usize {
+        let kept = self.text.len() - 1;
+        let mut count = 0;
+        if !self.held.is_empty() {
+            let before = self.held.len();
+            self.held.extend_from_slice(&chunk[..chunk.len().min(kept)]);
+            if memmem::find(&self.held, self.text).is_some() {
+                count += 1;
+                self.held.clear();
+            } else if chunk.len() >= kept {
+                self.held.truncate(before);
+            }
+        }
+        count += memmem::find_iter(chunk, self.text).count();
+        if chunk.len() >= kept {
+            self.held.clear();
+            self.held.extend_from_slice(&chunk[chunk.len() - kept..]);
+        } else if self.held.is_empty() {
+            self.held.extend_from_slice(chunk);
+        } else {
+            let surplus = self.held.len().saturating_sub(kept);
+            self.held.drain(..surplus);
+        }
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marker(sequence: u64) -> Marker {
+        Marker {
+            publisher: 11,
+            sequence,
+            sent: 0x0123_4567_89ab_cdef,
+        }
+    }
+
+    fn all(pieces: &[&[u8]]) -> Vec<Marker> {
+        let (mut scanner, mut found) = (Scanner::default(), Vec::new());
+        for piece in pieces {
+            scanner.feed(piece, |marker| found.push(marker));
+        }
+        found
+    }
+
+    #[test]
+    fn a_payload_has_the_length_asked_for() {
+        assert_eq!(marker(1).payload(PAYLOAD_BYTES).len(), PAYLOAD_BYTES);
+        assert_eq!(marker(1).payload(1).len(), MARKER_BYTES);
+    }
+
+    #[test]
+    fn markers_are_found_wherever_the_stream_is_cut() {
+        let mut stream = b"HTTP/1.1 200 OK\r\n\r\n@@B@@BM".to_vec();
+        for sequence in 0..3 {
+            stream.extend_from_slice(b"{\"text\":\"");
+            stream.extend_from_slice(marker(sequence).payload(60).as_bytes());
+        }
+        stream.extend_from_slice(marker(3).payload(MARKER_BYTES).as_bytes());
+        stream.extend_from_slice(marker(4).payload(MARKER_BYTES).as_bytes());
+        let expected: Vec<_> = (0..5).map(marker).collect();
+        for cut in 0..=stream.len() {
+            assert_eq!(all(&[&stream[..cut], &stream[cut..]]), expected, "{cut}");
+        }
+        for size in 1..100 {
+            let pieces: Vec<_> = stream.chunks(size).collect();
+            assert_eq!(all(&pieces), expected, "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_marker_is_passed_over() {
+        let text = b"@@BMzz:0000000000000000:0000000000000000; @@BM";
+        assert_eq!(all(&[text]), []);
+    }
+
+    #[test]
+    fn a_needle_is_counted_wherever_the_stream_is_cut() {
+        let stream = b"..sent...sentsent.";
+        for size in 1..stream.len() {
+            let mut needle = Needle::new(b"sent");
+            let count: usize = stream.chunks(size).map(|piece| needle.count(piece)).sum();
+            assert_eq!(count, 3, "pieces of {size}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What one subscriber got of each publisher: nothing lost, nothing twice, nothing in the wrong order?
+
+/// What went wrong, in messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wrong {
+    /// Published and never delivered.
+    pub lost: u64,
+    /// Delivered again.
+    pub doubled: u64,
+    /// Delivered after a later message of the same publisher.
+    pub out_of_order: u64,
+}
+
+impl Wrong {
+    /// All of it, in messages.
+    pub fn total(self) -> u64 {
+        self.lost + self.doubled + self.out_of_order
+    }
+
+    /// Adds what went wrong elsewhere.
+    pub fn add(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.out_of_order += other.out_of_order;
+    }
+}
+
+/// Follows the sequence of one publisher, as one subscriber sees it.
+#[derive(Debug, Clone, Default)]
+pub struct Checker {
+    next: u64,
+    /// Passed over and not seen since, in ascending order. Empty unless something is wrong.
+    missing: Vec<u64>,
+    doubled: u64,
+    out_of_order: u64,
+}
+
+impl Checker {
+    /// Takes note of a delivery, and says whether it is the first of its message.
+    pub fn see(&mut self, sequence: u64) -> bool {
+        if sequence >= self.next {
+            self.missing.extend(self.next..sequence);
+            self.next = sequence + 1;
+            return true;
+        }
+        if let Ok(at) = self.missing.binary_search(&sequence) {
+            self.missing.remove(at);
+            self.out_of_order += 1;
+            true
+        } else {
+            self.doubled += 1;
+            false
+        }
+    }
+
+    /// What went wrong, when `published` messages were sent.
+    pub fn wrong(&self, published: u64) -> Wrong {
+        Wrong {
+            lost: self.missing.len() as u64 + published.saturating_sub(self.next),
+            doubled: self.doubled,
+            out_of_order: self.out_of_order,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(sequences: &[u64], published: u64) -> Wrong {
+        let mut checker = Checker::default();
+        for sequence in sequences {
+            checker.see(*sequence);
+        }
+        checker.wrong(published)
+    }
+
+    #[test]
+    fn everything_once_and_in_order_is_right() {
+        assert_eq!(wrong(&[0, 1, 2], 3), Wrong::default());
+    }
+
+    #[test]
+    fn what_never_came_is_lost() {
+        assert_eq!(wrong(&[0, 3], 6).lost, 4);
+        assert_eq!(wrong(&[], 2).lost, 2);
+    }
+
+    #[test]
+    fn what_comes_twice_is_doubled() {
+        let twice = wrong(&[0, 1, 1, 0], 2);
+        assert_eq!((twice.lost, twice.doubled, twice.out_of_order), (0, 2, 0));
+    }
+
+    #[test]
+    fn what_comes_late_is_out_of_order_and_not_lost() {
+        let late = wrong(&[0, 2, 1, 1], 3);
+        assert_eq!((late.lost, late.doubled, late.out_of_order), (0, 1, 1));
+    }
+}

@@ -1,0 +1,213 @@
+//! What the kernel says about the server: memory, CPU time and sockets, from `/proc` and `ss`.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context, Result};
+use rustix::{
+    process::{Pid, Resource, Rlimit, getrlimit, setrlimit},
+    thread::{CpuSet, sched_setaffinity},
+};
+
+/// Pins the calling thread, and whatever it starts from now on, to one core.
+pub fn pin(core: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core);
+    sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
+}
+
+/// Raises the bound on open files as far as it may be, and returns it.
+pub fn raise_open_files() -> Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised)?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// A process and everything it started, by their ids.
+pub fn tree(root: Pid) -> Vec<Pid> {
+    let mut all = Vec::new();
+    let parents: Vec<(Pid, Pid)> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            let parent = stat_field(pid, 4)?;
+            Some((pid, Pid::from_raw(i32::try_from(parent).ok()?)?))
+        })
+        .collect();
+    let mut wanted = vec![root];
+    while let Some(pid) = wanted.pop() {
+        all.push(pid);
+        wanted.extend(
+            parents
+                .iter()
+                .filter(|(_, parent)| *parent == pid)
+                .map(|(child, _)| *child),
+        );
+    }
+    all
+}
+
+/// A field of `/proc/PID/stat`, numbered as in `man 5 proc`; 4 and above.
+fn stat_field(pid: Pid, number: usize) -> Option<u64> {
+    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let stat = fs::read_to_string(path).ok()?;
+    // The name in parentheses may hold anything, so count from its end.
+    let fields = stat.rsplit_once(") ")?.1;
+    fields.split(' ').nth(number - 3)?.parse().ok()
+}
+
+/// The CPU time, user and system, that these processes have used, in microseconds.
+pub fn cpu_micros(pids: &[Pid]) -> f64 {
+    let tick = 1e6 / rustix::param::clock_ticks_per_second() as f64;
+    let ticks: u64 = pids
+        .iter()
+        .map(|pid| stat_field(*pid, 14).unwrap_or(0) + stat_field(*pid, 15).unwrap_or(0))
+        .sum();
+    ticks as f64 * tick
+}
+
+/// The time that a core was busy, for anybody and with anything, in microseconds. Time that the host took away counts.
+pub fn core_busy_micros(core: usize) -> f64 {
+    let tick = 1e6 / rustix::param::clock_ticks_per_second() as f64;
+    let name = format!("cpu{core} ");
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = stat.lines().find_map(|line| line.strip_prefix(&name));
+    let ticks: Vec<u64> = line
+        .unwrap_or_default()
+        .split(' ')
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    // The fourth and fifth are time in which nothing was to do.
+    let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks[..] else {
+        return 0.0;
+    };
+    (user + nice + system + irq + softirq + steal) as f64 * tick
+}
+
+/// The memory that is these processes' own, in bytes: PSS, in which shared pages are divided among those who share them.
+pub fn memory_bytes(pids: &[Pid]) -> Result<f64> {
+    let mut total = 0;
+    for pid in pids {
+        let path = format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero());
+        let rollup = fs::read_to_string(path)?;
+        let kilobytes = rollup
+            .lines()
+            .find_map(|line| line.strip_prefix("Pss:"))
+            .and_then(|rest| rest.trim().strip_suffix(" kB"))
+            .and_then(|number| number.parse::<u64>().ok())
+            .context("no Pss in smaps_rollup")?;
+        total += kilobytes * 1024;
+    }
+    Ok(total as f64)
+}
+
+/// One of the server's established connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Socket {
+    /// The port on the client's side.
+    pub peer_port: u16,
+    /// Kernel memory for what waits to be sent or read, in bytes.
+    pub memory: u64,
+}
+
+/// The established connections to a port of this machine, seen from the server.
+pub fn sockets(port: u16) -> Result<Vec<Socket>> {
+    let output = Command::new("ss")
+        .args(["-tmnHO", "state", "established", "sport", "="])
+        .arg(format!(":{port}"))
+        .output()
+        .context("ss (iproute2) is not installed")?;
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(socket)
+        .collect())
+}
+
+/// Reads a line such as
+/// `0 0 127.0.0.1:80 127.0.0.1:40000 skmem:(r0,rb131072,t0,tb87040,f4096,w0,o0,bl0,d0)`.
+fn socket(line: &str) -> Option<Socket> {
+    let (addresses, memory) = line.split_once("skmem:(")?;
+    let peer = addresses.split_whitespace().last()?;
+    let peer_port = peer.rsplit_once(':')?.1.parse().ok()?;
+    // r: received and not read; t: sent and not freed by the driver; w: queued, not yet sent; f: reserved for more.
+    let memory = memory
+        .split(',')
+        .filter_map(|part| {
+            ["r", "w", "f"].iter().find_map(|kind| {
+                let number = part.strip_prefix(kind)?;
+                number.parse::<u64>().ok()
+            })
+        })
+        .sum();
+    Some(Socket { peer_port, memory })
+}
+
+/// The ports of clients whose connections to `port` are established, seen from the server. Cheaper than [`sockets`].
+pub fn established(port: u16) -> Result<Vec<u16>> {
+    let mut ports = Vec::new();
+    let hex = format!(":{port:04X}");
+    for line in fs::read_to_string("/proc/net/tcp")?.lines().skip(1) {
+        let mut fields = line.split_whitespace().skip(1);
+        let (local, remote, state) = (fields.next(), fields.next(), fields.next());
+        if let (Some(local), Some(remote), Some("01")) = (local, remote, state)
+            && local.ends_with(&hex)
+            && let Some((_, peer)) = remote.rsplit_once(':')
+        {
+            ports.push(u16::from_str_radix(peer, 16)?);
+        }
+    }
+    Ok(ports)
+}
+
+/// The machine, without its name: processor, cores, memory and kernel.
+pub fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let value = |text: &str, key: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(key))
+            .map_or_else(
+                || "unknown".to_owned(),
+                |rest| rest.trim_matches([':', ' ', '\t']).to_owned(),
+            )
+    };
+    // Not those that this process may run on: it has pinned itself to one.
+    let cores = read("/proc/cpuinfo").matches("processor\t:").count();
+    let memory = value(&read("/proc/meminfo"), "MemTotal")
+        .trim_end_matches(" kB")
+        .parse::<f64>()
+        .unwrap_or(0.0);
+    format!(
+        "{}, {cores} cores, {:.0} GB of memory, Linux {}",
+        value(&read("/proc/cpuinfo"), "model name"),
+        memory / 1e6,
+        rustix::system::uname().release().to_string_lossy()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_ss_tells_the_peer_and_the_memory() {
+        let line =
+            "0 0 127.0.0.1:80 127.0.0.1:40000 skmem:(r1,rb131072,t2,tb87040,f4096,w8,o0,bl0,d0)";
+        let expected = Socket {
+            peer_port: 40000,
+            memory: 1 + 8 + 4096,
+        };
+        assert_eq!(socket(line), Some(expected));
+    }
+
+    #[test]
+    fn this_process_is_in_its_own_tree_and_uses_memory() {
+        let own = rustix::process::getpid();
+        assert!(tree(own).contains(&own));
+        assert!(memory_bytes(&[own]).expect("own memory") > 0.0);
+    }
+}

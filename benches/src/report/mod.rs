@@ -1,0 +1,30 @@
+//! What is shown: a table, the targets, a plot, and all of it as `docs/performance.md`.
+
+pub mod document;
+pub mod plot;
+pub mod results;
+pub mod table;
+pub mod targets;
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+
+use self::results::Results;
+use crate::options::Options;
+
+/// Prints everything, and writes the documents where the options say so.
+pub fn write(options: &Options, results: &Results) -> Result<()> {
+    let document = document::markdown(options, results);
+    println!("\n{document}");
+    if !options.out.is_empty() {
+        let folder = Path::new(&options.out);
+        let write = |name: &str, text: &str| {
+            let file = folder.join(name);
+            fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+        };
+        write("performance.md", &document)?;
+        write("performance.svg", &plot::svg(results))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! How many messages Rialto takes, and how soon it says that it has them.
+
+use anyhow::Result;
+
+use super::{Scene, Sink, Size};
+use crate::{
+    load::{histogram::Latencies, subscriber::Acks},
+    peers::{Peers, rialto},
+    report::results::Measure,
+};
+
+/// How many people send.
+pub(super) const SENDERS: usize = 50;
+
+/// Messages per second when the acknowledgement is timed.
+const RATE: u32 = 500;
+
+/// First everybody sends the next message as soon as the last one is acknowledged; then all together 500 a second.
+pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<()> {
+    let mut scene = Scene::open(peers, sink.subject, SENDERS)?;
+    if let Some(publishing) = scene.server.publishing.take() {
+        scene.load.publish_with(publishing, SENDERS, 1)?;
+    }
+    for sender in &mut scene.load.subscribers {
+        sender.acks = Some(Acks::new(rialto::SENT));
+    }
+    scene.load.answer_by_answer(size.window / 4)?;
+    take(&mut scene);
+    scene.load.answer_by_answer(size.window)?;
+    let acks = take(&mut scene);
+    sink.add(Measure::Acks, acks.0 as f64 / size.window.as_secs_f64());
+    scene.load.paced(RATE, size.window / 4, |_| Ok(()))?;
+    take(&mut scene);
+    scene.load.paced(RATE, size.window, |_| Ok(()))?;
+    let (_, p99) = take(&mut scene);
+    sink.add(Measure::AckP99, p99);
+    Ok(())
+}
+
+/// How many acknowledgements came since the last time, and the 99th percentile of them all in milliseconds.
+fn take(scene: &mut Scene) -> (u64, f64) {
+    let (mut count, mut all) = (0, Latencies::default());
+    for acks in scene
+        .load
+        .subscribers
+        .iter_mut()
+        .filter_map(|one| one.acks.as_mut())
+    {
+        let latencies = std::mem::take(&mut acks.latencies);
+        count += latencies.count();
+        all.add(&latencies);
+    }
+    (count, all.quantile(0.99).unwrap_or(f64::NAN))
+}
