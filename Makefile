@@ -47,16 +47,16 @@ test: ## Everything CI runs: lints, unit and integration tests, the release buil
 fmt: ## Format Rust and end2end/
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
-	cargo fmt
+	cargo fmt --all
 	cd end2end && npm run --silent fix
 
 lint: ## rustfmt, clippy for both sides, shellcheck, and ESLint, Prettier and tsc for end2end/
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
-	$(step) "rustfmt" cargo fmt --check
-	$(step) "shellcheck" shellcheck -x scripts/*.sh .ci/run
+	$(step) "rustfmt" cargo fmt --all --check
+	$(step) "shellcheck" shellcheck -x scripts/*.sh benches/*.sh .ci/run
 	$(step) "end2end: ESLint, Prettier, tsc" npm --prefix end2end run --silent lint
-	$(step) "clippy, server" cargo clippy --all-targets --locked -- -D warnings
+	$(step) "clippy, server" cargo clippy --workspace --all-targets --locked -- -D warnings
 	$(step) "clippy, browser" cargo clippy --lib --no-default-features --features hydrate \
 		--target wasm32-unknown-unknown --locked -- -D warnings
 
@@ -64,15 +64,15 @@ unit: ## Unit and integration tests
 	@scripts/bootstrap.sh run
 	source scripts/env.sh
 	if cargo nextest --version >/dev/null 2>&1; then
-		$(step) "Unit and integration tests" cargo nextest run --locked
+		$(step) "Unit and integration tests" cargo nextest run --workspace --locked
 	else
-		$(step) "Unit and integration tests" cargo test --all-targets --locked
+		$(step) "Unit and integration tests" cargo test --workspace --all-targets --locked
 	fi
 
 doc-test: ## The examples in the documentation
 	@scripts/bootstrap.sh run
 	source scripts/env.sh
-	$(step) "Documentation tests" cargo test --doc --locked
+	$(step) "Documentation tests" cargo test --workspace --doc --locked
 
 # Without a build of its own: `make build e2e` for both.
 e2e: ## The browser tests against the release build (E2E="file --headed" for some of them)

@@ -30,6 +30,8 @@ pub struct Caller {
     pub latencies: Latencies,
     /// Answers whose status was not 2xx, and connections that ended.
     pub refused: u64,
+    /// The first of those: its status line, or that the connection ended.
+    pub refusal: Option<String>,
 }
 
 impl fmt::Debug for Caller {
@@ -57,6 +59,7 @@ impl Caller {
             next,
             latencies: Latencies::default(),
             refused: 0,
+            refusal: None,
         };
         caller.go_on();
         Ok(caller)
@@ -94,9 +97,14 @@ impl Caller {
         if let Some(conn) = &mut self.conn {
             conn.send(&request);
         } else {
-            self.refused += 1;
+            self.refuse("cannot connect");
             self.asked = None;
         }
+    }
+
+    fn refuse(&mut self, why: &str) {
+        self.refused += 1;
+        self.refusal.get_or_insert_with(|| why.to_owned());
     }
 
     /// The socket can be written to.
@@ -115,7 +123,7 @@ impl Caller {
                     self.conn = None;
                     self.reader = AnswerReader::default();
                     if self.asked.take().is_some() {
-                        self.refused += 1;
+                        self.refuse("the connection ended");
                     }
                     self.go_on();
                     return;
@@ -127,7 +135,12 @@ impl Caller {
                                 .record(clock::monotonic().saturating_sub(asked));
                         }
                         if !(200..300).contains(&answer.status) {
-                            self.refused += 1;
+                            let (head, body) =
+                                answer.text.split_once("\r\n\r\n").unwrap_or_default();
+                            self.refuse(&format!(
+                                "{} {body}",
+                                head.lines().next().unwrap_or_default()
+                            ));
                         }
                         if answer.header("connection") == Some("close") {
                             self.conn = None;

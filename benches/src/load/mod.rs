@@ -295,6 +295,11 @@ impl Load {
         std::mem::take(&mut self.latencies)
     }
 
+    /// Why the first request of a publisher or probe was refused.
+    pub fn refusal(&self) -> Option<&str> {
+        self.callers.iter().find_map(|one| one.refusal.as_deref())
+    }
+
     /// Requests of publishers and probes that were refused.
     pub fn refused(&self) -> u64 {
         self.callers.iter().map(|caller| caller.refused).sum()

@@ -57,6 +57,8 @@ pub enum Measure {
     StormPage,
     /// 99th percentile of picking a name in the storm, relative to an idle server.
     StormName,
+    /// Pages and names that got no answer or a refusal, idle and in the storm.
+    StormRefused,
 }
 
 /// How values of several runs become one.
@@ -70,7 +72,7 @@ pub enum Summary {
 
 impl Measure {
     /// All of them, as they are ordered in the table.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::IdleBytes,
         Self::PacedCpu,
         Self::PacedP50,
@@ -96,6 +98,7 @@ impl Measure {
         Self::StormWrong,
         Self::StormPage,
         Self::StormName,
+        Self::StormRefused,
     ];
 
     /// What it is called, with its unit.
@@ -126,13 +129,18 @@ impl Measure {
             Self::StormWrong => "storm: lost, doubled or out of order",
             Self::StormPage => "storm: GET / p99, × idle",
             Self::StormName => "storm: picking a name p99, × idle",
+            Self::StormRefused => "storm: pages and names refused, idle and in the storm",
         }
     }
 
     /// How its runs become one value.
     pub fn summary(self) -> Summary {
         match self {
-            Self::Lost | Self::Doubled | Self::OutOfOrder | Self::StormWrong => Summary::Worst,
+            Self::Lost
+            | Self::Doubled
+            | Self::OutOfOrder
+            | Self::StormWrong
+            | Self::StormRefused => Summary::Worst,
             _ => Summary::Median,
         }
     }

@@ -36,6 +36,10 @@ use crate::{
 /// How many publish at the same time, at a steady pace.
 const PUBLISHERS: usize = 16;
 
+/// From which share of a core, in percent, others disturb a run. Less than that is what the kernel does for the connections
+/// without counting it to either side.
+const NOISY: f64 = 12.5;
+
 /// The sizes and lengths of a run.
 #[derive(Debug, Clone, Copy)]
 struct Size {
@@ -151,7 +155,7 @@ impl Window {
         (proc::cpu_micros(&scene.pids) - self.server) / self.deliveries(scene).max(1.0)
     }
 
-    /// Says so when something else has used more than a twentieth of one of the two cores since then: such a run says
+    /// Says so when something else has used more than an eighth of one of the two cores since then: such a run says
     /// little.
     fn warn_of_others(self, scene: &Scene) {
         let elapsed = self.started.elapsed().as_secs_f64() * 1e6;
@@ -165,7 +169,7 @@ impl Window {
             let own = own[usize::from(core == GENERATOR_CORE)];
             100.0 * (busy - own).max(0.0) / elapsed
         });
-        if others.iter().any(|share| *share > 5.0) {
+        if others.iter().any(|share| *share > NOISY) {
             println!(
                 "    noisy: something else used {:.0} % of the server's core and {:.0} % of the generator's",
                 others[0], others[1]

@@ -94,9 +94,9 @@ fn wrong(sink: &mut Sink<'_>, scene: &Scene) {
             "    {ended} subscribers were ended by the server; what they missed counts as lost"
         );
     }
-    if refused > 0 {
+    if let Some(why) = scene.load.refusal() {
         println!(
-            "    {refused} requests to publish were refused; what they carried counts as lost"
+            "    {refused} requests to publish were refused, and what they carried counts as lost: {why}"
         );
     }
 }

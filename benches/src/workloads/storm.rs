@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<()> {
     let count = size.people(5_000);
     let mut scene = Scene::start(peers, sink.subject, count)?;
-    let idle = probed(&mut scene, size)?;
+    let (idle, refused_idle) = probed(&mut scene, size)?;
     scene.subscribe(count)?;
     let openings: Vec<Opening> = match sink.subject.transport {
         Transport::Sse => {
@@ -78,6 +78,8 @@ pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<
         );
         sink.add(measure, p99 / idle);
     }
+    let refused = refused_idle + refused(&scene);
+    sink.add(Measure::StormRefused, refused as f64);
     Ok(())
 }
 
@@ -110,18 +112,21 @@ fn probe(scene: &mut Scene) -> Result<[usize; 2]> {
     Ok([page, name])
 }
 
-/// The 99th percentile of each probe while nothing else happens, in milliseconds.
-fn probed(scene: &mut Scene, size: Size) -> Result<[f64; 2]> {
+/// How many requests of the probes were refused so far; the first reason is printed.
+fn refused(scene: &Scene) -> u64 {
+    if let Some(why) = scene.load.refusal() {
+        println!("    a request was refused: {why}");
+    }
+    scene.load.refused()
+}
+
+/// The 99th percentile of each probe while nothing else happens, in milliseconds, and how many requests were refused.
+fn probed(scene: &mut Scene, size: Size) -> Result<([f64; 2], u64)> {
     let probes = probe(scene)?;
     scene.load.idle(size.window)?;
     let [page, name] = probes.map(|index| &scene.load.callers[index]);
     let idle = [page, name].map(|caller| caller.latencies.quantile(0.99).unwrap_or(f64::NAN));
-    if scene.load.refused() > 0 {
-        bail!(
-            "{} requests were refused by an idle server",
-            scene.load.refused()
-        );
-    }
+    let refused = refused(scene);
     scene.load.hang_up();
-    Ok(idle)
+    Ok((idle, refused))
 }
