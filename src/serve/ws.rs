@@ -37,7 +37,7 @@ use tungstenite::{Message, handshake};
 /// How long a client may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
 /// How long a close may take: for what is half written, the close frame and the answer to it.
-const CLOSE: Duration = Duration::from_secs(4);
+const CLOSE: Duration = Duration::from_secs(3);
 /// A page that loads anew is gone for a moment; others are not told of gaps shorter than this.
 const RELOAD: Duration = Duration::from_secs(3);
 /// How often a crowd is told how many they are, if that changes.

@@ -35,7 +35,7 @@ use tokio::{
 };
 
 /// How long the end of a stream may take to be written.
-const FAREWELL: Duration = Duration::from_secs(4);
+const FAREWELL: Duration = Duration::from_secs(3);
 /// An epoch is at most this long, in bytes.
 const EPOCH_BYTES: usize = 32;
 /// The header in which a browser that reconnects by itself says how far it came.
@@ -218,7 +218,10 @@ struct Reader {
 impl Reader {
     /// The whole life of it, from the answer's head to the end.
     async fn live(self, taken: Taken) {
-        let socket = Arc::new(taken.socket);
+        let Taken { socket, read } = taken;
+        // Nothing is expected, and the buffer of a request is large beside what a reader who waits needs.
+        drop(read);
+        let socket = Arc::new(socket);
         self.outlet.attach(socket.clone());
         // What only happens once is in boxes, so that the task of a reader who waits is small.
         let over = match Box::pin(self.begin()).await {
