@@ -2,8 +2,8 @@
 
 use crate::support::{Greeting, News, Page, Person, Piece, Press, Server, message_id, page, raw};
 use rialto::{
-    model::{Cursor, Seq, user::Presence},
-    protocol::{sse, ws::ServerFrame},
+    model::{Cursor, Seq},
+    protocol::sse,
 };
 use std::time::{Duration, Instant};
 
@@ -53,22 +53,19 @@ impl Delays {
     }
 }
 
+/// The size of a long message or story as an event, in bytes; it has a little more.
+const LONG: usize = 16_000;
+
 /// Four thousand characters of four bytes: as long as a message may be.
 fn long_text(n: usize) -> String {
     format!("{n:04}{}", "🌉".repeat(3_990))
 }
 
-/// One writes, another reads, until `is_over` says so of something that the reader hears. How long each message took from the
-/// one to the other.
-async fn exchange(
-    writer: &mut Page,
-    reader: &mut Page,
-    mut is_over: impl FnMut(usize, &ServerFrame) -> bool,
-) -> Delays {
+/// One writes so many messages, another reads them. How long each took from the one to the other.
+async fn exchange(writer: &mut Page, reader: &mut Page, rounds: usize) -> Delays {
     let room = writer.general();
     let mut delays = Vec::new();
-    let mut over = false;
-    while !over {
+    for _ in 0..rounds {
         let id = message_id();
         let began = Instant::now();
         writer
@@ -76,7 +73,6 @@ async fn exchange(
             .await;
         let seq = reader
             .until(|frame| {
-                over |= is_over(delays.len() + 1, frame);
                 let message = page::message(frame).filter(|message| message.id == id);
                 message.map(|message| message.seq)
             })
@@ -95,18 +91,12 @@ async fn a_page_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
     let slow = Person::join(&server, "Slow").await;
     let (mut writer, mut reader) = (ada.page().await, grace.page().await);
     for _ in 0..TRIES {
-        let calm = |rounds, _: &ServerFrame| rounds == CALM_ROUNDS;
-        let without = exchange(&mut writer, &mut reader, calm).await;
+        let without = exchange(&mut writer, &mut reader, CALM_ROUNDS).await;
         let stream = raw::narrow(server.address()).await;
         let mut stuck = Page::over(&slow, stream).await.unwrap();
         stuck.greet(Greeting::default()).await;
-        // From here on it does not read, for so long that the server gives it up and the others see it leave.
-        let who = stuck.me().clone();
-        let gone = |_, frame: &ServerFrame| {
-            let presence = page::presence(frame).filter(|present| present.person == who);
-            presence.is_some_and(|present| present.presence == Presence::Gone)
-        };
-        let with = exchange(&mut writer, &mut reader, gone).await;
+        // From here on it does not read, while more is written than may wait for it, by a good deal.
+        let with = exchange(&mut writer, &mut reader, 2 * raw::MOST_WAITING / LONG).await;
         reads_again(&slow, stuck, with.0.len()).await;
         if with.is_fine(&without, "WebSocket") {
             return;
@@ -146,9 +136,6 @@ async fn reads_again(slow: &Person, mut stuck: Page, written: usize) {
     }
 }
 
-/// The size of a long story as an event, in bytes; a little more.
-const STORY: usize = 16_000;
-
 /// About that long.
 fn long_story(n: usize) -> serde_json::Value {
     serde_json::json!({ "headline": format!("Story {n}"), "body": "🌉".repeat(4_000) })
@@ -178,7 +165,7 @@ async fn a_reader_of_the_news_that_stops_reading_delays_nobody_and_is_told_to_re
     let press = Press::open(&server).await;
     let mut reader = News::open(&server).await;
     // More than may wait for a socket that nobody reads, by a good deal.
-    let rounds = 2 * raw::MOST_WAITING / STORY;
+    let rounds = 2 * raw::MOST_WAITING / LONG;
     let mut head = 0;
     for _ in 0..TRIES {
         let without = publish(&press, &mut reader, CALM_ROUNDS).await;
@@ -209,7 +196,7 @@ fn ends_with_resync(pieces: &[Piece], after: Seq, published: usize) {
         .map(|event| event.id.parse().unwrap())
         .collect();
     println!("resync after {} of {published} stories", stories.len());
-    assert!(stories.len() < published && stories.len() * STORY < raw::MOST_WAITING);
+    assert!(stories.len() < published && stories.len() * LONG < raw::MOST_WAITING);
     let without_holes: Vec<Seq> = (after + 1..).take(stories.len()).collect();
     assert_eq!(stories, without_holes, "no hole before the end");
     let last = events.last().unwrap();
