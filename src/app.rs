@@ -97,7 +97,7 @@ pub fn App() -> impl IntoView {
     // The browser's part begins once, when the page is live. What listens to the socket does so before it connects.
     Effect::new(move || {
         people.listen(socket);
-        chat.listen(socket);
+        chat.listen(socket, viewer.person().map(|me| me.id));
         calls.listen();
         news.start();
     });

@@ -27,18 +27,12 @@ test("a guest sets a password, signs out, and comes back with it to what was sai
   await page.getByLabel("New password").fill(PASSWORD);
   await page.getByRole("button", { name: "Set password" }).click();
   await expect(page.getByText("Your password was set")).toBeVisible();
-  await page.getByRole("button", { name: "Sign out" }).click();
-  await expect(page.getByRole("link", { name: "Join" })).toBeVisible();
+  await ada.signOut();
 
   await ada.open("/signin?next=/chat/general");
-  const form = page.locator("form").filter({ hasText: "If you gave your name a password" });
-  await form.getByLabel("Name").fill("ada");
-  await form.getByLabel("Password").fill("not the password");
-  await form.getByRole("button", { name: "Sign in" }).click();
-  await expect(form.getByText("That name and password do not fit together")).toBeVisible();
-  await form.getByLabel("Name").fill("ada");
-  await form.getByLabel("Password").fill(PASSWORD);
-  await form.getByRole("button", { name: "Sign in" }).click();
+  await ada.signIn("ada", "not the password");
+  await expect(page.getByText("That name and password do not fit together")).toBeVisible();
+  await ada.signIn("ada", PASSWORD);
   await expect(page).toHaveURL(/\/chat\/general$/);
   await expect(page.locator(".account-name")).toHaveText("Ada");
   await expect(ada.chat.message("Remember me")).toHaveClass(/mine/);

@@ -23,24 +23,36 @@ test("what one person typed is not shown to the next who uses the tab", async ({
   await page.getByLabel("New password").fill(PASSWORD);
   await page.getByRole("button", { name: "Set password" }).click();
   await expect(page.getByText("Your password was set")).toBeVisible();
-  await page.getByRole("button", { name: "Sign out" }).click();
-  await expect(page.getByRole("link", { name: "Join" })).toBeVisible();
+  await ada.signOut();
 
   await ada.open("/signin?next=/chat/general");
-  await page.getByLabel("Name").first().fill("Eve");
-  await page.getByRole("button", { name: "Join" }).click();
-  await expect(page.locator(".account-name")).toHaveText("Eve");
+  await ada.pick("Eve");
   await ada.chat.say("Hello");
   await ada.chat.allSent();
   await expect(field).toHaveValue("");
-  await ada.open("/settings");
-  await page.getByRole("button", { name: "Sign out" }).click();
-  await expect(page.getByRole("link", { name: "Join" })).toBeVisible();
+  await ada.signOut();
 
   await ada.open("/signin?next=/chat/general");
-  const form = page.locator("form").filter({ hasText: "If you gave your name a password" });
-  await form.getByLabel("Name").fill("Ada");
-  await form.getByLabel("Password").fill(PASSWORD);
-  await form.getByRole("button", { name: "Sign in" }).click();
+  await ada.signIn("Ada", PASSWORD);
   await expect(field, "and it waits for whoever wrote it").toHaveValue("For nobody's eyes yet");
+});
+
+test("what one person's tab could not send yet is never sent as the next who uses the browser", async ({ join }) => {
+  const ada = await join("Ada", { at: "/chat/general" });
+  const grace = await join("Grace", { at: "/chat/general" });
+  const other = await ada.tab("/settings");
+  const online = await ada.tabOffline();
+  await ada.chat.say("Said by Ada");
+  await expect(ada.chat.message("Said by Ada")).toHaveClass(/pending/);
+  await other.signOut();
+  await other.open("/signin?next=/chat/general");
+  await other.pick("Eve");
+
+  await online();
+  await expect(ada.page.locator(".account-name"), "the tab is the next person's now").toHaveText("Eve");
+  await ada.live();
+  await ada.chat.say("Said by Eve");
+  await expect(grace.chat.message("Said by Eve")).toBeVisible();
+  await expect(grace.chat.message("Said by Ada")).toHaveCount(0);
+  await expect(ada.chat.message("Said by Ada")).toHaveCount(0);
 });

@@ -9,7 +9,7 @@ use crate::{
         call::{Media, Side, outcome_text},
         user::{Person, Presence},
     },
-    people::{Me, NeedsName, use_people, use_reach},
+    people::{Me, NeedsName, Unlisted, use_people, use_reach},
     protocol::ws::Present,
     ui::{
         again::{Failed, ask_again_online},
@@ -101,6 +101,7 @@ fn PeopleHere(rendered: Vec<Present>, me: Me, live: RwSignal<bool>) -> impl Into
                 <PersonRow person=present.person list live />
             </For>
         </ul>
+        <Unlisted />
         <Show when=nobody>
             <div class="empty">
                 <Icon name=Glyph::People />

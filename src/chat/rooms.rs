@@ -11,7 +11,7 @@ use crate::{
         room::{RoomKind, RoomSummary},
         user::{Person, Presence, UserName},
     },
-    people::{use_people, use_reach},
+    people::{Unlisted, use_people, use_reach},
     ui::{
         avatar::Avatar,
         form::{Field, FormFailure, Posting},
@@ -102,16 +102,6 @@ pub fn RoomList(
                 </Show>
             </section>
         </nav>
-    }
-}
-
-/// How many more people there are than are listed.
-#[component]
-fn Unlisted() -> impl IntoView {
-    let people = use_people();
-    move || {
-        let more = Some(people.unlisted()).filter(|more| *more > 0)?;
-        Some(view! { <p class="quiet-text small-text">{format!("and {more} more")}</p> })
     }
 }
 

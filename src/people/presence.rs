@@ -97,6 +97,16 @@ fn merge(list: &mut Vec<Present>, change: &Present) {
     }
 }
 
+/// How many more people there are than a list of those who are here shows.
+#[component]
+pub fn Unlisted() -> impl IntoView {
+    let people = use_people();
+    move || {
+        let more = Some(people.unlisted()).filter(|more| *more > 0)?;
+        Some(view! { <p class="quiet-text small-text">{format!("and {more} more")}</p> })
+    }
+}
+
 /// What a Call button does, wherever it is. Provided by the app, which knows the calls.
 #[derive(Debug, Clone, Copy)]
 pub struct Reach {

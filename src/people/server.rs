@@ -79,7 +79,9 @@ pub async fn create_guest(app: &App, name: &str, request: &str) -> Result<Header
                 .store
                 .find_session(&secret::hash(&token), clock::now())
                 .await?;
-            if earlier.is_none_or(|(person, _)| person.name.as_str() != name.trim()) {
+            let is_theirs = UserName::new(name)
+                .is_ok_and(|name| earlier.is_some_and(|(person, _)| person.name == name));
+            if !is_theirs {
                 return Err(error);
             }
         }

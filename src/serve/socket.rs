@@ -4,7 +4,7 @@ use crate::{
     model::limits,
     protocol::{close::CloseCode, upload::HEADER_BYTES},
     server::{
-        accept::Taken,
+        accept::{self, Taken},
         live::{Ended, Outlet},
     },
 };
@@ -70,19 +70,9 @@ impl Socket {
         }
     }
 
-    /// Reads to the end, whatever comes. The system would reset a connection with unread bytes under its last words.
-    pub(super) async fn drain(&mut self) {
-        let mut ignored = [0; 1024];
-        loop {
-            // An error shows in the read.
-            let _ = self.tcp.readable().await;
-            match self.tcp.try_read(&mut ignored) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-        }
+    /// Reads to the end, whatever comes.
+    pub(super) async fn drain(&self) {
+        accept::read_to_end(&self.tcp).await;
     }
 }
 

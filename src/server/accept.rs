@@ -133,6 +133,23 @@ pub struct Taken {
     pub read: Bytes,
 }
 
+/// Reads whatever a client sends to no purpose, until it closes the connection or that breaks.
+///
+/// The system would reset a connection with unread bytes under its last words.
+pub async fn read_to_end(socket: &TcpStream) {
+    let mut ignored = [0; 1024];
+    loop {
+        // An error shows in the read.
+        let _ = socket.readable().await;
+        match socket.try_read(&mut ignored) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
 /// Lets a handler take the connection its request came on. In the extensions of every request.
 #[derive(Debug, Clone, Default)]
 pub struct Takeover(Arc<Claim>);

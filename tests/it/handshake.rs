@@ -84,6 +84,22 @@ async fn signing_out_closes_every_connection_of_the_session_and_no_other() {
 }
 
 #[tokio::test]
+async fn signing_out_between_the_handshake_and_the_hello_leaves_no_connection_open() {
+    let server = Server::start().await;
+    let ada = Person::join(&server, "Ada").await;
+    let mut page = Page::dial(&ada).await;
+    assert!(
+        ada.post("/fn/sign-out", &[])
+            .await
+            .status()
+            .is_redirection()
+    );
+    page.hello(Greeting::default()).await;
+    let ended = (4001, "the session has ended".to_owned());
+    assert_eq!(page.expect_close().await, ended);
+}
+
+#[tokio::test]
 async fn a_page_that_connects_again_replaces_its_former_connection() {
     let server = Server::start().await;
     let ada = Person::join(&server, "Ada").await;

@@ -61,6 +61,14 @@ async fn a_form_that_is_sent_twice_makes_one_guest_and_loses_no_name() {
     );
     assert_eq!(location(&two), "/chat");
     assert!(person.html("/settings").await.contains("Ada"));
+    let spaced = "0198c5f0-0000-4000-8000-00000000000c";
+    let first = Person::nobody(&server, "Ada L")
+        .post("/fn/pick-name", &form(" Ada   L ", spaced))
+        .await;
+    let again = Person::nobody(&server, "Ada L")
+        .post("/fn/pick-name", &form(" Ada   L ", spaced))
+        .await;
+    assert_eq!(token(&first), token(&again), "however it was typed");
     // The secret of this form is no key to anything else.
     let thief = Person::nobody(&server, "Eve");
     for (name, request) in [

@@ -313,6 +313,9 @@ fn the_numbers_are_those_of_the_code() {
         format!("One line, at most {} characters", limits::TOPIC_CHARS),
         format!("shortened to {} characters", limits::FILE_NAME_CHARS),
         format!("the newest {} messages", limits::HISTORY_PAGE),
+        format!("while they are at most {}", limits::PEOPLE_LISTED),
+        format!("In a crowd of more than {}", limits::PEOPLE_LISTED),
+        format!("only while more than {} are", limits::PEOPLE_LISTED),
         format!(
             "more than {} events behind",
             grouped(limits::REPLAY_EVENTS.cast_unsigned())

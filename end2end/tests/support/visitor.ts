@@ -1,5 +1,5 @@
 /** Somebody with a browser of their own. */
-import type { BrowserContext, Page } from "@playwright/test";
+import { type BrowserContext, type Page, expect } from "@playwright/test";
 import { Calls } from "./calls.ts";
 import { Chat } from "./chat.ts";
 import { News } from "./news.ts";
@@ -45,6 +45,28 @@ export class Visitor {
     });
   }
 
+  /** On the page that asks for a name: comes back with one that has a password. */
+  async signIn(name: string, password: string): Promise<void> {
+    const form = this.page.locator("form").filter({ hasText: "If you gave your name a password" });
+    await form.getByLabel("Name").fill(name);
+    await form.getByLabel("Password").fill(password);
+    await form.getByRole("button", { name: "Sign in" }).click();
+  }
+
+  /** From any page: gives up the session. */
+  async signOut(): Promise<void> {
+    await this.open("/settings");
+    await this.page.getByRole("button", { name: "Sign out" }).click();
+    await expect(this.page.getByRole("link", { name: "Join" })).toBeVisible();
+  }
+
+  /** On the page that asks for a name: picks one. */
+  async pick(name: string): Promise<void> {
+    await this.page.getByLabel("Name").first().fill(name);
+    await this.page.getByRole("button", { name: "Join" }).click();
+    await expect(this.page.locator(".account-name")).toHaveText(name);
+  }
+
   /** Another tab of the same browser, with the same session. */
   async tab(path: string): Promise<Visitor> {
     const other = new Visitor(this.name, await this.context.newPage(), this.trouble, this.server);
@@ -60,6 +82,21 @@ export class Visitor {
 
   async online(): Promise<void> {
     await this.context.setOffline(false);
+  }
+
+  /** As `offline`, for this tab alone: the others of its browser stay online. Gives what ends it. */
+  async tabOffline(): Promise<() => Promise<void>> {
+    this.trouble.allow(/ERR_INTERNET_DISCONNECTED|WebSocket connection to .* failed/, "the network is away");
+    const session = await this.context.newCDPSession(this.page);
+    const emulate = (offline: boolean) =>
+      session.send("Network.emulateNetworkConditions", {
+        offline,
+        latency: 0,
+        downloadThroughput: -1,
+        uploadThroughput: -1,
+      });
+    await emulate(true);
+    return () => emulate(false);
   }
 
   /** The server is about to be killed under this page. */

@@ -3,6 +3,7 @@
 //! The rules are pure and in `model` ([`Timeline`], [`Outbox`]); this is the shell that feeds them what the socket says and
 //! tells the socket what follows.
 
+mod reads;
 mod typing;
 mod uploads;
 
@@ -11,7 +12,7 @@ pub use uploads::{Upload, UploadState, Uploads};
 use super::api::RoomPage;
 use crate::{
     model::{
-        MessageId, Millis, RoomId, Seq,
+        MessageId, Millis, RoomId, Seq, UserId,
         limits::Limits,
         message::{Content, Message, MessageText, RoomEvent},
         outbox::{Outbox, Outgoing},
@@ -23,11 +24,9 @@ use crate::{
     ui::{browser, build::Build, socket::Socket},
 };
 use leptos::prelude::*;
+use reads::Reads;
 use std::collections::HashMap;
 use typing::Typing;
-
-/// How far a room is read is said this often at most, in milliseconds.
-const READ_EVERY: i32 = 1_000;
 
 /// What the page knows of chat. A handle: copy it freely. Provided once, by the app.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +35,7 @@ pub struct ChatClient {
     timelines: StoredValue<HashMap<RoomId, ArcRwSignal<Timeline>>>,
     outbox: RwSignal<Outbox>,
     typing: Typing,
-    /// The rooms of which it was said a moment ago how far they are read, and what is to be said next.
-    reads: StoredValue<HashMap<RoomId, Option<Seq>>>,
+    reads: Reads,
     /// Grows when the server says that a room has to be fetched anew.
     stale: RwSignal<u32>,
     me: RwSignal<Option<Person>>,
@@ -66,7 +64,7 @@ impl ChatClient {
             timelines: StoredValue::new(HashMap::new()),
             outbox: RwSignal::new(Outbox::default()),
             typing: Typing::new(),
-            reads: StoredValue::new(HashMap::new()),
+            reads: Reads::new(),
             stale: RwSignal::new(0),
             me: RwSignal::new(None),
             limits: RwSignal::new(None),
@@ -79,10 +77,10 @@ impl ChatClient {
         chat
     }
 
-    /// Starts to listen. Browser only.
-    pub fn listen(self, socket: Socket) {
+    /// Starts to listen, for whom the page was rendered. Browser only.
+    pub fn listen(self, socket: Socket, viewer: Option<UserId>) {
         socket.greet_with(move || self.cursors());
-        socket.on_frame(move |frame| self.heard(socket, frame));
+        socket.on_frame(move |frame| self.heard(socket, viewer, frame));
     }
 
     /// The rooms of this user, in the order of the list.
@@ -224,34 +222,12 @@ impl ChatClient {
                 .iter()
                 .any(|known| known.id == room && (known.read < seq || known.unread > 0))
         });
-        if is_new && self.say_read(socket, room, seq) {
+        if is_new && self.reads.say(socket, room, seq) {
             self.change_room(room, |summary| {
                 summary.read = seq;
                 summary.unread = 0;
             });
         }
-    }
-
-    /// Says it now, or when the second since it was last said is over. False when it cannot be said.
-    fn say_read(self, socket: Socket, room: RoomId, seq: Seq) -> bool {
-        let waits = self.reads.with_value(|reads| reads.contains_key(&room));
-        if !waits && !socket.send(&ClientFrame::Read { room, seq }) {
-            return false;
-        }
-        self.reads.update_value(|reads| {
-            reads.insert(room, waits.then_some(seq));
-        });
-        if !waits {
-            browser::after(READ_EVERY, move || {
-                let mut later = None;
-                self.reads
-                    .update_value(|reads| later = reads.remove(&room).flatten());
-                if let Some(seq) = later {
-                    self.say_read(socket, room, seq);
-                }
-            });
-        }
-        true
     }
 
     /// Who types in a room.
@@ -269,14 +245,14 @@ impl ChatClient {
         timelines.into_iter().map(cursor).collect()
     }
 
-    fn heard(self, socket: Socket, frame: &ServerFrame) {
+    fn heard(self, socket: Socket, viewer: Option<UserId>, frame: &ServerFrame) {
         match frame {
             ServerFrame::Welcome {
                 user,
                 rooms,
                 limits,
                 ..
-            } => self.welcomed(socket, user, rooms, *limits),
+            } => self.welcomed(socket, viewer, user, rooms, *limits),
             ServerFrame::Resumed {
                 room,
                 recovered: false,
@@ -332,16 +308,22 @@ impl ChatClient {
         }
     }
 
-    fn welcomed(self, socket: Socket, user: &Person, rooms: &[RoomSummary], limits: Limits) {
-        match self.me.get_untracked() {
-            Some(me) if me.id != user.id => {
-                // Somebody else signed in to this browser while this page was away: what it shows and what waits in it is not
-                // theirs. The outbox is kept under the name of who wrote it.
-                browser::reload();
-                return;
-            }
-            Some(_) => {}
-            None => self.restore_outbox(user),
+    fn welcomed(
+        self,
+        socket: Socket,
+        viewer: Option<UserId>,
+        user: &Person,
+        rooms: &[RoomSummary],
+        limits: Limits,
+    ) {
+        if viewer.is_some_and(|viewer| viewer != user.id) {
+            // Somebody else signed in to this browser while this page was away: what it shows and what waits in it is not
+            // theirs. The outbox is kept under the name of who wrote it.
+            browser::reload();
+            return;
+        }
+        if self.me.with_untracked(Option::is_none) {
+            self.restore_outbox(user);
         }
         // The name may be a new one.
         self.me.set(Some(user.clone()));

@@ -11,7 +11,7 @@ use crate::{
     },
     server::{
         App, Error,
-        accept::{Taken, Takeover},
+        accept::{self, Taken, Takeover},
         live::{
             Ended, Outlet,
             readers::{Reading, Wish},
@@ -28,11 +28,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use std::{io, sync::Arc, time::Duration};
-use tokio::{
-    net::TcpStream,
-    time::{MissedTickBehavior, interval, timeout},
-};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// How long the end of a stream may take to be written.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -62,7 +59,7 @@ pub(super) async fn events(
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
     match open(&app, &headers, query).await {
-        Ok(reader) => connection.take(|taken| reader.live(taken)),
+        Ok((reader, replay)) => connection.take(|taken| reader.live(taken, replay)),
         Err(Refusal::Query(why)) => (StatusCode::BAD_REQUEST, why).into_response(),
         Err(Refusal::Failed(error)) => error.into_response(),
     }
@@ -106,7 +103,7 @@ async fn open(
     app: &Arc<App>,
     headers: &HeaderMap,
     query: Result<Query<Asked>, QueryRejection>,
-) -> Result<Reader, Refusal> {
+) -> Result<(Reader, Replay), Refusal> {
     let asked = query.map_err(|why| Refusal::query(&why))?.0.checked()?;
     let wish = Wish {
         topic: asked.topic.clone(),
@@ -127,13 +124,13 @@ async fn open(
                 .await?
         }
     };
-    Ok(Reader {
+    let reader = Reader {
         app: app.clone(),
         outlet,
-        replay,
         wish,
         _reading: reading,
-    })
+    };
+    Ok((reader, replay))
 }
 
 /// What is asked for, checked.
@@ -209,26 +206,40 @@ fn cursor(headers: &HeaderMap, asked: &Checked, state: &StreamState) -> Option<C
 struct Reader {
     app: Arc<App>,
     outlet: Arc<Outlet>,
-    replay: Replay,
     wish: Wish,
     /// What the log pushes into the outlet, it pushes for as long as this is kept.
     _reading: Reading,
 }
 
+/// Why a stream ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Over {
+    /// The reader holds a state that cannot be gone on from, and is told where the news stand.
+    Resync(Resync),
+    /// The outlet ended.
+    Ended(Ended),
+}
+
+impl From<Ended> for Over {
+    fn from(ended: Ended) -> Self {
+        Self::Ended(ended)
+    }
+}
+
 impl Reader {
     /// The whole life of it, from the answer's head to the end.
-    async fn live(self, taken: Taken) {
+    async fn live(self, taken: Taken, replay: Replay) {
         let Taken { socket, read } = taken;
         // Nothing is expected, and the buffer of a request is large beside what a reader who waits needs.
         drop(read);
         let socket = Arc::new(socket);
         self.outlet.attach(socket.clone());
         // What only happens once is in boxes, so that the task of a reader who waits is small.
-        let over = match Box::pin(self.begin()).await {
-            Ok(()) => tokio::select! {
-                over = self.outlet.ended() => over,
-                () = left(&socket) => Ended::Lost,
-            },
+        let over = match Box::pin(self.begin(replay)).await {
+            Ok(()) => Over::Ended(tokio::select! {
+                ended = self.outlet.ended() => ended,
+                () = accept::read_to_end(&socket) => Ended::Lost,
+            }),
             Err(over) => over,
         };
         // Who does not take the last words in time is cut off, which says the same less politely.
@@ -237,25 +248,25 @@ impl Reader {
     }
 
     /// Says how the stream stands and what was missed, and goes on with what comes.
-    async fn begin(&self) -> Result<(), Ended> {
+    async fn begin(&self, replay: Replay) -> Result<(), Over> {
         let (app, outlet) = (&self.app, &self.outlet);
         let Replay {
             epoch,
             head,
             missed,
-        } = &self.replay;
+        } = replay;
         outlet.say(Bytes::from_static(HEAD.as_bytes())).await?;
         let hello = Hello {
             epoch: epoch.clone(),
-            head: *head,
+            head,
             recovered: missed.is_some(),
             build: app.build.clone(),
         };
         outlet.say(event(sse::HELLO, &hello)).await?;
         let Some(missed) = missed else {
-            return Err(Ended::Closed(CloseCode::TooSlow));
+            return Err(Over::Resync(Resync { epoch, head }));
         };
-        for row in missed {
+        for row in &missed {
             if self.wants(row) {
                 outlet.say(story_event(row)).await?;
             }
@@ -265,7 +276,7 @@ impl Reader {
         if self.wish.beat {
             outlet.say(beat).await?;
         }
-        outlet.uncork(&[(Stream::News, *head)]);
+        outlet.uncork(&[(Stream::News, head)]);
         Ok(())
     }
 
@@ -282,35 +293,23 @@ impl Reader {
         }
     }
 
-    /// A reader that was too slow, or whose cursor cannot be gone on from, learns that there is a hole; one that has to go
-    /// because the server goes resumes by itself.
-    async fn end(&self, why: Ended) {
-        if why != Ended::Closed(CloseCode::TooSlow) {
-            return;
-        }
-        match self.app.store.find_stream(Stream::News).await {
-            Ok(StreamState { epoch, head, .. }) => {
-                let resync = event(sse::RESYNC, &Resync { epoch, head });
-                self.outlet.farewell(resync).await;
+    /// A reader that was too slow learns that there is a hole; one that has to go because the server goes resumes by itself.
+    async fn end(&self, over: Over) {
+        let resync = match over {
+            Over::Resync(resync) => resync,
+            Over::Ended(Ended::Closed(CloseCode::TooSlow)) => {
+                match self.app.store.find_stream(Stream::News).await {
+                    Ok(StreamState { epoch, head, .. }) => Resync { epoch, head },
+                    Err(error) => {
+                        // The stream ends without a word, and the reader resumes by its cursor.
+                        tracing::error!(%error, "where the news stands could not be read");
+                        return;
+                    }
+                }
             }
-            // The stream ends without a word, and the reader resumes by its cursor.
-            Err(error) => tracing::error!(%error, "where the news stands could not be read"),
-        }
-    }
-}
-
-/// Waits until the client closes the connection, or it breaks. What a client sends into an answer means nothing.
-async fn left(socket: &TcpStream) {
-    let mut ignored = [0; 64];
-    loop {
-        // An error shows in the read.
-        let _ = socket.readable().await;
-        match socket.try_read(&mut ignored) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
-        }
+            Over::Ended(_) => return,
+        };
+        self.outlet.farewell(event(sse::RESYNC, &resync)).await;
     }
 }
 

@@ -154,15 +154,18 @@ impl State {
             self.replayed.retain(|(known, _)| known != stream);
             self.replayed.push((*stream, *seq));
         }
-        let mut then = Then::Nothing;
+        let was_scheduled = self.scheduled;
         for piece in held {
             self.bytes -= piece.bytes.len();
-            match self.push(piece, bound) {
-                Then::Nothing => {}
-                more @ (Then::Schedule | Then::Wake) => then = more,
-            }
+            self.push(piece, bound);
         }
-        then
+        // Also when it ended meanwhile: what was asked of the shard is asked once, and the farewell counts on it. The task that
+        // uncorks sees the end for itself.
+        if self.scheduled && !was_scheduled {
+            Then::Schedule
+        } else {
+            Then::Nothing
+        }
     }
 
     fn written(&mut self, mut count: usize) {

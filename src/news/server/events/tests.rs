@@ -161,11 +161,10 @@ async fn what_is_published_between_the_outlet_and_the_log_comes_once() {
     let reader = Reader {
         app: world.app.clone(),
         outlet: outlet.clone(),
-        replay,
         wish: Wish::default(),
         _reading: reading,
     };
-    reader.begin().await.unwrap();
+    reader.begin(replay).await.unwrap();
     world.publish("Story 4", "").await;
     let bytes = outlet.take().unwrap().concat();
     let text = String::from_utf8(bytes).unwrap();
