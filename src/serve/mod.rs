@@ -30,8 +30,11 @@ use crate::{
 };
 use leptos::config::{LeptosOptions, get_configuration};
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration, time::Instant};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 
+/// How many connections are welcomed at once. After a restart everybody comes back in the same second: who waits here keeps nobody
+/// from a page, and there are enough of them that one query serves many.
+const WELCOMES: usize = 64;
 /// How long requests that are under way may take after the program was asked to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -41,6 +44,8 @@ pub(crate) struct Systems {
     pub(crate) app: Arc<App>,
     pub(crate) chat: Chat,
     pub(crate) calls: Arc<Calls>,
+    /// How many connections may be welcomed at once.
+    pub(crate) welcomes: Semaphore,
 }
 
 /// Serves until the program is asked to stop.
@@ -107,6 +112,7 @@ async fn prepare(app: &Arc<App>) -> Result<Arc<Systems>, Error> {
         app: app.clone(),
         chat,
         calls,
+        welcomes: Semaphore::new(WELCOMES),
     }))
 }
 

@@ -140,8 +140,13 @@ async fn greet(
         connection: Arc::new(connection),
         errors: 0,
     };
-    let welcomed = AssertUnwindSafe(page.welcome(&hello.cursors)).catch_unwind();
-    match welcomed.await.unwrap_or(Err(Ended::Lost)) {
+    // Closed only with the program.
+    let turn = systems.welcomes.acquire().await;
+    let welcomed = AssertUnwindSafe(page.welcome(&hello.cursors))
+        .catch_unwind()
+        .await;
+    drop(turn);
+    match welcomed.unwrap_or(Err(Ended::Lost)) {
         Ok(()) => Ok(page),
         Err(over) => {
             leave(systems, &page.connection).await;
@@ -254,12 +259,12 @@ impl Page {
         if still.is_none() {
             return Err(Ended::Closed(CloseCode::SignedOut));
         }
-        let rooms = app.store.list_rooms(person.id).await.map_err(unavailable)?;
-        for room in &rooms {
-            app.live.join(person.id, room.id, room.kind);
+        let rooms = app.store.list_memberships(person.id).await;
+        for (room, kind) in rooms.map_err(unavailable)? {
+            app.live.join(person.id, room, kind);
         }
         app.live.tell_presence(&person);
-        // Read again: what was committed in between is in the summaries, in the outlet, or in both.
+        // Only now: what was committed in between is in the summaries, in the outlet, or in both.
         let rooms = app.store.list_rooms(person.id).await.map_err(unavailable)?;
         let (people, crowd) = (app.live.people(person.id), app.live.crowd());
         let heartbeat = u32::try_from(app.config.heartbeat().as_millis()).unwrap_or(u32::MAX);
@@ -283,14 +288,14 @@ impl Page {
         Ok(())
     }
 
-    /// Says what was missed in a room. Up to where, if there was anything.
+    /// Says what was missed in a room. Up to where, if that is all of it.
     async fn replay(&mut self, cursor: &RoomCursor) -> Result<Option<(Stream, Seq)>, Ended> {
-        let replies = self.systems.chat.resume(&self.connection, cursor).await;
-        self.say(&replies).await?;
-        Ok(match replies.last() {
-            Some(ServerFrame::Event { room, seq, .. }) => Some((Stream::Room(*room), *seq)),
-            _ => None,
-        })
+        let resumed = self.systems.chat.resume(&self.connection, cursor).await;
+        self.say(&[resumed.answer]).await?;
+        for event in resumed.missed {
+            self.connection.outlet.say(event.bytes).await?;
+        }
+        Ok(resumed.upto)
     }
 
     async fn resume(&mut self, cursor: &RoomCursor) -> Result<(), Ended> {

@@ -45,7 +45,12 @@ impl App {
     pub async fn new(config: Config, build: String) -> Result<Arc<Self>> {
         let store = Store::open(&config.store.data).await?;
         let (live, readers) = (Arc::<Live>::default(), Arc::<Readers>::default());
-        let log = Log::new(store.clone(), live.clone(), readers.clone());
+        let log = Log::new(
+            store.clone(),
+            live.clone(),
+            readers.clone(),
+            config.replay_events,
+        );
         let control = secret::token();
         let (sign_ins, sends) = (
             Rate::new(config.sign_in_burst, 2_000),

@@ -4,14 +4,19 @@ use super::upload::Uploads;
 use crate::{
     model::{
         MessageId, RoomId, Seq,
-        message::{Content, MessageText, RoomEvent},
+        message::{Content, MessageText},
     },
     protocol::{
         failure::Failure,
         upload::{Chunk, ChunkError},
         ws::{ErrorCode, RoomCursor, ServerFrame},
     },
-    server::{App, Error, Result, live::Connection, log::NewMessage, store::Stream},
+    server::{
+        App, Error, Result,
+        live::{Connection, Event},
+        log::{NewMessage, Replay},
+        store::Stream,
+    },
 };
 use std::sync::Arc;
 
@@ -22,8 +27,16 @@ pub struct Chat {
     uploads: Uploads,
 }
 
-/// What a frame is answered at once: written to the connection before anything that waits in its queue.
-pub(super) type Replies = Vec<ServerFrame>;
+/// What a resume is answered.
+#[derive(Debug)]
+pub struct Resumed {
+    /// Said first.
+    pub answer: ServerFrame,
+    /// Said then, in this order.
+    pub missed: Vec<Event>,
+    /// Up to where the stream is said with it, if all that was missed is.
+    pub upto: Option<(Stream, Seq)>,
+}
 
 impl Chat {
     /// A service over the shared state.
@@ -41,42 +54,38 @@ impl Chat {
         self.uploads.clean().await
     }
 
-    /// Goes on in a room from a cursor: the answer, and what was missed. The caller has made the connection hear the room
-    /// before, so what comes after the replay waits in its queue.
-    pub async fn resume(&self, from: &Connection, at: &RoomCursor) -> Vec<ServerFrame> {
+    /// Goes on in a room from a cursor. The caller has made the connection hear the room before, so what comes after the replay
+    /// waits in its queue.
+    pub async fn resume(&self, from: &Connection, at: &RoomCursor) -> Resumed {
         match self.replay(from, at).await {
-            Ok(replies) => replies,
-            Err(error) => vec![refusal(error, ErrorCode::NoSuchRoom)],
+            Ok(resumed) => resumed,
+            Err(error) => Resumed {
+                answer: refusal(error, ErrorCode::NoSuchRoom),
+                missed: Vec::new(),
+                upto: None,
+            },
         }
     }
 
-    async fn replay(&self, from: &Connection, at: &RoomCursor) -> Result<Replies> {
-        self.check_member(from, at.room).await?;
-        let replay = self
-            .app
-            .log
-            .replay(
-                Stream::Room(at.room),
-                &at.cursor,
-                self.app.config.replay_events,
-            )
-            .await?;
-        let recovered = replay.missed.is_some();
-        let mut replies = vec![ServerFrame::Resumed {
-            room: at.room,
-            recovered,
-            epoch: replay.epoch,
-            head: replay.head,
-        }];
-        for row in replay.missed.unwrap_or_default() {
-            let event: RoomEvent = serde_json::from_str(&row.payload)?;
-            replies.push(ServerFrame::Event {
-                room: at.room,
-                seq: row.seq,
-                event,
-            });
-        }
-        Ok(replies)
+    async fn replay(&self, from: &Connection, at: &RoomCursor) -> Result<Resumed> {
+        let room = at.room;
+        self.check_member(from, room).await?;
+        let stream = Stream::Room(room);
+        let Replay {
+            epoch,
+            head,
+            missed,
+        } = self.app.log.replay(stream, &at.cursor).await?;
+        Ok(Resumed {
+            answer: ServerFrame::Resumed {
+                room,
+                recovered: missed.is_some(),
+                epoch,
+                head,
+            },
+            upto: missed.is_some().then_some((stream, head)),
+            missed: missed.unwrap_or_default(),
+        })
     }
 
     /// A message.

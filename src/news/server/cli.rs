@@ -5,7 +5,10 @@ use super::{
     stories_api::{IDEMPOTENCY_KEY, NewStory},
 };
 use crate::{
-    model::story::{Story, StoryDraft},
+    model::{
+        limits,
+        story::{Story, StoryDraft},
+    },
     server::{
         Error,
         live::{Live, Readers},
@@ -150,6 +153,7 @@ async fn write(
         store.clone(),
         Arc::<Live>::default(),
         Arc::<Readers>::default(),
+        limits::REPLAY_EVENTS,
     );
     let published = match found_stream(&store).await {
         Ok(()) => {

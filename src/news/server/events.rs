@@ -4,7 +4,7 @@
 //! between is in both, and is left out of the outlet because its sequence was replayed; a story that is in neither cannot be.
 
 use crate::{
-    model::{Cursor, Epoch, Seq, limits, story::Story},
+    model::{Cursor, Epoch, Seq, limits},
     protocol::{
         close::CloseCode,
         sse::{self, Beat, Hello, Resync},
@@ -16,8 +16,8 @@ use crate::{
             Ended, Outlet,
             readers::{Reading, Wish},
         },
-        log::{Replay, story_event},
-        store::{EventRow, Stream, StreamState},
+        log::Replay,
+        store::Stream,
     },
 };
 use axum::{
@@ -111,18 +111,14 @@ async fn open(
     };
     let outlet = Outlet::new(&app.flusher, app.config.queue_bytes);
     let reading = app.readers.open(outlet.clone(), wish.clone());
-    let state = app.store.find_stream(Stream::News).await?;
-    let replay = match cursor(headers, &asked, &state) {
+    let (epoch, head) = app.log.stand(Stream::News).await?;
+    let replay = match cursor(headers, &asked, &epoch) {
         None => Replay {
-            epoch: state.epoch,
-            head: state.head,
+            epoch,
+            head,
             missed: Some(Vec::new()),
         },
-        Some(cursor) => {
-            app.log
-                .replay(Stream::News, &cursor, app.config.replay_events)
-                .await?
-        }
+        Some(cursor) => app.log.replay(Stream::News, &cursor).await?,
     };
     let reader = Reader {
         app: app.clone(),
@@ -187,7 +183,7 @@ impl Asked {
 /// Who names no epoch takes the stream to be the one it knows, as a plain `EventSource` does; the epoch in `hello` tells it when
 /// that was wrong. A header that is no number is a cursor that nothing can be resumed from: refusing it with a status would end
 /// a browser's reconnecting for good.
-fn cursor(headers: &HeaderMap, asked: &Checked, state: &StreamState) -> Option<Cursor> {
+fn cursor(headers: &HeaderMap, asked: &Checked, stream: &Epoch) -> Option<Cursor> {
     const NOWHERE: Seq = -1;
     let last = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty());
     let seq = match last {
@@ -198,7 +194,7 @@ fn cursor(headers: &HeaderMap, asked: &Checked, state: &StreamState) -> Option<C
             .unwrap_or(NOWHERE),
         None => asked.after?,
     };
-    let epoch = asked.epoch.clone().unwrap_or_else(|| state.epoch.clone());
+    let epoch = asked.epoch.clone().unwrap_or_else(|| stream.clone());
     Some(Cursor { epoch, seq })
 }
 
@@ -266,9 +262,9 @@ impl Reader {
         let Some(missed) = missed else {
             return Err(Over::Resync(Resync { epoch, head }));
         };
-        for row in &missed {
-            if self.wants(row) {
-                outlet.say(story_event(row)).await?;
+        for story in missed {
+            if story.is_about(self.wish.topic.as_deref()) {
+                outlet.say(story.bytes).await?;
             }
         }
         let (comment, beat) = beats(app);
@@ -280,26 +276,13 @@ impl Reader {
         Ok(())
     }
 
-    fn wants(&self, row: &EventRow) -> bool {
-        let Some(topic) = &self.wish.topic else {
-            return true;
-        };
-        match serde_json::from_str::<Story>(&row.payload) {
-            Ok(story) => story.topic == **topic,
-            Err(error) => {
-                tracing::error!(seq = row.seq, %error, "a story's event cannot be read");
-                false
-            }
-        }
-    }
-
     /// A reader that was too slow learns that there is a hole; one that has to go because the server goes resumes by itself.
     async fn end(&self, over: Over) {
         let resync = match over {
             Over::Resync(resync) => resync,
             Over::Ended(Ended::Closed(CloseCode::TooSlow)) => {
-                match self.app.store.find_stream(Stream::News).await {
-                    Ok(StreamState { epoch, head, .. }) => Resync { epoch, head },
+                match self.app.log.stand(Stream::News).await {
+                    Ok((epoch, head)) => Resync { epoch, head },
                     Err(error) => {
                         // The stream ends without a word, and the reader resumes by its cursor.
                         tracing::error!(%error, "where the news stands could not be read");

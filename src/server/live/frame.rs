@@ -39,7 +39,7 @@ pub fn close(code: CloseCode) -> Bytes {
     })))
 }
 
-fn encode(frame: Frame) -> Bytes {
+pub(super) fn encode(frame: Frame) -> Bytes {
     let mut bytes = Vec::with_capacity(HEADER + frame.payload().len());
     // Writing to memory cannot fail.
     let _ = frame.format(&mut bytes);

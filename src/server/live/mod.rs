@@ -7,19 +7,22 @@
 //! |---|---|
 //! | [`outlet`] | the writing end of one connection: what waits for it, and its bound |
 //! | [`flush`] | the tasks that write for all outlets |
+//! | [`event`] | events of the log as bytes |
 //! | [`frame`] | WebSocket frames as bytes |
 //! | [`people`] | what others are told of who is here, and who is told |
 //! | [`readers`] | connections that only listen, to the news |
 
+pub mod event;
 pub mod flush;
 pub mod frame;
 pub mod outlet;
 mod people;
 pub mod readers;
 
+pub use event::Event;
 pub use flush::Flusher;
 pub use outlet::{Ended, Outlet, Piece};
-pub use readers::{NewsItem, Readers};
+pub use readers::Readers;
 
 use crate::{
     model::{
@@ -312,7 +315,15 @@ impl Live {
 
     /// Sends to every page that hears a room but one user's.
     pub fn to_room_except(&self, room: RoomId, frame: &ServerFrame, except: Option<UserId>) {
-        let piece = Piece::from(frame);
+        self.push(room, &frame.into(), except);
+    }
+
+    /// Sends what happened in a room to every page that hears it.
+    pub fn happened(&self, room: RoomId, event: &Event) {
+        self.push(room, &event.into(), None);
+    }
+
+    fn push(&self, room: RoomId, piece: &Piece, except: Option<UserId>) {
         let state = self.lock();
         let pages = state.hearers(room);
         for page in pages.filter(|page| Some(page.person.id) != except) {

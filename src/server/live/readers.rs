@@ -1,23 +1,15 @@
 //! Readers of the news: connections that only listen, all to the same stream.
 
-use super::outlet::{Outlet, Piece};
-use crate::{model::Seq, protocol::close::CloseCode, server::store::Stream};
+use super::{
+    event::Event,
+    outlet::{Outlet, Piece},
+};
+use crate::protocol::close::CloseCode;
 use bytes::Bytes;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-/// An event of the news as it goes out: encoded once, shared by all who get it.
-#[derive(Debug, Clone)]
-pub struct NewsItem {
-    /// Its sequence, so that a reader who has just replayed it can leave it out.
-    pub seq: Seq,
-    /// Its topic, for readers of one topic.
-    pub topic: Arc<str>,
-    /// The whole event in `text/event-stream` form.
-    pub event: Bytes,
-}
 
 /// What a reader asked for.
 #[derive(Debug, Clone, Default)]
@@ -68,14 +60,11 @@ impl Readers {
         }
     }
 
-    /// Sends to every reader who wants the topic.
-    pub fn send(&self, item: &NewsItem) {
-        let piece = Piece {
-            bytes: item.event.clone(),
-            event: Some((Stream::News, item.seq)),
-        };
+    /// Sends a story to every reader who wants its topic.
+    pub fn send(&self, story: &Event) {
+        let piece = Piece::from(story);
         for (outlet, wish) in self.lock().readers.values() {
-            if wish.topic.as_ref().is_none_or(|topic| *topic == item.topic) {
+            if story.is_about(wish.topic.as_deref()) {
                 outlet.push(piece.clone());
             }
         }

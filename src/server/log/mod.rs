@@ -4,25 +4,23 @@
 //! something durable is shared by all who ask at the same time, and nobody's request waits for a lock. A request that is dropped
 //! between the commit and the fan-out (a closed tab, a timeout) changes nothing: what it asked for is done by the writer.
 
+mod tail;
 mod writer;
 
 use super::{
     error::{Error, Result},
-    live::{Live, Readers},
-    store::{EventRow, Posted, Store, Stream},
+    live::{Event, Live, Readers},
+    store::{Posted, Store, Stream},
 };
-use crate::{
-    model::{
-        MessageId, RoomId, Seq, UserId,
-        message::Content,
-        story::{Story, StoryDraft},
-        stream::{Cursor, Resume, resume},
-        user::Person,
-    },
-    protocol::sse,
+use crate::model::{
+    Epoch, MessageId, RoomId, Seq, UserId,
+    message::Content,
+    story::{Story, StoryDraft},
+    stream::Cursor,
+    user::Person,
 };
-use bytes::Bytes;
 use std::sync::Arc;
+use tail::Tails;
 use tokio::sync::{mpsc, oneshot};
 use writer::{Answer, Append, Writer};
 
@@ -65,29 +63,41 @@ pub struct NewStory {
 #[derive(Debug, Clone)]
 pub struct Replay {
     /// The stream's epoch.
-    pub epoch: crate::model::Epoch,
+    pub epoch: Epoch,
     /// The newest sequence, of the stream or, when recovered, of the last event replayed.
     pub head: Seq,
     /// Everything after the cursor, oldest first; none when the cursor cannot be resumed from.
-    pub missed: Option<Vec<EventRow>>,
+    pub missed: Option<Vec<Event>>,
 }
 
 /// The log. Cheap to clone: all clones append through one writer.
 #[derive(Debug, Clone)]
 pub struct Log {
     store: Store,
+    tails: Arc<Tails>,
     /// To the writer, which ends when the last clone is gone.
     appends: mpsc::Sender<Append>,
 }
 
 impl Log {
-    /// A log over a store, fanning out to these. Starts the writer, so it has to be called within a runtime.
+    /// A log over a store, fanning out to these, that replays at most `most` events to whoever comes back. Starts the writer, so it
+    /// has to be called within a runtime.
     #[must_use]
-    pub fn new(store: Store, live: Arc<Live>, readers: Arc<Readers>) -> Self {
+    pub fn new(store: Store, live: Arc<Live>, readers: Arc<Readers>, most: Seq) -> Self {
         let (appends, taken) = mpsc::channel(WAITING);
-        let writer = Writer::new(store.clone(), live, readers);
+        let tails = Arc::new(Tails::new(most));
+        let fanout = Fanout {
+            tails: tails.clone(),
+            live,
+            readers,
+        };
+        let writer = Writer::new(store.clone(), fanout);
         tokio::spawn(writer.run(taken));
-        Self { store, appends }
+        Self {
+            store,
+            tails,
+            appends,
+        }
     }
 
     /// Commits a message and sends it to its room. A repeated id is answered with its first result.
@@ -130,43 +140,38 @@ impl Log {
         answered.await.map_err(|_| lost())?
     }
 
-    /// What somebody missed in a stream, all of it or nothing.
+    /// Where a stream stands for those who listen to it here: its epoch, and the newest sequence that they were told.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
-    pub async fn replay(&self, stream: Stream, cursor: &Cursor, most: Seq) -> Result<Replay> {
-        let state = self.store.find_stream(stream).await?;
-        let Resume::Recovered { after } =
-            resume(&state.epoch, state.head, state.oldest, cursor, most)
-        else {
-            return Ok(Replay {
-                epoch: state.epoch,
-                head: state.head,
-                missed: None,
-            });
-        };
-        let missed = self.store.list_events(stream, after, most).await?;
-        let head = missed.last().map_or(after, |event| event.seq);
-        // The last word before saying "recovered": what was read is what comes after the cursor, without a hole.
-        let whole = missed
-            .iter()
-            .zip(after + 1..)
-            .all(|(event, seq)| event.seq == seq);
-        Ok(Replay {
-            epoch: state.epoch,
-            head,
-            missed: whole.then_some(missed),
-        })
+    pub async fn stand(&self, stream: Stream) -> Result<(Epoch, Seq)> {
+        self.tails.stand(&self.store, stream).await
+    }
+
+    /// What somebody missed in a stream, all of it or nothing. Whoever listens before they ask misses nothing in between.
+    ///
+    /// # Errors
+    /// When the store fails or the stream does not exist.
+    pub async fn replay(&self, stream: Stream, cursor: &Cursor) -> Result<Replay> {
+        self.tails.replay(&self.store, stream, cursor).await
     }
 }
 
-/// A story's event in `text/event-stream` form. The payload is JSON on one line, so it needs one `data:` field.
-#[must_use]
-pub fn story_event(row: &EventRow) -> Bytes {
-    Bytes::from(format!(
-        "event: {}\nid: {}\ndata: {}\n\n",
-        sse::STORY,
-        row.seq,
-        row.payload
-    ))
+/// Tells what was committed to those who listen.
+#[derive(Debug, Clone)]
+struct Fanout {
+    tails: Arc<Tails>,
+    live: Arc<Live>,
+    readers: Arc<Readers>,
+}
+
+impl Fanout {
+    /// To be called in the order of each stream.
+    fn tell(&self, event: &Event) {
+        self.tails.append(event);
+        match event.stream {
+            Stream::News => self.readers.send(event),
+            Stream::Room(room) => self.live.happened(room, event),
+        }
+    }
 }

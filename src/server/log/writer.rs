@@ -9,12 +9,12 @@ use crate::{
         message::{Content, Message, RoomEvent},
         story::Story,
     },
-    protocol::{failure::Failure, sse, ws::ServerFrame},
+    protocol::{failure::Failure, sse},
     server::{
         clock,
         error::{Error, Result},
-        live::{Live, NewsItem, Readers},
-        log::{NewMessage, NewStory, story_event},
+        live::Event,
+        log::{Fanout, NewMessage, NewStory},
         secret,
         store::{EventRow, NewEvent, Posted, Store, Stream, Tx},
     },
@@ -23,7 +23,6 @@ use futures::FutureExt;
 use std::{
     collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
-    sync::Arc,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -91,28 +90,16 @@ enum Done {
     Refused(Failure),
 }
 
-/// What is told to those who listen, once it is committed.
-#[derive(Debug)]
-enum Told {
-    Room(RoomId, ServerFrame),
-    News(NewsItem),
-}
-
 /// The one task that writes to the log.
 #[derive(Debug)]
 pub(super) struct Writer {
     store: Store,
-    live: Arc<Live>,
-    readers: Arc<Readers>,
+    fanout: Fanout,
 }
 
 impl Writer {
-    pub(super) fn new(store: Store, live: Arc<Live>, readers: Arc<Readers>) -> Self {
-        Self {
-            store,
-            live,
-            readers,
-        }
+    pub(super) fn new(store: Store, fanout: Fanout) -> Self {
+        Self { store, fanout }
     }
 
     /// Appends until nobody is left who could ask.
@@ -150,11 +137,8 @@ impl Writer {
 
     fn finish(&self, entries: impl IntoIterator<Item = Append>, (done, told): Committed) {
         // First to all, then to those who asked: an author who hears "sent" finds it said.
-        for told in told {
-            match told {
-                Told::Room(room, frame) => self.live.to_room(room, &frame),
-                Told::News(item) => self.readers.send(&item),
-            }
+        for event in &told {
+            self.fanout.tell(event);
         }
         for (entry, done) in entries.into_iter().zip(done) {
             entry.finish(done);
@@ -184,7 +168,7 @@ impl Writer {
 }
 
 /// What became of each entry, and what is told, both in order.
-type Committed = (Vec<Done>, Vec<Told>);
+type Committed = (Vec<Done>, Vec<Event>);
 
 /// A transaction that is being filled.
 struct Group<'a> {
@@ -199,7 +183,6 @@ struct Group<'a> {
     /// By message: what its file was found to be.
     attachments: Vec<(usize, String)>,
     events: Vec<NewEvent>,
-    told: Vec<Told>,
 }
 
 impl<'a> Group<'a> {
@@ -232,7 +215,6 @@ impl<'a> Group<'a> {
             messages: Vec::with_capacity(ids.len()),
             attachments: Vec::new(),
             events: Vec::with_capacity(entries.len()),
-            told: Vec::with_capacity(entries.len()),
         })
     }
 
@@ -280,9 +262,6 @@ impl<'a> Group<'a> {
             },
             kind: event.kind(),
         });
-        let room = new.room;
-        let frame = ServerFrame::Event { room, seq, event };
-        self.told.push(Told::Room(room, frame));
         Ok(Done::Message(posted))
     }
 
@@ -319,18 +298,12 @@ impl<'a> Group<'a> {
         self.store
             .create_story(&mut self.tx, &story, &draft.body, new.request_id.as_deref())
             .await?;
-        let row = EventRow {
-            seq,
-            payload: serde_json::to_string(&story)?,
-        };
-        self.told.push(Told::News(NewsItem {
-            seq,
-            topic: story.topic.as_str().into(),
-            event: story_event(&row),
-        }));
         self.events.push(NewEvent {
             stream: Stream::News,
-            row,
+            row: EventRow {
+                seq,
+                payload: serde_json::to_string(&story)?,
+            },
             kind: sse::STORY,
         });
         Ok(Done::Story(Box::new(story)))
@@ -349,7 +322,12 @@ impl<'a> Group<'a> {
     }
 
     /// Writes what was gathered and commits. What is then to be told.
-    async fn commit(mut self) -> Result<Vec<Told>> {
+    async fn commit(mut self) -> Result<Vec<Event>> {
+        // Encoded first: what cannot be told is not committed either.
+        let events = self.events.iter();
+        let told = events
+            .map(|new| Event::encode(new.stream, &new.row))
+            .collect::<Result<_, _>>()?;
         let (store, tx) = (self.store, &mut self.tx);
         store.create_messages(tx, &self.messages).await?;
         for (at, media_type) in &self.attachments {
@@ -365,7 +343,7 @@ impl<'a> Group<'a> {
             store.update_head(tx, *stream, *head).await?;
         }
         self.tx.commit().await?;
-        Ok(self.told)
+        Ok(told)
     }
 }
 

@@ -4,6 +4,7 @@
 //! integer milliseconds, JSON as text. There are two pools. One connection writes, so that writers queue in the program
 //! instead of failing on SQLite's lock; the others read, and see a consistent snapshot meanwhile (WAL).
 
+mod batch;
 mod calls;
 mod files;
 mod messages;
@@ -21,11 +22,17 @@ pub use tokens::{Token, TokenRow};
 pub use users::Account;
 
 use super::error::{Error, Result};
+use crate::model::{
+    RoomId, UserId,
+    room::{RoomKind, RoomSummary},
+};
+use batch::Batch;
 use sqlx::{
     Any, AnyPool, Executor, Transaction,
     any::{AnyPoolOptions, install_default_drivers},
 };
 use std::{path::Path, str::FromStr, time::Duration};
+use users::SessionRow;
 
 /// How many connections read at once.
 const READERS: u32 = 4;
@@ -35,6 +42,12 @@ const READERS: u32 = 4;
 pub struct Store {
     read: AnyPool,
     write: AnyPool,
+    /// By the hash of their token.
+    sessions: Batch<String, SessionRow>,
+    /// By member.
+    rooms: Batch<UserId, Vec<RoomSummary>>,
+    /// By member.
+    memberships: Batch<UserId, Vec<(RoomId, RoomKind)>>,
 }
 
 /// A transaction on the one writing connection. Dropped without a commit, it is rolled back.
@@ -53,7 +66,20 @@ impl Store {
         let write = pool(&url, 1).await?;
         sqlx::migrate!("migrations/sqlite").run(&write).await?;
         let read = pool(&url, READERS).await?;
-        Ok(Self { read, write })
+        Ok(Self::over(read, write))
+    }
+
+    fn over(read: AnyPool, write: AnyPool) -> Self {
+        let (sessions, rooms, memberships) = (read.clone(), read.clone(), read.clone());
+        Self {
+            read,
+            write,
+            sessions: Batch::new(move |keys| users::find_sessions(sessions.clone(), keys)),
+            rooms: Batch::new(move |users| rooms::list_rooms(rooms.clone(), users)),
+            memberships: Batch::new(move |users| {
+                rooms::list_memberships(memberships.clone(), users)
+            }),
+        }
     }
 
     /// Begins a transaction that may write. Its first statement has to be a write, so that SQLite takes its lock at once

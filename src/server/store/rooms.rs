@@ -1,6 +1,6 @@
 //! Rooms and memberships.
 
-use super::{Store, Stream, Tx, parse, users::person};
+use super::{Store, Stream, Tx, parse, placeholders, users::person};
 use crate::{
     model::{
         Epoch, Millis, RoomId, Seq, UserId,
@@ -9,9 +9,12 @@ use crate::{
     },
     server::error::{Error, Result},
 };
+use sqlx::{AnyPool, AssertSqlSafe};
+use std::collections::HashMap;
 
-/// A room's columns as one member sees them: room, stream, membership, unread and, in a direct room, the other person.
+/// A room's columns as one member sees them: member, room, stream, membership, unread and, in a direct room, the other person.
 type SummaryRow = (
+    String,
     String,
     String,
     String,
@@ -25,7 +28,7 @@ type SummaryRow = (
     Option<String>,
 );
 
-const SUMMARIES: &str = "SELECT rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq,
+const SUMMARIES: &str = "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq,
         (SELECT COUNT(*) FROM messages
           WHERE messages.room_id = rooms.id AND messages.seq > mine.read_seq AND messages.author_id <> mine.user_id
             AND messages.counts),
@@ -36,16 +39,62 @@ const SUMMARIES: &str = "SELECT rooms.id, rooms.slug, rooms.name, rooms.kind, st
      LEFT JOIN memberships AS theirs
        ON rooms.kind = 'direct' AND theirs.room_id = rooms.id AND theirs.user_id <> mine.user_id
      LEFT JOIN users ON users.id = theirs.user_id
-     WHERE mine.user_id = $1 AND ($2 = '' OR rooms.id = $2)
-     ORDER BY rooms.kind DESC, rooms.created_at, rooms.id";
+     WHERE ";
+
+fn room_kind(word: &str) -> Result<RoomKind> {
+    match word {
+        "public" => Ok(RoomKind::Public),
+        "direct" => Ok(RoomKind::Direct),
+        other => Err(Error::corrupt(format!("a room of kind {other:?}"))),
+    }
+}
+
+/// The rooms of each of these members, as [`Store::list_rooms`] gives them.
+pub(super) async fn list_rooms(
+    read: AnyPool,
+    users: Vec<UserId>,
+) -> Result<HashMap<UserId, Vec<RoomSummary>>> {
+    let sql = format!(
+        "{SUMMARIES} mine.user_id IN {} ORDER BY rooms.kind DESC, rooms.created_at, rooms.id",
+        placeholders(1, users.len())
+    );
+    let mut query = sqlx::query_as::<_, SummaryRow>(AssertSqlSafe(sql));
+    for user in users {
+        query = query.bind(user.to_string());
+    }
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+    for row in query.fetch_all(&read).await? {
+        let member = parse(&row.0)?;
+        found.entry(member).or_default().push(summary(row)?);
+    }
+    Ok(found)
+}
+
+/// Which rooms each of these is a member of.
+pub(super) async fn list_memberships(
+    read: AnyPool,
+    users: Vec<UserId>,
+) -> Result<HashMap<UserId, Vec<(RoomId, RoomKind)>>> {
+    let sql = format!(
+        "SELECT memberships.user_id, rooms.id, rooms.kind
+         FROM memberships JOIN rooms ON rooms.id = memberships.room_id WHERE memberships.user_id IN {}",
+        placeholders(1, users.len())
+    );
+    let mut query = sqlx::query_as::<_, (String, String, String)>(AssertSqlSafe(sql));
+    for user in users {
+        query = query.bind(user.to_string());
+    }
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+    for (member, room, kind) in query.fetch_all(&read).await? {
+        let rooms = found.entry(parse(&member)?).or_default();
+        rooms.push((parse(&room)?, room_kind(&kind)?));
+    }
+    Ok(found)
+}
 
 fn summary(row: SummaryRow) -> Result<RoomSummary> {
-    let (id, slug, name, kind, epoch, head, read, unread, with_id, with_name, with_role) = row;
-    let kind = match kind.as_str() {
-        "public" => RoomKind::Public,
-        "direct" => RoomKind::Direct,
-        other => return Err(Error::corrupt(format!("a room of kind {other:?}"))),
-    };
+    let (_, id, slug, name, kind, epoch, head, read, unread, with_id, with_name, with_role) = row;
+    let kind = room_kind(&kind)?;
     let with = match (with_id, with_name, with_role) {
         (Some(id), Some(name), Some(role)) => Some(person((id, name, role))?),
         _ => None,
@@ -179,12 +228,15 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list_rooms(&self, user: UserId) -> Result<Vec<RoomSummary>> {
-        let rows: Vec<SummaryRow> = sqlx::query_as(SUMMARIES)
-            .bind(user.to_string())
-            .bind("")
-            .fetch_all(&self.read)
-            .await?;
-        rows.into_iter().map(summary).collect()
+        Ok(self.rooms.find(user).await?.unwrap_or_default())
+    }
+
+    /// Which rooms somebody is a member of, in no order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_memberships(&self, user: UserId) -> Result<Vec<(RoomId, RoomKind)>> {
+        Ok(self.memberships.find(user).await?.unwrap_or_default())
     }
 
     /// One room as one of its members sees it; none when they are not a member.
@@ -192,7 +244,8 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn find_room(&self, room: RoomId, user: UserId) -> Result<Option<RoomSummary>> {
-        let row: Option<SummaryRow> = sqlx::query_as(SUMMARIES)
+        let sql = format!("{SUMMARIES} mine.user_id = $1 AND rooms.id = $2");
+        let row: Option<SummaryRow> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(user.to_string())
             .bind(room.to_string())
             .fetch_optional(&self.read)

@@ -1,6 +1,6 @@
 //! Users, sessions and one-time secrets.
 
-use super::{Store, Tx, parse};
+use super::{Store, Tx, parse, placeholders};
 use crate::{
     model::{
         Millis, UserId,
@@ -8,6 +8,8 @@ use crate::{
     },
     server::error::{Error, Result},
 };
+use sqlx::{AnyPool, AssertSqlSafe};
+use std::collections::HashMap;
 
 /// A user who has a password.
 #[derive(Debug, Clone)]
@@ -16,6 +18,43 @@ pub struct Account {
     pub person: Person,
     /// The argon2 hash, in PHC string format; none for a guest.
     pub password_hash: Option<String>,
+}
+
+/// A session and whose it is.
+#[derive(Debug, Clone)]
+pub(super) struct SessionRow {
+    person: Person,
+    has_password: bool,
+    expires_at: Millis,
+}
+
+/// The sessions that have one of these hashes.
+pub(super) async fn find_sessions(
+    read: AnyPool,
+    hashes: Vec<String>,
+) -> Result<HashMap<String, SessionRow>> {
+    let sql = format!(
+        "SELECT sessions.token_hash, sessions.expires_at, users.id, users.name, users.role, users.password_hash
+         FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.token_hash IN {}",
+        placeholders(1, hashes.len())
+    );
+    let mut query = sqlx::query_as::<_, (String, i64, String, String, String, Option<String>)>(
+        AssertSqlSafe(sql),
+    );
+    for hash in hashes {
+        query = query.bind(hash);
+    }
+    let rows = query.fetch_all(&read).await?;
+    rows.into_iter()
+        .map(|(hash, expires_at, id, name, role, password_hash)| {
+            let session = SessionRow {
+                person: person((id, name, role))?,
+                has_password: password_hash.is_some(),
+                expires_at,
+            };
+            Ok((hash, session))
+        })
+        .collect()
 }
 
 type PersonRow = (String, String, String);
@@ -182,17 +221,10 @@ impl Store {
         token_hash: &str,
         at: Millis,
     ) -> Result<Option<(Person, bool)>> {
-        let row: Option<(String, String, String, Option<String>)> = sqlx::query_as(
-            "SELECT users.id, users.name, users.role, users.password_hash
-             FROM sessions JOIN users ON users.id = sessions.user_id
-             WHERE sessions.token_hash = $1 AND sessions.expires_at > $2",
-        )
-        .bind(token_hash)
-        .bind(at)
-        .fetch_optional(&self.read)
-        .await?;
-        row.map(|(id, name, role, hash)| Ok((person((id, name, role))?, hash.is_some())))
-            .transpose()
+        let found = self.sessions.find(token_hash.to_owned()).await?;
+        Ok(found
+            .filter(|session| session.expires_at > at)
+            .map(|session| (session.person, session.has_password)))
     }
 
     /// Ends a session.

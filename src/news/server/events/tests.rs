@@ -1,6 +1,6 @@
 use super::super::testing::{Reading, Said, World, world};
 use super::*;
-use crate::server::live::Flusher;
+use crate::{model::story::Story, server::live::Flusher};
 use axum::{body::Body, http::Request};
 use tokio::io::AsyncReadExt;
 
@@ -151,12 +151,7 @@ async fn what_is_published_between_the_outlet_and_the_log_comes_once() {
         epoch: Epoch(epoch),
         seq: 0,
     };
-    let replay = world
-        .app
-        .log
-        .replay(Stream::News, &cursor, 10)
-        .await
-        .unwrap();
+    let replay = world.app.log.replay(Stream::News, &cursor).await.unwrap();
     world.publish("Story 3", "").await;
     let reader = Reader {
         app: world.app.clone(),

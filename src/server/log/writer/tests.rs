@@ -8,8 +8,9 @@ use crate::{
         story::{StoryDraft, Urgency},
         user::{Person, Role, UserName},
     },
-    server::log::Log,
+    server::log::{Log, tail::Tails},
 };
+use std::sync::Arc;
 use tempfile::TempDir;
 
 struct House {
@@ -36,7 +37,7 @@ impl House {
         let room = RoomId(secret::id());
         let name = RoomName::new("General").unwrap();
         store.create_room(room, "general", &name, 0).await.unwrap();
-        let log = Log::new(store.clone(), Arc::default(), Arc::default());
+        let log = Log::new(store.clone(), Arc::default(), Arc::default(), 1_000);
         Self {
             store,
             log,
@@ -60,7 +61,12 @@ impl House {
 
     /// Hands all of it to the writer at once, as one group, and says what each is answered.
     async fn append(&self, news: Vec<NewMessage>) -> Vec<Result<Posted>> {
-        let writer = Writer::new(self.store.clone(), Arc::default(), Arc::default());
+        let fanout = Fanout {
+            tails: Arc::new(Tails::new(1_000)),
+            live: Arc::default(),
+            readers: Arc::default(),
+        };
+        let writer = Writer::new(self.store.clone(), fanout);
         let (mut group, mut answers) = (Vec::new(), Vec::new());
         for new in news {
             let (answer, answered) = oneshot::channel();

@@ -1,0 +1,150 @@
+//! Events of the log as they go out: encoded once, shared by all who get them.
+
+use super::outlet::Piece;
+use crate::{
+    model::Seq,
+    protocol::sse,
+    server::store::{EventRow, Stream},
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use std::sync::Arc;
+use tungstenite::protocol::frame::{
+    Frame,
+    coding::{Data, OpCode},
+};
+
+/// An event as it goes out. A handle: what it points to is shared.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Its stream.
+    pub stream: Stream,
+    /// Its place there.
+    pub seq: Seq,
+    /// The topic of a story, for readers of one topic. None for what happens in a room.
+    pub topic: Option<Arc<str>>,
+    /// What goes onto the wire: a whole event in `text/event-stream` form for the news, a WebSocket frame for a room.
+    pub bytes: Bytes,
+}
+
+/// The one part of a story that decides who gets it.
+#[derive(Deserialize)]
+struct Filed {
+    topic: Arc<str>,
+}
+
+impl Event {
+    /// Encodes what is stored of an event.
+    ///
+    /// # Errors
+    /// When the payload of a story has no topic, and so is no story.
+    pub fn encode(stream: Stream, row: &EventRow) -> serde_json::Result<Self> {
+        let EventRow { seq, payload } = row;
+        let (topic, bytes) = match stream {
+            Stream::News => {
+                let Filed { topic } = serde_json::from_str(payload)?;
+                // JSON on one line needs one `data:` field.
+                let event = format!("event: {}\nid: {seq}\ndata: {payload}\n\n", sse::STORY);
+                (Some(topic), event.into())
+            }
+            Stream::Room(room) => {
+                // `ServerFrame::Event` without reading the payload, whose fields stand beside these two.
+                let fields = payload.strip_prefix('{').unwrap_or("}");
+                let text =
+                    format!("{{\"type\":\"event\",\"room\":\"{room}\",\"seq\":{seq},{fields}");
+                let frame = Frame::message(text, OpCode::Data(Data::Text), true);
+                (None, super::frame::encode(frame))
+            }
+        };
+        Ok(Self {
+            stream,
+            seq: *seq,
+            topic,
+            bytes,
+        })
+    }
+
+    /// Whether somebody gets it who asked for one topic, or for all.
+    #[must_use]
+    pub fn is_about(&self, topic: Option<&str>) -> bool {
+        topic.is_none_or(|topic| self.topic.as_deref() == Some(topic))
+    }
+}
+
+impl From<&Event> for Piece {
+    fn from(event: &Event) -> Self {
+        Self {
+            bytes: event.bytes.clone(),
+            event: Some((event.stream, event.seq)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{
+            MessageId, RoomId, UserId,
+            message::{Content, Message, MessageText, RoomEvent},
+            user::{Person, Role, UserName},
+        },
+        protocol::ws::ServerFrame,
+    };
+    use uuid::Uuid;
+
+    #[test]
+    fn what_happens_in_a_room_is_encoded_as_the_frame_that_the_protocol_has_for_it() {
+        let room = RoomId(Uuid::from_u128(7));
+        let message = Message {
+            id: MessageId(Uuid::from_u128(1)),
+            room,
+            seq: 41,
+            author: Person {
+                id: UserId(Uuid::from_u128(2)),
+                name: UserName::new("Ada").unwrap(),
+                role: Role::Guest,
+            },
+            at: 5,
+            content: Content::Text {
+                text: MessageText::new("\"What news?\" {\n}").unwrap(),
+            },
+        };
+        let event = RoomEvent::Message { message };
+        let row = EventRow {
+            seq: 41,
+            payload: serde_json::to_string(&event).unwrap(),
+        };
+        let encoded = Event::encode(Stream::Room(room), &row).unwrap();
+        let frame = ServerFrame::Event {
+            room,
+            seq: 41,
+            event,
+        };
+        assert_eq!(encoded.bytes, Piece::from(&frame).bytes);
+    }
+
+    #[test]
+    fn a_story_goes_to_readers_of_its_topic_and_of_all() {
+        let row = EventRow {
+            seq: 3,
+            payload: r#"{"headline":"News","topic":"Trade"}"#.to_owned(),
+        };
+        let event = Event::encode(Stream::News, &row).unwrap();
+        assert_eq!(
+            event.bytes,
+            "event: story\nid: 3\ndata: {\"headline\":\"News\",\"topic\":\"Trade\"}\n\n"
+        );
+        assert!(event.is_about(None) && event.is_about(Some("Trade")));
+        assert!(!event.is_about(Some("Weather")));
+    }
+
+    #[test]
+    fn what_is_no_story_is_not_taken_for_one() {
+        let row = EventRow {
+            seq: 3,
+            payload: "{}".to_owned(),
+        };
+        assert!(Event::encode(Stream::News, &row).is_err());
+    }
+}

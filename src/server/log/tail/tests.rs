@@ -1,0 +1,174 @@
+//! Tails over a real store, in a folder of its own.
+
+use super::*;
+use crate::server::store::{EventRow, NewEvent};
+use tempfile::TempDir;
+
+struct House {
+    store: Store,
+    tails: Tails,
+    _folder: TempDir,
+}
+
+impl House {
+    async fn new(most: Seq, budget: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let mut tx = store.begin().await.unwrap();
+        store.create_stream(&mut tx, Stream::News).await.unwrap();
+        tx.commit().await.unwrap();
+        Self {
+            store,
+            tails: Tails::within(most, budget),
+            _folder: folder,
+        }
+    }
+
+    /// Commits the next event, without telling anybody.
+    async fn commit(&self) -> Event {
+        let mut tx = self.store.begin().await.unwrap();
+        let stream = Stream::News;
+        let head = self.store.lock_stream(&mut tx, stream).await.unwrap();
+        let row = EventRow {
+            seq: head.unwrap() + 1,
+            payload: r#"{"topic":"Trade"}"#.to_owned(),
+        };
+        let event = Event::encode(stream, &row).unwrap();
+        let (seq, kind) = (row.seq, "story");
+        let new = NewEvent { stream, row, kind };
+        self.store.create_events(&mut tx, &[new], 0).await.unwrap();
+        self.store.update_head(&mut tx, stream, seq).await.unwrap();
+        tx.commit().await.unwrap();
+        event
+    }
+
+    /// Commits so many and tells each.
+    async fn happen(&self, count: usize) {
+        for _ in 0..count {
+            let event = self.commit().await;
+            self.tails.append(&event);
+        }
+    }
+
+    async fn replay(&self, seq: Seq) -> (Seq, Option<Vec<Seq>>) {
+        let epoch = self.store.find_stream(Stream::News).await.unwrap().epoch;
+        let cursor = Cursor { epoch, seq };
+        let replay = self
+            .tails
+            .replay(&self.store, Stream::News, &cursor)
+            .await
+            .unwrap();
+        let missed = replay
+            .missed
+            .map(|missed| missed.iter().map(|event| event.seq).collect());
+        (replay.head, missed)
+    }
+
+    /// The sequences that are kept in memory.
+    fn kept(&self) -> Vec<Seq> {
+        let tails = self.tails.lock();
+        let Some(tail) = tails.get(&Stream::News) else {
+            return Vec::new();
+        };
+        let state = tail.lock();
+        let known = state.known.iter();
+        known
+            .flat_map(|known| known.events.iter().map(|event| event.seq))
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn a_tail_grows_back_only_as_far_as_somebody_asked_and_on_with_what_happens() {
+    let house = House::new(100, BUDGET).await;
+    house.happen(10).await;
+    assert!(house.kept().is_empty(), "nobody asked");
+    assert_eq!(house.replay(8).await, (10, Some(vec![9, 10])));
+    assert_eq!(house.kept(), [9, 10]);
+    assert_eq!(house.replay(5).await, (10, Some(vec![6, 7, 8, 9, 10])));
+    house.happen(1).await;
+    assert_eq!(house.kept(), [6, 7, 8, 9, 10, 11]);
+    assert_eq!(house.replay(10).await, (11, Some(vec![11])));
+    assert_eq!(house.replay(11).await, (11, Some(vec![])));
+}
+
+#[tokio::test]
+async fn everybody_who_comes_back_at_once_has_the_store_read_once() {
+    let house = Arc::new(House::new(100, BUDGET).await);
+    house.happen(50).await;
+    let replays = (0..200).map(|_| {
+        let house = house.clone();
+        tokio::spawn(async move { house.replay(40).await })
+    });
+    let replays: Vec<_> = replays.collect();
+    for replay in replays {
+        assert_eq!(replay.await.unwrap(), (50, Some((41..=50).collect())));
+    }
+    assert_eq!(house.kept(), (41..=50).collect::<Vec<_>>());
+    assert_eq!(
+        house.tails.bytes.load(Ordering::Relaxed),
+        10 * house.commit().await.bytes.len(),
+        "each event is counted once"
+    );
+}
+
+#[tokio::test]
+async fn no_more_is_kept_than_a_resume_is_answered_with() {
+    let house = House::new(5, BUDGET).await;
+    house.happen(3).await;
+    assert_eq!(house.replay(0).await, (3, Some(vec![1, 2, 3])));
+    house.happen(4).await;
+    assert_eq!(house.kept(), [3, 4, 5, 6, 7]);
+    assert_eq!(house.replay(1).await, (7, None), "too far behind");
+    assert_eq!(house.replay(2).await, (7, Some(vec![3, 4, 5, 6, 7])));
+}
+
+#[tokio::test]
+async fn who_saw_what_is_not_told_yet_goes_on_from_there() {
+    let house = House::new(100, BUDGET).await;
+    house.happen(2).await;
+    assert_eq!(house.replay(1).await, (2, Some(vec![2])));
+    // A page that was rendered between the commit and the fan-out.
+    let late = house.commit().await;
+    assert_eq!(house.replay(3).await, (3, Some(vec![])));
+    assert_eq!(house.replay(1).await, (2, Some(vec![2])), "3 comes live");
+    house.tails.append(&late);
+    house.tails.append(&late);
+    assert_eq!(house.replay(1).await, (3, Some(vec![2, 3])));
+    assert_eq!(house.replay(4).await, (3, None), "from the future");
+}
+
+#[tokio::test]
+async fn after_a_hole_nothing_before_it_is_told_from_memory() {
+    let house = House::new(100, BUDGET).await;
+    house.happen(2).await;
+    assert_eq!(house.replay(0).await, (2, Some(vec![1, 2])));
+    house.commit().await;
+    house.happen(1).await;
+    assert_eq!(house.kept(), [4]);
+    assert_eq!(house.replay(0).await, (4, Some(vec![1, 2, 3, 4])));
+}
+
+#[tokio::test]
+async fn past_the_budget_events_are_forgotten_and_read_again_when_asked() {
+    let event = House::new(100, BUDGET).await.commit().await;
+    let house = House::new(100, 6 * event.bytes.len()).await;
+    house.happen(5).await;
+    assert_eq!(house.replay(0).await.1, Some(vec![1, 2, 3, 4, 5]));
+    house.happen(2).await;
+    assert!(house.kept().len() < 7, "{:?}", house.kept());
+    assert_eq!(
+        house.replay(0).await,
+        (7, Some(vec![1, 2, 3, 4, 5, 6, 7])),
+        "however little is kept"
+    );
+    assert!(house.tails.bytes.load(Ordering::Relaxed) <= house.tails.budget);
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_exist_leaves_nothing_behind() {
+    let house = House::new(100, BUDGET).await;
+    let room = Stream::Room(crate::model::RoomId(uuid::Uuid::from_u128(7)));
+    assert!(house.tails.stand(&house.store, room).await.is_err());
+    assert_eq!(house.tails.lock().len(), 0);
+}
