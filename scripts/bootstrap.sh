@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing to build and run Rialto, or to test it: bootstrap.sh run|test
+# Installs what is missing to build and run Rialto, or to test it: bootstrap.sh run|unit|test ("unit" without a browser)
 #
 # Where nothing is missing it takes well under a second and prints nothing. Everything that can live in user space goes
 # to $RIALTO_TOOLS (the user's cache folder by default), which all clones share; the rest comes from apt, with sudo if
@@ -8,6 +8,7 @@
 #   RIALTO_TOOLS       where tools and logs go
 #   RIALTO_TOOLCHAIN   "distribution" skips rustup and takes Debian's compiler; default: whatever works first
 #   RIALTO_CHROMIUM    the browser for the tests
+#   RIALTO_POSTGRES_BIN  the folder of the PostgreSQL programs for the tests (scripts/postgres.sh)
 # Functions that `attempt` starts by name look unreachable to shellcheck.
 # shellcheck disable=SC2317
 set -euo pipefail
@@ -164,6 +165,46 @@ base_packages() {
         have shellcheck || wanted+=(shellcheck)
     fi
     [ "${#wanted[@]}" -eq 0 ] || install_packages "for the build" "${wanted[@]}" || true
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# PostgreSQL, for the tests of the store: only its programs. The tests start servers of their own.
+# ---------------------------------------------------------------------------------------------------------------------
+
+# Debian's package makes a cluster and starts it, unless this says not to. A machine that has one keeps it.
+no_main_cluster() {
+    local folder=/etc/postgresql-common/createcluster.d
+    "${as_root[@]}" mkdir -p "$folder"
+    echo "create_main_cluster = false" | "${as_root[@]}" tee "$folder/rialto.conf"
+}
+
+postgresql() {
+    # It finds the programs and says what it misses.
+    ! scripts/postgres.sh check 2>/dev/null || return 0
+    if [ -n "$can_apt" ]; then
+        step "PostgreSQL: no cluster but those of the tests" no_main_cluster || true
+        install_packages "for the tests of the store" postgresql || return 0
+    fi
+    local missing
+    missing=$(scripts/postgres.sh check 2>&1) || problem "$missing" "install Debian's package postgresql, or PostgreSQL 15 or newer"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# NATS and nginx, for the tests of several nodes: only their programs, as with PostgreSQL.
+# ---------------------------------------------------------------------------------------------------------------------
+
+nats_and_nginx() {
+    local wanted=() name
+    # Debian puts them where only root looks.
+    PATH=$PATH:/usr/sbin have nats-server || wanted+=(nats-server)
+    [ "$purpose" != test ] || PATH=$PATH:/usr/sbin have nginx || wanted+=(nginx)
+    [ "${#wanted[@]}" -gt 0 ] || return 0
+    install_packages "for the tests of several nodes" "${wanted[@]}" || return 0
+    # Where services run, Debian's packages start them, which nobody asked for.
+    [ -d /run/systemd/system ] || return 0
+    for name in "${wanted[@]}"; do
+        "${as_root[@]}" systemctl disable --now "$name" >/dev/null 2>&1 || true
+    done
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -502,9 +543,9 @@ main() {
             "$@"
             exit
             ;;
-        run | test) purpose=$1 ;;
+        run | unit | test) purpose=$1 ;;
         *)
-            echo "usage: scripts/bootstrap.sh run|test" >&2
+            echo "usage: scripts/bootstrap.sh run|unit|test" >&2
             exit 2
             ;;
     esac
@@ -521,7 +562,8 @@ main() {
     # What is quick to fail comes before what takes minutes.
     base_packages
     node_tools
-    [ "$purpose" = run ] || browser
+    [ "$purpose" = run ] || { postgresql && nats_and_nginx; }
+    [ "$purpose" != test ] || browser
     ! toolchain || tools
     finish
 }

@@ -9,7 +9,7 @@ use rialto::{
     news, people,
     server::{
         config::{Config, StoreConfig},
-        store::Store,
+        store::{Store, migrate::migrate},
     },
 };
 use std::{io::Read, process::ExitCode};
@@ -35,6 +35,11 @@ enum Command {
     /// People.
     #[command(subcommand)]
     User(UserCommand),
+    /// Copy the embedded store of a data folder into an empty PostgreSQL database. Stop the server first.
+    MigrateStore {
+        #[command(flatten)]
+        store: StoreConfig,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -108,6 +113,7 @@ async fn main() -> ExitCode {
         Command::News(command) => publish(command).await,
         Command::Token(TokenCommand::Create { name, store }) => create_token(&name, &store).await,
         Command::User(command) => user(command).await,
+        Command::MigrateStore { store } => migrate_store(&store).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -138,7 +144,7 @@ async fn publish(
     }
     let draft =
         StoryDraft::new(&headline, &body, &topic, urgency).map_err(|why| why.to_string())?;
-    let said = news::server::cli::publish(&store.data, draft, byline.0.as_str()).await?;
+    let said = news::server::cli::publish(&store, draft, byline.0.as_str()).await?;
     println!("{said}");
     Ok(())
 }
@@ -180,12 +186,30 @@ async fn user(command: UserCommand) -> Done {
 }
 
 async fn open(config: &StoreConfig) -> Result<Store, String> {
-    Store::open(&config.data).await.map_err(|why| {
-        format!(
-            "the store in {} cannot be opened: {why}",
-            config.data.display()
-        )
+    Store::open(config).await.map_err(|why| match why {
+        rialto::server::Error::Setting(why) => why,
+        why => format!("the store in {} cannot be opened: {why}", config.place()),
     })
+}
+
+async fn migrate_store(config: &StoreConfig) -> Done {
+    let copied = migrate(config).await.map_err(words)?;
+    for table in copied {
+        let rows = if table.rows == 1 { "row" } else { "rows" };
+        println!(
+            "{:<12} {:>8} {rows:<4}  sha256 {}",
+            table.table,
+            table.rows,
+            table.checksum.get(..16).unwrap_or_default()
+        );
+    }
+    let folder = config.data.display();
+    println!(
+        "Copied into {}, and both hold the same. Next: start with \"rialto serve --data {folder} --database-url …\". What people \
+         sent stays in {folder}/files. {folder}/rialto.sqlite is as it was, and not used any more.",
+        config.place()
+    );
+    Ok(())
 }
 
 fn words(error: rialto::server::Error) -> String {

@@ -107,7 +107,12 @@ impl StoryDraft {
         }
         Ok(Self {
             headline: one_line(headline, limits::HEADLINE_CHARS).map_err(StoryError::Headline)?,
-            body: body.replace("\r\n", "\n").trim().to_owned(),
+            // NUL becomes what CommonMark says: no store holds it.
+            body: body
+                .replace("\r\n", "\n")
+                .replace('\0', "\u{FFFD}")
+                .trim()
+                .to_owned(),
             topic: one_line(topic, limits::TOPIC_CHARS).map_err(StoryError::Topic)?,
             urgency,
         })

@@ -109,12 +109,15 @@ pub async fn create_admin(app: &App, claim: &str, name: &str, password: String) 
     let hash = password::hash(password).await?;
     let mut tx = app.store.begin().await?;
     let admin = create_user(app, &mut tx, name, Role::Member, Some(&hash)).await?;
+    let is_admin = app
+        .store
+        .claim_admin(&mut tx, CLAIM, &claim, admin.id)
+        .await?;
     tx.commit().await?;
     // Of all who hold the link at the same time, one becomes the administrator; the others have an account.
-    if !app.store.delete_secret(CLAIM, &claim).await? {
+    if !is_admin {
         return Err(used().into());
     }
-    app.store.update_role(admin.id, Role::Admin).await?;
     Ok(Person {
         role: Role::Admin,
         ..admin

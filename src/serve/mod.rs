@@ -5,11 +5,15 @@
 //! | [`router`] | every address, in one table |
 //! | [`ws`] | the life of a WebSocket, from hello to close |
 //! | [`socket`] | its messages in, its frames out |
+//! | [`nodes`] | other nodes: what they commit, their pages, and whether they live |
+//! | [`desk`] | which node holds the calls |
 //! | [`context`] | what pages and server functions find in their context |
 //! | [`functions`] | what server functions answer, beyond what the library does |
 
 mod context;
+mod desk;
 mod functions;
+mod nodes;
 mod router;
 mod socket;
 mod ws;
@@ -24,17 +28,22 @@ use crate::{
     server::{
         App, Error,
         accept::{self, Stopping},
+        bus::Message,
         config::Config,
-        secret,
+        control, secret,
     },
 };
 use leptos::config::{LeptosOptions, get_configuration};
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Duration, time::Instant};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 /// How many connections are welcomed at once. After a restart everybody comes back in the same second: who waits here keeps nobody
 /// from a page, and there are enough of them that one query serves many.
 const WELCOMES: usize = 64;
+/// How many pages, and how many readers, are sent to other nodes at once when this one stops,
+const AT_ONCE: usize = 20;
+/// and how long after them the next: two thousand of each a second.
+const MOMENT: Duration = Duration::from_millis(10);
 /// How long requests that are under way may take after the program was asked to stop.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -57,14 +66,17 @@ pub(crate) struct Systems {
 pub async fn run(config: Config) -> Result<(), String> {
     start_logging();
     let started = Instant::now();
-    let data = config.store.data.clone();
+    let place = config.store.place();
     let options = leptos_options()?;
-    let app = App::new(config, build_id())
+    let (app, inbox) = App::new(config, build_id())
         .await
-        .map_err(|why| format!("the store in {} cannot be opened: {why}", data.display()))?;
+        .map_err(|why| match why {
+            Error::Setting(why) => why,
+            why => format!("the store in {place} cannot be opened: {why}"),
+        })?;
     let systems = prepare(&app)
         .await
-        .map_err(|why| format!("the store in {}: {why}", data.display()))?;
+        .map_err(|why| format!("the store in {place}: {why}"))?;
     let listener = TcpListener::bind(app.config.listen).await.map_err(|why| {
         format!(
             "{} cannot be listened on: {why}. Is Rialto running already?",
@@ -72,10 +84,9 @@ pub async fn run(config: Config) -> Result<(), String> {
         )
     })?;
     let address = listener.local_addr().map_err(|why| why.to_string())?;
-    let control = write_control(&app, &data, address).await;
+    let control = control::write(&app.config.store.data, address, &app.control).await;
     println!(
-        "store ready in {} ({} ms)",
-        data.display(),
+        "store ready in {place} ({} ms)",
         started.elapsed().as_millis()
     );
     greet(&app, address).await.map_err(|why| why.to_string())?;
@@ -84,17 +95,27 @@ pub async fn run(config: Config) -> Result<(), String> {
     let stopping = Stopping::default();
     let alive = tokio::spawn(news::server::keep_alive(app.clone()));
     let watched = tokio::spawn(ws::watch(systems.clone()));
+    let nodes = inbox.map(|inbox| tokio::spawn(nodes::run(systems.clone(), inbox)));
+    let desk = tokio::spawn(desk::run(systems.clone()));
     tokio::select! {
         () = accept::serve(listener, router, stopping.clone()) => {}
         () = asked_to_stop() => stopping.asked.cancel(),
     }
     stopping.open.close();
-    app.live.close_all(CloseCode::GoingAway);
-    app.readers.close_all();
+    let_go(&app).await;
     // Who does not take the close frame in time is cut off, which says the same less politely.
     let _ = tokio::time::timeout(FAREWELL, stopping.open.wait()).await;
-    alive.abort();
-    watched.abort();
+    for task in [Some(alive), Some(watched), Some(desk), nodes]
+        .into_iter()
+        .flatten()
+    {
+        task.abort();
+    }
+    if let Some(bus) = &app.bus {
+        bus.tell_all(Message::Stopped);
+        // NATS may be away, and then the others notice that nothing is heard.
+        let _ = tokio::time::timeout(FAREWELL, bus.flush()).await;
+    }
     if let Err(why) = control {
         tracing::warn!(%why, "publishing from the command line goes through the store");
     }
@@ -102,12 +123,38 @@ pub async fn run(config: Config) -> Result<(), String> {
     Ok(())
 }
 
+/// Ends every live connection. Where other nodes take them over, a few at a time, so that not everybody comes to them at once;
+/// alone, at once, so that the program that is started again finds them sooner.
+async fn let_go(app: &App) {
+    let (mut pages, mut readers) = (app.live.here(), app.readers.all());
+    let most = if app.bus.is_some() {
+        AT_ONCE
+    } else {
+        usize::MAX
+    };
+    while !(pages.is_empty() && readers.is_empty()) {
+        for page in pages.drain(..most.min(pages.len())) {
+            page.end(CloseCode::GoingAway);
+        }
+        for reader in readers.drain(..most.min(readers.len())) {
+            reader.end(CloseCode::GoingAway);
+        }
+        tokio::time::sleep(MOMENT).await;
+    }
+    // Whoever came in between.
+    app.live.close_all(CloseCode::GoingAway);
+    app.readers.close_all();
+}
+
 async fn prepare(app: &Arc<App>) -> Result<Arc<Systems>, Error> {
     people::server::found(app).await?;
     let chat = Chat::new(app.clone());
     chat.clean().await?;
     let calls = Calls::new(app.clone());
-    calls.restore().await?;
+    if app.bus.is_none() {
+        // Alone there is nobody else to hold the desk, and nobody connects before it is held.
+        calls.take_over().await?;
+    }
     Ok(Arc::new(Systems {
         app: app.clone(),
         chat,
@@ -134,27 +181,6 @@ async fn greet(app: &App, address: SocketAddr) -> Result<(), Error> {
         );
     }
     Ok(())
-}
-
-/// Lets the command line on this machine publish through this server: only who may read the data may read this.
-async fn write_control(app: &App, data: &Path, address: SocketAddr) -> Result<(), Error> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let control =
-        serde_json::json!({ "address": format!("http://{address}"), "token": app.control });
-    let path = data.join("control.json");
-    let write = move || {
-        let mut options = std::fs::OpenOptions::new();
-        let file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
-        serde_json::to_writer(file, &control).map_err(std::io::Error::other)
-    };
-    Ok(tokio::task::spawn_blocking(write)
-        .await
-        .map_err(|lost| Error::Internal(lost.to_string()))??)
 }
 
 fn start_logging() {

@@ -94,13 +94,20 @@ fn immutable(hashed: bool) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static(value))
 }
 
-/// Whether the store answers.
+/// Whether the store answers; and, in words, whether the bus is there. A node without its bus serves on, and catches up through the
+/// store: taken out of the balancer for it, all nodes would be.
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    match app.store.ping().await {
-        Ok(()) => (StatusCode::OK, "ready"),
-        Err(why) => {
-            tracing::error!(%why, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer")
-        }
+    if let Err(why) = app.store.ping().await {
+        tracing::error!(%why, "not ready");
+        return (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer");
     }
+    let connected = app.bus.as_ref().map(|bus| *bus.connected().borrow());
+    (
+        StatusCode::OK,
+        match connected {
+            None => "ready",
+            Some(true) => "ready, and the bus is there",
+            Some(false) => "ready, but the bus is away: what happens at other nodes comes later",
+        },
+    )
 }

@@ -138,14 +138,12 @@ async fn greet(
     let mut page = Page {
         systems: systems.clone(),
         connection: Arc::new(connection),
+        outlet: outlet.clone(),
         errors: 0,
     };
-    // Closed only with the program.
-    let turn = systems.welcomes.acquire().await;
     let welcomed = AssertUnwindSafe(page.welcome(&hello.cursors))
         .catch_unwind()
         .await;
-    drop(turn);
     match welcomed.unwrap_or(Err(Ended::Lost)) {
         Ok(()) => Ok(page),
         Err(over) => {
@@ -202,7 +200,7 @@ pub(super) async fn watch(systems: Arc<Systems>) {
 }
 
 /// The page's connection is gone: its calls and, if it does not come back soon, the others are told.
-async fn leave(systems: &Arc<Systems>, connection: &Arc<Connection>) {
+pub(super) async fn leave(systems: &Arc<Systems>, connection: &Arc<Connection>) {
     if !systems.app.live.close(connection) {
         return;
     }
@@ -239,21 +237,25 @@ async fn close(socket: &mut Socket, outlet: &Arc<Outlet>, over: Ended) {
 struct Page {
     systems: Arc<Systems>,
     connection: Arc<Connection>,
+    outlet: Arc<Outlet>,
     errors: u32,
 }
 
 impl Page {
     /// Hears everything from now on, then says what there is and what was missed.
     async fn welcome(&mut self, cursors: &[RoomCursor]) -> Result<(), Ended> {
-        let app = self.systems.app.clone();
+        let systems = self.systems.clone();
+        let app = &systems.app;
         let person = self.connection.person.clone();
         if !app.live.open(&self.connection) {
             return Err(Ended::Closed(CloseCode::NoHello));
         }
+        // Given back before anything waits for the client. Closed only with the program.
+        let turn = systems.welcomes.acquire().await;
         // A sign-out since the handshake found nothing to close; from here on it does.
         let still = app
             .store
-            .find_session(&self.connection.session, clock::now())
+            .find_session(self.connection.session().unwrap_or_default(), clock::now())
             .await
             .map_err(unavailable)?;
         if still.is_none() {
@@ -261,8 +263,14 @@ impl Page {
         }
         let rooms = app.store.list_memberships(person.id).await;
         for (room, kind) in rooms.map_err(unavailable)? {
-            app.live.join(person.id, room, kind);
+            app.live.hear(person.id, room, kind);
+            if app.bus.is_some() {
+                // From where on other nodes' events are told here.
+                let stand = app.log.stand(Stream::Room(room)).await;
+                stand.map_err(unavailable)?;
+            }
         }
+        app.live.announce_opened(&self.connection);
         app.live.tell_presence(&person);
         // Only now: what was committed in between is in the summaries, in the outlet, or in both.
         let rooms = app.store.list_rooms(person.id).await.map_err(unavailable)?;
@@ -279,11 +287,12 @@ impl Page {
             build,
         }])
         .await?;
+        drop(turn);
         let mut replayed = Vec::new();
         for cursor in cursors {
             replayed.extend(self.replay(cursor).await?);
         }
-        self.connection.outlet.uncork(&replayed);
+        self.outlet.uncork(&replayed);
         self.systems.calls.opened(&self.connection).await;
         Ok(())
     }
@@ -293,22 +302,22 @@ impl Page {
         let resumed = self.systems.chat.resume(&self.connection, cursor).await;
         self.say(&[resumed.answer]).await?;
         for event in resumed.missed {
-            self.connection.outlet.say(event.bytes).await?;
+            self.outlet.say(event.bytes).await?;
         }
         Ok(resumed.upto)
     }
 
     async fn resume(&mut self, cursor: &RoomCursor) -> Result<(), Ended> {
-        self.connection.outlet.cork();
+        self.outlet.cork();
         let replayed = self.replay(cursor).await?;
-        self.connection.outlet.uncork(replayed.as_slice());
+        self.outlet.uncork(replayed.as_slice());
         Ok(())
     }
 
     async fn run(&mut self, socket: &mut Socket) -> Ended {
         loop {
             let message = tokio::select! {
-                over = self.connection.outlet.ended() => return over,
+                over = self.outlet.ended() => return over,
                 message = socket.next() => message,
             };
             self.connection.heard();
@@ -324,7 +333,7 @@ impl Page {
 
     async fn say(&self, frames: &[ServerFrame]) -> Result<(), Ended> {
         for frame in frames {
-            self.connection.outlet.say(Piece::from(frame).bytes).await?;
+            self.outlet.say(Piece::from(frame).bytes).await?;
         }
         Ok(())
     }

@@ -1,16 +1,21 @@
 //! The state that every handler shares.
 
 use super::{
+    bus::{Bus, Inbox},
     config::Config,
-    error::Result,
+    error::{Error, Result},
     live::{Flusher, Live, Readers},
     log::Log,
     rate::Rate,
     secret,
-    store::Store,
+    store::{Store, Stream},
 };
-use crate::model::UserId;
+use crate::model::{Epoch, UserId};
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
+
+/// A bus without a database that nodes could share.
+const BUS_ALONE: &str = "--bus (RIALTO_BUS) joins several nodes to one community, and they need one database: set --database-url \
+     (RIALTO_DATABASE_URL) to a PostgreSQL as well. The embedded store is for one node, which needs no bus";
 
 /// The state that every handler shares, in one place. Shared behind an [`Arc`].
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub struct App {
     pub config: Config,
     /// SQL.
     pub store: Store,
+    /// To the other nodes, if there are any.
+    pub bus: Option<Bus>,
     /// Connections of `GET /ws`.
     pub live: Arc<Live>,
     /// Connections of `GET /news/events`.
@@ -38,17 +45,29 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the store and gets everything ready; listens to nothing yet.
+    /// Opens the store and gets everything ready; listens to nothing yet. Also what other nodes say, if there are any.
     ///
     /// # Errors
-    /// When the store cannot be opened.
-    pub async fn new(config: Config, build: String) -> Result<Arc<Self>> {
-        let store = Store::open(&config.store.data).await?;
-        let (live, readers) = (Arc::<Live>::default(), Arc::<Readers>::default());
+    /// When the store cannot be opened, or the bus is no address of one.
+    pub async fn new(config: Config, build: String) -> Result<(Arc<Self>, Option<Inbox>)> {
+        if config.bus.is_some() && config.store.database_url.is_none() {
+            return Err(Error::Setting(BUS_ALONE.to_owned()));
+        }
+        let store = Store::open(&config.store).await?;
+        let (bus, inbox) = match &config.bus {
+            Some(url) => {
+                let (bus, inbox) = Bus::connect(url, &community(&store).await?).await?;
+                (Some(bus), Some(inbox))
+            }
+            None => (None, None),
+        };
+        let live = Arc::new(Live::with_bus(bus.clone()));
+        let readers = Arc::<Readers>::default();
         let log = Log::new(
             store.clone(),
             live.clone(),
             readers.clone(),
+            bus.clone(),
             config.replay_events,
         );
         let control = secret::token();
@@ -56,9 +75,10 @@ impl App {
             Rate::new(config.sign_in_burst, 2_000),
             Rate::new(config.send_burst, 20),
         );
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
             config,
             store,
+            bus,
             live,
             readers,
             flusher: Flusher::start(),
@@ -67,7 +87,8 @@ impl App {
             control,
             sign_ins,
             sends,
-        }))
+        });
+        Ok((app, inbox))
     }
 
     /// Where files that people sent are kept.
@@ -75,4 +96,12 @@ impl App {
     pub fn files(&self) -> PathBuf {
         self.config.store.data.join("files")
     }
+}
+
+/// What the nodes of one community have in common: the epoch of their news, which are begun here if they were not.
+async fn community(store: &Store) -> Result<Epoch> {
+    let mut tx = store.begin().await?;
+    store.create_stream(&mut tx, Stream::News).await?;
+    tx.commit().await?;
+    Ok(store.find_stream(Stream::News).await?.epoch)
 }

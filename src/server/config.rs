@@ -1,5 +1,6 @@
 //! What can be set: on the command line or in the environment, each with a default that works.
 
+use super::store::DatabaseUrl;
 use crate::model::{
     call::IceServer,
     limits::{Limits, REPLAY_EVENTS},
@@ -18,6 +19,29 @@ pub struct StoreConfig {
         value_name = "FOLDER"
     )]
     pub data: PathBuf,
+
+    /// The PostgreSQL database that holds the store instead of a file in the data folder:
+    /// `postgres://user:password@host:5432/database`. Others on this machine can read a command line: give a password in the
+    /// environment.
+    // Neither the help nor an error of clap's shows what is set: it may hold a password.
+    #[arg(
+        long,
+        env = "RIALTO_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub database_url: Option<DatabaseUrl>,
+}
+
+impl StoreConfig {
+    /// Where the store is, as it is said to people: the folder, or the database without its password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.database_url {
+            Some(url) => url.to_string(),
+            None => self.data.display().to_string(),
+        }
+    }
 }
 
 /// What `rialto serve` can be told.
@@ -42,6 +66,11 @@ pub struct Config {
     /// The address people open, if it is not the one listened on (behind a proxy, say).
     #[arg(long, env = "RIALTO_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+
+    /// The NATS server that the nodes of one community share, such as `nats://host:4222`. Without it this program stands alone.
+    // The help does not show what is set: it may hold a password.
+    #[arg(long, env = "RIALTO_BUS", hide_env_values = true, value_name = "URL")]
+    pub bus: Option<String>,
 
     /// The largest file that may be sent into a room, in bytes.
     #[arg(

@@ -16,6 +16,9 @@ pub enum Error {
     /// What was asked cannot be done, and the user may know why.
     #[error(transparent)]
     User(#[from] Failure),
+    /// The store cannot be used as it is set: says what to do.
+    #[error("{0}")]
+    Setting(String),
     /// The store failed.
     #[error("store: {0}")]
     Store(#[from] sqlx::Error),
@@ -28,6 +31,9 @@ pub enum Error {
     /// What the store holds cannot be read: it was written by something else, or damaged.
     #[error("the store holds something that cannot be read: {0}")]
     Corrupt(String),
+    /// The bus cannot be reached at all: what was set for it is wrong.
+    #[error("bus: {0}")]
+    Bus(#[from] super::bus::BusError),
     /// A password could not be hashed, or a task was lost.
     #[error("internal: {0}")]
     Internal(String),
@@ -45,10 +51,12 @@ impl Error {
     pub fn into_failure(self) -> Failure {
         match self {
             Self::User(failure) => failure,
-            Self::Store(_)
+            Self::Setting(_)
+            | Self::Store(_)
             | Self::Migration(_)
             | Self::Io(_)
             | Self::Corrupt(_)
+            | Self::Bus(_)
             | Self::Internal(_) => {
                 tracing::error!(error = %self, "a request failed");
                 Failure::Unavailable

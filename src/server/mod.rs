@@ -6,10 +6,12 @@
 //! | [`accept`] | connections: HTTP until they go live |
 //! | [`app`] | the state that every handler shares |
 //! | [`config`] | what can be set, and its defaults |
+//! | [`control`] | how the command line on the same machine finds the running server |
 //! | [`clock`] | the only place that asks for the time |
 //! | [`secret`] | the only place that asks for randomness: tokens, ids, epochs |
 //! | [`error`] | what can go wrong, what is logged of it and what the user is told |
 //! | [`store`] | SQL, one file a noun |
+//! | [`bus`] | what nodes tell one another |
 //! | [`log`] | commit an event, then fan it out, in that order and in sequence |
 //! | [`live`] | connections, their bounded outlets, who is here |
 //! | [`session`] | from a cookie or a bearer token to who is asking |
@@ -20,8 +22,10 @@
 
 pub mod accept;
 pub mod app;
+pub mod bus;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod error;
 pub mod http;
 pub mod live;

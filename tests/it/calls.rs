@@ -13,10 +13,10 @@ use rialto::{
 };
 
 /// A page and the person it belongs to.
-struct Party {
-    person: Person,
-    client: ClientId,
-    page: Page,
+pub(crate) struct Party {
+    pub(crate) person: Person,
+    pub(crate) client: ClientId,
+    pub(crate) page: Page,
 }
 
 impl Party {
@@ -29,7 +29,7 @@ impl Party {
         Self::open(self.person.clone()).await
     }
 
-    async fn open(person: Person) -> Self {
+    pub(crate) async fn open(person: Person) -> Self {
         let greeting = Greeting::default();
         let client = greeting.client;
         let page = person.page_with(greeting).await;
@@ -50,11 +50,11 @@ impl Party {
         Self { page, ..self }
     }
 
-    async fn say(&mut self, call: CallId, action: Action) {
+    pub(crate) async fn say(&mut self, call: CallId, action: Action) {
         self.page.send(&ClientFrame::Call { call, action }).await;
     }
 
-    async fn start(&mut self, callee: &Self) -> CallId {
+    pub(crate) async fn start(&mut self, callee: &Self) -> CallId {
         let id = call_id();
         let (to, media) = (callee.page.me().id, Media::Video);
         self.say(id, Action::Start { to, media }).await;
@@ -62,7 +62,7 @@ impl Party {
     }
 
     /// The next word on where a call stands.
-    async fn view(&mut self) -> CallView {
+    pub(crate) async fn view(&mut self) -> CallView {
         let view = |frame: &ServerFrame| match frame {
             ServerFrame::Call { call } => Some(call.clone()),
             ServerFrame::Error { reason, .. } => panic!("refused: {reason}"),
@@ -71,7 +71,7 @@ impl Party {
         self.page.until(view).await
     }
 
-    async fn state(&mut self) -> State {
+    pub(crate) async fn state(&mut self) -> State {
         self.view().await.state
     }
 
@@ -79,7 +79,7 @@ impl Party {
         self.page.error().await.0
     }
 
-    async fn signal(&mut self) -> Signal {
+    pub(crate) async fn signal(&mut self) -> Signal {
         let signal = |frame: &ServerFrame| match frame {
             ServerFrame::Signal { signal, .. } => Some(signal.clone()),
             _ => None,
@@ -88,7 +88,7 @@ impl Party {
     }
 
     /// What the direct room is told: which call, how it ended, and how long the two were connected.
-    async fn told(&mut self) -> (CallId, Outcome, Option<Millis>) {
+    pub(crate) async fn told(&mut self) -> (CallId, Outcome, Option<Millis>) {
         let outcome = |frame: &ServerFrame| match frame {
             ServerFrame::Event {
                 event: RoomEvent::Message { message },

@@ -6,12 +6,14 @@
 mod architecture;
 mod calls;
 mod chat;
+mod cluster;
 mod durability;
 mod files;
 mod handshake;
 mod news;
 mod pages;
 mod people;
+mod postgres;
 mod protocol_abuse;
 mod protocol_doc;
 mod resume;

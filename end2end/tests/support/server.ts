@@ -1,144 +1,99 @@
-/** The program under test: the real binary, on a free port, with a data folder of its own. */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+/**
+ * The site under test: the program, with a data folder of its own.
+ *
+ * With `RIALTO_E2E_NODES` it is so many programs behind nginx, which hands every connection to another of them, on one PostgreSQL
+ * database and one NATS server (`scripts/e2e.sh --nodes N` provides both). Tests do not know.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { createInterface } from "node:readline";
-import { promisify } from "node:util";
+import { join } from "node:path";
+import { Database } from "./database.ts";
+import { Nginx } from "./nginx.ts";
+import { Node, type Settings } from "./node.ts";
 
-/** What the program is told by its environment, beside the defaults below. */
-export type Settings = Record<string, string>;
+export type { Settings } from "./node.ts";
 
-const root = resolve(import.meta.dirname, "../../..");
-const program = resolve(process.env["RIALTO_BIN"] ?? join(root, "target/release/rialto"));
-const site = resolve(process.env["LEPTOS_SITE_ROOT"] ?? join(root, "target/site"));
-
-/** All tests come from one address, so it may sign in more often than a person would. */
-const defaults: Settings = { RIALTO_SIGN_IN_BURST: "10000" };
-
-/** How long the program may take to start, and to stop. */
-const START = 20_000;
-const STOP = 8_000;
-
-/** None outlives the tests, however these end. */
-const running = new Set<ChildProcess>();
-process.once("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-});
+const count = Number(process.env["RIALTO_E2E_NODES"] ?? 1);
 
 export class Server {
-  /** Where it listens; it comes back there when it is started again. */
-  url = "";
-  /** The one-time link, as long as nobody is the administrator. */
-  claim: string | undefined;
-
-  private program = program;
-  private child: ChildProcess | undefined;
-  private said = "";
-
   private constructor(
     private readonly data: string,
-    private readonly settings: Settings,
+    private readonly nodes: Node[],
+    /** What only several nodes have. */
+    private readonly shared: { database: Database; front: Nginx } | undefined,
   ) {}
 
   static async start(settings: Settings): Promise<Server> {
-    const server = new Server(await mkdtemp(join(tmpdir(), "rialto-e2e-")), settings);
+    const data = await mkdtemp(join(tmpdir(), "rialto-e2e-"));
+    if (count === 1) {
+      const server = new Server(data, [new Node(data, settings)], undefined);
+      await server.run();
+      return server;
+    }
+    const bus = process.env["RIALTO_TEST_BUS"];
+    if (bus === undefined) throw new Error("several nodes need NATS: scripts/e2e.sh --nodes N");
+    const database = await Database.create();
+    const front = await Nginx.prepare(data);
+    const common = {
+      ...settings,
+      RIALTO_BUS: bus,
+      RIALTO_DATABASE_URL: database.url,
+      RIALTO_PUBLIC_URL: front.url,
+    };
+    const nodes = Array.from({ length: count }, () => new Node(data, common));
+    const server = new Server(data, nodes, { database, front });
     await server.run();
     return server;
   }
 
-  /** Starts the program, at first on any free port and later on the same one. */
+  /** Where people find it. */
+  get url(): string {
+    return this.shared?.front.url ?? this.first.url;
+  }
+
+  /** The one-time link, as long as nobody is the administrator. Every node that starts makes a new one. */
+  get claim(): string | undefined {
+    return this.nodes.at(-1)?.claim;
+  }
+
+  /** Starts it, at first on any free port and later on the same one. */
   async run(): Promise<void> {
-    const listen = this.url === "" ? "127.0.0.1:0" : new URL(this.url).host;
-    const child = spawn(this.program, ["serve", "--listen", listen, "--data", this.data], {
-      env: this.environment(),
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    this.child = child;
-    running.add(child);
-    child.once("exit", () => running.delete(child));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (this.said += text));
-    const lines = createInterface({ input: child.stdout });
-    const greeted = new Promise<void>((done, fail) => {
-      const overdue = setTimeout(() => {
-        fail(new Error(`no greeting from ${this.program} in ${START} ms\n${this.said}`));
-      }, START);
-      child.once("error", fail);
-      child.once("exit", (code) => {
-        clearTimeout(overdue);
-        fail(new Error(`${this.program} ended with ${code}\n${this.said}`));
-      });
-      lines.on("line", (line) => {
-        this.claim = /https?:\S+claim=\S+/.exec(line)?.[0] ?? this.claim;
-        const address = /^listening on (http:\S+)/.exec(line)?.[1];
-        if (address === undefined) return;
-        clearTimeout(overdue);
-        this.url = address;
-        done();
-      });
-    });
-    await greeted;
-    await this.answers();
+    for (const node of this.nodes) await node.run();
+    await this.shared?.front.run(this.nodes.map((node) => node.url));
   }
 
   /** As if the power had gone. */
   async kill(): Promise<void> {
-    await this.end("SIGKILL");
+    await this.shared?.front.kill();
+    await Promise.all(this.nodes.map((node) => node.kill()));
   }
 
-  /**
-   * Stops it and starts a newer build in its place: to a page that is one whose browser files have other hashes. The hashes
-   * stay, because the files do; a line that means nothing makes the difference.
-   */
+  /** Stops it and starts a newer build in its place. */
   async update(): Promise<void> {
-    await this.end("SIGTERM");
-    this.program = join(this.data, "rialto");
-    await copyFile(program, this.program);
-    const hashes = await readFile(join(dirname(program), "hash.txt"), "utf8");
-    await writeFile(join(this.data, "hash.txt"), `${hashes}\nnewer: yes\n`);
-    await this.run();
+    await this.shared?.front.kill();
+    for (const node of this.nodes) await node.update();
+    await this.shared?.front.run(this.nodes.map((node) => node.url));
   }
 
   /** Stops it as an operator would, and complains about whatever it complained about. */
   async stop(): Promise<void> {
-    const running = this.child?.exitCode === null && this.child.signalCode === null;
-    const code = running ? await this.end("SIGTERM") : 0;
-    await rm(this.data, { recursive: true, force: true });
-    const bad = this.said.split("\n").filter((line) => /panicked| ERROR /.test(line));
-    if (bad.length > 0) throw new Error(`the server said:\n${this.said}`);
-    if (code !== 0) throw new Error(`asked to stop, the server ended with ${code}\n${this.said}`);
+    try {
+      await Promise.all(this.nodes.map((node) => node.stop()));
+    } finally {
+      await this.shared?.front.kill();
+      await this.shared?.database.drop();
+      await rm(this.data, { recursive: true, force: true });
+    }
   }
 
   /** Runs another command of the program on the same data, and returns what it printed. */
   async command(...args: string[]): Promise<string> {
-    const done = await promisify(execFile)(this.program, args, {
-      env: { ...this.environment(), RIALTO_DATA: this.data },
-    });
-    return done.stdout.trim();
+    return await this.first.command(...args);
   }
 
-  private environment(): NodeJS.ProcessEnv {
-    return { PATH: process.env["PATH"], LEPTOS_SITE_ROOT: site, ...defaults, ...this.settings };
-  }
-
-  /** The greeting comes a moment before the first answer. */
-  private async answers(): Promise<void> {
-    const ready = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(START) });
-    if (!ready.ok) throw new Error(`not ready: ${await ready.text()}`);
-  }
-
-  private async end(signal: NodeJS.Signals): Promise<number | null> {
-    const child = this.child;
-    if (child === undefined) return null;
-    const exited = once(child, "exit", { signal: AbortSignal.timeout(STOP) });
-    child.kill(signal);
-    try {
-      const [code] = (await exited) as [number | null];
-      return code;
-    } catch (why) {
-      child.kill("SIGKILL");
-      throw new Error(`the server did not stop within ${STOP} ms of ${signal}\n${this.said}`, { cause: why });
-    }
+  private get first(): Node {
+    const [first] = this.nodes;
+    if (first === undefined) throw new Error("RIALTO_E2E_NODES is at least 1");
+    return first;
   }
 }

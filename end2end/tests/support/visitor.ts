@@ -88,13 +88,14 @@ export class Visitor {
   async tabOffline(): Promise<() => Promise<void>> {
     this.trouble.allow(/ERR_INTERNET_DISCONNECTED|WebSocket connection to .* failed/, "the network is away");
     const session = await this.context.newCDPSession(this.page);
-    const emulate = (offline: boolean) =>
-      session.send("Network.emulateNetworkConditions", {
+    const emulate = async (offline: boolean) => {
+      await session.send("Network.emulateNetworkConditions", {
         offline,
         latency: 0,
         downloadThroughput: -1,
         uploadThroughput: -1,
       });
+    };
     await emulate(true);
     return () => emulate(false);
   }

@@ -23,12 +23,22 @@ use crate::{
         },
     },
     protocol::ws::{ErrorCode, ServerFrame},
-    server::{App, clock, error::Result, live::Connection, store::CallRow},
+    server::{
+        App,
+        bus::{Bus, CallAsk},
+        clock,
+        error::Result,
+        live::Connection,
+        store::CallRow,
+    },
 };
 use line::{Line, Mail, Steady};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::sync::mpsc;
 use view::Two;
@@ -41,6 +51,9 @@ const CONNECT: Millis = 30_000;
 const RECONNECT: Millis = 60_000;
 /// For a caller's page that vanished before an answer, in milliseconds; never longer than the configured grace.
 const VANISH: Millis = 5_000;
+/// What somebody is told when the store, or every other node, is away.
+const NOT_NOW: &str =
+    "The server could not do that just now. The call was not changed; please try again.";
 /// How many things may wait for one call's task; whoever sends more than that waits.
 const MAILBOX: usize = 64;
 
@@ -50,6 +63,8 @@ pub struct Calls {
     app: Arc<App>,
     patience: Patience,
     open: Mutex<Open>,
+    /// Whether this node decides about calls. Another one does otherwise, or none for a moment.
+    holds_desk: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -102,15 +117,32 @@ impl Calls {
             app,
             patience,
             open: Mutex::default(),
+            holds_desk: AtomicBool::new(false),
         })
     }
 
-    /// Goes on with the calls that were open when the server stopped; to be called once, before anybody connects. What was
-    /// connected is reconnecting, what was ringing rings on; both end by themselves if the pages do not come back in time.
+    /// From now on this node decides about calls, and goes on with those that are open in the store: they were when the server
+    /// stopped, or when the node that held the desk died. What was connected is reconnecting, what was ringing rings on; both end by
+    /// themselves if the pages do not come back in time. To be called before anybody connects to a node that is alone.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn restore(self: &Arc<Self>) -> Result<()> {
+    pub async fn take_over(self: &Arc<Self>) -> Result<()> {
+        self.restore().await?;
+        self.holds_desk.store(true, Ordering::Release);
+        for page in self.app.live.pages() {
+            self.opened(&page).await;
+        }
+        Ok(())
+    }
+
+    /// Another node decides about calls, or will in a moment. What this one knew of them is forgotten: the store has it.
+    pub fn step_down(&self) {
+        self.holds_desk.store(false, Ordering::Release);
+        *self.lock() = Open::default();
+    }
+
+    async fn restore(self: &Arc<Self>) -> Result<()> {
         for row in self.app.store.list_open_calls().await? {
             let Some(two) = Two::find(&self.app.store, row.caller, row.callee).await? else {
                 continue;
@@ -127,6 +159,30 @@ impl Calls {
 
     /// What a page asks. It is answered with frames to the pages concerned; what cannot be done with an error to this page.
     pub async fn act(self: &Arc<Self>, from: &Arc<Connection>, call: CallId, action: Action) {
+        match &self.app.bus {
+            Some(bus) if !self.holds_desk.load(Ordering::Acquire) => {
+                self.pass_on(bus, from, call, action).await;
+            }
+            _ => self.decide_on(from, call, action).await,
+        }
+    }
+
+    /// Has the node that holds the desk deal with it.
+    async fn pass_on(&self, bus: &Bus, from: &Connection, call: CallId, action: Action) {
+        let ask = CallAsk {
+            from: bus.node(),
+            client: from.client,
+            person: from.person.clone(),
+            call,
+            action,
+        };
+        if let Err(why) = bus.ask_desk(&ask).await {
+            tracing::error!(%call, %why, "what a page asked about a call came to nothing");
+            refuse(from, call, ErrorCode::Unavailable, NOT_NOW);
+        }
+    }
+
+    async fn decide_on(self: &Arc<Self>, from: &Arc<Connection>, call: CallId, action: Action) {
         let ask = match action {
             Action::Start { to, media } => return self.start(from, call, to, media).await,
             Action::Signal { signal } => {
@@ -271,9 +327,7 @@ fn refuse(page: &Connection, call: CallId, code: ErrorCode, reason: &str) {
 /// Answers a page when the store failed.
 fn unavailable(page: &Connection, call: CallId, error: &crate::server::Error) {
     tracing::error!(%call, %error, "a call could not be read or stored");
-    let reason =
-        "The server could not do that just now. The call was not changed; please try again.";
-    refuse(page, call, ErrorCode::Unavailable, reason);
+    refuse(page, call, ErrorCode::Unavailable, NOT_NOW);
 }
 
 /// What is stored of a call.

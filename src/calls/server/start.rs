@@ -14,7 +14,7 @@ use crate::{
         user::Person,
     },
     protocol::ws::{ErrorCode, ServerFrame},
-    server::{clock, error::Result, live::Connection, secret},
+    server::{clock, error::Result, live::Connection, secret, store::Stream},
 };
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -196,6 +196,7 @@ impl Calls {
             .find_or_create_direct(RoomId(secret::id()), caller, callee, clock::now())
             .await?;
         if made {
+            self.app.log.watch(Stream::Room(room));
             for user in [caller, callee] {
                 live.join(user, room, RoomKind::Direct);
                 if let Some(summary) = store.find_room(room, user).await? {

@@ -12,6 +12,7 @@ use crate::{
         config::Config,
         live::{Flusher, Outlet, frame},
         secret,
+        store::testing::Home,
     },
 };
 use clap::Parser;
@@ -27,7 +28,7 @@ struct Flags {
 struct House {
     app: Arc<App>,
     calls: Arc<Calls>,
-    folder: tempfile::TempDir,
+    home: Home,
 }
 
 /// Long enough never to matter in a test that does not wait for it.
@@ -42,31 +43,25 @@ const PATIENCE: Patience = Patience {
 
 impl House {
     async fn new(patience: Patience) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self::open(folder, patience).await
+        Self::open(Home::new(), patience).await
     }
 
-    async fn open(folder: tempfile::TempDir, patience: Patience) -> Self {
+    async fn open(home: Home, patience: Patience) -> Self {
         let ice = r#"[{"urls":["stun:stun.example.org"]}]"#;
-        let flags = [
-            "rialto",
-            "--data",
-            folder.path().to_str().unwrap(),
-            "--ice-servers",
-            ice,
-        ];
-        let app = App::new(Flags::parse_from(flags).config, "test".into())
+        let flags = ["rialto", "--ice-servers", ice].map(str::to_owned);
+        let flags = flags.into_iter().chain(home.arguments());
+        let (app, _) = App::new(Flags::parse_from(flags).config, "test".into())
             .await
             .unwrap();
         let calls = Calls::with_patience(app.clone(), patience);
         calls.restore().await.unwrap();
-        Self { app, calls, folder }
+        Self { app, calls, home }
     }
 
     /// The same house after a crash: nothing was said to anybody.
     async fn again(self, patience: Patience) -> Self {
         self.app.store.close().await;
-        Self::open(self.folder, patience).await
+        Self::open(self.home, patience).await
     }
 
     async fn person(&self, name: &str) -> Person {
@@ -94,11 +89,11 @@ impl House {
             true,
             Outlet::new(&Flusher::default(), 1_000_000),
         ));
-        connection.outlet.uncork(&[]);
+        connection.outlet().uncork(&[]);
         let rooms = self.app.store.list_rooms(person.id).await.unwrap();
         self.app.live.open(&connection);
         for room in rooms {
-            self.app.live.join(person.id, room.id, room.kind);
+            self.app.live.hear(person.id, room.id, room.kind);
         }
         self.calls.opened(&connection).await;
         Page {
@@ -145,7 +140,7 @@ impl Page {
             }
             let waiting = async {
                 loop {
-                    let pieces = self.connection.outlet.take().unwrap();
+                    let pieces = self.connection.outlet().take().unwrap();
                     if !pieces.is_empty() {
                         return pieces;
                     }

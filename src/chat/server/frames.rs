@@ -197,9 +197,7 @@ impl Chat {
             room,
             person: from.person.clone(),
         };
-        self.app
-            .live
-            .to_room_except(room, &frame, Some(from.person.id));
+        self.app.live.to_room(room, frame, Some(from.person.id));
         Vec::new()
     }
 

@@ -9,7 +9,13 @@ use crate::{
         user::Person,
     },
     protocol::{failure::Failure, ws::ServerFrame},
-    server::{App, Result, clock, log::NewMessage, secret, slug::slug, store::Posted},
+    server::{
+        App, Result, clock,
+        log::NewMessage,
+        secret,
+        slug::slug,
+        store::{Posted, Stream},
+    },
 };
 
 /// What stands beside every room.
@@ -122,9 +128,10 @@ pub async fn create_room(app: &App, by: &Person, name: &str) -> Result<String> {
     }
     app.store.create_memberships(id, now).await?;
     app.live.join_all(id, RoomKind::Public);
+    app.log.watch(Stream::Room(id));
     // A new room is the same for all.
     if let Some(room) = app.store.find_room(id, by.id).await? {
-        app.live.to_all(&ServerFrame::Room { room });
+        app.live.to_all(ServerFrame::Room { room });
     }
     Ok(slug)
 }
@@ -160,6 +167,7 @@ pub async fn open_direct(app: &App, by: &Person, with: UserId) -> Result<String>
 /// From now on a member's open pages show a new direct room and hear it.
 async fn announce(app: &App, room: RoomId, user: UserId) -> Result<()> {
     app.live.join(user, room, RoomKind::Direct);
+    app.log.watch(Stream::Room(room));
     if let Some(room) = app.store.find_room(room, user).await? {
         app.live.to_user(user, &ServerFrame::Room { room });
     }

@@ -11,6 +11,8 @@ use crate::{
     },
     server::{
         Error,
+        config::StoreConfig,
+        control::{self, Control},
         live::{Live, Readers},
         log::Log,
         secret,
@@ -18,26 +20,22 @@ use crate::{
     },
 };
 use reqwest::{Client, StatusCode};
-use serde::Deserialize;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where the server listens and what it takes from this machine's command line; written by the server when it starts.
-#[derive(Debug, Deserialize)]
-struct Control {
-    address: String,
-    token: String,
-}
 
 /// Publishes a story and says, for the terminal, where it is and which way it went.
 ///
 /// # Errors
 /// In words: when there is no store in the folder, or when neither the server nor the store took the story.
-pub async fn publish(data: &Path, draft: StoryDraft, byline: &str) -> Result<String, String> {
+pub async fn publish(
+    config: &StoreConfig,
+    draft: StoryDraft,
+    byline: &str,
+) -> Result<String, String> {
     let request = secret::id().to_string();
-    if let Some(control) = control(data).await? {
+    if let Some(control) = control::read(&config.data).await? {
         let asked = ask(&control, &draft, byline, &request).await;
         match asked {
             Ok(story) => {
@@ -51,25 +49,11 @@ pub async fn publish(data: &Path, draft: StoryDraft, byline: &str) -> Result<Str
             Err(Refused::Because(why)) => return Err(why),
         }
     }
-    let story = write(data, draft, byline, &request).await?;
+    let story = write(config, draft, byline, &request).await?;
     Ok(format!(
         "Published as /news/{}. No server is running, so the story was put into the store: pages show it when one does.",
         story.slug
     ))
-}
-
-/// None when no server has ever run on this data.
-async fn control(data: &Path) -> Result<Option<Control>, String> {
-    let path = data.join("control.json");
-    match tokio::fs::read(&path).await {
-        // What a server that was killed while writing left behind is as good as nothing.
-        Ok(json) => Ok(serde_json::from_slice(&json).ok()),
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(why) => Err(format!(
-            "{} cannot be read: {why}. Publish as the user who runs the server.",
-            path.display()
-        )),
-    }
 }
 
 /// Why the server did not publish.
@@ -128,31 +112,35 @@ async fn ask(
 
 /// Publishes through the same function as the server, with nobody listening.
 async fn write(
-    data: &Path,
+    config: &StoreConfig,
     draft: StoryDraft,
     byline: &str,
     request: &str,
 ) -> Result<Story, String> {
-    let folder = data.display();
-    if !tokio::fs::try_exists(data.join("rialto.sqlite"))
-        .await
-        .unwrap_or(false)
+    let place = config.place();
+    // A database that is not there says so itself.
+    if config.database_url.is_none()
+        && !tokio::fs::try_exists(config.data.join("rialto.sqlite"))
+            .await
+            .unwrap_or(false)
     {
         return Err(format!(
-            "there is no Rialto data in {folder}. Start \"rialto serve\" once, or name its folder with --data"
+            "there is no Rialto data in {place}. Start \"rialto serve\" once, or name its folder with --data"
         ));
     }
     let in_words = |error: Error| match error {
         Error::User(failure) => failure.to_string(),
+        Error::Setting(why) => format!("no server is running on this machine, and {why}"),
         other => format!(
-            "no server is running, and the store in {folder} did not take the story: {other}"
+            "no server is running, and the store in {place} did not take the story: {other}"
         ),
     };
-    let store = Store::open(data).await.map_err(in_words)?;
+    let store = Store::open(config).await.map_err(in_words)?;
     let log = Log::new(
         store.clone(),
         Arc::<Live>::default(),
         Arc::<Readers>::default(),
+        None,
         limits::REPLAY_EVENTS,
     );
     let published = match found_stream(&store).await {

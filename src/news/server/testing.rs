@@ -8,6 +8,7 @@ use crate::{
         App,
         accept::{self, Stopping, Takeover},
         config::Config,
+        store::testing::Home,
     },
 };
 use axum::{
@@ -36,19 +37,16 @@ pub(super) struct World {
     router: Router,
     /// Where the same router listens, for what leaves HTTP.
     address: SocketAddr,
-    _data: tempfile::TempDir,
+    _home: Home,
 }
 
 /// A program that was started with these arguments.
 pub(super) async fn world(arguments: &[&str]) -> World {
-    let data = tempfile::tempdir().unwrap();
-    let folder = data.path().to_str().unwrap();
-    let given: Vec<&str> = ["rialto", "--data", folder]
-        .iter()
-        .chain(arguments)
-        .copied()
-        .collect();
-    let app = App::new(Arguments::parse_from(given).config, "build-1".into())
+    let home = Home::new();
+    let given = std::iter::once("rialto".to_owned())
+        .chain(home.arguments())
+        .chain(arguments.iter().map(|&argument| argument.to_owned()));
+    let (app, _) = App::new(Arguments::parse_from(given).config, "build-1".into())
         .await
         .unwrap();
     people::server::found(&app).await.unwrap();
@@ -61,7 +59,7 @@ pub(super) async fn world(arguments: &[&str]) -> World {
         app,
         router,
         address,
-        _data: data,
+        _home: home,
     }
 }
 

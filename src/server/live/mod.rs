@@ -5,20 +5,25 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`connection`] | a page's connection, to this node or to another |
 //! | [`outlet`] | the writing end of one connection: what waits for it, and its bound |
 //! | [`flush`] | the tasks that write for all outlets |
 //! | [`event`] | events of the log as bytes |
 //! | [`frame`] | WebSocket frames as bytes |
 //! | [`people`] | what others are told of who is here, and who is told |
+//! | [`nodes`] | pages of other nodes, and what nodes do for one another |
 //! | [`readers`] | connections that only listen, to the news |
 
+pub mod connection;
 pub mod event;
 pub mod flush;
 pub mod frame;
+mod nodes;
 pub mod outlet;
 mod people;
 pub mod readers;
 
+pub use connection::Connection;
 pub use event::Event;
 pub use flush::Flusher;
 pub use outlet::{Ended, Outlet, Piece};
@@ -34,83 +39,40 @@ use crate::{
         close::CloseCode,
         ws::{Present, ServerFrame},
     },
-    server::clock,
+    server::bus::{Bus, Order, Page, PageChange},
 };
 use people::{People, Told};
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-/// One page's connection, as the rest of the server sees it.
-#[derive(Debug)]
-pub struct Connection {
-    /// Which page.
-    pub client: ClientId,
-    /// Whose.
-    pub person: Person,
-    /// The hash of the session's token: a session that ends closes its connections.
-    pub session: String,
-    /// Where what it is told goes. Pushed to by anybody.
-    pub outlet: Arc<Outlet>,
-    visible: AtomicBool,
-    /// When something was last heard from it.
-    heard: AtomicI64,
-}
-
-impl Connection {
-    /// A connection that has said hello.
-    #[must_use]
-    pub fn new(
-        client: ClientId,
-        person: Person,
-        session: String,
-        visible: bool,
-        outlet: Arc<Outlet>,
-    ) -> Self {
-        Self {
-            client,
-            person,
-            session,
-            outlet,
-            visible: AtomicBool::new(visible),
-            heard: AtomicI64::new(clock::now()),
-        }
-    }
-
-    /// Queues a frame for this page alone.
-    pub fn send(&self, frame: &ServerFrame) {
-        self.outlet.push(frame.into());
-    }
-
-    /// Something was heard from it just now.
-    pub fn heard(&self) {
-        self.heard.store(clock::now(), Ordering::Relaxed);
-    }
-}
 
 /// All connections.
 #[derive(Debug, Default)]
 pub struct Live {
     state: Mutex<State>,
+    /// To the other nodes, if there are any.
+    bus: Option<Bus>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// Of every node.
     pages: HashMap<ClientId, Arc<Connection>>,
+    /// Everybody who has a page on any node.
     users: HashMap<UserId, User>,
+    /// Who hears what on this node.
     rooms: HashMap<RoomId, Room>,
     people: People,
+    /// How many changes of the pages of this node the others were told.
+    changes: u64,
 }
 
 /// Somebody with at least one page.
 #[derive(Debug, Default)]
 struct User {
     pages: Vec<Arc<Connection>>,
-    /// What all of them hear.
+    /// What all of their pages on this node hear; of what others hear elsewhere, their direct rooms.
     rooms: HashSet<RoomId>,
 }
 
@@ -126,12 +88,17 @@ impl State {
         let Some(user) = self.users.get(&user) else {
             return Presence::Gone;
         };
-        let is_visible = |page: &Arc<Connection>| page.visible.load(Ordering::Relaxed);
-        if user.pages.iter().any(is_visible) {
+        if user.pages.iter().any(|page| page.is_visible()) {
             Presence::Here
         } else {
             Presence::Away
         }
+    }
+
+    fn add(&mut self, connection: &Arc<Connection>) {
+        self.pages.insert(connection.client, connection.clone());
+        let user = self.users.entry(connection.person.id).or_default();
+        user.pages.push(connection.clone());
     }
 
     fn forget(&mut self, connection: &Connection) {
@@ -159,14 +126,16 @@ impl State {
             return;
         };
         user.rooms.insert(room);
-        let pages = HashMap::new();
-        let hearers = self.rooms.entry(room).or_insert(Room { kind, pages });
-        hearers
-            .pages
-            .extend(user.pages.iter().map(|page| (page.client, page.clone())));
+        let here = user.pages.iter().filter(|page| page.node().is_none());
+        let mut here = here.map(|page| (page.client, page.clone())).peekable();
+        if here.peek().is_some() {
+            let pages = HashMap::new();
+            let hearers = self.rooms.entry(room).or_insert(Room { kind, pages });
+            hearers.pages.extend(here);
+        }
     }
 
-    /// The direct rooms of a user who has a page.
+    /// The direct rooms of a user who has a page that somebody on this node hears as well.
     fn direct_rooms(&self, user: UserId) -> Vec<RoomId> {
         let rooms = self.users.get(&user).map(|user| &user.rooms);
         let is_direct = |room: &RoomId| {
@@ -189,7 +158,7 @@ impl State {
     fn to_all(&self, frame: &ServerFrame) {
         let piece = Piece::from(frame);
         for page in self.pages.values() {
-            page.outlet.push(piece.clone());
+            page.push(&piece);
         }
     }
 
@@ -202,12 +171,31 @@ impl State {
         }
         let piece = Piece::from(&frame);
         for page in told.near.iter().flat_map(|room| self.hearers(*room)) {
-            page.outlet.push(piece.clone());
+            page.push(&piece);
+        }
+    }
+
+    /// As other nodes know a page of this one.
+    fn page(&self, connection: &Connection) -> Page {
+        Page {
+            client: connection.client,
+            person: connection.person.clone(),
+            visible: connection.is_visible(),
+            near: self.direct_rooms(connection.person.id),
         }
     }
 }
 
 impl Live {
+    /// The connections of a node that is not alone.
+    #[must_use]
+    pub fn with_bus(bus: Option<Bus>) -> Self {
+        Self {
+            state: Mutex::default(),
+            bus,
+        }
+    }
+
     /// Adds a connection. An earlier one of the same page is told that it was replaced. False when the page's id is that of
     /// somebody else's page, which goes on as if nothing had been said.
     pub fn open(&self, connection: &Arc<Connection>) -> bool {
@@ -217,11 +205,9 @@ impl Live {
                 return false;
             }
             state.forget(&earlier);
-            earlier.outlet.end(CloseCode::Replaced);
+            earlier.end(CloseCode::Replaced);
         }
-        state.pages.insert(connection.client, connection.clone());
-        let user = state.users.entry(connection.person.id).or_default();
-        user.pages.push(connection.clone());
+        state.add(connection);
         true
     }
 
@@ -234,69 +220,63 @@ impl Live {
             .is_some_and(|current| Arc::ptr_eq(current, connection));
         if current {
             state.forget(connection);
+            if connection.node().is_none() {
+                let client = connection.client;
+                self.announce(&mut state, PageChange::Closed { client });
+            }
         }
         current
     }
 
-    /// Closes every connection, for a shutdown.
+    /// Closes every connection to this node, for a shutdown.
     pub fn close_all(&self, why: CloseCode) {
         for page in self.lock().pages.values() {
-            page.outlet.end(why);
+            page.end(why);
         }
     }
 
     /// Closes every connection from which nothing was heard since a moment.
     pub fn close_silent(&self, since: Millis) {
         for page in self.lock().pages.values() {
-            if page.heard.load(Ordering::Relaxed) < since {
-                page.outlet.end(CloseCode::Silent);
+            if page.is_silent(since) {
+                page.end(CloseCode::Silent);
             }
         }
     }
 
     /// Closes the connections of a session that has ended.
     pub fn close_session(&self, session: &str) {
-        let state = self.lock();
-        let pages = state.pages.values();
-        for page in pages.filter(|page| page.session == session) {
-            page.outlet.end(CloseCode::SignedOut);
-        }
+        let session = session.to_owned();
+        self.order_all(Order::CloseSession { session });
     }
 
     /// Closes the connections of a user's sessions but the one that is kept.
     pub fn close_other_sessions(&self, user: UserId, keep: &str) {
-        let state = self.lock();
-        let theirs = state.users.get(&user).into_iter();
-        let pages = theirs.flat_map(|user| &user.pages);
-        for page in pages.filter(|page| page.session != keep) {
-            page.outlet.end(CloseCode::SignedOut);
-        }
+        let keep = keep.to_owned();
+        self.order_all(Order::CloseOtherSessions { user, keep });
     }
 
     /// Lets the pages of a user connect again, for what is known of them has changed.
     pub fn refresh(&self, user: UserId) {
-        let state = self.lock();
-        let theirs = state.users.get(&user).into_iter();
-        for page in theirs.flat_map(|user| &user.pages) {
-            page.outlet.end(CloseCode::GoingAway);
-        }
+        self.order_all(Order::Refresh { user });
     }
 
-    /// From now on every page of a user hears a room.
+    /// From now on every page of a user hears a room, whichever node it is connected to.
     pub fn join(&self, user: UserId, room: RoomId, kind: RoomKind) {
-        let mut state = self.lock();
-        state.join(user, room, kind);
-        if kind == RoomKind::Direct {
-            state.people.befriend(user, room);
-        }
+        self.order_all(Order::Join { user, room, kind });
     }
 
     /// From now on every page of everybody hears a room.
     pub fn join_all(&self, room: RoomId, kind: RoomKind) {
+        self.order_all(Order::JoinAll { room, kind });
+    }
+
+    /// From now on the pages of a user on this node hear a room.
+    pub fn hear(&self, user: UserId, room: RoomId, kind: RoomKind) {
         let mut state = self.lock();
-        let users: Vec<_> = state.users.keys().copied().collect();
-        for user in users {
-            state.join(user, room, kind);
+        state.join(user, room, kind);
+        if kind == RoomKind::Direct {
+            state.people.befriend(user, room);
         }
     }
 
@@ -308,52 +288,70 @@ impl Live {
         room.is_some_and(|room| room.pages.contains_key(&connection.client))
     }
 
-    /// Sends to every page that hears a room.
-    pub fn to_room(&self, room: RoomId, frame: &ServerFrame) {
-        self.to_room_except(room, frame, None);
-    }
-
     /// Sends to every page that hears a room but one user's.
-    pub fn to_room_except(&self, room: RoomId, frame: &ServerFrame, except: Option<UserId>) {
-        self.push(room, &frame.into(), except);
+    pub fn to_room(&self, room: RoomId, frame: ServerFrame, except: Option<UserId>) {
+        let frame = Box::new(frame);
+        self.order_all(Order::ToRoom {
+            room,
+            frame,
+            except,
+        });
     }
 
-    /// Sends what happened in a room to every page that hears it.
+    /// Sends what happened in a room to every page on this node that hears it. The other nodes hear it from the log.
     pub fn happened(&self, room: RoomId, event: &Event) {
-        self.push(room, &event.into(), None);
-    }
-
-    fn push(&self, room: RoomId, piece: &Piece, except: Option<UserId>) {
-        let state = self.lock();
-        let pages = state.hearers(room);
-        for page in pages.filter(|page| Some(page.person.id) != except) {
-            page.outlet.push(piece.clone());
+        let piece = event.into();
+        for page in self.lock().hearers(room) {
+            page.push(&piece);
         }
     }
 
-    /// Sends to every page of a user. How many there are.
-    pub fn to_user(&self, user: UserId, frame: &ServerFrame) -> usize {
+    /// Sends to every page of a user.
+    pub fn to_user(&self, user: UserId, frame: &ServerFrame) {
         let piece = Piece::from(frame);
         let state = self.lock();
         let pages = state.users.get(&user).map_or(&[][..], |user| &user.pages);
+        let mut nodes = Vec::new();
         for page in pages {
-            page.outlet.push(piece.clone());
+            page.push(&piece);
+            nodes.extend(page.node().filter(|node| !nodes.contains(node)));
         }
-        pages.len()
+        for node in nodes {
+            let frame = Box::new(frame.clone());
+            self.order(node, Order::ToUser { user, frame });
+        }
     }
 
     /// Sends to one page. False if it is not connected.
     pub fn to_page(&self, page: ClientId, frame: &ServerFrame) -> bool {
-        self.lock()
-            .pages
-            .get(&page)
-            .map(|page| page.send(frame))
-            .is_some()
+        let page = self.page(page);
+        page.map(|page| page.send(frame)).is_some()
     }
 
     /// Sends to everybody.
-    pub fn to_all(&self, frame: &ServerFrame) {
-        self.lock().to_all(frame);
+    pub fn to_all(&self, frame: ServerFrame) {
+        let frame = Box::new(frame);
+        self.order_all(Order::ToAll { frame });
+    }
+
+    /// A page that is connected, to whichever node.
+    #[must_use]
+    pub fn page(&self, page: ClientId) -> Option<Arc<Connection>> {
+        self.lock().pages.get(&page).cloned()
+    }
+
+    /// Every page that is connected to this node.
+    #[must_use]
+    pub fn here(&self) -> Vec<Arc<Connection>> {
+        let mut pages = self.pages();
+        pages.retain(|page| page.node().is_none());
+        pages
+    }
+
+    /// Every page that is connected, to whichever node.
+    #[must_use]
+    pub fn pages(&self) -> Vec<Arc<Connection>> {
+        self.lock().pages.values().cloned().collect()
     }
 
     /// The connected pages of a user.
@@ -369,7 +367,7 @@ impl Live {
     /// Whether a page is connected, and whose it is.
     #[must_use]
     pub fn owner_of(&self, page: ClientId) -> Option<UserId> {
-        self.lock().pages.get(&page).map(|page| page.person.id)
+        self.page(page).map(|page| page.person.id)
     }
 
     /// Who is here or away, by name, as `user` is told: those who are listed for all, and those who share a direct room with
@@ -377,12 +375,17 @@ impl Live {
     #[must_use]
     pub fn people(&self, user: UserId) -> Vec<Present> {
         let state = self.lock();
-        let near = state
-            .direct_rooms(user)
-            .into_iter()
-            .flat_map(|room| state.hearers(room))
-            .map(|page| page.person.id);
-        let ids: HashSet<_> = near.chain(state.people.listed.iter().copied()).collect();
+        let friends = state.direct_rooms(user);
+        let near = friends.iter().flat_map(|room| state.hearers(*room));
+        let near = near.map(|page| page.person.id);
+        // Who is connected to another node hears nothing here.
+        let far = state.people.told.values();
+        let far = far.filter(|told| told.near.iter().any(|room| friends.contains(room)));
+        let far = far.map(|told| told.present.person.id);
+        let ids: HashSet<_> = near
+            .chain(far)
+            .chain(state.people.listed.iter().copied())
+            .collect();
         let told = ids.iter().filter_map(|id| state.people.told.get(id));
         let mut people: Vec<_> = told.map(|told| told.present.clone()).collect();
         people.sort_by(|a, b| a.person.name.cmp(&b.person.name));
@@ -410,7 +413,12 @@ impl Live {
 
     /// A page became visible or hidden.
     pub fn set_visible(&self, connection: &Connection, visible: bool) {
-        connection.visible.store(visible, Ordering::Relaxed);
+        connection.set_visible(visible);
+        if connection.node().is_none() {
+            let client = connection.client;
+            let change = PageChange::Visible { client, visible };
+            self.announce(&mut self.lock(), change);
+        }
         self.tell_presence(&connection.person);
     }
 

@@ -84,6 +84,14 @@ impl Readers {
         }
     }
 
+    /// The outlets of all who read now.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Outlet>> {
+        let state = self.lock();
+        let outlets = state.readers.values().map(|(outlet, _)| outlet);
+        outlets.cloned().collect()
+    }
+
     /// Ends every reader, for a shutdown.
     pub fn close_all(&self) {
         for (outlet, _) in self.lock().readers.values() {

@@ -18,8 +18,8 @@ fn page(user: u128, page: u128) -> Arc<Connection> {
 }
 
 fn heard(page: &Connection) -> usize {
-    page.outlet.uncork(&[]);
-    page.outlet.take().map_or(0, |frames| frames.len())
+    page.outlet().uncork(&[]);
+    page.outlet().take().map_or(0, |frames| frames.len())
 }
 
 /// Opens a page that hears a room.
@@ -43,7 +43,7 @@ fn a_room_is_heard_by_its_members_only() {
     live.open(&joined);
     hears(&live, &outside, 8);
     live.join(joined.person.id, room(7), RoomKind::Public);
-    live.to_room(room(7), &ServerFrame::Pong { n: 1 });
+    live.to_room(room(7), ServerFrame::Pong { n: 1 }, None);
     assert_eq!((heard(&in_it), heard(&joined), heard(&outside)), (1, 1, 0));
 }
 
@@ -54,11 +54,11 @@ fn a_page_that_connects_again_replaces_itself_and_the_old_one_cannot_remove_it()
     hears(&live, &old, 7);
     hears(&live, &new, 7);
     assert_eq!(
-        old.outlet.take().err(),
+        old.outlet().take().err(),
         Some(Ended::Closed(CloseCode::Replaced))
     );
     assert!(!live.close(&old));
-    live.to_room(room(7), &ServerFrame::Pong { n: 1 });
+    live.to_room(room(7), ServerFrame::Pong { n: 1 }, None);
     assert_eq!(heard(&new), 1);
     assert!(live.close(&new) && live.pages_of(new.person.id).is_empty());
 }
@@ -69,7 +69,7 @@ fn the_id_of_somebody_elses_page_is_not_taken() {
     let (theirs, thief) = (page(1, 1), page(2, 1));
     assert!(hears(&live, &theirs, 7));
     assert!(!hears(&live, &thief, 7) && !live.close(&thief));
-    live.to_room(room(7), &ServerFrame::Pong { n: 1 });
+    live.to_room(room(7), ServerFrame::Pong { n: 1 }, None);
     assert_eq!(heard(&theirs), 1);
     assert!(live.pages_of(thief.person.id).is_empty());
 }
@@ -104,7 +104,7 @@ fn ending_a_session_ends_its_pages_and_nobody_elses() {
     live.open(&other);
     live.close_session("session 1");
     assert_eq!(
-        mine.outlet.take().err(),
+        mine.outlet().take().err(),
         Some(Ended::Closed(CloseCode::SignedOut))
     );
     assert_eq!(heard(&other), 0);

@@ -5,12 +5,16 @@
 //! between the commit and the fan-out (a closed tab, a timeout) changes nothing: what it asked for is done by the writer.
 
 mod tail;
+#[cfg(test)]
+mod testing;
 mod writer;
 
 use super::{
+    bus::{Bus, Message},
     error::{Error, Result},
     live::{Event, Live, Readers},
-    store::{Posted, Store, Stream},
+    secret,
+    store::{EventRow, NewEvent, Posted, Store, Stream},
 };
 use crate::model::{
     Epoch, MessageId, RoomId, Seq, UserId,
@@ -19,13 +23,22 @@ use crate::model::{
     stream::Cursor,
     user::Person,
 };
-use std::sync::Arc;
-use tail::Tails;
-use tokio::sync::{mpsc, oneshot};
+use std::{collections::HashSet, sync::Arc, time::Duration};
+use tail::{Tails, Told};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
 use writer::{Answer, Append, Writer};
 
 /// How many appends may wait for the writer; who comes after them waits for a place.
 const WAITING: usize = 1_024;
+/// About how many bytes of events go to the other nodes in one message.
+const MESSAGE_BYTES: usize = 256 * 1024;
+/// How long what another node committed may be on its way before it is read from the store.
+const ON_ITS_WAY: Duration = Duration::from_millis(20);
+/// How long to wait after the store failed.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the author of a message gives.
 #[derive(Debug, Clone)]
@@ -74,7 +87,7 @@ pub struct Replay {
 #[derive(Debug, Clone)]
 pub struct Log {
     store: Store,
-    tails: Arc<Tails>,
+    fanout: Fanout,
     /// To the writer, which ends when the last clone is gone.
     appends: mpsc::Sender<Append>,
 }
@@ -83,19 +96,29 @@ impl Log {
     /// A log over a store, fanning out to these, that replays at most `most` events to whoever comes back. Starts the writer, so it
     /// has to be called within a runtime.
     #[must_use]
-    pub fn new(store: Store, live: Arc<Live>, readers: Arc<Readers>, most: Seq) -> Self {
+    pub fn new(
+        store: Store,
+        live: Arc<Live>,
+        readers: Arc<Readers>,
+        bus: Option<Bus>,
+        most: Seq,
+    ) -> Self {
         let (appends, taken) = mpsc::channel(WAITING);
         let tails = Arc::new(Tails::new(most));
+        let (behind, streams) = mpsc::channel(WAITING);
         let fanout = Fanout {
-            tails: tails.clone(),
+            tails,
             live,
             readers,
+            bus,
+            behind,
         };
-        let writer = Writer::new(store.clone(), fanout);
+        let writer = Writer::new(store.clone(), fanout.clone());
         tokio::spawn(writer.run(taken));
+        tokio::spawn(catch_up(store.clone(), fanout.clone(), streams));
         Self {
             store,
-            tails,
+            fanout,
             appends,
         }
     }
@@ -113,7 +136,14 @@ impl Log {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn publish(&self, new: NewStory) -> Result<Story> {
+    pub async fn publish(&self, mut new: NewStory) -> Result<Story> {
+        // Every story has a request, so that the writer can try again where it cannot know whether the store has it.
+        let request = new.request_id.take();
+        new.request_id = Some(request.map_or_else(
+            || format!("once:{}", secret::id()),
+            // No store holds a NUL.
+            |request| request.replace('\0', "\u{FFFD}"),
+        ));
         self.append(|answer| Append::Story(new, answer)).await
     }
 
@@ -145,7 +175,7 @@ impl Log {
     /// # Errors
     /// When the store fails or the stream does not exist.
     pub async fn stand(&self, stream: Stream) -> Result<(Epoch, Seq)> {
-        self.tails.stand(&self.store, stream).await
+        self.fanout.tails.stand(&self.store, stream).await
     }
 
     /// What somebody missed in a stream, all of it or nothing. Whoever listens before they ask misses nothing in between.
@@ -153,25 +183,134 @@ impl Log {
     /// # Errors
     /// When the store fails or the stream does not exist.
     pub async fn replay(&self, stream: Stream, cursor: &Cursor) -> Result<Replay> {
-        self.tails.replay(&self.store, stream, cursor).await
+        self.fanout.tails.replay(&self.store, stream, cursor).await
+    }
+
+    /// From now on what other nodes commit to a stream is told here in order, however little came by the bus. For streams that
+    /// somebody begins to listen to without having asked how they stand: a new room.
+    pub fn watch(&self, stream: Stream) {
+        if self.fanout.bus.is_none() {
+            return;
+        }
+        let log = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = log.stand(stream).await {
+                tracing::warn!(%stream, %error, "it could not be found out where a stream stands");
+            }
+        });
+    }
+
+    /// Tells what another node has committed.
+    pub fn heard(&self, stream: Stream, rows: &[EventRow]) {
+        for row in rows {
+            match Event::encode(stream, row) {
+                Ok(event) => self.fanout.tell(&event),
+                Err(error) => {
+                    tracing::error!(%stream, seq = row.seq, %error, "an event cannot be read");
+                }
+            }
+        }
+    }
+
+    /// Looks for events that other nodes have committed and that never came by the bus, and tells them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn catch_up(&self) -> Result<()> {
+        let told = self.fanout.tails.heads();
+        let streams: Vec<_> = told.iter().map(|(stream, _)| *stream).collect();
+        let heads = self.store.list_heads(&streams).await?;
+        for (stream, told) in told {
+            if heads.get(&stream).is_some_and(|head| *head > told) {
+                self.fanout.catch_up_with(stream);
+            }
+        }
+        Ok(())
     }
 }
 
-/// Tells what was committed to those who listen.
+/// Tells what was committed to those who listen on this node, and to the other nodes.
 #[derive(Debug, Clone)]
 struct Fanout {
     tails: Arc<Tails>,
     live: Arc<Live>,
     readers: Arc<Readers>,
+    bus: Option<Bus>,
+    /// Streams with a hole between what was told and what came.
+    behind: mpsc::Sender<Stream>,
 }
 
 impl Fanout {
-    /// To be called in the order of each stream.
+    /// Tells those who listen on this node, in the order of each stream; what came too early is told after what is missing.
     fn tell(&self, event: &Event) {
-        self.tails.append(event);
+        if self.tails.tell(event, |event| self.push(event)) == Told::Not {
+            self.catch_up_with(event.stream);
+        }
+    }
+
+    fn push(&self, event: &Event) {
         match event.stream {
             Stream::News => self.readers.send(event),
             Stream::Room(room) => self.live.happened(room, event),
+        }
+    }
+
+    fn catch_up_with(&self, stream: Stream) {
+        // When too many wait already, the next look at all streams finds it.
+        let _ = self.behind.try_send(stream);
+    }
+
+    /// Tells the other nodes of what this one has committed.
+    fn tell_nodes(&self, committed: Vec<NewEvent>) {
+        let Some(bus) = &self.bus else { return };
+        let (mut stream, mut rows, mut bytes) = (Stream::News, Vec::new(), 0);
+        let tell = |stream: Stream, rows: Vec<EventRow>| {
+            if !rows.is_empty() {
+                let stream = stream.to_string();
+                bus.tell_all(Message::Committed { stream, rows });
+            }
+        };
+        for NewEvent {
+            stream: of, row, ..
+        } in committed
+        {
+            if of != stream || bytes > MESSAGE_BYTES {
+                tell(stream, std::mem::take(&mut rows));
+                bytes = 0;
+            }
+            stream = of;
+            bytes += row.payload.len();
+            rows.push(row);
+        }
+        tell(stream, rows);
+    }
+}
+
+/// Fills holes, one after another.
+async fn catch_up(store: Store, fanout: Fanout, mut behind: mpsc::Receiver<Stream>) {
+    let mut streams = HashSet::new();
+    loop {
+        match behind.recv().await {
+            Some(stream) => drop(streams.insert(stream)),
+            None => return,
+        }
+        // What is missing is most often on its way.
+        sleep(ON_ITS_WAY).await;
+        while let Ok(stream) = behind.try_recv() {
+            streams.insert(stream);
+        }
+        for stream in streams.drain() {
+            let caught_up = fanout
+                .tails
+                .catch_up(&store, stream, |event| fanout.push(event));
+            if let Err(error) = caught_up.await {
+                tracing::warn!(%stream, %error, "what other nodes committed could not be read; trying again");
+                let (fanout, stream) = (fanout.clone(), stream);
+                tokio::spawn(async move {
+                    sleep(AGAIN).await;
+                    fanout.catch_up_with(stream);
+                });
+            }
         }
     }
 }

@@ -27,11 +27,13 @@ use std::{
 
 /// How much all tails together may hold, in bytes.
 const BUDGET: usize = 32 * 1024 * 1024;
+/// How many events are read at once to catch up with the store.
+const AT_ONCE: Seq = 256;
 
 /// All tails.
 #[derive(Debug)]
 pub(super) struct Tails {
-    tails: Mutex<HashMap<Stream, Arc<Tail>>>,
+    by_stream: Mutex<HashMap<Stream, Arc<Tail>>>,
     /// The most events that one resume is answered with, and so that a tail keeps.
     most: usize,
     budget: usize,
@@ -66,6 +68,17 @@ struct Known {
     head: Seq,
     /// The newest events, up to `head`, without a hole. May be none.
     events: VecDeque<Event>,
+}
+
+/// What became of an event that was to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It was told.
+    Now,
+    /// It had been told.
+    Before,
+    /// There is a hole before it: the tail has to catch up with the store.
+    Not,
 }
 
 /// How many bytes more and fewer are kept.
@@ -123,18 +136,11 @@ impl Known {
         })
     }
 
-    /// Adds the next event. What was known already is left out; after a hole nothing before it is kept.
-    fn append(&mut self, event: &Event) -> Change {
-        let mut change = Change::default();
-        if event.seq > self.head + 1 {
-            change.fewer = self.trim(0);
-        }
-        if event.seq > self.head {
-            self.head = event.seq;
-            self.events.push_back(event.clone());
-            change.more = event.bytes.len();
-        }
-        change
+    /// Adds the next event. How many bytes more are kept.
+    fn append(&mut self, event: &Event) -> usize {
+        self.head = event.seq;
+        self.events.push_back(event.clone());
+        event.bytes.len()
     }
 
     /// Puts older events in front. False, and nothing is done, unless they reach to what is here without a hole.
@@ -176,7 +182,7 @@ impl Tails {
 
     fn within(most: Seq, budget: usize) -> Self {
         Self {
-            tails: Mutex::default(),
+            by_stream: Mutex::default(),
             most: usize::try_from(most).unwrap_or(0),
             budget,
             bytes: AtomicUsize::new(0),
@@ -184,21 +190,83 @@ impl Tails {
         }
     }
 
-    /// Adds what was committed. To be called in the order of each stream, before the event is told to those who listen: who
-    /// begins to listen in between then finds it here.
-    pub(super) fn append(&self, event: &Event) {
+    /// Adds what was committed and has it told to those who listen, in the order of its stream and once. Who begins to listen in
+    /// between finds it here. `tell` must not wait.
+    pub(super) fn tell(&self, event: &Event, tell: impl FnOnce(&Event)) -> Told {
         let Some(tail) = self.lock().get(&event.stream).cloned() else {
-            return;
+            tell(event);
+            return Told::Now;
         };
         let mut state = tail.lock();
         let Some(known) = &mut state.known else {
             state.meanwhile.push(event.clone());
-            return;
+            tell(event);
+            return Told::Now;
         };
-        let mut change = known.append(event);
-        change.fewer += known.trim(self.most);
+        if event.seq <= known.head {
+            return Told::Before;
+        }
+        if event.seq > known.head + 1 {
+            return Told::Not;
+        }
+        let more = known.append(event);
+        let fewer = known.trim(self.most);
+        tell(event);
         drop(state);
-        self.count(change);
+        self.count(Change { more, fewer });
+        Told::Now
+    }
+
+    /// Tells what is in the store and was not told: what another node committed and this one never heard of.
+    ///
+    /// # Errors
+    /// When the store fails or the stream does not exist.
+    pub(super) async fn catch_up(
+        &self,
+        store: &Store,
+        stream: Stream,
+        mut tell: impl FnMut(&Event),
+    ) -> Result<()> {
+        let tail = self.tail(stream);
+        let _reading = tail.reading.lock().await;
+        self.know(store, stream, &tail).await?;
+        loop {
+            let head = |tail: &Tail| tail.lock().known.as_ref().map(|known| known.head);
+            let Some(head) = head(&tail) else {
+                return Ok(());
+            };
+            let events = read(store, stream, head, AT_ONCE).await?;
+            let Some(last) = events.last().map(|event| event.seq) else {
+                return Ok(());
+            };
+            if !is_whole(&events, head) {
+                // Told all the same: an event that cannot be read must not hold up what comes after it.
+                let forgotten = tail.lock().known.as_mut().map_or(0, |known| {
+                    known.head = known.head.max(last);
+                    known.trim(0)
+                });
+                self.bytes.fetch_sub(forgotten, Ordering::Relaxed);
+                events.iter().for_each(&mut tell);
+                continue;
+            }
+            for event in &events {
+                self.tell(event, &mut tell);
+            }
+        }
+    }
+
+    /// The streams that somebody listens to or resumed, and what was told of them.
+    pub(super) fn heads(&self) -> Vec<(Stream, Seq)> {
+        let tails: Vec<_> = self
+            .lock()
+            .iter()
+            .map(|(stream, tail)| (*stream, tail.clone()))
+            .collect();
+        let heads = tails.into_iter().filter_map(|(stream, tail)| {
+            let head = tail.lock().known.as_ref().map(|known| known.head)?;
+            Some((stream, head))
+        });
+        heads.collect()
     }
 
     /// Where a stream stands for those who listen here: its epoch and the newest sequence that was told.
@@ -303,16 +371,16 @@ impl Tails {
             self.lock().remove(&stream);
         }
         let mut known = Known::new(found?);
-        let mut sum = Change::default();
+        let mut more = 0;
         let mut state = tail.lock();
         for event in std::mem::take(&mut state.meanwhile) {
-            let change = known.append(&event);
-            sum.more += change.more;
-            sum.fewer += change.fewer;
+            if event.seq == known.head + 1 {
+                more += known.append(&event);
+            }
         }
         state.known = Some(known);
         drop(state);
-        self.count(sum);
+        self.count(Change { more, fewer: 0 });
         Ok(())
     }
 
@@ -356,7 +424,9 @@ impl Tails {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Stream, Arc<Tail>>> {
-        self.tails.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_stream
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -374,7 +444,7 @@ async fn read(store: &Store, stream: Stream, after: Seq, most: Seq) -> Result<Ve
         match Event::encode(stream, row) {
             Ok(event) => events.push(event),
             Err(error) => {
-                tracing::error!(%stream, seq = row.seq, %error, "an event cannot be read")
+                tracing::error!(%stream, seq = row.seq, %error, "an event cannot be read");
             }
         }
     }

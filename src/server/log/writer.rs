@@ -2,6 +2,10 @@
 //!
 //! While one transaction is made durable, what arrives meanwhile gathers and becomes the next one. An entry that the store
 //! refuses takes nobody with it: its group is then committed entry by entry.
+//!
+//! A database on another machine can be lost in the middle of a commit, and nobody knows then whether it has it. Everything here
+//! can be committed twice and is there once (a message by its id, a story by its request, a cursor by only going forward), so
+//! the group is tried again until the database answers or [`PATIENCE`] is over.
 
 use crate::{
     model::{
@@ -16,18 +20,28 @@ use crate::{
         live::Event,
         log::{Fanout, NewMessage, NewStory},
         secret,
-        store::{EventRow, NewEvent, Posted, Store, Stream, Tx},
+        store::{EventRow, NewEvent, Posted, Store, Stream, Tx, is_passing, is_taken},
     },
 };
 use futures::FutureExt;
 use std::{
     collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
+    time::Duration,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 /// The most entries in one transaction.
 const GROUP: usize = 128;
+/// For so long a group is tried again when what stands in its way may pass. What arrives meanwhile waits.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The wait before the first of these tries; it doubles from try to try.
+const AGAIN: Duration = Duration::from_millis(20);
+/// The longest wait between two tries.
+const AGAIN_MOST: Duration = Duration::from_secs(1);
 
 /// Where the result of an append goes. Nobody may be left to hear it.
 pub(super) type Answer<T> = oneshot::Sender<Result<T>>;
@@ -55,6 +69,15 @@ impl Append {
             Self::Message(new, _) => Some(Stream::Room(new.room)),
             Self::Story(..) => Some(Stream::News),
             Self::Read { .. } => None,
+        }
+    }
+
+    /// Whose cursor is moved, if one is. Sorted by it, a group has its events first, in the order in which they came, and then
+    /// the cursors in an order that every writer keeps to: two that move the same ones cannot wait for one another.
+    fn cursor(&self) -> Option<(RoomId, UserId)> {
+        match self {
+            Self::Message(..) | Self::Story(..) => None,
+            Self::Read { room, user, .. } => Some((*room, *user)),
         }
     }
 
@@ -90,6 +113,13 @@ enum Done {
     Refused(Failure),
 }
 
+/// Whether the store could be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    Yes,
+    No,
+}
+
 /// The one task that writes to the log.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -108,46 +138,88 @@ impl Writer {
         while appends.recv_many(&mut group, GROUP).await > 0 {
             // A bug that panics costs this group its answers, not everybody theirs from then on.
             let appended = AssertUnwindSafe(self.append(&mut group));
-            if appended.catch_unwind().await.is_err() {
-                tracing::error!("a group of appends was lost to a panic");
+            match appended.catch_unwind().await {
+                Ok(Reached::Yes) => {}
+                // Whoever has come meanwhile need not wait as long again to hear the same.
+                Ok(Reached::No) => {
+                    while let Ok(entry) = appends.try_recv() {
+                        entry.fail(Error::Internal("the store does not answer".to_owned()));
+                    }
+                }
+                Err(_) => tracing::error!("a group of appends was lost to a panic"),
             }
             group.clear();
         }
     }
 
-    async fn append(&self, group: &mut Vec<Append>) {
-        match self.commit(group).await {
+    async fn append(&self, group: &mut Vec<Append>) -> Reached {
+        group.sort_by_key(Append::cursor);
+        match self.commit_patiently(group).await {
             Ok(done) => self.finish(group.drain(..), done),
-            Err(Error::Store(sqlx::Error::Database(_))) if group.len() > 1 => {
+            Err(Error::Store(ref why @ sqlx::Error::Database(_)))
+                if group.len() > 1 && !is_passing(why) =>
+            {
                 for entry in group.drain(..) {
-                    match self.commit(std::slice::from_ref(&entry)).await {
+                    match self.commit_patiently(std::slice::from_ref(&entry)).await {
                         Ok(done) => self.finish([entry], done),
                         Err(error) => entry.fail(error),
                     }
                 }
             }
             Err(error) => {
+                let is_away = matches!(&error, Error::Store(why) if is_passing(why) || matches!(why, sqlx::Error::PoolTimedOut));
                 let reason = error.to_string();
                 for entry in group.drain(..) {
                     entry.fail(Error::Internal(reason.clone()));
                 }
+                if is_away {
+                    return Reached::No;
+                }
             }
+        }
+        Reached::Yes
+    }
+
+    /// Commits all of it as one transaction, trying again while what is in the way may pass.
+    async fn commit_patiently(&self, entries: &[Append]) -> Result<Committed> {
+        let began = Instant::now();
+        let mut wait = AGAIN;
+        let mut earlier = Earlier::Known;
+        let mut is_first = true;
+        loop {
+            let error = match self.commit(entries, earlier).await {
+                Err(Error::Store(error)) => error,
+                done => return done,
+            };
+            // Another program may have taken an id or an address a moment ago: then it is seen at the second try.
+            let may_pass = is_passing(&error) || is_first && is_taken(&error);
+            if !may_pass || began.elapsed() >= PATIENCE {
+                return Err(error.into());
+            }
+            tracing::info!(%error, entries = entries.len(), "a group of appends is tried again");
+            if is_passing(&error) {
+                earlier = Earlier::PerhapsUntold;
+            }
+            is_first = false;
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(AGAIN_MOST);
         }
     }
 
     fn finish(&self, entries: impl IntoIterator<Item = Append>, (done, told): Committed) {
         // First to all, then to those who asked: an author who hears "sent" finds it said.
-        for event in &told {
+        for event in &told.events {
             self.fanout.tell(event);
         }
+        self.fanout.tell_nodes(told.rows);
         for (entry, done) in entries.into_iter().zip(done) {
             entry.finish(done);
         }
     }
 
     /// Commits all of it as one transaction, or nothing.
-    async fn commit(&self, entries: &[Append]) -> Result<Committed> {
-        let mut group = Group::begin(&self.store, entries).await?;
+    async fn commit(&self, entries: &[Append], earlier: Earlier) -> Result<Committed> {
+        let mut group = Group::begin(&self.store, entries, earlier).await?;
         let mut done = Vec::with_capacity(entries.len());
         for entry in entries {
             done.push(match entry {
@@ -167,14 +239,32 @@ impl Writer {
     }
 }
 
+/// What is known of an entry that the store turns out to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Earlier {
+    /// It was told when it was committed.
+    Known,
+    /// It may come from a try whose end was not heard of, and then nobody was told. Told twice it does no harm: who listens
+    /// leaves out what they have.
+    PerhapsUntold,
+}
+
 /// What became of each entry, and what is told, both in order.
-type Committed = (Vec<Done>, Vec<Event>);
+type Committed = (Vec<Done>, Told);
+
+/// What was committed: as it goes out, and as it is stored.
+#[derive(Debug)]
+struct Told {
+    events: Vec<Event>,
+    rows: Vec<NewEvent>,
+}
 
 /// A transaction that is being filled.
 struct Group<'a> {
     store: &'a Store,
     tx: Tx,
     at: Millis,
+    earlier: Earlier,
     /// The streams that are written to, by their newest sequence. Locked by this transaction.
     heads: BTreeMap<Stream, Seq>,
     /// What was committed before under the ids of this group, and what this group writes.
@@ -183,10 +273,12 @@ struct Group<'a> {
     /// By message: what its file was found to be.
     attachments: Vec<(usize, String)>,
     events: Vec<NewEvent>,
+    /// Events of an earlier try that perhaps nobody was told of.
+    again: Vec<NewEvent>,
 }
 
 impl<'a> Group<'a> {
-    async fn begin(store: &'a Store, entries: &[Append]) -> Result<Self> {
+    async fn begin(store: &'a Store, entries: &[Append], earlier: Earlier) -> Result<Self> {
         let mut streams: Vec<_> = entries.iter().filter_map(Append::stream).collect();
         // Always in the same order: two writers that lock two streams each cannot wait for one another.
         streams.sort_unstable();
@@ -210,22 +302,25 @@ impl<'a> Group<'a> {
             store,
             tx,
             at: clock::now(),
+            earlier,
             heads,
             posted,
             messages: Vec::with_capacity(ids.len()),
             attachments: Vec::new(),
             events: Vec::with_capacity(entries.len()),
+            again: Vec::new(),
         })
     }
 
     fn message(&mut self, new: &NewMessage) -> Result<Done> {
-        if let Some(earlier) = self.posted.get(&new.id) {
-            let same = earlier.author == new.author.id && earlier.room == new.room;
-            return Ok(if same {
-                Done::Message(*earlier)
-            } else {
-                Done::Refused(Failure::invalid("That message id is taken."))
-            });
+        if let Some(earlier) = self.posted.get(&new.id).copied() {
+            if earlier.author != new.author.id || earlier.room != new.room {
+                return Ok(Done::Refused(Failure::invalid("That message id is taken.")));
+            }
+            if self.earlier == Earlier::PerhapsUntold {
+                self.again.push(happened(&message(new, earlier))?);
+            }
+            return Ok(Done::Message(earlier));
         }
         let stream = Stream::Room(new.room);
         let Some(head) = self.heads.get_mut(&stream) else {
@@ -239,29 +334,14 @@ impl<'a> Group<'a> {
             seq,
             at: self.at,
         };
-        let message = Message {
-            id: new.id,
-            room: new.room,
-            seq,
-            author: new.author.clone(),
-            at: self.at,
-            content: new.content.clone(),
-        };
+        let message = message(new, posted);
         self.posted.insert(new.id, posted);
         if let Some(media_type) = &new.media_type {
             self.attachments
                 .push((self.messages.len(), media_type.clone()));
         }
-        self.messages.push(message.clone());
-        let event = RoomEvent::Message { message };
-        self.events.push(NewEvent {
-            stream,
-            row: EventRow {
-                seq,
-                payload: serde_json::to_string(&event)?,
-            },
-            kind: event.kind(),
-        });
+        self.events.push(happened(&message)?);
+        self.messages.push(message);
         Ok(Done::Message(posted))
     }
 
@@ -276,6 +356,9 @@ impl<'a> Group<'a> {
                 .find_story_by_request(&mut self.tx, request)
                 .await?;
             if let Some(earlier) = earlier {
+                if self.earlier == Earlier::PerhapsUntold {
+                    self.again.push(published(&earlier)?);
+                }
                 return Ok(Done::Story(Box::new(earlier)));
             }
         }
@@ -298,14 +381,7 @@ impl<'a> Group<'a> {
         self.store
             .create_story(&mut self.tx, &story, &draft.body, new.request_id.as_deref())
             .await?;
-        self.events.push(NewEvent {
-            stream: Stream::News,
-            row: EventRow {
-                seq,
-                payload: serde_json::to_string(&story)?,
-            },
-            kind: sse::STORY,
-        });
+        self.events.push(published(&story)?);
         Ok(Done::Story(Box::new(story)))
     }
 
@@ -322,10 +398,10 @@ impl<'a> Group<'a> {
     }
 
     /// Writes what was gathered and commits. What is then to be told.
-    async fn commit(mut self) -> Result<Vec<Event>> {
+    async fn commit(mut self) -> Result<Told> {
         // Encoded first: what cannot be told is not committed either.
-        let events = self.events.iter();
-        let told = events
+        let events = self.again.iter().chain(&self.events);
+        let events = events
             .map(|new| Event::encode(new.stream, &new.row))
             .collect::<Result<_, _>>()?;
         let (store, tx) = (self.store, &mut self.tx);
@@ -343,7 +419,47 @@ impl<'a> Group<'a> {
             store.update_head(tx, *stream, *head).await?;
         }
         self.tx.commit().await?;
-        Ok(told)
+        let rows = self.again.into_iter().chain(self.events).collect();
+        Ok(Told { events, rows })
+    }
+}
+
+/// The event of a message.
+fn happened(message: &Message) -> Result<NewEvent> {
+    let event = RoomEvent::Message {
+        message: message.clone(),
+    };
+    Ok(NewEvent {
+        stream: Stream::Room(message.room),
+        row: EventRow {
+            seq: message.seq,
+            payload: serde_json::to_string(&event)?,
+        },
+        kind: event.kind(),
+    })
+}
+
+/// The event of a story.
+fn published(story: &Story) -> Result<NewEvent> {
+    Ok(NewEvent {
+        stream: Stream::News,
+        row: EventRow {
+            seq: story.seq,
+            payload: serde_json::to_string(story)?,
+        },
+        kind: sse::STORY,
+    })
+}
+
+/// A message, with the place that it was given.
+fn message(new: &NewMessage, posted: Posted) -> Message {
+    Message {
+        id: new.id,
+        room: new.room,
+        seq: posted.seq,
+        author: new.author.clone(),
+        at: posted.at,
+        content: new.content.clone(),
     }
 }
 

@@ -113,7 +113,8 @@ impl Columns {
 }
 
 impl Store {
-    /// Writes a call anew or over what was known of it.
+    /// Writes a call anew or over what was known of it. A call that has ended stays as it is: whoever comes later with another
+    /// end, or none, has not heard of it yet.
     ///
     /// # Errors
     /// When the store fails.
@@ -126,7 +127,8 @@ impl Store {
              ON CONFLICT (id) DO UPDATE SET state = excluded.state, outcome = excluded.outcome,
                  caller_page = excluded.caller_page, callee_page = excluded.callee_page,
                  answered_at = excluded.answered_at, connected_at = excluded.connected_at,
-                 ended_at = excluded.ended_at",
+                 ended_at = excluded.ended_at
+             WHERE calls.state <> 'ended'",
         )
         .bind(call.id.to_string())
         .bind(call.room.to_string())

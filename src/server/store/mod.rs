@@ -1,45 +1,65 @@
 //! The store: SQL, one file a noun. What is asked for is plain functions on [`Store`]; nothing above this module writes SQL.
 //!
-//! All of it runs through sqlx's `Any` driver and keeps to what SQLite and PostgreSQL share: `$1` placeholders, text ids,
-//! integer milliseconds, JSON as text. There are two pools. One connection writes, so that writers queue in the program
-//! instead of failing on SQLite's lock; the others read, and see a consistent snapshot meanwhile (WAL).
+//! It is a SQLite file in the data folder, or a PostgreSQL database; the same queries run on both. All of it goes through sqlx's
+//! `Any` driver and keeps to what the two share: `$1` placeholders, text ids, integer milliseconds, JSON as text, text compared
+//! by its bytes. [`open`] is where they differ, and [`Engine`] is asked in very few places.
+//!
+//! There are two pools. On SQLite one connection writes, so that writers queue in the program instead of failing on its lock; the
+//! others read, and see a consistent snapshot meanwhile (WAL). On PostgreSQL several write, from several programs: whatever is
+//! read to be written is locked or kept by a constraint, never by being alone.
 
 mod batch;
 mod calls;
+mod database_url;
 mod files;
+mod lease;
 mod messages;
+pub mod migrate;
+mod open;
 mod rooms;
 mod stories;
 mod streams;
 mod tokens;
 mod users;
 
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use calls::CallRow;
+pub use database_url::DatabaseUrl;
 pub use files::FileRow;
+pub use lease::Lease;
 pub use messages::Posted;
 pub use streams::{EventRow, NewEvent, Stream, StreamState};
 pub use tokens::{Token, TokenRow};
 pub use users::Account;
 
-use super::error::{Error, Result};
+use super::{
+    config::StoreConfig,
+    error::{Error, Result},
+};
 use crate::model::{
     RoomId, UserId,
     room::{RoomKind, RoomSummary},
 };
 use batch::Batch;
-use sqlx::{
-    Any, AnyPool, Executor, Transaction,
-    any::{AnyPoolOptions, install_default_drivers},
-};
-use std::{path::Path, str::FromStr, time::Duration};
+use sqlx::{Any, AnyPool, Transaction};
+use std::str::FromStr;
 use users::SessionRow;
 
-/// How many connections read at once.
-const READERS: u32 = 4;
+/// What the store is kept in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    SQLite,
+    PostgreSQL,
+}
 
 /// The store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
+    engine: Engine,
     read: AnyPool,
     write: AnyPool,
     /// By the hash of their token.
@@ -50,28 +70,27 @@ pub struct Store {
     memberships: Batch<UserId, Vec<(RoomId, RoomKind)>>,
 }
 
-/// A transaction on the one writing connection. Dropped without a commit, it is rolled back.
+/// A transaction on a writing connection. Dropped without a commit, it is rolled back.
 pub type Tx = Transaction<'static, Any>;
 
 impl Store {
-    /// Opens the embedded store in a folder, which is made if it is missing, and brings its schema up to date.
+    /// Opens the store that is set, and brings its schema up to date. Without a database's address that is the embedded one in
+    /// the data folder, which is made if it is missing.
     ///
     /// # Errors
-    /// When the folder cannot be written, or the store is newer than this program.
-    pub async fn open(folder: &Path) -> Result<Self> {
-        tokio::fs::create_dir_all(folder).await?;
-        install_default_drivers();
-        let file = folder.join("rialto.sqlite");
-        let url = format!("sqlite://{}?mode=rwc", file.display());
-        let write = pool(&url, 1).await?;
-        sqlx::migrate!("migrations/sqlite").run(&write).await?;
-        let read = pool(&url, READERS).await?;
-        Ok(Self::over(read, write))
+    /// [`Error::Setting`] in words when the database cannot be reached or used. Otherwise when the folder cannot be written, or
+    /// the store is newer than this program.
+    pub async fn open(config: &StoreConfig) -> Result<Self> {
+        match &config.database_url {
+            Some(url) => open::database(url).await,
+            None => open::embedded(&config.data).await,
+        }
     }
 
-    fn over(read: AnyPool, write: AnyPool) -> Self {
+    fn over(engine: Engine, read: AnyPool, write: AnyPool) -> Self {
         let (sessions, rooms, memberships) = (read.clone(), read.clone(), read.clone());
         Self {
+            engine,
             read,
             write,
             sessions: Batch::new(move |keys| users::find_sessions(sessions.clone(), keys)),
@@ -107,28 +126,40 @@ impl Store {
     }
 }
 
-async fn pool(url: &str, connections: u32) -> Result<AnyPool> {
-    let options = AnyPoolOptions::new()
-        .max_connections(connections)
-        .min_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .acquire_timeout(Duration::from_secs(10))
-        .after_connect(|connection, _| {
-            Box::pin(async move {
-                // FULL: what is acknowledged survives a loss of power, not just a killed process.
-                for pragma in [
-                    "PRAGMA busy_timeout = 5000",
-                    "PRAGMA journal_mode = WAL",
-                    "PRAGMA synchronous = FULL",
-                    "PRAGMA foreign_keys = ON",
-                ] {
-                    connection.execute(pragma).await?;
-                }
-                Ok(())
-            })
-        });
-    Ok(options.connect(url).await?)
+/// Whether trying the same again may help: the connection was lost, the database is stopping or starting, or two writers stood
+/// in each other's way. SQLite, with one writer, knows none of it.
+pub(in crate::server) fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            // Appendix A of PostgreSQL's manual.
+            code.len() == 5
+                && (code.starts_with("08")
+                    || matches!(
+                        code.as_ref(),
+                        "25P03"
+                            | "40001"
+                            | "40P01"
+                            | "53300"
+                            | "55P03"
+                            | "57P01"
+                            | "57P02"
+                            | "57P03"
+                    ))
+        }),
+        _ => false,
+    }
+}
+
+/// Whether a row was refused because another one has the same id, name or address.
+pub(in crate::server) fn is_taken(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.is_unique_violation())
+}
+
+/// Whether a text that came from outside can be in the store at all: PostgreSQL knows no NUL character, and nothing in the store
+/// has one.
+fn can_be_stored(text: &str) -> bool {
+    !text.contains('\0')
 }
 
 /// `($1, $2), ($3, $4)`: the placeholders of so many rows of so many columns.
@@ -162,15 +193,4 @@ where
     T::Err: std::fmt::Display,
 {
     text.map(|text| parse(&text)).transpose()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::placeholders;
-
-    #[test]
-    fn placeholders_count_through_all_rows() {
-        assert_eq!(placeholders(2, 2), "($1, $2), ($3, $4)");
-        assert_eq!(placeholders(1, 3), "($1, $2, $3)");
-    }
 }

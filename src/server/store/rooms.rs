@@ -1,6 +1,6 @@
 //! Rooms and memberships.
 
-use super::{Store, Stream, Tx, parse, placeholders, users::person};
+use super::{Engine, Store, Stream, Tx, can_be_stored, parse, placeholders, users::person};
 use crate::{
     model::{
         Epoch, Millis, RoomId, Seq, UserId,
@@ -191,6 +191,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn join_public_rooms(&self, tx: &mut Tx, user: UserId, at: Millis) -> Result<()> {
+        self.lock_memberships(tx, Joining::OneUser).await?;
         sqlx::query(
             "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
              SELECT rooms.id, $1, streams.head, $2 FROM rooms JOIN streams ON streams.name = 'room:' || rooms.id
@@ -209,6 +210,8 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn create_memberships(&self, room: RoomId, at: Millis) -> Result<()> {
+        let mut tx = self.begin().await?;
+        self.lock_memberships(&mut tx, Joining::Everybody).await?;
         sqlx::query(
             "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
              SELECT rooms.id, users.id, streams.head, $2
@@ -218,8 +221,24 @@ impl Store {
         )
         .bind(room.to_string())
         .bind(at)
-        .execute(&self.write)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Somebody who is made and a room that is made at the same moment must find each other, though neither sees the other before
+    /// it is committed: so users are made beside one another, but not while everybody is joined to a room. On SQLite nothing is
+    /// beside anything.
+    async fn lock_memberships(&self, tx: &mut Tx, joining: Joining) -> Result<()> {
+        if self.engine == Engine::PostgreSQL {
+            // The number means this and nothing else in Rialto's database.
+            let lock = match joining {
+                Joining::OneUser => "SELECT pg_advisory_xact_lock_shared(1)",
+                Joining::Everybody => "SELECT pg_advisory_xact_lock(1)",
+            };
+            sqlx::query(lock).execute(&mut **tx).await?;
+        }
         Ok(())
     }
 
@@ -258,6 +277,9 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn find_room_id(&self, slug: &str) -> Result<Option<RoomId>> {
+        if !can_be_stored(slug) {
+            return Ok(None);
+        }
         let row: Option<(String,)> = sqlx::query_as("SELECT id FROM rooms WHERE slug = $1")
             .bind(slug)
             .fetch_optional(&self.read)
@@ -339,6 +361,15 @@ impl Store {
         .await?;
         Ok(row)
     }
+}
+
+/// Who becomes a member of what.
+#[derive(Debug, Clone, Copy)]
+enum Joining {
+    /// One user, of every room.
+    OneUser,
+    /// Everybody, of one room.
+    Everybody,
 }
 
 async fn join(tx: &mut Tx, room: RoomId, user: UserId, at: Millis) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Stories.
 
-use super::{Store, Tx, parse};
+use super::{Store, Tx, can_be_stored, parse};
 use crate::{
     model::{
         Millis, Seq, StoryId,
@@ -109,6 +109,9 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn find_story(&self, slug: &str) -> Result<Option<Story>> {
+        if !can_be_stored(slug) {
+            return Ok(None);
+        }
         sqlx::query_as("SELECT id, seq, slug, headline, html, summary, topic, urgency, byline, at FROM stories WHERE slug = $1")
             .bind(slug)
             .fetch_optional(&self.read)
@@ -127,6 +130,9 @@ impl Store {
         before: Seq,
         most: i64,
     ) -> Result<Vec<Story>> {
+        if !topic.is_none_or(can_be_stored) {
+            return Ok(Vec::new());
+        }
         let rows: Vec<StoryRow> = sqlx::query_as(
             "SELECT id, seq, slug, headline, html, summary, topic, urgency, byline, at FROM stories
              WHERE seq < $1 AND ($2 = '' OR topic = $2) ORDER BY seq DESC LIMIT $3",

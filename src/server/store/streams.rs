@@ -1,12 +1,16 @@
 //! Streams and their events: the log.
 
-use super::{Store, Tx, placeholders};
+use super::{Store, Tx, parse, placeholders};
 use crate::{
     model::{Epoch, Millis, RoomId, Seq},
     server::{error::Result, secret},
 };
+use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
-use std::fmt;
+use std::{collections::HashMap, fmt, str::FromStr};
+
+/// The most streams in one query.
+const AT_ONCE: usize = 256;
 
 /// A stream's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +30,19 @@ impl fmt::Display for Stream {
     }
 }
 
+impl FromStr for Stream {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        if name == "news" {
+            return Ok(Self::News);
+        }
+        let room = name.strip_prefix("room:").and_then(|id| id.parse().ok());
+        room.map(Self::Room)
+            .ok_or_else(|| format!("{name:?} is no stream"))
+    }
+}
+
 /// Where a stream stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamState {
@@ -38,7 +55,7 @@ pub struct StreamState {
 }
 
 /// An event as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRow {
     /// Its place in its stream.
     pub seq: Seq,
@@ -163,5 +180,27 @@ impl Store {
             .into_iter()
             .map(|(seq, payload)| EventRow { seq, payload })
             .collect())
+    }
+
+    /// The newest sequence of each of these streams that exists.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_heads(&self, streams: &[Stream]) -> Result<HashMap<Stream, Seq>> {
+        let mut heads = HashMap::with_capacity(streams.len());
+        for streams in streams.chunks(AT_ONCE) {
+            let sql = format!(
+                "SELECT name, head FROM streams WHERE name IN {}",
+                placeholders(1, streams.len())
+            );
+            let mut query = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(sql));
+            for stream in streams {
+                query = query.bind(stream.to_string());
+            }
+            for (name, head) in query.fetch_all(&self.read).await? {
+                heads.insert(parse(&name)?, head);
+            }
+        }
+        Ok(heads)
     }
 }

@@ -1,6 +1,6 @@
 //! Users, sessions and one-time secrets.
 
-use super::{Store, Tx, parse, placeholders};
+use super::{Store, Tx, is_taken, parse, placeholders};
 use crate::{
     model::{
         Millis, UserId,
@@ -171,8 +171,12 @@ impl Store {
         .bind(name.as_str())
         .bind(name_key(name))
         .execute(&self.write)
-        .await?;
-        Ok(done.rows_affected() == 1)
+        .await;
+        match done {
+            // Somebody else took it at the same moment.
+            Err(error) if is_taken(&error) => Ok(false),
+            done => Ok(done?.rows_affected() == 1),
+        }
     }
 
     /// Gives a user a password; a guest becomes a member.
@@ -307,16 +311,35 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Uses up a one-time secret. True for exactly one of all who try.
+    /// Uses up the one-time secret that makes the administrator, and makes somebody it. True for exactly one of all who try, and
+    /// for nobody once there is an administrator. To be asked within the transaction that makes the user: nobody is left an
+    /// administrator without the secret being used up, or the other way round.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delete_secret(&self, purpose: &str, hash: &str) -> Result<bool> {
-        let done = sqlx::query("DELETE FROM secrets WHERE purpose = $1 AND hash = $2")
-            .bind(purpose)
-            .bind(hash)
-            .execute(&self.write)
+    pub async fn claim_admin(
+        &self,
+        tx: &mut Tx,
+        purpose: &str,
+        hash: &str,
+        user: UserId,
+    ) -> Result<bool> {
+        // Whoever else deletes it is waited for; then it is gone, or another one, made before they were an administrator.
+        let deleted = sqlx::query(
+            "DELETE FROM secrets WHERE purpose = $1 AND hash = $2
+             AND NOT EXISTS (SELECT 1 FROM users WHERE role = 'admin')",
+        )
+        .bind(purpose)
+        .bind(hash)
+        .execute(&mut **tx)
+        .await?;
+        if deleted.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query("UPDATE users SET role = 'admin' WHERE id = $1")
+            .bind(user.to_string())
+            .execute(&mut **tx)
             .await?;
-        Ok(done.rows_affected() == 1)
+        Ok(true)
     }
 }

@@ -3,6 +3,10 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`server`] | the program, as a process |
+//! | [`home`] | where a server's store is: a folder, and on PostgreSQL a database |
+//! | [`postgres`] | a PostgreSQL that a test stops and starts |
+//! | [`nats`] | a NATS server that a test stops and starts |
+//! | [`cluster`] | several nodes that share a database and a NATS server |
 //! | [`person`] | somebody with a session: a browser without its pages |
 //! | [`page`] | a WebSocket, as a page holds it |
 //! | [`sse`] | a reader of the news |
@@ -18,13 +22,20 @@
 //!
 //! Everything waits for what it is told to wait for, and fails after [`PATIENCE`] with what was seen instead.
 
+pub(crate) mod cluster;
+#[path = "../../../src/server/store/testing.rs"]
+pub(crate) mod home;
+pub(crate) mod nats;
 pub(crate) mod page;
 pub(crate) mod person;
+pub(crate) mod postgres;
 pub(crate) mod press;
 pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod sse;
 
+pub(crate) use cluster::Cluster;
+pub(crate) use home::{Database, Home};
 pub(crate) use page::{Greeting, Page};
 pub(crate) use person::Person;
 pub(crate) use press::Press;
@@ -34,6 +45,19 @@ pub(crate) use sse::{News, Piece};
 use rialto::model::{CallId, ClientId, MessageId};
 use std::time::Duration;
 use uuid::Uuid;
+
+/// Ends a test that only PostgreSQL can pass where there is none, and says so. `make unit` runs all tests on both.
+macro_rules! needs_postgresql {
+    () => {
+        if std::env::var("RIALTO_TEST_STORE").as_deref() != Ok("postgres") {
+            println!(
+                "left out: needs PostgreSQL, as in: scripts/postgres.sh with cargo nextest run"
+            );
+            return;
+        }
+    };
+}
+pub(crate) use needs_postgresql;
 
 /// How long anything may take before a test fails: far more than it needs, so that a busy machine fails no test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

@@ -51,6 +51,19 @@ impl Person {
         person
     }
 
+    /// The same person in the same browser, at another node.
+    pub(crate) fn at(&self, server: &Server) -> Self {
+        self.at_address(server.address())
+    }
+
+    /// The same, by the node's address.
+    pub(crate) fn at_address(&self, address: SocketAddr) -> Self {
+        Self {
+            address,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

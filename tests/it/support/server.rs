@@ -1,12 +1,17 @@
 //! The program, as a process.
 
-use super::{PATIENCE, Person, within};
+use super::{
+    PATIENCE, Person,
+    home::{Database, Home},
+    within,
+};
 use std::{
+    ffi::OsStr,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Output, Stdio},
+    sync::Arc,
 };
-use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -21,7 +26,7 @@ const CLAIM: &str = "become the administrator, once: ";
 pub(crate) struct Server {
     running: Option<Running>,
     address: SocketAddr,
-    data: TempDir,
+    home: Home,
     set: Box<dyn Fn(&mut Command) + Send + Sync>,
 }
 
@@ -39,12 +44,19 @@ impl Server {
 
     /// A server with settings, which also hold for every later [`Self::restart`].
     pub(crate) async fn start_with(set: impl Fn(&mut Command) + Send + Sync + 'static) -> Self {
+        Self::start_in(Home::new(), set).await
+    }
+
+    /// A server with a certain store.
+    pub(crate) async fn start_in(
+        home: Home,
+        set: impl Fn(&mut Command) + Send + Sync + 'static,
+    ) -> Self {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let data = tempfile::tempdir().unwrap();
         let mut server = Self {
             running: None,
             address: any,
-            data,
+            home,
             set: Box::new(set),
         };
         server.launch().await;
@@ -58,7 +70,7 @@ impl Server {
             .arg("serve")
             .arg("--listen")
             .arg(self.address.to_string());
-        command.arg("--data").arg(self.data.path());
+        command.args(self.home.arguments());
         (self.set)(&mut command);
         command.stdout(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().unwrap();
@@ -99,7 +111,7 @@ impl Server {
 
     /// The folder with the store and the files.
     pub(crate) fn data(&self) -> &Path {
-        self.data.path()
+        self.home.folder()
     }
 
     /// The path of the link that makes the administrator, as it was printed.
@@ -149,6 +161,11 @@ impl Server {
         self.launch().await;
     }
 
+    /// From the next start on, the same folder with another store.
+    pub(crate) fn move_to(&mut self, database: &Arc<Database>) {
+        self.home.move_to(database.clone());
+    }
+
     /// The first administrator, made with the link that the server printed.
     pub(crate) async fn administrator(&self) -> Person {
         let claim = self.claim().await;
@@ -175,7 +192,7 @@ impl Server {
     /// Runs the program's command line on this server's data.
     pub(crate) async fn command(&self, arguments: &[&str]) -> Output {
         let mut command = program();
-        command.args(arguments).arg("--data").arg(self.data.path());
+        command.args(arguments).args(self.home.arguments());
         within("the command line", command.output()).await.unwrap()
     }
 
@@ -189,7 +206,7 @@ impl Server {
     /// Every file that people sent and that is kept, however it is filed.
     pub(crate) fn kept_files(&self) -> Vec<PathBuf> {
         let mut kept = Vec::new();
-        let mut folders = vec![self.data.path().join("files")];
+        let mut folders = vec![self.home.folder().join("files")];
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(&folder)
                 .into_iter()
@@ -212,6 +229,13 @@ impl Server {
 /// The administrator's password.
 pub(crate) const PASSWORD: &str = "three thousand ducats";
 
+/// Runs the program's command line with just these arguments.
+pub(crate) async fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
+    let mut command = program();
+    command.args(arguments);
+    within("the command line", command.output()).await.unwrap()
+}
+
 /// The program, untouched by settings of whoever runs the tests.
 fn program() -> Command {
     let mut command = Command::new(PROGRAM);
@@ -230,6 +254,10 @@ fn listen(process: &mut Child) -> watch::Receiver<Vec<String>> {
     let (tell, said) = watch::channel(Vec::new());
     tokio::spawn(async move {
         while let Ok(Some(line)) = lines.next_line().await {
+            // Shown when the test fails.
+            if [" WARN ", " ERROR "].iter().any(|word| line.contains(word)) {
+                eprintln!("{line}");
+            }
             tell.send_modify(|lines: &mut Vec<String>| lines.push(line));
         }
     });

@@ -1,26 +1,28 @@
 //! Tails over a real store, in a folder of its own.
 
 use super::*;
-use crate::server::store::{EventRow, NewEvent};
-use tempfile::TempDir;
+use crate::server::{
+    log::testing,
+    store::{EventRow, NewEvent, testing::Home},
+};
 
 struct House {
     store: Store,
     tails: Tails,
-    _folder: TempDir,
+    _home: Home,
 }
 
 impl House {
     async fn new(most: Seq, budget: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
+        let home = Home::new();
+        let store = testing::open(&home).await;
         let mut tx = store.begin().await.unwrap();
         store.create_stream(&mut tx, Stream::News).await.unwrap();
         tx.commit().await.unwrap();
         Self {
             store,
             tails: Tails::within(most, budget),
-            _folder: folder,
+            _home: home,
         }
     }
 
@@ -46,7 +48,7 @@ impl House {
     async fn happen(&self, count: usize) {
         for _ in 0..count {
             let event = self.commit().await;
-            self.tails.append(&event);
+            assert_eq!(self.tails.tell(&event, |_| {}), Told::Now);
         }
     }
 
@@ -132,21 +134,31 @@ async fn who_saw_what_is_not_told_yet_goes_on_from_there() {
     let late = house.commit().await;
     assert_eq!(house.replay(3).await, (3, Some(vec![])));
     assert_eq!(house.replay(1).await, (2, Some(vec![2])), "3 comes live");
-    house.tails.append(&late);
-    house.tails.append(&late);
+    assert_eq!(house.tails.tell(&late, |_| {}), Told::Now);
+    let again = |_: &Event| panic!("told twice");
+    assert_eq!(house.tails.tell(&late, again), Told::Before);
     assert_eq!(house.replay(1).await, (3, Some(vec![2, 3])));
     assert_eq!(house.replay(4).await, (3, None), "from the future");
 }
 
 #[tokio::test]
-async fn after_a_hole_nothing_before_it_is_told_from_memory() {
+async fn after_a_hole_nothing_is_told_before_the_store_has_filled_it() {
     let house = House::new(100, BUDGET).await;
     house.happen(2).await;
-    assert_eq!(house.replay(0).await, (2, Some(vec![1, 2])));
+    assert_eq!(house.replay(1).await, (2, Some(vec![2])));
     house.commit().await;
-    house.happen(1).await;
-    assert_eq!(house.kept(), [4]);
-    assert_eq!(house.replay(0).await, (4, Some(vec![1, 2, 3, 4])));
+    let early = house.commit().await;
+    let untold = |_: &Event| panic!("told out of order");
+    assert_eq!(house.tails.tell(&early, untold), Told::Not);
+    let mut told = Vec::new();
+    let caught_up = house
+        .tails
+        .catch_up(&house.store, Stream::News, |event| told.push(event.seq));
+    caught_up.await.unwrap();
+    assert_eq!(told, [3, 4]);
+    assert_eq!(house.tails.tell(&early, untold), Told::Before);
+    assert_eq!(house.kept(), [2, 3, 4]);
+    assert_eq!(house.tails.heads(), [(Stream::News, 4)]);
 }
 
 #[tokio::test]

@@ -8,23 +8,25 @@ use crate::{
         story::{StoryDraft, Urgency},
         user::{Person, Role, UserName},
     },
-    server::log::{Log, tail::Tails},
+    server::{
+        log::{Log, tail::Tails, testing},
+        store::testing::Home,
+    },
 };
 use std::sync::Arc;
-use tempfile::TempDir;
 
 struct House {
     store: Store,
     log: Log,
     room: RoomId,
     ada: Person,
-    _folder: TempDir,
+    _home: Home,
 }
 
 impl House {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
+        let home = Home::new();
+        let store = testing::open(&home).await;
         let ada = Person {
             id: UserId(secret::id()),
             name: UserName::new("Ada").unwrap(),
@@ -37,13 +39,13 @@ impl House {
         let room = RoomId(secret::id());
         let name = RoomName::new("General").unwrap();
         store.create_room(room, "general", &name, 0).await.unwrap();
-        let log = Log::new(store.clone(), Arc::default(), Arc::default(), 1_000);
+        let log = Log::new(store.clone(), Arc::default(), Arc::default(), None, 1_000);
         Self {
             store,
             log,
             room,
             ada,
-            _folder: folder,
+            _home: home,
         }
     }
 
@@ -65,6 +67,8 @@ impl House {
             tails: Arc::new(Tails::new(1_000)),
             live: Arc::default(),
             readers: Arc::default(),
+            bus: None,
+            behind: mpsc::channel(1).0,
         };
         let writer = Writer::new(self.store.clone(), fanout);
         let (mut group, mut answers) = (Vec::new(), Vec::new());

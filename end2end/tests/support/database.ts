@@ -1,0 +1,33 @@
+/** A PostgreSQL database of a test's own, in the server that `scripts/postgres.sh` started for all tests. */
+import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { promisify } from "node:util";
+
+export class Database {
+  private constructor(
+    private readonly server: string,
+    private readonly name: string,
+  ) {}
+
+  static async create(): Promise<Database> {
+    const server = process.env["RIALTO_TEST_DATABASE_URL"];
+    if (server === undefined) throw new Error("several nodes need PostgreSQL: scripts/e2e.sh --nodes N");
+    const database = new Database(server, `rialto_${randomUUID().replaceAll("-", "")}`);
+    await database.ask(`CREATE DATABASE ${database.name}`);
+    return database;
+  }
+
+  get url(): string {
+    const url = new URL(this.server);
+    url.pathname = `/${this.name}`;
+    return url.href;
+  }
+
+  async drop(): Promise<void> {
+    await this.ask(`DROP DATABASE ${this.name} WITH (FORCE)`);
+  }
+
+  private async ask(sql: string): Promise<void> {
+    await promisify(execFile)("psql", ["--no-psqlrc", "--quiet", "--command", sql, this.server]);
+  }
+}

@@ -1,0 +1,193 @@
+//! What nodes tell one another: JSON, each message whole in itself.
+
+use crate::{
+    model::{CallId, ClientId, RoomId, UserId, call::Action, room::RoomKind, user::Person},
+    protocol::ws::ServerFrame,
+    server::store::EventRow,
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use uuid::Uuid;
+
+/// A running program. Made anew at each start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(pub Uuid);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What one node tells others, and who says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The node that says it.
+    pub from: NodeId,
+    /// What it says.
+    pub message: Message,
+}
+
+/// What one node tells others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Message {
+    /// Events of one stream that were committed, in sequence. Whoever misses one notices the hole, and reads it from the store.
+    Committed {
+        /// The name of the stream.
+        stream: String,
+        /// The events.
+        rows: Vec<EventRow>,
+    },
+    /// Something to do for the pages that are connected to the node that hears this.
+    Order {
+        /// What.
+        order: Order,
+    },
+    /// The node has started: the others tell it of their pages.
+    Started,
+    /// The node lives. Said once a second.
+    Pulse {
+        /// How many changes of its pages the node has told.
+        changes: u64,
+    },
+    /// A page of the node came, changed or went.
+    Page {
+        /// Counts the changes of this node; a receiver that misses one asks for all pages.
+        change: u64,
+        /// What changed.
+        page: PageChange,
+    },
+    /// A change was missed: asks for all pages.
+    AskPages,
+    /// All pages of the node, in parts.
+    Pages {
+        /// The changes that are in it.
+        changes: u64,
+        /// Some of the pages.
+        pages: Vec<Page>,
+        /// Whether this is the last part.
+        last: bool,
+    },
+    /// The node stops. Its pages are gone.
+    Stopped,
+}
+
+/// A page as other nodes know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page {
+    /// Which.
+    pub client: ClientId,
+    /// Whose.
+    pub person: Person,
+    /// Whether it can be seen.
+    pub visible: bool,
+    /// The direct rooms of its owner, who is told to those who share one.
+    pub near: Vec<RoomId>,
+}
+
+/// What happened to a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum PageChange {
+    /// It is connected.
+    Opened {
+        /// The page.
+        page: Page,
+    },
+    /// It became visible or hidden.
+    Visible {
+        /// Which.
+        client: ClientId,
+        /// Whether it can be seen.
+        visible: bool,
+    },
+    /// Its connection is gone.
+    Closed {
+        /// Which.
+        client: ClientId,
+    },
+}
+
+/// Something to do for the pages that are connected to a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum Order {
+    /// Tell every page that hears a room.
+    ToRoom {
+        /// Which room.
+        room: RoomId,
+        /// What.
+        frame: Box<ServerFrame>,
+        /// But not this user's pages.
+        except: Option<UserId>,
+    },
+    /// Tell every page of a user.
+    ToUser {
+        /// Whose.
+        user: UserId,
+        /// What.
+        frame: Box<ServerFrame>,
+    },
+    /// Tell one page.
+    ToPage {
+        /// Which.
+        client: ClientId,
+        /// What.
+        frame: Box<ServerFrame>,
+    },
+    /// Tell everybody.
+    ToAll {
+        /// What.
+        frame: Box<ServerFrame>,
+    },
+    /// Every page of a user hears a room from now on.
+    Join {
+        /// Whose pages.
+        user: UserId,
+        /// Which room.
+        room: RoomId,
+        /// What kind it is.
+        kind: RoomKind,
+    },
+    /// Everybody hears a room from now on.
+    JoinAll {
+        /// Which room.
+        room: RoomId,
+        /// What kind it is.
+        kind: RoomKind,
+    },
+    /// A session has ended.
+    CloseSession {
+        /// The hash of its token.
+        session: String,
+    },
+    /// The sessions of a user but one have ended.
+    CloseOtherSessions {
+        /// Whose.
+        user: UserId,
+        /// The hash of the token of the one that is kept.
+        keep: String,
+    },
+    /// What is known of a user has changed: their pages connect again.
+    Refresh {
+        /// Who.
+        user: UserId,
+    },
+}
+
+/// What a page asks about a call, passed on to the node that holds the desk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallAsk {
+    /// The node that the page is connected to.
+    pub from: NodeId,
+    /// Which page.
+    pub client: ClientId,
+    /// Whose.
+    pub person: Person,
+    /// Which call.
+    pub call: CallId,
+    /// What it asks.
+    pub action: Action,
+}

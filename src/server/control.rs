@@ -1,0 +1,81 @@
+//! `control.json` in the data folder: how the command line on the same machine finds the running server and is known to it. Only
+//! who may read the data may read it.
+
+use super::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::{net::SocketAddr, path::Path, time::Duration};
+use tokio::net::TcpStream;
+
+/// Where the server listens and what it takes from this machine's command line; written by the server when it starts.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Control {
+    /// `http://` and an address.
+    pub address: String,
+    /// The bearer token that the server takes for its own command line's.
+    pub token: String,
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    /// Whether anything listens at the address, within a second.
+    pub async fn answers(&self) -> bool {
+        let address = self.address.trim_start_matches("http://");
+        let asked = tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(address));
+        asked.await.is_ok_and(|connected| connected.is_ok())
+    }
+}
+
+fn path(data: &Path) -> std::path::PathBuf {
+    data.join("control.json")
+}
+
+/// What the last server on this data wrote. None when none has ever run on it.
+///
+/// # Errors
+/// In words when the file cannot be read.
+pub async fn read(data: &Path) -> Result<Option<Control>, String> {
+    let path = path(data);
+    match tokio::fs::read(&path).await {
+        // What a server that was killed while writing left behind is as good as nothing.
+        Ok(json) => Ok(serde_json::from_slice(&json).ok()),
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(format!(
+            "{} cannot be read: {why}. Run this as the user who runs the server.",
+            path.display()
+        )),
+    }
+}
+
+/// Lets the command line on this machine reach the server that listens here. The folder is made if it is missing.
+///
+/// # Errors
+/// When the file cannot be written.
+pub async fn write(data: &Path, address: SocketAddr, token: &str) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let control = Control {
+        address: format!("http://{address}"),
+        token: token.to_owned(),
+    };
+    tokio::fs::create_dir_all(data).await?;
+    let path = path(data);
+    let write = move || {
+        let mut options = std::fs::OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
+        serde_json::to_writer(file, &control).map_err(std::io::Error::other)
+    };
+    Ok(tokio::task::spawn_blocking(write)
+        .await
+        .map_err(|lost| Error::Internal(lost.to_string()))??)
+}

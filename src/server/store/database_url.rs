@@ -1,0 +1,124 @@
+//! The address of a database, which may hold a password.
+
+use super::{Error, Result};
+use sqlx::postgres::PgConnectOptions;
+use std::{convert::Infallible, fmt, str::FromStr};
+
+/// How it is written.
+const LIKE: &str = "Write it like postgres://user:password@host:5432/database, with %40 for an @ in the password and so on";
+
+/// For who names a file.
+const EMBEDDED: &str = "--database-url is for PostgreSQL. For the embedded store leave it out, and name its folder with --data";
+
+/// `postgres://user:password@host:5432/database`, as it was given: nothing is checked before [`DatabaseUrl::options`], so that no
+/// error but ours speaks of it. Shown without what may be secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl FromStr for DatabaseUrl {
+    type Err = Infallible;
+
+    fn from_str(url: &str) -> Result<Self, Infallible> {
+        Ok(Self(url.trim().to_owned()))
+    }
+}
+
+impl DatabaseUrl {
+    /// As it was given, with its password.
+    pub(super) fn secret(&self) -> &str {
+        &self.0
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] when it is no address of a PostgreSQL database.
+    pub(super) fn options(&self) -> Result<PgConnectOptions> {
+        // The scheme is all that is repeated: anything after it may be a password.
+        let scheme = self.0.split(':').next().unwrap_or_default();
+        let wrong = match scheme.to_ascii_lowercase().as_str() {
+            "postgres" | "postgresql" => match self.0.parse() {
+                Ok(options) => return Ok(options),
+                Err(_) => "it is not written as an address".to_owned(),
+            },
+            "sqlite" | "file" => return Err(Error::Setting(EMBEDDED.to_owned())),
+            known @ ("mysql" | "mariadb" | "mssql" | "mongodb" | "redis") => {
+                format!("Rialto cannot use {known}")
+            }
+            _ => "it does not begin with postgres://".to_owned(),
+        };
+        Err(Error::Setting(format!(
+            "--database-url (RIALTO_DATABASE_URL) cannot be used: {wrong}. {LIKE}"
+        )))
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(options) = self.options() else {
+            return f.write_str("an address that cannot be read");
+        };
+        let database = options.get_database().unwrap_or(options.get_username());
+        match options.get_socket() {
+            Some(socket) => write!(f, "postgres://{}/{database}", socket.display()),
+            None => write!(
+                f,
+                "postgres://{}:{}/{database}",
+                options.get_host(),
+                options.get_port()
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> DatabaseUrl {
+        text.parse().unwrap()
+    }
+
+    fn refused(text: &str) -> String {
+        url(text).options().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_user_and_password() {
+        let url = url("postgres://shylock:ducats@db.example:6000/rialto?sslmode=require");
+        assert_eq!(url.to_string(), "postgres://db.example:6000/rialto");
+        assert_eq!(
+            format!("{url:?}"),
+            "DatabaseUrl(postgres://db.example:6000/rialto)"
+        );
+    }
+
+    #[test]
+    fn what_is_no_postgresql_is_refused_in_words_and_without_its_password() {
+        assert!(refused("sqlite://data/rialto.sqlite").contains("leave it out"));
+        assert!(refused("sqlite:data/rialto.sqlite").contains("leave it out"));
+        assert!(refused("mysql://a:ducats@b/c").contains("cannot use mysql"));
+        for wrong in [
+            "ducats",
+            "postgres://a:ducats@b:port/c",
+            "postgres://a:du#cats/@b/c",
+            "mysql://a:ducats@b/c",
+        ] {
+            let refused = refused(wrong);
+            assert!(
+                refused.contains("postgres://user:password@host:5432/database"),
+                "{refused}"
+            );
+            assert!(
+                !refused.contains("ducats") && !format!("{:?}", url(wrong)).contains("ducats"),
+                "{refused}"
+            );
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! What the store promises, of both engines: the same order, and rules that hold when many ask at the same moment.
+
+use super::{testing::Home, *};
+use crate::{
+    model::{
+        ClientId, Millis, RoomId, UserId,
+        call::{Media, Outcome, State},
+        room::RoomName,
+        story::{Story, Urgency},
+        user::{Person, Role, UserName},
+    },
+    server::secret,
+};
+use clap::Parser;
+use futures::future::join_all;
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    store: StoreConfig,
+}
+
+/// How many ask at the same moment: more than there are connections.
+const CROWD: usize = 12;
+
+/// A store, opened as often as there are programs on it: on PostgreSQL several, on SQLite one.
+struct House {
+    stores: Vec<Store>,
+    _home: Home,
+}
+
+impl House {
+    async fn new() -> Self {
+        let home = Home::new();
+        let flags = std::iter::once("rialto".to_owned()).chain(home.arguments());
+        let config = Flags::parse_from(flags).store;
+        let mut stores = vec![Store::open(&config).await.unwrap()];
+        if stores[0].engine == Engine::PostgreSQL {
+            stores.push(Store::open(&config).await.unwrap());
+        }
+        Self {
+            stores,
+            _home: home,
+        }
+    }
+
+    /// One of the programs.
+    fn store(&self, n: usize) -> &Store {
+        &self.stores[n % self.stores.len()]
+    }
+
+    async fn person(&self, name: &str) -> UserId {
+        self.try_person(0, name).await.unwrap()
+    }
+
+    /// None when the name is taken.
+    async fn try_person(&self, n: usize, name: &str) -> Option<UserId> {
+        let store = self.store(n);
+        let person = Person {
+            id: UserId(secret::id()),
+            name: UserName::new(name).unwrap(),
+            role: Role::Guest,
+        };
+        let mut tx = store.begin().await.unwrap();
+        if !store.create_user(&mut tx, &person, None, 0).await.unwrap() {
+            return None;
+        }
+        store
+            .join_public_rooms(&mut tx, person.id, 0)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        Some(person.id)
+    }
+
+    async fn room(&self, n: usize, name: &str) -> Option<RoomId> {
+        let id = RoomId(secret::id());
+        let made = self
+            .store(n)
+            .create_room(id, name, &RoomName::new(name).unwrap(), 0)
+            .await;
+        made.unwrap().then_some(id)
+    }
+}
+
+/// Asks as often as there are people in the crowd, all at once.
+async fn crowd<T, F: Future<Output = T>>(ask: impl Fn(usize) -> F) -> Vec<T> {
+    join_all((0..CROWD).map(ask)).await
+}
+
+#[test]
+fn placeholders_count_through_all_rows() {
+    assert_eq!(placeholders(2, 2), "($1, $2), ($3, $4)");
+    assert_eq!(placeholders(1, 3), "($1, $2, $3)");
+}
+
+#[tokio::test]
+async fn names_and_topics_stand_in_the_order_of_their_bytes() {
+    let house = House::new().await;
+    let store = house.store(0);
+    let room = house.room(0, "general").await.unwrap();
+    for name in ["zoe", "Émile", "Zoe B", "ada", "_x", "Ada B"] {
+        house.person(name).await;
+    }
+    let members = store.list_members(room).await.unwrap();
+    let names: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
+    assert_eq!(names, ["Ada B", "Zoe B", "_x", "ada", "zoe", "Émile"]);
+    let mut tx = store.begin().await.unwrap();
+    store.create_stream(&mut tx, Stream::News).await.unwrap();
+    for (seq, topic) in (1..).zip(["b", "Ä", "a", "B"]) {
+        let written = Story {
+            id: crate::model::StoryId(secret::id()),
+            slug: format!("story-{seq}"),
+            headline: String::new(),
+            summary: String::new(),
+            html: String::new(),
+            topic: topic.to_owned(),
+            urgency: Urgency::Normal,
+            byline: String::new(),
+            at: 0,
+            seq,
+        };
+        store
+            .create_story(&mut tx, &written, "", None)
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(store.list_topics().await.unwrap(), ["B", "a", "b", "Ä"]);
+}
+
+#[tokio::test]
+async fn a_name_that_many_want_at_once_goes_to_one() {
+    let house = House::new().await;
+    let made = crowd(|n| house.try_person(n, if n % 2 == 0 { "Ada" } else { "ADA" })).await;
+    assert_eq!(made.iter().flatten().count(), 1);
+    let mut people = Vec::new();
+    for n in 0..CROWD {
+        people.push(house.person(&format!("Person {n}")).await);
+    }
+    let name = UserName::new("Grace").unwrap();
+    let renamed = crowd(|n| house.store(n).update_name(people[n], &name)).await;
+    assert_eq!(
+        renamed
+            .into_iter()
+            .filter(|done| *done.as_ref().unwrap())
+            .count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn two_people_have_one_direct_room_however_many_ask_for_it() {
+    let house = House::new().await;
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let found = crowd(|n| {
+        let (one, other) = if n % 2 == 0 { (ada, bob) } else { (bob, ada) };
+        house
+            .store(n)
+            .find_or_create_direct(RoomId(secret::id()), one, other, 0)
+    });
+    let found: Vec<_> = found.await.into_iter().map(Result::unwrap).collect();
+    assert!(found.iter().all(|(room, _)| *room == found[0].0));
+    assert_eq!(found.iter().filter(|(_, made)| *made).count(), 1);
+    assert_eq!(
+        house.store(0).list_members(found[0].0).await.unwrap().len(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn everybody_is_in_every_public_room_whoever_comes_at_the_same_moment() {
+    let house = House::new().await;
+    for round in 0..4 {
+        let made = crowd(|n| {
+            let house = &house;
+            async move {
+                if n % 3 == 0 {
+                    let room = house.room(n, &format!("room-{round}-{n}")).await.unwrap();
+                    house.store(n).create_memberships(room, 0).await.unwrap();
+                } else {
+                    house
+                        .try_person(n, &format!("Person {round} {n}"))
+                        .await
+                        .unwrap();
+                }
+            }
+        });
+        made.await;
+    }
+    let store = house.store(0);
+    let people = store.list_users(1_000).await.unwrap();
+    assert_eq!(people.len(), 4 * 8);
+    for person in people {
+        let rooms = store.list_rooms(person.id).await.unwrap();
+        assert_eq!(rooms.len(), 4 * 4, "{} is in all of them", person.name);
+    }
+}
+
+#[tokio::test]
+async fn of_all_who_hold_the_link_one_becomes_the_administrator() {
+    let house = House::new().await;
+    house
+        .store(0)
+        .update_secret("claim", "hash", 0)
+        .await
+        .unwrap();
+    let mut people = Vec::new();
+    for n in 0..CROWD {
+        people.push(house.person(&format!("Person {n}")).await);
+    }
+    let claim = async |n: usize, hash: &'static str| {
+        let store = house.store(n);
+        let mut tx = store.begin().await.unwrap();
+        let done = store.claim_admin(&mut tx, "claim", hash, people[n]).await;
+        tx.commit().await.unwrap();
+        done.unwrap()
+    };
+    let claimed = crowd(|n| claim(n, "hash")).await;
+    assert_eq!(claimed.into_iter().filter(|done| *done).count(), 1);
+    // A link that another program printed at the same moment is worth nothing any more.
+    house
+        .store(1)
+        .update_secret("claim", "late", 0)
+        .await
+        .unwrap();
+    assert!(!claim(1, "late").await);
+    let people = house.store(0).list_users(100).await.unwrap();
+    assert_eq!(
+        people
+            .iter()
+            .filter(|person| person.role == Role::Admin)
+            .count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_has_ended_stays_ended() {
+    let house = House::new().await;
+    let store = house.store(0);
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (room, _) = store
+        .find_or_create_direct(RoomId(secret::id()), ada, bob, 0)
+        .await
+        .unwrap();
+    let call = |state: State, ended_at: Option<Millis>| CallRow {
+        id: crate::model::CallId(uuid::Uuid::nil()),
+        room,
+        caller: ada,
+        callee: bob,
+        media: Media::Voice,
+        state,
+        caller_page: ClientId(uuid::Uuid::nil()),
+        callee_page: None,
+        started_at: 1,
+        answered_at: None,
+        connected_at: None,
+        ended_at,
+    };
+    let ended = call(
+        State::Ended {
+            outcome: Outcome::Declined,
+        },
+        Some(2),
+    );
+    store.save_call(&call(State::Ringing, None)).await.unwrap();
+    store.save_call(&ended).await.unwrap();
+    store
+        .save_call(&call(State::Connecting, None))
+        .await
+        .unwrap();
+    assert_eq!(store.find_call(ended.id).await.unwrap(), Some(ended));
+    assert_eq!(store.list_open_calls().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_no_store_can_hold_is_simply_not_there() {
+    let house = House::new().await;
+    let store = house.store(0);
+    assert_eq!(store.find_story("a\0b").await.unwrap(), None);
+    assert_eq!(store.find_room_id("a\0b").await.unwrap(), None);
+    assert_eq!(
+        store.list_stories(Some("\0"), i64::MAX, 1).await.unwrap(),
+        []
+    );
+}

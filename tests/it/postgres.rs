@@ -1,0 +1,523 @@
+//! The store on PostgreSQL: moving there, several servers on one database, and a database that stops and starts again.
+//!
+//! Everything else that a store promises, the other modules ask of both: `make unit` runs them on SQLite and on PostgreSQL.
+
+use crate::support::{
+    Database, Greeting, Home, News, Page, Person, Press, Server, call_id, message_id,
+    needs_postgresql, page,
+    postgres::Postgres,
+    server::{PASSWORD, command},
+    within,
+};
+use futures::future::join_all;
+use rialto::{
+    model::{
+        Cursor, MessageId, RoomId, Seq,
+        call::{Action, Media},
+        message::{Content, Message},
+        user::Role,
+    },
+    protocol::ws::{ClientFrame, ErrorCode, ServerFrame},
+};
+use std::{collections::BTreeSet, process::Output, sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Everything that is in a room, told to somebody who was not there.
+async fn history(person: &Person, room: RoomId, cursor: Cursor) -> Vec<Message> {
+    let mut page = person.page_with(Greeting::from(room, cursor)).await;
+    let frames = page.all_so_far().await;
+    let resumed = frames.iter().any(|frame| {
+        matches!(frame, ServerFrame::Resumed { room: of, recovered: true, .. } if *of == room)
+    });
+    assert!(resumed, "the epoch is the same: {frames:?}");
+    frames.iter().filter_map(page::message).cloned().collect()
+}
+
+/// A call that nobody answers, until its caller gives up and both have heard how it ended.
+async fn call_in_vain(from: &mut Page, to: &mut Page) {
+    let id = call_id();
+    let (callee, media) = (to.me().id, Media::Voice);
+    let ask = |action| ClientFrame::Call { call: id, action };
+    from.send(&ask(Action::Start { to: callee, media })).await;
+    let rings = |frame: &ServerFrame| {
+        matches!(frame, ServerFrame::Call { call } if call.id == id).then_some(())
+    };
+    to.until(rings).await;
+    from.send(&ask(Action::HangUp)).await;
+    let is_told = |frame: &ServerFrame| {
+        let content = page::message(frame).map(|message| &message.content);
+        matches!(content, Some(Content::Call { call, .. }) if *call == id).then_some(())
+    };
+    to.until(is_told).await;
+}
+
+/// Sends a small file, and waits until it is a message. Where it is.
+async fn send_file(page: &mut Page, room: RoomId, data: &[u8]) -> String {
+    let id = message_id();
+    let (name, size) = ("bridge.txt".to_owned(), data.len() as u64);
+    page.send(&ClientFrame::Upload {
+        id,
+        room,
+        name,
+        size,
+    })
+    .await;
+    page.until(|frame| matches!(frame, ServerFrame::UploadReady { .. }).then_some(()))
+        .await;
+    page.send_chunk(id, 0, data).await;
+    page.sent(id).await;
+    page.until(|frame| match &page::message(frame)?.content {
+        Content::File { file } => Some(format!("/files/{}/{}", file.hash, file.name)),
+        Content::Text { .. } | Content::Call { .. } => None,
+    })
+    .await
+}
+
+/// Every table that the migrations make: one that is added to them later has to be copied too.
+fn tables() -> Vec<String> {
+    let mut tables = Vec::new();
+    for engine in ["sqlite", "postgres"] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("migrations")
+            .join(engine);
+        for file in std::fs::read_dir(folder).unwrap() {
+            let sql = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let made = sql
+                .lines()
+                .filter_map(|line| line.strip_prefix("CREATE TABLE "));
+            tables.extend(made.map(|rest| rest.split_whitespace().next().unwrap().to_owned()));
+        }
+    }
+    assert!(tables.len() >= 26, "these are not all: {tables:?}");
+    tables
+}
+
+fn migration(server: &Server, database: &Database) -> Vec<String> {
+    let folder = server.data().to_str().unwrap();
+    let arguments = [
+        "migrate-store",
+        "--data",
+        folder,
+        "--database-url",
+        &database.url,
+    ];
+    arguments.map(str::to_owned).to_vec()
+}
+
+async fn is_not_moved(server: &Server, database: &Database, why: &str) {
+    let refused = command(migration(server, database)).await;
+    let words = said(&refused);
+    assert!(!refused.status.success() && words.contains(why), "{words}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_moved_goes_on_where_it_was() {
+    needs_postgresql!();
+    let mut server = Server::start_in(Home::with(None), |command| {
+        command.args(["--send-burst", "1000"]);
+    })
+    .await;
+    let admin = server.administrator().await;
+    let (ada, bob) = (
+        Person::join(&server, "Ada").await,
+        Person::join(&server, "Bob").await,
+    );
+    admin.post("/fn/create-room", &[("name", "Bridge")]).await;
+    let (mut page, mut other) = (ada.page().await, bob.page().await);
+    let general = page.room("general").clone();
+    for n in 0..250 {
+        page.say(general.id, &format!("Message {n}: čau, ☕")).await;
+    }
+    let file = send_file(&mut page, general.id, b"the plans").await;
+    call_in_vain(&mut page, &mut other).await;
+    let press = Press::open(&server).await;
+    let story = press.publish_under("Court", "The doge resigns").await;
+    press.publish("Élan vital").await;
+    let cursor = Cursor {
+        epoch: general.epoch.clone(),
+        seq: 0,
+    };
+    let before = history(&bob, general.id, cursor.clone()).await;
+    let news = News::open(&server).await.hello().await;
+
+    let database = Arc::new(Database::new());
+    is_not_moved(&server, &database, "a server runs on").await;
+    server.stop().await;
+    let moved = command(migration(&server, &database)).await;
+    assert!(moved.status.success(), "{}", said(&moved));
+    let lines = said(&moved);
+    let rows = |table: &str| {
+        let line = lines
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(table));
+        let line = line.unwrap_or_else(|| panic!("no line for {table} in {lines}"));
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<usize>()
+            .unwrap()
+    };
+    for table in tables() {
+        rows(&table);
+    }
+    assert_eq!(
+        (
+            rows("users"),
+            rows("stories"),
+            rows("files"),
+            rows("attachments")
+        ),
+        (3, 2, 1, 1)
+    );
+    assert_eq!(
+        (rows("rooms"), rows("messages"), rows("calls")),
+        (3, 252, 1)
+    );
+    assert!(
+        lines.contains("start with") && !lines.contains(&database.url),
+        "{lines}"
+    );
+
+    // Once more into the same database, and again from the folder as it was left.
+    is_not_moved(&server, &database, "is not empty").await;
+
+    server.move_to(&database);
+    server.restart().await;
+    assert!(!server.has_offered_claim(), "there is an administrator");
+    assert_eq!(admin.page().await.me().role, Role::Admin);
+    assert_eq!(history(&bob, general.id, cursor).await, before);
+    let mut page = ada.page().await;
+    assert!(
+        page.welcome()
+            .rooms
+            .iter()
+            .any(|room| room.slug == "bridge")
+    );
+    assert_eq!(page.say(general.id, "and on").await, general.head + 252);
+    assert!(
+        ada.html("/chat/general")
+            .await
+            .contains("Message 249: čau, ☕")
+    );
+    assert!(ada.html("/calls").await.contains("Bob"));
+    assert!(
+        ada.html(&format!("/news/{}", story.slug))
+            .await
+            .contains("The doge resigns")
+    );
+    assert_eq!(ada.get(&file).await.bytes().await.unwrap(), "the plans");
+    let mut reader = News::open_at(&server, "", Some(&format!("{}:1", news.epoch.0))).await;
+    let _ = reader.hello().await;
+    assert_eq!(press.publish("After the move").await.seq, 3);
+}
+
+#[tokio::test]
+async fn nothing_is_moved_into_a_database_that_is_in_use() {
+    needs_postgresql!();
+    let mut server = Server::start_in(Home::with(None), |_| {}).await;
+    Person::join(&server, "Ada").await;
+    server.stop().await;
+    let database = Arc::new(Database::new());
+    let mut there = Server::start_in(Home::with(Some(database.clone())), |_| {}).await;
+    Person::join(&there, "Grace").await;
+    there.stop().await;
+    let refused = command(migration(&server, &database)).await;
+    let words = said(&refused);
+    assert!(
+        !refused.status.success() && words.contains("is not empty"),
+        "{words}"
+    );
+    let users = there.command(&["user", "list"]).await;
+    assert_eq!(said(&users).trim(), "guest\tGrace");
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_is_explained_without_its_password() {
+    needs_postgresql!();
+    let database = Database::new();
+    let (before, place) = database.url.split_once('@').unwrap();
+    let (_, password) = before.rsplit_once(':').unwrap();
+    let (host, _) = place.split_once('/').unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let away = nobody.local_addr().unwrap();
+    drop(nobody);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    for (url, words) in [
+        (
+            format!("postgres://rialto:open-sesame@{place}"),
+            "refuses the user \"rialto\"",
+        ),
+        (
+            format!("postgres://rialto:{password}@{away}/rialto"),
+            "PostgreSQL does not answer at",
+        ),
+        (
+            format!("postgres://rialto:{password}@{host}/nowhere"),
+            "createdb",
+        ),
+        (
+            format!("sqlite:{folder}/rialto.sqlite?{password}"),
+            "leave it out",
+        ),
+        (
+            format!("mysql://rialto:{password}@{place}"),
+            "Rialto cannot use mysql",
+        ),
+        (
+            format!("rialto:{password}@{place}"),
+            "postgres://user:password@host:5432/database",
+        ),
+    ] {
+        for arguments in [
+            &["serve", "--listen", "127.0.0.1:0"][..],
+            &["user", "list"],
+            &["token", "create", "Gazette"],
+            &["news", "publish", "High water"],
+        ] {
+            let given = ["--data", folder, "--database-url", &url];
+            let output = command(arguments.iter().chain(&given)).await;
+            let said = said(&output);
+            assert!(
+                !output.status.success() && said.contains(words),
+                "{arguments:?} {url}: {said}"
+            );
+            assert!(
+                !said.contains(password) && !said.contains("open-sesame"),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_servers_on_one_database_share_one_log() {
+    const EACH: usize = 60;
+    needs_postgresql!();
+    let database = Arc::new(Database::new());
+    let one = Server::start_in(Home::with(Some(database.clone())), |_| {}).await;
+    let other = Server::start_in(Home::with(Some(database)), |_| {}).await;
+    let ada = Person::join(&one, "Ada").await;
+    let general = ada.page().await.room("general").clone();
+    let mut senders = Vec::new();
+    for (server, names) in [(&one, ["Ann", "Ben"]), (&other, ["Cat", "Dan"])] {
+        for name in names {
+            let mut page = Person::join(server, name).await.page().await;
+            assert_eq!(
+                page.room("general").id,
+                general.id,
+                "both have the same room"
+            );
+            senders.push(tokio::spawn(async move {
+                let ids: Vec<MessageId> = (0..EACH).map(|_| message_id()).collect();
+                for id in &ids {
+                    page.send(&page::send(*id, general.id, "at once")).await;
+                }
+                let mut sent = Vec::new();
+                for id in ids {
+                    sent.push((id, page.sent(id).await.0));
+                }
+                sent
+            }));
+        }
+    }
+    let mut sent = Vec::new();
+    for sender in senders {
+        let theirs = within("all are acknowledged", sender).await.unwrap();
+        assert!(
+            theirs.is_sorted_by_key(|(_, seq)| *seq),
+            "one's own are in order: {theirs:?}"
+        );
+        sent.extend(theirs);
+    }
+    sent.sort_by_key(|(_, seq)| *seq);
+    let seqs: Vec<Seq> = sent.iter().map(|(_, seq)| *seq).collect();
+    assert_eq!(
+        seqs,
+        (1..).take(4 * EACH).collect::<Vec<_>>(),
+        "without holes or doubles"
+    );
+    let cursor = Cursor {
+        epoch: general.epoch,
+        seq: 0,
+    };
+    let kept = history(&ada, general.id, cursor).await;
+    let kept: Vec<_> = kept
+        .iter()
+        .map(|message| (message.id, message.seq))
+        .collect();
+    assert_eq!(kept, sent);
+}
+
+#[tokio::test]
+async fn of_all_who_claim_at_once_through_two_servers_one_becomes_the_administrator() {
+    needs_postgresql!();
+    let database = Arc::new(Database::new());
+    let one = Server::start_in(Home::with(Some(database.clone())), |_| {}).await;
+    let other = Server::start_in(Home::with(Some(database)), |_| {}).await;
+    let link = other.claim().await;
+    let (_, claim) = link.split_once("claim=").unwrap();
+    let claims = (0..6).map(|n| {
+        let name = format!("Claimant {n}");
+        let person = Person::nobody(if n % 2 == 0 { &one } else { &other }, &name);
+        async move {
+            let form = [("claim", claim), ("name", &name), ("password", PASSWORD)];
+            person.post("/fn/claim-admin", &form).await
+        }
+    });
+    join_all(claims).await;
+    let users = said(&one.command(&["user", "list"]).await);
+    assert_eq!(users.matches("admin\t").count(), 1, "{users}");
+}
+
+/// Writes until everything is acknowledged, as a page does: what is refused for now is sent again under its id.
+struct Writer {
+    page: Page,
+    room: RoomId,
+    acknowledged: Vec<(MessageId, Seq)>,
+    heard: Vec<Seq>,
+    refused: usize,
+}
+
+impl Writer {
+    const MESSAGES: usize = 40;
+
+    async fn run(mut self, progress: mpsc::UnboundedSender<bool>) -> Self {
+        for n in 0..Self::MESSAGES {
+            let id = message_id();
+            while !self.send(id, &format!("Message {n}")).await {
+                self.refused += 1;
+                progress.send(false).unwrap();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            progress.send(true).unwrap();
+        }
+        self
+    }
+
+    /// False when it is refused for now.
+    async fn send(&mut self, id: MessageId, text: &str) -> bool {
+        self.page.send(&page::send(id, self.room, text)).await;
+        loop {
+            match self.page.listen().await.unwrap() {
+                ServerFrame::Sent { id: of, seq, .. } if of == id => {
+                    self.acknowledged.push((id, seq));
+                    return true;
+                }
+                ServerFrame::Refused {
+                    id: of,
+                    code: ErrorCode::Unavailable,
+                    reason,
+                } if of == id => {
+                    assert!(reason.contains("again"), "says what to do: {reason}");
+                    return false;
+                }
+                ServerFrame::Refused { reason, .. } => panic!("{reason}"),
+                frame => self.hear(&frame),
+            }
+        }
+    }
+
+    fn hear(&mut self, frame: &ServerFrame) {
+        let Some(message) = page::message(frame) else {
+            return;
+        };
+        let last = self.heard.last().copied().unwrap_or_default();
+        // What is told again is left out, as a page does.
+        if message.seq > last {
+            assert_eq!(message.seq, last + 1, "nobody is left with a hole");
+            self.heard.push(message.seq);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_stops_and_starts_again_loses_nothing_that_was_acknowledged() {
+    const WRITERS: usize = 3;
+    needs_postgresql!();
+    let mut postgres = Postgres::start().await;
+    let database = Arc::new(Database::on(&postgres.url()));
+    let server = Server::start_in(Home::with(Some(database)), |_| {}).await;
+    let witness = Person::join(&server, "Witness").await;
+    let general = witness.page().await.room("general").clone();
+    let (progress, mut progressed) = mpsc::unbounded_channel();
+    let mut writers = Vec::new();
+    for n in 0..WRITERS {
+        let person = Person::join(&server, &format!("Writer {n}")).await;
+        writers.push(Writer {
+            page: person.page().await,
+            room: general.id,
+            acknowledged: Vec::new(),
+            heard: Vec::new(),
+            refused: 0,
+        });
+    }
+    // All are there before the first word.
+    let start = |writer: Writer| tokio::spawn(writer.run(progress.clone()));
+    let writers: Vec<_> = writers.into_iter().map(start).collect();
+    drop(progress);
+
+    // Twice for as long as it takes to start again: who writes meanwhile waits. Then until somebody has been refused.
+    for outage in 1..=3 {
+        for _ in 0..Writer::MESSAGES / 2 {
+            progressed.recv().await.unwrap();
+        }
+        postgres.stop_at_once().await;
+        if outage == 3 {
+            let refused = async { while progressed.recv().await.unwrap() {} };
+            tokio::time::timeout(Duration::from_secs(30), refused)
+                .await
+                .expect("who writes to a database that is away is told so");
+        }
+        postgres.start_again().await;
+    }
+
+    let mut done = Vec::new();
+    for writer in writers {
+        let writer = tokio::time::timeout(Duration::from_mins(1), writer).await;
+        done.push(writer.expect("a writer gets everything through").unwrap());
+    }
+    let cursor = Cursor {
+        epoch: general.epoch,
+        seq: 0,
+    };
+    let kept = history(&witness, general.id, cursor).await;
+    let seqs: Vec<Seq> = kept.iter().map(|message| message.seq).collect();
+    let count = WRITERS * Writer::MESSAGES;
+    assert_eq!(
+        seqs,
+        (1..).take(count).collect::<Vec<_>>(),
+        "in order, without holes"
+    );
+    let ids: BTreeSet<_> = kept.iter().map(|message| message.id).collect();
+    assert_eq!(ids.len(), count, "each is there once");
+    for writer in &mut done {
+        let mut seqs = Vec::new();
+        for (id, seq) in &writer.acknowledged {
+            let kept = kept.iter().find(|message| message.id == *id).unwrap();
+            assert_eq!(kept.seq, *seq, "where the server said it would be");
+            seqs.push(*seq);
+        }
+        assert!(seqs.is_sorted(), "in the order of writing");
+        for frame in writer.page.all_so_far().await {
+            writer.hear(&frame);
+        }
+        assert_eq!(
+            writer.heard.len(),
+            count,
+            "and everybody heard all of it, on the connection they had"
+        );
+    }
+    let refused: usize = done.iter().map(|writer| writer.refused).sum();
+    println!(
+        "{count} messages by {WRITERS} writers, 3 outages: {refused} refused for now, none lost, none doubled"
+    );
+}

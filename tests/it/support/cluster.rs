@@ -1,0 +1,42 @@
+//! Several nodes of one community: one database, one NATS, and a data folder each.
+
+use super::{Database, Home, Person, Server, nats::Nats};
+use std::sync::Arc;
+
+/// The nodes and what they share.
+pub(crate) struct Cluster {
+    pub(crate) nats: Nats,
+    pub(crate) nodes: Vec<Server>,
+    database: Arc<Database>,
+}
+
+impl Cluster {
+    /// So many nodes.
+    pub(crate) async fn start(count: usize) -> Self {
+        let mut cluster = Self {
+            nats: Nats::start().await,
+            nodes: Vec::new(),
+            database: Arc::new(Database::new()),
+        };
+        for _ in 0..count {
+            cluster.add().await;
+        }
+        cluster
+    }
+
+    /// One node more.
+    pub(crate) async fn add(&mut self) {
+        let home = Home::with(Some(self.database.clone()));
+        let bus = self.nats.url();
+        let node = Server::start_in(home, move |command| {
+            command.args(["--bus", &bus, "--send-burst", "100000"]);
+            command.args(["--call-grace-seconds", "3"]);
+        });
+        self.nodes.push(node.await);
+    }
+
+    /// Somebody who joins at one node.
+    pub(crate) async fn join(&self, node: usize, name: &str) -> Person {
+        Person::join(&self.nodes[node], name).await
+    }
+}

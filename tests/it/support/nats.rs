@@ -1,0 +1,67 @@
+//! A NATS server of a test's own, which it stops and starts.
+
+use super::within;
+use std::{path::PathBuf, process::Stdio, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+};
+
+/// A server on a port of its own. It is killed when this is dropped.
+pub(crate) struct Nats {
+    port: u16,
+    running: Option<Child>,
+}
+
+impl Nats {
+    pub(crate) async fn start() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let mut nats = Self {
+            port,
+            running: None,
+        };
+        nats.start_again().await;
+        nats
+    }
+
+    /// What a server is told of it.
+    pub(crate) fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it on the port it had before.
+    pub(crate) async fn start_again(&mut self) {
+        let running = Command::new(program())
+            .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        self.running = Some(running.unwrap());
+        let answers = async {
+            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        within("NATS starts", answers).await;
+    }
+
+    /// Kills it.
+    pub(crate) async fn stop(&mut self) {
+        let mut running = self.running.take().expect("it runs");
+        running.kill().await.unwrap();
+    }
+}
+
+/// Debian puts it where only root looks.
+fn program() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/bin".into()])
+        .map(|folder| folder.join("nats-server"))
+        .find(|program| program.is_file())
+        .expect("no nats-server: install Debian's package of that name, as scripts/bootstrap.sh test does")
+}

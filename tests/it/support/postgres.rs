@@ -1,0 +1,87 @@
+//! A PostgreSQL of a test's own, which it stops and starts. It keeps what it acknowledges, as a real one does.
+
+use super::within;
+use std::{process::Stdio, time::Duration};
+use tempfile::TempDir;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres.sh");
+
+/// A server in a folder of its own. It is killed when this is dropped.
+pub(crate) struct Postgres {
+    folder: TempDir,
+    password: String,
+    port: u16,
+    running: Option<Child>,
+}
+
+impl Postgres {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // It may be another user who runs it, and who has to get there.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let made = Command::new(SCRIPT)
+            .arg("init")
+            .arg(folder.path().join("data"))
+            .output();
+        let made = made.await.unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut postgres = Self {
+            folder,
+            password: String::from_utf8(made.stdout).unwrap().trim().to_owned(),
+            port: free.local_addr().unwrap().port(),
+            running: None,
+        };
+        drop(free);
+        postgres.start_again().await;
+        postgres
+    }
+
+    /// The address of a database that is always there.
+    pub(crate) fn url(&self) -> String {
+        let Self { password, port, .. } = self;
+        format!("postgres://rialto:{password}@127.0.0.1:{port}/postgres")
+    }
+
+    /// Starts it on the port it had before.
+    pub(crate) async fn start_again(&mut self) {
+        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
+        let running = Command::new(SCRIPT)
+            .arg("run")
+            .arg(self.folder.path().join("data"))
+            .arg(self.port.to_string())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn();
+        self.running = Some(running.unwrap());
+        let answers = async {
+            // It listens a moment before it takes anybody in: who connects then is told to come again, as Rialto is.
+            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            let url = self.url();
+            while super::home::run(&url, "SELECT 1".to_owned()).is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        // After a stop like ours it looks through all its files first.
+        let started = tokio::time::timeout(Duration::from_mins(1), answers).await;
+        started.expect("PostgreSQL starts");
+    }
+
+    /// Stops it in the middle of whatever it does: nothing is finished, nobody is told. What it acknowledged is on disk.
+    pub(crate) async fn stop_at_once(&mut self) {
+        let mut running = self.running.take().expect("it runs");
+        let id = running.id().expect("it was not waited for").cast_signed();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::QUIT).unwrap();
+        within("PostgreSQL stops", running.wait()).await.unwrap();
+    }
+}
