@@ -144,21 +144,23 @@ impl Bus {
     /// answer is lost.
     ///
     /// # Errors
-    /// [`NoDesk`] when no node answers for eight seconds.
+    /// [`NoDesk`] when no node answers for eight seconds, and at once when NATS is away.
     pub async fn ask_desk(&self, ask: &CallAsk) -> Result<(), NoDesk> {
         // Our own types to JSON cannot fail; an empty question would be answered and come to nothing.
         let bytes = Bytes::from(serde_json::to_vec(ask).unwrap_or_default());
         let asked = async {
-            loop {
+            // Nobody waits for a bus that is away: whatever else a page says comes after this.
+            while *self.connected.borrow() {
                 let answer = self.client.request(self.subject("desk"), bytes.clone());
                 match tokio::time::timeout(ANSWER, answer).await {
-                    Ok(Ok(_)) => return,
+                    Ok(Ok(_)) => return Ok(()),
                     Ok(Err(_)) | Err(_) => tokio::time::sleep(PAUSE).await,
                 }
             }
+            Err(NoDesk)
         };
         let given_up = tokio::time::timeout(REPEAT, asked).await;
-        given_up.map_err(|_| NoDesk)
+        given_up.unwrap_or(Err(NoDesk))
     }
 
     /// What is asked of the desk, for the node that holds it. Each question is to be given to [`Self::answered`].
