@@ -9,6 +9,7 @@ wrong() {
     echo "    $*" >&2
     failed=1
 }
+checked() { echo "    checked: $*"; }
 left_out() { echo "    left out: $*"; }
 
 # What is set is what the program reads.
@@ -30,7 +31,10 @@ used=$(sed -n 's/^FROM rust:\([0-9.]*\)-.*/\1/p' Dockerfile)
 [ "$(printf '%s\n' "$wanted" "$used" | sort -V | head -n 1)" = "$wanted" ] ||
     wrong "Dockerfile builds with Rust $used; Cargo.toml asks for $wanted"
 
+checked "settings, what is copied, the compiler's version"
+
 if docker compose version >/dev/null 2>&1; then
+    checked "the compose files, by docker compose"
     for file in compose*.yaml; do
         POSTGRES_PASSWORD=secret docker compose -f "$file" config --quiet || wrong "$file"
     done
@@ -39,11 +43,12 @@ else
 fi
 
 if command -v nginx >/dev/null; then
+    checked "deploy/nginx.conf, by nginx"
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
     # Names are only known where the nodes run.
     sed -E 's/server rialto([0-9]):/server 127.0.0.\1:/' deploy/nginx.conf >"$folder/nginx.conf"
-    nginx -t -q -p "$folder" -c "$folder/nginx.conf" -e stderr || wrong "deploy/nginx.conf"
+    nginx -t -q -g "pid $folder/nginx.pid;" -p "$folder" -c "$folder/nginx.conf" -e stderr || wrong "deploy/nginx.conf"
 else
     left_out "deploy/nginx.conf: there is no nginx"
 fi
