@@ -3,8 +3,8 @@
 use crate::{
     calls::Party,
     support::{
-        Cluster, Greeting, Home, News, Page, Person, Press, Server, message_id, needs_postgresql,
-        page, server::command, within,
+        Cluster, Greeting, Home, News, Page, Person, Press, Server, message_id, nats::Nats,
+        needs_postgresql, page, server::command, within,
     },
 };
 use futures::future::join_all;
@@ -570,4 +570,22 @@ async fn a_node_that_starts_while_nats_is_away_joins_the_others_when_it_is_there
     let (mut of_ada, of_bob) = (ada.page().await, bob.page().await);
     cluster.nats.start_again().await;
     sees(&mut of_ada, &of_bob, Presence::Here).await;
+}
+
+#[tokio::test]
+async fn a_password_in_the_address_of_the_bus_is_used() {
+    needs_postgresql!();
+    let nats = Nats::start_for(Some(["shylock", "three@ducats"])).await;
+    let bus = nats.url().replace("//", "//shylock:three%40ducats@");
+    let node = Server::start_in(Home::new(), move |command| {
+        command.args(["--bus", &bus]);
+    });
+    let node = node.await;
+    let anybody = Person::nobody(&node, "Anybody");
+    let is_there = async {
+        while !anybody.html("/readyz").await.contains("the bus is there") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    within("the bus lets the node in", is_there).await;
 }

@@ -18,9 +18,10 @@ pub use message::{CallAsk, Envelope, Message, NodeId, Order, Page, PageChange};
 
 use super::secret;
 use crate::model::Epoch;
-use async_nats::{Client, ConnectOptions, Event, Subscriber};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use percent_encoding::percent_decode_str;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
@@ -73,7 +74,18 @@ impl Bus {
         let node = NodeId(secret::id());
         let (connected_is, connected) = watch::channel(false);
         let connected_is = Arc::new(connected_is);
-        let client = ConnectOptions::new()
+        let wrong =
+            |why: std::io::Error| BusError(format!("{why}. Write it like nats://host:4222"));
+        let address: ServerAddr = url.parse().map_err(wrong)?;
+        // The library takes who connects from here alone, and not from the address.
+        let options = match (address.username(), address.password()) {
+            (Some(user), Some(password)) => {
+                ConnectOptions::with_user_and_password(decoded(user), decoded(password))
+            }
+            (Some(token), None) => ConnectOptions::with_token(decoded(token)),
+            (None, _) => ConnectOptions::new(),
+        };
+        let client = options
             .name(format!("rialto {node}"))
             .connection_timeout(CONNECT)
             .retry_on_initial_connect()
@@ -99,7 +111,7 @@ impl Bus {
                     }
                 }
             })
-            .connect(url)
+            .connect(address)
             .await
             .map_err(|why| BusError(format!("{why}. Write it like nats://host:4222")))?;
         let (out, waiting) = mpsc::channel(WAITING);
@@ -208,6 +220,11 @@ impl Bus {
     fn node_subject(&self, node: NodeId) -> String {
         self.subject(&format!("node.{node}"))
     }
+}
+
+/// A part of an address, without its percent signs (RFC 3986 section 2.1).
+fn decoded(part: &str) -> String {
+    percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
 /// Sends in order.

@@ -10,16 +10,24 @@ use tokio::{
 /// A server on a port of its own. It is killed when this is dropped.
 pub(crate) struct Nats {
     port: u16,
+    /// Who may connect, and with which password; anybody otherwise.
+    account: Option<[&'static str; 2]>,
     running: Option<Child>,
 }
 
 impl Nats {
     pub(crate) async fn start() -> Self {
+        Self::start_for(None).await
+    }
+
+    /// One that asks who connects.
+    pub(crate) async fn start_for(account: Option<[&'static str; 2]>) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
         let mut nats = Self {
             port,
+            account,
             running: None,
         };
         nats.start_again().await;
@@ -35,6 +43,11 @@ impl Nats {
     pub(crate) async fn start_again(&mut self) {
         let running = Command::new(program())
             .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
+            .args(
+                self.account
+                    .iter()
+                    .flat_map(|[user, password]| ["--user", user, "--pass", password]),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
