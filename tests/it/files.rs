@@ -66,7 +66,7 @@ async fn send_from(page: &mut Page, id: MessageId, offset: usize, data: &[u8]) {
 }
 
 /// Sends a whole file, and waits until it is a message.
-async fn upload(page: &mut Page, room: RoomId, name: &str, data: &[u8]) -> Message {
+pub(crate) async fn upload(page: &mut Page, room: RoomId, name: &str, data: &[u8]) -> Message {
     let id = message_id();
     announce(page, id, room, name, data.len()).await;
     let offset = ready(page, id).await;

@@ -2,6 +2,7 @@
 //!
 //! Everything else that a store promises, the other modules ask of both: `make unit` runs them on SQLite and on PostgreSQL.
 
+use crate::files;
 use crate::support::{
     Database, Greeting, Home, News, Page, Person, Press, Server, call_id, message_id,
     needs_postgresql, page,
@@ -61,24 +62,10 @@ async fn call_in_vain(from: &mut Page, to: &mut Page) {
 
 /// Sends a small file, and waits until it is a message. Where it is.
 async fn send_file(page: &mut Page, room: RoomId, data: &[u8]) -> String {
-    let id = message_id();
-    let (name, size) = ("bridge.txt".to_owned(), data.len() as u64);
-    page.send(&ClientFrame::Upload {
-        id,
-        room,
-        name,
-        size,
-    })
-    .await;
-    page.until(|frame| matches!(frame, ServerFrame::UploadReady { .. }).then_some(()))
-        .await;
-    page.send_chunk(id, 0, data).await;
-    page.sent(id).await;
-    page.until(|frame| match &page::message(frame)?.content {
-        Content::File { file } => Some(format!("/files/{}/{}", file.hash, file.name)),
-        Content::Text { .. } | Content::Call { .. } => None,
-    })
-    .await
+    match files::upload(page, room, "bridge.txt", data).await.content {
+        Content::File { file } => format!("/files/{}/{}", file.hash, file.name),
+        other => panic!("no file: {other:?}"),
+    }
 }
 
 /// Every table that the migrations make: one that is added to them later has to be copied too.
