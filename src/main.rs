@@ -10,6 +10,7 @@ use rialto::{
     server::{
         config::{Config, StoreConfig},
         store::{Store, migrate::migrate},
+        tls,
     },
 };
 use std::{io::Read, process::ExitCode};
@@ -108,6 +109,7 @@ impl std::str::FromStr for UserNameArg {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    tls::prepare();
     let done = match Cli::parse().command {
         Command::Serve(config) => rialto::serve::run(*config).await,
         Command::News(command) => publish(command).await,

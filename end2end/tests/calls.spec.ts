@@ -281,6 +281,23 @@ test("who leaves the site hangs up", async ({ join }) => {
   await expect.poll(() => ada.calls.lights()).toEqual({ microphone: false, camera: false });
 });
 
+test("who leaves the site hangs up, also when the connection is gone before that is said", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await connect(ada, grace);
+  // What a browser under load does: nothing more of a page that goes leaves through its WebSocket.
+  await grace.page.evaluate(() => {
+    window.addEventListener(
+      "pagehide",
+      () => {
+        WebSocket.prototype.send = () => undefined;
+      },
+      { capture: true },
+    );
+  });
+  await grace.page.goto("about:blank");
+  await expect(ada.calls.farewell).toContainText(/Video call, \d+ s/);
+});
+
 test("who is in a call cannot begin another, and is told so", async ({ join }) => {
   const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
   await connect(ada, grace);

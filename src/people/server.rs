@@ -8,7 +8,7 @@ use crate::{
     },
     protocol::failure::Failure,
     server::{
-        App, Error, Result, clock, password, secret,
+        App, Error, Result, clock, password, proxy, secret,
         session::{self, Signed},
         store::Tx,
     },
@@ -36,17 +36,15 @@ const WRONG_PASSWORD: &str = "That name and password do not fit together.";
 /// # Errors
 /// [`Failure::TooFast`] when it has tried too often.
 pub fn try_once(app: &App) -> Result<(), Failure> {
-    let from = use_context::<Parts>()
-        .and_then(|parts| {
-            parts
-                .extensions
-                .get::<ConnectInfo<SocketAddr>>()
-                .map(|info| info.0.ip())
-        })
-        .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    if app.sign_ins.allow(from) {
+    let from = use_context::<Parts>().and_then(|parts| {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
+        Some(app.config.trusted_proxies.client(peer, &parts.headers))
+    });
+    let from = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    if app.sign_ins.allow(proxy::household(from)) {
         Ok(())
     } else {
+        app.metrics.tries_refused.inc();
         Err(Failure::TooFast)
     }
 }

@@ -5,6 +5,7 @@
 //! | [`router`] | every address, in one table |
 //! | [`ws`] | the life of a WebSocket, from hello to close |
 //! | [`socket`] | its messages in, its frames out |
+//! | [`observe`] | request ids, and metrics |
 //! | [`nodes`] | other nodes: what they commit, their pages, and whether they live |
 //! | [`desk`] | which node holds the calls |
 //! | [`context`] | what pages and server functions find in their context |
@@ -14,6 +15,7 @@ mod context;
 mod desk;
 mod functions;
 mod nodes;
+mod observe;
 mod router;
 mod socket;
 mod ws;
@@ -29,7 +31,7 @@ use crate::{
         App, Error,
         accept::{self, Stopping},
         bus::Message,
-        config::Config,
+        config::{Config, LogFormat},
         control, secret,
     },
 };
@@ -64,7 +66,7 @@ pub(crate) struct Systems {
 /// # Errors
 /// In words: when the store cannot be opened or the address cannot be listened on.
 pub async fn run(config: Config) -> Result<(), String> {
-    start_logging();
+    start_logging(config.log_format);
     let started = Instant::now();
     let place = config.store.place();
     let options = leptos_options()?;
@@ -84,11 +86,23 @@ pub async fn run(config: Config) -> Result<(), String> {
         )
     })?;
     let address = listener.local_addr().map_err(|why| why.to_string())?;
+    let metrics = match app.config.metrics_addr {
+        Some(address) => Some(TcpListener::bind(address).await.map_err(|why| {
+            format!("{address}, where metrics are to be read, cannot be listened on: {why}")
+        })?),
+        None => None,
+    };
     let control = control::write(&app.config.store.data, address, &app.control).await;
     println!(
         "store ready in {place} ({} ms)",
         started.elapsed().as_millis()
     );
+    if let Some(address) = metrics
+        .as_ref()
+        .and_then(|metrics| metrics.local_addr().ok())
+    {
+        println!("metrics on http://{address}/metrics");
+    }
     greet(&app, address).await.map_err(|why| why.to_string())?;
 
     let router = router::router(&systems, options);
@@ -97,6 +111,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     let watched = tokio::spawn(ws::watch(systems.clone()));
     let nodes = inbox.map(|inbox| tokio::spawn(nodes::run(systems.clone(), inbox)));
     let desk = tokio::spawn(desk::run(systems.clone()));
+    let metrics = metrics.map(|metrics| tokio::spawn(observe::serve(metrics, systems.clone())));
     tokio::select! {
         () = accept::serve(listener, router, stopping.clone()) => {}
         () = asked_to_stop() => stopping.asked.cancel(),
@@ -105,7 +120,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     let_go(&app).await;
     // Who does not take the close frame in time is cut off, which says the same less politely.
     let _ = tokio::time::timeout(FAREWELL, stopping.open.wait()).await;
-    for task in [Some(alive), Some(watched), Some(desk), nodes]
+    for task in [Some(alive), Some(watched), Some(desk), nodes, metrics]
         .into_iter()
         .flatten()
     {
@@ -183,15 +198,16 @@ async fn greet(app: &App, address: SocketAddr) -> Result<(), Error> {
     Ok(())
 }
 
-fn start_logging() {
+fn start_logging(format: LogFormat) {
     use tracing_subscriber::{EnvFilter, fmt};
     let filter = EnvFilter::try_from_env("RIALTO_LOG")
         .unwrap_or_else(|_| EnvFilter::new("rialto=info,warn"));
+    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first.
-    let _ = fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init();
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
 }
 
 /// Where the browser's files are: what cargo-leptos says, or what lies beside the program.

@@ -12,7 +12,7 @@ use crate::{
         App,
         bus::{Bus, Envelope, Inbox, Message, NodeId, Order, Page, PageChange},
         clock,
-        live::Connection,
+        live::{Connection, Gone},
         store::Stream,
     },
 };
@@ -168,8 +168,8 @@ impl Nodes {
     async fn hear(&mut self, Envelope { from, message }: Envelope) {
         match message {
             Message::Stopped => return self.gone(from).await,
-            Message::Committed { stream, rows } => match stream.parse() {
-                Ok(stream) => self.systems.app.log.heard(stream, &rows),
+            Message::Committed { stream, rows, at } => match stream.parse() {
+                Ok(stream) => self.systems.app.log.heard(stream, &rows, at),
                 Err(why) => {
                     tracing::warn!(%why, "another node committed to a stream of which nothing is known");
                 }
@@ -254,7 +254,7 @@ impl Nodes {
         node.changes = Some(changes);
         let there: HashSet<ClientId> = pages.iter().map(|page| page.client).collect();
         for page in self.systems.app.live.others_of(id, &there) {
-            self.close(&page).await;
+            self.close(&page, Gone::ForNow).await;
         }
         for page in pages {
             self.apply(id, PageChange::Opened { page }).await;
@@ -278,22 +278,22 @@ impl Nodes {
                     live.set_visible(&page, visible);
                 }
             }
-            PageChange::Closed { client } => {
+            PageChange::Closed { client, gone } => {
                 if let Some(page) = live.page_elsewhere(id, client) {
-                    self.close(&page).await;
+                    self.close(&page, gone).await;
                 }
             }
         }
     }
 
-    async fn close(&self, page: &Arc<Connection>) {
-        ws::leave(&self.systems, page).await;
+    async fn close(&self, page: &Arc<Connection>, gone: Gone) {
+        ws::leave(&self.systems, page, gone).await;
     }
 
     async fn gone(&mut self, id: NodeId) {
         self.known.remove(&id);
         for page in self.systems.app.live.others_of(id, &HashSet::new()) {
-            self.close(&page).await;
+            self.close(&page, Gone::ForNow).await;
         }
     }
 }

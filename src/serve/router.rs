@@ -1,6 +1,6 @@
 //! Every address, in one table.
 
-use super::{Systems, context, functions, ws};
+use super::{Systems, context, functions, observe, ws};
 use crate::{
     app::{App as Root, shell},
     chat, news,
@@ -20,7 +20,7 @@ use leptos_axum::{
 };
 use std::sync::Arc;
 use tower::ServiceBuilder;
-use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer, trace::TraceLayer};
+use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
 
 /// All of it.
 pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions) -> Router {
@@ -37,7 +37,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions) -> Router {
     let router = pages(&app, options)
         .merge(plain)
         .merge(live)
-        .layer(TraceLayer::new_for_http());
+        .layer(middleware::from_fn_with_state(app, observe::observe));
     http::with_manners(router)
 }
 

@@ -17,7 +17,8 @@ use crate::{
         Error, Result,
         accept::{Taken, Takeover},
         clock, http,
-        live::{Connection, Ended, Outlet, Piece, frame},
+        live::{Connection, Ended, Gone, Outlet, Piece, frame},
+        metrics,
         session::{self, Signed},
         store::Stream,
     },
@@ -32,7 +33,7 @@ use axum::{
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{interval, sleep, timeout};
-use tungstenite::{Message, handshake};
+use tungstenite::{Message, handshake, protocol};
 
 /// How long a client may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -107,11 +108,14 @@ async fn live(systems: Arc<Systems>, taken: Taken, head: Bytes, signed: Signed) 
         Ok(mut page) => {
             // A bug that panics ends this connection; the person must not stay "here" for it.
             let over = AssertUnwindSafe(page.run(&mut socket)).catch_unwind().await;
-            Box::pin(leave(&page.systems, &page.connection)).await;
+            Box::pin(leave(&page.systems, &page.connection, page.gone)).await;
             over.unwrap_or(Ended::Lost)
         }
         Err(over) => over,
     };
+    if over == Ended::Closed(CloseCode::TooSlow) {
+        app.metrics.was_slow(metrics::Live::WEBSOCKET);
+    }
     // Past the time the socket is cut, which is all there is left to do.
     let _ = timeout(CLOSE, Box::pin(close(&mut socket, &outlet, over))).await;
     outlet.abandon();
@@ -140,6 +144,7 @@ async fn greet(
         connection: Arc::new(connection),
         outlet: outlet.clone(),
         errors: 0,
+        gone: Gone::ForNow,
     };
     let welcomed = AssertUnwindSafe(page.welcome(&hello.cursors))
         .catch_unwind()
@@ -147,7 +152,7 @@ async fn greet(
     match welcomed.unwrap_or(Err(Ended::Lost)) {
         Ok(()) => Ok(page),
         Err(over) => {
-            leave(systems, &page.connection).await;
+            leave(systems, &page.connection, page.gone).await;
             Err(over)
         }
     }
@@ -200,11 +205,11 @@ pub(super) async fn watch(systems: Arc<Systems>) {
 }
 
 /// The page's connection is gone: its calls and, if it does not come back soon, the others are told.
-pub(super) async fn leave(systems: &Arc<Systems>, connection: &Arc<Connection>) {
-    if !systems.app.live.close(connection) {
+pub(super) async fn leave(systems: &Arc<Systems>, connection: &Arc<Connection>, gone: Gone) {
+    if !systems.app.live.close(connection, gone) {
         return;
     }
-    systems.calls.closed(connection).await;
+    systems.calls.closed(connection, gone).await;
     let (live, person) = (systems.app.live.clone(), connection.person.clone());
     tokio::spawn(async move {
         sleep(RELOAD).await;
@@ -239,6 +244,7 @@ struct Page {
     connection: Arc<Connection>,
     outlet: Arc<Outlet>,
     errors: u32,
+    gone: Gone,
 }
 
 impl Page {
@@ -349,7 +355,12 @@ impl Page {
                 self.answer(replies).await
             }
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
-            Message::Close(_) => Err(Ended::Lost),
+            Message::Close(why) => {
+                if why.is_some_and(|why| why.code == protocol::frame::coding::CloseCode::Away) {
+                    self.gone = Gone::ForGood;
+                }
+                Err(Ended::Lost)
+            }
         }
     }
 

@@ -4,8 +4,10 @@ use super::{
     bus::{Bus, Inbox},
     config::Config,
     error::{Error, Result},
+    files::Files,
     live::{Flusher, Live, Readers},
     log::Log,
+    metrics::Metrics,
     rate::Rate,
     secret,
     store::{Store, Stream},
@@ -24,6 +26,8 @@ pub struct App {
     pub config: Config,
     /// SQL.
     pub store: Store,
+    /// What people sent.
+    pub files: Files,
     /// To the other nodes, if there are any.
     pub bus: Option<Bus>,
     /// Connections of `GET /ws`.
@@ -32,6 +36,8 @@ pub struct App {
     pub readers: Arc<Readers>,
     /// Writes to the connections of both.
     pub flusher: Flusher,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// The way in for everything that others see.
     pub log: Log,
     /// Which build this is: the names of the browser's files depend on it.
@@ -54,6 +60,7 @@ impl App {
             return Err(Error::Setting(BUS_ALONE.to_owned()));
         }
         let store = Store::open(&config.store).await?;
+        let files = Files::open(&config).await?;
         let (bus, inbox) = match &config.bus {
             Some(url) => {
                 let (bus, inbox) = Bus::connect(url, &community(&store).await?).await?;
@@ -63,11 +70,13 @@ impl App {
         };
         let live = Arc::new(Live::with_bus(bus.clone()));
         let readers = Arc::<Readers>::default();
+        let metrics = Arc::new(Metrics::new(&build));
         let log = Log::new(
             store.clone(),
             live.clone(),
             readers.clone(),
             bus.clone(),
+            metrics.clone(),
             config.replay_events,
         );
         let control = secret::token();
@@ -78,10 +87,12 @@ impl App {
         let app = Arc::new(Self {
             config,
             store,
+            files,
             bus,
             live,
             readers,
             flusher: Flusher::start(),
+            metrics,
             log,
             build,
             control,
@@ -91,10 +102,10 @@ impl App {
         Ok((app, inbox))
     }
 
-    /// Where files that people sent are kept.
+    /// Where files that are still on their way to this node grow.
     #[must_use]
-    pub fn files(&self) -> PathBuf {
-        self.config.store.data.join("files")
+    pub fn partial_files(&self) -> PathBuf {
+        self.config.store.data.join("files").join("partial")
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be set: on the command line or in the environment, each with a default that works.
 
-use super::store::DatabaseUrl;
+use super::{files, proxy::TrustedProxies, store::DatabaseUrl};
 use crate::model::{
     call::IceServer,
     limits::{Limits, REPLAY_EVENTS},
@@ -67,10 +67,38 @@ pub struct Config {
     #[arg(long, env = "RIALTO_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 
+    /// The proxies that say for whom they ask (X-Forwarded-For): addresses and networks, with commas in between. Without them
+    /// everybody behind a proxy shares the limit on tries to sign in.
+    #[arg(
+        long,
+        env = "RIALTO_TRUSTED_PROXIES",
+        default_value = "127.0.0.0/8,::1",
+        value_name = "NETWORKS"
+    )]
+    pub trusted_proxies: TrustedProxies,
+
     /// The NATS server that the nodes of one community share, such as `nats://host:4222`. Without it this program stands alone.
     // The help does not show what is set: it may hold a password.
     #[arg(long, env = "RIALTO_BUS", hide_env_values = true, value_name = "URL")]
     pub bus: Option<String>,
+
+    /// The bucket of an S3-compatible store that keeps what people send, instead of the data folder: `s3://bucket/folder`.
+    /// `AWS_ENDPOINT`, `AWS_REGION`, `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` say where it is and who asks.
+    #[arg(long, env = "RIALTO_FILES", value_parser = files::address, value_name = "URL")]
+    pub files: Option<String>,
+
+    /// Where Prometheus reads what is counted (`/metrics`): an address of its own, for whoever it can be reached by.
+    #[arg(long, env = "RIALTO_METRICS_ADDR", value_name = "ADDRESS")]
+    pub metrics_addr: Option<SocketAddr>,
+
+    /// How the log is written, to standard error. `RIALTO_LOG` says how much of it (`rialto=debug,warn`, say).
+    #[arg(
+        long,
+        env = "RIALTO_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub log_format: LogFormat,
 
     /// The largest file that may be sent into a room, in bytes.
     #[arg(
@@ -144,6 +172,15 @@ pub struct Config {
         value_name = "TRIES"
     )]
     pub sign_in_burst: u32,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object of JSON a line, for programs.
+    Json,
 }
 
 /// A list of STUN and TURN servers.

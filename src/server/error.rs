@@ -28,6 +28,9 @@ pub enum Error {
     /// A file or a socket failed.
     #[error("i/o: {0}")]
     Io(#[from] std::io::Error),
+    /// What people sent cannot be kept, or read.
+    #[error("files: {0}")]
+    Files(#[from] object_store::Error),
     /// What the store holds cannot be read: it was written by something else, or damaged.
     #[error("the store holds something that cannot be read: {0}")]
     Corrupt(String),
@@ -55,6 +58,7 @@ impl Error {
             | Self::Store(_)
             | Self::Migration(_)
             | Self::Io(_)
+            | Self::Files(_)
             | Self::Corrupt(_)
             | Self::Bus(_)
             | Self::Internal(_) => {

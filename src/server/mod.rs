@@ -11,12 +11,16 @@
 //! | [`secret`] | the only place that asks for randomness: tokens, ids, epochs |
 //! | [`error`] | what can go wrong, what is logged of it and what the user is told |
 //! | [`store`] | SQL, one file a noun |
+//! | [`files`] | the bytes of what people sent |
 //! | [`bus`] | what nodes tell one another |
 //! | [`log`] | commit an event, then fan it out, in that order and in sequence |
 //! | [`live`] | connections, their bounded outlets, who is here |
 //! | [`session`] | from a cookie or a bearer token to who is asking |
 //! | [`http`] | security headers, caching, cross-origin refusal, health |
+//! | [`metrics`] | what is counted, for who runs this |
 //! | [`password`] | argon2 off the async threads, a bounded number at a time |
+//! | [`proxy`] | who asks, when a proxy asks for them |
+//! | [`tls`] | TLS towards other servers |
 //! | [`slug`] | addresses from titles |
 //! | [`rate`] | how often somebody may try |
 
@@ -27,15 +31,19 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod error;
+pub mod files;
 pub mod http;
 pub mod live;
 pub mod log;
+pub mod metrics;
 pub mod password;
+pub mod proxy;
 pub mod rate;
 pub mod secret;
 pub mod session;
 pub mod slug;
 pub mod store;
+pub mod tls;
 
 pub use app::App;
 pub use error::{Error, Result};

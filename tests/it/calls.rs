@@ -12,6 +12,8 @@ use rialto::{
     protocol::ws::{ClientFrame, ErrorCode, Present, ServerFrame},
 };
 
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
 /// A page and the person it belongs to.
 pub(crate) struct Party {
     pub(crate) person: Person,
@@ -20,7 +22,7 @@ pub(crate) struct Party {
 }
 
 impl Party {
-    async fn join(server: &Server, name: &str) -> Self {
+    pub(crate) async fn join(server: &Server, name: &str) -> Self {
         Self::open(Person::join(server, name).await).await
     }
 
@@ -156,6 +158,31 @@ async fn connect(id: CallId, ada: &mut Party, bob: &mut Party) {
         (ada.state().await, bob.state().await),
         (State::Connected, State::Connected)
     );
+}
+
+#[tokio::test]
+async fn a_page_that_is_gone_for_good_hangs_up_and_one_that_lost_its_connection_does_not() {
+    let server = Server::start().await;
+    let (_, mut ada, bob) = connected(&server).await;
+    // Without a close, or with one that means nothing: it may come back.
+    let mut bob = bob.again().await;
+    ada.page.close_with(CloseCode::Normal).await;
+    let mut ada = ada.again().await;
+    assert_eq!(ada.state().await, State::Reconnecting);
+    // What a browser says of a page that is closed, crashed, or left for another address.
+    bob.page.close_with(CloseCode::Away).await;
+    assert_eq!(ada.told().await.1, Outcome::HungUp);
+    assert_eq!(ada.state().await, ended(Outcome::HungUp));
+    assert_eq!(bob.history().await, [(Side::Callee, Outcome::HungUp)]);
+}
+
+#[tokio::test]
+async fn a_caller_who_is_gone_for_good_stops_the_ringing_at_once() {
+    let server = Server::start().await;
+    let (_, mut ada, mut bob) = ringing(&server).await;
+    ada.page.close_with(CloseCode::Away).await;
+    assert_eq!(bob.told().await.1, Outcome::Cancelled);
+    assert_eq!(bob.state().await, ended(Outcome::Cancelled));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use crate::{
     calls::Party,
     support::{
         Cluster, Greeting, Home, News, Page, Person, Press, Server, message_id, nats::Nats,
-        needs_postgresql, page, server::command, within,
+        needs_postgresql, page, server::refusal, within,
     },
 };
 use futures::future::join_all;
@@ -528,12 +528,10 @@ impl Restless {
 
 #[tokio::test]
 async fn a_bus_without_a_database_is_refused_in_words() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().to_str().unwrap();
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--data", data];
-    let refused = command(serve.into_iter().chain(["--bus", "nats://127.0.0.1:4222"])).await;
-    let words = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success());
+    let words = refusal(&Home::with(None), |command| {
+        command.args(["--bus", "nats://127.0.0.1:4222"]);
+    })
+    .await;
     assert!(words.contains("set --database-url"), "{words}");
 }
 
@@ -542,11 +540,10 @@ async fn a_bus_that_is_no_address_is_refused_without_its_password() {
     needs_postgresql!();
     let home = Home::new();
     for bus in ["nats://shylock:ducats@host:port", "http://ducats@host"] {
-        let serve = ["serve", "--listen", "127.0.0.1:0", "--bus", bus];
-        let arguments = serve.map(str::to_owned).into_iter().chain(home.arguments());
-        let refused = command(arguments).await;
-        let words = String::from_utf8_lossy(&refused.stderr);
-        assert!(!refused.status.success());
+        let words = refusal(&home, |command| {
+            command.args(["--bus", bus]);
+        })
+        .await;
         assert!(words.contains("nats://host:4222"), "{words}");
         assert!(!words.contains("ducats"), "{words}");
     }

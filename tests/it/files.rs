@@ -11,7 +11,7 @@ use rialto::{
 };
 
 /// Bytes without a pattern that a mistake could hide in.
-fn bytes(count: usize) -> Vec<u8> {
+pub(crate) fn bytes(count: usize) -> Vec<u8> {
     (0_u64..)
         .map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()[0])
         .take(count)
@@ -22,7 +22,13 @@ fn bytes(count: usize) -> Vec<u8> {
 const PNG: &[u8] =
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02\x08\x02\0\0\0\x12\x16\xf1\x4d";
 
-async fn announce(page: &mut Page, id: MessageId, room: RoomId, name: &str, size: usize) {
+pub(crate) async fn announce(
+    page: &mut Page,
+    id: MessageId,
+    room: RoomId,
+    name: &str,
+    size: usize,
+) {
     let (name, size) = (name.to_owned(), size as u64);
     page.send(&ClientFrame::Upload {
         id,
@@ -34,7 +40,7 @@ async fn announce(page: &mut Page, id: MessageId, room: RoomId, name: &str, size
 }
 
 /// From which offset on the server wants to have a file.
-async fn ready(page: &mut Page, wanted: MessageId) -> usize {
+pub(crate) async fn ready(page: &mut Page, wanted: MessageId) -> usize {
     page.until(|frame| match frame {
         ServerFrame::UploadReady { id, offset } if *id == wanted => {
             Some(usize::try_from(*offset).unwrap())
@@ -57,7 +63,7 @@ async fn progress(page: &mut Page, wanted: MessageId) -> usize {
 }
 
 /// Sends what is left of a file, from an offset on.
-async fn send_from(page: &mut Page, id: MessageId, offset: usize, data: &[u8]) {
+pub(crate) async fn send_from(page: &mut Page, id: MessageId, offset: usize, data: &[u8]) {
     let mut at = offset;
     for chunk in data[offset..].chunks(limits::CHUNK_BYTES) {
         page.send_chunk(id, at as u64, chunk).await;
@@ -81,14 +87,14 @@ pub(crate) async fn upload(page: &mut Page, room: RoomId, name: &str, data: &[u8
     .await
 }
 
-fn file_of(message: &Message) -> &Attachment {
+pub(crate) fn file_of(message: &Message) -> &Attachment {
     match &message.content {
         Content::File { file } => file,
         Content::Text { .. } | Content::Call { .. } => panic!("no file: {message:?}"),
     }
 }
 
-fn address(file: &Attachment) -> String {
+pub(crate) fn address(file: &Attachment) -> String {
     format!("/files/{}/{}", file.hash, file.name)
 }
 

@@ -12,6 +12,43 @@ use rialto::{
     protocol::ws::ClientFrame,
 };
 
+/// Signs in with a wrong password, as if for somebody else. The status of the answer.
+async fn try_for(client: &Person, said: &str) -> u16 {
+    let form = [("name", "Ada"), ("password", "a guess"), ("next", "/")];
+    let request = client.http().post(client.url("/fn/sign-in")).form(&form);
+    let request = request.header("accept", "application/json");
+    let answer = request.header("x-forwarded-for", said).send().await;
+    answer.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn behind_a_proxy_each_client_has_tries_of_their_own() {
+    let server = Server::start_with(|command| {
+        command.args(["--sign-in-burst", "2"]);
+    })
+    .await;
+    let proxy = Person::nobody(&server, "the proxy");
+    for _ in 0..2 {
+        assert_eq!(try_for(&proxy, "192.0.2.1").await, 422);
+    }
+    assert_eq!(try_for(&proxy, "192.0.2.1").await, 429);
+    // What the client itself says stands further to the left.
+    assert_eq!(try_for(&proxy, "203.0.113.5, 192.0.2.1").await, 429);
+    assert_eq!(try_for(&proxy, "192.0.2.2").await, 422);
+}
+
+#[tokio::test]
+async fn who_is_no_proxy_cannot_be_somebody_else_for_each_try() {
+    let server = Server::start_with(|command| {
+        command.args(["--sign-in-burst", "2", "--trusted-proxies", "192.0.2.1"]);
+    })
+    .await;
+    let guesser = Person::nobody(&server, "Mallory");
+    for (said, status) in [("192.0.2.7", 422), ("192.0.2.8", 422), ("192.0.2.9", 429)] {
+        assert_eq!(try_for(&guesser, said).await, status);
+    }
+}
+
 #[tokio::test]
 async fn a_name_belongs_to_one_person_however_it_is_capitalised() {
     let server = Server::start().await;

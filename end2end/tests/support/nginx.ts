@@ -1,11 +1,14 @@
 /** nginx in front of several nodes: whichever connection comes, another node gets it. Nothing keeps a browser at one of them. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
+/** What people put in front of their nodes. */
+const DEPLOYED = fileURLToPath(new URL("../../../deploy/nginx.conf", import.meta.url));
 /** How long it may take to start. */
 const START = 10_000;
 
@@ -42,7 +45,8 @@ export class Nginx {
   /** Starts it, in front of these addresses. */
   async run(nodes: string[]): Promise<void> {
     const file = join(this.folder, "nginx.conf");
-    await writeFile(file, this.configuration(nodes));
+    const deployed = await readFile(DEPLOYED, "utf8");
+    await writeFile(file, configuration(deployed, this.folder, this.port, nodes));
     const path = `${process.env["PATH"] ?? ""}:/usr/sbin`;
     const child = spawn("nginx", ["-p", this.folder, "-c", file, "-e", "stderr"], {
       env: { PATH: path },
@@ -77,36 +81,24 @@ export class Nginx {
       return false;
     }
   }
-
-  private configuration(nodes: string[]): string {
-    const upstream = nodes.map((node) => `server ${new URL(node).host} max_fails=0;`).join(" ");
-    const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    const folders = temporary.map((name) => `${name}_temp_path ${this.folder}/${name};`).join("\n    ");
-    return `
-daemon off;
-pid ${this.folder}/pid;
-worker_processes 1;
-error_log stderr warn;
-events { worker_connections 512; }
-http {
-    ${folders}
-    access_log off;
-    client_max_body_size 100m;
-    map $http_upgrade $connection_upgrade { default upgrade; "" ""; }
-    upstream nodes { ${upstream} }
-    server {
-        listen 127.0.0.1:${this.port};
-        location / {
-            proxy_pass http://nodes;
-            proxy_http_version 1.1;
-            proxy_set_header Host $http_host;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection $connection_upgrade;
-            proxy_buffering off;
-            proxy_read_timeout 1h;
-        }
-    }
 }
-`;
+
+/** What is deployed, on a port of this test, with its own folder, and in front of its nodes. */
+function configuration(deployed: string, folder: string, port: number, nodes: string[]): string {
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+  const folders = temporary.map((name) => `    ${name}_temp_path ${folder}/${name};`).join("\n");
+  const servers = nodes.map((node) => `server ${new URL(node).host} $1;`).join("\n        ");
+  const changes: [RegExp, string][] = [
+    [/^worker_processes auto;$/m, `worker_processes 1;\ndaemon off;\npid ${folder}/pid;\nerror_log stderr warn;`],
+    [/^worker_rlimit_nofile \d+;$/m, ""],
+    [/^http \{$/m, `http {\n${folders}`],
+    [/server rialto1:3000 ([^;]*);(\s*server rialto\d:3000 [^;]*;)*/, servers],
+    [/listen 8080;/, `listen 127.0.0.1:${port};`],
+  ];
+  let text = deployed;
+  for (const [from, to] of changes) {
+    if (!from.test(text)) throw new Error(`deploy/nginx.conf has no ${String(from)}`);
+    text = text.replace(from, to);
   }
+  return text;
 }

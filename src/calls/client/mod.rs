@@ -139,7 +139,7 @@ impl CallsClient {
                 self.leave();
             }
         });
-        // A page that goes takes its call with it, and says so if it still can; the server notices by itself if not.
+        // A page that goes takes its call with it. If this is not heard any more, the close of its connection says it.
         window_event_listener(leptos::ev::pagehide, move |_| {
             if self.scene.with_untracked(Scene::is_in_a_call) {
                 self.leave();

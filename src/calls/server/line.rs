@@ -11,7 +11,11 @@ use crate::{
         call::{Ask, Call, CallView, Input, Side, Signal, State, Wrong},
     },
     protocol::ws::{ErrorCode, ServerFrame},
-    server::{clock, error::Result, live::Connection},
+    server::{
+        clock,
+        error::Result,
+        live::{Connection, Gone},
+    },
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -38,8 +42,8 @@ pub(super) enum Mail {
     },
     /// A page of one of the two is connected (again).
     Opened { page: Arc<Connection> },
-    /// A page of one of the two is gone.
-    Closed { page: Arc<Connection> },
+    /// The connection of a page of one of the two is gone, and perhaps the page.
+    Closed { page: Arc<Connection>, gone: Gone },
 }
 
 /// The time of day when the call came to this task, carried on by a clock that nobody sets: so a call is neither cut short nor
@@ -149,10 +153,15 @@ impl Line {
                 let _ = done.send(());
             }
             Mail::Opened { page } => self.opened(&page).await,
-            Mail::Closed { page } => {
+            Mail::Closed { page, gone } => {
                 // The same page may have connected again before its former connection was given up.
                 if self.calls.app.live.owner_of(page.client).is_none() {
-                    let _ = self.take(Input::Gone { page: page.client }, None).await;
+                    let page = page.client;
+                    let input = match gone {
+                        Gone::ForNow => Input::Gone { page },
+                        Gone::ForGood => Input::Left { page },
+                    };
+                    let _ = self.take(input, None).await;
                 }
             }
         }
@@ -242,8 +251,9 @@ impl Line {
             self.keep(&next, from).await;
         }
         let before = std::mem::replace(&mut self.call, next);
-        if self.call.state.is_ended() {
+        if let State::Ended { outcome } = self.call.state {
             self.calls.forget(&self.call);
+            self.calls.app.metrics.call_ended(outcome);
         }
         if before.state != self.call.state {
             self.tell(Some(&before));

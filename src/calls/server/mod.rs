@@ -28,7 +28,7 @@ use crate::{
         bus::{Bus, CallAsk},
         clock,
         error::Result,
-        live::Connection,
+        live::{Connection, Gone},
         store::CallRow,
     },
 };
@@ -224,9 +224,10 @@ impl Calls {
     }
 
     /// The connection of a page is gone, and no newer one has taken its place.
-    pub async fn closed(self: &Arc<Self>, page: &Arc<Connection>) {
+    pub async fn closed(self: &Arc<Self>, page: &Arc<Connection>, gone: Gone) {
         if let Some(entry) = self.entry_of(page.person.id) {
-            let _ = entry.mail.send(Mail::Closed { page: page.clone() }).await;
+            let page = page.clone();
+            let _ = entry.mail.send(Mail::Closed { page, gone }).await;
         }
     }
 
@@ -273,6 +274,12 @@ impl Calls {
         Ok(two.map(|two| ServerFrame::Call {
             call: two.view(&call, side, from.client),
         }))
+    }
+
+    /// How many calls ring or are on, as far as this node decides about them.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().calls.len()
     }
 
     fn entry_of(&self, user: UserId) -> Option<Entry> {

@@ -104,8 +104,8 @@ impl House {
     }
 
     async fn leave(&self, page: &Page) {
-        assert!(self.app.live.close(&page.connection));
-        self.calls.closed(&page.connection).await;
+        assert!(self.app.live.close(&page.connection, Gone::ForNow));
+        self.calls.closed(&page.connection, Gone::ForNow).await;
     }
 }
 
@@ -697,10 +697,10 @@ async fn a_page_that_was_replaced_is_not_gone() {
         .page_as(&b.connection.person.clone(), b.connection.client)
         .await;
     assert!(
-        !house.app.live.close(&b.connection),
+        !house.app.live.close(&b.connection, Gone::ForNow),
         "the former connection is not the current one"
     );
-    house.calls.closed(&b.connection).await;
+    house.calls.closed(&b.connection, Gone::ForNow).await;
     assert_eq!(again.state().await, State::Connected);
     again.act(id, Action::Lost).await;
     assert_eq!(

@@ -1,6 +1,5 @@
 //! `GET /files/{hash}/{name}`: the bytes of a file, for those who may see a message that carries it.
 
-use super::upload::path_of;
 use crate::{
     protocol::failure::Failure,
     server::{App, Result, session},
@@ -8,15 +7,13 @@ use crate::{
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Request, State},
-    http::{HeaderValue, header},
-    response::Response,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::sync::Arc;
-use tower::ServiceExt;
-use tower_http::services::ServeFile;
+use std::{ops::Range, sync::Arc};
 
 /// What chat serves besides frames.
 pub fn router() -> Router<Arc<App>> {
@@ -26,22 +23,49 @@ pub fn router() -> Router<Arc<App>> {
 async fn file(
     State(app): State<Arc<App>>,
     Path((hash, name)): Path<(String, String)>,
-    request: Request,
+    asked: HeaderMap,
 ) -> Result<Response> {
-    let signed = session::signed(&app, request.headers())
+    let signed = session::signed(&app, &asked)
         .await?
         .ok_or(Failure::NotSignedIn)?;
     let found = app.store.find_file(&hash, signed.person.id).await?;
     let found = found.ok_or_else(|| Failure::not_found("That file"))?;
-    // Ranges and conditional requests (RFC 9110) are the library's.
-    let Ok(served) = ServeFile::new(path_of(&app.files(), &found.hash))
-        .oneshot(request)
-        .await;
-    let mut response = served.map(Body::new);
-    let media_type = HeaderValue::from_str(&found.media_type)
-        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, media_type);
+    let tag = format!("\"{}\"", found.hash);
+    let mut answer = match wanted(&asked, &tag, found.size) {
+        Wanted::Nothing => StatusCode::NOT_MODIFIED.into_response(),
+        Wanted::Impossible => {
+            let range = format!("bytes */{}", found.size);
+            (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                [(header::CONTENT_RANGE, range)],
+            )
+                .into_response()
+        }
+        Wanted::All => {
+            let body = Body::from_stream(app.files.read(&found.hash, None).await?);
+            ([(header::CONTENT_LENGTH, found.size)], body).into_response()
+        }
+        Wanted::Part(part) => {
+            let Range { start, end } = part;
+            let length = end - start;
+            let range = format!("bytes {start}-{}/{}", end.saturating_sub(1), found.size);
+            let body = Body::from_stream(app.files.read(&found.hash, Some(part)).await?);
+            (
+                StatusCode::PARTIAL_CONTENT,
+                [(header::CONTENT_RANGE, range)],
+                [(header::CONTENT_LENGTH, length)],
+                body,
+            )
+                .into_response()
+        }
+    };
+    let headers = answer.headers_mut();
+    let value = |text: &str| {
+        HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("application/octet-stream"))
+    };
+    headers.insert(header::CONTENT_TYPE, value(&found.media_type));
+    headers.insert(header::ETAG, value(&tag));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(
         header::CONTENT_DISPOSITION,
         disposition(found.image.is_some(), &name),
@@ -54,7 +78,46 @@ async fn file(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("sandbox; default-src 'none'"),
     );
-    Ok(response)
+    Ok(answer)
+}
+
+/// What somebody who asks for a file is to be given of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted {
+    /// They have it: bytes with a hash never change.
+    Nothing,
+    All,
+    Part(Range<u64>),
+    /// A part that there is not.
+    Impossible,
+}
+
+/// Conditional and range requests (RFC 9110 sections 13 and 14). Who asks for several parts at once is given all of it.
+fn wanted(asked: &HeaderMap, tag: &str, size: u64) -> Wanted {
+    let text = |name| {
+        asked
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let known = text(header::IF_NONE_MATCH).is_some_and(|known| {
+        let mut known = known.split(',').map(str::trim);
+        // Compared weakly, as this header is.
+        known.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+    });
+    if known {
+        return Wanted::Nothing;
+    }
+    if text(header::IF_RANGE).is_some_and(|known| known != tag) {
+        return Wanted::All;
+    }
+    let Some(Ok(ranges)) = text(header::RANGE).map(http_range_header::parse_range_header) else {
+        return Wanted::All;
+    };
+    match ranges.validate(size).as_deref() {
+        Ok([part]) => Wanted::Part(*part.start()..part.end() + 1),
+        Ok(_) => Wanted::All,
+        Err(_) => Wanted::Impossible,
+    }
 }
 
 /// RFC 8187 `attr-char`.
@@ -83,7 +146,37 @@ fn disposition(inline: bool, name: &str) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use super::disposition;
+    use super::*;
+
+    fn asked(headers: &[(header::HeaderName, &str)]) -> Wanted {
+        let headers = headers.iter();
+        let headers = headers.map(|(name, value)| (name.clone(), value.parse().unwrap()));
+        wanted(&headers.collect(), "\"abc\"", 1_000)
+    }
+
+    #[test]
+    fn a_part_is_given_to_who_has_the_rest_of_the_same() {
+        let range = |value| asked(&[(header::RANGE, value)]);
+        assert_eq!(range("bytes=0-0"), Wanted::Part(0..1));
+        assert_eq!(range("bytes=900-"), Wanted::Part(900..1_000));
+        assert_eq!(range("bytes=-100"), Wanted::Part(900..1_000));
+        assert_eq!(range("bytes=900-5000"), Wanted::Part(900..1_000));
+        assert_eq!(range("bytes=1000-"), Wanted::Impossible);
+        assert_eq!(range("bytes=0-0,5-9"), Wanted::All);
+        assert_eq!(range("lines=0-0"), Wanted::All);
+        let of = |tag| asked(&[(header::RANGE, "bytes=0-0"), (header::IF_RANGE, tag)]);
+        assert_eq!(of("\"abc\""), Wanted::Part(0..1));
+        assert_eq!(of("\"old\""), Wanted::All);
+    }
+
+    #[test]
+    fn who_has_it_is_not_sent_it_again() {
+        let has = |tags| asked(&[(header::IF_NONE_MATCH, tags)]);
+        assert_eq!(has("\"abc\""), Wanted::Nothing);
+        assert_eq!(has("\"x\", W/\"abc\""), Wanted::Nothing);
+        assert_eq!(has("\"x\""), Wanted::All);
+        assert_eq!(asked(&[]), Wanted::All);
+    }
 
     #[test]
     fn a_name_cannot_break_out_of_its_header() {

@@ -168,7 +168,7 @@ impl Chat {
 
     /// The user gave up on an upload.
     pub async fn cancel(&self, from: &Connection, id: MessageId) {
-        self.uploads.cancel(from.person.id, id).await;
+        self.uploads.forget(from.person.id, id).await;
     }
 
     /// A member has read up to here; their other pages are told.

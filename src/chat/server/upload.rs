@@ -83,7 +83,7 @@ impl Uploads {
         };
         self.check(by.id, id, &announced)?;
         let path = self.partial(by.id, id);
-        fs::create_dir_all(self.partials()).await?;
+        fs::create_dir_all(self.app.partial_files()).await?;
         let received = fs::metadata(&path).await.map_or(0, |file| file.len());
         if received > size {
             // Not the file that this id was announced for before: begin anew.
@@ -156,7 +156,7 @@ impl Uploads {
         }
         let received = here + chunk.data.len() as u64;
         if received > announced.size {
-            self.cancel(by.id, chunk.id).await;
+            self.forget(by.id, chunk.id).await;
             return Err(Failure::invalid(format!(
                 "\"{}\" is longer than was announced.",
                 announced.name
@@ -187,11 +187,7 @@ impl Uploads {
         let found = tokio::task::spawn_blocking(move || examine(&looked_at))
             .await
             .map_err(|lost| Error::Internal(lost.to_string()))??;
-        let whole = path_of(&self.app.files(), &found.hash);
-        if let Some(folder) = whole.parent() {
-            fs::create_dir_all(folder).await?;
-        }
-        fs::rename(&partial, &whole).await?;
+        self.app.files.keep(&found.hash, &partial).await?;
         let file = Attachment {
             hash: found.hash,
             name: announced.name.clone(),
@@ -206,7 +202,7 @@ impl Uploads {
             media_type: Some(found.media_type.to_owned()),
         };
         let posted = self.app.log.post(message).await?;
-        self.lock().remove(&(by.id, id));
+        self.forget(by.id, id).await;
         Ok(ServerFrame::Sent {
             id,
             room: posted.room,
@@ -215,8 +211,8 @@ impl Uploads {
         })
     }
 
-    /// The user gave up, or sent nonsense.
-    pub(super) async fn cancel(&self, by: UserId, id: MessageId) {
+    /// Nothing more is needed of an upload: it is a message now, or the user gave up, or sent nonsense.
+    pub(super) async fn forget(&self, by: UserId, id: MessageId) {
         self.lock().remove(&(by, id));
         // There may be nothing yet; what cannot be removed now is swept out later.
         let _ = fs::remove_file(self.partial(by, id)).await;
@@ -224,8 +220,9 @@ impl Uploads {
 
     /// Removes what was left of uploads a day ago and before.
     pub(super) async fn clean(&self) -> Result<()> {
-        fs::create_dir_all(self.partials()).await?;
-        let mut entries = fs::read_dir(self.partials()).await?;
+        let folder = self.app.partial_files();
+        fs::create_dir_all(&folder).await?;
+        let mut entries = fs::read_dir(&folder).await?;
         while let Some(entry) = entries.next_entry().await? {
             let age = entry
                 .metadata()
@@ -240,12 +237,8 @@ impl Uploads {
         Ok(())
     }
 
-    fn partials(&self) -> PathBuf {
-        self.app.files().join("partial")
-    }
-
     fn partial(&self, by: UserId, id: MessageId) -> PathBuf {
-        self.partials().join(format!("{by}-{id}"))
+        self.app.partial_files().join(format!("{by}-{id}"))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(UserId, MessageId), Announced>> {
@@ -253,11 +246,6 @@ impl Uploads {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Where the bytes with a hash are kept.
-pub(super) fn path_of(files: &Path, hash: &str) -> PathBuf {
-    files.join(hash.get(..2).unwrap_or_default()).join(hash)
 }
 
 /// What a file's bytes are, as found by looking at them.

@@ -45,6 +45,11 @@ pub enum Input {
         /// Which page.
         page: ClientId,
     },
+    /// A page is gone for good: it was closed, it crashed, or its browser went to another address.
+    Left {
+        /// Which page.
+        page: ClientId,
+    },
     /// A page is connected (again).
     Back {
         /// Which page.
@@ -231,6 +236,10 @@ impl Call {
                 self.gone(page, now);
                 Ok(())
             }
+            Input::Left { page } => match self.side_of(page) {
+                Some(side) => self.hang_up(side, now),
+                None => Ok(()),
+            },
             Input::Back { page } => {
                 if let Some(leg) = self.side_of(page).map(|side| self.leg(side)) {
                     leg.gone_since = None;

@@ -141,6 +141,7 @@ async fn write(
         Arc::<Live>::default(),
         Arc::<Readers>::default(),
         None,
+        Arc::default(),
         limits::REPLAY_EVENTS,
     );
     let published = match found_stream(&store).await {

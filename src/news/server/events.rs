@@ -17,6 +17,7 @@ use crate::{
             readers::{Reading, Wish},
         },
         log::Replay,
+        metrics,
         store::Stream,
     },
 };
@@ -281,6 +282,7 @@ impl Reader {
         let resync = match over {
             Over::Resync(resync) => resync,
             Over::Ended(Ended::Closed(CloseCode::TooSlow)) => {
+                self.app.metrics.was_slow(metrics::Live::SSE);
                 match self.app.log.stand(Stream::News).await {
                     Ok((epoch, head)) => Resync { epoch, head },
                     Err(error) => {

@@ -9,6 +9,7 @@ use crate::{
         accept::{self, Stopping, Takeover},
         config::Config,
         store::testing::Home,
+        tls,
     },
 };
 use axum::{
@@ -92,6 +93,7 @@ impl World {
 
     /// Opens the stream at an address, over a real connection.
     pub(super) async fn read(&self, address: &str, last_event_id: Option<&str>) -> Reading {
+        tls::prepare();
         let mut request = reqwest::Client::new().get(format!("http://{}{address}", self.address));
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);

@@ -1,9 +1,9 @@
 //! What nodes tell one another: JSON, each message whole in itself.
 
 use crate::{
-    model::{CallId, ClientId, RoomId, UserId, call::Action, room::RoomKind, user::Person},
+    model::{CallId, ClientId, Millis, RoomId, UserId, call::Action, room::RoomKind, user::Person},
     protocol::ws::ServerFrame,
-    server::store::EventRow,
+    server::{live::Gone, store::EventRow},
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -39,6 +39,9 @@ pub enum Message {
         stream: String,
         /// The events.
         rows: Vec<EventRow>,
+        /// When, in milliseconds since 1970, by the clock of the node that says it.
+        #[serde(default)]
+        at: Millis,
     },
     /// Something to do for the pages that are connected to the node that hears this.
     Order {
@@ -107,6 +110,9 @@ pub enum PageChange {
     Closed {
         /// Which.
         client: ClientId,
+        /// Whether it may come back.
+        #[serde(default)]
+        gone: Gone,
     },
 }
 

@@ -9,6 +9,7 @@ use crate::{
         clock,
     },
 };
+use serde::{Deserialize, Serialize};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicI64, Ordering},
@@ -23,6 +24,17 @@ pub struct Connection {
     pub person: Person,
     way: Way,
     visible: AtomicBool,
+}
+
+/// In which way a page is not connected any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gone {
+    /// It may come back: its connection was lost.
+    #[default]
+    ForNow,
+    /// It was closed, it crashed, or its browser went to another address.
+    ForGood,
 }
 
 /// How a page is reached.
@@ -117,6 +129,15 @@ impl Connection {
         match &self.way {
             Way::Here(_) => None,
             Way::There(node, _) => Some(*node),
+        }
+    }
+
+    /// How many bytes wait for it, if it is a connection to this node.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        match &self.way {
+            Way::Here(here) => here.outlet.waiting(),
+            Way::There(..) => 0,
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::available_parallelism,
 };
@@ -32,6 +32,8 @@ pub(super) struct Shard {
     due: Mutex<Vec<Arc<Outlet>>>,
     /// Wakes the task: by whoever adds the first.
     wake: Notify,
+    /// How many pieces were written.
+    written: AtomicU64,
 }
 
 impl Flusher {
@@ -51,6 +53,15 @@ impl Flusher {
             shards: (0..count).map(|_| Arc::default()).collect(),
             next: AtomicUsize::new(0),
         }
+    }
+
+    /// How many pieces were written to sockets so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        let shards = self.shards.iter();
+        shards
+            .map(|shard| shard.written.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// A shard for another connection, in turn.
@@ -76,6 +87,11 @@ impl Shard {
         if due.len() == 1 {
             self.wake.notify_one();
         }
+    }
+
+    /// So many pieces more were written.
+    pub(super) fn count(&self, pieces: u64) {
+        self.written.fetch_add(pieces, Ordering::Relaxed);
     }
 
     async fn run(self: Arc<Self>) {

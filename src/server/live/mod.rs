@@ -23,7 +23,7 @@ pub mod outlet;
 mod people;
 pub mod readers;
 
-pub use connection::Connection;
+pub use connection::{Connection, Gone};
 pub use event::Event;
 pub use flush::Flusher;
 pub use outlet::{Ended, Outlet, Piece};
@@ -212,7 +212,7 @@ impl Live {
     }
 
     /// Removes a connection, unless a newer one of the same page has taken its place. True if it was removed.
-    pub fn close(&self, connection: &Arc<Connection>) -> bool {
+    pub fn close(&self, connection: &Arc<Connection>, gone: Gone) -> bool {
         let mut state = self.lock();
         let current = state
             .pages
@@ -222,7 +222,7 @@ impl Live {
             state.forget(connection);
             if connection.node().is_none() {
                 let client = connection.client;
-                self.announce(&mut state, PageChange::Closed { client });
+                self.announce(&mut state, PageChange::Closed { client, gone });
             }
         }
         current

@@ -168,18 +168,22 @@ impl State {
         }
     }
 
-    fn written(&mut self, mut count: usize) {
+    /// So many bytes were written. How many pieces they end.
+    fn written(&mut self, mut count: usize) -> u64 {
         self.bytes -= count;
+        let mut pieces = 0;
         while let Some(first) = self.out.front_mut() {
             if count < first.len() {
                 first.advance(count);
                 self.begun |= count > 0;
-                return;
+                break;
             }
             count -= first.len();
             self.out.pop_front();
             self.begun = false;
+            pieces += 1;
         }
+        pieces
     }
 }
 
@@ -324,6 +328,12 @@ impl Outlet {
         }
     }
 
+    /// How many bytes wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Gives the connection up: nothing more is written, and whoever waits for the socket stops.
     pub fn abandon(&self) {
         {
@@ -358,7 +368,7 @@ impl Outlet {
         let mut state = self.lock();
         while !state.out.is_empty() {
             match write(socket, &state.out) {
-                Ok(written) => state.written(written),
+                Ok(written) => self.shard.count(state.written(written)),
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => {
                     if state.bytes <= self.bound / 2 && std::mem::take(&mut state.awaited) {
                         self.changed.notify_one();

@@ -57,10 +57,10 @@ fn a_page_that_connects_again_replaces_itself_and_the_old_one_cannot_remove_it()
         old.outlet().take().err(),
         Some(Ended::Closed(CloseCode::Replaced))
     );
-    assert!(!live.close(&old));
+    assert!(!live.close(&old, Gone::ForNow));
     live.to_room(room(7), ServerFrame::Pong { n: 1 }, None);
     assert_eq!(heard(&new), 1);
-    assert!(live.close(&new) && live.pages_of(new.person.id).is_empty());
+    assert!(live.close(&new, Gone::ForNow) && live.pages_of(new.person.id).is_empty());
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn the_id_of_somebody_elses_page_is_not_taken() {
     let live = Live::default();
     let (theirs, thief) = (page(1, 1), page(2, 1));
     assert!(hears(&live, &theirs, 7));
-    assert!(!hears(&live, &thief, 7) && !live.close(&thief));
+    assert!(!hears(&live, &thief, 7) && !live.close(&thief, Gone::ForNow));
     live.to_room(room(7), ServerFrame::Pong { n: 1 }, None);
     assert_eq!(heard(&theirs), 1);
     assert!(live.pages_of(thief.person.id).is_empty());
@@ -88,8 +88,8 @@ fn presence_is_told_once_a_change() {
     assert_eq!(heard(&watcher), 0, "another page is visible still");
     live.set_visible(&two, false);
     assert_eq!(heard(&watcher), 1, "away");
-    live.close(&one);
-    live.close(&two);
+    live.close(&one, Gone::ForNow);
+    live.close(&two, Gone::ForNow);
     live.tell_presence(&one.person);
     live.tell_presence(&one.person);
     assert_eq!(heard(&watcher), 1, "gone");
@@ -150,10 +150,10 @@ fn in_a_crowd_all_hear_of_some_and_friends_of_each_other() {
     live.tell_crowd();
     assert_eq!((heard(&friend), heard(&stranger)), (1, 1), "how many, once");
 
-    live.close(&late);
+    live.close(&late, Gone::ForNow);
     live.tell_presence(&late.person);
     assert_eq!((heard(&friend), heard(&stranger)), (1, 0), "gone");
-    live.close(&crowd[0]);
+    live.close(&crowd[0], Gone::ForNow);
     live.tell_presence(&crowd[0].person);
     assert_eq!(
         heard(&stranger),

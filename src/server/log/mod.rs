@@ -11,13 +11,15 @@ mod writer;
 
 use super::{
     bus::{Bus, Message},
+    clock,
     error::{Error, Result},
     live::{Event, Live, Readers},
+    metrics::Metrics,
     secret,
     store::{EventRow, NewEvent, Posted, Store, Stream},
 };
 use crate::model::{
-    Epoch, MessageId, RoomId, Seq, UserId,
+    Epoch, MessageId, Millis, RoomId, Seq, UserId,
     message::Content,
     story::{Story, StoryDraft},
     stream::Cursor,
@@ -101,6 +103,7 @@ impl Log {
         live: Arc<Live>,
         readers: Arc<Readers>,
         bus: Option<Bus>,
+        metrics: Arc<Metrics>,
         most: Seq,
     ) -> Self {
         let (appends, taken) = mpsc::channel(WAITING);
@@ -112,6 +115,7 @@ impl Log {
             readers,
             bus,
             behind,
+            metrics,
         };
         let writer = Writer::new(store.clone(), fanout.clone());
         tokio::spawn(writer.run(taken));
@@ -183,7 +187,14 @@ impl Log {
     /// # Errors
     /// When the store fails or the stream does not exist.
     pub async fn replay(&self, stream: Stream, cursor: &Cursor) -> Result<Replay> {
-        self.fanout.tails.replay(&self.store, stream, cursor).await
+        let replay = self
+            .fanout
+            .tails
+            .replay(&self.store, stream, cursor)
+            .await?;
+        let recovered = replay.missed.is_some();
+        self.fanout.metrics.resumed(stream, recovered);
+        Ok(replay)
     }
 
     /// From now on what other nodes commit to a stream is told here in order, however little came by the bus. For streams that
@@ -200,8 +211,11 @@ impl Log {
         });
     }
 
-    /// Tells what another node has committed.
-    pub fn heard(&self, stream: Stream, rows: &[EventRow]) {
+    /// Tells what another node has committed, at a moment by its clock.
+    pub fn heard(&self, stream: Stream, rows: &[EventRow], at: Millis) {
+        let lag = clock::now().saturating_sub(at).max(0);
+        let lag = Duration::from_millis(lag.unsigned_abs());
+        self.fanout.metrics.bus_lag.observe(lag.as_secs_f64());
         for row in rows {
             match Event::encode(stream, row) {
                 Ok(event) => self.fanout.tell(&event),
@@ -238,6 +252,7 @@ struct Fanout {
     bus: Option<Bus>,
     /// Streams with a hole between what was told and what came.
     behind: mpsc::Sender<Stream>,
+    metrics: Arc<Metrics>,
 }
 
 impl Fanout {
@@ -264,10 +279,11 @@ impl Fanout {
     fn tell_nodes(&self, committed: Vec<NewEvent>) {
         let Some(bus) = &self.bus else { return };
         let (mut stream, mut rows, mut bytes) = (Stream::News, Vec::new(), 0);
+        let at = clock::now();
         let tell = |stream: Stream, rows: Vec<EventRow>| {
             if !rows.is_empty() {
                 let stream = stream.to_string();
-                bus.tell_all(Message::Committed { stream, rows });
+                bus.tell_all(Message::Committed { stream, rows, at });
             }
         };
         for NewEvent {
@@ -300,9 +316,10 @@ async fn catch_up(store: Store, fanout: Fanout, mut behind: mpsc::Receiver<Strea
             streams.insert(stream);
         }
         for stream in streams.drain() {
-            let caught_up = fanout
-                .tails
-                .catch_up(&store, stream, |event| fanout.push(event));
+            let caught_up = fanout.tails.catch_up(&store, stream, |event| {
+                fanout.metrics.bus_missed.inc();
+                fanout.push(event);
+            });
             if let Err(error) = caught_up.await {
                 tracing::warn!(%stream, %error, "what other nodes committed could not be read; trying again");
                 let (fanout, stream) = (fanout.clone(), stream);

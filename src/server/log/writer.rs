@@ -183,17 +183,26 @@ impl Writer {
     /// Commits all of it as one transaction, trying again while what is in the way may pass.
     async fn commit_patiently(&self, entries: &[Append]) -> Result<Committed> {
         let began = Instant::now();
+        let metrics = &self.fanout.metrics;
         let mut wait = AGAIN;
         let mut earlier = Earlier::Known;
         let mut is_first = true;
         loop {
             let error = match self.commit(entries, earlier).await {
                 Err(Error::Store(error)) => error,
-                done => return done,
+                done => {
+                    if done.is_ok() {
+                        metrics.commit.observe(began.elapsed().as_secs_f64());
+                        #[expect(clippy::cast_precision_loss, reason = "a group is small")]
+                        metrics.commit_appends.observe(entries.len() as f64);
+                    }
+                    return done;
+                }
             };
             // Another program may have taken an id or an address a moment ago: then it is seen at the second try.
             let may_pass = is_passing(&error) || is_first && is_taken(&error);
             if !may_pass || began.elapsed() >= PATIENCE {
+                metrics.commit_failures.inc();
                 return Err(error.into());
             }
             tracing::info!(%error, entries = entries.len(), "a group of appends is tried again");

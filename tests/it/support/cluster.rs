@@ -2,21 +2,32 @@
 
 use super::{Database, Home, Person, Server, nats::Nats};
 use std::sync::Arc;
+use tokio::process::Command;
 
 /// The nodes and what they share.
 pub(crate) struct Cluster {
     pub(crate) nats: Nats,
     pub(crate) nodes: Vec<Server>,
     database: Arc<Database>,
+    set: Arc<dyn Fn(&mut Command) + Send + Sync>,
 }
 
 impl Cluster {
     /// So many nodes.
     pub(crate) async fn start(count: usize) -> Self {
+        Self::start_with(count, |_| {}).await
+    }
+
+    /// So many nodes, with settings.
+    pub(crate) async fn start_with(
+        count: usize,
+        set: impl Fn(&mut Command) + Send + Sync + 'static,
+    ) -> Self {
         let mut cluster = Self {
             nats: Nats::start().await,
             nodes: Vec::new(),
             database: Arc::new(Database::new()),
+            set: Arc::new(set),
         };
         for _ in 0..count {
             cluster.add().await;
@@ -27,10 +38,11 @@ impl Cluster {
     /// One node more.
     pub(crate) async fn add(&mut self) {
         let home = Home::with(Some(self.database.clone()));
-        let bus = self.nats.url();
+        let (bus, set) = (self.nats.url(), self.set.clone());
         let node = Server::start_in(home, move |command| {
             command.args(["--bus", &bus, "--send-burst", "100000"]);
             command.args(["--call-grace-seconds", "3"]);
+            set(command);
         });
         self.nodes.push(node.await);
     }

@@ -6,6 +6,7 @@
 //! | [`home`] | where a server's store is: a folder, and on PostgreSQL a database |
 //! | [`postgres`] | a PostgreSQL that a test stops and starts |
 //! | [`nats`] | a NATS server that a test stops and starts |
+//! | [`s3`] | an S3 server that a test stops and starts |
 //! | [`cluster`] | several nodes that share a database and a NATS server |
 //! | [`person`] | somebody with a session: a browser without its pages |
 //! | [`page`] | a WebSocket, as a page holds it |
@@ -31,6 +32,7 @@ pub(crate) mod person;
 pub(crate) mod postgres;
 pub(crate) mod press;
 pub(crate) mod raw;
+pub(crate) mod s3;
 pub(crate) mod server;
 pub(crate) mod sse;
 

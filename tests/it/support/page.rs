@@ -24,7 +24,10 @@ use tokio_tungstenite::{
         Error, Message as Wire,
         client::IntoClientRequest,
         handshake::client::{Request, Response},
-        protocol::{CloseFrame, frame::Frame},
+        protocol::{
+            CloseFrame,
+            frame::{Frame, coding::CloseCode},
+        },
     },
 };
 
@@ -301,6 +304,13 @@ impl Page {
     }
 
     /// Closes as a page that goes away does.
+    /// Begins to close the connection with a code. What is still to come can be read.
+    pub(crate) async fn close_with(&mut self, code: CloseCode) {
+        let reason = "".into();
+        let frame = CloseFrame { code, reason };
+        self.socket.close(Some(frame)).await.unwrap();
+    }
+
     pub(crate) async fn leave(mut self) {
         // Whoever leaves does not care whether it was heard.
         let _ = self.socket.close(None).await;

@@ -7,6 +7,7 @@ use reqwest::{
     header::{ACCEPT, HeaderValue, REFERER},
     redirect::Policy,
 };
+use rialto::server::tls;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{net::SocketAddr, sync::Arc};
 
@@ -24,6 +25,7 @@ impl Person {
     /// A browser in which nobody has signed in yet.
     pub(crate) fn nobody(server: &Server, name: &str) -> Self {
         let jar = Arc::<Jar>::default();
+        tls::prepare();
         let http = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
@@ -66,6 +68,11 @@ impl Person {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The browser's own way of asking, with its cookies.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -81,7 +81,7 @@ impl Server {
     }
 
     /// What follows a beginning in the first line that has it.
-    async fn line(&self, beginning: &str) -> String {
+    pub(crate) async fn line(&self, beginning: &str) -> String {
         let running = self
             .running
             .as_ref()
@@ -205,25 +205,30 @@ impl Server {
 
     /// Every file that people sent and that is kept, however it is filed.
     pub(crate) fn kept_files(&self) -> Vec<PathBuf> {
-        let mut kept = Vec::new();
-        let mut folders = vec![self.home.folder().join("files")];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .map(|entry| entry.path())
-            {
-                if entry.is_dir() {
-                    folders.push(entry);
-                } else {
-                    kept.push(entry);
-                }
+        files_in(&self.home.folder().join("files"))
+    }
+}
+
+/// Every file below a folder, in the order of their names.
+pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+        {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else {
+                found.push(entry);
             }
         }
-        kept.sort();
-        kept
     }
+    found.sort();
+    found
 }
 
 /// The administrator's password.
@@ -236,12 +241,26 @@ pub(crate) async fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr
     within("the command line", command.output()).await.unwrap()
 }
 
+/// Why the program does not serve with these settings, in its words.
+pub(crate) async fn refusal(home: &Home, set: impl Fn(&mut Command)) -> String {
+    let mut command = program();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(home.arguments());
+    set(&mut command);
+    let refused = within("the program gives up", command.output()).await;
+    let refused = refused.unwrap();
+    assert!(!refused.status.success(), "{refused:?}");
+    String::from_utf8(refused.stderr).unwrap()
+}
+
 /// The program, untouched by settings of whoever runs the tests.
 fn program() -> Command {
     let mut command = Command::new(PROGRAM);
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("RIALTO_") {
-            command.env_remove(name);
+        let name = name.to_string_lossy();
+        if name.starts_with("RIALTO_") || name.starts_with("AWS_") {
+            command.env_remove(&*name);
         }
     }
     command.env("RIALTO_LOG", "warn").stdin(Stdio::null());

@@ -219,6 +219,22 @@ fn a_caller_who_vanishes_before_an_answer_cancels_unless_back_soon() {
 }
 
 #[test]
+fn a_page_that_is_gone_for_good_takes_its_side_with_it() {
+    let ends = |call: Call, who| {
+        let call = after(call, &[Input::Left { page: page(who) }]);
+        call.state
+    };
+    let ended = |outcome| State::Ended { outcome };
+    assert_eq!(ends(ringing(), A), ended(Outcome::Cancelled));
+    let answered = after(ringing(), &[callee(B, Ask::Accept)]);
+    assert_eq!(ends(answered.clone(), A), ended(Outcome::HungUp));
+    assert_eq!(ends(answered.clone(), B), ended(Outcome::HungUp));
+    // A page that only rang, or another page of somebody in the call.
+    assert_eq!(ends(ringing(), B), State::Ringing);
+    assert_eq!(ends(answered, C), State::Connecting);
+}
+
+#[test]
 fn ringing_does_not_outlast_its_time_because_the_caller_is_gone() {
     let mut call = ringing();
     call.apply(Input::Gone { page: page(A) }, 27_000).unwrap();
@@ -449,10 +465,11 @@ impl Walk {
             Ask::Decline,
             Ask::HangUp,
         ];
-        match self.below(10) {
+        match self.below(11) {
             0 => Input::Gone { page },
             1 => Input::Back { page },
             2 | 3 => Input::Time,
+            4 => Input::Left { page },
             _ => Input::Asked {
                 side,
                 page,

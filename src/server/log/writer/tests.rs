@@ -39,7 +39,14 @@ impl House {
         let room = RoomId(secret::id());
         let name = RoomName::new("General").unwrap();
         store.create_room(room, "general", &name, 0).await.unwrap();
-        let log = Log::new(store.clone(), Arc::default(), Arc::default(), None, 1_000);
+        let log = Log::new(
+            store.clone(),
+            Arc::default(),
+            Arc::default(),
+            None,
+            Arc::default(),
+            1_000,
+        );
         Self {
             store,
             log,
@@ -68,6 +75,7 @@ impl House {
             live: Arc::default(),
             readers: Arc::default(),
             bus: None,
+            metrics: Arc::default(),
             behind: mpsc::channel(1).0,
         };
         let writer = Writer::new(self.store.clone(), fanout);

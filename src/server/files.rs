@@ -1,0 +1,184 @@
+//! The bytes of what people sent, each kept once under the SHA-256 of it: in the data folder, or in an object store that several
+//! nodes share.
+
+use super::{Error, Result, config::Config};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use object_store::{
+    ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig,
+    aws::AmazonS3Builder, buffered::BufWriter, local::LocalFileSystem, path::Path,
+};
+use std::{io, ops::Range, path, sync::Arc, time::Duration};
+use tokio::{fs, io::AsyncWriteExt};
+
+/// How long an object store may take to answer. A person waits for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is asked again within that time.
+const TRIES: usize = 4;
+
+/// Where files are. A handle: cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Files {
+    store: Arc<dyn ObjectStore>,
+    /// What stands before every name.
+    prefix: Path,
+}
+
+impl Files {
+    /// Opens what is set: the folder `files` in the data folder, or the bucket that [`Config::files`] names.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or the bucket cannot be read. The latter says what to look at.
+    pub async fn open(config: &Config) -> Result<Self> {
+        let Some(url) = &config.files else {
+            return Self::folder(&config.store.data.join("files")).await;
+        };
+        let files = Self::bucket(url).map_err(|why| unusable(url, &why))?;
+        let first = files.store.list(Some(&files.prefix)).next().await;
+        match first.transpose() {
+            Ok(_) => Ok(files),
+            Err(why) => Err(unusable(url, &why)),
+        }
+    }
+
+    async fn folder(folder: &path::Path) -> Result<Self> {
+        fs::create_dir_all(folder).await?;
+        // What was acknowledged survives a power cut.
+        let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+        Ok(Self {
+            store: Arc::new(store),
+            prefix: Path::default(),
+        })
+    }
+
+    /// An S3 bucket (`s3://bucket/prefix`). Who asks and where comes from the environment, in the words that every S3 client uses.
+    fn bucket(url: &str) -> object_store::Result<Self> {
+        let (bucket, prefix) = split(url);
+        let retry = RetryConfig {
+            max_retries: TRIES,
+            retry_timeout: PATIENCE,
+            ..RetryConfig::default()
+        };
+        let client = ClientOptions::new()
+            .with_timeout(PATIENCE)
+            .with_allow_http(std::env::var("AWS_ALLOW_HTTP").is_ok_and(|allow| allow == "true"));
+        let store = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_retry(retry)
+            .with_client_options(client)
+            .build()?;
+        Ok(Self {
+            store: Arc::new(store),
+            prefix: Path::parse(prefix)?,
+        })
+    }
+
+    /// Keeps a file of this machine under its hash. It is durable when this returns; the file itself is left as it is.
+    ///
+    /// # Errors
+    /// When it cannot be kept. It can be tried again.
+    pub async fn keep(&self, hash: &str, from: &path::Path) -> Result<()> {
+        let path = self.path_of(hash);
+        match self.store.head(&path).await {
+            // The same bytes were sent before.
+            Ok(_) => return Ok(()),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(why) => return Err(why.into()),
+        }
+        let mut from = fs::File::open(from).await?;
+        let mut into = BufWriter::new(self.store.clone(), path);
+        match tokio::io::copy(&mut from, &mut into).await {
+            Ok(_) => Ok(into.shutdown().await?),
+            Err(why) => {
+                // What was begun is of no use; a store removes what is left of it.
+                let _ = into.abort().await;
+                Err(why.into())
+            }
+        }
+    }
+
+    /// Reads a part of a file, or all of it.
+    ///
+    /// # Errors
+    /// When it is not there, or the store does not answer. Later the stream itself may break off.
+    pub async fn read(
+        &self,
+        hash: &str,
+        part: Option<Range<u64>>,
+    ) -> Result<BoxStream<'static, io::Result<Bytes>>> {
+        let options = GetOptions {
+            range: part.map(GetRange::Bounded),
+            ..GetOptions::default()
+        };
+        let found = self.store.get_opts(&self.path_of(hash), options).await?;
+        Ok(found.into_stream().map_err(io::Error::other).boxed())
+    }
+
+    fn path_of(&self, hash: &str) -> Path {
+        let folder = hash.get(..2).unwrap_or_default();
+        self.prefix.clone().join(folder).join(hash)
+    }
+}
+
+/// The bucket and the prefix of `s3://bucket/prefix`.
+fn split(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix(SCHEME).unwrap_or(url);
+    rest.split_once('/').unwrap_or((rest, ""))
+}
+
+/// What an address of files begins with.
+const SCHEME: &str = "s3://";
+
+/// Reads the address of a bucket.
+///
+/// # Errors
+/// In words.
+pub(super) fn address(url: &str) -> std::result::Result<String, String> {
+    if url.starts_with(SCHEME) && !split(url).0.is_empty() {
+        Ok(url.to_owned())
+    } else {
+        Err("write it like s3://bucket or s3://bucket/folder".to_owned())
+    }
+}
+
+fn unusable(url: &str, why: &object_store::Error) -> Error {
+    Error::Setting(format!(
+        "what people send cannot be kept in {url}: {why}. --files (RIALTO_FILES) names a bucket that has to be there; \
+         AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where it is and who asks, \
+         AWS_ALLOW_HTTP=true that it may be asked without TLS"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_a_bucket_and_perhaps_a_folder_in_it() {
+        assert_eq!(split("s3://bucket"), ("bucket", ""));
+        assert_eq!(split("s3://bucket/a/b"), ("bucket", "a/b"));
+        assert!(address("s3://bucket").is_ok());
+        for wrong in ["bucket", "s3://", "s3:///a", "https://example.org/bucket"] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_keeps_the_same_bytes_once_and_gives_parts_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::folder(&folder.path().join("files")).await.unwrap();
+        let from = folder.path().join("sent");
+        std::fs::write(&from, b"Ponte di Rialto").unwrap();
+        for _ in 0..2 {
+            files.keep("abcdef", &from).await.unwrap();
+        }
+        assert_eq!(
+            std::fs::read(folder.path().join("files/ab/abcdef")).unwrap(),
+            b"Ponte di Rialto"
+        );
+        let part = files.read("abcdef", Some(9..12)).await.unwrap();
+        let part: Vec<Bytes> = part.try_collect().await.unwrap();
+        assert_eq!(part.concat(), b"Ria");
+        assert!(files.read("000000", None).await.is_err());
+    }
+}

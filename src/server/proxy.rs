@@ -1,0 +1,152 @@
+//! Who asks, when a proxy asks for them.
+
+use axum::http::HeaderMap;
+use ipnet::IpNet;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// What proxies say for whom they ask: a list that each appends to. (The older header of the two that there are, and the one that
+/// every proxy can send; RFC 7239 describes the other.)
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// The proxies whose word counts. From any other address that header is only what somebody claims.
+#[derive(Debug, Default)]
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    /// Somebody was told that a proxy is not trusted.
+    warned: AtomicBool,
+}
+
+impl Clone for TrustedProxies {
+    fn clone(&self) -> Self {
+        Self {
+            networks: self.networks.clone(),
+            warned: AtomicBool::default(),
+        }
+    }
+}
+
+impl FromStr for TrustedProxies {
+    type Err = String;
+
+    /// Addresses and networks (RFC 4632), with commas in between.
+    fn from_str(list: &str) -> Result<Self, String> {
+        let words = list.split(',').map(str::trim);
+        let networks = words.filter(|word| !word.is_empty()).map(|word| {
+            word.parse::<IpNet>()
+                .or_else(|_| word.parse::<IpAddr>().map(IpNet::from))
+                .map_err(|_| {
+                    format!(
+                        "\"{word}\" is no address and no network. Write them like 10.0.0.5,192.168.0.0/16"
+                    )
+                })
+        });
+        Ok(Self {
+            networks: networks.collect::<Result<_, _>>()?,
+            warned: AtomicBool::default(),
+        })
+    }
+}
+
+impl TrustedProxies {
+    /// The address of whoever asks: the nearest one that is not a trusted proxy's.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        let said = headers.get_all(FORWARDED_FOR);
+        let mut said: Vec<&str> = said
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .collect();
+        if !said.is_empty() && !self.trusts(client) && !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                proxy = %client,
+                "a proxy that is not trusted asks for others: all of them share the limit on tries to sign in; if it is yours, \
+                 name it in --trusted-proxies"
+            );
+        }
+        while self.trusts(client) {
+            let Some(word) = said.pop() else { break };
+            // What is no address comes from further away than a proxy that is trusted.
+            let Ok(address) = word.trim().parse::<IpAddr>() else {
+                break;
+            };
+            client = address.to_canonical();
+        }
+        client
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.networks
+            .iter()
+            .any(|network| network.contains(&address))
+    }
+}
+
+/// Whom a limit is for: an address, and of IPv6 a network of 64 bits, which is the least that one household gets (RFC 6177).
+#[must_use]
+pub fn household(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(six) => Ipv6Addr::from_bits(six.to_bits() >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(trusted: &str, peer: &str, said: &[&'static str]) -> String {
+        let mut headers = HeaderMap::new();
+        for said in said {
+            headers.append(FORWARDED_FOR, said.parse().unwrap());
+        }
+        let trusted: TrustedProxies = trusted.parse().unwrap();
+        trusted.client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn who_is_no_trusted_proxy_speaks_for_nobody_else() {
+        assert_eq!(client("", "192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+        assert_eq!(
+            client("10.0.0.0/8", "192.0.2.1", &["198.51.100.7"]),
+            "192.0.2.1"
+        );
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_and_what_it_was_told_is_not() {
+        let forged = &["203.0.113.9, 198.51.100.7"];
+        assert_eq!(client("10.0.0.5", "10.0.0.5", forged), "198.51.100.7");
+        // Two proxies in a row, in one header or in two; a socket for both kinds of addresses writes the old kind in the new.
+        let two = &["203.0.113.9, 198.51.100.7", "10.0.0.6"];
+        assert_eq!(
+            client("10.0.0.0/24", "::ffff:10.0.0.5", two),
+            "198.51.100.7"
+        );
+    }
+
+    #[test]
+    fn a_proxy_that_says_nothing_sensible_stands_for_whoever_asks() {
+        assert_eq!(client("10.0.0.5", "10.0.0.5", &[]), "10.0.0.5");
+        assert_eq!(client("10.0.0.5", "10.0.0.5", &["unknown"]), "10.0.0.5");
+        assert_eq!(client("::1", "::1", &["2001:db8::7"]), "2001:db8::7");
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused_in_words() {
+        let why = "10.0.0.0/8, proxy".parse::<TrustedProxies>().unwrap_err();
+        assert!(why.contains("\"proxy\" is no address"), "{why}");
+    }
+
+    #[test]
+    fn one_household_has_one_limit() {
+        let household = |address: &str| household(address.parse().unwrap()).to_string();
+        assert_eq!(household("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(household("192.0.2.1"), "192.0.2.1");
+    }
+}

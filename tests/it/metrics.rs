@@ -1,0 +1,179 @@
+//! What who runs a server can see of it: metrics, request ids, the log.
+
+use crate::{
+    calls::Party,
+    support::{Greeting, Person, Server},
+};
+use rialto::model::{
+    Cursor,
+    call::{Action, State},
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    path::Path,
+};
+
+/// A server that says where its metrics are.
+async fn start() -> Server {
+    Server::start_with(|command| {
+        command.args(["--metrics-addr", "127.0.0.1:0"]);
+    })
+    .await
+}
+
+/// What Prometheus would read.
+async fn read(server: &Server) -> String {
+    let address = server.line("metrics on ").await;
+    let answer = reqwest::get(address).await.unwrap();
+    let kind = answer.headers()["content-type"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"));
+    let text = answer.text().await.unwrap();
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    text
+}
+
+/// The value of a sample that counts, by everything that stands before it.
+fn value(text: &str, sample: &str) -> u64 {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+    let value = line.unwrap_or_else(|| panic!("no {sample} in:\n{text}"));
+    value.parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_happens_is_counted() {
+    let server = start().await;
+    let (mut ada, bob) = (
+        Party::join(&server, "Ada").await,
+        Party::join(&server, "Bob").await,
+    );
+    let general = ada.page.general();
+    let before = value(&read(&server).await, "rialto_deliveries_total");
+    ada.page.say(general, "Good morning").await;
+    let text = read(&server).await;
+    assert!(value(&text, "rialto_deliveries_total") >= before + 2);
+    assert_eq!(value(&text, r#"rialto_connections{kind="websocket"}"#), 2);
+    assert_eq!(value(&text, "rialto_people"), 2);
+    assert!(value(&text, "rialto_commit_seconds_count") >= 1);
+    assert!(
+        value(
+            &text,
+            r#"rialto_requests_total{method="POST",route="/fn/pick-name",status="302"}"#
+        ) >= 2
+    );
+
+    let cursor = Cursor {
+        epoch: ada.page.room("general").epoch.clone(),
+        seq: 0,
+    };
+    let _page = bob.person.page_with(Greeting::from(general, cursor)).await;
+    let text = read(&server).await;
+    assert_eq!(
+        value(
+            &text,
+            r#"rialto_resumes_total{stream="room",recovered="true"}"#
+        ),
+        1
+    );
+
+    let call = ada.start(&bob).await;
+    assert_eq!(ada.state().await, State::Dialing);
+    assert_eq!(value(&read(&server).await, "rialto_calls"), 1);
+    ada.say(call, Action::HangUp).await;
+    ada.told().await;
+    ada.state().await;
+    let text = read(&server).await;
+    assert_eq!(value(&text, "rialto_calls"), 0);
+    assert_eq!(
+        value(&text, r#"rialto_calls_ended_total{outcome="cancelled"}"#),
+        1
+    );
+}
+
+/// Everything that looks like a metric of ours.
+fn names(text: &str) -> BTreeSet<&str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("rialto_"))
+        .collect()
+}
+
+/// Every query of a dashboard, wherever it stands.
+fn queries(json: &Value, found: &mut Vec<String>) {
+    match json {
+        Value::Object(fields) => {
+            if let Some(query) = fields.get("expr") {
+                found.push(query.as_str().unwrap().to_owned());
+            }
+            fields.values().for_each(|value| queries(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| queries(value, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn the_dashboard_shows_what_is_counted_and_nothing_that_is_not() {
+    let server = start().await;
+    Person::join(&server, "Ada").await;
+    let text = read(&server).await;
+    let samples: BTreeSet<_> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split(['{', ' ']).next())
+        .collect();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/grafana.json");
+    let dashboard: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let mut asked = Vec::new();
+    queries(&dashboard, &mut asked);
+    assert!(asked.len() > 15, "{asked:?}");
+    let asked = asked.join(" ");
+    let unknown: Vec<_> = names(&asked).difference(&samples).copied().collect();
+    assert!(unknown.is_empty(), "nothing counts {unknown:?}");
+    let described = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    for metric in described {
+        assert!(asked.contains(metric), "{metric} is on no panel");
+    }
+}
+
+#[tokio::test]
+async fn a_request_has_one_id_in_its_answer_and_in_the_log_and_its_secrets_in_neither() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let file = File::create(&log).unwrap();
+    let server = Server::start_with(move |command| {
+        command.args(["--log-format", "json"]);
+        command.env("RIALTO_LOG", "rialto=debug");
+        command.stderr(file.try_clone().unwrap());
+    })
+    .await;
+    let nobody = Person::nobody(&server, "Nobody");
+    let answer = nobody.get("/signin?claim=open-sesame").await;
+    let id = answer.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let other = nobody.get("/signin").await;
+    assert_ne!(other.headers()["x-request-id"], id.as_str());
+
+    let written = fs::read_to_string(&log).unwrap();
+    let lines = written.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).expect("every line is JSON");
+        line
+    });
+    let of_it: Vec<_> = lines.filter(|line| line["span"]["id"] == *id).collect();
+    let answered = of_it.iter().find(|line| line["message"] == "answered");
+    let answered = answered.unwrap_or_else(|| panic!("no {id} in {written}"));
+    assert_eq!(
+        (&answered["span"]["path"], &answered["status"]),
+        (&Value::from("/signin"), &Value::from(200))
+    );
+    assert!(!written.contains("open-sesame"), "{written}");
+}
