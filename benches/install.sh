@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the benchmark compares Rialto with, as far as it is missing: nginx with Nchan, Pushpin and sqlite3 from
+# Installs what the benchmark compares Rialto with or needs, as far as it is missing: nginx with Nchan, Pushpin and so on from
 # Debian, Socket.IO from npm. Each is optional; what cannot be installed is said, and the benchmark goes on without it.
 #
 #     benches/install.sh           what is missing
@@ -12,7 +12,7 @@ fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 missing=()
-for package in nginx-light libnginx-mod-nchan pushpin sqlite3 iproute2 util-linux; do
+for package in nginx-light libnginx-mod-nchan pushpin sqlite3 iproute2 util-linux postgresql nats-server; do
     if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
         # Any nginx will do.
         if [ "$package" = nginx-light ] && command -v nginx >/dev/null; then

@@ -23,6 +23,12 @@ pub enum Workload {
     Acks,
     /// Everybody comes back after a restart (Rialto).
     Storm,
+    /// Front pages a second, beside a hello world (Rialto).
+    Pages,
+    /// What a node does for the pages of another (Rialto).
+    Nodes,
+    /// A long time of coming and going (Rialto).
+    Soak,
 }
 
 /// Measures Rialto's live connections beside those of other servers doing the same work.
@@ -51,6 +57,11 @@ pub struct Options {
     #[arg(long, env = "BENCH_QUICK", default_value = "0", value_name = "0|1",
         value_parser = ["0", "1"])]
     pub quick: String,
+
+    /// How long the soak takes, in minutes.
+    #[arg(long, env = "BENCH_SOAK", default_value_t = 20, value_name = "MINUTES",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub soak_minutes: u64,
 
     /// Rialto's program. Its site is looked for beside it and in the folder above.
     #[arg(

@@ -60,6 +60,7 @@ pub struct Load {
     payload_bytes: usize,
     latencies: Latencies,
     delivered: u64,
+    received: u64,
     expected: u64,
 }
 
@@ -85,6 +86,7 @@ impl Load {
             payload_bytes: marker::PAYLOAD_BYTES,
             latencies: Latencies::default(),
             delivered: 0,
+            received: 0,
             expected: 0,
         })
     }
@@ -250,7 +252,7 @@ impl Load {
             if event.is_readable() {
                 let now = clock::monotonic();
                 let (latencies, delivered) = (&mut self.latencies, &mut self.delivered);
-                subscriber.read(&mut self.buffer, |marker| {
+                self.received += subscriber.read(&mut self.buffer, |marker| {
                     *delivered += 1;
                     latencies.record(now.saturating_sub(marker.sent));
                 });
@@ -283,6 +285,11 @@ impl Load {
     /// Messages delivered for the first time, so far.
     pub fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    /// Bytes that came for subscribers, so far.
+    pub fn received(&self) -> u64 {
+        self.received
     }
 
     /// What was sent and has not been delivered yet, in deliveries.

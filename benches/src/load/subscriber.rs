@@ -145,19 +145,21 @@ impl Subscriber {
         matches!(self.stage, Stage::Ended)
     }
 
-    /// Reads what is there and calls `found` for each marker that came for the first time.
-    pub fn read(&mut self, buffer: &mut [u8], mut found: impl FnMut(Marker)) {
+    /// Reads what is there and calls `found` for each marker that came for the first time. How many bytes there were.
+    pub fn read(&mut self, buffer: &mut [u8], mut found: impl FnMut(Marker)) -> u64 {
+        let mut all = 0;
         loop {
             match self.conn.read(buffer) {
-                Got::Nothing => return,
+                Got::Nothing => return all,
                 Got::End => {
                     self.stage = Stage::Ended;
-                    return;
+                    return all;
                 }
                 Got::Bytes(count) => {
+                    all += count as u64;
                     self.take(&buffer[..count], &mut found);
                     if count < buffer.len() {
-                        return;
+                        return all;
                     }
                 }
             }

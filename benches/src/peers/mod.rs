@@ -198,7 +198,7 @@ impl Peers {
 }
 
 /// The program of this package with that name, which lies beside the running one.
-fn sibling(name: &str) -> Result<PathBuf> {
+pub fn sibling(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     Ok(own.with_file_name(name))
 }

@@ -141,6 +141,35 @@ impl Rialto {
         })
     }
 
+    /// Starts two nodes of one community on a copy of what was prepared in this database, which has to be empty or hold such a
+    /// copy. The first is for so many pages, the second for none.
+    pub fn start_nodes(&mut self, database: &str, bus: &str, pages: usize) -> Result<[Server; 2]> {
+        self.prepare()?;
+        let prepared = self.prepared()?;
+        let copied = Command::new(&self.program)
+            .args(["migrate-store", "--database-url", database, "--data"])
+            .arg(prepared.folder.path())
+            .output()?;
+        let why = String::from_utf8_lossy(&copied.stderr);
+        if !copied.status.success() && !why.contains("not empty") {
+            bail!("the store cannot be copied: {why}");
+        }
+        let node = |pages| -> Result<Server> {
+            let folder = tempfile::tempdir()?;
+            let settings = [("RIALTO_DATABASE_URL", database), ("RIALTO_BUS", bus)];
+            let process = self.serve_with(folder.path(), free_address()?, &settings)?;
+            let address = process.address()?;
+            Ok(Server {
+                process,
+                address,
+                openings: self.pages(pages, None)?,
+                publishing: Some(self.publishing(Transport::Ws, address, &[])?),
+                folder,
+            })
+        };
+        Ok([node(pages)?, node(0)?])
+    }
+
     /// Starts it anew on the same address and data, after it was killed.
     pub fn restart(&self, server: &mut Server) -> Result<()> {
         server.process = self.serve(&server.folder.path().join("data"), server.address)?;
@@ -293,6 +322,15 @@ impl Rialto {
     }
 
     fn serve(&self, data: &Path, address: SocketAddr) -> Result<Process> {
+        self.serve_with(data, address, &[])
+    }
+
+    fn serve_with(
+        &self,
+        data: &Path,
+        address: SocketAddr,
+        settings: &[(&str, &str)],
+    ) -> Result<Process> {
         let program = fs::canonicalize(&self.program)?;
         let beside = program.with_file_name("site");
         let above = program
@@ -308,7 +346,8 @@ impl Rialto {
             .arg(data)
             .env("LEPTOS_SITE_ROOT", site)
             .env("RIALTO_SIGN_IN_BURST", "1000000")
-            .env("RIALTO_SEND_BURST", "1000000000");
+            .env("RIALTO_SEND_BURST", "1000000000")
+            .envs(settings.iter().copied());
         if program.with_file_name("hash.txt").exists() {
             command.env("LEPTOS_HASH_FILES", "true");
         }

@@ -1,6 +1,7 @@
 //! What is shown: a table, the targets, a plot, and all of it as `docs/performance.md`.
 
 pub mod document;
+pub mod model;
 pub mod plot;
 pub mod results;
 pub mod table;
@@ -17,6 +18,10 @@ use crate::options::Options;
 pub fn write(options: &Options, results: &Results) -> Result<()> {
     let document = document::markdown(options, results);
     println!("\n{document}");
+    let model = model::markdown(results);
+    if let Some(model) = &model {
+        println!("{model}");
+    }
     if !options.out.is_empty() {
         let folder = Path::new(&options.out);
         let write = |name: &str, text: &str| {
@@ -25,6 +30,15 @@ pub fn write(options: &Options, results: &Results) -> Result<()> {
         };
         write("performance.md", &document)?;
         write("performance.svg", &plot::svg(results))?;
+        if let Some(model) = &model {
+            let file = folder.join("scaling.md");
+            let scaling = fs::read_to_string(&file).unwrap_or_default();
+            let scaling = model::replaced(&scaling, model);
+            write(
+                "scaling.md",
+                &scaling.with_context(|| format!("no marks in {}", file.display()))?,
+            )?;
+        }
     }
     Ok(())
 }

@@ -11,6 +11,8 @@ pub enum Measure {
     IdleBytes,
     /// Server CPU per delivery at a steady pace, in microseconds.
     PacedCpu,
+    /// Bytes per delivery at a steady pace, as they come out of TCP.
+    WireBytes,
     /// Median latency at a steady pace, in milliseconds.
     PacedP50,
     /// 99th percentile, in milliseconds.
@@ -51,6 +53,8 @@ pub enum Measure {
     Live,
     /// The one relative to the other.
     StormRatio,
+    /// The same, relative to 100 messages a second to the same people live.
+    StormPaced,
     /// Lost, doubled or out of order in the storm.
     StormWrong,
     /// 99th percentile of `GET /` in the storm, relative to an idle server.
@@ -59,6 +63,26 @@ pub enum Measure {
     StormName,
     /// Pages and names that got no answer or a refusal, idle and in the storm.
     StormRefused,
+    /// Front pages per second.
+    Pages,
+    /// Pages per second of a new Leptos project.
+    HelloPages,
+    /// The one relative to the other.
+    PagesRatio,
+    /// Memory of a node per page of another one, in bytes.
+    PageElsewhere,
+    /// CPU of a node per event of another one that nobody of its own hears, in microseconds.
+    EventElsewhere,
+    /// What an event takes on the bus, in bytes.
+    EventOnBus,
+    /// Acknowledged sends per second with 50 senders, on PostgreSQL.
+    AcksElsewhere,
+    /// 99th percentile until a send is acknowledged at 500 a second, in milliseconds, on PostgreSQL.
+    AckElsewhereP99,
+    /// How much memory grows in the soak, in kB a minute.
+    SoakSlope,
+    /// Lost, doubled or out of order in the soak.
+    SoakWrong,
 }
 
 /// How values of several runs become one.
@@ -72,9 +96,10 @@ pub enum Summary {
 
 impl Measure {
     /// All of them, as they are ordered in the table.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 38] = [
         Self::IdleBytes,
         Self::PacedCpu,
+        Self::WireBytes,
         Self::PacedP50,
         Self::PacedP99,
         Self::PacedP999,
@@ -95,10 +120,21 @@ impl Measure {
         Self::Storm,
         Self::Live,
         Self::StormRatio,
+        Self::StormPaced,
         Self::StormWrong,
         Self::StormPage,
         Self::StormName,
         Self::StormRefused,
+        Self::Pages,
+        Self::HelloPages,
+        Self::PagesRatio,
+        Self::PageElsewhere,
+        Self::EventElsewhere,
+        Self::EventOnBus,
+        Self::AcksElsewhere,
+        Self::AckElsewhereP99,
+        Self::SoakSlope,
+        Self::SoakWrong,
     ];
 
     /// What it is called, with its unit.
@@ -106,6 +142,7 @@ impl Measure {
         match self {
             Self::IdleBytes => "memory per waiting connection, bytes",
             Self::PacedCpu => "paced: CPU per delivery, µs",
+            Self::WireBytes => "paced: bytes per delivery",
             Self::PacedP50 => "paced: latency p50, ms",
             Self::PacedP99 => "paced: latency p99, ms",
             Self::PacedP999 => "paced: latency p99.9, ms",
@@ -125,11 +162,22 @@ impl Measure {
             Self::AckP99 => "acknowledgement p99 at 500/s, ms",
             Self::Storm => "storm: until all caught up, s",
             Self::Live => "storm: the same live, s",
-            Self::StormRatio => "storm: caught up, × live",
+            Self::StormRatio => "storm: caught up, × live in one burst",
+            Self::StormPaced => "storm: caught up, × live at 100/s",
             Self::StormWrong => "storm: lost, doubled or out of order",
             Self::StormPage => "storm: GET / p99, × idle",
             Self::StormName => "storm: picking a name p99, × idle",
             Self::StormRefused => "storm: pages and names refused, idle and in the storm",
+            Self::Pages => "pages: GET / with 30 stories, a second",
+            Self::HelloPages => "pages: hello world of Leptos, a second",
+            Self::PagesRatio => "pages: GET /, × hello world",
+            Self::PageElsewhere => "nodes: memory per page of another node, bytes",
+            Self::EventElsewhere => "nodes: CPU per event of another node, µs",
+            Self::EventOnBus => "nodes: bytes per event on the bus",
+            Self::AcksElsewhere => "nodes: acknowledged sends/s on PostgreSQL",
+            Self::AckElsewhereP99 => "nodes: acknowledgement p99 at 500/s, ms",
+            Self::SoakSlope => "soak: memory growth, kB a minute",
+            Self::SoakWrong => "soak: lost, doubled or out of order",
         }
     }
 
@@ -140,7 +188,8 @@ impl Measure {
             | Self::Doubled
             | Self::OutOfOrder
             | Self::StormWrong
-            | Self::StormRefused => Summary::Worst,
+            | Self::StormRefused
+            | Self::SoakWrong => Summary::Worst,
             _ => Summary::Median,
         }
     }

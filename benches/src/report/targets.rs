@@ -94,9 +94,13 @@ const TARGETS: &[Target] = &[
     target(Measure::Acks, WS, Bound::AtLeast(2_000.0)),
     target(Measure::AckP99, WS, Bound::AtMost(25.0)),
     target(Measure::StormRatio, BOTH, Bound::AtMost(3.0)),
+    target(Measure::StormPaced, BOTH, Bound::AtMost(3.0)),
     target(Measure::StormWrong, BOTH, Bound::AtMost(0.0)),
     target(Measure::StormPage, BOTH, Bound::AtMost(10.0)),
     target(Measure::StormName, BOTH, Bound::AtMost(10.0)),
+    target(Measure::PagesRatio, SSE, Bound::AtLeast(0.33)),
+    target(Measure::SoakSlope, WS, Bound::AtMost(50.0)),
+    target(Measure::SoakWrong, WS, Bound::AtMost(0.0)),
 ];
 
 /// The rows of the table: what, over which transport, the bound, the value, and `met` or `missed`.

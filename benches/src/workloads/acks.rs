@@ -18,6 +18,16 @@ const RATE: u32 = 500;
 /// First everybody sends the next message as soon as the last one is acknowledged; then all together 500 a second.
 pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<()> {
     let mut scene = Scene::open(peers, sink.subject, SENDERS)?;
+    run_on(&mut scene, sink, size, [Measure::Acks, Measure::AckP99])
+}
+
+/// The same with senders who are connected already, noting it as these two.
+pub(super) fn run_on(
+    scene: &mut Scene,
+    sink: &mut Sink<'_>,
+    size: Size,
+    [acks_measure, p99_measure]: [Measure; 2],
+) -> Result<()> {
     if let Some(publishing) = scene.server.publishing.take() {
         scene.load.publish_with(publishing, SENDERS, 1)?;
     }
@@ -25,15 +35,15 @@ pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<
         sender.acks = Some(Acks::new(rialto::SENT));
     }
     scene.load.answer_by_answer(size.window / 4)?;
-    take(&mut scene);
+    take(scene);
     scene.load.answer_by_answer(size.window)?;
-    let acks = take(&mut scene);
-    sink.add(Measure::Acks, acks.0 as f64 / size.window.as_secs_f64());
+    let acks = take(scene);
+    sink.add(acks_measure, acks.0 as f64 / size.window.as_secs_f64());
     scene.load.paced(RATE, size.window / 4, |_| Ok(()))?;
-    take(&mut scene);
+    take(scene);
     scene.load.paced(RATE, size.window, |_| Ok(()))?;
-    let (_, p99) = take(&mut scene);
-    sink.add(Measure::AckP99, p99);
+    let (_, p99) = take(scene);
+    sink.add(p99_measure, p99);
     Ok(())
 }
 

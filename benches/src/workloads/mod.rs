@@ -8,10 +8,16 @@
 //! | `stuck` | a fifth of the subscribers stops reading |
 //! | `acks` | acknowledged sending (Rialto) |
 //! | `storm` | everybody comes back after a restart (Rialto) |
+//! | `pages` | front pages a second (Rialto, and a hello world of Leptos) |
+//! | `nodes` | what a node does for the pages of another (Rialto) |
+//! | `soak` | does memory stay what it is (Rialto) |
 
 mod acks;
 mod idle;
+mod nodes;
+mod pages;
 mod rooms;
+mod soak;
 mod steady;
 mod storm;
 mod stuck;
@@ -47,6 +53,8 @@ struct Size {
     scale: usize,
     /// How long a steady pace is measured.
     window: Duration,
+    /// How long the soak takes.
+    soak: Duration,
 }
 
 impl Size {
@@ -54,6 +62,7 @@ impl Size {
         Self {
             scale: options.scale(),
             window: Duration::from_secs(if options.scale() == 1 { 6 } else { 2 }),
+            soak: Duration::from_mins(options.soak_minutes),
         }
     }
 
@@ -80,7 +89,11 @@ impl Scene {
     }
 
     fn start(peers: &mut Peers, subject: Subject, subscribers: usize) -> Result<Self> {
-        let server = peers.start(subject, subscribers)?;
+        Self::of(peers.start(subject, subscribers)?)
+    }
+
+    /// A server that runs, and nobody who subscribes yet.
+    fn of(server: Server) -> Result<Self> {
         Ok(Self {
             load: Load::new()?,
             pids: server.process.pids(),
@@ -126,6 +139,7 @@ impl Scene {
         Window {
             started: Instant::now(),
             delivered: self.load.delivered(),
+            received: self.load.received(),
             server: proc::cpu_micros(&self.pids),
             generator: clock::own_cpu(),
             cores: [SERVER_CORE, GENERATOR_CORE].map(proc::core_busy_micros),
@@ -138,6 +152,8 @@ impl Scene {
 struct Window {
     started: Instant,
     delivered: u64,
+    /// What everybody has been sent.
+    received: u64,
     server: f64,
     generator: u64,
     /// How long the server's and the generator's core have been busy, in microseconds.
@@ -148,6 +164,11 @@ impl Window {
     /// Deliveries since then.
     fn deliveries(self, scene: &Scene) -> f64 {
         (scene.load.delivered() - self.delivered) as f64
+    }
+
+    /// Bytes per delivery since then, as they came out of TCP.
+    fn bytes(self, scene: &Scene) -> f64 {
+        (scene.load.received() - self.received) as f64 / self.deliveries(scene).max(1.0)
     }
 
     /// Server CPU per delivery since then, in microseconds.
@@ -232,6 +253,10 @@ pub fn run(options: &Options) -> Result<Results> {
             if !options.wants(workload) {
                 continue;
             }
+            // Long, and of little use a second time.
+            if workload == Workload::Soak && run > 1 {
+                continue;
+            }
             for subject in &subjects {
                 if !matches!(results.versions.get(&subject.peer), Some(Ok(_)))
                     || !applies(workload, *subject)
@@ -254,7 +279,7 @@ pub fn run(options: &Options) -> Result<Results> {
     Ok(results)
 }
 
-const WORKLOADS: [Workload; 7] = [
+const WORKLOADS: [Workload; 10] = [
     Workload::Idle,
     Workload::Paced,
     Workload::Flat,
@@ -262,6 +287,9 @@ const WORKLOADS: [Workload; 7] = [
     Workload::Scaling,
     Workload::Acks,
     Workload::Storm,
+    Workload::Pages,
+    Workload::Nodes,
+    Workload::Soak,
 ];
 
 fn applies(workload: Workload, subject: Subject) -> bool {
@@ -269,7 +297,10 @@ fn applies(workload: Workload, subject: Subject) -> bool {
         Workload::Idle | Workload::Paced | Workload::Flat | Workload::Stuck | Workload::Scaling => {
             true
         }
-        Workload::Acks => subject.peer == Peer::Rialto && subject.transport == Transport::Ws,
+        Workload::Acks | Workload::Nodes | Workload::Soak => {
+            subject.peer == Peer::Rialto && subject.transport == Transport::Ws
+        }
+        Workload::Pages => subject.peer == Peer::Rialto && subject.transport == Transport::Sse,
         Workload::Storm => subject.peer == Peer::Rialto,
     }
 }
@@ -290,6 +321,9 @@ fn people(options: &Options, subjects: &[Subject], size: Size) -> usize {
             Workload::Stuck => size.people(500),
             Workload::Scaling => size.people(10_000),
             Workload::Acks => acks::SENDERS,
+            Workload::Pages => 0,
+            Workload::Nodes => size.people(nodes::PAGES),
+            Workload::Soak => size.people(soak::PEOPLE),
         })
         .max()
         .unwrap_or(0)
@@ -311,5 +345,8 @@ fn measure(workload: Workload, peers: &mut Peers, mut sink: Sink<'_>, size: Size
         }
         Workload::Acks => acks::run(peers, &mut sink, size),
         Workload::Storm => storm::run(peers, &mut sink, size),
+        Workload::Pages => pages::run(peers, &mut sink, size),
+        Workload::Nodes => nodes::run(peers, &mut sink, size),
+        Workload::Soak => soak::run(peers, &mut sink, size),
     }
 }

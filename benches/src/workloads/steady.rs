@@ -22,6 +22,7 @@ pub(super) fn paced(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Resul
     scene.load.paced(100, size.window, |_| Ok(()))?;
     scene.load.drain(PATIENCE)?;
     sink.add(Measure::PacedCpu, window.cpu(&scene));
+    sink.add(Measure::WireBytes, window.bytes(&scene));
     window.warn_of_others(&scene);
     let latencies = scene.load.take_latencies();
     for (measure, share) in [

@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Measures the same messages live first, then kills the server, starts it again and lets everybody resume.
 pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<()> {
     let count = size.people(5_000);
+    let paced = paced(peers, sink, count)?;
     let mut scene = Scene::start(peers, sink.subject, count)?;
     let (idle, refused_idle) = probed(&mut scene, size)?;
     scene.subscribe(count)?;
@@ -63,6 +64,7 @@ pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<
     let storm = started.elapsed().as_secs_f64();
     sink.add(Measure::Storm, storm);
     sink.add(Measure::StormRatio, storm / live);
+    sink.add(Measure::StormPaced, storm / paced);
     sink.add(Measure::StormWrong, scene.load.wrong().total() as f64);
     for ((measure, probe), idle) in [Measure::StormPage, Measure::StormName]
         .into_iter()
@@ -81,6 +83,16 @@ pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<
     let refused = refused_idle + refused(&scene);
     sink.add(Measure::StormRefused, refused as f64);
     Ok(())
+}
+
+/// How long as many messages take live at 100 a second, in seconds.
+fn paced(peers: &mut Peers, sink: &Sink<'_>, count: usize) -> Result<f64> {
+    let mut scene = Scene::open(peers, sink.subject, count)?;
+    scene.publish(PUBLISHERS)?;
+    let started = Instant::now();
+    scene.load.paced(100, Duration::from_secs(1), |_| Ok(()))?;
+    scene.load.drain(PATIENCE)?;
+    Ok(started.elapsed().as_secs_f64())
 }
 
 /// Connects everybody, evenly over the rush.

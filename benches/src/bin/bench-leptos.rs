@@ -1,0 +1,59 @@
+//! `bench-leptos ADDRESS`: the page that a new Leptos project begins with, rendered on the server. What Rialto's front page is
+//! held against.
+
+use leptos::prelude::*;
+use leptos_meta::{MetaTags, Title, provide_meta_context};
+use leptos_router::{
+    components::{Route, Router, Routes},
+    path,
+};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let address = std::env::args().nth(1).unwrap_or_default();
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    let page = leptos_axum::render_app_to_stream(shell);
+    let router = axum::Router::new().route("/", axum::routing::get(page));
+    axum::serve(listener, router).await?;
+    Ok(())
+}
+
+fn shell() -> impl IntoView {
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <MetaTags />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+#[component]
+fn App() -> impl IntoView {
+    provide_meta_context();
+    view! {
+        <Title text="Welcome to Leptos" />
+        <Router>
+            <main>
+                <Routes fallback=|| "Page not found.">
+                    <Route path=path!("/") view=HomePage />
+                </Routes>
+            </main>
+        </Router>
+    }
+}
+
+#[component]
+fn HomePage() -> impl IntoView {
+    let count = RwSignal::new(0);
+    view! {
+        <h1>"Welcome to Leptos!"</h1>
+        <button on:click=move |_| *count.write() += 1>"Click Me: " {count}</button>
+    }
+}
