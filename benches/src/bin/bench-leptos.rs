@@ -2,6 +2,7 @@
 //! held against.
 
 use leptos::prelude::*;
+use leptos_axum::{LeptosRoutes as _, generate_route_list};
 use leptos_meta::{MetaTags, Title, provide_meta_context};
 use leptos_router::{
     components::{Route, Router, Routes},
@@ -12,8 +13,11 @@ use leptos_router::{
 async fn main() -> anyhow::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_default();
     let listener = tokio::net::TcpListener::bind(address).await?;
-    let page = leptos_axum::render_app_to_stream(shell);
-    let router = axum::Router::new().route("/", axum::routing::get(page));
+    let options = LeptosOptions::builder().output_name("hello").build();
+    let routes = generate_route_list(App);
+    let router = axum::Router::new()
+        .leptos_routes(&options, routes, shell)
+        .with_state(options);
     axum::serve(listener, router).await?;
     Ok(())
 }

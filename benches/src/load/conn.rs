@@ -77,7 +77,9 @@ impl Conn {
             Ok(0) => Got::End,
             Ok(count) => Got::Bytes(count),
             Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::Interrupted => Got::Nothing,
+                ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected => {
+                    Got::Nothing
+                }
                 _ => Got::End,
             },
         }

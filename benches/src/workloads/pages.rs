@@ -1,12 +1,12 @@
 //! How many front pages a second, beside the page that a new Leptos project begins with.
 
-use std::{net::SocketAddr, process::Command};
+use std::{net::SocketAddr, process::Command, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::{Scene, Sink, Size};
 use crate::{
-    load::{Load, http},
+    load::{Load, caller::Caller, http},
     peers::{
         Peers,
         process::{Process, free_address},
@@ -29,19 +29,14 @@ pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<
     command.arg(address.to_string());
     let mut hello = Process::start(&mut command, &folder.path().join("log"))?;
     hello.wait_for(address)?;
-    let least = rate(address, size)?;
+    let least = rate(address, size).context("the hello world")?;
     drop(hello);
 
     let mut scene = Scene::start(peers, sink.subject, 0)?;
     scene.publish(1)?;
     scene.load.burst(STORIES);
-    while !scene
-        .load
-        .callers
-        .iter()
-        .all(crate::load::caller::Caller::is_idle)
-    {
-        scene.load.idle(std::time::Duration::from_millis(20))?;
+    while !scene.load.callers.iter().all(Caller::is_idle) {
+        scene.load.idle(Duration::from_millis(20))?;
     }
     let ours = rate(scene.server.address, size)?;
     sink.add(Measure::HelloPages, least);

@@ -28,6 +28,8 @@ type SummaryRow = (
     Option<String>,
 );
 
+// The other person is looked for in direct rooms only: with the kind as a condition of its own, every member of a public room would be
+// looked at for every one of them.
 const SUMMARIES: &str = "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq,
         (SELECT COUNT(*) FROM messages
           WHERE messages.room_id = rooms.id AND messages.seq > mine.read_seq AND messages.author_id <> mine.user_id
@@ -37,7 +39,7 @@ const SUMMARIES: &str = "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, 
      JOIN rooms ON rooms.id = mine.room_id
      JOIN streams ON streams.name = 'room:' || rooms.id
      LEFT JOIN memberships AS theirs
-       ON rooms.kind = 'direct' AND theirs.room_id = rooms.id AND theirs.user_id <> mine.user_id
+       ON theirs.room_id = CASE rooms.kind WHEN 'direct' THEN rooms.id END AND theirs.user_id <> mine.user_id
      LEFT JOIN users ON users.id = theirs.user_id
      WHERE ";
 
