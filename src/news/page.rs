@@ -50,8 +50,12 @@ pub fn NewsPageView() -> impl IntoView {
         move || asked.get(),
         |asked| list_stories(asked.topic, asked.before),
     );
+    // Found now, and not in the arena of this request: the server asks for the title when the page is rendered, perhaps from within
+    // another request, whose values it would find there.
+    let title = ArcMemo::new(move |_| topic.get().unwrap_or_else(|| "News".to_owned()));
+    title.with_untracked(|_| ());
     view! {
-        <Title text=move || topic.get().unwrap_or_else(|| "News".to_owned()) />
+        <Title text=move || title.get() />
         <Meta name="description" content="The latest news, live." />
         <div class="page news">
             <header class="page-header">

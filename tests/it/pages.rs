@@ -161,3 +161,23 @@ async fn the_server_says_whether_it_is_well() {
     assert_eq!(anybody.html("/healthz").await, "ok");
     assert_eq!(anybody.html("/readyz").await, "ready");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_one_of_many_who_ask_at_once_gets_the_page_and_its_title() {
+    let server = Server::start().await;
+    let readers = (0..16).map(|reader| {
+        let reader = Person::nobody(&server, &format!("Reader {reader}"));
+        tokio::spawn(async move {
+            for _ in 0..40 {
+                for (path, title) in [("/", "News"), ("/?topic=Weather", "Weather")] {
+                    let html = reader.html(path).await;
+                    let title = format!("<title>{title} · Rialto</title>");
+                    assert!(html.contains(&title), "{path}: {html}");
+                }
+            }
+        })
+    });
+    for reader in readers.collect::<Vec<_>>() {
+        reader.await.unwrap();
+    }
+}

@@ -14,9 +14,9 @@ async fn main() -> anyhow::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_default();
     let listener = tokio::net::TcpListener::bind(address).await?;
     let options = LeptosOptions::builder().output_name("hello").build();
-    let routes = generate_route_list(App);
+    let list = generate_route_list(App);
     let router = axum::Router::new()
-        .leptos_routes(&options, routes, shell)
+        .leptos_routes(&options, list, shell)
         .with_state(options);
     axum::serve(listener, router).await?;
     Ok(())
