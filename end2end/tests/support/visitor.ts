@@ -103,7 +103,7 @@ export class Visitor {
   /** The server is about to be killed under this page. */
   expectsOutage(): void {
     this.trouble.allow(
-      /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|WebSocket connection to .* failed/,
+      /ERR_CONNECTION_(REFUSED|RESET)|ERR_CONTENT_LENGTH_MISMATCH|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|WebSocket connection to .* failed/,
       "the server is away",
     );
   }
