@@ -26,7 +26,7 @@ RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin rialto \
     && install --directory --owner=rialto --group=rialto --mode=0750 /data /data/files
 # The program looks for hash.txt beside itself.
 COPY --from=build /out /opt/rialto
-# A NATS server that is reached through TLS is checked against these.
+# A NATS server or a bucket that is reached through TLS is checked against these.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 ENV LEPTOS_SITE_ROOT=/opt/rialto/site \
     LEPTOS_HASH_FILES=true \
