@@ -13,6 +13,8 @@ use tokio::{fs, io::AsyncWriteExt};
 
 /// How long an object store may take to answer. A person waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to be reached.
+const CONNECT: Duration = Duration::from_secs(5);
 /// How often it is asked again within that time.
 const TRIES: usize = 4;
 
@@ -59,8 +61,11 @@ impl Files {
             retry_timeout: PATIENCE,
             ..RetryConfig::default()
         };
+        // Not how long all of it may take: a file is read as slowly as somebody with a bad network takes it.
         let client = ClientOptions::new()
-            .with_timeout(PATIENCE)
+            .with_timeout_disabled()
+            .with_connect_timeout(CONNECT)
+            .with_read_timeout(PATIENCE)
             .with_allow_http(std::env::var("AWS_ALLOW_HTTP").is_ok_and(|allow| allow == "true"));
         let store = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
