@@ -1,4 +1,7 @@
-//! The document, the routes, and what every page needs.
+//! The routes, and what every page needs. The document around it is the server's: [`document`].
+
+#[cfg(feature = "ssr")]
+pub mod document;
 
 use crate::{
     calls::{client::CallsClient, dock::CallDock, page::CallsPage},
@@ -15,67 +18,20 @@ use crate::{
     },
     ui::{
         avatar::Avatar,
-        build::{self, Build, NewerBuild},
+        build::{Build, NewerBuild},
         icon::{Glyph, Icon},
         socket::Socket,
         time::LocalClock,
     },
 };
 use leptos::{either::Either, prelude::*};
-use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
+use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
     SsrMode,
     components::{A, ParentRoute, Route, Router, Routes},
     hooks::use_location,
     path,
 };
-
-/// The document around the app, rendered by the server only.
-pub fn shell(options: LeptosOptions) -> impl IntoView {
-    let theme = use_context::<Theme>()
-        .map(|theme| theme.0)
-        .filter(|theme| theme != "system");
-    view! {
-        <!DOCTYPE html>
-        <html lang="en" data-theme=theme>
-            <head>
-                <meta charset="utf-8" />
-                <meta
-                    name="viewport"
-                    content="width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
-                />
-                <meta name="color-scheme" content="light dark" />
-                <meta name="theme-color" media="(prefers-color-scheme: light)" content="#f6f4ef" />
-                <meta name="theme-color" media="(prefers-color-scheme: dark)" content="#171513" />
-                <meta name=build::META content=build_of_this_page() />
-                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-                <link rel="icon" href="/favicon.png" sizes="32x32" />
-                <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
-                <link rel="manifest" href="/site.webmanifest" />
-                <HashedStylesheet options=options.clone() id="style" />
-                <AutoReload options=options.clone() />
-                <HydrationScripts options />
-                <MetaTags />
-            </head>
-            <body>
-                <App />
-            </body>
-        </html>
-    }
-}
-
-#[cfg(feature = "ssr")]
-fn build_of_this_page() -> String {
-    use_context::<crate::serve::BuildId>()
-        .map(|build| build.0)
-        .unwrap_or_default()
-}
-
-/// The document is never rendered in a browser.
-#[cfg(not(feature = "ssr"))]
-fn build_of_this_page() -> String {
-    String::new()
-}
 
 /// The app: what lives as long as the page, around the page that the address asks for.
 #[component]

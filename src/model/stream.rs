@@ -13,7 +13,7 @@ pub type Seq = i64;
 pub struct Epoch(pub String);
 
 /// How far somebody has read a stream: everything up to and including `seq` of `epoch`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cursor {
     /// The incarnation that `seq` belongs to.
     pub epoch: Epoch,

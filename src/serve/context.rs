@@ -1,5 +1,6 @@
 //! What pages and server functions find in their context, and the headers that every page carries.
 
+use super::Assets;
 use crate::{
     people::{Me, server::THEME_COOKIE, settings::Theme},
     server::{
@@ -21,10 +22,6 @@ use leptos::{
 use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 
-/// Which build the server runs: every page says which one it is of.
-#[derive(Debug, Clone)]
-pub struct BuildId(pub String);
-
 /// Finds out who is asking, before a page or a server function runs.
 pub(super) async fn identify(
     State(app): State<Arc<App>>,
@@ -37,7 +34,7 @@ pub(super) async fn identify(
 }
 
 /// Fills the context of a page or a server function.
-pub(super) fn provide(app: &Arc<App>) {
+pub(super) fn provide(app: &Arc<App>, assets: &Assets) {
     let parts = use_context::<Parts>();
     let signed = parts
         .as_ref()
@@ -50,7 +47,7 @@ pub(super) fn provide(app: &Arc<App>) {
         .get(THEME_COOKIE)
         .map_or("system", |cookie| cookie.value());
     provide_context(Theme(theme.to_owned()));
-    provide_context(BuildId(app.build.clone()));
+    provide_context(assets.clone());
     provide_context(signed.as_ref().map(|signed| Me {
         person: signed.person.clone(),
         has_password: signed.has_password,

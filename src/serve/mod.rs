@@ -8,19 +8,23 @@
 //! | [`observe`] | request ids, and metrics |
 //! | [`nodes`] | other nodes: what they commit, their pages, and whether they live |
 //! | [`desk`] | which node holds the calls |
+//! | [`assets`] | where the browser's files are |
 //! | [`context`] | what pages and server functions find in their context |
+//! | [`kept`] | pages that were rendered already |
 //! | [`functions`] | what server functions answer, beyond what the library does |
 
+mod assets;
 mod context;
 mod desk;
 mod functions;
+mod kept;
 mod nodes;
 mod observe;
 mod router;
 mod socket;
 mod ws;
 
-pub use context::BuildId;
+pub use assets::Assets;
 
 use crate::{
     calls::server::Calls,
@@ -32,7 +36,7 @@ use crate::{
         accept::{self, Stopping},
         bus::Message,
         config::{Config, LogFormat},
-        control, secret,
+        control,
     },
 };
 use leptos::config::{LeptosOptions, get_configuration};
@@ -69,13 +73,16 @@ pub async fn run(config: Config) -> Result<(), String> {
     start_logging(config.log_format);
     let started = Instant::now();
     let place = config.store.place();
-    let options = leptos_options()?;
-    let (app, inbox) = App::new(config, build_id())
-        .await
-        .map_err(|why| match why {
-            Error::Setting(why) => why,
-            why => format!("the store in {place} cannot be opened: {why}"),
-        })?;
+    let hashes = assets::hashes();
+    let options = leptos_options(hashes.is_some())?;
+    let assets = Assets::new(&options, hashes.as_deref());
+    let (app, inbox) =
+        App::new(config, assets.build.to_string())
+            .await
+            .map_err(|why| match why {
+                Error::Setting(why) => why,
+                why => format!("the store in {place} cannot be opened: {why}"),
+            })?;
     let systems = prepare(&app)
         .await
         .map_err(|why| format!("the store in {place}: {why}"))?;
@@ -105,7 +112,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     }
     greet(&app, address).await.map_err(|why| why.to_string())?;
 
-    let router = router::router(&systems, options);
+    let router = router::router(&systems, options, assets);
     let stopping = Stopping::default();
     let alive = tokio::spawn(news::server::keep_alive(app.clone()));
     let watched = tokio::spawn(ws::watch(systems.clone()));
@@ -211,27 +218,12 @@ fn start_logging(format: LogFormat) {
 }
 
 /// Where the browser's files are: what cargo-leptos says, or what lies beside the program.
-fn leptos_options() -> Result<LeptosOptions, String> {
+fn leptos_options(has_hashes: bool) -> Result<LeptosOptions, String> {
     let mut options = get_configuration(None)
         .map_err(|why| why.to_string())?
         .leptos_options;
-    if hash_file().is_some() {
-        options.hash_files = true;
-    }
+    options.hash_files |= has_hashes;
     Ok(options)
-}
-
-/// What cargo-leptos wrote beside the program: the hashes in the names of the browser's files.
-fn hash_file() -> Option<String> {
-    let program = std::env::current_exe().ok()?;
-    std::fs::read_to_string(program.with_file_name("hash.txt")).ok()
-}
-
-/// Two builds that serve the same browser files are the same build to a page.
-fn build_id() -> String {
-    let files = hash_file().unwrap_or_default();
-    let whole = secret::hash(&format!("{} {files}", env!("CARGO_PKG_VERSION")));
-    whole.get(..12).unwrap_or_default().to_owned()
 }
 
 /// SIGINT or SIGTERM.

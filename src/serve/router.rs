@@ -1,8 +1,8 @@
 //! Every address, in one table.
 
-use super::{Systems, context, functions, observe, ws};
+use super::{Assets, Systems, context, functions, kept, observe, ws};
 use crate::{
-    app::{App as Root, shell},
+    app::{App as Root, document::shell},
     chat, news,
     server::{App, http},
 };
@@ -23,7 +23,7 @@ use tower::ServiceBuilder;
 use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
 
 /// All of it.
-pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions) -> Router {
+pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Assets) -> Router {
     let app = systems.app.clone();
     let live = Router::new()
         .route("/ws", get(ws::upgrade))
@@ -34,7 +34,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions) -> Router {
         .merge(news::server::router())
         .merge(chat::server::router())
         .with_state(app.clone());
-    let router = pages(&app, options)
+    let router = pages(&app, options, assets)
         .merge(plain)
         .merge(live)
         .layer(middleware::from_fn_with_state(app, observe::observe));
@@ -42,10 +42,10 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions) -> Router {
 }
 
 /// Pages, server functions (`/fn/…`) and the browser's files.
-fn pages(app: &Arc<App>, options: LeptosOptions) -> Router {
+fn pages(app: &Arc<App>, options: LeptosOptions, assets: Assets) -> Router {
     let provide = {
         let app = app.clone();
-        move || context::provide(&app)
+        move || context::provide(&app, &assets)
     };
     let render = {
         let options = options.clone();
@@ -79,6 +79,10 @@ fn pages(app: &Arc<App>, options: LeptosOptions) -> Router {
         .layer(middleware::from_fn_with_state(
             app.clone(),
             context::identify,
+        ))
+        .layer(middleware::from_fn_with_state(
+            kept::Kept::new(app.clone()),
+            kept::keep,
         ))
         .nest_service(&folder, files)
         .with_state(options)

@@ -3,6 +3,7 @@
 use super::{
     bus::{Bus, Inbox},
     config::Config,
+    edition::Editions,
     error::{Error, Result},
     files::Files,
     live::{Flusher, Live, Readers},
@@ -40,6 +41,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// The way in for everything that others see.
     pub log: Log,
+    /// What pages say of the news.
+    pub editions: Editions,
     /// Which build this is: the names of the browser's files depend on it.
     pub build: String,
     /// What the command line on the same machine presents to publish through this server.
@@ -79,6 +82,7 @@ impl App {
             metrics.clone(),
             config.replay_events,
         );
+        let editions = Editions::new(store.clone(), log.clone());
         let control = secret::token();
         let (sign_ins, sends) = (
             Rate::new(config.sign_in_burst, 2_000),
@@ -94,6 +98,7 @@ impl App {
             flusher: Flusher::start(),
             metrics,
             log,
+            editions,
             build,
             control,
             sign_ins,

@@ -14,6 +14,7 @@
 //! | [`files`] | the bytes of what people sent |
 //! | [`bus`] | what nodes tell one another |
 //! | [`log`] | commit an event, then fan it out, in that order and in sequence |
+//! | [`edition`] | what pages say of the news, read once for each story |
 //! | [`live`] | connections, their bounded outlets, who is here |
 //! | [`session`] | from a cookie or a bearer token to who is asking |
 //! | [`http`] | security headers, caching, cross-origin refusal, health |
@@ -30,6 +31,7 @@ pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod edition;
 pub mod error;
 pub mod files;
 pub mod http;

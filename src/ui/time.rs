@@ -74,7 +74,32 @@ pub fn LocalTime(
 /// In the reader's zone and language, by the browser's `Intl`.
 mod local {
     use super::{Millis, TimeStyle};
-    use js_sys::{Date, Object, Reflect};
+    use js_sys::{Array, Date, Function, Intl::DateTimeFormat, Object, Reflect};
+    use wasm_bindgen::JsValue;
+
+    // To make one takes milliseconds, to use one microseconds.
+    thread_local! {
+        static TIME: Function = format(&[("hour", "2-digit"), ("minute", "2-digit")]);
+        static DATE: Function = format(&[("day", "numeric"), ("month", "long"), ("year", "numeric")]);
+    }
+
+    /// Formats a moment in the reader's own language.
+    fn format(parts: &[(&str, &str)]) -> Function {
+        let options = Object::new();
+        for (part, shape) in parts {
+            // Setting a field of a plain object that was just made cannot fail.
+            let _ = Reflect::set(&options, &(*part).into(), &(*shape).into());
+        }
+        DateTimeFormat::new(&Array::new(), &options).format()
+    }
+
+    /// Empty never: only what is no moment at all cannot be formatted.
+    fn formatted(format: &Function, at: Millis) -> String {
+        let text = format.call1(&JsValue::UNDEFINED, &date(at));
+        text.ok()
+            .and_then(|text| text.as_string())
+            .unwrap_or_default()
+    }
 
     #[expect(clippy::cast_precision_loss, reason = "a time fits into 53 bits")]
     fn date(at: Millis) -> Date {
@@ -89,26 +114,12 @@ mod local {
         -(date(at).get_timezone_offset() as Millis) * 60_000
     }
 
-    fn options(pairs: &[(&str, &str)]) -> Object {
-        let object = Object::new();
-        for (key, value) in pairs {
-            // Setting a field of a plain object that was just made cannot fail.
-            let _ = Reflect::set(&object, &(*key).into(), &(*value).into());
-        }
-        object
-    }
-
     pub(super) fn text(at: Millis, style: TimeStyle) -> String {
-        let time = || {
-            date(at).to_locale_time_string_with_options(
-                "default",
-                &options(&[("hour", "2-digit"), ("minute", "2-digit")]),
-            )
-        };
+        let time = || TIME.with(|time| formatted(time, at));
         match style {
-            TimeStyle::Time => time().into(),
+            TimeStyle::Time => time(),
             TimeStyle::Day => day(at),
-            TimeStyle::DayTime => format!("{}, {}", day(at), String::from(time())),
+            TimeStyle::DayTime => format!("{}, {}", day(at), time()),
         }
     }
 
@@ -118,10 +129,7 @@ mod local {
         match number(now) - number(at) {
             0 => "Today".to_owned(),
             1 => "Yesterday".to_owned(),
-            _ => {
-                let shape = options(&[("day", "numeric"), ("month", "long"), ("year", "numeric")]);
-                date(at).to_locale_date_string("default", &shape).into()
-            }
+            _ => DATE.with(|date| formatted(date, at)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     calls::Party,
-    support::{Greeting, Person, Server},
+    support::{Greeting, Person, Server, within},
 };
 use rialto::model::{
     Cursor,
@@ -13,6 +13,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     path::Path,
+    time::Duration,
 };
 
 /// A server that says where its metrics are.
@@ -46,8 +47,22 @@ fn value(text: &str, sample: &str) -> u64 {
     value.parse().unwrap()
 }
 
+/// Waits until a sample satisfies: what is counted may be counted a moment after it was seen.
+async fn until(server: &Server, sample: &str, is_right: impl Fn(u64) -> bool) {
+    within(sample, async {
+        while !is_right(value(&read(server).await, sample)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_happens_is_counted() {
+    const PICKED: &str =
+        r#"rialto_requests_total{method="POST",route="/fn/pick-name",status="302"}"#;
+    const RESUMED: &str = r#"rialto_resumes_total{stream="room",recovered="true"}"#;
+    const CANCELLED: &str = r#"rialto_calls_ended_total{outcome="cancelled"}"#;
     let server = start().await;
     let (mut ada, bob) = (
         Party::join(&server, "Ada").await,
@@ -56,44 +71,31 @@ async fn what_happens_is_counted() {
     let general = ada.page.general();
     let before = value(&read(&server).await, "rialto_deliveries_total");
     ada.page.say(general, "Good morning").await;
-    let text = read(&server).await;
-    assert!(value(&text, "rialto_deliveries_total") >= before + 2);
-    assert_eq!(value(&text, r#"rialto_connections{kind="websocket"}"#), 2);
-    assert_eq!(value(&text, "rialto_people"), 2);
-    assert!(value(&text, "rialto_commit_seconds_count") >= 1);
-    assert!(
-        value(
-            &text,
-            r#"rialto_requests_total{method="POST",route="/fn/pick-name",status="302"}"#
-        ) >= 2
-    );
+    until(&server, "rialto_deliveries_total", |n| n >= before + 2).await;
+    until(&server, r#"rialto_connections{kind="websocket"}"#, |n| {
+        n == 2
+    })
+    .await;
+    until(&server, "rialto_people", |n| n == 2).await;
+    until(&server, "rialto_commit_seconds_count", |n| n >= 1).await;
+    until(&server, PICKED, |n| n == 2).await;
 
     let cursor = Cursor {
         epoch: ada.page.room("general").epoch.clone(),
         seq: 0,
     };
+    assert_eq!(value(&read(&server).await, RESUMED), 0);
     let _page = bob.person.page_with(Greeting::from(general, cursor)).await;
-    let text = read(&server).await;
-    assert_eq!(
-        value(
-            &text,
-            r#"rialto_resumes_total{stream="room",recovered="true"}"#
-        ),
-        1
-    );
+    until(&server, RESUMED, |n| n == 1).await;
 
     let call = ada.start(&bob).await;
     assert_eq!(ada.state().await, State::Dialing);
-    assert_eq!(value(&read(&server).await, "rialto_calls"), 1);
+    until(&server, "rialto_calls", |n| n == 1).await;
     ada.say(call, Action::HangUp).await;
     ada.told().await;
     ada.state().await;
-    let text = read(&server).await;
-    assert_eq!(value(&text, "rialto_calls"), 0);
-    assert_eq!(
-        value(&text, r#"rialto_calls_ended_total{outcome="cancelled"}"#),
-        1
-    );
+    until(&server, "rialto_calls", |n| n == 0).await;
+    until(&server, CANCELLED, |n| n == 1).await;
 }
 
 /// Everything that looks like a metric of ours.

@@ -1,21 +1,30 @@
 //! What every page and every answer carries.
 
-use crate::support::{Person, Server, client_id};
+use crate::support::{Person, Press, Server, client_id};
+use serde_json::json;
 
 #[tokio::test]
 async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
     let server = Server::start().await;
+    Press::open(&server).await.publish("High water").await;
     let ada = Person::join(&server, "Ada").await;
-    for path in [
-        "/",
-        "/chat",
-        "/chat/general",
-        "/calls",
-        "/settings",
-        "/signin",
-        "/no-such-page",
+    let stranger = Person::nobody(&server, "Stranger");
+    for (reader, path) in [
+        (&ada, "/"),
+        (&ada, "/news/high-water"),
+        (&ada, "/chat"),
+        (&ada, "/chat/general"),
+        (&ada, "/calls"),
+        (&ada, "/settings"),
+        (&ada, "/signin"),
+        (&ada, "/no-such-page"),
+        (&stranger, "/"),
+        (&stranger, "/news/high-water"),
+        // Rendered for the one before.
+        (&stranger, "/"),
+        (&stranger, "/news/high-water"),
     ] {
-        let answer = ada.get(path).await;
+        let answer = reader.get(path).await;
         let headers = answer.headers().clone();
         let html = answer.text().await.unwrap();
         let header = |name: &str| {
@@ -25,6 +34,7 @@ async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
             value.to_str().unwrap().to_owned()
         };
         assert_eq!(header("cache-control"), "no-store", "{path}");
+        assert!(header("content-type").starts_with("text/html"), "{path}");
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("x-frame-options"), "DENY", "{path}");
         assert_eq!(header("referrer-policy"), "same-origin", "{path}");
@@ -68,6 +78,52 @@ fn check_scripts(path: &str, html: &str, nonce: &str) {
     ] {
         assert!(!html.contains(inline), "{path} has {inline}");
     }
+}
+
+#[tokio::test]
+async fn a_page_that_was_rendered_for_others_is_of_now() {
+    let server = Server::start().await;
+    let press = Press::open(&server).await;
+    let reader = Person::nobody(&server, "Reader");
+    assert!(reader.html("/").await.contains("No news yet"));
+    for number in 0..50 {
+        let headline = format!("Part {number} of many");
+        press.publish(&headline).await;
+        let html = reader.html("/").await;
+        assert!(html.contains(&headline), "{headline}: {html}");
+    }
+    let story = "/news/part-0-of-many";
+    assert!(!reader.html(story).await.contains("High water"));
+    let breaking = json!({ "headline": "High water", "topic": "Weather", "urgency": "breaking" });
+    press.send(press.request(&breaking)).await;
+    assert!(
+        reader.html(story).await.contains("High water"),
+        "breaking news stands on every page"
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_given_a_page_that_was_rendered_for_somebody() {
+    let server = Server::start().await;
+    Press::open(&server).await.publish("High water").await;
+    let ada = Person::join(&server, "Ada Lovelace").await;
+    let stranger = Person::nobody(&server, "Stranger");
+    for path in ["/", "/news/high-water"] {
+        for _ in 0..3 {
+            let (known, unknown) = (ada.html(path).await, stranger.html(path).await);
+            assert!(known.contains("Ada Lovelace"), "{path}: {known}");
+            assert!(!unknown.contains("Ada Lovelace"), "{path}: {unknown}");
+            assert!(unknown.contains("href=\"/signin\""), "{path}: {unknown}");
+        }
+    }
+    let dark = stranger.http.get(stranger.url("/"));
+    let dark = dark.header("cookie", "rialto_theme=dark").send().await;
+    let dark = dark.unwrap().text().await.unwrap();
+    assert!(dark.contains("data-theme=\"dark\""), "{dark}");
+    assert!(!stranger.html("/").await.contains("data-theme"));
+    assert_eq!(stranger.get("/news/low-water").await.status(), 404);
+    let head = stranger.http.head(stranger.url("/")).send().await.unwrap();
+    assert!(head.status().is_success() && head.text().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -169,7 +225,8 @@ async fn every_one_of_many_who_ask_at_once_gets_the_page_and_its_title() {
         let reader = Person::nobody(&server, &format!("Reader {reader}"));
         tokio::spawn(async move {
             for _ in 0..40 {
-                for (path, title) in [("/", "News"), ("/?topic=Weather", "Weather")] {
+                // With a query: pages without one are rendered once for all.
+                for (path, title) in [("/?topic=", "News"), ("/?topic=Weather", "Weather")] {
                     let html = reader.html(path).await;
                     let title = format!("<title>{title} · Rialto</title>");
                     assert!(html.contains(&title), "{path}: {html}");

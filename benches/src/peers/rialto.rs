@@ -243,6 +243,12 @@ impl Rialto {
             .collect())
     }
 
+    /// What somebody who is signed in sends as `Cookie`.
+    pub fn cookie(&self) -> Result<&str> {
+        let cookie = self.prepared()?.cookies.first();
+        cookie.map(String::as_str).context("no name was picked")
+    }
+
     /// Where the room `general` stands now.
     pub fn general(&self, server: &Server) -> Result<Room> {
         let prepared = self.prepared()?;

@@ -63,12 +63,16 @@ pub enum Measure {
     StormName,
     /// Pages and names that got no answer or a refusal, idle and in the storm.
     StormRefused,
-    /// Front pages per second.
+    /// Front pages per second, of readers who are not signed in.
     Pages,
+    /// Front pages per second, of somebody who is.
+    KnownPages,
     /// Pages per second of a new Leptos project.
     HelloPages,
-    /// The one relative to the other.
+    /// Front pages of readers who are not signed in, relative to that.
     PagesRatio,
+    /// Front pages of somebody who is signed in, relative to that.
+    KnownRatio,
     /// Memory of a node per page of another one, in bytes.
     PageElsewhere,
     /// CPU of a node per event of another one that nobody of its own hears, in microseconds.
@@ -96,7 +100,7 @@ pub enum Summary {
 
 impl Measure {
     /// All of them, as they are ordered in the table.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::IdleBytes,
         Self::PacedCpu,
         Self::WireBytes,
@@ -126,8 +130,10 @@ impl Measure {
         Self::StormName,
         Self::StormRefused,
         Self::Pages,
+        Self::KnownPages,
         Self::HelloPages,
         Self::PagesRatio,
+        Self::KnownRatio,
         Self::PageElsewhere,
         Self::EventElsewhere,
         Self::EventOnBus,
@@ -169,8 +175,10 @@ impl Measure {
             Self::StormName => "storm: picking a name p99, × idle",
             Self::StormRefused => "storm: pages and names refused, idle and in the storm",
             Self::Pages => "pages: GET / with 30 stories, a second",
+            Self::KnownPages => "pages: the same, signed in, a second",
             Self::HelloPages => "pages: hello world of Leptos, a second",
             Self::PagesRatio => "pages: GET /, × hello world",
+            Self::KnownRatio => "pages: GET /, signed in, × hello world",
             Self::PageElsewhere => "nodes: memory per page of another node, bytes",
             Self::EventElsewhere => "nodes: CPU per event of another node, µs",
             Self::EventOnBus => "nodes: bytes per event on the bus",

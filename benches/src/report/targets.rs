@@ -99,6 +99,7 @@ const TARGETS: &[Target] = &[
     target(Measure::StormPage, BOTH, Bound::AtMost(10.0)),
     target(Measure::StormName, BOTH, Bound::AtMost(10.0)),
     target(Measure::PagesRatio, SSE, Bound::AtLeast(0.33)),
+    target(Measure::KnownRatio, SSE, Bound::AtLeast(0.33)),
     target(Measure::SoakSlope, WS, Bound::AtMost(50.0)),
     target(Measure::SoakWrong, WS, Bound::AtMost(0.0)),
 ];

@@ -29,7 +29,7 @@ pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<
     command.arg(address.to_string());
     let mut hello = Process::start(&mut command, &folder.path().join("log"))?;
     hello.wait_for(address)?;
-    let least = rate(address, size).context("the hello world")?;
+    let least = rate(address, "", size).context("the hello world")?;
     drop(hello);
 
     let mut scene = Scene::start(peers, sink.subject, 0)?;
@@ -38,18 +38,23 @@ pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<
     while !scene.load.callers.iter().all(Caller::is_idle) {
         scene.load.idle(Duration::from_millis(20))?;
     }
-    let ours = rate(scene.server.address, size)?;
+    let anybody = rate(scene.server.address, "", size)?;
+    let cookie = format!("Cookie: {}\r\n", peers.rialto.cookie()?);
+    let known = rate(scene.server.address, &cookie, size)?;
     sink.add(Measure::HelloPages, least);
-    sink.add(Measure::Pages, ours);
-    sink.add(Measure::PagesRatio, ours / least);
+    sink.add(Measure::Pages, anybody);
+    sink.add(Measure::KnownPages, known);
+    sink.add(Measure::PagesRatio, anybody / least);
+    sink.add(Measure::KnownRatio, known / least);
     Ok(())
 }
 
-/// Answers a second.
-fn rate(address: SocketAddr, size: Size) -> Result<f64> {
+/// Answers a second, to requests with these headers.
+fn rate(address: SocketAddr, headers: &str, size: Size) -> Result<f64> {
     let mut load = Load::new()?;
     for _ in 0..READERS {
-        load.probe(address, Box::new(|| http::get("/", "")))?;
+        let headers = headers.to_owned();
+        load.probe(address, Box::new(move || http::get("/", &headers)))?;
     }
     load.idle(size.window / 4)?;
     let answered = |load: &Load| -> u64 {

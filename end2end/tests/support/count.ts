@@ -1,17 +1,22 @@
-/** The last line of a run: how many tests passed and how many did not. */
-import type { Reporter, TestCase, TestResult } from "@playwright/test/reporter";
+/** The last lines of a run: which tests passed only when they were tried again, and how many passed and how many did not. */
+import type { FullConfig, Reporter, Suite, TestCase } from "@playwright/test/reporter";
 
 export default class Count implements Reporter {
-  private passed = 0;
-  private failed = 0;
+  private tests: TestCase[] = [];
 
-  onTestEnd(test: TestCase, result: TestResult): void {
-    if (result.status === test.expectedStatus) this.passed += 1;
-    else this.failed += 1;
+  onBegin(_config: FullConfig, suite: Suite): void {
+    this.tests = suite.allTests();
   }
 
   onExit(): Promise<void> {
-    console.log(`${this.passed} passed, ${this.failed} failed`);
+    const ended = (outcome: ReturnType<TestCase["outcome"]>) =>
+      this.tests.filter((test) => test.results.length > 0 && test.outcome() === outcome);
+    const flaky = ended("flaky");
+    for (const test of flaky) {
+      console.log(`passed only at the second try: ${test.titlePath().filter(Boolean).join(" › ")}`);
+    }
+    const passed = ended("expected").length + flaky.length;
+    console.log(`${passed} passed, ${ended("unexpected").length} failed`);
     return Promise.resolve();
   }
 

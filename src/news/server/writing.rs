@@ -40,7 +40,7 @@ pub(in crate::news) async fn editor(app: &App) -> Result<Editor> {
     if refused.is_none() {
         editor_who_asks()?;
     }
-    let topics = app.store.list_topics().await?;
+    let topics = app.editions.now().await?.topics().to_vec();
     let (typed, failure) = match refused {
         Some(Refused { typed, failure }) => (typed, Some(failure)),
         None => (TypedStory::new(secret::id()), None),
