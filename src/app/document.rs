@@ -5,17 +5,20 @@ use crate::{people::settings::Theme, serve::Assets, ui::build};
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
 
-/// A page is there to be read, so what makes it live begins when it has been shown. A page that nobody sees yet is made live at once:
-/// somebody may call. (`requestIdleCallback`, which the library offers for this, comes before the first picture when the network is
-/// fast.)
+/// A page is there to be read, so what makes it live is not even fetched before it has been shown: it is fifty times as large as the page,
+/// and on a slow network each byte of it would come before a byte of what is read. A page that nobody sees yet is made live at once:
+/// somebody may call.
+///
+/// (The library offers `requestIdleCallback` for this; that comes before the first picture when the network is fast, and its preloads come
+/// before everything when it is slow.)
 const MAKE_LIVE: &str = "\
     const shown = new Promise(done => { \
         if (document.hidden) done(); \
         requestAnimationFrame(() => setTimeout(done)); \
         setTimeout(done, 1000); \
     }); \
-    shown.then(() => import(script)) \
-        .then(async app => { await app.default({ module_or_path: wasm }); app.hydrate(); });";
+    shown.then(() => Promise.all([import(script), fetch(wasm)])) \
+        .then(([app, module_or_path]) => app.default({ module_or_path }).then(() => app.hydrate()));";
 
 /// The whole document.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
@@ -48,16 +51,6 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link rel="manifest" href="/site.webmanifest" />
                 <link rel="stylesheet" href=style.to_string() />
                 <AutoReload options />
-                // Fetched early, and after what the first picture needs.
-                <link rel="modulepreload" href=script.to_string() crossorigin="anonymous" fetchpriority="low" />
-                <link
-                    rel="preload"
-                    href=wasm.to_string()
-                    r#as="fetch"
-                    r#type="application/wasm"
-                    crossorigin="anonymous"
-                    fetchpriority="low"
-                />
                 <script type="module" nonce=use_nonce()>
                     {make_live}
                 </script>

@@ -253,8 +253,8 @@ pub fn run(options: &Options) -> Result<Results> {
             if !options.wants(workload) {
                 continue;
             }
-            // Long, and of little use a second time.
-            if workload == Workload::Soak && run > 1 {
+            // Long, and of little use a second time: once, when everything else is measured.
+            if workload == Workload::Soak && run < options.runs {
                 continue;
             }
             for subject in &subjects {
@@ -307,10 +307,12 @@ fn applies(workload: Workload, subject: Subject) -> bool {
 
 /// How many names Rialto needs.
 fn people(options: &Options, subjects: &[Subject], size: Size) -> usize {
-    let chat =
-        |subject: &Subject| subject.peer == Peer::Rialto && subject.transport == Transport::Ws;
-    if !subjects.iter().any(chat) {
-        return 0;
+    let rialto = |transport| {
+        let mut subjects = subjects.iter();
+        subjects.any(|subject| subject.peer == Peer::Rialto && subject.transport == transport)
+    };
+    if !rialto(Transport::Ws) {
+        return usize::from(rialto(Transport::Sse) && options.wants(Workload::Pages));
     }
     WORKLOADS
         .into_iter()
@@ -321,7 +323,7 @@ fn people(options: &Options, subjects: &[Subject], size: Size) -> usize {
             Workload::Stuck => size.people(500),
             Workload::Scaling => size.people(10_000),
             Workload::Acks => acks::SENDERS,
-            Workload::Pages => 0,
+            Workload::Pages => 1,
             Workload::Nodes => size.people(nodes::PAGES),
             Workload::Soak => size.people(soak::PEOPLE),
         })
