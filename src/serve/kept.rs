@@ -6,7 +6,7 @@
 
 use crate::{
     model::{Cursor, StoryId},
-    server::{App, http},
+    server::{App, http, shared::shared},
 };
 use axum::{
     body::{Body, to_bytes},
@@ -101,7 +101,7 @@ pub(super) async fn keep(State(kept): State<Arc<Kept>>, request: Request, next: 
     let Some(asked) = kept.asked(request.uri().path()).await else {
         return next.run(request).await;
     };
-    let page = kept.pages.get_or_insert_async(&asked, async {
+    let page = shared(&kept.pages, &asked, async {
         Page::of(next.run(request).await).await.map(Arc::new)
     });
     match page.await {

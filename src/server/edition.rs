@@ -4,6 +4,7 @@ use super::{
     clock,
     error::Result,
     log::Log,
+    shared::shared,
     store::{Store, Stream},
 };
 use crate::model::{
@@ -137,13 +138,11 @@ impl Editions {
     /// When the store fails.
     pub async fn now(&self) -> Result<Arc<Edition>> {
         let cursor = self.cursor().await?;
-        self.read
-            .get_or_insert_async(&cursor, async {
-                Edition::read(&self.store, cursor.clone())
-                    .await
-                    .map(Arc::new)
-            })
-            .await
+        shared(&self.read, &cursor, async {
+            let read = Edition::read(&self.store, cursor.clone()).await;
+            read.map(Arc::new)
+        })
+        .await
     }
 
     /// A page of stories, of one topic or of all, before a sequence or the newest.

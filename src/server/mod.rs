@@ -22,6 +22,7 @@
 //! | [`password`] | argon2 off the async threads, a bounded number at a time |
 //! | [`proxy`] | who asks, when a proxy asks for them |
 //! | [`tls`] | TLS towards other servers |
+//! | [`shared`] | what many ask for at once, made once |
 //! | [`slug`] | addresses from titles |
 //! | [`rate`] | how often somebody may try |
 
@@ -43,6 +44,7 @@ pub mod proxy;
 pub mod rate;
 pub mod secret;
 pub mod session;
+pub mod shared;
 pub mod slug;
 pub mod store;
 pub mod tls;

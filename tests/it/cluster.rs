@@ -3,8 +3,8 @@
 use crate::{
     calls::Party,
     support::{
-        Cluster, Greeting, Home, News, Page, Person, Press, Server, message_id, nats::Nats,
-        needs_postgresql, page, server::refusal, within,
+        Cluster, Greeting, Home, News, Page, Person, Press, Server, eventually, message_id,
+        nats::Nats, needs_postgresql, page, server::refusal, within,
     },
 };
 use futures::future::join_all;
@@ -17,7 +17,13 @@ use rialto::{
     },
     protocol::ws::{ClientFrame, ServerFrame},
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+/// How long NATS is away: many times as long as a node may be silent before it is taken to be gone.
+const OUTAGE: Duration = Duration::from_secs(30);
 
 /// Who is here, as a page is told, whether by the welcome or after it.
 async fn sees(page: &mut Page, who: &Page, presence: Presence) {
@@ -351,9 +357,11 @@ async fn while_nats_is_away_everything_is_acknowledged_and_arrives() {
     let press = Press::open(&cluster.nodes[0]).await;
 
     cluster.nats.stop().await;
+    let away = Instant::now();
     for n in 0..10 {
         of_ada.say(general, &format!("Away {n}")).await;
         of_bob.say(general, &format!("Also away {n}")).await;
+        tokio::time::sleep(OUTAGE / 10).await;
     }
     press.publish("While the bus is away").await;
     // From the store, and before the bus is back.
@@ -367,6 +375,7 @@ async fn while_nats_is_away_everything_is_acknowledged_and_arrives() {
     let carol = cluster.join(1, "Carol").await;
     let of_carol = carol.page().await;
 
+    assert!(away.elapsed() >= OUTAGE);
     cluster.nats.start_again().await;
     sees(&mut of_ada, &of_carol, Presence::Here).await;
     of_bob.say(general, "It is back").await;
@@ -558,12 +567,10 @@ async fn a_node_that_starts_while_nats_is_away_joins_the_others_when_it_is_there
     cluster.nats.stop().await;
     cluster.add().await;
     let bob = cluster.join(1, "Bob").await;
-    let is_away = async {
-        while !bob.html("/readyz").await.contains("the bus is away") {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    within("the node says that the bus is away", is_away).await;
+    eventually("the node says that the bus is away", async || {
+        bob.html("/readyz").await.contains("the bus is away")
+    })
+    .await;
     let (mut of_ada, of_bob) = (ada.page().await, bob.page().await);
     cluster.nats.start_again().await;
     sees(&mut of_ada, &of_bob, Presence::Here).await;
@@ -579,10 +586,8 @@ async fn a_password_in_the_address_of_the_bus_is_used() {
     });
     let node = node.await;
     let anybody = Person::nobody(&node, "Anybody");
-    let is_there = async {
-        while !anybody.html("/readyz").await.contains("the bus is there") {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    within("the bus lets the node in", is_there).await;
+    eventually("the bus lets the node in", async || {
+        anybody.html("/readyz").await.contains("the bus is there")
+    })
+    .await;
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     calls::Party,
-    support::{Greeting, Person, Server, within},
+    support::{Greeting, Person, Server, eventually},
 };
 use rialto::model::{
     Cursor,
@@ -13,7 +13,6 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     path::Path,
-    time::Duration,
 };
 
 /// A server that says where its metrics are.
@@ -49,12 +48,8 @@ fn value(text: &str, sample: &str) -> u64 {
 
 /// Waits until a sample satisfies: what is counted may be counted a moment after it was seen.
 async fn until(server: &Server, sample: &str, is_right: impl Fn(u64) -> bool) {
-    within(sample, async {
-        while !is_right(value(&read(server).await, sample)) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    let is_so = async || is_right(value(&read(server).await, sample));
+    eventually(sample, is_so).await;
 }
 
 #[tokio::test]

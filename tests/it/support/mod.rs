@@ -70,6 +70,16 @@ pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
     done.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
 }
 
+/// Waits until something is so, and fails in words when it takes too long.
+pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    within(what, async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
 /// An id as clients make them.
 pub(crate) fn message_id() -> MessageId {
     MessageId(uuid())

@@ -1,7 +1,7 @@
 //! A NATS server of a test's own, which it stops and starts.
 
-use super::within;
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use super::eventually;
+use std::{path::PathBuf, process::Stdio};
 use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
@@ -54,12 +54,10 @@ impl Nats {
             .kill_on_drop(true)
             .spawn();
         self.running = Some(running.unwrap());
-        let answers = async {
-            while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        within("NATS starts", answers).await;
+        eventually("NATS starts", async || {
+            TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()
+        })
+        .await;
     }
 
     /// Kills it.
