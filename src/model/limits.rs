@@ -32,6 +32,8 @@ pub const CHUNKS_IN_FLIGHT: usize = 8;
 pub const HISTORY_PAGE: i64 = 50;
 /// A page of news: this many stories.
 pub const NEWS_PAGE: i64 = 20;
+/// So many unread messages of a room are counted when it is listed; of more, nobody wants to know how many more.
+pub const UNREAD_COUNTED: i64 = 100;
 /// A resume replays this many events at most; past that the client fetches the state anew.
 pub const REPLAY_EVENTS: i64 = 1_000;
 

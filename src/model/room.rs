@@ -88,6 +88,6 @@ pub struct RoomSummary {
     pub head: Seq,
     /// Everything up to here has been read by this member.
     pub read: Seq,
-    /// How many messages of others stand after `read`.
+    /// How many messages of others stand after `read`; [`UNREAD_COUNTED`](super::limits::UNREAD_COUNTED) for that many or more.
     pub unread: i64,
 }

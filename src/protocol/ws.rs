@@ -202,7 +202,7 @@ pub enum ServerFrame {
         room: RoomId,
         /// Up to and including this.
         seq: Seq,
-        /// How many messages of others stand after it.
+        /// How many messages of others stand after it; 100 for that many or more.
         unread: i64,
     },
     /// Somebody came, went, or looked away.

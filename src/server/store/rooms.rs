@@ -3,7 +3,7 @@
 use super::{Engine, Store, Stream, Tx, can_be_stored, parse, placeholders, users::person};
 use crate::{
     model::{
-        Epoch, Millis, RoomId, Seq, UserId,
+        Epoch, Millis, RoomId, Seq, UserId, limits,
         room::{RoomKind, RoomName, RoomSummary},
         user::Person,
     },
@@ -28,20 +28,35 @@ type SummaryRow = (
     Option<String>,
 );
 
-// The other person is looked for in direct rooms only: with the kind as a condition of its own, every member of a public room would be
-// looked at for every one of them.
-const SUMMARIES: &str = "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq,
-        (SELECT COUNT(*) FROM messages
-          WHERE messages.room_id = rooms.id AND messages.seq > mine.read_seq AND messages.author_id <> mine.user_id
-            AND messages.counts),
-        users.id, users.name, users.role
-     FROM memberships AS mine
-     JOIN rooms ON rooms.id = mine.room_id
-     JOIN streams ON streams.name = 'room:' || rooms.id
-     LEFT JOIN memberships AS theirs
-       ON theirs.room_id = CASE rooms.kind WHEN 'direct' THEN rooms.id END AND theirs.user_id <> mine.user_id
-     LEFT JOIN users ON users.id = theirs.user_id
-     WHERE ";
+/// How many messages of others stand after a member's read cursor, in SQL. Who was away for a month is not worth a month's messages
+/// each time they look.
+fn unread(of: &str) -> String {
+    let most = limits::UNREAD_COUNTED;
+    format!(
+        "(SELECT COUNT(*) FROM (SELECT 1 FROM messages
+            WHERE messages.room_id = {of}.room_id AND messages.seq > {of}.read_seq AND messages.author_id <> {of}.user_id
+              AND messages.counts LIMIT {most}) AS counted)"
+    )
+}
+
+/// The rooms of those memberships (`mine`) that meet a condition.
+///
+/// The other person is looked for in direct rooms only: with the kind as a condition of its own, every member of a public room would
+/// be looked at for every one of them.
+fn summaries(condition: &str) -> String {
+    format!(
+        "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq, {unread},
+            users.id, users.name, users.role
+         FROM memberships AS mine
+         JOIN rooms ON rooms.id = mine.room_id
+         JOIN streams ON streams.name = 'room:' || rooms.id
+         LEFT JOIN memberships AS theirs
+           ON theirs.room_id = CASE rooms.kind WHEN 'direct' THEN rooms.id END AND theirs.user_id <> mine.user_id
+         LEFT JOIN users ON users.id = theirs.user_id
+         WHERE {condition}",
+        unread = unread("mine")
+    )
+}
 
 fn room_kind(word: &str) -> Result<RoomKind> {
     match word {
@@ -56,10 +71,10 @@ pub(super) async fn list_rooms(
     read: AnyPool,
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Vec<RoomSummary>>> {
-    let sql = format!(
-        "{SUMMARIES} mine.user_id IN {} ORDER BY rooms.kind DESC, rooms.created_at, rooms.id",
+    let sql = summaries(&format!(
+        "mine.user_id IN {} ORDER BY rooms.kind DESC, rooms.created_at, rooms.id",
         placeholders(1, users.len())
-    );
+    ));
     let mut query = sqlx::query_as::<_, SummaryRow>(AssertSqlSafe(sql));
     for user in users {
         query = query.bind(user.to_string());
@@ -265,7 +280,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn find_room(&self, room: RoomId, user: UserId) -> Result<Option<RoomSummary>> {
-        let sql = format!("{SUMMARIES} mine.user_id = $1 AND rooms.id = $2");
+        let sql = summaries("mine.user_id = $1 AND rooms.id = $2");
         let row: Option<SummaryRow> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(user.to_string())
             .bind(room.to_string())
@@ -334,7 +349,7 @@ impl Store {
     }
 
     /// Moves a member's read cursor forward, never back and never past the head, and says where it is and how many
-    /// messages of others stand after it. None for somebody who is not a member.
+    /// messages of others stand after it, [`limits::UNREAD_COUNTED`] at most. None for somebody who is not a member.
     ///
     /// # Errors
     /// When the store fails.
@@ -345,22 +360,22 @@ impl Store {
         user: UserId,
         seq: Seq,
     ) -> Result<Option<(Seq, i64)>> {
-        let row: Option<(i64, i64)> = sqlx::query_as(
+        let sql = format!(
             "UPDATE memberships SET read_seq = CASE
                  WHEN read_seq >= $3 THEN read_seq
                  WHEN $3 > (SELECT head FROM streams WHERE name = 'room:' || $1)
                    THEN (SELECT head FROM streams WHERE name = 'room:' || $1)
                  ELSE $3 END
              WHERE room_id = $1 AND user_id = $2
-             RETURNING read_seq, (SELECT COUNT(*) FROM messages
-               WHERE messages.room_id = memberships.room_id AND messages.seq > memberships.read_seq
-                 AND messages.author_id <> memberships.user_id AND messages.counts)",
-        )
-        .bind(room.to_string())
-        .bind(user.to_string())
-        .bind(seq)
-        .fetch_optional(&mut **tx)
-        .await?;
+             RETURNING read_seq, {}",
+            unread("memberships")
+        );
+        let row: Option<(i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(room.to_string())
+            .bind(user.to_string())
+            .bind(seq)
+            .fetch_optional(&mut **tx)
+            .await?;
         Ok(row)
     }
 }

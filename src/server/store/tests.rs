@@ -3,8 +3,10 @@
 use super::{testing::Home, *};
 use crate::{
     model::{
-        ClientId, Millis, RoomId, UserId,
+        ClientId, MessageId, Millis, RoomId, UserId,
         call::{Media, Outcome, State},
+        limits,
+        message::{Content, Message, MessageText},
         room::RoomName,
         story::{Story, Urgency},
         user::{Person, Role, UserName},
@@ -166,6 +168,46 @@ async fn two_people_have_one_direct_room_however_many_ask_for_it() {
         house.store(0).list_members(found[0].0).await.unwrap().len(),
         2
     );
+}
+
+#[tokio::test]
+async fn unread_messages_are_counted_as_far_as_anybody_wants_to_know() {
+    let house = House::new().await;
+    let store = house.store(0);
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (room, _) = store
+        .find_or_create_direct(RoomId(secret::id()), ada, bob, 0)
+        .await
+        .unwrap();
+    let author = store.find_user(bob).await.unwrap().unwrap();
+    let messages: Vec<_> = (1..=limits::UNREAD_COUNTED + 7)
+        .map(|seq| Message {
+            id: MessageId(secret::id()),
+            room,
+            seq,
+            author: author.clone(),
+            at: 0,
+            content: Content::Text {
+                text: MessageText::new("Hello").unwrap(),
+            },
+        })
+        .collect();
+    let mut tx = store.begin().await.unwrap();
+    store.create_messages(&mut tx, &messages).await.unwrap();
+    let newest = messages.last().unwrap().seq;
+    store
+        .update_head(&mut tx, Stream::Room(room), newest)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let unread = async |user| store.list_rooms(user).await.unwrap()[0].unread;
+    assert_eq!(unread(ada).await, limits::UNREAD_COUNTED);
+    assert_eq!(unread(bob).await, 0, "nobody's own are unread");
+    let mut tx = store.begin().await.unwrap();
+    let read = store.update_read(&mut tx, room, ada, newest - 3).await;
+    assert_eq!(read.unwrap(), Some((newest - 3, 3)));
+    tx.commit().await.unwrap();
+    assert_eq!(unread(ada).await, 3);
 }
 
 #[tokio::test]
