@@ -43,10 +43,8 @@ impl People {
     /// Starts to listen. Browser only.
     pub fn listen(self, socket: Socket) {
         socket.on_frame(move |frame| match frame {
-            ServerFrame::Welcome { people, crowd, .. } => {
-                self.present.set(people.clone());
-                self.crowd.set(*crowd);
-            }
+            ServerFrame::Welcome { crowd, .. } => self.crowd.set(*crowd),
+            ServerFrame::People { people } => self.present.set(people.clone()),
             ServerFrame::Crowd { people } => self.crowd.set(*people),
             ServerFrame::Presence { present } => self.present.update(|list| merge(list, present)),
             _ => {}

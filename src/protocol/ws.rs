@@ -117,9 +117,6 @@ pub enum ServerFrame {
         user: Person,
         /// Every room this user is a member of.
         rooms: Vec<RoomSummary>,
-        /// Who is here or away: everybody in a small community; in a crowd a part of them, and everybody who shares a direct room
-        /// with this user.
-        people: Vec<Present>,
         /// How many people are here or away in all.
         #[serde(default)]
         crowd: u32,
@@ -129,6 +126,12 @@ pub enum ServerFrame {
         heartbeat: u32,
         /// Which build the server runs; a page of another build should reload when nothing would be lost.
         build: String,
+    },
+    /// Who is here or away, by name: everybody in a small community; in a crowd a part of them, the same for all who ask. Of those
+    /// who share a direct room with this user and are not among them, `presence` follows.
+    People {
+        /// Who, and how.
+        people: Vec<Present>,
     },
     /// The answer to `ping`.
     Pong {

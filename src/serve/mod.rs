@@ -45,7 +45,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 
 /// How many connections are welcomed at once. After a restart everybody comes back in the same second: who waits here keeps nobody
 /// from a page, and there are enough of them that one query serves many.
-const WELCOMES: usize = 64;
+const WELCOMES: usize = 16;
 /// How many pages, and how many readers, are sent to other nodes at once when this one stops,
 const AT_ONCE: usize = 20;
 /// and how long after them the next: two thousand of each a second.

@@ -280,19 +280,21 @@ impl Page {
         app.live.tell_presence(&person);
         // Only now: what was committed in between is in the summaries, in the outlet, or in both.
         let rooms = app.store.list_rooms(person.id).await.map_err(unavailable)?;
-        let (people, crowd) = (app.live.people(person.id), app.live.crowd());
+        let (people, crowd) = (app.live.introduction(person.id), app.live.crowd());
         let heartbeat = u32::try_from(app.config.heartbeat().as_millis()).unwrap_or(u32::MAX);
         let (limits, build) = (app.config.limits(), app.build.clone());
         self.say(&[ServerFrame::Welcome {
             user: person,
             rooms,
-            people,
             crowd,
             limits,
             heartbeat,
             build,
         }])
         .await?;
+        for piece in people {
+            self.outlet.say(piece.bytes).await?;
+        }
         drop(turn);
         let mut replayed = Vec::new();
         for cursor in cursors {

@@ -113,9 +113,10 @@ async fn a_greeting_is_answered_in_the_order_that_is_documented() {
     })
     .await;
     let mut heard = Vec::new();
-    for _ in 0..7 {
+    for _ in 0..8 {
         heard.push(match page.listen().await.expect("a frame") {
             ServerFrame::Welcome { .. } => "welcome".to_owned(),
+            ServerFrame::People { .. } => "people".to_owned(),
             ServerFrame::Resumed { recovered, .. } => format!("resumed {recovered}"),
             ServerFrame::Event { seq, .. } => format!("event {seq}"),
             other => panic!("{other:?}"),
@@ -123,6 +124,7 @@ async fn a_greeting_is_answered_in_the_order_that_is_documented() {
     }
     let order = [
         "welcome",
+        "people",
         "resumed true",
         "event 2",
         "resumed false",

@@ -285,6 +285,7 @@ impl CallsClient {
                 }
             }
             ServerFrame::Error { call: None, .. }
+            | ServerFrame::People { .. }
             | ServerFrame::Pong { .. }
             | ServerFrame::Resumed { .. }
             | ServerFrame::Sent { .. }

@@ -299,6 +299,7 @@ impl ChatClient {
             ServerFrame::Resumed {
                 recovered: true, ..
             }
+            | ServerFrame::People { .. }
             | ServerFrame::Pong { .. }
             | ServerFrame::Error { .. }
             | ServerFrame::Presence { .. }

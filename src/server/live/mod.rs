@@ -41,7 +41,7 @@ use crate::{
     },
     server::bus::{Bus, Order, Page, PageChange},
 };
-use people::{People, Told};
+use people::{People, Told, by_name};
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -148,6 +148,20 @@ impl State {
             .copied()
             .filter(is_direct)
             .collect()
+    }
+
+    /// Those who share a direct room with a user, as far as not everybody is told of them.
+    fn unlisted_friends(&self, user: UserId) -> impl Iterator<Item = &Told> {
+        let rooms = self.direct_rooms(user);
+        let here = rooms.iter().flat_map(|room| self.hearers(*room));
+        let here = here.map(|page| page.person.id);
+        // Who is connected to another node hears nothing here.
+        let anywhere = rooms.iter().flat_map(|room| self.people.near(*room));
+        let friends: HashSet<_> = here.chain(anywhere).collect();
+        friends
+            .into_iter()
+            .filter_map(|friend| self.people.told.get(&friend))
+            .filter(|told| !told.listed)
     }
 
     fn hearers(&self, room: RoomId) -> impl Iterator<Item = &Arc<Connection>> {
@@ -375,21 +389,22 @@ impl Live {
     #[must_use]
     pub fn people(&self, user: UserId) -> Vec<Present> {
         let state = self.lock();
-        let friends = state.direct_rooms(user);
-        let near = friends.iter().flat_map(|room| state.hearers(*room));
-        let near = near.map(|page| page.person.id);
-        // Who is connected to another node hears nothing here.
-        let far = state.people.told.values();
-        let far = far.filter(|told| told.near.iter().any(|room| friends.contains(room)));
-        let far = far.map(|told| told.present.person.id);
-        let ids: HashSet<_> = near
-            .chain(far)
-            .chain(state.people.listed.iter().copied())
-            .collect();
-        let told = ids.iter().filter_map(|id| state.people.told.get(id));
-        let mut people: Vec<_> = told.map(|told| told.present.clone()).collect();
-        people.sort_by(|a, b| a.person.name.cmp(&b.person.name));
-        people
+        let listed = state.people.listed.iter();
+        let listed = listed.filter_map(|id| state.people.told.get(id));
+        by_name(listed.chain(state.unlisted_friends(user)))
+    }
+
+    /// The same as frames: the list that is the same for all, and the friends who are not in it.
+    #[must_use]
+    pub fn introduction(&self, user: UserId) -> Vec<Piece> {
+        let mut state = self.lock();
+        let list = state.people.list();
+        let friends = state.unlisted_friends(user).map(|told| {
+            Piece::from(&ServerFrame::Presence {
+                present: told.present.clone(),
+            })
+        });
+        std::iter::once(list).chain(friends).collect()
     }
 
     /// How many people are here or away.

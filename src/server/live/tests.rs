@@ -144,6 +144,23 @@ fn in_a_crowd_all_hear_of_some_and_friends_of_each_other() {
     assert_eq!(ids(&stranger).len(), limits::PEOPLE_LISTED);
     assert_eq!(ids(&friend).len(), limits::PEOPLE_LISTED + 2);
     assert!(ids(&friend).contains(&late.person.id));
+    let frames = |user: &Connection| live.introduction(user.person.id);
+    let list = &frames(&stranger)[0];
+    let ServerFrame::People { people } = frame::read(&list.bytes) else {
+        panic!("the list comes first");
+    };
+    assert_eq!(people, live.people(stranger.person.id));
+    assert_eq!(frames(&stranger).len(), 1);
+    assert_eq!(
+        frames(&friend).len(),
+        3,
+        "and then whoever is in the direct room and not in the list"
+    );
+    assert_eq!(
+        list.bytes.as_ptr(),
+        frames(&friend)[0].bytes.as_ptr(),
+        "encoded once for all"
+    );
     assert_eq!(live.crowd() as usize, limits::PEOPLE_LISTED + 3);
 
     live.tell_crowd();
@@ -161,4 +178,8 @@ fn in_a_crowd_all_hear_of_some_and_friends_of_each_other() {
         "one goes, and another is listed instead"
     );
     assert_eq!(ids(&stranger).len(), limits::PEOPLE_LISTED);
+    let ServerFrame::People { people } = frame::read(&frames(&stranger)[0].bytes) else {
+        panic!("the list comes first");
+    };
+    assert_eq!(people, live.people(stranger.person.id), "encoded anew");
 }

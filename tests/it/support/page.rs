@@ -145,12 +145,11 @@ impl Page {
     /// Says hello and waits for the welcome.
     pub(crate) async fn greet(&mut self, greeting: Greeting) {
         self.hello(greeting).await;
-        let welcome = self
+        let mut welcome = self
             .until(|frame| match frame.clone() {
                 ServerFrame::Welcome {
                     user,
                     rooms,
-                    people,
                     limits,
                     heartbeat,
                     build,
@@ -158,11 +157,17 @@ impl Page {
                 } => Some(Welcome {
                     user,
                     rooms,
-                    people,
+                    people: Vec::new(),
                     limits,
                     heartbeat,
                     build,
                 }),
+                _ => None,
+            })
+            .await;
+        welcome.people = self
+            .until(|frame| match frame {
+                ServerFrame::People { people } => Some(people.clone()),
                 _ => None,
             })
             .await;
