@@ -15,6 +15,11 @@ use rialto::{
 };
 use std::{io::Read, process::ExitCode};
 
+/// Rendering a page, and welcoming who comes back after a restart, is thousands of small allocations: the system's allocator took a fifth
+/// of the time for them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Live news, chat and video calls for a community.
 #[derive(Debug, Parser)]
 #[command(version)]
