@@ -22,6 +22,7 @@ use crate::{
         icon::{Glyph, Icon},
         socket::Socket,
         time::LocalClock,
+        turns::Turn,
     },
 };
 use leptos::{either::Either, prelude::*};
@@ -76,25 +77,33 @@ pub fn App() -> impl IntoView {
         <Router>
             <a class="skip-link" href="#main" rel="external">"Skip to the content"</a>
             <div class="site-top">
-                <Header />
-                <BreakingBanner />
-                <NewerBuild />
-                <CallDock />
+                <Turn>
+                    <Header />
+                </Turn>
+                <Turn>
+                    <BreakingBanner />
+                    <NewerBuild />
+                </Turn>
+                <Turn>
+                    <CallDock />
+                </Turn>
             </div>
             <main id="main" tabindex="-1">
-                <Routes fallback=NotFound>
-                    <Route path=path!("/") view=NewsPageView ssr=SsrMode::Async />
-                    <Route path=path!("/news/new") view=EditorPage ssr=SsrMode::Async />
-                    <Route path=path!("/news/:slug") view=StoryPage ssr=SsrMode::Async />
-                    <ParentRoute path=path!("/chat") view=ChatLayout ssr=SsrMode::Async>
-                        <Route path=path!("") view=NoRoom ssr=SsrMode::Async />
-                        <Route path=path!(":room") view=RoomPageView ssr=SsrMode::Async />
-                    </ParentRoute>
-                    <Route path=path!("/calls") view=CallsPage ssr=SsrMode::Async />
-                    <Route path=path!("/settings") view=SettingsPage ssr=SsrMode::Async />
-                    <Route path=path!("/admin") view=AdminPage ssr=SsrMode::Async />
-                    <Route path=path!("/signin") view=SigninPage ssr=SsrMode::Async />
-                </Routes>
+                <Turn>
+                    <Routes fallback=NotFound>
+                        <Route path=path!("/") view=NewsPageView ssr=SsrMode::Async />
+                        <Route path=path!("/news/new") view=EditorPage ssr=SsrMode::Async />
+                        <Route path=path!("/news/:slug") view=StoryPage ssr=SsrMode::Async />
+                        <ParentRoute path=path!("/chat") view=ChatLayout ssr=SsrMode::Async>
+                            <Route path=path!("") view=NoRoom ssr=SsrMode::Async />
+                            <Route path=path!(":room") view=RoomPageView ssr=SsrMode::Async />
+                        </ParentRoute>
+                        <Route path=path!("/calls") view=CallsPage ssr=SsrMode::Async />
+                        <Route path=path!("/settings") view=SettingsPage ssr=SsrMode::Async />
+                        <Route path=path!("/admin") view=AdminPage ssr=SsrMode::Async />
+                        <Route path=path!("/signin") view=SigninPage ssr=SsrMode::Async />
+                    </Routes>
+                </Turn>
             </main>
         </Router>
     }

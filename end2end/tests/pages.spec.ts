@@ -237,3 +237,22 @@ test("pages are never kept, hashed files for ever, and what is large is sent com
     expect(response.headers.get("content-encoding"), file).toBe("br");
   }
 });
+
+test("a page becomes live in turns, between which the browser does what waits", async ({ visit }) => {
+  const reader = await visit({ at: "/signin" });
+  // A turn ends with a message to oneself.
+  await reader.page.addInitScript(() => {
+    const counted = window as unknown as { turns: number };
+    counted.turns = 0;
+    window.MessageChannel = class extends MessageChannel {
+      constructor() {
+        super();
+        counted.turns += 1;
+      }
+    };
+  });
+  await reader.open("/");
+  const turns = await reader.page.evaluate(() => (window as unknown as { turns: number }).turns);
+  // The header, what is above the page, the call dock, the page, and then what begins with it, one by one.
+  expect(turns).toBeGreaterThan(5);
+});

@@ -12,6 +12,7 @@
 //! | [`presence`] | whether somebody is here, as a dot |
 //! | [`socket`] | the page's one WebSocket |
 //! | [`time`] | moments in the reader's own time zone |
+//! | [`turns`] | making a page live in short turns |
 //! | [`wait`] | what shows when something takes long |
 
 pub mod again;
@@ -24,4 +25,5 @@ pub mod notice;
 pub mod presence;
 pub mod socket;
 pub mod time;
+pub mod turns;
 pub mod wait;

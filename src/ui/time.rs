@@ -22,6 +22,8 @@ impl LocalClock {
     /// Makes it available to the whole app.
     pub fn provide() -> Self {
         let (live, set_live) = signal(false);
+        // Two turns: before anything can be formatted, the browser has to load what it knows of languages.
+        Effect::new(local::prepare);
         Effect::new(move || set_live.set(true));
         let clock = Self(live);
         provide_context(clock);
@@ -81,6 +83,11 @@ mod local {
     thread_local! {
         static TIME: Function = format(&[("hour", "2-digit"), ("minute", "2-digit")]);
         static DATE: Function = format(&[("day", "numeric"), ("month", "long"), ("year", "numeric")]);
+    }
+
+    /// Makes the format that is needed for every moment.
+    pub(super) fn prepare() {
+        TIME.with(|_| ());
     }
 
     /// Formats a moment in the reader's own language.
