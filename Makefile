@@ -15,7 +15,7 @@ E2E ?=
 
 step := scripts/step.sh
 
-.PHONY: help run dev build test fmt lint unit doc-test e2e e2e-nodes weights bench clean
+.PHONY: help run dev build test fmt lint unit doc-test e2e e2e-nodes weights bench lighthouse clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -110,6 +110,13 @@ bench: ## Measure Rialto beside other servers and write docs/performance.md (BEN
 	fi
 	export BENCH_OUT="$${BENCH_OUT:-$$out}"
 	"$${CARGO_TARGET_DIR:-target}"/release/rialto-bench
+
+# Not a part of `make test`: its score for performance depends on the machine and on what else runs there.
+lighthouse: build ## Lighthouse on the news and on a room of the release build (RUNS=5)
+	@scripts/bootstrap.sh test
+	source scripts/env.sh
+	[ -d benches/lighthouse/node_modules/lighthouse ] || npm --prefix benches/lighthouse ci --silent --no-audit --no-fund
+	node benches/lighthouse/scores.mjs
 
 clean: ## Remove what was built; tools and data stay
 	@rm -rf target end2end/test-results end2end/playwright-report
