@@ -13,6 +13,7 @@
 //! | [`people`] | what others are told of who is here, and who is told |
 //! | [`nodes`] | pages of other nodes, and what nodes do for one another |
 //! | [`readers`] | connections that only listen, to the news |
+//! | [`state`] | pages, whose they are, and who hears what |
 
 pub mod connection;
 pub mod event;
@@ -22,6 +23,7 @@ mod nodes;
 pub mod outlet;
 mod people;
 pub mod readers;
+mod state;
 
 pub use connection::{Connection, Gone};
 pub use event::Event;
@@ -30,22 +32,16 @@ pub use outlet::{Ended, Outlet, Piece};
 pub use readers::Readers;
 
 use crate::{
-    model::{
-        ClientId, Millis, RoomId, UserId, limits,
-        room::RoomKind,
-        user::{Person, Presence},
-    },
+    model::{ClientId, Millis, RoomId, UserId, limits, room::RoomKind, user::Person},
     protocol::{
         close::CloseCode,
         ws::{Present, ServerFrame},
     },
-    server::bus::{Bus, Order, Page, PageChange},
+    server::bus::{Bus, Order, PageChange},
 };
-use people::{People, Told, by_name};
-use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use people::by_name;
+use state::State;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// All connections.
 #[derive(Debug, Default)]
@@ -53,151 +49,6 @@ pub struct Live {
     state: Mutex<State>,
     /// To the other nodes, if there are any.
     bus: Option<Bus>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// Of every node.
-    pages: HashMap<ClientId, Arc<Connection>>,
-    /// Everybody who has a page on any node.
-    users: HashMap<UserId, User>,
-    /// Who hears what on this node.
-    rooms: HashMap<RoomId, Room>,
-    people: People,
-    /// How many changes of the pages of this node the others were told.
-    changes: u64,
-}
-
-/// Somebody with at least one page.
-#[derive(Debug, Default)]
-struct User {
-    pages: Vec<Arc<Connection>>,
-    /// What all of their pages on this node hear; of what others hear elsewhere, their direct rooms.
-    rooms: HashSet<RoomId>,
-}
-
-/// Who hears a room.
-#[derive(Debug)]
-struct Room {
-    kind: RoomKind,
-    pages: HashMap<ClientId, Arc<Connection>>,
-}
-
-impl State {
-    fn presence(&self, user: UserId) -> Presence {
-        let Some(user) = self.users.get(&user) else {
-            return Presence::Gone;
-        };
-        if user.pages.iter().any(|page| page.is_visible()) {
-            Presence::Here
-        } else {
-            Presence::Away
-        }
-    }
-
-    fn add(&mut self, connection: &Arc<Connection>) {
-        self.pages.insert(connection.client, connection.clone());
-        let user = self.users.entry(connection.person.id).or_default();
-        user.pages.push(connection.clone());
-    }
-
-    fn forget(&mut self, connection: &Connection) {
-        self.pages.remove(&connection.client);
-        let Entry::Occupied(mut user) = self.users.entry(connection.person.id) else {
-            return;
-        };
-        for room in &user.get().rooms {
-            if let Entry::Occupied(mut hearers) = self.rooms.entry(*room) {
-                hearers.get_mut().pages.remove(&connection.client);
-                if hearers.get().pages.is_empty() {
-                    hearers.remove();
-                }
-            }
-        }
-        let pages = &mut user.get_mut().pages;
-        pages.retain(|page| page.client != connection.client);
-        if pages.is_empty() {
-            user.remove();
-        }
-    }
-
-    fn join(&mut self, user: UserId, room: RoomId, kind: RoomKind) {
-        let Some(user) = self.users.get_mut(&user) else {
-            return;
-        };
-        user.rooms.insert(room);
-        let here = user.pages.iter().filter(|page| page.node().is_none());
-        let mut here = here.map(|page| (page.client, page.clone())).peekable();
-        if here.peek().is_some() {
-            let pages = HashMap::new();
-            let hearers = self.rooms.entry(room).or_insert(Room { kind, pages });
-            hearers.pages.extend(here);
-        }
-    }
-
-    /// The direct rooms of a user who has a page that somebody on this node hears as well.
-    fn direct_rooms(&self, user: UserId) -> Vec<RoomId> {
-        let rooms = self.users.get(&user).map(|user| &user.rooms);
-        let is_direct = |room: &RoomId| {
-            let room = self.rooms.get(room);
-            room.is_some_and(|room| room.kind == RoomKind::Direct)
-        };
-        rooms
-            .into_iter()
-            .flatten()
-            .copied()
-            .filter(is_direct)
-            .collect()
-    }
-
-    /// Those who share a direct room with a user, as far as not everybody is told of them.
-    fn unlisted_friends(&self, user: UserId) -> impl Iterator<Item = &Told> {
-        let rooms = self.direct_rooms(user);
-        let here = rooms.iter().flat_map(|room| self.hearers(*room));
-        let here = here.map(|page| page.person.id);
-        // Who is connected to another node hears nothing here.
-        let anywhere = rooms.iter().flat_map(|room| self.people.near(*room));
-        let friends: HashSet<_> = here.chain(anywhere).collect();
-        friends
-            .into_iter()
-            .filter_map(|friend| self.people.told.get(&friend))
-            .filter(|told| !told.listed)
-    }
-
-    fn hearers(&self, room: RoomId) -> impl Iterator<Item = &Arc<Connection>> {
-        let room = self.rooms.get(&room).into_iter();
-        room.flat_map(|room| room.pages.values())
-    }
-
-    fn to_all(&self, frame: &ServerFrame) {
-        let piece = Piece::from(frame);
-        for page in self.pages.values() {
-            page.push(&piece);
-        }
-    }
-
-    fn tell(&self, told: &Told) {
-        let frame = ServerFrame::Presence {
-            present: told.present.clone(),
-        };
-        if told.listed {
-            return self.to_all(&frame);
-        }
-        let piece = Piece::from(&frame);
-        for page in told.near.iter().flat_map(|room| self.hearers(*room)) {
-            page.push(&piece);
-        }
-    }
-
-    /// As other nodes know a page of this one.
-    fn page(&self, connection: &Connection) -> Page {
-        Page {
-            client: connection.client,
-            person: connection.person.clone(),
-            visible: connection.is_visible(),
-            near: self.direct_rooms(connection.person.id),
-        }
-    }
 }
 
 impl Live {

@@ -7,28 +7,19 @@
 //! can be committed twice and is there once (a message by its id, a story by its request, a cursor by only going forward), so
 //! the group is tried again until the database answers or [`PATIENCE`] is over.
 
+mod group;
+
 use crate::{
-    model::{
-        MessageId, Millis, RoomId, Seq, StoryId, UserId,
-        message::{Content, Message, RoomEvent},
-        story::Story,
-    },
-    protocol::{failure::Failure, sse},
+    model::{RoomId, Seq, UserId, story::Story},
     server::{
-        clock,
         error::{Error, Result},
-        live::Event,
         log::{Fanout, NewMessage, NewStory},
-        secret,
-        store::{EventRow, NewEvent, Posted, Store, Stream, Tx, is_passing, is_taken},
+        store::{Posted, Store, Stream, is_passing, is_taken},
     },
 };
 use futures::FutureExt;
-use std::{
-    collections::{BTreeMap, HashMap},
-    panic::AssertUnwindSafe,
-    time::Duration,
-};
+use group::{Done, Earlier, Group, Told};
+use std::{panic::AssertUnwindSafe, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -103,15 +94,8 @@ impl Append {
     }
 }
 
-/// What became of one entry of a group that was committed.
-#[derive(Debug)]
-enum Done {
-    Message(Posted),
-    Story(Box<Story>),
-    Read(Option<(Seq, i64)>),
-    /// It breaks a rule; the others of its group are committed.
-    Refused(Failure),
-}
+/// What became of each entry, and what is told, both in order.
+type Committed = (Vec<Done>, Told);
 
 /// Whether the store could be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,230 +229,6 @@ impl Writer {
         }
         let told = group.commit().await?;
         Ok((done, told))
-    }
-}
-
-/// What is known of an entry that the store turns out to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Earlier {
-    /// It was told when it was committed.
-    Known,
-    /// It may come from a try whose end was not heard of, and then nobody was told. Told twice it does no harm: who listens
-    /// leaves out what they have.
-    PerhapsUntold,
-}
-
-/// What became of each entry, and what is told, both in order.
-type Committed = (Vec<Done>, Told);
-
-/// What was committed: as it goes out, and as it is stored.
-#[derive(Debug)]
-struct Told {
-    events: Vec<Event>,
-    rows: Vec<NewEvent>,
-}
-
-/// A transaction that is being filled.
-struct Group<'a> {
-    store: &'a Store,
-    tx: Tx,
-    at: Millis,
-    earlier: Earlier,
-    /// The streams that are written to, by their newest sequence. Locked by this transaction.
-    heads: BTreeMap<Stream, Seq>,
-    /// What was committed before under the ids of this group, and what this group writes.
-    posted: HashMap<MessageId, Posted>,
-    messages: Vec<Message>,
-    /// By message: what its file was found to be.
-    attachments: Vec<(usize, String)>,
-    events: Vec<NewEvent>,
-    /// Events of an earlier try that perhaps nobody was told of.
-    again: Vec<NewEvent>,
-}
-
-impl<'a> Group<'a> {
-    async fn begin(store: &'a Store, entries: &[Append], earlier: Earlier) -> Result<Self> {
-        let mut streams: Vec<_> = entries.iter().filter_map(Append::stream).collect();
-        // Always in the same order: two writers that lock two streams each cannot wait for one another.
-        streams.sort_unstable();
-        streams.dedup();
-        let ids: Vec<_> = entries
-            .iter()
-            .filter_map(|entry| match entry {
-                Append::Message(new, _) => Some(new.id),
-                Append::Story(..) | Append::Read { .. } => None,
-            })
-            .collect();
-        let mut tx = store.begin().await?;
-        let mut heads = BTreeMap::new();
-        for stream in streams {
-            if let Some(head) = store.lock_stream(&mut tx, stream).await? {
-                heads.insert(stream, head);
-            }
-        }
-        let posted = store.list_posted(&mut tx, &ids).await?;
-        Ok(Self {
-            store,
-            tx,
-            at: clock::now(),
-            earlier,
-            heads,
-            posted,
-            messages: Vec::with_capacity(ids.len()),
-            attachments: Vec::new(),
-            events: Vec::with_capacity(entries.len()),
-            again: Vec::new(),
-        })
-    }
-
-    fn message(&mut self, new: &NewMessage) -> Result<Done> {
-        if let Some(earlier) = self.posted.get(&new.id).copied() {
-            if earlier.author != new.author.id || earlier.room != new.room {
-                return Ok(Done::Refused(Failure::invalid("That message id is taken.")));
-            }
-            if self.earlier == Earlier::PerhapsUntold {
-                self.again.push(happened(&message(new, earlier))?);
-            }
-            return Ok(Done::Message(earlier));
-        }
-        let stream = Stream::Room(new.room);
-        let Some(head) = self.heads.get_mut(&stream) else {
-            return Ok(Done::Refused(Failure::not_found("That room")));
-        };
-        *head += 1;
-        let seq = *head;
-        let posted = Posted {
-            room: new.room,
-            author: new.author.id,
-            seq,
-            at: self.at,
-        };
-        let message = message(new, posted);
-        self.posted.insert(new.id, posted);
-        if let Some(media_type) = &new.media_type {
-            self.attachments
-                .push((self.messages.len(), media_type.clone()));
-        }
-        self.events.push(happened(&message)?);
-        self.messages.push(message);
-        Ok(Done::Message(posted))
-    }
-
-    async fn story(&mut self, new: &NewStory) -> Result<Done> {
-        let Some(seq) = self.heads.get(&Stream::News).map(|head| head + 1) else {
-            return Err(Error::corrupt("there is no stream of the news"));
-        };
-        if let Some(request) = &new.request_id {
-            // Also finds what this very transaction has written.
-            let earlier = self
-                .store
-                .find_story_by_request(&mut self.tx, request)
-                .await?;
-            if let Some(earlier) = earlier {
-                if self.earlier == Earlier::PerhapsUntold {
-                    self.again.push(published(&earlier)?);
-                }
-                return Ok(Done::Story(Box::new(earlier)));
-            }
-        }
-        self.heads.insert(Stream::News, seq);
-        let id = StoryId(secret::id());
-        let slug = self.free_slug(&new.slug, seq, id).await?;
-        let draft = &new.draft;
-        let story = Story {
-            id,
-            slug,
-            headline: draft.headline.clone(),
-            summary: new.summary.clone(),
-            html: new.html.clone(),
-            topic: draft.topic.clone(),
-            urgency: draft.urgency,
-            byline: new.byline.clone(),
-            at: self.at,
-            seq,
-        };
-        self.store
-            .create_story(&mut self.tx, &story, &draft.body, new.request_id.as_deref())
-            .await?;
-        self.events.push(published(&story)?);
-        Ok(Done::Story(Box::new(story)))
-    }
-
-    /// The address it would like to have, or one near it that nobody has.
-    async fn free_slug(&mut self, slug: &str, seq: Seq, id: StoryId) -> Result<String> {
-        if !self.store.is_slug_taken(&mut self.tx, slug).await? {
-            return Ok(slug.to_owned());
-        }
-        let numbered = format!("{slug}-{seq}");
-        if !self.store.is_slug_taken(&mut self.tx, &numbered).await? {
-            return Ok(numbered);
-        }
-        Ok(format!("{slug}-{id}"))
-    }
-
-    /// Writes what was gathered and commits. What is then to be told.
-    async fn commit(mut self) -> Result<Told> {
-        // Encoded first: what cannot be told is not committed either.
-        let events = self.again.iter().chain(&self.events);
-        let events = events
-            .map(|new| Event::encode(new.stream, &new.row))
-            .collect::<Result<_, _>>()?;
-        let (store, tx) = (self.store, &mut self.tx);
-        store.create_messages(tx, &self.messages).await?;
-        for (at, media_type) in &self.attachments {
-            let message = &self.messages[*at];
-            if let Content::File { file } = &message.content {
-                store
-                    .create_attachment(tx, message.id, message.room, file, media_type, message.at)
-                    .await?;
-            }
-        }
-        store.create_events(tx, &self.events, self.at).await?;
-        for (stream, head) in &self.heads {
-            store.update_head(tx, *stream, *head).await?;
-        }
-        self.tx.commit().await?;
-        let rows = self.again.into_iter().chain(self.events).collect();
-        Ok(Told { events, rows })
-    }
-}
-
-/// The event of a message.
-fn happened(message: &Message) -> Result<NewEvent> {
-    let event = RoomEvent::Message {
-        message: message.clone(),
-    };
-    Ok(NewEvent {
-        stream: Stream::Room(message.room),
-        row: EventRow {
-            seq: message.seq,
-            payload: serde_json::to_string(&event)?,
-        },
-        kind: event.kind(),
-    })
-}
-
-/// The event of a story.
-fn published(story: &Story) -> Result<NewEvent> {
-    Ok(NewEvent {
-        stream: Stream::News,
-        row: EventRow {
-            seq: story.seq,
-            payload: serde_json::to_string(story)?,
-        },
-        kind: sse::STORY,
-    })
-}
-
-/// A message, with the place that it was given.
-fn message(new: &NewMessage, posted: Posted) -> Message {
-    Message {
-        id: new.id,
-        room: new.room,
-        seq: posted.seq,
-        author: new.author.clone(),
-        at: posted.at,
-        content: new.content.clone(),
     }
 }
 

@@ -75,6 +75,15 @@ impl House {
         Some(person.id)
     }
 
+    /// Two people and their direct room.
+    async fn friends(&self) -> (UserId, UserId, RoomId) {
+        let (ada, bob) = (self.person("Ada").await, self.person("Bob").await);
+        let made = self
+            .store(0)
+            .find_or_create_direct(RoomId(secret::id()), ada, bob, 0);
+        (ada, bob, made.await.unwrap().0)
+    }
+
     async fn room(&self, n: usize, name: &str) -> Option<RoomId> {
         let id = RoomId(secret::id());
         let made = self
@@ -174,11 +183,7 @@ async fn two_people_have_one_direct_room_however_many_ask_for_it() {
 async fn unread_messages_are_counted_as_far_as_anybody_wants_to_know() {
     let house = House::new().await;
     let store = house.store(0);
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let (room, _) = store
-        .find_or_create_direct(RoomId(secret::id()), ada, bob, 0)
-        .await
-        .unwrap();
+    let (ada, bob, room) = house.friends().await;
     let author = store.find_user(bob).await.unwrap().unwrap();
     let messages: Vec<_> = (1..=limits::UNREAD_COUNTED + 7)
         .map(|seq| Message {
@@ -281,11 +286,7 @@ async fn of_all_who_hold_the_link_one_becomes_the_administrator() {
 async fn a_call_that_has_ended_stays_ended() {
     let house = House::new().await;
     let store = house.store(0);
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let (room, _) = store
-        .find_or_create_direct(RoomId(secret::id()), ada, bob, 0)
-        .await
-        .unwrap();
+    let (ada, bob, room) = house.friends().await;
     let call = |state: State, ended_at: Option<Millis>| CallRow {
         id: crate::model::CallId(uuid::Uuid::nil()),
         room,

@@ -3,13 +3,16 @@
 use super::*;
 use crate::{
     model::{
-        message::MessageText,
+        MessageId,
+        message::{Content, MessageText},
         room::RoomName,
         story::{StoryDraft, Urgency},
         user::{Person, Role, UserName},
     },
+    protocol::failure::Failure,
     server::{
         log::{Log, tail::Tails, testing},
+        secret,
         store::testing::Home,
     },
 };
