@@ -15,7 +15,7 @@ left_out() { echo "    left out: $*"; }
 # What is set is what the program reads.
 while read -r name; do
     # The port is compose's own.
-    [ "$name" = RIALTO_PORT ] || grep -q "env = \"$name\"" src/server/config.rs || wrong "$name: rialto does not read it"
+    [ "$name" = RIALTO_PORT ] || grep -q "env = \"$name\"" src/server/config.rs src/server/turn/config.rs || wrong "$name: rialto does not read it"
 done < <(grep -ohE 'RIALTO_[A-Z_]+' Dockerfile compose*.yaml | sort -u)
 
 # What is copied is there.

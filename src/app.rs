@@ -4,7 +4,10 @@
 pub mod document;
 
 use crate::{
-    calls::{client::CallsClient, dock::CallDock, page::CallsPage},
+    calls::{
+        client::CallsClient, dock::CallDock, keys::KeysChoice, page::CallsPage,
+        ringing::RingChoices, trial::ConnectionTest,
+    },
     chat::{client::ChatClient, page::ChatLayout, page::NoRoom, room::RoomPageView},
     news::{
         banner::BreakingBanner, client::NewsLive, editor::EditorPage, page::NewsPageView,
@@ -99,7 +102,7 @@ pub fn App() -> impl IntoView {
                             <Route path=path!(":room") view=RoomPageView ssr=SsrMode::Async />
                         </ParentRoute>
                         <Route path=path!("/calls") view=CallsPage ssr=SsrMode::Async />
-                        <Route path=path!("/settings") view=SettingsPage ssr=SsrMode::Async />
+                        <Route path=path!("/settings") view=Settings ssr=SsrMode::Async />
                         <Route path=path!("/admin") view=AdminPage ssr=SsrMode::Async />
                         <Route path=path!("/signin") view=SigninPage ssr=SsrMode::Async />
                     </Routes>
@@ -107,6 +110,19 @@ pub fn App() -> impl IntoView {
             </main>
         </Router>
     }
+}
+
+/// Settings, and what calls add to them.
+#[component]
+fn Settings() -> impl IntoView {
+    let more = || {
+        view! {
+            <ConnectionTest />
+            <RingChoices />
+            <KeysChoice />
+        }
+    };
+    view! { <SettingsPage more=more.into() /> }
 }
 
 #[component]

@@ -38,6 +38,11 @@ enum Command {
     /// Tokens with which programs publish.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Look whether calls can connect through the server that runs on this machine: one verdict a line, with what to do.
+    Doctor {
+        #[command(flatten)]
+        store: StoreConfig,
+    },
     /// People.
     #[command(subcommand)]
     User(UserCommand),
@@ -119,6 +124,7 @@ async fn main() -> ExitCode {
         Command::Serve(config) => rialto::serve::run(*config).await,
         Command::News(command) => publish(command).await,
         Command::Token(TokenCommand::Create { name, store }) => create_token(&name, &store).await,
+        Command::Doctor { store } => rialto::serve::doctor::run(&store).await,
         Command::User(command) => user(command).await,
         Command::MigrateStore { store } => migrate_store(&store).await,
     };

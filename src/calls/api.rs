@@ -3,7 +3,7 @@
 use crate::{
     model::{
         CallId, Millis,
-        call::{Media, Outcome, Side},
+        call::{IceServer, Media, Outcome, Side},
         user::Person,
     },
     protocol::{failure::Failure, ws::Present},
@@ -39,6 +39,17 @@ pub async fn list_past_calls() -> Result<Vec<PastCall>, Failure> {
     let app = crate::server::session::app()?;
     let signed = crate::server::session::required()?;
     Ok(super::server::history::past(&app.store, signed.person.id).await?)
+}
+
+/// What the reader's browser may find a path with, to test its connection: the same as in a call, for some minutes.
+///
+/// # Errors
+/// [`Failure::NotSignedIn`] without a session.
+#[server(prefix = "/fn", endpoint = "ice-servers")]
+pub async fn list_ice_servers() -> Result<Vec<IceServer>, Failure> {
+    let app = crate::server::session::app()?;
+    let signed = crate::server::session::required()?;
+    Ok(app.ice_servers(signed.person.id, CallId(uuid::Uuid::nil())))
 }
 
 /// Who is here or away at the moment of asking, apart from the reader, by name.

@@ -29,6 +29,7 @@ pub fn MicrophoneButton() -> impl IntoView {
         <button
             type="button"
             class="call-button"
+            aria-keyshortcuts="M"
             aria-pressed=move || off().to_string()
             aria-busy=move || (devices.power(Device::Microphone).get() == Power::Asking).to_string()
             on:click=move |_| devices.toggle_microphone()
@@ -54,6 +55,7 @@ pub fn CameraButton() -> impl IntoView {
         <button
             type="button"
             class="call-button call-camera"
+            aria-keyshortcuts="V"
             aria-pressed=move || off().to_string()
             aria-busy=move || (devices.power(Device::Camera).get() == Power::Asking).to_string()
             on:click=move |_| devices.toggle_camera()
@@ -81,6 +83,37 @@ pub fn DeviceProblems() -> impl IntoView {
         <div class="call-problems" role="status">
             {notice(Device::Microphone)}
             {notice(Device::Camera)}
+        </div>
+    }
+}
+
+/// How loud the microphone is: whoever sees it move need not ask whether they are heard.
+#[component]
+pub fn LevelMeter() -> impl IntoView {
+    let devices = use_calls().devices();
+    view! {
+        <meter class="call-level" min="0" max="100" prop:value=devices.level() aria-label="How loud your microphone is"></meter>
+    }
+}
+
+/// What somebody should know of their microphone while they talk.
+#[component]
+pub fn MicrophoneHints() -> impl IntoView {
+    let devices = use_calls().devices();
+    let hint = Memo::new(move |_| {
+        if devices.is_talking_muted() {
+            Some("You are talking while muted.")
+        } else if devices.is_silent() {
+            Some(
+                "Your microphone is silent: nothing is heard of you. Look whether it is turned on, or choose another one in the system.",
+            )
+        } else {
+            None
+        }
+    });
+    view! {
+        <div role="status">
+            {move || hint.get().map(|hint| view! { <Notice kind=NoticeKind::Warn>{hint}</Notice> })}
         </div>
     }
 }

@@ -5,7 +5,7 @@ use super::client::{
     use_calls,
 };
 use crate::{
-    model::call::outcome_text,
+    model::call::{Outcome, outcome_text},
     ui::icon::{Glyph, Icon},
 };
 use leptos::prelude::*;
@@ -28,9 +28,11 @@ pub fn FarewellCard() -> impl IntoView {
                     .get()
                     .map(|farewell| {
                         let text = outcome_text(farewell.outcome, farewell.side, farewell.media, farewell.lasted);
+                        let why = (farewell.outcome == Outcome::Failed).then(|| calls.trouble().get()).flatten();
                         view! {
                             <h2 id="call-title">{farewell.with.name.to_string()}</h2>
                             <p class="call-outcome">{text}</p>
+                            {why.map(|why| view! { <p class="call-why">{why}</p> })}
                         }
                     })
             }}

@@ -5,7 +5,11 @@
 //! | [`server`] | who rings, who answers, how it ends: decided and stored here |
 //! | [`client`] | what this page shows, its devices, and the connection to the other page |
 //! | [`dock`] | where a call is shown, on every page; `preview`, `incoming`, `stage` and `farewell` are what it shows |
+//! | [`quality`] | how good the connection is |
+//! | [`ringing`] | how calls make themselves noticed, in Settings |
+//! | [`keys`] | keys in a call |
 //! | [`page`] | `/calls`: whom one can call, and the calls there were |
+//! | [`trial`] | testing one's own connection, in Settings |
 //! | [`api`] | server functions |
 //! | [`words`] | what the dock says while a call goes on |
 
@@ -20,9 +24,13 @@ pub mod controls;
 pub mod dock;
 pub mod farewell;
 pub mod incoming;
+pub mod keys;
 pub mod page;
 pub mod preview;
+pub mod quality;
+pub mod ringing;
 #[cfg(feature = "ssr")]
 pub mod server;
 pub mod stage;
+pub mod trial;
 pub mod words;

@@ -2,7 +2,9 @@
 
 use super::{
     client::{board::Scene, use_calls},
-    controls::{CameraButton, DeviceProblems, MicrophoneButton, SelfView},
+    controls::{
+        CameraButton, DeviceProblems, LevelMeter, MicrophoneButton, MicrophoneHints, SelfView,
+    },
 };
 use crate::{
     model::call::Media,
@@ -53,6 +55,8 @@ pub fn PreviewCard() -> impl IntoView {
         >
             <h2 id="call-title">{title}</h2>
             <SelfView />
+            <LevelMeter />
+            <MicrophoneHints />
             <DeviceProblems />
             {move || {
                 Some(refused())

@@ -2,8 +2,9 @@
 
 use super::{
     client::{CallsClient, Path, board::Scene, use_calls},
-    controls::{CameraButton, DeviceProblems, MicrophoneButton, SelfView},
+    controls::{CameraButton, DeviceProblems, MicrophoneButton, MicrophoneHints, SelfView},
     dock::Large,
+    quality::{QualityBars, QualityDetails},
     words::{clock_text, state_text},
 };
 use crate::{
@@ -25,6 +26,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 pub fn Stage() -> impl IntoView {
     let calls = use_calls();
     let Large(large) = expect_context();
+    let details = RwSignal::new(false);
     let with = Memo::new(move |_| calls.scene().with(with_whom));
     let name = move || {
         with.with(|with| {
@@ -48,6 +50,7 @@ pub fn Stage() -> impl IntoView {
                     <h2 dir="auto">{name}</h2>
                     <CallState />
                 </div>
+                <QualityBars open=details />
                 <button
                     type="button"
                     class="icon-button call-resize"
@@ -58,17 +61,19 @@ pub fn Stage() -> impl IntoView {
                     <Icon name=Glyph::Expand />
                 </button>
             </header>
+            <QualityDetails open=details />
             <div class="call-pictures">
                 <TheirPicture with />
                 <SelfView />
             </div>
             <TheirSound />
+            <MicrophoneHints />
             <DeviceProblems />
             <Trouble />
             <div class="call-controls">
                 <MicrophoneButton />
                 <CameraButton />
-                <button type="button" class="call-button hang-up" on:click=move |_| calls.leave()>
+                <button type="button" class="call-button hang-up" aria-keyshortcuts="H" on:click=move |_| calls.leave()>
                     <Icon name=Glyph::PhoneDown />
                     <span>"Hang up"</span>
                 </button>
@@ -99,7 +104,7 @@ fn CallState() -> impl IntoView {
         }
     });
     view! {
-        <p class="call-state" class:is-lost=move || is_lost(calls)>
+        <p class="call-state" class:is-lost=move || is_lost(&calls)>
             <span>{text}</span>
             {move || {
                 since
@@ -136,7 +141,7 @@ fn TheirPicture(with: Memo<Option<Person>>) -> impl IntoView {
         })
     };
     view! {
-        <div class="call-theirs" class:is-off=move || !seen() class:is-frozen=move || is_lost(calls)>
+        <div class="call-theirs" class:is-off=move || !seen() class:is-frozen=move || is_lost(&calls)>
             <video
                 node_ref=video
                 class="call-their-video"
@@ -214,7 +219,7 @@ fn Trouble() -> impl IntoView {
     let calls = use_calls();
     let trouble = calls.trouble();
     let lost = move || {
-        is_lost(calls).then(|| {
+        is_lost(&calls).then(|| {
             let text = "The connection was lost. Another path is being looked for; you need not do anything.";
             view! { <Notice kind=NoticeKind::Warn>{text}</Notice> }
         })
@@ -225,7 +230,7 @@ fn Trouble() -> impl IntoView {
     }
 }
 
-fn is_lost(calls: CallsClient) -> bool {
+fn is_lost(calls: &CallsClient) -> bool {
     let path = calls.path().get();
     calls.scene().with(|scene| match scene {
         Scene::Holding(held) => {

@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`backoff`] | how long to wait before connecting again |
+//! | [`finding`] | what was found out about a server or a network, and what to do |
 //! | [`headlines`] | what a page shows of the news, and what waits |
 //! | [`id`] | one newtype an identifier, all `UUIDs` |
 //! | [`stream`] | sequence, epoch and cursor of a log, and what a resume is answered |
@@ -18,6 +19,7 @@
 
 pub mod backoff;
 pub mod call;
+pub mod finding;
 pub mod headlines;
 pub mod id;
 pub mod limits;

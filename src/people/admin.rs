@@ -1,12 +1,16 @@
 //! `/admin`: what people may do, and tokens for publishing.
 
-use super::api::{Administration, RevokeToken, SetRole, TokenSummary, administration};
+use super::api::{
+    Administration, RevokeToken, SetRole, TokenSummary, administration, examine_server,
+};
 use crate::{
     model::user::{Person, Role},
     ui::{
+        findings::Findings,
         form::FormFailure,
         notice::{Notice, NoticeKind},
         time::{LocalTime, TimeStyle},
+        wait::Pending,
     },
 };
 use leptos::{either::Either, prelude::*};
@@ -60,6 +64,7 @@ fn Tables(state: Administration) -> impl IntoView {
         {move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}
         <FormFailure path=SetRole::PATH />
         <FormFailure path=RevokeToken::PATH />
+        <Examination />
         <section class="card stack" aria-labelledby="admin-people">
             <h2 id="admin-people">"People"</h2>
             <ul class="rows">{state.people.into_iter().map(|person| view! { <PersonRole person /> }).collect_view()}</ul>
@@ -80,6 +85,49 @@ fn Tables(state: Administration) -> impl IntoView {
                     },
                 )
             }}
+        </section>
+    }
+}
+
+/// Whether calls can connect through this server. The button asks for the page with the answer in it, so it works without scripts.
+#[component]
+fn Examination() -> impl IntoView {
+    let query = use_query_map();
+    let asked = Memo::new(move |_| query.read().get("look").is_some());
+    let found = Resource::new(
+        move || asked.get(),
+        |asked| async move {
+            if asked {
+                Some(examine_server().await)
+            } else {
+                None
+            }
+        },
+    );
+    view! {
+        <section class="card stack" aria-labelledby="admin-doctor" id="doctor">
+            <h2 id="admin-doctor">"Calls through this server"</h2>
+            <p class="quiet-text">
+                "Looks at the relay, its address, the clock and the site, as a browser would. Everybody can test their own connection in \
+                Settings."
+            </p>
+            <Suspense fallback=|| view! { <Pending label="Looking. What does not answer takes some seconds…" /> }>
+                {move || Suspend::new(async move {
+                    found
+                        .await
+                        .map(|found| match found {
+                            Ok(findings) => Either::Left(view! { <Findings findings /> }),
+                            Err(failure) => {
+                                Either::Right(view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> })
+                            }
+                        })
+                })}
+            </Suspense>
+            <form method="get" action="/admin">
+                <button class="button" type="submit" name="look" value="now">
+                    {move || if asked.get() { "Look again" } else { "Look now" }}
+                </button>
+            </form>
         </section>
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(feature = "ssr")]
 use super::server as people;
 use crate::{
-    model::{TokenId, UserId, user::Person},
+    model::{TokenId, UserId, finding::Finding, user::Person},
     protocol::failure::Failure,
 };
 use leptos::prelude::*;
@@ -135,6 +135,17 @@ pub async fn administration() -> Result<Administration, Failure> {
     let app = crate::server::session::app()?;
     people::administrator()?;
     Ok(people::administration(&app).await?)
+}
+
+/// Looks whether calls can connect through this server. Takes some seconds where something does not answer.
+///
+/// # Errors
+/// [`Failure::NotAllowed`] for everybody but administrators.
+#[server(prefix = "/fn", endpoint = "examine-server")]
+pub async fn examine_server() -> Result<Vec<Finding>, Failure> {
+    let app = crate::server::session::app()?;
+    people::administrator()?;
+    Ok(crate::server::doctor::examine(&app).await)
 }
 
 /// Changes what somebody may do.

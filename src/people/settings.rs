@@ -56,18 +56,21 @@ impl Chosen {
 
 /// The page.
 #[component]
-pub fn SettingsPage() -> impl IntoView {
+pub fn SettingsPage(
+    /// What other systems add to it.
+    more: ViewFnOnce,
+) -> impl IntoView {
     view! {
         <Title text="Settings" />
         <NeedsName
             what="Settings belong to a name."
-            children=|me: Me| view! { <Settings me /> }.into_any()
+            children=|me: Me| view! { <Settings me more /> }.into_any()
         />
     }
 }
 
 #[component]
-fn Settings(me: Me) -> impl IntoView {
+fn Settings(me: Me, more: ViewFnOnce) -> impl IntoView {
     let query = use_query_map();
     let done = move || {
         query
@@ -122,6 +125,7 @@ fn Settings(me: Me) -> impl IntoView {
                 </fieldset>
                 <button class="button" type="submit">"Use this theme"</button>
             </form>
+            {more.run()}
             <form class="card form" method="post" action=SetPassword::url()>
                 <h2>"Password"</h2>
                 <p class="quiet-text">

@@ -7,6 +7,7 @@
 //! | [`socket`] | its messages in, its frames out |
 //! | [`observe`] | request ids, and metrics |
 //! | [`nodes`] | other nodes: what they commit, their pages, and whether they live |
+//! | [`doctor`] | what `rialto doctor` asks the running server |
 //! | [`desk`] | which node holds the calls |
 //! | [`assets`] | where the browser's files are |
 //! | [`context`] | what pages and server functions find in their context |
@@ -16,6 +17,7 @@
 mod assets;
 mod context;
 mod desk;
+pub mod doctor;
 mod functions;
 mod kept;
 mod nodes;
@@ -36,7 +38,8 @@ use crate::{
         accept::{self, Stopping},
         bus::Message,
         config::{Config, LogFormat},
-        control,
+        control, secret,
+        turn::{self, Turn, address::Source, credentials::Secret},
     },
 };
 use leptos::config::{LeptosOptions, get_configuration};
@@ -99,6 +102,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         })?),
         None => None,
     };
+    let relay = start_relay(&app).await?;
     let control = control::write(&app.config.store.data, address, &app.control).await;
     println!(
         "store ready in {place} ({} ms)",
@@ -109,6 +113,9 @@ pub async fn run(config: Config) -> Result<(), String> {
         .and_then(|metrics| metrics.local_addr().ok())
     {
         println!("metrics on http://{address}/metrics");
+    }
+    if let Some(relay) = &relay {
+        introduce(relay);
     }
     greet(&app, address).await.map_err(|why| why.to_string())?;
 
@@ -141,6 +148,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     if let Err(why) = control {
         tracing::warn!(%why, "publishing from the command line goes through the store");
     }
+    drop(relay);
     app.store.close().await;
     Ok(())
 }
@@ -183,6 +191,46 @@ async fn prepare(app: &Arc<App>) -> Result<Arc<Systems>, Error> {
         calls,
         welcomes: Semaphore::new(WELCOMES),
     }))
+}
+
+/// Under which name the store keeps the secret that credentials for the relay are made with.
+const TURN_SECRET: &str = "turn_secret";
+
+/// Starts the relay of calls, and settles what browsers are told of it.
+async fn start_relay(app: &App) -> Result<Option<Turn>, String> {
+    let secret = match &app.config.turn.turn_secret {
+        Some(secret) => secret.clone(),
+        None => app
+            .store
+            .find_or_create_setting(TURN_SECRET, secret::token)
+            .await
+            .map_err(|why| why.to_string())?,
+    };
+    let secret = Secret::new(&secret);
+    let (ice, turn) = turn::start(&app.config, secret, app.metrics.clone()).await?;
+    // It is started once.
+    let _ = app.ice.set(ice);
+    Ok(turn)
+}
+
+/// Says where browsers find the relay, and what there is to do if few will.
+fn introduce(relay: &Turn) {
+    for url in relay.urls.iter().filter(|url| url.contains("turn")) {
+        println!("relay of calls on {url}");
+    }
+    for (address, source) in &relay.reachable.addresses {
+        match source {
+            Source::Set => {}
+            Source::Interface => println!("  {address} is an address of this machine"),
+            Source::Seen(by) => println!("  {address} is what {by} sees"),
+            Source::Local if address.is_loopback() => {
+                println!("  {address}: only this machine reaches it, as it does the pages");
+            }
+            Source::Local => println!(
+                "  {address}: only the network of this machine reaches it. For calls with people elsewhere, set --turn-address"
+            ),
+        }
+    }
 }
 
 /// Says where people find the site.

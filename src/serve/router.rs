@@ -1,6 +1,6 @@
 //! Every address, in one table.
 
-use super::{Assets, Systems, context, functions, kept, observe, ws};
+use super::{Assets, Systems, context, doctor, functions, kept, observe, ws};
 use crate::{
     app::{App as Root, document::shell},
     chat, news,
@@ -31,6 +31,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
     let plain = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
+        .route("/api/v1/doctor", get(doctor::answer))
         .merge(news::server::router())
         .merge(chat::server::router())
         .with_state(app.clone());

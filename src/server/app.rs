@@ -2,6 +2,7 @@
 
 use super::{
     bus::{Bus, Inbox},
+    clock,
     config::Config,
     edition::Editions,
     error::{Error, Result},
@@ -12,9 +13,14 @@ use super::{
     rate::Rate,
     secret,
     store::{Store, Stream},
+    turn::Ice,
 };
-use crate::model::{Epoch, UserId};
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use crate::model::{CallId, Epoch, UserId, call::IceServer};
+use std::{
+    net::IpAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 /// A bus without a database that nodes could share.
 const BUS_ALONE: &str = "--bus (RIALTO_BUS) joins several nodes to one community, and they need one database: set --database-url \
@@ -47,6 +53,8 @@ pub struct App {
     pub build: String,
     /// What the command line on the same machine presents to publish through this server.
     pub control: String,
+    /// How browsers find a path, once that is known.
+    pub ice: OnceLock<Ice>,
     /// How often one address may try a name or a password.
     pub sign_ins: Rate<IpAddr>,
     /// How often one user may send.
@@ -101,10 +109,20 @@ impl App {
             editions,
             build,
             control,
+            ice: OnceLock::new(),
             sign_ins,
             sends,
         });
         Ok((app, inbox))
+    }
+
+    /// What a browser of a user is told for a call, to find a path with: from now on, for some minutes.
+    #[must_use]
+    pub fn ice_servers(&self, user: UserId, call: CallId) -> Vec<IceServer> {
+        match self.ice.get() {
+            Some(ice) => ice.servers(user, call, clock::now()),
+            None => self.config.ice_servers.0.clone(),
+        }
     }
 
     /// Where files that are still on their way to this node grow.

@@ -1,6 +1,6 @@
 //! What can be set: on the command line or in the environment, each with a default that works.
 
-use super::{files, proxy::TrustedProxies, store::DatabaseUrl};
+use super::{files, proxy::TrustedProxies, store::DatabaseUrl, turn};
 use crate::model::{
     call::IceServer,
     limits::{Limits, REPLAY_EVENTS},
@@ -118,19 +118,35 @@ pub struct Config {
     )]
     pub ring_seconds: u64,
 
-    /// How long a page that vanished from a call may take to come back, in seconds.
+    /// How long a page that vanished from a call may take to come back, in seconds: a tunnel, say. The other person may leave sooner.
     #[arg(
         long,
         env = "RIALTO_CALL_GRACE_SECONDS",
-        default_value_t = 20,
+        default_value_t = 90,
         value_name = "SECONDS"
     )]
     pub call_grace_seconds: u64,
 
-    /// STUN and TURN servers for calls: a JSON list of what WebRTC calls `RTCIceServer`, such as
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on the type; a doc comment here would become the help text"
+    )]
+    pub turn: turn::Settings,
+
+    /// Further STUN and TURN servers for calls: a JSON list of what WebRTC calls `RTCIceServer`, such as
     /// `[{"urls":["stun:stun.example.org"]}]`.
     #[arg(long, env = "RIALTO_ICE_SERVERS", default_value = "[]", value_parser = ice_servers, value_name = "JSON")]
     pub ice_servers: IceServers,
+
+    /// Who is asked for the time when `rialto doctor` looks at the clock (SNTP, RFC 4330), or "off".
+    #[arg(
+        long,
+        env = "RIALTO_TIME_SERVER",
+        default_value = "pool.ntp.org",
+        value_name = "HOST"
+    )]
+    pub time_server: String,
 
     /// How often a live connection says something, in seconds.
     #[arg(

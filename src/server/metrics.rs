@@ -65,6 +65,33 @@ pub struct Metrics {
     pub calls_ended: Family<Ended, Counter>,
     /// Tries to sign in that were refused because there were too many.
     pub tries_refused: Counter,
+    /// Relays that are open at this node.
+    pub relays: Gauge,
+    /// Bytes of calls that were relayed; those between two relays of this node twice.
+    pub relay_bytes: Counter,
+    /// What the relay refused, by why.
+    pub relay_refused: Family<Refused, Counter>,
+}
+
+/// Why the relay refused something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Refused {
+    reason: &'static str,
+}
+
+impl Refused {
+    /// A credential that was good once.
+    pub const EXPIRED: Self = Self { reason: "expired" };
+    /// A credential that never was.
+    pub const FORGED: Self = Self { reason: "forged" };
+    /// To be sent where the relay sends nothing.
+    pub const PEER: Self = Self { reason: "peer" };
+    /// More relays than there may be.
+    pub const QUOTA: Self = Self { reason: "quota" };
+    /// More bytes a second than may be relayed.
+    pub const BANDWIDTH: Self = Self {
+        reason: "bandwidth",
+    };
 }
 
 /// The label of what concerns live connections.
@@ -158,6 +185,9 @@ impl Metrics {
             calls: Gauge::default(),
             calls_ended: Family::default(),
             tries_refused: Counter::default(),
+            relays: Gauge::default(),
+            relay_bytes: Counter::default(),
+            relay_refused: Family::default(),
         };
         metrics.begin();
         metrics.register(build);
@@ -174,6 +204,15 @@ impl Metrics {
                 let kind = Resume { stream, recovered };
                 self.resumes.get_or_create(&kind).inc_by(0);
             }
+        }
+        for reason in [
+            Refused::EXPIRED,
+            Refused::FORGED,
+            Refused::PEER,
+            Refused::QUOTA,
+            Refused::BANDWIDTH,
+        ] {
+            self.relay_refused.get_or_create(&reason).inc_by(0);
         }
         for outcome in [
             Outcome::HungUp,
@@ -226,6 +265,9 @@ impl Metrics {
             calls "Calls that ring or are on, if this node holds the desk",
             calls_ended "Calls that have ended",
             tries_refused "Tries to sign in refused for being too many",
+            relays "Relays of calls that are open at this node",
+            relay_bytes "Bytes of calls that were relayed",
+            relay_refused "What the relay of calls refused",
         );
     }
 

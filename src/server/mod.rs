@@ -14,6 +14,7 @@
 //! | [`files`] | the bytes of what people sent |
 //! | [`bus`] | what nodes tell one another |
 //! | [`log`] | commit an event, then fan it out, in that order and in sequence |
+//! | [`doctor`] | whether calls can connect through this server |
 //! | [`edition`] | what pages say of the news, read once for each story |
 //! | [`live`] | connections, their bounded outlets, who is here |
 //! | [`session`] | from a cookie or a bearer token to who is asking |
@@ -22,6 +23,7 @@
 //! | [`password`] | argon2 off the async threads, a bounded number at a time |
 //! | [`proxy`] | who asks, when a proxy asks for them |
 //! | [`tls`] | TLS towards other servers |
+//! | [`turn`] | STUN and TURN: the relay of calls |
 //! | [`shared`] | what many ask for at once, made once |
 //! | [`slug`] | addresses from titles |
 //! | [`rate`] | how often somebody may try |
@@ -32,6 +34,7 @@ pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod edition;
 pub mod error;
 pub mod files;
@@ -48,6 +51,7 @@ pub mod shared;
 pub mod slug;
 pub mod store;
 pub mod tls;
+pub mod turn;
 
 pub use app::App;
 pub use error::{Error, Result};

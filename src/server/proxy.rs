@@ -34,21 +34,29 @@ impl FromStr for TrustedProxies {
 
     /// Addresses and networks (RFC 4632), with commas in between.
     fn from_str(list: &str) -> Result<Self, String> {
-        let words = list.split(',').map(str::trim);
-        let networks = words.filter(|word| !word.is_empty()).map(|word| {
-            word.parse::<IpNet>()
-                .or_else(|_| word.parse::<IpAddr>().map(IpNet::from))
-                .map_err(|_| {
-                    format!(
-                        "\"{word}\" is no address and no network. Write them like 10.0.0.5,192.168.0.0/16"
-                    )
-                })
-        });
         Ok(Self {
-            networks: networks.collect::<Result<_, _>>()?,
+            networks: networks(list)?,
             warned: AtomicBool::default(),
         })
     }
+}
+
+/// Addresses and networks (RFC 4632), with commas in between.
+///
+/// # Errors
+/// In words, when something is neither.
+pub(super) fn networks(list: &str) -> Result<Vec<IpNet>, String> {
+    let words = list.split(',').map(str::trim);
+    let networks = words.filter(|word| !word.is_empty()).map(|word| {
+        word.parse::<IpNet>()
+            .or_else(|_| word.parse::<IpAddr>().map(IpNet::from))
+            .map_err(|_| {
+                format!(
+                    "\"{word}\" is no address and no network. Write them like 10.0.0.5,192.168.0.0/16"
+                )
+            })
+    });
+    networks.collect()
 }
 
 impl TrustedProxies {

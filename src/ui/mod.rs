@@ -6,6 +6,7 @@
 //! | [`avatar`] | a person's initials on a colour of their own |
 //! | [`browser`] | what only a browser can be asked: time, randomness, storage, timers |
 //! | [`build`] | noticing that the server runs a newer build than this page |
+//! | [`findings`] | what was found out, a verdict a row |
 //! | [`form`] | fields, the failure a plain form came back with, and posting one from within the page |
 //! | [`icon`] | the icons |
 //! | [`notice`] | sentences that the reader should not miss |
@@ -19,6 +20,7 @@ pub mod again;
 pub mod avatar;
 pub mod browser;
 pub mod build;
+pub mod findings;
 pub mod form;
 pub mod icon;
 pub mod notice;

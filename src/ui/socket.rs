@@ -47,8 +47,16 @@ pub struct Socket {
 const PATIENCE: Millis = 10_000;
 /// The same while a call is on.
 const PATIENCE_IN_A_CALL: Millis = 5_000;
+/// The same where the other side of the call is not heard either.
+const PATIENCE_IN_DOUBT: Millis = 2_000;
 /// How often to ping while a call is on, in milliseconds.
 const PING_IN_A_CALL: Millis = 1_500;
+/// The longest wait before the next try while a call is on, in milliseconds.
+const WAIT_IN_A_CALL: u32 = 1_000;
+/// How long a try may take while a call is on, in milliseconds, one after another. A path that is dead swallows the first packet of a try,
+/// and the system sends it again after 1, 3 and 7 s: a new try finds a path that came back sooner. Now and then one is given the time that a
+/// slow path needs.
+const TRIES_IN_A_CALL: [Millis; 3] = [2_500, 2_500, 5_000];
 /// How often the connection is looked after, in milliseconds.
 const TICK: i32 = 500;
 
@@ -190,7 +198,26 @@ impl Socket {
 
     /// While a call is on, a dead path is noticed within seconds. Browser only.
     pub fn set_urgent(&self, urgent: bool) {
-        wire(|wire| wire.urgent = urgent);
+        wire(|wire| {
+            wire.urgent = urgent;
+            if urgent {
+                let soon = browser::now() + Millis::from(WAIT_IN_A_CALL);
+                wire.retry_at = wire.retry_at.map(|at| at.min(soon));
+            }
+        });
+    }
+
+    /// Something else says that the network may be gone: if nothing is heard of the server in a moment, the path counts as dead. Browser
+    /// only.
+    pub fn suspect(self) {
+        if self.link.get_untracked() == Link::Online && wire(|wire| wire.urgent) {
+            let n = wire(|wire| {
+                wire.pings = wire.pings.wrapping_add(1);
+                wire.pinged_at = Some(browser::now() - PATIENCE_IN_A_CALL + PATIENCE_IN_DOUBT);
+                wire.pings
+            });
+            self.send(&ClientFrame::Ping { n });
+        }
     }
 
     /// Sends a frame. False when there is no connection: what has to arrive is kept by whoever sends it, and sent again when
@@ -319,7 +346,10 @@ impl Socket {
             self.link.set(Link::Ended(code));
             return;
         }
-        let wait = backoff::wait(failures, browser::random());
+        let mut wait = backoff::wait(failures, browser::random());
+        if wire(|wire| wire.urgent) {
+            wait = wait.min(WAIT_IN_A_CALL);
+        }
         wire(|wire| wire.retry_at = Some(browser::now() + Millis::from(wait)));
         self.link.set(Link::Waiting);
     }
@@ -336,12 +366,15 @@ impl Socket {
             }
             return;
         }
-        let (patience, every) = wire(|wire| {
-            if wire.urgent {
-                (PATIENCE_IN_A_CALL, PING_IN_A_CALL)
-            } else {
-                (PATIENCE, wire.heartbeat)
+        let is_online = self.link.get_untracked() == Link::Online;
+        let (patience, every) = wire(|wire| match (wire.urgent, is_online) {
+            (true, true) => (PATIENCE_IN_A_CALL, PING_IN_A_CALL),
+            (true, false) => {
+                let tries = usize::try_from(wire.failures).unwrap_or(0);
+                let patience = TRIES_IN_A_CALL[tries % TRIES_IN_A_CALL.len()];
+                (patience, PING_IN_A_CALL)
             }
+            (false, _) => (PATIENCE, wire.heartbeat),
         });
         if wire(|wire| wire.pinged_at).is_some_and(|at| now - at > patience) {
             self.lost(None);

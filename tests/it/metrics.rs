@@ -46,8 +46,13 @@ fn value(text: &str, sample: &str) -> u64 {
     value.parse().unwrap()
 }
 
+/// The value of a sample now.
+pub(crate) async fn count(server: &Server, sample: &str) -> u64 {
+    value(&read(server).await, sample)
+}
+
 /// Waits until a sample satisfies: what is counted may be counted a moment after it was seen.
-async fn until(server: &Server, sample: &str, is_right: impl Fn(u64) -> bool) {
+pub(crate) async fn until(server: &Server, sample: &str, is_right: impl Fn(u64) -> bool) {
     let is_so = async || is_right(value(&read(server).await, sample));
     eventually(sample, is_so).await;
 }

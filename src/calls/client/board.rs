@@ -127,6 +127,17 @@ impl Scene {
         }
     }
 
+    /// The call that a path is got ready for: the caller offers as soon as the call exists, and a page that rings takes the offer in, so
+    /// that an answer connects at once.
+    #[must_use]
+    pub fn prepared(&self) -> Option<&CallView> {
+        match self {
+            Self::Ringing(view) | Self::Answering(view) => Some(view),
+            Self::Holding(held) => Some(&held.view),
+            Self::Quiet | Self::Preview(_) | Self::Starting { .. } | Self::Ended(_) => None,
+        }
+    }
+
     fn is_about(&self, view: &CallView) -> bool {
         self.call()
             .is_some_and(|id| id == view.id || view.instead_of == Some(id))

@@ -1,9 +1,11 @@
 //! The microphone and the camera of this page: what is on, what is asked for, and what stands in the way.
 
 use super::{
+    level::{self, Ear, Meter},
     media::{self, Opened, Source, Wanted},
     problem::{Device, Problem},
 };
+use crate::ui::browser;
 use leptos::prelude::*;
 use std::cell::RefCell;
 use wasm_bindgen_futures::spawn_local;
@@ -27,6 +29,9 @@ pub struct Devices {
     microphone: RwSignal<Power>,
     camera: RwSignal<Power>,
     muted: RwSignal<bool>,
+    /// How loud the microphone is, from 0 to 100.
+    level: RwSignal<u8>,
+    ear: RwSignal<Ear>,
     microphone_problem: RwSignal<Option<Problem>>,
     camera_problem: RwSignal<Option<Problem>>,
 }
@@ -36,6 +41,9 @@ pub struct Devices {
 struct Sources {
     microphone: Option<Source>,
     camera: Option<Source>,
+    meter: Option<Meter>,
+    /// Counts meters: who looks at a former one stops.
+    meters: u32,
     /// Counts releases: what was asked for before the last one is given back at once when it comes.
     generation: u32,
 }
@@ -63,6 +71,8 @@ impl Devices {
             microphone: RwSignal::default(),
             camera: RwSignal::default(),
             muted: RwSignal::default(),
+            level: RwSignal::default(),
+            ear: RwSignal::default(),
             microphone_problem: RwSignal::default(),
             camera_problem: RwSignal::default(),
         }
@@ -78,6 +88,30 @@ impl Devices {
     #[must_use]
     pub fn is_heard(&self) -> bool {
         self.microphone.get() == Power::On && !self.muted.get()
+    }
+
+    /// Whether the microphone is open, and muted. Browser only.
+    #[must_use]
+    pub fn is_muted(&self) -> bool {
+        self.microphone.get_untracked() == Power::On && self.muted.get_untracked()
+    }
+
+    /// How loud the microphone is, from 0 to 100, whether it is muted or not.
+    #[must_use]
+    pub fn level(&self) -> Signal<u8> {
+        self.level.into()
+    }
+
+    /// Whether somebody talks while they are muted.
+    #[must_use]
+    pub fn is_talking_muted(&self) -> bool {
+        self.ear.with(|ear| ear.is_talking_muted())
+    }
+
+    /// Whether the microphone is on and hears nothing at all.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.ear.with(|ear| ear.is_silent())
     }
 
     /// Whether the other one sees: the camera is open.
@@ -164,11 +198,22 @@ impl Devices {
             match result {
                 None => {}
                 Some(Ok(source)) => {
-                    if device == Device::Microphone {
+                    let is_microphone = device == Device::Microphone;
+                    let mut meters = 0;
+                    if is_microphone {
                         source.track().set_enabled(!self.muted.get_untracked());
+                        let meter = Meter::new(source.track());
+                        meters = sources(|sources| {
+                            sources.meter = meter;
+                            sources.meters += 1;
+                            sources.meters
+                        });
                     }
                     sources(|sources| *sources.of(device) = Some(source));
                     self.power_of(device).set(Power::On);
+                    if is_microphone {
+                        self.measure(meters);
+                    }
                 }
                 Some(Err(problem)) => {
                     self.power_of(device).set(Power::Off);
@@ -183,6 +228,7 @@ impl Devices {
         sources(|sources| {
             *sources = Sources {
                 generation: sources.generation + 1,
+                meters: sources.meters,
                 ..Sources::default()
             };
         });
@@ -214,6 +260,36 @@ impl Devices {
         Some(stream)
     }
 
+    /// Looks how loud it is, now and then, for as long as the microphone is open.
+    fn measure(self, meters: u32) {
+        let level = sources(|sources| {
+            if sources.meters != meters {
+                return Some(None);
+            }
+            sources.meter.as_ref().map(|meter| Some(meter.level()))
+        });
+        let Some(level) = level else {
+            self.level.set(0);
+            self.ear.set(Ear::default());
+            return;
+        };
+        // Another one is looked at now.
+        let Some(level) = level else { return };
+        let muted = self.muted.get_untracked();
+        let mut ear = self.ear.get_untracked();
+        let before = ear;
+        ear.hear(level, muted);
+        // What nobody could see change is not told.
+        if ear != before {
+            self.ear.set(ear);
+        }
+        let percent = level::percent(level);
+        if percent != self.level.get_untracked() {
+            self.level.set(percent);
+        }
+        browser::after(level::EVERY, move || self.measure(meters));
+    }
+
     fn mute(self, muted: bool) {
         if let Some(track) = Self::track(Device::Microphone) {
             track.set_enabled(!muted);
@@ -222,7 +298,12 @@ impl Devices {
     }
 
     fn close(self, device: Device) {
-        sources(|sources| *sources.of(device) = None);
+        sources(|sources| {
+            *sources.of(device) = None;
+            if device == Device::Microphone {
+                sources.meter = None;
+            }
+        });
         self.power_of(device).set(Power::Off);
     }
 

@@ -4,29 +4,37 @@
 //! |---|---|
 //! | [`board`] | what is shown, and what the server is still owed: plain data |
 //! | [`devices`] | microphone and camera, on and off |
+//! | `diagnosis` | why no path was found, in words: plain data |
 //! | [`problem`] | why one of them cannot be used, in words |
+//! | `level` | how loud the microphone is |
 //! | `media` | asking the browser for them |
 //! | `peer` | the connection to the other page |
 //! | `recovery` | when a lost path is looked for again, and how: plain data |
-//! | `ring` | the sound and the title of a ringing page |
+//! | [`trial`] | what this browser's network lets through, measured |
+//! | [`stats`] | how good the connection is, by what the browser measures |
+//! | [`ring`] | the sound, the title and the notification of a ringing page |
 //!
 //! Every change goes one way: something happens (a frame, a press, news of the peer connection), the board changes, and
 //! [`CallsClient::settle`] makes the browser's part fit the board.
 
 pub mod board;
 pub mod devices;
+mod diagnosis;
+mod level;
 mod media;
 mod peer;
 pub mod problem;
 mod recovery;
-mod ring;
+pub mod ring;
+pub mod stats;
+pub mod trial;
 
 pub use peer::Sends;
 
 use crate::{
     model::{
         CallId,
-        call::{Action, Media},
+        call::{Action, CallView, Media, Outcome},
         message::{Content, RoomEvent},
         user::Person,
     },
@@ -43,6 +51,7 @@ use leptos::prelude::*;
 use media::Wanted;
 use peer::{News, Peer};
 use problem::Device;
+use stats::Quality;
 use std::{cell::RefCell, rc::Rc};
 use web_sys::MediaStream;
 
@@ -66,6 +75,7 @@ pub struct CallsClient {
     scene: Memo<Scene>,
     path: RwSignal<Path>,
     theirs: RwSignal<Option<Sends>>,
+    quality: RwSignal<Option<Quality>>,
     /// Changes with each peer connection and with what it brings.
     arrivals: RwSignal<u32>,
     trouble: RwSignal<Option<String>>,
@@ -99,6 +109,7 @@ impl CallsClient {
             scene,
             path: RwSignal::default(),
             theirs: RwSignal::default(),
+            quality: RwSignal::default(),
             arrivals: RwSignal::default(),
             trouble: RwSignal::default(),
             over: RwSignal::default(),
@@ -116,6 +127,7 @@ impl CallsClient {
     /// Begins to listen. Browser only, once.
     pub fn listen(self) {
         self.socket.on_frame(move |frame| self.hear(frame));
+        super::keys::listen(&self);
         // What is sent follows the devices and the peer connection, whichever changes.
         Effect::new(move || {
             self.arrivals.track();
@@ -171,6 +183,12 @@ impl CallsClient {
     #[must_use]
     pub fn theirs(&self) -> Signal<Option<Sends>> {
         self.theirs.into()
+    }
+
+    /// How good the connection is; none while there is none.
+    #[must_use]
+    pub fn quality(&self) -> Signal<Option<Quality>> {
+        self.quality.into()
     }
 
     /// Changes when there is something new to see or hear of the other one.
@@ -261,10 +279,15 @@ impl CallsClient {
     fn hear(self, frame: &ServerFrame) {
         match frame {
             ServerFrame::Welcome { .. } => self.back(),
-            ServerFrame::Call { call } => self.change(|board| board.heard(call, browser::now())),
+            ServerFrame::Call { call } => {
+                self.change(|board| board.heard(call, browser::now()));
+                if let (Some(leg), Some(peer)) = (&call.leg, peer_of(call.id)) {
+                    peer.renew(&leg.ice_servers);
+                }
+            }
             ServerFrame::Signal { call, signal } => {
-                if let Some(peer) = PEER.with_borrow(Clone::clone).filter(|(id, _)| id == call) {
-                    peer.1.hear(signal.clone());
+                if let Some(peer) = peer_of(*call) {
+                    peer.hear(signal.clone());
                 }
             }
             ServerFrame::Error {
@@ -304,14 +327,17 @@ impl CallsClient {
     fn back(self) {
         self.say_all(self.board.with_untracked(Board::to_say));
         if let Some((call, peer)) = PEER.with_borrow(Clone::clone) {
-            self.say(
-                call,
-                if peer.is_connected() {
+            if self
+                .scene
+                .with_untracked(|scene| scene.answered().is_some())
+            {
+                let stands = if peer.is_connected() {
                     Action::Connected
                 } else {
                     Action::Lost
-                },
-            );
+                };
+                self.say(call, stands);
+            }
             peer.resume();
         }
     }
@@ -332,11 +358,15 @@ impl CallsClient {
     }
 
     fn settle(self, before: &Scene, after: &Scene) {
-        if before.call() != after.call() {
+        // Of a call that failed, what is left says why.
+        let is_left =
+            matches!(after, Scene::Ended(farewell) if farewell.outcome == Outcome::Failed);
+        let was_left = matches!(before, Scene::Ended(_)) && !matches!(after, Scene::Ended(_));
+        if was_left || (before.call() != after.call() && !is_left) {
             self.trouble.set(None);
         }
         if let Scene::Ringing(view) = after {
-            ring::start(view.caller.name.as_str());
+            ring::start(view.caller.name.as_str(), view.media.noun());
             if before.call() != Some(view.id) {
                 self.say(view.id, Action::Ringing);
             }
@@ -354,34 +384,40 @@ impl CallsClient {
     }
 
     fn settle_peer(self, scene: &Scene) {
-        let wanted = scene.answered();
+        let wanted = scene.prepared();
         let present = PEER.with_borrow(|peer| peer.as_ref().map(|(id, _)| *id));
-        if present == wanted.map(|view| view.id) {
-            return;
+        if present != wanted.map(|view| view.id) {
+            let former = PEER.take();
+            drop(former);
+            self.path.set(Path::Looking);
+            self.theirs.set(None);
+            self.quality.set(None);
+            if let Some(view) = wanted {
+                self.prepare(view);
+            }
+            self.arrivals
+                .update(|arrivals| *arrivals = arrivals.wrapping_add(1));
         }
-        let former = PEER.take();
-        drop(former);
-        self.path.set(Path::Looking);
-        self.theirs.set(None);
-        if let Some(view) = wanted {
-            let id = view.id;
-            let servers = view
-                .leg
-                .as_ref()
-                .map(|leg| leg.ice_servers.as_slice())
-                .unwrap_or_default();
-            match Peer::new(view.side, servers, move |news| self.news(id, news)) {
-                Ok(peer) => PEER.set(Some((id, Rc::new(peer)))),
-                Err(error) => {
-                    browser::warn(&format!("call: {error:?}"));
-                    let reason = "This browser cannot connect a call. Use a current browser, or ask who runs this site \
-                                  to check its list of ICE servers.";
-                    self.trouble.set(Some(reason.to_owned()));
-                }
+        if let (Some(view), Some(peer)) = (scene.answered(), peer()) {
+            let leg = view.leg.as_ref();
+            peer.answered(leg.map_or(&[], |leg| leg.ice_servers.as_slice()));
+        }
+    }
+
+    /// Gets a path ready.
+    fn prepare(self, view: &CallView) {
+        let id = view.id;
+        let leg = view.leg.as_ref();
+        let servers = leg.map_or(&[][..], |leg| leg.ice_servers.as_slice());
+        match Peer::new(view.side, servers, move |news| self.news(id, news)) {
+            Ok(peer) => PEER.set(Some((id, Rc::new(peer)))),
+            Err(error) => {
+                browser::warn(&format!("call: {error:?}"));
+                let reason = "This browser cannot connect a call. Use a current browser, or ask who runs this site to check its list \
+                              of ICE servers.";
+                self.trouble.set(Some(reason.to_owned()));
             }
         }
-        self.arrivals
-            .update(|arrivals| *arrivals = arrivals.wrapping_add(1));
     }
 
     /// The peer connection of a call has something to say.
@@ -395,12 +431,14 @@ impl CallsClient {
             }
             News::Lost => {
                 self.path.set(Path::Lost);
+                self.socket.suspect();
                 self.say(call, Action::Lost);
             }
             News::Arrived => self
                 .arrivals
                 .update(|arrivals| *arrivals = arrivals.wrapping_add(1)),
             News::Sends(sends) => self.theirs.set(Some(sends)),
+            News::Quality(quality) => self.quality.set(Some(quality)),
             News::Trouble(reason) => self.trouble.set(Some(reason.to_owned())),
         }
     }
@@ -415,6 +453,14 @@ impl CallsClient {
     fn say(self, call: CallId, action: Action) {
         self.socket.send(&ClientFrame::Call { call, action });
     }
+}
+
+/// The connection to the other page of this call.
+fn peer_of(call: CallId) -> Option<Rc<Peer>> {
+    PEER.with_borrow(|peer| {
+        let peer = peer.as_ref().filter(|(id, _)| *id == call);
+        peer.map(|(_, peer)| peer.clone())
+    })
 }
 
 fn peer() -> Option<Rc<Peer>> {

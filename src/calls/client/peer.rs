@@ -1,5 +1,8 @@
 //! The connection to the other page: an `RTCPeerConnection` and everything that hangs on it (WebRTC 1.0, RFC 8829).
 //!
+//! The caller offers as soon as the call exists, and a page that rings takes the offer in; but nothing of a page that rings is told to
+//! anybody before somebody answers on it, not even where it is.
+//!
 //! The roles of perfect negotiation are fixed further than usual: only the caller (the impolite peer) makes offers, the first one
 //! and those that restart ICE; the callee (the polite peer) answers, and asks for a restart with [`Signal::Restart`]. So two
 //! offers never cross. When both restarted by themselves, some calls came back on one side only.
@@ -12,9 +15,17 @@
 
 mod negotiation;
 
-use super::{problem::Device, recovery::Recovery};
+use super::{
+    diagnosis::Clues,
+    problem::Device,
+    recovery::Recovery,
+    stats::{self, Counters, Quality},
+};
 use crate::{
-    model::call::{IceServer, Side, Signal},
+    model::{
+        Millis,
+        call::{IceServer, Side, Signal},
+    },
     ui::browser,
 };
 use futures::{StreamExt, channel::mpsc};
@@ -34,7 +45,7 @@ use web_sys::{
 };
 
 /// What the peer connection has to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum News {
     /// For the other page.
     Say(Signal),
@@ -46,6 +57,8 @@ pub(super) enum News {
     Arrived,
     /// What the other one sends.
     Sends(Sends),
+    /// How good the connection is.
+    Quality(Quality),
     /// It will not work, in words.
     Trouble(&'static str),
 }
@@ -63,10 +76,27 @@ type Handler = Closure<dyn FnMut(Event)>;
 
 /// What waits in the queue.
 enum Job {
-    Offer { restart: bool },
+    Offer {
+        restart: bool,
+    },
+    /// Somebody has answered here, or there.
+    Answered,
     Heard(Signal),
     Send(Device),
-    Recover { asked: bool },
+    Recover(Why),
+}
+
+/// Why a path is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// The browser says that it has none, or said so a while ago.
+    Gone,
+    /// Nothing came of the other page for a while, whatever the browser says.
+    Silence,
+    /// The other page asks for it.
+    Asked,
+    /// The server can be reached again: the network may be another one, also where the browser still thinks that it has a path.
+    Back,
 }
 
 /// The connection to the other page. Closed when dropped.
@@ -77,6 +107,12 @@ pub(super) struct Peer {
 struct Shared {
     connection: RtcPeerConnection,
     channel: RtcDataChannel,
+    /// Carries a beat a second, each sent once: a path that is dead is noticed sooner than the browser would, which takes seven seconds.
+    beats: RtcDataChannel,
+    /// When the last beat came; none before the first.
+    beat_at: Cell<Option<Millis>>,
+    /// None came for too long.
+    silent: Cell<bool>,
     side: Side,
     tell: Box<dyn Fn(News)>,
     jobs: mpsc::UnboundedSender<Job>,
@@ -90,12 +126,33 @@ struct Shared {
     sound: MediaStream,
     picture: MediaStream,
     recovery: RefCell<Recovery>,
+    /// Why there may be no path.
+    clues: Cell<Clues>,
+    /// When the servers were told anew.
+    renewed_at: Cell<Millis>,
+    /// A path is looked for as soon as they are.
+    waits: Cell<bool>,
+    /// Somebody has answered: before, a callee's page says nothing, and nobody looks for a lost path.
+    answered: Cell<bool>,
     closed: Cell<bool>,
     closures: RefCell<Vec<Handler>>,
 }
 
+/// How long a path may take before it is said why there may be none, in milliseconds. A browser calls it failed after 15 s or more, and
+/// the server gives up after 30.
+const WORDS: i32 = 10_000;
+/// How long credentials count as fresh, in milliseconds: half of what they last.
+const FRESH: Millis = 5 * 60 * 1_000;
+/// How long the server is given to tell new ones, in milliseconds.
+const TOLD: i32 = 700;
 /// The data channel: agreed on beforehand, so both sides have it from the start (RFC 8832 is not needed).
 const CHANNEL: &str = "rialto";
+/// The channel of the beats, agreed on beforehand as well.
+const BEATS: &str = "beats";
+/// How often one is sent, in milliseconds,
+const BEAT: i32 = 1_000;
+/// and how long none may come before the path counts as lost, in milliseconds.
+const SILENCE: Millis = 3_000;
 
 impl Peer {
     /// Begins to connect. `tell` hears what there is to say, from now on and until it is dropped.
@@ -112,10 +169,21 @@ impl Peer {
         agreed.set_negotiated(true);
         agreed.set_id(0);
         let channel = connection.create_data_channel_with_data_channel_dict(CHANNEL, &agreed);
+        let once = RtcDataChannelInit::new();
+        once.set_negotiated(true);
+        once.set_id(1);
+        once.set_ordered(false);
+        once.set_max_retransmits(0);
+        let beats = connection.create_data_channel_with_data_channel_dict(BEATS, &once);
         let (jobs, mut queue) = mpsc::unbounded();
+        let mut clues = Clues::default();
+        clues.told(servers);
         let shared = Rc::new(Shared {
             connection,
             channel,
+            beats,
+            beat_at: Cell::default(),
+            silent: Cell::default(),
             side,
             tell: Box::new(tell),
             jobs,
@@ -126,10 +194,16 @@ impl Peer {
             sound: MediaStream::new()?,
             picture: MediaStream::new()?,
             recovery: RefCell::default(),
+            clues: Cell::new(clues),
+            renewed_at: Cell::new(browser::now()),
+            waits: Cell::new(false),
+            answered: Cell::new(false),
             closed: Cell::new(false),
             closures: RefCell::default(),
         });
         shared.listen();
+        shared.beat();
+        shared.measure(Counters::default());
         if side == Side::Caller {
             let both = RtcRtpTransceiverInit::new();
             both.set_direction(RtcRtpTransceiverDirection::Sendrecv);
@@ -159,6 +233,7 @@ impl Peer {
 
     /// The other page said something.
     pub(super) fn hear(&self, signal: Signal) {
+        self.shared.learn(|clues| clues.hear(&signal));
         self.shared.queue(Job::Heard(signal));
     }
 
@@ -174,9 +249,38 @@ impl Peer {
         self.shared.tell_sends();
     }
 
-    /// The server can be reached again: what was said meanwhile is lost, so ask anew unless the path holds.
+    /// What to find a path with from now on: the credentials of before may have expired (WebRTC 1.0 section 4.4.1.6). Heard of by the
+    /// next restart.
+    pub(super) fn renew(&self, servers: &[IceServer]) {
+        self.shared.learn(|clues| clues.told(servers));
+        let connection = &self.shared.connection;
+        if let Err(error) = connection.set_configuration_with_configuration(&configuration(servers))
+        {
+            browser::warn(&format!("call: {error:?}"));
+        }
+        self.shared.renewed_at.set(browser::now());
+        if self.shared.waits.take() {
+            self.shared.queue(Job::Recover(Why::Back));
+        }
+    }
+
+    /// Somebody has answered; from now on a path is looked for, with these servers. More than once does no harm.
+    pub(super) fn answered(&self, servers: &[IceServer]) {
+        if !self.shared.answered.replace(true) {
+            self.renew(servers);
+            self.shared.queue(Job::Answered);
+            let shared = Rc::downgrade(&self.shared);
+            browser::after(WORDS, move || {
+                if let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get()) {
+                    shared.say_why();
+                }
+            });
+        }
+    }
+
+    /// The server can be reached again: what was said meanwhile is lost, and the network may be another one.
     pub(super) fn resume(&self) {
-        self.shared.queue(Job::Recover { asked: false });
+        self.shared.look_with_fresh();
     }
 
     /// Whether there is a path.
@@ -206,6 +310,7 @@ impl Drop for Peer {
         connection.set_ontrack(None);
         shared.channel.set_onopen(None);
         shared.channel.set_onmessage(None);
+        shared.beats.set_onmessage(None);
         connection.close();
         shared.closures.borrow_mut().clear();
     }
@@ -225,6 +330,8 @@ impl Shared {
         self.channel
             .set_onopen(Some(&self.on(|shared, _| shared.tell_sends())));
         self.channel.set_onmessage(Some(&self.on(Self::was_told)));
+        self.beats
+            .set_onmessage(Some(&self.on(|shared, _| shared.heard_beat())));
     }
 
     /// An event handler that lives as long as the peer. It holds no claim on it, so that dropping the peer ends it.
@@ -240,14 +347,25 @@ impl Shared {
         function
     }
 
+    fn learn(&self, what: impl FnOnce(&mut Clues)) {
+        let mut clues = self.clues.get();
+        what(&mut clues);
+        self.clues.set(clues);
+    }
+
+    fn say(&self, signal: Signal) {
+        self.learn(|clues| clues.say(&signal));
+        (self.tell)(News::Say(signal));
+    }
+
     fn found_candidate(self: &Rc<Self>, event: &Event) {
         let event: &RtcPeerConnectionIceEvent = event.unchecked_ref();
         if let Some(candidate) = event.candidate() {
-            (self.tell)(News::Say(Signal::Candidate {
+            self.say(Signal::Candidate {
                 candidate: candidate.candidate(),
                 sdp_mid: candidate.sdp_mid(),
                 sdp_m_line_index: candidate.sdp_m_line_index(),
-            }));
+            });
         }
     }
 
@@ -277,6 +395,58 @@ impl Shared {
         }
     }
 
+    /// Sends a beat, looks whether any came, and comes back in a second.
+    fn beat(self: &Rc<Self>) {
+        if self.beats.ready_state() == RtcDataChannelState::Open {
+            // A channel that closes between the question and this sends nothing any more.
+            let _ = self.beats.send_with_str("");
+        }
+        let late = |at: Millis| browser::now() - at > SILENCE;
+        if self.beat_at.get().is_some_and(late) && !self.silent.replace(true) {
+            self.queue(Job::Recover(Why::Silence));
+        }
+        let shared = Rc::downgrade(self);
+        browser::after(BEAT, move || {
+            if let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get()) {
+                shared.beat();
+            }
+        });
+    }
+
+    /// Looks how good the connection is, and comes back.
+    fn measure(self: &Rc<Self>, before: Counters) {
+        let shared = Rc::downgrade(self);
+        browser::after(stats::EVERY, move || {
+            spawn_local(async move {
+                let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get()) else {
+                    return;
+                };
+                let mut counters = before;
+                if shared.is_connected()
+                    && let Some((quality, now)) =
+                        stats::look(&shared.connection, before, browser::now()).await
+                    && !shared.closed.get()
+                {
+                    counters = now;
+                    (shared.tell)(News::Quality(quality));
+                }
+                shared.measure(counters);
+            });
+        });
+    }
+
+    fn heard_beat(&self) {
+        self.beat_at.set(Some(browser::now()));
+        if self.silent.replace(false) && self.is_connected() {
+            self.found();
+        }
+    }
+
+    fn found(&self) {
+        self.recovery.borrow_mut().found();
+        (self.tell)(News::Connected);
+    }
+
     fn is_connected(&self) -> bool {
         self.connection.connection_state() == RtcPeerConnectionState::Connected
     }
@@ -285,13 +455,40 @@ impl Shared {
     fn changed(self: &Rc<Self>) {
         match self.connection.connection_state() {
             RtcPeerConnectionState::Connected => {
-                self.recovery.borrow_mut().found();
-                (self.tell)(News::Connected);
+                // Of beats, the first decides again.
+                self.silent.set(false);
+                self.beat_at.set(None);
+                self.found();
             }
             RtcPeerConnectionState::Disconnected => self.look_again_in(Recovery::HESITATION),
-            RtcPeerConnectionState::Failed => self.queue(Job::Recover { asked: false }),
+            RtcPeerConnectionState::Failed => {
+                self.say_why();
+                self.queue(Job::Recover(Why::Gone));
+            }
             // Beginning, under way, and closed by ourselves: nothing to do about any of them.
             _ => {}
+        }
+    }
+
+    /// Looks for a path with servers whose credentials are fresh: at once, or when the server has told them anew, as it does whenever a
+    /// page connects again and whenever a call changes. If it does not, with what there is.
+    fn look_with_fresh(self: &Rc<Self>) {
+        if browser::now() - self.renewed_at.get() < FRESH {
+            return self.queue(Job::Recover(Why::Back));
+        }
+        self.waits.set(true);
+        let shared = Rc::downgrade(self);
+        browser::after(TOLD, move || {
+            if let Some(shared) = shared.upgrade().filter(|shared| shared.waits.take()) {
+                shared.queue(Job::Recover(Why::Back));
+            }
+        });
+    }
+
+    /// Says why there is no path, if there never was one.
+    fn say_why(&self) {
+        if !self.recovery.borrow().has_had_path() {
+            (self.tell)(News::Trouble(self.clues.get().why()));
         }
     }
 
@@ -302,7 +499,7 @@ impl Shared {
             if let Some(shared) = shared.upgrade()
                 && shared.recovery.borrow().is_planned(plan)
             {
-                shared.queue(Job::Recover { asked: false });
+                shared.queue(Job::Recover(Why::Gone));
             }
         });
     }
@@ -323,7 +520,7 @@ fn kind(track: &MediaStreamTrack) -> Device {
     }
 }
 
-fn configuration(servers: &[IceServer]) -> RtcConfiguration {
+pub(super) fn configuration(servers: &[IceServer]) -> RtcConfiguration {
     let list: Array = servers
         .iter()
         .map(|server| {

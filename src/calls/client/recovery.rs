@@ -23,6 +23,8 @@ pub(super) enum Means {
 pub(super) struct Recovery {
     /// Whether there was a path since the last loss.
     had_path: bool,
+    /// Whether there ever was one.
+    had_any: bool,
     /// Tries since the last loss.
     tries: u32,
     /// When the last offer was made.
@@ -45,10 +47,16 @@ impl Recovery {
     pub(super) fn found(&mut self) {
         *self = Self {
             had_path: true,
+            had_any: true,
             tries: 0,
             offered_at: self.offered_at,
             plan: self.plan + 1,
         };
+    }
+
+    /// Whether there ever was a path.
+    pub(super) fn has_had_path(&self) -> bool {
+        self.had_any
     }
 
     /// An offer was made.
@@ -68,8 +76,14 @@ impl Recovery {
     }
 
     /// The path is lost, or the other side says so: what to do, and when to look again (in milliseconds). `pending` says that
-    /// an offer is not answered yet.
-    pub(super) fn look(&mut self, side: Side, pending: bool, now: Millis) -> (Means, i32) {
+    /// an offer is not answered yet, `back` that the network may be another one than when it was made.
+    pub(super) fn look(
+        &mut self,
+        side: Side,
+        pending: bool,
+        back: bool,
+        now: Millis,
+    ) -> (Means, i32) {
         let more = i32::try_from(self.tries)
             .unwrap_or(i32::MAX)
             .saturating_mul(2_000);
@@ -78,9 +92,10 @@ impl Recovery {
         let just_offered = self.offered_at.is_some_and(|at| now - at < BETWEEN_OFFERS);
         let means = match side {
             Side::Callee => Means::Ask,
+            // What was found without a network, or in another one, leads nowhere.
+            Side::Caller if back || !just_offered => Means::Restart,
             Side::Caller if pending => Means::SayAgain,
-            Side::Caller if just_offered => Means::Wait,
-            Side::Caller => Means::Restart,
+            Side::Caller => Means::Wait,
         };
         (means, again)
     }
@@ -98,23 +113,35 @@ mod tests {
     #[test]
     fn only_the_caller_makes_offers_and_the_callee_asks_for_them() {
         let mut recovery = Recovery::default();
-        assert_eq!(recovery.look(Side::Callee, false, 0).0, Means::Ask);
-        assert_eq!(recovery.look(Side::Caller, false, 0).0, Means::Restart);
+        assert_eq!(recovery.look(Side::Callee, false, false, 0).0, Means::Ask);
+        assert_eq!(
+            recovery.look(Side::Caller, false, false, 0).0,
+            Means::Restart
+        );
         recovery.offered(0);
         assert_eq!(
-            recovery.look(Side::Caller, true, 100).0,
+            recovery.look(Side::Caller, true, false, 100).0,
             Means::SayAgain,
             "the one before may be lost"
         );
-        assert_eq!(recovery.look(Side::Caller, false, 1_999).0, Means::Wait);
-        assert_eq!(recovery.look(Side::Caller, false, 2_000).0, Means::Restart);
+        let look = |recovery: &mut Recovery, pending, back, now| {
+            recovery.look(Side::Caller, pending, back, now).0
+        };
+        assert_eq!(look(&mut recovery, false, false, 1_999), Means::Wait);
+        assert_eq!(look(&mut recovery, false, false, 2_000), Means::Restart);
+        assert_eq!(
+            look(&mut recovery, true, false, 2_000),
+            Means::Restart,
+            "nobody answers an offer of a former network"
+        );
+        assert_eq!(look(&mut recovery, true, true, 100), Means::Restart);
     }
 
     #[test]
     fn it_goes_on_trying_with_more_patience_each_time() {
         let mut recovery = Recovery::default();
         let waits: Vec<i32> = (0..8)
-            .map(|_| recovery.look(Side::Caller, false, 0).1)
+            .map(|_| recovery.look(Side::Caller, false, false, 0).1)
             .collect();
         assert_eq!(
             waits,
@@ -122,7 +149,7 @@ mod tests {
         );
         recovery.found();
         assert_eq!(
-            recovery.look(Side::Caller, false, 0).1,
+            recovery.look(Side::Caller, false, false, 0).1,
             4_000,
             "each loss begins anew"
         );

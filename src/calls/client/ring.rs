@@ -1,12 +1,19 @@
-//! Ringing: a quiet two-tone sound and the page's title, both of which stop together.
+//! Ringing: a quiet two-tone sound, the page's title, and a notification of the system for a page that is hidden; all of it stops
+//! together.
 //!
 //! The sound is made with Web Audio. A browser lets a page sound only after somebody has used it; before that the title rings
-//! alone, and nothing fails.
+//! alone, and nothing fails. Of the pages of a browser that may sound, one does: whoever holds the lock (Web Locks API), and the next
+//! one if that page is closed.
 
 use crate::ui::browser;
-use js_sys::Reflect;
+use futures::channel::oneshot;
+use js_sys::{Function, Promise, Reflect};
 use std::cell::RefCell;
-use web_sys::{AudioContext, AudioContextState};
+use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
+use wasm_bindgen_futures::future_to_promise;
+use web_sys::{
+    AudioContext, AudioContextState, Notification, NotificationOptions, NotificationPermission,
+};
 
 /// What rings. One a page.
 #[derive(Default)]
@@ -15,9 +22,26 @@ struct Bell {
     generation: u32,
     ringing: bool,
     audio: Option<AudioContext>,
+    lead: Lead,
+    notification: Option<Notification>,
     /// The title of the page underneath, and the one that was put over it.
     title: Option<(String, String)>,
 }
+
+/// Whether this page is the one that sounds.
+#[derive(Default)]
+enum Lead {
+    #[default]
+    No,
+    /// Asked for. Dropped, it is given up.
+    Asked(oneshot::Sender<()>),
+    Yes(#[expect(dead_code, reason = "to be dropped")] Option<oneshot::Sender<()>>),
+}
+
+/// The lock that the page holds which sounds.
+const LOCK: &str = "rialto-ring";
+/// Where the browser keeps that somebody does not want to be disturbed.
+const KEPT: &str = "rialto_do_not_disturb";
 
 thread_local! {
     static BELL: RefCell<Bell> = RefCell::default();
@@ -41,8 +65,21 @@ const TONES: [(f32, f64, f64); 4] = [
 /// Quiet: 1 would be as loud as it gets.
 const LOUDNESS: f32 = 0.08;
 
-/// Starts to ring for somebody; does nothing while it rings already.
-pub(super) fn start(name: &str) {
+/// Whether calls neither sound nor notify in this browser. Browser only.
+pub fn is_quiet() -> bool {
+    browser::local_get(KEPT).as_deref() == Some("on")
+}
+
+/// Wants to be disturbed by calls, or not. Browser only.
+pub fn set_quiet(quiet: bool) {
+    browser::local_set(KEPT, if quiet { "on" } else { "off" });
+    if quiet {
+        silence();
+    }
+}
+
+/// Starts to ring for somebody; does nothing while it rings already. `what` is the kind of call, in words.
+pub(super) fn start(name: &str, what: &str) {
     let started = bell(|bell| {
         if bell.ringing {
             return None;
@@ -53,21 +90,20 @@ pub(super) fn start(name: &str) {
     });
     if let Some(generation) = started {
         sound(generation);
-        blink(generation, format!("{name} is calling"), true);
+        let title = format!("{name} is calling");
+        notify(&title, what);
+        blink(generation, title, true);
     }
 }
 
 /// Falls silent and gives the title back.
 pub(super) fn stop() {
-    let (audio, title) = bell(|bell| {
+    let title = bell(|bell| {
         bell.ringing = false;
         bell.generation += 1;
-        (bell.audio.take(), bell.title.take())
+        bell.title.take()
     });
-    if let Some(audio) = audio {
-        // Closing cuts off what still sounds. There is nothing to do if it is closed already.
-        let _ = audio.close();
-    }
+    silence();
     if let (Some((page, ours)), Some(document)) = (title, document())
         && document.title() == ours
     {
@@ -75,15 +111,106 @@ pub(super) fn stop() {
     }
 }
 
+/// Stops what is heard, and takes the notification away.
+fn silence() {
+    let (audio, notification, lead) = bell(|bell| {
+        (
+            bell.audio.take(),
+            bell.notification.take(),
+            std::mem::take(&mut bell.lead),
+        )
+    });
+    drop(lead);
+    if let Some(audio) = audio {
+        // Closing cuts off what still sounds. There is nothing to do if it is closed already.
+        let _ = audio.close();
+    }
+    if let Some(notification) = notification {
+        notification.close();
+    }
+}
+
 fn sound(generation: u32) {
     if bell(|bell| bell.generation) != generation {
         return;
     }
-    if may_sound() {
-        // Without Web Audio the title rings alone.
-        let _ = play();
+    if may_sound() && !is_quiet() {
+        if bell(|bell| matches!(bell.lead, Lead::Yes(_))) {
+            // Without Web Audio the title rings alone.
+            let _ = play();
+        } else if bell(|bell| matches!(bell.lead, Lead::No)) {
+            lead(generation);
+        }
     }
     browser::after(EVERY, move || sound(generation));
+}
+
+/// Asks to be the page that sounds, and sounds at once if it is. Where there are no locks, every page sounds.
+fn lead(generation: u32) {
+    let (release, released) = oneshot::channel::<()>();
+    bell(|bell| bell.lead = Lead::Asked(release));
+    let granted = move |_: JsValue| -> Promise {
+        let leads = bell(|bell| {
+            let current = bell.generation == generation;
+            if current && let Lead::Asked(release) = std::mem::take(&mut bell.lead) {
+                bell.lead = Lead::Yes(Some(release));
+            }
+            current
+        });
+        if leads {
+            // Without Web Audio the title rings alone.
+            let _ = play();
+        }
+        // The lock is held for as long as this is pending: until the other end is dropped.
+        future_to_promise(async move {
+            let _ = released.await;
+            Ok(JsValue::UNDEFINED)
+        })
+    };
+    let granted = Closure::once_into_js(granted);
+    let asked = || {
+        let navigator = web_sys::window()?.navigator();
+        let locks = Reflect::get(&navigator, &"locks".into()).ok()?;
+        let request: Function = Reflect::get(&locks, &"request".into())
+            .ok()?
+            .dyn_into()
+            .ok()?;
+        request.call2(&locks, &LOCK.into(), &granted).ok()
+    };
+    if asked().is_none() {
+        bell(|bell| bell.lead = Lead::Yes(None));
+        let _ = play();
+    }
+}
+
+/// Says it outside of the page, if that is hidden and somebody allowed it. Pages of one browser say it once: a notification with the same
+/// tag takes the place of the one before.
+fn notify(title: &str, what: &str) {
+    let allowed = || Notification::permission() == NotificationPermission::Granted;
+    if browser::is_visible() || is_quiet() || !has_notifications() || !allowed() {
+        return;
+    }
+    let options = NotificationOptions::new();
+    options.set_body(what);
+    options.set_tag(LOCK);
+    options.set_require_interaction(true);
+    // Some browsers show them through a service worker only: then the sound and the title are all there is.
+    if let Ok(notification) = Notification::new_with_options(title, &options) {
+        let focus = Closure::<dyn Fn()>::new(|| {
+            if let Some(window) = web_sys::window() {
+                // A browser that does not want to has its reasons.
+                let _ = window.focus();
+            }
+        });
+        notification.set_onclick(Some(focus.into_js_value().unchecked_ref()));
+        bell(|bell| bell.notification = Some(notification));
+    }
+}
+
+/// Whether the browser knows notifications at all.
+pub fn has_notifications() -> bool {
+    web_sys::window()
+        .is_some_and(|window| Reflect::has(&window, &"Notification".into()).unwrap_or(false))
 }
 
 /// Whether somebody has used the page (HTML, "sticky activation"). A browser that cannot say decides by itself.

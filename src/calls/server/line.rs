@@ -2,7 +2,7 @@
 
 use super::{
     Calls, outcome, refuse, row,
-    signals::Budget,
+    signals::{Budget, Early},
     view::{Two, audience, frame},
 };
 use crate::{
@@ -93,6 +93,8 @@ pub(super) struct Line {
     merged: Option<CallId>,
     caller_budget: Budget,
     callee_budget: Budget,
+    /// What the caller said before anybody answered.
+    early: Early,
 }
 
 impl Line {
@@ -106,6 +108,7 @@ impl Line {
             merged: None,
             caller_budget: budget,
             callee_budget: budget,
+            early: Early::default(),
         }
     }
 
@@ -198,8 +201,14 @@ impl Line {
         };
         let holds = self.call.side_of(page.client).is_some();
         let _ = self.take(Input::Back { page: page.client }, None).await;
-        if holds || (side == Side::Callee && self.call.state.is_unanswered()) {
+        let rings = side == Side::Callee && self.call.state.is_unanswered();
+        if holds || rings {
             self.show(page);
+        }
+        if rings {
+            for signal in self.early.said() {
+                page.send(&self.signal(signal.clone()));
+            }
         }
     }
 
@@ -220,23 +229,27 @@ impl Line {
 
     fn relay(&mut self, from: &Connection, signal: Signal) {
         let now = self.steady.now();
-        let target = match self.call.signal_target(from.client) {
-            Ok(target) => target,
-            Err(wrong) => return self.refuse(from, wrong),
+        let targets = if self.call.may_offer_early(from.client) && Early::takes(&signal) {
+            self.calls.app.live.pages_of(self.call.callee)
+        } else {
+            match self.call.signal_target(from.client) {
+                Ok(target) => vec![target],
+                Err(wrong) => return self.refuse(from, wrong),
+            }
         };
         let budget = match self.call.side_of(from.client) {
             Some(Side::Caller) | None => &mut self.caller_budget,
             Some(Side::Callee) => &mut self.callee_budget,
         };
         if budget.allow(&signal, now) {
-            // A page that is away asks for what it missed when it is back.
-            self.calls.app.live.to_page(
-                target,
-                &ServerFrame::Signal {
-                    call: self.call.id,
-                    signal,
-                },
-            );
+            if self.call.state.is_unanswered() {
+                self.early.keep(&signal);
+            }
+            let frame = self.signal(signal);
+            for target in targets {
+                // A page that is away asks for what it missed when it is back.
+                self.calls.app.live.to_page(target, &frame);
+            }
         } else {
             let reason = "This page sends more than a call needs. Slow down.";
             refuse(from, self.call.id, ErrorCode::TooFast, reason);
@@ -251,6 +264,10 @@ impl Line {
             self.keep(&next, from).await;
         }
         let before = std::mem::replace(&mut self.call, next);
+        if !self.call.state.is_unanswered() {
+            // Every page that rang has it.
+            self.early = Early::default();
+        }
         if let State::Ended { outcome } = self.call.state {
             self.calls.forget(&self.call);
             self.calls.app.metrics.call_ended(outcome);
@@ -302,9 +319,20 @@ impl Line {
         }
     }
 
+    fn signal(&self, signal: Signal) -> ServerFrame {
+        ServerFrame::Signal {
+            call: self.call.id,
+            signal,
+        }
+    }
+
     fn view(&self, side: Side, page: ClientId) -> CallView {
         if self.call.side_of(page) == Some(side) {
-            let ice_servers = &self.calls.app.config.ice_servers.0;
+            let user = match side {
+                Side::Caller => self.call.caller,
+                Side::Callee => self.call.callee,
+            };
+            let ice_servers = self.calls.app.ice_servers(user, self.call.id);
             self.two
                 .holder_view(&self.call, side, page, ice_servers, self.merged)
         } else {

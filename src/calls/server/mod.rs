@@ -46,9 +46,9 @@ use view::Two;
 /// From the answer until both pages are connected, in milliseconds. ICE gives up after about 15 s; this leaves time for one
 /// restart, and for somebody to answer the browser's question about the camera.
 const CONNECT: Millis = 30_000;
-/// For two pages that are both there to find each other again, in milliseconds. Measured: a path that was cut for 40 s comes
-/// back within 11 s after it is whole again.
-const RECONNECT: Millis = 60_000;
+/// For two pages that are both there to find each other again, in milliseconds. They try until somebody leaves; this ends what two pages
+/// that everybody has forgotten would try for ever.
+const RECONNECT: Millis = 60 * 60 * 1_000;
 /// For a caller's page that vanished before an answer, in milliseconds; never longer than the configured grace.
 const VANISH: Millis = 5_000;
 /// What somebody is told when the store, or every other node, is away.

@@ -38,6 +38,40 @@ impl Budget {
     }
 }
 
+/// What the caller said before anybody answered: for pages of the callee that come while it rings.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    said: Vec<Signal>,
+}
+
+/// The most that is kept: far more candidates than a browser finds.
+const KEPT: usize = 200;
+
+impl Early {
+    /// Whether it may be said before an answer.
+    pub(super) fn takes(signal: &Signal) -> bool {
+        match signal {
+            Signal::Offer { .. } | Signal::Candidate { .. } => true,
+            Signal::Answer { .. } | Signal::Restart => false,
+        }
+    }
+
+    /// Keeps it. An offer takes the place of what was said before it.
+    pub(super) fn keep(&mut self, signal: &Signal) {
+        if matches!(signal, Signal::Offer { .. }) {
+            self.said.clear();
+        }
+        if self.said.len() < KEPT {
+            self.said.push(signal.clone());
+        }
+    }
+
+    /// All of it, in order.
+    pub(super) fn said(&self) -> &[Signal] {
+        &self.said
+    }
+}
+
 /// About how many bytes a signal takes on the wire.
 fn size(signal: &Signal) -> i64 {
     let text = match signal {
@@ -73,6 +107,24 @@ mod tests {
         );
         assert!(budget.allow(&offer(10_000), 100), "more comes free in time");
         assert!(!budget.allow(&offer(10_000), 100));
+    }
+
+    #[test]
+    fn of_what_is_said_early_the_last_offer_and_its_candidates_are_kept() {
+        let mut early = Early::default();
+        let candidate = |n: usize| Signal::Candidate {
+            candidate: n.to_string(),
+            sdp_mid: None,
+            sdp_m_line_index: None,
+        };
+        for signal in [offer(1), candidate(1), offer(2), candidate(2), candidate(3)] {
+            assert!(Early::takes(&signal));
+            early.keep(&signal);
+        }
+        assert_eq!(early.said(), [offer(2), candidate(2), candidate(3)]);
+        (0..1_000).for_each(|n| early.keep(&candidate(n)));
+        assert_eq!(early.said().len(), KEPT);
+        assert!(!Early::takes(&Signal::Restart));
     }
 
     #[test]

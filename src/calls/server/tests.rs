@@ -576,6 +576,42 @@ async fn what_makes_no_sense_is_refused_in_words() {
 }
 
 #[tokio::test]
+async fn what_the_caller_offers_while_it_rings_is_there_for_every_page_that_may_answer() {
+    let house = House::new(PATIENCE).await;
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
+    let id = a.start(&bob).await;
+    let offer = |sdp: &str| Signal::Offer {
+        sdp: sdp.to_owned(),
+    };
+    for signal in [offer("first"), offer("second")] {
+        a.act(id, Action::Signal { signal }).await;
+    }
+    assert_eq!(b.signal().await, offer("first"));
+    assert_eq!(b.signal().await, offer("second"));
+    let mut late = house.page(&b.connection.person.clone()).await;
+    assert_eq!(
+        late.signal().await,
+        offer("second"),
+        "and only what still holds"
+    );
+    late.act(id, Action::Accept).await;
+    let signal = Signal::Answer {
+        sdp: "yes".to_owned(),
+    };
+    late.act(
+        id,
+        Action::Signal {
+            signal: signal.clone(),
+        },
+    )
+    .await;
+    assert_eq!(a.signal().await, signal);
+    b.act(id, Action::Signal { signal }).await;
+    assert_eq!(b.error().await, ErrorCode::NoSuchCall);
+}
+
+#[tokio::test]
 async fn signals_pass_in_order_between_the_two_pages_that_hold_it_and_within_reason() {
     let house = House::new(PATIENCE).await;
     let (id, mut a, mut b) = in_a_call(&house).await;

@@ -54,12 +54,10 @@ impl Two {
         call: &Call,
         side: Side,
         page: ClientId,
-        ice_servers: &[IceServer],
+        ice_servers: Vec<IceServer>,
         merged: Option<CallId>,
     ) -> CallView {
-        let leg = (!call.state.is_ended()).then(|| Leg {
-            ice_servers: ice_servers.to_vec(),
-        });
+        let leg = (!call.state.is_ended()).then_some(Leg { ice_servers });
         let instead_of = merged.filter(|_| side == Side::Callee);
         CallView {
             leg,

@@ -454,6 +454,12 @@ impl Call {
         }
     }
 
+    /// Whether a page may offer before anybody has answered: the caller's, so that whoever answers has all it needs.
+    #[must_use]
+    pub fn may_offer_early(&self, page: ClientId) -> bool {
+        self.state.is_unanswered() && page == self.caller_page
+    }
+
     /// How long the two were connected, from the first moment to the end, in milliseconds; none where they never were.
     #[must_use]
     pub fn lasted(&self) -> Option<Millis> {

@@ -17,6 +17,7 @@ mod messages;
 pub mod migrate;
 mod open;
 mod rooms;
+mod settings;
 mod stories;
 mod streams;
 mod tokens;

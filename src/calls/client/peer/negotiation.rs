@@ -1,6 +1,6 @@
 //! Offer, answer, candidates, and looking for another path: what changes the session, one job after another.
 
-use super::{Job, News, Shared, kind};
+use super::{Job, News, Shared, Why, kind};
 use crate::{
     calls::client::{problem::Device, recovery::Means},
     model::call::{Side, Signal},
@@ -14,11 +14,15 @@ use web_sys::{
     RtcSdpType, RtcSessionDescriptionInit, RtcSignalingState,
 };
 
+/// How long a page on which somebody answered waits for an offer before it asks for one, in milliseconds.
+const OFFER_WAIT: i32 = 1_500;
+
 impl Shared {
     pub(super) async fn work(self: &Rc<Self>, job: Job) -> Result<(), JsValue> {
         match job {
             Job::Offer { restart } => self.offer(restart).await,
-            Job::Heard(Signal::Offer { sdp }) => self.answer(&sdp).await,
+            Job::Answered => self.answered_by_a_person().await,
+            Job::Heard(Signal::Offer { sdp }) => self.offered(&sdp).await,
             Job::Heard(Signal::Answer { sdp }) => self.answered(&sdp).await,
             Job::Heard(Signal::Candidate {
                 candidate,
@@ -35,8 +39,8 @@ impl Shared {
                 }
                 Ok(())
             }
-            Job::Heard(Signal::Restart) => self.recover(true).await,
-            Job::Recover { asked } => self.recover(asked).await,
+            Job::Heard(Signal::Restart) => self.recover(Why::Asked).await,
+            Job::Recover(why) => self.recover(why).await,
             Job::Send(device) => self.replace(device).await,
         }
     }
@@ -56,7 +60,7 @@ impl Shared {
     }
 
     /// The callee's part. The transceivers come out of the offer; made here they would be further ones (RFC 8829 section 5.10).
-    async fn answer(&self, sdp: &str) -> Result<(), JsValue> {
+    async fn offered(&self, sdp: &str) -> Result<(), JsValue> {
         if self.side == Side::Caller {
             // Only the caller makes offers, so this is none of ours.
             return Ok(());
@@ -66,6 +70,33 @@ impl Shared {
             transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv);
         }
         self.attach().await?;
+        if self.answered.get() {
+            self.answer().await?;
+        }
+        Ok(())
+    }
+
+    /// A callee's page that has the offer answers it. One that has none yet says that it needs one: what was offered while it rang may be
+    /// lost with the server that held it.
+    async fn answered_by_a_person(self: &Rc<Self>) -> Result<(), JsValue> {
+        if self.side == Side::Caller {
+            return Ok(());
+        }
+        if self.connection.signaling_state() == RtcSignalingState::HaveRemoteOffer {
+            return self.answer().await;
+        }
+        let shared = Rc::downgrade(self);
+        browser::after(OFFER_WAIT, move || {
+            if let Some(shared) = shared.upgrade()
+                && shared.connection.remote_description().is_none()
+            {
+                shared.say(Signal::Restart);
+            }
+        });
+        Ok(())
+    }
+
+    async fn answer(&self) -> Result<(), JsValue> {
         let answer = JsFuture::from(self.connection.create_answer()).await?;
         JsFuture::from(
             self.connection
@@ -114,31 +145,41 @@ impl Shared {
     fn say_description(&self) {
         if let Some(description) = self.connection.local_description() {
             let sdp = description.sdp();
-            (self.tell)(News::Say(match self.side {
+            self.say(match self.side {
                 Side::Caller => Signal::Offer { sdp },
                 Side::Callee => Signal::Answer { sdp },
-            }));
+            });
         }
     }
 
     /// Looks for another path, and comes back to see whether there is one.
-    async fn recover(self: &Rc<Self>, asked: bool) -> Result<(), JsValue> {
-        let connected = self.is_connected();
-        if connected && !asked {
+    async fn recover(self: &Rc<Self>, why: Why) -> Result<(), JsValue> {
+        if !self.answered.get() {
+            // Whoever rings may have missed the offer.
+            self.say_description();
+            return Ok(());
+        }
+        let connected = self.is_connected() && !self.silent.get();
+        if connected && why == Why::Gone {
             return Ok(());
         }
         if !connected && self.recovery.borrow_mut().lost() {
             (self.tell)(News::Lost);
+            if why != Why::Back {
+                self.look_with_fresh();
+                return Ok(());
+            }
         }
         let pending = self.connection.signaling_state() == RtcSignalingState::HaveLocalOffer;
-        let (means, again) = self
-            .recovery
-            .borrow_mut()
-            .look(self.side, pending, browser::now());
+        let back = why == Why::Back;
+        let (means, again) =
+            self.recovery
+                .borrow_mut()
+                .look(self.side, pending, back, browser::now());
         self.look_again_in(again);
         match means {
             Means::Ask => {
-                (self.tell)(News::Say(Signal::Restart));
+                self.say(Signal::Restart);
                 Ok(())
             }
             Means::SayAgain => {

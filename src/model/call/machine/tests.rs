@@ -368,6 +368,8 @@ fn what_is_not_a_sides_to_ask_is_refused() {
 fn signals_pass_between_the_two_pages_that_hold_the_call_and_no_others() {
     assert_eq!(ringing().signal_target(page(A)), Err(Wrong::State));
     assert_eq!(ringing().signal_target(page(B)), Err(Wrong::NoPart));
+    assert!(ringing().may_offer_early(page(A)) && !ringing().may_offer_early(page(B)));
+    assert!(!connecting().may_offer_early(page(A)));
     for call in [
         connecting(),
         connected(),

@@ -1,0 +1,272 @@
+//! How good the connection is, by what the browser measures (W3C WebRTC statistics).
+
+use crate::model::Millis;
+use js_sys::{Map, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::RtcPeerConnection;
+
+/// How often it is looked at, in milliseconds.
+pub(super) const EVERY: i32 = 2_000;
+
+/// How media go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From browser to browser.
+    Direct,
+    /// Through a relay.
+    Relay,
+}
+
+/// How good the connection was since the last look.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Quality {
+    /// Packets of the other one that did not come, in percent.
+    pub loss: f64,
+    /// For something to get there and back, in milliseconds.
+    pub round_trip: Option<f64>,
+    /// How unevenly packets come, in milliseconds (RFC 3550).
+    pub jitter: f64,
+    /// Pictures a second of the other one.
+    pub frames: Option<f64>,
+    /// How large they are, in pixels.
+    pub size: Option<(u32, u32)>,
+    /// How pictures of the other one are packed: "VP8".
+    pub codec: Option<String>,
+    /// What comes, in kilobits a second.
+    pub received: f64,
+    /// What goes, in kilobits a second.
+    pub sent: f64,
+    /// How media go.
+    pub way: Option<Way>,
+}
+
+/// How many of four bars a connection is worth; none while nothing is known.
+#[must_use]
+pub fn bars(quality: &Quality) -> u8 {
+    let trouble = [
+        // From where it is noticed: a word is lost now and then, and then a sentence.
+        (quality.loss, [2.0, 5.0, 12.0]),
+        // One waits for the other, and then both talk at once (ITU-T G.114).
+        (quality.round_trip.unwrap_or(0.0), [250.0, 450.0, 800.0]),
+        (quality.jitter, [30.0, 60.0, 120.0]),
+    ];
+    let worst = trouble
+        .iter()
+        .map(|(value, steps)| steps.iter().filter(|step| value > *step).count())
+        .max();
+    4 - u8::try_from(worst.unwrap_or(0)).unwrap_or(3)
+}
+
+/// What so many bars mean.
+#[must_use]
+pub fn word(bars: u8) -> &'static str {
+    match bars {
+        4 => "good",
+        3 => "fair",
+        2 => "poor",
+        _ => "bad",
+    }
+}
+
+/// Counters at one moment, from which the next look takes the difference.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Counters {
+    at: Millis,
+    received_packets: f64,
+    lost_packets: f64,
+    received_bytes: f64,
+    sent_bytes: f64,
+}
+
+/// One entry of the statistics.
+struct Entry(JsValue);
+
+impl Entry {
+    fn get(&self, name: &str) -> Option<JsValue> {
+        Reflect::get(&self.0, &name.into())
+            .ok()
+            .filter(|value| !value.is_undefined())
+    }
+
+    fn number(&self, name: &str) -> Option<f64> {
+        self.get(name)?.as_f64()
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.get(name)?.as_string()
+    }
+
+    fn is(&self, name: &str, value: &str) -> bool {
+        self.text(name).as_deref() == Some(value)
+    }
+}
+
+/// Looks, and compares with the last look. None when the browser says nothing.
+pub(super) async fn look(
+    connection: &RtcPeerConnection,
+    before: Counters,
+    now: Millis,
+) -> Option<(Quality, Counters)> {
+    let report = JsFuture::from(connection.get_stats()).await.ok()?;
+    let mut entries = Vec::new();
+    report
+        .unchecked_ref::<Map>()
+        .for_each(&mut |entry, _| entries.push(Entry(entry)));
+    Some(read(&entries, before, now))
+}
+
+fn sum<'a>(entries: impl Iterator<Item = &'a Entry>, name: &str) -> f64 {
+    entries.filter_map(|entry| entry.number(name)).sum()
+}
+
+fn read(entries: &[Entry], before: Counters, now: Millis) -> (Quality, Counters) {
+    let inbound = || {
+        entries
+            .iter()
+            .filter(|entry| entry.is("type", "inbound-rtp"))
+    };
+    let outbound = || {
+        entries
+            .iter()
+            .filter(|entry| entry.is("type", "outbound-rtp"))
+    };
+    let counters = Counters {
+        at: now,
+        received_packets: sum(inbound(), "packetsReceived"),
+        lost_packets: sum(inbound(), "packetsLost"),
+        received_bytes: sum(inbound(), "bytesReceived"),
+        sent_bytes: sum(outbound(), "bytesSent"),
+    };
+    let video = inbound().find(|entry| entry.is("kind", "video"));
+    let by_id = |id: Option<String>| {
+        let id = id?;
+        entries.iter().find(|entry| entry.is("id", &id))
+    };
+    let codec = by_id(video.and_then(|video| video.text("codecId")))
+        .and_then(|codec| codec.text("mimeType"));
+    let pair = selected_pair(entries);
+    let end = |name: &str| by_id(pair.and_then(|pair| pair.text(name)));
+    let ends = [end("localCandidateId"), end("remoteCandidateId")];
+    let at_relay = ends
+        .iter()
+        .flatten()
+        .any(|end| end.is("candidateType", "relay"));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a picture is not larger than that"
+    )]
+    let pixels = |name: &str| video.and_then(|video| video.number(name)).map(|n| n as u32);
+    let jitter = inbound().filter_map(|entry| entry.number("jitter"));
+    let (received, sent, loss) = rates(before, counters);
+    let quality = Quality {
+        loss,
+        round_trip: pair
+            .and_then(|pair| pair.number("currentRoundTripTime"))
+            .map(|seconds| seconds * 1_000.0),
+        jitter: jitter.fold(0.0, f64::max) * 1_000.0,
+        frames: video.and_then(|video| video.number("framesPerSecond")),
+        size: pixels("frameWidth").zip(pixels("frameHeight")),
+        codec: codec.map(|kind| kind.rsplit('/').next().unwrap_or_default().to_owned()),
+        received,
+        sent,
+        way: pair.map(|_| if at_relay { Way::Relay } else { Way::Direct }),
+    };
+    (quality, counters)
+}
+
+/// The pair of candidates that media go by: the transport names it, or it says so of itself (Firefox).
+fn selected_pair(entries: &[Entry]) -> Option<&Entry> {
+    let named = entries
+        .iter()
+        .filter(|entry| entry.is("type", "transport"))
+        .find_map(|transport| transport.text("selectedCandidatePairId"));
+    let pairs = || {
+        entries
+            .iter()
+            .filter(|entry| entry.is("type", "candidate-pair"))
+    };
+    match named {
+        Some(id) => pairs().find(|pair| pair.is("id", &id)),
+        None => pairs().find(|pair| {
+            let is_true = |name: &str| pair.get(name).is_some_and(|value| value.is_truthy());
+            is_true("selected") || (is_true("nominated") && pair.is("state", "succeeded"))
+        }),
+    }
+}
+
+/// Kilobits a second that came and went, and the share of packets that were lost, in percent.
+fn rates(before: Counters, after: Counters) -> (f64, f64, f64) {
+    if before.at == 0 || after.at <= before.at {
+        return (0.0, 0.0, 0.0);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a few seconds")]
+    let millis = (after.at - before.at) as f64;
+    let kilobits = |before: f64, after: f64| ((after - before) * 8.0 / millis).max(0.0);
+    let lost = (after.lost_packets - before.lost_packets).max(0.0);
+    let came = (after.received_packets - before.received_packets).max(0.0);
+    let loss = if lost + came > 0.0 {
+        100.0 * lost / (lost + came)
+    } else {
+        0.0
+    };
+    (
+        kilobits(before.received_bytes, after.received_bytes),
+        kilobits(before.sent_bytes, after.sent_bytes),
+        loss,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_of_what_is_measured_decides() {
+        let good = Quality::default();
+        assert_eq!(bars(&good), 4);
+        let lossy = |loss| Quality {
+            loss,
+            ..Quality::default()
+        };
+        assert_eq!(
+            [1.0, 3.0, 8.0, 30.0].map(|loss| bars(&lossy(loss))),
+            [4, 3, 2, 1]
+        );
+        let far = Quality {
+            round_trip: Some(500.0),
+            ..lossy(3.0)
+        };
+        assert_eq!((bars(&far), word(bars(&far))), (2, "poor"));
+    }
+
+    #[test]
+    fn rates_are_differences_between_two_looks() {
+        let first = Counters {
+            at: 1_000,
+            received_packets: 100.0,
+            lost_packets: 0.0,
+            received_bytes: 1_000.0,
+            sent_bytes: 0.0,
+        };
+        let second = Counters {
+            at: 3_000,
+            received_packets: 190.0,
+            lost_packets: 10.0,
+            received_bytes: 251_000.0,
+            sent_bytes: 125_000.0,
+        };
+        assert_eq!(rates(first, second), (1_000.0, 500.0, 10.0));
+        assert_eq!(
+            rates(Counters::default(), second),
+            (0.0, 0.0, 0.0),
+            "the first look has none before it"
+        );
+        assert_eq!(
+            rates(second, first),
+            (0.0, 0.0, 0.0),
+            "counters begin anew with a new connection"
+        );
+    }
+}

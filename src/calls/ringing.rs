@@ -1,0 +1,91 @@
+//! How calls make themselves noticed in this browser: the choices in Settings.
+
+use super::client::ring::{has_notifications, is_quiet, set_quiet};
+use leptos::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{Notification, NotificationPermission};
+
+/// Whether a hidden page may say that somebody calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Notifying {
+    /// Not known yet, or the browser knows no notifications.
+    #[default]
+    Unknown,
+    /// Nobody was asked.
+    Unasked,
+    Allowed,
+    Refused,
+}
+
+/// As the browser says it. Browser only.
+fn notifying() -> Notifying {
+    if !has_notifications() {
+        return Notifying::Unknown;
+    }
+    match Notification::permission() {
+        NotificationPermission::Granted => Notifying::Allowed,
+        NotificationPermission::Denied => Notifying::Refused,
+        _ => Notifying::Unasked,
+    }
+}
+
+/// The choices.
+#[component]
+pub fn RingChoices() -> impl IntoView {
+    let quiet = RwSignal::new(false);
+    let notifies = RwSignal::new(Notifying::Unknown);
+    let live = RwSignal::new(false);
+    Effect::new(move || {
+        quiet.set(is_quiet());
+        notifies.set(notifying());
+        live.set(true);
+    });
+    let change = move |event| {
+        let checked = event_target_checked(&event);
+        set_quiet(checked);
+        quiet.set(checked);
+    };
+    let ask = move |_| {
+        spawn_local(async move {
+            if let Ok(asked) = Notification::request_permission() {
+                // Whatever was answered, the browser knows it.
+                let _ = JsFuture::from(asked).await;
+            }
+            // The page may show something else by now.
+            let _ = notifies.try_set(notifying());
+        });
+    };
+    view! {
+        <section class="card stack" aria-labelledby="call-ringing">
+            <h2 id="call-ringing">"When somebody calls"</h2>
+            <label class="choice">
+                <input type="checkbox" prop:checked=quiet disabled=move || !live.get() on:change=change />
+                <span>"Do not disturb: calls are shown, but neither sound nor notify in this browser"</span>
+            </label>
+            <div role="status">
+                {move || match notifies.get() {
+                    Notifying::Unknown => ().into_any(),
+                    Notifying::Unasked => {
+                        view! {
+                            <button type="button" class="button" on:click=ask>
+                                "Notify me when this page is hidden"
+                            </button>
+                        }
+                            .into_any()
+                    }
+                    Notifying::Allowed => {
+                        view! { <p class="quiet-text">"You are notified of calls when this page is hidden."</p> }.into_any()
+                    }
+                    Notifying::Refused => {
+                        view! {
+                            <p class="quiet-text">
+                                "The browser does not let this page notify you. Allow it in the site's settings beside the address."
+                            </p>
+                        }
+                            .into_any()
+                    }
+                }}
+            </div>
+        </section>
+    }
+}

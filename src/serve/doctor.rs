@@ -1,0 +1,108 @@
+//! `rialto doctor`: asks the server that runs on this machine to look at itself, and prints what it found.
+
+use crate::{
+    model::finding::{Finding, Verdict},
+    protocol::failure::Failure,
+    server::{
+        App, Result,
+        config::StoreConfig,
+        control::{self, Control},
+        doctor, secret,
+    },
+};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+};
+use std::{sync::Arc, time::Duration};
+
+/// How long it may take: several things that do not answer, one after another.
+const PATIENCE: Duration = Duration::from_mins(1);
+const PATH: &str = "/api/v1/doctor";
+
+/// What the server finds out about itself: for the command line on this machine alone.
+pub(super) async fn answer(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Json<Vec<Finding>>> {
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    // Hashes are compared, so that the time it takes says nothing about the secret.
+    if secret::hash(given) != secret::hash(&app.control) {
+        let reason = "Only the command line of this machine may ask that: rialto doctor. In the browser it is on the page \
+                      Administration.";
+        let reason = reason.to_owned();
+        return Err(Failure::NotAllowed { reason }.into());
+    }
+    Ok(Json(doctor::examine(&app).await))
+}
+
+/// Asks, prints a verdict a line, and fails if anything is wrong.
+///
+/// # Errors
+/// In words: when no server runs on this data, or something is wrong.
+pub async fn run(config: &StoreConfig) -> std::result::Result<(), String> {
+    let folder = config.data.display();
+    let Some(control) = control::read(&config.data).await? else {
+        return Err(format!(
+            "no server has run on {folder} yet. Start it with \"rialto serve\", then ask again; --data names another folder"
+        ));
+    };
+    let findings = ask(&control).await?;
+    let mut wrong = 0;
+    for finding in &findings {
+        println!("{}", line(finding));
+        if let Some(todo) = &finding.todo {
+            println!("              {todo}");
+        }
+        wrong += usize::from(finding.verdict == Verdict::Wrong);
+    }
+    match wrong {
+        0 => Ok(()),
+        1 => Err("one thing is wrong".to_owned()),
+        wrong => Err(format!("{wrong} things are wrong")),
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    let Finding {
+        verdict,
+        what,
+        says,
+        todo: _,
+    } = finding;
+    format!("{:<13} {what}: {says}", verdict.word())
+}
+
+async fn ask(control: &Control) -> std::result::Result<Vec<Finding>, String> {
+    let address = &control.address;
+    // The server is on this machine: a proxy that the environment names could only be in the way.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .build()
+        .map_err(|why| why.to_string())?;
+    let asked = client
+        .get(format!("{address}{PATH}"))
+        .bearer_auth(&control.token)
+        .send()
+        .await;
+    let answer = asked.map_err(|why| {
+        format!(
+            "no server answers at {address}: {why}. Start it with \"rialto serve\", then ask again"
+        )
+    })?;
+    match answer.status() {
+        StatusCode::OK => answer
+            .json()
+            .await
+            .map_err(|why| format!("the server at {address} said something else: {why}")),
+        status => Err(format!(
+            "the server at {address} refused ({status}): another program may have taken its address. Stop that one or start Rialto anew"
+        )),
+    }
+}

@@ -1,0 +1,346 @@
+//! Whether calls can connect through this server, looked at instead of assumed: `rialto doctor`, and the same on the page
+//! Administration. Everything is tried as a browser would, from this machine.
+
+use super::{
+    App,
+    config::Config,
+    turn::{
+        address::{self, Source},
+        credentials::Credential,
+        probe::{Probe, ProbeError},
+    },
+};
+use crate::model::{CallId, UserId, call::IceServer, finding::Finding};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+use tokio::{
+    net::lookup_host,
+    time::{Instant, timeout},
+};
+use uuid::Uuid;
+
+/// How long another server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How far this machine's clock may be from the time, in milliseconds. Credentials last ten minutes.
+const CLOCK_OFF: i64 = 30_000;
+/// What is sent through a relay to see whether it comes out: as long as a packet of a picture, and so many of them.
+const PACKET: usize = 1_100;
+const PACKETS: usize = 20;
+
+/// Looks at everything. Takes some seconds where something does not answer.
+pub async fn examine(app: &App) -> Vec<Finding> {
+    let config = &app.config;
+    let (store, site, clock, addresses, relays) = tokio::join!(
+        store(app),
+        site(config),
+        time(config),
+        addresses(app),
+        relays(app)
+    );
+    let mut findings = vec![store, secure(config)];
+    findings.extend(site);
+    findings.push(clock);
+    findings.extend(addresses);
+    findings.extend(relays);
+    findings
+}
+
+async fn store(app: &App) -> Finding {
+    const WHAT: &str = "Store";
+    match app.store.ping().await {
+        Ok(()) => Finding::good(WHAT, "It answers."),
+        Err(why) => Finding::wrong(
+            WHAT,
+            format!("It does not answer: {why}."),
+            "Look whether the database runs, and whether the disk is full.",
+        ),
+    }
+}
+
+fn secure(config: &Config) -> Finding {
+    const WHAT: &str = "Secure pages";
+    match &config.public_url {
+        Some(url) if config.is_https() => Finding::good(WHAT, format!("People open {url}.")),
+        Some(url) if is_local(url) => Finding::good(
+            WHAT,
+            format!("People open {url}, which browsers on this machine take for secure."),
+        ),
+        Some(url) => Finding::wrong(
+            WHAT,
+            format!(
+                "People open {url}, and browsers give no camera and no microphone to a page without https."
+            ),
+            "Put a proxy that speaks TLS in front, and set --public-url to its https address.",
+        ),
+        None if config.listen.ip().is_loopback() => Finding::good(
+            WHAT,
+            "Only this machine opens the pages, and its browsers take them for secure.",
+        ),
+        None => Finding::wrong(
+            WHAT,
+            format!(
+                "People open http://{}, and browsers give no camera and no microphone to a page without https.",
+                config.listen
+            ),
+            "Put a proxy that speaks TLS in front, and set --public-url to its https address.",
+        ),
+    }
+}
+
+fn is_local(url: &str) -> bool {
+    let host = reqwest::Url::parse(url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether the address people open leads here.
+async fn site(config: &Config) -> Option<Finding> {
+    const WHAT: &str = "Address of the site";
+    let url = config.public_url.as_deref()?;
+    let ask = async {
+        let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let address = format!("{}/healthz", url.trim_end_matches('/'));
+        client
+            .get(address)
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await
+    };
+    Some(match ask.await {
+        Ok(text) if text == "ok" => Finding::good(WHAT, format!("{url} leads here.")),
+        Ok(_) => Finding::wrong(
+            WHAT,
+            format!("{url} is answered by something else."),
+            "Look at what the proxy passes on, and at the name in the DNS.",
+        ),
+        Err(why) => Finding::doubtful(
+            WHAT,
+            format!("{url} does not answer this machine: {}.", why.without_url()),
+            "If browsers elsewhere open it, all is well; otherwise look at the proxy, the certificate and the name in the DNS.",
+        ),
+    })
+}
+
+async fn time(config: &Config) -> Finding {
+    const WHAT: &str = "Clock";
+    let server = config.time_server.as_str();
+    if server == super::turn::config::OFF {
+        return Finding::doubtful(
+            WHAT,
+            "It was not compared, because --time-server is off.",
+            "See to it that the system keeps its time: credentials for the relay last ten minutes.",
+        );
+    }
+    let client = rsntp::AsyncSntpClient::new();
+    let asked = timeout(PATIENCE, client.synchronize(server)).await;
+    let Ok(Ok(answer)) = asked else {
+        return Finding::doubtful(
+            WHAT,
+            format!("It could not be compared: {server} does not answer."),
+            "See to it that the system keeps its time (timedatectl says whether): credentials for the relay last ten minutes.",
+        );
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds fit")]
+    let off = (answer.clock_offset().as_secs_f64() * 1_000.0) as i64;
+    if off.abs() > CLOCK_OFF {
+        Finding::wrong(
+            WHAT,
+            format!("It is {} s off, by {server}.", off.abs() / 1_000),
+            "Have the system keep its time: timedatectl set-ntp true.",
+        )
+    } else {
+        Finding::good(WHAT, format!("It is {} ms off, by {server}.", off.abs()))
+    }
+}
+
+/// At which addresses the relay says it is.
+async fn addresses(app: &App) -> Vec<Finding> {
+    const WHAT: &str = "Address of the relay";
+    let Some(ice) = app.ice.get() else {
+        return Vec::new();
+    };
+    let stun = Some(app.config.turn.stun_server.as_str())
+        .filter(|server| *server != super::turn::config::OFF);
+    let mut findings = Vec::new();
+    for (address, source) in ice.addresses() {
+        let is_public = super::turn::is_public(*address);
+        findings.push(match source {
+            Source::Local if address.is_loopback() => Finding::good(
+                WHAT,
+                format!("{address}: only this machine reaches it, as it does the pages."),
+            ),
+            Source::Local => Finding::wrong(
+                WHAT,
+                format!("{address}: only the network of this machine reaches it."),
+                "Set --turn-address to the address that others reach this machine by.",
+            ),
+            Source::Set if !is_public => Finding::doubtful(
+                WHAT,
+                format!("{address} is set, and it is no address of the internet."),
+                "For calls with people elsewhere, set --turn-address to the address that they reach this machine by.",
+            ),
+            Source::Set => match stun {
+                Some(server) => compare(*address, server).await,
+                None => Finding::good(WHAT, format!("{address} is set.")),
+            },
+            Source::Interface => Finding::good(WHAT, format!("{address} is an address of this machine.")),
+            Source::Seen(by) => Finding::good(WHAT, format!("{address} is where {by} sees this machine.")),
+        });
+    }
+    findings
+}
+
+/// Whether others see this machine where the setting says it is.
+async fn compare(set: IpAddr, server: &str) -> Finding {
+    const WHAT: &str = "Address of the relay";
+    match address::seen_by(server).await {
+        Some(seen) if seen == set || set.is_ipv6() => Finding::good(
+            WHAT,
+            format!("{set} is set, and {server} sees this machine there."),
+        ),
+        Some(seen) => Finding::doubtful(
+            WHAT,
+            format!("{set} is set, but {server} sees this machine at {seen}."),
+            "Set --turn-address to the address at which this machine is reached.",
+        ),
+        None => Finding::good(
+            WHAT,
+            format!("{set} is set; {server}, which could confirm it, does not answer."),
+        ),
+    }
+}
+
+/// Whether each way to each relay works.
+async fn relays(app: &App) -> Vec<Finding> {
+    let nobody = UserId(Uuid::nil());
+    let servers = app.ice_servers(nobody, CallId(Uuid::nil()));
+    let mut findings = Vec::new();
+    for server in &servers {
+        for url in server.urls.iter().filter(|url| url.starts_with("turn:")) {
+            findings.push(relay(url, server).await);
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::wrong(
+            "Relay",
+            "There is none: two people whose routers both keep strangers out cannot call each other.",
+            "Leave --turn-listen at its default, or name another TURN server with --turn-urls.",
+        ));
+    }
+    findings
+}
+
+async fn relay(url: &str, server: &IceServer) -> Finding {
+    let by_tcp = url.ends_with("transport=tcp");
+    let what = if by_tcp {
+        "Relay by TCP"
+    } else {
+        "Relay by UDP"
+    };
+    match try_relay(url, server, by_tcp).await {
+        Ok((at, took)) => {
+            let micros = took.as_micros();
+            Finding::good(
+                what,
+                format!(
+                    "{url} opened {at}, and {PACKETS} packets came through it and back in {}.{:03} ms.",
+                    micros / 1_000,
+                    micros % 1_000
+                ),
+            )
+        }
+        Err(Trouble::NotFound) => Finding::wrong(
+            what,
+            format!("{url} has no address."),
+            "Look at the name in the DNS.",
+        ),
+        Err(Trouble::Probe(why)) => Finding::wrong(
+            what,
+            format!("{url} cannot be used: {why}."),
+            todo(&why, by_tcp),
+        ),
+        Err(Trouble::Lost) => Finding::wrong(
+            what,
+            format!("{url} opened relays, but what was sent through them did not come out."),
+            "Let a firewall pass the UDP ports of --turn-ports, in and out.",
+        ),
+    }
+}
+
+fn todo(why: &ProbeError, by_tcp: bool) -> &'static str {
+    match why {
+        ProbeError::Refused(401 | 441) => {
+            "Give Rialto and the TURN server the same secret (--turn-secret), and compare their clocks."
+        }
+        ProbeError::Refused(486 | 508) => {
+            "Allow more relays (--turn-relays, --turn-user-relays) or more ports (--turn-ports)."
+        }
+        ProbeError::Refused(_) | ProbeError::Garbled => "Look into the log of the TURN server.",
+        ProbeError::Silent | ProbeError::Io(_) if by_tcp => "Let a firewall pass its TCP port.",
+        ProbeError::Silent | ProbeError::Io(_) => "Let a firewall pass its UDP port.",
+    }
+}
+
+enum Trouble {
+    NotFound,
+    Probe(ProbeError),
+    Lost,
+}
+
+impl From<ProbeError> for Trouble {
+    fn from(why: ProbeError) -> Self {
+        Self::Probe(why)
+    }
+}
+
+/// Two clients, a relay each, and packets from the one to the other and back. The address of the first, and how long it took.
+async fn try_relay(
+    url: &str,
+    server: &IceServer,
+    by_tcp: bool,
+) -> Result<(SocketAddr, Duration), Trouble> {
+    let host = url.trim_start_matches("turn:");
+    let host = host.split('?').next().unwrap_or_default();
+    let mut found = lookup_host(host).await.map_err(|_| Trouble::NotFound)?;
+    let at = found.next().ok_or(Trouble::NotFound)?;
+    let credential = Credential {
+        username: server.username.clone().unwrap_or_default(),
+        password: server.credential.clone().unwrap_or_default(),
+    };
+    let mut one = open(at, credential.clone(), by_tcp).await?;
+    let mut other = open(at, credential, by_tcp).await?;
+    let (here, there) = (one.allocate().await?, other.allocate().await?);
+    one.permit(there).await?;
+    other.permit(here).await?;
+    let began = Instant::now();
+    for n in 0..PACKETS {
+        let packet = vec![u8::try_from(n).unwrap_or_default(); PACKET];
+        one.send(there, &packet).await?;
+        let came = other.hear().await.map_err(|_| Trouble::Lost)?;
+        other.send(here, &came).await?;
+        let back = one.hear().await.map_err(|_| Trouble::Lost)?;
+        if back != packet {
+            return Err(Trouble::Lost);
+        }
+    }
+    let took = began.elapsed();
+    // Given back sooner than they would expire; if that is lost, they do.
+    let _ = one.release().await;
+    let _ = other.release().await;
+    Ok((here, took))
+}
+
+async fn open(at: SocketAddr, credential: Credential, by_tcp: bool) -> Result<Probe, ProbeError> {
+    if by_tcp {
+        Probe::tcp(at, credential).await
+    } else {
+        Probe::udp(at, credential).await
+    }
+}

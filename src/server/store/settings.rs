@@ -1,0 +1,35 @@
+//! What the program made up for itself and has to know again.
+
+use super::Store;
+use crate::server::error::Result;
+
+impl Store {
+    /// What is kept under a name; `make` says what to keep if nothing is yet. Whoever asks, here or at another node, gets the same.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_or_create_setting(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> String,
+    ) -> Result<String> {
+        let find = "SELECT value FROM settings WHERE name = $1";
+        let found: Option<(String,)> = sqlx::query_as(find)
+            .bind(name)
+            .fetch_optional(&self.read)
+            .await?;
+        if let Some((value,)) = found {
+            return Ok(value);
+        }
+        sqlx::query("INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(name)
+            .bind(make())
+            .execute(&self.write)
+            .await?;
+        let (value,): (String,) = sqlx::query_as(find)
+            .bind(name)
+            .fetch_one(&self.write)
+            .await?;
+        Ok(value)
+    }
+}

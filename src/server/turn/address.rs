@@ -1,0 +1,118 @@
+//! At which addresses others reach this machine: what was set, what its interfaces have, or what a STUN server sees (RFC 8489).
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+use tokio::{net::lookup_host, time::timeout};
+use turn_server_proto::types::stun::{
+    attribute::XorMappedAddress,
+    message::{BINDING, Message, MessageWriteVec},
+    prelude::MessageWrite,
+};
+
+/// How often a STUN server is asked, and how long it may take each time.
+const TRIES: usize = 3;
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Where an address is from, as it is said to whoever starts the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `--turn-address`.
+    Set,
+    /// An interface of this machine has it.
+    Interface,
+    /// A STUN server sees it.
+    Seen(String),
+    /// An interface has it, and nobody on the internet can use it.
+    Local,
+}
+
+/// Addresses at which this machine is reached: at most one of each family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reachable {
+    /// They, and where each is from.
+    pub addresses: Vec<(IpAddr, Source)>,
+}
+
+/// Every address of this machine.
+#[must_use]
+pub fn own() -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces
+        .into_iter()
+        .map(|interface| interface.ip())
+        .collect()
+}
+
+/// Finds the addresses. `ask` is a STUN server to ask where no interface has a public IPv4 address, `host:port`.
+pub async fn find(set: &[IpAddr], ask: Option<&str>) -> Reachable {
+    let mut addresses: Vec<_> = set.iter().map(|set| (*set, Source::Set)).collect();
+    if addresses.is_empty() {
+        for is_wanted in [IpAddr::is_ipv4 as fn(&IpAddr) -> bool, IpAddr::is_ipv6] {
+            let own: BTreeSet<_> = own().into_iter().filter(is_wanted).collect();
+            let public = own.iter().find(|own| super::peers::is_public(**own));
+            if let Some(public) = public {
+                addresses.push((*public, Source::Interface));
+            }
+        }
+        if !addresses.iter().any(|(address, _)| address.is_ipv4()) {
+            let seen = match ask {
+                Some(server) => seen_by(server)
+                    .await
+                    .map(|seen| (seen, Source::Seen(server.to_owned()))),
+                None => None,
+            };
+            addresses.extend(seen.or_else(|| Some((local()?, Source::Local))));
+        }
+    }
+    Reachable { addresses }
+}
+
+/// The address that this machine sends from: nothing is sent to find it out.
+fn local() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // TEST-NET-1 (RFC 5737): anywhere that is not here.
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_unspecified()).then_some(address)
+}
+
+/// From which IPv4 address a STUN server sees this machine. None when it does not answer.
+pub async fn seen_by(server: &str) -> Option<IpAddr> {
+    let server = lookup_host(server).await.ok()?.find(SocketAddr::is_ipv4)?;
+    for _ in 0..TRIES {
+        if let Ok(Ok(seen)) = timeout(PATIENCE, ask(server)).await {
+            return Some(seen.ip().to_canonical());
+        }
+    }
+    None
+}
+
+/// From where a STUN server sees a new socket of this machine.
+///
+/// # Errors
+/// When nothing can be sent, or what comes back is no answer.
+pub async fn ask(server: SocketAddr) -> io::Result<SocketAddr> {
+    let from = match server {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let socket = tokio::net::UdpSocket::bind(from).await?;
+    socket.connect(server).await?;
+    let request = Message::builder_request(BINDING, MessageWriteVec::new());
+    let request = request.finish();
+    socket.send(&request).await?;
+    let mut answer = [0; 512];
+    let length = socket.recv(&mut answer).await?;
+    let read = || {
+        let asked = Message::from_bytes(&request).ok()?;
+        let answer = Message::from_bytes(&answer[..length]).ok()?;
+        let is_ours = answer.transaction_id() == asked.transaction_id();
+        let seen = answer.attribute::<XorMappedAddress>().ok()?;
+        is_ours.then(|| seen.addr(answer.transaction_id()))
+    };
+    read().ok_or_else(|| io::ErrorKind::InvalidData.into())
+}

@@ -1,0 +1,132 @@
+//! Credentials that no list is kept of: the user name says until when it is good and whose it is, and the password is its HMAC under
+//! a secret that the nodes share (draft-uberti-behave-turn-rest-00; coturn's `use-auth-secret` understands the same).
+
+use crate::model::{CallId, Millis, UserId};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use ring::hmac;
+use std::fmt;
+use uuid::Uuid;
+
+/// How long a relay may be asked for with a credential, in milliseconds. Whoever shows a call hands out a new one, and a relay that was
+/// opened goes on without.
+pub const LIFETIME: Millis = 10 * 60 * 1_000;
+
+/// What credentials are made with.
+#[derive(Clone)]
+pub struct Secret(hmac::Key);
+
+/// A user name and a password for one user and one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// `<seconds since 1970 when it expires>:<user>/<call>`.
+    pub username: String,
+    /// HMAC-SHA1 of the user name, in Base64 (RFC 2104, RFC 4648).
+    pub password: String,
+}
+
+/// Why a user name is not good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotGood {
+    /// It was, once.
+    Expired,
+    /// It is none of ours.
+    Unknown,
+}
+
+impl Secret {
+    /// A secret from its text, as it is set or stored.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
+        Self(hmac::Key::new(algorithm, text.as_bytes()))
+    }
+
+    /// A credential for one user in one call, from now on.
+    #[must_use]
+    pub fn issue(&self, user: UserId, call: CallId, now: Millis) -> Credential {
+        let expires = (now + LIFETIME) / 1_000;
+        let username = format!("{expires}:{}/{}", user.0, call.0);
+        let password = self.password(&username);
+        Credential { username, password }
+    }
+
+    /// Whose a user name is, and its password: what a client that signs with it has to know.
+    pub(super) fn check(&self, username: &str, now: Millis) -> Result<(UserId, String), NotGood> {
+        let parts = username
+            .split_once(':')
+            .and_then(|(expires, whose)| Some((expires, whose.split_once('/')?.0)));
+        let (expires, user) = parts.ok_or(NotGood::Unknown)?;
+        let expires: Millis = expires.parse().map_err(|_| NotGood::Unknown)?;
+        let user: Uuid = user.parse().map_err(|_| NotGood::Unknown)?;
+        if expires.saturating_mul(1_000) < now {
+            return Err(NotGood::Expired);
+        }
+        Ok((UserId(user), self.password(username)))
+    }
+
+    fn password(&self, username: &str) -> String {
+        BASE64_STANDARD.encode(hmac::sign(&self.0, username.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = 1_800_000_000_000;
+
+    fn issued() -> (Secret, Credential) {
+        let secret = Secret::new("a secret");
+        let user = UserId(Uuid::from_u128(1));
+        let call = CallId(Uuid::from_u128(2));
+        let credential = secret.issue(user, call, NOW);
+        (secret, credential)
+    }
+
+    #[test]
+    fn a_credential_is_good_for_some_minutes() {
+        let (secret, credential) = issued();
+        let good = Ok((UserId(Uuid::from_u128(1)), credential.password.clone()));
+        assert_eq!(secret.check(&credential.username, NOW), good);
+        assert_eq!(secret.check(&credential.username, NOW + LIFETIME), good);
+        let late = secret.check(&credential.username, NOW + LIFETIME + 1_000);
+        assert_eq!(late, Err(NotGood::Expired));
+    }
+
+    #[test]
+    fn another_secret_or_another_name_makes_another_password() {
+        let (secret, credential) = issued();
+        let (_, password) = Secret::new("another")
+            .check(&credential.username, NOW)
+            .unwrap();
+        assert_ne!(password, credential.password);
+        let longer = credential.username.replacen('1', "2", 1);
+        let (_, password) = secret.check(&longer, NOW).unwrap();
+        assert_ne!(password, credential.password);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_not_known() {
+        let (secret, _) = issued();
+        for name in ["", "somebody", "9999999999", "9999999999:somebody", "x:y/z"] {
+            assert_eq!(secret.check(name, NOW), Err(NotGood::Unknown), "{name}");
+        }
+    }
+
+    /// By `printf '1800000600:…/…' | openssl dgst -sha1 -hmac 'a secret' -binary | base64`.
+    #[test]
+    fn other_servers_find_the_same_password() {
+        let (_, credential) = issued();
+        assert_eq!(
+            credential.username,
+            "1800000600:00000000-0000-0000-0000-000000000001/00000000-0000-0000-0000-000000000002"
+        );
+        assert_eq!(credential.password, "8sDNsSXjhUernUawiIplsmTDEW4=");
+    }
+}

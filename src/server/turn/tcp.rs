@@ -1,0 +1,183 @@
+//! Clients that come by TCP, because nothing else gets out of where they are; with TLS or without (RFC 8656 section 3.1).
+
+use super::{
+    client::{Client, IDLE, Wire},
+    hub::Hub,
+    message::{self, HEAD},
+};
+use bytes::{Buf, BytesMut};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+/// How many messages may wait for a connection: about half a second of a call. What is later than that, nobody wants to see.
+const WAITING: usize = 128;
+/// The most connections at once.
+const CONNECTIONS: usize = 4_096;
+/// How often a client's expired relays are let go of, and how long its connection may stay idle with none.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How long a TLS handshake may take, and how long a connection may take nothing of what is sent.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where clients come by TCP.
+pub(super) struct Tcp {
+    hub: Arc<Hub>,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    open: Arc<AtomicUsize>,
+}
+
+/// A listener at an address; of IPv6, for that alone.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1_024)?;
+    TcpListener::from_std(socket.into())
+}
+
+impl Tcp {
+    pub(super) fn new(hub: Arc<Hub>, listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
+        Self {
+            hub,
+            listener,
+            tls,
+            open: Arc::default(),
+        }
+    }
+
+    /// Accepts clients for as long as it is polled.
+    pub(super) async fn run(self) {
+        loop {
+            let (socket, from) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(why) => {
+                    tracing::debug!(%why, "a connection of a relay could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            if self.open.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS {
+                self.open.fetch_sub(1, Ordering::Relaxed);
+                continue;
+            }
+            let (hub, tls, open) = (self.hub.clone(), self.tls.clone(), self.open.clone());
+            tokio::spawn(async move {
+                if let Err(why) = serve(hub, socket, from, tls).await {
+                    tracing::debug!(%why, "a connection of a relay broke");
+                }
+                open.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+    }
+}
+
+async fn serve(
+    hub: Arc<Hub>,
+    socket: TcpStream,
+    from: SocketAddr,
+    tls: Option<TlsAcceptor>,
+) -> io::Result<()> {
+    // Media are small and late soon.
+    drop(socket.set_nodelay(true));
+    let at = socket.local_addr()?;
+    match tls {
+        Some(tls) => {
+            let stream = timeout(PATIENCE, tls.accept(socket)).await??;
+            converse(hub, stream, from, at).await
+        }
+        None => converse(hub, socket, from, at).await,
+    }
+}
+
+async fn converse(
+    hub: Arc<Hub>,
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    from: SocketAddr,
+    at: SocketAddr,
+) -> io::Result<()> {
+    let (mut read, write) = tokio::io::split(stream);
+    let (queue, waiting) = mpsc::channel(WAITING);
+    let client = Client::new(hub, Wire::Stream(queue), from, at);
+    let mut writer = tokio::spawn(write_out(write, waiting));
+    let heard = tokio::select! {
+        heard = listen(&mut read, &client) => heard,
+        // The other side takes nothing any more.
+        _ = &mut writer => Ok(()),
+    };
+    client.close();
+    writer.abort();
+    heard
+}
+
+/// Cuts what comes into messages, until the client is gone, says something that is none, or has had no relay for too long.
+async fn listen(read: &mut (impl AsyncRead + Unpin), client: &Arc<Client>) -> io::Result<()> {
+    let mut buffer = BytesMut::new();
+    let mut sweep = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            length = read.read_buf(&mut buffer) => if length? == 0 {
+                return Ok(());
+            },
+            _ = sweep.tick() => if client.tick() {
+                continue;
+            } else {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no relay within {IDLE:?}")));
+            },
+        }
+        while let Some(head) = buffer.first_chunk::<HEAD>() {
+            let Some(length) = message::length(*head) else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
+            if buffer.len() < length {
+                break;
+            }
+            client.heard(&buffer[..length]);
+            buffer.advance(length);
+        }
+    }
+}
+
+/// Writes what waits, as much as there is at once.
+async fn write_out(
+    mut write: impl AsyncWrite + Unpin,
+    mut waiting: mpsc::Receiver<Vec<u8>>,
+) -> io::Result<()> {
+    let mut together = Vec::new();
+    while let Some(first) = waiting.recv().await {
+        together.clear();
+        together.extend_from_slice(&first);
+        while let Ok(next) = waiting.try_recv() {
+            together.extend_from_slice(&next);
+        }
+        timeout(PATIENCE, write.write_all(&together)).await??;
+        timeout(PATIENCE, write.flush()).await??;
+    }
+    Ok(())
+}
+
+impl std::fmt::Debug for Tcp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tcp")
+            .field("listener", &self.listener)
+            .finish_non_exhaustive()
+    }
+}

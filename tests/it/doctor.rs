@@ -1,0 +1,114 @@
+//! `rialto doctor`: what it says of a server that works, and of one that does not.
+
+use crate::support::{Server, server::command};
+use std::process::Output;
+
+/// A server that asks nobody outside of this machine.
+async fn start(settings: &'static [(&'static str, &'static str)]) -> Server {
+    Server::start_with(|command| {
+        command
+            .env("RIALTO_TIME_SERVER", "off")
+            .env("RIALTO_STUN_SERVER", "off")
+            .envs(settings.iter().copied());
+    })
+    .await
+}
+
+fn words(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test]
+async fn it_says_of_each_thing_how_it_is_and_sends_through_the_relay() {
+    let server = start(&[]).await;
+    let asked = server.command(&["doctor"]).await;
+    let (said, wrong) = words(&asked);
+    assert!(asked.status.success(), "{said}{wrong}");
+    for line in [
+        "Store: It answers.",
+        "Relay by UDP: turn:127.0.0.1",
+        "Relay by TCP: turn:127.0.0.1",
+    ] {
+        let line = said
+            .lines()
+            .find(|said| said.contains(line))
+            .unwrap_or_else(|| panic!("{said}"));
+        assert!(line.starts_with("Good"), "{line}");
+    }
+    assert!(
+        said.contains("20 packets came through it and back"),
+        "{said}"
+    );
+    assert!(said.contains("Secure pages: Only this machine"), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_with_what_to_do_and_fails_the_command() {
+    let server = start(&[
+        ("RIALTO_TURN_LISTEN", "off"),
+        ("RIALTO_PUBLIC_URL", "http://rialto.invalid"),
+    ])
+    .await;
+    let asked = server.command(&["doctor"]).await;
+    let (said, wrong) = words(&asked);
+    assert!(!asked.status.success());
+    assert!(wrong.contains("2 things are wrong"), "{said}{wrong}");
+    assert!(
+        said.contains("no camera and no microphone to a page without https"),
+        "{said}"
+    );
+    assert!(
+        said.contains("set --public-url to its https address"),
+        "{said}"
+    );
+    assert!(
+        said.contains("Leave --turn-listen at its default"),
+        "{said}"
+    );
+    assert!(
+        said.contains("rialto.invalid does not answer this machine"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn another_turn_server_that_does_not_answer_is_found_out() {
+    let server = start(&[
+        ("RIALTO_TURN_URLS", "turn:127.0.0.1:9?transport=tcp"),
+        ("RIALTO_TURN_SECRET", "shared"),
+    ])
+    .await;
+    let asked = server.command(&["doctor"]).await;
+    let (said, _) = words(&asked);
+    assert!(!asked.status.success());
+    assert!(
+        said.contains("turn:127.0.0.1:9?transport=tcp cannot be used"),
+        "{said}"
+    );
+    assert!(said.contains("Let a firewall pass its TCP port."), "{said}");
+}
+
+#[tokio::test]
+async fn nobody_but_the_command_line_of_this_machine_may_ask() {
+    let server = start(&[]).await;
+    rialto::server::tls::prepare();
+    let address = format!("http://{}/api/v1/doctor", server.address());
+    let answer = reqwest::get(&address).await.unwrap();
+    assert_eq!(answer.status(), 403);
+    assert!(answer.text().await.unwrap().contains("rialto doctor"));
+}
+
+#[tokio::test]
+async fn without_a_server_it_says_how_to_start_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let asked = command(["doctor", "--data", data]).await;
+    let (_, wrong) = words(&asked);
+    assert!(!asked.status.success());
+    assert!(wrong.contains("Start it with \"rialto serve\""), "{wrong}");
+    let mut server = Server::start().await;
+    server.kill().await;
+    let (_, wrong) = words(&server.command(&["doctor"]).await);
+    assert!(wrong.contains("no server answers"), "{wrong}");
+}

@@ -1,0 +1,435 @@
+//! The relay of calls: what it does for whom, and what it refuses. That browsers connect through it, end2end/tests/networks.spec.ts
+//! shows.
+
+use crate::{
+    calls::Party,
+    metrics::{count, until},
+    support::{Server, eventually},
+};
+use rialto::{
+    model::{CallId, Millis, UserId, call::Action},
+    server::{
+        clock, secret, tls,
+        turn::{
+            credentials::{Credential, LIFETIME, Secret},
+            probe::{Probe, ProbeError},
+        },
+    },
+};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
+};
+
+const SECRET: &str = "a secret of these tests";
+
+/// A server whose secret is known, with these settings as well.
+async fn start(settings: &'static [(&'static str, &'static str)]) -> Server {
+    // Metrics are asked for by the same library as everything else.
+    tls::prepare();
+    Server::start_with(|command| {
+        command.args(["--metrics-addr", "127.0.0.1:0"]);
+        command.env("RIALTO_TURN_SECRET", SECRET);
+        command.envs(settings.iter().copied());
+    })
+    .await
+}
+
+async fn relay(server: &Server) -> SocketAddr {
+    address(&server.line("relay of calls on ").await)
+}
+
+fn issue(user: UserId, now: Millis) -> Credential {
+    Secret::new(SECRET).issue(user, CallId(secret::id()), now)
+}
+
+fn somebody() -> Credential {
+    issue(UserId(secret::id()), clock::now())
+}
+
+/// Where a relay is, by its address as browsers are told it: `turn:127.0.0.1:3478?transport=udp`.
+fn address(url: &str) -> SocketAddr {
+    let host = url.trim_start_matches("turn:");
+    host.split('?').next().unwrap().parse().unwrap()
+}
+
+/// The code with which a request was refused.
+fn code<T: std::fmt::Debug>(answer: Result<T, ProbeError>) -> u16 {
+    match answer {
+        Err(ProbeError::Refused(code)) => code,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+async fn hears_nothing(client: &mut Probe) -> bool {
+    matches!(client.hear().await, Err(ProbeError::Silent))
+}
+
+/// Two clients with a relay each, who may send to each other.
+async fn two(relay: SocketAddr, by_tcp: bool) -> [(Probe, SocketAddr); 2] {
+    let mut one = if by_tcp {
+        Probe::tcp(relay, somebody()).await.unwrap()
+    } else {
+        Probe::udp(relay, somebody()).await.unwrap()
+    };
+    let mut other = Probe::udp(relay, somebody()).await.unwrap();
+    let (at, there) = (
+        one.allocate().await.unwrap(),
+        other.allocate().await.unwrap(),
+    );
+    one.permit(there).await.unwrap();
+    other.permit(at).await.unwrap();
+    [(one, at), (other, there)]
+}
+
+#[tokio::test]
+async fn two_behind_relays_reach_each_other_by_udp_and_by_tcp() {
+    let server = start(&[]).await;
+    let relay = relay(&server).await;
+    for by_tcp in [false, true] {
+        let [(mut one, at), (mut other, there)] = two(relay, by_tcp).await;
+        one.send(there, b"question").await.unwrap();
+        assert_eq!(other.hear().await.unwrap(), b"question");
+        other.send(at, b"answer!").await.unwrap();
+        assert_eq!(one.hear().await.unwrap(), b"answer!");
+        one.bind(0x4000, there).await.unwrap();
+        for length in [0, 1, 2, 3, 4, 1_200] {
+            let bytes = vec![7; length];
+            one.send_by(0x4000, &bytes).await.unwrap();
+            assert_eq!(other.hear().await.unwrap(), bytes);
+            other.send(at, &bytes).await.unwrap();
+            assert_eq!(
+                one.hear().await.unwrap(),
+                bytes,
+                "through the channel, padded or not"
+            );
+        }
+    }
+    until(&server, "rialto_relay_bytes_total", |n| n > 4_000).await;
+}
+
+#[tokio::test]
+async fn whoever_comes_by_ipv6_has_a_relay_of_either_family() {
+    let server = start(&[
+        ("RIALTO_TURN_LISTEN", "[::1]:0"),
+        ("RIALTO_TURN_ADDRESS", "127.0.0.1,::1"),
+    ])
+    .await;
+    let relay = relay(&server).await;
+    assert!(relay.is_ipv6());
+    let mut one = Probe::udp(relay, somebody()).await.unwrap();
+    let mut other = Probe::tcp(relay, somebody()).await.unwrap();
+    let (at, there) = (
+        one.allocate_v6().await.unwrap(),
+        other.allocate_v6().await.unwrap(),
+    );
+    assert!(at.is_ipv6() && there.is_ipv6());
+    one.permit(there).await.unwrap();
+    other.permit(at).await.unwrap();
+    one.send(there, b"six").await.unwrap();
+    assert_eq!(other.hear().await.unwrap(), b"six");
+    let mut four = Probe::udp(relay, somebody()).await.unwrap();
+    assert!(four.allocate().await.unwrap().is_ipv4());
+}
+
+#[tokio::test]
+async fn a_family_that_the_relay_has_no_address_of_is_refused() {
+    let server = start(&[]).await;
+    let mut client = Probe::udp(relay(&server).await, somebody()).await.unwrap();
+    assert_eq!(code(client.allocate_v6().await), 440);
+}
+
+#[tokio::test]
+async fn whoever_was_not_permitted_is_not_heard() {
+    let server = start(&[]).await;
+    let relay = relay(&server).await;
+    let mut one = Probe::udp(relay, somebody()).await.unwrap();
+    let mut other = Probe::udp(relay, somebody()).await.unwrap();
+    let (at, there) = (
+        one.allocate().await.unwrap(),
+        other.allocate().await.unwrap(),
+    );
+    // Relays of one server have one address, and permissions are for addresses: so nobody is permitted anything here.
+    other.send(at, b"hello").await.unwrap();
+    one.send(there, b"hello").await.unwrap();
+    assert!(hears_nothing(&mut one).await && hears_nothing(&mut other).await);
+}
+
+#[tokio::test]
+async fn a_credential_that_has_expired_or_was_never_issued_opens_nothing() {
+    let server = start(&[]).await;
+    let relay = relay(&server).await;
+    let (ada, bob) = (UserId(secret::id()), UserId(secret::id()));
+    let expired = issue(ada, clock::now() - LIFETIME - 2_000);
+    let forged = Credential {
+        password: "a guess".to_owned(),
+        ..issue(ada, clock::now())
+    };
+    let of_another = Credential {
+        password: issue(bob, clock::now()).password,
+        ..issue(ada, clock::now())
+    };
+    let longer = Credential {
+        username: issue(ada, clock::now() + LIFETIME).username,
+        ..issue(ada, clock::now())
+    };
+    let unknown = Credential {
+        username: "admin".to_owned(),
+        password: "admin".to_owned(),
+    };
+    let refused = |why: &str| format!(r#"rialto_relay_refused_total{{reason="{why}"}}"#);
+    for (credential, why) in [
+        (expired, "expired"),
+        (forged, "forged"),
+        (of_another, "forged"),
+        (longer, "forged"),
+        (unknown, "forged"),
+    ] {
+        let before = count(&server, &refused(why)).await;
+        let mut client = Probe::udp(relay, credential).await.unwrap();
+        assert_eq!(code(client.allocate().await), 401);
+        until(&server, &refused(why), |n| n == before + 1).await;
+    }
+    assert_eq!(count(&server, "rialto_relays").await, 0);
+}
+
+#[tokio::test]
+async fn a_relay_is_used_by_whoever_opened_it_and_by_nobody_else() {
+    let server = start(&[]).await;
+    let relay = relay(&server).await;
+    let [(mut one, _), (_, there)] = two(relay, false).await;
+    let own = somebody();
+    one.claim(own);
+    assert!([401, 441].contains(&code(one.permit(there).await)));
+    assert!([401, 441].contains(&code(one.release().await)));
+    assert_eq!(count(&server, "rialto_relays").await, 2);
+}
+
+#[tokio::test]
+async fn nothing_is_relayed_into_the_network_of_the_server_or_to_itself() {
+    const PEER: &str = r#"rialto_relay_refused_total{reason="peer"}"#;
+    let server = start(&[]).await;
+    let relay = relay(&server).await;
+    let mut client = Probe::udp(relay, somebody()).await.unwrap();
+    client.allocate().await.unwrap();
+    for peer in [
+        "10.0.0.1:53",
+        "172.16.0.1:53",
+        "192.168.1.1:80",
+        "169.254.169.254:80",
+        "127.0.0.2:80",
+        "0.0.0.0:80",
+        "224.0.0.251:5353",
+        "100.64.0.1:80",
+    ] {
+        let peer = peer.parse().unwrap();
+        assert_eq!(code(client.permit(peer).await), 403, "{peer}");
+        assert_eq!(code(client.bind(0x4000, peer).await), 403, "{peer}");
+    }
+    until(&server, PEER, |n| n == 16).await;
+    // Its own address is that of the other relays, but nothing that is no relay is reached at it.
+    let service = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let at = service.local_addr().unwrap();
+    client.permit(at).await.unwrap();
+    client
+        .send(at, b"to a service of this machine")
+        .await
+        .unwrap();
+    until(&server, PEER, |n| n == 17).await;
+    assert!(service.try_recv(&mut [0; 64]).is_err());
+}
+
+#[tokio::test]
+async fn nobody_has_more_relays_than_one_may_and_what_is_given_back_is_free_again() {
+    const QUOTA: &str = r#"rialto_relay_refused_total{reason="quota"}"#;
+    let server = start(&[
+        ("RIALTO_TURN_USER_RELAYS", "2"),
+        ("RIALTO_TURN_RELAYS", "3"),
+    ])
+    .await;
+    let relay = relay(&server).await;
+    let ada = UserId(secret::id());
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Probe::udp(relay, issue(ada, clock::now())).await.unwrap();
+        client.allocate().await.unwrap();
+        clients.push(client);
+    }
+    let mut third = Probe::udp(relay, issue(ada, clock::now())).await.unwrap();
+    assert_eq!(code(third.allocate().await), 508, "one person has two");
+    let mut other = Probe::tcp(relay, somebody()).await.unwrap();
+    other.allocate().await.unwrap();
+    let mut fourth = Probe::udp(relay, somebody()).await.unwrap();
+    assert_eq!(code(fourth.allocate().await), 508, "all have three");
+    until(&server, QUOTA, |n| n == 2).await;
+    clients[0].release().await.unwrap();
+    until(&server, "rialto_relays", |n| n == 2).await;
+    let mut third = Probe::udp(relay, issue(ada, clock::now())).await.unwrap();
+    third.allocate().await.unwrap();
+    // Who came by TCP and is gone has given everything back.
+    drop(other);
+    until(&server, "rialto_relays", |n| n == 2).await;
+}
+
+#[tokio::test]
+async fn more_bytes_than_one_may_send_are_dropped_and_counted() {
+    const BANDWIDTH: &str = r#"rialto_relay_refused_total{reason="bandwidth"}"#;
+    let server = start(&[("RIALTO_TURN_USER_BYTES", "10000")]).await;
+    let [(mut one, _), (mut other, there)] = two(relay(&server).await, false).await;
+    for _ in 0..30 {
+        one.send(there, &[1; 1_000]).await.unwrap();
+    }
+    until(&server, BANDWIDTH, |n| (15..=22).contains(&n)).await;
+    assert_eq!(other.hear().await.unwrap().len(), 1_000);
+}
+
+#[tokio::test]
+async fn what_is_no_turn_disturbs_nobody() {
+    let server = start(&[]).await;
+    let relay = relay(&server).await;
+    let [(mut one, _), (mut other, there)] = two(relay, true).await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for length in 0..200 {
+        let bytes: Vec<u8> = (0..length)
+            .map(|at: u32| (at * 37 + length).to_le_bytes()[0])
+            .collect();
+        stranger.send_to(&bytes, relay).await.unwrap();
+    }
+    let mut stranger = Probe::tcp(relay, somebody()).await.unwrap();
+    stranger
+        .write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    one.send(there, b"still here").await.unwrap();
+    assert_eq!(other.hear().await.unwrap(), b"still here");
+}
+
+#[tokio::test]
+async fn those_in_a_call_are_told_of_the_relay_with_a_credential_of_their_own_that_works() {
+    let server = start(&[]).await;
+    let (mut ada, mut bob) = (
+        Party::join(&server, "Ada").await,
+        Party::join(&server, "Bob").await,
+    );
+    let id = ada.start(&bob).await;
+    let mut relays = Vec::new();
+    let mut views = vec![ada.view().await];
+    assert_eq!(
+        bob.view().await.leg,
+        None,
+        "who has not answered is told nothing"
+    );
+    bob.say(id, Action::Accept).await;
+    views.push(bob.view().await);
+    for view in views {
+        let servers = view.leg.unwrap().ice_servers;
+        let [server] = servers.as_slice() else {
+            panic!("{servers:?}")
+        };
+        let at = server
+            .urls
+            .iter()
+            .find(|url| url.ends_with("=tcp"))
+            .unwrap();
+        let credential = Credential {
+            username: server.username.clone().unwrap(),
+            password: server.credential.clone().unwrap(),
+        };
+        assert!(credential.username.ends_with(&id.to_string()));
+        let mut client = Probe::tcp(address(at), credential.clone()).await.unwrap();
+        client.allocate().await.unwrap();
+        relays.push((client, credential));
+    }
+    assert_ne!(relays[0].1, relays[1].1);
+    eventually("two relays", async || {
+        count(&server, "rialto_relays").await == 2
+    })
+    .await;
+}
+
+/// By whom a certificate of a test was issued: itself.
+fn trust(certificate: &rcgen::Certificate) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
+#[tokio::test]
+async fn with_a_certificate_it_is_reached_by_tls_as_well() {
+    tls::prepare();
+    let made = rcgen::generate_simple_self_signed(["rialto.test".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (
+        folder.path().join("chain.pem"),
+        folder.path().join("key.pem"),
+    );
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let server = Server::start_with(move |command| {
+        command
+            .env("RIALTO_TURN_SECRET", SECRET)
+            .env("RIALTO_TURN_LISTEN", "127.0.0.1:0")
+            .env("RIALTO_TURN_ADDRESS", "127.0.0.1")
+            .env("RIALTO_TURN_TLS_LISTEN", "127.0.0.1:0")
+            .env("RIALTO_PUBLIC_URL", "https://rialto.test")
+            .arg("--turn-certificate")
+            .arg(&certificate)
+            .arg("--turn-key")
+            .arg(&key);
+    })
+    .await;
+    let url = server.line("relay of calls on turns:rialto.test:").await;
+    let port: u16 = url.split('?').next().unwrap().parse().unwrap();
+    let name = ServerName::try_from("rialto.test").unwrap();
+    let connect = async || {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let stream = trust(&made.cert)
+            .connect(name.clone(), stream)
+            .await
+            .unwrap();
+        Probe::over(stream, somebody())
+    };
+    let (mut one, mut other) = (connect().await, connect().await);
+    let (at, there) = (
+        one.allocate().await.unwrap(),
+        other.allocate().await.unwrap(),
+    );
+    one.permit(there).await.unwrap();
+    other.permit(at).await.unwrap();
+    one.send(there, b"under a cover").await.unwrap();
+    assert_eq!(other.hear().await.unwrap(), b"under a cover");
+}
+
+#[tokio::test]
+async fn a_relay_that_is_off_is_not_there_and_nobody_is_told_of_it() {
+    let server = start(&[("RIALTO_TURN_LISTEN", "off")]).await;
+    let (mut ada, bob) = (
+        Party::join(&server, "Ada").await,
+        Party::join(&server, "Bob").await,
+    );
+    ada.start(&bob).await;
+    assert_eq!(ada.view().await.leg.unwrap().ice_servers, []);
+}
+
+#[tokio::test]
+async fn another_server_is_told_of_with_credentials_that_it_understands() {
+    let server = start(&[(
+        "RIALTO_TURN_URLS",
+        "turn:turn.example.org:3478?transport=udp,turns:turn.example.org:5349",
+    )])
+    .await;
+    let (mut ada, bob) = (
+        Party::join(&server, "Ada").await,
+        Party::join(&server, "Bob").await,
+    );
+    ada.start(&bob).await;
+    let servers = ada.view().await.leg.unwrap().ice_servers;
+    assert_eq!(servers.len(), 1);
+    assert_eq!(servers[0].urls.len(), 2);
+    assert!(servers[0].credential.is_some());
+}
