@@ -163,6 +163,9 @@ base_packages() {
     have npm || wanted+=(npm)
     if [ "$purpose" = test ]; then
         have shellcheck || wanted+=(shellcheck)
+        # For calls between networks that keep each other out. Debian puts them where only root looks.
+        PATH=$PATH:/usr/sbin:/sbin have ip || wanted+=(iproute2)
+        PATH=$PATH:/usr/sbin:/sbin have iptables || wanted+=(iptables)
     fi
     [ "${#wanted[@]}" -eq 0 ] || install_packages "for the build" "${wanted[@]}" || true
 }
@@ -516,6 +519,11 @@ browser() {
     compgen -G '/usr/share/fonts/*/*/*.[to]tf' >/dev/null || packages+=(fonts-dejavu-core)
     [ -n "$(find /usr/share/fonts "$HOME/.fonts" "$HOME/.local/share/fonts" -iname '*emoji*' -print -quit 2>/dev/null)" ] ||
         packages+=(fonts-noto-color-emoji)
+    # A second browser, for calls between the two: where there is none, those tests say that they are left out.
+    if ! have firefox-esr && [ -n "$can_apt" ]; then
+        fresh_lists
+        [ -z "$(apt_candidate firefox-esr)" ] || packages+=(firefox-esr)
+    fi
     if [ "${#packages[@]}" -gt 0 ]; then
         install_packages "for the browser tests" "${packages[@]}" || return 0
         # shellcheck source=scripts/env.sh

@@ -388,3 +388,107 @@ test("Escape closes a look at oneself, and the focus goes back to where it was",
   await expect.poll(() => ada.calls.lights()).toEqual({ microphone: false, camera: false });
   await expect(button).toBeFocused();
 });
+
+test("keys do what buttons do, and belong to whoever writes first", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await connect(ada, grace);
+  const { keyboard } = ada.page;
+  const muted = async (is: boolean) => {
+    await expect(ada.calls.microphone).toHaveAttribute("aria-pressed", String(is));
+  };
+  await ada.chat.box.click();
+  await keyboard.type("mvh m");
+  await expect(ada.chat.box).toHaveValue("mvh m");
+  await muted(false);
+  await ada.chat.box.blur();
+  await keyboard.press("m");
+  await muted(true);
+  await expect(grace.calls.theirs).toContainText("Ada is muted");
+  await keyboard.down(" ");
+  await muted(false);
+  await keyboard.up(" ");
+  await muted(true);
+  await keyboard.press("v");
+  await expect(ada.calls.camera).toHaveAttribute("aria-pressed", "true");
+  await ada.page.evaluate(() => {
+    localStorage.setItem("rialto_call_keys", "off");
+  });
+  await keyboard.press("m");
+  await muted(true);
+  await ada.page.evaluate(() => {
+    localStorage.removeItem("rialto_call_keys");
+  });
+  await keyboard.press("h");
+  await expect(ada.calls.farewell).toContainText("Video call");
+  await expect(grace.calls.farewell).toContainText("Video call");
+});
+
+test("bars say how good the connection is, and figures what they are made of", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await connect(ada, grace);
+  const bars = ada.calls.stage.getByRole("button", { name: /^Connection: / });
+  await bars.click();
+  const details = ada.calls.stage.locator(".call-details");
+  await expect(details).toContainText("WayDirect");
+  await expect(details).toContainText(/Comes\d{2,} kbit\/s/);
+  await expect(details).toContainText(/Picture\d+ × \d+/);
+  await bars.click();
+  await expect(details).toHaveCount(0);
+});
+
+test("of the pages that ring one sounds, a hidden one notifies, and whoever wants no disturbance has none", async ({
+  join,
+}) => {
+  const ada = await join("Ada");
+  const grace = await join("Grace", { at: "/settings", permissions: ["camera", "microphone", "notifications"] });
+  const tab = await grace.tab("/calls");
+  // A browser without windows shows no notification and hides no page: what would be shown is written down.
+  for (const { page } of [grace, tab]) {
+    await page.evaluate(() => {
+      const told: string[] = [];
+      let sounding = 0;
+      Object.assign(window, { told_: told, sounding_: () => sounding });
+      Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+      class Told {
+        static permission = "granted";
+        onclick = null;
+        constructor(title: string, options: NotificationOptions) {
+          told.push(`${title}: ${options.body ?? ""} (${options.tag ?? ""})`);
+        }
+        close() {
+          told.push("closed");
+        }
+      }
+      Object.assign(window, { Notification: Told });
+      const start: (this: OscillatorNode, when?: number) => void = Reflect.get(OscillatorNode.prototype, "start");
+      OscillatorNode.prototype.start = function (when) {
+        sounding += 1;
+        start.call(this, when);
+      };
+    });
+    await page.mouse.click(5, 5);
+  }
+  const told = async ({ page }: Visitor) => page.evaluate(() => (window as unknown as { told_: string[] }).told_);
+  const sounds = async ({ page }: Visitor) =>
+    page.evaluate(() => (window as unknown as { sounding_: () => number }).sounding_());
+
+  await ada.calls.call("Grace", "voice");
+  await expect(grace.calls.incoming).toBeVisible();
+  await expect(tab.calls.incoming).toBeVisible();
+  await expect.poll(async () => (await sounds(grace)) + (await sounds(tab))).toBeGreaterThan(0);
+  expect(Math.min(await sounds(grace), await sounds(tab)), "one of the two is silent").toBe(0);
+  expect(await told(grace)).toEqual(["Ada is calling: Voice call (rialto-ring)"]);
+  await ada.calls.hangUp();
+  await expect.poll(() => told(grace)).toEqual(["Ada is calling: Voice call (rialto-ring)", "closed"]);
+
+  await grace.page.getByLabel(/^Do not disturb/).check();
+  const before = (await sounds(grace)) + (await sounds(tab));
+  await ada.calls.farewell.getByRole("button", { name: "Call back" }).click();
+  await ada.calls.start();
+  await expect(grace.calls.incoming, "it is shown all the same").toBeVisible();
+  await expect(tab.calls.incoming).toBeVisible();
+  await grace.calls.decline();
+  await expect(ada.calls.farewell).toContainText("Voice call declined");
+  expect((await sounds(grace)) + (await sounds(tab))).toBe(before);
+  expect(await told(grace)).toHaveLength(2);
+});

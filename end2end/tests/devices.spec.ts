@@ -1,4 +1,5 @@
 /** Calls without a microphone or a camera: said in words, and possible all the same. */
+import type { Page } from "@playwright/test";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 
 /** From now on the browser answers the page's questions for these devices with an error of this name. */
@@ -92,4 +93,52 @@ test("a camera that is unplugged in the middle of a call says so, and the call g
   await ada.calls.sounds();
   await grace.calls.camera.click();
   await ada.calls.showsMotion();
+});
+
+/** From now on the microphone of a page hears a steady tone of this loudness, and nothing else. */
+async function tone(page: Page, loudness: number): Promise<void> {
+  await page.evaluate((loudness) => {
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async (constraints) => {
+      const stream = await ask(constraints);
+      const context = new AudioContext();
+      const [oscillator, gain] = [context.createOscillator(), context.createGain()];
+      gain.gain.value = loudness;
+      const ear = context.createMediaStreamDestination();
+      oscillator.connect(gain).connect(ear);
+      oscillator.start();
+      for (const track of stream.getAudioTracks()) {
+        stream.removeTrack(track);
+        track.stop();
+      }
+      for (const track of ear.stream.getAudioTracks()) stream.addTrack(track);
+      return stream;
+    };
+  }, loudness);
+}
+
+test("whoever talks while muted is told, and whose microphone is silent as well", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await tone(ada.page, 0.5);
+  await tone(grace.page, 0);
+  await ada.calls.call("Grace", "voice");
+  const meter = ada.calls.dock.locator("meter");
+  await grace.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await expect(meter, "a meter is for the look at oneself").toHaveCount(0);
+  await expect(ada.calls.stage).not.toContainText("You are talking while muted.");
+  await ada.calls.microphone.click();
+  await expect(ada.calls.stage).toContainText("You are talking while muted.");
+  await ada.calls.microphone.click();
+  await expect(ada.calls.stage).not.toContainText("You are talking while muted.");
+  await expect(grace.calls.stage).toContainText("Your microphone is silent");
+});
+
+test("the look at oneself shows how loud one is", async ({ join }) => {
+  const ada = await join("Ada");
+  await join("Grace");
+  await tone(ada.page, 0.5);
+  await ada.page.locator(".chat-rooms").getByRole("button", { name: "Call Grace", exact: true }).click();
+  const meter = ada.calls.preview.locator("meter");
+  await expect.poll(() => meter.evaluate((meter: HTMLMeterElement) => meter.value)).toBeGreaterThan(50);
 });

@@ -146,3 +146,36 @@ test("a name that is written from right to left is cut at its end, and stands wh
   });
   expect(beginning).toEqual({ isCut: true, isSeen: true });
 });
+
+test("anybody can test their connection for calls, and it is measured", async ({ join }) => {
+  const ada = await join("Ada", { at: "/settings" });
+  const card = ada.page.getByRole("region", { name: "Connection for calls" });
+  await card.getByRole("button", { name: "Test my connection" }).click();
+  for (const way of ["Through the relay by UDP", "Through the relay by TCP"]) {
+    const row = card.locator(".finding").filter({ hasText: way });
+    await expect(row).toContainText(/It was open after \d+ ms, and there and back takes \d+ ms\./, { timeout: 30_000 });
+  }
+  await expect(card.locator(".finding").filter({ hasText: "Calls from here" })).toContainText("They will connect.");
+});
+
+test("an administrator has the server looked at, with and without scripts", async ({
+  administrator,
+  server,
+  browser,
+}) => {
+  const portia = await administrator({ at: "/admin" });
+  await portia.page.getByRole("button", { name: "Look now" }).click();
+  const findings = portia.page.getByRole("region", { name: "Calls through this server" }).locator(".finding");
+  await expect(findings.filter({ hasText: "Relay by UDP" })).toContainText("came through it and back", {
+    timeout: 30_000,
+  });
+  await expect(findings.filter({ hasText: "Relay by TCP" })).toContainText("Good");
+  const context = await browser.newContext({
+    javaScriptEnabled: false,
+    storageState: await portia.context.storageState(),
+  });
+  const page = await context.newPage();
+  await page.goto(`${server.url}/admin?look=now`);
+  await expect(page.locator(".finding").filter({ hasText: "Relay by UDP" })).toContainText("Good");
+  await context.close();
+});

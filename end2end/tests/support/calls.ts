@@ -4,6 +4,13 @@ import { type Locator, type Page, expect } from "@playwright/test";
 /** How long two pages may take from the answer to the first picture. */
 const CONNECT = 20_000;
 
+declare global {
+  interface Window {
+    /** When pictures came, in milliseconds of the page's clock. */
+    frames_: { last: number; longest: number };
+  }
+}
+
 export class Calls {
   readonly dock: Locator;
   readonly preview: Locator;
@@ -118,9 +125,15 @@ export class Calls {
 
   /** How much has been seen so far: decoded frames, the share of pixels that are not black, and a hash of them. */
   async look(): Promise<{ frames: number; lit: number; hash: number }> {
-    return this.page.evaluate(() => {
+    return this.page.evaluate(async () => {
       const video = document.querySelector<HTMLVideoElement>(".call-their-video");
       if (video === null || video.videoWidth === 0) return { frames: 0, lit: 0, hash: 0 };
+      let frames = 0;
+      for (const peer of window.observed.peers.filter((peer) => peer.connectionState !== "closed")) {
+        for (const entry of (await peer.getStats()).values() as Iterable<RTCInboundRtpStreamStats>) {
+          if (entry.type === "inbound-rtp" && entry.kind === "video") frames += entry.framesDecoded ?? 0;
+        }
+      }
       const canvas = document.createElement("canvas");
       canvas.width = 160;
       canvas.height = 120;
@@ -134,8 +147,42 @@ export class Calls {
         if (red + green + blue > 48) lit += 1;
         hash = (hash * 31 + red * 7 + green * 3 + blue) | 0;
       }
-      return { frames: video.getVideoPlaybackQuality().totalVideoFrames, lit: (lit * 4) / data.length, hash };
+      return { frames, lit: (lit * 4) / data.length, hash };
     });
+  }
+
+  /** From now on it is written down when pictures of the other one come: see `sinceFrame` and `longestPause`. */
+  async watchFrames(): Promise<void> {
+    await this.page.evaluate(() => {
+      const frames = { last: performance.now(), longest: 0 };
+      window.frames_ = frames;
+      let watched: HTMLVideoElement | null = null;
+      const came = () => {
+        const now = performance.now();
+        frames.longest = Math.max(frames.longest, now - frames.last);
+        frames.last = now;
+        watched?.requestVideoFrameCallback(came);
+      };
+      const look = () => {
+        const video = document.querySelector<HTMLVideoElement>(".call-their-video");
+        if (video !== watched) {
+          watched = video;
+          video?.requestVideoFrameCallback(came);
+        }
+        requestAnimationFrame(look);
+      };
+      look();
+    });
+  }
+
+  /** How long ago the last picture came, in milliseconds. */
+  async sinceFrame(): Promise<number> {
+    return this.page.evaluate(() => performance.now() - window.frames_.last);
+  }
+
+  /** The longest time between two pictures since `watchFrames`, in milliseconds. */
+  async longestPause(): Promise<number> {
+    return this.page.evaluate(() => Math.max(window.frames_.longest, performance.now() - window.frames_.last));
   }
 
   /** How much sound has come in so far: its energy, and how long it was. */

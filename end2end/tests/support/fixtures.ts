@@ -13,7 +13,7 @@ export type { Visitor } from "./visitor.ts";
 /** What a browser is like, and where its person goes first. */
 export interface Manner extends BrowserContextOptions {
   /** Where the browser runs, if not where all the others do. */
-  machine?: Machine;
+  machine?: Pick<Machine, "browser">;
   /** The first page; for `join`, the one after picking a name. */
   at?: string;
 }

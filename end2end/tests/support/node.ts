@@ -9,12 +9,25 @@ import { promisify } from "node:util";
 /** What the program is told by its environment, beside the defaults below. */
 export type Settings = Record<string, string>;
 
+/** Where the program runs, if not where the tests do. */
+export interface Place {
+  /** The address it listens on. */
+  listen: string;
+  /** The command that takes it there. */
+  through: string[];
+}
+
 const root = resolve(import.meta.dirname, "../../..");
 const program = resolve(process.env["RIALTO_BIN"] ?? join(root, "target/release/rialto"));
 const site = resolve(process.env["LEPTOS_SITE_ROOT"] ?? join(root, "target/site"));
 
 /** All tests come from one address, so it may sign in more often than a person would. */
-const defaults: Settings = { RIALTO_SIGN_IN_BURST: "10000" };
+const defaults: Settings = {
+  RIALTO_SIGN_IN_BURST: "10000",
+  // Nobody outside of this machine is asked for anything.
+  RIALTO_STUN_SERVER: "off",
+  RIALTO_TIME_SERVER: "off",
+};
 
 /** How long the program may take to start, and to stop. */
 const START = 20_000;
@@ -40,12 +53,15 @@ export class Node {
     /** The data folder. */
     private readonly data: string,
     private readonly settings: Settings,
+    private readonly place?: Place,
   ) {}
 
   /** Starts the program, at first on any free port and later on the same one. */
   async run(): Promise<void> {
-    const listen = this.url === "" ? "127.0.0.1:0" : new URL(this.url).host;
-    const child = spawn(this.program, ["serve", "--listen", listen, "--data", this.data], {
+    const listen = this.url === "" ? (this.place?.listen ?? "127.0.0.1:0") : new URL(this.url).host;
+    const command = [...(this.place?.through ?? []), this.program, "serve", "--listen", listen, "--data", this.data];
+    const [first = "", ...rest] = command;
+    const child = spawn(first, rest, {
       env: this.environment(),
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -118,6 +134,8 @@ export class Node {
 
   /** The greeting comes a moment before the first answer. */
   private async answers(): Promise<void> {
+    // From here, another place cannot be asked.
+    if (this.place !== undefined) return;
     const ready = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(START) });
     if (!ready.ok) throw new Error(`not ready: ${await ready.text()}`);
   }

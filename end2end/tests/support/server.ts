@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Database } from "./database.ts";
 import { Nginx } from "./nginx.ts";
-import { Node, type Settings } from "./node.ts";
+import { Node, type Place, type Settings } from "./node.ts";
 
 export type { Settings } from "./node.ts";
 
@@ -23,10 +23,11 @@ export class Server {
     private readonly shared: { database: Database; front: Nginx } | undefined,
   ) {}
 
-  static async start(settings: Settings): Promise<Server> {
+  /** Starts one that is told this. At another place than the tests, it is one program in any case. */
+  static async start(settings: Settings, place?: Place): Promise<Server> {
     const data = await mkdtemp(join(tmpdir(), "rialto-e2e-"));
-    if (count === 1) {
-      const server = new Server(data, [new Node(data, settings)], undefined);
+    if (count === 1 || place !== undefined) {
+      const server = new Server(data, [new Node(data, settings, place)], undefined);
       await server.run();
       return server;
     }
