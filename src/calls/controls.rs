@@ -67,38 +67,9 @@ pub fn CameraButton() -> impl IntoView {
     }
 }
 
-/// What stands in the way of a microphone or a camera, in words.
+/// What stands in the way of being heard and seen, in words.
 #[component]
 pub fn DeviceProblems() -> impl IntoView {
-    let devices = use_calls().devices();
-    let notice = move |device: Device| {
-        move || {
-            devices
-                .problem(device)
-                .get()
-                .map(|problem: Problem| view! { <Notice kind=NoticeKind::Warn>{problem.text(device)}</Notice> })
-        }
-    };
-    view! {
-        <div class="call-problems" role="status">
-            {notice(Device::Microphone)}
-            {notice(Device::Camera)}
-        </div>
-    }
-}
-
-/// How loud the microphone is: whoever sees it move need not ask whether they are heard.
-#[component]
-pub fn LevelMeter() -> impl IntoView {
-    let devices = use_calls().devices();
-    view! {
-        <meter class="call-level" min="0" max="100" prop:value=devices.level() aria-label="How loud your microphone is"></meter>
-    }
-}
-
-/// What somebody should know of their microphone while they talk.
-#[component]
-pub fn MicrophoneHints() -> impl IntoView {
     let devices = use_calls().devices();
     let hint = Memo::new(move |_| {
         if devices.is_talking_muted() {
@@ -111,10 +82,29 @@ pub fn MicrophoneHints() -> impl IntoView {
             None
         }
     });
+    let notice = move |device: Device| {
+        move || {
+            devices
+                .problem(device)
+                .get()
+                .map(|problem: Problem| view! { <Notice kind=NoticeKind::Warn>{problem.text(device)}</Notice> })
+        }
+    };
     view! {
-        <div role="status">
+        <div class="call-problems" role="status">
             {move || hint.get().map(|hint| view! { <Notice kind=NoticeKind::Warn>{hint}</Notice> })}
+            {notice(Device::Microphone)}
+            {notice(Device::Camera)}
         </div>
+    }
+}
+
+/// How loud the microphone is: whoever sees it move need not ask whether they are heard.
+#[component]
+pub fn LevelMeter() -> impl IntoView {
+    let devices = use_calls().devices();
+    view! {
+        <meter class="call-level" min="0" max="100" prop:value=devices.level() aria-label="How loud your microphone is"></meter>
     }
 }
 

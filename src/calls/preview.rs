@@ -2,9 +2,7 @@
 
 use super::{
     client::{board::Scene, use_calls},
-    controls::{
-        CameraButton, DeviceProblems, LevelMeter, MicrophoneButton, MicrophoneHints, SelfView,
-    },
+    controls::{CameraButton, DeviceProblems, LevelMeter, MicrophoneButton, SelfView},
 };
 use crate::{
     model::call::Media,
@@ -56,7 +54,6 @@ pub fn PreviewCard() -> impl IntoView {
             <h2 id="call-title">{title}</h2>
             <SelfView />
             <LevelMeter />
-            <MicrophoneHints />
             <DeviceProblems />
             {move || {
                 Some(refused())

@@ -2,7 +2,7 @@
 
 use super::{
     client::{CallsClient, Path, board::Scene, use_calls},
-    controls::{CameraButton, DeviceProblems, MicrophoneButton, MicrophoneHints, SelfView},
+    controls::{CameraButton, DeviceProblems, MicrophoneButton, SelfView},
     dock::Large,
     quality::{QualityBars, QualityDetails},
     words::{clock_text, state_text},
@@ -67,7 +67,6 @@ pub fn Stage() -> impl IntoView {
                 <SelfView />
             </div>
             <TheirSound />
-            <MicrophoneHints />
             <DeviceProblems />
             <Trouble />
             <div class="call-controls">

@@ -5,7 +5,10 @@ use super::{
     client::trial::{Open, seen_from, through},
 };
 use crate::{
-    model::{call::IceServer, finding::Finding},
+    model::{
+        call::IceServer,
+        finding::{Finding, Verdict},
+    },
     ui::{
         findings::Findings,
         notice::{Notice, NoticeKind},
@@ -86,39 +89,36 @@ async fn run(trial: RwSignal<Trial>, findings: RwSignal<Vec<Finding>>) -> Trial 
         let _ = findings.try_update(|findings| findings.push(finding));
     };
     say("Trying the direct way…");
-    add(direct(&servers).await);
-    for (transport, name, what) in [
-        (
-            "udp",
-            "Through the relay by UDP",
-            "Trying the relay by UDP…",
-        ),
-        (
-            "tcp",
-            "Through the relay by TCP",
-            "Trying the relay by TCP…",
-        ),
-    ] {
-        say(what);
-        add(relayed(&servers, transport, name).await);
-    }
+    let seen = seen_from(&stun(&servers)).await;
+    say("Trying the relay by UDP…");
+    let by_udp = relayed(&servers, "udp", "Through the relay by UDP").await;
+    add(direct(seen.as_deref(), by_udp.verdict == Verdict::Good));
+    add(by_udp);
+    say("Trying the relay by TCP…");
+    add(relayed(&servers, "tcp", "Through the relay by TCP").await);
     add(findings.with_untracked(|findings| verdict(findings)));
     Trial::Done
 }
 
-async fn direct(servers: &[IceServer]) -> Finding {
+/// From where one is seen, and whether UDP gets out at all: whoever is seen from their own address is told of none
+/// (RFC 8445 section 5.1.3).
+fn direct(seen: Option<&str>, udp_gets_out: bool) -> Finding {
     const WHAT: &str = "Direct";
-    match seen_from(&stun(servers)).await {
+    match seen {
         Some(address) => Finding::good(
             WHAT,
             format!(
                 "UDP gets out; you are seen from {address}. Where the other person's network lets it, a call goes directly."
             ),
         ),
+        None if udp_gets_out => Finding::good(
+            WHAT,
+            "UDP gets out, and you are seen from an address of your own. Where the other person's network lets it, a call goes directly.",
+        ),
         None => Finding::doubtful(
             WHAT,
             "No UDP gets out of your network, or nothing comes back. Calls beyond it need the relay.",
-            "Nothing, as long as a way through the relay works.",
+            "You need do nothing as long as a way through the relay works.",
         ),
     }
 }
@@ -139,7 +139,7 @@ async fn relayed(servers: &[IceServer], transport: &str, name: &'static str) -> 
         None => Finding::doubtful(
             name,
             "Blocked: it did not open within ten seconds.",
-            "Nothing, as long as another way works.",
+            "You need do nothing as long as another way works.",
         ),
     }
 }
@@ -147,11 +147,10 @@ async fn relayed(servers: &[IceServer], transport: &str, name: &'static str) -> 
 /// What it comes to.
 fn verdict(findings: &[Finding]) -> Finding {
     const WHAT: &str = "Calls from here";
-    use crate::model::finding::Verdict::Good;
     let is_good = |at: usize| {
         findings
             .get(at)
-            .is_some_and(|finding| finding.verdict == Good)
+            .is_some_and(|finding| finding.verdict == Verdict::Good)
     };
     match (is_good(1), is_good(2), is_good(0)) {
         (true, _, _) => Finding::good(WHAT, "They will connect."),
@@ -209,7 +208,6 @@ fn by(servers: &[IceServer], transport: &str) -> Option<IceServer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::finding::Verdict;
 
     fn servers() -> Vec<IceServer> {
         let urls = [
@@ -237,6 +235,17 @@ mod tests {
         let tcp = by(&servers(), "tcp").unwrap();
         assert_eq!(tcp.urls, ["turn:192.0.2.1:3478?transport=tcp"]);
         assert_eq!(by(&[], "udp"), None);
+    }
+
+    #[test]
+    fn who_is_seen_from_their_own_address_is_not_taken_for_shut_in() {
+        assert!(
+            direct(Some("203.0.113.9"), true)
+                .says
+                .contains("203.0.113.9")
+        );
+        assert_eq!(direct(None, true).verdict, Verdict::Good);
+        assert_eq!(direct(None, false).verdict, Verdict::Doubtful);
     }
 
     #[test]
