@@ -6,7 +6,11 @@ use crate::model::{
     limits::{Limits, REPLAY_EVENTS},
 };
 use clap::Args;
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Where the data is: what every command needs.
 #[derive(Debug, Clone, Args)]
@@ -222,6 +226,28 @@ impl Config {
     #[must_use]
     pub fn heartbeat(&self) -> Duration {
         Duration::from_secs(self.heartbeat_seconds.max(1))
+    }
+
+    /// The host in the address people open, if that is set.
+    #[must_use]
+    pub fn public_host(&self) -> Option<String> {
+        let url = reqwest::Url::parse(self.public_url.as_deref()?).ok()?;
+        url.host_str().map(str::to_owned)
+    }
+
+    /// Whether the address people open is set, and leads to this machine from this machine alone.
+    #[must_use]
+    pub fn has_local_url(&self) -> bool {
+        self.public_host().is_some_and(|host| {
+            let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+            host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        })
+    }
+
+    /// Whether nobody but this machine can open the pages, as far as the settings say.
+    #[must_use]
+    pub fn is_for_this_machine(&self) -> bool {
+        self.listen.ip().is_loopback() && (self.public_url.is_none() || self.has_local_url())
     }
 
     /// Whether people reach Rialto over https, so that cookies can be kept to it.

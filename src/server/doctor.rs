@@ -63,7 +63,7 @@ fn secure(config: &Config) -> Finding {
     const WHAT: &str = "Secure pages";
     match &config.public_url {
         Some(url) if config.is_https() => Finding::good(WHAT, format!("People open {url}.")),
-        Some(url) if is_local(url) => Finding::good(
+        Some(url) if config.has_local_url() => Finding::good(
             WHAT,
             format!("People open {url}, which browsers on this machine take for secure."),
         ),
@@ -87,15 +87,6 @@ fn secure(config: &Config) -> Finding {
             "Put a proxy that speaks TLS in front, and set --public-url to its https address.",
         ),
     }
-}
-
-fn is_local(url: &str) -> bool {
-    let host = reqwest::Url::parse(url)
-        .ok()
-        .and_then(|url| url.host_str().map(str::to_owned))
-        .unwrap_or_default();
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether the address people open leads here.

@@ -169,7 +169,7 @@ pub async fn start(
     }
     if let (Some(certificate), Some(key)) = (&settings.turn_certificate, &settings.turn_key) {
         let tls = acceptor(certificate, key)?;
-        let host = host(config).ok_or(
+        let host = config.public_host().ok_or(
             "--turn-certificate: browsers have to be told a name that the certificate is for. Set --public-url as well",
         )?;
         for at in &settings.turn_tls_listen.0 {
@@ -205,7 +205,7 @@ fn listen(config: &Config) -> Result<Option<(Sockets, bool)>, String> {
         let is_local = listen.0.iter().all(|at| at.ip().is_loopback());
         return Ok(Some((sockets, is_local)));
     }
-    let is_local = config.listen.ip().is_loopback() && is_here(config);
+    let is_local = config.is_for_this_machine();
     let addresses: Vec<IpAddr> = if is_local {
         vec![config.listen.ip()]
     } else {
@@ -258,19 +258,4 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
         .with_single_cert(chain, private)
         .map_err(|why| cannot(certificate, &why))?;
     Ok(TlsAcceptor::from(Arc::new(tls)))
-}
-
-/// Whether the site is for this machine alone, by the address people open.
-fn is_here(config: &Config) -> bool {
-    let Some(host) = host(config) else {
-        return config.public_url.is_none();
-    };
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// The host of the site.
-fn host(config: &Config) -> Option<String> {
-    let url = reqwest::Url::parse(config.public_url.as_deref()?).ok()?;
-    url.host_str().map(str::to_owned)
 }
