@@ -21,6 +21,7 @@ mod protocol_abuse;
 mod protocol_doc;
 mod resume;
 mod rooms;
+mod rooms_apart;
 mod slow_readers;
 mod support;
 mod turn;

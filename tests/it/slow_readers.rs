@@ -1,16 +1,18 @@
 //! A slow reader hurts only itself.
 
-use crate::support::{Greeting, News, Page, Person, Piece, Press, Server, message_id, page, raw};
+use crate::support::{
+    Greeting, News, Page, Person, Piece, Press, Server,
+    delays::{Delays, exchange},
+    page, raw,
+};
 use rialto::{
     model::{Cursor, Seq},
     protocol::sse,
 };
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What may wait for one connection in these tests, in bytes: little, so that less has to be sent to pass it.
 const QUEUE_BYTES: &str = "65536";
-/// By how much a reader that does not read may delay one that does.
-const MOST_DELAY: Duration = Duration::from_millis(100);
 /// How many messages or stories are sent to find out how long they usually take.
 const CALM_ROUNDS: usize = 100;
 /// A busy machine delays anything now and then, a stuck reader would do so every time: one of so many tries has to be good.
@@ -25,62 +27,12 @@ async fn start() -> Server {
     .await
 }
 
-/// How long each of some deliveries took.
-struct Delays(Vec<Duration>);
-
-impl Delays {
-    fn longest(&self) -> Duration {
-        self.0.iter().copied().max().unwrap_or_default()
-    }
-
-    fn median(&self) -> Duration {
-        let mut sorted = self.0.clone();
-        sorted.sort();
-        sorted[sorted.len() / 2]
-    }
-
-    /// Whether the slow reader caused no more delay than it may: the longest delivery beside it against the longest without it.
-    fn is_fine(&self, without: &Self, what: &str) -> bool {
-        let added = self.longest().saturating_sub(without.longest());
-        println!(
-            "{what}: longest delivery {:?} (median {:?}) beside a stuck reader, {:?} (median {:?}) without one",
-            self.longest(),
-            self.median(),
-            without.longest(),
-            without.median()
-        );
-        added < MOST_DELAY
-    }
-}
-
 /// The size of a long message or story as an event, in bytes; it has a little more.
 const LONG: usize = 16_000;
 
 /// Four thousand characters of four bytes: as long as a message may be.
 fn long_text(n: usize) -> String {
     format!("{n:04}{}", "🌉".repeat(3_990))
-}
-
-/// One writes so many messages, another reads them. How long each took from the one to the other.
-async fn exchange(writer: &mut Page, reader: &mut Page, rounds: usize) -> Delays {
-    let room = writer.general();
-    let mut delays = Vec::new();
-    for _ in 0..rounds {
-        let id = message_id();
-        let began = Instant::now();
-        writer
-            .send(&page::send(id, room, &long_text(delays.len())))
-            .await;
-        let seq = reader
-            .until(|frame| {
-                let message = page::message(frame).filter(|message| message.id == id);
-                message.map(|message| message.seq)
-            })
-            .await;
-        delays.push(began.elapsed());
-        assert_eq!(writer.sent(id).await.0, seq);
-    }
-    Delays(delays)
 }
 
 #[tokio::test]
@@ -91,14 +43,20 @@ async fn a_page_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
     let slow = Person::join(&server, "Slow").await;
     let (mut writer, mut reader) = (ada.page().await, grace.page().await);
     for _ in 0..TRIES {
-        let without = exchange(&mut writer, &mut reader, CALM_ROUNDS).await;
+        let without = exchange(&mut writer, &mut reader, CALM_ROUNDS, long_text).await;
         let stream = raw::narrow(server.address()).await;
         let mut stuck = Page::over(&slow, stream).await.unwrap();
         stuck.greet(Greeting::default()).await;
         // From here on it does not read, while more is written than may wait for it, by a good deal.
-        let with = exchange(&mut writer, &mut reader, 2 * raw::MOST_WAITING / LONG).await;
-        reads_again(&slow, stuck, with.0.len()).await;
-        if with.is_fine(&without, "WebSocket") {
+        let with = exchange(
+            &mut writer,
+            &mut reader,
+            2 * raw::MOST_WAITING / LONG,
+            long_text,
+        )
+        .await;
+        reads_again(&slow, stuck, with.len()).await;
+        if with.is_fine(&without, "WebSocket, beside a stuck reader") {
             return;
         }
     }
@@ -156,7 +114,7 @@ async fn publish(press: &Press, reader: &mut News, rounds: usize) -> Delays {
         assert_eq!(published.status(), 201);
         assert_eq!(story.headline, format!("Story {n}"));
     }
-    Delays(delays)
+    delays.into()
 }
 
 #[tokio::test]
@@ -174,7 +132,7 @@ async fn a_reader_of_the_news_that_stops_reading_delays_nobody_and_is_told_to_re
         let after = head + Seq::try_from(CALM_ROUNDS).unwrap();
         ends_with_resync(&stuck.read_all().await, after, rounds);
         head = after + Seq::try_from(rounds).unwrap();
-        if with.is_fine(&without, "SSE") {
+        if with.is_fine(&without, "SSE, beside a stuck reader") {
             return;
         }
     }

@@ -13,6 +13,7 @@
 //! | [`sse`] | a reader of the news |
 //! | [`press`] | a program that publishes |
 //! | [`raw`] | sockets that do not read |
+//! | [`delays`] | how long deliveries take |
 //!
 //! ```ignore
 //! let server = Server::start().await;
@@ -24,6 +25,7 @@
 //! Everything waits for what it is told to wait for, and fails after [`PATIENCE`] with what was seen instead.
 
 pub(crate) mod cluster;
+pub(crate) mod delays;
 #[path = "../../../src/server/store/testing.rs"]
 pub(crate) mod home;
 pub(crate) mod nats;
