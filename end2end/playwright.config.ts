@@ -15,14 +15,18 @@ const flags = [
   "--no-first-run",
 ];
 
+/** Tests that want the machine to themselves run one by one, after all the others: see scripts/e2e.sh. */
+const alone = process.env["RIALTO_E2E_ALONE"] === "1";
+
 export default defineConfig({
+  ...(alone ? { grep: /@alone/ } : { grepInvert: /@alone/ }),
   testDir: "tests",
-  outputDir: "test-results/artifacts",
+  outputDir: alone ? "test-results/artifacts-alone" : "test-results/artifacts",
   timeout: 150_000,
   expect: { timeout: 10_000 },
   // Every test has a server and browsers of its own, so it does not matter which run beside each other.
   fullyParallel: true,
-  workers: Number(process.env["RIALTO_E2E_WORKERS"] ?? 2),
+  workers: alone ? 1 : Number(process.env["RIALTO_E2E_WORKERS"] ?? 2),
   // What a busy machine fails once passes when it is tried again, and is named at the end (tests/support/count.ts): a bug that
   // comes now and then is a bug.
   retries: 1,

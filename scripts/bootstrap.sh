@@ -166,6 +166,7 @@ base_packages() {
         # For calls between networks that keep each other out. Debian puts them where only root looks.
         PATH=$PATH:/usr/sbin:/sbin have ip || wanted+=(iproute2)
         PATH=$PATH:/usr/sbin:/sbin have iptables || wanted+=(iptables)
+        have python3 || wanted+=(python3)
     fi
     [ "${#wanted[@]}" -eq 0 ] || install_packages "for the build" "${wanted[@]}" || true
 }

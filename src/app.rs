@@ -5,8 +5,12 @@ pub mod document;
 
 use crate::{
     calls::{
-        client::CallsClient, dock::CallDock, keys::KeysChoice, page::CallsPage,
-        ringing::RingChoices, trial::ConnectionTest,
+        client::{CallsClient, board::Place},
+        dock::CallDock,
+        keys::KeysChoice,
+        page::CallsPage,
+        ringing::RingChoices,
+        trial::ConnectionTest,
     },
     chat::{client::ChatClient, page::ChatLayout, page::NoRoom, room::RoomPageView},
     news::{
@@ -52,6 +56,16 @@ pub fn App() -> impl IntoView {
     let news = NewsLive::provide();
     provide_context(Reach {
         call: Callback::new(move |(person, media)| calls.place(person, media)),
+        join: Callback::new(move |(room, title)| calls.join(Place { room, title })),
+        groups: calls.groups(),
+        joined: Signal::derive(move || {
+            calls.scene().with(|scene| {
+                scene
+                    .place()
+                    .filter(|_| scene.is_in_a_call())
+                    .map(|place| place.room)
+            })
+        }),
     });
 
     // The browser's part begins once, when the page is live. What listens to the socket does so before it connects.

@@ -33,10 +33,13 @@ test("a look at oneself comes first, and whoever is rung is rung on any page", a
   await expect(ada.calls.state).toContainText("Ringing…");
   await expect(grace.calls.incoming).toContainText("Video call");
   await expect.poll(() => grace.page.title()).toBe("Ada is calling");
+  const icon = grace.page.locator("link[rel=icon][type='image/svg+xml']");
+  await expect(icon).toHaveAttribute("href", "/favicon-ringing.svg");
   expect(await grace.calls.lights(), "no light before the answer").toEqual({ microphone: false, camera: false });
   await ada.calls.hangUp();
   await expect(grace.calls.incoming).toHaveCount(0);
   await expect(grace.page).toHaveTitle(/Settings/);
+  await expect(icon).toHaveAttribute("href", "/favicon.svg");
 });
 
 test("a voice call carries sound both ways and no pictures", async ({ join }) => {
@@ -66,16 +69,42 @@ test("a call that is declined tells the caller, and both find it in their direct
   expect(await remembered(grace, ada)).toEqual(["You declined a video call"]);
 });
 
-test("who is in a call is busy for a third, whose call disturbs nothing", async ({ join }) => {
-  const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
+test("a second call shows quietly beside the first: it can be declined, or answered instead, and a third finds busy", async ({
+  join,
+}) => {
+  const [ada, grace, eve, frank] = [await join("Ada"), await join("Grace"), await join("Eve"), await join("Frank")];
   await connect(ada, grace);
   await eve.calls.call("Grace");
-  await expect(eve.calls.farewell).toContainText("Video call, busy");
+  await expect(grace.calls.waiting).toContainText("Eve");
+  await expect(grace.page, "it rings with nothing but the card").not.toHaveTitle("Eve is calling");
   await expect(grace.calls.incoming).toHaveCount(0);
   await Promise.all([ada.calls.showsMotion(), grace.calls.showsMotion()]);
+  await frank.calls.call("Grace");
+  await expect(frank.calls.farewell).toContainText("Video call, busy");
+
+  await grace.calls.waiting.getByRole("button", { name: "Decline" }).click();
+  await expect(eve.calls.farewell).toContainText("Video call declined");
+  await expect(grace.calls.waiting).toHaveCount(0);
   await expect(ada.calls.state).toContainText("Connected");
+
+  await eve.calls.farewell.getByRole("button", { name: "Call back" }).click();
+  await eve.calls.start();
+  await grace.calls.waiting.getByRole("button", { name: "End and answer" }).click();
+  await expect(ada.calls.farewell).toContainText("Video call, ");
+  await Promise.all([eve.calls.connected(), grace.calls.connected()]);
+  await eve.calls.plays();
+});
+
+test("a call that waited rings aloud once the first one is over", async ({ join }) => {
+  const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
+  await connect(ada, grace, "voice");
+  await eve.calls.call("Grace", "voice");
+  await expect(grace.calls.waiting).toContainText("Eve");
   await ada.calls.hangUp();
-  expect(await remembered(grace, eve)).toEqual(["Missed video call while in another call"]);
+  await expect(grace.calls.incoming).toContainText("Eve is calling");
+  await expect.poll(() => grace.page.title()).toBe("Eve is calling");
+  await grace.calls.accept();
+  await Promise.all([eve.calls.connected(), grace.calls.connected()]);
 });
 
 test("a call that the caller gives up stops ringing at once and counts as missed", async ({ join }) => {
@@ -305,7 +334,7 @@ test("who is in a call cannot begin another, and is told so", async ({ join }) =
     .locator(".chat-rooms")
     .getByRole("button", { name: `Video call ${eve.name}` })
     .click();
-  await expect(ada.calls.stage).toContainText("You are in a call. Hang up first");
+  await expect(ada.calls.stage).toContainText("You are in a call. Leave it first");
   await ada.calls.showsMotion();
 });
 

@@ -1,6 +1,7 @@
 /** How quickly a call that is accepted shows the other one, beside what the browser needs at the least. */
 import { type Page } from "@playwright/test";
 import { expect, test } from "./support/fixtures.ts";
+import { PAST_THE_SERVER, nodes } from "./support/nodes.ts";
 
 /** How often each is measured; what counts is the median. */
 const ROUNDS = 5;
@@ -47,34 +48,40 @@ function median(times: number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
-test("whoever accepts sees the other one about as soon as two bare connections of one page would", async ({ join }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  const times = { bare: [] as number[], callee: [] as number[], caller: [] as number[] };
-  for (let round = 0; round < ROUNDS; round += 1) {
-    times.bare.push(await bare(grace.page));
-    await ada.calls.call("Grace");
-    await expect(grace.calls.incoming).toBeVisible();
-    const pictures = Promise.all([grace.calls.firstPicture(), ada.calls.firstPicture()]);
-    const accept = grace.calls.incoming.getByRole("button", { name: "Accept", exact: true });
-    const accepted = await accept.evaluate((button: HTMLElement) => {
-      const now = Date.now();
-      button.click();
-      return now;
-    });
-    const [callee, caller] = await pictures;
-    times.callee.push(callee - accepted);
-    times.caller.push(caller - accepted);
-    await ada.calls.hangUp();
-    await expect(grace.calls.stage).toHaveCount(0);
-    await ada.calls.farewell.getByRole("button", { name: "Close" }).click();
-    await grace.calls.farewell.getByRole("button", { name: "Close" }).click();
-  }
-  const [least, callee, caller] = [median(times.bare), median(times.callee), median(times.caller)];
-  const ratio = (time: number) => (time / least).toFixed(2);
-  console.log(
-    `    from Accept to the first picture: ${callee} ms for the callee (${ratio(callee)} × bare), ` +
-      `${caller} ms for the caller (${ratio(caller)} × bare); bare ${Math.round(least)} ms`,
-  );
-  // What is aimed at is 1.3. Beside other tests, on few cores, three programs share what one page has to itself in the bare case.
-  expect(callee / least).toBeLessThan(8);
-});
+test(
+  "whoever accepts sees the other one about as soon as two bare connections of one page would",
+  { tag: "@alone" },
+  async ({ join }) => {
+    // eslint-disable-next-line playwright/no-skipped-test -- why is said
+    test.skip(nodes > 1, PAST_THE_SERVER);
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    const times = { bare: [] as number[], callee: [] as number[], caller: [] as number[] };
+    for (let round = 0; round < ROUNDS; round += 1) {
+      times.bare.push(await bare(grace.page));
+      await ada.calls.call("Grace");
+      await expect(grace.calls.incoming).toBeVisible();
+      const pictures = Promise.all([grace.calls.firstPicture(), ada.calls.firstPicture()]);
+      const accept = grace.calls.incoming.getByRole("button", { name: "Accept", exact: true });
+      const accepted = await accept.evaluate((button: HTMLElement) => {
+        const now = Date.now();
+        button.click();
+        return now;
+      });
+      const [callee, caller] = await pictures;
+      times.callee.push(callee - accepted);
+      times.caller.push(caller - accepted);
+      await ada.calls.hangUp();
+      await expect(grace.calls.stage).toHaveCount(0);
+      await ada.calls.farewell.getByRole("button", { name: "Close" }).click();
+      await grace.calls.farewell.getByRole("button", { name: "Close" }).click();
+    }
+    const [least, callee, caller] = [median(times.bare), median(times.callee), median(times.caller)];
+    const ratio = (time: number) => (time / least).toFixed(2);
+    console.log(
+      `    from Accept to the first picture: ${callee} ms for the callee (${ratio(callee)} × bare), ` +
+        `${caller} ms for the caller (${ratio(caller)} × bare); bare ${Math.round(least)} ms`,
+    );
+    // What is aimed at is 1.3. Beside other tests, on few cores, three programs share what one page has to itself in the bare case.
+    expect(callee / least).toBeLessThan(8);
+  },
+);

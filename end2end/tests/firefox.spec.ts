@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { firefox } from "@playwright/test";
 import { type Visitor, expect, test as base } from "./support/fixtures.ts";
+import { PAST_THE_SERVER, nodes } from "./support/nodes.ts";
 
 /** The distribution's Firefox, which Playwright drives as it is. */
 const PROGRAM = process.env["RIALTO_FIREFOX"] ?? "/usr/bin/firefox-esr";
@@ -15,7 +16,7 @@ function missing(): string | undefined {
   }
 }
 
-const reason = missing();
+const reason = missing() ?? (nodes > 1 ? PAST_THE_SERVER : undefined);
 if (reason !== undefined) console.log(`firefox.spec.ts is left out: ${reason}`);
 
 /** A camera that needs none, and no word with the outside. */

@@ -1,14 +1,24 @@
 /** Calls between networks that keep each other out, and through faults of the network itself. */
 import { type Page } from "@playwright/test";
 import { type Visitor, expect, test as base } from "./support/fixtures.ts";
-import { Networks, missing } from "./support/networks.ts";
+import { type Line, Networks, missing } from "./support/networks.ts";
+import { plainCall, sincePlain } from "./support/plain.ts";
 import { Server } from "./support/server.ts";
 
 const reason = missing();
 
-const test = base.extend<{ networks: Networks; two: () => Promise<{ ada: Visitor; grace: Visitor }> }>({
-  networks: async ({}, use) => {
-    const networks = Networks.up();
+interface Fixtures {
+  /** What carries everything to and from Alice, where that is poor. */
+  line: Line | undefined;
+  networks: Networks;
+  two: () => Promise<{ ada: Visitor; grace: Visitor }>;
+}
+
+const test = base.extend<Fixtures>({
+  line: [undefined, { option: true }],
+
+  networks: async ({ line }, use) => {
+    const networks = Networks.up(line);
     await use(networks);
     await networks.close();
   },
@@ -103,9 +113,33 @@ test.describe("without a relay", () => {
   });
 });
 
-/** Until both see each other again, in milliseconds; said, because it is what people notice. */
+test.describe("on a line that takes 100 ms and loses a twentieth", () => {
+  test.use({ line: { delay: 100, loss: 0.05 } });
+
+  test("picture and sound go on, and how good the line is can be seen", async ({ two }) => {
+    const { ada, grace } = await playing(two);
+    await seconds(10);
+    for (const { name, calls } of [ada, grace]) {
+      const pause = await calls.longestPause();
+      console.log(
+        `    100 ms and 5 % loss: the longest pause of pictures that ${name} saw was ${Math.round(pause)} ms`,
+      );
+      expect(pause).toBeLessThan(3_000);
+      await expect(calls.state).toContainText("Connected");
+    }
+    await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+    await expect(grace.calls.stage.getByRole("button", { name: /^Connection: (fair|poor|bad)$/ })).toBeVisible();
+    await expect(ada.calls.stage).not.toContainText("Your picture is not sent");
+  });
+});
+
+/**
+ * Until both see each other again, in milliseconds; said, because it is what people notice. Beside it the bare call of the same two
+ * pages, from Ada to Grace.
+ */
 async function recovery(what: string, two: Visitor[]): Promise<number> {
   const began = Date.now();
+  const bare = plainRecovery(what, two, began);
   const both = async () => Promise.all(two.map(({ calls }) => calls.sinceFrame()));
   await expect
     .poll(async () => Math.max(...(await both())), {
@@ -116,7 +150,23 @@ async function recovery(what: string, two: Visitor[]): Promise<number> {
     .toBeLessThan(400);
   const took = Date.now() - began;
   console.log(`    ${what}: both see each other again after ${took} ms`);
+  await bare;
   return took;
+}
+
+/** How long the bare call needs. One that does not come back in time is said to have not. */
+async function plainRecovery(what: string, two: Visitor[], began: number): Promise<void> {
+  const page = two[1]?.page;
+  if (page === undefined) return;
+  const deadline = began + 20_000;
+  while ((await sincePlain(page)) > 400) {
+    if (Date.now() > deadline) {
+      console.log(`    ${what}: a plain page with ICE restart has not come back after 20 s`);
+      return;
+    }
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  console.log(`    ${what}: a plain page with ICE restart after ${Date.now() - began} ms`);
 }
 
 async function playing(
@@ -138,6 +188,7 @@ for (const cut of [5, 20, 40]) {
     networks,
   }) => {
     const { ada, grace } = await playing(two);
+    await plainCall(ada.page, grace.page);
     ada.expectsOutage();
     networks.cut("alice");
     const since = Date.now();
@@ -153,6 +204,7 @@ for (const cut of [5, 20, 40]) {
 
 test("somebody whose address changes goes on with the call", async ({ two, networks }) => {
   const { ada, grace } = await playing(two);
+  await plainCall(ada.page, grace.page);
   ada.expectsOutage();
   networks.move("alice");
   // Pictures that are on their way still come for a moment.
@@ -166,6 +218,7 @@ test("a relay that is started anew carries the call again", async ({ two, server
   const { ada, grace } = await playing(two);
   ada.expectsOutage();
   grace.expectsOutage();
+  await plainCall(ada.page, grace.page);
   await server.kill();
   await seconds(2);
   await server.run();

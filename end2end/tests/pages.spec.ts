@@ -3,6 +3,7 @@
  * included), nothing wider than a phone, and nothing that axe calls serious or critical, light and dark, small and large.
  */
 import AxeBuilder from "@axe-core/playwright";
+import { nodes } from "./support/nodes.ts";
 import type { Server } from "./support/server.ts";
 import type { Agency } from "./support/news.ts";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
@@ -11,12 +12,18 @@ import { dusk } from "./support/png.ts";
 const desktop = { width: 1280, height: 800 };
 const phone = { width: 390, height: 844 };
 
+/** Which of several nodes made a page changes nothing about what axe finds in it: with one node it has been looked at. */
+const audits = nodes === 1;
+if (!audits)
+  console.log("pages.spec.ts: axe is left out with several nodes; every page is opened and measured all the same");
+
 /** Looks at what is on screen in every size and theme. */
 async function inspect({ page }: Visitor, what: string): Promise<void> {
   for (const size of [desktop, phone]) {
     await page.setViewportSize(size);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     expect.soft(wide, `${what} is wider than ${size.width} px by`).toBeLessThanOrEqual(0);
+    if (!audits) continue;
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       const axe = new AxeBuilder({ page });
@@ -166,6 +173,41 @@ test("a call at every stage: the look at oneself, ringing, connected, small, ove
   await ada.calls.hangUp();
   await expect(grace.calls.farewell).toBeVisible();
   await inspect(grace, "the end of a call");
+});
+
+test("beside a call and in a room: what waits, devices, files, a room's call as others see it and from inside", async ({
+  join,
+}) => {
+  test.setTimeout(LONG);
+  const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
+  await ada.calls.call("Grace");
+  await grace.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await eve.calls.call("Grace", "voice");
+  await expect(grace.calls.waiting).toBeVisible();
+  await inspect(grace, "a call that waits");
+  await grace.calls.waiting.getByRole("button", { name: "Decline" }).click();
+  await ada.calls.stage
+    .locator("input[type=file]")
+    .setInputFiles({ name: `${endless}.txt`, mimeType: "text/plain", buffer: Buffer.from("Item one") });
+  await expect(grace.calls.stage.getByRole("list", { name: "Files" })).toBeVisible();
+  await grace.calls.stage.getByRole("button", { name: "Devices" }).click();
+  await grace.calls.stage.getByRole("button", { name: /^Connection: / }).click();
+  await inspect(grace, "devices, figures and a file");
+  await grace.calls.hangUp();
+  for (const { calls } of [ada, grace])
+    await calls.farewell.getByRole("button", { name: "Close", exact: true }).click();
+
+  await ada.page.getByRole("button", { name: "Start a call in this room" }).click();
+  await ada.calls.preview.getByRole("button", { name: "Join the call" }).click();
+  await inspect(ada, "alone in a room's call");
+  const card = grace.page.getByLabel("Call in this room", { exact: true });
+  await card.getByRole("button", { name: "Join" }).click();
+  await grace.calls.preview.getByRole("button", { name: "Join the call" }).click();
+  await expect(ada.calls.state).toContainText("2 people");
+  await inspect(ada, "two in a room's call");
+  await eve.calls.farewell.getByRole("button", { name: "Close", exact: true }).click();
+  await inspect(eve, "a room that has a call");
 });
 
 test("on a phone a call that was made small leaves the room to write in", async ({ join }) => {

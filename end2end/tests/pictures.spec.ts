@@ -3,7 +3,11 @@ import { mkdir } from "node:fs/promises";
 import { join as path } from "node:path";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import type { Agency } from "./support/news.ts";
+import { nodes } from "./support/nodes.ts";
 import { dusk } from "./support/png.ts";
+
+// eslint-disable-next-line playwright/no-skipped-test -- why is said
+test.skip(nodes > 1, "pictures are taken with one node");
 
 const pictures = path(import.meta.dirname, "../test-results/pictures");
 const readme = path(import.meta.dirname, "../../docs/screenshot.png");

@@ -4,15 +4,19 @@
 //! long as its drawing loads.
 
 use super::client::{
-    devices::Power,
-    problem::{Device, Problem},
+    devices::{Devices, Power},
+    problem::{Browser, Device, Problem},
     use_calls,
 };
 use crate::ui::{
+    browser,
     icon::{Glyph, Icon},
     notice::{Notice, NoticeKind},
 };
 use leptos::{html, prelude::*};
+
+/// How long a device may take to open before it is said that the browser may be asking, in milliseconds.
+const ASKS: i32 = 1_500;
 
 /// Mutes and unmutes. Pressed means muted, or no microphone at all; what it says fits how it is.
 #[component]
@@ -67,16 +71,54 @@ pub fn CameraButton() -> impl IntoView {
     }
 }
 
+/// Shares a screen, or stops. Pressed means that one is shared. Not there where the browser cannot, as on phones.
+#[component]
+pub fn ShareButton() -> impl IntoView {
+    let devices = use_calls().devices();
+    let shared = move || devices.screen().get() == Power::On;
+    let can = RwSignal::new(false);
+    Effect::new(move || can.set(Devices::can_share()));
+    let label = move || match devices.screen().get() {
+        Power::Asking => "Starting…",
+        Power::Off => "Share screen",
+        Power::On => "Stop sharing",
+    };
+    view! {
+        <Show when=move || can.get()>
+            <button
+                type="button"
+                class="call-button call-share"
+                aria-keyshortcuts="D"
+                aria-pressed=move || shared().to_string()
+                aria-busy=move || (devices.screen().get() == Power::Asking).to_string()
+                on:click=move |_| devices.toggle_screen()
+            >
+                <Icon name=Glyph::ScreenOff />
+                <Icon name=Glyph::Screen />
+                <span>{label}</span>
+            </button>
+        </Show>
+    }
+}
+
 /// What stands in the way of being heard and seen, in words.
 #[component]
 pub fn DeviceProblems() -> impl IntoView {
-    let devices = use_calls().devices();
+    let calls = use_calls();
+    let devices = calls.devices();
+    let browser = RwSignal::new(Browser::Other);
+    Effect::new(move || browser.set(Browser::from_user_agent(&browser::user_agent())));
+    let asks = asks_for(devices);
     let hint = Memo::new(move |_| {
-        if devices.is_talking_muted() {
+        if calls.is_held().get() && devices.is_seen() {
+            Some(
+                "Your picture is not sent for now, to keep the sound: the connection is too slow for both.",
+            )
+        } else if devices.is_talking_muted() {
             Some("You are talking while muted.")
         } else if devices.is_silent() {
             Some(
-                "Your microphone is silent: nothing is heard of you. Look whether it is turned on, or choose another one in the system.",
+                "Your microphone is silent: nothing is heard of you. Look whether it is turned on, or choose another one.",
             )
         } else {
             None
@@ -87,16 +129,59 @@ pub fn DeviceProblems() -> impl IntoView {
             devices
                 .problem(device)
                 .get()
-                .map(|problem: Problem| view! { <Notice kind=NoticeKind::Warn>{problem.text(device)}</Notice> })
+                .map(|problem: Problem| {
+                    view! { <Notice kind=NoticeKind::Warn>{problem.text(device, browser.get())}</Notice> }
+                })
         }
     };
     view! {
         <div class="call-problems" role="status">
+            {move || asks.get().map(|asks| view! { <Notice kind=NoticeKind::Info>{asks}</Notice> })}
             {move || hint.get().map(|hint| view! { <Notice kind=NoticeKind::Warn>{hint}</Notice> })}
+            {move || devices.note().get().map(|note| view! { <Notice kind=NoticeKind::Info>{note}</Notice> })}
             {notice(Device::Microphone)}
             {notice(Device::Camera)}
         </div>
     }
+}
+
+/// What the browser is probably asking for: nobody was asked before, and the question is easily overlooked.
+fn asks_for(devices: Devices) -> Memo<Option<&'static str>> {
+    let late = RwSignal::new(false);
+    let asking = Memo::new(move |_| {
+        [Device::Microphone, Device::Camera]
+            .map(|device| devices.power(device).get() == Power::Asking)
+    });
+    Effect::new(move || {
+        late.set(false);
+        if asking.get().contains(&true) {
+            browser::after(ASKS, move || {
+                // The card may be gone by then.
+                if asking
+                    .try_get_untracked()
+                    .is_some_and(|asking| asking.contains(&true))
+                {
+                    late.set(true);
+                }
+            });
+        }
+    });
+    Memo::new(move |_| {
+        let name = match asking.get() {
+            _ if !late.get() => return None,
+            [true, true] => {
+                "Your browser asks whether this page may use the microphone and the camera. Choose “Allow”."
+            }
+            [true, false] => {
+                "Your browser asks whether this page may use the microphone. Choose “Allow”."
+            }
+            [false, true] => {
+                "Your browser asks whether this page may use the camera. Choose “Allow”."
+            }
+            [false, false] => return None,
+        };
+        Some(name)
+    })
 }
 
 /// How loud the microphone is: whoever sees it move need not ask whether they are heard.
@@ -114,6 +199,7 @@ pub fn SelfView() -> impl IntoView {
     let devices = use_calls().devices();
     let video = NodeRef::<html::Video>::new();
     Effect::new(move || {
+        devices.tracks().track();
         let seen = devices.is_seen();
         if let Some(video) = video.get() {
             video.set_src_object(devices.picture().filter(|_| seen).as_ref());

@@ -7,9 +7,11 @@
 use super::{
     client::{board::Scene, use_calls},
     farewell::FarewellCard,
+    group_stage::{GroupStage, OutCard},
     incoming::IncomingCard,
     preview::PreviewCard,
     stage::Stage,
+    waiting::WaitingCard,
     words::state_text,
 };
 use leptos::{html, prelude::*};
@@ -27,6 +29,8 @@ enum Shown {
         hasty: bool,
     },
     Stage,
+    Group,
+    Out,
     Farewell,
 }
 
@@ -38,11 +42,11 @@ impl Shown {
             Scene::Ringing(_) => match before {
                 Some(Self::Incoming { hasty }) => Self::Incoming { hasty: *hasty },
                 Some(Self::Preview) => Self::Incoming { hasty: true },
-                Some(Self::Nothing | Self::Stage | Self::Farewell) | None => {
-                    Self::Incoming { hasty: false }
-                }
+                _ => Self::Incoming { hasty: false },
             },
             Scene::Starting { .. } | Scene::Answering(_) | Scene::Holding(_) => Self::Stage,
+            Scene::Joining { .. } | Scene::Gathered(_) => Self::Group,
+            Scene::Out(_) => Self::Out,
             Scene::Ended(_) => Self::Farewell,
         }
     }
@@ -77,7 +81,8 @@ pub fn CallDock() -> impl IntoView {
     });
     Effect::new(move |before: Option<Shown>| {
         let now = shown.get();
-        if now == Shown::Stage && before != Some(Shown::Stage) {
+        let is_call = |shown: Shown| matches!(shown, Shown::Stage | Shown::Group);
+        if is_call(now) && !before.is_some_and(is_call) {
             large.set(true);
         }
         if before.is_some_and(|before| before != now) {
@@ -94,11 +99,14 @@ pub fn CallDock() -> impl IntoView {
             {said}
         </div>
         <div class="call-dock" node_ref=dock>
+            <WaitingCard />
             {move || match shown.get() {
                 Shown::Nothing => ().into_any(),
                 Shown::Preview => view! { <PreviewCard /> }.into_any(),
                 Shown::Incoming { hasty } => view! { <IncomingCard hasty /> }.into_any(),
                 Shown::Stage => view! { <Stage /> }.into_any(),
+                Shown::Group => view! { <GroupStage /> }.into_any(),
+                Shown::Out => view! { <OutCard /> }.into_any(),
                 Shown::Farewell => view! { <FarewellCard /> }.into_any(),
             }}
         </div>
@@ -145,7 +153,7 @@ fn keep_focus(dock: NodeRef<html::Div>, shown: Shown) {
             }
             let card = dock
                 .get_untracked()
-                .and_then(|dock| dock.first_element_child());
+                .and_then(|dock| dock.last_element_child());
             if let Some(card) = card.and_then(|card| card.dyn_into::<HtmlElement>().ok()) {
                 let _ = card.focus();
             }

@@ -1,9 +1,6 @@
 //! How the last call ended, and calling back.
 
-use super::client::{
-    board::{Farewell, Scene},
-    use_calls,
-};
+use super::{client::use_calls, files::FileList};
 use crate::{
     model::call::{Outcome, outcome_text},
     ui::icon::{Glyph, Icon},
@@ -15,7 +12,7 @@ use leptos::prelude::*;
 pub fn FarewellCard() -> impl IntoView {
     let calls = use_calls();
     let scene = calls.scene();
-    let farewell = Memo::new(move |_| scene.with(ended));
+    let farewell = Memo::new(move |_| scene.with(|scene| scene.farewell().cloned()));
     let call_back = move |_| {
         if let Some(farewell) = farewell.get_untracked() {
             calls.place(farewell.with, farewell.media);
@@ -36,6 +33,7 @@ pub fn FarewellCard() -> impl IntoView {
                         }
                     })
             }}
+            <FileList />
             <div class="call-answers">
                 <button type="button" class="button primary" on:click=call_back>
                     <Icon name=Glyph::Phone />
@@ -46,17 +44,5 @@ pub fn FarewellCard() -> impl IntoView {
                 </button>
             </div>
         </section>
-    }
-}
-
-fn ended(scene: &Scene) -> Option<Farewell> {
-    match scene {
-        Scene::Ended(farewell) => Some(farewell.clone()),
-        Scene::Quiet
-        | Scene::Preview(_)
-        | Scene::Starting { .. }
-        | Scene::Ringing(_)
-        | Scene::Answering(_)
-        | Scene::Holding(_) => None,
     }
 }

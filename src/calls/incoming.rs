@@ -1,6 +1,6 @@
 //! Somebody calls: who, how, and three ways to answer.
 
-use super::client::{board::Scene, use_calls};
+use super::client::use_calls;
 use crate::{
     model::call::{CallView, Media},
     ui::{
@@ -24,7 +24,7 @@ pub fn IncomingCard(
 ) -> impl IntoView {
     let calls = use_calls();
     let scene = calls.scene();
-    let view = Memo::new(move |_| scene.with(ringing));
+    let view = Memo::new(move |_| scene.with(|scene| scene.ringing().cloned()));
     let trouble = calls.trouble();
     let ready = RwSignal::new(!hasty);
     Effect::new(move || {
@@ -95,17 +95,5 @@ fn Caller(view: CallView) -> impl IntoView {
                 </p>
             </div>
         </div>
-    }
-}
-
-fn ringing(scene: &Scene) -> Option<CallView> {
-    match scene {
-        Scene::Ringing(view) => Some(view.clone()),
-        Scene::Quiet
-        | Scene::Preview(_)
-        | Scene::Starting { .. }
-        | Scene::Answering(_)
-        | Scene::Holding(_)
-        | Scene::Ended(_) => None,
     }
 }

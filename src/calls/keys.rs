@@ -1,9 +1,9 @@
-//! Keys in a call: M microphone, V camera, H hang up, Space to talk while muted.
+//! Keys in a call: M microphone, V camera, D share a screen, H hang up, Space to talk while muted.
 //!
 //! They are for who looks at the call, and never for who writes or presses something: a key belongs to what has the focus first. Each can
 //! be done with a button as well, and all of them can be turned off in Settings.
 
-use super::client::{CallsClient, board::Scene};
+use super::client::{CallsClient, board::Scene, devices::Devices};
 use crate::ui::browser;
 use leptos::{ev::KeyboardEvent, prelude::*};
 use wasm_bindgen::JsCast;
@@ -18,6 +18,7 @@ const OFF: &str = "off";
 enum Key {
     Microphone,
     Camera,
+    Share,
     HangUp,
     Talk,
 }
@@ -27,6 +28,7 @@ fn meaning(key: &str) -> Option<Key> {
     match key {
         "m" | "M" => Some(Key::Microphone),
         "v" | "V" => Some(Key::Camera),
+        "d" | "D" => Some(Key::Share),
         "h" | "H" => Some(Key::HangUp),
         " " => Some(Key::Talk),
         _ => None,
@@ -89,11 +91,12 @@ pub(super) fn listen(calls: &CallsClient) {
         let in_call = calls.scene().with_untracked(Scene::is_in_a_call);
         let looking = calls
             .scene()
-            .with_untracked(|scene| matches!(scene, Scene::Preview(_)));
+            .with_untracked(|scene| scene.preview().is_some());
         let devices = calls.devices();
         match key {
             Key::Microphone if in_call || looking => devices.toggle_microphone(),
             Key::Camera if in_call || looking => devices.toggle_camera(),
+            Key::Share if in_call && Devices::can_share() => devices.toggle_screen(),
             Key::HangUp if in_call => calls.leave(),
             Key::Talk if in_call && devices.is_muted() => {
                 held.set(true);
@@ -101,7 +104,7 @@ pub(super) fn listen(calls: &CallsClient) {
             }
             // The key is down still.
             Key::Talk if held.get_untracked() => {}
-            Key::Microphone | Key::Camera | Key::HangUp | Key::Talk => return,
+            Key::Microphone | Key::Camera | Key::Share | Key::HangUp | Key::Talk => return,
         }
         event.prevent_default();
     });
@@ -158,6 +161,8 @@ pub fn KeysChoice() -> impl IntoView {
                 " microphone, "
                 <kbd>"V"</kbd>
                 " camera, "
+                <kbd>"D"</kbd>
+                " share your screen, "
                 <kbd>"H"</kbd>
                 " hang up, "
                 <kbd>"Space"</kbd>
@@ -177,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_key_belongs_to_what_has_the_focus_first() {
-        for key in ["m", "V", "h", " "] {
+        for key in ["m", "V", "d", "h", " "] {
             let key = meaning(key).unwrap();
             assert!(is_for_call(key, Focus::Nothing));
             assert!(!is_for_call(key, Focus::Field), "who writes is not heard");

@@ -1,10 +1,14 @@
-//! Calls between two people: WebRTC from browser to browser, signalled over the WebSocket.
+//! Calls between two people and in rooms: WebRTC from browser to browser, signalled over the WebSocket.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`server`] | who rings, who answers, how it ends: decided and stored here |
 //! | [`client`] | what this page shows, its devices, and the connection to the other page |
-//! | [`dock`] | where a call is shown, on every page; `preview`, `incoming`, `stage` and `farewell` are what it shows |
+//! | [`dock`] | where a call is shown, on every page; `preview`, `incoming`, `waiting`, `stage` and `farewell` are what it shows |
+//! | [`pictures`] | what is seen and heard of the other one |
+//! | [`device_choice`] | choosing microphone, camera and speaker |
+//! | [`group_stage`] | the call of a room |
+//! | [`files`] | files that go straight to the other one |
 //! | [`quality`] | how good the connection is |
 //! | [`ringing`] | how calls make themselves noticed, in Settings |
 //! | [`keys`] | keys in a call |
@@ -21,11 +25,15 @@
 pub mod api;
 pub mod client;
 pub mod controls;
+pub mod device_choice;
 pub mod dock;
 pub mod farewell;
+pub mod files;
+pub mod group_stage;
 pub mod incoming;
 pub mod keys;
 pub mod page;
+pub mod pictures;
 pub mod preview;
 pub mod quality;
 pub mod ringing;
@@ -33,4 +41,5 @@ pub mod ringing;
 pub mod server;
 pub mod stage;
 pub mod trial;
+pub mod waiting;
 pub mod words;

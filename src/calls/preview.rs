@@ -1,8 +1,12 @@
 //! Before calling: a look at oneself, and what stands in the way of being seen and heard.
 
 use super::{
-    client::{board::Scene, use_calls},
+    client::{
+        board::{Preview, Target},
+        use_calls,
+    },
     controls::{CameraButton, DeviceProblems, LevelMeter, MicrophoneButton, SelfView},
+    device_choice::{DeviceChoice, FreshDevice},
 };
 use crate::{
     model::call::Media,
@@ -18,23 +22,20 @@ use leptos::{ev::KeyboardEvent, prelude::*};
 pub fn PreviewCard() -> impl IntoView {
     let calls = use_calls();
     let scene = calls.scene();
-    let of = move |get: fn(&super::client::board::Preview) -> String| {
-        move || {
-            scene.with(|scene| match scene {
-                Scene::Preview(preview) => get(preview),
-                Scene::Quiet
-                | Scene::Starting { .. }
-                | Scene::Ringing(_)
-                | Scene::Answering(_)
-                | Scene::Holding(_)
-                | Scene::Ended(_) => String::new(),
-            })
-        }
+    let of = move |get: fn(&Preview) -> String| {
+        move || scene.with(|scene| scene.preview().map(get).unwrap_or_default())
     };
-    let title = of(|preview| format!("Call {}", preview.with.name));
-    let start = of(|preview| match preview.media {
-        Media::Voice => "Start voice call".to_owned(),
-        Media::Video => "Start video call".to_owned(),
+    let title = of(|preview| match &preview.to {
+        Target::Person(with) => format!("Call {}", with.name),
+        Target::Room(place) => format!("Call in {}", place.title),
+    });
+    let start = of(|preview| {
+        let text = match (&preview.to, preview.media) {
+            (Target::Room(_), _) => "Join the call",
+            (Target::Person(_), Media::Voice) => "Start voice call",
+            (Target::Person(_), Media::Video) => "Start video call",
+        };
+        text.to_owned()
     });
     let closes = move |event: KeyboardEvent| {
         if event.key() == "Escape" {
@@ -55,6 +56,7 @@ pub fn PreviewCard() -> impl IntoView {
             <SelfView />
             <LevelMeter />
             <DeviceProblems />
+            <FreshDevice />
             {move || {
                 Some(refused())
                     .filter(|reason| !reason.is_empty())
@@ -64,6 +66,7 @@ pub fn PreviewCard() -> impl IntoView {
                 <MicrophoneButton />
                 <CameraButton />
             </div>
+            <DeviceChoice />
             <div class="call-answers">
                 <button type="button" class="button primary" on:click=move |_| calls.start()>
                     <Icon name=Glyph::Phone />

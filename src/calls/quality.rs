@@ -47,11 +47,33 @@ pub fn QualityDetails(
 ) -> impl IntoView {
     let calls = use_calls();
     move || {
-        calls
-            .quality()
-            .get()
-            .filter(|_| open.get())
-            .map(|quality| view! { <Details quality /> })
+        calls.quality().get().filter(|_| open.get()).map(|quality| {
+            view! {
+                <Details quality />
+                <Safety />
+            }
+        })
+    }
+}
+
+/// What the two can compare. It stands still while the figures above it change.
+#[component]
+fn Safety() -> impl IntoView {
+    let calls = use_calls();
+    move || {
+        calls.safety().get().map(|code| {
+            view! {
+                <div class="call-safety">
+                    <p>
+                        "Safety code: "
+                        <strong>{code.as_str().to_owned()}</strong>
+                    </p>
+                    <p class="small-text">
+                        "Read it to each other. If both of you see the same, nobody listens in, not even this site."
+                    </p>
+                </div>
+            }
+        })
     }
 }
 

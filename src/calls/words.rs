@@ -1,6 +1,9 @@
 //! What the dock says of a call while it goes on.
 
-use super::client::{Path, board::Scene};
+use super::client::{
+    Path,
+    board::{Gathered, Scene, Target},
+};
 use crate::model::{
     Millis,
     call::{CallView, State, outcome_text},
@@ -11,7 +14,16 @@ use crate::model::{
 pub fn state_text(scene: &Scene, path: Path, online: bool) -> String {
     match scene {
         Scene::Quiet => String::new(),
-        Scene::Preview(preview) => format!("Call {}?", preview.with.name),
+        Scene::Preview(preview) => match &preview.to {
+            Target::Person(with) => format!("Call {}?", with.name),
+            Target::Room(place) => format!("Join the call in {}?", place.title),
+        },
+        Scene::Joining { place, .. } if online => format!("Joining the call in {}…", place.title),
+        Scene::Joining { .. } => {
+            "No connection to the server. You join the call when it is back.".to_owned()
+        }
+        Scene::Gathered(gathered) => group_text(gathered),
+        Scene::Out(place) => format!("You are not in the call in {} any more.", place.title),
         Scene::Starting { with, .. } if online => format!("Calling {}…", with.name),
         Scene::Starting { .. } => {
             "No connection to the server. The call starts when it is back.".to_owned()
@@ -28,6 +40,14 @@ pub fn state_text(scene: &Scene, path: Path, online: bool) -> String {
             farewell.media,
             farewell.lasted,
         ),
+    }
+}
+
+/// Who is in the call, in numbers.
+fn group_text(gathered: &Gathered) -> String {
+    match gathered.view.members.len() {
+        0 | 1 => "Nobody else is here yet".to_owned(),
+        people => format!("{people} people"),
     }
 }
 

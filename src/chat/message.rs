@@ -4,7 +4,7 @@ use super::{client::use_chat, person_menu::PersonMenu, rooms::CallButtons};
 use crate::{
     model::{
         UserId,
-        call::{Side, outcome_text},
+        call::{Side, duration_text, outcome_text},
         limits::bytes_in_words,
         message::{Attachment, Content, ImageSize, Message},
         outbox::{Delivery, Outgoing},
@@ -44,11 +44,14 @@ pub fn MessageView(
     if let Content::Call { .. } = content {
         return view! { <CallOutcome id content at me with /> }.into_any();
     }
+    if let Content::GroupCall { lasted, people, .. } = content {
+        return view! { <GroupCallOver id lasted people at /> }.into_any();
+    }
     let is_mine = author.id == me;
     let body = match content {
         Content::Text { text } => view! { <Text text=text.into() /> }.into_any(),
         Content::File { file } => view! { <FileView file /> }.into_any(),
-        Content::Call { .. } => ().into_any(),
+        Content::Call { .. } | Content::GroupCall { .. } => ().into_any(),
     };
     view! {
         <article class="message" class:grouped=grouped class:mine=is_mine id=id>
@@ -184,6 +187,21 @@ fn CallOutcome(
         </article>
     }
     .into_any()
+}
+
+/// A call in the room is over: how long it was, and who took part.
+#[component]
+fn GroupCallOver(id: String, lasted: i64, people: Vec<String>, at: i64) -> impl IntoView {
+    let text = format!("Call, {}: {}", duration_text(lasted), people.join(", "));
+    view! {
+        <article class="message message-call" id=id>
+            <Icon name=Glyph::Calls />
+            <p dir="auto">{text}</p>
+            <span class="message-time">
+                <LocalTime at style=TimeStyle::Time />
+            </span>
+        </article>
+    }
 }
 
 /// A message that is not acknowledged yet. It stands as it will stand once it is, so that nothing moves then.

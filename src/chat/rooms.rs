@@ -130,6 +130,8 @@ fn RoomLink(room: RoomSummary) -> impl IntoView {
             .then_some("page")
     };
     let people = use_people();
+    let reach = use_reach();
+    let calls = Memo::new(move |_| reach.groups.with(|groups| groups.contains_key(&id)));
     let href = format!("/chat/{}", room.slug);
     let mark = match room.with {
         Some(with) => {
@@ -146,6 +148,12 @@ fn RoomLink(room: RoomSummary) -> impl IntoView {
                 <span class="room-title" dir="auto">
                     {title}
                 </span>
+                <Show when=move || calls.get()>
+                    <span class="room-calls">
+                        <Icon name=Glyph::Video />
+                        <span class="visually-hidden">"A call goes on here"</span>
+                    </span>
+                </Show>
                 {move || view! { <Unread count=unread.get() /> }}
             </a>
         </li>

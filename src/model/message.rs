@@ -150,15 +150,35 @@ pub enum Content {
         /// How long the two were connected, in milliseconds; none where they never were.
         lasted: Option<Millis>,
     },
+    /// A call in the room is over: written by the server.
+    GroupCall {
+        /// Which call.
+        call: CallId,
+        /// How long it lasted, in milliseconds.
+        lasted: Millis,
+        /// Who took part, by the names they had.
+        people: Vec<String>,
+    },
 }
 
 impl Content {
+    /// Whether the server wrote it: how a call ended.
+    #[must_use]
+    pub fn is_of_server(&self) -> bool {
+        match self {
+            Self::Call { .. } | Self::GroupCall { .. } => true,
+            Self::Text { .. } | Self::File { .. } => false,
+        }
+    }
+
     /// Whether it counts as unread for those who did not write it. A call that was answered or declined is known to both; one
     /// that was missed is not.
     #[must_use]
     pub fn counts_as_unread(&self) -> bool {
         match self {
             Self::Text { .. } | Self::File { .. } => true,
+            // Everybody could see it while it went on.
+            Self::GroupCall { .. } => false,
             Self::Call { outcome, .. } => match outcome {
                 Outcome::HungUp | Outcome::Declined | Outcome::AnsweredElsewhere => false,
                 Outcome::Busy | Outcome::NoAnswer | Outcome::Cancelled | Outcome::Failed => true,

@@ -2,8 +2,8 @@
 
 use crate::{
     model::{
-        UserId,
-        call::Media,
+        RoomId, UserId,
+        call::{Media, group::GroupView},
         limits,
         user::{Person, Presence},
     },
@@ -11,6 +11,7 @@ use crate::{
     ui::socket::Socket,
 };
 use leptos::prelude::*;
+use std::collections::HashMap;
 
 /// Who is here or away, by name: everybody, unless they are too many. Provided once, by the app; empty until the socket is online.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +111,12 @@ pub fn Unlisted() -> impl IntoView {
 pub struct Reach {
     /// Calls somebody.
     pub call: Callback<(Person, Media)>,
+    /// Joins the call of a room, or starts it: which room, and what it is called.
+    pub join: Callback<(RoomId, String)>,
+    /// Calls that go on in rooms, by room.
+    pub groups: Signal<HashMap<RoomId, GroupView>>,
+    /// The room whose call this page is in.
+    pub joined: Signal<Option<RoomId>>,
 }
 
 /// How to reach people.

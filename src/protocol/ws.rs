@@ -6,7 +6,7 @@
 
 use crate::model::{
     CallId, ClientId, Cursor, Epoch, MessageId, Millis, RoomId, Seq,
-    call::{Action, CallView, Signal},
+    call::{Action, CallView, Seat, Signal, group::GroupView},
     limits::Limits,
     message::{MessageText, RoomEvent},
     room::RoomSummary,
@@ -237,6 +237,14 @@ pub enum ServerFrame {
         call: CallId,
         /// What.
         signal: Signal,
+        /// In a group call: who said it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Seat>,
+    },
+    /// Who is in the call of a room, after every change. Also sent after `welcome` for calls that go on.
+    GroupCall {
+        /// The call as this page sees it.
+        group: GroupView,
     },
     /// A frame was refused. The connection goes on.
     Error {

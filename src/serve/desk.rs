@@ -17,6 +17,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 const TRY: Duration = Duration::from_millis(500);
 /// How often the one that does makes sure of it.
 const CHECK: Duration = Duration::from_secs(1);
+/// How often it tells the others which calls go on in rooms.
+const TELL: Duration = Duration::from_secs(5);
 
 /// Holds the desk whenever no other node does, until the program ends. Alone there is nothing to do: the desk is held from the
 /// start.
@@ -46,8 +48,9 @@ async fn hold(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease) {
         return tracing::error!(%error, "the open calls could not be read");
     }
     tracing::info!(node = %bus.node(), "this node holds the desk of calls");
-    let mut check = interval(CHECK);
+    let (mut check, mut tell) = (interval(CHECK), interval(TELL));
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             question = questions.next() => match question {
@@ -55,6 +58,7 @@ async fn hold(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease) {
                 Some(question) => drop(tokio::spawn(answer(systems.clone(), bus.clone(), question))),
                 None => return,
             },
+            _ = tell.tick() => systems.calls.tell_groups(),
             _ = check.tick() => {
                 if !lease.holds().await {
                     return tracing::warn!("the desk of calls was lost");

@@ -301,6 +301,7 @@ impl Page {
             replayed.extend(self.replay(cursor).await?);
         }
         self.outlet.uncork(&replayed);
+        self.systems.app.live.show_groups(&self.connection);
         self.systems.calls.opened(&self.connection).await;
         Ok(())
     }

@@ -51,6 +51,16 @@ impl StoreConfig {
 /// What `rialto serve` can be told.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
+    /// How many may be in the call of a room. Everybody sends to everybody, so each further one costs all others
+    #[arg(
+        long,
+        env = "RIALTO_GROUP_CALL_SIZE",
+        default_value_t = 6,
+        value_parser = clap::value_parser!(u8).range(2..=12),
+        value_name = "PEOPLE"
+    )]
+    pub group_call_size: u8,
+
     #[command(flatten)]
     #[expect(
         missing_docs,

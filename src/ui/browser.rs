@@ -92,6 +92,20 @@ pub fn is_visible() -> bool {
         .is_none_or(|document| document.visibility_state() != web_sys::VisibilityState::Hidden)
 }
 
+/// SHA-256 (FIPS 180-4) of what an `ArrayBuffer` or a view of one holds. None where the browser has no cryptography: on pages that are
+/// not secure.
+pub async fn sha256(data: &js_sys::Object) -> Option<Vec<u8>> {
+    let subtle = web_sys::window()?.crypto().ok()?.subtle();
+    if subtle.is_undefined() {
+        return None;
+    }
+    let asked = subtle
+        .digest_with_str_and_buffer_source("SHA-256", data)
+        .ok()?;
+    let hash = wasm_bindgen_futures::JsFuture::from(asked).await.ok()?;
+    Some(js_sys::Uint8Array::new(&hash).to_vec())
+}
+
 /// Loads the page anew.
 pub fn reload() {
     if let Some(window) = web_sys::window() {
@@ -102,4 +116,12 @@ pub fn reload() {
 /// Says something in the browser's console, for the person who develops Rialto. Never about what a user did or said.
 pub fn warn(message: &str) {
     leptos::logging::warn!("{message}");
+}
+
+/// What the browser says of itself; empty where it says nothing.
+#[must_use]
+pub fn user_agent() -> String {
+    web_sys::window()
+        .and_then(|window| window.navigator().user_agent().ok())
+        .unwrap_or_default()
 }

@@ -97,6 +97,16 @@ glyphs! {
     Lock = "lock"
     /// A disc.
     Dot = "dot"
+    /// A screen with an arrow up: share it.
+    Screen = "screen"
+    /// A screen, crossed out.
+    ScreenOff = "screen-off"
+    /// A small window in front of a large one.
+    Float = "float"
+    /// Four corners.
+    FullScreen = "full-screen"
+    /// One large picture above several small ones.
+    Speaker = "speaker"
 }
 
 /// One icon, as high as a line of text.

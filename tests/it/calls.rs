@@ -102,7 +102,7 @@ impl Party {
                     lasted,
                     ..
                 } => Some((call, outcome, lasted)),
-                Content::Text { .. } | Content::File { .. } => None,
+                _ => None,
             },
             _ => None,
         };
@@ -209,6 +209,7 @@ async fn a_call_rings_is_answered_connects_and_ends_in_the_timeline_of_both() {
         id,
         Action::Signal {
             signal: offer.clone(),
+            to: None,
         },
     )
     .await;
@@ -217,6 +218,7 @@ async fn a_call_rings_is_answered_connects_and_ends_in_the_timeline_of_both() {
         id,
         Action::Signal {
             signal: Signal::Restart,
+            to: None,
         },
     )
     .await;
@@ -321,26 +323,22 @@ async fn nobody_answers() {
 }
 
 #[tokio::test]
-async fn who_is_in_a_call_is_busy_and_is_not_disturbed() {
+async fn who_is_in_a_call_can_leave_it_for_another_that_rings_beside_it() {
     let server = Server::start().await;
-    let (_, mut ada, mut bob) = connected(&server).await;
+    let (first, mut ada, mut bob) = connected(&server).await;
     let mut eve = Party::join(&server, "Eve").await;
     let id = eve.start(&bob).await;
-    assert_eq!(eve.state().await, ended(Outcome::Busy));
-    assert_eq!(bob.told().await, (id, Outcome::Busy, None));
-    let calls = |frames: Vec<ServerFrame>| {
-        frames
-            .into_iter()
-            .filter(|frame| matches!(frame, ServerFrame::Call { .. }))
-            .count()
-    };
-    assert_eq!(
-        calls(bob.page.all_so_far().await),
-        0,
-        "it is not shown a call"
-    );
-    ada.start(&eve).await;
-    assert_eq!(ada.refusal().await, ErrorCode::InACall);
+    let seen = bob.view().await;
+    assert_eq!((seen.id, seen.waiting), (id, true));
+    let mut frank = Party::join(&server, "Frank").await;
+    frank.start(&bob).await;
+    assert_eq!(frank.state().await, ended(Outcome::Busy), "a third one");
+    bob.say(id, Action::Accept).await;
+    assert_eq!(ada.told().await.0, first);
+    assert_eq!(ada.state().await, ended(Outcome::HungUp));
+    let answered = |view: &CallView| view.id == id && view.state == State::Connecting;
+    while !answered(&bob.view().await) {}
+    while !answered(&eve.view().await) {}
 }
 
 #[tokio::test]

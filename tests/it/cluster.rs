@@ -223,6 +223,7 @@ async fn a_call_rings_at_another_node_and_its_signals_cross() {
         };
         let action = Action::Signal {
             signal: signal.clone(),
+            to: None,
         };
         ada.say(id, action).await;
         assert_eq!(bob.signal().await, signal, "in order");
@@ -265,6 +266,7 @@ async fn when_the_node_that_holds_the_desk_dies_calls_go_on() {
     let signal = Signal::Restart;
     let action = Action::Signal {
         signal: signal.clone(),
+        to: None,
     };
     ada.say(id, action).await;
     assert_eq!(bob.signal().await, signal);
@@ -302,6 +304,7 @@ async fn when_the_node_of_one_side_dies_the_call_goes_on_at_another() {
     let signal = Signal::Restart;
     let action = Action::Signal {
         signal: signal.clone(),
+        to: None,
     };
     ada.say(id, action).await;
     assert_eq!(bob.signal().await, signal);

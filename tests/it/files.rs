@@ -90,7 +90,9 @@ pub(crate) async fn upload(page: &mut Page, room: RoomId, name: &str, data: &[u8
 pub(crate) fn file_of(message: &Message) -> &Attachment {
     match &message.content {
         Content::File { file } => file,
-        Content::Text { .. } | Content::Call { .. } => panic!("no file: {message:?}"),
+        Content::Text { .. } | Content::Call { .. } | Content::GroupCall { .. } => {
+            panic!("no file: {message:?}")
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::support::{Person, Press, Server};
 use rialto::{
-    calls::client::Sends,
+    calls::client::{Sends, transfer::ledger::Say},
     chat::api::RoomPage,
     model::{
         MessageId,
@@ -100,6 +100,7 @@ fn every_example_is_what_the_code_reads_and_writes() {
             "json news-page" => example.check::<NewsPage>(),
             "json room-page" => example.check::<RoomPage>(),
             "json peer" => example.check::<Sends>(),
+            "json peer-file" => example.check::<Say>(),
             "json failure" => example.check::<Failure>(),
             "json refusal" => check_refusal(&example),
             "hex chunk" => check_chunk(&example),

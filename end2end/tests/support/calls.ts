@@ -15,6 +15,8 @@ export class Calls {
   readonly dock: Locator;
   readonly preview: Locator;
   readonly incoming: Locator;
+  /** Somebody who calls beside a call. */
+  readonly waiting: Locator;
   readonly stage: Locator;
   readonly state: Locator;
   readonly farewell: Locator;
@@ -28,6 +30,7 @@ export class Calls {
     this.dock = page.locator(".call-dock");
     this.preview = this.dock.getByRole("dialog");
     this.incoming = this.dock.getByRole("alertdialog");
+    this.waiting = this.dock.locator(".call-waiting");
     this.stage = this.dock.locator(".call-stage");
     this.state = this.stage.locator(".call-state");
     this.farewell = this.dock.locator(".call-farewell");

@@ -1,4 +1,4 @@
-/** The last lines of a run: which tests passed only when they were tried again, and how many passed and how many did not. */
+/** The last lines of a run: which tests passed only when they were tried again, which were left out, and how many passed. */
 import type { FullConfig, Reporter, Suite, TestCase } from "@playwright/test/reporter";
 
 export default class Count implements Reporter {
@@ -14,6 +14,12 @@ export default class Count implements Reporter {
     const flaky = ended("flaky");
     for (const test of flaky) {
       console.log(`passed only at the second try: ${test.titlePath().filter(Boolean).join(" › ")}`);
+    }
+    for (const test of this.tests.filter((test) => test.outcome() === "skipped")) {
+      const why = test.annotations.find(({ type, description }) => type === "skip" && description !== undefined);
+      console.log(
+        `left out: ${test.titlePath().filter(Boolean).join(" › ")}: ${why?.description ?? "no reason given"}`,
+      );
     }
     const passed = ended("expected").length + flaky.length;
     console.log(`${passed} passed, ${ended("unexpected").length} failed`);

@@ -9,11 +9,12 @@
  * bob   10.52.0.2 ── router 10.50.0.3 ──┘
  * ```
  */
-import { execFileSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { type LaunchOptions } from "@playwright/test";
 import { fileURLToPath } from "node:url";
 import { Machine } from "./machine.ts";
 import type { Place } from "./node.ts";
+import { nodes } from "./nodes.ts";
 
 /** Runs a browser inside of a namespace; Playwright speaks with it through pipes, which go everywhere. */
 const BROWSER = fileURLToPath(new URL("in-namespace.sh", import.meta.url));
@@ -23,19 +24,31 @@ const PORT = 8080;
 
 export type Who = "alice" | "bob";
 
+/** What carries a poor line, and how long it may take to be there, in tries of 50 ms. */
+const LINK = fileURLToPath(new URL("link.py", import.meta.url));
+const TRIES = 100;
+
+/** A line that is slow and loses some of what it carries. */
+export interface Line {
+  /** In milliseconds, in each direction. */
+  delay: number;
+  /** The share of what is lost, from 0 to 1. */
+  loss: number;
+}
+
 /** Which of the two networks is whose. */
 const number: Record<Who, number> = { alice: 1, bob: 2 };
 
 /** Why these tests cannot run here; nothing if they can. */
 export function missing(): string | undefined {
-  if (Number(process.env["RIALTO_E2E_NODES"] ?? 1) > 1)
-    return "its networks have one server between them, not several nodes";
+  if (nodes > 1) return "its networks have one server between them, not several nodes";
   if (process.getuid?.() !== 0) return "only root may make network namespaces";
   try {
     execFileSync("ip", ["netns", "list"], { stdio: "pipe", env: environment() });
     execFileSync("iptables", ["--version"], { stdio: "pipe", env: environment() });
+    execFileSync("python3", ["--version"], { stdio: "pipe" });
   } catch {
-    return "ip and iptables are needed: install Debian's iproute2 and iptables";
+    return "ip, iptables and python3 are needed: install Debian's iproute2, iptables and python3";
   }
   return undefined;
 }
@@ -49,13 +62,15 @@ process.once("exit", () => {
 export class Networks {
   private readonly prefix = `rialto-${process.pid}-${(made += 1)}`;
   private readonly machines: Machine[] = [];
+  private readonly links: ChildProcess[] = [];
 
-  private constructor() {
+  private constructor(private readonly line: Line | undefined) {
     standing.add(this);
   }
 
-  static up(): Networks {
-    const networks = new Networks();
+  /** With a line, everything that goes to and from Alice goes by it. */
+  static up(line?: Line): Networks {
+    const networks = new Networks(line);
     networks.build();
     return networks;
   }
@@ -113,6 +128,7 @@ export class Networks {
   }
 
   down(): void {
+    for (const link of this.links) link.kill();
     for (const name of ["server", "alice", "bob", "alice-router", "bob-router"]) {
       this.try("netns", "del", this.space(name));
     }
@@ -140,7 +156,8 @@ export class Networks {
     const [server, space, router] = [this.space("server"), this.space(who), this.space(`${who}-router`)];
     const [wan, lan] = [`10.50.0.${number[who] + 1}`, `10.5${number[who]}.0`];
     this.ip("link", "add", "wan", "netns", router, "type", "veth", "peer", "name", `to-${who}`, "netns", server);
-    this.ip("link", "add", "lan", "netns", router, "type", "veth", "peer", "name", "eth0", "netns", space);
+    if (who === "alice" && this.line !== undefined) this.carry(router, space, this.line);
+    else this.ip("link", "add", "lan", "netns", router, "type", "veth", "peer", "name", "eth0", "netns", space);
     this.ip("-n", server, "link", "set", `to-${who}`, "master", "bridge", "up");
     this.ip("-n", router, "addr", "add", `${wan}/24`, "dev", "wan");
     this.ip("-n", router, "addr", "add", `${lan}.1/24`, "dev", "lan");
@@ -156,6 +173,32 @@ export class Networks {
     const answers = ["-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED"];
     this.rule(who, "-A", "FORWARD", "-i", "wan", "-o", "lan", ...answers, "-j", "ACCEPT");
     this.rule(who, "-A", "INPUT", "-i", "wan", "-j", "DROP");
+  }
+
+  /** Makes the line between a router and whoever is behind it. */
+  private carry(router: string, space: string, { delay, loss }: Line): void {
+    const link = spawn("python3", [LINK, router, "lan", space, "eth0", String(delay), String(loss)], {
+      stdio: ["pipe", "ignore", "inherit"],
+    });
+    this.links.push(link);
+    for (let tries = 0; tries < TRIES; tries += 1) {
+      const there = [
+        [router, "lan"],
+        [space, "eth0"],
+      ] as const;
+      if (there.every(([space, device]) => this.has(space, device))) return;
+      execFileSync("sleep", ["0.05"]);
+    }
+    throw new Error("the line between the networks does not come up");
+  }
+
+  private has(space: string, device: string): boolean {
+    try {
+      this.ip("-n", space, "link", "show", device);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   private space(name: string): string {

@@ -10,10 +10,9 @@ import { join } from "node:path";
 import { Database } from "./database.ts";
 import { Nginx } from "./nginx.ts";
 import { Node, type Place, type Settings } from "./node.ts";
+import { nodes as howMany } from "./nodes.ts";
 
 export type { Settings } from "./node.ts";
-
-const count = Number(process.env["RIALTO_E2E_NODES"] ?? 1);
 
 export class Server {
   private constructor(
@@ -26,7 +25,7 @@ export class Server {
   /** Starts one that is told this. At another place than the tests, it is one program in any case. */
   static async start(settings: Settings, place?: Place): Promise<Server> {
     const data = await mkdtemp(join(tmpdir(), "rialto-e2e-"));
-    if (count === 1 || place !== undefined) {
+    if (howMany === 1 || place !== undefined) {
       const server = new Server(data, [new Node(data, settings, place)], undefined);
       await server.run();
       return server;
@@ -41,7 +40,7 @@ export class Server {
       RIALTO_DATABASE_URL: database.url,
       RIALTO_PUBLIC_URL: front.url,
     };
-    const nodes = Array.from({ length: count }, () => new Node(data, common));
+    const nodes = Array.from({ length: howMany }, () => new Node(data, common));
     const server = new Server(data, nodes, { database, front });
     await server.run();
     return server;

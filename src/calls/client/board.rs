@@ -6,8 +6,11 @@
 
 use crate::{
     model::{
-        CallId, Millis,
-        call::{Action, CallView, Media, Outcome, Side, State},
+        CallId, Millis, RoomId,
+        call::{
+            Action, CallView, Media, Outcome, Seat, Side, State,
+            group::{GroupView, Part},
+        },
         user::Person,
     },
     protocol::ws::ErrorCode,
@@ -19,8 +22,19 @@ pub enum Scene {
     /// Nothing.
     #[default]
     Quiet,
-    /// About to call somebody: a look at oneself first.
+    /// About to call somebody, or to join the call of a room: a look at oneself first.
     Preview(Preview),
+    /// The call of a room is being joined, and the server has not answered yet.
+    Joining {
+        /// The id it was said under.
+        id: CallId,
+        /// Which room.
+        place: Place,
+    },
+    /// This page is in the call of a room.
+    Gathered(Gathered),
+    /// This page was in the call of a room, and is no more: its person went on with another page, or it did not come back in time.
+    Out(Place),
     /// The start was said, and the server has not answered yet.
     Starting {
         /// The id it was said under.
@@ -40,11 +54,40 @@ pub enum Scene {
     Ended(Farewell),
 }
 
-/// Whom this page is about to call.
+/// A room that has a call, or may have one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Which room.
+    pub room: RoomId,
+    /// What it is called.
+    pub title: String,
+}
+
+/// A group call that this page is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gathered {
+    /// The call.
+    pub view: GroupView,
+    /// This page's place in it.
+    pub seat: Seat,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// With whom a call is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// With one person.
+    Person(Person),
+    /// With whoever is in the call of a room.
+    Room(Place),
+}
+
+/// The call that this page is about to begin or to join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
-    /// Whom.
-    pub with: Person,
+    /// With whom.
+    pub to: Target,
     /// Voice or video.
     pub media: Media,
     /// Why the last try was refused.
@@ -82,6 +125,8 @@ pub struct Farewell {
 pub struct Board {
     /// What is shown.
     pub scene: Scene,
+    /// Somebody calls beside what is shown: while one is in another call, here or on another page.
+    pub waiting: Option<CallView>,
     /// Ends that were said and not confirmed: said again on every connection, until they are.
     owed: Vec<(CallId, Action)>,
 }
@@ -91,10 +136,11 @@ impl Scene {
     #[must_use]
     pub fn call(&self) -> Option<CallId> {
         match self {
-            Self::Quiet | Self::Preview(_) | Self::Ended(_) => None,
-            Self::Starting { id, .. } => Some(*id),
+            Self::Quiet | Self::Preview(_) | Self::Ended(_) | Self::Out(_) => None,
+            Self::Starting { id, .. } | Self::Joining { id, .. } => Some(*id),
             Self::Ringing(view) | Self::Answering(view) => Some(view.id),
             Self::Holding(held) => Some(held.view.id),
+            Self::Gathered(gathered) => Some(gathered.view.id),
         }
     }
 
@@ -102,8 +148,69 @@ impl Scene {
     #[must_use]
     pub fn is_in_a_call(&self) -> bool {
         match self {
-            Self::Starting { .. } | Self::Answering(_) | Self::Holding(_) => true,
-            Self::Quiet | Self::Preview(_) | Self::Ringing(_) | Self::Ended(_) => false,
+            Self::Starting { .. }
+            | Self::Answering(_)
+            | Self::Holding(_)
+            | Self::Joining { .. }
+            | Self::Gathered(_) => true,
+            Self::Quiet | Self::Preview(_) | Self::Ringing(_) | Self::Ended(_) | Self::Out(_) => {
+                false
+            }
+        }
+    }
+
+    /// The look at oneself, while it is shown.
+    #[must_use]
+    pub fn preview(&self) -> Option<&Preview> {
+        match self {
+            Self::Preview(preview) => Some(preview),
+            _ => None,
+        }
+    }
+
+    /// The call that rings.
+    #[must_use]
+    pub fn ringing(&self) -> Option<&CallView> {
+        match self {
+            Self::Ringing(view) => Some(view),
+            _ => None,
+        }
+    }
+
+    /// The call with one person that this page holds a side of.
+    #[must_use]
+    pub fn held(&self) -> Option<&Held> {
+        match self {
+            Self::Holding(held) => Some(held),
+            _ => None,
+        }
+    }
+
+    /// The group call that this page is in.
+    #[must_use]
+    pub fn gathered(&self) -> Option<&Gathered> {
+        match self {
+            Self::Gathered(gathered) => Some(gathered),
+            _ => None,
+        }
+    }
+
+    /// The room whose call this page is in, or about to be in.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Joining { place, .. } | Self::Out(place) => Some(place),
+            Self::Gathered(gathered) => Some(&gathered.place),
+            _ => None,
+        }
+    }
+
+    /// How the last call ended, while that is shown.
+    #[must_use]
+    pub fn farewell(&self) -> Option<&Farewell> {
+        match self {
+            Self::Ended(farewell) => Some(farewell),
+            _ => None,
         }
     }
 
@@ -116,15 +223,9 @@ impl Scene {
     /// The call this page holds, once it was answered: when there is a peer to connect to.
     #[must_use]
     pub fn answered(&self) -> Option<&CallView> {
-        match self {
-            Self::Holding(held) => Some(&held.view).filter(|view| view.state.is_answered()),
-            Self::Quiet
-            | Self::Preview(_)
-            | Self::Starting { .. }
-            | Self::Ringing(_)
-            | Self::Answering(_)
-            | Self::Ended(_) => None,
-        }
+        self.held()
+            .map(|held| &held.view)
+            .filter(|view| view.state.is_answered())
     }
 
     /// The call that a path is got ready for: the caller offers as soon as the call exists, and a page that rings takes the offer in, so
@@ -134,7 +235,7 @@ impl Scene {
         match self {
             Self::Ringing(view) | Self::Answering(view) => Some(view),
             Self::Holding(held) => Some(&held.view),
-            Self::Quiet | Self::Preview(_) | Self::Starting { .. } | Self::Ended(_) => None,
+            _ => None,
         }
     }
 
@@ -151,8 +252,12 @@ impl Board {
         match view.state {
             State::Ended { outcome } => {
                 self.owed.retain(|(id, _)| *id != view.id);
+                if self.is_waiting(view.id) {
+                    self.waiting = None;
+                }
                 if self.scene.is_about(view) {
                     self.end(view, outcome, now);
+                    self.ring_what_waited();
                 }
             }
             _ if given_up => {}
@@ -168,6 +273,9 @@ impl Board {
 
     fn goes_on(&mut self, view: &CallView, now: Millis) {
         if view.leg.is_some() {
+            if self.is_waiting(view.id) {
+                self.waiting = None;
+            }
             let since = match &self.scene {
                 Scene::Holding(held) if held.view.id == view.id => held.since,
                 _ => None,
@@ -182,18 +290,60 @@ impl Board {
             let accepted = match &self.scene {
                 Scene::Answering(answering) => answering.id == view.id,
                 Scene::Starting { with, .. } => with.id == view.caller.id,
-                Scene::Quiet
-                | Scene::Preview(_)
-                | Scene::Ringing(_)
-                | Scene::Holding(_)
-                | Scene::Ended(_) => false,
+                _ => false,
             };
-            self.scene = if accepted {
-                Scene::Answering(view.clone())
+            // What the server has not confirmed counts for nothing: it says so itself if somebody is in another call.
+            let other = match &self.scene {
+                Scene::Ringing(ringing) => ringing.id != view.id,
+                Scene::Starting { .. } | Scene::Joining { .. } => false,
+                scene => scene.is_in_a_call() && !scene.is_about(view),
+            };
+            if accepted {
+                self.scene = Scene::Answering(view.clone());
+            } else if other || view.waiting {
+                self.waiting = Some(view.clone());
             } else {
-                Scene::Ringing(view.clone())
-            };
+                if self.is_waiting(view.id) {
+                    self.waiting = None;
+                }
+                self.scene = Scene::Ringing(view.clone());
+            }
         }
+    }
+
+    fn is_waiting(&self, id: CallId) -> bool {
+        self.waiting.as_ref().is_some_and(|view| view.id == id)
+    }
+
+    /// The call that was shown is over: what waited beside it rings now.
+    fn ring_what_waited(&mut self) {
+        if let Some(mut view) = self.waiting.take() {
+            view.waiting = false;
+            self.scene = Scene::Ringing(view);
+        }
+    }
+
+    /// The person leaves the call they are in for the one that waits. What to say, in this order.
+    pub fn switch(&mut self) -> Vec<(CallId, Action)> {
+        let Some(view) = self.waiting.take() else {
+            return Vec::new();
+        };
+        let mut say = Vec::new();
+        // The server ends the former before it answers the latter; but the latter may be over by then.
+        if let Some(former) = self.scene.call().filter(|_| self.scene.is_in_a_call()) {
+            say.push((former, Action::HangUp));
+            self.owed.extend(say.clone());
+        }
+        say.push((view.id, Action::Accept));
+        self.scene = Scene::Answering(view);
+        say
+    }
+
+    /// The person does not want the call that waits. What to say.
+    pub fn decline_waiting(&mut self) -> Option<(CallId, Action)> {
+        let say = (self.waiting.take()?.id, Action::Decline);
+        self.owed.push(say.clone());
+        Some(say)
     }
 
     fn end(&mut self, view: &CallView, outcome: Outcome, now: Millis) {
@@ -224,17 +374,31 @@ impl Board {
         if code != ErrorCode::Unavailable {
             self.owed.retain(|(id, _)| *id != call);
         }
+        if self.is_waiting(call) && code == ErrorCode::NoSuchCall {
+            self.waiting = None;
+        }
         if self.scene.call() != Some(call) {
             return false;
         }
         match &self.scene {
             Scene::Starting { with, media, .. } => {
                 let preview = Preview {
-                    with: with.clone(),
+                    to: Target::Person(with.clone()),
                     media: *media,
                     refused: Some(reason.to_owned()),
                 };
                 self.scene = Scene::Preview(preview);
+            }
+            Scene::Joining { place, .. } => {
+                let preview = Preview {
+                    to: Target::Room(place.clone()),
+                    media: Media::Video,
+                    refused: Some(reason.to_owned()),
+                };
+                self.scene = Scene::Preview(preview);
+            }
+            Scene::Gathered(gathered) if code == ErrorCode::NoSuchCall => {
+                self.scene = Scene::Out(gathered.place.clone());
             }
             Scene::Ringing(view) | Scene::Answering(view) | Scene::Holding(Held { view, .. })
                 if code == ErrorCode::NoSuchCall =>
@@ -242,25 +406,20 @@ impl Board {
                 let view = view.clone();
                 self.end(&view, Outcome::Failed, now);
             }
-            Scene::Quiet
-            | Scene::Preview(_)
-            | Scene::Ringing(_)
-            | Scene::Answering(_)
-            | Scene::Holding(_)
-            | Scene::Ended(_) => {}
+            _ => {}
         }
         true
     }
 
-    /// The person wants to call somebody. False when that has to wait for the end of another call.
-    pub fn place(&mut self, with: Person, media: Media) -> bool {
+    /// The person wants to call somebody, or to join the call of a room. False when that has to wait for the end of another call.
+    pub fn place(&mut self, to: Target, media: Media) -> bool {
         let free = matches!(
             self.scene,
-            Scene::Quiet | Scene::Preview(_) | Scene::Ended(_)
+            Scene::Quiet | Scene::Preview(_) | Scene::Ended(_) | Scene::Out(_)
         );
         if free {
             self.scene = Scene::Preview(Preview {
-                with,
+                to,
                 media,
                 refused: None,
             });
@@ -268,15 +427,72 @@ impl Board {
         free
     }
 
-    /// The person starts the call they looked forward to. What to say.
+    /// The person starts or joins the call they looked forward to. What to say.
     pub fn start(&mut self, id: CallId) -> Option<(CallId, Action)> {
-        let Scene::Preview(Preview { with, media, .. }) = &self.scene else {
-            return None;
+        let Preview { to, media, .. } = self.scene.preview()?.clone();
+        Some(match to {
+            Target::Person(with) => {
+                let say = Action::Start { to: with.id, media };
+                self.scene = Scene::Starting { id, with, media };
+                (id, say)
+            }
+            Target::Room(place) => {
+                let say = Action::Join { room: place.room };
+                self.scene = Scene::Joining { id, place };
+                (id, say)
+            }
+        })
+    }
+
+    /// The server said who is in the call of a room. What to say: this page may have been let into a call that nobody here wants any more.
+    pub fn heard_group(&mut self, view: &GroupView) -> Option<(CallId, Action)> {
+        let wanted = match &self.scene {
+            Scene::Joining { place, .. } => place.room == view.room,
+            scene => scene.call() == Some(view.id),
         };
-        let (with, media) = (with.clone(), *media);
-        let say = (id, Action::Start { to: with.id, media });
-        self.scene = Scene::Starting { id, with, media };
-        Some(say)
+        match &view.part {
+            Some(Part::Out) => self.owed.retain(|(id, _)| *id != view.id),
+            Some(Part::In { .. }) if !wanted => {
+                let say = (view.id, Action::HangUp);
+                if self.owed.contains(&say) {
+                    return None;
+                }
+                self.owed.push(say.clone());
+                return Some(say);
+            }
+            Some(Part::In { .. }) | None => {}
+        }
+        match (&mut self.scene, &view.part) {
+            (Scene::Joining { place, .. }, Some(Part::In { seat, .. }))
+                if place.room == view.room =>
+            {
+                self.scene = Scene::Gathered(Gathered {
+                    view: view.clone(),
+                    seat: *seat,
+                    place: place.clone(),
+                });
+            }
+            // An id that was that of a call which is over by now: the person has to say again that they want one.
+            (Scene::Joining { id, place }, Some(Part::Out)) if *id == view.id => {
+                self.scene = Scene::Out(place.clone());
+            }
+            (Scene::Gathered(gathered), Some(Part::Out)) if gathered.view.id == view.id => {
+                self.scene = Scene::Out(gathered.place.clone());
+                self.ring_what_waited();
+            }
+            (Scene::Gathered(gathered), part) if gathered.view.id == view.id => {
+                if let Some(Part::In { seat, .. }) = part {
+                    gathered.seat = *seat;
+                }
+                let part = part.clone().or_else(|| gathered.view.part.take());
+                gathered.view = GroupView {
+                    part,
+                    ..view.clone()
+                };
+            }
+            _ => {}
+        }
+        None
     }
 
     /// The person accepts. What to say.
@@ -294,8 +510,10 @@ impl Board {
     pub fn leave(&mut self, now: Millis) -> Option<(CallId, Action)> {
         let scene = std::mem::take(&mut self.scene);
         let say = match scene {
-            Scene::Quiet | Scene::Preview(_) | Scene::Ended(_) => None,
+            Scene::Quiet | Scene::Preview(_) | Scene::Ended(_) | Scene::Out(_) => None,
             Scene::Ringing(view) => Some((view.id, Action::Decline)),
+            Scene::Joining { id, .. } => Some((id, Action::HangUp)),
+            Scene::Gathered(gathered) => Some((gathered.view.id, Action::HangUp)),
             Scene::Starting { id, with, media } => {
                 let (side, outcome) = (Side::Caller, Outcome::Cancelled);
                 self.scene = Scene::Ended(Farewell {
@@ -327,6 +545,9 @@ impl Board {
                 Some((id, Action::HangUp))
             }
         };
+        if say.is_some() {
+            self.ring_what_waited();
+        }
         self.owed.extend(say.clone());
         say
     }
@@ -336,6 +557,7 @@ impl Board {
     #[must_use]
     pub fn to_say(&self) -> Vec<(CallId, Action)> {
         let mut say = self.owed.clone();
+        say.extend(self.waiting.iter().map(|view| (view.id, Action::Ringing)));
         match &self.scene {
             Scene::Starting { id, with, media } => say.push((
                 *id,
@@ -344,6 +566,9 @@ impl Board {
                     media: *media,
                 },
             )),
+            Scene::Joining { id, place } => say.push((*id, Action::Join { room: place.room })),
+            // Answered with how things are, like a question.
+            Scene::Gathered(gathered) => say.push((gathered.view.id, Action::Lost)),
             Scene::Ringing(view) => say.push((view.id, Action::Ringing)),
             Scene::Answering(view) => say.push((view.id, Action::Accept)),
             Scene::Holding(Held { view, .. }) if view.state.is_unanswered() => {
@@ -355,7 +580,7 @@ impl Board {
                     },
                 ));
             }
-            Scene::Quiet | Scene::Preview(_) | Scene::Holding(_) | Scene::Ended(_) => {}
+            _ => {}
         }
         say
     }

@@ -1,6 +1,8 @@
-//! The microphone and the camera of this page: what is on, what is asked for, and what stands in the way.
+//! The microphone, the camera and the shared screen of this page: what is on, what is asked for, and what stands in the way.
 
 use super::{
+    choice::{Choices, Kind, Treatment},
+    feed::Feed,
     level::{self, Ear, Meter},
     media::{self, Opened, Source, Wanted},
     problem::{Device, Problem},
@@ -28,7 +30,13 @@ pub enum Power {
 pub struct Devices {
     microphone: RwSignal<Power>,
     camera: RwSignal<Power>,
+    screen: RwSignal<Power>,
     muted: RwSignal<bool>,
+    /// Changes with what is sent from now on.
+    tracks: RwSignal<u32>,
+    choices: Choices,
+    /// What just happened to a device, in words.
+    note: RwSignal<Option<String>>,
     /// How loud the microphone is, from 0 to 100.
     level: RwSignal<u8>,
     ear: RwSignal<Ear>,
@@ -41,7 +49,13 @@ pub struct Devices {
 struct Sources {
     microphone: Option<Source>,
     camera: Option<Source>,
+    screen: Option<Source>,
+    screen_sound: Option<Source>,
     meter: Option<Meter>,
+    /// The camera's picture is one of many.
+    one_of_many: bool,
+    /// Counts exchanges of the microphone and of the camera: what was asked for before the last one comes too late.
+    exchanges: (u32, u32),
     /// Counts meters: who looks at a former one stops.
     meters: u32,
     /// Counts releases: what was asked for before the last one is given back at once when it comes.
@@ -63,6 +77,13 @@ impl Sources {
             Device::Camera => &mut self.camera,
         }
     }
+
+    fn exchanges_of(&mut self, device: Device) -> &mut u32 {
+        match device {
+            Device::Microphone => &mut self.exchanges.0,
+            Device::Camera => &mut self.exchanges.1,
+        }
+    }
 }
 
 impl Devices {
@@ -70,12 +91,21 @@ impl Devices {
         Self {
             microphone: RwSignal::default(),
             camera: RwSignal::default(),
+            screen: RwSignal::default(),
             muted: RwSignal::default(),
+            tracks: RwSignal::default(),
+            choices: Choices::new(),
+            note: RwSignal::default(),
             level: RwSignal::default(),
             ear: RwSignal::default(),
             microphone_problem: RwSignal::default(),
             camera_problem: RwSignal::default(),
         }
+    }
+
+    /// Follows what is connected. Browser only, once.
+    pub(super) fn listen(self) {
+        self.choices.listen();
     }
 
     /// Whether a device is open.
@@ -120,6 +150,30 @@ impl Devices {
         self.camera.get() == Power::On
     }
 
+    /// Whether a screen is shared.
+    #[must_use]
+    pub fn screen(&self) -> Signal<Power> {
+        self.screen.into()
+    }
+
+    /// Changes with what is sent from now on.
+    #[must_use]
+    pub fn tracks(&self) -> Signal<u32> {
+        self.tracks.into()
+    }
+
+    /// Which devices there are, and which were chosen.
+    #[must_use]
+    pub fn choices(&self) -> Choices {
+        self.choices
+    }
+
+    /// What just happened to a device, in words.
+    #[must_use]
+    pub fn note(&self) -> Signal<Option<String>> {
+        self.note.into()
+    }
+
     /// Why a device cannot be used, if it was asked for and cannot.
     #[must_use]
     pub fn problem(&self, device: Device) -> Signal<Option<Problem>> {
@@ -135,7 +189,7 @@ impl Devices {
                 self.muted.set(false);
                 self.open(Wanted {
                     microphone: true,
-                    camera: false,
+                    ..Wanted::default()
                 });
             }
         }
@@ -147,10 +201,109 @@ impl Devices {
             Power::On => self.close(Device::Camera),
             Power::Asking => {}
             Power::Off => self.open(Wanted {
-                microphone: false,
                 camera: true,
+                one_of_many: sources(|sources| sources.one_of_many),
+                ..Wanted::default()
             }),
         }
+    }
+
+    /// Whether this browser can share a screen. Browser only.
+    #[must_use]
+    pub fn can_share() -> bool {
+        media::can_share()
+    }
+
+    /// Shares a screen, a window or a tab: which, the browser asks. Or stops. Browser only.
+    pub fn toggle_screen(self) {
+        match self.screen.get_untracked() {
+            Power::On => self.stop_sharing(),
+            Power::Asking => {}
+            Power::Off => self.share(),
+        }
+    }
+
+    fn share(self) {
+        self.screen.set(Power::Asking);
+        self.note.set(None);
+        let generation = sources(|sources| sources.generation);
+        spawn_local(async move {
+            let shared = media::share(move || self.stop_sharing()).await;
+            if sources(|sources| sources.generation) != generation {
+                return;
+            }
+            match shared {
+                Ok(Some((screen, sound))) => {
+                    sources(|sources| {
+                        sources.screen = Some(screen);
+                        sources.screen_sound = sound;
+                    });
+                    self.screen.set(Power::On);
+                    self.changed();
+                }
+                Ok(None) => self.screen.set(Power::Off),
+                Err(_) => {
+                    self.screen.set(Power::Off);
+                    self.note.set(Some(
+                        "The screen could not be shared: the browser or the system does not let it be seen. Allow the browser to record \
+                         the screen in the system's settings, then share again."
+                            .to_owned(),
+                    ));
+                }
+            }
+        });
+    }
+
+    fn stop_sharing(self) {
+        sources(|sources| (sources.screen, sources.screen_sound) = (None, None));
+        self.screen.set(Power::Off);
+        self.changed();
+    }
+
+    /// Uses this device from now on, also where another one is in use. None: whichever the browser chooses. Browser only.
+    pub fn choose(self, kind: Kind, id: Option<String>) {
+        self.choices.choose(kind, id);
+        self.note.set(None);
+        match kind {
+            Kind::Microphone => self.exchange(Device::Microphone),
+            Kind::Camera => self.exchange(Device::Camera),
+            // Whatever sounds follows the choice by itself.
+            Kind::Speaker => {}
+        }
+    }
+
+    /// Treats the sound of the microphone so, or not. Browser only.
+    pub fn treat(self, treatment: Treatment, wanted: bool) {
+        self.choices.want(treatment, wanted);
+        self.exchange(Device::Microphone);
+    }
+
+    /// Opens a device anew, with what was chosen by now, if it is open. The former one is closed first: a phone opens one camera at a time.
+    /// The other one hears and sees nothing of it but a moment of silence.
+    fn exchange(self, device: Device) {
+        if self.power_of(device).get_untracked() != Power::On {
+            return;
+        }
+        Self::drop_source(device);
+        let chosen = self.choices.now();
+        let asked = sources(|sources| {
+            *sources.exchanges_of(device) += 1;
+            (sources.generation, *sources.exchanges_of(device))
+        });
+        spawn_local(async move {
+            let lost = move |device| self.lost(device);
+            let opened = media::open(
+                Wanted::only(device, sources(|sources| sources.one_of_many)),
+                &chosen,
+                lost,
+            )
+            .await;
+            let now = sources(|sources| (sources.generation, *sources.exchanges_of(device)));
+            let current = now == asked;
+            if current && self.power_of(device).get_untracked() == Power::On {
+                self.take(opened);
+            }
+        });
     }
 
     /// Asks for what is wanted and not open yet. Browser only.
@@ -158,10 +311,16 @@ impl Devices {
         let wanted = Wanted {
             microphone: wanted.microphone && self.microphone.get_untracked() == Power::Off,
             camera: wanted.camera && self.camera.get_untracked() == Power::Off,
+            ..wanted
         };
-        if wanted == Wanted::default() {
+        if !wanted.microphone && !wanted.camera {
             return;
         }
+        if wanted.camera {
+            sources(|sources| sources.one_of_many = wanted.one_of_many);
+        }
+        // What was connected long before is not news.
+        self.choices.forget_fresh();
         for device in [Device::Microphone, Device::Camera]
             .into_iter()
             .filter(|device| wanted.has(*device))
@@ -169,9 +328,10 @@ impl Devices {
             self.power_of(device).set(Power::Asking);
             self.problem_of(device).set(None);
         }
+        let chosen = self.choices.now();
         let generation = sources(|sources| sources.generation);
         spawn_local(async move {
-            let opened = media::open(wanted, move |device| self.lost(device)).await;
+            let opened = media::open(wanted, &chosen, move |device| self.lost(device)).await;
             // Dropped, what comes too late is stopped.
             if sources(|sources| sources.generation) == generation {
                 self.take(opened);
@@ -197,38 +357,51 @@ impl Devices {
             }
             match result {
                 None => {}
-                Some(Ok(source)) => {
-                    let is_microphone = device == Device::Microphone;
-                    let mut meters = 0;
-                    if is_microphone {
-                        source.track().set_enabled(!self.muted.get_untracked());
-                        let meter = Meter::new(source.track());
-                        meters = sources(|sources| {
-                            sources.meter = meter;
-                            sources.meters += 1;
-                            sources.meters
-                        });
-                    }
-                    sources(|sources| *sources.of(device) = Some(source));
-                    self.power_of(device).set(Power::On);
-                    if is_microphone {
-                        self.measure(meters);
-                    }
-                }
+                Some(Ok(source)) => self.put(device, source),
                 Some(Err(problem)) => {
                     self.power_of(device).set(Power::Off);
                     self.problem_of(device).set(Some(problem));
+                    self.changed();
                 }
             }
         }
+        // Now that one may be used, the browser says what they are called.
+        self.choices.look(false);
     }
 
-    /// Closes both, lights off, and forgets what stood in the way. Browser only.
+    fn put(self, device: Device, source: Source) {
+        let is_microphone = device == Device::Microphone;
+        let mut meters = 0;
+        if is_microphone {
+            source.track().set_enabled(!self.muted.get_untracked());
+            let meter = Meter::new(source.track());
+            meters = sources(|sources| {
+                sources.meter = meter;
+                sources.meters += 1;
+                sources.meters
+            });
+        }
+        sources(|sources| *sources.of(device) = Some(source));
+        self.power_of(device).set(Power::On);
+        self.changed();
+        if is_microphone {
+            self.measure(meters);
+        }
+    }
+
+    /// Something else is sent from now on.
+    fn changed(self) {
+        self.tracks
+            .update(|tracks| *tracks = tracks.wrapping_add(1));
+    }
+
+    /// Closes all of it, lights off, and forgets what stood in the way. Browser only.
     pub(super) fn release(self) {
         sources(|sources| {
             *sources = Sources {
                 generation: sources.generation + 1,
                 meters: sources.meters,
+                exchanges: sources.exchanges,
                 ..Sources::default()
             };
         });
@@ -236,14 +409,23 @@ impl Devices {
             self.power_of(device).set(Power::Off);
             self.problem_of(device).set(None);
         }
+        self.screen.set(Power::Off);
+        self.note.set(None);
+        self.choices.forget_fresh();
         self.muted.set(false);
+        self.changed();
     }
 
-    /// What is sent of a device. Browser only.
-    pub(super) fn track(device: Device) -> Option<MediaStreamTrack> {
+    /// What is sent. Browser only.
+    pub(super) fn track(feed: Feed) -> Option<MediaStreamTrack> {
         sources(|sources| {
-            sources
-                .of(device)
+            let source = match feed {
+                Feed::Microphone => &sources.microphone,
+                Feed::Camera => &sources.camera,
+                Feed::Screen => &sources.screen,
+                Feed::ScreenSound => &sources.screen_sound,
+            };
+            source
                 .as_ref()
                 // Not `.clone()`, which JavaScript has as well: it makes a second track that mutes and stops by itself.
                 .map(|source| Clone::clone(source.track()))
@@ -253,7 +435,7 @@ impl Devices {
     /// What the camera sees, to be shown to oneself; none while it is off. Browser only.
     #[must_use]
     pub fn picture(self) -> Option<MediaStream> {
-        let track = Self::track(Device::Camera)?;
+        let track = Self::track(Feed::Camera)?;
         // An empty stream can always be made.
         let stream = MediaStream::new().ok()?;
         stream.add_track(&track);
@@ -291,25 +473,60 @@ impl Devices {
     }
 
     fn mute(self, muted: bool) {
-        if let Some(track) = Self::track(Device::Microphone) {
+        if let Some(track) = Self::track(Feed::Microphone) {
             track.set_enabled(!muted);
         }
         self.muted.set(muted);
     }
 
     fn close(self, device: Device) {
+        Self::drop_source(device);
+        self.power_of(device).set(Power::Off);
+        self.changed();
+    }
+
+    fn drop_source(device: Device) {
         sources(|sources| {
             *sources.of(device) = None;
             if device == Device::Microphone {
                 sources.meter = None;
             }
         });
-        self.power_of(device).set(Power::Off);
     }
 
+    /// A device went away by itself: another one takes its place if there is one, and both is said.
     fn lost(self, device: Device) {
-        self.close(device);
-        self.problem_of(device).set(Some(Problem::Lost));
+        Self::drop_source(device);
+        let mut chosen = self.choices.now();
+        chosen.choose(device.into(), None);
+        let generation = sources(|sources| sources.generation);
+        spawn_local(async move {
+            let lost = move |device| self.lost(device);
+            let mut opened = media::open(
+                Wanted::only(device, sources(|sources| sources.one_of_many)),
+                &chosen,
+                lost,
+            )
+            .await;
+            let current = sources(|sources| sources.generation) == generation;
+            if !current || self.power_of(device).get_untracked() != Power::On {
+                return;
+            }
+            let result = match device {
+                Device::Microphone => opened.microphone.take(),
+                Device::Camera => opened.camera.take(),
+            };
+            if let Some(Ok(source)) = result {
+                let name = source.track().label();
+                self.put(device, source);
+                self.note.set(Some(device.replaced_text(&name)));
+            } else {
+                self.close(device);
+                self.note.set(None);
+                self.problem_of(device).set(Some(Problem::Lost));
+            }
+            self.choices.look(false);
+        });
     }
 
     fn power_of(self, device: Device) -> RwSignal<Power> {
@@ -323,15 +540,6 @@ impl Devices {
         match device {
             Device::Microphone => self.microphone_problem,
             Device::Camera => self.camera_problem,
-        }
-    }
-}
-
-impl Wanted {
-    fn has(self, device: Device) -> bool {
-        match device {
-            Device::Microphone => self.microphone,
-            Device::Camera => self.camera,
         }
     }
 }

@@ -1,11 +1,15 @@
 //! Microphone and camera: asking the browser for them (W3C Media Capture and Streams), and giving them back.
 
-use super::problem::{Device, Problem};
-use js_sys::{Object, Reflect};
+use super::{
+    choice::Chosen,
+    problem::{Device, Problem},
+};
+use js_sys::Reflect;
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    MediaDevices, MediaStream, MediaStreamConstraints, MediaStreamTrack, MediaStreamTrackState,
+    DisplayMediaStreamConstraints, MediaDevices, MediaStream, MediaStreamConstraints,
+    MediaStreamTrack, MediaStreamTrackState,
 };
 
 /// A track of a device that is open. Dropped, it is stopped: the light goes off.
@@ -50,11 +54,35 @@ pub(super) struct Opened {
 pub(super) struct Wanted {
     pub(super) microphone: bool,
     pub(super) camera: bool,
+    /// The camera's picture will be one of many: a small one will do.
+    pub(super) one_of_many: bool,
+}
+
+impl Wanted {
+    /// One of them.
+    pub(super) fn only(device: Device, one_of_many: bool) -> Self {
+        Self {
+            microphone: device == Device::Microphone,
+            camera: device == Device::Camera,
+            one_of_many,
+        }
+    }
+
+    pub(super) fn has(self, device: Device) -> bool {
+        match device {
+            Device::Microphone => self.microphone,
+            Device::Camera => self.camera,
+        }
+    }
 }
 
 /// Opens devices. Both are asked for in one question to the person; if that fails, each by itself, so that one that is
 /// missing or refused does not cost the other.
-pub(super) async fn open(wanted: Wanted, lost: impl Fn(Device) + Clone + 'static) -> Opened {
+pub(super) async fn open(
+    wanted: Wanted,
+    chosen: &Chosen,
+    lost: impl Fn(Device) + Clone + 'static,
+) -> Opened {
     let devices = match devices() {
         Ok(devices) => devices,
         Err(problem) => {
@@ -66,7 +94,7 @@ pub(super) async fn open(wanted: Wanted, lost: impl Fn(Device) + Clone + 'static
     };
     if wanted.microphone
         && wanted.camera
-        && let Ok(stream) = ask(&devices, wanted).await
+        && let Ok(stream) = ask(&devices, wanted, chosen).await
     {
         return Opened {
             microphone: Some(source(&stream, Device::Microphone, lost.clone())),
@@ -74,33 +102,57 @@ pub(super) async fn open(wanted: Wanted, lost: impl Fn(Device) + Clone + 'static
         };
     }
     let mut opened = Opened::default();
-    if wanted.microphone {
-        let stream = ask(
-            &devices,
-            Wanted {
-                microphone: true,
-                camera: false,
-            },
-        )
-        .await;
-        opened.microphone =
-            Some(stream.and_then(|stream| source(&stream, Device::Microphone, lost.clone())));
-    }
-    if wanted.camera {
-        let stream = ask(
-            &devices,
-            Wanted {
-                microphone: false,
-                camera: true,
-            },
-        )
-        .await;
-        opened.camera = Some(stream.and_then(|stream| source(&stream, Device::Camera, lost)));
+    for device in [Device::Microphone, Device::Camera] {
+        if wanted.has(device) {
+            let stream = ask(&devices, Wanted::only(device, wanted.one_of_many), chosen).await;
+            let source = stream.and_then(|stream| source(&stream, device, lost.clone()));
+            match device {
+                Device::Microphone => opened.microphone = Some(source),
+                Device::Camera => opened.camera = Some(source),
+            }
+        }
     }
     opened
 }
 
-fn devices() -> Result<MediaDevices, Problem> {
+/// A shared screen, and its sound where the browser hands that out. None when the person thought better of it.
+pub(super) async fn share(
+    ended: impl Fn() + Clone + 'static,
+) -> Result<Option<(Source, Option<Source>)>, Problem> {
+    let constraints = DisplayMediaStreamConstraints::new();
+    constraints.set_video_bool(true);
+    constraints.set_audio_bool(true);
+    let asked = devices()?
+        .get_display_media_with_constraints(&constraints)
+        .map_err(|error| problem(&error))?;
+    let stream: MediaStream = match JsFuture::from(asked).await {
+        Ok(stream) => stream.unchecked_into(),
+        Err(error) => {
+            return match problem(&error) {
+                Problem::Refused => Ok(None),
+                problem => Err(problem),
+            };
+        }
+    };
+    let screen: MediaStreamTrack = stream
+        .get_video_tracks()
+        .get(0)
+        .dyn_into()
+        .map_err(|_| Problem::Missing)?;
+    // Text is to be readable rather than smooth (W3C MediaStreamTrack Content Hints).
+    let _ = Reflect::set(&screen, &"contentHint".into(), &"detail".into());
+    let sound = stream.get_audio_tracks().get(0).dyn_into().ok();
+    let sound = sound.map(|track| Source::new(track, || {}));
+    Ok(Some((Source::new(screen, ended), sound)))
+}
+
+/// Whether this browser can share a screen: those of phones cannot. Browser only.
+pub(super) fn can_share() -> bool {
+    devices()
+        .is_ok_and(|devices| Reflect::has(&devices, &"getDisplayMedia".into()).unwrap_or(false))
+}
+
+pub(super) fn devices() -> Result<MediaDevices, Problem> {
     let window = web_sys::window().ok_or(Problem::Unsupported)?;
     let devices = window
         .navigator()
@@ -114,15 +166,32 @@ fn devices() -> Result<MediaDevices, Problem> {
     })
 }
 
-async fn ask(devices: &MediaDevices, wanted: Wanted) -> Result<MediaStream, Problem> {
+/// Asks for what was chosen, and for anything where that is not there any more.
+async fn ask(
+    devices: &MediaDevices,
+    wanted: Wanted,
+    chosen: &Chosen,
+) -> Result<MediaStream, Problem> {
+    match ask_once(devices, wanted, chosen).await {
+        Err(Problem::Unfit | Problem::Missing) if chosen.names_devices() => {
+            ask_once(devices, wanted, &chosen.without_devices()).await
+        }
+        result => result,
+    }
+}
+
+async fn ask_once(
+    devices: &MediaDevices,
+    wanted: Wanted,
+    chosen: &Chosen,
+) -> Result<MediaStream, Problem> {
     let constraints = MediaStreamConstraints::new();
-    constraints.set_audio(&wanted.microphone.into());
-    let picture = if wanted.camera {
-        picture()
-    } else {
-        false.into()
-    };
-    constraints.set_video(&picture);
+    if wanted.microphone {
+        constraints.set_audio(&chosen.microphone());
+    }
+    if wanted.camera {
+        constraints.set_video(&chosen.camera(wanted.one_of_many));
+    }
     let asked = devices
         .get_user_media_with_constraints(&constraints)
         .map_err(|error| problem(&error))?;
@@ -130,19 +199,6 @@ async fn ask(devices: &MediaDevices, wanted: Wanted) -> Result<MediaStream, Prob
         .await
         .map(JsCast::unchecked_into)
         .map_err(|error| problem(&error))
-}
-
-/// Wishes, not demands: a camera that can do less is welcome.
-fn picture() -> JsValue {
-    let wishes = [("width", 1280), ("height", 720), ("frameRate", 30)];
-    let constraints = Object::new();
-    for (name, value) in wishes {
-        let ideal = Object::new();
-        // Setting a field of a plain object that was just made cannot fail.
-        let _ = Reflect::set(&ideal, &"ideal".into(), &value.into());
-        let _ = Reflect::set(&constraints, &name.into(), &ideal);
-    }
-    constraints.into()
 }
 
 fn source(

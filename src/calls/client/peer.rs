@@ -7,19 +7,27 @@
 //! and those that restart ICE; the callee (the polite peer) answers, and asks for a restart with [`Signal::Restart`]. So two
 //! offers never cross. When both restarted by themselves, some calls came back on one side only.
 //!
-//! Sound and picture have a transceiver each from the first offer on, sending and receiving on both sides, with or without a
-//! device behind it. So a camera that is turned on later is one `replaceTrack`, and nothing is negotiated anew.
+//! Every [`Feed`] has a transceiver from the first offer on, sending and receiving on both sides, with or without a device behind it. So
+//! a camera or a screen that is added later is one `replaceTrack`, and nothing is negotiated anew.
 //!
 //! Everything that changes the session goes through one queue, one thing after another. When to restart is decided in
-//! [`super::recovery`].
+//! [`super::recovery`], how much of the picture is sent in [`super::adaptation`].
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `negotiation` | offers, answers, candidates, and looking for another path |
+//! | `pulse` | what is done once a second or two: beats, measuring, adapting |
 
 mod negotiation;
+mod pulse;
 
 use super::{
+    adaptation::{Adaptation, Picture},
     diagnosis::Clues,
-    problem::Device,
+    feed::Feed,
     recovery::Recovery,
-    stats::{self, Counters, Quality},
+    stats::{Counters, Quality},
+    transfer::{Courier, ledger::Transfer},
 };
 use crate::{
     model::{
@@ -59,17 +67,31 @@ pub(super) enum News {
     Sends(Sends),
     /// How good the connection is.
     Quality(Quality),
+    /// So much of the camera's picture is sent from now on.
+    Sending(Picture),
+    /// What has become of all files.
+    Files(Vec<Transfer>),
     /// It will not work, in words.
     Trouble(&'static str),
 }
 
 /// What a page sends, told to the other one over the data channel: nothing in the media says so as quickly and as surely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what is on and what is not, each by itself"
+)]
 pub struct Sends {
     /// The microphone is on and not muted.
     pub microphone: bool,
     /// The camera is on.
     pub camera: bool,
+    /// A screen is shared.
+    #[serde(default)]
+    pub screen: bool,
+    /// The camera is on, and its picture is not sent for now, to keep the sound.
+    #[serde(default)]
+    pub held: bool,
 }
 
 type Handler = Closure<dyn FnMut(Event)>;
@@ -82,7 +104,8 @@ enum Job {
     /// Somebody has answered here, or there.
     Answered,
     Heard(Signal),
-    Send(Device),
+    Send(Feed),
+    Fit(Picture),
     Recover(Why),
 }
 
@@ -116,15 +139,19 @@ struct Shared {
     side: Side,
     tell: Box<dyn Fn(News)>,
     jobs: mpsc::UnboundedSender<Job>,
-    /// What is sent from here, kept for transceivers that do not exist yet.
-    microphone: RefCell<Option<MediaStreamTrack>>,
-    camera: RefCell<Option<MediaStreamTrack>>,
+    /// Carries files.
+    courier: Courier,
+    /// What is sent from here, by its place, kept for transceivers that do not exist yet.
+    tracks: RefCell<[Option<MediaStreamTrack>; 4]>,
+    /// How much of the camera's picture is sent.
+    adaptation: Cell<Adaptation>,
     /// What the other one is told of it.
     sends: Cell<Sends>,
     /// Candidates that came before the description they belong to.
     early: RefCell<Vec<RtcIceCandidateInit>>,
     sound: MediaStream,
     picture: MediaStream,
+    screen: MediaStream,
     recovery: RefCell<Recovery>,
     /// Why there may be no path.
     clues: Cell<Clues>,
@@ -147,12 +174,10 @@ const FRESH: Millis = 5 * 60 * 1_000;
 const TOLD: i32 = 700;
 /// The data channel: agreed on beforehand, so both sides have it from the start (RFC 8832 is not needed).
 const CHANNEL: &str = "rialto";
-/// The channel of the beats, agreed on beforehand as well.
+/// The channel of the beats, agreed on beforehand as well,
 const BEATS: &str = "beats";
-/// How often one is sent, in milliseconds,
-const BEAT: i32 = 1_000;
-/// and how long none may come before the path counts as lost, in milliseconds.
-const SILENCE: Millis = 3_000;
+/// and that of files.
+const FILES: &str = "files";
 
 impl Peer {
     /// Begins to connect. `tell` hears what there is to say, from now on and until it is dropped.
@@ -165,16 +190,15 @@ impl Peer {
         tell: impl Fn(News) + 'static,
     ) -> Result<Self, JsValue> {
         let connection = RtcPeerConnection::new_with_configuration(&configuration(servers))?;
-        let agreed = RtcDataChannelInit::new();
-        agreed.set_negotiated(true);
-        agreed.set_id(0);
-        let channel = connection.create_data_channel_with_data_channel_dict(CHANNEL, &agreed);
-        let once = RtcDataChannelInit::new();
-        once.set_negotiated(true);
-        once.set_id(1);
+        let open = |name: &str, agreed: &RtcDataChannelInit| {
+            connection.create_data_channel_with_data_channel_dict(name, agreed)
+        };
+        let channel = open(CHANNEL, &agreed(0));
+        let once = agreed(1);
         once.set_ordered(false);
         once.set_max_retransmits(0);
-        let beats = connection.create_data_channel_with_data_channel_dict(BEATS, &once);
+        let beats = open(BEATS, &once);
+        let files = open(FILES, &agreed(2));
         let (jobs, mut queue) = mpsc::unbounded();
         let mut clues = Clues::default();
         clues.told(servers);
@@ -187,12 +211,14 @@ impl Peer {
             side,
             tell: Box::new(tell),
             jobs,
-            microphone: RefCell::default(),
-            camera: RefCell::default(),
+            courier: Courier::new(files),
+            tracks: RefCell::default(),
+            adaptation: Cell::new(Adaptation::new(Picture::Full)),
             sends: Cell::default(),
             early: RefCell::default(),
             sound: MediaStream::new()?,
             picture: MediaStream::new()?,
+            screen: MediaStream::new()?,
             recovery: RefCell::default(),
             clues: Cell::new(clues),
             renewed_at: Cell::new(browser::now()),
@@ -202,17 +228,22 @@ impl Peer {
             closures: RefCell::default(),
         });
         shared.listen();
+        let teller = Rc::downgrade(&shared);
+        shared.courier.tell(move |news| {
+            if let Some(shared) = teller.upgrade() {
+                (shared.tell)(news);
+            }
+        });
         shared.beat();
         shared.measure(Counters::default());
         if side == Side::Caller {
             let both = RtcRtpTransceiverInit::new();
             both.set_direction(RtcRtpTransceiverDirection::Sendrecv);
-            shared
-                .connection
-                .add_transceiver_with_str_and_init("audio", &both);
-            shared
-                .connection
-                .add_transceiver_with_str_and_init("video", &both);
+            for feed in Feed::ALL {
+                shared
+                    .connection
+                    .add_transceiver_with_str_and_init(feed.kind(), &both);
+            }
             shared.queue(Job::Offer { restart: false });
         }
         let worker = shared.clone();
@@ -238,9 +269,19 @@ impl Peer {
     }
 
     /// Sends this from now on, or nothing.
-    pub(super) fn send(&self, device: Device, track: Option<MediaStreamTrack>) {
-        *self.shared.track(device).borrow_mut() = track;
-        self.shared.queue(Job::Send(device));
+    pub(super) fn send(&self, feed: Feed, track: Option<MediaStreamTrack>) {
+        let before = std::mem::replace(
+            &mut self.shared.tracks.borrow_mut()[feed.place()],
+            track.clone(),
+        );
+        if before != track {
+            self.shared.queue(Job::Send(feed));
+        }
+    }
+
+    /// No more of the camera's picture is sent from now on.
+    pub(super) fn at_most(&self, most: Picture) {
+        self.shared.adapt(|adaptation| adaptation.at_most(most));
     }
 
     /// Tells the other one what is sent.
@@ -297,6 +338,37 @@ impl Peer {
     pub(super) fn picture(&self) -> &MediaStream {
         &self.shared.picture
     }
+
+    /// The screen that the other one shares.
+    pub(super) fn screen(&self) -> &MediaStream {
+        &self.shared.screen
+    }
+
+    /// How loud the other one is, from 0 to 1; none where nothing of them is heard, or the browser does not say (WebRTC 1.0 section 5.3).
+    pub(super) fn level(&self) -> Option<f64> {
+        let transceivers = self.shared.transceivers();
+        let receiver = transceivers.get(Feed::Microphone.place())?.receiver();
+        let sources = Reflect::get(&receiver, &"getSynchronizationSources".into()).ok()?;
+        let sources: js_sys::Function = sources.dyn_into().ok()?;
+        let sources: Array = sources.call0(&receiver).ok()?.dyn_into().ok()?;
+        Reflect::get(&sources.get(0), &"audioLevel".into())
+            .ok()?
+            .as_f64()
+    }
+
+    /// Files to the other one, and from them.
+    pub(super) fn courier(&self) -> &Courier {
+        &self.shared.courier
+    }
+
+    /// What both sides agreed on, mine first; none before they did.
+    pub(super) fn descriptions(&self) -> Option<(String, String)> {
+        let connection = &self.shared.connection;
+        Some((
+            connection.local_description()?.sdp(),
+            connection.remote_description()?.sdp(),
+        ))
+    }
 }
 
 impl Drop for Peer {
@@ -311,6 +383,7 @@ impl Drop for Peer {
         shared.channel.set_onopen(None);
         shared.channel.set_onmessage(None);
         shared.beats.set_onmessage(None);
+        shared.courier.close();
         connection.close();
         shared.closures.borrow_mut().clear();
     }
@@ -370,10 +443,21 @@ impl Shared {
     }
 
     fn arrived(self: &Rc<Self>, event: &Event) {
-        let track = event.unchecked_ref::<RtcTrackEvent>().track();
-        match kind(&track) {
-            Device::Microphone => self.sound.add_track(&track),
-            Device::Camera => self.picture.add_track(&track),
+        let event: &RtcTrackEvent = event.unchecked_ref();
+        let (track, transceiver) = (event.track(), event.transceiver());
+        let place = self
+            .transceivers()
+            .iter()
+            .position(|known| *known == transceiver);
+        match Feed::ALL
+            .into_iter()
+            .find(|feed| Some(feed.place()) == place)
+        {
+            Some(Feed::Microphone | Feed::ScreenSound) => self.sound.add_track(&track),
+            Some(Feed::Camera) => self.picture.add_track(&track),
+            Some(Feed::Screen) => self.screen.add_track(&track),
+            // A newer page may send more than this one knows of.
+            None => {}
         }
         (self.tell)(News::Arrived);
     }
@@ -388,58 +472,17 @@ impl Shared {
 
     fn tell_sends(&self) {
         if self.channel.ready_state() == RtcDataChannelState::Open
-            && let Ok(text) = serde_json::to_string(&self.sends.get())
+            && let Ok(text) = serde_json::to_string(&self.said_to_send())
         {
             // A channel that closes between the question and this is told nothing any more.
             let _ = self.channel.send_with_str(&text);
         }
     }
 
-    /// Sends a beat, looks whether any came, and comes back in a second.
-    fn beat(self: &Rc<Self>) {
-        if self.beats.ready_state() == RtcDataChannelState::Open {
-            // A channel that closes between the question and this sends nothing any more.
-            let _ = self.beats.send_with_str("");
-        }
-        let late = |at: Millis| browser::now() - at > SILENCE;
-        if self.beat_at.get().is_some_and(late) && !self.silent.replace(true) {
-            self.queue(Job::Recover(Why::Silence));
-        }
-        let shared = Rc::downgrade(self);
-        browser::after(BEAT, move || {
-            if let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get()) {
-                shared.beat();
-            }
-        });
-    }
-
-    /// Looks how good the connection is, and comes back.
-    fn measure(self: &Rc<Self>, before: Counters) {
-        let shared = Rc::downgrade(self);
-        browser::after(stats::EVERY, move || {
-            spawn_local(async move {
-                let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get()) else {
-                    return;
-                };
-                let mut counters = before;
-                if shared.is_connected()
-                    && let Some((quality, now)) =
-                        stats::look(&shared.connection, before, browser::now()).await
-                    && !shared.closed.get()
-                {
-                    counters = now;
-                    (shared.tell)(News::Quality(quality));
-                }
-                shared.measure(counters);
-            });
-        });
-    }
-
-    fn heard_beat(&self) {
-        self.beat_at.set(Some(browser::now()));
-        if self.silent.replace(false) && self.is_connected() {
-            self.found();
-        }
+    fn said_to_send(&self) -> Sends {
+        let sends = self.sends.get();
+        let held = sends.camera && self.adaptation.get().picture() == Picture::Held;
+        Sends { held, ..sends }
     }
 
     fn found(&self) {
@@ -459,6 +502,7 @@ impl Shared {
                 self.silent.set(false);
                 self.beat_at.set(None);
                 self.found();
+                self.queue(Job::Fit(self.adaptation.get().picture()));
             }
             RtcPeerConnectionState::Disconnected => self.look_again_in(Recovery::HESITATION),
             RtcPeerConnectionState::Failed => {
@@ -503,21 +547,14 @@ impl Shared {
             }
         });
     }
-
-    fn track(&self, device: Device) -> &RefCell<Option<MediaStreamTrack>> {
-        match device {
-            Device::Microphone => &self.microphone,
-            Device::Camera => &self.camera,
-        }
-    }
 }
 
-fn kind(track: &MediaStreamTrack) -> Device {
-    if track.kind() == "audio" {
-        Device::Microphone
-    } else {
-        Device::Camera
-    }
+/// A data channel that both sides make.
+fn agreed(id: u16) -> RtcDataChannelInit {
+    let agreed = RtcDataChannelInit::new();
+    agreed.set_negotiated(true);
+    agreed.set_id(id);
+    agreed
 }
 
 pub(super) fn configuration(servers: &[IceServer]) -> RtcConfiguration {

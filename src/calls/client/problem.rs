@@ -9,6 +9,94 @@ pub enum Device {
     Camera,
 }
 
+impl Device {
+    /// In the middle of a sentence.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Microphone => "microphone",
+            Self::Camera => "camera",
+        }
+    }
+
+    /// It was unplugged, and another one is used instead.
+    #[must_use]
+    pub fn replaced_text(self, by: &str) -> String {
+        let name = self.name();
+        if by.is_empty() {
+            format!("The {name} was disconnected. Another one is used now.")
+        } else {
+            format!("The {name} was disconnected. “{by}” is used now.")
+        }
+    }
+}
+
+/// Which browser this is, as far as it matters for where it keeps its permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Browser {
+    /// Chrome, Edge and others of their kind, on a computer.
+    Chromium,
+    /// The same on Android.
+    ChromiumPhone,
+    /// Firefox on a computer.
+    Firefox,
+    /// Safari on a Mac.
+    Safari,
+    /// Any browser of an iPhone or iPad.
+    Ios,
+    /// Something else.
+    #[default]
+    Other,
+}
+
+impl Browser {
+    /// From what it says of itself (`navigator.userAgent`). What it cannot tell apart is `Other`.
+    #[must_use]
+    pub fn from_user_agent(text: &str) -> Self {
+        let has = |part: &str| text.contains(part);
+        if has("iPhone") || has("iPad") {
+            Self::Ios
+        } else if has("Firefox/") && !has("Android") {
+            Self::Firefox
+        } else if has("Chrome/") && has("Android") {
+            Self::ChromiumPhone
+        } else if has("Chrome/") {
+            Self::Chromium
+        } else if has("Safari/") && has("Macintosh") {
+            Self::Safari
+        } else {
+            Self::Other
+        }
+    }
+
+    /// How a device that was refused is allowed there.
+    fn steps(self, device: Device) -> String {
+        let name = device.name();
+        let label = match device {
+            Device::Microphone => "Microphone",
+            Device::Camera => "Camera",
+        };
+        match self {
+            Self::Chromium => format!("Press the icon left of the address, and turn “{label}” on"),
+            Self::ChromiumPhone => format!(
+                "Press the icon left of the address, choose “Permissions”, and allow the {name}"
+            ),
+            Self::Firefox => {
+                format!("Press the struck-out {name} left of the address, and take the block away")
+            }
+            Self::Safari => format!(
+                "Choose “Settings for this website” in the Safari menu, and allow the {name}"
+            ),
+            Self::Ios => format!(
+                "Press the icon beside the address, choose “Website settings”, and allow the {name}"
+            ),
+            Self::Other => {
+                format!("Allow the {name} in the site's settings beside the address")
+            }
+        }
+    }
+}
+
 /// Why a device cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
@@ -43,24 +131,24 @@ impl Problem {
         }
     }
 
-    /// What happened, and what to do. The call is possible all the same, and the text says how.
+    /// What happened, and what to do in this browser. The call is possible all the same, and the text says how.
     #[must_use]
-    pub fn text(self, device: Device) -> String {
-        let (name, again, still) = match device {
+    pub fn text(self, device: Device, browser: Browser) -> String {
+        let name = device.name();
+        let (again, still) = match device {
             Device::Microphone => (
-                "microphone",
                 "press the microphone button",
                 "Without it you can still hear the other person.",
             ),
             Device::Camera => (
-                "camera",
                 "press the camera button",
                 "Without it you can still see the other person.",
             ),
         };
         let what = match self {
             Self::Refused => format!(
-                "The browser does not let this page use the {name}. Allow it in the site's settings beside the address, then {again}."
+                "The browser does not let this page use the {name}. {}, then {again}.",
+                browser.steps(device)
             ),
             Self::Missing => format!("No {name} was found. Connect one, then {again}."),
             Self::InUse => {
@@ -100,13 +188,51 @@ mod tests {
             ("TypeError", "could not be started"),
         ] {
             for device in [Device::Microphone, Device::Camera] {
-                let text = Problem::from_exception(exception).text(device);
+                let text = Problem::from_exception(exception).text(device, Browser::Other);
                 assert!(
                     text.contains(says) && text.contains("you can still"),
                     "{text}"
                 );
             }
         }
-        assert!(Problem::Insecure.text(Device::Camera).contains("https"));
+        assert!(
+            Problem::Insecure
+                .text(Device::Camera, Browser::Other)
+                .contains("https")
+        );
+    }
+
+    #[test]
+    fn who_refused_is_told_the_steps_of_their_own_browser() {
+        for (agent, browser) in [
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+                Browser::Chromium,
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36",
+                Browser::ChromiumPhone,
+            ),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                Browser::Firefox,
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15",
+                Browser::Safari,
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/140.0 Mobile/15E148 Safari/604.1",
+                Browser::Ios,
+            ),
+            ("curl/8.0", Browser::Other),
+        ] {
+            assert_eq!(Browser::from_user_agent(agent), browser, "{agent}");
+            let text = Problem::Refused.text(Device::Camera, browser);
+            assert!(
+                text.contains("address") || text.contains("Safari menu"),
+                "{text}"
+            );
+        }
     }
 }

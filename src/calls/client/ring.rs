@@ -1,5 +1,5 @@
-//! Ringing: a quiet two-tone sound, the page's title, and a notification of the system for a page that is hidden; all of it stops
-//! together.
+//! Ringing: a quiet two-tone sound, the page's title and icon, a badge on the site's own icon where it was installed, and a notification
+//! of the system for a page that is hidden; all of it stops together.
 //!
 //! The sound is made with Web Audio. A browser lets a page sound only after somebody has used it; before that the title rings
 //! alone, and nothing fails. Of the pages of a browser that may sound, one does: whoever holds the lock (Web Locks API), and the next
@@ -10,7 +10,7 @@ use futures::channel::oneshot;
 use js_sys::{Function, Promise, Reflect};
 use std::cell::RefCell;
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
-use wasm_bindgen_futures::future_to_promise;
+use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 use web_sys::{
     AudioContext, AudioContextState, Notification, NotificationOptions, NotificationPermission,
 };
@@ -42,6 +42,9 @@ enum Lead {
 const LOCK: &str = "rialto-ring";
 /// Where the browser keeps that somebody does not want to be disturbed.
 const KEPT: &str = "rialto_do_not_disturb";
+/// The page's icon, as it is and while it rings.
+const QUIET: &str = "/favicon.svg";
+const RINGING: &str = "/favicon-ringing.svg";
 
 thread_local! {
     static BELL: RefCell<Bell> = RefCell::default();
@@ -92,6 +95,7 @@ pub(super) fn start(name: &str, what: &str) {
         sound(generation);
         let title = format!("{name} is calling");
         notify(&title, what);
+        mark(true);
         blink(generation, title, true);
     }
 }
@@ -104,10 +108,51 @@ pub(super) fn stop() {
         bell.title.take()
     });
     silence();
+    mark(false);
     if let (Some((page, ours)), Some(document)) = (title, document())
         && document.title() == ours
     {
         document.set_title(&page);
+    }
+}
+
+/// Marks the icons: that of the page, and that of the site where it was installed (W3C Badging).
+fn mark(ringing: bool) {
+    let Some(document) = document() else { return };
+    let icon = document
+        .query_selector("link[rel=icon][type='image/svg+xml']")
+        .ok()
+        .flatten();
+    let address = if ringing { RINGING } else { QUIET };
+    if let Some(icon) = icon
+        && icon.get_attribute("href").as_deref() != Some(address)
+    {
+        // Setting an attribute of such a name cannot fail.
+        let _ = icon.set_attribute("href", address);
+        let name = if ringing {
+            "setAppBadge"
+        } else {
+            "clearAppBadge"
+        };
+        badge(name);
+    }
+}
+
+/// Where the browser can, and as far as it wants to.
+fn badge(name: &str) {
+    let asked = || {
+        let navigator = web_sys::window()?.navigator();
+        let function: Function = Reflect::get(&navigator, &name.into())
+            .ok()?
+            .dyn_into()
+            .ok()?;
+        let asked = function.call0(&navigator).ok()?;
+        asked.dyn_into::<Promise>().ok()
+    };
+    if let Some(asked) = asked() {
+        spawn_local(async move {
+            let _ = JsFuture::from(asked).await;
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 //! How good the connection is, by what the browser measures (W3C WebRTC statistics).
 
+use super::adaptation::Strain;
 use crate::model::Millis;
 use js_sys::{Map, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
@@ -79,6 +80,16 @@ pub(super) struct Counters {
     sent_bytes: f64,
 }
 
+/// What one look brings.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Look {
+    pub(super) quality: Quality,
+    /// For the next look.
+    pub(super) counters: Counters,
+    /// How the way out is.
+    pub(super) strain: Strain,
+}
+
 /// One entry of the statistics.
 struct Entry(JsValue);
 
@@ -107,7 +118,7 @@ pub(super) async fn look(
     connection: &RtcPeerConnection,
     before: Counters,
     now: Millis,
-) -> Option<(Quality, Counters)> {
+) -> Option<Look> {
     let report = JsFuture::from(connection.get_stats()).await.ok()?;
     let mut entries = Vec::new();
     report
@@ -120,7 +131,7 @@ fn sum<'a>(entries: impl Iterator<Item = &'a Entry>, name: &str) -> f64 {
     entries.filter_map(|entry| entry.number(name)).sum()
 }
 
-fn read(entries: &[Entry], before: Counters, now: Millis) -> (Quality, Counters) {
+fn read(entries: &[Entry], before: Counters, now: Millis) -> Look {
     let inbound = || {
         entries
             .iter()
@@ -138,7 +149,11 @@ fn read(entries: &[Entry], before: Counters, now: Millis) -> (Quality, Counters)
         received_bytes: sum(inbound(), "bytesReceived"),
         sent_bytes: sum(outbound(), "bytesSent"),
     };
-    let video = inbound().find(|entry| entry.is("kind", "video"));
+    // Of a camera and a screen, the larger one.
+    let width = |entry: &&Entry| entry.number("frameWidth").unwrap_or(0.0);
+    let video = inbound()
+        .filter(|entry| entry.is("kind", "video"))
+        .max_by(|a, b| width(a).total_cmp(&width(b)));
     let by_id = |id: Option<String>| {
         let id = id?;
         entries.iter().find(|entry| entry.is("id", &id))
@@ -173,7 +188,22 @@ fn read(entries: &[Entry], before: Counters, now: Millis) -> (Quality, Counters)
         sent,
         way: pair.map(|_| if at_relay { Way::Relay } else { Way::Direct }),
     };
-    (quality, counters)
+    let lost = entries
+        .iter()
+        .filter(|entry| entry.is("type", "remote-inbound-rtp"))
+        .filter_map(|entry| entry.number("fractionLost"))
+        .fold(0.0, f64::max);
+    let strain = Strain {
+        loss: lost * 100.0,
+        room: pair
+            .and_then(|pair| pair.number("availableOutgoingBitrate"))
+            .map(|bits| bits / 1_000.0),
+    };
+    Look {
+        quality,
+        counters,
+        strain,
+    }
 }
 
 /// The pair of candidates that media go by: the transport names it, or it says so of itself (Firefox).

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     model::{
-        CallId, ClientId, Millis,
+        CallId, ClientId, Millis, UserId,
         call::{Ask, Call, CallView, Input, Side, Signal, State, Wrong},
     },
     protocol::ws::{ErrorCode, ServerFrame},
@@ -40,6 +40,13 @@ pub(super) enum Mail {
         id: CallId,
         done: oneshot::Sender<()>,
     },
+    /// One of the two leaves, for another call. The answer says that they have.
+    Leave {
+        user: UserId,
+        done: oneshot::Sender<()>,
+    },
+    /// The callee was in another call, which has ended.
+    Free,
     /// A page of one of the two is connected (again).
     Opened { page: Arc<Connection> },
     /// The connection of a page of one of the two is gone, and perhaps the page.
@@ -67,7 +74,7 @@ impl Steady {
     }
 
     /// Waits for a moment; for ever when there is none.
-    async fn until(self, moment: Option<Millis>) {
+    pub(super) async fn until(self, moment: Option<Millis>) {
         match moment {
             Some(moment) => {
                 tokio::time::sleep(Duration::from_millis(
@@ -141,7 +148,11 @@ impl Line {
         while let Some(mail) = inbox.recv().await {
             match mail {
                 Mail::Asked { from, .. } | Mail::Signal { from, .. } => self.show(&from),
-                Mail::Start { .. } | Mail::Opened { .. } | Mail::Closed { .. } => {}
+                Mail::Start { .. }
+                | Mail::Leave { .. }
+                | Mail::Free
+                | Mail::Opened { .. }
+                | Mail::Closed { .. } => {}
             }
         }
     }
@@ -155,6 +166,12 @@ impl Line {
                 // Whoever asked may be gone.
                 let _ = done.send(());
             }
+            Mail::Leave { user, done } => {
+                self.leave(user).await;
+                let _ = done.send(());
+            }
+            Mail::Free if self.call.state.is_unanswered() => self.tell(None),
+            Mail::Free => {}
             Mail::Opened { page } => self.opened(&page).await,
             Mail::Closed { page, gone } => {
                 // The same page may have connected again before its former connection was given up.
@@ -193,6 +210,21 @@ impl Line {
             Ok(()) => {}
             Err(wrong) => self.refuse(from, wrong),
         }
+    }
+
+    /// Hangs up for somebody, or declines if that is what it comes to.
+    async fn leave(&mut self, user: UserId) {
+        let Some(side) = self.call.side_of_user(user) else {
+            return;
+        };
+        let ask = if side == Side::Callee && self.call.state.is_unanswered() {
+            Ask::Decline
+        } else {
+            Ask::HangUp
+        };
+        let page = self.call.caller_page;
+        // A call that has ended has been left.
+        let _ = self.take(Input::Asked { side, page, ask }, None).await;
     }
 
     async fn opened(&mut self, page: &Connection) {
@@ -268,13 +300,15 @@ impl Line {
             // Every page that rang has it.
             self.early = Early::default();
         }
+        let mut free = Vec::new();
         if let State::Ended { outcome } = self.call.state {
-            self.calls.forget(&self.call);
+            free = self.calls.forget(&self.call);
             self.calls.app.metrics.call_ended(outcome);
         }
         if before.state != self.call.state {
             self.tell(Some(&before));
         }
+        Calls::ring_again(free);
         Ok(())
     }
 
@@ -323,10 +357,21 @@ impl Line {
         ServerFrame::Signal {
             call: self.call.id,
             signal,
+            from: None,
         }
     }
 
     fn view(&self, side: Side, page: ClientId) -> CallView {
+        let waits = side == Side::Callee
+            && self.call.state.is_unanswered()
+            && self.calls.is_waiting(self.call.callee, self.call.id);
+        CallView {
+            waiting: waits,
+            ..self.view_of(side, page)
+        }
+    }
+
+    fn view_of(&self, side: Side, page: ClientId) -> CallView {
         if self.call.side_of(page) == Some(side) {
             let user = match side {
                 Side::Caller => self.call.caller,

@@ -2,9 +2,12 @@
 //!
 //! [`Calls`] is the desk: it knows which calls are open and who is in one, and decides what a start becomes (a call, busy, the
 //! same call again, or the answer to a call the other way round). Everything about one call then goes through the task that
-//! holds it (`line`), one thing after another, so that nothing about it is ever told before it is stored, or out of order.
+//! holds it (`line`; `group` for the call of a room), one thing after another, so that nothing about it is ever told before it is stored,
+//! or out of order.
 
+mod group;
 pub mod history;
+mod join;
 mod line;
 mod outcome;
 mod signals;
@@ -16,9 +19,10 @@ mod tests;
 
 use crate::{
     model::{
-        CallId, Millis, UserId,
+        CallId, Millis, RoomId, UserId,
         call::{
             Action, Ask, Call, Patience,
+            group::GroupRules,
             machine::{Start, Stored},
         },
     },
@@ -32,6 +36,7 @@ use crate::{
         store::CallRow,
     },
 };
+use group::GroupMail;
 use line::{Line, Mail, Steady};
 use std::{
     collections::HashMap,
@@ -40,7 +45,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use view::Two;
 
 /// From the answer until both pages are connected, in milliseconds. ICE gives up after about 15 s; this leaves time for one
@@ -62,6 +67,7 @@ const MAILBOX: usize = 64;
 pub struct Calls {
     app: Arc<App>,
     patience: Patience,
+    rules: GroupRules,
     open: Mutex<Open>,
     /// Whether this node decides about calls. Another one does otherwise, or none for a moment.
     holds_desk: AtomicBool,
@@ -72,6 +78,11 @@ struct Open {
     calls: HashMap<CallId, Entry>,
     /// Which call somebody is in. Nobody is in two.
     engaged: HashMap<UserId, CallId>,
+    /// Calls in rooms.
+    groups: HashMap<CallId, GroupEntry>,
+    in_rooms: HashMap<RoomId, CallId>,
+    /// A call that rings for somebody who is in another one: they may switch to it. It is theirs when the other one has ended.
+    waiting: HashMap<UserId, CallId>,
 }
 
 /// An open call, as the desk sees it.
@@ -81,6 +92,14 @@ struct Entry {
     callee: UserId,
     /// To the task that holds the call. It ends when the call has ended; what waits then is still answered.
     mail: mpsc::Sender<Mail>,
+}
+
+/// A call in a room, as the desk sees it.
+#[derive(Debug, Clone)]
+struct GroupEntry {
+    room: RoomId,
+    /// To the task that holds it.
+    mail: mpsc::Sender<GroupMail>,
 }
 
 impl Entry {
@@ -113,9 +132,14 @@ impl Calls {
     }
 
     fn with_patience(app: Arc<App>, patience: Patience) -> Arc<Self> {
+        let rules = GroupRules {
+            most: usize::from(app.config.group_call_size),
+            grace: patience.grace,
+        };
         Arc::new(Self {
             app,
             patience,
+            rules,
             open: Mutex::default(),
             holds_desk: AtomicBool::new(false),
         })
@@ -143,7 +167,12 @@ impl Calls {
     }
 
     async fn restore(self: &Arc<Self>) -> Result<()> {
-        for row in self.app.store.list_open_calls().await? {
+        // First: what rings beside one of them waits.
+        self.restore_groups().await?;
+        let mut rows = self.app.store.list_open_calls().await?;
+        // What rang for somebody who was in a call rings for them as it did.
+        rows.sort_by_key(|row| (row.state.is_unanswered(), row.started_at));
+        for row in rows {
             let Some(two) = Two::find(&self.app.store, row.caller, row.callee).await? else {
                 continue;
             };
@@ -185,7 +214,9 @@ impl Calls {
     async fn decide_on(self: &Arc<Self>, from: &Arc<Connection>, call: CallId, action: Action) {
         let ask = match action {
             Action::Start { to, media } => return self.start(from, call, to, media).await,
-            Action::Signal { signal } => {
+            Action::Join { room } => return self.join(from, call, room).await,
+            action if self.is_group(call) => return self.act_in_group(from, call, action).await,
+            Action::Signal { signal, .. } => {
                 return self
                     .hand_over(
                         from,
@@ -204,6 +235,9 @@ impl Calls {
             Action::Connected => Ask::Connected,
             Action::Lost => Ask::Lost,
         };
+        if ask == Ask::Accept {
+            self.leave_for(from.person.id, call).await;
+        }
         self.hand_over(
             from,
             call,
@@ -215,19 +249,53 @@ impl Calls {
         .await;
     }
 
+    /// Somebody accepts a call: if it waited for them, the one that they are in ends first.
+    async fn leave_for(&self, user: UserId, call: CallId) {
+        let (done, left) = oneshot::channel();
+        let sent = {
+            let open = self.lock();
+            let waits = open.waiting.get(&user) == Some(&call);
+            let present = open.engaged.get(&user).filter(|_| waits);
+            let two = present.and_then(|id| open.calls.get(id)).cloned();
+            let many = present.and_then(|id| open.groups.get(id)).cloned();
+            (two, many)
+        };
+        // Where nobody takes it, that call has ended by itself, which is as good.
+        let sent = match sent {
+            (Some(two), _) => two.mail.send(Mail::Leave { user, done }).await.is_ok(),
+            (None, Some(many)) => many
+                .mail
+                .send(GroupMail::Leave { user, done })
+                .await
+                .is_ok(),
+            (None, None) => false,
+        };
+        if sent {
+            let _ = left.await;
+        }
+    }
+
     /// A page is connected (again) and has been welcomed: it is shown the call that it holds or may answer.
     pub async fn opened(self: &Arc<Self>, page: &Arc<Connection>) {
-        if let Some(entry) = self.entry_of(page.person.id) {
+        for entry in self.entries_of(page.person.id) {
             // A call that ended meanwhile needs nobody any more: a page that still shows it asks by itself.
             let _ = entry.mail.send(Mail::Opened { page: page.clone() }).await;
+        }
+        if let Some(group) = self.group_of(page.person.id) {
+            let page = page.clone();
+            let _ = group.mail.send(GroupMail::Opened { page }).await;
         }
     }
 
     /// The connection of a page is gone, and no newer one has taken its place.
     pub async fn closed(self: &Arc<Self>, page: &Arc<Connection>, gone: Gone) {
-        if let Some(entry) = self.entry_of(page.person.id) {
+        for entry in self.entries_of(page.person.id) {
             let page = page.clone();
             let _ = entry.mail.send(Mail::Closed { page, gone }).await;
+        }
+        if let Some(group) = self.group_of(page.person.id) {
+            let page = page.clone();
+            let _ = group.mail.send(GroupMail::Closed { page, gone }).await;
         }
     }
 
@@ -264,7 +332,7 @@ impl Calls {
 
     async fn find_past(&self, from: &Connection, id: CallId) -> Result<Option<ServerFrame>> {
         let Some(row) = self.app.store.find_call(id).await? else {
-            return Ok(None);
+            return self.find_past_group(from, id).await;
         };
         let call = revive(&row, self.patience, clock::now());
         let Some(side) = call.side_of_user(from.person.id) else {
@@ -279,26 +347,43 @@ impl Calls {
     /// How many calls ring or are on, as far as this node decides about them.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.lock().calls.len()
-    }
-
-    fn entry_of(&self, user: UserId) -> Option<Entry> {
         let open = self.lock();
-        open.engaged
-            .get(&user)
-            .and_then(|call| open.calls.get(call))
-            .cloned()
+        open.calls.len() + open.groups.len()
     }
 
-    /// Takes a call off the desk: its two people may call and be called again.
-    fn forget(&self, call: &Call) {
-        let mut open = self.lock();
-        open.calls.remove(&call.id);
-        for user in [call.caller, call.callee] {
-            if open.engaged.get(&user) == Some(&call.id) {
-                open.engaged.remove(&user);
-            }
+    /// The call that somebody is in, and the one that waits for them.
+    fn entries_of(&self, user: UserId) -> Vec<Entry> {
+        let open = self.lock();
+        [open.engaged.get(&user), open.waiting.get(&user)]
+            .into_iter()
+            .flatten()
+            .filter_map(|call| open.calls.get(call).cloned())
+            .collect()
+    }
+
+    /// Whether a call rings for somebody who is in another one.
+    fn is_waiting(&self, user: UserId, call: CallId) -> bool {
+        self.lock().waiting.get(&user) == Some(&call)
+    }
+
+    /// Takes a call off the desk: its two people may call and be called again. What waited for one of them, and rings once the end was
+    /// told.
+    fn forget(&self, call: &Call) -> Vec<Entry> {
+        self.lock().remove(call)
+    }
+
+    /// What waited rings now.
+    fn ring_again(free: Vec<Entry>) {
+        if free.is_empty() {
+            return;
         }
+        // Not here: this may be the task of a call, and none of them waits for another.
+        tokio::spawn(async move {
+            for entry in free {
+                // It may have ended meanwhile.
+                let _ = entry.mail.send(Mail::Free).await;
+            }
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -318,7 +403,38 @@ impl Open {
             },
         );
         self.engaged.insert(call.caller, call.id);
-        self.engaged.insert(call.callee, call.id);
+        if *self.engaged.entry(call.callee).or_insert(call.id) != call.id {
+            self.waiting.insert(call.callee, call.id);
+        }
+    }
+
+    /// Whether somebody can be called: nobody rings twice beside a call.
+    fn takes_call(&self, callee: UserId) -> bool {
+        !(self.engaged.contains_key(&callee) && self.waiting.contains_key(&callee))
+    }
+
+    /// Removes a call. The calls that waited for one of its people, and do no more.
+    fn remove(&mut self, call: &Call) -> Vec<Entry> {
+        self.calls.remove(&call.id);
+        let mut free = Vec::new();
+        for user in [call.caller, call.callee] {
+            if self.waiting.get(&user) == Some(&call.id) {
+                self.waiting.remove(&user);
+            }
+            free.extend(self.release(user, call.id));
+        }
+        free
+    }
+
+    /// Somebody is not in a call any more. What waited for them, and does no more.
+    fn release(&mut self, user: UserId, call: CallId) -> Option<Entry> {
+        if self.engaged.get(&user) != Some(&call) {
+            return None;
+        }
+        self.engaged.remove(&user);
+        let next = self.waiting.remove(&user)?;
+        self.engaged.insert(user, next);
+        self.calls.get(&next).cloned()
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 enum Decision {
     /// A new call, which is on the desk from now on.
     Ring(Call, mpsc::Receiver<Mail>),
-    /// The callee is in a call.
+    /// The callee is in a call, and another one rings for them already.
     Busy(Call),
     /// The task of an open call decides: it is that call, or one between the same two.
     Ask(mpsc::Sender<Mail>),
@@ -78,6 +78,10 @@ impl Calls {
                 .filter(|row| row.state.is_ended() || row.caller != from.person.id)
             {
                 self.answer_past(from, id, past.caller).await;
+                return Ok(());
+            }
+            if self.app.store.find_group_call(id).await?.is_some() {
+                refuse(from, id, ErrorCode::Invalid, "That call id is taken.");
                 return Ok(());
             }
             if self.is_new(id) && !self.app.sends.allow(from.person.id) {
@@ -148,6 +152,9 @@ impl Calls {
                 Decision::No(ErrorCode::Invalid, "That call id is taken.")
             };
         }
+        if open.groups.contains_key(&start.id) {
+            return Decision::No(ErrorCode::Invalid, "That call id is taken.");
+        }
         if let Some(present) = open
             .engaged
             .get(&start.caller)
@@ -162,8 +169,14 @@ impl Calls {
                 )
             };
         }
+        if open.engaged.contains_key(&start.caller) {
+            return Decision::No(
+                ErrorCode::InACall,
+                "You are in the call of a room already, perhaps on another page. Leave that first.",
+            );
+        }
         let now = clock::now();
-        if open.engaged.contains_key(&start.callee) {
+        if !open.takes_call(start.callee) {
             return Decision::Busy(Call::busy(start, self.patience, now));
         }
         let call = Call::start(start, self.patience, now);
@@ -180,7 +193,7 @@ impl Calls {
     ) -> Result<()> {
         let line = Line::new(self.clone(), call.clone(), two, steady());
         if let Err(error) = line.open().await {
-            self.forget(&call);
+            Self::ring_again(self.forget(&call));
             return Err(error);
         }
         tokio::spawn(line.run(inbox));

@@ -1,5 +1,9 @@
 //! The desk and the tasks behind it, with a real store and real queues, and without sockets.
 
+mod any_order;
+mod group;
+mod waiting;
+
 use super::*;
 use crate::{
     model::{
@@ -164,6 +168,16 @@ impl Page {
 
     async fn state(&mut self) -> State {
         self.call().await.state
+    }
+
+    /// The first frame in which a call stands so.
+    async fn until(&mut self, state: State) -> CallView {
+        loop {
+            let call = self.call().await;
+            if call.state == state {
+                return call;
+            }
+        }
     }
 
     async fn error(&mut self) -> ErrorCode {
@@ -363,7 +377,7 @@ impl Page {
             let RoomEvent::Message { message } = serde_json::from_str(&event.payload).unwrap();
             match message.content {
                 Content::Call { outcome, .. } => outcome,
-                Content::Text { .. } | Content::File { .. } => panic!("only calls were made"),
+                other => panic!("only calls were made: {other:?}"),
             }
         });
         outcomes.collect()
@@ -434,35 +448,6 @@ async fn the_history_tells_each_side_what_it_was_to_them() {
         );
         assert!(call.outcome == Outcome::HungUp && call.lasted.is_some());
     }
-}
-
-#[tokio::test]
-async fn who_is_in_a_call_is_busy_and_cannot_start_another() {
-    let house = House::new(PATIENCE).await;
-    let (_, mut a, mut b) = in_a_call(&house).await;
-    let eve = house.person("Eve").await;
-    let mut e = house.page(&eve).await;
-    let id = e.start(&b.connection.person).await;
-    assert_eq!(e.state().await, ended(Outcome::Busy));
-    assert_eq!(b.outcome().await, (id, Outcome::Busy, None));
-    b.silence().await;
-    e.act(
-        id,
-        Action::Start {
-            to: b.connection.person.id,
-            media: Media::Video,
-        },
-    )
-    .await;
-    assert_eq!(
-        e.state().await,
-        ended(Outcome::Busy),
-        "the same start again"
-    );
-    a.start(&eve).await;
-    assert_eq!(a.error().await, ErrorCode::InACall);
-    a.start(&b.connection.person.clone()).await;
-    assert_eq!(a.error().await, ErrorCode::InACall);
 }
 
 #[tokio::test]
@@ -561,6 +546,7 @@ async fn what_makes_no_sense_is_refused_in_words() {
         id,
         Action::Signal {
             signal: Signal::Restart,
+            to: None,
         },
     )
     .await;
@@ -569,6 +555,7 @@ async fn what_makes_no_sense_is_refused_in_words() {
         id,
         Action::Signal {
             signal: Signal::Restart,
+            to: None,
         },
     )
     .await;
@@ -585,7 +572,7 @@ async fn what_the_caller_offers_while_it_rings_is_there_for_every_page_that_may_
         sdp: sdp.to_owned(),
     };
     for signal in [offer("first"), offer("second")] {
-        a.act(id, Action::Signal { signal }).await;
+        a.act(id, Action::Signal { signal, to: None }).await;
     }
     assert_eq!(b.signal().await, offer("first"));
     assert_eq!(b.signal().await, offer("second"));
@@ -603,11 +590,12 @@ async fn what_the_caller_offers_while_it_rings_is_there_for_every_page_that_may_
         id,
         Action::Signal {
             signal: signal.clone(),
+            to: None,
         },
     )
     .await;
     assert_eq!(a.signal().await, signal);
-    b.act(id, Action::Signal { signal }).await;
+    b.act(id, Action::Signal { signal, to: None }).await;
     assert_eq!(b.error().await, ErrorCode::NoSuchCall);
 }
 
@@ -621,6 +609,7 @@ async fn signals_pass_in_order_between_the_two_pages_that_hold_it_and_within_rea
             id,
             Action::Signal {
                 signal: Signal::Offer { sdp: n.to_string() },
+                to: None,
             },
         )
         .await;
@@ -632,6 +621,7 @@ async fn signals_pass_in_order_between_the_two_pages_that_hold_it_and_within_rea
         id,
         Action::Signal {
             signal: Signal::Restart,
+            to: None,
         },
     )
     .await;
@@ -641,6 +631,7 @@ async fn signals_pass_in_order_between_the_two_pages_that_hold_it_and_within_rea
             id,
             Action::Signal {
                 signal: Signal::Restart,
+                to: None,
             },
         )
         .await;
@@ -652,6 +643,7 @@ async fn signals_pass_in_order_between_the_two_pages_that_hold_it_and_within_rea
                 signal: Signal::Offer {
                     sdp: "v".repeat(60_000),
                 },
+                to: None,
             },
         )
         .await;
@@ -661,6 +653,7 @@ async fn signals_pass_in_order_between_the_two_pages_that_hold_it_and_within_rea
         id,
         Action::Signal {
             signal: Signal::Restart,
+            to: None,
         },
     )
     .await;

@@ -45,6 +45,7 @@ impl Two {
             leg: None,
             answered_at: call.answered_at,
             instead_of: None,
+            waiting: false,
         }
     }
 

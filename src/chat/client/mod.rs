@@ -305,7 +305,8 @@ impl ChatClient {
             | ServerFrame::Presence { .. }
             | ServerFrame::Crowd { .. }
             | ServerFrame::Call { .. }
-            | ServerFrame::Signal { .. } => {}
+            | ServerFrame::Signal { .. }
+            | ServerFrame::GroupCall { .. } => {}
         }
     }
 

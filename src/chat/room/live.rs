@@ -1,6 +1,7 @@
 //! The newest messages of a room, live: what is committed, what waits to be, and how far the reader has read.
 
 use super::{
+    group::GroupCard,
     rows::{Missed, Row, RowView, is_mine_and_recent, rows},
     scroll::Scroll,
 };
@@ -123,6 +124,7 @@ pub(super) fn LiveRoom(page: RoomPage, me: Person, title: String) -> impl IntoVi
             </For>
             <div id="latest"></div>
         </div>
+        <GroupCard room title=title.clone() />
         <div class="below-timeline">
             <Jump room me scroll timeline />
             <TypingLine room />

@@ -1,5 +1,6 @@
 //! `/chat/{room}`: a room's messages, live.
 
+mod group;
 mod live;
 mod rows;
 mod scroll;
@@ -23,6 +24,7 @@ use crate::{
         wait::Pending,
     },
 };
+use group::GroupButton;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -97,7 +99,10 @@ fn Room(page: RoomPage, me: Person) -> impl IntoView {
                 <h1 dir="auto">{title.clone()}</h1>
                 <RoomStatus kind=room.kind with=room.with.clone() />
             </div>
-            {room.with.clone().map(|person| view! { <CallButtons person /> })}
+            {match room.with.clone() {
+                Some(person) => view! { <CallButtons person /> }.into_any(),
+                None => view! { <GroupButton room=room.id title=title.clone() /> }.into_any(),
+            }}
         </header>
         {if page.newest {
             view! { <LiveRoom page me title /> }.into_any()

@@ -2,11 +2,7 @@
 
 use crate::{
     chat::message::MessageView,
-    model::{
-        Millis, Seq, UserId,
-        message::{Content, Message},
-        user::Person,
-    },
+    model::{Millis, Seq, UserId, message::Message, user::Person},
     ui::time::{LocalClock, LocalTime, TimeStyle},
 };
 use leptos::prelude::*;
@@ -86,11 +82,11 @@ pub(super) fn is_mine_and_recent(last: &Message, me: UserId, clock: LocalClock) 
     let now = clock.now();
     let same_day =
         now.is_some_and(|now| clock.day(now) == clock.day(last.at) && now - last.at < GROUP);
-    last.author.id == me && same_day && !matches!(last.content, Content::Call { .. })
+    last.author.id == me && same_day && !last.content.is_of_server()
 }
 
 fn goes_on(above: &Message, message: &Message) -> bool {
-    let is_call = |message: &Message| matches!(message.content, Content::Call { .. });
+    let is_call = |message: &Message| message.content.is_of_server();
     above.author.id == message.author.id
         && message.at - above.at < GROUP
         && !is_call(above)

@@ -1,14 +1,17 @@
-//! A call between two people: its states, its outcomes, and the machine that goes from one to the next.
+//! Calls between two people: their states, their outcomes, and the machine that goes from one to the next. And calls in rooms.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | here | the words in which server and pages speak of calls |
 //! | [`machine`] | the state machine, driven by the server |
+//! | [`group`] | calls in rooms: who is in one |
 //! | [`words`] | states and outcomes as people read them |
 
+pub mod group;
 pub mod machine;
 pub mod words;
 
+pub use group::Seat;
 pub use machine::{Ask, Call, Input, Patience, Wrong};
 pub use words::{duration_text, outcome_text};
 
@@ -138,6 +141,9 @@ pub struct CallView {
     /// The id under which this page started the call, where the server merged it into another (both called at once).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<CallId>,
+    /// It rings for somebody who is in another call: silently, and they may switch to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waiting: bool,
 }
 
 impl CallView {
@@ -198,6 +204,14 @@ pub enum Action {
     Signal {
         /// What.
         signal: Signal,
+        /// In a group call: for whom.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Seat>,
+    },
+    /// Join the call of a room, or start it if there is none. The call's id is then the one of this frame.
+    Join {
+        /// Which room.
+        room: RoomId,
     },
 }
 

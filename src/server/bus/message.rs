@@ -1,7 +1,12 @@
 //! What nodes tell one another: JSON, each message whole in itself.
 
 use crate::{
-    model::{CallId, ClientId, Millis, RoomId, UserId, call::Action, room::RoomKind, user::Person},
+    model::{
+        CallId, ClientId, Millis, RoomId, UserId,
+        call::{Action, group::GroupView},
+        room::RoomKind,
+        user::Person,
+    },
     protocol::ws::ServerFrame,
     server::{live::Gone, store::EventRow},
 };
@@ -142,6 +147,16 @@ pub enum Order {
         client: ClientId,
         /// What.
         frame: Box<ServerFrame>,
+    },
+    /// Who is in the call of a room: tell every page that hears the room, now and when it connects.
+    Group {
+        /// The call.
+        group: Box<GroupView>,
+    },
+    /// Which calls go on in rooms, all of them: what was missed is made up for.
+    Groups {
+        /// The calls.
+        groups: Vec<GroupView>,
     },
     /// Tell everybody.
     ToAll {

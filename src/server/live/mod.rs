@@ -32,7 +32,10 @@ pub use outlet::{Ended, Outlet, Piece};
 pub use readers::Readers;
 
 use crate::{
-    model::{ClientId, Millis, RoomId, UserId, limits, room::RoomKind, user::Person},
+    model::{
+        CallId, ClientId, Millis, RoomId, UserId, call::group::GroupView, limits, room::RoomKind,
+        user::Person,
+    },
     protocol::{
         close::CloseCode,
         ws::{Present, ServerFrame},
@@ -41,7 +44,10 @@ use crate::{
 };
 use people::by_name;
 use state::State;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// All connections.
 #[derive(Debug, Default)]
@@ -161,6 +167,36 @@ impl Live {
             frame,
             except,
         });
+    }
+
+    /// Tells every page that hears its room who is in a call, and those that connect later, until everybody has left.
+    pub fn tell_group(&self, group: GroupView) {
+        let group = Box::new(group);
+        self.order_all(Order::Group { group });
+    }
+
+    /// Tells a page the calls that go on in the rooms that it hears. With the lock held, so that nothing newer comes before.
+    pub fn show_groups(&self, connection: &Connection) {
+        let state = self.lock();
+        let hears = |room: &RoomId| {
+            let room = state.rooms.get(room);
+            room.is_some_and(|room| room.pages.contains_key(&connection.client))
+        };
+        for group in state.groups.values().filter(|group| hears(&group.room)) {
+            let group = group.clone();
+            connection.send(&ServerFrame::GroupCall { group });
+        }
+    }
+
+    /// Tells every node which calls go on in rooms: of those that are known here, these.
+    pub fn tell_groups(&self, open: &HashSet<CallId>) {
+        let groups = {
+            let state = self.lock();
+            let known = state.groups.values();
+            let open = known.filter(|group| open.contains(&group.id));
+            open.cloned().collect()
+        };
+        self.order_all(Order::Groups { groups });
     }
 
     /// Sends what happened in a room to every page on this node that hears it. The other nodes hear it from the log.

@@ -3,7 +3,7 @@
 use super::{Connection, Live, State};
 use crate::{
     model::{ClientId, RoomId, UserId, room::RoomKind},
-    protocol::close::CloseCode,
+    protocol::{close::CloseCode, ws::ServerFrame},
     server::{
         bus::{Message, NodeId, Order, Page, PageChange},
         live::Piece,
@@ -40,6 +40,23 @@ impl Live {
                     page.push(&piece);
                 }
             }
+            Order::Group { group } => {
+                let frame = ServerFrame::GroupCall {
+                    group: (**group).clone(),
+                };
+                let piece = Piece::from(&frame);
+                let mut state = self.lock();
+                let known = state.groups.get(&group.room);
+                if !group.is_over() {
+                    state.groups.insert(group.room, (**group).clone());
+                } else if known.is_some_and(|known| known.id == group.id) {
+                    state.groups.remove(&group.room);
+                }
+                for page in state.hearers(group.room) {
+                    page.push(&piece);
+                }
+            }
+            Order::Groups { groups } => self.lock().know_groups(groups),
             Order::ToAll { frame } => self.lock().to_all(frame),
             Order::Join { user, room, kind } => self.hear(*user, *room, *kind),
             Order::JoinAll { room, kind } => self.hear_all(*room, *kind),

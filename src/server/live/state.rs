@@ -5,7 +5,7 @@ use super::{
     people::{People, Told},
 };
 use crate::{
-    model::{ClientId, RoomId, UserId, room::RoomKind, user::Presence},
+    model::{ClientId, RoomId, UserId, call::group::GroupView, room::RoomKind, user::Presence},
     protocol::ws::ServerFrame,
     server::bus::Page,
 };
@@ -23,6 +23,8 @@ pub(super) struct State {
     /// Who hears what on this node.
     pub(super) rooms: HashMap<RoomId, Room>,
     pub(super) people: People,
+    /// Calls that go on in rooms, whether anybody on this node hears them or not.
+    pub(super) groups: HashMap<RoomId, GroupView>,
     /// How many changes of the pages of this node the others were told.
     pub(super) changes: u64,
 }
@@ -126,6 +128,36 @@ impl State {
     pub(super) fn hearers(&self, room: RoomId) -> impl Iterator<Item = &Arc<Connection>> {
         let room = self.rooms.get(&room).into_iter();
         room.flat_map(|room| room.pages.values())
+    }
+
+    /// These calls go on in rooms, and no others. Whoever hears the room of one that was not known to have changed is told.
+    pub(super) fn know_groups(&mut self, groups: &[GroupView]) {
+        let now: HashMap<RoomId, GroupView> = groups
+            .iter()
+            .map(|group| (group.room, group.clone()))
+            .collect();
+        let before = std::mem::replace(&mut self.groups, now);
+        for (room, group) in &self.groups {
+            if before.get(room) != Some(group) {
+                self.tell_group(group);
+            }
+        }
+        for (room, group) in before {
+            if !self.groups.contains_key(&room) {
+                let members = Vec::new();
+                self.tell_group(&GroupView { members, ..group });
+            }
+        }
+    }
+
+    fn tell_group(&self, group: &GroupView) {
+        let frame = ServerFrame::GroupCall {
+            group: group.clone(),
+        };
+        let piece = Piece::from(&frame);
+        for page in self.hearers(group.room) {
+            page.push(&piece);
+        }
     }
 
     pub(super) fn to_all(&self, frame: &ServerFrame) {

@@ -210,7 +210,10 @@ async fn a_call_between_others_cannot_be_touched() {
         Action::HangUp,
         Action::Connected,
         Action::Lost,
-        Action::Signal { signal: restart },
+        Action::Signal {
+            signal: restart,
+            to: None,
+        },
     ] {
         mallory.send(&ClientFrame::Call { call, action }).await;
         assert_eq!(mallory.error().await.0, ErrorCode::NoSuchCall);

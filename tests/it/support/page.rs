@@ -308,7 +308,6 @@ impl Page {
         }
     }
 
-    /// Closes as a page that goes away does.
     /// Begins to close the connection with a code. What is still to come can be read.
     pub(crate) async fn close_with(&mut self, code: CloseCode) {
         let reason = "".into();
@@ -316,6 +315,7 @@ impl Page {
         self.socket.close(Some(frame)).await.unwrap();
     }
 
+    /// Closes as a page that goes away does.
     pub(crate) async fn leave(mut self) {
         // Whoever leaves does not care whether it was heard.
         let _ = self.socket.close(None).await;
@@ -443,6 +443,6 @@ fn message_in(frame: &ServerFrame, room: RoomId) -> Option<&Message> {
 pub(crate) fn text_of(message: &Message) -> &str {
     match &message.content {
         Content::Text { text } => text.as_str(),
-        Content::File { .. } | Content::Call { .. } => "",
+        Content::File { .. } | Content::Call { .. } | Content::GroupCall { .. } => "",
     }
 }

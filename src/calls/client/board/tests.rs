@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{
     RoomId, UserId,
-    call::Leg,
+    call::{Leg, group::Seated},
     user::{Role, UserName},
 };
 use uuid::Uuid;
@@ -33,6 +33,7 @@ fn view(side: Side, state: State) -> CallView {
         }),
         answered_at: None,
         instead_of: None,
+        waiting: false,
     }
 }
 
@@ -58,7 +59,7 @@ fn farewell(board: &Board) -> (Outcome, Option<Millis>) {
 #[test]
 fn calling_goes_from_a_look_at_oneself_to_the_call() {
     let mut board = Board::default();
-    assert!(board.place(person(2), Media::Video));
+    assert!(board.place(Target::Person(person(2)), Media::Video));
     assert!(board.scene.needs_devices() && !board.scene.is_in_a_call());
     let start = (
         id(1),
@@ -82,7 +83,10 @@ fn calling_goes_from_a_look_at_oneself_to_the_call() {
         board.heard(&view(Side::Caller, state), 5_000);
     }
     assert!(matches!(&board.scene, Scene::Holding(held) if held.since == Some(5_000)));
-    assert!(!board.place(person(3), Media::Voice), "one call at a time");
+    assert!(
+        !board.place(Target::Person(person(3)), Media::Voice),
+        "one call at a time"
+    );
     board.heard(&view(Side::Caller, State::Reconnecting), 6_000);
     board.heard(&view(Side::Caller, State::Connected), 7_000);
     board.heard(&ended(Side::Caller, Outcome::HungUp), 9_000);
@@ -91,13 +95,16 @@ fn calling_goes_from_a_look_at_oneself_to_the_call() {
         (Outcome::HungUp, Some(4_000)),
         "since the first time"
     );
-    assert!(board.place(person(2), Media::Video), "and again");
+    assert!(
+        board.place(Target::Person(person(2)), Media::Video),
+        "and again"
+    );
 }
 
 #[test]
 fn a_refused_start_goes_back_to_where_one_can_try_again() {
     let mut board = Board::default();
-    board.place(person(2), Media::Voice);
+    board.place(Target::Person(person(2)), Media::Voice);
     board.start(id(1));
     assert!(board.refused(id(1), ErrorCode::InACall, "You are in a call.", 0));
     let Scene::Preview(preview) = &board.scene else {
@@ -199,12 +206,12 @@ fn changing_ones_mind_between_accepting_and_the_answer_leaves_no_call_behind() {
 #[test]
 fn who_is_called_by_the_one_they_call_has_answered() {
     let mut board = Board::default();
-    board.place(person(1), Media::Video);
+    board.place(Target::Person(person(1)), Media::Video);
     board.start(id(7));
     board.heard(&view(Side::Callee, State::Dialing), 0);
     assert!(matches!(board.scene, Scene::Answering(_)) && board.scene.needs_devices());
     let mut other = Board::default();
-    other.place(person(3), Media::Video);
+    other.place(Target::Person(person(3)), Media::Video);
     other.start(id(7));
     other.heard(&view(Side::Callee, State::Dialing), 0);
     assert!(
@@ -216,7 +223,7 @@ fn who_is_called_by_the_one_they_call_has_answered() {
 #[test]
 fn calling_each_other_at_once_turns_the_start_into_the_others_call() {
     let mut board = Board::default();
-    board.place(person(1), Media::Video);
+    board.place(Target::Person(person(1)), Media::Video);
     board.start(id(7));
     let merged = CallView {
         instead_of: Some(id(7)),
@@ -225,7 +232,7 @@ fn calling_each_other_at_once_turns_the_start_into_the_others_call() {
     board.heard(&merged, 0);
     assert_eq!(board.scene.call(), Some(id(1)));
     let mut other = Board::default();
-    other.place(person(1), Media::Video);
+    other.place(Target::Person(person(1)), Media::Video);
     other.start(id(7));
     let over = CallView {
         instead_of: Some(id(7)),
@@ -253,7 +260,192 @@ fn a_call_the_server_does_not_know_ends_here_too() {
 #[test]
 fn a_ring_takes_the_place_of_a_look_at_oneself() {
     let mut board = Board::default();
-    board.place(person(3), Media::Video);
+    board.place(Target::Person(person(3)), Media::Video);
     board.heard(&view(Side::Callee, State::Dialing), 0);
     assert!(matches!(board.scene, Scene::Ringing(_)));
+}
+
+/// Somebody else's call, as a page of the callee sees it.
+fn second(waiting: bool) -> CallView {
+    CallView {
+        id: id(2),
+        caller: person(3),
+        waiting,
+        ..view(Side::Callee, State::Ringing)
+    }
+}
+
+#[test]
+fn a_second_call_waits_beside_the_first_and_can_be_declined() {
+    let mut board = after(&[view(Side::Callee, State::Connected)]);
+    let before = board.scene.clone();
+    board.heard(&second(true), 5_000);
+    assert_eq!(board.scene, before, "what is shown goes on");
+    assert_eq!(board.to_say(), [(id(2), Action::Ringing)]);
+    assert_eq!(
+        board.decline_waiting(),
+        Some((id(2), Action::Decline)),
+        "only the second"
+    );
+    board.heard(&second(true), 6_000);
+    assert_eq!(board.waiting, None, "a frame that crossed the refusal");
+    assert_eq!(board.scene, before);
+}
+
+#[test]
+fn switching_answers_the_second_call_and_the_end_of_the_first_changes_nothing() {
+    let mut board = after(&[view(Side::Callee, State::Connected)]);
+    board.heard(&second(true), 5_000);
+    assert_eq!(
+        board.switch(),
+        [(id(1), Action::HangUp), (id(2), Action::Accept)],
+        "the second may be over by the time it is answered"
+    );
+    board.heard(&ended(Side::Callee, Outcome::HungUp), 6_000);
+    assert!(matches!(&board.scene, Scene::Answering(view) if view.id == id(2)));
+    let held = CallView {
+        leg: Some(Leg {
+            ice_servers: vec![],
+        }),
+        state: State::Connecting,
+        ..second(false)
+    };
+    board.heard(&held, 7_000);
+    assert_eq!(board.scene.answered().map(|view| view.id), Some(id(2)));
+}
+
+#[test]
+fn a_call_that_waited_rings_when_the_first_one_ends() {
+    for by_them in [true, false] {
+        let mut board = after(&[view(Side::Callee, State::Connected)]);
+        board.heard(&second(true), 5_000);
+        if by_them {
+            board.heard(&ended(Side::Callee, Outcome::HungUp), 6_000);
+        } else {
+            board.leave(6_000);
+        }
+        assert!(matches!(&board.scene, Scene::Ringing(view) if view.id == id(2)));
+        assert_eq!(board.waiting, None);
+        board.heard(&second(false), 7_000);
+        assert!(matches!(&board.scene, Scene::Ringing(_)));
+    }
+}
+
+#[test]
+fn a_page_beside_the_call_shows_the_second_one_quietly_until_the_first_is_over() {
+    let mut board = Board::default();
+    board.heard(&second(true), 1_000);
+    assert_eq!(board.scene, Scene::Quiet);
+    assert!(board.waiting.is_some());
+    board.heard(&second(false), 2_000);
+    assert!(matches!(board.scene, Scene::Ringing(_)) && board.waiting.is_none());
+}
+
+fn place() -> Place {
+    Place {
+        room: RoomId(Uuid::from_u128(7)),
+        title: "General".to_owned(),
+    }
+}
+
+/// The call of a room with so many in it, as a page sees it.
+fn group(people: u32, part: Option<Part>) -> GroupView {
+    let seated = |n: u32| Seated {
+        seat: Seat(n),
+        person: person(n.into()),
+        away: false,
+    };
+    GroupView {
+        id: id(9),
+        room: place().room,
+        started_at: 0,
+        members: (1..=people).map(seated).collect(),
+        most: 6,
+        part,
+    }
+}
+
+fn at(seat: u32) -> Part {
+    Part::In {
+        seat: Seat(seat),
+        ice_servers: vec![],
+    }
+}
+
+fn gathered() -> Board {
+    let mut board = Board::default();
+    board.place(Target::Room(place()), Media::Video);
+    let join = Action::Join { room: place().room };
+    assert_eq!(board.start(id(8)), Some((id(8), join.clone())));
+    assert_eq!(board.to_say(), [(id(8), join)], "said again until answered");
+    board.heard_group(&group(2, None));
+    assert!(matches!(board.scene, Scene::Joining { .. }), "not yet");
+    board.heard_group(&group(2, Some(at(2))));
+    board
+}
+
+#[test]
+fn joining_a_room_s_call_takes_its_id_and_who_comes_and_goes_is_followed() {
+    let mut board = gathered();
+    assert_eq!(
+        board.scene.call(),
+        Some(id(9)),
+        "whoever began it chose the id"
+    );
+    board.heard_group(&group(3, None));
+    let seen = board.scene.gathered().unwrap();
+    assert_eq!((seen.view.members.len(), seen.seat), (3, Seat(2)));
+    assert_eq!(
+        seen.view.part,
+        Some(at(2)),
+        "what is needed for paths stays"
+    );
+    assert_eq!(board.to_say(), [(id(9), Action::Lost)]);
+    assert!(!board.place(Target::Person(person(5)), Media::Voice));
+}
+
+#[test]
+fn leaving_is_said_until_the_server_knows() {
+    let mut board = gathered();
+    assert_eq!(board.leave(0), Some((id(9), Action::HangUp)));
+    assert_eq!(board.scene, Scene::Quiet);
+    board.heard_group(&group(2, Some(at(2))));
+    assert_eq!(board.scene, Scene::Quiet, "a frame that crossed it");
+    assert_eq!(board.to_say(), [(id(9), Action::HangUp)]);
+    board.heard_group(&group(1, Some(Part::Out)));
+    assert_eq!(board.to_say(), []);
+}
+
+#[test]
+fn whoever_gives_up_joining_leaves_the_call_they_were_let_into() {
+    let mut board = Board::default();
+    board.place(Target::Room(place()), Media::Video);
+    board.start(id(8));
+    assert_eq!(board.leave(0), Some((id(8), Action::HangUp)));
+    board.refused(id(8), ErrorCode::NoSuchCall, "There is none.", 0);
+    let leave = (id(9), Action::HangUp);
+    assert_eq!(
+        board.heard_group(&group(2, Some(at(2)))),
+        Some(leave.clone())
+    );
+    assert_eq!(
+        board.heard_group(&group(2, Some(at(2)))),
+        None,
+        "once a connection"
+    );
+    assert_eq!(board.to_say(), [leave]);
+    board.heard_group(&group(1, Some(Part::Out)));
+    assert_eq!((board.scene, board.owed.len()), (Scene::Quiet, 0));
+}
+
+#[test]
+fn whoever_is_not_in_it_any_more_is_told_and_may_join_again() {
+    let mut board = gathered();
+    board.heard_group(&group(1, Some(Part::Out)));
+    assert_eq!(board.scene, Scene::Out(place()));
+    assert!(board.place(Target::Room(place()), Media::Video));
+    board.start(id(10));
+    board.refused(id(10), ErrorCode::WrongState, "It is full.", 0);
+    let preview = board.scene.preview().unwrap();
+    assert_eq!(preview.refused.as_deref(), Some("It is full."));
 }

@@ -1,8 +1,8 @@
 //! Offer, answer, candidates, and looking for another path: what changes the session, one job after another.
 
-use super::{Job, News, Shared, Why, kind};
+use super::{Job, News, Shared, Why};
 use crate::{
-    calls::client::{problem::Device, recovery::Means},
+    calls::client::{feed::Feed, recovery::Means},
     model::call::{Side, Signal},
     ui::browser,
 };
@@ -41,7 +41,8 @@ impl Shared {
             }
             Job::Heard(Signal::Restart) => self.recover(Why::Asked).await,
             Job::Recover(why) => self.recover(why).await,
-            Job::Send(device) => self.replace(device).await,
+            Job::Send(feed) => self.replace(feed).await,
+            Job::Fit(picture) => self.fit(picture).await,
         }
     }
 
@@ -191,7 +192,8 @@ impl Shared {
         }
     }
 
-    fn transceivers(&self) -> Vec<RtcRtpTransceiver> {
+    /// One a feed, in their order.
+    pub(super) fn transceivers(&self) -> Vec<RtcRtpTransceiver> {
         self.connection
             .get_transceivers()
             .iter()
@@ -200,15 +202,22 @@ impl Shared {
     }
 
     async fn attach(&self) -> Result<(), JsValue> {
-        self.replace(Device::Microphone).await?;
-        self.replace(Device::Camera).await
+        for feed in Feed::ALL {
+            self.replace(feed).await?;
+        }
+        Ok(())
     }
 
-    async fn replace(&self, device: Device) -> Result<(), JsValue> {
-        let track = self.track(device).borrow().clone();
-        for transceiver in self.transceivers() {
-            if kind(&transceiver.receiver().track()) == device {
-                JsFuture::from(transceiver.sender().replace_track(track.as_ref())).await?;
+    async fn replace(&self, feed: Feed) -> Result<(), JsValue> {
+        let track = self.tracks.borrow()[feed.place()].clone();
+        // An older page may offer fewer.
+        if let Some(transceiver) = self.transceivers().get(feed.place())
+            && transceiver.sender().track() != track
+        {
+            JsFuture::from(transceiver.sender().replace_track(track.as_ref())).await?;
+            if feed == Feed::Camera {
+                // Another camera may make larger pictures.
+                self.fit(self.adaptation.get().picture()).await?;
             }
         }
         Ok(())

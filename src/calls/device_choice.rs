@@ -1,0 +1,108 @@
+//! Choosing microphone, camera and speaker, before a call and in it.
+
+use super::client::{
+    choice::{Kind, Known, Treatment},
+    use_calls,
+};
+use crate::ui::notice::{Notice, NoticeKind};
+use leptos::prelude::*;
+
+/// What there is to choose from, and how the microphone's sound is treated.
+#[component]
+pub fn DeviceChoice() -> impl IntoView {
+    view! {
+        <div class="call-choices">
+            {Kind::ALL.map(|kind| view! { <KindChoice kind /> }).collect_view()}
+            <details class="call-treatments">
+                <summary>"Sound of the microphone"</summary>
+                <div class="choices">
+                    {Treatment::ALL.map(|treatment| view! { <TreatmentChoice treatment /> }).collect_view()}
+                </div>
+            </details>
+        </div>
+    }
+}
+
+/// Shown once the browser says what there is: before it was allowed to use one, it says nothing.
+#[component]
+fn KindChoice(kind: Kind) -> impl IntoView {
+    let devices = use_calls().devices();
+    let choices = devices.choices();
+    let known = Memo::new(move |_| choices.known(kind));
+    let id = match kind {
+        Kind::Microphone => "call-microphone",
+        Kind::Camera => "call-camera",
+        Kind::Speaker => "call-speaker",
+    };
+    let choose = move |event| {
+        let chosen = event_target_value(&event);
+        devices.choose(kind, Some(chosen).filter(|chosen| !chosen.is_empty()));
+    };
+    // What was chosen and is not there now leaves the choice to the browser.
+    let is_chosen = move |known: &Known| choices.chosen(kind).as_deref() == Some(known.id.as_str());
+    let nothing_chosen = move || known.with(|known| !known.iter().any(is_chosen));
+    view! {
+        <Show when=move || known.with(|known| !known.is_empty())>
+            <div class="field">
+                <label for=id>{kind.name()}</label>
+                <select id=id on:change=choose>
+                    <option value="" prop:selected=nothing_chosen>
+                        "Automatic"
+                    </option>
+                    <For each=move || known.get() key=|known| known.id.clone() let:known>
+                        {
+                            let (value, label) = (known.id.clone(), known.label.clone());
+                            view! {
+                                <option value=value prop:selected=move || is_chosen(&known)>
+                                    {label}
+                                </option>
+                            }
+                        }
+                    </For>
+                </select>
+            </div>
+        </Show>
+    }
+}
+
+#[component]
+fn TreatmentChoice(treatment: Treatment) -> impl IntoView {
+    let devices = use_calls().devices();
+    let choices = devices.choices();
+    view! {
+        <label class="choice">
+            <input
+                type="checkbox"
+                prop:checked=move || choices.is_wanted(treatment)
+                on:change=move |event| devices.treat(treatment, event_target_checked(&event))
+            />
+            <span>{treatment.name()}</span>
+        </label>
+    }
+}
+
+/// Something was just connected: does one want to use it?
+#[component]
+pub fn FreshDevice() -> impl IntoView {
+    let devices = use_calls().devices();
+    let choices = devices.choices();
+    move || {
+        choices.fresh().get().map(|known| {
+            let text = format!("“{}” was connected.", known.label);
+            let use_it = move |_| devices.choose(known.kind, Some(known.id.clone()));
+            view! {
+                <Notice kind=NoticeKind::Info>
+                    <p>{text}</p>
+                    <div class="call-fresh">
+                        <button type="button" class="button small" on:click=use_it>
+                            "Use it"
+                        </button>
+                        <button type="button" class="button small" on:click=move |_| choices.forget_fresh()>
+                            "Not now"
+                        </button>
+                    </div>
+                </Notice>
+            }
+        })
+    }
+}

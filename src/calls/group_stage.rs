@@ -1,0 +1,207 @@
+//! The call of a room: everybody's picture and sound, oneself, and what one can do.
+
+use super::{
+    client::{Path, board::Gathered, others::Other, use_calls},
+    controls::{CameraButton, DeviceProblems, MicrophoneButton, SelfView, ShareButton},
+    device_choice::{DeviceChoice, FreshDevice},
+    dock::Large,
+    pictures::{TheirPicture, TheirScreen, TheirSound},
+    stage::{Sharing, Trouble},
+    words::state_text,
+};
+use crate::{
+    model::call::{Seat, group::Seated},
+    ui::icon::{Glyph, Icon},
+};
+use leptos::prelude::*;
+
+/// A group call from joining to leaving.
+#[component]
+pub fn GroupStage() -> impl IntoView {
+    let calls = use_calls();
+    let scene = calls.scene();
+    let Large(large) = expect_context();
+    let devices = RwSignal::new(false);
+    let by_speaker = RwSignal::new(false);
+    let title = Memo::new(move |_| {
+        scene.with(|scene| {
+            let place = scene.place();
+            place.map(|place| place.title.clone()).unwrap_or_default()
+        })
+    });
+    let state = Memo::new(move |_| {
+        scene.with(|scene| state_text(scene, calls.path().get(), calls.is_online()))
+    });
+    let others =
+        Memo::new(move |_| scene.with(|scene| scene.gathered().map(others).unwrap_or_default()));
+    let view_label = move || {
+        if by_speaker.get() {
+            "Show everybody alike"
+        } else {
+            "Show who speaks larger"
+        }
+    };
+    let resize = move || {
+        if large.get() {
+            "Make the call small"
+        } else {
+            "Make the call large"
+        }
+    };
+    view! {
+        <section
+            class="call-card call-stage call-group"
+            class:is-small=move || !large.get()
+            aria-label=move || format!("Call in {}", title.get())
+            tabindex="-1"
+        >
+            <header class="call-head">
+                <div class="call-who">
+                    <h2 dir="auto">{title}</h2>
+                    <p class="call-state">{state}</p>
+                </div>
+                <button
+                    type="button"
+                    class="icon-button call-devices-button"
+                    aria-label=view_label
+                    title=view_label
+                    aria-pressed=move || by_speaker.get().to_string()
+                    on:click=move |_| by_speaker.update(|on| *on = !*on)
+                >
+                    <Icon name=Glyph::Speaker />
+                </button>
+                <button
+                    type="button"
+                    class="icon-button call-devices-button"
+                    aria-label="Devices"
+                    title="Devices"
+                    aria-expanded=move || devices.get().to_string()
+                    on:click=move |_| devices.update(|open| *open = !*open)
+                >
+                    <Icon name=Glyph::Settings />
+                </button>
+                <button
+                    type="button"
+                    class="icon-button call-resize"
+                    aria-label=resize
+                    on:click=move |_| large.update(|large| *large = !*large)
+                >
+                    <Icon name=Glyph::Shrink />
+                    <Icon name=Glyph::Expand />
+                </button>
+            </header>
+            <Show when=move || devices.get()>
+                <DeviceChoice />
+            </Show>
+            <ul class="call-grid" role="list" class:by-speaker=move || by_speaker.get() data-people=move || others.with(Vec::len).to_string()>
+                <For each=move || others.get() key=|seated| seated.seat let:seated>
+                    <Tile seat=seated.seat others />
+                </For>
+                <li class="call-tile is-me">
+                    <SelfView />
+                    <p class="call-tile-name">"You"</p>
+                </li>
+            </ul>
+            <DeviceProblems />
+            <FreshDevice />
+            <Sharing />
+            <Trouble />
+            <div class="call-controls">
+                <MicrophoneButton />
+                <CameraButton />
+                <ShareButton />
+                <button type="button" class="call-button hang-up" aria-keyshortcuts="H" on:click=move |_| calls.leave()>
+                    <Icon name=Glyph::PhoneDown />
+                    <span>"Leave"</span>
+                </button>
+            </div>
+        </section>
+    }
+}
+
+/// Everybody but oneself.
+fn others(gathered: &Gathered) -> Vec<Seated> {
+    let members = gathered.view.members.iter();
+    members
+        .filter(|member| member.seat != gathered.seat)
+        .cloned()
+        .collect()
+}
+
+/// One of the others: their picture or the screen they share, their name, and how they are.
+#[component]
+fn Tile(seat: Seat, others: Memo<Vec<Seated>>) -> impl IntoView {
+    let calls = use_calls();
+    let other = calls.other(seat);
+    let seated = Memo::new(move |_| {
+        others.with(|others| others.iter().find(|other| other.seat == seat).cloned())
+    });
+    let with =
+        Memo::new(move |_| seated.with(|seated| seated.as_ref().map(|it| it.person.clone())));
+    let name = move || with.with(|with| with.as_ref().map(|with| with.name.to_string()));
+    let away = move || seated.with(|seated| seated.as_ref().is_some_and(|seated| seated.away));
+    let speaks = move || calls.speaker().get() == Some(seat);
+    let muted = move || {
+        other.with(|other| {
+            let sends = other.as_ref().and_then(|other| other.sends);
+            sends.is_some_and(|sends| !sends.microphone)
+        })
+    };
+    let state = move || other.with(|other| how(other.as_ref(), away()));
+    view! {
+        <li class="call-tile" class:is-speaking=speaks>
+            <TheirScreen with seat />
+            <TheirPicture with seat />
+            <TheirSound seat />
+            <p class="call-tile-name">
+                <Show when=muted>
+                    <Icon name=Glyph::MicOff />
+                    <span class="visually-hidden">"Muted: "</span>
+                </Show>
+                <bdi>{name}</bdi>
+                {move || state().map(|state| view! { <span class="call-tile-state">{state}</span> })}
+            </p>
+        </li>
+    }
+}
+
+/// How somebody is, where there is anything to say about it.
+fn how(other: Option<&Other>, away: bool) -> Option<&'static str> {
+    match other.map(|other| other.path) {
+        Some(Path::Found) => None,
+        Some(Path::Lost) => Some("Reconnecting…"),
+        Some(Path::Looking) if away => Some("Away"),
+        Some(Path::Looking) | None => Some("Connecting…"),
+    }
+}
+
+/// One is not in the call of a room any more, and did not leave it here.
+#[component]
+pub fn OutCard() -> impl IntoView {
+    let calls = use_calls();
+    let place = Memo::new(move |_| calls.scene().with(|scene| scene.place().cloned()));
+    let again = move |_| {
+        if let Some(place) = place.get_untracked() {
+            calls.join(place);
+        }
+    };
+    view! {
+        <section class="call-card call-farewell" aria-labelledby="call-title" tabindex="-1">
+            <h2 id="call-title" dir="auto">
+                {move || place.with(|place| place.as_ref().map(|place| place.title.clone()))}
+            </h2>
+            <p class="call-outcome">
+                "You are not in the call any more: you went on with it on another page, it is over, or this page was away for too long."
+            </p>
+            <div class="call-answers">
+                <button type="button" class="button primary" on:click=again>
+                    <Icon name=Glyph::Phone />
+                    "Join again"
+                </button>
+                <button type="button" class="button" on:click=move |_| calls.leave()>
+                    "Close"
+                </button>
+            </div>
+        </section>
+    }
+}

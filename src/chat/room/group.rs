@@ -1,0 +1,109 @@
+//! The call of a room: who is in it, and joining it.
+
+use crate::{
+    model::{RoomId, call::group::GroupView},
+    people::use_reach,
+    ui::{
+        avatar::Avatar,
+        icon::{Glyph, Icon},
+        time::LocalClock,
+    },
+};
+use leptos::prelude::*;
+
+/// How many faces are shown; the names are all there.
+const FACES: usize = 6;
+
+/// At the end of a room's messages for as long as its call goes on: who is in it, and a way in.
+#[component]
+pub(super) fn GroupCard(room: RoomId, title: String) -> impl IntoView {
+    let reach = use_reach();
+    let group = Memo::new(move |_| reach.groups.with(|groups| groups.get(&room).cloned()));
+    let joined = Memo::new(move |_| reach.joined.get() == Some(room));
+    let title = StoredValue::new(title);
+    let text = move || group.with(|group| group.as_ref().map(who).unwrap_or_default());
+    let full = move || {
+        group.with(|group| {
+            group
+                .as_ref()
+                .is_some_and(|group| group.members.len() >= group.most)
+        })
+    };
+    let is_on = Memo::new(move |_| group.with(Option::is_some));
+    view! {
+        <div role="status">
+            <Show when=move || is_on.get()>
+                <section class="group-card" aria-label="Call in this room">
+                    <span class="group-faces">
+                        {move || {
+                            let people = group.get().map(|group| group.members).unwrap_or_default();
+                            people
+                                .into_iter()
+                                .take(FACES)
+                                .map(|seated| view! { <Avatar person=seated.person /> })
+                                .collect_view()
+                        }}
+                    </span>
+                    <p class="group-who">{text}</p>
+                    {move || {
+                        if joined.get() {
+                            view! { <p class="small-text quiet-text">"You are in this call"</p> }.into_any()
+                        } else {
+                            view! {
+                                <button
+                                    type="button"
+                                    class="button small primary"
+                                    disabled=full
+                                    on:click=move |_| reach.join.run((room, title.get_value()))
+                                >
+                                    <Icon name=Glyph::Video />
+                                    {move || if full() { "Full" } else { "Join" }}
+                                </button>
+                            }
+                                .into_any()
+                        }
+                    }}
+                </section>
+            </Show>
+        </div>
+    }
+}
+
+/// In a room's header while there is no call: starts one.
+#[component]
+pub(super) fn GroupButton(room: RoomId, title: String) -> impl IntoView {
+    let reach = use_reach();
+    let clock = expect_context::<LocalClock>();
+    let free = Memo::new(move |_| {
+        reach.groups.with(|groups| !groups.contains_key(&room)) && reach.joined.get() != Some(room)
+    });
+    let title = StoredValue::new(title);
+    view! {
+        <Show when=move || free.get()>
+            <button
+                type="button"
+                class="icon-button"
+                aria-label="Start a call in this room"
+                title="Start a call in this room"
+                disabled=move || !clock.is_live()
+                on:click=move |_| reach.join.run((room, title.get_value()))
+            >
+                <Icon name=Glyph::Video />
+            </button>
+        </Show>
+    }
+}
+
+/// "Ada, Grace and Eve are in a call".
+fn who(group: &GroupView) -> String {
+    let names: Vec<String> = group
+        .members
+        .iter()
+        .map(|seated| seated.person.name.to_string())
+        .collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => format!("{one} is in a call"),
+        [first @ .., last] => format!("{} and {last} are in a call", first.join(", ")),
+    }
+}

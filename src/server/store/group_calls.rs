@@ -1,0 +1,108 @@
+//! Calls in rooms, so that one that is going on survives the server.
+
+use super::{Store, parse};
+use crate::{
+    model::{CallId, Millis, RoomId, UserId, call::group::Member},
+    server::error::{Error, Result},
+};
+
+/// A group call as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupCallRow {
+    /// Which call.
+    pub id: CallId,
+    /// In which room.
+    pub room: RoomId,
+    /// Who started it.
+    pub started_by: UserId,
+    /// When.
+    pub started_at: Millis,
+    /// When the last one left.
+    pub ended_at: Option<Millis>,
+    /// The next place.
+    pub next_seat: u32,
+    /// Who is in it.
+    pub members: Vec<Member>,
+    /// Everybody who ever was.
+    pub took_part: Vec<UserId>,
+}
+
+/// A row of the table, as it comes.
+#[derive(sqlx::FromRow)]
+struct Columns {
+    id: String,
+    room_id: String,
+    started_by: String,
+    started_at: i64,
+    ended_at: Option<i64>,
+    next_seat: i64,
+    members: String,
+    took_part: String,
+}
+
+impl Columns {
+    fn call(self) -> Result<GroupCallRow> {
+        Ok(GroupCallRow {
+            id: parse(&self.id)?,
+            room: parse(&self.room_id)?,
+            started_by: parse(&self.started_by)?,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            next_seat: u32::try_from(self.next_seat).map_err(Error::corrupt)?,
+            members: serde_json::from_str(&self.members)?,
+            took_part: serde_json::from_str(&self.took_part)?,
+        })
+    }
+}
+
+impl Store {
+    /// Writes a group call anew or over what was known of it. One that has ended stays as it is.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn save_group_call(&self, call: &GroupCallRow) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO group_calls (id, room_id, started_by, started_at, ended_at, next_seat, members, took_part)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, next_seat = excluded.next_seat,
+                 members = excluded.members, took_part = excluded.took_part
+             WHERE group_calls.ended_at IS NULL",
+        )
+        .bind(call.id.to_string())
+        .bind(call.room.to_string())
+        .bind(call.started_by.to_string())
+        .bind(call.started_at)
+        .bind(call.ended_at)
+        .bind(i64::from(call.next_seat))
+        .bind(serde_json::to_string(&call.members)?)
+        .bind(serde_json::to_string(&call.took_part)?)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// A group call by id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_group_call(&self, id: CallId) -> Result<Option<GroupCallRow>> {
+        let row: Option<Columns> = sqlx::query_as("SELECT * FROM group_calls WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.read)
+            .await?;
+        row.map(Columns::call).transpose()
+    }
+
+    /// Every group call that somebody is in.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_open_group_calls(&self) -> Result<Vec<GroupCallRow>> {
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT * FROM group_calls WHERE ended_at IS NULL ORDER BY started_at, id",
+        )
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter().map(Columns::call).collect()
+    }
+}
