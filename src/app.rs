@@ -7,6 +7,7 @@ use crate::{
     calls::{
         client::{CallsClient, board::Place},
         dock::CallDock,
+        guest_page::GuestPage,
         keys::KeysChoice,
         page::CallsPage,
         ringing::RingChoices,
@@ -56,7 +57,13 @@ pub fn App() -> impl IntoView {
     let news = NewsLive::provide();
     provide_context(Reach {
         call: Callback::new(move |(person, media)| calls.place(person, media)),
-        join: Callback::new(move |(room, title)| calls.join(Place { room, title })),
+        join: Callback::new(move |(room, title)| {
+            calls.join(Place {
+                room,
+                title,
+                only: None,
+            });
+        }),
         groups: calls.groups(),
         joined: Signal::derive(move || {
             calls.scene().with(|scene| {
@@ -85,7 +92,7 @@ pub fn App() -> impl IntoView {
     });
     Effect::new(move || {
         if viewer.person().is_some() {
-            socket.connect();
+            socket.connect("/ws");
         }
     });
 
@@ -98,7 +105,7 @@ pub fn App() -> impl IntoView {
                     <Header />
                 </Turn>
                 <Turn>
-                    <BreakingBanner />
+                    {(!is_guest()).then(|| view! { <BreakingBanner /> })}
                     <NewerBuild />
                 </Turn>
                 <Turn>
@@ -116,6 +123,7 @@ pub fn App() -> impl IntoView {
                             <Route path=path!(":room") view=RoomPageView ssr=SsrMode::Async />
                         </ParentRoute>
                         <Route path=path!("/calls") view=CallsPage ssr=SsrMode::Async />
+                        <Route path=path!("/call/:token") view=GuestPage ssr=SsrMode::Async />
                         <Route path=path!("/settings") view=Settings ssr=SsrMode::Async />
                         <Route path=path!("/admin") view=AdminPage ssr=SsrMode::Async />
                         <Route path=path!("/signin") view=SigninPage ssr=SsrMode::Async />
@@ -139,10 +147,26 @@ fn Settings() -> impl IntoView {
     view! { <SettingsPage more=more.into() /> }
 }
 
+/// Whether this page was opened by a guest to a call. They are here for that, and nothing leads away from it by accident.
+fn is_guest() -> bool {
+    let path = use_location().pathname;
+    untrack(|| path.with(|path| path.starts_with("/call/")))
+}
+
 #[component]
 fn Header() -> impl IntoView {
     let viewer = crate::people::use_viewer();
-    view! {
+    if is_guest() {
+        return Either::Left(view! {
+            <header class="site-header">
+                <a href="/" class="brand" rel="external">
+                    <Icon name=Glyph::Bridge />
+                    "Rialto"
+                </a>
+            </header>
+        });
+    }
+    Either::Right(view! {
         <header class="site-header">
             <A href="/" attr:class="brand">
                 <Icon name=Glyph::Bridge />
@@ -181,7 +205,7 @@ fn Header() -> impl IntoView {
                 }}
             </div>
         </header>
-    }
+    })
 }
 
 /// A link of the main navigation, marked when the page is in its part of the site.

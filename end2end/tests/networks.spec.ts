@@ -1,5 +1,6 @@
 /** Calls between networks that keep each other out, and through faults of the network itself. */
 import { type Page } from "@playwright/test";
+import { hash, make, row } from "./support/files.ts";
 import { type Visitor, expect, test as base } from "./support/fixtures.ts";
 import { type Line, Networks, missing } from "./support/networks.ts";
 import { plainCall, sincePlain } from "./support/plain.ts";
@@ -130,6 +131,59 @@ test.describe("on a line that takes 100 ms and loses a twentieth", () => {
     await Promise.all([ada.calls.plays(), grace.calls.plays()]);
     await expect(grace.calls.stage.getByRole("button", { name: /^Connection: (fair|poor|bad)$/ })).toBeVisible();
     await expect(ada.calls.stage).not.toContainText("Your picture is not sent");
+  });
+});
+
+test.describe("on a line that can be made narrow", () => {
+  test.use({ line: { delay: 20, loss: 0 } });
+
+  test("where there is no room for pictures the sound goes on, both are told, and the pictures come back", async ({
+    two,
+    networks,
+  }) => {
+    const { ada, grace } = await playing(two);
+    // So little that a page may lose its server for a moment, too.
+    for (const who of [ada, grace]) who.expectsOutage();
+    networks.narrow(110);
+    const since = Date.now();
+    await expect(ada.calls.stage).toContainText("Your picture is not sent for now", { timeout: 60_000 });
+    await expect(grace.calls.theirs).toContainText("No picture for now", { timeout: 30_000 });
+    console.log(`    110 kbit/s: the picture is given up after ${Date.now() - since} ms`);
+    // What is heard then is what was said, but for some packets.
+    const before = await grace.calls.heard();
+    await seconds(5);
+    const after = await grace.calls.heard();
+    expect(after.energy, "it is not silent").toBeGreaterThan(before.energy);
+    const made = (after.concealed - before.concealed) / (after.samples - before.samples);
+    console.log(`    110 kbit/s, without pictures: ${(made * 100).toFixed(1)} % of the sound had to be made up`);
+    expect(made).toBeLessThan(0.2);
+    networks.narrow();
+    await expect(ada.calls.stage).not.toContainText("Your picture is not sent", { timeout: 60_000 });
+    await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+  });
+
+  test("a file goes on where it was after the network was gone, and arrives as it was", async ({ two, networks }) => {
+    const { ada, grace } = await playing(two);
+    networks.narrow(8_000);
+    const file = make("film.bin", 6_000_000);
+    await ada.calls.stage.locator("input[type=file]").setInputFiles(file);
+    const saved = grace.page.waitForEvent("download", { timeout: 100_000 });
+    await row(grace, "film.bin").getByRole("button", { name: "Accept" }).click();
+    const bar = row(grace, "film.bin").getByRole("progressbar");
+    const share = async () => bar.evaluate((bar: HTMLProgressElement) => bar.value / bar.max);
+    await expect.poll(share, { intervals: [100], timeout: 30_000 }).toBeGreaterThan(0.15);
+    ada.expectsOutage();
+    networks.cut("alice");
+    await expect(ada.calls.state).toContainText("Reconnecting…", { timeout: 10_000 });
+    const reached = await share();
+    expect(reached, "it was not all there by then").toBeLessThan(1);
+    networks.mend("alice");
+    // Playwright speaks with these browsers through pipes.
+    const copy = test.info().outputPath("copy.bin");
+    await (await saved).saveAs(copy);
+    await expect(row(ada, "film.bin")).toContainText("delivered and checked", { timeout: 30_000 });
+    expect(await hash(copy)).toBe(await hash(file));
+    console.log(`    a file of 6 MB: the network was gone when ${Math.round(reached * 100)} % of it had come`);
   });
 });
 

@@ -1,7 +1,6 @@
 /** What two show and send each other in a call beside their cameras: screens, and files that never touch the server. */
-import { createHash, randomFillSync } from "node:crypto";
-import { createReadStream, writeFileSync } from "node:fs";
 import { type Locator, type Page } from "@playwright/test";
+import { hash, make, row } from "./support/files.ts";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import { PAST_THE_SERVER, nodes } from "./support/nodes.ts";
 
@@ -113,28 +112,6 @@ test("both see the same safety code, made of the keys that their browsers use", 
 
 /** How many bytes are sent in the tests. */
 const LARGE = 100_000_000;
-
-/** A file of random bytes, in the folder of this test. */
-function make(name: string, bytes: number): string {
-  const file = test.info().outputPath(name);
-  const part = Buffer.alloc(1_000_000);
-  writeFileSync(file, "");
-  for (let at = 0; at < bytes; at += part.length) {
-    randomFillSync(part);
-    writeFileSync(file, part.subarray(0, Math.min(part.length, bytes - at)), { flag: "a" });
-  }
-  return file;
-}
-
-async function hash(file: string): Promise<string> {
-  const sha = createHash("sha256");
-  for await (const part of createReadStream(file)) sha.update(part as Buffer);
-  return sha.digest("hex");
-}
-
-function row(who: Visitor, name: string): Locator {
-  return who.calls.dock.getByRole("list", { name: "Files" }).getByRole("listitem").filter({ hasText: name });
-}
 
 /** Bytes a second that one page carries to itself over a bare data channel, with the same chunks. */
 async function bare(page: Page, bytes: number): Promise<number> {

@@ -5,13 +5,18 @@ use super::{
     controls::{CameraButton, DeviceProblems, MicrophoneButton, SelfView, ShareButton},
     device_choice::{DeviceChoice, FreshDevice},
     dock::Large,
+    guest_links::GuestLinks,
+    head::{PanelButton, ResizeButton},
     pictures::{TheirPicture, TheirScreen, TheirSound},
     stage::{Sharing, Trouble},
     words::state_text,
 };
 use crate::{
     model::call::{Seat, group::Seated},
-    ui::icon::{Glyph, Icon},
+    ui::{
+        icon::{Glyph, Icon},
+        socket::{Link, use_socket},
+    },
 };
 use leptos::prelude::*;
 
@@ -22,6 +27,12 @@ pub fn GroupStage() -> impl IntoView {
     let scene = calls.scene();
     let Large(large) = expect_context();
     let devices = RwSignal::new(false);
+    let inviting = RwSignal::new(false);
+    let is_guest = Memo::new(move |_| {
+        scene.with(|scene| scene.place().is_some_and(|place| place.only.is_some()))
+    });
+    let call =
+        Memo::new(move |_| scene.with(|scene| scene.gathered().map(|gathered| gathered.view.id)));
     let by_speaker = RwSignal::new(false);
     let title = Memo::new(move |_| {
         scene.with(|scene| {
@@ -41,13 +52,6 @@ pub fn GroupStage() -> impl IntoView {
             "Show who speaks larger"
         }
     };
-    let resize = move || {
-        if large.get() {
-            "Make the call small"
-        } else {
-            "Make the call large"
-        }
-    };
     view! {
         <section
             class="call-card call-stage call-group"
@@ -62,7 +66,7 @@ pub fn GroupStage() -> impl IntoView {
                 </div>
                 <button
                     type="button"
-                    class="icon-button call-devices-button"
+                    class="icon-button call-panel-button"
                     aria-label=view_label
                     title=view_label
                     aria-pressed=move || by_speaker.get().to_string()
@@ -70,29 +74,16 @@ pub fn GroupStage() -> impl IntoView {
                 >
                     <Icon name=Glyph::Speaker />
                 </button>
-                <button
-                    type="button"
-                    class="icon-button call-devices-button"
-                    aria-label="Devices"
-                    title="Devices"
-                    aria-expanded=move || devices.get().to_string()
-                    on:click=move |_| devices.update(|open| *open = !*open)
-                >
-                    <Icon name=Glyph::Settings />
-                </button>
-                <button
-                    type="button"
-                    class="icon-button call-resize"
-                    aria-label=resize
-                    on:click=move |_| large.update(|large| *large = !*large)
-                >
-                    <Icon name=Glyph::Shrink />
-                    <Icon name=Glyph::Expand />
-                </button>
+                <Show when=move || !is_guest.get() && call.get().is_some()>
+                    <PanelButton label="Invite a guest" glyph=Glyph::Invite open=inviting />
+                </Show>
+                <PanelButton label="Devices" glyph=Glyph::Settings open=devices />
+                <ResizeButton />
             </header>
             <Show when=move || devices.get()>
                 <DeviceChoice />
             </Show>
+            {move || call.get().filter(|_| inviting.get()).map(|call| view! { <GuestLinks call /> })}
             <ul class="call-grid" role="list" class:by-speaker=move || by_speaker.get() data-people=move || others.with(Vec::len).to_string()>
                 <For each=move || others.get() key=|seated| seated.seat let:seated>
                     <Tile seat=seated.seat others />
@@ -138,7 +129,9 @@ fn Tile(seat: Seat, others: Memo<Vec<Seated>>) -> impl IntoView {
     });
     let with =
         Memo::new(move |_| seated.with(|seated| seated.as_ref().map(|it| it.person.clone())));
-    let name = move || with.with(|with| with.as_ref().map(|with| with.name.to_string()));
+    let name = Signal::derive(move || {
+        seated.with(|seated| seated.as_ref().map(Seated::shown_name).unwrap_or_default())
+    });
     let away = move || seated.with(|seated| seated.as_ref().is_some_and(|seated| seated.away));
     let speaks = move || calls.speaker().get() == Some(seat);
     let muted = move || {
@@ -150,8 +143,8 @@ fn Tile(seat: Seat, others: Memo<Vec<Seated>>) -> impl IntoView {
     let state = move || other.with(|other| how(other.as_ref(), away()));
     view! {
         <li class="call-tile" class:is-speaking=speaks>
-            <TheirScreen with seat />
-            <TheirPicture with seat />
+            <TheirScreen name seat />
+            <TheirPicture with name seat />
             <TheirSound seat />
             <p class="call-tile-name">
                 <Show when=muted>
@@ -180,6 +173,9 @@ fn how(other: Option<&Other>, away: bool) -> Option<&'static str> {
 pub fn OutCard() -> impl IntoView {
     let calls = use_calls();
     let place = Memo::new(move |_| calls.scene().with(|scene| scene.place().cloned()));
+    // A guest whose link was ended cannot.
+    let link = use_socket().link();
+    let over = move || matches!(link.get(), Link::Ended(_));
     let again = move |_| {
         if let Some(place) = place.get_untracked() {
             calls.join(place);
@@ -194,10 +190,12 @@ pub fn OutCard() -> impl IntoView {
                 "You are not in the call any more: you went on with it on another page, it is over, or this page was away for too long."
             </p>
             <div class="call-answers">
-                <button type="button" class="button primary" on:click=again>
-                    <Icon name=Glyph::Phone />
-                    "Join again"
-                </button>
+                <Show when=move || !over()>
+                    <button type="button" class="button primary" on:click=again>
+                        <Icon name=Glyph::Phone />
+                        "Join again"
+                    </button>
+                </Show>
                 <button type="button" class="button" on:click=move |_| calls.leave()>
                     "Close"
                 </button>

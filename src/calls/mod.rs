@@ -8,6 +8,8 @@
 //! | [`pictures`] | what is seen and heard of the other one |
 //! | [`device_choice`] | choosing microphone, camera and speaker |
 //! | [`group_stage`] | the call of a room |
+//! | [`head`] | buttons that both kinds of call have |
+//! | [`guest_links`], [`guest_page`] | links for guests to one call, and what they lead to |
 //! | [`files`] | files that go straight to the other one |
 //! | [`quality`] | how good the connection is |
 //! | [`ringing`] | how calls make themselves noticed, in Settings |
@@ -30,6 +32,9 @@ pub mod dock;
 pub mod farewell;
 pub mod files;
 pub mod group_stage;
+pub mod guest_links;
+pub mod guest_page;
+pub mod head;
 pub mod incoming;
 pub mod keys;
 pub mod page;

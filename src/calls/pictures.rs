@@ -49,6 +49,8 @@ fn show(video: NodeRef<html::Video>, stream: impl Fn() -> Option<MediaStream> + 
 pub fn TheirPicture(
     /// Who.
     with: Memo<Option<Person>>,
+    /// What they are called.
+    name: Signal<String>,
     /// Their place.
     seat: Seat,
 ) -> impl IntoView {
@@ -83,7 +85,7 @@ pub fn TheirPicture(
                 autoplay
                 playsinline
                 prop:muted=true
-                aria-label=move || format!("{}'s camera", name_of(with))
+                aria-label=move || format!("{}'s camera", name.get())
             ></video>
             <div class="call-their-face">
                 {move || with.get().map(|person| view! { <Avatar person size=AvatarSize::Large /> })}
@@ -95,7 +97,7 @@ pub fn TheirPicture(
                         view! {
                             <p class="call-their-mute">
                                 <Icon name=Glyph::MicOff />
-                                {name_of(with)}
+                                {name.get()}
                                 " is muted"
                             </p>
                         }
@@ -108,8 +110,8 @@ pub fn TheirPicture(
 /// The screen that the other one shares, while they do.
 #[component]
 pub fn TheirScreen(
-    /// Who.
-    with: Memo<Option<Person>>,
+    /// What they are called.
+    name: Signal<String>,
     /// Their place.
     seat: Seat,
 ) -> impl IntoView {
@@ -129,7 +131,7 @@ pub fn TheirScreen(
                 autoplay
                 playsinline
                 prop:muted=true
-                aria-label=move || format!("{}'s screen", name_of(with))
+                aria-label=move || format!("{}'s screen", name.get())
             ></video>
         </div>
     }

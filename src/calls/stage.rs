@@ -6,6 +6,7 @@ use super::{
     device_choice::{DeviceChoice, FreshDevice},
     dock::Large,
     files::{FileList, SendFileButton},
+    head::{PanelButton, ResizeButton},
     pictures::{PictureButtons, TheirPicture, TheirScreen, TheirSound, is_lost, name_of},
     quality::{QualityBars, QualityDetails},
     words::{clock_text, state_text},
@@ -31,15 +32,8 @@ pub fn Stage() -> impl IntoView {
     let with = Memo::new(move |_| calls.scene().with(with_whom));
     let devices = RwSignal::new(false);
     let pictures = NodeRef::<html::Div>::new();
-    let name = move || name_of(with);
-    let label = move || format!("Call with {}", name());
-    let resize = move || {
-        if large.get() {
-            "Make the call small"
-        } else {
-            "Make the call large"
-        }
-    };
+    let name = Signal::derive(move || name_of(with));
+    let label = move || format!("Call with {}", name.get());
     view! {
         <section class="call-card call-stage" class:is-small=move || !large.get() aria-label=label tabindex="-1">
             <header class="call-head">
@@ -48,33 +42,16 @@ pub fn Stage() -> impl IntoView {
                     <CallState />
                 </div>
                 <QualityBars open=details />
-                <button
-                    type="button"
-                    class="icon-button call-devices-button"
-                    aria-label="Devices"
-                    title="Devices"
-                    aria-expanded=move || devices.get().to_string()
-                    on:click=move |_| devices.update(|open| *open = !*open)
-                >
-                    <Icon name=Glyph::Settings />
-                </button>
-                <button
-                    type="button"
-                    class="icon-button call-resize"
-                    aria-label=resize
-                    on:click=move |_| large.update(|large| *large = !*large)
-                >
-                    <Icon name=Glyph::Shrink />
-                    <Icon name=Glyph::Expand />
-                </button>
+                <PanelButton label="Devices" glyph=Glyph::Settings open=devices />
+                <ResizeButton />
             </header>
             <QualityDetails open=details />
             <Show when=move || devices.get()>
                 <DeviceChoice />
             </Show>
             <div class="call-pictures" node_ref=pictures>
-                <TheirScreen with seat=ONLY />
-                <TheirPicture with seat=ONLY />
+                <TheirScreen name seat=ONLY />
+                <TheirPicture with name seat=ONLY />
                 <SelfView />
                 <PictureButtons pictures />
             </div>

@@ -45,4 +45,6 @@ ids! {
     ClientId
     /// A bearer token for publishing.
     TokenId
+    /// A link that leads into one call.
+    LinkId
 }

@@ -28,6 +28,12 @@ pub const TEXT_FRAME_BYTES: usize = 64 * 1024;
 pub const CHUNK_BYTES: usize = 64 * 1024;
 /// How many chunks a client may have sent and not seen acknowledged.
 pub const CHUNKS_IN_FLIGHT: usize = 8;
+/// Links for guests into one call: so many at a time at most,
+pub const GUEST_LINKS: usize = 20;
+/// so many people by each at most, who need not be in it at once,
+pub const GUESTS_BY_LINK: usize = 100;
+/// and each for so many hours at most.
+pub const GUEST_LINK_HOURS: u32 = 7 * 24;
 /// A page of a room's history: this many messages.
 pub const HISTORY_PAGE: i64 = 50;
 /// A page of news: this many stories.

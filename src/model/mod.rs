@@ -32,7 +32,7 @@ pub mod text;
 pub mod timeline;
 pub mod user;
 
-pub use id::{CallId, ClientId, MessageId, RoomId, StoryId, TokenId, UserId};
+pub use id::{CallId, ClientId, LinkId, MessageId, RoomId, StoryId, TokenId, UserId};
 pub use stream::{Cursor, Epoch, Seq};
 
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z. Negative values are before it.

@@ -289,6 +289,8 @@ pub enum ErrorCode {
     WrongState,
     /// Somebody who is in a call cannot start another.
     InACall,
+    /// A guest to one call asked for something else.
+    NotAllowed,
     /// What was sent breaks a rule that the reason tells: a file is too large or empty, a chunk does not follow the one before,
     /// an id belongs to something else.
     Invalid,

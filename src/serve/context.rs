@@ -28,7 +28,12 @@ pub(super) async fn identify(
     mut request: Request,
     next: Next,
 ) -> Result<Response> {
-    let signed = session::signed(&app, request.headers()).await?;
+    // Whoever opens the link to a call is a guest there, whoever they are elsewhere.
+    let signed = if request.uri().path().starts_with("/call/") {
+        None
+    } else {
+        session::signed(&app, request.headers()).await?
+    };
     request.extensions_mut().insert(signed);
     Ok(next.run(request).await)
 }

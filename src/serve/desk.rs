@@ -74,19 +74,15 @@ async fn answer(systems: Arc<Systems>, bus: Bus, question: async_nats::Message) 
             from,
             client,
             person,
+            guest_of,
             call,
             action,
         }) => {
             // The page may be newer than what was told of it.
             let page = systems.app.live.page_elsewhere(from, client);
             let page = page.unwrap_or_else(|| {
-                Arc::new(Connection::elsewhere(
-                    client,
-                    person,
-                    true,
-                    from,
-                    bus.clone(),
-                ))
+                let page = Connection::elsewhere(client, person, true, from, bus.clone());
+                Arc::new(page.as_guest_of(guest_of))
             });
             systems.calls.act(&page, call, action).await;
         }

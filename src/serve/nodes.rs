@@ -11,8 +11,8 @@ use crate::{
     server::{
         App,
         bus::{Bus, Envelope, Inbox, Message, NodeId, Order, Page, PageChange},
-        clock,
         live::{Connection, Gone},
+        session,
         store::Stream,
     },
 };
@@ -127,11 +127,8 @@ async fn look(systems: Arc<Systems>, bus: Bus) {
 /// Ends the connections of sessions that ended, or of people who changed, while the bus was away.
 async fn check_sessions(app: &App) {
     let check = |page: Arc<Connection>| async move {
-        let Some(session) = page.session() else {
-            return;
-        };
-        match app.store.find_session(session, clock::now()).await {
-            Ok(Some((person, _))) if person == page.person => {}
+        match session::holder(app, &page).await {
+            Ok(Some(person)) if person == page.person => {}
             Ok(Some(_)) => page.end(CloseCode::GoingAway),
             Ok(None) => page.end(CloseCode::SignedOut),
             // It is still heard of when the page connects again.

@@ -27,6 +27,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
     let app = systems.app.clone();
     let live = Router::new()
         .route("/ws", get(ws::upgrade))
+        .route("/call/{token}/ws", get(ws::upgrade_guest))
         .with_state(systems.clone());
     let plain = Router::new()
         .route("/healthz", get(|| async { "ok" }))

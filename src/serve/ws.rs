@@ -1,4 +1,5 @@
-//! `GET /ws`: the life of a WebSocket (RFC 6455), from the handshake to the close.
+//! `GET /ws`: the life of a WebSocket (RFC 6455), from the handshake to the close. `GET /call/{token}/ws` is the same for a guest to one call,
+//! who is told nothing but of that call and can say nothing else.
 //!
 //! One task a connection, one loop: it reads a frame, lets the system it is for handle it, and says what that answers. What
 //! others have to tell the client goes past this task: whoever publishes pushes into the connection's outlet, which a shard
@@ -6,7 +7,8 @@
 
 use super::{Systems, socket::Socket};
 use crate::{
-    model::{ClientId, Seq, limits},
+    calls::server::guests,
+    model::{CallId, ClientId, Seq, limits, room::RoomSummary, user::Person},
     protocol::{
         SUBPROTOCOL,
         close::CloseCode,
@@ -18,8 +20,7 @@ use crate::{
         accept::{Taken, Takeover},
         clock, http,
         live::{Connection, Ended, Gone, Outlet, Piece, frame},
-        metrics,
-        session::{self, Signed},
+        metrics, session,
         store::Stream,
     },
 };
@@ -30,6 +31,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use axum_extra::extract::cookie::CookieJar;
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{interval, sleep, timeout};
@@ -54,15 +56,66 @@ pub(super) async fn upgrade(
     Extension(connection): Extension<Takeover>,
     request: Request,
 ) -> Result<Response> {
-    let headers = request.headers();
-    if !http::is_same_origin(headers) {
-        let reason = "Connections are taken from this site's own pages only.".to_owned();
-        return Err(Failure::NotAllowed { reason }.into());
+    check_origin(request.headers())?;
+    let signed = session::signed(&systems.app, request.headers()).await?;
+    let who = signed.map(|signed| Who {
+        person: signed.person,
+        token_hash: signed.session,
+        guest_of: None,
+    });
+    accept(systems, &connection, request, session::COOKIE, who)
+}
+
+/// The handshake of a guest to a call: only with a guest's cookie, and whatever else there is does not count.
+pub(super) async fn upgrade_guest(
+    State(systems): State<Arc<Systems>>,
+    Extension(connection): Extension<Takeover>,
+    request: Request,
+) -> Result<Response> {
+    check_origin(request.headers())?;
+    let signed = guests::signed(&systems.app, request.headers()).await?;
+    let who = signed.map(|(guest, token_hash)| Who {
+        person: guest.person,
+        token_hash,
+        guest_of: Some(guest.call),
+    });
+    accept(systems, &connection, request, guests::COOKIE, who)
+}
+
+/// Whose a connection is to be.
+struct Who {
+    person: Person,
+    /// The hash of the token of their session, or of a guest's.
+    token_hash: String,
+    /// The call of a guest.
+    guest_of: Option<CallId>,
+}
+
+fn check_origin(headers: &HeaderMap) -> Result<()> {
+    if http::is_same_origin(headers) {
+        return Ok(());
     }
-    let signed = session::signed(&systems.app, headers)
-        .await?
-        .ok_or(Failure::NotSignedIn)?;
-    if !offers_subprotocol(headers) {
+    let reason = "Connections are taken from this site's own pages only.".to_owned();
+    Err(Failure::NotAllowed { reason }.into())
+}
+
+/// Accepts the handshake of somebody, or refuses it. Whoever brings a cookie that is good no more is accepted and told so with a close code:
+/// a browser does not tell its page the status of a handshake, and the page would try for ever.
+fn accept(
+    systems: Arc<Systems>,
+    connection: &Takeover,
+    request: Request,
+    cookie: &str,
+    who: Option<Who>,
+) -> Result<Response> {
+    if who.is_none()
+        && CookieJar::from_headers(request.headers())
+            .get(cookie)
+            .is_none()
+    {
+        return Err(Failure::NotSignedIn.into());
+    }
+    if !offers_subprotocol(request.headers()) {
         return Err(Failure::invalid(format!("The subprotocol has to be {SUBPROTOCOL}.")).into());
     }
     // Checks the method, the version and the key (RFC 6455 section 4.2.1).
@@ -76,7 +129,12 @@ pub(super) async fn upgrade(
     let mut head = Vec::new();
     handshake::server::write_response(&mut head, &accepted)
         .map_err(|why| Error::Internal(why.to_string()))?;
-    Ok(connection.take(move |taken| live(systems, taken, head.into(), signed)))
+    Ok(connection.take(move |taken| async move {
+        match who {
+            Some(who) => live(systems, taken, head.into(), who).await,
+            None => turn_away(systems, taken, head.into()).await,
+        }
+    }))
 }
 
 fn offers_subprotocol(headers: &HeaderMap) -> bool {
@@ -99,17 +157,28 @@ fn not_a_handshake() -> Response {
     (axum::http::StatusCode::UPGRADE_REQUIRED, headers, words).into_response()
 }
 
-async fn live(systems: Arc<Systems>, taken: Taken, head: Bytes, signed: Signed) {
+/// Says that the session has ended, and nothing else.
+async fn turn_away(systems: Arc<Systems>, taken: Taken, head: Bytes) {
+    let outlet = Outlet::new(&systems.app.flusher, systems.app.config.queue_bytes);
+    let mut socket = Socket::new(taken, &outlet);
+    let over = Ended::Closed(CloseCode::SignedOut);
+    let _ = timeout(CLOSE, Box::pin(close(&mut socket, &outlet, head, over))).await;
+    outlet.abandon();
+}
+
+async fn live(systems: Arc<Systems>, taken: Taken, head: Bytes, who: Who) {
     let app = &systems.app;
     let outlet = Outlet::new(&app.flusher, app.config.queue_bytes);
     let mut socket = Socket::new(taken, &outlet);
     // What only happens once is in boxes, so that the task of a connection that waits is small.
-    let over = match Box::pin(greet(&systems, &mut socket, &outlet, head, signed)).await {
+    let over = match Box::pin(greet(&systems, &mut socket, &outlet, head, who)).await {
         Ok(mut page) => {
             // A bug that panics ends this connection; the person must not stay "here" for it.
             let over = AssertUnwindSafe(page.run(&mut socket)).catch_unwind().await;
-            Box::pin(leave(&page.systems, &page.connection, page.gone)).await;
-            over.unwrap_or(Ended::Lost)
+            let over = over.unwrap_or(Ended::Lost);
+            let gone = how_gone(over, page.gone);
+            Box::pin(leave(&page.systems, &page.connection, gone)).await;
+            over
         }
         Err(over) => over,
     };
@@ -117,7 +186,11 @@ async fn live(systems: Arc<Systems>, taken: Taken, head: Bytes, signed: Signed) 
         app.metrics.was_slow(metrics::Live::WEBSOCKET);
     }
     // Past the time the socket is cut, which is all there is left to do.
-    let _ = timeout(CLOSE, Box::pin(close(&mut socket, &outlet, over))).await;
+    let _ = timeout(
+        CLOSE,
+        Box::pin(close(&mut socket, &outlet, Bytes::new(), over)),
+    )
+    .await;
     outlet.abandon();
 }
 
@@ -127,18 +200,19 @@ async fn greet(
     socket: &mut Socket,
     outlet: &Arc<Outlet>,
     head: Bytes,
-    signed: Signed,
+    who: Who,
 ) -> Result<Page, Ended> {
     outlet.say(head).await?;
     let hello = timeout(HELLO, hello(socket)).await;
     let hello = hello.unwrap_or(Err(Ended::Closed(CloseCode::NoHello)))?;
     let connection = Connection::new(
         hello.client,
-        signed.person,
-        signed.session,
+        who.person,
+        who.token_hash,
         hello.visible,
         outlet.clone(),
     );
+    let connection = connection.as_guest_of(who.guest_of);
     let mut page = Page {
         systems: systems.clone(),
         connection: Arc::new(connection),
@@ -152,9 +226,18 @@ async fn greet(
     match welcomed.unwrap_or(Err(Ended::Lost)) {
         Ok(()) => Ok(page),
         Err(over) => {
-            leave(systems, &page.connection, page.gone).await;
+            leave(systems, &page.connection, how_gone(over, page.gone)).await;
             Err(over)
         }
+    }
+}
+
+/// A page whose session has ended does not come back, however it was going.
+fn how_gone(over: Ended, otherwise: Gone) -> Gone {
+    if over == Ended::Closed(CloseCode::SignedOut) {
+        Gone::ForGood
+    } else {
+        otherwise
     }
 }
 
@@ -217,15 +300,16 @@ pub(super) async fn leave(systems: &Arc<Systems>, connection: &Arc<Connection>, 
     });
 }
 
-/// Sends a close frame behind what is half written, and waits for the client to answer it. A client that reads on is told;
-/// one that never does is dropped.
-async fn close(socket: &mut Socket, outlet: &Arc<Outlet>, over: Ended) {
+/// Sends a close frame behind what is half written, and behind `last`, and waits for the client to answer it. A client that reads on is
+/// told; one that never does is dropped.
+async fn close(socket: &mut Socket, outlet: &Arc<Outlet>, last: Bytes, over: Ended) {
     match over {
         // What the library answered to the client's close is in the outlet.
         Ended::Lost => outlet.farewell(Bytes::new()).await,
         Ended::Closed(code) => {
             outlet.end(code);
-            outlet.farewell(frame::close(code)).await;
+            let last = [last, frame::close(code)].concat();
+            outlet.farewell(last.into()).await;
             // The server ends the connection as soon as the client has answered (RFC 6455 section 7.1.1). After a message that was
             // too big the answer cannot be found any more.
             while let Ok(message) = socket.next().await {
@@ -259,13 +343,13 @@ impl Page {
         // Given back before anything waits for the client. Closed only with the program.
         let turn = systems.welcomes.acquire().await;
         // A sign-out since the handshake found nothing to close; from here on it does.
-        let still = app
-            .store
-            .find_session(self.connection.session().unwrap_or_default(), clock::now())
-            .await
-            .map_err(unavailable)?;
-        if still.is_none() {
+        let still = session::holder(app, &self.connection).await;
+        if still.map_err(unavailable)?.is_none() {
             return Err(Ended::Closed(CloseCode::SignedOut));
+        }
+        if self.connection.guest_of.is_some() {
+            drop(turn);
+            return self.welcome_guest().await;
         }
         let rooms = app.store.list_memberships(person.id).await;
         for (room, kind) in rooms.map_err(unavailable)? {
@@ -281,17 +365,8 @@ impl Page {
         // Only now: what was committed in between is in the summaries, in the outlet, or in both.
         let rooms = app.store.list_rooms(person.id).await.map_err(unavailable)?;
         let (people, crowd) = (app.live.introduction(person.id), app.live.crowd());
-        let heartbeat = u32::try_from(app.config.heartbeat().as_millis()).unwrap_or(u32::MAX);
-        let (limits, build) = (app.config.limits(), app.build.clone());
-        self.say(&[ServerFrame::Welcome {
-            user: person,
-            rooms,
-            crowd,
-            limits,
-            heartbeat,
-            build,
-        }])
-        .await?;
+        let welcome = self.welcome_frame(rooms, crowd);
+        self.say(&[welcome]).await?;
         for piece in people {
             self.outlet.say(piece.bytes).await?;
         }
@@ -304,6 +379,29 @@ impl Page {
         self.systems.app.live.show_groups(&self.connection);
         self.systems.calls.opened(&self.connection).await;
         Ok(())
+    }
+
+    /// There is one call, and nothing was missed.
+    async fn welcome_guest(&mut self) -> Result<(), Ended> {
+        let systems = self.systems.clone();
+        systems.app.live.announce_opened(&self.connection);
+        let welcome = self.welcome_frame(Vec::new(), 0);
+        self.say(&[welcome]).await?;
+        self.outlet.uncork(&[]);
+        systems.calls.opened(&self.connection).await;
+        Ok(())
+    }
+
+    fn welcome_frame(&self, rooms: Vec<RoomSummary>, crowd: u32) -> ServerFrame {
+        let app = &self.systems.app;
+        ServerFrame::Welcome {
+            user: self.connection.person.clone(),
+            rooms,
+            crowd,
+            limits: app.config.limits(),
+            heartbeat: u32::try_from(app.config.heartbeat().as_millis()).unwrap_or(u32::MAX),
+            build: app.build.clone(),
+        }
     }
 
     /// Says what was missed in a room. Up to where, if that is all of it.
@@ -353,6 +451,7 @@ impl Page {
                 Ok(frame) => self.dispatch(frame).await,
                 Err((code, reason)) => self.refuse(code, reason).await,
             },
+            Message::Binary(_) if self.connection.guest_of.is_some() => self.refuse_guest().await,
             Message::Binary(bytes) => {
                 let replies = self.systems.chat.chunk(&self.connection, &bytes).await;
                 self.answer(replies).await
@@ -369,6 +468,9 @@ impl Page {
 
     async fn dispatch(&mut self, frame: ClientFrame) -> Result<(), Ended> {
         let (systems, from) = (self.systems.clone(), self.connection.clone());
+        if from.guest_of.is_some() && !is_for_guests(&frame) {
+            return self.refuse_guest().await;
+        }
         let chat = &systems.chat;
         let replies = match frame {
             ClientFrame::Hello { .. } => {
@@ -417,10 +519,31 @@ impl Page {
         }
     }
 
+    async fn refuse_guest(&mut self) -> Result<(), Ended> {
+        let reason = "a guest to a call takes part in that call, and in nothing else".to_owned();
+        self.refuse(ErrorCode::NotAllowed, reason).await
+    }
+
     async fn refuse(&mut self, code: ErrorCode, reason: String) -> Result<(), Ended> {
         let call = None;
         self.answer(vec![ServerFrame::Error { code, reason, call }])
             .await
+    }
+}
+
+/// What a guest to a call may say; in the call itself the desk decides.
+fn is_for_guests(frame: &ClientFrame) -> bool {
+    match frame {
+        ClientFrame::Hello { .. }
+        | ClientFrame::Ping { .. }
+        | ClientFrame::Visibility { .. }
+        | ClientFrame::Call { .. } => true,
+        ClientFrame::Resume { .. }
+        | ClientFrame::Send { .. }
+        | ClientFrame::Upload { .. }
+        | ClientFrame::UploadCancel { .. }
+        | ClientFrame::Read { .. }
+        | ClientFrame::Typing { .. } => false,
     }
 }
 

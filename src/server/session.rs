@@ -3,6 +3,7 @@
 use super::{
     App, clock,
     error::Result,
+    live::Connection,
     secret,
     store::{Token, Tx},
 };
@@ -48,6 +49,23 @@ pub async fn signed(app: &App, headers: &HeaderMap) -> Result<Option<Signed>> {
         has_password,
         session,
     }))
+}
+
+/// Whose a connection to this node is, as the store says now: none if its session has ended or, for a guest's, its link was revoked or
+/// its call is over.
+///
+/// # Errors
+/// When the store fails.
+pub async fn holder(app: &App, page: &Connection) -> Result<Option<Person>> {
+    let Some(token_hash) = page.session() else {
+        return Ok(None);
+    };
+    if page.guest_of.is_some() {
+        let guest = app.store.find_call_guest(token_hash).await?;
+        return Ok(guest.map(|guest| guest.person));
+    }
+    let found = app.store.find_session(token_hash, clock::now()).await?;
+    Ok(found.map(|(person, _)| person))
 }
 
 /// The bearer token (RFC 6750) that is asking.

@@ -107,6 +107,8 @@ glyphs! {
     FullScreen = "full-screen"
     /// One large picture above several small ones.
     Speaker = "speaker"
+    /// A person and a plus sign: somebody more.
+    Invite = "invite"
 }
 
 /// One icon, as high as a line of text.

@@ -1,6 +1,6 @@
 //! The page's one WebSocket, for chat, presence and calls alike.
 //!
-//! It connects when somebody is signed in and stays for as long as the page does, across navigation. It knows how to stay
+//! It connects when somebody is signed in, or a guest to a call, and stays for as long as the page does, across navigation. It knows how to stay
 //! connected (backoff with full jitter, an application heartbeat, the browser's own word on being offline) and nothing of what
 //! the frames mean: whoever cares registers with [`Socket::on_frame`].
 //!
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use std::{cell::RefCell, rc::Rc};
+use std::{borrow::Cow, cell::RefCell, rc::Rc};
 use wasm_bindgen::{JsCast, prelude::Closure};
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
@@ -59,6 +59,10 @@ const WAIT_IN_A_CALL: u32 = 1_000;
 const TRIES_IN_A_CALL: [Millis; 3] = [2_500, 2_500, 5_000];
 /// How often the connection is looked after, in milliseconds.
 const TICK: i32 = 500;
+/// A page that comes so late to look after it, in milliseconds, is short of time, and what the server said may wait to be read;
+const SHORT_OF_TIME: Millis = 1_000;
+/// one that comes later still was asleep, and what the server said is lost.
+const ASLEEP: Millis = 6_000;
 
 type Listener = Rc<dyn Fn(&ServerFrame)>;
 
@@ -66,6 +70,7 @@ type Listener = Rc<dyn Fn(&ServerFrame)>;
 /// touched on the server.
 struct Wire {
     client: ClientId,
+    path: Cow<'static, str>,
     socket: Option<Connected>,
     /// Counts connections: what a former one still has to say is ignored.
     generation: u32,
@@ -77,6 +82,7 @@ struct Wire {
     urgent: bool,
     pinged_at: Option<Millis>,
     spoke_at: Millis,
+    looked_at: Millis,
     pings: u32,
 }
 
@@ -101,6 +107,7 @@ impl Drop for Connected {
 thread_local! {
     static WIRE: RefCell<Wire> = RefCell::new(Wire {
         client: ClientId(browser::new_uuid()),
+        path: Cow::Borrowed("/ws"),
         socket: None,
         generation: 0,
         listeners: Vec::new(),
@@ -111,6 +118,7 @@ thread_local! {
         urgent: false,
         pinged_at: None,
         spoke_at: 0,
+        looked_at: 0,
         pings: 0,
     });
 }
@@ -167,11 +175,13 @@ impl Socket {
         wire(|wire| wire.cursors = Some(Rc::new(cursors)));
     }
 
-    /// Connects, and stays connected. Browser only; a second call does nothing.
-    pub fn connect(self) {
+    /// Connects to an address of the site, `/ws` or that of a guest, and stays connected. Browser only; a second call does nothing.
+    pub fn connect(self, path: impl Into<Cow<'static, str>>) {
         if self.link.get_untracked() != Link::Off {
             return;
         }
+        let path = path.into();
+        wire(|wire| wire.path = path);
         self.link.set(Link::Connecting);
         self.dial();
         set_interval(
@@ -265,8 +275,8 @@ impl Socket {
                 self.lost(Some(event.code()));
             }
         });
-        let Some(socket) =
-            address().and_then(|url| WebSocket::new_with_str(&url, SUBPROTOCOL).ok())
+        let Some(socket) = wire(|wire| address(&wire.path))
+            .and_then(|url| WebSocket::new_with_str(&url, SUBPROTOCOL).ok())
         else {
             self.lost(None);
             return;
@@ -357,8 +367,13 @@ impl Socket {
     /// Pings, notices a dead path, and dials again when it is time.
     fn look_after(self) {
         let now = browser::now();
+        let late =
+            wire(|wire| now - std::mem::replace(&mut wire.looked_at, now) - Millis::from(TICK));
         if matches!(self.link.get_untracked(), Link::Off | Link::Ended(_)) {
             return;
+        }
+        if (SHORT_OF_TIME..ASLEEP).contains(&late) {
+            wire(|wire| wire.pinged_at = wire.pinged_at.map(|at| (at + late).min(now)));
         }
         if let Some(at) = wire(|wire| wire.retry_at) {
             if at <= now {
@@ -403,14 +418,14 @@ impl Wire {
     }
 }
 
-fn address() -> Option<String> {
+fn address(path: &str) -> Option<String> {
     let location = web_sys::window()?.location();
     let scheme = if location.protocol().ok()? == "https:" {
         "wss"
     } else {
         "ws"
     };
-    Some(format!("{scheme}://{}/ws", location.host().ok()?))
+    Some(format!("{scheme}://{}{path}", location.host().ok()?))
 }
 
 fn document_event_listener(event: &str, then: impl Fn() + 'static) {

@@ -42,10 +42,12 @@ async fn a_connection_needs_a_session_and_the_subprotocol() {
     request
         .headers_mut()
         .insert("cookie", "rialto_session=0123456789abcdef".parse().unwrap());
+    let stream = TcpStream::connect(server.address()).await.unwrap();
+    let (socket, _) = upgrade(request, stream).await.unwrap();
+    let (code, _) = Page::of(socket).expect_close().await;
     assert_eq!(
-        refusal(request).await,
-        Some(401),
-        "a session that never was"
+        code, 4001,
+        "a session that is no more, which a browser tells its page only so"
     );
 
     let ada = Person::join(&server, "Ada").await;
@@ -158,5 +160,5 @@ async fn a_new_password_closes_the_connections_of_every_other_session() {
     assert_eq!(there.expect_close().await, ended);
     let general = here.general();
     here.say(general, "still here").await;
-    assert_eq!(refusal(handshake(&elsewhere)).await, Some(401));
+    assert_eq!(Page::dial(&elsewhere).await.expect_close().await, ended);
 }

@@ -188,15 +188,17 @@ export class Calls {
     return this.page.evaluate(() => Math.max(window.frames_.longest, performance.now() - window.frames_.last));
   }
 
-  /** How much sound has come in so far: its energy, and how long it was. */
-  async heard(): Promise<{ energy: number; seconds: number }> {
+  /** How much sound has come in so far: its energy, how long it was, in samples too, and how many of those the browser made up. */
+  async heard(): Promise<{ energy: number; seconds: number; samples: number; concealed: number }> {
     return this.page.evaluate(async () => {
-      const sum = { energy: 0, seconds: 0 };
+      const sum = { energy: 0, seconds: 0, samples: 0, concealed: 0 };
       for (const peer of window.observed.peers.filter((peer) => peer.connectionState !== "closed")) {
         for (const entry of (await peer.getStats()).values() as Iterable<RTCInboundRtpStreamStats>) {
           if (entry.type !== "inbound-rtp" || entry.kind !== "audio") continue;
           sum.energy += entry.totalAudioEnergy ?? 0;
           sum.seconds += entry.totalSamplesDuration ?? 0;
+          sum.samples += entry.totalSamplesReceived ?? 0;
+          sum.concealed += entry.concealedSamples ?? 0;
         }
       }
       return sum;

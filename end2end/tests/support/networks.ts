@@ -122,6 +122,11 @@ export class Networks {
     this.ip("-n", space, "route", "replace", "default", "via", `${lan}.1`);
   }
 
+  /** The line, where there is one, takes so many kilobits a second from now on; without a number, as many as it can. */
+  narrow(rate = 0): void {
+    for (const link of this.links) link.stdin?.write(`rate ${rate}\n`);
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.machines.map((machine) => machine.close()));
     this.down();

@@ -30,9 +30,10 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// By how much width and height are divided of a picture with so many lines.
-    pub(super) fn scale(self, lines: f32) -> f32 {
-        self.lines.map_or(1.0, |most| (lines / most).max(1.0))
+    /// By how much width and height are divided of a picture with so many lines, where it may not have more than so many for now.
+    pub(super) fn scale(self, lines: f32, for_now: Option<f32>) -> f32 {
+        let most = self.lines.into_iter().chain(for_now).reduce(f32::min);
+        most.map_or(1.0, |most| (lines / most).max(1.0))
     }
 }
 
@@ -69,12 +70,12 @@ impl Picture {
         }
     }
 
-    /// Below so many kilobits a second there is no room for it beside sound.
+    /// Below so many kilobits a second, sound included, there is no room for it: sound takes about forty.
     fn needs(self) -> f64 {
         match self {
-            Self::Full => 250.0,
-            Self::Half => 120.0,
-            Self::Quarter => 50.0,
+            Self::Full => 290.0,
+            Self::Half => 160.0,
+            Self::Quarter => 90.0,
             Self::Held => 0.0,
         }
     }
@@ -115,6 +116,8 @@ pub(super) struct Adaptation {
     good: u32,
     /// So many good looks it takes until more is tried.
     patience: u32,
+    /// What is sent is more than what was before.
+    tried: bool,
 }
 
 impl Adaptation {
@@ -125,6 +128,7 @@ impl Adaptation {
             bad: 0,
             good: 0,
             patience: GOOD,
+            tried: false,
         }
     }
 
@@ -159,18 +163,23 @@ impl Adaptation {
         }
         if self.bad >= BAD && self.picture > Picture::Held {
             self.picture = self.picture.smaller();
-            // What was given up a moment after it was tried was tried too early.
-            self.patience = (self.patience * 2).min(MOST_GOOD);
+            // What is given up after it was tried was tried too early. One way that gets narrow takes several steps down, and they count
+            // for nothing.
+            if std::mem::take(&mut self.tried) {
+                self.patience = (self.patience * 2).min(MOST_GOOD);
+            }
             self.bad = 0;
             return true;
         }
         if self.good >= self.patience && self.picture < self.most {
             self.picture = self.picture.larger();
+            self.tried = true;
             self.good = 0;
             return true;
         }
         if self.picture == self.most && self.good >= MOST_GOOD {
             self.patience = GOOD;
+            self.tried = false;
         }
         false
     }
@@ -230,11 +239,15 @@ mod tests {
         assert!(tries(&mut sent) > first);
         looks(&mut sent, GOOD_WAY, MOST_GOOD + 1);
         looks(&mut sent, LOSSY, 2);
-        assert_eq!(
-            tries(&mut sent),
-            2 * GOOD,
-            "a good while counts for something"
-        );
+        assert_eq!(tries(&mut sent), GOOD, "a good while counts for something");
+    }
+
+    #[test]
+    fn a_way_that_was_narrow_once_is_tried_again_soon() {
+        let mut sent = Adaptation::new(Picture::Full);
+        assert_eq!(looks(&mut sent, LOSSY, 6), Picture::Held);
+        assert_eq!(looks(&mut sent, GOOD_WAY, GOOD), Picture::Quarter);
+        assert_eq!(looks(&mut sent, GOOD_WAY, 2 * GOOD), Picture::Full);
     }
 
     #[test]
@@ -246,7 +259,7 @@ mod tests {
             (Picture::Full, 1_080.0, 1.0),
             (Picture::Quarter, 720.0, 4.0),
         ] {
-            let found: f32 = picture.limits().scale(lines);
+            let found: f32 = picture.limits().scale(lines, None);
             assert!(
                 (found - scale).abs() < 0.01,
                 "{picture:?}, {lines}: {found}"

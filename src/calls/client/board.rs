@@ -61,6 +61,8 @@ pub struct Place {
     pub room: RoomId,
     /// What it is called.
     pub title: String,
+    /// The only call of it that this page may be in, for a guest. None for a member of the room, who joins whichever goes on.
+    pub only: Option<CallId>,
 }
 
 /// A group call that this page is in.
@@ -450,6 +452,7 @@ impl Board {
             Scene::Joining { place, .. } => place.room == view.room,
             scene => scene.call() == Some(view.id),
         };
+        let owed = self.owed.len();
         match &view.part {
             Some(Part::Out) => self.owed.retain(|(id, _)| *id != view.id),
             Some(Part::In { .. }) if !wanted => {
@@ -472,6 +475,8 @@ impl Board {
                     place: place.clone(),
                 });
             }
+            // What was left before, and is joined again: that they have left is confirmed, and the answer to this is still to come.
+            (Scene::Joining { .. }, Some(Part::Out)) if self.owed.len() < owed => {}
             // An id that was that of a call which is over by now: the person has to say again that they want one.
             (Scene::Joining { id, place }, Some(Part::Out)) if *id == view.id => {
                 self.scene = Scene::Out(place.clone());

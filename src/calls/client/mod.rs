@@ -176,7 +176,9 @@ impl CallsClient {
         // Signed out, perhaps on another page: nobody here is in a call any more.
         Effect::new(move || {
             if matches!(self.socket.link().get(), Link::Ended(_))
-                && self.scene.with_untracked(|scene| scene.call().is_some())
+                && self
+                    .scene
+                    .with_untracked(|scene| scene.call().is_some() || scene.needs_devices())
             {
                 self.leave();
             }
@@ -382,7 +384,13 @@ impl CallsClient {
 
     /// Starts the call that was looked forward to.
     pub fn start(self) {
-        let id = CallId(browser::new_uuid());
+        let guest = self
+            .scene
+            .with_untracked(|scene| match &scene.preview()?.to {
+                Target::Room(place) => place.only,
+                Target::Person(_) => None,
+            });
+        let id = guest.unwrap_or_else(|| CallId(browser::new_uuid()));
         let say = self.change(|board| board.start(id));
         self.say_all(say);
     }

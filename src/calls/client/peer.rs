@@ -38,6 +38,7 @@ use crate::{
 };
 use futures::{StreamExt, channel::mpsc};
 use js_sys::{Array, Reflect};
+use pulse::Fit;
 use serde::{Deserialize, Serialize};
 use std::{
     cell::{Cell, RefCell},
@@ -105,7 +106,8 @@ enum Job {
     Answered,
     Heard(Signal),
     Send(Feed),
-    Fit(Picture),
+    Fit,
+    PutSoundFirst,
     Recover(Why),
 }
 
@@ -136,6 +138,8 @@ struct Shared {
     beat_at: Cell<Option<Millis>>,
     /// None came for too long.
     silent: Cell<bool>,
+    /// Whether that is so is being looked at.
+    doubts: Cell<bool>,
     side: Side,
     tell: Box<dyn Fn(News)>,
     jobs: mpsc::UnboundedSender<Job>,
@@ -145,6 +149,12 @@ struct Shared {
     tracks: RefCell<[Option<MediaStreamTrack>; 4]>,
     /// How much of the camera's picture is sent.
     adaptation: Cell<Adaptation>,
+    /// Whether the first pictures were sent, which are small so that they come soon.
+    begun: Cell<bool>,
+    /// What the encoder of the camera's picture was told last.
+    fitted: Cell<Option<Fit>>,
+    /// The answer, made while it rings.
+    prepared: RefCell<Option<JsValue>>,
     /// What the other one is told of it.
     sends: Cell<Sends>,
     /// Candidates that came before the description they belong to.
@@ -208,12 +218,16 @@ impl Peer {
             beats,
             beat_at: Cell::default(),
             silent: Cell::default(),
+            doubts: Cell::default(),
             side,
             tell: Box::new(tell),
             jobs,
             courier: Courier::new(files),
             tracks: RefCell::default(),
             adaptation: Cell::new(Adaptation::new(Picture::Full)),
+            begun: Cell::new(false),
+            fitted: Cell::default(),
+            prepared: RefCell::default(),
             sends: Cell::default(),
             early: RefCell::default(),
             sound: MediaStream::new()?,
@@ -502,7 +516,7 @@ impl Shared {
                 self.silent.set(false);
                 self.beat_at.set(None);
                 self.found();
-                self.queue(Job::Fit(self.adaptation.get().picture()));
+                self.begin();
             }
             RtcPeerConnectionState::Disconnected => self.look_again_in(Recovery::HESITATION),
             RtcPeerConnectionState::Failed => {

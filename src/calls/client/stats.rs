@@ -119,12 +119,26 @@ pub(super) async fn look(
     before: Counters,
     now: Millis,
 ) -> Option<Look> {
+    Some(read(&entries(connection).await?, before, now))
+}
+
+/// How long ago the browser received anything of the other one, in milliseconds, whether a page has had the time to take it in or not
+/// (W3C WebRTC Statistics `lastPacketReceivedTimestamp`). None when the browser does not say.
+pub(super) async fn silence(connection: &RtcPeerConnection) -> Option<f64> {
+    let entries = entries(connection).await?;
+    let pair = selected_pair(&entries)?;
+    let silence = pair.number("timestamp")? - pair.number("lastPacketReceivedTimestamp")?;
+    // Where the two are told by different clocks, nothing can be said.
+    (silence > -1_000.0).then_some(silence)
+}
+
+async fn entries(connection: &RtcPeerConnection) -> Option<Vec<Entry>> {
     let report = JsFuture::from(connection.get_stats()).await.ok()?;
     let mut entries = Vec::new();
     report
         .unchecked_ref::<Map>()
         .for_each(&mut |entry, _| entries.push(Entry(entry)));
-    Some(read(&entries, before, now))
+    Some(entries)
 }
 
 fn sum<'a>(entries: impl Iterator<Item = &'a Entry>, name: &str) -> f64 {

@@ -1,6 +1,6 @@
 //! One group call: a task that takes everything about it one after another, stores what changes, then tells it.
 
-use super::{Calls, line::Steady, refuse, signals::Budget};
+use super::{Calls, NOT_YOURS, line::Steady, refuse, signals::Budget};
 use crate::{
     model::{
         CallId, ClientId, MessageId, RoomId, UserId,
@@ -8,7 +8,7 @@ use crate::{
             Signal,
             group::{
                 GroupCall, GroupInput, GroupRules, GroupStart, GroupView, GroupWrong, Part, Seat,
-                Seated,
+                Seated, shown_name,
             },
         },
         message::Content,
@@ -27,10 +27,15 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::MissedTickBehavior,
+};
 
 /// How long to wait before something that the store refused is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often it is looked whether the guests of a call still are.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// What a group call's task is told.
 #[derive(Debug)]
@@ -65,6 +70,8 @@ pub(super) struct Group {
     steady: Steady,
     /// Everybody who is in it or was, by their names.
     people: HashMap<UserId, Person>,
+    /// Those of them who came by a link.
+    guests: HashSet<UserId>,
     /// How much a page may still say to a place.
     budgets: HashMap<(ClientId, Seat), Budget>,
 }
@@ -99,8 +106,12 @@ impl Group {
         call.ended_at = row.ended_at;
         let mut group = Self::new(calls, call.restore(steady.now()), steady);
         for user in group.call.took_part.clone() {
-            if let Some(person) = group.calls.app.store.find_user(user).await? {
+            let store = &group.calls.app.store;
+            if let Some(person) = store.find_user(user).await? {
                 group.people.insert(user, person);
+            } else if let Some(guest) = store.find_guest(user).await? {
+                group.people.insert(user, guest);
+                group.guests.insert(user);
             }
         }
         Ok(group)
@@ -112,6 +123,7 @@ impl Group {
             call,
             steady,
             people: HashMap::new(),
+            guests: HashSet::new(),
             budgets: HashMap::new(),
         }
     }
@@ -125,12 +137,15 @@ impl Group {
         if !self.call.members.is_empty() {
             self.tell_room();
         }
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.call.is_over() {
             tokio::select! {
                 mail = inbox.recv() => match mail {
                     Some(mail) => self.read(mail).await,
                     None => return,
                 },
+                _ = look.tick(), if self.has_guests() => self.look_after_guests().await,
                 () = self.steady.until(self.call.deadline()) => {
                     // Time alone is never refused.
                     let _ = self.take(GroupInput::Time).await;
@@ -202,13 +217,20 @@ impl Group {
 
     async fn join(&mut self, from: &Arc<Connection>, asked: CallId) {
         let (user, page) = (from.person.id, from.client);
+        let guest = from.guest_of.is_some();
+        if guest && !self.is_still_guest(user).await {
+            return refuse(from, asked, ErrorCode::NoSuchCall, NOT_YOURS);
+        }
         // They may have left since they asked, and begun another one.
         if !self.calls.engage(user, self.call.id) {
             let reason = "You are in a call already, perhaps on another page. End that first.";
             return refuse(from, asked, ErrorCode::InACall, reason);
         }
         self.people.insert(user, from.person.clone());
-        match self.take(GroupInput::Join { user, page }).await {
+        if guest {
+            self.guests.insert(user);
+        }
+        match self.take(GroupInput::Join { user, page, guest }).await {
             Ok(()) => {
                 self.show(from);
                 // It may have gone before it was let in.
@@ -283,6 +305,7 @@ impl Group {
         }
         if self.call.is_over() {
             self.calls.forget_group(&self.call);
+            self.forget_guests().await;
         }
         Ok(())
     }
@@ -294,7 +317,7 @@ impl Group {
             let names = call.took_part.iter();
             let people = names
                 .filter_map(|user| self.people.get(user))
-                .map(|person| person.name.to_string());
+                .map(|person| shown_name(person, self.guests.contains(&person.id)));
             let content = Content::GroupCall {
                 call: call.id,
                 lasted,
@@ -306,6 +329,52 @@ impl Group {
             }
         }
         self.calls.app.store.save_group_call(&row(call)).await
+    }
+
+    /// The call is over: nothing is left of guests, and what they still have open is closed.
+    async fn forget_guests(&self) {
+        match self.calls.app.store.delete_guest_links().await {
+            Ok(guests) => {
+                for token_hash in guests {
+                    self.calls.app.live.close_session(&token_hash);
+                }
+            }
+            // They lead nowhere, and are deleted with those of the next call.
+            Err(error) => {
+                tracing::warn!(call = %self.call.id, %error, "links for guests could not be deleted");
+            }
+        }
+    }
+
+    /// Looks whose link was ended, and has them leave: whoever was not connected when that happened heard nothing of it. Where there are
+    /// several nodes, says anew to the others how the call stands: they hear no room, and what one node tells another may be lost.
+    async fn look_after_guests(&mut self) {
+        let known = match self.calls.app.store.list_call_guests(self.call.id).await {
+            Ok(known) => known,
+            Err(error) => {
+                return tracing::warn!(call = %self.call.id, %error, "guests could not be looked up");
+            }
+        };
+        let known: HashSet<UserId> = known.into_iter().map(|(_, guest)| guest.id).collect();
+        let members = self.call.members.iter();
+        let gone = members.filter(|member| member.guest && !known.contains(&member.user));
+        for user in gone.map(|member| member.user).collect::<Vec<_>>() {
+            let _ = self.take(GroupInput::Leave { user }).await;
+        }
+        if self.calls.app.bus.is_some() {
+            self.tell_guests();
+        }
+    }
+
+    /// Whether somebody who came by a link may come in: it may have been ended while they were about to. Who cannot be looked up
+    /// does not come in.
+    async fn is_still_guest(&self, user: UserId) -> bool {
+        let known = self.calls.app.store.list_call_guests(self.call.id).await;
+        known.is_ok_and(|known| known.iter().any(|(_, guest)| guest.id == user))
+    }
+
+    fn has_guests(&self) -> bool {
+        self.call.members.iter().any(|member| member.guest)
     }
 
     async fn post(&self, room: RoomId, author: Person, id: CallId, content: Content) -> Result<()> {
@@ -327,9 +396,20 @@ impl Group {
         }
     }
 
-    /// Tells everybody who hears the room who is in the call.
+    /// Tells everybody who hears the room who is in the call, and the guests in it, who hear no room.
     fn tell_room(&self) {
+        self.tell_guests();
         self.calls.app.live.tell_group(self.view());
+    }
+
+    fn tell_guests(&self) {
+        if self.has_guests() {
+            let group = self.view();
+            let frame = ServerFrame::GroupCall { group };
+            for member in self.call.members.iter().filter(|member| member.guest) {
+                self.calls.app.live.to_page(member.page, &frame);
+            }
+        }
     }
 
     /// Tells a page what it needs to be in it, or that it is not.
@@ -353,6 +433,7 @@ impl Group {
             Some(Seated {
                 seat: member.seat,
                 person: self.people.get(&member.user)?.clone(),
+                guest: member.guest,
                 away: member.gone_since.is_some(),
             })
         };

@@ -19,6 +19,9 @@ use crate::{
 use std::{collections::HashSet, pin::Pin, sync::Arc};
 use tokio::sync::mpsc;
 
+const TOO_OFTEN: &str = "That was too often. Wait a moment, then join again.";
+const OVER: &str = "That call is over.";
+
 /// What the desk decides, with its lock held.
 enum Decision {
     /// The task of this call decides.
@@ -41,14 +44,41 @@ impl Calls {
         }
     }
 
-    /// The same, for a call that ended as they were about to join it.
+    /// A page of a guest joins the one call that it may be in.
+    pub(super) async fn join_as_guest(self: &Arc<Self>, from: &Arc<Connection>, call: CallId) {
+        if !self.app.sends.allow(from.person.id) {
+            return refuse(from, call, ErrorCode::TooFast, TOO_OFTEN);
+        }
+        let mail = {
+            let open = self.lock();
+            open.groups.get(&call).map(|entry| entry.mail.clone())
+        };
+        let sent = match mail {
+            Some(mail) => {
+                let (from, id) = (from.clone(), call);
+                mail.send(GroupMail::Join { from, id }).await.is_ok()
+            }
+            None => false,
+        };
+        if !sent {
+            refuse(from, call, ErrorCode::NoSuchCall, OVER);
+        }
+    }
+
+    /// The same as [`Self::join`], for a call that ended as they were about to join it.
     pub(super) fn join_again(
         self: Arc<Self>,
         from: Arc<Connection>,
         id: CallId,
         room: RoomId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(async move { self.join(&from, id, room).await })
+        Box::pin(async move {
+            if from.guest_of.is_some() {
+                refuse(&from, id, ErrorCode::NoSuchCall, OVER);
+            } else {
+                self.join(&from, id, room).await;
+            }
+        })
     }
 
     async fn try_join(
@@ -73,8 +103,7 @@ impl Calls {
             return Ok(());
         }
         if !self.app.sends.allow(user) {
-            let reason = "That was too often. Wait a moment, then join again.";
-            refuse(from, id, ErrorCode::TooFast, reason);
+            refuse(from, id, ErrorCode::TooFast, TOO_OFTEN);
             return Ok(());
         }
         loop {
@@ -135,6 +164,7 @@ impl Calls {
 
     /// Goes on with the calls of rooms that are open in the store.
     pub(super) async fn restore_groups(self: &Arc<Self>) -> Result<()> {
+        self.app.store.delete_guest_links().await?;
         for row in self.app.store.list_open_group_calls().await? {
             let group = Group::restore(self.clone(), row, self.rules).await?;
             let (mail, inbox) = mpsc::channel(MAILBOX);
@@ -178,8 +208,7 @@ impl Calls {
             member.unwrap_or(false)
         };
         if !is_in && !is_theirs().await {
-            let reason = "That call does not exist, or is not yours.";
-            return refuse(from, call, ErrorCode::NoSuchCall, reason);
+            return refuse(from, call, ErrorCode::NoSuchCall, super::NOT_YOURS);
         }
         let from = from.clone();
         let mail = match action {

@@ -6,6 +6,7 @@
 //! or out of order.
 
 mod group;
+pub mod guests;
 pub mod history;
 mod join;
 mod line;
@@ -59,6 +60,7 @@ const VANISH: Millis = 5_000;
 /// What somebody is told when the store, or every other node, is away.
 const NOT_NOW: &str =
     "The server could not do that just now. The call was not changed; please try again.";
+const NOT_YOURS: &str = "That call does not exist, or is not yours.";
 /// How many things may wait for one call's task; whoever sends more than that waits.
 const MAILBOX: usize = 64;
 
@@ -202,6 +204,7 @@ impl Calls {
             from: bus.node(),
             client: from.client,
             person: from.person.clone(),
+            guest_of: from.guest_of,
             call,
             action,
         };
@@ -212,8 +215,15 @@ impl Calls {
     }
 
     async fn decide_on(self: &Arc<Self>, from: &Arc<Connection>, call: CallId, action: Action) {
+        let starts = matches!(action, Action::Start { .. });
+        if from.guest_of.is_some_and(|only| only != call || starts) {
+            return refuse(from, call, ErrorCode::NoSuchCall, NOT_YOURS);
+        }
         let ask = match action {
             Action::Start { to, media } => return self.start(from, call, to, media).await,
+            Action::Join { .. } if from.guest_of.is_some() => {
+                return self.join_as_guest(from, call).await;
+            }
             Action::Join { room } => return self.join(from, call, room).await,
             action if self.is_group(call) => return self.act_in_group(from, call, action).await,
             Action::Signal { signal, .. } => {
@@ -320,12 +330,7 @@ impl Calls {
     async fn show_past(&self, from: &Connection, id: CallId) {
         match self.find_past(from, id).await {
             Ok(Some(frame)) => from.send(&frame),
-            Ok(None) => refuse(
-                from,
-                id,
-                ErrorCode::NoSuchCall,
-                "That call does not exist, or is not yours.",
-            ),
+            Ok(None) => refuse(from, id, ErrorCode::NoSuchCall, NOT_YOURS),
             Err(error) => unavailable(from, id, &error),
         }
     }

@@ -2,6 +2,7 @@
 
 mod any_order;
 mod group;
+mod guests;
 mod waiting;
 
 use super::*;

@@ -1,7 +1,10 @@
 //! The call of a room: who is in it, and joining it.
 
 use crate::{
-    model::{RoomId, call::group::GroupView},
+    model::{
+        RoomId,
+        call::group::{GroupView, Seated},
+    },
     people::use_reach,
     ui::{
         avatar::Avatar,
@@ -96,11 +99,7 @@ pub(super) fn GroupButton(room: RoomId, title: String) -> impl IntoView {
 
 /// "Ada, Grace and Eve are in a call".
 fn who(group: &GroupView) -> String {
-    let names: Vec<String> = group
-        .members
-        .iter()
-        .map(|seated| seated.person.name.to_string())
-        .collect();
+    let names: Vec<String> = group.members.iter().map(Seated::shown_name).collect();
     match names.as_slice() {
         [] => String::new(),
         [one] => format!("{one} is in a call"),

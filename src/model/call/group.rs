@@ -24,6 +24,9 @@ pub struct Member {
     pub user: UserId,
     /// The page on which they are in it.
     pub page: ClientId,
+    /// They came by a link, and are in this call and nowhere else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guest: bool,
     /// Since when that page is not connected to the server.
     #[serde(default, skip)]
     pub gone_since: Option<Millis>,
@@ -80,6 +83,8 @@ pub enum GroupInput {
         user: UserId,
         /// With which page.
         page: ClientId,
+        /// By a link, and not as a member of the room.
+        guest: bool,
     },
     /// Somebody leaves.
     Leave {
@@ -156,7 +161,7 @@ impl GroupCall {
             return Err(GroupWrong::Over);
         }
         match input {
-            GroupInput::Join { user, page } => return self.join(user, page),
+            GroupInput::Join { user, page, guest } => return self.join(user, page, guest),
             GroupInput::Leave { user } => self.members.retain(|member| member.user != user),
             GroupInput::Gone { page } => {
                 if let Some(member) = self.member_mut(page) {
@@ -176,6 +181,10 @@ impl GroupCall {
                     .retain(|member| member.gone_since.is_none_or(stays));
             }
         }
+        // It is the room's call: guests do not stay in it by themselves.
+        if self.members.iter().all(|member| member.guest) {
+            self.members.clear();
+        }
         // One that nobody has joined yet has not begun.
         if self.members.is_empty() && !self.took_part.is_empty() {
             self.ended_at = Some(now);
@@ -183,7 +192,10 @@ impl GroupCall {
         Ok(())
     }
 
-    fn join(&mut self, user: UserId, page: ClientId) -> Result<(), GroupWrong> {
+    fn join(&mut self, user: UserId, page: ClientId, guest: bool) -> Result<(), GroupWrong> {
+        if guest && self.members.is_empty() {
+            return Err(GroupWrong::Over);
+        }
         if let Some(member) = self.member_mut(page) {
             member.gone_since = None;
             return Ok(());
@@ -201,6 +213,7 @@ impl GroupCall {
             seat: Seat(self.next_seat),
             user,
             page,
+            guest,
             gone_since: None,
         });
         self.next_seat += 1;
@@ -283,11 +296,32 @@ pub struct GroupView {
 pub struct Seated {
     /// Their place.
     pub seat: Seat,
-    /// Who.
+    /// Who. A guest's name is their own word, and may be that of somebody else.
     pub person: Person,
+    /// They came by a link, and are in this call and nowhere else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guest: bool,
     /// The server has lost their page, and waits for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub away: bool,
+}
+
+impl Seated {
+    /// What they are called: "Ada", or "Ada (guest)".
+    #[must_use]
+    pub fn shown_name(&self) -> String {
+        shown_name(&self.person, self.guest)
+    }
+}
+
+/// What somebody in a group call is called, so that no guest passes for a member of the community.
+#[must_use]
+pub fn shown_name(person: &Person, guest: bool) -> String {
+    if guest {
+        format!("{} (guest)", person.name)
+    } else {
+        person.name.to_string()
+    }
 }
 
 /// What a page has to do with a group call.
@@ -335,6 +369,7 @@ mod tests {
         GroupInput::Join {
             user: user(n),
             page: page(n),
+            guest: false,
         }
     }
 
@@ -376,6 +411,7 @@ mod tests {
         let moved = GroupInput::Join {
             user: user(2),
             page: page(20),
+            guest: false,
         };
         call.apply(moved, 1).unwrap();
         assert_eq!(seats(&call), [1, 3, 4]);
@@ -421,6 +457,27 @@ mod tests {
             .unwrap();
         call.apply(GroupInput::Time, 60_000).unwrap();
         assert_eq!(seats(&call), [1]);
+    }
+
+    #[test]
+    fn guests_are_in_it_for_as_long_as_somebody_of_the_room_is() {
+        let guest = |n| GroupInput::Join {
+            user: user(n),
+            page: page(n),
+            guest: true,
+        };
+        let mut call = with(0);
+        assert_eq!(call.apply(guest(9), 0), Err(GroupWrong::Over));
+        let mut call = with(2);
+        call.apply(guest(3), 1).unwrap();
+        assert_eq!(call.apply(guest(4), 1), Err(GroupWrong::Full(3)));
+        call.apply(GroupInput::Leave { user: user(1) }, 2).unwrap();
+        assert_eq!(seats(&call), [2, 3]);
+        call.apply(GroupInput::Gone { page: page(2) }, 3).unwrap();
+        assert_eq!(seats(&call), [2, 3], "they may come back");
+        call.apply(GroupInput::Leave { user: user(2) }, 4).unwrap();
+        assert!(call.members.is_empty() && call.is_over());
+        assert_eq!(call.took_part, [user(1), user(2), user(3)]);
     }
 
     #[test]

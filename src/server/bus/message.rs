@@ -89,6 +89,9 @@ pub struct Page {
     pub client: ClientId,
     /// Whose.
     pub person: Person,
+    /// The one call that it may be in, for a page of a guest.
+    #[serde(default)]
+    pub guest_of: Option<CallId>,
     /// Whether it can be seen.
     pub visible: bool,
     /// The direct rooms of its owner, who is told to those who share one.
@@ -207,6 +210,9 @@ pub struct CallAsk {
     pub client: ClientId,
     /// Whose.
     pub person: Person,
+    /// The one call that it may be in, for a page of a guest.
+    #[serde(default)]
+    pub guest_of: Option<CallId>,
     /// Which call.
     pub call: CallId,
     /// What it asks.

@@ -2,7 +2,7 @@
 
 use super::outlet::{Outlet, Piece};
 use crate::{
-    model::{ClientId, Millis, user::Person},
+    model::{CallId, ClientId, Millis, user::Person},
     protocol::{close::CloseCode, ws::ServerFrame},
     server::{
         bus::{Bus, Message, NodeId, Order},
@@ -22,6 +22,8 @@ pub struct Connection {
     pub client: ClientId,
     /// Whose.
     pub person: Person,
+    /// The one call that it may be in, and nothing else of the site, for a page of a guest to that call.
+    pub guest_of: Option<CallId>,
     way: Way,
     visible: AtomicBool,
 }
@@ -73,6 +75,7 @@ impl Connection {
         Self {
             client,
             person,
+            guest_of: None,
             way,
             visible: AtomicBool::new(visible),
         }
@@ -90,8 +93,18 @@ impl Connection {
         Self {
             client,
             person,
+            guest_of: None,
             way: Way::There(node, bus),
             visible: AtomicBool::new(visible),
+        }
+    }
+
+    /// The same, of a guest to one call; of somebody with a session where there is none.
+    #[must_use]
+    pub fn as_guest_of(self, call: Option<CallId>) -> Self {
+        Self {
+            guest_of: call,
+            ..self
         }
     }
 

@@ -168,11 +168,13 @@ impl Live {
         let Page {
             client,
             person,
+            guest_of,
             visible,
             near,
         } = page;
         let user = person.id;
         let connection = Connection::elsewhere(client, person, visible, node, bus);
+        let connection = connection.as_guest_of(guest_of);
         let connection = Arc::new(connection);
         state.add(&connection);
         if let Some(user) = state.users.get_mut(&user) {

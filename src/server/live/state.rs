@@ -16,7 +16,7 @@ use std::{
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Of every node.
+    /// Of every node, guests to a call among them, who are in none of what follows: nobody is told of them, and they hear no room.
     pub(super) pages: HashMap<ClientId, Arc<Connection>>,
     /// Everybody who has a page on any node.
     pub(super) users: HashMap<UserId, User>,
@@ -58,6 +58,9 @@ impl State {
 
     pub(super) fn add(&mut self, connection: &Arc<Connection>) {
         self.pages.insert(connection.client, connection.clone());
+        if connection.guest_of.is_some() {
+            return;
+        }
         let user = self.users.entry(connection.person.id).or_default();
         user.pages.push(connection.clone());
     }
@@ -162,7 +165,7 @@ impl State {
 
     pub(super) fn to_all(&self, frame: &ServerFrame) {
         let piece = Piece::from(frame);
-        for page in self.pages.values() {
+        for page in self.users.values().flat_map(|user| &user.pages) {
             page.push(&piece);
         }
     }
@@ -185,6 +188,7 @@ impl State {
         Page {
             client: connection.client,
             person: connection.person.clone(),
+            guest_of: connection.guest_of,
             visible: connection.is_visible(),
             near: self.direct_rooms(connection.person.id),
         }

@@ -319,6 +319,18 @@ impl Store {
             .collect()
     }
 
+    /// A room's address and name, whoever asks.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_room_name(&self, room: RoomId) -> Result<Option<(String, String)>> {
+        let row = sqlx::query_as("SELECT slug, name FROM rooms WHERE id = $1")
+            .bind(room.to_string())
+            .fetch_optional(&self.read)
+            .await?;
+        Ok(row)
+    }
+
     /// Whether somebody is a member of a room.
     ///
     /// # Errors

@@ -82,13 +82,18 @@ pub(crate) struct Page {
 
 /// The handshake that a page of this person's makes.
 pub(crate) fn handshake(person: &Person) -> Request {
-    let mut request = format!("ws://{}/ws", person.address())
+    handshake_at(person, "/ws")
+}
+
+/// The handshake that a page makes there.
+pub(crate) fn handshake_at(person: &Person, path: &str) -> Request {
+    let mut request = format!("ws://{}{path}", person.address())
         .into_client_request()
         .unwrap();
     let headers = request.headers_mut();
     headers.insert("origin", person.url("").parse().unwrap());
     headers.insert("sec-websocket-protocol", SUBPROTOCOL.parse().unwrap());
-    if let Some(cookie) = person.cookie() {
+    if let Some(cookie) = person.cookie_at(path) {
         headers.insert("cookie", cookie);
     }
     request
@@ -124,6 +129,13 @@ impl Page {
         let stream = TcpStream::connect(person.address()).await?;
         stream.set_nodelay(true)?;
         Self::over(person, stream).await
+    }
+
+    /// Connects somewhere else, as a guest to a call does.
+    pub(crate) async fn dial_at(person: &Person, path: &str) -> Self {
+        let stream = TcpStream::connect(person.address()).await.unwrap();
+        let (socket, _) = upgrade(handshake_at(person, path), stream).await.unwrap();
+        Self::of(socket)
     }
 
     /// The same over a connection of one's own.

@@ -81,7 +81,12 @@ impl Person {
 
     /// The `Cookie` header that this browser sends.
     pub(crate) fn cookie(&self) -> Option<HeaderValue> {
-        self.jar.cookies(&self.url("/").parse().unwrap())
+        self.cookie_at("/")
+    }
+
+    /// The same, for an address within the site.
+    pub(crate) fn cookie_at(&self, path: &str) -> Option<HeaderValue> {
+        self.jar.cookies(&self.url(path).parse().unwrap())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {

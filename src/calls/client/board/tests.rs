@@ -343,6 +343,7 @@ fn a_page_beside_the_call_shows_the_second_one_quietly_until_the_first_is_over()
 
 fn place() -> Place {
     Place {
+        only: None,
         room: RoomId(Uuid::from_u128(7)),
         title: "General".to_owned(),
     }
@@ -353,6 +354,7 @@ fn group(people: u32, part: Option<Part>) -> GroupView {
     let seated = |n: u32| Seated {
         seat: Seat(n),
         person: person(n.into()),
+        guest: false,
         away: false,
     };
     GroupView {

@@ -42,7 +42,11 @@ impl Shared {
             Job::Heard(Signal::Restart) => self.recover(Why::Asked).await,
             Job::Recover(why) => self.recover(why).await,
             Job::Send(feed) => self.replace(feed).await,
-            Job::Fit(picture) => self.fit(picture).await,
+            Job::Fit => self.fit(None).await,
+            Job::PutSoundFirst => {
+                self.put_sound_first().await;
+                Ok(())
+            }
         }
     }
 
@@ -71,6 +75,10 @@ impl Shared {
             transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv);
         }
         self.attach().await?;
+        self.fit(None).await?;
+        // Making one takes time, which nobody waits for while it rings; it is neither used nor told before somebody answers.
+        let answer = JsFuture::from(self.connection.create_answer()).await?;
+        self.prepared.replace(Some(answer));
         if self.answered.get() {
             self.answer().await?;
         }
@@ -98,7 +106,11 @@ impl Shared {
     }
 
     async fn answer(&self) -> Result<(), JsValue> {
-        let answer = JsFuture::from(self.connection.create_answer()).await?;
+        let prepared = self.prepared.take();
+        let answer = match prepared {
+            Some(answer) => answer,
+            None => JsFuture::from(self.connection.create_answer()).await?,
+        };
         JsFuture::from(
             self.connection
                 .set_local_description(answer.unchecked_ref()),
@@ -164,6 +176,14 @@ impl Shared {
         if connected && why == Why::Gone {
             return Ok(());
         }
+        if connected && why == Why::Back {
+            // What was said meanwhile is lost. Of the path nobody knows yet.
+            if self.connection.signaling_state() == RtcSignalingState::HaveLocalOffer {
+                self.say_description();
+            }
+            self.prove();
+            return Ok(());
+        }
         if !connected && self.recovery.borrow_mut().lost() {
             (self.tell)(News::Lost);
             if why != Why::Back {
@@ -214,11 +234,11 @@ impl Shared {
         if let Some(transceiver) = self.transceivers().get(feed.place())
             && transceiver.sender().track() != track
         {
-            JsFuture::from(transceiver.sender().replace_track(track.as_ref())).await?;
             if feed == Feed::Camera {
                 // Another camera may make larger pictures.
-                self.fit(self.adaptation.get().picture()).await?;
+                self.fit(track.as_ref()).await?;
             }
+            JsFuture::from(transceiver.sender().replace_track(track.as_ref())).await?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::{Job, News, Shared, Why};
 use crate::{
     calls::client::{
-        adaptation::{Adaptation, Picture},
+        adaptation::Adaptation,
         feed::Feed,
         stats::{self, Counters},
     },
@@ -14,12 +14,32 @@ use js_sys::Reflect;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{RtcDataChannelState, RtcPriorityType, RtcRtpEncodingParameters, RtcRtpSender};
+use web_sys::{
+    MediaStreamTrack, RtcDataChannelState, RtcPriorityType, RtcRtpEncodingParameters, RtcRtpSender,
+};
 
 /// How often a beat is sent, in milliseconds,
 const BEAT: i32 = 1_000;
 /// and how long none may come before the path counts as lost, in milliseconds.
 const SILENCE: Millis = 3_000;
+/// A beat is late where a page is short of time, too. What the browser itself received of the other one is newer than this, in
+/// milliseconds, where the path is there.
+const HEARD: f64 = 1_500.0;
+/// The server can be reached again: so long a path that seems to be there has for anything to come, in milliseconds.
+const PROOF: i32 = 1_300;
+
+/// For so long after there is a path, in milliseconds, pictures have at most
+const FIRST: i32 = 2_000;
+/// so many lines.
+const FIRST_LINES: f32 = 360.0;
+
+/// What an encoder was told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Fit {
+    active: bool,
+    bits: u32,
+    scale: f32,
+}
 
 impl Shared {
     /// Sends a beat, looks whether any came, and comes back in a second.
@@ -28,15 +48,59 @@ impl Shared {
             // A channel that closes between the question and this sends nothing any more.
             let _ = self.beats.send_with_str("");
         }
-        let late = |at: Millis| browser::now() - at > SILENCE;
-        if self.beat_at.get().is_some_and(late) && !self.silent.replace(true) {
-            self.queue(Job::Recover(Why::Silence));
+        if self.is_late() && !self.silent.get() && !self.doubts.replace(true) {
+            spawn_local(self.clone().doubt());
         }
         let shared = Rc::downgrade(self);
         browser::after(BEAT, move || {
             if let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get()) {
                 shared.beat();
             }
+        });
+    }
+
+    /// Whether no beat came for too long.
+    fn is_late(&self) -> bool {
+        let late = |at: Millis| browser::now() - at > SILENCE;
+        self.beat_at.get().is_some_and(late)
+    }
+
+    /// No beat came for a while: is it the path, or is one of the two pages short of time? Looking for another path would take more of it.
+    async fn doubt(self: Rc<Self>) {
+        let silence = stats::silence(&self.connection).await;
+        self.doubts.set(false);
+        // A beat may have come meanwhile.
+        if silence.is_none_or(|silence| silence > HEARD)
+            && self.is_late()
+            && !self.closed.get()
+            && !self.silent.replace(true)
+        {
+            self.queue(Job::Recover(Why::Silence));
+        }
+    }
+
+    /// The server can be reached again, perhaps by another network: a path that is there has something to show for it.
+    pub(super) fn prove(self: &Rc<Self>) {
+        let since = browser::now();
+        let shared = Rc::downgrade(self);
+        browser::after(PROOF, move || {
+            spawn_local(async move {
+                let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get()) else {
+                    return;
+                };
+                let beats = |shared: &Self| shared.beat_at.get().is_some_and(|at| at >= since);
+                if beats(&shared) {
+                    return;
+                }
+                let silence = stats::silence(&shared.connection).await;
+                if silence.is_none_or(|silence| silence > f64::from(PROOF))
+                    && !beats(&shared)
+                    && !shared.closed.get()
+                    && !shared.silent.replace(true)
+                {
+                    shared.queue(Job::Recover(Why::Back));
+                }
+            });
         });
     }
 
@@ -79,51 +143,83 @@ impl Shared {
         let changed = change(&mut adaptation);
         self.adaptation.set(adaptation);
         if changed {
-            self.queue(Job::Fit(adaptation.picture()));
+            self.queue(Job::Fit);
             self.tell_sends();
             (self.tell)(News::Sending(adaptation.picture()));
         }
     }
 
-    /// Tells the encoders what to make. Sound goes first where the browser has to choose (W3C WebRTC Priority Control).
-    pub(super) async fn fit(&self, picture: Picture) -> Result<(), JsValue> {
-        let transceivers = self.transceivers();
-        let sender = |feed: Feed| {
-            transceivers
-                .get(feed.place())
-                .map(web_sys::RtcRtpTransceiver::sender)
-        };
-        if let Some(sender) = sender(Feed::Microphone) {
-            let parameters = sender.get_parameters();
-            if let Some(encoding) = first(&parameters) {
-                encoding.set_priority(RtcPriorityType::High);
-                let _ = Reflect::set(&encoding, &"networkPriority".into(), &"high".into());
-                // A browser that cannot tell them apart sends both alike.
-                let _ = JsFuture::from(sender.set_parameters_with_parameters(&parameters)).await;
-            }
+    /// There is a path. A browser that knows nothing of it yet sends little, and of large pictures none at first: the first ones are small.
+    pub(super) fn begin(self: &Rc<Self>) {
+        if self.begun.get() {
+            return self.queue(Job::Fit);
         }
-        if let Some(sender) = sender(Feed::Camera) {
-            let parameters = sender.get_parameters();
-            if let Some(encoding) = first(&parameters) {
-                let limits = picture.limits();
-                encoding.set_active(limits.active);
-                encoding.set_max_bitrate(limits.bits);
-                encoding.set_scale_resolution_down_by(limits.scale(lines(&sender)));
-                JsFuture::from(sender.set_parameters_with_parameters(&parameters)).await?;
+        let shared = Rc::downgrade(self);
+        browser::after(FIRST, move || {
+            if let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get())
+                && !shared.begun.replace(true)
+            {
+                shared.queue(Job::PutSoundFirst);
+                shared.queue(Job::Fit);
             }
+        });
+    }
+
+    /// Tells the camera's encoder what to make: of these pictures, or of those that are sent now.
+    pub(super) async fn fit(&self, next: Option<&MediaStreamTrack>) -> Result<(), JsValue> {
+        let Some(sender) = self.sender(Feed::Camera) else {
+            return Ok(());
+        };
+        let parameters = sender.get_parameters();
+        let Some(encoding) = first(&parameters) else {
+            return Ok(());
+        };
+        let limits = self.adaptation.get().picture().limits();
+        let for_now = (!self.begun.get()).then_some(FIRST_LINES);
+        let fit = Fit {
+            active: limits.active,
+            bits: limits.bits,
+            scale: limits.scale(lines(next.or(sender.track().as_ref())), for_now),
+        };
+        // An encoder that is told anything begins anew.
+        if self.fitted.replace(Some(fit)) != Some(fit) {
+            encoding.set_active(fit.active);
+            encoding.set_max_bitrate(fit.bits);
+            encoding.set_scale_resolution_down_by(fit.scale);
+            JsFuture::from(sender.set_parameters_with_parameters(&parameters)).await?;
         }
         Ok(())
     }
+
+    /// Sound goes first where the browser has to choose (W3C WebRTC Priority Control).
+    pub(super) async fn put_sound_first(&self) {
+        let Some(sender) = self.sender(Feed::Microphone) else {
+            return;
+        };
+        let parameters = sender.get_parameters();
+        if let Some(encoding) = first(&parameters) {
+            encoding.set_priority(RtcPriorityType::High);
+            let _ = Reflect::set(&encoding, &"networkPriority".into(), &"high".into());
+            // A browser that cannot tell them apart sends both alike.
+            let _ = JsFuture::from(sender.set_parameters_with_parameters(&parameters)).await;
+        }
+    }
+
+    fn sender(&self, feed: Feed) -> Option<RtcRtpSender> {
+        let transceivers = self.transceivers();
+        transceivers
+            .get(feed.place())
+            .map(web_sys::RtcRtpTransceiver::sender)
+    }
 }
 
-/// How many lines the pictures have that are to be sent.
-fn lines(sender: &RtcRtpSender) -> f32 {
-    let lines = sender
-        .track()
-        .and_then(|track| track.get_settings().get_height());
+/// How many lines these pictures have. Before there are any: as many as are asked of a camera.
+fn lines(pictures: Option<&MediaStreamTrack>) -> f32 {
+    const ASKED: f32 = 720.0;
+    let lines = pictures.and_then(|track| track.get_settings().get_height());
     #[expect(clippy::cast_precision_loss, reason = "no picture has so many")]
     let lines = lines.map(|lines| lines as f32);
-    lines.unwrap_or(0.0)
+    lines.unwrap_or(ASKED)
 }
 
 /// None before anything was agreed on.

@@ -17,7 +17,7 @@ use crate::{
 
 impl House {
     /// A room of everybody, made before they come.
-    async fn room(&self) -> RoomId {
+    pub(super) async fn room(&self) -> RoomId {
         let id = RoomId(secret::id());
         let name = RoomName::new("The Arsenal").unwrap();
         let made = self
@@ -30,7 +30,7 @@ impl House {
     }
 
     /// Somebody who is in a room, with a page.
-    async fn in_room(&self, name: &str, room: RoomId) -> Page {
+    pub(super) async fn in_room(&self, name: &str, room: RoomId) -> Page {
         let person = self.person(name).await;
         self.app
             .store
@@ -43,7 +43,7 @@ impl House {
 }
 
 impl Page {
-    async fn join(&self, room: RoomId) -> CallId {
+    pub(super) async fn join(&self, room: RoomId) -> CallId {
         let id = CallId(secret::id());
         self.act(id, Action::Join { room }).await;
         id
@@ -61,7 +61,7 @@ impl Page {
     }
 
     /// The first word on it in which this page is told of its own part.
-    async fn part(&mut self) -> (GroupView, Part) {
+    pub(super) async fn part(&mut self) -> (GroupView, Part) {
         loop {
             let group = self.group().await;
             if let Some(part) = group.part.clone() {

@@ -1,0 +1,244 @@
+//! Links that lead into one call of a room, and the guests who came by them. A link's and a guest's token are stored as their hashes.
+
+use super::{Store, parse, users::person};
+use crate::{
+    model::{
+        CallId, LinkId, Millis, RoomId, UserId,
+        user::{Person, Role, UserName},
+    },
+    server::error::Result,
+};
+use sqlx::AssertSqlSafe;
+
+/// A link that leads into a call which goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestLink {
+    /// Which.
+    pub id: LinkId,
+    /// Into which call.
+    pub call: CallId,
+    /// Who made it.
+    pub by: Person,
+    /// When.
+    pub created_at: Millis,
+    /// From when on nobody comes by it any more; who came before may stay.
+    pub expires_at: Millis,
+}
+
+/// Somebody who came by a link, for as long as the link is not revoked and the call goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallGuest {
+    /// Who: an id like a user's, and the name they gave.
+    pub person: Person,
+    /// By which link.
+    pub link: LinkId,
+    /// Into which call.
+    pub call: CallId,
+    /// In which room.
+    pub room: RoomId,
+}
+
+type LinkColumns = (String, String, i64, i64, String, String, String);
+
+fn link((id, call, created_at, expires_at, by, name, role): LinkColumns) -> Result<GuestLink> {
+    Ok(GuestLink {
+        id: parse(&id)?,
+        call: parse(&call)?,
+        by: person((by, name, role))?,
+        created_at,
+        expires_at,
+    })
+}
+
+impl Store {
+    /// Keeps a link of which this is the token's hash.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_guest_link(&self, link: &GuestLink, token_hash: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO guest_links (id, token_hash, call_id, created_by, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(link.id.to_string())
+        .bind(token_hash)
+        .bind(link.call.to_string())
+        .bind(link.by.id.to_string())
+        .bind(link.created_at)
+        .bind(link.expires_at)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// The link of which this is the token's hash, if nobody revoked it and its call goes on. It may have expired.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_guest_link(&self, token_hash: &str) -> Result<Option<GuestLink>> {
+        sqlx::query_as(
+            "SELECT guest_links.id, guest_links.call_id, guest_links.created_at, guest_links.expires_at, users.id, users.name, users.role
+             FROM guest_links JOIN users ON users.id = guest_links.created_by JOIN group_calls ON group_calls.id = guest_links.call_id
+             WHERE guest_links.token_hash = $1 AND guest_links.revoked_at IS NULL AND group_calls.ended_at IS NULL",
+        )
+        .bind(token_hash)
+        .fetch_optional(&self.read)
+        .await?
+        .map(link)
+        .transpose()
+    }
+
+    /// The links of a call that nobody revoked, the newest first, also those that have expired.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_guest_links(&self, call: CallId) -> Result<Vec<GuestLink>> {
+        let rows: Vec<LinkColumns> = sqlx::query_as(
+            "SELECT guest_links.id, guest_links.call_id, guest_links.created_at, guest_links.expires_at, users.id, users.name, users.role
+             FROM guest_links JOIN users ON users.id = guest_links.created_by
+             WHERE guest_links.call_id = $1 AND guest_links.revoked_at IS NULL ORDER BY guest_links.id DESC",
+        )
+        .bind(call.to_string())
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter().map(link).collect()
+    }
+
+    /// Revokes a link of a call. The hashes of the tokens of those who came by it; none where there is no such link.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn revoke_guest_link(
+        &self,
+        call: CallId,
+        link: LinkId,
+        at: Millis,
+    ) -> Result<Option<Vec<String>>> {
+        let done = sqlx::query(
+            "UPDATE guest_links SET revoked_at = $3 WHERE id = $1 AND call_id = $2 AND revoked_at IS NULL",
+        )
+        .bind(link.to_string())
+        .bind(call.to_string())
+        .bind(at)
+        .execute(&self.write)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let rows: Vec<(String,)> =
+            sqlx::query_as("SELECT token_hash FROM call_guests WHERE link_id = $1")
+                .bind(link.to_string())
+                .fetch_all(&self.read)
+                .await?;
+        Ok(Some(rows.into_iter().map(|(hash,)| hash).collect()))
+    }
+
+    /// Somebody came by a link and gave a name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_call_guest(
+        &self,
+        guest: &Person,
+        token_hash: &str,
+        link: LinkId,
+        at: Millis,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO call_guests (id, token_hash, link_id, name, created_at) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(guest.id.to_string())
+        .bind(token_hash)
+        .bind(link.to_string())
+        .bind(guest.name.as_str())
+        .bind(at)
+        .execute(&self.write)
+        .await?;
+        Ok(())
+    }
+
+    /// The guest of whose token this is the hash, for as long as they may be in their call.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_call_guest(&self, token_hash: &str) -> Result<Option<CallGuest>> {
+        let row: Option<(String, String, String, String, String)> = sqlx::query_as(
+            "SELECT call_guests.id, call_guests.name, guest_links.id, group_calls.id, group_calls.room_id
+             FROM call_guests JOIN guest_links ON guest_links.id = call_guests.link_id
+             JOIN group_calls ON group_calls.id = guest_links.call_id
+             WHERE call_guests.token_hash = $1 AND guest_links.revoked_at IS NULL AND group_calls.ended_at IS NULL",
+        )
+        .bind(token_hash)
+        .fetch_optional(&self.read)
+        .await?;
+        row.map(|(id, name, link, call, room)| {
+            Ok(CallGuest {
+                person: guest(&id, &name)?,
+                link: parse(&link)?,
+                call: parse(&call)?,
+                room: parse(&room)?,
+            })
+        })
+        .transpose()
+    }
+
+    /// Who came into a call by the links that nobody revoked, in the order in which they came.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_call_guests(&self, call: CallId) -> Result<Vec<(LinkId, Person)>> {
+        let rows: Vec<(String, String, String)> = sqlx::query_as(
+            "SELECT guest_links.id, call_guests.id, call_guests.name FROM call_guests
+             JOIN guest_links ON guest_links.id = call_guests.link_id
+             WHERE guest_links.call_id = $1 AND guest_links.revoked_at IS NULL ORDER BY call_guests.id",
+        )
+        .bind(call.to_string())
+        .fetch_all(&self.read)
+        .await?;
+        rows.into_iter()
+            .map(|(link, id, name)| Ok((parse(&link)?, guest(&id, &name)?)))
+            .collect()
+    }
+
+    /// A guest by id, whatever became of their link.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_guest(&self, id: UserId) -> Result<Option<Person>> {
+        let row: Option<(String, String)> =
+            sqlx::query_as("SELECT id, name FROM call_guests WHERE id = $1")
+                .bind(id.to_string())
+                .fetch_optional(&self.read)
+                .await?;
+        row.map(|(id, name)| guest(&id, &name)).transpose()
+    }
+
+    /// Forgets the links of calls that are over, and who came by them. The hashes of the tokens of those who came.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_guest_links(&self) -> Result<Vec<String>> {
+        const OVER: &str = "SELECT guest_links.id FROM guest_links JOIN group_calls ON group_calls.id = guest_links.call_id
+             WHERE group_calls.ended_at IS NOT NULL";
+        let mut tx = self.begin().await?;
+        let guests: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(format!(
+            "DELETE FROM call_guests WHERE link_id IN ({OVER}) RETURNING token_hash"
+        )))
+        .fetch_all(&mut *tx)
+        .await?;
+        sqlx::query(AssertSqlSafe(format!(
+            "DELETE FROM guest_links WHERE id IN ({OVER})"
+        )))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(guests.into_iter().map(|(hash,)| hash).collect())
+    }
+}
+
+fn guest(id: &str, name: &str) -> Result<Person> {
+    Ok(Person {
+        id: parse(id)?,
+        name: UserName::new(name).map_err(super::Error::corrupt)?,
+        role: Role::Guest,
+    })
+}
