@@ -189,10 +189,10 @@ test.describe("on a line that can be made narrow", () => {
 });
 
 /**
- * Until both see each other again, in milliseconds; said, because it is what people notice. Beside it the bare call of the same two
- * pages, from Ada to Grace.
+ * Until both see each other again; said, because it is what people notice. Beside it the bare call of the same two pages, from Ada to Grace.
+ * It may take so many milliseconds, or as long again by half as the bare call where the machine is too busy even for that.
  */
-async function recovery(what: string, two: Visitor[]): Promise<number> {
+async function recovery(what: string, two: Visitor[], most: number): Promise<void> {
   const began = Date.now();
   const bare = plainRecovery(what, two, began);
   const both = async () => Promise.all(two.map(({ calls }) => calls.sinceFrame()));
@@ -205,23 +205,24 @@ async function recovery(what: string, two: Visitor[]): Promise<number> {
     .toBeLessThan(400);
   const took = Date.now() - began;
   console.log(`    ${what}: both see each other again after ${took} ms`);
-  await bare;
-  return took;
+  expect(took).toBeLessThan(Math.max(most, 1.5 * (await bare)));
 }
 
-/** How long the bare call needs. One that does not come back in time is said to have not. */
-async function plainRecovery(what: string, two: Visitor[], began: number): Promise<void> {
+/** How long the bare call needs, in milliseconds. One that does not come back in time is said to have not, and counts for nothing. */
+async function plainRecovery(what: string, two: Visitor[], began: number): Promise<number> {
   const page = two[1]?.page;
-  if (page === undefined) return;
+  if (page === undefined) return 0;
   const deadline = began + 20_000;
   while ((await sincePlain(page)) > 400) {
     if (Date.now() > deadline) {
       console.log(`    ${what}: a plain page with ICE restart has not come back after 20 s`);
-      return;
+      return 0;
     }
     await new Promise((done) => setTimeout(done, 50));
   }
-  console.log(`    ${what}: a plain page with ICE restart after ${Date.now() - began} ms`);
+  const took = Date.now() - began;
+  console.log(`    ${what}: a plain page with ICE restart after ${took} ms`);
+  return took;
 }
 
 async function playing(
@@ -251,7 +252,7 @@ for (const cut of [5, 20, 40]) {
     await seconds(cut - (Date.now() - since) / 1_000);
     networks.mend("alice");
     // Three seconds are aimed at, and said; beside other tests, on few cores, everything takes longer.
-    expect(await recovery(`a cut of ${cut} s`, [ada, grace])).toBeLessThan(6_000);
+    await recovery(`a cut of ${cut} s`, [ada, grace], 6_000);
     await Promise.all([ada.calls.connected(), grace.calls.connected()]);
     await Promise.all([ada.calls.plays(), grace.calls.plays()]);
   });
@@ -264,7 +265,7 @@ test("somebody whose address changes goes on with the call", async ({ two, netwo
   networks.move("alice");
   // Pictures that are on their way still come for a moment.
   await seconds(1);
-  expect(await recovery("another address", [ada, grace])).toBeLessThan(6_000);
+  await recovery("another address", [ada, grace], 6_000);
   await Promise.all([ada.calls.connected(), grace.calls.connected()]);
   await Promise.all([ada.calls.plays(), grace.calls.plays()]);
 });
@@ -277,7 +278,7 @@ test("a relay that is started anew carries the call again", async ({ two, server
   await server.kill();
   await seconds(2);
   await server.run();
-  expect(await recovery("the relay started anew", [ada, grace])).toBeLessThan(10_000);
+  await recovery("the relay started anew", [ada, grace], 10_000);
   await Promise.all([ada.calls.connected(), grace.calls.connected()]);
   await Promise.all([ada.calls.plays(), grace.calls.plays()]);
 });
