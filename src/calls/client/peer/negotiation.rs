@@ -42,7 +42,10 @@ impl Shared {
             Job::Heard(Signal::Restart) => self.recover(Why::Asked).await,
             Job::Recover(why) => self.recover(why).await,
             Job::Send(feed) => self.replace(feed).await,
-            Job::Fit => self.fit(None).await,
+            Job::Fit => {
+                self.fit(None).await;
+                Ok(())
+            }
             Job::PutSoundFirst => {
                 self.put_sound_first().await;
                 Ok(())
@@ -75,7 +78,7 @@ impl Shared {
             transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv);
         }
         self.attach().await?;
-        self.fit(None).await?;
+        self.fit(None).await;
         // Making one takes time, which nobody waits for while it rings; it is neither used nor told before somebody answers.
         let answer = JsFuture::from(self.connection.create_answer()).await?;
         self.prepared.replace(Some(answer));
@@ -236,7 +239,7 @@ impl Shared {
         {
             if feed == Feed::Camera {
                 // Another camera may make larger pictures.
-                self.fit(track.as_ref()).await?;
+                self.fit(track.as_ref()).await;
             }
             JsFuture::from(transceiver.sender().replace_track(track.as_ref())).await?;
         }

@@ -12,7 +12,7 @@ use crate::{
 };
 use js_sys::Reflect;
 use std::rc::Rc;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
     MediaStreamTrack, RtcDataChannelState, RtcPriorityType, RtcRtpEncodingParameters, RtcRtpSender,
@@ -165,14 +165,15 @@ impl Shared {
         });
     }
 
-    /// Tells the camera's encoder what to make: of these pictures, or of those that are sent now.
-    pub(super) async fn fit(&self, next: Option<&MediaStreamTrack>) -> Result<(), JsValue> {
+    /// Tells the camera's encoder what to make: of these pictures, or of those that are sent now. A browser that refuses sends what it
+    /// would have sent, and is told again the next time.
+    pub(super) async fn fit(&self, next: Option<&MediaStreamTrack>) {
         let Some(sender) = self.sender(Feed::Camera) else {
-            return Ok(());
+            return;
         };
         let parameters = sender.get_parameters();
         let Some(encoding) = first(&parameters) else {
-            return Ok(());
+            return;
         };
         let limits = self.adaptation.get().picture().limits();
         let for_now = (!self.begun.get()).then_some(FIRST_LINES);
@@ -182,13 +183,17 @@ impl Shared {
             scale: limits.scale(lines(next.or(sender.track().as_ref())), for_now),
         };
         // An encoder that is told anything begins anew.
-        if self.fitted.replace(Some(fit)) != Some(fit) {
-            encoding.set_active(fit.active);
-            encoding.set_max_bitrate(fit.bits);
-            encoding.set_scale_resolution_down_by(fit.scale);
-            JsFuture::from(sender.set_parameters_with_parameters(&parameters)).await?;
+        if self.fitted.get() == Some(fit) {
+            return;
         }
-        Ok(())
+        encoding.set_active(fit.active);
+        encoding.set_max_bitrate(fit.bits);
+        encoding.set_scale_resolution_down_by(fit.scale);
+        match JsFuture::from(sender.set_parameters_with_parameters(&parameters)).await {
+            Ok(_) => self.fitted.set(Some(fit)),
+            Err(error) if !self.closed.get() => browser::warn(&format!("call: {error:?}")),
+            Err(_) => {}
+        }
     }
 
     /// Sound goes first where the browser has to choose (W3C WebRTC Priority Control).
