@@ -270,6 +270,20 @@ test("somebody whose address changes goes on with the call", async ({ two, netwo
   await Promise.all([ada.calls.plays(), grace.calls.plays()]);
 });
 
+test("whoever is rung may have another address when they answer", async ({ two, networks }) => {
+  const { ada, grace } = await two();
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toBeVisible();
+  await grace.page.waitForFunction(() => window.observed.peers.at(-1)?.localDescription?.sdp.includes("typ relay"));
+  grace.expectsOutage();
+  networks.move("bob");
+  const moved = Date.now();
+  await grace.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  console.log(`    another address while it rings: both are connected ${Date.now() - moved} ms after the answer`);
+  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+});
+
 test("a relay that is started anew carries the call again", async ({ two, server }) => {
   const { ada, grace } = await playing(two);
   ada.expectsOutage();

@@ -88,8 +88,11 @@ export class Calls {
       .toEqual({ frames: true, lit: true, moved: true });
   }
 
-  /** Energy comes in with the sound (W3C WebRTC statistics, `totalAudioEnergy`). */
+  /** Energy comes in with the sound (W3C WebRTC statistics, `totalAudioEnergy`), and something plays it aloud. */
   async sounds(): Promise<void> {
+    await expect
+      .poll(async () => this.playsAloud(), { message: "the sound of the other one is played", timeout: CONNECT })
+      .toBe(true);
     const first = await this.heard();
     await expect
       .poll(async () => (await this.heard()).energy - first.energy, {
@@ -97,6 +100,25 @@ export class Calls {
         timeout: CONNECT,
       })
       .toBeGreaterThan(0.000_1);
+  }
+
+  /** Whether an element with live sound in it goes on in time, at full volume: neither muted nor held back by the browser. */
+  private async playsAloud(): Promise<boolean> {
+    return this.page.evaluate(async () => {
+      const players = [...document.querySelectorAll<HTMLMediaElement>("audio, video")].filter(
+        ({ srcObject, muted, paused, volume }) =>
+          !muted &&
+          !paused &&
+          volume === 1 &&
+          srcObject instanceof MediaStream &&
+          srcObject
+            .getAudioTracks()
+            .some(({ readyState, muted, enabled }) => readyState === "live" && !muted && enabled),
+      );
+      const from = players.map(({ currentTime }) => currentTime);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return players.some(({ currentTime }, at) => currentTime > (from[at] ?? Infinity));
+    });
   }
 
   /** Whether what came in during half a second of sound was silence. */

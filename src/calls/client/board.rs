@@ -274,7 +274,8 @@ impl Board {
     }
 
     fn goes_on(&mut self, view: &CallView, now: Millis) {
-        if view.leg.is_some() {
+        let rings = view.side == Side::Callee && view.state.is_unanswered();
+        if !rings && view.leg.is_some() {
             if self.is_waiting(view.id) {
                 self.waiting = None;
             }
@@ -287,7 +288,7 @@ impl Board {
                 view: view.clone(),
                 since,
             });
-        } else if view.side == Side::Callee && view.state.is_unanswered() {
+        } else if rings {
             // Whoever calls somebody who is calling them has answered: the server makes it one call.
             let accepted = match &self.scene {
                 Scene::Answering(answering) => answering.id == view.id,

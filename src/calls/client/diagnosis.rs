@@ -89,7 +89,9 @@ impl Clues {
 
 fn names_relay(signal: &Signal) -> bool {
     match signal {
-        Signal::Offer { sdp } | Signal::Answer { sdp } => sdp.contains(AT_RELAY),
+        Signal::Offer { sdp } | Signal::Answer { sdp } | Signal::Pranswer { sdp } => {
+            sdp.contains(AT_RELAY)
+        }
         Signal::Candidate { candidate, .. } => candidate.contains(AT_RELAY),
         Signal::Restart => false,
     }

@@ -67,6 +67,7 @@ use board::{Board, Gathered, Place, Scene, Target};
 use devices::{Devices, Power};
 use feed::Feed;
 use leptos::prelude::*;
+use leptos_use_document_visibility::use_document_visibility;
 use media::Wanted;
 use others::{ONLY, Other, Others};
 use peer::{News, Peer};
@@ -76,7 +77,7 @@ use stats::Quality;
 use std::collections::HashMap;
 use transfer::ledger::{Transfer, Way};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{File, MediaStream};
+use web_sys::{File, MediaStream, VisibilityState};
 
 /// How the path to the other page stands, as this page knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -187,6 +188,16 @@ impl CallsClient {
         window_event_listener(leptos::ev::pagehide, move |_| {
             if self.scene.with_untracked(Scene::is_in_a_call) {
                 self.leave();
+            }
+        });
+        let visibility = use_document_visibility();
+        Effect::new(move || {
+            if visibility.get() == VisibilityState::Hidden {
+                return;
+            }
+            let ringing = self.scene.with_untracked(|scene| Some(scene.ringing()?.id));
+            if let Some(peer) = ringing.and_then(|call| others::of(call, ONLY)) {
+                peer.look_at();
             }
         });
         window_event_listener(leptos::ev::beforeunload, move |event| {
@@ -397,15 +408,22 @@ impl CallsClient {
 
     /// Accepts the call that rings, with or without the camera.
     pub fn accept(self, camera: bool) {
-        let say = self.change(Board::accept);
-        if say.is_some() {
-            self.devices.open(Wanted {
-                microphone: true,
-                camera,
-                one_of_many: false,
-            });
+        let Some((call, accept)) = self.board.with_untracked(|board| board.clone().accept()) else {
+            return;
+        };
+        // What others have to do with it comes first: it takes a page some time to show the call. What its peer says follows on the heels of
+        // the acceptance, so the server knows by then who has answered.
+        self.say(call, accept);
+        if let Some(peer) = others::of(call, ONLY) {
+            let (_, _, servers) = self.scene.with_untracked(connections);
+            peer.answered(&servers);
         }
-        self.say_all(say);
+        self.change(Board::accept);
+        self.devices.open(Wanted {
+            microphone: true,
+            camera,
+            one_of_many: false,
+        });
     }
 
     /// Leaves the call that is shown for the one that waits, with the camera if that is on.
@@ -485,15 +503,16 @@ impl CallsClient {
         // Those that go on are told anew.
         self.groups.set(HashMap::new());
         self.say_all(self.board.with_untracked(Board::to_say));
-        if let Some(view) = self.scene.with_untracked(|scene| scene.answered().cloned())
-            && let Some(peer) = others::of(view.id, ONLY)
-        {
-            let stands = if peer.is_connected() {
-                Action::Connected
-            } else {
-                Action::Lost
-            };
-            self.say(view.id, stands);
+        if let Some(call) = self.answered() {
+            let is_connected = others::of(call, ONLY).is_some_and(|peer| peer.is_connected());
+            self.say(
+                call,
+                if is_connected {
+                    Action::Connected
+                } else {
+                    Action::Lost
+                },
+            );
         }
         for (_, peer) in others::all() {
             peer.resume();
@@ -567,6 +586,9 @@ impl CallsClient {
             self.devices.release();
         }
         self.settle_peers(after);
+        if let (None, Some(view)) = (before.answered(), after.answered()) {
+            self.report(view.id);
+        }
         self.socket.set_urgent(after.is_in_a_call());
         if matches!(after, Scene::Ended(_)) {
             self.over.update(|over| *over = over.wrapping_add(1));
@@ -658,14 +680,16 @@ impl CallsClient {
                 self.trouble.set(None);
                 if of_two {
                     self.find_safety_code(call);
-                    self.say(call, Action::Connected);
+                    self.report(call);
                 }
             }
             News::Lost => {
                 self.learn(seat, |other| other.path = Path::Lost);
                 self.socket.suspect();
                 // In a group call: what is needed to look for another path.
-                self.say(call, Action::Lost);
+                if !of_two || self.answered() == Some(call) {
+                    self.say(call, Action::Lost);
+                }
             }
             News::Arrived => self.learn(seat, |other| {
                 other.arrivals = other.arrivals.wrapping_add(1);
@@ -692,6 +716,21 @@ impl CallsClient {
                 what(other);
             }
         });
+    }
+
+    /// The call between two that this page holds a side of, once the server knows who has answered.
+    fn answered(self) -> Option<CallId> {
+        self.scene
+            .with_untracked(|scene| scene.answered().map(|view| view.id))
+    }
+
+    /// Says that there is a path. One may be found before the server has told who answered; then it is said when it has.
+    fn report(self, call: CallId) {
+        if self.answered() == Some(call)
+            && others::of(call, ONLY).is_some_and(|peer| peer.is_connected())
+        {
+            self.say(call, Action::Connected);
+        }
     }
 
     fn find_safety_code(self, call: CallId) {

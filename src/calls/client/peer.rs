@@ -1,7 +1,7 @@
 //! The connection to the other page: an `RTCPeerConnection` and everything that hangs on it (WebRTC 1.0, RFC 8829).
 //!
-//! The caller offers as soon as the call exists, and a page that rings takes the offer in; but nothing of a page that rings is told to
-//! anybody before somebody answers on it, not even where it is.
+//! The caller offers as soon as the call exists, and a page that rings takes the offer in and says what its answer will be; but where it
+//! is, it tells nobody before somebody answers on it.
 //!
 //! The roles of perfect negotiation are fixed further than usual: only the caller (the impolite peer) makes offers, the first one
 //! and those that restart ICE; the callee (the polite peer) answers, and asks for a restart with [`Signal::Restart`]. So two
@@ -15,9 +15,11 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `candidates` | addresses out of a description |
 //! | `negotiation` | offers, answers, candidates, and looking for another path |
 //! | `pulse` | what is done once a second or two: beats, measuring, adapting |
 
+mod candidates;
 mod negotiation;
 mod pulse;
 
@@ -104,6 +106,8 @@ enum Job {
     },
     /// Somebody has answered here, or there.
     Answered,
+    /// Somebody looks at a page that rings.
+    Foretell,
     Heard(Signal),
     Send(Feed),
     Fit,
@@ -154,10 +158,10 @@ struct Shared {
     /// What the encoder of the camera's picture was told last.
     fitted: Cell<Option<Fit>>,
     /// The answer, made while it rings.
-    prepared: RefCell<Option<JsValue>>,
+    prepared: RefCell<Option<String>>,
     /// What the other one is told of it.
     sends: Cell<Sends>,
-    /// Candidates that came before the description they belong to.
+    /// Candidates that came before the description they belong to, or before anybody answered.
     early: RefCell<Vec<RtcIceCandidateInit>>,
     sound: MediaStream,
     picture: MediaStream,
@@ -169,6 +173,8 @@ struct Shared {
     renewed_at: Cell<Millis>,
     /// A path is looked for as soon as they are.
     waits: Cell<bool>,
+    /// The network may be another one than when this browser found its addresses, while it rang.
+    moved: Cell<bool>,
     /// Somebody has answered: before, a callee's page says nothing, and nobody looks for a lost path.
     answered: Cell<bool>,
     closed: Cell<bool>,
@@ -237,6 +243,7 @@ impl Peer {
             clues: Cell::new(clues),
             renewed_at: Cell::new(browser::now()),
             waits: Cell::new(false),
+            moved: Cell::new(false),
             answered: Cell::new(false),
             closed: Cell::new(false),
             closures: RefCell::default(),
@@ -331,6 +338,11 @@ impl Peer {
                 }
             });
         }
+    }
+
+    /// Somebody looks at this page, which rings.
+    pub(super) fn look_at(&self) {
+        self.shared.queue(Job::Foretell);
     }
 
     /// The server can be reached again: what was said meanwhile is lost, and the network may be another one.
@@ -447,7 +459,8 @@ impl Shared {
 
     fn found_candidate(self: &Rc<Self>, event: &Event) {
         let event: &RtcPeerConnectionIceEvent = event.unchecked_ref();
-        if let Some(candidate) = event.candidate() {
+        // What a page that rings finds stands in the answer that it says when somebody does.
+        if let Some(candidate) = event.candidate().filter(|_| self.may_look()) {
             self.say(Signal::Candidate {
                 candidate: candidate.candidate(),
                 sdp_mid: candidate.sdp_mid(),

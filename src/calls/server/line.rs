@@ -102,6 +102,8 @@ pub(super) struct Line {
     callee_budget: Budget,
     /// What the caller said before anybody answered.
     early: Early,
+    /// The page of the callee whose answer the caller knows already, should it be the one that answers.
+    foretold: Option<ClientId>,
 }
 
 impl Line {
@@ -116,6 +118,7 @@ impl Line {
             caller_budget: budget,
             callee_budget: budget,
             early: Early::default(),
+            foretold: None,
         }
     }
 
@@ -177,6 +180,8 @@ impl Line {
                 // The same page may have connected again before its former connection was given up.
                 if self.calls.app.live.owner_of(page.client).is_none() {
                     let page = page.client;
+                    // Another page may be the one that answers.
+                    self.foretold.take_if(|foretold| *foretold == page);
                     let input = match gone {
                         Gone::ForNow => Input::Gone { page },
                         Gone::ForGood => Input::Left { page },
@@ -261,7 +266,14 @@ impl Line {
 
     fn relay(&mut self, from: &Connection, signal: Signal) {
         let now = self.steady.now();
-        let targets = if self.call.may_offer_early(from.client) && Early::takes(&signal) {
+        let side = self.call.side_of_user(from.person.id);
+        let targets = if matches!(signal, Signal::Pranswer { .. }) {
+            if !self.foretells(side, from.client) {
+                // Said a moment too late, or by the second page that rings: the answer itself is as good.
+                return;
+            }
+            vec![self.call.caller_page]
+        } else if self.call.may_offer_early(from.client) && Early::takes(&signal) {
             self.calls.app.live.pages_of(self.call.callee)
         } else {
             match self.call.signal_target(from.client) {
@@ -269,7 +281,7 @@ impl Line {
                 Err(wrong) => return self.refuse(from, wrong),
             }
         };
-        let budget = match self.call.side_of(from.client) {
+        let budget = match side {
             Some(Side::Caller) | None => &mut self.caller_budget,
             Some(Side::Callee) => &mut self.callee_budget,
         };
@@ -286,6 +298,12 @@ impl Line {
             let reason = "This page sends more than a call needs. Slow down.";
             refuse(from, self.call.id, ErrorCode::TooFast, reason);
         }
+    }
+
+    /// Whether this page may say what its answer will be: the first of the callee's that does.
+    fn foretells(&mut self, side: Option<Side>, page: ClientId) -> bool {
+        side.is_some_and(|side| self.call.may_foretell(side))
+            && *self.foretold.get_or_insert(page) == page
     }
 
     /// Takes something in: stored first, told then.
@@ -372,14 +390,17 @@ impl Line {
     }
 
     fn view_of(&self, side: Side, page: ClientId) -> CallView {
-        if self.call.side_of(page) == Some(side) {
+        let holds = self.call.side_of(page) == Some(side);
+        // Whoever may answer gets ready while it rings.
+        if holds || self.call.may_foretell(side) {
             let user = match side {
                 Side::Caller => self.call.caller,
                 Side::Callee => self.call.callee,
             };
             let ice_servers = self.calls.app.ice_servers(user, self.call.id);
+            let merged = self.merged.filter(|_| holds && side == Side::Callee);
             self.two
-                .holder_view(&self.call, side, page, ice_servers, self.merged)
+                .ready_view(&self.call, side, page, ice_servers, merged)
         } else {
             self.two.view(&self.call, side, page)
         }

@@ -52,7 +52,7 @@ impl Early {
     pub(super) fn takes(signal: &Signal) -> bool {
         match signal {
             Signal::Offer { .. } | Signal::Candidate { .. } => true,
-            Signal::Answer { .. } | Signal::Restart => false,
+            Signal::Answer { .. } | Signal::Pranswer { .. } | Signal::Restart => false,
         }
     }
 
@@ -75,7 +75,7 @@ impl Early {
 /// About how many bytes a signal takes on the wire.
 fn size(signal: &Signal) -> i64 {
     let text = match signal {
-        Signal::Offer { sdp } | Signal::Answer { sdp } => sdp.len(),
+        Signal::Offer { sdp } | Signal::Answer { sdp } | Signal::Pranswer { sdp } => sdp.len(),
         Signal::Candidate {
             candidate, sdp_mid, ..
         } => candidate.len() + sdp_mid.as_ref().map_or(0, String::len),

@@ -32,7 +32,7 @@ impl Two {
             .map(|(caller, callee)| Self { caller, callee }))
     }
 
-    /// The call as a page of one side sees it, without what only the page that holds the side is given.
+    /// The call as a page of one side sees it, without what it needs to find a path.
     pub(super) fn view(&self, call: &Call, side: Side, page: ClientId) -> CallView {
         CallView {
             id: call.id,
@@ -49,17 +49,16 @@ impl Two {
         }
     }
 
-    /// The call as the page that holds a side sees it.
-    pub(super) fn holder_view(
+    /// The call as a page sees it that holds a side of it, or may come to.
+    pub(super) fn ready_view(
         &self,
         call: &Call,
         side: Side,
         page: ClientId,
         ice_servers: Vec<IceServer>,
-        merged: Option<CallId>,
+        instead_of: Option<CallId>,
     ) -> CallView {
         let leg = (!call.state.is_ended()).then_some(Leg { ice_servers });
-        let instead_of = merged.filter(|_| side == Side::Callee);
         CallView {
             leg,
             instead_of,

@@ -460,6 +460,12 @@ impl Call {
         self.state.is_unanswered() && page == self.caller_page
     }
 
+    /// Whether a side may say, before anybody has answered, what its answer would be: the callee's, who rings.
+    #[must_use]
+    pub fn may_foretell(&self, side: Side) -> bool {
+        self.state.is_unanswered() && side == Side::Callee
+    }
+
     /// How long the two were connected, from the first moment to the end, in milliseconds; none where they never were.
     #[must_use]
     pub fn lasted(&self) -> Option<Millis> {

@@ -131,8 +131,7 @@ pub struct CallView {
     /// Where it stands.
     #[serde(flatten)]
     pub state: State,
-    /// What this page needs to hold its side: present only on the page that holds it, from `connecting` on (for the
-    /// caller from the start).
+    /// What this page needs to find a path: present on the page that holds a side, and while nobody has answered on every page of the callee.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
     /// When it was answered.
@@ -227,6 +226,12 @@ pub enum Signal {
     /// An SDP answer.
     Answer {
         /// RFC 8866.
+        sdp: String,
+    },
+    /// What the answer will be if somebody answers here (a `pranswer`, RFC 8829 section 4.1.10.1): said while it rings, so that both pages
+    /// have done by then what takes time. It names no address.
+    Pranswer {
+        /// RFC 8866, without candidates.
         sdp: String,
     },
     /// An ICE candidate (RFC 8838 trickle). An empty candidate says that there are no more.

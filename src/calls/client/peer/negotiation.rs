@@ -1,17 +1,22 @@
 //! Offer, answer, candidates, and looking for another path: what changes the session, one job after another.
+//!
+//! While it rings, both pages do what takes time: the callee's says what its answer will be (a `pranswer`), and the caller's takes it in.
+//! What could tell either where the other one is waits for somebody to answer: the callee's page neither says its candidates nor uses
+//! those of the caller. So an answer has to bring together two connections that lack nothing but each other's addresses.
 
-use super::{Job, News, Shared, Why};
+use super::{Job, News, Shared, Why, candidates};
 use crate::{
     calls::client::{feed::Feed, recovery::Means},
     model::call::{Side, Signal},
     ui::browser,
 };
+use futures::future;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
     RtcIceCandidateInit, RtcOfferOptions, RtcRtpTransceiver, RtcRtpTransceiverDirection,
-    RtcSdpType, RtcSessionDescriptionInit, RtcSignalingState,
+    RtcSdpType, RtcSessionDescription, RtcSessionDescriptionInit, RtcSignalingState,
 };
 
 /// How long a page on which somebody answered waits for an offer before it asks for one, in milliseconds.
@@ -24,6 +29,14 @@ impl Shared {
             Job::Answered => self.answered_by_a_person().await,
             Job::Heard(Signal::Offer { sdp }) => self.offered(&sdp).await,
             Job::Heard(Signal::Answer { sdp }) => self.answered(&sdp).await,
+            Job::Heard(Signal::Pranswer { sdp }) => {
+                self.foretold(&sdp).await;
+                Ok(())
+            }
+            Job::Foretell => {
+                self.foretell().await;
+                Ok(())
+            }
             Job::Heard(Signal::Candidate {
                 candidate,
                 sdp_mid,
@@ -32,8 +45,8 @@ impl Shared {
                 let init = RtcIceCandidateInit::new(&candidate);
                 init.set_sdp_mid(sdp_mid.as_deref());
                 init.set_sdp_m_line_index(sdp_m_line_index);
-                if self.connection.remote_description().is_some() {
-                    self.add(&init).await;
+                if self.may_look() && self.connection.remote_description().is_some() {
+                    self.add(&init);
                 } else {
                     self.early.borrow_mut().push(init);
                 }
@@ -73,19 +86,52 @@ impl Shared {
             // Only the caller makes offers, so this is none of ours.
             return Ok(());
         }
-        self.set_remote(RtcSdpType::Offer, sdp).await?;
+        if self.may_look() {
+            self.set_remote(RtcSdpType::Offer, sdp).await?;
+        } else {
+            let (sdp, addresses) = candidates::split(sdp);
+            self.early.borrow_mut().extend(addresses);
+            if self.connection.signaling_state() == RtcSignalingState::HaveLocalPranswer {
+                // Said again. The caller's page makes no other before somebody has answered.
+                return Ok(());
+            }
+            self.set_remote(RtcSdpType::Offer, &sdp).await?;
+        }
         for transceiver in self.transceivers() {
             transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv);
         }
         self.attach().await?;
         self.fit(None).await;
-        // Making one takes time, which nobody waits for while it rings; it is neither used nor told before somebody answers.
-        let answer = JsFuture::from(self.connection.create_answer()).await?;
+        let answer = self.create_answer().await?;
         self.prepared.replace(Some(answer));
         if self.answered.get() {
-            self.answer().await?;
+            return self.answer().await;
         }
+        self.foretell().await;
         Ok(())
+    }
+
+    /// Says what the answer will be, of a page that is looked at: of several that ring, it is the likeliest to be answered on.
+    async fn foretell(&self) {
+        let has_offer = self.connection.signaling_state() == RtcSignalingState::HaveRemoteOffer;
+        let prepared = self.prepared.borrow().clone();
+        let Some(sdp) = prepared.filter(|_| has_offer && !self.may_look() && browser::is_visible())
+        else {
+            return;
+        };
+        // A browser that knows no such answers (Firefox) gives one when somebody answers.
+        if self.set_local(RtcSdpType::Pranswer, &sdp).await.is_ok() {
+            self.say(Signal::Pranswer { sdp });
+        }
+    }
+
+    /// Takes in what the answer will be. A browser that knows no such answers takes it in with the answer itself, and so does one whose
+    /// answer comes from another page than the one that said so.
+    async fn foretold(&self, sdp: &str) {
+        if self.side == Side::Caller && !self.answered.get() && self.waits_for_answer() {
+            let description = description(RtcSdpType::Pranswer, sdp);
+            let _ = JsFuture::from(self.connection.set_remote_description(&description)).await;
+        }
     }
 
     /// A callee's page that has the offer answers it. One that has none yet says that it needs one: what was offered while it rang may be
@@ -94,7 +140,10 @@ impl Shared {
         if self.side == Side::Caller {
             return Ok(());
         }
-        if self.connection.signaling_state() == RtcSignalingState::HaveRemoteOffer {
+        if matches!(
+            self.connection.signaling_state(),
+            RtcSignalingState::HaveRemoteOffer | RtcSignalingState::HaveLocalPranswer
+        ) {
             return self.answer().await;
         }
         let shared = Rc::downgrade(self);
@@ -110,30 +159,58 @@ impl Shared {
 
     async fn answer(&self) -> Result<(), JsValue> {
         let prepared = self.prepared.take();
-        let answer = match prepared {
-            Some(answer) => answer,
-            None => JsFuture::from(self.connection.create_answer()).await?,
+        let sdp = match prepared {
+            Some(sdp) => sdp,
+            None => self.create_answer().await?,
         };
-        JsFuture::from(
-            self.connection
-                .set_local_description(answer.unchecked_ref()),
-        )
-        .await?;
-        self.say_description();
-        Ok(())
-    }
-
-    /// An offer that was said twice is answered twice: the second answer has nothing to answer.
-    async fn answered(&self, sdp: &str) -> Result<(), JsValue> {
-        if self.connection.signaling_state() == RtcSignalingState::HaveLocalOffer {
-            self.set_remote(RtcSdpType::Answer, sdp).await?;
+        // This browser has it already, and the other one may: all that is missing are the addresses, which stand in it by now.
+        let is_foretold = self.connection.signaling_state() == RtcSignalingState::HaveLocalPranswer;
+        if is_foretold {
+            self.say_description();
+        }
+        self.add_early();
+        self.set_local(RtcSdpType::Answer, &sdp).await?;
+        if !is_foretold {
+            self.say_description();
+        } else if self.moved.take() {
+            // The addresses were found in another network.
+            self.say(Signal::Restart);
         }
         Ok(())
     }
 
+    async fn create_answer(&self) -> Result<String, JsValue> {
+        let answer = JsFuture::from(self.connection.create_answer()).await?;
+        Ok(answer.unchecked_into::<RtcSessionDescription>().sdp())
+    }
+
+    /// An offer that was said twice is answered twice: the second answer has nothing to answer.
+    async fn answered(&self, sdp: &str) -> Result<(), JsValue> {
+        if self.waits_for_answer() {
+            self.set_remote(RtcSdpType::Answer, sdp).await?;
+            if self.moved.take() {
+                return self.offer(true).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is an offer that was not answered yet.
+    fn waits_for_answer(&self) -> bool {
+        matches!(
+            self.connection.signaling_state(),
+            RtcSignalingState::HaveLocalOffer | RtcSignalingState::HaveRemotePranswer
+        )
+    }
+
+    async fn set_local(&self, kind: RtcSdpType, sdp: &str) -> Result<(), JsValue> {
+        let description = description(kind, sdp);
+        JsFuture::from(self.connection.set_local_description(&description)).await?;
+        Ok(())
+    }
+
     async fn set_remote(&self, kind: RtcSdpType, sdp: &str) -> Result<(), JsValue> {
-        let description = RtcSessionDescriptionInit::new(kind);
-        description.set_sdp(sdp);
+        let description = description(kind, sdp);
         if let Err(error) =
             JsFuture::from(self.connection.set_remote_description(&description)).await
         {
@@ -142,20 +219,32 @@ impl Shared {
             ));
             return Err(error);
         }
-        let early = self.early.take();
-        for candidate in &early {
-            self.add(candidate).await;
+        if self.may_look() {
+            self.add_early();
         }
         Ok(())
     }
 
+    /// Whether the other page may be looked for, and told where this one is. Not by a page that rings.
+    pub(super) fn may_look(&self) -> bool {
+        self.side == Side::Caller || self.answered.get()
+    }
+
+    fn add_early(&self) {
+        for candidate in self.early.take() {
+            self.add(&candidate);
+        }
+    }
+
     /// A candidate may belong to a description that was ignored; ICE goes on with the others, and fails by itself if there are
-    /// none.
-    async fn add(&self, candidate: &RtcIceCandidateInit) {
+    /// none. Nobody waits for it: the browser does one thing after another by itself (WebRTC 1.0 section 4.4.1.2).
+    fn add(&self, candidate: &RtcIceCandidateInit) {
         let added = self
             .connection
             .add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(candidate));
-        let _ = JsFuture::from(added).await;
+        spawn_local(async move {
+            let _ = JsFuture::from(added).await;
+        });
     }
 
     fn say_description(&self) {
@@ -171,8 +260,13 @@ impl Shared {
     /// Looks for another path, and comes back to see whether there is one.
     async fn recover(self: &Rc<Self>, why: Why) -> Result<(), JsValue> {
         if !self.answered.get() {
+            if why == Why::Back {
+                self.moved.set(true);
+            }
             // Whoever rings may have missed the offer.
-            self.say_description();
+            if self.side == Side::Caller {
+                self.say_description();
+            }
             return Ok(());
         }
         let connected = self.is_connected() && !self.silent.get();
@@ -181,7 +275,7 @@ impl Shared {
         }
         if connected && why == Why::Back {
             // What was said meanwhile is lost. Of the path nobody knows yet.
-            if self.connection.signaling_state() == RtcSignalingState::HaveLocalOffer {
+            if self.waits_for_answer() {
                 self.say_description();
             }
             self.prove();
@@ -194,7 +288,7 @@ impl Shared {
                 return Ok(());
             }
         }
-        let pending = self.connection.signaling_state() == RtcSignalingState::HaveLocalOffer;
+        let pending = self.waits_for_answer();
         let back = why == Why::Back;
         let (means, again) =
             self.recovery
@@ -207,6 +301,13 @@ impl Shared {
                 Ok(())
             }
             Means::SayAgain => {
+                self.say_description();
+                Ok(())
+            }
+            // Nothing but an answer can follow on one that was foretold.
+            Means::Restart
+                if self.connection.signaling_state() == RtcSignalingState::HaveRemotePranswer =>
+            {
                 self.say_description();
                 Ok(())
             }
@@ -237,12 +338,22 @@ impl Shared {
         if let Some(transceiver) = self.transceivers().get(feed.place())
             && transceiver.sender().track() != track
         {
-            if feed == Feed::Camera {
-                // Another camera may make larger pictures.
-                self.fit(track.as_ref()).await;
-            }
-            JsFuture::from(transceiver.sender().replace_track(track.as_ref())).await?;
+            // Another camera may make larger pictures: asked for in the same breath, each waiting for its turn in the browser.
+            let fitted = async {
+                if feed == Feed::Camera {
+                    self.fit(track.as_ref()).await;
+                }
+            };
+            let replaced =
+                async { JsFuture::from(transceiver.sender().replace_track(track.as_ref())).await };
+            future::join(fitted, replaced).await.1?;
         }
         Ok(())
     }
+}
+
+fn description(kind: RtcSdpType, sdp: &str) -> RtcSessionDescriptionInit {
+    let description = RtcSessionDescriptionInit::new(kind);
+    description.set_sdp(sdp);
+    description
 }

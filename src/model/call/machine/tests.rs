@@ -370,6 +370,8 @@ fn signals_pass_between_the_two_pages_that_hold_the_call_and_no_others() {
     assert_eq!(ringing().signal_target(page(B)), Err(Wrong::NoPart));
     assert!(ringing().may_offer_early(page(A)) && !ringing().may_offer_early(page(B)));
     assert!(!connecting().may_offer_early(page(A)));
+    assert!(ringing().may_foretell(Side::Callee) && !ringing().may_foretell(Side::Caller));
+    assert!(!connecting().may_foretell(Side::Callee));
     for call in [
         connecting(),
         connected(),

@@ -1,0 +1,68 @@
+//! Addresses out of a description: a page that rings takes in what the caller can do, and not yet where the caller is.
+
+use web_sys::RtcIceCandidateInit;
+
+/// The attribute that carries one (RFC 8839 section 5.1),
+const CANDIDATE: &str = "a=candidate:";
+/// and the one that says that there are no more (RFC 8840 section 8.2).
+const NO_MORE: &str = "a=end-of-candidates";
+
+/// A description without its candidates, and those.
+pub(super) fn split(sdp: &str) -> (String, Vec<RtcIceCandidateInit>) {
+    let (rest, found) = lines(sdp);
+    let candidates = found.into_iter().map(|(index, candidate)| {
+        let init = RtcIceCandidateInit::new(candidate);
+        init.set_sdp_m_line_index(Some(index));
+        init
+    });
+    (rest, candidates.collect())
+}
+
+/// The description without candidates, and each of them with the place of the media section that it stands in (RFC 8866 section 5.14).
+fn lines(sdp: &str) -> (String, Vec<(u16, &str)>) {
+    let mut rest = String::with_capacity(sdp.len());
+    let mut found = Vec::new();
+    let mut sections = 0_u16;
+    for line in sdp.split_inclusive('\n') {
+        if line.starts_with("m=") {
+            sections = sections.saturating_add(1);
+        }
+        if line.starts_with(CANDIDATE) {
+            let candidate = line.trim_end().trim_start_matches("a=");
+            found.push((sections.saturating_sub(1), candidate));
+        } else if !line.starts_with(NO_MORE) {
+            rest.push_str(line);
+        }
+    }
+    (rest, found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_the_same_without_the_addresses_in_it() {
+        let sdp = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=candidate:1 1 udp 2 192.0.2.1 9 typ host\r\na=mid:0\r\n\
+                   m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=candidate:2 1 udp 1 192.0.2.1 9 typ srflx\r\na=end-of-candidates\r\n";
+        let (rest, found) = lines(sdp);
+        assert_eq!(
+            rest,
+            "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n"
+        );
+        assert_eq!(
+            found,
+            [
+                (0, "candidate:1 1 udp 2 192.0.2.1 9 typ host"),
+                (1, "candidate:2 1 udp 1 192.0.2.1 9 typ srflx"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_description_without_any_is_left_as_it_is() {
+        for sdp in ["", "v=0", "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"] {
+            assert_eq!(lines(sdp), (sdp.to_owned(), Vec::new()));
+        }
+    }
+}
