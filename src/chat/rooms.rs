@@ -131,7 +131,7 @@ fn RoomLink(room: RoomSummary) -> impl IntoView {
     };
     let people = use_people();
     let reach = use_reach();
-    let calls = Memo::new(move |_| reach.groups.with(|groups| groups.contains_key(&id)));
+    let calls = Memo::new(move |_| reach.groups.with(|groups| groups.of(id).is_some()));
     let href = format!("/chat/{}", room.slug);
     let mark = match room.with {
         Some(with) => {

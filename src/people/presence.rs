@@ -3,7 +3,7 @@
 use crate::{
     model::{
         RoomId, UserId,
-        call::{Media, group::GroupView},
+        call::{Media, rooms::RoomCalls},
         limits,
         user::{Person, Presence},
     },
@@ -11,7 +11,6 @@ use crate::{
     ui::socket::Socket,
 };
 use leptos::prelude::*;
-use std::collections::HashMap;
 
 /// Who is here or away, by name: everybody, unless they are too many. Provided once, by the app; empty until the socket is online.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +113,7 @@ pub struct Reach {
     /// Joins the call of a room, or starts it: which room, and what it is called.
     pub join: Callback<(RoomId, String)>,
     /// Calls that go on in rooms, by room.
-    pub groups: Signal<HashMap<RoomId, GroupView>>,
+    pub groups: Signal<RoomCalls>,
     /// The room whose call this page is in.
     pub joined: Signal<Option<RoomId>>,
 }

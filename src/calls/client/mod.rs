@@ -47,10 +47,11 @@ pub use peer::Sends;
 
 use crate::{
     model::{
-        CallId, RoomId,
+        CallId,
         call::{
             Action, CallView, IceServer, Media, Outcome, Seat, Side,
             group::{GroupView, Part},
+            rooms::RoomCalls,
         },
         message::{Content, RoomEvent},
         user::Person,
@@ -74,10 +75,12 @@ use peer::{News, Peer};
 use safety::SafetyCode;
 use speaker::Speaker;
 use stats::Quality;
-use std::collections::HashMap;
 use transfer::ledger::{Transfer, Way};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{File, MediaStream, VisibilityState};
+
+/// How long the server is given after a reconnect to tell which calls go on in rooms, in milliseconds.
+const TOLD_ANEW: i32 = 3_000;
 
 /// How the path to the other page stands, as this page knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,7 +104,7 @@ pub struct CallsClient {
     /// What is known of the others of the call.
     others: RwSignal<Others>,
     /// Calls that go on in rooms.
-    groups: RwSignal<HashMap<RoomId, GroupView>>,
+    groups: RwSignal<RoomCalls>,
     /// Who speaks, of several.
     speaker: RwSignal<Option<Seat>>,
     safety: RwSignal<Option<SafetyCode>>,
@@ -251,9 +254,9 @@ impl CallsClient {
         Signal::derive(move || others.with(|others| others.get(&ONLY)?.quality.clone()))
     }
 
-    /// Calls that go on in rooms, by room.
+    /// Calls that go on in rooms.
     #[must_use]
-    pub fn groups(&self) -> Signal<HashMap<RoomId, GroupView>> {
+    pub fn groups(&self) -> Signal<RoomCalls> {
         self.groups.into()
     }
 
@@ -500,8 +503,11 @@ impl CallsClient {
 
     /// The connection is back: everything that may have been lost with the one before is said again.
     fn back(self) {
-        // Those that go on are told anew.
-        self.groups.set(HashMap::new());
+        let connection = self.groups.try_update(RoomCalls::doubt).unwrap_or_default();
+        browser::after(TOLD_ANEW, move || {
+            self.groups
+                .update(|groups| groups.forget_doubtful(connection));
+        });
         self.say_all(self.board.with_untracked(Board::to_say));
         if let Some(call) = self.answered() {
             let is_connected = others::of(call, ONLY).is_some_and(|peer| peer.is_connected());
@@ -520,18 +526,12 @@ impl CallsClient {
     }
 
     fn hear_group(self, group: &GroupView) {
-        self.groups.update(|groups| {
-            if group.is_over() {
-                groups.remove(&group.room);
-            } else {
-                let view = GroupView {
-                    part: None,
-                    ..group.clone()
-                };
-                groups.insert(group.room, view);
-            }
-        });
-        let say = self.change(|board| board.heard_group(group));
+        let mut rooms = self.groups.get_untracked();
+        let group = rooms.hear(group);
+        if self.groups.with_untracked(|known| *known != rooms) {
+            self.groups.set(rooms);
+        }
+        let say = self.change(|board| board.heard_group(&group));
         self.say_all(say);
         if let Some(Part::In { ice_servers, .. }) = &group.part
             && others::call() == Some(group.id)

@@ -3,7 +3,7 @@
 use super::{Calls, NOT_YOURS, line::Steady, refuse, signals::Budget};
 use crate::{
     model::{
-        CallId, ClientId, MessageId, RoomId, UserId,
+        CallId, ClientId, MessageId, Millis, RoomId, UserId,
         call::{
             Signal,
             group::{
@@ -68,6 +68,8 @@ pub(super) struct Group {
     calls: Arc<Calls>,
     call: GroupCall,
     steady: Steady,
+    /// When it changed last.
+    changed_at: Millis,
     /// Everybody who is in it or was, by their names.
     people: HashMap<UserId, Person>,
     /// Those of them who came by a link.
@@ -105,6 +107,9 @@ impl Group {
         call.next_seat = row.next_seat;
         call.ended_at = row.ended_at;
         let mut group = Self::new(calls, call.restore(steady.now()), steady);
+        // The clock of the node that held it may be ahead of this one's.
+        let known = group.calls.app.live.group_as_of(row.room);
+        group.changed_at = known.map_or(group.changed_at, |known| group.changed_at.max(known + 1));
         for user in group.call.took_part.clone() {
             let store = &group.calls.app.store;
             if let Some(person) = store.find_user(user).await? {
@@ -122,6 +127,7 @@ impl Group {
             calls,
             call,
             steady,
+            changed_at: steady.now(),
             people: HashMap::new(),
             guests: HashSet::new(),
             budgets: HashMap::new(),
@@ -284,6 +290,9 @@ impl Group {
             }
         }
         let before = std::mem::replace(&mut self.call, next);
+        if before != self.call {
+            self.changed_at = self.steady.now().max(self.changed_at + 1);
+        }
         let pages = |call: &GroupCall| -> HashSet<(UserId, ClientId)> {
             call.members.iter().map(|it| (it.user, it.page)).collect()
         };
@@ -443,6 +452,7 @@ impl Group {
             started_at: self.call.started_at,
             members: self.call.members.iter().filter_map(seated).collect(),
             most: self.call.most(),
+            as_of: self.changed_at,
             part: None,
         }
     }

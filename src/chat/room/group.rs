@@ -21,7 +21,7 @@ const FACES: usize = 6;
 #[component]
 pub(super) fn GroupCard(room: RoomId, title: String) -> impl IntoView {
     let reach = use_reach();
-    let group = Memo::new(move |_| reach.groups.with(|groups| groups.get(&room).cloned()));
+    let group = Memo::new(move |_| reach.groups.with(|groups| groups.of(room).cloned()));
     let joined = Memo::new(move |_| reach.joined.get() == Some(room));
     let title = StoredValue::new(title);
     let text = move || group.with(|group| group.as_ref().map(who).unwrap_or_default());
@@ -78,7 +78,7 @@ pub(super) fn GroupButton(room: RoomId, title: String) -> impl IntoView {
     let reach = use_reach();
     let clock = expect_context::<LocalClock>();
     let free = Memo::new(move |_| {
-        reach.groups.with(|groups| !groups.contains_key(&room)) && reach.joined.get() != Some(room)
+        reach.groups.with(|groups| groups.of(room).is_none()) && reach.joined.get() != Some(room)
     });
     let title = StoredValue::new(title);
     view! {

@@ -286,6 +286,10 @@ pub struct GroupView {
     pub members: Vec<Seated>,
     /// How many may be in it.
     pub most: usize,
+    /// As of when this is, by the server's clock: each change has a later moment than the one before. Two ways lead from the server to a
+    /// page, so what is older may come later.
+    #[serde(default)]
+    pub as_of: Millis,
     /// What this page has to do with it, where that changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,

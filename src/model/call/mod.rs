@@ -5,10 +5,12 @@
 //! | here | the words in which server and pages speak of calls |
 //! | [`machine`] | the state machine, driven by the server |
 //! | [`group`] | calls in rooms: who is in one |
+//! | [`rooms`] | which of them go on, as a page knows it |
 //! | [`words`] | states and outcomes as people read them |
 
 pub mod group;
 pub mod machine;
+pub mod rooms;
 pub mod words;
 
 pub use group::Seat;

@@ -188,6 +188,12 @@ impl Live {
         }
     }
 
+    /// As of when this node knows the call of a room, in the form of [`GroupView::as_of`].
+    #[must_use]
+    pub fn group_as_of(&self, room: RoomId) -> Option<Millis> {
+        Some(self.lock().groups.get(&room)?.as_of)
+    }
+
     /// Tells every node which calls go on in rooms: of those that are known here, these.
     pub fn tell_groups(&self, open: &HashSet<CallId>) {
         let groups = {

@@ -362,6 +362,7 @@ fn group(people: u32, part: Option<Part>) -> GroupView {
         started_at: 0,
         members: (1..=people).map(seated).collect(),
         most: 6,
+        as_of: 0,
         part,
     }
 }

@@ -124,6 +124,36 @@ async fn whoever_comes_first_starts_it_and_everybody_in_the_room_sees_who_is_in_
 }
 
 #[tokio::test]
+async fn each_change_is_of_a_later_moment_whoever_decides_about_the_call() {
+    let house = House::new(PATIENCE).await;
+    let room = house.room().await;
+    let mut eve = house.in_room("Eve", room).await;
+    let mut told = Vec::new();
+    let mut pages = Vec::new();
+    for (count, name) in (1..).zip(["Ada", "Bob", "Dan"]) {
+        let mut page = house.in_room(name, room).await;
+        page.join(room).await;
+        let mine = page.part().await.0.as_of;
+        told.push(eve.people(count).await);
+        assert_eq!(told.last().unwrap().as_of, mine, "told in two ways");
+        pages.push(page);
+    }
+    // The next to decide has a clock that is behind: what this node knows of it is ahead.
+    let ahead = clock::now() + 60_000;
+    let known = GroupView {
+        as_of: ahead,
+        ..told.last().unwrap().clone()
+    };
+    house.app.live.tell_group(known);
+    told.push(eve.people(3).await);
+    house.calls.step_down();
+    house.calls.restore().await.unwrap();
+    told.push(eve.people(3).await);
+    let moments: Vec<_> = told.iter().map(|view| view.as_of).collect();
+    assert!(moments.is_sorted_by(|one, next| one < next), "{moments:?}");
+}
+
+#[tokio::test]
 async fn signals_go_from_place_to_place() {
     let house = House::new(PATIENCE).await;
     let room = house.room().await;
