@@ -1,0 +1,116 @@
+//! The handshake: who may open a connection (RFC 6455 section 4.2).
+
+use super::{Who, live, turn_away};
+use crate::{
+    calls::server::guests,
+    protocol::{SUBPROTOCOL, failure::Failure},
+    serve::Systems,
+    server::{Error, Result, accept::Takeover, http, session},
+};
+use axum::{
+    Extension,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use axum_extra::extract::cookie::CookieJar;
+use std::sync::Arc;
+use tungstenite::handshake;
+
+/// The handshake: only from our own pages, only with a session, only in our subprotocol.
+pub(in crate::serve) async fn upgrade(
+    State(systems): State<Arc<Systems>>,
+    Extension(connection): Extension<Takeover>,
+    request: Request,
+) -> Result<Response> {
+    check_origin(request.headers())?;
+    let signed = session::signed(&systems.app, request.headers()).await?;
+    let who = signed.map(|signed| Who {
+        person: signed.person,
+        token_hash: signed.session,
+        guest_of: None,
+    });
+    accept(systems, &connection, request, session::COOKIE, who)
+}
+
+/// The handshake of a guest to a call: only with a guest's cookie, and whatever else there is does not count.
+pub(in crate::serve) async fn upgrade_guest(
+    State(systems): State<Arc<Systems>>,
+    Extension(connection): Extension<Takeover>,
+    request: Request,
+) -> Result<Response> {
+    check_origin(request.headers())?;
+    let signed = guests::signed(&systems.app, request.headers()).await?;
+    let who = signed.map(|(guest, token_hash)| Who {
+        person: guest.person,
+        token_hash,
+        guest_of: Some(guest.call),
+    });
+    accept(systems, &connection, request, guests::COOKIE, who)
+}
+
+fn check_origin(headers: &HeaderMap) -> Result<()> {
+    if http::is_same_origin(headers) {
+        return Ok(());
+    }
+    let reason = "Connections are taken from this site's own pages only.".to_owned();
+    Err(Failure::NotAllowed { reason }.into())
+}
+
+/// Accepts the handshake of somebody, or refuses it. Whoever brings a cookie that is good no more is accepted and told so with a close code:
+/// a browser does not tell its page the status of a handshake, and the page would try for ever.
+fn accept(
+    systems: Arc<Systems>,
+    connection: &Takeover,
+    request: Request,
+    cookie: &str,
+    who: Option<Who>,
+) -> Result<Response> {
+    if who.is_none()
+        && CookieJar::from_headers(request.headers())
+            .get(cookie)
+            .is_none()
+    {
+        return Err(Failure::NotSignedIn.into());
+    }
+    if !offers_subprotocol(request.headers()) {
+        return Err(Failure::invalid(format!("The subprotocol has to be {SUBPROTOCOL}.")).into());
+    }
+    // Checks the method, the version and the key (RFC 6455 section 4.2.1).
+    let Ok(mut accepted) = handshake::server::create_response(&request.map(drop)) else {
+        return Ok(not_a_handshake());
+    };
+    let subprotocol = HeaderValue::from_static(SUBPROTOCOL);
+    accepted
+        .headers_mut()
+        .insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    let mut head = Vec::new();
+    handshake::server::write_response(&mut head, &accepted)
+        .map_err(|why| Error::Internal(why.to_string()))?;
+    Ok(connection.take(move |taken| async move {
+        match who {
+            Some(who) => live(systems, taken, head.into(), who).await,
+            None => turn_away(systems, taken, head.into()).await,
+        }
+    }))
+}
+
+fn offers_subprotocol(headers: &HeaderMap) -> bool {
+    let offered = headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    offered
+        .flat_map(|value| value.split(','))
+        .any(|protocol| protocol.trim() == SUBPROTOCOL)
+}
+
+/// What somebody is told who opens the address in a browser, say (RFC 9110 section 15.5.22).
+fn not_a_handshake() -> Response {
+    let headers = [
+        (header::UPGRADE, "websocket"),
+        (header::SEC_WEBSOCKET_VERSION, "13"),
+    ];
+    let words = "This address takes WebSocket connections only (version 13).\n";
+    (axum::http::StatusCode::UPGRADE_REQUIRED, headers, words).into_response()
+}
