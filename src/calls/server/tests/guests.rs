@@ -17,7 +17,7 @@ use crate::{
     },
 };
 use axum::http::{HeaderMap, header};
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 impl House {
     /// A call that Ada is in, and a link into it that is good until then. The link's token.
@@ -42,11 +42,7 @@ impl House {
         let connection = Arc::new(connection.as_guest_of(Some(call)));
         connection.outlet().uncork(&[]);
         self.app.live.open(&connection);
-        Page {
-            connection,
-            calls: self.calls.clone(),
-            heard: VecDeque::new(),
-        }
+        self.behind(connection)
     }
 
     async fn link(&self, call: CallId, by: &Person, expires_at: Millis) -> String {
