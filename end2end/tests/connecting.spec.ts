@@ -103,6 +103,40 @@ test("a page that rings says what it will answer and not where it is, and an ans
   await Promise.all([ada.calls.plays(), grace.calls.plays()]);
 });
 
+test("who connects before somebody has answered neither sees nor hears the caller", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const candidates: object[] = [];
+  const said = listen(grace.page);
+  grace.page.on("websocket", (socket) => {
+    socket.on("framereceived", ({ payload }) => {
+      const frame = JSON.parse(payload.toString()) as {
+        type: string;
+        signal?: { kind: string; candidate: string; sdp_mid: string };
+      };
+      if (frame.type !== "signal" || frame.signal?.kind !== "candidate") return;
+      candidates.push({ candidate: frame.signal.candidate, sdpMid: frame.signal.sdp_mid });
+    });
+  });
+  await grace.open("/chat/general");
+  await ada.calls.call("Grace");
+  await expect.poll(() => said.map(({ kind }) => kind)).toContain("pranswer");
+  await expect.poll(() => candidates.length).toBeGreaterThan(0);
+  // What a page of hers would do that was made to.
+  await grace.page.evaluate(async (candidates) => {
+    const peer = window.observed.peers.at(-1);
+    for (const candidate of candidates) await peer?.addIceCandidate(candidate);
+  }, candidates);
+  await grace.page.waitForFunction(() => window.observed.peers.at(-1)?.connectionState === "connected");
+  await ada.page.waitForFunction(() => window.observed.peers.at(-1)?.connectionState === "connected");
+  await expect(ada.calls.state).toContainText("Ringing…");
+  // Twice as long as pictures need to come.
+  await new Promise((done) => setTimeout(done, 2_000));
+  expect(await grace.calls.received(), "and nothing comes").toBe(0);
+  await grace.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+});
+
 test("the answer may come from another page than the one that said what it would be", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const said = listen(grace.page);

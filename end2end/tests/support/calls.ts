@@ -227,6 +227,19 @@ export class Calls {
     });
   }
 
+  /** How many bytes of sound and pictures have come in so far. */
+  async received(): Promise<number> {
+    return this.page.evaluate(async () => {
+      let bytes = 0;
+      for (const peer of window.observed.peers.filter((peer) => peer.connectionState !== "closed")) {
+        for (const entry of (await peer.getStats()).values() as Iterable<RTCInboundRtpStreamStats>) {
+          if (entry.type === "inbound-rtp") bytes += entry.bytesReceived ?? 0;
+        }
+      }
+      return bytes;
+    });
+  }
+
   /** Whether a device of this page is open: its light is on. */
   async lights(): Promise<{ microphone: boolean; camera: boolean }> {
     return this.page.evaluate(() => {

@@ -274,8 +274,7 @@ impl Board {
     }
 
     fn goes_on(&mut self, view: &CallView, now: Millis) {
-        let rings = view.side == Side::Callee && view.state.is_unanswered();
-        if !rings && view.leg.is_some() {
+        if view.leg.is_some() {
             if self.is_waiting(view.id) {
                 self.waiting = None;
             }
@@ -288,7 +287,7 @@ impl Board {
                 view: view.clone(),
                 since,
             });
-        } else if rings {
+        } else if view.side == Side::Callee && view.state.is_unanswered() {
             // Whoever calls somebody who is calling them has answered: the server makes it one call.
             let accepted = match &self.scene {
                 Scene::Answering(answering) => answering.id == view.id,

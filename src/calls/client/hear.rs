@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     model::{
+        CallId,
         call::{
             Action,
             group::{GroupView, Part},
@@ -14,23 +15,30 @@ use crate::{
         },
         message::{Content, RoomEvent},
     },
-    protocol::ws::ServerFrame,
+    protocol::ws::{ErrorCode, ServerFrame},
     ui::browser,
 };
 use leptos::prelude::*;
 
-/// How long the server is given after a reconnect to tell which calls go on in rooms, in milliseconds.
-const TOLD_ANEW: i32 = 3_000;
+/// How long the server is given after a reconnect to tell which calls go on in rooms, in milliseconds: a node that has just started knows
+/// it after five seconds.
+const TOLD_ANEW: i32 = 6_000;
+/// When to accept again, in milliseconds, after the server could not hear of it.
+const AGAIN: i32 = 1_500;
 
 impl CallsClient {
     pub(super) fn hear(self, frame: &ServerFrame) {
         match frame {
             ServerFrame::Welcome { .. } => self.back(),
             ServerFrame::Call { call } => {
-                self.change(|board| board.heard(call, browser::now()));
+                // Before this page takes its time to show it.
                 if let (Some(leg), Some(peer)) = (&call.leg, others::of(call.id, ONLY)) {
                     peer.renew(&leg.ice_servers);
+                    if call.state.is_answered() {
+                        peer.answered(&leg.ice_servers);
+                    }
                 }
+                self.change(|board| board.heard(call, browser::now()));
             }
             ServerFrame::Signal { call, signal, from } => {
                 if let Some(peer) = others::of(*call, from.unwrap_or(ONLY)) {
@@ -45,6 +53,9 @@ impl CallsClient {
             } => {
                 if self.change(|board| board.refused(*call, *code, reason, browser::now())) {
                     self.trouble.set(Some(reason.clone()));
+                }
+                if *code == ErrorCode::Unavailable {
+                    self.accept_again(*call);
                 }
             }
             ServerFrame::Event {
@@ -69,6 +80,15 @@ impl CallsClient {
             | ServerFrame::Crowd { .. }
             | ServerFrame::Typing { .. } => {}
         }
+    }
+
+    /// That somebody accepts could not be heard: it is said again, for as long as they do.
+    fn accept_again(self, call: CallId) {
+        browser::after(AGAIN, move || {
+            if self.is_answering(call) {
+                self.say(call, Action::Accept);
+            }
+        });
     }
 
     /// The connection is back: everything that may have been lost with the one before is said again.

@@ -169,6 +169,8 @@ impl CallsClient {
                     self.files.set(files);
                 }
             }
+            // Before the server has heard of the answer, there is another reason why nothing comes.
+            News::Trouble(_) if of_two && self.is_answering(call) => {}
             // Of several, one who cannot be reached is shown as such, and the others go on.
             News::Trouble(reason) if of_two => self.trouble.set(Some(reason.to_owned())),
             News::Trouble(_) => self.learn(seat, |other| other.path = Path::Lost),
@@ -187,6 +189,12 @@ impl CallsClient {
     pub(super) fn answered(self) -> Option<CallId> {
         self.scene
             .with_untracked(|scene| scene.answered().map(|view| view.id))
+    }
+
+    /// Whether somebody has accepted a call here, and the server has not said that it knows.
+    pub(super) fn is_answering(self, call: CallId) -> bool {
+        self.scene
+            .with_untracked(|scene| matches!(scene, Scene::Answering(view) if view.id == call))
     }
 
     /// Says that there is a path. One may be found before the server has told who answered; then it is said when it has.
@@ -213,7 +221,7 @@ impl CallsClient {
 }
 
 /// Which call there have to be connections for, to whom, and with which servers they are found.
-pub(super) fn connections(scene: &Scene) -> (Option<CallId>, others::Wanted, Vec<IceServer>) {
+fn connections(scene: &Scene) -> (Option<CallId>, others::Wanted, Vec<IceServer>) {
     if let Some(Gathered { view, seat, .. }) = scene.gathered() {
         let others = view.members.iter().map(|member| member.seat);
         let others = others.filter(|other| other != seat).map(|other| {
@@ -233,9 +241,10 @@ pub(super) fn connections(scene: &Scene) -> (Option<CallId>, others::Wanted, Vec
     }
     match scene.prepared() {
         Some(view) => {
-            let servers = view.leg.as_ref().map(|leg| leg.ice_servers.clone());
+            let held = view.leg.as_ref().map(|leg| &leg.ice_servers);
+            let servers = held.or(view.ice_servers.as_ref());
             let only = others::Wanted::from([(ONLY, view.side)]);
-            (Some(view.id), only, servers.unwrap_or_default())
+            (Some(view.id), only, servers.cloned().unwrap_or_default())
         }
         None => (None, others::Wanted::new(), Vec::new()),
     }

@@ -69,7 +69,6 @@ use devices::{Devices, Power};
 use feed::Feed;
 use leptos::prelude::*;
 use leptos_use_document_visibility::use_document_visibility;
-use links::connections;
 use media::Wanted;
 use others::{ONLY, Others};
 use safety::SafetyCode;
@@ -257,8 +256,10 @@ impl CallsClient {
         // What others have to do with it comes first: it takes a page some time to show the call. What its peer says follows on the heels of
         // the acceptance, so the server knows by then who has answered.
         self.say(call, accept);
-        if let Some(peer) = others::of(call, ONLY) {
-            let (_, _, servers) = self.scene.with_untracked(connections);
+        let servers = self
+            .scene
+            .with_untracked(|scene| scene.ringing()?.ice_servers.clone());
+        if let (Some(peer), Some(servers)) = (others::of(call, ONLY), servers) {
             peer.answered(&servers);
         }
         self.change(Board::accept);

@@ -175,7 +175,8 @@ struct Shared {
     waits: Cell<bool>,
     /// The network may be another one than when this browser found its addresses, while it rang.
     moved: Cell<bool>,
-    /// Somebody has answered: before, a callee's page says nothing, and nobody looks for a lost path.
+    /// Somebody has answered. Before, nothing is sent of what devices give, whatever the other page does; a callee's page says nothing but
+    /// what its answer will be; and nobody looks for a lost path.
     answered: Cell<bool>,
     closed: Cell<bool>,
     closures: RefCell<Vec<Handler>>,
@@ -251,7 +252,8 @@ impl Peer {
         shared.listen();
         let teller = Rc::downgrade(&shared);
         shared.courier.tell(move |news| {
-            if let Some(shared) = teller.upgrade() {
+            // Nobody offers files to somebody who has not answered, or is not answered by anybody.
+            if let Some(shared) = teller.upgrade().filter(|shared| shared.answered.get()) {
                 (shared.tell)(news);
             }
         });

@@ -276,7 +276,7 @@ impl Calls {
             started_at: row.started_at,
             members: Vec::new(),
             most: self.rules.most,
-            as_of: row.ended_at.unwrap_or(row.started_at),
+            as_of: crate::server::clock::now().max(row.ended_at.unwrap_or(row.started_at)),
             part: Some(Part::Out),
         };
         Ok(Some(ServerFrame::GroupCall { group }))

@@ -173,7 +173,10 @@ impl Line {
                 self.leave(user).await;
                 let _ = done.send(());
             }
-            Mail::Free if self.call.state.is_unanswered() => self.tell(None),
+            Mail::Free if self.call.state.is_unanswered() => {
+                self.tell(None);
+                self.offer_again();
+            }
             Mail::Free => {}
             Mail::Opened { page } => self.opened(&page).await,
             Mail::Closed { page, gone } => {
@@ -267,14 +270,18 @@ impl Line {
     fn relay(&mut self, from: &Connection, signal: Signal) {
         let now = self.steady.now();
         let side = self.call.side_of_user(from.person.id);
-        let targets = if matches!(signal, Signal::Pranswer { .. }) {
+        let is_early = self.call.may_offer_early(from.client) && Early::takes(&signal);
+        let targets = if is_early {
+            self.calls.app.live.pages_of(self.call.callee)
+        } else if matches!(signal, Signal::Pranswer { .. }) {
             if !self.foretells(side, from.client) {
                 // Said a moment too late, or by the second page that rings: the answer itself is as good.
                 return;
             }
             vec![self.call.caller_page]
-        } else if self.call.may_offer_early(from.client) && Early::takes(&signal) {
-            self.calls.app.live.pages_of(self.call.callee)
+        } else if side.is_some_and(|side| self.call.may_foretell(side)) {
+            // On the heels of an acceptance that was lost: where this page is, is nobody's business. What is missing then is asked for.
+            return;
         } else {
             match self.call.signal_target(from.client) {
                 Ok(target) => vec![target],
@@ -286,7 +293,7 @@ impl Line {
             Some(Side::Callee) => &mut self.callee_budget,
         };
         if budget.allow(&signal, now) {
-            if self.call.state.is_unanswered() {
+            if is_early {
                 self.early.keep(&signal);
             }
             let frame = self.signal(signal);
@@ -371,6 +378,16 @@ impl Line {
         }
     }
 
+    /// What the caller said while the callee was in another call, and their pages had no use for it.
+    fn offer_again(&self) {
+        for page in self.calls.app.live.pages_of(self.call.callee) {
+            for signal in self.early.said() {
+                let frame = self.signal(signal.clone());
+                self.calls.app.live.to_page(page, &frame);
+            }
+        }
+    }
+
     fn signal(&self, signal: Signal) -> ServerFrame {
         ServerFrame::Signal {
             call: self.call.id,
@@ -390,17 +407,18 @@ impl Line {
     }
 
     fn view_of(&self, side: Side, page: ClientId) -> CallView {
-        let holds = self.call.side_of(page) == Some(side);
-        // Whoever may answer gets ready while it rings.
-        if holds || self.call.may_foretell(side) {
-            let user = match side {
-                Side::Caller => self.call.caller,
-                Side::Callee => self.call.callee,
-            };
-            let ice_servers = self.calls.app.ice_servers(user, self.call.id);
-            let merged = self.merged.filter(|_| holds && side == Side::Callee);
+        let ice_servers = |user| self.calls.app.ice_servers(user, self.call.id);
+        let user = match side {
+            Side::Caller => self.call.caller,
+            Side::Callee => self.call.callee,
+        };
+        if self.call.side_of(page) == Some(side) {
+            let servers = ice_servers(user);
             self.two
-                .ready_view(&self.call, side, page, ice_servers, merged)
+                .holder_view(&self.call, side, page, servers, self.merged)
+        } else if self.call.may_foretell(side) {
+            self.two
+                .ringing_view(&self.call, side, page, ice_servers(user))
         } else {
             self.two.view(&self.call, side, page)
         }

@@ -32,7 +32,7 @@ impl Two {
             .map(|(caller, callee)| Self { caller, callee }))
     }
 
-    /// The call as a page of one side sees it, without what it needs to find a path.
+    /// The call as a page of one side sees it, without what only a page that holds the side, or may come to, is given.
     pub(super) fn view(&self, call: &Call, side: Side, page: ClientId) -> CallView {
         CallView {
             id: call.id,
@@ -43,22 +43,38 @@ impl Two {
             media: call.media,
             state: call.seen_by(side, page),
             leg: None,
+            ice_servers: None,
             answered_at: call.answered_at,
             instead_of: None,
             waiting: false,
         }
     }
 
-    /// The call as a page sees it that holds a side of it, or may come to.
-    pub(super) fn ready_view(
+    /// The call as a page sees it on which somebody may answer.
+    pub(super) fn ringing_view(
         &self,
         call: &Call,
         side: Side,
         page: ClientId,
         ice_servers: Vec<IceServer>,
-        instead_of: Option<CallId>,
+    ) -> CallView {
+        CallView {
+            ice_servers: Some(ice_servers),
+            ..self.view(call, side, page)
+        }
+    }
+
+    /// The call as the page that holds a side sees it.
+    pub(super) fn holder_view(
+        &self,
+        call: &Call,
+        side: Side,
+        page: ClientId,
+        ice_servers: Vec<IceServer>,
+        merged: Option<CallId>,
     ) -> CallView {
         let leg = (!call.state.is_ended()).then_some(Leg { ice_servers });
+        let instead_of = merged.filter(|_| side == Side::Callee);
         CallView {
             leg,
             instead_of,

@@ -133,9 +133,13 @@ pub struct CallView {
     /// Where it stands.
     #[serde(flatten)]
     pub state: State,
-    /// What this page needs to find a path: present on the page that holds a side, and while nobody has answered on every page of the callee.
+    /// What this page needs to hold its side: present only on the page that holds it, from `connecting` on (for the
+    /// caller from the start).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leg: Option<Leg>,
+    /// Where to find a path, should somebody answer on this page: present on every page of the callee while it rings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ice_servers: Option<Vec<IceServer>>,
     /// When it was answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<Millis>,

@@ -41,7 +41,12 @@ impl RoomCalls {
                     ..known.view.clone()
                 }
             }
-            Some(known) if known.view.id != view.id && view.started_at < known.view.started_at => {
+            // A late word on the call before.
+            Some(known)
+                if known.view.id != view.id
+                    && !known.view.is_over()
+                    && view.started_at < known.view.started_at =>
+            {
                 view.clone()
             }
             _ => {
@@ -76,8 +81,9 @@ impl RoomCalls {
     }
 }
 
+/// Of the same moment, the end is the newer.
 fn is_older(view: &GroupView, known: &GroupView) -> bool {
-    !view.is_over() && (known.is_over() || view.as_of < known.as_of)
+    view.as_of < known.as_of || (view.as_of == known.as_of && known.is_over() && !view.is_over())
 }
 
 #[cfg(test)]
@@ -148,14 +154,19 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_over_stays_over_and_another_may_begin() {
+    fn what_is_older_does_not_bring_back_a_call_that_is_over_and_another_may_begin() {
         let mut rooms = RoomCalls::default();
         rooms.hear(&view(1, 2, 10));
-        rooms.hear(&view(1, 0, 5));
-        assert_eq!(people(&rooms), 0, "over is over, whatever the clocks say");
-        let heard = rooms.hear(&let_in(view(1, 2, 11)));
+        rooms.hear(&view(1, 0, 9));
+        assert_eq!(people(&rooms), 2, "who said so was wrong, or late");
+        rooms.hear(&view(1, 0, 10));
+        assert_eq!(people(&rooms), 0);
+        let heard = rooms.hear(&let_in(view(1, 2, 10)));
         assert!(heard.is_over() && heard.part.is_none());
         assert_eq!(people(&rooms), 0);
+        rooms.hear(&view(1, 2, 11));
+        assert_eq!(people(&rooms), 2, "it was not over after all");
+        rooms.hear(&view(1, 0, 12));
         rooms.hear(&view(2, 1, 3));
         assert_eq!(people(&rooms), 1);
         rooms.hear(&view(1, 0, 20));

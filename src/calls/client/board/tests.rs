@@ -19,6 +19,7 @@ fn id(n: u128) -> CallId {
 }
 
 fn view(side: Side, state: State) -> CallView {
+    let holds = side == Side::Caller || state.is_answered();
     CallView {
         id: id(1),
         room: RoomId(Uuid::from_u128(1)),
@@ -27,9 +28,10 @@ fn view(side: Side, state: State) -> CallView {
         side,
         media: Media::Video,
         state,
-        leg: (!state.is_ended()).then(|| Leg {
+        leg: (holds && !state.is_ended()).then(|| Leg {
             ice_servers: vec![],
         }),
+        ice_servers: None,
         answered_at: None,
         instead_of: None,
         waiting: false,

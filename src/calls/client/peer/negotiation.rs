@@ -1,8 +1,9 @@
 //! Offer, answer, candidates, and looking for another path: what changes the session, one job after another.
 //!
 //! While it rings, both pages do what takes time: the callee's says what its answer will be (a `pranswer`), and the caller's takes it in.
-//! What could tell either where the other one is waits for somebody to answer: the callee's page neither says its candidates nor uses
-//! those of the caller. So an answer has to bring together two connections that lack nothing but each other's addresses.
+//! What tells where somebody is, is told by a person's own doing: the caller's page by calling, the callee's by answering. Until then it
+//! neither says its candidates nor uses those of the caller. Nor does the caller's page send what its microphone and camera give. So an
+//! answer has to bring together two connections that lack nothing but each other's addresses, and tracks.
 
 use super::{Job, News, Shared, Why, candidates};
 use crate::{
@@ -21,6 +22,8 @@ use web_sys::{
 
 /// How long a page on which somebody answered waits for an offer before it asks for one, in milliseconds.
 const OFFER_WAIT: i32 = 1_500;
+/// How long the caller's page waits for the answer to be said before it says its offer again, in milliseconds.
+const ANSWER_WAIT: i32 = 5_000;
 
 impl Shared {
     pub(super) async fn work(self: &Rc<Self>, job: Job) -> Result<(), JsValue> {
@@ -86,15 +89,21 @@ impl Shared {
             // Only the caller makes offers, so this is none of ours.
             return Ok(());
         }
+        if self.connection.signaling_state() == RtcSignalingState::HaveLocalPranswer {
+            // Said again. The caller's page makes no other before it has an answer.
+            let (_, addresses) = candidates::split(sdp);
+            self.early.borrow_mut().extend(addresses);
+            return if self.answered.get() {
+                self.answer().await
+            } else {
+                Ok(())
+            };
+        }
         if self.may_look() {
             self.set_remote(RtcSdpType::Offer, sdp).await?;
         } else {
             let (sdp, addresses) = candidates::split(sdp);
             self.early.borrow_mut().extend(addresses);
-            if self.connection.signaling_state() == RtcSignalingState::HaveLocalPranswer {
-                // Said again. The caller's page makes no other before somebody has answered.
-                return Ok(());
-            }
             self.set_remote(RtcSdpType::Offer, &sdp).await?;
         }
         for transceiver in self.transceivers() {
@@ -131,6 +140,9 @@ impl Shared {
         if self.side == Side::Caller && !self.answered.get() && self.waits_for_answer() {
             let description = description(RtcSdpType::Pranswer, sdp);
             let _ = JsFuture::from(self.connection.set_remote_description(&description)).await;
+            // An encoder that is told what to make before it begins need not begin anew.
+            let camera = self.tracks.borrow()[Feed::Camera.place()].clone();
+            self.fit(camera.as_ref()).await;
         }
     }
 
@@ -138,7 +150,15 @@ impl Shared {
     /// lost with the server that held it.
     async fn answered_by_a_person(self: &Rc<Self>) -> Result<(), JsValue> {
         if self.side == Side::Caller {
-            return Ok(());
+            let shared = Rc::downgrade(self);
+            browser::after(ANSWER_WAIT, move || {
+                if let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get())
+                    && shared.waits_for_answer()
+                {
+                    shared.say_description();
+                }
+            });
+            return self.attach().await;
         }
         if matches!(
             self.connection.signaling_state(),
@@ -159,23 +179,26 @@ impl Shared {
 
     async fn answer(&self) -> Result<(), JsValue> {
         let prepared = self.prepared.take();
+        if self.connection.signaling_state() == RtcSignalingState::HaveLocalPranswer {
+            // This browser has it already, and the other one may: all that is missing are the addresses, which stand in it by now.
+            self.say_description();
+            self.add_early();
+            // Made anew, it has them as well, should it have to be said again.
+            let sdp = self.create_answer().await?;
+            self.set_local(RtcSdpType::Answer, &sdp).await?;
+            if self.moved.take() {
+                // They were found in another network.
+                self.say(Signal::Restart);
+            }
+            return Ok(());
+        }
         let sdp = match prepared {
             Some(sdp) => sdp,
             None => self.create_answer().await?,
         };
-        // This browser has it already, and the other one may: all that is missing are the addresses, which stand in it by now.
-        let is_foretold = self.connection.signaling_state() == RtcSignalingState::HaveLocalPranswer;
-        if is_foretold {
-            self.say_description();
-        }
         self.add_early();
         self.set_local(RtcSdpType::Answer, &sdp).await?;
-        if !is_foretold {
-            self.say_description();
-        } else if self.moved.take() {
-            // The addresses were found in another network.
-            self.say(Signal::Restart);
-        }
+        self.say_description();
         Ok(())
     }
 
@@ -304,10 +327,17 @@ impl Shared {
                 self.say_description();
                 Ok(())
             }
-            // Nothing but an answer can follow on one that was foretold.
+            // Before there was any answer, one to this offer could be taken for one to the next; and none can be made where an answer is
+            // foretold. So the answer comes first.
             Means::Restart
-                if self.connection.signaling_state() == RtcSignalingState::HaveRemotePranswer =>
+                if self.waits_for_answer()
+                    && self.connection.current_remote_description().is_none() =>
             {
+                let foretold =
+                    self.connection.signaling_state() == RtcSignalingState::HaveRemotePranswer;
+                if why == Why::Back || (why == Why::Asked && foretold) {
+                    self.moved.set(true);
+                }
                 self.say_description();
                 Ok(())
             }
@@ -332,8 +362,10 @@ impl Shared {
         Ok(())
     }
 
+    /// Sends what there is to send, once somebody has answered: whoever rings may be at the other end of a path already.
     async fn replace(&self, feed: Feed) -> Result<(), JsValue> {
         let track = self.tracks.borrow()[feed.place()].clone();
+        let track = track.filter(|_| self.answered.get());
         // An older page may offer fewer.
         if let Some(transceiver) = self.transceivers().get(feed.place())
             && transceiver.sender().track() != track

@@ -4,7 +4,7 @@ use super::{House, PATIENCE, Page, ended, in_a_call};
 use crate::{
     model::{
         CallId,
-        call::{Action, Media, Outcome, State},
+        call::{Action, Media, Outcome, Signal, State},
     },
     protocol::ws::ErrorCode,
 };
@@ -84,12 +84,23 @@ async fn who_switches_leaves_the_first_call_before_the_second_is_answered() {
 async fn what_waited_rings_when_the_first_call_ends_and_another_may_wait_then() {
     let house = House::new(PATIENCE).await;
     let ([first, id], a, mut b, mut e) = waiting(&house).await;
+    let signal = Signal::Offer {
+        sdp: "e".to_owned(),
+    };
+    let (offer, to) = (signal.clone(), None);
+    e.act(id, Action::Signal { signal, to }).await;
+    assert_eq!(b.signal().await, offer);
     a.act(first, Action::HangUp).await;
     assert_eq!(b.state().await, ended(Outcome::HungUp));
     let rings = b.call().await;
     assert_eq!(
         (rings.id, rings.state, rings.waiting),
         (id, State::Ringing, false)
+    );
+    assert_eq!(
+        b.signal().await,
+        offer,
+        "nobody had any use for it while it waited"
     );
     e.state().await;
     let again = a.start(&b.connection.person.clone()).await;
