@@ -29,13 +29,22 @@ struct Links {
     fresh: RwSignal<Option<(LinkId, String)>>,
     trouble: RwSignal<Option<Failure>>,
     busy: RwSignal<bool>,
+    /// Counts questions for those there are: only the answer to the last one counts, for one that is late knows nothing of what was done since.
+    asked: RwSignal<u32>,
 }
 
 impl Links {
     fn load(self) {
+        // The panel may be closed, now or by the time of the answer.
+        let asked = self.asked.try_update(|asked| {
+            *asked += 1;
+            *asked
+        });
         spawn_local(async move {
             let found = list_guest_links(self.call).await;
-            // The panel may be closed by then.
+            if self.asked.try_get_untracked() != asked {
+                return;
+            }
             match found {
                 Ok(known) => drop(self.known.try_set(known)),
                 Err(failure) => drop(self.trouble.try_set(Some(failure))),
@@ -57,6 +66,7 @@ impl Links {
                     let id = made.link.id;
                     self.known.try_update(|known| known.insert(0, made.link));
                     self.fresh.try_set(Some((id, whole(&made.path))));
+                    self.load();
                 }
                 Err(failure) => drop(self.trouble.try_set(Some(failure))),
             }
@@ -74,6 +84,7 @@ impl Links {
                     self.fresh.try_update(|fresh| {
                         fresh.take_if(|(id, _)| *id == link);
                     });
+                    self.load();
                 }
                 Err(failure) => drop(self.trouble.try_set(Some(failure))),
             }
@@ -99,6 +110,7 @@ pub fn GuestLinks(
         fresh: RwSignal::default(),
         trouble: RwSignal::default(),
         busy: RwSignal::default(),
+        asked: RwSignal::default(),
     };
     let hours = RwSignal::new(CHOICES[0].0);
     // Who comes may have come by a link.
