@@ -164,17 +164,19 @@ impl Shared {
             self.connection.signaling_state(),
             RtcSignalingState::HaveRemoteOffer | RtcSignalingState::HaveLocalPranswer
         ) {
-            return self.answer().await;
+            self.answer().await?;
+        } else {
+            let shared = Rc::downgrade(self);
+            browser::after(OFFER_WAIT, move || {
+                if let Some(shared) = shared.upgrade()
+                    && shared.connection.remote_description().is_none()
+                {
+                    shared.say(Signal::Restart);
+                }
+            });
         }
-        let shared = Rc::downgrade(self);
-        browser::after(OFFER_WAIT, move || {
-            if let Some(shared) = shared.upgrade()
-                && shared.connection.remote_description().is_none()
-            {
-                shared.say(Signal::Restart);
-            }
-        });
-        Ok(())
+        // What was open before: the camera of another call that was left for this one.
+        self.attach().await
     }
 
     async fn answer(&self) -> Result<(), JsValue> {
