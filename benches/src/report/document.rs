@@ -24,6 +24,13 @@ pub fn markdown(options: &Options, results: &Results) -> String {
     text += "![The most important figures as bars](performance.svg)\n\n## Targets\n\n";
     let head = ["what", "over", "target", "that is", "Rialto", ""].map(str::to_owned);
     text += &table(&head, &targets::rows(results));
+    let shortfalls = targets::shortfalls(results);
+    if !shortfalls.is_empty() {
+        text += "\nMissed, and why:\n\n";
+        for shortfall in shortfalls {
+            append(&mut text, format_args!("- {shortfall}\n"));
+        }
+    }
     for transport in [Transport::Sse, Transport::Ws] {
         let subjects: Vec<Subject> = Subject::all()
             .into_iter()
