@@ -1,41 +1,29 @@
 /** nginx in front of several nodes: whichever connection comes, another node gets it. Nothing keeps a browser at one of them. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Program, freePort } from "./program.ts";
 
 /** What people put in front of their nodes. */
 const DEPLOYED = fileURLToPath(new URL("../../../deploy/nginx.conf", import.meta.url));
-/** How long it may take to start. */
-const START = 10_000;
-
-const running = new Set<ChildProcess>();
-process.once("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-});
 
 export class Nginx {
-  private child: ChildProcess | undefined;
-  private said = "";
+  private readonly file: string;
+  private readonly program: Program;
 
   private constructor(
     private readonly folder: string,
     private readonly port: number,
-  ) {}
+  ) {
+    this.file = join(folder, "nginx.conf");
+    this.program = new Program("nginx", ["-p", folder, "-c", this.file, "-e", "stderr"]);
+  }
 
   /** Finds a port for it, before there is anything behind it. */
   static async prepare(data: string): Promise<Nginx> {
     const folder = join(data, "nginx");
     await mkdir(folder);
-    const probe = createServer().listen(0, "127.0.0.1");
-    await once(probe, "listening");
-    const { port } = probe.address() as AddressInfo;
-    probe.close();
-    await once(probe, "close");
-    return new Nginx(folder, port);
+    return new Nginx(folder, await freePort());
   }
 
   get url(): string {
@@ -44,34 +32,15 @@ export class Nginx {
 
   /** Starts it, in front of these addresses. */
   async run(nodes: string[]): Promise<void> {
-    const file = join(this.folder, "nginx.conf");
     const deployed = await readFile(DEPLOYED, "utf8");
-    await writeFile(file, configuration(deployed, this.folder, this.port, nodes));
-    const path = `${process.env["PATH"] ?? ""}:/usr/sbin`;
-    const child = spawn("nginx", ["-p", this.folder, "-c", file, "-e", "stderr"], {
-      env: { PATH: path },
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    this.child = child;
-    running.add(child);
-    child.once("exit", () => running.delete(child));
-    child.once("error", (why) => (this.said += String(why)));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (this.said += text));
-    const overdue = Date.now() + START;
-    while (!(await this.answers())) {
-      if (Date.now() > overdue) throw new Error(`nginx does not answer:\n${this.said}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await writeFile(this.file, configuration(deployed, this.folder, this.port, nodes));
+    await this.program.run(() => this.answers());
   }
 
   /** Ends it at once, and every connection through it. */
   async kill(): Promise<void> {
-    const { child } = this;
-    if (child?.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, "exit");
     // It ends its workers, and does not wait for what is under way.
-    child.kill("SIGTERM");
-    await exited;
+    await this.program.kill("SIGTERM");
   }
 
   private async answers(): Promise<boolean> {

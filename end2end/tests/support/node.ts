@@ -5,6 +5,7 @@ import { copyFile, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
+import { endWithTests } from "./program.ts";
 
 /** What the program is told by its environment, beside the defaults below. */
 export type Settings = Record<string, string>;
@@ -33,12 +34,6 @@ const defaults: Settings = {
 const START = 20_000;
 const STOP = 8_000;
 
-/** None outlives the tests, however these end. */
-const running = new Set<ChildProcess>();
-process.once("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-});
-
 export class Node {
   /** Where it listens; it comes back there when it is started again. */
   url = "";
@@ -66,8 +61,7 @@ export class Node {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.child = child;
-    running.add(child);
-    child.once("exit", () => running.delete(child));
+    endWithTests(child);
     child.stderr.setEncoding("utf8").on("data", (text: string) => (this.said += text));
     const lines = createInterface({ input: child.stdout });
     const greeted = new Promise<void>((done, fail) => {
