@@ -38,6 +38,8 @@ build: ## Build the release: target/release/rialto and target/site
 # One after the other and in this order: what fails quickly comes first.
 test: ## Everything CI runs: lints, unit and integration tests, the release build, the browser tests
 	@started=$$SECONDS
+	# In a fresh clone nothing is built a second time.
+	[ -d target ] || export CARGO_INCREMENTAL=0
 	scripts/bootstrap.sh test
 	for part in lint doc-test unit build weights e2e e2e-nodes; do
 		$(MAKE) $$part
