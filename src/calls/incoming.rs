@@ -1,8 +1,8 @@
 //! Somebody calls: who, how, and three ways to answer.
 
-use super::client::use_calls;
+use super::client::{board::Scene, use_calls};
 use crate::{
-    model::call::{CallView, Media},
+    model::{call::Media, user::Person},
     ui::{
         avatar::{Avatar, AvatarSize},
         icon::{Glyph, Icon},
@@ -24,7 +24,12 @@ pub fn IncomingCard(
 ) -> impl IntoView {
     let calls = use_calls();
     let scene = calls.scene();
-    let view = Memo::new(move |_| scene.with(|scene| scene.ringing().cloned()));
+    let ringing = |scene: &Scene| {
+        let view = scene.ringing()?;
+        Some((view.caller.clone(), view.media))
+    };
+    let caller = Memo::new(move |_| scene.with(ringing));
+    let is_video = move || caller.with(|it| matches!(it, Some((_, Media::Video))));
     let trouble = calls.trouble();
     let ready = RwSignal::new(!hasty);
     Effect::new(move || {
@@ -44,19 +49,19 @@ pub fn IncomingCard(
             aria-describedby="call-kind"
             tabindex="-1"
         >
-            {move || view.get().map(|view| view! { <Caller view /> })}
+            {move || caller.get().map(|(person, media)| view! { <Caller person media /> })}
             {move || trouble.get().map(|why| view! { <Notice kind=NoticeKind::Error>{why}</Notice> })}
             <div class="call-answers">
                 <button
                     type="button"
                     class="button primary"
                     disabled=move || !ready.get()
-                    on:click=move |_| calls.accept(view.get_untracked().is_some_and(|view| view.media == Media::Video))
+                    on:click=move |_| calls.accept(untrack(is_video))
                 >
                     <Icon name=Glyph::Phone />
                     "Accept"
                 </button>
-                <Show when=move || view.with(|view| view.as_ref().is_some_and(|view| view.media == Media::Video))>
+                <Show when=is_video>
                     <button
                         type="button"
                         class="button"
@@ -82,12 +87,12 @@ pub fn IncomingCard(
 }
 
 #[component]
-fn Caller(view: CallView) -> impl IntoView {
-    let kind = view.media.noun();
-    let name = view.caller.name.to_string();
+fn Caller(person: Person, media: Media) -> impl IntoView {
+    let kind = media.noun();
+    let name = person.name.to_string();
     view! {
         <div class="call-caller">
-            <Avatar person=view.caller size=AvatarSize::Large />
+            <Avatar person size=AvatarSize::Large />
             <div>
                 <h2 id="call-title">{name} " is calling"</h2>
                 <p id="call-kind" class="quiet-text">

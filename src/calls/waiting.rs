@@ -11,14 +11,13 @@ use leptos::prelude::*;
 #[component]
 pub fn WaitingCard() -> impl IntoView {
     let calls = use_calls();
-    let waiting = calls.waiting();
+    let waiting = Memo::new(move |_| {
+        let view = calls.waiting().get()?;
+        Some((view.id, view.caller, view.media))
+    });
     let text = move || {
-        waiting
-            .with(|view| {
-                view.as_ref()
-                    .map(|view| format!("{} is calling", view.caller.name))
-            })
-            .unwrap_or_default()
+        let caller = waiting.get().map(|(_, caller, _)| caller.name);
+        caller.map(|name| format!("{name} is calling"))
     };
     view! {
         <div class="visually-hidden" role="status">
@@ -27,13 +26,13 @@ pub fn WaitingCard() -> impl IntoView {
         {move || {
             waiting
                 .get()
-                .map(|view| {
-                    let name = view.caller.name.to_string();
+                .map(|(_, caller, media)| {
+                    let name = caller.name.to_string();
                     let label = format!("{name} is calling");
-                    let kind = view.media.noun();
+                    let kind = media.noun();
                     view! {
                         <section class="call-waiting" aria-label=label>
-                            <Avatar person=view.caller />
+                            <Avatar person=caller />
                             <div class="call-waiting-text">
                                 <p class="call-waiting-name" dir="auto">{name}</p>
                                 <p class="small-text quiet-text">{kind} ", while you are in a call"</p>

@@ -253,9 +253,20 @@ impl Nodes {
         for page in self.systems.app.live.others_of(id, &there) {
             self.close(&page, Gone::ForNow).await;
         }
+        let live = &self.systems.app.live;
+        let known = pages.iter();
+        let known = known.filter_map(|page| live.page_elsewhere(id, page.client));
+        let known: Vec<_> = known.collect();
         for page in pages {
             self.apply(id, PageChange::Opened { page }).await;
         }
+        // What was told to them of their calls may have been missed. A call that is being stored can wait, and this loop cannot.
+        let calls = self.systems.calls.clone();
+        tokio::spawn(async move {
+            for page in known {
+                calls.opened(&page).await;
+            }
+        });
         for (change, page) in pending {
             Box::pin(self.changed(id, change, page)).await;
         }

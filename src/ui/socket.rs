@@ -217,16 +217,29 @@ impl Socket {
         });
     }
 
+    /// Whether the server has not answered yet up to a ping: what is said now is heard after what it is still at. Browser only.
+    #[must_use]
+    pub fn is_waiting(self) -> bool {
+        wire(|wire| wire.pinged_at.is_some())
+    }
+
+    /// Has the server say when it has heard everything up to here. Browser only.
+    pub fn ping(self) {
+        let n = wire(|wire| {
+            wire.pings = wire.pings.wrapping_add(1);
+            wire.pinged_at = Some(browser::now());
+            wire.pings
+        });
+        self.send(&ClientFrame::Ping { n });
+    }
+
     /// Something else says that the network may be gone: if nothing is heard of the server in a moment, the path counts as dead. Browser
     /// only.
     pub fn suspect(self) {
         if self.link.get_untracked() == Link::Online && wire(|wire| wire.urgent) {
-            let n = wire(|wire| {
-                wire.pings = wire.pings.wrapping_add(1);
-                wire.pinged_at = Some(browser::now() - PATIENCE_IN_A_CALL + PATIENCE_IN_DOUBT);
-                wire.pings
-            });
-            self.send(&ClientFrame::Ping { n });
+            self.ping();
+            let doubt = PATIENCE_IN_A_CALL - PATIENCE_IN_DOUBT;
+            wire(|wire| wire.pinged_at = wire.pinged_at.map(|at| at - doubt));
         }
     }
 
@@ -394,12 +407,7 @@ impl Socket {
         if wire(|wire| wire.pinged_at).is_some_and(|at| now - at > patience) {
             self.lost(None);
         } else if wire(|wire| wire.pinged_at.is_none() && now - wire.spoke_at >= every) {
-            let n = wire(|wire| {
-                wire.pings = wire.pings.wrapping_add(1);
-                wire.pinged_at = Some(now);
-                wire.pings
-            });
-            self.send(&ClientFrame::Ping { n });
+            self.ping();
         }
     }
 }

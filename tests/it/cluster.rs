@@ -436,6 +436,52 @@ async fn a_call_that_cannot_reach_the_desk_says_so() {
     assert!(reason.contains("please try again"), "{reason}");
 }
 
+/// NATS comes back, and the first node is connected to it for a while before the second one notices: what it said meanwhile is lost.
+async fn bus_comes_back_to_the_first_node_alone(cluster: &mut Cluster, ask: &Person) {
+    cluster.nodes[1].freeze();
+    cluster.nats.start_again().await;
+    eventually("the first node has the bus", async || {
+        ask.html("/readyz").await.contains("the bus is there")
+    })
+    .await;
+    // Time for it to say what waited to be said.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    cluster.nodes[1].thaw();
+}
+
+#[tokio::test]
+async fn what_the_desk_could_not_tell_while_nats_was_away_is_heard_when_it_is_back() {
+    needs_postgresql!();
+    let mut cluster = Cluster::start(2).await;
+    // The first node that started holds the desk.
+    let mut ada = Party::open(cluster.join(0, "Ada").await).await;
+    let mut bob = Party::open(cluster.join(1, "Bob").await).await;
+    sees(&mut ada.page, &bob.page, Presence::Here).await;
+    cluster.nats.stop().await;
+    let first = ada.start(&bob).await;
+    assert_eq!(ada.state().await, State::Dialing);
+    let signal = Signal::Offer {
+        sdp: "v=0".to_owned(),
+    };
+    let (offer, to) = (signal.clone(), None);
+    ada.say(first, Action::Signal { signal, to }).await;
+    bus_comes_back_to_the_first_node_alone(&mut cluster, &ada.person).await;
+    assert_eq!(bob.view().await.id, first, "it rings");
+    assert_eq!(bob.signal().await, offer);
+    let outcome = Outcome::Declined;
+    bob.say(first, Action::Decline).await;
+    while ada.state().await != (State::Ended { outcome }) {}
+    while bob.state().await != (State::Ended { outcome }) {}
+
+    let second = bob.start(&ada).await;
+    while ada.view().await.id != second {}
+    cluster.nats.stop().await;
+    ada.say(second, Action::Accept).await;
+    while ada.state().await != State::Connecting {}
+    bus_comes_back_to_the_first_node_alone(&mut cluster, &ada.person).await;
+    while bob.state().await != State::Connecting {}
+}
+
 /// Somebody who writes without a pause, and moves to the next node when theirs goes.
 struct Restless {
     person: Person,

@@ -1,7 +1,9 @@
 /** What tests are made of: a server, people with browsers, and a program that publishes. */
 import { type BrowserContextOptions, test as base } from "@playwright/test";
 import { Machine } from "./machine.ts";
+import { Nats } from "./nats.ts";
 import { Agency } from "./news.ts";
+import { nodes } from "./nodes.ts";
 import { observe } from "./observe.ts";
 import { Server, type Settings } from "./server.ts";
 import { Trouble } from "./trouble.ts";
@@ -21,6 +23,8 @@ export interface Manner extends BrowserContextOptions {
 export interface Fixtures {
   /** What the server is told by its environment. */
   settings: Settings;
+  /** A bus of this test's own, for `settings` that name it; none where one node stands alone. */
+  nats: Nats | undefined;
   /** A server of this test's own. */
   server: Server;
   /** A program that publishes with a token. */
@@ -42,6 +46,12 @@ type Begin = (name: string, manner?: Manner) => Promise<Visitor>;
 
 export const test = base.extend<Fixtures & { begin: Begin }>({
   settings: [{}, { option: true }],
+
+  nats: async ({}, use) => {
+    const nats = nodes > 1 ? await Nats.start() : undefined;
+    await use(nats);
+    await nats?.kill();
+  },
 
   server: async ({ settings }, use) => {
     const server = await Server.start(settings);

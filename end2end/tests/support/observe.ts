@@ -10,6 +10,7 @@ export interface Observed {
   /** How many connections the server has welcomed. */
   welcomes: number;
   peers: RTCPeerConnection[];
+  channels: RTCDataChannel[];
   /** Every track the page got from a device, and every copy it made of one. */
   tracks: MediaStreamTrack[];
   /** The sum of layout shifts that no input explains (Layout Instability API). */
@@ -24,7 +25,15 @@ declare global {
 
 /** Runs in the page, so it can use nothing from outside of itself. */
 export function observe(): void {
-  const observed: Observed = { sources: [], sockets: [], welcomes: 0, peers: [], tracks: [], shifted: 0 };
+  const observed: Observed = {
+    sources: [],
+    sockets: [],
+    welcomes: 0,
+    peers: [],
+    channels: [],
+    tracks: [],
+    shifted: 0,
+  };
   window.observed = observed;
 
   window.EventSource = class extends EventSource {
@@ -46,6 +55,12 @@ export function observe(): void {
     constructor(configuration?: RTCConfiguration) {
       super(configuration);
       observed.peers.push(this);
+    }
+
+    override createDataChannel(label: string, options?: RTCDataChannelInit) {
+      const channel = super.createDataChannel(label, options);
+      observed.channels.push(channel);
+      return channel;
     }
   };
   // Not there on pages that are not from localhost or https, whatever the types say.

@@ -30,7 +30,7 @@ export class Server {
       await server.run();
       return server;
     }
-    const bus = process.env["RIALTO_TEST_BUS"];
+    const bus = settings["RIALTO_BUS"] ?? process.env["RIALTO_TEST_BUS"];
     if (bus === undefined) throw new Error("several nodes need NATS: scripts/e2e.sh --nodes N");
     const database = await Database.create();
     const front = await Nginx.prepare(data);

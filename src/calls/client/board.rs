@@ -382,6 +382,11 @@ impl Board {
         if self.scene.call() != Some(call) {
             return false;
         }
+        // What is said again without anybody's doing is not worth a word.
+        let was_asked = matches!(
+            self.scene,
+            Scene::Starting { .. } | Scene::Joining { .. } | Scene::Answering(_)
+        );
         match &self.scene {
             Scene::Starting { with, media, .. } => {
                 let preview = Preview {
@@ -410,7 +415,7 @@ impl Board {
             }
             _ => {}
         }
-        true
+        was_asked || code != ErrorCode::Unavailable
     }
 
     /// The person wants to call somebody, or to join the call of a room. False when that has to wait for the end of another call.
@@ -469,6 +474,7 @@ impl Board {
             (Scene::Joining { place, .. }, Some(Part::In { seat, .. }))
                 if place.room == view.room =>
             {
+                self.owed.retain(|(id, _)| *id != view.id);
                 self.scene = Scene::Gathered(Gathered {
                     view: view.clone(),
                     seat: *seat,
@@ -557,11 +563,27 @@ impl Board {
         say
     }
 
-    /// What to say when the connection is back, apart from how the path to the peer stands: the server answers each with how
-    /// things are (a repeated start with the call that it became), so that nothing here outlives the call it shows.
+    /// What to say when the connection is back, apart from how the path to the peer stands: what is not settled, and a question about
+    /// the call of a room, so that nothing here outlives the call it shows.
     #[must_use]
     pub fn to_say(&self) -> Vec<(CallId, Action)> {
-        let mut say = self.owed.clone();
+        let mut say = self.unsettled();
+        if let Some(gathered) = self.scene.gathered() {
+            // Answered with how things are.
+            say.push((gathered.view.id, Action::Lost));
+        }
+        say
+    }
+
+    /// What the server may not have heard of, or this page not of its answer. The server answers each with how things are (a repeated
+    /// start with the call that it became).
+    #[must_use]
+    pub fn unsettled(&self) -> Vec<(CallId, Action)> {
+        let mut say = match &self.scene {
+            // It may be the call that was left before: the answer to this settles both.
+            Scene::Joining { .. } => Vec::new(),
+            _ => self.owed.clone(),
+        };
         say.extend(self.waiting.iter().map(|view| (view.id, Action::Ringing)));
         match &self.scene {
             Scene::Starting { id, with, media } => say.push((
@@ -572,8 +594,12 @@ impl Board {
                 },
             )),
             Scene::Joining { id, place } => say.push((*id, Action::Join { room: place.room })),
-            // Answered with how things are, like a question.
-            Scene::Gathered(gathered) => say.push((gathered.view.id, Action::Lost)),
+            // That this page is in it no more, or that the call is over, was not heard of.
+            Scene::Gathered(Gathered { view, seat, .. })
+                if view.members.iter().all(|member| member.seat != *seat) =>
+            {
+                say.push((view.id, Action::Lost));
+            }
             Scene::Ringing(view) => say.push((view.id, Action::Ringing)),
             Scene::Answering(view) => say.push((view.id, Action::Accept)),
             Scene::Holding(Held { view, .. }) if view.state.is_unanswered() => {

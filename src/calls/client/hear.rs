@@ -2,14 +2,13 @@
 
 use super::{
     CallsClient,
+    again::path_of,
     board::Board,
     others::{self, ONLY},
 };
 use crate::{
     model::{
-        CallId,
         call::{
-            Action,
             group::{GroupView, Part},
             rooms::RoomCalls,
         },
@@ -23,8 +22,6 @@ use leptos::prelude::*;
 /// How long the server is given after a reconnect to tell which calls go on in rooms, in milliseconds: a node that has just started knows
 /// it after five seconds.
 const TOLD_ANEW: i32 = 6_000;
-/// When to accept again, in milliseconds, after the server could not hear of it.
-const AGAIN: i32 = 1_500;
 
 impl CallsClient {
     pub(super) fn hear(self, frame: &ServerFrame) {
@@ -55,7 +52,7 @@ impl CallsClient {
                     self.trouble.set(Some(reason.clone()));
                 }
                 if *code == ErrorCode::Unavailable {
-                    self.accept_again(*call);
+                    self.follow_up_soon();
                 }
             }
             ServerFrame::Event {
@@ -82,15 +79,6 @@ impl CallsClient {
         }
     }
 
-    /// That somebody accepts could not be heard: it is said again, for as long as they do.
-    fn accept_again(self, call: CallId) {
-        browser::after(AGAIN, move || {
-            if self.is_answering(call) {
-                self.say(call, Action::Accept);
-            }
-        });
-    }
-
     /// The connection is back: everything that may have been lost with the one before is said again.
     fn back(self) {
         let connection = self.groups.try_update(RoomCalls::doubt).unwrap_or_default();
@@ -99,16 +87,8 @@ impl CallsClient {
                 .update(|groups| groups.forget_doubtful(connection));
         });
         self.say_all(self.board.with_untracked(Board::to_say));
-        if let Some(call) = self.answered() {
-            let is_connected = others::of(call, ONLY).is_some_and(|peer| peer.is_connected());
-            self.say(
-                call,
-                if is_connected {
-                    Action::Connected
-                } else {
-                    Action::Lost
-                },
-            );
+        if let Some(call) = self.answered_call() {
+            self.say(call, path_of(call));
         }
         for (_, peer) in others::all() {
             peer.resume();

@@ -3,6 +3,7 @@
 use super::{
     CallsClient, Path,
     adaptation::Picture,
+    again::path_of,
     board::{Gathered, Scene},
     others::{self, ONLY, Other},
     peer::{News, Peer},
@@ -152,7 +153,7 @@ impl CallsClient {
                 self.learn(seat, |other| other.path = Path::Lost);
                 self.socket.suspect();
                 // In a group call: what is needed to look for another path.
-                if !of_two || self.answered() == Some(call) {
+                if !of_two || self.answered_call() == Some(call) {
                     self.say(call, Action::Lost);
                 }
             }
@@ -186,7 +187,7 @@ impl CallsClient {
     }
 
     /// The call between two that this page holds a side of, once the server knows who has answered.
-    pub(super) fn answered(self) -> Option<CallId> {
+    pub(super) fn answered_call(self) -> Option<CallId> {
         self.scene
             .with_untracked(|scene| scene.answered().map(|view| view.id))
     }
@@ -199,10 +200,9 @@ impl CallsClient {
 
     /// Says that there is a path. One may be found before the server has told who answered; then it is said when it has.
     pub(super) fn report(self, call: CallId) {
-        if self.answered() == Some(call)
-            && others::of(call, ONLY).is_some_and(|peer| peer.is_connected())
-        {
+        if self.answered_call() == Some(call) && path_of(call) == Action::Connected {
             self.say(call, Action::Connected);
+            self.follow_up();
         }
     }
 

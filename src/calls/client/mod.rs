@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `adaptation` | what is given up when the way is narrow: plain data |
+//! | `again` | what is said again until the server and this page agree |
 //! | [`board`] | what is shown, and what the server is still owed: plain data |
 //! | [`choice`] | which microphone, camera and speaker |
 //! | [`devices`] | microphone, camera and screen, on and off |
@@ -28,6 +29,7 @@
 //! [`CallsClient::settle`] makes the browser's part fit the board.
 
 mod adaptation;
+mod again;
 pub mod board;
 pub mod choice;
 pub mod devices;
@@ -311,6 +313,7 @@ impl CallsClient {
         if let Some(id) = waits.filter(|_| waits != waited) {
             self.say(id, Action::Ringing);
         }
+        self.follow_up();
         result
     }
 
@@ -353,7 +356,7 @@ impl CallsClient {
         }
     }
 
-    /// What cannot be said now is said when the connection is back: see [`Self::back`].
+    /// What cannot be said now is said when the connection is back: see [`Self::back`]; what is lost, again: see [`again`].
     fn say(self, call: CallId, action: Action) {
         self.socket.send(&ClientFrame::Call { call, action });
     }

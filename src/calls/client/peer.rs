@@ -352,9 +352,9 @@ impl Peer {
         self.shared.look_with_fresh();
     }
 
-    /// Whether there is a path.
-    pub(super) fn is_connected(&self) -> bool {
-        self.shared.is_connected()
+    /// Whether there is a path, and the other page is heard over it.
+    pub(super) fn has_path(&self) -> bool {
+        self.shared.has_path()
     }
 
     /// What is heard of the other one.
@@ -521,6 +521,11 @@ impl Shared {
 
     fn is_connected(&self) -> bool {
         self.connection.connection_state() == RtcPeerConnectionState::Connected
+    }
+
+    /// Whether there is a path, and the other page is heard over it.
+    fn has_path(&self) -> bool {
+        self.is_connected() && !self.silent.get()
     }
 
     /// `connectionState`, not `iceConnectionState`: the latter was seen to stay `disconnected` for ever.

@@ -211,25 +211,18 @@ impl Line {
             )
             .await
         {
-            // A repeated or late question is answered with how things stand.
-            Ok(()) if before == self.call.state && !matches!(ask, Ask::Connected | Ask::Lost) => {
-                self.show(from);
-            }
+            Ok(()) if before == self.call.state && asks_again(ask, before) => self.show(from),
             Ok(()) => {}
             Err(wrong) => self.refuse(from, wrong),
         }
     }
 
-    /// Hangs up for somebody, or declines if that is what it comes to.
+    /// Hangs up for somebody.
     async fn leave(&mut self, user: UserId) {
         let Some(side) = self.call.side_of_user(user) else {
             return;
         };
-        let ask = if side == Side::Callee && self.call.state.is_unanswered() {
-            Ask::Decline
-        } else {
-            Ask::HangUp
-        };
+        let ask = Ask::HangUp;
         let page = self.call.caller_page;
         // A call that has ended has been left.
         let _ = self.take(Input::Asked { side, page, ask }, None).await;
@@ -431,6 +424,16 @@ impl Line {
             Wrong::State => ErrorCode::WrongState,
         };
         refuse(from, self.call.id, code, &wrong.to_string());
+    }
+}
+
+/// Whether something that changed nothing is a repeated or late question, to be answered with how things stand. Of a path each side
+/// speaks for itself, and one that has found it waits for the other.
+fn asks_again(ask: Ask, state: State) -> bool {
+    match ask {
+        Ask::Ringing | Ask::Accept | Ask::Decline | Ask::HangUp => true,
+        Ask::Connected => state == State::Connected,
+        Ask::Lost => false,
     }
 }
 

@@ -209,7 +209,7 @@ impl Calls {
             action,
         };
         if let Err(why) = bus.ask_desk(&ask).await {
-            tracing::error!(%call, %why, "what a page asked about a call came to nothing");
+            tracing::warn!(%call, %why, "what a page asked about a call came to nothing");
             refuse(from, call, ErrorCode::Unavailable, NOT_NOW);
         }
     }

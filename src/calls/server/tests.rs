@@ -81,6 +81,38 @@ async fn only_pages_that_hold_a_side_or_ring_are_given_what_a_path_takes() {
 }
 
 #[tokio::test]
+async fn what_is_said_again_is_answered_with_how_the_call_stands() {
+    let house = House::new(PATIENCE).await;
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
+    let id = a.start(&bob).await;
+    let (to, media) = (bob.id, Media::Video);
+    a.until(State::Dialing).await;
+    b.until(State::Dialing).await;
+    a.act(id, Action::Start { to, media }).await;
+    assert_eq!(a.state().await, State::Dialing);
+    b.act(id, Action::Ringing).await;
+    b.until(State::Ringing).await;
+    b.act(id, Action::Ringing).await;
+    assert_eq!(b.state().await, State::Ringing);
+    b.act(id, Action::Accept).await;
+    b.until(State::Connecting).await;
+    b.act(id, Action::Accept).await;
+    assert_eq!(b.state().await, State::Connecting);
+    b.act(id, Action::Connected).await;
+    b.act(id, Action::Connected).await;
+    b.silence().await;
+    a.act(id, Action::Connected).await;
+    b.until(State::Connected).await;
+    b.act(id, Action::Connected).await;
+    assert_eq!(b.state().await, State::Connected);
+    a.act(id, Action::HangUp).await;
+    b.until(ended(Outcome::HungUp)).await;
+    b.act(id, Action::HangUp).await;
+    assert_eq!(b.state().await, ended(Outcome::HungUp));
+}
+
+#[tokio::test]
 async fn declined_and_cancelled() {
     let house = House::new(PATIENCE).await;
     let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
@@ -278,8 +310,8 @@ async fn what_makes_no_sense_is_refused_in_words() {
     )
     .await;
     assert_eq!(a.error().await, ErrorCode::WrongState);
-    b.act(id, Action::HangUp).await;
-    assert_eq!(b.error().await, ErrorCode::WrongState);
+    b.act(id, Action::Connected).await;
+    assert_eq!(b.error().await, ErrorCode::NoSuchCall);
 }
 
 #[tokio::test]

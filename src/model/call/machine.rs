@@ -237,7 +237,10 @@ impl Call {
                 Ok(())
             }
             Input::Left { page } => match self.side_of(page) {
-                Some(side) => self.hang_up(side, now),
+                Some(side) => {
+                    self.hang_up(side, now);
+                    Ok(())
+                }
                 None => Ok(()),
             },
             Input::Back { page } => {
@@ -258,7 +261,7 @@ impl Call {
             (Ask::Ringing, Side::Callee) => self.ring(),
             (Ask::Accept, Side::Callee) => self.accept(page, now),
             (Ask::Decline, Side::Callee) => self.decline(page, now)?,
-            (Ask::HangUp, side) => self.hang_up(side, now)?,
+            (Ask::HangUp, side) => self.hang_up(side, now),
             (Ask::Connected, side) => self.report(side, page, true, now)?,
             (Ask::Lost, side) => self.report(side, page, false, now)?,
             (Ask::Ringing | Ask::Accept | Ask::Decline, Side::Caller) => return Err(Wrong::State),
@@ -293,19 +296,15 @@ impl Call {
         Ok(())
     }
 
-    /// Any page of the two may hang up: the call is the person's. Before an answer the callee declines instead.
-    fn hang_up(&mut self, side: Side, now: Millis) -> Result<(), Wrong> {
-        if self.state.is_answered() {
-            self.end(Outcome::HungUp, now);
-            return Ok(());
-        }
-        match side {
-            Side::Caller => {
-                self.end(Outcome::Cancelled, now);
-                Ok(())
-            }
-            Side::Callee => Err(Wrong::State),
-        }
+    /// Any page of the two may hang up: the call is the person's. The callee may do so before an answer: who accepts and hangs up at once
+    /// has declined, if it is only heard that they hung up.
+    fn hang_up(&mut self, side: Side, now: Millis) {
+        let outcome = match side {
+            _ if self.state.is_answered() => Outcome::HungUp,
+            Side::Caller => Outcome::Cancelled,
+            Side::Callee => Outcome::Declined,
+        };
+        self.end(outcome, now);
     }
 
     fn report(

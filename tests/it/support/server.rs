@@ -5,6 +5,7 @@ use super::{
     home::{Database, Home},
     within,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     ffi::OsStr,
     net::SocketAddr,
@@ -140,16 +141,26 @@ impl Server {
         }
     }
 
+    /// SIGSTOP: it does nothing at all, until [`Self::thaw`].
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let running = self.running.as_ref().expect("the server runs");
+        let id = running.process.id().expect("it was not waited for");
+        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
+    }
+
     /// SIGTERM, and waits for the end.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
         let mut running = self.running.take().expect("the server runs");
-        let id = running
-            .process
-            .id()
-            .expect("it was not waited for")
-            .cast_signed();
-        let id = rustix::process::Pid::from_raw(id).unwrap();
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
         within("the program stops when asked to", running.process.wait())
             .await
             .unwrap()

@@ -405,6 +405,7 @@ fn joining_a_room_s_call_takes_its_id_and_who_comes_and_goes_is_followed() {
         "what is needed for paths stays"
     );
     assert_eq!(board.to_say(), [(id(9), Action::Lost)]);
+    assert_eq!(board.unsettled(), [], "it goes on");
     assert!(!board.place(Target::Person(person(5)), Media::Voice));
 }
 
@@ -418,6 +419,41 @@ fn leaving_is_said_until_the_server_knows() {
     assert_eq!(board.to_say(), [(id(9), Action::HangUp)]);
     board.heard_group(&group(1, Some(Part::Out)));
     assert_eq!(board.to_say(), []);
+}
+
+#[test]
+fn whoever_joins_again_does_not_leave_because_of_the_time_before() {
+    let mut board = gathered();
+    let leave = board.leave(0).unwrap();
+    assert_eq!(board.unsettled(), [leave]);
+    board.place(Target::Room(place()), Media::Video);
+    let join = board.start(id(10)).unwrap();
+    assert_eq!(board.unsettled(), [join], "which settles both");
+    board.heard_group(&group(2, Some(at(2))));
+    assert!(board.scene.gathered().is_some());
+    assert_eq!(board.unsettled(), []);
+}
+
+#[test]
+fn who_is_not_among_those_in_the_call_asks_what_became_of_it() {
+    for people in [0, 1] {
+        let mut board = gathered();
+        board.heard_group(&group(people, None));
+        assert_eq!(board.unsettled(), [(id(9), Action::Lost)]);
+        board.heard_group(&group(people, Some(Part::Out)));
+        assert_eq!(board.scene, Scene::Out(place()));
+    }
+}
+
+#[test]
+fn what_nobody_asked_for_is_refused_without_a_word() {
+    let mut board = after(&[view(Side::Callee, State::Ringing)]);
+    let refused = |board: &mut Board, code| board.refused(id(1), code, "Not now.", 0);
+    assert!(!refused(&mut board, ErrorCode::Unavailable));
+    board.accept();
+    assert!(refused(&mut board, ErrorCode::Unavailable));
+    assert_eq!(board.unsettled(), [(id(1), Action::Accept)]);
+    assert!(refused(&mut board, ErrorCode::TooFast));
 }
 
 #[test]

@@ -29,11 +29,11 @@ impl Shared {
     pub(super) async fn work(self: &Rc<Self>, job: Job) -> Result<(), JsValue> {
         match job {
             Job::Offer { restart } => self.offer(restart).await,
-            Job::Answered => self.answered_by_a_person().await,
-            Job::Heard(Signal::Offer { sdp }) => self.offered(&sdp).await,
-            Job::Heard(Signal::Answer { sdp }) => self.answered(&sdp).await,
+            Job::Answered => self.open_up().await,
+            Job::Heard(Signal::Offer { sdp }) => self.take_offer(&sdp).await,
+            Job::Heard(Signal::Answer { sdp }) => self.take_answer(&sdp).await,
             Job::Heard(Signal::Pranswer { sdp }) => {
-                self.foretold(&sdp).await;
+                self.take_foretold(&sdp).await;
                 Ok(())
             }
             Job::Foretell => {
@@ -84,28 +84,28 @@ impl Shared {
     }
 
     /// The callee's part. The transceivers come out of the offer; made here they would be further ones (RFC 8829 section 5.10).
-    async fn offered(&self, sdp: &str) -> Result<(), JsValue> {
+    async fn take_offer(&self, sdp: &str) -> Result<(), JsValue> {
         if self.side == Side::Caller {
             // Only the caller makes offers, so this is none of ours.
             return Ok(());
         }
-        if self.connection.signaling_state() == RtcSignalingState::HaveLocalPranswer {
-            // Said again. The caller's page makes no other before it has an answer.
-            let (_, addresses) = candidates::split(sdp);
+        // The caller's page makes no other before it has an answer.
+        let said_again = self.connection.signaling_state() == RtcSignalingState::HaveLocalPranswer;
+        let (bare, addresses) = candidates::split(sdp);
+        let sdp = if said_again || !self.may_look() {
             self.early.borrow_mut().extend(addresses);
+            &bare
+        } else {
+            sdp
+        };
+        if said_again {
             return if self.answered.get() {
                 self.answer().await
             } else {
                 Ok(())
             };
         }
-        if self.may_look() {
-            self.set_remote(RtcSdpType::Offer, sdp).await?;
-        } else {
-            let (sdp, addresses) = candidates::split(sdp);
-            self.early.borrow_mut().extend(addresses);
-            self.set_remote(RtcSdpType::Offer, &sdp).await?;
-        }
+        self.set_remote(RtcSdpType::Offer, sdp).await?;
         for transceiver in self.transceivers() {
             transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv);
         }
@@ -136,7 +136,7 @@ impl Shared {
 
     /// Takes in what the answer will be. A browser that knows no such answers takes it in with the answer itself, and so does one whose
     /// answer comes from another page than the one that said so.
-    async fn foretold(&self, sdp: &str) {
+    async fn take_foretold(&self, sdp: &str) {
         if self.side == Side::Caller && !self.answered.get() && self.waits_for_answer() {
             let description = description(RtcSdpType::Pranswer, sdp);
             let _ = JsFuture::from(self.connection.set_remote_description(&description)).await;
@@ -146,9 +146,9 @@ impl Shared {
         }
     }
 
-    /// A callee's page that has the offer answers it. One that has none yet says that it needs one: what was offered while it rang may be
-    /// lost with the server that held it.
-    async fn answered_by_a_person(self: &Rc<Self>) -> Result<(), JsValue> {
+    /// Somebody has answered. A callee's page that has the offer answers it. One that has none yet says that it needs one: what was offered
+    /// while it rang may be lost with the server that held it.
+    async fn open_up(self: &Rc<Self>) -> Result<(), JsValue> {
         if self.side == Side::Caller {
             let shared = Rc::downgrade(self);
             browser::after(ANSWER_WAIT, move || {
@@ -210,7 +210,7 @@ impl Shared {
     }
 
     /// An offer that was said twice is answered twice: the second answer has nothing to answer.
-    async fn answered(&self, sdp: &str) -> Result<(), JsValue> {
+    async fn take_answer(&self, sdp: &str) -> Result<(), JsValue> {
         if self.waits_for_answer() {
             self.set_remote(RtcSdpType::Answer, sdp).await?;
             if self.moved.take() {
@@ -294,7 +294,7 @@ impl Shared {
             }
             return Ok(());
         }
-        let connected = self.is_connected() && !self.silent.get();
+        let connected = self.has_path();
         if connected && why == Why::Gone {
             return Ok(());
         }

@@ -148,9 +148,9 @@ fn hanging_up_before_an_answer_cancels_and_after_it_hangs_up() {
         }
     }
     assert_eq!(
-        ringing().apply(callee(B, Ask::HangUp), 9),
-        Err(Wrong::State),
-        "the callee declines instead"
+        outcome(&after(ringing(), &[callee(B, Ask::HangUp)])),
+        Some(Outcome::Declined),
+        "who accepted, and was not heard"
     );
 }
 
