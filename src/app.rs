@@ -10,7 +10,7 @@ use crate::{
         guest_page::GuestPage,
         keys::KeysChoice,
         page::CallsPage,
-        ringing::RingChoices,
+        ringing::{RingChoices, RingQuestion},
         trial::ConnectionTest,
     },
     chat::{client::ChatClient, page::ChatLayout, page::NoRoom, room::RoomPageView},
@@ -73,6 +73,7 @@ pub fn App() -> impl IntoView {
                     .map(|place| place.room)
             })
         }),
+        question: Callback::new(|()| view! { <RingQuestion /> }.into_any()),
     });
 
     // The browser's part begins once, when the page is live. What listens to the socket does so before it connects.

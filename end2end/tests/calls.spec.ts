@@ -521,3 +521,36 @@ test("of the pages that ring one sounds, a hidden one notifies, and whoever want
   expect((await sounds(grace)) + (await sounds(tab))).toBe(before);
   expect(await told(grace)).toHaveLength(2);
 });
+
+for (const { answer, permission } of [
+  { answer: "Notify me", permission: "granted" },
+  { answer: "No, thanks", permission: "default" },
+]) {
+  test(`who can be called is asked once whether a hidden page may say so, and answers ${answer}`, async ({ join }) => {
+    const ada = await join("Ada", { at: "/settings" });
+    // A browser without windows refuses notifications before anybody is asked.
+    await ada.page.addInitScript(() => {
+      class Told {
+        static permission = "default";
+        static requestPermission() {
+          Told.permission = "granted";
+          return Promise.resolve(Told.permission);
+        }
+      }
+      Object.assign(window, { Notification: Told });
+    });
+    await ada.open("/chat/general");
+    const question = ada.page.getByRole("region", { name: "Hear of calls while you look at something else?" });
+    await expect(question).toBeInViewport();
+    expect(await ada.page.evaluate(() => window.observed.shifted), "it moves nothing").toBe(0);
+    await question.getByRole("button", { name: answer }).click();
+    await expect(question).toHaveCount(0);
+    expect(await ada.page.evaluate(() => Notification.permission)).toBe(permission);
+    await ada.open("/chat");
+    await expect(ada.page.getByText("People here")).toBeVisible();
+    await expect(ada.page.locator(".chat-rooms").getByText("Nobody else is here right now")).toBeVisible();
+    await expect(question, "nor ever again").toHaveCount(0);
+    await ada.page.getByRole("link", { name: "Settings" }).first().click();
+    await expect(ada.page.getByRole("button", { name: "Notify me when this page is hidden" })).toBeVisible();
+  });
+}

@@ -1,6 +1,7 @@
-//! How calls make themselves noticed in this browser: the choices in Settings.
+//! How calls make themselves noticed in this browser: what is asked once, and the choices in Settings.
 
 use super::client::ring::{has_notifications, is_quiet, set_quiet};
+use crate::ui::browser;
 use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Notification, NotificationPermission};
@@ -29,6 +30,53 @@ fn notifying() -> Notifying {
     }
 }
 
+/// Asks for the browser's question, which only a person's press may open; `then` is told how things stand after it.
+fn ask(then: impl FnOnce(Notifying) + 'static) {
+    spawn_local(async move {
+        if let Ok(asked) = Notification::request_permission() {
+            // Whatever was answered, the browser knows it.
+            let _ = JsFuture::from(asked).await;
+        }
+        then(notifying());
+    });
+}
+
+/// Where the browser keeps that this was asked.
+const ASKED: &str = "rialto_ring_asked";
+
+/// Asks, once in a browser, whether a page that nobody looks at may say that somebody calls. Whoever never opens the settings would
+/// otherwise have missed every call that came meanwhile.
+#[component]
+pub fn RingQuestion() -> impl IntoView {
+    let open = RwSignal::new(false);
+    Effect::new(move || {
+        open.set(notifying() == Notifying::Unasked && browser::local_get(ASKED).is_none());
+    });
+    let answered = move || {
+        browser::local_set(ASKED, "yes");
+        open.set(false);
+    };
+    let notify = move |_| {
+        answered();
+        ask(|_| ());
+    };
+    view! {
+        <Show when=move || open.get()>
+            <section class="ring-question" aria-labelledby="ring-question">
+                <p id="ring-question">"Hear of calls while you look at something else?"</p>
+                <div class="toolbar">
+                    <button type="button" class="button small primary" on:click=notify>
+                        "Notify me"
+                    </button>
+                    <button type="button" class="button small" on:click=move |_| answered()>
+                        "No, thanks"
+                    </button>
+                </div>
+            </section>
+        </Show>
+    }
+}
+
 /// The choices.
 #[component]
 pub fn RingChoices() -> impl IntoView {
@@ -46,13 +94,9 @@ pub fn RingChoices() -> impl IntoView {
         quiet.set(checked);
     };
     let ask = move |_| {
-        spawn_local(async move {
-            if let Ok(asked) = Notification::request_permission() {
-                // Whatever was answered, the browser knows it.
-                let _ = JsFuture::from(asked).await;
-            }
+        ask(move |answer| {
             // The page may show something else by now.
-            let _ = notifies.try_set(notifying());
+            let _ = notifies.try_set(answer);
         });
     };
     view! {

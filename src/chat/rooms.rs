@@ -30,6 +30,7 @@ pub fn RoomList(
     sidebar: Sidebar,
 ) -> impl IntoView {
     let (chat, people) = (use_chat(), use_people());
+    let question = use_reach().question;
     let Sidebar {
         me,
         rooms,
@@ -101,6 +102,7 @@ pub fn RoomList(
                     <p class="quiet-text small-text nobody">"Nobody else is here right now. Send somebody the address of this page."</p>
                 </Show>
             </section>
+            {question.run(())}
         </nav>
     }
 }

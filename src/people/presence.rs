@@ -116,6 +116,8 @@ pub struct Reach {
     pub groups: Signal<RoomCalls>,
     /// The room whose call this page is in.
     pub joined: Signal<Option<RoomId>>,
+    /// What there is to ask somebody who can be called, below those who can call them.
+    pub question: Callback<(), AnyView>,
 }
 
 /// How to reach people.

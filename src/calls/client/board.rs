@@ -389,6 +389,10 @@ impl Board {
         );
         match &self.scene {
             Scene::Starting { with, media, .. } => {
+                if code == ErrorCode::Unavailable {
+                    // It may have been heard all the same.
+                    self.owed.push((call, Action::HangUp));
+                }
                 let preview = Preview {
                     to: Target::Person(with.clone()),
                     media: *media,

@@ -457,6 +457,25 @@ fn what_nobody_asked_for_is_refused_without_a_word() {
 }
 
 #[test]
+fn a_start_that_may_have_been_heard_is_taken_back() {
+    let mut board = Board::default();
+    board.place(Target::Person(person(2)), Media::Video);
+    board.start(id(1));
+    assert!(board.refused(id(1), ErrorCode::Unavailable, "Not now.", 0));
+    assert!(board.scene.preview().is_some());
+    assert_eq!(board.unsettled(), [(id(1), Action::HangUp)]);
+    board.heard(&view(Side::Caller, State::Dialing), 0);
+    assert!(board.scene.preview().is_some(), "nobody wants it any more");
+    let mut unheard = board.clone();
+    board.heard(&ended(Side::Caller, Outcome::Cancelled), 0);
+    assert!(!unheard.refused(id(1), ErrorCode::NoSuchCall, "There is none.", 0));
+    for board in [board, unheard] {
+        assert_eq!(board.unsettled(), []);
+        assert!(board.scene.preview().is_some());
+    }
+}
+
+#[test]
 fn whoever_gives_up_joining_leaves_the_call_they_were_let_into() {
     let mut board = Board::default();
     board.place(Target::Room(place()), Media::Video);
