@@ -550,7 +550,7 @@ for (const { answer, permission } of [
     await expect(ada.page.getByText("People here")).toBeVisible();
     await expect(ada.page.locator(".chat-rooms").getByText("Nobody else is here right now")).toBeVisible();
     await expect(question, "nor ever again").toHaveCount(0);
-    await ada.page.getByRole("link", { name: "Settings" }).first().click();
+    await ada.open("/settings");
     await expect(ada.page.getByRole("button", { name: "Notify me when this page is hidden" })).toBeVisible();
   });
 }
