@@ -68,7 +68,7 @@ pub enum Ask {
     Accept,
     /// Decline, everywhere.
     Decline,
-    /// Hang up; by the caller before an answer: cancel.
+    /// Hang up; before an answer: cancel, by the caller, or decline, by the callee.
     HangUp,
     /// This page is connected to the other one.
     Connected,

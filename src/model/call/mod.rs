@@ -199,7 +199,7 @@ pub enum Action {
     Accept,
     /// Decline, on every page.
     Decline,
-    /// Hang up; before an answer, cancel.
+    /// Hang up; before an answer: cancel, by the caller, or decline, by the callee.
     HangUp,
     /// The peer connection of this page is connected.
     Connected,
