@@ -1,6 +1,6 @@
 //! One group call: a task that takes everything about it one after another, stores what changes, then tells it.
 
-use super::{Calls, NOT_YOURS, line::Steady, refuse, signals::Budget};
+use super::{Calls, NOT_NOW, NOT_YOURS, line::Steady, refuse, signals::Budget};
 use crate::{
     model::{
         CallId, ClientId, MessageId, Millis, RoomId, UserId,
@@ -170,7 +170,7 @@ impl Group {
                 // Asked once more, they begin another one.
                 GroupMail::Join { from, id } => {
                     self.calls.release(from.person.id, self.call.id);
-                    tokio::spawn(self.calls.clone().join_again(from, id, self.call.room));
+                    self.join_again(from, id);
                 }
                 GroupMail::Signal { .. }
                 | GroupMail::Leave { .. }
@@ -229,6 +229,9 @@ impl Group {
         }
         // They may have left since they asked, and begun another one.
         if !self.calls.engage(user, self.call.id) {
+            if !self.calls.holds_desk() {
+                return refuse(from, asked, ErrorCode::Unavailable, NOT_NOW);
+            }
             let reason = "You are in a call already, perhaps on another page. End that first.";
             return refuse(from, asked, ErrorCode::InACall, reason);
         }
@@ -248,6 +251,9 @@ impl Group {
                 if !self.call.members.iter().any(|member| member.user == user) {
                     self.calls.release(user, self.call.id);
                 }
+                if wrong == GroupWrong::Over {
+                    return self.join_again(from.clone(), asked);
+                }
                 let code = match wrong {
                     GroupWrong::Full(_) => ErrorCode::WrongState,
                     GroupWrong::Over | GroupWrong::NoPart => ErrorCode::NoSuchCall,
@@ -255,6 +261,12 @@ impl Group {
                 refuse(from, asked, code, &wrong.to_string());
             }
         }
+    }
+
+    /// The call is over: whoever asked for the id of another one begins that.
+    fn join_again(&self, from: Arc<Connection>, asked: CallId) {
+        let again = self.calls.clone().join_again(from, asked, self.call.room);
+        self.calls.spawn(again);
     }
 
     fn relay(&mut self, from: &Connection, to: Option<Seat>, signal: Signal) {
@@ -283,11 +295,10 @@ impl Group {
     async fn take(&mut self, input: GroupInput) -> Result<(), GroupWrong> {
         let mut next = self.call.clone();
         next.apply(input, self.steady.now())?;
-        if row(&next) != row(&self.call) {
-            while let Err(error) = self.write(&next).await {
-                tracing::error!(call = %next.id, %error, "a group call could not be stored; trying again");
-                tokio::time::sleep(AGAIN).await;
-            }
+        if row(&next) != row(&self.call) && !self.keep(&next).await && self.call.members.is_empty()
+        {
+            // Begun with the id of one that has ended since it was looked up.
+            return Err(GroupWrong::Over);
         }
         let before = std::mem::replace(&mut self.call, next);
         if before != self.call {
@@ -319,9 +330,22 @@ impl Group {
         Ok(())
     }
 
+    /// Stores a change, for as many tries as it takes. False for a call that has ended.
+    async fn keep(&self, next: &GroupCall) -> bool {
+        loop {
+            match self.write(next).await {
+                Ok(written) => return written,
+                Err(error) => {
+                    tracing::error!(call = %next.id, %error, "a group call could not be stored; trying again");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
     /// The message is in the room before the call counts as ended: a server that stops in between ends it anew, and the message, whose id
     /// is the call's, is written once all the same.
-    async fn write(&self, call: &GroupCall) -> Result<()> {
+    async fn write(&self, call: &GroupCall) -> Result<bool> {
         if let Some(lasted) = call.lasted() {
             let names = call.took_part.iter();
             let people = names

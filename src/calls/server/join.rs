@@ -1,7 +1,7 @@
 //! Joining the call of a room: the desk's part.
 
 use super::{
-    Calls, GroupEntry, MAILBOX,
+    Calls, GroupEntry, MAILBOX, NOT_NOW,
     group::{Group, GroupMail},
     refuse, unavailable,
 };
@@ -23,7 +23,7 @@ const TOO_OFTEN: &str = "That was too often. Wait a moment, then join again.";
 const OVER: &str = "That call is over.";
 
 /// What the desk decides, with its lock held.
-enum Decision {
+pub(super) enum Decision {
     /// The task of this call decides.
     Ask(CallId, mpsc::Sender<GroupMail>),
     /// A new call, which is on the desk from now on.
@@ -111,7 +111,7 @@ impl Calls {
             let (call, mail) = match self.decide_join(user, id, room) {
                 Decision::Ask(call, mail) => (call, mail),
                 Decision::Begin(group, mail, inbox) => {
-                    tokio::spawn(group.run(inbox));
+                    self.tasks.spawn(group.run(inbox));
                     (id, mail)
                 }
                 Decision::No(code, reason) => {
@@ -130,8 +130,16 @@ impl Calls {
 
     /// The one place where it is decided; nothing is awaited here. Whoever may join is in the call from now on, as far as other calls
     /// are concerned.
-    fn decide_join(self: &Arc<Self>, user: UserId, id: CallId, room: RoomId) -> Decision {
+    pub(super) fn decide_join(
+        self: &Arc<Self>,
+        user: UserId,
+        id: CallId,
+        room: RoomId,
+    ) -> Decision {
         let mut open = self.lock();
+        if !open.held {
+            return Decision::No(ErrorCode::Unavailable, NOT_NOW);
+        }
         let present = open.in_rooms.get(&room).copied();
         let engaged = open.engaged.get(&user).copied();
         if engaged.is_some() && engaged != present {
@@ -181,7 +189,7 @@ impl Calls {
                     open.engaged.entry(member.user).or_insert(call.id);
                 }
             }
-            tokio::spawn(group.run(inbox));
+            self.tasks.spawn(group.run(inbox));
         }
         Ok(())
     }
@@ -220,9 +228,11 @@ impl Calls {
         let _ = entry.mail.send(mail).await;
     }
 
-    /// Somebody is in the call of a room, as far as other calls are concerned. False when they are in another one.
+    /// Somebody is in the call of a room, as far as other calls are concerned. False when they are in another one, or another node
+    /// decides.
     pub(super) fn engage(&self, user: UserId, call: CallId) -> bool {
-        *self.lock().engaged.entry(user).or_insert(call) == call
+        let mut open = self.lock();
+        open.held && *open.engaged.entry(user).or_insert(call) == call
     }
 
     /// Somebody is not in the call of a room any more.

@@ -122,14 +122,16 @@ impl Line {
         }
     }
 
-    /// Stores the call for the first time and shows it.
+    /// Stores the call for the first time and shows it. False when it exists, and has ended.
     ///
     /// # Errors
     /// When the store fails; then the call does not exist.
-    pub(super) async fn open(&self) -> Result<()> {
-        self.write(&self.call).await?;
-        self.tell(None);
-        Ok(())
+    pub(super) async fn open(&self) -> Result<bool> {
+        let is_new = self.write(&self.call).await?;
+        if is_new {
+            self.tell(None);
+        }
+        Ok(is_new)
     }
 
     /// Holds the call until it ends.
@@ -310,8 +312,8 @@ impl Line {
     async fn take(&mut self, input: Input, from: Option<&Connection>) -> Result<(), Wrong> {
         let mut next = self.call.clone();
         next.apply(input, self.steady.now())?;
-        if row(&next) != row(&self.call) {
-            self.keep(&next, from).await;
+        if row(&next) != row(&self.call) && !self.keep(&next, from).await {
+            next = self.ended_elsewhere(next).await;
         }
         let before = std::mem::replace(&mut self.call, next);
         if !self.call.state.is_unanswered() {
@@ -331,10 +333,14 @@ impl Line {
     }
 
     /// Stores a change, for as many tries as it takes: a call cannot go on from a state that would be forgotten. Whoever asked
-    /// for the change is told once that it takes longer.
-    async fn keep(&self, next: &Call, from: Option<&Connection>) {
+    /// for the change is told once that it takes longer. False for a call that has ended.
+    async fn keep(&self, next: &Call, from: Option<&Connection>) -> bool {
         let mut told = from.is_none();
-        while let Err(error) = self.write(next).await {
+        loop {
+            let error = match self.write(next).await {
+                Ok(written) => return written,
+                Err(error) => error,
+            };
             tracing::error!(call = %next.id, %error, "a call could not be stored; trying again");
             if let Some(from) = from.filter(|_| !told) {
                 let reason = "The server cannot store anything just now. It keeps trying; the call goes on when it can.";
@@ -345,9 +351,18 @@ impl Line {
         }
     }
 
+    /// A call that the node ended which held the desk before this one, a moment later than this one read it.
+    async fn ended_elsewhere(&self, mut call: Call) -> Call {
+        // Where it cannot be read, it is found out with the next change.
+        if let Ok(Some(row)) = self.calls.app.store.find_call(call.id).await {
+            (call.state, call.ended_at) = (row.state, row.ended_at);
+        }
+        call
+    }
+
     /// The outcome is in the room before the call counts as ended: a server that stops in between ends the call anew, and the
     /// message, whose id is the call's, is written once all the same.
-    async fn write(&self, call: &Call) -> Result<()> {
+    async fn write(&self, call: &Call) -> Result<bool> {
         if let State::Ended { outcome } = call.state {
             outcome::post(&self.calls.app, &self.two, call, outcome).await?;
         }

@@ -41,12 +41,10 @@ use group::GroupMail;
 use line::{Line, Mail, Steady};
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 use view::Two;
 
 /// From the answer until both pages are connected, in milliseconds. ICE gives up after about 15 s; this leaves time for one
@@ -71,12 +69,14 @@ pub struct Calls {
     patience: Patience,
     rules: GroupRules,
     open: Mutex<Open>,
-    /// Whether this node decides about calls. Another one does otherwise, or none for a moment.
-    holds_desk: AtomicBool,
+    /// Everything of calls that is under way and needs the store.
+    tasks: TaskTracker,
 }
 
 #[derive(Debug, Default)]
 struct Open {
+    /// Whether this node decides about calls. Another one does otherwise, or none for a moment.
+    held: bool,
     calls: HashMap<CallId, Entry>,
     /// Which call somebody is in. Nobody is in two.
     engaged: HashMap<UserId, CallId>,
@@ -143,7 +143,7 @@ impl Calls {
             patience,
             rules,
             open: Mutex::default(),
-            holds_desk: AtomicBool::new(false),
+            tasks: TaskTracker::new(),
         })
     }
 
@@ -155,7 +155,7 @@ impl Calls {
     /// When the store fails.
     pub async fn take_over(self: &Arc<Self>) -> Result<()> {
         self.restore().await?;
-        self.holds_desk.store(true, Ordering::Release);
+        self.lock().held = true;
         for page in self.app.live.pages() {
             self.opened(&page).await;
         }
@@ -164,8 +164,25 @@ impl Calls {
 
     /// Another node decides about calls, or will in a moment. What this one knew of them is forgotten: the store has it.
     pub fn step_down(&self) {
-        self.holds_desk.store(false, Ordering::Release);
         *self.lock() = Open::default();
+    }
+
+    /// Whether this node decides about calls.
+    #[must_use]
+    pub fn holds_desk(&self) -> bool {
+        self.lock().held
+    }
+
+    /// Decides about nothing more, and waits until what was decided is stored: for as long as the store is away.
+    pub async fn close(&self) {
+        self.step_down();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Does something that [`Self::close`] waits for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     async fn restore(self: &Arc<Self>) -> Result<()> {
@@ -183,7 +200,7 @@ impl Calls {
             let (mail, inbox) = mpsc::channel(MAILBOX);
             self.lock().add(&call, mail);
             let line = Line::new(self.clone(), call, two, steady);
-            tokio::spawn(line.run(inbox));
+            self.tasks.spawn(line.run(inbox));
         }
         Ok(())
     }
@@ -191,10 +208,10 @@ impl Calls {
     /// What a page asks. It is answered with frames to the pages concerned; what cannot be done with an error to this page.
     pub async fn act(self: &Arc<Self>, from: &Arc<Connection>, call: CallId, action: Action) {
         match &self.app.bus {
-            Some(bus) if !self.holds_desk.load(Ordering::Acquire) => {
-                self.pass_on(bus, from, call, action).await;
-            }
-            _ => self.decide_on(from, call, action).await,
+            _ if self.holds_desk() => self.decide_on(from, call, action).await,
+            Some(bus) => self.pass_on(bus, from, call, action).await,
+            // The server stops.
+            None => refuse(from, call, ErrorCode::Unavailable, NOT_NOW),
         }
     }
 

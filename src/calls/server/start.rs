@@ -1,7 +1,7 @@
 //! What a start becomes: a call, a busy one, the same call again, or the answer to a call the other way round.
 
 use super::{
-    Calls, MAILBOX,
+    Calls, MAILBOX, NOT_NOW,
     line::{Line, Mail, steady},
     refuse, unavailable,
     view::Two,
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// What the desk decides, with its lock held.
-enum Decision {
+pub(super) enum Decision {
     /// A new call, which is on the desk from now on.
     Ring(Call, mpsc::Receiver<Mail>),
     /// The callee is in a call, and another one rings for them already.
@@ -103,10 +103,18 @@ impl Calls {
                 media,
             };
             match self.decide(start) {
-                Decision::Ring(call, inbox) => return self.ring(call, two, inbox).await,
+                // Where it does not, the same call has ended since it was looked up.
+                Decision::Ring(call, inbox) => {
+                    if self.ring(call, two.clone(), inbox).await? {
+                        return Ok(());
+                    }
+                }
                 // Over before it rang: stored, written into the room, and told to the caller alone.
                 Decision::Busy(call) => {
-                    return Line::new(self.clone(), call, two, steady()).open().await;
+                    let line = Line::new(self.clone(), call, two.clone(), steady());
+                    if line.open().await? {
+                        return Ok(());
+                    }
                 }
                 Decision::No(code, reason) => {
                     refuse(from, id, code, reason);
@@ -143,8 +151,11 @@ impl Calls {
     }
 
     /// The one place where it is decided; nothing is awaited here.
-    fn decide(&self, start: Start) -> Decision {
+    pub(super) fn decide(&self, start: Start) -> Decision {
         let mut open = self.lock();
+        if !open.held {
+            return Decision::No(ErrorCode::Unavailable, NOT_NOW);
+        }
         if let Some(same) = open.calls.get(&start.id) {
             return if same.caller == start.caller {
                 Decision::Ask(same.mail.clone())
@@ -185,19 +196,21 @@ impl Calls {
         Decision::Ring(call, inbox)
     }
 
-    async fn ring(
+    /// Lets a call ring that is on the desk. False when it has ended already: it was started before, and is started again.
+    pub(super) async fn ring(
         self: &Arc<Self>,
         call: Call,
         two: Two,
         inbox: mpsc::Receiver<Mail>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let line = Line::new(self.clone(), call.clone(), two, steady());
-        if let Err(error) = line.open().await {
+        let opened = line.open().await;
+        if matches!(opened, Ok(true)) {
+            self.tasks.spawn(line.run(inbox));
+        } else {
             Self::ring_again(self.forget(&call));
-            return Err(error);
         }
-        tokio::spawn(line.run(inbox));
-        Ok(())
+        opened
     }
 
     /// The direct room of the two. When it is made now, both hear it from now on and see it in their list of rooms.

@@ -7,7 +7,7 @@ mod guests;
 mod house;
 mod waiting;
 
-use super::*;
+use super::{start::Decision, *};
 use crate::{
     model::{
         call::{Media, Outcome, Side, Signal, State},
@@ -110,6 +110,70 @@ async fn what_is_said_again_is_answered_with_how_the_call_stands() {
     b.until(ended(Outcome::HungUp)).await;
     b.act(id, Action::HangUp).await;
     assert_eq!(b.state().await, ended(Outcome::HungUp));
+}
+
+#[tokio::test]
+async fn a_call_that_is_started_again_as_it_ends_does_not_ring_again() {
+    let house = House::new(PATIENCE).await;
+    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
+    let id = a.start(&bob).await;
+    b.act(id, Action::Decline).await;
+    for page in [&mut a, &mut b] {
+        page.until(ended(Outcome::Declined)).await;
+    }
+    house.is_quiet().await;
+    // What is decided for who looked it up a moment before it ended.
+    let row = house.app.store.find_call(id).await.unwrap().unwrap();
+    let start = Start {
+        id,
+        room: row.room,
+        caller: ada.id,
+        page: a.connection.client,
+        callee: bob.id,
+        media: Media::Video,
+    };
+    let Decision::Ring(call, inbox) = house.calls.decide(start) else {
+        panic!("both are free");
+    };
+    let two = Two::find(&house.app.store, ada.id, bob.id).await.unwrap();
+    let rings = house.calls.ring(call, two.unwrap(), inbox).await;
+    assert!(!rings.unwrap(), "it is looked up anew");
+    assert_eq!(house.calls.count(), 0);
+    for page in [&mut a, &mut b] {
+        page.silence().await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_another_node_has_ended_is_over_here_with_the_next_change() {
+    let house = House::new(PATIENCE).await;
+    let (id, mut a, mut b) = in_a_call(&house).await;
+    let mut row = house.app.store.find_call(id).await.unwrap().unwrap();
+    (row.state, row.ended_at) = (ended(Outcome::HungUp), Some(clock::now()));
+    assert!(house.app.store.save_call(&row).await.unwrap());
+    a.act(id, Action::Lost).await;
+    for page in [&mut a, &mut b] {
+        assert_eq!(page.state().await, ended(Outcome::HungUp));
+    }
+    house.is_quiet().await;
+}
+
+#[tokio::test]
+async fn what_was_decided_is_stored_before_the_desk_is_closed() {
+    let house = House::new(PATIENCE).await;
+    let (id, a, b) = in_a_call(&house).await;
+    house.leave(&a).await;
+    house.leave(&b).await;
+    house.calls.close().await;
+    let row = house.app.store.find_call(id).await.unwrap().unwrap();
+    assert_eq!(row.state, State::Reconnecting);
+    assert_eq!(house.calls.count(), 0, "another node may hold it");
+    let frank = house.person("Frank").await;
+    let mut f = house.page(&frank).await;
+    f.start(&b.connection.person).await;
+    assert_eq!(f.error().await, ErrorCode::Unavailable);
+    assert_eq!(house.calls.count(), 0);
 }
 
 #[tokio::test]

@@ -113,14 +113,14 @@ impl Columns {
 }
 
 impl Store {
-    /// Writes a call anew or over what was known of it. A call that has ended stays as it is: whoever comes later with another
-    /// end, or none, has not heard of it yet.
+    /// Writes a call anew or over what was known of it. False for a call that has ended, which stays as it is: whoever comes later with
+    /// another end, or none, has not heard of it yet.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn save_call(&self, call: &CallRow) -> Result<()> {
+    pub async fn save_call(&self, call: &CallRow) -> Result<bool> {
         let (state, outcome) = state_words(call.state)?;
-        sqlx::query(
+        let written = sqlx::query(
             "INSERT INTO calls (id, room_id, caller_id, callee_id, media, state, outcome, caller_page, callee_page,
                                 started_at, answered_at, connected_at, ended_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
@@ -145,7 +145,7 @@ impl Store {
         .bind(call.ended_at)
         .execute(&self.write)
         .await?;
-        Ok(())
+        Ok(written.rows_affected() > 0)
     }
 
     /// A call by id.

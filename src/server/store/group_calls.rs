@@ -56,12 +56,12 @@ impl Columns {
 }
 
 impl Store {
-    /// Writes a group call anew or over what was known of it. One that has ended stays as it is.
+    /// Writes a group call anew or over what was known of it. False for one that has ended, which stays as it is.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn save_group_call(&self, call: &GroupCallRow) -> Result<()> {
-        sqlx::query(
+    pub async fn save_group_call(&self, call: &GroupCallRow) -> Result<bool> {
+        let written = sqlx::query(
             "INSERT INTO group_calls (id, room_id, started_by, started_at, ended_at, next_seat, members, took_part)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, next_seat = excluded.next_seat,
@@ -78,7 +78,7 @@ impl Store {
         .bind(serde_json::to_string(&call.took_part)?)
         .execute(&self.write)
         .await?;
-        Ok(())
+        Ok(written.rows_affected() > 0)
     }
 
     /// A group call by id.

@@ -307,12 +307,11 @@ async fn a_call_that_has_ended_stays_ended() {
         },
         Some(2),
     );
-    store.save_call(&call(State::Ringing, None)).await.unwrap();
-    store.save_call(&ended).await.unwrap();
-    store
-        .save_call(&call(State::Connecting, None))
-        .await
-        .unwrap();
+    let ringing = call(State::Ringing, None);
+    assert!(store.save_call(&ringing).await.unwrap());
+    assert!(store.save_call(&ended).await.unwrap());
+    let late = call(State::Connecting, None);
+    assert!(!store.save_call(&late).await.unwrap(), "and it is said");
     assert_eq!(store.find_call(ended.id).await.unwrap(), Some(ended));
     assert_eq!(store.list_open_calls().await.unwrap(), []);
 }

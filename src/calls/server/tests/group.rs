@@ -1,6 +1,9 @@
 //! Calls in rooms, with a real store and real queues.
 
-use super::{House, PATIENCE, Page, in_a_call};
+use super::{
+    super::{group::GroupMail, join::Decision},
+    House, PATIENCE, Page, in_a_call,
+};
 use crate::{
     model::{
         CallId, Millis, RoomId,
@@ -86,6 +89,31 @@ impl Page {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_call_that_is_joined_again_as_it_ends_does_not_begin_again() {
+    let house = House::new(PATIENCE).await;
+    let room = house.room().await;
+    let mut ada = house.in_room("Ada", room).await;
+    let id = ada.join(room).await;
+    ada.seat().await;
+    ada.act(id, Action::HangUp).await;
+    house.is_quiet().await;
+    assert_eq!(ada.part().await.1, Part::Out);
+    // What is decided for who looked it up a moment before it ended.
+    let user = ada.connection.person.id;
+    let Decision::Begin(group, mail, inbox) = house.calls.decide_join(user, id, room) else {
+        panic!("nothing else goes on in the room");
+    };
+    tokio::spawn(group.run(inbox));
+    let from = ada.connection.clone();
+    let sent = mail.send(GroupMail::Join { from, id }).await;
+    assert!(sent.is_ok());
+    assert_eq!(ada.part().await.1, Part::Out);
+    house.is_quiet().await;
+    let other = ada.join(room).await;
+    assert_eq!(ada.people(1).await.id, other, "another one begins");
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ impl House {
             .await
             .unwrap();
         let calls = Calls::with_patience(app.clone(), patience);
-        calls.restore().await.unwrap();
+        calls.take_over().await.unwrap();
         Self { app, calls, home }
     }
 
@@ -106,6 +106,17 @@ impl House {
             calls: self.calls.clone(),
             heard: VecDeque::new(),
         }
+    }
+
+    /// Waits until no call is open.
+    pub(super) async fn is_quiet(&self) {
+        let quiet = async {
+            while self.calls.count() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let quiet = tokio::time::timeout(Duration::from_secs(5), quiet).await;
+        quiet.expect("no call is open any more");
     }
 
     pub(super) async fn leave(&self, page: &Page) {
