@@ -12,6 +12,7 @@ use crate::server::{
 use futures::StreamExt;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
 
 /// How often a node that does not hold the desk tries to.
 const TRY: Duration = Duration::from_millis(500);
@@ -20,26 +21,34 @@ const CHECK: Duration = Duration::from_secs(1);
 /// How often it tells the others which calls go on in rooms.
 const TELL: Duration = Duration::from_secs(5);
 
-/// Holds the desk whenever no other node does, until the program ends. Alone there is nothing to do: the desk is held from the
-/// start.
-pub(super) async fn run(systems: Arc<Systems>) {
-    let Some(bus) = systems.app.bus.clone() else {
-        return;
-    };
-    loop {
+/// Holds the desk whenever no other node does, until it is asked to stop; then what was decided is stored before another node decides.
+/// Alone, the desk is held from the start.
+pub(super) async fn run(systems: Arc<Systems>, stop: CancellationToken) {
+    match &systems.app.bus {
+        Some(bus) => hold_if_free(&systems, bus, &stop).await,
+        None => stop.cancelled().await,
+    }
+    systems.calls.close().await;
+}
+
+async fn hold_if_free(systems: &Arc<Systems>, bus: &Bus, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
         match systems.app.store.lease_desk().await {
             Ok(Some(lease)) => {
-                hold(&systems, &bus, lease).await;
+                hold(systems, bus, lease, stop).await;
                 systems.calls.step_down();
             }
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "the desk could not be asked for"),
         }
-        sleep(TRY).await;
+        tokio::select! {
+            () = sleep(TRY) => {}
+            () = stop.cancelled() => {}
+        }
     }
 }
 
-async fn hold(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease) {
+async fn hold(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease, stop: &CancellationToken) {
     let mut questions = match bus.desk().await {
         Ok(questions) => questions,
         Err(error) => return tracing::error!(%error, "the desk cannot be held"),
@@ -55,9 +64,14 @@ async fn hold(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease) {
         tokio::select! {
             question = questions.next() => match question {
                 // A task each: a page asks one thing after another, and no page waits for another.
-                Some(question) => drop(tokio::spawn(answer(systems.clone(), bus.clone(), question))),
+                Some(question) => systems.calls.spawn(answer(systems.clone(), bus.clone(), question)),
                 None => return,
             },
+            () = stop.cancelled() => {
+                drop(questions);
+                // With the lease still held: the next node reads what this one has stored.
+                return systems.calls.close().await;
+            }
             _ = tell.tick() => systems.calls.tell_groups(),
             _ = check.tick() => {
                 if !lease.holds().await {
@@ -78,6 +92,10 @@ async fn answer(systems: Arc<Systems>, bus: Bus, question: async_nats::Message) 
             call,
             action,
         }) => {
+            if !systems.calls.holds_desk() {
+                // Whoever asked asks again, and finds the node that does.
+                return;
+            }
             // The page may be newer than what was told of it.
             let page = systems.app.live.page_elsewhere(from, client);
             let page = page.unwrap_or_else(|| {

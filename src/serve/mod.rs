@@ -43,8 +43,14 @@ use crate::{
     },
 };
 use leptos::config::{LeptosOptions, get_configuration};
-use std::{net::SocketAddr, sync::Arc, time::Duration, time::Instant};
+use std::{
+    io::IsTerminal,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// How many connections are welcomed at once. After a restart everybody comes back in the same second: who waits here keeps nobody
 /// from a page, and there are enough of them that one query serves many.
@@ -124,7 +130,9 @@ pub async fn run(config: Config) -> Result<(), String> {
     let alive = tokio::spawn(news::server::keep_alive(app.clone()));
     let watched = tokio::spawn(ws::watch(systems.clone()));
     let nodes = inbox.map(|inbox| tokio::spawn(nodes::run(systems.clone(), inbox)));
-    let desk = tokio::spawn(desk::run(systems.clone()));
+    let closing = CancellationToken::new();
+    let desk = tokio::spawn(desk::run(systems.clone(), closing.clone()));
+    let desk = AbortOnDropHandle::new(desk);
     let metrics = metrics.map(|metrics| tokio::spawn(observe::serve(metrics, systems.clone())));
     tokio::select! {
         () = accept::serve(listener, router, stopping.clone()) => {}
@@ -134,7 +142,10 @@ pub async fn run(config: Config) -> Result<(), String> {
     let_go(&app).await;
     // Who does not take the close frame in time is cut off, which says the same less politely.
     let _ = tokio::time::timeout(FAREWELL, stopping.open.wait()).await;
-    for task in [Some(alive), Some(watched), Some(desk), nodes, metrics]
+    closing.cancel();
+    // What was decided about calls is stored, unless the store is away.
+    let _ = tokio::time::timeout(FAREWELL, desk).await;
+    for task in [Some(alive), Some(watched), nodes, metrics]
         .into_iter()
         .flatten()
     {
@@ -258,12 +269,20 @@ fn start_logging(format: LogFormat) {
     // Whoever asks for a relay is refused once, to learn what to sign (RFC 8489 section 9.2): no error, though that library calls it one.
     let filter = EnvFilter::try_from_env("RIALTO_LOG")
         .unwrap_or_else(|_| EnvFilter::new("rialto=info,stun_proto=off,warn"));
-    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal() && wants_colours())
+        .with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first.
     let _ = match format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
+}
+
+/// Whether colours are wanted where they can be seen (no-color.org).
+fn wants_colours() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
 /// Where the browser's files are: what cargo-leptos says, or what lies beside the program.

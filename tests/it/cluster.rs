@@ -258,10 +258,20 @@ async fn hears_the_end(party: &mut Party) {
 #[tokio::test]
 async fn when_the_node_that_holds_the_desk_dies_calls_go_on() {
     needs_postgresql!();
+    calls_go_on_when(async |desk| desk.kill().await).await;
+}
+
+#[tokio::test]
+async fn when_the_node_that_holds_the_desk_is_asked_to_stop_calls_go_on() {
+    needs_postgresql!();
+    calls_go_on_when(async |desk| assert!(desk.stop().await.success())).await;
+}
+
+async fn calls_go_on_when(desk_ends: impl AsyncFnOnce(&mut Server)) {
     let mut cluster = Cluster::start(3).await;
     // The first node that started holds the desk.
     let (id, mut ada, mut bob) = connected(&cluster, [1, 2]).await;
-    cluster.nodes[0].kill().await;
+    desk_ends(&mut cluster.nodes[0]).await;
     // Whoever asks meanwhile waits for the node that takes over.
     let signal = Signal::Restart;
     let action = Action::Signal {
