@@ -169,16 +169,27 @@ test("every tab rings; the one that answers has the call and the other falls sil
 
 test("two who call each other at the same moment are in one call", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace" }).click();
+  // Of Ada's call Grace's page hears when she has called as well, and no sooner.
+  const held: (() => void)[] = [];
+  let hasCalled = false;
+  await grace.page.routeWebSocket("**/ws", (page) => {
+    const server = page.connectToServer();
+    page.onMessage((message) => {
+      server.send(message);
+      hasCalled ||= message.includes('"action":"start"');
+      if (hasCalled) for (const pass of held.splice(0)) pass();
+    });
+    server.onMessage((message) => {
+      if (!hasCalled && message.includes('"type":"call"')) held.push(page.send.bind(page, message));
+      else page.send(message);
+    });
+  });
+  await grace.open("/chat/general");
   await grace.page.locator(".chat-rooms").getByRole("button", { name: "Video call Ada" }).click();
-  const at = Date.now() + 1_000;
-  for (const { calls } of [ada, grace]) {
-    await calls.preview.getByRole("button", { name: "Start video call" }).evaluate((button: HTMLElement, at) => {
-      setTimeout(() => {
-        button.click();
-      }, at - Date.now());
-    }, at);
-  }
+  await expect(grace.calls.preview).toBeVisible();
+  await ada.calls.call("Grace");
+  await expect.poll(() => held.length).toBe(1);
+  await grace.calls.start();
   await Promise.all([ada.calls.connected(), grace.calls.connected()]);
   await Promise.all([ada.calls.plays(), grace.calls.plays()]);
   await ada.calls.hangUp();

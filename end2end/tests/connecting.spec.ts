@@ -240,6 +240,18 @@ test("an answer that is lost on its way is asked for again", async ({ join }) =>
   await Promise.all([ada.calls.plays(), grace.calls.plays()]);
 });
 
+test("an offer that is lost on its way is asked for", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const lost = await lose(grace.page, "to the page", /"kind":"offer"/);
+  await grace.open("/chat/general");
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toBeVisible();
+  await expect.poll(lost).toBe(1);
+  await grace.calls.accept();
+  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+});
+
 for (const { who, way, word, what } of [
   { what: "an acceptance", who: "callee", way: "to the server", word: /"action":"accept"/ },
   { what: "the word that it was accepted", who: "caller", way: "to the page", word: /"state":"connecting"/ },

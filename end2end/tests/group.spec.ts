@@ -16,6 +16,7 @@ test("three talk in a room: who is in it is shown, muting and leaving too, and i
   await gather(eve);
   await expect(eve.calls.state).toContainText("3 people");
   await flows([ada, grace, eve], 2);
+  for (const { calls } of [ada, grace, eve]) await calls.playsAloud(2);
   await expect(grace.page.getByRole("link", { name: "General A call goes on here" })).toBeVisible();
 
   const tile = (who: Visitor, name: string) => who.calls.stage.getByRole("listitem").filter({ hasText: name });
@@ -51,11 +52,13 @@ test("a room's call goes on through a restart of the server, and on the page one
   await server.run();
   await flows([ada, grace], 1);
   await expect(ada.calls.state).toContainText("2 people");
+  for (const { calls } of [ada, grace]) await calls.playsAloud();
 
   const tab = await grace.tab("/chat/general");
   await gather(tab);
   await expect(grace.calls.farewell).toContainText("You are not in the call any more");
   await flows([ada], 1);
+  for (const { calls } of [ada, tab]) await calls.playsAloud();
 });
 
 /** A browser's flag, so that its cameras make few pictures. */
@@ -83,6 +86,8 @@ test.describe("with six", { tag: "@alone" }, () => {
     for (const [at, who] of people.entries()) await gather(who, at === 0);
     await flows(people, 5);
     const [ada, grace, eve, frank, heidi, ivan] = people as [Visitor, Visitor, Visitor, Visitor, Visitor, Visitor];
+    for (const { calls } of [ada, grace]) await calls.playsAloud(1);
+    for (const { calls } of [eve, frank, heidi, ivan]) await calls.playsAloud(2);
 
     // Who is watched loses no picture to somebody else's leaving.
     await ada.page.evaluate(() => {

@@ -34,6 +34,7 @@ test("somebody with a link gives a name, takes part, and is out when the link is
   await expect(bob.page.getByRole("navigation")).toHaveCount(0);
   await enter(bob, "Bob");
   await flows([ada, bob], 1);
+  for (const { calls } of [ada, bob]) await calls.playsAloud();
   await expect(ada.calls.stage.getByRole("listitem").filter({ hasText: "Bob (guest)" })).toBeVisible();
   await expect(bob.calls.stage.getByRole("button", { name: "Invite a guest" })).toHaveCount(0);
   await expect(bob.page.getByText("You are Bob, a guest to this call")).toBeVisible();

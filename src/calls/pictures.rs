@@ -44,6 +44,17 @@ fn show(video: NodeRef<html::Video>, stream: impl Fn() -> Option<MediaStream> + 
     });
 }
 
+/// Has an element play the sound of a stream, once there is any in it. True when it begins anew. In Chromium the time of an element that
+/// was given an empty stream stands still when the sound comes, as if it were held back: nobody could tell whether it is.
+fn let_sound(audio: &HtmlMediaElement, stream: Option<&MediaStream>) -> bool {
+    let stream = stream.filter(|stream| stream.get_audio_tracks().length() > 0);
+    if audio.src_object().as_ref() == stream {
+        return false;
+    }
+    audio.set_src_object(stream);
+    stream.is_some()
+}
+
 /// The other one's picture; while there is none, who they are and why.
 #[component]
 pub fn TheirPicture(
@@ -161,12 +172,10 @@ pub fn TheirSound(
     };
     Effect::new(move || {
         let _ = arrivals.get();
-        if let Some(audio) = audio.get() {
-            let sound = calls.sound_of(seat);
-            if audio.src_object() != sound {
-                audio.set_src_object(sound.as_ref());
-                play();
-            }
+        if let Some(audio) = audio.get()
+            && let_sound(&audio, calls.sound_of(seat).as_ref())
+        {
+            play();
         }
     });
     Effect::new(move || {

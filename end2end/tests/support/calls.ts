@@ -88,11 +88,9 @@ export class Calls {
       .toEqual({ frames: true, lit: true, moved: true });
   }
 
-  /** Energy comes in with the sound (W3C WebRTC statistics, `totalAudioEnergy`), and something plays it aloud. */
+  /** Energy comes in with the sound (W3C WebRTC statistics, `totalAudioEnergy`), and it is played aloud. */
   async sounds(): Promise<void> {
-    await expect
-      .poll(async () => this.playsAloud(), { message: "the sound of the other one is played", timeout: CONNECT })
-      .toBe(true);
+    await this.playsAloud();
     const first = await this.heard();
     await expect
       .poll(async () => (await this.heard()).energy - first.energy, {
@@ -102,22 +100,34 @@ export class Calls {
       .toBeGreaterThan(0.000_1);
   }
 
-  /** Whether an element with live sound in it goes on in time, at full volume: neither muted nor held back by the browser. */
-  private async playsAloud(): Promise<boolean> {
-    return this.page.evaluate(async () => {
-      const players = [...document.querySelectorAll<HTMLMediaElement>("audio, video")].filter(
-        ({ srcObject, muted, paused, volume }) =>
-          !muted &&
-          !paused &&
-          volume === 1 &&
-          srcObject instanceof MediaStream &&
-          srcObject
-            .getAudioTracks()
-            .some(({ readyState, muted, enabled }) => readyState === "live" && !muted && enabled),
+  /** So many of the others are played aloud: neither muted nor held back by the browser, and going on in time. */
+  async playsAloud(others = 1): Promise<void> {
+    await expect(async () => {
+      const players = await this.players();
+      const aloud = players.filter(
+        ({ muted, paused, volume, tracks, moves }) =>
+          !muted && !paused && volume === 1 && tracks.includes("live") && moves,
       );
-      const from = players.map(({ currentTime }) => currentTime);
+      expect(aloud, `so many of the others are played: ${JSON.stringify(players)}`).toHaveLength(others);
+    }).toPass({ timeout: CONNECT });
+  }
+
+  /** Every element that has sound of a stream in it: a track that brings nothing is "muted", and one held back by the page "off". */
+  private async players() {
+    return this.page.evaluate(async () => {
+      const players = [...document.querySelectorAll<HTMLMediaElement>("audio, video")].flatMap((player) =>
+        player.srcObject instanceof MediaStream && player.srcObject.getAudioTracks().length > 0
+          ? [{ player, tracks: player.srcObject.getAudioTracks(), from: player.currentTime }]
+          : [],
+      );
       await new Promise((resolve) => setTimeout(resolve, 300));
-      return players.some(({ currentTime }, at) => currentTime > (from[at] ?? Infinity));
+      return players.map(({ player: { muted, paused, volume, currentTime }, tracks, from }) => ({
+        muted,
+        paused,
+        volume,
+        tracks: tracks.map((track) => (track.muted ? "muted" : track.enabled ? track.readyState : "off")),
+        moves: currentTime > from,
+      }));
     });
   }
 
