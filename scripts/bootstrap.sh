@@ -167,6 +167,9 @@ base_packages() {
         PATH=$PATH:/usr/sbin:/sbin have ip || wanted+=(iproute2)
         PATH=$PATH:/usr/sbin:/sbin have iptables || wanted+=(iptables)
         have python3 || wanted+=(python3)
+        # To record what comes out of a speaker. A machine that has sound already keeps it as it is.
+        have pulseaudio || have pipewire || wanted+=(pulseaudio)
+        have parec || wanted+=(pulseaudio-utils)
     fi
     [ "${#wanted[@]}" -eq 0 ] || install_packages "for the build" "${wanted[@]}" || true
 }

@@ -36,12 +36,15 @@ export class Program {
   constructor(
     private readonly name: string,
     private readonly options: string[],
+    /** What it finds in its environment, beside the path. */
+    private readonly environment: Record<string, string> = {},
   ) {}
 
   /** Starts it, and waits until it answers. */
   async run(answers: () => Promise<boolean>): Promise<void> {
     const path = `${process.env["PATH"] ?? ""}:/usr/sbin`;
-    const child = spawn(this.name, this.options, { env: { PATH: path }, stdio: ["ignore", "ignore", "pipe"] });
+    const env = { PATH: path, ...this.environment };
+    const child = spawn(this.name, this.options, { env, stdio: ["ignore", "ignore", "pipe"] });
     this.child = child;
     endWithTests(child);
     child.once("error", (why) => (this.said += String(why)));
