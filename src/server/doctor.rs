@@ -214,8 +214,10 @@ async fn relays(app: &App) -> Vec<Finding> {
     let servers = app.ice_servers(nobody, CallId(Uuid::nil()));
     let mut findings = Vec::new();
     for server in &servers {
-        for url in server.urls.iter().filter(|url| url.starts_with("turn:")) {
-            findings.push(relay(url, server).await);
+        for url in &server.urls {
+            if let Some(way) = Way::of(url) {
+                findings.push(relay(url, way, server).await);
+            }
         }
     }
     if findings.is_empty() {
@@ -228,14 +230,44 @@ async fn relays(app: &App) -> Vec<Finding> {
     findings
 }
 
-async fn relay(url: &str, server: &IceServer) -> Finding {
-    let by_tcp = url.ends_with("transport=tcp");
-    let what = if by_tcp {
-        "Relay by TCP"
-    } else {
-        "Relay by UDP"
+/// How a relay is reached.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Udp,
+    Tcp,
+    Tls,
+}
+
+impl Way {
+    /// That of an address (RFC 7065); none of what is no relay.
+    fn of(url: &str) -> Option<Self> {
+        if url.starts_with("turns:") {
+            Some(Self::Tls)
+        } else if !url.starts_with("turn:") {
+            None
+        } else if url.ends_with("transport=tcp") {
+            Some(Self::Tcp)
+        } else {
+            Some(Self::Udp)
+        }
+    }
+
+    /// The port where an address names none (RFC 8656 section 18).
+    fn port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 3_478,
+            Self::Tls => 5_349,
+        }
+    }
+}
+
+async fn relay(url: &str, way: Way, server: &IceServer) -> Finding {
+    let what = match way {
+        Way::Udp => "Relay by UDP",
+        Way::Tcp => "Relay by TCP",
+        Way::Tls => "Relay by TLS",
     };
-    match try_relay(url, server, by_tcp).await {
+    match try_relay(url, way, server).await {
         Ok((at, took)) => {
             let micros = took.as_micros();
             Finding::good(
@@ -255,7 +287,7 @@ async fn relay(url: &str, server: &IceServer) -> Finding {
         Err(Trouble::Probe(why)) => Finding::wrong(
             what,
             format!("{url} cannot be used: {why}."),
-            todo(&why, by_tcp),
+            todo(&why, way),
         ),
         Err(Trouble::Lost) => Finding::wrong(
             what,
@@ -265,7 +297,7 @@ async fn relay(url: &str, server: &IceServer) -> Finding {
     }
 }
 
-fn todo(why: &ProbeError, by_tcp: bool) -> &'static str {
+fn todo(why: &ProbeError, way: Way) -> &'static str {
     match why {
         ProbeError::Refused(401 | 441) => {
             "Give Rialto and the TURN server the same secret (--turn-secret), and compare their clocks."
@@ -274,8 +306,16 @@ fn todo(why: &ProbeError, by_tcp: bool) -> &'static str {
             "Allow more relays (--turn-relays, --turn-user-relays) or more ports (--turn-ports)."
         }
         ProbeError::Refused(_) | ProbeError::Garbled => "Look into the log of the TURN server.",
-        ProbeError::Silent | ProbeError::Io(_) if by_tcp => "Let a firewall pass its TCP port.",
-        ProbeError::Silent | ProbeError::Io(_) => "Let a firewall pass its UDP port.",
+        ProbeError::Tls(rustls::Error::InvalidCertificate(_)) => {
+            "Give it a certificate of that name which is in its time, with its whole chain (--turn-certificate for the relay of Rialto)."
+        }
+        ProbeError::Tls(_) => {
+            "See to it that this machine has the roots that certificates are judged by (Debian: ca-certificates)."
+        }
+        ProbeError::Silent | ProbeError::Io(_) => match way {
+            Way::Udp => "Let a firewall pass its UDP port.",
+            Way::Tcp | Way::Tls => "Let a firewall pass its TCP port.",
+        },
     }
 }
 
@@ -294,19 +334,16 @@ impl From<ProbeError> for Trouble {
 /// Two clients, a relay each, and packets from the one to the other and back. The address of the first, and how long it took.
 async fn try_relay(
     url: &str,
+    way: Way,
     server: &IceServer,
-    by_tcp: bool,
 ) -> Result<(SocketAddr, Duration), Trouble> {
-    let host = url.trim_start_matches("turn:");
-    let host = host.split('?').next().unwrap_or_default();
-    let mut found = lookup_host(host).await.map_err(|_| Trouble::NotFound)?;
-    let at = found.next().ok_or(Trouble::NotFound)?;
+    let place = Place::find(url, way).await.ok_or(Trouble::NotFound)?;
     let credential = Credential {
         username: server.username.clone().unwrap_or_default(),
         password: server.credential.clone().unwrap_or_default(),
     };
-    let mut one = open(at, credential.clone(), by_tcp).await?;
-    let mut other = open(at, credential, by_tcp).await?;
+    let mut one = place.open(credential.clone()).await?;
+    let mut other = place.open(credential).await?;
     let (here, there) = (one.allocate().await?, other.allocate().await?);
     one.permit(there).await?;
     other.permit(here).await?;
@@ -328,10 +365,38 @@ async fn try_relay(
     Ok((here, took))
 }
 
-async fn open(at: SocketAddr, credential: Credential, by_tcp: bool) -> Result<Probe, ProbeError> {
-    if by_tcp {
-        Probe::tcp(at, credential).await
-    } else {
-        Probe::udp(at, credential).await
+/// Where a relay is, and how it is reached.
+struct Place {
+    way: Way,
+    name: String,
+    /// One at least.
+    addresses: Vec<SocketAddr>,
+}
+
+impl Place {
+    /// That of a relay's address; none where its name has none.
+    async fn find(url: &str, way: Way) -> Option<Self> {
+        let host = url.split_once(':')?.1.split('?').next()?;
+        // Without the brackets of an address of IPv6 (RFC 3986 section 3.2.2).
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()?),
+            _ => (host, way.port()),
+        };
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        let addresses: Vec<_> = lookup_host((name, port)).await.ok()?.collect();
+        (!addresses.is_empty()).then(|| Self {
+            way,
+            name: name.to_owned(),
+            addresses,
+        })
+    }
+
+    async fn open(&self, credential: Credential) -> Result<Probe, ProbeError> {
+        let addresses = self.addresses.as_slice();
+        match self.way {
+            Way::Udp => Probe::udp(addresses[0], credential).await,
+            Way::Tcp => Probe::tcp(addresses, credential).await,
+            Way::Tls => Probe::tls(addresses, &self.name, credential).await,
+        }
     }
 }

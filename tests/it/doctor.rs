@@ -43,6 +43,59 @@ async fn it_says_of_each_thing_how_it_is_and_sends_through_the_relay() {
     assert!(said.contains("Secure pages: Only this machine"), "{said}");
 }
 
+/// A relay by TLS, with a certificate of this machine's name that it believes or does not. What is said of it.
+async fn relay_by_tls(is_believed: bool) -> (Output, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (
+        folder.path().join("chain.pem"),
+        folder.path().join("key.pem"),
+    );
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let server = Server::start_with(move |command| {
+        command
+            .env("RIALTO_TIME_SERVER", "off")
+            .env("RIALTO_STUN_SERVER", "off")
+            .env("RIALTO_TURN_ADDRESS", "127.0.0.1")
+            .env("RIALTO_TURN_LISTEN", "127.0.0.1:0")
+            .env("RIALTO_TURN_TLS_LISTEN", "127.0.0.1:0")
+            .env("RIALTO_TURN_CERTIFICATE", &certificate)
+            .env("RIALTO_TURN_KEY", &key)
+            .env("RIALTO_PUBLIC_URL", "https://localhost");
+        if is_believed {
+            command.env("SSL_CERT_FILE", &certificate);
+        }
+    })
+    .await;
+    let asked = server.command(&["doctor"]).await;
+    let (said, _) = words(&asked);
+    let line = said.lines().find(|line| line.contains("Relay by TLS"));
+    let line = line.unwrap_or_else(|| panic!("{said}")).to_owned();
+    (asked, line)
+}
+
+#[tokio::test]
+async fn the_relay_is_reached_by_tls_as_browsers_would() {
+    let (asked, line) = relay_by_tls(true).await;
+    assert!(asked.status.success(), "{line}");
+    assert!(line.starts_with("Good"), "{line}");
+    assert!(line.contains("turns:localhost:"), "{line}");
+    assert!(line.contains("20 packets came through it"), "{line}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_browsers_would_refuse_is_found_out() {
+    let (asked, line) = relay_by_tls(false).await;
+    assert!(!asked.status.success(), "{line}");
+    assert!(line.contains("UnknownIssuer"), "{line}");
+    let (said, _) = words(&asked);
+    assert!(
+        said.contains("Give it a certificate of that name"),
+        "{said}"
+    );
+}
+
 #[tokio::test]
 async fn what_is_wrong_is_said_with_what_to_do_and_fails_the_command() {
     let server = start(&[

@@ -2,12 +2,15 @@
 //! for tests; calls are made by browsers.
 
 use super::credentials::Credential;
-use std::{fmt, io, net::SocketAddr, time::Duration};
+use rustls::{ClientConfig, pki_types::ServerName};
+use rustls_platform_verifier::ConfigVerifierExt;
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpStream, UdpSocket},
+    net::{TcpStream, ToSocketAddrs, UdpSocket},
     time::timeout,
 };
+use tokio_rustls::TlsConnector;
 use turn_server_proto::types::{
     AddressFamily,
     attribute::{
@@ -38,6 +41,9 @@ pub enum ProbeError {
     /// Nothing came.
     #[error("it did not answer")]
     Silent,
+    /// Its certificate is not believed (RFC 8446 section 4.4.2.4), or nothing is there to judge it by.
+    #[error("{0}")]
+    Tls(rustls::Error),
     /// What came made no sense.
     #[error("it answered something that is no TURN")]
     Garbled,
@@ -95,13 +101,40 @@ impl Probe {
         Ok(Self::by(Wire::Udp(socket), credential))
     }
 
-    /// Comes by TCP.
+    /// Comes by TCP, to whichever of these addresses accepts.
     ///
     /// # Errors
     /// [`ProbeError::Io`], and [`ProbeError::Silent`] when nobody accepts.
-    pub async fn tcp(relay: SocketAddr, credential: Credential) -> Result<Self> {
+    pub async fn tcp(relay: impl ToSocketAddrs, credential: Credential) -> Result<Self> {
         let stream = timeout(PATIENCE * 3, TcpStream::connect(relay)).await;
         let stream = stream.map_err(|_| ProbeError::Silent)??;
+        Ok(Self::over(stream, credential))
+    }
+
+    /// Comes by TLS, to whichever of these addresses accepts, and believes the certificate of this name that the other programs of this
+    /// machine do.
+    ///
+    /// # Errors
+    /// [`ProbeError::Tls`], [`ProbeError::Io`], and [`ProbeError::Silent`] when nobody accepts.
+    pub async fn tls(
+        relay: impl ToSocketAddrs,
+        name: &str,
+        credential: Credential,
+    ) -> Result<Self> {
+        let config = ClientConfig::with_platform_verifier().map_err(ProbeError::Tls)?;
+        let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
+        let connect = async {
+            let stream = TcpStream::connect(relay).await?;
+            TlsConnector::from(Arc::new(config))
+                .connect(name, stream)
+                .await
+        };
+        let connected = timeout(PATIENCE * 3, connect).await;
+        let connected = connected.map_err(|_| ProbeError::Silent)?;
+        let stream = connected.map_err(|why| {
+            let tls = why.get_ref().and_then(|why| why.downcast_ref());
+            tls.cloned().map_or(ProbeError::Io(why), ProbeError::Tls)
+        })?;
         Ok(Self::over(stream, credential))
     }
 
