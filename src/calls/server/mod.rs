@@ -43,7 +43,10 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 use tokio_util::task::TaskTracker;
 use view::Two;
 
@@ -394,18 +397,14 @@ impl Calls {
         self.lock().remove(call)
     }
 
-    /// What waited rings now.
+    /// What waited rings now. Who switches to it is told so before the word that they have answered: their page has its offer then.
     fn ring_again(free: Vec<Entry>) {
-        if free.is_empty() {
-            return;
-        }
-        // Not here: this may be the task of a call, and none of them waits for another.
-        tokio::spawn(async move {
-            for entry in free {
-                // It may have ended meanwhile.
-                let _ = entry.mail.send(Mail::Free).await;
+        for Entry { mail, .. } in free {
+            // Not waited for: this may be the task of a call, and none of them waits for another. It may have ended meanwhile.
+            if let Err(TrySendError::Full(free)) = mail.try_send(Mail::Free) {
+                tokio::spawn(async move { drop(mail.send(free).await) });
             }
-        });
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {

@@ -25,6 +25,17 @@ async fn waiting(house: &House) -> ([CallId; 2], Page, Page, Page) {
     ([first, id], a, b, e)
 }
 
+/// Eve says what she offers, while it waits.
+async fn offers(eve: &Page, id: CallId, bob: &mut Page) -> Signal {
+    let signal = Signal::Offer {
+        sdp: "e".to_owned(),
+    };
+    let (offer, to) = (signal.clone(), None);
+    eve.act(id, Action::Signal { signal, to }).await;
+    assert_eq!(bob.signal().await, offer);
+    offer
+}
+
 #[tokio::test]
 async fn who_is_in_a_call_is_rung_beside_it_and_busy_for_a_third_and_cannot_start_another() {
     let house = House::new(PATIENCE).await;
@@ -69,12 +80,14 @@ async fn who_declines_the_second_call_goes_on_with_the_first() {
 async fn who_switches_leaves_the_first_call_before_the_second_is_answered() {
     let house = House::new(PATIENCE).await;
     let ([first, id], mut a, mut b, mut e) = waiting(&house).await;
+    let offer = offers(&e, id, &mut b).await;
     b.act(id, Action::Accept).await;
     assert_eq!(a.state().await, ended(Outcome::HungUp));
     let left = b.call().await;
     assert_eq!((left.id, left.state), (first, ended(Outcome::HungUp)));
-    let answered = b.until(State::Connecting).await;
-    assert_eq!(answered.id, id);
+    assert_eq!(b.signal().await, offer, "it need not ask for it");
+    let answered = b.call().await;
+    assert_eq!((answered.id, answered.state), (id, State::Connecting));
     assert!(answered.leg.is_some() && !answered.waiting);
     assert_eq!(e.until(State::Connecting).await.id, id);
     assert_eq!(house.calls.count(), 1);
@@ -84,12 +97,7 @@ async fn who_switches_leaves_the_first_call_before_the_second_is_answered() {
 async fn what_waited_rings_when_the_first_call_ends_and_another_may_wait_then() {
     let house = House::new(PATIENCE).await;
     let ([first, id], a, mut b, mut e) = waiting(&house).await;
-    let signal = Signal::Offer {
-        sdp: "e".to_owned(),
-    };
-    let (offer, to) = (signal.clone(), None);
-    e.act(id, Action::Signal { signal, to }).await;
-    assert_eq!(b.signal().await, offer);
+    let offer = offers(&e, id, &mut b).await;
     a.act(first, Action::HangUp).await;
     assert_eq!(b.state().await, ended(Outcome::HungUp));
     let rings = b.call().await;
