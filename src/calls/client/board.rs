@@ -15,6 +15,7 @@ use crate::{
     },
     protocol::ws::ErrorCode,
 };
+use std::collections::VecDeque;
 
 /// What a page shows of calls.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -131,7 +132,12 @@ pub struct Board {
     pub waiting: Option<CallView>,
     /// Ends that were said and not confirmed: said again on every connection, until they are.
     owed: Vec<(CallId, Action)>,
+    /// The last calls that ended. What comes of one of them was said before, by a node that decided before another took its place.
+    over: VecDeque<CallId>,
 }
+
+/// How many calls that ended are remembered. What comes late comes within seconds.
+const REMEMBERED: usize = 8;
 
 impl Scene {
     /// The call that is shown, unless it is over.
@@ -253,6 +259,9 @@ impl Board {
         let given_up = self.owed.iter().any(|(id, _)| *id == view.id);
         match view.state {
             State::Ended { outcome } => {
+                self.over.retain(|id| *id != view.id);
+                self.over.push_front(view.id);
+                self.over.truncate(REMEMBERED);
                 self.owed.retain(|(id, _)| *id != view.id);
                 if self.is_waiting(view.id) {
                     self.waiting = None;
@@ -262,7 +271,7 @@ impl Board {
                     self.ring_what_waited();
                 }
             }
-            _ if given_up => {}
+            _ if given_up || self.over.contains(&view.id) => {}
             State::Dialing
             | State::Ringing
             | State::Connecting

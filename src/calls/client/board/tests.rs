@@ -103,6 +103,23 @@ fn calling_goes_from_a_look_at_oneself_to_the_call() {
 }
 
 #[test]
+fn a_call_that_has_ended_does_not_go_on() {
+    let declined = ended(Side::Callee, Outcome::Declined);
+    let mut board = after(&[view(Side::Callee, State::Ringing), declined.clone()]);
+    board.heard(&view(Side::Callee, State::Ringing), 3_000);
+    board.heard(&view(Side::Callee, State::Connected), 3_000);
+    assert_eq!(board.scene, Scene::Quiet, "it was said before the end");
+    board.heard(&declined, 4_000);
+    assert_eq!(board.scene, Scene::Quiet);
+    let other = CallView {
+        id: id(2),
+        ..view(Side::Callee, State::Ringing)
+    };
+    board.heard(&other, 5_000);
+    assert_eq!(board.scene, Scene::Ringing(other));
+}
+
+#[test]
 fn a_refused_start_goes_back_to_where_one_can_try_again() {
     let mut board = Board::default();
     board.place(Target::Person(person(2)), Media::Voice);
