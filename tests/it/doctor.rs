@@ -1,6 +1,6 @@
 //! `rialto doctor`: what it says of a server that works, and of one that does not.
 
-use crate::support::{Server, server::command};
+use crate::support::{Certificate, Server, server::command};
 use std::process::Output;
 
 /// A server that asks nobody outside of this machine.
@@ -45,14 +45,8 @@ async fn it_says_of_each_thing_how_it_is_and_sends_through_the_relay() {
 
 /// A relay by TLS, with a certificate of this machine's name that it believes or does not. What is said of it.
 async fn relay_by_tls(is_believed: bool) -> (Output, String) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = (
-        folder.path().join("chain.pem"),
-        folder.path().join("key.pem"),
-    );
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let certificate = Certificate::of("localhost");
+    let (chain, key) = (certificate.chain(), certificate.key());
     let server = Server::start_with(move |command| {
         command
             .env("RIALTO_TIME_SERVER", "off")
@@ -60,11 +54,11 @@ async fn relay_by_tls(is_believed: bool) -> (Output, String) {
             .env("RIALTO_TURN_ADDRESS", "127.0.0.1")
             .env("RIALTO_TURN_LISTEN", "127.0.0.1:0")
             .env("RIALTO_TURN_TLS_LISTEN", "127.0.0.1:0")
-            .env("RIALTO_TURN_CERTIFICATE", &certificate)
+            .env("RIALTO_TURN_CERTIFICATE", &chain)
             .env("RIALTO_TURN_KEY", &key)
             .env("RIALTO_PUBLIC_URL", "https://localhost");
         if is_believed {
-            command.env("SSL_CERT_FILE", &certificate);
+            command.env("SSL_CERT_FILE", &chain);
         }
     })
     .await;

@@ -4,7 +4,7 @@
 use crate::{
     calls::Party,
     metrics::{count, until},
-    support::{Server, eventually},
+    support::{Certificate, Server, eventually},
 };
 use rialto::{
     model::{CallId, Millis, UserId, call::Action},
@@ -362,14 +362,8 @@ fn trust(certificate: &rcgen::Certificate) -> TlsConnector {
 #[tokio::test]
 async fn with_a_certificate_it_is_reached_by_tls_as_well() {
     tls::prepare();
-    let made = rcgen::generate_simple_self_signed(["rialto.test".to_owned()]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = (
-        folder.path().join("chain.pem"),
-        folder.path().join("key.pem"),
-    );
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let certificate = Certificate::of("rialto.test");
+    let (chain, key) = (certificate.chain(), certificate.key());
     let server = Server::start_with(move |command| {
         command
             .env("RIALTO_TURN_SECRET", SECRET)
@@ -378,7 +372,7 @@ async fn with_a_certificate_it_is_reached_by_tls_as_well() {
             .env("RIALTO_TURN_TLS_LISTEN", "127.0.0.1:0")
             .env("RIALTO_PUBLIC_URL", "https://rialto.test")
             .arg("--turn-certificate")
-            .arg(&certificate)
+            .arg(&chain)
             .arg("--turn-key")
             .arg(&key);
     })
@@ -388,7 +382,7 @@ async fn with_a_certificate_it_is_reached_by_tls_as_well() {
     let name = ServerName::try_from("rialto.test").unwrap();
     let connect = async || {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        let stream = trust(&made.cert)
+        let stream = trust(&certificate.cert)
             .connect(name.clone(), stream)
             .await
             .unwrap();

@@ -7,6 +7,7 @@
 //! | [`postgres`] | a PostgreSQL that a test stops and starts |
 //! | [`nats`] | a NATS server that a test stops and starts |
 //! | [`s3`] | an S3 server that a test stops and starts |
+//! | [`certificate`] | a certificate of a test's own |
 //! | [`cluster`] | several nodes that share a database and a NATS server |
 //! | [`person`] | somebody with a session: a browser without its pages |
 //! | [`page`] | a WebSocket, as a page holds it |
@@ -24,6 +25,7 @@
 //!
 //! Everything waits for what it is told to wait for, and fails after [`PATIENCE`] with what was seen instead.
 
+pub(crate) mod certificate;
 pub(crate) mod cluster;
 pub(crate) mod delays;
 #[path = "../../../src/server/store/testing.rs"]
@@ -38,6 +40,7 @@ pub(crate) mod s3;
 pub(crate) mod server;
 pub(crate) mod sse;
 
+pub(crate) use certificate::Certificate;
 pub(crate) use cluster::Cluster;
 pub(crate) use home::{Database, Home};
 pub(crate) use page::{Greeting, Page};
