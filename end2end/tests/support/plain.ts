@@ -49,7 +49,8 @@ function begin(calls: boolean): void {
     // Whoever is disconnected may be back in a moment by themselves.
     setTimeout(
       () => {
-        if (peer.connectionState === state) void offer();
+        // An offer that is on its way is answered: what is said is never lost.
+        if (peer.connectionState === state && peer.signalingState === "stable") void offer();
       },
       state === "failed" ? 0 : 1_000,
     );
