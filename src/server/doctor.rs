@@ -252,7 +252,7 @@ impl Way {
         }
     }
 
-    /// The port where an address names none (RFC 8656 section 18).
+    /// The port where an address names none (RFC 7065).
     fn port(self) -> u16 {
         match self {
             Self::Udp | Self::Tcp => 3_478,

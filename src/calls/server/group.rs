@@ -251,12 +251,10 @@ impl Group {
                 if !self.call.members.iter().any(|member| member.user == user) {
                     self.calls.release(user, self.call.id);
                 }
-                if wrong == GroupWrong::Over {
-                    return self.join_again(from.clone(), asked);
-                }
                 let code = match wrong {
+                    GroupWrong::Over => return self.join_again(from.clone(), asked),
                     GroupWrong::Full(_) => ErrorCode::WrongState,
-                    GroupWrong::Over | GroupWrong::NoPart => ErrorCode::NoSuchCall,
+                    GroupWrong::NoPart => ErrorCode::NoSuchCall,
                 };
                 refuse(from, asked, code, &wrong.to_string());
             }

@@ -166,6 +166,7 @@ async fn what_was_decided_is_stored_before_the_desk_is_closed() {
     house.leave(&a).await;
     house.leave(&b).await;
     house.calls.close().await;
+    assert!(house.calls.tasks.is_empty(), "nothing is under way");
     let row = house.app.store.find_call(id).await.unwrap().unwrap();
     assert_eq!(row.state, State::Reconnecting);
     assert_eq!(house.calls.count(), 0, "another node may hold it");
