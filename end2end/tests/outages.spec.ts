@@ -168,3 +168,26 @@ test("a room that could not be had is asked for again by a button", async ({ joi
   await expect(chat.message("Are you there?")).toBeVisible();
   await expect(again).toHaveCount(0);
 });
+
+test("a page whose given up connection is heard of late, after the one that took its place, connects again", async ({
+  join,
+}) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  let connections = 0;
+  await ada.page.routeWebSocket("**/ws", (page) => {
+    const server = page.connectToServer();
+    connections += 1;
+    const isFirst = connections === 1;
+    server.onMessage((message) => {
+      page.send(message);
+      const isWelcome = String(message).startsWith('{"type":"welcome"');
+      if (isFirst && isWelcome) void page.close({ code: 4000, reason: "this page connected again" });
+    });
+  });
+  await ada.page.reload();
+  await expect.poll(() => ada.page.evaluate(() => window.observed.welcomes)).toBe(2);
+  await grace.chat.say("Are you there?");
+  await expect(ada.chat.message("Are you there?")).toBeVisible();
+  await ada.chat.say("I am.");
+  await expect(grace.chat.message("I am.")).toBeVisible();
+});

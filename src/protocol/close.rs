@@ -8,7 +8,7 @@ pub enum CloseCode {
     GoingAway,
     /// 1009: a message was larger than the connection takes. Do not send it again.
     TooBig,
-    /// 4000: the same page connected again, and the newer connection goes on. Do not reconnect.
+    /// 4000: the same page connected again, and the newer connection goes on. Do not reconnect, unless nobody else can have the page's id.
     Replaced,
     /// 4001: the session ended (signed out, or removed). Do not reconnect; sign in.
     SignedOut,

@@ -4,7 +4,8 @@
 use crate::model::Millis;
 use uuid::{NoContext, Timestamp, Uuid};
 use wasm_bindgen::{JsCast, prelude::Closure};
-use web_sys::Storage;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortSignal, RequestCache, RequestInit, Response, Storage};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, by this machine's clock.
 #[must_use]
@@ -40,6 +41,19 @@ pub fn after(millis: i32, then: impl FnOnce() + 'static) {
         let _ = window
             .set_timeout_with_callback_and_timeout_and_arguments_0(then.unchecked_ref(), millis);
     }
+}
+
+/// Whether the server answers at an address of the site, and is well, within so many milliseconds.
+pub async fn answers(path: &str, within: u32) -> bool {
+    let asked = RequestInit::new();
+    asked.set_method("HEAD");
+    asked.set_cache(RequestCache::NoStore);
+    asked.set_signal(Some(&AbortSignal::timeout_with_u32(within)));
+    let Some(window) = web_sys::window() else {
+        return false;
+    };
+    let answer = JsFuture::from(window.fetch_with_str_and_init(path, &asked)).await;
+    answer.is_ok_and(|answer| answer.unchecked_into::<Response>().ok())
 }
 
 /// Reads what this tab has kept; none also where the browser keeps nothing.

@@ -2,14 +2,16 @@
 //!
 //! It connects when somebody is signed in, or a guest to a call, and stays for as long as the page does, across navigation. It knows how to stay
 //! connected (backoff with full jitter, an application heartbeat, the browser's own word on being offline) and nothing of what
-//! the frames mean: whoever cares registers with [`Socket::on_frame`].
+//! the frames mean: whoever cares registers with [`Socket::on_frame`]. How long it waits for what stands in `patience`.
 //!
 //! Written by hand on web-sys: leptos-use's hook reconnects at a fixed interval, without jitter, and neither notices a dead
 //! path nor knows close codes after which reconnecting is wrong.
 
+mod patience;
+
 use super::{browser, build::Build};
 use crate::{
-    model::{ClientId, Millis, backoff},
+    model::{ClientId, Millis},
     protocol::{
         SUBPROTOCOL,
         close::CloseCode,
@@ -17,8 +19,10 @@ use crate::{
     },
 };
 use leptos::prelude::*;
+use patience::{LOOK, Loss, Patience, Reached};
 use std::{borrow::Cow, cell::RefCell, rc::Rc};
 use wasm_bindgen::{JsCast, prelude::Closure};
+use wasm_bindgen_futures::spawn_local;
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
 /// Where the connection stands.
@@ -43,20 +47,8 @@ pub struct Socket {
     build: Build,
 }
 
-/// How long an unanswered ping may take before the path counts as dead, in milliseconds.
-const PATIENCE: Millis = 10_000;
-/// The same while a call is on.
-const PATIENCE_IN_A_CALL: Millis = 5_000;
-/// The same where the other side of the call is not heard either.
-const PATIENCE_IN_DOUBT: Millis = 2_000;
-/// How often to ping while a call is on, in milliseconds.
-const PING_IN_A_CALL: Millis = 1_500;
-/// The longest wait before the next try while a call is on, in milliseconds.
-const WAIT_IN_A_CALL: u32 = 1_000;
-/// How long a try may take while a call is on, in milliseconds, one after another. A path that is dead swallows the first packet of a try,
-/// and the system sends it again after 1, 3 and 7 s: a new try finds a path that came back sooner. Now and then one is given the time that a
-/// slow path needs.
-const TRIES_IN_A_CALL: [Millis; 3] = [2_500, 2_500, 5_000];
+/// Where it is seen whether the server answers.
+const HEALTH: &str = "/healthz";
 /// How often the connection is looked after, in milliseconds.
 const TICK: i32 = 500;
 /// A page that comes so late to look after it, in milliseconds, is short of time, and what the server said may wait to be read;
@@ -76,14 +68,16 @@ struct Wire {
     generation: u32,
     listeners: Vec<Listener>,
     cursors: Option<Rc<dyn Fn() -> Vec<RoomCursor>>>,
-    failures: u32,
+    patience: Patience,
     retry_at: Option<Millis>,
-    heartbeat: Millis,
-    urgent: bool,
-    pinged_at: Option<Millis>,
+    reached: Reached,
+    /// Since when the server owes a word, of whatever kind.
+    waits_since: Option<Millis>,
     spoke_at: Millis,
     looked_at: Millis,
     pings: u32,
+    /// The oldest ping that was not answered, and when it was sent.
+    pinged: Option<(u32, Millis)>,
 }
 
 /// A WebSocket and the closures it calls, which live exactly as long.
@@ -112,14 +106,14 @@ thread_local! {
         generation: 0,
         listeners: Vec::new(),
         cursors: None,
-        failures: 0,
+        patience: Patience::new(),
         retry_at: None,
-        heartbeat: 15_000,
-        urgent: false,
-        pinged_at: None,
+        reached: Reached::Nothing,
+        waits_since: None,
         spoke_at: 0,
         looked_at: 0,
         pings: 0,
+        pinged: None,
     });
 }
 
@@ -189,7 +183,7 @@ impl Socket {
             std::time::Duration::from_millis(TICK.unsigned_abs().into()),
         );
         window_event_listener(leptos::ev::online, move |_| self.retry_now());
-        window_event_listener(leptos::ev::offline, move |_| self.lost(None));
+        window_event_listener(leptos::ev::offline, move |_| self.lost(Loss::Server));
         document_event_listener("visibilitychange", move || {
             let visible = browser::is_visible();
             self.send(&ClientFrame::Visibility { visible });
@@ -208,11 +202,11 @@ impl Socket {
 
     /// While a call is on, a dead path is noticed within seconds. Browser only.
     pub fn set_urgent(&self, urgent: bool) {
+        let now = browser::now();
         wire(|wire| {
-            wire.urgent = urgent;
+            wire.patience.set_urgent(urgent);
             if urgent {
-                let soon = browser::now() + Millis::from(WAIT_IN_A_CALL);
-                wire.retry_at = wire.retry_at.map(|at| at.min(soon));
+                wire.retry_at = wire.retry_at.map(|at| now + Patience::hurry(at - now));
             }
         });
     }
@@ -220,14 +214,16 @@ impl Socket {
     /// Whether the server has not answered yet up to a ping: what is said now is heard after what it is still at. Browser only.
     #[must_use]
     pub fn is_waiting(self) -> bool {
-        wire(|wire| wire.pinged_at.is_some())
+        wire(|wire| wire.waits_since.is_some())
     }
 
     /// Has the server say when it has heard everything up to here. Browser only.
     pub fn ping(self) {
+        let now = browser::now();
         let n = wire(|wire| {
             wire.pings = wire.pings.wrapping_add(1);
-            wire.pinged_at = Some(browser::now());
+            wire.pinged.get_or_insert((wire.pings, now));
+            wire.waits_since.get_or_insert(now);
             wire.pings
         });
         self.send(&ClientFrame::Ping { n });
@@ -236,10 +232,13 @@ impl Socket {
     /// Something else says that the network may be gone: if nothing is heard of the server in a moment, the path counts as dead. Browser
     /// only.
     pub fn suspect(self) {
-        if self.link.get_untracked() == Link::Online && wire(|wire| wire.urgent) {
-            self.ping();
-            let doubt = PATIENCE_IN_A_CALL - PATIENCE_IN_DOUBT;
-            wire(|wire| wire.pinged_at = wire.pinged_at.map(|at| at - doubt));
+        if self.link.get_untracked() == Link::Online && wire(|wire| wire.patience.is_urgent()) {
+            wire(|wire| wire.patience.doubt());
+            // It may owe an answer for long enough already.
+            if !self.is_waiting() {
+                self.ping();
+            }
+            self.look_after_waiting();
         }
     }
 
@@ -275,23 +274,21 @@ impl Socket {
 
     fn dial(self) {
         let generation = wire(|wire| {
-            wire.generation += 1;
+            wire.give_up();
             wire.retry_at = None;
-            wire.pinged_at = None;
-            wire.socket = None;
             wire.generation
         });
         let on_open = Closure::new(move |_: Event| self.opened(generation));
         let on_message = Closure::new(move |event: MessageEvent| self.heard(generation, &event));
         let on_close = Closure::new(move |event: CloseEvent| {
             if wire(|wire| wire.generation) == generation {
-                self.lost(Some(event.code()));
+                self.closed(event.code());
             }
         });
         let Some(socket) = wire(|wire| address(&wire.path))
             .and_then(|url| WebSocket::new_with_str(&url, SUBPROTOCOL).ok())
         else {
-            self.lost(None);
+            self.lost(Loss::Server);
             return;
         };
         socket.set_binary_type(BinaryType::Arraybuffer);
@@ -307,8 +304,9 @@ impl Socket {
         wire(|wire| {
             wire.socket = Some(connected);
             // A server that accepts and then says nothing is as dead as one that does not answer.
-            wire.pinged_at = Some(browser::now());
+            wire.waits_since = Some(browser::now());
         });
+        self.look_after_waiting();
     }
 
     fn opened(self, generation: u32) {
@@ -321,7 +319,12 @@ impl Socket {
             visible: browser::is_visible(),
         };
         let text = serde_json::to_string(&hello).unwrap_or_default();
-        wire(|wire| wire.generation == generation && wire.say(&text));
+        wire(|wire| {
+            if wire.generation == generation && wire.say(&text) {
+                wire.reached = Reached::Server;
+                wire.waits_since = Some(browser::now());
+            }
+        });
     }
 
     fn heard(self, generation: u32, event: &MessageEvent) {
@@ -336,17 +339,23 @@ impl Socket {
             // A newer server may say things this page does not know; it reloads when it can.
             Err(error) => return browser::warn(&format!("a frame was not understood: {error}")),
         };
-        wire(|wire| wire.pinged_at = None);
-        if let ServerFrame::Welcome {
-            heartbeat, build, ..
-        } = &frame
-        {
-            wire(|wire| {
-                wire.heartbeat = (*heartbeat).into();
-                wire.failures = 0;
-            });
-            self.build.heard(build);
-            self.link.set(Link::Online);
+        wire(|wire| {
+            wire.waits_since = None;
+            wire.patience.heard();
+        });
+        match &frame {
+            ServerFrame::Welcome {
+                heartbeat, build, ..
+            } => {
+                wire(|wire| {
+                    wire.reached = Reached::Greeted;
+                    wire.patience.greeted((*heartbeat).into());
+                });
+                self.build.heard(build);
+                self.link.set(Link::Online);
+            }
+            ServerFrame::Pong { n } => wire(|wire| wire.answered(*n, browser::now())),
+            _ => {}
         }
         let listeners = wire(|wire| wire.listeners.clone());
         for listener in listeners {
@@ -354,27 +363,76 @@ impl Socket {
         }
     }
 
-    fn lost(self, code: Option<u16>) {
-        if matches!(self.link.get_untracked(), Link::Off | Link::Ended(_)) {
-            return;
-        }
-        let failures = wire(|wire| {
-            wire.generation += 1;
-            wire.socket = None;
-            wire.pinged_at = None;
-            wire.failures += 1;
-            wire.failures - 1
-        });
-        if let Some(code) = code.filter(|code| !CloseCode::may_reconnect(*code)) {
+    fn closed(self, code: u16) {
+        // No other page has this one's id: what replaced this connection is one that was given up, and heard of late.
+        let is_replaced = code == CloseCode::Replaced.code();
+        if is_replaced || CloseCode::may_reconnect(code) {
+            self.lost(Loss::Server);
+        } else if self.is_wanted() {
+            wire(Wire::give_up);
             self.link.set(Link::Ended(code));
+        }
+    }
+
+    fn lost(self, loss: Loss) {
+        if !self.is_wanted() {
             return;
         }
-        let mut wait = backoff::wait(failures, browser::random());
-        if wire(|wire| wire.urgent) {
-            wait = wait.min(WAIT_IN_A_CALL);
-        }
-        wire(|wire| wire.retry_at = Some(browser::now() + Millis::from(wait)));
+        let wait = wire(|wire| {
+            let reached = wire.reached;
+            wire.give_up();
+            let wait = wire.patience.lost(loss, reached, browser::random());
+            wire.retry_at = Some(browser::now() + wait);
+            wait
+        });
         self.link.set(Link::Waiting);
+        self.look_after_in(wait);
+    }
+
+    /// Looks whether the server answers, and dials if it does.
+    fn look_first(self) {
+        let began = browser::now();
+        let generation = wire(|wire| {
+            // Should it never be said whether it does.
+            wire.retry_at = Some(began + 2 * Millis::from(LOOK));
+            wire.generation += 1;
+            wire.generation
+        });
+        spawn_local(async move {
+            let answers = browser::answers(HEALTH, LOOK).await;
+            if wire(|wire| wire.generation) != generation {
+                return;
+            }
+            if wire(|wire| wire.patience.looked(answers)) {
+                self.dial();
+            } else {
+                // One that is refused, or has no network to go by, knows at once.
+                let wait = (began + Millis::from(LOOK) - browser::now()).max(0);
+                wire(|wire| wire.retry_at = Some(browser::now() + wait));
+                self.look_after_in(wait);
+            }
+        });
+    }
+
+    fn is_wanted(self) -> bool {
+        !matches!(self.link.get_untracked(), Link::Off | Link::Ended(_))
+    }
+
+    /// Looks after it as soon as what it waits for now took too long.
+    fn look_after_waiting(self) {
+        let now = browser::now();
+        let left = wire(|wire| {
+            let since = wire.waits_since?;
+            Some((since + wire.patience.silence(wire.reached) - now).max(0))
+        });
+        if let Some(left) = left {
+            self.look_after_in(left + 1);
+        }
+    }
+
+    fn look_after_in(self, wait: Millis) {
+        let wait = i32::try_from(wait).unwrap_or(i32::MAX);
+        browser::after(wait, move || self.look_after());
     }
 
     /// Pings, notices a dead path, and dials again when it is time.
@@ -382,37 +440,52 @@ impl Socket {
         let now = browser::now();
         let late =
             wire(|wire| now - std::mem::replace(&mut wire.looked_at, now) - Millis::from(TICK));
-        if matches!(self.link.get_untracked(), Link::Off | Link::Ended(_)) {
+        if !self.is_wanted() {
             return;
         }
         if (SHORT_OF_TIME..ASLEEP).contains(&late) {
-            wire(|wire| wire.pinged_at = wire.pinged_at.map(|at| (at + late).min(now)));
+            wire(|wire| wire.waits_since = wire.waits_since.map(|at| (at + late).min(now)));
         }
         if let Some(at) = wire(|wire| wire.retry_at) {
             if at <= now {
-                self.dial();
+                if wire(|wire| wire.patience.looks_first()) {
+                    self.look_first();
+                } else {
+                    self.dial();
+                }
             }
             return;
         }
-        let is_online = self.link.get_untracked() == Link::Online;
-        let (patience, every) = wire(|wire| match (wire.urgent, is_online) {
-            (true, true) => (PATIENCE_IN_A_CALL, PING_IN_A_CALL),
-            (true, false) => {
-                let tries = usize::try_from(wire.failures).unwrap_or(0);
-                let patience = TRIES_IN_A_CALL[tries % TRIES_IN_A_CALL.len()];
-                (patience, PING_IN_A_CALL)
-            }
-            (false, _) => (PATIENCE, wire.heartbeat),
+        let (since, reached, silence, is_due) = wire(|wire| {
+            let silence = wire.patience.silence(wire.reached);
+            let is_due = now - wire.spoke_at >= wire.patience.every();
+            (wire.waits_since, wire.reached, silence, is_due)
         });
-        if wire(|wire| wire.pinged_at).is_some_and(|at| now - at > patience) {
-            self.lost(None);
-        } else if wire(|wire| wire.pinged_at.is_none() && now - wire.spoke_at >= every) {
-            self.ping();
+        match since {
+            Some(since) if now - since > silence => self.lost(reached.silence_means()),
+            None if is_due => self.ping(),
+            _ => {}
         }
     }
 }
 
 impl Wire {
+    /// Lets go of a connection: what it still has to say is ignored.
+    fn give_up(&mut self) {
+        self.generation += 1;
+        self.socket = None;
+        self.reached = Reached::Nothing;
+        self.waits_since = None;
+        self.pinged = None;
+    }
+
+    /// A ping was answered.
+    fn answered(&mut self, n: u32, now: Millis) {
+        if let Some((_, at)) = self.pinged.take_if(|(pinged, _)| *pinged == n) {
+            self.patience.took(now - at);
+        }
+    }
+
     /// The WebSocket, if it takes anything: one that the server is closing drops what it is given and says nothing of it.
     fn open(&self) -> Option<&WebSocket> {
         let socket = &self.socket.as_ref()?.socket;
