@@ -1,44 +1,14 @@
 /** What two show and send each other in a call beside their cameras: screens, and files that never touch the server. */
-import { type Locator, type Page } from "@playwright/test";
+import { type Page } from "@playwright/test";
 import { hash, make, row } from "./support/files.ts";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import { PAST_THE_SERVER, nodes } from "./support/nodes.ts";
+import { moves, screen } from "./support/screen.ts";
 
 async function connect(ada: Visitor, grace: Visitor): Promise<void> {
   await ada.calls.call("Grace");
   await grace.calls.accept();
   await Promise.all([ada.calls.connected(), grace.calls.connected()]);
-}
-
-/** From now on the page's screen is a canvas that changes: a browser without a window has none to share. */
-async function screen(page: Page): Promise<void> {
-  await page.evaluate(() => {
-    navigator.mediaDevices.getDisplayMedia = () => {
-      const canvas = document.createElement("canvas");
-      [canvas.width, canvas.height] = [640, 360];
-      const pen = canvas.getContext("2d");
-      let hue = 0;
-      setInterval(() => {
-        if (pen === null) return;
-        hue = (hue + 40) % 360;
-        pen.fillStyle = `hsl(${hue} 80% 50%)`;
-        pen.fillRect(0, 0, canvas.width, canvas.height);
-      }, 100);
-      const stream = canvas.captureStream(10);
-      window.observed.tracks.push(...stream.getTracks());
-      return Promise.resolve(stream);
-    };
-  });
-}
-
-async function pictures(video: Locator): Promise<number> {
-  return video.evaluate((video: HTMLVideoElement) => video.getVideoPlaybackQuality().totalVideoFrames);
-}
-
-/** Pictures come, and go on coming. */
-async function moves(video: Locator): Promise<void> {
-  const before = await pictures(video);
-  await expect.poll(() => pictures(video), { timeout: 20_000 }).toBeGreaterThan(before + 5);
 }
 
 test("a screen is shown beside the camera, by button and by key, and both are told", async ({ join }) => {

@@ -210,6 +210,15 @@ export class Calls {
     });
   }
 
+  /** Of every picture that there is to send to the other one, whether it is sent. */
+  async sends(): Promise<boolean[]> {
+    return this.page.evaluate(() => {
+      const peer = window.observed.peers.find((peer) => peer.connectionState !== "closed");
+      const senders = (peer?.getSenders() ?? []).filter(({ track }) => track?.kind === "video");
+      return senders.map((sender) => sender.getParameters().encodings.every(({ active }) => active !== false));
+    });
+  }
+
   /** How long ago the last picture came, in milliseconds. */
   async sinceFrame(): Promise<number> {
     return this.page.evaluate(() => performance.now() - window.frames_.last);

@@ -17,7 +17,7 @@
 //! |---|---|
 //! | `candidates` | addresses out of a description |
 //! | `negotiation` | offers, answers, candidates, and looking for another path |
-//! | `pulse` | what is done once a second or two: beats, measuring, adapting |
+//! | `pulse` | what is done again and again: beats, measuring, adapting |
 
 mod candidates;
 mod negotiation;
@@ -136,12 +136,14 @@ pub(super) struct Peer {
 struct Shared {
     connection: RtcPeerConnection,
     channel: RtcDataChannel,
-    /// Carries a beat a second, each sent once: a path that is dead is noticed sooner than the browser would, which takes seven seconds.
+    /// Carries beats, each sent once: a path that is dead is noticed sooner than the browser would, which takes seven seconds.
     beats: RtcDataChannel,
     /// When the last beat came; none before the first.
     beat_at: Cell<Option<Millis>>,
-    /// None came for too long.
+    /// None came for too long,
     silent: Cell<bool>,
+    /// and no pictures are sent until something comes.
+    rests: Cell<bool>,
     /// Whether that is so is being looked at.
     doubts: Cell<bool>,
     side: Side,
@@ -153,10 +155,14 @@ struct Shared {
     tracks: RefCell<[Option<MediaStreamTrack>; 4]>,
     /// How much of the camera's picture is sent.
     adaptation: Cell<Adaptation>,
-    /// Whether the first pictures were sent, which are small so that they come soon.
+    /// Whether the first pictures since there is a path were sent, which are small so that they come soon.
     begun: Cell<bool>,
+    /// Counts paths that were found: only the latest has first pictures.
+    began: Cell<u32>,
     /// What the encoder of the camera's picture was told last.
     fitted: Cell<Option<Fit>>,
+    /// Nothing of a shared screen is sent, as nothing comes of the other page.
+    screen_rests: Cell<bool>,
     /// The answer, made while it rings.
     prepared: RefCell<Option<String>>,
     /// What the other one is told of it.
@@ -225,6 +231,7 @@ impl Peer {
             beats,
             beat_at: Cell::default(),
             silent: Cell::default(),
+            rests: Cell::default(),
             doubts: Cell::default(),
             side,
             tell: Box::new(tell),
@@ -233,7 +240,9 @@ impl Peer {
             tracks: RefCell::default(),
             adaptation: Cell::new(Adaptation::new(Picture::Full)),
             begun: Cell::new(false),
+            began: Cell::new(0),
             fitted: Cell::default(),
+            screen_rests: Cell::new(false),
             prepared: RefCell::default(),
             sends: Cell::default(),
             early: RefCell::default(),
@@ -533,10 +542,9 @@ impl Shared {
         match self.connection.connection_state() {
             RtcPeerConnectionState::Connected => {
                 // Of beats, the first decides again.
-                self.silent.set(false);
                 self.beat_at.set(None);
-                self.found();
                 self.begin();
+                self.found();
             }
             RtcPeerConnectionState::Disconnected => self.look_again_in(Recovery::HESITATION),
             RtcPeerConnectionState::Failed => {

@@ -60,6 +60,7 @@ impl Shared {
             Job::Send(feed) => self.replace(feed).await,
             Job::Fit => {
                 self.fit(None).await;
+                self.fit_screen().await;
                 Ok(())
             }
             Job::PutSoundFirst => {

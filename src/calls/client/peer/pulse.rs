@@ -1,4 +1,4 @@
-//! What is done once a second or two for as long as there is a connection: beats, measuring, and fitting the picture to the way.
+//! What is done again and again for as long as there is a connection: beats, measuring, and fitting the picture to the way.
 
 use super::{Job, News, Shared, Why};
 use crate::{
@@ -20,6 +20,8 @@ use web_sys::{
 
 /// How often a beat is sent, in milliseconds,
 const BEAT: i32 = 1_000;
+/// and how often while nothing comes: the next to get through says that there is a path again;
+const BEAT_IN_SILENCE: i32 = 250;
 /// and how long none may come before the path counts as lost, in milliseconds.
 const SILENCE: Millis = 3_000;
 /// A beat is late where a page is short of time, too. What the browser itself received of the other one is newer than this, in
@@ -42,17 +44,22 @@ pub(super) struct Fit {
 }
 
 impl Shared {
-    /// Sends a beat, looks whether any came, and comes back in a second.
+    /// Sends a beat, looks whether any came, and comes back.
     pub(super) fn beat(self: &Rc<Self>) {
         if self.beats.ready_state() == RtcDataChannelState::Open {
             // A channel that closes between the question and this sends nothing any more.
             let _ = self.beats.send_with_str("");
         }
-        if self.is_late() && !self.silent.get() && !self.doubts.replace(true) {
+        if self.is_late() && !self.doubts.replace(true) {
             spawn_local(self.clone().doubt());
         }
+        let next = if self.silent.get() {
+            BEAT_IN_SILENCE
+        } else {
+            BEAT
+        };
         let shared = Rc::downgrade(self);
-        browser::after(BEAT, move || {
+        browser::after(next, move || {
             if let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get()) {
                 shared.beat();
             }
@@ -70,12 +77,36 @@ impl Shared {
         let silence = stats::silence(&self.connection).await;
         self.doubts.set(false);
         // A beat may have come meanwhile.
-        if silence.is_none_or(|silence| silence > HEARD)
-            && self.is_late()
-            && !self.closed.get()
-            && !self.silent.replace(true)
-        {
-            self.queue(Job::Recover(Why::Silence));
+        if !self.is_late() || self.closed.get() {
+            return;
+        }
+        if silence.is_none_or(|silence| silence > HEARD) {
+            if self.falls_silent(silence) {
+                self.queue(Job::Recover(Why::Silence));
+            }
+        } else {
+            self.hears_again();
+        }
+    }
+
+    /// Nothing came for so long as the browser says, in milliseconds, if it does. True if that is news.
+    ///
+    /// Where the browser is sure, no pictures are sent either: nobody would see them, and what is lost of them is held against the path that
+    /// is found next. Where pictures begin anew, the first one is whole, and nobody has to ask for one.
+    fn falls_silent(&self, silence: Option<f64>) -> bool {
+        let is_news = !self.silent.replace(true);
+        if is_news && silence.is_some() {
+            self.rests.set(true);
+            self.queue(Job::Fit);
+        }
+        is_news
+    }
+
+    /// Something comes again, or for the first time.
+    fn hears_again(self: &Rc<Self>) {
+        if self.silent.get() && self.is_connected() {
+            self.begin();
+            self.found();
         }
     }
 
@@ -96,7 +127,7 @@ impl Shared {
                 if silence.is_none_or(|silence| silence > f64::from(PROOF))
                     && !beats(&shared)
                     && !shared.closed.get()
-                    && !shared.silent.replace(true)
+                    && shared.falls_silent(silence)
                 {
                     shared.queue(Job::Recover(Why::Back));
                 }
@@ -104,11 +135,9 @@ impl Shared {
         });
     }
 
-    pub(super) fn heard_beat(&self) {
+    pub(super) fn heard_beat(self: &Rc<Self>) {
         self.beat_at.set(Some(browser::now()));
-        if self.silent.replace(false) && self.is_connected() {
-            self.found();
-        }
+        self.hears_again();
     }
 
     /// Looks how good the connection is, and comes back.
@@ -126,8 +155,8 @@ impl Shared {
                     && !shared.closed.get()
                 {
                     counters = look.counters;
-                    // What nobody sends can not be too much.
-                    if shared.sends.get().camera {
+                    // What nobody sends can not be too much, and what does not arrive anywhere says nothing of how much would.
+                    if shared.sends.get().camera && !shared.silent.get() {
                         shared.adapt(|adaptation| adaptation.look(look.strain));
                     }
                     (shared.tell)(News::Quality(look.quality));
@@ -149,16 +178,21 @@ impl Shared {
         }
     }
 
-    /// There is a path. A browser that knows nothing of it yet sends little, and of large pictures none at first: the first ones are small.
+    /// There is a path, or one again, and pictures are sent. A browser that knows nothing of it yet sends little, and of large pictures none at
+    /// first: the first ones are small.
     pub(super) fn begin(self: &Rc<Self>) {
-        if self.begun.get() {
-            return self.queue(Job::Fit);
-        }
+        self.silent.set(false);
+        self.rests.set(false);
+        self.begun.set(false);
+        self.queue(Job::Fit);
+        let began = self.began.get().wrapping_add(1);
+        self.began.set(began);
         let shared = Rc::downgrade(self);
         browser::after(FIRST, move || {
             if let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get())
-                && !shared.begun.replace(true)
+                && shared.began.get() == began
             {
+                shared.begun.set(true);
                 shared.queue(Job::PutSoundFirst);
                 shared.queue(Job::Fit);
             }
@@ -178,7 +212,7 @@ impl Shared {
         let limits = self.adaptation.get().picture().limits();
         let for_now = (!self.begun.get()).then_some(FIRST_LINES);
         let fit = Fit {
-            active: limits.active,
+            active: limits.active && !self.rests.get(),
             bits: limits.bits,
             scale: limits.scale(lines(next.or(sender.track().as_ref())), for_now),
         };
@@ -191,6 +225,27 @@ impl Shared {
         encoding.set_scale_resolution_down_by(fit.scale);
         match JsFuture::from(sender.set_parameters_with_parameters(&parameters)).await {
             Ok(_) => self.fitted.set(Some(fit)),
+            Err(error) if !self.closed.get() => browser::warn(&format!("call: {error:?}")),
+            Err(_) => {}
+        }
+    }
+
+    /// Sends a shared screen, or nothing of it while nothing comes of the other one.
+    pub(super) async fn fit_screen(&self) {
+        let rests = self.rests.get();
+        if self.screen_rests.get() == rests {
+            return;
+        }
+        let Some(sender) = self.sender(Feed::Screen) else {
+            return;
+        };
+        let parameters = sender.get_parameters();
+        let Some(encoding) = first(&parameters) else {
+            return;
+        };
+        encoding.set_active(!rests);
+        match JsFuture::from(sender.set_parameters_with_parameters(&parameters)).await {
+            Ok(_) => self.screen_rests.set(rests),
             Err(error) if !self.closed.get() => browser::warn(&format!("call: {error:?}")),
             Err(_) => {}
         }

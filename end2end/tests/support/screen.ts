@@ -1,0 +1,34 @@
+/** A screen to share, and whether what somebody shows goes on. */
+import { type Locator, type Page, expect } from "@playwright/test";
+
+/** From now on the page's screen is a canvas that changes: a browser without a window has none to share. */
+export async function screen(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    navigator.mediaDevices.getDisplayMedia = () => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [640, 360];
+      const pen = canvas.getContext("2d");
+      let hue = 0;
+      setInterval(() => {
+        if (pen === null) return;
+        hue = (hue + 40) % 360;
+        pen.fillStyle = `hsl(${hue} 80% 50%)`;
+        pen.fillRect(0, 0, canvas.width, canvas.height);
+      }, 100);
+      const stream = canvas.captureStream(10);
+      window.observed.tracks.push(...stream.getTracks());
+      return Promise.resolve(stream);
+    };
+  });
+}
+
+/** How many pictures were shown so far. */
+export async function pictures(video: Locator): Promise<number> {
+  return video.evaluate((video: HTMLVideoElement) => video.getVideoPlaybackQuality().totalVideoFrames);
+}
+
+/** Pictures come, and go on coming. */
+export async function moves(video: Locator): Promise<void> {
+  const before = await pictures(video);
+  await expect.poll(() => pictures(video), { timeout: 20_000 }).toBeGreaterThan(before + 5);
+}
