@@ -49,6 +49,8 @@ pub struct Socket {
 
 /// Where it is seen whether the server answers.
 const HEALTH: &str = "/healthz";
+/// A try that began less than so long ago, in milliseconds, has found the network as it is.
+const RECENT: Millis = 200;
 /// How often the connection is looked after, in milliseconds.
 const TICK: i32 = 500;
 /// A page that comes so late to look after it, in milliseconds, is short of time, and what the server said may wait to be read;
@@ -196,6 +198,20 @@ impl Socket {
     /// Tries again at once, if a try is due at all. Browser only.
     pub fn retry_now(self) {
         if wire(|wire| wire.retry_at).is_some() {
+            self.dial();
+        }
+    }
+
+    /// Something else says that the network may be there again: tries at once, if the try that is under way may have missed it. Browser
+    /// only.
+    pub fn hope(self) {
+        let now = browser::now();
+        let is_new = |since: Millis| now - since < RECENT;
+        if self.link.get_untracked() == Link::Waiting
+            && wire(|wire| {
+                wire.reached == Reached::Nothing && !wire.waits_since.is_some_and(is_new)
+            })
+        {
             self.dial();
         }
     }

@@ -13,12 +13,16 @@ declare global {
 
 /** Begins a bare call from one page to the other, with the servers that a call of Rialto's was given. */
 export async function plainCall(caller: Page, callee: Page): Promise<void> {
-  await caller.exposeFunction("plainSay_", async (text: string) =>
-    callee.evaluate((text) => window.plain_.hear(text), text),
-  );
-  await callee.exposeFunction("plainSay_", async (text: string) =>
-    caller.evaluate((text) => window.plain_.hear(text), text),
-  );
+  const sayTo = (page: Page) => async (text: string) => {
+    try {
+      await page.evaluate((text) => window.plain_.hear(text), text);
+    } catch (error) {
+      // The other page may be closed while something is said to it.
+      if (!page.isClosed()) throw error;
+    }
+  };
+  await caller.exposeFunction("plainSay_", sayTo(callee));
+  await callee.exposeFunction("plainSay_", sayTo(caller));
   await callee.evaluate(begin, false);
   await caller.evaluate(begin, true);
   await expect

@@ -141,7 +141,9 @@ impl CallsClient {
                 let to = Some(seat).filter(|_| !of_two);
                 self.say(call, Action::Signal { signal, to });
             }
+            News::Stirs => self.socket.hope(),
             News::Connected => {
+                self.socket.hope();
                 self.learn(seat, |other| other.path = Path::Found);
                 self.trouble.set(None);
                 if of_two {

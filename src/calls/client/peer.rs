@@ -64,6 +64,8 @@ pub(super) enum News {
     Connected,
     /// The path is lost; another one is being looked for.
     Lost,
+    /// The browser thinks otherwise of the path: the network may be there again.
+    Stirs,
     /// Something of the other one can be seen or heard from now on.
     Arrived,
     /// What the other one sends.
@@ -546,7 +548,11 @@ impl Shared {
                 self.begin();
                 self.found();
             }
-            RtcPeerConnectionState::Disconnected => self.look_again_in(Recovery::HESITATION),
+            RtcPeerConnectionState::Disconnected => {
+                // So is one called that had failed, once something comes by it.
+                (self.tell)(News::Stirs);
+                self.look_again_in(Recovery::HESITATION);
+            }
             RtcPeerConnectionState::Failed => {
                 self.say_why();
                 self.queue(Job::Recover(Why::Gone));

@@ -24,8 +24,10 @@ const TRIES: [Millis; 6] = [1_200, 1_200, 2_500, 1_200, 1_200, 5_000];
 const ROUNDS: Millis = 5;
 /// so long, for one of the last may have been slow because the path was about to be lost.
 const SLOW_TRY: Millis = 2_500;
-/// After those, a page looks whether the server answers at all before it tries: Chromium makes a page that tried in vain about fifteen times in
-/// some minutes wait for seconds at each further WebSocket. What it has found is given so long, in milliseconds.
+/// After so many of them, a page looks whether the server answers at all before it tries: Chromium makes a page that tried in vain about
+/// fifteen times in some minutes wait for seconds at each further WebSocket.
+const MOST_TRIES: usize = 2 * TRIES.len();
+/// What it has found is given so long, in milliseconds.
 const FOUND: Millis = 5_000;
 /// So often it may look in vain before it tries all the same.
 const LOOKS: u32 = 12;
@@ -151,7 +153,7 @@ impl Patience {
 
     /// Whether to look if the server answers before the next try.
     pub(super) fn looks_first(self) -> bool {
-        self.urgent && self.tries() >= TRIES.len()
+        self.urgent && self.tries() >= MOST_TRIES
     }
 
     /// It was looked whether the server answers: true if it is time for a try.
@@ -175,7 +177,12 @@ impl Patience {
         match (self.urgent, reached) {
             (false, _) => PING,
             (true, Reached::Nothing) => {
-                let given = TRIES.get(self.tries()).copied().unwrap_or(FOUND);
+                let tries = self.tries();
+                let given = if tries < MOST_TRIES {
+                    TRIES[tries % TRIES.len()]
+                } else {
+                    FOUND
+                };
                 given.max((ROUNDS * round).min(SLOW_TRY))
             }
             (true, Reached::Server) => (GREETING_IN_A_CALL << self.ungreeted.min(2))
@@ -235,7 +242,10 @@ mod tests {
         let mut patience = in_a_call();
         let short = [1_200, 1_200, 2_500, 1_200, 1_200, 5_000];
         assert_eq!(tries(&mut patience, 6), short);
-        assert!(!patience.looks_first());
+        let (mut again, greeted) = (patience, Reached::Greeted);
+        assert_eq!(again.lost(Loss::Path, Reached::Nothing, 0.9), 0);
+        assert_eq!(again.silence(Reached::Nothing), 1_200, "from the first");
+        assert!(!again.looks_first() && again.silence(greeted) == 5_000);
         patience.greeted(15_000);
         assert_eq!(tries(&mut patience, 6), short, "each loss begins anew");
     }
@@ -243,7 +253,9 @@ mod tests {
     #[test]
     fn after_some_tries_the_server_is_looked_for_first() {
         let mut patience = in_a_call();
-        assert_eq!(tries(&mut patience, 7).last(), Some(&5_000));
+        assert_eq!(tries(&mut patience, 12).iter().sum::<Millis>(), 24_600);
+        assert!(!patience.looks_first());
+        assert_eq!(tries(&mut patience, 1), [5_000]);
         assert!(patience.looks_first());
         let vain: Vec<bool> = (0..13).map(|_| patience.looked(false)).collect();
         assert_eq!(vain.iter().position(|tries| *tries), Some(11));
