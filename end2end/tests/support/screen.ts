@@ -22,8 +22,7 @@ export async function screen(page: Page): Promise<void> {
   });
 }
 
-/** How many pictures were shown so far. */
-export async function pictures(video: Locator): Promise<number> {
+async function pictures(video: Locator): Promise<number> {
   return video.evaluate((video: HTMLVideoElement) => video.getVideoPlaybackQuality().totalVideoFrames);
 }
 

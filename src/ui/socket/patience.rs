@@ -43,7 +43,8 @@ const EVERY_IN_A_CALL: Millis = 1_500;
 pub(super) enum Loss {
     /// Nothing comes by this path.
     Path,
-    /// The server closed, refused, or did not greet in time: it is there, and may have many others to see to.
+    /// The server closed, refused, or did not greet in time: it is there, and may have many others to see to. Also where the browser says
+    /// itself that it has no network: then there is nothing to hurry for.
     Server,
 }
 
