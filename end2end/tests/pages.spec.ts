@@ -277,7 +277,16 @@ test("pages are never kept, hashed files for ever, and what is large is sent com
     expect(response.status).toBe(200);
     expect(response.headers.get("cache-control")).toContain("immutable");
     expect(response.headers.get("content-encoding"), file).toBe("br");
+    // Nor does a browser forget it when it asks whether there is something newer.
+    const since = response.headers.get("last-modified") ?? "";
+    const same = await fetch(server.url + file, { headers: { "if-modified-since": since } });
+    expect(same.status).toBe(304);
+    expect(same.headers.get("cache-control")).toContain("immutable");
   }
+  // A file that is not there may be in a moment: a node that is started anew has it, and this one not yet.
+  const missing = await fetch(server.url + (files.at(-1) ?? "").replace(/\.[\w-]{20,}\./, ".0123456789abcdef012345."));
+  expect(missing.status).toBe(404);
+  expect(missing.headers.get("cache-control")).toBe("no-store");
 });
 
 test("a page becomes live in turns, between which the browser does what waits", async ({ visit }) => {

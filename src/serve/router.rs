@@ -9,7 +9,7 @@ use crate::{
 use axum::{
     Router,
     extract::State,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Response, StatusCode, header},
     middleware,
     routing::get,
 };
@@ -58,7 +58,7 @@ fn pages(app: &Arc<App>, options: LeptosOptions, assets: Assets) -> Router {
         .precompressed_br()
         .precompressed_gzip();
     let files = ServiceBuilder::new()
-        .layer(immutable(options.hash_files))
+        .layer(lasting(options.hash_files))
         .service(files);
     Router::new()
         .leptos_routes_with_context(
@@ -90,14 +90,20 @@ fn pages(app: &Arc<App>, options: LeptosOptions, assets: Assets) -> Router {
         .with_state(options)
 }
 
-/// A file whose name holds its hash never changes (RFC 8246); without hashes it is asked for again each time.
-fn immutable(hashed: bool) -> SetResponseHeaderLayer<HeaderValue> {
-    let value = if hashed {
-        "public, max-age=31536000, immutable"
-    } else {
-        "no-cache"
-    };
-    SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static(value))
+/// A file whose name holds its hash never changes (RFC 8246); without hashes it is asked for again each time. So is one that is not there: while
+/// nodes are restarted one after the other, the next one may have it.
+fn lasting<B>(
+    hashed: bool,
+) -> SetResponseHeaderLayer<impl Fn(&Response<B>) -> Option<HeaderValue> + Clone> {
+    SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, move |response: &Response<B>| {
+        let status = response.status();
+        let value = match hashed {
+            _ if status.is_client_error() || status.is_server_error() => "no-store",
+            true => "public, max-age=31536000, immutable",
+            false => "no-cache",
+        };
+        Some(HeaderValue::from_static(value))
+    })
 }
 
 /// Whether the store answers; and, in words, whether the bus is there. A node without its bus serves on, and catches up through the
