@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use axum_extra::extract::cookie::CookieJar;
+use futures::FutureExt;
 use std::sync::Arc;
 use tungstenite::handshake;
 
@@ -87,11 +88,10 @@ fn accept(
     let mut head = Vec::new();
     handshake::server::write_response(&mut head, &accepted)
         .map_err(|why| Error::Internal(why.to_string()))?;
-    Ok(connection.take(move |taken| async move {
-        match who {
-            Some(who) => live(systems, taken, head.into(), who).await,
-            None => turn_away(systems, taken, head.into()).await,
-        }
+    // The one or the other is the task of this connection: a block around both would hold everything twice, for as long as it waits.
+    Ok(connection.take(move |taken| match who {
+        Some(who) => live(systems, taken, head.into(), who).left_future(),
+        None => turn_away(systems, taken, head.into()).right_future(),
     }))
 }
 

@@ -28,6 +28,9 @@ const SEND_BUFFER: usize = 48 * 1024;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// The most pieces in one write.
 const PIECES: usize = 64;
+/// For how many pieces there stays room when all is written. A connection hears of thousands who come after a restart, and then waits for
+/// hours: what that took is worth more than the few allocations of the next burst.
+const ROOM: usize = 16;
 /// How long the connection's own task waits for room to say something before it takes the client to be stuck.
 const STUCK: Duration = Duration::from_secs(30);
 
@@ -386,7 +389,7 @@ impl Outlet {
                 }
             }
         }
-        if state.out.capacity() > 4 * PIECES {
+        if state.out.capacity() > ROOM {
             state.out = VecDeque::new();
         }
         state.scheduled = false;

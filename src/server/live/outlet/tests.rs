@@ -131,6 +131,19 @@ async fn what_is_pushed_is_written_in_order() {
 }
 
 #[tokio::test]
+async fn what_a_burst_took_is_given_back() {
+    let outlet = outlet(10_000);
+    for _ in 0..100 {
+        outlet.push(bytes(10));
+    }
+    assert!(outlet.lock().out.capacity() >= 100);
+    let _client = connected(&outlet).await;
+    outlet.clone().drain().await;
+    let state = outlet.lock();
+    assert!(state.out.is_empty() && state.out.capacity() <= ROOM);
+}
+
+#[tokio::test]
 async fn a_client_that_stops_reading_is_told_why_when_it_reads_again() {
     const BOUND: usize = 100_000;
     let flusher = Flusher::start();
