@@ -179,3 +179,14 @@ async fn a_request_has_one_id_in_its_answer_and_in_the_log_and_its_secrets_in_ne
     );
     assert!(!written.contains("open-sesame"), "{written}");
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn memory_is_not_taken_in_huge_pages() {
+    let server = Server::start().await;
+    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    assert!(
+        status.lines().any(|line| line == "THP_enabled:\t0"),
+        "{status}"
+    );
+}

@@ -152,9 +152,13 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.id().cast_signed()).unwrap(), signal).unwrap();
+    }
+
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
         let running = self.running.as_ref().expect("the server runs");
-        let id = running.process.id().expect("it was not waited for");
-        kill_process(Pid::from_raw(id.cast_signed()).unwrap(), signal).unwrap();
+        running.process.id().expect("it was not waited for")
     }
 
     /// SIGTERM, and waits for the end.
