@@ -69,6 +69,10 @@ const TARGETS: &[Target] = &[
             BOTH,
             Bound::FactorAtMost(1.2, Peer::Floor),
         )
+        .because(
+            "The floor does nothing but write, and as much is four fifths of what Rialto does. The rest is the message itself, which is \
+             checked and stored, each connection's queue, and waking the task that writes for all of them.",
+        )
     },
     target(
         Measure::PacedP99,
