@@ -60,8 +60,10 @@ lint: ## rustfmt, clippy for both sides, shellcheck, and ESLint, Prettier and ts
 	$(step) "Dockerfile, compose, nginx" scripts/check-deploy.sh
 	$(step) "end2end: ESLint, Prettier, tsc" npm --prefix end2end run --silent lint
 	$(step) "clippy, server" cargo clippy --workspace --all-targets --locked -- -D warnings
-	$(step) "clippy, browser" cargo clippy --lib --no-default-features --features hydrate \
-		--target wasm32-unknown-unknown --locked -- -D warnings
+	for features in hydrate hydrate,split; do
+		$(step) "clippy, browser, $$features" cargo clippy --lib --no-default-features --features "$$features" \
+			--target wasm32-unknown-unknown --locked -- -D warnings
+	done
 
 # Twice: what a store promises, both keep. What only PostgreSQL can pass (several nodes on one database, say) says so in the first
 # run and is run in the second.

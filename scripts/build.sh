@@ -29,7 +29,8 @@ fi
 
 rm -f "$stamp"
 before=$(inputs)
-scripts/step.sh "Release build, server and browser" cargo leptos build --release --precompress --cargo-locked
+scripts/step.sh "Release build, server and browser" cargo leptos build --release --precompress --cargo-locked \
+    --split --lib-features hydrate --lib-features split
 
 # A file saved while the compiler ran may or may not be in the result: then the next run builds again.
 if [ "$before" = "$(inputs)" ]; then

@@ -2,28 +2,17 @@
 
 #[cfg(feature = "ssr")]
 pub mod document;
+pub mod pages;
 
 use crate::{
     calls::{
         client::{CallsClient, board::Place},
-        dock::CallDock,
-        guest_page::GuestPage,
-        keys::KeysChoice,
-        page::CallsPage,
-        ringing::{RingChoices, RingQuestion},
-        trial::ConnectionTest,
+        coming::CallDock,
+        ringing::RingQuestion,
     },
     chat::{client::ChatClient, page::ChatLayout, page::NoRoom, room::RoomPageView},
-    news::{
-        banner::BreakingBanner, client::NewsLive, editor::EditorPage, page::NewsPageView,
-        story::StoryPage,
-    },
-    people::{
-        People, Reach, Viewer,
-        admin::AdminPage,
-        settings::{SettingsPage, Theme},
-        signin::SigninPage,
-    },
+    news::{banner::BreakingBanner, client::NewsLive, page::NewsPageView, story::StoryPage},
+    people::{People, Reach, Viewer, settings::Theme},
     ui::{
         avatar::Avatar,
         build::{Build, NewerBuild},
@@ -94,6 +83,9 @@ pub fn App() -> impl IntoView {
     Effect::new(move || {
         if viewer.person().is_some() {
             socket.connect("/ws");
+            // Somebody may call; and they go on to other pages.
+            calls.fetch();
+            pages::fetch();
         }
     });
 
@@ -117,35 +109,22 @@ pub fn App() -> impl IntoView {
                 <Turn>
                     <Routes fallback=NotFound>
                         <Route path=path!("/") view=NewsPageView ssr=SsrMode::Async />
-                        <Route path=path!("/news/new") view=EditorPage ssr=SsrMode::Async />
+                        <Route path=path!("/news/new") view=pages::Editor ssr=SsrMode::Async />
                         <Route path=path!("/news/:slug") view=StoryPage ssr=SsrMode::Async />
                         <ParentRoute path=path!("/chat") view=ChatLayout ssr=SsrMode::Async>
                             <Route path=path!("") view=NoRoom ssr=SsrMode::Async />
                             <Route path=path!(":room") view=RoomPageView ssr=SsrMode::Async />
                         </ParentRoute>
-                        <Route path=path!("/calls") view=CallsPage ssr=SsrMode::Async />
-                        <Route path=path!("/call/:token") view=GuestPage ssr=SsrMode::Async />
-                        <Route path=path!("/settings") view=Settings ssr=SsrMode::Async />
-                        <Route path=path!("/admin") view=AdminPage ssr=SsrMode::Async />
-                        <Route path=path!("/signin") view=SigninPage ssr=SsrMode::Async />
+                        <Route path=path!("/calls") view=pages::Calls ssr=SsrMode::Async />
+                        <Route path=path!("/call/:token") view=pages::Guest ssr=SsrMode::Async />
+                        <Route path=path!("/settings") view=pages::Settings ssr=SsrMode::Async />
+                        <Route path=path!("/admin") view=pages::Admin ssr=SsrMode::Async />
+                        <Route path=path!("/signin") view=pages::Signin ssr=SsrMode::Async />
                     </Routes>
                 </Turn>
             </main>
         </Router>
     }
-}
-
-/// Settings, and what calls add to them.
-#[component]
-fn Settings() -> impl IntoView {
-    let more = || {
-        view! {
-            <ConnectionTest />
-            <RingChoices />
-            <KeysChoice />
-        }
-    };
-    view! { <SettingsPage more=more.into() /> }
 }
 
 /// Whether this page was opened by a guest to a call. They are here for that, and nothing leads away from it by accident.

@@ -7,6 +7,7 @@ import { nodes } from "./support/nodes.ts";
 import type { Server } from "./support/server.ts";
 import type { Agency } from "./support/news.ts";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
+import { calls, pages, without } from "./support/parts.ts";
 import { dusk } from "./support/png.ts";
 
 const desktop = { width: 1280, height: 800 };
@@ -151,6 +152,21 @@ test("what comes and goes on a page: a pill, a failure, an interruption, a menu"
   await ada.online();
 });
 
+test("what does not come: a page, and what calls need", async ({ join }) => {
+  const [ada] = [await join("Ada"), await join("Grace")];
+  await without(ada, pages);
+  await without(ada, calls);
+  await ada.page.reload();
+  await ada.page.waitForFunction(() => window.observed.welcomes > 0);
+  await ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace", exact: true }).click();
+  await expect(ada.calls.dock).toContainText("What calls need could not be loaded");
+  await inspect(ada, "calls that do not come");
+  await ada.calls.dock.getByRole("button", { name: "Close" }).click();
+  await ada.page.locator(".site-nav").getByRole("link", { name: "Calls" }).click();
+  await expect(ada.page.getByText("This page could not be loaded")).toBeVisible();
+  await inspect(ada, "a page that does not come");
+});
+
 test("a call at every stage: the look at oneself, ringing, connected, small, over", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace" }).click();
@@ -260,8 +276,12 @@ test("a call that comes while one writes leaves the writing alone", async ({ joi
 /** What a page names to be fetched before it is live. */
 async function assets(server: Server, page: string): Promise<string[]> {
   const html = await (await fetch(server.url + page)).text();
-  const found = [...html.matchAll(/(?:href|src)="(\/pkg\/[^"]+)"|(\/pkg\/[\w.-]+\.(?:wasm|js))/g)];
-  return [...new Set(found.map(([, quoted, bare]) => quoted ?? bare ?? ""))];
+  const style = /href="(\/pkg\/[^"]+\.css)"/.exec(html)?.[1] ?? "";
+  const { wasm, scripts } = JSON.parse(/const app = (.*);/.exec(html)?.[1] ?? "") as {
+    wasm: string;
+    scripts: string[];
+  };
+  return [style, wasm, ...scripts];
 }
 
 test("pages are never kept, hashed files for ever, and what is large is sent compressed", async ({ server }) => {
@@ -270,7 +290,7 @@ test("pages are never kept, hashed files for ever, and what is large is sent com
   expect(html.headers.get("content-security-policy")).toContain("script-src 'self' 'nonce-");
   expect(html.headers.get("content-security-policy")).not.toContain("unsafe-inline");
   const files = await assets(server, "/");
-  expect(files.map((file) => file.split(".").pop()).sort()).toEqual(["css", "js", "wasm"]);
+  expect(files.map((file) => file.split(".").pop()).sort()).toEqual(["css", "js", "js", "wasm"]);
   for (const file of files) {
     expect(file, "a hash in the name").toMatch(/\.[\w-]{20,}\.\w+$/);
     const response = await fetch(server.url + file, { headers: { "accept-encoding": "br, gzip" } });

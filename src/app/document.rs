@@ -5,20 +5,20 @@ use crate::{people::settings::Theme, serve::Assets, ui::build};
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
 
+/// What makes a page live, after `const app = …` with the addresses of [`Assets::program`].
+///
 /// A page is there to be read, so what makes it live is not even fetched before it has been shown: it is fifty times as large as the page,
 /// and on a slow network each byte of it would come before a byte of what is read. A page that nobody sees yet is made live at once:
 /// somebody may call.
 ///
+/// Whatever does not come is asked for again, for as long as the page is there: in a tunnel, or while a server is restarted. A module that failed
+/// once may have failed for good, so scripts are fetched before they are imported, which then finds them in the browser's cache; and so are the
+/// parts of the program that the page was rendered with. Where the server has none of it, it is of another build by now, and the page is
+/// loaded anew, once a minute at most (as `ui::build` does).
+///
 /// (The library offers `requestIdleCallback` for this; that comes before the first picture when the network is fast, and its preloads come
 /// before everything when it is slow.)
-const MAKE_LIVE: &str = "\
-    const shown = new Promise(done => { \
-        if (document.hidden) done(); \
-        requestAnimationFrame(() => setTimeout(done)); \
-        setTimeout(done, 1000); \
-    }); \
-    shown.then(() => Promise.all([import(script), fetch(wasm)])) \
-        .then(([app, module_or_path]) => app.default({ module_or_path }).then(() => app.hydrate()));";
+const MAKE_LIVE: &str = include_str!("live.js");
 
 /// The whole document.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
@@ -28,10 +28,9 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
     let Assets {
         build,
         style,
-        script,
-        wasm,
+        program,
     } = expect_context();
-    let make_live = format!("const script = {script:?}, wasm = {wasm:?}; {MAKE_LIVE}");
+    let make_live = format!("const app = {program};\n{MAKE_LIVE}");
     view! {
         <!DOCTYPE html>
         <html lang="en" data-theme=theme>

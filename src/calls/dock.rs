@@ -59,9 +59,9 @@ pub struct Large(
     pub RwSignal<bool>,
 );
 
-/// Where a call is shown. Placed once, by the app; empty while there is none.
+/// Where a call is shown; empty while there is none.
 #[component]
-pub fn CallDock() -> impl IntoView {
+pub fn Dock() -> impl IntoView {
     let calls = use_calls();
     let scene = calls.scene();
     let shown =
@@ -85,19 +85,14 @@ pub fn CallDock() -> impl IntoView {
         if is_call(now) && !before.is_some_and(is_call) {
             large.set(true);
         }
-        if before.is_some_and(|before| before != now) {
+        // A call that the code for it found here is news too.
+        if before.unwrap_or(Shown::Nothing) != now {
             keep_focus(dock, now);
         }
         now
     });
 
-    let said = Memo::new(move |_| {
-        scene.with(|scene| state_text(scene, calls.path().get(), calls.is_online()))
-    });
     view! {
-        <div class="visually-hidden" role="status" aria-live="polite">
-            {said}
-        </div>
         <div class="call-dock" node_ref=dock>
             <WaitingCard />
             {move || match shown.get() {
@@ -111,6 +106,13 @@ pub fn CallDock() -> impl IntoView {
             }}
         </div>
     }
+}
+
+/// What is read out of it.
+pub(super) fn said() -> Memo<String> {
+    let calls = use_calls();
+    let scene = calls.scene();
+    Memo::new(move |_| scene.with(|scene| state_text(scene, calls.path().get(), calls.is_online())))
 }
 
 thread_local! {

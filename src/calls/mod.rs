@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`server`] | who rings, who answers, how it ends: decided and stored here |
 //! | [`client`] | what this page shows, its devices, and the connection to the other page |
+//! | [`coming`] | the dock's place on a page, before its code is there |
 //! | [`dock`] | where a call is shown, on every page; `preview`, `incoming`, `waiting`, `stage` and `farewell` are what it shows |
 //! | [`pictures`] | what is seen and heard of the other one |
 //! | [`device_choice`] | choosing microphone, camera and speaker |
@@ -14,6 +15,7 @@
 //! | [`quality`] | how good the connection is |
 //! | [`ringing`] | how calls make themselves noticed, in Settings |
 //! | [`keys`] | keys in a call |
+//! | `part` | what comes when it is needed |
 //! | [`page`] | `/calls`: whom one can call, and the calls there were |
 //! | [`trial`] | testing one's own connection, in Settings |
 //! | [`api`] | server functions |
@@ -26,6 +28,7 @@
 
 pub mod api;
 pub mod client;
+pub mod coming;
 pub mod controls;
 pub mod device_choice;
 pub mod dock;
@@ -38,6 +41,7 @@ pub mod head;
 pub mod incoming;
 pub mod keys;
 pub mod page;
+mod part;
 pub mod pictures;
 pub mod preview;
 pub mod quality;

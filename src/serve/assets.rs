@@ -2,7 +2,8 @@
 
 use crate::server::secret;
 use leptos::config::LeptosOptions;
-use std::sync::Arc;
+use serde::Serialize;
+use std::{collections::BTreeMap, fs, iter, path::Path, sync::Arc};
 
 /// Which build this is, and the addresses of what it has a browser load.
 #[derive(Debug, Clone)]
@@ -11,36 +12,91 @@ pub struct Assets {
     pub build: Arc<str>,
     /// The style sheet.
     pub style: Arc<str>,
-    /// The module that loads the app.
-    pub script: Arc<str>,
-    /// The app.
-    pub wasm: Arc<str>,
+    /// The program, as JSON: `wasm`, its beginning; `scripts`, the module that loads it and what that imports; `parts`, what comes later, by name.
+    pub program: Arc<str>,
+}
+
+#[derive(Serialize)]
+struct Program {
+    wasm: String,
+    scripts: Vec<String>,
+    parts: BTreeMap<String, Vec<String>>,
 }
 
 impl Assets {
     /// As `hashes` says, which is what cargo-leptos wrote beside the program: a line for each file, `js: HASH`. Without it, files
     /// have no hash in their names.
+    ///
+    /// The program's files name one another, and their hashes are taken before those names are put in: under the same name the next build may
+    /// have something else. So what belongs together has a folder of its own ([`Self::folder`]), which only this build answers for.
     pub(super) fn new(options: &LeptosOptions, hashes: Option<&str>) -> Self {
-        let address = |kind: &str| {
+        let hash = |kind: &str| {
             let mut lines = hashes.unwrap_or_default().lines();
-            let hash = lines.find_map(|line| line.strip_prefix(kind)?.strip_prefix(':'));
-            let hash = hash.map(|hash| format!(".{}", hash.trim()));
-            let (folder, name) = (&options.site_pkg_dir, &options.output_name);
-            format!("/{folder}/{name}{}.{kind}", hash.unwrap_or_default()).into()
+            let hash = lines.find_map(|line| line.strip_prefix(kind)?.strip_prefix(':'))?;
+            Some(hash.trim())
+        };
+        let name = |kind: &str| {
+            let hash = hash(kind)
+                .map(|hash| format!(".{hash}"))
+                .unwrap_or_default();
+            format!("{}{hash}.{kind}", options.output_name)
         };
         let whole = format!(
             "{} {}",
             env!("CARGO_PKG_VERSION"),
             hashes.unwrap_or_default()
         );
-        let build = secret::hash(&whole).get(..12).unwrap_or_default().into();
+        let build: Arc<str> = secret::hash(&whole).get(..12).unwrap_or_default().into();
+        let folder = Self::folder_of(options, &build);
+        let address = |name: String| format!("{folder}/{name}");
+        let parts = hash("manifest").map(|hash| read_parts(options, hash));
+        let parts = parts.unwrap_or_default().into_iter().map(|(part, files)| {
+            let files = files
+                .into_iter()
+                .map(|file| address(format!("{file}.wasm")));
+            (part, files.collect())
+        });
+        let splitter = hash("split").map(|hash| format!("__wasm_split.{hash}.js"));
+        let program = Program {
+            wasm: address(name("wasm")),
+            scripts: iter::once(name("js"))
+                .chain(splitter)
+                .map(address)
+                .collect(),
+            parts: parts.collect(),
+        };
         Self {
             build,
-            style: address("css"),
-            script: address("js"),
-            wasm: address("wasm"),
+            style: format!("/{}/{}", options.site_pkg_dir, name("css")).into(),
+            // Names and lists of names are JSON.
+            program: serde_json::to_string(&program).unwrap_or_default().into(),
         }
     }
+
+    /// The folder that the program's files have in this build's addresses.
+    pub(super) fn folder(&self, options: &LeptosOptions) -> String {
+        Self::folder_of(options, &self.build)
+    }
+
+    fn folder_of(options: &LeptosOptions, build: &str) -> String {
+        format!("/{}/{build}", options.site_pkg_dir)
+    }
+}
+
+/// Which files each part of the program is in, without their ending.
+fn read_parts(options: &LeptosOptions, hash: &str) -> BTreeMap<String, Vec<String>> {
+    let name = format!("__wasm_split_manifest.{hash}.json");
+    let path = Path::new(&*options.site_root)
+        .join(&*options.site_pkg_dir)
+        .join(name);
+    let read = fs::read_to_string(&path).map_err(|error| error.to_string());
+    let parts =
+        read.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
+    parts.unwrap_or_else(|error| {
+        // Without it, parts come a little later.
+        tracing::warn!(path = %path.display(), %error, "which files the browser's program is in cannot be read");
+        BTreeMap::new()
+    })
 }
 
 /// What cargo-leptos wrote beside the program, if it gave files names with hashes.
@@ -53,18 +109,63 @@ pub(super) fn hashes() -> Option<String> {
 mod tests {
     use super::Assets;
     use leptos::config::LeptosOptions;
+    use serde_json::{Value, json};
+
+    fn program(assets: &Assets) -> Value {
+        serde_json::from_str(&assets.program).unwrap()
+    }
 
     #[test]
     fn names_hold_the_hashes_that_there_are() {
         let options = LeptosOptions::builder().output_name("rialto").build();
         let plain = Assets::new(&options, None);
-        assert_eq!(&*plain.script, "/pkg/rialto.js");
-        assert_eq!(&*plain.wasm, "/pkg/rialto.wasm");
+        let folder = plain.folder(&options);
+        assert_eq!(
+            program(&plain),
+            json!({
+                "wasm": format!("{folder}/rialto.wasm"),
+                "scripts": [format!("{folder}/rialto.js")],
+                "parts": {},
+            })
+        );
         let hashed = Assets::new(&options, Some("js: A\nwasm: B\ncss: C\n"));
-        assert_eq!(&*hashed.script, "/pkg/rialto.A.js");
-        assert_eq!(&*hashed.wasm, "/pkg/rialto.B.wasm");
         assert_eq!(&*hashed.style, "/pkg/rialto.C.css");
         assert_ne!(plain.build, hashed.build);
         assert_eq!(plain.build.len(), 12);
+        assert_eq!(hashed.folder(&options), format!("/pkg/{}", hashed.build));
+    }
+
+    #[test]
+    fn parts_are_named_with_all_their_files() {
+        let site = tempfile::tempdir().unwrap();
+        let pkg = site.path().join("pkg");
+        std::fs::create_dir(&pkg).unwrap();
+        let manifest = json!({ "calls": ["chunk_1.X", "split_calls.Y"] });
+        std::fs::write(
+            pkg.join("__wasm_split_manifest.D.json"),
+            manifest.to_string(),
+        )
+        .unwrap();
+        let options = LeptosOptions::builder()
+            .output_name("rialto")
+            .site_root(site.path().to_string_lossy().into_owned())
+            .build();
+        let hashes = "js: A\nwasm: B\ncss: C\nmanifest: D\nsplit: E\n";
+        let assets = Assets::new(&options, Some(hashes));
+        let folder = assets.folder(&options);
+        assert_eq!(
+            program(&assets),
+            json!({
+                "wasm": format!("{folder}/rialto.B.wasm"),
+                "scripts": [
+                    format!("{folder}/rialto.A.js"),
+                    format!("{folder}/__wasm_split.E.js"),
+                ],
+                "parts": { "calls": [
+                    format!("{folder}/chunk_1.X.wasm"),
+                    format!("{folder}/split_calls.Y.wasm"),
+                ] },
+            })
+        );
     }
 }

@@ -67,6 +67,8 @@ fn name(method: &Method) -> &'static str {
 /// The pattern of an address. Anybody can make up addresses, and each would be counted for ever.
 fn route(matched: Option<&MatchedPath>) -> Cow<'static, str> {
     match matched {
+        // Each build has a folder of its own for the browser's program.
+        Some(path) if path.as_str().starts_with("/pkg/") => "/pkg".into(),
         // What stands behind a folder is the folder's own affair.
         Some(path) => path
             .as_str()

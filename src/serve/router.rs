@@ -45,6 +45,8 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
 
 /// Pages, server functions (`/fn/…`) and the browser's files.
 fn pages(app: &Arc<App>, options: LeptosOptions, assets: Assets) -> Router {
+    let folder = format!("/{}", options.site_pkg_dir);
+    let program = assets.folder(&options);
     let provide = {
         let app = app.clone();
         move || context::provide(&app, &assets)
@@ -53,7 +55,6 @@ fn pages(app: &Arc<App>, options: LeptosOptions, assets: Assets) -> Router {
         let options = options.clone();
         move || shell(options.clone())
     };
-    let folder = format!("/{}", options.site_pkg_dir);
     let files = ServeDir::new(format!("{}{folder}", options.site_root))
         .precompressed_br()
         .precompressed_gzip();
@@ -86,6 +87,7 @@ fn pages(app: &Arc<App>, options: LeptosOptions, assets: Assets) -> Router {
             kept::Kept::new(app.clone()),
             kept::keep,
         ))
+        .nest_service(&program, files.clone())
         .nest_service(&folder, files)
         .with_state(options)
 }
@@ -97,10 +99,12 @@ fn lasting<B>(
 ) -> SetResponseHeaderLayer<impl Fn(&Response<B>) -> Option<HeaderValue> + Clone> {
     SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, move |response: &Response<B>| {
         let status = response.status();
-        let value = match hashed {
-            _ if status.is_client_error() || status.is_server_error() => "no-store",
-            true => "public, max-age=31536000, immutable",
-            false => "no-cache",
+        let value = if status.is_client_error() || status.is_server_error() {
+            "no-store"
+        } else if hashed {
+            "public, max-age=31536000, immutable"
+        } else {
+            "no-cache"
         };
         Some(HeaderValue::from_static(value))
     })

@@ -2,6 +2,7 @@
 //! nothing.
 
 use crate::model::Millis;
+use futures::channel::oneshot;
 use uuid::{NoContext, Timestamp, Uuid};
 use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::JsFuture;
@@ -41,6 +42,16 @@ pub fn after(millis: i32, then: impl FnOnce() + 'static) {
         let _ = window
             .set_timeout_with_callback_and_timeout_and_arguments_0(then.unchecked_ref(), millis);
     }
+}
+
+/// Waits for so many milliseconds.
+pub async fn pause(millis: u32) {
+    let (go_on, over) = oneshot::channel::<()>();
+    after(i32::try_from(millis).unwrap_or(i32::MAX), move || {
+        drop(go_on);
+    });
+    // Nothing is ever sent: it ends when the time is up.
+    let _ = over.await;
 }
 
 /// Whether the server answers at an address of the site, and is well, within so many milliseconds.

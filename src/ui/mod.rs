@@ -10,6 +10,7 @@
 //! | [`form`] | fields, the failure a plain form came back with, and posting one from within the page |
 //! | [`icon`] | the icons |
 //! | [`notice`] | sentences that the reader should not miss |
+//! | [`part`] | parts of the program that come when they are needed |
 //! | [`presence`] | whether somebody is here, as a dot |
 //! | [`socket`] | the page's one WebSocket |
 //! | [`time`] | moments in the reader's own time zone |
@@ -24,6 +25,7 @@ pub mod findings;
 pub mod form;
 pub mod icon;
 pub mod notice;
+pub mod part;
 pub mod presence;
 pub mod socket;
 pub mod time;

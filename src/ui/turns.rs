@@ -179,12 +179,16 @@ mod browser {
         fn poll_local(&self) {}
     }
 
-    /// Makes the page live that the server rendered.
-    pub fn hydrate<V: IntoView>(app: impl FnOnce() -> V + 'static) {
+    /// Makes the page live that the server rendered, as soon as `ready`.
+    pub fn hydrate<V: IntoView>(
+        ready: impl Future<Output = ()> + 'static,
+        app: impl FnOnce() -> V + 'static,
+    ) {
         STARTED.set(Some(VecDeque::new()));
         // The page is loaded once, and nothing else has set one.
         let _ = Executor::init_custom_executor(Patient);
         spawn_local(async move {
+            ready.await;
             mount::hydrate_from_async(body(), app).await.forget();
             loop {
                 next_turn().await;

@@ -35,13 +35,14 @@ export class Visitor {
 
   /**
    * The page is hydrated and connected: its news stream is open and, for somebody with a name, the server has welcomed its
-   * socket. Both begin only once the page is live.
+   * socket and what calls need is here. All of it begins only once the page is live.
    */
   async live(): Promise<void> {
     await this.page.waitForFunction(() => {
       const { sources, welcomes } = window.observed;
       const isNamed = document.querySelector(".account-link") !== null;
-      return sources.some((source) => source.readyState === EventSource.OPEN) && (!isNamed || welcomes > 0);
+      const isReachable = welcomes > 0 && document.querySelector(".call-dock") !== null;
+      return sources.some((source) => source.readyState === EventSource.OPEN) && (!isNamed || isReachable);
     });
   }
 
@@ -65,6 +66,7 @@ export class Visitor {
     await this.page.getByLabel("Name").first().fill(name);
     await this.page.getByRole("button", { name: "Join" }).click();
     await expect(this.page.locator(".account-name")).toHaveText(name);
+    await this.live();
   }
 
   /** Another tab of the same browser, with the same session. */
@@ -76,7 +78,10 @@ export class Visitor {
 
   /** The network goes away until `online`. */
   async offline(): Promise<void> {
-    this.trouble.allow(/ERR_INTERNET_DISCONNECTED|WebSocket connection to .* failed/, "the network is away");
+    this.trouble.allow(
+      /ERR_INTERNET_DISCONNECTED|Failed to fetch|WebSocket connection to .* failed/,
+      "the network is away",
+    );
     await this.context.setOffline(true);
   }
 
@@ -86,7 +91,10 @@ export class Visitor {
 
   /** As `offline`, for this tab alone: the others of its browser stay online. Gives what ends it. */
   async tabOffline(): Promise<() => Promise<void>> {
-    this.trouble.allow(/ERR_INTERNET_DISCONNECTED|WebSocket connection to .* failed/, "the network is away");
+    this.trouble.allow(
+      /ERR_INTERNET_DISCONNECTED|Failed to fetch|WebSocket connection to .* failed/,
+      "the network is away",
+    );
     const session = await this.context.newCDPSession(this.page);
     const emulate = async (offline: boolean) => {
       await session.send("Network.emulateNetworkConditions", {
@@ -103,6 +111,6 @@ export class Visitor {
   /** The server is about to be killed under this page. */
   expectsOutage(): void {
     // However the network says it: what was under way when the server was killed ends in many ways.
-    this.trouble.allow(/net::ERR_[A-Z_]+|WebSocket connection to .* failed/, "the server is away");
+    this.trouble.allow(/net::ERR_[A-Z_]+|Failed to fetch|WebSocket connection to .* failed/, "the server is away");
   }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `adaptation` | what is given up when the way is narrow: plain data |
 //! | `again` | what is said again until the server and this page agree |
+//! | [`arrival`] | the code for calls, on its way |
 //! | [`board`] | what is shown, and what the server is still owed: plain data |
 //! | [`choice`] | which microphone, camera and speaker |
 //! | [`devices`] | microphone, camera and screen, on and off |
@@ -30,6 +31,7 @@
 
 mod adaptation;
 mod again;
+pub mod arrival;
 pub mod board;
 pub mod choice;
 pub mod devices;
@@ -57,16 +59,16 @@ use crate::{
     model::{
         CallId,
         call::{Action, CallView, Media, Outcome, Seat, rooms::RoomCalls},
-        user::Person,
     },
-    protocol::ws::ClientFrame,
+    protocol::ws::{ClientFrame, ServerFrame},
     ui::{
         browser,
         build::Build,
         socket::{Link, Socket},
     },
 };
-use board::{Board, Place, Scene, Target};
+use arrival::{Arrival, Wish};
+use board::{Board, Scene, Target};
 use devices::{Devices, Power};
 use feed::Feed;
 use leptos::prelude::*;
@@ -110,6 +112,10 @@ pub struct CallsClient {
     /// How many calls this page knows to have ended: the history follows it.
     over: RwSignal<u32>,
     devices: Devices,
+    arrival: RwSignal<Arrival>,
+    /// Whether somebody is shown that it is on its way.
+    awaited: RwSignal<bool>,
+    wish: RwSignal<Option<Wish>>,
 }
 
 /// The calls of this page.
@@ -140,6 +146,9 @@ impl CallsClient {
             trouble: RwSignal::default(),
             over: RwSignal::default(),
             devices: Devices::new(),
+            arrival: RwSignal::default(),
+            awaited: RwSignal::default(),
+            wish: RwSignal::default(),
         };
         if let Some(build) = use_context::<Build>() {
             build.hold(Signal::derive(move || {
@@ -150,8 +159,8 @@ impl CallsClient {
         calls
     }
 
-    /// Begins to listen. Browser only, once.
-    pub fn listen(self) {
+    /// Takes up what the server has said of calls, and listens from now on. Browser only, once.
+    pub(super) fn begin(self, heard: Vec<ServerFrame>) {
         self.socket.on_frame(move |frame| self.hear(frame));
         super::keys::listen(&self);
         self.devices.listen();
@@ -206,19 +215,13 @@ impl CallsClient {
                 event.prevent_default();
             }
         });
+        for frame in heard {
+            self.hear(&frame);
+        }
     }
 
-    /// Opens a look at oneself before calling somebody: what a Call button does.
-    pub fn place(self, with: Person, media: Media) {
-        self.look(Target::Person(with), media);
-    }
-
-    /// Opens a look at oneself before joining the call of a room, or starting it.
-    pub fn join(self, place: Place) {
-        self.look(Target::Room(place), Media::Video);
-    }
-
-    fn look(self, to: Target, media: Media) {
+    /// Opens a look at oneself.
+    pub(super) fn look(self, to: Target, media: Media) {
         let one_of_many = matches!(to, Target::Room(_));
         if self.change(|board| board.place(to, media)) {
             // It may be open from a look at oneself before: a voice call shows nobody.

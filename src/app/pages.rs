@@ -1,0 +1,94 @@
+//! Pages whose code comes when they are opened. What most people read and write is not among them.
+
+use crate::{
+    calls::{
+        guest_page::GuestPage, keys::KeysChoice, page::CallsPage, ringing::RingChoices,
+        trial::ConnectionTest,
+    },
+    news::editor::EditorPage,
+    people::{admin::AdminPage, settings::SettingsPage, signin::SigninPage},
+    ui::part::{Soon, part},
+};
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+part! { static PAGES in pages: fn(Page) -> AnyView = show; }
+
+#[derive(Debug, Clone, Copy)]
+enum Page {
+    Editor,
+    Calls,
+    Guest,
+    Settings,
+    Admin,
+    Signin,
+}
+
+fn show(page: Page) -> AnyView {
+    match page {
+        Page::Editor => view! { <EditorPage /> }.into_any(),
+        Page::Calls => view! { <CallsPage /> }.into_any(),
+        Page::Guest => view! { <GuestPage /> }.into_any(),
+        Page::Settings => {
+            let more = || {
+                view! {
+                    <ConnectionTest />
+                    <RingChoices />
+                    <KeysChoice />
+                }
+            };
+            view! { <SettingsPage more=more.into() /> }.into_any()
+        }
+        Page::Admin => view! { <AdminPage /> }.into_any(),
+        Page::Signin => view! { <SigninPage /> }.into_any(),
+    }
+}
+
+/// Waits for the code of the page that is shown, where it is not here yet. Browser only.
+pub async fn arrived() {
+    PAGES.load_if_rendered().await;
+}
+
+/// Has it loaded for later, once: then a page opens at once, and also where the server has a newer build by then. Browser only.
+pub fn fetch() {
+    spawn_local(async {
+        // Whoever opens one asks again.
+        let _ = PAGES.load().await;
+    });
+}
+
+/// `/news/new`.
+#[component]
+pub fn Editor() -> impl IntoView {
+    view! { <Soon part=&PAGES page=Page::Editor /> }
+}
+
+/// `/calls`.
+#[component]
+pub fn Calls() -> impl IntoView {
+    view! { <Soon part=&PAGES page=Page::Calls /> }
+}
+
+/// `/call/{token}`.
+#[component]
+pub fn Guest() -> impl IntoView {
+    view! { <Soon part=&PAGES page=Page::Guest /> }
+}
+
+/// `/settings`, and what calls add to them.
+#[component]
+pub fn Settings() -> impl IntoView {
+    view! { <Soon part=&PAGES page=Page::Settings /> }
+}
+
+/// `/admin`.
+#[component]
+pub fn Admin() -> impl IntoView {
+    view! { <Soon part=&PAGES page=Page::Admin /> }
+}
+
+/// `/signin`.
+#[component]
+pub fn Signin() -> impl IntoView {
+    view! { <Soon part=&PAGES page=Page::Signin /> }
+}
