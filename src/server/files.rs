@@ -3,12 +3,15 @@
 
 use super::{Error, Result, config::Config};
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use object_store::{
     ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig,
     aws::AmazonS3Builder, buffered::BufWriter, local::LocalFileSystem, path::Path,
 };
-use std::{io, ops::Range, path, sync::Arc, time::Duration};
+use std::{io, ops::Range, path, result, sync::Arc, time::Duration};
 use tokio::{fs, io::AsyncWriteExt};
 
 /// How long an object store may take to answer. A person waits for it.
@@ -102,26 +105,79 @@ impl Files {
         }
     }
 
-    /// Reads a part of a file, or all of it.
+    /// Reads a part of a file, or all of it. It is read as fast as it is taken; where the store hangs up meanwhile, it is asked for
+    /// the rest.
     ///
     /// # Errors
-    /// When it is not there, or the store does not answer. Later the stream itself may break off.
+    /// When it is not there, or the store does not answer. Later the stream itself breaks off, if the store does not give the rest.
     pub async fn read(
         &self,
         hash: &str,
         part: Option<Range<u64>>,
     ) -> Result<BoxStream<'static, io::Result<Bytes>>> {
-        let options = GetOptions {
-            range: part.map(GetRange::Bounded),
-            ..GetOptions::default()
-        };
-        let found = self.store.get_opts(&self.path_of(hash), options).await?;
-        Ok(found.into_stream().map_err(io::Error::other).boxed())
+        let path = self.path_of(hash);
+        let reading = Reading::begin(self.store.clone(), path, part).await?;
+        Ok(stream::try_unfold(reading, Reading::next).boxed())
     }
 
     fn path_of(&self, hash: &str) -> Path {
         let folder = hash.get(..2).unwrap_or_default();
         self.prefix.clone().join(folder).join(hash)
+    }
+}
+
+/// A file on its way to somebody, who may be slow: a phone in a tunnel, a film that is paused. Stores hang up on who takes nothing for
+/// a while, and so does the client of ours ([`PATIENCE`] runs on while nobody reads).
+struct Reading {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    /// What has not come yet.
+    left: Range<u64>,
+    bytes: BoxStream<'static, object_store::Result<Bytes>>,
+    /// Whether anything came since the store was asked.
+    came: bool,
+}
+
+impl Reading {
+    async fn begin(
+        store: Arc<dyn ObjectStore>,
+        path: Path,
+        part: Option<Range<u64>>,
+    ) -> object_store::Result<Self> {
+        let options = GetOptions {
+            range: part.map(GetRange::Bounded),
+            ..GetOptions::default()
+        };
+        let found = store.get_opts(&path, options).await?;
+        Ok(Self {
+            store,
+            path,
+            left: found.range.clone(),
+            bytes: found.into_stream(),
+            came: false,
+        })
+    }
+
+    /// The next bytes, if there are any. Bytes with a hash never change, so the rest of them may be asked for at any time.
+    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        while !self.left.is_empty() {
+            let why = match self.bytes.next().await {
+                Some(Ok(bytes)) => {
+                    self.left.start += bytes.len() as u64;
+                    self.came = true;
+                    return Ok(Some((bytes, self)));
+                }
+                Some(Err(why)) => io::Error::other(why),
+                None => io::ErrorKind::UnexpectedEof.into(),
+            };
+            if !self.came {
+                return Err(why);
+            }
+            tracing::debug!(path = %self.path, left = ?self.left, %why, "a file broke off; asking for the rest");
+            let rest = Self::begin(self.store, self.path, Some(self.left));
+            self = rest.await.map_err(io::Error::other)?;
+        }
+        Ok(None)
     }
 }
 
@@ -138,7 +194,7 @@ const SCHEME: &str = "s3://";
 ///
 /// # Errors
 /// In words.
-pub(super) fn address(url: &str) -> std::result::Result<String, String> {
+pub(super) fn address(url: &str) -> result::Result<String, String> {
     if url.starts_with(SCHEME) && !split(url).0.is_empty() {
         Ok(url.to_owned())
     } else {
@@ -157,6 +213,7 @@ fn unusable(url: &str, why: &object_store::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::TryStreamExt;
 
     #[test]
     fn an_address_names_a_bucket_and_perhaps_a_folder_in_it() {

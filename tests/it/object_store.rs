@@ -4,6 +4,7 @@ use crate::{
     files::{address, announce, bytes, file_of, ready, send_from, upload},
     support::{
         Cluster, Home, Person, Server, message_id, needs_postgresql,
+        raw::Stuck,
         s3::S3,
         server::{files_in, refusal},
     },
@@ -13,6 +14,8 @@ use rialto::{
     model::limits,
     protocol::ws::{ErrorCode, ServerFrame},
 };
+use std::time::Duration;
+use tokio::time::sleep;
 
 #[tokio::test]
 async fn what_is_sent_is_in_the_bucket_and_comes_from_there() {
@@ -69,6 +72,51 @@ async fn while_the_bucket_is_away_a_file_waits_and_nothing_of_it_is_sent_twice()
         _ => None,
     };
     page.until(unasked).await;
+}
+
+/// More than systems keep for the sockets between the bucket and a reader who does not read, so that the rest waits in the bucket.
+const LONG: usize = 20 * 1024 * 1024;
+
+#[tokio::test]
+async fn a_file_is_given_as_slowly_as_it_is_taken() {
+    /// Longer than the bucket may take to answer.
+    const PAUSE: Duration = Duration::from_secs(25);
+
+    let s3 = S3::start().await;
+    let server = Server::start_with(s3.settings()).await;
+    let ada = Person::join(&server, "Ada").await;
+    let mut page = ada.page().await;
+    let data = bytes(LONG);
+    let room = page.general();
+    let message = upload(&mut page, room, "film.mp4", &data).await;
+    let slow = Stuck::get(&ada, &address(file_of(&message))).await;
+    sleep(PAUSE).await;
+    let body = slow.body().await;
+    assert!(body == data, "{} bytes", body.len());
+}
+
+#[tokio::test]
+async fn a_file_goes_on_when_the_bucket_was_away_meanwhile() {
+    let mut s3 = S3::start().await;
+    let server = Server::start_with(s3.settings()).await;
+    let ada = Person::join(&server, "Ada").await;
+    let mut page = ada.page().await;
+    let data = bytes(LONG);
+    let room = page.general();
+    let message = upload(&mut page, room, "film.mp4", &data).await;
+    let place = address(file_of(&message));
+    let slow = Stuck::get(&ada, &place).await;
+    s3.stop().await;
+    s3.start_again().await;
+    let body = slow.body().await;
+    assert!(body == data, "{} bytes", body.len());
+
+    // Where it stays away, what comes is cut off, and so nobody takes it for the whole.
+    let slow = Stuck::get(&ada, &place).await;
+    s3.stop().await;
+    let body = slow.body().await;
+    assert!(body.len() < data.len(), "{} bytes", body.len());
+    assert!(data.starts_with(&body));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Sockets that do not read: what a phone in a tunnel looks like to the server.
 
-use super::{PATIENCE, Piece, sse::Parser};
+use super::{PATIENCE, Person, Piece, sse::Parser};
 use std::net::SocketAddr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -20,25 +20,37 @@ pub(crate) async fn narrow(address: SocketAddr) -> TcpStream {
     socket.connect(address).await.unwrap()
 }
 
-/// A reader of the news who reads only when told to.
+/// Somebody who asks for something that is long, and reads it only when told to.
 pub(crate) struct Stuck {
     stream: TcpStream,
 }
 
 impl Stuck {
-    /// Asks for the stream, and reads nothing.
+    /// Asks for the stream of news, of which the system takes in next to nothing.
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        let mut stream = narrow(address).await;
+        Self::ask(narrow(address).await, "/news/events", "").await
+    }
+
+    /// Asks for something as a browser of theirs.
+    pub(crate) async fn get(person: &Person, path: &str) -> Self {
+        let stream = TcpStream::connect(person.address()).await.unwrap();
+        let cookie = person.cookie().expect("a session");
+        let cookie = format!("Cookie: {}\r\n", cookie.to_str().unwrap());
+        Self::ask(stream, path, &cookie).await
+    }
+
+    async fn ask(mut stream: TcpStream, path: &str, headers: &str) -> Self {
+        let host = stream.peer_addr().unwrap();
         // HTTP/1.0 has no chunks, so that what comes after the head is the stream itself.
-        let request = format!("GET /news/events HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         // The first byte says that the server has begun.
         stream.peek(&mut [0]).await.unwrap();
         Self { stream }
     }
 
-    /// Reads everything up to the end of the stream.
-    pub(crate) async fn read_all(mut self) -> Vec<Piece> {
+    /// Reads everything up to the end, and gives what follows the head.
+    pub(crate) async fn body(mut self) -> Vec<u8> {
         let mut all = Vec::new();
         let read = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut all)).await;
         assert!(
@@ -50,6 +62,11 @@ impl Stuck {
             .windows(4)
             .position(|four| four == b"\r\n\r\n")
             .expect("a head");
-        Parser::default().push(&all[head + 4..])
+        all.split_off(head + 4)
+    }
+
+    /// The same of a stream of events.
+    pub(crate) async fn read_all(self) -> Vec<Piece> {
+        Parser::default().push(&self.body().await)
     }
 }
