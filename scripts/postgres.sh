@@ -103,7 +103,10 @@ with() {
     for _ in 1 2 3 4 5; do
         port=$(free_port)
         # Nothing here outlives the run, so nothing need be on disk; the tests of durability have a server of their own.
-        (run "$folder/data" "$port" -c fsync=off -c full_page_writes=off -c max_connections=1000) >"$folder/log" 2>&1 &
+        # And a test that ends while something of it connects drops its database beside a connection that says no more. PostgreSQL
+        # waits with that until it has given the connection up: after a minute, if it is not told otherwise.
+        (run "$folder/data" "$port" -c fsync=off -c full_page_writes=off -c max_connections=1000 -c authentication_timeout=5s) \
+            >"$folder/log" 2>&1 &
         server=$!
         while kill -0 "$server" 2>/dev/null; do
             if PGCONNECT_TIMEOUT=1 "$RIALTO_POSTGRES_BIN/pg_isready" -q -h 127.0.0.1 -p "$port"; then
