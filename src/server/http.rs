@@ -4,6 +4,7 @@ use axum::{
     Router,
     http::{HeaderName, HeaderValue, header},
 };
+use std::sync::LazyLock;
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
 /// The headers that every answer carries, and the refusal of state-changing requests from other origins
@@ -35,11 +36,30 @@ const MANNERS: [(&str, &str); 5] = [
 /// The content security policy (CSP Level 3) of a page whose inline scripts carry this nonce.
 #[must_use]
 pub fn content_security_policy(nonce: &str) -> String {
+    let reload = &*RELOAD;
     format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
-         img-src 'self' blob: data:; media-src 'self' blob: mediastream:; connect-src 'self'; font-src 'self'; \
+         img-src 'self' blob: data:; media-src 'self' blob: mediastream:; connect-src 'self'{reload}; font-src 'self'; \
          manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
+}
+
+/// What a page may connect to besides, with a space before it: under `cargo leptos watch` the port on which it hears that there is
+/// a new build, otherwise nothing. Leptos asks the same variables.
+static RELOAD: LazyLock<String> = LazyLock::new(|| {
+    let watched = std::env::var_os("LEPTOS_WATCH").is_some();
+    let ports = ["LEPTOS_RELOAD_EXTERNAL_PORT", "LEPTOS_RELOAD_PORT"];
+    let port = ports.iter().find_map(|name| std::env::var(name).ok());
+    reload(watched, port.as_deref())
+});
+
+fn reload(watched: bool, port: Option<&str>) -> String {
+    // What cargo-leptos takes if nothing is set.
+    let port = port.map_or(Some(3001), |port| port.parse::<u16>().ok());
+    match port {
+        Some(port) if watched => format!(" ws://*:{port}"),
+        _ => String::new(),
+    }
 }
 
 /// Pages are never kept by a cache: what they show is of the moment and of the reader.
@@ -81,6 +101,16 @@ mod tests {
             headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
         is_same_origin(&headers)
+    }
+
+    #[test]
+    fn a_page_may_hear_of_a_new_build_while_one_is_watched_for() {
+        assert_eq!(reload(true, None), " ws://*:3001");
+        assert_eq!(reload(true, Some("4001")), " ws://*:4001");
+        assert_eq!(reload(true, Some("'unsafe-inline'")), "");
+        assert_eq!(reload(false, Some("4001")), "");
+        let served = content_security_policy("abc");
+        assert!(served.contains("; connect-src 'self'; "), "{served}");
     }
 
     #[test]
