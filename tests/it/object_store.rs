@@ -77,6 +77,16 @@ async fn while_the_bucket_is_away_a_file_waits_and_nothing_of_it_is_sent_twice()
 /// More than systems keep for the sockets between the bucket and a reader who does not read, so that the rest waits in the bucket.
 const LONG: usize = 20 * 1024 * 1024;
 
+/// Somebody who has sent such a file, its address, and what is in it.
+async fn film(server: &Server) -> (Person, String, Vec<u8>) {
+    let ada = Person::join(server, "Ada").await;
+    let mut page = ada.page().await;
+    let data = bytes(LONG);
+    let room = page.general();
+    let message = upload(&mut page, room, "film.mp4", &data).await;
+    (ada, address(file_of(&message)), data)
+}
+
 #[tokio::test]
 async fn a_file_is_given_as_slowly_as_it_is_taken() {
     /// Longer than the bucket may take to answer.
@@ -84,12 +94,8 @@ async fn a_file_is_given_as_slowly_as_it_is_taken() {
 
     let s3 = S3::start().await;
     let server = Server::start_with(s3.settings()).await;
-    let ada = Person::join(&server, "Ada").await;
-    let mut page = ada.page().await;
-    let data = bytes(LONG);
-    let room = page.general();
-    let message = upload(&mut page, room, "film.mp4", &data).await;
-    let slow = Stuck::get(&ada, &address(file_of(&message))).await;
+    let (ada, place, data) = film(&server).await;
+    let slow = Stuck::get(&ada, &place).await;
     sleep(PAUSE).await;
     let body = slow.body().await;
     assert!(body == data, "{} bytes", body.len());
@@ -99,12 +105,7 @@ async fn a_file_is_given_as_slowly_as_it_is_taken() {
 async fn a_file_goes_on_when_the_bucket_was_away_meanwhile() {
     let mut s3 = S3::start().await;
     let server = Server::start_with(s3.settings()).await;
-    let ada = Person::join(&server, "Ada").await;
-    let mut page = ada.page().await;
-    let data = bytes(LONG);
-    let room = page.general();
-    let message = upload(&mut page, room, "film.mp4", &data).await;
-    let place = address(file_of(&message));
+    let (ada, place, data) = film(&server).await;
     let slow = Stuck::get(&ada, &place).await;
     s3.stop().await;
     s3.start_again().await;
