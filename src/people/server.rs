@@ -72,7 +72,10 @@ pub async fn create_guest(app: &App, name: &str, request: &str) -> Result<Header
         Ok(()) => tx.commit().await?,
         Err(error) => {
             // Whoever waited for the transaction of the first finds its session.
-            drop(tx);
+            match error {
+                Error::User(_) => tx.rollback().await?,
+                _ => drop(tx),
+            }
             let earlier = app
                 .store
                 .find_session(&secret::hash(&token), clock::now())

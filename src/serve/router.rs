@@ -110,12 +110,15 @@ fn lasting<B>(
     })
 }
 
-/// Whether the store answers; and, in words, whether the bus is there. A node without its bus serves on, and catches up through the
+/// Whether the store can be read and written; and, in words, whether the bus is there. A node without its bus serves on, and catches up through the
 /// store: taken out of the balancer for it, all nodes would be.
 async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
-    if let Err(why) = app.store.ping().await {
+    if let Err(why) = app.store.check().await {
         tracing::error!(%why, "not ready");
-        return (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer");
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the store cannot be read or written: is the disk full?",
+        );
     }
     let connected = app.bus.as_ref().map(|bus| *bus.connected().borrow());
     (

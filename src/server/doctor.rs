@@ -49,12 +49,12 @@ pub async fn examine(app: &App) -> Vec<Finding> {
 
 async fn store(app: &App) -> Finding {
     const WHAT: &str = "Store";
-    match app.store.ping().await {
+    match app.store.check().await {
         Ok(()) => Finding::good(WHAT, "It answers."),
         Err(why) => Finding::wrong(
             WHAT,
-            format!("It does not answer: {why}."),
-            "Look whether the database runs, and whether the disk is full.",
+            format!("It cannot be read or written: {why}."),
+            "Check that the database runs, and that the disk is not full.",
         ),
     }
 }

@@ -10,6 +10,7 @@ mod cluster;
 mod doctor;
 mod durability;
 mod files;
+mod full_disk;
 mod guests;
 mod handshake;
 mod metrics;

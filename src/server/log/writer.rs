@@ -138,13 +138,15 @@ impl Writer {
 
     async fn append(&self, group: &mut Vec<Append>) -> Reached {
         group.sort_by_key(Append::cursor);
-        match self.commit_patiently(group).await {
+        match self.commit_patiently(group, Earlier::Known).await {
             Ok(done) => self.finish(group.drain(..), done),
             Err(Error::Store(ref why @ sqlx::Error::Database(_)))
                 if group.len() > 1 && !is_passing(why) =>
             {
                 for entry in group.drain(..) {
-                    match self.commit_patiently(std::slice::from_ref(&entry)).await {
+                    // A commit that failed may have been made durable all the same.
+                    let alone = std::slice::from_ref(&entry);
+                    match self.commit_patiently(alone, Earlier::PerhapsUntold).await {
                         Ok(done) => self.finish([entry], done),
                         Err(error) => entry.fail(error),
                     }
@@ -165,11 +167,14 @@ impl Writer {
     }
 
     /// Commits all of it as one transaction, trying again while what is in the way may pass.
-    async fn commit_patiently(&self, entries: &[Append]) -> Result<Committed> {
+    async fn commit_patiently(
+        &self,
+        entries: &[Append],
+        mut earlier: Earlier,
+    ) -> Result<Committed> {
         let began = Instant::now();
         let metrics = &self.fanout.metrics;
         let mut wait = AGAIN;
-        let mut earlier = Earlier::Known;
         let mut is_first = true;
         loop {
             let error = match self.commit(entries, earlier).await {

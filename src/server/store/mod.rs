@@ -23,6 +23,7 @@ mod settings;
 mod stories;
 mod streams;
 mod tokens;
+mod transaction;
 mod users;
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use lease::Lease;
 pub use messages::Posted;
 pub use streams::{EventRow, NewEvent, Stream, StreamState};
 pub use tokens::{Token, TokenRow};
+pub use transaction::Tx;
 pub use users::Account;
 
 use super::{
@@ -50,8 +52,9 @@ use crate::model::{
     room::{RoomKind, RoomSummary},
 };
 use batch::Batch;
-use sqlx::{Any, AnyPool, Transaction};
-use std::str::FromStr;
+use sqlx::AnyPool;
+use std::{str::FromStr, sync::Arc};
+use transaction::WriteHealth;
 use users::SessionRow;
 
 /// What the store is kept in.
@@ -67,6 +70,7 @@ pub struct Store {
     engine: Engine,
     read: AnyPool,
     write: AnyPool,
+    health: Arc<WriteHealth>,
     /// By the hash of their token.
     sessions: Batch<String, SessionRow>,
     /// By member.
@@ -74,9 +78,6 @@ pub struct Store {
     /// By member.
     memberships: Batch<UserId, Vec<(RoomId, RoomKind)>>,
 }
-
-/// A transaction on a writing connection. Dropped without a commit, it is rolled back.
-pub type Tx = Transaction<'static, Any>;
 
 impl Store {
     /// Opens the store that is set, and brings its schema up to date. Without a database's address that is the embedded one in
@@ -98,30 +99,13 @@ impl Store {
             engine,
             read,
             write,
+            health: Arc::default(),
             sessions: Batch::new(move |keys| users::find_sessions(sessions.clone(), keys)),
             rooms: Batch::new(move |users| rooms::list_rooms(rooms.clone(), users)),
             memberships: Batch::new(move |users| {
                 rooms::list_memberships(memberships.clone(), users)
             }),
         }
-    }
-
-    /// Begins a transaction that may write. Its first statement has to be a write, so that SQLite takes its lock at once
-    /// and waits for it rather than failing halfway.
-    ///
-    /// # Errors
-    /// When no connection is had in time.
-    pub async fn begin(&self) -> Result<Tx> {
-        Ok(self.write.begin().await?)
-    }
-
-    /// Whether the store answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.read).await?;
-        Ok(())
     }
 
     /// Closes every connection, after what is running has ended.

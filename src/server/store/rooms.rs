@@ -154,6 +154,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if made.rows_affected() == 0 {
+            tx.rollback().await?;
             return Ok(false);
         }
         self.create_stream(&mut tx, Stream::Room(id)).await?;
@@ -193,6 +194,7 @@ impl Store {
                 .bind(&key)
                 .fetch_one(&mut *tx)
                 .await?;
+            tx.rollback().await?;
             return Ok((parse(&id)?, false));
         }
         self.create_stream(&mut tx, Stream::Room(new_id)).await?;

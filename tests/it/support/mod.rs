@@ -9,6 +9,7 @@
 //! | [`s3`] | an S3 server that a test stops and starts |
 //! | [`certificate`] | a certificate of a test's own |
 //! | [`cluster`] | several nodes that share a database and a NATS server |
+//! | [`small_disk`] | a disk that a test fills and frees |
 //! | [`person`] | somebody with a session: a browser without its pages |
 //! | [`page`] | a WebSocket, as a page holds it |
 //! | [`sse`] | a reader of the news |
@@ -38,6 +39,7 @@ pub(crate) mod press;
 pub(crate) mod raw;
 pub(crate) mod s3;
 pub(crate) mod server;
+pub(crate) mod small_disk;
 pub(crate) mod sse;
 
 pub(crate) use certificate::Certificate;
@@ -47,6 +49,7 @@ pub(crate) use page::{Greeting, Page};
 pub(crate) use person::Person;
 pub(crate) use press::Press;
 pub(crate) use server::Server;
+pub(crate) use small_disk::SmallDisk;
 pub(crate) use sse::{News, Piece};
 
 use rialto::model::{CallId, ClientId, MessageId};

@@ -1,7 +1,7 @@
 //! The program, as a process.
 
 use super::{
-    PATIENCE, Person,
+    PATIENCE, Person, SmallDisk,
     home::{Database, Home},
     within,
 };
@@ -27,7 +27,9 @@ const CLAIM: &str = "become the administrator, once: ";
 pub(crate) struct Server {
     running: Option<Running>,
     address: SocketAddr,
-    home: Home,
+    home: Arc<Home>,
+    /// What runs the program, if not this process.
+    enter: Vec<String>,
     set: Box<dyn Fn(&mut Command) + Send + Sync>,
 }
 
@@ -53,11 +55,25 @@ impl Server {
         home: Home,
         set: impl Fn(&mut Command) + Send + Sync + 'static,
     ) -> Self {
+        Self::start_through(Vec::new(), Arc::new(home), set).await
+    }
+
+    /// A server whose data folder is a small disk.
+    pub(crate) async fn start_on(disk: &SmallDisk) -> Self {
+        Self::start_through(disk.enter(), disk.home().clone(), |_| {}).await
+    }
+
+    async fn start_through(
+        enter: Vec<String>,
+        home: Arc<Home>,
+        set: impl Fn(&mut Command) + Send + Sync + 'static,
+    ) -> Self {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let mut server = Self {
             running: None,
             address: any,
             home,
+            enter,
             set: Box::new(set),
         };
         server.launch().await;
@@ -66,7 +82,7 @@ impl Server {
 
     /// Starts the program on the address it had before, so that clients find it again.
     async fn launch(&mut self) {
-        let mut command = program();
+        let mut command = program_through(&self.enter);
         command
             .arg("serve")
             .arg("--listen")
@@ -178,7 +194,8 @@ impl Server {
 
     /// From the next start on, the same folder with another store.
     pub(crate) fn move_to(&mut self, database: &Arc<Database>) {
-        self.home.move_to(database.clone());
+        let home = Arc::get_mut(&mut self.home).expect("the home is this server's alone");
+        home.move_to(database.clone());
     }
 
     /// The first administrator, made with the link that the server printed.
@@ -202,6 +219,11 @@ impl Server {
             answer.text().await.unwrap()
         );
         person
+    }
+
+    /// Why a second program does not serve on the same data, in its words.
+    pub(crate) async fn refuses_another(&self) -> String {
+        refusal(&self.home, |_| {}).await
     }
 
     /// Runs the program's command line on this server's data.
@@ -271,7 +293,14 @@ pub(crate) async fn refusal(home: &Home, set: impl Fn(&mut Command)) -> String {
 
 /// The program, untouched by settings of whoever runs the tests.
 fn program() -> Command {
-    let mut command = Command::new(PROGRAM);
+    program_through(&[])
+}
+
+/// The same, run by another command.
+fn program_through(enter: &[String]) -> Command {
+    let mut line = enter.iter().map(String::as_str).chain([PROGRAM]);
+    let mut command = Command::new(line.next().expect("there is always the program"));
+    command.args(line);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("RIALTO_") || name.starts_with("AWS_") {
