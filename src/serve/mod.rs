@@ -38,7 +38,9 @@ use crate::{
         accept::{self, Stopping},
         bus::Message,
         config::{Config, LogFormat},
-        control, secret,
+        control,
+        data_lock::{DataLock, Sharing},
+        secret,
         turn::{self, Turn, address::Source, credentials::Secret},
     },
 };
@@ -82,6 +84,18 @@ pub async fn run(config: Config) -> Result<(), String> {
     start_logging(config.log_format);
     let started = Instant::now();
     let place = config.store.place();
+    let sharing = match config.bus {
+        Some(_) => Sharing::Nodes,
+        None => Sharing::Exclusive,
+    };
+    // Before anything in the folder is read or written, and until all of it is closed.
+    let lock = DataLock::acquire(&config.store.data, sharing).map_err(|why| match why {
+        Error::Setting(why) => why,
+        why => format!(
+            "the data folder {} cannot be used: {why}",
+            config.store.data.display()
+        ),
+    })?;
     let hashes = assets::hashes();
     let options = leptos_options(hashes.is_some())?;
     let assets = Assets::new(&options, hashes.as_deref());
@@ -161,6 +175,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     }
     drop(relay);
     app.store.close().await;
+    drop(lock);
     Ok(())
 }
 

@@ -3,8 +3,7 @@
 
 use super::error::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, path::Path, time::Duration};
-use tokio::net::TcpStream;
+use std::{net::SocketAddr, path::Path};
 
 /// Where the server listens and what it takes from this machine's command line; written by the server when it starts.
 #[derive(Clone, Serialize, Deserialize)]
@@ -20,15 +19,6 @@ impl std::fmt::Debug for Control {
         f.debug_struct("Control")
             .field("address", &self.address)
             .finish_non_exhaustive()
-    }
-}
-
-impl Control {
-    /// Whether anything listens at the address, within a second.
-    pub async fn answers(&self) -> bool {
-        let address = self.address.trim_start_matches("http://");
-        let asked = tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(address));
-        asked.await.is_ok_and(|connected| connected.is_ok())
     }
 }
 

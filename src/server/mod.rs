@@ -7,6 +7,7 @@
 //! | [`app`] | the state that every handler shares |
 //! | [`config`] | what can be set, and its defaults |
 //! | [`control`] | how the command line on the same machine finds the running server |
+//! | [`data_lock`] | one server at a time on a data folder |
 //! | [`clock`] | the only place that asks for the time |
 //! | [`secret`] | the only place that asks for randomness: tokens, ids, epochs |
 //! | [`error`] | what can go wrong, what is logged of it and what the user is told |
@@ -34,6 +35,7 @@ pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod data_lock;
 pub mod doctor;
 pub mod edition;
 pub mod error;

@@ -304,3 +304,16 @@ async fn a_server_that_is_asked_to_stop_says_so_and_loses_nothing() {
         "and the session still holds"
     );
 }
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_is_refused_and_takes_nothing_from_the_first() {
+    let server = Server::start().await;
+    let refused = server.refuses_another().await;
+    let process = format!("process {}", server.id());
+    assert!(refused.contains(&process), "{refused}");
+    let folder = server.data().display().to_string();
+    assert!(refused.contains(&folder), "{refused}");
+    let published = server.command(&["news", "publish", "Still here"]).await;
+    let said = String::from_utf8(published.stdout).unwrap();
+    assert!(said.contains("by the running server"), "{said}");
+}

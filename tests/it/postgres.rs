@@ -136,7 +136,7 @@ async fn a_store_that_is_moved_goes_on_where_it_was() {
     let news = News::open(&server).await.hello().await;
 
     let database = Arc::new(Database::new());
-    is_not_moved(&server, &database, "a server runs on").await;
+    is_not_moved(&server, &database, "is in use by another Rialto (process").await;
     server.stop().await;
     let moved = command(migration(&server, &database)).await;
     assert!(moved.status.success(), "{}", said(&moved));

@@ -5,7 +5,10 @@
 //! same order and compared; whatever differs undoes all of it.
 
 use super::{Error, Result, Tx, open, placeholders};
-use crate::server::{config::StoreConfig, control};
+use crate::server::{
+    config::StoreConfig,
+    data_lock::{DataLock, Sharing},
+};
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
@@ -30,7 +33,7 @@ pub struct Copied {
 /// Copies the embedded store of a data folder into an empty database, in one transaction. Nothing is changed in the folder.
 ///
 /// # Errors
-/// [`Error::Setting`] in words when no database is named, the folder has no store, a server runs on it, the database cannot be
+/// [`Error::Setting`] in words when no database is named, the folder has no store, it is in use, the database cannot be
 /// used, is not empty or does not hold the same afterwards. Nothing is then left in the database but empty tables.
 pub async fn migrate(config: &StoreConfig) -> Result<Vec<Copied>> {
     let folder = config.data.display();
@@ -44,15 +47,8 @@ pub async fn migrate(config: &StoreConfig) -> Result<Vec<Copied>> {
             "there is no embedded store in {folder}. Name the folder of one with --data"
         ));
     }
-    if let Some(control) = control::read(&config.data).await.map_err(Error::Setting)?
-        && control.answers().await
-    {
-        return refuse(format!(
-            "a server runs on {folder} ({}): what is written now would be missing. Stop it, then try again. If that is another \
-             program that took the address, delete control.json in that folder",
-            control.address
-        ));
-    }
+    // What a server writes meanwhile would be missing.
+    let _lock = DataLock::acquire(&config.data, Sharing::Exclusive)?;
     let from = open::embedded(&config.data).await?;
     let to = open::database(url).await?;
     let copied = async {

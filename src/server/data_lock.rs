@@ -1,0 +1,103 @@
+//! The lock on the data folder: one server at a time, or the nodes of one community that share it.
+
+use super::error::{Error, Result};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+/// Who else may hold the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nobody: the store and the live connections belong to one process.
+    Exclusive,
+    /// Other nodes of the same community, which keep the store elsewhere and hear of one another over the bus.
+    Nodes,
+}
+
+/// A held lock. The system releases it when this is dropped or the process ends, however it ends.
+#[derive(Debug)]
+pub struct DataLock {
+    /// `flock(2)` belongs to this descriptor.
+    _file: File,
+}
+
+impl DataLock {
+    /// Takes the lock, or refuses at once. Makes the folder if it is missing.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] names the folder and the process that holds it. Otherwise when the folder cannot be written.
+    pub fn acquire(data: &Path, sharing: Sharing) -> Result<Self> {
+        std::fs::create_dir_all(data)?;
+        let path = path(data);
+        // Not truncated: the file says whose lock it is, until it is ours.
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        let locked = match sharing {
+            Sharing::Exclusive => file.try_lock(),
+            Sharing::Nodes => file.try_lock_shared(),
+        };
+        match locked {
+            Ok(()) => {
+                file.set_len(0)?;
+                write!(file, "{}", std::process::id())?;
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => Err(in_use(data, &mut file)),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+fn path(data: &Path) -> PathBuf {
+    data.join("lock")
+}
+
+fn in_use(data: &Path, file: &mut File) -> Error {
+    let mut pid = String::new();
+    // The message is worth giving without the number, too.
+    let read = file.rewind().and_then(|()| file.read_to_string(&mut pid));
+    let by = match read {
+        Ok(_) if pid.trim().parse::<u32>().is_ok() => format!(" (process {})", pid.trim()),
+        _ => String::new(),
+    };
+    Error::Setting(format!(
+        "the data folder {} is in use by another Rialto{by}. Stop that one, or name another folder with --data",
+        std::path::absolute(data)
+            .unwrap_or_else(|_| data.to_owned())
+            .display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_in_use_is_refused_by_path_and_process_until_it_is_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let held = DataLock::acquire(&data, Sharing::Exclusive).unwrap();
+        for sharing in [Sharing::Exclusive, Sharing::Nodes] {
+            let refused = DataLock::acquire(&data, sharing).unwrap_err().to_string();
+            assert!(refused.contains(data.to_str().unwrap()), "{refused}");
+            let process = format!("process {}", std::process::id());
+            assert!(refused.contains(&process), "{refused}");
+        }
+        drop(held);
+        DataLock::acquire(&data, Sharing::Exclusive).unwrap();
+    }
+
+    #[test]
+    fn nodes_share_a_folder_with_one_another_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let _one = DataLock::acquire(folder.path(), Sharing::Nodes).unwrap();
+        let _other = DataLock::acquire(folder.path(), Sharing::Nodes).unwrap();
+        DataLock::acquire(folder.path(), Sharing::Exclusive).unwrap_err();
+    }
+}
