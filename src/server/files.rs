@@ -11,8 +11,12 @@ use object_store::{
     ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig,
     aws::AmazonS3Builder, buffered::BufWriter, local::LocalFileSystem, path::Path,
 };
+use sha2::{Digest, Sha256};
 use std::{io, ops::Range, path, result, sync::Arc, time::Duration};
-use tokio::{fs, io::AsyncWriteExt};
+use tokio::{
+    fs,
+    io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt},
+};
 
 /// How long an object store may take to answer. A person waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(5);
 /// How often it is asked again within that time.
 const TRIES: usize = 4;
+
+/// How much of a file is copied and hashed at a time.
+const COPY_BYTES: usize = 64 * 1024;
 
 /// Where files are. A handle: cloning it is cheap.
 #[derive(Debug, Clone)]
@@ -81,11 +88,12 @@ impl Files {
         })
     }
 
-    /// Keeps a file of this machine under its hash. It is durable when this returns; the file itself is left as it is.
+    /// Keeps a file of this machine under its hash, SHA-256 as 64 hexadecimal digits. It is durable when this returns; the file itself
+    /// is left as it is. What is copied is hashed again: bytes that changed meanwhile are kept under no name.
     ///
     /// # Errors
-    /// When it cannot be kept. It can be tried again.
-    pub async fn keep(&self, hash: &str, from: &path::Path) -> Result<()> {
+    /// When it cannot be kept, or changed while it was copied. It can be tried again.
+    pub async fn keep(&self, hash: &str, from: std::fs::File) -> Result<()> {
         let path = self.path_of(hash);
         match self.store.head(&path).await {
             // The same bytes were sent before.
@@ -93,16 +101,19 @@ impl Files {
             Err(object_store::Error::NotFound { .. }) => {}
             Err(why) => return Err(why.into()),
         }
-        let mut from = fs::File::open(from).await?;
         let mut into = BufWriter::new(self.store.clone(), path);
-        match tokio::io::copy(&mut from, &mut into).await {
-            Ok(_) => Ok(into.shutdown().await?),
-            Err(why) => {
-                // What was begun is of no use; a store removes what is left of it.
-                let _ = into.abort().await;
-                Err(why.into())
-            }
-        }
+        let copied = copy_hashing(fs::File::from_std(from), &mut into).await;
+        let why = match copied {
+            Ok(copied) if copied == hash => return Ok(into.shutdown().await?),
+            Ok(_) => io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the file changed while it was copied",
+            ),
+            Err(why) => why,
+        };
+        // What was begun is of no use; a store removes what is left of it.
+        let _ = into.abort().await;
+        Err(why.into())
     }
 
     /// Reads a part of a file, or all of it. It is read as fast as it is taken; where the store hangs up meanwhile, it is asked for
@@ -123,6 +134,24 @@ impl Files {
     fn path_of(&self, hash: &str) -> Path {
         let folder = hash.get(..2).unwrap_or_default();
         self.prefix.clone().join(folder).join(hash)
+    }
+}
+
+/// Copies all of a file, from its beginning. The SHA-256 of what was copied.
+async fn copy_hashing(
+    mut from: fs::File,
+    into: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<String> {
+    from.rewind().await?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let read = from.read(&mut buffer).await?;
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            return Ok(hex::encode(hasher.finalize()));
+        };
+        hasher.update(bytes);
+        into.write_all(bytes).await?;
     }
 }
 
@@ -231,16 +260,31 @@ mod tests {
         let files = Files::folder(&folder.path().join("files")).await.unwrap();
         let from = folder.path().join("sent");
         std::fs::write(&from, b"Ponte di Rialto").unwrap();
+        let hash = hex::encode(Sha256::digest(b"Ponte di Rialto"));
         for _ in 0..2 {
-            files.keep("abcdef", &from).await.unwrap();
+            let from = std::fs::File::open(&from).unwrap();
+            files.keep(&hash, from).await.unwrap();
         }
-        assert_eq!(
-            std::fs::read(folder.path().join("files/ab/abcdef")).unwrap(),
-            b"Ponte di Rialto"
-        );
-        let part = files.read("abcdef", Some(9..12)).await.unwrap();
+        let kept = folder.path().join("files").join(&hash[..2]).join(&hash);
+        assert_eq!(std::fs::read(kept).unwrap(), b"Ponte di Rialto");
+        let part = files.read(&hash, Some(9..12)).await.unwrap();
         let part: Vec<Bytes> = part.try_collect().await.unwrap();
         assert_eq!(part.concat(), b"Ria");
         assert!(files.read("000000", None).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn bytes_that_changed_since_they_were_hashed_are_kept_under_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::folder(&folder.path().join("files")).await.unwrap();
+        let from = folder.path().join("sent");
+        let hash = hex::encode(Sha256::digest(b"Ponte di Rialto"));
+        std::fs::write(&from, b"Ponte di Rialtz").unwrap();
+        let refused = files
+            .keep(&hash, std::fs::File::open(&from).unwrap())
+            .await
+            .unwrap_err();
+        assert!(refused.to_string().contains("changed"), "{refused}");
+        assert!(files.read(&hash, None).await.is_err());
     }
 }

@@ -9,6 +9,8 @@ use rialto::{
     },
     protocol::ws::{ClientFrame, ErrorCode, ServerFrame},
 };
+use sha2::{Digest, Sha256};
+use std::time::Duration;
 
 /// Bytes without a pattern that a mistake could hide in.
 pub(crate) fn bytes(count: usize) -> Vec<u8> {
@@ -454,4 +456,52 @@ async fn a_message_does_not_wait_behind_a_file() {
     send_from(&mut page, id, window, &data).await;
     page.sent(id).await;
     assert_eq!(file_of(&grace.message(room).await).size, data.len() as u64);
+}
+
+#[tokio::test]
+async fn two_pages_with_one_upload_id_leave_no_wrong_bytes_under_a_hash() {
+    const ROUNDS: u64 = 24;
+    let server = Server::start().await;
+    let ada = Person::join(&server, "Ada").await;
+    let (mut page, mut other) = (ada.page().await, ada.page().await);
+    let room = page.general();
+    let data = bytes(40 * limits::CHUNK_BYTES);
+    let others = vec![b'B'; limits::CHUNK_BYTES];
+    let mut arrived = 0;
+    for round in 0..ROUNDS {
+        let id = message_id();
+        // Other bytes each time, so that nothing is there already.
+        let data = [&round.to_be_bytes()[..], &data].concat();
+        announce(&mut page, id, room, "plan.pdf", data.len()).await;
+        assert_eq!(ready(&mut page, id).await, 0);
+        send_from(&mut page, id, 0, &data).await;
+        for _ in 0..data.len() / limits::CHUNK_BYTES {
+            progress(&mut page, id).await;
+        }
+        // From here on the server hashes, copies and publishes; the other page steps in at another moment of it each time.
+        tokio::time::sleep(Duration::from_micros(400 * round)).await;
+        other.send(&ClientFrame::UploadCancel { id }).await;
+        announce(&mut other, id, room, "plan.pdf", data.len() + 1).await;
+        other.send_chunk(id, 0, &others).await;
+        let sent = page
+            .until(|frame| match frame {
+                ServerFrame::Sent { id: sent, .. } if *sent == id => Some(true),
+                ServerFrame::Refused { id: refused, .. } if *refused == id => Some(false),
+                ServerFrame::UploadReady { .. } | ServerFrame::Error { .. } => Some(false),
+                _ => None,
+            })
+            .await;
+        arrived += u32::from(sent);
+        other.send(&ClientFrame::UploadCancel { id }).await;
+        other.all_so_far().await;
+    }
+    assert!(arrived > 0, "no file arrived, so this proved nothing");
+    for kept in server.kept_files() {
+        let name = kept.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.len() == 64 {
+            let bytes = std::fs::read(&kept).unwrap();
+            assert_eq!(hex::encode(Sha256::digest(&bytes)), name);
+        }
+    }
+    println!("{arrived} of {ROUNDS} files arrived, each under the hash of its bytes");
 }

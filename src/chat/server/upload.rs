@@ -17,40 +17,62 @@ use imagesize::ImageType;
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
-    io::Read,
-    path::{Path, PathBuf},
+    fs::File,
+    io::{self, BufReader, Read, Seek},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{fs, io::AsyncWriteExt};
+use tokio::{fs, io::AsyncWriteExt, sync::OwnedMutexGuard};
 
 /// How many uploads one person may have under way.
 const AT_ONCE: usize = 8;
 /// What was left of an upload is kept this long.
 const PARTIAL_LIFE: Duration = Duration::from_hours(24);
 
+/// An upload: whose it is, and the id of the message it becomes.
+type UploadKey = (UserId, MessageId);
+
 /// All uploads under way.
 #[derive(Debug)]
 pub(super) struct Uploads {
     app: Arc<App>,
-    announced: Mutex<HashMap<(UserId, MessageId), Announced>>,
+    under_way: Mutex<HashMap<UploadKey, Arc<Slot>>>,
 }
 
+/// Locked by whoever reads or writes the upload's partial file: one person may have several connections, and they may send the same
+/// upload. Empty for an upload that was not announced, or is over.
+type Slot = tokio::sync::Mutex<Option<Announced>>;
+
 /// What was said of a file before its bytes came.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Announced {
     room: RoomId,
     name: String,
     size: u64,
-    /// Held while a chunk is appended: two connections of one person may send the same one.
-    appending: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// An upload that is locked. When this is dropped with an empty slot, the upload is forgotten.
+struct LockedUpload<'a> {
+    uploads: &'a Uploads,
+    key: UploadKey,
+    slot: OwnedMutexGuard<Option<Announced>>,
+}
+
+impl Drop for LockedUpload<'_> {
+    fn drop(&mut self) {
+        if self.slot.is_none() {
+            // Still locked: whoever waits for this slot finds that it is no longer the upload's, and takes the next one.
+            self.uploads.under_way().remove(&self.key);
+        }
+    }
 }
 
 impl Uploads {
     pub(super) fn new(app: Arc<App>) -> Self {
         Self {
             app,
-            announced: Mutex::default(),
+            under_way: Mutex::default(),
         }
     }
 
@@ -63,46 +85,61 @@ impl Uploads {
         name: &str,
         size: u64,
     ) -> Result<ServerFrame> {
-        if let Some(posted) = self.app.store.find_posted(id).await? {
-            return if posted.author == by.id && posted.room == room {
-                Ok(ServerFrame::Sent {
-                    id,
-                    room,
-                    seq: posted.seq,
-                    at: posted.at,
-                })
-            } else {
-                Err(Failure::invalid("That upload id is taken.").into())
-            };
+        if let Some(sent) = self.find_sent(by, id, room).await? {
+            return Ok(sent);
         }
-        let mut announced = Announced {
+        let announced = Announced {
             room,
             name: file_name(name),
             size,
-            appending: Arc::default(),
         };
         self.check(by.id, id, &announced)?;
-        let path = self.partial(by.id, id);
+        let mut upload = self.lock((by.id, id)).await;
+        // Another connection may have sent the last of it meanwhile.
+        if let Some(sent) = self.find_sent(by, id, room).await? {
+            return Ok(sent);
+        }
+        let is_another_file = upload
+            .slot
+            .as_ref()
+            .is_some_and(|earlier| earlier.size != size);
+        let path = self.partial(upload.key);
         fs::create_dir_all(self.app.partial_files()).await?;
-        let received = fs::metadata(&path).await.map_or(0, |file| file.len());
-        if received > size {
+        let mut received = fs::metadata(&path).await.map_or(0, |file| file.len());
+        if received > size || is_another_file && received > 0 {
             // Not the file that this id was announced for before: begin anew.
             fs::remove_file(&path).await?;
+            received = 0;
         }
-        {
-            let mut under_way = self.lock();
-            if let Some(known) = under_way.get(&(by.id, id)) {
-                announced.appending = known.appending.clone();
-            }
-            under_way.insert((by.id, id), announced.clone());
-        }
+        *upload.slot = Some(announced.clone());
         if received == size {
-            return self.finish(by, id, &announced).await;
+            return self.finish(by, &mut upload, announced).await;
         }
         Ok(ServerFrame::UploadReady {
             id,
-            offset: if received > size { 0 } else { received },
+            offset: received,
         })
+    }
+
+    /// The answer for an upload that is a message already.
+    async fn find_sent(
+        &self,
+        by: &Person,
+        id: MessageId,
+        room: RoomId,
+    ) -> Result<Option<ServerFrame>> {
+        let Some(posted) = self.app.store.find_posted(id).await? else {
+            return Ok(None);
+        };
+        if posted.author != by.id || posted.room != room {
+            return Err(Failure::invalid("That upload id is taken.").into());
+        }
+        Ok(Some(ServerFrame::Sent {
+            id,
+            room,
+            seq: posted.seq,
+            at: posted.at,
+        }))
     }
 
     fn check(&self, by: UserId, id: MessageId, file: &Announced) -> Result<(), Failure> {
@@ -121,8 +158,8 @@ impl Uploads {
                 file.name
             )));
         }
-        let announced = self.lock();
-        let others = announced
+        let under_way = self.under_way();
+        let others = under_way
             .keys()
             .filter(|(user, other)| *user == by && *other != id)
             .count();
@@ -136,15 +173,15 @@ impl Uploads {
 
     /// A chunk has come: appended if it follows what is there.
     pub(super) async fn receive(&self, by: &Person, chunk: Chunk<'_>) -> Result<ServerFrame> {
-        let announced = self.lock().get(&(by.id, chunk.id)).cloned();
-        let announced = announced
+        let mut upload = self.lock((by.id, chunk.id)).await;
+        let announced = upload
+            .slot
+            .clone()
             .ok_or_else(|| Failure::invalid("That upload was not announced. Announce it first."))?;
-        let _alone = announced.appending.lock().await;
-        let path = self.partial(by.id, chunk.id);
         let mut file = fs::OpenOptions::new()
             .create(true)
             .append(true)
-            .open(&path)
+            .open(self.partial(upload.key))
             .await?;
         let here = file.metadata().await?.len();
         if chunk.offset != here {
@@ -156,7 +193,7 @@ impl Uploads {
         }
         let received = here + chunk.data.len() as u64;
         if received > announced.size {
-            self.forget(by.id, chunk.id).await;
+            self.discard(&mut upload).await;
             return Err(Failure::invalid(format!(
                 "\"{}\" is longer than was announced.",
                 announced.name
@@ -172,26 +209,29 @@ impl Uploads {
             });
         }
         file.sync_all().await?;
-        self.finish(by, chunk.id, &announced).await
+        self.finish(by, &mut upload, announced).await
     }
 
     /// All of it is here: keep it under its hash and post the message.
     async fn finish(
         &self,
         by: &Person,
-        id: MessageId,
-        announced: &Announced,
+        upload: &mut LockedUpload<'_>,
+        announced: Announced,
     ) -> Result<ServerFrame> {
-        let partial = self.partial(by.id, id);
-        let looked_at = partial.clone();
-        let found = tokio::task::spawn_blocking(move || examine(&looked_at))
-            .await
-            .map_err(|lost| Error::Internal(lost.to_string()))??;
-        self.app.files.keep(&found.hash, &partial).await?;
+        let (_, id) = upload.key;
+        // One descriptor from here on: what is kept is what was looked at, whatever becomes of the name.
+        let file = fs::File::open(self.partial(upload.key)).await?;
+        let file = file.into_std().await;
+        let (found, file) =
+            tokio::task::spawn_blocking(move || Ok::<_, Error>((examine(&file)?, file)))
+                .await
+                .map_err(|lost| Error::Internal(lost.to_string()))??;
+        self.app.files.keep(&found.hash, file).await?;
         let file = Attachment {
             hash: found.hash,
-            name: announced.name.clone(),
-            size: announced.size,
+            name: announced.name,
+            size: found.size,
             image: found.image,
         };
         let message = NewMessage {
@@ -202,7 +242,7 @@ impl Uploads {
             media_type: Some(found.media_type.to_owned()),
         };
         let posted = self.app.log.post(message).await?;
-        self.forget(by.id, id).await;
+        self.discard(upload).await;
         Ok(ServerFrame::Sent {
             id,
             room: posted.room,
@@ -211,11 +251,36 @@ impl Uploads {
         })
     }
 
-    /// Nothing more is needed of an upload: it is a message now, or the user gave up, or sent nonsense.
+    /// The user gave up, or left the room. Waits for what is being done with the upload.
     pub(super) async fn forget(&self, by: UserId, id: MessageId) {
-        self.lock().remove(&(by, id));
+        let mut upload = self.lock((by, id)).await;
+        self.discard(&mut upload).await;
+    }
+
+    /// Nothing more is needed of an upload.
+    async fn discard(&self, upload: &mut LockedUpload<'_>) {
+        *upload.slot = None;
         // There may be nothing yet; what cannot be removed now is swept out later.
-        let _ = fs::remove_file(self.partial(by, id)).await;
+        let _ = fs::remove_file(self.partial(upload.key)).await;
+    }
+
+    /// Waits for an upload until nobody else reads or writes its file.
+    async fn lock(&self, key: UploadKey) -> LockedUpload<'_> {
+        loop {
+            let slot = self.under_way().entry(key).or_default().clone();
+            let locked = slot.clone().lock_owned().await;
+            let is_current = self
+                .under_way()
+                .get(&key)
+                .is_some_and(|current| Arc::ptr_eq(current, &slot));
+            if is_current {
+                return LockedUpload {
+                    uploads: self,
+                    key,
+                    slot: locked,
+                };
+            }
+        }
     }
 
     /// Removes what was left of uploads a day ago and before.
@@ -237,12 +302,12 @@ impl Uploads {
         Ok(())
     }
 
-    fn partial(&self, by: UserId, id: MessageId) -> PathBuf {
+    fn partial(&self, (by, id): UploadKey) -> PathBuf {
         self.app.partial_files().join(format!("{by}-{id}"))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(UserId, MessageId), Announced>> {
-        self.announced
+    fn under_way(&self) -> MutexGuard<'_, HashMap<UploadKey, Arc<Slot>>> {
+        self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -251,43 +316,45 @@ impl Uploads {
 /// What a file's bytes are, as found by looking at them.
 struct Found {
     hash: String,
+    size: u64,
     media_type: &'static str,
     image: Option<ImageSize>,
 }
 
-fn examine(path: &Path) -> Result<Found> {
-    let mut file = std::fs::File::open(path)?;
+fn examine(mut file: &File) -> io::Result<Found> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
+    let mut size = 0;
     loop {
         let read = file.read(&mut buffer)?;
         if read == 0 {
             break;
         }
         hasher.update(&buffer[..read]);
+        size += read as u64;
     }
-    let (media_type, image) = image(path).unwrap_or(("application/octet-stream", None));
+    file.rewind()?;
+    let (media_type, image) =
+        image(BufReader::new(file)).unwrap_or(("application/octet-stream", None));
     Ok(Found {
         hash: hex::encode(hasher.finalize()),
+        size,
         media_type,
         image,
     })
 }
 
 /// The type and size of an image that browsers show. Anything else, SVG above all (it can hold scripts), is a download.
-fn image(path: &Path) -> Option<(&'static str, Option<ImageSize>)> {
-    let mut head = [0; 64];
-    let read = std::fs::File::open(path)
-        .and_then(|mut file| file.read(&mut head))
-        .ok()?;
-    let media_type = match imagesize::image_type(&head[..read]).ok()? {
+fn image(mut file: BufReader<&File>) -> Option<(&'static str, Option<ImageSize>)> {
+    let media_type = match imagesize::reader_type(&mut file).ok()? {
         ImageType::Png => "image/png",
         ImageType::Jpeg => "image/jpeg",
         ImageType::Gif => "image/gif",
         ImageType::Webp => "image/webp",
         _ => return None,
     };
-    let size = imagesize::size(path).ok()?;
+    file.rewind().ok()?;
+    let size = imagesize::reader_size(file).ok()?;
     let (width, height) = (
         u32::try_from(size.width).ok()?,
         u32::try_from(size.height).ok()?,
@@ -346,7 +413,7 @@ mod tests {
             b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
         )
         .unwrap();
-        let found = examine(&path).unwrap();
+        let found = examine(&File::open(&path).unwrap()).unwrap();
         assert_eq!(
             (found.media_type, found.image),
             ("application/octet-stream", None)
@@ -361,7 +428,7 @@ mod tests {
         // The signature and the header chunk of a PNG of 3 by 2 pixels.
         let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02\x08\x02\0\0\0";
         std::fs::write(&path, head).unwrap();
-        let found = examine(&path).unwrap();
+        let found = examine(&File::open(&path).unwrap()).unwrap();
         assert_eq!(
             (found.media_type, found.image),
             (
