@@ -15,7 +15,11 @@ E2E ?=
 
 step := scripts/step.sh
 
-.PHONY: help run dev build test fmt lint unit doc-test e2e e2e-nodes weights bench lighthouse clean
+# One feature set and one profile for all of it: what clippy does not share, the tests of the program, the tests of its parts and the browser
+# tests do (scripts/check-features.sh).
+packages := --package rialto --package rialto-bench
+
+.PHONY: help run dev build site test test-long fmt lint unit e2e e2e-nodes weights bench lighthouse clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,13 +39,18 @@ build: ## Build the release: target/release/rialto and target/site
 	@scripts/bootstrap.sh run
 	scripts/build.sh
 
-# One after the other and in this order: what fails quickly comes first.
-test: ## Everything CI runs: lints, unit and integration tests, the release build, the browser tests
+site: ## Build what browsers load, as in a release: target/site
+	@scripts/bootstrap.sh run
+	scripts/build.sh --frontend-only
+
+# One after the other and in this order: what fails quickly comes first. The browser tests have the program that the integration tests
+# have, a debug build, and what browsers load as it is released.
+test: ## Everything CI runs: lints, unit and integration tests, the browser tests
 	@started=$$SECONDS
 	# In a fresh clone nothing is built a second time.
 	[ -d target ] || export CARGO_INCREMENTAL=0
 	scripts/bootstrap.sh test
-	for part in lint doc-test unit build weights e2e e2e-nodes; do
+	for part in lint unit site weights e2e e2e-nodes; do
 		$(MAKE) $$part
 	done
 	echo "==> All of it passed in $$((SECONDS - started)) s"
@@ -59,6 +68,7 @@ lint: ## rustfmt, clippy for both sides, shellcheck, and ESLint, Prettier and ts
 	$(step) "shellcheck" shellcheck -x scripts/*.sh benches/*.sh .ci/run
 	$(step) "Dockerfile, compose, nginx" scripts/check-deploy.sh
 	$(step) "end2end: ESLint, Prettier, tsc" npm --prefix end2end run --silent lint
+	$(step) "features" scripts/check-features.sh
 	$(step) "clippy, server" cargo clippy --workspace --all-targets --locked -- -D warnings
 	for features in hydrate hydrate,split; do
 		$(step) "clippy, browser, $$features" cargo clippy --lib --no-default-features --features "$$features" \
@@ -71,27 +81,21 @@ unit: ## Unit and integration tests, on SQLite and then on PostgreSQL
 	@scripts/bootstrap.sh unit
 	source scripts/env.sh
 	if cargo nextest --version >/dev/null 2>&1; then
-		run=(cargo nextest run --workspace --locked)
+		run=(cargo nextest run $(packages) --locked)
 	else
-		run=(cargo test --workspace --all-targets --locked)
+		run=(cargo test $(packages) --all-targets --locked)
 	fi
 	echo "==> tests/it/postgres.rs and tests/it/cluster.rs need PostgreSQL: they are left out of the first run"
 	RIALTO_TEST_STORE=sqlite $(step) "Unit and integration tests, SQLite" "$${run[@]}"
 	$(step) "Unit and integration tests, PostgreSQL and NATS" scripts/postgres.sh with "$${run[@]}"
 
-doc-test: ## The examples in the documentation
-	@scripts/bootstrap.sh run
-	source scripts/env.sh
-	$(step) "Documentation tests" cargo test --workspace --doc --locked
-
-# Without a build of its own: `make build e2e` for both.
-e2e: ## The browser tests against the release build (E2E="file --headed" for some of them)
+e2e: site ## The browser tests (E2E="file --headed" for some of them)
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
 	$(step) "Browser tests" scripts/e2e.sh $(E2E)
 
-# The same tests; each browser is now at one node and now at another.
-e2e-nodes: ## The browser tests against three nodes behind nginx, on PostgreSQL and NATS (E2E= as above)
+# Those to which it matters: each browser is now at one node and now at another.
+e2e-nodes: site ## The browser tests against three nodes behind nginx, on PostgreSQL and NATS (E2E= as above)
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
 	$(step) "Browser tests, three nodes" scripts/e2e.sh --nodes 3 $(E2E)

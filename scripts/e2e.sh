@@ -1,20 +1,28 @@
 #!/usr/bin/env bash
-# Runs the browser tests against the release build: e2e.sh [--nodes N] [PLAYWRIGHT ARGUMENT...]
+# Runs the browser tests: e2e.sh [--nodes N] [PLAYWRIGHT ARGUMENT...]
 # The tests start the program themselves, each its own; the last line says how many passed and how many failed.
 #
 #   --nodes N   each test has so many programs, behind nginx and on one PostgreSQL database, instead of one
 #
-#   RIALTO_BIN, LEPTOS_SITE_ROOT   another build than the release's: the program and its browser files
+#   RIALTO_BIN, LEPTOS_SITE_ROOT   the program and its browser files; default: the debug build that the integration tests have too, and
+#                                  what scripts/build.sh has put into target/site
 #   RIALTO_E2E_WORKERS             how many tests run at a time
 #   RIALTO_SCREENSHOT=1            renews docs/screenshot.png
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../end2end"
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-program=${RIALTO_BIN:-../target/release/rialto}
-if [ ! -x "$program" ]; then
-    echo "$program is not there: run \`make build\` first" >&2
-    exit 1
+if [ -z "${RIALTO_BIN:-}" ]; then
+    if [ ! -f target/release/hash.txt ]; then
+        echo "target/site is not there: run \`make site\` first" >&2
+        exit 1
+    fi
+    cargo build --quiet --locked
+    # The program finds the names of the browser's files beside itself.
+    mkdir -p target/e2e
+    ln -f target/debug/rialto target/release/hash.txt target/e2e/
+    export RIALTO_BIN=$PWD/target/e2e/rialto
 fi
+cd end2end
 # What wants the machine to itself (@alone) comes last.
 run() {
     local status=0

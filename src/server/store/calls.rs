@@ -8,6 +8,7 @@ use crate::{
     },
     server::error::{Error, Result},
 };
+use sqlx::{FromRow, Row, any::AnyRow};
 
 /// A call as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +77,6 @@ fn state_from(state: &str, outcome: Option<String>) -> Result<State> {
 }
 
 /// A row of the table, as it comes.
-#[derive(sqlx::FromRow)]
 struct Columns {
     id: String,
     room_id: String,
@@ -91,6 +91,26 @@ struct Columns {
     answered_at: Option<i64>,
     connected_at: Option<i64>,
     ended_at: Option<i64>,
+}
+
+impl FromRow<'_, AnyRow> for Columns {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            room_id: row.try_get("room_id")?,
+            caller_id: row.try_get("caller_id")?,
+            callee_id: row.try_get("callee_id")?,
+            media: row.try_get("media")?,
+            state: row.try_get("state")?,
+            outcome: row.try_get("outcome")?,
+            caller_page: row.try_get("caller_page")?,
+            callee_page: row.try_get("callee_page")?,
+            started_at: row.try_get("started_at")?,
+            answered_at: row.try_get("answered_at")?,
+            connected_at: row.try_get("connected_at")?,
+            ended_at: row.try_get("ended_at")?,
+        })
+    }
 }
 
 impl Columns {

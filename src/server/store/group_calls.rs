@@ -5,6 +5,7 @@ use crate::{
     model::{CallId, Millis, RoomId, UserId, call::group::Member},
     server::error::{Error, Result},
 };
+use sqlx::{FromRow, Row, any::AnyRow};
 
 /// A group call as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,6 @@ pub struct GroupCallRow {
 }
 
 /// A row of the table, as it comes.
-#[derive(sqlx::FromRow)]
 struct Columns {
     id: String,
     room_id: String,
@@ -38,6 +38,21 @@ struct Columns {
     next_seat: i64,
     members: String,
     took_part: String,
+}
+
+impl FromRow<'_, AnyRow> for Columns {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            room_id: row.try_get("room_id")?,
+            started_by: row.try_get("started_by")?,
+            started_at: row.try_get("started_at")?,
+            ended_at: row.try_get("ended_at")?,
+            next_seat: row.try_get("next_seat")?,
+            members: row.try_get("members")?,
+            took_part: row.try_get("took_part")?,
+        })
+    }
 }
 
 impl Columns {

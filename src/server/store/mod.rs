@@ -17,6 +17,7 @@ mod guests;
 mod lease;
 mod messages;
 pub mod migrate;
+mod migrations;
 mod open;
 mod rooms;
 mod settings;

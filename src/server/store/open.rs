@@ -1,6 +1,6 @@
 //! Opening the store: what is particular to SQLite and to PostgreSQL.
 
-use super::{DatabaseUrl, Engine, Error, Result, Store};
+use super::{DatabaseUrl, Engine, Error, Result, Store, migrations};
 use sqlx::{
     AnyConnection, AnyPool, Connection, Executor,
     any::{AnyPoolOptions, install_default_drivers},
@@ -43,7 +43,7 @@ pub(super) async fn embedded(folder: &Path) -> Result<Store> {
     );
     let options = || pool(SQLITE).idle_timeout(None).max_lifetime(None);
     let write = options().max_connections(1).connect(&url).await?;
-    sqlx::migrate!("migrations/sqlite").run(&write).await?;
+    migrations::sqlite().run(&write).await?;
     let read = options().max_connections(READERS).connect(&url).await?;
     Ok(Store::over(Engine::SQLite, read, write))
 }
@@ -88,9 +88,7 @@ async fn prepare(url: &DatabaseUrl, in_words: &impl Fn(sqlx::Error) -> Error) ->
              --encoding=UTF8 --template=template0"
         )));
     }
-    let migrated = sqlx::migrate!("migrations/postgres")
-        .run(&mut connection)
-        .await;
+    let migrated = migrations::postgresql().run(&mut connection).await;
     migrated.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => in_words(error),
         other => other.into(),

@@ -1,18 +1,11 @@
-//! An S3 server that a test stops and starts: s3s, on a folder.
+//! An S3 server that a test stops and starts: the package `rialto-test-s3`, on a folder.
 
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use s3s::{
-    auth::SimpleAuth,
-    service::{S3Service, S3ServiceBuilder},
-};
-use s3s_fs::FileSystem;
-use std::{net::SocketAddr, path::PathBuf};
+use super::within;
+use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 use tempfile::TempDir;
 use tokio::{
-    net::TcpListener,
-    process::Command,
-    task::{JoinHandle, JoinSet},
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
 };
 
 const BUCKET: &str = "community";
@@ -23,13 +16,24 @@ const SECRET: &str = "a secret of this test";
 pub(crate) struct S3 {
     folder: TempDir,
     address: SocketAddr,
-    running: Option<JoinHandle<()>>,
+    running: Option<Child>,
 }
 
 impl S3 {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
+        // Built by the first test that needs it, if it was not; the others wait.
+        let mut build = Command::new(env!("CARGO"));
+        build.args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package",
+            "rialto-test-s3",
+        ]);
+        let built = build.status().await.unwrap();
+        assert!(built.success(), "rialto-test-s3 was not built");
         let mut s3 = Self {
             folder,
             address: ([127, 0, 0, 1], 0).into(),
@@ -41,18 +45,30 @@ impl S3 {
 
     /// Starts it on the port it had before.
     pub(crate) async fn start_again(&mut self) {
-        let mut service = S3ServiceBuilder::new(FileSystem::new(self.folder.path()).unwrap());
-        service.set_auth(SimpleAuth::from_single(KEY, SECRET));
-        let listener = TcpListener::bind(self.address).await.unwrap();
-        self.address = listener.local_addr().unwrap();
-        self.running = Some(tokio::spawn(serve(listener, service.build())));
+        let mut command = Command::new(env!("CARGO"));
+        // On Unix cargo becomes the program that it runs.
+        command.args([
+            "run",
+            "--quiet",
+            "--locked",
+            "--package",
+            "rialto-test-s3",
+            "--",
+        ]);
+        command.arg(self.folder.path());
+        command.args([&self.address.to_string(), KEY, SECRET]);
+        command.stdout(Stdio::piped()).kill_on_drop(true);
+        let mut running = command.spawn().unwrap();
+        let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
+        let line = within("the S3 server listens", lines.next_line()).await;
+        self.address = line.unwrap().expect("it listens").parse().unwrap();
+        self.running = Some(running);
     }
 
     /// Ends it, with every connection to it.
     pub(crate) async fn stop(&mut self) {
-        let running = self.running.take().expect("it runs");
-        running.abort();
-        assert!(running.await.unwrap_err().is_cancelled());
+        let mut running = self.running.take().expect("it runs");
+        running.kill().await.unwrap();
     }
 
     /// What a server is told of it: a folder in its bucket.
@@ -72,18 +88,5 @@ impl S3 {
     /// Where it keeps what was put into that folder.
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().join(BUCKET).join("sent")
-    }
-}
-
-/// Its connections end with it.
-async fn serve(listener: TcpListener, service: S3Service) {
-    let mut connections = JoinSet::new();
-    while let Ok((socket, _)) = listener.accept().await {
-        let connection =
-            http1::Builder::new().serve_connection(TokioIo::new(socket), service.clone());
-        connections.spawn(async move {
-            // Clients go when they want to.
-            let _ = connection.await;
-        });
     }
 }

@@ -27,17 +27,14 @@ impl SmallDisk {
         command.arg("mount -t tmpfs -o size=$1m small \"$0\"; echo mounted; exec sleep 600");
         command.arg(home.folder()).arg(megabytes.to_string());
         command.stdout(Stdio::piped()).kill_on_drop(true);
-        let mut holder = command.spawn().ok()?;
-        let mut lines = BufReader::new(holder.stdout.take()?).lines();
-        match lines.next_line().await {
-            Ok(Some(_)) => Some(Self { home, holder }),
-            _ => {
-                println!(
-                    "left out: a tmpfs cannot be mounted here (needs root or user namespaces)"
-                );
-                None
+        if let Ok(mut holder) = command.spawn() {
+            let mut lines = BufReader::new(holder.stdout.take()?).lines();
+            if let Ok(Some(_)) = lines.next_line().await {
+                return Some(Self { home, holder });
             }
         }
+        println!("left out: a tmpfs cannot be mounted here (needs root or user namespaces)");
+        None
     }
 
     pub(crate) fn home(&self) -> &Arc<Home> {

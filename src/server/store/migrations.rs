@@ -1,0 +1,78 @@
+//! The schema, as numbered migrations that are part of the program.
+//!
+//! They are listed here by hand: sqlx's macro reads the folders by itself, and would have both database drivers compiled once more for it.
+
+use sqlx::{
+    SqlStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+/// `migrations!("sqlite", 1 "first_light", ...)`: the files `migrations/sqlite/0001_first_light.sql` and so on.
+macro_rules! migrations {
+    ($engine:literal, $($number:literal $name:literal),+ $(,)?) => {
+        &[$(($number, $name, include_str!(concat!("../../../migrations/", $engine, "/000", $number, "_", $name, ".sql")))),+]
+    };
+}
+
+/// Number, name and SQL of each, in order.
+type Migrations = &'static [(i64, &'static str, &'static str)];
+
+const SQLITE: Migrations = migrations!(
+    "sqlite",
+    1 "first_light",
+    2 "settings",
+    3 "group_calls",
+    4 "guest_links",
+);
+
+const POSTGRESQL: Migrations = migrations!(
+    "postgres",
+    1 "first_light",
+    2 "settings",
+    3 "group_calls",
+    4 "guest_links",
+);
+
+/// What brings a SQLite file up to date.
+pub(super) fn sqlite() -> Migrator {
+    migrator(SQLITE)
+}
+
+/// What brings a PostgreSQL database up to date.
+pub(super) fn postgresql() -> Migrator {
+    migrator(POSTGRESQL)
+}
+
+fn migrator(migrations: Migrations) -> Migrator {
+    let migrations = migrations.iter().map(|(number, name, sql)| {
+        // Described as sqlx does it itself, so that both ways are the same to a store that is there.
+        let description = name.replace('_', " ").into();
+        let sql = SqlStr::from_static(sql);
+        Migration::new(*number, description, MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// What sqlx itself makes of the folder: the same numbers, descriptions and checksums.
+    #[tokio::test]
+    async fn every_file_of_the_folders_is_listed() {
+        for (engine, listed) in [("sqlite", sqlite()), ("postgres", postgresql())] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("migrations")
+                .join(engine);
+            let found = Migrator::new(folder).await.unwrap();
+            let known = |migrator: &Migrator| -> Vec<_> {
+                let migrations = migrator.iter();
+                migrations
+                    .map(|one| (one.version, one.description.clone(), one.checksum.clone()))
+                    .collect()
+            };
+            assert_eq!(known(&listed), known(&found), "{engine}");
+        }
+    }
+}
