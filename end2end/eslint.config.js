@@ -21,7 +21,19 @@ export default defineConfig(
       // Taking a field out of an object is a way to leave it out of the rest.
       "@typescript-eslint/no-unused-vars": ["error", { ignoreRestSiblings: true }],
       // Functions of tests/support and of the tests' own files that expect something.
-      "playwright/expect-expect": ["error", { assertFunctionNames: ["connected", "inspect", "plays", "read", "tour"] }],
+      "playwright/expect-expect": [
+        "error",
+        {
+          assertFunctionNames: [
+            "expectConnected",
+            "expectAccessible",
+            "expectAudioAndVideo",
+            "expectSameTexts",
+            "expectAccessiblePages",
+            "expectRecovery",
+          ],
+        },
+      ],
       // A test that sleeps, is skipped or is the only one left must not land.
       "playwright/no-wait-for-timeout": "error",
       "playwright/no-skipped-test": "error",

@@ -3,7 +3,7 @@
 import { defineConfig } from "@playwright/test";
 
 /** Fake devices, real connections: what makes a call work in a headless browser on a machine with loopback only. */
-const flags = [
+const chromiumFlags = [
   // Half the frames of a real camera, because the machine encodes and decodes all of them for everybody.
   "--use-fake-device-for-media-stream=fps=15",
   "--allow-loopback-in-peer-connection",
@@ -16,22 +16,22 @@ const flags = [
 ];
 
 /** Tests that want the machine to themselves run one by one, after all the others: see scripts/e2e.sh. */
-const alone = process.env["RIALTO_E2E_ALONE"] === "1";
+const isExclusiveRun = process.env["RIALTO_E2E_EXCLUSIVE"] === "1";
 
 export default defineConfig({
-  ...(alone ? { grep: /@alone/ } : { grepInvert: /@alone/ }),
+  ...(isExclusiveRun ? { grep: /@exclusive/ } : { grepInvert: /@exclusive/ }),
   testDir: "tests",
-  outputDir: alone ? "test-results/artifacts-alone" : "test-results/artifacts",
+  outputDir: isExclusiveRun ? "test-results/artifacts-exclusive" : "test-results/artifacts",
   timeout: 150_000,
   expect: { timeout: 10_000 },
   // Every test has a server and browsers of its own, so it does not matter which run beside each other.
   fullyParallel: true,
-  workers: alone ? 1 : Number(process.env["RIALTO_E2E_WORKERS"] ?? 2),
-  // What a busy machine fails once passes when it is tried again, and is named at the end (tests/support/count.ts): a bug that
+  workers: isExclusiveRun ? 1 : Number(process.env["RIALTO_E2E_WORKERS"] ?? 2),
+  // What a busy machine fails once passes when it is tried again, and is named at the end (tests/support/summary-reporter.ts): a bug that
   // comes now and then is a bug.
   retries: 1,
   forbidOnly: true,
-  reporter: [["list"], ["./tests/support/count.ts"]],
+  reporter: [["list"], ["./tests/support/summary-reporter.ts"]],
   use: {
     browserName: "chromium",
     headless: true,
@@ -42,7 +42,7 @@ export default defineConfig({
       // Empty means: wherever Playwright finds one.
       executablePath: process.env["RIALTO_CHROMIUM"] || undefined,
       // Chromium refuses its sandbox to root, which is what many build machines run as.
-      args: process.getuid?.() === 0 ? ["--no-sandbox", ...flags] : flags,
+      args: process.getuid?.() === 0 ? ["--no-sandbox", ...chromiumFlags] : chromiumFlags,
     },
   },
 });

@@ -1,33 +1,33 @@
-/** Calls: how they begin, go on and end. What is in the way of devices is in devices.spec.ts, of networks in reconnect.spec.ts. */
+/** Calls: how they begin, go on and end. What is in the way of devices is in call-devices.spec.ts, of networks in call-reconnect.spec.ts. */
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 
 /** One calls, the other accepts, and both are connected. */
-async function connect(caller: Visitor, callee: Visitor, media: "voice" | "video" = "video"): Promise<void> {
+async function connectCall(caller: Visitor, callee: Visitor, media: "voice" | "video" = "video"): Promise<void> {
   await caller.calls.call(callee.name, media);
   await expect(callee.calls.incoming).toContainText(`${caller.name} is calling`);
   await callee.calls.accept();
-  await Promise.all([caller.calls.connected(), callee.calls.connected()]);
+  await Promise.all([caller.calls.expectConnected(), callee.calls.expectConnected()]);
 }
 
 /** What the direct room of two says of their calls, to one of them. */
-async function remembered(who: Visitor, other: Visitor): Promise<string[]> {
+async function readCallOutcomes(who: Visitor, other: Visitor): Promise<string[]> {
   await who.open("/chat/general");
-  await who.chat.writeTo(other.name);
+  await who.chat.openDirectRoom(other.name);
   return who.chat.timeline.locator(".message-call p").allTextContents();
 }
 
-test("a look at oneself comes first, and whoever is rung is rung on any page", async ({ join }) => {
+test("the preview comes first, and a callee is rung on any page", async ({ join }) => {
   const ada = await join("Ada");
-  const grace = await join("Grace", { at: "/settings" });
+  const grace = await join("Grace", { startPath: "/settings" });
   await ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace" }).click();
   await expect(ada.calls.preview).toContainText("Call Grace");
-  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: true, camera: true });
+  await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: true, camera: true });
   const self = ada.calls.preview.locator("video");
   await expect.poll(() => self.evaluate((video: HTMLVideoElement) => video.videoWidth)).toBeGreaterThan(0);
   await expect(grace.calls.incoming, "nobody is rung yet").toHaveCount(0);
   await ada.calls.preview.getByRole("button", { name: "Cancel" }).click();
   await expect(ada.calls.preview).toHaveCount(0);
-  await expect.poll(() => ada.calls.lights(), "the lights go off").toEqual({ microphone: false, camera: false });
+  await expect.poll(() => ada.calls.openDevices(), "the lights go off").toEqual({ microphone: false, camera: false });
 
   await ada.calls.call("Grace");
   await expect(ada.calls.state).toContainText("Ringing…");
@@ -35,7 +35,7 @@ test("a look at oneself comes first, and whoever is rung is rung on any page", a
   await expect.poll(() => grace.page.title()).toBe("Ada is calling");
   const icon = grace.page.locator("link[rel=icon][type='image/svg+xml']");
   await expect(icon).toHaveAttribute("href", "/favicon-ringing.svg");
-  expect(await grace.calls.lights(), "no light before the answer").toEqual({ microphone: false, camera: false });
+  expect(await grace.calls.openDevices(), "no light before the answer").toEqual({ microphone: false, camera: false });
   await ada.calls.hangUp();
   await expect(grace.calls.incoming).toHaveCount(0);
   await expect(grace.page).toHaveTitle(/Settings/);
@@ -48,63 +48,63 @@ test("a voice call carries sound both ways and no pictures", async ({ join }) =>
   await expect(grace.calls.incoming).toContainText("Voice call");
   await expect(grace.calls.incoming.getByRole("button", { name: "Accept without camera" })).toHaveCount(0);
   await grace.calls.accept();
-  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
-  await Promise.all([ada.calls.sounds(), grace.calls.sounds()]);
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudio(), grace.calls.expectAudio()]);
   for (const { calls } of [ada, grace]) {
-    await expect(calls.theirs).toContainText("Camera off");
-    expect(await calls.lights()).toEqual({ microphone: true, camera: false });
+    await expect(calls.remoteView).toContainText("Camera off");
+    expect(await calls.openDevices()).toEqual({ microphone: true, camera: false });
   }
 });
 
 test("a call that is declined tells the caller, and both find it in their direct room", async ({ join }) => {
   const ada = await join("Ada");
-  const grace = await join("Grace", { at: "/" });
+  const grace = await join("Grace", { startPath: "/" });
   await ada.calls.call("Grace");
   await grace.calls.decline();
-  await expect(ada.calls.farewell).toContainText("Video call declined");
+  await expect(ada.calls.endedCard).toContainText("Video call declined");
   await expect(grace.calls.incoming).toHaveCount(0);
-  await expect(grace.calls.farewell).toHaveCount(0);
-  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: false, camera: false });
-  expect(await remembered(ada, grace)).toEqual(["Video call declined"]);
-  expect(await remembered(grace, ada)).toEqual(["You declined a video call"]);
+  await expect(grace.calls.endedCard).toHaveCount(0);
+  await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: false, camera: false });
+  expect(await readCallOutcomes(ada, grace)).toEqual(["Video call declined"]);
+  expect(await readCallOutcomes(grace, ada)).toEqual(["You declined a video call"]);
 });
 
 test("a second call shows quietly beside the first: it can be declined, or answered instead, and a third finds busy", async ({
   join,
 }) => {
   const [ada, grace, eve, frank] = [await join("Ada"), await join("Grace"), await join("Eve"), await join("Frank")];
-  await connect(ada, grace);
+  await connectCall(ada, grace);
   await eve.calls.call("Grace");
-  await expect(grace.calls.waiting).toContainText("Eve");
+  await expect(grace.calls.callWaiting).toContainText("Eve");
   await expect(grace.page, "it rings with nothing but the card").not.toHaveTitle("Eve is calling");
   await expect(grace.calls.incoming).toHaveCount(0);
-  await Promise.all([ada.calls.showsMotion(), grace.calls.showsMotion()]);
+  await Promise.all([ada.calls.expectMovingVideo(), grace.calls.expectMovingVideo()]);
   await frank.calls.call("Grace");
-  await expect(frank.calls.farewell).toContainText("Video call, busy");
+  await expect(frank.calls.endedCard).toContainText("Video call, busy");
 
-  await grace.calls.waiting.getByRole("button", { name: "Decline" }).click();
-  await expect(eve.calls.farewell).toContainText("Video call declined");
-  await expect(grace.calls.waiting).toHaveCount(0);
+  await grace.calls.callWaiting.getByRole("button", { name: "Decline" }).click();
+  await expect(eve.calls.endedCard).toContainText("Video call declined");
+  await expect(grace.calls.callWaiting).toHaveCount(0);
   await expect(ada.calls.state).toContainText("Connected");
 
-  await eve.calls.farewell.getByRole("button", { name: "Call back" }).click();
-  await eve.calls.start();
-  await grace.calls.waiting.getByRole("button", { name: "End and answer" }).click();
-  await expect(ada.calls.farewell).toContainText("Video call, ");
-  await Promise.all([eve.calls.connected(), grace.calls.connected()]);
-  await eve.calls.plays();
+  await eve.calls.endedCard.getByRole("button", { name: "Call back" }).click();
+  await eve.calls.startFromPreview();
+  await grace.calls.callWaiting.getByRole("button", { name: "End and answer" }).click();
+  await expect(ada.calls.endedCard).toContainText("Video call, ");
+  await Promise.all([eve.calls.expectConnected(), grace.calls.expectConnected()]);
+  await eve.calls.expectAudioAndVideo();
 });
 
 test("a call that waited rings aloud once the first one is over", async ({ join }) => {
   const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
-  await connect(ada, grace, "voice");
+  await connectCall(ada, grace, "voice");
   await eve.calls.call("Grace", "voice");
-  await expect(grace.calls.waiting).toContainText("Eve");
+  await expect(grace.calls.callWaiting).toContainText("Eve");
   await ada.calls.hangUp();
   await expect(grace.calls.incoming).toContainText("Eve is calling");
   await expect.poll(() => grace.page.title()).toBe("Eve is calling");
   await grace.calls.accept();
-  await Promise.all([eve.calls.connected(), grace.calls.connected()]);
+  await Promise.all([eve.calls.expectConnected(), grace.calls.expectConnected()]);
 });
 
 test("a call that the caller gives up stops ringing at once and counts as missed", async ({ join }) => {
@@ -113,13 +113,13 @@ test("a call that the caller gives up stops ringing at once and counts as missed
   await expect(grace.calls.incoming).toBeVisible();
   await ada.calls.hangUp();
   await expect(grace.calls.incoming).toHaveCount(0);
-  await expect(grace.calls.farewell).toContainText("Missed voice call");
-  expect(await remembered(ada, grace)).toEqual(["Voice call cancelled"]);
-  expect(await remembered(grace, ada)).toEqual(["Missed voice call"]);
+  await expect(grace.calls.endedCard).toContainText("Missed voice call");
+  expect(await readCallOutcomes(ada, grace)).toEqual(["Voice call cancelled"]);
+  expect(await readCallOutcomes(grace, ada)).toEqual(["Missed voice call"]);
 });
 
 test.describe("with two seconds to answer", () => {
-  test.use({ settings: { RIALTO_RING_SECONDS: "2" } });
+  test.use({ serverEnv: { RIALTO_RING_SECONDS: "2" } });
 
   test("a call that nobody answers ends by itself, as missed for one and unanswered for the other", async ({
     join,
@@ -127,26 +127,26 @@ test.describe("with two seconds to answer", () => {
     const [ada, grace] = [await join("Ada"), await join("Grace")];
     await ada.calls.call("Grace");
     await expect(grace.calls.incoming).toBeVisible();
-    await expect(ada.calls.farewell).toContainText("Video call, no answer");
+    await expect(ada.calls.endedCard).toContainText("Video call, no answer");
     await expect(grace.calls.incoming).toHaveCount(0);
-    await expect(grace.calls.farewell).toContainText("Missed video call");
-    await grace.calls.farewell.getByRole("button", { name: "Close" }).click();
-    await expect(grace.calls.farewell).toHaveCount(0);
-    expect(await remembered(ada, grace)).toEqual(["Video call, no answer"]);
+    await expect(grace.calls.endedCard).toContainText("Missed video call");
+    await grace.calls.endedCard.getByRole("button", { name: "Close" }).click();
+    await expect(grace.calls.endedCard).toHaveCount(0);
+    expect(await readCallOutcomes(ada, grace)).toEqual(["Video call, no answer"]);
   });
 
-  test("who is not here is told later that they were called", async ({ join, server }) => {
+  test("who is offline finds the missed call later", async ({ join, server }) => {
     const [ada, grace] = [await join("Ada"), await join("Grace")];
-    await ada.chat.writeTo("Grace");
-    await ada.live();
+    await ada.chat.openDirectRoom("Grace");
+    await ada.waitUntilConnected();
     await grace.page.goto("about:blank");
     await expect(ada.page.getByText("Not here", { exact: true })).toBeVisible();
     await ada.page.locator(".room-header").getByRole("button", { name: "Video call Grace" }).click();
-    await ada.calls.start();
-    await expect(ada.calls.farewell).toContainText("Video call, no answer");
+    await ada.calls.startFromPreview();
+    await expect(ada.calls.endedCard).toContainText("Video call, no answer");
     await grace.open("/chat");
-    await expect(grace.chat.room("Ada").locator(".badge")).toHaveText("1 unread");
-    await grace.chat.room("Ada").click();
+    await expect(grace.chat.roomLink("Ada").locator(".badge")).toHaveText("1 unread");
+    await grace.chat.roomLink("Ada").click();
     await expect(grace.page.getByText("Missed video call")).toBeVisible();
     expect(grace.page.url()).toContain(server.url);
   });
@@ -154,16 +154,16 @@ test.describe("with two seconds to answer", () => {
 
 test("every tab rings; the one that answers has the call and the other falls silent", async ({ join }) => {
   const ada = await join("Ada");
-  const grace = await join("Grace", { at: "/" });
-  const tab = await grace.tab("/calls");
+  const grace = await join("Grace", { startPath: "/" });
+  const tab = await grace.openTab("/calls");
   await ada.calls.call("Grace");
   await expect(grace.calls.incoming).toBeVisible();
   await expect(tab.calls.incoming).toBeVisible();
   await tab.calls.accept();
   await expect(grace.calls.incoming).toHaveCount(0);
-  await expect(grace.calls.farewell).toHaveCount(0);
-  await Promise.all([ada.calls.connected(), tab.calls.connected()]);
-  await Promise.all([ada.calls.plays(), tab.calls.plays()]);
+  await expect(grace.calls.endedCard).toHaveCount(0);
+  await Promise.all([ada.calls.expectConnected(), tab.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), tab.calls.expectAudioAndVideo()]);
   await expect(grace.calls.stage).toHaveCount(0);
 });
 
@@ -172,16 +172,16 @@ test("two who call each other at the same moment are in one call", async ({ join
   // Of Ada's call Grace's page hears when she has called as well, and no sooner.
   const held: (() => void)[] = [];
   let hasCalled = false;
-  await grace.page.routeWebSocket("**/ws", (page) => {
-    const server = page.connectToServer();
-    page.onMessage((message) => {
+  await grace.page.routeWebSocket("**/ws", (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((message) => {
       server.send(message);
       hasCalled ||= message.includes('"action":"start"');
       if (hasCalled) for (const pass of held.splice(0)) pass();
     });
     server.onMessage((message) => {
-      if (!hasCalled && message.includes('"type":"call"')) held.push(page.send.bind(page, message));
-      else page.send(message);
+      if (!hasCalled && message.includes('"type":"call"')) held.push(socket.send.bind(socket, message));
+      else socket.send(message);
     });
   });
   await grace.open("/chat/general");
@@ -189,12 +189,12 @@ test("two who call each other at the same moment are in one call", async ({ join
   await expect(grace.calls.preview).toBeVisible();
   await ada.calls.call("Grace");
   await expect.poll(() => held.length).toBe(1);
-  await grace.calls.start();
-  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
-  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+  await grace.calls.startFromPreview();
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
   await ada.calls.hangUp();
   await expect(grace.calls.stage).toHaveCount(0);
-  const calls = await remembered(ada, grace);
+  const calls = await readCallOutcomes(ada, grace);
   expect(calls).toHaveLength(1);
   expect(calls[0]).toMatch(/^Video call, \d+ s$/);
 });
@@ -207,123 +207,126 @@ test("who is rung while calling the same person answers by going on", async ({ j
   await ada.calls.call("Grace");
   await expect(grace.calls.incoming).toContainText("Ada is calling");
   await grace.calls.accept();
-  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
-  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
 });
 
 test("a call can be accepted without the camera, which can be turned on later", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.calls.call("Grace");
   await grace.calls.incoming.getByRole("button", { name: "Accept without camera" }).click();
-  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
-  await expect(ada.calls.theirs).toContainText("Camera off");
-  expect(await grace.calls.lights()).toEqual({ microphone: true, camera: false });
-  await grace.calls.showsMotion();
-  await ada.calls.sounds();
-  await grace.calls.camera.click();
-  await ada.calls.showsMotion();
-  await expect(ada.calls.theirs).not.toContainText("Camera off");
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await expect(ada.calls.remoteView).toContainText("Camera off");
+  expect(await grace.calls.openDevices()).toEqual({ microphone: true, camera: false });
+  await grace.calls.expectMovingVideo();
+  await ada.calls.expectAudio();
+  await grace.calls.cameraButton.click();
+  await ada.calls.expectMovingVideo();
+  await expect(ada.calls.remoteView).not.toContainText("Camera off");
 });
 
 test("the camera's light goes off with it and the picture comes back with it; who mutes is silent and shown as muted", async ({
   join,
 }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await connect(ada, grace);
-  await grace.calls.plays();
-  await ada.calls.camera.click();
-  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: true, camera: false });
-  await expect(grace.calls.theirs).toContainText("Camera off");
-  await ada.calls.camera.click();
-  await expect(grace.calls.theirs).not.toContainText("Camera off");
-  await grace.calls.showsMotion();
+  await connectCall(ada, grace);
+  await grace.calls.expectAudioAndVideo();
+  await ada.calls.cameraButton.click();
+  await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: true, camera: false });
+  await expect(grace.calls.remoteView).toContainText("Camera off");
+  await ada.calls.cameraButton.click();
+  await expect(grace.calls.remoteView).not.toContainText("Camera off");
+  await grace.calls.expectMovingVideo();
 
-  await ada.calls.microphone.click();
-  await expect(grace.calls.theirs).toContainText("Ada is muted");
-  await expect.poll(() => grace.calls.silence(), "no energy comes in").toBe(true);
-  await ada.calls.microphone.click();
-  await expect(grace.calls.theirs).not.toContainText("Ada is muted");
-  await grace.calls.sounds();
+  await ada.calls.microphoneButton.click();
+  await expect(grace.calls.remoteView).toContainText("Ada is muted");
+  await expect.poll(() => grace.calls.isReceivingSilence(), "no energy comes in").toBe(true);
+  await ada.calls.microphoneButton.click();
+  await expect(grace.calls.remoteView).not.toContainText("Ada is muted");
+  await grace.calls.expectAudio();
 });
 
 test("how a call ended is in the direct room, and Call back calls back", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await connect(ada, grace);
-  await ada.calls.plays();
+  await connectCall(ada, grace);
+  await ada.calls.expectAudioAndVideo();
   await ada.calls.hangUp();
-  await expect(ada.calls.farewell).toContainText(/Video call, \d+ s/);
-  await expect(grace.calls.farewell).toContainText(/Video call, \d+ s/);
-  await expect.poll(() => grace.calls.lights()).toEqual({ microphone: false, camera: false });
-  await grace.chat.room("Ada").click();
+  await expect(ada.calls.endedCard).toContainText(/Video call, \d+ s/);
+  await expect(grace.calls.endedCard).toContainText(/Video call, \d+ s/);
+  await expect.poll(() => grace.calls.openDevices()).toEqual({ microphone: false, camera: false });
+  await grace.chat.roomLink("Ada").click();
   const outcome = grace.chat.timeline.locator(".message-call");
   await expect(outcome).toContainText(/Video call, \d+ s/);
   await outcome.getByRole("button", { name: "Video call Ada" }).click();
-  await grace.calls.start();
+  await grace.calls.startFromPreview();
   await ada.calls.accept();
-  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
-  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
 });
 
 test("the page of calls lists them, the newest first, and calls again", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.calls.call("Grace", "voice");
   await grace.calls.decline();
-  await ada.calls.farewell.getByRole("button", { name: "Close" }).click();
+  await ada.calls.endedCard.getByRole("button", { name: "Close" }).click();
   await grace.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Calls" }).click();
   const past = grace.page.locator("section").filter({ hasText: "Past calls" });
   await expect(past.getByText("You declined a voice call")).toBeVisible();
   await past.getByRole("button", { name: "Call Ada back" }).click();
-  await grace.calls.start();
+  await grace.calls.startFromPreview();
   await ada.calls.accept();
-  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await ada.calls.hangUp();
   await expect(past.locator(".call-row-outcome")).toHaveText([/^Voice call, \d+ s$/, "You declined a voice call"]);
 });
 
 test("a call goes on while one reads the news, chats and changes settings in the same tab", async ({
   join,
-  agency,
+  publisher,
 }) => {
-  const { path } = await agency.publish({ headline: "A long read", body: "Word after word." });
+  const { path } = await publisher.publish({ headline: "A long read", body: "Word after word." });
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await connect(ada, grace);
+  await connectCall(ada, grace);
   const menu = ada.page.getByRole("navigation", { name: "Main" });
   const steps: [() => Promise<void>, RegExp][] = [
     [() => menu.getByRole("link", { name: "News" }).click(), /\/$/],
     [() => ada.news.headline("A long read").getByRole("link").click(), new RegExp(`${path}$`)],
     [() => menu.getByRole("link", { name: "Chat" }).click(), /\/chat$/],
-    [() => ada.chat.room("General").click(), /\/chat\/general$/],
+    [() => ada.chat.roomLink("General").click(), /\/chat\/general$/],
     [() => ada.page.locator(".account-link").click(), /\/settings$/],
     [() => menu.getByRole("link", { name: "Calls" }).click(), /\/calls$/],
   ];
   for (const [go, url] of steps) {
     await go();
     await expect(ada.page).toHaveURL(url);
-    await Promise.all([ada.calls.showsMotion(), grace.calls.showsMotion()]);
+    await Promise.all([ada.calls.expectMovingVideo(), grace.calls.expectMovingVideo()]);
     await expect(ada.calls.state).toContainText("Connected");
   }
   await ada.page.goBack();
   await ada.page.goBack();
-  await ada.chat.say("Still talking");
+  await ada.chat.sendMessage("Still talking");
   await expect(grace.chat.message("Still talking")).toBeVisible();
-  await Promise.all([ada.calls.plays(), grace.calls.plays()]);
-  expect(await ada.page.evaluate(() => window.observed.peers.length), "one connection all the way").toBe(1);
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+  expect(
+    await ada.page.evaluate(() => window.instrumentation.peerConnections.length),
+    "one connection all the way",
+  ).toBe(1);
   await ada.calls.stage.getByRole("button", { name: "Make the call large" }).click();
   await ada.calls.hangUp();
-  await expect(grace.calls.farewell).toContainText(/Video call, \d+ s/);
+  await expect(grace.calls.endedCard).toContainText(/Video call, \d+ s/);
 });
 
 test("who leaves the site hangs up", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await connect(ada, grace);
+  await connectCall(ada, grace);
   await grace.page.goto("about:blank");
-  await expect(ada.calls.farewell).toContainText(/Video call, \d+ s/);
-  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: false, camera: false });
+  await expect(ada.calls.endedCard).toContainText(/Video call, \d+ s/);
+  await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: false, camera: false });
 });
 
-test("who leaves the site hangs up, also when the connection is gone before that is said", async ({ join }) => {
+test("who leaves the site hangs up, also when the connection closes before the hang-up is sent", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await connect(ada, grace);
+  await connectCall(ada, grace);
   // What a browser under load does: nothing more of a page that goes leaves through its WebSocket.
   await grace.page.evaluate(() => {
     window.addEventListener(
@@ -335,34 +338,34 @@ test("who leaves the site hangs up, also when the connection is gone before that
     );
   });
   await grace.page.goto("about:blank");
-  await expect(ada.calls.farewell).toContainText(/Video call, \d+ s/);
+  await expect(ada.calls.endedCard).toContainText(/Video call, \d+ s/);
 });
 
 test("who is in a call cannot begin another, and is told so", async ({ join }) => {
   const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
-  await connect(ada, grace);
+  await connectCall(ada, grace);
   await ada.page
     .locator(".chat-rooms")
     .getByRole("button", { name: `Video call ${eve.name}` })
     .click();
   await expect(ada.calls.stage).toContainText("You are in a call. Leave it first");
-  await ada.calls.showsMotion();
+  await ada.calls.expectMovingVideo();
 });
 
 test("a call goes on while one writes to somebody, makes a room and changes name and theme", async ({
-  administrator,
+  joinAsAdministrator,
   join,
 }) => {
-  const [portia, grace] = [await administrator({ at: "/chat/general" }), await join("Grace")];
+  const [portia, grace] = [await joinAsAdministrator({ startPath: "/chat/general" }), await join("Grace")];
   const { page } = portia;
-  await grace.chat.say("Write to me");
-  await connect(portia, grace);
+  await grace.chat.sendMessage("Write to me");
+  await connectCall(portia, grace);
   const loaded: string[] = [];
   page.on("request", (request) => {
     if (request.isNavigationRequest()) loaded.push(request.url());
   });
-  await portia.chat.writeTo("Grace");
-  await portia.chat.room("General").click();
+  await portia.chat.openDirectRoom("Grace");
+  await portia.chat.roomLink("General").click();
   await portia.chat.message("Write to me").locator("summary").click();
   await portia.chat.message("Write to me").getByRole("button", { name: "Write", exact: true }).click();
   await expect(page.getByRole("heading", { level: 1, name: "Grace" })).toBeVisible();
@@ -370,7 +373,7 @@ test("a call goes on while one writes to somebody, makes a room and changes name
   await page.getByText("New room").click();
   await page.getByLabel("Name").fill("General");
   await page.getByRole("button", { name: "Make the room" }).click();
-  portia.trouble.allow(/fn\/create-room|status of 500/, "the name is taken");
+  portia.browserErrors.allow(/fn\/create-room|status of 500/, "the name is taken");
   await expect(page.getByText("There is a room with that name")).toBeVisible();
   await page.getByLabel("Name").fill("Harbour watch");
   await page.getByRole("button", { name: "Make the room" }).click();
@@ -386,14 +389,16 @@ test("a call goes on while one writes to somebody, makes a room and changes name
   await expect(page.getByText("The theme was changed")).toBeVisible();
   await expect(page.locator("html")).toHaveAttribute("data-theme", "dark");
 
-  await Promise.all([portia.calls.plays(), grace.calls.plays()]);
+  await Promise.all([portia.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
   expect(loaded, "nothing was loaded anew").toEqual([]);
-  expect(await page.evaluate(() => window.observed.peers.length), "one connection all the way").toBe(1);
+  expect(await page.evaluate(() => window.instrumentation.peerConnections.length), "one connection all the way").toBe(
+    1,
+  );
 });
 
-test("who looks at themselves for a video call and then calls by voice sends no picture", async ({ join }) => {
+test("who previews a video call and then calls by voice sends no video", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  const row = ada.chat.person("Grace");
+  const row = ada.chat.personRow("Grace");
   const [video, voice] = [
     row.getByRole("button", { name: "Video call Grace" }),
     row.getByRole("button", { name: "Call Grace", exact: true }),
@@ -405,67 +410,67 @@ test("who looks at themselves for a video call and then calls by voice sends no 
     }
   });
   await expect(ada.calls.preview.getByRole("button", { name: "Start voice call" })).toBeVisible();
-  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: true, camera: false });
+  await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: true, camera: false });
   await video.click();
-  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: true, camera: true });
+  await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: true, camera: true });
   await voice.click();
-  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: true, camera: false });
-  await ada.calls.start();
+  await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: true, camera: false });
+  await ada.calls.startFromPreview();
   await expect(grace.calls.incoming).toContainText("Voice call");
   await grace.calls.accept();
-  await Promise.all([ada.calls.connected(), grace.calls.connected()]);
-  await expect(grace.calls.theirs).toContainText("Camera off");
-  expect(await ada.calls.lights()).toEqual({ microphone: true, camera: false });
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await expect(grace.calls.remoteView).toContainText("Camera off");
+  expect(await ada.calls.openDevices()).toEqual({ microphone: true, camera: false });
 });
 
-test("Escape closes a look at oneself, and the focus goes back to where it was", async ({ join }) => {
+test("Escape closes the preview, and the focus goes back to where it was", async ({ join }) => {
   const [ada] = [await join("Ada"), await join("Grace")];
-  const button = ada.chat.person("Grace").getByRole("button", { name: "Video call Grace" });
+  const button = ada.chat.personRow("Grace").getByRole("button", { name: "Video call Grace" });
   await button.click();
   await expect(ada.calls.preview).toBeFocused();
   await ada.page.keyboard.press("Escape");
   await expect(ada.calls.preview).toHaveCount(0);
-  await expect.poll(() => ada.calls.lights()).toEqual({ microphone: false, camera: false });
+  await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: false, camera: false });
   await expect(button).toBeFocused();
 });
 
 test("keys do what buttons do, and belong to whoever writes first", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await connect(ada, grace);
+  await connectCall(ada, grace);
   const { keyboard } = ada.page;
-  const muted = async (is: boolean) => {
-    await expect(ada.calls.microphone).toHaveAttribute("aria-pressed", String(is));
+  const expectMuted = async (is: boolean) => {
+    await expect(ada.calls.microphoneButton).toHaveAttribute("aria-pressed", String(is));
   };
-  await ada.chat.box.click();
+  await ada.chat.composer.click();
   await keyboard.type("mvh m");
-  await expect(ada.chat.box).toHaveValue("mvh m");
-  await muted(false);
-  await ada.chat.box.blur();
+  await expect(ada.chat.composer).toHaveValue("mvh m");
+  await expectMuted(false);
+  await ada.chat.composer.blur();
   await keyboard.press("m");
-  await muted(true);
-  await expect(grace.calls.theirs).toContainText("Ada is muted");
+  await expectMuted(true);
+  await expect(grace.calls.remoteView).toContainText("Ada is muted");
   await keyboard.down(" ");
-  await muted(false);
+  await expectMuted(false);
   await keyboard.up(" ");
-  await muted(true);
+  await expectMuted(true);
   await keyboard.press("v");
-  await expect(ada.calls.camera).toHaveAttribute("aria-pressed", "true");
+  await expect(ada.calls.cameraButton).toHaveAttribute("aria-pressed", "true");
   await ada.page.evaluate(() => {
     localStorage.setItem("rialto_call_keys", "off");
   });
   await keyboard.press("m");
-  await muted(true);
+  await expectMuted(true);
   await ada.page.evaluate(() => {
     localStorage.removeItem("rialto_call_keys");
   });
   await keyboard.press("h");
-  await expect(ada.calls.farewell).toContainText("Video call");
-  await expect(grace.calls.farewell).toContainText("Video call");
+  await expect(ada.calls.endedCard).toContainText("Video call");
+  await expect(grace.calls.endedCard).toContainText("Video call");
 });
 
-test("bars say how good the connection is, and figures what they are made of", async ({ join }) => {
+test("bars show the connection's quality, and details its statistics", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await connect(ada, grace);
+  await connectCall(ada, grace);
   const bars = ada.calls.stage.getByRole("button", { name: /^Connection: / });
   await bars.click();
   const details = ada.calls.stage.locator(".call-details");
@@ -476,84 +481,87 @@ test("bars say how good the connection is, and figures what they are made of", a
   await expect(details).toHaveCount(0);
 });
 
-test("of the pages that ring one sounds, a hidden one notifies, and whoever wants no disturbance has none", async ({
+test("of the tabs that ring one makes sound, a hidden one notifies, and Do not disturb silences all", async ({
   join,
 }) => {
   const ada = await join("Ada");
-  const grace = await join("Grace", { at: "/settings", permissions: ["camera", "microphone", "notifications"] });
-  const tab = await grace.tab("/calls");
+  const grace = await join("Grace", { startPath: "/settings", permissions: ["camera", "microphone", "notifications"] });
+  const tab = await grace.openTab("/calls");
   // A browser without windows shows no notification and hides no page: what would be shown is written down.
   for (const { page } of [grace, tab]) {
     await page.evaluate(() => {
-      const told: string[] = [];
-      let sounding = 0;
-      Object.assign(window, { told_: told, sounding_: () => sounding });
+      const notifications: string[] = [];
+      let oscillatorStarts = 0;
+      Object.assign(window, { notifications_: notifications, oscillatorStarts_: () => oscillatorStarts });
       Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
-      class Told {
+      class FakeNotification {
         static permission = "granted";
         onclick = null;
         constructor(title: string, options: NotificationOptions) {
-          told.push(`${title}: ${options.body ?? ""} (${options.tag ?? ""})`);
+          notifications.push(`${title}: ${options.body ?? ""} (${options.tag ?? ""})`);
         }
         close() {
-          told.push("closed");
+          notifications.push("closed");
         }
       }
-      Object.assign(window, { Notification: Told });
+      Object.assign(window, { Notification: FakeNotification });
       const start: (this: OscillatorNode, when?: number) => void = Reflect.get(OscillatorNode.prototype, "start");
       OscillatorNode.prototype.start = function (when) {
-        sounding += 1;
+        oscillatorStarts += 1;
         start.call(this, when);
       };
     });
     await page.mouse.click(5, 5);
   }
-  const told = async ({ page }: Visitor) => page.evaluate(() => (window as unknown as { told_: string[] }).told_);
-  const sounds = async ({ page }: Visitor) =>
+  const notificationsOf = async ({ page }: Visitor) =>
+    page.evaluate(() => (window as unknown as { told_: string[] }).told_);
+  const oscillatorStartsOf = async ({ page }: Visitor) =>
     page.evaluate(() => (window as unknown as { sounding_: () => number }).sounding_());
 
   await ada.calls.call("Grace", "voice");
   await expect(grace.calls.incoming).toBeVisible();
   await expect(tab.calls.incoming).toBeVisible();
-  await expect.poll(async () => (await sounds(grace)) + (await sounds(tab))).toBeGreaterThan(0);
-  expect(Math.min(await sounds(grace), await sounds(tab)), "one of the two is silent").toBe(0);
-  expect(await told(grace)).toEqual(["Ada is calling: Voice call (rialto-ring)"]);
+  await expect.poll(async () => (await oscillatorStartsOf(grace)) + (await oscillatorStartsOf(tab))).toBeGreaterThan(0);
+  expect(Math.min(await oscillatorStartsOf(grace), await oscillatorStartsOf(tab)), "one of the two is silent").toBe(0);
+  expect(await notificationsOf(grace)).toEqual(["Ada is calling: Voice call (rialto-ring)"]);
   await ada.calls.hangUp();
-  await expect.poll(() => told(grace)).toEqual(["Ada is calling: Voice call (rialto-ring)", "closed"]);
+  await expect.poll(() => notificationsOf(grace)).toEqual(["Ada is calling: Voice call (rialto-ring)", "closed"]);
 
   await grace.page.getByLabel(/^Do not disturb/).check();
-  const before = (await sounds(grace)) + (await sounds(tab));
-  await ada.calls.farewell.getByRole("button", { name: "Call back" }).click();
-  await ada.calls.start();
+  const before = (await oscillatorStartsOf(grace)) + (await oscillatorStartsOf(tab));
+  await ada.calls.endedCard.getByRole("button", { name: "Call back" }).click();
+  await ada.calls.startFromPreview();
   await expect(grace.calls.incoming, "it is shown all the same").toBeVisible();
   await expect(tab.calls.incoming).toBeVisible();
   await grace.calls.decline();
-  await expect(ada.calls.farewell).toContainText("Voice call declined");
-  expect((await sounds(grace)) + (await sounds(tab))).toBe(before);
-  expect(await told(grace)).toHaveLength(2);
+  await expect(ada.calls.endedCard).toContainText("Voice call declined");
+  expect((await oscillatorStartsOf(grace)) + (await oscillatorStartsOf(tab))).toBe(before);
+  expect(await notificationsOf(grace)).toHaveLength(2);
 });
 
 for (const { answer, permission } of [
   { answer: "Notify me", permission: "granted" },
   { answer: "No, thanks", permission: "default" },
 ]) {
-  test(`who can be called is asked once whether a hidden page may say so, and answers ${answer}`, async ({ join }) => {
-    const ada = await join("Ada", { at: "/settings" });
+  test(`who can be called is asked once to allow notifications of a hidden page, and answers ${answer}`, async ({
+    join,
+  }) => {
+    const ada = await join("Ada", { startPath: "/settings" });
     // A browser without windows refuses notifications before anybody is asked.
     await ada.page.addInitScript(() => {
-      class Told {
+      class FakeNotification {
         static permission = "default";
         static requestPermission() {
-          Told.permission = "granted";
-          return Promise.resolve(Told.permission);
+          FakeNotification.permission = "granted";
+          return Promise.resolve(FakeNotification.permission);
         }
       }
-      Object.assign(window, { Notification: Told });
+      Object.assign(window, { Notification: FakeNotification });
     });
     await ada.open("/chat/general");
     const question = ada.page.getByRole("region", { name: "Hear of calls while you look at something else?" });
     await expect(question).toBeInViewport();
-    expect(await ada.page.evaluate(() => window.observed.shifted), "it moves nothing").toBe(0);
+    expect(await ada.page.evaluate(() => window.instrumentation.layoutShiftSum), "it moves nothing").toBe(0);
     await question.getByRole("button", { name: answer }).click();
     await expect(question).toHaveCount(0);
     expect(await ada.page.evaluate(() => Notification.permission)).toBe(permission);

@@ -1,36 +1,36 @@
-/** Chat while everything works. What happens when it does not is in outages.spec.ts. */
+/** Chat while everything works. What happens when it does not is in chat-outages.spec.ts. */
 import type { Page } from "@playwright/test";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 
 /** Where something is on the screen, from the top. */
-async function top(page: Page, text: string): Promise<number> {
+async function topOf(page: Page, text: string): Promise<number> {
   const box = await page.getByRole("log").getByText(text, { exact: true }).boundingBox();
   if (box === null) throw new Error(`"${text}" is nowhere`);
   return box.y;
 }
 
 /** Sends many messages at once. */
-async function sayAll(visitor: Visitor, texts: string[]): Promise<void> {
-  await visitor.chat.sayAll(texts);
-  await visitor.chat.allSent();
+async function sendAcknowledged(visitor: Visitor, texts: string[]): Promise<void> {
+  await visitor.chat.sendMessages(texts);
+  await visitor.chat.expectAllAcknowledged();
 }
 
-const lines = (count: number, word = "Line") => Array.from({ length: count }, (_, at) => `${word} ${at + 1}`);
+const numberedTexts = (count: number, word = "Line") => Array.from({ length: count }, (_, at) => `${word} ${at + 1}`);
 
 test("unread messages are counted everywhere, marked where they begin, and read once they are seen", async ({
   join,
 }) => {
   const ada = await join("Ada");
   const grace = await join("Grace");
-  await ada.chat.say("You have read this");
+  await ada.chat.sendMessage("You have read this");
   await expect(grace.chat.message("You have read this")).toBeVisible();
   await grace.page.getByRole("link", { name: "News", exact: true }).click();
-  await sayAll(ada, ["One", "Two", "Three"]);
+  await sendAcknowledged(ada, ["One", "Two", "Three"]);
   const badge = grace.page.getByRole("navigation", { name: "Main" }).locator(".badge");
   await expect(badge).toHaveText("3 unread");
   await grace.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Chat" }).click();
-  await expect(grace.chat.room("General").locator(".badge")).toHaveText("3 unread");
-  await grace.chat.room("General").click();
+  await expect(grace.chat.roomLink("General").locator(".badge")).toHaveText("3 unread");
+  await grace.chat.roomLink("General").click();
   await expect(grace.chat.message("Three")).toBeVisible();
   const rows = grace.chat.timeline.locator(".message-text, .new-marker");
   await expect(rows).toHaveText(["You have read this", "New", "One", "Two", "Three"]);
@@ -38,10 +38,10 @@ test("unread messages are counted everywhere, marked where they begin, and read 
 });
 
 test("a room that is opened afresh marks where new messages begin, however often", async ({ join }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace", { at: "/chat" })];
+  const [ada, grace] = [await join("Ada"), await join("Grace", { startPath: "/chat" })];
   for (const round of [1, 2, 3]) {
-    await sayAll(ada, [`${round}a`, `${round}b`]);
-    await expect(grace.chat.room("General").locator(".badge")).toHaveText("2 unread");
+    await sendAcknowledged(ada, [`${round}a`, `${round}b`]);
+    await expect(grace.chat.roomLink("General").locator(".badge")).toHaveText("2 unread");
     await grace.open("/chat/general");
     await expect(grace.chat.timeline.locator(".new-marker + .message .message-text")).toHaveText(`${round}a`);
     await expect(grace.page.locator(".badge")).toHaveCount(0);
@@ -51,19 +51,19 @@ test("a room that is opened afresh marks where new messages begin, however often
 
 test("what one writes on one page is there on one's other pages, once and as one's own", async ({ join }) => {
   const ada = await join("Ada");
-  const tab = await ada.tab("/chat/general");
-  await sayAll(ada, ["One", "Two"]);
+  const tab = await ada.openTab("/chat/general");
+  await sendAcknowledged(ada, ["One", "Two"]);
   await expect(tab.chat.timeline.locator(".message.mine .message-text")).toHaveText(["One", "Two"]);
   await expect(tab.page.locator(".badge, .new-marker")).toHaveCount(0);
 });
 
 test("what is read on one tab is read on the other", async ({ join }) => {
   const ada = await join("Ada");
-  const grace = await join("Grace", { at: "/" });
-  await ada.chat.say("Hello");
+  const grace = await join("Grace", { startPath: "/" });
+  await ada.chat.sendMessage("Hello");
   const badge = grace.page.locator(".badge");
   await expect(badge).toHaveText("1 unread");
-  const tab = await grace.tab("/chat/general");
+  const tab = await grace.openTab("/chat/general");
   await expect(tab.chat.message("Hello")).toBeVisible();
   await expect(badge).toHaveCount(0);
 });
@@ -72,24 +72,24 @@ test("who has scrolled up stays where they are when messages come, and jumps to 
   join,
 }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await sayAll(ada, lines(60));
+  await sendAcknowledged(ada, numberedTexts(60));
   await expect(grace.chat.message("Line 60")).toBeInViewport();
   await grace.chat.timeline.getByText("Line 30", { exact: true }).scrollIntoViewIfNeeded();
   await expect(grace.page.locator(".jump")).toBeVisible();
-  const before = await top(grace.page, "Line 30");
-  await sayAll(ada, ["After 1", "After 2"]);
+  const before = await topOf(grace.page, "Line 30");
+  await sendAcknowledged(ada, ["After 1", "After 2"]);
   await expect(grace.page.locator(".jump")).toHaveText("2 new messages");
-  expect(await top(grace.page, "Line 30"), "nothing moved").toBe(before);
+  expect(await topOf(grace.page, "Line 30"), "nothing moved").toBe(before);
   await grace.page.locator(".jump").click();
   await expect(grace.chat.message("After 2")).toBeInViewport();
   await expect(grace.page.locator(".jump")).toHaveCount(0);
-  await ada.chat.say("Followed");
+  await ada.chat.sendMessage("Followed");
   await expect(grace.chat.message("Followed")).toBeInViewport();
 });
 
 test("older messages come above without moving what is read, until the beginning", async ({ join }) => {
   const ada = await join("Ada");
-  await sayAll(ada, lines(130));
+  await sendAcknowledged(ada, numberedTexts(130));
   await ada.open("/chat/general");
   const { page, chat } = ada;
   await expect(chat.message("Line 130")).toBeInViewport();
@@ -99,47 +99,47 @@ test("older messages come above without moving what is read, until the beginning
     [31, 130],
   ] as const) {
     await page.getByRole("link", { name: "Older messages" }).scrollIntoViewIfNeeded();
-    const before = await top(page, `Line ${first}`);
+    const before = await topOf(page, `Line ${first}`);
     await page.getByRole("link", { name: "Older messages" }).click();
     await expect(chat.messages).toHaveCount(count);
     await expect
-      .poll(async () => Math.abs((await top(page, `Line ${first}`)) - before), "kept in place")
+      .poll(async () => Math.abs((await topOf(page, `Line ${first}`)) - before), "kept in place")
       .toBeLessThan(3);
   }
   await expect(page.getByRole("link", { name: "Older messages" })).toHaveCount(0);
-  expect(await chat.said()).toEqual(lines(130));
+  expect(await chat.sentTexts()).toEqual(numberedTexts(130));
 });
 
 test("others see who is typing, and who is here, away or gone", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await expect(ada.chat.person("Grace").locator(".presence-dot.here")).toBeVisible();
+  await expect(ada.chat.personRow("Grace").locator(".presence-dot.here")).toBeVisible();
   await expect(ada.page.getByText("2 people here")).toBeVisible();
-  await grace.chat.box.pressSequentially("I am wri");
+  await grace.chat.composer.pressSequentially("I am wri");
   await expect(ada.page.getByText("Grace is typing…")).toBeVisible();
   await expect(grace.page.getByText("is typing…"), "nobody is told of themselves").toHaveCount(0);
-  await grace.chat.say("I wrote");
+  await grace.chat.sendMessage("I wrote");
   await expect(ada.chat.message("I wrote")).toBeVisible();
   await expect(ada.page.getByText("is typing…")).toHaveCount(0);
 
   // A hidden tab, as the page sees it.
-  const look = (visible: boolean) =>
+  const setVisibility = (visible: boolean) =>
     grace.page.evaluate((visible) => {
       Object.defineProperty(document, "visibilityState", { value: visible ? "visible" : "hidden", configurable: true });
       document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
     }, visible);
-  await look(false);
-  await expect(ada.chat.person("Grace").locator(".presence-dot.away")).toBeVisible();
-  await look(true);
-  await expect(ada.chat.person("Grace").locator(".presence-dot.here")).toBeVisible();
+  await setVisibility(false);
+  await expect(ada.chat.personRow("Grace").locator(".presence-dot.away")).toBeVisible();
+  await setVisibility(true);
+  await expect(ada.chat.personRow("Grace").locator(".presence-dot.here")).toBeVisible();
   await grace.page.close();
-  await expect(ada.chat.person("Grace")).toHaveCount(0);
+  await expect(ada.chat.personRow("Grace")).toHaveCount(0);
   await expect(ada.page.getByText("Nobody else is here right now")).toBeVisible();
 });
 
-test("moments are told in the reader's own time zone, with the day they belong to there", async ({ join }) => {
+test("times are shown in the reader's own time zone, with the day they belong to there", async ({ join }) => {
   const tokyo = await join("Akiko", { timezoneId: "Asia/Tokyo" });
   const anchorage = await join("Nanook", { timezoneId: "America/Anchorage" });
-  await tokyo.chat.say("What time is it?");
+  await tokyo.chat.sendMessage("What time is it?");
   for (const [reader, timeZone] of [
     [tokyo, "Asia/Tokyo"],
     [anchorage, "America/Anchorage"],
@@ -158,7 +158,7 @@ test("moments are told in the reader's own time zone, with the day they belong t
 
 test("web addresses are links that open safely, and nothing else is", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await ada.chat.say("See https://example.org/a_(b)?c=1&d=2. Not javascript:alert(1) or <b>this</b>");
+  await ada.chat.sendMessage("See https://example.org/a_(b)?c=1&d=2. Not javascript:alert(1) or <b>this</b>");
   for (const { chat } of [ada, grace]) {
     const message = chat.message("See https");
     const link = message.getByRole("link");
@@ -175,41 +175,41 @@ test("web addresses are links that open safely, and nothing else is", async ({ j
 test("Enter sends, but not while an input method composes; Shift+Enter makes a line", async ({ join }) => {
   const ada = await join("Ada");
   const { page, chat } = ada;
-  const keyboard = await page.context().newCDPSession(page);
-  await chat.box.focus();
-  await keyboard.send("Input.imeSetComposition", { text: "にほん", selectionStart: 3, selectionEnd: 3 });
-  await expect(chat.box).toHaveValue("にほん");
+  const cdpSession = await page.context().newCDPSession(page);
+  await chat.composer.focus();
+  await cdpSession.send("Input.imeSetComposition", { text: "にほん", selectionStart: 3, selectionEnd: 3 });
+  await expect(chat.composer).toHaveValue("にほん");
   // Enter chooses a word: the page sees the key, and the input method keeps the line break that it would make.
-  await keyboard.send("Input.dispatchKeyEvent", {
+  await cdpSession.send("Input.dispatchKeyEvent", {
     type: "rawKeyDown",
     key: "Enter",
     code: "Enter",
     windowsVirtualKeyCode: 13,
   });
-  await keyboard.send("Input.dispatchKeyEvent", {
+  await cdpSession.send("Input.dispatchKeyEvent", {
     type: "keyUp",
     key: "Enter",
     code: "Enter",
     windowsVirtualKeyCode: 13,
   });
-  await expect(chat.box).toHaveValue("にほん");
+  await expect(chat.composer).toHaveValue("にほん");
   await expect(chat.messages).toHaveCount(0);
-  await keyboard.send("Input.insertText", { text: "日本" });
-  await expect(chat.box).toHaveValue("日本");
+  await cdpSession.send("Input.insertText", { text: "日本" });
+  await expect(chat.composer).toHaveValue("日本");
   await page.keyboard.press("Shift+Enter");
   await page.keyboard.type("line two");
   await expect(chat.messages).toHaveCount(0);
   await page.keyboard.press("Enter");
   await expect(chat.message("日本").locator(".message-text")).toHaveText("日本\nline two");
-  await expect(chat.box).toHaveValue("");
+  await expect(chat.composer).toHaveValue("");
 });
 
 test("on a touch screen Enter makes a line and the button sends", async ({ join }) => {
   const { page, chat } = await join("Ada", { hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } });
-  await chat.box.fill("one");
-  await chat.box.press("Enter");
+  await chat.composer.fill("one");
+  await chat.composer.press("Enter");
   await page.keyboard.type("two");
-  await expect(chat.box).toHaveValue("one\ntwo");
+  await expect(chat.composer).toHaveValue("one\ntwo");
   await expect(chat.messages).toHaveCount(0);
   await page.getByRole("button", { name: "Send", exact: true }).tap();
   await expect(chat.message("one").locator(".message-text")).toHaveText("one\ntwo");
@@ -218,41 +218,41 @@ test("on a touch screen Enter makes a line and the button sends", async ({ join 
 test("a draft survives a reload and a look at another page", async ({ join }) => {
   const ada = await join("Ada");
   const { page, chat } = ada;
-  await chat.box.fill("Not finished");
+  await chat.composer.fill("Not finished");
   await page.reload();
-  await ada.live();
-  await expect(chat.box).toHaveValue("Not finished");
+  await ada.waitUntilConnected();
+  await expect(chat.composer).toHaveValue("Not finished");
   await page.getByRole("link", { name: "News", exact: true }).click();
   await expect(page.getByRole("heading", { name: "Latest news" })).toBeVisible();
   await page.goBack();
-  await expect(chat.box).toHaveValue("Not finished");
-  await chat.box.press("Enter");
+  await expect(chat.composer).toHaveValue("Not finished");
+  await chat.composer.press("Enter");
   await ada.open("/chat/general");
   await expect(chat.message("Not finished")).toBeVisible();
-  await expect(chat.box).toHaveValue("");
+  await expect(chat.composer).toHaveValue("");
 });
 
 test("a draft stays in the room it was written for", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await ada.chat.writeTo("Grace");
-  await ada.live();
-  await ada.chat.box.fill("For Grace only");
-  await ada.chat.room("General").click();
+  await ada.chat.openDirectRoom("Grace");
+  await ada.waitUntilConnected();
+  await ada.chat.composer.fill("For Grace only");
+  await ada.chat.roomLink("General").click();
   await expect(ada.page.getByRole("textbox", { name: "Message to General" })).toHaveValue("");
-  await ada.chat.say("For all");
+  await ada.chat.sendMessage("For all");
   await expect(grace.chat.message("For all")).toBeVisible();
-  await ada.chat.room("Grace").click();
+  await ada.chat.roomLink("Grace").click();
   await expect(ada.page.getByRole("textbox", { name: "Message to Grace" })).toHaveValue("For Grace only");
 });
 
 test("who is at the end stays there when the room gets smaller: a banner, a keyboard on a phone", async ({
   join,
-  agency,
+  publisher,
 }) => {
   const ada = await join("Ada");
-  await sayAll(ada, lines(40));
+  await sendAcknowledged(ada, numberedTexts(40));
   await expect(ada.chat.message("Line 40")).toBeInViewport({ ratio: 1 });
-  await agency.publish({ headline: "It breaks", urgency: "breaking" });
+  await publisher.publish({ headline: "It breaks", urgency: "breaking" });
   await expect(ada.news.banner).toBeVisible();
   await expect(ada.chat.message("Line 40")).toBeInViewport({ ratio: 1 });
   await ada.page.setViewportSize({ width: 390, height: 844 });
@@ -275,56 +275,56 @@ test("one socket serves a tab through every page, and what was said meanwhile is
   ] as const) {
     await menu.getByRole("link", { name: link }).click();
     await expect(page.getByRole("heading", { name: heading, exact: true })).toBeVisible();
-    await grace.chat.say(`While you were at ${link}`);
-    await grace.chat.allSent();
+    await grace.chat.sendMessage(`While you were at ${link}`);
+    await grace.chat.expectAllAcknowledged();
   }
   await page.locator(".account-link").click();
   await expect(page.getByRole("heading", { name: "Settings" })).toBeVisible();
   await menu.getByRole("link", { name: "Chat" }).click();
-  await ada.chat.room("General").click();
+  await ada.chat.roomLink("General").click();
   await expect(ada.chat.timeline.locator(".message-text")).toHaveText([
     "While you were at News",
     "While you were at Calls",
     "While you were at Chat",
   ]);
-  await ada.chat.say("Here again");
+  await ada.chat.sendMessage("Here again");
   await expect(grace.chat.message("Here again")).toBeVisible();
   expect(sockets).toHaveLength(1);
 });
 
-test("a room that the administrator makes is there for everybody at once", async ({ administrator, join }) => {
+test("a room that the administrator makes is there for everybody at once", async ({ joinAsAdministrator, join }) => {
   const ada = await join("Ada");
   await expect(ada.page.getByText("New room")).toHaveCount(0);
-  const portia = await administrator({ at: "/chat/general" });
+  const portia = await joinAsAdministrator({ startPath: "/chat/general" });
   await portia.page.getByText("New room").click();
   await portia.page.getByLabel("Name").fill("Harbour watch");
   await portia.page.getByRole("button", { name: "Make the room" }).click();
   await expect(portia.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
-  portia.trouble.allow(/fn\/create-room|status of 500/, "the name is taken");
+  portia.browserErrors.allow(/fn\/create-room|status of 500/, "the name is taken");
   await portia.page.getByText("New room").click();
   await portia.page.getByLabel("Name").fill("harbour WATCH");
   await portia.page.getByRole("button", { name: "Make the room" }).click();
   await expect(portia.page.getByText("There is a room with that name")).toBeVisible();
-  await ada.chat.room("Harbour watch").click();
+  await ada.chat.roomLink("Harbour watch").click();
   await expect(ada.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
   await expect(ada.page.getByText("Nothing has been said here yet")).toBeVisible();
-  await portia.live();
-  await portia.chat.say("Welcome");
+  await portia.waitUntilConnected();
+  await portia.chat.sendMessage("Welcome");
   await expect(ada.chat.message("Welcome")).toBeVisible();
 });
 
 test("a direct room is between two, and the other one is told of what is written there", async ({ join }) => {
   const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
-  await ada.chat.writeTo("Grace");
-  await ada.live();
-  await ada.chat.say("For your eyes only");
-  await expect(grace.chat.room("Ada").locator(".badge")).toHaveText("1 unread");
-  await grace.chat.room("Ada").click();
+  await ada.chat.openDirectRoom("Grace");
+  await ada.waitUntilConnected();
+  await ada.chat.sendMessage("For your eyes only");
+  await expect(grace.chat.roomLink("Ada").locator(".badge")).toHaveText("1 unread");
+  await grace.chat.roomLink("Ada").click();
   await expect(grace.chat.message("For your eyes only")).toBeVisible();
-  await grace.chat.say("I see");
+  await grace.chat.sendMessage("I see");
   await expect(ada.chat.message("I see")).toBeVisible();
-  await expect(eve.chat.room("Ada"), "nobody else sees the room").toHaveCount(0);
-  eve.trouble.allow(/404|500/, "the room is not hers to see");
+  await expect(eve.chat.roomLink("Ada"), "nobody else sees the room").toHaveCount(0);
+  eve.browserErrors.allow(/404|500/, "the room is not hers to see");
   await eve.open(new URL(ada.page.url()).pathname);
   await expect(eve.page.getByText("does not exist, or is not yours to see")).toBeVisible();
   await expect(eve.page.getByText("For your eyes only")).toHaveCount(0);
@@ -332,7 +332,7 @@ test("a direct room is between two, and the other one is told of what is written
 
 test("the author of a message is a click away from a direct room", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await grace.chat.say("Write to me");
+  await grace.chat.sendMessage("Write to me");
   await ada.chat.message("Write to me").locator("summary").click();
   await ada.chat.message("Write to me").getByRole("button", { name: "Write", exact: true }).click();
   await expect(ada.page.getByRole("heading", { level: 1, name: "Grace" })).toBeVisible();
@@ -342,8 +342,8 @@ test("the menu of an author is seen whole, and closes by Escape, by a press else
   join,
 }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await sayAll(ada, lines(40));
-  await sayAll(grace, ["Last"]);
+  await sendAcknowledged(ada, numberedTexts(40));
+  await sendAcknowledged(grace, ["Last"]);
   const { page, chat } = ada;
   const summary = chat.message("Last").locator("summary");
   const menu = chat.message("Last").locator(".person-menu-actions");
@@ -369,13 +369,13 @@ test("the menu of an author is seen whole, and closes by Escape, by a press else
 });
 
 test("the focus stays where it is when others come and go and when messages come", async ({ join }) => {
-  const [ada, grace] = [await join("Ada", { at: "/chat" }), await join("Grace")];
-  const room = ada.chat.room("General");
+  const [ada, grace] = [await join("Ada", { startPath: "/chat" }), await join("Grace")];
+  const room = ada.chat.roomLink("General");
   await room.focus();
-  await grace.chat.say("One");
+  await grace.chat.sendMessage("One");
   await expect(room.locator(".badge")).toHaveText("1 unread");
   await expect(room).toBeFocused();
-  const person = ada.chat.person("Grace");
+  const person = ada.chat.personRow("Grace");
   const write = person.getByRole("button", { name: "Write to Grace" });
   await write.focus();
   await grace.page.evaluate(() => {
@@ -386,24 +386,22 @@ test("the focus stays where it is when others come and go and when messages come
   await expect(write).toBeFocused();
 });
 
-test("a file on its way goes on while one opens another room, and who leaves the site is asked first", async ({
-  join,
-}) => {
+test("an upload goes on while one opens another room, and who leaves the site is asked first", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const { page } = ada;
   const buffer = Buffer.alloc(20_000_000, "rialto");
   await page.getByLabel("Send files").setInputFiles({ name: "long.bin", mimeType: "application/octet-stream", buffer });
   await expect(page.locator(".upload progress")).toBeVisible();
-  await ada.chat.writeTo("Grace");
+  await ada.chat.openDirectRoom("Grace");
   // Without a network it cannot be done before the question.
-  await ada.offline();
-  await ada.chat.box.click();
+  await ada.goOffline();
+  await ada.chat.composer.click();
   const asked = page.waitForEvent("dialog");
   await page.close({ runBeforeUnload: true });
   const question = await asked;
   expect(question.type()).toBe("beforeunload");
   await question.dismiss();
-  await ada.online();
+  await ada.goOnline();
   await expect(grace.chat.messages.getByRole("link", { name: /long\.bin/ })).toBeVisible({ timeout: 30_000 });
 });
 
@@ -411,12 +409,12 @@ test("a direct room that cannot be opened says why where one asked for it, and o
   join,
 }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  const { page, chat, trouble } = ada;
-  trouble.allow(/ERR_FAILED/, "the address is cut off");
+  const { page, chat, browserErrors } = ada;
+  browserErrors.allow(/ERR_FAILED/, "the address is cut off");
   const address = /\/fn\/open-direct$/;
   await page.route(address, (route) => route.abort());
-  await sayAll(ada, lines(40));
-  await sayAll(grace, ["Last"]);
+  await sendAcknowledged(ada, numberedTexts(40));
+  await sendAcknowledged(grace, ["Last"]);
   const menu = chat.message("Last").locator(".person-menu-actions");
   await chat.message("Last").locator("summary").click();
   await menu.getByRole("button", { name: "Write", exact: true }).click();
@@ -425,6 +423,6 @@ test("a direct room that cannot be opened says why where one asked for it, and o
   await chat.rooms.getByRole("button", { name: "Write to Grace" }).click();
   await expect(chat.rooms.getByRole("alert")).toContainText("The server could not be reached");
   await page.unroute(address);
-  await chat.writeTo("Grace");
+  await chat.openDirectRoom("Grace");
   await expect(chat.rooms.getByRole("alert")).toHaveCount(0);
 });

@@ -1,13 +1,13 @@
 /** Without JavaScript everything that needs no live page still works, by links and forms. */
-import { PASSWORD, expect, test } from "./support/fixtures.ts";
+import { TEST_PASSWORD, expect, test } from "./support/fixtures.ts";
 
-const off = { javaScriptEnabled: false };
+const WITHOUT_JAVASCRIPT = { javaScriptEnabled: false };
 
-test("news is read: the list, a story, a topic, older stories", async ({ visit, agency }) => {
+test("news is read: the list, a story, a topic, older stories", async ({ visitAnonymously, publisher }) => {
   for (let at = 1; at <= 21; at += 1)
-    await agency.publish({ headline: `Story ${at}`, topic: at === 3 ? "Sports" : "" });
-  await agency.publish({ headline: "It breaks", body: "Here is **how**.", urgency: "breaking", topic: "Harbour" });
-  const { page, news } = await visit(off);
+    await publisher.publish({ headline: `Story ${at}`, topic: at === 3 ? "Sports" : "" });
+  await publisher.publish({ headline: "It breaks", body: "Here is **how**.", urgency: "breaking", topic: "Harbour" });
+  const { page, news } = await visitAnonymously(WITHOUT_JAVASCRIPT);
   await expect(news.headlines).toHaveCount(20);
   await expect(news.banner).toContainText("It breaks");
   await expect(news.banner.getByRole("button"), "what cannot work is not offered").toHaveCount(0);
@@ -23,53 +23,53 @@ test("news is read: the list, a story, a topic, older stories", async ({ visit, 
 
 test("a newcomer picks a name, posts a message, and others see it live", async ({ join }) => {
   const ada = await join("Ada");
-  const grace = await join("Grace", off);
-  await grace.chat.box.fill("By a plain form\nin two lines");
+  const grace = await join("Grace", WITHOUT_JAVASCRIPT);
+  await grace.chat.composer.fill("By a plain form\nin two lines");
   await grace.page.getByRole("button", { name: "Send", exact: true }).click();
   await expect(ada.chat.message("By a plain form").locator(".message-text")).toHaveText(
     "By a plain form\nin two lines",
   );
   await expect(grace.chat.message("By a plain form")).toBeVisible();
-  await ada.chat.say("Welcome");
-  await ada.chat.allSent();
+  await ada.chat.sendMessage("Welcome");
+  await ada.chat.expectAllAcknowledged();
   await grace.page.reload();
   await expect(grace.chat.message("Welcome")).toBeVisible();
-  expect(await grace.chat.said(), "reloading posts nothing again").toHaveLength(2);
+  expect(await grace.chat.sentTexts(), "reloading posts nothing again").toHaveLength(2);
 });
 
 test("older messages are pages with links both ways", async ({ join }) => {
   const ada = await join("Ada");
-  await ada.chat.sayAll(Array.from({ length: 120 }, (_, at) => `Line ${at + 1}`));
-  await ada.chat.allSent();
-  const { page, chat } = await join("Grace", off);
-  const from = async (first: string, count: number) => {
+  await ada.chat.sendMessages(Array.from({ length: 120 }, (_, at) => `Line ${at + 1}`));
+  await ada.chat.expectAllAcknowledged();
+  const { page, chat } = await join("Grace", WITHOUT_JAVASCRIPT);
+  const expectMessagesFrom = async (first: string, count: number) => {
     await expect(chat.timeline.locator(".message-text").first()).toHaveText(first);
     await expect(chat.messages).toHaveCount(count);
   };
-  await from("Line 71", 50);
+  await expectMessagesFrom("Line 71", 50);
   await page.getByRole("link", { name: "Older messages" }).click();
-  await from("Line 21", 50);
+  await expectMessagesFrom("Line 21", 50);
   await page.getByRole("link", { name: "Older messages" }).click();
-  await from("Line 1", 20);
+  await expectMessagesFrom("Line 1", 20);
   await expect(page.getByRole("link", { name: "Older messages" })).toHaveCount(0);
   await page.getByRole("link", { name: "Back to the newest messages" }).click();
-  await from("Line 71", 50);
+  await expectMessagesFrom("Line 71", 50);
 });
 
 test("a direct room is opened and written in", async ({ join }) => {
   const ada = await join("Ada");
-  const { page, chat } = await join("Grace", off);
-  await chat.writeTo("Ada");
-  await chat.box.fill("Just us");
+  const { page, chat } = await join("Grace", WITHOUT_JAVASCRIPT);
+  await chat.openDirectRoom("Ada");
+  await chat.composer.fill("Just us");
   await page.getByRole("button", { name: "Send", exact: true }).click();
   await expect(chat.message("Just us")).toBeVisible();
-  await ada.chat.room("Grace").click();
+  await ada.chat.roomLink("Grace").click();
   await expect(ada.chat.message("Just us")).toBeVisible();
   await expect(chat.rooms.getByRole("button", { name: "Call Ada" }), "a call needs a live page").toBeHidden();
 });
 
 test("settings are changed: name, theme, password; and one signs out and in again", async ({ join }) => {
-  const { page } = await join("Ada", { ...off, at: "/settings" });
+  const { page } = await join("Ada", { ...WITHOUT_JAVASCRIPT, startPath: "/settings" });
   await page.getByLabel("Name", { exact: true }).fill("Ada L.");
   await page.getByRole("button", { name: "Change name" }).click();
   await expect(page.getByText("Your name was changed")).toBeVisible();
@@ -85,24 +85,27 @@ test("settings are changed: name, theme, password; and one signs out and in agai
     });
   await page.getByRole("button", { name: "Set password" }).click();
   await expect(page.getByText("A password needs at least 8 characters")).toBeVisible();
-  await page.getByLabel("New password").fill(PASSWORD);
+  await page.getByLabel("New password").fill(TEST_PASSWORD);
   await page.getByRole("button", { name: "Set password" }).click();
   await expect(page.getByText("Your password was set")).toBeVisible();
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("link", { name: "Join" }).click();
   const form = page.locator("form").filter({ hasText: "If you gave your name a password" });
   await form.getByLabel("Name").fill("Ada L.");
-  await form.getByLabel("Password").fill(PASSWORD);
+  await form.getByLabel("Password").fill(TEST_PASSWORD);
   await form.getByRole("button", { name: "Sign in" }).click();
   await expect(page.locator(".account-name")).toHaveText("Ada L.");
 });
 
 test("the administrator publishes by the editor's page, which keeps what was typed when it is refused", async ({
-  administrator,
+  joinAsAdministrator,
 }) => {
-  const editor = await administrator({ ...off, at: "/news/new" });
+  const editor = await joinAsAdministrator({ ...WITHOUT_JAVASCRIPT, startPath: "/news/new" });
   const { page } = editor;
-  editor.trouble.allow(/answered 4\d\d: POST .*\/news\/new|status of 4\d\d/, "the form comes back with what is wrong");
+  editor.browserErrors.allow(
+    /answered 4\d\d: POST .*\/news\/new|status of 4\d\d/,
+    "the form comes back with what is wrong",
+  );
   await page.getByLabel("Headline").fill("   ");
   await page.getByLabel("Body").fill('A body <with> & "signs"');
   await page.getByLabel("Topic").fill("Harbour");
@@ -117,9 +120,9 @@ test("the administrator publishes by the editor's page, which keeps what was typ
   await expect(page.locator(".story-facts").first()).toContainText("Harbour");
 });
 
-test("the administrator makes a room and an editor", async ({ administrator, join }) => {
+test("the administrator makes a room and an editor", async ({ joinAsAdministrator, join }) => {
   await join("Ada");
-  const { page } = await administrator({ ...off, at: "/chat" });
+  const { page } = await joinAsAdministrator({ ...WITHOUT_JAVASCRIPT, startPath: "/chat" });
   await page.getByText("New room").click();
   await page.getByLabel("Name").fill("Harbour watch");
   await page.getByRole("button", { name: "Make the room" }).click();
@@ -131,14 +134,14 @@ test("the administrator makes a room and an editor", async ({ administrator, joi
   await expect(page.getByLabel("Role of Ada", { exact: true })).toHaveValue("editor");
 });
 
-test("calls are remembered on a page that can be read", async ({ join }) => {
+test("past calls are listed", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await grace.calls.call("Ada", "voice");
   await ada.calls.decline();
-  await expect(grace.calls.farewell).toBeVisible();
+  await expect(grace.calls.endedCard).toBeVisible();
   // The same person, in a browser without scripts.
   const cookies = await ada.context.cookies();
-  const { page } = await join("Eve", { ...off, at: "/calls" });
+  const { page } = await join("Eve", { ...WITHOUT_JAVASCRIPT, startPath: "/calls" });
   await page.context().addCookies(cookies);
   await page.reload();
   await expect(page.getByText("Calling needs JavaScript")).toBeVisible();

@@ -1,9 +1,12 @@
 /** Names, passwords, and what belongs to them. */
-import { PASSWORD, expect, test } from "./support/fixtures.ts";
+import { TEST_PASSWORD, expect, test } from "./support/fixtures.ts";
 
-test("a newcomer reads the news without a name, and is asked for one where it is needed", async ({ visit, agency }) => {
-  await agency.publish({ headline: "Open to all" });
-  const newcomer = await visit();
+test("a newcomer reads the news without a name, and is asked for one where it is needed", async ({
+  visitAnonymously,
+  publisher,
+}) => {
+  await publisher.publish({ headline: "Open to all" });
+  const newcomer = await visitAnonymously();
   const { page } = newcomer;
   await expect(page.getByRole("link", { name: "Open to all" })).toBeVisible();
   for (const path of ["/chat", "/chat/general", "/calls", "/settings"]) {
@@ -21,10 +24,10 @@ test("a newcomer reads the news without a name, and is asked for one where it is
 test("a guest sets a password, signs out, and comes back with it to what was said", async ({ join }) => {
   const ada = await join("Ada");
   const { page } = ada;
-  await ada.chat.say("Remember me");
-  await ada.chat.allSent();
+  await ada.chat.sendMessage("Remember me");
+  await ada.chat.expectAllAcknowledged();
   await ada.open("/settings");
-  await page.getByLabel("New password").fill(PASSWORD);
+  await page.getByLabel("New password").fill(TEST_PASSWORD);
   await page.getByRole("button", { name: "Set password" }).click();
   await expect(page.getByText("Your password was set")).toBeVisible();
   await ada.signOut();
@@ -32,35 +35,39 @@ test("a guest sets a password, signs out, and comes back with it to what was sai
   await ada.open("/signin?next=/chat/general");
   await ada.signIn("ada", "not the password");
   await expect(page.getByText("That name and password do not fit together")).toBeVisible();
-  await ada.signIn("ada", PASSWORD);
+  await ada.signIn("ada", TEST_PASSWORD);
   await expect(page).toHaveURL(/\/chat\/general$/);
   await expect(page.locator(".account-name")).toHaveText("Ada");
   await expect(ada.chat.message("Remember me")).toHaveClass(/mine/);
 });
 
-test("the one-time link makes one administrator, and nobody after", async ({ administrator, visit, server }) => {
-  const portia = await administrator({ at: "/admin" });
+test("the one-time link makes one administrator, and nobody after", async ({
+  joinAsAdministrator,
+  visitAnonymously,
+  server,
+}) => {
+  const portia = await joinAsAdministrator({ startPath: "/admin" });
   await expect(portia.page.getByRole("heading", { name: "Administration" })).toBeVisible();
-  const second = await visit({ at: (server.claim ?? "").replace(server.url, "") });
+  const second = await visitAnonymously({ startPath: (server.claimUrl ?? "").replace(server.url, "") });
   await second.page.getByLabel("Name").fill("Shylock");
-  await second.page.getByLabel("New password").fill(PASSWORD);
+  await second.page.getByLabel("New password").fill(TEST_PASSWORD);
   await second.page.getByRole("button", { name: "Become the administrator" }).click();
   await expect(second.page.getByText("That link was used before")).toBeVisible();
 });
 
 test("a guest finds nothing to administer, and is told why", async ({ join }) => {
-  const { page, trouble } = await join("Ada", { at: "/admin" });
-  trouble.allow(/403/, "the page says no");
+  const { page, browserErrors } = await join("Ada", { startPath: "/admin" });
+  browserErrors.allow(/403/, "the page says no");
   await expect(page.getByText("Only administrators may do that")).toBeVisible();
 });
 
 for (const javaScriptEnabled of [true, false]) {
   test(`a name that breaks a rule is refused in words ${javaScriptEnabled ? "with" : "without"} JavaScript`, async ({
     join,
-    visit,
+    visitAnonymously,
   }) => {
     await join("Grace");
-    const { page } = await visit({ at: "/signin", javaScriptEnabled });
+    const { page } = await visitAnonymously({ startPath: "/signin", javaScriptEnabled });
     const form = page.locator("form").filter({ hasText: "Pick a name" });
     const submit = async (name: string) => {
       // The browser's own checks come first; here it is the server's words that count.
@@ -84,7 +91,7 @@ for (const javaScriptEnabled of [true, false]) {
 }
 
 test("a name is changed in the settings, and the theme with it", async ({ join }) => {
-  const { page } = await join("Ada", { at: "/settings" });
+  const { page } = await join("Ada", { startPath: "/settings" });
   await page.getByLabel("Name", { exact: true }).fill("Ada L.");
   await page.getByRole("button", { name: "Change name" }).click();
   await expect(page.getByText("Your name was changed")).toBeVisible();
@@ -103,7 +110,7 @@ test("a name is changed in the settings, and the theme with it", async ({ join }
 
 test("signing out ends the chat in every other tab, which says so", async ({ join }) => {
   const ada = await join("Ada");
-  const other = await ada.tab("/settings");
+  const other = await ada.openTab("/settings");
   await other.page.getByRole("button", { name: "Sign out" }).click();
   await expect(other.page.getByRole("link", { name: "Join" })).toBeVisible();
   await expect(ada.page.getByText("You were signed out")).toBeVisible();
@@ -111,10 +118,10 @@ test("signing out ends the chat in every other tab, which says so", async ({ joi
   await expect(ada.page.getByRole("heading", { name: "Pick a name first" })).toBeVisible();
 });
 
-test("the administrator makes an editor, who may publish from then on", async ({ administrator, join }) => {
-  const ada = await join("Ada", { at: "/" });
+test("the administrator makes an editor, who may publish from then on", async ({ joinAsAdministrator, join }) => {
+  const ada = await join("Ada", { startPath: "/" });
   await expect(ada.page.getByRole("link", { name: "Publish a story" })).toHaveCount(0);
-  const { page } = await administrator({ at: "/admin" });
+  const { page } = await joinAsAdministrator({ startPath: "/admin" });
   await page.getByLabel("Role of Ada", { exact: true }).selectOption("editor");
   await page.getByRole("button", { name: "Change the role of Ada" }).click();
   await expect(page.getByText("The role was changed")).toBeVisible();
@@ -128,8 +135,8 @@ test("a name that is written from right to left is cut at its end, and stands wh
 }) => {
   const name = "محمد بن عبد الله بن عبد الرحمن البغدادي";
   const [ada] = [await join("Ada", { viewport: { width: 800, height: 800 } }), await join(name)];
-  await ada.chat.writeTo(name);
-  const shown = [ada.chat.person(name), ada.chat.room(name)].map((row) => row.locator(".room-title"));
+  await ada.chat.openDirectRoom(name);
+  const shown = [ada.chat.personRow(name), ada.chat.roomLink(name)].map((row) => row.locator(".room-title"));
   for (const title of [...shown, ada.page.getByRole("heading", { level: 1, name })]) {
     await expect(title).toHaveCSS("direction", "rtl");
     await expect(title).toHaveCSS("text-align", /left/);
@@ -148,22 +155,22 @@ test("a name that is written from right to left is cut at its end, and stands wh
 });
 
 test("anybody can test their connection for calls, and it is measured", async ({ join }) => {
-  const ada = await join("Ada", { at: "/settings" });
+  const ada = await join("Ada", { startPath: "/settings" });
   const card = ada.page.getByRole("region", { name: "Connection for calls" });
   await card.getByRole("button", { name: "Test my connection" }).click();
-  for (const way of ["Through the relay by UDP", "Through the relay by TCP"]) {
-    const row = card.locator(".finding").filter({ hasText: way });
+  for (const route of ["Through the relay by UDP", "Through the relay by TCP"]) {
+    const row = card.locator(".finding").filter({ hasText: route });
     await expect(row).toContainText(/It was open after \d+ ms, and there and back takes \d+ ms\./, { timeout: 30_000 });
   }
   await expect(card.locator(".finding").filter({ hasText: "Calls from here" })).toContainText("They will connect.");
 });
 
-test("an administrator has the server looked at, with and without scripts", async ({
-  administrator,
+test("an administrator runs the server's checks, with and without scripts", async ({
+  joinAsAdministrator,
   server,
   browser,
 }) => {
-  const portia = await administrator({ at: "/admin" });
+  const portia = await joinAsAdministrator({ startPath: "/admin" });
   await portia.page.getByRole("button", { name: "Look now" }).click();
   const findings = portia.page.getByRole("region", { name: "Calls through this server" }).locator(".finding");
   await expect(findings.filter({ hasText: "Relay by UDP" })).toContainText("came through it and back", {

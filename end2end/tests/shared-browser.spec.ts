@@ -1,8 +1,8 @@
 /** One browser, more than one person, and more than one click. */
-import { PASSWORD, expect, test } from "./support/fixtures.ts";
+import { TEST_PASSWORD, expect, test } from "./support/fixtures.ts";
 
-test("an impatient double click on Join makes one guest, who is in", async ({ visit }) => {
-  const newcomer = await visit({ at: "/signin?next=/chat/general" });
+test("an impatient double click on Join makes one guest, who is in", async ({ visitAnonymously }) => {
+  const newcomer = await visitAnonymously({ startPath: "/signin?next=/chat/general" });
   const { page } = newcomer;
   await page.route("**/fn/pick-name", async (route) => {
     await new Promise((resolve) => setTimeout(resolve, 150));
@@ -15,43 +15,43 @@ test("an impatient double click on Join makes one guest, who is in", async ({ vi
 });
 
 test("what one person typed is not shown to the next who uses the tab", async ({ join }) => {
-  const ada = await join("Ada", { at: "/chat/general" });
+  const ada = await join("Ada", { startPath: "/chat/general" });
   const { page } = ada;
   const field = page.getByRole("textbox", { name: "Message to General" });
   await field.fill("For nobody's eyes yet");
   await ada.open("/settings");
-  await page.getByLabel("New password").fill(PASSWORD);
+  await page.getByLabel("New password").fill(TEST_PASSWORD);
   await page.getByRole("button", { name: "Set password" }).click();
   await expect(page.getByText("Your password was set")).toBeVisible();
   await ada.signOut();
 
   await ada.open("/signin?next=/chat/general");
-  await ada.pick("Eve");
-  await ada.chat.say("Hello");
-  await ada.chat.allSent();
+  await ada.pickName("Eve");
+  await ada.chat.sendMessage("Hello");
+  await ada.chat.expectAllAcknowledged();
   await expect(field).toHaveValue("");
   await ada.signOut();
 
   await ada.open("/signin?next=/chat/general");
-  await ada.signIn("Ada", PASSWORD);
+  await ada.signIn("Ada", TEST_PASSWORD);
   await expect(field, "and it waits for whoever wrote it").toHaveValue("For nobody's eyes yet");
 });
 
 test("what one person's tab could not send yet is never sent as the next who uses the browser", async ({ join }) => {
-  const ada = await join("Ada", { at: "/chat/general" });
-  const grace = await join("Grace", { at: "/chat/general" });
-  const other = await ada.tab("/settings");
-  const online = await ada.tabOffline();
-  await ada.chat.say("Said by Ada");
+  const ada = await join("Ada", { startPath: "/chat/general" });
+  const grace = await join("Grace", { startPath: "/chat/general" });
+  const other = await ada.openTab("/settings");
+  const goOnline = await ada.takeTabOffline();
+  await ada.chat.sendMessage("Said by Ada");
   await expect(ada.chat.message("Said by Ada")).toHaveClass(/pending/);
   await other.signOut();
   await other.open("/signin?next=/chat/general");
-  await other.pick("Eve");
+  await other.pickName("Eve");
 
-  await online();
+  await goOnline();
   await expect(ada.page.locator(".account-name"), "the tab is the next person's now").toHaveText("Eve");
-  await ada.live();
-  await ada.chat.say("Said by Eve");
+  await ada.waitUntilConnected();
+  await ada.chat.sendMessage("Said by Eve");
   await expect(grace.chat.message("Said by Eve")).toBeVisible();
   await expect(grace.chat.message("Said by Ada")).toHaveCount(0);
   await expect(ada.chat.message("Said by Ada")).toHaveCount(0);

@@ -1,4 +1,4 @@
-//! The relay of calls: what it does for whom, and what it refuses. That browsers connect through it, end2end/tests/networks.spec.ts
+//! The relay of calls: what it does for whom, and what it refuses. That browsers connect through it, end2end/tests/call-networks.spec.ts
 //! shows.
 
 use crate::{

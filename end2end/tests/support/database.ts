@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 
 export class Database {
   private constructor(
-    private readonly server: string,
+    private readonly serverUrl: string,
     private readonly name: string,
   ) {}
 
@@ -13,21 +13,21 @@ export class Database {
     const server = process.env["RIALTO_TEST_DATABASE_URL"];
     if (server === undefined) throw new Error("several nodes need PostgreSQL: scripts/e2e.sh --nodes N");
     const database = new Database(server, `rialto_${randomUUID().replaceAll("-", "")}`);
-    await database.ask(`CREATE DATABASE ${database.name}`);
+    await database.executeSql(`CREATE DATABASE ${database.name}`);
     return database;
   }
 
   get url(): string {
-    const url = new URL(this.server);
+    const url = new URL(this.serverUrl);
     url.pathname = `/${this.name}`;
     return url.href;
   }
 
   async drop(): Promise<void> {
-    await this.ask(`DROP DATABASE ${this.name} WITH (FORCE)`);
+    await this.executeSql(`DROP DATABASE ${this.name} WITH (FORCE)`);
   }
 
-  private async ask(sql: string): Promise<void> {
-    await promisify(execFile)("psql", ["--no-psqlrc", "--quiet", "--command", sql, this.server]);
+  private async executeSql(sql: string): Promise<void> {
+    await promisify(execFile)("psql", ["--no-psqlrc", "--quiet", "--command", sql, this.serverUrl]);
   }
 }

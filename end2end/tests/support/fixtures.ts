@@ -1,135 +1,135 @@
 /** What tests are made of: a server, people with browsers, and a program that publishes. */
 import { type BrowserContextOptions, test as base } from "@playwright/test";
-import { Machine } from "./machine.ts";
+import { BrowserProcess } from "./browser-process.ts";
 import { Nats } from "./nats.ts";
-import { Agency } from "./news.ts";
-import { nodes } from "./nodes.ts";
-import { observe } from "./observe.ts";
-import { Server, type Settings } from "./server.ts";
-import { Trouble } from "./trouble.ts";
+import { Publisher } from "./news-ui.ts";
+import { nodeCount } from "./node-count.ts";
+import { instrumentPage } from "./page-instrumentation.ts";
+import { Server, type ServerEnv } from "./server.ts";
+import { BrowserErrors } from "./browser-errors.ts";
 import { Visitor } from "./visitor.ts";
 
 export { expect } from "@playwright/test";
 export type { Visitor } from "./visitor.ts";
 
 /** What a browser is like, and where its person goes first. */
-export interface Manner extends BrowserContextOptions {
+export interface VisitorOptions extends BrowserContextOptions {
   /** Where the browser runs, if not where all the others do. */
-  machine?: Pick<Machine, "browser">;
+  browserProcess?: Pick<BrowserProcess, "browser">;
   /** The first page; for `join`, the one after picking a name. */
-  at?: string;
+  startPath?: string;
 }
 
 export interface Fixtures {
   /** What the server is told by its environment. */
-  settings: Settings;
+  serverEnv: ServerEnv;
   /** A bus of this test's own, for `settings` that name it; none where one node stands alone. */
   nats: Nats | undefined;
   /** A server of this test's own. */
   server: Server;
   /** A program that publishes with a token. */
-  agency: Agency;
+  publisher: Publisher;
   /** Another machine to browse on. */
-  machine: Machine;
+  browserProcess: BrowserProcess;
   /** Somebody without a name. */
-  visit: (manner?: Manner) => Promise<Visitor>;
+  visitAnonymously: (manner?: VisitorOptions) => Promise<Visitor>;
   /** Somebody who picks a name, through the page, as on a first visit. */
-  join: (name: string, manner?: Manner) => Promise<Visitor>;
+  join: (name: string, manner?: VisitorOptions) => Promise<Visitor>;
   /** Who opens the one-time link. */
-  administrator: (manner?: Manner) => Promise<Visitor>;
+  joinAsAdministrator: (manner?: VisitorOptions) => Promise<Visitor>;
 }
 
 /** The administrator's password. */
-export const PASSWORD = "correct horse battery";
+export const TEST_PASSWORD = "correct horse battery";
 
-type Begin = (name: string, manner?: Manner) => Promise<Visitor>;
+type CreateVisitor = (name: string, manner?: VisitorOptions) => Promise<Visitor>;
 
-export const test = base.extend<Fixtures & { begin: Begin }>({
-  settings: [{}, { option: true }],
+export const test = base.extend<Fixtures & { createVisitor: CreateVisitor }>({
+  serverEnv: [{}, { option: true }],
 
   nats: async ({}, use) => {
-    const nats = nodes > 1 ? await Nats.start() : undefined;
+    const nats = nodeCount > 1 ? await Nats.start() : undefined;
     await use(nats);
     await nats?.kill();
   },
 
-  server: async ({ settings }, use) => {
-    const server = await Server.start(settings);
+  server: async ({ serverEnv }, use) => {
+    const server = await Server.start(serverEnv);
     await use(server);
     await server.stop();
   },
 
-  agency: async ({ server }, use) => {
-    await use(await Agency.open(server));
+  publisher: async ({ server }, use) => {
+    await use(await Publisher.create(server));
   },
 
-  machine: async ({ launchOptions }, use) => {
-    const machine = await Machine.start(launchOptions);
+  browserProcess: async ({ launchOptions }, use) => {
+    const machine = await BrowserProcess.start(launchOptions);
     await use(machine);
     await machine.close();
   },
 
-  begin: async ({ browser, server }, use) => {
-    const troubles: Trouble[] = [];
-    const close: (() => Promise<void>)[] = [];
-    await use(async (name, { at, machine, ...manner } = {}) => {
+  createVisitor: async ({ browser, server }, use) => {
+    const errorLogs: BrowserErrors[] = [];
+    const closeContexts: (() => Promise<void>)[] = [];
+    await use(async (name, { startPath: at, browserProcess: machine, ...options } = {}) => {
       const context = await (machine?.browser ?? browser).newContext({
         permissions: ["camera", "microphone"],
-        ...manner,
+        ...options,
       });
-      close.push(() => context.close());
-      const trouble = new Trouble(name || "a visitor", context);
-      troubles.push(trouble);
-      if (manner.javaScriptEnabled === false) {
-        trouble.allow(
+      closeContexts.push(() => context.close());
+      const browserErrors = new BrowserErrors(name || "a visitor", context);
+      errorLogs.push(browserErrors);
+      if (options.javaScriptEnabled === false) {
+        browserErrors.allow(
           /\.js: csp$|was preloaded using link preload/,
           "scripts are off, and what they need is not fetched",
         );
       }
-      await context.addInitScript(observe);
-      return new Visitor(name, await context.newPage(), trouble, server);
+      await context.addInitScript(instrumentPage);
+      return new Visitor(name, await context.newPage(), browserErrors, server);
     });
-    await Promise.all(close.map((done) => done()));
-    const unexpected = troubles.flatMap((trouble) => trouble.unexpected());
+    await Promise.all(closeContexts.map((done) => done()));
+    const unexpected = errorLogs.flatMap((trouble) => trouble.unexpectedErrors());
     base.expect(unexpected, "what browsers complained of").toEqual([]);
   },
 
-  visit: async ({ begin, server }, use) => {
+  visitAnonymously: async ({ createVisitor, server }, use) => {
     await use(async (manner = {}) => {
-      const visitor = await begin("", manner);
-      if (manner.javaScriptEnabled === false) await visitor.page.goto(server.url + (manner.at ?? "/"));
-      else await visitor.open(manner.at ?? "/");
+      const visitor = await createVisitor("", manner);
+      if (manner.javaScriptEnabled === false) await visitor.page.goto(server.url + (manner.startPath ?? "/"));
+      else await visitor.open(manner.startPath ?? "/");
       return visitor;
     });
   },
 
-  join: async ({ begin, server }, use) => {
+  join: async ({ createVisitor, server }, use) => {
     await use(async (name, manner = {}) => {
-      const { at = "/chat/general" } = manner;
-      const visitor = await begin(name, manner);
+      const { startPath = "/chat/general" } = manner;
+      const visitor = await createVisitor(name, manner);
       const { page } = visitor;
-      await page.goto(`${server.url}/signin?next=${encodeURIComponent(at)}`);
+      await page.goto(`${server.url}/signin?next=${encodeURIComponent(startPath)}`);
       const form = page.locator("form").filter({ hasText: "Pick a name" });
       await form.getByLabel("Name").fill(name);
       await form.getByRole("button", { name: "Join" }).click();
-      await page.waitForURL(server.url + at);
-      if (manner.javaScriptEnabled !== false) await visitor.live();
+      await page.waitForURL(server.url + startPath);
+      if (manner.javaScriptEnabled !== false) await visitor.waitUntilConnected();
       return visitor;
     });
   },
 
-  administrator: async ({ begin, server }, use) => {
+  joinAsAdministrator: async ({ createVisitor, server }, use) => {
     await use(async (manner = {}) => {
-      const visitor = await begin("Portia", manner);
+      const visitor = await createVisitor("Portia", manner);
       const { page } = visitor;
-      if (server.claim === undefined) throw new Error("the server printed no one-time link");
-      await page.goto(server.claim);
+      if (server.claimUrl === undefined) throw new Error("the server printed no one-time link");
+      await page.goto(server.claimUrl);
       await page.getByLabel("Name").fill(visitor.name);
-      await page.getByLabel("New password").fill(PASSWORD);
+      await page.getByLabel("New password").fill(TEST_PASSWORD);
       await page.getByRole("button", { name: "Become the administrator" }).click();
       await page.waitForURL(`${server.url}/`);
-      if (manner.at !== undefined) await page.goto(server.url + manner.at);
-      if (manner.javaScriptEnabled !== false) await visitor.live();
+      if (manner.startPath !== undefined) await page.goto(server.url + manner.startPath);
+      if (manner.javaScriptEnabled !== false) await visitor.waitUntilConnected();
       return visitor;
     });
   },

@@ -2,28 +2,28 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Program, freePort } from "./program.ts";
+import { HelperProcess, findFreePort } from "./helper-process.ts";
 
 /** What people put in front of their nodes. */
-const DEPLOYED = fileURLToPath(new URL("../../../deploy/nginx.conf", import.meta.url));
+const DEPLOYED_CONFIG_PATH = fileURLToPath(new URL("../../../deploy/nginx.conf", import.meta.url));
 
 export class Nginx {
-  private readonly file: string;
-  private readonly program: Program;
+  private readonly configPath: string;
+  private readonly process: HelperProcess;
 
   private constructor(
     private readonly folder: string,
     private readonly port: number,
   ) {
-    this.file = join(folder, "nginx.conf");
-    this.program = new Program("nginx", ["-p", folder, "-c", this.file, "-e", "stderr"]);
+    this.configPath = join(folder, "nginx.conf");
+    this.process = new HelperProcess("nginx", ["-p", folder, "-c", this.configPath, "-e", "stderr"]);
   }
 
   /** Finds a port for it, before there is anything behind it. */
   static async prepare(data: string): Promise<Nginx> {
     const folder = join(data, "nginx");
     await mkdir(folder);
-    return new Nginx(folder, await freePort());
+    return new Nginx(folder, await findFreePort());
   }
 
   get url(): string {
@@ -31,19 +31,19 @@ export class Nginx {
   }
 
   /** Starts it, in front of these addresses. */
-  async run(nodes: string[]): Promise<void> {
-    const deployed = await readFile(DEPLOYED, "utf8");
-    await writeFile(this.file, configuration(deployed, this.folder, this.port, nodes));
-    await this.program.run(() => this.answers());
+  async launch(nodes: string[]): Promise<void> {
+    const deployed = await readFile(DEPLOYED_CONFIG_PATH, "utf8");
+    await writeFile(this.configPath, adaptConfig(deployed, this.folder, this.port, nodes));
+    await this.process.launch(() => this.isReady());
   }
 
   /** Ends it at once, and every connection through it. */
   async kill(): Promise<void> {
     // It ends its workers, and does not wait for what is under way.
-    await this.program.kill("SIGTERM");
+    await this.process.kill("SIGTERM");
   }
 
-  private async answers(): Promise<boolean> {
+  private async isReady(): Promise<boolean> {
     try {
       return (await fetch(`${this.url}/readyz`)).ok;
     } catch {
@@ -53,7 +53,7 @@ export class Nginx {
 }
 
 /** What is deployed, on a port of this test, with its own folder, and in front of its nodes. */
-function configuration(deployed: string, folder: string, port: number, nodes: string[]): string {
+function adaptConfig(deployed: string, folder: string, port: number, nodes: string[]): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   const folders = temporary.map((name) => `    ${name}_temp_path ${folder}/${name};`).join("\n");
   const servers = nodes.map((node) => `server ${new URL(node).host} $1;`).join("\n        ");

@@ -10,7 +10,11 @@ function chunk(type: string, data: Buffer): Buffer {
 }
 
 /** A PNG (W3C PNG, third edition) whose pixels are what `colour` says, red, green and blue from 0 to 255. */
-export function png(width: number, height: number, colour: (x: number, y: number) => [number, number, number]): Buffer {
+export function encodePng(
+  width: number,
+  height: number,
+  colour: (x: number, y: number) => [number, number, number],
+): Buffer {
   const rows = Buffer.alloc(height * (1 + width * 3));
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) {
@@ -32,8 +36,8 @@ export function png(width: number, height: number, colour: (x: number, y: number
 }
 
 /** Dusk over water. */
-export const dusk = (width: number, height: number) =>
-  png(width, height, (x, y) => {
+export const duskPng = (width: number, height: number) =>
+  encodePng(width, height, (x, y) => {
     const [across, down] = [x / width, y / height];
     if (down > 0.6) {
       const ripple = Math.sin(down * 140 + Math.sin(across * 30) * 2) * 10;

@@ -9,25 +9,25 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Database } from "./database.ts";
 import { Nginx } from "./nginx.ts";
-import { Node, type Place, type Settings } from "./node.ts";
-import { nodes as howMany } from "./nodes.ts";
+import { ServerNode, type LaunchTarget, type ServerEnv } from "./server-node.ts";
+import { nodeCount } from "./node-count.ts";
 
-export type { Settings } from "./node.ts";
+export type { ServerEnv } from "./server-node.ts";
 
 export class Server {
   private constructor(
-    private readonly data: string,
-    private readonly nodes: Node[],
+    private readonly dataDir: string,
+    private readonly nodes: ServerNode[],
     /** What only several nodes have. */
-    private readonly shared: { database: Database; front: Nginx } | undefined,
+    private readonly cluster: { database: Database; loadBalancer: Nginx } | undefined,
   ) {}
 
   /** Starts one that is told this. At another place than the tests, it is one program in any case. */
-  static async start(settings: Settings, place?: Place): Promise<Server> {
+  static async start(settings: ServerEnv, target?: LaunchTarget): Promise<Server> {
     const data = await mkdtemp(join(tmpdir(), "rialto-e2e-"));
-    if (howMany === 1 || place !== undefined) {
-      const server = new Server(data, [new Node(data, settings, place)], undefined);
-      await server.run();
+    if (nodeCount === 1 || target !== undefined) {
+      const server = new Server(data, [new ServerNode(data, settings, target)], undefined);
+      await server.launch();
       return server;
     }
     const bus = settings["RIALTO_BUS"] ?? process.env["RIALTO_TEST_BUS"];
@@ -40,39 +40,39 @@ export class Server {
       RIALTO_DATABASE_URL: database.url,
       RIALTO_PUBLIC_URL: front.url,
     };
-    const nodes = Array.from({ length: howMany }, () => new Node(data, common));
-    const server = new Server(data, nodes, { database, front });
-    await server.run();
+    const nodes = Array.from({ length: nodeCount }, () => new ServerNode(data, common));
+    const server = new Server(data, nodes, { database, loadBalancer: front });
+    await server.launch();
     return server;
   }
 
   /** Where people find it. */
   get url(): string {
-    return this.shared?.front.url ?? this.first.url;
+    return this.cluster?.loadBalancer.url ?? this.firstNode.url;
   }
 
   /** The one-time link, as long as nobody is the administrator. Every node that starts makes a new one. */
-  get claim(): string | undefined {
-    return this.nodes.at(-1)?.claim;
+  get claimUrl(): string | undefined {
+    return this.nodes.at(-1)?.claimUrl;
   }
 
   /** Starts it, at first on any free port and later on the same one. */
-  async run(): Promise<void> {
-    for (const node of this.nodes) await node.run();
-    await this.shared?.front.run(this.nodes.map((node) => node.url));
+  async launch(): Promise<void> {
+    for (const node of this.nodes) await node.launch();
+    await this.cluster?.loadBalancer.launch(this.nodes.map((node) => node.url));
   }
 
   /** As if the power had gone. */
   async kill(): Promise<void> {
-    await this.shared?.front.kill();
+    await this.cluster?.loadBalancer.kill();
     await Promise.all(this.nodes.map((node) => node.kill()));
   }
 
   /** Stops it and starts a newer build in its place. */
-  async update(): Promise<void> {
-    await this.shared?.front.kill();
-    for (const node of this.nodes) await node.update();
-    await this.shared?.front.run(this.nodes.map((node) => node.url));
+  async upgrade(): Promise<void> {
+    await this.cluster?.loadBalancer.kill();
+    for (const node of this.nodes) await node.upgrade();
+    await this.cluster?.loadBalancer.launch(this.nodes.map((node) => node.url));
   }
 
   /** Stops it as an operator would, and complains about whatever it complained about. */
@@ -80,18 +80,18 @@ export class Server {
     try {
       await Promise.all(this.nodes.map((node) => node.stop()));
     } finally {
-      await this.shared?.front.kill();
-      await this.shared?.database.drop();
-      await rm(this.data, { recursive: true, force: true });
+      await this.cluster?.loadBalancer.kill();
+      await this.cluster?.database.drop();
+      await rm(this.dataDir, { recursive: true, force: true });
     }
   }
 
   /** Runs another command of the program on the same data, and returns what it printed. */
-  async command(...args: string[]): Promise<string> {
-    return await this.first.command(...args);
+  async runCli(...args: string[]): Promise<string> {
+    return await this.firstNode.runCli(...args);
   }
 
-  private get first(): Node {
+  private get firstNode(): ServerNode {
     const [first] = this.nodes;
     if (first === undefined) throw new Error("RIALTO_E2E_NODES is at least 1");
     return first;

@@ -1,26 +1,26 @@
 /** Somebody with a browser of their own. */
 import { type BrowserContext, type Page, expect } from "@playwright/test";
-import { Calls } from "./calls.ts";
-import { Chat } from "./chat.ts";
-import { News } from "./news.ts";
+import { CallsUi } from "./calls-ui.ts";
+import { ChatUi } from "./chat-ui.ts";
+import { NewsUi } from "./news-ui.ts";
 import type { Server } from "./server.ts";
-import type { Trouble } from "./trouble.ts";
+import type { BrowserErrors } from "./browser-errors.ts";
 
 export class Visitor {
-  readonly chat: Chat;
-  readonly calls: Calls;
-  readonly news: News;
+  readonly chat: ChatUi;
+  readonly calls: CallsUi;
+  readonly news: NewsUi;
 
   constructor(
     /** Empty for somebody who has picked no name. */
     readonly name: string,
     readonly page: Page,
-    readonly trouble: Trouble,
+    readonly browserErrors: BrowserErrors,
     private readonly server: Server,
   ) {
-    this.chat = new Chat(page);
-    this.calls = new Calls(page);
-    this.news = new News(page);
+    this.chat = new ChatUi(page);
+    this.calls = new CallsUi(page);
+    this.news = new NewsUi(page);
   }
 
   get context(): BrowserContext {
@@ -30,19 +30,19 @@ export class Visitor {
   /** Opens a page and waits until it is live. */
   async open(path: string): Promise<void> {
     await this.page.goto(this.server.url + path);
-    await this.live();
+    await this.waitUntilConnected();
   }
 
   /**
    * The page is hydrated and connected: its news stream is open and, for somebody with a name, the server has welcomed its
    * socket and what calls need is here. All of it begins only once the page is live.
    */
-  async live(): Promise<void> {
+  async waitUntilConnected(): Promise<void> {
     await this.page.waitForFunction(() => {
-      const { sources, welcomes } = window.observed;
+      const { eventSources, welcomeCount } = window.instrumentation;
       const isNamed = document.querySelector(".account-link") !== null;
-      const isReachable = welcomes > 0 && document.querySelector(".call-dock") !== null;
-      return sources.some((source) => source.readyState === EventSource.OPEN) && (!isNamed || isReachable);
+      const isReachable = welcomeCount > 0 && document.querySelector(".call-dock") !== null;
+      return eventSources.some((source) => source.readyState === EventSource.OPEN) && (!isNamed || isReachable);
     });
   }
 
@@ -62,36 +62,36 @@ export class Visitor {
   }
 
   /** On the page that asks for a name: picks one. */
-  async pick(name: string): Promise<void> {
+  async pickName(name: string): Promise<void> {
     await this.page.getByLabel("Name").first().fill(name);
     await this.page.getByRole("button", { name: "Join" }).click();
     await expect(this.page.locator(".account-name")).toHaveText(name);
-    await this.live();
+    await this.waitUntilConnected();
   }
 
   /** Another tab of the same browser, with the same session. */
-  async tab(path: string): Promise<Visitor> {
-    const other = new Visitor(this.name, await this.context.newPage(), this.trouble, this.server);
+  async openTab(path: string): Promise<Visitor> {
+    const other = new Visitor(this.name, await this.context.newPage(), this.browserErrors, this.server);
     await other.open(path);
     return other;
   }
 
   /** The network goes away until `online`. */
-  async offline(): Promise<void> {
-    this.trouble.allow(
+  async goOffline(): Promise<void> {
+    this.browserErrors.allow(
       /ERR_INTERNET_DISCONNECTED|Failed to fetch|WebSocket connection to .* failed/,
       "the network is away",
     );
     await this.context.setOffline(true);
   }
 
-  async online(): Promise<void> {
+  async goOnline(): Promise<void> {
     await this.context.setOffline(false);
   }
 
   /** As `offline`, for this tab alone: the others of its browser stay online. Gives what ends it. */
-  async tabOffline(): Promise<() => Promise<void>> {
-    this.trouble.allow(
+  async takeTabOffline(): Promise<() => Promise<void>> {
+    this.browserErrors.allow(
       /ERR_INTERNET_DISCONNECTED|Failed to fetch|WebSocket connection to .* failed/,
       "the network is away",
     );
@@ -109,8 +109,11 @@ export class Visitor {
   }
 
   /** The server is about to be killed under this page. */
-  expectsOutage(): void {
+  allowOutageErrors(): void {
     // However the network says it: what was under way when the server was killed ends in many ways.
-    this.trouble.allow(/net::ERR_[A-Z_]+|Failed to fetch|WebSocket connection to .* failed/, "the server is away");
+    this.browserErrors.allow(
+      /net::ERR_[A-Z_]+|Failed to fetch|WebSocket connection to .* failed/,
+      "the server is away",
+    );
   }
 }

@@ -1,0 +1,381 @@
+/**
+ * What both pages do while it rings, so that whoever accepts sees the other one at once, and what they keep to themselves until
+ * then.
+ */
+import { type Page } from "@playwright/test";
+import { type Visitor, expect, test } from "./support/fixtures.ts";
+import { PEER_TO_PEER_SKIP_REASON, nodeCount } from "./support/node-count.ts";
+
+/** How often each is measured; what counts is the median. */
+const MEASUREMENT_ROUNDS = 5;
+
+/** How long somebody takes to read who calls and to press Accept, at the least, in milliseconds. */
+const MIN_REACTION_MS = 1_000;
+
+/** How long the bus is away, in milliseconds: long enough that a word which it would have carried is given up. */
+const BUS_OUTAGE_MS = 2_000;
+
+/** What a browser needs at the least, in milliseconds. */
+interface BaselineTimes {
+  /** To open a microphone and a camera. */
+  openDevicesMs: number;
+  /** From the offer to the first picture. */
+  firstFrameMs: number;
+}
+
+/**
+ * Two bare peer connections in one page, with a camera that is open already. Nobody can be quicker than that who begins when a
+ * call is accepted.
+ */
+async function measureBaseline(page: Page): Promise<BaselineTimes> {
+  return page.evaluate(async () => {
+    const asked = performance.now();
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+    const began = performance.now();
+    const [one, other] = [new RTCPeerConnection(), new RTCPeerConnection()];
+    one.onicecandidate = ({ candidate }) => void other.addIceCandidate(candidate ?? undefined);
+    other.onicecandidate = ({ candidate }) => void one.addIceCandidate(candidate ?? undefined);
+    for (const track of stream.getTracks()) one.addTrack(track, stream);
+    const video = document.createElement("video");
+    video.muted = true;
+    video.autoplay = true;
+    document.body.append(video);
+    const seen = new Promise<number>((done) => {
+      video.requestVideoFrameCallback(() => {
+        done(performance.now() - began);
+      });
+    });
+    other.ontrack = ({ streams }) => {
+      video.srcObject = streams[0] ?? null;
+    };
+    await one.setLocalDescription(await one.createOffer());
+    await other.setRemoteDescription(one.localDescription as RTCSessionDescription);
+    await other.setLocalDescription(await other.createAnswer());
+    await one.setRemoteDescription(other.localDescription as RTCSessionDescription);
+    const picture = await seen;
+    one.close();
+    other.close();
+    video.remove();
+    for (const track of stream.getTracks()) track.stop();
+    return { openDevicesMs: began - asked, firstFrameMs: picture };
+  });
+}
+
+/** What a frame says of a call: its action, or the kind of signal; of anything else nothing. */
+function callFrameKind(text: string): string | undefined {
+  if (!text.startsWith("{")) return undefined;
+  const frame = JSON.parse(text) as { type: string; action?: string; signal?: { kind: string } };
+  if (frame.type !== "call" && frame.type !== "signal") return undefined;
+  return frame.signal?.kind ?? frame.action;
+}
+
+/** What a page says of a call from now on. */
+function recordSentCallFrames(page: Page): { kind: string; text: string }[] {
+  const sentFrames: { kind: string; text: string }[] = [];
+  page.on("websocket", (socket) => {
+    socket.on("framesent", ({ payload }) => {
+      const text = payload.toString();
+      const kind = callFrameKind(text);
+      if (kind !== undefined) sentFrames.push({ kind, text });
+    });
+  });
+  return sentFrames;
+}
+
+test("a ringing page sends a pranswer without candidates, and on Accept only the answer", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const sentFrames = recordSentCallFrames(grace.page);
+  await grace.open("/chat/general");
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toBeVisible();
+  const kinds = () => sentFrames.map(({ kind }) => kind);
+  await expect.poll(kinds, "it says what it will answer").toContain("pranswer");
+  // Long enough for its browser to have found all its own addresses.
+  await grace.page.waitForFunction(
+    () => window.instrumentation.peerConnections.at(-1)?.iceGatheringState === "complete",
+  );
+  expect(kinds().toSorted()).toEqual(["pranswer", "ringing"]);
+  expect(
+    sentFrames.filter(({ text }) => text.includes("a=candidate")),
+    "and names no address",
+  ).toEqual([]);
+  const pairs = await grace.page.evaluate(async () => {
+    const stats = await window.instrumentation.peerConnections.at(-1)?.getStats();
+    return [...(stats?.values() ?? [])].filter(({ type }: { type: string }) => type === "candidate-pair").length;
+  });
+  expect(pairs, "nor tries any of the caller's").toBe(0);
+  sentFrames.length = 0;
+  await grace.calls.accept();
+  await expect.poll(() => sentFrames.length).toBeGreaterThan(1);
+  expect(kinds().slice(0, 2)).toEqual(["accept", "answer"]);
+  expect(sentFrames[1]?.text, "from now on it does").toContain("a=candidate");
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+});
+
+test("who connects before somebody has answered neither sees nor hears the caller, nor shows them files", async ({
+  join,
+}) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const candidates: object[] = [];
+  const said = recordSentCallFrames(grace.page);
+  grace.page.on("websocket", (socket) => {
+    socket.on("framereceived", ({ payload }) => {
+      const frame = JSON.parse(payload.toString()) as {
+        type: string;
+        signal?: { kind: string; candidate: string; sdp_mid: string };
+      };
+      if (frame.type !== "signal" || frame.signal?.kind !== "candidate") return;
+      candidates.push({ candidate: frame.signal.candidate, sdpMid: frame.signal.sdp_mid });
+    });
+  });
+  await grace.open("/chat/general");
+  await ada.calls.call("Grace");
+  await expect.poll(() => said.map(({ kind }) => kind)).toContain("pranswer");
+  await expect.poll(() => candidates.length).toBeGreaterThan(0);
+  // What a page of hers would do that was made to.
+  await grace.page.evaluate(async (candidates) => {
+    const peer = window.instrumentation.peerConnections.at(-1);
+    for (const candidate of candidates) await peer?.addIceCandidate(candidate);
+  }, candidates);
+  await grace.page.waitForFunction(
+    () => window.instrumentation.peerConnections.at(-1)?.connectionState === "connected",
+  );
+  await ada.page.waitForFunction(() => window.instrumentation.peerConnections.at(-1)?.connectionState === "connected");
+  await expect(ada.calls.state).toContainText("Ringing…");
+  const offerFile = (id: number) =>
+    grace.page.evaluate((id) => {
+      const files = window.instrumentation.dataChannels.findLast(({ label }) => label === "files");
+      files?.send(JSON.stringify({ say: "offer", id, name: `plan-${id}.pdf`, size: 7 }));
+    }, id);
+  const files = ada.calls.stage.getByRole("list", { name: "Files", exact: true });
+  await offerFile(1);
+  // Twice as long as pictures need to come.
+  await new Promise((done) => setTimeout(done, 2_000));
+  expect.soft(await grace.calls.receivedMediaBytes(), "and nothing comes").toBe(0);
+  await expect.soft(files, "nor goes").toHaveCount(0);
+  await grace.calls.accept();
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+  await offerFile(2);
+  await expect(files).toContainText("plan-2.pdf");
+});
+
+test("the answer may come from another tab than the one that sent the pranswer", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const said = recordSentCallFrames(grace.page);
+  await grace.open("/chat/general");
+  await ada.calls.call("Grace");
+  await expect.poll(() => said.map(({ kind }) => kind)).toContain("pranswer");
+  const other = await grace.openTab("/settings");
+  await expect(other.calls.incoming).toBeVisible();
+  await other.calls.accept();
+  await Promise.all([ada.calls.expectConnected(), other.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), other.calls.expectAudioAndVideo()]);
+  await expect(grace.calls.incoming).toHaveCount(0);
+});
+
+test("an offer that is retransmitted while ringing, and once more on Accept, makes no difference", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const said = recordSentCallFrames(grace.page);
+  const answers = () => said.filter(({ kind }) => kind === "answer").length;
+  const resendOffer: (() => void)[] = [];
+  await grace.page.routeWebSocket("**/ws", (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((message) => {
+      if (callFrameKind(message.toString()) === "offer") resendOffer.push(socket.send.bind(socket, message));
+      socket.send(message);
+    });
+    socket.onMessage((message) => {
+      // Before what the page does next.
+      if (callFrameKind(message.toString()) === "accept") resendOffer[0]?.();
+      server.send(message);
+    });
+  });
+  await grace.open("/chat/general");
+  await ada.calls.call("Grace");
+  await expect.poll(() => said.map(({ kind }) => kind)).toContain("pranswer");
+  resendOffer[0]?.();
+  await expect(grace.calls.incoming).toBeVisible();
+  await grace.calls.accept();
+  await expect.poll(answers, "each is answered").toBe(2);
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+});
+
+/** The first word like that which goes from the page to the server, or from the server to the page, is lost. How many were. */
+async function dropFirstFrame(
+  page: Page,
+  direction: "to the server" | "to the page",
+  pattern: RegExp,
+): Promise<() => number> {
+  let droppedCount = 0;
+  await page.routeWebSocket("**/ws", (socket) => {
+    const server = socket.connectToServer();
+    const pass = (message: string | Buffer, there: typeof direction, on: typeof server) => {
+      if (droppedCount === 0 && there === direction && pattern.test(message.toString())) droppedCount += 1;
+      else on.send(message);
+    };
+    socket.onMessage((message) => {
+      pass(message, "to the server", server);
+    });
+    server.onMessage((message) => {
+      pass(message, "to the page", socket);
+    });
+  });
+  return () => droppedCount;
+}
+
+test("an answer that is lost makes the caller retransmit its offer", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const lost = await dropFirstFrame(grace.page, "to the server", /"kind":"answer"/);
+  const said = recordSentCallFrames(ada.page);
+  await ada.open("/chat/general");
+  await grace.open("/chat/general");
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toBeVisible();
+  await grace.calls.accept();
+  await expect.poll(lost).toBe(1);
+  const offers = () => said.filter(({ kind }) => kind === "offer").length;
+  expect(offers()).toBe(1);
+  await expect.poll(offers, "the offer is said again").toBe(2);
+  await ada.page.waitForFunction(() => window.instrumentation.peerConnections.at(-1)?.signalingState === "stable");
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+});
+
+test("an offer that is lost is requested by the callee", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const lost = await dropFirstFrame(grace.page, "to the page", /"kind":"offer"/);
+  await grace.open("/chat/general");
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toBeVisible();
+  await expect.poll(lost).toBe(1);
+  await grace.calls.accept();
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+});
+
+for (const { side, direction, pattern, frameName } of [
+  { frameName: "an acceptance", side: "callee", direction: "to the server", pattern: /"action":"accept"/ },
+  {
+    frameName: "the word that it was accepted",
+    side: "caller",
+    direction: "to the page",
+    pattern: /"state":"connecting"/,
+  },
+] as const) {
+  test(`${frameName} that is lost is retransmitted`, async ({ join }) => {
+    const [caller, callee] = [await join("Ada"), await join("Grace")];
+    const affected = { caller, callee }[side];
+    const lost = await dropFirstFrame(affected.page, direction, pattern);
+    await affected.open("/chat/general");
+    await caller.calls.call("Grace");
+    await expect(callee.calls.incoming).toBeVisible();
+    await callee.calls.accept();
+    await expect.poll(lost).toBe(1);
+    await Promise.all([caller.calls.expectConnected(), callee.calls.expectConnected()]);
+    await Promise.all([caller.calls.expectAudioAndVideo(), callee.calls.expectAudioAndVideo()]);
+  });
+}
+
+test("a hang-up that is lost is retransmitted", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const lost = await dropFirstFrame(ada.page, "to the server", /"action":"hang_up"/);
+  await ada.open("/chat/general");
+  await ada.calls.call("Grace");
+  await grace.calls.accept();
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await ada.calls.hangUp();
+  await expect.poll(lost).toBe(1);
+  await expect(grace.calls.endedCard).toBeVisible();
+  await expect(grace.calls.stage).toHaveCount(0);
+});
+
+test("a ring that has ended stops on a page that missed the end", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const lost = await dropFirstFrame(grace.page, "to the page", /"state":"ended"/);
+  await grace.open("/chat/general");
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toBeVisible();
+  await ada.calls.hangUp();
+  await expect.poll(lost).toBe(1);
+  await expect(grace.calls.incoming).toHaveCount(0);
+});
+
+test.describe("with a bus of its own", () => {
+  test.use({
+    serverEnv: async ({ nats }, use) => {
+      await use({ ...nats?.serverEnv });
+    },
+  });
+
+  test("an answer given while the bus is down reaches the other nodes when it is back", async ({ join, nats }) => {
+    // eslint-disable-next-line playwright/no-skipped-test -- why is said
+    test.skip(nats === undefined, "one node alone has no bus");
+    const people = [await join("Ada"), await join("Grace")] as const;
+    // The node that decides on calls is that of the one, or of the other, or of nobody.
+    for (const [caller, callee] of [people, people.toReversed() as [Visitor, Visitor]]) {
+      await caller.calls.call(callee.name);
+      await expect(callee.calls.incoming).toBeVisible();
+      await nats?.kill();
+      await callee.calls.accept();
+      await new Promise((done) => setTimeout(done, BUS_OUTAGE_MS));
+      await nats?.launch();
+      await Promise.all([caller.calls.expectConnected(), callee.calls.expectConnected()]);
+      await Promise.all([caller.calls.expectAudioAndVideo(), callee.calls.expectAudioAndVideo()]);
+      await caller.calls.hangUp();
+      for (const { calls } of [caller, callee]) await calls.endedCard.getByRole("button", { name: "Close" }).click();
+    }
+  });
+});
+
+function median(times: number[]): number {
+  const sorted = times.toSorted((one, other) => one - other);
+  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
+}
+
+test(
+  "the first frame after Accept is about as quick as on a baseline of two bare peer connections",
+  { tag: "@exclusive" },
+  async ({ join }) => {
+    // eslint-disable-next-line playwright/no-skipped-test -- why is said
+    test.skip(nodeCount > 1, PEER_TO_PEER_SKIP_REASON);
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    const times = { devices: [] as number[], bare: [] as number[], callee: [] as number[], caller: [] as number[] };
+    for (let round = 0; round < MEASUREMENT_ROUNDS; round += 1) {
+      const { openDevicesMs, firstFrameMs } = await measureBaseline(grace.page);
+      times.devices.push(openDevicesMs);
+      times.bare.push(firstFrameMs);
+      await ada.calls.call("Grace");
+      await expect(grace.calls.incoming).toBeVisible();
+      await new Promise((done) => setTimeout(done, MIN_REACTION_MS));
+      const pictures = Promise.all([grace.calls.firstVideoFrameAt(), ada.calls.firstVideoFrameAt()]);
+      const accept = grace.calls.incoming.getByRole("button", { name: "Accept", exact: true });
+      const accepted = await accept.evaluate((button: HTMLElement) => {
+        const now = Date.now();
+        button.click();
+        return now;
+      });
+      const [callee, caller] = await pictures;
+      times.callee.push(callee - accepted);
+      times.caller.push(caller - accepted);
+      await ada.calls.hangUp();
+      await expect(grace.calls.stage).toHaveCount(0);
+      await ada.calls.endedCard.getByRole("button", { name: "Close" }).click();
+      await grace.calls.endedCard.getByRole("button", { name: "Close" }).click();
+    }
+    const [baselineMs, callee, caller] = [median(times.bare), median(times.callee), median(times.caller)];
+    // Whoever accepts is not seen before their camera is open.
+    const openDevicesMs = median(times.devices);
+    const [calleeRatio, callerRatio] = [callee / baselineMs, caller / (baselineMs + openDevicesMs)];
+    console.log(
+      `    from Accept to the first picture: ${callee} ms for the callee (${calleeRatio.toFixed(2)} × bare), ` +
+        `${caller} ms for the caller (${callerRatio.toFixed(2)} × bare and the devices); ` +
+        `bare ${Math.round(baselineMs)} ms, devices ${Math.round(openDevicesMs)} ms`,
+    );
+    // What is aimed at is 1.3. On few cores, three programs share what one page has to itself in the bare case.
+    expect(calleeRatio, "the callee").toBeLessThan(2.5);
+    expect(callerRatio, "the caller").toBeLessThan(4);
+  },
+);

@@ -1,0 +1,122 @@
+/** Files sent into a room. */
+import { readFile } from "node:fs/promises";
+import { expect, test } from "./support/fixtures.ts";
+import { duskPng } from "./support/png.ts";
+
+test("an image is sent with a progress bar and shown to all, and its space is reserved before it is loaded", async ({
+  join,
+}) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  // Large enough to take a moment, and wider than the box it is shown in.
+  const buffer = Buffer.concat([duskPng(1600, 1000), Buffer.alloc(12_000_000)]);
+  const progressed = ada.page.waitForFunction(() => {
+    const bar = document.querySelector<HTMLProgressElement>(".upload progress");
+    return bar !== null && bar.value > 0 && bar.value < 100;
+  });
+  await ada.page.getByLabel("Send files").setInputFiles({ name: "Dusk.png", mimeType: "image/png", buffer });
+  await progressed;
+  for (const { chat, page } of [ada, grace]) {
+    const image = chat.messages.getByRole("img", { name: "Dusk.png" });
+    await expect(image).toBeVisible();
+    await expect(image).toHaveAttribute("width", "480");
+    await expect(image).toHaveAttribute("height", "300");
+    await expect.poll(() => image.evaluate((img: HTMLImageElement) => img.naturalWidth)).toBe(1600);
+    await expect(page.locator(".upload")).toHaveCount(0);
+  }
+
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((done) => (release = done));
+  await grace.page.route("**/files/**", async (route) => {
+    await held;
+    await route.continue();
+  });
+  await grace.open("/chat/general");
+  const image = grace.chat.messages.getByRole("img", { name: "Dusk.png" });
+  const isLoaded = () => image.evaluate((img: HTMLImageElement) => img.complete && img.naturalWidth > 0);
+  await expect(image).toBeVisible();
+  expect(await isLoaded()).toBe(false);
+  const before = await image.boundingBox();
+  const shifted = await grace.page.evaluate(() => window.instrumentation.layoutShiftSum);
+  release();
+  await expect.poll(isLoaded).toBe(true);
+  expect(await image.boundingBox()).toEqual(before);
+  expect(await grace.page.evaluate(() => window.instrumentation.layoutShiftSum)).toBe(shifted);
+});
+
+test("any other file is a download with the bytes that were sent, and its address hands out nothing else", async ({
+  join,
+  visitAnonymously,
+  server,
+}) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const buffer = Buffer.from("<script>window.ran = true</script> é");
+  await ada.page.getByLabel("Send files").setInputFiles({ name: 'Plan "B" é.html', mimeType: "text/html", buffer });
+  const link = grace.chat.messages.getByRole("link", { name: /Plan/ });
+  await expect(link).toContainText('Plan "B" é.html');
+  await expect(link).toContainText(`${buffer.length} bytes`);
+  const [download] = await Promise.all([grace.page.waitForEvent("download"), link.click()]);
+  expect(download.suggestedFilename()).toMatch(/^Plan .B. é\.html$/);
+  expect(await readFile(await download.path())).toEqual(buffer);
+
+  const address = (await link.getAttribute("href")) ?? "";
+  const response = await grace.context.request.get(server.url + address);
+  expect(response.headers()).toMatchObject({
+    "content-disposition": "attachment; filename*=UTF-8''Plan%20%22B%22%20%C3%A9.html",
+    "content-type": "application/octet-stream",
+    "x-content-type-options": "nosniff",
+  });
+  const stranger = await visitAnonymously();
+  expect((await stranger.context.request.get(server.url + address)).status(), "not for strangers").toBe(401);
+});
+
+test("an upload resumes where it was after a network outage", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const buffer = Buffer.alloc(20_000_000, "rialto");
+  const begun = ada.page.waitForFunction(() => {
+    const bar = document.querySelector<HTMLProgressElement>(".upload progress");
+    return bar !== null && bar.value > 0;
+  });
+  await ada.page
+    .getByLabel("Send files")
+    .setInputFiles({ name: "long.bin", mimeType: "application/octet-stream", buffer });
+  await begun;
+  await ada.goOffline();
+  await expect(ada.page.getByText("You are offline")).toBeVisible();
+  await ada.goOnline();
+  const link = grace.chat.messages.getByRole("link", { name: /long\.bin/ });
+  await expect(link).toBeVisible({ timeout: 20_000 });
+  const [download] = await Promise.all([grace.page.waitForEvent("download"), link.click()]);
+  expect((await readFile(await download.path())).equals(buffer)).toBe(true);
+});
+
+test("a cancelled upload appears for nobody", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const buffer = Buffer.alloc(24_000_000, "rialto");
+  await ada.page
+    .getByLabel("Send files")
+    .setInputFiles({ name: "no.bin", mimeType: "application/octet-stream", buffer });
+  await ada.page.getByRole("button", { name: "Cancel no.bin" }).click();
+  await expect(ada.page.locator(".upload")).toHaveCount(0);
+  await ada.chat.sendMessage("Never mind");
+  await expect(grace.chat.message("Never mind")).toBeVisible();
+  await expect(grace.chat.messages).toHaveCount(1);
+});
+
+test.describe("with a limit of 1 MB", () => {
+  test.use({ serverEnv: { RIALTO_UPLOAD_BYTES: "1000000" } });
+
+  test("a file that is too large, or empty, is refused in words, and others go through", async ({ join }) => {
+    const { page, chat } = await join("Ada");
+    const send = (name: string, bytes: number) =>
+      page.getByLabel("Send files").setInputFiles({ name, mimeType: "text/plain", buffer: Buffer.alloc(bytes, "a") });
+    await send("large.txt", 1_500_000);
+    const refusal = page.locator(".upload").filter({ hasText: "large.txt" });
+    await expect(refusal.getByRole("alert")).toHaveText("Not sent. It is 1.5 MB; a file may be 1 MB at most.");
+    await refusal.getByRole("button", { name: "Dismiss large.txt" }).click();
+    await expect(refusal).toHaveCount(0);
+    await send("empty.txt", 0);
+    await expect(page.locator(".upload").getByRole("alert")).toContainText("is empty, so there is nothing to send");
+    await send("right.txt", 1_000_000);
+    await expect(chat.messages.getByRole("link", { name: /right\.txt/ })).toBeVisible();
+  });
+});

@@ -1,0 +1,192 @@
+/** Chat while the network or the server is away: nothing is lost, nothing is doubled, everything is in order. */
+import { type Visitor, expect, test } from "./support/fixtures.ts";
+
+const numberedTexts = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, at) => `Message ${from + at}`);
+
+/** Both read the same, also after loading the room anew. */
+async function expectSameTexts(visitors: Visitor[], texts: string[]): Promise<void> {
+  for (const { chat } of visitors) {
+    await expect.poll(() => chat.sentTexts(), { timeout: 20_000 }).toEqual(texts);
+  }
+  for (const visitor of visitors) {
+    await visitor.open("/chat/general");
+    await expect.poll(() => visitor.chat.sentTexts()).toEqual(texts);
+  }
+}
+
+test("what is written offline is shown as pending and sent in order when the network is back", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.chat.sendMessages(numberedTexts(1, 3));
+  await ada.chat.expectAllAcknowledged();
+  await ada.goOffline();
+  await ada.chat.sendMessage("Message 4");
+  const waiting = ada.chat.message("Message 4");
+  await expect(waiting).toHaveClass(/pending/);
+  await expect(waiting).toContainText("Sending…");
+  await ada.chat.sendMessages(numberedTexts(5, 8));
+  await expect(ada.page.getByText("You are offline. Your messages are kept")).toBeVisible();
+  await grace.chat.sendMessage("Message 9");
+  await grace.chat.expectAllAcknowledged();
+  await expect(ada.chat.message("Message 9")).toHaveCount(0);
+  await ada.goOnline();
+  await ada.chat.expectAllAcknowledged();
+  await expect(ada.page.getByText("You are offline")).toHaveCount(0);
+  await expectSameTexts([ada, grace], ["Message 1", "Message 2", "Message 3", "Message 9", ...numberedTexts(4, 8)]);
+});
+
+test("both sides write while the network comes and goes, and both read the same", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  for (const round of [1, 2, 3]) {
+    await ada.goOffline();
+    await ada.chat.sendMessages([`Ada ${round}a`, `Ada ${round}b`]);
+    await grace.chat.sendMessages([`Grace ${round}a`, `Grace ${round}b`]);
+    await grace.chat.expectAllAcknowledged();
+    await ada.goOnline();
+    await ada.chat.expectAllAcknowledged();
+  }
+  const rounds = [1, 2, 3].flatMap((n) => [`Grace ${n}a`, `Grace ${n}b`, `Ada ${n}a`, `Ada ${n}b`]);
+  await expectSameTexts([ada, grace], rounds);
+});
+
+test("a server that is killed in the middle loses and doubles nothing", async ({ join, server }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  ada.allowOutageErrors();
+  grace.allowOutageErrors();
+  await ada.chat.sendMessages(numberedTexts(1, 20));
+  // Some of these are acknowledged, some are not, and some were never heard.
+  await server.kill();
+  await ada.chat.sendMessages(numberedTexts(21, 30));
+  await expect(ada.page.getByText("You are offline. Your messages are kept")).toBeVisible();
+  await server.launch();
+  await ada.chat.sendMessages(numberedTexts(31, 40));
+  await ada.chat.expectAllAcknowledged();
+  await expectSameTexts([ada, grace], numberedTexts(1, 40));
+});
+
+test("what could not be sent before a reload is sent after it", async ({ join, server }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  ada.allowOutageErrors();
+  grace.allowOutageErrors();
+  await server.kill();
+  await ada.chat.sendMessage("Message 1");
+  await expect(ada.chat.message("Message 1")).toHaveClass(/pending/);
+  await server.launch();
+  await ada.open("/chat/general");
+  await expectSameTexts([ada, grace], ["Message 1"]);
+});
+
+test.describe("with a strict limit", () => {
+  test.use({ serverEnv: { RIALTO_SEND_BURST: "1" } });
+
+  test("a message that is refused says so and why, and is sent by Retry or taken away by Discard", async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    // One is allowed in 20 ms: of so many at once, some are refused.
+    await ada.chat.sendMessages(numberedTexts(1, 30));
+    await expect(ada.chat.timeline.locator(".message.pending")).toHaveCount(0);
+    const failed = ada.chat.timeline.locator(".message.failed");
+    await expect.poll(() => failed.count()).toBeGreaterThan(1);
+    await expect(failed.first()).toContainText("Not sent. That was too fast");
+    const [first, second] = await failed.locator(".message-text").allTextContents();
+    const sent = await ada.chat.sentTexts();
+    const count = await failed.count();
+    await failed.first().getByRole("button", { name: "Retry" }).click();
+    await expect(grace.chat.timeline.getByText(first ?? "", { exact: true })).toBeVisible();
+    await expect(failed).toHaveCount(count - 1);
+    await failed.first().getByRole("button", { name: "Discard" }).click();
+    await expect(failed).toHaveCount(count - 2);
+    await expect(ada.chat.timeline.getByText(second ?? "", { exact: true })).toHaveCount(0);
+    await expectSameTexts([ada, grace], [...sent, first ?? ""]);
+  });
+});
+
+test.describe("with a replay of 20 events", () => {
+  test.use({ serverEnv: { RIALTO_REPLAY_EVENTS: "20" } });
+
+  test("a room that fell too far behind to be replayed is refetched, without a gap", async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    await ada.chat.sendMessage("Message 0");
+    await expect(grace.chat.message("Message 0")).toBeVisible();
+    await grace.goOffline();
+    await ada.chat.sendMessages(numberedTexts(1, 80));
+    await ada.chat.expectAllAcknowledged();
+    await grace.goOnline();
+    await expect.poll(() => grace.chat.sentTexts(), "a page of the newest").toEqual(numberedTexts(31, 80));
+    await expect(grace.chat.message("Message 80")).toBeInViewport();
+    await grace.page.getByRole("link", { name: "Older messages" }).click();
+    await expect.poll(() => grace.chat.sentTexts()).toEqual(numberedTexts(0, 80));
+  });
+});
+
+test("who was at the end of a room is at its end again after a long absence", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await grace.goOffline();
+  await ada.chat.sendMessages(numberedTexts(1, 120));
+  await ada.chat.expectAllAcknowledged();
+  await grace.goOnline();
+  await expect.poll(() => grace.chat.sentTexts(), { timeout: 20_000 }).toEqual(numberedTexts(1, 120));
+  await expect(grace.chat.message("Message 120")).toBeInViewport();
+});
+
+test("what was opened during a network outage is refetched by itself when it is over", async ({ join }) => {
+  const [ada, grace] = [await join("Ada", { startPath: "/settings" }), await join("Grace")];
+  const { page, chat } = ada;
+  const menu = page.getByRole("navigation", { name: "Main" });
+  const failed = page.getByRole("main").getByRole("alert");
+  await grace.chat.sendMessage("Are you there?");
+  await grace.chat.expectAllAcknowledged();
+  /** Opens something offline, where it cannot be had, also not by asking again. */
+  const openOffline = async (open: () => Promise<void>) => {
+    await ada.goOffline();
+    await open();
+    await expect(failed.first()).toContainText("The server could not be reached");
+    await failed.first().getByRole("button", { name: "Try again" }).click();
+    await expect(failed.first()).toContainText("The server could not be reached");
+    await ada.goOnline();
+    await expect(failed).toHaveCount(0, { timeout: 20_000 });
+  };
+  await openOffline(() => menu.getByRole("link", { name: "Chat" }).click());
+  await openOffline(() => chat.roomLink("General").click());
+  await expect(chat.message("Are you there?")).toBeVisible();
+  await openOffline(() => menu.getByRole("link", { name: "Calls" }).click());
+  await expect(page.getByText("No calls yet")).toBeVisible();
+  await expect(page.locator(".call-row-name").filter({ hasText: "Grace" })).toBeVisible();
+});
+
+test("a room that failed to load is refetched by a button", async ({ join }) => {
+  const [ada, grace] = [await join("Ada", { startPath: "/chat" }), await join("Grace")];
+  const { page, chat, browserErrors } = ada;
+  await grace.chat.sendMessage("Are you there?");
+  await grace.chat.expectAllAcknowledged();
+  browserErrors.allow(/ERR_FAILED/, "the room's address is cut off");
+  const room = /\/fn\/room(\?|$)/;
+  await page.route(room, (route) => route.abort());
+  await chat.roomLink("General").click();
+  const retryButton = page.getByRole("main").getByRole("button", { name: "Try again" });
+  await expect(retryButton).toBeVisible();
+  await page.unroute(room);
+  await retryButton.click();
+  await expect(chat.message("Are you there?")).toBeVisible();
+  await expect(retryButton).toHaveCount(0);
+});
+
+test("a page whose older connection arrives late and replaces the newer one reconnects", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  let connections = 0;
+  await ada.page.routeWebSocket("**/ws", (socket) => {
+    const server = socket.connectToServer();
+    connections += 1;
+    const isFirst = connections === 1;
+    server.onMessage((message) => {
+      socket.send(message);
+      const isWelcome = String(message).startsWith('{"type":"welcome"');
+      if (isFirst && isWelcome) void socket.close({ code: 4000, reason: "this page connected again" });
+    });
+  });
+  await ada.page.reload();
+  await expect.poll(() => ada.page.evaluate(() => window.instrumentation.welcomeCount)).toBe(2);
+  await grace.chat.sendMessage("Are you there?");
+  await expect(ada.chat.message("Are you there?")).toBeVisible();
+  await ada.chat.sendMessage("I am.");
+  await expect(grace.chat.message("I am.")).toBeVisible();
+});

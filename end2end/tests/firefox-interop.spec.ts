@@ -1,0 +1,73 @@
+/** Calls between Chromium and Firefox, which share neither code nor habits. */
+import { execFileSync } from "node:child_process";
+import { firefox } from "@playwright/test";
+import { type Visitor, expect, test as base } from "./support/fixtures.ts";
+import { PEER_TO_PEER_SKIP_REASON, nodeCount } from "./support/node-count.ts";
+
+/** The distribution's Firefox, which Playwright drives as it is. */
+const FIREFOX_PATH = process.env["RIALTO_FIREFOX"] ?? "/usr/bin/firefox-esr";
+
+function missingRequirement(): string | undefined {
+  try {
+    execFileSync(FIREFOX_PATH, ["--version"], { stdio: "pipe" });
+    return undefined;
+  } catch {
+    return `there is no ${FIREFOX_PATH}: install Debian's firefox-esr, or name one in RIALTO_FIREFOX`;
+  }
+}
+
+const skipReason = missingRequirement() ?? (nodeCount > 1 ? PEER_TO_PEER_SKIP_REASON : undefined);
+if (skipReason !== undefined) console.log(`firefox-interop.spec.ts is left out: ${skipReason}`);
+
+/** A camera that needs none, and no word with the outside. */
+const preferences = {
+  "media.navigator.streams.fake": true,
+  "media.navigator.permission.disabled": true,
+  "media.peerconnection.ice.obfuscate_host_addresses": false,
+  "media.peerconnection.ice.loopback": true,
+  "media.autoplay.default": 0,
+  "media.gmp-manager.updateEnabled": false,
+  "network.captive-portal-service.enabled": false,
+  "network.connectivity-service.enabled": false,
+  "toolkit.telemetry.enabled": false,
+};
+
+const test = base.extend<{ pair: { chromium: Visitor; firefox: Visitor } }>({
+  pair: async ({ join }, use) => {
+    const browser = await firefox.launch({
+      channel: "moz-firefox",
+      executablePath: FIREFOX_PATH,
+      headless: true,
+      firefoxUserPrefs: preferences,
+    });
+    const chromium = await join("Ada");
+    // It is asked for nothing: its camera is a fake one, and it knows no names of permissions.
+    const fox = await join("Grace", { browserProcess: { browser }, permissions: [] });
+    fox.browserErrors.allow(/NS_BINDING_ABORTED/, "a navigation gives up requests that are under way");
+    fox.browserErrors.allow(/blocked an inline style/, "what drives this browser puts a style of its own into pages");
+    await use({ chromium, firefox: fox });
+    await browser.close();
+  },
+});
+
+// eslint-disable-next-line playwright/no-skipped-test -- why, and what to install, is said above
+test.skip(skipReason !== undefined, skipReason);
+
+async function connectCall(caller: Visitor, callee: Visitor): Promise<void> {
+  await caller.calls.call(callee.name);
+  await callee.calls.accept();
+  await Promise.all([caller.calls.expectConnected(), callee.calls.expectConnected()]);
+  await Promise.all([caller.calls.expectAudioAndVideo(), callee.calls.expectAudioAndVideo()]);
+}
+
+test("Chromium calls Firefox, and each sees and hears the other", async ({ pair }) => {
+  await connectCall(pair.chromium, pair.firefox);
+  await pair.firefox.calls.hangUp();
+  await expect(pair.chromium.calls.endedCard).toContainText(/Video call, \d+ s/);
+});
+
+test("Firefox calls Chromium, and each sees and hears the other", async ({ pair }) => {
+  await connectCall(pair.firefox, pair.chromium);
+  await pair.chromium.calls.hangUp();
+  await expect(pair.firefox.calls.endedCard).toContainText(/Video call, \d+ s/);
+});

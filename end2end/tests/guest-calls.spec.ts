@@ -1,0 +1,80 @@
+/** Guests to one call: a link, a name, the call, and nothing else of the site. */
+import AxeBuilder from "@axe-core/playwright";
+import { type Visitor, expect, test } from "./support/fixtures.ts";
+import { expectVideoStreams, joinGroupCall } from "./support/group-calls.ts";
+
+/** Makes a link in the call that somebody is in: its address within the site. */
+async function createGuestLink(who: Visitor): Promise<string> {
+  await who.calls.stage.getByRole("button", { name: "Invite a guest" }).click();
+  await who.calls.stage.getByRole("button", { name: "Make a link" }).click();
+  const link = await who.calls.stage.getByRole("textbox", { name: "Link for guests" }).inputValue();
+  return new URL(link).pathname;
+}
+
+/** Gives a name, and joins. */
+async function joinAsGuest(guest: Visitor, name: string): Promise<void> {
+  await guest.page.getByLabel("Name").fill(name);
+  await guest.page.getByRole("button", { name: "Go on to the call" }).click();
+  await guest.calls.preview.getByRole("button", { name: "Join the call" }).click();
+  await expect(guest.calls.stage).toBeVisible();
+}
+
+test("somebody with a link gives a name, takes part, and is removed when the link is revoked", async ({
+  join,
+  visitAnonymously,
+}) => {
+  const ada = await join("Ada");
+  await joinGroupCall(ada, true);
+  const link = await createGuestLink(ada);
+  await expect(ada.calls.stage.getByText("Made by Ada")).toBeVisible();
+  await ada.context.grantPermissions(["clipboard-read", "clipboard-write", "camera", "microphone"]);
+  await ada.calls.stage.getByRole("button", { name: "Copy" }).click();
+  await expect(ada.calls.stage.getByRole("button", { name: "Copied" })).toBeVisible();
+  expect(await ada.page.evaluate(() => navigator.clipboard.readText())).toBe(new URL(link, ada.page.url()).href);
+
+  const bob = await visitAnonymously({ startPath: link });
+  await expect(bob.page.getByText("Ada invites you to a video call")).toBeVisible();
+  await expect(bob.page.getByRole("navigation")).toHaveCount(0);
+  await joinAsGuest(bob, "Bob");
+  await expectVideoStreams([ada, bob], 1);
+  for (const { calls } of [ada, bob]) await calls.expectAudiblePlayback();
+  await expect(ada.calls.stage.getByRole("listitem").filter({ hasText: "Bob (guest)" })).toBeVisible();
+  await expect(bob.calls.stage.getByRole("button", { name: "Invite a guest" })).toHaveCount(0);
+  await expect(bob.page.getByText("You are Bob, a guest to this call")).toBeVisible();
+  const { violations } = await new AxeBuilder({ page: bob.page }).analyze();
+  const severeViolations = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  expect(severeViolations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html ?? ""}`)).toEqual([]);
+
+  await ada.calls.stage.getByRole("button", { name: "End the link" }).click();
+  await expect(ada.calls.stage.getByRole("listitem").filter({ hasText: "Bob (guest)" })).toHaveCount(0);
+  await expect(bob.page.getByText("You are not in this call any more")).toBeVisible();
+  await expect(bob.calls.stage).toHaveCount(0);
+  await expect.poll(() => bob.calls.openDevices()).toEqual({ microphone: false, camera: false });
+  const late = await visitAnonymously({ startPath: link });
+  await expect(late.page.getByRole("heading", { name: "This link does not work any more" })).toBeVisible();
+});
+
+test("a guest's call goes on through a restart of the server, and ends with the last of the room", async ({
+  join,
+  visitAnonymously,
+  server,
+}) => {
+  const ada = await join("Ada");
+  await joinGroupCall(ada, true);
+  const bob = await visitAnonymously({ startPath: await createGuestLink(ada) });
+  for (const who of [ada, bob]) who.allowOutageErrors();
+  await joinAsGuest(bob, "Bob");
+  await expectVideoStreams([ada, bob], 1);
+  await server.kill();
+  await expectVideoStreams([ada, bob], 1);
+  await server.launch();
+  await expectVideoStreams([ada, bob], 1);
+  await expect(bob.calls.state).toContainText("2 people");
+  // The server is there again for both: what one does is told to the other.
+  await ada.calls.stage.getByRole("button", { name: "Leave" }).click();
+  // The last word on the call and the end of the guest's connection come by two ways, and either says so.
+  await expect(bob.page.getByText(/You are not in (the|this) call any more/).first()).toBeVisible({ timeout: 30_000 });
+  await expect(bob.calls.stage).toHaveCount(0);
+  await expect.poll(() => bob.calls.openDevices()).toEqual({ microphone: false, camera: false });
+  await expect(ada.chat.timeline).toContainText(/Call, (\d+ min )?\d+ s: Ada, Bob \(guest\)/);
+});

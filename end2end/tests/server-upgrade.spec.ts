@@ -1,0 +1,53 @@
+/** A server that was updated under open pages. */
+import { expect, test } from "./support/fixtures.ts";
+
+test("a page of an older build reloads itself when nothing would be lost", async ({
+  visitAnonymously,
+  join,
+  server,
+}) => {
+  const reader = await visitAnonymously();
+  const ada = await join("Ada");
+  reader.allowOutageErrors();
+  ada.allowOutageErrors();
+  const build = (page: typeof reader.page) => page.locator('meta[name="rialto-build"]').getAttribute("content");
+  const old = await build(reader.page);
+  await server.upgrade();
+  for (const { page } of [reader, ada]) {
+    await expect.poll(() => build(page), { timeout: 20_000 }).not.toBe(old);
+    await expect(page.getByText("Rialto was updated")).toHaveCount(0);
+  }
+  await ada.waitUntilConnected();
+  await ada.chat.sendMessage("Nothing happened");
+  await ada.chat.expectAllAcknowledged();
+});
+
+test("a page with a draft says that there is a newer build, and loses nothing by the reload", async ({
+  join,
+  server,
+}) => {
+  const ada = await join("Ada");
+  ada.allowOutageErrors();
+  await ada.chat.composer.fill("Half a thought");
+  await server.upgrade();
+  const notice = ada.page.getByText("Rialto was updated");
+  await expect(notice).toBeVisible({ timeout: 20_000 });
+  await expect(ada.chat.composer).toHaveValue("Half a thought");
+  await ada.page.getByRole("button", { name: "Reload" }).click();
+  await expect(notice).toHaveCount(0);
+  await ada.waitUntilConnected();
+  await expect(ada.chat.composer).toHaveValue("Half a thought");
+});
+
+test("a call is not cut off by an update", async ({ join, server }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  ada.allowOutageErrors();
+  grace.allowOutageErrors();
+  await ada.calls.call("Grace");
+  await grace.calls.accept();
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await server.upgrade();
+  await expect(ada.page.getByText("Rialto was updated")).toBeVisible({ timeout: 20_000 });
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+});

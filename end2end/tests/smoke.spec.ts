@@ -1,0 +1,36 @@
+/** The thinnest path through each of the three systems, from a first visit. */
+import { expect, test } from "./support/fixtures.ts";
+
+test("a story is on an open page the moment it is published", async ({ visitAnonymously, publisher }) => {
+  const reader = await visitAnonymously();
+  await expect(reader.page.getByText("No news yet")).toBeVisible();
+  await publisher.publish({ headline: "The bridge is open" });
+  await expect(reader.news.headline("The bridge is open")).toBeVisible();
+});
+
+test("two people pick a name and talk in the same room", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.chat.sendMessage("Hello, anybody here?");
+  await expect(grace.chat.message("Hello, anybody here?")).toBeVisible();
+  await grace.chat.sendMessage("I am");
+  await expect(ada.chat.message("I am")).toBeVisible();
+  await ada.chat.expectAllAcknowledged();
+});
+
+test("two people pick a name, and one calls the other: both see and hear", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toContainText("Ada is calling");
+  const seen = Promise.all([ada.calls.firstVideoFrameAt(), grace.calls.firstVideoFrameAt()]);
+  const accepted = Date.now();
+  await grace.calls.accept();
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  const [caller, callee] = await seen;
+  console.log("milliseconds from Accept to the first picture:", {
+    caller: caller - accepted,
+    callee: callee - accepted,
+  });
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+  await ada.calls.hangUp();
+  await expect(grace.calls.stage).toBeHidden();
+});

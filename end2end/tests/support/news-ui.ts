@@ -1,0 +1,55 @@
+/** The news as a reader sees it, and a program that publishes. */
+import { type Locator, type Page } from "@playwright/test";
+import type { Server } from "./server.ts";
+
+export class NewsUi {
+  readonly headlines: Locator;
+  readonly pill: Locator;
+  readonly banner: Locator;
+  readonly interruption: Locator;
+
+  constructor(page: Page) {
+    this.headlines = page.locator(".stories .story h2");
+    this.pill = page.getByText(/^\d+( or more)? new stor(y|ies)$/);
+    this.banner = page.locator(".banner");
+    this.interruption = page.getByText("Live updates are interrupted");
+  }
+
+  headline(text: string): Locator {
+    return this.headlines.filter({ hasText: text });
+  }
+}
+
+/** What a program says to publish a story. */
+export interface NewStory {
+  headline: string;
+  body?: string;
+  topic?: string;
+  urgency?: "normal" | "breaking";
+}
+
+/** A program that publishes with a token. */
+export class Publisher {
+  private constructor(
+    private readonly server: Server,
+    private readonly token: string,
+  ) {}
+
+  static async create(server: Server, name = "Agency"): Promise<Publisher> {
+    return new Publisher(server, await server.runCli("token", "create", name));
+  }
+
+  /** Publishes, and returns the story's address and when the answer came, in milliseconds since 1970. */
+  async publish(draft: NewStory): Promise<{ path: string; requestedAt: number; respondedAt: number }> {
+    const requestedAt = Date.now();
+    const response = await fetch(`${this.server.url}/api/v1/stories`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${this.token}`, "content-type": "application/json" },
+      body: JSON.stringify(draft),
+    });
+    const respondedAt = Date.now();
+    if (response.status !== 201) throw new Error(`publishing: ${response.status} ${await response.text()}`);
+    await response.body?.cancel();
+    return { path: response.headers.get("location") ?? "", requestedAt, respondedAt };
+  }
+}

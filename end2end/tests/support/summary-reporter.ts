@@ -1,0 +1,32 @@
+/** The last lines of a run: which tests passed only when they were tried again, which were left out, and how many passed. */
+import type { FullConfig, Reporter, Suite, TestCase } from "@playwright/test/reporter";
+
+export default class SummaryReporter implements Reporter {
+  private tests: TestCase[] = [];
+
+  onBegin(_config: FullConfig, suite: Suite): void {
+    this.tests = suite.allTests();
+  }
+
+  onExit(): Promise<void> {
+    const ended = (outcome: ReturnType<TestCase["outcome"]>) =>
+      this.tests.filter((test) => test.results.length > 0 && test.outcome() === outcome);
+    const flaky = ended("flaky");
+    for (const test of flaky) {
+      console.log(`passed only at the second try: ${test.titlePath().filter(Boolean).join(" › ")}`);
+    }
+    for (const test of this.tests.filter((test) => test.outcome() === "skipped")) {
+      const why = test.annotations.find(({ type, description }) => type === "skip" && description !== undefined);
+      console.log(
+        `left out: ${test.titlePath().filter(Boolean).join(" › ")}: ${why?.description ?? "no reason given"}`,
+      );
+    }
+    const passed = ended("expected").length + flaky.length;
+    console.log(`${passed} passed, ${ended("unexpected").length} failed`);
+    return Promise.resolve();
+  }
+
+  printsToStdio(): boolean {
+    return false;
+  }
+}
