@@ -19,10 +19,10 @@ step := scripts/step.sh
 # tests do (scripts/check-features.sh).
 packages := --package rialto --package rialto-bench
 
-.PHONY: help run dev build site test test-long fmt lint unit e2e e2e-nodes weights bench lighthouse clean
+.PHONY: help run dev build site test test-long fmt lint unit e2e e2e-nodes bundle-size bench lighthouse clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: build ## Build what changed and serve it on http://127.0.0.1:3000 (LISTEN=, DATA=)
 	@export LEPTOS_SITE_ROOT=target/site LEPTOS_HASH_FILES=true
@@ -50,7 +50,7 @@ test: ## Everything CI runs: lints, unit and integration tests, the browser test
 	# In a fresh clone nothing is built a second time.
 	[ -d target ] || export CARGO_INCREMENTAL=0
 	scripts/bootstrap.sh test
-	for part in lint unit site weights e2e e2e-nodes; do
+	for part in lint unit site bundle-size e2e e2e-nodes; do
 		$(MAKE) $$part
 	done
 	echo "==> All of it passed in $$((SECONDS - started)) s"
@@ -65,7 +65,7 @@ lint: ## rustfmt, clippy for both sides, shellcheck, and ESLint, Prettier and ts
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
 	$(step) "rustfmt" cargo fmt --all --check
-	$(step) "shellcheck" shellcheck -x scripts/*.sh benches/*.sh .ci/run
+	$(step) "shellcheck" shellcheck -x scripts/*.sh scripts/bootstrap/*.sh benches/*.sh .ci/run
 	$(step) "Dockerfile, compose, nginx" scripts/check-deploy.sh
 	$(step) "end2end: ESLint, Prettier, tsc" npm --prefix end2end run --silent lint
 	$(step) "features" scripts/check-features.sh
@@ -85,7 +85,7 @@ unit: ## Unit and integration tests, on SQLite and then on PostgreSQL
 	else
 		run=(cargo test $(packages) --all-targets --locked)
 	fi
-	echo "==> tests/it/postgres.rs and tests/it/cluster.rs need PostgreSQL: they are left out of the first run"
+	echo "==> tests/it/postgres.rs and tests/it/cluster.rs need PostgreSQL: they are skipped in the first run"
 	RIALTO_TEST_STORE=sqlite $(step) "Unit and integration tests, SQLite" "$${run[@]}"
 	$(step) "Unit and integration tests, PostgreSQL and NATS" scripts/postgres.sh with "$${run[@]}"
 
@@ -100,8 +100,8 @@ e2e-nodes: site ## The browser tests against three nodes behind nginx, on Postgr
 	source scripts/env.sh
 	$(step) "Browser tests, three nodes" scripts/e2e.sh --nodes 3 $(E2E)
 
-weights: ## What the release build makes a browser download
-	@$(step) "Weights" scripts/weights.sh
+bundle-size: ## What a release makes a browser download, against its limits
+	@$(step) "Bundle size" scripts/bundle-size.sh
 
 # RIALTO_BIN=file measures that program instead of building one; more options are in benches/README.md.
 bench: ## Measure Rialto beside other servers and write docs/performance.md (BENCH_ONLY=, BENCH_RUNS=, BENCH_QUICK=1)

@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
-# Installs what the benchmark compares Rialto with or needs, as far as it is missing: nginx with Nchan, Pushpin and so on from
-# Debian, Socket.IO from npm. Each is optional; what cannot be installed is said, and the benchmark goes on without it.
+# Installs what the benchmark needs and is missing: nginx with Nchan, Pushpin and others with apt, Socket.IO with npm.
+# Each of them is optional. What cannot be installed is reported, and the benchmark skips it.
 #
-#     benches/install.sh           what is missing
-#     BENCH_INSTALL=0 make bench   nothing: only what is there is measured
+#   BENCH_INSTALL=0   installs nothing; only what is already installed is measured
 set -euo pipefail
 
 if [ "${BENCH_INSTALL:-1}" = 0 ]; then
     exit 0
 fi
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+socket_io=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/peers/socket-io
 
 missing=()
 for package in nginx-light libnginx-mod-nchan pushpin sqlite3 iproute2 util-linux postgresql nats-server; do
     if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed'; then
-        # Any nginx will do.
+        # Any nginx is good enough.
         if [ "$package" = nginx-light ] && command -v nginx >/dev/null; then
             continue
         fi
@@ -22,26 +21,27 @@ for package in nginx-light libnginx-mod-nchan pushpin sqlite3 iproute2 util-linu
     fi
 done
 if [ "${#missing[@]}" -gt 0 ]; then
-    root=()
+    run_as_root=()
     if [ "$(id -u)" -ne 0 ]; then
-        root=(sudo -n)
+        run_as_root=(sudo -n)
     fi
     echo "==> Installing ${missing[*]}"
-    "${root[@]}" apt-get update -qq || echo "apt-get update failed; trying with what is known"
+    "${run_as_root[@]}" apt-get update -qq ||
+        echo "apt-get update failed; continuing with the package lists on this machine"
     for package in "${missing[@]}"; do
-        # The benchmark starts private instances; the ones that Debian would start are not wanted.
-        "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        # RUNLEVEL=1 keeps Debian from starting services. The benchmark starts its own.
+        "${run_as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
             apt-get install -y -qq --no-install-recommends "$package" >/dev/null ||
-            echo "$package could not be installed; what needs it is left out"
+            echo "$package could not be installed; what needs it is skipped"
     done
 fi
 
-if [ ! -d "$here/peers/socket-io/node_modules/socket.io" ]; then
+if [ ! -d "$socket_io/node_modules/socket.io" ]; then
     if command -v npm >/dev/null; then
         echo "==> Installing Socket.IO"
-        npm --prefix "$here/peers/socket-io" ci --silent --no-audit --no-fund ||
-            echo "Socket.IO could not be installed; it is left out"
+        npm --prefix "$socket_io" ci --silent --no-audit --no-fund ||
+            echo "Socket.IO could not be installed; it is skipped"
     else
-        echo "There is no npm; Socket.IO is left out"
+        echo "npm is not installed; Socket.IO is skipped"
     fi
 fi

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The release build: build.sh [--frontend-only]
+# Builds the release: build.sh [--frontend-only]
 #
 #   all               target/release/rialto, target/release/hash.txt and target/site
-#   --frontend-only   target/release/hash.txt and target/site: what browsers load, for a program that is there
+#   --frontend-only   target/release/hash.txt and target/site: the browser's files, for an existing program
 #
-# Where nothing changed since the last one it does nothing: cargo-leptos would bind, optimise and compress the browser's side all over again.
+# Nothing is built if nothing changed since the last build. cargo-leptos alone would repeat wasm-bindgen, wasm-opt and
+# the compression.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/env.sh
@@ -16,33 +17,35 @@ if [ "${1:-}" = --frontend-only ]; then
     label="Release build, browser"
     results=(target/site target/release/hash.txt)
 fi
-stamp=target/.rialto-built-${#results[@]}
+stamp_file=target/.rialto-built-${#results[@]}
 
-# What goes in (the compiler, and every file git knows or would know but for the tests), and what came out, which
-# `make dev` replaces with a debug build.
-inputs() {
+# Inputs are the compiler and every file of the build that git tracks or would track.
+print_inputs() {
     git ls-files -z --cached --others --exclude-standard -- . ':!end2end' ':!tests' ':!benches' ':!docs' ':!*.md' |
         sort -z | xargs -0 sha256sum 2>&1
     cat "$RIALTO_TOOLS/toolchain" 2>&1
-    echo "cargo-leptos $RIALTO_CARGO_LEPTOS ${RUSTFLAGS:-}"
+    echo "cargo-leptos $RIALTO_CARGO_LEPTOS_VERSION ${RUSTFLAGS:-}"
 }
-outputs() {
+
+# Outputs are part of the fingerprint, because `make dev` replaces them with a debug build.
+print_outputs() {
     find "${results[@]}" -type f -printf '%p %s %T@\n' 2>&1 | sort
 }
-state() { { inputs && outputs; } | sha256sum; }
+
+build_fingerprint() { { print_inputs && print_outputs; } | sha256sum; }
 
 if git rev-parse --git-dir >/dev/null 2>&1 && [ -f target/release/hash.txt ] &&
-    [ "$(cat "$stamp" 2>/dev/null)" = "$(state)" ]; then
+    [ "$(cat "$stamp_file" 2>/dev/null)" = "$(build_fingerprint)" ]; then
     echo "==> $label: nothing changed"
     exit 0
 fi
 
-rm -f "$stamp"
-before=$(inputs)
+rm -f "$stamp_file"
+inputs_before=$(print_inputs)
 scripts/step.sh "$label" cargo leptos build --release --precompress --cargo-locked --split \
     --lib-features hydrate --lib-features split "$@"
 
-# A file saved while the compiler ran may or may not be in the result: then the next run builds again.
-if [ "$before" = "$(inputs)" ]; then
-    state >"$stamp"
+# A file saved during the build may be missing from the result. Then no stamp is written, and the next run builds again.
+if [ "$inputs_before" = "$(print_inputs)" ]; then
+    build_fingerprint >"$stamp_file"
 fi

@@ -1,55 +1,57 @@
 #!/usr/bin/env bash
-# Checks Dockerfile, compose files and deploy/ as far as that is possible without a container engine.
+# Checks Dockerfile, compose files and deploy/ as far as the machine allows; none of it needs a container engine.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH=$PATH:/usr/sbin
 
 failed=0
-wrong() {
+report_problem() {
     echo "    $*" >&2
     failed=1
 }
-checked() { echo "    checked: $*"; }
-left_out() { echo "    left out: $*"; }
+report_checked() { echo "    checked: $*"; }
+report_skipped() { echo "    skipped: $*"; }
 
-# What is set is what the program reads.
+# Every RIALTO_ variable is one that the program reads. RIALTO_PORT is for the compose file itself.
 while read -r name; do
-    # The port is compose's own.
-    [ "$name" = RIALTO_PORT ] || grep -q "env = \"$name\"" src/server/config.rs src/server/turn/config.rs || wrong "$name: rialto does not read it"
+    [ "$name" = RIALTO_PORT ] ||
+        grep -q "env = \"$name\"" src/server/config.rs src/server/turn/config.rs ||
+        report_problem "$name: rialto does not read it"
 done < <(grep -ohE 'RIALTO_[A-Z_]+' Dockerfile compose*.yaml | sort -u)
 
-# What is copied is there.
+# Every source of a COPY exists.
 while read -r -a words; do
     for source in "${words[@]:1:${#words[@]}-2}"; do
-        [ -e "$source" ] || wrong "Dockerfile copies $source, which is not there"
+        [ -e "$source" ] || report_problem "Dockerfile copies $source, which does not exist"
     done
 done < <(grep -E '^COPY ' Dockerfile | grep -v -- '--from=')
 
-# The compiler is new enough.
-wanted=$(awk -F '"' '/^rust-version *=/ { print $2; exit }' Cargo.toml)
-used=$(sed -n 's/^FROM rust:\([0-9.]*\)-.*/\1/p' Dockerfile)
-[ "$(printf '%s\n' "$wanted" "$used" | sort -V | head -n 1)" = "$wanted" ] ||
-    wrong "Dockerfile builds with Rust $used; Cargo.toml asks for $wanted"
+# The image's compiler is new enough.
+min_rust_version=$(awk -F '"' '/^rust-version *=/ { print $2; exit }' Cargo.toml)
+docker_rust_version=$(sed -n 's/^FROM rust:\([0-9.]*\)-.*/\1/p' Dockerfile)
+[ "$(printf '%s\n' "$min_rust_version" "$docker_rust_version" | sort -V | head -n 1)" = "$min_rust_version" ] ||
+    report_problem "Dockerfile builds with Rust $docker_rust_version; Cargo.toml requires $min_rust_version"
 
-checked "settings, what is copied, the compiler's version"
+report_checked "variables, copied files, compiler version"
 
 if docker compose version >/dev/null 2>&1; then
-    checked "the compose files, by docker compose"
+    report_checked "compose files, with docker compose"
     for file in compose*.yaml; do
-        POSTGRES_PASSWORD=secret docker compose -f "$file" config --quiet || wrong "$file"
+        POSTGRES_PASSWORD=secret docker compose -f "$file" config --quiet || report_problem "$file"
     done
 else
-    left_out "the compose files as compose reads them: there is no docker compose"
+    report_skipped "compose files: docker compose is not installed"
 fi
 
 if command -v nginx >/dev/null; then
-    checked "deploy/nginx.conf, by nginx"
+    report_checked "deploy/nginx.conf, with nginx"
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
-    # Names are only known where the nodes run.
+    # nginx resolves names when it reads its configuration, and the nodes' names exist only where they run.
     sed -E 's/server rialto([0-9]):/server 127.0.0.\1:/' deploy/nginx.conf >"$folder/nginx.conf"
-    nginx -t -q -g "pid $folder/nginx.pid;" -p "$folder" -c "$folder/nginx.conf" -e stderr || wrong "deploy/nginx.conf"
+    nginx -t -q -g "pid $folder/nginx.pid;" -p "$folder" -c "$folder/nginx.conf" -e stderr ||
+        report_problem "deploy/nginx.conf"
 else
-    left_out "deploy/nginx.conf: there is no nginx"
+    report_skipped "deploy/nginx.conf: nginx is not installed"
 fi
 exit "$failed"

@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# Checks that tests and benches ask for no other features of a dependency than the program does. If they do, cargo compiles that
-# dependency, and everything that depends on it, once for the one and once for the other: minutes of every first build.
+# Checks that tests and benches use the same features of every dependency as the program does. Otherwise cargo compiles
+# the dependency and its dependents twice, which adds minutes to a first build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Each package with its features, a line each.
-features() {
+# Prints one line for each package: name, version and features.
+list_features() {
     cargo tree --locked --prefix none --format '{p} {f}' "$@" | sed 's/ (\*)$//' | sort -u
 }
-different=$(comm -23 <(features --edges normal,build) \
-    <(features --edges normal,build,dev --package rialto --package rialto-bench))
-if [ -n "$different" ]; then
-    echo "    these have other features with tests and benches than without:" >&2
+
+program_features=$(list_features --edges normal,build)
+all_features=$(list_features --edges normal,build,dev --package rialto --package rialto-bench)
+differences=$(comm -23 <(echo "$program_features") <(echo "$all_features"))
+if [ -n "$differences" ]; then
+    echo "    these packages have other features with tests and benches than in the program:" >&2
     while read -r name _; do
-        features --edges normal,build | grep "^$name " | sed 's/^/      program:          /' >&2
-        features --edges normal,build,dev --package rialto --package rialto-bench | grep "^$name " |
-            sed 's/^/      tests and benches: /' >&2
-    done <<<"$different"
+        grep "^$name " <<<"$program_features" | sed 's/^/      program:          /' >&2
+        grep "^$name " <<<"$all_features" | sed 's/^/      tests and benches: /' >&2
+    done <<<"$differences"
     exit 1
 fi

@@ -1,44 +1,47 @@
 #!/usr/bin/env bash
-# A PostgreSQL of one's own, for tests: in a folder of its own, on a free port, gone when it is done.
+# Runs a temporary PostgreSQL server for tests, with a data folder and a port of its own.
 #
-#   postgres.sh with COMMAND [ARGUMENT...]   runs the command beside a new server, with
+#   postgres.sh with COMMAND [ARGUMENT...]   runs the command beside a new server, which is removed afterwards, with
 #                                              RIALTO_TEST_STORE=postgres
 #                                              RIALTO_TEST_DATABASE_URL=postgres://rialto:...@127.0.0.1:PORT/postgres
-#   postgres.sh check                        says in words if there is no PostgreSQL to do the rest with
-#   postgres.sh init FOLDER                  makes a server's files in a new folder; prints the password of its user "rialto"
-#   postgres.sh run FOLDER PORT [OPTION...]  becomes that server, on 127.0.0.1 alone: SIGINT stops it, SIGQUIT at once
+#   postgres.sh check                        fails with a message if no suitable PostgreSQL is installed
+#   postgres.sh init FOLDER                  creates a new data folder; prints the password of its user "rialto"
+#   postgres.sh run FOLDER PORT [OPTION...]  becomes the server of that folder, on 127.0.0.1 only;
+#                                              SIGINT shuts it down, SIGQUIT at once
 #
-# Neither the machine's own servers nor port 5432 are touched. PostgreSQL refuses to run as root: root runs it as "postgres",
-# the user that Debian's package makes.
+# The machine's own servers and port 5432 are not touched. PostgreSQL refuses to run as root, so root runs it as
+# "postgres", the user that Debian's package creates.
 #
-#   RIALTO_POSTGRES_BIN   the folder with initdb and postgres; default: the newest one under /usr/lib/postgresql, or PATH
+#   RIALTO_POSTGRES_BIN   folder of initdb and postgres; default: the newest under /usr/lib/postgresql, or PATH
 set -euo pipefail
 
-oldest=15
+min_postgres_version=15
 
 fail() {
     echo "postgres.sh: $1" >&2
     exit 1
 }
 
-find_programs() {
-    local candidate
+# Sets RIALTO_POSTGRES_BIN, and run_as_postgres, the command prefix that changes the user.
+find_postgres_binaries() {
+    local initdb version
     if [ -z "${RIALTO_POSTGRES_BIN:-}" ]; then
         RIALTO_POSTGRES_BIN=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
         if [ ! -x "$RIALTO_POSTGRES_BIN/initdb" ]; then
-            candidate=$(command -v initdb) || fail "there is no PostgreSQL $oldest or newer here (no initdb under /usr/lib/postgresql
-or on PATH), and these tests need one. Install it (scripts/bootstrap.sh test does, with apt), or name the folder of its programs in
-RIALTO_POSTGRES_BIN."
-            RIALTO_POSTGRES_BIN=$(dirname "$candidate")
+            initdb=$(command -v initdb) ||
+                fail "no PostgreSQL $min_postgres_version or newer (no initdb under /usr/lib/postgresql or on PATH).
+Install it (\`scripts/bootstrap.sh test\` uses apt), or name the folder of its programs in RIALTO_POSTGRES_BIN."
+            RIALTO_POSTGRES_BIN=$(dirname "$initdb")
         fi
     fi
-    local version
     version=$("$RIALTO_POSTGRES_BIN/postgres" --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
-    [ "$version" -ge "$oldest" ] || fail "PostgreSQL $version in $RIALTO_POSTGRES_BIN is too old: Rialto needs $oldest or newer."
-    as_user=()
+    [ "$version" -ge "$min_postgres_version" ] ||
+        fail "PostgreSQL $version in $RIALTO_POSTGRES_BIN is too old: Rialto needs $min_postgres_version or newer."
+    run_as_postgres=()
     if [ "$(id -u)" -eq 0 ]; then
-        id postgres >/dev/null 2>&1 || fail "PostgreSQL does not run as root, and there is no user \"postgres\" to run it as."
-        as_user=(setpriv --reuid=postgres --regid=postgres --init-groups)
+        id postgres >/dev/null 2>&1 ||
+            fail "PostgreSQL does not run as root, and there is no user \"postgres\" to run it as."
+        run_as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups)
     fi
 }
 
@@ -48,27 +51,28 @@ init() {
     mkdir -p "$folder"
     chmod 700 "$folder"
     printf '%s\n' "$password" >"$folder.password"
-    if [ "${#as_user[@]}" -gt 0 ]; then
+    if [ "${#run_as_postgres[@]}" -gt 0 ]; then
         chown postgres: "$folder" "$folder.password"
     fi
-    (cd / && "${as_user[@]}" "$RIALTO_POSTGRES_BIN/initdb" --pgdata="$folder" --username=rialto --pwfile="$folder.password" \
-        --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync) >"$folder.log" 2>&1 ||
+    (cd / && "${run_as_postgres[@]}" "$RIALTO_POSTGRES_BIN/initdb" --pgdata="$folder" --username=rialto \
+        --pwfile="$folder.password" --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync) \
+        >"$folder.log" 2>&1 ||
         { cat "$folder.log" >&2 && fail "initdb failed"; }
     rm -f "$folder.password"
     printf '%s\n' "$password"
 }
 
-# Ends with whoever started it, even one that is killed.
+# The server ends with its parent process, even if that is killed.
 run() {
     local folder=$1 port=$2
     shift 2
     cd /
-    exec "${as_user[@]}" setpriv --pdeathsig INT -- "$RIALTO_POSTGRES_BIN/postgres" -D "$folder" -p "$port" \
+    exec "${run_as_postgres[@]}" setpriv --pdeathsig INT -- "$RIALTO_POSTGRES_BIN/postgres" -D "$folder" -p "$port" \
         -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c logging_collector=off "$@"
 }
 
-# A port on which nothing listens now; whoever takes it first has it.
-free_port() {
+# Prints a port on which nothing listens now. Another process may still take it before the server does.
+find_free_port() {
     local port
     while true; do
         port=$((20000 + RANDOM % 12000))
@@ -79,36 +83,35 @@ free_port() {
     done
 }
 
-server=
-folder=
-tidy() {
+server_pid=
+temp_folder=
+stop_and_clean_up() {
     local status=$?
     trap - EXIT INT TERM HUP
-    if [ -n "$server" ] && kill -QUIT "$server" 2>/dev/null; then
-        wait "$server" 2>/dev/null || true
+    if [ -n "$server_pid" ] && kill -QUIT "$server_pid" 2>/dev/null; then
+        wait "$server_pid" 2>/dev/null || true
     fi
-    [ -z "$folder" ] || rm -rf "$folder"
+    [ -z "$temp_folder" ] || rm -rf "$temp_folder"
     exit "$status"
 }
 
 with() {
     local password port
-    folder=$(mktemp -d)
-    # For the user who runs it.
-    chmod 711 "$folder"
-    trap tidy EXIT
+    temp_folder=$(mktemp -d)
+    # The server's user must reach the data folder in it.
+    chmod 711 "$temp_folder"
+    trap stop_and_clean_up EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
-    password=$(init "$folder/data")
+    password=$(init "$temp_folder/data")
     for _ in 1 2 3 4 5; do
-        port=$(free_port)
-        # Nothing here outlives the run, so nothing need be on disk; the tests of durability have a server of their own.
-        # And a test that ends while something of it connects drops its database beside a connection that says no more. PostgreSQL
-        # waits with that until it has given the connection up: after a minute, if it is not told otherwise.
-        (run "$folder/data" "$port" -c fsync=off -c full_page_writes=off -c max_connections=1000 -c authentication_timeout=5s) \
-            >"$folder/log" 2>&1 &
-        server=$!
-        while kill -0 "$server" 2>/dev/null; do
+        port=$(find_free_port)
+        # The data need not survive a crash: durability tests start servers of their own. A short authentication_timeout
+        # lets a test drop its database soon after an abandoned connection attempt; the default is a minute.
+        (run "$temp_folder/data" "$port" -c fsync=off -c full_page_writes=off -c max_connections=1000 \
+            -c authentication_timeout=5s) >"$temp_folder/log" 2>&1 &
+        server_pid=$!
+        while kill -0 "$server_pid" 2>/dev/null; do
             if PGCONNECT_TIMEOUT=1 "$RIALTO_POSTGRES_BIN/pg_isready" -q -h 127.0.0.1 -p "$port"; then
                 export RIALTO_TEST_STORE=postgres
                 export RIALTO_TEST_DATABASE_URL="postgres://rialto:$password@127.0.0.1:$port/postgres"
@@ -117,20 +120,20 @@ with() {
             fi
             sleep 0.1
         done
-        # The port was taken meanwhile, perhaps.
-        wait "$server" || true
-        server=
+        # Another process may have taken the port.
+        wait "$server_pid" || true
+        server_pid=
     done
-    cat "$folder/log" >&2
+    cat "$temp_folder/log" >&2
     fail "PostgreSQL does not start"
 }
 
 case "${1:-}" in
-    check) find_programs ;;
+    check) find_postgres_binaries ;;
     with | init | run)
-        [ "$#" -ge 2 ] || fail "$1 needs more: see the head of this file"
-        find_programs
+        [ "$#" -ge 2 ] || fail "$1 needs more arguments: see the head of this file"
+        find_postgres_binaries
         "$@"
         ;;
-    *) fail "with COMMAND, check, init FOLDER or run FOLDER PORT: see the head of this file" ;;
+    *) fail "usage: postgres.sh with COMMAND | check | init FOLDER | run FOLDER PORT" ;;
 esac

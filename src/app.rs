@@ -6,20 +6,20 @@ pub mod pages;
 
 use crate::{
     calls::{
-        client::{CallsClient, board::Place},
-        coming::CallDock,
-        ringing::RingQuestion,
+        client::{CallsClient, state::CallRoom},
+        lazy_slot::LazyCallDock,
+        notification_settings::NotificationPrompt,
     },
     chat::{client::ChatClient, page::ChatLayout, page::NoRoom, room::RoomPageView},
-    news::{banner::BreakingBanner, client::NewsLive, page::NewsPageView, story::StoryPage},
-    people::{People, Reach, Viewer, settings::Theme},
+    news::{banner::BreakingBanner, client::NewsStream, page::NewsPageView, story::StoryPage},
+    people::{CallActions, PresenceList, Viewer, settings::Theme},
     ui::{
         avatar::Avatar,
-        build::{Build, NewerBuild},
+        build::{BuildTracker, NewBuildNotice},
+        hydration::HydrationBoundary,
         icon::{Glyph, Icon},
         socket::Socket,
         time::LocalClock,
-        turns::Turn,
     },
 };
 use leptos::{either::Either, prelude::*};
@@ -35,47 +35,47 @@ use leptos_router::{
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    let build = Build::provide();
+    let build = BuildTracker::provide();
     LocalClock::provide();
     Theme::provide();
     let viewer = Viewer::provide();
     let socket = Socket::provide(build);
-    let people = People::provide();
+    let people = PresenceList::provide();
     let chat = ChatClient::provide(build);
     let calls = CallsClient::provide(socket);
-    let news = NewsLive::provide();
-    provide_context(Reach {
-        call: Callback::new(move |(person, media)| calls.place(person, media)),
-        join: Callback::new(move |(room, title)| {
-            calls.join(Place {
-                room,
+    let news = NewsStream::provide();
+    provide_context(CallActions {
+        start_call: Callback::new(move |(person, media)| calls.call_person(person, media)),
+        join_group_call: Callback::new(move |(room, title)| {
+            calls.join_group_call(CallRoom {
+                id: room,
                 title,
-                only: None,
+                guest_call_id: None,
             });
         }),
-        groups: calls.groups(),
-        joined: Signal::derive(move || {
-            calls.scene().with(|scene| {
+        group_calls: calls.group_calls(),
+        joined_room: Signal::derive(move || {
+            calls.state().with(|scene| {
                 scene
-                    .place()
-                    .filter(|_| scene.is_in_a_call())
-                    .map(|place| place.room)
+                    .room()
+                    .filter(|_| scene.is_in_call())
+                    .map(|place| place.id)
             })
         }),
-        question: Callback::new(|()| view! { <RingQuestion /> }.into_any()),
+        notification_prompt: Callback::new(|()| view! { <NotificationPrompt /> }.into_any()),
     });
 
     // The browser's part begins once, when the page is live. What listens to the socket does so before it connects.
     Effect::new(move || {
-        people.listen(socket);
-        chat.listen(socket, viewer.person().map(|me| me.id));
-        calls.listen();
+        people.subscribe(socket);
+        chat.subscribe(socket, viewer.person().map(|me| me.id));
+        calls.start_buffering();
         news.start();
     });
     Effect::new(move || {
         // The rest of a file is in this page only.
         window_event_listener(leptos::ev::beforeunload, move |event| {
-            if untrack(|| chat.uploads.any()) {
+            if untrack(|| chat.uploads.has_active()) {
                 event.prevent_default();
             }
         });
@@ -84,8 +84,8 @@ pub fn App() -> impl IntoView {
         if viewer.person().is_some() {
             socket.connect("/ws");
             // Somebody may call; and they go on to other pages.
-            calls.fetch();
-            pages::fetch();
+            calls.load_chunk();
+            pages::prefetch_chunk();
         }
     });
 
@@ -94,19 +94,19 @@ pub fn App() -> impl IntoView {
         <Router>
             <a class="skip-link" href="#main" rel="external">"Skip to the content"</a>
             <div class="site-top">
-                <Turn>
+                <HydrationBoundary>
                     <Header />
-                </Turn>
-                <Turn>
+                </HydrationBoundary>
+                <HydrationBoundary>
                     {(!is_guest()).then(|| view! { <BreakingBanner /> })}
-                    <NewerBuild />
-                </Turn>
-                <Turn>
-                    <CallDock />
-                </Turn>
+                    <NewBuildNotice />
+                </HydrationBoundary>
+                <HydrationBoundary>
+                    <LazyCallDock />
+                </HydrationBoundary>
             </div>
             <main id="main" tabindex="-1">
-                <Turn>
+                <HydrationBoundary>
                     <Routes fallback=NotFound>
                         <Route path=path!("/") view=NewsPageView ssr=SsrMode::Async />
                         <Route path=path!("/news/new") view=pages::Editor ssr=SsrMode::Async />
@@ -121,7 +121,7 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/admin") view=pages::Admin ssr=SsrMode::Async />
                         <Route path=path!("/signin") view=pages::Signin ssr=SsrMode::Async />
                     </Routes>
-                </Turn>
+                </HydrationBoundary>
             </main>
         </Router>
     }
@@ -155,13 +155,13 @@ fn Header() -> impl IntoView {
             <nav class="site-nav" aria-label="Main">
                 <NavLink href="/" glyph=Glyph::News label="News" />
                 <NavLink href="/chat" glyph=Glyph::Chat label="Chat">
-                    <crate::chat::rooms::UnreadBadge />
+                    <crate::chat::room_list::UnreadBadge />
                 </NavLink>
                 <NavLink href="/calls" glyph=Glyph::Calls label="Calls" />
                 <NavLink href="/settings" glyph=Glyph::Settings label="Settings" class="on-phone" />
             </nav>
             <div class="site-account">
-                {match viewer.me() {
+                {match viewer.current_user() {
                     Some(me) => {
                         let name = me.person.name.to_string();
                         Either::Left(

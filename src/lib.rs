@@ -38,5 +38,5 @@ pub mod ui;
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
     console_error_panic_hook::set_once();
-    ui::turns::hydrate(app::pages::arrived(), app::App);
+    ui::hydration::hydrate(app::pages::load_rendered_chunk(), app::App);
 }

@@ -9,7 +9,7 @@ use rialto::{
     news, people,
     server::{
         config::{Config, StoreConfig},
-        store::{Store, migrate::migrate},
+        store::{Store, postgres_migration::migrate_to_postgres},
         tls,
     },
 };
@@ -34,7 +34,7 @@ enum Command {
     Serve(Box<Config>),
     /// Publish.
     #[command(subcommand)]
-    News(News),
+    News(NewsCommand),
     /// Tokens with which programs publish.
     #[command(subcommand)]
     Token(TokenCommand),
@@ -54,7 +54,7 @@ enum Command {
 }
 
 #[derive(Debug, Subcommand)]
-enum News {
+enum NewsCommand {
     /// Publish a story, through the server if it runs on this machine, else into the store.
     Publish {
         /// One line.
@@ -110,7 +110,7 @@ enum UserCommand {
 struct UserNameArg(UserName);
 
 impl std::str::FromStr for UserNameArg {
-    type Err = rialto::model::user::NameError;
+    type Err = rialto::model::user::SingleLineError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         UserName::new(text).map(Self)
@@ -121,13 +121,13 @@ impl std::str::FromStr for UserNameArg {
 async fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     refuse_huge_pages();
-    tls::prepare();
+    tls::install_crypto_provider();
     let done = match Cli::parse().command {
         Command::Serve(config) => rialto::serve::run(*config).await,
-        Command::News(command) => publish(command).await,
+        Command::News(command) => publish_story(command).await,
         Command::Token(TokenCommand::Create { name, store }) => create_token(&name, &store).await,
         Command::Doctor { store } => rialto::serve::doctor::run(&store).await,
-        Command::User(command) => user(command).await,
+        Command::User(command) => run_user_command(command).await,
         Command::MigrateStore { store } => migrate_store(&store).await,
     };
     match done {
@@ -147,18 +147,18 @@ fn refuse_huge_pages() {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
-type Done = Result<(), String>;
+type CliResult = Result<(), String>;
 
-async fn publish(
-    News::Publish {
+async fn publish_story(
+    NewsCommand::Publish {
         headline,
         mut body,
         topic,
         urgency,
         byline,
         store,
-    }: News,
-) -> Done {
+    }: NewsCommand,
+) -> CliResult {
     if body == "-" {
         body.clear();
         std::io::stdin()
@@ -172,51 +172,51 @@ async fn publish(
     Ok(())
 }
 
-async fn create_token(name: &str, config: &StoreConfig) -> Done {
-    let store = open(config).await?;
+async fn create_token(name: &str, config: &StoreConfig) -> CliResult {
+    let store = open_store(config).await?;
     let token = people::server::create_token(&store, name)
         .await
-        .map_err(words)?;
+        .map_err(error_message)?;
     println!("{token}");
     store.close().await;
     Ok(())
 }
 
-async fn user(command: UserCommand) -> Done {
+async fn run_user_command(command: UserCommand) -> CliResult {
     match command {
         UserCommand::List { store } => {
-            for person in open(&store)
+            for person in open_store(&store)
                 .await?
                 .list_users(i64::MAX)
                 .await
-                .map_err(words)?
+                .map_err(error_message)?
             {
                 println!("{}\t{}", person.role, person.name);
             }
         }
         UserCommand::Role { name, role, store } => {
-            let store = open(&store).await?;
-            let account = store.find_account(&name.0).await.map_err(words)?;
+            let store = open_store(&store).await?;
+            let account = store.find_account(&name.0).await.map_err(error_message)?;
             let account = account.ok_or_else(|| format!("nobody is called {}", name.0))?;
             store
                 .update_role(account.person.id, role)
                 .await
-                .map_err(words)?;
+                .map_err(error_message)?;
             println!("{} is now {role}", account.person.name);
         }
     }
     Ok(())
 }
 
-async fn open(config: &StoreConfig) -> Result<Store, String> {
+async fn open_store(config: &StoreConfig) -> Result<Store, String> {
     Store::open(config).await.map_err(|why| match why {
-        rialto::server::Error::Setting(why) => why,
-        why => format!("the store in {} cannot be opened: {why}", config.place()),
+        rialto::server::Error::InvalidSetting(why) => why,
+        why => format!("the store in {} cannot be opened: {why}", config.location()),
     })
 }
 
-async fn migrate_store(config: &StoreConfig) -> Done {
-    let copied = migrate(config).await.map_err(words)?;
+async fn migrate_store(config: &StoreConfig) -> CliResult {
+    let copied = migrate_to_postgres(config).await.map_err(error_message)?;
     for table in copied {
         let rows = if table.rows == 1 { "row" } else { "rows" };
         println!(
@@ -230,12 +230,12 @@ async fn migrate_store(config: &StoreConfig) -> Done {
     println!(
         "Copied into {}, and both hold the same. Next: start with \"rialto serve --data {folder} --database-url …\". What people \
          sent stays in {folder}/files. {folder}/rialto.sqlite is as it was, and not used any more.",
-        config.place()
+        config.location()
     );
     Ok(())
 }
 
-fn words(error: rialto::server::Error) -> String {
+fn error_message(error: rialto::server::Error) -> String {
     match error {
         rialto::server::Error::User(failure) => failure.to_string(),
         other => other.to_string(),

@@ -3,21 +3,21 @@
 use rustix::time::{ClockId, clock_gettime};
 
 /// `CLOCK_MONOTONIC`, in nanoseconds.
-pub fn monotonic() -> u64 {
-    read(ClockId::Monotonic)
+pub fn monotonic_nanos() -> u64 {
+    read_nanos(ClockId::Monotonic)
 }
 
 /// Milliseconds since 1970, for identifiers.
 pub fn unix_millis() -> u64 {
-    read(ClockId::Realtime) / 1_000_000
+    read_nanos(ClockId::Realtime) / 1_000_000
 }
 
 /// The CPU time that this process has used, in nanoseconds.
-pub fn own_cpu() -> u64 {
-    read(ClockId::ProcessCPUTime)
+pub fn process_cpu_nanos() -> u64 {
+    read_nanos(ClockId::ProcessCPUTime)
 }
 
-fn read(clock: ClockId) -> u64 {
+fn read_nanos(clock: ClockId) -> u64 {
     let time = clock_gettime(clock);
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000
         + u64::try_from(time.tv_nsec).unwrap_or(0)

@@ -12,7 +12,7 @@
 pub mod clock;
 pub mod load;
 pub mod options;
-pub mod peers;
 pub mod proc;
 pub mod report;
+pub mod servers;
 pub mod workloads;

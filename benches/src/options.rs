@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use crate::peers::Subject;
+use crate::servers::MeasuredServer;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,15 +79,15 @@ pub struct Options {
 
 impl Options {
     /// The servers to measure, in the order of the table.
-    pub fn subjects(&self) -> Vec<Subject> {
-        Subject::all()
+    pub fn measured_servers(&self) -> Vec<MeasuredServer> {
+        MeasuredServer::all()
             .into_iter()
             .filter(|subject| {
                 self.only.is_empty()
                     || self
                         .only
                         .iter()
-                        .any(|only| only == subject.peer.key() || *only == subject.key())
+                        .any(|only| only == subject.kind.key() || *only == subject.key())
             })
             .collect()
     }

@@ -9,14 +9,14 @@ use rustix::{
 };
 
 /// Pins the calling thread, and whatever it starts from now on, to one core.
-pub fn pin(core: usize) -> Result<()> {
+pub fn pin_to_core(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
 }
 
 /// Raises the bound on open files as far as it may be, and returns it.
-pub fn raise_open_files() -> Result<u64> {
+pub fn raise_open_file_limit() -> Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -27,7 +27,7 @@ pub fn raise_open_files() -> Result<u64> {
 }
 
 /// A process and everything it started, by their ids.
-pub fn tree(root: Pid) -> Vec<Pid> {
+pub fn process_tree(root: Pid) -> Vec<Pid> {
     let mut all = Vec::new();
     let parents: Vec<(Pid, Pid)> = fs::read_dir("/proc")
         .into_iter()
@@ -116,7 +116,7 @@ pub struct Socket {
 }
 
 /// The established connections to a port of this machine, seen from the server.
-pub fn sockets(port: u16) -> Result<Vec<Socket>> {
+pub fn established_sockets(port: u16) -> Result<Vec<Socket>> {
     let output = Command::new("ss")
         .args(["-tmnHO", "state", "established", "sport", "="])
         .arg(format!(":{port}"))
@@ -124,13 +124,13 @@ pub fn sockets(port: u16) -> Result<Vec<Socket>> {
         .context("ss (iproute2) is not installed")?;
     Ok(String::from_utf8_lossy(&output.stdout)
         .lines()
-        .filter_map(socket)
+        .filter_map(parse_ss_line)
         .collect())
 }
 
 /// Reads a line such as
 /// `0 0 127.0.0.1:80 127.0.0.1:40000 skmem:(r0,rb131072,t0,tb87040,f4096,w0,o0,bl0,d0)`.
-fn socket(line: &str) -> Option<Socket> {
+fn parse_ss_line(line: &str) -> Option<Socket> {
     let (addresses, memory) = line.split_once("skmem:(")?;
     let peer = addresses.split_whitespace().last()?;
     let peer_port = peer.rsplit_once(':')?.1.parse().ok()?;
@@ -148,7 +148,7 @@ fn socket(line: &str) -> Option<Socket> {
 }
 
 /// The ports of clients whose connections to `port` are established, seen from the server. Cheaper than [`sockets`].
-pub fn established(port: u16) -> Result<Vec<u16>> {
+pub fn established_ports(port: u16) -> Result<Vec<u16>> {
     let mut ports = Vec::new();
     let hex = format!(":{port:04X}");
     for line in fs::read_to_string("/proc/net/tcp")?.lines().skip(1) {
@@ -165,7 +165,7 @@ pub fn established(port: u16) -> Result<Vec<u16>> {
 }
 
 /// The machine, without its name: processor, cores, memory and kernel.
-pub fn machine() -> String {
+pub fn describe_machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let value = |text: &str, key: &str| {
         text.lines()
@@ -201,13 +201,13 @@ mod tests {
             peer_port: 40000,
             memory: 1 + 8 + 4096,
         };
-        assert_eq!(socket(line), Some(expected));
+        assert_eq!(parse_ss_line(line), Some(expected));
     }
 
     #[test]
     fn this_process_is_in_its_own_tree_and_uses_memory() {
         let own = rustix::process::getpid();
-        assert!(tree(own).contains(&own));
+        assert!(process_tree(own).contains(&own));
         assert!(memory_bytes(&[own]).expect("own memory") > 0.0);
     }
 }

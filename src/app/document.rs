@@ -18,7 +18,7 @@ use leptos_meta::MetaTags;
 ///
 /// (The library offers `requestIdleCallback` for this; that comes before the first picture when the network is fast, and its preloads come
 /// before everything when it is slow.)
-const MAKE_LIVE: &str = include_str!("live.js");
+const HYDRATE_SCRIPT: &str = include_str!("hydrate.js");
 
 /// The whole document.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
@@ -27,10 +27,10 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
         .filter(|theme| theme != "system");
     let Assets {
         build,
-        style,
-        program,
+        stylesheet: style,
+        program_manifest: program,
     } = expect_context();
-    let make_live = format!("const app = {program};\n{MAKE_LIVE}");
+    let hydrate_script = format!("const app = {program};\n{HYDRATE_SCRIPT}");
     view! {
         <!DOCTYPE html>
         <html lang="en" data-theme=theme>
@@ -43,7 +43,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta name="color-scheme" content="light dark" />
                 <meta name="theme-color" media="(prefers-color-scheme: light)" content="#f6f4ef" />
                 <meta name="theme-color" media="(prefers-color-scheme: dark)" content="#171513" />
-                <meta name=build::META content=build.to_string() />
+                <meta name=build::BUILD_META_NAME content=build.to_string() />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
                 <link rel="icon" href="/favicon.png" sizes="32x32" />
                 <link rel="apple-touch-icon" href="/apple-touch-icon.png" />
@@ -51,7 +51,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <link rel="stylesheet" href=style.to_string() />
                 <AutoReload options />
                 <script type="module" nonce=use_nonce()>
-                    {make_live}
+                    {hydrate_script}
                 </script>
                 <MetaTags />
             </head>

@@ -2,17 +2,18 @@
 
 use crate::{
     calls::{
-        guest_page::GuestPage, keys::KeysChoice, page::CallsPage, ringing::RingChoices,
-        trial::ConnectionTest,
+        connection_test::ConnectionTest, guest_page::GuestPage,
+        keyboard_shortcuts::ShortcutSettings, notification_settings::NotificationSettings,
+        page::CallsPage,
     },
     news::editor::EditorPage,
     people::{admin::AdminPage, settings::SettingsPage, signin::SigninPage},
-    ui::part::{Soon, part},
+    ui::lazy::{LazyPage, lazy_chunk},
 };
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-part! { static PAGES in pages: fn(Page) -> AnyView = show; }
+lazy_chunk! { static PAGES_CHUNK in pages: fn(Page) -> AnyView = render_page; }
 
 #[derive(Debug, Clone, Copy)]
 enum Page {
@@ -24,7 +25,7 @@ enum Page {
     Signin,
 }
 
-fn show(page: Page) -> AnyView {
+fn render_page(page: Page) -> AnyView {
     match page {
         Page::Editor => view! { <EditorPage /> }.into_any(),
         Page::Calls => view! { <CallsPage /> }.into_any(),
@@ -33,8 +34,8 @@ fn show(page: Page) -> AnyView {
             let more = || {
                 view! {
                     <ConnectionTest />
-                    <RingChoices />
-                    <KeysChoice />
+                    <NotificationSettings />
+                    <ShortcutSettings />
                 }
             };
             view! { <SettingsPage more=more.into() /> }.into_any()
@@ -45,50 +46,50 @@ fn show(page: Page) -> AnyView {
 }
 
 /// Waits for the code of the page that is shown, where it is not here yet. Browser only.
-pub async fn arrived() {
-    PAGES.load_if_rendered().await;
+pub async fn load_rendered_chunk() {
+    PAGES_CHUNK.load_if_rendered().await;
 }
 
 /// Has it loaded for later, once: then a page opens at once, and also where the server has a newer build by then. Browser only.
-pub fn fetch() {
+pub fn prefetch_chunk() {
     spawn_local(async {
         // Whoever opens one asks again.
-        let _ = PAGES.load().await;
+        let _ = PAGES_CHUNK.load().await;
     });
 }
 
 /// `/news/new`.
 #[component]
 pub fn Editor() -> impl IntoView {
-    view! { <Soon part=&PAGES page=Page::Editor /> }
+    view! { <LazyPage chunk=&PAGES_CHUNK page=Page::Editor /> }
 }
 
 /// `/calls`.
 #[component]
 pub fn Calls() -> impl IntoView {
-    view! { <Soon part=&PAGES page=Page::Calls /> }
+    view! { <LazyPage chunk=&PAGES_CHUNK page=Page::Calls /> }
 }
 
 /// `/call/{token}`.
 #[component]
 pub fn Guest() -> impl IntoView {
-    view! { <Soon part=&PAGES page=Page::Guest /> }
+    view! { <LazyPage chunk=&PAGES_CHUNK page=Page::Guest /> }
 }
 
 /// `/settings`, and what calls add to them.
 #[component]
 pub fn Settings() -> impl IntoView {
-    view! { <Soon part=&PAGES page=Page::Settings /> }
+    view! { <LazyPage chunk=&PAGES_CHUNK page=Page::Settings /> }
 }
 
 /// `/admin`.
 #[component]
 pub fn Admin() -> impl IntoView {
-    view! { <Soon part=&PAGES page=Page::Admin /> }
+    view! { <LazyPage chunk=&PAGES_CHUNK page=Page::Admin /> }
 }
 
 /// `/signin`.
 #[component]
 pub fn Signin() -> impl IntoView {
-    view! { <Soon part=&PAGES page=Page::Signin /> }
+    view! { <LazyPage chunk=&PAGES_CHUNK page=Page::Signin /> }
 }

@@ -2,11 +2,11 @@
 
 use crate::{
     model::{
-        CallId, LinkId, Millis, RoomId,
+        CallId, GuestLinkId, Millis, RoomId,
         call::{IceServer, Media, Outcome, Side},
         user::Person,
     },
-    protocol::{failure::Failure, ws::Present},
+    protocol::{failure::Failure, ws::PersonPresence},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,8 @@ pub struct PastCall {
     /// Which.
     pub id: CallId,
     /// With whom.
-    pub with: Person,
+    #[serde(rename = "with")]
+    pub peer: Person,
     /// Which side of it the reader was on.
     pub side: Side,
     /// Voice or video.
@@ -27,7 +28,8 @@ pub struct PastCall {
     /// How long the two were connected, in milliseconds; none where they never were.
     pub lasted: Option<Millis>,
     /// When it was started.
-    pub at: Millis,
+    #[serde(rename = "at")]
+    pub started_at: Millis,
 }
 
 /// The reader's calls that have ended, the newest first.
@@ -36,9 +38,9 @@ pub struct PastCall {
 /// [`Failure::NotSignedIn`] without a session, [`Failure::Unavailable`] when the store fails.
 #[server(prefix = "/fn", endpoint = "past-calls")]
 pub async fn list_past_calls() -> Result<Vec<PastCall>, Failure> {
-    let app = crate::server::session::app()?;
-    let signed = crate::server::session::required()?;
-    Ok(super::server::history::past(&app.store, signed.person.id).await?)
+    let app = crate::server::session::use_app()?;
+    let signed = crate::server::session::require_user()?;
+    Ok(super::server::history::list_past_calls(&app.store, signed.person.id).await?)
 }
 
 /// What the reader's browser may find a path with, to test its connection: the same as in a call, for some minutes.
@@ -47,8 +49,8 @@ pub async fn list_past_calls() -> Result<Vec<PastCall>, Failure> {
 /// [`Failure::NotSignedIn`] without a session.
 #[server(prefix = "/fn", endpoint = "ice-servers")]
 pub async fn list_ice_servers() -> Result<Vec<IceServer>, Failure> {
-    let app = crate::server::session::app()?;
-    let signed = crate::server::session::required()?;
+    let app = crate::server::session::use_app()?;
+    let signed = crate::server::session::require_user()?;
     Ok(app.ice_servers(signed.person.id, CallId(uuid::Uuid::nil())))
 }
 
@@ -57,10 +59,10 @@ pub async fn list_ice_servers() -> Result<Vec<IceServer>, Failure> {
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
 #[server(prefix = "/fn", endpoint = "people-here")]
-pub async fn list_people_here() -> Result<Vec<Present>, Failure> {
-    let app = crate::server::session::app()?;
-    let signed = crate::server::session::required()?;
-    let mut people = app.live.people(signed.person.id);
+pub async fn list_present_people() -> Result<Vec<PersonPresence>, Failure> {
+    let app = crate::server::session::use_app()?;
+    let signed = crate::server::session::require_user()?;
+    let mut people = app.connections.list_presence(signed.person.id);
     people.retain(|present| present.person.id != signed.person.id);
     Ok(people)
 }
@@ -68,9 +70,10 @@ pub async fn list_people_here() -> Result<Vec<Present>, Failure> {
 /// What a link for guests leads to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum Invitation {
+pub enum GuestLinkTarget {
     /// Nowhere any more: its call is over, it was ended, or its time is up.
-    Nowhere,
+    #[serde(rename = "nowhere")]
+    Invalid,
     /// To a call in a room that the reader is a member of: they need no link.
     Member {
         /// What the room is called.
@@ -78,14 +81,17 @@ pub enum Invitation {
         /// Its place in the address.
         slug: String,
         /// Who made the link.
-        by: String,
+        #[serde(rename = "by")]
+        created_by: String,
     },
     /// To a call, for somebody who has not given a name yet.
-    Stranger {
+    #[serde(rename = "stranger")]
+    Unnamed {
         /// What the room is called.
         title: String,
         /// Who made the link.
-        by: String,
+        #[serde(rename = "by")]
+        created_by: String,
     },
     /// To a call that the reader may join.
     Guest {
@@ -98,7 +104,8 @@ pub enum Invitation {
         /// What the room is called.
         title: String,
         /// Who made the link.
-        by: String,
+        #[serde(rename = "by")]
+        created_by: String,
     },
 }
 
@@ -107,10 +114,10 @@ pub enum Invitation {
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
 #[server(prefix = "/fn", endpoint = "invitation")]
-pub async fn read_invitation(token: String) -> Result<Invitation, Failure> {
+pub async fn resolve_guest_link(token: String) -> Result<GuestLinkTarget, Failure> {
     use super::server::guests;
-    let app = crate::server::session::app()?;
-    Ok(guests::invitation(&app, &token, &guests::headers()).await?)
+    let app = crate::server::session::use_app()?;
+    Ok(guests::resolve_guest_link(&app, &token, &guests::request_headers()).await?)
 }
 
 /// Makes the reader a guest to the call that a link leads to, then shows it.
@@ -119,12 +126,12 @@ pub async fn read_invitation(token: String) -> Result<Invitation, Failure> {
 /// [`Failure::Invalid`] when the name breaks a rule, [`Failure::NotFound`] when the link leads nowhere, [`Failure::TooFast`] after too
 /// many tries.
 #[server(prefix = "/fn", endpoint = "enter-call")]
-pub async fn enter_call(token: String, name: String) -> Result<(), Failure> {
+pub async fn become_guest(token: String, name: String) -> Result<(), Failure> {
     use super::server::guests;
-    let app = crate::server::session::app()?;
-    crate::people::server::try_once(&app)?;
-    let cookie = guests::enter(&app, &token, &name).await?;
-    guests::enter_with(cookie, &token);
+    let app = crate::server::session::use_app()?;
+    crate::people::server::check_sign_in_rate(&app)?;
+    let cookie = guests::admit_guest(&app, &token, &name).await?;
+    guests::set_cookie_and_redirect(cookie, &token);
     Ok(())
 }
 
@@ -132,9 +139,10 @@ pub async fn enter_call(token: String, name: String) -> Result<(), Failure> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestLinkSummary {
     /// Which.
-    pub id: LinkId,
+    pub id: GuestLinkId,
     /// Who made it.
-    pub by: String,
+    #[serde(rename = "by")]
+    pub created_by: String,
     /// From when on nobody comes by it any more.
     pub expires_at: Millis,
     /// Who came by it, by the names they gave, in the order in which they came.
@@ -157,8 +165,8 @@ pub struct NewGuestLink {
 /// of bounds or one link too many.
 #[server(prefix = "/fn", endpoint = "create-guest-link")]
 pub async fn create_guest_link(call: CallId, hours: u32) -> Result<NewGuestLink, Failure> {
-    let app = crate::server::session::app()?;
-    let signed = crate::server::session::required()?;
+    let app = crate::server::session::use_app()?;
+    let signed = crate::server::session::require_user()?;
     Ok(super::server::guests::create_link(&app, &signed.person, call, hours).await?)
 }
 
@@ -168,8 +176,8 @@ pub async fn create_guest_link(call: CallId, hours: u32) -> Result<NewGuestLink,
 /// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] for whoever is not in the call.
 #[server(prefix = "/fn", endpoint = "guest-links")]
 pub async fn list_guest_links(call: CallId) -> Result<Vec<GuestLinkSummary>, Failure> {
-    let app = crate::server::session::app()?;
-    let signed = crate::server::session::required()?;
+    let app = crate::server::session::use_app()?;
+    let signed = crate::server::session::require_user()?;
     Ok(super::server::guests::list_links(&app, &signed.person, call).await?)
 }
 
@@ -179,9 +187,9 @@ pub async fn list_guest_links(call: CallId) -> Result<Vec<GuestLinkSummary>, Fai
 /// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] for whoever is not in the call, [`Failure::NotFound`] when there is
 /// no such link.
 #[server(prefix = "/fn", endpoint = "revoke-guest-link")]
-pub async fn revoke_guest_link(call: CallId, link: LinkId) -> Result<(), Failure> {
-    let app = crate::server::session::app()?;
-    let signed = crate::server::session::required()?;
+pub async fn revoke_guest_link(call: CallId, link: GuestLinkId) -> Result<(), Failure> {
+    let app = crate::server::session::use_app()?;
+    let signed = crate::server::session::require_user()?;
     super::server::guests::revoke_link(&app, &signed.person, call, link).await?;
     Ok(())
 }

@@ -4,8 +4,8 @@
 //! long as its drawing loads.
 
 use super::client::{
-    devices::{Devices, Power},
-    problem::{Browser, Device, Problem},
+    device_problem::{Browser, CaptureDevice, DeviceProblem},
+    devices::{DeviceState, Devices},
     use_calls,
 };
 use crate::ui::{
@@ -16,18 +16,18 @@ use crate::ui::{
 use leptos::{html, prelude::*};
 
 /// How long a device may take to open before it is said that the browser may be asking, in milliseconds.
-const ASKS: i32 = 1_500;
+const PERMISSION_HINT_DELAY_MILLIS: i32 = 1_500;
 
 /// Mutes and unmutes. Pressed means muted, or no microphone at all; what it says fits how it is.
 #[component]
 pub fn MicrophoneButton() -> impl IntoView {
     let devices = use_calls().devices();
-    let off = move || !devices.is_heard();
-    let label = move || match devices.power(Device::Microphone).get() {
-        Power::Asking => "Starting…",
-        Power::Off => "No microphone",
-        Power::On if off() => "Muted",
-        Power::On => "Mute",
+    let off = move || !devices.is_microphone_live();
+    let label = move || match devices.device_state(CaptureDevice::Microphone).get() {
+        DeviceState::Requesting => "Starting…",
+        DeviceState::Off => "No microphone",
+        DeviceState::On if off() => "Muted",
+        DeviceState::On => "Mute",
     };
     view! {
         <button
@@ -35,7 +35,7 @@ pub fn MicrophoneButton() -> impl IntoView {
             class="call-button"
             aria-keyshortcuts="M"
             aria-pressed=move || off().to_string()
-            aria-busy=move || (devices.power(Device::Microphone).get() == Power::Asking).to_string()
+            aria-busy=move || (devices.device_state(CaptureDevice::Microphone).get() == DeviceState::Requesting).to_string()
             on:click=move |_| devices.toggle_microphone()
         >
             <Icon name=Glyph::Mic />
@@ -49,11 +49,11 @@ pub fn MicrophoneButton() -> impl IntoView {
 #[component]
 pub fn CameraButton() -> impl IntoView {
     let devices = use_calls().devices();
-    let off = move || !devices.is_seen();
-    let label = move || match devices.power(Device::Camera).get() {
-        Power::Asking => "Starting…",
-        Power::Off => "Camera off",
-        Power::On => "Stop camera",
+    let off = move || !devices.is_camera_on();
+    let label = move || match devices.device_state(CaptureDevice::Camera).get() {
+        DeviceState::Requesting => "Starting…",
+        DeviceState::Off => "Camera off",
+        DeviceState::On => "Stop camera",
     };
     view! {
         <button
@@ -61,7 +61,7 @@ pub fn CameraButton() -> impl IntoView {
             class="call-button call-camera"
             aria-keyshortcuts="V"
             aria-pressed=move || off().to_string()
-            aria-busy=move || (devices.power(Device::Camera).get() == Power::Asking).to_string()
+            aria-busy=move || (devices.device_state(CaptureDevice::Camera).get() == DeviceState::Requesting).to_string()
             on:click=move |_| devices.toggle_camera()
         >
             <Icon name=Glyph::Camera />
@@ -75,13 +75,13 @@ pub fn CameraButton() -> impl IntoView {
 #[component]
 pub fn ShareButton() -> impl IntoView {
     let devices = use_calls().devices();
-    let shared = move || devices.screen().get() == Power::On;
+    let shared = move || devices.screen().get() == DeviceState::On;
     let can = RwSignal::new(false);
-    Effect::new(move || can.set(Devices::can_share()));
+    Effect::new(move || can.set(Devices::can_share_screen()));
     let label = move || match devices.screen().get() {
-        Power::Asking => "Starting…",
-        Power::Off => "Share screen",
-        Power::On => "Stop sharing",
+        DeviceState::Requesting => "Starting…",
+        DeviceState::Off => "Share screen",
+        DeviceState::On => "Stop sharing",
     };
     view! {
         <Show when=move || can.get()>
@@ -90,7 +90,7 @@ pub fn ShareButton() -> impl IntoView {
                 class="call-button call-share"
                 aria-keyshortcuts="D"
                 aria-pressed=move || shared().to_string()
-                aria-busy=move || (devices.screen().get() == Power::Asking).to_string()
+                aria-busy=move || (devices.screen().get() == DeviceState::Requesting).to_string()
                 on:click=move |_| devices.toggle_screen()
             >
                 <Icon name=Glyph::ScreenOff />
@@ -108,15 +108,15 @@ pub fn DeviceProblems() -> impl IntoView {
     let devices = calls.devices();
     let browser = RwSignal::new(Browser::Other);
     Effect::new(move || browser.set(Browser::from_user_agent(&browser::user_agent())));
-    let asks = asks_for(devices);
+    let permission_hint = permission_hint(devices);
     let hint = Memo::new(move |_| {
-        if calls.is_held().get() && devices.is_seen() {
+        if calls.is_video_paused().get() && devices.is_camera_on() {
             Some(
                 "Your picture is not sent for now, to keep the sound: the connection is too slow for both.",
             )
-        } else if devices.is_talking_muted() {
+        } else if devices.is_talking_while_muted() {
             Some("You are talking while muted.")
-        } else if devices.is_silent() {
+        } else if devices.is_microphone_silent() {
             Some(
                 "Your microphone is silent: nothing is heard of you. Look whether it is turned on, or choose another one.",
             )
@@ -124,38 +124,38 @@ pub fn DeviceProblems() -> impl IntoView {
             None
         }
     });
-    let notice = move |device: Device| {
+    let notice = move |device: CaptureDevice| {
         move || {
             devices
                 .problem(device)
                 .get()
-                .map(|problem: Problem| {
+                .map(|problem: DeviceProblem| {
                     view! { <Notice kind=NoticeKind::Warn>{problem.text(device, browser.get())}</Notice> }
                 })
         }
     };
     view! {
         <div class="call-problems" role="status">
-            {move || asks.get().map(|asks| view! { <Notice kind=NoticeKind::Info>{asks}</Notice> })}
+            {move || permission_hint.get().map(|asks| view! { <Notice kind=NoticeKind::Info>{asks}</Notice> })}
             {move || hint.get().map(|hint| view! { <Notice kind=NoticeKind::Warn>{hint}</Notice> })}
-            {move || devices.note().get().map(|note| view! { <Notice kind=NoticeKind::Info>{note}</Notice> })}
-            {notice(Device::Microphone)}
-            {notice(Device::Camera)}
+            {move || devices.notice().get().map(|note| view! { <Notice kind=NoticeKind::Info>{note}</Notice> })}
+            {notice(CaptureDevice::Microphone)}
+            {notice(CaptureDevice::Camera)}
         </div>
     }
 }
 
 /// What the browser is probably asking for: nobody was asked before, and the question is easily overlooked.
-fn asks_for(devices: Devices) -> Memo<Option<&'static str>> {
+fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
     let late = RwSignal::new(false);
     let asking = Memo::new(move |_| {
-        [Device::Microphone, Device::Camera]
-            .map(|device| devices.power(device).get() == Power::Asking)
+        [CaptureDevice::Microphone, CaptureDevice::Camera]
+            .map(|device| devices.device_state(device).get() == DeviceState::Requesting)
     });
     Effect::new(move || {
         late.set(false);
         if asking.get().contains(&true) {
-            browser::after(ASKS, move || {
+            browser::run_after(PERMISSION_HINT_DELAY_MILLIS, move || {
                 // The card may be gone by then.
                 if asking
                     .try_get_untracked()
@@ -189,7 +189,7 @@ fn asks_for(devices: Devices) -> Memo<Option<&'static str>> {
 pub fn LevelMeter() -> impl IntoView {
     let devices = use_calls().devices();
     view! {
-        <meter class="call-level" min="0" max="100" prop:value=devices.level() aria-label="How loud your microphone is"></meter>
+        <meter class="call-level" min="0" max="100" prop:value=devices.microphone_level() aria-label="How loud your microphone is"></meter>
     }
 }
 
@@ -199,19 +199,19 @@ pub fn SelfView() -> impl IntoView {
     let devices = use_calls().devices();
     let video = NodeRef::<html::Video>::new();
     Effect::new(move || {
-        devices.tracks().track();
-        let seen = devices.is_seen();
+        devices.tracks_version().track();
+        let seen = devices.is_camera_on();
         if let Some(video) = video.get() {
-            video.set_src_object(devices.picture().filter(|_| seen).as_ref());
+            video.set_src_object(devices.camera_stream().filter(|_| seen).as_ref());
         }
     });
     view! {
-        <div class="call-self" class:is-off=move || !devices.is_seen()>
+        <div class="call-self" class:is-off=move || !devices.is_camera_on()>
             <video node_ref=video autoplay playsinline prop:muted=true aria-label="What your camera shows"></video>
             <p class="call-self-off">
-                {move || match devices.power(Device::Camera).get() {
-                    Power::Asking => "Starting the camera…",
-                    Power::Off | Power::On => "Your camera is off",
+                {move || match devices.device_state(CaptureDevice::Camera).get() {
+                    DeviceState::Requesting => "Starting the camera…",
+                    DeviceState::Off | DeviceState::On => "Your camera is off",
                 }}
             </p>
         </div>

@@ -5,14 +5,14 @@
 //! is a bar in the flow of the page, so that it covers neither the text nor the composer.
 
 use super::{
-    client::{board::Scene, use_calls},
-    farewell::FarewellCard,
-    group_stage::{GroupStage, OutCard},
+    client::{state::ClientCallState, use_calls},
+    ended::EndedCard,
+    group_stage::{GroupStage, RemovedCard},
     incoming::IncomingCard,
     preview::PreviewCard,
     stage::Stage,
+    text::state_text,
     waiting::WaitingCard,
-    words::state_text,
 };
 use leptos::{html, prelude::*};
 use leptos_router::hooks::use_location;
@@ -21,40 +21,50 @@ use web_sys::HtmlElement;
 
 /// Which of its views the dock shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    Nothing,
+enum DockView {
+    Empty,
     Preview,
     Incoming {
         /// It took the place of a look at oneself, so that a press meant for that may land on it.
-        hasty: bool,
+        replaces_preview: bool,
     },
     Stage,
     Group,
-    Out,
-    Farewell,
+    Removed,
+    Ended,
 }
 
-impl Shown {
-    fn next(before: Option<&Self>, scene: &Scene) -> Self {
+impl DockView {
+    fn from_state(before: Option<&Self>, scene: &ClientCallState) -> Self {
         match scene {
-            Scene::Quiet => Self::Nothing,
-            Scene::Preview(_) => Self::Preview,
-            Scene::Ringing(_) => match before {
-                Some(Self::Incoming { hasty }) => Self::Incoming { hasty: *hasty },
-                Some(Self::Preview) => Self::Incoming { hasty: true },
-                _ => Self::Incoming { hasty: false },
+            ClientCallState::Idle => Self::Empty,
+            ClientCallState::Preview(_) => Self::Preview,
+            ClientCallState::Ringing(_) => match before {
+                Some(Self::Incoming {
+                    replaces_preview: hasty,
+                }) => Self::Incoming {
+                    replaces_preview: *hasty,
+                },
+                Some(Self::Preview) => Self::Incoming {
+                    replaces_preview: true,
+                },
+                _ => Self::Incoming {
+                    replaces_preview: false,
+                },
             },
-            Scene::Starting { .. } | Scene::Answering(_) | Scene::Holding(_) => Self::Stage,
-            Scene::Joining { .. } | Scene::Gathered(_) => Self::Group,
-            Scene::Out(_) => Self::Out,
-            Scene::Ended(_) => Self::Farewell,
+            ClientCallState::Starting { .. }
+            | ClientCallState::Answering(_)
+            | ClientCallState::InCall(_) => Self::Stage,
+            ClientCallState::Joining { .. } | ClientCallState::InGroup(_) => Self::Group,
+            ClientCallState::Removed(_) => Self::Removed,
+            ClientCallState::Ended(_) => Self::Ended,
         }
     }
 }
 
 /// Whether the call is shown large. Provided to what the dock shows.
 #[derive(Debug, Clone, Copy)]
-pub struct Large(
+pub struct DockExpanded(
     /// True: the card with the pictures. False: a small one, on a phone a bar.
     pub RwSignal<bool>,
 );
@@ -63,11 +73,12 @@ pub struct Large(
 #[component]
 pub fn Dock() -> impl IntoView {
     let calls = use_calls();
-    let scene = calls.scene();
-    let shown =
-        Memo::new(move |before: Option<&Shown>| scene.with(|scene| Shown::next(before, scene)));
-    let large = RwSignal::new(true);
-    provide_context(Large(large));
+    let scene = calls.state();
+    let shown = Memo::new(move |before: Option<&DockView>| {
+        scene.with(|scene| DockView::from_state(before, scene))
+    });
+    let is_expanded = RwSignal::new(true);
+    provide_context(DockExpanded(is_expanded));
     let dock = NodeRef::<html::Div>::new();
 
     // Who goes to another page wants to see it.
@@ -75,19 +86,19 @@ pub fn Dock() -> impl IntoView {
     Effect::new(move |before: Option<String>| {
         let now = path.get();
         if before.is_some_and(|before| before != now) {
-            large.set(false);
+            is_expanded.set(false);
         }
         now
     });
-    Effect::new(move |before: Option<Shown>| {
+    Effect::new(move |before: Option<DockView>| {
         let now = shown.get();
-        let is_call = |shown: Shown| matches!(shown, Shown::Stage | Shown::Group);
+        let is_call = |shown: DockView| matches!(shown, DockView::Stage | DockView::Group);
         if is_call(now) && !before.is_some_and(is_call) {
-            large.set(true);
+            is_expanded.set(true);
         }
         // A call that the code for it found here is news too.
-        if before.unwrap_or(Shown::Nothing) != now {
-            keep_focus(dock, now);
+        if before.unwrap_or(DockView::Empty) != now {
+            update_focus(dock, now);
         }
         now
     });
@@ -96,33 +107,35 @@ pub fn Dock() -> impl IntoView {
         <div class="call-dock" node_ref=dock>
             <WaitingCard />
             {move || match shown.get() {
-                Shown::Nothing => ().into_any(),
-                Shown::Preview => view! { <PreviewCard /> }.into_any(),
-                Shown::Incoming { hasty } => view! { <IncomingCard hasty /> }.into_any(),
-                Shown::Stage => view! { <Stage /> }.into_any(),
-                Shown::Group => view! { <GroupStage /> }.into_any(),
-                Shown::Out => view! { <OutCard /> }.into_any(),
-                Shown::Farewell => view! { <FarewellCard /> }.into_any(),
+                DockView::Empty => ().into_any(),
+                DockView::Preview => view! { <PreviewCard /> }.into_any(),
+                DockView::Incoming { replaces_preview } => view! { <IncomingCard replaces_preview /> }.into_any(),
+                DockView::Stage => view! { <Stage /> }.into_any(),
+                DockView::Group => view! { <GroupStage /> }.into_any(),
+                DockView::Removed => view! { <RemovedCard /> }.into_any(),
+                DockView::Ended => view! { <EndedCard /> }.into_any(),
             }}
         </div>
     }
 }
 
 /// What is read out of it.
-pub(super) fn said() -> Memo<String> {
+pub(super) fn status_text() -> Memo<String> {
     let calls = use_calls();
-    let scene = calls.scene();
-    Memo::new(move |_| scene.with(|scene| state_text(scene, calls.path().get(), calls.is_online())))
+    let scene = calls.state();
+    Memo::new(move |_| {
+        scene.with(|scene| state_text(scene, calls.path_state().get(), calls.is_online()))
+    })
 }
 
 thread_local! {
     /// What had the focus before the dock took it. Never touched on the server.
-    static BEFORE: std::cell::RefCell<Option<HtmlElement>> = const { std::cell::RefCell::new(None) };
+    static FOCUS_BEFORE_DOCK: std::cell::RefCell<Option<HtmlElement>> = const { std::cell::RefCell::new(None) };
 }
 
 /// Keeps the focus somewhere sensible when the dock changes: what was pressed is gone, and without this the focus would fall to
 /// the top of the page. Somebody who is writing is never interrupted; the change is read out to them.
-fn keep_focus(dock: NodeRef<html::Div>, shown: Shown) {
+fn update_focus(dock: NodeRef<html::Div>, shown: DockView) {
     request_animation_frame(move || {
         let Some(document) = web_sys::window().and_then(|window| window.document()) else {
             return;
@@ -133,25 +146,27 @@ fn keep_focus(dock: NodeRef<html::Div>, shown: Shown) {
         let nowhere = focused
             .as_ref()
             .is_none_or(|element| element.tag_name() == "BODY");
-        if shown == Shown::Nothing {
-            let before = BEFORE.take().filter(|element| element.is_connected());
+        if shown == DockView::Empty {
+            let before = FOCUS_BEFORE_DOCK
+                .take()
+                .filter(|element| element.is_connected());
             let main = || {
                 document
                     .get_element_by_id("main")?
                     .dyn_into::<HtmlElement>()
                     .ok()
             };
-            if let Some(element) = before.map(can_have_focus).or_else(main).filter(|_| nowhere) {
+            if let Some(element) = before.map(focusable).or_else(main).filter(|_| nowhere) {
                 // An element of the page that is shown can have the focus.
                 let _ = element.focus();
             }
             return;
         }
-        let asks = matches!(shown, Shown::Preview | Shown::Incoming { .. });
+        let asks = matches!(shown, DockView::Preview | DockView::Incoming { .. });
         let writing = focused.as_ref().is_some_and(is_text_field);
         if nowhere || (asks && !writing) {
             if let Some(focused) = focused.filter(|_| !nowhere) {
-                BEFORE.set(Some(focused));
+                FOCUS_BEFORE_DOCK.set(Some(focused));
             }
             let card = dock
                 .get_untracked()
@@ -164,7 +179,7 @@ fn keep_focus(dock: NodeRef<html::Div>, shown: Shown) {
 }
 
 /// The element itself or, where it is in a menu that was closed since, what opens the menu.
-fn can_have_focus(element: HtmlElement) -> HtmlElement {
+fn focusable(element: HtmlElement) -> HtmlElement {
     element
         .closest("details:not([open])")
         .ok()

@@ -1,21 +1,21 @@
 //! The call of a room: everybody's picture and sound, oneself, and what one can do.
 
 use super::{
-    client::{Path, board::Gathered, others::Other, use_calls},
+    client::{PathState, peers::PeerStatus, state::ActiveGroupCall, use_calls},
     controls::{CameraButton, DeviceProblems, MicrophoneButton, SelfView, ShareButton},
-    device_choice::{DeviceChoice, FreshDevice},
-    dock::Large,
+    device_picker::{DevicePicker, NewDeviceNotice},
+    dock::DockExpanded,
     guest_links::GuestLinks,
-    head::{PanelButton, ResizeButton},
-    pictures::{TheirPicture, TheirScreen, TheirSound},
-    stage::{Sharing, Trouble},
-    words::state_text,
+    header_buttons::{PanelButton, ResizeButton},
+    peer_media::{PeerAudio, PeerScreen, PeerVideo},
+    stage::{CallProblemNotices, ScreenSharingNotice},
+    text::state_text,
 };
 use crate::{
-    model::call::{Seat, group::Seated},
+    model::call::{Seat, group::ParticipantView},
     ui::{
         icon::{Glyph, Icon},
-        socket::{Link, use_socket},
+        socket::{SocketStatus, use_socket},
     },
 };
 use leptos::prelude::*;
@@ -24,27 +24,38 @@ use leptos::prelude::*;
 #[component]
 pub fn GroupStage() -> impl IntoView {
     let calls = use_calls();
-    let scene = calls.scene();
-    let Large(large) = expect_context();
+    let scene = calls.state();
+    let DockExpanded(is_expanded) = expect_context();
     let devices = RwSignal::new(false);
     let inviting = RwSignal::new(false);
     let is_guest = Memo::new(move |_| {
-        scene.with(|scene| scene.place().is_some_and(|place| place.only.is_some()))
+        scene.with(|scene| {
+            scene
+                .room()
+                .is_some_and(|place| place.guest_call_id.is_some())
+        })
     });
-    let call =
-        Memo::new(move |_| scene.with(|scene| scene.gathered().map(|gathered| gathered.view.id)));
+    let call = Memo::new(move |_| {
+        scene.with(|scene| scene.active_group_call().map(|gathered| gathered.view.id))
+    });
     let by_speaker = RwSignal::new(false);
     let title = Memo::new(move |_| {
         scene.with(|scene| {
-            let place = scene.place();
+            let place = scene.room();
             place.map(|place| place.title.clone()).unwrap_or_default()
         })
     });
     let state = Memo::new(move |_| {
-        scene.with(|scene| state_text(scene, calls.path().get(), calls.is_online()))
+        scene.with(|scene| state_text(scene, calls.path_state().get(), calls.is_online()))
     });
-    let others =
-        Memo::new(move |_| scene.with(|scene| scene.gathered().map(others).unwrap_or_default()));
+    let others = Memo::new(move |_| {
+        scene.with(|scene| {
+            scene
+                .active_group_call()
+                .map(other_participants)
+                .unwrap_or_default()
+        })
+    });
     let view_label = move || {
         if by_speaker.get() {
             "Show everybody alike"
@@ -55,7 +66,7 @@ pub fn GroupStage() -> impl IntoView {
     view! {
         <section
             class="call-card call-stage call-group"
-            class:is-small=move || !large.get()
+            class:is-small=move || !is_expanded.get()
             aria-label=move || format!("Call in {}", title.get())
             tabindex="-1"
         >
@@ -72,7 +83,7 @@ pub fn GroupStage() -> impl IntoView {
                     aria-pressed=move || by_speaker.get().to_string()
                     on:click=move |_| by_speaker.update(|on| *on = !*on)
                 >
-                    <Icon name=Glyph::Speaker />
+                    <Icon name=Glyph::SpeakerView />
                 </button>
                 <Show when=move || !is_guest.get() && call.get().is_some()>
                     <PanelButton label="Invite a guest" glyph=Glyph::Invite open=inviting />
@@ -81,12 +92,12 @@ pub fn GroupStage() -> impl IntoView {
                 <ResizeButton />
             </header>
             <Show when=move || devices.get()>
-                <DeviceChoice />
+                <DevicePicker />
             </Show>
             {move || call.get().filter(|_| inviting.get()).map(|call| view! { <GuestLinks call /> })}
             <ul class="call-grid" role="list" class:by-speaker=move || by_speaker.get() data-people=move || others.with(Vec::len).to_string()>
                 <For each=move || others.get() key=|seated| seated.seat let:seated>
-                    <Tile seat=seated.seat others />
+                    <ParticipantTile seat=seated.seat others />
                 </For>
                 <li class="call-tile is-me">
                     <SelfView />
@@ -94,9 +105,9 @@ pub fn GroupStage() -> impl IntoView {
                 </li>
             </ul>
             <DeviceProblems />
-            <FreshDevice />
-            <Sharing />
-            <Trouble />
+            <NewDeviceNotice />
+            <ScreenSharingNotice />
+            <CallProblemNotices />
             <div class="call-controls">
                 <MicrophoneButton />
                 <CameraButton />
@@ -111,41 +122,48 @@ pub fn GroupStage() -> impl IntoView {
 }
 
 /// Everybody but oneself.
-fn others(gathered: &Gathered) -> Vec<Seated> {
-    let members = gathered.view.members.iter();
+fn other_participants(group: &ActiveGroupCall) -> Vec<ParticipantView> {
+    let members = group.view.participants.iter();
     members
-        .filter(|member| member.seat != gathered.seat)
+        .filter(|member| member.seat != group.seat)
         .cloned()
         .collect()
 }
 
 /// One of the others: their picture or the screen they share, their name, and how they are.
 #[component]
-fn Tile(seat: Seat, others: Memo<Vec<Seated>>) -> impl IntoView {
+fn ParticipantTile(seat: Seat, others: Memo<Vec<ParticipantView>>) -> impl IntoView {
     let calls = use_calls();
-    let other = calls.other(seat);
-    let seated = Memo::new(move |_| {
+    let other = calls.peer_status(seat);
+    let participant = Memo::new(move |_| {
         others.with(|others| others.iter().find(|other| other.seat == seat).cloned())
     });
-    let with =
-        Memo::new(move |_| seated.with(|seated| seated.as_ref().map(|it| it.person.clone())));
+    let peer =
+        Memo::new(move |_| participant.with(|seated| seated.as_ref().map(|it| it.person.clone())));
     let name = Signal::derive(move || {
-        seated.with(|seated| seated.as_ref().map(Seated::shown_name).unwrap_or_default())
+        participant.with(|seated| {
+            seated
+                .as_ref()
+                .map(ParticipantView::display_name)
+                .unwrap_or_default()
+        })
     });
-    let away = move || seated.with(|seated| seated.as_ref().is_some_and(|seated| seated.away));
-    let speaks = move || calls.speaker().get() == Some(seat);
+    let away = move || {
+        participant.with(|seated| seated.as_ref().is_some_and(|seated| seated.is_disconnected))
+    };
+    let speaks = move || calls.active_speaker().get() == Some(seat);
     let muted = move || {
         other.with(|other| {
-            let sends = other.as_ref().and_then(|other| other.sends);
+            let sends = other.as_ref().and_then(|other| other.media_state);
             sends.is_some_and(|sends| !sends.microphone)
         })
     };
-    let state = move || other.with(|other| how(other.as_ref(), away()));
+    let state = move || other.with(|other| connection_note(other.as_ref(), away()));
     view! {
         <li class="call-tile" class:is-speaking=speaks>
-            <TheirScreen name seat />
-            <TheirPicture with name seat />
-            <TheirSound seat />
+            <PeerScreen name seat />
+            <PeerVideo peer name seat />
+            <PeerAudio seat />
             <p class="call-tile-name">
                 <Show when=muted>
                     <Icon name=Glyph::MicOff />
@@ -159,26 +177,26 @@ fn Tile(seat: Seat, others: Memo<Vec<Seated>>) -> impl IntoView {
 }
 
 /// How somebody is, where there is anything to say about it.
-fn how(other: Option<&Other>, away: bool) -> Option<&'static str> {
-    match other.map(|other| other.path) {
-        Some(Path::Found) => None,
-        Some(Path::Lost) => Some("Reconnecting…"),
-        Some(Path::Looking) if away => Some("Away"),
-        Some(Path::Looking) | None => Some("Connecting…"),
+fn connection_note(other: Option<&PeerStatus>, away: bool) -> Option<&'static str> {
+    match other.map(|other| other.path_state) {
+        Some(PathState::Connected) => None,
+        Some(PathState::Lost) => Some("Reconnecting…"),
+        Some(PathState::Connecting) if away => Some("Away"),
+        Some(PathState::Connecting) | None => Some("Connecting…"),
     }
 }
 
 /// One is not in the call of a room any more, and did not leave it here.
 #[component]
-pub fn OutCard() -> impl IntoView {
+pub fn RemovedCard() -> impl IntoView {
     let calls = use_calls();
-    let place = Memo::new(move |_| calls.scene().with(|scene| scene.place().cloned()));
+    let place = Memo::new(move |_| calls.state().with(|scene| scene.room().cloned()));
     // A guest whose link was ended cannot.
-    let link = use_socket().link();
-    let over = move || matches!(link.get(), Link::Ended(_));
-    let again = move |_| {
+    let link = use_socket().status();
+    let over = move || matches!(link.get(), SocketStatus::Closed(_));
+    let rejoin = move |_| {
         if let Some(place) = place.get_untracked() {
-            calls.join(place);
+            calls.join_group_call(place);
         }
     };
     view! {
@@ -191,7 +209,7 @@ pub fn OutCard() -> impl IntoView {
             </p>
             <div class="call-answers">
                 <Show when=move || !over()>
-                    <button type="button" class="button primary" on:click=again>
+                    <button type="button" class="button primary" on:click=rejoin>
                         <Icon name=Glyph::Phone />
                         "Join again"
                     </button>

@@ -5,7 +5,7 @@ use super::{
     client::use_calls,
 };
 use crate::{
-    model::{CallId, LinkId},
+    model::{CallId, GuestLinkId},
     protocol::failure::Failure,
     ui::{
         browser,
@@ -18,82 +18,82 @@ use leptos::{html, prelude::*};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
 /// For how long a link can be made, in hours.
-const CHOICES: [(u32, &str); 3] = [(1, "1 hour"), (24, "1 day"), (7 * 24, "1 week")];
+const LIFETIME_CHOICES: [(u32, &str); 3] = [(1, "1 hour"), (24, "1 day"), (7 * 24, "1 week")];
 
 /// What is known of the links. A handle.
 #[derive(Debug, Clone, Copy)]
-struct Links {
+struct GuestLinksState {
     call: CallId,
-    known: RwSignal<Vec<GuestLinkSummary>>,
+    links: RwSignal<Vec<GuestLinkSummary>>,
     /// The address of the one that was just made.
-    fresh: RwSignal<Option<(LinkId, String)>>,
-    trouble: RwSignal<Option<Failure>>,
-    busy: RwSignal<bool>,
+    new_link: RwSignal<Option<(GuestLinkId, String)>>,
+    failure: RwSignal<Option<Failure>>,
+    is_creating: RwSignal<bool>,
     /// Counts questions for those there are: only the answer to the last one counts, for one that is late knows nothing of what was done since.
-    asked: RwSignal<u32>,
+    load_count: RwSignal<u32>,
 }
 
-impl Links {
-    fn load(self) {
+impl GuestLinksState {
+    fn load_links(self) {
         // The panel may be closed, now or by the time of the answer.
-        let asked = self.asked.try_update(|asked| {
+        let load_number = self.load_count.try_update(|asked| {
             *asked += 1;
             *asked
         });
         spawn_local(async move {
             let found = list_guest_links(self.call).await;
-            if self.asked.try_get_untracked() != asked {
+            if self.load_count.try_get_untracked() != load_number {
                 return;
             }
             match found {
-                Ok(known) => drop(self.known.try_set(known)),
-                Err(failure) => drop(self.trouble.try_set(Some(failure))),
+                Ok(known) => drop(self.links.try_set(known)),
+                Err(failure) => drop(self.failure.try_set(Some(failure))),
             }
         });
     }
 
-    fn make(self, hours: u32) {
-        if self.busy.get_untracked() {
+    fn create_link(self, hours: u32) {
+        if self.is_creating.get_untracked() {
             return;
         }
-        self.busy.set(true);
-        self.trouble.set(None);
+        self.is_creating.set(true);
+        self.failure.set(None);
         spawn_local(async move {
             let made = create_guest_link(self.call, hours).await;
-            self.busy.try_set(false);
+            self.is_creating.try_set(false);
             match made {
                 Ok(made) => {
                     let id = made.link.id;
-                    self.known.try_update(|known| known.insert(0, made.link));
-                    self.fresh.try_set(Some((id, whole(&made.path))));
-                    self.load();
+                    self.links.try_update(|known| known.insert(0, made.link));
+                    self.new_link.try_set(Some((id, absolute_url(&made.path))));
+                    self.load_links();
                 }
-                Err(failure) => drop(self.trouble.try_set(Some(failure))),
+                Err(failure) => drop(self.failure.try_set(Some(failure))),
             }
         });
     }
 
-    fn end(self, link: LinkId) {
-        self.trouble.set(None);
+    fn revoke_link(self, link: GuestLinkId) {
+        self.failure.set(None);
         spawn_local(async move {
             match revoke_guest_link(self.call, link).await {
                 // Somebody else has ended it.
                 Ok(()) | Err(Failure::NotFound { .. }) => {
-                    self.known
+                    self.links
                         .try_update(|known| known.retain(|known| known.id != link));
-                    self.fresh.try_update(|fresh| {
+                    self.new_link.try_update(|fresh| {
                         fresh.take_if(|(id, _)| *id == link);
                     });
-                    self.load();
+                    self.load_links();
                 }
-                Err(failure) => drop(self.trouble.try_set(Some(failure))),
+                Err(failure) => drop(self.failure.try_set(Some(failure))),
             }
         });
     }
 }
 
 /// The whole address, to give to somebody.
-fn whole(path: &str) -> String {
+fn absolute_url(path: &str) -> String {
     let origin = web_sys::window().and_then(|window| window.location().origin().ok());
     format!("{}{path}", origin.unwrap_or_default())
 }
@@ -104,23 +104,27 @@ pub fn GuestLinks(
     /// Into which call.
     call: CallId,
 ) -> impl IntoView {
-    let links = Links {
+    let links = GuestLinksState {
         call,
-        known: RwSignal::default(),
-        fresh: RwSignal::default(),
-        trouble: RwSignal::default(),
-        busy: RwSignal::default(),
-        asked: RwSignal::default(),
+        links: RwSignal::default(),
+        new_link: RwSignal::default(),
+        failure: RwSignal::default(),
+        is_creating: RwSignal::default(),
+        load_count: RwSignal::default(),
     };
-    let hours = RwSignal::new(CHOICES[0].0);
+    let hours = RwSignal::new(LIFETIME_CHOICES[0].0);
     // Who comes may have come by a link.
-    let scene = use_calls().scene();
+    let scene = use_calls().state();
     let members = Memo::new(move |_| {
-        scene.with(|scene| scene.gathered().map(|gathered| gathered.view.members.len()))
+        scene.with(|scene| {
+            scene
+                .active_group_call()
+                .map(|gathered| gathered.view.participants.len())
+        })
     });
     Effect::new(move || {
         let _ = members.get();
-        links.load();
+        links.load_links();
     });
     let choose = move |event| {
         if let Ok(chosen) = event_target_value(&event).parse() {
@@ -135,20 +139,20 @@ pub fn GuestLinks(
             <div class="call-guests-line">
                 <label for="guest-hours">"Good for"</label>
                 <select id="guest-hours" on:change=choose>
-                    {CHOICES
+                    {LIFETIME_CHOICES
                         .map(|(value, label)| view! { <option value=value.to_string()>{label}</option> })
                         .collect_view()}
                 </select>
-                <button type="button" class="button small" disabled=move || links.busy.get() on:click=move |_| links.make(hours.get_untracked())>
+                <button type="button" class="button small" disabled=move || links.is_creating.get() on:click=move |_| links.create_link(hours.get_untracked())>
                     "Make a link"
                 </button>
             </div>
-            {move || links.trouble.get().map(|failure| view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> })}
-            {move || links.fresh.get().map(|(_, address)| view! { <Fresh address /> })}
+            {move || links.failure.get().map(|failure| view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> })}
+            {move || links.new_link.get().map(|(_, address)| view! { <NewLinkField address /> })}
             <ul role="list">
-                <For each=move || links.known.get() key=|link| (link.id, link.guests.len()) let:link>
+                <For each=move || links.links.get() key=|link| (link.id, link.guests.len()) let:link>
                     <li class="call-guests-line">
-                        <Known link links />
+                        <GuestLinkItem link links />
                     </li>
                 </For>
             </ul>
@@ -158,7 +162,7 @@ pub fn GuestLinks(
 
 /// A link that there is: who made it, how long it is good, who came by it.
 #[component]
-fn Known(link: GuestLinkSummary, links: Links) -> impl IntoView {
+fn GuestLinkItem(link: GuestLinkSummary, links: GuestLinksState) -> impl IntoView {
     let about = format!("guest-link-{}", link.id);
     let end = format!("{about}-end");
     let labels = format!("{end} {about}");
@@ -169,7 +173,7 @@ fn Known(link: GuestLinkSummary, links: Links) -> impl IntoView {
         view! { "lets people in until " <LocalTime at=link.expires_at style=TimeStyle::DayTime /> }
             .into_any()
     };
-    let came = (!link.guests.is_empty()).then(|| {
+    let guests = (!link.guests.is_empty()).then(|| {
         view! {
             ". Came by it: "
             <bdi>{link.guests.join(", ")}</bdi>
@@ -178,12 +182,12 @@ fn Known(link: GuestLinkSummary, links: Links) -> impl IntoView {
     view! {
         <span id=about>
             "Made by "
-            <bdi>{link.by}</bdi>
+            <bdi>{link.created_by}</bdi>
             ", "
             {until}
-            {came}
+            {guests}
         </span>
-        <button type="button" class="button small" id=end aria-labelledby=labels on:click=move |_| links.end(link.id)>
+        <button type="button" class="button small" id=end aria-labelledby=labels on:click=move |_| links.revoke_link(link.id)>
             "End the link"
         </button>
     }
@@ -191,13 +195,13 @@ fn Known(link: GuestLinkSummary, links: Links) -> impl IntoView {
 
 /// The link that was just made. Its address is shown this once.
 #[component]
-fn Fresh(address: String) -> impl IntoView {
+fn NewLinkField(address: String) -> impl IntoView {
     let field = NodeRef::<html::Input>::new();
     let copied = RwSignal::new(None);
     let address = StoredValue::new(address);
     let copy = move |_| {
         spawn_local(async move {
-            let done = copy(&address.get_value()).await;
+            let done = copy_to_clipboard(&address.get_value()).await;
             if !done && let Some(field) = field.get_untracked() {
                 field.select();
             }
@@ -233,7 +237,7 @@ fn Fresh(address: String) -> impl IntoView {
 }
 
 /// Copies a text. False where the browser does not let the page.
-async fn copy(text: &str) -> bool {
+async fn copy_to_clipboard(text: &str) -> bool {
     let Some(navigator) = web_sys::window().map(|window| window.navigator()) else {
         return false;
     };

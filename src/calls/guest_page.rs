@@ -1,8 +1,8 @@
 //! `/call/{token}`: what a link for guests leads to. A name first, then the call, and nothing else of the site.
 
 use super::{
-    api::{EnterCall, Invitation, read_invitation},
-    client::{board::Place, use_calls},
+    api::{BecomeGuest, GuestLinkTarget, resolve_guest_link},
+    client::{state::CallRoom, use_calls},
 };
 use crate::{
     people::signin::NameField,
@@ -10,9 +10,9 @@ use crate::{
     ui::{
         form::FormFailure,
         icon::{Glyph, Icon},
+        loading::LoadingIndicator,
         notice::{Notice, NoticeKind},
-        socket::{Link, use_socket},
-        wait::Pending,
+        socket::{SocketStatus, use_socket},
     },
 };
 use leptos::prelude::*;
@@ -25,30 +25,30 @@ use server_fn::ServerFn;
 pub fn GuestPage() -> impl IntoView {
     let params = use_params_map();
     let token = Memo::new(move |_| params.read().get("token").unwrap_or_default());
-    let invitation = Resource::new_blocking(move || token.get(), read_invitation);
+    let target = Resource::new_blocking(move || token.get(), resolve_guest_link);
     view! {
         <Title text="Call" />
         <div class="page">
-            <Transition fallback=|| view! { <Pending label="Looking for the call" /> }>
+            <Transition fallback=|| view! { <LoadingIndicator label="Looking for the call" /> }>
                 {move || Suspend::new(async move {
-                    match invitation.await {
-                        Ok(Invitation::Nowhere) => view! { <Nowhere /> }.into_any(),
-                        Ok(Invitation::Member { title, slug, by }) => {
-                            view! { <AtHome title slug by /> }.into_any()
+                    match target.await {
+                        Ok(GuestLinkTarget::Invalid) => view! { <InvalidLink /> }.into_any(),
+                        Ok(GuestLinkTarget::Member { title, slug, created_by }) => {
+                            view! { <MemberNotice title slug created_by /> }.into_any()
                         }
-                        Ok(Invitation::Stranger { title, by }) => {
-                            view! { <Name token=token.get_untracked() title by /> }.into_any()
+                        Ok(GuestLinkTarget::Unnamed { title, created_by }) => {
+                            view! { <GuestNameForm token=token.get_untracked() title created_by /> }.into_any()
                         }
-                        Ok(Invitation::Guest { call, room, name, title, by }) => {
-                            let place = Place {
-                                room,
+                        Ok(GuestLinkTarget::Guest { call, room, name, title, created_by }) => {
+                            let place = CallRoom {
+                                id: room,
                                 title,
-                                only: Some(call),
+                                guest_call_id: Some(call),
                             };
                             let token = token.get_untracked();
-                            view! { <Lobby token place name by /> }.into_any()
+                            view! { <Lobby token place name created_by /> }.into_any()
                         }
-                        Err(failure) => view! { <Unknown failure /> }.into_any(),
+                        Err(failure) => view! { <LinkFailure failure /> }.into_any(),
                     }
                 })}
             </Transition>
@@ -58,7 +58,7 @@ pub fn GuestPage() -> impl IntoView {
 
 /// For a link that leads nowhere any more.
 #[component]
-fn Nowhere() -> impl IntoView {
+fn InvalidLink() -> impl IntoView {
     view! {
         <section class="empty">
             <h1>"This link does not work any more"</h1>
@@ -71,7 +71,7 @@ fn Nowhere() -> impl IntoView {
 
 /// For what cannot be known now. The page is loaded anew to ask again: what it asks with goes to its own address only.
 #[component]
-fn Unknown(failure: Failure) -> impl IntoView {
+fn LinkFailure(failure: Failure) -> impl IntoView {
     view! {
         <Notice kind=NoticeKind::Error>
             <p>{failure.to_string()}</p>
@@ -84,11 +84,11 @@ fn Unknown(failure: Failure) -> impl IntoView {
 
 /// For somebody who is in the room's community, in this browser.
 #[component]
-fn AtHome(title: String, slug: String, by: String) -> impl IntoView {
+fn MemberNotice(title: String, slug: String, created_by: String) -> impl IntoView {
     view! {
         <h1>"Call in " <bdi>{title}</bdi></h1>
         <p>
-            <bdi>{by}</bdi>
+            <bdi>{created_by}</bdi>
             " invites you. You are a member of this room, so you need no link: join the call there."
         </p>
         <p>
@@ -102,15 +102,15 @@ fn AtHome(title: String, slug: String, by: String) -> impl IntoView {
 
 /// A name first.
 #[component]
-fn Name(token: String, title: String, by: String) -> impl IntoView {
+fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoView {
     view! {
         <h1>"Call in " <bdi>{title}</bdi></h1>
-        <form class="card form" method="post" action=EnterCall::url()>
+        <form class="card form" method="post" action=BecomeGuest::url()>
             <h2>"What is your name?"</h2>
             <p class="quiet-text">
-                <bdi>{by}</bdi> " invites you to a video call. You join it as a guest, in this browser, without an account."
+                <bdi>{created_by}</bdi> " invites you to a video call. You join it as a guest, in this browser, without an account."
             </p>
-            <FormFailure path=EnterCall::PATH />
+            <FormFailure path=BecomeGuest::PATH />
             <input type="hidden" name="token" value=token />
             <NameField id="guest-name" />
             <button class="button primary" type="submit">
@@ -122,31 +122,36 @@ fn Name(token: String, title: String, by: String) -> impl IntoView {
 
 /// Beside the call: who one is, and a way into it.
 #[component]
-fn Lobby(token: String, place: Place, name: String, by: String) -> impl IntoView {
+fn Lobby(token: String, place: CallRoom, name: String, created_by: String) -> impl IntoView {
     let (calls, socket) = (use_calls(), use_socket());
     let title = place.title.clone();
     let place = StoredValue::new(place);
     // The browser's part: the look at oneself opens by itself, for that is what one came for.
     Effect::new(move || {
         socket.connect(format!("/call/{token}/ws"));
-        calls.join(place.get_value());
+        calls.join_group_call(place.get_value());
     });
     let busy = move || {
         calls
-            .scene()
-            .with(|scene| scene.is_in_a_call() || scene.preview().is_some())
+            .state()
+            .with(|scene| scene.is_in_call() || scene.preview().is_some())
     };
-    let out = move || match socket.link().get() {
-        Link::Ended(code) if code == CloseCode::SignedOut.code() => Some(
+    let out = move || match socket.status().get() {
+        SocketStatus::Closed(code) if code == CloseCode::SignedOut.code() => Some(
             "You are not in this call any more: it is over, or the link was ended. Ask the person who sent it for a new one.",
         ),
-        Link::Ended(_) => Some("This page is no longer connected. Load it again to go on."),
-        Link::Off | Link::Connecting | Link::Online | Link::Waiting => None,
+        SocketStatus::Closed(_) => {
+            Some("This page is no longer connected. Load it again to go on.")
+        }
+        SocketStatus::Idle
+        | SocketStatus::Connecting
+        | SocketStatus::Connected
+        | SocketStatus::Reconnecting => None,
     };
     view! {
         <h1>"Call in " <bdi>{title}</bdi></h1>
         <p>
-            "You are " <strong><bdi>{name}</bdi></strong> ", a guest to this call. " <bdi>{by}</bdi> " invites you."
+            "You are " <strong><bdi>{name}</bdi></strong> ", a guest to this call. " <bdi>{created_by}</bdi> " invites you."
         </p>
         <noscript>
             <p>"A call needs JavaScript. Allow it for this page, then load it again."</p>
@@ -156,7 +161,7 @@ fn Lobby(token: String, place: Place, name: String, by: String) -> impl IntoView
         </div>
         <Show when=move || out().is_none()>
             <p>
-                <button type="button" class="button primary" disabled=busy on:click=move |_| calls.join(place.get_value())>
+                <button type="button" class="button primary" disabled=busy on:click=move |_| calls.join_group_call(place.get_value())>
                     <Icon name=Glyph::Video />
                     "Join the call"
                 </button>

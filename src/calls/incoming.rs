@@ -1,6 +1,6 @@
 //! Somebody calls: who, how, and three ways to answer.
 
-use super::client::{board::Scene, use_calls};
+use super::client::{state::ClientCallState, use_calls};
 use crate::{
     model::{call::Media, user::Person},
     ui::{
@@ -13,32 +13,32 @@ use leptos::prelude::*;
 use std::time::Duration;
 
 /// How long a card that took the place of another waits before it can be pressed.
-const MOMENT: Duration = Duration::from_millis(600);
+const MISCLICK_GUARD_DELAY: Duration = Duration::from_millis(600);
 
 /// A call that rings. Escape does not decline: a key that closes other things is pressed too easily.
 #[component]
 pub fn IncomingCard(
     /// Whether it took the place of something else that one was about to press: then it waits a moment before it can be pressed,
     /// so that nobody is answered or declined by mistake.
-    hasty: bool,
+    replaces_preview: bool,
 ) -> impl IntoView {
     let calls = use_calls();
-    let scene = calls.scene();
-    let ringing = |scene: &Scene| {
-        let view = scene.ringing()?;
+    let scene = calls.state();
+    let ringing = |scene: &ClientCallState| {
+        let view = scene.ringing_call()?;
         Some((view.caller.clone(), view.media))
     };
     let caller = Memo::new(move |_| scene.with(ringing));
     let is_video = move || caller.with(|it| matches!(it, Some((_, Media::Video))));
-    let trouble = calls.trouble();
-    let ready = RwSignal::new(!hasty);
+    let trouble = calls.error_message();
+    let ready = RwSignal::new(!replaces_preview);
     Effect::new(move || {
-        if hasty {
+        if replaces_preview {
             let then = move || {
                 // The card may be gone by then.
                 let _ = ready.try_set(true);
             };
-            set_timeout(then, MOMENT);
+            set_timeout(then, MISCLICK_GUARD_DELAY);
         }
     });
     view! {
@@ -88,7 +88,7 @@ pub fn IncomingCard(
 
 #[component]
 fn Caller(person: Person, media: Media) -> impl IntoView {
-    let kind = media.noun();
+    let kind = media.label();
     let name = person.name.to_string();
     view! {
         <div class="call-caller">

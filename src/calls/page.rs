@@ -1,7 +1,7 @@
 //! `/calls`: whom one can call now, and the calls there were.
 
 use super::{
-    api::{PastCall, list_past_calls, list_people_here},
+    api::{PastCall, list_past_calls, list_present_people},
     client::use_calls,
 };
 use crate::{
@@ -9,15 +9,15 @@ use crate::{
         call::{Media, Side, outcome_text},
         user::{Person, Presence},
     },
-    people::{Me, NeedsName, Unlisted, use_people, use_reach},
-    protocol::ws::Present,
+    people::{CurrentUser, RequireSession, UnlistedCount, use_call_actions, use_presence},
+    protocol::ws::PersonPresence,
     ui::{
-        again::{Failed, ask_again_online},
         avatar::Avatar,
         icon::{Glyph, Icon},
+        loading::LoadingIndicator,
         presence,
+        refetch::{FetchFailure, refetch_on_reconnect},
         time::{LocalTime, TimeStyle},
-        wait::Pending,
     },
 };
 use leptos::{either::Either, prelude::*};
@@ -28,7 +28,7 @@ use leptos_meta::Title;
 pub fn CallsPage() -> impl IntoView {
     view! {
         <Title text="Calls" />
-        <NeedsName
+        <RequireSession
             what="Calls are between people with a name."
             children=|me| view! { <Overview me /> }.into_any()
         />
@@ -36,31 +36,31 @@ pub fn CallsPage() -> impl IntoView {
 }
 
 #[component]
-fn Overview(me: Me) -> impl IntoView {
+fn Overview(me: CurrentUser) -> impl IntoView {
     let calls = use_calls();
-    let here = Resource::new_blocking(|| (), |()| list_people_here());
-    let past = Resource::new_blocking(move || calls.over().get(), |_| list_past_calls());
-    ask_again_online(here);
-    ask_again_online(past);
-    let live = RwSignal::new(false);
-    Effect::new(move || live.set(true));
+    let here = Resource::new_blocking(|| (), |()| list_present_people());
+    let past = Resource::new_blocking(move || calls.ended_count().get(), |_| list_past_calls());
+    refetch_on_reconnect(here);
+    refetch_on_reconnect(past);
+    let is_hydrated = RwSignal::new(false);
+    Effect::new(move || is_hydrated.set(true));
     view! {
         <div class="page calls">
             <div class="page-header">
                 <h1>"Calls"</h1>
             </div>
-            <p class="call-needs" class:is-live=move || live.get()>
+            <p class="call-needs" class:is-live=move || is_hydrated.get()>
                 "Calling needs JavaScript. What is on this page can be read without it."
             </p>
             <section aria-labelledby="calls-here">
                 <h2 id="calls-here">"Here now"</h2>
-                <Suspense fallback=|| view! { <Pending label="Looking who is here…" /> }>
+                <Suspense fallback=|| view! { <LoadingIndicator label="Looking who is here…" /> }>
                     {move || {
                         let me = me.clone();
                         Suspend::new(async move {
                             match here.await {
-                                Ok(rendered) => Either::Left(view! { <PeopleHere rendered me live /> }),
-                                Err(failure) => Either::Right(view! { <Failed failure asked=here /> }),
+                                Ok(rendered) => Either::Left(view! { <PresentPeople rendered me is_hydrated /> }),
+                                Err(failure) => Either::Right(view! { <FetchFailure failure resource=here /> }),
                             }
                         })
                     }}
@@ -68,11 +68,11 @@ fn Overview(me: Me) -> impl IntoView {
             </section>
             <section aria-labelledby="calls-past">
                 <h2 id="calls-past">"Past calls"</h2>
-                <Transition fallback=|| view! { <Pending label="Loading your calls…" /> }>
+                <Transition fallback=|| view! { <LoadingIndicator label="Loading your calls…" /> }>
                     {move || Suspend::new(async move {
                         match past.await {
-                            Ok(past) => Either::Left(view! { <PastCalls past live /> }),
-                            Err(failure) => Either::Right(view! { <Failed failure asked=past /> }),
+                            Ok(past) => Either::Left(view! { <PastCalls past is_hydrated /> }),
+                            Err(failure) => Either::Right(view! { <FetchFailure failure resource=past /> }),
                         }
                     })}
                 </Transition>
@@ -83,10 +83,14 @@ fn Overview(me: Me) -> impl IntoView {
 
 /// Everybody else who is here or away: as the server rendered them, then as they come and go.
 #[component]
-fn PeopleHere(rendered: Vec<Present>, me: Me, live: RwSignal<bool>) -> impl IntoView {
-    let people = use_people();
+fn PresentPeople(
+    rendered: Vec<PersonPresence>,
+    me: CurrentUser,
+    is_hydrated: RwSignal<bool>,
+) -> impl IntoView {
+    let people = use_presence();
     let list = Memo::new(move |_| {
-        let mut list = people.present().get();
+        let mut list = people.entries().get();
         // Oneself is always among them once the socket is greeted.
         if list.is_empty() {
             return rendered.clone();
@@ -98,10 +102,10 @@ fn PeopleHere(rendered: Vec<Present>, me: Me, live: RwSignal<bool>) -> impl Into
     view! {
         <ul class="call-list" role="list" hidden=nobody>
             <For each=move || list.get() key=|present| present.person.clone() let:present>
-                <PersonRow person=present.person list live />
+                <PersonRow person=present.person list is_hydrated />
             </For>
         </ul>
-        <Unlisted />
+        <UnlistedCount />
         <Show when=nobody>
             <div class="empty">
                 <Icon name=Glyph::People />
@@ -113,13 +117,17 @@ fn PeopleHere(rendered: Vec<Present>, me: Me, live: RwSignal<bool>) -> impl Into
 
 /// One of them. Whether they are here or away changes in place, so that nobody loses the button they are about to press.
 #[component]
-fn PersonRow(person: Person, list: Memo<Vec<Present>>, live: RwSignal<bool>) -> impl IntoView {
+fn PersonRow(
+    person: Person,
+    list: Memo<Vec<PersonPresence>>,
+    is_hydrated: RwSignal<bool>,
+) -> impl IntoView {
     let name = person.name.to_string();
     let id = person.id;
     let presence = move || {
         list.with(|list| {
             let present = list.iter().find(|present| present.person.id == id);
-            presence::words(present.map_or(Presence::Gone, |present| present.presence))
+            presence::presence_label(present.map_or(Presence::Offline, |present| present.presence))
         })
     };
     view! {
@@ -129,13 +137,13 @@ fn PersonRow(person: Person, list: Memo<Vec<Present>>, live: RwSignal<bool>) -> 
                 <span class="call-row-name" dir="auto">{name}</span>
                 <span class="quiet-text small-text">{presence}</span>
             </span>
-            <CallButtons person live />
+            <CallButtons person is_hydrated />
         </li>
     }
 }
 
 #[component]
-fn PastCalls(past: Vec<PastCall>, live: RwSignal<bool>) -> impl IntoView {
+fn PastCalls(past: Vec<PastCall>, is_hydrated: RwSignal<bool>) -> impl IntoView {
     if past.is_empty() {
         return view! {
             <div class="empty">
@@ -152,7 +160,7 @@ fn PastCalls(past: Vec<PastCall>, live: RwSignal<bool>) -> impl IntoView {
     }
     let rows = past
         .into_iter()
-        .map(|call| view! { <PastRow call live /> })
+        .map(|call| view! { <PastRow call is_hydrated /> })
         .collect_view();
     view! {
         <ul class="call-list" role="list">
@@ -163,7 +171,7 @@ fn PastCalls(past: Vec<PastCall>, live: RwSignal<bool>) -> impl IntoView {
 }
 
 #[component]
-fn PastRow(call: PastCall, live: RwSignal<bool>) -> impl IntoView {
+fn PastRow(call: PastCall, is_hydrated: RwSignal<bool>) -> impl IntoView {
     let text = outcome_text(call.outcome, call.side, call.media, call.lasted);
     let missed = call.outcome.is_missed(call.side);
     let glyph = match call.media {
@@ -174,10 +182,10 @@ fn PastRow(call: PastCall, live: RwSignal<bool>) -> impl IntoView {
         Side::Caller => "to",
         Side::Callee => "from",
     };
-    let name = call.with.name.to_string();
-    let reach = use_reach();
+    let name = call.peer.name.to_string();
+    let call_actions = use_call_actions();
     let label = format!("Call {name} back");
-    let (with, media) = (call.with.clone(), call.media);
+    let (peer, media) = (call.peer.clone(), call.media);
     view! {
         <li class:is-missed=missed>
             <span class="call-row-icon">
@@ -191,14 +199,14 @@ fn PastRow(call: PastCall, live: RwSignal<bool>) -> impl IntoView {
                 <span class="small-text call-row-outcome">{text}</span>
             </span>
             <span class="quiet-text small-text call-row-time">
-                <LocalTime at=call.at style=TimeStyle::DayTime />
+                <LocalTime at=call.started_at style=TimeStyle::DayTime />
             </span>
             <button
                 type="button"
                 class="button small"
                 aria-label=label
-                disabled=move || !live.get()
-                on:click=move |_| reach.call.run((with.clone(), media))
+                disabled=move || !is_hydrated.get()
+                on:click=move |_| call_actions.start_call.run((peer.clone(), media))
             >
                 "Call back"
             </button>
@@ -208,8 +216,8 @@ fn PastRow(call: PastCall, live: RwSignal<bool>) -> impl IntoView {
 
 /// Voice and video. They wait for the page to be live: a call needs it.
 #[component]
-fn CallButtons(person: Person, live: RwSignal<bool>) -> impl IntoView {
-    let reach = use_reach();
+fn CallButtons(person: Person, is_hydrated: RwSignal<bool>) -> impl IntoView {
+    let call_actions = use_call_actions();
     let (voice, video) = (person.clone(), person.clone());
     let (voice_label, video_label) = (
         format!("Call {}", person.name),
@@ -220,8 +228,8 @@ fn CallButtons(person: Person, live: RwSignal<bool>) -> impl IntoView {
             type="button"
             class="icon-button"
             aria-label=voice_label
-            disabled=move || !live.get()
-            on:click=move |_| reach.call.run((voice.clone(), Media::Voice))
+            disabled=move || !is_hydrated.get()
+            on:click=move |_| call_actions.start_call.run((voice.clone(), Media::Voice))
         >
             <Icon name=Glyph::Phone />
         </button>
@@ -229,8 +237,8 @@ fn CallButtons(person: Person, live: RwSignal<bool>) -> impl IntoView {
             type="button"
             class="icon-button"
             aria-label=video_label
-            disabled=move || !live.get()
-            on:click=move |_| reach.call.run((video.clone(), Media::Video))
+            disabled=move || !is_hydrated.get()
+            on:click=move |_| call_actions.start_call.run((video.clone(), Media::Video))
         >
             <Icon name=Glyph::Video />
         </button>

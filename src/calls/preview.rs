@@ -2,11 +2,11 @@
 
 use super::{
     client::{
-        board::{Preview, Target},
+        state::{CallTarget, Preview},
         use_calls,
     },
     controls::{CameraButton, DeviceProblems, LevelMeter, MicrophoneButton, SelfView},
-    device_choice::{DeviceChoice, FreshDevice},
+    device_picker::{DevicePicker, NewDeviceNotice},
 };
 use crate::{
     model::call::Media,
@@ -21,19 +21,19 @@ use leptos::{ev::KeyboardEvent, prelude::*};
 #[component]
 pub fn PreviewCard() -> impl IntoView {
     let calls = use_calls();
-    let scene = calls.scene();
+    let scene = calls.state();
     let of = move |get: fn(&Preview) -> String| {
         move || scene.with(|scene| scene.preview().map(get).unwrap_or_default())
     };
-    let title = of(|preview| match &preview.to {
-        Target::Person(with) => format!("Call {}", with.name),
-        Target::Room(place) => format!("Call in {}", place.title),
+    let title = of(|preview| match &preview.target {
+        CallTarget::Person(with) => format!("Call {}", with.name),
+        CallTarget::Room(place) => format!("Call in {}", place.title),
     });
     let start = of(|preview| {
-        let text = match (&preview.to, preview.media) {
-            (Target::Room(_), _) => "Join the call",
-            (Target::Person(_), Media::Voice) => "Start voice call",
-            (Target::Person(_), Media::Video) => "Start video call",
+        let text = match (&preview.target, preview.media) {
+            (CallTarget::Room(_), _) => "Join the call",
+            (CallTarget::Person(_), Media::Voice) => "Start voice call",
+            (CallTarget::Person(_), Media::Video) => "Start video call",
         };
         text.to_owned()
     });
@@ -43,7 +43,7 @@ pub fn PreviewCard() -> impl IntoView {
             calls.leave();
         }
     };
-    let refused = of(|preview| preview.refused.clone().unwrap_or_default());
+    let refused = of(|preview| preview.refusal.clone().unwrap_or_default());
     view! {
         <section
             class="call-card call-preview"
@@ -56,7 +56,7 @@ pub fn PreviewCard() -> impl IntoView {
             <SelfView />
             <LevelMeter />
             <DeviceProblems />
-            <FreshDevice />
+            <NewDeviceNotice />
             {move || {
                 Some(refused())
                     .filter(|reason| !reason.is_empty())
@@ -66,9 +66,9 @@ pub fn PreviewCard() -> impl IntoView {
                 <MicrophoneButton />
                 <CameraButton />
             </div>
-            <DeviceChoice />
+            <DevicePicker />
             <div class="call-answers">
-                <button type="button" class="button primary" on:click=move |_| calls.start()>
+                <button type="button" class="button primary" on:click=move |_| calls.start_call()>
                     <Icon name=Glyph::Phone />
                     {start}
                 </button>

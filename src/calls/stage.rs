@@ -1,15 +1,17 @@
 //! The call itself: the other one's picture and sound, oneself, and what one can do.
 
 use super::{
-    client::{board::Scene, devices::Power, others::ONLY, use_calls},
+    client::{devices::DeviceState, peers::SOLE_PEER, state::ClientCallState, use_calls},
+    connection_quality::{QualityBars, QualityDetails},
     controls::{CameraButton, DeviceProblems, MicrophoneButton, SelfView, ShareButton},
-    device_choice::{DeviceChoice, FreshDevice},
-    dock::Large,
-    files::{FileList, SendFileButton},
-    head::{PanelButton, ResizeButton},
-    pictures::{PictureButtons, TheirPicture, TheirScreen, TheirSound, is_lost, name_of},
-    quality::{QualityBars, QualityDetails},
-    words::{clock_text, state_text},
+    device_picker::{DevicePicker, NewDeviceNotice},
+    dock::DockExpanded,
+    file_transfers::{FileTransferList, SendFileButton},
+    header_buttons::{PanelButton, ResizeButton},
+    peer_media::{
+        PeerAudio, PeerScreen, PeerVideo, VideoButtons, display_name_of, is_reconnecting,
+    },
+    text::{clock_text, state_text},
 };
 use crate::{
     model::{Millis, user::Person},
@@ -27,15 +29,15 @@ use std::time::Duration;
 #[component]
 pub fn Stage() -> impl IntoView {
     let calls = use_calls();
-    let Large(large) = expect_context();
+    let DockExpanded(is_expanded) = expect_context();
     let details = RwSignal::new(false);
-    let with = Memo::new(move |_| calls.scene().with(with_whom));
+    let peer = Memo::new(move |_| calls.state().with(peer_of));
     let devices = RwSignal::new(false);
     let pictures = NodeRef::<html::Div>::new();
-    let name = Signal::derive(move || name_of(with));
+    let name = Signal::derive(move || display_name_of(peer));
     let label = move || format!("Call with {}", name.get());
     view! {
-        <section class="call-card call-stage" class:is-small=move || !large.get() aria-label=label tabindex="-1">
+        <section class="call-card call-stage" class:is-small=move || !is_expanded.get() aria-label=label tabindex="-1">
             <header class="call-head">
                 <div class="call-who">
                     <h2 dir="auto">{name}</h2>
@@ -47,20 +49,20 @@ pub fn Stage() -> impl IntoView {
             </header>
             <QualityDetails open=details />
             <Show when=move || devices.get()>
-                <DeviceChoice />
+                <DevicePicker />
             </Show>
             <div class="call-pictures" node_ref=pictures>
-                <TheirScreen name seat=ONLY />
-                <TheirPicture with name seat=ONLY />
+                <PeerScreen name seat=SOLE_PEER />
+                <PeerVideo peer name seat=SOLE_PEER />
                 <SelfView />
-                <PictureButtons pictures />
+                <VideoButtons pictures />
             </div>
-            <TheirSound seat=ONLY />
+            <PeerAudio seat=SOLE_PEER />
             <DeviceProblems />
-            <FreshDevice />
-            <Sharing />
-            <Trouble />
-            <FileList />
+            <NewDeviceNotice />
+            <ScreenSharingNotice />
+            <CallProblemNotices />
+            <FileTransferList />
             <div class="call-controls">
                 <MicrophoneButton />
                 <CameraButton />
@@ -79,11 +81,11 @@ pub fn Stage() -> impl IntoView {
 #[component]
 fn CallState() -> impl IntoView {
     let calls = use_calls();
-    let scene = calls.scene();
+    let scene = calls.state();
     let text = Memo::new(move |_| {
-        scene.with(|scene| state_text(scene, calls.path().get(), calls.is_online()))
+        scene.with(|scene| state_text(scene, calls.path_state().get(), calls.is_online()))
     });
-    let since = Memo::new(move |_| scene.with(since));
+    let since = Memo::new(move |_| scene.with(connected_since));
     let now = RwSignal::new(0);
     Effect::new(move || {
         if since.get().is_none() {
@@ -97,7 +99,7 @@ fn CallState() -> impl IntoView {
         }
     });
     view! {
-        <p class="call-state" class:is-lost=move || is_lost(&calls)>
+        <p class="call-state" class:is-lost=move || is_reconnecting(&calls)>
             <span>{text}</span>
             {move || {
                 since
@@ -110,10 +112,10 @@ fn CallState() -> impl IntoView {
 
 /// Whoever shares a screen is told so for as long as they do.
 #[component]
-pub fn Sharing() -> impl IntoView {
+pub fn ScreenSharingNotice() -> impl IntoView {
     let devices = use_calls().devices();
     view! {
-        <Show when=move || devices.screen().get() == Power::On>
+        <Show when=move || devices.screen().get() == DeviceState::On>
             <p class="call-sharing" role="status">
                 <Icon name=Glyph::Screen />
                 "You are sharing your screen."
@@ -124,11 +126,11 @@ pub fn Sharing() -> impl IntoView {
 
 /// What went wrong, and what is being done about it.
 #[component]
-pub fn Trouble() -> impl IntoView {
+pub fn CallProblemNotices() -> impl IntoView {
     let calls = use_calls();
-    let trouble = calls.trouble();
+    let trouble = calls.error_message();
     let lost = move || {
-        is_lost(&calls).then(|| {
+        is_reconnecting(&calls).then(|| {
             let text = "The connection was lost. Another path is being looked for; you need not do anything.";
             view! { <Notice kind=NoticeKind::Warn>{text}</Notice> }
         })
@@ -140,14 +142,14 @@ pub fn Trouble() -> impl IntoView {
 }
 
 /// Since when the call goes on, by this machine's clock.
-fn since(scene: &Scene) -> Option<Millis> {
-    scene.held().and_then(|held| held.since)
+fn connected_since(scene: &ClientCallState) -> Option<Millis> {
+    scene.active_call().and_then(|held| held.connected_since)
 }
 
-fn with_whom(scene: &Scene) -> Option<Person> {
+fn peer_of(scene: &ClientCallState) -> Option<Person> {
     match scene {
-        Scene::Starting { with, .. } => Some(with.clone()),
-        Scene::Answering(view) => Some(view.peer().clone()),
-        _ => scene.held().map(|held| held.view.peer().clone()),
+        ClientCallState::Starting { callee: with, .. } => Some(with.clone()),
+        ClientCallState::Answering(view) => Some(view.peer().clone()),
+        _ => scene.active_call().map(|held| held.view.peer().clone()),
     }
 }

@@ -12,7 +12,7 @@ use leptos::prelude::*;
 pub fn WaitingCard() -> impl IntoView {
     let calls = use_calls();
     let waiting = Memo::new(move |_| {
-        let view = calls.waiting().get()?;
+        let view = calls.waiting_call().get()?;
         Some((view.id, view.caller, view.media))
     });
     let text = move || {
@@ -29,7 +29,7 @@ pub fn WaitingCard() -> impl IntoView {
                 .map(|(_, caller, media)| {
                     let name = caller.name.to_string();
                     let label = format!("{name} is calling");
-                    let kind = media.noun();
+                    let kind = media.label();
                     view! {
                         <section class="call-waiting" aria-label=label>
                             <Avatar person=caller />
@@ -37,11 +37,11 @@ pub fn WaitingCard() -> impl IntoView {
                                 <p class="call-waiting-name" dir="auto">{name}</p>
                                 <p class="small-text quiet-text">{kind} ", while you are in a call"</p>
                             </div>
-                            <button type="button" class="button small primary" on:click=move |_| calls.switch()>
+                            <button type="button" class="button small primary" on:click=move |_| calls.switch_to_waiting_call()>
                                 <Icon name=Glyph::Phone />
                                 "End and answer"
                             </button>
-                            <button type="button" class="button small" on:click=move |_| calls.decline_waiting()>
+                            <button type="button" class="button small" on:click=move |_| calls.decline_waiting_call()>
                                 "Decline"
                             </button>
                         </section>

@@ -4,14 +4,14 @@
 use super::server as chat;
 use crate::{
     model::{MessageId, RoomId, Seq, UserId, message::Message, room::RoomSummary, user::Person},
-    protocol::{failure::Failure, ws::Present},
+    protocol::{failure::Failure, ws::PersonPresence},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// A page of a room's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomPage {
+pub struct RoomHistory {
     /// The room as the reader sees it; `read` is where they had read to before this page.
     pub room: RoomSummary,
     /// Oldest first.
@@ -19,9 +19,11 @@ pub struct RoomPage {
     /// Whether there are messages before the first.
     pub has_older: bool,
     /// Whether this is the newest page, which live messages go on from.
-    pub newest: bool,
+    #[serde(rename = "newest")]
+    pub is_newest: bool,
     /// A fresh id for the form that posts without a live page: submitting the same form twice posts once.
-    pub post_id: MessageId,
+    #[serde(rename = "post_id")]
+    pub form_message_id: MessageId,
 }
 
 /// What stands beside every room.
@@ -32,7 +34,7 @@ pub struct Sidebar {
     /// Their rooms.
     pub rooms: Vec<RoomSummary>,
     /// Who is here.
-    pub people: Vec<Present>,
+    pub people: Vec<PersonPresence>,
 }
 
 /// What stands beside every room, for whoever asks; none without a session.
@@ -41,8 +43,8 @@ pub struct Sidebar {
 /// [`Failure::Unavailable`] when the store fails.
 #[server(name = ReadSidebar, prefix = "/fn", endpoint = "sidebar")]
 pub async fn sidebar() -> Result<Option<Sidebar>, Failure> {
-    let app = crate::server::session::app()?;
-    let Some(signed) = crate::server::session::current() else {
+    let app = crate::server::session::use_app()?;
+    let Some(signed) = crate::server::session::current_user() else {
         return Ok(None);
     };
     Ok(Some(chat::sidebar(&app, signed.person).await?))
@@ -53,12 +55,12 @@ pub async fn sidebar() -> Result<Option<Sidebar>, Failure> {
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session, [`Failure::NotFound`] when the room is not theirs to see.
 #[server(name = ReadRoom, prefix = "/fn", endpoint = "room")]
-pub async fn room_page(slug: String, before: Option<Seq>) -> Result<RoomPage, Failure> {
+pub async fn find_room_history(slug: String, before: Option<Seq>) -> Result<RoomHistory, Failure> {
     let (app, signed) = (
-        crate::server::session::app()?,
-        crate::server::session::required()?,
+        crate::server::session::use_app()?,
+        crate::server::session::require_user()?,
     );
-    Ok(chat::room_page(&app, &signed.person, &slug, before).await?)
+    Ok(chat::find_room_history(&app, &signed.person, &slug, before).await?)
 }
 
 /// Posts a message without a live page, then shows the room again.
@@ -66,12 +68,17 @@ pub async fn room_page(slug: String, before: Option<Seq>) -> Result<RoomPage, Fa
 /// # Errors
 /// [`Failure`] in words when it cannot be posted.
 #[server(prefix = "/fn", endpoint = "post")]
-pub async fn post(id: MessageId, room: RoomId, slug: String, text: String) -> Result<(), Failure> {
+pub async fn post_message(
+    id: MessageId,
+    room: RoomId,
+    slug: String,
+    text: String,
+) -> Result<(), Failure> {
     let (app, signed) = (
-        crate::server::session::app()?,
-        crate::server::session::required()?,
+        crate::server::session::use_app()?,
+        crate::server::session::require_user()?,
     );
-    chat::post(&app, &signed.person, id, room, &text).await?;
+    chat::post_message(&app, &signed.person, id, room, &text).await?;
     leptos_axum::redirect(&format!("/chat/{slug}#latest"));
     Ok(())
 }
@@ -83,8 +90,8 @@ pub async fn post(id: MessageId, room: RoomId, slug: String, text: String) -> Re
 #[server(prefix = "/fn", endpoint = "create-room")]
 pub async fn create_room(name: String) -> Result<(), Failure> {
     let (app, signed) = (
-        crate::server::session::app()?,
-        crate::server::session::required()?,
+        crate::server::session::use_app()?,
+        crate::server::session::require_user()?,
     );
     let slug = chat::create_room(&app, &signed.person, &name).await?;
     leptos_axum::redirect(&format!("/chat/{slug}"));
@@ -96,12 +103,12 @@ pub async fn create_room(name: String) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure::Invalid`] for oneself, [`Failure::NotFound`] for somebody who does not exist.
 #[server(prefix = "/fn", endpoint = "open-direct")]
-pub async fn open_direct(with: UserId) -> Result<(), Failure> {
+pub async fn open_direct_room(with: UserId) -> Result<(), Failure> {
     let (app, signed) = (
-        crate::server::session::app()?,
-        crate::server::session::required()?,
+        crate::server::session::use_app()?,
+        crate::server::session::require_user()?,
     );
-    let slug = chat::open_direct(&app, &signed.person, with).await?;
+    let slug = chat::open_direct_room(&app, &signed.person, with).await?;
     leptos_axum::redirect(&format!("/chat/{slug}"));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Where messages are written and files are chosen.
 
 use super::{
-    api::Post,
+    api::PostMessage,
     client::{ChatClient, Upload, UploadState, use_chat},
 };
 use crate::{
@@ -21,13 +21,13 @@ use wasm_bindgen::JsCast;
 use web_sys::{FileList, HtmlInputElement};
 
 /// Typing is said at most this often, in milliseconds.
-const TYPING_EVERY: Millis = 3_000;
+const TYPING_INTERVAL: Millis = 3_000;
 /// The field grows to this many lines.
-const MOST_LINES: usize = 8;
+const MAX_FIELD_LINES: usize = 8;
 
 /// What is being written: the field, and what follows from its content. Browser only, but for being made.
 #[derive(Clone, Copy)]
-struct Draft {
+struct ComposerState {
     chat: ChatClient,
     socket: Socket,
     room: RoomId,
@@ -35,11 +35,11 @@ struct Draft {
     author: Option<UserId>,
     field: NodeRef<html::Textarea>,
     lines: RwSignal<usize>,
-    problem: RwSignal<Option<String>>,
-    said_typing_at: StoredValue<Millis>,
+    error: RwSignal<Option<String>>,
+    typing_sent_at: StoredValue<Millis>,
 }
 
-impl Draft {
+impl ComposerState {
     fn new(room: RoomId) -> Self {
         Self {
             chat: use_chat(),
@@ -48,47 +48,47 @@ impl Draft {
             author: use_viewer().person().map(|me| me.id),
             field: NodeRef::new(),
             lines: RwSignal::new(1),
-            problem: RwSignal::new(None),
-            said_typing_at: StoredValue::new(0),
+            error: RwSignal::new(None),
+            typing_sent_at: StoredValue::new(0),
         }
     }
 
-    fn key(self) -> String {
+    fn storage_key(self) -> String {
         let author = self.author.map(|id| id.to_string()).unwrap_or_default();
         format!("rialto.draft.{author}.{}", self.room)
     }
 
     /// What was typed before a reload, or before looking at another room, is still there.
-    fn restore(self) {
+    fn restore_draft(self) {
         if let Some(field) = self.field.get()
-            && let Some(kept) = browser::session_get(&self.key())
+            && let Some(kept) = browser::session_storage_get(&self.storage_key())
             && field.value().is_empty()
         {
             field.set_value(&kept);
-            self.changed(&kept);
+            self.on_change(&kept);
         }
     }
 
-    fn changed(self, text: &str) {
+    fn on_change(self, text: &str) {
         self.lines.set(line_count(text));
         self.chat.set_draft(!text.is_empty());
         if text.is_empty() {
-            browser::session_remove(&self.key());
+            browser::session_storage_remove(&self.storage_key());
         } else {
-            browser::session_set(&self.key(), text);
+            browser::session_storage_set(&self.storage_key(), text);
         }
     }
 
-    fn typed(self) {
+    fn on_input(self) {
         let Some(field) = self.field.get_untracked() else {
             return;
         };
-        self.changed(&field.value());
-        self.problem.set(None);
+        self.on_change(&field.value());
+        self.error.set(None);
         let (room, now) = (self.room, browser::now());
-        let is_due = now - self.said_typing_at.get_value() > TYPING_EVERY;
+        let is_due = now - self.typing_sent_at.get_value() > TYPING_INTERVAL;
         if is_due && self.socket.send(&ClientFrame::Typing { room }) {
-            self.said_typing_at.set_value(now);
+            self.typing_sent_at.set_value(now);
         }
     }
 
@@ -102,14 +102,14 @@ impl Draft {
         let sent = checked.is_ok();
         match checked {
             Ok(text) => {
-                self.chat.post(self.socket, self.room, text);
+                self.chat.send_message(self.socket, self.room, text);
                 field.set_value("");
-                self.changed("");
-                self.problem.set(None);
-                self.said_typing_at.set_value(0);
+                self.on_change("");
+                self.error.set(None);
+                self.typing_sent_at.set_value(0);
             }
             Err(why) => self
-                .problem
+                .error
                 .set((!text.trim().is_empty()).then(|| why.to_string())),
         }
         // Writing goes on; a field that cannot be focused is none to write in.
@@ -125,7 +125,7 @@ impl Draft {
         for file in (0..files.length()).filter_map(|at| files.get(at)) {
             self.chat
                 .uploads
-                .send(self.socket, self.room, file, self.chat.limits());
+                .start(self.socket, self.room, file, self.chat.limits());
         }
         true
     }
@@ -141,12 +141,12 @@ pub fn Composer(
     /// What the room is called.
     title: String,
     /// The id of what is posted without a live page.
-    post_id: MessageId,
+    form_message_id: MessageId,
     /// Called after something was sent.
     on_sent: Callback<()>,
 ) -> impl IntoView {
-    let draft = Draft::new(room);
-    Effect::new(move || draft.restore());
+    let draft = ComposerState::new(room);
+    Effect::new(move || draft.restore_draft());
     on_cleanup(move || draft.chat.set_draft(false));
 
     let send = move || {
@@ -172,18 +172,18 @@ pub fn Composer(
         <form
             class="composer"
             method="post"
-            action=Post::url()
+            action=PostMessage::url()
             on:submit=on_submit
             on:drop=on_drop
             on:dragover=|event| event.prevent_default()
         >
-            <FormFailure path=Post::PATH />
+            <FormFailure path=PostMessage::PATH />
             <UploadList room />
             {move || {
-                let problem = draft.problem.get()?;
+                let problem = draft.error.get()?;
                 Some(view! { <p class="field-error" role="alert">{problem}</p> })
             }}
-            <input type="hidden" name="id" value=post_id.to_string() />
+            <input type="hidden" name="id" value=form_message_id.to_string() />
             <input type="hidden" name="room" value=room.to_string() />
             <input type="hidden" name="slug" value=slug />
             <div class="composer-row">
@@ -193,16 +193,16 @@ pub fn Composer(
                     name="text"
                     rows=move || draft.lines.get().to_string()
                     required
-                    maxlength=limits::MESSAGE_CHARS.to_string()
+                    maxlength=limits::MAX_MESSAGE_CHARS.to_string()
                     aria-label=format!("Message to {title}")
                     placeholder="Write a message"
                     on:keydown=move |event| {
-                        if sends(&event) {
+                        if is_send_key(&event) {
                             event.prevent_default();
                             send();
                         }
                     }
-                    on:input=move |_| draft.typed()
+                    on:input=move |_| draft.on_input()
                     on:paste=on_paste
                 ></textarea>
                 <button type="submit" class="icon-button primary send" aria-label="Send" title="Send">
@@ -215,7 +215,7 @@ pub fn Composer(
 
 /// Enter sends. While an input method composes it chooses a word (key code 229 where the browser does not say so), with Shift
 /// it makes a line, and where there is no keyboard beside the screen the button sends.
-fn sends(event: &ev::KeyboardEvent) -> bool {
+fn is_send_key(event: &ev::KeyboardEvent) -> bool {
     let composing = event.is_composing() || event.key_code() == 229;
     event.key() == "Enter" && !event.shift_key() && !composing && !is_touch()
 }
@@ -228,11 +228,11 @@ fn is_touch() -> bool {
 
 /// How many lines a text needs, as far as line breaks tell.
 fn line_count(text: &str) -> usize {
-    (text.matches('\n').count() + 1).min(MOST_LINES)
+    (text.matches('\n').count() + 1).min(MAX_FIELD_LINES)
 }
 
 #[component]
-fn AttachButton(draft: Draft) -> impl IntoView {
+fn AttachButton(draft: ComposerState) -> impl IntoView {
     let id = format!("attach-{}", draft.room);
     let on_choose = move |event: ev::Event| {
         let input = event
@@ -267,7 +267,7 @@ fn UploadList(room: RoomId) -> impl IntoView {
         <ul class="uploads" aria-label="Files being sent">
             <For
                 each=move || chat.uploads.in_room(room)
-                key=|upload| (upload.id, upload.state != UploadState::Going)
+                key=|upload| (upload.id, upload.state != UploadState::InProgress)
                 let:upload
             >
                 <UploadRow upload />
@@ -292,7 +292,7 @@ fn UploadRow(upload: Upload) -> impl IntoView {
     };
     let label = format!("Sending {name}");
     let (dismiss, status) = match state {
-        UploadState::Going => (
+        UploadState::InProgress => (
             format!("Cancel {name}"),
             Either::Left(view! {
                 <progress max="100" value=move || percent().to_string() aria-label=label></progress>

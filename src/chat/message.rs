@@ -1,14 +1,14 @@
 //! One message, as it is read.
 
-use super::{client::use_chat, person_menu::PersonMenu, rooms::CallButtons};
+use super::{client::use_chat, person_menu::PersonMenu, room_list::CallButtons};
 use crate::{
     model::{
         UserId,
         call::{Side, duration_text, outcome_text},
-        limits::bytes_in_words,
+        limits::format_bytes,
         message::{Attachment, Content, ImageSize, Message},
-        outbox::{Delivery, Outgoing},
-        text::{Piece, pieces},
+        outbox::{Delivery, OutboxEntry},
+        text_links::{TextSpan, split_links},
         user::Person,
     },
     ui::{
@@ -29,7 +29,7 @@ pub fn MessageView(
     /// Who is looking.
     me: UserId,
     /// Whether it goes on from the one above: same author, shortly after.
-    grouped: bool,
+    is_continuation: bool,
     /// The other person of a direct room, for calling back.
     with: Option<Person>,
 ) -> impl IntoView {
@@ -49,13 +49,13 @@ pub fn MessageView(
     }
     let is_mine = author.id == me;
     let body = match content {
-        Content::Text { text } => view! { <Text text=text.into() /> }.into_any(),
+        Content::Text { text } => view! { <LinkifiedText text=text.into() /> }.into_any(),
         Content::File { file } => view! { <FileView file /> }.into_any(),
         Content::Call { .. } | Content::GroupCall { .. } => ().into_any(),
     };
     view! {
-        <article class="message" class:grouped=grouped class:mine=is_mine id=id>
-            {(!grouped)
+        <article class="message" class:grouped=is_continuation class:mine=is_mine id=id>
+            {(!is_continuation)
                 .then(|| {
                     view! {
                         <Avatar person=author.clone() />
@@ -67,7 +67,7 @@ pub fn MessageView(
                         </header>
                     }
                 })}
-            {grouped
+            {is_continuation
                 .then(|| {
                     view! {
                         <span class="message-time">
@@ -84,12 +84,12 @@ pub fn MessageView(
 
 /// Text with its links made clickable.
 #[component]
-fn Text(text: String) -> impl IntoView {
-    let parts = pieces(&text)
+fn LinkifiedText(text: String) -> impl IntoView {
+    let parts = split_links(&text)
         .into_iter()
         .map(|piece| match piece {
-            Piece::Plain(text) => Either::Left(text),
-            Piece::Link(address) => {
+            TextSpan::Plain(text) => Either::Left(text),
+            TextSpan::Link(address) => {
                 let text = address.clone();
                 Either::Right(view! {
                     <a href=address target="_blank" rel="noopener noreferrer nofollow">
@@ -103,7 +103,7 @@ fn Text(text: String) -> impl IntoView {
 }
 
 /// The box that an image is shown in, in pixels; the style sheet says the same.
-const IMAGE_BOX: ImageSize = ImageSize {
+const MAX_IMAGE_SIZE: ImageSize = ImageSize {
     width: 480,
     height: 360,
 };
@@ -118,7 +118,7 @@ fn FileView(file: Attachment) -> impl IntoView {
     let source = address.clone();
     match file.image {
         Some(size) => Either::Left({
-            let size = size.fitted(IMAGE_BOX);
+            let size = size.fitted(MAX_IMAGE_SIZE);
             view! {
             <a class="message-image" href=address target="_blank" rel="external">
                 <img
@@ -136,7 +136,7 @@ fn FileView(file: Attachment) -> impl IntoView {
             <a class="message-file" href=address download rel="external">
                 <Icon name=Glyph::File />
                 <span class="file-name" dir="auto">{file.name}</span>
-                <span class="quiet-text small-text">{bytes_in_words(file.size)}</span>
+                <span class="quiet-text small-text">{format_bytes(file.size)}</span>
                 <Icon name=Glyph::Download />
             </a>
         }),
@@ -206,16 +206,16 @@ fn GroupCallOver(id: String, lasted: i64, people: Vec<String>, at: i64) -> impl 
 
 /// A message that is not acknowledged yet. It stands as it will stand once it is, so that nothing moves then.
 #[component]
-pub fn WaitingView(
+pub fn PendingMessageView(
     /// The message.
-    outgoing: Outgoing,
+    outgoing: OutboxEntry,
     /// Who wrote it: whoever is looking.
     me: Person,
     /// Whether it goes on from the one above.
-    grouped: bool,
+    is_continuation: bool,
 ) -> impl IntoView {
     let (chat, socket) = (use_chat(), use_socket());
-    let Outgoing {
+    let OutboxEntry {
         id,
         text,
         at,
@@ -249,8 +249,8 @@ pub fn WaitingView(
     };
     let name = me.name.to_string();
     view! {
-        <article class="message mine" class:grouped=grouped class:pending=!failed class:failed=failed>
-            {(!grouped)
+        <article class="message mine" class:grouped=is_continuation class:pending=!failed class:failed=failed>
+            {(!is_continuation)
                 .then(|| {
                     view! {
                         <Avatar person=me />
@@ -263,7 +263,7 @@ pub fn WaitingView(
                     }
                 })}
             <div class="message-body">
-                <Text text=text.into() />
+                <LinkifiedText text=text.into() />
                 {status}
             </div>
         </article>

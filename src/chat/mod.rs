@@ -10,11 +10,11 @@
 pub mod api;
 pub mod client;
 pub mod composer;
-pub mod link;
+pub mod connection_banner;
 pub mod message;
 pub mod page;
 pub mod person_menu;
 pub mod room;
-pub mod rooms;
+pub mod room_list;
 #[cfg(feature = "ssr")]
 pub mod server;

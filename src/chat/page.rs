@@ -1,11 +1,11 @@
 //! `/chat`: rooms and people beside the room that the address asks for.
 
-use super::{api::sidebar, link::LinkState, rooms::RoomList};
+use super::{api::sidebar, connection_banner::ConnectionBanner, room_list::RoomList};
 use crate::{
-    people::NeedsName,
+    people::RequireSession,
     ui::{
-        again::{Failed, ask_again_online},
         icon::{Glyph, Icon},
+        refetch::{FetchFailure, refetch_on_reconnect},
     },
 };
 use leptos::prelude::*;
@@ -16,17 +16,17 @@ use leptos_router::{components::Outlet, hooks::use_params_map};
 #[component]
 pub fn ChatLayout() -> impl IntoView {
     view! {
-        <NeedsName
+        <RequireSession
             what="Chat is for people with a name."
-            children=|_| view! { <Frame /> }.into_any()
+            children=|_| view! { <ChatColumns /> }.into_any()
         />
     }
 }
 
 #[component]
-fn Frame() -> impl IntoView {
+fn ChatColumns() -> impl IntoView {
     let list = Resource::new_blocking(|| (), |()| sidebar());
-    ask_again_online(list);
+    refetch_on_reconnect(list);
     let params = use_params_map();
     let in_room = move || params.with(|params| params.get_str("room").is_some());
     view! {
@@ -39,7 +39,7 @@ fn Frame() -> impl IntoView {
                         Err(failure) => {
                             view! {
                                 <div class="chat-rooms">
-                                    <Failed failure asked=list />
+                                    <FetchFailure failure resource=list />
                                 </div>
                             }
                                 .into_any()
@@ -48,7 +48,7 @@ fn Frame() -> impl IntoView {
                 })}
             </Suspense>
             <div class="chat-main">
-                <LinkState />
+                <ConnectionBanner />
                 <Outlet />
             </div>
         </div>

@@ -4,13 +4,13 @@
 //! into view whole, and closes by Escape, by a press elsewhere, and when the focus goes elsewhere.
 
 use super::{
-    api::{OpenDirect, open_direct},
-    rooms::CallButtons,
+    api::{OpenDirectRoom, open_direct_room},
+    room_list::CallButtons,
 };
 use crate::{
     model::{UserId, user::Person},
     ui::{
-        form::{FormFailure, Posting},
+        form::{FormFailure, FormSubmission},
         icon::{Glyph, Icon},
     },
 };
@@ -36,15 +36,15 @@ pub fn PersonMenu(
     }
     let id = person.id.to_string();
     let menu = Menu::new();
-    let posting = Posting::new();
-    let write = move |OpenDirect { with }| async move {
-        let opened = open_direct(with).await;
+    let posting = FormSubmission::new();
+    let write = move |OpenDirectRoom { with }| async move {
+        let opened = open_direct_room(with).await;
         if opened.is_ok() {
             // The room may be the one that is open already.
             menu.close();
         } else {
             // Why not will stand in the menu.
-            request_animation_frame(move || menu.show_whole());
+            request_animation_frame(move || menu.scroll_into_view());
         }
         opened
     };
@@ -52,9 +52,9 @@ pub fn PersonMenu(
         <details
             class="person-menu"
             node_ref=menu.details
-            on:toggle=move |_| menu.toggled()
-            on:keydown=move |event| menu.pressed(&event)
-            on:focusout=move |event| menu.left(&event)
+            on:toggle=move |_| menu.on_toggle()
+            on:keydown=move |event| menu.on_keydown(&event)
+            on:focusout=move |event| menu.on_focusout(&event)
         >
             <summary class="message-author" dir="auto">
                 {name}
@@ -62,7 +62,7 @@ pub fn PersonMenu(
             <div class="person-menu-actions">
                 <form
                     method="post"
-                    action=OpenDirect::url()
+                    action=OpenDirectRoom::url()
                     on:submit=move |event| posting.submit(&event, write)
                 >
                     <input type="hidden" name="with" value=id />
@@ -72,7 +72,7 @@ pub fn PersonMenu(
                     </button>
                 </form>
                 <CallButtons person />
-                <FormFailure path=OpenDirect::PATH posting />
+                <FormFailure path=OpenDirectRoom::PATH submission=posting />
             </div>
         </details>
     }
@@ -84,44 +84,46 @@ pub fn PersonMenu(
 struct Menu {
     details: NodeRef<html::Details>,
     /// Listens for presses elsewhere, while the menu is open.
-    elsewhere: StoredValue<Option<WindowListenerHandle>>,
+    outside_press_listener: StoredValue<Option<WindowListenerHandle>>,
 }
 
 impl Menu {
     fn new() -> Self {
         let menu = Self {
             details: NodeRef::new(),
-            elsewhere: StoredValue::new(None),
+            outside_press_listener: StoredValue::new(None),
         };
         on_cleanup(move || menu.stop_listening());
         menu
     }
 
     /// It was opened or closed, by whatever.
-    fn toggled(self) {
+    fn on_toggle(self) {
         self.stop_listening();
-        if self.open().is_none() {
+        if self.open_details().is_none() {
             return;
         }
-        self.show_whole();
+        self.scroll_into_view();
         let listener = window_event_listener(ev::pointerdown, move |event| {
-            if !self.holds(event.target()) {
+            if !self.contains(event.target()) {
                 self.close();
             }
         });
-        self.elsewhere.set_value(Some(listener));
+        self.outside_press_listener.set_value(Some(listener));
     }
 
     /// The element, while it is open.
-    fn open(self) -> Option<HtmlDetailsElement> {
+    fn open_details(self) -> Option<HtmlDetailsElement> {
         self.details
             .get_untracked()
             .filter(HtmlDetailsElement::open)
     }
 
     /// The timeline cuts off what is below its end.
-    fn show_whole(self) {
-        let actions = self.open().and_then(|details| details.last_element_child());
+    fn scroll_into_view(self) {
+        let actions = self
+            .open_details()
+            .and_then(|details| details.last_element_child());
         if let Some(actions) = actions {
             let nearest = ScrollIntoViewOptions::new();
             nearest.set_block(ScrollLogicalPosition::Nearest);
@@ -130,7 +132,7 @@ impl Menu {
         }
     }
 
-    fn pressed(self, event: &ev::KeyboardEvent) {
+    fn on_keydown(self, event: &ev::KeyboardEvent) {
         let open = self
             .details
             .get_untracked()
@@ -150,9 +152,9 @@ impl Menu {
     }
 
     /// The focus leaves something in the menu. Where it goes nowhere, the window lost it or a press did, which is heard anyway.
-    fn left(self, event: &ev::FocusEvent) {
+    fn on_focusout(self, event: &ev::FocusEvent) {
         let to = event.related_target();
-        if to.is_some() && !self.holds(to) {
+        if to.is_some() && !self.contains(to) {
             self.close();
         }
     }
@@ -163,7 +165,7 @@ impl Menu {
         }
     }
 
-    fn holds(self, target: Option<EventTarget>) -> bool {
+    fn contains(self, target: Option<EventTarget>) -> bool {
         let node = target.and_then(|target| target.dyn_into::<Node>().ok());
         self.details
             .get_untracked()
@@ -171,7 +173,10 @@ impl Menu {
     }
 
     fn stop_listening(self) {
-        let listener = self.elsewhere.try_update_value(Option::take).flatten();
+        let listener = self
+            .outside_press_listener
+            .try_update_value(Option::take)
+            .flatten();
         if let Some(listener) = listener {
             listener.remove();
         }

@@ -4,9 +4,9 @@
 //! the whole interval instead of letting them come back in waves.
 
 /// The first bound, in milliseconds.
-pub const FIRST: u32 = 500;
+pub const INITIAL_DELAY_MS: u32 = 500;
 /// The bound never grows past this, in milliseconds.
-pub const LONGEST: u32 = 30_000;
+pub const MAX_DELAY_MS: u32 = 30_000;
 
 /// How long to wait before the next try, in milliseconds.
 ///
@@ -18,8 +18,10 @@ pub const LONGEST: u32 = 30_000;
     clippy::cast_sign_loss,
     reason = "the product is between 0 and the bound"
 )]
-pub fn wait(failures: u32, random: f64) -> u32 {
-    let bound = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
+pub fn retry_delay(failures: u32, random: f64) -> u32 {
+    let bound = INITIAL_DELAY_MS
+        .saturating_mul(1 << failures.min(16))
+        .min(MAX_DELAY_MS);
     (f64::from(bound) * random.clamp(0.0, 1.0)) as u32
 }
 
@@ -29,18 +31,18 @@ mod tests {
 
     #[test]
     fn the_bound_doubles_and_stops_growing() {
-        let bounds: Vec<u32> = (0..9).map(|failures| wait(failures, 1.0)).collect();
+        let bounds: Vec<u32> = (0..9).map(|failures| retry_delay(failures, 1.0)).collect();
         assert_eq!(
             bounds,
             [
                 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000
             ]
         );
-        assert_eq!(wait(u32::MAX, 1.0), LONGEST);
+        assert_eq!(retry_delay(u32::MAX, 1.0), MAX_DELAY_MS);
     }
 
     #[test]
     fn the_wait_is_spread_over_the_whole_interval() {
-        assert_eq!((wait(3, 0.0), wait(3, 0.5)), (0, 2_000));
+        assert_eq!((retry_delay(3, 0.0), retry_delay(3, 0.5)), (0, 2_000));
     }
 }

@@ -8,12 +8,15 @@ pub struct Finding {
     /// How it is.
     pub verdict: Verdict,
     /// What was looked at: "Relay by UDP".
-    pub what: String,
+    #[serde(rename = "what")]
+    pub subject: String,
     /// What was seen, in one sentence.
-    pub says: String,
+    #[serde(rename = "says")]
+    pub observation: String,
     /// What to do about it, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub todo: Option<String>,
+    #[serde(rename = "todo")]
+    pub advice: Option<String>,
 }
 
 /// How something is.
@@ -21,21 +24,24 @@ pub struct Finding {
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// As it should be.
-    Good,
+    #[serde(rename = "good")]
+    Ok,
     /// It works, and some will have trouble; or it could not be found out.
-    Doubtful,
+    #[serde(rename = "doubtful")]
+    Warning,
     /// It does not work.
-    Wrong,
+    #[serde(rename = "wrong")]
+    Problem,
 }
 
 impl Verdict {
     /// "Good", "Look at this", "Wrong".
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
-            Self::Good => "Good",
-            Self::Doubtful => "Look at this",
-            Self::Wrong => "Wrong",
+            Self::Ok => "Good",
+            Self::Warning => "Look at this",
+            Self::Problem => "Wrong",
         }
     }
 }
@@ -43,39 +49,39 @@ impl Verdict {
 impl Finding {
     /// Something is as it should be.
     #[must_use]
-    pub fn good(what: impl Into<String>, says: impl Into<String>) -> Self {
+    pub fn ok(what: impl Into<String>, says: impl Into<String>) -> Self {
         Self {
-            verdict: Verdict::Good,
-            what: what.into(),
-            says: says.into(),
-            todo: None,
+            verdict: Verdict::Ok,
+            subject: what.into(),
+            observation: says.into(),
+            advice: None,
         }
     }
 
     /// Something is not quite as it should be, and what to do about it.
     #[must_use]
-    pub fn doubtful(
+    pub fn warning(
         what: impl Into<String>,
         says: impl Into<String>,
         todo: impl Into<String>,
     ) -> Self {
         Self {
-            verdict: Verdict::Doubtful,
-            todo: Some(todo.into()),
-            ..Self::good(what, says)
+            verdict: Verdict::Warning,
+            advice: Some(todo.into()),
+            ..Self::ok(what, says)
         }
     }
 
     /// Something does not work, and what to do about it.
     #[must_use]
-    pub fn wrong(
+    pub fn problem(
         what: impl Into<String>,
         says: impl Into<String>,
         todo: impl Into<String>,
     ) -> Self {
         Self {
-            verdict: Verdict::Wrong,
-            ..Self::doubtful(what, says, todo)
+            verdict: Verdict::Problem,
+            ..Self::warning(what, says, todo)
         }
     }
 }

@@ -46,5 +46,5 @@ ids! {
     /// A bearer token for publishing.
     TokenId
     /// A link that leads into one call.
-    LinkId
+    GuestLinkId
 }

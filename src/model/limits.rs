@@ -3,57 +3,58 @@
 use serde::{Deserialize, Serialize};
 
 /// Of so many people everybody is told whether they are here; of more, only how many there are.
-pub const PEOPLE_LISTED: usize = 100;
+pub const MAX_LISTED_PEOPLE: usize = 100;
 /// A person's shown name: this many characters (Unicode scalar values) at most.
-pub const NAME_CHARS: usize = 40;
+pub const MAX_NAME_CHARS: usize = 40;
 /// A room's name: this many characters at most.
-pub const ROOM_NAME_CHARS: usize = 60;
+pub const MAX_ROOM_NAME_CHARS: usize = 60;
 /// A message's text: this many characters at most.
-pub const MESSAGE_CHARS: usize = 4_000;
+pub const MAX_MESSAGE_CHARS: usize = 4_000;
 /// A story's headline: this many characters at most.
-pub const HEADLINE_CHARS: usize = 160;
+pub const MAX_HEADLINE_CHARS: usize = 160;
 /// A story's body in Markdown: this many characters at most.
-pub const BODY_CHARS: usize = 40_000;
+pub const MAX_BODY_CHARS: usize = 40_000;
 /// A topic: this many characters at most.
-pub const TOPIC_CHARS: usize = 40;
+pub const MAX_TOPIC_CHARS: usize = 40;
 /// A password: at least this many characters (NIST SP 800-63B asks for 8; nothing else is asked of it).
-pub const PASSWORD_CHARS_MIN: usize = 8;
+pub const MIN_PASSWORD_CHARS: usize = 8;
 /// A password: at most this many bytes, so that hashing one stays cheap.
-pub const PASSWORD_BYTES_MAX: usize = 1_024;
+pub const MAX_PASSWORD_BYTES: usize = 1_024;
 /// A file's name: this many characters at most.
-pub const FILE_NAME_CHARS: usize = 200;
+pub const MAX_FILE_NAME_CHARS: usize = 200;
 /// A WebSocket text frame from a client: this many bytes at most (SDP with many candidates stays below 20 kB).
-pub const TEXT_FRAME_BYTES: usize = 64 * 1024;
+pub const MAX_TEXT_FRAME_BYTES: usize = 64 * 1024;
 /// The data in one binary frame of an upload: this many bytes at most.
-pub const CHUNK_BYTES: usize = 64 * 1024;
+pub const MAX_CHUNK_BYTES: usize = 64 * 1024;
 /// How many chunks a client may have sent and not seen acknowledged.
-pub const CHUNKS_IN_FLIGHT: usize = 8;
+pub const MAX_CHUNKS_IN_FLIGHT: usize = 8;
 /// Links for guests into one call: so many at a time at most,
-pub const GUEST_LINKS: usize = 20;
+pub const MAX_GUEST_LINKS: usize = 20;
 /// so many people by each at most, who need not be in it at once,
-pub const GUESTS_BY_LINK: usize = 100;
+pub const MAX_GUESTS_PER_LINK: usize = 100;
 /// and each for so many hours at most.
-pub const GUEST_LINK_HOURS: u32 = 7 * 24;
+pub const MAX_GUEST_LINK_HOURS: u32 = 7 * 24;
 /// A page of a room's history: this many messages.
-pub const HISTORY_PAGE: i64 = 50;
+pub const HISTORY_PAGE_SIZE: i64 = 50;
 /// A page of news: this many stories.
-pub const NEWS_PAGE: i64 = 20;
+pub const NEWS_PAGE_SIZE: i64 = 20;
 /// So many unread messages of a room are counted when it is listed; of more, nobody wants to know how many more.
-pub const UNREAD_COUNTED: i64 = 100;
+pub const MAX_UNREAD_COUNT: i64 = 100;
 /// A resume replays this many events at most; past that the client fetches the state anew.
-pub const REPLAY_EVENTS: i64 = 1_000;
+pub const MAX_REPLAY_EVENTS: i64 = 1_000;
 
 /// The bounds that the person who runs Rialto may change; the browser is told them on connecting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// The largest file that may be sent into a room, in bytes.
-    pub upload_bytes: u64,
+    #[serde(rename = "upload_bytes")]
+    pub max_upload_bytes: u64,
 }
 
 /// A number of bytes as people read it: `"512 bytes"`, `"1.5 MB"` (powers of 1,000).
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub fn bytes_in_words(bytes: u64) -> String {
+pub fn format_bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if bytes < 1_000 {
         return format!("{bytes} bytes");
@@ -73,15 +74,15 @@ pub fn bytes_in_words(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::bytes_in_words;
+    use super::format_bytes;
 
     #[test]
     fn sizes_read_as_people_write_them() {
-        assert_eq!(bytes_in_words(0), "0 bytes");
-        assert_eq!(bytes_in_words(999), "999 bytes");
-        assert_eq!(bytes_in_words(1_500), "1.5 kB");
-        assert_eq!(bytes_in_words(25_000_000), "25 MB");
-        assert_eq!(bytes_in_words(999_900), "1 MB");
-        assert_eq!(bytes_in_words(3_000_000_000), "3 GB");
+        assert_eq!(format_bytes(0), "0 bytes");
+        assert_eq!(format_bytes(999), "999 bytes");
+        assert_eq!(format_bytes(1_500), "1.5 kB");
+        assert_eq!(format_bytes(25_000_000), "25 MB");
+        assert_eq!(format_bytes(999_900), "1 MB");
+        assert_eq!(format_bytes(3_000_000_000), "3 GB");
     }
 }

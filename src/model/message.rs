@@ -16,19 +16,19 @@ pub struct MessageText(String);
 
 /// Why a text is no message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TextError {
+pub enum MessageTextError {
     /// Nothing but white space.
     #[error("Please write something first.")]
     Empty,
     /// More characters than allowed.
     #[error(
-        "A message may have {most} characters at most; this one has {found}. Split it, or send it as a file."
+        "A message may have {max} characters at most; this one has {actual}. Split it, or send it as a file."
     )]
     TooLong {
         /// How many characters are allowed.
-        most: usize,
+        max: usize,
         /// How many there are.
-        found: usize,
+        actual: usize,
     },
 }
 
@@ -37,17 +37,17 @@ impl MessageText {
     ///
     /// # Errors
     /// [`TextError`] says which rule the text breaks.
-    pub fn new(text: &str) -> Result<Self, TextError> {
+    pub fn new(text: &str) -> Result<Self, MessageTextError> {
         let text = text.replace("\r\n", "\n").replace(['\r', '\0'], "\n");
         let text = text.trim_end().trim_start_matches('\n');
         if text.trim().is_empty() {
-            return Err(TextError::Empty);
+            return Err(MessageTextError::Empty);
         }
         let found = text.chars().count();
-        if found > limits::MESSAGE_CHARS {
-            return Err(TextError::TooLong {
-                most: limits::MESSAGE_CHARS,
-                found,
+        if found > limits::MAX_MESSAGE_CHARS {
+            return Err(MessageTextError::TooLong {
+                max: limits::MAX_MESSAGE_CHARS,
+                actual: found,
             });
         }
         Ok(Self(text.to_owned()))
@@ -61,7 +61,7 @@ impl MessageText {
 }
 
 impl TryFrom<String> for MessageText {
-    type Error = TextError;
+    type Error = MessageTextError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::new(&text)
@@ -164,7 +164,7 @@ pub enum Content {
 impl Content {
     /// Whether the server wrote it: how a call ended.
     #[must_use]
-    pub fn is_of_server(&self) -> bool {
+    pub fn is_system_message(&self) -> bool {
         match self {
             Self::Call { .. } | Self::GroupCall { .. } => true,
             Self::Text { .. } | Self::File { .. } => false,
@@ -235,7 +235,7 @@ mod tests {
             MessageText::new("\n\n a\r\nb \n").unwrap().as_str(),
             " a\nb"
         );
-        assert_eq!(MessageText::new(" \n\t"), Err(TextError::Empty));
+        assert_eq!(MessageText::new(" \n\t"), Err(MessageTextError::Empty));
     }
 
     #[test]
@@ -257,12 +257,12 @@ mod tests {
 
     #[test]
     fn length_counts_characters_and_not_bytes() {
-        assert!(MessageText::new(&"é".repeat(limits::MESSAGE_CHARS)).is_ok());
+        assert!(MessageText::new(&"é".repeat(limits::MAX_MESSAGE_CHARS)).is_ok());
         assert_eq!(
-            MessageText::new(&"é".repeat(limits::MESSAGE_CHARS + 1)),
-            Err(TextError::TooLong {
-                most: 4_000,
-                found: 4_001
+            MessageText::new(&"é".repeat(limits::MAX_MESSAGE_CHARS + 1)),
+            Err(MessageTextError::TooLong {
+                max: 4_000,
+                actual: 4_001
             })
         );
     }

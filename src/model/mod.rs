@@ -28,11 +28,11 @@ pub mod outbox;
 pub mod room;
 pub mod story;
 pub mod stream;
-pub mod text;
+pub mod text_links;
 pub mod timeline;
 pub mod user;
 
-pub use id::{CallId, ClientId, LinkId, MessageId, RoomId, StoryId, TokenId, UserId};
+pub use id::{CallId, ClientId, GuestLinkId, MessageId, RoomId, StoryId, TokenId, UserId};
 pub use stream::{Cursor, Epoch, Seq};
 
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z. Negative values are before it.

@@ -22,7 +22,7 @@ pub enum Delivery {
 
 /// A message that is not acknowledged yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outgoing {
+pub struct OutboxEntry {
     /// Made when the user pressed Enter; never changes.
     pub id: MessageId,
     /// Where it goes.
@@ -39,14 +39,14 @@ pub struct Outgoing {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Outbox {
-    entries: Vec<Outgoing>,
+    entries: Vec<OutboxEntry>,
 }
 
 impl Outbox {
     /// Adds a message; a second one with the same id changes nothing.
     pub fn push(&mut self, id: MessageId, room: RoomId, text: MessageText, at: Millis) {
         if self.find(id).is_none() {
-            self.entries.push(Outgoing {
+            self.entries.push(OutboxEntry {
                 id,
                 room,
                 text,
@@ -62,7 +62,7 @@ impl Outbox {
     }
 
     /// The server refused it for good. True if it was here.
-    pub fn fail(&mut self, id: MessageId, reason: &str) -> bool {
+    pub fn mark_failed(&mut self, id: MessageId, reason: &str) -> bool {
         self.set(
             id,
             Delivery::Failed {
@@ -83,19 +83,19 @@ impl Outbox {
 
     /// One entry.
     #[must_use]
-    pub fn find(&self, id: MessageId) -> Option<&Outgoing> {
+    pub fn find(&self, id: MessageId) -> Option<&OutboxEntry> {
         self.entries.iter().find(|entry| entry.id == id)
     }
 
     /// What a new connection has to send, oldest first: everything pending.
-    pub fn to_send(&self) -> impl Iterator<Item = &Outgoing> {
+    pub fn to_send(&self) -> impl Iterator<Item = &OutboxEntry> {
         self.entries
             .iter()
             .filter(|entry| entry.delivery == Delivery::Pending)
     }
 
     /// What to show below a room's messages, oldest first.
-    pub fn in_room(&self, room: RoomId) -> impl Iterator<Item = &Outgoing> {
+    pub fn in_room(&self, room: RoomId) -> impl Iterator<Item = &OutboxEntry> {
         self.entries.iter().filter(move |entry| entry.room == room)
     }
 
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn what_was_refused_waits_for_the_user() {
         let mut outbox = outbox();
-        assert!(outbox.fail(id(1), "too long"));
+        assert!(outbox.mark_failed(id(1), "too long"));
         assert_eq!(sending(&outbox), [id(2), id(3)]);
         assert!(outbox.retry(id(1)));
         assert_eq!(sending(&outbox), [id(1), id(2), id(3)]);
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_late_acknowledgement_settles_a_failure_too() {
         let mut outbox = outbox();
-        outbox.fail(id(1), "no answer");
+        outbox.mark_failed(id(1), "no answer");
         assert!(outbox.acknowledge(id(1)));
         assert!(outbox.find(id(1)).is_none());
     }

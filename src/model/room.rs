@@ -2,7 +2,7 @@
 
 use super::{
     Epoch, RoomId, Seq, limits,
-    user::{NameError, Person, one_line},
+    user::{Person, SingleLineError, parse_single_line},
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -17,8 +17,8 @@ impl RoomName {
     ///
     /// # Errors
     /// [`NameError`] says which rule the text breaks.
-    pub fn new(text: &str) -> Result<Self, NameError> {
-        one_line(text, limits::ROOM_NAME_CHARS).map(Self)
+    pub fn new(text: &str) -> Result<Self, SingleLineError> {
+        parse_single_line(text, limits::MAX_ROOM_NAME_CHARS).map(Self)
     }
 
     /// The name as it is shown.
@@ -29,7 +29,7 @@ impl RoomName {
 }
 
 impl TryFrom<String> for RoomName {
-    type Error = NameError;
+    type Error = SingleLineError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::new(&text)
@@ -81,13 +81,15 @@ pub struct RoomSummary {
     /// Who may see it.
     pub kind: RoomKind,
     /// The other person of a direct room.
-    pub with: Option<Person>,
+    #[serde(rename = "with")]
+    pub other_person: Option<Person>,
     /// The epoch of the room's stream.
     pub epoch: Epoch,
     /// The newest sequence of the room's stream.
     pub head: Seq,
     /// Everything up to here has been read by this member.
-    pub read: Seq,
+    #[serde(rename = "read")]
+    pub read_seq: Seq,
     /// How many messages of others stand after `read`; [`UNREAD_COUNTED`](super::limits::UNREAD_COUNTED) for that many or more.
     pub unread: i64,
 }

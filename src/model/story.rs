@@ -2,7 +2,7 @@
 
 use super::{
     Epoch, Millis, Seq, StoryId, limits,
-    user::{NameError, one_line},
+    user::{SingleLineError, parse_single_line},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -52,17 +52,17 @@ impl FromStr for Urgency {
 pub enum StoryError {
     /// The headline breaks a rule.
     #[error("Headline: {0}")]
-    Headline(NameError),
+    Headline(SingleLineError),
     /// The topic breaks a rule.
     #[error("Topic: {0}")]
-    Topic(NameError),
+    Topic(SingleLineError),
     /// The body is longer than allowed.
-    #[error("The body may have {most} characters at most; this one has {found}.")]
+    #[error("The body may have {max} characters at most; this one has {actual}.")]
     BodyTooLong {
         /// How many characters are allowed.
-        most: usize,
+        max: usize,
         /// How many there are.
-        found: usize,
+        actual: usize,
     },
     /// Neither of the two words.
     #[error("Urgency is \"normal\" or \"breaking\".")]
@@ -99,21 +99,22 @@ impl StoryDraft {
             topic
         };
         let found = body.chars().count();
-        if found > limits::BODY_CHARS {
+        if found > limits::MAX_BODY_CHARS {
             return Err(StoryError::BodyTooLong {
-                most: limits::BODY_CHARS,
-                found,
+                max: limits::MAX_BODY_CHARS,
+                actual: found,
             });
         }
         Ok(Self {
-            headline: one_line(headline, limits::HEADLINE_CHARS).map_err(StoryError::Headline)?,
+            headline: parse_single_line(headline, limits::MAX_HEADLINE_CHARS)
+                .map_err(StoryError::Headline)?,
             // NUL becomes what CommonMark says: no store holds it.
             body: body
                 .replace("\r\n", "\n")
                 .replace('\0', "\u{FFFD}")
                 .trim()
                 .to_owned(),
-            topic: one_line(topic, limits::TOPIC_CHARS).map_err(StoryError::Topic)?,
+            topic: parse_single_line(topic, limits::MAX_TOPIC_CHARS).map_err(StoryError::Topic)?,
             urgency,
         })
     }
@@ -146,7 +147,7 @@ pub struct Story {
 
 /// A page of stories, newest first, and where the live stream goes on from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewsPage {
+pub struct StoryListing {
     /// Newest first.
     pub stories: Vec<Story>,
     /// The epoch of the stream of news.
@@ -154,7 +155,8 @@ pub struct NewsPage {
     /// The newest sequence of the stream of news when this page was read.
     pub head: Seq,
     /// Where the next older page goes on: stories before this sequence; none on the last page.
-    pub older: Option<Seq>,
+    #[serde(rename = "older")]
+    pub next_before: Option<Seq>,
     /// The topic that was asked for.
     pub topic: Option<String>,
 }
@@ -169,13 +171,13 @@ mod tests {
         assert_eq!(empty.to_string(), "Headline: Please write something.");
         let long = StoryDraft::new(
             "a",
-            &"b".repeat(limits::BODY_CHARS + 1),
+            &"b".repeat(limits::MAX_BODY_CHARS + 1),
             "",
             Urgency::Normal,
         );
         assert!(matches!(
             long,
-            Err(StoryError::BodyTooLong { found: 40_001, .. })
+            Err(StoryError::BodyTooLong { actual: 40_001, .. })
         ));
     }
 

@@ -23,7 +23,7 @@ pub struct Cursor {
 
 /// What a resume is answered: all of it, or nothing of it. There is no partial yes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resume {
+pub enum ResumeDecision {
     /// Everything after the cursor is still in the log: replay from `after`, exclusive.
     Recovered {
         /// The first event to replay is the one after this.
@@ -38,15 +38,21 @@ pub enum Resume {
 /// `head` is the stream's newest sequence, `oldest` the oldest one still kept (`head + 1` when none is) and
 /// `most` how many events a resume may replay before fetching the state anew is cheaper for both sides.
 #[must_use]
-pub fn resume(stream: &Epoch, head: Seq, oldest: Seq, cursor: &Cursor, most: Seq) -> Resume {
-    let same_log = *stream == cursor.epoch;
+pub fn decide_resume(
+    epoch: &Epoch,
+    head: Seq,
+    oldest: Seq,
+    cursor: &Cursor,
+    max_replay: Seq,
+) -> ResumeDecision {
+    let same_log = *epoch == cursor.epoch;
     let in_range = (0..=head).contains(&cursor.seq);
     // Asked only of a cursor in range: the sum of what a client may say could overflow.
     let all_kept = || cursor.seq + 1 >= oldest || cursor.seq == head;
-    if same_log && in_range && all_kept() && head - cursor.seq <= most {
-        Resume::Recovered { after: cursor.seq }
+    if same_log && in_range && all_kept() && head - cursor.seq <= max_replay {
+        ResumeDecision::Recovered { after: cursor.seq }
     } else {
-        Resume::Resync
+        ResumeDecision::Resync
     }
 }
 
@@ -61,44 +67,62 @@ mod tests {
         }
     }
 
-    fn ask(cursor: &Cursor, head: Seq, oldest: Seq) -> Resume {
-        resume(&Epoch("a".into()), head, oldest, cursor, 100)
+    fn decide(cursor: &Cursor, head: Seq, oldest: Seq) -> ResumeDecision {
+        decide_resume(&Epoch("a".into()), head, oldest, cursor, 100)
     }
 
     #[test]
     fn a_cursor_within_the_log_is_recovered() {
-        assert_eq!(ask(&at("a", 40), 50, 1), Resume::Recovered { after: 40 });
-        assert_eq!(ask(&at("a", 50), 50, 1), Resume::Recovered { after: 50 });
-        assert_eq!(ask(&at("a", 0), 0, 1), Resume::Recovered { after: 0 });
+        assert_eq!(
+            decide(&at("a", 40), 50, 1),
+            ResumeDecision::Recovered { after: 40 }
+        );
+        assert_eq!(
+            decide(&at("a", 50), 50, 1),
+            ResumeDecision::Recovered { after: 50 }
+        );
+        assert_eq!(
+            decide(&at("a", 0), 0, 1),
+            ResumeDecision::Recovered { after: 0 }
+        );
     }
 
     #[test]
     fn another_epoch_is_never_recovered() {
-        assert_eq!(ask(&at("b", 40), 50, 1), Resume::Resync);
+        assert_eq!(decide(&at("b", 40), 50, 1), ResumeDecision::Resync);
     }
 
     #[test]
     fn a_cursor_from_the_future_or_below_zero_is_not_believed() {
-        assert_eq!(ask(&at("a", 51), 50, 1), Resume::Resync);
-        assert_eq!(ask(&at("a", -1), 50, 1), Resume::Resync);
-        assert_eq!(ask(&at("a", Seq::MAX), 50, 1), Resume::Resync);
-        assert_eq!(ask(&at("a", Seq::MIN), 50, 1), Resume::Resync);
+        assert_eq!(decide(&at("a", 51), 50, 1), ResumeDecision::Resync);
+        assert_eq!(decide(&at("a", -1), 50, 1), ResumeDecision::Resync);
+        assert_eq!(decide(&at("a", Seq::MAX), 50, 1), ResumeDecision::Resync);
+        assert_eq!(decide(&at("a", Seq::MIN), 50, 1), ResumeDecision::Resync);
     }
 
     #[test]
-    fn a_hole_after_the_cursor_is_told_and_never_skipped() {
-        assert_eq!(ask(&at("a", 9), 50, 11), Resume::Resync);
-        assert_eq!(ask(&at("a", 10), 50, 11), Resume::Recovered { after: 10 });
+    fn a_gap_after_the_cursor_is_a_resync_and_never_skipped() {
+        assert_eq!(decide(&at("a", 9), 50, 11), ResumeDecision::Resync);
+        assert_eq!(
+            decide(&at("a", 10), 50, 11),
+            ResumeDecision::Recovered { after: 10 }
+        );
     }
 
     #[test]
     fn a_reader_up_to_date_needs_nothing_that_was_pruned() {
-        assert_eq!(ask(&at("a", 50), 50, 51), Resume::Recovered { after: 50 });
+        assert_eq!(
+            decide(&at("a", 50), 50, 51),
+            ResumeDecision::Recovered { after: 50 }
+        );
     }
 
     #[test]
     fn a_replay_longer_than_the_bound_is_refused_whole() {
-        assert_eq!(ask(&at("a", 0), 100, 1), Resume::Recovered { after: 0 });
-        assert_eq!(ask(&at("a", 0), 101, 1), Resume::Resync);
+        assert_eq!(
+            decide(&at("a", 0), 100, 1),
+            ResumeDecision::Recovered { after: 0 }
+        );
+        assert_eq!(decide(&at("a", 0), 101, 1), ResumeDecision::Resync);
     }
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct Timeline {
     epoch: Epoch,
     /// Everything of the stream up to here has been merged.
-    seen: Seq,
+    #[serde(rename = "seen")]
+    merged_seq: Seq,
     messages: Vec<Message>,
     /// Whether the server has messages before the first one here.
     pub has_older: bool,
@@ -17,11 +18,11 @@ pub struct Timeline {
 
 /// What merging a live event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Merge {
+pub enum MergeOutcome {
     /// It was the next one, and is in.
     Added,
     /// It was known already.
-    Known,
+    Duplicate,
     /// Something before it is missing: resume from [`Timeline::cursor`].
     Gap,
 }
@@ -32,7 +33,7 @@ impl Timeline {
     pub fn new(epoch: Epoch, head: Seq, messages: Vec<Message>, has_older: bool) -> Self {
         Self {
             epoch,
-            seen: head,
+            merged_seq: head,
             messages,
             has_older,
         }
@@ -43,7 +44,7 @@ impl Timeline {
     pub fn cursor(&self) -> Cursor {
         Cursor {
             epoch: self.epoch.clone(),
-            seq: self.seen,
+            seq: self.merged_seq,
         }
     }
 
@@ -66,16 +67,16 @@ impl Timeline {
     }
 
     /// Merges a live or replayed message.
-    pub fn merge(&mut self, message: Message) -> Merge {
-        if message.seq <= self.seen {
-            return Merge::Known;
+    pub fn merge(&mut self, message: Message) -> MergeOutcome {
+        if message.seq <= self.merged_seq {
+            return MergeOutcome::Duplicate;
         }
-        if message.seq > self.seen + 1 {
-            return Merge::Gap;
+        if message.seq > self.merged_seq + 1 {
+            return MergeOutcome::Gap;
         }
-        self.seen = message.seq;
+        self.merged_seq = message.seq;
         self.messages.push(message);
-        Merge::Added
+        MergeOutcome::Added
     }
 
     /// Puts an older page before the first message.
@@ -131,9 +132,9 @@ mod tests {
     #[test]
     fn live_events_are_added_once_and_in_order() {
         let mut timeline = timeline();
-        assert_eq!(timeline.merge(message(5)), Merge::Known);
-        assert_eq!(timeline.merge(message(6)), Merge::Added);
-        assert_eq!(timeline.merge(message(6)), Merge::Known);
+        assert_eq!(timeline.merge(message(5)), MergeOutcome::Duplicate);
+        assert_eq!(timeline.merge(message(6)), MergeOutcome::Added);
+        assert_eq!(timeline.merge(message(6)), MergeOutcome::Duplicate);
         assert_eq!(seqs(&timeline), [4, 5, 6]);
         assert_eq!(timeline.cursor().seq, 6);
     }
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn a_hole_is_reported_and_not_papered_over() {
         let mut timeline = timeline();
-        assert_eq!(timeline.merge(message(7)), Merge::Gap);
+        assert_eq!(timeline.merge(message(7)), MergeOutcome::Gap);
         assert_eq!(
             timeline.cursor().seq,
             5,

@@ -35,13 +35,13 @@ impl Role {
 
     /// Whether this role may publish stories.
     #[must_use]
-    pub fn may_publish(self) -> bool {
+    pub fn can_publish(self) -> bool {
         self >= Self::Editor
     }
 
     /// Whether this role may make public rooms.
     #[must_use]
-    pub fn may_make_rooms(self) -> bool {
+    pub fn can_create_rooms(self) -> bool {
         self >= Self::Editor
     }
 }
@@ -76,21 +76,21 @@ pub struct UserName(String);
 
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
+pub enum SingleLineError {
     /// Nothing is left after trimming.
     #[error("Please write something.")]
     Empty,
     /// More characters than allowed.
-    #[error("{most} characters at most; this has {found}.")]
+    #[error("{max} characters at most; this has {actual}.")]
     TooLong {
         /// How many characters are allowed.
-        most: usize,
+        max: usize,
         /// How many there are.
-        found: usize,
+        actual: usize,
     },
     /// A control character or one that changes the direction of the text around it.
     #[error("Invisible and control characters are not allowed.")]
-    Control,
+    ControlCharacter,
 }
 
 /// Trims, folds white space and refuses what could deceive or break a line: the rule that names of people and of
@@ -98,20 +98,23 @@ pub enum NameError {
 ///
 /// # Errors
 /// [`NameError`] says which rule the text breaks.
-pub fn one_line(text: &str, most: usize) -> Result<String, NameError> {
+pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleLineError> {
     let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if folded.is_empty() {
-        return Err(NameError::Empty);
+        return Err(SingleLineError::Empty);
     }
     if folded
         .chars()
         .any(|c| c.is_control() || is_invisible_or_directional(c))
     {
-        return Err(NameError::Control);
+        return Err(SingleLineError::ControlCharacter);
     }
     let found = folded.chars().count();
-    if found > most {
-        return Err(NameError::TooLong { most, found });
+    if found > max_chars {
+        return Err(SingleLineError::TooLong {
+            max: max_chars,
+            actual: found,
+        });
     }
     Ok(folded)
 }
@@ -127,8 +130,8 @@ impl UserName {
     ///
     /// # Errors
     /// [`NameError`] says which rule the text breaks.
-    pub fn new(text: &str) -> Result<Self, NameError> {
-        one_line(text, limits::NAME_CHARS).map(Self)
+    pub fn new(text: &str) -> Result<Self, SingleLineError> {
+        parse_single_line(text, limits::MAX_NAME_CHARS).map(Self)
     }
 
     /// The name as it is shown.
@@ -139,7 +142,7 @@ impl UserName {
 }
 
 impl TryFrom<String> for UserName {
-    type Error = NameError;
+    type Error = SingleLineError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         Self::new(&text)
@@ -174,11 +177,13 @@ pub struct Person {
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
     /// A page of theirs is open and visible.
-    Here,
+    #[serde(rename = "here")]
+    Online,
     /// Pages are open, all of them hidden.
     Away,
     /// No page is open.
-    Gone,
+    #[serde(rename = "gone")]
+    Offline,
 }
 
 #[cfg(test)]
@@ -187,8 +192,8 @@ mod tests {
 
     #[test]
     fn roles_contain_the_ones_below() {
-        assert!(Role::Admin.may_publish() && Role::Editor.may_publish());
-        assert!(!Role::Member.may_publish() && !Role::Guest.may_make_rooms());
+        assert!(Role::Admin.can_publish() && Role::Editor.can_publish());
+        assert!(!Role::Member.can_publish() && !Role::Guest.can_create_rooms());
         for role in Role::ALL {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
@@ -207,16 +212,25 @@ mod tests {
 
     #[test]
     fn names_that_could_deceive_are_refused() {
-        assert_eq!(UserName::new("   "), Err(NameError::Empty));
-        assert_eq!(UserName::new("a\u{202E}b"), Err(NameError::Control));
-        assert_eq!(UserName::new("a\u{200B}b"), Err(NameError::Control));
-        assert_eq!(UserName::new("a\u{7}b"), Err(NameError::Control));
-        let long = "é".repeat(limits::NAME_CHARS + 1);
+        assert_eq!(UserName::new("   "), Err(SingleLineError::Empty));
+        assert_eq!(
+            UserName::new("a\u{202E}b"),
+            Err(SingleLineError::ControlCharacter)
+        );
+        assert_eq!(
+            UserName::new("a\u{200B}b"),
+            Err(SingleLineError::ControlCharacter)
+        );
+        assert_eq!(
+            UserName::new("a\u{7}b"),
+            Err(SingleLineError::ControlCharacter)
+        );
+        let long = "é".repeat(limits::MAX_NAME_CHARS + 1);
         assert_eq!(
             UserName::new(&long),
-            Err(NameError::TooLong {
-                most: 40,
-                found: 41
+            Err(SingleLineError::TooLong {
+                max: 40,
+                actual: 41
             })
         );
     }

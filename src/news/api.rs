@@ -1,12 +1,12 @@
 //! Server functions of the news. Reads are `GET`.
 
 #[cfg(feature = "ssr")]
-use super::server::{answer, reading, writing};
+use super::server::{editor_form, queries, with_failure_status};
 use crate::{
     model::{
         Seq,
-        headlines::NewsNow,
-        story::{NewsPage, Story},
+        headlines::NewsStatus,
+        story::{Story, StoryListing},
     },
     protocol::failure::Failure,
 };
@@ -17,16 +17,17 @@ use uuid::Uuid;
 
 /// What there is to choose from on the news page.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Desk {
+pub struct NewsPageInfo {
     /// Every topic that has a story, by name.
     pub topics: Vec<String>,
     /// Whether the reader may publish.
-    pub may_publish: bool,
+    #[serde(rename = "may_publish")]
+    pub can_publish: bool,
 }
 
 /// What somebody typed into the editor's page: not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TypedStory {
+pub struct StoryInput {
     /// One line.
     #[serde(default)]
     pub headline: String,
@@ -40,10 +41,11 @@ pub struct TypedStory {
     #[serde(default)]
     pub urgency: String,
     /// Made with the form: however often the form is sent, its story is published once.
-    pub request: Uuid,
+    #[serde(rename = "request")]
+    pub request_id: Uuid,
 }
 
-impl TypedStory {
+impl StoryInput {
     /// An empty form.
     #[must_use]
     pub fn new(request: Uuid) -> Self {
@@ -52,18 +54,19 @@ impl TypedStory {
             body: String::new(),
             topic: String::new(),
             urgency: "normal".to_owned(),
-            request,
+            request_id: request,
         }
     }
 }
 
 /// What the editor's page begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Editor {
+pub struct EditorState {
     /// Every topic that has a story, by name.
     pub topics: Vec<String>,
     /// What the form holds: nothing, or what was typed into one that was refused.
-    pub typed: TypedStory,
+    #[serde(rename = "typed")]
+    pub input: StoryInput,
     /// Why it was refused.
     pub failure: Option<Failure>,
 }
@@ -73,9 +76,9 @@ pub struct Editor {
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
 #[server(prefix = "/fn", endpoint = "news-now", input = GetUrl)]
-pub async fn find_now() -> Result<NewsNow, Failure> {
-    let app = crate::server::session::app()?;
-    answer(reading::now(&app).await)
+pub async fn find_news_status() -> Result<NewsStatus, Failure> {
+    let app = crate::server::session::use_app()?;
+    with_failure_status(queries::find_news_status(&app).await)
 }
 
 /// A page of stories, of one topic or of all, before a sequence or the newest.
@@ -83,9 +86,12 @@ pub async fn find_now() -> Result<NewsNow, Failure> {
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
 #[server(prefix = "/fn", endpoint = "stories", input = GetUrl)]
-pub async fn list_stories(topic: Option<String>, before: Option<Seq>) -> Result<NewsPage, Failure> {
-    let app = crate::server::session::app()?;
-    answer(reading::page(&app, topic, before).await)
+pub async fn list_stories(
+    topic: Option<String>,
+    before: Option<Seq>,
+) -> Result<StoryListing, Failure> {
+    let app = crate::server::session::use_app()?;
+    with_failure_status(queries::list_stories(&app, topic, before).await)
 }
 
 /// What there is to choose from on the news page.
@@ -93,9 +99,9 @@ pub async fn list_stories(topic: Option<String>, before: Option<Seq>) -> Result<
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
 #[server(prefix = "/fn", endpoint = "news-desk", input = GetUrl)]
-pub async fn find_desk() -> Result<Desk, Failure> {
-    let app = crate::server::session::app()?;
-    answer(reading::desk(&app).await)
+pub async fn find_page_info() -> Result<NewsPageInfo, Failure> {
+    let app = crate::server::session::use_app()?;
+    with_failure_status(queries::find_page_info(&app).await)
 }
 
 /// A whole story.
@@ -104,8 +110,8 @@ pub async fn find_desk() -> Result<Desk, Failure> {
 /// [`Failure::NotFound`] when there is none at that address.
 #[server(prefix = "/fn", endpoint = "story", input = GetUrl)]
 pub async fn find_story(slug: String) -> Result<Story, Failure> {
-    let app = crate::server::session::app()?;
-    answer(reading::story(&app, &slug).await)
+    let app = crate::server::session::use_app()?;
+    with_failure_status(queries::find_story(&app, &slug).await)
 }
 
 /// What the editor's page begins with.
@@ -113,9 +119,9 @@ pub async fn find_story(slug: String) -> Result<Story, Failure> {
 /// # Errors
 /// [`Failure::NotSignedIn`] or [`Failure::NotAllowed`] for everybody but editors and administrators.
 #[server(prefix = "/fn", endpoint = "begin-story", input = GetUrl)]
-pub async fn begin_story() -> Result<Editor, Failure> {
-    let app = crate::server::session::app()?;
-    answer(writing::editor(&app).await)
+pub async fn find_editor_state() -> Result<EditorState, Failure> {
+    let app = crate::server::session::use_app()?;
+    with_failure_status(editor_form::find_editor_state(&app).await)
 }
 
 /// Publishes a story and returns the last part of its address.
@@ -124,9 +130,9 @@ pub async fn begin_story() -> Result<Editor, Failure> {
 /// [`Failure::Invalid`] names the field and the rule it breaks; [`Failure::NotAllowed`] for everybody but editors and
 /// administrators.
 #[server(prefix = "/fn", endpoint = "publish-story", input = Json)]
-pub async fn publish_story(story: TypedStory) -> Result<String, Failure> {
-    let app = crate::server::session::app()?;
-    answer(writing::publish_typed(&app, story).await).map(|story| story.slug)
+pub async fn publish_story(story: StoryInput) -> Result<String, Failure> {
+    let app = crate::server::session::use_app()?;
+    with_failure_status(editor_form::publish_input(&app, story).await).map(|story| story.slug)
 }
 
 /// What a body in Markdown will look like: sanitised HTML.
@@ -135,5 +141,5 @@ pub async fn publish_story(story: TypedStory) -> Result<String, Failure> {
 /// [`Failure::Invalid`] when it is too long; [`Failure::NotAllowed`] for everybody but editors and administrators.
 #[server(prefix = "/fn", endpoint = "preview-story", input = Json)]
 pub async fn preview_story(body: String) -> Result<String, Failure> {
-    answer(writing::preview(body).await)
+    with_failure_status(editor_form::render_preview(body).await)
 }

@@ -2,7 +2,7 @@
 
 use super::client::use_news;
 use crate::{
-    model::headlines::Breaking,
+    model::headlines::BreakingStory,
     ui::icon::{Glyph, Icon},
 };
 use leptos::prelude::*;
@@ -16,7 +16,7 @@ pub fn BreakingBanner() -> impl IntoView {
         <div role="alert" aria-live="assertive" aria-label="Breaking news">
             <Suspense>
                 {move || Suspend::new(async move {
-                    let rendered = live.now().await.ok().and_then(|now| now.breaking);
+                    let rendered = live.status().await.ok().and_then(|now| now.breaking);
                     view! { <Announcement rendered /> }
                 })}
             </Suspense>
@@ -26,14 +26,14 @@ pub fn BreakingBanner() -> impl IntoView {
 
 /// What is breaking now, if anything is.
 #[component]
-fn Announcement(rendered: Option<Breaking>) -> impl IntoView {
+fn Announcement(rendered: Option<BreakingStory>) -> impl IntoView {
     let live = use_news();
     let breaking = Memo::new(move |_| live.breaking(rendered.as_ref()));
     move || breaking.get().map(|breaking| view! { <Banner breaking /> })
 }
 
 #[component]
-fn Banner(breaking: Breaking) -> impl IntoView {
+fn Banner(breaking: BreakingStory) -> impl IntoView {
     let live = use_news();
     let story = breaking.id;
     let dismiss = move |_| {

@@ -5,21 +5,21 @@
 //! and a new one is opened from the cursor, after a backoff. When that is and what counts as dead is decided in
 //! [`super::watch`], what is shown and what waits in [`crate::model::headlines`].
 
-mod wire;
+mod connection;
 
-use self::wire::{Connected, is_current, lost, wire};
-use super::{api::find_now, watch::Due};
+use self::connection::{EventSourceHandle, is_current, schedule_reconnect, with_connection};
+use super::{api::find_news_status, reconnect_policy::DueAction};
 use crate::{
     model::{
         Cursor, Millis, StoryId,
-        headlines::{BREAKING_FOR, Breaking, NewsNow, Recent},
+        headlines::{BREAKING_TTL, BreakingStory, NewsStatus, RecentStories},
         story::Story,
     },
     protocol::{
         failure::Failure,
-        sse::{self, Beat, Hello},
+        sse::{self, Heartbeat, Hello},
     },
-    ui::{browser, build::Build},
+    ui::{browser, build::BuildTracker},
 };
 use leptos::{prelude::*, task::spawn_local};
 use std::time::Duration;
@@ -27,27 +27,27 @@ use wasm_bindgen::{JsCast, prelude::Closure};
 use web_sys::{Event, EventSource, MessageEvent};
 
 /// How often the connection is looked after.
-const TICK: Duration = Duration::from_millis(500);
+const TICK_INTERVAL: Duration = Duration::from_millis(500);
 /// Under this a tab keeps which breaking story its reader has dismissed.
-const DISMISSED: &str = "rialto.news.dismissed";
+const DISMISSED_STORAGE_KEY: &str = "rialto.news.dismissed";
 
 /// The live news of a page. A handle: copy it freely. Provided once, by the app.
 #[derive(Clone, Copy)]
-pub struct NewsLive {
-    now: Resource<Result<NewsNow, Failure>>,
+pub struct NewsStream {
+    status: Resource<Result<NewsStatus, Failure>>,
     /// None until the stream has a cursor to go on from.
-    recent: RwSignal<Option<Recent>>,
-    breaking: RwSignal<Announced>,
+    recent: RwSignal<Option<RecentStories>>,
+    breaking: RwSignal<BannerState>,
     dismissed: RwSignal<Option<StoryId>>,
     /// Counts: each time, what a page shows may have a hole and is to be fetched anew.
     resyncs: RwSignal<u32>,
-    interrupted: RwSignal<Option<Millis>>,
-    started: RwSignal<bool>,
-    writing: RwSignal<bool>,
-    build: Option<Build>,
+    interrupted_since: RwSignal<Option<Millis>>,
+    is_started: RwSignal<bool>,
+    is_writing: RwSignal<bool>,
+    build: Option<BuildTracker>,
 }
 
-impl std::fmt::Debug for NewsLive {
+impl std::fmt::Debug for NewsStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewsLive").finish_non_exhaustive()
     }
@@ -55,18 +55,18 @@ impl std::fmt::Debug for NewsLive {
 
 /// What the banner says, before it is asked what was dismissed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Announced {
+enum BannerState {
     /// What the server rendered.
     AsRendered,
     /// What has come since.
-    Now(Option<Breaking>),
+    Updated(Option<BreakingStory>),
 }
 
-impl Announced {
-    fn now(&self) -> Option<&Breaking> {
+impl BannerState {
+    fn updated(&self) -> Option<&BreakingStory> {
         match self {
             Self::AsRendered => None,
-            Self::Now(breaking) => breaking.as_ref(),
+            Self::Updated(breaking) => breaking.as_ref(),
         }
     }
 }
@@ -76,26 +76,26 @@ impl Announced {
 /// # Panics
 /// Outside the app, which provides it.
 #[must_use]
-pub fn use_news() -> NewsLive {
+pub fn use_news() -> NewsStream {
     expect_context()
 }
 
-impl NewsLive {
+impl NewsStream {
     /// Makes it available to the whole app; connects to nothing yet.
     pub fn provide() -> Self {
         let live = Self {
-            now: Resource::new(|| (), |()| find_now()),
+            status: Resource::new(|| (), |()| find_news_status()),
             recent: RwSignal::new(None),
-            breaking: RwSignal::new(Announced::AsRendered),
+            breaking: RwSignal::new(BannerState::AsRendered),
             dismissed: RwSignal::new(None),
             resyncs: RwSignal::new(0),
-            interrupted: RwSignal::new(None),
-            started: RwSignal::new(false),
-            writing: RwSignal::new(false),
+            interrupted_since: RwSignal::new(None),
+            is_started: RwSignal::new(false),
+            is_writing: RwSignal::new(false),
             build: use_context(),
         };
         if let Some(build) = live.build {
-            build.hold(live.writing.into());
+            build.block_reload_while(live.is_writing.into());
         }
         provide_context(live);
         live
@@ -103,30 +103,31 @@ impl NewsLive {
 
     /// Connects, and stays connected while the page is visible. Browser only, from an effect, once.
     pub fn start(self) {
-        if self.started.get_untracked() {
+        if self.is_started.get_untracked() {
             return;
         }
-        self.dismissed
-            .set(browser::session_get(DISMISSED).and_then(|id| id.parse().ok()));
-        self.started.set(true);
-        set_interval(move || self.look_after(), TICK);
-        window_event_listener(leptos::ev::online, move |_| self.try_now());
-        window_event_listener(leptos::ev::offline, move |_| lost());
+        self.dismissed.set(
+            browser::session_storage_get(DISMISSED_STORAGE_KEY).and_then(|id| id.parse().ok()),
+        );
+        self.is_started.set(true);
+        set_interval(move || self.tick(), TICK_INTERVAL);
+        window_event_listener(leptos::ev::online, move |_| self.retry_now());
+        window_event_listener(leptos::ev::offline, move |_| schedule_reconnect());
         let visible = RwSignal::new(browser::is_visible());
         window_event_listener_untyped("visibilitychange", move |_| {
             visible.set(browser::is_visible());
         });
         Effect::new(move |begun: Option<bool>| {
-            let Some(now) = self.now.get() else {
+            let Some(now) = self.status.get() else {
                 return false;
             };
             if begun != Some(true) {
-                self.begin(now);
+                self.apply_status(now);
             }
             // A browser allows six connections to a server over HTTP/1.1, all tabs together: a hidden one gives its own back and
             // goes on from its cursor when it is looked at again.
             if visible.get() {
-                self.dial();
+                self.open_connection();
             } else {
                 self.pause();
             }
@@ -135,23 +136,27 @@ impl NewsLive {
     }
 
     /// Where the page begins. A failure leaves the stream without a cursor: it then begins where the server says.
-    fn begin(self, now: Result<NewsNow, Failure>) {
+    fn apply_status(self, now: Result<NewsStatus, Failure>) {
         if let Ok(now) = now {
-            self.go_on_from(&now.cursor);
-            self.breaking.set(Announced::Now(now.breaking));
+            self.resume_from(&now.cursor);
+            self.breaking.set(BannerState::Updated(now.breaking));
         }
     }
 
     /// What the page began with. To be read inside a `Suspense`.
     #[must_use]
-    pub fn now(&self) -> Resource<Result<NewsNow, Failure>> {
-        self.now
+    pub fn status(&self) -> Resource<Result<NewsStatus, Failure>> {
+        self.status
     }
 
     /// Looks through the stories that came over the stream, oldest first. Tracks their coming.
-    pub fn each_recent(&self, mut look: impl FnMut(&Story)) {
-        self.recent
-            .with(|recent| recent.iter().flat_map(Recent::stories).for_each(&mut look));
+    pub fn for_each_recent(&self, mut look: impl FnMut(&Story)) {
+        self.recent.with(|recent| {
+            recent
+                .iter()
+                .flat_map(RecentStories::stories)
+                .for_each(&mut look)
+        });
     }
 
     /// Counts how often the stream could not be resumed. When it changes, what a page shows is to be fetched anew.
@@ -162,121 +167,128 @@ impl NewsLive {
 
     /// Since when the stream has been interrupted, if it has been for longer than a moment.
     #[must_use]
-    pub fn interrupted(&self) -> Signal<Option<Millis>> {
-        self.interrupted.into()
+    pub fn interrupted_since(&self) -> Signal<Option<Millis>> {
+        self.interrupted_since.into()
     }
 
     /// Whether the page is live: what only works then is to be shown only then.
     #[must_use]
     pub fn is_started(&self) -> Signal<bool> {
-        self.started.into()
+        self.is_started.into()
     }
 
     /// Says whether somebody is in the middle of writing a story, so that the page is not reloaded under their hands.
     pub fn set_writing(&self, writing: bool) {
-        self.writing.try_set(writing);
+        self.is_writing.try_set(writing);
     }
 
     /// What is breaking and not dismissed, `rendered` being what the server said.
     #[must_use]
-    pub fn breaking(&self, rendered: Option<&Breaking>) -> Option<Breaking> {
+    pub fn breaking(&self, rendered: Option<&BreakingStory>) -> Option<BreakingStory> {
         let breaking = match self.breaking.get() {
-            Announced::AsRendered => rendered.cloned(),
-            Announced::Now(breaking) => breaking,
+            BannerState::AsRendered => rendered.cloned(),
+            BannerState::Updated(breaking) => breaking,
         };
         breaking.filter(|breaking| self.dismissed.get() != Some(breaking.id))
     }
 
     /// Takes the banner away, for this story and this tab.
     pub fn dismiss(&self, story: StoryId) {
-        browser::session_set(DISMISSED, &story.to_string());
+        browser::session_storage_set(DISMISSED_STORAGE_KEY, &story.to_string());
         self.dismissed.set(Some(story));
     }
 
     /// Makes sure that everything after a page's cursor comes or has come. Browser only.
-    pub fn go_on_from(self, page: &Cursor) {
+    pub fn resume_from(self, from: &Cursor) {
         let mut moved = false;
         self.recent.maybe_update(|recent| {
-            moved = recent.as_mut().is_none_or(|recent| recent.rewind(page));
-            recent.get_or_insert_with(|| Recent::new(page.clone()));
+            moved = recent.as_mut().is_none_or(|recent| recent.rewind(from));
+            recent.get_or_insert_with(|| RecentStories::new(from.clone()));
             moved
         });
-        if moved && wire(|wire| wire.connected.is_some()) {
-            self.dial();
+        if moved && with_connection(|wire| wire.event_source.is_some()) {
+            self.open_connection();
         }
     }
 
     /// A page could not be fetched anew after a resync: begin with that once more. Browser only.
-    pub fn resync(self) {
-        wire(|wire| wire.fetch_first = true);
-        lost();
+    pub fn retry_resync(self) {
+        with_connection(|wire| wire.needs_status = true);
+        schedule_reconnect();
     }
 
     /// Tries again at once, if there is no connection. Browser only.
-    pub fn try_now(self) {
-        let down = wire(|wire| wire.watch.is_wanted() && wire.connected.is_none());
+    pub fn retry_now(self) {
+        let down =
+            with_connection(|wire| wire.policy.should_connect() && wire.event_source.is_none());
         if down {
-            self.dial();
+            self.open_connection();
         }
     }
 
     fn pause(self) {
-        wire(|wire| {
-            wire.hang_up();
-            wire.watch.paused();
+        with_connection(|wire| {
+            wire.close();
+            wire.policy.pause();
         });
-        self.interrupted.set(None);
+        self.interrupted_since.set(None);
     }
 
     /// Every tick: notices a dead path, connects again when it is time, and says how it stands.
-    fn look_after(self) {
+    fn tick(self) {
         let now = browser::now();
-        match wire(|wire| wire.watch.due(now)) {
-            Due::Nothing => {}
-            Due::Dial => self.dial(),
-            Due::GiveUp => lost(),
+        match with_connection(|wire| wire.policy.due_action(now)) {
+            DueAction::Nothing => {}
+            DueAction::Connect => self.open_connection(),
+            DueAction::Disconnect => schedule_reconnect(),
         }
-        let since = wire(|wire| wire.watch.interrupted_since(now));
-        if self.interrupted.get_untracked() != since {
-            self.interrupted.set(since);
+        let since = with_connection(|wire| wire.policy.interrupted_since(now));
+        if self.interrupted_since.get_untracked() != since {
+            self.interrupted_since.set(since);
         }
-        let over = |breaking: &Breaking| now - breaking.at > BREAKING_FOR;
+        let over = |breaking: &BreakingStory| now - breaking.at > BREAKING_TTL;
         if self
             .breaking
-            .with_untracked(|said| said.now().is_some_and(over))
+            .with_untracked(|said| said.updated().is_some_and(over))
         {
-            self.breaking.set(Announced::Now(None));
+            self.breaking.set(BannerState::Updated(None));
         }
     }
 
-    fn dial(self) {
-        let generation = wire(|wire| {
-            wire.hang_up();
-            wire.watch.dialed(browser::now());
+    fn open_connection(self) {
+        let generation = with_connection(|wire| {
+            wire.close();
+            wire.policy.on_connecting(browser::now());
             wire.generation
         });
-        if wire(|wire| wire.fetch_first) {
-            spawn_local(self.fetch(generation));
+        if with_connection(|wire| wire.needs_status) {
+            spawn_local(self.fetch_status(generation));
             return;
         }
-        match self.connect(generation) {
-            Some(connected) => wire(|wire| wire.connected = Some(connected)),
-            None => lost(),
+        match self.open_event_source(generation) {
+            Some(connected) => with_connection(|wire| wire.event_source = Some(connected)),
+            None => schedule_reconnect(),
         }
     }
 
-    fn connect(self, generation: u32) -> Option<Connected> {
-        let source = EventSource::new(&self.address()).ok()?;
+    fn open_event_source(self, generation: u32) -> Option<EventSourceHandle> {
+        let source = EventSource::new(&self.stream_url()).ok()?;
         let on_error = Closure::new(move |_: Event| {
             if is_current(generation) {
-                lost();
+                schedule_reconnect();
             }
         });
         source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        let on_event = [sse::HELLO, sse::STORY, sse::BEAT, sse::RESYNC].map(|name| {
+        let on_event = [
+            sse::HELLO_EVENT,
+            sse::STORY_EVENT,
+            sse::HEARTBEAT_EVENT,
+            sse::RESYNC_EVENT,
+        ]
+        .map(|name| {
             let listener = Closure::new(move |event: MessageEvent| {
                 if is_current(generation) {
-                    self.heard(name, &event.data().as_string().unwrap_or_default());
+                    self.on_event(name, &event.data().as_string().unwrap_or_default());
                 }
             });
             // An event's name and a function are never refused.
@@ -284,16 +296,16 @@ impl NewsLive {
                 source.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
             listener
         });
-        Some(Connected {
+        Some(EventSourceHandle {
             source,
             _on_error: on_error,
             _on_event: on_event,
         })
     }
 
-    fn address(self) -> String {
+    fn stream_url(self) -> String {
         self.recent
-            .with_untracked(|recent| match recent.as_ref().map(Recent::cursor) {
+            .with_untracked(|recent| match recent.as_ref().map(RecentStories::cursor) {
                 Some(Cursor { epoch, seq }) => {
                     format!("/news/events?beat=true&epoch={}&after={seq}", epoch.0)
                 }
@@ -301,16 +313,19 @@ impl NewsLive {
             })
     }
 
-    fn heard(self, name: &str, data: &str) {
+    fn on_event(self, name: &str, data: &str) {
         let now = browser::now();
-        wire(|wire| wire.watch.heard(now));
+        with_connection(|wire| wire.policy.on_event(now));
         let understood = match name {
-            sse::HELLO => serde_json::from_str(data).map(|hello| self.greeted(now, hello)),
-            sse::STORY => serde_json::from_str(data).map(|story| self.hear(now, story)),
-            sse::BEAT => serde_json::from_str(data)
-                .map(|Beat { seconds }| wire(|wire| wire.watch.beat(now, seconds))),
+            sse::HELLO_EVENT => serde_json::from_str(data).map(|hello| self.on_hello(now, hello)),
+            sse::STORY_EVENT => serde_json::from_str(data).map(|story| self.on_story(now, story)),
+            sse::HEARTBEAT_EVENT => serde_json::from_str(data).map(
+                |Heartbeat {
+                     interval_seconds: seconds,
+                 }| with_connection(|wire| wire.policy.on_heartbeat(now, seconds)),
+            ),
             _ => {
-                self.resync();
+                self.retry_resync();
                 Ok(())
             }
         };
@@ -322,56 +337,59 @@ impl NewsLive {
         }
     }
 
-    fn greeted(self, now: Millis, hello: Hello) {
+    fn on_hello(self, now: Millis, hello: Hello) {
         if let Some(build) = self.build {
-            build.heard(&hello.build);
+            build.set_server_build(&hello.build);
         }
         if !hello.recovered {
             // A resync follows, and with it this connection ends.
             return;
         }
-        wire(|wire| wire.watch.greeted(now));
-        self.interrupted.set(None);
+        with_connection(|wire| wire.policy.on_hello(now));
+        self.interrupted_since.set(None);
         if self.recent.with_untracked(Option::is_none) {
-            self.recent.set(Some(Recent::new(Cursor {
+            self.recent.set(Some(RecentStories::new(Cursor {
                 epoch: hello.epoch,
                 seq: hello.head,
             })));
         }
     }
 
-    fn hear(self, now: Millis, mut story: Story) {
-        self.announce(Breaking::of(&story, now));
+    fn on_story(self, now: Millis, mut story: Story) {
+        self.update_banner(BreakingStory::from_story(&story, now));
         // Lists show summaries, and what waits may wait for long.
         story.html = String::new();
-        let heard =
-            |recent: &mut Option<Recent>| recent.as_mut().is_some_and(|recent| recent.hear(story));
+        let heard = |recent: &mut Option<RecentStories>| {
+            recent.as_mut().is_some_and(|recent| recent.receive(story))
+        };
         self.recent.maybe_update(heard);
     }
 
     /// A replay may bring an older one after a newer one: the newest stands.
-    fn announce(self, breaking: Option<Breaking>) {
+    fn update_banner(self, breaking: Option<BreakingStory>) {
         let Some(breaking) = breaking else { return };
         if self
             .breaking
-            .with_untracked(|said| said.now().is_none_or(|said| said.at <= breaking.at))
+            .with_untracked(|said| said.updated().is_none_or(|said| said.at <= breaking.at))
         {
-            self.breaking.set(Announced::Now(Some(breaking)));
+            self.breaking.set(BannerState::Updated(Some(breaking)));
         }
     }
 
     /// After a resync: finds out where the stream stands, goes on from there and lets the page catch up.
-    async fn fetch(self, generation: u32) {
-        let now = find_now().await;
+    async fn fetch_status(self, generation: u32) {
+        let now = find_news_status().await;
         if !is_current(generation) {
             return;
         }
-        let Ok(now) = now else { return lost() };
-        wire(|wire| wire.fetch_first = false);
-        self.recent.set(Some(Recent::new(now.cursor)));
-        self.announce(now.breaking);
+        let Ok(now) = now else {
+            return schedule_reconnect();
+        };
+        with_connection(|wire| wire.needs_status = false);
+        self.recent.set(Some(RecentStories::new(now.cursor)));
+        self.update_banner(now.breaking);
         self.resyncs
             .update(|resyncs| *resyncs = resyncs.wrapping_add(1));
-        self.dial();
+        self.open_connection();
     }
 }

@@ -6,9 +6,9 @@
 
 mod draft;
 
-use self::draft::{Fields, KeptDraft, keep_draft};
+use self::draft::{DraftNotice, FormFields, restore_draft};
 use super::{
-    api::{Editor, TypedStory, begin_story, preview_story, publish_story},
+    api::{EditorState, StoryInput, find_editor_state, preview_story, publish_story},
     client::use_news,
 };
 use crate::{
@@ -33,13 +33,13 @@ use leptos_router::{NavigateOptions, hooks::use_navigate};
 /// The page.
 #[component]
 pub fn EditorPage() -> impl IntoView {
-    let begin = Resource::new(|| (), |()| begin_story());
+    let editor_state = Resource::new(|| (), |()| find_editor_state());
     view! {
         <Title text="Publish a story" />
         <div class="page">
             <Suspense>
                 {move || Suspend::new(async move {
-                    match begin.await {
+                    match editor_state.await {
                         Ok(editor) => EitherOf3::A(view! { <StoryForm editor /> }),
                         Err(failure @ (Failure::NotSignedIn | Failure::NotAllowed { .. })) => {
                             EitherOf3::B(view! { <NotYours failure /> })
@@ -50,7 +50,7 @@ pub fn EditorPage() -> impl IntoView {
                                     <section class="empty">
                                         <h1>"Publishing does not work now"</h1>
                                         <p>{failure.to_string()}</p>
-                                        <button type="button" class="button primary" on:click=move |_| begin.refetch()>
+                                        <button type="button" class="button primary" on:click=move |_| editor_state.refetch()>
                                             "Try again"
                                         </button>
                                     </section>
@@ -86,26 +86,26 @@ fn NotYours(failure: Failure) -> impl IntoView {
 }
 
 #[component]
-fn StoryForm(editor: Editor) -> impl IntoView {
-    let Editor {
+fn StoryForm(editor: EditorState) -> impl IntoView {
+    let EditorState {
         topics,
-        typed,
+        input,
         failure,
     } = editor;
     let live = use_news();
     let navigate = use_navigate();
-    let fields = Fields {
+    let fields = FormFields {
         author: use_viewer().person().map(|me| me.id),
-        ..Fields::default()
+        ..FormFields::default()
     };
-    let request = typed.request;
-    let empty = TypedStory::new(request);
+    let request = input.request_id;
+    let empty = StoryInput::new(request);
     let failure = RwSignal::new(failure);
     let busy = RwSignal::new(false);
-    let kept = keep_draft(fields, typed.clone());
+    let draft_state = restore_draft(fields, input.clone());
 
     let publish = move |event: SubmitEvent| {
-        let Some(typed) = fields.typed(request) else {
+        let Some(typed) = fields.read_input(request) else {
             return;
         };
         event.prevent_default();
@@ -118,7 +118,7 @@ fn StoryForm(editor: Editor) -> impl IntoView {
         spawn_local(async move {
             match publish_story(typed).await {
                 Ok(slug) => {
-                    fields.forget();
+                    fields.remove_draft();
                     live.set_writing(false);
                     navigate(&format!("/news/{slug}"), NavigateOptions::default());
                 }
@@ -130,24 +130,24 @@ fn StoryForm(editor: Editor) -> impl IntoView {
         });
     };
     let typing = move |_| {
-        if let Some(typed) = fields.typed(request) {
+        if let Some(typed) = fields.read_input(request) {
             live.set_writing(typed != empty);
-            fields.save(&typed);
+            fields.save_draft(&typed);
         }
     };
     view! {
         <header class="page-header">
             <h1>"Publish a story"</h1>
         </header>
-        <KeptDraft kept fields />
+        <DraftNotice draft_state fields />
         <form class="form" method="post" action="/news/new" node_ref=fields.form on:submit=publish on:input=typing>
             <input type="hidden" name="request" value=request.to_string() />
-            <HeadlineField value=typed.headline node=fields.headline />
-            <BodyField value=typed.body node=fields.body />
-            <TopicField value=typed.topic topics node=fields.topic />
-            <UrgencyField is_breaking=typed.urgency == Urgency::Breaking.as_str() fields />
+            <HeadlineField value=input.headline node=fields.headline />
+            <BodyField value=input.body node=fields.body />
+            <TopicField value=input.topic topics node=fields.topic />
+            <UrgencyField is_breaking=input.urgency == Urgency::Breaking.as_str() fields />
             <div class="form-failure" aria-live="assertive">
-                {move || failure.get().map(|failure| view! { <Refusal failure /> })}
+                {move || failure.get().map(|failure| view! { <PublishFailure failure /> })}
             </div>
             <button type="submit" class="button primary" aria-busy=move || busy.get().to_string()>
                 "Publish"
@@ -158,7 +158,7 @@ fn StoryForm(editor: Editor) -> impl IntoView {
 
 /// Why the form was refused. Signing in takes a tab of its own, so that this one keeps what was typed.
 #[component]
-fn Refusal(failure: Failure) -> impl IntoView {
+fn PublishFailure(failure: Failure) -> impl IntoView {
     let is_signed_out = failure == Failure::NotSignedIn;
     view! {
         <Notice kind=NoticeKind::Error>
@@ -185,7 +185,7 @@ fn HeadlineField(value: String, node: NodeRef<Input>) -> impl IntoView {
                 name="headline"
                 value=value
                 required
-                maxlength=limits::HEADLINE_CHARS.to_string()
+                maxlength=limits::MAX_HEADLINE_CHARS.to_string()
                 autocomplete="off"
                 node_ref=node
             />
@@ -197,7 +197,7 @@ fn HeadlineField(value: String, node: NodeRef<Input>) -> impl IntoView {
 #[component]
 fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
     let live = use_news();
-    let looks = RwSignal::new(None::<Result<String, Failure>>);
+    let rendered = RwSignal::new(None::<Result<String, Failure>>);
     let busy = RwSignal::new(false);
     let preview = move |_| {
         let Some(body) = node.get_untracked().map(|body| body.value()) else {
@@ -205,12 +205,12 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
         };
         busy.set(true);
         spawn_local(async move {
-            looks.try_set(Some(preview_story(body).await));
+            rendered.try_set(Some(preview_story(body).await));
             busy.try_set(false);
         });
     };
     let shown = move || {
-        looks.get().map(|looks| match looks {
+        rendered.get().map(|looks| match looks {
             Ok(html) if html.is_empty() => {
                 view! { <p class="quiet-text">"There is nothing to show yet."</p> }.into_any()
             }
@@ -227,10 +227,10 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
                 id="body"
                 name="body"
                 rows="14"
-                maxlength=limits::BODY_CHARS.to_string()
+                maxlength=limits::MAX_BODY_CHARS.to_string()
                 aria-describedby="body-hint"
                 node_ref=node
-                inner_html=as_content(&value)
+                inner_html=textarea_content(&value)
             ></textarea>
             <p class="field-hint" id="body-hint">
                 "Markdown: # for a heading, **bold**, *italic*, - for a list, [words](https://…) for a link."
@@ -241,7 +241,7 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
                 </button>
             </div>
         </div>
-        <section class="preview" aria-label="Preview" aria-live="polite" hidden=move || looks.with(Option::is_none)>
+        <section class="preview" aria-label="Preview" aria-live="polite" hidden=move || rendered.with(Option::is_none)>
             {shown}
         </section>
     }
@@ -249,7 +249,7 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
 
 /// A text area's content as HTML. A parser drops a line break with which the page's content begins, so there is one to drop.
 /// (As a child, an empty text would be rendered as a blank.)
-fn as_content(text: &str) -> String {
+fn textarea_content(text: &str) -> String {
     let escaped = text
         .replace("\r\n", "\n")
         .replace('&', "&amp;")
@@ -271,7 +271,7 @@ fn TopicField(value: String, topics: Vec<String>, node: NodeRef<Input>) -> impl 
                 name="topic"
                 value=value
                 list="topics"
-                maxlength=limits::TOPIC_CHARS.to_string()
+                maxlength=limits::MAX_TOPIC_CHARS.to_string()
                 autocomplete="off"
                 aria-describedby="topic-hint"
                 node_ref=node
@@ -285,16 +285,16 @@ fn TopicField(value: String, topics: Vec<String>, node: NodeRef<Input>) -> impl 
 }
 
 #[component]
-fn UrgencyField(is_breaking: bool, fields: Fields) -> impl IntoView {
+fn UrgencyField(is_breaking: bool, fields: FormFields) -> impl IntoView {
     view! {
         <fieldset class="choices">
             <legend>"Urgency"</legend>
             <label class="choice">
-                <input type="radio" name="urgency" value="normal" checked=!is_breaking node_ref=fields.normal />
+                <input type="radio" name="urgency" value="normal" checked=!is_breaking node_ref=fields.normal_radio />
                 <span>"Normal: counted as new on the news page"</span>
             </label>
             <label class="choice">
-                <input type="radio" name="urgency" value="breaking" checked=is_breaking node_ref=fields.breaking />
+                <input type="radio" name="urgency" value="breaking" checked=is_breaking node_ref=fields.breaking_radio />
                 <span>"Breaking: a banner on every open page, at once"</span>
             </label>
         </fieldset>
@@ -303,17 +303,17 @@ fn UrgencyField(is_breaking: bool, fields: Fields) -> impl IntoView {
 
 #[cfg(test)]
 mod tests {
-    use super::as_content;
+    use super::textarea_content;
 
     #[test]
     fn what_was_typed_stays_inside_the_text_area() {
-        assert_eq!(as_content("a"), "a");
-        assert_eq!(as_content(""), "");
-        assert_eq!(as_content("\r\na\r\nb"), "\n\na\nb");
+        assert_eq!(textarea_content("a"), "a");
+        assert_eq!(textarea_content(""), "");
+        assert_eq!(textarea_content("\r\na\r\nb"), "\n\na\nb");
         assert_eq!(
-            as_content("</textarea><script>"),
+            textarea_content("</textarea><script>"),
             "&lt;/textarea>&lt;script>"
         );
-        assert_eq!(as_content("&lt;"), "&amp;lt;");
+        assert_eq!(textarea_content("&lt;"), "&amp;lt;");
     }
 }

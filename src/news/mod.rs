@@ -16,9 +16,9 @@ pub mod api;
 pub mod banner;
 pub mod client;
 pub mod editor;
-mod latest;
+mod headline_list;
 pub mod page;
+mod reconnect_policy;
 #[cfg(feature = "ssr")]
 pub mod server;
 pub mod story;
-mod watch;

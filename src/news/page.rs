@@ -1,8 +1,8 @@
 //! `/`: the latest stories, of one topic or of all, and older pages of them.
 
 use super::{
-    api::{Desk, find_desk, list_stories},
-    latest::Latest,
+    api::{NewsPageInfo, find_page_info, list_stories},
+    headline_list::HeadlineList,
 };
 use crate::{
     model::Seq,
@@ -17,13 +17,13 @@ use leptos_router::{hooks::use_query_map, location::Url};
 
 /// What the address asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Asked {
+struct NewsQuery {
     topic: Option<String>,
     before: Option<Seq>,
 }
 
 /// The address of a page of stories.
-pub(super) fn address(topic: Option<&str>, before: Option<Seq>) -> String {
+pub(super) fn news_url(topic: Option<&str>, before: Option<Seq>) -> String {
     let topic = topic.map(|topic| format!("topic={}", Url::escape(topic)));
     let before = before.map(|before| format!("before={before}"));
     let query: Vec<String> = [topic, before].into_iter().flatten().collect();
@@ -39,13 +39,16 @@ pub(super) fn address(topic: Option<&str>, before: Option<Seq>) -> String {
 pub fn NewsPageView() -> impl IntoView {
     let query = use_query_map();
     let asked = Memo::new(move |_| {
-        query.with(|query| Asked {
+        query.with(|query| NewsQuery {
             topic: query.get("topic").filter(|topic| !topic.trim().is_empty()),
             before: query.get("before").and_then(|before| before.parse().ok()),
         })
     });
     let topic = Memo::new(move |_| asked.with(|asked| asked.topic.clone()));
-    let desk = Resource::new(|| (), |()| async { find_desk().await.unwrap_or_default() });
+    let page_info = Resource::new(
+        || (),
+        |()| async { find_page_info().await.unwrap_or_default() },
+    );
     let page = Resource::new(
         move || asked.get(),
         |asked| list_stories(asked.topic, asked.before),
@@ -61,22 +64,22 @@ pub fn NewsPageView() -> impl IntoView {
             <header class="page-header">
                 <h1>{move || topic.get().unwrap_or_else(|| "Latest news".to_owned())}</h1>
                 <Suspense>
-                    {move || Suspend::new(async move { desk.await.may_publish.then(|| view! { <Publish /> }) })}
+                    {move || Suspend::new(async move { page_info.await.can_publish.then(|| view! { <PublishLink /> }) })}
                 </Suspense>
             </header>
             <Suspense>
                 {move || Suspend::new(async move {
-                    let topics = desk.await.topics;
+                    let topics = page_info.await.topics;
                     view! { <Topics topics topic /> }
                 })}
             </Suspense>
             <Transition>
                 {move || Suspend::new(async move {
-                    let Desk { may_publish, .. } = desk.await;
+                    let NewsPageInfo { can_publish, .. } = page_info.await;
                     match page.await {
                         Ok(found) => {
                             let is_newest = asked.with_untracked(|asked| asked.before.is_none());
-                            Either::Left(view! { <Latest page=found may_publish is_newest /> })
+                            Either::Left(view! { <HeadlineList listing=found can_publish is_newest /> })
                         }
                         Err(failure) => {
                             Either::Right(
@@ -99,7 +102,7 @@ pub fn NewsPageView() -> impl IntoView {
 
 /// Leads an editor to the editor's page.
 #[component]
-pub(super) fn Publish() -> impl IntoView {
+pub(super) fn PublishLink() -> impl IntoView {
     view! {
         <a class="button primary" href="/news/new">
             <Icon name=Glyph::Write />
@@ -115,7 +118,7 @@ fn Topics(topics: Vec<String>, topic: Memo<Option<String>>) -> impl IntoView {
     let all = std::iter::once(None).chain(topics.into_iter().map(Some));
     let links = all
         .map(|to| {
-            let href = address(to.as_deref(), None);
+            let href = news_url(to.as_deref(), None);
             let name = to.clone().unwrap_or_else(|| "All".to_owned());
             let current = move || (topic.get() == to).then_some("page");
             view! {
@@ -138,13 +141,13 @@ fn Topics(topics: Vec<String>, topic: Memo<Option<String>>) -> impl IntoView {
 
 #[cfg(test)]
 mod tests {
-    use super::address;
+    use super::news_url;
 
     #[test]
     fn an_address_asks_for_what_is_wanted_and_no_more() {
-        assert_eq!(address(None, None), "/");
-        assert_eq!(address(Some("R&D"), None), "/?topic=R%26D");
-        assert_eq!(address(None, Some(7)), "/?before=7");
-        assert_eq!(address(Some("Sports"), Some(7)), "/?topic=Sports&before=7");
+        assert_eq!(news_url(None, None), "/");
+        assert_eq!(news_url(Some("R&D"), None), "/?topic=R%26D");
+        assert_eq!(news_url(None, Some(7)), "/?before=7");
+        assert_eq!(news_url(Some("Sports"), Some(7)), "/?topic=Sports&before=7");
     }
 }

@@ -1,6 +1,6 @@
 //! `/news/{slug}`: one story.
 
-use super::{api::find_story, latest::is_breaking, page::address};
+use super::{api::find_story, headline_list::is_breaking, page::news_url};
 use crate::{
     model::story::Story,
     protocol::failure::Failure,
@@ -46,7 +46,7 @@ pub fn StoryPage() -> impl IntoView {
 
 #[component]
 fn WholeStory(story: Story) -> impl IntoView {
-    let topic = address(Some(&story.topic), None);
+    let topic = news_url(Some(&story.topic), None);
     // Many stories are a headline only, which then describes itself.
     let description = if story.summary.is_empty() {
         story.headline.clone()

@@ -1,16 +1,16 @@
 //! `/admin`: what people may do, and tokens for publishing.
 
 use super::api::{
-    Administration, RevokeToken, SetRole, TokenSummary, administration, examine_server,
+    AdminOverview, RevokeToken, SetRole, TokenSummary, examine_server, find_admin_overview,
 };
 use crate::{
     model::user::{Person, Role},
     ui::{
         findings::Findings,
         form::FormFailure,
+        loading::LoadingIndicator,
         notice::{Notice, NoticeKind},
         time::{LocalTime, TimeStyle},
-        wait::Pending,
     },
 };
 use leptos::{either::Either, prelude::*};
@@ -21,7 +21,7 @@ use server_fn::ServerFn;
 /// The page.
 #[component]
 pub fn AdminPage() -> impl IntoView {
-    let state = Resource::new_blocking(|| (), |()| administration());
+    let state = Resource::new_blocking(|| (), |()| find_admin_overview());
     view! {
         <Title text="Administration" />
         <div class="page admin">
@@ -29,7 +29,7 @@ pub fn AdminPage() -> impl IntoView {
             <Suspense>
                 {move || Suspend::new(async move {
                     match state.await {
-                        Ok(state) => Either::Left(view! { <Tables state /> }),
+                        Ok(state) => Either::Left(view! { <AdminTables state /> }),
                         Err(failure) => {
                             Either::Right(
                                 view! {
@@ -48,7 +48,7 @@ pub fn AdminPage() -> impl IntoView {
 }
 
 #[component]
-fn Tables(state: Administration) -> impl IntoView {
+fn AdminTables(state: AdminOverview) -> impl IntoView {
     let query = use_query_map();
     let done = move || {
         query
@@ -111,7 +111,7 @@ fn Examination() -> impl IntoView {
                 "Looks at the relay, its address, the clock and the site, as a browser would. Everybody can test their own connection in \
                 Settings."
             </p>
-            <Suspense fallback=|| view! { <Pending label="Looking. What does not answer takes some seconds…" /> }>
+            <Suspense fallback=|| view! { <LoadingIndicator label="Looking. What does not answer takes some seconds…" /> }>
                 {move || Suspend::new(async move {
                     found
                         .await
@@ -173,7 +173,7 @@ fn TokenRow(token: TokenSummary) -> impl IntoView {
                     None => Either::Right("Never used"),
                 }}
             </span>
-            {if token.revoked {
+            {if token.is_revoked {
                 Either::Left(view! { <span class="badge quiet">"Revoked"</span> })
             } else {
                 Either::Right(

@@ -19,10 +19,10 @@ pub async fn pick_name(
     next: String,
     #[server(default)] request: String,
 ) -> Result<(), Failure> {
-    let app = crate::server::session::app()?;
-    people::try_once(&app)?;
+    let app = crate::server::session::use_app()?;
+    people::check_sign_in_rate(&app)?;
     let cookie = people::create_guest(&app, &name, &request).await?;
-    people::enter_with(cookie, &next);
+    people::redirect_with_session(cookie, &next);
     Ok(())
 }
 
@@ -32,10 +32,10 @@ pub async fn pick_name(
 /// [`Failure::Invalid`] when name and password do not fit, [`Failure::TooFast`] after too many tries.
 #[server(prefix = "/fn", endpoint = "sign-in")]
 pub async fn sign_in(name: String, password: String, next: String) -> Result<(), Failure> {
-    let app = crate::server::session::app()?;
-    people::try_once(&app)?;
+    let app = crate::server::session::use_app()?;
+    people::check_sign_in_rate(&app)?;
     let person = people::check_password(&app, &name, password).await?;
-    people::enter(&app, person.id, &next).await
+    people::start_session(&app, person.id, &next).await
 }
 
 /// Makes the administrator's account, once, for whoever holds the one-time link.
@@ -44,10 +44,10 @@ pub async fn sign_in(name: String, password: String, next: String) -> Result<(),
 /// [`Failure::NotAllowed`] when the link was used before, [`Failure::Invalid`] when name or password break a rule.
 #[server(prefix = "/fn", endpoint = "claim-admin")]
 pub async fn claim_admin(claim: String, name: String, password: String) -> Result<(), Failure> {
-    let app = crate::server::session::app()?;
-    people::try_once(&app)?;
+    let app = crate::server::session::use_app()?;
+    people::check_sign_in_rate(&app)?;
     let admin = people::create_admin(&app, &claim, &name, password).await?;
-    people::enter(&app, admin.id, "/").await
+    people::start_session(&app, admin.id, "/").await
 }
 
 /// Ends the session, then goes to the front page.
@@ -56,7 +56,7 @@ pub async fn claim_admin(claim: String, name: String, password: String) -> Resul
 /// [`Failure::Unavailable`] when the store fails.
 #[server(prefix = "/fn", endpoint = "sign-out")]
 pub async fn sign_out() -> Result<(), Failure> {
-    people::leave(&*crate::server::session::app()?).await
+    people::end_session(&*crate::server::session::use_app()?).await
 }
 
 /// Changes the shown name.
@@ -64,12 +64,12 @@ pub async fn sign_out() -> Result<(), Failure> {
 /// # Errors
 /// [`Failure::Invalid`] when the name breaks a rule or is taken.
 #[server(prefix = "/fn", endpoint = "rename")]
-pub async fn rename(name: String) -> Result<(), Failure> {
+pub async fn change_name(name: String) -> Result<(), Failure> {
     let (app, signed) = (
-        crate::server::session::app()?,
-        crate::server::session::required()?,
+        crate::server::session::use_app()?,
+        crate::server::session::require_user()?,
     );
-    people::rename(&app, signed.person.id, &name).await?;
+    people::change_name(&app, signed.person.id, &name).await?;
     leptos_axum::redirect("/settings?done=name");
     Ok(())
 }
@@ -84,10 +84,10 @@ pub async fn set_password(
     password: String,
 ) -> Result<(), Failure> {
     let (app, signed) = (
-        crate::server::session::app()?,
-        crate::server::session::required()?,
+        crate::server::session::use_app()?,
+        crate::server::session::require_user()?,
     );
-    people::try_once(&app)?;
+    people::check_sign_in_rate(&app)?;
     people::set_password(&app, &signed, current, password).await?;
     leptos_axum::redirect("/settings?done=password");
     Ok(())
@@ -99,7 +99,7 @@ pub async fn set_password(
 /// [`Failure::Invalid`] for any other word.
 #[server(prefix = "/fn", endpoint = "set-theme")]
 pub async fn set_theme(theme: String) -> Result<(), Failure> {
-    people::set_theme(&*crate::server::session::app()?, &theme)?;
+    people::set_theme(&*crate::server::session::use_app()?, &theme)?;
     leptos_axum::redirect("/settings?done=theme");
     Ok(())
 }
@@ -114,12 +114,13 @@ pub struct TokenSummary {
     /// When it was last used.
     pub used_at: Option<crate::model::Millis>,
     /// Whether it can be used no more.
-    pub revoked: bool,
+    #[serde(rename = "revoked")]
+    pub is_revoked: bool,
 }
 
 /// What the administrator's page shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Administration {
+pub struct AdminOverview {
     /// The most recent first.
     pub people: Vec<Person>,
     /// The most recent first.
@@ -130,11 +131,11 @@ pub struct Administration {
 ///
 /// # Errors
 /// [`Failure::NotAllowed`] for everybody but administrators.
-#[server(name = ReadAdministration, prefix = "/fn", endpoint = "administration")]
-pub async fn administration() -> Result<Administration, Failure> {
-    let app = crate::server::session::app()?;
-    people::administrator()?;
-    Ok(people::administration(&app).await?)
+#[server(name = FindAdminOverview, prefix = "/fn", endpoint = "administration")]
+pub async fn find_admin_overview() -> Result<AdminOverview, Failure> {
+    let app = crate::server::session::use_app()?;
+    people::require_admin()?;
+    Ok(people::find_admin_overview(&app).await?)
 }
 
 /// Looks whether calls can connect through this server. Takes some seconds where something does not answer.
@@ -143,9 +144,9 @@ pub async fn administration() -> Result<Administration, Failure> {
 /// [`Failure::NotAllowed`] for everybody but administrators.
 #[server(prefix = "/fn", endpoint = "examine-server")]
 pub async fn examine_server() -> Result<Vec<Finding>, Failure> {
-    let app = crate::server::session::app()?;
-    people::administrator()?;
-    Ok(crate::server::doctor::examine(&app).await)
+    let app = crate::server::session::use_app()?;
+    people::require_admin()?;
+    Ok(crate::server::doctor::run_checks(&app).await)
 }
 
 /// Changes what somebody may do.
@@ -154,8 +155,8 @@ pub async fn examine_server() -> Result<Vec<Finding>, Failure> {
 /// [`Failure::NotAllowed`] for everybody but administrators; [`Failure::Invalid`] when nobody would be left to administer.
 #[server(prefix = "/fn", endpoint = "set-role")]
 pub async fn set_role(user: UserId, role: String) -> Result<(), Failure> {
-    let app = crate::server::session::app()?;
-    let admin = people::administrator()?;
+    let app = crate::server::session::use_app()?;
+    let admin = people::require_admin()?;
     people::set_role(&app, &admin, user, &role).await?;
     leptos_axum::redirect("/admin?done=role");
     Ok(())
@@ -167,8 +168,8 @@ pub async fn set_role(user: UserId, role: String) -> Result<(), Failure> {
 /// [`Failure::NotAllowed`] for everybody but administrators.
 #[server(prefix = "/fn", endpoint = "revoke-token")]
 pub async fn revoke_token(token: TokenId) -> Result<(), Failure> {
-    let app = crate::server::session::app()?;
-    people::administrator()?;
+    let app = crate::server::session::use_app()?;
+    people::require_admin()?;
     people::revoke_token(&app, token).await?;
     leptos_axum::redirect("/admin?done=token");
     Ok(())

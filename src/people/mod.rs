@@ -17,5 +17,5 @@ pub mod settings;
 pub mod signin;
 pub mod viewer;
 
-pub use presence::{People, Reach, Unlisted, use_people, use_reach};
-pub use viewer::{Me, NeedsName, Viewer, use_viewer};
+pub use presence::{CallActions, PresenceList, UnlistedCount, use_call_actions, use_presence};
+pub use viewer::{CurrentUser, RequireSession, Viewer, use_viewer};

@@ -3,19 +3,19 @@
 use crate::{
     model::{
         RoomId, UserId,
-        call::{Media, rooms::RoomCalls},
+        call::{Media, known_group_calls::KnownGroupCalls},
         limits,
         user::{Person, Presence},
     },
-    protocol::ws::{Present, ServerFrame},
+    protocol::ws::{PersonPresence, ServerFrame},
     ui::socket::Socket,
 };
 use leptos::prelude::*;
 
 /// Who is here or away, by name: everybody, unless they are too many. Provided once, by the app; empty until the socket is online.
 #[derive(Debug, Clone, Copy)]
-pub struct People {
-    present: RwSignal<Vec<Present>>,
+pub struct PresenceList {
+    entries: RwSignal<Vec<PersonPresence>>,
     /// How many there are in all, as last told.
     crowd: RwSignal<u32>,
 }
@@ -25,15 +25,15 @@ pub struct People {
 /// # Panics
 /// Outside the app, which provides it.
 #[must_use]
-pub fn use_people() -> People {
+pub fn use_presence() -> PresenceList {
     expect_context()
 }
 
-impl People {
+impl PresenceList {
     /// Makes it available to the whole app.
     pub fn provide() -> Self {
         let people = Self {
-            present: RwSignal::new(Vec::new()),
+            entries: RwSignal::new(Vec::new()),
             crowd: RwSignal::new(0),
         };
         provide_context(people);
@@ -41,34 +41,36 @@ impl People {
     }
 
     /// Starts to listen. Browser only.
-    pub fn listen(self, socket: Socket) {
+    pub fn subscribe(self, socket: Socket) {
         socket.on_frame(move |frame| match frame {
             ServerFrame::Welcome { crowd, .. } => self.crowd.set(*crowd),
-            ServerFrame::People { people } => self.present.set(people.clone()),
-            ServerFrame::Crowd { people } => self.crowd.set(*people),
-            ServerFrame::Presence { present } => self.present.update(|list| merge(list, present)),
+            ServerFrame::People { people } => self.entries.set(people.clone()),
+            ServerFrame::Crowd { count: people } => self.crowd.set(*people),
+            ServerFrame::Presence { entry: present } => {
+                self.entries.update(|list| apply_change(list, present))
+            }
             _ => {}
         });
     }
 
     /// The list as the server rendered it. What the socket said since is newer and stays.
-    pub fn show(&self, rendered: Vec<Present>) {
-        if self.present.with_untracked(Vec::is_empty) {
-            self.present.set(rendered);
+    pub fn set_initial(&self, rendered: Vec<PersonPresence>) {
+        if self.entries.with_untracked(Vec::is_empty) {
+            self.entries.set(rendered);
         }
     }
 
     /// The list.
     #[must_use]
-    pub fn present(&self) -> Signal<Vec<Present>> {
-        self.present.into()
+    pub fn entries(&self) -> Signal<Vec<PersonPresence>> {
+        self.entries.into()
     }
 
     /// How many are here or away who are not in the list, for they are too many.
     #[must_use]
-    pub fn unlisted(&self) -> u32 {
-        let listed = self.present.with(Vec::len);
-        if listed < limits::PEOPLE_LISTED {
+    pub fn unlisted_count(&self) -> u32 {
+        let listed = self.entries.with(Vec::len);
+        if listed < limits::MAX_LISTED_PEOPLE {
             return 0;
         }
         let listed = u32::try_from(listed).unwrap_or(u32::MAX);
@@ -77,19 +79,19 @@ impl People {
 
     /// Where one of them is.
     #[must_use]
-    pub fn of(&self, user: UserId) -> Presence {
-        self.present.with(|list| {
+    pub fn presence_of(&self, user: UserId) -> Presence {
+        self.entries.with(|list| {
             list.iter()
                 .find(|present| present.person.id == user)
-                .map_or(Presence::Gone, |present| present.presence)
+                .map_or(Presence::Offline, |present| present.presence)
         })
     }
 }
 
 /// Puts a change into the list, which stays sorted by name.
-fn merge(list: &mut Vec<Present>, change: &Present) {
+fn apply_change(list: &mut Vec<PersonPresence>, change: &PersonPresence) {
     list.retain(|present| present.person.id != change.person.id);
-    if change.presence != Presence::Gone {
+    if change.presence != Presence::Offline {
         let place = list.partition_point(|present| present.person.name < change.person.name);
         list.insert(place, change.clone());
     }
@@ -97,27 +99,27 @@ fn merge(list: &mut Vec<Present>, change: &Present) {
 
 /// How many more people there are than a list of those who are here shows.
 #[component]
-pub fn Unlisted() -> impl IntoView {
-    let people = use_people();
+pub fn UnlistedCount() -> impl IntoView {
+    let people = use_presence();
     move || {
-        let more = Some(people.unlisted()).filter(|more| *more > 0)?;
+        let more = Some(people.unlisted_count()).filter(|more| *more > 0)?;
         Some(view! { <p class="quiet-text small-text">{format!("and {more} more")}</p> })
     }
 }
 
 /// What a Call button does, wherever it is. Provided by the app, which knows the calls.
 #[derive(Debug, Clone, Copy)]
-pub struct Reach {
+pub struct CallActions {
     /// Calls somebody.
-    pub call: Callback<(Person, Media)>,
+    pub start_call: Callback<(Person, Media)>,
     /// Joins the call of a room, or starts it: which room, and what it is called.
-    pub join: Callback<(RoomId, String)>,
+    pub join_group_call: Callback<(RoomId, String)>,
     /// Calls that go on in rooms, by room.
-    pub groups: Signal<RoomCalls>,
+    pub group_calls: Signal<KnownGroupCalls>,
     /// The room whose call this page is in.
-    pub joined: Signal<Option<RoomId>>,
+    pub joined_room: Signal<Option<RoomId>>,
     /// What there is to ask somebody who can be called, below those who can call them.
-    pub question: Callback<(), AnyView>,
+    pub notification_prompt: Callback<(), AnyView>,
 }
 
 /// How to reach people.
@@ -125,7 +127,7 @@ pub struct Reach {
 /// # Panics
 /// Outside the app, which provides it.
 #[must_use]
-pub fn use_reach() -> Reach {
+pub fn use_call_actions() -> CallActions {
     expect_context()
 }
 
@@ -135,32 +137,32 @@ mod tests {
     use crate::model::user::{Role, UserName};
     use uuid::Uuid;
 
-    fn present(id: u128, name: &str, presence: Presence) -> Present {
+    fn entry(id: u128, name: &str, presence: Presence) -> PersonPresence {
         let person = Person {
             id: UserId(Uuid::from_u128(id)),
             name: UserName::new(name).unwrap(),
             role: Role::Guest,
         };
-        Present { person, presence }
+        PersonPresence { person, presence }
     }
 
     #[test]
     fn the_list_stays_sorted_and_everybody_is_in_it_once() {
         let mut list = Vec::new();
         for change in [
-            present(1, "Grace", Presence::Here),
-            present(2, "Ada", Presence::Here),
-            present(1, "Grace", Presence::Away),
-            present(3, "Alan", Presence::Here),
-            present(3, "Alan", Presence::Gone),
+            entry(1, "Grace", Presence::Online),
+            entry(2, "Ada", Presence::Online),
+            entry(1, "Grace", Presence::Away),
+            entry(3, "Alan", Presence::Online),
+            entry(3, "Alan", Presence::Offline),
         ] {
-            merge(&mut list, &change);
+            apply_change(&mut list, &change);
         }
         assert_eq!(
             list,
             [
-                present(2, "Ada", Presence::Here),
-                present(1, "Grace", Presence::Away)
+                entry(2, "Ada", Presence::Online),
+                entry(1, "Grace", Presence::Away)
             ]
         );
     }

@@ -1,6 +1,6 @@
 //! The rules behind the server functions: names, passwords, sessions, roles.
 
-use super::api::{Administration, TokenSummary};
+use super::api::{AdminOverview, TokenSummary};
 use crate::{
     model::{
         RoomId, TokenId, UserId, limits,
@@ -8,8 +8,8 @@ use crate::{
     },
     protocol::failure::Failure,
     server::{
-        App, Error, Result, clock, password, proxy, secret,
-        session::{self, Signed},
+        AppState, Error, Result, clock, password, proxy, random,
+        session::{self, SignedInUser},
         store::Tx,
     },
 };
@@ -22,30 +22,30 @@ use leptos::prelude::use_context;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The purpose of the secret in the link that makes the administrator.
-const CLAIM: &str = "claim-admin";
+const ADMIN_CLAIM_PURPOSE: &str = "claim-admin";
 /// The cookie that holds the chosen theme.
 pub const THEME_COOKIE: &str = "rialto_theme";
 /// The fewest characters that a secret of a form has: those of a UUID.
-const SECRET_CHARS: usize = 36;
-const NAME_TAKEN: &str =
+const MIN_FORM_SECRET_CHARS: usize = 36;
+const NAME_TAKEN_MESSAGE: &str =
     "That name is taken. Choose another; if it is yours, sign in with its password.";
-const WRONG_PASSWORD: &str = "That name and password do not fit together.";
+const WRONG_PASSWORD_MESSAGE: &str = "That name and password do not fit together.";
 
 /// Counts a try against the address that asks.
 ///
 /// # Errors
 /// [`Failure::TooFast`] when it has tried too often.
-pub fn try_once(app: &App) -> Result<(), Failure> {
+pub fn check_sign_in_rate(app: &AppState) -> Result<(), Failure> {
     let from = use_context::<Parts>().and_then(|parts| {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
-        Some(app.config.trusted_proxies.client(peer, &parts.headers))
+        Some(app.config.trusted_proxies.client_ip(peer, &parts.headers))
     });
     let from = from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    if app.sign_ins.allow(proxy::household(from)) {
+    if app.sign_in_rate.allow(proxy::rate_limit_key(from)) {
         Ok(())
     } else {
         app.metrics.tries_refused.inc();
-        Err(Failure::TooFast)
+        Err(Failure::RateLimited)
     }
 }
 
@@ -57,11 +57,11 @@ pub fn try_once(app: &App) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::Invalid`] when the name breaks a rule or is taken.
-pub async fn create_guest(app: &App, name: &str, request: &str) -> Result<HeaderValue> {
-    let token = if request.len() < SECRET_CHARS {
-        secret::token()
+pub async fn create_guest(app: &AppState, name: &str, request: &str) -> Result<HeaderValue> {
+    let token = if request.len() < MIN_FORM_SECRET_CHARS {
+        random::new_token()
     } else {
-        secret::hash(request)
+        random::sha256_hex(request)
     };
     let mut tx = app.store.begin().await?;
     let made = match create_user(app, &mut tx, name, Role::Guest, None).await {
@@ -78,7 +78,7 @@ pub async fn create_guest(app: &App, name: &str, request: &str) -> Result<Header
             }
             let earlier = app
                 .store
-                .find_session(&secret::hash(&token), clock::now())
+                .find_session(&random::sha256_hex(&token), clock::now())
                 .await?;
             let is_theirs = UserName::new(name)
                 .is_ok_and(|name| earlier.is_some_and(|(person, _)| person.name == name));
@@ -87,16 +87,21 @@ pub async fn create_guest(app: &App, name: &str, request: &str) -> Result<Header
             }
         }
     }
-    Ok(session::cookie_of(app, token))
+    Ok(session::session_cookie(app, token))
 }
 
 /// Makes the administrator, for whoever holds the one-time link.
 ///
 /// # Errors
 /// [`Failure::NotAllowed`] when the link was used before, [`Failure::Invalid`] when name or password break a rule.
-pub async fn create_admin(app: &App, claim: &str, name: &str, password: String) -> Result<Person> {
+pub async fn create_admin(
+    app: &AppState,
+    claim: &str,
+    name: &str,
+    password: String,
+) -> Result<Person> {
     check_strength(&password)?;
-    let claim = secret::hash(claim);
+    let claim = random::sha256_hex(claim);
     let used = || {
         Failure::NotAllowed {
         reason: "That link was used before, or is not the newest one. The server prints a new one when it starts and nobody \
@@ -104,7 +109,7 @@ pub async fn create_admin(app: &App, claim: &str, name: &str, password: String) 
             .to_owned(),
     }
     };
-    if !app.store.find_secret(CLAIM, &claim).await? {
+    if !app.store.has_secret(ADMIN_CLAIM_PURPOSE, &claim).await? {
         return Err(used().into());
     }
     let hash = password::hash(password).await?;
@@ -112,7 +117,7 @@ pub async fn create_admin(app: &App, claim: &str, name: &str, password: String) 
     let admin = create_user(app, &mut tx, name, Role::Member, Some(&hash)).await?;
     let is_admin = app
         .store
-        .claim_admin(&mut tx, CLAIM, &claim, admin.id)
+        .claim_admin(&mut tx, ADMIN_CLAIM_PURPOSE, &claim, admin.id)
         .await?;
     tx.commit().await?;
     // Of all who hold the link at the same time, one becomes the administrator; the others have an account.
@@ -126,7 +131,7 @@ pub async fn create_admin(app: &App, claim: &str, name: &str, password: String) 
 }
 
 async fn create_user(
-    app: &App,
+    app: &AppState,
     tx: &mut Tx,
     name: &str,
     role: Role,
@@ -134,7 +139,7 @@ async fn create_user(
 ) -> Result<Person> {
     let name = UserName::new(name).map_err(Failure::invalid)?;
     let person = Person {
-        id: UserId(secret::id()),
+        id: UserId(random::new_id()),
         name,
         role,
     };
@@ -144,7 +149,7 @@ async fn create_user(
         .create_user(tx, &person, password_hash, now)
         .await?
     {
-        return Err(Failure::invalid(NAME_TAKEN).into());
+        return Err(Failure::invalid(NAME_TAKEN_MESSAGE).into());
     }
     app.store.join_public_rooms(tx, person.id, now).await?;
     Ok(person)
@@ -154,7 +159,7 @@ async fn create_user(
 ///
 /// # Errors
 /// [`Failure::Invalid`] when they do not fit.
-pub async fn check_password(app: &App, name: &str, password: String) -> Result<Person> {
+pub async fn check_password(app: &AppState, name: &str, password: String) -> Result<Person> {
     let account = match UserName::new(name) {
         Ok(name) => app.store.find_account(&name).await?,
         Err(_) => None,
@@ -163,10 +168,10 @@ pub async fn check_password(app: &App, name: &str, password: String) -> Result<P
         .as_ref()
         .and_then(|account| account.password_hash.clone());
     let fits =
-        password.len() <= limits::PASSWORD_BYTES_MAX && password::verify(password, hash).await?;
+        password.len() <= limits::MAX_PASSWORD_BYTES && password::verify(password, hash).await?;
     match account {
         Some(account) if fits => Ok(account.person),
-        Some(_) | None => Err(Failure::invalid(WRONG_PASSWORD).into()),
+        Some(_) | None => Err(Failure::invalid(WRONG_PASSWORD_MESSAGE).into()),
     }
 }
 
@@ -174,14 +179,14 @@ pub async fn check_password(app: &App, name: &str, password: String) -> Result<P
 ///
 /// # Errors
 /// When the store fails.
-pub async fn enter(app: &App, user: UserId, next: &str) -> Result<(), Failure> {
+pub async fn start_session(app: &AppState, user: UserId, next: &str) -> Result<(), Failure> {
     let cookie = session::open(app, user).await?;
-    enter_with(cookie, next);
+    redirect_with_session(cookie, next);
     Ok(())
 }
 
 /// Sets a session's cookie and goes to `next`.
-pub fn enter_with(cookie: HeaderValue, next: &str) {
+pub fn redirect_with_session(cookie: HeaderValue, next: &str) {
     session::add_header(header::SET_COOKIE, cookie);
     leptos_axum::redirect(local_path(next));
 }
@@ -190,8 +195,8 @@ pub fn enter_with(cookie: HeaderValue, next: &str) {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn leave(app: &App) -> Result<(), Failure> {
-    if let Some(signed) = session::current() {
+pub async fn end_session(app: &AppState) -> Result<(), Failure> {
+    if let Some(signed) = session::current_user() {
         let cookie = session::close(app, &signed).await?;
         session::add_header(header::SET_COOKIE, cookie);
     }
@@ -211,13 +216,13 @@ fn local_path(next: &str) -> &str {
 ///
 /// # Errors
 /// [`Failure::Invalid`] when the name breaks a rule or is taken.
-pub async fn rename(app: &App, user: UserId, name: &str) -> Result<()> {
+pub async fn change_name(app: &AppState, user: UserId, name: &str) -> Result<()> {
     let name = UserName::new(name).map_err(Failure::invalid)?;
     if app.store.update_name(user, &name).await? {
-        app.live.refresh(user);
+        app.connections.reconnect_user(user);
         Ok(())
     } else {
-        Err(Failure::invalid(NAME_TAKEN).into())
+        Err(Failure::invalid(NAME_TAKEN_MESSAGE).into())
     }
 }
 
@@ -225,7 +230,12 @@ pub async fn rename(app: &App, user: UserId, name: &str) -> Result<()> {
 ///
 /// # Errors
 /// [`Failure::Invalid`] when the current password does not fit or the new one breaks a rule.
-pub async fn set_password(app: &App, signed: &Signed, current: String, new: String) -> Result<()> {
+pub async fn set_password(
+    app: &AppState,
+    signed: &SignedInUser,
+    current: String,
+    new: String,
+) -> Result<()> {
     check_strength(&new)?;
     let account = app.store.find_account(&signed.person.name).await?;
     if let Some(hash) = account.and_then(|account| account.password_hash)
@@ -236,24 +246,24 @@ pub async fn set_password(app: &App, signed: &Signed, current: String, new: Stri
     let hash = password::hash(new).await?;
     app.store.update_password(signed.person.id, &hash).await?;
     app.store
-        .delete_other_sessions(signed.person.id, &signed.session)
+        .delete_other_sessions(signed.person.id, &signed.token_hash)
         .await?;
-    app.live
-        .close_other_sessions(signed.person.id, &signed.session);
+    app.connections
+        .close_other_sessions(signed.person.id, &signed.token_hash);
     Ok(())
 }
 
 fn check_strength(password: &str) -> Result<(), Failure> {
-    if password.chars().count() < limits::PASSWORD_CHARS_MIN {
+    if password.chars().count() < limits::MIN_PASSWORD_CHARS {
         return Err(Failure::invalid(format!(
             "A password needs at least {} characters.",
-            limits::PASSWORD_CHARS_MIN
+            limits::MIN_PASSWORD_CHARS
         )));
     }
-    if password.len() > limits::PASSWORD_BYTES_MAX {
+    if password.len() > limits::MAX_PASSWORD_BYTES {
         return Err(Failure::invalid(format!(
             "A password may have {} bytes at most.",
-            limits::PASSWORD_BYTES_MAX
+            limits::MAX_PASSWORD_BYTES
         )));
     }
     Ok(())
@@ -263,7 +273,7 @@ fn check_strength(password: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::Invalid`] for a word that is no theme.
-pub fn set_theme(app: &App, theme: &str) -> Result<(), Failure> {
+pub fn set_theme(app: &AppState, theme: &str) -> Result<(), Failure> {
     if !["system", "light", "dark"].contains(&theme) {
         return Err(Failure::invalid(
             "A theme is \"system\", \"light\" or \"dark\".",
@@ -286,8 +296,8 @@ pub fn set_theme(app: &App, theme: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] or [`Failure::NotAllowed`].
-pub fn administrator() -> Result<Person, Failure> {
-    let signed = session::required()?;
+pub fn require_admin() -> Result<Person, Failure> {
+    let signed = session::require_user()?;
     if signed.person.role == Role::Admin {
         Ok(signed.person)
     } else {
@@ -301,15 +311,15 @@ pub fn administrator() -> Result<Person, Failure> {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn administration(app: &App) -> Result<Administration> {
+pub async fn find_admin_overview(app: &AppState) -> Result<AdminOverview> {
     let tokens = app.store.list_tokens().await?;
     let tokens = tokens.into_iter().map(|token| TokenSummary {
         id: token.id,
         name: token.name,
         used_at: token.used_at,
-        revoked: token.revoked_at.is_some(),
+        is_revoked: token.revoked_at.is_some(),
     });
-    Ok(Administration {
+    Ok(AdminOverview {
         people: app.store.list_users(200).await?,
         tokens: tokens.collect(),
     })
@@ -319,7 +329,7 @@ pub async fn administration(app: &App) -> Result<Administration> {
 ///
 /// # Errors
 /// [`Failure::Invalid`] for one's own role, an unknown word or somebody who does not exist.
-pub async fn set_role(app: &App, admin: &Person, user: UserId, role: &str) -> Result<()> {
+pub async fn set_role(app: &AppState, admin: &Person, user: UserId, role: &str) -> Result<()> {
     if admin.id == user {
         return Err(Failure::invalid(
             "Your own role cannot be changed: ask another administrator.",
@@ -328,7 +338,7 @@ pub async fn set_role(app: &App, admin: &Person, user: UserId, role: &str) -> Re
     }
     let role: Role = role.parse().map_err(Failure::invalid)?;
     if app.store.update_role(user, role).await? {
-        app.live.refresh(user);
+        app.connections.reconnect_user(user);
         Ok(())
     } else {
         Err(Failure::not_found("That person").into())
@@ -339,7 +349,7 @@ pub async fn set_role(app: &App, admin: &Person, user: UserId, role: &str) -> Re
 ///
 /// # Errors
 /// [`Failure::NotFound`] when there is none, or it was revoked before.
-pub async fn revoke_token(app: &App, token: TokenId) -> Result<()> {
+pub async fn revoke_token(app: &AppState, token: TokenId) -> Result<()> {
     if app.store.revoke_token(token, clock::now()).await? {
         Ok(())
     } else {
@@ -353,12 +363,12 @@ pub async fn revoke_token(app: &App, token: TokenId) -> Result<()> {
 /// [`Failure::Invalid`] when the name breaks a rule.
 pub async fn create_token(store: &crate::server::store::Store, name: &str) -> Result<String> {
     let name = UserName::new(name).map_err(Failure::invalid)?;
-    let token = secret::token();
+    let token = random::new_token();
     store
         .create_token(
-            TokenId(secret::id()),
+            TokenId(random::new_id()),
             name.as_str(),
-            &secret::hash(&token),
+            &random::sha256_hex(&token),
             clock::now(),
         )
         .await?;
@@ -369,7 +379,7 @@ pub async fn create_token(store: &crate::server::store::Store, name: &str) -> Re
 ///
 /// # Errors
 /// When the store fails.
-pub async fn found(app: &App) -> Result<()> {
+pub async fn seed_store(app: &AppState) -> Result<()> {
     let mut tx = app.store.begin().await?;
     app.store
         .create_stream(&mut tx, crate::server::store::Stream::News)
@@ -377,7 +387,7 @@ pub async fn found(app: &App) -> Result<()> {
     tx.commit().await?;
     let name = crate::model::room::RoomName::new("General").map_err(Error::corrupt)?;
     app.store
-        .create_room(RoomId(secret::id()), "general", &name, clock::now())
+        .create_room(RoomId(random::new_id()), "general", &name, clock::now())
         .await?;
     app.store.delete_expired_sessions(clock::now()).await
 }
@@ -386,13 +396,17 @@ pub async fn found(app: &App) -> Result<()> {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn claim_path(app: &App) -> Result<Option<String>> {
+pub async fn create_admin_claim_path(app: &AppState) -> Result<Option<String>> {
     if app.store.has_admin().await? {
         return Ok(None);
     }
-    let token = secret::token();
+    let token = random::new_token();
     app.store
-        .update_secret(CLAIM, &secret::hash(&token), clock::now())
+        .replace_secret(
+            ADMIN_CLAIM_PURPOSE,
+            &random::sha256_hex(&token),
+            clock::now(),
+        )
         .await?;
     Ok(Some(format!("/signin?claim={token}")))
 }

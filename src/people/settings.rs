@@ -1,16 +1,16 @@
 //! `/settings`: name, password, theme, signing out.
 
 use super::{
-    NeedsName,
-    api::{Rename, SetPassword, SetTheme, SignOut, rename, set_theme},
+    RequireSession,
+    api::{ChangeName, SetPassword, SetTheme, SignOut, change_name, set_theme},
     signin::{NameField, NewPasswordField},
-    viewer::Me,
+    viewer::CurrentUser,
 };
 use crate::{
     model::user::Role,
     ui::{
-        build::Build,
-        form::{Field, FormFailure, Posting},
+        build::BuildTracker,
+        form::{Field, FormFailure, FormSubmission},
         notice::{Notice, NoticeKind},
     },
 };
@@ -29,17 +29,17 @@ impl Theme {
     pub fn provide() {
         let known = || use_context().unwrap_or_else(|| Self("system".to_owned()));
         let Self(known) = SharedValue::new(known).into_inner();
-        provide_context(Chosen(RwSignal::new(known)));
+        provide_context(CurrentTheme(RwSignal::new(known)));
     }
 }
 
 /// The theme's name, as it is now.
 #[derive(Debug, Clone, Copy)]
-struct Chosen(RwSignal<String>);
+struct CurrentTheme(RwSignal<String>);
 
-impl Chosen {
+impl CurrentTheme {
     /// Shows it without loading the page anew, which would then carry it. Browser only.
-    fn show(self, theme: String) {
+    fn apply(self, theme: String) {
         let root = web_sys::window()
             .and_then(|window| window.document())
             .and_then(|document| document.document_element());
@@ -62,15 +62,15 @@ pub fn SettingsPage(
 ) -> impl IntoView {
     view! {
         <Title text="Settings" />
-        <NeedsName
+        <RequireSession
             what="Settings belong to a name."
-            children=|me: Me| view! { <Settings me more /> }.into_any()
+            children=|me: CurrentUser| view! { <Settings me more /> }.into_any()
         />
     }
 }
 
 #[component]
-fn Settings(me: Me, more: ViewFnOnce) -> impl IntoView {
+fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
     let query = use_query_map();
     let done = move || {
         query
@@ -86,19 +86,19 @@ fn Settings(me: Me, more: ViewFnOnce) -> impl IntoView {
             })
     };
     // A page that is loaded anew shows the change everywhere. In a call it must not be: then it is changed from within the page.
-    let build = expect_context::<Build>();
-    let (renaming, dressing) = (Posting::new(), Posting::new());
+    let build = expect_context::<BuildTracker>();
+    let (name_submission, theme_submission) = (FormSubmission::new(), FormSubmission::new());
     let change_name = move |event| {
-        if build.is_held() {
-            renaming.submit(&event, |Rename { name }| rename(name));
+        if build.is_reload_blocked() {
+            name_submission.submit(&event, |ChangeName { name }| change_name(name));
         }
     };
-    let chosen = expect_context::<Chosen>();
+    let chosen = expect_context::<CurrentTheme>();
     let change_theme = move |event| {
-        if build.is_held() {
-            dressing.submit(&event, move |SetTheme { theme }| async move {
+        if build.is_reload_blocked() {
+            theme_submission.submit(&event, move |SetTheme { theme }| async move {
                 set_theme(theme.clone()).await?;
-                chosen.show(theme);
+                chosen.apply(theme);
                 Ok(())
             });
         }
@@ -108,15 +108,15 @@ fn Settings(me: Me, more: ViewFnOnce) -> impl IntoView {
         <div class="page settings">
             <h1>"Settings"</h1>
             {move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}
-            <form class="card form" method="post" action=Rename::url() on:submit=change_name>
+            <form class="card form" method="post" action=ChangeName::url() on:submit=change_name>
                 <h2>"Name"</h2>
-                <FormFailure path=Rename::PATH posting=renaming />
+                <FormFailure path=ChangeName::PATH submission=name_submission />
                 <NameField id="rename" value=me.person.name.to_string() />
                 <button class="button" type="submit">"Change name"</button>
             </form>
             <form class="card form" method="post" action=SetTheme::url() on:submit=change_theme>
                 <h2>"Appearance"</h2>
-                <FormFailure path=SetTheme::PATH posting=dressing />
+                <FormFailure path=SetTheme::PATH submission=theme_submission />
                 <fieldset class="choices">
                     <legend>"Theme on this device"</legend>
                     <ThemeChoice value="system" label="Like the system" />
@@ -180,7 +180,7 @@ fn Settings(me: Me, more: ViewFnOnce) -> impl IntoView {
 
 #[component]
 fn ThemeChoice(value: &'static str, label: &'static str) -> impl IntoView {
-    let Chosen(chosen) = expect_context();
+    let CurrentTheme(chosen) = expect_context();
     view! {
         <label class="choice">
             <input type="radio" name="theme" value=value checked=chosen.get_untracked() == value />

@@ -3,7 +3,7 @@
 use super::{
     api::{ClaimAdmin, PickName, SignIn},
     use_viewer,
-    viewer::Me,
+    viewer::CurrentUser,
 };
 use crate::{
     model::limits,
@@ -30,10 +30,10 @@ pub fn SigninPage() -> impl IntoView {
     view! {
         <Title text="Sign in" />
         <div class="page">
-            {move || match (claim(), viewer.me()) {
-                (Some(claim), _) => EitherOf3::A(view! { <Claim claim /> }),
-                (None, Some(me)) => EitherOf3::B(view! { <Known me /> }),
-                (None, None) => EitherOf3::C(view! { <Enter next=next() /> }),
+            {move || match (claim(), viewer.current_user()) {
+                (Some(claim), _) => EitherOf3::A(view! { <ClaimAdminForm claim /> }),
+                (None, Some(me)) => EitherOf3::B(view! { <AlreadySignedIn me /> }),
+                (None, None) => EitherOf3::C(view! { <SignInForms next=next() /> }),
             }}
         </div>
     }
@@ -41,7 +41,7 @@ pub fn SigninPage() -> impl IntoView {
 
 /// For somebody who has a session already.
 #[component]
-fn Known(me: Me) -> impl IntoView {
+fn AlreadySignedIn(me: CurrentUser) -> impl IntoView {
     view! {
         <h1>"You are " {me.person.name.to_string()}</h1>
         <p>
@@ -58,8 +58,8 @@ fn Known(me: Me) -> impl IntoView {
 
 /// For somebody without a session.
 #[component]
-fn Enter(next: String) -> impl IntoView {
-    let again = next.clone();
+fn SignInForms(next: String) -> impl IntoView {
+    let sign_in_next = next.clone();
     view! {
         <h1>"Who are you?"</h1>
         <div class="columns">
@@ -77,7 +77,7 @@ fn Enter(next: String) -> impl IntoView {
                 <h2>"Sign in"</h2>
                 <p class="quiet-text">"If you gave your name a password before."</p>
                 <FormFailure path=SignIn::PATH />
-                <input type="hidden" name="next" value=again />
+                <input type="hidden" name="next" value=sign_in_next />
                 <Field label="Name" name="name" id="signin-name" autocomplete="username" required=true />
                 <Field
                     label="Password"
@@ -95,7 +95,7 @@ fn Enter(next: String) -> impl IntoView {
 
 /// For whoever opens the one-time link.
 #[component]
-fn Claim(claim: String) -> impl IntoView {
+fn ClaimAdminForm(claim: String) -> impl IntoView {
     view! {
         <h1>"Welcome to your Rialto"</h1>
         <form class="card form" method="post" action=ClaimAdmin::url()>
@@ -121,7 +121,10 @@ pub fn NameField(
     #[prop(optional, into)]
     value: String,
 ) -> impl IntoView {
-    let hint = format!("Others see it. {} characters at most.", limits::NAME_CHARS);
+    let hint = format!(
+        "Others see it. {} characters at most.",
+        limits::MAX_NAME_CHARS
+    );
     view! {
         <Field
             label="Name"
@@ -129,7 +132,7 @@ pub fn NameField(
             id=id
             value=value
             autocomplete="nickname"
-            maxlength=limits::NAME_CHARS
+            maxlength=limits::MAX_NAME_CHARS
             required=true
             hint=hint
         />
@@ -142,7 +145,7 @@ pub fn NewPasswordField(
     /// The id of the input.
     id: &'static str,
 ) -> impl IntoView {
-    let hint = format!("At least {} characters.", limits::PASSWORD_CHARS_MIN);
+    let hint = format!("At least {} characters.", limits::MIN_PASSWORD_CHARS);
     view! {
         <Field
             label="New password"
@@ -150,7 +153,7 @@ pub fn NewPasswordField(
             id=id
             kind="password"
             autocomplete="new-password"
-            minlength=limits::PASSWORD_CHARS_MIN
+            minlength=limits::MIN_PASSWORD_CHARS
             required=true
             hint=hint
         />

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a page knows of its own user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Me {
+pub struct CurrentUser {
     /// What others see.
     pub person: Person,
     /// Whether there is a password, so that signing in again is possible.
@@ -17,7 +17,7 @@ pub struct Me {
 /// Who this page belongs to. Provided once, by the app. Signing in and out load the page anew, so it never changes while the
 /// page is open: the server knows it before it renders, and the page carries it, so nothing has to wait for it.
 #[derive(Debug, Clone, Copy)]
-pub struct Viewer(StoredValue<Option<Me>>);
+pub struct Viewer(StoredValue<Option<CurrentUser>>);
 
 /// Who this page belongs to.
 ///
@@ -31,7 +31,7 @@ pub fn use_viewer() -> Viewer {
 impl Viewer {
     /// Makes it available to the whole app.
     pub fn provide() -> Self {
-        let known = || use_context::<Option<Me>>().flatten();
+        let known = || use_context::<Option<CurrentUser>>().flatten();
         let viewer = Self(StoredValue::new(SharedValue::new(known).into_inner()));
         provide_context(viewer);
         viewer
@@ -39,33 +39,33 @@ impl Viewer {
 
     /// None without a session.
     #[must_use]
-    pub fn me(&self) -> Option<Me> {
+    pub fn current_user(&self) -> Option<CurrentUser> {
         self.0.get_value()
     }
 
     /// What others see; none without a session.
     #[must_use]
     pub fn person(&self) -> Option<Person> {
-        self.me().map(|me| me.person)
+        self.current_user().map(|me| me.person)
     }
 }
 
 /// Shows its children to somebody with a session, and to everybody else where to get one.
 #[component]
-pub fn NeedsName(
+pub fn RequireSession(
     /// What there is to see: told to who has no session.
     what: &'static str,
     /// Shown to the user it is given.
-    children: impl FnOnce(Me) -> AnyView,
+    children: impl FnOnce(CurrentUser) -> AnyView,
 ) -> impl IntoView {
-    match use_viewer().me() {
+    match use_viewer().current_user() {
         Some(me) => Either::Left(children(me)),
-        None => Either::Right(view! { <PickName what /> }),
+        None => Either::Right(view! { <PickNamePrompt what /> }),
     }
 }
 
 #[component]
-fn PickName(what: &'static str) -> impl IntoView {
+fn PickNamePrompt(what: &'static str) -> impl IntoView {
     let here = use_location();
     let signin = move || {
         let next = leptos_router::location::Url::escape(&here.pathname.get());

@@ -20,7 +20,7 @@ pub enum CloseCode {
     /// 4008: the client did not read for so long that its queue passed its bound. Reconnect and resume.
     TooSlow,
     /// 4009: nothing was heard from the client for longer than the heartbeat allows. Reconnect and resume.
-    Silent,
+    HeartbeatTimeout,
 }
 
 impl CloseCode {
@@ -33,7 +33,7 @@ impl CloseCode {
         Self::NoHello,
         Self::TooManyErrors,
         Self::TooSlow,
-        Self::Silent,
+        Self::HeartbeatTimeout,
     ];
 
     /// The number on the wire.
@@ -47,7 +47,7 @@ impl CloseCode {
             Self::NoHello => 4002,
             Self::TooManyErrors => 4003,
             Self::TooSlow => 4008,
-            Self::Silent => 4009,
+            Self::HeartbeatTimeout => 4009,
         }
     }
 
@@ -62,13 +62,13 @@ impl CloseCode {
             Self::NoHello => "the first frame has to be hello",
             Self::TooManyErrors => "too many refused frames",
             Self::TooSlow => "the client reads too slowly; reconnect and resume",
-            Self::Silent => "nothing heard from the client",
+            Self::HeartbeatTimeout => "nothing heard from the client",
         }
     }
 
     /// Whether a client should connect again by itself after this number.
     #[must_use]
-    pub fn may_reconnect(code: u16) -> bool {
+    pub fn should_reconnect(code: u16) -> bool {
         let ours = Self::ALL.into_iter().find(|known| known.code() == code);
         !matches!(ours, Some(Self::Replaced | Self::SignedOut | Self::NoHello))
     }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn only_a_lasting_reason_ends_reconnecting() {
-        assert!(CloseCode::may_reconnect(1006) && CloseCode::may_reconnect(4008));
-        assert!(!CloseCode::may_reconnect(4000) && !CloseCode::may_reconnect(4001));
+        assert!(CloseCode::should_reconnect(1006) && CloseCode::should_reconnect(4008));
+        assert!(!CloseCode::should_reconnect(4000) && !CloseCode::should_reconnect(4001));
     }
 }

@@ -33,7 +33,8 @@ pub enum Failure {
     },
     /// Too many tries in too short a time.
     #[error("That was too often. Wait a minute, then try again.")]
-    TooFast,
+    #[serde(rename = "too_fast")]
+    RateLimited,
     /// The server could not do it now.
     #[error("The server could not do that just now. Nothing was changed; please try again.")]
     Unavailable,

@@ -14,13 +14,13 @@ use crate::model::{Epoch, Seq};
 use serde::{Deserialize, Serialize};
 
 /// The name of the first event.
-pub const HELLO: &str = "hello";
+pub const HELLO_EVENT: &str = "hello";
 /// The name of a story's event.
-pub const STORY: &str = "story";
+pub const STORY_EVENT: &str = "story";
 /// The name of the heartbeat's event.
-pub const BEAT: &str = "beat";
+pub const HEARTBEAT_EVENT: &str = "beat";
 /// The name of the event that says: fetch the page anew.
-pub const RESYNC: &str = "resync";
+pub const RESYNC_EVENT: &str = "resync";
 
 /// What the stream begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,9 +38,10 @@ pub struct Hello {
 
 /// A heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beat {
+pub struct Heartbeat {
     /// The next one follows after so many seconds.
-    pub seconds: u64,
+    #[serde(rename = "seconds")]
+    pub interval_seconds: u64,
 }
 
 /// The cursor given cannot be resumed from, or the reader fell too far behind: load the page anew, then connect with the

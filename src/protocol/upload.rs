@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// How many bytes stand before the data.
 pub const HEADER_BYTES: usize = 25;
-const CHUNK: u8 = 1;
+const CHUNK_FRAME_KIND: u8 = 1;
 
 /// A chunk, borrowed from the frame it came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +50,10 @@ impl<'a> Chunk<'a> {
             .split_first_chunk::<16>()
             .ok_or(ChunkError::Malformed)?;
         let offset = offset.first_chunk::<8>().ok_or(ChunkError::Malformed)?;
-        if *kind != CHUNK || data.is_empty() {
+        if *kind != CHUNK_FRAME_KIND || data.is_empty() {
             return Err(ChunkError::Malformed);
         }
-        if data.len() > limits::CHUNK_BYTES {
+        if data.len() > limits::MAX_CHUNK_BYTES {
             return Err(ChunkError::TooLarge);
         }
         Ok(Self {
@@ -67,7 +67,7 @@ impl<'a> Chunk<'a> {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = Vec::with_capacity(HEADER_BYTES + self.data.len());
-        frame.push(CHUNK);
+        frame.push(CHUNK_FRAME_KIND);
         frame.extend_from_slice(self.id.0.as_bytes());
         frame.extend_from_slice(&self.offset.to_be_bytes());
         frame.extend_from_slice(self.data);
@@ -114,7 +114,11 @@ mod tests {
             Err(ChunkError::Malformed),
             "another kind"
         );
-        let large = [&frame[..HEADER_BYTES], &vec![0; limits::CHUNK_BYTES + 1]].concat();
+        let large = [
+            &frame[..HEADER_BYTES],
+            &vec![0; limits::MAX_CHUNK_BYTES + 1],
+        ]
+        .concat();
         assert_eq!(Chunk::decode(&large), Err(ChunkError::TooLarge));
     }
 }

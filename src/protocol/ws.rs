@@ -6,7 +6,7 @@
 
 use crate::model::{
     CallId, ClientId, Cursor, Epoch, MessageId, Millis, RoomId, Seq,
-    call::{Action, CallView, Seat, Signal, group::GroupView},
+    call::{CallView, ClientAction, Seat, SignalingMessage, group::GroupCallView},
     limits::Limits,
     message::{MessageText, RoomEvent},
     room::RoomSummary,
@@ -26,7 +26,7 @@ pub enum ClientFrame {
         #[serde(default)]
         cursors: Vec<RoomCursor>,
         /// Whether the page is visible.
-        #[serde(default = "yes")]
+        #[serde(default = "default_true")]
         visible: bool,
     },
     /// Are you there? Answered with [`ServerFrame::Pong`] and the same number.
@@ -89,11 +89,11 @@ pub enum ClientFrame {
         call: CallId,
         /// What to do.
         #[serde(flatten)]
-        action: Action,
+        action: ClientAction,
     },
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
@@ -123,7 +123,8 @@ pub enum ServerFrame {
         /// The bounds in force.
         limits: Limits,
         /// Say something at least this often, in milliseconds; six times that without a word and the server closes.
-        heartbeat: u32,
+        #[serde(rename = "heartbeat")]
+        heartbeat_ms: u32,
         /// Which build the server runs; a page of another build should reload when nothing would be lost.
         build: String,
     },
@@ -131,7 +132,7 @@ pub enum ServerFrame {
     /// who share a direct room with this user and are not among them, `presence` follows.
     People {
         /// Who, and how.
-        people: Vec<Present>,
+        people: Vec<PersonPresence>,
     },
     /// The answer to `ping`.
     Pong {
@@ -212,12 +213,13 @@ pub enum ServerFrame {
     Presence {
         /// Who, and how.
         #[serde(flatten)]
-        present: Present,
+        entry: PersonPresence,
     },
     /// How many people are here or away in all; only said while not all of them are listed.
     Crowd {
         /// So many.
-        people: u32,
+        #[serde(rename = "people")]
+        count: u32,
     },
     /// Somebody is typing.
     Typing {
@@ -236,7 +238,7 @@ pub enum ServerFrame {
         /// Which call.
         call: CallId,
         /// What.
-        signal: Signal,
+        signal: SignalingMessage,
         /// In a group call: who said it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Seat>,
@@ -244,7 +246,7 @@ pub enum ServerFrame {
     /// Who is in the call of a room, after every change. Also sent after `welcome` for calls that go on.
     GroupCall {
         /// The call as this page sees it.
-        group: GroupView,
+        group: GroupCallView,
     },
     /// A frame was refused. The connection goes on.
     Error {
@@ -260,7 +262,7 @@ pub enum ServerFrame {
 
 /// A person and whether they are at a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Present {
+pub struct PersonPresence {
     /// Who.
     pub person: Person,
     /// How.
@@ -278,7 +280,8 @@ pub enum ErrorCode {
     /// Larger than the bound.
     TooLarge,
     /// `hello` came twice.
-    AlreadyGreeted,
+    #[serde(rename = "already_greeted")]
+    DuplicateHello,
     /// The room does not exist, or is not this user's.
     NoSuchRoom,
     /// The user does not exist.
@@ -288,14 +291,16 @@ pub enum ErrorCode {
     /// The call is in a state in which that cannot be done.
     WrongState,
     /// Somebody who is in a call cannot start another.
-    InACall,
+    #[serde(rename = "in_a_call")]
+    AlreadyInCall,
     /// A guest to one call asked for something else.
     NotAllowed,
     /// What was sent breaks a rule that the reason tells: a file is too large or empty, a chunk does not follow the one before,
     /// an id belongs to something else.
     Invalid,
     /// More than the server takes in this time; slow down.
-    TooFast,
+    #[serde(rename = "too_fast")]
+    RateLimited,
     /// The server could not do it now (disk full, store unreachable). Trying again later may help.
     Unavailable,
 }

@@ -1,6 +1,6 @@
 //! Where the browser's files are.
 
-use crate::server::secret;
+use crate::server::random;
 use leptos::config::LeptosOptions;
 use serde::Serialize;
 use std::{collections::BTreeMap, fs, iter, path::Path, sync::Arc};
@@ -11,16 +11,17 @@ pub struct Assets {
     /// Two builds that serve the same browser files are the same build to a page.
     pub build: Arc<str>,
     /// The style sheet.
-    pub style: Arc<str>,
+    pub stylesheet: Arc<str>,
     /// The program, as JSON: `wasm`, its beginning; `scripts`, the module that loads it and what that imports; `parts`, what comes later, by name.
-    pub program: Arc<str>,
+    pub program_manifest: Arc<str>,
 }
 
 #[derive(Serialize)]
-struct Program {
+struct ProgramManifest {
     wasm: String,
     scripts: Vec<String>,
-    parts: BTreeMap<String, Vec<String>>,
+    #[serde(rename = "parts")]
+    chunks: BTreeMap<String, Vec<String>>,
 }
 
 impl Assets {
@@ -46,10 +47,13 @@ impl Assets {
             env!("CARGO_PKG_VERSION"),
             hashes.unwrap_or_default()
         );
-        let build: Arc<str> = secret::hash(&whole).get(..12).unwrap_or_default().into();
-        let folder = Self::folder_of(options, &build);
+        let build: Arc<str> = random::sha256_hex(&whole)
+            .get(..12)
+            .unwrap_or_default()
+            .into();
+        let folder = Self::program_path_of(options, &build);
         let address = |name: String| format!("{folder}/{name}");
-        let parts = hash("manifest").map(|hash| read_parts(options, hash));
+        let parts = hash("manifest").map(|hash| read_chunk_manifest(options, hash));
         let parts = parts.unwrap_or_default().into_iter().map(|(part, files)| {
             let files = files
                 .into_iter()
@@ -57,34 +61,34 @@ impl Assets {
             (part, files.collect())
         });
         let splitter = hash("split").map(|hash| format!("__wasm_split.{hash}.js"));
-        let program = Program {
+        let program = ProgramManifest {
             wasm: address(name("wasm")),
             scripts: iter::once(name("js"))
                 .chain(splitter)
                 .map(address)
                 .collect(),
-            parts: parts.collect(),
+            chunks: parts.collect(),
         };
         Self {
             build,
-            style: format!("/{}/{}", options.site_pkg_dir, name("css")).into(),
+            stylesheet: format!("/{}/{}", options.site_pkg_dir, name("css")).into(),
             // Names and lists of names are JSON.
-            program: serde_json::to_string(&program).unwrap_or_default().into(),
+            program_manifest: serde_json::to_string(&program).unwrap_or_default().into(),
         }
     }
 
     /// The folder that the program's files have in this build's addresses.
-    pub(super) fn folder(&self, options: &LeptosOptions) -> String {
-        Self::folder_of(options, &self.build)
+    pub(super) fn program_path(&self, options: &LeptosOptions) -> String {
+        Self::program_path_of(options, &self.build)
     }
 
-    fn folder_of(options: &LeptosOptions, build: &str) -> String {
+    fn program_path_of(options: &LeptosOptions, build: &str) -> String {
         format!("/{}/{build}", options.site_pkg_dir)
     }
 }
 
 /// Which files each part of the program is in, without their ending.
-fn read_parts(options: &LeptosOptions, hash: &str) -> BTreeMap<String, Vec<String>> {
+fn read_chunk_manifest(options: &LeptosOptions, hash: &str) -> BTreeMap<String, Vec<String>> {
     let name = format!("__wasm_split_manifest.{hash}.json");
     let path = Path::new(&*options.site_root)
         .join(&*options.site_pkg_dir)
@@ -100,7 +104,7 @@ fn read_parts(options: &LeptosOptions, hash: &str) -> BTreeMap<String, Vec<Strin
 }
 
 /// What cargo-leptos wrote beside the program, if it gave files names with hashes.
-pub(super) fn hashes() -> Option<String> {
+pub(super) fn read_hash_file() -> Option<String> {
     let program = std::env::current_exe().ok()?;
     std::fs::read_to_string(program.with_file_name("hash.txt")).ok()
 }
@@ -111,17 +115,17 @@ mod tests {
     use leptos::config::LeptosOptions;
     use serde_json::{Value, json};
 
-    fn program(assets: &Assets) -> Value {
-        serde_json::from_str(&assets.program).unwrap()
+    fn manifest(assets: &Assets) -> Value {
+        serde_json::from_str(&assets.program_manifest).unwrap()
     }
 
     #[test]
     fn names_hold_the_hashes_that_there_are() {
         let options = LeptosOptions::builder().output_name("rialto").build();
         let plain = Assets::new(&options, None);
-        let folder = plain.folder(&options);
+        let folder = plain.program_path(&options);
         assert_eq!(
-            program(&plain),
+            manifest(&plain),
             json!({
                 "wasm": format!("{folder}/rialto.wasm"),
                 "scripts": [format!("{folder}/rialto.js")],
@@ -129,32 +133,31 @@ mod tests {
             })
         );
         let hashed = Assets::new(&options, Some("js: A\nwasm: B\ncss: C\n"));
-        assert_eq!(&*hashed.style, "/pkg/rialto.C.css");
+        assert_eq!(&*hashed.stylesheet, "/pkg/rialto.C.css");
         assert_ne!(plain.build, hashed.build);
         assert_eq!(plain.build.len(), 12);
-        assert_eq!(hashed.folder(&options), format!("/pkg/{}", hashed.build));
+        assert_eq!(
+            hashed.program_path(&options),
+            format!("/pkg/{}", hashed.build)
+        );
     }
 
     #[test]
-    fn parts_are_named_with_all_their_files() {
+    fn chunks_are_listed_with_all_their_files() {
         let site = tempfile::tempdir().unwrap();
         let pkg = site.path().join("pkg");
         std::fs::create_dir(&pkg).unwrap();
-        let manifest = json!({ "calls": ["chunk_1.X", "split_calls.Y"] });
-        std::fs::write(
-            pkg.join("__wasm_split_manifest.D.json"),
-            manifest.to_string(),
-        )
-        .unwrap();
+        let chunks = json!({ "calls": ["chunk_1.X", "split_calls.Y"] });
+        std::fs::write(pkg.join("__wasm_split_manifest.D.json"), chunks.to_string()).unwrap();
         let options = LeptosOptions::builder()
             .output_name("rialto")
             .site_root(site.path().to_string_lossy().into_owned())
             .build();
         let hashes = "js: A\nwasm: B\ncss: C\nmanifest: D\nsplit: E\n";
         let assets = Assets::new(&options, Some(hashes));
-        let folder = assets.folder(&options);
+        let folder = assets.program_path(&options);
         assert_eq!(
-            program(&assets),
+            manifest(&assets),
             json!({
                 "wasm": format!("{folder}/rialto.B.wasm"),
                 "scripts": [

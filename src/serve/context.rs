@@ -2,10 +2,10 @@
 
 use super::Assets;
 use crate::{
-    people::{Me, server::THEME_COOKIE, settings::Theme},
+    people::{CurrentUser, server::THEME_COOKIE, settings::Theme},
     server::{
-        App, Result, http,
-        session::{self, Signed},
+        AppState, Result, http,
+        session::{self, SignedInUser},
     },
 };
 use axum::{
@@ -23,8 +23,8 @@ use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 
 /// Finds out who is asking, before a page or a server function runs.
-pub(super) async fn identify(
-    State(app): State<Arc<App>>,
+pub(super) async fn authenticate(
+    State(app): State<Arc<AppState>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response> {
@@ -32,18 +32,18 @@ pub(super) async fn identify(
     let signed = if request.uri().path().starts_with("/call/") {
         None
     } else {
-        session::signed(&app, request.headers()).await?
+        session::authenticate_user(&app, request.headers()).await?
     };
     request.extensions_mut().insert(signed);
     Ok(next.run(request).await)
 }
 
 /// Fills the context of a page or a server function.
-pub(super) fn provide(app: &Arc<App>, assets: &Assets) {
+pub(super) fn provide(app: &Arc<AppState>, assets: &Assets) {
     let parts = use_context::<Parts>();
     let signed = parts
         .as_ref()
-        .and_then(|parts| parts.extensions.get::<Option<Signed>>().cloned())
+        .and_then(|parts| parts.extensions.get::<Option<SignedInUser>>().cloned())
         .flatten();
     let jar = parts
         .map(|parts| CookieJar::from_headers(&parts.headers))
@@ -53,7 +53,7 @@ pub(super) fn provide(app: &Arc<App>, assets: &Assets) {
         .map_or("system", |cookie| cookie.value());
     provide_context(Theme(theme.to_owned()));
     provide_context(assets.clone());
-    provide_context(signed.as_ref().map(|signed| Me {
+    provide_context(signed.as_ref().map(|signed| CurrentUser {
         person: signed.person.clone(),
         has_password: signed.has_password,
     }));

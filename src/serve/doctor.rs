@@ -4,10 +4,10 @@ use crate::{
     model::finding::{Finding, Verdict},
     protocol::failure::Failure,
     server::{
-        App, Result,
+        AppState, Result,
         config::StoreConfig,
-        control::{self, Control},
-        doctor, secret,
+        control::{self, ControlFile},
+        doctor, random,
     },
 };
 use axum::{
@@ -18,12 +18,12 @@ use axum::{
 use std::{sync::Arc, time::Duration};
 
 /// How long it may take: several things that do not answer, one after another.
-const PATIENCE: Duration = Duration::from_mins(1);
-const PATH: &str = "/api/v1/doctor";
+const DOCTOR_TIMEOUT: Duration = Duration::from_mins(1);
+const DOCTOR_PATH: &str = "/api/v1/doctor";
 
 /// What the server finds out about itself: for the command line on this machine alone.
-pub(super) async fn answer(
-    State(app): State<Arc<App>>,
+pub(super) async fn get_findings(
+    State(app): State<Arc<AppState>>,
     headers: HeaderMap,
 ) -> Result<Json<Vec<Finding>>> {
     let given = headers
@@ -32,13 +32,13 @@ pub(super) async fn answer(
         .and_then(|value| value.strip_prefix("Bearer "))
         .unwrap_or_default();
     // Hashes are compared, so that the time it takes says nothing about the secret.
-    if secret::hash(given) != secret::hash(&app.control) {
+    if random::sha256_hex(given) != random::sha256_hex(&app.control_token) {
         let reason = "Only the command line of this machine may ask that: rialto doctor. In the browser it is on the page \
                       Administration.";
         let reason = reason.to_owned();
         return Err(Failure::NotAllowed { reason }.into());
     }
-    Ok(Json(doctor::examine(&app).await))
+    Ok(Json(doctor::run_checks(&app).await))
 }
 
 /// Asks, prints a verdict a line, and fails if anything is wrong.
@@ -52,14 +52,14 @@ pub async fn run(config: &StoreConfig) -> std::result::Result<(), String> {
             "no server has run on {folder} yet. Start it with \"rialto serve\", then ask again; --data names another folder"
         ));
     };
-    let findings = ask(&control).await?;
+    let findings = request_findings(&control).await?;
     let mut wrong = 0;
     for finding in &findings {
-        println!("{}", line(finding));
-        if let Some(todo) = &finding.todo {
+        println!("{}", format_finding(finding));
+        if let Some(todo) = &finding.advice {
             println!("              {todo}");
         }
-        wrong += usize::from(finding.verdict == Verdict::Wrong);
+        wrong += usize::from(finding.verdict == Verdict::Problem);
     }
     match wrong {
         0 => Ok(()),
@@ -68,26 +68,26 @@ pub async fn run(config: &StoreConfig) -> std::result::Result<(), String> {
     }
 }
 
-fn line(finding: &Finding) -> String {
+fn format_finding(finding: &Finding) -> String {
     let Finding {
         verdict,
-        what,
-        says,
-        todo: _,
+        subject: what,
+        observation: says,
+        advice: _,
     } = finding;
-    format!("{:<13} {what}: {says}", verdict.word())
+    format!("{:<13} {what}: {says}", verdict.label())
 }
 
-async fn ask(control: &Control) -> std::result::Result<Vec<Finding>, String> {
-    let address = &control.address;
+async fn request_findings(control: &ControlFile) -> std::result::Result<Vec<Finding>, String> {
+    let address = &control.base_url;
     // The server is on this machine: a proxy that the environment names could only be in the way.
     let client = reqwest::Client::builder()
         .no_proxy()
-        .timeout(PATIENCE)
+        .timeout(DOCTOR_TIMEOUT)
         .build()
         .map_err(|why| why.to_string())?;
     let asked = client
-        .get(format!("{address}{PATH}"))
+        .get(format!("{address}{DOCTOR_PATH}"))
         .bearer_auth(&control.token)
         .send()
         .await;

@@ -15,33 +15,33 @@
 //! | [`functions`] | what server functions answer, beyond what the library does |
 
 mod assets;
+mod call_leader;
 mod context;
-mod desk;
 pub mod doctor;
-mod functions;
-mod kept;
 mod nodes;
-mod observe;
+mod page_cache;
 mod router;
-mod socket;
+mod server_functions;
+mod telemetry;
+mod websocket;
 mod ws;
 
 pub use assets::Assets;
 
 use crate::{
-    calls::server::Calls,
-    chat::server::Chat,
+    calls::server::CallRegistry,
+    chat::server::ChatService,
     news, people,
     protocol::close::CloseCode,
     server::{
-        App, Error,
-        accept::{self, Stopping},
+        AppState, Error,
         bus::Message,
         config::{Config, LogFormat},
         control,
         data_lock::{DataLock, Sharing},
-        secret,
-        turn::{self, Turn, address::Source, credentials::Secret},
+        http_server::{self, Shutdown},
+        random,
+        turn::{self, TurnRelay, address::AddressSource, credentials::TurnSecret},
     },
 };
 use leptos::config::{LeptosOptions, get_configuration};
@@ -56,22 +56,22 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// How many connections are welcomed at once. After a restart everybody comes back in the same second: who waits here keeps nobody
 /// from a page, and there are enough of them that one query serves many.
-const WELCOMES: usize = 16;
+const MAX_CONCURRENT_WELCOMES: usize = 16;
 /// How many pages, and how many readers, are sent to other nodes at once when this one stops,
-const AT_ONCE: usize = 20;
+const SHUTDOWN_BATCH_SIZE: usize = 20;
 /// and how long after them the next: two thousand of each a second.
-const MOMENT: Duration = Duration::from_millis(10);
+const SHUTDOWN_BATCH_INTERVAL: Duration = Duration::from_millis(10);
 /// How long requests that are under way may take after the program was asked to stop.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The systems, put together.
 #[derive(Debug)]
 pub(crate) struct Systems {
-    pub(crate) app: Arc<App>,
-    pub(crate) chat: Chat,
-    pub(crate) calls: Arc<Calls>,
+    pub(crate) app: Arc<AppState>,
+    pub(crate) chat: ChatService,
+    pub(crate) calls: Arc<CallRegistry>,
     /// How many connections may be welcomed at once.
-    pub(crate) welcomes: Semaphore,
+    pub(crate) welcome_permits: Semaphore,
 }
 
 /// Serves until the program is asked to stop.
@@ -83,30 +83,29 @@ pub(crate) struct Systems {
 pub async fn run(config: Config) -> Result<(), String> {
     start_logging(config.log_format);
     let started = Instant::now();
-    let place = config.store.place();
+    let place = config.store.location();
     let sharing = match config.bus {
         Some(_) => Sharing::Nodes,
         None => Sharing::Exclusive,
     };
     // Before anything in the folder is read or written, and until all of it is closed.
     let lock = DataLock::acquire(&config.store.data, sharing).map_err(|why| match why {
-        Error::Setting(why) => why,
+        Error::InvalidSetting(why) => why,
         why => format!(
             "the data folder {} cannot be used: {why}",
             config.store.data.display()
         ),
     })?;
-    let hashes = assets::hashes();
+    let hashes = assets::read_hash_file();
     let options = leptos_options(hashes.is_some())?;
     let assets = Assets::new(&options, hashes.as_deref());
-    let (app, inbox) =
-        App::new(config, assets.build.to_string())
-            .await
-            .map_err(|why| match why {
-                Error::Setting(why) => why,
-                why => format!("the store in {place} cannot be opened: {why}"),
-            })?;
-    let systems = prepare(&app)
+    let (app, inbox) = AppState::new(config, assets.build.to_string())
+        .await
+        .map_err(|why| match why {
+            Error::InvalidSetting(why) => why,
+            why => format!("the store in {place} cannot be opened: {why}"),
+        })?;
+    let systems = build_systems(&app)
         .await
         .map_err(|why| format!("the store in {place}: {why}"))?;
     let listener = TcpListener::bind(app.config.listen).await.map_err(|why| {
@@ -123,7 +122,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         None => None,
     };
     let relay = start_relay(&app).await?;
-    let control = control::write(&app.config.store.data, address, &app.control).await;
+    let control = control::write(&app.config.store.data, address, &app.control_token).await;
     println!(
         "store ready in {place} ({} ms)",
         started.elapsed().as_millis()
@@ -135,30 +134,33 @@ pub async fn run(config: Config) -> Result<(), String> {
         println!("metrics on http://{address}/metrics");
     }
     if let Some(relay) = &relay {
-        introduce(relay);
+        print_relay_urls(relay);
     }
-    greet(&app, address).await.map_err(|why| why.to_string())?;
+    print_site_urls(&app, address)
+        .await
+        .map_err(|why| why.to_string())?;
 
     let router = router::router(&systems, options, assets);
-    let stopping = Stopping::default();
-    let alive = tokio::spawn(news::server::keep_alive(app.clone()));
-    let watched = tokio::spawn(ws::watch(systems.clone()));
+    let stopping = Shutdown::default();
+    let alive = tokio::spawn(news::server::run_heartbeats(app.clone()));
+    let watched = tokio::spawn(ws::run_timers(systems.clone()));
     let nodes = inbox.map(|inbox| tokio::spawn(nodes::run(systems.clone(), inbox)));
-    let closing = CancellationToken::new();
-    let desk = tokio::spawn(desk::run(systems.clone(), closing.clone()));
-    let desk = AbortOnDropHandle::new(desk);
-    let metrics = metrics.map(|metrics| tokio::spawn(observe::serve(metrics, systems.clone())));
+    let calls_shutdown = CancellationToken::new();
+    let call_leader = tokio::spawn(call_leader::run(systems.clone(), calls_shutdown.clone()));
+    let desk = AbortOnDropHandle::new(call_leader);
+    let metrics =
+        metrics.map(|metrics| tokio::spawn(telemetry::serve_metrics(metrics, systems.clone())));
     tokio::select! {
-        () = accept::serve(listener, router, stopping.clone()) => {}
-        () = asked_to_stop() => stopping.asked.cancel(),
+        () = http_server::serve(listener, router, stopping.clone()) => {}
+        () = shutdown_signal() => stopping.token.cancel(),
     }
-    stopping.open.close();
-    let_go(&app).await;
+    stopping.connections.close();
+    close_live_connections(&app).await;
     // Who does not take the close frame in time is cut off, which says the same less politely.
-    let _ = tokio::time::timeout(FAREWELL, stopping.open.wait()).await;
-    closing.cancel();
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, stopping.connections.wait()).await;
+    calls_shutdown.cancel();
     // What was decided about calls is stored, unless the store is away.
-    let _ = tokio::time::timeout(FAREWELL, desk).await;
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, desk).await;
     for task in [Some(alive), Some(watched), nodes, metrics]
         .into_iter()
         .flatten()
@@ -166,9 +168,9 @@ pub async fn run(config: Config) -> Result<(), String> {
         task.abort();
     }
     if let Some(bus) = &app.bus {
-        bus.tell_all(Message::Stopped);
+        bus.broadcast(Message::Stopped);
         // NATS may be away, and then the others notice that nothing is heard.
-        let _ = tokio::time::timeout(FAREWELL, bus.flush()).await;
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, bus.flush()).await;
     }
     if let Err(why) = control {
         tracing::warn!(%why, "publishing from the command line goes through the store");
@@ -181,58 +183,61 @@ pub async fn run(config: Config) -> Result<(), String> {
 
 /// Ends every live connection. Where other nodes take them over, a few at a time, so that not everybody comes to them at once;
 /// alone, at once, so that the program that is started again finds them sooner.
-async fn let_go(app: &App) {
-    let (mut pages, mut readers) = (app.live.here(), app.readers.all());
+async fn close_live_connections(app: &AppState) {
+    let (mut clients, mut readers) = (
+        app.connections.local_connections(),
+        app.news_subscribers.send_queues(),
+    );
     let most = if app.bus.is_some() {
-        AT_ONCE
+        SHUTDOWN_BATCH_SIZE
     } else {
         usize::MAX
     };
-    while !(pages.is_empty() && readers.is_empty()) {
-        for page in pages.drain(..most.min(pages.len())) {
-            page.end(CloseCode::GoingAway);
+    while !(clients.is_empty() && readers.is_empty()) {
+        for client in clients.drain(..most.min(clients.len())) {
+            client.close(CloseCode::GoingAway);
         }
         for reader in readers.drain(..most.min(readers.len())) {
-            reader.end(CloseCode::GoingAway);
+            reader.close(CloseCode::GoingAway);
         }
-        tokio::time::sleep(MOMENT).await;
+        tokio::time::sleep(SHUTDOWN_BATCH_INTERVAL).await;
     }
     // Whoever came in between.
-    app.live.close_all(CloseCode::GoingAway);
-    app.readers.close_all();
+    app.connections.close_all(CloseCode::GoingAway);
+    app.news_subscribers.close_all();
 }
 
-async fn prepare(app: &Arc<App>) -> Result<Arc<Systems>, Error> {
-    people::server::found(app).await?;
-    let chat = Chat::new(app.clone());
+async fn build_systems(app: &Arc<AppState>) -> Result<Arc<Systems>, Error> {
+    people::server::seed_store(app).await?;
+    let chat = ChatService::new(app.clone());
     chat.clean().await?;
-    let calls = Calls::new(app.clone());
+    let calls = CallRegistry::new(app.clone());
     if app.bus.is_none() {
         // Alone there is nobody else to hold the desk, and nobody connects before it is held.
-        calls.take_over().await?;
+        calls.become_leader().await?;
     }
     Ok(Arc::new(Systems {
         app: app.clone(),
         chat,
         calls,
-        welcomes: Semaphore::new(WELCOMES),
+        welcome_permits: Semaphore::new(MAX_CONCURRENT_WELCOMES),
     }))
 }
 
 /// Under which name the store keeps the secret that credentials for the relay are made with.
-const TURN_SECRET: &str = "turn_secret";
+const TURN_SECRET_SETTING: &str = "turn_secret";
 
 /// Starts the relay of calls, and settles what browsers are told of it.
-async fn start_relay(app: &App) -> Result<Option<Turn>, String> {
+async fn start_relay(app: &AppState) -> Result<Option<TurnRelay>, String> {
     let secret = match &app.config.turn.turn_secret {
         Some(secret) => secret.clone(),
         None => app
             .store
-            .find_or_create_setting(TURN_SECRET, secret::token)
+            .find_or_create_setting(TURN_SECRET_SETTING, random::new_token)
             .await
             .map_err(|why| why.to_string())?,
     };
-    let secret = Secret::new(&secret);
+    let secret = TurnSecret::new(&secret);
     let (ice, turn) = turn::start(&app.config, secret, app.metrics.clone()).await?;
     // It is started once.
     let _ = app.ice.set(ice);
@@ -240,19 +245,19 @@ async fn start_relay(app: &App) -> Result<Option<Turn>, String> {
 }
 
 /// Says where browsers find the relay, and what there is to do if few will.
-fn introduce(relay: &Turn) {
+fn print_relay_urls(relay: &TurnRelay) {
     for url in relay.urls.iter().filter(|url| url.contains("turn")) {
         println!("relay of calls on {url}");
     }
     for (address, source) in &relay.reachable.addresses {
         match source {
-            Source::Set => {}
-            Source::Interface => println!("  {address} is an address of this machine"),
-            Source::Seen(by) => println!("  {address} is what {by} sees"),
-            Source::Local if address.is_loopback() => {
+            AddressSource::Configured => {}
+            AddressSource::Interface => println!("  {address} is an address of this machine"),
+            AddressSource::StunServer(by) => println!("  {address} is what {by} sees"),
+            AddressSource::LocalOnly if address.is_loopback() => {
                 println!("  {address}: only this machine reaches it, as it does the pages");
             }
-            Source::Local => println!(
+            AddressSource::LocalOnly => println!(
                 "  {address}: only the network of this machine reaches it. For calls with people elsewhere, set --turn-address"
             ),
         }
@@ -260,7 +265,7 @@ fn introduce(relay: &Turn) {
 }
 
 /// Says where people find the site.
-async fn greet(app: &App, address: SocketAddr) -> Result<(), Error> {
+async fn print_site_urls(app: &AppState, address: SocketAddr) -> Result<(), Error> {
     println!("listening on http://{address}");
     let url = app
         .config
@@ -270,7 +275,7 @@ async fn greet(app: &App, address: SocketAddr) -> Result<(), Error> {
     if app.config.public_url.is_some() {
         println!("open {url}");
     }
-    if let Some(path) = people::server::claim_path(app).await? {
+    if let Some(path) = people::server::create_admin_claim_path(app).await? {
         println!(
             "become the administrator, once: {}{path}",
             url.trim_end_matches('/')
@@ -310,7 +315,7 @@ fn leptos_options(has_hashes: bool) -> Result<LeptosOptions, String> {
 }
 
 /// SIGINT or SIGTERM.
-async fn asked_to_stop() {
+async fn shutdown_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;

@@ -9,9 +9,11 @@ use crate::{
     model::ClientId,
     protocol::close::CloseCode,
     server::{
-        App,
-        bus::{Bus, Envelope, Inbox, Message, NodeId, Order, Page, PageChange},
-        live::{Connection, Gone},
+        AppState,
+        bus::{
+            Bus, ClientChange, ConnectedClient, Envelope, Inbox, Message, NodeId, RemoteCommand,
+        },
+        live::{Connection, Disconnect},
         session,
         store::Stream,
     },
@@ -26,45 +28,45 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How often a node says that it lives.
-const PULSE: Duration = Duration::from_secs(1);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// A node of which nothing is heard for so long is gone, and its pages with it.
-const DEAD: Duration = Duration::from_secs(4);
+const NODE_TIMEOUT: Duration = Duration::from_secs(4);
 /// How often the store is looked at for events that never came, while the bus is there.
-const LOOK: Duration = Duration::from_secs(10);
+const STORE_POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// How many sessions are looked up at once.
-const CHECKS: usize = 128;
+const MAX_CONCURRENT_SESSION_CHECKS: usize = 128;
 /// How many changes are kept while all pages of a node are asked for.
-const PENDING: usize = 10_000;
+const MAX_PENDING_CHANGES: usize = 10_000;
 
 /// Another node, as this one knows it.
-struct Node {
-    heard: Instant,
+struct RemoteNode {
+    last_message_at: Instant,
     /// How many changes of its pages are known; none before the first answer.
-    changes: Option<u64>,
+    change_count: Option<u64>,
     /// When all its pages were asked for, if they are on their way.
-    asked: Option<Instant>,
+    list_requested_at: Option<Instant>,
     /// Changes that came while they are.
-    pending: VecDeque<(u64, PageChange)>,
+    pending: VecDeque<(u64, ClientChange)>,
     /// The parts that came.
-    parts: Vec<Page>,
+    received_clients: Vec<ConnectedClient>,
 }
 
-impl Node {
+impl RemoteNode {
     fn new() -> Self {
         Self {
-            heard: Instant::now(),
-            changes: None,
-            asked: None,
+            last_message_at: Instant::now(),
+            change_count: None,
+            list_requested_at: None,
             pending: VecDeque::new(),
-            parts: Vec::new(),
+            received_clients: Vec::new(),
         }
     }
 }
 
-struct Nodes {
+struct RemoteNodes {
     systems: Arc<Systems>,
     bus: Bus,
-    known: HashMap<NodeId, Node>,
+    known: HashMap<NodeId, RemoteNode>,
 }
 
 /// Hears the other nodes until the program ends. Nothing in its loop waits for the store: a node that says nothing, or hears
@@ -74,28 +76,29 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
         return;
     };
     let mut connected = bus.connected();
-    let _looking = AbortOnDropHandle::new(tokio::spawn(look(systems.clone(), bus.clone())));
-    let mut nodes = Nodes {
+    let _store_poll =
+        AbortOnDropHandle::new(tokio::spawn(poll_store(systems.clone(), bus.clone())));
+    let mut nodes = RemoteNodes {
         systems,
         bus,
         known: HashMap::new(),
     };
-    let mut pulse = interval(PULSE);
-    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heartbeat = interval(HEARTBEAT_INTERVAL);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             envelope = inbox.next() => match envelope {
-                Some(envelope) => nodes.hear(envelope).await,
+                Some(envelope) => nodes.on_message(envelope).await,
                 None => return,
             },
             changed = connected.changed() => {
                 if changed.is_ok() && *connected.borrow_and_update() {
-                    nodes.connected();
+                    nodes.on_bus_connected();
                 }
             }
-            _ = pulse.tick() => {
-                let there = *connected.borrow();
-                nodes.pulse(there).await;
+            _ = heartbeat.tick() => {
+                let is_connected = *connected.borrow();
+                nodes.on_heartbeat_tick(is_connected).await;
             }
         }
     }
@@ -103,19 +106,23 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
 
 /// Looks at the store for what other nodes committed and this one was never told: every second while the bus is away, when it is
 /// back, and now and then while it is there. When it is back, whoever signed out meanwhile is signed out here too.
-async fn look(systems: Arc<Systems>, bus: Bus) {
+async fn poll_store(systems: Arc<Systems>, bus: Bus) {
     let mut connected = bus.connected();
-    let mut there = *connected.borrow_and_update();
+    let mut is_connected = *connected.borrow_and_update();
     loop {
-        let wait = if there { LOOK } else { PULSE };
+        let wait = if is_connected {
+            STORE_POLL_INTERVAL
+        } else {
+            HEARTBEAT_INTERVAL
+        };
         let is_back = tokio::select! {
             () = sleep(wait) => false,
             changed = connected.changed() => {
-                there = changed.is_ok() && *connected.borrow_and_update();
-                there
+                is_connected = changed.is_ok() && *connected.borrow_and_update();
+                is_connected
             }
         };
-        if let Err(error) = systems.app.log.catch_up().await {
+        if let Err(error) = systems.app.event_log.catch_up().await {
             tracing::warn!(%error, "what other nodes committed could not be looked up");
         }
         if is_back {
@@ -125,183 +132,219 @@ async fn look(systems: Arc<Systems>, bus: Bus) {
 }
 
 /// Ends the connections of sessions that ended, or of people who changed, while the bus was away.
-async fn check_sessions(app: &App) {
-    let check = |page: Arc<Connection>| async move {
-        match session::holder(app, &page).await {
-            Ok(Some(person)) if person == page.person => {}
-            Ok(Some(_)) => page.end(CloseCode::GoingAway),
-            Ok(None) => page.end(CloseCode::SignedOut),
+async fn check_sessions(app: &AppState) {
+    let check = |connection: Arc<Connection>| async move {
+        match session::revalidate(app, &connection).await {
+            Ok(Some(person)) if person == connection.person => {}
+            Ok(Some(_)) => connection.close(CloseCode::GoingAway),
+            Ok(None) => connection.close(CloseCode::SignedOut),
             // It is still heard of when the page connects again.
             Err(error) => tracing::warn!(%error, "a session could not be looked up"),
         }
     };
-    let pages = stream::iter(app.live.here());
-    pages.for_each_concurrent(CHECKS, check).await;
+    let connections = stream::iter(app.connections.local_connections());
+    connections
+        .for_each_concurrent(MAX_CONCURRENT_SESSION_CHECKS, check)
+        .await;
 }
 
-impl Nodes {
+impl RemoteNodes {
     /// The bus is there, for the first time or again: whatever was said meanwhile was missed, by everybody.
-    fn connected(&mut self) {
+    fn on_bus_connected(&mut self) {
         for node in self.known.values_mut() {
-            node.heard = Instant::now();
+            node.last_message_at = Instant::now();
         }
-        self.bus.tell_all(Message::Started);
+        self.bus.broadcast(Message::Started);
     }
 
-    async fn pulse(&mut self, connected: bool) {
-        let changes = self.systems.app.live.changes();
-        self.bus.tell_all(Message::Pulse { changes });
+    async fn on_heartbeat_tick(&mut self, connected: bool) {
+        let changes = self.systems.app.connections.change_count();
+        self.bus.broadcast(Message::Heartbeat {
+            change_count: changes,
+        });
         if !connected {
             return;
         }
-        let is_dead = |node: &Node| node.heard.elapsed() > DEAD;
+        let is_dead = |node: &RemoteNode| node.last_message_at.elapsed() > NODE_TIMEOUT;
         let dead = self.known.iter().filter(|(_, node)| is_dead(node));
         for node in dead.map(|(id, _)| *id).collect::<Vec<_>>() {
             tracing::warn!(%node, "nothing is heard of a node any more");
-            self.gone(node).await;
+            self.remove_node(node).await;
         }
     }
 
-    async fn hear(&mut self, Envelope { from, message }: Envelope) {
+    async fn on_message(&mut self, Envelope { from, message }: Envelope) {
         match message {
-            Message::Stopped => return self.gone(from).await,
+            Message::Stopped => return self.remove_node(from).await,
             Message::Committed { stream, rows, at } => match stream.parse() {
-                Ok(stream) => self.systems.app.log.heard(stream, &rows, at),
+                Ok(stream) => self
+                    .systems
+                    .app
+                    .event_log
+                    .publish_remote_events(stream, &rows, at),
                 Err(why) => {
                     tracing::warn!(%why, "another node committed to a stream of which nothing is known");
                 }
             },
-            Message::Order { order } => {
-                self.systems.app.live.obey(&order);
-                if let Order::Join { room, .. } | Order::JoinAll { room, .. } = order {
-                    self.systems.app.log.watch(Stream::Room(room));
+            Message::Command { command: order } => {
+                self.systems.app.connections.apply(&order);
+                if let RemoteCommand::SubscribeUser { room, .. }
+                | RemoteCommand::SubscribeAll { room, .. } = order
+                {
+                    self.systems.app.event_log.track_stream(Stream::Room(room));
                 }
             }
             Message::Started => {
-                self.systems.app.live.tell_pages(from);
-                self.ask(from);
+                self.systems.app.connections.send_client_list(from);
+                self.request_client_list(from);
             }
-            Message::AskPages => self.systems.app.live.tell_pages(from),
-            Message::Pulse { changes } => {
-                if self.node(from).changes.is_none_or(|known| known < changes) {
-                    self.ask(from);
+            Message::RequestClientList => self.systems.app.connections.send_client_list(from),
+            Message::Heartbeat {
+                change_count: changes,
+            } => {
+                if self
+                    .node(from)
+                    .change_count
+                    .is_none_or(|known| known < changes)
+                {
+                    self.request_client_list(from);
                 }
             }
-            Message::Page { change, page } => self.changed(from, change, page).await,
-            Message::Pages {
-                changes,
-                pages,
-                last,
+            Message::ClientChanged {
+                change_seq: change,
+                client_change: page,
+            } => self.on_client_change(from, change, page).await,
+            Message::ClientList {
+                change_count: changes,
+                clients: pages,
+                is_last: last,
             } => {
-                self.node(from).parts.extend(pages);
+                self.node(from).received_clients.extend(pages);
                 if last {
-                    self.all(from, changes).await;
+                    self.on_client_list(from, changes).await;
                 }
             }
         }
-        self.node(from).heard = Instant::now();
+        self.node(from).last_message_at = Instant::now();
     }
 
-    fn node(&mut self, id: NodeId) -> &mut Node {
-        self.known.entry(id).or_insert_with(Node::new)
+    fn node(&mut self, id: NodeId) -> &mut RemoteNode {
+        self.known.entry(id).or_insert_with(RemoteNode::new)
     }
 
     /// Asks a node for all its pages, unless they are on their way.
-    fn ask(&mut self, id: NodeId) {
+    fn request_client_list(&mut self, id: NodeId) {
         let bus = self.bus.clone();
         let node = self.node(id);
-        if node.asked.is_none_or(|asked| asked.elapsed() > PULSE) {
-            node.asked = Some(Instant::now());
-            node.parts.clear();
+        if node
+            .list_requested_at
+            .is_none_or(|asked| asked.elapsed() > HEARTBEAT_INTERVAL)
+        {
+            node.list_requested_at = Some(Instant::now());
+            node.received_clients.clear();
             node.pending.clear();
-            bus.tell(id, Message::AskPages);
+            bus.send_to(id, Message::RequestClientList);
         }
     }
 
-    async fn changed(&mut self, id: NodeId, change: u64, page: PageChange) {
+    async fn on_client_change(&mut self, id: NodeId, change: u64, client_change: ClientChange) {
         let node = self.node(id);
-        match node.changes {
+        match node.change_count {
             Some(known) if change <= known => {}
             Some(known) if change == known + 1 => {
-                node.changes = Some(change);
-                self.apply(id, page).await;
+                node.change_count = Some(change);
+                self.apply(id, client_change).await;
             }
             _ => {
-                if node.asked.is_none() {
-                    self.ask(id);
+                if node.list_requested_at.is_none() {
+                    self.request_client_list(id);
                 }
                 let node = self.node(id);
-                if node.pending.len() < PENDING {
-                    node.pending.push_back((change, page));
+                if node.pending.len() < MAX_PENDING_CHANGES {
+                    node.pending.push_back((change, client_change));
                 }
             }
         }
     }
 
     /// All pages of a node came: those that are not among them are gone.
-    async fn all(&mut self, id: NodeId, changes: u64) {
+    async fn on_client_list(&mut self, id: NodeId, changes: u64) {
         let node = self.node(id);
-        node.asked = None;
-        let pages = std::mem::take(&mut node.parts);
+        node.list_requested_at = None;
+        let clients = std::mem::take(&mut node.received_clients);
         let pending = std::mem::take(&mut node.pending);
-        if node.changes.is_some_and(|known| known > changes) {
+        if node.change_count.is_some_and(|known| known > changes) {
             // An answer to an earlier question, overtaken by changes.
             return;
         }
-        node.changes = Some(changes);
-        let there: HashSet<ClientId> = pages.iter().map(|page| page.client).collect();
-        for page in self.systems.app.live.others_of(id, &there) {
-            self.close(&page, Gone::ForNow).await;
+        node.change_count = Some(changes);
+        let listed: HashSet<ClientId> = clients.iter().map(|page| page.client).collect();
+        for page in self
+            .systems
+            .app
+            .connections
+            .remote_connections_except(id, &listed)
+        {
+            self.disconnect_client(&page, Disconnect::Lost).await;
         }
-        let live = &self.systems.app.live;
-        let known = pages.iter();
-        let known = known.filter_map(|page| live.page_elsewhere(id, page.client));
+        let live = &self.systems.app.connections;
+        let known = clients.iter();
+        let known = known.filter_map(|page| live.find_remote_connection(id, page.client));
         let known: Vec<_> = known.collect();
-        for page in pages {
-            self.apply(id, PageChange::Opened { page }).await;
+        for page in clients {
+            self.apply(id, ClientChange::Connected { client: page })
+                .await;
         }
         // What was told to them of their calls may have been missed. A call that is being stored can wait, and this loop cannot.
         let calls = self.systems.calls.clone();
         tokio::spawn(async move {
             for page in known {
-                calls.opened(&page).await;
+                calls.on_client_connected(&page).await;
             }
         });
         for (change, page) in pending {
-            Box::pin(self.changed(id, change, page)).await;
+            Box::pin(self.on_client_change(id, change, page)).await;
         }
     }
 
-    async fn apply(&self, id: NodeId, change: PageChange) {
-        let live = &self.systems.app.live;
+    async fn apply(&self, id: NodeId, change: ClientChange) {
+        let live = &self.systems.app.connections;
         match change {
-            PageChange::Opened { page } => {
-                if let Some(page) = live.open_elsewhere(id, page) {
-                    live.tell_presence(&page.person);
-                    self.systems.calls.opened(&page).await;
+            ClientChange::Connected { client: page } => {
+                if let Some(page) = live.register_remote(id, page) {
+                    live.publish_presence(&page.person);
+                    self.systems.calls.on_client_connected(&page).await;
                 }
             }
-            PageChange::Visible { client, visible } => {
-                if let Some(page) = live.page_elsewhere(id, client) {
+            ClientChange::VisibilityChanged { client, visible } => {
+                if let Some(page) = live.find_remote_connection(id, client) {
                     live.set_visible(&page, visible);
                 }
             }
-            PageChange::Closed { client, gone } => {
-                if let Some(page) = live.page_elsewhere(id, client) {
-                    self.close(&page, gone).await;
+            ClientChange::Disconnected {
+                client,
+                disconnect: gone,
+            } => {
+                if let Some(page) = live.find_remote_connection(id, client) {
+                    self.disconnect_client(&page, gone).await;
                 }
             }
         }
     }
 
-    async fn close(&self, page: &Arc<Connection>, gone: Gone) {
-        ws::leave(&self.systems, page, gone).await;
+    async fn disconnect_client(&self, connection: &Arc<Connection>, disconnect: Disconnect) {
+        ws::on_disconnect(&self.systems, connection, disconnect).await;
     }
 
-    async fn gone(&mut self, id: NodeId) {
+    async fn remove_node(&mut self, id: NodeId) {
         self.known.remove(&id);
-        for page in self.systems.app.live.others_of(id, &HashSet::new()) {
-            self.close(&page, Gone::ForNow).await;
+        for connection in self
+            .systems
+            .app
+            .connections
+            .remote_connections_except(id, &HashSet::new())
+        {
+            self.disconnect_client(&connection, Disconnect::Lost).await;
         }
     }
 }

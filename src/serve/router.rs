@@ -1,10 +1,10 @@
 //! Every address, in one table.
 
-use super::{Assets, Systems, context, doctor, functions, kept, observe, ws};
+use super::{Assets, Systems, context, doctor, page_cache, server_functions, telemetry, ws};
 use crate::{
     app::{App as Root, document::shell},
     chat, news,
-    server::{App, http},
+    server::{AppState, http},
 };
 use axum::{
     Router,
@@ -32,21 +32,24 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
     let plain = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
-        .route("/api/v1/doctor", get(doctor::answer))
+        .route("/api/v1/doctor", get(doctor::get_findings))
         .merge(news::server::router())
         .merge(chat::server::router())
         .with_state(app.clone());
-    let router = pages(&app, options, assets)
+    let router = page_router(&app, options, assets)
         .merge(plain)
         .merge(live)
-        .layer(middleware::from_fn_with_state(app, observe::observe));
-    http::with_manners(router)
+        .layer(middleware::from_fn_with_state(
+            app,
+            telemetry::trace_request,
+        ));
+    http::with_security_headers(router)
 }
 
 /// Pages, server functions (`/fn/…`) and the browser's files.
-fn pages(app: &Arc<App>, options: LeptosOptions, assets: Assets) -> Router {
+fn page_router(app: &Arc<AppState>, options: LeptosOptions, assets: Assets) -> Router {
     let folder = format!("/{}", options.site_pkg_dir);
-    let program = assets.folder(&options);
+    let program = assets.program_path(&options);
     let provide = {
         let app = app.clone();
         move || context::provide(&app, &assets)
@@ -59,7 +62,7 @@ fn pages(app: &Arc<App>, options: LeptosOptions, assets: Assets) -> Router {
         .precompressed_br()
         .precompressed_gzip();
     let files = ServiceBuilder::new()
-        .layer(lasting(options.hash_files))
+        .layer(cache_control_layer(options.hash_files))
         .service(files);
     Router::new()
         .leptos_routes_with_context(
@@ -70,7 +73,7 @@ fn pages(app: &Arc<App>, options: LeptosOptions, assets: Assets) -> Router {
         )
         .route(
             "/news/new",
-            news::server::form(
+            news::server::editor_form_route(
                 app.clone(),
                 render_app_async_with_context(provide.clone(), render),
             ),
@@ -78,14 +81,14 @@ fn pages(app: &Arc<App>, options: LeptosOptions, assets: Assets) -> Router {
         .fallback(file_and_error_handler_with_context::<LeptosOptions, _>(
             provide, shell,
         ))
-        .layer(middleware::from_fn(functions::mend))
+        .layer(middleware::from_fn(server_functions::fix_status))
         .layer(middleware::from_fn_with_state(
             app.clone(),
-            context::identify,
+            context::authenticate,
         ))
         .layer(middleware::from_fn_with_state(
-            kept::Kept::new(app.clone()),
-            kept::keep,
+            page_cache::PageCache::new(app.clone()),
+            page_cache::serve_from_cache,
         ))
         .nest_service(&program, files.clone())
         .nest_service(&folder, files)
@@ -94,7 +97,7 @@ fn pages(app: &Arc<App>, options: LeptosOptions, assets: Assets) -> Router {
 
 /// A file whose name holds its hash never changes (RFC 8246); without hashes it is asked for again each time. So is one that is not there: while
 /// nodes are restarted one after the other, the next one may have it.
-fn lasting<B>(
+fn cache_control_layer<B>(
     hashed: bool,
 ) -> SetResponseHeaderLayer<impl Fn(&Response<B>) -> Option<HeaderValue> + Clone> {
     SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, move |response: &Response<B>| {
@@ -112,7 +115,7 @@ fn lasting<B>(
 
 /// Whether the store can be read and written; and, in words, whether the bus is there. A node without its bus serves on, and catches up through the
 /// store: taken out of the balancer for it, all nodes would be.
-async fn ready(State(app): State<Arc<App>>) -> (StatusCode, &'static str) {
+async fn ready(State(app): State<Arc<AppState>>) -> (StatusCode, &'static str) {
     if let Err(why) = app.store.check().await {
         tracing::error!(%why, "not ready");
         return (

@@ -3,7 +3,7 @@
 use super::{files, proxy::TrustedProxies, store::DatabaseUrl, turn};
 use crate::model::{
     call::IceServer,
-    limits::{Limits, REPLAY_EVENTS},
+    limits::{Limits, MAX_REPLAY_EVENTS},
 };
 use clap::Args;
 use std::{
@@ -40,7 +40,7 @@ pub struct StoreConfig {
 impl StoreConfig {
     /// Where the store is, as it is said to people: the folder, or the database without its password.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub fn location(&self) -> String {
         match &self.database_url {
             Some(url) => url.to_string(),
             None => self.data.display().to_string(),
@@ -98,7 +98,7 @@ pub struct Config {
 
     /// The bucket of an S3-compatible store that keeps what people send, instead of the data folder: `s3://bucket/folder`.
     /// `AWS_ENDPOINT`, `AWS_REGION`, `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` say where it is and who asks.
-    #[arg(long, env = "RIALTO_FILES", value_parser = files::address, value_name = "URL")]
+    #[arg(long, env = "RIALTO_FILES", value_parser = files::parse_bucket_url, value_name = "URL")]
     pub files: Option<String>,
 
     /// Where Prometheus reads what is counted (`/metrics`): an address of its own, for whoever it can be reached by.
@@ -146,11 +146,11 @@ pub struct Config {
         missing_docs,
         reason = "documented on the type; a doc comment here would become the help text"
     )]
-    pub turn: turn::Settings,
+    pub turn: turn::TurnConfig,
 
     /// Further STUN and TURN servers for calls: a JSON list of what WebRTC calls `RTCIceServer`, such as
     /// `[{"urls":["stun:stun.example.org"]}]`.
-    #[arg(long, env = "RIALTO_ICE_SERVERS", default_value = "[]", value_parser = ice_servers, value_name = "JSON")]
+    #[arg(long, env = "RIALTO_ICE_SERVERS", default_value = "[]", value_parser = parse_ice_servers, value_name = "JSON")]
     pub ice_servers: IceServers,
 
     /// Who is asked for the time when `rialto doctor` looks at the clock (SNTP, RFC 4330), or "off".
@@ -180,7 +180,7 @@ pub struct Config {
     #[arg(
         long,
         env = "RIALTO_REPLAY_EVENTS",
-        default_value_t = REPLAY_EVENTS,
+        default_value_t = MAX_REPLAY_EVENTS,
         value_name = "EVENTS"
     )]
     pub replay_events: i64,
@@ -217,7 +217,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Default)]
 pub struct IceServers(pub Vec<IceServer>);
 
-fn ice_servers(json: &str) -> Result<IceServers, String> {
+fn parse_ice_servers(json: &str) -> Result<IceServers, String> {
     serde_json::from_str(json).map(IceServers).map_err(|error| {
         format!("{error}. Write it like [{{\"urls\":[\"turn:turn.example.org\"],\"username\":\"…\",\"credential\":\"…\"}}]")
     })
@@ -228,13 +228,13 @@ impl Config {
     #[must_use]
     pub fn limits(&self) -> Limits {
         Limits {
-            upload_bytes: self.upload_bytes,
+            max_upload_bytes: self.upload_bytes,
         }
     }
 
     /// How often a live connection says something.
     #[must_use]
-    pub fn heartbeat(&self) -> Duration {
+    pub fn heartbeat_interval(&self) -> Duration {
         Duration::from_secs(self.heartbeat_seconds.max(1))
     }
 

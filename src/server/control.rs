@@ -7,22 +7,23 @@ use std::{net::SocketAddr, path::Path};
 
 /// Where the server listens and what it takes from this machine's command line; written by the server when it starts.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Control {
+pub struct ControlFile {
     /// `http://` and an address.
-    pub address: String,
+    #[serde(rename = "address")]
+    pub base_url: String,
     /// The bearer token that the server takes for its own command line's.
     pub token: String,
 }
 
-impl std::fmt::Debug for Control {
+impl std::fmt::Debug for ControlFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Control")
-            .field("address", &self.address)
+            .field("address", &self.base_url)
             .finish_non_exhaustive()
     }
 }
 
-fn path(data: &Path) -> std::path::PathBuf {
+fn control_path(data: &Path) -> std::path::PathBuf {
     data.join("control.json")
 }
 
@@ -30,8 +31,8 @@ fn path(data: &Path) -> std::path::PathBuf {
 ///
 /// # Errors
 /// In words when the file cannot be read.
-pub async fn read(data: &Path) -> Result<Option<Control>, String> {
-    let path = path(data);
+pub async fn read(data: &Path) -> Result<Option<ControlFile>, String> {
+    let path = control_path(data);
     match tokio::fs::read(&path).await {
         // What a server that was killed while writing left behind is as good as nothing.
         Ok(json) => Ok(serde_json::from_slice(&json).ok()),
@@ -49,12 +50,12 @@ pub async fn read(data: &Path) -> Result<Option<Control>, String> {
 /// When the file cannot be written.
 pub async fn write(data: &Path, address: SocketAddr, token: &str) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let control = Control {
-        address: format!("http://{address}"),
+    let control = ControlFile {
+        base_url: format!("http://{address}"),
         token: token.to_owned(),
     };
     tokio::fs::create_dir_all(data).await?;
-    let path = path(data);
+    let path = control_path(data);
     let write = move || {
         let mut options = std::fs::OpenOptions::new();
         let file = options

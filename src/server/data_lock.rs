@@ -66,7 +66,7 @@ fn in_use(data: &Path, file: &mut File) -> Error {
         Ok(_) if pid.trim().parse::<u32>().is_ok() => format!(" (process {})", pid.trim()),
         _ => String::new(),
     };
-    Error::Setting(format!(
+    Error::InvalidSetting(format!(
         "the data folder {} is in use by another Rialto{by}. Stop that one, or name another folder with --data",
         std::path::absolute(data)
             .unwrap_or_else(|_| data.to_owned())

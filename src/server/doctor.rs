@@ -2,10 +2,10 @@
 //! Administration. Everything is tried as a browser would, from this machine.
 
 use super::{
-    App,
+    AppState,
     config::Config,
     turn::{
-        address::{self, Source},
+        address::{self, AddressSource},
         credentials::Credential,
         probe::{Probe, ProbeError},
     },
@@ -22,24 +22,24 @@ use tokio::{
 use uuid::Uuid;
 
 /// How long another server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How far this machine's clock may be from the time, in milliseconds. Credentials last ten minutes.
-const CLOCK_OFF: i64 = 30_000;
+const MAX_CLOCK_OFFSET_MS: i64 = 30_000;
 /// What is sent through a relay to see whether it comes out: as long as a packet of a picture, and so many of them.
-const PACKET: usize = 1_100;
-const PACKETS: usize = 20;
+const PACKET_BYTES: usize = 1_100;
+const PACKET_COUNT: usize = 20;
 
 /// Looks at everything. Takes some seconds where something does not answer.
-pub async fn examine(app: &App) -> Vec<Finding> {
+pub async fn run_checks(app: &AppState) -> Vec<Finding> {
     let config = &app.config;
     let (store, site, clock, addresses, relays) = tokio::join!(
-        store(app),
-        site(config),
-        time(config),
-        addresses(app),
-        relays(app)
+        check_store(app),
+        check_public_url(config),
+        check_clock(config),
+        check_relay_addresses(app),
+        check_relays(app)
     );
-    let mut findings = vec![store, secure(config)];
+    let mut findings = vec![store, check_https(config)];
     findings.extend(site);
     findings.push(clock);
     findings.extend(addresses);
@@ -47,39 +47,39 @@ pub async fn examine(app: &App) -> Vec<Finding> {
     findings
 }
 
-async fn store(app: &App) -> Finding {
-    const WHAT: &str = "Store";
+async fn check_store(app: &AppState) -> Finding {
+    const CHECK_NAME: &str = "Store";
     match app.store.check().await {
-        Ok(()) => Finding::good(WHAT, "It answers."),
-        Err(why) => Finding::wrong(
-            WHAT,
+        Ok(()) => Finding::ok(CHECK_NAME, "It answers."),
+        Err(why) => Finding::problem(
+            CHECK_NAME,
             format!("It cannot be read or written: {why}."),
             "Check that the database runs, and that the disk is not full.",
         ),
     }
 }
 
-fn secure(config: &Config) -> Finding {
-    const WHAT: &str = "Secure pages";
+fn check_https(config: &Config) -> Finding {
+    const CHECK_NAME: &str = "Secure pages";
     match &config.public_url {
-        Some(url) if config.is_https() => Finding::good(WHAT, format!("People open {url}.")),
-        Some(url) if config.has_local_url() => Finding::good(
-            WHAT,
+        Some(url) if config.is_https() => Finding::ok(CHECK_NAME, format!("People open {url}.")),
+        Some(url) if config.has_local_url() => Finding::ok(
+            CHECK_NAME,
             format!("People open {url}, which browsers on this machine take for secure."),
         ),
-        Some(url) => Finding::wrong(
-            WHAT,
+        Some(url) => Finding::problem(
+            CHECK_NAME,
             format!(
                 "People open {url}, and browsers give no camera and no microphone to a page without https."
             ),
             "Put a proxy that speaks TLS in front, and set --public-url to its https address.",
         ),
-        None if config.listen.ip().is_loopback() => Finding::good(
-            WHAT,
+        None if config.listen.ip().is_loopback() => Finding::ok(
+            CHECK_NAME,
             "Only this machine opens the pages, and its browsers take them for secure.",
         ),
-        None => Finding::wrong(
-            WHAT,
+        None => Finding::problem(
+            CHECK_NAME,
             format!(
                 "People open http://{}, and browsers give no camera and no microphone to a page without https.",
                 config.listen
@@ -90,11 +90,11 @@ fn secure(config: &Config) -> Finding {
 }
 
 /// Whether the address people open leads here.
-async fn site(config: &Config) -> Option<Finding> {
-    const WHAT: &str = "Address of the site";
+async fn check_public_url(config: &Config) -> Option<Finding> {
+    const CHECK_NAME: &str = "Address of the site";
     let url = config.public_url.as_deref()?;
     let ask = async {
-        let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let client = reqwest::Client::builder().timeout(CHECK_TIMEOUT).build()?;
         let address = format!("{}/healthz", url.trim_end_matches('/'));
         client
             .get(address)
@@ -105,123 +105,126 @@ async fn site(config: &Config) -> Option<Finding> {
             .await
     };
     Some(match ask.await {
-        Ok(text) if text == "ok" => Finding::good(WHAT, format!("{url} leads here.")),
-        Ok(_) => Finding::wrong(
-            WHAT,
+        Ok(text) if text == "ok" => Finding::ok(CHECK_NAME, format!("{url} leads here.")),
+        Ok(_) => Finding::problem(
+            CHECK_NAME,
             format!("{url} is answered by something else."),
             "Look at what the proxy passes on, and at the name in the DNS.",
         ),
-        Err(why) => Finding::doubtful(
-            WHAT,
+        Err(why) => Finding::warning(
+            CHECK_NAME,
             format!("{url} does not answer this machine: {}.", why.without_url()),
             "If browsers elsewhere open it, all is well; otherwise look at the proxy, the certificate and the name in the DNS.",
         ),
     })
 }
 
-async fn time(config: &Config) -> Finding {
-    const WHAT: &str = "Clock";
+async fn check_clock(config: &Config) -> Finding {
+    const CHECK_NAME: &str = "Clock";
     let server = config.time_server.as_str();
     if server == super::turn::config::OFF {
-        return Finding::doubtful(
-            WHAT,
+        return Finding::warning(
+            CHECK_NAME,
             "It was not compared, because --time-server is off.",
             "See to it that the system keeps its time: credentials for the relay last ten minutes.",
         );
     }
     let client = rsntp::AsyncSntpClient::new();
-    let asked = timeout(PATIENCE, client.synchronize(server)).await;
+    let asked = timeout(CHECK_TIMEOUT, client.synchronize(server)).await;
     let Ok(Ok(answer)) = asked else {
-        return Finding::doubtful(
-            WHAT,
+        return Finding::warning(
+            CHECK_NAME,
             format!("It could not be compared: {server} does not answer."),
             "See to it that the system keeps its time (timedatectl says whether): credentials for the relay last ten minutes.",
         );
     };
     #[expect(clippy::cast_possible_truncation, reason = "milliseconds fit")]
     let off = (answer.clock_offset().as_secs_f64() * 1_000.0) as i64;
-    if off.abs() > CLOCK_OFF {
-        Finding::wrong(
-            WHAT,
+    if off.abs() > MAX_CLOCK_OFFSET_MS {
+        Finding::problem(
+            CHECK_NAME,
             format!("It is {} s off, by {server}.", off.abs() / 1_000),
             "Have the system keep its time: timedatectl set-ntp true.",
         )
     } else {
-        Finding::good(WHAT, format!("It is {} ms off, by {server}.", off.abs()))
+        Finding::ok(
+            CHECK_NAME,
+            format!("It is {} ms off, by {server}.", off.abs()),
+        )
     }
 }
 
 /// At which addresses the relay says it is.
-async fn addresses(app: &App) -> Vec<Finding> {
-    const WHAT: &str = "Address of the relay";
+async fn check_relay_addresses(app: &AppState) -> Vec<Finding> {
+    const CHECK_NAME: &str = "Address of the relay";
     let Some(ice) = app.ice.get() else {
         return Vec::new();
     };
     let stun = Some(app.config.turn.stun_server.as_str())
         .filter(|server| *server != super::turn::config::OFF);
     let mut findings = Vec::new();
-    for (address, source) in ice.addresses() {
+    for (address, source) in ice.relay_addresses() {
         let is_public = super::turn::is_public(*address);
         findings.push(match source {
-            Source::Local if address.is_loopback() => Finding::good(
-                WHAT,
+            AddressSource::LocalOnly if address.is_loopback() => Finding::ok(
+                CHECK_NAME,
                 format!("{address}: only this machine reaches it, as it does the pages."),
             ),
-            Source::Local => Finding::wrong(
-                WHAT,
+            AddressSource::LocalOnly => Finding::problem(
+                CHECK_NAME,
                 format!("{address}: only the network of this machine reaches it."),
                 "Set --turn-address to the address that others reach this machine by.",
             ),
-            Source::Set if !is_public => Finding::doubtful(
-                WHAT,
+            AddressSource::Configured if !is_public => Finding::warning(
+                CHECK_NAME,
                 format!("{address} is set, and it is no address of the internet."),
                 "For calls with people elsewhere, set --turn-address to the address that they reach this machine by.",
             ),
-            Source::Set => match stun {
-                Some(server) => compare(*address, server).await,
-                None => Finding::good(WHAT, format!("{address} is set.")),
+            AddressSource::Configured => match stun {
+                Some(server) => check_stun_address(*address, server).await,
+                None => Finding::ok(CHECK_NAME, format!("{address} is set.")),
             },
-            Source::Interface => Finding::good(WHAT, format!("{address} is an address of this machine.")),
-            Source::Seen(by) => Finding::good(WHAT, format!("{address} is where {by} sees this machine.")),
+            AddressSource::Interface => Finding::ok(CHECK_NAME, format!("{address} is an address of this machine.")),
+            AddressSource::StunServer(by) => Finding::ok(CHECK_NAME, format!("{address} is where {by} sees this machine.")),
         });
     }
     findings
 }
 
 /// Whether others see this machine where the setting says it is.
-async fn compare(set: IpAddr, server: &str) -> Finding {
-    const WHAT: &str = "Address of the relay";
-    match address::seen_by(server).await {
-        Some(seen) if seen == set || set.is_ipv6() => Finding::good(
-            WHAT,
+async fn check_stun_address(set: IpAddr, server: &str) -> Finding {
+    const CHECK_NAME: &str = "Address of the relay";
+    match address::find_reflexive_ip(server).await {
+        Some(seen) if seen == set || set.is_ipv6() => Finding::ok(
+            CHECK_NAME,
             format!("{set} is set, and {server} sees this machine there."),
         ),
-        Some(seen) => Finding::doubtful(
-            WHAT,
+        Some(seen) => Finding::warning(
+            CHECK_NAME,
             format!("{set} is set, but {server} sees this machine at {seen}."),
             "Set --turn-address to the address at which this machine is reached.",
         ),
-        None => Finding::good(
-            WHAT,
+        None => Finding::ok(
+            CHECK_NAME,
             format!("{set} is set; {server}, which could confirm it, does not answer."),
         ),
     }
 }
 
 /// Whether each way to each relay works.
-async fn relays(app: &App) -> Vec<Finding> {
+async fn check_relays(app: &AppState) -> Vec<Finding> {
     let nobody = UserId(Uuid::nil());
     let servers = app.ice_servers(nobody, CallId(Uuid::nil()));
     let mut findings = Vec::new();
     for server in &servers {
         for url in &server.urls {
-            if let Some(way) = Way::of(url) {
-                findings.push(relay(url, way, server).await);
+            if let Some(way) = RelayTransport::from_url(url) {
+                findings.push(check_relay(url, way, server).await);
             }
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::wrong(
+        findings.push(Finding::problem(
             "Relay",
             "There is none: two people whose routers both keep strangers out cannot call each other.",
             "Leave --turn-listen at its default, or name another TURN server with --turn-urls.",
@@ -232,15 +235,15 @@ async fn relays(app: &App) -> Vec<Finding> {
 
 /// How a relay is reached.
 #[derive(Debug, Clone, Copy)]
-enum Way {
+enum RelayTransport {
     Udp,
     Tcp,
     Tls,
 }
 
-impl Way {
+impl RelayTransport {
     /// That of an address (RFC 7065); none of what is no relay.
-    fn of(url: &str) -> Option<Self> {
+    fn from_url(url: &str) -> Option<Self> {
         if url.starts_with("turns:") {
             Some(Self::Tls)
         } else if !url.starts_with("turn:") {
@@ -253,7 +256,7 @@ impl Way {
     }
 
     /// The port where an address names none (RFC 7065).
-    fn port(self) -> u16 {
+    fn default_port(self) -> u16 {
         match self {
             Self::Udp | Self::Tcp => 3_478,
             Self::Tls => 5_349,
@@ -261,35 +264,35 @@ impl Way {
     }
 }
 
-async fn relay(url: &str, way: Way, server: &IceServer) -> Finding {
-    let what = match way {
-        Way::Udp => "Relay by UDP",
-        Way::Tcp => "Relay by TCP",
-        Way::Tls => "Relay by TLS",
+async fn check_relay(url: &str, transport: RelayTransport, server: &IceServer) -> Finding {
+    let what = match transport {
+        RelayTransport::Udp => "Relay by UDP",
+        RelayTransport::Tcp => "Relay by TCP",
+        RelayTransport::Tls => "Relay by TLS",
     };
-    match try_relay(url, way, server).await {
+    match measure_relay(url, transport, server).await {
         Ok((at, took)) => {
             let micros = took.as_micros();
-            Finding::good(
+            Finding::ok(
                 what,
                 format!(
-                    "{url} opened {at}, and {PACKETS} packets came through it and back in {}.{:03} ms.",
+                    "{url} opened {at}, and {PACKET_COUNT} packets came through it and back in {}.{:03} ms.",
                     micros / 1_000,
                     micros % 1_000
                 ),
             )
         }
-        Err(Trouble::NotFound) => Finding::wrong(
+        Err(RelayCheckError::HostNotFound) => Finding::problem(
             what,
             format!("{url} has no address."),
             "Look at the name in the DNS.",
         ),
-        Err(Trouble::Probe(why)) => Finding::wrong(
+        Err(RelayCheckError::Probe(why)) => Finding::problem(
             what,
             format!("{url} cannot be used: {why}."),
-            todo(&why, way),
+            advice(&why, transport),
         ),
-        Err(Trouble::Lost) => Finding::wrong(
+        Err(RelayCheckError::PacketLost) => Finding::problem(
             what,
             format!("{url} opened relays, but what was sent through them did not come out."),
             "Let a firewall pass the UDP ports of --turn-ports, in and out.",
@@ -297,7 +300,7 @@ async fn relay(url: &str, way: Way, server: &IceServer) -> Finding {
     }
 }
 
-fn todo(why: &ProbeError, way: Way) -> &'static str {
+fn advice(why: &ProbeError, transport: RelayTransport) -> &'static str {
     match why {
         ProbeError::Refused(401 | 441) => {
             "Give Rialto and the TURN server the same secret (--turn-secret), and compare their clocks."
@@ -305,57 +308,67 @@ fn todo(why: &ProbeError, way: Way) -> &'static str {
         ProbeError::Refused(486 | 508) => {
             "Allow more relays (--turn-relays, --turn-user-relays) or more ports (--turn-ports)."
         }
-        ProbeError::Refused(_) | ProbeError::Garbled => "Look into the log of the TURN server.",
+        ProbeError::Refused(_) | ProbeError::InvalidResponse => {
+            "Look into the log of the TURN server."
+        }
         ProbeError::Tls(rustls::Error::InvalidCertificate(_)) => {
             "Give it a certificate of that name which is in its time, with its whole chain (--turn-certificate for the relay of Rialto)."
         }
         ProbeError::Tls(_) => {
             "See to it that this machine has the roots that certificates are judged by (Debian: ca-certificates)."
         }
-        ProbeError::Silent | ProbeError::Io(_) => match way {
-            Way::Udp => "Let a firewall pass its UDP port.",
-            Way::Tcp | Way::Tls => "Let a firewall pass its TCP port.",
+        ProbeError::Timeout | ProbeError::Io(_) => match transport {
+            RelayTransport::Udp => "Let a firewall pass its UDP port.",
+            RelayTransport::Tcp | RelayTransport::Tls => "Let a firewall pass its TCP port.",
         },
     }
 }
 
-enum Trouble {
-    NotFound,
+enum RelayCheckError {
+    HostNotFound,
     Probe(ProbeError),
-    Lost,
+    PacketLost,
 }
 
-impl From<ProbeError> for Trouble {
+impl From<ProbeError> for RelayCheckError {
     fn from(why: ProbeError) -> Self {
         Self::Probe(why)
     }
 }
 
 /// Two clients, a relay each, and packets from the one to the other and back. The address of the first, and how long it took.
-async fn try_relay(
+async fn measure_relay(
     url: &str,
-    way: Way,
+    transport: RelayTransport,
     server: &IceServer,
-) -> Result<(SocketAddr, Duration), Trouble> {
-    let place = Place::find(url, way).await.ok_or(Trouble::NotFound)?;
+) -> Result<(SocketAddr, Duration), RelayCheckError> {
+    let place = RelayEndpoint::resolve(url, transport)
+        .await
+        .ok_or(RelayCheckError::HostNotFound)?;
     let credential = Credential {
         username: server.username.clone().unwrap_or_default(),
         password: server.credential.clone().unwrap_or_default(),
     };
-    let mut one = place.open(credential.clone()).await?;
-    let mut other = place.open(credential).await?;
+    let mut one = place.connect(credential.clone()).await?;
+    let mut other = place.connect(credential).await?;
     let (here, there) = (one.allocate().await?, other.allocate().await?);
-    one.permit(there).await?;
-    other.permit(here).await?;
+    one.create_permission(there).await?;
+    other.create_permission(here).await?;
     let began = Instant::now();
-    for n in 0..PACKETS {
-        let packet = vec![u8::try_from(n).unwrap_or_default(); PACKET];
-        one.send(there, &packet).await?;
-        let came = other.hear().await.map_err(|_| Trouble::Lost)?;
-        other.send(here, &came).await?;
-        let back = one.hear().await.map_err(|_| Trouble::Lost)?;
+    for n in 0..PACKET_COUNT {
+        let packet = vec![u8::try_from(n).unwrap_or_default(); PACKET_BYTES];
+        one.send_indication(there, &packet).await?;
+        let came = other
+            .receive()
+            .await
+            .map_err(|_| RelayCheckError::PacketLost)?;
+        other.send_indication(here, &came).await?;
+        let back = one
+            .receive()
+            .await
+            .map_err(|_| RelayCheckError::PacketLost)?;
         if back != packet {
-            return Err(Trouble::Lost);
+            return Err(RelayCheckError::PacketLost);
         }
     }
     let took = began.elapsed();
@@ -366,37 +379,37 @@ async fn try_relay(
 }
 
 /// Where a relay is, and how it is reached.
-struct Place {
-    way: Way,
+struct RelayEndpoint {
+    transport: RelayTransport,
     name: String,
     /// One at least.
     addresses: Vec<SocketAddr>,
 }
 
-impl Place {
+impl RelayEndpoint {
     /// That of a relay's address; none where its name has none.
-    async fn find(url: &str, way: Way) -> Option<Self> {
+    async fn resolve(url: &str, way: RelayTransport) -> Option<Self> {
         let host = url.split_once(':')?.1.split('?').next()?;
         // Without the brackets of an address of IPv6 (RFC 3986 section 3.2.2).
         let (name, port) = match host.rsplit_once(':') {
             Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()?),
-            _ => (host, way.port()),
+            _ => (host, way.default_port()),
         };
         let name = name.trim_start_matches('[').trim_end_matches(']');
         let addresses: Vec<_> = lookup_host((name, port)).await.ok()?.collect();
         (!addresses.is_empty()).then(|| Self {
-            way,
+            transport: way,
             name: name.to_owned(),
             addresses,
         })
     }
 
-    async fn open(&self, credential: Credential) -> Result<Probe, ProbeError> {
+    async fn connect(&self, credential: Credential) -> Result<Probe, ProbeError> {
         let addresses = self.addresses.as_slice();
-        match self.way {
-            Way::Udp => Probe::udp(addresses[0], credential).await,
-            Way::Tcp => Probe::tcp(addresses, credential).await,
-            Way::Tls => Probe::tls(addresses, &self.name, credential).await,
+        match self.transport {
+            RelayTransport::Udp => Probe::connect_udp(addresses[0], credential).await,
+            RelayTransport::Tcp => Probe::connect_tcp(addresses, credential).await,
+            RelayTransport::Tls => Probe::connect_tls(addresses, &self.name, credential).await,
         }
     }
 }

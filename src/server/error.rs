@@ -18,7 +18,7 @@ pub enum Error {
     User(#[from] Failure),
     /// The store cannot be used as it is set: says what to do.
     #[error("{0}")]
-    Setting(String),
+    InvalidSetting(String),
     /// The store failed.
     #[error("store: {0}")]
     Store(#[from] sqlx::Error),
@@ -54,7 +54,7 @@ impl Error {
     pub fn into_failure(self) -> Failure {
         match self {
             Self::User(failure) => failure,
-            Self::Setting(_)
+            Self::InvalidSetting(_)
             | Self::Store(_)
             | Self::Migration(_)
             | Self::Io(_)
@@ -83,13 +83,13 @@ impl From<serde_json::Error> for Error {
 
 /// The HTTP status that says the same as a failure (RFC 9110).
 #[must_use]
-pub fn status(failure: &Failure) -> StatusCode {
+pub fn http_status(failure: &Failure) -> StatusCode {
     match failure {
         Failure::NotSignedIn => StatusCode::UNAUTHORIZED,
         Failure::NotAllowed { .. } => StatusCode::FORBIDDEN,
         Failure::NotFound { .. } => StatusCode::NOT_FOUND,
         Failure::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        Failure::TooFast => StatusCode::TOO_MANY_REQUESTS,
+        Failure::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         Failure::Unavailable | Failure::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -102,6 +102,6 @@ impl IntoResponse for Error {
         if let Some(body) = body.as_object_mut() {
             body.insert("message".into(), failure.to_string().into());
         }
-        (status(&failure), Json(body)).into_response()
+        (http_status(&failure), Json(body)).into_response()
     }
 }

@@ -19,11 +19,11 @@ use tokio::{
 };
 
 /// How long an object store may take to answer. A person waits for it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long it may take to be reached.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it is asked again within that time.
-const TRIES: usize = 4;
+const MAX_RETRIES: usize = 4;
 
 /// How much of a file is copied and hashed at a time.
 const COPY_BYTES: usize = 64 * 1024;
@@ -43,17 +43,17 @@ impl Files {
     /// When the folder cannot be made, or the bucket cannot be read. The latter says what to look at.
     pub async fn open(config: &Config) -> Result<Self> {
         let Some(url) = &config.files else {
-            return Self::folder(&config.store.data.join("files")).await;
+            return Self::open_folder(&config.store.data.join("files")).await;
         };
-        let files = Self::bucket(url).map_err(|why| unusable(url, &why))?;
+        let files = Self::with_bucket(url).map_err(|why| bucket_error(url, &why))?;
         let first = files.store.list(Some(&files.prefix)).next().await;
         match first.transpose() {
             Ok(_) => Ok(files),
-            Err(why) => Err(unusable(url, &why)),
+            Err(why) => Err(bucket_error(url, &why)),
         }
     }
 
-    async fn folder(folder: &path::Path) -> Result<Self> {
+    async fn open_folder(folder: &path::Path) -> Result<Self> {
         fs::create_dir_all(folder).await?;
         // What was acknowledged survives a power cut.
         let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
@@ -64,18 +64,18 @@ impl Files {
     }
 
     /// An S3 bucket (`s3://bucket/prefix`). Who asks and where comes from the environment, in the words that every S3 client uses.
-    fn bucket(url: &str) -> object_store::Result<Self> {
-        let (bucket, prefix) = split(url);
+    fn with_bucket(url: &str) -> object_store::Result<Self> {
+        let (bucket, prefix) = split_bucket_url(url);
         let retry = RetryConfig {
-            max_retries: TRIES,
-            retry_timeout: PATIENCE,
+            max_retries: MAX_RETRIES,
+            retry_timeout: RESPONSE_TIMEOUT,
             ..RetryConfig::default()
         };
         // Not how long all of it may take: a file is read as slowly as somebody with a bad network takes it.
         let client = ClientOptions::new()
             .with_timeout_disabled()
-            .with_connect_timeout(CONNECT)
-            .with_read_timeout(PATIENCE)
+            .with_connect_timeout(CONNECT_TIMEOUT)
+            .with_read_timeout(RESPONSE_TIMEOUT)
             .with_allow_http(std::env::var("AWS_ALLOW_HTTP").is_ok_and(|allow| allow == "true"));
         let store = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
@@ -93,7 +93,7 @@ impl Files {
     ///
     /// # Errors
     /// When it cannot be kept, or changed while it was copied. It can be tried again.
-    pub async fn keep(&self, hash: &str, from: std::fs::File) -> Result<()> {
+    pub async fn put(&self, hash: &str, from: std::fs::File) -> Result<()> {
         let path = self.path_of(hash);
         match self.store.head(&path).await {
             // The same bytes were sent before.
@@ -124,11 +124,11 @@ impl Files {
     pub async fn read(
         &self,
         hash: &str,
-        part: Option<Range<u64>>,
+        range: Option<Range<u64>>,
     ) -> Result<BoxStream<'static, io::Result<Bytes>>> {
         let path = self.path_of(hash);
-        let reading = Reading::begin(self.store.clone(), path, part).await?;
-        Ok(stream::try_unfold(reading, Reading::next).boxed())
+        let reading = ResumingReader::open(self.store.clone(), path, range).await?;
+        Ok(stream::try_unfold(reading, ResumingReader::next_bytes).boxed())
     }
 
     fn path_of(&self, hash: &str) -> Path {
@@ -157,53 +157,53 @@ async fn copy_hashing(
 
 /// A file on its way to somebody, who may be slow: a phone in a tunnel, a film that is paused. Stores hang up on who takes nothing for
 /// a while, and so does the client of ours ([`PATIENCE`] runs on while nobody reads).
-struct Reading {
+struct ResumingReader {
     store: Arc<dyn ObjectStore>,
     path: Path,
     /// What has not come yet.
-    left: Range<u64>,
+    remaining: Range<u64>,
     bytes: BoxStream<'static, object_store::Result<Bytes>>,
     /// Whether anything came since the store was asked.
-    came: bool,
+    has_received: bool,
 }
 
-impl Reading {
-    async fn begin(
+impl ResumingReader {
+    async fn open(
         store: Arc<dyn ObjectStore>,
         path: Path,
-        part: Option<Range<u64>>,
+        range: Option<Range<u64>>,
     ) -> object_store::Result<Self> {
         let options = GetOptions {
-            range: part.map(GetRange::Bounded),
+            range: range.map(GetRange::Bounded),
             ..GetOptions::default()
         };
         let found = store.get_opts(&path, options).await?;
         Ok(Self {
             store,
             path,
-            left: found.range.clone(),
+            remaining: found.range.clone(),
             bytes: found.into_stream(),
-            came: false,
+            has_received: false,
         })
     }
 
     /// The next bytes, if there are any. Bytes with a hash never change, so the rest of them may be asked for at any time.
-    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
-        while !self.left.is_empty() {
+    async fn next_bytes(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        while !self.remaining.is_empty() {
             let why = match self.bytes.next().await {
                 Some(Ok(bytes)) => {
-                    self.left.start += bytes.len() as u64;
-                    self.came = true;
+                    self.remaining.start += bytes.len() as u64;
+                    self.has_received = true;
                     return Ok(Some((bytes, self)));
                 }
                 Some(Err(why)) => io::Error::other(why),
                 None => io::ErrorKind::UnexpectedEof.into(),
             };
-            if !self.came {
+            if !self.has_received {
                 return Err(why);
             }
-            tracing::debug!(path = %self.path, left = ?self.left, %why, "a file broke off; asking for the rest");
-            let rest = Self::begin(self.store, self.path, Some(self.left));
+            tracing::debug!(path = %self.path, left = ?self.remaining, %why, "a file broke off; asking for the rest");
+            let rest = Self::open(self.store, self.path, Some(self.remaining));
             self = rest.await.map_err(io::Error::other)?;
         }
         Ok(None)
@@ -211,28 +211,28 @@ impl Reading {
 }
 
 /// The bucket and the prefix of `s3://bucket/prefix`.
-fn split(url: &str) -> (&str, &str) {
-    let rest = url.strip_prefix(SCHEME).unwrap_or(url);
+fn split_bucket_url(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix(S3_SCHEME).unwrap_or(url);
     rest.split_once('/').unwrap_or((rest, ""))
 }
 
 /// What an address of files begins with.
-const SCHEME: &str = "s3://";
+const S3_SCHEME: &str = "s3://";
 
 /// Reads the address of a bucket.
 ///
 /// # Errors
 /// In words.
-pub(super) fn address(url: &str) -> result::Result<String, String> {
-    if url.starts_with(SCHEME) && !split(url).0.is_empty() {
+pub(super) fn parse_bucket_url(url: &str) -> result::Result<String, String> {
+    if url.starts_with(S3_SCHEME) && !split_bucket_url(url).0.is_empty() {
         Ok(url.to_owned())
     } else {
         Err("write it like s3://bucket or s3://bucket/folder".to_owned())
     }
 }
 
-fn unusable(url: &str, why: &object_store::Error) -> Error {
-    Error::Setting(format!(
+fn bucket_error(url: &str, why: &object_store::Error) -> Error {
+    Error::InvalidSetting(format!(
         "what people send cannot be kept in {url}: {why}. --files (RIALTO_FILES) names a bucket that has to be there; \
          AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where it is and who asks, \
          AWS_ALLOW_HTTP=true that it may be asked without TLS"
@@ -246,24 +246,26 @@ mod tests {
 
     #[test]
     fn an_address_names_a_bucket_and_perhaps_a_folder_in_it() {
-        assert_eq!(split("s3://bucket"), ("bucket", ""));
-        assert_eq!(split("s3://bucket/a/b"), ("bucket", "a/b"));
-        assert!(address("s3://bucket").is_ok());
+        assert_eq!(split_bucket_url("s3://bucket"), ("bucket", ""));
+        assert_eq!(split_bucket_url("s3://bucket/a/b"), ("bucket", "a/b"));
+        assert!(parse_bucket_url("s3://bucket").is_ok());
         for wrong in ["bucket", "s3://", "s3:///a", "https://example.org/bucket"] {
-            assert!(address(wrong).is_err(), "{wrong}");
+            assert!(parse_bucket_url(wrong).is_err(), "{wrong}");
         }
     }
 
     #[tokio::test]
     async fn a_folder_keeps_the_same_bytes_once_and_gives_parts_of_them() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::folder(&folder.path().join("files")).await.unwrap();
+        let files = Files::open_folder(&folder.path().join("files"))
+            .await
+            .unwrap();
         let from = folder.path().join("sent");
         std::fs::write(&from, b"Ponte di Rialto").unwrap();
         let hash = hex::encode(Sha256::digest(b"Ponte di Rialto"));
         for _ in 0..2 {
             let from = std::fs::File::open(&from).unwrap();
-            files.keep(&hash, from).await.unwrap();
+            files.put(&hash, from).await.unwrap();
         }
         let kept = folder.path().join("files").join(&hash[..2]).join(&hash);
         assert_eq!(std::fs::read(kept).unwrap(), b"Ponte di Rialto");
@@ -276,12 +278,14 @@ mod tests {
     #[tokio::test]
     async fn bytes_that_changed_since_they_were_hashed_are_kept_under_no_name() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::folder(&folder.path().join("files")).await.unwrap();
+        let files = Files::open_folder(&folder.path().join("files"))
+            .await
+            .unwrap();
         let from = folder.path().join("sent");
         let hash = hex::encode(Sha256::digest(b"Ponte di Rialto"));
         std::fs::write(&from, b"Ponte di Rialtz").unwrap();
         let refused = files
-            .keep(&hash, std::fs::File::open(&from).unwrap())
+            .put(&hash, std::fs::File::open(&from).unwrap())
             .await
             .unwrap_err();
         assert!(refused.to_string().contains("changed"), "{refused}");

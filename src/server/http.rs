@@ -9,9 +9,9 @@ use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
 /// The headers that every answer carries, and the refusal of state-changing requests from other origins
 /// (Fetch Metadata, RFC 6454).
-pub fn with_manners<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+pub fn with_security_headers<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     let mut router = router.layer(CsrfLayer::new());
-    for (name, value) in MANNERS {
+    for (name, value) in SECURITY_HEADERS {
         let name = HeaderName::from_static(name);
         router = router.layer(SetResponseHeaderLayer::if_not_present(
             name,
@@ -22,7 +22,7 @@ pub fn with_manners<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Rout
 }
 
 /// Camera and microphone for our own pages; nothing is framed, sniffed, or told to other sites.
-const MANNERS: [(&str, &str); 5] = [
+const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("referrer-policy", "same-origin"),
@@ -36,7 +36,7 @@ const MANNERS: [(&str, &str); 5] = [
 /// The content security policy (CSP Level 3) of a page whose inline scripts carry this nonce.
 #[must_use]
 pub fn content_security_policy(nonce: &str) -> String {
-    let reload = &*RELOAD;
+    let reload = &*LIVE_RELOAD_SOURCE;
     format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
          img-src 'self' blob: data:; media-src 'self' blob: mediastream:; connect-src 'self'{reload}; font-src 'self'; \
@@ -46,14 +46,14 @@ pub fn content_security_policy(nonce: &str) -> String {
 
 /// What a page may connect to besides, with a space before it: under `cargo leptos watch` the port on which it hears that there is
 /// a new build, otherwise nothing. Leptos asks the same variables.
-static RELOAD: LazyLock<String> = LazyLock::new(|| {
+static LIVE_RELOAD_SOURCE: LazyLock<String> = LazyLock::new(|| {
     let watched = std::env::var_os("LEPTOS_WATCH").is_some();
     let ports = ["LEPTOS_RELOAD_EXTERNAL_PORT", "LEPTOS_RELOAD_PORT"];
     let port = ports.iter().find_map(|name| std::env::var(name).ok());
-    reload(watched, port.as_deref())
+    live_reload_source(watched, port.as_deref())
 });
 
-fn reload(watched: bool, port: Option<&str>) -> String {
+fn live_reload_source(watched: bool, port: Option<&str>) -> String {
     // What cargo-leptos takes if nothing is set.
     let port = port.map_or(Some(3001), |port| port.parse::<u16>().ok());
     match port {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use axum::http::HeaderMap;
 
-    fn asked(origin: Option<&str>) -> bool {
+    fn is_allowed(origin: Option<&str>) -> bool {
         let mut headers = HeaderMap::new();
         headers.insert(
             header::HOST,
@@ -104,11 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn a_page_may_hear_of_a_new_build_while_one_is_watched_for() {
-        assert_eq!(reload(true, None), " ws://*:3001");
-        assert_eq!(reload(true, Some("4001")), " ws://*:4001");
-        assert_eq!(reload(true, Some("'unsafe-inline'")), "");
-        assert_eq!(reload(false, Some("4001")), "");
+    fn a_page_may_connect_to_live_reload_under_cargo_leptos_watch() {
+        assert_eq!(live_reload_source(true, None), " ws://*:3001");
+        assert_eq!(live_reload_source(true, Some("4001")), " ws://*:4001");
+        assert_eq!(live_reload_source(true, Some("'unsafe-inline'")), "");
+        assert_eq!(live_reload_source(false, Some("4001")), "");
         let served = content_security_policy("abc");
         assert!(served.contains("; connect-src 'self'; "), "{served}");
     }
@@ -116,13 +116,14 @@ mod tests {
     #[test]
     fn only_our_own_pages_may_connect() {
         assert!(
-            asked(Some("http://rialto.example:3000")) && asked(Some("https://rialto.example:3000"))
+            is_allowed(Some("http://rialto.example:3000"))
+                && is_allowed(Some("https://rialto.example:3000"))
         );
-        assert!(asked(None), "no browser");
+        assert!(is_allowed(None), "no browser");
         assert!(
-            !asked(Some("http://rialto.example"))
-                && !asked(Some("http://evil.example"))
-                && !asked(Some("null"))
+            !is_allowed(Some("http://rialto.example"))
+                && !is_allowed(Some("http://evil.example"))
+                && !is_allowed(Some("null"))
         );
     }
 }

@@ -24,13 +24,14 @@ use std::{
 };
 
 /// The media type of what [`Metrics::encode`] writes.
-pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub const OPENMETRICS_MEDIA_TYPE: &str =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
     /// Live connections to this node, by kind.
-    pub connections: Family<Live, Gauge>,
+    pub connections: Family<ConnectionLabels, Gauge>,
     /// People who are here or away, in the whole community.
     pub people: Gauge,
     /// Bytes that wait for connections to take them.
@@ -40,9 +41,9 @@ pub struct Metrics {
     /// What was written to live connections: an event to a connection is one.
     pub deliveries: Counter,
     /// Live connections that were closed because they did not read.
-    pub slow_readers: Family<Live, Counter>,
+    pub slow_readers: Family<ConnectionLabels, Counter>,
     /// Resumes, by what they were answered.
-    pub resumes: Family<Resume, Counter>,
+    pub resumes: Family<ResumeLabels, Counter>,
     /// From a group of appends to its commit.
     pub commit: Histogram,
     /// How many appends a group has.
@@ -56,13 +57,13 @@ pub struct Metrics {
     /// Events of other nodes that the bus did not bring, and that were read from the store.
     pub bus_missed: Counter,
     /// Requests answered.
-    pub requests: Family<Request, Counter>,
+    pub requests: Family<RequestLabels, Counter>,
     /// How long their answers took, by route.
-    pub request: Family<Route, Histogram, fn() -> Histogram>,
+    pub request: Family<RouteLabels, Histogram, fn() -> Histogram>,
     /// Calls that ring or are on, at the node that holds the desk.
     pub calls: Gauge,
     /// Calls that have ended, by outcome.
-    pub calls_ended: Family<Ended, Counter>,
+    pub calls_ended: Family<CallOutcomeLabels, Counter>,
     /// Tries to sign in that were refused because there were too many.
     pub tries_refused: Counter,
     /// Relays that are open at this node.
@@ -70,16 +71,16 @@ pub struct Metrics {
     /// Bytes of calls that were relayed; those between two relays of this node twice.
     pub relay_bytes: Counter,
     /// What the relay refused, by why.
-    pub relay_refused: Family<Refused, Counter>,
+    pub relay_refused: Family<RelayRefusalLabels, Counter>,
 }
 
 /// Why the relay refused something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Refused {
+pub struct RelayRefusalLabels {
     reason: &'static str,
 }
 
-impl Refused {
+impl RelayRefusalLabels {
     /// A credential that was good once.
     pub const EXPIRED: Self = Self { reason: "expired" };
     /// A credential that never was.
@@ -96,11 +97,11 @@ impl Refused {
 
 /// The label of what concerns live connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Live {
+pub struct ConnectionLabels {
     kind: &'static str,
 }
 
-impl Live {
+impl ConnectionLabels {
     /// `GET /ws`.
     pub const WEBSOCKET: Self = Self { kind: "websocket" };
     /// `GET /news/events`.
@@ -109,7 +110,7 @@ impl Live {
 
 /// Labels of a resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Resume {
+pub struct ResumeLabels {
     /// `news` or `room`.
     pub stream: &'static str,
     /// `true`: all that was missed was told. `false`: it has to be loaded afresh.
@@ -117,12 +118,12 @@ pub struct Resume {
 }
 
 /// The values of [`Resume::stream`].
-const NEWS: &str = "news";
-const ROOM: &str = "room";
+const NEWS_STREAM_LABEL: &str = "news";
+const ROOM_STREAM_LABEL: &str = "room";
 
 /// Labels of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Request {
+pub struct RequestLabels {
     /// Its method.
     pub method: &'static str,
     /// Its route, as [`Route`] has it.
@@ -133,20 +134,20 @@ pub struct Request {
 
 /// The label of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Route {
+pub struct RouteLabels {
     /// The pattern of the address, without what differs from one to the next; `other` for what is no route.
     pub route: Cow<'static, str>,
 }
 
 /// The label of a call that has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Ended {
+pub struct CallOutcomeLabels {
     /// How, in the word of the protocol.
     pub outcome: String,
 }
 
-impl Ended {
-    fn with(outcome: Outcome) -> Self {
+impl CallOutcomeLabels {
+    fn from_outcome(outcome: Outcome) -> Self {
         let word = serde_json::to_value(outcome).unwrap_or_default();
         let outcome = word.as_str().unwrap_or_default().to_owned();
         Self { outcome }
@@ -189,28 +190,28 @@ impl Metrics {
             relay_bytes: Counter::default(),
             relay_refused: Family::default(),
         };
-        metrics.begin();
+        metrics.initialize_series();
         metrics.register(build);
         metrics
     }
 
     /// Begins to count what may not happen for long: a rate of nothing is none, and not unknown.
-    fn begin(&self) {
-        for kind in [Live::WEBSOCKET, Live::SSE] {
+    fn initialize_series(&self) {
+        for kind in [ConnectionLabels::WEBSOCKET, ConnectionLabels::SSE] {
             self.slow_readers.get_or_create(&kind).inc_by(0);
         }
-        for stream in [NEWS, ROOM] {
+        for stream in [NEWS_STREAM_LABEL, ROOM_STREAM_LABEL] {
             for recovered in [true, false] {
-                let kind = Resume { stream, recovered };
+                let kind = ResumeLabels { stream, recovered };
                 self.resumes.get_or_create(&kind).inc_by(0);
             }
         }
         for reason in [
-            Refused::EXPIRED,
-            Refused::FORGED,
-            Refused::PEER,
-            Refused::QUOTA,
-            Refused::BANDWIDTH,
+            RelayRefusalLabels::EXPIRED,
+            RelayRefusalLabels::FORGED,
+            RelayRefusalLabels::PEER,
+            RelayRefusalLabels::QUOTA,
+            RelayRefusalLabels::BANDWIDTH,
         ] {
             self.relay_refused.get_or_create(&reason).inc_by(0);
         }
@@ -222,7 +223,7 @@ impl Metrics {
             Outcome::Cancelled,
             Outcome::Failed,
         ] {
-            let outcome = Ended::with(outcome);
+            let outcome = CallOutcomeLabels::from_outcome(outcome);
             self.calls_ended.get_or_create(&outcome).inc_by(0);
         }
     }
@@ -282,31 +283,33 @@ impl Metrics {
     }
 
     /// Counts a resume.
-    pub(super) fn resumed(&self, stream: Stream, recovered: bool) {
+    pub(super) fn count_resume(&self, stream: Stream, recovered: bool) {
         let stream = match stream {
-            Stream::News => NEWS,
-            Stream::Room(_) => ROOM,
+            Stream::News => NEWS_STREAM_LABEL,
+            Stream::Room(_) => ROOM_STREAM_LABEL,
         };
         self.resumes
-            .get_or_create(&Resume { stream, recovered })
+            .get_or_create(&ResumeLabels { stream, recovered })
             .inc();
     }
 
     /// Counts a live connection that was closed because it did not read.
-    pub fn was_slow(&self, kind: Live) {
+    pub fn count_slow_reader(&self, kind: ConnectionLabels) {
         self.slow_readers.get_or_create(&kind).inc();
     }
 
     /// Counts a call that has ended.
-    pub fn call_ended(&self, outcome: Outcome) {
-        self.calls_ended.get_or_create(&Ended::with(outcome)).inc();
+    pub fn count_ended_call(&self, outcome: Outcome) {
+        self.calls_ended
+            .get_or_create(&CallOutcomeLabels::from_outcome(outcome))
+            .inc();
     }
 
     /// Counts a request that was answered.
-    pub fn answered(&self, request: Request, took: Duration) {
+    pub fn observe_request(&self, request: RequestLabels, took: Duration) {
         let route = request.route.clone();
         self.request
-            .get_or_create(&Route { route })
+            .get_or_create(&RouteLabels { route })
             .observe(took.as_secs_f64());
         self.requests.get_or_create(&request).inc();
     }

@@ -29,31 +29,31 @@
 //! | [`slug`] | addresses from titles |
 //! | [`rate`] | how often somebody may try |
 
-pub mod accept;
-pub mod app;
+pub mod app_state;
 pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod control;
 pub mod data_lock;
 pub mod doctor;
-pub mod edition;
 pub mod error;
+pub mod event_log;
 pub mod files;
 pub mod http;
+pub mod http_server;
 pub mod live;
-pub mod log;
 pub mod metrics;
+pub mod news_cache;
 pub mod password;
 pub mod proxy;
-pub mod rate;
-pub mod secret;
+pub mod random;
+pub mod rate_limit;
 pub mod session;
-pub mod shared;
+pub mod single_flight;
 pub mod slug;
 pub mod store;
 pub mod tls;
 pub mod turn;
 
-pub use app::App;
+pub use app_state::AppState;
 pub use error::{Error, Result};

@@ -9,14 +9,14 @@ use argon2::{
 use tokio::sync::Semaphore;
 
 /// Each takes 19 MiB while it runs.
-static AT_ONCE: Semaphore = Semaphore::const_new(2);
+static HASHING_PERMITS: Semaphore = Semaphore::const_new(2);
 
 /// Hashes a password into PHC string format, with a new salt.
 ///
 /// # Errors
 /// When hashing fails, which only a lack of memory can cause.
 pub async fn hash(password: String) -> Result<String> {
-    off_thread(move || {
+    run_blocking(move || {
         let hash = Argon2::default()
             .hash_password(password.as_bytes())
             .map_err(internal)?;
@@ -31,7 +31,7 @@ pub async fn hash(password: String) -> Result<String> {
 /// # Errors
 /// When the stored hash cannot be read.
 pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
-    off_thread(move || {
+    run_blocking(move || {
         let Some(hash) = hash else {
             Argon2::default()
                 .hash_password(password.as_bytes())
@@ -46,10 +46,10 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
     .await
 }
 
-async fn off_thread<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let _permit = AT_ONCE.acquire().await.map_err(internal)?;
+    let _permit = HASHING_PERMITS.acquire().await.map_err(internal)?;
     tokio::task::spawn_blocking(work).await.map_err(internal)?
 }
 

@@ -35,7 +35,7 @@ impl FromStr for TrustedProxies {
     /// Addresses and networks (RFC 4632), with commas in between.
     fn from_str(list: &str) -> Result<Self, String> {
         Ok(Self {
-            networks: networks(list)?,
+            networks: parse_networks(list)?,
             warned: AtomicBool::default(),
         })
     }
@@ -45,7 +45,7 @@ impl FromStr for TrustedProxies {
 ///
 /// # Errors
 /// In words, when something is neither.
-pub(super) fn networks(list: &str) -> Result<Vec<IpNet>, String> {
+pub(super) fn parse_networks(list: &str) -> Result<Vec<IpNet>, String> {
     let words = list.split(',').map(str::trim);
     let networks = words.filter(|word| !word.is_empty()).map(|word| {
         word.parse::<IpNet>()
@@ -62,10 +62,10 @@ pub(super) fn networks(list: &str) -> Result<Vec<IpNet>, String> {
 impl TrustedProxies {
     /// The address of whoever asks: the nearest one that is not a trusted proxy's.
     #[must_use]
-    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        let said = headers.get_all(FORWARDED_FOR);
-        let mut said: Vec<&str> = said
+        let forwarded = headers.get_all(FORWARDED_FOR);
+        let mut said: Vec<&str> = forwarded
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
@@ -97,7 +97,7 @@ impl TrustedProxies {
 
 /// Whom a limit is for: an address, and of IPv6 a network of 64 bits, which is the least that one household gets (RFC 6177).
 #[must_use]
-pub fn household(address: IpAddr) -> IpAddr {
+pub fn rate_limit_key(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(six) => Ipv6Addr::from_bits(six.to_bits() >> 64 << 64).into(),
@@ -108,20 +108,22 @@ pub fn household(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn client(trusted: &str, peer: &str, said: &[&'static str]) -> String {
+    fn client_ip(trusted: &str, peer: &str, said: &[&'static str]) -> String {
         let mut headers = HeaderMap::new();
         for said in said {
             headers.append(FORWARDED_FOR, said.parse().unwrap());
         }
         let trusted: TrustedProxies = trusted.parse().unwrap();
-        trusted.client(peer.parse().unwrap(), &headers).to_string()
+        trusted
+            .client_ip(peer.parse().unwrap(), &headers)
+            .to_string()
     }
 
     #[test]
     fn who_is_no_trusted_proxy_speaks_for_nobody_else() {
-        assert_eq!(client("", "192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+        assert_eq!(client_ip("", "192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
         assert_eq!(
-            client("10.0.0.0/8", "192.0.2.1", &["198.51.100.7"]),
+            client_ip("10.0.0.0/8", "192.0.2.1", &["198.51.100.7"]),
             "192.0.2.1"
         );
     }
@@ -129,20 +131,20 @@ mod tests {
     #[test]
     fn a_trusted_proxy_is_believed_and_what_it_was_told_is_not() {
         let forged = &["203.0.113.9, 198.51.100.7"];
-        assert_eq!(client("10.0.0.5", "10.0.0.5", forged), "198.51.100.7");
+        assert_eq!(client_ip("10.0.0.5", "10.0.0.5", forged), "198.51.100.7");
         // Two proxies in a row, in one header or in two; a socket for both kinds of addresses writes the old kind in the new.
         let two = &["203.0.113.9, 198.51.100.7", "10.0.0.6"];
         assert_eq!(
-            client("10.0.0.0/24", "::ffff:10.0.0.5", two),
+            client_ip("10.0.0.0/24", "::ffff:10.0.0.5", two),
             "198.51.100.7"
         );
     }
 
     #[test]
     fn a_proxy_that_says_nothing_sensible_stands_for_whoever_asks() {
-        assert_eq!(client("10.0.0.5", "10.0.0.5", &[]), "10.0.0.5");
-        assert_eq!(client("10.0.0.5", "10.0.0.5", &["unknown"]), "10.0.0.5");
-        assert_eq!(client("::1", "::1", &["2001:db8::7"]), "2001:db8::7");
+        assert_eq!(client_ip("10.0.0.5", "10.0.0.5", &[]), "10.0.0.5");
+        assert_eq!(client_ip("10.0.0.5", "10.0.0.5", &["unknown"]), "10.0.0.5");
+        assert_eq!(client_ip("::1", "::1", &["2001:db8::7"]), "2001:db8::7");
     }
 
     #[test]
@@ -152,9 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn one_household_has_one_limit() {
-        let household = |address: &str| household(address.parse().unwrap()).to_string();
-        assert_eq!(household("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(household("192.0.2.1"), "192.0.2.1");
+    fn one_ipv6_64_has_one_limit() {
+        let key = |address: &str| rate_limit_key(address.parse().unwrap()).to_string();
+        assert_eq!(key("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(key("192.0.2.1"), "192.0.2.1");
     }
 }

@@ -1,10 +1,10 @@
 //! From a cookie or a bearer token to who is asking.
 
 use super::{
-    App, clock,
+    AppState, clock,
     error::Result,
     live::Connection,
-    secret,
+    random,
     store::{Token, Tx},
 };
 use crate::{
@@ -18,36 +18,39 @@ use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 
 /// The cookie that holds a session's token.
-pub const COOKIE: &str = "rialto_session";
+pub const SESSION_COOKIE: &str = "rialto_session";
 /// A session ends this long after it began.
-const LIFE: Millis = 180 * 24 * 60 * 60 * 1_000;
+const SESSION_TTL: Millis = 180 * 24 * 60 * 60 * 1_000;
 
 /// Somebody with a session.
 #[derive(Debug, Clone)]
-pub struct Signed {
+pub struct SignedInUser {
     /// Who.
     pub person: Person,
     /// Whether there is a password.
     pub has_password: bool,
     /// The hash of the session's token.
-    pub session: String,
+    pub token_hash: String,
 }
 
 /// Who is asking, by the session cookie; none without a valid one.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn signed(app: &App, headers: &HeaderMap) -> Result<Option<Signed>> {
+pub async fn authenticate_user(
+    app: &AppState,
+    headers: &HeaderMap,
+) -> Result<Option<SignedInUser>> {
     let jar = CookieJar::from_headers(headers);
-    let Some(cookie) = jar.get(COOKIE) else {
+    let Some(cookie) = jar.get(SESSION_COOKIE) else {
         return Ok(None);
     };
-    let session = secret::hash(cookie.value());
+    let session = random::sha256_hex(cookie.value());
     let found = app.store.find_session(&session, clock::now()).await?;
-    Ok(found.map(|(person, has_password)| Signed {
+    Ok(found.map(|(person, has_password)| SignedInUser {
         person,
         has_password,
-        session,
+        token_hash: session,
     }))
 }
 
@@ -56,11 +59,11 @@ pub async fn signed(app: &App, headers: &HeaderMap) -> Result<Option<Signed>> {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn holder(app: &App, page: &Connection) -> Result<Option<Person>> {
-    let Some(token_hash) = page.session() else {
+pub async fn revalidate(app: &AppState, connection: &Connection) -> Result<Option<Person>> {
+    let Some(token_hash) = connection.token_hash() else {
         return Ok(None);
     };
-    if page.guest_of.is_some() {
+    if connection.guest_of.is_some() {
         let guest = app.store.find_call_guest(token_hash).await?;
         return Ok(guest.map(|guest| guest.person));
     }
@@ -72,7 +75,7 @@ pub async fn holder(app: &App, page: &Connection) -> Result<Option<Person>> {
 ///
 /// # Errors
 /// When the store fails; [`Failure::NotAllowed`] without a valid token.
-pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<Token> {
+pub async fn authenticate_bearer(app: &AppState, headers: &HeaderMap) -> Result<Token> {
     let given = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
@@ -84,7 +87,7 @@ pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<Token> {
     let token = match given {
         Some(token) => {
             app.store
-                .use_token(&secret::hash(token.trim()), clock::now())
+                .use_token(&random::sha256_hex(token.trim()), clock::now())
                 .await?
         }
         None => None,
@@ -99,44 +102,44 @@ pub async fn bearer(app: &App, headers: &HeaderMap) -> Result<Token> {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn open(app: &App, user: UserId) -> Result<HeaderValue> {
-    let token = secret::token();
+pub async fn open(app: &AppState, user: UserId) -> Result<HeaderValue> {
+    let token = random::new_token();
     let mut tx = app.store.begin().await?;
     create(app, &mut tx, user, &token).await?;
     tx.commit().await?;
-    Ok(cookie_of(app, token))
+    Ok(session_cookie(app, token))
 }
 
 /// Writes a session under a token, within a transaction that makes its user too.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn create(app: &App, tx: &mut Tx, user: UserId, token: &str) -> Result<()> {
+pub async fn create(app: &AppState, tx: &mut Tx, user: UserId, token: &str) -> Result<()> {
     let now = clock::now();
     app.store
-        .create_session(tx, &secret::hash(token), user, now, now + LIFE)
+        .create_session(tx, &random::sha256_hex(token), user, now, now + SESSION_TTL)
         .await
 }
 
 /// The header that sets the cookie of a session.
 #[must_use]
-pub fn cookie_of(app: &App, token: String) -> HeaderValue {
-    set_cookie(cookie(app, token, LIFE))
+pub fn session_cookie(app: &AppState, token: String) -> HeaderValue {
+    set_cookie_value(build_cookie(app, token, SESSION_TTL))
 }
 
 /// Ends a session, closes its live connections and returns the header that clears its cookie.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn close(app: &App, signed: &Signed) -> Result<HeaderValue> {
-    app.store.delete_session(&signed.session).await?;
-    app.live.close_session(&signed.session);
-    Ok(set_cookie(cookie(app, String::new(), 0)))
+pub async fn close(app: &AppState, signed: &SignedInUser) -> Result<HeaderValue> {
+    app.store.delete_session(&signed.token_hash).await?;
+    app.connections.close_session(&signed.token_hash);
+    Ok(set_cookie_value(build_cookie(app, String::new(), 0)))
 }
 
-fn cookie(app: &App, token: String, life: Millis) -> Cookie<'static> {
+fn build_cookie(app: &AppState, token: String, life: Millis) -> Cookie<'static> {
     let age = time::Duration::milliseconds(life);
-    Cookie::build((COOKIE, token))
+    Cookie::build((SESSION_COOKIE, token))
         .http_only(true)
         .same_site(SameSite::Lax)
         .secure(app.config.is_https())
@@ -145,7 +148,7 @@ fn cookie(app: &App, token: String, life: Millis) -> Cookie<'static> {
         .build()
 }
 
-fn set_cookie(cookie: Cookie<'static>) -> HeaderValue {
+fn set_cookie_value(cookie: Cookie<'static>) -> HeaderValue {
     // A cookie of ours is ASCII: hexadecimal and attribute names.
     HeaderValue::from_str(&cookie.to_string()).unwrap_or(HeaderValue::from_static(""))
 }
@@ -154,22 +157,22 @@ fn set_cookie(cookie: Cookie<'static>) -> HeaderValue {
 ///
 /// # Errors
 /// [`Failure::Unavailable`] outside a request, which is a bug.
-pub fn app() -> Result<Arc<App>, Failure> {
-    use_context::<Arc<App>>().ok_or(Failure::Unavailable)
+pub fn use_app() -> Result<Arc<AppState>, Failure> {
+    use_context::<Arc<AppState>>().ok_or(Failure::Unavailable)
 }
 
 /// For server functions and pages: who is asking, if they have a session.
 #[must_use]
-pub fn current() -> Option<Signed> {
-    use_context::<Option<Signed>>().flatten()
+pub fn current_user() -> Option<SignedInUser> {
+    use_context::<Option<SignedInUser>>().flatten()
 }
 
 /// For server functions and pages: who is asking.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
-pub fn required() -> Result<Signed, Failure> {
-    current().ok_or(Failure::NotSignedIn)
+pub fn require_user() -> Result<SignedInUser, Failure> {
+    current_user().ok_or(Failure::NotSignedIn)
 }
 
 /// For server functions: adds a header to the answer.

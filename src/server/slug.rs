@@ -1,12 +1,12 @@
 //! The last part of an address, made from a title.
 
 /// How long a slug may get, in characters.
-const LONGEST: usize = 80;
+const MAX_SLUG_CHARS: usize = 80;
 
 /// Lower-case ASCII letters and digits with single hyphens between them, at most 80 characters; `fallback` when nothing of
 /// the title is left. Other scripts are transliterated.
 #[must_use]
-pub fn slug(title: &str, fallback: &str) -> String {
+pub fn slugify(title: &str, fallback: &str) -> String {
     let mut slug = String::new();
     for c in any_ascii::any_ascii(title).chars() {
         if c.is_ascii_alphanumeric() {
@@ -14,7 +14,7 @@ pub fn slug(title: &str, fallback: &str) -> String {
         } else if !slug.is_empty() && !slug.ends_with('-') && c != '\'' {
             slug.push('-');
         }
-        if slug.len() == LONGEST {
+        if slug.len() == MAX_SLUG_CHARS {
             break;
         }
     }
@@ -28,16 +28,19 @@ pub fn slug(title: &str, fallback: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::slug;
+    use super::slugify;
 
     #[test]
     fn a_slug_reads_like_its_title() {
         assert_eq!(
-            slug("  What's new, on the  Rialto? ", "story"),
+            slugify("  What's new, on the  Rialto? ", "story"),
             "whats-new-on-the-rialto"
         );
-        assert_eq!(slug("Ærøskøbing – 東京", "story"), "aeroskobing-dongjing");
-        assert_eq!(slug("!?…", "story"), "story");
-        assert_eq!(slug(&"ab ".repeat(100), "story").len(), 80);
+        assert_eq!(
+            slugify("Ærøskøbing – 東京", "story"),
+            "aeroskobing-dongjing"
+        );
+        assert_eq!(slugify("!?…", "story"), "story");
+        assert_eq!(slugify(&"ab ".repeat(100), "story").len(), 80);
     }
 }

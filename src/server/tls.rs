@@ -2,7 +2,7 @@
 
 /// Chooses the cryptography of the whole program: ring, which is what the store and the bus use as well. Before anything asks by
 /// https; more than once does no harm.
-pub fn prepare() {
+pub fn install_crypto_provider() {
     // Somebody was faster: it is the same one.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

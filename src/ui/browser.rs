@@ -35,7 +35,7 @@ pub fn random() -> f64 {
 
 /// Runs something once after so many milliseconds. It cannot be cancelled: what it does has to check whether it is still
 /// wanted.
-pub fn after(millis: i32, then: impl FnOnce() + 'static) {
+pub fn run_after(millis: i32, then: impl FnOnce() + 'static) {
     let then = Closure::once_into_js(then);
     if let Some(window) = web_sys::window() {
         // Only a function that is no function would be refused.
@@ -45,9 +45,9 @@ pub fn after(millis: i32, then: impl FnOnce() + 'static) {
 }
 
 /// Waits for so many milliseconds.
-pub async fn pause(millis: u32) {
+pub async fn sleep(millis: u32) {
     let (go_on, over) = oneshot::channel::<()>();
-    after(i32::try_from(millis).unwrap_or(i32::MAX), move || {
+    run_after(i32::try_from(millis).unwrap_or(i32::MAX), move || {
         drop(go_on);
     });
     // Nothing is ever sent: it ends when the time is up.
@@ -55,57 +55,57 @@ pub async fn pause(millis: u32) {
 }
 
 /// Whether the server answers at an address of the site, and is well, within so many milliseconds.
-pub async fn answers(path: &str, within: u32) -> bool {
-    let asked = RequestInit::new();
-    asked.set_method("HEAD");
-    asked.set_cache(RequestCache::NoStore);
-    asked.set_signal(Some(&AbortSignal::timeout_with_u32(within)));
+pub async fn is_healthy(path: &str, timeout_ms: u32) -> bool {
+    let request_init = RequestInit::new();
+    request_init.set_method("HEAD");
+    request_init.set_cache(RequestCache::NoStore);
+    request_init.set_signal(Some(&AbortSignal::timeout_with_u32(timeout_ms)));
     let Some(window) = web_sys::window() else {
         return false;
     };
-    let answer = JsFuture::from(window.fetch_with_str_and_init(path, &asked)).await;
+    let answer = JsFuture::from(window.fetch_with_str_and_init(path, &request_init)).await;
     answer.is_ok_and(|answer| answer.unchecked_into::<Response>().ok())
 }
 
 /// Reads what this tab has kept; none also where the browser keeps nothing.
 #[must_use]
-pub fn session_get(key: &str) -> Option<String> {
-    session()?.get_item(key).ok()?
+pub fn session_storage_get(key: &str) -> Option<String> {
+    session_storage()?.get_item(key).ok()?
 }
 
 /// Keeps something for as long as this tab is open. Where the browser keeps nothing (full, or forbidden), nothing is kept and
 /// nothing breaks: callers keep what matters in memory as well.
-pub fn session_set(key: &str, value: &str) {
-    if let Some(storage) = session() {
+pub fn session_storage_set(key: &str, value: &str) {
+    if let Some(storage) = session_storage() {
         let _ = storage.set_item(key, value);
     }
 }
 
 /// Forgets something kept for this tab.
-pub fn session_remove(key: &str) {
-    if let Some(storage) = session() {
+pub fn session_storage_remove(key: &str) {
+    if let Some(storage) = session_storage() {
         let _ = storage.remove_item(key);
     }
 }
 
-fn session() -> Option<Storage> {
+fn session_storage() -> Option<Storage> {
     web_sys::window()?.session_storage().ok()?
 }
 
 /// Reads what this browser has kept for the site; none also where it keeps nothing.
 #[must_use]
-pub fn local_get(key: &str) -> Option<String> {
-    local()?.get_item(key).ok()?
+pub fn local_storage_get(key: &str) -> Option<String> {
+    local_storage()?.get_item(key).ok()?
 }
 
 /// Keeps something for the site, as far as the browser does.
-pub fn local_set(key: &str, value: &str) {
-    if let Some(storage) = local() {
+pub fn local_storage_set(key: &str, value: &str) {
+    if let Some(storage) = local_storage() {
         let _ = storage.set_item(key, value);
     }
 }
 
-fn local() -> Option<Storage> {
+fn local_storage() -> Option<Storage> {
     web_sys::window()?.local_storage().ok()?
 }
 

@@ -16,21 +16,21 @@ pub fn Findings(
 #[component]
 fn Row(finding: Finding) -> impl IntoView {
     let (class, glyph) = match finding.verdict {
-        Verdict::Good => ("finding good", Glyph::Ok),
-        Verdict::Doubtful => ("finding doubtful", Glyph::Info),
-        Verdict::Wrong => ("finding wrong", Glyph::Warn),
+        Verdict::Ok => ("finding good", Glyph::Ok),
+        Verdict::Warning => ("finding doubtful", Glyph::Info),
+        Verdict::Problem => ("finding wrong", Glyph::Warn),
     };
     view! {
         <li class=class>
             <Icon name=glyph />
             <div>
                 <p>
-                    <strong>{finding.what}</strong>
+                    <strong>{finding.subject}</strong>
                     " "
-                    <span class="finding-verdict">{finding.verdict.word()}</span>
+                    <span class="finding-verdict">{finding.verdict.label()}</span>
                 </p>
-                <p>{finding.says}</p>
-                {finding.todo.map(|todo| view! { <p class="finding-todo">{todo}</p> })}
+                <p>{finding.observation}</p>
+                {finding.advice.map(|todo| view! { <p class="finding-todo">{todo}</p> })}
             </div>
         </li>
     }

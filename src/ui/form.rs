@@ -16,7 +16,7 @@ use leptos_router::{hooks::use_query_map, params::ParamsMap};
 use std::future::Future;
 
 /// What the function at `path` said when this page's form was posted to it, read from the page's address.
-fn failure_in(query: &ParamsMap, path: &str) -> Option<Failure> {
+fn failure_from_query(query: &ParamsMap, path: &str) -> Option<Failure> {
     if query.get_str("__path") != Some(path) {
         return None;
     }
@@ -27,12 +27,12 @@ fn failure_in(query: &ParamsMap, path: &str) -> Option<Failure> {
 
 /// What became of a form that was posted from within the page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-enum Posted {
+enum SubmissionState {
     /// It was not.
     #[default]
-    Never,
+    NotSubmitted,
     /// The server has not answered.
-    UnderWay,
+    InFlight,
     /// It was done.
     Done,
     /// It was not done, and why.
@@ -42,9 +42,9 @@ enum Posted {
 /// Posts a plain form from within a live page, so that a call and files on their way go on; where the function redirects to is
 /// opened as by a link. Without JavaScript, and before the page is live, the browser posts the form. A handle: copy it freely.
 #[derive(Debug, Clone, Copy)]
-pub struct Posting(RwSignal<Posted>);
+pub struct FormSubmission(RwSignal<SubmissionState>);
 
-impl Posting {
+impl FormSubmission {
     /// Nothing was posted yet.
     pub fn new() -> Self {
         Self(RwSignal::default())
@@ -62,15 +62,18 @@ impl Posting {
             return;
         };
         event.prevent_default();
-        if self.0.with_untracked(|posted| *posted == Posted::UnderWay) {
+        if self
+            .0
+            .with_untracked(|posted| *posted == SubmissionState::InFlight)
+        {
             return;
         }
-        self.0.set(Posted::UnderWay);
+        self.0.set(SubmissionState::InFlight);
         let call = call(filled_in);
         spawn_local(async move {
             let posted = match call.await {
-                Ok(()) => Posted::Done,
-                Err(failure) => Posted::Refused(failure),
+                Ok(()) => SubmissionState::Done,
+                Err(failure) => SubmissionState::Refused(failure),
             };
             // The form may be gone by then.
             let _ = self.0.try_set(posted);
@@ -78,16 +81,16 @@ impl Posting {
     }
 
     /// Why the last post was refused, or what `earlier` says if there was none.
-    fn failure(self, earlier: impl FnOnce() -> Option<Failure>) -> Option<Failure> {
+    fn failure(self, from_address: impl FnOnce() -> Option<Failure>) -> Option<Failure> {
         match self.0.get() {
-            Posted::Never => earlier(),
-            Posted::UnderWay | Posted::Done => None,
-            Posted::Refused(failure) => Some(failure),
+            SubmissionState::NotSubmitted => from_address(),
+            SubmissionState::InFlight | SubmissionState::Done => None,
+            SubmissionState::Refused(failure) => Some(failure),
         }
     }
 }
 
-impl Default for Posting {
+impl Default for FormSubmission {
     fn default() -> Self {
         Self::new()
     }
@@ -100,12 +103,12 @@ pub fn FormFailure(
     path: &'static str,
     /// How it is posted once the page is live, if not by the browser.
     #[prop(optional)]
-    posting: Option<Posting>,
+    submission: Option<FormSubmission>,
 ) -> impl IntoView {
     let query = use_query_map();
     let failure = Memo::new(move |_| {
-        let in_address = || query.with(|query| failure_in(query, path));
-        match posting {
+        let in_address = || query.with(|query| failure_from_query(query, path));
+        match submission {
             Some(posting) => posting.failure(in_address),
             None => in_address(),
         }
@@ -185,7 +188,7 @@ mod tests {
     use leptos_router::location::RequestUrl;
 
     /// The address that `server_fn` sends a browser back to.
-    fn sent_back(referer: &str, path: &str, failure: Failure) -> String {
+    fn redirect_address(referer: &str, path: &str, failure: Failure) -> String {
         ServerFnUrlError::new(path, failure)
             .to_url(referer)
             .unwrap()
@@ -204,13 +207,16 @@ mod tests {
 
     #[test]
     fn a_form_shows_only_what_its_own_function_said() {
-        let query = query(&sent_back(
+        let query = query(&redirect_address(
             "http://rialto.test/signin?to=%2Fchat",
             "/fn/sign_in",
-            Failure::TooFast,
+            Failure::RateLimited,
         ));
-        assert_eq!(failure_in(&query, "/fn/sign_in"), Some(Failure::TooFast));
-        assert_eq!(failure_in(&query, "/fn/pick_name"), None);
+        assert_eq!(
+            failure_from_query(&query, "/fn/sign_in"),
+            Some(Failure::RateLimited)
+        );
+        assert_eq!(failure_from_query(&query, "/fn/pick_name"), None);
         assert_eq!(
             query.get_str("to"),
             Some("/chat"),
@@ -220,18 +226,22 @@ mod tests {
 
     #[test]
     fn the_newest_failure_is_the_one_that_shows() {
-        let first = sent_back("http://rialto.test/signin", "/fn/sign_in", Failure::TooFast);
+        let first = redirect_address(
+            "http://rialto.test/signin",
+            "/fn/sign_in",
+            Failure::RateLimited,
+        );
         let reason = Failure::invalid("Zu kurz: „x“ & 1 + 1 = 50 %");
-        let query = query(&sent_back(&first, "/fn/pick_name", reason.clone()));
-        assert_eq!(failure_in(&query, "/fn/pick_name"), Some(reason));
-        assert_eq!(failure_in(&query, "/fn/sign_in"), None);
+        let query = query(&redirect_address(&first, "/fn/pick_name", reason.clone()));
+        assert_eq!(failure_from_query(&query, "/fn/pick_name"), Some(reason));
+        assert_eq!(failure_from_query(&query, "/fn/sign_in"), None);
     }
 
     #[test]
     fn an_address_that_somebody_made_up_is_no_crash() {
         let query = query("http://rialto.test/signin?__path=/fn/sign_in&__err=%00nonsense");
         assert_eq!(
-            failure_in(&query, "/fn/sign_in"),
+            failure_from_query(&query, "/fn/sign_in"),
             Some(Failure::Unreachable)
         );
     }

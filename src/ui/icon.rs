@@ -102,11 +102,11 @@ glyphs! {
     /// A screen, crossed out.
     ScreenOff = "screen-off"
     /// A small window in front of a large one.
-    Float = "float"
+    PictureInPicture = "float"
     /// Four corners.
     FullScreen = "full-screen"
     /// One large picture above several small ones.
-    Speaker = "speaker"
+    SpeakerView = "speaker"
     /// A person and a plus sign: somebody more.
     Invite = "invite"
 }

@@ -17,17 +17,17 @@
 //! | [`turns`] | making a page live in short turns |
 //! | [`wait`] | what shows when something takes long |
 
-pub mod again;
 pub mod avatar;
 pub mod browser;
 pub mod build;
 pub mod findings;
 pub mod form;
+pub mod hydration;
 pub mod icon;
+pub mod lazy;
+pub mod loading;
 pub mod notice;
-pub mod part;
 pub mod presence;
+pub mod refetch;
 pub mod socket;
 pub mod time;
-pub mod turns;
-pub mod wait;

@@ -12,24 +12,24 @@ pub fn PresenceDot(
 ) -> impl IntoView {
     view! {
         <span class=move || class(presence.get())></span>
-        <span class="visually-hidden">{move || words(presence.get())}</span>
+        <span class="visually-hidden">{move || presence_label(presence.get())}</span>
     }
 }
 
 fn class(presence: Presence) -> &'static str {
     match presence {
-        Presence::Here => "presence-dot here",
+        Presence::Online => "presence-dot here",
         Presence::Away => "presence-dot away",
-        Presence::Gone => "presence-dot gone",
+        Presence::Offline => "presence-dot gone",
     }
 }
 
 /// In words: `"here"`, `"away"`, `"not here"`.
 #[must_use]
-pub fn words(presence: Presence) -> &'static str {
+pub fn presence_label(presence: Presence) -> &'static str {
     match presence {
-        Presence::Here => "here",
+        Presence::Online => "here",
         Presence::Away => "away",
-        Presence::Gone => "not here",
+        Presence::Offline => "not here",
     }
 }

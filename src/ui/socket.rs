@@ -7,9 +7,9 @@
 //! Written by hand on web-sys: leptos-use's hook reconnects at a fixed interval, without jitter, and neither notices a dead
 //! path nor knows close codes after which reconnecting is wrong.
 
-mod patience;
+mod reconnect_policy;
 
-use super::{browser, build::Build};
+use super::{browser, build::BuildTracker};
 use crate::{
     model::{ClientId, Millis},
     protocol::{
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use patience::{LOOK, Loss, Patience, Reached};
+use reconnect_policy::{ConnectPhase, DisconnectCause, HEALTH_CHECK_TIMEOUT, ReconnectPolicy};
 use std::{borrow::Cow, cell::RefCell, rc::Rc};
 use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::spawn_local;
@@ -27,70 +27,70 @@ use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
 /// Where the connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Link {
+pub enum SocketStatus {
     /// Not wanted: nobody is signed in, or the page is not live yet.
-    Off,
+    Idle,
     /// On the way; nothing was lost yet.
     Connecting,
     /// Greeted by the server.
-    Online,
+    Connected,
     /// Lost; another try follows by itself.
-    Waiting,
+    Reconnecting,
     /// Closed by the server with a code after which a page does not connect again.
-    Ended(u16),
+    Closed(u16),
 }
 
 /// The page's WebSocket. A handle: copy it freely. Provided once, by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct Socket {
-    link: RwSignal<Link>,
-    build: Build,
+    status: RwSignal<SocketStatus>,
+    build: BuildTracker,
 }
 
 /// Where it is seen whether the server answers.
-const HEALTH: &str = "/healthz";
+const HEALTH_PATH: &str = "/healthz";
 /// A try that began less than so long ago, in milliseconds, has found the network as it is.
-const RECENT: Millis = 200;
+const RECENT_ATTEMPT_AGE: Millis = 200;
 /// How often the connection is looked after, in milliseconds.
-const TICK: i32 = 500;
+const TICK_INTERVAL: i32 = 500;
 /// A page that comes so late to look after it, in milliseconds, is short of time, and what the server said may wait to be read;
-const SHORT_OF_TIME: Millis = 1_000;
+const LATE_TICK_THRESHOLD: Millis = 1_000;
 /// one that comes later still was asleep, and what the server said is lost.
-const ASLEEP: Millis = 6_000;
+const SLEEP_THRESHOLD: Millis = 6_000;
 
-type Listener = Rc<dyn Fn(&ServerFrame)>;
+type FrameListener = Rc<dyn Fn(&ServerFrame)>;
 
 /// What there is one of in a page. Lives outside the reactive graph, because it holds handles of the browser, and is never
 /// touched on the server.
-struct Wire {
-    client: ClientId,
+struct ConnectionState {
+    client_id: ClientId,
     path: Cow<'static, str>,
-    socket: Option<Connected>,
+    socket: Option<SocketHandle>,
     /// Counts connections: what a former one still has to say is ignored.
     generation: u32,
-    listeners: Vec<Listener>,
-    cursors: Option<Rc<dyn Fn() -> Vec<RoomCursor>>>,
-    patience: Patience,
+    listeners: Vec<FrameListener>,
+    cursor_provider: Option<Rc<dyn Fn() -> Vec<RoomCursor>>>,
+    policy: ReconnectPolicy,
     retry_at: Option<Millis>,
-    reached: Reached,
+    phase: ConnectPhase,
     /// Since when the server owes a word, of whatever kind.
-    waits_since: Option<Millis>,
-    spoke_at: Millis,
-    looked_at: Millis,
-    pings: u32,
+    awaiting_reply_since: Option<Millis>,
+    last_sent_at: Millis,
+    last_tick_at: Millis,
+    ping_counter: u32,
     /// The oldest ping that was not answered, and when it was sent.
-    pinged: Option<(u32, Millis)>,
+    pending_ping: Option<(u32, Millis)>,
 }
 
 /// A WebSocket and the closures it calls, which live exactly as long.
-struct Connected {
+struct SocketHandle {
     socket: WebSocket,
     _on_open: Closure<dyn FnMut(Event)>,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_close: Closure<dyn FnMut(CloseEvent)>,
 }
 
-impl Drop for Connected {
+impl Drop for SocketHandle {
     fn drop(&mut self) {
         self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
@@ -101,26 +101,26 @@ impl Drop for Connected {
 }
 
 thread_local! {
-    static WIRE: RefCell<Wire> = RefCell::new(Wire {
-        client: ClientId(browser::new_uuid()),
+    static CONNECTION_STATE: RefCell<ConnectionState> = RefCell::new(ConnectionState {
+        client_id: ClientId(browser::new_uuid()),
         path: Cow::Borrowed("/ws"),
         socket: None,
         generation: 0,
         listeners: Vec::new(),
-        cursors: None,
-        patience: Patience::new(),
+        cursor_provider: None,
+        policy: ReconnectPolicy::new(),
         retry_at: None,
-        reached: Reached::Nothing,
-        waits_since: None,
-        spoke_at: 0,
-        looked_at: 0,
-        pings: 0,
-        pinged: None,
+        phase: ConnectPhase::Connecting,
+        awaiting_reply_since: None,
+        last_sent_at: 0,
+        last_tick_at: 0,
+        ping_counter: 0,
+        pending_ping: None,
     });
 }
 
-fn wire<T>(then: impl FnOnce(&mut Wire) -> T) -> T {
-    WIRE.with_borrow_mut(then)
+fn with_connection<T>(then: impl FnOnce(&mut ConnectionState) -> T) -> T {
+    CONNECTION_STATE.with_borrow_mut(then)
 }
 
 /// The page's WebSocket.
@@ -134,9 +134,9 @@ pub fn use_socket() -> Socket {
 
 impl Socket {
     /// Makes it available to the whole app; connects to nothing yet.
-    pub fn provide(build: Build) -> Self {
+    pub fn provide(build: BuildTracker) -> Self {
         let socket = Self {
-            link: RwSignal::new(Link::Off),
+            status: RwSignal::new(SocketStatus::Idle),
             build,
         };
         provide_context(socket);
@@ -145,47 +145,49 @@ impl Socket {
 
     /// Where the connection stands.
     #[must_use]
-    pub fn link(&self) -> Signal<Link> {
-        self.link.into()
+    pub fn status(&self) -> Signal<SocketStatus> {
+        self.status.into()
     }
 
     /// Whether the server has greeted this connection.
     #[must_use]
-    pub fn is_online(&self) -> bool {
-        self.link.get() == Link::Online
+    pub fn is_connected(&self) -> bool {
+        self.status.get() == SocketStatus::Connected
     }
 
     /// This page's id. Browser only.
     #[must_use]
-    pub fn client(&self) -> ClientId {
-        wire(|wire| wire.client)
+    pub fn client_id(&self) -> ClientId {
+        with_connection(|wire| wire.client_id)
     }
 
     /// Calls a function for every frame of the server, for the life of the page, after those registered before. Browser only.
     pub fn on_frame(&self, listener: impl Fn(&ServerFrame) + 'static) {
-        wire(|wire| wire.listeners.push(Rc::new(listener)));
+        with_connection(|wire| wire.listeners.push(Rc::new(listener)));
     }
 
     /// Where a new connection goes on. Browser only.
-    pub fn greet_with(&self, cursors: impl Fn() -> Vec<RoomCursor> + 'static) {
-        wire(|wire| wire.cursors = Some(Rc::new(cursors)));
+    pub fn set_cursor_provider(&self, cursors: impl Fn() -> Vec<RoomCursor> + 'static) {
+        with_connection(|wire| wire.cursor_provider = Some(Rc::new(cursors)));
     }
 
     /// Connects to an address of the site, `/ws` or that of a guest, and stays connected. Browser only; a second call does nothing.
     pub fn connect(self, path: impl Into<Cow<'static, str>>) {
-        if self.link.get_untracked() != Link::Off {
+        if self.status.get_untracked() != SocketStatus::Idle {
             return;
         }
         let path = path.into();
-        wire(|wire| wire.path = path);
-        self.link.set(Link::Connecting);
-        self.dial();
+        with_connection(|wire| wire.path = path);
+        self.status.set(SocketStatus::Connecting);
+        self.open_connection();
         set_interval(
-            move || self.look_after(),
-            std::time::Duration::from_millis(TICK.unsigned_abs().into()),
+            move || self.tick(),
+            std::time::Duration::from_millis(TICK_INTERVAL.unsigned_abs().into()),
         );
         window_event_listener(leptos::ev::online, move |_| self.retry_now());
-        window_event_listener(leptos::ev::offline, move |_| self.lost(Loss::Server));
+        window_event_listener(leptos::ev::offline, move |_| {
+            self.schedule_reconnect(DisconnectCause::ServerUnavailable)
+        });
         document_event_listener("visibilitychange", move || {
             let visible = browser::is_visible();
             self.send(&ClientFrame::Visibility { visible });
@@ -197,154 +199,160 @@ impl Socket {
 
     /// Tries again at once, if a try is due at all. Browser only.
     pub fn retry_now(self) {
-        if wire(|wire| wire.retry_at).is_some() {
-            self.dial();
+        if with_connection(|wire| wire.retry_at).is_some() {
+            self.open_connection();
         }
     }
 
     /// Something else says that the network may be there again: tries at once, if the try that is under way may have missed it. Browser
     /// only.
-    pub fn hope(self) {
+    pub fn retry_on_hint(self) {
         let now = browser::now();
-        let is_new = |since: Millis| now - since < RECENT;
-        if self.link.get_untracked() == Link::Waiting
-            && wire(|wire| {
-                wire.reached == Reached::Nothing && !wire.waits_since.is_some_and(is_new)
+        let is_new = |since: Millis| now - since < RECENT_ATTEMPT_AGE;
+        if self.status.get_untracked() == SocketStatus::Reconnecting
+            && with_connection(|wire| {
+                wire.phase == ConnectPhase::Connecting
+                    && !wire.awaiting_reply_since.is_some_and(is_new)
             })
         {
-            self.dial();
+            self.open_connection();
         }
     }
 
     /// While a call is on, a dead path is noticed within seconds. Browser only.
     pub fn set_urgent(&self, urgent: bool) {
         let now = browser::now();
-        wire(|wire| {
-            wire.patience.set_urgent(urgent);
+        with_connection(|wire| {
+            wire.policy.set_urgent(urgent);
             if urgent {
-                wire.retry_at = wire.retry_at.map(|at| now + Patience::hurry(at - now));
+                wire.retry_at = wire
+                    .retry_at
+                    .map(|at| now + ReconnectPolicy::cap_urgent_delay(at - now));
             }
         });
     }
 
     /// Whether the server has not answered yet up to a ping: what is said now is heard after what it is still at. Browser only.
     #[must_use]
-    pub fn is_waiting(self) -> bool {
-        wire(|wire| wire.waits_since.is_some())
+    pub fn is_awaiting_reply(self) -> bool {
+        with_connection(|wire| wire.awaiting_reply_since.is_some())
     }
 
     /// Has the server say when it has heard everything up to here. Browser only.
     pub fn ping(self) {
         let now = browser::now();
-        let n = wire(|wire| {
-            wire.pings = wire.pings.wrapping_add(1);
-            wire.pinged.get_or_insert((wire.pings, now));
-            wire.waits_since.get_or_insert(now);
-            wire.pings
+        let n = with_connection(|wire| {
+            wire.ping_counter = wire.ping_counter.wrapping_add(1);
+            wire.pending_ping.get_or_insert((wire.ping_counter, now));
+            wire.awaiting_reply_since.get_or_insert(now);
+            wire.ping_counter
         });
         self.send(&ClientFrame::Ping { n });
     }
 
     /// Something else says that the network may be gone: if nothing is heard of the server in a moment, the path counts as dead. Browser
     /// only.
-    pub fn suspect(self) {
-        if self.link.get_untracked() == Link::Online && wire(|wire| wire.patience.is_urgent()) {
-            wire(|wire| wire.patience.doubt());
+    pub fn probe(self) {
+        if self.status.get_untracked() == SocketStatus::Connected
+            && with_connection(|wire| wire.policy.is_urgent())
+        {
+            with_connection(|wire| wire.policy.start_probe());
             // It may owe an answer for long enough already.
-            if !self.is_waiting() {
+            if !self.is_awaiting_reply() {
                 self.ping();
             }
-            self.look_after_waiting();
+            self.schedule_reply_timeout();
         }
     }
 
     /// Sends a frame. False when there is no connection: what has to arrive is kept by whoever sends it, and sent again when
     /// the connection is back. Browser only.
     pub fn send(&self, frame: &ClientFrame) -> bool {
-        if self.link.get_untracked() != Link::Online {
+        if self.status.get_untracked() != SocketStatus::Connected {
             return false;
         }
         // Serialising our own enum to a string cannot fail.
         let text = serde_json::to_string(frame).unwrap_or_default();
-        wire(|wire| wire.say(&text))
+        with_connection(|wire| wire.send_text(&text))
     }
 
     /// Sends a binary frame; see [`Self::send`].
-    pub fn send_bytes(&self, bytes: &[u8]) -> bool {
-        self.link.get_untracked() == Link::Online
-            && wire(|wire| {
-                wire.open()
+    pub fn send_binary(&self, bytes: &[u8]) -> bool {
+        self.status.get_untracked() == SocketStatus::Connected
+            && with_connection(|wire| {
+                wire.writable_socket()
                     .is_some_and(|open| open.send_with_u8_array(bytes).is_ok())
             })
     }
 
     /// How many bytes the browser has taken and not sent yet. Browser only.
     #[must_use]
-    pub fn buffered(&self) -> u32 {
-        wire(|wire| {
+    pub fn buffered_amount(&self) -> u32 {
+        with_connection(|wire| {
             wire.socket
                 .as_ref()
                 .map_or(0, |open| open.socket.buffered_amount())
         })
     }
 
-    fn dial(self) {
-        let generation = wire(|wire| {
-            wire.give_up();
+    fn open_connection(self) {
+        let generation = with_connection(|wire| {
+            wire.close();
             wire.retry_at = None;
             wire.generation
         });
-        let on_open = Closure::new(move |_: Event| self.opened(generation));
-        let on_message = Closure::new(move |event: MessageEvent| self.heard(generation, &event));
+        let on_open = Closure::new(move |_: Event| self.on_open(generation));
+        let on_message =
+            Closure::new(move |event: MessageEvent| self.on_message(generation, &event));
         let on_close = Closure::new(move |event: CloseEvent| {
-            if wire(|wire| wire.generation) == generation {
-                self.closed(event.code());
+            if with_connection(|wire| wire.generation) == generation {
+                self.on_close(event.code());
             }
         });
-        let Some(socket) = wire(|wire| address(&wire.path))
+        let Some(socket) = with_connection(|wire| socket_url(&wire.path))
             .and_then(|url| WebSocket::new_with_str(&url, SUBPROTOCOL).ok())
         else {
-            self.lost(Loss::Server);
+            self.schedule_reconnect(DisconnectCause::ServerUnavailable);
             return;
         };
         socket.set_binary_type(BinaryType::Arraybuffer);
         socket.set_onopen(Some(on_open.as_ref().unchecked_ref()));
         socket.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         socket.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-        let connected = Connected {
+        let connected = SocketHandle {
             socket,
             _on_open: on_open,
             _on_message: on_message,
             _on_close: on_close,
         };
-        wire(|wire| {
+        with_connection(|wire| {
             wire.socket = Some(connected);
             // A server that accepts and then says nothing is as dead as one that does not answer.
-            wire.waits_since = Some(browser::now());
+            wire.awaiting_reply_since = Some(browser::now());
         });
-        self.look_after_waiting();
+        self.schedule_reply_timeout();
     }
 
-    fn opened(self, generation: u32) {
-        let cursors = wire(|wire| wire.cursors.clone())
+    fn on_open(self, generation: u32) {
+        let cursors = with_connection(|wire| wire.cursor_provider.clone())
             .map(|cursors| cursors())
             .unwrap_or_default();
         let hello = ClientFrame::Hello {
-            client: self.client(),
+            client: self.client_id(),
             cursors,
             visible: browser::is_visible(),
         };
         let text = serde_json::to_string(&hello).unwrap_or_default();
-        wire(|wire| {
-            if wire.generation == generation && wire.say(&text) {
-                wire.reached = Reached::Server;
-                wire.waits_since = Some(browser::now());
+        with_connection(|wire| {
+            if wire.generation == generation && wire.send_text(&text) {
+                wire.phase = ConnectPhase::Open;
+                wire.awaiting_reply_since = Some(browser::now());
             }
         });
     }
 
-    fn heard(self, generation: u32, event: &MessageEvent) {
-        if wire(|wire| wire.generation) != generation {
+    fn on_message(self, generation: u32, event: &MessageEvent) {
+        if with_connection(|wire| wire.generation) != generation {
             return;
         }
         let Some(text) = event.data().as_string() else {
@@ -355,167 +363,177 @@ impl Socket {
             // A newer server may say things this page does not know; it reloads when it can.
             Err(error) => return browser::warn(&format!("a frame was not understood: {error}")),
         };
-        wire(|wire| {
-            wire.waits_since = None;
-            wire.patience.heard();
+        with_connection(|wire| {
+            wire.awaiting_reply_since = None;
+            wire.policy.on_frame();
         });
         match &frame {
             ServerFrame::Welcome {
-                heartbeat, build, ..
+                heartbeat_ms: heartbeat,
+                build,
+                ..
             } => {
-                wire(|wire| {
-                    wire.reached = Reached::Greeted;
-                    wire.patience.greeted((*heartbeat).into());
+                with_connection(|wire| {
+                    wire.phase = ConnectPhase::Welcomed;
+                    wire.policy.on_welcome((*heartbeat).into());
                 });
-                self.build.heard(build);
-                self.link.set(Link::Online);
+                self.build.set_server_build(build);
+                self.status.set(SocketStatus::Connected);
             }
-            ServerFrame::Pong { n } => wire(|wire| wire.answered(*n, browser::now())),
+            ServerFrame::Pong { n } => with_connection(|wire| wire.on_pong(*n, browser::now())),
             _ => {}
         }
-        let listeners = wire(|wire| wire.listeners.clone());
+        let listeners = with_connection(|wire| wire.listeners.clone());
         for listener in listeners {
             listener(&frame);
         }
     }
 
-    fn closed(self, code: u16) {
+    fn on_close(self, code: u16) {
         // No other page has this one's id: what replaced this connection is one that was given up, and heard of late.
         let is_replaced = code == CloseCode::Replaced.code();
-        if is_replaced || CloseCode::may_reconnect(code) {
-            self.lost(Loss::Server);
-        } else if self.is_wanted() {
-            wire(Wire::give_up);
-            self.link.set(Link::Ended(code));
+        if is_replaced || CloseCode::should_reconnect(code) {
+            self.schedule_reconnect(DisconnectCause::ServerUnavailable);
+        } else if self.should_connect() {
+            with_connection(ConnectionState::close);
+            self.status.set(SocketStatus::Closed(code));
         }
     }
 
-    fn lost(self, loss: Loss) {
-        if !self.is_wanted() {
+    fn schedule_reconnect(self, loss: DisconnectCause) {
+        if !self.should_connect() {
             return;
         }
-        let wait = wire(|wire| {
-            let reached = wire.reached;
-            wire.give_up();
-            let wait = wire.patience.lost(loss, reached, browser::random());
+        let wait = with_connection(|wire| {
+            let reached = wire.phase;
+            wire.close();
+            let wait = wire.policy.on_disconnect(loss, reached, browser::random());
             wire.retry_at = Some(browser::now() + wait);
             wait
         });
-        self.link.set(Link::Waiting);
-        self.look_after_in(wait);
+        self.status.set(SocketStatus::Reconnecting);
+        self.schedule_tick(wait);
     }
 
     /// Looks whether the server answers, and dials if it does.
-    fn look_first(self) {
+    fn check_health_first(self) {
         let began = browser::now();
-        let generation = wire(|wire| {
+        let generation = with_connection(|wire| {
             // Should it never be said whether it does.
-            wire.retry_at = Some(began + 2 * Millis::from(LOOK));
+            wire.retry_at = Some(began + 2 * Millis::from(HEALTH_CHECK_TIMEOUT));
             wire.generation += 1;
             wire.generation
         });
         spawn_local(async move {
-            let answers = browser::answers(HEALTH, LOOK).await;
-            if wire(|wire| wire.generation) != generation {
+            let answers = browser::is_healthy(HEALTH_PATH, HEALTH_CHECK_TIMEOUT).await;
+            if with_connection(|wire| wire.generation) != generation {
                 return;
             }
-            if wire(|wire| wire.patience.looked(answers)) {
-                self.dial();
+            if with_connection(|wire| wire.policy.on_health_check(answers)) {
+                self.open_connection();
             } else {
                 // One that is refused, or has no network to go by, knows at once.
-                let wait = (began + Millis::from(LOOK) - browser::now()).max(0);
-                wire(|wire| wire.retry_at = Some(browser::now() + wait));
-                self.look_after_in(wait);
+                let wait = (began + Millis::from(HEALTH_CHECK_TIMEOUT) - browser::now()).max(0);
+                with_connection(|wire| wire.retry_at = Some(browser::now() + wait));
+                self.schedule_tick(wait);
             }
         });
     }
 
-    fn is_wanted(self) -> bool {
-        !matches!(self.link.get_untracked(), Link::Off | Link::Ended(_))
+    fn should_connect(self) -> bool {
+        !matches!(
+            self.status.get_untracked(),
+            SocketStatus::Idle | SocketStatus::Closed(_)
+        )
     }
 
     /// Looks after it as soon as what it waits for now took too long.
-    fn look_after_waiting(self) {
+    fn schedule_reply_timeout(self) {
         let now = browser::now();
-        let left = wire(|wire| {
-            let since = wire.waits_since?;
-            Some((since + wire.patience.silence(wire.reached) - now).max(0))
+        let left = with_connection(|wire| {
+            let since = wire.awaiting_reply_since?;
+            Some((since + wire.policy.reply_timeout(wire.phase) - now).max(0))
         });
         if let Some(left) = left {
-            self.look_after_in(left + 1);
+            self.schedule_tick(left + 1);
         }
     }
 
-    fn look_after_in(self, wait: Millis) {
+    fn schedule_tick(self, wait: Millis) {
         let wait = i32::try_from(wait).unwrap_or(i32::MAX);
-        browser::after(wait, move || self.look_after());
+        browser::run_after(wait, move || self.tick());
     }
 
     /// Pings, notices a dead path, and dials again when it is time.
-    fn look_after(self) {
+    fn tick(self) {
         let now = browser::now();
-        let late =
-            wire(|wire| now - std::mem::replace(&mut wire.looked_at, now) - Millis::from(TICK));
-        if !self.is_wanted() {
+        let late = with_connection(|wire| {
+            now - std::mem::replace(&mut wire.last_tick_at, now) - Millis::from(TICK_INTERVAL)
+        });
+        if !self.should_connect() {
             return;
         }
-        if (SHORT_OF_TIME..ASLEEP).contains(&late) {
-            wire(|wire| wire.waits_since = wire.waits_since.map(|at| (at + late).min(now)));
+        if (LATE_TICK_THRESHOLD..SLEEP_THRESHOLD).contains(&late) {
+            with_connection(|wire| {
+                wire.awaiting_reply_since = wire.awaiting_reply_since.map(|at| (at + late).min(now))
+            });
         }
-        if let Some(at) = wire(|wire| wire.retry_at) {
+        if let Some(at) = with_connection(|wire| wire.retry_at) {
             if at <= now {
-                if wire(|wire| wire.patience.looks_first()) {
-                    self.look_first();
+                if with_connection(|wire| wire.policy.should_check_health()) {
+                    self.check_health_first();
                 } else {
-                    self.dial();
+                    self.open_connection();
                 }
             }
             return;
         }
-        let (since, reached, silence, is_due) = wire(|wire| {
-            let silence = wire.patience.silence(wire.reached);
-            let is_due = now - wire.spoke_at >= wire.patience.every();
-            (wire.waits_since, wire.reached, silence, is_due)
+        let (since, reached, silence, is_due) = with_connection(|wire| {
+            let silence = wire.policy.reply_timeout(wire.phase);
+            let is_due = now - wire.last_sent_at >= wire.policy.ping_interval();
+            (wire.awaiting_reply_since, wire.phase, silence, is_due)
         });
         match since {
-            Some(since) if now - since > silence => self.lost(reached.silence_means()),
+            Some(since) if now - since > silence => {
+                self.schedule_reconnect(reached.timeout_cause())
+            }
             None if is_due => self.ping(),
             _ => {}
         }
     }
 }
 
-impl Wire {
+impl ConnectionState {
     /// Lets go of a connection: what it still has to say is ignored.
-    fn give_up(&mut self) {
+    fn close(&mut self) {
         self.generation += 1;
         self.socket = None;
-        self.reached = Reached::Nothing;
-        self.waits_since = None;
-        self.pinged = None;
+        self.phase = ConnectPhase::Connecting;
+        self.awaiting_reply_since = None;
+        self.pending_ping = None;
     }
 
     /// A ping was answered.
-    fn answered(&mut self, n: u32, now: Millis) {
-        if let Some((_, at)) = self.pinged.take_if(|(pinged, _)| *pinged == n) {
-            self.patience.took(now - at);
+    fn on_pong(&mut self, n: u32, now: Millis) {
+        if let Some((_, at)) = self.pending_ping.take_if(|(pinged, _)| *pinged == n) {
+            self.policy.record_round_trip(now - at);
         }
     }
 
     /// The WebSocket, if it takes anything: one that the server is closing drops what it is given and says nothing of it.
-    fn open(&self) -> Option<&WebSocket> {
+    fn writable_socket(&self) -> Option<&WebSocket> {
         let socket = &self.socket.as_ref()?.socket;
         (socket.ready_state() == WebSocket::OPEN).then_some(socket)
     }
 
-    fn say(&mut self, text: &str) -> bool {
-        self.spoke_at = browser::now();
-        self.open()
+    fn send_text(&mut self, text: &str) -> bool {
+        self.last_sent_at = browser::now();
+        self.writable_socket()
             .is_some_and(|open| open.send_with_str(text).is_ok())
     }
 }
 
-fn address(path: &str) -> Option<String> {
+fn socket_url(path: &str) -> Option<String> {
     let location = web_sys::window()?.location();
     let scheme = if location.protocol().ok()? == "https:" {
         "wss"

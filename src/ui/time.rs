@@ -23,7 +23,7 @@ impl LocalClock {
     pub fn provide() -> Self {
         let (live, set_live) = signal(false);
         // Two turns: before anything can be formatted, the browser has to load what it knows of languages.
-        Effect::new(local::prepare);
+        Effect::new(local::warm_up_formats);
         Effect::new(move || set_live.set(true));
         let clock = Self(live);
         provide_context(clock);
@@ -42,7 +42,7 @@ impl LocalClock {
 
     /// Whether the page is live. What may differ between server and browser waits for it.
     #[must_use]
-    pub fn is_live(&self) -> bool {
+    pub fn is_hydrated(&self) -> bool {
         self.0.get()
     }
 
@@ -54,10 +54,10 @@ impl LocalClock {
 
     /// Which calendar day a moment is on, as a number that only serves to tell days apart. Tracks whether the page is live.
     #[must_use]
-    pub fn day(&self, at: Millis) -> i64 {
-        const DAY: Millis = 24 * 60 * 60 * 1_000;
+    pub fn day_number(&self, at: Millis) -> i64 {
+        const DAY_MILLIS: Millis = 24 * 60 * 60 * 1_000;
         let offset = if self.0.get() { local::offset(at) } else { 0 };
-        (at + offset).div_euclid(DAY)
+        (at + offset).div_euclid(DAY_MILLIS)
     }
 }
 
@@ -81,17 +81,17 @@ mod local {
 
     // To make one takes milliseconds, to use one microseconds.
     thread_local! {
-        static TIME: Function = format(&[("hour", "2-digit"), ("minute", "2-digit")]);
-        static DATE: Function = format(&[("day", "numeric"), ("month", "long"), ("year", "numeric")]);
+        static TIME_FORMAT: Function = new_format(&[("hour", "2-digit"), ("minute", "2-digit")]);
+        static DATE_FORMAT: Function = new_format(&[("day", "numeric"), ("month", "long"), ("year", "numeric")]);
     }
 
     /// Makes the format that is needed for every moment.
-    pub(super) fn prepare() {
-        TIME.with(|_| ());
+    pub(super) fn warm_up_formats() {
+        TIME_FORMAT.with(|_| ());
     }
 
     /// Formats a moment in the reader's own language.
-    fn format(parts: &[(&str, &str)]) -> Function {
+    fn new_format(parts: &[(&str, &str)]) -> Function {
         let options = Object::new();
         for (part, shape) in parts {
             // Setting a field of a plain object that was just made cannot fail.
@@ -101,7 +101,7 @@ mod local {
     }
 
     /// Empty never: only what is no moment at all cannot be formatted.
-    fn formatted(format: &Function, at: Millis) -> String {
+    fn format_with(format: &Function, at: Millis) -> String {
         let text = format.call1(&JsValue::UNDEFINED, &date(at));
         text.ok()
             .and_then(|text| text.as_string())
@@ -122,21 +122,21 @@ mod local {
     }
 
     pub(super) fn text(at: Millis, style: TimeStyle) -> String {
-        let time = || TIME.with(|time| formatted(time, at));
+        let time = || TIME_FORMAT.with(|time| format_with(time, at));
         match style {
             TimeStyle::Time => time(),
-            TimeStyle::Day => day(at),
-            TimeStyle::DayTime => format!("{}, {}", day(at), time()),
+            TimeStyle::Day => day_text(at),
+            TimeStyle::DayTime => format!("{}, {}", day_text(at), time()),
         }
     }
 
-    fn day(at: Millis) -> String {
+    fn day_text(at: Millis) -> String {
         let now = crate::ui::browser::now();
         let number = |at| (at + offset(at)).div_euclid(86_400_000);
         match number(now) - number(at) {
             0 => "Today".to_owned(),
             1 => "Yesterday".to_owned(),
-            _ => DATE.with(|date| formatted(date, at)),
+            _ => DATE_FORMAT.with(|date| format_with(date, at)),
         }
     }
 }

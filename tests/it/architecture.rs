@@ -4,7 +4,7 @@ use std::{fmt, fs, path::Path};
 
 /// What each top-level module may use. Whoever is not in the list may use everything: `app` and `serve` put the systems
 /// together, `main` and `lib` start them.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 8] = [
     ("model", &[]),
     ("protocol", &["model"]),
     ("server", &["protocol", "model"]),
@@ -15,18 +15,18 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("calls", &["people", "ui", "server", "protocol", "model"]),
 ];
 /// Who may use everything.
-const TOP: [&str; 4] = ["app", "serve", "main", "lib"];
+const UNRESTRICTED_MODULES: [&str; 4] = ["app", "serve", "main", "lib"];
 
 /// An arrow that points back.
 #[derive(Debug, PartialEq, Eq)]
-struct Wrong {
+struct Violation {
     file: String,
     line: usize,
     from: String,
     to: String,
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             file,
@@ -34,7 +34,7 @@ impl fmt::Display for Wrong {
             from,
             to,
         } = self;
-        let allowed = MAY_USE
+        let allowed = ALLOWED_DEPENDENCIES
             .iter()
             .find(|(module, _)| module == from)
             .map_or(&[][..], |(_, allowed)| allowed);
@@ -57,27 +57,31 @@ fn module_of(file: &str) -> &str {
 }
 
 /// Every arrow of a file that points back.
-fn wrong_in(file: &str, source: &str) -> Vec<Wrong> {
+fn violations_in(file: &str, source: &str) -> Vec<Violation> {
     let from = module_of(file);
-    let Some((_, allowed)) = MAY_USE.iter().find(|(module, _)| *module == from) else {
+    let Some((_, allowed)) = ALLOWED_DEPENDENCIES
+        .iter()
+        .find(|(module, _)| *module == from)
+    else {
         return Vec::new();
     };
     let wrong = |(line, to): (usize, String)| {
-        let known = MAY_USE.iter().any(|(module, _)| *module == to) || TOP.contains(&to.as_str());
+        let known = ALLOWED_DEPENDENCIES.iter().any(|(module, _)| *module == to)
+            || UNRESTRICTED_MODULES.contains(&to.as_str());
         let is_wrong = known && to != from && !allowed.contains(&to.as_str());
-        is_wrong.then(|| Wrong {
+        is_wrong.then(|| Violation {
             file: file.to_owned(),
             line,
             from: from.to_owned(),
             to,
         })
     };
-    used(source).into_iter().filter_map(wrong).collect()
+    used_modules(source).into_iter().filter_map(wrong).collect()
 }
 
 /// Every top-level module that a source names after `crate::`, with the line: `use crate::a::b`, `use crate::{a::b, c}` over as
 /// many lines as it takes, and `crate::a::b()` in the middle of a function.
-fn used(source: &str) -> Vec<(usize, String)> {
+fn used_modules(source: &str) -> Vec<(usize, String)> {
     let code = without_comments(source);
     let mut used = Vec::new();
     for (at, found) in code.match_indices("crate::") {
@@ -89,7 +93,7 @@ fn used(source: &str) -> Vec<(usize, String)> {
             continue;
         }
         let start = at + found.len();
-        for offset in heads(&code[start..]) {
+        for offset in path_starts(&code[start..]) {
             let name: String = code[start + offset..]
                 .chars()
                 .take_while(|c| c.is_alphanumeric() || *c == '_')
@@ -102,7 +106,7 @@ fn used(source: &str) -> Vec<(usize, String)> {
 }
 
 /// Where the names begin that stand right after `crate::`: one, or each first one within the braces.
-fn heads(rest: &str) -> Vec<usize> {
+fn path_starts(rest: &str) -> Vec<usize> {
     if !rest.starts_with('{') {
         return vec![0];
     }
@@ -144,13 +148,13 @@ fn without_comments(source: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn sources(folder: &Path, found: &mut Vec<(String, String)>, root: &Path) {
+fn collect_sources(folder: &Path, found: &mut Vec<(String, String)>, root: &Path) {
     for entry in fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
     {
         if entry.is_dir() {
-            sources(&entry, found, root);
+            collect_sources(&entry, found, root);
         } else if entry.extension().is_some_and(|extension| extension == "rs") {
             let file = entry
                 .strip_prefix(root)
@@ -166,7 +170,7 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>, root: &Path) {
 fn dependencies_point_one_way() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
-    sources(&root, &mut files, &root);
+    collect_sources(&root, &mut files, &root);
     assert!(
         files.len() > 50,
         "these are not the sources: {} files",
@@ -174,7 +178,8 @@ fn dependencies_point_one_way() {
     );
     for (file, _) in &files {
         let module = module_of(file);
-        let known = MAY_USE.iter().any(|(name, _)| *name == module) || TOP.contains(&module);
+        let known = ALLOWED_DEPENDENCIES.iter().any(|(name, _)| *name == module)
+            || UNRESTRICTED_MODULES.contains(&module);
         assert!(
             known,
             "src/{file}: nothing says what {module} may use; add it to MAY_USE"
@@ -182,7 +187,7 @@ fn dependencies_point_one_way() {
     }
     let wrong: Vec<String> = files
         .iter()
-        .flat_map(|(file, source)| wrong_in(file, source))
+        .flat_map(|(file, source)| violations_in(file, source))
         .map(|wrong| wrong.to_string())
         .collect();
     assert!(
@@ -193,9 +198,9 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
-fn a_planted_arrow_is_found() {
+fn a_planted_violation_is_found() {
     let planted = |file: &str, source: &str| -> Vec<(usize, String)> {
-        wrong_in(file, source)
+        violations_in(file, source)
             .into_iter()
             .map(|wrong| (wrong.line, wrong.to))
             .collect()
@@ -234,7 +239,7 @@ fn a_planted_arrow_is_found() {
         []
     );
 
-    let wrong = wrong_in("news/page.rs", "use crate::chat::api;")
+    let wrong = violations_in("news/page.rs", "use crate::chat::api;")
         .pop()
         .unwrap()
         .to_string();

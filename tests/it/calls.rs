@@ -1,96 +1,97 @@
 //! Calls: every way in which one can go, as two people and their pages see it.
 
-use crate::support::{Greeting, Page, Person, Server, call_id};
+use crate::support::{Browser, HelloFrame, Server, WsClient, call_id};
 use rialto::{
     calls::api::PastCall,
     model::{
         CallId, ClientId, Millis,
-        call::{Action, CallView, Media, Outcome, Side, Signal, State},
+        call::{CallView, ClientAction, Media, Outcome, Side, SignalingMessage, State},
         message::{Content, RoomEvent},
         user::Presence,
     },
-    protocol::ws::{ClientFrame, ErrorCode, Present, ServerFrame},
+    protocol::ws::{ClientFrame, ErrorCode, PersonPresence, ServerFrame},
 };
 
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// A page and the person it belongs to.
-pub(crate) struct Party {
-    pub(crate) person: Person,
-    pub(crate) client: ClientId,
-    pub(crate) page: Page,
+pub(crate) struct CallClient {
+    pub(crate) browser: Browser,
+    pub(crate) client_id: ClientId,
+    pub(crate) ws: WsClient,
 }
 
-impl Party {
+impl CallClient {
     pub(crate) async fn join(server: &Server, name: &str) -> Self {
-        Self::open(Person::join(server, name).await).await
+        Self::connect(Browser::join(server, name).await).await
     }
 
     /// Another page of the same person.
-    async fn another(&self) -> Self {
-        Self::open(self.person.clone()).await
+    async fn connect_another(&self) -> Self {
+        Self::connect(self.browser.clone()).await
     }
 
-    pub(crate) async fn open(person: Person) -> Self {
-        let greeting = Greeting::default();
+    pub(crate) async fn connect(person: Browser) -> Self {
+        let greeting = HelloFrame::default();
         let client = greeting.client;
-        let page = person.page_with(greeting).await;
+        let ws = person.connect_with(greeting).await;
         Self {
-            person,
-            client,
-            page,
+            browser: person,
+            client_id: client,
+            ws,
         }
     }
 
     /// The same page, connected again.
-    async fn again(self) -> Self {
-        let greeting = Greeting {
-            client: self.client,
-            ..Greeting::default()
+    async fn reconnect(self) -> Self {
+        let greeting = HelloFrame {
+            client: self.client_id,
+            ..HelloFrame::default()
         };
-        let page = self.person.page_with(greeting).await;
-        Self { page, ..self }
+        let ws = self.browser.connect_with(greeting).await;
+        Self { ws, ..self }
     }
 
-    pub(crate) async fn say(&mut self, call: CallId, action: Action) {
-        self.page.send(&ClientFrame::Call { call, action }).await;
+    pub(crate) async fn send_action(&mut self, call: CallId, action: ClientAction) {
+        self.ws.send(&ClientFrame::Call { call, action }).await;
     }
 
-    pub(crate) async fn start(&mut self, callee: &Self) -> CallId {
+    pub(crate) async fn start_call(&mut self, callee: &Self) -> CallId {
         let id = call_id();
-        let (to, media) = (callee.page.me().id, Media::Video);
-        self.say(id, Action::Start { to, media }).await;
+        let (to, media) = (callee.ws.me().id, Media::Video);
+        self.send_action(id, ClientAction::Start { to, media })
+            .await;
         id
     }
 
     /// The next word on where a call stands.
-    pub(crate) async fn view(&mut self) -> CallView {
+    pub(crate) async fn next_view(&mut self) -> CallView {
         let view = |frame: &ServerFrame| match frame {
             ServerFrame::Call { call } => Some(call.clone()),
             ServerFrame::Error { reason, .. } => panic!("refused: {reason}"),
             _ => None,
         };
-        self.page.until(view).await
+        self.ws.wait_for(view).await
     }
 
-    pub(crate) async fn state(&mut self) -> State {
-        self.view().await.state
+    pub(crate) async fn next_state(&mut self) -> State {
+        self.next_view().await.state
     }
 
-    async fn refusal(&mut self) -> ErrorCode {
-        self.page.error().await.0
+    async fn next_error_code(&mut self) -> ErrorCode {
+        self.ws.wait_for_error().await.0
     }
 
-    pub(crate) async fn signal(&mut self) -> Signal {
+    pub(crate) async fn next_signal(&mut self) -> SignalingMessage {
         let signal = |frame: &ServerFrame| match frame {
             ServerFrame::Signal { signal, .. } => Some(signal.clone()),
             _ => None,
         };
-        self.page.until(signal).await
+        self.ws.wait_for(signal).await
     }
 
     /// What the direct room is told: which call, how it ended, and how long the two were connected.
-    pub(crate) async fn told(&mut self) -> (CallId, Outcome, Option<Millis>) {
+    pub(crate) async fn next_outcome(&mut self) -> (CallId, Outcome, Option<Millis>) {
         let outcome = |frame: &ServerFrame| match frame {
             ServerFrame::Event {
                 event: RoomEvent::Message { message },
@@ -106,12 +107,12 @@ impl Party {
             },
             _ => None,
         };
-        self.page.until(outcome).await
+        self.ws.wait_for(outcome).await
     }
 
     /// How this person's past calls ended, the newest first, as `/calls` shows them.
-    async fn history(&self) -> Vec<(Side, Outcome)> {
-        let past: Vec<PastCall> = self.person.ask("/fn/past-calls", &()).await;
+    async fn past_calls(&self) -> Vec<(Side, Outcome)> {
+        let past: Vec<PastCall> = self.browser.call_server_fn("/fn/past-calls", &()).await;
         past.iter().map(|call| (call.side, call.outcome)).collect()
     }
 }
@@ -121,68 +122,68 @@ fn ended(outcome: Outcome) -> State {
 }
 
 /// Ada calls Bob, who has a page open and lets it ring.
-async fn ringing(server: &Server) -> (CallId, Party, Party) {
+async fn ringing_call(server: &Server) -> (CallId, CallClient, CallClient) {
     let (mut ada, mut bob) = (
-        Party::join(server, "Ada").await,
-        Party::join(server, "Bob").await,
+        CallClient::join(server, "Ada").await,
+        CallClient::join(server, "Bob").await,
     );
-    let id = ada.start(&bob).await;
+    let id = ada.start_call(&bob).await;
     assert_eq!(
-        (ada.state().await, bob.state().await),
+        (ada.next_state().await, bob.next_state().await),
         (State::Dialing, State::Dialing)
     );
-    bob.say(id, Action::Ringing).await;
+    bob.send_action(id, ClientAction::Ringing).await;
     assert_eq!(
-        (ada.state().await, bob.state().await),
+        (ada.next_state().await, bob.next_state().await),
         (State::Ringing, State::Ringing)
     );
     (id, ada, bob)
 }
 
 /// The same, answered and connected.
-async fn connected(server: &Server) -> (CallId, Party, Party) {
-    let (id, mut ada, mut bob) = ringing(server).await;
-    bob.say(id, Action::Accept).await;
+async fn connected_call(server: &Server) -> (CallId, CallClient, CallClient) {
+    let (id, mut ada, mut bob) = ringing_call(server).await;
+    bob.send_action(id, ClientAction::Accept).await;
     assert_eq!(
-        (ada.state().await, bob.state().await),
+        (ada.next_state().await, bob.next_state().await),
         (State::Connecting, State::Connecting)
     );
-    connect(id, &mut ada, &mut bob).await;
+    report_connected(id, &mut ada, &mut bob).await;
     (id, ada, bob)
 }
 
-async fn connect(id: CallId, ada: &mut Party, bob: &mut Party) {
-    ada.say(id, Action::Connected).await;
-    bob.say(id, Action::Connected).await;
+async fn report_connected(id: CallId, ada: &mut CallClient, bob: &mut CallClient) {
+    ada.send_action(id, ClientAction::Connected).await;
+    bob.send_action(id, ClientAction::Connected).await;
     assert_eq!(
-        (ada.state().await, bob.state().await),
+        (ada.next_state().await, bob.next_state().await),
         (State::Connected, State::Connected)
     );
 }
 
 #[tokio::test]
-async fn a_page_that_is_gone_for_good_hangs_up_and_one_that_lost_its_connection_does_not() {
+async fn a_client_that_left_hangs_up_and_one_that_lost_its_connection_does_not() {
     let server = Server::start().await;
-    let (_, mut ada, bob) = connected(&server).await;
+    let (_, mut ada, bob) = connected_call(&server).await;
     // Without a close, or with one that means nothing: it may come back.
-    let mut bob = bob.again().await;
-    ada.page.close_with(CloseCode::Normal).await;
-    let mut ada = ada.again().await;
-    assert_eq!(ada.state().await, State::Reconnecting);
+    let mut bob = bob.reconnect().await;
+    ada.ws.close_with(CloseCode::Normal).await;
+    let mut ada = ada.reconnect().await;
+    assert_eq!(ada.next_state().await, State::Reconnecting);
     // What a browser says of a page that is closed, crashed, or left for another address.
-    bob.page.close_with(CloseCode::Away).await;
-    assert_eq!(ada.told().await.1, Outcome::HungUp);
-    assert_eq!(ada.state().await, ended(Outcome::HungUp));
-    assert_eq!(bob.history().await, [(Side::Callee, Outcome::HungUp)]);
+    bob.ws.close_with(CloseCode::Away).await;
+    assert_eq!(ada.next_outcome().await.1, Outcome::HungUp);
+    assert_eq!(ada.next_state().await, ended(Outcome::HungUp));
+    assert_eq!(bob.past_calls().await, [(Side::Callee, Outcome::HungUp)]);
 }
 
 #[tokio::test]
-async fn a_caller_who_is_gone_for_good_stops_the_ringing_at_once() {
+async fn a_caller_who_left_stops_the_ringing_at_once() {
     let server = Server::start().await;
-    let (_, mut ada, mut bob) = ringing(&server).await;
-    ada.page.close_with(CloseCode::Away).await;
-    assert_eq!(bob.told().await.1, Outcome::Cancelled);
-    assert_eq!(bob.state().await, ended(Outcome::Cancelled));
+    let (_, mut ada, mut bob) = ringing_call(&server).await;
+    ada.ws.close_with(CloseCode::Away).await;
+    assert_eq!(bob.next_outcome().await.1, Outcome::Cancelled);
+    assert_eq!(bob.next_state().await, ended(Outcome::Cancelled));
 }
 
 #[tokio::test]
@@ -194,112 +195,112 @@ async fn a_call_rings_is_answered_connects_and_ends_in_the_timeline_of_both() {
         );
     })
     .await;
-    let (id, mut ada, mut bob) = ringing(&server).await;
-    bob.say(id, Action::Accept).await;
-    let view = bob.view().await;
+    let (id, mut ada, mut bob) = ringing_call(&server).await;
+    bob.send_action(id, ClientAction::Accept).await;
+    let view = bob.next_view().await;
     assert_eq!((view.side, view.state), (Side::Callee, State::Connecting));
     assert_eq!(
-        view.leg.unwrap().ice_servers[0].urls,
+        view.rtc_config.unwrap().ice_servers[0].urls,
         ["stun:stun.example.org"]
     );
-    assert_eq!(ada.state().await, State::Connecting);
+    assert_eq!(ada.next_state().await, State::Connecting);
 
-    let offer = Signal::Offer { sdp: "v=0".into() };
-    ada.say(
+    let offer = SignalingMessage::Offer { sdp: "v=0".into() };
+    ada.send_action(
         id,
-        Action::Signal {
+        ClientAction::Signal {
             signal: offer.clone(),
             to: None,
         },
     )
     .await;
-    assert_eq!(bob.signal().await, offer);
-    bob.say(
+    assert_eq!(bob.next_signal().await, offer);
+    bob.send_action(
         id,
-        Action::Signal {
-            signal: Signal::Restart,
+        ClientAction::Signal {
+            signal: SignalingMessage::RestartIce,
             to: None,
         },
     )
     .await;
-    assert_eq!(ada.signal().await, Signal::Restart);
+    assert_eq!(ada.next_signal().await, SignalingMessage::RestartIce);
 
-    connect(id, &mut ada, &mut bob).await;
-    bob.say(id, Action::HangUp).await;
+    report_connected(id, &mut ada, &mut bob).await;
+    bob.send_action(id, ClientAction::HangUp).await;
     for party in [&mut ada, &mut bob] {
-        let (call, outcome, lasted) = party.told().await;
+        let (call, outcome, lasted) = party.next_outcome().await;
         assert_eq!(
             (call, outcome, lasted.is_some()),
             (id, Outcome::HungUp, true)
         );
-        assert_eq!(party.state().await, ended(Outcome::HungUp));
+        assert_eq!(party.next_state().await, ended(Outcome::HungUp));
     }
-    assert_eq!(ada.history().await, [(Side::Caller, Outcome::HungUp)]);
-    assert_eq!(bob.history().await, [(Side::Callee, Outcome::HungUp)]);
+    assert_eq!(ada.past_calls().await, [(Side::Caller, Outcome::HungUp)]);
+    assert_eq!(bob.past_calls().await, [(Side::Callee, Outcome::HungUp)]);
 }
 
 #[tokio::test]
-async fn declining_on_one_page_silences_all_of_them() {
+async fn declining_on_one_client_silences_all_of_them() {
     let server = Server::start().await;
-    let (id, mut ada, mut bob) = ringing(&server).await;
-    let mut other = bob.another().await;
+    let (id, mut ada, mut bob) = ringing_call(&server).await;
+    let mut other = bob.connect_another().await;
     assert_eq!(
-        other.state().await,
+        other.next_state().await,
         State::Ringing,
         "a page that opens meanwhile rings"
     );
-    other.say(id, Action::Decline).await;
+    other.send_action(id, ClientAction::Decline).await;
     for party in [&mut ada, &mut bob, &mut other] {
-        assert_eq!(party.state().await, ended(Outcome::Declined));
+        assert_eq!(party.next_state().await, ended(Outcome::Declined));
     }
-    assert_eq!(ada.history().await, [(Side::Caller, Outcome::Declined)]);
+    assert_eq!(ada.past_calls().await, [(Side::Caller, Outcome::Declined)]);
 }
 
 #[tokio::test]
-async fn one_page_answers_and_the_others_hear_that_it_was_answered_elsewhere() {
+async fn one_client_answers_and_the_others_are_told_that_it_was_answered_elsewhere() {
     let server = Server::start().await;
     let (mut ada, mut bob) = (
-        Party::join(&server, "Ada").await,
-        Party::join(&server, "Bob").await,
+        CallClient::join(&server, "Ada").await,
+        CallClient::join(&server, "Bob").await,
     );
-    let mut other = bob.another().await;
-    let id = ada.start(&bob).await;
+    let mut other = bob.connect_another().await;
+    let id = ada.start_call(&bob).await;
     assert_eq!(
-        (bob.state().await, other.state().await),
+        (bob.next_state().await, other.next_state().await),
         (State::Dialing, State::Dialing)
     );
-    other.say(id, Action::Accept).await;
-    assert_eq!(bob.state().await, ended(Outcome::AnsweredElsewhere));
-    assert_eq!(other.state().await, State::Connecting);
-    bob.say(id, Action::Accept).await;
+    other.send_action(id, ClientAction::Accept).await;
+    assert_eq!(bob.next_state().await, ended(Outcome::AnsweredElsewhere));
+    assert_eq!(other.next_state().await, State::Connecting);
+    bob.send_action(id, ClientAction::Accept).await;
     assert_eq!(
-        bob.state().await,
+        bob.next_state().await,
         ended(Outcome::AnsweredElsewhere),
         "too late"
     );
-    bob.say(id, Action::Connected).await;
+    bob.send_action(id, ClientAction::Connected).await;
     assert_eq!(
-        bob.refusal().await,
+        bob.next_error_code().await,
         ErrorCode::NoSuchCall,
         "it holds no side"
     );
-    ada.say(id, Action::HangUp).await;
-    assert_eq!(other.state().await, ended(Outcome::HungUp));
+    ada.send_action(id, ClientAction::HangUp).await;
+    assert_eq!(other.next_state().await, ended(Outcome::HungUp));
 }
 
 #[tokio::test]
 async fn hanging_up_before_an_answer_cancels() {
     let server = Server::start().await;
-    let (id, mut ada, mut bob) = ringing(&server).await;
-    ada.say(id, Action::HangUp).await;
-    assert_eq!(bob.told().await, (id, Outcome::Cancelled, None));
+    let (id, mut ada, mut bob) = ringing_call(&server).await;
+    ada.send_action(id, ClientAction::HangUp).await;
+    assert_eq!(bob.next_outcome().await, (id, Outcome::Cancelled, None));
     assert_eq!(
-        (bob.state().await, ada.state().await),
+        (bob.next_state().await, ada.next_state().await),
         (ended(Outcome::Cancelled), ended(Outcome::Cancelled))
     );
-    bob.say(id, Action::Accept).await;
+    bob.send_action(id, ClientAction::Accept).await;
     assert_eq!(
-        bob.state().await,
+        bob.next_state().await,
         ended(Outcome::Cancelled),
         "too late, and told how it ended"
     );
@@ -312,45 +313,53 @@ async fn nobody_answers() {
     })
     .await;
     let (mut ada, bob) = (
-        Party::join(&server, "Ada").await,
-        Party::join(&server, "Bob").await,
+        CallClient::join(&server, "Ada").await,
+        CallClient::join(&server, "Bob").await,
     );
-    let id = ada.start(&bob).await;
-    assert_eq!(ada.state().await, State::Dialing, "no page says it rings");
-    assert_eq!(ada.told().await, (id, Outcome::NoAnswer, None));
-    assert_eq!(ada.state().await, ended(Outcome::NoAnswer));
-    assert_eq!(bob.history().await, [(Side::Callee, Outcome::NoAnswer)]);
+    let id = ada.start_call(&bob).await;
+    assert_eq!(
+        ada.next_state().await,
+        State::Dialing,
+        "no page says it rings"
+    );
+    assert_eq!(ada.next_outcome().await, (id, Outcome::NoAnswer, None));
+    assert_eq!(ada.next_state().await, ended(Outcome::NoAnswer));
+    assert_eq!(bob.past_calls().await, [(Side::Callee, Outcome::NoAnswer)]);
 }
 
 #[tokio::test]
 async fn who_is_in_a_call_can_leave_it_for_another_that_rings_beside_it() {
     let server = Server::start().await;
-    let (first, mut ada, mut bob) = connected(&server).await;
-    let mut eve = Party::join(&server, "Eve").await;
-    let id = eve.start(&bob).await;
-    let seen = bob.view().await;
-    assert_eq!((seen.id, seen.waiting), (id, true));
-    let mut frank = Party::join(&server, "Frank").await;
-    frank.start(&bob).await;
-    assert_eq!(frank.state().await, ended(Outcome::Busy), "a third one");
-    bob.say(id, Action::Accept).await;
-    assert_eq!(ada.told().await.0, first);
-    assert_eq!(ada.state().await, ended(Outcome::HungUp));
+    let (first, mut ada, mut bob) = connected_call(&server).await;
+    let mut eve = CallClient::join(&server, "Eve").await;
+    let id = eve.start_call(&bob).await;
+    let seen = bob.next_view().await;
+    assert_eq!((seen.id, seen.is_waiting), (id, true));
+    let mut frank = CallClient::join(&server, "Frank").await;
+    frank.start_call(&bob).await;
+    assert_eq!(
+        frank.next_state().await,
+        ended(Outcome::Busy),
+        "a third one"
+    );
+    bob.send_action(id, ClientAction::Accept).await;
+    assert_eq!(ada.next_outcome().await.0, first);
+    assert_eq!(ada.next_state().await, ended(Outcome::HungUp));
     let answered = |view: &CallView| view.id == id && view.state == State::Connecting;
-    while !answered(&bob.view().await) {}
-    while !answered(&eve.view().await) {}
+    while !answered(&bob.next_view().await) {}
+    while !answered(&eve.next_view().await) {}
 }
 
 #[tokio::test]
 async fn calling_each_other_at_once_becomes_one_call() {
     let server = Server::start().await;
     let (mut ada, mut bob) = (
-        Party::join(&server, "Ada").await,
-        Party::join(&server, "Bob").await,
+        CallClient::join(&server, "Ada").await,
+        CallClient::join(&server, "Bob").await,
     );
-    let mut ids = [ada.start(&bob).await, bob.start(&ada).await];
+    let mut ids = [ada.start_call(&bob).await, bob.start_call(&ada).await];
     // Whichever start came first is the call; the other one is its answer.
-    let first = ada.view().await;
+    let first = ada.next_view().await;
     let (calling, answering) = if first.side == Side::Caller {
         (&mut ada, &mut bob)
     } else {
@@ -358,99 +367,102 @@ async fn calling_each_other_at_once_becomes_one_call() {
         (&mut bob, &mut ada)
     };
     let merged = loop {
-        let view = answering.view().await;
+        let view = answering.next_view().await;
         if view.state == State::Connecting {
             break view;
         }
     };
     assert_eq!(
-        (merged.id, merged.instead_of, merged.side),
+        (merged.id, merged.merged_call, merged.side),
         (ids[0], Some(ids[1]), Side::Callee)
     );
-    calling.say(ids[0], Action::HangUp).await;
-    assert_eq!(answering.state().await, ended(Outcome::HungUp));
-    assert_eq!(answering.history().await, [(Side::Callee, Outcome::HungUp)]);
+    calling.send_action(ids[0], ClientAction::HangUp).await;
+    assert_eq!(answering.next_state().await, ended(Outcome::HungUp));
+    assert_eq!(
+        answering.past_calls().await,
+        [(Side::Callee, Outcome::HungUp)]
+    );
 }
 
 #[tokio::test]
-async fn a_page_that_lost_its_connection_comes_back_and_goes_on() {
+async fn a_client_that_lost_its_connection_reconnects_and_the_call_goes_on() {
     let server = Server::start().await;
-    let (id, mut ada, bob) = connected(&server).await;
+    let (id, mut ada, bob) = connected_call(&server).await;
     let mut bob = {
-        let Party {
-            person,
-            client,
-            page,
+        let CallClient {
+            browser,
+            client_id,
+            ws,
         } = bob;
-        page.leave().await;
-        assert_eq!(ada.state().await, State::Reconnecting);
-        let greeting = Greeting {
-            client,
-            ..Greeting::default()
+        ws.close().await;
+        assert_eq!(ada.next_state().await, State::Reconnecting);
+        let greeting = HelloFrame {
+            client: client_id,
+            ..HelloFrame::default()
         };
-        let page = person.page_with(greeting).await;
-        Party {
-            person,
-            client,
-            page,
+        let ws = browser.connect_with(greeting).await;
+        CallClient {
+            browser,
+            client_id,
+            ws,
         }
     };
-    let view = bob.view().await;
+    let view = bob.next_view().await;
     assert!(
-        view.state == State::Reconnecting && view.leg.is_some(),
+        view.state == State::Reconnecting && view.rtc_config.is_some(),
         "{view:?}"
     );
-    bob.say(id, Action::Connected).await;
+    bob.send_action(id, ClientAction::Connected).await;
     assert_eq!(
-        (ada.state().await, bob.state().await),
+        (ada.next_state().await, bob.next_state().await),
         (State::Connected, State::Connected)
     );
-    bob.say(id, Action::Lost).await;
+    bob.send_action(id, ClientAction::Disconnected).await;
     assert_eq!(
-        (ada.state().await, bob.state().await),
+        (ada.next_state().await, bob.next_state().await),
         (State::Reconnecting, State::Reconnecting)
     );
 }
 
 #[tokio::test]
-async fn a_page_that_vanishes_for_good_ends_the_call() {
+async fn a_client_that_does_not_reconnect_ends_the_call() {
     let server = Server::start_with(|command| {
         command.env("RIALTO_CALL_GRACE_SECONDS", "1");
     })
     .await;
-    let (id, mut ada, bob) = connected(&server).await;
-    bob.page.leave().await;
-    assert_eq!(ada.state().await, State::Reconnecting);
-    let (call, outcome, lasted) = ada.told().await;
+    let (id, mut ada, bob) = connected_call(&server).await;
+    bob.ws.close().await;
+    assert_eq!(ada.next_state().await, State::Reconnecting);
+    let (call, outcome, lasted) = ada.next_outcome().await;
     assert_eq!(
         (call, outcome, lasted.is_some()),
         (id, Outcome::Failed, true)
     );
-    assert_eq!(ada.state().await, ended(Outcome::Failed));
+    assert_eq!(ada.next_state().await, ended(Outcome::Failed));
 
-    let mut bob = Party::open(bob.person).await;
-    let id = ada.start(&bob).await;
-    assert_eq!(bob.state().await, State::Dialing);
-    ada.page.leave().await;
-    assert_eq!(bob.told().await, (id, Outcome::Cancelled, None));
-    assert_eq!(bob.state().await, ended(Outcome::Cancelled));
+    let mut bob = CallClient::connect(bob.browser).await;
+    let id = ada.start_call(&bob).await;
+    assert_eq!(bob.next_state().await, State::Dialing);
+    ada.ws.close().await;
+    assert_eq!(bob.next_outcome().await, (id, Outcome::Cancelled, None));
+    assert_eq!(bob.next_state().await, ended(Outcome::Cancelled));
 }
 
 #[tokio::test]
 async fn a_call_goes_on_after_the_server_was_killed() {
     let mut server = Server::start().await;
-    let (id, ada, bob) = connected(&server).await;
+    let (id, ada, bob) = connected_call(&server).await;
     server.restart().await;
-    let (mut ada, mut bob) = (ada.again().await, bob.again().await);
+    let (mut ada, mut bob) = (ada.reconnect().await, bob.reconnect().await);
     assert_eq!(
-        (ada.state().await, bob.state().await),
+        (ada.next_state().await, bob.next_state().await),
         (State::Reconnecting, State::Reconnecting)
     );
-    connect(id, &mut ada, &mut bob).await;
-    ada.say(id, Action::HangUp).await;
-    assert_eq!(bob.state().await, ended(Outcome::HungUp));
+    report_connected(id, &mut ada, &mut bob).await;
+    ada.send_action(id, ClientAction::HangUp).await;
+    assert_eq!(bob.next_state().await, ended(Outcome::HungUp));
     assert_eq!(
-        bob.history().await,
+        bob.past_calls().await,
         [(Side::Callee, Outcome::HungUp)],
         "once"
     );
@@ -459,16 +471,16 @@ async fn a_call_goes_on_after_the_server_was_killed() {
 #[tokio::test]
 async fn a_ringing_call_rings_on_after_the_server_was_killed() {
     let mut server = Server::start().await;
-    let (id, ada, bob) = ringing(&server).await;
+    let (id, ada, bob) = ringing_call(&server).await;
     server.restart().await;
-    let (mut ada, mut bob) = (ada.again().await, bob.again().await);
+    let (mut ada, mut bob) = (ada.reconnect().await, bob.reconnect().await);
     assert_eq!(
-        (ada.state().await, bob.state().await),
+        (ada.next_state().await, bob.next_state().await),
         (State::Ringing, State::Ringing)
     );
-    bob.say(id, Action::Accept).await;
+    bob.send_action(id, ClientAction::Accept).await;
     assert_eq!(
-        (ada.state().await, bob.state().await),
+        (ada.next_state().await, bob.next_state().await),
         (State::Connecting, State::Connecting)
     );
 }
@@ -477,58 +489,62 @@ async fn a_ringing_call_rings_on_after_the_server_was_killed() {
 async fn a_repeated_start_is_the_same_call_even_after_it_ended() {
     let server = Server::start().await;
     let (mut ada, mut bob) = (
-        Party::join(&server, "Ada").await,
-        Party::join(&server, "Bob").await,
+        CallClient::join(&server, "Ada").await,
+        CallClient::join(&server, "Bob").await,
     );
-    let start = Action::Start {
-        to: bob.page.me().id,
+    let start = ClientAction::Start {
+        to: bob.ws.me().id,
         media: Media::Voice,
     };
     let id = call_id();
     for _ in 0..2 {
-        ada.say(id, start.clone()).await;
-        assert_eq!(ada.state().await, State::Dialing);
+        ada.send_action(id, start.clone()).await;
+        assert_eq!(ada.next_state().await, State::Dialing);
     }
-    bob.say(id, Action::Decline).await;
-    assert_eq!(ada.state().await, ended(Outcome::Declined));
-    ada.say(id, start).await;
-    assert_eq!(ada.state().await, ended(Outcome::Declined));
-    assert_eq!(bob.history().await, [(Side::Callee, Outcome::Declined)]);
+    bob.send_action(id, ClientAction::Decline).await;
+    assert_eq!(ada.next_state().await, ended(Outcome::Declined));
+    ada.send_action(id, start).await;
+    assert_eq!(ada.next_state().await, ended(Outcome::Declined));
+    assert_eq!(bob.past_calls().await, [(Side::Callee, Outcome::Declined)]);
 }
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_and_ends_nothing() {
     let server = Server::start().await;
-    let (id, mut ada, mut bob) = ringing(&server).await;
-    let mut eve = Party::join(&server, "Eve").await;
-    ada.say(id, Action::Accept).await;
-    assert_eq!(ada.refusal().await, ErrorCode::WrongState);
-    for action in [Action::Accept, Action::HangUp, Action::Connected] {
-        eve.say(id, action).await;
+    let (id, mut ada, mut bob) = ringing_call(&server).await;
+    let mut eve = CallClient::join(&server, "Eve").await;
+    ada.send_action(id, ClientAction::Accept).await;
+    assert_eq!(ada.next_error_code().await, ErrorCode::WrongState);
+    for action in [
+        ClientAction::Accept,
+        ClientAction::HangUp,
+        ClientAction::Connected,
+    ] {
+        eve.send_action(id, action).await;
         assert_eq!(
-            eve.refusal().await,
+            eve.next_error_code().await,
             ErrorCode::NoSuchCall,
             "it is not hers to know of"
         );
     }
     let mine = call_id();
-    let to = eve.page.me().id;
-    eve.say(
+    let to = eve.ws.me().id;
+    eve.send_action(
         mine,
-        Action::Start {
+        ClientAction::Start {
             to,
             media: Media::Voice,
         },
     )
     .await;
     assert_eq!(
-        eve.refusal().await,
+        eve.next_error_code().await,
         ErrorCode::NoSuchUser,
         "nobody calls themselves"
     );
-    bob.say(id, Action::Accept).await;
+    bob.send_action(id, ClientAction::Accept).await;
     assert_eq!(
-        (ada.state().await, bob.state().await),
+        (ada.next_state().await, bob.next_state().await),
         (State::Connecting, State::Connecting)
     );
 }
@@ -536,17 +552,17 @@ async fn what_makes_no_sense_is_refused_and_ends_nothing() {
 #[tokio::test]
 async fn the_page_of_calls_reads_without_scripts() {
     let server = Server::start().await;
-    let (id, mut ada, mut bob) = ringing(&server).await;
-    ada.say(id, Action::HangUp).await;
-    assert_eq!(bob.state().await, ended(Outcome::Cancelled));
-    let html = bob.person.html("/calls").await;
+    let (id, mut ada, mut bob) = ringing_call(&server).await;
+    ada.send_action(id, ClientAction::HangUp).await;
+    assert_eq!(bob.next_state().await, ended(Outcome::Cancelled));
+    let html = bob.browser.html("/calls").await;
     for words in ["Missed video call", "Ada", "Calling needs JavaScript"] {
         assert!(html.contains(words), "{words:?} is not in {html}");
     }
-    let here: Vec<Present> = bob.person.ask("/fn/people-here", &()).await;
+    let here: Vec<PersonPresence> = bob.browser.call_server_fn("/fn/people-here", &()).await;
     let here: Vec<_> = here
         .iter()
         .map(|it| (it.person.name.as_str(), it.presence))
         .collect();
-    assert_eq!(here, [("Ada", Presence::Here)]);
+    assert_eq!(here, [("Ada", Presence::Online)]);
 }

@@ -1,77 +1,91 @@
 //! Messages, as the people in a room meet them.
 
-use crate::support::{Page, Person, Server, message_id, page, person::location};
+use crate::support::{Browser, Server, WsClient, browser::location, message_id, ws_client};
 use rialto::{
-    chat::api::RoomPage,
+    chat::api::RoomHistory,
     model::Seq,
     protocol::ws::{ClientFrame, ServerFrame},
 };
 
-async fn two(server: &Server) -> (Page, Page) {
+async fn two_clients(server: &Server) -> (WsClient, WsClient) {
     let (ada, grace) = (
-        Person::join(server, "Ada").await,
-        Person::join(server, "Grace").await,
+        Browser::join(server, "Ada").await,
+        Browser::join(server, "Grace").await,
     );
-    (ada.page().await, grace.page().await)
+    (ada.connect().await, grace.connect().await)
 }
 
 #[tokio::test]
-async fn a_message_is_told_to_everybody_in_the_room_in_the_words_of_its_author() {
+async fn a_message_is_sent_to_everybody_in_the_room_in_the_words_of_its_author() {
     let server = Server::start().await;
-    let (mut ada, mut grace) = two(&server).await;
+    let (mut ada, mut grace) = two_clients(&server).await;
     let room = ada.general();
     let id = message_id();
-    ada.send(&page::send(id, room, "  Good morning,\r\nall 🌉 \n"))
-        .await;
-    let (seq, at) = ada.sent(id).await;
-    for page in [&mut ada, &mut grace] {
-        let message = page.message(room).await;
+    ada.send(&ws_client::message_frame(
+        id,
+        room,
+        "  Good morning,\r\nall 🌉 \n",
+    ))
+    .await;
+    let (seq, at) = ada.wait_for_ack(id).await;
+    for ws in [&mut ada, &mut grace] {
+        let message = ws.next_message(room).await;
         assert_eq!((message.id, message.seq, message.at), (id, seq, at));
-        assert_eq!(page::text_of(&message), "  Good morning,\nall 🌉");
+        assert_eq!(ws_client::text_of(&message), "  Good morning,\nall 🌉");
         assert_eq!(message.author.name.as_str(), "Ada");
     }
     assert_eq!(seq, 1);
 }
 
 #[tokio::test]
-async fn a_repeated_send_is_answered_with_its_first_result_and_told_to_nobody() {
+async fn a_repeated_send_is_answered_with_its_first_result_and_broadcast_to_nobody() {
     let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let mut first = ada.page().await;
-    let mut grace = Person::join(&server, "Grace").await.page().await;
+    let ada = Browser::join(&server, "Ada").await;
+    let mut first = ada.connect().await;
+    let mut grace = Browser::join(&server, "Grace").await.connect().await;
     let room = first.general();
     let id = message_id();
-    first.send(&page::send(id, room, "once")).await;
-    let committed = first.sent(id).await;
+    first
+        .send(&ws_client::message_frame(id, room, "once"))
+        .await;
+    let committed = first.wait_for_ack(id).await;
     // Again on the same connection, and after a reload that lost the answer.
-    first.send(&page::send(id, room, "once")).await;
-    assert_eq!(first.sent(id).await, committed);
-    let mut second = ada.page().await;
-    second.send(&page::send(id, room, "once")).await;
-    assert_eq!(second.sent(id).await, committed);
-    second.say(room, "and no more").await;
-    let heard = [grace.message(room).await, grace.message(room).await];
+    first
+        .send(&ws_client::message_frame(id, room, "once"))
+        .await;
+    assert_eq!(first.wait_for_ack(id).await, committed);
+    let mut second = ada.connect().await;
+    second
+        .send(&ws_client::message_frame(id, room, "once"))
+        .await;
+    assert_eq!(second.wait_for_ack(id).await, committed);
+    second.send_message(room, "and no more").await;
+    let heard = [
+        grace.next_message(room).await,
+        grace.next_message(room).await,
+    ];
     assert_eq!(heard.map(|message| message.seq), [1, 2]);
 }
 
 #[tokio::test]
 async fn what_one_person_writes_stays_in_order_however_fast() {
     let server = Server::start().await;
-    let (mut ada, mut grace) = two(&server).await;
+    let (mut ada, mut grace) = two_clients(&server).await;
     let room = ada.general();
     let ids: Vec<_> = (0..50).map(|_| message_id()).collect();
     for id in &ids {
-        ada.send(&page::send(*id, room, "quick")).await;
+        ada.send(&ws_client::message_frame(*id, room, "quick"))
+            .await;
     }
     for (id, seq) in ids.into_iter().zip(1..) {
-        assert_eq!(ada.sent(id).await.0, seq);
-        let message = grace.message(room).await;
+        assert_eq!(ada.wait_for_ack(id).await.0, seq);
+        let message = grace.next_message(room).await;
         assert_eq!((message.id, message.seq), (id, seq));
     }
 }
 
-async fn read(page: &mut Page) -> (Seq, i64) {
-    page.until(|frame| match frame {
+async fn next_read(ws: &mut WsClient) -> (Seq, i64) {
+    ws.wait_for(|frame| match frame {
         ServerFrame::Read { seq, unread, .. } => Some((*seq, *unread)),
         _ => None,
     })
@@ -79,31 +93,32 @@ async fn read(page: &mut Page) -> (Seq, i64) {
 }
 
 #[tokio::test]
-async fn what_is_read_on_one_page_is_read_on_all_and_never_becomes_unread_again() {
+async fn what_is_read_on_one_client_is_read_on_all_and_never_becomes_unread_again() {
     let server = Server::start().await;
-    let mut ada = Person::join(&server, "Ada").await.page().await;
-    let grace = Person::join(&server, "Grace").await;
-    let (mut one, mut two) = (grace.page().await, grace.page().await);
+    let mut ada = Browser::join(&server, "Ada").await.connect().await;
+    let grace = Browser::join(&server, "Grace").await;
+    let (mut one, mut two) = (grace.connect().await, grace.connect().await);
     let room = ada.general();
     for text in ["one", "two", "three"] {
-        ada.say(room, text).await;
+        ada.send_message(room, text).await;
     }
     // Up to where, and what that leaves: forward, back, on, past the end.
     for (upto, told) in [(2, (2, 1)), (1, (2, 1)), (3, (3, 0)), (99, (3, 0))] {
         one.send(&ClientFrame::Read { room, seq: upto }).await;
-        assert_eq!(read(&mut one).await, told, "up to {upto}");
-        assert_eq!(read(&mut two).await, told, "up to {upto}");
+        assert_eq!(next_read(&mut one).await, told, "up to {upto}");
+        assert_eq!(next_read(&mut two).await, told, "up to {upto}");
     }
-    ada.say(room, "four").await;
-    one.say(room, "my own words are not news to me").await;
-    let fresh = grace.page().await;
+    ada.send_message(room, "four").await;
+    one.send_message(room, "my own words are not news to me")
+        .await;
+    let fresh = grace.connect().await;
     let summary = fresh.room("general");
-    assert_eq!((summary.head, summary.read, summary.unread), (5, 3, 1));
+    assert_eq!((summary.head, summary.read_seq, summary.unread), (5, 3, 1));
 
     // Whoever is shown the room by the server has read it.
     grace.html("/chat/general").await;
-    assert_eq!(read(&mut two).await, (5, 0));
-    let heard = ada.all_so_far().await;
+    assert_eq!(next_read(&mut two).await, (5, 0));
+    let heard = ada.frames_until_pong().await;
     assert!(
         !heard
             .iter()
@@ -115,11 +130,11 @@ async fn what_is_read_on_one_page_is_read_on_all_and_never_becomes_unread_again(
 #[tokio::test]
 async fn typing_is_shown_to_the_others() {
     let server = Server::start().await;
-    let (mut ada, mut grace) = two(&server).await;
+    let (mut ada, mut grace) = two_clients(&server).await;
     let room = ada.general();
     ada.send(&ClientFrame::Typing { room }).await;
     let who = grace
-        .until(|frame| match frame {
+        .wait_for(|frame| match frame {
             ServerFrame::Typing {
                 room: which,
                 person,
@@ -128,7 +143,7 @@ async fn typing_is_shown_to_the_others() {
         })
         .await;
     assert_eq!(who, *ada.me());
-    let heard = ada.all_so_far().await;
+    let heard = ada.frames_until_pong().await;
     assert!(
         !heard
             .iter()
@@ -140,8 +155,8 @@ async fn typing_is_shown_to_the_others() {
 #[tokio::test]
 async fn a_message_can_be_posted_with_a_plain_form_and_is_live_all_the_same() {
     let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let mut grace = Person::join(&server, "Grace").await.page().await;
+    let ada = Browser::join(&server, "Ada").await;
+    let mut grace = Browser::join(&server, "Grace").await.connect().await;
     let html = ada.html("/chat/general").await;
     let field = |name: &str| hidden_field(&html, name);
     let (id, room) = (field("id"), field("room"));
@@ -156,11 +171,15 @@ async fn a_message_can_be_posted_with_a_plain_form_and_is_live_all_the_same() {
         let posted = ada.post("/fn/post", &form).await;
         assert_eq!(location(&posted), "/chat/general#latest");
     }
-    let message = grace.hears("by hand").await;
+    let message = grace.wait_for_text("by hand").await;
     assert_eq!((message.seq, message.id.to_string()), (1, id));
     let general = grace.general();
-    grace.say(general, "seen").await;
-    assert_eq!(grace.hears("seen").await.seq, 2, "it was posted once");
+    grace.send_message(general, "seen").await;
+    assert_eq!(
+        grace.wait_for_text("seen").await.seq,
+        2,
+        "it was posted once"
+    );
     let html = ada.html("/chat/general").await;
     assert!(html.contains("by hand") && html.contains("seen"));
     assert_ne!(
@@ -202,11 +221,11 @@ fn hidden_field(html: &str, name: &str) -> String {
 async fn history_is_read_page_by_page_without_a_gap_or_a_double() {
     const MESSAGES: Seq = 120;
     let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let mut page = ada.page().await;
-    let room = page.general();
+    let ada = Browser::join(&server, "Ada").await;
+    let mut ws = ada.connect().await;
+    let room = ws.general();
     for n in 1..=MESSAGES {
-        page.say(room, &format!("message {n}.")).await;
+        ws.send_message(room, &format!("message {n}.")).await;
     }
     let mut before = None;
     let mut all: Vec<Seq> = Vec::new();
@@ -214,8 +233,11 @@ async fn history_is_read_page_by_page_without_a_gap_or_a_double() {
     loop {
         let mut arguments = vec![("slug", "general".to_owned())];
         arguments.extend(before.map(|before: Seq| ("before", before.to_string())));
-        let page: RoomPage = ada.ask("/fn/room", &arguments).await;
-        assert_eq!((page.newest, page.room.head), (before.is_none(), MESSAGES));
+        let page: RoomHistory = ada.call_server_fn("/fn/room", &arguments).await;
+        assert_eq!(
+            (page.is_newest, page.room.head),
+            (before.is_none(), MESSAGES)
+        );
         sizes.push(page.messages.len());
         let seqs: Vec<Seq> = page.messages.iter().map(|message| message.seq).collect();
         before = seqs.first().copied();
@@ -251,10 +273,10 @@ async fn history_is_read_page_by_page_without_a_gap_or_a_double() {
 #[tokio::test]
 async fn what_people_write_and_are_called_is_shown_as_text() {
     let server = Server::start().await;
-    let mallory = Person::join(&server, "<b>Mallory</b>").await;
-    let mut page = mallory.page().await;
-    let room = page.general();
-    page.say(
+    let mallory = Browser::join(&server, "<b>Mallory</b>").await;
+    let mut ws = mallory.connect().await;
+    let room = ws.general();
+    ws.send_message(
         room,
         "<script>alert(1)</script> javascript:alert(2) https://example.org/?a=1&b=2",
     )

@@ -1,10 +1,10 @@
 //! `rialto doctor`: what it says of a server that works, and of one that does not.
 
-use crate::support::{Certificate, Server, server::command};
+use crate::support::{Certificate, Server, server::run_cli};
 use std::process::Output;
 
 /// A server that asks nobody outside of this machine.
-async fn start(settings: &'static [(&'static str, &'static str)]) -> Server {
+async fn start_offline(settings: &'static [(&'static str, &'static str)]) -> Server {
     Server::start_with(|command| {
         command
             .env("RIALTO_TIME_SERVER", "off")
@@ -14,16 +14,16 @@ async fn start(settings: &'static [(&'static str, &'static str)]) -> Server {
     .await
 }
 
-fn words(output: &Output) -> (String, String) {
+fn stdout_and_stderr(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(&output.stdout), text(&output.stderr))
 }
 
 #[tokio::test]
 async fn it_says_of_each_thing_how_it_is_and_sends_through_the_relay() {
-    let server = start(&[]).await;
-    let asked = server.command(&["doctor"]).await;
-    let (said, wrong) = words(&asked);
+    let server = start_offline(&[]).await;
+    let asked = server.run_cli(&["doctor"]).await;
+    let (said, wrong) = stdout_and_stderr(&asked);
     assert!(asked.status.success(), "{said}{wrong}");
     for line in [
         "Store: It answers.",
@@ -44,8 +44,8 @@ async fn it_says_of_each_thing_how_it_is_and_sends_through_the_relay() {
 }
 
 /// A relay by TLS, with a certificate of this machine's name that it believes or does not. What is said of it.
-async fn relay_by_tls(is_believed: bool) -> (Output, String) {
-    let certificate = Certificate::of("localhost");
+async fn check_tls_relay(is_believed: bool) -> (Output, String) {
+    let certificate = Certificate::self_signed("localhost");
     let (chain, key) = (certificate.chain(), certificate.key());
     let server = Server::start_with(move |command| {
         command
@@ -62,8 +62,8 @@ async fn relay_by_tls(is_believed: bool) -> (Output, String) {
         }
     })
     .await;
-    let asked = server.command(&["doctor"]).await;
-    let (said, _) = words(&asked);
+    let asked = server.run_cli(&["doctor"]).await;
+    let (said, _) = stdout_and_stderr(&asked);
     let line = said.lines().find(|line| line.contains("Relay by TLS"));
     let line = line.unwrap_or_else(|| panic!("{said}")).to_owned();
     (asked, line)
@@ -71,7 +71,7 @@ async fn relay_by_tls(is_believed: bool) -> (Output, String) {
 
 #[tokio::test]
 async fn the_relay_is_reached_by_tls_as_browsers_would() {
-    let (asked, line) = relay_by_tls(true).await;
+    let (asked, line) = check_tls_relay(true).await;
     assert!(asked.status.success(), "{line}");
     assert!(line.starts_with("Good"), "{line}");
     assert!(line.contains("turns:localhost:"), "{line}");
@@ -80,10 +80,10 @@ async fn the_relay_is_reached_by_tls_as_browsers_would() {
 
 #[tokio::test]
 async fn a_certificate_that_browsers_would_refuse_is_found_out() {
-    let (asked, line) = relay_by_tls(false).await;
+    let (asked, line) = check_tls_relay(false).await;
     assert!(!asked.status.success(), "{line}");
     assert!(line.contains("UnknownIssuer"), "{line}");
-    let (said, _) = words(&asked);
+    let (said, _) = stdout_and_stderr(&asked);
     assert!(
         said.contains("Give it a certificate of that name"),
         "{said}"
@@ -92,13 +92,13 @@ async fn a_certificate_that_browsers_would_refuse_is_found_out() {
 
 #[tokio::test]
 async fn what_is_wrong_is_said_with_what_to_do_and_fails_the_command() {
-    let server = start(&[
+    let server = start_offline(&[
         ("RIALTO_TURN_LISTEN", "off"),
         ("RIALTO_PUBLIC_URL", "http://rialto.invalid"),
     ])
     .await;
-    let asked = server.command(&["doctor"]).await;
-    let (said, wrong) = words(&asked);
+    let asked = server.run_cli(&["doctor"]).await;
+    let (said, wrong) = stdout_and_stderr(&asked);
     assert!(!asked.status.success());
     assert!(wrong.contains("2 things are wrong"), "{said}{wrong}");
     assert!(
@@ -121,13 +121,13 @@ async fn what_is_wrong_is_said_with_what_to_do_and_fails_the_command() {
 
 #[tokio::test]
 async fn another_turn_server_that_does_not_answer_is_found_out() {
-    let server = start(&[
+    let server = start_offline(&[
         ("RIALTO_TURN_URLS", "turn:127.0.0.1:9?transport=tcp"),
         ("RIALTO_TURN_SECRET", "shared"),
     ])
     .await;
-    let asked = server.command(&["doctor"]).await;
-    let (said, _) = words(&asked);
+    let asked = server.run_cli(&["doctor"]).await;
+    let (said, _) = stdout_and_stderr(&asked);
     assert!(!asked.status.success());
     assert!(
         said.contains("turn:127.0.0.1:9?transport=tcp cannot be used"),
@@ -138,8 +138,8 @@ async fn another_turn_server_that_does_not_answer_is_found_out() {
 
 #[tokio::test]
 async fn nobody_but_the_command_line_of_this_machine_may_ask() {
-    let server = start(&[]).await;
-    rialto::server::tls::prepare();
+    let server = start_offline(&[]).await;
+    rialto::server::tls::install_crypto_provider();
     let address = format!("http://{}/api/v1/doctor", server.address());
     let answer = reqwest::get(&address).await.unwrap();
     assert_eq!(answer.status(), 403);
@@ -150,12 +150,12 @@ async fn nobody_but_the_command_line_of_this_machine_may_ask() {
 async fn without_a_server_it_says_how_to_start_one() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
-    let asked = command(["doctor", "--data", data]).await;
-    let (_, wrong) = words(&asked);
+    let asked = run_cli(["doctor", "--data", data]).await;
+    let (_, wrong) = stdout_and_stderr(&asked);
     assert!(!asked.status.success());
     assert!(wrong.contains("Start it with \"rialto serve\""), "{wrong}");
     let mut server = Server::start().await;
     server.kill().await;
-    let (_, wrong) = words(&server.command(&["doctor"]).await);
+    let (_, wrong) = stdout_and_stderr(&server.run_cli(&["doctor"]).await);
     assert!(wrong.contains("no server answers"), "{wrong}");
 }

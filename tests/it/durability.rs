@@ -1,6 +1,9 @@
 //! Acknowledged means durable: what the server said it has is there, once and in order, whatever happens to the server.
 
-use crate::support::{Greeting, News, Page, Person, Press, Server, message_id, page, within};
+use crate::support::{
+    Browser, HelloFrame, Publisher, Server, SseClient, WsClient, message_id, with_timeout,
+    ws_client,
+};
 use rialto::{
     model::{
         Cursor, Epoch, MessageId, RoomId, Seq,
@@ -18,12 +21,12 @@ const CLIENTS: usize = 5;
 const MESSAGES_EACH: usize = 40;
 const MESSAGES: usize = CLIENTS * MESSAGES_EACH;
 /// How many messages a client has on their way at a time: enough that a kill always meets some.
-const IN_FLIGHT: usize = 6;
+const MAX_IN_FLIGHT: usize = 6;
 
 /// A page that keeps to the rules of the outbox, as the browser's does: nothing leaves it before it is acknowledged, and every
 /// connection sends all of it again, in order, under the same ids.
-struct Client {
-    person: Person,
+struct OutboxClient {
+    browser: Browser,
     room: RoomId,
     outbox: Outbox,
     /// In the order in which they were written.
@@ -32,28 +35,28 @@ struct Client {
     /// Where the replay goes on.
     cursor: Cursor,
     /// Everything heard, in order, over all connections.
-    heard: Vec<Message>,
-    sent_again: usize,
+    received: Vec<Message>,
+    retransmitted_count: usize,
 }
 
 /// Why a client's connection is no longer of use.
 #[derive(PartialEq)]
-enum Over {
+enum ConnectionEnd {
     Lost,
     Done,
 }
 
-impl Client {
-    fn new(person: Person, room: RoomId, epoch: Epoch) -> Self {
+impl OutboxClient {
+    fn new(person: Browser, room: RoomId, epoch: Epoch) -> Self {
         Self {
-            person,
+            browser: person,
             room,
             outbox: Outbox::default(),
             written: Vec::new(),
             acknowledged: HashMap::new(),
             cursor: Cursor { epoch, seq: 0 },
-            heard: Vec::new(),
-            sent_again: 0,
+            received: Vec::new(),
+            retransmitted_count: 0,
         }
     }
 
@@ -66,8 +69,8 @@ impl Client {
     ) -> Self {
         loop {
             starts.mark_unchanged();
-            if let Ok(page) = Page::try_dial(&self.person).await
-                && self.connected(page, &progress).await == Over::Done
+            if let Ok(ws) = WsClient::try_open_socket(&self.browser).await
+                && self.run_connection(ws, &progress).await == ConnectionEnd::Done
             {
                 return self;
             }
@@ -75,44 +78,55 @@ impl Client {
         }
     }
 
-    async fn connected(&mut self, mut page: Page, progress: &mpsc::UnboundedSender<()>) -> Over {
-        let greeting = Greeting::from(self.room, self.cursor.clone());
-        page.hello(greeting).await;
+    async fn run_connection(
+        &mut self,
+        mut ws: WsClient,
+        progress: &mpsc::UnboundedSender<()>,
+    ) -> ConnectionEnd {
+        let greeting = HelloFrame::with_cursor(self.room, self.cursor.clone());
+        ws.send_hello(greeting).await;
         for entry in self.outbox.to_send() {
-            self.sent_again += 1;
-            if !page
-                .try_send(&page::send(entry.id, entry.room, entry.text.as_str()))
+            self.retransmitted_count += 1;
+            if !ws
+                .try_send(&ws_client::message_frame(
+                    entry.id,
+                    entry.room,
+                    entry.text.as_str(),
+                ))
                 .await
             {
-                return Over::Lost;
+                return ConnectionEnd::Lost;
             }
         }
         loop {
-            while self.written.len() < MESSAGES_EACH && self.outbox.to_send().count() < IN_FLIGHT {
-                if !self.write(&mut page).await {
-                    return Over::Lost;
+            while self.written.len() < MESSAGES_EACH
+                && self.outbox.to_send().count() < MAX_IN_FLIGHT
+            {
+                if !self.write_message(&mut ws).await {
+                    return ConnectionEnd::Lost;
                 }
             }
-            if self.acknowledged.len() == MESSAGES_EACH && self.heard.len() == MESSAGES {
-                return Over::Done;
+            if self.acknowledged.len() == MESSAGES_EACH && self.received.len() == MESSAGES {
+                return ConnectionEnd::Done;
             }
-            match page.listen().await {
-                Ok(frame) => self.hear(&frame, progress),
-                Err(_) => return Over::Lost,
+            match ws.next_frame().await {
+                Ok(frame) => self.on_frame(&frame, progress),
+                Err(_) => return ConnectionEnd::Lost,
             }
         }
     }
 
-    async fn write(&mut self, page: &mut Page) -> bool {
-        let text = format!("{} {}", self.person.name, self.written.len());
+    async fn write_message(&mut self, ws: &mut WsClient) -> bool {
+        let text = format!("{} {}", self.browser.name, self.written.len());
         let id = message_id();
         self.written.push(id);
         self.outbox
             .push(id, self.room, MessageText::new(&text).unwrap(), 0);
-        page.try_send(&page::send(id, self.room, &text)).await
+        ws.try_send(&ws_client::message_frame(id, self.room, &text))
+            .await
     }
 
-    fn hear(&mut self, frame: &ServerFrame, progress: &mpsc::UnboundedSender<()>) {
+    fn on_frame(&mut self, frame: &ServerFrame, progress: &mpsc::UnboundedSender<()>) {
         match frame {
             ServerFrame::Sent { id, seq, .. } => {
                 self.outbox.acknowledge(*id);
@@ -130,9 +144,9 @@ impl Client {
                 panic!("refused: {reason}")
             }
             frame => {
-                if let Some(message) = page::message(frame) {
+                if let Some(message) = ws_client::as_message(frame) {
                     self.cursor.seq = message.seq;
-                    self.heard.push(message.clone());
+                    self.received.push(message.clone());
                 }
             }
         }
@@ -144,9 +158,9 @@ struct Acknowledgements(mpsc::UnboundedReceiver<()>);
 
 impl Acknowledgements {
     /// Waits for so many more.
-    async fn count(&mut self, count: usize) {
+    async fn wait_for(&mut self, count: usize) {
         for _ in 0..count {
-            let next = within("the server acknowledges", self.0.recv()).await;
+            let next = with_timeout("the server acknowledges", self.0.recv()).await;
             next.expect("somebody still sends");
         }
     }
@@ -156,57 +170,63 @@ impl Acknowledgements {
 async fn what_was_acknowledged_is_there_once_and_in_order_after_the_server_was_killed() {
     let mut server = Server::start().await;
     let room = {
-        let page = Person::join(&server, "Witness").await.page().await;
-        page.room("general").clone()
+        let ws = Browser::join(&server, "Witness").await.connect().await;
+        ws.room("general").clone()
     };
     let (starts, started) = watch::channel(0);
     let (progress, acknowledgements) = mpsc::unbounded_channel();
     let mut acknowledgements = Acknowledgements(acknowledgements);
     let mut clients = Vec::new();
     for n in 0..CLIENTS {
-        let person = Person::join(&server, &format!("Client {n}")).await;
-        let client = Client::new(person, room.id, room.epoch.clone());
+        let person = Browser::join(&server, &format!("Client {n}")).await;
+        let client = OutboxClient::new(person, room.id, room.epoch.clone());
         clients.push(tokio::spawn(client.run(started.clone(), progress.clone())));
     }
     drop(progress);
 
     // Killed twice in the middle of it, each time with messages on their way.
     for kill in 1..=2 {
-        acknowledgements.count(MESSAGES / 4).await;
+        acknowledgements.wait_for(MESSAGES / 4).await;
         server.restart().await;
         starts.send(kill).unwrap();
     }
 
     let mut done = Vec::new();
     for client in clients {
-        let client = within("a client has sent and heard everything", client).await;
+        let client = with_timeout("a client has sent and heard everything", client).await;
         done.push(client.unwrap());
     }
-    let history = history(&server, room.id, &room.epoch).await;
-    check(&history, &done);
-    let again: usize = done.iter().map(|client| client.sent_again).sum();
+    let history = room_history(&server, room.id, &room.epoch).await;
+    check_history(&history, &done);
+    let retransmitted: usize = done.iter().map(|client| client.retransmitted_count).sum();
     assert!(
-        again > 0,
+        retransmitted > 0,
         "the kills met nothing on its way, so this proved nothing"
     );
     println!(
-        "{MESSAGES} messages by {CLIENTS} clients, 2 kills: {again} sent again, none lost, none doubled"
+        "{MESSAGES} messages by {CLIENTS} clients, 2 kills: {retransmitted} sent again, none lost, none doubled"
     );
 }
 
 /// Everything that is in a room, told to somebody who was not there.
-async fn history(server: &Server, room: RoomId, epoch: &Epoch) -> Vec<Message> {
+async fn room_history(server: &Server, room: RoomId, epoch: &Epoch) -> Vec<Message> {
     let cursor = Cursor {
         epoch: epoch.clone(),
         seq: 0,
     };
-    let late = Person::join(server, "Latecomer").await;
-    let mut page = late.page_with(Greeting::from(room, cursor)).await;
-    let frames = page.all_so_far().await;
-    frames.iter().filter_map(page::message).cloned().collect()
+    let late = Browser::join(server, "Latecomer").await;
+    let mut ws = late
+        .connect_with(HelloFrame::with_cursor(room, cursor))
+        .await;
+    let frames = ws.frames_until_pong().await;
+    frames
+        .iter()
+        .filter_map(ws_client::as_message)
+        .cloned()
+        .collect()
 }
 
-fn check(history: &[Message], clients: &[Client]) {
+fn check_history(history: &[Message], clients: &[OutboxClient]) {
     assert_eq!(history.len(), MESSAGES);
     let seqs: Vec<Seq> = history.iter().map(|message| message.seq).collect();
     let without_holes: Vec<Seq> = (1..).take(MESSAGES).collect();
@@ -215,7 +235,7 @@ fn check(history: &[Message], clients: &[Client]) {
     assert_eq!(ids.len(), MESSAGES, "each is there once");
 
     for client in clients {
-        let name = &client.person.name;
+        let name = &client.browser.name;
         let theirs: Vec<MessageId> = history
             .iter()
             .filter(|message| message.author.name.as_str() == name)
@@ -230,9 +250,9 @@ fn check(history: &[Message], clients: &[Client]) {
             assert_eq!(kept.seq, *seq, "{name}: where the server said it would be");
         }
         assert!(
-            client.heard == history,
+            client.received == history,
             "{name} heard something else than the history: {:#?}",
-            client.heard
+            client.received
         );
     }
 }
@@ -241,17 +261,17 @@ fn check(history: &[Message], clients: &[Client]) {
 async fn stories_published_with_a_key_are_there_once_after_the_server_was_killed() {
     const STORIES: usize = 60;
     let mut server = Server::start().await;
-    let press = Press::open(&server).await;
-    let (tell, acknowledgements) = mpsc::unbounded_channel();
+    let press = Publisher::create(&server).await;
+    let (ack_tx, acknowledgements) = mpsc::unbounded_channel();
     let mut acknowledgements = Acknowledgements(acknowledgements);
     let (starts, mut started) = watch::channel(0);
     let publishing = tokio::spawn(async move {
         let mut published: Vec<Story> = Vec::new();
-        let mut again = 0;
+        let mut retries = 0;
         while published.len() < STORIES {
             let key = format!("story {}", published.len());
             let request = press
-                .request(&json!({ "headline": key }))
+                .story_request(&json!({ "headline": key }))
                 .header("idempotency-key", &key);
             started.mark_unchanged();
             match request.send().await {
@@ -261,26 +281,26 @@ async fn stories_published_with_a_key_are_there_once_after_the_server_was_killed
                         continue;
                     };
                     published.push(story);
-                    tell.send(()).unwrap();
+                    ack_tx.send(()).unwrap();
                 }
                 Ok(answer) => panic!("{}", answer.status()),
                 Err(_) => {
-                    again += 1;
+                    retries += 1;
                     started.changed().await.unwrap();
                 }
             }
         }
-        (published, again)
+        (published, retries)
     });
     for kill in 1..=3 {
-        acknowledgements.count(STORIES / 5).await;
+        acknowledgements.wait_for(STORIES / 5).await;
         server.restart().await;
         starts.send(kill).unwrap();
     }
-    let (published, again) = within("all are published", publishing).await.unwrap();
-    let mut reader = News::open_at(&server, "?after=0", None).await;
+    let (published, again) = with_timeout("all are published", publishing).await.unwrap();
+    let mut reader = SseClient::open_with(&server, "?after=0", None).await;
     for story in &published {
-        assert_eq!(reader.story().await, *story);
+        assert_eq!(reader.next_story().await, *story);
     }
     assert!(again > 0, "the kills met nothing on its way");
     println!("{STORIES} stories, 3 kills: {again} sent again, none lost, none doubled");
@@ -289,15 +309,15 @@ async fn stories_published_with_a_key_are_there_once_after_the_server_was_killed
 #[tokio::test]
 async fn a_server_that_is_asked_to_stop_says_so_and_loses_nothing() {
     let mut server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let mut page = ada.page().await;
-    let general = page.general();
-    let seq = page.say(general, "before the stop").await;
-    let (ended, closed) = tokio::join!(server.stop(), page.expect_close());
+    let ada = Browser::join(&server, "Ada").await;
+    let mut ws = ada.connect().await;
+    let general = ws.general();
+    let seq = ws.send_message(general, "before the stop").await;
+    let (ended, closed) = tokio::join!(server.stop(), ws.expect_close());
     assert!(ended.success(), "{ended}");
     assert_eq!(closed, (1001, "the server is restarting".to_owned()));
     server.restart().await;
-    let page = ada.page().await;
+    let page = ada.connect().await;
     assert_eq!(
         page.room("general").head,
         seq,
@@ -308,12 +328,12 @@ async fn a_server_that_is_asked_to_stop_says_so_and_loses_nothing() {
 #[tokio::test]
 async fn a_second_server_on_the_same_folder_is_refused_and_takes_nothing_from_the_first() {
     let server = Server::start().await;
-    let refused = server.refuses_another().await;
-    let process = format!("process {}", server.id());
+    let refused = server.second_start_error().await;
+    let process = format!("process {}", server.pid());
     assert!(refused.contains(&process), "{refused}");
-    let folder = server.data().display().to_string();
+    let folder = server.data_dir().display().to_string();
     assert!(refused.contains(&folder), "{refused}");
-    let published = server.command(&["news", "publish", "Still here"]).await;
+    let published = server.run_cli(&["news", "publish", "Still here"]).await;
     let said = String::from_utf8(published.stdout).unwrap();
     assert!(said.contains("by the running server"), "{said}");
 }

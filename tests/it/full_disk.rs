@@ -1,6 +1,6 @@
 //! A full disk: what cannot be stored is refused, and nothing that is acknowledged afterwards is lost.
 
-use crate::support::{Greeting, Person, Server, SmallDisk, message_id, page};
+use crate::support::{Browser, HelloFrame, Server, SmallDisk, message_id, ws_client};
 use rialto::model::Cursor;
 
 #[tokio::test]
@@ -8,17 +8,21 @@ async fn what_is_acknowledged_after_the_disk_was_full_is_stored() {
     let Some(disk) = SmallDisk::mount(3).await else {
         return;
     };
-    let mut server = Server::start_on(&disk).await;
-    let ada = Person::join(&server, "Ada").await;
-    let mut page = ada.page().await;
-    let general = page.room("general").clone();
-    page.say(general.id, "there is room").await;
+    let mut server = Server::start_on_disk(&disk).await;
+    let ada = Browser::join(&server, "Ada").await;
+    let mut ws = ada.connect().await;
+    let general = ws.room("general").clone();
+    ws.send_message(general.id, "there is room").await;
 
     disk.fill();
     let refused = message_id();
-    page.send(&page::send(refused, general.id, "there is none"))
-        .await;
-    let (_, reason) = page.refused(refused).await;
+    ws.send(&ws_client::message_frame(
+        refused,
+        general.id,
+        "there is none",
+    ))
+    .await;
+    let (_, reason) = ws.wait_for_refusal(refused).await;
     assert!(!reason.is_empty());
     assert_eq!(ada.get("/readyz").await.status(), 503);
 
@@ -26,9 +30,9 @@ async fn what_is_acknowledged_after_the_disk_was_full_is_stored() {
     assert_eq!(ada.get("/readyz").await.status(), 200);
     let texts = ["one", "two", "three", "four", "five"];
     for text in texts {
-        page.say(general.id, text).await;
+        ws.send_message(general.id, text).await;
     }
-    drop(page);
+    drop(ws);
 
     assert!(server.stop().await.success());
     server.restart().await;
@@ -36,12 +40,14 @@ async fn what_is_acknowledged_after_the_disk_was_full_is_stored() {
         epoch: general.epoch,
         seq: 0,
     };
-    let mut late = ada.page_with(Greeting::from(general.id, cursor)).await;
-    let frames = late.all_so_far().await;
+    let mut late = ada
+        .connect_with(HelloFrame::with_cursor(general.id, cursor))
+        .await;
+    let frames = late.frames_until_pong().await;
     let stored: Vec<_> = frames
         .iter()
-        .filter_map(page::message)
-        .map(page::text_of)
+        .filter_map(ws_client::as_message)
+        .map(ws_client::text_of)
         .collect();
     assert_eq!(
         stored,
@@ -55,15 +61,15 @@ async fn a_name_that_a_full_disk_refused_can_be_taken_when_there_is_room() {
     let Some(disk) = SmallDisk::mount(3).await else {
         return;
     };
-    let server = Server::start_on(&disk).await;
+    let server = Server::start_on_disk(&disk).await;
     // The last thing that is written at the start.
-    server.claim().await;
+    server.claim_path().await;
     disk.fill();
-    let nobody = Person::nobody(&server, "Ada");
+    let nobody = Browser::anonymous(&server, "Ada");
     let form = [("name", "Ada"), ("next", "/chat")];
     nobody.post("/fn/pick-name", &form).await;
     assert!(nobody.cookie().is_none(), "the name was not stored");
     disk.free();
-    let mut page = Person::join(&server, "Ada").await.page().await;
-    page.say(page.general(), "here").await;
+    let mut ws = Browser::join(&server, "Ada").await.connect().await;
+    ws.send_message(ws.general(), "here").await;
 }

@@ -1,10 +1,11 @@
 //! Who may connect, and whose connection ends when.
 
 use crate::support::{
-    Greeting, Page, Person, Server, client_id,
-    page::{handshake, refusal, upgrade},
-    person::location,
-    server::PASSWORD,
+    Browser, HelloFrame, Server, WsClient,
+    browser::location,
+    client_id,
+    server::ADMIN_PASSWORD,
+    ws_client::{handshake_error_status, handshake_request, upgrade},
 };
 use rialto::protocol::SUBPROTOCOL;
 use tokio::net::TcpStream;
@@ -12,11 +13,15 @@ use tokio::net::TcpStream;
 #[tokio::test]
 async fn a_connection_is_taken_from_our_own_pages_only() {
     let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    assert_eq!(refusal(handshake(&ada)).await, None);
-    let mut no_browser = handshake(&ada);
+    let ada = Browser::join(&server, "Ada").await;
+    assert_eq!(handshake_error_status(handshake_request(&ada)).await, None);
+    let mut no_browser = handshake_request(&ada);
     no_browser.headers_mut().remove("origin");
-    assert_eq!(refusal(no_browser).await, None, "a program sends no Origin");
+    assert_eq!(
+        handshake_error_status(no_browser).await,
+        None,
+        "a program sends no Origin"
+    );
     let port = server.address().port();
     for origin in [
         "http://evil.example".to_owned(),
@@ -25,39 +30,42 @@ async fn a_connection_is_taken_from_our_own_pages_only() {
         format!("http://127.0.0.1:{port}.evil.example"),
         "null".to_owned(),
     ] {
-        let mut request = handshake(&ada);
+        let mut request = handshake_request(&ada);
         request
             .headers_mut()
             .insert("origin", origin.parse().unwrap());
-        assert_eq!(refusal(request).await, Some(403), "{origin}");
+        assert_eq!(handshake_error_status(request).await, Some(403), "{origin}");
     }
 }
 
 #[tokio::test]
 async fn a_connection_needs_a_session_and_the_subprotocol() {
     let server = Server::start().await;
-    let stranger = Person::nobody(&server, "Stranger");
-    assert_eq!(refusal(handshake(&stranger)).await, Some(401));
-    let mut request = handshake(&stranger);
+    let stranger = Browser::anonymous(&server, "Stranger");
+    assert_eq!(
+        handshake_error_status(handshake_request(&stranger)).await,
+        Some(401)
+    );
+    let mut request = handshake_request(&stranger);
     request
         .headers_mut()
         .insert("cookie", "rialto_session=0123456789abcdef".parse().unwrap());
     let stream = TcpStream::connect(server.address()).await.unwrap();
     let (socket, _) = upgrade(request, stream).await.unwrap();
-    let (code, _) = Page::of(socket).expect_close().await;
+    let (code, _) = WsClient::from_socket(socket).expect_close().await;
     assert_eq!(
         code, 4001,
         "a session that is no more, which a browser tells its page only so"
     );
 
-    let ada = Person::join(&server, "Ada").await;
-    let mut request = handshake(&ada);
+    let ada = Browser::join(&server, "Ada").await;
+    let mut request = handshake_request(&ada);
     request
         .headers_mut()
         .insert("sec-websocket-protocol", "rialto.v0".parse().unwrap());
-    assert_eq!(refusal(request).await, Some(422));
+    assert_eq!(handshake_error_status(request).await, Some(422));
 
-    let mut request = handshake(&ada);
+    let mut request = handshake_request(&ada);
     request.headers_mut().insert(
         "sec-websocket-protocol",
         format!("rialto.v0, {SUBPROTOCOL}").parse().unwrap(),
@@ -71,94 +79,111 @@ async fn a_connection_needs_a_session_and_the_subprotocol() {
 async fn signing_out_closes_every_connection_of_the_session_and_no_other() {
     let server = Server::start().await;
     let (ada, grace) = (
-        Person::join(&server, "Ada").await,
-        Person::join(&server, "Grace").await,
+        Browser::join(&server, "Ada").await,
+        Browser::join(&server, "Grace").await,
     );
-    let (mut one, mut two, mut other) = (ada.page().await, ada.page().await, grace.page().await);
+    let (mut one, mut two, mut other) = (
+        ada.connect().await,
+        ada.connect().await,
+        grace.connect().await,
+    );
     let answer = ada.post("/fn/sign-out", &[]).await;
     assert!(answer.status().is_redirection());
     let ended = (4001, "the session has ended".to_owned());
     assert_eq!(one.expect_close().await, ended);
     assert_eq!(two.expect_close().await, ended);
     let general = other.general();
-    other.say(general, "still here").await;
-    assert_eq!(refusal(handshake(&ada)).await, Some(401));
+    other.send_message(general, "still here").await;
+    assert_eq!(
+        handshake_error_status(handshake_request(&ada)).await,
+        Some(401)
+    );
 }
 
 #[tokio::test]
 async fn signing_out_between_the_handshake_and_the_hello_leaves_no_connection_open() {
     let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let mut page = Page::dial(&ada).await;
+    let ada = Browser::join(&server, "Ada").await;
+    let mut ws = WsClient::open_socket(&ada).await;
     assert!(
         ada.post("/fn/sign-out", &[])
             .await
             .status()
             .is_redirection()
     );
-    page.hello(Greeting::default()).await;
+    ws.send_hello(HelloFrame::default()).await;
     let ended = (4001, "the session has ended".to_owned());
-    assert_eq!(page.expect_close().await, ended);
+    assert_eq!(ws.expect_close().await, ended);
 }
 
 #[tokio::test]
-async fn a_page_that_connects_again_replaces_its_former_connection() {
+async fn a_client_that_reconnects_replaces_its_former_connection() {
     let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let greeting = Greeting {
+    let ada = Browser::join(&server, "Ada").await;
+    let greeting = HelloFrame {
         client: client_id(),
-        ..Greeting::default()
+        ..HelloFrame::default()
     };
-    let mut former = ada.page_with(greeting.clone()).await;
-    let mut newer = ada.page_with(greeting).await;
+    let mut former = ada.connect_with(greeting.clone()).await;
+    let mut newer = ada.connect_with(greeting).await;
     assert_eq!(
         former.expect_close().await,
         (4000, "this page connected again".to_owned())
     );
     let general = newer.general();
-    newer.say(general, "still here").await;
+    newer.send_message(general, "still here").await;
 }
 
 #[tokio::test]
-async fn nobody_can_take_the_connection_of_somebody_elses_page() {
+async fn nobody_can_take_the_connection_of_somebody_elses_client() {
     let server = Server::start().await;
     let (ada, mallory) = (
-        Person::join(&server, "Ada").await,
-        Person::join(&server, "Mallory").await,
+        Browser::join(&server, "Ada").await,
+        Browser::join(&server, "Mallory").await,
     );
     let client = client_id();
-    let mut page = ada
-        .page_with(Greeting {
+    let mut ws = ada
+        .connect_with(HelloFrame {
             client,
-            ..Greeting::default()
+            ..HelloFrame::default()
         })
         .await;
-    let mut thief = Page::dial(&mallory).await;
+    let mut thief = WsClient::open_socket(&mallory).await;
     thief
-        .hello(Greeting {
+        .send_hello(HelloFrame {
             client,
-            ..Greeting::default()
+            ..HelloFrame::default()
         })
         .await;
     assert_eq!(thief.expect_close().await.0, 4002);
-    let general = page.general();
-    page.say(general, "still here").await;
+    let general = ws.general();
+    ws.send_message(general, "still here").await;
 }
 
 #[tokio::test]
 async fn a_new_password_closes_the_connections_of_every_other_session() {
     let server = Server::start().await;
-    let admin = server.administrator().await;
-    let elsewhere = Person::nobody(&server, "Dogaressa");
-    let form = [("name", "Dogaressa"), ("password", PASSWORD), ("next", "/")];
+    let admin = server.create_administrator().await;
+    let elsewhere = Browser::anonymous(&server, "Dogaressa");
+    let form = [
+        ("name", "Dogaressa"),
+        ("password", ADMIN_PASSWORD),
+        ("next", "/"),
+    ];
     elsewhere.post("/fn/sign-in", &form).await;
-    let (mut here, mut there) = (admin.page().await, elsewhere.page().await);
-    let form = [("current", PASSWORD), ("password", "four thousand ducats")];
+    let (mut here, mut there) = (admin.connect().await, elsewhere.connect().await);
+    let form = [
+        ("current", ADMIN_PASSWORD),
+        ("password", "four thousand ducats"),
+    ];
     let changed = admin.post("/fn/set-password", &form).await;
     assert_eq!(location(&changed), "/settings?done=password");
     let ended = (4001, "the session has ended".to_owned());
     assert_eq!(there.expect_close().await, ended);
     let general = here.general();
-    here.say(general, "still here").await;
-    assert_eq!(Page::dial(&elsewhere).await.expect_close().await, ended);
+    here.send_message(general, "still here").await;
+    assert_eq!(
+        WsClient::open_socket(&elsewhere).await.expect_close().await,
+        ended
+    );
 }

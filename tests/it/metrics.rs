@@ -1,12 +1,12 @@
 //! What who runs a server can see of it: metrics, request ids, the log.
 
 use crate::{
-    calls::Party,
-    support::{Greeting, Person, Server, eventually},
+    calls::CallClient,
+    support::{Browser, HelloFrame, Server, eventually},
 };
 use rialto::model::{
     Cursor,
-    call::{Action, State},
+    call::{ClientAction, State},
 };
 use serde_json::Value;
 use std::{
@@ -16,7 +16,7 @@ use std::{
 };
 
 /// A server that says where its metrics are.
-async fn start() -> Server {
+async fn start_with_metrics() -> Server {
     Server::start_with(|command| {
         command.args(["--metrics-addr", "127.0.0.1:0"]);
     })
@@ -24,8 +24,8 @@ async fn start() -> Server {
 }
 
 /// What Prometheus would read.
-async fn read(server: &Server) -> String {
-    let address = server.line("metrics on ").await;
+async fn scrape_metrics(server: &Server) -> String {
+    let address = server.wait_for_line("metrics on ").await;
     let answer = reqwest::get(address).await.unwrap();
     let kind = answer.headers()["content-type"]
         .to_str()
@@ -38,7 +38,7 @@ async fn read(server: &Server) -> String {
 }
 
 /// The value of a sample that counts, by everything that stands before it.
-fn value(text: &str, sample: &str) -> u64 {
+fn sample_value(text: &str, sample: &str) -> u64 {
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
@@ -47,13 +47,13 @@ fn value(text: &str, sample: &str) -> u64 {
 }
 
 /// The value of a sample now.
-pub(crate) async fn count(server: &Server, sample: &str) -> u64 {
-    value(&read(server).await, sample)
+pub(crate) async fn read_sample(server: &Server, sample: &str) -> u64 {
+    sample_value(&scrape_metrics(server).await, sample)
 }
 
 /// Waits until a sample satisfies: what is counted may be counted a moment after it was seen.
-pub(crate) async fn until(server: &Server, sample: &str, is_right: impl Fn(u64) -> bool) {
-    let is_so = async || is_right(value(&read(server).await, sample));
+pub(crate) async fn wait_for_sample(server: &Server, sample: &str, is_right: impl Fn(u64) -> bool) {
+    let is_so = async || is_right(sample_value(&scrape_metrics(server).await, sample));
     eventually(sample, is_so).await;
 }
 
@@ -63,67 +63,74 @@ async fn what_happens_is_counted() {
         r#"rialto_requests_total{method="POST",route="/fn/pick-name",status="302"}"#;
     const RESUMED: &str = r#"rialto_resumes_total{stream="room",recovered="true"}"#;
     const CANCELLED: &str = r#"rialto_calls_ended_total{outcome="cancelled"}"#;
-    let server = start().await;
+    let server = start_with_metrics().await;
     let (mut ada, bob) = (
-        Party::join(&server, "Ada").await,
-        Party::join(&server, "Bob").await,
+        CallClient::join(&server, "Ada").await,
+        CallClient::join(&server, "Bob").await,
     );
-    let general = ada.page.general();
-    let before = value(&read(&server).await, "rialto_deliveries_total");
-    ada.page.say(general, "Good morning").await;
-    until(&server, "rialto_deliveries_total", |n| n >= before + 2).await;
-    until(&server, r#"rialto_connections{kind="websocket"}"#, |n| {
+    let general = ada.ws.general();
+    let before = sample_value(&scrape_metrics(&server).await, "rialto_deliveries_total");
+    ada.ws.send_message(general, "Good morning").await;
+    wait_for_sample(&server, "rialto_deliveries_total", |n| n >= before + 2).await;
+    wait_for_sample(&server, r#"rialto_connections{kind="websocket"}"#, |n| {
         n == 2
     })
     .await;
-    until(&server, "rialto_people", |n| n == 2).await;
-    until(&server, "rialto_commit_seconds_count", |n| n >= 1).await;
-    until(&server, PICKED, |n| n == 2).await;
+    wait_for_sample(&server, "rialto_people", |n| n == 2).await;
+    wait_for_sample(&server, "rialto_commit_seconds_count", |n| n >= 1).await;
+    wait_for_sample(&server, PICKED, |n| n == 2).await;
 
     let cursor = Cursor {
-        epoch: ada.page.room("general").epoch.clone(),
+        epoch: ada.ws.room("general").epoch.clone(),
         seq: 0,
     };
-    assert_eq!(value(&read(&server).await, RESUMED), 0);
-    let _page = bob.person.page_with(Greeting::from(general, cursor)).await;
-    until(&server, RESUMED, |n| n == 1).await;
+    assert_eq!(sample_value(&scrape_metrics(&server).await, RESUMED), 0);
+    let _page = bob
+        .browser
+        .connect_with(HelloFrame::with_cursor(general, cursor))
+        .await;
+    wait_for_sample(&server, RESUMED, |n| n == 1).await;
 
-    let call = ada.start(&bob).await;
-    assert_eq!(ada.state().await, State::Dialing);
-    until(&server, "rialto_calls", |n| n == 1).await;
-    ada.say(call, Action::HangUp).await;
-    ada.told().await;
-    ada.state().await;
-    until(&server, "rialto_calls", |n| n == 0).await;
-    until(&server, CANCELLED, |n| n == 1).await;
+    let call = ada.start_call(&bob).await;
+    assert_eq!(ada.next_state().await, State::Dialing);
+    wait_for_sample(&server, "rialto_calls", |n| n == 1).await;
+    ada.send_action(call, ClientAction::HangUp).await;
+    ada.next_outcome().await;
+    ada.next_state().await;
+    wait_for_sample(&server, "rialto_calls", |n| n == 0).await;
+    wait_for_sample(&server, CANCELLED, |n| n == 1).await;
 }
 
 /// Everything that looks like a metric of ours.
-fn names(text: &str) -> BTreeSet<&str> {
+fn metric_names(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| word.starts_with("rialto_"))
         .collect()
 }
 
 /// Every query of a dashboard, wherever it stands.
-fn queries(json: &Value, found: &mut Vec<String>) {
+fn collect_queries(json: &Value, found: &mut Vec<String>) {
     match json {
         Value::Object(fields) => {
             if let Some(query) = fields.get("expr") {
                 found.push(query.as_str().unwrap().to_owned());
             }
-            fields.values().for_each(|value| queries(value, found));
+            fields
+                .values()
+                .for_each(|value| collect_queries(value, found));
         }
-        Value::Array(values) => values.iter().for_each(|value| queries(value, found)),
+        Value::Array(values) => values
+            .iter()
+            .for_each(|value| collect_queries(value, found)),
         _ => {}
     }
 }
 
 #[tokio::test]
 async fn the_dashboard_shows_what_is_counted_and_nothing_that_is_not() {
-    let server = start().await;
-    Person::join(&server, "Ada").await;
-    let text = read(&server).await;
+    let server = start_with_metrics().await;
+    Browser::join(&server, "Ada").await;
+    let text = scrape_metrics(&server).await;
     let samples: BTreeSet<_> = text
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -132,10 +139,10 @@ async fn the_dashboard_shows_what_is_counted_and_nothing_that_is_not() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/grafana.json");
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let mut asked = Vec::new();
-    queries(&dashboard, &mut asked);
+    collect_queries(&dashboard, &mut asked);
     assert!(asked.len() > 15, "{asked:?}");
     let asked = asked.join(" ");
-    let unknown: Vec<_> = names(&asked).difference(&samples).copied().collect();
+    let unknown: Vec<_> = metric_names(&asked).difference(&samples).copied().collect();
     assert!(unknown.is_empty(), "nothing counts {unknown:?}");
     let described = text
         .lines()
@@ -156,7 +163,7 @@ async fn a_request_has_one_id_in_its_answer_and_in_the_log_and_its_secrets_in_ne
         command.stderr(file.try_clone().unwrap());
     })
     .await;
-    let nobody = Person::nobody(&server, "Nobody");
+    let nobody = Browser::anonymous(&server, "Nobody");
     let answer = nobody.get("/signin?claim=open-sesame").await;
     let id = answer.headers()["x-request-id"]
         .to_str()
@@ -184,7 +191,7 @@ async fn a_request_has_one_id_in_its_answer_and_in_the_log_and_its_secrets_in_ne
 #[tokio::test]
 async fn memory_is_not_taken_in_huge_pages() {
     let server = Server::start().await;
-    let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     assert!(
         status.lines().any(|line| line == "THP_enabled:\t0"),
         "{status}"

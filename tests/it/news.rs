@@ -1,10 +1,10 @@
 //! News: published by programs, by hand and on the command line, and on every reader's page within a blink.
 
-use crate::support::{News, Person, Piece, Press, Server};
+use crate::support::{Browser, Publisher, Server, SseClient, SseItem};
 use reqwest::{Response, StatusCode};
 use rialto::{
     model::story::{Story, Urgency},
-    protocol::sse::{self, Beat},
+    protocol::sse::{self, Heartbeat},
 };
 use serde_json::{Value, json};
 use std::{
@@ -13,15 +13,15 @@ use std::{
 };
 
 /// From publishing to a reader's page on the same machine.
-const A_BLINK: Duration = Duration::from_millis(250);
+const MAX_PUBLISH_LATENCY: Duration = Duration::from_millis(250);
 
 #[tokio::test]
 async fn a_story_that_a_program_publishes_is_on_every_page_and_stream() {
     let server = Server::start().await;
-    let press = Press::open(&server).await;
-    let mut reader = News::open(&server).await;
+    let press = Publisher::create(&server).await;
+    let mut reader = SseClient::open(&server).await;
     let answer = press
-        .send(press.request(&json!({
+        .send(press.story_request(&json!({
             "headline": "High water at the bridge",
             "body": "The *lagoon* rises.<script>alert(1)</script>\n\n[Map](https://example.org) [no](javascript:alert(2))",
             "topic": "Weather",
@@ -44,9 +44,9 @@ async fn a_story_that_a_program_publishes_is_on_every_page_and_stream() {
         story.html
     );
     assert!(!story.html.contains("script"), "{}", story.html);
-    assert_eq!(reader.story().await, story);
+    assert_eq!(reader.next_story().await, story);
 
-    let anybody = Person::nobody(&server, "Anybody");
+    let anybody = Browser::anonymous(&server, "Anybody");
     let front = anybody.html("/").await;
     assert!(
         front.contains("High water at the bridge")
@@ -54,7 +54,7 @@ async fn a_story_that_a_program_publishes_is_on_every_page_and_stream() {
     );
     let page = anybody.html("/news/high-water-at-the-bridge").await;
     assert!(page.contains("<em>lagoon</em>") && page.contains("Gazette"));
-    let chat = Person::join(&server, "Ada")
+    let chat = Browser::join(&server, "Ada")
         .await
         .html("/chat/general")
         .await;
@@ -69,11 +69,11 @@ async fn a_story_that_a_program_publishes_is_on_every_page_and_stream() {
 }
 
 #[tokio::test]
-async fn a_reader_has_a_story_within_a_blink_of_its_publishing() {
+async fn a_reader_has_a_story_within_250_ms_of_its_publishing() {
     let server = Server::start().await;
-    let press = Press::open(&server).await;
-    let mut reader = News::open(&server).await;
-    reader.hello().await;
+    let press = Publisher::create(&server).await;
+    let mut reader = SseClient::open(&server).await;
+    reader.wait_for_hello().await;
     // A busy machine delays anything now and then: one of three tries has to be good from the first story to the last.
     for _ in 0..3 {
         let mut took = Vec::new();
@@ -81,7 +81,7 @@ async fn a_reader_has_a_story_within_a_blink_of_its_publishing() {
             let headline = format!("Story {n}");
             let began = Instant::now();
             let heard = async {
-                let story = reader.story().await;
+                let story = reader.next_story().await;
                 took.push(began.elapsed());
                 story
             };
@@ -91,34 +91,34 @@ async fn a_reader_has_a_story_within_a_blink_of_its_publishing() {
         took.sort();
         let (median, longest) = (took[took.len() / 2], took[took.len() - 1]);
         println!("from the request to the reader: median {median:?}, longest {longest:?}");
-        if longest < A_BLINK {
+        if longest < MAX_PUBLISH_LATENCY {
             return;
         }
     }
-    panic!("longer than {A_BLINK:?} each time");
+    panic!("longer than {MAX_PUBLISH_LATENCY:?} each time");
 }
 
 #[tokio::test]
 async fn a_repeated_request_publishes_once() {
     let server = Server::start().await;
-    let press = Press::open(&server).await;
+    let press = Publisher::create(&server).await;
     let story = json!({ "headline": "Once" });
-    let again = |key: &'static str, story: &Value| {
-        press.send(press.request(story).header("idempotency-key", key))
+    let publish_with_key = |key: &'static str, story: &Value| {
+        press.send(press.story_request(story).header("idempotency-key", key))
     };
-    let first: Story = again("7", &story).await.json().await.unwrap();
-    let answer = again("\"7\"", &story).await;
+    let first: Story = publish_with_key("7", &story).await.json().await.unwrap();
+    let answer = publish_with_key("\"7\"", &story).await;
     assert_eq!(answer.status(), StatusCode::CREATED);
     assert_eq!(answer.json::<Story>().await.unwrap(), first);
-    let other = again("7", &json!({ "headline": "Twice" })).await;
+    let other = publish_with_key("7", &json!({ "headline": "Twice" })).await;
     check_refused(other, 422, "published already").await;
     let long = Box::leak("x".repeat(101).into_boxed_str());
-    check_refused(again(long, &story).await, 422, "Idempotency-Key").await;
+    check_refused(publish_with_key(long, &story).await, 422, "Idempotency-Key").await;
 
     // The same key of another program is another key.
-    let rival = Press::open(&server).await;
+    let rival = Publisher::create(&server).await;
     let theirs: Story = rival
-        .send(rival.request(&story).header("idempotency-key", "7"))
+        .send(rival.story_request(&story).header("idempotency-key", "7"))
         .await
         .json()
         .await
@@ -128,9 +128,9 @@ async fn a_repeated_request_publishes_once() {
         (2, "once-2"),
         "two stories, each with an address of its own"
     );
-    let mut reader = News::open_at(&server, "?after=0", None).await;
+    let mut reader = SseClient::open_with(&server, "?after=0", None).await;
     assert_eq!(
-        [reader.story().await.id, reader.story().await.id],
+        [reader.next_story().await.id, reader.next_story().await.id],
         [first.id, theirs.id]
     );
 }
@@ -149,10 +149,10 @@ async fn check_refused(answer: Response, status: u16, word: &str) {
 #[tokio::test]
 async fn a_request_without_a_valid_token_publishes_nothing() {
     let server = Server::start().await;
-    let press = Press::open(&server).await;
+    let press = Publisher::create(&server).await;
     let story = json!({ "headline": "Forged" });
     let bare = || {
-        let nobody = Person::nobody(&server, "Nobody");
+        let nobody = Browser::anonymous(&server, "Nobody");
         nobody.http.post(nobody.url("/api/v1/stories")).json(&story)
     };
     let without = press.send(bare()).await;
@@ -173,26 +173,27 @@ async fn a_request_without_a_valid_token_publishes_nothing() {
         "token",
     )
     .await;
-    let front = Person::nobody(&server, "Anybody").html("/").await;
+    let front = Browser::anonymous(&server, "Anybody").html("/").await;
     assert!(!front.contains("Forged"));
 }
 
 #[tokio::test]
 async fn a_revoked_token_publishes_nothing_any_more() {
     let server = Server::start().await;
-    let press = Press::open(&server).await;
+    let press = Publisher::create(&server).await;
     press.publish("Before").await;
-    let admin = server.administrator().await;
-    let administration: rialto::people::api::Administration =
-        admin.ask("/fn/administration", &[("", "")]).await;
+    let admin = server.create_administrator().await;
+    let administration: rialto::people::api::AdminOverview = admin
+        .call_server_fn("/fn/administration", &[("", "")])
+        .await;
     let token = administration.tokens[0].id.to_string();
-    let guest = Person::join(&server, "Guest").await;
+    let guest = Browser::join(&server, "Guest").await;
     guest.post("/fn/revoke-token", &[("token", &token)]).await;
     press.publish("Guests cannot revoke").await;
     admin.post("/fn/revoke-token", &[("token", &token)]).await;
     check_refused(
         press
-            .send(press.request(&json!({ "headline": "After" })))
+            .send(press.story_request(&json!({ "headline": "After" })))
             .await,
         401,
         "token",
@@ -203,7 +204,7 @@ async fn a_revoked_token_publishes_nothing_any_more() {
 #[tokio::test]
 async fn what_is_no_story_is_refused_in_words() {
     let server = Server::start().await;
-    let press = Press::open(&server).await;
+    let press = Publisher::create(&server).await;
     for (story, word) in [
         (json!({}), "headline"),
         (json!({ "headline": " " }), "Headline"),
@@ -219,7 +220,7 @@ async fn what_is_no_story_is_refused_in_words() {
         (json!({ "headline": "a", "byline": "The Doge" }), "byline"),
         (json!([]), "JSON object"),
     ] {
-        check_refused(press.send(press.request(&story)).await, 422, word).await;
+        check_refused(press.send(press.story_request(&story)).await, 422, word).await;
     }
     let broken = press
         .empty_request()
@@ -228,41 +229,44 @@ async fn what_is_no_story_is_refused_in_words() {
     check_refused(press.send(broken).await, 400, "JSON object").await;
     let form = press.empty_request().form(&[("headline", "a")]);
     check_refused(press.send(form).await, 415, "JSON object").await;
-    let huge = press.request(&json!({ "headline": "a", "body": "x".repeat(1_100_000) }));
+    let huge = press.story_request(&json!({ "headline": "a", "body": "x".repeat(1_100_000) }));
     check_refused(press.send(huge).await, 413, "JSON object").await;
-    let mut reader = News::open_at(&server, "?after=0", None).await;
+    let mut reader = SseClient::open_with(&server, "?after=0", None).await;
     assert_eq!(press.publish("The first that is one").await.seq, 1);
-    assert_eq!(reader.story().await.headline, "The first that is one");
+    assert_eq!(reader.next_story().await.headline, "The first that is one");
 }
 
 #[tokio::test]
 async fn the_stream_says_how_it_wants_to_be_treated() {
     let server = Server::start().await;
-    let mut reader = News::open(&server).await;
+    let mut reader = SseClient::open(&server).await;
     let headers = reader.headers().clone();
     assert_eq!(headers["content-type"], "text/event-stream");
     assert_eq!(headers["cache-control"], "no-store");
     assert_eq!(headers["x-accel-buffering"], "no");
     assert_eq!(headers["x-content-type-options"], "nosniff");
-    assert_eq!(reader.listen().await, Some(Piece::Retry(2_000)));
-    let Some(Piece::Event(hello)) = reader.listen().await else {
+    assert_eq!(reader.next_item().await, Some(SseItem::Retry(2_000)));
+    let Some(SseItem::Event(hello)) = reader.next_item().await else {
         panic!("hello comes first")
     };
-    assert_eq!((hello.name.as_str(), hello.id.as_str()), (sse::HELLO, ""));
+    assert_eq!(
+        (hello.name.as_str(), hello.last_event_id.as_str()),
+        (sse::HELLO_EVENT, "")
+    );
 }
 
 #[tokio::test]
-async fn a_stream_on_which_nothing_happens_still_beats() {
+async fn an_idle_stream_still_sends_heartbeats() {
     let server = Server::start_with(|command| {
         command.env("RIALTO_HEARTBEAT_SECONDS", "1");
     })
     .await;
-    let mut plain = News::open(&server).await;
+    let mut plain = SseClient::open(&server).await;
     // The first comes at once; the second when the beat of all readers is due.
     let mut began = Instant::now();
     for count in 1..=4 {
         plain
-            .until(|piece| matches!(piece, Piece::Comment(_)).then_some(()))
+            .wait_for(|piece| matches!(piece, SseItem::Comment(_)).then_some(()))
             .await;
         if count == 2 {
             began = Instant::now();
@@ -272,16 +276,29 @@ async fn a_stream_on_which_nothing_happens_still_beats() {
         began.elapsed() >= Duration::from_millis(1_500),
         "they come one a second, not all at once"
     );
-    let mut script = News::open_at(&server, "?beat=true", None).await;
-    let beats: [Beat; 2] = [script.event(sse::BEAT).await, script.event(sse::BEAT).await];
-    assert_eq!(beats, [Beat { seconds: 1 }, Beat { seconds: 1 }]);
+    let mut script = SseClient::open_with(&server, "?beat=true", None).await;
+    let beats: [Heartbeat; 2] = [
+        script.next_event(sse::HEARTBEAT_EVENT).await,
+        script.next_event(sse::HEARTBEAT_EVENT).await,
+    ];
+    assert_eq!(
+        beats,
+        [
+            Heartbeat {
+                interval_seconds: 1
+            },
+            Heartbeat {
+                interval_seconds: 1
+            }
+        ]
+    );
 }
 
 #[tokio::test]
 async fn a_story_published_on_the_command_line_reaches_the_readers_of_the_running_server() {
     let server = Server::start().await;
-    let mut reader = News::open(&server).await;
-    reader.hello().await;
+    let mut reader = SseClient::open(&server).await;
+    reader.wait_for_hello().await;
     let story = [
         "news",
         "publish",
@@ -293,13 +310,13 @@ async fn a_story_published_on_the_command_line_reaches_the_readers_of_the_runnin
         "--topic",
         "Court",
     ];
-    let published = server.command(&story).await;
+    let published = server.run_cli(&story).await;
     let said = String::from_utf8(published.stdout).unwrap();
     assert!(
         published.status.success() && said.contains("by the running server"),
         "{said}"
     );
-    let story = reader.story().await;
+    let story = reader.next_story().await;
     assert_eq!(
         (story.headline.as_str(), story.topic.as_str()),
         ("The doge resigns", "Court")
@@ -309,7 +326,7 @@ async fn a_story_published_on_the_command_line_reaches_the_readers_of_the_runnin
         ("The editors", Urgency::Breaking)
     );
     assert!(story.html.contains("<strong>Really.</strong>"));
-    let control = std::fs::metadata(server.data().join("control.json")).unwrap();
+    let control = std::fs::metadata(server.data_dir().join("control.json")).unwrap();
     assert_eq!(
         control.permissions().mode() & 0o777,
         0o600,
@@ -321,13 +338,13 @@ async fn a_story_published_on_the_command_line_reaches_the_readers_of_the_runnin
 async fn a_story_published_while_no_server_runs_is_there_when_one_does() {
     let mut server = Server::start().await;
     let (press, epoch) = (
-        Press::open(&server).await,
-        News::open(&server).await.hello().await.epoch,
+        Publisher::create(&server).await,
+        SseClient::open(&server).await.wait_for_hello().await.epoch,
     );
     press.publish("While it ran").await;
     server.stop().await;
     let published = server
-        .command(&[
+        .run_cli(&[
             "news",
             "publish",
             "While it was away",
@@ -341,19 +358,19 @@ async fn a_story_published_while_no_server_runs_is_there_when_one_does() {
         "{said}"
     );
     let refused = server
-        .command(&["news", "publish", "Bad", "--urgency", "loud"])
+        .run_cli(&["news", "publish", "Bad", "--urgency", "loud"])
         .await;
     assert!(!refused.status.success());
 
     server.restart().await;
-    let mut reader = News::open_at(&server, &format!("?epoch={}", epoch.0), Some("1")).await;
-    let story = reader.story().await;
+    let mut reader = SseClient::open_with(&server, &format!("?epoch={}", epoch.0), Some("1")).await;
+    let story = reader.next_story().await;
     assert_eq!(
         (story.seq, story.headline.as_str(), story.byline.as_str()),
         (2, "While it was away", "Night desk")
     );
     assert!(
-        Person::nobody(&server, "Anybody")
+        Browser::anonymous(&server, "Anybody")
             .html("/")
             .await
             .contains("While it was away")
@@ -364,12 +381,12 @@ async fn a_story_published_while_no_server_runs_is_there_when_one_does() {
 async fn an_editor_publishes_by_hand_and_a_guest_does_not() {
     let server = Server::start().await;
     let (guest, editor) = (
-        Person::join(&server, "Guest").await,
-        Person::join(&server, "Editor").await,
+        Browser::join(&server, "Guest").await,
+        Browser::join(&server, "Editor").await,
     );
-    let made = server.command(&["user", "role", "Editor", "editor"]).await;
+    let made = server.run_cli(&["user", "role", "Editor", "editor"]).await;
     assert!(made.status.success(), "{made:?}");
-    let mut reader = News::open(&server).await;
+    let mut reader = SseClient::open(&server).await;
     let html = editor.html("/news/new").await;
     let request = html.split_once("name=\"request\"").map(|(before, after)| {
         let tag = format!(
@@ -403,7 +420,7 @@ async fn an_editor_publishes_by_hand_and_a_guest_does_not() {
             "and twice is once"
         );
     }
-    let story = reader.story().await;
+    let story = reader.next_story().await;
     assert_eq!(
         (story.seq, story.byline.as_str(), story.topic.as_str()),
         (1, "Editor", "General")

@@ -1,14 +1,14 @@
 //! What every page and every answer carries.
 
-use crate::support::{Person, Press, Server, client_id};
+use crate::support::{Browser, Publisher, Server, client_id};
 use serde_json::json;
 
 #[tokio::test]
 async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
     let server = Server::start().await;
-    Press::open(&server).await.publish("High water").await;
-    let ada = Person::join(&server, "Ada").await;
-    let stranger = Person::nobody(&server, "Stranger");
+    Publisher::create(&server).await.publish("High water").await;
+    let ada = Browser::join(&server, "Ada").await;
+    let stranger = Browser::anonymous(&server, "Stranger");
     for (reader, path) in [
         (&ada, "/"),
         (&ada, "/news/high-water"),
@@ -81,10 +81,10 @@ fn check_scripts(path: &str, html: &str, nonce: &str) {
 }
 
 #[tokio::test]
-async fn a_page_that_was_rendered_for_others_is_of_now() {
+async fn a_cached_page_is_up_to_date() {
     let server = Server::start().await;
-    let press = Press::open(&server).await;
-    let reader = Person::nobody(&server, "Reader");
+    let press = Publisher::create(&server).await;
+    let reader = Browser::anonymous(&server, "Reader");
     assert!(reader.html("/").await.contains("No news yet"));
     for number in 0..50 {
         let headline = format!("Part {number} of many");
@@ -95,7 +95,7 @@ async fn a_page_that_was_rendered_for_others_is_of_now() {
     let story = "/news/part-0-of-many";
     assert!(!reader.html(story).await.contains("High water"));
     let breaking = json!({ "headline": "High water", "topic": "Weather", "urgency": "breaking" });
-    press.send(press.request(&breaking)).await;
+    press.send(press.story_request(&breaking)).await;
     assert!(
         reader.html(story).await.contains("High water"),
         "breaking news stands on every page"
@@ -105,9 +105,9 @@ async fn a_page_that_was_rendered_for_others_is_of_now() {
 #[tokio::test]
 async fn nobody_is_given_a_page_that_was_rendered_for_somebody() {
     let server = Server::start().await;
-    Press::open(&server).await.publish("High water").await;
-    let ada = Person::join(&server, "Ada Lovelace").await;
-    let stranger = Person::nobody(&server, "Stranger");
+    Publisher::create(&server).await.publish("High water").await;
+    let ada = Browser::join(&server, "Ada Lovelace").await;
+    let stranger = Browser::anonymous(&server, "Stranger");
     for path in ["/", "/news/high-water"] {
         for _ in 0..3 {
             let (known, unknown) = (ada.html(path).await, stranger.html(path).await);
@@ -129,7 +129,7 @@ async fn nobody_is_given_a_page_that_was_rendered_for_somebody() {
 #[tokio::test]
 async fn no_two_pages_share_a_nonce() {
     let server = Server::start().await;
-    let reader = Person::nobody(&server, "Reader");
+    let reader = Browser::anonymous(&server, "Reader");
     let policies = [reader.get("/").await, reader.get("/").await].map(|answer| {
         answer.headers()["content-security-policy"]
             .to_str()
@@ -142,9 +142,9 @@ async fn no_two_pages_share_a_nonce() {
 #[tokio::test]
 async fn a_form_on_another_site_changes_nothing() {
     let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let page = ada.page().await;
-    let general = page.general().to_string();
+    let ada = Browser::join(&server, "Ada").await;
+    let ws = ada.connect().await;
+    let general = ws.general().to_string();
     let form = [
         ("id", client_id().to_string()),
         ("room", general),
@@ -192,11 +192,11 @@ async fn a_form_on_another_site_changes_nothing() {
 #[tokio::test]
 async fn nobody_who_is_not_signed_in_reads_a_room() {
     let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let mut page = ada.page().await;
-    let general = page.general();
-    page.say(general, "between us").await;
-    let stranger = Person::nobody(&server, "Stranger");
+    let ada = Browser::join(&server, "Ada").await;
+    let mut ws = ada.connect().await;
+    let general = ws.general();
+    ws.send_message(general, "between us").await;
+    let stranger = Browser::anonymous(&server, "Stranger");
     let answer = stranger.get("/chat/general").await;
     assert!(!answer.text().await.unwrap().contains("between us"));
     let asked = stranger
@@ -213,7 +213,7 @@ async fn nobody_who_is_not_signed_in_reads_a_room() {
 #[tokio::test]
 async fn the_server_says_whether_it_is_well() {
     let server = Server::start().await;
-    let anybody = Person::nobody(&server, "Anybody");
+    let anybody = Browser::anonymous(&server, "Anybody");
     assert_eq!(anybody.html("/healthz").await, "ok");
     assert_eq!(anybody.html("/readyz").await, "ready");
 }
@@ -222,7 +222,7 @@ async fn the_server_says_whether_it_is_well() {
 async fn every_one_of_many_who_ask_at_once_gets_the_page_and_its_title() {
     let server = Server::start().await;
     let readers = (0..16).map(|reader| {
-        let reader = Person::nobody(&server, &format!("Reader {reader}"));
+        let reader = Browser::anonymous(&server, &format!("Reader {reader}"));
         tokio::spawn(async move {
             for _ in 0..40 {
                 // With a query: pages without one are rendered once for all.

@@ -1,10 +1,10 @@
 //! People: their names, their sessions, and whether they are here.
 
 use crate::support::{
-    Greeting, Person, Server,
-    page::{self, handshake, refusal},
-    person::location,
-    server::PASSWORD,
+    Browser, HelloFrame, Server,
+    browser::location,
+    server::ADMIN_PASSWORD,
+    ws_client::{self, handshake_error_status, handshake_request},
 };
 use reqwest::{Response, header::SET_COOKIE};
 use rialto::{
@@ -13,11 +13,14 @@ use rialto::{
 };
 
 /// Signs in with a wrong password, as if for somebody else. The status of the answer.
-async fn try_for(client: &Person, said: &str) -> u16 {
+async fn sign_in_status(client: &Browser, forwarded_for: &str) -> u16 {
     let form = [("name", "Ada"), ("password", "a guess"), ("next", "/")];
     let request = client.http().post(client.url("/fn/sign-in")).form(&form);
     let request = request.header("accept", "application/json");
-    let answer = request.header("x-forwarded-for", said).send().await;
+    let answer = request
+        .header("x-forwarded-for", forwarded_for)
+        .send()
+        .await;
     answer.unwrap().status().as_u16()
 }
 
@@ -27,14 +30,14 @@ async fn behind_a_proxy_each_client_has_tries_of_their_own() {
         command.args(["--sign-in-burst", "2"]);
     })
     .await;
-    let proxy = Person::nobody(&server, "the proxy");
+    let proxy = Browser::anonymous(&server, "the proxy");
     for _ in 0..2 {
-        assert_eq!(try_for(&proxy, "192.0.2.1").await, 422);
+        assert_eq!(sign_in_status(&proxy, "192.0.2.1").await, 422);
     }
-    assert_eq!(try_for(&proxy, "192.0.2.1").await, 429);
+    assert_eq!(sign_in_status(&proxy, "192.0.2.1").await, 429);
     // What the client itself says stands further to the left.
-    assert_eq!(try_for(&proxy, "203.0.113.5, 192.0.2.1").await, 429);
-    assert_eq!(try_for(&proxy, "192.0.2.2").await, 422);
+    assert_eq!(sign_in_status(&proxy, "203.0.113.5, 192.0.2.1").await, 429);
+    assert_eq!(sign_in_status(&proxy, "192.0.2.2").await, 422);
 }
 
 #[tokio::test]
@@ -43,17 +46,17 @@ async fn who_is_no_proxy_cannot_be_somebody_else_for_each_try() {
         command.args(["--sign-in-burst", "2", "--trusted-proxies", "192.0.2.1"]);
     })
     .await;
-    let guesser = Person::nobody(&server, "Mallory");
+    let guesser = Browser::anonymous(&server, "Mallory");
     for (said, status) in [("192.0.2.7", 422), ("192.0.2.8", 422), ("192.0.2.9", 429)] {
-        assert_eq!(try_for(&guesser, said).await, status);
+        assert_eq!(sign_in_status(&guesser, said).await, status);
     }
 }
 
 #[tokio::test]
 async fn a_name_belongs_to_one_person_however_it_is_capitalised() {
     let server = Server::start().await;
-    Person::join(&server, "Ada").await;
-    let second = Person::nobody(&server, "ADA");
+    Browser::join(&server, "Ada").await;
+    let second = Browser::anonymous(&server, "ADA");
     let answer = second
         .post("/fn/pick-name", &[("name", " aDa "), ("next", "/chat")])
         .await;
@@ -80,7 +83,7 @@ async fn a_name_belongs_to_one_person_however_it_is_capitalised() {
 #[tokio::test]
 async fn a_form_that_is_sent_twice_makes_one_guest_and_loses_no_name() {
     let server = Server::start().await;
-    let person = Person::nobody(&server, "Ada");
+    let person = Browser::anonymous(&server, "Ada");
     let form = |name, request| [("name", name), ("next", "/chat"), ("request", request)];
     let secret = "0198c5f0-0000-4000-8000-00000000000a";
     let (one, two) = tokio::join!(
@@ -99,15 +102,15 @@ async fn a_form_that_is_sent_twice_makes_one_guest_and_loses_no_name() {
     assert_eq!(location(&two), "/chat");
     assert!(person.html("/settings").await.contains("Ada"));
     let spaced = "0198c5f0-0000-4000-8000-00000000000c";
-    let first = Person::nobody(&server, "Ada L")
+    let first = Browser::anonymous(&server, "Ada L")
         .post("/fn/pick-name", &form(" Ada   L ", spaced))
         .await;
-    let again = Person::nobody(&server, "Ada L")
+    let again = Browser::anonymous(&server, "Ada L")
         .post("/fn/pick-name", &form(" Ada   L ", spaced))
         .await;
     assert_eq!(token(&first), token(&again), "however it was typed");
     // The secret of this form is no key to anything else.
-    let thief = Person::nobody(&server, "Eve");
+    let thief = Browser::anonymous(&server, "Eve");
     for (name, request) in [
         ("Ada", "0198c5f0-0000-4000-8000-00000000000b"),
         ("Ada", ""),
@@ -120,7 +123,7 @@ async fn a_form_that_is_sent_twice_makes_one_guest_and_loses_no_name() {
 }
 
 /// The attributes of the session's cookie, in lower case.
-fn session_cookie(answer: &Response) -> Vec<String> {
+fn session_cookie_attributes(answer: &Response) -> Vec<String> {
     let cookies = answer
         .headers()
         .get_all(SET_COOKIE)
@@ -141,8 +144,8 @@ fn session_cookie(answer: &Response) -> Vec<String> {
 async fn the_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
     let form = [("name", "Ada"), ("next", "/")];
     let server = Server::start().await;
-    let plain = session_cookie(
-        &Person::nobody(&server, "Ada")
+    let plain = session_cookie_attributes(
+        &Browser::anonymous(&server, "Ada")
             .post("/fn/pick-name", &form)
             .await,
     );
@@ -163,8 +166,8 @@ async fn the_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
         command.env("RIALTO_PUBLIC_URL", "https://rialto.example.org");
     })
     .await;
-    let secure = session_cookie(
-        &Person::nobody(&server, "Ada")
+    let secure = session_cookie_attributes(
+        &Browser::anonymous(&server, "Ada")
             .post("/fn/pick-name", &form)
             .await,
     );
@@ -172,55 +175,68 @@ async fn the_session_cookie_is_out_of_reach_of_scripts_and_other_sites() {
         secure.iter().any(|attribute| attribute == "secure"),
         "{secure:?}"
     );
-    assert!(server.claim().await.starts_with("/signin?claim="));
+    assert!(server.claim_path().await.starts_with("/signin?claim="));
 }
 
 #[tokio::test]
 async fn the_link_that_makes_the_administrator_works_once() {
     let mut server = Server::start().await;
-    let path = server.claim().await;
+    let path = server.claim_path().await;
     let claim = path.split_once("claim=").unwrap().1.to_owned();
     assert!(
-        Person::nobody(&server, "Early")
+        Browser::anonymous(&server, "Early")
             .html(&path)
             .await
             .contains("<form")
     );
-    let admin = server.administrator().await;
-    assert_eq!(admin.page().await.me().role, Role::Admin);
+    let admin = server.create_administrator().await;
+    assert_eq!(admin.connect().await.me().role, Role::Admin);
 
-    let late = Person::nobody(&server, "Late");
+    let late = Browser::anonymous(&server, "Late");
     let form = [
         ("claim", claim.as_str()),
         ("name", "Late"),
-        ("password", PASSWORD),
+        ("password", ADMIN_PASSWORD),
     ];
     let answer = late.post("/fn/claim-admin", &form).await;
     assert!(answer.headers().get(SET_COOKIE).is_none(), "{answer:?}");
-    assert_eq!(refusal(handshake(&late)).await, Some(401));
+    assert_eq!(
+        handshake_error_status(handshake_request(&late)).await,
+        Some(401)
+    );
 
     server.restart().await;
     late.html("/signin").await;
-    assert!(!server.has_offered_claim(), "there is an administrator");
+    assert!(!server.has_printed_claim(), "there is an administrator");
 }
 
 #[tokio::test]
 async fn an_unused_link_is_replaced_by_the_next_start() {
     let mut server = Server::start().await;
-    let first = server.claim().await;
+    let first = server.claim_path().await;
     server.restart().await;
-    assert_ne!(server.claim().await, first);
+    assert_ne!(server.claim_path().await, first);
     let claim = first.split_once("claim=").unwrap().1;
-    let late = Person::nobody(&server, "Late");
+    let late = Browser::anonymous(&server, "Late");
     let answer = late
         .post(
             "/fn/claim-admin",
-            &[("claim", claim), ("name", "Late"), ("password", PASSWORD)],
+            &[
+                ("claim", claim),
+                ("name", "Late"),
+                ("password", ADMIN_PASSWORD),
+            ],
         )
         .await;
     assert!(answer.headers().get(SET_COOKIE).is_none(), "{answer:?}");
     assert_eq!(
-        server.administrator().await.page().await.me().role,
+        server
+            .create_administrator()
+            .await
+            .connect()
+            .await
+            .me()
+            .role,
         Role::Admin
     );
 }
@@ -228,37 +244,37 @@ async fn an_unused_link_is_replaced_by_the_next_start() {
 #[tokio::test]
 async fn somebody_is_here_with_one_visible_page_away_with_hidden_ones_and_gone_without() {
     let server = Server::start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let mut grace = Person::join(&server, "Grace").await.page().await;
-    let (mut one, mut two) = (ada.page().await, ada.page().await);
+    let ada = Browser::join(&server, "Ada").await;
+    let mut grace = Browser::join(&server, "Grace").await.connect().await;
+    let (mut one, mut two) = (ada.connect().await, ada.connect().await);
     let who = one.me().clone();
-    assert_eq!(grace.presence_of(&who).await, Presence::Here);
+    assert_eq!(grace.next_presence_of(&who).await, Presence::Online);
     one.send(&ClientFrame::Visibility { visible: false }).await;
-    one.all_so_far().await;
+    one.frames_until_pong().await;
     two.send(&ClientFrame::Visibility { visible: false }).await;
     assert_eq!(
-        grace.presence_of(&who).await,
+        grace.next_presence_of(&who).await,
         Presence::Away,
         "only when the second page is hidden too"
     );
     two.send(&ClientFrame::Visibility { visible: true }).await;
-    assert_eq!(grace.presence_of(&who).await, Presence::Here);
-    let late = Person::join(&server, "Late").await.page().await;
+    assert_eq!(grace.next_presence_of(&who).await, Presence::Online);
+    let late = Browser::join(&server, "Late").await.connect().await;
     let here = late
         .welcome()
         .people
         .iter()
         .find(|present| present.person == who);
-    assert_eq!(here.map(|present| present.presence), Some(Presence::Here));
-    two.leave().await;
+    assert_eq!(here.map(|present| present.presence), Some(Presence::Online));
+    two.close().await;
     assert_eq!(
-        grace.presence_of(&who).await,
+        grace.next_presence_of(&who).await,
         Presence::Away,
         "the page that is left is hidden"
     );
-    one.leave().await;
-    assert_eq!(grace.presence_of(&who).await, Presence::Gone);
-    let later = Person::join(&server, "Later").await.page().await;
+    one.close().await;
+    assert_eq!(grace.next_presence_of(&who).await, Presence::Offline);
+    let later = Browser::join(&server, "Later").await.connect().await;
     assert!(
         later
             .welcome()
@@ -272,21 +288,23 @@ async fn somebody_is_here_with_one_visible_page_away_with_hidden_ones_and_gone_w
 async fn a_page_that_reloads_is_not_seen_to_leave() {
     let server = Server::start().await;
     let (ada, alan) = (
-        Person::join(&server, "Ada").await,
-        Person::join(&server, "Alan").await,
+        Browser::join(&server, "Ada").await,
+        Browser::join(&server, "Alan").await,
     );
-    let mut grace = Person::join(&server, "Grace").await.page().await;
-    let (ada_page, alan_page) = (ada.page().await, alan.page().await);
-    let (ada_is, alan_is) = (ada_page.me().clone(), alan_page.me().clone());
-    grace.presence_of(&alan_is).await;
-    ada_page.leave().await;
-    let _reloaded = ada.page().await;
-    alan_page.leave().await;
+    let mut grace = Browser::join(&server, "Grace").await.connect().await;
+    let (ada_ws, alan_ws) = (ada.connect().await, alan.connect().await);
+    let (ada_is, alan_is) = (ada_ws.me().clone(), alan_ws.me().clone());
+    grace.next_presence_of(&alan_is).await;
+    ada_ws.close().await;
+    let _reloaded = ada.connect().await;
+    alan_ws.close().await;
     // Alan left later, so whoever is told of him would have been told of Ada before.
-    let told = grace.until(|frame| page::presence(frame).cloned()).await;
+    let told = grace
+        .wait_for(|frame| ws_client::as_presence(frame).cloned())
+        .await;
     assert_eq!(
         (told.person, told.presence),
-        (alan_is, Presence::Gone),
+        (alan_is, Presence::Offline),
         "nothing of {}",
         ada_is.name
     );
@@ -300,11 +318,11 @@ async fn the_server_says_what_it_allows_and_which_build_it_is() {
             .env("RIALTO_HEARTBEAT_SECONDS", "7");
     })
     .await;
-    let ada = Person::join(&server, "Ada").await;
-    let page = ada.page_with(Greeting::default()).await;
-    let welcome = page.welcome();
+    let ada = Browser::join(&server, "Ada").await;
+    let ws = ada.connect_with(HelloFrame::default()).await;
+    let welcome = ws.welcome();
     assert_eq!(
-        (welcome.limits.upload_bytes, welcome.heartbeat),
+        (welcome.limits.max_upload_bytes, welcome.heartbeat),
         (12_345, 7_000)
     );
     assert_eq!(welcome.user.name.as_str(), "Ada");
@@ -321,7 +339,7 @@ async fn who_tries_too_often_has_to_wait() {
         command.env("RIALTO_SIGN_IN_BURST", "3");
     })
     .await;
-    let thief = Person::nobody(&server, "Thief");
+    let thief = Browser::anonymous(&server, "Thief");
     let form = [
         ("name", "Dogaressa"),
         ("password", "a guess"),
@@ -331,7 +349,7 @@ async fn who_tries_too_often_has_to_wait() {
         thief.post("/fn/sign-in", &form).await;
     }
     let join = [("name", "Thief"), ("next", "/")];
-    let back = thief.submit("/signin", "/fn/pick-name", &join).await;
+    let back = thief.submit_form("/signin", "/fn/pick-name", &join).await;
     assert!(back.starts_with("/signin?"), "{back}");
     let shown = thief.html(&back).await;
     assert!(shown.contains("That was too often"), "{shown}");

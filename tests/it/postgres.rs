@@ -4,17 +4,17 @@
 
 use crate::files;
 use crate::support::{
-    Database, Greeting, Home, News, Page, Person, Press, Server, call_id, message_id,
-    needs_postgresql, page,
+    Browser, HelloFrame, Publisher, Server, SseClient, TestDatabase, TestStorage, WsClient,
+    call_id, message_id, needs_postgresql,
     postgres::Postgres,
-    server::{PASSWORD, command},
-    within,
+    server::{ADMIN_PASSWORD, run_cli},
+    with_timeout, ws_client,
 };
 use futures::future::join_all;
 use rialto::{
     model::{
         Cursor, MessageId, RoomId, Seq,
-        call::{Action, Media},
+        call::{ClientAction, Media},
         message::{Content, Message},
         user::Role,
     },
@@ -23,7 +23,7 @@ use rialto::{
 use std::{collections::BTreeSet, process::Output, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
-fn said(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
@@ -32,44 +32,51 @@ fn said(output: &Output) -> String {
 }
 
 /// Everything that is in a room, told to somebody who was not there.
-async fn history(person: &Person, room: RoomId, cursor: Cursor) -> Vec<Message> {
-    let mut page = person.page_with(Greeting::from(room, cursor)).await;
-    let frames = page.all_so_far().await;
+async fn room_history(person: &Browser, room: RoomId, cursor: Cursor) -> Vec<Message> {
+    let mut ws = person
+        .connect_with(HelloFrame::with_cursor(room, cursor))
+        .await;
+    let frames = ws.frames_until_pong().await;
     let resumed = frames.iter().any(|frame| {
         matches!(frame, ServerFrame::Resumed { room: of, recovered: true, .. } if *of == room)
     });
     assert!(resumed, "the epoch is the same: {frames:?}");
-    frames.iter().filter_map(page::message).cloned().collect()
+    frames
+        .iter()
+        .filter_map(ws_client::as_message)
+        .cloned()
+        .collect()
 }
 
 /// A call that nobody answers, until its caller gives up and both have heard how it ended.
-async fn call_in_vain(from: &mut Page, to: &mut Page) {
+async fn make_unanswered_call(from: &mut WsClient, to: &mut WsClient) {
     let id = call_id();
     let (callee, media) = (to.me().id, Media::Voice);
-    let ask = |action| ClientFrame::Call { call: id, action };
-    from.send(&ask(Action::Start { to: callee, media })).await;
+    let call_frame = |action| ClientFrame::Call { call: id, action };
+    from.send(&call_frame(ClientAction::Start { to: callee, media }))
+        .await;
     let rings = |frame: &ServerFrame| {
         matches!(frame, ServerFrame::Call { call } if call.id == id).then_some(())
     };
-    to.until(rings).await;
-    from.send(&ask(Action::HangUp)).await;
+    to.wait_for(rings).await;
+    from.send(&call_frame(ClientAction::HangUp)).await;
     let is_told = |frame: &ServerFrame| {
-        let content = page::message(frame).map(|message| &message.content);
+        let content = ws_client::as_message(frame).map(|message| &message.content);
         matches!(content, Some(Content::Call { call, .. }) if *call == id).then_some(())
     };
-    to.until(is_told).await;
+    to.wait_for(is_told).await;
 }
 
 /// Sends a small file, and waits until it is a message. Where it is.
-async fn send_file(page: &mut Page, room: RoomId, data: &[u8]) -> String {
-    match files::upload(page, room, "bridge.txt", data).await.content {
+async fn send_file(ws: &mut WsClient, room: RoomId, data: &[u8]) -> String {
+    match files::upload(ws, room, "bridge.txt", data).await.content {
         Content::File { file } => format!("/files/{}/{}", file.hash, file.name),
         other => panic!("no file: {other:?}"),
     }
 }
 
 /// Every table that the migrations make: one that is added to them later has to be copied too.
-fn tables() -> Vec<String> {
+fn migrated_tables() -> Vec<String> {
     let mut tables = Vec::new();
     for engine in ["sqlite", "postgres"] {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -87,8 +94,8 @@ fn tables() -> Vec<String> {
     tables
 }
 
-fn migration(server: &Server, database: &Database) -> Vec<String> {
-    let folder = server.data().to_str().unwrap();
+fn migration_arguments(server: &Server, database: &TestDatabase) -> Vec<String> {
+    let folder = server.data_dir().to_str().unwrap();
     let arguments = [
         "migrate-store",
         "--data",
@@ -99,48 +106,49 @@ fn migration(server: &Server, database: &Database) -> Vec<String> {
     arguments.map(str::to_owned).to_vec()
 }
 
-async fn is_not_moved(server: &Server, database: &Database, why: &str) {
-    let refused = command(migration(server, database)).await;
-    let words = said(&refused);
+async fn assert_migration_refused(server: &Server, database: &TestDatabase, why: &str) {
+    let refused = run_cli(migration_arguments(server, database)).await;
+    let words = output_text(&refused);
     assert!(!refused.status.success() && words.contains(why), "{words}");
 }
 
 #[tokio::test]
 async fn a_store_that_is_moved_goes_on_where_it_was() {
     needs_postgresql!();
-    let mut server = Server::start_in(Home::with(None), |command| {
+    let mut server = Server::start_in(TestStorage::with_database(None), |command| {
         command.args(["--send-burst", "1000"]);
     })
     .await;
-    let admin = server.administrator().await;
+    let admin = server.create_administrator().await;
     let (ada, bob) = (
-        Person::join(&server, "Ada").await,
-        Person::join(&server, "Bob").await,
+        Browser::join(&server, "Ada").await,
+        Browser::join(&server, "Bob").await,
     );
     admin.post("/fn/create-room", &[("name", "Bridge")]).await;
-    let (mut page, mut other) = (ada.page().await, bob.page().await);
-    let general = page.room("general").clone();
+    let (mut ws, mut other) = (ada.connect().await, bob.connect().await);
+    let general = ws.room("general").clone();
     for n in 0..250 {
-        page.say(general.id, &format!("Message {n}: čau, ☕")).await;
+        ws.send_message(general.id, &format!("Message {n}: čau, ☕"))
+            .await;
     }
-    let file = send_file(&mut page, general.id, b"the plans").await;
-    call_in_vain(&mut page, &mut other).await;
-    let press = Press::open(&server).await;
-    let story = press.publish_under("Court", "The doge resigns").await;
+    let file = send_file(&mut ws, general.id, b"the plans").await;
+    make_unanswered_call(&mut ws, &mut other).await;
+    let press = Publisher::create(&server).await;
+    let story = press.publish_in_topic("Court", "The doge resigns").await;
     press.publish("Élan vital").await;
     let cursor = Cursor {
         epoch: general.epoch.clone(),
         seq: 0,
     };
-    let before = history(&bob, general.id, cursor.clone()).await;
-    let news = News::open(&server).await.hello().await;
+    let before = room_history(&bob, general.id, cursor.clone()).await;
+    let news = SseClient::open(&server).await.wait_for_hello().await;
 
-    let database = Arc::new(Database::new());
-    is_not_moved(&server, &database, "is in use by another Rialto (process").await;
+    let database = Arc::new(TestDatabase::new());
+    assert_migration_refused(&server, &database, "is in use by another Rialto (process").await;
     server.stop().await;
-    let moved = command(migration(&server, &database)).await;
-    assert!(moved.status.success(), "{}", said(&moved));
-    let lines = said(&moved);
+    let moved = run_cli(migration_arguments(&server, &database)).await;
+    assert!(moved.status.success(), "{}", output_text(&moved));
+    let lines = output_text(&moved);
     let rows = |table: &str| {
         let line = lines
             .lines()
@@ -152,7 +160,7 @@ async fn a_store_that_is_moved_goes_on_where_it_was() {
             .parse::<usize>()
             .unwrap()
     };
-    for table in tables() {
+    for table in migrated_tables() {
         rows(&table);
     }
     assert_eq!(
@@ -174,21 +182,24 @@ async fn a_store_that_is_moved_goes_on_where_it_was() {
     );
 
     // Once more into the same database, and again from the folder as it was left.
-    is_not_moved(&server, &database, "is not empty").await;
+    assert_migration_refused(&server, &database, "is not empty").await;
 
-    server.move_to(&database);
+    server.use_database(&database);
     server.restart().await;
-    assert!(!server.has_offered_claim(), "there is an administrator");
-    assert_eq!(admin.page().await.me().role, Role::Admin);
-    assert_eq!(history(&bob, general.id, cursor).await, before);
-    let mut page = ada.page().await;
+    assert!(!server.has_printed_claim(), "there is an administrator");
+    assert_eq!(admin.connect().await.me().role, Role::Admin);
+    assert_eq!(room_history(&bob, general.id, cursor).await, before);
+    let mut page = ada.connect().await;
     assert!(
         page.welcome()
             .rooms
             .iter()
             .any(|room| room.slug == "bridge")
     );
-    assert_eq!(page.say(general.id, "and on").await, general.head + 252);
+    assert_eq!(
+        page.send_message(general.id, "and on").await,
+        general.head + 252
+    );
     assert!(
         ada.html("/chat/general")
             .await
@@ -201,35 +212,36 @@ async fn a_store_that_is_moved_goes_on_where_it_was() {
             .contains("The doge resigns")
     );
     assert_eq!(ada.get(&file).await.bytes().await.unwrap(), "the plans");
-    let mut reader = News::open_at(&server, "", Some(&format!("{}:1", news.epoch.0))).await;
-    let _ = reader.hello().await;
+    let mut reader = SseClient::open_with(&server, "", Some(&format!("{}:1", news.epoch.0))).await;
+    let _ = reader.wait_for_hello().await;
     assert_eq!(press.publish("After the move").await.seq, 3);
 }
 
 #[tokio::test]
 async fn nothing_is_moved_into_a_database_that_is_in_use() {
     needs_postgresql!();
-    let mut server = Server::start_in(Home::with(None), |_| {}).await;
-    Person::join(&server, "Ada").await;
+    let mut server = Server::start_in(TestStorage::with_database(None), |_| {}).await;
+    Browser::join(&server, "Ada").await;
     server.stop().await;
-    let database = Arc::new(Database::new());
-    let mut there = Server::start_in(Home::with(Some(database.clone())), |_| {}).await;
-    Person::join(&there, "Grace").await;
+    let database = Arc::new(TestDatabase::new());
+    let mut there =
+        Server::start_in(TestStorage::with_database(Some(database.clone())), |_| {}).await;
+    Browser::join(&there, "Grace").await;
     there.stop().await;
-    let refused = command(migration(&server, &database)).await;
-    let words = said(&refused);
+    let refused = run_cli(migration_arguments(&server, &database)).await;
+    let words = output_text(&refused);
     assert!(
         !refused.status.success() && words.contains("is not empty"),
         "{words}"
     );
-    let users = there.command(&["user", "list"]).await;
-    assert_eq!(said(&users).trim(), "guest\tGrace");
+    let users = there.run_cli(&["user", "list"]).await;
+    assert_eq!(output_text(&users).trim(), "guest\tGrace");
 }
 
 #[tokio::test]
 async fn a_database_that_cannot_be_used_is_explained_without_its_password() {
     needs_postgresql!();
-    let database = Database::new();
+    let database = TestDatabase::new();
     let (before, place) = database.url.split_once('@').unwrap();
     let (_, password) = before.rsplit_once(':').unwrap();
     let (host, _) = place.split_once('/').unwrap();
@@ -271,8 +283,8 @@ async fn a_database_that_cannot_be_used_is_explained_without_its_password() {
             &["news", "publish", "High water"],
         ] {
             let given = ["--data", folder, "--database-url", &url];
-            let output = command(arguments.iter().chain(&given)).await;
-            let said = said(&output);
+            let output = run_cli(arguments.iter().chain(&given)).await;
+            let said = output_text(&output);
             assert!(
                 !output.status.success() && said.contains(words),
                 "{arguments:?} {url}: {said}"
@@ -289,28 +301,25 @@ async fn a_database_that_cannot_be_used_is_explained_without_its_password() {
 async fn two_servers_on_one_database_share_one_log() {
     const EACH: usize = 60;
     needs_postgresql!();
-    let database = Arc::new(Database::new());
-    let one = Server::start_in(Home::with(Some(database.clone())), |_| {}).await;
-    let other = Server::start_in(Home::with(Some(database)), |_| {}).await;
-    let ada = Person::join(&one, "Ada").await;
-    let general = ada.page().await.room("general").clone();
+    let database = Arc::new(TestDatabase::new());
+    let one = Server::start_in(TestStorage::with_database(Some(database.clone())), |_| {}).await;
+    let other = Server::start_in(TestStorage::with_database(Some(database)), |_| {}).await;
+    let ada = Browser::join(&one, "Ada").await;
+    let general = ada.connect().await.room("general").clone();
     let mut senders = Vec::new();
     for (server, names) in [(&one, ["Ann", "Ben"]), (&other, ["Cat", "Dan"])] {
         for name in names {
-            let mut page = Person::join(server, name).await.page().await;
-            assert_eq!(
-                page.room("general").id,
-                general.id,
-                "both have the same room"
-            );
+            let mut ws = Browser::join(server, name).await.connect().await;
+            assert_eq!(ws.room("general").id, general.id, "both have the same room");
             senders.push(tokio::spawn(async move {
                 let ids: Vec<MessageId> = (0..EACH).map(|_| message_id()).collect();
                 for id in &ids {
-                    page.send(&page::send(*id, general.id, "at once")).await;
+                    ws.send(&ws_client::message_frame(*id, general.id, "at once"))
+                        .await;
                 }
                 let mut sent = Vec::new();
                 for id in ids {
-                    sent.push((id, page.sent(id).await.0));
+                    sent.push((id, ws.wait_for_ack(id).await.0));
                 }
                 sent
             }));
@@ -318,7 +327,7 @@ async fn two_servers_on_one_database_share_one_log() {
     }
     let mut sent = Vec::new();
     for sender in senders {
-        let theirs = within("all are acknowledged", sender).await.unwrap();
+        let theirs = with_timeout("all are acknowledged", sender).await.unwrap();
         assert!(
             theirs.is_sorted_by_key(|(_, seq)| *seq),
             "one's own are in order: {theirs:?}"
@@ -336,7 +345,7 @@ async fn two_servers_on_one_database_share_one_log() {
         epoch: general.epoch,
         seq: 0,
     };
-    let kept = history(&ada, general.id, cursor).await;
+    let kept = room_history(&ada, general.id, cursor).await;
     let kept: Vec<_> = kept
         .iter()
         .map(|message| (message.id, message.seq))
@@ -347,41 +356,45 @@ async fn two_servers_on_one_database_share_one_log() {
 #[tokio::test]
 async fn of_all_who_claim_at_once_through_two_servers_one_becomes_the_administrator() {
     needs_postgresql!();
-    let database = Arc::new(Database::new());
-    let one = Server::start_in(Home::with(Some(database.clone())), |_| {}).await;
-    let other = Server::start_in(Home::with(Some(database)), |_| {}).await;
-    let link = other.claim().await;
+    let database = Arc::new(TestDatabase::new());
+    let one = Server::start_in(TestStorage::with_database(Some(database.clone())), |_| {}).await;
+    let other = Server::start_in(TestStorage::with_database(Some(database)), |_| {}).await;
+    let link = other.claim_path().await;
     let (_, claim) = link.split_once("claim=").unwrap();
     let claims = (0..6).map(|n| {
         let name = format!("Claimant {n}");
-        let person = Person::nobody(if n % 2 == 0 { &one } else { &other }, &name);
+        let person = Browser::anonymous(if n % 2 == 0 { &one } else { &other }, &name);
         async move {
-            let form = [("claim", claim), ("name", &name), ("password", PASSWORD)];
+            let form = [
+                ("claim", claim),
+                ("name", &name),
+                ("password", ADMIN_PASSWORD),
+            ];
             person.post("/fn/claim-admin", &form).await
         }
     });
     join_all(claims).await;
-    let users = said(&one.command(&["user", "list"]).await);
+    let users = output_text(&one.run_cli(&["user", "list"]).await);
     assert_eq!(users.matches("admin\t").count(), 1, "{users}");
 }
 
 /// Writes until everything is acknowledged, as a page does: what is refused for now is sent again under its id.
-struct Writer {
-    page: Page,
+struct RetryingWriter {
+    ws: WsClient,
     room: RoomId,
     acknowledged: Vec<(MessageId, Seq)>,
-    heard: Vec<Seq>,
-    refused: usize,
+    received_seqs: Vec<Seq>,
+    refusal_count: usize,
 }
 
-impl Writer {
-    const MESSAGES: usize = 40;
+impl RetryingWriter {
+    const MESSAGE_COUNT: usize = 40;
 
     async fn run(mut self, progress: mpsc::UnboundedSender<bool>) -> Self {
-        for n in 0..Self::MESSAGES {
+        for n in 0..Self::MESSAGE_COUNT {
             let id = message_id();
-            while !self.send(id, &format!("Message {n}")).await {
-                self.refused += 1;
+            while !self.try_send(id, &format!("Message {n}")).await {
+                self.refusal_count += 1;
                 progress.send(false).unwrap();
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -391,10 +404,12 @@ impl Writer {
     }
 
     /// False when it is refused for now.
-    async fn send(&mut self, id: MessageId, text: &str) -> bool {
-        self.page.send(&page::send(id, self.room, text)).await;
+    async fn try_send(&mut self, id: MessageId, text: &str) -> bool {
+        self.ws
+            .send(&ws_client::message_frame(id, self.room, text))
+            .await;
         loop {
-            match self.page.listen().await.unwrap() {
+            match self.ws.next_frame().await.unwrap() {
                 ServerFrame::Sent { id: of, seq, .. } if of == id => {
                     self.acknowledged.push((id, seq));
                     return true;
@@ -408,20 +423,20 @@ impl Writer {
                     return false;
                 }
                 ServerFrame::Refused { reason, .. } => panic!("{reason}"),
-                frame => self.hear(&frame),
+                frame => self.on_frame(&frame),
             }
         }
     }
 
-    fn hear(&mut self, frame: &ServerFrame) {
-        let Some(message) = page::message(frame) else {
+    fn on_frame(&mut self, frame: &ServerFrame) {
+        let Some(message) = ws_client::as_message(frame) else {
             return;
         };
-        let last = self.heard.last().copied().unwrap_or_default();
+        let last = self.received_seqs.last().copied().unwrap_or_default();
         // What is told again is left out, as a page does.
         if message.seq > last {
             assert_eq!(message.seq, last + 1, "nobody is left with a hole");
-            self.heard.push(message.seq);
+            self.received_seqs.push(message.seq);
         }
     }
 }
@@ -431,40 +446,40 @@ async fn a_database_that_stops_and_starts_again_loses_nothing_that_was_acknowled
     const WRITERS: usize = 3;
     needs_postgresql!();
     let mut postgres = Postgres::start().await;
-    let database = Arc::new(Database::on(&postgres.url()));
-    let server = Server::start_in(Home::with(Some(database)), |_| {}).await;
-    let witness = Person::join(&server, "Witness").await;
-    let general = witness.page().await.room("general").clone();
+    let database = Arc::new(TestDatabase::create_on(&postgres.url()));
+    let server = Server::start_in(TestStorage::with_database(Some(database)), |_| {}).await;
+    let witness = Browser::join(&server, "Witness").await;
+    let general = witness.connect().await.room("general").clone();
     let (progress, mut progressed) = mpsc::unbounded_channel();
     let mut writers = Vec::new();
     for n in 0..WRITERS {
-        let person = Person::join(&server, &format!("Writer {n}")).await;
-        writers.push(Writer {
-            page: person.page().await,
+        let person = Browser::join(&server, &format!("Writer {n}")).await;
+        writers.push(RetryingWriter {
+            ws: person.connect().await,
             room: general.id,
             acknowledged: Vec::new(),
-            heard: Vec::new(),
-            refused: 0,
+            received_seqs: Vec::new(),
+            refusal_count: 0,
         });
     }
     // All are there before the first word.
-    let start = |writer: Writer| tokio::spawn(writer.run(progress.clone()));
+    let start = |writer: RetryingWriter| tokio::spawn(writer.run(progress.clone()));
     let writers: Vec<_> = writers.into_iter().map(start).collect();
     drop(progress);
 
     // Twice for as long as it takes to start again: who writes meanwhile waits. Then until somebody has been refused.
     for outage in 1..=3 {
-        for _ in 0..Writer::MESSAGES / 2 {
+        for _ in 0..RetryingWriter::MESSAGE_COUNT / 2 {
             progressed.recv().await.unwrap();
         }
-        postgres.stop_at_once().await;
+        postgres.shutdown_immediate().await;
         if outage == 3 {
             let refused = async { while progressed.recv().await.unwrap() {} };
             tokio::time::timeout(Duration::from_secs(30), refused)
                 .await
                 .expect("who writes to a database that is away is told so");
         }
-        postgres.start_again().await;
+        postgres.launch().await;
     }
 
     let mut done = Vec::new();
@@ -476,9 +491,9 @@ async fn a_database_that_stops_and_starts_again_loses_nothing_that_was_acknowled
         epoch: general.epoch,
         seq: 0,
     };
-    let kept = history(&witness, general.id, cursor).await;
+    let kept = room_history(&witness, general.id, cursor).await;
     let seqs: Vec<Seq> = kept.iter().map(|message| message.seq).collect();
-    let count = WRITERS * Writer::MESSAGES;
+    let count = WRITERS * RetryingWriter::MESSAGE_COUNT;
     assert_eq!(
         seqs,
         (1..).take(count).collect::<Vec<_>>(),
@@ -494,16 +509,16 @@ async fn a_database_that_stops_and_starts_again_loses_nothing_that_was_acknowled
             seqs.push(*seq);
         }
         assert!(seqs.is_sorted(), "in the order of writing");
-        for frame in writer.page.all_so_far().await {
-            writer.hear(&frame);
+        for frame in writer.ws.frames_until_pong().await {
+            writer.on_frame(&frame);
         }
         assert_eq!(
-            writer.heard.len(),
+            writer.received_seqs.len(),
             count,
             "and everybody heard all of it, on the connection they had"
         );
     }
-    let refused: usize = done.iter().map(|writer| writer.refused).sum();
+    let refused: usize = done.iter().map(|writer| writer.refusal_count).sum();
     println!(
         "{count} messages by {WRITERS} writers, 3 outages: {refused} refused for now, none lost, none doubled"
     );

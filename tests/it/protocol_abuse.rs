@@ -6,43 +6,43 @@
 //! | [`others`] | what belongs to somebody else |
 //! | [`pace`] | too much, too fast, or nothing at all |
 
-mod frames;
-mod others;
-mod pace;
+mod authorization;
+mod invalid_frames;
+mod limits_and_timeouts;
 
-use crate::support::{Page, Person, Server, call_id};
+use crate::support::{Browser, Server, WsClient, call_id};
 use rialto::{
     model::{
         MessageId, RoomId,
-        call::{Action, Media},
+        call::{ClientAction, Media},
     },
     protocol::ws::{ClientFrame, ServerFrame},
 };
 
 /// Two who talk, and a third who misbehaves.
-struct Scene {
+struct AbuseFixture {
     server: Server,
-    ada: Page,
-    grace: Page,
-    mallory: Person,
-    said: u32,
+    ada: WsClient,
+    grace: WsClient,
+    mallory: Browser,
+    sent_count: u32,
 }
 
-impl Scene {
+impl AbuseFixture {
     async fn new() -> Self {
         let server = Server::start().await;
         let (ada, grace) = (
-            Person::join(&server, "Ada").await,
-            Person::join(&server, "Grace").await,
+            Browser::join(&server, "Ada").await,
+            Browser::join(&server, "Grace").await,
         );
-        let (ada, grace) = (ada.page().await, grace.page().await);
-        let mallory = Person::join(&server, "Mallory").await;
+        let (ada, grace) = (ada.connect().await, grace.connect().await);
+        let mallory = Browser::join(&server, "Mallory").await;
         Self {
             server,
             ada,
             grace,
             mallory,
-            said: 0,
+            sent_count: 0,
         }
     }
 
@@ -51,18 +51,18 @@ impl Scene {
     }
 
     /// The others still talk to one another.
-    async fn others_go_on(&mut self) {
-        self.said += 1;
-        let (room, text) = (self.general(), format!("still here, {}", self.said));
-        self.ada.say(room, &text).await;
-        self.grace.hears(&text).await;
+    async fn assert_others_unaffected(&mut self) {
+        self.sent_count += 1;
+        let (room, text) = (self.general(), format!("still here, {}", self.sent_count));
+        self.ada.send_message(room, &text).await;
+        self.grace.wait_for_text(&text).await;
     }
 
     /// The direct room of the two others, which Mallory has no part in, with a message in it.
-    async fn private_room(&mut self) -> RoomId {
+    async fn create_private_room(&mut self) -> RoomId {
         // Whoever calls somebody has a direct room with them.
         let call = call_id();
-        let start = Action::Start {
+        let start = ClientAction::Start {
             to: self.grace.me().id,
             media: Media::Voice,
         };
@@ -74,7 +74,7 @@ impl Scene {
             .await;
         let room = self
             .ada
-            .until(|frame| match frame {
+            .wait_for(|frame| match frame {
                 ServerFrame::Call { call: view } if view.id == call => Some(view.room),
                 _ => None,
             })
@@ -82,16 +82,16 @@ impl Scene {
         self.ada
             .send(&ClientFrame::Call {
                 call,
-                action: Action::HangUp,
+                action: ClientAction::HangUp,
             })
             .await;
-        self.ada.say(room, "just between us").await;
+        self.ada.send_message(room, "just between us").await;
         room
     }
 }
 
-async fn ready(page: &mut Page, wanted: MessageId) -> u64 {
-    page.until(|frame| match frame {
+async fn wait_for_upload_ready(ws: &mut WsClient, wanted: MessageId) -> u64 {
+    ws.wait_for(|frame| match frame {
         ServerFrame::UploadReady { id, offset } if *id == wanted => Some(*offset),
         _ => None,
     })

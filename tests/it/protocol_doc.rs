@@ -1,16 +1,16 @@
 //! `docs/protocol.md` says what the code does: every example is read with the real types, and nothing is left out.
 
-use crate::support::{Person, Press, Server};
+use crate::support::{Browser, Publisher, Server};
 use rialto::{
-    calls::client::{Sends, transfer::ledger::Say},
-    chat::api::RoomPage,
+    calls::client::{MediaState, file_transfer::state::TransferMessage},
+    chat::api::RoomHistory,
     model::{
         MessageId,
-        call::{Action, Media, Outcome, Side, Signal, State},
+        call::{ClientAction, Media, Outcome, Side, SignalingMessage, State},
         limits,
         message::{Content, RoomEvent},
         room::RoomKind,
-        story::{NewsPage, Story, Urgency},
+        story::{Story, StoryListing, Urgency},
         user::{Presence, Role},
     },
     protocol::{
@@ -95,12 +95,12 @@ fn every_example_is_what_the_code_reads_and_writes() {
             "json server" => example.check::<ServerFrame>(),
             "json sse:hello" => example.check::<sse::Hello>(),
             "json sse:story" => example.check::<Story>(),
-            "json sse:beat" => example.check::<sse::Beat>(),
+            "json sse:beat" => example.check::<sse::Heartbeat>(),
             "json sse:resync" => example.check::<sse::Resync>(),
-            "json news-page" => example.check::<NewsPage>(),
-            "json room-page" => example.check::<RoomPage>(),
-            "json peer" => example.check::<Sends>(),
-            "json peer-file" => example.check::<Say>(),
+            "json news-page" => example.check::<StoryListing>(),
+            "json room-page" => example.check::<RoomHistory>(),
+            "json peer" => example.check::<MediaState>(),
+            "json peer-file" => example.check::<TransferMessage>(),
             "json failure" => example.check::<Failure>(),
             "json refusal" => check_refusal(&example),
             "hex chunk" => check_chunk(&example),
@@ -136,7 +136,7 @@ fn check_chunk(example: &Example) {
 }
 
 /// Every word that an enum knows: serde names them all when it meets one that it does not know.
-fn words<T: DeserializeOwned>(tag: Option<&str>) -> BTreeSet<String> {
+fn variant_names<T: DeserializeOwned>(tag: Option<&str>) -> BTreeSet<String> {
     let unknown = match tag {
         Some(tag) => serde_json::json!({ tag: "?" }),
         None => "?".into(),
@@ -160,7 +160,7 @@ fn words<T: DeserializeOwned>(tag: Option<&str>) -> BTreeSet<String> {
 }
 
 /// The values of a key in all examples of a kind, however deep.
-fn shown(examples: &[Example], kind: &str, pointer: &str) -> BTreeSet<String> {
+fn example_values(examples: &[Example], kind: &str, pointer: &str) -> BTreeSet<String> {
     let of_kind = examples.iter().filter(|example| example.kind == kind);
     of_kind
         .filter_map(|example| {
@@ -177,27 +177,32 @@ fn shown(examples: &[Example], kind: &str, pointer: &str) -> BTreeSet<String> {
 fn every_frame_event_and_signal_has_an_example_and_a_heading() {
     let document = document();
     let examples = examples(&document);
-    let client = words::<ClientFrame>(Some("type"));
-    let server = words::<ServerFrame>(Some("type"));
-    assert_eq!(shown(&examples, "json client", "/type"), client);
-    assert_eq!(shown(&examples, "json server", "/type"), server);
+    let client = variant_names::<ClientFrame>(Some("type"));
+    let server = variant_names::<ServerFrame>(Some("type"));
+    assert_eq!(example_values(&examples, "json client", "/type"), client);
+    assert_eq!(example_values(&examples, "json server", "/type"), server);
     assert_eq!(
-        shown(&examples, "json client", "/action"),
-        words::<Action>(Some("action"))
+        example_values(&examples, "json client", "/action"),
+        variant_names::<ClientAction>(Some("action"))
     );
     assert_eq!(
-        shown(&examples, "json client", "/signal/kind"),
-        words::<Signal>(Some("kind"))
+        example_values(&examples, "json client", "/signal/kind"),
+        variant_names::<SignalingMessage>(Some("kind"))
     );
     assert_eq!(
-        shown(&examples, "json server", "/event"),
-        words::<RoomEvent>(Some("event"))
+        example_values(&examples, "json server", "/event"),
+        variant_names::<RoomEvent>(Some("event"))
     );
     assert_eq!(
-        shown(&examples, "json server", "/message/content/kind"),
-        words::<Content>(Some("kind"))
+        example_values(&examples, "json server", "/message/content/kind"),
+        variant_names::<Content>(Some("kind"))
     );
-    let events = [sse::HELLO, sse::STORY, sse::BEAT, sse::RESYNC];
+    let events = [
+        sse::HELLO_EVENT,
+        sse::STORY_EVENT,
+        sse::HEARTBEAT_EVENT,
+        sse::RESYNC_EVENT,
+    ];
     for event in events {
         assert!(
             examples
@@ -219,10 +224,10 @@ fn every_frame_event_and_signal_has_an_example_and_a_heading() {
 fn every_code_state_and_word_is_explained() {
     let document = document();
     let rows = [
-        words::<ErrorCode>(None),
-        words::<Outcome>(None),
-        words::<State>(Some("state")),
-        words::<Action>(Some("action")),
+        variant_names::<ErrorCode>(None),
+        variant_names::<Outcome>(None),
+        variant_names::<State>(Some("state")),
+        variant_names::<ClientAction>(Some("action")),
     ];
     for word in rows.iter().flatten() {
         assert!(
@@ -231,12 +236,12 @@ fn every_code_state_and_word_is_explained() {
         );
     }
     let mentioned = [
-        words::<Side>(None),
-        words::<Media>(None),
-        words::<Presence>(None),
-        words::<Role>(None),
-        words::<RoomKind>(None),
-        words::<Urgency>(None),
+        variant_names::<Side>(None),
+        variant_names::<Media>(None),
+        variant_names::<Presence>(None),
+        variant_names::<Role>(None),
+        variant_names::<RoomKind>(None),
+        variant_names::<Urgency>(None),
         [SUBPROTOCOL.to_owned()].into(),
     ];
     for word in mentioned.iter().flatten() {
@@ -254,7 +259,7 @@ fn every_code_state_and_word_is_explained() {
         let again = row.trim_end_matches('|').rsplit('|').next().unwrap().trim();
         assert_eq!(
             again.starts_with("yes"),
-            CloseCode::may_reconnect(close.code()),
+            CloseCode::should_reconnect(close.code()),
             "{row}"
         );
     }
@@ -274,52 +279,55 @@ fn grouped(number: u64) -> String {
 }
 
 /// What a server is set to when nobody sets anything.
-fn defaults() -> Config {
+fn default_config() -> Config {
     #[derive(clap::Parser)]
-    struct Flags {
+    struct CommandLine {
         #[command(flatten)]
         config: Config,
     }
-    <Flags as clap::Parser>::parse_from(["rialto"]).config
+    <CommandLine as clap::Parser>::parse_from(["rialto"]).config
 }
 
 #[test]
 fn the_numbers_are_those_of_the_code() {
     let document = document();
-    let config = defaults();
+    let config = default_config();
     for said in [
         format!(
             "at most {} bytes from a client",
-            grouped(limits::TEXT_FRAME_BYTES as u64)
+            grouped(limits::MAX_TEXT_FRAME_BYTES as u64)
         ),
         format!(
             "each at most {} bytes of data",
-            grouped(limits::CHUNK_BYTES as u64)
+            grouped(limits::MAX_CHUNK_BYTES as u64)
         ),
         format!(
             "more than {} bytes",
-            grouped((2 * limits::CHUNK_BYTES + HEADER_BYTES) as u64)
+            grouped((2 * limits::MAX_CHUNK_BYTES + HEADER_BYTES) as u64)
         ),
         format!("| {HEADER_BYTES} to the end |"),
-        format!("Have at most {} on their way", limits::CHUNKS_IN_FLIGHT),
+        format!("Have at most {} on their way", limits::MAX_CHUNKS_IN_FLIGHT),
         format!(
             "1 to {} characters. The server makes",
-            grouped(limits::MESSAGE_CHARS as u64)
+            grouped(limits::MAX_MESSAGE_CHARS as u64)
         ),
-        format!("1 to {} characters. The only field", limits::HEADLINE_CHARS),
+        format!(
+            "1 to {} characters. The only field",
+            limits::MAX_HEADLINE_CHARS
+        ),
         format!(
             "CommonMark, at most {} characters",
-            grouped(limits::BODY_CHARS as u64)
+            grouped(limits::MAX_BODY_CHARS as u64)
         ),
-        format!("One line, at most {} characters", limits::TOPIC_CHARS),
-        format!("shortened to {} characters", limits::FILE_NAME_CHARS),
-        format!("the newest {} messages", limits::HISTORY_PAGE),
-        format!("while they are at most {}", limits::PEOPLE_LISTED),
-        format!("In a crowd of more than {}", limits::PEOPLE_LISTED),
-        format!("only while more than {} are", limits::PEOPLE_LISTED),
+        format!("One line, at most {} characters", limits::MAX_TOPIC_CHARS),
+        format!("shortened to {} characters", limits::MAX_FILE_NAME_CHARS),
+        format!("the newest {} messages", limits::HISTORY_PAGE_SIZE),
+        format!("while they are at most {}", limits::MAX_LISTED_PEOPLE),
+        format!("In a crowd of more than {}", limits::MAX_LISTED_PEOPLE),
+        format!("only while more than {} are", limits::MAX_LISTED_PEOPLE),
         format!(
             "more than {} events behind",
-            grouped(limits::REPLAY_EVENTS.cast_unsigned())
+            grouped(limits::MAX_REPLAY_EVENTS.cast_unsigned())
         ),
         format!(
             "than {} stories (the server can be set",
@@ -390,14 +398,14 @@ fn every_link_leads_somewhere() {
 #[tokio::test]
 async fn what_the_document_tells_to_ask_is_answered_as_it_says() {
     let server = Server::start().await;
-    let press = Press::open(&server).await;
+    let press = Publisher::create(&server).await;
     let document = document();
     let publish = examples(&document)
         .into_iter()
         .find(|example| example.kind == "json publish")
         .unwrap()
         .json();
-    let answer = press.send(press.request(&publish)).await;
+    let answer = press.send(press.story_request(&publish)).await;
     assert_eq!(answer.status(), 201);
     assert_eq!(
         answer.headers()["location"],
@@ -405,9 +413,12 @@ async fn what_the_document_tells_to_ask_is_answered_as_it_says() {
     );
     let story: Story = answer.json().await.unwrap();
 
-    let nobody = Person::nobody(&server, "Anybody");
-    let page: NewsPage = nobody.get("/fn/stories").await.json().await.unwrap();
-    assert_eq!((page.head, page.stories.len(), page.older), (1, 1, None));
+    let nobody = Browser::anonymous(&server, "Anybody");
+    let page: StoryListing = nobody.get("/fn/stories").await.json().await.unwrap();
+    assert_eq!(
+        (page.head, page.stories.len(), page.next_before),
+        (1, 1, None)
+    );
     let whole: Story = nobody
         .get("/fn/story?slug=high-water-at-the-bridge")
         .await
@@ -416,7 +427,7 @@ async fn what_the_document_tells_to_ask_is_answered_as_it_says() {
         .unwrap();
     assert_eq!(whole, story);
 
-    let ada = Person::nobody(&server, "Ada");
+    let ada = Browser::anonymous(&server, "Ada");
     let join = |name: &'static str| {
         ada.http
             .post(ada.url("/fn/pick-name"))
@@ -425,8 +436,8 @@ async fn what_the_document_tells_to_ask_is_answered_as_it_says() {
     let joined = join("Ada").send().await.unwrap();
     assert_eq!(joined.status(), 200);
     assert!(ada.cookie().is_some());
-    let room: RoomPage = ada.ask("/fn/room", &[("slug", "general")]).await;
-    assert!(room.newest && room.messages.is_empty());
+    let room: RoomHistory = ada.call_server_fn("/fn/room", &[("slug", "general")]).await;
+    assert!(room.is_newest && room.messages.is_empty());
     let taken = join("ADA").send().await.unwrap();
     assert_eq!(taken.status(), 422);
     let failure: Failure = taken.json().await.unwrap();

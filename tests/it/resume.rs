@@ -1,6 +1,8 @@
 //! Resume, do not reload: every live connection goes on from its cursor, or is told plainly that it cannot.
 
-use crate::support::{Greeting, News, Page, Person, Piece, Press, Server, message_id, page};
+use crate::support::{
+    Browser, HelloFrame, Publisher, Server, SseClient, SseItem, WsClient, message_id, ws_client,
+};
 use rialto::{
     model::{Cursor, Epoch, RoomId, Seq, limits, room::RoomSummary},
     protocol::{
@@ -10,35 +12,39 @@ use rialto::{
 };
 
 /// Ada writes in a room.
-struct Scene {
+struct ResumeFixture {
     _server: Server,
-    ada: Page,
-    grace: Person,
+    ada: WsClient,
+    grace: Browser,
     /// As it was before the first message.
     room: RoomSummary,
 }
 
-impl Scene {
+impl ResumeFixture {
     async fn with_messages(count: Seq) -> Self {
         let server = Server::start_with(|command| {
             command.env("RIALTO_SEND_BURST", "100000");
         })
         .await;
         let (ada, grace) = (
-            Person::join(&server, "Ada").await,
-            Person::join(&server, "Grace").await,
+            Browser::join(&server, "Ada").await,
+            Browser::join(&server, "Grace").await,
         );
-        let mut ada = ada.page().await;
+        let mut ada = ada.connect().await;
         let room = ada.room("general").clone();
         let mut last = None;
         for n in 1..=count {
             let id = message_id();
-            ada.send(&page::send(id, room.id, &format!("message {n}")))
-                .await;
+            ada.send(&ws_client::message_frame(
+                id,
+                room.id,
+                &format!("message {n}"),
+            ))
+            .await;
             last = Some(id);
         }
         if let Some(last) = last {
-            assert_eq!(ada.sent(last).await.0, count);
+            assert_eq!(ada.wait_for_ack(last).await.0, count);
         }
         Self {
             _server: server,
@@ -48,7 +54,7 @@ impl Scene {
         }
     }
 
-    fn at(&self, seq: Seq) -> Cursor {
+    fn cursor_at(&self, seq: Seq) -> Cursor {
         Cursor {
             epoch: self.room.epoch.clone(),
             seq,
@@ -56,17 +62,17 @@ impl Scene {
     }
 
     /// Grace opens a page that holds the room up to here.
-    async fn back_at(&self, cursor: Cursor) -> Page {
+    async fn connect_at(&self, cursor: Cursor) -> WsClient {
         self.grace
-            .page_with(Greeting::from(self.room.id, cursor))
+            .connect_with(HelloFrame::with_cursor(self.room.id, cursor))
             .await
     }
 }
 
 /// What a cursor was answered: recovered or not, the head, and the sequences that followed.
-async fn answer(page: &mut Page, room: RoomId) -> (bool, Seq, Vec<Seq>) {
-    let (recovered, head) = page
-        .until(|frame| match frame {
+async fn resume_result(ws: &mut WsClient, room: RoomId) -> (bool, Seq, Vec<Seq>) {
+    let (recovered, head) = ws
+        .wait_for(|frame| match frame {
             ServerFrame::Resumed {
                 room: which,
                 recovered,
@@ -76,45 +82,48 @@ async fn answer(page: &mut Page, room: RoomId) -> (bool, Seq, Vec<Seq>) {
             _ => None,
         })
         .await;
-    let followed = page.all_so_far().await;
+    let followed = ws.frames_until_pong().await;
     (
         recovered,
         head,
         followed
             .iter()
-            .filter_map(page::message)
+            .filter_map(ws_client::as_message)
             .map(|message| message.seq)
             .collect(),
     )
 }
 
 #[tokio::test]
-async fn a_page_that_comes_back_gets_exactly_what_it_missed() {
-    let scene = Scene::with_messages(12).await;
+async fn a_client_that_reconnects_gets_exactly_what_it_missed() {
+    let scene = ResumeFixture::with_messages(12).await;
     for seen in [0, 7, 11, 12] {
-        let mut page = scene.back_at(scene.at(seen)).await;
+        let mut ws = scene.connect_at(scene.cursor_at(seen)).await;
         let missed: Vec<Seq> = (seen + 1..=12).collect();
-        assert_eq!(answer(&mut page, scene.room.id).await, (true, 12, missed));
+        assert_eq!(
+            resume_result(&mut ws, scene.room.id).await,
+            (true, 12, missed)
+        );
     }
 }
 
 #[tokio::test]
-async fn a_greeting_is_answered_in_the_order_that_is_documented() {
-    let scene = Scene::with_messages(2).await;
+async fn a_hello_is_answered_in_the_order_that_is_documented() {
+    let scene = ResumeFixture::with_messages(2).await;
     let room = scene.room.id;
-    let mut page = Page::dial(&scene.grace).await;
+    let mut ws = WsClient::open_socket(&scene.grace).await;
     let cursors = [1, 7, 0].map(|seq| RoomCursor {
         room,
-        cursor: scene.at(seq),
+        cursor: scene.cursor_at(seq),
     });
-    page.hello(Greeting {
+    ws.send_hello(HelloFrame {
         cursors: cursors.into(),
-        ..Greeting::default()
+        ..HelloFrame::default()
     })
     .await;
     let mut heard = Vec::new();
     for _ in 0..8 {
-        heard.push(match page.listen().await.expect("a frame") {
+        heard.push(match ws.next_frame().await.expect("a frame") {
             ServerFrame::Welcome { .. } => "welcome".to_owned(),
             ServerFrame::People { .. } => "people".to_owned(),
             ServerFrame::Resumed { recovered, .. } => format!("resumed {recovered}"),
@@ -137,7 +146,7 @@ async fn a_greeting_is_answered_in_the_order_that_is_documented() {
 
 #[tokio::test]
 async fn a_cursor_that_says_nothing_about_this_log_is_not_recovered() {
-    let mut scene = Scene::with_messages(3).await;
+    let mut scene = ResumeFixture::with_messages(3).await;
     let room = scene.room.id;
     let elsewhere = Cursor {
         epoch: Epoch("0123456789abcdef".into()),
@@ -145,40 +154,43 @@ async fn a_cursor_that_says_nothing_about_this_log_is_not_recovered() {
     };
     for cursor in [
         elsewhere,
-        scene.at(4),
-        scene.at(-1),
-        scene.at(Seq::MAX),
-        scene.at(Seq::MIN),
+        scene.cursor_at(4),
+        scene.cursor_at(-1),
+        scene.cursor_at(Seq::MAX),
+        scene.cursor_at(Seq::MIN),
     ] {
-        let mut page = scene.back_at(cursor.clone()).await;
+        let mut ws = scene.connect_at(cursor.clone()).await;
         assert_eq!(
-            answer(&mut page, room).await,
+            resume_result(&mut ws, room).await,
             (false, 3, vec![]),
             "{cursor:?}"
         );
     }
 
     // Not a dead end: what happens from now on is heard, and a better cursor is taken on the same connection.
-    let mut page = scene.back_at(scene.at(77)).await;
-    scene.ada.say(room, "news").await;
-    assert_eq!(page.message(room).await.seq, 4);
-    let cursor = scene.at(2);
+    let mut page = scene.connect_at(scene.cursor_at(77)).await;
+    scene.ada.send_message(room, "news").await;
+    assert_eq!(page.next_message(room).await.seq, 4);
+    let cursor = scene.cursor_at(2);
     page.send(&ClientFrame::Resume {
         cursor: RoomCursor { room, cursor },
     })
     .await;
-    assert_eq!(answer(&mut page, room).await, (true, 4, vec![3, 4]));
+    assert_eq!(resume_result(&mut page, room).await, (true, 4, vec![3, 4]));
 }
 
 #[tokio::test]
-async fn a_page_that_missed_more_than_is_replayed_is_told_to_fetch_the_room_anew() {
-    let most = limits::REPLAY_EVENTS;
-    let scene = Scene::with_messages(most + 1).await;
+async fn a_client_that_missed_more_than_is_replayed_is_told_to_refetch_the_room() {
+    let most = limits::MAX_REPLAY_EVENTS;
+    let scene = ResumeFixture::with_messages(most + 1).await;
     let room = scene.room.id;
-    let mut page = scene.back_at(scene.at(0)).await;
-    assert_eq!(answer(&mut page, room).await, (false, most + 1, vec![]));
-    let mut page = scene.back_at(scene.at(1)).await;
-    let (recovered, head, missed) = answer(&mut page, room).await;
+    let mut ws = scene.connect_at(scene.cursor_at(0)).await;
+    assert_eq!(
+        resume_result(&mut ws, room).await,
+        (false, most + 1, vec![])
+    );
+    let mut page = scene.connect_at(scene.cursor_at(1)).await;
+    let (recovered, head, missed) = resume_result(&mut page, room).await;
     assert!(recovered && head == most + 1);
     assert!(
         missed.into_iter().eq(2..=most + 1),
@@ -187,9 +199,9 @@ async fn a_page_that_missed_more_than_is_replayed_is_told_to_fetch_the_room_anew
 }
 
 #[tokio::test]
-async fn nothing_is_lost_or_doubled_when_pages_come_back_while_others_write() {
+async fn nothing_is_lost_or_doubled_when_clients_reconnect_while_others_write() {
     const MESSAGES: Seq = 150;
-    let mut scene = Scene::with_messages(0).await;
+    let mut scene = ResumeFixture::with_messages(0).await;
     let room = scene.room.id;
     let (grace, epoch) = (scene.grace.clone(), scene.room.epoch.clone());
     // One page comes and goes for as long as it takes, and hears each message once.
@@ -201,20 +213,22 @@ async fn nothing_is_lost_or_doubled_when_pages_come_back_while_others_write() {
                 epoch: epoch.clone(),
                 seq,
             };
-            let mut page = grace.page_with(Greeting::from(room, cursor)).await;
+            let mut ws = grace
+                .connect_with(HelloFrame::with_cursor(room, cursor))
+                .await;
             connections += 1;
             for _ in 0..3 {
                 if seq < MESSAGES {
-                    assert_eq!(page.message(room).await.seq, seq + 1);
+                    assert_eq!(ws.next_message(room).await.seq, seq + 1);
                     seq += 1;
                 }
             }
-            page.leave().await;
+            ws.close().await;
         }
         connections
     });
     for n in 1..=MESSAGES {
-        scene.ada.say(room, &format!("message {n}")).await;
+        scene.ada.send_message(room, &format!("message {n}")).await;
     }
     let connections = coming_and_going.await.unwrap();
     println!("{MESSAGES} messages over {connections} connections");
@@ -222,9 +236,9 @@ async fn nothing_is_lost_or_doubled_when_pages_come_back_while_others_write() {
 }
 
 /// Stories up to a number, and where the stream then stands.
-async fn press_with(server: &Server, stories: Seq) -> (Press, Epoch) {
-    let press = Press::open(server).await;
-    let epoch = News::open(server).await.hello().await.epoch;
+async fn publish_stories(server: &Server, stories: Seq) -> (Publisher, Epoch) {
+    let press = Publisher::create(server).await;
+    let epoch = SseClient::open(server).await.wait_for_hello().await.epoch;
     for n in 1..=stories {
         assert_eq!(press.publish(&format!("Story {n}")).await.seq, n);
     }
@@ -232,11 +246,11 @@ async fn press_with(server: &Server, stories: Seq) -> (Press, Epoch) {
 }
 
 /// The sequences of the stories that come, up to one that is published as the last.
-async fn stories_until(reader: &mut News, press: &Press) -> Vec<Seq> {
+async fn replayed_seqs(reader: &mut SseClient, press: &Publisher) -> Vec<Seq> {
     let last = press.publish("The last").await.seq;
     let mut seqs = Vec::new();
     while seqs.last() != Some(&last) {
-        seqs.push(reader.story().await.seq);
+        seqs.push(reader.next_story().await.seq);
     }
     seqs.pop();
     seqs
@@ -245,30 +259,32 @@ async fn stories_until(reader: &mut News, press: &Press) -> Vec<Seq> {
 #[tokio::test]
 async fn a_reader_of_the_news_goes_on_after_what_it_has_seen() {
     let server = Server::start().await;
-    let (press, epoch) = press_with(&server, 6).await;
+    let (press, epoch) = publish_stories(&server, 6).await;
     let epoch = epoch.0;
 
-    let mut new = News::open(&server).await;
-    let hello = new.hello().await;
+    let mut new = SseClient::open(&server).await;
+    let hello = new.wait_for_hello().await;
     assert!((hello.head, hello.recovered) == (6, true), "{hello:?}");
     assert_eq!(
-        stories_until(&mut new, &press).await,
+        replayed_seqs(&mut new, &press).await,
         [] as [Seq; 0],
         "nothing old without a cursor"
     );
 
-    let mut by_header = News::open_at(&server, "", Some("4")).await;
-    assert!(by_header.hello().await.recovered);
-    assert_eq!(stories_until(&mut by_header, &press).await, [5, 6, 7]);
+    let mut by_header = SseClient::open_with(&server, "", Some("4")).await;
+    assert!(by_header.wait_for_hello().await.recovered);
+    assert_eq!(replayed_seqs(&mut by_header, &press).await, [5, 6, 7]);
 
-    let mut by_address = News::open_at(&server, &format!("?after=5&epoch={epoch}"), None).await;
-    assert!(by_address.hello().await.recovered);
-    assert_eq!(stories_until(&mut by_address, &press).await, [6, 7, 8]);
+    let mut by_address =
+        SseClient::open_with(&server, &format!("?after=5&epoch={epoch}"), None).await;
+    assert!(by_address.wait_for_hello().await.recovered);
+    assert_eq!(replayed_seqs(&mut by_address, &press).await, [6, 7, 8]);
 
     // A browser that reconnects by itself still has the address it began with: what it has seen since counts.
-    let mut both = News::open_at(&server, &format!("?after=1&epoch={epoch}"), Some("8")).await;
-    assert!(both.hello().await.recovered);
-    assert_eq!(stories_until(&mut both, &press).await, [9]);
+    let mut both =
+        SseClient::open_with(&server, &format!("?after=1&epoch={epoch}"), Some("8")).await;
+    assert!(both.wait_for_hello().await.recovered);
+    assert_eq!(replayed_seqs(&mut both, &press).await, [9]);
 }
 
 #[tokio::test]
@@ -277,7 +293,7 @@ async fn a_cursor_that_the_news_cannot_go_on_from_is_answered_with_resync_and_th
         command.env("RIALTO_REPLAY_EVENTS", "5");
     })
     .await;
-    let (_press, epoch) = press_with(&server, 8).await;
+    let (_press, epoch) = publish_stories(&server, 8).await;
     for (query, last_event_id) in [
         ("?after=8&epoch=0123456789abcdef", None),
         ("?after=9", None),
@@ -287,17 +303,17 @@ async fn a_cursor_that_the_news_cannot_go_on_from_is_answered_with_resync_and_th
         ("", Some("yesterday")),
         ("?epoch=0123456789abcdef", Some("8")),
     ] {
-        let mut reader = News::open_at(&server, query, last_event_id).await;
-        let hello = reader.hello().await;
+        let mut reader = SseClient::open_with(&server, query, last_event_id).await;
+        let hello = reader.wait_for_hello().await;
         assert!(
             !hello.recovered && hello.epoch == epoch,
             "{query} {last_event_id:?}: {hello:?}"
         );
-        let rest = reader.rest().await;
-        let [Piece::Event(resync)] = rest.as_slice() else {
+        let rest = reader.read_to_end().await;
+        let [SseItem::Event(resync)] = rest.as_slice() else {
             panic!("{query} {last_event_id:?}: {rest:?}")
         };
-        assert_eq!(resync.name, sse::RESYNC);
+        assert_eq!(resync.name, sse::RESYNC_EVENT);
         assert_eq!(
             resync.json::<Resync>(),
             Resync {
@@ -306,35 +322,35 @@ async fn a_cursor_that_the_news_cannot_go_on_from_is_answered_with_resync_and_th
             }
         );
     }
-    let mut reader = News::open_at(&server, "?after=3", None).await;
+    let mut reader = SseClient::open_with(&server, "?after=3", None).await;
     assert!(
-        reader.hello().await.recovered,
+        reader.wait_for_hello().await.recovered,
         "just as much as is replayed"
     );
     for seq in 4..=8 {
-        assert_eq!(reader.story().await.seq, seq);
+        assert_eq!(reader.next_story().await.seq, seq);
     }
 }
 
 #[tokio::test]
-async fn a_reader_of_one_topic_hears_of_no_other() {
+async fn a_reader_of_one_topic_gets_no_other() {
     let server = Server::start().await;
-    let press = Press::open(&server).await;
-    press.publish_under("Sport", "Regatta today").await;
-    press.publish_under("Weather", "High water").await;
-    press.publish_under("Sport", "Regatta won").await;
-    let mut reader = News::open_at(&server, "?topic=Sport&after=0", None).await;
-    press.publish_under("Weather", "Low water").await;
-    press.publish_under("Sport", "Regatta over").await;
+    let press = Publisher::create(&server).await;
+    press.publish_in_topic("Sport", "Regatta today").await;
+    press.publish_in_topic("Weather", "High water").await;
+    press.publish_in_topic("Sport", "Regatta won").await;
+    let mut reader = SseClient::open_with(&server, "?topic=Sport&after=0", None).await;
+    press.publish_in_topic("Weather", "Low water").await;
+    press.publish_in_topic("Sport", "Regatta over").await;
     for headline in ["Regatta today", "Regatta won", "Regatta over"] {
-        assert_eq!(reader.story().await.headline, headline);
+        assert_eq!(reader.next_story().await.headline, headline);
     }
 }
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_in_words() {
     let server = Server::start().await;
-    let reader = Person::nobody(&server, "Reader");
+    let reader = Browser::anonymous(&server, "Reader");
     for query in ["?after=yesterday", "?beat=often", "?after=1&after=2"] {
         let answer = reader.get(&format!("/news/events{query}")).await;
         assert_eq!(answer.status(), 400, "{query}");
@@ -347,7 +363,7 @@ async fn what_makes_no_sense_is_refused_in_words() {
 async fn nothing_is_lost_or_doubled_when_readers_come_while_stories_are_published() {
     const STORIES: Seq = 150;
     let server = Server::start().await;
-    let (press, _) = press_with(&server, 1).await;
+    let (press, _) = publish_stories(&server, 1).await;
     let publishing = tokio::spawn(async move {
         for n in 2..=STORIES {
             assert_eq!(press.publish("Story").await.seq, n);
@@ -358,13 +374,13 @@ async fn nothing_is_lost_or_doubled_when_readers_come_while_stories_are_publishe
     while !publishing.is_finished() {
         let replayed = readers.len() % 2 == 0;
         let query = if replayed { "?after=0" } else { "" };
-        let mut reader = News::open_at(&server, query, None).await;
+        let mut reader = SseClient::open_with(&server, query, None).await;
         readers.push(tokio::spawn(async move {
-            let hello = reader.hello().await;
+            let hello = reader.wait_for_hello().await;
             assert!(hello.recovered);
             let after = if replayed { 0 } else { hello.head };
             for seq in after + 1..=STORIES {
-                assert_eq!(reader.story().await.seq, seq, "after {after}");
+                assert_eq!(reader.next_story().await.seq, seq, "after {after}");
             }
         }));
     }
@@ -382,15 +398,17 @@ async fn nothing_is_lost_or_doubled_when_readers_come_while_stories_are_publishe
 #[tokio::test]
 async fn the_log_outlives_the_server() {
     let mut server = Server::start().await;
-    let (press, epoch) = press_with(&server, 3).await;
-    let mut reader = News::open(&server).await;
-    reader.hello().await;
+    let (press, epoch) = publish_stories(&server, 3).await;
+    let mut reader = SseClient::open(&server).await;
+    reader.wait_for_hello().await;
     server.restart().await;
-    let rest = reader.rest().await;
-    let says_nothing = rest.iter().all(|piece| matches!(piece, Piece::Comment(_)));
+    let rest = reader.read_to_end().await;
+    let says_nothing = rest
+        .iter()
+        .all(|piece| matches!(piece, SseItem::Comment(_)));
     assert!(says_nothing, "the stream just ends: {rest:?}");
-    let mut again = News::open_at(&server, &format!("?epoch={}", epoch.0), Some("1")).await;
-    let hello = again.hello().await;
+    let mut again = SseClient::open_with(&server, &format!("?epoch={}", epoch.0), Some("1")).await;
+    let hello = again.wait_for_hello().await;
     assert!(hello.recovered && hello.epoch == epoch);
-    assert_eq!(stories_until(&mut again, &press).await, [2, 3]);
+    assert_eq!(replayed_seqs(&mut again, &press).await, [2, 3]);
 }

@@ -1,13 +1,13 @@
 //! Rooms: who makes them, who is in them, and who is not.
 
-use crate::support::{Page, Person, Server, page, person::location};
+use crate::support::{Browser, Server, WsClient, browser::location, ws_client};
 use rialto::{
     model::room::{RoomKind, RoomSummary},
     protocol::ws::ServerFrame,
 };
 
-async fn new_room(page: &mut Page) -> RoomSummary {
-    page.until(|frame| match frame {
+async fn wait_for_room(ws: &mut WsClient) -> RoomSummary {
+    ws.wait_for(|frame| match frame {
         ServerFrame::Room { room } => Some(room.clone()),
         _ => None,
     })
@@ -15,32 +15,35 @@ async fn new_room(page: &mut Page) -> RoomSummary {
 }
 
 #[tokio::test]
-async fn a_room_that_an_administrator_makes_appears_on_every_open_page() {
+async fn a_room_that_an_administrator_makes_reaches_every_connected_client() {
     let server = Server::start().await;
-    let admin = server.administrator().await;
-    let ada = Person::join(&server, "Ada").await;
-    let grace = Person::join(&server, "Grace").await;
-    let (mut ada, mut grace) = (ada.page().await, grace.page().await);
-    let away = Person::join(&server, "Away").await;
+    let admin = server.create_administrator().await;
+    let ada = Browser::join(&server, "Ada").await;
+    let grace = Browser::join(&server, "Grace").await;
+    let (mut ada, mut grace) = (ada.connect().await, grace.connect().await);
+    let away = Browser::join(&server, "Away").await;
     let made = admin
         .post("/fn/create-room", &[("name", "The Arsenal")])
         .await;
     assert_eq!(location(&made), "/chat/the-arsenal");
-    let (room, same) = (new_room(&mut ada).await, new_room(&mut grace).await);
+    let (room, same) = (
+        wait_for_room(&mut ada).await,
+        wait_for_room(&mut grace).await,
+    );
     assert_eq!(
         (room.id, room.title.as_str(), room.kind),
         (same.id, "The Arsenal", RoomKind::Public)
     );
-    ada.say(room.id, "ships!").await;
-    assert_eq!(grace.hears("ships!").await.room, room.id);
+    ada.send_message(room.id, "ships!").await;
+    assert_eq!(grace.wait_for_text("ships!").await.room, room.id);
 
-    let away = away.page().await;
+    let away = away.connect().await;
     assert_eq!(
         away.room("the-arsenal").unread,
         1,
         "who was away is a member all the same"
     );
-    let newcomer = Person::join(&server, "Newcomer").await.page().await;
+    let newcomer = Browser::join(&server, "Newcomer").await.connect().await;
     let summary = newcomer.room("the-arsenal");
     assert_eq!(
         (summary.head, summary.unread),
@@ -52,16 +55,16 @@ async fn a_room_that_an_administrator_makes_appears_on_every_open_page() {
 #[tokio::test]
 async fn a_guest_cannot_make_a_room_and_no_room_is_made_twice() {
     let server = Server::start().await;
-    let admin = server.administrator().await;
-    let guest = Person::join(&server, "Guest").await;
+    let admin = server.create_administrator().await;
+    let guest = Browser::join(&server, "Guest").await;
     guest.post("/fn/create-room", &[("name", "Hideout")]).await;
     admin.post("/fn/create-room", &[("name", "Arsenal")]).await;
     admin
         .post("/fn/create-room", &[("name", "  arsenal ")])
         .await;
     admin.post("/fn/create-room", &[("name", "")]).await;
-    let page = guest.page().await;
-    let slugs: Vec<_> = page
+    let ws = guest.connect().await;
+    let slugs: Vec<_> = ws
         .welcome()
         .rooms
         .iter()
@@ -71,7 +74,7 @@ async fn a_guest_cannot_make_a_room_and_no_room_is_made_twice() {
 
     // A form that is refused comes back with the reason in words.
     let form = [("name", "Hideout")];
-    let back = guest.submit("/chat", "/fn/create-room", &form).await;
+    let back = guest.submit_form("/chat", "/fn/create-room", &form).await;
     assert!(back.starts_with("/chat?"), "{back}");
     let shown = admin.html(&back).await;
     assert!(
@@ -84,19 +87,19 @@ async fn a_guest_cannot_make_a_room_and_no_room_is_made_twice() {
 async fn a_direct_room_is_for_two_and_there_is_one_for_each_pair() {
     let server = Server::start().await;
     let (ada, grace) = (
-        Person::join(&server, "Ada").await,
-        Person::join(&server, "Grace").await,
+        Browser::join(&server, "Ada").await,
+        Browser::join(&server, "Grace").await,
     );
-    let (mut ada_page, mut grace_page) = (ada.page().await, grace.page().await);
-    let mallory = Person::join(&server, "Mallory").await;
-    let mut mallory_page = mallory.page().await;
-    let (ada_id, grace_id) = (ada_page.me().id.to_string(), grace_page.me().id.to_string());
+    let (mut ada_ws, mut grace_ws) = (ada.connect().await, grace.connect().await);
+    let mallory = Browser::join(&server, "Mallory").await;
+    let mut mallory_ws = mallory.connect().await;
+    let (ada_id, grace_id) = (ada_ws.me().id.to_string(), grace_ws.me().id.to_string());
 
     let opened = ada.post("/fn/open-direct", &[("with", &grace_id)]).await;
     let place = location(&opened).to_owned();
     let (hers, theirs) = (
-        new_room(&mut ada_page).await,
-        new_room(&mut grace_page).await,
+        wait_for_room(&mut ada_ws).await,
+        wait_for_room(&mut grace_ws).await,
     );
     assert_eq!(
         (hers.id, hers.kind, hers.title.as_str()),
@@ -113,16 +116,18 @@ async fn a_direct_room_is_for_two_and_there_is_one_for_each_pair() {
         "the same room from the other side"
     );
 
-    ada_page.say(hers.id, "between us").await;
-    assert_eq!(grace_page.hears("between us").await.room, hers.id);
-    let overheard = mallory_page.all_so_far().await;
+    ada_ws.send_message(hers.id, "between us").await;
+    assert_eq!(grace_ws.wait_for_text("between us").await.room, hers.id);
+    let overheard = mallory_ws.frames_until_pong().await;
     assert!(
-        overheard.iter().all(|frame| page::message(frame).is_none()),
+        overheard
+            .iter()
+            .all(|frame| ws_client::as_message(frame).is_none()),
         "{overheard:#?}"
     );
     assert!(
         mallory
-            .page()
+            .connect()
             .await
             .welcome()
             .rooms

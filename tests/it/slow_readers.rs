@@ -1,9 +1,9 @@
 //! A slow reader hurts only itself.
 
 use crate::support::{
-    Greeting, News, Page, Person, Piece, Press, Server,
-    delays::{Delays, exchange},
-    page, raw,
+    Browser, HelloFrame, Publisher, Server, SseClient, SseItem, WsClient,
+    latencies::{Latencies, measure_latencies},
+    stuck_reader, ws_client,
 };
 use rialto::{
     model::{Cursor, Seq},
@@ -14,11 +14,11 @@ use std::time::Instant;
 /// What may wait for one connection in these tests, in bytes: little, so that less has to be sent to pass it.
 const QUEUE_BYTES: &str = "65536";
 /// How many messages or stories are sent to find out how long they usually take.
-const CALM_ROUNDS: usize = 100;
+const BASELINE_ROUNDS: usize = 100;
 /// A busy machine delays anything now and then, a stuck reader would do so every time: one of so many tries has to be good.
-const TRIES: usize = 3;
+const MAX_ATTEMPTS: usize = 3;
 
-async fn start() -> Server {
+async fn start_with_small_queue() -> Server {
     Server::start_with(|command| {
         command
             .env("RIALTO_QUEUE_BYTES", QUEUE_BYTES)
@@ -28,7 +28,7 @@ async fn start() -> Server {
 }
 
 /// The size of a long message or story as an event, in bytes; it has a little more.
-const LONG: usize = 16_000;
+const LONG_EVENT_BYTES: usize = 16_000;
 
 /// Four thousand characters of four bytes: as long as a message may be.
 fn long_text(n: usize) -> String {
@@ -36,27 +36,28 @@ fn long_text(n: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_page_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
-    let server = start().await;
-    let ada = Person::join(&server, "Ada").await;
-    let grace = Person::join(&server, "Grace").await;
-    let slow = Person::join(&server, "Slow").await;
-    let (mut writer, mut reader) = (ada.page().await, grace.page().await);
-    for _ in 0..TRIES {
-        let without = exchange(&mut writer, &mut reader, CALM_ROUNDS, long_text).await;
-        let stream = raw::narrow(server.address()).await;
-        let mut stuck = Page::over(&slow, stream).await.unwrap();
-        stuck.greet(Greeting::default()).await;
+async fn a_client_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
+    let server = start_with_small_queue().await;
+    let ada = Browser::join(&server, "Ada").await;
+    let grace = Browser::join(&server, "Grace").await;
+    let slow = Browser::join(&server, "Slow").await;
+    let (mut writer, mut reader) = (ada.connect().await, grace.connect().await);
+    for _ in 0..MAX_ATTEMPTS {
+        let baseline =
+            measure_latencies(&mut writer, &mut reader, BASELINE_ROUNDS, long_text).await;
+        let stream = stuck_reader::connect_with_small_buffer(server.address()).await;
+        let mut stuck = WsClient::open_socket_over(&slow, stream).await.unwrap();
+        stuck.exchange_hello(HelloFrame::default()).await;
         // From here on it does not read, while more is written than may wait for it, by a good deal.
-        let with = exchange(
+        let with = measure_latencies(
             &mut writer,
             &mut reader,
-            2 * raw::MOST_WAITING / LONG,
+            2 * stuck_reader::MAX_QUEUED_BYTES / LONG_EVENT_BYTES,
             long_text,
         )
         .await;
-        reads_again(&slow, stuck, with.len()).await;
-        if with.is_fine(&without, "WebSocket, beside a stuck reader") {
+        assert_closed_and_resumes(&slow, stuck, with.len()).await;
+        if with.is_within_budget(&baseline, "WebSocket, beside a stuck reader") {
             return;
         }
     }
@@ -65,14 +66,14 @@ async fn a_page_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
 
 /// A page that did not read while others wrote is told whole frames without a hole, and then why it is closed. It connects again
 /// and goes on where it was.
-async fn reads_again(slow: &Person, mut stuck: Page, written: usize) {
+async fn assert_closed_and_resumes(slow: &Browser, mut stuck: WsClient, written: usize) {
     let before = stuck.room("general").clone();
     let head = before.head + Seq::try_from(written).unwrap();
     let mut last = before.head;
     let closed = loop {
-        match stuck.listen().await {
+        match stuck.next_frame().await {
             Ok(frame) => {
-                if let Some(message) = page::message(&frame) {
+                if let Some(message) = ws_client::as_message(&frame) {
                     assert_eq!(message.seq, last + 1, "no hole before the end");
                     last = message.seq;
                 }
@@ -87,10 +88,12 @@ async fn reads_again(slow: &Person, mut stuck: Page, written: usize) {
         epoch: before.epoch,
         seq: last,
     };
-    let mut again = slow.page_with(Greeting::from(before.id, cursor)).await;
+    let mut again = slow
+        .connect_with(HelloFrame::with_cursor(before.id, cursor))
+        .await;
     while last < head {
         last += 1;
-        assert_eq!(again.message(before.id).await.seq, last);
+        assert_eq!(again.next_message(before.id).await.seq, last);
     }
 }
 
@@ -100,13 +103,17 @@ fn long_story(n: usize) -> serde_json::Value {
 }
 
 /// Stories are published and read; how long each took from the request to the reader.
-async fn publish(press: &Press, reader: &mut News, rounds: usize) -> Delays {
+async fn measure_publish_latencies(
+    press: &Publisher,
+    reader: &mut SseClient,
+    rounds: usize,
+) -> Latencies {
     let mut delays = Vec::new();
     for n in 0..rounds {
         let began = Instant::now();
-        let request = press.request(&long_story(n));
+        let request = press.story_request(&long_story(n));
         let heard = async {
-            let story = reader.story().await;
+            let story = reader.next_story().await;
             delays.push(began.elapsed());
             story
         };
@@ -119,20 +126,20 @@ async fn publish(press: &Press, reader: &mut News, rounds: usize) -> Delays {
 
 #[tokio::test]
 async fn a_reader_of_the_news_that_stops_reading_delays_nobody_and_is_told_to_resync() {
-    let server = start().await;
-    let press = Press::open(&server).await;
-    let mut reader = News::open(&server).await;
+    let server = start_with_small_queue().await;
+    let press = Publisher::create(&server).await;
+    let mut reader = SseClient::open(&server).await;
     // More than may wait for a socket that nobody reads, by a good deal.
-    let rounds = 2 * raw::MOST_WAITING / LONG;
+    let rounds = 2 * stuck_reader::MAX_QUEUED_BYTES / LONG_EVENT_BYTES;
     let mut head = 0;
-    for _ in 0..TRIES {
-        let without = publish(&press, &mut reader, CALM_ROUNDS).await;
-        let stuck = raw::Stuck::open(server.address()).await;
-        let with = publish(&press, &mut reader, rounds).await;
-        let after = head + Seq::try_from(CALM_ROUNDS).unwrap();
-        ends_with_resync(&stuck.read_all().await, after, rounds);
+    for _ in 0..MAX_ATTEMPTS {
+        let baseline = measure_publish_latencies(&press, &mut reader, BASELINE_ROUNDS).await;
+        let stuck = stuck_reader::StuckReader::open_sse(server.address()).await;
+        let with = measure_publish_latencies(&press, &mut reader, rounds).await;
+        let after = head + Seq::try_from(BASELINE_ROUNDS).unwrap();
+        assert_ends_with_resync(&stuck.read_events().await, after, rounds);
         head = after + Seq::try_from(rounds).unwrap();
-        if with.is_fine(&without, "SSE, beside a stuck reader") {
+        if with.is_within_budget(&baseline, "SSE, beside a stuck reader") {
             return;
         }
     }
@@ -140,23 +147,26 @@ async fn a_reader_of_the_news_that_stops_reading_delays_nobody_and_is_told_to_re
 }
 
 /// What a reader that did not read is told: whole stories without a hole, from a sequence on, and then that there is one.
-fn ends_with_resync(pieces: &[Piece], after: Seq, published: usize) {
+fn assert_ends_with_resync(pieces: &[SseItem], after: Seq, published: usize) {
     let events: Vec<_> = pieces
         .iter()
         .filter_map(|piece| match piece {
-            Piece::Event(event) => Some(event),
-            Piece::Comment(_) | Piece::Retry(_) => None,
+            SseItem::Event(event) => Some(event),
+            SseItem::Comment(_) | SseItem::Retry(_) => None,
         })
         .collect();
     let stories: Vec<Seq> = events
         .iter()
-        .filter(|event| event.name == sse::STORY)
-        .map(|event| event.id.parse().unwrap())
+        .filter(|event| event.name == sse::STORY_EVENT)
+        .map(|event| event.last_event_id.parse().unwrap())
         .collect();
     println!("resync after {} of {published} stories", stories.len());
-    assert!(stories.len() < published && stories.len() * LONG < raw::MOST_WAITING);
+    assert!(
+        stories.len() < published
+            && stories.len() * LONG_EVENT_BYTES < stuck_reader::MAX_QUEUED_BYTES
+    );
     let without_holes: Vec<Seq> = (after + 1..).take(stories.len()).collect();
     assert_eq!(stories, without_holes, "no hole before the end");
     let last = events.last().unwrap();
-    assert_eq!(last.name, sse::RESYNC, "the last word of the stream");
+    assert_eq!(last.name, sse::RESYNC_EVENT, "the last word of the stream");
 }

@@ -2,16 +2,16 @@
 //! shows.
 
 use crate::{
-    calls::Party,
-    metrics::{count, until},
+    calls::CallClient,
+    metrics::{read_sample, wait_for_sample},
     support::{Certificate, Server, eventually},
 };
 use rialto::{
-    model::{CallId, Millis, UserId, call::Action},
+    model::{CallId, Millis, UserId, call::ClientAction},
     server::{
-        clock, secret, tls,
+        clock, random, tls,
         turn::{
-            credentials::{Credential, LIFETIME, Secret},
+            credentials::{CREDENTIAL_TTL, Credential, TurnSecret},
             probe::{Probe, ProbeError},
         },
     },
@@ -23,157 +23,159 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
 };
 
-const SECRET: &str = "a secret of these tests";
+const TURN_SECRET: &str = "a secret of these tests";
 
 /// A server whose secret is known, with these settings as well.
-async fn start(settings: &'static [(&'static str, &'static str)]) -> Server {
+async fn start_with_turn(settings: &'static [(&'static str, &'static str)]) -> Server {
     // Metrics are asked for by the same library as everything else.
-    tls::prepare();
+    tls::install_crypto_provider();
     Server::start_with(|command| {
         command.args(["--metrics-addr", "127.0.0.1:0"]);
-        command.env("RIALTO_TURN_SECRET", SECRET);
+        command.env("RIALTO_TURN_SECRET", TURN_SECRET);
         command.envs(settings.iter().copied());
     })
     .await
 }
 
-async fn relay(server: &Server) -> SocketAddr {
-    address(&server.line("relay of calls on ").await)
+async fn relay_address(server: &Server) -> SocketAddr {
+    parse_turn_url(&server.wait_for_line("relay of calls on ").await)
 }
 
-fn issue(user: UserId, now: Millis) -> Credential {
-    Secret::new(SECRET).issue(user, CallId(secret::id()), now)
+fn issue_credential(user: UserId, now: Millis) -> Credential {
+    TurnSecret::new(TURN_SECRET).issue(user, CallId(random::new_id()), now)
 }
 
-fn somebody() -> Credential {
-    issue(UserId(secret::id()), clock::now())
+fn new_credential() -> Credential {
+    issue_credential(UserId(random::new_id()), clock::now())
 }
 
 /// Where a relay is, by its address as browsers are told it: `turn:127.0.0.1:3478?transport=udp`.
-fn address(url: &str) -> SocketAddr {
+fn parse_turn_url(url: &str) -> SocketAddr {
     let host = url.trim_start_matches("turn:");
     host.split('?').next().unwrap().parse().unwrap()
 }
 
 /// The code with which a request was refused.
-fn code<T: std::fmt::Debug>(answer: Result<T, ProbeError>) -> u16 {
+fn error_code<T: std::fmt::Debug>(answer: Result<T, ProbeError>) -> u16 {
     match answer {
         Err(ProbeError::Refused(code)) => code,
         other => panic!("not refused: {other:?}"),
     }
 }
 
-async fn hears_nothing(client: &mut Probe) -> bool {
-    matches!(client.hear().await, Err(ProbeError::Silent))
+async fn receives_nothing(client: &mut Probe) -> bool {
+    matches!(client.receive().await, Err(ProbeError::Timeout))
 }
 
 /// Two clients with a relay each, who may send to each other.
-async fn two(relay: SocketAddr, by_tcp: bool) -> [(Probe, SocketAddr); 2] {
+async fn permitted_pair(relay: SocketAddr, by_tcp: bool) -> [(Probe, SocketAddr); 2] {
     let mut one = if by_tcp {
-        Probe::tcp(relay, somebody()).await.unwrap()
+        Probe::connect_tcp(relay, new_credential()).await.unwrap()
     } else {
-        Probe::udp(relay, somebody()).await.unwrap()
+        Probe::connect_udp(relay, new_credential()).await.unwrap()
     };
-    let mut other = Probe::udp(relay, somebody()).await.unwrap();
+    let mut other = Probe::connect_udp(relay, new_credential()).await.unwrap();
     let (at, there) = (
         one.allocate().await.unwrap(),
         other.allocate().await.unwrap(),
     );
-    one.permit(there).await.unwrap();
-    other.permit(at).await.unwrap();
+    one.create_permission(there).await.unwrap();
+    other.create_permission(at).await.unwrap();
     [(one, at), (other, there)]
 }
 
 #[tokio::test]
 async fn two_behind_relays_reach_each_other_by_udp_and_by_tcp() {
-    let server = start(&[]).await;
-    let relay = relay(&server).await;
+    let server = start_with_turn(&[]).await;
+    let relay = relay_address(&server).await;
     for by_tcp in [false, true] {
-        let [(mut one, at), (mut other, there)] = two(relay, by_tcp).await;
-        one.send(there, b"question").await.unwrap();
-        assert_eq!(other.hear().await.unwrap(), b"question");
-        other.send(at, b"answer!").await.unwrap();
-        assert_eq!(one.hear().await.unwrap(), b"answer!");
-        one.bind(0x4000, there).await.unwrap();
+        let [(mut one, at), (mut other, there)] = permitted_pair(relay, by_tcp).await;
+        one.send_indication(there, b"question").await.unwrap();
+        assert_eq!(other.receive().await.unwrap(), b"question");
+        other.send_indication(at, b"answer!").await.unwrap();
+        assert_eq!(one.receive().await.unwrap(), b"answer!");
+        one.bind_channel(0x4000, there).await.unwrap();
         for length in [0, 1, 2, 3, 4, 1_200] {
             let bytes = vec![7; length];
-            one.send_by(0x4000, &bytes).await.unwrap();
-            assert_eq!(other.hear().await.unwrap(), bytes);
-            other.send(at, &bytes).await.unwrap();
+            one.send_channel_data(0x4000, &bytes).await.unwrap();
+            assert_eq!(other.receive().await.unwrap(), bytes);
+            other.send_indication(at, &bytes).await.unwrap();
             assert_eq!(
-                one.hear().await.unwrap(),
+                one.receive().await.unwrap(),
                 bytes,
                 "through the channel, padded or not"
             );
         }
     }
-    until(&server, "rialto_relay_bytes_total", |n| n > 4_000).await;
+    wait_for_sample(&server, "rialto_relay_bytes_total", |n| n > 4_000).await;
 }
 
 #[tokio::test]
 async fn whoever_comes_by_ipv6_has_a_relay_of_either_family() {
-    let server = start(&[
+    let server = start_with_turn(&[
         ("RIALTO_TURN_LISTEN", "[::1]:0"),
         ("RIALTO_TURN_ADDRESS", "127.0.0.1,::1"),
     ])
     .await;
-    let relay = relay(&server).await;
+    let relay = relay_address(&server).await;
     assert!(relay.is_ipv6());
-    let mut one = Probe::udp(relay, somebody()).await.unwrap();
-    let mut other = Probe::tcp(relay, somebody()).await.unwrap();
+    let mut one = Probe::connect_udp(relay, new_credential()).await.unwrap();
+    let mut other = Probe::connect_tcp(relay, new_credential()).await.unwrap();
     let (at, there) = (
         one.allocate_v6().await.unwrap(),
         other.allocate_v6().await.unwrap(),
     );
     assert!(at.is_ipv6() && there.is_ipv6());
-    one.permit(there).await.unwrap();
-    other.permit(at).await.unwrap();
-    one.send(there, b"six").await.unwrap();
-    assert_eq!(other.hear().await.unwrap(), b"six");
-    let mut four = Probe::udp(relay, somebody()).await.unwrap();
+    one.create_permission(there).await.unwrap();
+    other.create_permission(at).await.unwrap();
+    one.send_indication(there, b"six").await.unwrap();
+    assert_eq!(other.receive().await.unwrap(), b"six");
+    let mut four = Probe::connect_udp(relay, new_credential()).await.unwrap();
     assert!(four.allocate().await.unwrap().is_ipv4());
 }
 
 #[tokio::test]
 async fn a_family_that_the_relay_has_no_address_of_is_refused() {
-    let server = start(&[]).await;
-    let mut client = Probe::udp(relay(&server).await, somebody()).await.unwrap();
-    assert_eq!(code(client.allocate_v6().await), 440);
+    let server = start_with_turn(&[]).await;
+    let mut client = Probe::connect_udp(relay_address(&server).await, new_credential())
+        .await
+        .unwrap();
+    assert_eq!(error_code(client.allocate_v6().await), 440);
 }
 
 #[tokio::test]
-async fn whoever_was_not_permitted_is_not_heard() {
-    let server = start(&[]).await;
-    let relay = relay(&server).await;
-    let mut one = Probe::udp(relay, somebody()).await.unwrap();
-    let mut other = Probe::udp(relay, somebody()).await.unwrap();
+async fn data_without_a_permission_is_dropped() {
+    let server = start_with_turn(&[]).await;
+    let relay = relay_address(&server).await;
+    let mut one = Probe::connect_udp(relay, new_credential()).await.unwrap();
+    let mut other = Probe::connect_udp(relay, new_credential()).await.unwrap();
     let (at, there) = (
         one.allocate().await.unwrap(),
         other.allocate().await.unwrap(),
     );
     // Relays of one server have one address, and permissions are for addresses: so nobody is permitted anything here.
-    other.send(at, b"hello").await.unwrap();
-    one.send(there, b"hello").await.unwrap();
-    assert!(hears_nothing(&mut one).await && hears_nothing(&mut other).await);
+    other.send_indication(at, b"hello").await.unwrap();
+    one.send_indication(there, b"hello").await.unwrap();
+    assert!(receives_nothing(&mut one).await && receives_nothing(&mut other).await);
 }
 
 #[tokio::test]
 async fn a_credential_that_has_expired_or_was_never_issued_opens_nothing() {
-    let server = start(&[]).await;
-    let relay = relay(&server).await;
-    let (ada, bob) = (UserId(secret::id()), UserId(secret::id()));
-    let expired = issue(ada, clock::now() - LIFETIME - 2_000);
+    let server = start_with_turn(&[]).await;
+    let relay = relay_address(&server).await;
+    let (ada, bob) = (UserId(random::new_id()), UserId(random::new_id()));
+    let expired = issue_credential(ada, clock::now() - CREDENTIAL_TTL - 2_000);
     let forged = Credential {
         password: "a guess".to_owned(),
-        ..issue(ada, clock::now())
+        ..issue_credential(ada, clock::now())
     };
     let of_another = Credential {
-        password: issue(bob, clock::now()).password,
-        ..issue(ada, clock::now())
+        password: issue_credential(bob, clock::now()).password,
+        ..issue_credential(ada, clock::now())
     };
     let longer = Credential {
-        username: issue(ada, clock::now() + LIFETIME).username,
-        ..issue(ada, clock::now())
+        username: issue_credential(ada, clock::now() + CREDENTIAL_TTL).username,
+        ..issue_credential(ada, clock::now())
     };
     let unknown = Credential {
         username: "admin".to_owned(),
@@ -187,32 +189,32 @@ async fn a_credential_that_has_expired_or_was_never_issued_opens_nothing() {
         (longer, "forged"),
         (unknown, "forged"),
     ] {
-        let before = count(&server, &refused(why)).await;
-        let mut client = Probe::udp(relay, credential).await.unwrap();
-        assert_eq!(code(client.allocate().await), 401);
-        until(&server, &refused(why), |n| n == before + 1).await;
+        let before = read_sample(&server, &refused(why)).await;
+        let mut client = Probe::connect_udp(relay, credential).await.unwrap();
+        assert_eq!(error_code(client.allocate().await), 401);
+        wait_for_sample(&server, &refused(why), |n| n == before + 1).await;
     }
-    assert_eq!(count(&server, "rialto_relays").await, 0);
+    assert_eq!(read_sample(&server, "rialto_relays").await, 0);
 }
 
 #[tokio::test]
 async fn a_relay_is_used_by_whoever_opened_it_and_by_nobody_else() {
-    let server = start(&[]).await;
-    let relay = relay(&server).await;
-    let [(mut one, _), (_, there)] = two(relay, false).await;
-    let own = somebody();
-    one.claim(own);
-    assert!([401, 441].contains(&code(one.permit(there).await)));
-    assert!([401, 441].contains(&code(one.release().await)));
-    assert_eq!(count(&server, "rialto_relays").await, 2);
+    let server = start_with_turn(&[]).await;
+    let relay = relay_address(&server).await;
+    let [(mut one, _), (_, there)] = permitted_pair(relay, false).await;
+    let own = new_credential();
+    one.set_credential(own);
+    assert!([401, 441].contains(&error_code(one.create_permission(there).await)));
+    assert!([401, 441].contains(&error_code(one.release().await)));
+    assert_eq!(read_sample(&server, "rialto_relays").await, 2);
 }
 
 #[tokio::test]
 async fn nothing_is_relayed_into_the_network_of_the_server_or_to_itself() {
     const PEER: &str = r#"rialto_relay_refused_total{reason="peer"}"#;
-    let server = start(&[]).await;
-    let relay = relay(&server).await;
-    let mut client = Probe::udp(relay, somebody()).await.unwrap();
+    let server = start_with_turn(&[]).await;
+    let relay = relay_address(&server).await;
+    let mut client = Probe::connect_udp(relay, new_credential()).await.unwrap();
     client.allocate().await.unwrap();
     for peer in [
         "10.0.0.1:53",
@@ -225,71 +227,90 @@ async fn nothing_is_relayed_into_the_network_of_the_server_or_to_itself() {
         "100.64.0.1:80",
     ] {
         let peer = peer.parse().unwrap();
-        assert_eq!(code(client.permit(peer).await), 403, "{peer}");
-        assert_eq!(code(client.bind(0x4000, peer).await), 403, "{peer}");
+        assert_eq!(
+            error_code(client.create_permission(peer).await),
+            403,
+            "{peer}"
+        );
+        assert_eq!(
+            error_code(client.bind_channel(0x4000, peer).await),
+            403,
+            "{peer}"
+        );
     }
-    until(&server, PEER, |n| n == 16).await;
+    wait_for_sample(&server, PEER, |n| n == 16).await;
     // Its own address is that of the other relays, but nothing that is no relay is reached at it.
     let service = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let at = service.local_addr().unwrap();
-    client.permit(at).await.unwrap();
+    client.create_permission(at).await.unwrap();
     client
-        .send(at, b"to a service of this machine")
+        .send_indication(at, b"to a service of this machine")
         .await
         .unwrap();
-    until(&server, PEER, |n| n == 17).await;
+    wait_for_sample(&server, PEER, |n| n == 17).await;
     assert!(service.try_recv(&mut [0; 64]).is_err());
 }
 
 #[tokio::test]
 async fn nobody_has_more_relays_than_one_may_and_what_is_given_back_is_free_again() {
     const QUOTA: &str = r#"rialto_relay_refused_total{reason="quota"}"#;
-    let server = start(&[
+    let server = start_with_turn(&[
         ("RIALTO_TURN_USER_RELAYS", "2"),
         ("RIALTO_TURN_RELAYS", "3"),
     ])
     .await;
-    let relay = relay(&server).await;
-    let ada = UserId(secret::id());
+    let relay = relay_address(&server).await;
+    let ada = UserId(random::new_id());
     let mut clients = Vec::new();
     for _ in 0..2 {
-        let mut client = Probe::udp(relay, issue(ada, clock::now())).await.unwrap();
+        let mut client = Probe::connect_udp(relay, issue_credential(ada, clock::now()))
+            .await
+            .unwrap();
         client.allocate().await.unwrap();
         clients.push(client);
     }
-    let mut third = Probe::udp(relay, issue(ada, clock::now())).await.unwrap();
-    assert_eq!(code(third.allocate().await), 508, "one person has two");
-    let mut other = Probe::tcp(relay, somebody()).await.unwrap();
+    let mut third = Probe::connect_udp(relay, issue_credential(ada, clock::now()))
+        .await
+        .unwrap();
+    assert_eq!(
+        error_code(third.allocate().await),
+        508,
+        "one person has two"
+    );
+    let mut other = Probe::connect_tcp(relay, new_credential()).await.unwrap();
     other.allocate().await.unwrap();
-    let mut fourth = Probe::udp(relay, somebody()).await.unwrap();
-    assert_eq!(code(fourth.allocate().await), 508, "all have three");
-    until(&server, QUOTA, |n| n == 2).await;
+    let mut fourth = Probe::connect_udp(relay, new_credential()).await.unwrap();
+    assert_eq!(error_code(fourth.allocate().await), 508, "all have three");
+    wait_for_sample(&server, QUOTA, |n| n == 2).await;
     clients[0].release().await.unwrap();
-    until(&server, "rialto_relays", |n| n == 2).await;
-    let mut third = Probe::udp(relay, issue(ada, clock::now())).await.unwrap();
+    wait_for_sample(&server, "rialto_relays", |n| n == 2).await;
+    let mut third = Probe::connect_udp(relay, issue_credential(ada, clock::now()))
+        .await
+        .unwrap();
     third.allocate().await.unwrap();
     // Who came by TCP and is gone has given everything back.
     drop(other);
-    until(&server, "rialto_relays", |n| n == 2).await;
+    wait_for_sample(&server, "rialto_relays", |n| n == 2).await;
 }
 
 #[tokio::test]
 async fn more_bytes_than_one_may_send_are_dropped_and_counted() {
     const BANDWIDTH: &str = r#"rialto_relay_refused_total{reason="bandwidth"}"#;
-    let server = start(&[("RIALTO_TURN_USER_BYTES", "10000")]).await;
-    let [(mut one, _), (mut other, there)] = two(relay(&server).await, false).await;
+    let server = start_with_turn(&[("RIALTO_TURN_USER_BYTES", "10000")]).await;
+    let [(mut one, _), (mut other, there)] =
+        permitted_pair(relay_address(&server).await, false).await;
     for _ in 0..30 {
-        one.send(there, &[1; 1_000]).await.unwrap();
+        one.send_indication(there, &[1; 1_000]).await.unwrap();
     }
-    until(&server, BANDWIDTH, |n| (15..=22).contains(&n)).await;
-    assert_eq!(other.hear().await.unwrap().len(), 1_000);
+    wait_for_sample(&server, BANDWIDTH, |n| (15..=22).contains(&n)).await;
+    assert_eq!(other.receive().await.unwrap().len(), 1_000);
 }
 
 #[tokio::test]
 async fn what_is_no_turn_disturbs_nobody() {
-    let server = start(&[]).await;
-    let relay = relay(&server).await;
-    let [(mut one, _), (mut other, there)] = two(relay, true).await;
+    let server = start_with_turn(&[]).await;
+    let relay = relay_address(&server).await;
+    let [(mut one, _), (mut other, there)] = permitted_pair(relay, true).await;
     let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     for length in 0..200 {
         let bytes: Vec<u8> = (0..length)
@@ -297,34 +318,34 @@ async fn what_is_no_turn_disturbs_nobody() {
             .collect();
         stranger.send_to(&bytes, relay).await.unwrap();
     }
-    let mut stranger = Probe::tcp(relay, somebody()).await.unwrap();
+    let mut stranger = Probe::connect_tcp(relay, new_credential()).await.unwrap();
     stranger
         .write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
-    one.send(there, b"still here").await.unwrap();
-    assert_eq!(other.hear().await.unwrap(), b"still here");
+    one.send_indication(there, b"still here").await.unwrap();
+    assert_eq!(other.receive().await.unwrap(), b"still here");
 }
 
 #[tokio::test]
 async fn those_in_a_call_are_told_of_the_relay_with_a_credential_of_their_own_that_works() {
-    let server = start(&[]).await;
+    let server = start_with_turn(&[]).await;
     let (mut ada, mut bob) = (
-        Party::join(&server, "Ada").await,
-        Party::join(&server, "Bob").await,
+        CallClient::join(&server, "Ada").await,
+        CallClient::join(&server, "Bob").await,
     );
-    let id = ada.start(&bob).await;
+    let id = ada.start_call(&bob).await;
     let mut relays = Vec::new();
-    let mut views = vec![ada.view().await];
+    let mut views = vec![ada.next_view().await];
     assert_eq!(
-        bob.view().await.leg,
+        bob.next_view().await.rtc_config,
         None,
         "who has not answered is told nothing"
     );
-    bob.say(id, Action::Accept).await;
-    views.push(bob.view().await);
+    bob.send_action(id, ClientAction::Accept).await;
+    views.push(bob.next_view().await);
     for view in views {
-        let servers = view.leg.unwrap().ice_servers;
+        let servers = view.rtc_config.unwrap().ice_servers;
         let [server] = servers.as_slice() else {
             panic!("{servers:?}")
         };
@@ -338,13 +359,15 @@ async fn those_in_a_call_are_told_of_the_relay_with_a_credential_of_their_own_th
             password: server.credential.clone().unwrap(),
         };
         assert!(credential.username.ends_with(&id.to_string()));
-        let mut client = Probe::tcp(address(at), credential.clone()).await.unwrap();
+        let mut client = Probe::connect_tcp(parse_turn_url(at), credential.clone())
+            .await
+            .unwrap();
         client.allocate().await.unwrap();
         relays.push((client, credential));
     }
     assert_ne!(relays[0].1, relays[1].1);
     eventually("two relays", async || {
-        count(&server, "rialto_relays").await == 2
+        read_sample(&server, "rialto_relays").await == 2
     })
     .await;
 }
@@ -361,12 +384,12 @@ fn trust(certificate: &rcgen::Certificate) -> TlsConnector {
 
 #[tokio::test]
 async fn with_a_certificate_it_is_reached_by_tls_as_well() {
-    tls::prepare();
-    let certificate = Certificate::of("rialto.test");
+    tls::install_crypto_provider();
+    let certificate = Certificate::self_signed("rialto.test");
     let (chain, key) = (certificate.chain(), certificate.key());
     let server = Server::start_with(move |command| {
         command
-            .env("RIALTO_TURN_SECRET", SECRET)
+            .env("RIALTO_TURN_SECRET", TURN_SECRET)
             .env("RIALTO_TURN_LISTEN", "127.0.0.1:0")
             .env("RIALTO_TURN_ADDRESS", "127.0.0.1")
             .env("RIALTO_TURN_TLS_LISTEN", "127.0.0.1:0")
@@ -377,7 +400,9 @@ async fn with_a_certificate_it_is_reached_by_tls_as_well() {
             .arg(&key);
     })
     .await;
-    let url = server.line("relay of calls on turns:rialto.test:").await;
+    let url = server
+        .wait_for_line("relay of calls on turns:rialto.test:")
+        .await;
     let port: u16 = url.split('?').next().unwrap().parse().unwrap();
     let name = ServerName::try_from("rialto.test").unwrap();
     let connect = async || {
@@ -386,43 +411,43 @@ async fn with_a_certificate_it_is_reached_by_tls_as_well() {
             .connect(name.clone(), stream)
             .await
             .unwrap();
-        Probe::over(stream, somebody())
+        Probe::with_stream(stream, new_credential())
     };
     let (mut one, mut other) = (connect().await, connect().await);
     let (at, there) = (
         one.allocate().await.unwrap(),
         other.allocate().await.unwrap(),
     );
-    one.permit(there).await.unwrap();
-    other.permit(at).await.unwrap();
-    one.send(there, b"under a cover").await.unwrap();
-    assert_eq!(other.hear().await.unwrap(), b"under a cover");
+    one.create_permission(there).await.unwrap();
+    other.create_permission(at).await.unwrap();
+    one.send_indication(there, b"under a cover").await.unwrap();
+    assert_eq!(other.receive().await.unwrap(), b"under a cover");
 }
 
 #[tokio::test]
 async fn a_relay_that_is_off_is_not_there_and_nobody_is_told_of_it() {
-    let server = start(&[("RIALTO_TURN_LISTEN", "off")]).await;
+    let server = start_with_turn(&[("RIALTO_TURN_LISTEN", "off")]).await;
     let (mut ada, bob) = (
-        Party::join(&server, "Ada").await,
-        Party::join(&server, "Bob").await,
+        CallClient::join(&server, "Ada").await,
+        CallClient::join(&server, "Bob").await,
     );
-    ada.start(&bob).await;
-    assert_eq!(ada.view().await.leg.unwrap().ice_servers, []);
+    ada.start_call(&bob).await;
+    assert_eq!(ada.next_view().await.rtc_config.unwrap().ice_servers, []);
 }
 
 #[tokio::test]
 async fn another_server_is_told_of_with_credentials_that_it_understands() {
-    let server = start(&[(
+    let server = start_with_turn(&[(
         "RIALTO_TURN_URLS",
         "turn:turn.example.org:3478?transport=udp,turns:turn.example.org:5349",
     )])
     .await;
     let (mut ada, bob) = (
-        Party::join(&server, "Ada").await,
-        Party::join(&server, "Bob").await,
+        CallClient::join(&server, "Ada").await,
+        CallClient::join(&server, "Bob").await,
     );
-    ada.start(&bob).await;
-    let servers = ada.view().await.leg.unwrap().ice_servers;
+    ada.start_call(&bob).await;
+    let servers = ada.next_view().await.rtc_config.unwrap().ice_servers;
     assert_eq!(servers.len(), 1);
     assert_eq!(servers[0].urls.len(), 2);
     assert!(servers[0].credential.is_some());

@@ -21,9 +21,9 @@ use mio::{
 const LISTENER: Token = Token(usize::MAX);
 
 /// A subscriber is told this; the generator does not look further than the empty line.
-const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+const SSE_RESPONSE_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
 /// A publisher is told this.
-const DONE: &[u8] = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n";
+const NO_CONTENT_RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n";
 
 struct Conn {
     socket: TcpStream,
@@ -49,7 +49,7 @@ impl Conn {
         self.waiting.extend_from_slice(&bytes[written..]);
     }
 
-    fn writable(&mut self) {
+    fn on_writable(&mut self) {
         let waiting = std::mem::take(&mut self.waiting);
         self.write(&waiting);
     }
@@ -104,7 +104,7 @@ fn main() -> Result<()> {
                 continue;
             };
             if event.is_writable() {
-                conn.writable();
+                conn.on_writable();
             }
             if event.is_readable() {
                 match conn.socket.read(&mut buffer) {
@@ -119,9 +119,9 @@ fn main() -> Result<()> {
                 while let Some((publishes, body)) = conn.take_request() {
                     if publishes {
                         published.extend_from_slice(&body);
-                        conn.write(DONE);
+                        conn.write(NO_CONTENT_RESPONSE);
                     } else {
-                        conn.write(HEAD);
+                        conn.write(SSE_RESPONSE_HEAD);
                         subscribers.insert(index);
                     }
                 }

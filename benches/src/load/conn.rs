@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token, net::TcpStream};
 
 /// What a read brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Got {
+pub enum ReadOutcome {
     /// So many bytes; there may be more only if the buffer is full.
     Bytes(usize),
     /// Nothing for now.
@@ -23,8 +23,8 @@ pub enum Got {
 #[derive(Debug)]
 pub struct Conn {
     socket: TcpStream,
-    waiting: Vec<u8>,
-    open: bool,
+    write_buffer: Vec<u8>,
+    is_open: bool,
 }
 
 impl Conn {
@@ -34,8 +34,8 @@ impl Conn {
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
             socket,
-            waiting: Vec::new(),
-            open: false,
+            write_buffer: Vec::new(),
+            is_open: false,
         })
     }
 
@@ -46,41 +46,41 @@ impl Conn {
 
     /// Writes now, or as soon as the socket takes it.
     pub fn send(&mut self, bytes: &[u8]) {
-        self.waiting.extend_from_slice(bytes);
-        if self.open {
+        self.write_buffer.extend_from_slice(bytes);
+        if self.is_open {
             self.flush();
         }
     }
 
     /// The socket can be written to: writes what waits.
-    pub fn writable(&mut self) {
-        self.open = true;
+    pub fn on_writable(&mut self) {
+        self.is_open = true;
         self.flush();
     }
 
     fn flush(&mut self) {
         let mut written = 0;
-        while written < self.waiting.len() {
-            match self.socket.write(&self.waiting[written..]) {
+        while written < self.write_buffer.len() {
+            match self.socket.write(&self.write_buffer[written..]) {
                 Ok(count) => written += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // A broken connection shows itself when it is read.
                 Err(_) => break,
             }
         }
-        self.waiting.drain(..written);
+        self.write_buffer.drain(..written);
     }
 
     /// Reads once.
-    pub fn read(&mut self, buffer: &mut [u8]) -> Got {
+    pub fn read(&mut self, buffer: &mut [u8]) -> ReadOutcome {
         match self.socket.read(buffer) {
-            Ok(0) => Got::End,
-            Ok(count) => Got::Bytes(count),
+            Ok(0) => ReadOutcome::End,
+            Ok(count) => ReadOutcome::Bytes(count),
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::NotConnected => {
-                    Got::Nothing
+                    ReadOutcome::Nothing
                 }
-                _ => Got::End,
+                _ => ReadOutcome::End,
             },
         }
     }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use memchr::memmem;
 
 /// A request with a body; `headers` are more lines, each ended by `\r\n`.
-pub fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
+pub fn post_request(path: &str, headers: &str, body: &str) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
@@ -19,20 +19,20 @@ pub fn post(path: &str, headers: &str, body: &str) -> Vec<u8> {
 }
 
 /// A request without a body; `headers` are more lines, each ended by `\r\n`.
-pub fn get(path: &str, headers: &str) -> Vec<u8> {
+pub fn get_request(path: &str, headers: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").into_bytes()
 }
 
 /// An answer, as far as anybody here cares.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     /// The status, 200 for example.
     pub status: u16,
     /// The head and the body, as they came.
     pub text: String,
 }
 
-impl Answer {
+impl Response {
     /// The value of a header, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.text
@@ -52,13 +52,13 @@ impl Answer {
 
 /// Collects the bytes of an answer until it is whole.
 #[derive(Debug, Default)]
-pub struct AnswerReader {
+pub struct ResponseReader {
     bytes: Vec<u8>,
 }
 
-impl AnswerReader {
+impl ResponseReader {
     /// Takes bytes, and gives the answer when they complete it.
-    pub fn feed(&mut self, bytes: &[u8]) -> Option<Answer> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Option<Response> {
         self.bytes.extend_from_slice(bytes);
         let end = self.end()?;
         if self.bytes.len() < end {
@@ -71,7 +71,7 @@ impl AnswerReader {
             .nth(1)
             .and_then(|status| status.parse().ok())
             .unwrap_or(0);
-        Some(Answer { status, text })
+        Some(Response { status, text })
     }
 
     fn end(&self) -> Option<usize> {
@@ -107,9 +107,9 @@ impl Client {
     }
 
     /// Sends a request and waits for its answer.
-    pub fn ask(&mut self, request: &[u8]) -> Result<Answer> {
+    pub fn send(&mut self, request: &[u8]) -> Result<Response> {
         self.socket.write_all(request)?;
-        let (mut reader, mut buffer) = (AnswerReader::default(), [0; 16 * 1024]);
+        let (mut reader, mut buffer) = (ResponseReader::default(), [0; 16 * 1024]);
         loop {
             let count = self.socket.read(&mut buffer).context("no answer")?;
             if count == 0 {
@@ -122,8 +122,8 @@ impl Client {
     }
 
     /// Sends a request and waits for an answer whose status is 2xx.
-    pub fn expect(&mut self, request: &[u8]) -> Result<Answer> {
-        let answer = self.ask(request)?;
+    pub fn expect_success(&mut self, request: &[u8]) -> Result<Response> {
+        let answer = self.send(request)?;
         if !(200..300).contains(&answer.status) {
             bail!("answered with {}: {}", answer.status, answer.text);
         }
@@ -136,8 +136,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_whole_when_its_length_is_there() {
-        let mut reader = AnswerReader::default();
+    fn a_response_is_whole_when_its_length_is_there() {
+        let mut reader = ResponseReader::default();
         assert!(reader.feed(b"HTTP/1.1 201 Created\r\nContent-Le").is_none());
         assert!(reader.feed(b"ngth: 4\r\n\r\nab").is_none());
         let answer = reader.feed(b"cdHTTP").expect("whole");
@@ -149,8 +149,8 @@ mod tests {
     }
 
     #[test]
-    fn a_chunked_answer_ends_with_the_empty_chunk() {
-        let mut reader = AnswerReader::default();
+    fn a_chunked_response_ends_with_the_empty_chunk() {
+        let mut reader = ResponseReader::default();
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         assert!(reader.feed(head).is_none());
         assert!(reader.feed(b"2\r\nab\r\n").is_none());

@@ -6,7 +6,7 @@
 use memchr::memmem;
 
 /// How a marker begins. Nothing in it needs escaping in JSON, HTML or an event stream.
-const START: &[u8] = b"@@BM";
+const MARKER_PREFIX: &[u8] = b"@@BM";
 
 /// The length of a marker in bytes: `@@BM`, publisher, `:`, sequence, `:`, time, `;`.
 pub const MARKER_BYTES: usize = 4 + 2 + 1 + 16 + 1 + 16 + 1;
@@ -22,7 +22,7 @@ pub struct Marker {
     /// Its place among the messages of that publisher, from 0.
     pub sequence: u64,
     /// When it was due to be sent: `CLOCK_MONOTONIC`, in nanoseconds.
-    pub sent: u64,
+    pub due_nanos: u64,
 }
 
 impl Marker {
@@ -30,7 +30,7 @@ impl Marker {
     pub fn payload(self, bytes: usize) -> String {
         let mut text = format!(
             "@@BM{:02x}:{:016x}:{:016x};",
-            self.publisher, self.sequence, self.sent
+            self.publisher, self.sequence, self.due_nanos
         );
         text.extend(std::iter::repeat_n('x', bytes.saturating_sub(text.len())));
         text
@@ -46,25 +46,25 @@ impl Marker {
         Some(Self {
             publisher: u8::try_from(field(4, 2)?).ok()?,
             sequence: field(7, 16)?,
-            sent: field(24, 16)?,
+            due_nanos: field(24, 16)?,
         })
     }
 }
 
 /// The longest piece of a marker that can be left over from one read.
-const HELD: usize = MARKER_BYTES - 1;
+const MAX_HELD_BYTES: usize = MARKER_BYTES - 1;
 
 /// Finds markers in a stream of bytes that comes in arbitrary pieces.
 #[derive(Debug, Clone)]
 pub struct Scanner {
-    held: [u8; HELD],
+    held: [u8; MAX_HELD_BYTES],
     length: usize,
 }
 
 impl Default for Scanner {
     fn default() -> Self {
         Self {
-            held: [0; HELD],
+            held: [0; MAX_HELD_BYTES],
             length: 0,
         }
     }
@@ -76,33 +76,33 @@ impl Scanner {
         let mut from = 0;
         if self.length > 0 {
             // A marker that began earlier ends within the next HELD bytes, and only it fits into `joint`.
-            let taken = chunk.len().min(HELD);
-            let mut joint = [0; 2 * HELD];
+            let taken = chunk.len().min(MAX_HELD_BYTES);
+            let mut joint = [0; 2 * MAX_HELD_BYTES];
             joint[..self.length].copy_from_slice(&self.held[..self.length]);
             joint[self.length..self.length + taken].copy_from_slice(&chunk[..taken]);
             let joint = &joint[..self.length + taken];
-            let end = scan(joint, &mut found);
-            if chunk.len() < HELD {
+            let end = scan_markers(joint, &mut found);
+            if chunk.len() < MAX_HELD_BYTES {
                 self.hold(&joint[end..]);
                 return;
             }
             from = end.saturating_sub(self.length);
         }
-        let end = from + scan(&chunk[from..], &mut found);
+        let end = from + scan_markers(&chunk[from..], &mut found);
         self.hold(&chunk[end..]);
     }
 
     fn hold(&mut self, rest: &[u8]) {
-        let tail = &rest[rest.len().saturating_sub(HELD)..];
+        let tail = &rest[rest.len().saturating_sub(MAX_HELD_BYTES)..];
         self.held[..tail.len()].copy_from_slice(tail);
         self.length = tail.len();
     }
 }
 
 /// Returns where the last whole marker ends, or 0.
-fn scan(bytes: &[u8], found: &mut impl FnMut(Marker)) -> usize {
+fn scan_markers(bytes: &[u8], found: &mut impl FnMut(Marker)) -> usize {
     let (mut at, mut end) = (0, 0);
-    while let Some(start) = memmem::find(&bytes[at..], START) {
+    while let Some(start) = memmem::find(&bytes[at..], MARKER_PREFIX) {
         at += start;
         let Some(candidate) = bytes.get(at..at + MARKER_BYTES) else {
             break;
@@ -112,7 +112,7 @@ fn scan(bytes: &[u8], found: &mut impl FnMut(Marker)) -> usize {
             at += MARKER_BYTES;
             end = at;
         } else {
-            at += START.len();
+            at += MARKER_PREFIX.len();
         }
     }
     end
@@ -170,7 +170,7 @@ mod tests {
         Marker {
             publisher: 11,
             sequence,
-            sent: 0x0123_4567_89ab_cdef,
+            due_nanos: 0x0123_4567_89ab_cdef,
         }
     }
 

@@ -11,12 +11,12 @@
 //! | `publish` | how a peer is published to, and at what pace |
 //! | `sse`, `ws`, `http` | the bytes of each |
 
-pub mod caller;
 pub mod conn;
-pub mod histogram;
 pub mod http;
+pub mod latencies;
 pub mod marker;
 pub mod publish;
+pub mod requester;
 pub mod sequence;
 pub mod sse;
 pub mod subscriber;
@@ -32,39 +32,39 @@ use anyhow::{Result, bail};
 use mio::{Events, Poll, Token};
 
 use self::{
-    caller::{Caller, Next},
-    histogram::Latencies,
-    publish::{Publisher, Publishing, Via},
-    sequence::Wrong,
-    subscriber::{Opening, Subscriber},
+    latencies::Latencies,
+    publish::{PublishMethod, Publisher, PublisherConnection},
+    requester::{NextRequest, Requester},
+    sequence::DeliveryErrors,
+    subscriber::{SubscribeHandshake, Subscriber},
 };
 use crate::clock;
 
 /// Tokens from here on are callers.
-const CALLERS: usize = 1 << 24;
+const FIRST_REQUESTER_TOKEN: usize = 1 << 24;
 
 /// How many subscribers connect at the same time.
-const CONNECTING: usize = 128;
+const MAX_CONNECTING: usize = 128;
 
 /// The load generator.
-pub struct Load {
+pub struct LoadGenerator {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
     /// Everybody who listens.
     pub subscribers: Vec<Subscriber>,
     /// Publishers and probes over HTTP.
-    pub callers: Vec<Caller>,
+    pub requesters: Vec<Requester>,
     publishers: Vec<Publisher>,
-    publishing: Option<Publishing>,
+    publish_method: Option<PublishMethod>,
     payload_bytes: usize,
     latencies: Latencies,
     delivered: u64,
-    received: u64,
+    received_bytes: u64,
     expected: u64,
 }
 
-impl fmt::Debug for Load {
+impl fmt::Debug for LoadGenerator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Load")
             .field("subscribers", &self.subscribers.len())
@@ -72,7 +72,7 @@ impl fmt::Debug for Load {
     }
 }
 
-impl Load {
+impl LoadGenerator {
     /// A generator without any connection.
     pub fn new() -> Result<Self> {
         Ok(Self {
@@ -80,13 +80,13 @@ impl Load {
             events: Events::with_capacity(4096),
             buffer: vec![0; 256 * 1024],
             subscribers: Vec::new(),
-            callers: Vec::new(),
+            requesters: Vec::new(),
             publishers: Vec::new(),
-            publishing: None,
+            publish_method: None,
             payload_bytes: marker::PAYLOAD_BYTES,
             latencies: Latencies::default(),
             delivered: 0,
-            received: 0,
+            received_bytes: 0,
             expected: 0,
         })
     }
@@ -95,8 +95,8 @@ impl Load {
     pub fn subscribe(
         &mut self,
         address: SocketAddr,
-        openings: Vec<Opening>,
-        groups: usize,
+        openings: Vec<SubscribeHandshake>,
+        channels: usize,
     ) -> Result<()> {
         let deadline = Instant::now()
             + Duration::from_mins(1)
@@ -110,7 +110,7 @@ impl Load {
                 .count();
             let more: Vec<_> = openings
                 .by_ref()
-                .take(CONNECTING - open.min(CONNECTING))
+                .take(MAX_CONNECTING - open.min(MAX_CONNECTING))
                 .collect();
             if open == 0 && more.is_empty() {
                 if turned_away > 0 {
@@ -119,14 +119,17 @@ impl Load {
                 return Ok(());
             }
             for opening in more {
-                self.connect(address, opening, groups)?;
+                self.connect(address, opening, channels)?;
             }
-            self.turn(Duration::from_millis(20))?;
+            self.poll_once(Duration::from_millis(20))?;
             turned_away += self.retry(address)?;
             if turned_away > count / 10 || Instant::now() > deadline {
                 let ready = self.subscribers.iter().filter(|one| one.is_ready()).count();
-                let said = self.subscribers.iter().find(|one| !one.said.is_empty());
-                let said = said.map(|one| String::from_utf8_lossy(&one.said).into_owned());
+                let said = self
+                    .subscribers
+                    .iter()
+                    .find(|one| !one.first_bytes.is_empty());
+                let said = said.map(|one| String::from_utf8_lossy(&one.first_bytes).into_owned());
                 bail!(
                     "{ready} subscribed, {turned_away} were turned away, the rest took too long; {}",
                     said.unwrap_or_default()
@@ -148,7 +151,12 @@ impl Load {
     }
 
     /// Begins one subscription and does not wait.
-    pub fn connect(&mut self, address: SocketAddr, opening: Opening, groups: usize) -> Result<()> {
+    pub fn connect(
+        &mut self,
+        address: SocketAddr,
+        opening: SubscribeHandshake,
+        groups: usize,
+    ) -> Result<()> {
         let index = self.subscribers.len();
         let subscriber = Subscriber::connect(
             address,
@@ -162,48 +170,50 @@ impl Load {
     }
 
     /// How many subscribers the server ended.
-    pub fn ended(&self) -> usize {
+    pub fn ended_count(&self) -> usize {
         self.subscribers.iter().filter(|one| one.is_ended()).count()
     }
 
     /// Adds one who asks `next` again and again, and returns its place in `callers`.
-    pub fn probe(&mut self, address: SocketAddr, next: Next) -> Result<usize> {
-        self.call(address, Some(next))
+    pub fn add_probe(&mut self, address: SocketAddr, next: NextRequest) -> Result<usize> {
+        self.add_requester(address, Some(next))
     }
 
-    fn call(&mut self, address: SocketAddr, next: Option<Next>) -> Result<usize> {
-        let index = self.callers.len();
-        let token = Token(CALLERS + index);
-        let caller = Caller::connect(address, self.poll.registry(), token, next)?;
-        self.callers.push(caller);
+    fn add_requester(&mut self, address: SocketAddr, next: Option<NextRequest>) -> Result<usize> {
+        let index = self.requesters.len();
+        let token = Token(FIRST_REQUESTER_TOKEN + index);
+        let caller = Requester::connect(address, self.poll.registry(), token, next)?;
+        self.requesters.push(caller);
         Ok(index)
     }
 
     /// Closes the connections of all probes and publishers.
-    pub fn hang_up(&mut self) {
-        self.callers.clear();
+    pub fn close_requesters(&mut self) {
+        self.requesters.clear();
         self.publishers.clear();
     }
 
     /// Makes publishers. The n-th publishes to group n modulo `groups`.
-    pub fn publish_with(
+    pub fn add_publishers(
         &mut self,
-        publishing: Publishing,
+        publishing: PublishMethod,
         count: usize,
         groups: usize,
     ) -> Result<()> {
         for index in 0..count {
             let via = match &publishing {
-                Publishing::Http { address, .. } => Via::Caller(self.call(*address, None)?),
-                Publishing::Subscribers { .. } => Via::Subscriber(index),
+                PublishMethod::Http { address, .. } => {
+                    PublisherConnection::Requester(self.add_requester(*address, None)?)
+                }
+                PublishMethod::Subscribers { .. } => PublisherConnection::Subscriber(index),
             };
             self.publishers.push(Publisher {
-                via,
-                group: index % groups,
+                connection: via,
+                channel: index % groups,
                 published: 0,
             });
         }
-        self.publishing = Some(publishing);
+        self.publish_method = Some(publishing);
         Ok(())
     }
 
@@ -213,17 +223,17 @@ impl Load {
     }
 
     /// Everybody in the last `count` stops reading.
-    pub fn stick(&mut self, count: usize) -> Result<()> {
+    pub fn stop_reading(&mut self, count: usize) -> Result<()> {
         let from = self.subscribers.len() - count;
         for subscriber in &mut self.subscribers[from..] {
-            subscriber.stuck = true;
+            subscriber.is_stuck = true;
             subscriber.conn.ignore(self.poll.registry())?;
         }
         Ok(())
     }
 
     /// Waits at most so long for events and deals with them.
-    pub fn turn(&mut self, wait: Duration) -> Result<()> {
+    pub fn poll_once(&mut self, wait: Duration) -> Result<()> {
         if let Err(error) = self.poll.poll(&mut self.events, Some(wait))
             && error.kind() != std::io::ErrorKind::Interrupted
         {
@@ -231,12 +241,12 @@ impl Load {
         }
         for event in &self.events {
             let Token(token) = event.token();
-            if token >= CALLERS {
-                let Some(caller) = self.callers.get_mut(token - CALLERS) else {
+            if token >= FIRST_REQUESTER_TOKEN {
+                let Some(caller) = self.requesters.get_mut(token - FIRST_REQUESTER_TOKEN) else {
                     continue;
                 };
                 if event.is_writable() {
-                    caller.writable();
+                    caller.on_writable();
                 }
                 if event.is_readable() {
                     caller.read(&mut self.buffer);
@@ -247,14 +257,14 @@ impl Load {
                 continue;
             };
             if event.is_writable() {
-                subscriber.conn.writable();
+                subscriber.conn.on_writable();
             }
             if event.is_readable() {
-                let now = clock::monotonic();
+                let now = clock::monotonic_nanos();
                 let (latencies, delivered) = (&mut self.latencies, &mut self.delivered);
-                self.received += subscriber.read(&mut self.buffer, |marker| {
+                self.received_bytes += subscriber.read(&mut self.buffer, |marker| {
                     *delivered += 1;
-                    latencies.record(now.saturating_sub(marker.sent));
+                    latencies.record(now.saturating_sub(marker.due_nanos));
                 });
             }
         }
@@ -262,19 +272,19 @@ impl Load {
     }
 
     /// Keeps taking what comes for a while.
-    pub fn idle(&mut self, time: Duration) -> Result<()> {
+    pub fn run_for(&mut self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
-            self.turn(left.min(Duration::from_millis(20)))?;
+            self.poll_once(left.min(Duration::from_millis(20)))?;
         }
         Ok(())
     }
 
     /// Takes what comes until everything published has arrived, or nothing came for `patience`.
-    pub fn drain(&mut self, patience: Duration) -> Result<()> {
+    pub fn drain(&mut self, timeout: Duration) -> Result<()> {
         let (mut last, mut since) = (self.delivered, Instant::now());
-        while self.delivered < self.expected && since.elapsed() < patience {
-            self.turn(Duration::from_millis(5))?;
+        while self.delivered < self.expected && since.elapsed() < timeout {
+            self.poll_once(Duration::from_millis(5))?;
             if self.delivered > last {
                 (last, since) = (self.delivered, Instant::now());
             }
@@ -288,8 +298,8 @@ impl Load {
     }
 
     /// Bytes that came for subscribers, so far.
-    pub fn received(&self) -> u64 {
-        self.received
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes
     }
 
     /// What was sent and has not been delivered yet, in deliveries.
@@ -303,22 +313,27 @@ impl Load {
     }
 
     /// Why the first request of a publisher or probe was refused.
-    pub fn refusal(&self) -> Option<&str> {
-        self.callers.iter().find_map(|one| one.refusal.as_deref())
+    pub fn first_refusal(&self) -> Option<&str> {
+        self.requesters
+            .iter()
+            .find_map(|one| one.first_refusal.as_deref())
     }
 
     /// Requests of publishers and probes that were refused.
-    pub fn refused(&self) -> u64 {
-        self.callers.iter().map(|caller| caller.refused).sum()
+    pub fn refused_count(&self) -> u64 {
+        self.requesters
+            .iter()
+            .map(|caller| caller.refused_count)
+            .sum()
     }
 
     /// What went wrong with everybody who was not stuck.
-    pub fn wrong(&self) -> Wrong {
-        let mut wrong = Wrong::default();
-        for subscriber in self.subscribers.iter().filter(|one| !one.stuck) {
+    pub fn delivery_errors(&self) -> DeliveryErrors {
+        let mut wrong = DeliveryErrors::default();
+        for subscriber in self.subscribers.iter().filter(|one| !one.is_stuck) {
             for (index, publisher) in self.publishers.iter().enumerate() {
-                if publisher.group == subscriber.group {
-                    wrong.add(subscriber.wrong(index, publisher.published));
+                if publisher.channel == subscriber.channel {
+                    wrong.add(subscriber.delivery_errors(index, publisher.published));
                 }
             }
         }

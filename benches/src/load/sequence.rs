@@ -2,7 +2,7 @@
 
 /// What went wrong, in messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wrong {
+pub struct DeliveryErrors {
     /// Published and never delivered.
     pub lost: u64,
     /// Delivered again.
@@ -11,7 +11,7 @@ pub struct Wrong {
     pub out_of_order: u64,
 }
 
-impl Wrong {
+impl DeliveryErrors {
     /// All of it, in messages.
     pub fn total(self) -> u64 {
         self.lost + self.doubled + self.out_of_order
@@ -27,7 +27,7 @@ impl Wrong {
 
 /// Follows the sequence of one publisher, as one subscriber sees it.
 #[derive(Debug, Clone, Default)]
-pub struct Checker {
+pub struct SequenceChecker {
     next: u64,
     /// Passed over and not seen since, in ascending order. Empty unless something is wrong.
     missing: Vec<u64>,
@@ -35,9 +35,9 @@ pub struct Checker {
     out_of_order: u64,
 }
 
-impl Checker {
+impl SequenceChecker {
     /// Takes note of a delivery, and says whether it is the first of its message.
-    pub fn see(&mut self, sequence: u64) -> bool {
+    pub fn record(&mut self, sequence: u64) -> bool {
         if sequence >= self.next {
             self.missing.extend(self.next..sequence);
             self.next = sequence + 1;
@@ -54,8 +54,8 @@ impl Checker {
     }
 
     /// What went wrong, when `published` messages were sent.
-    pub fn wrong(&self, published: u64) -> Wrong {
-        Wrong {
+    pub fn delivery_errors(&self, published: u64) -> DeliveryErrors {
+        DeliveryErrors {
             lost: self.missing.len() as u64 + published.saturating_sub(self.next),
             doubled: self.doubled,
             out_of_order: self.out_of_order,
@@ -67,34 +67,34 @@ impl Checker {
 mod tests {
     use super::*;
 
-    fn wrong(sequences: &[u64], published: u64) -> Wrong {
-        let mut checker = Checker::default();
+    fn errors_of(sequences: &[u64], published: u64) -> DeliveryErrors {
+        let mut checker = SequenceChecker::default();
         for sequence in sequences {
-            checker.see(*sequence);
+            checker.record(*sequence);
         }
-        checker.wrong(published)
+        checker.delivery_errors(published)
     }
 
     #[test]
     fn everything_once_and_in_order_is_right() {
-        assert_eq!(wrong(&[0, 1, 2], 3), Wrong::default());
+        assert_eq!(errors_of(&[0, 1, 2], 3), DeliveryErrors::default());
     }
 
     #[test]
     fn what_never_came_is_lost() {
-        assert_eq!(wrong(&[0, 3], 6).lost, 4);
-        assert_eq!(wrong(&[], 2).lost, 2);
+        assert_eq!(errors_of(&[0, 3], 6).lost, 4);
+        assert_eq!(errors_of(&[], 2).lost, 2);
     }
 
     #[test]
     fn what_comes_twice_is_doubled() {
-        let twice = wrong(&[0, 1, 1, 0], 2);
+        let twice = errors_of(&[0, 1, 1, 0], 2);
         assert_eq!((twice.lost, twice.doubled, twice.out_of_order), (0, 2, 0));
     }
 
     #[test]
     fn what_comes_late_is_out_of_order_and_not_lost() {
-        let late = wrong(&[0, 2, 1, 1], 3);
+        let late = errors_of(&[0, 2, 1, 1], 3);
         assert_eq!((late.lost, late.doubled, late.out_of_order), (0, 1, 1));
     }
 }

@@ -6,71 +6,71 @@ use anyhow::Result;
 use mio::{Registry, Token};
 
 use super::{
-    conn::{Conn, Got},
+    conn::{Conn, ReadOutcome},
     marker::{Marker, Needle, Scanner},
-    sequence::{Checker, Wrong},
+    sequence::{DeliveryErrors, SequenceChecker},
 };
-use crate::{clock, load::histogram::Latencies};
+use crate::{clock, load::latencies::Latencies};
 
 /// How a peer is subscribed to.
 #[derive(Debug, Clone)]
-pub struct Opening {
+pub struct SubscribeHandshake {
     /// The HTTP request.
     pub request: Vec<u8>,
     /// What is said once the answer's head is there; only over a WebSocket.
-    pub greeting: Option<Vec<u8>>,
+    pub first_frame: Option<Vec<u8>>,
     /// What the peer says when the subscriber is subscribed.
-    pub ready: &'static [u8],
+    pub ready_pattern: &'static [u8],
 }
 
 /// How much is kept of what is said before one is subscribed, in bytes.
-const SAID: usize = 300;
+const MAX_FIRST_BYTES: usize = 300;
 
 #[derive(Debug)]
-enum Stage {
+enum SubscriptionState {
     /// Waits for the end of the answer's head, to say the greeting.
     Upgrading(Needle),
     /// Waits for the peer to say that it is subscribed.
-    Opening(Needle),
-    Ready,
-    Ended,
+    Subscribing(Needle),
+    Subscribed,
+    Closed,
 }
 
-impl Stage {
-    fn first(opening: &Opening) -> Self {
-        if opening.greeting.is_some() {
+impl SubscriptionState {
+    fn initial(opening: &SubscribeHandshake) -> Self {
+        if opening.first_frame.is_some() {
             Self::Upgrading(Needle::new(b"\r\n\r\n"))
         } else {
-            Self::Opening(Needle::new(opening.ready))
+            Self::Subscribing(Needle::new(opening.ready_pattern))
         }
     }
 }
 
 /// Acknowledgements of what this one sent.
 #[derive(Debug)]
-pub struct Acks {
+pub struct AckTracker {
     needle: Needle,
     /// When each message that is not acknowledged yet was due, oldest first, in `CLOCK_MONOTONIC` nanoseconds.
-    pub waiting: VecDeque<u64>,
+    pub pending_due_nanos: VecDeque<u64>,
     /// From being due to being acknowledged.
     pub latencies: Latencies,
 }
 
-impl Acks {
+impl AckTracker {
     /// Takes every appearance of `text` for an acknowledgement.
     pub fn new(text: &'static [u8]) -> Self {
         Self {
             needle: Needle::new(text),
-            waiting: VecDeque::new(),
+            pending_due_nanos: VecDeque::new(),
             latencies: Latencies::default(),
         }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
         for _ in 0..self.needle.count(bytes) {
-            if let Some(due) = self.waiting.pop_front() {
+            if let Some(due) = self.pending_due_nanos.pop_front() {
                 self.latencies
-                    .record(clock::monotonic().saturating_sub(due));
+                    .record(clock::monotonic_nanos().saturating_sub(due));
             }
         }
     }
@@ -82,17 +82,17 @@ pub struct Subscriber {
     /// The connection.
     pub conn: Conn,
     /// Which publishers it hears: those of the same group.
-    pub group: usize,
+    pub channel: usize,
     /// Whether it has stopped reading on purpose.
-    pub stuck: bool,
+    pub is_stuck: bool,
     /// The first bytes that came, until it is subscribed: why it was turned away.
-    pub said: Vec<u8>,
+    pub first_bytes: Vec<u8>,
     /// Set when acknowledgements are counted.
-    pub acks: Option<Acks>,
-    opening: Opening,
-    stage: Stage,
+    pub acks: Option<AckTracker>,
+    handshake: SubscribeHandshake,
+    state: SubscriptionState,
     scanner: Scanner,
-    checkers: Vec<Checker>,
+    checkers: Vec<SequenceChecker>,
 }
 
 impl Subscriber {
@@ -101,27 +101,27 @@ impl Subscriber {
         address: SocketAddr,
         registry: &Registry,
         token: Token,
-        opening: Opening,
+        opening: SubscribeHandshake,
         group: usize,
     ) -> Result<Self> {
         Ok(Self {
-            conn: Self::ask(address, registry, token, &opening)?,
-            stage: Stage::first(&opening),
-            group,
-            stuck: false,
-            said: Vec::new(),
+            conn: Self::send_request(address, registry, token, &opening)?,
+            state: SubscriptionState::initial(&opening),
+            channel: group,
+            is_stuck: false,
+            first_bytes: Vec::new(),
             acks: None,
-            opening,
+            handshake: opening,
             scanner: Scanner::default(),
             checkers: Vec::new(),
         })
     }
 
-    fn ask(
+    fn send_request(
         address: SocketAddr,
         registry: &Registry,
         token: Token,
-        opening: &Opening,
+        opening: &SubscribeHandshake,
     ) -> Result<Conn> {
         let mut conn = Conn::connect(address, registry, token)?;
         conn.send(&opening.request);
@@ -130,19 +130,19 @@ impl Subscriber {
 
     /// Begins anew, after the peer turned it away.
     pub fn retry(&mut self, address: SocketAddr, registry: &Registry, token: Token) -> Result<()> {
-        self.conn = Self::ask(address, registry, token, &self.opening)?;
-        self.stage = Stage::first(&self.opening);
+        self.conn = Self::send_request(address, registry, token, &self.handshake)?;
+        self.state = SubscriptionState::initial(&self.handshake);
         Ok(())
     }
 
     /// Whether it is subscribed.
     pub fn is_ready(&self) -> bool {
-        matches!(self.stage, Stage::Ready)
+        matches!(self.state, SubscriptionState::Subscribed)
     }
 
     /// Whether the server ended it.
     pub fn is_ended(&self) -> bool {
-        matches!(self.stage, Stage::Ended)
+        matches!(self.state, SubscriptionState::Closed)
     }
 
     /// Reads what is there and calls `found` for each marker that came for the first time. How many bytes there were.
@@ -150,14 +150,14 @@ impl Subscriber {
         let mut all = 0;
         loop {
             match self.conn.read(buffer) {
-                Got::Nothing => return all,
-                Got::End => {
-                    self.stage = Stage::Ended;
+                ReadOutcome::Nothing => return all,
+                ReadOutcome::End => {
+                    self.state = SubscriptionState::Closed;
                     return all;
                 }
-                Got::Bytes(count) => {
+                ReadOutcome::Bytes(count) => {
                     all += count as u64;
-                    self.take(&buffer[..count], &mut found);
+                    self.process_bytes(&buffer[..count], &mut found);
                     if count < buffer.len() {
                         return all;
                     }
@@ -166,25 +166,27 @@ impl Subscriber {
         }
     }
 
-    fn take(&mut self, bytes: &[u8], found: &mut impl FnMut(Marker)) {
-        match &mut self.stage {
-            Stage::Upgrading(needle) => {
+    fn process_bytes(&mut self, bytes: &[u8], found: &mut impl FnMut(Marker)) {
+        match &mut self.state {
+            SubscriptionState::Upgrading(needle) => {
                 if needle.count(bytes) > 0 {
                     self.conn
-                        .send(self.opening.greeting.as_deref().unwrap_or_default());
-                    self.stage = Stage::Opening(Needle::new(self.opening.ready));
+                        .send(self.handshake.first_frame.as_deref().unwrap_or_default());
+                    self.state =
+                        SubscriptionState::Subscribing(Needle::new(self.handshake.ready_pattern));
                 }
             }
-            Stage::Opening(needle) => {
+            SubscriptionState::Subscribing(needle) => {
                 if needle.count(bytes) > 0 {
-                    self.stage = Stage::Ready;
-                    self.said = Vec::new();
+                    self.state = SubscriptionState::Subscribed;
+                    self.first_bytes = Vec::new();
                 } else {
-                    let room = SAID - self.said.len().min(SAID);
-                    self.said.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                    let room = MAX_FIRST_BYTES - self.first_bytes.len().min(MAX_FIRST_BYTES);
+                    self.first_bytes
+                        .extend_from_slice(&bytes[..bytes.len().min(room)]);
                 }
             }
-            Stage::Ready | Stage::Ended => {}
+            SubscriptionState::Subscribed | SubscriptionState::Closed => {}
         }
         if let Some(acks) = &mut self.acks {
             acks.feed(bytes);
@@ -193,19 +195,19 @@ impl Subscriber {
         self.scanner.feed(bytes, |marker| {
             let publisher = usize::from(marker.publisher);
             if all.len() <= publisher {
-                all.resize_with(publisher + 1, Checker::default);
+                all.resize_with(publisher + 1, SequenceChecker::default);
             }
-            if all[publisher].see(marker.sequence) {
+            if all[publisher].record(marker.sequence) {
                 found(marker);
             }
         });
     }
 
     /// What went wrong with the messages of a publisher, of which so many were published.
-    pub fn wrong(&self, publisher: usize, count: u64) -> Wrong {
+    pub fn delivery_errors(&self, publisher: usize, count: u64) -> DeliveryErrors {
         match self.checkers.get(publisher) {
-            Some(checker) => checker.wrong(count),
-            None => Checker::default().wrong(count),
+            Some(checker) => checker.delivery_errors(count),
+            None => SequenceChecker::default().delivery_errors(count),
         }
     }
 }

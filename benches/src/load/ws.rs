@@ -1,7 +1,7 @@
 //! Client frames of RFC 6455, and the request that opens a WebSocket.
 
 /// A text frame from a client. The mask is all zeros, which RFC 6455 allows and costs the generator nothing.
-pub fn text(payload: &str) -> Vec<u8> {
+pub fn text_frame(payload: &str) -> Vec<u8> {
     let bytes = payload.as_bytes();
     let mut frame = Vec::with_capacity(bytes.len() + 14);
     // Whole, and text; then the length, with the bit that says that a mask follows.

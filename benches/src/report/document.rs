@@ -3,14 +3,14 @@
 use std::fmt::{self, Write as _};
 
 use super::{
-    results::{Measure, Results},
-    table::{number, table},
+    results::{Metric, Results},
+    table::{format_number, markdown_table},
     targets,
 };
 use crate::{
     options::Options,
-    peers::{Peer, Subject, Transport},
     proc,
+    servers::{MeasuredServer, ServerKind, Transport},
 };
 
 /// The whole document.
@@ -23,7 +23,7 @@ pub fn markdown(options: &Options, results: &Results) -> String {
     }
     text += "![The most important figures as bars](performance.svg)\n\n## Targets\n\n";
     let head = ["what", "over", "target", "that is", "Rialto", ""].map(str::to_owned);
-    text += &table(&head, &targets::rows(results));
+    text += &markdown_table(&head, &targets::rows(results));
     let shortfalls = targets::shortfalls(results);
     if !shortfalls.is_empty() {
         text += "\nMissed, and why:\n\n";
@@ -32,27 +32,27 @@ pub fn markdown(options: &Options, results: &Results) -> String {
         }
     }
     for transport in [Transport::Sse, Transport::Ws] {
-        let subjects: Vec<Subject> = Subject::all()
+        let subjects: Vec<MeasuredServer> = MeasuredServer::all()
             .into_iter()
             .filter(|subject| {
-                subject.transport == transport && results.versions.contains_key(&subject.peer)
+                subject.transport == transport && results.versions.contains_key(&subject.kind)
             })
             .collect();
         if subjects.is_empty() {
             continue;
         }
-        let name = targets::name(transport);
+        let name = targets::transport_name(transport);
         append(&mut text, format_args!("\n## {name}\n\n"));
         text += &values(results, &subjects);
-        for base in [Peer::Nchan, Peer::Floor] {
-            let base = Subject {
+        for base in [ServerKind::Nchan, ServerKind::Floor] {
+            let base = MeasuredServer {
                 transport,
-                peer: base,
+                kind: base,
             };
             if results.has(base) {
                 append(
                     &mut text,
-                    format_args!("\n### {name}, relative to {}\n\n", base.peer.name()),
+                    format_args!("\n### {name}, relative to {}\n\n", base.kind.name()),
                 );
                 text += &ratios(results, &subjects, base);
             }
@@ -62,12 +62,12 @@ pub fn markdown(options: &Options, results: &Results) -> String {
     text
 }
 
-fn head(subjects: &[Subject]) -> Vec<String> {
+fn head(subjects: &[MeasuredServer]) -> Vec<String> {
     std::iter::once("what".to_owned())
         .chain(
             subjects
                 .iter()
-                .map(|subject| subject.peer.name().to_owned()),
+                .map(|subject| subject.kind.name().to_owned()),
         )
         .collect()
 }
@@ -75,9 +75,9 @@ fn head(subjects: &[Subject]) -> Vec<String> {
 /// A row for every measure that at least one of these servers has.
 fn rows(
     results: &Results,
-    subjects: &[Subject],
-    measures: impl Iterator<Item = Measure>,
-    cell: impl Fn(Measure, Subject) -> String,
+    subjects: &[MeasuredServer],
+    measures: impl Iterator<Item = Metric>,
+    cell: impl Fn(Metric, MeasuredServer) -> String,
 ) -> String {
     let rows: Vec<Vec<String>> = measures
         .filter(|measure| {
@@ -91,32 +91,32 @@ fn rows(
                 .collect()
         })
         .collect();
-    table(&head(subjects), &rows)
+    markdown_table(&head(subjects), &rows)
 }
 
-fn values(results: &Results, subjects: &[Subject]) -> String {
+fn values(results: &Results, subjects: &[MeasuredServer]) -> String {
     rows(
         results,
         subjects,
-        Measure::ALL.into_iter(),
+        Metric::ALL.into_iter(),
         |measure, subject| match (
             results.get(measure, subject),
-            &results.versions[&subject.peer],
+            &results.versions[&subject.kind],
         ) {
-            (Some(value), _) => number(value),
+            (Some(value), _) => format_number(value),
             (None, Err(_)) => "not installed".to_owned(),
             (None, Ok(_)) => "–".to_owned(),
         },
     )
 }
 
-fn ratios(results: &Results, subjects: &[Subject], base: Subject) -> String {
-    let measures = Measure::ALL
+fn ratios(results: &Results, subjects: &[MeasuredServer], base: MeasuredServer) -> String {
+    let measures = Metric::ALL
         .into_iter()
         .filter(|measure| measure.is_comparable());
     rows(results, subjects, measures, |measure, subject| {
         match (results.get(measure, subject), results.get(measure, base)) {
-            (Some(value), Some(base)) if base > 0.0 => format!("{} ×", number(value / base)),
+            (Some(value), Some(base)) if base > 0.0 => format!("{} ×", format_number(value / base)),
             _ => "–".to_owned(),
         }
     })
@@ -127,9 +127,9 @@ fn circumstances(options: &Options, results: &Results) -> String {
         "\n## How this was measured\n\n\
          {}. The server runs on core {}, the generator on core {}, over loopback. Medians of {} runs, interleaved over the \
          servers; of what is lost, doubled or out of order, the worst run.\n\n",
-        proc::machine(),
-        crate::peers::process::SERVER_CORE,
-        crate::peers::process::GENERATOR_CORE,
+        proc::describe_machine(),
+        crate::servers::process::SERVER_CORE,
+        crate::servers::process::GENERATOR_CORE,
         options.runs
     );
     for (peer, version) in &results.versions {

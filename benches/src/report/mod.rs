@@ -1,7 +1,7 @@
 //! What is shown: a table, the targets, a plot, and all of it as `docs/performance.md`.
 
+pub mod capacity_model;
 pub mod document;
-pub mod model;
 pub mod plot;
 pub mod results;
 pub mod table;
@@ -18,7 +18,7 @@ use crate::options::Options;
 pub fn write(options: &Options, results: &Results) -> Result<()> {
     let document = document::markdown(options, results);
     println!("\n{document}");
-    let model = model::markdown(results);
+    let model = capacity_model::markdown(results);
     if let Some(model) = &model {
         println!("{model}");
     }
@@ -33,7 +33,7 @@ pub fn write(options: &Options, results: &Results) -> Result<()> {
         if let Some(model) = &model {
             let file = folder.join("scaling.md");
             let scaling = fs::read_to_string(&file).unwrap_or_default();
-            let scaling = model::replaced(&scaling, model);
+            let scaling = capacity_model::replace_tables(&scaling, model);
             write(
                 "scaling.md",
                 &scaling.with_context(|| format!("no marks in {}", file.display()))?,

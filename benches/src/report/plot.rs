@@ -3,35 +3,35 @@
 use std::fmt::Write as _;
 
 use super::{
-    results::{Measure, Results},
-    table::number,
+    results::{Metric, Results},
+    table::format_number,
     targets,
 };
-use crate::peers::{Peer, Subject, Transport};
+use crate::servers::{MeasuredServer, ServerKind, Transport};
 
 /// What is drawn, and what a bar's end means.
-const DRAWN: [(Measure, &str); 4] = [
-    (Measure::Flat1000, "more is better"),
-    (Measure::PacedCpu, "less is better"),
-    (Measure::PacedP99, "less is better"),
-    (Measure::IdleBytes, "less is better"),
+const PLOTTED_METRICS: [(Metric, &str); 4] = [
+    (Metric::Flat1000, "more is better"),
+    (Metric::PacedCpu, "less is better"),
+    (Metric::PacedP99, "less is better"),
+    (Metric::IdleBytes, "less is better"),
 ];
 
-const WIDTH: usize = 860;
-const LEFT: usize = 200;
-const BAR: usize = 18;
+const PLOT_WIDTH: usize = 860;
+const LABEL_WIDTH: usize = 200;
+const BAR_HEIGHT: usize = 18;
 /// The longest bar; beside it there is room for its number.
-const LONGEST: f64 = 540.0;
+const MAX_BAR_LENGTH: f64 = 540.0;
 
 /// The plot.
 pub fn svg(results: &Results) -> String {
     let (mut body, mut y) = (String::new(), 10);
-    for (measure, better) in DRAWN {
+    for (measure, better) in PLOTTED_METRICS {
         for transport in [Transport::Sse, Transport::Ws] {
-            let bars: Vec<(Peer, f64)> = Subject::all()
+            let bars: Vec<(ServerKind, f64)> = MeasuredServer::all()
                 .into_iter()
                 .filter(|subject| subject.transport == transport)
-                .filter_map(|subject| Some((subject.peer, results.get(measure, subject)?)))
+                .filter_map(|subject| Some((subject.kind, results.get(measure, subject)?)))
                 .filter(|(_, value)| value.is_finite())
                 .collect();
             let longest = bars.iter().map(|(_, value)| *value).fold(0.0, f64::max);
@@ -43,34 +43,41 @@ pub fn svg(results: &Results) -> String {
                 &mut body,
                 format_args!(
                     "<text x=\"0\" y=\"{y}\" class=\"title\">{}: {} <tspan class=\"quiet\">({better})</tspan></text>",
-                    targets::name(transport),
+                    targets::transport_name(transport),
                     measure.title()
                 ),
             );
             y += 10;
             for (peer, value) in bars {
-                let class = if peer == Peer::Rialto { "ours" } else { "bar" };
-                let (middle, length) = (y + BAR - 5, (value.max(0.0) / longest * LONGEST).max(1.0));
+                let class = if peer == ServerKind::Rialto {
+                    "ours"
+                } else {
+                    "bar"
+                };
+                let (middle, length) = (
+                    y + BAR_HEIGHT - 5,
+                    (value.max(0.0) / longest * MAX_BAR_LENGTH).max(1.0),
+                );
                 line(
                     &mut body,
                     format_args!(
                         "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\">{}</text>\
-                     <rect x=\"{LEFT}\" y=\"{y}\" width=\"{length:.0}\" height=\"{}\" rx=\"2\" class=\"{class}\"/>\
+                     <rect x=\"{LABEL_WIDTH}\" y=\"{y}\" width=\"{length:.0}\" height=\"{}\" rx=\"2\" class=\"{class}\"/>\
                      <text x=\"{:.0}\" y=\"{middle}\">{}</text>",
-                        LEFT - 8,
+                        LABEL_WIDTH - 8,
                         peer.name(),
-                        BAR - 3,
-                        LEFT as f64 + length + 8.0,
-                        number(value)
+                        BAR_HEIGHT - 3,
+                        LABEL_WIDTH as f64 + length + 8.0,
+                        format_number(value)
                     ),
                 );
-                y += BAR;
+                y += BAR_HEIGHT;
             }
             y += 12;
         }
     }
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {y}\" width=\"{WIDTH}\" height=\"{y}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {PLOT_WIDTH} {y}\" width=\"{PLOT_WIDTH}\" height=\"{y}\" \
          role=\"img\" aria-label=\"Rialto beside other servers\">\n\
          <style>\n\
          text {{ font: 13px system-ui, sans-serif; fill: #1c2330; }}\n\

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::peers::{Peer, Subject};
+use crate::servers::{MeasuredServer, ServerKind};
 
 /// What a value says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Measure {
+pub enum Metric {
     /// Server memory per waiting connection, in bytes.
     IdleBytes,
     /// Server CPU per delivery at a steady pace, in microseconds.
@@ -38,7 +38,7 @@ pub enum Measure {
     /// Until the server ended everybody who stopped reading, in seconds.
     StuckEnded,
     /// 99th percentile of the others, relative to when nobody is stuck.
-    StuckOthers,
+    StuckOthersP99Ratio,
     /// Server CPU per delivery with 10,000 subscribers, relative to 1,000.
     Scaling,
     /// Server CPU per delivery in ten rooms, relative to one room with as many people.
@@ -50,13 +50,13 @@ pub enum Measure {
     /// Until everybody has caught up after a restart, in seconds.
     Storm,
     /// The same messages to the same people live, in seconds.
-    Live,
+    LiveSeconds,
     /// The one relative to the other.
     StormRatio,
     /// The same, relative to 100 messages a second to the same people live.
     StormPaced,
     /// Lost, doubled or out of order in the storm.
-    StormWrong,
+    StormErrors,
     /// 99th percentile of `GET /` in the storm, relative to an idle server.
     StormPage,
     /// 99th percentile of picking a name in the storm, relative to an idle server.
@@ -66,27 +66,27 @@ pub enum Measure {
     /// Front pages per second, of readers who are not signed in.
     Pages,
     /// Front pages per second, of somebody who is.
-    KnownPages,
+    SignedInPages,
     /// Pages per second of a new Leptos project.
     HelloPages,
     /// Front pages of readers who are not signed in, relative to that.
     PagesRatio,
     /// Front pages of somebody who is signed in, relative to that.
-    KnownRatio,
+    SignedInPagesRatio,
     /// Memory of a node per page of another one, in bytes.
-    PageElsewhere,
+    RemoteClientBytes,
     /// CPU of a node per event of another one that nobody of its own hears, in microseconds.
-    EventElsewhere,
+    RemoteEventCpu,
     /// What an event takes on the bus, in bytes.
-    EventOnBus,
+    BusEventBytes,
     /// Acknowledged sends per second with 50 senders, on PostgreSQL.
-    AcksElsewhere,
+    PostgresAcks,
     /// 99th percentile until a send is acknowledged at 500 a second, in milliseconds, on PostgreSQL.
-    AckElsewhereP99,
+    PostgresAckP99,
     /// How much memory grows in the soak, in kB a minute.
     SoakSlope,
     /// Lost, doubled or out of order in the soak.
-    SoakWrong,
+    SoakErrors,
 }
 
 /// How values of several runs become one.
@@ -98,7 +98,7 @@ pub enum Summary {
     Worst,
 }
 
-impl Measure {
+impl Metric {
     /// All of them, as they are ordered in the table.
     pub const ALL: [Self; 40] = [
         Self::IdleBytes,
@@ -116,31 +116,31 @@ impl Measure {
         Self::OutOfOrder,
         Self::StuckBytes,
         Self::StuckEnded,
-        Self::StuckOthers,
+        Self::StuckOthersP99Ratio,
         Self::Scaling,
         Self::TenRooms,
         Self::Acks,
         Self::AckP99,
         Self::Storm,
-        Self::Live,
+        Self::LiveSeconds,
         Self::StormRatio,
         Self::StormPaced,
-        Self::StormWrong,
+        Self::StormErrors,
         Self::StormPage,
         Self::StormName,
         Self::StormRefused,
         Self::Pages,
-        Self::KnownPages,
+        Self::SignedInPages,
         Self::HelloPages,
         Self::PagesRatio,
-        Self::KnownRatio,
-        Self::PageElsewhere,
-        Self::EventElsewhere,
-        Self::EventOnBus,
-        Self::AcksElsewhere,
-        Self::AckElsewhereP99,
+        Self::SignedInPagesRatio,
+        Self::RemoteClientBytes,
+        Self::RemoteEventCpu,
+        Self::BusEventBytes,
+        Self::PostgresAcks,
+        Self::PostgresAckP99,
         Self::SoakSlope,
-        Self::SoakWrong,
+        Self::SoakErrors,
     ];
 
     /// What it is called, with its unit.
@@ -161,31 +161,31 @@ impl Measure {
             Self::OutOfOrder => "out of order",
             Self::StuckBytes => "stuck: memory per stuck reader, bytes",
             Self::StuckEnded => "stuck: until all were ended, s",
-            Self::StuckOthers => "stuck: p99 of the others, × none stuck",
+            Self::StuckOthersP99Ratio => "stuck: p99 of the others, × none stuck",
             Self::Scaling => "CPU per delivery at 10,000, × at 1,000",
             Self::TenRooms => "CPU per delivery in ten rooms, × one room",
             Self::Acks => "acknowledged sends/s, 50 senders",
             Self::AckP99 => "acknowledgement p99 at 500/s, ms",
             Self::Storm => "storm: until all caught up, s",
-            Self::Live => "storm: the same live, s",
+            Self::LiveSeconds => "storm: the same live, s",
             Self::StormRatio => "storm: caught up, × live in one burst",
             Self::StormPaced => "storm: caught up, × live at 100/s",
-            Self::StormWrong => "storm: lost, doubled or out of order",
+            Self::StormErrors => "storm: lost, doubled or out of order",
             Self::StormPage => "storm: GET / p99, × idle",
             Self::StormName => "storm: picking a name p99, × idle",
             Self::StormRefused => "storm: pages and names refused, idle and in the storm",
             Self::Pages => "pages: GET / with 30 stories, a second",
-            Self::KnownPages => "pages: the same, signed in, a second",
+            Self::SignedInPages => "pages: the same, signed in, a second",
             Self::HelloPages => "pages: hello world of Leptos, a second",
             Self::PagesRatio => "pages: GET /, × hello world",
-            Self::KnownRatio => "pages: GET /, signed in, × hello world",
-            Self::PageElsewhere => "nodes: memory per page of another node, bytes",
-            Self::EventElsewhere => "nodes: CPU per event of another node, µs",
-            Self::EventOnBus => "nodes: bytes per event on the bus",
-            Self::AcksElsewhere => "nodes: acknowledged sends/s on PostgreSQL",
-            Self::AckElsewhereP99 => "nodes: acknowledgement p99 at 500/s, ms",
+            Self::SignedInPagesRatio => "pages: GET /, signed in, × hello world",
+            Self::RemoteClientBytes => "nodes: memory per page of another node, bytes",
+            Self::RemoteEventCpu => "nodes: CPU per event of another node, µs",
+            Self::BusEventBytes => "nodes: bytes per event on the bus",
+            Self::PostgresAcks => "nodes: acknowledged sends/s on PostgreSQL",
+            Self::PostgresAckP99 => "nodes: acknowledgement p99 at 500/s, ms",
             Self::SoakSlope => "soak: memory growth, kB a minute",
-            Self::SoakWrong => "soak: lost, doubled or out of order",
+            Self::SoakErrors => "soak: lost, doubled or out of order",
         }
     }
 
@@ -195,9 +195,9 @@ impl Measure {
             Self::Lost
             | Self::Doubled
             | Self::OutOfOrder
-            | Self::StormWrong
+            | Self::StormErrors
             | Self::StormRefused
-            | Self::SoakWrong => Summary::Worst,
+            | Self::SoakErrors => Summary::Worst,
             _ => Summary::Median,
         }
     }
@@ -222,16 +222,16 @@ impl Measure {
 /// Everything that was measured.
 #[derive(Debug, Default)]
 pub struct Results {
-    values: BTreeMap<(Measure, Subject), Vec<f64>>,
+    values: BTreeMap<(Metric, MeasuredServer), Vec<f64>>,
     /// The version of each server, or why there is none.
-    pub versions: BTreeMap<Peer, Result<String, String>>,
+    pub versions: BTreeMap<ServerKind, Result<String, String>>,
     /// What could not be measured, and why.
     pub failures: Vec<String>,
 }
 
 impl Results {
     /// Adds the value of a run.
-    pub fn add(&mut self, measure: Measure, subject: Subject, value: f64) {
+    pub fn add(&mut self, measure: Metric, subject: MeasuredServer, value: f64) {
         self.values
             .entry((measure, subject))
             .or_default()
@@ -239,7 +239,7 @@ impl Results {
     }
 
     /// The value that is shown.
-    pub fn get(&self, measure: Measure, subject: Subject) -> Option<f64> {
+    pub fn get(&self, measure: Metric, subject: MeasuredServer) -> Option<f64> {
         let values = self.values.get(&(measure, subject))?;
         match measure.summary() {
             Summary::Median => median(values),
@@ -248,12 +248,12 @@ impl Results {
     }
 
     /// Whether anything was measured of a server.
-    pub fn has(&self, subject: Subject) -> bool {
+    pub fn has(&self, subject: MeasuredServer) -> bool {
         self.values.keys().any(|(_, measured)| *measured == subject)
     }
 
     /// The runs behind a value.
-    pub fn runs(&self, measure: Measure, subject: Subject) -> &[f64] {
+    pub fn runs(&self, measure: Metric, subject: MeasuredServer) -> &[f64] {
         self.values
             .get(&(measure, subject))
             .map_or(&[], Vec::as_slice)
@@ -276,7 +276,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::Transport;
+    use crate::servers::Transport;
 
     #[test]
     fn the_median_stands_in_the_middle() {
@@ -289,16 +289,16 @@ mod tests {
 
     #[test]
     fn what_went_wrong_once_is_shown() {
-        let subject = Subject {
+        let subject = MeasuredServer {
             transport: Transport::Sse,
-            peer: Peer::Rialto,
+            kind: ServerKind::Rialto,
         };
         let mut results = Results::default();
         for lost in [0.0, 3.0, 0.0] {
-            results.add(Measure::Lost, subject, lost);
-            results.add(Measure::PacedP99, subject, lost);
+            results.add(Metric::Lost, subject, lost);
+            results.add(Metric::PacedP99, subject, lost);
         }
-        assert_eq!(results.get(Measure::Lost, subject), Some(3.0));
-        assert_eq!(results.get(Measure::PacedP99, subject), Some(0.0));
+        assert_eq!(results.get(Metric::Lost, subject), Some(3.0));
+        assert_eq!(results.get(Metric::PacedP99, subject), Some(0.0));
     }
 }

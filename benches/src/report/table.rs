@@ -1,7 +1,7 @@
 //! Tables in Markdown, padded so that they can be read as they are.
 
 /// A table with a head; every row has as many cells.
-pub fn table(head: &[String], rows: &[Vec<String>]) -> String {
+pub fn markdown_table(head: &[String], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         rows.iter()
             .chain([&head.to_vec()])
@@ -45,7 +45,7 @@ pub fn table(head: &[String], rows: &[Vec<String>]) -> String {
 }
 
 /// A value with about three significant digits, and commas between thousands.
-pub fn number(value: f64) -> String {
+pub fn format_number(value: f64) -> String {
     if value.is_infinite() {
         return "never".to_owned();
     }
@@ -89,7 +89,7 @@ mod tests {
             1_234_567.0,
             f64::INFINITY,
         ]
-        .map(number);
+        .map(format_number);
         assert_eq!(
             shown,
             ["0", "0.12", "12.3", "640", "5,120", "1,234,567", "never"]
@@ -101,6 +101,6 @@ mod tests {
         let head = ["what".to_owned(), "a".to_owned()];
         let rows = [vec!["memory".to_owned(), "1,000".to_owned()]];
         let expected = "| what   |     a |\n| ------ | ----: |\n| memory | 1,000 |\n";
-        assert_eq!(table(&head, &rows), expected);
+        assert_eq!(markdown_table(&head, &rows), expected);
     }
 }

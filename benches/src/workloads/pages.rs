@@ -4,15 +4,15 @@ use std::{net::SocketAddr, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Scene, Sink, Size};
+use super::{MetricSink, RunSize, Testbed};
 use crate::{
-    load::{Load, caller::Caller, http},
-    peers::{
-        Peers,
+    load::{LoadGenerator, http, requester::Requester},
+    report::results::Metric,
+    servers::{
+        Launcher,
         process::{Process, free_address},
-        sibling,
+        sibling_program,
     },
-    report::results::Measure,
 };
 
 /// How many ask at the same time, each as soon as they are answered.
@@ -22,49 +22,49 @@ const READERS: usize = 16;
 const STORIES: usize = 30;
 
 /// Measures the one, then the other.
-pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<()> {
+pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let address = free_address()?;
-    let mut command = Command::new(sibling("bench-leptos")?);
+    let mut command = Command::new(sibling_program("bench-leptos")?);
     command.arg(address.to_string());
     let mut hello = Process::start(&mut command, &folder.path().join("log"))?;
-    hello.wait_for(address)?;
-    let least = rate(address, "", size).context("the hello world")?;
+    hello.wait_until_listening(address)?;
+    let hello_world = pages_per_second(address, "", size).context("the hello world")?;
     drop(hello);
 
-    let mut scene = Scene::start(peers, sink.subject, 0)?;
-    scene.publish(1)?;
-    scene.load.burst(STORIES);
-    while !scene.load.callers.iter().all(Caller::is_idle) {
-        scene.load.idle(Duration::from_millis(20))?;
+    let mut scene = Testbed::start(peers, sink.measured_server, 0)?;
+    scene.add_publishers(1)?;
+    scene.load.publish_burst(STORIES);
+    while !scene.load.requesters.iter().all(Requester::is_idle) {
+        scene.load.run_for(Duration::from_millis(20))?;
     }
-    let anybody = rate(scene.server.address, "", size)?;
+    let anybody = pages_per_second(scene.server.address, "", size)?;
     let cookie = format!("Cookie: {}\r\n", peers.rialto.cookie()?);
-    let known = rate(scene.server.address, &cookie, size)?;
-    sink.add(Measure::HelloPages, least);
-    sink.add(Measure::Pages, anybody);
-    sink.add(Measure::KnownPages, known);
-    sink.add(Measure::PagesRatio, anybody / least);
-    sink.add(Measure::KnownRatio, known / least);
+    let known = pages_per_second(scene.server.address, &cookie, size)?;
+    sink.add(Metric::HelloPages, hello_world);
+    sink.add(Metric::Pages, anybody);
+    sink.add(Metric::SignedInPages, known);
+    sink.add(Metric::PagesRatio, anybody / hello_world);
+    sink.add(Metric::SignedInPagesRatio, known / hello_world);
     Ok(())
 }
 
 /// Answers a second, to requests with these headers.
-fn rate(address: SocketAddr, headers: &str, size: Size) -> Result<f64> {
-    let mut load = Load::new()?;
+fn pages_per_second(address: SocketAddr, headers: &str, size: RunSize) -> Result<f64> {
+    let mut load = LoadGenerator::new()?;
     for _ in 0..READERS {
         let headers = headers.to_owned();
-        load.probe(address, Box::new(move || http::get("/", &headers)))?;
+        load.add_probe(address, Box::new(move || http::get_request("/", &headers)))?;
     }
-    load.idle(size.window / 4)?;
-    let answered = |load: &Load| -> u64 {
-        let callers = load.callers.iter();
+    load.run_for(size.steady_duration / 4)?;
+    let answered = |load: &LoadGenerator| -> u64 {
+        let callers = load.requesters.iter();
         callers.map(|caller| caller.latencies.count()).sum()
     };
     let before = answered(&load);
-    load.idle(size.window)?;
-    if let Some(why) = load.refusal() {
+    load.run_for(size.steady_duration)?;
+    if let Some(why) = load.first_refusal() {
         bail!("a page was refused: {why}");
     }
-    Ok((answered(&load) - before) as f64 / size.window.as_secs_f64())
+    Ok((answered(&load) - before) as f64 / size.steady_duration.as_secs_f64())
 }

@@ -4,49 +4,49 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{PUBLISHERS, Scene, Sink, Size};
+use super::{MetricSink, PUBLISHERS, RunSize, Testbed};
 use crate::{
-    load::Load,
-    peers::{Peers, Transport},
+    load::LoadGenerator,
     proc,
-    report::results::Measure,
+    report::results::Metric,
+    servers::{Launcher, Transport},
 };
 
 /// How many come in each wave.
-pub(super) const PEOPLE: usize = 300;
+pub(super) const WAVE_CLIENTS: usize = 300;
 
 /// How many messages a wave has.
-const MESSAGES: usize = 20;
+const WAVE_MESSAGES: usize = 20;
 
 /// When to give up on a wave.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One of so many parts of the time is not looked at: what the server keeps, up to a bound, has to be there first.
-const PARTS: usize = 4;
+const WARM_UP_DIVISOR: usize = 4;
 
 /// Wave after wave of people who connect, hear each other, and leave.
-pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<()> {
-    let people = size.people(PEOPLE);
-    let scene = Scene::start(peers, sink.subject, people)?;
+pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
+    let people = size.scaled(WAVE_CLIENTS);
+    let scene = Testbed::start(peers, sink.measured_server, people)?;
     let started = Instant::now();
     let (mut memory, mut wrong, mut connections) = (Vec::new(), 0, 0);
     while started.elapsed() < size.soak {
-        let mut load = Load::new()?;
-        let pages = peers.rialto.pages(people, None)?;
+        let mut load = LoadGenerator::new()?;
+        let pages = peers.rialto.ws_handshakes(people, None)?;
         load.subscribe(scene.server.address, pages, 1)?;
         let rooms = peers
             .rialto
-            .publishing(Transport::Ws, scene.server.address, &[])?;
-        load.publish_with(rooms, PUBLISHERS, 1)?;
-        load.burst(MESSAGES);
-        load.drain(PATIENCE)?;
-        wrong += load.wrong().total();
+            .publish_method(Transport::Ws, scene.server.address, &[])?;
+        load.add_publishers(rooms, PUBLISHERS, 1)?;
+        load.publish_burst(WAVE_MESSAGES);
+        load.drain(WAVE_TIMEOUT)?;
+        wrong += load.delivery_errors().total();
         connections += people;
         drop(load);
         let elapsed = started.elapsed().as_secs_f64();
         memory.push((elapsed / 60.0, proc::memory_bytes(&scene.pids)? / 1e3));
     }
-    let counted = &memory[memory.len() / PARTS..];
+    let counted = &memory[memory.len() / WARM_UP_DIVISOR..];
     let (Some(first), Some(last)) = (counted.first(), counted.last()) else {
         bail!("no wave came to its end");
     };
@@ -58,8 +58,8 @@ pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<
         last.1,
         last.0
     );
-    sink.add(Measure::SoakSlope, slope(counted));
-    sink.add(Measure::SoakWrong, wrong as f64);
+    sink.add(Metric::SoakSlope, slope(counted));
+    sink.add(Metric::SoakErrors, wrong as f64);
     Ok(())
 }
 

@@ -7,24 +7,24 @@ use std::{
 
 use anyhow::Result;
 
-use super::{PUBLISHERS, Scene, Sink, Size};
+use super::{MetricSink, PUBLISHERS, RunSize, Testbed};
 use crate::{
-    peers::{Peers, Subject},
     proc,
-    report::results::Measure,
+    report::results::Metric,
+    servers::{Launcher, MeasuredServer},
 };
 
 /// Messages per second.
-const RATE: u32 = 200;
+const MESSAGES_PER_SECOND: u32 = 200;
 
 /// The payload in bytes: large, so that what may wait for a reader is soon exceeded.
-const PAYLOAD_BYTES: usize = 1024;
+const LARGE_PAYLOAD_BYTES: usize = 1024;
 
 /// How often the kernel is asked.
-const EVERY: Duration = Duration::from_millis(250);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Observation {
     /// The most memory beyond what there was at the start, in bytes.
     growth: f64,
     /// The most kernel memory of all stuck connections, in bytes.
@@ -36,64 +36,68 @@ struct Seen {
 }
 
 /// Measures with nobody stuck, then with a fifth.
-pub(super) fn run(peers: &mut Peers, sink: &mut Sink<'_>, size: Size) -> Result<()> {
-    let count = size.people(500);
+pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
+    let count = size.scaled(500);
     let stuck = count / 5;
-    let free = observe(peers, sink.subject, count, 0, size)?;
-    let held = observe(peers, sink.subject, count, stuck, size)?;
+    let free = observe(peers, sink.measured_server, count, 0, size)?;
+    let held = observe(peers, sink.measured_server, count, stuck, size)?;
     let own = (held.growth - free.growth).max(0.0);
     println!(
         "    per stuck reader, bytes: {:.0} of the server's own, {:.0} of the kernel's",
         own / stuck as f64,
         held.kernel / stuck as f64
     );
-    sink.add(Measure::StuckBytes, (own + held.kernel) / stuck as f64);
-    sink.add(Measure::StuckEnded, held.ended.unwrap_or(f64::INFINITY));
-    sink.add(Measure::StuckOthers, held.p99 / free.p99);
+    sink.add(Metric::StuckBytes, (own + held.kernel) / stuck as f64);
+    sink.add(Metric::StuckEnded, held.ended.unwrap_or(f64::INFINITY));
+    sink.add(Metric::StuckOthersP99Ratio, held.p99 / free.p99);
     Ok(())
 }
 
 fn observe(
-    peers: &mut Peers,
-    subject: Subject,
+    peers: &mut Launcher,
+    subject: MeasuredServer,
     count: usize,
     stuck: usize,
-    size: Size,
-) -> Result<Seen> {
-    let mut scene = Scene::open(peers, subject, count)?;
-    scene.load.set_payload_bytes(PAYLOAD_BYTES);
-    scene.publish(PUBLISHERS)?;
-    scene.load.paced(RATE, Duration::from_secs(1), |_| Ok(()))?;
-    scene.load.stick(stuck)?;
+    size: RunSize,
+) -> Result<Observation> {
+    let mut scene = Testbed::start_subscribed(peers, subject, count)?;
+    scene.load.set_payload_bytes(LARGE_PAYLOAD_BYTES);
+    scene.add_publishers(PUBLISHERS)?;
+    scene
+        .load
+        .publish_paced(MESSAGES_PER_SECOND, Duration::from_secs(1), |_| Ok(()))?;
+    scene.load.stop_reading(stuck)?;
     let ports: BTreeSet<u16> = scene.load.subscribers[count - stuck..]
         .iter()
         .filter_map(|one| one.conn.port())
         .collect();
     let (port, pids) = (scene.server.address.port(), scene.pids.clone());
     let before = proc::memory_bytes(&pids)?;
-    let mut seen = Seen::default();
-    let window = scene.begin();
+    let mut seen = Observation::default();
+    let window = scene.begin_window();
     let mut next = Instant::now();
-    scene.load.paced(RATE, size.window * 3, |_| {
-        if Instant::now() < next {
-            return Ok(());
-        }
-        next = Instant::now() + EVERY;
-        seen.growth = seen.growth.max(proc::memory_bytes(&pids)? - before);
-        let sockets = proc::sockets(port)?;
-        let held = sockets.iter().filter(|one| ports.contains(&one.peer_port));
-        let (mut open, mut kernel) = (0, 0);
-        for socket in held {
-            open += 1;
-            kernel += socket.memory;
-        }
-        seen.kernel = seen.kernel.max(kernel as f64);
-        if open == 0 && seen.ended.is_none() {
-            seen.ended = Some(window.started.elapsed().as_secs_f64());
-        }
-        Ok(())
-    })?;
-    window.warn_of_others(&scene);
+    scene
+        .load
+        .publish_paced(MESSAGES_PER_SECOND, size.steady_duration * 3, |_| {
+            if Instant::now() < next {
+                return Ok(());
+            }
+            next = Instant::now() + SAMPLE_INTERVAL;
+            seen.growth = seen.growth.max(proc::memory_bytes(&pids)? - before);
+            let sockets = proc::established_sockets(port)?;
+            let held = sockets.iter().filter(|one| ports.contains(&one.peer_port));
+            let (mut open, mut kernel) = (0, 0);
+            for socket in held {
+                open += 1;
+                kernel += socket.memory;
+            }
+            seen.kernel = seen.kernel.max(kernel as f64);
+            if open == 0 && seen.ended.is_none() {
+                seen.ended = Some(window.started.elapsed().as_secs_f64());
+            }
+            Ok(())
+        })?;
+    window.warn_if_noisy(&scene);
     seen.p99 = scene
         .load
         .take_latencies()

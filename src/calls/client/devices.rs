@@ -1,11 +1,11 @@
 //! The microphone, the camera and the shared screen of this page: what is on, what is asked for, and what stands in the way.
 
 use super::{
-    choice::{Choices, Kind, Treatment},
-    feed::Feed,
-    level::{self, Ear, Meter},
-    media::{self, Opened, Source, Wanted},
-    problem::{Device, Problem},
+    capture::{self, DeviceRequest, LocalTrack, OpenedDevices},
+    device_problem::{CaptureDevice, DeviceProblem},
+    device_selection::{AudioProcessing, DeviceKind, DeviceSelection},
+    microphone_level::{self, Meter, MicrophoneActivity},
+    track_slot::TrackSlot,
 };
 use crate::ui::browser;
 use leptos::prelude::*;
@@ -15,12 +15,12 @@ use web_sys::{MediaStream, MediaStreamTrack};
 
 /// Whether a device is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Power {
+pub enum DeviceState {
     /// Closed: its light is off.
     #[default]
     Off,
     /// The browser is asked for it; perhaps it asks the person.
-    Asking,
+    Requesting,
     /// Open.
     On,
 }
@@ -28,60 +28,60 @@ pub enum Power {
 /// The devices of this page. A handle: copy it freely.
 #[derive(Debug, Clone, Copy)]
 pub struct Devices {
-    microphone: RwSignal<Power>,
-    camera: RwSignal<Power>,
-    screen: RwSignal<Power>,
+    microphone: RwSignal<DeviceState>,
+    camera: RwSignal<DeviceState>,
+    screen: RwSignal<DeviceState>,
     muted: RwSignal<bool>,
     /// Changes with what is sent from now on.
-    tracks: RwSignal<u32>,
-    choices: Choices,
+    tracks_version: RwSignal<u32>,
+    selection: DeviceSelection,
     /// What just happened to a device, in words.
-    note: RwSignal<Option<String>>,
+    notice: RwSignal<Option<String>>,
     /// How loud the microphone is, from 0 to 100.
-    level: RwSignal<u8>,
-    ear: RwSignal<Ear>,
-    microphone_problem: RwSignal<Option<Problem>>,
-    camera_problem: RwSignal<Option<Problem>>,
+    microphone_level: RwSignal<u8>,
+    microphone_activity: RwSignal<MicrophoneActivity>,
+    microphone_problem: RwSignal<Option<DeviceProblem>>,
+    camera_problem: RwSignal<Option<DeviceProblem>>,
 }
 
 /// What is open. Lives outside the reactive graph, because it holds handles of the browser, and is never touched on the server.
 #[derive(Default)]
-struct Sources {
-    microphone: Option<Source>,
-    camera: Option<Source>,
-    screen: Option<Source>,
-    screen_sound: Option<Source>,
+struct LocalTracks {
+    microphone: Option<LocalTrack>,
+    camera: Option<LocalTrack>,
+    screen: Option<LocalTrack>,
+    screen_audio: Option<LocalTrack>,
     meter: Option<Meter>,
     /// The camera's picture is one of many.
-    one_of_many: bool,
+    is_group_call: bool,
     /// Counts exchanges of the microphone and of the camera: what was asked for before the last one comes too late.
-    exchanges: (u32, u32),
+    reopen_generations: (u32, u32),
     /// Counts meters: who looks at a former one stops.
-    meters: u32,
+    meter_generation: u32,
     /// Counts releases: what was asked for before the last one is given back at once when it comes.
-    generation: u32,
+    release_generation: u32,
 }
 
 thread_local! {
-    static SOURCES: RefCell<Sources> = RefCell::default();
+    static LOCAL_TRACKS: RefCell<LocalTracks> = RefCell::default();
 }
 
-fn sources<T>(then: impl FnOnce(&mut Sources) -> T) -> T {
-    SOURCES.with_borrow_mut(then)
+fn with_local_tracks<T>(then: impl FnOnce(&mut LocalTracks) -> T) -> T {
+    LOCAL_TRACKS.with_borrow_mut(then)
 }
 
-impl Sources {
-    fn of(&mut self, device: Device) -> &mut Option<Source> {
+impl LocalTracks {
+    fn track_mut(&mut self, device: CaptureDevice) -> &mut Option<LocalTrack> {
         match device {
-            Device::Microphone => &mut self.microphone,
-            Device::Camera => &mut self.camera,
+            CaptureDevice::Microphone => &mut self.microphone,
+            CaptureDevice::Camera => &mut self.camera,
         }
     }
 
-    fn exchanges_of(&mut self, device: Device) -> &mut u32 {
+    fn reopen_generation_mut(&mut self, device: CaptureDevice) -> &mut u32 {
         match device {
-            Device::Microphone => &mut self.exchanges.0,
-            Device::Camera => &mut self.exchanges.1,
+            CaptureDevice::Microphone => &mut self.reopen_generations.0,
+            CaptureDevice::Camera => &mut self.reopen_generations.1,
         }
     }
 }
@@ -93,103 +93,104 @@ impl Devices {
             camera: RwSignal::default(),
             screen: RwSignal::default(),
             muted: RwSignal::default(),
-            tracks: RwSignal::default(),
-            choices: Choices::new(),
-            note: RwSignal::default(),
-            level: RwSignal::default(),
-            ear: RwSignal::default(),
+            tracks_version: RwSignal::default(),
+            selection: DeviceSelection::new(),
+            notice: RwSignal::default(),
+            microphone_level: RwSignal::default(),
+            microphone_activity: RwSignal::default(),
             microphone_problem: RwSignal::default(),
             camera_problem: RwSignal::default(),
         }
     }
 
     /// Follows what is connected. Browser only, once.
-    pub(super) fn listen(self) {
-        self.choices.listen();
+    pub(super) fn watch(self) {
+        self.selection.watch();
     }
 
     /// Whether a device is open.
     #[must_use]
-    pub fn power(&self, device: Device) -> Signal<Power> {
-        self.power_of(device).into()
+    pub fn device_state(&self, device: CaptureDevice) -> Signal<DeviceState> {
+        self.state_signal(device).into()
     }
 
     /// Whether the other one hears: the microphone is open and not muted.
     #[must_use]
-    pub fn is_heard(&self) -> bool {
-        self.microphone.get() == Power::On && !self.muted.get()
+    pub fn is_microphone_live(&self) -> bool {
+        self.microphone.get() == DeviceState::On && !self.muted.get()
     }
 
     /// Whether the microphone is open, and muted. Browser only.
     #[must_use]
     pub fn is_muted(&self) -> bool {
-        self.microphone.get_untracked() == Power::On && self.muted.get_untracked()
+        self.microphone.get_untracked() == DeviceState::On && self.muted.get_untracked()
     }
 
     /// How loud the microphone is, from 0 to 100, whether it is muted or not.
     #[must_use]
-    pub fn level(&self) -> Signal<u8> {
-        self.level.into()
+    pub fn microphone_level(&self) -> Signal<u8> {
+        self.microphone_level.into()
     }
 
     /// Whether somebody talks while they are muted.
     #[must_use]
-    pub fn is_talking_muted(&self) -> bool {
-        self.ear.with(|ear| ear.is_talking_muted())
+    pub fn is_talking_while_muted(&self) -> bool {
+        self.microphone_activity
+            .with(|ear| ear.is_talking_while_muted())
     }
 
     /// Whether the microphone is on and hears nothing at all.
     #[must_use]
-    pub fn is_silent(&self) -> bool {
-        self.ear.with(|ear| ear.is_silent())
+    pub fn is_microphone_silent(&self) -> bool {
+        self.microphone_activity.with(|ear| ear.is_silent())
     }
 
     /// Whether the other one sees: the camera is open.
     #[must_use]
-    pub fn is_seen(&self) -> bool {
-        self.camera.get() == Power::On
+    pub fn is_camera_on(&self) -> bool {
+        self.camera.get() == DeviceState::On
     }
 
     /// Whether a screen is shared.
     #[must_use]
-    pub fn screen(&self) -> Signal<Power> {
+    pub fn screen(&self) -> Signal<DeviceState> {
         self.screen.into()
     }
 
     /// Changes with what is sent from now on.
     #[must_use]
-    pub fn tracks(&self) -> Signal<u32> {
-        self.tracks.into()
+    pub fn tracks_version(&self) -> Signal<u32> {
+        self.tracks_version.into()
     }
 
     /// Which devices there are, and which were chosen.
     #[must_use]
-    pub fn choices(&self) -> Choices {
-        self.choices
+    pub fn selection(&self) -> DeviceSelection {
+        self.selection
     }
 
     /// What just happened to a device, in words.
     #[must_use]
-    pub fn note(&self) -> Signal<Option<String>> {
-        self.note.into()
+    pub fn notice(&self) -> Signal<Option<String>> {
+        self.notice.into()
     }
 
     /// Why a device cannot be used, if it was asked for and cannot.
     #[must_use]
-    pub fn problem(&self, device: Device) -> Signal<Option<Problem>> {
-        self.problem_of(device).into()
+    pub fn problem(&self, device: CaptureDevice) -> Signal<Option<DeviceProblem>> {
+        self.problem_signal(device).into()
     }
 
     /// Mutes or unmutes; with no microphone open, asks for one. Browser only.
     pub fn toggle_microphone(self) {
         match self.microphone.get_untracked() {
-            Power::On => self.mute(!self.muted.get_untracked()),
-            Power::Asking => {}
-            Power::Off => {
+            DeviceState::On => self.set_muted(!self.muted.get_untracked()),
+            DeviceState::Requesting => {}
+            DeviceState::Off => {
                 self.muted.set(false);
-                self.open(Wanted {
+                self.open_devices(DeviceRequest {
                     microphone: true,
-                    ..Wanted::default()
+                    ..DeviceRequest::default()
                 });
             }
         }
@@ -198,53 +199,53 @@ impl Devices {
     /// Turns the camera off, its light with it, or on again. Browser only.
     pub fn toggle_camera(self) {
         match self.camera.get_untracked() {
-            Power::On => self.close(Device::Camera),
-            Power::Asking => {}
-            Power::Off => self.open(Wanted {
+            DeviceState::On => self.close_device(CaptureDevice::Camera),
+            DeviceState::Requesting => {}
+            DeviceState::Off => self.open_devices(DeviceRequest {
                 camera: true,
-                one_of_many: sources(|sources| sources.one_of_many),
-                ..Wanted::default()
+                is_group_call: with_local_tracks(|sources| sources.is_group_call),
+                ..DeviceRequest::default()
             }),
         }
     }
 
     /// Whether this browser can share a screen. Browser only.
     #[must_use]
-    pub fn can_share() -> bool {
-        media::can_share()
+    pub fn can_share_screen() -> bool {
+        capture::can_share_screen()
     }
 
     /// Shares a screen, a window or a tab: which, the browser asks. Or stops. Browser only.
     pub fn toggle_screen(self) {
         match self.screen.get_untracked() {
-            Power::On => self.stop_sharing(),
-            Power::Asking => {}
-            Power::Off => self.share(),
+            DeviceState::On => self.stop_screen(),
+            DeviceState::Requesting => {}
+            DeviceState::Off => self.share_screen(),
         }
     }
 
-    fn share(self) {
-        self.screen.set(Power::Asking);
-        self.note.set(None);
-        let generation = sources(|sources| sources.generation);
+    fn share_screen(self) {
+        self.screen.set(DeviceState::Requesting);
+        self.notice.set(None);
+        let generation = with_local_tracks(|sources| sources.release_generation);
         spawn_local(async move {
-            let shared = media::share(move || self.stop_sharing()).await;
-            if sources(|sources| sources.generation) != generation {
+            let shared = capture::capture_screen(move || self.stop_screen()).await;
+            if with_local_tracks(|sources| sources.release_generation) != generation {
                 return;
             }
             match shared {
                 Ok(Some((screen, sound))) => {
-                    sources(|sources| {
+                    with_local_tracks(|sources| {
                         sources.screen = Some(screen);
-                        sources.screen_sound = sound;
+                        sources.screen_audio = sound;
                     });
-                    self.screen.set(Power::On);
-                    self.changed();
+                    self.screen.set(DeviceState::On);
+                    self.bump_tracks_version();
                 }
-                Ok(None) => self.screen.set(Power::Off),
+                Ok(None) => self.screen.set(DeviceState::Off),
                 Err(_) => {
-                    self.screen.set(Power::Off);
-                    self.note.set(Some(
+                    self.screen.set(DeviceState::Off);
+                    self.notice.set(Some(
                         "The screen could not be shared: the browser or the system does not let it be seen. Allow the browser to record \
                          the screen in the system's settings, then share again."
                             .to_owned(),
@@ -254,87 +255,97 @@ impl Devices {
         });
     }
 
-    fn stop_sharing(self) {
-        sources(|sources| (sources.screen, sources.screen_sound) = (None, None));
-        self.screen.set(Power::Off);
-        self.changed();
+    fn stop_screen(self) {
+        with_local_tracks(|sources| (sources.screen, sources.screen_audio) = (None, None));
+        self.screen.set(DeviceState::Off);
+        self.bump_tracks_version();
     }
 
     /// Uses this device from now on, also where another one is in use. None: whichever the browser chooses. Browser only.
-    pub fn choose(self, kind: Kind, id: Option<String>) {
-        self.choices.choose(kind, id);
-        self.note.set(None);
+    pub fn select_device(self, kind: DeviceKind, id: Option<String>) {
+        self.selection.select(kind, id);
+        self.notice.set(None);
         match kind {
-            Kind::Microphone => self.exchange(Device::Microphone),
-            Kind::Camera => self.exchange(Device::Camera),
+            DeviceKind::Microphone => self.reopen_device(CaptureDevice::Microphone),
+            DeviceKind::Camera => self.reopen_device(CaptureDevice::Camera),
             // Whatever sounds follows the choice by itself.
-            Kind::Speaker => {}
+            DeviceKind::Speaker => {}
         }
     }
 
     /// Treats the sound of the microphone so, or not. Browser only.
-    pub fn treat(self, treatment: Treatment, wanted: bool) {
-        self.choices.want(treatment, wanted);
-        self.exchange(Device::Microphone);
+    pub fn set_audio_processing(self, treatment: AudioProcessing, is_on: bool) {
+        self.selection.set_processing(treatment, is_on);
+        self.reopen_device(CaptureDevice::Microphone);
     }
 
     /// Opens a device anew, with what was chosen by now, if it is open. The former one is closed first: a phone opens one camera at a time.
     /// The other one hears and sees nothing of it but a moment of silence.
-    fn exchange(self, device: Device) {
-        if self.power_of(device).get_untracked() != Power::On {
+    fn reopen_device(self, device: CaptureDevice) {
+        if self.state_signal(device).get_untracked() != DeviceState::On {
             return;
         }
-        Self::drop_source(device);
-        let chosen = self.choices.now();
-        let asked = sources(|sources| {
-            *sources.exchanges_of(device) += 1;
-            (sources.generation, *sources.exchanges_of(device))
+        Self::drop_track(device);
+        let chosen = self.selection.current_preferences();
+        let requested_generations = with_local_tracks(|sources| {
+            *sources.reopen_generation_mut(device) += 1;
+            (
+                sources.release_generation,
+                *sources.reopen_generation_mut(device),
+            )
         });
         spawn_local(async move {
-            let lost = move |device| self.lost(device);
-            let opened = media::open(
-                Wanted::only(device, sources(|sources| sources.one_of_many)),
+            let on_lost = move |device| self.on_device_lost(device);
+            let opened = capture::open_devices(
+                DeviceRequest::single(device, with_local_tracks(|sources| sources.is_group_call)),
                 &chosen,
-                lost,
+                on_lost,
             )
             .await;
-            let now = sources(|sources| (sources.generation, *sources.exchanges_of(device)));
-            let current = now == asked;
-            if current && self.power_of(device).get_untracked() == Power::On {
-                self.take(opened);
+            let current_generations = with_local_tracks(|sources| {
+                (
+                    sources.release_generation,
+                    *sources.reopen_generation_mut(device),
+                )
+            });
+            let is_current = current_generations == requested_generations;
+            if is_current && self.state_signal(device).get_untracked() == DeviceState::On {
+                self.store_opened(opened);
             }
         });
     }
 
     /// Asks for what is wanted and not open yet. Browser only.
-    pub(super) fn open(self, wanted: Wanted) {
-        let wanted = Wanted {
-            microphone: wanted.microphone && self.microphone.get_untracked() == Power::Off,
-            camera: wanted.camera && self.camera.get_untracked() == Power::Off,
+    pub(super) fn open_devices(self, wanted: DeviceRequest) {
+        let wanted = DeviceRequest {
+            microphone: wanted.microphone && self.microphone.get_untracked() == DeviceState::Off,
+            camera: wanted.camera && self.camera.get_untracked() == DeviceState::Off,
             ..wanted
         };
         if !wanted.microphone && !wanted.camera {
             return;
         }
         if wanted.camera {
-            sources(|sources| sources.one_of_many = wanted.one_of_many);
+            with_local_tracks(|sources| sources.is_group_call = wanted.is_group_call);
         }
         // What was connected long before is not news.
-        self.choices.forget_fresh();
-        for device in [Device::Microphone, Device::Camera]
+        self.selection.dismiss_new_device();
+        for device in [CaptureDevice::Microphone, CaptureDevice::Camera]
             .into_iter()
-            .filter(|device| wanted.has(*device))
+            .filter(|device| wanted.includes(*device))
         {
-            self.power_of(device).set(Power::Asking);
-            self.problem_of(device).set(None);
+            self.state_signal(device).set(DeviceState::Requesting);
+            self.problem_signal(device).set(None);
         }
-        let chosen = self.choices.now();
-        let generation = sources(|sources| sources.generation);
+        let chosen = self.selection.current_preferences();
+        let generation = with_local_tracks(|sources| sources.release_generation);
         spawn_local(async move {
-            let opened = media::open(wanted, &chosen, move |device| self.lost(device)).await;
+            let opened =
+                capture::open_devices(wanted, &chosen, move |device| self.on_device_lost(device))
+                    .await;
             // Dropped, what comes too late is stopped.
-            if sources(|sources| sources.generation) == generation {
-                self.take(opened);
+            if with_local_tracks(|sources| sources.release_generation) == generation {
+                self.store_opened(opened);
             }
         });
     }
@@ -342,88 +353,88 @@ impl Devices {
     /// Closes the camera, and forgets what stood in its way. One that was only asked for is given back when it comes. Browser
     /// only.
     pub(super) fn close_camera(self) {
-        self.close(Device::Camera);
-        self.problem_of(Device::Camera).set(None);
+        self.close_device(CaptureDevice::Camera);
+        self.problem_signal(CaptureDevice::Camera).set(None);
     }
 
-    fn take(self, opened: Opened) {
+    fn store_opened(self, opened: OpenedDevices) {
         for (device, result) in [
-            (Device::Microphone, opened.microphone),
-            (Device::Camera, opened.camera),
+            (CaptureDevice::Microphone, opened.microphone),
+            (CaptureDevice::Camera, opened.camera),
         ] {
             // It was closed before it came: dropped, it is stopped.
-            if self.power_of(device).get_untracked() == Power::Off {
+            if self.state_signal(device).get_untracked() == DeviceState::Off {
                 continue;
             }
             match result {
                 None => {}
-                Some(Ok(source)) => self.put(device, source),
+                Some(Ok(source)) => self.install_track(device, source),
                 Some(Err(problem)) => {
-                    self.power_of(device).set(Power::Off);
-                    self.problem_of(device).set(Some(problem));
-                    self.changed();
+                    self.state_signal(device).set(DeviceState::Off);
+                    self.problem_signal(device).set(Some(problem));
+                    self.bump_tracks_version();
                 }
             }
         }
         // Now that one may be used, the browser says what they are called.
-        self.choices.look(false);
+        self.selection.refresh(false);
     }
 
-    fn put(self, device: Device, source: Source) {
-        let is_microphone = device == Device::Microphone;
-        let mut meters = 0;
+    fn install_track(self, device: CaptureDevice, source: LocalTrack) {
+        let is_microphone = device == CaptureDevice::Microphone;
+        let mut meter_generation = 0;
         if is_microphone {
             source.track().set_enabled(!self.muted.get_untracked());
             let meter = Meter::new(source.track());
-            meters = sources(|sources| {
+            meter_generation = with_local_tracks(|sources| {
                 sources.meter = meter;
-                sources.meters += 1;
-                sources.meters
+                sources.meter_generation += 1;
+                sources.meter_generation
             });
         }
-        sources(|sources| *sources.of(device) = Some(source));
-        self.power_of(device).set(Power::On);
-        self.changed();
+        with_local_tracks(|sources| *sources.track_mut(device) = Some(source));
+        self.state_signal(device).set(DeviceState::On);
+        self.bump_tracks_version();
         if is_microphone {
-            self.measure(meters);
+            self.poll_microphone_level(meter_generation);
         }
     }
 
     /// Something else is sent from now on.
-    fn changed(self) {
-        self.tracks
+    fn bump_tracks_version(self) {
+        self.tracks_version
             .update(|tracks| *tracks = tracks.wrapping_add(1));
     }
 
     /// Closes all of it, lights off, and forgets what stood in the way. Browser only.
     pub(super) fn release(self) {
-        sources(|sources| {
-            *sources = Sources {
-                generation: sources.generation + 1,
-                meters: sources.meters,
-                exchanges: sources.exchanges,
-                ..Sources::default()
+        with_local_tracks(|sources| {
+            *sources = LocalTracks {
+                release_generation: sources.release_generation + 1,
+                meter_generation: sources.meter_generation,
+                reopen_generations: sources.reopen_generations,
+                ..LocalTracks::default()
             };
         });
-        for device in [Device::Microphone, Device::Camera] {
-            self.power_of(device).set(Power::Off);
-            self.problem_of(device).set(None);
+        for device in [CaptureDevice::Microphone, CaptureDevice::Camera] {
+            self.state_signal(device).set(DeviceState::Off);
+            self.problem_signal(device).set(None);
         }
-        self.screen.set(Power::Off);
-        self.note.set(None);
-        self.choices.forget_fresh();
+        self.screen.set(DeviceState::Off);
+        self.notice.set(None);
+        self.selection.dismiss_new_device();
         self.muted.set(false);
-        self.changed();
+        self.bump_tracks_version();
     }
 
     /// What is sent. Browser only.
-    pub(super) fn track(feed: Feed) -> Option<MediaStreamTrack> {
-        sources(|sources| {
-            let source = match feed {
-                Feed::Microphone => &sources.microphone,
-                Feed::Camera => &sources.camera,
-                Feed::Screen => &sources.screen,
-                Feed::ScreenSound => &sources.screen_sound,
+    pub(super) fn track(slot: TrackSlot) -> Option<MediaStreamTrack> {
+        with_local_tracks(|sources| {
+            let source = match slot {
+                TrackSlot::Microphone => &sources.microphone,
+                TrackSlot::Camera => &sources.camera,
+                TrackSlot::Screen => &sources.screen,
+                TrackSlot::ScreenAudio => &sources.screen_audio,
             };
             source
                 .as_ref()
@@ -434,8 +445,8 @@ impl Devices {
 
     /// What the camera sees, to be shown to oneself; none while it is off. Browser only.
     #[must_use]
-    pub fn picture(self) -> Option<MediaStream> {
-        let track = Self::track(Feed::Camera)?;
+    pub fn camera_stream(self) -> Option<MediaStream> {
+        let track = Self::track(TrackSlot::Camera)?;
         // An empty stream can always be made.
         let stream = MediaStream::new().ok()?;
         stream.add_track(&track);
@@ -443,103 +454,105 @@ impl Devices {
     }
 
     /// Looks how loud it is, now and then, for as long as the microphone is open.
-    fn measure(self, meters: u32) {
-        let level = sources(|sources| {
-            if sources.meters != meters {
+    fn poll_microphone_level(self, meter_generation: u32) {
+        let level = with_local_tracks(|sources| {
+            if sources.meter_generation != meter_generation {
                 return Some(None);
             }
             sources.meter.as_ref().map(|meter| Some(meter.level()))
         });
         let Some(level) = level else {
-            self.level.set(0);
-            self.ear.set(Ear::default());
+            self.microphone_level.set(0);
+            self.microphone_activity.set(MicrophoneActivity::default());
             return;
         };
         // Another one is looked at now.
         let Some(level) = level else { return };
         let muted = self.muted.get_untracked();
-        let mut ear = self.ear.get_untracked();
-        let before = ear;
-        ear.hear(level, muted);
+        let mut activity = self.microphone_activity.get_untracked();
+        let before = activity;
+        activity.update(level, muted);
         // What nobody could see change is not told.
-        if ear != before {
-            self.ear.set(ear);
+        if activity != before {
+            self.microphone_activity.set(activity);
         }
-        let percent = level::percent(level);
-        if percent != self.level.get_untracked() {
-            self.level.set(percent);
+        let percent = microphone_level::level_percent(level);
+        if percent != self.microphone_level.get_untracked() {
+            self.microphone_level.set(percent);
         }
-        browser::after(level::EVERY, move || self.measure(meters));
+        browser::run_after(microphone_level::LEVEL_POLL_INTERVAL, move || {
+            self.poll_microphone_level(meter_generation)
+        });
     }
 
-    fn mute(self, muted: bool) {
-        if let Some(track) = Self::track(Feed::Microphone) {
+    fn set_muted(self, muted: bool) {
+        if let Some(track) = Self::track(TrackSlot::Microphone) {
             track.set_enabled(!muted);
         }
         self.muted.set(muted);
     }
 
-    fn close(self, device: Device) {
-        Self::drop_source(device);
-        self.power_of(device).set(Power::Off);
-        self.changed();
+    fn close_device(self, device: CaptureDevice) {
+        Self::drop_track(device);
+        self.state_signal(device).set(DeviceState::Off);
+        self.bump_tracks_version();
     }
 
-    fn drop_source(device: Device) {
-        sources(|sources| {
-            *sources.of(device) = None;
-            if device == Device::Microphone {
+    fn drop_track(device: CaptureDevice) {
+        with_local_tracks(|sources| {
+            *sources.track_mut(device) = None;
+            if device == CaptureDevice::Microphone {
                 sources.meter = None;
             }
         });
     }
 
     /// A device went away by itself: another one takes its place if there is one, and both is said.
-    fn lost(self, device: Device) {
-        Self::drop_source(device);
-        let mut chosen = self.choices.now();
-        chosen.choose(device.into(), None);
-        let generation = sources(|sources| sources.generation);
+    fn on_device_lost(self, device: CaptureDevice) {
+        Self::drop_track(device);
+        let mut chosen = self.selection.current_preferences();
+        chosen.select(device.into(), None);
+        let generation = with_local_tracks(|sources| sources.release_generation);
         spawn_local(async move {
-            let lost = move |device| self.lost(device);
-            let mut opened = media::open(
-                Wanted::only(device, sources(|sources| sources.one_of_many)),
+            let on_lost = move |device| self.on_device_lost(device);
+            let mut opened = capture::open_devices(
+                DeviceRequest::single(device, with_local_tracks(|sources| sources.is_group_call)),
                 &chosen,
-                lost,
+                on_lost,
             )
             .await;
-            let current = sources(|sources| sources.generation) == generation;
-            if !current || self.power_of(device).get_untracked() != Power::On {
+            let is_current = with_local_tracks(|sources| sources.release_generation) == generation;
+            if !is_current || self.state_signal(device).get_untracked() != DeviceState::On {
                 return;
             }
             let result = match device {
-                Device::Microphone => opened.microphone.take(),
-                Device::Camera => opened.camera.take(),
+                CaptureDevice::Microphone => opened.microphone.take(),
+                CaptureDevice::Camera => opened.camera.take(),
             };
             if let Some(Ok(source)) = result {
                 let name = source.track().label();
-                self.put(device, source);
-                self.note.set(Some(device.replaced_text(&name)));
+                self.install_track(device, source);
+                self.notice.set(Some(device.replaced_text(&name)));
             } else {
-                self.close(device);
-                self.note.set(None);
-                self.problem_of(device).set(Some(Problem::Lost));
+                self.close_device(device);
+                self.notice.set(None);
+                self.problem_signal(device).set(Some(DeviceProblem::Lost));
             }
-            self.choices.look(false);
+            self.selection.refresh(false);
         });
     }
 
-    fn power_of(self, device: Device) -> RwSignal<Power> {
+    fn state_signal(self, device: CaptureDevice) -> RwSignal<DeviceState> {
         match device {
-            Device::Microphone => self.microphone,
-            Device::Camera => self.camera,
+            CaptureDevice::Microphone => self.microphone,
+            CaptureDevice::Camera => self.camera,
         }
     }
 
-    fn problem_of(self, device: Device) -> RwSignal<Option<Problem>> {
+    fn problem_signal(self, device: CaptureDevice) -> RwSignal<Option<DeviceProblem>> {
         match device {
-            Device::Microphone => self.microphone_problem,
-            Device::Camera => self.camera_problem,
+            CaptureDevice::Microphone => self.microphone_problem,
+            CaptureDevice::Camera => self.camera_problem,
         }
     }
 }

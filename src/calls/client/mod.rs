@@ -29,64 +29,64 @@
 //! Every change goes one way: something happens (a frame, a press, news of the peer connection), the board changes, and
 //! [`CallsClient::settle`] makes the browser's part fit the board.
 
-mod adaptation;
-mod again;
-pub mod arrival;
-pub mod board;
-pub mod choice;
+mod accessors;
+mod active_speaker;
+mod capture;
+pub mod connection_test;
+pub mod device_problem;
+pub mod device_selection;
 pub mod devices;
-mod diagnosis;
-pub mod feed;
-mod hear;
-mod level;
-mod links;
-mod media;
-pub mod others;
+pub mod file_transfer;
+pub mod loader;
+mod microphone_level;
+mod on_frame;
+mod path_diagnosis;
 mod peer;
-pub mod problem;
+mod peer_sync;
+pub mod peers;
 mod recovery;
-pub mod ring;
-pub mod safety;
-mod seen;
-mod speaker;
+mod retransmit;
+pub mod ringer;
+pub mod safety_code;
+pub mod state;
 pub mod stats;
-pub mod transfer;
-pub mod trial;
+pub mod track_slot;
+mod video_adaptation;
 
-pub use peer::Sends;
+pub use peer::MediaState;
 
 use crate::{
     model::{
         CallId,
-        call::{Action, CallView, Media, Outcome, Seat, rooms::RoomCalls},
+        call::{CallView, ClientAction, Media, Outcome, Seat, known_group_calls::KnownGroupCalls},
     },
     protocol::ws::{ClientFrame, ServerFrame},
     ui::{
         browser,
-        build::Build,
-        socket::{Link, Socket},
+        build::BuildTracker,
+        socket::{Socket, SocketStatus},
     },
 };
-use arrival::{Arrival, Wish};
-use board::{Board, Scene, Target};
-use devices::{Devices, Power};
-use feed::Feed;
+use capture::DeviceRequest;
+use devices::{DeviceState, Devices};
+use file_transfer::state::FileTransfer;
 use leptos::prelude::*;
 use leptos_use_document_visibility::use_document_visibility;
-use media::Wanted;
-use others::{ONLY, Others};
-use safety::SafetyCode;
-use transfer::ledger::Transfer;
+use loader::{ChunkState, PendingCall};
+use peers::{PeerStatuses, SOLE_PEER};
+use safety_code::SafetyCode;
+use state::{CallTarget, ClientCallMachine, ClientCallState};
+use track_slot::TrackSlot;
 use web_sys::VisibilityState;
 
 /// How the path to the other page stands, as this page knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Path {
+pub enum PathState {
     /// None yet.
     #[default]
-    Looking,
+    Connecting,
     /// There is one.
-    Found,
+    Connected,
     /// It was lost.
     Lost,
 }
@@ -95,27 +95,27 @@ pub enum Path {
 #[derive(Debug, Clone, Copy)]
 pub struct CallsClient {
     socket: Socket,
-    board: RwSignal<Board>,
-    scene: Memo<Scene>,
-    waiting: Memo<Option<CallView>>,
+    machine: RwSignal<ClientCallMachine>,
+    state: Memo<ClientCallState>,
+    waiting_call: Memo<Option<CallView>>,
     /// What is known of the others of the call.
-    others: RwSignal<Others>,
+    peer_statuses: RwSignal<PeerStatuses>,
     /// Calls that go on in rooms.
-    groups: RwSignal<RoomCalls>,
+    group_calls: RwSignal<KnownGroupCalls>,
     /// Who speaks, of several.
-    speaker: RwSignal<Option<Seat>>,
-    safety: RwSignal<Option<SafetyCode>>,
-    files: RwSignal<Vec<Transfer>>,
+    active_speaker: RwSignal<Option<Seat>>,
+    safety_code: RwSignal<Option<SafetyCode>>,
+    transfers: RwSignal<Vec<FileTransfer>>,
     /// Changes with each peer connection.
-    peers: RwSignal<u32>,
-    trouble: RwSignal<Option<String>>,
+    peers_version: RwSignal<u32>,
+    error_message: RwSignal<Option<String>>,
     /// How many calls this page knows to have ended: the history follows it.
-    over: RwSignal<u32>,
+    ended_count: RwSignal<u32>,
     devices: Devices,
-    arrival: RwSignal<Arrival>,
+    chunk_state: RwSignal<ChunkState>,
     /// Whether somebody is shown that it is on its way.
-    awaited: RwSignal<bool>,
-    wish: RwSignal<Option<Wish>>,
+    should_show_loading: RwSignal<bool>,
+    pending_call: RwSignal<Option<PendingCall>>,
 }
 
 /// The calls of this page.
@@ -130,29 +130,29 @@ pub fn use_calls() -> CallsClient {
 impl CallsClient {
     /// Makes it available to the whole app; does nothing yet. After `Build`, which is told not to reload in a call.
     pub fn provide(socket: Socket) -> Self {
-        let board = RwSignal::new(Board::default());
-        let scene = Memo::new(move |_| board.with(|board| board.scene.clone()));
+        let machine = RwSignal::new(ClientCallMachine::default());
+        let state = Memo::new(move |_| machine.with(|board| board.state.clone()));
         let calls = Self {
             socket,
-            board,
-            scene,
-            waiting: Memo::new(move |_| board.with(|board| board.waiting.clone())),
-            others: RwSignal::default(),
-            groups: RwSignal::default(),
-            speaker: RwSignal::default(),
-            safety: RwSignal::default(),
-            files: RwSignal::default(),
-            peers: RwSignal::default(),
-            trouble: RwSignal::default(),
-            over: RwSignal::default(),
+            machine,
+            state,
+            waiting_call: Memo::new(move |_| machine.with(|board| board.waiting_call.clone())),
+            peer_statuses: RwSignal::default(),
+            group_calls: RwSignal::default(),
+            active_speaker: RwSignal::default(),
+            safety_code: RwSignal::default(),
+            transfers: RwSignal::default(),
+            peers_version: RwSignal::default(),
+            error_message: RwSignal::default(),
+            ended_count: RwSignal::default(),
             devices: Devices::new(),
-            arrival: RwSignal::default(),
-            awaited: RwSignal::default(),
-            wish: RwSignal::default(),
+            chunk_state: RwSignal::default(),
+            should_show_loading: RwSignal::default(),
+            pending_call: RwSignal::default(),
         };
-        if let Some(build) = use_context::<Build>() {
-            build.hold(Signal::derive(move || {
-                scene.with(|scene| scene.call().is_some())
+        if let Some(build) = use_context::<BuildTracker>() {
+            build.block_reload_while(Signal::derive(move || {
+                state.with(|scene| scene.call_id().is_some())
             }));
         }
         provide_context(calls);
@@ -160,40 +160,40 @@ impl CallsClient {
     }
 
     /// Takes up what the server has said of calls, and listens from now on. Browser only, once.
-    pub(super) fn begin(self, heard: Vec<ServerFrame>) {
-        self.socket.on_frame(move |frame| self.hear(frame));
-        super::keys::listen(&self);
-        self.devices.listen();
+    pub(super) fn activate(self, frames: Vec<ServerFrame>) {
+        self.socket.on_frame(move |frame| self.on_frame(frame));
+        super::keyboard_shortcuts::listen_for_shortcuts(&self);
+        self.devices.watch();
         // What is sent follows the devices and the peer connection, whichever changes.
         Effect::new(move || {
-            self.peers.track();
-            self.devices.tracks().track();
-            let sends = Sends {
-                microphone: self.devices.is_heard(),
-                camera: self.devices.is_seen(),
-                screen: self.devices.screen().get() == Power::On,
-                held: false,
+            self.peers_version.track();
+            self.devices.tracks_version().track();
+            let media_state = MediaState {
+                microphone: self.devices.is_microphone_live(),
+                camera: self.devices.is_camera_on(),
+                screen: self.devices.screen().get() == DeviceState::On,
+                is_video_paused: false,
             };
-            for (_, peer) in others::all() {
-                for feed in Feed::ALL {
-                    peer.send(feed, Devices::track(feed));
+            for (_, peer) in peers::all() {
+                for slot in TrackSlot::ALL {
+                    peer.set_track(slot, Devices::track(slot));
                 }
-                peer.tell_sends(sends);
+                peer.send_media_state(media_state);
             }
         });
         // Signed out, perhaps on another page: nobody here is in a call any more.
         Effect::new(move || {
-            if matches!(self.socket.link().get(), Link::Ended(_))
+            if matches!(self.socket.status().get(), SocketStatus::Closed(_))
                 && self
-                    .scene
-                    .with_untracked(|scene| scene.call().is_some() || scene.needs_devices())
+                    .state
+                    .with_untracked(|state| state.call_id().is_some() || state.needs_devices())
             {
                 self.leave();
             }
         });
         // A page that goes takes its call with it. If this is not heard any more, the close of its connection says it.
         window_event_listener(leptos::ev::pagehide, move |_| {
-            if self.scene.with_untracked(Scene::is_in_a_call) {
+            if self.state.with_untracked(ClientCallState::is_in_call) {
                 self.leave();
             }
         });
@@ -202,165 +202,167 @@ impl CallsClient {
             if visibility.get() == VisibilityState::Hidden {
                 return;
             }
-            let ringing = self.scene.with_untracked(|scene| Some(scene.ringing()?.id));
-            if let Some(peer) = ringing.and_then(|call| others::of(call, ONLY)) {
-                peer.look_at();
+            let ringing = self
+                .state
+                .with_untracked(|scene| Some(scene.ringing_call()?.id));
+            if let Some(peer) = ringing.and_then(|call| peers::find_in_call(call, SOLE_PEER)) {
+                peer.send_pranswer();
             }
         });
         window_event_listener(leptos::ev::beforeunload, move |event| {
-            if self
-                .scene
-                .with_untracked(|scene| scene.answered().is_some() || scene.gathered().is_some())
-            {
+            if self.state.with_untracked(|scene| {
+                scene.answered_call().is_some() || scene.active_group_call().is_some()
+            }) {
                 event.prevent_default();
             }
         });
-        for frame in heard {
-            self.hear(&frame);
+        for frame in frames {
+            self.on_frame(&frame);
         }
     }
 
     /// Opens a look at oneself.
-    pub(super) fn look(self, to: Target, media: Media) {
-        let one_of_many = matches!(to, Target::Room(_));
-        if self.change(|board| board.place(to, media)) {
+    pub(super) fn open_preview(self, target: CallTarget, media: Media) {
+        let is_group_call = matches!(target, CallTarget::Room(_));
+        if self.update_machine(|machine| machine.open_preview(target, media)) {
             // It may be open from a look at oneself before: a voice call shows nobody.
             if media == Media::Voice {
                 self.devices.close_camera();
             }
-            self.devices.open(Wanted {
+            self.devices.open_devices(DeviceRequest {
                 microphone: true,
                 camera: media == Media::Video,
-                one_of_many,
+                is_group_call,
             });
         } else {
-            self.trouble.set(Some(
+            self.error_message.set(Some(
                 "You are in a call. Leave it first, then begin another.".to_owned(),
             ));
         }
     }
 
     /// Starts the call that was looked forward to.
-    pub fn start(self) {
+    pub fn start_call(self) {
         let guest = self
-            .scene
-            .with_untracked(|scene| match &scene.preview()?.to {
-                Target::Room(place) => place.only,
-                Target::Person(_) => None,
+            .state
+            .with_untracked(|state| match &state.preview()?.target {
+                CallTarget::Room(place) => place.guest_call_id,
+                CallTarget::Person(_) => None,
             });
         let id = guest.unwrap_or_else(|| CallId(browser::new_uuid()));
-        let say = self.change(|board| board.start(id));
-        self.say_all(say);
+        let actions = self.update_machine(|machine| machine.start_call(id));
+        self.send_actions(actions);
     }
 
     /// Accepts the call that rings, with or without the camera.
     pub fn accept(self, camera: bool) {
-        let Some((call, accept)) = self.board.with_untracked(|board| board.clone().accept()) else {
+        let Some((call, accept)) = self.machine.with_untracked(|board| board.clone().accept())
+        else {
             return;
         };
         // What others have to do with it comes first: it takes a page some time to show the call. What its peer says follows on the heels of
         // the acceptance, so the server knows by then who has answered.
-        self.say(call, accept);
+        self.send_action(call, accept);
         let servers = self
-            .scene
-            .with_untracked(|scene| scene.ringing()?.ice_servers.clone());
-        if let (Some(peer), Some(servers)) = (others::of(call, ONLY), servers) {
-            peer.answered(&servers);
+            .state
+            .with_untracked(|state| state.ringing_call()?.ice_servers.clone());
+        if let (Some(peer), Some(servers)) = (peers::find_in_call(call, SOLE_PEER), servers) {
+            peer.start_connecting(&servers);
         }
-        self.change(Board::accept);
-        self.devices.open(Wanted {
+        self.update_machine(ClientCallMachine::accept);
+        self.devices.open_devices(DeviceRequest {
             microphone: true,
             camera,
-            one_of_many: false,
+            is_group_call: false,
         });
     }
 
     /// Leaves the call that is shown for the one that waits, with the camera if that is on.
-    pub fn switch(self) {
-        let say = self.change(Board::switch);
-        if !say.is_empty() {
-            self.devices.open(Wanted {
+    pub fn switch_to_waiting_call(self) {
+        let actions = self.update_machine(ClientCallMachine::switch_to_waiting_call);
+        if !actions.is_empty() {
+            self.devices.open_devices(DeviceRequest {
                 microphone: true,
-                ..Wanted::default()
+                ..DeviceRequest::default()
             });
         }
-        self.say_all(say);
+        self.send_actions(actions);
     }
 
     /// Declines the call that waits.
-    pub fn decline_waiting(self) {
-        let say = self.change(Board::decline_waiting);
-        self.say_all(say);
+    pub fn decline_waiting_call(self) {
+        let actions = self.update_machine(ClientCallMachine::decline_waiting_call);
+        self.send_actions(actions);
     }
 
     /// Declines, cancels, hangs up, or closes what is left of a call, whichever it is.
     pub fn leave(self) {
-        let say = self.change(|board| board.leave(browser::now()));
-        self.say_all(say);
+        let actions = self.update_machine(|machine| machine.leave(browser::now()));
+        self.send_actions(actions);
     }
 
     /// Changes the board, then makes the browser's part fit it.
-    fn change<T>(self, change: impl FnOnce(&mut Board) -> T) -> T {
-        let mut board = self.board.get_untracked();
-        let waited = board.waiting.as_ref().map(|view| view.id);
-        let before = board.scene.clone();
-        let result = change(&mut board);
-        let after = board.scene.clone();
-        let waits = board.waiting.as_ref().map(|view| view.id);
-        if self.board.with_untracked(|known| *known != board) {
-            self.board.set(board);
+    fn update_machine<T>(self, change: impl FnOnce(&mut ClientCallMachine) -> T) -> T {
+        let mut machine = self.machine.get_untracked();
+        let old_waiting_id = machine.waiting_call.as_ref().map(|view| view.id);
+        let before = machine.state.clone();
+        let result = change(&mut machine);
+        let after = machine.state.clone();
+        let new_waiting_id = machine.waiting_call.as_ref().map(|view| view.id);
+        if self.machine.with_untracked(|known| *known != machine) {
+            self.machine.set(machine);
         }
         if before != after {
-            self.settle(&before, &after);
+            self.apply_transition(&before, &after);
         }
-        if let Some(id) = waits.filter(|_| waits != waited) {
-            self.say(id, Action::Ringing);
+        if let Some(id) = new_waiting_id.filter(|_| new_waiting_id != old_waiting_id) {
+            self.send_action(id, ClientAction::Ringing);
         }
-        self.follow_up();
+        self.schedule_retransmit();
         result
     }
 
-    fn settle(self, before: &Scene, after: &Scene) {
+    fn apply_transition(self, before: &ClientCallState, after: &ClientCallState) {
         // Of a call that failed, what is left says why.
-        let is_left =
-            matches!(after, Scene::Ended(farewell) if farewell.outcome == Outcome::Failed);
-        let was_left = matches!(before, Scene::Ended(_)) && !matches!(after, Scene::Ended(_));
-        if was_left || (before.call() != after.call() && !is_left) {
-            self.trouble.set(None);
+        let is_failure_shown = matches!(after, ClientCallState::Ended(ended_call) if ended_call.outcome == Outcome::Failed);
+        let was_ended_closed = matches!(before, ClientCallState::Ended(_))
+            && !matches!(after, ClientCallState::Ended(_));
+        if was_ended_closed || (before.call_id() != after.call_id() && !is_failure_shown) {
+            self.error_message.set(None);
         }
-        if let Scene::Ringing(view) = after {
-            ring::start(view.caller.name.as_str(), view.media.noun());
-            if before.call() != Some(view.id) {
-                self.say(view.id, Action::Ringing);
+        if let ClientCallState::Ringing(view) = after {
+            ringer::start(view.caller.name.as_str(), view.media.label());
+            if before.call_id() != Some(view.id) {
+                self.send_action(view.id, ClientAction::Ringing);
             }
         } else {
-            ring::stop();
+            ringer::stop();
         }
         // What came in a call that is over can be kept for as long as its end is shown.
-        if was_left {
-            self.forget_files();
+        if was_ended_closed {
+            self.discard_transfers();
         }
         if !after.needs_devices() {
             self.devices.release();
         }
-        self.settle_peers(after);
-        if let (None, Some(view)) = (before.answered(), after.answered()) {
-            self.report(view.id);
+        self.sync_peers(after);
+        if let (None, Some(view)) = (before.answered_call(), after.answered_call()) {
+            self.report_connected(view.id);
         }
-        self.socket.set_urgent(after.is_in_a_call());
-        if matches!(after, Scene::Ended(_)) {
-            self.over.update(|over| *over = over.wrapping_add(1));
+        self.socket.set_urgent(after.is_in_call());
+        if matches!(after, ClientCallState::Ended(_)) {
+            self.ended_count.update(|over| *over = over.wrapping_add(1));
         }
     }
 
-    fn say_all(self, all: impl IntoIterator<Item = (CallId, Action)>) {
+    fn send_actions(self, all: impl IntoIterator<Item = (CallId, ClientAction)>) {
         for (call, action) in all {
-            self.say(call, action);
+            self.send_action(call, action);
         }
     }
 
     /// What cannot be said now is said when the connection is back: see [`Self::back`]; what is lost, again: see [`again`].
-    fn say(self, call: CallId, action: Action) {
+    fn send_action(self, call: CallId, action: ClientAction) {
         self.socket.send(&ClientFrame::Call { call, action });
     }
 }

@@ -20,27 +20,27 @@
 //! | `pulse` | what is done again and again: beats, measuring, adapting |
 
 mod candidates;
+mod heartbeat;
 mod negotiation;
-mod pulse;
 
 use super::{
-    adaptation::{Adaptation, Picture},
-    diagnosis::Clues,
-    feed::Feed,
+    file_transfer::{FileTransfers, state::FileTransfer},
+    path_diagnosis::PathDiagnosis,
     recovery::Recovery,
-    stats::{Counters, Quality},
-    transfer::{Courier, ledger::Transfer},
+    stats::{ConnectionQuality, Counters},
+    track_slot::TrackSlot,
+    video_adaptation::{VideoAdaptation, VideoQuality},
 };
 use crate::{
     model::{
         Millis,
-        call::{IceServer, Side, Signal},
+        call::{IceServer, Side, SignalingMessage},
     },
     ui::browser,
 };
 use futures::{StreamExt, channel::mpsc};
+use heartbeat::EncoderSettings;
 use js_sys::{Array, Reflect};
-use pulse::Fit;
 use serde::{Deserialize, Serialize};
 use std::{
     cell::{Cell, RefCell},
@@ -57,27 +57,27 @@ use web_sys::{
 
 /// What the peer connection has to say.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum News {
+pub(super) enum PeerEvent {
     /// For the other page.
-    Say(Signal),
+    SendSignal(SignalingMessage),
     /// There is a path to the other page.
     Connected,
     /// The path is lost; another one is being looked for.
     Lost,
     /// The browser thinks otherwise of the path: the network may be there again.
-    Stirs,
+    Disconnected,
     /// Something of the other one can be seen or heard from now on.
-    Arrived,
+    TrackAdded,
     /// What the other one sends.
-    Sends(Sends),
+    RemoteMediaState(MediaState),
     /// How good the connection is.
-    Quality(Quality),
+    ConnectionQuality(ConnectionQuality),
     /// So much of the camera's picture is sent from now on.
-    Sending(Picture),
+    VideoQuality(VideoQuality),
     /// What has become of all files.
-    Files(Vec<Transfer>),
+    TransfersChanged(Vec<FileTransfer>),
     /// It will not work, in words.
-    Trouble(&'static str),
+    Error(&'static str),
 }
 
 /// What a page sends, told to the other one over the data channel: nothing in the media says so as quickly and as surely.
@@ -86,7 +86,7 @@ pub(super) enum News {
     clippy::struct_excessive_bools,
     reason = "what is on and what is not, each by itself"
 )]
-pub struct Sends {
+pub struct MediaState {
     /// The microphone is on and not muted.
     pub microphone: bool,
     /// The camera is on.
@@ -96,38 +96,39 @@ pub struct Sends {
     pub screen: bool,
     /// The camera is on, and its picture is not sent for now, to keep the sound.
     #[serde(default)]
-    pub held: bool,
+    #[serde(rename = "held")]
+    pub is_video_paused: bool,
 }
 
 type Handler = Closure<dyn FnMut(Event)>;
 
 /// What waits in the queue.
 enum Job {
-    Offer {
+    SendOffer {
         restart: bool,
     },
     /// Somebody has answered here, or there.
-    Answered,
+    StartConnecting,
     /// Somebody looks at a page that rings.
-    Foretell,
-    Heard(Signal),
-    Send(Feed),
-    Fit,
-    PutSoundFirst,
-    Recover(Why),
+    SendPranswer,
+    ApplySignal(SignalingMessage),
+    ReplaceTrack(TrackSlot),
+    ConfigureEncoders,
+    PrioritizeAudio,
+    Recover(RecoveryReason),
 }
 
 /// Why a path is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
+enum RecoveryReason {
     /// The browser says that it has none, or said so a while ago.
-    Gone,
+    Disconnected,
     /// Nothing came of the other page for a while, whatever the browser says.
-    Silence,
+    HeartbeatTimeout,
     /// The other page asks for it.
-    Asked,
+    RemoteRequest,
     /// The server can be reached again: the network may be another one, also where the browser still thinks that it has a path.
-    Back,
+    SignalingRestored,
 }
 
 /// The connection to the other page. Closed when dropped.
@@ -137,72 +138,72 @@ pub(super) struct Peer {
 
 struct Shared {
     connection: RtcPeerConnection,
-    channel: RtcDataChannel,
+    media_state_channel: RtcDataChannel,
     /// Carries beats, each sent once: a path that is dead is noticed sooner than the browser would, which takes seven seconds.
-    beats: RtcDataChannel,
+    heartbeat_channel: RtcDataChannel,
     /// When the last beat came; none before the first.
-    beat_at: Cell<Option<Millis>>,
+    last_heartbeat_at: Cell<Option<Millis>>,
     /// None came for too long,
-    silent: Cell<bool>,
+    is_unresponsive: Cell<bool>,
     /// and no pictures are sent until something comes.
-    rests: Cell<bool>,
+    is_video_suspended: Cell<bool>,
     /// Whether that is so is being looked at.
-    doubts: Cell<bool>,
+    is_checking_path: Cell<bool>,
     side: Side,
-    tell: Box<dyn Fn(News)>,
+    on_event: Box<dyn Fn(PeerEvent)>,
     jobs: mpsc::UnboundedSender<Job>,
     /// Carries files.
-    courier: Courier,
+    file_transfers: FileTransfers,
     /// What is sent from here, by its place, kept for transceivers that do not exist yet.
-    tracks: RefCell<[Option<MediaStreamTrack>; 4]>,
+    local_tracks: RefCell<[Option<MediaStreamTrack>; 4]>,
     /// How much of the camera's picture is sent.
-    adaptation: Cell<Adaptation>,
+    adaptation: Cell<VideoAdaptation>,
     /// Whether the first pictures since there is a path were sent, which are small so that they come soon.
-    begun: Cell<bool>,
+    has_ramped_up: Cell<bool>,
     /// Counts paths that were found: only the latest has first pictures.
-    began: Cell<u32>,
+    ramp_up_generation: Cell<u32>,
     /// What the encoder of the camera's picture was told last.
-    fitted: Cell<Option<Fit>>,
+    applied_settings: Cell<Option<EncoderSettings>>,
     /// Nothing of a shared screen is sent, as nothing comes of the other page.
-    screen_rests: Cell<bool>,
+    is_screen_suspended: Cell<bool>,
     /// The answer, made while it rings.
-    prepared: RefCell<Option<String>>,
+    prepared_answer: RefCell<Option<String>>,
     /// What the other one is told of it.
-    sends: Cell<Sends>,
+    media_state: Cell<MediaState>,
     /// Candidates that came before the description they belong to, or before anybody answered.
-    early: RefCell<Vec<RtcIceCandidateInit>>,
-    sound: MediaStream,
-    picture: MediaStream,
-    screen: MediaStream,
+    pending_candidates: RefCell<Vec<RtcIceCandidateInit>>,
+    remote_audio: MediaStream,
+    remote_video: MediaStream,
+    remote_screen: MediaStream,
     recovery: RefCell<Recovery>,
     /// Why there may be no path.
-    clues: Cell<Clues>,
+    diagnosis: Cell<PathDiagnosis>,
     /// When the servers were told anew.
-    renewed_at: Cell<Millis>,
+    credentials_renewed_at: Cell<Millis>,
     /// A path is looked for as soon as they are.
-    waits: Cell<bool>,
+    is_awaiting_credentials: Cell<bool>,
     /// The network may be another one than when this browser found its addresses, while it rang.
-    moved: Cell<bool>,
+    should_restart_after_answer: Cell<bool>,
     /// Somebody has answered. Before, nothing is sent of what devices give, whatever the other page does; a callee's page says nothing but
     /// what its answer will be; and nobody looks for a lost path.
-    answered: Cell<bool>,
-    closed: Cell<bool>,
+    is_answered: Cell<bool>,
+    is_closed: Cell<bool>,
     closures: RefCell<Vec<Handler>>,
 }
 
 /// How long a path may take before it is said why there may be none, in milliseconds. A browser calls it failed after 15 s or more, and
 /// the server gives up after 30.
-const WORDS: i32 = 10_000;
+const DIAGNOSIS_DELAY: i32 = 10_000;
 /// How long credentials count as fresh, in milliseconds: half of what they last.
-const FRESH: Millis = 5 * 60 * 1_000;
+const CREDENTIALS_TTL: Millis = 5 * 60 * 1_000;
 /// How long the server is given to tell new ones, in milliseconds.
-const TOLD: i32 = 700;
+const CREDENTIALS_TIMEOUT: i32 = 700;
 /// The data channel: agreed on beforehand, so both sides have it from the start (RFC 8832 is not needed).
-const CHANNEL: &str = "rialto";
+const MEDIA_STATE_CHANNEL_LABEL: &str = "rialto";
 /// The channel of the beats, agreed on beforehand as well,
-const BEATS: &str = "beats";
+const HEARTBEAT_CHANNEL_LABEL: &str = "beats";
 /// and that of files.
-const FILES: &str = "files";
+const FILE_CHANNEL_LABEL: &str = "files";
 
 impl Peer {
     /// Begins to connect. `tell` hears what there is to say, from now on and until it is dropped.
@@ -211,83 +212,84 @@ impl Peer {
     /// When the browser has no WebRTC or refuses the configuration.
     pub(super) fn new(
         side: Side,
-        servers: &[IceServer],
-        tell: impl Fn(News) + 'static,
+        ice_servers: &[IceServer],
+        on_event: impl Fn(PeerEvent) + 'static,
     ) -> Result<Self, JsValue> {
-        let connection = RtcPeerConnection::new_with_configuration(&configuration(servers))?;
-        let open = |name: &str, agreed: &RtcDataChannelInit| {
-            connection.create_data_channel_with_data_channel_dict(name, agreed)
+        let connection =
+            RtcPeerConnection::new_with_configuration(&rtc_configuration(ice_servers))?;
+        let open = |name: &str, init: &RtcDataChannelInit| {
+            connection.create_data_channel_with_data_channel_dict(name, init)
         };
-        let channel = open(CHANNEL, &agreed(0));
-        let once = agreed(1);
-        once.set_ordered(false);
-        once.set_max_retransmits(0);
-        let beats = open(BEATS, &once);
-        let files = open(FILES, &agreed(2));
+        let media_state_channel = open(MEDIA_STATE_CHANNEL_LABEL, &negotiated_channel_init(0));
+        let unreliable = negotiated_channel_init(1);
+        unreliable.set_ordered(false);
+        unreliable.set_max_retransmits(0);
+        let heartbeat_channel = open(HEARTBEAT_CHANNEL_LABEL, &unreliable);
+        let file_channel = open(FILE_CHANNEL_LABEL, &negotiated_channel_init(2));
         let (jobs, mut queue) = mpsc::unbounded();
-        let mut clues = Clues::default();
-        clues.told(servers);
+        let mut diagnosis = PathDiagnosis::default();
+        diagnosis.record_ice_servers(ice_servers);
         let shared = Rc::new(Shared {
             connection,
-            channel,
-            beats,
-            beat_at: Cell::default(),
-            silent: Cell::default(),
-            rests: Cell::default(),
-            doubts: Cell::default(),
+            media_state_channel,
+            heartbeat_channel,
+            last_heartbeat_at: Cell::default(),
+            is_unresponsive: Cell::default(),
+            is_video_suspended: Cell::default(),
+            is_checking_path: Cell::default(),
             side,
-            tell: Box::new(tell),
+            on_event: Box::new(on_event),
             jobs,
-            courier: Courier::new(files),
-            tracks: RefCell::default(),
-            adaptation: Cell::new(Adaptation::new(Picture::Full)),
-            begun: Cell::new(false),
-            began: Cell::new(0),
-            fitted: Cell::default(),
-            screen_rests: Cell::new(false),
-            prepared: RefCell::default(),
-            sends: Cell::default(),
-            early: RefCell::default(),
-            sound: MediaStream::new()?,
-            picture: MediaStream::new()?,
-            screen: MediaStream::new()?,
+            file_transfers: FileTransfers::new(file_channel),
+            local_tracks: RefCell::default(),
+            adaptation: Cell::new(VideoAdaptation::new(VideoQuality::Full)),
+            has_ramped_up: Cell::new(false),
+            ramp_up_generation: Cell::new(0),
+            applied_settings: Cell::default(),
+            is_screen_suspended: Cell::new(false),
+            prepared_answer: RefCell::default(),
+            media_state: Cell::default(),
+            pending_candidates: RefCell::default(),
+            remote_audio: MediaStream::new()?,
+            remote_video: MediaStream::new()?,
+            remote_screen: MediaStream::new()?,
             recovery: RefCell::default(),
-            clues: Cell::new(clues),
-            renewed_at: Cell::new(browser::now()),
-            waits: Cell::new(false),
-            moved: Cell::new(false),
-            answered: Cell::new(false),
-            closed: Cell::new(false),
+            diagnosis: Cell::new(diagnosis),
+            credentials_renewed_at: Cell::new(browser::now()),
+            is_awaiting_credentials: Cell::new(false),
+            should_restart_after_answer: Cell::new(false),
+            is_answered: Cell::new(false),
+            is_closed: Cell::new(false),
             closures: RefCell::default(),
         });
-        shared.listen();
-        let teller = Rc::downgrade(&shared);
-        shared.courier.tell(move |news| {
+        shared.attach_handlers();
+        let weak = Rc::downgrade(&shared);
+        shared.file_transfers.set_event_callback(move |event| {
             // Nobody offers files to somebody who has not answered, or is not answered by anybody.
-            if let Some(shared) = teller.upgrade().filter(|shared| shared.answered.get()) {
-                (shared.tell)(news);
+            if let Some(shared) = weak.upgrade().filter(|shared| shared.is_answered.get()) {
+                (shared.on_event)(event);
             }
         });
-        shared.beat();
-        shared.measure(Counters::default());
+        shared.run_heartbeat();
+        shared.poll_stats(Counters::default());
         if side == Side::Caller {
             let both = RtcRtpTransceiverInit::new();
             both.set_direction(RtcRtpTransceiverDirection::Sendrecv);
-            for feed in Feed::ALL {
+            for slot in TrackSlot::ALL {
                 shared
                     .connection
-                    .add_transceiver_with_str_and_init(feed.kind(), &both);
+                    .add_transceiver_with_str_and_init(slot.kind(), &both);
             }
-            shared.queue(Job::Offer { restart: false });
+            shared.enqueue(Job::SendOffer { restart: false });
         }
         let worker = shared.clone();
         spawn_local(async move {
             while let Some(job) = queue.next().await {
-                if worker.closed.get() {
+                if worker.is_closed.get() {
                     return;
                 }
-                if let Err(error) = worker.work(job).await
-                    && !worker.closed.get()
+                if let Err(error) = worker.run_job(job).await
+                    && !worker.is_closed.get()
                 {
                     browser::warn(&format!("call: {error:?}"));
                 }
@@ -297,96 +299,101 @@ impl Peer {
     }
 
     /// The other page said something.
-    pub(super) fn hear(&self, signal: Signal) {
-        self.shared.learn(|clues| clues.hear(&signal));
-        self.shared.queue(Job::Heard(signal));
+    pub(super) fn receive_signal(&self, signal: SignalingMessage) {
+        self.shared
+            .update_diagnosis(|diagnosis| diagnosis.record_received_signal(&signal));
+        self.shared.enqueue(Job::ApplySignal(signal));
     }
 
     /// Sends this from now on, or nothing.
-    pub(super) fn send(&self, feed: Feed, track: Option<MediaStreamTrack>) {
+    pub(super) fn set_track(&self, slot: TrackSlot, track: Option<MediaStreamTrack>) {
         let before = std::mem::replace(
-            &mut self.shared.tracks.borrow_mut()[feed.place()],
+            &mut self.shared.local_tracks.borrow_mut()[slot.index()],
             track.clone(),
         );
         if before != track {
-            self.shared.queue(Job::Send(feed));
+            self.shared.enqueue(Job::ReplaceTrack(slot));
         }
     }
 
     /// No more of the camera's picture is sent from now on.
-    pub(super) fn at_most(&self, most: Picture) {
-        self.shared.adapt(|adaptation| adaptation.at_most(most));
+    pub(super) fn set_max_video_quality(&self, max_quality: VideoQuality) {
+        self.shared
+            .adapt_video(|adaptation| adaptation.set_max_quality(max_quality));
     }
 
     /// Tells the other one what is sent.
-    pub(super) fn tell_sends(&self, sends: Sends) {
-        self.shared.sends.set(sends);
-        self.shared.tell_sends();
+    pub(super) fn send_media_state(&self, media_state: MediaState) {
+        self.shared.media_state.set(media_state);
+        self.shared.send_media_state();
     }
 
     /// What to find a path with from now on: the credentials of before may have expired (WebRTC 1.0 section 4.4.1.6). Heard of by the
     /// next restart.
-    pub(super) fn renew(&self, servers: &[IceServer]) {
-        self.shared.learn(|clues| clues.told(servers));
+    pub(super) fn renew_ice_servers(&self, servers: &[IceServer]) {
+        self.shared
+            .update_diagnosis(|diagnosis| diagnosis.record_ice_servers(servers));
         let connection = &self.shared.connection;
-        if let Err(error) = connection.set_configuration_with_configuration(&configuration(servers))
+        if let Err(error) =
+            connection.set_configuration_with_configuration(&rtc_configuration(servers))
         {
             browser::warn(&format!("call: {error:?}"));
         }
-        self.shared.renewed_at.set(browser::now());
-        if self.shared.waits.take() {
-            self.shared.queue(Job::Recover(Why::Back));
+        self.shared.credentials_renewed_at.set(browser::now());
+        if self.shared.is_awaiting_credentials.take() {
+            self.shared
+                .enqueue(Job::Recover(RecoveryReason::SignalingRestored));
         }
     }
 
     /// Somebody has answered; from now on a path is looked for, with these servers. More than once does no harm.
-    pub(super) fn answered(&self, servers: &[IceServer]) {
-        if !self.shared.answered.replace(true) {
-            self.renew(servers);
-            self.shared.queue(Job::Answered);
+    pub(super) fn start_connecting(&self, servers: &[IceServer]) {
+        if !self.shared.is_answered.replace(true) {
+            self.renew_ice_servers(servers);
+            self.shared.enqueue(Job::StartConnecting);
             let shared = Rc::downgrade(&self.shared);
-            browser::after(WORDS, move || {
-                if let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get()) {
-                    shared.say_why();
+            browser::run_after(DIAGNOSIS_DELAY, move || {
+                if let Some(shared) = shared.upgrade().filter(|shared| !shared.is_closed.get()) {
+                    shared.report_diagnosis();
                 }
             });
         }
     }
 
     /// Somebody looks at this page, which rings.
-    pub(super) fn look_at(&self) {
-        self.shared.queue(Job::Foretell);
+    pub(super) fn send_pranswer(&self) {
+        self.shared.enqueue(Job::SendPranswer);
     }
 
     /// The server can be reached again: what was said meanwhile is lost, and the network may be another one.
-    pub(super) fn resume(&self) {
-        self.shared.look_with_fresh();
+    pub(super) fn on_signaling_restored(&self) {
+        self.shared.recover_with_fresh_credentials();
     }
 
     /// Whether there is a path, and the other page is heard over it.
-    pub(super) fn has_path(&self) -> bool {
-        self.shared.has_path()
+    pub(super) fn is_path_alive(&self) -> bool {
+        self.shared.is_path_alive()
     }
 
     /// What is heard of the other one.
-    pub(super) fn sound(&self) -> &MediaStream {
-        &self.shared.sound
+    pub(super) fn remote_audio(&self) -> &MediaStream {
+        &self.shared.remote_audio
     }
 
     /// What is seen of the other one.
-    pub(super) fn picture(&self) -> &MediaStream {
-        &self.shared.picture
+    pub(super) fn remote_video(&self) -> &MediaStream {
+        &self.shared.remote_video
     }
 
     /// The screen that the other one shares.
-    pub(super) fn screen(&self) -> &MediaStream {
-        &self.shared.screen
+    pub(super) fn remote_screen(&self) -> &MediaStream {
+        &self.shared.remote_screen
     }
 
     /// How loud the other one is, from 0 to 1; none where nothing of them is heard, or the browser does not say (WebRTC 1.0 section 5.3).
-    pub(super) fn level(&self) -> Option<f64> {
+    pub(super) fn audio_level(&self) -> Option<f64> {
         let transceivers = self.shared.transceivers();
-        let receiver = transceivers.get(Feed::Microphone.place())?.receiver();
+        let receiver = transceivers.get(TrackSlot::Microphone.index())?.receiver();
         let sources = Reflect::get(&receiver, &"getSynchronizationSources".into()).ok()?;
         let sources: js_sys::Function = sources.dyn_into().ok()?;
         let sources: Array = sources.call0(&receiver).ok()?.dyn_into().ok()?;
@@ -396,12 +403,12 @@ impl Peer {
     }
 
     /// Files to the other one, and from them.
-    pub(super) fn courier(&self) -> &Courier {
-        &self.shared.courier
+    pub(super) fn file_transfers(&self) -> &FileTransfers {
+        &self.shared.file_transfers
     }
 
     /// What both sides agreed on, mine first; none before they did.
-    pub(super) fn descriptions(&self) -> Option<(String, String)> {
+    pub(super) fn session_descriptions(&self) -> Option<(String, String)> {
         let connection = &self.shared.connection;
         Some((
             connection.local_description()?.sdp(),
@@ -413,44 +420,51 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         let shared = &self.shared;
-        shared.closed.set(true);
+        shared.is_closed.set(true);
         shared.jobs.close_channel();
         let connection = &shared.connection;
         connection.set_onicecandidate(None);
         connection.set_onconnectionstatechange(None);
         connection.set_ontrack(None);
-        shared.channel.set_onopen(None);
-        shared.channel.set_onmessage(None);
-        shared.beats.set_onmessage(None);
-        shared.courier.close();
+        shared.media_state_channel.set_onopen(None);
+        shared.media_state_channel.set_onmessage(None);
+        shared.heartbeat_channel.set_onmessage(None);
+        shared.file_transfers.close();
         connection.close();
         shared.closures.borrow_mut().clear();
     }
 }
 
 impl Shared {
-    fn queue(&self, job: Job) {
+    fn enqueue(&self, job: Job) {
         // The queue is gone when the call is over, and then nothing is left to do.
         let _ = self.jobs.unbounded_send(job);
     }
 
-    fn listen(self: &Rc<Self>) {
+    fn attach_handlers(self: &Rc<Self>) {
         let connection = &self.connection;
-        connection.set_onicecandidate(Some(&self.on(Self::found_candidate)));
-        connection.set_onconnectionstatechange(Some(&self.on(|shared, _| shared.changed())));
-        connection.set_ontrack(Some(&self.on(Self::arrived)));
-        self.channel
-            .set_onopen(Some(&self.on(|shared, _| shared.tell_sends())));
-        self.channel.set_onmessage(Some(&self.on(Self::was_told)));
-        self.beats
-            .set_onmessage(Some(&self.on(|shared, _| shared.heard_beat())));
+        connection.set_onicecandidate(Some(&self.event_handler(Self::on_ice_candidate)));
+        connection.set_onconnectionstatechange(Some(
+            &self.event_handler(|shared, _| shared.on_connection_state_change()),
+        ));
+        connection.set_ontrack(Some(&self.event_handler(Self::on_track)));
+        self.media_state_channel.set_onopen(Some(
+            &self.event_handler(|shared, _| shared.send_media_state()),
+        ));
+        self.media_state_channel
+            .set_onmessage(Some(&self.event_handler(Self::on_media_state_message)));
+        self.heartbeat_channel
+            .set_onmessage(Some(&self.event_handler(|shared, _| shared.on_heartbeat())));
     }
 
     /// An event handler that lives as long as the peer. It holds no claim on it, so that dropping the peer ends it.
-    fn on(self: &Rc<Self>, then: impl Fn(&Rc<Self>, &Event) + 'static) -> js_sys::Function {
+    fn event_handler(
+        self: &Rc<Self>,
+        then: impl Fn(&Rc<Self>, &Event) + 'static,
+    ) -> js_sys::Function {
         let shared = Rc::downgrade(self);
         let closure = Handler::new(move |event: Event| {
-            if let Some(shared) = shared.upgrade().filter(|shared| !shared.closed.get()) {
+            if let Some(shared) = shared.upgrade().filter(|shared| !shared.is_closed.get()) {
                 then(&shared, &event);
             }
         });
@@ -459,22 +473,22 @@ impl Shared {
         function
     }
 
-    fn learn(&self, what: impl FnOnce(&mut Clues)) {
-        let mut clues = self.clues.get();
-        what(&mut clues);
-        self.clues.set(clues);
+    fn update_diagnosis(&self, what: impl FnOnce(&mut PathDiagnosis)) {
+        let mut diagnosis = self.diagnosis.get();
+        what(&mut diagnosis);
+        self.diagnosis.set(diagnosis);
     }
 
-    fn say(&self, signal: Signal) {
-        self.learn(|clues| clues.say(&signal));
-        (self.tell)(News::Say(signal));
+    fn send_signal(&self, signal: SignalingMessage) {
+        self.update_diagnosis(|diagnosis| diagnosis.record_sent_signal(&signal));
+        (self.on_event)(PeerEvent::SendSignal(signal));
     }
 
-    fn found_candidate(self: &Rc<Self>, event: &Event) {
+    fn on_ice_candidate(self: &Rc<Self>, event: &Event) {
         let event: &RtcPeerConnectionIceEvent = event.unchecked_ref();
         // What a page that rings finds stands in the answer that it says when somebody does.
-        if let Some(candidate) = event.candidate().filter(|_| self.may_look()) {
-            self.say(Signal::Candidate {
+        if let Some(candidate) = event.candidate().filter(|_| self.can_exchange_candidates()) {
+            self.send_signal(SignalingMessage::Candidate {
                 candidate: candidate.candidate(),
                 sdp_mid: candidate.sdp_mid(),
                 sdp_m_line_index: candidate.sdp_m_line_index(),
@@ -482,52 +496,58 @@ impl Shared {
         }
     }
 
-    fn arrived(self: &Rc<Self>, event: &Event) {
+    fn on_track(self: &Rc<Self>, event: &Event) {
         let event: &RtcTrackEvent = event.unchecked_ref();
         let (track, transceiver) = (event.track(), event.transceiver());
-        let place = self
+        let index = self
             .transceivers()
             .iter()
             .position(|known| *known == transceiver);
-        match Feed::ALL
+        match TrackSlot::ALL
             .into_iter()
-            .find(|feed| Some(feed.place()) == place)
+            .find(|slot| Some(slot.index()) == index)
         {
-            Some(Feed::Microphone | Feed::ScreenSound) => self.sound.add_track(&track),
-            Some(Feed::Camera) => self.picture.add_track(&track),
-            Some(Feed::Screen) => self.screen.add_track(&track),
+            Some(TrackSlot::Microphone | TrackSlot::ScreenAudio) => {
+                self.remote_audio.add_track(&track)
+            }
+            Some(TrackSlot::Camera) => self.remote_video.add_track(&track),
+            Some(TrackSlot::Screen) => self.remote_screen.add_track(&track),
             // A newer page may send more than this one knows of.
             None => {}
         }
-        (self.tell)(News::Arrived);
+        (self.on_event)(PeerEvent::TrackAdded);
     }
 
-    fn was_told(self: &Rc<Self>, event: &Event) {
+    fn on_media_state_message(self: &Rc<Self>, event: &Event) {
         let text = event.unchecked_ref::<MessageEvent>().data().as_string();
         // A newer page may say more than this one understands.
-        if let Some(sends) = text.and_then(|text| serde_json::from_str(&text).ok()) {
-            (self.tell)(News::Sends(sends));
+        if let Some(media_state) = text.and_then(|text| serde_json::from_str(&text).ok()) {
+            (self.on_event)(PeerEvent::RemoteMediaState(media_state));
         }
     }
 
-    fn tell_sends(&self) {
-        if self.channel.ready_state() == RtcDataChannelState::Open
-            && let Ok(text) = serde_json::to_string(&self.said_to_send())
+    fn send_media_state(&self) {
+        if self.media_state_channel.ready_state() == RtcDataChannelState::Open
+            && let Ok(text) = serde_json::to_string(&self.advertised_media_state())
         {
             // A channel that closes between the question and this is told nothing any more.
-            let _ = self.channel.send_with_str(&text);
+            let _ = self.media_state_channel.send_with_str(&text);
         }
     }
 
-    fn said_to_send(&self) -> Sends {
-        let sends = self.sends.get();
-        let held = sends.camera && self.adaptation.get().picture() == Picture::Held;
-        Sends { held, ..sends }
+    fn advertised_media_state(&self) -> MediaState {
+        let media_state = self.media_state.get();
+        let is_video_paused =
+            media_state.camera && self.adaptation.get().quality() == VideoQuality::Paused;
+        MediaState {
+            is_video_paused,
+            ..media_state
+        }
     }
 
-    fn found(&self) {
-        self.recovery.borrow_mut().found();
-        (self.tell)(News::Connected);
+    fn report_connected(&self) {
+        self.recovery.borrow_mut().mark_connected();
+        (self.on_event)(PeerEvent::Connected);
     }
 
     fn is_connected(&self) -> bool {
@@ -535,27 +555,27 @@ impl Shared {
     }
 
     /// Whether there is a path, and the other page is heard over it.
-    fn has_path(&self) -> bool {
-        self.is_connected() && !self.silent.get()
+    fn is_path_alive(&self) -> bool {
+        self.is_connected() && !self.is_unresponsive.get()
     }
 
     /// `connectionState`, not `iceConnectionState`: the latter was seen to stay `disconnected` for ever.
-    fn changed(self: &Rc<Self>) {
+    fn on_connection_state_change(self: &Rc<Self>) {
         match self.connection.connection_state() {
             RtcPeerConnectionState::Connected => {
                 // Of beats, the first decides again.
-                self.beat_at.set(None);
-                self.begin();
-                self.found();
+                self.last_heartbeat_at.set(None);
+                self.start_ramp_up();
+                self.report_connected();
             }
             RtcPeerConnectionState::Disconnected => {
                 // So is one called that had failed, once something comes by it.
-                (self.tell)(News::Stirs);
-                self.look_again_in(Recovery::HESITATION);
+                (self.on_event)(PeerEvent::Disconnected);
+                self.schedule_recovery(Recovery::DISCONNECTED_DELAY);
             }
             RtcPeerConnectionState::Failed => {
-                self.say_why();
-                self.queue(Job::Recover(Why::Gone));
+                self.report_diagnosis();
+                self.enqueue(Job::Recover(RecoveryReason::Disconnected));
             }
             // Beginning, under way, and closed by ourselves: nothing to do about any of them.
             _ => {}
@@ -564,48 +584,51 @@ impl Shared {
 
     /// Looks for a path with servers whose credentials are fresh: at once, or when the server has told them anew, as it does whenever a
     /// page connects again and whenever a call changes. If it does not, with what there is.
-    fn look_with_fresh(self: &Rc<Self>) {
-        if browser::now() - self.renewed_at.get() < FRESH {
-            return self.queue(Job::Recover(Why::Back));
+    fn recover_with_fresh_credentials(self: &Rc<Self>) {
+        if browser::now() - self.credentials_renewed_at.get() < CREDENTIALS_TTL {
+            return self.enqueue(Job::Recover(RecoveryReason::SignalingRestored));
         }
-        self.waits.set(true);
+        self.is_awaiting_credentials.set(true);
         let shared = Rc::downgrade(self);
-        browser::after(TOLD, move || {
-            if let Some(shared) = shared.upgrade().filter(|shared| shared.waits.take()) {
-                shared.queue(Job::Recover(Why::Back));
+        browser::run_after(CREDENTIALS_TIMEOUT, move || {
+            if let Some(shared) = shared
+                .upgrade()
+                .filter(|shared| shared.is_awaiting_credentials.take())
+            {
+                shared.enqueue(Job::Recover(RecoveryReason::SignalingRestored));
             }
         });
     }
 
     /// Says why there is no path, if there never was one.
-    fn say_why(&self) {
-        if !self.recovery.borrow().has_had_path() {
-            (self.tell)(News::Trouble(self.clues.get().why()));
+    fn report_diagnosis(&self) {
+        if !self.recovery.borrow().has_ever_connected() {
+            (self.on_event)(PeerEvent::Error(self.diagnosis.get().explanation()));
         }
     }
 
-    fn look_again_in(self: &Rc<Self>, millis: i32) {
-        let plan = self.recovery.borrow_mut().plan();
+    fn schedule_recovery(self: &Rc<Self>, millis: i32) {
+        let generation = self.recovery.borrow_mut().schedule_check();
         let shared = Rc::downgrade(self);
-        browser::after(millis, move || {
+        browser::run_after(millis, move || {
             if let Some(shared) = shared.upgrade()
-                && shared.recovery.borrow().is_planned(plan)
+                && shared.recovery.borrow().is_check_current(generation)
             {
-                shared.queue(Job::Recover(Why::Gone));
+                shared.enqueue(Job::Recover(RecoveryReason::Disconnected));
             }
         });
     }
 }
 
 /// A data channel that both sides make.
-fn agreed(id: u16) -> RtcDataChannelInit {
+fn negotiated_channel_init(id: u16) -> RtcDataChannelInit {
     let agreed = RtcDataChannelInit::new();
     agreed.set_negotiated(true);
     agreed.set_id(id);
     agreed
 }
 
-pub(super) fn configuration(servers: &[IceServer]) -> RtcConfiguration {
+pub(super) fn rtc_configuration(servers: &[IceServer]) -> RtcConfiguration {
     let list: Array = servers
         .iter()
         .map(|server| {

@@ -7,13 +7,13 @@ use crate::model::{Millis, call::Side};
 
 /// What to do about a lost path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Means {
+pub(super) enum RecoveryStep {
     /// Ask the caller for a restart.
-    Ask,
+    RequestRestart,
     /// Say the offer again that is not answered yet.
-    SayAgain,
+    ResendOffer,
     /// Make an offer that restarts ICE.
-    Restart,
+    RestartIce,
     /// Nothing now: an offer was made a moment ago.
     Wait,
 }
@@ -22,87 +22,91 @@ pub(super) enum Means {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Recovery {
     /// Whether there was a path since the last loss.
-    had_path: bool,
+    is_connected: bool,
     /// Whether there ever was one.
-    had_any: bool,
+    has_ever_connected: bool,
     /// Tries since the last loss.
-    tries: u32,
+    attempts: u32,
     /// When the last offer was made.
     offered_at: Option<Millis>,
     /// Counts plans: only the latest one is carried out.
-    plan: u32,
+    check_generation: u32,
 }
 
 /// Between two offers that restart ICE, in milliseconds: less would cut off the one before.
-const BETWEEN_OFFERS: Millis = 2_000;
+const MIN_OFFER_INTERVAL: Millis = 2_000;
 /// How long a try is given, in milliseconds; each further one is given 2 s more, up to the bound.
-const FIRST_TRY: i32 = 4_000;
-const LONGEST_TRY: i32 = 15_000;
+const INITIAL_RETRY_DELAY: i32 = 4_000;
+const MAX_RETRY_DELAY: i32 = 15_000;
 
 impl Recovery {
     /// `disconnected` often passes by itself: how long to wait before acting on it, in milliseconds.
-    pub(super) const HESITATION: i32 = 1_000;
+    pub(super) const DISCONNECTED_DELAY: i32 = 1_000;
 
     /// There is a path.
-    pub(super) fn found(&mut self) {
+    pub(super) fn mark_connected(&mut self) {
         *self = Self {
-            had_path: true,
-            had_any: true,
-            tries: 0,
+            is_connected: true,
+            has_ever_connected: true,
+            attempts: 0,
             offered_at: self.offered_at,
-            plan: self.plan + 1,
+            check_generation: self.check_generation + 1,
         };
     }
 
     /// Whether there ever was a path.
-    pub(super) fn has_had_path(&self) -> bool {
-        self.had_any
+    pub(super) fn has_ever_connected(&self) -> bool {
+        self.has_ever_connected
     }
 
     /// An offer was made.
-    pub(super) fn offered(&mut self, now: Millis) {
+    pub(super) fn record_offer(&mut self, now: Millis) {
         self.offered_at = Some(now);
     }
 
     /// Something is planned; whatever was planned before is off.
-    pub(super) fn plan(&mut self) -> u32 {
-        self.plan += 1;
-        self.plan
+    pub(super) fn schedule_check(&mut self) -> u32 {
+        self.check_generation += 1;
+        self.check_generation
     }
 
     /// Whether a plan still stands.
-    pub(super) fn is_planned(&self, plan: u32) -> bool {
-        self.plan == plan
+    pub(super) fn is_check_current(&self, generation: u32) -> bool {
+        self.check_generation == generation
     }
 
     /// The path is lost, or the other side says so: what to do, and when to look again (in milliseconds). `pending` says that
     /// an offer is not answered yet, `back` that the network may be another one than when it was made.
-    pub(super) fn look(
+    pub(super) fn next_step(
         &mut self,
         side: Side,
-        pending: bool,
-        back: bool,
+        is_offer_pending: bool,
+        has_network_changed: bool,
         now: Millis,
-    ) -> (Means, i32) {
-        let more = i32::try_from(self.tries)
+    ) -> (RecoveryStep, i32) {
+        let more = i32::try_from(self.attempts)
             .unwrap_or(i32::MAX)
             .saturating_mul(2_000);
-        let again = FIRST_TRY.saturating_add(more).min(LONGEST_TRY);
-        self.tries = self.tries.saturating_add(1);
-        let just_offered = self.offered_at.is_some_and(|at| now - at < BETWEEN_OFFERS);
-        let means = match side {
-            Side::Callee => Means::Ask,
+        let retry_delay = INITIAL_RETRY_DELAY
+            .saturating_add(more)
+            .min(MAX_RETRY_DELAY);
+        self.attempts = self.attempts.saturating_add(1);
+        let just_offered = self
+            .offered_at
+            .is_some_and(|at| now - at < MIN_OFFER_INTERVAL);
+        let step = match side {
+            Side::Callee => RecoveryStep::RequestRestart,
             // What was found without a network, or in another one, leads nowhere.
-            Side::Caller if back || !just_offered => Means::Restart,
-            Side::Caller if pending => Means::SayAgain,
-            Side::Caller => Means::Wait,
+            Side::Caller if has_network_changed || !just_offered => RecoveryStep::RestartIce,
+            Side::Caller if is_offer_pending => RecoveryStep::ResendOffer,
+            Side::Caller => RecoveryStep::Wait,
         };
-        (means, again)
+        (step, retry_delay)
     }
 
     /// The path is lost. True if that is news.
-    pub(super) fn lost(&mut self) -> bool {
-        std::mem::take(&mut self.had_path)
+    pub(super) fn mark_lost(&mut self) -> bool {
+        std::mem::take(&mut self.is_connected)
     }
 }
 
@@ -111,66 +115,78 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_caller_makes_offers_and_the_callee_asks_for_them() {
+    fn only_the_caller_makes_offers_and_the_callee_requests_them() {
         let mut recovery = Recovery::default();
-        assert_eq!(recovery.look(Side::Callee, false, false, 0).0, Means::Ask);
         assert_eq!(
-            recovery.look(Side::Caller, false, false, 0).0,
-            Means::Restart
+            recovery.next_step(Side::Callee, false, false, 0).0,
+            RecoveryStep::RequestRestart
         );
-        recovery.offered(0);
         assert_eq!(
-            recovery.look(Side::Caller, true, false, 100).0,
-            Means::SayAgain,
+            recovery.next_step(Side::Caller, false, false, 0).0,
+            RecoveryStep::RestartIce
+        );
+        recovery.record_offer(0);
+        assert_eq!(
+            recovery.next_step(Side::Caller, true, false, 100).0,
+            RecoveryStep::ResendOffer,
             "the one before may be lost"
         );
-        let look = |recovery: &mut Recovery, pending, back, now| {
-            recovery.look(Side::Caller, pending, back, now).0
+        let next_step = |recovery: &mut Recovery, pending, back, now| {
+            recovery.next_step(Side::Caller, pending, back, now).0
         };
-        assert_eq!(look(&mut recovery, false, false, 1_999), Means::Wait);
-        assert_eq!(look(&mut recovery, false, false, 2_000), Means::Restart);
         assert_eq!(
-            look(&mut recovery, true, false, 2_000),
-            Means::Restart,
+            next_step(&mut recovery, false, false, 1_999),
+            RecoveryStep::Wait
+        );
+        assert_eq!(
+            next_step(&mut recovery, false, false, 2_000),
+            RecoveryStep::RestartIce
+        );
+        assert_eq!(
+            next_step(&mut recovery, true, false, 2_000),
+            RecoveryStep::RestartIce,
             "nobody answers an offer of a former network"
         );
-        assert_eq!(look(&mut recovery, true, true, 100), Means::Restart);
+        assert_eq!(
+            next_step(&mut recovery, true, true, 100),
+            RecoveryStep::RestartIce
+        );
     }
 
     #[test]
-    fn it_goes_on_trying_with_more_patience_each_time() {
+    fn each_retry_waits_longer() {
         let mut recovery = Recovery::default();
         let waits: Vec<i32> = (0..8)
-            .map(|_| recovery.look(Side::Caller, false, false, 0).1)
+            .map(|_| recovery.next_step(Side::Caller, false, false, 0).1)
             .collect();
         assert_eq!(
             waits,
             [4_000, 6_000, 8_000, 10_000, 12_000, 14_000, 15_000, 15_000]
         );
-        recovery.found();
+        recovery.mark_connected();
         assert_eq!(
-            recovery.look(Side::Caller, false, false, 0).1,
+            recovery.next_step(Side::Caller, false, false, 0).1,
             4_000,
             "each loss begins anew"
         );
     }
 
     #[test]
-    fn a_loss_is_told_once() {
+    fn a_loss_is_reported_once() {
         let mut recovery = Recovery::default();
-        assert!(!recovery.lost(), "there was no path yet");
-        recovery.found();
-        assert!(recovery.lost());
-        assert!(!recovery.lost());
+        assert!(!recovery.mark_lost(), "there was no path yet");
+        recovery.mark_connected();
+        assert!(recovery.mark_lost());
+        assert!(!recovery.mark_lost());
     }
 
     #[test]
-    fn a_path_that_is_found_calls_off_what_was_planned() {
+    fn connecting_cancels_scheduled_checks() {
         let mut recovery = Recovery::default();
-        let first = recovery.plan();
-        let second = recovery.plan();
-        assert!(!recovery.is_planned(first) && recovery.is_planned(second));
-        recovery.found();
-        assert!(!recovery.is_planned(second));
+        let first = recovery.schedule_check();
+        let second = recovery.schedule_check();
+        assert!(!recovery.is_check_current(first) && recovery.is_check_current(second));
+        recovery.mark_connected();
+        assert!(!recovery.is_check_current(second));
     }
 }

@@ -1,6 +1,6 @@
 //! How good the connection is, by what the browser measures (W3C WebRTC statistics).
 
-use super::adaptation::Strain;
+use super::video_adaptation::UplinkStats;
 use crate::model::Millis;
 use js_sys::{Map, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
@@ -8,11 +8,11 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::RtcPeerConnection;
 
 /// How often it is looked at, in milliseconds.
-pub(super) const EVERY: i32 = 2_000;
+pub(super) const STATS_POLL_INTERVAL: i32 = 2_000;
 
 /// How media go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Route {
     /// From browser to browser.
     Direct,
     /// Through a relay.
@@ -21,38 +21,41 @@ pub enum Way {
 
 /// How good the connection was since the last look.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Quality {
+pub struct ConnectionQuality {
     /// Packets of the other one that did not come, in percent.
-    pub loss: f64,
+    pub loss_percent: f64,
     /// For something to get there and back, in milliseconds.
-    pub round_trip: Option<f64>,
+    pub round_trip_time: Option<f64>,
     /// How unevenly packets come, in milliseconds (RFC 3550).
     pub jitter: f64,
     /// Pictures a second of the other one.
-    pub frames: Option<f64>,
+    pub frames_per_second: Option<f64>,
     /// How large they are, in pixels.
-    pub size: Option<(u32, u32)>,
+    pub frame_size: Option<(u32, u32)>,
     /// How pictures of the other one are packed: "VP8".
     pub codec: Option<String>,
     /// What comes, in kilobits a second.
-    pub received: f64,
+    pub received_kbps: f64,
     /// What goes, in kilobits a second.
-    pub sent: f64,
+    pub sent_kbps: f64,
     /// How media go.
-    pub way: Option<Way>,
+    pub route: Option<Route>,
 }
 
 /// How many of four bars a connection is worth; none while nothing is known.
 #[must_use]
-pub fn bars(quality: &Quality) -> u8 {
-    let trouble = [
+pub fn bars(quality: &ConnectionQuality) -> u8 {
+    let thresholds = [
         // From where it is noticed: a word is lost now and then, and then a sentence.
-        (quality.loss, [2.0, 5.0, 12.0]),
+        (quality.loss_percent, [2.0, 5.0, 12.0]),
         // One waits for the other, and then both talk at once (ITU-T G.114).
-        (quality.round_trip.unwrap_or(0.0), [250.0, 450.0, 800.0]),
+        (
+            quality.round_trip_time.unwrap_or(0.0),
+            [250.0, 450.0, 800.0],
+        ),
         (quality.jitter, [30.0, 60.0, 120.0]),
     ];
-    let worst = trouble
+    let worst = thresholds
         .iter()
         .map(|(value, steps)| steps.iter().filter(|step| value > *step).count())
         .max();
@@ -61,7 +64,7 @@ pub fn bars(quality: &Quality) -> u8 {
 
 /// What so many bars mean.
 #[must_use]
-pub fn word(bars: u8) -> &'static str {
+pub fn bars_label(bars: u8) -> &'static str {
     match bars {
         4 => "good",
         3 => "fair",
@@ -82,18 +85,18 @@ pub(super) struct Counters {
 
 /// What one look brings.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Look {
-    pub(super) quality: Quality,
+pub(super) struct StatsSample {
+    pub(super) quality: ConnectionQuality,
     /// For the next look.
     pub(super) counters: Counters,
     /// How the way out is.
-    pub(super) strain: Strain,
+    pub(super) uplink: UplinkStats,
 }
 
 /// One entry of the statistics.
-struct Entry(JsValue);
+struct StatsEntry(JsValue);
 
-impl Entry {
+impl StatsEntry {
     fn get(&self, name: &str) -> Option<JsValue> {
         Reflect::get(&self.0, &name.into())
             .ok()
@@ -108,53 +111,53 @@ impl Entry {
         self.get(name)?.as_string()
     }
 
-    fn is(&self, name: &str, value: &str) -> bool {
+    fn has_value(&self, name: &str, value: &str) -> bool {
         self.text(name).as_deref() == Some(value)
     }
 }
 
 /// Looks, and compares with the last look. None when the browser says nothing.
-pub(super) async fn look(
+pub(super) async fn sample_stats(
     connection: &RtcPeerConnection,
     before: Counters,
     now: Millis,
-) -> Option<Look> {
-    Some(read(&entries(connection).await?, before, now))
+) -> Option<StatsSample> {
+    Some(build_sample(&entries(connection).await?, before, now))
 }
 
 /// How long ago the browser received anything of the other one, in milliseconds, whether a page has had the time to take it in or not
 /// (W3C WebRTC Statistics `lastPacketReceivedTimestamp`). None when the browser does not say.
-pub(super) async fn silence(connection: &RtcPeerConnection) -> Option<f64> {
+pub(super) async fn millis_since_last_packet(connection: &RtcPeerConnection) -> Option<f64> {
     let entries = entries(connection).await?;
     let pair = selected_pair(&entries)?;
-    let silence = pair.number("timestamp")? - pair.number("lastPacketReceivedTimestamp")?;
+    let packet_age = pair.number("timestamp")? - pair.number("lastPacketReceivedTimestamp")?;
     // Where the two are told by different clocks, nothing can be said.
-    (silence > -1_000.0).then_some(silence)
+    (packet_age > -1_000.0).then_some(packet_age)
 }
 
-async fn entries(connection: &RtcPeerConnection) -> Option<Vec<Entry>> {
+async fn entries(connection: &RtcPeerConnection) -> Option<Vec<StatsEntry>> {
     let report = JsFuture::from(connection.get_stats()).await.ok()?;
     let mut entries = Vec::new();
     report
         .unchecked_ref::<Map>()
-        .for_each(&mut |entry, _| entries.push(Entry(entry)));
+        .for_each(&mut |entry, _| entries.push(StatsEntry(entry)));
     Some(entries)
 }
 
-fn sum<'a>(entries: impl Iterator<Item = &'a Entry>, name: &str) -> f64 {
+fn sum<'a>(entries: impl Iterator<Item = &'a StatsEntry>, name: &str) -> f64 {
     entries.filter_map(|entry| entry.number(name)).sum()
 }
 
-fn read(entries: &[Entry], before: Counters, now: Millis) -> Look {
+fn build_sample(entries: &[StatsEntry], before: Counters, now: Millis) -> StatsSample {
     let inbound = || {
         entries
             .iter()
-            .filter(|entry| entry.is("type", "inbound-rtp"))
+            .filter(|entry| entry.has_value("type", "inbound-rtp"))
     };
     let outbound = || {
         entries
             .iter()
-            .filter(|entry| entry.is("type", "outbound-rtp"))
+            .filter(|entry| entry.has_value("type", "outbound-rtp"))
     };
     let counters = Counters {
         at: now,
@@ -164,13 +167,13 @@ fn read(entries: &[Entry], before: Counters, now: Millis) -> Look {
         sent_bytes: sum(outbound(), "bytesSent"),
     };
     // Of a camera and a screen, the larger one.
-    let width = |entry: &&Entry| entry.number("frameWidth").unwrap_or(0.0);
+    let width = |entry: &&StatsEntry| entry.number("frameWidth").unwrap_or(0.0);
     let video = inbound()
-        .filter(|entry| entry.is("kind", "video"))
+        .filter(|entry| entry.has_value("kind", "video"))
         .max_by(|a, b| width(a).total_cmp(&width(b)));
     let by_id = |id: Option<String>| {
         let id = id?;
-        entries.iter().find(|entry| entry.is("id", &id))
+        entries.iter().find(|entry| entry.has_value("id", &id))
     };
     let codec = by_id(video.and_then(|video| video.text("codecId")))
         .and_then(|codec| codec.text("mimeType"));
@@ -180,7 +183,7 @@ fn read(entries: &[Entry], before: Counters, now: Millis) -> Look {
     let at_relay = ends
         .iter()
         .flatten()
-        .any(|end| end.is("candidateType", "relay"));
+        .any(|end| end.has_value("candidateType", "relay"));
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -189,53 +192,59 @@ fn read(entries: &[Entry], before: Counters, now: Millis) -> Look {
     let pixels = |name: &str| video.and_then(|video| video.number(name)).map(|n| n as u32);
     let jitter = inbound().filter_map(|entry| entry.number("jitter"));
     let (received, sent, loss) = rates(before, counters);
-    let quality = Quality {
-        loss,
-        round_trip: pair
+    let quality = ConnectionQuality {
+        loss_percent: loss,
+        round_trip_time: pair
             .and_then(|pair| pair.number("currentRoundTripTime"))
             .map(|seconds| seconds * 1_000.0),
         jitter: jitter.fold(0.0, f64::max) * 1_000.0,
-        frames: video.and_then(|video| video.number("framesPerSecond")),
-        size: pixels("frameWidth").zip(pixels("frameHeight")),
+        frames_per_second: video.and_then(|video| video.number("framesPerSecond")),
+        frame_size: pixels("frameWidth").zip(pixels("frameHeight")),
         codec: codec.map(|kind| kind.rsplit('/').next().unwrap_or_default().to_owned()),
-        received,
-        sent,
-        way: pair.map(|_| if at_relay { Way::Relay } else { Way::Direct }),
+        received_kbps: received,
+        sent_kbps: sent,
+        route: pair.map(|_| {
+            if at_relay {
+                Route::Relay
+            } else {
+                Route::Direct
+            }
+        }),
     };
     let lost = entries
         .iter()
-        .filter(|entry| entry.is("type", "remote-inbound-rtp"))
+        .filter(|entry| entry.has_value("type", "remote-inbound-rtp"))
         .filter_map(|entry| entry.number("fractionLost"))
         .fold(0.0, f64::max);
-    let strain = Strain {
-        loss: lost * 100.0,
-        room: pair
+    let uplink = UplinkStats {
+        loss_percent: lost * 100.0,
+        available_kbps: pair
             .and_then(|pair| pair.number("availableOutgoingBitrate"))
             .map(|bits| bits / 1_000.0),
     };
-    Look {
+    StatsSample {
         quality,
         counters,
-        strain,
+        uplink,
     }
 }
 
 /// The pair of candidates that media go by: the transport names it, or it says so of itself (Firefox).
-fn selected_pair(entries: &[Entry]) -> Option<&Entry> {
+fn selected_pair(entries: &[StatsEntry]) -> Option<&StatsEntry> {
     let named = entries
         .iter()
-        .filter(|entry| entry.is("type", "transport"))
+        .filter(|entry| entry.has_value("type", "transport"))
         .find_map(|transport| transport.text("selectedCandidatePairId"));
     let pairs = || {
         entries
             .iter()
-            .filter(|entry| entry.is("type", "candidate-pair"))
+            .filter(|entry| entry.has_value("type", "candidate-pair"))
     };
     match named {
-        Some(id) => pairs().find(|pair| pair.is("id", &id)),
+        Some(id) => pairs().find(|pair| pair.has_value("id", &id)),
         None => pairs().find(|pair| {
             let is_true = |name: &str| pair.get(name).is_some_and(|value| value.is_truthy());
-            is_true("selected") || (is_true("nominated") && pair.is("state", "succeeded"))
+            is_true("selected") || (is_true("nominated") && pair.has_value("state", "succeeded"))
         }),
     }
 }
@@ -249,9 +258,9 @@ fn rates(before: Counters, after: Counters) -> (f64, f64, f64) {
     let millis = (after.at - before.at) as f64;
     let kilobits = |before: f64, after: f64| ((after - before) * 8.0 / millis).max(0.0);
     let lost = (after.lost_packets - before.lost_packets).max(0.0);
-    let came = (after.received_packets - before.received_packets).max(0.0);
-    let loss = if lost + came > 0.0 {
-        100.0 * lost / (lost + came)
+    let received = (after.received_packets - before.received_packets).max(0.0);
+    let loss = if lost + received > 0.0 {
+        100.0 * lost / (lost + received)
     } else {
         0.0
     };
@@ -268,25 +277,25 @@ mod tests {
 
     #[test]
     fn the_worst_of_what_is_measured_decides() {
-        let good = Quality::default();
+        let good = ConnectionQuality::default();
         assert_eq!(bars(&good), 4);
-        let lossy = |loss| Quality {
-            loss,
-            ..Quality::default()
+        let lossy = |loss| ConnectionQuality {
+            loss_percent: loss,
+            ..ConnectionQuality::default()
         };
         assert_eq!(
             [1.0, 3.0, 8.0, 30.0].map(|loss| bars(&lossy(loss))),
             [4, 3, 2, 1]
         );
-        let far = Quality {
-            round_trip: Some(500.0),
+        let far = ConnectionQuality {
+            round_trip_time: Some(500.0),
             ..lossy(3.0)
         };
-        assert_eq!((bars(&far), word(bars(&far))), (2, "poor"));
+        assert_eq!((bars(&far), bars_label(bars(&far))), (2, "poor"));
     }
 
     #[test]
-    fn rates_are_differences_between_two_looks() {
+    fn rates_are_differences_between_two_samples() {
         let first = Counters {
             at: 1_000,
             received_packets: 100.0,

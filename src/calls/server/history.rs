@@ -15,30 +15,30 @@ use crate::{
 use std::collections::HashMap;
 
 /// This many past calls, the newest ones.
-const MOST: i64 = 50;
+const MAX_PAST_CALLS: i64 = 50;
 
 /// Somebody's past calls, the newest first.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn past(store: &Store, user: UserId) -> Result<Vec<PastCall>> {
+pub async fn list_past_calls(store: &Store, user: UserId) -> Result<Vec<PastCall>> {
     let mut people = HashMap::new();
     let mut past = Vec::new();
-    for row in store.list_ended_calls(user, MOST).await? {
+    for row in store.list_ended_calls(user, MAX_PAST_CALLS).await? {
         let (side, other) = if row.caller == user {
             (Side::Caller, row.callee)
         } else {
             (Side::Callee, row.caller)
         };
-        if let Some(with) = person(store, &mut people, other).await? {
-            past.extend(remember(&row, side, with));
+        if let Some(peer) = find_cached_user(store, &mut people, other).await? {
+            past.extend(past_call_from_row(&row, side, peer));
         }
     }
     Ok(past)
 }
 
 /// Looked up once, however many calls there were.
-async fn person(
+async fn find_cached_user(
     store: &Store,
     known: &mut HashMap<UserId, Option<Person>>,
     user: UserId,
@@ -51,18 +51,18 @@ async fn person(
     Ok(person)
 }
 
-fn remember(row: &CallRow, side: Side, with: Person) -> Option<PastCall> {
+fn past_call_from_row(row: &CallRow, side: Side, peer: Person) -> Option<PastCall> {
     let State::Ended { outcome } = row.state else {
         return None;
     };
     let lasted = row.ended_at.zip(row.connected_at);
     Some(PastCall {
         id: row.id,
-        with,
+        peer,
         side,
         media: row.media,
         outcome,
         lasted: lasted.map(|(ended, connected)| (ended - connected).max(0)),
-        at: row.started_at,
+        started_at: row.started_at,
     })
 }

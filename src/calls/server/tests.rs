@@ -1,273 +1,321 @@
 //! The desk and the tasks behind it, with a real store and real queues, and without sockets.
 
-mod any_order;
-mod early;
+mod early_signals;
+mod event_order;
+mod fixture;
 mod group;
 mod guests;
-mod house;
 mod waiting;
 
-use super::{start::Decision, *};
+use super::{start_call::StartDecision, *};
 use crate::{
     model::{
-        call::{Media, Outcome, Side, Signal, State},
+        call::{Media, Outcome, Side, SignalingMessage, State},
         user::Person,
     },
-    server::secret,
+    server::random,
 };
-use house::{House, PATIENCE, Page, ended, in_a_call};
+use fixture::{CallFixture, LONG_TIMEOUTS, TestClient, connected_call, ended_state};
 
 #[tokio::test]
-async fn a_call_is_stored_before_it_is_told_and_its_outcome_stands_in_the_room() {
-    let house = House::new(PATIENCE).await;
-    let (id, mut a, mut b) = in_a_call(&house).await;
+async fn a_call_is_stored_before_clients_are_notified_and_its_outcome_is_posted_in_the_room() {
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, mut b) = connected_call(&fixture).await;
     assert_eq!(
-        house.app.store.find_call(id).await.unwrap().unwrap().state,
+        fixture
+            .app
+            .store
+            .find_call(id)
+            .await
+            .unwrap()
+            .unwrap()
+            .state,
         State::Connected
     );
-    b.act(id, Action::HangUp).await;
-    let (call, outcome, lasted) = a.outcome().await;
+    b.send_action(id, ClientAction::HangUp).await;
+    let (call, outcome, lasted) = a.next_outcome().await;
     assert_eq!((call, outcome), (id, Outcome::HungUp));
     assert!(lasted.is_some());
-    assert_eq!(b.outcome().await.0, id);
+    assert_eq!(b.next_outcome().await.0, id);
     assert_eq!(
-        (a.state().await, b.state().await),
-        (ended(Outcome::HungUp), ended(Outcome::HungUp))
+        (a.next_state().await, b.next_state().await),
+        (ended_state(Outcome::HungUp), ended_state(Outcome::HungUp))
     );
-    let row = house.app.store.find_call(id).await.unwrap().unwrap();
+    let row = fixture.app.store.find_call(id).await.unwrap().unwrap();
     assert_eq!(
         (row.state, row.ended_at.is_some()),
-        (ended(Outcome::HungUp), true)
+        (ended_state(Outcome::HungUp), true)
     );
-    assert!(house.app.store.list_open_calls().await.unwrap().is_empty());
+    assert!(
+        fixture
+            .app
+            .store
+            .list_open_calls()
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
-async fn only_pages_that_hold_a_side_or_ring_are_given_what_a_path_takes() {
-    let house = House::new(PATIENCE).await;
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let (mut a, mut b, mut c) = (
-        house.page(&ada).await,
-        house.page(&bob).await,
-        house.page(&bob).await,
+async fn only_clients_that_hold_a_side_or_ring_are_given_ice_servers() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (ada, bob) = (
+        house.create_person("Ada").await,
+        house.create_person("Bob").await,
     );
-    let mut other = house.page(&ada).await;
-    let id = a.start(&bob).await;
-    let mine = a.call().await;
+    let (mut a, mut b, mut c) = (
+        house.connect_client(&ada).await,
+        house.connect_client(&bob).await,
+        house.connect_client(&bob).await,
+    );
+    let mut other = house.connect_client(&ada).await;
+    let id = a.start_call(&bob).await;
+    let mine = a.next_call().await;
     assert_eq!(
-        mine.leg.unwrap().ice_servers[0].urls,
+        mine.rtc_config.unwrap().ice_servers[0].urls,
         ["stun:stun.example.org"]
     );
-    for page in [&mut b, &mut c] {
-        let ringing = page.call().await;
-        assert!(ringing.leg.is_none() && ringing.ice_servers.is_some());
+    for client in [&mut b, &mut c] {
+        let ringing = client.next_call().await;
+        assert!(ringing.rtc_config.is_none() && ringing.ice_servers.is_some());
     }
-    b.act(id, Action::Accept).await;
-    let accepted = b.call().await;
-    assert!(accepted.leg.is_some() && accepted.answered_at.is_some());
+    b.send_action(id, ClientAction::Accept).await;
+    let accepted = b.next_call().await;
+    assert!(accepted.rtc_config.is_some() && accepted.answered_at.is_some());
     assert!(accepted.ice_servers.is_none());
-    let elsewhere = c.call().await;
-    assert_eq!(elsewhere.state, ended(Outcome::AnsweredElsewhere));
-    assert!(elsewhere.leg.is_none() && elsewhere.ice_servers.is_none());
-    a.act(id, Action::HangUp).await;
-    assert_eq!(b.state().await, ended(Outcome::HungUp));
-    assert_eq!(c.outcome().await.1, Outcome::HungUp);
-    c.silence().await;
+    let elsewhere = c.next_call().await;
+    assert_eq!(elsewhere.state, ended_state(Outcome::AnsweredElsewhere));
+    assert!(elsewhere.rtc_config.is_none() && elsewhere.ice_servers.is_none());
+    a.send_action(id, ClientAction::HangUp).await;
+    assert_eq!(b.next_state().await, ended_state(Outcome::HungUp));
+    assert_eq!(c.next_outcome().await.1, Outcome::HungUp);
+    c.assert_no_call_frames().await;
     assert_eq!(
-        other.outcome().await.1,
+        other.next_outcome().await.1,
         Outcome::HungUp,
         "it hears of the room, and of nothing before"
     );
 }
 
 #[tokio::test]
-async fn what_is_said_again_is_answered_with_how_the_call_stands() {
-    let house = House::new(PATIENCE).await;
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
-    let id = a.start(&bob).await;
+async fn a_repeated_request_is_answered_with_the_state_of_the_call() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (ada, bob) = (
+        house.create_person("Ada").await,
+        house.create_person("Bob").await,
+    );
+    let (mut a, mut b) = (
+        house.connect_client(&ada).await,
+        house.connect_client(&bob).await,
+    );
+    let id = a.start_call(&bob).await;
     let (to, media) = (bob.id, Media::Video);
-    a.until(State::Dialing).await;
-    b.until(State::Dialing).await;
-    a.act(id, Action::Start { to, media }).await;
-    assert_eq!(a.state().await, State::Dialing);
-    b.act(id, Action::Ringing).await;
-    b.until(State::Ringing).await;
-    b.act(id, Action::Ringing).await;
-    assert_eq!(b.state().await, State::Ringing);
-    b.act(id, Action::Accept).await;
-    b.until(State::Connecting).await;
-    b.act(id, Action::Accept).await;
-    assert_eq!(b.state().await, State::Connecting);
-    b.act(id, Action::Connected).await;
-    b.act(id, Action::Connected).await;
-    b.silence().await;
-    a.act(id, Action::Connected).await;
-    b.until(State::Connected).await;
-    b.act(id, Action::Connected).await;
-    assert_eq!(b.state().await, State::Connected);
-    a.act(id, Action::HangUp).await;
-    b.until(ended(Outcome::HungUp)).await;
-    b.act(id, Action::HangUp).await;
-    assert_eq!(b.state().await, ended(Outcome::HungUp));
+    a.wait_for_state(State::Dialing).await;
+    b.wait_for_state(State::Dialing).await;
+    a.send_action(id, ClientAction::Start { to, media }).await;
+    assert_eq!(a.next_state().await, State::Dialing);
+    b.send_action(id, ClientAction::Ringing).await;
+    b.wait_for_state(State::Ringing).await;
+    b.send_action(id, ClientAction::Ringing).await;
+    assert_eq!(b.next_state().await, State::Ringing);
+    b.send_action(id, ClientAction::Accept).await;
+    b.wait_for_state(State::Connecting).await;
+    b.send_action(id, ClientAction::Accept).await;
+    assert_eq!(b.next_state().await, State::Connecting);
+    b.send_action(id, ClientAction::Connected).await;
+    b.send_action(id, ClientAction::Connected).await;
+    b.assert_no_call_frames().await;
+    a.send_action(id, ClientAction::Connected).await;
+    b.wait_for_state(State::Connected).await;
+    b.send_action(id, ClientAction::Connected).await;
+    assert_eq!(b.next_state().await, State::Connected);
+    a.send_action(id, ClientAction::HangUp).await;
+    b.wait_for_state(ended_state(Outcome::HungUp)).await;
+    b.send_action(id, ClientAction::HangUp).await;
+    assert_eq!(b.next_state().await, ended_state(Outcome::HungUp));
 }
 
 #[tokio::test]
-async fn a_call_that_is_started_again_as_it_ends_does_not_ring_again() {
-    let house = House::new(PATIENCE).await;
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
-    let id = a.start(&bob).await;
-    b.act(id, Action::Decline).await;
+async fn a_start_repeated_as_the_call_ends_does_not_ring() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (ada, bob) = (
+        house.create_person("Ada").await,
+        house.create_person("Bob").await,
+    );
+    let (mut a, mut b) = (
+        house.connect_client(&ada).await,
+        house.connect_client(&bob).await,
+    );
+    let id = a.start_call(&bob).await;
+    b.send_action(id, ClientAction::Decline).await;
     for page in [&mut a, &mut b] {
-        page.until(ended(Outcome::Declined)).await;
+        page.wait_for_state(ended_state(Outcome::Declined)).await;
     }
-    house.is_quiet().await;
+    house.wait_until_idle().await;
     // What is decided for who looked it up a moment before it ended.
     let row = house.app.store.find_call(id).await.unwrap().unwrap();
-    let start = Start {
+    let start = CallStart {
         id,
         room: row.room,
         caller: ada.id,
-        page: a.connection.client,
+        caller_client: a.connection.client,
         callee: bob.id,
         media: Media::Video,
     };
-    let Decision::Ring(call, inbox) = house.calls.decide(start) else {
+    let StartDecision::NewCall(call, command_rx) = house.registry.decide_start(start) else {
         panic!("both are free");
     };
-    let two = Two::find(&house.app.store, ada.id, bob.id).await.unwrap();
-    let rings = house.calls.ring(call, two.unwrap(), inbox).await;
+    let parties = Parties::find(&house.app.store, ada.id, bob.id)
+        .await
+        .unwrap();
+    let rings = house
+        .registry
+        .spawn_call_task(call, parties.unwrap(), command_rx)
+        .await;
     assert!(!rings.unwrap(), "it is looked up anew");
-    assert_eq!(house.calls.count(), 0);
+    assert_eq!(house.registry.open_call_count(), 0);
     for page in [&mut a, &mut b] {
-        page.silence().await;
+        page.assert_no_call_frames().await;
     }
 }
 
 #[tokio::test]
 async fn a_call_that_another_node_has_ended_is_over_here_with_the_next_change() {
-    let house = House::new(PATIENCE).await;
-    let (id, mut a, mut b) = in_a_call(&house).await;
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, mut b) = connected_call(&house).await;
     let mut row = house.app.store.find_call(id).await.unwrap().unwrap();
-    (row.state, row.ended_at) = (ended(Outcome::HungUp), Some(clock::now()));
+    (row.state, row.ended_at) = (ended_state(Outcome::HungUp), Some(clock::now()));
     assert!(house.app.store.save_call(&row).await.unwrap());
-    a.act(id, Action::Lost).await;
+    a.send_action(id, ClientAction::Disconnected).await;
     for page in [&mut a, &mut b] {
-        assert_eq!(page.state().await, ended(Outcome::HungUp));
+        assert_eq!(page.next_state().await, ended_state(Outcome::HungUp));
     }
-    house.is_quiet().await;
+    house.wait_until_idle().await;
 }
 
 #[tokio::test]
-async fn what_was_decided_is_stored_before_the_desk_is_closed() {
-    let house = House::new(PATIENCE).await;
-    let (id, a, b) = in_a_call(&house).await;
-    house.leave(&a).await;
-    house.leave(&b).await;
-    house.calls.close().await;
-    assert!(house.calls.tasks.is_empty(), "nothing is under way");
+async fn what_was_decided_is_stored_before_the_registry_shuts_down() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, a, b) = connected_call(&house).await;
+    house.disconnect(&a).await;
+    house.disconnect(&b).await;
+    house.registry.shut_down().await;
+    assert!(house.registry.tasks.is_empty(), "nothing is under way");
     let row = house.app.store.find_call(id).await.unwrap().unwrap();
     assert_eq!(row.state, State::Reconnecting);
-    assert_eq!(house.calls.count(), 0, "another node may hold it");
-    let frank = house.person("Frank").await;
-    let mut f = house.page(&frank).await;
-    f.start(&b.connection.person).await;
-    assert_eq!(f.error().await, ErrorCode::Unavailable);
-    assert_eq!(house.calls.count(), 0);
+    assert_eq!(
+        house.registry.open_call_count(),
+        0,
+        "another node may hold it"
+    );
+    let frank = house.create_person("Frank").await;
+    let mut f = house.connect_client(&frank).await;
+    f.start_call(&b.connection.person).await;
+    assert_eq!(f.next_error().await, ErrorCode::Unavailable);
+    assert_eq!(house.registry.open_call_count(), 0);
 }
 
 #[tokio::test]
 async fn declined_and_cancelled() {
-    let house = House::new(PATIENCE).await;
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let (mut a, mut b, mut c) = (
-        house.page(&ada).await,
-        house.page(&bob).await,
-        house.page(&bob).await,
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (ada, bob) = (
+        house.create_person("Ada").await,
+        house.create_person("Bob").await,
     );
-    let id = a.start(&bob).await;
-    c.act(id, Action::Decline).await;
+    let (mut a, mut b, mut c) = (
+        house.connect_client(&ada).await,
+        house.connect_client(&bob).await,
+        house.connect_client(&bob).await,
+    );
+    let id = a.start_call(&bob).await;
+    c.send_action(id, ClientAction::Decline).await;
     for page in [&mut a, &mut b, &mut c] {
         assert_eq!(
-            (page.state().await, page.state().await),
-            (State::Dialing, ended(Outcome::Declined))
+            (page.next_state().await, page.next_state().await),
+            (State::Dialing, ended_state(Outcome::Declined))
         );
     }
-    let id = a.start(&bob).await;
-    a.act(id, Action::HangUp).await;
+    let id = a.start_call(&bob).await;
+    a.send_action(id, ClientAction::HangUp).await;
     for page in [&mut a, &mut b, &mut c] {
         assert_eq!(
-            (page.state().await, page.state().await),
-            (State::Dialing, ended(Outcome::Cancelled))
+            (page.next_state().await, page.next_state().await),
+            (State::Dialing, ended_state(Outcome::Cancelled))
         );
     }
     assert_eq!(
-        b.outcome_after_all().await,
+        b.stored_outcomes().await,
         [Outcome::Declined, Outcome::Cancelled]
     );
 }
 
 #[tokio::test]
-async fn nobody_answers_in_time_and_a_page_that_opens_meanwhile_rings() {
-    let house = House::new(Patience {
+async fn nobody_answers_in_time_and_a_client_that_connects_meanwhile_rings() {
+    let house = CallFixture::new(Timeouts {
         ring: 2_000,
-        ..PATIENCE
+        ..LONG_TIMEOUTS
     })
     .await;
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let mut a = house.page(&ada).await;
-    let id = a.start(&bob).await;
-    assert_eq!(a.state().await, State::Dialing);
-    let mut b = house.page(&bob).await;
-    assert_eq!(b.state().await, State::Dialing);
-    b.act(id, Action::Ringing).await;
+    let (ada, bob) = (
+        house.create_person("Ada").await,
+        house.create_person("Bob").await,
+    );
+    let mut a = house.connect_client(&ada).await;
+    let id = a.start_call(&bob).await;
+    assert_eq!(a.next_state().await, State::Dialing);
+    let mut b = house.connect_client(&bob).await;
+    assert_eq!(b.next_state().await, State::Dialing);
+    b.send_action(id, ClientAction::Ringing).await;
     assert_eq!(
-        (a.state().await, b.state().await),
+        (a.next_state().await, b.next_state().await),
         (State::Ringing, State::Ringing)
     );
     assert_eq!(
-        (a.state().await, b.state().await),
-        (ended(Outcome::NoAnswer), ended(Outcome::NoAnswer))
+        (a.next_state().await, b.next_state().await),
+        (
+            ended_state(Outcome::NoAnswer),
+            ended_state(Outcome::NoAnswer)
+        )
     );
-    assert_eq!(b.outcome_after_all().await, [Outcome::NoAnswer]);
+    assert_eq!(b.stored_outcomes().await, [Outcome::NoAnswer]);
 }
 
 #[tokio::test]
 async fn a_missed_call_is_unread_and_one_that_took_place_is_not() {
-    let house = House::new(PATIENCE).await;
-    let (id, a, mut b) = in_a_call(&house).await;
-    let unread = async |page: &Page| {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, a, mut b) = connected_call(&house).await;
+    let unread = async |page: &TestClient| {
         let rooms = house.app.store.list_rooms(page.connection.person.id).await;
         rooms.unwrap().iter().map(|room| room.unread).sum::<i64>()
     };
-    a.act(id, Action::HangUp).await;
-    assert_eq!(b.state().await, ended(Outcome::HungUp));
+    a.send_action(id, ClientAction::HangUp).await;
+    assert_eq!(b.next_state().await, ended_state(Outcome::HungUp));
     assert_eq!(unread(&b).await, 0);
-    let id = a.start(&b.connection.person.clone()).await;
-    a.act(id, Action::HangUp).await;
+    let id = a.start_call(&b.connection.person.clone()).await;
+    a.send_action(id, ClientAction::HangUp).await;
     assert_eq!(
-        (b.state().await, b.state().await),
-        (State::Dialing, ended(Outcome::Cancelled))
+        (b.next_state().await, b.next_state().await),
+        (State::Dialing, ended_state(Outcome::Cancelled))
     );
     assert_eq!((unread(&b).await, unread(&a).await), (1, 0));
 }
 
 #[tokio::test]
-async fn the_history_tells_each_side_what_it_was_to_them() {
-    let house = House::new(PATIENCE).await;
-    let (id, mut a, b) = in_a_call(&house).await;
-    a.act(id, Action::HangUp).await;
-    assert_eq!(a.state().await, ended(Outcome::HungUp));
+async fn the_history_shows_each_side_its_own_view_of_the_call() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, b) = connected_call(&house).await;
+    a.send_action(id, ClientAction::HangUp).await;
+    assert_eq!(a.next_state().await, ended_state(Outcome::HungUp));
     for (page, side, other) in [(&a, Side::Caller, &b), (&b, Side::Callee, &a)] {
-        let past = history::past(&house.app.store, page.connection.person.id)
+        let past = history::list_past_calls(&house.app.store, page.connection.person.id)
             .await
             .unwrap();
         let [call] = past.as_slice() else {
             panic!("{past:?}")
         };
         assert_eq!(
-            (call.id, call.side, &call.with),
+            (call.id, call.side, &call.peer),
             (id, side, &other.connection.person)
         );
         assert!(call.outcome == Outcome::HungUp && call.lasted.is_some());
@@ -276,37 +324,47 @@ async fn the_history_tells_each_side_what_it_was_to_them() {
 
 #[tokio::test]
 async fn calling_each_other_at_once_becomes_one_call() {
-    let house = House::new(PATIENCE).await;
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let (mut a, mut b, mut c) = (
-        house.page(&ada).await,
-        house.page(&bob).await,
-        house.page(&bob).await,
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (ada, bob) = (
+        house.create_person("Ada").await,
+        house.create_person("Bob").await,
     );
-    let first = a.start(&bob).await;
-    let second = b.start(&ada).await;
+    let (mut a, mut b, mut c) = (
+        house.connect_client(&ada).await,
+        house.connect_client(&bob).await,
+        house.connect_client(&bob).await,
+    );
+    let first = a.start_call(&bob).await;
+    let second = b.start_call(&ada).await;
     assert_eq!(
-        (b.state().await, a.state().await, c.state().await),
+        (
+            b.next_state().await,
+            a.next_state().await,
+            c.next_state().await
+        ),
         (State::Dialing, State::Dialing, State::Dialing)
     );
-    let merged = b.call().await;
+    let merged = b.next_call().await;
     assert_eq!(
-        (merged.id, merged.instead_of, merged.state),
+        (merged.id, merged.merged_call, merged.state),
         (first, Some(second), State::Connecting)
     );
-    assert!(merged.leg.is_some());
-    assert_eq!(a.state().await, State::Connecting);
-    assert_eq!(c.state().await, ended(Outcome::AnsweredElsewhere));
-    b.act(
+    assert!(merged.rtc_config.is_some());
+    assert_eq!(a.next_state().await, State::Connecting);
+    assert_eq!(
+        c.next_state().await,
+        ended_state(Outcome::AnsweredElsewhere)
+    );
+    b.send_action(
         second,
-        Action::Start {
+        ClientAction::Start {
             to: ada.id,
             media: Media::Voice,
         },
     )
     .await;
     assert_eq!(
-        b.call().await.instead_of,
+        b.next_call().await.merged_call,
         Some(second),
         "the same start again"
     );
@@ -315,112 +373,128 @@ async fn calling_each_other_at_once_becomes_one_call() {
 
 #[tokio::test]
 async fn a_repeated_start_is_the_same_call() {
-    let house = House::new(PATIENCE).await;
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
-    let id = a.start(&bob).await;
-    a.act(
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (ada, bob) = (
+        house.create_person("Ada").await,
+        house.create_person("Bob").await,
+    );
+    let (mut a, mut b) = (
+        house.connect_client(&ada).await,
+        house.connect_client(&bob).await,
+    );
+    let id = a.start_call(&bob).await;
+    a.send_action(
         id,
-        Action::Start {
+        ClientAction::Start {
             to: bob.id,
             media: Media::Video,
         },
     )
     .await;
     assert_eq!(
-        (a.state().await, a.state().await),
+        (a.next_state().await, a.next_state().await),
         (State::Dialing, State::Dialing)
     );
-    assert_eq!(b.state().await, State::Dialing);
-    b.silence().await;
-    let eve = house.person("Eve").await;
-    let mut e = house.page(&eve).await;
-    e.act(
+    assert_eq!(b.next_state().await, State::Dialing);
+    b.assert_no_call_frames().await;
+    let eve = house.create_person("Eve").await;
+    let mut e = house.connect_client(&eve).await;
+    e.send_action(
         id,
-        Action::Start {
+        ClientAction::Start {
             to: ada.id,
             media: Media::Video,
         },
     )
     .await;
-    assert_eq!(e.error().await, ErrorCode::Invalid);
-    e.act(id, Action::Accept).await;
-    assert_eq!(e.error().await, ErrorCode::NoSuchCall);
+    assert_eq!(e.next_error().await, ErrorCode::Invalid);
+    e.send_action(id, ClientAction::Accept).await;
+    assert_eq!(e.next_error().await, ErrorCode::NoSuchCall);
 }
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_in_words() {
-    let house = House::new(PATIENCE).await;
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
-    a.start(&ada).await;
-    assert_eq!(a.error().await, ErrorCode::NoSuchUser);
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (ada, bob) = (
+        house.create_person("Ada").await,
+        house.create_person("Bob").await,
+    );
+    let (mut a, mut b) = (
+        house.connect_client(&ada).await,
+        house.connect_client(&bob).await,
+    );
+    a.start_call(&ada).await;
+    assert_eq!(a.next_error().await, ErrorCode::NoSuchUser);
     let nobody = Person {
-        id: UserId(secret::id()),
+        id: UserId(random::new_id()),
         ..bob.clone()
     };
-    a.start(&nobody).await;
-    assert_eq!(a.error().await, ErrorCode::NoSuchUser);
-    a.act(CallId(secret::id()), Action::HangUp).await;
-    assert_eq!(a.error().await, ErrorCode::NoSuchCall);
-    let id = a.start(&bob).await;
-    a.act(id, Action::Accept).await;
-    assert_eq!(a.error().await, ErrorCode::WrongState);
-    a.act(
+    a.start_call(&nobody).await;
+    assert_eq!(a.next_error().await, ErrorCode::NoSuchUser);
+    a.send_action(CallId(random::new_id()), ClientAction::HangUp)
+        .await;
+    assert_eq!(a.next_error().await, ErrorCode::NoSuchCall);
+    let id = a.start_call(&bob).await;
+    a.send_action(id, ClientAction::Accept).await;
+    assert_eq!(a.next_error().await, ErrorCode::WrongState);
+    a.send_action(
         id,
-        Action::Signal {
-            signal: Signal::Restart,
+        ClientAction::Signal {
+            signal: SignalingMessage::RestartIce,
             to: None,
         },
     )
     .await;
-    assert_eq!(a.error().await, ErrorCode::WrongState);
-    b.act(id, Action::Connected).await;
-    assert_eq!(b.error().await, ErrorCode::NoSuchCall);
+    assert_eq!(a.next_error().await, ErrorCode::WrongState);
+    b.send_action(id, ClientAction::Connected).await;
+    assert_eq!(b.next_error().await, ErrorCode::NoSuchCall);
 }
 
 #[tokio::test]
-async fn signals_pass_in_order_between_the_two_pages_that_hold_it_and_within_reason() {
-    let house = House::new(PATIENCE).await;
-    let (id, mut a, mut b) = in_a_call(&house).await;
-    let mut other = house.page(&b.connection.person.clone()).await;
+async fn signals_pass_in_order_between_the_two_holding_clients_and_are_rate_limited() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, mut b) = connected_call(&house).await;
+    let mut other = house.connect_client(&b.connection.person.clone()).await;
     for n in 0..3 {
-        a.act(
+        a.send_action(
             id,
-            Action::Signal {
-                signal: Signal::Offer { sdp: n.to_string() },
+            ClientAction::Signal {
+                signal: SignalingMessage::Offer { sdp: n.to_string() },
                 to: None,
             },
         )
         .await;
     }
     for n in 0..3 {
-        assert_eq!(b.signal().await, Signal::Offer { sdp: n.to_string() });
+        assert_eq!(
+            b.next_signal().await,
+            SignalingMessage::Offer { sdp: n.to_string() }
+        );
     }
-    b.act(
+    b.send_action(
         id,
-        Action::Signal {
-            signal: Signal::Restart,
+        ClientAction::Signal {
+            signal: SignalingMessage::RestartIce,
             to: None,
         },
     )
     .await;
-    assert_eq!(a.signal().await, Signal::Restart);
+    assert_eq!(a.next_signal().await, SignalingMessage::RestartIce);
     other
-        .act(
+        .send_action(
             id,
-            Action::Signal {
-                signal: Signal::Restart,
+            ClientAction::Signal {
+                signal: SignalingMessage::RestartIce,
                 to: None,
             },
         )
         .await;
-    assert_eq!(other.error().await, ErrorCode::NoSuchCall);
+    assert_eq!(other.next_error().await, ErrorCode::NoSuchCall);
     for _ in 0..10 {
-        a.act(
+        a.send_action(
             id,
-            Action::Signal {
-                signal: Signal::Offer {
+            ClientAction::Signal {
+                signal: SignalingMessage::Offer {
                     sdp: "v".repeat(60_000),
                 },
                 to: None,
@@ -428,92 +502,100 @@ async fn signals_pass_in_order_between_the_two_pages_that_hold_it_and_within_rea
         )
         .await;
     }
-    assert_eq!(a.error().await, ErrorCode::TooFast);
-    b.act(
+    assert_eq!(a.next_error().await, ErrorCode::RateLimited);
+    b.send_action(
         id,
-        Action::Signal {
-            signal: Signal::Restart,
+        ClientAction::Signal {
+            signal: SignalingMessage::RestartIce,
             to: None,
         },
     )
     .await;
     assert_eq!(
-        a.signal().await,
-        Signal::Restart,
+        a.next_signal().await,
+        SignalingMessage::RestartIce,
         "the other one's are not held up"
     );
 }
 
 #[tokio::test]
-async fn a_page_that_vanishes_may_come_back_and_go_on() {
-    let house = House::new(PATIENCE).await;
-    let (id, mut a, b) = in_a_call(&house).await;
-    house.leave(&b).await;
-    assert_eq!(a.state().await, State::Reconnecting);
+async fn a_disconnected_client_may_reconnect_and_go_on() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, b) = connected_call(&house).await;
+    house.disconnect(&b).await;
+    assert_eq!(a.next_state().await, State::Reconnecting);
     let mut b = house
-        .page_as(&b.connection.person.clone(), b.connection.client)
+        .connect_client_as(&b.connection.person.clone(), b.connection.client)
         .await;
-    let view = b.call().await;
-    assert!(view.state == State::Reconnecting && view.leg.is_some());
-    b.act(id, Action::Connected).await;
+    let view = b.next_call().await;
+    assert!(view.state == State::Reconnecting && view.rtc_config.is_some());
+    b.send_action(id, ClientAction::Connected).await;
     assert_eq!(
-        (a.state().await, b.state().await),
+        (a.next_state().await, b.next_state().await),
         (State::Connected, State::Connected)
     );
-    a.act(id, Action::Lost).await;
+    a.send_action(id, ClientAction::Disconnected).await;
     assert_eq!(
-        (a.state().await, b.state().await),
+        (a.next_state().await, b.next_state().await),
         (State::Reconnecting, State::Reconnecting)
     );
 }
 
 #[tokio::test]
-async fn a_page_that_stays_away_ends_it() {
-    let house = House::new(Patience {
+async fn a_client_that_stays_disconnected_ends_the_call() {
+    let house = CallFixture::new(Timeouts {
         grace: 100,
-        vanish: 100,
-        ..PATIENCE
+        caller_grace: 100,
+        ..LONG_TIMEOUTS
     })
     .await;
-    let (_, mut a, b) = in_a_call(&house).await;
-    house.leave(&b).await;
+    let (_, mut a, b) = connected_call(&house).await;
+    house.disconnect(&b).await;
     assert_eq!(
-        (a.state().await, a.state().await),
-        (State::Reconnecting, ended(Outcome::Failed))
+        (a.next_state().await, a.next_state().await),
+        (State::Reconnecting, ended_state(Outcome::Failed))
     );
     let bob = b.connection.person.clone();
-    let mut b = house.page(&bob).await;
-    let id = a.start(&bob).await;
+    let mut b = house.connect_client(&bob).await;
+    let id = a.start_call(&bob).await;
     assert_eq!(
-        (a.state().await, b.state().await),
+        (a.next_state().await, b.next_state().await),
         (State::Dialing, State::Dialing)
     );
-    house.leave(&a).await;
-    assert_eq!(b.state().await, ended(Outcome::Cancelled));
-    b.act(id, Action::Accept).await;
+    house.disconnect(&a).await;
+    assert_eq!(b.next_state().await, ended_state(Outcome::Cancelled));
+    b.send_action(id, ClientAction::Accept).await;
     assert_eq!(
-        b.state().await,
-        ended(Outcome::Cancelled),
+        b.next_state().await,
+        ended_state(Outcome::Cancelled),
         "too late, and told how it ended"
     );
 }
 
 #[tokio::test]
-async fn a_page_that_was_replaced_is_not_gone() {
-    let house = House::new(PATIENCE).await;
-    let (id, mut a, b) = in_a_call(&house).await;
-    let mut again = house
-        .page_as(&b.connection.person.clone(), b.connection.client)
+async fn a_client_whose_connection_was_replaced_is_not_disconnected() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, b) = connected_call(&house).await;
+    let mut reconnected = house
+        .connect_client_as(&b.connection.person.clone(), b.connection.client)
         .await;
     assert!(
-        !house.app.live.close(&b.connection, Gone::ForNow),
+        !house
+            .app
+            .connections
+            .unregister(&b.connection, Disconnect::Lost),
         "the former connection is not the current one"
     );
-    house.calls.closed(&b.connection, Gone::ForNow).await;
-    assert_eq!(again.state().await, State::Connected);
-    again.act(id, Action::Lost).await;
+    house
+        .registry
+        .on_client_disconnected(&b.connection, Disconnect::Lost)
+        .await;
+    assert_eq!(reconnected.next_state().await, State::Connected);
+    reconnected
+        .send_action(id, ClientAction::Disconnected)
+        .await;
     assert_eq!(
-        a.state().await,
+        a.next_state().await,
         State::Reconnecting,
         "that is the first it hears"
     );
@@ -521,87 +603,96 @@ async fn a_page_that_was_replaced_is_not_gone() {
 
 #[tokio::test]
 async fn a_connected_call_goes_on_after_the_server_died() {
-    let house = House::new(PATIENCE).await;
-    let (id, a, b) = in_a_call(&house).await;
-    let house = house.again(PATIENCE).await;
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, a, b) = connected_call(&house).await;
+    let house = house.restart(LONG_TIMEOUTS).await;
     let mut a = house
-        .page_as(&a.connection.person.clone(), a.connection.client)
+        .connect_client_as(&a.connection.person.clone(), a.connection.client)
         .await;
     let mut b = house
-        .page_as(&b.connection.person.clone(), b.connection.client)
+        .connect_client_as(&b.connection.person.clone(), b.connection.client)
         .await;
     assert_eq!(
-        (a.state().await, b.state().await),
+        (a.next_state().await, b.next_state().await),
         (State::Reconnecting, State::Reconnecting)
     );
-    a.act(id, Action::Connected).await;
-    b.act(id, Action::Connected).await;
+    a.send_action(id, ClientAction::Connected).await;
+    b.send_action(id, ClientAction::Connected).await;
     assert_eq!(
-        (a.state().await, b.state().await),
+        (a.next_state().await, b.next_state().await),
         (State::Connected, State::Connected)
     );
-    a.act(id, Action::HangUp).await;
-    assert_eq!(b.state().await, ended(Outcome::HungUp));
-    assert_eq!(b.outcome_after_all().await, [Outcome::HungUp]);
+    a.send_action(id, ClientAction::HangUp).await;
+    assert_eq!(b.next_state().await, ended_state(Outcome::HungUp));
+    assert_eq!(b.stored_outcomes().await, [Outcome::HungUp]);
 }
 
 #[tokio::test]
-async fn calls_that_nobody_comes_back_to_end_by_themselves() {
-    let house = House::new(PATIENCE).await;
-    let (id, a, _) = in_a_call(&house).await;
-    let (eve, dan) = (house.person("Eve").await, house.person("Dan").await);
-    let ringing = house.page(&eve).await.start(&dan).await;
+async fn calls_that_nobody_reconnects_to_end_by_themselves() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, a, _) = connected_call(&house).await;
+    let (eve, dan) = (
+        house.create_person("Eve").await,
+        house.create_person("Dan").await,
+    );
+    let ringing = house.connect_client(&eve).await.start_call(&dan).await;
     let house = house
-        .again(Patience {
+        .restart(Timeouts {
             grace: 1_500,
-            vanish: 1_500,
-            ..PATIENCE
+            caller_grace: 1_500,
+            ..LONG_TIMEOUTS
         })
         .await;
-    let mut a = house.page(&a.connection.person.clone()).await;
-    let mut d = house.page(&dan).await;
+    let mut a = house.connect_client(&a.connection.person.clone()).await;
+    let mut d = house.connect_client(&dan).await;
     assert_eq!(
-        a.outcome().await.1,
+        a.next_outcome().await.1,
         Outcome::Failed,
         "it is another page, so it only hears of the end"
     );
     assert_eq!(
-        (d.state().await, d.state().await),
-        (State::Dialing, ended(Outcome::Cancelled))
+        (d.next_state().await, d.next_state().await),
+        (State::Dialing, ended_state(Outcome::Cancelled))
     );
-    a.act(id, Action::Connected).await;
-    assert_eq!(a.state().await, ended(Outcome::Failed));
-    d.act(ringing, Action::Ringing).await;
-    assert_eq!(d.state().await, ended(Outcome::Cancelled));
+    a.send_action(id, ClientAction::Connected).await;
+    assert_eq!(a.next_state().await, ended_state(Outcome::Failed));
+    d.send_action(ringing, ClientAction::Ringing).await;
+    assert_eq!(d.next_state().await, ended_state(Outcome::Cancelled));
 }
 
 #[tokio::test]
-async fn a_first_call_makes_the_direct_room_and_tells_both() {
-    let house = House::new(PATIENCE).await;
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let (mut a, mut b) = (house.page(&ada).await, house.page(&bob).await);
-    a.start(&bob).await;
+async fn a_first_call_creates_the_direct_room_and_notifies_both() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (ada, bob) = (
+        house.create_person("Ada").await,
+        house.create_person("Bob").await,
+    );
+    let (mut a, mut b) = (
+        house.connect_client(&ada).await,
+        house.connect_client(&bob).await,
+    );
+    a.start_call(&bob).await;
     for (page, other) in [(&mut a, "Bob"), (&mut b, "Ada")] {
-        let ServerFrame::Room { room } = page.hear().await else {
+        let ServerFrame::Room { room } = page.next_frame().await else {
             panic!("the room comes first")
         };
         assert_eq!(
-            (room.title.as_str(), page.call().await.room),
+            (room.title.as_str(), page.next_call().await.room),
             (other, room.id)
         );
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_stored_is_not_told_and_the_page_that_asked_hears_why() {
-    let house = House::new(PATIENCE).await;
-    let (id, mut a, mut b) = in_a_call(&house).await;
-    let eve = house.person("Eve").await;
-    let mut e = house.page(&eve).await;
+async fn what_cannot_be_stored_is_not_sent_and_the_requesting_client_gets_an_error() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, mut b) = connected_call(&house).await;
+    let eve = house.create_person("Eve").await;
+    let mut e = house.connect_client(&eve).await;
     house.app.store.close().await;
-    b.act(id, Action::HangUp).await;
-    assert_eq!(b.error().await, ErrorCode::Unavailable);
-    a.silence().await;
-    e.start(&a.connection.person.clone()).await;
-    assert_eq!(e.error().await, ErrorCode::Unavailable);
+    b.send_action(id, ClientAction::HangUp).await;
+    assert_eq!(b.next_error().await, ErrorCode::Unavailable);
+    a.assert_no_call_frames().await;
+    e.start_call(&a.connection.person.clone()).await;
+    assert_eq!(e.next_error().await, ErrorCode::Unavailable);
 }

@@ -3,21 +3,21 @@
 use crate::{
     model::{
         CallId, ClientId, UserId,
-        call::{Call, CallView, IceServer, Leg, Side},
+        call::{Call, CallView, IceServer, RtcConfig, Side},
         user::Person,
     },
     protocol::ws::ServerFrame,
-    server::{error::Result, live::Live, store::Store},
+    server::{error::Result, live::ConnectionRegistry, store::Store},
 };
 
 /// The two people of a call.
 #[derive(Debug, Clone)]
-pub(super) struct Two {
+pub(super) struct Parties {
     pub(super) caller: Person,
     pub(super) callee: Person,
 }
 
-impl Two {
+impl Parties {
     pub(super) async fn find(
         store: &Store,
         caller: UserId,
@@ -33,7 +33,7 @@ impl Two {
     }
 
     /// The call as a page of one side sees it, without what only a page that holds the side, or may come to, is given.
-    pub(super) fn view(&self, call: &Call, side: Side, page: ClientId) -> CallView {
+    pub(super) fn view(&self, call: &Call, side: Side, client: ClientId) -> CallView {
         CallView {
             id: call.id,
             room: call.room,
@@ -41,12 +41,12 @@ impl Two {
             callee: self.callee.clone(),
             side,
             media: call.media,
-            state: call.seen_by(side, page),
-            leg: None,
+            state: call.state_for(side, client),
+            rtc_config: None,
             ice_servers: None,
             answered_at: call.answered_at,
-            instead_of: None,
-            waiting: false,
+            merged_call: None,
+            is_waiting: false,
         }
     }
 
@@ -71,13 +71,13 @@ impl Two {
         side: Side,
         page: ClientId,
         ice_servers: Vec<IceServer>,
-        merged: Option<CallId>,
+        merged_call: Option<CallId>,
     ) -> CallView {
-        let leg = (!call.state.is_ended()).then_some(Leg { ice_servers });
-        let instead_of = merged.filter(|_| side == Side::Callee);
+        let rtc_config = (!call.state.is_ended()).then_some(RtcConfig { ice_servers });
+        let instead_of = merged_call.filter(|_| side == Side::Callee);
         CallView {
-            leg,
-            instead_of,
+            rtc_config,
+            merged_call: instead_of,
             ..self.view(call, side, page)
         }
     }
@@ -85,21 +85,25 @@ impl Two {
 
 /// Which pages are told of a change: the page that holds the caller's side; of the callee every page as long as nobody had
 /// answered, from then on the one that did. A person's other pages are left in peace, and so is a callee who was busy.
-pub(super) fn audience(live: &Live, before: Option<&Call>, after: &Call) -> Vec<(Side, ClientId)> {
-    let mut pages = vec![(Side::Caller, after.caller_page)];
-    match before.map_or(after.callee_page, |before| before.callee_page) {
-        Some(holder) => pages.push((Side::Callee, holder)),
+pub(super) fn recipients(
+    live: &ConnectionRegistry,
+    before: Option<&Call>,
+    after: &Call,
+) -> Vec<(Side, ClientId)> {
+    let mut recipients = vec![(Side::Caller, after.caller_client)];
+    match before.map_or(after.callee_client, |before| before.callee_client) {
+        Some(holder) => recipients.push((Side::Callee, holder)),
         None if before.is_none() && after.state.is_ended() => {}
-        None => pages.extend(
-            live.pages_of(after.callee)
+        None => recipients.extend(
+            live.clients_of_user(after.callee)
                 .into_iter()
                 .map(|page| (Side::Callee, page)),
         ),
     }
-    pages
+    recipients
 }
 
 /// A frame that shows a call.
-pub(super) fn frame(call: CallView) -> ServerFrame {
+pub(super) fn call_frame(call: CallView) -> ServerFrame {
     ServerFrame::Call { call }
 }

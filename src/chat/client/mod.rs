@@ -3,30 +3,30 @@
 //! The rules are pure and in `model` ([`Timeline`], [`Outbox`]); this is the shell that feeds them what the socket says and
 //! tells the socket what follows.
 
-mod reads;
+mod read_cursor;
 mod typing;
 mod uploads;
 
 pub use uploads::{Upload, UploadState, Uploads};
 
-use super::api::RoomPage;
+use super::api::RoomHistory;
 use crate::{
     model::{
         MessageId, Millis, RoomId, Seq, UserId,
         limits::Limits,
         message::{Content, Message, MessageText, RoomEvent},
-        outbox::{Outbox, Outgoing},
+        outbox::{Outbox, OutboxEntry},
         room::RoomSummary,
-        timeline::{Merge, Timeline},
+        timeline::{MergeOutcome, Timeline},
         user::Person,
     },
     protocol::ws::{ClientFrame, RoomCursor, ServerFrame},
-    ui::{browser, build::Build, socket::Socket},
+    ui::{browser, build::BuildTracker, socket::Socket},
 };
 use leptos::prelude::*;
-use reads::Reads;
+use read_cursor::ReadCursorSender;
 use std::collections::HashMap;
-use typing::Typing;
+use typing::TypingUsers;
 
 /// What the page knows of chat. A handle: copy it freely. Provided once, by the app.
 #[derive(Debug, Clone, Copy)]
@@ -34,11 +34,11 @@ pub struct ChatClient {
     rooms: RwSignal<Vec<RoomSummary>>,
     timelines: StoredValue<HashMap<RoomId, ArcRwSignal<Timeline>>>,
     outbox: RwSignal<Outbox>,
-    typing: Typing,
-    reads: Reads,
+    typing_users: TypingUsers,
+    read_cursors: ReadCursorSender,
     /// Grows when the server says that a room has to be fetched anew.
-    stale: RwSignal<u32>,
-    me: RwSignal<Option<Person>>,
+    refetch_count: RwSignal<u32>,
+    current_user: RwSignal<Option<Person>>,
     limits: RwSignal<Option<Limits>>,
     /// The files on their way.
     pub uploads: Uploads,
@@ -57,30 +57,31 @@ pub fn use_chat() -> ChatClient {
 
 impl ChatClient {
     /// Makes it available to the whole app.
-    pub fn provide(build: Build) -> Self {
+    pub fn provide(build: BuildTracker) -> Self {
         let uploads = Uploads::new();
         let chat = Self {
             rooms: RwSignal::new(Vec::new()),
             timelines: StoredValue::new(HashMap::new()),
             outbox: RwSignal::new(Outbox::default()),
-            typing: Typing::new(),
-            reads: Reads::new(),
-            stale: RwSignal::new(0),
-            me: RwSignal::new(None),
+            typing_users: TypingUsers::new(),
+            read_cursors: ReadCursorSender::new(),
+            refetch_count: RwSignal::new(0),
+            current_user: RwSignal::new(None),
             limits: RwSignal::new(None),
             uploads,
             has_draft: RwSignal::new(false),
         };
-        let would_lose = move || chat.is_sending() || uploads.any() || chat.has_draft.get();
-        build.hold(Signal::derive(would_lose));
+        let would_lose =
+            move || chat.has_outbox_entries() || uploads.has_active() || chat.has_draft.get();
+        build.block_reload_while(Signal::derive(would_lose));
         provide_context(chat);
         chat
     }
 
     /// Starts to listen, for whom the page was rendered. Browser only.
-    pub fn listen(self, socket: Socket, viewer: Option<UserId>) {
-        socket.greet_with(move || self.cursors());
-        socket.on_frame(move |frame| self.heard(socket, viewer, frame));
+    pub fn subscribe(self, socket: Socket, viewer: Option<UserId>) {
+        socket.set_cursor_provider(move || self.cursors());
+        socket.on_frame(move |frame| self.on_frame(socket, viewer, frame));
     }
 
     /// The rooms of this user, in the order of the list.
@@ -111,12 +112,12 @@ impl ChatClient {
 
     /// Changes when a room has to be fetched anew.
     #[must_use]
-    pub fn stale(&self) -> u32 {
-        self.stale.get()
+    pub fn refetch_count(&self) -> u32 {
+        self.refetch_count.get()
     }
 
     /// The list as the server rendered it. What the socket said since is newer and stays.
-    pub fn show_rooms(&self, rendered: Vec<RoomSummary>) {
+    pub fn set_initial_rooms(&self, rendered: Vec<RoomSummary>) {
         if self.rooms.with_untracked(Vec::is_empty) {
             self.rooms.set(rendered);
         } else {
@@ -131,16 +132,16 @@ impl ChatClient {
     }
 
     /// The live timeline of a room whose newest page was fetched: the one that is there if it knows as much, else the page.
-    pub fn open(&self, page: &RoomPage) -> ArcRwSignal<Timeline> {
+    pub fn open_timeline(&self, history: &RoomHistory) -> ArcRwSignal<Timeline> {
         let fetched = Timeline::new(
-            page.room.epoch.clone(),
-            page.room.head,
-            page.messages.clone(),
-            page.has_older,
+            history.room.epoch.clone(),
+            history.room.head,
+            history.messages.clone(),
+            history.has_older,
         );
         let known = self
             .timelines
-            .with_value(|timelines| timelines.get(&page.room.id).cloned());
+            .with_value(|timelines| timelines.get(&history.room.id).cloned());
         if let Some(known) = known {
             let (kept, new) = (known.with_untracked(Timeline::cursor), fetched.cursor());
             if kept.epoch != new.epoch || kept.seq < new.seq {
@@ -150,7 +151,7 @@ impl ChatClient {
         }
         let timeline = ArcRwSignal::new(fetched);
         self.timelines.update_value(|timelines| {
-            timelines.insert(page.room.id, timeline.clone());
+            timelines.insert(history.room.id, timeline.clone());
         });
         timeline
     }
@@ -170,19 +171,19 @@ impl ChatClient {
 
     /// What waits to be acknowledged in a room, oldest first.
     #[must_use]
-    pub fn waiting(&self, room: RoomId) -> Vec<Outgoing> {
+    pub fn outbox_entries(&self, room: RoomId) -> Vec<OutboxEntry> {
         self.outbox
             .with(|outbox| outbox.in_room(room).cloned().collect())
     }
 
     /// Whether messages wait to be acknowledged.
     #[must_use]
-    pub fn is_sending(&self) -> bool {
+    pub fn has_outbox_entries(&self) -> bool {
         !self.outbox.with(Outbox::is_empty)
     }
 
     /// Sends a message: it is in the outbox from now on, and leaves it when the server has committed it. Browser only.
-    pub fn post(&self, socket: Socket, room: RoomId, text: MessageText) {
+    pub fn send_message(&self, socket: Socket, room: RoomId, text: MessageText) {
         let id = MessageId(browser::new_uuid());
         self.change_outbox(|outbox| outbox.push(id, room, text.clone(), browser::now()));
         socket.send(&ClientFrame::Send { id, room, text });
@@ -193,10 +194,10 @@ impl ChatClient {
         self.change_outbox(|outbox| {
             outbox.retry(id);
         });
-        let again = self
+        let entry = self
             .outbox
             .with_untracked(|outbox| outbox.find(id).cloned());
-        if let Some(Outgoing { id, room, text, .. }) = again {
+        if let Some(OutboxEntry { id, room, text, .. }) = entry {
             socket.send(&ClientFrame::Send { id, room, text });
         }
     }
@@ -216,15 +217,15 @@ impl ChatClient {
     }
 
     /// Everything up to here has been seen: said to the server at once, and then every second at most. Browser only.
-    pub fn saw(&self, socket: Socket, room: RoomId, seq: Seq) {
+    pub fn mark_read(&self, socket: Socket, room: RoomId, seq: Seq) {
         let is_new = self.rooms.with_untracked(|rooms| {
             rooms
                 .iter()
-                .any(|known| known.id == room && (known.read < seq || known.unread > 0))
+                .any(|known| known.id == room && (known.read_seq < seq || known.unread > 0))
         });
-        if is_new && self.reads.say(socket, room, seq) {
+        if is_new && self.read_cursors.send(socket, room, seq) {
             self.change_room(room, |summary| {
-                summary.read = seq;
+                summary.read_seq = seq;
                 summary.unread = 0;
             });
         }
@@ -233,7 +234,7 @@ impl ChatClient {
     /// Who types in a room.
     #[must_use]
     pub fn typing(&self, room: RoomId) -> Vec<Person> {
-        self.typing.within(room)
+        self.typing_users.in_room(room)
     }
 
     fn cursors(&self) -> Vec<RoomCursor> {
@@ -245,14 +246,14 @@ impl ChatClient {
         timelines.into_iter().map(cursor).collect()
     }
 
-    fn heard(self, socket: Socket, viewer: Option<UserId>, frame: &ServerFrame) {
+    fn on_frame(self, socket: Socket, viewer: Option<UserId>, frame: &ServerFrame) {
         match frame {
             ServerFrame::Welcome {
                 user,
                 rooms,
                 limits,
                 ..
-            } => self.welcomed(socket, viewer, user, rooms, *limits),
+            } => self.on_welcome(socket, viewer, user, rooms, *limits),
             ServerFrame::Resumed {
                 room,
                 recovered: false,
@@ -262,28 +263,28 @@ impl ChatClient {
                 self.timelines.update_value(|timelines| {
                     timelines.remove(room);
                 });
-                self.stale.update(|stale| *stale += 1);
+                self.refetch_count.update(|stale| *stale += 1);
             }
             ServerFrame::Event {
                 room,
                 event: RoomEvent::Message { message },
                 ..
             } => {
-                self.arrived(socket, *room, message);
+                self.on_message(socket, *room, message);
             }
             ServerFrame::Sent { id, room, seq, at } => {
-                self.sent(*id, *room, *seq, *at);
-                self.uploads.done(*id);
+                self.on_sent(*id, *room, *seq, *at);
+                self.uploads.remove_finished(*id);
             }
             ServerFrame::Refused { id, reason, .. } => {
                 self.change_outbox(|outbox| {
-                    outbox.fail(*id, reason);
+                    outbox.mark_failed(*id, reason);
                 });
-                self.uploads.fail(*id, reason);
+                self.uploads.mark_failed(*id, reason);
             }
-            ServerFrame::UploadReady { id, offset } => self.uploads.go_on(socket, *id, *offset),
+            ServerFrame::UploadReady { id, offset } => self.uploads.resume_at(socket, *id, *offset),
             ServerFrame::UploadProgress { id, received } => {
-                self.uploads.progressed(socket, *id, *received);
+                self.uploads.on_progress(socket, *id, *received);
             }
             ServerFrame::Room { room } => self.rooms.update(|rooms| {
                 match rooms.iter_mut().find(|known| known.id == room.id) {
@@ -292,10 +293,10 @@ impl ChatClient {
                 }
             }),
             ServerFrame::Read { room, seq, unread } => self.change_room(*room, |summary| {
-                summary.read = *seq;
+                summary.read_seq = *seq;
                 summary.unread = *unread;
             }),
-            ServerFrame::Typing { room, person } => self.typing.heard(*room, person),
+            ServerFrame::Typing { room, person } => self.typing_users.on_typing(*room, person),
             ServerFrame::Resumed {
                 recovered: true, ..
             }
@@ -310,7 +311,7 @@ impl ChatClient {
         }
     }
 
-    fn welcomed(
+    fn on_welcome(
         self,
         socket: Socket,
         viewer: Option<UserId>,
@@ -324,24 +325,24 @@ impl ChatClient {
             browser::reload();
             return;
         }
-        if self.me.with_untracked(Option::is_none) {
+        if self.current_user.with_untracked(Option::is_none) {
             self.restore_outbox(user);
         }
         // The name may be a new one.
-        self.me.set(Some(user.clone()));
+        self.current_user.set(Some(user.clone()));
         self.rooms.set(rooms.to_vec());
         self.limits.set(Some(limits));
         let waiting: Vec<_> = self
             .outbox
             .with_untracked(|outbox| outbox.to_send().cloned().collect());
-        for Outgoing { id, room, text, .. } in waiting {
+        for OutboxEntry { id, room, text, .. } in waiting {
             socket.send(&ClientFrame::Send { id, room, text });
         }
-        self.uploads.announce_again(socket);
+        self.uploads.reannounce_all(socket);
     }
 
     /// A message was committed, by anybody.
-    fn arrived(self, socket: Socket, room: RoomId, message: &Message) {
+    fn on_message(self, socket: Socket, room: RoomId, message: &Message) {
         let timeline = self
             .timelines
             .with_value(|timelines| timelines.get(&room).cloned());
@@ -357,7 +358,7 @@ impl ChatClient {
             });
         }
         let mine = self
-            .me
+            .current_user
             .with_untracked(|me| me.as_ref().is_some_and(|me| me.id == message.author.id));
         self.change_room(room, |summary| {
             if message.seq > summary.head {
@@ -365,19 +366,19 @@ impl ChatClient {
                 summary.unread += i64::from(!mine && message.content.counts_as_unread());
             }
         });
-        self.typing.stopped(room, message.author.id);
+        self.typing_users.remove(room, message.author.id);
     }
 
     /// A message of this page was committed. It takes its place at once if nothing is missing before it; otherwise its event
     /// is on the way behind what is missing, and it stays in the outbox until then.
-    fn sent(self, id: MessageId, room: RoomId, seq: Seq, at: Millis) {
+    fn on_sent(self, id: MessageId, room: RoomId, seq: Seq, at: Millis) {
         let timeline = self
             .timelines
             .with_value(|timelines| timelines.get(&room).cloned());
         let sent = self
             .outbox
             .with_untracked(|outbox| outbox.find(id).cloned());
-        let (Some(sent), Some(author)) = (sent, self.me.get_untracked()) else {
+        let (Some(sent), Some(author)) = (sent, self.current_user.get_untracked()) else {
             return;
         };
         let message = Message {
@@ -402,11 +403,11 @@ impl ChatClient {
         if !is_new {
             return true;
         }
-        let mut merged = Merge::Known;
+        let mut merged = MergeOutcome::Duplicate;
         timeline.update(|timeline| merged = timeline.merge(message));
         match merged {
-            Merge::Added | Merge::Known => true,
-            Merge::Gap => {
+            MergeOutcome::Added | MergeOutcome::Duplicate => true,
+            MergeOutcome::Gap => {
                 on_gap();
                 false
             }
@@ -429,12 +430,12 @@ impl ChatClient {
             let text = self
                 .outbox
                 .with_untracked(|outbox| serde_json::to_string(outbox).unwrap_or_default());
-            browser::session_set(&key, &text);
+            browser::session_storage_set(&key, &text);
         }
     }
 
     fn restore_outbox(self, user: &Person) {
-        let kept = browser::session_get(&outbox_key(user))
+        let kept = browser::session_storage_get(&outbox_key(user))
             .and_then(|text| serde_json::from_str::<Outbox>(&text).ok());
         let Some(kept) = kept else { return };
         self.outbox.update(|outbox| {
@@ -446,7 +447,8 @@ impl ChatClient {
     }
 
     fn outbox_key(self) -> Option<String> {
-        self.me.with_untracked(|me| me.as_ref().map(outbox_key))
+        self.current_user
+            .with_untracked(|me| me.as_ref().map(outbox_key))
     }
 }
 

@@ -7,11 +7,11 @@ use crate::{
 use leptos::prelude::*;
 
 /// Somebody types until this long after they were last said to, in milliseconds.
-const LASTS: Millis = 5_000;
+const TYPING_TTL: Millis = 5_000;
 
 /// Who types. A handle: copy it freely.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Typing(RwSignal<Vec<Typist>>);
+pub(super) struct TypingUsers(RwSignal<Vec<Typist>>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Typist {
@@ -20,13 +20,13 @@ struct Typist {
     until: Millis,
 }
 
-impl Typing {
+impl TypingUsers {
     pub(super) fn new() -> Self {
         Self(RwSignal::new(Vec::new()))
     }
 
     /// Who types in a room.
-    pub(super) fn within(self, room: RoomId) -> Vec<Person> {
+    pub(super) fn in_room(self, room: RoomId) -> Vec<Person> {
         self.0.with(|typists| {
             typists
                 .iter()
@@ -37,9 +37,9 @@ impl Typing {
     }
 
     /// Somebody was said to type. Browser only.
-    pub(super) fn heard(self, room: RoomId, person: &Person) {
-        let until = browser::now() + LASTS;
-        self.stopped(room, person.id);
+    pub(super) fn on_typing(self, room: RoomId, person: &Person) {
+        let until = browser::now() + TYPING_TTL;
+        self.remove(room, person.id);
         self.0.update(|typists| {
             typists.push(Typist {
                 room,
@@ -47,14 +47,17 @@ impl Typing {
                 until,
             });
         });
-        browser::after(i32::try_from(LASTS).unwrap_or(i32::MAX) + 50, move || {
-            self.0
-                .update(|typists| typists.retain(|typist| typist.until > browser::now()));
-        });
+        browser::run_after(
+            i32::try_from(TYPING_TTL).unwrap_or(i32::MAX) + 50,
+            move || {
+                self.0
+                    .update(|typists| typists.retain(|typist| typist.until > browser::now()));
+            },
+        );
     }
 
     /// Somebody has sent what they typed.
-    pub(super) fn stopped(self, room: RoomId, person: UserId) {
+    pub(super) fn remove(self, room: RoomId, person: UserId) {
         self.0.update(|typists| {
             typists.retain(|typist| typist.room != room || typist.person.id != person);
         });

@@ -20,7 +20,7 @@ use web_sys::File;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UploadState {
     /// Going.
-    Going,
+    InProgress,
     /// Refused, or given up; stays until it is dismissed.
     Failed {
         /// Why, in words.
@@ -73,9 +73,11 @@ impl Uploads {
 
     /// Whether any file is on its way.
     #[must_use]
-    pub fn any(&self) -> bool {
-        self.list
-            .with(|list| list.iter().any(|upload| upload.state == UploadState::Going))
+    pub fn has_active(&self) -> bool {
+        self.list.with(|list| {
+            list.iter()
+                .any(|upload| upload.state == UploadState::InProgress)
+        })
     }
 
     /// The files on their way into a room.
@@ -97,20 +99,22 @@ impl Uploads {
     }
 
     /// Sends a file into a room, or says in words why not. Browser only.
-    pub fn send(&self, socket: Socket, room: RoomId, file: File, bounds: Option<Limits>) {
+    pub fn start(&self, socket: Socket, room: RoomId, file: File, bounds: Option<Limits>) {
         let id = MessageId(browser::new_uuid());
-        let (name, size) = (file.name(), size_of(&file));
+        let (name, size) = (file.name(), file_size(&file));
         let state = match bounds {
-            Some(Limits { upload_bytes }) if size > upload_bytes => UploadState::Failed {
+            Some(Limits {
+                max_upload_bytes: upload_bytes,
+            }) if size > upload_bytes => UploadState::Failed {
                 reason: format!(
                     "It is {}; a file may be {} at most.",
-                    limits::bytes_in_words(size),
-                    limits::bytes_in_words(upload_bytes)
+                    limits::format_bytes(size),
+                    limits::format_bytes(upload_bytes)
                 ),
             },
-            Some(_) | None => UploadState::Going,
+            Some(_) | None => UploadState::InProgress,
         };
-        let going = state == UploadState::Going;
+        let going = state == UploadState::InProgress;
         self.list.update(|list| {
             list.push(Upload {
                 id,
@@ -145,19 +149,19 @@ impl Uploads {
     pub fn dismiss(&self, socket: Socket, id: MessageId) {
         if self
             .forget(id)
-            .is_some_and(|upload| upload.state == UploadState::Going)
+            .is_some_and(|upload| upload.state == UploadState::InProgress)
         {
             socket.send(&ClientFrame::UploadCancel { id });
         }
     }
 
     /// After a reconnect: the server says where each goes on.
-    pub(super) fn announce_again(self, socket: Socket) {
+    pub(super) fn reannounce_all(self, socket: Socket) {
         let going = self
             .list
             .get_untracked()
             .into_iter()
-            .filter(|upload| upload.state == UploadState::Going);
+            .filter(|upload| upload.state == UploadState::InProgress);
         for Upload {
             id,
             room,
@@ -175,11 +179,11 @@ impl Uploads {
         }
     }
 
-    pub(super) fn done(self, id: MessageId) {
+    pub(super) fn remove_finished(self, id: MessageId) {
         self.forget(id);
     }
 
-    pub(super) fn fail(self, id: MessageId, reason: &str) {
+    pub(super) fn mark_failed(self, id: MessageId, reason: &str) {
         SOURCES.with_borrow_mut(|sources| sources.remove(&id));
         self.change(id, |upload| {
             upload.state = UploadState::Failed {
@@ -188,37 +192,37 @@ impl Uploads {
         });
     }
 
-    pub(super) fn go_on(self, socket: Socket, id: MessageId, offset: u64) {
+    pub(super) fn resume_at(self, socket: Socket, id: MessageId, offset: u64) {
         SOURCES.with_borrow_mut(|sources| {
             if let Some(source) = sources.get_mut(&id) {
                 source.next = offset;
             }
         });
-        self.progressed(socket, id, offset);
+        self.on_progress(socket, id, offset);
     }
 
-    pub(super) fn progressed(self, socket: Socket, id: MessageId, received: u64) {
+    pub(super) fn on_progress(self, socket: Socket, id: MessageId, received: u64) {
         self.change(id, |upload| upload.received = received);
-        self.pump(socket, id);
+        self.send_next_chunk(socket, id);
     }
 
     /// Reads and sends the next chunk, unless enough are in flight.
-    fn pump(self, socket: Socket, id: MessageId) {
+    fn send_next_chunk(self, socket: Socket, id: MessageId) {
         let Some(upload) = self
             .list
             .with_untracked(|list| list.iter().find(|upload| upload.id == id).cloned())
         else {
             return;
         };
-        let in_flight = (limits::CHUNK_BYTES * limits::CHUNKS_IN_FLIGHT) as u64;
+        let in_flight = (limits::MAX_CHUNK_BYTES * limits::MAX_CHUNKS_IN_FLIGHT) as u64;
         let piece = SOURCES.with_borrow_mut(|sources| {
             let source = sources.get_mut(&id)?;
             let may_send = source.next < upload.size
                 && source.next < upload.received + in_flight
                 && !source.is_reading;
-            let end = (source.next + limits::CHUNK_BYTES as u64).min(upload.size);
+            let end = (source.next + limits::MAX_CHUNK_BYTES as u64).min(upload.size);
             let piece = may_send
-                .then(|| slice(&source.file, source.next, end))
+                .then(|| slice_file(&source.file, source.next, end))
                 .flatten()?;
             source.is_reading = true;
             Some((piece, source.next, end))
@@ -243,7 +247,7 @@ impl Uploads {
             match bytes {
                 Ok(buffer) if still_wanted => {
                     let data = js_sys::Uint8Array::new(&buffer).to_vec();
-                    if socket.send_bytes(
+                    if socket.send_binary(
                         &(Chunk {
                             id,
                             offset,
@@ -251,13 +255,13 @@ impl Uploads {
                         })
                         .encode(),
                     ) {
-                        self.pump(socket, id);
+                        self.send_next_chunk(socket, id);
                     }
                 }
-                Ok(_) => self.pump(socket, id),
+                Ok(_) => self.send_next_chunk(socket, id),
                 Err(_) => {
                     socket.send(&ClientFrame::UploadCancel { id });
-                    self.fail(
+                    self.mark_failed(
                         id,
                         "The file could not be read: it was changed or moved. Choose it again.",
                     );
@@ -288,7 +292,7 @@ impl Uploads {
     clippy::cast_sign_loss,
     reason = "a file's size is a whole number below 2^53"
 )]
-fn size_of(file: &File) -> u64 {
+fn file_size(file: &File) -> u64 {
     file.size() as u64
 }
 
@@ -296,6 +300,6 @@ fn size_of(file: &File) -> u64 {
     clippy::cast_precision_loss,
     reason = "offsets in a file are below 2^53"
 )]
-fn slice(file: &File, start: u64, end: u64) -> Option<web_sys::Blob> {
+fn slice_file(file: &File, start: u64, end: u64) -> Option<web_sys::Blob> {
     file.slice_with_f64_and_f64(start as f64, end as f64).ok()
 }

@@ -1,16 +1,16 @@
 //! The newest messages of a room, live: what is committed, what waits to be, and how far the reader has read.
 
 use super::{
-    group::GroupCard,
-    rows::{Missed, Row, RowView, is_mine_and_recent, rows},
-    scroll::Scroll,
+    group_call::GroupCallCard,
+    rows::{Row, RowView, UnreadRange, is_mine_and_recent, rows},
+    timeline_scroll::TimelineScroll,
 };
 use crate::{
     chat::{
-        api::{RoomPage, room_page},
+        api::{RoomHistory, find_room_history},
         client::{ChatClient, use_chat},
         composer::Composer,
-        message::WaitingView,
+        message::PendingMessageView,
     },
     model::{RoomId, Seq, UserId, outbox::Delivery, timeline::Timeline, user::Person},
     ui::{
@@ -26,18 +26,18 @@ use leptos_use_resize_observer::use_resize_observer;
 
 /// The newest messages of a room, live.
 #[component]
-pub(super) fn LiveRoom(page: RoomPage, me: Person, title: String) -> impl IntoView {
+pub(super) fn LiveRoom(page: RoomHistory, me: Person, title: String) -> impl IntoView {
     let (chat, socket) = (use_chat(), use_socket());
     let myself = me.clone();
     let me = me.id;
     let clock = expect_context::<LocalClock>();
     let room = page.room.id;
     let slug = page.room.slug.clone();
-    let with = page.room.with.clone();
-    let timeline = chat.open(&page);
-    let scroll = Scroll::new();
-    let missed = RwSignal::new(Missed {
-        from: page.room.read,
+    let with = page.room.other_person.clone();
+    let timeline = chat.open_timeline(&page);
+    let scroll = TimelineScroll::new();
+    let unread_range = RwSignal::new(UnreadRange {
+        from: page.room.read_seq,
         to: page.room.head,
         reader: me,
     });
@@ -45,18 +45,18 @@ pub(super) fn LiveRoom(page: RoomPage, me: Person, title: String) -> impl IntoVi
     let all_rows = {
         let timeline = timeline.clone();
         Memo::new(move |_| {
-            timeline.with(|timeline| rows(timeline.messages(), clock, Some(missed.get())))
+            timeline.with(|timeline| rows(timeline.messages(), clock, Some(unread_range.get())))
         })
     };
-    let is_empty = move || all_rows.with(Vec::is_empty) && chat.waiting(room).is_empty();
+    let is_empty = move || all_rows.with(Vec::is_empty) && chat.outbox_entries(room).is_empty();
 
     // What happened between the server's answer and now, if the socket was there before the page was.
     Effect::new(move || {
-        if socket.is_online() {
+        if socket.is_connected() {
             chat.catch_up(socket, room);
         }
     });
-    follow(chat, scroll, room, timeline.clone(), missed);
+    follow_timeline(chat, scroll, room, timeline.clone(), unread_range);
 
     let waiting = {
         let timeline = timeline.clone();
@@ -67,7 +67,7 @@ pub(super) fn LiveRoom(page: RoomPage, me: Person, title: String) -> impl IntoVi
                     .last()
                     .is_some_and(|last| is_mine_and_recent(last, me, clock))
             });
-            let waiting = chat.waiting(room).into_iter().enumerate();
+            let waiting = chat.outbox_entries(room).into_iter().enumerate();
             waiting
                 .map(|(at, outgoing)| (outgoing, at > 0 || goes_on))
                 .collect::<Vec<_>>()
@@ -81,7 +81,7 @@ pub(super) fn LiveRoom(page: RoomPage, me: Person, title: String) -> impl IntoVi
     };
     let older_slug = slug.clone();
     let older_timeline = timeline.clone();
-    let to_end = Callback::new(move |()| scroll.to_end(true));
+    let to_end = Callback::new(move |()| scroll.scroll_to_end(true));
     view! {
         <div
             class="timeline"
@@ -89,14 +89,14 @@ pub(super) fn LiveRoom(page: RoomPage, me: Person, title: String) -> impl IntoVi
             tabindex="0"
             aria-label="Messages"
             node_ref=scroll.view
-            on:scroll=move |_| scroll.moved()
+            on:scroll=move |_| scroll.on_scroll()
         >
             {move || {
                 has_older
                     .get()
                     .map(|oldest| {
                         view! {
-                            <Older
+                            <OlderMessages
                                 slug=older_slug.clone()
                                 oldest
                                 timeline=older_timeline.clone()
@@ -120,30 +120,30 @@ pub(super) fn LiveRoom(page: RoomPage, me: Person, title: String) -> impl IntoVi
                 key=|(waiting, grouped)| (waiting.id, waiting.delivery != Delivery::Pending, *grouped)
                 let((outgoing, grouped))
             >
-                <WaitingView outgoing me=myself.clone() grouped />
+                <PendingMessageView outgoing me=myself.clone() is_continuation=grouped />
             </For>
             <div id="latest"></div>
         </div>
-        <GroupCard room title=title.clone() />
+        <GroupCallCard room title=title.clone() />
         <div class="below-timeline">
-            <Jump room me scroll timeline />
+            <JumpToLatest room me scroll timeline />
             <TypingLine room />
         </div>
-        <Composer room slug title post_id=page.post_id on_sent=to_end />
+        <Composer room slug title form_message_id=page.form_message_id on_sent=to_end />
     }
 }
 
 /// The way back to the end, with how much has come there since.
 #[component]
-fn Jump(
+fn JumpToLatest(
     room: RoomId,
     me: UserId,
-    scroll: Scroll,
+    scroll: TimelineScroll,
     timeline: ArcRwSignal<Timeline>,
 ) -> impl IntoView {
     let chat = use_chat();
     let below = move || {
-        let read = chat.room(room).map_or(0, |summary| summary.read);
+        let read = chat.room(room).map_or(0, |summary| summary.read_seq);
         timeline.with(|timeline| {
             timeline
                 .messages()
@@ -155,8 +155,8 @@ fn Jump(
         })
     };
     view! {
-        <Show when=move || !scroll.at_end.get()>
-            <button type="button" class="pill jump" on:click=move |_| scroll.to_end(true)>
+        <Show when=move || !scroll.is_at_end.get()>
+            <button type="button" class="pill jump" on:click=move |_| scroll.scroll_to_end(true)>
                 <Icon name=Glyph::Down />
                 {
                     let below = below.clone();
@@ -173,18 +173,18 @@ fn Jump(
 
 /// Follows the end while the reader is there, says how far they have read, and marks where new messages begin when they look
 /// away.
-fn follow(
+fn follow_timeline(
     chat: ChatClient,
-    scroll: Scroll,
+    scroll: TimelineScroll,
     room: RoomId,
     timeline: ArcRwSignal<Timeline>,
-    missed: RwSignal<Missed>,
+    unread_range: RwSignal<UnreadRange>,
 ) {
     let socket = use_socket();
     // A banner above, a keyboard below, a smaller window: who was at the end stays there.
     use_resize_observer(scroll.view, move |_, _| {
-        if scroll.at_end.get_untracked() {
-            scroll.to_end(false);
+        if scroll.is_at_end.get_untracked() {
+            scroll.scroll_to_end(false);
         }
     });
     let visible = use_document_visibility();
@@ -193,9 +193,9 @@ fn follow(
         let timeline = timeline.clone();
         move || {
             timeline.track();
-            let _ = chat.waiting(room);
-            if scroll.at_end.get_untracked() {
-                scroll.to_end(false);
+            let _ = chat.outbox_entries(room);
+            if scroll.is_at_end.get_untracked() {
+                scroll.scroll_to_end(false);
             }
         }
     });
@@ -203,8 +203,8 @@ fn follow(
         let timeline = timeline.clone();
         move || {
             let seen = timeline.with(|timeline| timeline.cursor().seq);
-            if scroll.at_end.get() && is_visible() && socket.is_online() && seen > 0 {
-                chat.saw(socket, room, seen);
+            if scroll.is_at_end.get() && is_visible() && socket.is_connected() && seen > 0 {
+                chat.mark_read(socket, room, seen);
             }
         }
     });
@@ -213,9 +213,9 @@ fn follow(
         let seen = timeline.with_untracked(|timeline| timeline.cursor().seq);
         match (was_visible, now) {
             (Some(true), false) => {
-                missed.update(|missed| (missed.from, missed.to) = (seen, Seq::MAX));
+                unread_range.update(|missed| (missed.from, missed.to) = (seen, Seq::MAX));
             }
-            (Some(false), true) => missed.update(|missed| missed.to = seen),
+            (Some(false), true) => unread_range.update(|missed| missed.to = seen),
             (Some(true) | None, true) | (Some(false) | None, false) => {}
         }
         now
@@ -224,11 +224,11 @@ fn follow(
 
 /// Fetches the page before. A link, so that it works before the page is live.
 #[component]
-fn Older(
+fn OlderMessages(
     slug: String,
     oldest: Seq,
     timeline: ArcRwSignal<Timeline>,
-    scroll: Scroll,
+    scroll: TimelineScroll,
 ) -> impl IntoView {
     let busy = RwSignal::new(false);
     let failed = RwSignal::new(None::<String>);
@@ -241,8 +241,8 @@ fn Older(
         busy.set(true);
         let (slug, timeline) = (slug.clone(), timeline.clone());
         spawn_local(async move {
-            match room_page(slug, Some(oldest)).await {
-                Ok(page) => scroll.keep_in_place(|| {
+            match find_room_history(slug, Some(oldest)).await {
+                Ok(page) => scroll.preserve_position(|| {
                     timeline.update(|timeline| timeline.prepend(page.messages, page.has_older));
                 }),
                 Err(failure) => {

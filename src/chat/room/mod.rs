@@ -1,14 +1,14 @@
 //! `/chat/{room}`: a room's messages, live.
 
-mod group;
+mod group_call;
 mod live;
 mod rows;
-mod scroll;
+mod timeline_scroll;
 
 use super::{
-    api::{RoomPage, room_page},
+    api::{RoomHistory, find_room_history},
     client::use_chat,
-    rooms::{CallButtons, presence_word},
+    room_list::{CallButtons, presence_word},
 };
 use crate::{
     model::{
@@ -16,15 +16,15 @@ use crate::{
         room::RoomKind,
         user::{Person, Presence},
     },
-    people::{use_people, use_viewer},
+    people::{use_presence, use_viewer},
     ui::{
-        again::{Failed, ask_again_online},
         icon::{Glyph, Icon},
+        loading::LoadingIndicator,
+        refetch::{FetchFailure, refetch_on_reconnect},
         time::LocalClock,
-        wait::Pending,
     },
 };
-use group::GroupButton;
+use group_call::GroupCallButton;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -44,21 +44,21 @@ pub fn RoomPageView() -> impl IntoView {
             .and_then(|before| before.parse::<Seq>().ok())
     });
     let page = Resource::new_blocking(
-        move || (slug.get(), before.get(), chat.stale()),
-        |(slug, before, _)| room_page(slug, before),
+        move || (slug.get(), before.get(), chat.refetch_count()),
+        |(slug, before, _)| find_room_history(slug, before),
     );
-    ask_again_online(page);
+    refetch_on_reconnect(page);
     view! {
-        <Transition fallback=|| view! { <Pending label="Loading the room" /> }>
+        <Transition fallback=|| view! { <LoadingIndicator label="Loading the room" /> }>
             {move || Suspend::new(async move {
                 match (page.await, viewer.person()) {
-                    (Ok(page), Some(me)) => view! { <OneRoom page me /> }.into_any(),
+                    (Ok(page), Some(me)) => view! { <KeyedRoom page me /> }.into_any(),
                     (Ok(_), None) => ().into_any(),
                     (Err(failure), _) => {
                         view! {
                             <Title text="Chat" />
                             <div class="empty">
-                                <Failed failure asked=page />
+                                <FetchFailure failure resource=page />
                                 <p>
                                     <a class="button" href="/chat">"See all rooms"</a>
                                 </p>
@@ -75,9 +75,9 @@ pub fn RoomPageView() -> impl IntoView {
 /// A room that is made anew for every other page of it. Rebuilt in place, the elements of one room would go on in the next,
 /// and what was typed for one person would stand in the field of another room.
 #[component]
-fn OneRoom(page: RoomPage, me: Person) -> impl IntoView {
+fn KeyedRoom(page: RoomHistory, me: Person) -> impl IntoView {
     let first = page.messages.first().map(|message| message.seq);
-    let key = (page.room.id, page.post_id, first);
+    let key = (page.room.id, page.form_message_id, first);
     view! {
         <For each=move || [page.clone()] key=move |_| key let:page>
             <Room page me=me.clone() />
@@ -86,7 +86,7 @@ fn OneRoom(page: RoomPage, me: Person) -> impl IntoView {
 }
 
 #[component]
-fn Room(page: RoomPage, me: Person) -> impl IntoView {
+fn Room(page: RoomHistory, me: Person) -> impl IntoView {
     let room = page.room.clone();
     let title = room.title.clone();
     view! {
@@ -97,17 +97,17 @@ fn Room(page: RoomPage, me: Person) -> impl IntoView {
             </a>
             <div class="room-heading">
                 <h1 dir="auto">{title.clone()}</h1>
-                <RoomStatus kind=room.kind with=room.with.clone() />
+                <RoomStatus kind=room.kind with=room.other_person.clone() />
             </div>
-            {match room.with.clone() {
+            {match room.other_person.clone() {
                 Some(person) => view! { <CallButtons person /> }.into_any(),
-                None => view! { <GroupButton room=room.id title=title.clone() /> }.into_any(),
+                None => view! { <GroupCallButton room=room.id title=title.clone() /> }.into_any(),
             }}
         </header>
-        {if page.newest {
+        {if page.is_newest {
             view! { <LiveRoom page me title /> }.into_any()
         } else {
-            view! { <OldPage page me=me.id /> }.into_any()
+            view! { <OlderHistory page me=me.id /> }.into_any()
         }}
     }
 }
@@ -115,24 +115,24 @@ fn Room(page: RoomPage, me: Person) -> impl IntoView {
 /// Below a room's name: who is here, or where the other person is.
 #[component]
 fn RoomStatus(kind: RoomKind, with: Option<Person>) -> impl IntoView {
-    let people = use_people();
+    let people = use_presence();
     let clock = expect_context::<LocalClock>();
     let text = move || {
-        if !clock.is_live() {
+        if !clock.is_hydrated() {
             // Who is here changes by the second: the first view says the same on both sides.
             match kind {
                 RoomKind::Public => "Open to everybody".to_owned(),
                 RoomKind::Direct => "Only the two of you".to_owned(),
             }
         } else if let Some(with) = &with {
-            presence_word(people.of(with.id)).to_owned()
+            presence_word(people.presence_of(with.id)).to_owned()
         } else {
-            let here = people.present().with(|list| {
+            let here = people.entries().with(|list| {
                 list.iter()
-                    .filter(|one| one.presence == Presence::Here)
+                    .filter(|one| one.presence == Presence::Online)
                     .count()
             });
-            let here = here + usize::try_from(people.unlisted()).unwrap_or(0);
+            let here = here + usize::try_from(people.unlisted_count()).unwrap_or(0);
             match (kind, here) {
                 (RoomKind::Direct, _) => String::new(),
                 (RoomKind::Public, 0) => "Open to everybody".to_owned(),
@@ -146,7 +146,7 @@ fn RoomStatus(kind: RoomKind, with: Option<Person>) -> impl IntoView {
 
 /// A page of history, for a page that is not live: older and newer are links.
 #[component]
-fn OldPage(page: RoomPage, me: UserId) -> impl IntoView {
+fn OlderHistory(page: RoomHistory, me: UserId) -> impl IntoView {
     let here = format!("/chat/{}", page.room.slug);
     let older = page
         .messages
@@ -154,7 +154,7 @@ fn OldPage(page: RoomPage, me: UserId) -> impl IntoView {
         .filter(|_| page.has_older)
         .map(|first| format!("{here}?before={}", first.seq));
     let clock = expect_context::<LocalClock>();
-    let with = page.room.with.clone();
+    let with = page.room.other_person.clone();
     view! {
         <div class="timeline" role="log" tabindex="0" aria-label="Older messages">
             {older.map(|href| view! { <a class="older button" href=href>"Older messages"</a> })}

@@ -8,16 +8,19 @@ use crate::{
 use leptos::prelude::*;
 
 /// Messages of one author within this time read as one.
-const GROUP: Millis = 5 * 60 * 1_000;
+const CONTINUATION_WINDOW: Millis = 5 * 60 * 1_000;
 /// One line of a timeline.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Row {
     /// From here on another day.
     Day { number: i64, at: Millis },
     /// From here on unread.
-    New,
+    UnreadMarker,
     /// A message.
-    Message { message: Message, grouped: bool },
+    Message {
+        message: Message,
+        is_continuation: bool,
+    },
 }
 
 impl Row {
@@ -25,35 +28,42 @@ impl Row {
     pub(super) fn key(&self) -> String {
         match self {
             Self::Day { number, .. } => format!("day {number}"),
-            Self::New => "new".to_owned(),
-            Self::Message { message, grouped } => format!("{} {grouped}", message.id),
+            Self::UnreadMarker => "new".to_owned(),
+            Self::Message {
+                message,
+                is_continuation: grouped,
+            } => format!("{} {grouped}", message.id),
         }
     }
 }
 
 /// What came while the reader was away: after `from`, up to `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Missed {
+pub(super) struct UnreadRange {
     pub(super) from: Seq,
     pub(super) to: Seq,
     /// Whose own messages do not count.
     pub(super) reader: UserId,
 }
 
-impl Missed {
-    fn holds(&self, message: &Message) -> bool {
+impl UnreadRange {
+    fn contains(&self, message: &Message) -> bool {
         message.seq > self.from && message.seq <= self.to && message.author.id != self.reader
     }
 }
 
 /// A room's messages with what stands between them: days, and a line before the first message that was missed.
-pub(super) fn rows(messages: &[Message], clock: LocalClock, missed: Option<Missed>) -> Vec<Row> {
+pub(super) fn rows(
+    messages: &[Message],
+    clock: LocalClock,
+    missed: Option<UnreadRange>,
+) -> Vec<Row> {
     let mut rows = Vec::with_capacity(messages.len() + 8);
     let mut day = None;
     let mut marked = false;
     let mut above: Option<&Message> = None;
     for message in messages {
-        let number = clock.day(message.at);
+        let number = clock.day_number(message.at);
         let new_day = day != Some(number);
         if new_day {
             rows.push(Row::Day {
@@ -62,15 +72,16 @@ pub(super) fn rows(messages: &[Message], clock: LocalClock, missed: Option<Misse
             });
             day = Some(number);
         }
-        let new = !marked && missed.is_some_and(|missed| missed.holds(message));
+        let new = !marked && missed.is_some_and(|missed| missed.contains(message));
         if new {
-            rows.push(Row::New);
+            rows.push(Row::UnreadMarker);
             marked = true;
         }
-        let grouped = !new_day && !new && above.is_some_and(|above| goes_on(above, message));
+        let grouped =
+            !new_day && !new && above.is_some_and(|above| is_continuation(above, message));
         rows.push(Row::Message {
             message: message.clone(),
-            grouped,
+            is_continuation: grouped,
         });
         above = Some(message);
     }
@@ -80,15 +91,16 @@ pub(super) fn rows(messages: &[Message], clock: LocalClock, missed: Option<Misse
 /// Whether what this reader writes now goes on from a message.
 pub(super) fn is_mine_and_recent(last: &Message, me: UserId, clock: LocalClock) -> bool {
     let now = clock.now();
-    let same_day =
-        now.is_some_and(|now| clock.day(now) == clock.day(last.at) && now - last.at < GROUP);
-    last.author.id == me && same_day && !last.content.is_of_server()
+    let same_day = now.is_some_and(|now| {
+        clock.day_number(now) == clock.day_number(last.at) && now - last.at < CONTINUATION_WINDOW
+    });
+    last.author.id == me && same_day && !last.content.is_system_message()
 }
 
-fn goes_on(above: &Message, message: &Message) -> bool {
-    let is_call = |message: &Message| message.content.is_of_server();
+fn is_continuation(above: &Message, message: &Message) -> bool {
+    let is_call = |message: &Message| message.content.is_system_message();
     above.author.id == message.author.id
-        && message.at - above.at < GROUP
+        && message.at - above.at < CONTINUATION_WINDOW
         && !is_call(above)
         && !is_call(message)
 }
@@ -102,14 +114,15 @@ pub(super) fn RowView(row: Row, me: UserId, with: Option<Person>) -> impl IntoVi
             </h2>
         }
         .into_any(),
-        Row::New => view! {
+        Row::UnreadMarker => view! {
             <p class="new-marker">
                 <span>"New"</span>
             </p>
         }
         .into_any(),
-        Row::Message { message, grouped } => {
-            view! { <MessageView message me grouped with /> }.into_any()
-        }
+        Row::Message {
+            message,
+            is_continuation,
+        } => view! { <MessageView message me is_continuation with /> }.into_any(),
     }
 }

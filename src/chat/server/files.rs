@@ -2,7 +2,7 @@
 
 use crate::{
     protocol::failure::Failure,
-    server::{App, Result, session},
+    server::{AppState, Result, session},
 };
 use axum::{
     Router,
@@ -16,24 +16,24 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{ops::Range, sync::Arc};
 
 /// What chat serves besides frames.
-pub fn router() -> Router<Arc<App>> {
-    Router::new().route("/files/{hash}/{name}", get(file))
+pub fn router() -> Router<Arc<AppState>> {
+    Router::new().route("/files/{hash}/{name}", get(get_file))
 }
 
-async fn file(
-    State(app): State<Arc<App>>,
+async fn get_file(
+    State(app): State<Arc<AppState>>,
     Path((hash, name)): Path<(String, String)>,
-    asked: HeaderMap,
+    request_headers: HeaderMap,
 ) -> Result<Response> {
-    let signed = session::signed(&app, &asked)
+    let signed = session::authenticate_user(&app, &request_headers)
         .await?
         .ok_or(Failure::NotSignedIn)?;
     let found = app.store.find_file(&hash, signed.person.id).await?;
     let found = found.ok_or_else(|| Failure::not_found("That file"))?;
     let tag = format!("\"{}\"", found.hash);
-    let mut answer = match wanted(&asked, &tag, found.size) {
-        Wanted::Nothing => StatusCode::NOT_MODIFIED.into_response(),
-        Wanted::Impossible => {
+    let mut answer = match select_response(&request_headers, &tag, found.size) {
+        FileResponse::NotModified => StatusCode::NOT_MODIFIED.into_response(),
+        FileResponse::RangeNotSatisfiable => {
             let range = format!("bytes */{}", found.size);
             (
                 StatusCode::RANGE_NOT_SATISFIABLE,
@@ -41,11 +41,11 @@ async fn file(
             )
                 .into_response()
         }
-        Wanted::All => {
+        FileResponse::Full => {
             let body = Body::from_stream(app.files.read(&found.hash, None).await?);
             ([(header::CONTENT_LENGTH, found.size)], body).into_response()
         }
-        Wanted::Part(part) => {
+        FileResponse::Partial(part) => {
             let Range { start, end } = part;
             let length = end - start;
             let range = format!("bytes {start}-{}/{}", end.saturating_sub(1), found.size);
@@ -83,17 +83,17 @@ async fn file(
 
 /// What somebody who asks for a file is to be given of it.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+enum FileResponse {
     /// They have it: bytes with a hash never change.
-    Nothing,
-    All,
-    Part(Range<u64>),
+    NotModified,
+    Full,
+    Partial(Range<u64>),
     /// A part that there is not.
-    Impossible,
+    RangeNotSatisfiable,
 }
 
 /// Conditional and range requests (RFC 9110 sections 13 and 14). Who asks for several parts at once is given all of it.
-fn wanted(asked: &HeaderMap, tag: &str, size: u64) -> Wanted {
+fn select_response(asked: &HeaderMap, tag: &str, size: u64) -> FileResponse {
     let text = |name| {
         asked
             .get(name)
@@ -105,18 +105,18 @@ fn wanted(asked: &HeaderMap, tag: &str, size: u64) -> Wanted {
         known.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
     });
     if known {
-        return Wanted::Nothing;
+        return FileResponse::NotModified;
     }
     if text(header::IF_RANGE).is_some_and(|known| known != tag) {
-        return Wanted::All;
+        return FileResponse::Full;
     }
     let Some(Ok(ranges)) = text(header::RANGE).map(http_range_header::parse_range_header) else {
-        return Wanted::All;
+        return FileResponse::Full;
     };
     match ranges.validate(size).as_deref() {
-        Ok([part]) => Wanted::Part(*part.start()..part.end() + 1),
-        Ok(_) => Wanted::All,
-        Err(_) => Wanted::Impossible,
+        Ok([part]) => FileResponse::Partial(*part.start()..part.end() + 1),
+        Ok(_) => FileResponse::Full,
+        Err(_) => FileResponse::RangeNotSatisfiable,
     }
 }
 
@@ -148,34 +148,34 @@ fn disposition(inline: bool, name: &str) -> HeaderValue {
 mod tests {
     use super::*;
 
-    fn asked(headers: &[(header::HeaderName, &str)]) -> Wanted {
+    fn response_to(headers: &[(header::HeaderName, &str)]) -> FileResponse {
         let headers = headers.iter();
         let headers = headers.map(|(name, value)| (name.clone(), value.parse().unwrap()));
-        wanted(&headers.collect(), "\"abc\"", 1_000)
+        select_response(&headers.collect(), "\"abc\"", 1_000)
     }
 
     #[test]
     fn a_part_is_given_to_who_has_the_rest_of_the_same() {
-        let range = |value| asked(&[(header::RANGE, value)]);
-        assert_eq!(range("bytes=0-0"), Wanted::Part(0..1));
-        assert_eq!(range("bytes=900-"), Wanted::Part(900..1_000));
-        assert_eq!(range("bytes=-100"), Wanted::Part(900..1_000));
-        assert_eq!(range("bytes=900-5000"), Wanted::Part(900..1_000));
-        assert_eq!(range("bytes=1000-"), Wanted::Impossible);
-        assert_eq!(range("bytes=0-0,5-9"), Wanted::All);
-        assert_eq!(range("lines=0-0"), Wanted::All);
-        let of = |tag| asked(&[(header::RANGE, "bytes=0-0"), (header::IF_RANGE, tag)]);
-        assert_eq!(of("\"abc\""), Wanted::Part(0..1));
-        assert_eq!(of("\"old\""), Wanted::All);
+        let range = |value| response_to(&[(header::RANGE, value)]);
+        assert_eq!(range("bytes=0-0"), FileResponse::Partial(0..1));
+        assert_eq!(range("bytes=900-"), FileResponse::Partial(900..1_000));
+        assert_eq!(range("bytes=-100"), FileResponse::Partial(900..1_000));
+        assert_eq!(range("bytes=900-5000"), FileResponse::Partial(900..1_000));
+        assert_eq!(range("bytes=1000-"), FileResponse::RangeNotSatisfiable);
+        assert_eq!(range("bytes=0-0,5-9"), FileResponse::Full);
+        assert_eq!(range("lines=0-0"), FileResponse::Full);
+        let of = |tag| response_to(&[(header::RANGE, "bytes=0-0"), (header::IF_RANGE, tag)]);
+        assert_eq!(of("\"abc\""), FileResponse::Partial(0..1));
+        assert_eq!(of("\"old\""), FileResponse::Full);
     }
 
     #[test]
     fn who_has_it_is_not_sent_it_again() {
-        let has = |tags| asked(&[(header::IF_NONE_MATCH, tags)]);
-        assert_eq!(has("\"abc\""), Wanted::Nothing);
-        assert_eq!(has("\"x\", W/\"abc\""), Wanted::Nothing);
-        assert_eq!(has("\"x\""), Wanted::All);
-        assert_eq!(asked(&[]), Wanted::All);
+        let has = |tags| response_to(&[(header::IF_NONE_MATCH, tags)]);
+        assert_eq!(has("\"abc\""), FileResponse::NotModified);
+        assert_eq!(has("\"x\", W/\"abc\""), FileResponse::NotModified);
+        assert_eq!(has("\"x\""), FileResponse::Full);
+        assert_eq!(response_to(&[]), FileResponse::Full);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Frames about chat: what each asks for, and what it is answered.
 
-use super::upload::Uploads;
+use super::uploads::Uploads;
 use crate::{
     model::{
         MessageId, RoomId, Seq,
@@ -12,9 +12,9 @@ use crate::{
         ws::{ErrorCode, RoomCursor, ServerFrame},
     },
     server::{
-        App, Error, Result,
-        live::{Connection, Event},
-        log::{NewMessage, Replay},
+        AppState, Error, Result,
+        event_log::{NewMessage, Replay},
+        live::{Connection, EncodedEvent},
         store::Stream,
     },
 };
@@ -22,26 +22,26 @@ use std::sync::Arc;
 
 /// The service behind the frames. One for the whole program.
 #[derive(Debug)]
-pub struct Chat {
-    app: Arc<App>,
+pub struct ChatService {
+    app: Arc<AppState>,
     uploads: Uploads,
 }
 
 /// What a resume is answered.
 #[derive(Debug)]
-pub struct Resumed {
+pub struct ResumeReply {
     /// Said first.
-    pub answer: ServerFrame,
+    pub reply: ServerFrame,
     /// Said then, in this order.
-    pub missed: Vec<Event>,
+    pub missed: Vec<EncodedEvent>,
     /// Up to where the stream is said with it, if all that was missed is.
-    pub upto: Option<(Stream, Seq)>,
+    pub replayed_to: Option<(Stream, Seq)>,
 }
 
-impl Chat {
+impl ChatService {
     /// A service over the shared state.
     #[must_use]
-    pub fn new(app: Arc<App>) -> Self {
+    pub fn new(app: Arc<AppState>) -> Self {
         let uploads = Uploads::new(app.clone());
         Self { app, uploads }
     }
@@ -56,18 +56,18 @@ impl Chat {
 
     /// Goes on in a room from a cursor. The caller has made the connection hear the room before, so what comes after the replay
     /// waits in its queue.
-    pub async fn resume(&self, from: &Connection, at: &RoomCursor) -> Resumed {
+    pub async fn resume(&self, from: &Connection, at: &RoomCursor) -> ResumeReply {
         match self.replay(from, at).await {
             Ok(resumed) => resumed,
-            Err(error) => Resumed {
-                answer: refusal(error, ErrorCode::NoSuchRoom),
+            Err(error) => ResumeReply {
+                reply: error_frame(error, ErrorCode::NoSuchRoom),
                 missed: Vec::new(),
-                upto: None,
+                replayed_to: None,
             },
         }
     }
 
-    async fn replay(&self, from: &Connection, at: &RoomCursor) -> Result<Resumed> {
+    async fn replay(&self, from: &Connection, at: &RoomCursor) -> Result<ResumeReply> {
         let room = at.room;
         self.check_member(from, room).await?;
         let stream = Stream::Room(room);
@@ -75,15 +75,15 @@ impl Chat {
             epoch,
             head,
             missed,
-        } = self.app.log.replay(stream, &at.cursor).await?;
-        Ok(Resumed {
-            answer: ServerFrame::Resumed {
+        } = self.app.event_log.replay(stream, &at.cursor).await?;
+        Ok(ResumeReply {
+            reply: ServerFrame::Resumed {
                 room,
                 recovered: missed.is_some(),
                 epoch,
                 head,
             },
-            upto: missed.is_some().then_some((stream, head)),
+            replayed_to: missed.is_some().then_some((stream, head)),
             missed: missed.unwrap_or_default(),
         })
     }
@@ -96,15 +96,15 @@ impl Chat {
         room: RoomId,
         text: MessageText,
     ) -> Vec<ServerFrame> {
-        if !self.app.sends.allow(from.person.id) {
-            return vec![too_fast(id)];
+        if !self.app.send_rate.allow(from.person.id) {
+            return vec![rate_limited_frame(id)];
         }
         let done = async {
             self.check_member(from, room).await?;
             let content = Content::Text { text };
             self.app
-                .log
-                .post(NewMessage {
+                .event_log
+                .post_message(NewMessage {
                     id,
                     room,
                     author: from.person.clone(),
@@ -120,12 +120,12 @@ impl Chat {
                 seq: posted.seq,
                 at: posted.at,
             }],
-            Err(error) => vec![refused(id, error)],
+            Err(error) => vec![refused_frame(id, error)],
         }
     }
 
     /// A file is announced.
-    pub async fn upload(
+    pub async fn announce_upload(
         &self,
         from: &Connection,
         id: MessageId,
@@ -139,11 +139,11 @@ impl Chat {
                 .announce(&from.person, id, room, name, size)
                 .await
         };
-        vec![done.await.unwrap_or_else(|error| refused(id, error))]
+        vec![done.await.unwrap_or_else(|error| refused_frame(id, error))]
     }
 
     /// A chunk of a file.
-    pub async fn chunk(&self, from: &Connection, frame: &[u8]) -> Vec<ServerFrame> {
+    pub async fn receive_chunk(&self, from: &Connection, frame: &[u8]) -> Vec<ServerFrame> {
         let chunk = match Chunk::decode(frame) {
             Ok(chunk) => chunk,
             Err(why) => {
@@ -162,48 +162,56 @@ impl Chat {
             self.uploads
                 .receive(&from.person, chunk)
                 .await
-                .unwrap_or_else(|error| refused(chunk.id, error)),
+                .unwrap_or_else(|error| refused_frame(chunk.id, error)),
         ]
     }
 
     /// The user gave up on an upload.
-    pub async fn cancel(&self, from: &Connection, id: MessageId) {
+    pub async fn cancel_upload(&self, from: &Connection, id: MessageId) {
         self.uploads.forget(from.person.id, id).await;
     }
 
     /// A member has read up to here; their other pages are told.
-    pub async fn read(&self, from: &Connection, room: RoomId, seq: Seq) -> Vec<ServerFrame> {
-        match self.app.log.read(room, from.person.id, seq).await {
+    pub async fn mark_read(&self, from: &Connection, room: RoomId, seq: Seq) -> Vec<ServerFrame> {
+        match self
+            .app
+            .event_log
+            .update_read_cursor(room, from.person.id, seq)
+            .await
+        {
             Ok(Some((seq, unread))) => {
                 self.app
-                    .live
-                    .to_user(from.person.id, &ServerFrame::Read { room, seq, unread });
+                    .connections
+                    .send_to_user(from.person.id, &ServerFrame::Read { room, seq, unread });
                 Vec::new()
             }
-            Ok(None) => vec![refusal(
+            Ok(None) => vec![error_frame(
                 Failure::not_found("That room").into(),
                 ErrorCode::NoSuchRoom,
             )],
-            Err(error) => vec![refusal(error, ErrorCode::Unavailable)],
+            Err(error) => vec![error_frame(error, ErrorCode::Unavailable)],
         }
     }
 
     /// Somebody types; the others in the room are told.
-    pub async fn typing(&self, from: &Connection, room: RoomId) -> Vec<ServerFrame> {
+    pub async fn broadcast_typing(&self, from: &Connection, room: RoomId) -> Vec<ServerFrame> {
         if let Err(error) = self.check_member(from, room).await {
-            return vec![refusal(error, ErrorCode::NoSuchRoom)];
+            return vec![error_frame(error, ErrorCode::NoSuchRoom)];
         }
         let frame = ServerFrame::Typing {
             room,
             person: from.person.clone(),
         };
-        self.app.live.to_room(room, frame, Some(from.person.id));
+        self.app
+            .connections
+            .send_to_room(room, frame, Some(from.person.id));
         Vec::new()
     }
 
     async fn check_member(&self, from: &Connection, room: RoomId) -> Result<()> {
         // What it hears it is a member of; the store knows of rooms joined a moment ago, somewhere else.
-        if self.app.live.hears(from, room) || self.app.store.is_member(room, from.person.id).await?
+        if self.app.connections.is_subscribed(from, room)
+            || self.app.store.is_member(room, from.person.id).await?
         {
             Ok(())
         } else {
@@ -212,17 +220,17 @@ impl Chat {
     }
 }
 
-fn too_fast(id: MessageId) -> ServerFrame {
+fn rate_limited_frame(id: MessageId) -> ServerFrame {
     let reason = "That was too fast. Wait a moment, then retry.".to_owned();
     ServerFrame::Refused {
         id,
-        code: ErrorCode::TooFast,
+        code: ErrorCode::RateLimited,
         reason,
     }
 }
 
 /// The answer to a message or file that cannot be taken.
-fn refused(id: MessageId, error: Error) -> ServerFrame {
+fn refused_frame(id: MessageId, error: Error) -> ServerFrame {
     let failure = error.into_failure();
     let code = code_of(&failure, ErrorCode::NoSuchRoom);
     ServerFrame::Refused {
@@ -233,7 +241,7 @@ fn refused(id: MessageId, error: Error) -> ServerFrame {
 }
 
 /// The answer to any other frame that cannot be taken. `missing` says what it is that does not exist.
-fn refusal(error: Error, missing: ErrorCode) -> ServerFrame {
+fn error_frame(error: Error, missing: ErrorCode) -> ServerFrame {
     let failure = error.into_failure();
     ServerFrame::Error {
         code: code_of(&failure, missing),
@@ -246,7 +254,7 @@ fn code_of(failure: &Failure, missing: ErrorCode) -> ErrorCode {
     match failure {
         Failure::NotSignedIn | Failure::NotAllowed { .. } | Failure::NotFound { .. } => missing,
         Failure::Invalid { .. } => ErrorCode::Invalid,
-        Failure::TooFast => ErrorCode::TooFast,
+        Failure::RateLimited => ErrorCode::RateLimited,
         Failure::Unavailable | Failure::Unreachable => ErrorCode::Unavailable,
     }
 }

@@ -3,8 +3,8 @@
 mod files;
 mod frames;
 mod rooms;
-mod upload;
+mod uploads;
 
 pub use files::router;
-pub use frames::Chat;
-pub use rooms::{create_room, open_direct, post, room_page, sidebar};
+pub use frames::ChatService;
+pub use rooms::{create_room, find_room_history, open_direct_room, post_message, sidebar};

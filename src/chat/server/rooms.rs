@@ -1,7 +1,7 @@
 //! What the pages of chat ask for.
 
 use crate::{
-    chat::api::{RoomPage, Sidebar},
+    chat::api::{RoomHistory, Sidebar},
     model::{
         MessageId, RoomId, Seq, UserId, limits,
         message::{Content, MessageText},
@@ -10,11 +10,11 @@ use crate::{
     },
     protocol::{failure::Failure, ws::ServerFrame},
     server::{
-        App, Result, clock,
-        log::NewMessage,
-        secret,
-        slug::slug,
-        store::{Posted, Stream},
+        AppState, Result, clock,
+        event_log::NewMessage,
+        random,
+        slug::slugify,
+        store::{PostedMessage, Stream},
     },
 };
 
@@ -22,9 +22,9 @@ use crate::{
 ///
 /// # Errors
 /// When the store fails.
-pub async fn sidebar(app: &App, me: Person) -> Result<Sidebar> {
+pub async fn sidebar(app: &AppState, me: Person) -> Result<Sidebar> {
     let rooms = app.store.list_rooms(me.id).await?;
-    let people = app.live.people(me.id);
+    let people = app.connections.list_presence(me.id);
     Ok(Sidebar { me, rooms, people })
 }
 
@@ -32,12 +32,12 @@ pub async fn sidebar(app: &App, me: Person) -> Result<Sidebar> {
 ///
 /// # Errors
 /// [`Failure::NotFound`] when the room is not there or not theirs to see.
-pub async fn room_page(
-    app: &App,
+pub async fn find_room_history(
+    app: &AppState,
     user: &Person,
     slug: &str,
     before: Option<Seq>,
-) -> Result<RoomPage> {
+) -> Result<RoomHistory> {
     let missing = || Failure::not_found("That room");
     let id = app.store.find_room_id(slug).await?.ok_or_else(missing)?;
     let room = app
@@ -49,18 +49,22 @@ pub async fn room_page(
     let before = before.unwrap_or(Seq::MAX).min(room.head + 1);
     let mut messages = app
         .store
-        .list_messages(id, before, limits::HISTORY_PAGE + 1)
+        .list_messages(id, before, limits::HISTORY_PAGE_SIZE + 1)
         .await?;
-    let has_older = i64::try_from(messages.len()).is_ok_and(|count| count > limits::HISTORY_PAGE);
+    let has_older =
+        i64::try_from(messages.len()).is_ok_and(|count| count > limits::HISTORY_PAGE_SIZE);
     if has_older {
         messages.remove(0);
     }
     let newest = before > room.head;
     if newest
-        && room.read < room.head
-        && let Some((seq, unread)) = app.log.read(id, user.id, room.head).await?
+        && room.read_seq < room.head
+        && let Some((seq, unread)) = app
+            .event_log
+            .update_read_cursor(id, user.id, room.head)
+            .await?
     {
-        app.live.to_user(
+        app.connections.send_to_user(
             user.id,
             &ServerFrame::Read {
                 room: id,
@@ -69,12 +73,12 @@ pub async fn room_page(
             },
         );
     }
-    Ok(RoomPage {
+    Ok(RoomHistory {
         room,
         messages,
         has_older,
-        newest,
-        post_id: MessageId(secret::id()),
+        is_newest: newest,
+        form_message_id: MessageId(random::new_id()),
     })
 }
 
@@ -82,23 +86,23 @@ pub async fn room_page(
 ///
 /// # Errors
 /// [`Failure`] in words when it cannot be posted.
-pub async fn post(
-    app: &App,
+pub async fn post_message(
+    app: &AppState,
     author: &Person,
     id: MessageId,
     room: RoomId,
     text: &str,
-) -> Result<Posted> {
+) -> Result<PostedMessage> {
     let text = MessageText::new(text).map_err(Failure::invalid)?;
-    if !app.sends.allow(author.id) {
-        return Err(Failure::TooFast.into());
+    if !app.send_rate.allow(author.id) {
+        return Err(Failure::RateLimited.into());
     }
     if !app.store.is_member(room, author.id).await? {
         return Err(Failure::not_found("That room").into());
     }
     let content = Content::Text { text };
-    app.log
-        .post(NewMessage {
+    app.event_log
+        .post_message(NewMessage {
             id,
             room,
             author: author.clone(),
@@ -112,13 +116,13 @@ pub async fn post(
 ///
 /// # Errors
 /// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] when the name breaks a rule or is taken.
-pub async fn create_room(app: &App, by: &Person, name: &str) -> Result<String> {
-    if !by.role.may_make_rooms() {
+pub async fn create_room(app: &AppState, by: &Person, name: &str) -> Result<String> {
+    if !by.role.can_create_rooms() {
         let reason = "Only editors and administrators may make rooms.".to_owned();
         return Err(Failure::NotAllowed { reason }.into());
     }
     let name = RoomName::new(name).map_err(Failure::invalid)?;
-    let (id, slug) = (RoomId(secret::id()), slug(name.as_str(), "room"));
+    let (id, slug) = (RoomId(random::new_id()), slugify(name.as_str(), "room"));
     let now = clock::now();
     if !app.store.create_room(id, &slug, &name, now).await? {
         return Err(Failure::invalid(
@@ -126,12 +130,13 @@ pub async fn create_room(app: &App, by: &Person, name: &str) -> Result<String> {
         )
         .into());
     }
-    app.store.create_memberships(id, now).await?;
-    app.live.join_all(id, RoomKind::Public);
-    app.log.watch(Stream::Room(id));
+    app.store.create_memberships_for_all(id, now).await?;
+    app.connections
+        .subscribe_all_everywhere(id, RoomKind::Public);
+    app.event_log.track_stream(Stream::Room(id));
     // A new room is the same for all.
     if let Some(room) = app.store.find_room(id, by.id).await? {
-        app.live.to_all(ServerFrame::Room { room });
+        app.connections.send_to_all(ServerFrame::Room { room });
     }
     Ok(slug)
 }
@@ -140,7 +145,7 @@ pub async fn create_room(app: &App, by: &Person, name: &str) -> Result<String> {
 ///
 /// # Errors
 /// [`Failure::Invalid`] for oneself, [`Failure::NotFound`] for somebody who does not exist.
-pub async fn open_direct(app: &App, by: &Person, with: UserId) -> Result<String> {
+pub async fn open_direct_room(app: &AppState, by: &Person, with: UserId) -> Result<String> {
     if by.id == with {
         return Err(Failure::invalid("A direct room needs somebody else.").into());
     }
@@ -150,11 +155,11 @@ pub async fn open_direct(app: &App, by: &Person, with: UserId) -> Result<String>
         .ok_or_else(|| Failure::not_found("That person"))?;
     let (room, is_new) = app
         .store
-        .find_or_create_direct(RoomId(secret::id()), by.id, with, clock::now())
+        .find_or_create_direct_room(RoomId(random::new_id()), by.id, with, clock::now())
         .await?;
     if is_new {
-        announce(app, room, by.id).await?;
-        announce(app, room, with).await?;
+        announce_direct_room(app, room, by.id).await?;
+        announce_direct_room(app, room, with).await?;
     }
     let summary = app
         .store
@@ -165,11 +170,13 @@ pub async fn open_direct(app: &App, by: &Person, with: UserId) -> Result<String>
 }
 
 /// From now on a member's open pages show a new direct room and hear it.
-async fn announce(app: &App, room: RoomId, user: UserId) -> Result<()> {
-    app.live.join(user, room, RoomKind::Direct);
-    app.log.watch(Stream::Room(room));
+async fn announce_direct_room(app: &AppState, room: RoomId, user: UserId) -> Result<()> {
+    app.connections
+        .subscribe_everywhere(user, room, RoomKind::Direct);
+    app.event_log.track_stream(Stream::Room(room));
     if let Some(room) = app.store.find_room(room, user).await? {
-        app.live.to_user(user, &ServerFrame::Room { room });
+        app.connections
+            .send_to_user(user, &ServerFrame::Room { room });
     }
     Ok(())
 }

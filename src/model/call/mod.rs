@@ -9,13 +9,13 @@
 //! | [`words`] | states and outcomes as people read them |
 
 pub mod group;
-pub mod machine;
-pub mod rooms;
-pub mod words;
+pub mod known_group_calls;
+pub mod state_machine;
+pub mod text;
 
 pub use group::Seat;
-pub use machine::{Ask, Call, Input, Patience, Wrong};
-pub use words::{duration_text, outcome_text};
+pub use state_machine::{Call, Input, Rejection, Request, Timeouts};
+pub use text::{duration_text, outcome_text};
 
 use super::{CallId, Millis, RoomId, UserId, user::Person};
 use serde::{Deserialize, Serialize};
@@ -136,7 +136,8 @@ pub struct CallView {
     /// What this page needs to hold its side: present only on the page that holds it, from `connecting` on (for the
     /// caller from the start).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub leg: Option<Leg>,
+    #[serde(rename = "leg")]
+    pub rtc_config: Option<RtcConfig>,
     /// Where to find a path, should somebody answer on this page: present on every page of the callee while it rings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ice_servers: Option<Vec<IceServer>>,
@@ -145,10 +146,12 @@ pub struct CallView {
     pub answered_at: Option<Millis>,
     /// The id under which this page started the call, where the server merged it into another (both called at once).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instead_of: Option<CallId>,
+    #[serde(rename = "instead_of")]
+    pub merged_call: Option<CallId>,
     /// It rings for somebody who is in another call: silently, and they may switch to it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub waiting: bool,
+    #[serde(rename = "waiting")]
+    pub is_waiting: bool,
 }
 
 impl CallView {
@@ -164,7 +167,7 @@ impl CallView {
 
 /// What a page needs to hold its side of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leg {
+pub struct RtcConfig {
     /// Where to find a path (WebRTC 1.0 `RTCIceServer`).
     pub ice_servers: Vec<IceServer>,
 }
@@ -185,7 +188,7 @@ pub struct IceServer {
 /// What a page asks of the server about a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
-pub enum Action {
+pub enum ClientAction {
     /// Call somebody.
     Start {
         /// Whom.
@@ -204,11 +207,12 @@ pub enum Action {
     /// The peer connection of this page is connected.
     Connected,
     /// The peer connection of this page lost its path and is looking for another.
-    Lost,
+    #[serde(rename = "lost")]
+    Disconnected,
     /// Something for the peer's page, handed on as it is.
     Signal {
         /// What.
-        signal: Signal,
+        signal: SignalingMessage,
         /// In a group call: for whom.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<Seat>,
@@ -223,7 +227,7 @@ pub enum Action {
 /// What one page says to the other through the server, which hands it on unread (RFC 8829).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Signal {
+pub enum SignalingMessage {
     /// An SDP offer.
     Offer {
         /// RFC 8866.
@@ -252,5 +256,6 @@ pub enum Signal {
         sdp_m_line_index: Option<u16>,
     },
     /// The callee asks the caller for an offer that restarts ICE: only one side makes such offers.
-    Restart,
+    #[serde(rename = "restart")]
+    RestartIce,
 }

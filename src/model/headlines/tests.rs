@@ -23,12 +23,12 @@ fn cursor(epoch: &str, seq: Seq) -> Cursor {
     }
 }
 
-fn page(epoch: &str, newest_first: &[Seq], head: Seq, older: Option<Seq>) -> NewsPage {
-    NewsPage {
+fn page(epoch: &str, newest_first: &[Seq], head: Seq, older: Option<Seq>) -> StoryListing {
+    StoryListing {
         stories: newest_first.iter().copied().map(story).collect(),
         epoch: Epoch(epoch.into()),
         head,
-        older,
+        next_before: older,
         topic: None,
     }
 }
@@ -37,37 +37,40 @@ fn seqs(stories: &[Story]) -> Vec<Seq> {
     stories.iter().map(|story| story.seq).collect()
 }
 
-fn waiting(count: usize) -> Waiting {
-    Waiting {
+fn pending(count: usize) -> PendingCount {
+    PendingCount {
         count,
-        or_more: false,
+        is_lower_bound: false,
     }
 }
 
 #[test]
-fn what_comes_live_waits_until_it_is_asked_for() {
+fn a_live_story_is_pending_until_it_is_revealed() {
     let mut list = Headlines::new(page("a", &[3, 2], 3, Some(2)));
-    assert!(list.hear(&story(4)) && list.hear(&story(5)));
+    assert!(list.receive(&story(4)) && list.receive(&story(5)));
     assert_eq!(seqs(list.shown()), [3, 2], "nothing that is read moves");
-    assert_eq!(list.waiting(), waiting(2));
+    assert_eq!(list.pending_count(), pending(2));
     assert_eq!(list.reveal(), 2);
     assert_eq!(seqs(list.shown()), [5, 4, 3, 2]);
-    assert_eq!((list.waiting(), list.older()), (waiting(0), Some(2)));
+    assert_eq!(
+        (list.pending_count(), list.next_before()),
+        (pending(0), Some(2))
+    );
 }
 
 #[test]
 fn a_story_counts_once_however_often_it_comes() {
     let mut list = Headlines::new(page("a", &[3], 3, None));
-    assert!(!list.hear(&story(3)) && list.hear(&story(4)) && !list.hear(&story(4)));
+    assert!(!list.receive(&story(3)) && list.receive(&story(4)) && !list.receive(&story(4)));
     list.reveal();
-    assert!(!list.hear(&story(4)), "also when it is shown by now");
-    assert_eq!(list.waiting(), waiting(0));
+    assert!(!list.receive(&story(4)), "also when it is shown by now");
+    assert_eq!(list.pending_count(), pending(0));
 }
 
 #[test]
 fn an_older_story_may_come_after_a_newer_one() {
     let mut list = Headlines::new(page("a", &[3], 3, None));
-    assert!(list.hear(&story(5)) && list.hear(&story(4)));
+    assert!(list.receive(&story(5)) && list.receive(&story(4)));
     list.reveal();
     assert_eq!(seqs(list.shown()), [5, 4, 3]);
 }
@@ -77,29 +80,29 @@ fn stories_of_other_topics_do_not_count() {
     let mut asked = page("a", &[3], 3, None);
     asked.topic = Some("Sports".into());
     let mut list = Headlines::new(asked);
-    assert!(!list.hear(&story(4)));
+    assert!(!list.receive(&story(4)));
     let sports = Story {
         topic: "Sports".into(),
         ..story(5)
     };
-    assert!(list.hear(&sports));
+    assert!(list.receive(&sports));
 }
 
 #[test]
 fn too_many_waiting_are_counted_whole_and_shown_without_a_hole() {
     let mut list = Headlines::new(page("a", &[3], 3, None));
-    let most = Seq::try_from(MOST_WAITING).unwrap();
+    let most = Seq::try_from(MAX_PENDING_STORIES).unwrap();
     let newest = 3 + most + 5;
     for seq in 4..=newest {
-        assert!(list.hear(&story(seq)));
+        assert!(list.receive(&story(seq)));
     }
-    assert_eq!(list.waiting(), waiting(MOST_WAITING + 5));
-    assert!(!list.hear(&story(4)), "a replay of one that was dropped");
+    assert_eq!(list.pending_count(), pending(MAX_PENDING_STORIES + 5));
+    assert!(!list.receive(&story(4)), "a replay of one that was dropped");
     list.reveal();
     assert_eq!(list.shown().first().map(|story| story.seq), Some(newest));
-    assert_eq!(list.shown().len(), MOST_WAITING);
+    assert_eq!(list.shown().len(), MAX_PENDING_STORIES);
     assert_eq!(
-        list.older(),
+        list.next_before(),
         Some(newest - most + 1),
         "the others are behind the link"
     );
@@ -108,22 +111,26 @@ fn too_many_waiting_are_counted_whole_and_shown_without_a_hole() {
 #[test]
 fn a_page_that_stays_open_does_not_grow_for_ever() {
     let mut list = Headlines::new(page("a", &[1], 1, None));
-    let most = Seq::try_from(MOST_SHOWN).unwrap();
+    let most = Seq::try_from(MAX_SHOWN_STORIES).unwrap();
     for seq in 2..=most + 10 {
-        list.hear(&story(seq));
+        list.receive(&story(seq));
         list.reveal();
     }
-    assert_eq!(list.shown().len(), MOST_SHOWN);
-    assert_eq!(list.older(), Some(11), "the ten oldest are behind the link");
+    assert_eq!(list.shown().len(), MAX_SHOWN_STORIES);
+    assert_eq!(
+        list.next_before(),
+        Some(11),
+        "the ten oldest are behind the link"
+    );
 }
 
 #[test]
 fn after_a_resync_what_was_missed_waits_on_top() {
     let mut list = Headlines::new(page("a", &[3, 2], 3, None));
-    list.hear(&story(4));
+    list.receive(&story(4));
     list.refresh(page("a", &[6, 5, 4, 3, 2], 6, None));
     assert_eq!(seqs(list.shown()), [3, 2]);
-    assert_eq!(list.waiting(), waiting(3));
+    assert_eq!(list.pending_count(), pending(3));
     list.reveal();
     assert_eq!(seqs(list.shown()), [6, 5, 4, 3, 2]);
 }
@@ -133,16 +140,16 @@ fn after_a_long_absence_the_fresh_page_comes_instead_of_a_list_with_a_hole() {
     let mut list = Headlines::new(page("a", &[3, 2], 3, Some(2)));
     list.refresh(page("a", &[90, 89, 88], 90, Some(88)));
     assert_eq!(
-        list.waiting(),
-        Waiting {
+        list.pending_count(),
+        PendingCount {
             count: 3,
-            or_more: true
+            is_lower_bound: true
         }
     );
     assert_eq!(list.cursor(), cursor("a", 90));
     list.reveal();
     assert_eq!(
-        (seqs(list.shown()), list.older()),
+        (seqs(list.shown()), list.next_before()),
         (vec![90, 89, 88], Some(88))
     );
 }
@@ -152,27 +159,30 @@ fn another_epoch_replaces_the_list_when_the_reader_asks_for_it() {
     let mut list = Headlines::new(page("a", &[30, 20], 30, Some(20)));
     list.refresh(page("b", &[2, 1], 2, None));
     assert_eq!(seqs(list.shown()), [30, 20]);
-    assert_eq!(list.waiting().count, 2);
+    assert_eq!(list.pending_count().count, 2);
     assert!(
-        list.hear(&story(3)),
+        list.receive(&story(3)),
         "and the stream goes on in the new one"
     );
     list.reveal();
-    assert_eq!((seqs(list.shown()), list.older()), (vec![3, 2, 1], None));
+    assert_eq!(
+        (seqs(list.shown()), list.next_before()),
+        (vec![3, 2, 1], None)
+    );
 }
 
 #[test]
-fn the_same_stories_under_another_epoch_are_no_news() {
+fn the_same_stories_under_another_epoch_are_not_pending() {
     let mut list = Headlines::new(page("a", &[2, 1], 2, None));
     list.refresh(page("b", &[2, 1], 2, None));
-    assert_eq!(list.waiting(), waiting(0));
+    assert_eq!(list.pending_count(), pending(0));
     assert_eq!(list.cursor(), cursor("b", 2));
 }
 
 #[test]
-fn the_stream_goes_on_after_the_last_story_heard() {
-    let mut recent = Recent::new(cursor("a", 3));
-    assert!(recent.hear(story(4)) && recent.hear(story(5)) && !recent.hear(story(5)));
+fn the_stream_resumes_after_the_last_story_received() {
+    let mut recent = RecentStories::new(cursor("a", 3));
+    assert!(recent.receive(story(4)) && recent.receive(story(5)) && !recent.receive(story(5)));
     assert_eq!(*recent.cursor(), cursor("a", 5));
     assert_eq!(
         recent.stories().map(|story| story.seq).collect::<Vec<_>>(),
@@ -182,21 +192,21 @@ fn the_stream_goes_on_after_the_last_story_heard() {
 
 #[test]
 fn a_page_older_than_the_stream_takes_the_stream_back() {
-    let mut recent = Recent::new(cursor("a", 6));
-    recent.hear(story(7));
+    let mut recent = RecentStories::new(cursor("a", 6));
+    recent.receive(story(7));
     assert!(!recent.rewind(&cursor("a", 6)) && !recent.rewind(&cursor("a", 9)));
     assert!(recent.rewind(&cursor("a", 5)), "6 would be missing");
     assert_eq!(*recent.cursor(), cursor("a", 5));
-    assert!(recent.hear(story(6)));
+    assert!(recent.receive(story(6)));
     assert!(recent.rewind(&cursor("b", 6)), "another log");
 }
 
 #[test]
-fn what_was_forgotten_has_to_be_asked_for_again() {
-    let mut recent = Recent::new(cursor("a", 0));
-    let most = Seq::try_from(MOST_WAITING).unwrap();
+fn stories_dropped_from_the_buffer_require_a_rewind() {
+    let mut recent = RecentStories::new(cursor("a", 0));
+    let most = Seq::try_from(MAX_PENDING_STORIES).unwrap();
     for seq in 1..=most + 2 {
-        recent.hear(story(seq));
+        recent.receive(story(seq));
     }
     assert!(!recent.rewind(&cursor("a", 2)) && recent.rewind(&cursor("a", 1)));
 }
@@ -207,7 +217,10 @@ fn only_fresh_breaking_stories_are_announced() {
         urgency: Urgency::Breaking,
         ..story(5)
     };
-    assert_eq!(Breaking::of(&breaking, 5).map(|said| said.seq), Some(5));
-    assert_eq!(Breaking::of(&breaking, 6 + BREAKING_FOR), None);
-    assert_eq!(Breaking::of(&story(5), 5), None);
+    assert_eq!(
+        BreakingStory::from_story(&breaking, 5).map(|said| said.seq),
+        Some(5)
+    );
+    assert_eq!(BreakingStory::from_story(&breaking, 6 + BREAKING_TTL), None);
+    assert_eq!(BreakingStory::from_story(&story(5), 5), None);
 }

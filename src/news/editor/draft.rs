@@ -2,7 +2,7 @@
 
 use crate::{
     model::{UserId, story::Urgency},
-    news::{api::TypedStory, client::use_news},
+    news::{api::StoryInput, client::use_news},
     ui::{browser, notice::Notice},
 };
 use leptos::{
@@ -11,74 +11,75 @@ use leptos::{
 };
 
 /// Under this, and the author's id, a tab keeps what was typed and not published yet.
-const DRAFT: &str = "rialto.news.draft";
+const DRAFT_KEY_PREFIX: &str = "rialto.news.draft";
 
 /// What became of the draft that this tab had kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(super) enum DraftState {
     /// There was none.
-    Nothing,
+    Absent,
     /// It is in the form again.
-    Restored(TypedStory),
+    Restored(StoryInput),
     /// It was taken out of the form, and can be had back.
-    Emptied(TypedStory),
+    Discarded(StoryInput),
 }
 
 /// The form's elements.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Fields {
+pub(super) struct FormFields {
     /// Who writes: what one person typed is not shown to the next who uses the tab.
     pub(super) author: Option<UserId>,
     pub(super) form: NodeRef<Form>,
     pub(super) headline: NodeRef<Input>,
     pub(super) body: NodeRef<Textarea>,
     pub(super) topic: NodeRef<Input>,
-    pub(super) normal: NodeRef<Input>,
-    pub(super) breaking: NodeRef<Input>,
+    pub(super) normal_radio: NodeRef<Input>,
+    pub(super) breaking_radio: NodeRef<Input>,
 }
 
-impl Fields {
-    fn key(&self) -> String {
+impl FormFields {
+    fn storage_key(&self) -> String {
         let author = self.author.map(|id| id.to_string()).unwrap_or_default();
-        format!("{DRAFT}.{author}")
+        format!("{DRAFT_KEY_PREFIX}.{author}")
     }
 
-    fn draft(&self) -> Option<TypedStory> {
-        browser::session_get(&self.key()).and_then(|draft| serde_json::from_str(&draft).ok())
+    fn load_draft(&self) -> Option<StoryInput> {
+        browser::session_storage_get(&self.storage_key())
+            .and_then(|draft| serde_json::from_str(&draft).ok())
     }
 
     /// Keeps what is typed for this tab. Browser only.
-    pub(super) fn save(&self, typed: &TypedStory) {
-        if *typed == TypedStory::new(typed.request) {
-            self.forget();
+    pub(super) fn save_draft(&self, typed: &StoryInput) {
+        if *typed == StoryInput::new(typed.request_id) {
+            self.remove_draft();
         } else if let Ok(json) = serde_json::to_string(typed) {
-            browser::session_set(&self.key(), &json);
+            browser::session_storage_set(&self.storage_key(), &json);
         }
     }
 
     /// What was typed is published. Browser only.
-    pub(super) fn forget(&self) {
-        browser::session_remove(&self.key());
+    pub(super) fn remove_draft(&self) {
+        browser::session_storage_remove(&self.storage_key());
     }
 
     /// What is typed now. Browser only.
-    pub(super) fn typed(&self, request: uuid::Uuid) -> Option<TypedStory> {
-        let urgency = if self.breaking.get_untracked()?.checked() {
+    pub(super) fn read_input(&self, request: uuid::Uuid) -> Option<StoryInput> {
+        let urgency = if self.breaking_radio.get_untracked()?.checked() {
             Urgency::Breaking
         } else {
             Urgency::Normal
         };
-        Some(TypedStory {
+        Some(StoryInput {
             headline: self.headline.get_untracked()?.value(),
             body: self.body.get_untracked()?.value(),
             topic: self.topic.get_untracked()?.value(),
             urgency: urgency.as_str().to_owned(),
-            request,
+            request_id: request,
         })
     }
 
     /// Fills the form. Browser only.
-    pub(super) fn fill(&self, typed: &TypedStory) {
+    pub(super) fn fill_form(&self, typed: &StoryInput) {
         let breaking = typed.urgency == Urgency::Breaking.as_str();
         for (input, value) in [(self.headline, &typed.headline), (self.topic, &typed.topic)] {
             if let Some(input) = input.get_untracked() {
@@ -88,7 +89,10 @@ impl Fields {
         if let Some(body) = self.body.get_untracked() {
             body.set_value(&typed.body);
         }
-        for (radio, checked) in [(self.normal, !breaking), (self.breaking, breaking)] {
+        for (radio, checked) in [
+            (self.normal_radio, !breaking),
+            (self.breaking_radio, breaking),
+        ] {
             if let Some(radio) = radio.get_untracked() {
                 radio.set_checked(checked);
             }
@@ -97,26 +101,26 @@ impl Fields {
 }
 
 /// Puts the draft that this tab has kept into an empty form. `typed` is what the form was rendered with.
-pub(super) fn keep_draft(fields: Fields, typed: TypedStory) -> RwSignal<Kept> {
+pub(super) fn restore_draft(fields: FormFields, typed: StoryInput) -> RwSignal<DraftState> {
     let live = use_news();
-    let kept = RwSignal::new(Kept::Nothing);
+    let kept = RwSignal::new(DraftState::Absent);
     on_cleanup(move || live.set_writing(false));
     Effect::new(move || {
         // Tracked: the elements are there once the form is on the page.
         if fields.form.get().is_none() {
             return;
         }
-        let Some(now) = fields.typed(typed.request) else {
+        let Some(now) = fields.read_input(typed.request_id) else {
             return;
         };
-        let is_empty = now == TypedStory::new(typed.request);
+        let is_empty = now == StoryInput::new(typed.request_id);
         if !is_empty {
             live.set_writing(true);
-            fields.save(&now);
-        } else if let Some(draft) = fields.draft() {
-            fields.fill(&draft);
+            fields.save_draft(&now);
+        } else if let Some(draft) = fields.load_draft() {
+            fields.fill_form(&draft);
             live.set_writing(true);
-            kept.set(Kept::Restored(draft));
+            kept.set(DraftState::Restored(draft));
         }
     });
     kept
@@ -124,22 +128,24 @@ pub(super) fn keep_draft(fields: Fields, typed: TypedStory) -> RwSignal<Kept> {
 
 /// Says that a draft was restored, and lets one begin with an empty form instead.
 #[component]
-pub(super) fn KeptDraft(kept: RwSignal<Kept>, fields: Fields) -> impl IntoView {
+pub(super) fn DraftNotice(draft_state: RwSignal<DraftState>, fields: FormFields) -> impl IntoView {
     let live = use_news();
-    let put = move |typed: &TypedStory, writing: bool| {
-        fields.fill(typed);
-        fields.save(typed);
+    let put = move |typed: &StoryInput, writing: bool| {
+        fields.fill_form(typed);
+        fields.save_draft(typed);
         live.set_writing(writing);
     };
-    let words = move || match kept.get() {
-        Kept::Nothing => None,
-        Kept::Restored(draft) => Some((
+    let words = move || match draft_state.get() {
+        DraftState::Absent => None,
+        DraftState::Restored(draft) => Some((
             "What you had typed here before is back.",
             "Begin anew",
             draft,
             true,
         )),
-        Kept::Emptied(draft) => Some(("The form is empty.", "Bring the draft back", draft, false)),
+        DraftState::Discarded(draft) => {
+            Some(("The form is empty.", "Bring the draft back", draft, false))
+        }
     };
     view! {
         <div role="status" class="kept-draft">
@@ -148,11 +154,11 @@ pub(super) fn KeptDraft(kept: RwSignal<Kept>, fields: Fields) -> impl IntoView {
                     let switch = move |_| {
                         let draft = draft.clone();
                         if is_restored {
-                            put(&TypedStory::new(draft.request), false);
-                            kept.set(Kept::Emptied(draft));
+                            put(&StoryInput::new(draft.request_id), false);
+                            draft_state.set(DraftState::Discarded(draft));
                         } else {
                             put(&draft, true);
-                            kept.set(Kept::Restored(draft));
+                            draft_state.set(DraftState::Restored(draft));
                         }
                     };
                     view! {

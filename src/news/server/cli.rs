@@ -2,7 +2,7 @@
 
 use super::{
     publish::publish_to,
-    stories_api::{IDEMPOTENCY_KEY, NewStory},
+    stories_api::{IDEMPOTENCY_KEY_HEADER, StoryRequest},
 };
 use crate::{
     model::{
@@ -12,10 +12,10 @@ use crate::{
     server::{
         Error,
         config::StoreConfig,
-        control::{self, Control},
-        live::{Live, Readers},
-        log::Log,
-        secret,
+        control::{self, ControlFile},
+        event_log::EventLog,
+        live::{ConnectionRegistry, NewsSubscribers},
+        random,
         store::{Store, Stream},
     },
 };
@@ -23,7 +23,7 @@ use reqwest::{Client, StatusCode};
 use std::{sync::Arc, time::Duration};
 
 /// How long the server may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Publishes a story and says, for the terminal, where it is and which way it went.
 ///
@@ -34,22 +34,24 @@ pub async fn publish(
     draft: StoryDraft,
     byline: &str,
 ) -> Result<String, String> {
-    let request = secret::id().to_string();
+    let request = random::new_id().to_string();
     if let Some(control) = control::read(&config.data).await? {
-        let asked = ask(&control, &draft, byline, &request).await;
+        let asked = publish_via_server(&control, &draft, byline, &request).await;
         match asked {
             Ok(story) => {
-                let Control { address, .. } = control;
+                let ControlFile {
+                    base_url: address, ..
+                } = control;
                 return Ok(format!(
                     "Published as {address}/news/{} by the running server.",
                     story.slug
                 ));
             }
-            Err(Refused::NobodyThere) => {}
-            Err(Refused::Because(why)) => return Err(why),
+            Err(PublishError::NotRunning) => {}
+            Err(PublishError::Failed(why)) => return Err(why),
         }
     }
-    let story = write(config, draft, byline, &request).await?;
+    let story = publish_to_store(config, draft, byline, &request).await?;
     Ok(format!(
         "Published as /news/{}. No server is running, so the story was put into the store: pages show it when one does.",
         story.slug
@@ -57,25 +59,28 @@ pub async fn publish(
 }
 
 /// Why the server did not publish.
-enum Refused {
+enum PublishError {
     /// No server listens there.
-    NobodyThere,
+    NotRunning,
     /// One does, and this is why not.
-    Because(String),
+    Failed(String),
 }
 
-async fn ask(
-    control: &Control,
+async fn publish_via_server(
+    control: &ControlFile,
     draft: &StoryDraft,
     byline: &str,
     request: &str,
-) -> Result<Story, Refused> {
-    let address = &control.address;
-    let because = |why: String| Refused::Because(format!("the server at {address} {why}"));
+) -> Result<Story, PublishError> {
+    let address = &control.base_url;
+    let because = |why: String| PublishError::Failed(format!("the server at {address} {why}"));
     // The server is on this machine: a proxy that the environment names could only be in the way.
-    let client = Client::builder().no_proxy().timeout(PATIENCE).build();
-    let client = client.map_err(|why| Refused::Because(why.to_string()))?;
-    let new = NewStory {
+    let client = Client::builder()
+        .no_proxy()
+        .timeout(REQUEST_TIMEOUT)
+        .build();
+    let client = client.map_err(|why| PublishError::Failed(why.to_string()))?;
+    let new = StoryRequest {
         headline: draft.headline.clone(),
         body: draft.body.clone(),
         topic: draft.topic.clone(),
@@ -85,13 +90,13 @@ async fn ask(
     let asked = client
         .post(format!("{address}/api/v1/stories"))
         .bearer_auth(&control.token)
-        .header(IDEMPOTENCY_KEY, request)
+        .header(IDEMPOTENCY_KEY_HEADER, request)
         .json(&new)
         .send()
         .await;
     let answer = asked.map_err(|why| {
         if why.is_connect() {
-            Refused::NobodyThere
+            PublishError::NotRunning
         } else {
             because(format!("did not answer: {why}"))
         }
@@ -111,13 +116,13 @@ async fn ask(
 }
 
 /// Publishes through the same function as the server, with nobody listening.
-async fn write(
+async fn publish_to_store(
     config: &StoreConfig,
     draft: StoryDraft,
     byline: &str,
     request: &str,
 ) -> Result<Story, String> {
-    let place = config.place();
+    let place = config.location();
     // A database that is not there says so itself.
     if config.database_url.is_none()
         && !tokio::fs::try_exists(config.data.join("rialto.sqlite"))
@@ -130,21 +135,21 @@ async fn write(
     }
     let in_words = |error: Error| match error {
         Error::User(failure) => failure.to_string(),
-        Error::Setting(why) => format!("no server is running on this machine, and {why}"),
+        Error::InvalidSetting(why) => format!("no server is running on this machine, and {why}"),
         other => format!(
             "no server is running, and the store in {place} did not take the story: {other}"
         ),
     };
     let store = Store::open(config).await.map_err(in_words)?;
-    let log = Log::new(
+    let log = EventLog::new(
         store.clone(),
-        Arc::<Live>::default(),
-        Arc::<Readers>::default(),
+        Arc::<ConnectionRegistry>::default(),
+        Arc::<NewsSubscribers>::default(),
         None,
         Arc::default(),
-        limits::REPLAY_EVENTS,
+        limits::MAX_REPLAY_EVENTS,
     );
-    let published = match found_stream(&store).await {
+    let published = match ensure_news_stream(&store).await {
         Ok(()) => {
             publish_to(
                 &log,
@@ -161,7 +166,7 @@ async fn write(
 }
 
 /// A store that no server has run on yet has no stream of news.
-async fn found_stream(store: &Store) -> Result<(), Error> {
+async fn ensure_news_stream(store: &Store) -> Result<(), Error> {
     let mut tx = store.begin().await?;
     store.create_stream(&mut tx, Stream::News).await?;
     tx.commit().await?;

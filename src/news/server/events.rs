@@ -7,16 +7,16 @@ use crate::{
     model::{Cursor, Epoch, Seq, limits},
     protocol::{
         close::CloseCode,
-        sse::{self, Beat, Hello, Resync},
+        sse::{self, Heartbeat, Hello, Resync},
     },
     server::{
-        App, Error,
-        accept::{self, Taken, Takeover},
+        AppState, Error,
+        event_log::Replay,
+        http_server::{self, TakenSocket, Takeover},
         live::{
-            Ended, Outlet,
-            readers::{Reading, Wish},
+            ConnectionEnd, SendQueue,
+            news_subscribers::{Filter, Subscription},
         },
-        log::Replay,
         metrics,
         store::Stream,
     },
@@ -33,16 +33,16 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// How long the end of a stream may take to be written.
-const FAREWELL: Duration = Duration::from_secs(3);
+const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
 /// An epoch is at most this long, in bytes.
-const EPOCH_BYTES: usize = 32;
+const MAX_EPOCH_BYTES: usize = 32;
 /// The header in which a browser that reconnects by itself says how far it came.
-const LAST_EVENT_ID: &str = "last-event-id";
+const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
 /// The query of `GET /news/events`, as text: what is empty counts as not asked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct EventsQuery {
     /// Only this topic.
     topic: String,
     /// The epoch that the cursor belongs to.
@@ -54,21 +54,21 @@ pub(super) struct Asked {
 }
 
 pub(super) async fn events(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     Extension(connection): Extension<Takeover>,
     headers: HeaderMap,
-    query: Result<Query<Asked>, QueryRejection>,
+    query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Response {
-    match open(&app, &headers, query).await {
-        Ok((reader, replay)) => connection.take(|taken| reader.live(taken, replay)),
-        Err(Refusal::Query(why)) => (StatusCode::BAD_REQUEST, why).into_response(),
-        Err(Refusal::Failed(error)) => error.into_response(),
+    match open_session(&app, &headers, query).await {
+        Ok((reader, replay)) => connection.take(|taken| reader.run(taken, replay)),
+        Err(Rejection::Query(why)) => (StatusCode::BAD_REQUEST, why).into_response(),
+        Err(Rejection::Failed(error)) => error.into_response(),
     }
 }
 
 /// The head of the answer, and the first field of the stream. Neither a cache nor a proxy that collects answers before it
 /// passes them on may stand between. The body goes on to the end of the connection (RFC 9112 section 6.3).
-const HEAD: &str = "HTTP/1.1 200 OK\r\n\
+const RESPONSE_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     content-type: text/event-stream\r\n\
     cache-control: no-store\r\n\
     x-accel-buffering: no\r\n\
@@ -78,14 +78,14 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\n\
     retry: 2000\n";
 
 /// Why there is no stream.
-enum Refusal {
+enum Rejection {
     /// What was asked makes no sense, in words.
     Query(String),
     /// The store failed.
     Failed(Error),
 }
 
-impl Refusal {
+impl Rejection {
     fn query(why: impl std::fmt::Display) -> Self {
         Self::Query(format!(
             "This address was not understood: {why}.\n\
@@ -94,87 +94,87 @@ impl Refusal {
     }
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
-async fn open(
-    app: &Arc<App>,
+async fn open_session(
+    app: &Arc<AppState>,
     headers: &HeaderMap,
-    query: Result<Query<Asked>, QueryRejection>,
-) -> Result<(Reader, Replay), Refusal> {
-    let asked = query.map_err(|why| Refusal::query(&why))?.0.checked()?;
-    let wish = Wish {
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Result<(SseSession, Replay), Rejection> {
+    let asked = query.map_err(|why| Rejection::query(&why))?.0.parse()?;
+    let wish = Filter {
         topic: asked.topic.clone(),
-        beat: asked.beat,
+        has_heartbeat_events: asked.has_heartbeat_events,
     };
-    let outlet = Outlet::new(&app.flusher, app.config.queue_bytes);
-    let reading = app.readers.open(outlet.clone(), wish.clone());
-    let (epoch, head) = app.log.stand(Stream::News).await?;
-    let replay = match cursor(headers, &asked, &epoch) {
+    let outlet = SendQueue::new(&app.flusher, app.config.queue_bytes);
+    let reading = app.news_subscribers.subscribe(outlet.clone(), wish.clone());
+    let (epoch, head) = app.event_log.position(Stream::News).await?;
+    let replay = match parse_cursor(headers, &asked, &epoch) {
         None => Replay {
             epoch,
             head,
             missed: Some(Vec::new()),
         },
-        Some(cursor) => app.log.replay(Stream::News, &cursor).await?,
+        Some(cursor) => app.event_log.replay(Stream::News, &cursor).await?,
     };
-    let reader = Reader {
+    let reader = SseSession {
         app: app.clone(),
-        outlet,
-        wish,
-        _reading: reading,
+        queue: outlet,
+        filter: wish,
+        _subscription: reading,
     };
     Ok((reader, replay))
 }
 
 /// What is asked for, checked.
-struct Checked {
+struct ParsedQuery {
     topic: Option<Arc<str>>,
     epoch: Option<Epoch>,
     after: Option<Seq>,
-    beat: bool,
+    has_heartbeat_events: bool,
 }
 
-impl Asked {
-    fn checked(self) -> Result<Checked, Refusal> {
+impl EventsQuery {
+    fn parse(self) -> Result<ParsedQuery, Rejection> {
         let given = |text: String| Some(text).filter(|text| !text.trim().is_empty());
         let topic = given(self.topic).map(|topic| topic.trim().into());
         if topic
             .as_ref()
-            .is_some_and(|topic: &Arc<str>| topic.chars().count() > limits::TOPIC_CHARS)
+            .is_some_and(|topic: &Arc<str>| topic.chars().count() > limits::MAX_TOPIC_CHARS)
         {
-            return Err(Refusal::query(format!(
+            return Err(Rejection::query(format!(
                 "a topic has {} characters at most",
-                limits::TOPIC_CHARS
+                limits::MAX_TOPIC_CHARS
             )));
         }
         let epoch = given(self.epoch);
         if epoch
             .as_ref()
-            .is_some_and(|epoch| epoch.len() > EPOCH_BYTES)
+            .is_some_and(|epoch| epoch.len() > MAX_EPOCH_BYTES)
         {
-            return Err(Refusal::query(format!(
-                "an epoch has {EPOCH_BYTES} bytes at most"
+            return Err(Rejection::query(format!(
+                "an epoch has {MAX_EPOCH_BYTES} bytes at most"
             )));
         }
         let after = given(self.after)
             .map(|after| after.trim().parse())
             .transpose();
         let after = after.map_err(|_| {
-            Refusal::query("\"after\" is a whole number, the id of the last event seen")
+            Rejection::query("\"after\" is a whole number, the id of the last event seen")
         })?;
         let beat = given(self.beat).map(|beat| beat.parse()).transpose();
         let beat = beat
-            .map_err(|_| Refusal::query("\"beat\" is true or false"))?
+            .map_err(|_| Rejection::query("\"beat\" is true or false"))?
             .unwrap_or(false);
-        Ok(Checked {
+        Ok(ParsedQuery {
             topic,
             epoch: epoch.map(Epoch),
             after,
-            beat,
+            has_heartbeat_events: beat,
         })
     }
 }
@@ -184,15 +184,17 @@ impl Asked {
 /// Who names no epoch takes the stream to be the one it knows, as a plain `EventSource` does; the epoch in `hello` tells it when
 /// that was wrong. A header that is no number is a cursor that nothing can be resumed from: refusing it with a status would end
 /// a browser's reconnecting for good.
-fn cursor(headers: &HeaderMap, asked: &Checked, stream: &Epoch) -> Option<Cursor> {
-    const NOWHERE: Seq = -1;
-    let last = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty());
+fn parse_cursor(headers: &HeaderMap, asked: &ParsedQuery, stream: &Epoch) -> Option<Cursor> {
+    const UNRESUMABLE_SEQ: Seq = -1;
+    let last = headers
+        .get(LAST_EVENT_ID_HEADER)
+        .filter(|value| !value.is_empty());
     let seq = match last {
         Some(value) => value
             .to_str()
             .ok()
             .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(NOWHERE),
+            .unwrap_or(UNRESUMABLE_SEQ),
         None => asked.after?,
     };
     let epoch = asked.epoch.clone().unwrap_or_else(|| stream.clone());
@@ -200,90 +202,97 @@ fn cursor(headers: &HeaderMap, asked: &Checked, stream: &Epoch) -> Option<Cursor
 }
 
 /// One reader's stream.
-struct Reader {
-    app: Arc<App>,
-    outlet: Arc<Outlet>,
-    wish: Wish,
+struct SseSession {
+    app: Arc<AppState>,
+    queue: Arc<SendQueue>,
+    filter: Filter,
     /// What the log pushes into the outlet, it pushes for as long as this is kept.
-    _reading: Reading,
+    _subscription: Subscription,
 }
 
 /// Why a stream ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Over {
+enum StreamEnd {
     /// The reader holds a state that cannot be gone on from, and is told where the news stand.
     Resync(Resync),
     /// The outlet ended.
-    Ended(Ended),
+    QueueEnded(ConnectionEnd),
 }
 
-impl From<Ended> for Over {
-    fn from(ended: Ended) -> Self {
-        Self::Ended(ended)
+impl From<ConnectionEnd> for StreamEnd {
+    fn from(ended: ConnectionEnd) -> Self {
+        Self::QueueEnded(ended)
     }
 }
 
-impl Reader {
+impl SseSession {
     /// The whole life of it, from the answer's head to the end.
-    async fn live(self, taken: Taken, replay: Replay) {
-        let Taken { socket, read } = taken;
+    async fn run(self, taken: TakenSocket, replay: Replay) {
+        let TakenSocket {
+            socket,
+            read_buf: read,
+        } = taken;
         // Nothing is expected, and the buffer of a request is large beside what a reader who waits needs.
         drop(read);
         let socket = Arc::new(socket);
-        self.outlet.attach(socket.clone());
+        self.queue.attach(socket.clone());
         // What only happens once is in boxes, so that the task of a reader who waits is small.
-        let over = match Box::pin(self.begin(replay)).await {
-            Ok(()) => Over::Ended(tokio::select! {
-                ended = self.outlet.ended() => ended,
-                () = accept::read_to_end(&socket) => Ended::Lost,
+        let end = match Box::pin(self.send_replay(replay)).await {
+            Ok(()) => StreamEnd::QueueEnded(tokio::select! {
+                ended = self.queue.closed() => ended,
+                () = http_server::drain_until_closed(&socket) => ConnectionEnd::Disconnected,
             }),
             Err(over) => over,
         };
         // Who does not take the last words in time is cut off, which says the same less politely.
-        let _ = timeout(FAREWELL, Box::pin(self.end(over))).await;
-        self.outlet.abandon();
+        let _ = timeout(FINAL_WRITE_TIMEOUT, Box::pin(self.send_resync(end))).await;
+        self.queue.abort();
     }
 
     /// Says how the stream stands and what was missed, and goes on with what comes.
-    async fn begin(&self, replay: Replay) -> Result<(), Over> {
-        let (app, outlet) = (&self.app, &self.outlet);
+    async fn send_replay(&self, replay: Replay) -> Result<(), StreamEnd> {
+        let (app, outlet) = (&self.app, &self.queue);
         let Replay {
             epoch,
             head,
             missed,
         } = replay;
-        outlet.say(Bytes::from_static(HEAD.as_bytes())).await?;
+        outlet
+            .send(Bytes::from_static(RESPONSE_HEAD.as_bytes()))
+            .await?;
         let hello = Hello {
             epoch: epoch.clone(),
             head,
             recovered: missed.is_some(),
             build: app.build.clone(),
         };
-        outlet.say(event(sse::HELLO, &hello)).await?;
+        outlet.send(encode_event(sse::HELLO_EVENT, &hello)).await?;
         let Some(missed) = missed else {
-            return Err(Over::Resync(Resync { epoch, head }));
+            return Err(StreamEnd::Resync(Resync { epoch, head }));
         };
         for story in missed {
-            if story.is_about(self.wish.topic.as_deref()) {
-                outlet.say(story.bytes).await?;
+            if story.is_about(self.filter.topic.as_deref()) {
+                outlet.send(story.bytes).await?;
             }
         }
-        let (comment, beat) = beats(app);
-        outlet.say(comment).await?;
-        if self.wish.beat {
-            outlet.say(beat).await?;
+        let (comment, beat) = encode_heartbeats(app);
+        outlet.send(comment).await?;
+        if self.filter.has_heartbeat_events {
+            outlet.send(beat).await?;
         }
         outlet.uncork(&[(Stream::News, head)]);
         Ok(())
     }
 
     /// A reader that was too slow learns that there is a hole; one that has to go because the server goes resumes by itself.
-    async fn end(&self, over: Over) {
+    async fn send_resync(&self, over: StreamEnd) {
         let resync = match over {
-            Over::Resync(resync) => resync,
-            Over::Ended(Ended::Closed(CloseCode::TooSlow)) => {
-                self.app.metrics.was_slow(metrics::Live::SSE);
-                match self.app.log.stand(Stream::News).await {
+            StreamEnd::Resync(resync) => resync,
+            StreamEnd::QueueEnded(ConnectionEnd::Closed(CloseCode::TooSlow)) => {
+                self.app
+                    .metrics
+                    .count_slow_reader(metrics::ConnectionLabels::SSE);
+                match self.app.event_log.position(Stream::News).await {
                     Ok((epoch, head)) => Resync { epoch, head },
                     Err(error) => {
                         // The stream ends without a word, and the reader resumes by its cursor.
@@ -292,34 +301,41 @@ impl Reader {
                     }
                 }
             }
-            Over::Ended(_) => return,
+            StreamEnd::QueueEnded(_) => return,
         };
-        self.outlet.farewell(event(sse::RESYNC, &resync)).await;
+        self.queue
+            .finish(encode_event(sse::RESYNC_EVENT, &resync))
+            .await;
     }
 }
 
 /// The heartbeat as a comment, and as an event for scripts.
-pub(super) fn beats(app: &App) -> (Bytes, Bytes) {
-    let seconds = app.config.heartbeat().as_secs();
+pub(super) fn encode_heartbeats(app: &AppState) -> (Bytes, Bytes) {
+    let seconds = app.config.heartbeat_interval().as_secs();
     (
         Bytes::from_static(b": \n\n"),
-        event(sse::BEAT, &Beat { seconds }),
+        encode_event(
+            sse::HEARTBEAT_EVENT,
+            &Heartbeat {
+                interval_seconds: seconds,
+            },
+        ),
     )
 }
 
 /// Says to every reader, again and again, that the connection is alive. One timer for all of them.
-pub async fn keep_alive(app: Arc<App>) {
-    let (comment, beat) = beats(&app);
-    let mut due = interval(app.config.heartbeat());
+pub async fn run_heartbeats(app: Arc<AppState>) {
+    let (comment, beat) = encode_heartbeats(&app);
+    let mut due = interval(app.config.heartbeat_interval());
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         due.tick().await;
-        app.readers.beat(&comment, &beat);
+        app.news_subscribers.send_heartbeat(&comment, &beat);
     }
 }
 
 /// An event without an id, so that the reader's cursor stays where it is.
-fn event(name: &str, data: &impl Serialize) -> Bytes {
+fn encode_event(name: &str, data: &impl Serialize) -> Bytes {
     // Serialising our own structs of text and numbers cannot fail, and JSON has no line breaks outside of strings.
     let json = serde_json::to_string(data).unwrap_or_default();
     Bytes::from(format!("event: {name}\ndata: {json}\n\n"))

@@ -11,13 +11,13 @@ use std::{
 };
 
 /// A summary has about this many characters.
-const SUMMARY_CHARS: usize = 200;
+const MAX_SUMMARY_CHARS: usize = 200;
 /// Lists and quotes inside one another: past this depth the inner ones are shown like the outer ones.
-const DEPTH: usize = 12;
+const MAX_NESTING_DEPTH: usize = 12;
 
 /// A story's body as it goes out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct RenderedBody {
     /// Sanitised HTML.
     pub html: String,
     /// The first 200 or so characters as plain text.
@@ -26,31 +26,31 @@ pub struct Written {
 
 /// Renders a body.
 #[must_use]
-pub fn render(body: &str) -> Written {
+pub fn render(body: &str) -> RenderedBody {
     let events = events(body);
     let summary = summary(&events);
     let mut dirty = String::with_capacity(body.len() * 2);
     html::push_html(&mut dirty, events.into_iter());
-    let clean = CLEANER.clean(&dirty).to_string();
-    Written {
-        html: reachable(&clean),
+    let clean = SANITIZER.clean(&dirty).to_string();
+    RenderedBody {
+        html: add_keyboard_scrolling(&clean),
         summary,
     }
 }
 
 /// What may be wider than the page scrolls by itself, and whoever has no mouse can reach it to do so (WCAG 2.1.1). The cleaner
 /// leaves these tags without attributes, and a text that looks like them is escaped.
-fn reachable(clean: &str) -> String {
-    const SCROLL: &str =
+fn add_keyboard_scrolling(clean: &str) -> String {
+    const SCROLL_REGION_TAG: &str =
         r#"<div class="table-scroll" role="region" aria-label="Table" tabindex="0">"#;
     clean
-        .replace("<table>", &format!("{SCROLL}<table>"))
+        .replace("<table>", &format!("{SCROLL_REGION_TAG}<table>"))
         .replace("</table>", "</table></div>")
         .replace("<pre>", r#"<pre tabindex="0">"#)
 }
 
 /// What a story's HTML may hold. Ids and classes are not in the list: a story must not be able to pass for a part of the page.
-static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {
+static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let tags = [
         "a",
         "blockquote",
@@ -106,15 +106,15 @@ fn events(body: &str) -> Vec<Event<'_>> {
     let mut depth = 0_usize;
     let mut shallow: Vec<Event<'_>> = Parser::new_ext(body, options)
         .filter(|event| match event {
-            Event::Start(tag) if nests(tag.to_end()) => {
+            Event::Start(tag) if is_nesting(tag.to_end()) => {
                 depth += 1;
-                depth <= DEPTH
+                depth <= MAX_NESTING_DEPTH
             }
-            Event::End(tag) if nests(*tag) => {
+            Event::End(tag) if is_nesting(*tag) => {
                 depth = depth.saturating_sub(1);
-                depth < DEPTH
+                depth < MAX_NESTING_DEPTH
             }
-            Event::Start(Tag::Item) | Event::End(TagEnd::Item) => depth <= DEPTH,
+            Event::Start(Tag::Item) | Event::End(TagEnd::Item) => depth <= MAX_NESTING_DEPTH,
             // The page's security policy shows pictures of our own only, so a picture's description stands for it.
             Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => false,
             _ => true,
@@ -124,7 +124,7 @@ fn events(body: &str) -> Vec<Event<'_>> {
     shallow
 }
 
-fn nests(tag: TagEnd) -> bool {
+fn is_nesting(tag: TagEnd) -> bool {
     use TagEnd::{BlockQuote, Emphasis, List, Strikethrough, Strong};
     matches!(
         tag,
@@ -171,11 +171,11 @@ fn summary(events: &[Event<'_>]) -> String {
             Event::End(end) if !is_inline(*end) => text.push(' '),
             _ => {}
         }
-        if text.len() > SUMMARY_CHARS * 8 {
+        if text.len() > MAX_SUMMARY_CHARS * 8 {
             break;
         }
     }
-    cut(&text)
+    truncate_at_word(&text)
 }
 
 fn is_inline(tag: TagEnd) -> bool {
@@ -185,9 +185,9 @@ fn is_inline(tag: TagEnd) -> bool {
     )
 }
 
-fn cut(text: &str) -> String {
+fn truncate_at_word(text: &str) -> String {
     let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let Some((end, _)) = folded.char_indices().nth(SUMMARY_CHARS) else {
+    let Some((end, _)) = folded.char_indices().nth(MAX_SUMMARY_CHARS) else {
         return folded;
     };
     let whole = &folded[..end];

@@ -11,22 +11,22 @@
 //! | [`cli`] | `rialto news publish` |
 
 pub mod cli;
+pub(in crate::news) mod editor_form;
 mod events;
 mod markdown;
 mod publish;
-pub(in crate::news) mod reading;
+pub(in crate::news) mod queries;
 mod stories_api;
 #[cfg(test)]
 mod testing;
-pub(in crate::news) mod writing;
 
-pub use events::keep_alive;
+pub use editor_form::editor_form_route;
+pub use events::run_heartbeats;
 pub use publish::publish;
-pub use writing::form;
 
 use crate::{
     protocol::failure::Failure,
-    server::{App, Result, error::status},
+    server::{AppState, Result, error::http_status},
 };
 use axum::{
     Router,
@@ -39,15 +39,15 @@ use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 
 /// A request to publish has this many bytes at most: the longest body in the widest script, escaped as JSON or as a form.
-const REQUEST_BYTES: usize = 1024 * 1024;
+const MAX_PUBLISH_REQUEST_BYTES: usize = 1024 * 1024;
 
 /// What is neither a page nor a server function. The plain form of the editor's page is [`form`].
-pub fn router() -> Router<Arc<App>> {
+pub fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/news/events", get(events::events))
         .route(
             "/api/v1/stories",
-            post(stories_api::create_story).layer(DefaultBodyLimit::max(REQUEST_BYTES)),
+            post(stories_api::create_story).layer(DefaultBodyLimit::max(MAX_PUBLISH_REQUEST_BYTES)),
         )
 }
 
@@ -55,18 +55,18 @@ pub fn router() -> Router<Arc<App>> {
 ///
 /// # Errors
 /// What went wrong, in words.
-pub(in crate::news) fn answer<T>(done: Result<T>) -> Result<T, Failure> {
+pub(in crate::news) fn with_failure_status<T>(done: Result<T>) -> Result<T, Failure> {
     done.map_err(|error| {
         let failure = error.into_failure();
-        answer_with(&failure);
+        set_failure_status(&failure);
         failure
     })
 }
 
 /// Gives the answer that is being made the status of a failure. 401 is for those who are told how to authenticate, which a page
 /// does in words (RFC 9110 section 15.5.2).
-fn answer_with(failure: &Failure) {
-    let status = match status(failure) {
+fn set_failure_status(failure: &Failure) {
+    let status = match http_status(failure) {
         StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
         status => status,
     };

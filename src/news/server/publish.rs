@@ -5,8 +5,8 @@ use crate::{
     model::story::{Story, StoryDraft},
     protocol::failure::Failure,
     server::{
-        App, Error, Result,
-        log::{Log, NewStory},
+        AppState, Error, Result,
+        event_log::{EventLog, NewStory},
         slug,
     },
 };
@@ -20,12 +20,12 @@ use crate::{
 /// # Errors
 /// When the store fails; [`Failure::Invalid`] when the request id belongs to a story that says something else.
 pub async fn publish(
-    app: &App,
+    app: &AppState,
     draft: StoryDraft,
     byline: String,
     request_id: Option<String>,
 ) -> Result<Story> {
-    publish_to(&app.log, draft, byline, request_id).await
+    publish_to(&app.event_log, draft, byline, request_id).await
 }
 
 /// The same with nothing but a log, for a program that serves nobody.
@@ -33,7 +33,7 @@ pub async fn publish(
 /// # Errors
 /// As [`publish`].
 pub async fn publish_to(
-    log: &Log,
+    log: &EventLog,
     draft: StoryDraft,
     byline: String,
     request_id: Option<String>,
@@ -58,7 +58,7 @@ pub async fn publish_to(
         byline,
         request_id,
     };
-    let story = log.publish(new).await?;
+    let story = log.publish_story(new).await?;
     if (&story.headline, &story.topic, &story.urgency, &story.html)
         == (&asked.0, &asked.1, &asked.2, &asked.3)
     {
@@ -73,12 +73,12 @@ pub async fn publish_to(
 }
 
 /// Addresses under `/news/` that are no stories.
-const RESERVED: [&str; 2] = ["new", "events"];
+const RESERVED_SLUGS: [&str; 2] = ["new", "events"];
 
 /// The address a story would like to have.
 fn slug_of(headline: &str) -> String {
-    let slug = slug::slug(headline, "story");
-    if RESERVED.contains(&slug.as_str()) {
+    let slug = slug::slugify(headline, "story");
+    if RESERVED_SLUGS.contains(&slug.as_str()) {
         format!("{slug}-story")
     } else {
         slug

@@ -5,10 +5,10 @@ use crate::{
     model::{
         limits,
         story::{Story, StoryDraft, Urgency},
-        user::one_line,
+        user::parse_single_line,
     },
     protocol::failure::Failure,
-    server::{App, Error, Result, error::status, secret, session},
+    server::{AppState, Error, Result, error::http_status, random, session},
 };
 use axum::{
     Json,
@@ -20,16 +20,16 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// How a program makes a repeated request harmless (IETF draft "The Idempotency-Key HTTP Header Field").
-pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(super) const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 /// An idempotency key has this many characters at most.
-const KEY_CHARS: usize = 100;
+const MAX_IDEMPOTENCY_KEY_CHARS: usize = 100;
 /// Who signs what the command line publishes, unless it says otherwise.
-pub(super) const EDITORS: &str = "The editors";
+pub(super) const DEFAULT_BYLINE: &str = "The editors";
 
 /// What a program sends. An unknown field is refused, so that a misspelt one does not go unnoticed.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewStory {
+pub(super) struct StoryRequest {
     /// One line of text.
     pub(super) headline: String,
     /// CommonMark.
@@ -47,15 +47,15 @@ pub(super) struct NewStory {
 }
 
 /// Who is asking.
-enum Asking {
+enum Publisher {
     /// The command line on this machine.
     CommandLine,
     /// A program with a token.
     Token(crate::server::store::Token),
 }
 
-pub(super) async fn create_story(State(app): State<Arc<App>>, request: Request) -> Response {
-    match create(&app, request).await {
+pub(super) async fn create_story(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    match publish_request(&app, request).await {
         Ok(story) => {
             let place = format!("/news/{}", story.slug);
             (
@@ -69,30 +69,31 @@ pub(super) async fn create_story(State(app): State<Arc<App>>, request: Request) 
     }
 }
 
-async fn create(app: &App, request: Request) -> Result<Story, Refusal> {
-    let asking = asking(app, request.headers()).await?;
+async fn publish_request(app: &AppState, request: Request) -> Result<Story, Rejection> {
+    let asking = authenticate(app, request.headers()).await?;
     let key = idempotency_key(request.headers())?;
-    let Json(new) = Json::<NewStory>::from_request(request, &()).await?;
+    let Json(new) = Json::<StoryRequest>::from_request(request, &()).await?;
     let draft = StoryDraft::new(&new.headline, &new.body, &new.topic, new.urgency)
         .map_err(Failure::invalid)?;
     let (byline, scope) = match asking {
-        Asking::CommandLine => (byline(new.byline)?, "command-line".to_owned()),
-        Asking::Token(_) if new.byline.is_some() => {
+        Publisher::CommandLine => (byline(new.byline)?, "command-line".to_owned()),
+        Publisher::Token(_) if new.byline.is_some() => {
             let why = "Leave the byline out: a story is signed with the name of the token that publishes it.";
             return Err(Failure::invalid(why).into());
         }
-        Asking::Token(token) => (token.name, format!("token:{}", token.id)),
+        Publisher::Token(token) => (token.name, format!("token:{}", token.id)),
     };
     let request = key.map(|key| format!("{scope}:{key}"));
     Ok(publish(app, draft, byline, request).await?)
 }
 
 fn byline(given: Option<String>) -> Result<String, Failure> {
-    let given = given.unwrap_or_else(|| EDITORS.to_owned());
-    one_line(&given, limits::NAME_CHARS).map_err(|why| Failure::invalid(format!("Byline: {why}")))
+    let given = given.unwrap_or_else(|| DEFAULT_BYLINE.to_owned());
+    parse_single_line(&given, limits::MAX_NAME_CHARS)
+        .map_err(|why| Failure::invalid(format!("Byline: {why}")))
 }
 
-async fn asking(app: &App, headers: &HeaderMap) -> Result<Asking, Refusal> {
+async fn authenticate(app: &AppState, headers: &HeaderMap) -> Result<Publisher, Rejection> {
     let given = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
@@ -101,14 +102,14 @@ async fn asking(app: &App, headers: &HeaderMap) -> Result<Asking, Refusal> {
         .map(|(_, token)| token.trim())
         .unwrap_or_default();
     // Hashes are compared, so that the time it takes says nothing about the secret.
-    if secret::hash(token) == secret::hash(&app.control) {
-        return Ok(Asking::CommandLine);
+    if random::sha256_hex(token) == random::sha256_hex(&app.control_token) {
+        return Ok(Publisher::CommandLine);
     }
-    match session::bearer(app, headers).await {
-        Ok(token) => Ok(Asking::Token(token)),
-        Err(Error::User(failure)) => Err(Refusal::NoToken {
+    match session::authenticate_bearer(app, headers).await {
+        Ok(token) => Ok(Publisher::Token(token)),
+        Err(Error::User(failure)) => Err(Rejection::Unauthorized {
             failure,
-            given: given.is_some(),
+            has_token: given.is_some(),
         }),
         Err(error) => Err(error.into()),
     }
@@ -116,55 +117,58 @@ async fn asking(app: &App, headers: &HeaderMap) -> Result<Asking, Refusal> {
 
 /// The key, with or without the quotation marks that the draft asks for.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY_HEADER) else {
         return Ok(None);
     };
     let key = value.to_str().unwrap_or_default().trim().trim_matches('"');
-    if key.is_empty() || key.chars().count() > KEY_CHARS {
+    if key.is_empty() || key.chars().count() > MAX_IDEMPOTENCY_KEY_CHARS {
         return Err(Failure::invalid(format!(
-            "An Idempotency-Key has 1 to {KEY_CHARS} visible ASCII characters: a UUID, for example."
+            "An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII characters: a UUID, for example."
         )));
     }
     Ok(Some(key.to_owned()))
 }
 
 /// Why there is no story.
-enum Refusal {
+enum Rejection {
     /// 401.
-    NoToken {
+    Unauthorized {
         /// In words.
         failure: Failure,
         /// Whether there was a token, which was not valid.
-        given: bool,
+        has_token: bool,
     },
     /// 400, 413, 415 or 422: not a story in JSON.
-    NotAStory(JsonRejection),
+    InvalidJson(JsonRejection),
     /// Everything else.
     Failed(Error),
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<Failure> for Refusal {
+impl From<Failure> for Rejection {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure.into())
     }
 }
 
-impl From<JsonRejection> for Refusal {
+impl From<JsonRejection> for Rejection {
     fn from(rejection: JsonRejection) -> Self {
-        Self::NotAStory(rejection)
+        Self::InvalidJson(rejection)
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         match self {
-            Self::NoToken { failure, given } => {
+            Self::Unauthorized {
+                failure,
+                has_token: given,
+            } => {
                 let challenge = if given {
                     "Bearer realm=\"rialto\", error=\"invalid_token\""
                 } else {
@@ -174,19 +178,19 @@ impl IntoResponse for Refusal {
                     header::WWW_AUTHENTICATE,
                     HeaderValue::from_static(challenge),
                 )];
-                (StatusCode::UNAUTHORIZED, challenge, in_json(&failure)).into_response()
+                (StatusCode::UNAUTHORIZED, challenge, failure_body(&failure)).into_response()
             }
-            Self::NotAStory(rejection) => {
+            Self::InvalidJson(rejection) => {
                 let why = format!(
                     "{} Send a JSON object with \"headline\" and, if you like, \"body\" (Markdown), \"topic\" and \
                      \"urgency\" (\"normal\" or \"breaking\").",
                     sentence(&rejection.body_text())
                 );
-                (rejection.status(), in_json(&Failure::invalid(why))).into_response()
+                (rejection.status(), failure_body(&Failure::invalid(why))).into_response()
             }
             Self::Failed(error) => {
                 let failure = error.into_failure();
-                (status(&failure), in_json(&failure)).into_response()
+                (http_status(&failure), failure_body(&failure)).into_response()
             }
         }
     }
@@ -197,7 +201,7 @@ fn sentence(text: &str) -> String {
 }
 
 /// The failure, and the same in words for whoever reads the answer.
-fn in_json(failure: &Failure) -> Json<serde_json::Value> {
+fn failure_body(failure: &Failure) -> Json<serde_json::Value> {
     let mut body = serde_json::to_value(failure).unwrap_or_default();
     if let Some(body) = body.as_object_mut() {
         body.insert("message".into(), failure.to_string().into());

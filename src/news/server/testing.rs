@@ -1,14 +1,14 @@
 //! What tests of the news share: a program on a store of its own, asked without a network in between unless it is for a stream.
 
-use super::{keep_alive, publish, router};
+use super::{publish, router, run_heartbeats};
 use crate::{
     model::story::{Story, StoryDraft, Urgency},
     people,
     server::{
-        App,
-        accept::{self, Stopping, Takeover},
+        AppState,
         config::Config,
-        store::testing::Home,
+        http_server::{self, Shutdown, Takeover},
+        store::testing::TestStorage,
         tls,
     },
 };
@@ -33,30 +33,34 @@ struct Arguments {
 }
 
 /// A program and its store, which goes with it.
-pub(super) struct World {
-    pub(super) app: Arc<App>,
+pub(super) struct NewsFixture {
+    pub(super) app: Arc<AppState>,
     router: Router,
     /// Where the same router listens, for what leaves HTTP.
     address: SocketAddr,
-    _home: Home,
+    _home: TestStorage,
 }
 
 /// A program that was started with these arguments.
-pub(super) async fn world(arguments: &[&str]) -> World {
-    let home = Home::new();
+pub(super) async fn news_fixture(arguments: &[&str]) -> NewsFixture {
+    let home = TestStorage::new();
     let given = std::iter::once("rialto".to_owned())
         .chain(home.arguments())
         .chain(arguments.iter().map(|&argument| argument.to_owned()));
-    let (app, _) = App::new(Arguments::parse_from(given).config, "build-1".into())
+    let (app, _) = AppState::new(Arguments::parse_from(given).config, "build-1".into())
         .await
         .unwrap();
-    people::server::found(&app).await.unwrap();
+    people::server::seed_store(&app).await.unwrap();
     let router = router().with_state(app.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(accept::serve(listener, router.clone(), Stopping::default()));
-    tokio::spawn(keep_alive(app.clone()));
-    World {
+    tokio::spawn(http_server::serve(
+        listener,
+        router.clone(),
+        Shutdown::default(),
+    ));
+    tokio::spawn(run_heartbeats(app.clone()));
+    NewsFixture {
         app,
         router,
         address,
@@ -64,8 +68,8 @@ pub(super) async fn world(arguments: &[&str]) -> World {
     }
 }
 
-impl World {
-    pub(super) async fn ask(&self, mut request: Request<Body>) -> Response<Body> {
+impl NewsFixture {
+    pub(super) async fn send(&self, mut request: Request<Body>) -> Response<Body> {
         request.extensions_mut().insert(Takeover::default());
         self.router.clone().call(request).await.unwrap()
     }
@@ -92,15 +96,19 @@ impl World {
     }
 
     /// Opens the stream at an address, over a real connection.
-    pub(super) async fn read(&self, address: &str, last_event_id: Option<&str>) -> Reading {
-        tls::prepare();
+    pub(super) async fn open_stream(
+        &self,
+        address: &str,
+        last_event_id: Option<&str>,
+    ) -> TestEventStream {
+        tls::install_crypto_provider();
         let mut request = reqwest::Client::new().get(format!("http://{}{address}", self.address));
         if let Some(id) = last_event_id {
             request = request.header("Last-Event-ID", id);
         }
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
-        Reading {
+        TestEventStream {
             headers: response.headers().clone(),
             body: response.bytes_stream().boxed(),
             text: String::new(),
@@ -109,7 +117,7 @@ impl World {
 }
 
 /// An open stream.
-pub(super) struct Reading {
+pub(super) struct TestEventStream {
     pub(super) headers: HeaderMap,
     body: BoxStream<'static, reqwest::Result<Bytes>>,
     text: String,
@@ -117,16 +125,16 @@ pub(super) struct Reading {
 
 /// A block of a stream as its lines say: an event, or a comment, which has no name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Said {
+pub(super) struct SseBlock {
     pub(super) event: String,
     pub(super) id: String,
     pub(super) data: String,
     pub(super) retry: String,
 }
 
-impl Reading {
+impl TestEventStream {
     /// The next event, comments left out; none at the end of the stream.
-    pub(super) async fn next(&mut self) -> Option<Said> {
+    pub(super) async fn next_event(&mut self) -> Option<SseBlock> {
         loop {
             let said = self.next_block().await?;
             if !said.event.is_empty() {
@@ -136,13 +144,13 @@ impl Reading {
     }
 
     /// The next event or comment.
-    pub(super) async fn next_block(&mut self) -> Option<Said> {
+    pub(super) async fn next_block(&mut self) -> Option<SseBlock> {
         while !self.text.contains("\n\n") {
             let bytes: Bytes = self.next_bytes().await?;
             self.text.push_str(std::str::from_utf8(&bytes).unwrap());
         }
         let (block, rest) = self.text.split_once("\n\n").unwrap();
-        let mut said = Said::default();
+        let mut said = SseBlock::default();
         for line in block.lines() {
             let (field, value) = line.split_once(": ").unwrap_or((line, ""));
             match field {
@@ -165,10 +173,10 @@ impl Reading {
     }
 
     /// The ids of the next stories.
-    pub(super) async fn stories(&mut self, count: usize) -> Vec<String> {
+    pub(super) async fn next_story_ids(&mut self, count: usize) -> Vec<String> {
         let mut ids = Vec::new();
         while ids.len() < count {
-            let said = self.next().await.expect("the stream goes on");
+            let said = self.next_event().await.expect("the stream goes on");
             assert_eq!(said.event, "story", "{said:?}");
             ids.push(said.id);
         }

@@ -1,11 +1,11 @@
 //! The handshake: who may open a connection (RFC 6455 section 4.2).
 
-use super::{Who, live, turn_away};
+use super::{Identity, reject_signed_out, run_connection};
 use crate::{
     calls::server::guests,
     protocol::{SUBPROTOCOL, failure::Failure},
     serve::Systems,
-    server::{Error, Result, accept::Takeover, http, session},
+    server::{Error, Result, http, http_server::Takeover, session},
 };
 use axum::{
     Extension,
@@ -25,13 +25,13 @@ pub(in crate::serve) async fn upgrade(
     request: Request,
 ) -> Result<Response> {
     check_origin(request.headers())?;
-    let signed = session::signed(&systems.app, request.headers()).await?;
-    let who = signed.map(|signed| Who {
+    let signed = session::authenticate_user(&systems.app, request.headers()).await?;
+    let who = signed.map(|signed| Identity {
         person: signed.person,
-        token_hash: signed.session,
+        token_hash: signed.token_hash,
         guest_of: None,
     });
-    accept(systems, &connection, request, session::COOKIE, who)
+    accept(systems, &connection, request, session::SESSION_COOKIE, who)
 }
 
 /// The handshake of a guest to a call: only with a guest's cookie, and whatever else there is does not count.
@@ -41,13 +41,13 @@ pub(in crate::serve) async fn upgrade_guest(
     request: Request,
 ) -> Result<Response> {
     check_origin(request.headers())?;
-    let signed = guests::signed(&systems.app, request.headers()).await?;
-    let who = signed.map(|(guest, token_hash)| Who {
+    let signed = guests::authenticate_guest(&systems.app, request.headers()).await?;
+    let who = signed.map(|(guest, token_hash)| Identity {
         person: guest.person,
         token_hash,
         guest_of: Some(guest.call),
     });
-    accept(systems, &connection, request, guests::COOKIE, who)
+    accept(systems, &connection, request, guests::GUEST_COOKIE, who)
 }
 
 fn check_origin(headers: &HeaderMap) -> Result<()> {
@@ -65,7 +65,7 @@ fn accept(
     connection: &Takeover,
     request: Request,
     cookie: &str,
-    who: Option<Who>,
+    who: Option<Identity>,
 ) -> Result<Response> {
     if who.is_none()
         && CookieJar::from_headers(request.headers())
@@ -79,7 +79,7 @@ fn accept(
     }
     // Checks the method, the version and the key (RFC 6455 section 4.2.1).
     let Ok(mut accepted) = handshake::server::create_response(&request.map(drop)) else {
-        return Ok(not_a_handshake());
+        return Ok(upgrade_required());
     };
     let subprotocol = HeaderValue::from_static(SUBPROTOCOL);
     accepted
@@ -90,8 +90,8 @@ fn accept(
         .map_err(|why| Error::Internal(why.to_string()))?;
     // The one or the other is the task of this connection: a block around both would hold everything twice, for as long as it waits.
     Ok(connection.take(move |taken| match who {
-        Some(who) => live(systems, taken, head.into(), who).left_future(),
-        None => turn_away(systems, taken, head.into()).right_future(),
+        Some(who) => run_connection(systems, taken, head.into(), who).left_future(),
+        None => reject_signed_out(systems, taken, head.into()).right_future(),
     }))
 }
 
@@ -106,7 +106,7 @@ fn offers_subprotocol(headers: &HeaderMap) -> bool {
 }
 
 /// What somebody is told who opens the address in a browser, say (RFC 9110 section 15.5.22).
-fn not_a_handshake() -> Response {
+fn upgrade_required() -> Response {
     let headers = [
         (header::UPGRADE, "websocket"),
         (header::SEC_WEBSOCKET_VERSION, "13"),

@@ -5,12 +5,12 @@
 //! others have to tell the client goes past this task: whoever publishes pushes into the connection's outlet, which a shard
 //! writes. During a replay the outlet is corked, so a replay is written before what happened after it.
 
+mod client_session;
 mod handshake;
-mod page;
 
 pub(super) use handshake::{upgrade, upgrade_guest};
 
-use super::{Systems, socket::Socket};
+use super::{Systems, websocket::WebSocketReader};
 use crate::{
     model::{CallId, ClientId, user::Person},
     protocol::{
@@ -18,32 +18,32 @@ use crate::{
         ws::{ClientFrame, RoomCursor},
     },
     server::{
-        accept::Taken,
         clock,
-        live::{Connection, Ended, Gone, Outlet, frame},
+        http_server::TakenSocket,
+        live::{Connection, ConnectionEnd, Disconnect, SendQueue, frame},
         metrics,
     },
 };
 use axum::body::Bytes;
+use client_session::ClientSession;
 use futures::FutureExt;
-use page::Page;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{interval, sleep, timeout};
 use tungstenite::Message;
 
 /// How long a client may take to say hello.
-const HELLO: Duration = Duration::from_secs(10);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a close may take: for what is half written, the close frame and the answer to it.
-const CLOSE: Duration = Duration::from_secs(3);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A page that loads anew is gone for a moment; others are not told of gaps shorter than this.
-const RELOAD: Duration = Duration::from_secs(3);
+const OFFLINE_DELAY: Duration = Duration::from_secs(3);
 /// How often a crowd is told how many they are, if that changes.
-const CROWD: Duration = Duration::from_secs(2);
+const CROWD_INTERVAL: Duration = Duration::from_secs(2);
 /// Nothing heard for this many heartbeats: the client is gone. Browsers let a hidden page speak once a minute only.
-const SILENT_HEARTBEATS: u32 = 6;
+const MAX_MISSED_HEARTBEATS: u32 = 6;
 
 /// Whose a connection is to be.
-struct Who {
+struct Identity {
     person: Person,
     /// The hash of the token of their session, or of a guest's.
     token_hash: String,
@@ -52,78 +52,95 @@ struct Who {
 }
 
 /// Says that the session has ended, and nothing else.
-async fn turn_away(systems: Arc<Systems>, taken: Taken, head: Bytes) {
-    let outlet = Outlet::new(&systems.app.flusher, systems.app.config.queue_bytes);
-    let mut socket = Socket::new(taken, &outlet);
-    let over = Ended::Closed(CloseCode::SignedOut);
-    let _ = timeout(CLOSE, Box::pin(close(&mut socket, &outlet, head, over))).await;
-    outlet.abandon();
+async fn reject_signed_out(systems: Arc<Systems>, taken: TakenSocket, head: Bytes) {
+    let send_queue = SendQueue::new(&systems.app.flusher, systems.app.config.queue_bytes);
+    let mut socket = WebSocketReader::new(taken, &send_queue);
+    let over = ConnectionEnd::Closed(CloseCode::SignedOut);
+    let _ = timeout(
+        CLOSE_TIMEOUT,
+        Box::pin(close_websocket(&mut socket, &send_queue, head, over)),
+    )
+    .await;
+    send_queue.abort();
 }
 
-async fn live(systems: Arc<Systems>, taken: Taken, head: Bytes, who: Who) {
+async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, who: Identity) {
     let app = &systems.app;
-    let outlet = Outlet::new(&app.flusher, app.config.queue_bytes);
-    let mut socket = Socket::new(taken, &outlet);
+    let send_queue = SendQueue::new(&app.flusher, app.config.queue_bytes);
+    let mut socket = WebSocketReader::new(taken, &send_queue);
     // What only happens once is in boxes, so that the task of a connection that waits is small.
-    let over = match Box::pin(greet(&systems, &mut socket, &outlet, head, who)).await {
-        Ok(mut page) => {
+    let end = match Box::pin(start_session(&systems, &mut socket, &send_queue, head, who)).await {
+        Ok(mut session) => {
             // A bug that panics ends this connection; the person must not stay "here" for it.
-            let over = AssertUnwindSafe(page.run(&mut socket)).catch_unwind().await;
-            let over = over.unwrap_or(Ended::Lost);
-            let gone = how_gone(over, page.gone);
-            Box::pin(leave(&page.systems, &page.connection, gone)).await;
+            let over = AssertUnwindSafe(session.run(&mut socket))
+                .catch_unwind()
+                .await;
+            let over = over.unwrap_or(ConnectionEnd::Disconnected);
+            let disconnect = disconnect_kind(over, session.disconnect);
+            Box::pin(on_disconnect(
+                &session.systems,
+                &session.connection,
+                disconnect,
+            ))
+            .await;
             over
         }
         Err(over) => over,
     };
-    if over == Ended::Closed(CloseCode::TooSlow) {
-        app.metrics.was_slow(metrics::Live::WEBSOCKET);
+    if end == ConnectionEnd::Closed(CloseCode::TooSlow) {
+        app.metrics
+            .count_slow_reader(metrics::ConnectionLabels::WEBSOCKET);
     }
     // Past the time the socket is cut, which is all there is left to do.
     let _ = timeout(
-        CLOSE,
-        Box::pin(close(&mut socket, &outlet, Bytes::new(), over)),
+        CLOSE_TIMEOUT,
+        Box::pin(close_websocket(&mut socket, &send_queue, Bytes::new(), end)),
     )
     .await;
-    outlet.abandon();
+    send_queue.abort();
 }
 
 /// From the end of the handshake to the end of the welcome.
-async fn greet(
+async fn start_session(
     systems: &Arc<Systems>,
-    socket: &mut Socket,
-    outlet: &Arc<Outlet>,
+    socket: &mut WebSocketReader,
+    send_queue: &Arc<SendQueue>,
     head: Bytes,
-    who: Who,
-) -> Result<Page, Ended> {
-    outlet.say(head).await?;
-    let hello = timeout(HELLO, hello(socket)).await;
-    let hello = hello.unwrap_or(Err(Ended::Closed(CloseCode::NoHello)))?;
+    who: Identity,
+) -> Result<ClientSession, ConnectionEnd> {
+    send_queue.send(head).await?;
+    let hello = timeout(HELLO_TIMEOUT, read_hello(socket)).await;
+    let hello = hello.unwrap_or(Err(ConnectionEnd::Closed(CloseCode::NoHello)))?;
     let connection = Connection::new(
         hello.client,
         who.person,
         who.token_hash,
         hello.visible,
-        outlet.clone(),
+        send_queue.clone(),
     );
     let connection = connection.as_guest_of(who.guest_of);
-    let mut page = Page::new(systems.clone(), Arc::new(connection), outlet.clone());
-    let welcomed = AssertUnwindSafe(page.welcome(&hello.cursors))
+    let mut session = ClientSession::new(systems.clone(), Arc::new(connection), send_queue.clone());
+    let welcomed = AssertUnwindSafe(session.welcome(&hello.cursors))
         .catch_unwind()
         .await;
-    match welcomed.unwrap_or(Err(Ended::Lost)) {
-        Ok(()) => Ok(page),
+    match welcomed.unwrap_or(Err(ConnectionEnd::Disconnected)) {
+        Ok(()) => Ok(session),
         Err(over) => {
-            leave(systems, &page.connection, how_gone(over, page.gone)).await;
+            on_disconnect(
+                systems,
+                &session.connection,
+                disconnect_kind(over, session.disconnect),
+            )
+            .await;
             Err(over)
         }
     }
 }
 
 /// A page whose session has ended does not come back, however it was going.
-fn how_gone(over: Ended, otherwise: Gone) -> Gone {
-    if over == Ended::Closed(CloseCode::SignedOut) {
-        Gone::ForGood
+fn disconnect_kind(end: ConnectionEnd, otherwise: Disconnect) -> Disconnect {
+    if end == ConnectionEnd::Closed(CloseCode::SignedOut) {
+        Disconnect::Left
     } else {
         otherwise
     }
@@ -136,14 +153,14 @@ struct Hello {
     visible: bool,
 }
 
-async fn hello(socket: &mut Socket) -> Result<Hello, Ended> {
-    const NONE: Ended = Ended::Closed(CloseCode::NoHello);
+async fn read_hello(socket: &mut WebSocketReader) -> Result<Hello, ConnectionEnd> {
+    const NO_HELLO: ConnectionEnd = ConnectionEnd::Closed(CloseCode::NoHello);
     loop {
         let text = match socket.next().await? {
             Message::Text(text) => text,
             Message::Ping(_) | Message::Pong(_) => continue,
-            Message::Binary(_) | Message::Frame(_) => return Err(NONE),
-            Message::Close(_) => return Err(Ended::Lost),
+            Message::Binary(_) | Message::Frame(_) => return Err(NO_HELLO),
+            Message::Close(_) => return Err(ConnectionEnd::Disconnected),
         };
         return match serde_json::from_str(&text) {
             Ok(ClientFrame::Hello {
@@ -155,49 +172,61 @@ async fn hello(socket: &mut Socket) -> Result<Hello, Ended> {
                 cursors,
                 visible,
             }),
-            Ok(_) | Err(_) => Err(NONE),
+            Ok(_) | Err(_) => Err(NO_HELLO),
         };
     }
 }
 
 /// Ends the connections from which nothing is heard, and tells them how many they are. One timer each for all of them.
-pub(super) async fn watch(systems: Arc<Systems>) {
-    let live = &systems.app.live;
-    let beat = systems.app.config.heartbeat();
-    let silence = beat * SILENT_HEARTBEATS;
+pub(super) async fn run_timers(systems: Arc<Systems>) {
+    let live = &systems.app.connections;
+    let beat = systems.app.config.heartbeat_interval();
+    let silence = beat * MAX_MISSED_HEARTBEATS;
     let silence = i64::try_from(silence.as_millis()).unwrap_or(i64::MAX);
-    let (mut due, mut crowd) = (interval(beat), interval(CROWD));
+    let (mut due, mut crowd) = (interval(beat), interval(CROWD_INTERVAL));
     loop {
         tokio::select! {
             _ = due.tick() => live.close_silent(clock::now().saturating_sub(silence)),
-            _ = crowd.tick() => live.tell_crowd(),
+            _ = crowd.tick() => live.publish_crowd(),
         }
     }
 }
 
 /// The page's connection is gone: its calls and, if it does not come back soon, the others are told.
-pub(super) async fn leave(systems: &Arc<Systems>, connection: &Arc<Connection>, gone: Gone) {
-    if !systems.app.live.close(connection, gone) {
+pub(super) async fn on_disconnect(
+    systems: &Arc<Systems>,
+    connection: &Arc<Connection>,
+    disconnect: Disconnect,
+) {
+    if !systems.app.connections.unregister(connection, disconnect) {
         return;
     }
-    systems.calls.closed(connection, gone).await;
-    let (live, person) = (systems.app.live.clone(), connection.person.clone());
+    systems
+        .calls
+        .on_client_disconnected(connection, disconnect)
+        .await;
+    let (live, person) = (systems.app.connections.clone(), connection.person.clone());
     tokio::spawn(async move {
-        sleep(RELOAD).await;
-        live.tell_presence(&person);
+        sleep(OFFLINE_DELAY).await;
+        live.publish_presence(&person);
     });
 }
 
 /// Sends a close frame behind what is half written, and behind `last`, and waits for the client to answer it. A client that reads on is
 /// told; one that never does is dropped.
-async fn close(socket: &mut Socket, outlet: &Arc<Outlet>, last: Bytes, over: Ended) {
-    match over {
+async fn close_websocket(
+    socket: &mut WebSocketReader,
+    send_queue: &Arc<SendQueue>,
+    last: Bytes,
+    end: ConnectionEnd,
+) {
+    match end {
         // What the library answered to the client's close is in the outlet.
-        Ended::Lost => outlet.farewell(Bytes::new()).await,
-        Ended::Closed(code) => {
-            outlet.end(code);
-            let last = [last, frame::close(code)].concat();
-            outlet.farewell(last.into()).await;
+        ConnectionEnd::Disconnected => send_queue.finish(Bytes::new()).await,
+        ConnectionEnd::Closed(code) => {
+            send_queue.close(code);
+            let last = [last, frame::encode_close(code)].concat();
+            send_queue.finish(last.into()).await;
             // The server ends the connection as soon as the client has answered (RFC 6455 section 7.1.1). After a message that was
             // too big the answer cannot be found any more.
             while let Ok(message) = socket.next().await {

@@ -3,12 +3,12 @@
 use crate::{
     model::{
         CallId, ClientId, Millis, RoomId, UserId,
-        call::{Action, group::GroupView},
+        call::{ClientAction, group::GroupCallView},
         room::RoomKind,
         user::Person,
     },
     protocol::ws::ServerFrame,
-    server::{live::Gone, store::EventRow},
+    server::{live::Disconnect, store::EventRow},
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -49,34 +49,46 @@ pub enum Message {
         at: Millis,
     },
     /// Something to do for the pages that are connected to the node that hears this.
-    Order {
+    #[serde(rename = "order")]
+    Command {
         /// What.
-        order: Order,
+        #[serde(rename = "order")]
+        command: RemoteCommand,
     },
     /// The node has started: the others tell it of their pages.
     Started,
     /// The node lives. Said once a second.
-    Pulse {
+    #[serde(rename = "pulse")]
+    Heartbeat {
         /// How many changes of its pages the node has told.
-        changes: u64,
+        #[serde(rename = "changes")]
+        change_count: u64,
     },
     /// A page of the node came, changed or went.
-    Page {
+    #[serde(rename = "page")]
+    ClientChanged {
         /// Counts the changes of this node; a receiver that misses one asks for all pages.
-        change: u64,
+        #[serde(rename = "change")]
+        change_seq: u64,
         /// What changed.
-        page: PageChange,
+        #[serde(rename = "page")]
+        client_change: ClientChange,
     },
     /// A change was missed: asks for all pages.
-    AskPages,
+    #[serde(rename = "ask_pages")]
+    RequestClientList,
     /// All pages of the node, in parts.
-    Pages {
+    #[serde(rename = "pages")]
+    ClientList {
         /// The changes that are in it.
-        changes: u64,
+        #[serde(rename = "changes")]
+        change_count: u64,
         /// Some of the pages.
-        pages: Vec<Page>,
+        #[serde(rename = "pages")]
+        clients: Vec<ConnectedClient>,
         /// Whether this is the last part.
-        last: bool,
+        #[serde(rename = "last")]
+        is_last: bool,
     },
     /// The node stops. Its pages are gone.
     Stopped,
@@ -84,7 +96,7 @@ pub enum Message {
 
 /// A page as other nodes know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page {
+pub struct ConnectedClient {
     /// Which.
     pub client: ClientId,
     /// Whose.
@@ -95,41 +107,48 @@ pub struct Page {
     /// Whether it can be seen.
     pub visible: bool,
     /// The direct rooms of its owner, who is told to those who share one.
-    pub near: Vec<RoomId>,
+    #[serde(rename = "near")]
+    pub direct_rooms: Vec<RoomId>,
 }
 
 /// What happened to a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum PageChange {
+pub enum ClientChange {
     /// It is connected.
-    Opened {
+    #[serde(rename = "opened")]
+    Connected {
         /// The page.
-        page: Page,
+        #[serde(rename = "page")]
+        client: ConnectedClient,
     },
     /// It became visible or hidden.
-    Visible {
+    #[serde(rename = "visible")]
+    VisibilityChanged {
         /// Which.
         client: ClientId,
         /// Whether it can be seen.
         visible: bool,
     },
     /// Its connection is gone.
-    Closed {
+    #[serde(rename = "closed")]
+    Disconnected {
         /// Which.
         client: ClientId,
         /// Whether it may come back.
         #[serde(default)]
-        gone: Gone,
+        #[serde(rename = "gone")]
+        disconnect: Disconnect,
     },
 }
 
 /// Something to do for the pages that are connected to a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
-pub enum Order {
+pub enum RemoteCommand {
     /// Tell every page that hears a room.
-    ToRoom {
+    #[serde(rename = "to_room")]
+    SendToRoom {
         /// Which room.
         room: RoomId,
         /// What.
@@ -138,36 +157,44 @@ pub enum Order {
         except: Option<UserId>,
     },
     /// Tell every page of a user.
-    ToUser {
+    #[serde(rename = "to_user")]
+    SendToUser {
         /// Whose.
         user: UserId,
         /// What.
         frame: Box<ServerFrame>,
     },
     /// Tell one page.
-    ToPage {
+    #[serde(rename = "to_page")]
+    SendToClient {
         /// Which.
         client: ClientId,
         /// What.
         frame: Box<ServerFrame>,
     },
     /// Who is in the call of a room: tell every page that hears the room, now and when it connects.
-    Group {
+    #[serde(rename = "group")]
+    UpdateGroupCall {
         /// The call.
-        group: Box<GroupView>,
+        #[serde(rename = "group")]
+        group_call: Box<GroupCallView>,
     },
     /// Which calls go on in rooms, all of them: what was missed is made up for.
-    Groups {
+    #[serde(rename = "groups")]
+    SyncGroupCalls {
         /// The calls.
-        groups: Vec<GroupView>,
+        #[serde(rename = "groups")]
+        group_calls: Vec<GroupCallView>,
     },
     /// Tell everybody.
-    ToAll {
+    #[serde(rename = "to_all")]
+    SendToAll {
         /// What.
         frame: Box<ServerFrame>,
     },
     /// Every page of a user hears a room from now on.
-    Join {
+    #[serde(rename = "join")]
+    SubscribeUser {
         /// Whose pages.
         user: UserId,
         /// Which room.
@@ -176,7 +203,8 @@ pub enum Order {
         kind: RoomKind,
     },
     /// Everybody hears a room from now on.
-    JoinAll {
+    #[serde(rename = "join_all")]
+    SubscribeAll {
         /// Which room.
         room: RoomId,
         /// What kind it is.
@@ -192,10 +220,12 @@ pub enum Order {
         /// Whose.
         user: UserId,
         /// The hash of the token of the one that is kept.
-        keep: String,
+        #[serde(rename = "keep")]
+        kept_session: String,
     },
     /// What is known of a user has changed: their pages connect again.
-    Refresh {
+    #[serde(rename = "refresh")]
+    ReconnectUser {
         /// Who.
         user: UserId,
     },
@@ -203,7 +233,7 @@ pub enum Order {
 
 /// What a page asks about a call, passed on to the node that holds the desk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallAsk {
+pub struct CallRequest {
     /// The node that the page is connected to.
     pub from: NodeId,
     /// Which page.
@@ -216,5 +246,5 @@ pub struct CallAsk {
     /// Which call.
     pub call: CallId,
     /// What it asks.
-    pub action: Action,
+    pub action: ClientAction,
 }

@@ -1,11 +1,11 @@
 //! One page's connection, as the rest of the server sees it.
 
-use super::outlet::{Outlet, Piece};
+use super::send_queue::{EncodedFrame, SendQueue};
 use crate::{
     model::{CallId, ClientId, Millis, user::Person},
     protocol::{close::CloseCode, ws::ServerFrame},
     server::{
-        bus::{Bus, Message, NodeId, Order},
+        bus::{Bus, Message, NodeId, RemoteCommand},
         clock,
     },
 };
@@ -24,37 +24,39 @@ pub struct Connection {
     pub person: Person,
     /// The one call that it may be in, and nothing else of the site, for a page of a guest to that call.
     pub guest_of: Option<CallId>,
-    way: Way,
+    location: Location,
     visible: AtomicBool,
 }
 
 /// In which way a page is not connected any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Gone {
+pub enum Disconnect {
     /// It may come back: its connection was lost.
     #[default]
-    ForNow,
+    #[serde(rename = "for_now")]
+    Lost,
     /// It was closed, it crashed, or its browser went to another address.
-    ForGood,
+    #[serde(rename = "for_good")]
+    Left,
 }
 
 /// How a page is reached.
 #[derive(Debug)]
-enum Way {
-    Here(Here),
-    There(NodeId, Bus),
+enum Location {
+    Local(LocalConnection),
+    Remote(NodeId, Bus),
 }
 
 /// What only the node knows that a page is connected to.
 #[derive(Debug)]
-struct Here {
+struct LocalConnection {
     /// The hash of the session's token: a session that ends closes its connections.
-    session: String,
+    token_hash: String,
     /// Where what it is told goes. Pushed to by anybody.
-    outlet: Arc<Outlet>,
+    send_queue: Arc<SendQueue>,
     /// When something was last heard from it.
-    heard: AtomicI64,
+    last_received_at: AtomicI64,
 }
 
 impl Connection {
@@ -65,36 +67,30 @@ impl Connection {
         person: Person,
         session: String,
         visible: bool,
-        outlet: Arc<Outlet>,
+        outlet: Arc<SendQueue>,
     ) -> Self {
-        let way = Way::Here(Here {
-            session,
-            outlet,
-            heard: AtomicI64::new(clock::now()),
+        let way = Location::Local(LocalConnection {
+            token_hash: session,
+            send_queue: outlet,
+            last_received_at: AtomicI64::new(clock::now()),
         });
         Self {
             client,
             person,
             guest_of: None,
-            way,
+            location: way,
             visible: AtomicBool::new(visible),
         }
     }
 
     /// A connection to another node, which is told what the page is to be told.
     #[must_use]
-    pub fn elsewhere(
-        client: ClientId,
-        person: Person,
-        visible: bool,
-        node: NodeId,
-        bus: Bus,
-    ) -> Self {
+    pub fn remote(client: ClientId, person: Person, visible: bool, node: NodeId, bus: Bus) -> Self {
         Self {
             client,
             person,
             guest_of: None,
-            way: Way::There(node, bus),
+            location: Location::Remote(node, bus),
             visible: AtomicBool::new(visible),
         }
     }
@@ -110,74 +106,74 @@ impl Connection {
 
     /// Queues a frame for this page alone.
     pub fn send(&self, frame: &ServerFrame) {
-        match &self.way {
-            Way::Here(here) => here.outlet.push(frame.into()),
-            Way::There(node, bus) => {
-                let order = Order::ToPage {
+        match &self.location {
+            Location::Local(here) => here.send_queue.push(frame.into()),
+            Location::Remote(node, bus) => {
+                let order = RemoteCommand::SendToClient {
                     client: self.client,
                     frame: Box::new(frame.clone()),
                 };
-                bus.tell(*node, Message::Order { order });
+                bus.send_to(*node, Message::Command { command: order });
             }
         }
     }
 
     /// Queues what was encoded, if the page is connected to this node.
-    pub(super) fn push(&self, piece: &Piece) {
-        if let Way::Here(here) = &self.way {
-            here.outlet.push(piece.clone());
+    pub(super) fn push(&self, piece: &EncodedFrame) {
+        if let Location::Local(here) = &self.location {
+            here.send_queue.push(piece.clone());
         }
     }
 
     /// Ends the connection, if it is one to this node.
-    pub fn end(&self, why: CloseCode) {
-        if let Way::Here(here) = &self.way {
-            here.outlet.end(why);
+    pub fn close(&self, why: CloseCode) {
+        if let Location::Local(here) = &self.location {
+            here.send_queue.close(why);
         }
     }
 
     /// The node it is connected to, if that is another.
     #[must_use]
-    pub fn node(&self) -> Option<NodeId> {
-        match &self.way {
-            Way::Here(_) => None,
-            Way::There(node, _) => Some(*node),
+    pub fn remote_node(&self) -> Option<NodeId> {
+        match &self.location {
+            Location::Local(_) => None,
+            Location::Remote(node, _) => Some(*node),
         }
     }
 
     /// How many bytes wait for it, if it is a connection to this node.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        match &self.way {
-            Way::Here(here) => here.outlet.waiting(),
-            Way::There(..) => 0,
+    pub fn queued_bytes(&self) -> usize {
+        match &self.location {
+            Location::Local(here) => here.send_queue.queued_bytes(),
+            Location::Remote(..) => 0,
         }
     }
 
     /// Whether it is a connection of this session to this node.
     pub(super) fn is_of(&self, session: &str) -> bool {
-        matches!(&self.way, Way::Here(here) if here.session == session)
+        matches!(&self.location, Location::Local(here) if here.token_hash == session)
     }
 
     /// The hash of the token of its session, for a connection to this node.
     #[must_use]
-    pub fn session(&self) -> Option<&str> {
-        match &self.way {
-            Way::Here(here) => Some(&here.session),
-            Way::There(..) => None,
+    pub fn token_hash(&self) -> Option<&str> {
+        match &self.location {
+            Location::Local(here) => Some(&here.token_hash),
+            Location::Remote(..) => None,
         }
     }
 
     /// Something was heard from it just now.
-    pub fn heard(&self) {
-        if let Way::Here(here) = &self.way {
-            here.heard.store(clock::now(), Ordering::Relaxed);
+    pub fn mark_received(&self) {
+        if let Location::Local(here) = &self.location {
+            here.last_received_at.store(clock::now(), Ordering::Relaxed);
         }
     }
 
     /// Whether nothing was heard from it since a moment. Only the node it is connected to knows.
     pub(super) fn is_silent(&self, since: Millis) -> bool {
-        matches!(&self.way, Way::Here(here) if here.heard.load(Ordering::Relaxed) < since)
+        matches!(&self.location, Location::Local(here) if here.last_received_at.load(Ordering::Relaxed) < since)
     }
 
     /// Whether it can be seen.
@@ -192,10 +188,10 @@ impl Connection {
 
     /// Where what it is told goes, for tests of what that is.
     #[cfg(test)]
-    pub(crate) fn outlet(&self) -> &Arc<Outlet> {
-        match &self.way {
-            Way::Here(here) => &here.outlet,
-            Way::There(..) => panic!("a page of another node"),
+    pub(crate) fn send_queue(&self) -> &Arc<SendQueue> {
+        match &self.location {
+            Location::Local(here) => &here.send_queue,
+            Location::Remote(..) => panic!("a page of another node"),
         }
     }
 }

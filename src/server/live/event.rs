@@ -1,6 +1,6 @@
 //! Events of the log as they go out: encoded once, shared by all who get them.
 
-use super::outlet::Piece;
+use super::send_queue::EncodedFrame;
 use crate::{
     model::Seq,
     protocol::sse,
@@ -16,7 +16,7 @@ use tungstenite::protocol::frame::{
 
 /// An event as it goes out. A handle: what it points to is shared.
 #[derive(Debug, Clone)]
-pub struct Event {
+pub struct EncodedEvent {
     /// Its stream.
     pub stream: Stream,
     /// Its place there.
@@ -29,11 +29,11 @@ pub struct Event {
 
 /// The one part of a story that decides who gets it.
 #[derive(Deserialize)]
-struct Filed {
+struct StoryTopic {
     topic: Arc<str>,
 }
 
-impl Event {
+impl EncodedEvent {
     /// Encodes what is stored of an event.
     ///
     /// # Errors
@@ -42,9 +42,12 @@ impl Event {
         let EventRow { seq, payload } = row;
         let (topic, bytes) = match stream {
             Stream::News => {
-                let Filed { topic } = serde_json::from_str(payload)?;
+                let StoryTopic { topic } = serde_json::from_str(payload)?;
                 // JSON on one line needs one `data:` field.
-                let event = format!("event: {}\nid: {seq}\ndata: {payload}\n\n", sse::STORY);
+                let event = format!(
+                    "event: {}\nid: {seq}\ndata: {payload}\n\n",
+                    sse::STORY_EVENT
+                );
                 (Some(topic), event.into())
             }
             Stream::Room(room) => {
@@ -71,11 +74,11 @@ impl Event {
     }
 }
 
-impl From<&Event> for Piece {
-    fn from(event: &Event) -> Self {
+impl From<&EncodedEvent> for EncodedFrame {
+    fn from(event: &EncodedEvent) -> Self {
         Self {
             bytes: event.bytes.clone(),
-            event: Some((event.stream, event.seq)),
+            position: Some((event.stream, event.seq)),
         }
     }
 }
@@ -94,7 +97,7 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn what_happens_in_a_room_is_encoded_as_the_frame_that_the_protocol_has_for_it() {
+    fn a_room_event_is_encoded_as_the_protocols_event_frame() {
         let room = RoomId(Uuid::from_u128(7));
         let message = Message {
             id: MessageId(Uuid::from_u128(1)),
@@ -115,13 +118,13 @@ mod tests {
             seq: 41,
             payload: serde_json::to_string(&event).unwrap(),
         };
-        let encoded = Event::encode(Stream::Room(room), &row).unwrap();
+        let encoded = EncodedEvent::encode(Stream::Room(room), &row).unwrap();
         let frame = ServerFrame::Event {
             room,
             seq: 41,
             event,
         };
-        assert_eq!(encoded.bytes, Piece::from(&frame).bytes);
+        assert_eq!(encoded.bytes, EncodedFrame::from(&frame).bytes);
     }
 
     #[test]
@@ -130,7 +133,7 @@ mod tests {
             seq: 3,
             payload: r#"{"headline":"News","topic":"Trade"}"#.to_owned(),
         };
-        let event = Event::encode(Stream::News, &row).unwrap();
+        let event = EncodedEvent::encode(Stream::News, &row).unwrap();
         assert_eq!(
             event.bytes,
             "event: story\nid: 3\ndata: {\"headline\":\"News\",\"topic\":\"Trade\"}\n\n"
@@ -145,6 +148,6 @@ mod tests {
             seq: 3,
             payload: "{}".to_owned(),
         };
-        assert!(Event::encode(Stream::News, &row).is_err());
+        assert!(EncodedEvent::encode(Stream::News, &row).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! WebSocket frames as they go out (RFC 6455 section 5.2), encoded once for all who get them.
 
-use super::outlet::Piece;
+use super::send_queue::EncodedFrame;
 use crate::{
     protocol::{close::CloseCode, ws::ServerFrame},
     server::store::Stream,
@@ -15,9 +15,9 @@ use tungstenite::protocol::{
 };
 
 /// The longest header a server's frame has, in bytes.
-const HEADER: usize = 10;
+const MAX_HEADER_BYTES: usize = 10;
 
-impl From<&ServerFrame> for Piece {
+impl From<&ServerFrame> for EncodedFrame {
     fn from(frame: &ServerFrame) -> Self {
         let event = match frame {
             ServerFrame::Event { room, seq, .. } => Some((Stream::Room(*room), *seq)),
@@ -26,13 +26,16 @@ impl From<&ServerFrame> for Piece {
         // Serialising our own enum to a string cannot fail; an empty frame would be ignored by every client.
         let text = serde_json::to_vec(frame).unwrap_or_default();
         let bytes = encode(Frame::message(text, OpCode::Data(Data::Text), true));
-        Self { bytes, event }
+        Self {
+            bytes,
+            position: event,
+        }
     }
 }
 
 /// A close frame with its code and reason.
 #[must_use]
-pub fn close(code: CloseCode) -> Bytes {
+pub fn encode_close(code: CloseCode) -> Bytes {
     encode(Frame::close(Some(CloseFrame {
         code: code.code().into(),
         reason: code.reason().into(),
@@ -40,7 +43,7 @@ pub fn close(code: CloseCode) -> Bytes {
 }
 
 pub(super) fn encode(frame: Frame) -> Bytes {
-    let mut bytes = Vec::with_capacity(HEADER + frame.payload().len());
+    let mut bytes = Vec::with_capacity(MAX_HEADER_BYTES + frame.payload().len());
     // Writing to memory cannot fail.
     let _ = frame.format(&mut bytes);
     bytes.into()
@@ -51,7 +54,7 @@ pub(super) fn encode(frame: Frame) -> Bytes {
 /// # Panics
 /// When it is no text frame of ours.
 #[cfg(test)]
-pub(crate) fn read(bytes: &Bytes) -> ServerFrame {
+pub(crate) fn decode(bytes: &Bytes) -> ServerFrame {
     // The brace alone may be the length.
     let start = bytes.windows(2).position(|two| two == b"{\"").unwrap();
     serde_json::from_slice(&bytes[start..]).unwrap()

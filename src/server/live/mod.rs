@@ -17,32 +17,32 @@
 
 pub mod connection;
 pub mod event;
-pub mod flush;
+pub mod flusher;
 pub mod frame;
+pub mod news_subscribers;
 mod nodes;
-pub mod outlet;
-mod people;
-pub mod readers;
+mod presence;
+pub mod send_queue;
 mod state;
 
-pub use connection::{Connection, Gone};
-pub use event::Event;
-pub use flush::Flusher;
-pub use outlet::{Ended, Outlet, Piece};
-pub use readers::Readers;
+pub use connection::{Connection, Disconnect};
+pub use event::EncodedEvent;
+pub use flusher::Flusher;
+pub use news_subscribers::NewsSubscribers;
+pub use send_queue::{ConnectionEnd, EncodedFrame, SendQueue};
 
 use crate::{
     model::{
-        CallId, ClientId, Millis, RoomId, UserId, call::group::GroupView, limits, room::RoomKind,
-        user::Person,
+        CallId, ClientId, Millis, RoomId, UserId, call::group::GroupCallView, limits,
+        room::RoomKind, user::Person,
     },
     protocol::{
         close::CloseCode,
-        ws::{Present, ServerFrame},
+        ws::{PersonPresence, ServerFrame},
     },
-    server::bus::{Bus, Order, PageChange},
+    server::bus::{Bus, ClientChange, RemoteCommand},
 };
-use people::by_name;
+use presence::sort_by_name;
 use state::State;
 use std::{
     collections::HashSet,
@@ -51,13 +51,13 @@ use std::{
 
 /// All connections.
 #[derive(Debug, Default)]
-pub struct Live {
+pub struct ConnectionRegistry {
     state: Mutex<State>,
     /// To the other nodes, if there are any.
     bus: Option<Bus>,
 }
 
-impl Live {
+impl ConnectionRegistry {
     /// The connections of a node that is not alone.
     #[must_use]
     pub fn with_bus(bus: Option<Bus>) -> Self {
@@ -69,31 +69,37 @@ impl Live {
 
     /// Adds a connection. An earlier one of the same page is told that it was replaced. False when the page's id is that of
     /// somebody else's page, which goes on as if nothing had been said.
-    pub fn open(&self, connection: &Arc<Connection>) -> bool {
+    pub fn register(&self, connection: &Arc<Connection>) -> bool {
         let mut state = self.lock();
-        if let Some(earlier) = state.pages.get(&connection.client).cloned() {
+        if let Some(earlier) = state.connections.get(&connection.client).cloned() {
             if earlier.person.id != connection.person.id {
                 return false;
             }
-            state.forget(&earlier);
-            earlier.end(CloseCode::Replaced);
+            state.remove(&earlier);
+            earlier.close(CloseCode::Replaced);
         }
         state.add(connection);
         true
     }
 
     /// Removes a connection, unless a newer one of the same page has taken its place. True if it was removed.
-    pub fn close(&self, connection: &Arc<Connection>, gone: Gone) -> bool {
+    pub fn unregister(&self, connection: &Arc<Connection>, gone: Disconnect) -> bool {
         let mut state = self.lock();
         let current = state
-            .pages
+            .connections
             .get(&connection.client)
             .is_some_and(|current| Arc::ptr_eq(current, connection));
         if current {
-            state.forget(connection);
-            if connection.node().is_none() {
+            state.remove(connection);
+            if connection.remote_node().is_none() {
                 let client = connection.client;
-                self.announce(&mut state, PageChange::Closed { client, gone });
+                self.publish_client_change(
+                    &mut state,
+                    ClientChange::Disconnected {
+                        client,
+                        disconnect: gone,
+                    },
+                );
             }
         }
         current
@@ -101,16 +107,16 @@ impl Live {
 
     /// Closes every connection to this node, for a shutdown.
     pub fn close_all(&self, why: CloseCode) {
-        for page in self.lock().pages.values() {
-            page.end(why);
+        for page in self.lock().connections.values() {
+            page.close(why);
         }
     }
 
     /// Closes every connection from which nothing was heard since a moment.
     pub fn close_silent(&self, since: Millis) {
-        for page in self.lock().pages.values() {
+        for page in self.lock().connections.values() {
             if page.is_silent(since) {
-                page.end(CloseCode::Silent);
+                page.close(CloseCode::HeartbeatTimeout);
             }
         }
     }
@@ -118,51 +124,54 @@ impl Live {
     /// Closes the connections of a session that has ended.
     pub fn close_session(&self, session: &str) {
         let session = session.to_owned();
-        self.order_all(Order::CloseSession { session });
+        self.broadcast_command(RemoteCommand::CloseSession { session });
     }
 
     /// Closes the connections of a user's sessions but the one that is kept.
     pub fn close_other_sessions(&self, user: UserId, keep: &str) {
         let keep = keep.to_owned();
-        self.order_all(Order::CloseOtherSessions { user, keep });
+        self.broadcast_command(RemoteCommand::CloseOtherSessions {
+            user,
+            kept_session: keep,
+        });
     }
 
     /// Lets the pages of a user connect again, for what is known of them has changed.
-    pub fn refresh(&self, user: UserId) {
-        self.order_all(Order::Refresh { user });
+    pub fn reconnect_user(&self, user: UserId) {
+        self.broadcast_command(RemoteCommand::ReconnectUser { user });
     }
 
     /// From now on every page of a user hears a room, whichever node it is connected to.
-    pub fn join(&self, user: UserId, room: RoomId, kind: RoomKind) {
-        self.order_all(Order::Join { user, room, kind });
+    pub fn subscribe_everywhere(&self, user: UserId, room: RoomId, kind: RoomKind) {
+        self.broadcast_command(RemoteCommand::SubscribeUser { user, room, kind });
     }
 
     /// From now on every page of everybody hears a room.
-    pub fn join_all(&self, room: RoomId, kind: RoomKind) {
-        self.order_all(Order::JoinAll { room, kind });
+    pub fn subscribe_all_everywhere(&self, room: RoomId, kind: RoomKind) {
+        self.broadcast_command(RemoteCommand::SubscribeAll { room, kind });
     }
 
     /// From now on the pages of a user on this node hear a room.
-    pub fn hear(&self, user: UserId, room: RoomId, kind: RoomKind) {
+    pub fn subscribe(&self, user: UserId, room: RoomId, kind: RoomKind) {
         let mut state = self.lock();
-        state.join(user, room, kind);
+        state.subscribe(user, room, kind);
         if kind == RoomKind::Direct {
-            state.people.befriend(user, room);
+            state.presences.add_direct_room(user, room);
         }
     }
 
     /// Whether a connection hears a room, which only members do.
     #[must_use]
-    pub fn hears(&self, connection: &Connection, room: RoomId) -> bool {
+    pub fn is_subscribed(&self, connection: &Connection, room: RoomId) -> bool {
         let state = self.lock();
         let room = state.rooms.get(&room);
-        room.is_some_and(|room| room.pages.contains_key(&connection.client))
+        room.is_some_and(|room| room.connections.contains_key(&connection.client))
     }
 
     /// Sends to every page that hears a room but one user's.
-    pub fn to_room(&self, room: RoomId, frame: ServerFrame, except: Option<UserId>) {
+    pub fn send_to_room(&self, room: RoomId, frame: ServerFrame, except: Option<UserId>) {
         let frame = Box::new(frame);
-        self.order_all(Order::ToRoom {
+        self.broadcast_command(RemoteCommand::SendToRoom {
             room,
             frame,
             except,
@@ -170,19 +179,23 @@ impl Live {
     }
 
     /// Tells every page that hears its room who is in a call, and those that connect later, until everybody has left.
-    pub fn tell_group(&self, group: GroupView) {
+    pub fn publish_group_call(&self, group: GroupCallView) {
         let group = Box::new(group);
-        self.order_all(Order::Group { group });
+        self.broadcast_command(RemoteCommand::UpdateGroupCall { group_call: group });
     }
 
     /// Tells a page the calls that go on in the rooms that it hears. With the lock held, so that nothing newer comes before.
-    pub fn show_groups(&self, connection: &Connection) {
+    pub fn send_group_calls(&self, connection: &Connection) {
         let state = self.lock();
         let hears = |room: &RoomId| {
             let room = state.rooms.get(room);
-            room.is_some_and(|room| room.pages.contains_key(&connection.client))
+            room.is_some_and(|room| room.connections.contains_key(&connection.client))
         };
-        for group in state.groups.values().filter(|group| hears(&group.room)) {
+        for group in state
+            .group_calls
+            .values()
+            .filter(|group| hears(&group.room))
+        {
             let group = group.clone();
             connection.send(&ServerFrame::GroupCall { group });
         }
@@ -190,111 +203,116 @@ impl Live {
 
     /// As of when this node knows the call of a room, in the form of [`GroupView::as_of`].
     #[must_use]
-    pub fn group_as_of(&self, room: RoomId) -> Option<Millis> {
-        Some(self.lock().groups.get(&room)?.as_of)
+    pub fn group_call_as_of(&self, room: RoomId) -> Option<Millis> {
+        Some(self.lock().group_calls.get(&room)?.as_of)
     }
 
     /// Tells every node which calls go on in rooms: of those that are known here, these.
-    pub fn tell_groups(&self, open: &HashSet<CallId>) {
+    pub fn sync_group_calls(&self, open: &HashSet<CallId>) {
         let groups = {
             let state = self.lock();
-            let known = state.groups.values();
+            let known = state.group_calls.values();
             let open = known.filter(|group| open.contains(&group.id));
             open.cloned().collect()
         };
-        self.order_all(Order::Groups { groups });
+        self.broadcast_command(RemoteCommand::SyncGroupCalls {
+            group_calls: groups,
+        });
     }
 
     /// Sends what happened in a room to every page on this node that hears it. The other nodes hear it from the log.
-    pub fn happened(&self, room: RoomId, event: &Event) {
+    pub fn publish(&self, room: RoomId, event: &EncodedEvent) {
         let piece = event.into();
-        for page in self.lock().hearers(room) {
+        for page in self.lock().subscribers(room) {
             page.push(&piece);
         }
     }
 
     /// Sends to every page of a user.
-    pub fn to_user(&self, user: UserId, frame: &ServerFrame) {
-        let piece = Piece::from(frame);
+    pub fn send_to_user(&self, user: UserId, frame: &ServerFrame) {
+        let piece = EncodedFrame::from(frame);
         let state = self.lock();
-        let pages = state.users.get(&user).map_or(&[][..], |user| &user.pages);
+        let pages = state
+            .users
+            .get(&user)
+            .map_or(&[][..], |user| &user.connections);
         let mut nodes = Vec::new();
         for page in pages {
             page.push(&piece);
-            nodes.extend(page.node().filter(|node| !nodes.contains(node)));
+            nodes.extend(page.remote_node().filter(|node| !nodes.contains(node)));
         }
         for node in nodes {
             let frame = Box::new(frame.clone());
-            self.order(node, Order::ToUser { user, frame });
+            self.send_command(node, RemoteCommand::SendToUser { user, frame });
         }
     }
 
     /// Sends to one page. False if it is not connected.
-    pub fn to_page(&self, page: ClientId, frame: &ServerFrame) -> bool {
-        let page = self.page(page);
+    pub fn send_to_client(&self, client: ClientId, frame: &ServerFrame) -> bool {
+        let page = self.find_connection(client);
         page.map(|page| page.send(frame)).is_some()
     }
 
     /// Sends to everybody.
-    pub fn to_all(&self, frame: ServerFrame) {
+    pub fn send_to_all(&self, frame: ServerFrame) {
         let frame = Box::new(frame);
-        self.order_all(Order::ToAll { frame });
+        self.broadcast_command(RemoteCommand::SendToAll { frame });
     }
 
     /// A page that is connected, to whichever node.
     #[must_use]
-    pub fn page(&self, page: ClientId) -> Option<Arc<Connection>> {
-        self.lock().pages.get(&page).cloned()
+    pub fn find_connection(&self, page: ClientId) -> Option<Arc<Connection>> {
+        self.lock().connections.get(&page).cloned()
     }
 
     /// Every page that is connected to this node.
     #[must_use]
-    pub fn here(&self) -> Vec<Arc<Connection>> {
-        let mut pages = self.pages();
-        pages.retain(|page| page.node().is_none());
+    pub fn local_connections(&self) -> Vec<Arc<Connection>> {
+        let mut pages = self.connections();
+        pages.retain(|page| page.remote_node().is_none());
         pages
     }
 
     /// Every page that is connected, to whichever node.
     #[must_use]
-    pub fn pages(&self) -> Vec<Arc<Connection>> {
-        self.lock().pages.values().cloned().collect()
+    pub fn connections(&self) -> Vec<Arc<Connection>> {
+        self.lock().connections.values().cloned().collect()
     }
 
     /// The connected pages of a user.
     #[must_use]
-    pub fn pages_of(&self, user: UserId) -> Vec<ClientId> {
+    pub fn clients_of_user(&self, user: UserId) -> Vec<ClientId> {
         let state = self.lock();
         let pages = state.users.get(&user).into_iter();
         pages
-            .flat_map(|user| user.pages.iter().map(|page| page.client))
+            .flat_map(|user| user.connections.iter().map(|page| page.client))
             .collect()
     }
 
     /// Whether a page is connected, and whose it is.
     #[must_use]
-    pub fn owner_of(&self, page: ClientId) -> Option<UserId> {
-        self.page(page).map(|page| page.person.id)
+    pub fn user_of_client(&self, client: ClientId) -> Option<UserId> {
+        self.find_connection(client).map(|page| page.person.id)
     }
 
     /// Who is here or away, by name, as `user` is told: those who are listed for all, and those who share a direct room with
     /// them.
     #[must_use]
-    pub fn people(&self, user: UserId) -> Vec<Present> {
+    pub fn list_presence(&self, user: UserId) -> Vec<PersonPresence> {
         let state = self.lock();
-        let listed = state.people.listed.iter();
-        let listed = listed.filter_map(|id| state.people.told.get(id));
-        by_name(listed.chain(state.unlisted_friends(user)))
+        let listed = state.presences.listed_users.iter();
+        let listed = listed.filter_map(|id| state.presences.published.get(id));
+        sort_by_name(listed.chain(state.unlisted_friends(user)))
     }
 
     /// The same as frames: the list that is the same for all, and the friends who are not in it.
     #[must_use]
-    pub fn introduction(&self, user: UserId) -> Vec<Piece> {
+    pub fn presence_frames(&self, user: UserId) -> Vec<EncodedFrame> {
         let mut state = self.lock();
-        let list = state.people.list();
+        let list = state.presences.list_frame();
         let friends = state.unlisted_friends(user).map(|told| {
-            Piece::from(&ServerFrame::Presence {
-                present: told.present.clone(),
+            EncodedFrame::from(&ServerFrame::Presence {
+                entry: told.present.clone(),
             })
         });
         std::iter::once(list).chain(friends).collect()
@@ -303,44 +321,44 @@ impl Live {
     /// How many people are here or away.
     #[must_use]
     pub fn crowd(&self) -> u32 {
-        self.lock().people.count()
+        self.lock().presences.count()
     }
 
     /// Tells everybody how many people there are, if that changed and there are more than are listed. To be called now and
     /// then.
-    pub fn tell_crowd(&self) {
+    pub fn publish_crowd(&self) {
         let mut state = self.lock();
-        let people = state.people.count();
-        let is_told = state.people.crowd == people;
-        state.people.crowd = people;
-        let listed = u32::try_from(limits::PEOPLE_LISTED).unwrap_or(u32::MAX);
+        let people = state.presences.count();
+        let is_told = state.presences.published_crowd == people;
+        state.presences.published_crowd = people;
+        let listed = u32::try_from(limits::MAX_LISTED_PEOPLE).unwrap_or(u32::MAX);
         if !is_told && people > listed {
-            state.to_all(&ServerFrame::Crowd { people });
+            state.send_to_all(&ServerFrame::Crowd { count: people });
         }
     }
 
     /// A page became visible or hidden.
     pub fn set_visible(&self, connection: &Connection, visible: bool) {
         connection.set_visible(visible);
-        if connection.node().is_none() {
+        if connection.remote_node().is_none() {
             let client = connection.client;
-            let change = PageChange::Visible { client, visible };
-            self.announce(&mut self.lock(), change);
+            let change = ClientChange::VisibilityChanged { client, visible };
+            self.publish_client_change(&mut self.lock(), change);
         }
-        self.tell_presence(&connection.person);
+        self.publish_presence(&connection.person);
     }
 
     /// Tells others where somebody is, if that differs from what they were last told.
-    pub fn tell_presence(&self, person: &Person) {
+    pub fn publish_presence(&self, person: &Person) {
         let mut state = self.lock();
         let presence = state.presence(person.id);
         let near = state.direct_rooms(person.id);
-        let present = Present {
+        let present = PersonPresence {
             person: person.clone(),
             presence,
         };
-        for told in state.people.set(present, near) {
-            state.tell(&told);
+        for told in state.presences.set(present, near) {
+            state.publish_presence(&told);
         }
     }
 

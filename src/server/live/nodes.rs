@@ -1,179 +1,197 @@
 //! What nodes do for one another: a page is known to every node, and is written to by the one that it is connected to.
 
-use super::{Connection, Live, State};
+use super::{Connection, ConnectionRegistry, State};
 use crate::{
     model::{ClientId, RoomId, UserId, room::RoomKind},
     protocol::{close::CloseCode, ws::ServerFrame},
     server::{
-        bus::{Message, NodeId, Order, Page, PageChange},
-        live::Piece,
+        bus::{ClientChange, ConnectedClient, Message, NodeId, RemoteCommand},
+        live::EncodedFrame,
     },
 };
 use std::{collections::HashSet, sync::Arc};
 
 /// The most pages in one message: about 150 bytes each, and NATS takes a megabyte.
-const PART: usize = 2_000;
+const MAX_CLIENTS_PER_MESSAGE: usize = 2_000;
 
-impl Live {
+impl ConnectionRegistry {
     /// Does something for the pages of this node, as this or another node asks.
-    pub fn obey(&self, order: &Order) {
+    pub fn apply(&self, order: &RemoteCommand) {
         match order {
-            Order::ToRoom {
+            RemoteCommand::SendToRoom {
                 room,
                 frame,
                 except,
             } => {
-                let piece = Piece::from(&**frame);
+                let piece = EncodedFrame::from(&**frame);
                 let state = self.lock();
-                let pages = state.hearers(*room);
+                let pages = state.subscribers(*room);
                 for page in pages.filter(|page| Some(page.person.id) != *except) {
                     page.push(&piece);
                 }
             }
-            Order::ToUser { user, frame } => {
-                let piece = Piece::from(&**frame);
-                self.each_of(*user, |page| page.push(&piece));
+            RemoteCommand::SendToUser { user, frame } => {
+                let piece = EncodedFrame::from(&**frame);
+                self.for_each_connection(*user, |page| page.push(&piece));
             }
-            Order::ToPage { client, frame } => {
-                let piece = Piece::from(&**frame);
-                if let Some(page) = self.page(*client) {
+            RemoteCommand::SendToClient { client, frame } => {
+                let piece = EncodedFrame::from(&**frame);
+                if let Some(page) = self.find_connection(*client) {
                     page.push(&piece);
                 }
             }
-            Order::Group { group } => {
+            RemoteCommand::UpdateGroupCall { group_call: group } => {
                 let frame = ServerFrame::GroupCall {
                     group: (**group).clone(),
                 };
-                let piece = Piece::from(&frame);
+                let piece = EncodedFrame::from(&frame);
                 let mut state = self.lock();
-                let known = state.groups.get(&group.room);
-                if !group.is_over() {
-                    state.groups.insert(group.room, (**group).clone());
+                let known = state.group_calls.get(&group.room);
+                if !group.is_ended() {
+                    state.group_calls.insert(group.room, (**group).clone());
                 } else if known.is_some_and(|known| known.id == group.id) {
-                    state.groups.remove(&group.room);
+                    state.group_calls.remove(&group.room);
                 }
-                for page in state.hearers(group.room) {
+                for page in state.subscribers(group.room) {
                     page.push(&piece);
                 }
             }
-            Order::Groups { groups } => self.lock().know_groups(groups),
-            Order::ToAll { frame } => self.lock().to_all(frame),
-            Order::Join { user, room, kind } => self.hear(*user, *room, *kind),
-            Order::JoinAll { room, kind } => self.hear_all(*room, *kind),
-            Order::CloseSession { session } => {
+            RemoteCommand::SyncGroupCalls {
+                group_calls: groups,
+            } => self.lock().replace_group_calls(groups),
+            RemoteCommand::SendToAll { frame } => self.lock().send_to_all(frame),
+            RemoteCommand::SubscribeUser { user, room, kind } => {
+                self.subscribe(*user, *room, *kind)
+            }
+            RemoteCommand::SubscribeAll { room, kind } => self.subscribe_all(*room, *kind),
+            RemoteCommand::CloseSession { session } => {
                 let state = self.lock();
-                let pages = state.pages.values();
+                let pages = state.connections.values();
                 for page in pages.filter(|page| page.is_of(session)) {
-                    page.end(CloseCode::SignedOut);
+                    page.close(CloseCode::SignedOut);
                 }
             }
-            Order::CloseOtherSessions { user, keep } => self.each_of(*user, |page| {
+            RemoteCommand::CloseOtherSessions {
+                user,
+                kept_session: keep,
+            } => self.for_each_connection(*user, |page| {
                 if !page.is_of(keep) {
-                    page.end(CloseCode::SignedOut);
+                    page.close(CloseCode::SignedOut);
                 }
             }),
-            Order::Refresh { user } => self.each_of(*user, |page| page.end(CloseCode::GoingAway)),
+            RemoteCommand::ReconnectUser { user } => {
+                self.for_each_connection(*user, |page| page.close(CloseCode::GoingAway))
+            }
         }
     }
 
     /// Does something here and has every other node do it.
-    pub(super) fn order_all(&self, order: Order) {
-        self.obey(&order);
+    pub(super) fn broadcast_command(&self, order: RemoteCommand) {
+        self.apply(&order);
         if let Some(bus) = &self.bus {
-            bus.tell_all(Message::Order { order });
+            bus.broadcast(Message::Command { command: order });
         }
     }
 
     /// Has another node do something.
-    pub(super) fn order(&self, node: NodeId, order: Order) {
+    pub(super) fn send_command(&self, node: NodeId, order: RemoteCommand) {
         if let Some(bus) = &self.bus {
-            bus.tell(node, Message::Order { order });
+            bus.send_to(node, Message::Command { command: order });
         }
     }
 
-    fn each_of(&self, user: UserId, act: impl Fn(&Connection)) {
+    fn for_each_connection(&self, user: UserId, act: impl Fn(&Connection)) {
         let state = self.lock();
         let theirs = state.users.get(&user).into_iter();
-        for page in theirs.flat_map(|user| &user.pages) {
+        for page in theirs.flat_map(|user| &user.connections) {
             act(page);
         }
     }
 
-    fn hear_all(&self, room: RoomId, kind: RoomKind) {
+    fn subscribe_all(&self, room: RoomId, kind: RoomKind) {
         let mut state = self.lock();
         let users: Vec<_> = state.users.keys().copied().collect();
         for user in users {
-            state.join(user, room, kind);
+            state.subscribe(user, room, kind);
         }
     }
 
     /// Tells the other nodes of a page of this one that hears its rooms by now.
-    pub fn announce_opened(&self, connection: &Arc<Connection>) {
+    pub fn publish_connected(&self, connection: &Arc<Connection>) {
         let mut state = self.lock();
-        let current = state.pages.get(&connection.client);
+        let current = state.connections.get(&connection.client);
         if current.is_some_and(|current| Arc::ptr_eq(current, connection)) {
-            let page = state.page(connection);
-            self.announce(&mut state, PageChange::Opened { page });
+            let page = state.connected_client(connection);
+            self.publish_client_change(&mut state, ClientChange::Connected { client: page });
         }
     }
 
     /// Tells a change in the order in which changes happen, which the lock keeps.
-    pub(super) fn announce(&self, state: &mut State, page: PageChange) {
+    pub(super) fn publish_client_change(&self, state: &mut State, page: ClientChange) {
         if let Some(bus) = &self.bus {
-            state.changes += 1;
-            let change = state.changes;
-            bus.tell_all(Message::Page { change, page });
+            state.change_count += 1;
+            let change = state.change_count;
+            bus.broadcast(Message::ClientChanged {
+                change_seq: change,
+                client_change: page,
+            });
         }
     }
 
     /// How many changes of its pages this node has told.
     #[must_use]
-    pub fn changes(&self) -> u64 {
-        self.lock().changes
+    pub fn change_count(&self) -> u64 {
+        self.lock().change_count
     }
 
     /// Tells a node of all pages of this one.
-    pub fn tell_pages(&self, to: NodeId) {
+    pub fn send_client_list(&self, to: NodeId) {
         let Some(bus) = &self.bus else { return };
         let state = self.lock();
-        let here = state.pages.values().filter(|page| page.node().is_none());
-        let here: Vec<_> = here.map(|page| state.page(page)).collect();
-        let parts = here.len().div_ceil(PART).max(1);
+        let here = state
+            .connections
+            .values()
+            .filter(|page| page.remote_node().is_none());
+        let here: Vec<_> = here.map(|page| state.connected_client(page)).collect();
+        let parts = here.len().div_ceil(MAX_CLIENTS_PER_MESSAGE).max(1);
         for part in 0..parts {
-            let pages = here.iter().skip(part * PART).take(PART);
-            let message = Message::Pages {
-                changes: state.changes,
-                pages: pages.cloned().collect(),
-                last: part + 1 == parts,
+            let pages = here
+                .iter()
+                .skip(part * MAX_CLIENTS_PER_MESSAGE)
+                .take(MAX_CLIENTS_PER_MESSAGE);
+            let message = Message::ClientList {
+                change_count: state.change_count,
+                clients: pages.cloned().collect(),
+                is_last: part + 1 == parts,
             };
-            bus.tell(to, message);
+            bus.send_to(to, message);
         }
     }
 
     /// A page of another node is there. None if that was known, or if the page is somebody else's.
-    pub fn open_elsewhere(&self, node: NodeId, page: Page) -> Option<Arc<Connection>> {
+    pub fn register_remote(&self, node: NodeId, page: ConnectedClient) -> Option<Arc<Connection>> {
         let bus = self.bus.clone()?;
         let mut state = self.lock();
-        if let Some(earlier) = state.pages.get(&page.client).cloned() {
+        if let Some(earlier) = state.connections.get(&page.client).cloned() {
             if earlier.person.id != page.person.id {
                 return None;
             }
-            if earlier.node() == Some(node) {
+            if earlier.remote_node() == Some(node) {
                 earlier.set_visible(page.visible);
                 return None;
             }
-            state.forget(&earlier);
-            earlier.end(CloseCode::Replaced);
+            state.remove(&earlier);
+            earlier.close(CloseCode::Replaced);
         }
-        let Page {
+        let ConnectedClient {
             client,
             person,
             guest_of,
             visible,
-            near,
+            direct_rooms: near,
         } = page;
         let user = person.id;
-        let connection = Connection::elsewhere(client, person, visible, node, bus);
+        let connection = Connection::remote(client, person, visible, node, bus);
         let connection = connection.as_guest_of(guest_of);
         let connection = Arc::new(connection);
         state.add(&connection);
@@ -185,17 +203,26 @@ impl Live {
 
     /// A page, if it is connected to this other node.
     #[must_use]
-    pub fn page_elsewhere(&self, node: NodeId, client: ClientId) -> Option<Arc<Connection>> {
-        self.page(client).filter(|page| page.node() == Some(node))
+    pub fn find_remote_connection(
+        &self,
+        node: NodeId,
+        client: ClientId,
+    ) -> Option<Arc<Connection>> {
+        self.find_connection(client)
+            .filter(|page| page.remote_node() == Some(node))
     }
 
     /// The pages of another node but these, which are not there any more.
     #[must_use]
-    pub fn others_of(&self, node: NodeId, but: &HashSet<ClientId>) -> Vec<Arc<Connection>> {
+    pub fn remote_connections_except(
+        &self,
+        node: NodeId,
+        but: &HashSet<ClientId>,
+    ) -> Vec<Arc<Connection>> {
         let state = self.lock();
-        let pages = state.pages.values();
+        let pages = state.connections.values();
         pages
-            .filter(|page| page.node() == Some(node) && !but.contains(&page.client))
+            .filter(|page| page.remote_node() == Some(node) && !but.contains(&page.client))
             .cloned()
             .collect()
     }

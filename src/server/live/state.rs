@@ -1,13 +1,13 @@
 //! What is known of connections, as plain data behind one lock: pages, whose they are, and who hears which room.
 
 use super::{
-    Connection, Piece,
-    people::{People, Told},
+    Connection, EncodedFrame,
+    presence::{PresenceTable, PublishedPresence},
 };
 use crate::{
-    model::{ClientId, RoomId, UserId, call::group::GroupView, room::RoomKind, user::Presence},
+    model::{ClientId, RoomId, UserId, call::group::GroupCallView, room::RoomKind, user::Presence},
     protocol::ws::ServerFrame,
-    server::bus::Page,
+    server::bus::ConnectedClient,
 };
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -17,85 +17,92 @@ use std::{
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// Of every node, guests to a call among them, who are in none of what follows: nobody is told of them, and they hear no room.
-    pub(super) pages: HashMap<ClientId, Arc<Connection>>,
+    pub(super) connections: HashMap<ClientId, Arc<Connection>>,
     /// Everybody who has a page on any node.
-    pub(super) users: HashMap<UserId, User>,
+    pub(super) users: HashMap<UserId, UserConnections>,
     /// Who hears what on this node.
-    pub(super) rooms: HashMap<RoomId, Room>,
-    pub(super) people: People,
+    pub(super) rooms: HashMap<RoomId, RoomSubscribers>,
+    pub(super) presences: PresenceTable,
     /// Calls that go on in rooms, whether anybody on this node hears them or not.
-    pub(super) groups: HashMap<RoomId, GroupView>,
+    pub(super) group_calls: HashMap<RoomId, GroupCallView>,
     /// How many changes of the pages of this node the others were told.
-    pub(super) changes: u64,
+    pub(super) change_count: u64,
 }
 
 /// Somebody with at least one page.
 #[derive(Debug, Default)]
-pub(super) struct User {
-    pub(super) pages: Vec<Arc<Connection>>,
+pub(super) struct UserConnections {
+    pub(super) connections: Vec<Arc<Connection>>,
     /// What all of their pages on this node hear; of what others hear elsewhere, their direct rooms.
     pub(super) rooms: HashSet<RoomId>,
 }
 
 /// Who hears a room.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct RoomSubscribers {
     pub(super) kind: RoomKind,
-    pub(super) pages: HashMap<ClientId, Arc<Connection>>,
+    pub(super) connections: HashMap<ClientId, Arc<Connection>>,
 }
 
 impl State {
     pub(super) fn presence(&self, user: UserId) -> Presence {
         let Some(user) = self.users.get(&user) else {
-            return Presence::Gone;
+            return Presence::Offline;
         };
-        if user.pages.iter().any(|page| page.is_visible()) {
-            Presence::Here
+        if user.connections.iter().any(|page| page.is_visible()) {
+            Presence::Online
         } else {
             Presence::Away
         }
     }
 
     pub(super) fn add(&mut self, connection: &Arc<Connection>) {
-        self.pages.insert(connection.client, connection.clone());
+        self.connections
+            .insert(connection.client, connection.clone());
         if connection.guest_of.is_some() {
             return;
         }
         let user = self.users.entry(connection.person.id).or_default();
-        user.pages.push(connection.clone());
+        user.connections.push(connection.clone());
     }
 
-    pub(super) fn forget(&mut self, connection: &Connection) {
-        self.pages.remove(&connection.client);
+    pub(super) fn remove(&mut self, connection: &Connection) {
+        self.connections.remove(&connection.client);
         let Entry::Occupied(mut user) = self.users.entry(connection.person.id) else {
             return;
         };
         for room in &user.get().rooms {
             if let Entry::Occupied(mut hearers) = self.rooms.entry(*room) {
-                hearers.get_mut().pages.remove(&connection.client);
-                if hearers.get().pages.is_empty() {
+                hearers.get_mut().connections.remove(&connection.client);
+                if hearers.get().connections.is_empty() {
                     hearers.remove();
                 }
             }
         }
-        let pages = &mut user.get_mut().pages;
+        let pages = &mut user.get_mut().connections;
         pages.retain(|page| page.client != connection.client);
         if pages.is_empty() {
             user.remove();
         }
     }
 
-    pub(super) fn join(&mut self, user: UserId, room: RoomId, kind: RoomKind) {
+    pub(super) fn subscribe(&mut self, user: UserId, room: RoomId, kind: RoomKind) {
         let Some(user) = self.users.get_mut(&user) else {
             return;
         };
         user.rooms.insert(room);
-        let here = user.pages.iter().filter(|page| page.node().is_none());
+        let here = user
+            .connections
+            .iter()
+            .filter(|page| page.remote_node().is_none());
         let mut here = here.map(|page| (page.client, page.clone())).peekable();
         if here.peek().is_some() {
             let pages = HashMap::new();
-            let hearers = self.rooms.entry(room).or_insert(Room { kind, pages });
-            hearers.pages.extend(here);
+            let hearers = self.rooms.entry(room).or_insert(RoomSubscribers {
+                kind,
+                connections: pages,
+            });
+            hearers.connections.extend(here);
         }
     }
 
@@ -115,82 +122,94 @@ impl State {
     }
 
     /// Those who share a direct room with a user, as far as not everybody is told of them.
-    pub(super) fn unlisted_friends(&self, user: UserId) -> impl Iterator<Item = &Told> {
+    pub(super) fn unlisted_friends(
+        &self,
+        user: UserId,
+    ) -> impl Iterator<Item = &PublishedPresence> {
         let rooms = self.direct_rooms(user);
-        let here = rooms.iter().flat_map(|room| self.hearers(*room));
+        let here = rooms.iter().flat_map(|room| self.subscribers(*room));
         let here = here.map(|page| page.person.id);
         // Who is connected to another node hears nothing here.
-        let anywhere = rooms.iter().flat_map(|room| self.people.near(*room));
+        let anywhere = rooms
+            .iter()
+            .flat_map(|room| self.presences.users_of_direct_room(*room));
         let friends: HashSet<_> = here.chain(anywhere).collect();
         friends
             .into_iter()
-            .filter_map(|friend| self.people.told.get(&friend))
-            .filter(|told| !told.listed)
+            .filter_map(|friend| self.presences.published.get(&friend))
+            .filter(|told| !told.is_listed)
     }
 
-    pub(super) fn hearers(&self, room: RoomId) -> impl Iterator<Item = &Arc<Connection>> {
+    pub(super) fn subscribers(&self, room: RoomId) -> impl Iterator<Item = &Arc<Connection>> {
         let room = self.rooms.get(&room).into_iter();
-        room.flat_map(|room| room.pages.values())
+        room.flat_map(|room| room.connections.values())
     }
 
     /// These calls go on in rooms, and no others. Whoever hears the room of one that was not known to have changed is told.
-    pub(super) fn know_groups(&mut self, groups: &[GroupView]) {
-        let now: HashMap<RoomId, GroupView> = groups
+    pub(super) fn replace_group_calls(&mut self, groups: &[GroupCallView]) {
+        let now: HashMap<RoomId, GroupCallView> = groups
             .iter()
             .map(|group| (group.room, group.clone()))
             .collect();
-        let before = std::mem::replace(&mut self.groups, now);
-        for (room, group) in &self.groups {
+        let before = std::mem::replace(&mut self.group_calls, now);
+        for (room, group) in &self.group_calls {
             if before.get(room) != Some(group) {
-                self.tell_group(group);
+                self.publish_group_call(group);
             }
         }
         for (room, group) in before {
-            if !self.groups.contains_key(&room) {
+            if !self.group_calls.contains_key(&room) {
                 let members = Vec::new();
-                self.tell_group(&GroupView { members, ..group });
+                self.publish_group_call(&GroupCallView {
+                    participants: members,
+                    ..group
+                });
             }
         }
     }
 
-    fn tell_group(&self, group: &GroupView) {
+    fn publish_group_call(&self, group: &GroupCallView) {
         let frame = ServerFrame::GroupCall {
             group: group.clone(),
         };
-        let piece = Piece::from(&frame);
-        for page in self.hearers(group.room) {
+        let piece = EncodedFrame::from(&frame);
+        for page in self.subscribers(group.room) {
             page.push(&piece);
         }
     }
 
-    pub(super) fn to_all(&self, frame: &ServerFrame) {
-        let piece = Piece::from(frame);
-        for page in self.users.values().flat_map(|user| &user.pages) {
+    pub(super) fn send_to_all(&self, frame: &ServerFrame) {
+        let piece = EncodedFrame::from(frame);
+        for page in self.users.values().flat_map(|user| &user.connections) {
             page.push(&piece);
         }
     }
 
-    pub(super) fn tell(&self, told: &Told) {
+    pub(super) fn publish_presence(&self, told: &PublishedPresence) {
         let frame = ServerFrame::Presence {
-            present: told.present.clone(),
+            entry: told.present.clone(),
         };
-        if told.listed {
-            return self.to_all(&frame);
+        if told.is_listed {
+            return self.send_to_all(&frame);
         }
-        let piece = Piece::from(&frame);
-        for page in told.near.iter().flat_map(|room| self.hearers(*room)) {
+        let piece = EncodedFrame::from(&frame);
+        for page in told
+            .direct_rooms
+            .iter()
+            .flat_map(|room| self.subscribers(*room))
+        {
             page.push(&piece);
         }
     }
 
     /// As other nodes know a page of this one.
-    pub(super) fn page(&self, connection: &Connection) -> Page {
-        Page {
+    pub(super) fn connected_client(&self, connection: &Connection) -> ConnectedClient {
+        ConnectedClient {
             client: connection.client,
             person: connection.person.clone(),
             guest_of: connection.guest_of,
             visible: connection.is_visible(),
-            near: self.direct_rooms(connection.person.id),
+            direct_rooms: self.direct_rooms(connection.person.id),
         }
     }
 }

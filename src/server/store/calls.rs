@@ -26,9 +26,9 @@ pub struct CallRow {
     /// Where it stands.
     pub state: State,
     /// The page that holds the caller's side.
-    pub caller_page: ClientId,
+    pub caller_client: ClientId,
     /// The page that holds the callee's side, once it was answered.
-    pub callee_page: Option<ClientId>,
+    pub callee_client: Option<ClientId>,
     /// When it was started.
     pub started_at: Millis,
     /// When it was answered.
@@ -40,29 +40,29 @@ pub struct CallRow {
 }
 
 /// The words for enums in columns are the words of their JSON.
-fn word<T: serde::Serialize>(value: &T) -> Result<String> {
+fn encode_word<T: serde::Serialize>(value: &T) -> Result<String> {
     match serde_json::to_value(value)? {
         serde_json::Value::String(word) => Ok(word),
         other => Err(Error::corrupt(other)),
     }
 }
 
-fn from_word<T: serde::de::DeserializeOwned>(word: String) -> Result<T> {
+fn decode_word<T: serde::de::DeserializeOwned>(word: String) -> Result<T> {
     Ok(serde_json::from_value(serde_json::Value::String(word))?)
 }
 
-fn state_words(state: State) -> Result<(&'static str, Option<String>)> {
+fn encode_state(state: State) -> Result<(&'static str, Option<String>)> {
     Ok(match state {
         State::Dialing => ("dialing", None),
         State::Ringing => ("ringing", None),
         State::Connecting => ("connecting", None),
         State::Connected => ("connected", None),
         State::Reconnecting => ("reconnecting", None),
-        State::Ended { outcome } => ("ended", Some(word(&outcome)?)),
+        State::Ended { outcome } => ("ended", Some(encode_word(&outcome)?)),
     })
 }
 
-fn state_from(state: &str, outcome: Option<String>) -> Result<State> {
+fn decode_state(state: &str, outcome: Option<String>) -> Result<State> {
     Ok(match (state, outcome) {
         ("dialing", _) => State::Dialing,
         ("ringing", _) => State::Ringing,
@@ -70,14 +70,14 @@ fn state_from(state: &str, outcome: Option<String>) -> Result<State> {
         ("connected", _) => State::Connected,
         ("reconnecting", _) => State::Reconnecting,
         ("ended", Some(outcome)) => State::Ended {
-            outcome: from_word::<Outcome>(outcome)?,
+            outcome: decode_word::<Outcome>(outcome)?,
         },
         (other, _) => return Err(Error::corrupt(format!("a call in state {other:?}"))),
     })
 }
 
 /// A row of the table, as it comes.
-struct Columns {
+struct CallColumns {
     id: String,
     room_id: String,
     caller_id: String,
@@ -93,7 +93,7 @@ struct Columns {
     ended_at: Option<i64>,
 }
 
-impl FromRow<'_, AnyRow> for Columns {
+impl FromRow<'_, AnyRow> for CallColumns {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: row.try_get("id")?,
@@ -113,17 +113,17 @@ impl FromRow<'_, AnyRow> for Columns {
     }
 }
 
-impl Columns {
-    fn call(self) -> Result<CallRow> {
+impl CallColumns {
+    fn decode(self) -> Result<CallRow> {
         Ok(CallRow {
             id: parse(&self.id)?,
             room: parse(&self.room_id)?,
             caller: parse(&self.caller_id)?,
             callee: parse(&self.callee_id)?,
-            media: from_word(self.media)?,
-            state: state_from(&self.state, self.outcome)?,
-            caller_page: parse(&self.caller_page)?,
-            callee_page: parse_optional(self.callee_page)?,
+            media: decode_word(self.media)?,
+            state: decode_state(&self.state, self.outcome)?,
+            caller_client: parse(&self.caller_page)?,
+            callee_client: parse_optional(self.callee_page)?,
             started_at: self.started_at,
             answered_at: self.answered_at,
             connected_at: self.connected_at,
@@ -139,7 +139,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn save_call(&self, call: &CallRow) -> Result<bool> {
-        let (state, outcome) = state_words(call.state)?;
+        let (state, outcome) = encode_state(call.state)?;
         let written = sqlx::query(
             "INSERT INTO calls (id, room_id, caller_id, callee_id, media, state, outcome, caller_page, callee_page,
                                 started_at, answered_at, connected_at, ended_at)
@@ -154,16 +154,16 @@ impl Store {
         .bind(call.room.to_string())
         .bind(call.caller.to_string())
         .bind(call.callee.to_string())
-        .bind(word(&call.media)?)
+        .bind(encode_word(&call.media)?)
         .bind(state)
         .bind(outcome)
-        .bind(call.caller_page.to_string())
-        .bind(call.callee_page.map(|page| page.to_string()))
+        .bind(call.caller_client.to_string())
+        .bind(call.callee_client.map(|page| page.to_string()))
         .bind(call.started_at)
         .bind(call.answered_at)
         .bind(call.connected_at)
         .bind(call.ended_at)
-        .execute(&self.write)
+        .execute(&self.write_pool)
         .await?;
         Ok(written.rows_affected() > 0)
     }
@@ -173,11 +173,11 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn find_call(&self, id: CallId) -> Result<Option<CallRow>> {
-        let row: Option<Columns> = sqlx::query_as("SELECT * FROM calls WHERE id = $1")
+        let row: Option<CallColumns> = sqlx::query_as("SELECT * FROM calls WHERE id = $1")
             .bind(id.to_string())
-            .fetch_optional(&self.read)
+            .fetch_optional(&self.read_pool)
             .await?;
-        row.map(Columns::call).transpose()
+        row.map(CallColumns::decode).transpose()
     }
 
     /// Every call that has not ended.
@@ -185,11 +185,11 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list_open_calls(&self) -> Result<Vec<CallRow>> {
-        let rows: Vec<Columns> =
+        let rows: Vec<CallColumns> =
             sqlx::query_as("SELECT * FROM calls WHERE state <> 'ended' ORDER BY started_at, id")
-                .fetch_all(&self.read)
+                .fetch_all(&self.read_pool)
                 .await?;
-        rows.into_iter().map(Columns::call).collect()
+        rows.into_iter().map(CallColumns::decode).collect()
     }
 
     /// The calls of a user that have ended, the newest first, `most` of them at most.
@@ -197,14 +197,14 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list_ended_calls(&self, user: UserId, most: i64) -> Result<Vec<CallRow>> {
-        let rows: Vec<Columns> = sqlx::query_as(
+        let rows: Vec<CallColumns> = sqlx::query_as(
             "SELECT * FROM calls WHERE state = 'ended' AND (caller_id = $1 OR callee_id = $1)
              ORDER BY started_at DESC, id DESC LIMIT $2",
         )
         .bind(user.to_string())
         .bind(most)
-        .fetch_all(&self.read)
+        .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(Columns::call).collect()
+        rows.into_iter().map(CallColumns::decode).collect()
     }
 }

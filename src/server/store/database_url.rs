@@ -5,10 +5,10 @@ use sqlx::postgres::PgConnectOptions;
 use std::{convert::Infallible, fmt, str::FromStr};
 
 /// How it is written.
-const LIKE: &str = "Write it like postgres://user:password@host:5432/database, with %40 for an @ in the password and so on";
+const URL_FORMAT_HINT: &str = "Write it like postgres://user:password@host:5432/database, with %40 for an @ in the password and so on";
 
 /// For who names a file.
-const EMBEDDED: &str = "--database-url is for PostgreSQL. For the embedded store leave it out, and name its folder with --data";
+const EMBEDDED_STORE_HINT: &str = "--database-url is for PostgreSQL. For the embedded store leave it out, and name its folder with --data";
 
 /// `postgres://user:password@host:5432/database`, as it was given: nothing is checked before [`DatabaseUrl::options`], so that no
 /// error but ours speaks of it. Shown without what may be secret.
@@ -25,7 +25,7 @@ impl FromStr for DatabaseUrl {
 
 impl DatabaseUrl {
     /// As it was given, with its password.
-    pub(super) fn secret(&self) -> &str {
+    pub(super) fn expose_secret(&self) -> &str {
         &self.0
     }
 
@@ -41,14 +41,14 @@ impl DatabaseUrl {
                 Ok(options) => return Ok(options),
                 Err(_) => "it is not written as an address".to_owned(),
             },
-            "sqlite" | "file" => return Err(Error::Setting(EMBEDDED.to_owned())),
+            "sqlite" | "file" => return Err(Error::InvalidSetting(EMBEDDED_STORE_HINT.to_owned())),
             known @ ("mysql" | "mariadb" | "mssql" | "mongodb" | "redis") => {
                 format!("Rialto cannot use {known}")
             }
             _ => "it does not begin with postgres://".to_owned(),
         };
-        Err(Error::Setting(format!(
-            "--database-url (RIALTO_DATABASE_URL) cannot be used: {wrong}. {LIKE}"
+        Err(Error::InvalidSetting(format!(
+            "--database-url (RIALTO_DATABASE_URL) cannot be used: {wrong}. {URL_FORMAT_HINT}"
         )))
     }
 }

@@ -73,18 +73,18 @@ impl Store {
         )
         .bind(hash)
         .bind(reader.to_string())
-        .fetch_optional(&self.read)
+        .fetch_optional(&self.read_pool)
         .await?;
         Ok(row.map(|(hash, size, media_type, width, height)| FileRow {
             hash,
             size: u64::try_from(size).unwrap_or_default(),
             media_type,
-            image: size_of(width, height),
+            image: image_size(width, height),
         }))
     }
 }
 
-fn size_of(width: Option<i64>, height: Option<i64>) -> Option<ImageSize> {
+fn image_size(width: Option<i64>, height: Option<i64>) -> Option<ImageSize> {
     Some(ImageSize {
         width: u32::try_from(width?).ok()?,
         height: u32::try_from(height?).ok()?,

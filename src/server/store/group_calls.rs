@@ -2,7 +2,7 @@
 
 use super::{Store, parse};
 use crate::{
-    model::{CallId, Millis, RoomId, UserId, call::group::Member},
+    model::{CallId, Millis, RoomId, UserId, call::group::Participant},
     server::error::{Error, Result},
 };
 use sqlx::{FromRow, Row, any::AnyRow};
@@ -23,13 +23,13 @@ pub struct GroupCallRow {
     /// The next place.
     pub next_seat: u32,
     /// Who is in it.
-    pub members: Vec<Member>,
+    pub members: Vec<Participant>,
     /// Everybody who ever was.
-    pub took_part: Vec<UserId>,
+    pub ever_joined: Vec<UserId>,
 }
 
 /// A row of the table, as it comes.
-struct Columns {
+struct GroupCallColumns {
     id: String,
     room_id: String,
     started_by: String,
@@ -40,7 +40,7 @@ struct Columns {
     took_part: String,
 }
 
-impl FromRow<'_, AnyRow> for Columns {
+impl FromRow<'_, AnyRow> for GroupCallColumns {
     fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             id: row.try_get("id")?,
@@ -55,8 +55,8 @@ impl FromRow<'_, AnyRow> for Columns {
     }
 }
 
-impl Columns {
-    fn call(self) -> Result<GroupCallRow> {
+impl GroupCallColumns {
+    fn decode(self) -> Result<GroupCallRow> {
         Ok(GroupCallRow {
             id: parse(&self.id)?,
             room: parse(&self.room_id)?,
@@ -65,7 +65,7 @@ impl Columns {
             ended_at: self.ended_at,
             next_seat: u32::try_from(self.next_seat).map_err(Error::corrupt)?,
             members: serde_json::from_str(&self.members)?,
-            took_part: serde_json::from_str(&self.took_part)?,
+            ever_joined: serde_json::from_str(&self.took_part)?,
         })
     }
 }
@@ -90,8 +90,8 @@ impl Store {
         .bind(call.ended_at)
         .bind(i64::from(call.next_seat))
         .bind(serde_json::to_string(&call.members)?)
-        .bind(serde_json::to_string(&call.took_part)?)
-        .execute(&self.write)
+        .bind(serde_json::to_string(&call.ever_joined)?)
+        .execute(&self.write_pool)
         .await?;
         Ok(written.rows_affected() > 0)
     }
@@ -101,11 +101,12 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn find_group_call(&self, id: CallId) -> Result<Option<GroupCallRow>> {
-        let row: Option<Columns> = sqlx::query_as("SELECT * FROM group_calls WHERE id = $1")
-            .bind(id.to_string())
-            .fetch_optional(&self.read)
-            .await?;
-        row.map(Columns::call).transpose()
+        let row: Option<GroupCallColumns> =
+            sqlx::query_as("SELECT * FROM group_calls WHERE id = $1")
+                .bind(id.to_string())
+                .fetch_optional(&self.read_pool)
+                .await?;
+        row.map(GroupCallColumns::decode).transpose()
     }
 
     /// Every group call that somebody is in.
@@ -113,11 +114,11 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list_open_group_calls(&self) -> Result<Vec<GroupCallRow>> {
-        let rows: Vec<Columns> = sqlx::query_as(
+        let rows: Vec<GroupCallColumns> = sqlx::query_as(
             "SELECT * FROM group_calls WHERE ended_at IS NULL ORDER BY started_at, id",
         )
-        .fetch_all(&self.read)
+        .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(Columns::call).collect()
+        rows.into_iter().map(GroupCallColumns::decode).collect()
     }
 }

@@ -1,9 +1,9 @@
 //! Links that lead into one call of a room, and the guests who came by them. A link's and a guest's token are stored as their hashes.
 
-use super::{Store, parse, users::person};
+use super::{Store, parse, users::decode_person};
 use crate::{
     model::{
-        CallId, LinkId, Millis, RoomId, UserId,
+        CallId, GuestLinkId, Millis, RoomId, UserId,
         user::{Person, Role, UserName},
     },
     server::error::Result,
@@ -14,11 +14,11 @@ use sqlx::AssertSqlSafe;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestLink {
     /// Which.
-    pub id: LinkId,
+    pub id: GuestLinkId,
     /// Into which call.
     pub call: CallId,
     /// Who made it.
-    pub by: Person,
+    pub created_by: Person,
     /// When.
     pub created_at: Millis,
     /// From when on nobody comes by it any more; who came before may stay.
@@ -31,20 +31,22 @@ pub struct CallGuest {
     /// Who: an id like a user's, and the name they gave.
     pub person: Person,
     /// By which link.
-    pub link: LinkId,
+    pub link: GuestLinkId,
     /// Into which call.
     pub call: CallId,
     /// In which room.
     pub room: RoomId,
 }
 
-type LinkColumns = (String, String, i64, i64, String, String, String);
+type GuestLinkColumns = (String, String, i64, i64, String, String, String);
 
-fn link((id, call, created_at, expires_at, by, name, role): LinkColumns) -> Result<GuestLink> {
+fn decode_guest_link(
+    (id, call, created_at, expires_at, by, name, role): GuestLinkColumns,
+) -> Result<GuestLink> {
     Ok(GuestLink {
         id: parse(&id)?,
         call: parse(&call)?,
-        by: person((by, name, role))?,
+        created_by: decode_person((by, name, role))?,
         created_at,
         expires_at,
     })
@@ -62,10 +64,10 @@ impl Store {
         .bind(link.id.to_string())
         .bind(token_hash)
         .bind(link.call.to_string())
-        .bind(link.by.id.to_string())
+        .bind(link.created_by.id.to_string())
         .bind(link.created_at)
         .bind(link.expires_at)
-        .execute(&self.write)
+        .execute(&self.write_pool)
         .await?;
         Ok(())
     }
@@ -81,9 +83,9 @@ impl Store {
              WHERE guest_links.token_hash = $1 AND guest_links.revoked_at IS NULL AND group_calls.ended_at IS NULL",
         )
         .bind(token_hash)
-        .fetch_optional(&self.read)
+        .fetch_optional(&self.read_pool)
         .await?
-        .map(link)
+        .map(decode_guest_link)
         .transpose()
     }
 
@@ -92,15 +94,15 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list_guest_links(&self, call: CallId) -> Result<Vec<GuestLink>> {
-        let rows: Vec<LinkColumns> = sqlx::query_as(
+        let rows: Vec<GuestLinkColumns> = sqlx::query_as(
             "SELECT guest_links.id, guest_links.call_id, guest_links.created_at, guest_links.expires_at, users.id, users.name, users.role
              FROM guest_links JOIN users ON users.id = guest_links.created_by
              WHERE guest_links.call_id = $1 AND guest_links.revoked_at IS NULL ORDER BY guest_links.id DESC",
         )
         .bind(call.to_string())
-        .fetch_all(&self.read)
+        .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(link).collect()
+        rows.into_iter().map(decode_guest_link).collect()
     }
 
     /// Revokes a link of a call. The hashes of the tokens of those who came by it; none where there is no such link.
@@ -110,7 +112,7 @@ impl Store {
     pub async fn revoke_guest_link(
         &self,
         call: CallId,
-        link: LinkId,
+        link: GuestLinkId,
         at: Millis,
     ) -> Result<Option<Vec<String>>> {
         let done = sqlx::query(
@@ -119,7 +121,7 @@ impl Store {
         .bind(link.to_string())
         .bind(call.to_string())
         .bind(at)
-        .execute(&self.write)
+        .execute(&self.write_pool)
         .await?;
         if done.rows_affected() == 0 {
             return Ok(None);
@@ -127,7 +129,7 @@ impl Store {
         let rows: Vec<(String,)> =
             sqlx::query_as("SELECT token_hash FROM call_guests WHERE link_id = $1")
                 .bind(link.to_string())
-                .fetch_all(&self.read)
+                .fetch_all(&self.read_pool)
                 .await?;
         Ok(Some(rows.into_iter().map(|(hash,)| hash).collect()))
     }
@@ -140,7 +142,7 @@ impl Store {
         &self,
         guest: &Person,
         token_hash: &str,
-        link: LinkId,
+        link: GuestLinkId,
         at: Millis,
     ) -> Result<()> {
         sqlx::query(
@@ -151,7 +153,7 @@ impl Store {
         .bind(link.to_string())
         .bind(guest.name.as_str())
         .bind(at)
-        .execute(&self.write)
+        .execute(&self.write_pool)
         .await?;
         Ok(())
     }
@@ -168,11 +170,11 @@ impl Store {
              WHERE call_guests.token_hash = $1 AND guest_links.revoked_at IS NULL AND group_calls.ended_at IS NULL",
         )
         .bind(token_hash)
-        .fetch_optional(&self.read)
+        .fetch_optional(&self.read_pool)
         .await?;
         row.map(|(id, name, link, call, room)| {
             Ok(CallGuest {
-                person: guest(&id, &name)?,
+                person: decode_guest(&id, &name)?,
                 link: parse(&link)?,
                 call: parse(&call)?,
                 room: parse(&room)?,
@@ -185,17 +187,17 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list_call_guests(&self, call: CallId) -> Result<Vec<(LinkId, Person)>> {
+    pub async fn list_call_guests(&self, call: CallId) -> Result<Vec<(GuestLinkId, Person)>> {
         let rows: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT guest_links.id, call_guests.id, call_guests.name FROM call_guests
              JOIN guest_links ON guest_links.id = call_guests.link_id
              WHERE guest_links.call_id = $1 AND guest_links.revoked_at IS NULL ORDER BY call_guests.id",
         )
         .bind(call.to_string())
-        .fetch_all(&self.read)
+        .fetch_all(&self.read_pool)
         .await?;
         rows.into_iter()
-            .map(|(link, id, name)| Ok((parse(&link)?, guest(&id, &name)?)))
+            .map(|(link, id, name)| Ok((parse(&link)?, decode_guest(&id, &name)?)))
             .collect()
     }
 
@@ -207,26 +209,26 @@ impl Store {
         let row: Option<(String, String)> =
             sqlx::query_as("SELECT id, name FROM call_guests WHERE id = $1")
                 .bind(id.to_string())
-                .fetch_optional(&self.read)
+                .fetch_optional(&self.read_pool)
                 .await?;
-        row.map(|(id, name)| guest(&id, &name)).transpose()
+        row.map(|(id, name)| decode_guest(&id, &name)).transpose()
     }
 
     /// Forgets the links of calls that are over, and who came by them. The hashes of the tokens of those who came.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delete_guest_links(&self) -> Result<Vec<String>> {
-        const OVER: &str = "SELECT guest_links.id FROM guest_links JOIN group_calls ON group_calls.id = guest_links.call_id
+    pub async fn delete_ended_guest_links(&self) -> Result<Vec<String>> {
+        const ENDED_LINKS_SQL: &str = "SELECT guest_links.id FROM guest_links JOIN group_calls ON group_calls.id = guest_links.call_id
              WHERE group_calls.ended_at IS NOT NULL";
         let mut tx = self.begin().await?;
         let guests: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(format!(
-            "DELETE FROM call_guests WHERE link_id IN ({OVER}) RETURNING token_hash"
+            "DELETE FROM call_guests WHERE link_id IN ({ENDED_LINKS_SQL}) RETURNING token_hash"
         )))
         .fetch_all(&mut *tx)
         .await?;
         sqlx::query(AssertSqlSafe(format!(
-            "DELETE FROM guest_links WHERE id IN ({OVER})"
+            "DELETE FROM guest_links WHERE id IN ({ENDED_LINKS_SQL})"
         )))
         .execute(&mut *tx)
         .await?;
@@ -235,7 +237,7 @@ impl Store {
     }
 }
 
-fn guest(id: &str, name: &str) -> Result<Person> {
+fn decode_guest(id: &str, name: &str) -> Result<Person> {
     Ok(Person {
         id: parse(id)?,
         name: UserName::new(name).map_err(super::Error::corrupt)?,

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long the store may take to say that a lease is held.
-const ANSWER: Duration = Duration::from_secs(3);
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The key of the desk's lock: any number that nothing else in the database uses.
-const DESK: i64 = 0x5249_414c_544f;
+const CALL_LEADER_LOCK_KEY: i64 = 0x5249_414c_544f;
 
 /// Held for as long as it is kept and its connection to the store lives. PostgreSQL ends it with the connection, so a node that
 /// dies gives it up at once, and no clock has to be right.
@@ -21,8 +21,8 @@ pub struct Lease {
 
 impl Lease {
     /// Whether it is still held: asks the store, through the connection that holds it.
-    pub async fn holds(&mut self) -> bool {
-        let ping = timeout(ANSWER, self.connection.ping()).await;
+    pub async fn is_held(&mut self) -> bool {
+        let ping = timeout(PING_TIMEOUT, self.connection.ping()).await;
         ping.is_ok_and(|answer| answer.is_ok())
     }
 }
@@ -40,10 +40,10 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn lease_desk(&self) -> Result<Option<Lease>> {
-        let mut connection = self.read.acquire().await?;
+    pub async fn acquire_call_leader_lease(&self) -> Result<Option<Lease>> {
+        let mut connection = self.read_pool.acquire().await?;
         let (held,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_lock($1)")
-            .bind(DESK)
+            .bind(CALL_LEADER_LOCK_KEY)
             .fetch_one(&mut *connection)
             .await?;
         Ok(held.then_some(Lease { connection }))

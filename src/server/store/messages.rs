@@ -1,6 +1,6 @@
 //! Messages.
 
-use super::{Store, Tx, parse, placeholders, users::person};
+use super::{Store, Tx, parse, placeholders, users::decode_person};
 use crate::{
     model::{MessageId, Millis, RoomId, Seq, UserId, message::Message},
     server::error::Result,
@@ -8,15 +8,15 @@ use crate::{
 use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 
-type MessageRow = (String, String, i64, i64, String, String, String, String);
+type MessageColumns = (String, String, i64, i64, String, String, String, String);
 
-fn message(row: MessageRow) -> Result<Message> {
+fn decode_message(row: MessageColumns) -> Result<Message> {
     let (id, room, seq, at, content, author_id, author_name, author_role) = row;
     Ok(Message {
         id: parse(&id)?,
         room: parse(&room)?,
         seq,
-        author: person((author_id, author_name, author_role))?,
+        author: decode_person((author_id, author_name, author_role))?,
         at,
         content: serde_json::from_str(&content)?,
     })
@@ -24,7 +24,7 @@ fn message(row: MessageRow) -> Result<Message> {
 
 /// What is remembered of a message by its id: enough to answer a repeated send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Posted {
+pub struct PostedMessage {
     /// Where it is.
     pub room: RoomId,
     /// Who wrote it.
@@ -35,8 +35,8 @@ pub struct Posted {
     pub at: Millis,
 }
 
-fn posted(room: &str, author: &str, seq: Seq, at: Millis) -> Result<Posted> {
-    Ok(Posted {
+fn decode_posted_message(room: &str, author: &str, seq: Seq, at: Millis) -> Result<PostedMessage> {
+    Ok(PostedMessage {
         room: parse(room)?,
         author: parse(author)?,
         seq,
@@ -76,11 +76,11 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn list_posted(
+    pub async fn list_posted_messages(
         &self,
         tx: &mut Tx,
         ids: &[MessageId],
-    ) -> Result<HashMap<MessageId, Posted>> {
+    ) -> Result<HashMap<MessageId, PostedMessage>> {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
@@ -94,7 +94,9 @@ impl Store {
         }
         let rows = query.fetch_all(&mut **tx).await?;
         rows.into_iter()
-            .map(|(id, room, author, seq, at)| Ok((parse(&id)?, posted(&room, &author, seq, at)?)))
+            .map(|(id, room, author, seq, at)| {
+                Ok((parse(&id)?, decode_posted_message(&room, &author, seq, at)?))
+            })
             .collect()
     }
 
@@ -102,13 +104,13 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find_posted(&self, id: MessageId) -> Result<Option<Posted>> {
+    pub async fn find_posted_message(&self, id: MessageId) -> Result<Option<PostedMessage>> {
         let row: Option<(String, String, i64, i64)> =
             sqlx::query_as("SELECT room_id, author_id, seq, at FROM messages WHERE id = $1")
                 .bind(id.to_string())
-                .fetch_optional(&self.read)
+                .fetch_optional(&self.read_pool)
                 .await?;
-        row.map(|(room, author, seq, at)| posted(&room, &author, seq, at))
+        row.map(|(room, author, seq, at)| decode_posted_message(&room, &author, seq, at))
             .transpose()
     }
 
@@ -122,7 +124,7 @@ impl Store {
         before: Seq,
         most: i64,
     ) -> Result<Vec<Message>> {
-        let rows: Vec<MessageRow> = sqlx::query_as(
+        let rows: Vec<MessageColumns> = sqlx::query_as(
             "SELECT messages.id, messages.room_id, messages.seq, messages.at, messages.content,
                     users.id, users.name, users.role
              FROM messages JOIN users ON users.id = messages.author_id
@@ -131,8 +133,8 @@ impl Store {
         .bind(room.to_string())
         .bind(before)
         .bind(most)
-        .fetch_all(&self.read)
+        .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().rev().map(message).collect()
+        rows.into_iter().rev().map(decode_message).collect()
     }
 }

@@ -8,17 +8,17 @@
 //! others read, and see a consistent snapshot meanwhile (WAL). On PostgreSQL several write, from several programs: whatever is
 //! read to be written is locked or kept by a constraint, never by being alone.
 
-mod batch;
 mod calls;
+mod data_loader;
 mod database_url;
+mod engine;
 mod files;
 mod group_calls;
 mod guests;
 mod lease;
 mod messages;
-pub mod migrate;
 mod migrations;
-mod open;
+pub mod postgres_migration;
 mod rooms;
 mod settings;
 mod stories;
@@ -38,7 +38,7 @@ pub use files::FileRow;
 pub use group_calls::GroupCallRow;
 pub use guests::{CallGuest, GuestLink};
 pub use lease::Lease;
-pub use messages::Posted;
+pub use messages::PostedMessage;
 pub use streams::{EventRow, NewEvent, Stream, StreamState};
 pub use tokens::{Token, TokenRow};
 pub use transaction::Tx;
@@ -52,7 +52,7 @@ use crate::model::{
     RoomId, UserId,
     room::{RoomKind, RoomSummary},
 };
-use batch::Batch;
+use data_loader::DataLoader;
 use sqlx::AnyPool;
 use std::{str::FromStr, sync::Arc};
 use transaction::WriteHealth;
@@ -69,15 +69,15 @@ enum Engine {
 #[derive(Debug, Clone)]
 pub struct Store {
     engine: Engine,
-    read: AnyPool,
-    write: AnyPool,
+    read_pool: AnyPool,
+    write_pool: AnyPool,
     health: Arc<WriteHealth>,
     /// By the hash of their token.
-    sessions: Batch<String, SessionRow>,
+    session_loader: DataLoader<String, SessionRow>,
     /// By member.
-    rooms: Batch<UserId, Vec<RoomSummary>>,
+    room_loader: DataLoader<UserId, Vec<RoomSummary>>,
     /// By member.
-    memberships: Batch<UserId, Vec<(RoomId, RoomKind)>>,
+    membership_loader: DataLoader<UserId, Vec<(RoomId, RoomKind)>>,
 }
 
 impl Store {
@@ -89,21 +89,23 @@ impl Store {
     /// the store is newer than this program.
     pub async fn open(config: &StoreConfig) -> Result<Self> {
         match &config.database_url {
-            Some(url) => open::database(url).await,
-            None => open::embedded(&config.data).await,
+            Some(url) => engine::open_postgres(url).await,
+            None => engine::open_embedded(&config.data).await,
         }
     }
 
-    fn over(engine: Engine, read: AnyPool, write: AnyPool) -> Self {
+    fn from_pools(engine: Engine, read: AnyPool, write: AnyPool) -> Self {
         let (sessions, rooms, memberships) = (read.clone(), read.clone(), read.clone());
         Self {
             engine,
-            read,
-            write,
+            read_pool: read,
+            write_pool: write,
             health: Arc::default(),
-            sessions: Batch::new(move |keys| users::find_sessions(sessions.clone(), keys)),
-            rooms: Batch::new(move |users| rooms::list_rooms(rooms.clone(), users)),
-            memberships: Batch::new(move |users| {
+            session_loader: DataLoader::new(move |keys| {
+                users::find_sessions(sessions.clone(), keys)
+            }),
+            room_loader: DataLoader::new(move |users| rooms::list_rooms(rooms.clone(), users)),
+            membership_loader: DataLoader::new(move |users| {
                 rooms::list_memberships(memberships.clone(), users)
             }),
         }
@@ -111,14 +113,14 @@ impl Store {
 
     /// Closes every connection, after what is running has ended.
     pub async fn close(&self) {
-        self.read.close().await;
-        self.write.close().await;
+        self.read_pool.close().await;
+        self.write_pool.close().await;
     }
 }
 
 /// Whether trying the same again may help: the connection was lost, the database is stopping or starting, or two writers stood
 /// in each other's way. SQLite, with one writer, knows none of it.
-pub(in crate::server) fn is_passing(error: &sqlx::Error) -> bool {
+pub(in crate::server) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
@@ -142,7 +144,7 @@ pub(in crate::server) fn is_passing(error: &sqlx::Error) -> bool {
 }
 
 /// Whether a row was refused because another one has the same id, name or address.
-pub(in crate::server) fn is_taken(error: &sqlx::Error) -> bool {
+pub(in crate::server) fn is_unique_violation(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.is_unique_violation())
 }
 

@@ -1,6 +1,6 @@
 //! Rooms and memberships.
 
-use super::{Engine, Store, Stream, Tx, can_be_stored, parse, placeholders, users::person};
+use super::{Engine, Store, Stream, Tx, can_be_stored, parse, placeholders, users::decode_person};
 use crate::{
     model::{
         Epoch, Millis, RoomId, Seq, UserId, limits,
@@ -13,7 +13,7 @@ use sqlx::{AnyPool, AssertSqlSafe};
 use std::collections::HashMap;
 
 /// A room's columns as one member sees them: member, room, stream, membership, unread and, in a direct room, the other person.
-type SummaryRow = (
+type RoomSummaryColumns = (
     String,
     String,
     String,
@@ -30,8 +30,8 @@ type SummaryRow = (
 
 /// How many messages of others stand after a member's read cursor, in SQL. Who was away for a month is not worth a month's messages
 /// each time they look.
-fn unread(of: &str) -> String {
-    let most = limits::UNREAD_COUNTED;
+fn unread_count_sql(of: &str) -> String {
+    let most = limits::MAX_UNREAD_COUNT;
     format!(
         "(SELECT COUNT(*) FROM (SELECT 1 FROM messages
             WHERE messages.room_id = {of}.room_id AND messages.seq > {of}.read_seq AND messages.author_id <> {of}.user_id
@@ -43,7 +43,7 @@ fn unread(of: &str) -> String {
 ///
 /// The other person is looked for in direct rooms only: with the kind as a condition of its own, every member of a public room would
 /// be looked at for every one of them.
-fn summaries(condition: &str) -> String {
+fn room_summaries_sql(condition: &str) -> String {
     format!(
         "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq, {unread},
             users.id, users.name, users.role
@@ -54,11 +54,11 @@ fn summaries(condition: &str) -> String {
            ON theirs.room_id = CASE rooms.kind WHEN 'direct' THEN rooms.id END AND theirs.user_id <> mine.user_id
          LEFT JOIN users ON users.id = theirs.user_id
          WHERE {condition}",
-        unread = unread("mine")
+        unread = unread_count_sql("mine")
     )
 }
 
-fn room_kind(word: &str) -> Result<RoomKind> {
+fn decode_room_kind(word: &str) -> Result<RoomKind> {
     match word {
         "public" => Ok(RoomKind::Public),
         "direct" => Ok(RoomKind::Direct),
@@ -71,18 +71,21 @@ pub(super) async fn list_rooms(
     read: AnyPool,
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Vec<RoomSummary>>> {
-    let sql = summaries(&format!(
+    let sql = room_summaries_sql(&format!(
         "mine.user_id IN {} ORDER BY rooms.kind DESC, rooms.created_at, rooms.id",
         placeholders(1, users.len())
     ));
-    let mut query = sqlx::query_as::<_, SummaryRow>(AssertSqlSafe(sql));
+    let mut query = sqlx::query_as::<_, RoomSummaryColumns>(AssertSqlSafe(sql));
     for user in users {
         query = query.bind(user.to_string());
     }
     let mut found: HashMap<_, Vec<_>> = HashMap::new();
     for row in query.fetch_all(&read).await? {
         let member = parse(&row.0)?;
-        found.entry(member).or_default().push(summary(row)?);
+        found
+            .entry(member)
+            .or_default()
+            .push(decode_room_summary(row)?);
     }
     Ok(found)
 }
@@ -104,16 +107,16 @@ pub(super) async fn list_memberships(
     let mut found: HashMap<_, Vec<_>> = HashMap::new();
     for (member, room, kind) in query.fetch_all(&read).await? {
         let rooms = found.entry(parse(&member)?).or_default();
-        rooms.push((parse(&room)?, room_kind(&kind)?));
+        rooms.push((parse(&room)?, decode_room_kind(&kind)?));
     }
     Ok(found)
 }
 
-fn summary(row: SummaryRow) -> Result<RoomSummary> {
+fn decode_room_summary(row: RoomSummaryColumns) -> Result<RoomSummary> {
     let (_, id, slug, name, kind, epoch, head, read, unread, with_id, with_name, with_role) = row;
-    let kind = room_kind(&kind)?;
+    let kind = decode_room_kind(&kind)?;
     let with = match (with_id, with_name, with_role) {
-        (Some(id), Some(name), Some(role)) => Some(person((id, name, role))?),
+        (Some(id), Some(name), Some(role)) => Some(decode_person((id, name, role))?),
         _ => None,
     };
     let title = with.as_ref().map_or(name, |with| with.name.to_string());
@@ -122,10 +125,10 @@ fn summary(row: SummaryRow) -> Result<RoomSummary> {
         slug,
         title,
         kind,
-        with,
+        other_person: with,
         epoch: Epoch(epoch),
         head,
-        read,
+        read_seq: read,
         unread,
     })
 }
@@ -167,7 +170,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find_or_create_direct(
+    pub async fn find_or_create_direct_room(
         &self,
         new_id: RoomId,
         one: UserId,
@@ -199,7 +202,7 @@ impl Store {
         }
         self.create_stream(&mut tx, Stream::Room(new_id)).await?;
         for user in [one, other] {
-            join(&mut tx, new_id, user, at).await?;
+            create_membership(&mut tx, new_id, user, at).await?;
         }
         tx.commit().await?;
         Ok((new_id, true))
@@ -210,7 +213,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn join_public_rooms(&self, tx: &mut Tx, user: UserId, at: Millis) -> Result<()> {
-        self.lock_memberships(tx, Joining::OneUser).await?;
+        self.lock_memberships(tx, MembershipLock::OneUser).await?;
         sqlx::query(
             "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
              SELECT rooms.id, $1, streams.head, $2 FROM rooms JOIN streams ON streams.name = 'room:' || rooms.id
@@ -228,9 +231,10 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn create_memberships(&self, room: RoomId, at: Millis) -> Result<()> {
+    pub async fn create_memberships_for_all(&self, room: RoomId, at: Millis) -> Result<()> {
         let mut tx = self.begin().await?;
-        self.lock_memberships(&mut tx, Joining::Everybody).await?;
+        self.lock_memberships(&mut tx, MembershipLock::Everybody)
+            .await?;
         sqlx::query(
             "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
              SELECT rooms.id, users.id, streams.head, $2
@@ -249,12 +253,12 @@ impl Store {
     /// Somebody who is made and a room that is made at the same moment must find each other, though neither sees the other before
     /// it is committed: so users are made beside one another, but not while everybody is joined to a room. On SQLite nothing is
     /// beside anything.
-    async fn lock_memberships(&self, tx: &mut Tx, joining: Joining) -> Result<()> {
+    async fn lock_memberships(&self, tx: &mut Tx, joining: MembershipLock) -> Result<()> {
         if self.engine == Engine::PostgreSQL {
             // The number means this and nothing else in Rialto's database.
             let lock = match joining {
-                Joining::OneUser => "SELECT pg_advisory_xact_lock_shared(1)",
-                Joining::Everybody => "SELECT pg_advisory_xact_lock(1)",
+                MembershipLock::OneUser => "SELECT pg_advisory_xact_lock_shared(1)",
+                MembershipLock::Everybody => "SELECT pg_advisory_xact_lock(1)",
             };
             sqlx::query(lock).execute(&mut **tx).await?;
         }
@@ -266,7 +270,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list_rooms(&self, user: UserId) -> Result<Vec<RoomSummary>> {
-        Ok(self.rooms.find(user).await?.unwrap_or_default())
+        Ok(self.room_loader.load(user).await?.unwrap_or_default())
     }
 
     /// Which rooms somebody is a member of, in no order.
@@ -274,7 +278,7 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list_memberships(&self, user: UserId) -> Result<Vec<(RoomId, RoomKind)>> {
-        Ok(self.memberships.find(user).await?.unwrap_or_default())
+        Ok(self.membership_loader.load(user).await?.unwrap_or_default())
     }
 
     /// One room as one of its members sees it; none when they are not a member.
@@ -282,13 +286,13 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn find_room(&self, room: RoomId, user: UserId) -> Result<Option<RoomSummary>> {
-        let sql = summaries("mine.user_id = $1 AND rooms.id = $2");
-        let row: Option<SummaryRow> = sqlx::query_as(AssertSqlSafe(sql))
+        let sql = room_summaries_sql("mine.user_id = $1 AND rooms.id = $2");
+        let row: Option<RoomSummaryColumns> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(user.to_string())
             .bind(room.to_string())
-            .fetch_optional(&self.read)
+            .fetch_optional(&self.read_pool)
             .await?;
-        row.map(summary).transpose()
+        row.map(decode_room_summary).transpose()
     }
 
     /// Which room is at an address.
@@ -301,7 +305,7 @@ impl Store {
         }
         let row: Option<(String,)> = sqlx::query_as("SELECT id FROM rooms WHERE slug = $1")
             .bind(slug)
-            .fetch_optional(&self.read)
+            .fetch_optional(&self.read_pool)
             .await?;
         row.map(|(id,)| parse(&id)).transpose()
     }
@@ -314,7 +318,7 @@ impl Store {
         let rows: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT id, slug, name FROM rooms WHERE kind = 'public' ORDER BY created_at, id",
         )
-        .fetch_all(&self.read)
+        .fetch_all(&self.read_pool)
         .await?;
         rows.into_iter()
             .map(|(id, slug, name)| Ok((parse(&id)?, slug, name)))
@@ -325,10 +329,10 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find_room_name(&self, room: RoomId) -> Result<Option<(String, String)>> {
+    pub async fn find_room_slug_and_name(&self, room: RoomId) -> Result<Option<(String, String)>> {
         let row = sqlx::query_as("SELECT slug, name FROM rooms WHERE id = $1")
             .bind(room.to_string())
-            .fetch_optional(&self.read)
+            .fetch_optional(&self.read_pool)
             .await?;
         Ok(row)
     }
@@ -342,7 +346,7 @@ impl Store {
             sqlx::query_as("SELECT read_seq FROM memberships WHERE room_id = $1 AND user_id = $2")
                 .bind(room.to_string())
                 .bind(user.to_string())
-                .fetch_optional(&self.read)
+                .fetch_optional(&self.read_pool)
                 .await?;
         Ok(row.is_some())
     }
@@ -357,9 +361,9 @@ impl Store {
              WHERE memberships.room_id = $1 ORDER BY users.name",
         )
         .bind(room.to_string())
-        .fetch_all(&self.read)
+        .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(person).collect()
+        rows.into_iter().map(decode_person).collect()
     }
 
     /// Moves a member's read cursor forward, never back and never past the head, and says where it is and how many
@@ -367,7 +371,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn update_read(
+    pub async fn update_read_cursor(
         &self,
         tx: &mut Tx,
         room: RoomId,
@@ -382,7 +386,7 @@ impl Store {
                  ELSE $3 END
              WHERE room_id = $1 AND user_id = $2
              RETURNING read_seq, {}",
-            unread("memberships")
+            unread_count_sql("memberships")
         );
         let row: Option<(i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(room.to_string())
@@ -396,14 +400,14 @@ impl Store {
 
 /// Who becomes a member of what.
 #[derive(Debug, Clone, Copy)]
-enum Joining {
+enum MembershipLock {
     /// One user, of every room.
     OneUser,
     /// Everybody, of one room.
     Everybody,
 }
 
-async fn join(tx: &mut Tx, room: RoomId, user: UserId, at: Millis) -> Result<()> {
+async fn create_membership(tx: &mut Tx, room: RoomId, user: UserId, at: Millis) -> Result<()> {
     sqlx::query(
         "INSERT INTO memberships (room_id, user_id, read_seq, joined_at) VALUES ($1, $2, 0, $3)",
     )

@@ -16,7 +16,7 @@ impl Store {
         let find = "SELECT value FROM settings WHERE name = $1";
         let found: Option<(String,)> = sqlx::query_as(find)
             .bind(name)
-            .fetch_optional(&self.read)
+            .fetch_optional(&self.read_pool)
             .await?;
         if let Some((value,)) = found {
             return Ok(value);
@@ -24,11 +24,11 @@ impl Store {
         sqlx::query("INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(name)
             .bind(make())
-            .execute(&self.write)
+            .execute(&self.write_pool)
             .await?;
         let (value,): (String,) = sqlx::query_as(find)
             .bind(name)
-            .fetch_one(&self.write)
+            .fetch_one(&self.write_pool)
             .await?;
         Ok(value)
     }

@@ -9,7 +9,7 @@ use crate::{
     server::error::{Error, Result},
 };
 
-type StoryRow = (
+type StoryColumns = (
     String,
     i64,
     String,
@@ -22,7 +22,7 @@ type StoryRow = (
     i64,
 );
 
-fn story(row: StoryRow) -> Result<Story> {
+fn decode_story(row: StoryColumns) -> Result<Story> {
     let (id, seq, slug, headline, html, summary, topic, urgency, byline, at) = row;
     let id: StoryId = parse(&id)?;
     let urgency: Urgency = urgency.parse().map_err(Error::corrupt)?;
@@ -100,7 +100,7 @@ impl Store {
         .bind(request_id)
         .fetch_optional(&mut **tx)
         .await?
-        .map(story)
+        .map(decode_story)
         .transpose()
     }
 
@@ -114,9 +114,9 @@ impl Store {
         }
         sqlx::query_as("SELECT id, seq, slug, headline, html, summary, topic, urgency, byline, at FROM stories WHERE slug = $1")
             .bind(slug)
-            .fetch_optional(&self.read)
+            .fetch_optional(&self.read_pool)
             .await?
-            .map(story)
+            .map(decode_story)
             .transpose()
     }
 
@@ -133,16 +133,16 @@ impl Store {
         if !topic.is_none_or(can_be_stored) {
             return Ok(Vec::new());
         }
-        let rows: Vec<StoryRow> = sqlx::query_as(
+        let rows: Vec<StoryColumns> = sqlx::query_as(
             "SELECT id, seq, slug, headline, html, summary, topic, urgency, byline, at FROM stories
              WHERE seq < $1 AND ($2 = '' OR topic = $2) ORDER BY seq DESC LIMIT $3",
         )
         .bind(before)
         .bind(topic.unwrap_or_default())
         .bind(most)
-        .fetch_all(&self.read)
+        .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(story).collect()
+        rows.into_iter().map(decode_story).collect()
     }
 
     /// Every topic that has a story, by name.
@@ -152,7 +152,7 @@ impl Store {
     pub async fn list_topics(&self) -> Result<Vec<String>> {
         let rows: Vec<(String,)> =
             sqlx::query_as("SELECT topic FROM stories GROUP BY topic ORDER BY topic")
-                .fetch_all(&self.read)
+                .fetch_all(&self.read_pool)
                 .await?;
         Ok(rows.into_iter().map(|(topic,)| topic).collect())
     }
@@ -167,9 +167,9 @@ impl Store {
              WHERE urgency = 'breaking' AND at >= $1 ORDER BY seq DESC LIMIT 1",
         )
         .bind(since)
-        .fetch_optional(&self.read)
+        .fetch_optional(&self.read_pool)
         .await?
-        .map(story)
+        .map(decode_story)
         .transpose()
     }
 }

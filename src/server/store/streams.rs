@@ -3,14 +3,14 @@
 use super::{Store, Tx, parse, placeholders};
 use crate::{
     model::{Epoch, Millis, RoomId, Seq},
-    server::{error::Result, secret},
+    server::{error::Result, random},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use std::{collections::HashMap, fmt, str::FromStr};
 
 /// The most streams in one query.
-const AT_ONCE: usize = 256;
+const MAX_QUERY_STREAMS: usize = 256;
 
 /// A stream's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,7 +82,7 @@ impl Store {
     pub async fn create_stream(&self, tx: &mut Tx, stream: Stream) -> Result<()> {
         sqlx::query("INSERT INTO streams (name, epoch, head, oldest) VALUES ($1, $2, 0, 1) ON CONFLICT (name) DO NOTHING")
             .bind(stream.to_string())
-            .bind(secret::epoch().0)
+            .bind(random::new_epoch().0)
             .execute(&mut **tx)
             .await?;
         Ok(())
@@ -149,7 +149,7 @@ impl Store {
         let (epoch, head, oldest): (String, i64, i64) =
             sqlx::query_as("SELECT epoch, head, oldest FROM streams WHERE name = $1")
                 .bind(stream.to_string())
-                .fetch_one(&self.read)
+                .fetch_one(&self.read_pool)
                 .await?;
         Ok(StreamState {
             epoch: Epoch(epoch),
@@ -174,7 +174,7 @@ impl Store {
         .bind(stream.to_string())
         .bind(after)
         .bind(most)
-        .fetch_all(&self.read)
+        .fetch_all(&self.read_pool)
         .await?;
         Ok(rows
             .into_iter()
@@ -188,7 +188,7 @@ impl Store {
     /// When the store fails.
     pub async fn list_heads(&self, streams: &[Stream]) -> Result<HashMap<Stream, Seq>> {
         let mut heads = HashMap::with_capacity(streams.len());
-        for streams in streams.chunks(AT_ONCE) {
+        for streams in streams.chunks(MAX_QUERY_STREAMS) {
             let sql = format!(
                 "SELECT name, head FROM streams WHERE name IN {}",
                 placeholders(1, streams.len())
@@ -197,7 +197,7 @@ impl Store {
             for stream in streams {
                 query = query.bind(stream.to_string());
             }
-            for (name, head) in query.fetch_all(&self.read).await? {
+            for (name, head) in query.fetch_all(&self.read_pool).await? {
                 heads.insert(parse(&name)?, head);
             }
         }

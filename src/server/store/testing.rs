@@ -11,25 +11,25 @@ use uuid::Uuid;
 
 /// A folder, and perhaps a database.
 #[derive(Debug)]
-pub(crate) struct Home {
+pub(crate) struct TestStorage {
     folder: TempDir,
     /// Shared with others that are beside it.
-    database: Option<Arc<Database>>,
+    database: Option<Arc<TestDatabase>>,
 }
 
-impl Home {
+impl TestStorage {
     /// A new one, in the store that is under test.
     pub(crate) fn new() -> Self {
         let store = std::env::var("RIALTO_TEST_STORE").unwrap_or_default();
-        Self::with(match store.as_str() {
+        Self::with_database(match store.as_str() {
             "" | "sqlite" => None,
-            "postgres" => Some(Arc::new(Database::new())),
+            "postgres" => Some(Arc::new(TestDatabase::new())),
             other => panic!("RIALTO_TEST_STORE is {other:?}; it is \"sqlite\" or \"postgres\""),
         })
     }
 
     /// A new folder, with a database or with the embedded store.
-    pub(crate) fn with(database: Option<Arc<Database>>) -> Self {
+    pub(crate) fn with_database(database: Option<Arc<TestDatabase>>) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
             database,
@@ -41,7 +41,7 @@ impl Home {
         dead_code,
         reason = "asked for by the tests of the whole program alone"
     )]
-    pub(crate) fn move_to(&mut self, database: Arc<Database>) {
+    pub(crate) fn move_to(&mut self, database: Arc<TestDatabase>) {
         self.database = Some(database);
     }
 
@@ -67,25 +67,25 @@ impl Home {
 
 /// A new database, dropped with this.
 #[derive(Debug)]
-pub(crate) struct Database {
+pub(crate) struct TestDatabase {
     pub(crate) url: String,
     name: String,
 }
 
-impl Database {
+impl TestDatabase {
     /// Makes one in the server under test.
     pub(crate) fn new() -> Self {
         let Ok(server) = std::env::var("RIALTO_TEST_DATABASE_URL") else {
             panic!("no PostgreSQL to test with: run this as \"scripts/postgres.sh with COMMAND\"");
         };
-        Self::on(&server)
+        Self::create_on(&server)
     }
 
     /// Makes one in a server.
-    pub(crate) fn on(server: &str) -> Self {
+    pub(crate) fn create_on(server: &str) -> Self {
         let name = format!("rialto_{}", Uuid::new_v4().simple());
         // An order of its own, as Debian's has: the store has to bring its own all the same.
-        run(
+        run_statement(
             server,
             format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"),
         )
@@ -98,19 +98,19 @@ impl Database {
     }
 }
 
-impl Drop for Database {
+impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (place, _) = self.url.rsplit_once('/').unwrap();
         // FORCE: a server that was killed may still have connections. One that is gone needs no tidying.
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        if let Err(why) = run(&format!("{place}/postgres"), drop) {
+        if let Err(why) = run_statement(&format!("{place}/postgres"), drop) {
             eprintln!("the database {} is left behind: {why}", self.name);
         }
     }
 }
 
 /// Runs a statement to its end, from wherever it is asked for.
-pub(crate) fn run(url: &str, statement: String) -> Result<(), sqlx::Error> {
+pub(crate) fn run_statement(url: &str, statement: String) -> Result<(), sqlx::Error> {
     let url = url.to_owned();
     let run = move || {
         install_default_drivers();

@@ -1,6 +1,6 @@
 //! What the store promises, of both engines: the same order, and rules that hold when many ask at the same moment.
 
-use super::{testing::Home, *};
+use super::{testing::TestStorage, *};
 use crate::{
     model::{
         ClientId, MessageId, Millis, RoomId, UserId,
@@ -11,38 +11,38 @@ use crate::{
         story::{Story, Urgency},
         user::{Person, Role, UserName},
     },
-    server::secret,
+    server::random,
 };
 use clap::Parser;
 use futures::future::join_all;
 
 #[derive(Parser)]
-struct Flags {
+struct StoreArgs {
     #[command(flatten)]
     store: StoreConfig,
 }
 
 /// How many ask at the same moment: more than there are connections.
-const CROWD: usize = 12;
+const CONCURRENT_REQUESTS: usize = 12;
 
 /// A store, opened as often as there are programs on it: on PostgreSQL several, on SQLite one.
-struct House {
+struct StoreFixture {
     stores: Vec<Store>,
-    _home: Home,
+    _storage: TestStorage,
 }
 
-impl House {
+impl StoreFixture {
     async fn new() -> Self {
-        let home = Home::new();
+        let home = TestStorage::new();
         let flags = std::iter::once("rialto".to_owned()).chain(home.arguments());
-        let config = Flags::parse_from(flags).store;
+        let config = StoreArgs::parse_from(flags).store;
         let mut stores = vec![Store::open(&config).await.unwrap()];
         if stores[0].engine == Engine::PostgreSQL {
             stores.push(Store::open(&config).await.unwrap());
         }
         Self {
             stores,
-            _home: home,
+            _storage: home,
         }
     }
 
@@ -59,7 +59,7 @@ impl House {
     async fn try_person(&self, n: usize, name: &str) -> Option<UserId> {
         let store = self.store(n);
         let person = Person {
-            id: UserId(secret::id()),
+            id: UserId(random::new_id()),
             name: UserName::new(name).unwrap(),
             role: Role::Guest,
         };
@@ -80,12 +80,12 @@ impl House {
         let (ada, bob) = (self.person("Ada").await, self.person("Bob").await);
         let made = self
             .store(0)
-            .find_or_create_direct(RoomId(secret::id()), ada, bob, 0);
+            .find_or_create_direct_room(RoomId(random::new_id()), ada, bob, 0);
         (ada, bob, made.await.unwrap().0)
     }
 
     async fn room(&self, n: usize, name: &str) -> Option<RoomId> {
-        let id = RoomId(secret::id());
+        let id = RoomId(random::new_id());
         let made = self
             .store(n)
             .create_room(id, name, &RoomName::new(name).unwrap(), 0)
@@ -95,8 +95,8 @@ impl House {
 }
 
 /// Asks as often as there are people in the crowd, all at once.
-async fn crowd<T, F: Future<Output = T>>(ask: impl Fn(usize) -> F) -> Vec<T> {
-    join_all((0..CROWD).map(ask)).await
+async fn run_concurrently<T, F: Future<Output = T>>(ask: impl Fn(usize) -> F) -> Vec<T> {
+    join_all((0..CONCURRENT_REQUESTS).map(ask)).await
 }
 
 #[test]
@@ -106,8 +106,8 @@ fn placeholders_count_through_all_rows() {
 }
 
 #[tokio::test]
-async fn names_and_topics_stand_in_the_order_of_their_bytes() {
-    let house = House::new().await;
+async fn names_and_topics_are_sorted_by_their_bytes() {
+    let house = StoreFixture::new().await;
     let store = house.store(0);
     let room = house.room(0, "general").await.unwrap();
     for name in ["zoe", "Émile", "Zoe B", "ada", "_x", "Ada B"] {
@@ -120,7 +120,7 @@ async fn names_and_topics_stand_in_the_order_of_their_bytes() {
     store.create_stream(&mut tx, Stream::News).await.unwrap();
     for (seq, topic) in (1..).zip(["b", "Ä", "a", "B"]) {
         let written = Story {
-            id: crate::model::StoryId(secret::id()),
+            id: crate::model::StoryId(random::new_id()),
             slug: format!("story-{seq}"),
             headline: String::new(),
             summary: String::new(),
@@ -142,15 +142,16 @@ async fn names_and_topics_stand_in_the_order_of_their_bytes() {
 
 #[tokio::test]
 async fn a_name_that_many_want_at_once_goes_to_one() {
-    let house = House::new().await;
-    let made = crowd(|n| house.try_person(n, if n % 2 == 0 { "Ada" } else { "ADA" })).await;
+    let house = StoreFixture::new().await;
+    let made =
+        run_concurrently(|n| house.try_person(n, if n % 2 == 0 { "Ada" } else { "ADA" })).await;
     assert_eq!(made.iter().flatten().count(), 1);
     let mut people = Vec::new();
-    for n in 0..CROWD {
+    for n in 0..CONCURRENT_REQUESTS {
         people.push(house.person(&format!("Person {n}")).await);
     }
     let name = UserName::new("Grace").unwrap();
-    let renamed = crowd(|n| house.store(n).update_name(people[n], &name)).await;
+    let renamed = run_concurrently(|n| house.store(n).update_name(people[n], &name)).await;
     assert_eq!(
         renamed
             .into_iter()
@@ -162,13 +163,13 @@ async fn a_name_that_many_want_at_once_goes_to_one() {
 
 #[tokio::test]
 async fn two_people_have_one_direct_room_however_many_ask_for_it() {
-    let house = House::new().await;
+    let house = StoreFixture::new().await;
     let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
-    let found = crowd(|n| {
+    let found = run_concurrently(|n| {
         let (one, other) = if n % 2 == 0 { (ada, bob) } else { (bob, ada) };
         house
             .store(n)
-            .find_or_create_direct(RoomId(secret::id()), one, other, 0)
+            .find_or_create_direct_room(RoomId(random::new_id()), one, other, 0)
     });
     let found: Vec<_> = found.await.into_iter().map(Result::unwrap).collect();
     assert!(found.iter().all(|(room, _)| *room == found[0].0));
@@ -181,13 +182,13 @@ async fn two_people_have_one_direct_room_however_many_ask_for_it() {
 
 #[tokio::test]
 async fn unread_messages_are_counted_as_far_as_anybody_wants_to_know() {
-    let house = House::new().await;
+    let house = StoreFixture::new().await;
     let store = house.store(0);
     let (ada, bob, room) = house.friends().await;
     let author = store.find_user(bob).await.unwrap().unwrap();
-    let messages: Vec<_> = (1..=limits::UNREAD_COUNTED + 7)
+    let messages: Vec<_> = (1..=limits::MAX_UNREAD_COUNT + 7)
         .map(|seq| Message {
-            id: MessageId(secret::id()),
+            id: MessageId(random::new_id()),
             room,
             seq,
             author: author.clone(),
@@ -206,10 +207,12 @@ async fn unread_messages_are_counted_as_far_as_anybody_wants_to_know() {
         .unwrap();
     tx.commit().await.unwrap();
     let unread = async |user| store.list_rooms(user).await.unwrap()[0].unread;
-    assert_eq!(unread(ada).await, limits::UNREAD_COUNTED);
+    assert_eq!(unread(ada).await, limits::MAX_UNREAD_COUNT);
     assert_eq!(unread(bob).await, 0, "nobody's own are unread");
     let mut tx = store.begin().await.unwrap();
-    let read = store.update_read(&mut tx, room, ada, newest - 3).await;
+    let read = store
+        .update_read_cursor(&mut tx, room, ada, newest - 3)
+        .await;
     assert_eq!(read.unwrap(), Some((newest - 3, 3)));
     tx.commit().await.unwrap();
     assert_eq!(unread(ada).await, 3);
@@ -217,14 +220,18 @@ async fn unread_messages_are_counted_as_far_as_anybody_wants_to_know() {
 
 #[tokio::test]
 async fn everybody_is_in_every_public_room_whoever_comes_at_the_same_moment() {
-    let house = House::new().await;
+    let house = StoreFixture::new().await;
     for round in 0..4 {
-        let made = crowd(|n| {
+        let made = run_concurrently(|n| {
             let house = &house;
             async move {
                 if n % 3 == 0 {
                     let room = house.room(n, &format!("room-{round}-{n}")).await.unwrap();
-                    house.store(n).create_memberships(room, 0).await.unwrap();
+                    house
+                        .store(n)
+                        .create_memberships_for_all(room, 0)
+                        .await
+                        .unwrap();
                 } else {
                     house
                         .try_person(n, &format!("Person {round} {n}"))
@@ -246,14 +253,14 @@ async fn everybody_is_in_every_public_room_whoever_comes_at_the_same_moment() {
 
 #[tokio::test]
 async fn of_all_who_hold_the_link_one_becomes_the_administrator() {
-    let house = House::new().await;
+    let house = StoreFixture::new().await;
     house
         .store(0)
-        .update_secret("claim", "hash", 0)
+        .replace_secret("claim", "hash", 0)
         .await
         .unwrap();
     let mut people = Vec::new();
-    for n in 0..CROWD {
+    for n in 0..CONCURRENT_REQUESTS {
         people.push(house.person(&format!("Person {n}")).await);
     }
     let claim = async |n: usize, hash: &'static str| {
@@ -263,12 +270,12 @@ async fn of_all_who_hold_the_link_one_becomes_the_administrator() {
         tx.commit().await.unwrap();
         done.unwrap()
     };
-    let claimed = crowd(|n| claim(n, "hash")).await;
+    let claimed = run_concurrently(|n| claim(n, "hash")).await;
     assert_eq!(claimed.into_iter().filter(|done| *done).count(), 1);
     // A link that another program printed at the same moment is worth nothing any more.
     house
         .store(1)
-        .update_secret("claim", "late", 0)
+        .replace_secret("claim", "late", 0)
         .await
         .unwrap();
     assert!(!claim(1, "late").await);
@@ -284,7 +291,7 @@ async fn of_all_who_hold_the_link_one_becomes_the_administrator() {
 
 #[tokio::test]
 async fn a_call_that_has_ended_stays_ended() {
-    let house = House::new().await;
+    let house = StoreFixture::new().await;
     let store = house.store(0);
     let (ada, bob, room) = house.friends().await;
     let call = |state: State, ended_at: Option<Millis>| CallRow {
@@ -294,8 +301,8 @@ async fn a_call_that_has_ended_stays_ended() {
         callee: bob,
         media: Media::Voice,
         state,
-        caller_page: ClientId(uuid::Uuid::nil()),
-        callee_page: None,
+        caller_client: ClientId(uuid::Uuid::nil()),
+        callee_client: None,
         started_at: 1,
         answered_at: None,
         connected_at: None,
@@ -318,7 +325,7 @@ async fn a_call_that_has_ended_stays_ended() {
 
 #[tokio::test]
 async fn what_no_store_can_hold_is_simply_not_there() {
-    let house = House::new().await;
+    let house = StoreFixture::new().await;
     let store = house.store(0);
     assert_eq!(store.find_story("a\0b").await.unwrap(), None);
     assert_eq!(store.find_room_id("a\0b").await.unwrap(), None);

@@ -31,7 +31,7 @@ pub struct TokenRow {
 }
 
 /// The use of a token is noted this often at most, in milliseconds.
-const USE_NOTED: Millis = 60_000;
+const TOKEN_USE_INTERVAL: Millis = 60_000;
 
 impl Store {
     /// Keeps a token's hash.
@@ -50,7 +50,7 @@ impl Store {
             .bind(name)
             .bind(hash)
             .bind(at)
-            .execute(&self.write)
+            .execute(&self.write_pool)
             .await?;
         Ok(())
     }
@@ -64,17 +64,17 @@ impl Store {
             "SELECT id, name, used_at FROM tokens WHERE hash = $1 AND revoked_at IS NULL",
         )
         .bind(hash)
-        .fetch_optional(&self.read)
+        .fetch_optional(&self.read_pool)
         .await?;
         let Some((id, name, used_at)) = row else {
             return Ok(None);
         };
         // An agency that publishes all day should not write twice for each story.
-        if used_at.is_none_or(|used_at| at - used_at >= USE_NOTED) {
+        if used_at.is_none_or(|used_at| at - used_at >= TOKEN_USE_INTERVAL) {
             sqlx::query("UPDATE tokens SET used_at = $2 WHERE id = $1")
                 .bind(&id)
                 .bind(at)
-                .execute(&self.write)
+                .execute(&self.write_pool)
                 .await?;
         }
         Ok(Some(Token {
@@ -90,7 +90,7 @@ impl Store {
     pub async fn list_tokens(&self) -> Result<Vec<TokenRow>> {
         let rows: Vec<(String, String, i64, Option<i64>, Option<i64>)> =
             sqlx::query_as("SELECT id, name, created_at, used_at, revoked_at FROM tokens ORDER BY created_at DESC, id DESC")
-                .fetch_all(&self.read)
+                .fetch_all(&self.read_pool)
                 .await?;
         rows.into_iter()
             .map(|(id, name, created_at, used_at, revoked_at)| {
@@ -114,7 +114,7 @@ impl Store {
             sqlx::query("UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
                 .bind(id.to_string())
                 .bind(at)
-                .execute(&self.write)
+                .execute(&self.write_pool)
                 .await?;
         Ok(done.rows_affected() == 1)
     }

@@ -109,7 +109,7 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx> {
         // Made before `BEGIN` is sent: whoever stops waiting for the answer leaves a connection that is closed.
         let mut tx = Tx {
-            connection: self.write.acquire().await?,
+            connection: self.write_pool.acquire().await?,
             engine: self.engine,
             health: self.health.clone(),
             has_ended: false,
@@ -127,7 +127,7 @@ impl Store {
     /// # Errors
     /// When it cannot.
     pub async fn check(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.read).await?;
+        sqlx::query("SELECT 1").execute(&self.read_pool).await?;
         if self.health.is_suspect() {
             // One at a time: whoever waits for it finds out what it found.
             let _probe = self.health.probe.lock().await;

@@ -1,6 +1,6 @@
 //! Users, sessions and one-time secrets.
 
-use super::{Store, Tx, is_taken, parse, placeholders};
+use super::{Store, Tx, is_unique_violation, parse, placeholders};
 use crate::{
     model::{
         Millis, UserId,
@@ -48,7 +48,7 @@ pub(super) async fn find_sessions(
     rows.into_iter()
         .map(|(hash, expires_at, id, name, role, password_hash)| {
             let session = SessionRow {
-                person: person((id, name, role))?,
+                person: decode_person((id, name, role))?,
                 has_password: password_hash.is_some(),
                 expires_at,
             };
@@ -57,9 +57,9 @@ pub(super) async fn find_sessions(
         .collect()
 }
 
-type PersonRow = (String, String, String);
+type PersonColumns = (String, String, String);
 
-pub(super) fn person((id, name, role): PersonRow) -> Result<Person> {
+pub(super) fn decode_person((id, name, role): PersonColumns) -> Result<Person> {
     Ok(Person {
         id: parse(&id)?,
         name: UserName::new(&name).map_err(Error::corrupt)?,
@@ -106,9 +106,9 @@ impl Store {
     pub async fn find_user(&self, id: UserId) -> Result<Option<Person>> {
         sqlx::query_as("SELECT id, name, role FROM users WHERE id = $1")
             .bind(id.to_string())
-            .fetch_optional(&self.read)
+            .fetch_optional(&self.read_pool)
             .await?
-            .map(person)
+            .map(decode_person)
             .transpose()
     }
 
@@ -120,11 +120,11 @@ impl Store {
         let row: Option<(String, String, String, Option<String>)> =
             sqlx::query_as("SELECT id, name, role, password_hash FROM users WHERE name_key = $1")
                 .bind(name_key(name))
-                .fetch_optional(&self.read)
+                .fetch_optional(&self.read_pool)
                 .await?;
         row.map(|(id, name, role, password_hash)| {
             Ok(Account {
-                person: person((id, name, role))?,
+                person: decode_person((id, name, role))?,
                 password_hash,
             })
         })
@@ -136,13 +136,13 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub async fn list_users(&self, most: i64) -> Result<Vec<Person>> {
-        let rows: Vec<PersonRow> = sqlx::query_as(
+        let rows: Vec<PersonColumns> = sqlx::query_as(
             "SELECT id, name, role FROM users ORDER BY created_at DESC, id DESC LIMIT $1",
         )
         .bind(most)
-        .fetch_all(&self.read)
+        .fetch_all(&self.read_pool)
         .await?;
-        rows.into_iter().map(person).collect()
+        rows.into_iter().map(decode_person).collect()
     }
 
     /// Changes what a user may do. False when there is no such user.
@@ -153,7 +153,7 @@ impl Store {
         let done = sqlx::query("UPDATE users SET role = $2 WHERE id = $1")
             .bind(id.to_string())
             .bind(role.as_str())
-            .execute(&self.write)
+            .execute(&self.write_pool)
             .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -170,11 +170,11 @@ impl Store {
         .bind(id.to_string())
         .bind(name.as_str())
         .bind(name_key(name))
-        .execute(&self.write)
+        .execute(&self.write_pool)
         .await;
         match done {
             // Somebody else took it at the same moment.
-            Err(error) if is_taken(&error) => Ok(false),
+            Err(error) if is_unique_violation(&error) => Ok(false),
             done => Ok(done?.rows_affected() == 1),
         }
     }
@@ -189,7 +189,7 @@ impl Store {
         )
         .bind(id.to_string())
         .bind(hash)
-        .execute(&self.write)
+        .execute(&self.write_pool)
         .await?;
         Ok(())
     }
@@ -225,7 +225,7 @@ impl Store {
         token_hash: &str,
         at: Millis,
     ) -> Result<Option<(Person, bool)>> {
-        let found = self.sessions.find(token_hash.to_owned()).await?;
+        let found = self.session_loader.load(token_hash.to_owned()).await?;
         Ok(found
             .filter(|session| session.expires_at > at)
             .map(|session| (session.person, session.has_password)))
@@ -238,7 +238,7 @@ impl Store {
     pub async fn delete_session(&self, token_hash: &str) -> Result<()> {
         sqlx::query("DELETE FROM sessions WHERE token_hash = $1")
             .bind(token_hash)
-            .execute(&self.write)
+            .execute(&self.write_pool)
             .await?;
         Ok(())
     }
@@ -251,7 +251,7 @@ impl Store {
         sqlx::query("DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2")
             .bind(user.to_string())
             .bind(keep)
-            .execute(&self.write)
+            .execute(&self.write_pool)
             .await?;
         Ok(())
     }
@@ -263,7 +263,7 @@ impl Store {
     pub async fn delete_expired_sessions(&self, at: Millis) -> Result<()> {
         sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
             .bind(at)
-            .execute(&self.write)
+            .execute(&self.write_pool)
             .await?;
         Ok(())
     }
@@ -275,7 +275,7 @@ impl Store {
     pub async fn has_admin(&self) -> Result<bool> {
         let row: Option<(i64,)> =
             sqlx::query_as("SELECT CAST(1 AS BIGINT) FROM users WHERE role = 'admin' LIMIT 1")
-                .fetch_optional(&self.read)
+                .fetch_optional(&self.read_pool)
                 .await?;
         Ok(row.is_some())
     }
@@ -284,7 +284,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn update_secret(&self, purpose: &str, hash: &str, at: Millis) -> Result<()> {
+    pub async fn replace_secret(&self, purpose: &str, hash: &str, at: Millis) -> Result<()> {
         sqlx::query(
             "INSERT INTO secrets (purpose, hash, created_at) VALUES ($1, $2, $3)
              ON CONFLICT (purpose) DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at",
@@ -292,7 +292,7 @@ impl Store {
         .bind(purpose)
         .bind(hash)
         .bind(at)
-        .execute(&self.write)
+        .execute(&self.write_pool)
         .await?;
         Ok(())
     }
@@ -301,12 +301,12 @@ impl Store {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn find_secret(&self, purpose: &str, hash: &str) -> Result<bool> {
+    pub async fn has_secret(&self, purpose: &str, hash: &str) -> Result<bool> {
         let row: Option<(String,)> =
             sqlx::query_as("SELECT hash FROM secrets WHERE purpose = $1 AND hash = $2")
                 .bind(purpose)
                 .bind(hash)
-                .fetch_optional(&self.read)
+                .fetch_optional(&self.read_pool)
                 .await?;
         Ok(row.is_some())
     }

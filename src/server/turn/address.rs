@@ -14,32 +14,32 @@ use turn_server_proto::types::stun::{
 };
 
 /// How often a STUN server is asked, and how long it may take each time.
-const TRIES: usize = 3;
-const PATIENCE: Duration = Duration::from_millis(700);
+const MAX_STUN_ATTEMPTS: usize = 3;
+const STUN_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Where an address is from, as it is said to whoever starts the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum AddressSource {
     /// `--turn-address`.
-    Set,
+    Configured,
     /// An interface of this machine has it.
     Interface,
     /// A STUN server sees it.
-    Seen(String),
+    StunServer(String),
     /// An interface has it, and nobody on the internet can use it.
-    Local,
+    LocalOnly,
 }
 
 /// Addresses at which this machine is reached: at most one of each family.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reachable {
+pub struct ReachableAddresses {
     /// They, and where each is from.
-    pub addresses: Vec<(IpAddr, Source)>,
+    pub addresses: Vec<(IpAddr, AddressSource)>,
 }
 
 /// Every address of this machine.
 #[must_use]
-pub fn own() -> Vec<IpAddr> {
+pub fn interface_addresses() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces
         .into_iter()
@@ -48,31 +48,38 @@ pub fn own() -> Vec<IpAddr> {
 }
 
 /// Finds the addresses. `ask` is a STUN server to ask where no interface has a public IPv4 address, `host:port`.
-pub async fn find(set: &[IpAddr], ask: Option<&str>) -> Reachable {
-    let mut addresses: Vec<_> = set.iter().map(|set| (*set, Source::Set)).collect();
+pub async fn find_reachable(set: &[IpAddr], stun_server: Option<&str>) -> ReachableAddresses {
+    let mut addresses: Vec<_> = set
+        .iter()
+        .map(|set| (*set, AddressSource::Configured))
+        .collect();
     if addresses.is_empty() {
         for is_wanted in [IpAddr::is_ipv4 as fn(&IpAddr) -> bool, IpAddr::is_ipv6] {
-            let own: BTreeSet<_> = own().into_iter().filter(is_wanted).collect();
-            let public = own.iter().find(|own| super::peers::is_public(**own));
+            let own: BTreeSet<_> = interface_addresses()
+                .into_iter()
+                .filter(is_wanted)
+                .collect();
+            let public = own.iter().find(|own| super::peer_filter::is_public(**own));
             if let Some(public) = public {
-                addresses.push((*public, Source::Interface));
+                addresses.push((*public, AddressSource::Interface));
             }
         }
         if !addresses.iter().any(|(address, _)| address.is_ipv4()) {
-            let seen = match ask {
-                Some(server) => seen_by(server)
+            let seen = match stun_server {
+                Some(server) => find_reflexive_ip(server)
                     .await
-                    .map(|seen| (seen, Source::Seen(server.to_owned()))),
+                    .map(|seen| (seen, AddressSource::StunServer(server.to_owned()))),
                 None => None,
             };
-            addresses.extend(seen.or_else(|| Some((local()?, Source::Local))));
+            addresses
+                .extend(seen.or_else(|| Some((outbound_address()?, AddressSource::LocalOnly))));
         }
     }
-    Reachable { addresses }
+    ReachableAddresses { addresses }
 }
 
 /// The address that this machine sends from: nothing is sent to find it out.
-fn local() -> Option<IpAddr> {
+fn outbound_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     // TEST-NET-1 (RFC 5737): anywhere that is not here.
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
@@ -81,10 +88,10 @@ fn local() -> Option<IpAddr> {
 }
 
 /// From which IPv4 address a STUN server sees this machine. None when it does not answer.
-pub async fn seen_by(server: &str) -> Option<IpAddr> {
+pub async fn find_reflexive_ip(server: &str) -> Option<IpAddr> {
     let server = lookup_host(server).await.ok()?.find(SocketAddr::is_ipv4)?;
-    for _ in 0..TRIES {
-        if let Ok(Ok(seen)) = timeout(PATIENCE, ask(server)).await {
+    for _ in 0..MAX_STUN_ATTEMPTS {
+        if let Ok(Ok(seen)) = timeout(STUN_TIMEOUT, request_binding(server)).await {
             return Some(seen.ip().to_canonical());
         }
     }
@@ -95,7 +102,7 @@ pub async fn seen_by(server: &str) -> Option<IpAddr> {
 ///
 /// # Errors
 /// When nothing can be sent, or what comes back is no answer.
-pub async fn ask(server: SocketAddr) -> io::Result<SocketAddr> {
+pub async fn request_binding(server: SocketAddr) -> io::Result<SocketAddr> {
     let from = match server {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),

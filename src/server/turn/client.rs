@@ -2,15 +2,15 @@
 //! listened to: whose it is, to whom it wants to send, and how much.
 
 use super::{
-    credentials::NotGood,
+    credentials::CredentialError,
     hub::Hub,
-    message::{self, Request, Signature},
-    protocol::{Family, NoRelay, Outcome, Protocol, Step, TurnProto},
-    quota::Place,
+    message::{self, IntegrityKey, StunRequest},
+    protocol::{AllocateError, IpFamily, Outcome, ProtocolAction, TurnProtocol, TurnServerProto},
+    quota::AllocationPermit,
 };
 use crate::{
     model::UserId,
-    server::{clock, metrics::Refused},
+    server::{clock, metrics::RelayRefusalLabels},
 };
 use std::{
     collections::HashMap,
@@ -22,22 +22,22 @@ use std::{
 use tokio::{net::UdpSocket, sync::mpsc, task::AbortHandle};
 
 /// How long a client may be without a relay before it is forgotten. It is told all it needs within two round trips.
-pub(super) const IDLE: Duration = Duration::from_secs(30);
+pub(super) const UNALLOCATED_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most that is read of a datagram: larger than any that crosses the internet in one piece.
-pub(super) const DATAGRAM: usize = 2_048;
+pub(super) const MAX_DATAGRAM_BYTES: usize = 2_048;
 /// How often a client may try names.
-const TRIES: u8 = 8;
+const MAX_ALLOCATE_ATTEMPTS: u8 = 8;
 
 /// How a client is written to.
 #[derive(Debug)]
-pub(super) enum Wire {
+pub(super) enum ClientTransport {
     /// In a datagram from the socket it wrote to.
     Udp(Arc<UdpSocket>, SocketAddr),
     /// Through the task that writes to its connection.
     Stream(mpsc::Sender<Vec<u8>>),
 }
 
-impl Wire {
+impl ClientTransport {
     /// Sends, or not: what does not fit now is late already, and media make do without (RFC 8656 promises no more).
     fn send(&self, bytes: &[u8]) {
         // A full buffer and a client that is gone come to the same.
@@ -45,7 +45,7 @@ impl Wire {
             Self::Udp(socket, to) => drop(socket.try_send_to(bytes, *to)),
             Self::Stream(queue) => {
                 let mut bytes = bytes.to_vec();
-                bytes.resize(bytes.len().next_multiple_of(message::HEAD), 0);
+                bytes.resize(bytes.len().next_multiple_of(message::FRAME_HEADER_BYTES), 0);
                 drop(queue.try_send(bytes));
             }
         }
@@ -53,139 +53,143 @@ impl Wire {
 }
 
 /// One client.
-pub(super) struct Client {
+pub(super) struct TurnClient {
     hub: Arc<Hub>,
-    wire: Wire,
+    transport: ClientTransport,
     state: Mutex<State>,
     /// When it was first heard, since the server was started.
-    since: Duration,
+    first_seen: Duration,
 }
 
 struct State {
-    protocol: Box<dyn Protocol>,
+    protocol: Box<dyn TurnProtocol>,
     /// Whose it is, and how it signs: from the first request on that was signed as it should be.
-    owner: Option<(UserId, Signature)>,
-    tries: u8,
-    relays: HashMap<SocketAddr, Relay>,
+    owner: Option<(UserId, IntegrityKey)>,
+    allocate_attempts: u8,
+    allocations: HashMap<SocketAddr, Allocation>,
     /// Closed for good.
     closed: bool,
 }
 
 /// An address of ours at which peers reach a client.
-struct Relay {
+struct Allocation {
     socket: Arc<UdpSocket>,
     /// Reads from the socket.
     reader: AbortHandle,
-    place: Place,
+    permit: AllocationPermit,
 }
 
-impl Drop for Relay {
+impl Drop for Allocation {
     fn drop(&mut self) {
         self.reader.abort();
     }
 }
 
 /// What a message is answered before the protocol hears it.
-enum Gate {
+enum FilterDecision {
     Pass,
-    Answer(Vec<u8>),
+    Reply(Vec<u8>),
     Drop,
 }
 
-impl Client {
+impl TurnClient {
     /// A client that was seen from one address by the listener at the other.
     pub(super) fn new(
         hub: Arc<Hub>,
-        wire: Wire,
+        wire: ClientTransport,
         client: SocketAddr,
         listener: SocketAddr,
     ) -> Arc<Self> {
         let state = State {
-            protocol: Box::new(TurnProto::new(client, listener, &hub.realm)),
+            protocol: Box::new(TurnServerProto::new(client, listener, &hub.realm)),
             owner: None,
-            tries: 0,
-            relays: HashMap::new(),
+            allocate_attempts: 0,
+            allocations: HashMap::new(),
             closed: false,
         };
         let since = hub.elapsed();
         Arc::new(Self {
             hub,
-            wire,
+            transport: wire,
             state: Mutex::new(state),
-            since,
+            first_seen: since,
         })
     }
 
     /// The client sent one message or one piece of channel data.
-    pub(super) fn heard(self: &Arc<Self>, bytes: &[u8]) {
+    pub(super) fn on_client_data(self: &Arc<Self>, bytes: &[u8]) {
         let now = self.hub.elapsed();
         let is_message = message::is_message(bytes);
         let mut state = self.lock();
         if state.closed {
             return;
         }
-        let gate = if is_message {
-            self.gate(&mut state, bytes)
+        let decision = if is_message {
+            self.filter_message(&mut state, bytes)
         } else {
-            Gate::Pass
+            FilterDecision::Pass
         };
-        let outcome = match gate {
-            Gate::Pass => state.protocol.heard(bytes, now),
-            Gate::Answer(answer) => Outcome::Say(answer),
-            Gate::Drop => Outcome::Nothing,
+        let outcome = match decision {
+            FilterDecision::Pass => state.protocol.on_client_data(bytes, now),
+            FilterDecision::Reply(answer) => Outcome::SendToClient(answer),
+            FilterDecision::Drop => Outcome::Nothing,
         };
         if is_message {
-            self.step(&mut state, now);
+            self.perform_actions(&mut state, now);
         }
         match outcome {
             Outcome::Nothing => {}
-            Outcome::Say(bytes) => self.wire.send(&bytes),
-            Outcome::Relay { from, to, bytes } => {
-                let Some(relay) = state.relays.get(&from) else {
+            Outcome::SendToClient(bytes) => self.transport.send(&bytes),
+            Outcome::SendToPeer { from, to, bytes } => {
+                let Some(relay) = state.allocations.get(&from) else {
                     return;
                 };
-                if !relay.place.allow(bytes.len(), now) {
-                    return self.hub.refused(Refused::BANDWIDTH);
+                if !relay.permit.allow(bytes.len(), now) {
+                    return self.hub.count_refusal(RelayRefusalLabels::BANDWIDTH);
                 }
                 let socket = relay.socket.clone();
                 // What follows may come to the lock of another client, which may be on its way to this one.
                 drop(state);
-                self.hub.relay(&socket, from, to, bytes);
+                self.hub.send_to_peer(&socket, from, to, bytes);
             }
         }
     }
 
     /// A peer sent something to a relay of this client.
-    pub(super) fn relayed(&self, relay: SocketAddr, peer: SocketAddr, bytes: &[u8]) {
+    pub(super) fn on_peer_data(&self, relay: SocketAddr, peer: SocketAddr, bytes: &[u8]) {
         let now = self.hub.elapsed();
-        let mut told = Vec::new();
+        let mut output = Vec::new();
         let mut state = self.lock();
-        let Some(open) = state.relays.get(&relay) else {
+        let Some(allocation) = state.allocations.get(&relay) else {
             return;
         };
-        if !open.place.allow(bytes.len(), now) {
-            return self.hub.refused(Refused::BANDWIDTH);
+        if !allocation.permit.allow(bytes.len(), now) {
+            return self.hub.count_refusal(RelayRefusalLabels::BANDWIDTH);
         }
-        if state.protocol.relayed(relay, peer, bytes, &mut told, now) {
+        if state
+            .protocol
+            .on_peer_data(relay, peer, bytes, &mut output, now)
+        {
             drop(state);
-            self.hub.count(bytes.len());
-            self.wire.send(&told);
+            self.hub.count_relayed_bytes(bytes.len());
+            self.transport.send(&output);
         }
     }
 
     /// Lets go of what has expired. False when nothing is left, and the client may be forgotten.
-    pub(super) fn tick(self: &Arc<Self>) -> bool {
+    pub(super) fn expire(self: &Arc<Self>) -> bool {
         let now = self.hub.elapsed();
         let mut state = self.lock();
-        self.step(&mut state, now);
-        let is_idle = state.relays.is_empty() && now.saturating_sub(self.since) > IDLE;
+        self.perform_actions(&mut state, now);
+        let is_idle = state.allocations.is_empty()
+            && now.saturating_sub(self.first_seen) > UNALLOCATED_TIMEOUT;
         state.closed |= is_idle;
         !is_idle
     }
 
     /// Whether it has a relay.
-    pub(super) fn has_relay(&self) -> bool {
-        !self.lock().relays.is_empty()
+    pub(super) fn has_allocation(&self) -> bool {
+        !self.lock().allocations.is_empty()
     }
 
     /// The client is gone: so are its relays.
@@ -193,93 +197,109 @@ impl Client {
         let relays = {
             let mut state = self.lock();
             state.closed = true;
-            std::mem::take(&mut state.relays)
+            std::mem::take(&mut state.allocations)
         };
         for address in relays.keys() {
-            self.hub.forget(*address);
+            self.hub.remove_allocation(*address);
         }
     }
 
     /// Looks at a message before the protocol does, and counts what is refused.
-    fn gate(&self, state: &mut State, bytes: &[u8]) -> Gate {
-        match message::read(bytes) {
-            Some(Request::Allocate {
+    fn filter_message(&self, state: &mut State, bytes: &[u8]) -> FilterDecision {
+        match message::parse_request(bytes) {
+            Some(StunRequest::Allocate {
                 username: Some(username),
             }) => {
-                state.tries = state.tries.saturating_add(1);
-                if state.tries > TRIES {
-                    return Gate::Drop;
+                state.allocate_attempts = state.allocate_attempts.saturating_add(1);
+                if state.allocate_attempts > MAX_ALLOCATE_ATTEMPTS {
+                    return FilterDecision::Drop;
                 }
-                match self.hub.secret.check(&username, clock::now()) {
+                match self.hub.secret.parse_username(&username, clock::now()) {
                     Ok((user, password)) => {
-                        let signature = Signature::new(&username, &password, &self.hub.realm);
-                        if signature.signed(bytes) {
-                            state.protocol.admit(&username, &password);
+                        let signature = IntegrityKey::new(&username, &password, &self.hub.realm);
+                        if signature.verifies(bytes) {
+                            state.protocol.add_user(&username, &password);
                             // Whose the relays are that there are stays as it is: the protocol lets nobody else have them.
-                            if state.relays.is_empty() {
+                            if state.allocations.is_empty() {
                                 state.owner = Some((user, signature));
                             }
                         } else {
-                            self.hub.refused(Refused::FORGED);
+                            self.hub.count_refusal(RelayRefusalLabels::FORGED);
                         }
                     }
-                    Err(NotGood::Expired) => self.hub.refused(Refused::EXPIRED),
-                    Err(NotGood::Unknown) => self.hub.refused(Refused::FORGED),
+                    Err(CredentialError::Expired) => {
+                        self.hub.count_refusal(RelayRefusalLabels::EXPIRED)
+                    }
+                    Err(CredentialError::Invalid) => {
+                        self.hub.count_refusal(RelayRefusalLabels::FORGED)
+                    }
                 }
                 // Whom the protocol does not know, it answers that.
-                Gate::Pass
+                FilterDecision::Pass
             }
-            Some(Request::Reach(peers)) => {
-                let allowed = peers.iter().all(|peer| self.hub.may_reach(*peer));
+            Some(StunRequest::PermitPeers(peers)) => {
+                let allowed = peers.iter().all(|peer| self.hub.may_send_to(*peer));
                 let Some((_, signature)) = state.owner.as_ref().filter(|_| !allowed) else {
-                    return Gate::Pass;
+                    return FilterDecision::Pass;
                 };
-                match signature.forbid(bytes) {
+                match signature.forbidden_response(bytes) {
                     Some(answer) => {
-                        self.hub.refused(Refused::PEER);
-                        Gate::Answer(answer)
+                        self.hub.count_refusal(RelayRefusalLabels::PEER);
+                        FilterDecision::Reply(answer)
                     }
-                    None => Gate::Pass,
+                    None => FilterDecision::Pass,
                 }
             }
-            Some(Request::Allocate { username: None } | Request::Binding | Request::Other)
-            | None => Gate::Pass,
+            Some(
+                StunRequest::Allocate { username: None }
+                | StunRequest::Binding
+                | StunRequest::Other,
+            )
+            | None => FilterDecision::Pass,
         }
     }
 
     /// Does what the protocol asks for.
-    fn step(self: &Arc<Self>, state: &mut State, now: Duration) {
-        while let Some(step) = state.protocol.step(now) {
+    fn perform_actions(self: &Arc<Self>, state: &mut State, now: Duration) {
+        while let Some(step) = state.protocol.poll_action(now) {
             match step {
-                Step::Say(bytes) => self.wire.send(&bytes),
-                Step::Close(address) => {
-                    state.relays.remove(&address);
-                    self.hub.forget(address);
+                ProtocolAction::SendToClient(bytes) => self.transport.send(&bytes),
+                ProtocolAction::CloseAllocation(address) => {
+                    state.allocations.remove(&address);
+                    self.hub.remove_allocation(address);
                 }
-                Step::Open(family) => {
-                    let opened = self.open(state, family);
-                    state.protocol.opened(family, opened, now);
+                ProtocolAction::OpenAllocation(family) => {
+                    let opened = self.open_allocation(state, family);
+                    state.protocol.on_allocation_opened(family, opened, now);
                 }
             }
         }
     }
 
-    fn open(self: &Arc<Self>, state: &mut State, family: Family) -> Result<SocketAddr, NoRelay> {
+    fn open_allocation(
+        self: &Arc<Self>,
+        state: &mut State,
+        family: IpFamily,
+    ) -> Result<SocketAddr, AllocateError> {
         let Some((user, _)) = &state.owner else {
-            return Err(NoRelay::Full);
+            return Err(AllocateError::InsufficientCapacity);
         };
-        let Some(place) = self.hub.quota.place(*user) else {
-            self.hub.refused(Refused::QUOTA);
-            return Err(NoRelay::Full);
+        let Some(place) = self.hub.quota.try_acquire(*user) else {
+            self.hub.count_refusal(RelayRefusalLabels::QUOTA);
+            return Err(AllocateError::InsufficientCapacity);
         };
-        let (socket, address) = self.hub.open(family, self)?;
-        let reader = tokio::spawn(read(Arc::downgrade(self), socket.clone(), address));
-        let relay = Relay {
+        let (socket, address) = self.hub.open_allocation(family, self)?;
+        let reader = tokio::spawn(read_peer_data(
+            Arc::downgrade(self),
+            socket.clone(),
+            address,
+        ));
+        let relay = Allocation {
             socket,
             reader: reader.abort_handle(),
-            place,
+            permit: place,
         };
-        state.relays.insert(address, relay);
+        state.allocations.insert(address, relay);
         Ok(address)
     }
 
@@ -289,8 +309,12 @@ impl Client {
 }
 
 /// Reads what peers send to a relay, until it is closed.
-async fn read(client: std::sync::Weak<Client>, socket: Arc<UdpSocket>, relay: SocketAddr) {
-    let mut datagram = vec![0; DATAGRAM];
+async fn read_peer_data(
+    client: std::sync::Weak<TurnClient>,
+    socket: Arc<UdpSocket>,
+    relay: SocketAddr,
+) {
+    let mut datagram = vec![0; MAX_DATAGRAM_BYTES];
     loop {
         // The error of one datagram, such as a peer whose port is closed, says nothing about the next.
         let Ok((length, peer)) = socket.recv_from(&mut datagram).await else {
@@ -302,16 +326,16 @@ async fn read(client: std::sync::Weak<Client>, socket: Arc<UdpSocket>, relay: So
         };
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         // Relays of this server reach one another without a socket; whatever else comes from this machine was asked for by nobody.
-        if client.hub.may_hear(peer.ip()) {
-            client.relayed(relay, peer, &datagram[..length]);
+        if client.hub.may_receive_from(peer.ip()) {
+            client.on_peer_data(relay, peer, &datagram[..length]);
         }
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for TurnClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("wire", &self.wire)
+            .field("wire", &self.transport)
             .finish_non_exhaustive()
     }
 }

@@ -11,11 +11,11 @@ use std::{
 
 /// What `rialto serve` can be told about the relay of calls (STUN and TURN).
 #[derive(Debug, Clone, Args)]
-pub struct Settings {
+pub struct TurnConfig {
     /// Where the relay of calls listens, by UDP and TCP: addresses with commas in between, or "off". By default port 3478 of every
     /// address if the site is reached from elsewhere, and of this machine alone if it is not.
     #[arg(long, env = "RIALTO_TURN_LISTEN", value_name = "ADDRESSES")]
-    pub turn_listen: Option<Listen>,
+    pub turn_listen: Option<ListenAddresses>,
 
     /// The addresses at which browsers reach the relay, with commas in between; by default what the interfaces have, or what
     /// `--stun-server` sees.
@@ -25,7 +25,7 @@ pub struct Settings {
         default_value = "",
         value_name = "ADDRESSES"
     )]
-    pub turn_address: Addresses,
+    pub turn_address: IpAddresses,
 
     /// Who is asked for the address of this machine if no interface has a public one, or "off".
     #[arg(
@@ -43,7 +43,7 @@ pub struct Settings {
         default_value = "49152-65535",
         value_name = "FIRST-LAST"
     )]
-    pub turn_ports: Ports,
+    pub turn_ports: PortRange,
 
     /// Networks the relay may send to although they are not on the internet: `10.1.0.0/16,fd00::/8`.
     #[arg(
@@ -52,7 +52,7 @@ pub struct Settings {
         default_value = "",
         value_name = "NETWORKS"
     )]
-    pub turn_peers: Networks,
+    pub turn_peers: IpNetworks,
 
     /// A certificate (PEM, with its chain) with which the relay is also reached by TLS; it has to be for the host of `--public-url`.
     #[arg(
@@ -79,7 +79,7 @@ pub struct Settings {
         default_value = "0.0.0.0:5349,[::]:5349",
         value_name = "ADDRESSES"
     )]
-    pub turn_tls_listen: Listen,
+    pub turn_tls_listen: ListenAddresses,
 
     /// Another TURN server to use instead, such as coturn with `use-auth-secret`: `turn:…` and `turns:…` addresses with commas in
     /// between (RFC 7065).
@@ -141,12 +141,12 @@ pub struct Settings {
 
 /// Where to listen; nowhere if there is nothing in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listen(pub Vec<SocketAddr>);
+pub struct ListenAddresses(pub Vec<SocketAddr>);
 
 /// The word for nowhere, and for nobody.
 pub(in crate::server) const OFF: &str = "off";
 
-impl FromStr for Listen {
+impl FromStr for ListenAddresses {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -165,9 +165,9 @@ impl FromStr for Listen {
 
 /// Ports, from the first to the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ports(pub RangeInclusive<u16>);
+pub struct PortRange(pub RangeInclusive<u16>);
 
-impl FromStr for Ports {
+impl FromStr for PortRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -186,9 +186,9 @@ impl FromStr for Ports {
 
 /// Addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Addresses(pub Vec<IpAddr>);
+pub struct IpAddresses(pub Vec<IpAddr>);
 
-impl FromStr for Addresses {
+impl FromStr for IpAddresses {
     type Err = String;
 
     fn from_str(list: &str) -> Result<Self, String> {
@@ -203,13 +203,13 @@ impl FromStr for Addresses {
 
 /// Networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Networks(pub Vec<IpNet>);
+pub struct IpNetworks(pub Vec<IpNet>);
 
-impl FromStr for Networks {
+impl FromStr for IpNetworks {
     type Err = String;
 
     fn from_str(list: &str) -> Result<Self, String> {
-        crate::server::proxy::networks(list).map(Self)
+        crate::server::proxy::parse_networks(list).map(Self)
     }
 }
 
@@ -219,20 +219,32 @@ mod tests {
 
     #[test]
     fn what_is_set_is_read_or_refused_in_words() {
-        assert_eq!("off".parse(), Ok(Listen(Vec::new())));
-        let two = "0.0.0.0:3478, [::]:3478".parse::<Listen>().unwrap();
+        assert_eq!("off".parse(), Ok(ListenAddresses(Vec::new())));
+        let two = "0.0.0.0:3478, [::]:3478"
+            .parse::<ListenAddresses>()
+            .unwrap();
         assert_eq!(two.0.len(), 2);
-        assert!("3478".parse::<Listen>().unwrap_err().contains("0.0.0.0"));
-        assert_eq!("50000-50010".parse(), Ok(Ports(50_000..=50_010)));
+        assert!(
+            "3478"
+                .parse::<ListenAddresses>()
+                .unwrap_err()
+                .contains("0.0.0.0")
+        );
+        assert_eq!("50000-50010".parse(), Ok(PortRange(50_000..=50_010)));
         for wrong in ["", "50000", "0-10", "9-8", "1-70000"] {
             assert!(
-                wrong.parse::<Ports>().unwrap_err().contains("49152"),
+                wrong.parse::<PortRange>().unwrap_err().contains("49152"),
                 "{wrong}"
             );
         }
-        assert_eq!("".parse(), Ok(Addresses::default()));
-        assert!("here".parse::<Addresses>().unwrap_err().contains("203.0"));
-        assert_eq!("".parse(), Ok(Networks::default()));
-        assert!("ten".parse::<Networks>().unwrap_err().contains("10.0.0.5"));
+        assert_eq!("".parse(), Ok(IpAddresses::default()));
+        assert!("here".parse::<IpAddresses>().unwrap_err().contains("203.0"));
+        assert_eq!("".parse(), Ok(IpNetworks::default()));
+        assert!(
+            "ten"
+                .parse::<IpNetworks>()
+                .unwrap_err()
+                .contains("10.0.0.5")
+        );
     }
 }

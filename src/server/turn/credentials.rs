@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 /// How long a relay may be asked for with a credential, in milliseconds. Whoever shows a call hands out a new one, and a relay that was
 /// opened goes on without.
-pub const LIFETIME: Millis = 10 * 60 * 1_000;
+pub const CREDENTIAL_TTL: Millis = 10 * 60 * 1_000;
 
 /// What credentials are made with.
 #[derive(Clone)]
-pub struct Secret(hmac::Key);
+pub struct TurnSecret(hmac::Key);
 
 /// A user name and a password for one user and one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,14 +26,14 @@ pub struct Credential {
 
 /// Why a user name is not good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotGood {
+pub(super) enum CredentialError {
     /// It was, once.
     Expired,
     /// It is none of ours.
-    Unknown,
+    Invalid,
 }
 
-impl Secret {
+impl TurnSecret {
     /// A secret from its text, as it is set or stored.
     #[must_use]
     pub fn new(text: &str) -> Self {
@@ -44,32 +44,36 @@ impl Secret {
     /// A credential for one user in one call, from now on.
     #[must_use]
     pub fn issue(&self, user: UserId, call: CallId, now: Millis) -> Credential {
-        let expires = (now + LIFETIME) / 1_000;
+        let expires = (now + CREDENTIAL_TTL) / 1_000;
         let username = format!("{expires}:{}/{}", user.0, call.0);
-        let password = self.password(&username);
+        let password = self.password_for(&username);
         Credential { username, password }
     }
 
     /// Whose a user name is, and its password: what a client that signs with it has to know.
-    pub(super) fn check(&self, username: &str, now: Millis) -> Result<(UserId, String), NotGood> {
+    pub(super) fn parse_username(
+        &self,
+        username: &str,
+        now: Millis,
+    ) -> Result<(UserId, String), CredentialError> {
         let parts = username
             .split_once(':')
             .and_then(|(expires, whose)| Some((expires, whose.split_once('/')?.0)));
-        let (expires, user) = parts.ok_or(NotGood::Unknown)?;
-        let expires: Millis = expires.parse().map_err(|_| NotGood::Unknown)?;
-        let user: Uuid = user.parse().map_err(|_| NotGood::Unknown)?;
+        let (expires, user) = parts.ok_or(CredentialError::Invalid)?;
+        let expires: Millis = expires.parse().map_err(|_| CredentialError::Invalid)?;
+        let user: Uuid = user.parse().map_err(|_| CredentialError::Invalid)?;
         if expires.saturating_mul(1_000) < now {
-            return Err(NotGood::Expired);
+            return Err(CredentialError::Expired);
         }
-        Ok((UserId(user), self.password(username)))
+        Ok((UserId(user), self.password_for(username)))
     }
 
-    fn password(&self, username: &str) -> String {
+    fn password_for(&self, username: &str) -> String {
         BASE64_STANDARD.encode(hmac::sign(&self.0, username.as_bytes()))
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for TurnSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
     }
@@ -81,8 +85,8 @@ mod tests {
 
     const NOW: Millis = 1_800_000_000_000;
 
-    fn issued() -> (Secret, Credential) {
-        let secret = Secret::new("a secret");
+    fn issued() -> (TurnSecret, Credential) {
+        let secret = TurnSecret::new("a secret");
         let user = UserId(Uuid::from_u128(1));
         let call = CallId(Uuid::from_u128(2));
         let credential = secret.issue(user, call, NOW);
@@ -93,21 +97,24 @@ mod tests {
     fn a_credential_is_good_for_some_minutes() {
         let (secret, credential) = issued();
         let good = Ok((UserId(Uuid::from_u128(1)), credential.password.clone()));
-        assert_eq!(secret.check(&credential.username, NOW), good);
-        assert_eq!(secret.check(&credential.username, NOW + LIFETIME), good);
-        let late = secret.check(&credential.username, NOW + LIFETIME + 1_000);
-        assert_eq!(late, Err(NotGood::Expired));
+        assert_eq!(secret.parse_username(&credential.username, NOW), good);
+        assert_eq!(
+            secret.parse_username(&credential.username, NOW + CREDENTIAL_TTL),
+            good
+        );
+        let late = secret.parse_username(&credential.username, NOW + CREDENTIAL_TTL + 1_000);
+        assert_eq!(late, Err(CredentialError::Expired));
     }
 
     #[test]
     fn another_secret_or_another_name_makes_another_password() {
         let (secret, credential) = issued();
-        let (_, password) = Secret::new("another")
-            .check(&credential.username, NOW)
+        let (_, password) = TurnSecret::new("another")
+            .parse_username(&credential.username, NOW)
             .unwrap();
         assert_ne!(password, credential.password);
         let longer = credential.username.replacen('1', "2", 1);
-        let (_, password) = secret.check(&longer, NOW).unwrap();
+        let (_, password) = secret.parse_username(&longer, NOW).unwrap();
         assert_ne!(password, credential.password);
     }
 
@@ -115,7 +122,11 @@ mod tests {
     fn what_is_not_ours_is_not_known() {
         let (secret, _) = issued();
         for name in ["", "somebody", "9999999999", "9999999999:somebody", "x:y/z"] {
-            assert_eq!(secret.check(name, NOW), Err(NotGood::Unknown), "{name}");
+            assert_eq!(
+                secret.parse_username(name, NOW),
+                Err(CredentialError::Invalid),
+                "{name}"
+            );
         }
     }
 

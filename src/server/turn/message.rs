@@ -15,19 +15,19 @@ use turn_server_proto::types::{
 };
 
 /// The length of what every message and every piece of channel data begins with, and that says how long the whole is.
-pub(super) const HEAD: usize = 4;
+pub(super) const FRAME_HEADER_BYTES: usize = 4;
 /// The length of the rest of the head of a message (RFC 8489 section 5).
-const MESSAGE_HEAD: usize = 20;
+const STUN_HEADER_BYTES: usize = 20;
 
 /// What a client asks for, as far as it matters before it is done.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Request {
+pub(super) enum StunRequest {
     /// From where it is seen.
     Binding,
     /// A relay, under this name; without one it is the first try, which is answered with what a second needs.
     Allocate { username: Option<String> },
     /// To send to these.
-    Reach(Vec<IpAddr>),
+    PermitPeers(Vec<IpAddr>),
     /// Something else.
     Other,
 }
@@ -39,27 +39,27 @@ pub(super) fn is_message(bytes: &[u8]) -> bool {
 
 /// How long a message or piece of channel data is on a stream, padding included, by its first four bytes. None for what is neither
 /// (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
-pub(super) fn length(head: [u8; HEAD]) -> Option<usize> {
+pub(super) fn frame_length(head: [u8; FRAME_HEADER_BYTES]) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
     match head[0] >> 6 {
-        0 if length.is_multiple_of(4) => Some(MESSAGE_HEAD + length),
-        1 => Some(HEAD + length.next_multiple_of(4)),
+        0 if length.is_multiple_of(4) => Some(STUN_HEADER_BYTES + length),
+        1 => Some(FRAME_HEADER_BYTES + length.next_multiple_of(4)),
         _ => None,
     }
 }
 
 /// What a message asks for. None for one that cannot be read, or that is no request.
-pub(super) fn read(bytes: &[u8]) -> Option<Request> {
+pub(super) fn parse_request(bytes: &[u8]) -> Option<StunRequest> {
     let message = Message::from_bytes(bytes).ok()?;
     if !message.has_class(MessageClass::Request) {
         return None;
     }
     let method = message.method();
     Some(if method == BINDING {
-        Request::Binding
+        StunRequest::Binding
     } else if method == ALLOCATE {
         let username = message.attribute::<Username>().ok();
-        Request::Allocate {
+        StunRequest::Allocate {
             username: username.map(|name| name.username().to_owned()),
         }
     } else if method == CREATE_PERMISSION || method == CHANNEL_BIND {
@@ -67,14 +67,14 @@ pub(super) fn read(bytes: &[u8]) -> Option<Request> {
         while let Ok(peer) = message.nth_attribute::<XorPeerAddress>(peers.len()) {
             peers.push(peer.addr(message.transaction_id()).ip());
         }
-        Request::Reach(peers)
+        StunRequest::PermitPeers(peers)
     } else {
-        Request::Other
+        StunRequest::Other
     })
 }
 
 /// The answer to who asks from where they are seen. None when it asks for more than that.
-pub(super) fn seen_from(bytes: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
+pub(super) fn binding_response(bytes: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
     let message = Message::from_bytes(bytes).ok()?;
     let mut answer = Message::builder_success(&message, MessageWriteVec::with_capacity(44));
     let seen = XorMappedAddress::new(from, message.transaction_id());
@@ -85,9 +85,9 @@ pub(super) fn seen_from(bytes: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
 
 /// Somebody's name and password, in this realm.
 #[derive(Debug, Clone)]
-pub(super) struct Signature(MessageIntegrityCredentials);
+pub(super) struct IntegrityKey(MessageIntegrityCredentials);
 
-impl Signature {
+impl IntegrityKey {
     pub(super) fn new(username: &str, password: &str, realm: &str) -> Self {
         let own = str::to_owned;
         let credentials = LongTermKeyCredentials::new(own(username), own(password), own(realm));
@@ -95,19 +95,19 @@ impl Signature {
     }
 
     /// Whether a message was signed with it. How, if so.
-    fn of(&self, message: &Message<'_>) -> Option<IntegrityAlgorithm> {
+    fn integrity_algorithm(&self, message: &Message<'_>) -> Option<IntegrityAlgorithm> {
         message.validate_integrity(&self.0).ok()
     }
 
     /// Whether it signed a message.
-    pub(super) fn signed(&self, bytes: &[u8]) -> bool {
-        Message::from_bytes(bytes).is_ok_and(|message| self.of(&message).is_some())
+    pub(super) fn verifies(&self, bytes: &[u8]) -> bool {
+        Message::from_bytes(bytes).is_ok_and(|message| self.integrity_algorithm(&message).is_some())
     }
 
     /// The answer to a request that is not allowed. None unless the request was signed with this.
-    pub(super) fn forbid(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn forbidden_response(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let message = Message::from_bytes(bytes).ok()?;
-        let how = self.of(&message)?;
+        let how = self.integrity_algorithm(&message)?;
         let mut answer = Message::builder_error(&message, MessageWriteVec::with_capacity(80));
         let forbidden = ErrorCode::builder(ErrorCode::FORBIDDEN).build().ok()?;
         answer.add_attribute(&forbidden).ok()?;
@@ -122,16 +122,16 @@ mod tests {
 
     #[test]
     fn a_stream_is_cut_where_messages_and_channel_data_end() {
-        assert_eq!(length([0x00, 0x01, 0x00, 0x08]), Some(28));
-        assert_eq!(length([0x00, 0x01, 0x00, 0x07]), None);
-        assert_eq!(length([0x40, 0x00, 0x00, 0x05]), Some(12));
-        assert_eq!(length([0x80, 0x00, 0x00, 0x04]), None);
-        assert_eq!(length([0xC0, 0x00, 0x00, 0x04]), None);
+        assert_eq!(frame_length([0x00, 0x01, 0x00, 0x08]), Some(28));
+        assert_eq!(frame_length([0x00, 0x01, 0x00, 0x07]), None);
+        assert_eq!(frame_length([0x40, 0x00, 0x00, 0x05]), Some(12));
+        assert_eq!(frame_length([0x80, 0x00, 0x00, 0x04]), None);
+        assert_eq!(frame_length([0xC0, 0x00, 0x00, 0x04]), None);
     }
 
     #[test]
     fn what_is_forbidden_is_said_to_whoever_signed_the_request_and_to_nobody_else() {
-        let signature = Signature::new("ada", "secret", "rialto");
+        let signature = IntegrityKey::new("ada", "secret", "rialto");
         let mut request = Message::builder_request(CREATE_PERMISSION, MessageWriteVec::new());
         let peer: SocketAddr = "127.0.0.1:80".parse().unwrap();
         let peer = XorPeerAddress::new(peer, request.transaction_id());
@@ -140,21 +140,21 @@ mod tests {
             .add_message_integrity(&signature.0, IntegrityAlgorithm::Sha1)
             .unwrap();
         let request = request.finish();
-        let reached = Request::Reach(vec!["127.0.0.1".parse().unwrap()]);
-        assert_eq!(read(&request), Some(reached));
-        let answer = signature.forbid(&request).unwrap();
+        let reached = StunRequest::PermitPeers(vec!["127.0.0.1".parse().unwrap()]);
+        assert_eq!(parse_request(&request), Some(reached));
+        let answer = signature.forbidden_response(&request).unwrap();
         let answer = Message::from_bytes(&answer).unwrap();
         assert_eq!(answer.attribute::<ErrorCode>().unwrap().code(), 403);
-        assert!(signature.of(&answer).is_some());
-        let other = Signature::new("ada", "guessed", "rialto");
-        assert_eq!(other.forbid(&request), None);
+        assert!(signature.integrity_algorithm(&answer).is_some());
+        let other = IntegrityKey::new("ada", "guessed", "rialto");
+        assert_eq!(other.forbidden_response(&request), None);
     }
 
     #[test]
     fn who_asks_is_told_from_where_they_are_seen() {
         let request = Message::builder_request(BINDING, MessageWriteVec::new()).finish();
         let from: SocketAddr = "198.51.100.7:4000".parse().unwrap();
-        let answer = seen_from(&request, from).unwrap();
+        let answer = binding_response(&request, from).unwrap();
         let answer = Message::from_bytes(&answer).unwrap();
         let seen = answer.attribute::<XorMappedAddress>().unwrap();
         assert_eq!(seen.addr(answer.transaction_id()), from);
@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn what_is_no_request_asks_for_nothing() {
-        assert_eq!(read(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), None);
+        assert_eq!(parse_request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), None);
         let indication = Message::builder_indication(BINDING, MessageWriteVec::new()).finish();
-        assert_eq!(read(&indication), None);
+        assert_eq!(parse_request(&indication), None);
     }
 }

@@ -24,20 +24,20 @@ pub mod config;
 pub mod credentials;
 mod hub;
 mod message;
-mod peers;
+mod peer_filter;
 pub mod probe;
 mod protocol;
 mod quota;
 mod tcp;
 mod udp;
 
-pub use config::Settings;
-pub use peers::is_public;
+pub use config::TurnConfig;
+pub use peer_filter::is_public;
 
 use super::{config::Config, metrics::Metrics};
 use crate::model::{CallId, Millis, UserId, call::IceServer};
-use address::{Reachable, Source};
-use credentials::Secret;
+use address::{AddressSource, ReachableAddresses};
+use credentials::TurnSecret;
 use hub::Hub;
 use std::{
     io,
@@ -45,7 +45,7 @@ use std::{
     path::Path,
     sync::Arc,
 };
-use tcp::Tcp;
+use tcp::TcpServer;
 use tokio::task::JoinSet;
 use tokio_rustls::{
     TlsAcceptor,
@@ -54,51 +54,51 @@ use tokio_rustls::{
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     },
 };
-use udp::Udp;
+use udp::UdpServer;
 
 /// The port of STUN and TURN.
-const PORT: u16 = 3478;
+const DEFAULT_PORT: u16 = 3478;
 /// How many ports are tried where any would do.
-const PORT_TRIES: u8 = 10;
+const MAX_PORT_ATTEMPTS: u8 = 10;
 
 /// How browsers find a path: what they are told when a call begins.
 #[derive(Debug, Clone)]
-pub struct Ice {
+pub struct IceConfig {
     /// As they were set, the same for everybody.
     servers: Vec<IceServer>,
     /// Relays, to be used with a credential.
-    urls: Vec<String>,
+    relay_urls: Vec<String>,
     /// At which addresses our own is reached, and how that was found out.
-    addresses: Vec<(IpAddr, Source)>,
-    secret: Secret,
+    relay_addresses: Vec<(IpAddr, AddressSource)>,
+    secret: TurnSecret,
 }
 
-impl Ice {
+impl IceConfig {
     /// Only what was set: nothing is relayed.
     #[must_use]
-    pub fn without_relay(servers: Vec<IceServer>, secret: Secret) -> Self {
+    pub fn without_relay(servers: Vec<IceServer>, secret: TurnSecret) -> Self {
         Self {
             servers,
-            urls: Vec::new(),
-            addresses: Vec::new(),
+            relay_urls: Vec::new(),
+            relay_addresses: Vec::new(),
             secret,
         }
     }
 
     /// At which addresses our own relay is reached, and how that was found out; none when it is off.
     #[must_use]
-    pub fn addresses(&self) -> &[(IpAddr, Source)] {
-        &self.addresses
+    pub fn relay_addresses(&self) -> &[(IpAddr, AddressSource)] {
+        &self.relay_addresses
     }
 
     /// What a user is told for a call, with a credential that is good from now on.
     #[must_use]
-    pub fn servers(&self, user: UserId, call: CallId, now: Millis) -> Vec<IceServer> {
+    pub fn servers_for(&self, user: UserId, call: CallId, now: Millis) -> Vec<IceServer> {
         let mut servers = self.servers.clone();
-        if !self.urls.is_empty() {
+        if !self.relay_urls.is_empty() {
             let credential = self.secret.issue(user, call, now);
             servers.push(IceServer {
-                urls: self.urls.clone(),
+                urls: self.relay_urls.clone(),
                 username: Some(credential.username),
                 credential: Some(credential.password),
             });
@@ -109,9 +109,9 @@ impl Ice {
 
 /// The relay, once it listens. It ends when dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct TurnRelay {
     /// Where it is reached, and how that was found out.
-    pub reachable: Reachable,
+    pub reachable: ReachableAddresses,
     /// Its addresses as browsers are told them (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
     _tasks: JoinSet<()>,
@@ -123,32 +123,33 @@ pub struct Turn {
 /// In words: when an address that was set cannot be listened on, or the certificate cannot be used.
 pub async fn start(
     config: &Config,
-    secret: Secret,
+    secret: TurnSecret,
     metrics: Arc<Metrics>,
-) -> Result<(Ice, Option<Turn>), String> {
+) -> Result<(IceConfig, Option<TurnRelay>), String> {
     let settings = &config.turn;
-    let mut ice = Ice::without_relay(config.ice_servers.0.clone(), secret.clone());
+    let mut ice = IceConfig::without_relay(config.ice_servers.0.clone(), secret.clone());
     if !settings.turn_urls.is_empty() {
-        ice.urls.clone_from(&settings.turn_urls);
+        ice.relay_urls.clone_from(&settings.turn_urls);
         return Ok((ice, None));
     }
-    let Some((sockets, is_local)) = listen(config)? else {
+    let Some((sockets, is_local)) = bind_sockets(config)? else {
         return Ok((ice, None));
     };
-    let ask = Some(settings.stun_server.as_str()).filter(|ask| *ask != config::OFF && !is_local);
+    let stun_server =
+        Some(settings.stun_server.as_str()).filter(|ask| *ask != config::OFF && !is_local);
     let reachable = if is_local && settings.turn_address.0.is_empty() {
-        Reachable {
-            addresses: vec![(config.listen.ip(), Source::Local)],
+        ReachableAddresses {
+            addresses: vec![(config.listen.ip(), AddressSource::LocalOnly)],
         }
     } else {
-        address::find(&settings.turn_address.0, ask).await
+        address::find_reachable(&settings.turn_address.0, stun_server).await
     };
     let addresses: Vec<IpAddr> = reachable
         .addresses
         .iter()
         .map(|(address, _)| *address)
         .collect();
-    let local: Vec<IpAddr> = address::own();
+    let local: Vec<IpAddr> = address::interface_addresses();
     let hub = Hub::new(settings, secret, addresses.clone(), local, metrics);
     let mut tasks = JoinSet::new();
     let mut urls = Vec::new();
@@ -163,28 +164,28 @@ pub async fn start(
             urls.push(format!("turn:{host}?transport=udp"));
             urls.push(format!("turn:{host}?transport=tcp"));
         }
-        let udp = Udp::new(hub.clone(), udp).map_err(|why| why.to_string())?;
+        let udp = UdpServer::new(hub.clone(), udp).map_err(|why| why.to_string())?;
         tasks.spawn(udp.run());
-        tasks.spawn(Tcp::new(hub.clone(), tcp, None).run());
+        tasks.spawn(TcpServer::new(hub.clone(), tcp, None).run());
     }
     if let (Some(certificate), Some(key)) = (&settings.turn_certificate, &settings.turn_key) {
-        let tls = acceptor(certificate, key)?;
+        let tls = load_tls_acceptor(certificate, key)?;
         let host = config.public_host().ok_or(
             "--turn-certificate: browsers have to be told a name that the certificate is for. Set --public-url as well",
         )?;
         for at in &settings.turn_tls_listen.0 {
-            let listener = tcp::bind(*at).map_err(|why| cannot_listen(*at, &why))?;
+            let listener = tcp::bind(*at).map_err(|why| listen_error(*at, &why))?;
             let port = listener.local_addr().map_err(|why| why.to_string())?.port();
             let url = format!("turns:{host}:{port}?transport=tcp");
             if !urls.contains(&url) {
                 urls.push(url);
             }
-            tasks.spawn(Tcp::new(hub.clone(), listener, Some(tls.clone())).run());
+            tasks.spawn(TcpServer::new(hub.clone(), listener, Some(tls.clone())).run());
         }
     }
-    ice.urls.clone_from(&urls);
-    ice.addresses.clone_from(&reachable.addresses);
-    let turn = Turn {
+    ice.relay_urls.clone_from(&urls);
+    ice.relay_addresses.clone_from(&reachable.addresses);
+    let turn = TurnRelay {
         reachable,
         urls,
         _tasks: tasks,
@@ -195,12 +196,12 @@ pub async fn start(
 type Sockets = Vec<(tokio::net::UdpSocket, tokio::net::TcpListener)>;
 
 /// Opens the sockets; also whether they are for this machine alone. None when the relay is off.
-fn listen(config: &Config) -> Result<Option<(Sockets, bool)>, String> {
+fn bind_sockets(config: &Config) -> Result<Option<(Sockets, bool)>, String> {
     if let Some(listen) = &config.turn.turn_listen {
         if listen.0.is_empty() {
             return Ok(None);
         }
-        let both = |at: &SocketAddr| pair(*at).map_err(|why| cannot_listen(*at, &why));
+        let both = |at: &SocketAddr| bind_udp_and_tcp(*at).map_err(|why| listen_error(*at, &why));
         let sockets = listen.0.iter().map(both).collect::<Result<Vec<_>, _>>()?;
         let is_local = listen.0.iter().all(|at| at.ip().is_loopback());
         return Ok(Some((sockets, is_local)));
@@ -213,20 +214,22 @@ fn listen(config: &Config) -> Result<Option<(Sockets, bool)>, String> {
     };
     let mut sockets = Vec::new();
     for ip in addresses {
-        let at = SocketAddr::new(ip, PORT);
-        match pair(at).or_else(|_| pair(SocketAddr::new(ip, 0))) {
+        let at = SocketAddr::new(ip, DEFAULT_PORT);
+        match bind_udp_and_tcp(at).or_else(|_| bind_udp_and_tcp(SocketAddr::new(ip, 0))) {
             Ok(pair) => sockets.push(pair),
             // A machine without IPv6 does without.
             Err(_) if ip.is_ipv6() => {}
-            Err(why) => return Err(cannot_listen(at, &why)),
+            Err(why) => return Err(listen_error(at, &why)),
         }
     }
     Ok(Some((sockets, is_local)))
 }
 
 /// Both ways to the relay, at the same port. Of any free port, the other way may be taken: then it is another one.
-fn pair(at: SocketAddr) -> io::Result<(tokio::net::UdpSocket, tokio::net::TcpListener)> {
-    let mut tries = if at.port() == 0 { PORT_TRIES } else { 1 };
+fn bind_udp_and_tcp(
+    at: SocketAddr,
+) -> io::Result<(tokio::net::UdpSocket, tokio::net::TcpListener)> {
+    let mut tries = if at.port() == 0 { MAX_PORT_ATTEMPTS } else { 1 };
     loop {
         tries -= 1;
         let udp = udp::bind(at)?;
@@ -238,14 +241,14 @@ fn pair(at: SocketAddr) -> io::Result<(tokio::net::UdpSocket, tokio::net::TcpLis
     }
 }
 
-fn cannot_listen(at: SocketAddr, why: &io::Error) -> String {
+fn listen_error(at: SocketAddr, why: &io::Error) -> String {
     format!(
         "the relay of calls cannot listen on {at}: {why}. Is another TURN server running? Say where with --turn-listen, or turn \
          it off with --turn-listen off"
     )
 }
 
-fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
+fn load_tls_acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     let cannot = |file: &Path, why: &dyn std::fmt::Display| {
         format!("the relay of calls cannot use {}: {why}", file.display())
     };

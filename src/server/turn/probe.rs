@@ -29,8 +29,8 @@ use turn_server_proto::types::{
 };
 
 /// How long an answer may take before it is asked for again, and how often.
-const PATIENCE: Duration = Duration::from_millis(700);
-const TRIES: usize = 3;
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
+const MAX_REQUEST_ATTEMPTS: usize = 3;
 
 /// What did not work.
 #[derive(Debug, thiserror::Error)]
@@ -40,13 +40,13 @@ pub enum ProbeError {
     Refused(u16),
     /// Nothing came.
     #[error("it did not answer")]
-    Silent,
+    Timeout,
     /// Its certificate is not believed (RFC 8446 section 4.4.2.4), or nothing is there to judge it by.
     #[error("{0}")]
     Tls(rustls::Error),
     /// What came made no sense.
     #[error("it answered something that is no TURN")]
-    Garbled,
+    InvalidResponse,
     /// The network said no.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -54,32 +54,32 @@ pub enum ProbeError {
 
 impl From<StunParseError> for ProbeError {
     fn from(_: StunParseError) -> Self {
-        Self::Garbled
+        Self::InvalidResponse
     }
 }
 
 impl From<StunWriteError> for ProbeError {
     fn from(_: StunWriteError) -> Self {
-        Self::Garbled
+        Self::InvalidResponse
     }
 }
 
 type Result<T> = std::result::Result<T, ProbeError>;
 
 /// How the relay is spoken to.
-enum Wire {
+enum ProbeTransport {
     Udp(UdpSocket),
-    Stream(Box<dyn Stream>),
+    Stream(Box<dyn ByteStream>),
 }
 
 /// TCP, or TLS over it.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 /// Somebody with a credential, at a relay.
 pub struct Probe {
-    wire: Wire,
+    transport: ProbeTransport,
     credential: Credential,
     realm: String,
     nonce: String,
@@ -90,7 +90,7 @@ impl Probe {
     ///
     /// # Errors
     /// [`ProbeError::Io`].
-    pub async fn udp(relay: SocketAddr, credential: Credential) -> Result<Self> {
+    pub async fn connect_udp(relay: SocketAddr, credential: Credential) -> Result<Self> {
         let any: SocketAddr = if relay.is_ipv4() {
             ([0; 4], 0).into()
         } else {
@@ -98,17 +98,20 @@ impl Probe {
         };
         let socket = UdpSocket::bind(any).await?;
         socket.connect(relay).await?;
-        Ok(Self::by(Wire::Udp(socket), credential))
+        Ok(Self::with_transport(
+            ProbeTransport::Udp(socket),
+            credential,
+        ))
     }
 
     /// Comes by TCP, to whichever of these addresses accepts.
     ///
     /// # Errors
     /// [`ProbeError::Io`], and [`ProbeError::Silent`] when nobody accepts.
-    pub async fn tcp(relay: impl ToSocketAddrs, credential: Credential) -> Result<Self> {
-        let stream = timeout(PATIENCE * 3, TcpStream::connect(relay)).await;
-        let stream = stream.map_err(|_| ProbeError::Silent)??;
-        Ok(Self::over(stream, credential))
+    pub async fn connect_tcp(relay: impl ToSocketAddrs, credential: Credential) -> Result<Self> {
+        let stream = timeout(RESPONSE_TIMEOUT * 3, TcpStream::connect(relay)).await;
+        let stream = stream.map_err(|_| ProbeError::Timeout)??;
+        Ok(Self::with_stream(stream, credential))
     }
 
     /// Comes by TLS, to whichever of these addresses accepts, and believes the certificate of this name that the other programs of this
@@ -116,7 +119,7 @@ impl Probe {
     ///
     /// # Errors
     /// [`ProbeError::Tls`], [`ProbeError::Io`], and [`ProbeError::Silent`] when nobody accepts.
-    pub async fn tls(
+    pub async fn connect_tls(
         relay: impl ToSocketAddrs,
         name: &str,
         credential: Credential,
@@ -129,26 +132,26 @@ impl Probe {
                 .connect(name, stream)
                 .await
         };
-        let connected = timeout(PATIENCE * 3, connect).await;
-        let connected = connected.map_err(|_| ProbeError::Silent)?;
+        let connected = timeout(RESPONSE_TIMEOUT * 3, connect).await;
+        let connected = connected.map_err(|_| ProbeError::Timeout)?;
         let stream = connected.map_err(|why| {
             let tls = why.get_ref().and_then(|why| why.downcast_ref());
             tls.cloned().map_or(ProbeError::Io(why), ProbeError::Tls)
         })?;
-        Ok(Self::over(stream, credential))
+        Ok(Self::with_stream(stream, credential))
     }
 
     /// Comes over a stream that is open, such as one of TLS.
-    pub fn over(
+    pub fn with_stream(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         credential: Credential,
     ) -> Self {
-        Self::by(Wire::Stream(Box::new(stream)), credential)
+        Self::with_transport(ProbeTransport::Stream(Box::new(stream)), credential)
     }
 
-    fn by(wire: Wire, credential: Credential) -> Self {
+    fn with_transport(wire: ProbeTransport, credential: Credential) -> Self {
         Self {
-            wire,
+            transport: wire,
             credential,
             realm: String::new(),
             nonce: String::new(),
@@ -156,7 +159,7 @@ impl Probe {
     }
 
     /// Says from now on that it is somebody else.
-    pub fn claim(&mut self, credential: Credential) {
+    pub fn set_credential(&mut self, credential: Credential) {
         self.credential = credential;
     }
 
@@ -165,7 +168,7 @@ impl Probe {
     /// # Errors
     /// [`ProbeError`].
     pub async fn allocate(&mut self) -> Result<SocketAddr> {
-        self.allocate_as(udp).await
+        self.allocate_with(request_udp_transport).await
     }
 
     /// Asks for a relay with an address of IPv6, and returns it.
@@ -173,21 +176,21 @@ impl Probe {
     /// # Errors
     /// [`ProbeError`].
     pub async fn allocate_v6(&mut self) -> Result<SocketAddr> {
-        self.allocate_as(|request, id| {
-            udp(request, id)?;
+        self.allocate_with(|request, id| {
+            request_udp_transport(request, id)?;
             request.add_attribute(&RequestedAddressFamily::new(AddressFamily::IPV6))
         })
         .await
     }
 
-    async fn allocate_as(
+    async fn allocate_with(
         &mut self,
         add: impl Fn(&mut MessageWriteVec, TransactionId) -> std::result::Result<(), StunWriteError>,
     ) -> Result<SocketAddr> {
         let first = self.exchange(ALLOCATE, false, &add).await?;
         let first = Message::from_bytes(&first)?;
         if first.attribute::<ErrorCode>()?.code() != ErrorCode::UNAUTHORIZED {
-            return Err(ProbeError::Garbled);
+            return Err(ProbeError::InvalidResponse);
         }
         first
             .attribute::<Realm>()?
@@ -197,7 +200,7 @@ impl Probe {
             .attribute::<Nonce>()?
             .nonce()
             .clone_into(&mut self.nonce);
-        let answer = self.ask(ALLOCATE, add).await?;
+        let answer = self.send_signed_request(ALLOCATE, add).await?;
         let answer = Message::from_bytes(&answer)?;
         let relay = answer.attribute::<XorRelayedAddress>()?;
         Ok(relay.addr(answer.transaction_id()))
@@ -207,23 +210,25 @@ impl Probe {
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub async fn permit(&mut self, peer: SocketAddr) -> Result<()> {
+    pub async fn create_permission(&mut self, peer: SocketAddr) -> Result<()> {
         let add = |request: &mut MessageWriteVec, id| {
             request.add_attribute(&XorPeerAddress::new(peer, id))
         };
-        self.ask(CREATE_PERMISSION, add).await.map(drop)
+        self.send_signed_request(CREATE_PERMISSION, add)
+            .await
+            .map(drop)
     }
 
     /// Asks for a channel to a peer (0x4000 to 0x4FFF).
     ///
     /// # Errors
     /// [`ProbeError`].
-    pub async fn bind(&mut self, channel: u16, peer: SocketAddr) -> Result<()> {
+    pub async fn bind_channel(&mut self, channel: u16, peer: SocketAddr) -> Result<()> {
         let add = |request: &mut MessageWriteVec, id| {
             request.add_attribute(&ChannelNumber::new(channel))?;
             request.add_attribute(&XorPeerAddress::new(peer, id))
         };
-        self.ask(CHANNEL_BIND, add).await.map(drop)
+        self.send_signed_request(CHANNEL_BIND, add).await.map(drop)
     }
 
     /// Gives the relay back.
@@ -232,14 +237,14 @@ impl Probe {
     /// [`ProbeError`].
     pub async fn release(&mut self) -> Result<()> {
         let add = |request: &mut MessageWriteVec, _| request.add_attribute(&Lifetime::new(0));
-        self.ask(REFRESH, add).await.map(drop)
+        self.send_signed_request(REFRESH, add).await.map(drop)
     }
 
     /// Sends to a peer, in an indication.
     ///
     /// # Errors
     /// [`ProbeError::Io`].
-    pub async fn send(&mut self, peer: SocketAddr, bytes: &[u8]) -> Result<()> {
+    pub async fn send_indication(&mut self, peer: SocketAddr, bytes: &[u8]) -> Result<()> {
         let mut message = Message::builder_indication(SEND, MessageWriteVec::new());
         let id = message.transaction_id();
         message.add_attribute(&XorPeerAddress::new(peer, id))?;
@@ -251,11 +256,11 @@ impl Probe {
     ///
     /// # Errors
     /// [`ProbeError::Io`].
-    pub async fn send_by(&mut self, channel: u16, bytes: &[u8]) -> Result<()> {
-        let length = u16::try_from(bytes.len()).map_err(|_| ProbeError::Garbled)?;
+    pub async fn send_channel_data(&mut self, channel: u16, bytes: &[u8]) -> Result<()> {
+        let length = u16::try_from(bytes.len()).map_err(|_| ProbeError::InvalidResponse)?;
         let mut data = [channel.to_be_bytes(), length.to_be_bytes()].concat();
         data.extend_from_slice(bytes);
-        if matches!(self.wire, Wire::Stream(_)) {
+        if matches!(self.transport, ProbeTransport::Stream(_)) {
             data.resize(data.len().next_multiple_of(4), 0);
         }
         self.write(&data).await
@@ -265,13 +270,13 @@ impl Probe {
     ///
     /// # Errors
     /// [`ProbeError::Silent`] when nothing comes for a while.
-    pub async fn hear(&mut self) -> Result<Vec<u8>> {
-        let bytes = timeout(PATIENCE, self.read()).await;
-        payload(&bytes.map_err(|_| ProbeError::Silent)??)
+    pub async fn receive(&mut self) -> Result<Vec<u8>> {
+        let bytes = timeout(RESPONSE_TIMEOUT, self.read()).await;
+        payload(&bytes.map_err(|_| ProbeError::Timeout)??)
     }
 
     /// What is answered to a signed request.
-    async fn ask(
+    async fn send_signed_request(
         &mut self,
         method: Method,
         add: impl Fn(&mut MessageWriteVec, TransactionId) -> std::result::Result<(), StunWriteError>,
@@ -303,21 +308,21 @@ impl Probe {
         }
         let request = request.finish();
         // A stream loses nothing, and half an answer that was given up would be taken for the next.
-        let (tries, patience) = match self.wire {
-            Wire::Udp(_) => (TRIES, PATIENCE),
-            Wire::Stream(_) => (1, 3 * PATIENCE),
+        let (tries, response_timeout) = match self.transport {
+            ProbeTransport::Udp(_) => (MAX_REQUEST_ATTEMPTS, RESPONSE_TIMEOUT),
+            ProbeTransport::Stream(_) => (1, 3 * RESPONSE_TIMEOUT),
         };
         for _ in 0..tries {
             self.write(&request).await?;
-            if let Ok(answer) = timeout(patience, self.answer(id)).await {
+            if let Ok(answer) = timeout(response_timeout, self.read_response(id)).await {
                 return answer;
             }
         }
-        Err(ProbeError::Silent)
+        Err(ProbeError::Timeout)
     }
 
     /// The answer to a request; what else comes meanwhile is skipped.
-    async fn answer(&mut self, id: TransactionId) -> Result<Vec<u8>> {
+    async fn read_response(&mut self, id: TransactionId) -> Result<Vec<u8>> {
         loop {
             let answer = self.read().await?;
             let is_answer = Message::from_bytes(&answer)
@@ -333,9 +338,9 @@ impl Probe {
     /// # Errors
     /// [`ProbeError::Io`].
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        match &mut self.wire {
-            Wire::Udp(socket) => drop(socket.send(bytes).await?),
-            Wire::Stream(stream) => {
+        match &mut self.transport {
+            ProbeTransport::Udp(socket) => drop(socket.send(bytes).await?),
+            ProbeTransport::Stream(stream) => {
                 stream.write_all(bytes).await?;
                 stream.flush().await?;
             }
@@ -344,17 +349,18 @@ impl Probe {
     }
 
     async fn read(&mut self) -> Result<Vec<u8>> {
-        match &mut self.wire {
-            Wire::Udp(socket) => {
-                let mut bytes = vec![0; super::client::DATAGRAM];
+        match &mut self.transport {
+            ProbeTransport::Udp(socket) => {
+                let mut bytes = vec![0; super::client::MAX_DATAGRAM_BYTES];
                 let length = socket.recv(&mut bytes).await?;
                 bytes.truncate(length);
                 Ok(bytes)
             }
-            Wire::Stream(stream) => {
-                let mut head = [0; super::message::HEAD];
+            ProbeTransport::Stream(stream) => {
+                let mut head = [0; super::message::FRAME_HEADER_BYTES];
                 stream.read_exact(&mut head).await?;
-                let length = super::message::length(head).ok_or(ProbeError::Garbled)?;
+                let length =
+                    super::message::frame_length(head).ok_or(ProbeError::InvalidResponse)?;
                 let mut bytes = head.to_vec();
                 bytes.resize(length, 0);
                 stream.read_exact(&mut bytes[head.len()..]).await?;
@@ -370,7 +376,10 @@ impl fmt::Debug for Probe {
     }
 }
 
-fn udp(request: &mut MessageWriteVec, _: TransactionId) -> std::result::Result<(), StunWriteError> {
+fn request_udp_transport(
+    request: &mut MessageWriteVec,
+    _: TransactionId,
+) -> std::result::Result<(), StunWriteError> {
     request.add_attribute(&RequestedTransport::new(RequestedTransport::UDP))
 }
 
@@ -379,12 +388,16 @@ fn payload(bytes: &[u8]) -> Result<Vec<u8>> {
     if super::message::is_message(bytes) {
         let message = Message::from_bytes(bytes)?;
         if message.method() != DATA {
-            return Err(ProbeError::Garbled);
+            return Err(ProbeError::InvalidResponse);
         }
         return Ok(message.attribute::<Data>()?.data().to_vec());
     }
-    let head = bytes.first_chunk::<4>().ok_or(ProbeError::Garbled)?;
+    let head = bytes
+        .first_chunk::<4>()
+        .ok_or(ProbeError::InvalidResponse)?;
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-    let data = bytes.get(4..4 + length).ok_or(ProbeError::Garbled)?;
+    let data = bytes
+        .get(4..4 + length)
+        .ok_or(ProbeError::InvalidResponse)?;
     Ok(data.to_vec())
 }

@@ -15,18 +15,18 @@ use turn_server_proto::{
 
 /// Which addresses a relay has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
+pub(super) enum IpFamily {
     V4,
     V6,
 }
 
 /// Why there is no relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoRelay {
+pub(super) enum AllocateError {
     /// There are none with such addresses here.
-    Family,
+    UnsupportedFamily,
     /// There are as many as there may be.
-    Full,
+    InsufficientCapacity,
 }
 
 /// What the bytes of a client come to.
@@ -34,9 +34,9 @@ pub(super) enum NoRelay {
 pub(super) enum Outcome<'a> {
     Nothing,
     /// An answer.
-    Say(Vec<u8>),
+    SendToClient(Vec<u8>),
     /// To be sent from a relay to a peer.
-    Relay {
+    SendToPeer {
         from: SocketAddr,
         to: SocketAddr,
         bytes: &'a [u8],
@@ -45,50 +45,55 @@ pub(super) enum Outcome<'a> {
 
 /// What is left to do.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum ProtocolAction {
     /// To open a relay, and say so with [`Protocol::opened`].
-    Open(Family),
+    OpenAllocation(IpFamily),
     /// To close a relay.
-    Close(SocketAddr),
+    CloseAllocation(SocketAddr),
     /// To tell the client.
-    Say(Vec<u8>),
+    SendToClient(Vec<u8>),
 }
 
 /// An implementation of TURN for one client (RFC 8656), that is told what was received and says what to send. Times are
 /// given to it, since the server was started.
-pub(super) trait Protocol: fmt::Debug + Send {
+pub(super) trait TurnProtocol: fmt::Debug + Send {
     /// From now on, this name and password are good.
-    fn admit(&mut self, username: &str, password: &str);
+    fn add_user(&mut self, username: &str, password: &str);
 
     /// The client sent this: one message, or one piece of channel data.
-    fn heard<'a>(&mut self, bytes: &'a [u8], now: Duration) -> Outcome<'a>;
+    fn on_client_data<'a>(&mut self, bytes: &'a [u8], now: Duration) -> Outcome<'a>;
 
     /// A peer sent this to a relay: what to tell the client is written into `told`. False when the client did not ask to hear it.
-    fn relayed(
+    fn on_peer_data(
         &mut self,
         relay: SocketAddr,
         peer: SocketAddr,
         bytes: &[u8],
-        told: &mut Vec<u8>,
+        output: &mut Vec<u8>,
         now: Duration,
     ) -> bool;
 
     /// What is to be done next; to be asked until there is nothing, after the client was heard and now and then.
-    fn step(&mut self, now: Duration) -> Option<Step>;
+    fn poll_action(&mut self, now: Duration) -> Option<ProtocolAction>;
 
     /// What came of [`Step::Open`]: the address of the relay, as others see it.
-    fn opened(&mut self, family: Family, relay: Result<SocketAddr, NoRelay>, now: Duration);
+    fn on_allocation_opened(
+        &mut self,
+        family: IpFamily,
+        relay: Result<SocketAddr, AllocateError>,
+        now: Duration,
+    );
 }
 
 /// The one of the crate `turn-server-proto`. It is told that everything comes by UDP: [`super::tcp`] cuts the stream into messages.
 #[derive(Debug)]
-pub(super) struct TurnProto {
+pub(super) struct TurnServerProto {
     server: TurnServer,
     listener: SocketAddr,
     client: SocketAddr,
 }
 
-impl TurnProto {
+impl TurnServerProto {
     /// For a client that was seen from this address, by the listener at that one.
     pub(super) fn new(client: SocketAddr, listener: SocketAddr, realm: &str) -> Self {
         let server = TurnServer::new(TransportType::Udp, listener, realm.to_owned());
@@ -100,36 +105,36 @@ impl TurnProto {
     }
 }
 
-type Moment = turn_server_proto::types::Instant;
+type ProtoInstant = turn_server_proto::types::Instant;
 
-fn moment(now: Duration) -> Moment {
-    Moment::from_nanos(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX))
+fn to_instant(now: Duration) -> ProtoInstant {
+    ProtoInstant::from_nanos(i64::try_from(now.as_nanos()).unwrap_or(i64::MAX))
 }
 
-impl Protocol for TurnProto {
-    fn admit(&mut self, username: &str, password: &str) {
+impl TurnProtocol for TurnServerProto {
+    fn add_user(&mut self, username: &str, password: &str) {
         self.server
             .add_user(username.to_owned(), password.to_owned());
     }
 
-    fn heard<'a>(&mut self, bytes: &'a [u8], now: Duration) -> Outcome<'a> {
+    fn on_client_data<'a>(&mut self, bytes: &'a [u8], now: Duration) -> Outcome<'a> {
         let received = Transmit::new(bytes, TransportType::Udp, self.client, self.listener);
-        let Some(sent) = self.server.recv(received, moment(now)) else {
+        let Some(sent) = self.server.recv(received, to_instant(now)) else {
             return Outcome::Nothing;
         };
         match sent.data {
             DelayedMessageOrChannelSend::Range(bytes, range) if sent.to != self.client => {
-                Outcome::Relay {
+                Outcome::SendToPeer {
                     from: sent.from,
                     to: sent.to,
                     bytes: &bytes[range],
                 }
             }
-            answer => Outcome::Say(answer.build()),
+            answer => Outcome::SendToClient(answer.build()),
         }
     }
 
-    fn relayed(
+    fn on_peer_data(
         &mut self,
         relay: SocketAddr,
         peer: SocketAddr,
@@ -138,7 +143,7 @@ impl Protocol for TurnProto {
         now: Duration,
     ) -> bool {
         let received = Transmit::new(bytes, TransportType::Udp, peer, relay);
-        let Some(sent) = self.server.recv(received, moment(now)) else {
+        let Some(sent) = self.server.recv(received, to_instant(now)) else {
             return false;
         };
         // Not `write_into`, which in 0.7.3 calls a Data indication a Send indication, so that browsers leave it unread.
@@ -146,21 +151,21 @@ impl Protocol for TurnProto {
         true
     }
 
-    fn step(&mut self, now: Duration) -> Option<Step> {
+    fn poll_action(&mut self, now: Duration) -> Option<ProtocolAction> {
         loop {
             // Said before anything is closed or opened, because it was earlier.
-            if let Some(said) = self.server.poll_transmit(moment(now)) {
-                return Some(Step::Say(said.data));
+            if let Some(said) = self.server.poll_transmit(to_instant(now)) {
+                return Some(ProtocolAction::SendToClient(said.data));
             }
-            match self.server.poll(moment(now)) {
+            match self.server.poll(to_instant(now)) {
                 TurnServerPollRet::AllocateSocket { family, .. } => {
-                    return Some(Step::Open(match family {
-                        AddressFamily::IPV4 => Family::V4,
-                        AddressFamily::IPV6 => Family::V6,
+                    return Some(ProtocolAction::OpenAllocation(match family {
+                        AddressFamily::IPV4 => IpFamily::V4,
+                        AddressFamily::IPV6 => IpFamily::V6,
                     }));
                 }
                 TurnServerPollRet::SocketClose { listen_addr, .. } => {
-                    return Some(Step::Close(listen_addr));
+                    return Some(ProtocolAction::CloseAllocation(listen_addr));
                 }
                 TurnServerPollRet::WaitUntil(_) => return None,
                 // Relays by TCP (RFC 6062) are asked for over TCP only, and this was told that there is none.
@@ -169,14 +174,19 @@ impl Protocol for TurnProto {
         }
     }
 
-    fn opened(&mut self, family: Family, relay: Result<SocketAddr, NoRelay>, now: Duration) {
+    fn on_allocation_opened(
+        &mut self,
+        family: IpFamily,
+        relay: Result<SocketAddr, AllocateError>,
+        now: Duration,
+    ) {
         let family = match family {
-            Family::V4 => AddressFamily::IPV4,
-            Family::V6 => AddressFamily::IPV6,
+            IpFamily::V4 => AddressFamily::IPV4,
+            IpFamily::V6 => AddressFamily::IPV6,
         };
         let relay = relay.map_err(|why| match why {
-            NoRelay::Family => SocketAllocateError::AddressFamilyNotSupported,
-            NoRelay::Full => SocketAllocateError::InsufficientCapacity,
+            AllocateError::UnsupportedFamily => SocketAllocateError::AddressFamilyNotSupported,
+            AllocateError::InsufficientCapacity => SocketAllocateError::InsufficientCapacity,
         });
         self.server.allocated_socket(
             TransportType::Udp,
@@ -185,7 +195,7 @@ impl Protocol for TurnProto {
             TransportType::Udp,
             family,
             relay,
-            moment(now),
+            to_instant(now),
         );
     }
 }

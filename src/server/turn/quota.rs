@@ -12,53 +12,53 @@ use std::{
 
 /// A bound on both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Bound {
+pub(super) struct QuotaLimits {
     /// Relays at a time.
-    pub(super) relays: u32,
+    pub(super) max_allocations: u32,
     /// Bytes a second that are relayed, in both directions together.
-    pub(super) bytes: u64,
+    pub(super) max_bytes_per_second: u64,
 }
 
 /// Everybody's accounts.
 #[derive(Debug)]
 pub(super) struct Quota {
-    each: Bound,
-    all: Bound,
-    open: Mutex<Open>,
-    flow: Flow,
+    per_user: QuotaLimits,
+    total: QuotaLimits,
+    usage: Mutex<Usage>,
+    total_bandwidth: BandwidthBucket,
 }
 
 #[derive(Debug, Default)]
-struct Open {
-    users: HashMap<UserId, (u32, Arc<Flow>)>,
-    relays: u32,
+struct Usage {
+    users: HashMap<UserId, (u32, Arc<BandwidthBucket>)>,
+    allocations: u32,
 }
 
 /// A place for one relay, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct AllocationPermit {
     quota: Arc<Quota>,
     user: UserId,
-    flow: Arc<Flow>,
+    bandwidth: Arc<BandwidthBucket>,
 }
 
 /// What flows: a bucket that holds a second's worth.
 #[derive(Debug, Default)]
-struct Flow {
+struct BandwidthBucket {
     /// When the bucket is full again, in nanoseconds since the relay was started.
     full_at: AtomicU64,
 }
 
-const SECOND: u64 = 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-impl Flow {
+impl BandwidthBucket {
     fn allow(&self, bytes: usize, most: u64, now: Duration) -> bool {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX / 2);
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / SECOND);
-        let cost = bytes.saturating_mul(SECOND) / most.max(1);
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / NANOS_PER_SECOND);
+        let cost = bytes.saturating_mul(NANOS_PER_SECOND) / most.max(1);
         let take = |full_at: u64| {
             let full_at = full_at.max(now).saturating_add(cost);
-            (full_at - now <= SECOND).then_some(full_at)
+            (full_at - now <= NANOS_PER_SECOND).then_some(full_at)
         };
         let order = Ordering::Relaxed;
         self.full_at.fetch_update(order, order, take).is_ok()
@@ -66,53 +66,56 @@ impl Flow {
 }
 
 impl Quota {
-    pub(super) fn new(each: Bound, all: Bound) -> Arc<Self> {
+    pub(super) fn new(each: QuotaLimits, all: QuotaLimits) -> Arc<Self> {
         Arc::new(Self {
-            each,
-            all,
-            open: Mutex::default(),
-            flow: Flow::default(),
+            per_user: each,
+            total: all,
+            usage: Mutex::default(),
+            total_bandwidth: BandwidthBucket::default(),
         })
     }
 
     /// A place for another relay of a user; none when they, or all together, have as many as they may.
-    pub(super) fn place(self: &Arc<Self>, user: UserId) -> Option<Place> {
+    pub(super) fn try_acquire(self: &Arc<Self>, user: UserId) -> Option<AllocationPermit> {
         let mut open = self.lock();
-        if open.relays >= self.all.relays {
+        if open.allocations >= self.total.max_allocations {
             return None;
         }
         let (relays, flow) = open.users.entry(user).or_default();
-        if *relays >= self.each.relays {
+        if *relays >= self.per_user.max_allocations {
             return None;
         }
         *relays += 1;
         let flow = flow.clone();
-        open.relays += 1;
-        Some(Place {
+        open.allocations += 1;
+        Some(AllocationPermit {
             quota: self.clone(),
             user,
-            flow,
+            bandwidth: flow,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
+impl AllocationPermit {
     /// Whether so many bytes may pass now, by the time since the relay was started; a yes is counted.
     pub(super) fn allow(&self, bytes: usize, now: Duration) -> bool {
         let quota = &self.quota;
-        self.flow.allow(bytes, quota.each.bytes, now)
-            && quota.flow.allow(bytes, quota.all.bytes, now)
+        self.bandwidth
+            .allow(bytes, quota.per_user.max_bytes_per_second, now)
+            && quota
+                .total_bandwidth
+                .allow(bytes, quota.total.max_bytes_per_second, now)
     }
 }
 
-impl Drop for Place {
+impl Drop for AllocationPermit {
     fn drop(&mut self) {
         let mut open = self.quota.lock();
-        open.relays = open.relays.saturating_sub(1);
+        open.allocations = open.allocations.saturating_sub(1);
         if let Some((relays, _)) = open.users.get_mut(&self.user) {
             *relays = relays.saturating_sub(1);
             if *relays == 0 {
@@ -132,36 +135,39 @@ mod tests {
     }
 
     fn quota(each: u32, all: u32) -> Arc<Quota> {
-        let bound = |relays, bytes| Bound { relays, bytes };
+        let bound = |relays, bytes| QuotaLimits {
+            max_allocations: relays,
+            max_bytes_per_second: bytes,
+        };
         Quota::new(bound(each, 1_000), bound(all, 1_500))
     }
 
     #[test]
-    fn nobody_has_more_relays_than_one_may_and_all_together_not_more_than_all_may() {
+    fn nobody_has_more_allocations_than_one_may_and_all_together_not_more_than_all_may() {
         let quota = quota(2, 3);
-        let first = quota.place(user(1)).unwrap();
-        let _second = quota.place(user(1)).unwrap();
-        assert!(quota.place(user(1)).is_none());
-        let _third = quota.place(user(2)).unwrap();
-        assert!(quota.place(user(2)).is_none(), "all are taken");
+        let first = quota.try_acquire(user(1)).unwrap();
+        let _second = quota.try_acquire(user(1)).unwrap();
+        assert!(quota.try_acquire(user(1)).is_none());
+        let _third = quota.try_acquire(user(2)).unwrap();
+        assert!(quota.try_acquire(user(2)).is_none(), "all are taken");
         drop(first);
-        assert_eq!(quota.lock().relays, 2);
-        assert!(quota.place(user(1)).is_some());
+        assert_eq!(quota.lock().allocations, 2);
+        assert!(quota.try_acquire(user(1)).is_some());
     }
 
     #[test]
     fn who_has_none_left_is_forgotten() {
         let quota = quota(2, 3);
-        drop(quota.place(user(1)));
+        drop(quota.try_acquire(user(1)));
         assert!(quota.lock().users.is_empty());
     }
 
     #[test]
     fn bytes_pass_as_fast_as_one_may_and_not_faster() {
         let quota = quota(2, 3);
-        let one = quota.place(user(1)).unwrap();
-        let same = quota.place(user(1)).unwrap();
-        let other = quota.place(user(2)).unwrap();
+        let one = quota.try_acquire(user(1)).unwrap();
+        let same = quota.try_acquire(user(1)).unwrap();
+        let other = quota.try_acquire(user(2)).unwrap();
         let at = Duration::from_millis;
         assert!(one.allow(900, at(0)));
         assert!(

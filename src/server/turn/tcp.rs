@@ -1,9 +1,9 @@
 //! Clients that come by TCP, because nothing else gets out of where they are; with TLS or without (RFC 8656 section 3.1).
 
 use super::{
-    client::{Client, IDLE, Wire},
+    client::{ClientTransport, TurnClient, UNALLOCATED_TIMEOUT},
     hub::Hub,
-    message::{self, HEAD},
+    message::{self, FRAME_HEADER_BYTES},
 };
 use bytes::{Buf, BytesMut};
 use std::{
@@ -24,20 +24,20 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 /// How many messages may wait for a connection: about half a second of a call. What is later than that, nobody wants to see.
-const WAITING: usize = 128;
+const MAX_QUEUED_MESSAGES: usize = 128;
 /// The most connections at once.
-const CONNECTIONS: usize = 4_096;
+const MAX_CONNECTIONS: usize = 4_096;
 /// How often a client's expired relays are let go of, and how long its connection may stay idle with none.
-const SWEEP: Duration = Duration::from_secs(5);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a TLS handshake may take, and how long a connection may take nothing of what is sent.
-const PATIENCE: Duration = Duration::from_secs(10);
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where clients come by TCP.
-pub(super) struct Tcp {
+pub(super) struct TcpServer {
     hub: Arc<Hub>,
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    open: Arc<AtomicUsize>,
+    open_connections: Arc<AtomicUsize>,
 }
 
 /// A listener at an address; of IPv6, for that alone.
@@ -54,13 +54,13 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-impl Tcp {
+impl TcpServer {
     pub(super) fn new(hub: Arc<Hub>, listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
         Self {
             hub,
             listener,
             tls,
-            open: Arc::default(),
+            open_connections: Arc::default(),
         }
     }
 
@@ -75,13 +75,17 @@ impl Tcp {
                     continue;
                 }
             };
-            if self.open.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS {
-                self.open.fetch_sub(1, Ordering::Relaxed);
+            if self.open_connections.fetch_add(1, Ordering::Relaxed) >= MAX_CONNECTIONS {
+                self.open_connections.fetch_sub(1, Ordering::Relaxed);
                 continue;
             }
-            let (hub, tls, open) = (self.hub.clone(), self.tls.clone(), self.open.clone());
+            let (hub, tls, open) = (
+                self.hub.clone(),
+                self.tls.clone(),
+                self.open_connections.clone(),
+            );
             tokio::spawn(async move {
-                if let Err(why) = serve(hub, socket, from, tls).await {
+                if let Err(why) = serve_connection(hub, socket, from, tls).await {
                     tracing::debug!(%why, "a connection of a relay broke");
                 }
                 open.fetch_sub(1, Ordering::Relaxed);
@@ -90,7 +94,7 @@ impl Tcp {
     }
 }
 
-async fn serve(
+async fn serve_connection(
     hub: Arc<Hub>,
     socket: TcpStream,
     from: SocketAddr,
@@ -101,25 +105,25 @@ async fn serve(
     let at = socket.local_addr()?;
     match tls {
         Some(tls) => {
-            let stream = timeout(PATIENCE, tls.accept(socket)).await??;
-            converse(hub, stream, from, at).await
+            let stream = timeout(STALL_TIMEOUT, tls.accept(socket)).await??;
+            serve_client(hub, stream, from, at).await
         }
-        None => converse(hub, socket, from, at).await,
+        None => serve_client(hub, socket, from, at).await,
     }
 }
 
-async fn converse(
+async fn serve_client(
     hub: Arc<Hub>,
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     from: SocketAddr,
     at: SocketAddr,
 ) -> io::Result<()> {
     let (mut read, write) = tokio::io::split(stream);
-    let (queue, waiting) = mpsc::channel(WAITING);
-    let client = Client::new(hub, Wire::Stream(queue), from, at);
-    let mut writer = tokio::spawn(write_out(write, waiting));
+    let (queue, waiting) = mpsc::channel(MAX_QUEUED_MESSAGES);
+    let client = TurnClient::new(hub, ClientTransport::Stream(queue), from, at);
+    let mut writer = tokio::spawn(write_queued(write, waiting));
     let heard = tokio::select! {
-        heard = listen(&mut read, &client) => heard,
+        heard = read_messages(&mut read, &client) => heard,
         // The other side takes nothing any more.
         _ = &mut writer => Ok(()),
     };
@@ -129,35 +133,38 @@ async fn converse(
 }
 
 /// Cuts what comes into messages, until the client is gone, says something that is none, or has had no relay for too long.
-async fn listen(read: &mut (impl AsyncRead + Unpin), client: &Arc<Client>) -> io::Result<()> {
+async fn read_messages(
+    read: &mut (impl AsyncRead + Unpin),
+    client: &Arc<TurnClient>,
+) -> io::Result<()> {
     let mut buffer = BytesMut::new();
-    let mut sweep = tokio::time::interval(SWEEP);
+    let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         tokio::select! {
             length = read.read_buf(&mut buffer) => if length? == 0 {
                 return Ok(());
             },
-            _ = sweep.tick() => if client.tick() {
+            _ = sweep.tick() => if client.expire() {
                 continue;
             } else {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no relay within {IDLE:?}")));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no relay within {UNALLOCATED_TIMEOUT:?}")));
             },
         }
-        while let Some(head) = buffer.first_chunk::<HEAD>() {
-            let Some(length) = message::length(*head) else {
+        while let Some(head) = buffer.first_chunk::<FRAME_HEADER_BYTES>() {
+            let Some(length) = message::frame_length(*head) else {
                 return Err(io::ErrorKind::InvalidData.into());
             };
             if buffer.len() < length {
                 break;
             }
-            client.heard(&buffer[..length]);
+            client.on_client_data(&buffer[..length]);
             buffer.advance(length);
         }
     }
 }
 
 /// Writes what waits, as much as there is at once.
-async fn write_out(
+async fn write_queued(
     mut write: impl AsyncWrite + Unpin,
     mut waiting: mpsc::Receiver<Vec<u8>>,
 ) -> io::Result<()> {
@@ -168,13 +175,13 @@ async fn write_out(
         while let Ok(next) = waiting.try_recv() {
             together.extend_from_slice(&next);
         }
-        timeout(PATIENCE, write.write_all(&together)).await??;
-        timeout(PATIENCE, write.flush()).await??;
+        timeout(STALL_TIMEOUT, write.write_all(&together)).await??;
+        timeout(STALL_TIMEOUT, write.flush()).await??;
     }
     Ok(())
 }
 
-impl std::fmt::Debug for Tcp {
+impl std::fmt::Debug for TcpServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tcp")
             .field("listener", &self.listener)

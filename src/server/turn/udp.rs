@@ -1,9 +1,9 @@
 //! Clients that come by UDP: one socket hears all of them.
 
 use super::{
-    client::{Client, DATAGRAM, Wire},
+    client::{ClientTransport, MAX_DATAGRAM_BYTES, TurnClient},
     hub::Hub,
-    message::{self, Request},
+    message::{self, StunRequest},
 };
 use std::{
     collections::HashMap,
@@ -15,19 +15,19 @@ use std::{
 use tokio::{net::UdpSocket, time::MissedTickBehavior};
 
 /// How much the system keeps for the one socket in each direction, in bytes: with what it keeps by itself, fifty calls lost a tenth.
-const BUFFER: usize = 4 * 1024 * 1024;
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// How often what has expired is let go of.
-const SWEEP: Duration = Duration::from_secs(5);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How many clients without a relay are known at most. Whoever makes up addresses fills this and no more; the oldest are forgotten.
-const STRANGERS: usize = 4_096;
+const MAX_UNALLOCATED_CLIENTS: usize = 4_096;
 
 /// A socket and the clients that wrote to it.
 #[derive(Debug)]
-pub(super) struct Udp {
+pub(super) struct UdpServer {
     hub: Arc<Hub>,
     socket: Arc<UdpSocket>,
     address: SocketAddr,
-    clients: Mutex<HashMap<SocketAddr, Arc<Client>>>,
+    clients: Mutex<HashMap<SocketAddr, Arc<TurnClient>>>,
 }
 
 /// A socket at an address; of IPv6, for that alone.
@@ -38,14 +38,14 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
         socket.set_only_v6(true)?;
     }
     // A system that allows less keeps less.
-    drop(socket.set_recv_buffer_size(BUFFER));
-    drop(socket.set_send_buffer_size(BUFFER));
+    drop(socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES));
+    drop(socket.set_send_buffer_size(SOCKET_BUFFER_BYTES));
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
 }
 
-impl Udp {
+impl UdpServer {
     pub(super) fn new(hub: Arc<Hub>, socket: UdpSocket) -> io::Result<Self> {
         let address = socket.local_addr()?;
         Ok(Self {
@@ -58,13 +58,13 @@ impl Udp {
 
     /// Hears clients for as long as it is polled.
     pub(super) async fn run(self) {
-        let mut datagram = vec![0; DATAGRAM];
-        let mut sweep = tokio::time::interval(SWEEP);
+        let mut datagram = vec![0; MAX_DATAGRAM_BYTES];
+        let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 received = self.socket.recv_from(&mut datagram) => match received {
-                    Ok((length, from)) => self.heard(&datagram[..length], from),
+                    Ok((length, from)) => self.on_datagram(&datagram[..length], from),
                     // Of one datagram that was sent, to somebody who is gone: nothing is wrong with the socket.
                     Err(why) => tracing::debug!(%why, "a datagram could not be received"),
                 },
@@ -73,31 +73,31 @@ impl Udp {
         }
     }
 
-    fn heard(&self, bytes: &[u8], from: SocketAddr) {
+    fn on_datagram(&self, bytes: &[u8], from: SocketAddr) {
         let known = self.lock().get(&from).cloned();
         let client = match known {
             Some(client) => client,
-            None => match message::read(bytes).filter(|_| message::is_message(bytes)) {
+            None => match message::parse_request(bytes).filter(|_| message::is_message(bytes)) {
                 // Nothing is kept for a question that is answered at once, nor for what nobody here can have asked for.
-                Some(Request::Binding) => {
-                    if let Some(answer) = message::seen_from(bytes, from) {
+                Some(StunRequest::Binding) => {
+                    if let Some(answer) = message::binding_response(bytes, from) {
                         drop(self.socket.try_send_to(&answer, from));
                     }
                     return;
                 }
-                Some(_) => self.meet(from),
+                Some(_) => self.add_client(from),
                 None => return,
             },
         };
-        client.heard(bytes);
+        client.on_client_data(bytes);
     }
 
-    fn meet(&self, from: SocketAddr) -> Arc<Client> {
-        let wire = Wire::Udp(self.socket.clone(), from);
-        let client = Client::new(self.hub.clone(), wire, from, self.address);
+    fn add_client(&self, from: SocketAddr) -> Arc<TurnClient> {
+        let wire = ClientTransport::Udp(self.socket.clone(), from);
+        let client = TurnClient::new(self.hub.clone(), wire, from, self.address);
         let mut clients = self.lock();
-        if clients.len() >= STRANGERS {
-            clients.retain(|_, client| client.has_relay());
+        if clients.len() >= MAX_UNALLOCATED_CLIENTS {
+            clients.retain(|_, client| client.has_allocation());
         }
         clients.insert(from, client.clone());
         client
@@ -110,14 +110,14 @@ impl Udp {
             all.map(|(from, client)| (*from, client.clone())).collect()
         };
         for (from, client) in clients {
-            if !client.tick() {
+            if !client.expire() {
                 client.close();
                 self.lock().remove(&from);
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<Client>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Arc<TurnClient>>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

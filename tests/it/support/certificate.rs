@@ -11,7 +11,7 @@ pub(crate) struct Certificate {
 
 impl Certificate {
     /// One for a server of this name.
-    pub(crate) fn of(name: &str) -> Self {
+    pub(crate) fn self_signed(name: &str) -> Self {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let certificate = Self {
             cert: made.cert,

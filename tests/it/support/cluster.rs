@@ -1,6 +1,6 @@
 //! Several nodes of one community: one database, one NATS, and a data folder each.
 
-use super::{Database, Home, Person, Server, nats::Nats};
+use super::{Browser, Server, TestDatabase, TestStorage, nats::Nats};
 use std::sync::Arc;
 use tokio::process::Command;
 
@@ -8,8 +8,8 @@ use tokio::process::Command;
 pub(crate) struct Cluster {
     pub(crate) nats: Nats,
     pub(crate) nodes: Vec<Server>,
-    database: Arc<Database>,
-    set: Arc<dyn Fn(&mut Command) + Send + Sync>,
+    database: Arc<TestDatabase>,
+    configure: Arc<dyn Fn(&mut Command) + Send + Sync>,
 }
 
 impl Cluster {
@@ -26,19 +26,19 @@ impl Cluster {
         let mut cluster = Self {
             nats: Nats::start().await,
             nodes: Vec::new(),
-            database: Arc::new(Database::new()),
-            set: Arc::new(set),
+            database: Arc::new(TestDatabase::new()),
+            configure: Arc::new(set),
         };
         for _ in 0..count {
-            cluster.add().await;
+            cluster.add_node().await;
         }
         cluster
     }
 
     /// One node more.
-    pub(crate) async fn add(&mut self) {
-        let home = Home::with(Some(self.database.clone()));
-        let (bus, set) = (self.nats.url(), self.set.clone());
+    pub(crate) async fn add_node(&mut self) {
+        let home = TestStorage::with_database(Some(self.database.clone()));
+        let (bus, set) = (self.nats.url(), self.configure.clone());
         let node = Server::start_in(home, move |command| {
             command.args(["--bus", &bus, "--send-burst", "100000"]);
             command.args(["--call-grace-seconds", "3"]);
@@ -48,7 +48,7 @@ impl Cluster {
     }
 
     /// Somebody who joins at one node.
-    pub(crate) async fn join(&self, node: usize, name: &str) -> Person {
-        Person::join(&self.nodes[node], name).await
+    pub(crate) async fn join(&self, node: usize, name: &str) -> Browser {
+        Browser::join(&self.nodes[node], name).await
     }
 }

@@ -26,31 +26,31 @@
 //!
 //! Everything waits for what it is told to wait for, and fails after [`PATIENCE`] with what was seen instead.
 
+pub(crate) mod browser;
 pub(crate) mod certificate;
 pub(crate) mod cluster;
-pub(crate) mod delays;
-#[path = "../../../src/server/store/testing.rs"]
-pub(crate) mod home;
+pub(crate) mod latencies;
 pub(crate) mod nats;
-pub(crate) mod page;
-pub(crate) mod person;
 pub(crate) mod postgres;
-pub(crate) mod press;
-pub(crate) mod raw;
+pub(crate) mod publisher;
 pub(crate) mod s3;
 pub(crate) mod server;
 pub(crate) mod small_disk;
 pub(crate) mod sse;
+pub(crate) mod stuck_reader;
+#[path = "../../../src/server/store/testing.rs"]
+pub(crate) mod test_storage;
+pub(crate) mod ws_client;
 
+pub(crate) use browser::Browser;
 pub(crate) use certificate::Certificate;
 pub(crate) use cluster::Cluster;
-pub(crate) use home::{Database, Home};
-pub(crate) use page::{Greeting, Page};
-pub(crate) use person::Person;
-pub(crate) use press::Press;
+pub(crate) use publisher::Publisher;
 pub(crate) use server::Server;
 pub(crate) use small_disk::SmallDisk;
-pub(crate) use sse::{News, Piece};
+pub(crate) use sse::{SseClient, SseItem};
+pub(crate) use test_storage::{TestDatabase, TestStorage};
+pub(crate) use ws_client::{HelloFrame, WsClient};
 
 use rialto::model::{CallId, ClientId, MessageId};
 use std::time::Duration;
@@ -70,17 +70,17 @@ macro_rules! needs_postgresql {
 pub(crate) use needs_postgresql;
 
 /// How long anything may take before a test fails: far more than it needs, so that a busy machine fails no test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Waits for something, and fails in words when it takes too long.
-pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
-    let done = tokio::time::timeout(PATIENCE, work).await;
-    done.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+pub(crate) async fn with_timeout<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(WAIT_TIMEOUT, work).await;
+    done.unwrap_or_else(|_| panic!("{what}: not within {WAIT_TIMEOUT:?}"))
 }
 
 /// Waits until something is so, and fails in words when it takes too long.
 pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    within(what, async {
+    with_timeout(what, async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -104,5 +104,5 @@ pub(crate) fn call_id() -> CallId {
 }
 
 fn uuid() -> Uuid {
-    rialto::server::secret::id()
+    rialto::server::random::new_id()
 }

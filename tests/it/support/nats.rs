@@ -11,26 +11,26 @@ use tokio::{
 pub(crate) struct Nats {
     port: u16,
     /// Who may connect, and with which password; anybody otherwise.
-    account: Option<[&'static str; 2]>,
-    running: Option<Child>,
+    credentials: Option<[&'static str; 2]>,
+    process: Option<Child>,
 }
 
 impl Nats {
     pub(crate) async fn start() -> Self {
-        Self::start_for(None).await
+        Self::start_with_credentials(None).await
     }
 
     /// One that asks who connects.
-    pub(crate) async fn start_for(account: Option<[&'static str; 2]>) -> Self {
+    pub(crate) async fn start_with_credentials(account: Option<[&'static str; 2]>) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
         let mut nats = Self {
             port,
-            account,
-            running: None,
+            credentials: account,
+            process: None,
         };
-        nats.start_again().await;
+        nats.launch().await;
         nats
     }
 
@@ -40,11 +40,11 @@ impl Nats {
     }
 
     /// Starts it on the port it had before.
-    pub(crate) async fn start_again(&mut self) {
-        let running = Command::new(program())
+    pub(crate) async fn launch(&mut self) {
+        let running = Command::new(find_nats_server())
             .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
             .args(
-                self.account
+                self.credentials
                     .iter()
                     .flat_map(|[user, password]| ["--user", user, "--pass", password]),
             )
@@ -53,7 +53,7 @@ impl Nats {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn();
-        self.running = Some(running.unwrap());
+        self.process = Some(running.unwrap());
         eventually("NATS starts", async || {
             TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()
         })
@@ -61,14 +61,14 @@ impl Nats {
     }
 
     /// Kills it.
-    pub(crate) async fn stop(&mut self) {
-        let mut running = self.running.take().expect("it runs");
+    pub(crate) async fn kill(&mut self) {
+        let mut running = self.process.take().expect("it runs");
         running.kill().await.unwrap();
     }
 }
 
 /// Debian puts it where only root looks.
-fn program() -> PathBuf {
+fn find_nats_server() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/usr/local/bin".into()])

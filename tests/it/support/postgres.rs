@@ -1,6 +1,6 @@
 //! A PostgreSQL of a test's own, which it stops and starts. It keeps what it acknowledges, as a real one does.
 
-use super::within;
+use super::with_timeout;
 use std::{process::Stdio, time::Duration};
 use tempfile::TempDir;
 use tokio::{
@@ -8,14 +8,14 @@ use tokio::{
     process::{Child, Command},
 };
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres.sh");
+const POSTGRES_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres.sh");
 
 /// A server in a folder of its own. It is killed when this is dropped.
 pub(crate) struct Postgres {
     folder: TempDir,
     password: String,
     port: u16,
-    running: Option<Child>,
+    process: Option<Child>,
 }
 
 impl Postgres {
@@ -24,7 +24,7 @@ impl Postgres {
         // It may be another user who runs it, and who has to get there.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
         std::fs::set_permissions(folder.path(), open).unwrap();
-        let made = Command::new(SCRIPT)
+        let made = Command::new(POSTGRES_SCRIPT)
             .arg("init")
             .arg(folder.path().join("data"))
             .output();
@@ -35,10 +35,10 @@ impl Postgres {
             folder,
             password: String::from_utf8(made.stdout).unwrap().trim().to_owned(),
             port: free.local_addr().unwrap().port(),
-            running: None,
+            process: None,
         };
         drop(free);
-        postgres.start_again().await;
+        postgres.launch().await;
         postgres
     }
 
@@ -49,9 +49,9 @@ impl Postgres {
     }
 
     /// Starts it on the port it had before.
-    pub(crate) async fn start_again(&mut self) {
+    pub(crate) async fn launch(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let running = Command::new(SCRIPT)
+        let running = Command::new(POSTGRES_SCRIPT)
             .arg("run")
             .arg(self.folder.path().join("data"))
             .arg(self.port.to_string())
@@ -60,14 +60,14 @@ impl Postgres {
             .stderr(log)
             .kill_on_drop(true)
             .spawn();
-        self.running = Some(running.unwrap());
+        self.process = Some(running.unwrap());
         let answers = async {
             // It listens a moment before it takes anybody in: who connects then is told to come again, as Rialto is.
             while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             let url = self.url();
-            while super::home::run(&url, "SELECT 1".to_owned()).is_err() {
+            while super::test_storage::run_statement(&url, "SELECT 1".to_owned()).is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -77,11 +77,13 @@ impl Postgres {
     }
 
     /// Stops it in the middle of whatever it does: nothing is finished, nobody is told. What it acknowledged is on disk.
-    pub(crate) async fn stop_at_once(&mut self) {
-        let mut running = self.running.take().expect("it runs");
+    pub(crate) async fn shutdown_immediate(&mut self) {
+        let mut running = self.process.take().expect("it runs");
         let id = running.id().expect("it was not waited for").cast_signed();
         let id = rustix::process::Pid::from_raw(id).unwrap();
         rustix::process::kill_process(id, rustix::process::Signal::QUIT).unwrap();
-        within("PostgreSQL stops", running.wait()).await.unwrap();
+        with_timeout("PostgreSQL stops", running.wait())
+            .await
+            .unwrap();
     }
 }

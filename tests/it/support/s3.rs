@@ -1,6 +1,6 @@
 //! An S3 server that a test stops and starts: the package `rialto-test-s3`, on a folder.
 
-use super::within;
+use super::with_timeout;
 use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 use tempfile::TempDir;
 use tokio::{
@@ -9,14 +9,14 @@ use tokio::{
 };
 
 const BUCKET: &str = "community";
-const KEY: &str = "AKIDRIALTO";
-const SECRET: &str = "a secret of this test";
+const ACCESS_KEY_ID: &str = "AKIDRIALTO";
+const SECRET_ACCESS_KEY: &str = "a secret of this test";
 
 /// A server on a port of its own, with one bucket.
 pub(crate) struct S3 {
     folder: TempDir,
     address: SocketAddr,
-    running: Option<Child>,
+    process: Option<Child>,
 }
 
 impl S3 {
@@ -37,14 +37,14 @@ impl S3 {
         let mut s3 = Self {
             folder,
             address: ([127, 0, 0, 1], 0).into(),
-            running: None,
+            process: None,
         };
-        s3.start_again().await;
+        s3.launch().await;
         s3
     }
 
     /// Starts it on the port it had before.
-    pub(crate) async fn start_again(&mut self) {
+    pub(crate) async fn launch(&mut self) {
         let mut command = Command::new(env!("CARGO"));
         // On Unix cargo becomes the program that it runs.
         command.args([
@@ -56,19 +56,19 @@ impl S3 {
             "--",
         ]);
         command.arg(self.folder.path());
-        command.args([&self.address.to_string(), KEY, SECRET]);
+        command.args([&self.address.to_string(), ACCESS_KEY_ID, SECRET_ACCESS_KEY]);
         command.stdout(Stdio::piped()).kill_on_drop(true);
-        let mut running = command.spawn().unwrap();
-        let mut lines = BufReader::new(running.stdout.take().unwrap()).lines();
-        let line = within("the S3 server listens", lines.next_line()).await;
+        let mut process = command.spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let line = with_timeout("the S3 server listens", lines.next_line()).await;
         self.address = line.unwrap().expect("it listens").parse().unwrap();
-        self.running = Some(running);
+        self.process = Some(process);
     }
 
     /// Ends it, with every connection to it.
     pub(crate) async fn stop(&mut self) {
-        let mut running = self.running.take().expect("it runs");
-        running.kill().await.unwrap();
+        let mut process = self.process.take().expect("it runs");
+        process.kill().await.unwrap();
     }
 
     /// What a server is told of it: a folder in its bucket.
@@ -80,13 +80,13 @@ impl S3 {
                 .env("AWS_ENDPOINT", &endpoint)
                 .env("AWS_ALLOW_HTTP", "true")
                 .env("AWS_REGION", "eu-south-1")
-                .env("AWS_ACCESS_KEY_ID", KEY)
-                .env("AWS_SECRET_ACCESS_KEY", SECRET);
+                .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
+                .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
         }
     }
 
     /// Where it keeps what was put into that folder.
-    pub(crate) fn folder(&self) -> PathBuf {
+    pub(crate) fn objects_dir(&self) -> PathBuf {
         self.folder.path().join(BUCKET).join("sent")
     }
 }

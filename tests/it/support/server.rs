@@ -1,9 +1,9 @@
 //! The program, as a process.
 
 use super::{
-    PATIENCE, Person, SmallDisk,
-    home::{Database, Home},
-    within,
+    Browser, SmallDisk, WAIT_TIMEOUT,
+    test_storage::{TestDatabase, TestStorage},
+    with_timeout,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -19,24 +19,24 @@ use tokio::{
     sync::watch,
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_rialto");
-const LISTENING: &str = "listening on http://";
-const CLAIM: &str = "become the administrator, once: ";
+const RIALTO_BIN: &str = env!("CARGO_BIN_EXE_rialto");
+const LISTENING_PREFIX: &str = "listening on http://";
+const CLAIM_PREFIX: &str = "become the administrator, once: ";
 
 /// A server in a folder of its own. It is killed when this is dropped.
 pub(crate) struct Server {
-    running: Option<Running>,
+    process: Option<ServerProcess>,
     address: SocketAddr,
-    home: Arc<Home>,
-    /// What runs the program, if not this process.
-    enter: Vec<String>,
-    set: Box<dyn Fn(&mut Command) + Send + Sync>,
+    storage: Arc<TestStorage>,
+    /// The command that runs the program, if any.
+    command_prefix: Vec<String>,
+    configure: Box<dyn Fn(&mut Command) + Send + Sync>,
 }
 
-struct Running {
-    process: Child,
+struct ServerProcess {
+    child: Child,
     /// Every line that the program has printed so far.
-    said: watch::Receiver<Vec<String>>,
+    stdout_lines: watch::Receiver<Vec<String>>,
 }
 
 impl Server {
@@ -46,35 +46,37 @@ impl Server {
     }
 
     /// A server with settings, which also hold for every later [`Self::restart`].
-    pub(crate) async fn start_with(set: impl Fn(&mut Command) + Send + Sync + 'static) -> Self {
-        Self::start_in(Home::new(), set).await
+    pub(crate) async fn start_with(
+        configure: impl Fn(&mut Command) + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_in(TestStorage::new(), configure).await
     }
 
     /// A server with a certain store.
     pub(crate) async fn start_in(
-        home: Home,
-        set: impl Fn(&mut Command) + Send + Sync + 'static,
+        storage: TestStorage,
+        configure: impl Fn(&mut Command) + Send + Sync + 'static,
     ) -> Self {
-        Self::start_through(Vec::new(), Arc::new(home), set).await
+        Self::start_with_prefix(Vec::new(), Arc::new(storage), configure).await
     }
 
     /// A server whose data folder is a small disk.
-    pub(crate) async fn start_on(disk: &SmallDisk) -> Self {
-        Self::start_through(disk.enter(), disk.home().clone(), |_| {}).await
+    pub(crate) async fn start_on_disk(disk: &SmallDisk) -> Self {
+        Self::start_with_prefix(disk.nsenter_command(), disk.storage().clone(), |_| {}).await
     }
 
-    async fn start_through(
-        enter: Vec<String>,
-        home: Arc<Home>,
+    async fn start_with_prefix(
+        command_prefix: Vec<String>,
+        storage: Arc<TestStorage>,
         set: impl Fn(&mut Command) + Send + Sync + 'static,
     ) -> Self {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let mut server = Self {
-            running: None,
+            process: None,
             address: any,
-            home,
-            enter,
-            set: Box::new(set),
+            storage,
+            command_prefix,
+            configure: Box::new(set),
         };
         server.launch().await;
         server
@@ -82,42 +84,45 @@ impl Server {
 
     /// Starts the program on the address it had before, so that clients find it again.
     async fn launch(&mut self) {
-        let mut command = program_through(&self.enter);
+        let mut command = rialto_command_with_prefix(&self.command_prefix);
         command
             .arg("serve")
             .arg("--listen")
             .arg(self.address.to_string());
-        command.args(self.home.arguments());
-        (self.set)(&mut command);
+        command.args(self.storage.arguments());
+        (self.configure)(&mut command);
         command.stdout(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().unwrap();
-        let said = listen(&mut process);
-        self.running = Some(Running { process, said });
-        let line = self.line(LISTENING).await;
+        let said = collect_stdout(&mut process);
+        self.process = Some(ServerProcess {
+            child: process,
+            stdout_lines: said,
+        });
+        let line = self.wait_for_line(LISTENING_PREFIX).await;
         self.address = line.parse().unwrap();
     }
 
     /// What follows a beginning in the first line that has it.
-    pub(crate) async fn line(&self, beginning: &str) -> String {
+    pub(crate) async fn wait_for_line(&self, prefix: &str) -> String {
         let running = self
-            .running
+            .process
             .as_ref()
             .expect("the server was stopped by the test");
-        let mut said = running.said.clone();
-        let has_it = |lines: &Vec<String>| lines.iter().any(|line| line.starts_with(beginning));
-        let waited = tokio::time::timeout(PATIENCE, said.wait_for(has_it)).await;
+        let mut said = running.stdout_lines.clone();
+        let has_it = |lines: &Vec<String>| lines.iter().any(|line| line.starts_with(prefix));
+        let waited = tokio::time::timeout(WAIT_TIMEOUT, said.wait_for(has_it)).await;
         let found = match &waited {
             Ok(Ok(lines)) => lines
                 .iter()
-                .find_map(|line| line.strip_prefix(beginning))
+                .find_map(|line| line.strip_prefix(prefix))
                 .map(str::to_owned),
             Ok(Err(_)) | Err(_) => None,
         };
         drop(waited);
         found.unwrap_or_else(|| {
             panic!(
-                "the program did not say {beginning:?}, but {:?}",
-                running.said.borrow()
+                "the program did not say {prefix:?}, but {:?}",
+                running.stdout_lines.borrow()
             )
         })
     }
@@ -127,13 +132,13 @@ impl Server {
     }
 
     /// The folder with the store and the files.
-    pub(crate) fn data(&self) -> &Path {
-        self.home.folder()
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.storage.folder()
     }
 
     /// The path of the link that makes the administrator, as it was printed.
-    pub(crate) async fn claim(&self) -> String {
-        let link = self.line(CLAIM).await;
+    pub(crate) async fn claim_path(&self) -> String {
+        let link = self.wait_for_line(CLAIM_PREFIX).await;
         let path = link
             .split_once("://")
             .and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()));
@@ -141,19 +146,19 @@ impl Server {
     }
 
     /// Whether the link was printed at this start. To be asked after an answer to a request, which comes later than the link.
-    pub(crate) fn has_offered_claim(&self) -> bool {
-        let running = self.running.as_ref().expect("the server runs");
+    pub(crate) fn has_printed_claim(&self) -> bool {
+        let running = self.process.as_ref().expect("the server runs");
         running
-            .said
+            .stdout_lines
             .borrow()
             .iter()
-            .any(|line| line.starts_with(CLAIM))
+            .any(|line| line.starts_with(CLAIM_PREFIX))
     }
 
     /// SIGKILL: nothing is flushed, nobody is told.
     pub(crate) async fn kill(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            running.process.kill().await.unwrap();
+        if let Some(mut running) = self.process.take() {
+            running.child.kill().await.unwrap();
         }
     }
 
@@ -168,20 +173,20 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_raw(self.id().cast_signed()).unwrap(), signal).unwrap();
+        kill_process(Pid::from_raw(self.pid().cast_signed()).unwrap(), signal).unwrap();
     }
 
     /// The id of its process.
-    pub(crate) fn id(&self) -> u32 {
-        let running = self.running.as_ref().expect("the server runs");
-        running.process.id().expect("it was not waited for")
+    pub(crate) fn pid(&self) -> u32 {
+        let running = self.process.as_ref().expect("the server runs");
+        running.child.id().expect("it was not waited for")
     }
 
     /// SIGTERM, and waits for the end.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        let mut running = self.running.take().expect("the server runs");
-        within("the program stops when asked to", running.process.wait())
+        let mut running = self.process.take().expect("the server runs");
+        with_timeout("the program stops when asked to", running.child.wait())
             .await
             .unwrap()
     }
@@ -193,23 +198,23 @@ impl Server {
     }
 
     /// From the next start on, the same folder with another store.
-    pub(crate) fn move_to(&mut self, database: &Arc<Database>) {
-        let home = Arc::get_mut(&mut self.home).expect("the home is this server's alone");
-        home.move_to(database.clone());
+    pub(crate) fn use_database(&mut self, database: &Arc<TestDatabase>) {
+        let storage = Arc::get_mut(&mut self.storage).expect("the storage is this server's alone");
+        storage.move_to(database.clone());
     }
 
     /// The first administrator, made with the link that the server printed.
-    pub(crate) async fn administrator(&self) -> Person {
-        let claim = self.claim().await;
+    pub(crate) async fn create_administrator(&self) -> Browser {
+        let claim = self.claim_path().await;
         let claim = claim
             .split_once("claim=")
             .map(|(_, claim)| claim.to_owned())
             .unwrap();
-        let person = Person::nobody(self, "Dogaressa");
+        let person = Browser::anonymous(self, "Dogaressa");
         let form = [
             ("claim", claim.as_str()),
             ("name", "Dogaressa"),
-            ("password", PASSWORD),
+            ("password", ADMIN_PASSWORD),
         ];
         let answer = person.post("/fn/claim-admin", &form).await;
         assert!(
@@ -222,27 +227,29 @@ impl Server {
     }
 
     /// Why a second program does not serve on the same data, in its words.
-    pub(crate) async fn refuses_another(&self) -> String {
-        refusal(&self.home, |_| {}).await
+    pub(crate) async fn second_start_error(&self) -> String {
+        startup_error(&self.storage, |_| {}).await
     }
 
     /// Runs the program's command line on this server's data.
-    pub(crate) async fn command(&self, arguments: &[&str]) -> Output {
-        let mut command = program();
-        command.args(arguments).args(self.home.arguments());
-        within("the command line", command.output()).await.unwrap()
+    pub(crate) async fn run_cli(&self, arguments: &[&str]) -> Output {
+        let mut command = rialto_command();
+        command.args(arguments).args(self.storage.arguments());
+        with_timeout("the command line", command.output())
+            .await
+            .unwrap()
     }
 
     /// A new token for publishing, made on the command line.
-    pub(crate) async fn token(&self, name: &str) -> String {
-        let made = self.command(&["token", "create", name]).await;
+    pub(crate) async fn create_token(&self, name: &str) -> String {
+        let made = self.run_cli(&["token", "create", name]).await;
         assert!(made.status.success(), "{made:?}");
         String::from_utf8(made.stdout).unwrap().trim().to_owned()
     }
 
     /// Every file that people sent and that is kept, however it is filed.
-    pub(crate) fn kept_files(&self) -> Vec<PathBuf> {
-        files_in(&self.home.folder().join("files"))
+    pub(crate) fn stored_files(&self) -> Vec<PathBuf> {
+        files_in(&self.storage.folder().join("files"))
     }
 }
 
@@ -269,36 +276,41 @@ pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The administrator's password.
-pub(crate) const PASSWORD: &str = "three thousand ducats";
+pub(crate) const ADMIN_PASSWORD: &str = "three thousand ducats";
 
 /// Runs the program's command line with just these arguments.
-pub(crate) async fn command(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
-    let mut command = program();
+pub(crate) async fn run_cli(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
+    let mut command = rialto_command();
     command.args(arguments);
-    within("the command line", command.output()).await.unwrap()
+    with_timeout("the command line", command.output())
+        .await
+        .unwrap()
 }
 
 /// Why the program does not serve with these settings, in its words.
-pub(crate) async fn refusal(home: &Home, set: impl Fn(&mut Command)) -> String {
-    let mut command = program();
+pub(crate) async fn startup_error(storage: &TestStorage, set: impl Fn(&mut Command)) -> String {
+    let mut command = rialto_command();
     command
         .args(["serve", "--listen", "127.0.0.1:0"])
-        .args(home.arguments());
+        .args(storage.arguments());
     set(&mut command);
-    let refused = within("the program gives up", command.output()).await;
+    let refused = with_timeout("the program gives up", command.output()).await;
     let refused = refused.unwrap();
     assert!(!refused.status.success(), "{refused:?}");
     String::from_utf8(refused.stderr).unwrap()
 }
 
 /// The program, untouched by settings of whoever runs the tests.
-fn program() -> Command {
-    program_through(&[])
+fn rialto_command() -> Command {
+    rialto_command_with_prefix(&[])
 }
 
 /// The same, run by another command.
-fn program_through(enter: &[String]) -> Command {
-    let mut line = enter.iter().map(String::as_str).chain([PROGRAM]);
+fn rialto_command_with_prefix(command_prefix: &[String]) -> Command {
+    let mut line = command_prefix
+        .iter()
+        .map(String::as_str)
+        .chain([RIALTO_BIN]);
     let mut command = Command::new(line.next().expect("there is always the program"));
     command.args(line);
     for (name, _) in std::env::vars_os() {
@@ -312,17 +324,17 @@ fn program_through(enter: &[String]) -> Command {
 }
 
 /// Keeps reading what a program prints, so that it never waits for its reader.
-fn listen(process: &mut Child) -> watch::Receiver<Vec<String>> {
+fn collect_stdout(process: &mut Child) -> watch::Receiver<Vec<String>> {
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let (tell, said) = watch::channel(Vec::new());
+    let (lines_tx, lines_rx) = watch::channel(Vec::new());
     tokio::spawn(async move {
         while let Ok(Some(line)) = lines.next_line().await {
             // Shown when the test fails.
             if [" WARN ", " ERROR "].iter().any(|word| line.contains(word)) {
                 eprintln!("{line}");
             }
-            tell.send_modify(|lines: &mut Vec<String>| lines.push(line));
+            lines_tx.send_modify(|lines: &mut Vec<String>| lines.push(line));
         }
     });
-    said
+    lines_rx
 }

@@ -1,6 +1,6 @@
 //! A disk of a few megabytes, which a test fills and frees: a tmpfs in a mount namespace of its own.
 
-use super::Home;
+use super::TestStorage;
 use std::{path::PathBuf, process::Stdio, sync::Arc};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -9,70 +9,73 @@ use tokio::{
 
 /// A data folder on a small disk. Both are gone when this is dropped.
 pub(crate) struct SmallDisk {
-    home: Arc<Home>,
+    storage: Arc<TestStorage>,
     /// Keeps the namespace, and does nothing.
-    holder: Child,
+    namespace_process: Child,
 }
 
 impl SmallDisk {
-    /// A disk of so many megabytes under the folder of a home. None where the system does not let one be mounted; the reason is printed.
+    /// A disk of so many megabytes under the folder of a storage. None where the system does not let one be mounted; the reason is printed.
     pub(crate) async fn mount(megabytes: u32) -> Option<Self> {
         // A full disk of PostgreSQL's is PostgreSQL's.
-        let home = Arc::new(Home::with(None));
+        let storage = Arc::new(TestStorage::with_database(None));
         let mut command = Command::new("unshare");
         if !is_root() {
             command.arg("--map-root-user");
         }
         command.args(["--mount", "sh", "-ec"]);
         command.arg("mount -t tmpfs -o size=$1m small \"$0\"; echo mounted; exec sleep 600");
-        command.arg(home.folder()).arg(megabytes.to_string());
+        command.arg(storage.folder()).arg(megabytes.to_string());
         command.stdout(Stdio::piped()).kill_on_drop(true);
-        if let Ok(mut holder) = command.spawn() {
-            let mut lines = BufReader::new(holder.stdout.take()?).lines();
+        if let Ok(mut namespace_process) = command.spawn() {
+            let mut lines = BufReader::new(namespace_process.stdout.take()?).lines();
             if let Ok(Some(_)) = lines.next_line().await {
-                return Some(Self { home, holder });
+                return Some(Self {
+                    storage,
+                    namespace_process,
+                });
             }
         }
         println!("left out: a tmpfs cannot be mounted here (needs root or user namespaces)");
         None
     }
 
-    pub(crate) fn home(&self) -> &Arc<Home> {
-        &self.home
+    pub(crate) fn storage(&self) -> &Arc<TestStorage> {
+        &self.storage
     }
 
     /// What runs a command where the disk is mounted.
-    pub(crate) fn enter(&self) -> Vec<String> {
-        let mut enter = vec!["nsenter".to_owned(), "--mount".to_owned()];
+    pub(crate) fn nsenter_command(&self) -> Vec<String> {
+        let mut nsenter_command = vec!["nsenter".to_owned(), "--mount".to_owned()];
         if !is_root() {
-            enter.extend(["--user".to_owned(), "--preserve-credentials".to_owned()]);
+            nsenter_command.extend(["--user".to_owned(), "--preserve-credentials".to_owned()]);
         }
-        let holder = self.holder.id().expect("it was not waited for");
-        enter.extend([
-            format!("--target={holder}"),
+        let namespace_process = self.namespace_process.id().expect("it was not waited for");
+        nsenter_command.extend([
+            format!("--target={namespace_process}"),
             format!("--wdns={}", std::env::temp_dir().display()),
             "--".to_owned(),
         ]);
-        enter
+        nsenter_command
     }
 
     /// Takes all the space that is left.
     pub(crate) fn fill(&self) {
         use std::io::Write;
-        let mut ballast = std::fs::File::create(self.ballast()).unwrap();
+        let mut ballast = std::fs::File::create(self.ballast_path()).unwrap();
         while ballast.write_all(&[0; 4096]).is_ok() {}
     }
 
     /// Gives back what [`Self::fill`] took.
     pub(crate) fn free(&self) {
-        std::fs::remove_file(self.ballast()).unwrap();
+        std::fs::remove_file(self.ballast_path()).unwrap();
     }
 
     /// A file on the disk, as seen from outside.
-    fn ballast(&self) -> PathBuf {
-        let holder = self.holder.id().expect("it was not waited for");
-        let folder = self.home.folder().strip_prefix("/").unwrap();
-        PathBuf::from(format!("/proc/{holder}/root"))
+    fn ballast_path(&self) -> PathBuf {
+        let namespace_process = self.namespace_process.id().expect("it was not waited for");
+        let folder = self.storage.folder().strip_prefix("/").unwrap();
+        PathBuf::from(format!("/proc/{namespace_process}/root"))
             .join(folder)
             .join("ballast")
     }

@@ -2,7 +2,7 @@
 //!
 //! A parser of its own, because the crates that there are leave out comments, and a heartbeat is one.
 
-use super::{PATIENCE, Person, Server};
+use super::{Browser, Server, WAIT_TIMEOUT};
 use reqwest::{Response, header::HeaderMap};
 use rialto::{
     model::story::Story,
@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 /// What a stream is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum SseItem {
     Event(Event),
     /// A line that begins with a colon, without it.
     Comment(String),
@@ -26,7 +26,7 @@ pub(crate) enum Piece {
 pub(crate) struct Event {
     pub(crate) name: String,
     /// The last id seen at or before this event.
-    pub(crate) id: String,
+    pub(crate) last_event_id: String,
     pub(crate) data: String,
 }
 
@@ -43,13 +43,13 @@ pub(crate) struct Parser {
     line: Vec<u8>,
     after_return: bool,
     name: String,
-    id: String,
+    last_event_id: String,
     data: Vec<String>,
 }
 
 impl Parser {
     /// Takes bytes as they come, cut anywhere, and returns what they complete.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Piece> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<SseItem> {
         let mut pieces = Vec::new();
         for byte in bytes {
             let after_return = std::mem::replace(&mut self.after_return, *byte == b'\r');
@@ -58,7 +58,7 @@ impl Parser {
                 b'\n' if after_return => {}
                 b'\n' | b'\r' => {
                     let line = std::mem::take(&mut self.line);
-                    pieces.extend(self.line(&String::from_utf8_lossy(&line)));
+                    pieces.extend(self.parse_line(&String::from_utf8_lossy(&line)));
                 }
                 other => self.line.push(*other),
             }
@@ -66,24 +66,24 @@ impl Parser {
         pieces
     }
 
-    fn line(&mut self, line: &str) -> Option<Piece> {
+    fn parse_line(&mut self, line: &str) -> Option<SseItem> {
         if line.is_empty() {
             return self.dispatch();
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {
-            "" => return Some(Piece::Comment(value.to_owned())),
+            "" => return Some(SseItem::Comment(value.to_owned())),
             "event" => value.clone_into(&mut self.name),
             "data" => self.data.push(value.to_owned()),
-            "id" if !value.contains('\0') => value.clone_into(&mut self.id),
-            "retry" => return value.parse().ok().map(Piece::Retry),
+            "id" if !value.contains('\0') => value.clone_into(&mut self.last_event_id),
+            "retry" => return value.parse().ok().map(SseItem::Retry),
             _ => {}
         }
         None
     }
 
-    fn dispatch(&mut self) -> Option<Piece> {
+    fn dispatch(&mut self) -> Option<SseItem> {
         let name = std::mem::take(&mut self.name);
         let data = std::mem::take(&mut self.data);
         if data.is_empty() {
@@ -94,36 +94,42 @@ impl Parser {
         } else {
             name
         };
-        Some(Piece::Event(Event {
+        Some(SseItem::Event(Event {
             name,
-            id: self.id.clone(),
+            last_event_id: self.last_event_id.clone(),
             data: data.join("\n"),
         }))
     }
 }
 
 /// A connection to `GET /news/events`.
-pub(crate) struct News {
+pub(crate) struct SseClient {
     response: Response,
     parser: Parser,
-    ready: VecDeque<Piece>,
-    seen: Vec<Piece>,
+    pending: VecDeque<SseItem>,
+    received: Vec<SseItem>,
 }
 
-impl News {
+impl SseClient {
     /// Reads from now on.
     pub(crate) async fn open(server: &Server) -> Self {
-        Self::open_at(server, "", None).await
+        Self::open_with(server, "", None).await
     }
 
     /// Reads with a query (`?after=3&epoch=…`) and, like a browser that reconnects by itself, with the last id seen.
-    pub(crate) async fn open_at(server: &Server, query: &str, last_event_id: Option<&str>) -> Self {
-        let nobody = Person::nobody(server, "Reader");
+    pub(crate) async fn open_with(
+        server: &Server,
+        query: &str,
+        last_event_id: Option<&str>,
+    ) -> Self {
+        let nobody = Browser::anonymous(server, "Reader");
         let mut request = nobody.http.get(nobody.url(&format!("/news/events{query}")));
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
-        let response = super::within("the stream", request.send()).await.unwrap();
+        let response = super::with_timeout("the stream", request.send())
+            .await
+            .unwrap();
         assert!(
             response.status().is_success(),
             "{query}: {}",
@@ -132,8 +138,8 @@ impl News {
         Self {
             response,
             parser: Parser::default(),
-            ready: VecDeque::new(),
-            seen: Vec::new(),
+            pending: VecDeque::new(),
+            received: Vec::new(),
         }
     }
 
@@ -142,22 +148,22 @@ impl News {
     }
 
     /// The next piece; none when the stream is over.
-    pub(crate) async fn listen(&mut self) -> Option<Piece> {
+    pub(crate) async fn next_item(&mut self) -> Option<SseItem> {
         loop {
-            if let Some(piece) = self.ready.pop_front() {
-                self.seen.push(piece.clone());
+            if let Some(piece) = self.pending.pop_front() {
+                self.received.push(piece.clone());
                 return Some(piece);
             }
             let bytes = self.response.chunk().await.ok().flatten()?;
-            self.ready.extend(self.parser.push(&bytes));
+            self.pending.extend(self.parser.push(&bytes));
         }
     }
 
     /// Passes over pieces until there is one that something can be made of.
-    pub(crate) async fn until<T>(&mut self, mut wanted: impl FnMut(&Piece) -> Option<T>) -> T {
+    pub(crate) async fn wait_for<T>(&mut self, mut wanted: impl FnMut(&SseItem) -> Option<T>) -> T {
         let waiting = async {
             loop {
-                match self.listen().await {
+                match self.next_item().await {
                     Some(piece) => {
                         if let Some(found) = wanted(&piece) {
                             return Ok(found);
@@ -167,34 +173,34 @@ impl News {
                 }
             }
         };
-        let found = tokio::time::timeout(PATIENCE, waiting).await;
-        match found.unwrap_or_else(|_| Err(format!("nothing that fits within {PATIENCE:?}"))) {
+        let found = tokio::time::timeout(WAIT_TIMEOUT, waiting).await;
+        match found.unwrap_or_else(|_| Err(format!("nothing that fits within {WAIT_TIMEOUT:?}"))) {
             Ok(found) => found,
-            Err(why) => panic!("{why}; seen: {:#?}", self.seen),
+            Err(why) => panic!("{why}; seen: {:#?}", self.received),
         }
     }
 
     /// The data of the next event of a name.
-    pub(crate) async fn event<T: DeserializeOwned>(&mut self, name: &str) -> T {
-        self.until(|piece| match piece {
-            Piece::Event(event) if event.name == name => Some(event.json()),
-            Piece::Event(_) | Piece::Comment(_) | Piece::Retry(_) => None,
+    pub(crate) async fn next_event<T: DeserializeOwned>(&mut self, name: &str) -> T {
+        self.wait_for(|piece| match piece {
+            SseItem::Event(event) if event.name == name => Some(event.json()),
+            SseItem::Event(_) | SseItem::Comment(_) | SseItem::Retry(_) => None,
         })
         .await
     }
 
-    pub(crate) async fn hello(&mut self) -> Hello {
-        self.event(sse::HELLO).await
+    pub(crate) async fn wait_for_hello(&mut self) -> Hello {
+        self.next_event(sse::HELLO_EVENT).await
     }
 
     /// The next story, whose sequence is also its id on the stream.
-    pub(crate) async fn story(&mut self) -> Story {
+    pub(crate) async fn next_story(&mut self) -> Story {
         let (id, story) = self
-            .until(|piece| match piece {
-                Piece::Event(event) if event.name == sse::STORY => {
-                    Some((event.id.clone(), event.json::<Story>()))
+            .wait_for(|piece| match piece {
+                SseItem::Event(event) if event.name == sse::STORY_EVENT => {
+                    Some((event.last_event_id.clone(), event.json::<Story>()))
                 }
-                Piece::Event(_) | Piece::Comment(_) | Piece::Retry(_) => None,
+                SseItem::Event(_) | SseItem::Comment(_) | SseItem::Retry(_) => None,
             })
             .await;
         assert_eq!(id, story.seq.to_string());
@@ -202,14 +208,14 @@ impl News {
     }
 
     /// Waits for the end of the stream. What came before it.
-    pub(crate) async fn rest(&mut self) -> Vec<Piece> {
+    pub(crate) async fn read_to_end(&mut self) -> Vec<SseItem> {
         let mut rest = Vec::new();
         let reading = async {
-            while let Some(piece) = self.listen().await {
+            while let Some(piece) = self.next_item().await {
                 rest.push(piece);
             }
         };
-        super::within("the stream ends", reading).await;
+        super::with_timeout("the stream ends", reading).await;
         rest
     }
 }
@@ -218,22 +224,22 @@ impl News {
 fn the_parser_reads_what_the_standard_says() {
     let stream = b"retry: 2000\n: a comment\n\nevent: story\nid: 7\ndata: {\ndata:  }\n\ndata\n\nid\ndata:x\r\n\r\nevent: none\n\n";
     let event = |name: &str, id: &str, data: &str| {
-        Piece::Event(Event {
+        SseItem::Event(Event {
             name: name.into(),
-            id: id.into(),
+            last_event_id: id.into(),
             data: data.into(),
         })
     };
     let pieces = [
-        Piece::Retry(2000),
-        Piece::Comment("a comment".into()),
+        SseItem::Retry(2000),
+        SseItem::Comment("a comment".into()),
         event("story", "7", "{\n }"),
         event("message", "7", ""),
         event("message", "", "x"),
     ];
     assert_eq!(Parser::default().push(stream), pieces);
     let mut parser = Parser::default();
-    let cut: Vec<Piece> = stream
+    let cut: Vec<SseItem> = stream
         .iter()
         .flat_map(|byte| parser.push(&[*byte]))
         .collect();

@@ -3,13 +3,13 @@
 use web_sys::RtcIceCandidateInit;
 
 /// The attribute that carries one (RFC 8839 section 5.1),
-const CANDIDATE: &str = "a=candidate:";
+const CANDIDATE_ATTRIBUTE: &str = "a=candidate:";
 /// and the one that says that there are no more (RFC 8840 section 8.2).
-const NO_MORE: &str = "a=end-of-candidates";
+const END_OF_CANDIDATES_ATTRIBUTE: &str = "a=end-of-candidates";
 
 /// A description without its candidates, and those.
-pub(super) fn split(sdp: &str) -> (String, Vec<RtcIceCandidateInit>) {
-    let (rest, found) = lines(sdp);
+pub(super) fn split_candidates(sdp: &str) -> (String, Vec<RtcIceCandidateInit>) {
+    let (rest, found) = split_candidate_lines(sdp);
     let candidates = found.into_iter().map(|(index, candidate)| {
         let init = RtcIceCandidateInit::new(candidate);
         init.set_sdp_m_line_index(Some(index));
@@ -19,7 +19,7 @@ pub(super) fn split(sdp: &str) -> (String, Vec<RtcIceCandidateInit>) {
 }
 
 /// The description without candidates, and each of them with the place of the media section that it stands in (RFC 8866 section 5.14).
-fn lines(sdp: &str) -> (String, Vec<(u16, &str)>) {
+fn split_candidate_lines(sdp: &str) -> (String, Vec<(u16, &str)>) {
     let mut rest = String::with_capacity(sdp.len());
     let mut found = Vec::new();
     let mut sections = 0_u16;
@@ -27,10 +27,10 @@ fn lines(sdp: &str) -> (String, Vec<(u16, &str)>) {
         if line.starts_with("m=") {
             sections = sections.saturating_add(1);
         }
-        if line.starts_with(CANDIDATE) {
+        if line.starts_with(CANDIDATE_ATTRIBUTE) {
             let candidate = line.trim_end().trim_start_matches("a=");
             found.push((sections.saturating_sub(1), candidate));
-        } else if !line.starts_with(NO_MORE) {
+        } else if !line.starts_with(END_OF_CANDIDATES_ATTRIBUTE) {
             rest.push_str(line);
         }
     }
@@ -45,7 +45,7 @@ mod tests {
     fn a_description_is_the_same_without_the_addresses_in_it() {
         let sdp = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=candidate:1 1 udp 2 192.0.2.1 9 typ host\r\na=mid:0\r\n\
                    m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=candidate:2 1 udp 1 192.0.2.1 9 typ srflx\r\na=end-of-candidates\r\n";
-        let (rest, found) = lines(sdp);
+        let (rest, found) = split_candidate_lines(sdp);
         assert_eq!(
             rest,
             "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\n"
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn a_description_without_any_is_left_as_it_is() {
         for sdp in ["", "v=0", "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"] {
-            assert_eq!(lines(sdp), (sdp.to_owned(), Vec::new()));
+            assert_eq!(split_candidate_lines(sdp), (sdp.to_owned(), Vec::new()));
         }
     }
 }

@@ -1,27 +1,27 @@
 //! Calls in rooms, with a real store and real queues.
 
 use super::{
-    super::{group::GroupMail, join::Decision},
-    House, PATIENCE, Page, in_a_call,
+    super::{group_call_task::GroupCallCommand, join_group_call::JoinDecision},
+    CallFixture, LONG_TIMEOUTS, TestClient, connected_call,
 };
 use crate::{
     model::{
         CallId, Millis, RoomId,
         call::{
-            Action, Media, Patience, Seat, Signal, State,
-            group::{GroupView, Part},
+            ClientAction, Media, Seat, SignalingMessage, State, Timeouts,
+            group::{GroupCallView, Participation},
         },
         message::{Content, RoomEvent},
         room::{RoomKind, RoomName},
     },
     protocol::ws::{ErrorCode, ServerFrame},
-    server::{clock, secret},
+    server::{clock, random},
 };
 
-impl House {
+impl CallFixture {
     /// A room of everybody, made before they come.
-    pub(super) async fn room(&self) -> RoomId {
-        let id = RoomId(secret::id());
+    pub(super) async fn create_room(&self) -> RoomId {
+        let id = RoomId(random::new_id());
         let name = RoomName::new("The Arsenal").unwrap();
         let made = self
             .app
@@ -33,29 +33,31 @@ impl House {
     }
 
     /// Somebody who is in a room, with a page.
-    pub(super) async fn in_room(&self, name: &str, room: RoomId) -> Page {
-        let person = self.person(name).await;
+    pub(super) async fn connect_member(&self, name: &str, room: RoomId) -> TestClient {
+        let person = self.create_person(name).await;
         self.app
             .store
-            .create_memberships(room, clock::now())
+            .create_memberships_for_all(room, clock::now())
             .await
             .unwrap();
-        self.app.live.hear(person.id, room, RoomKind::Public);
-        self.page(&person).await
+        self.app
+            .connections
+            .subscribe(person.id, room, RoomKind::Public);
+        self.connect_client(&person).await
     }
 }
 
-impl Page {
-    pub(super) async fn join(&self, room: RoomId) -> CallId {
-        let id = CallId(secret::id());
-        self.act(id, Action::Join { room }).await;
+impl TestClient {
+    pub(super) async fn join_group_call(&self, room: RoomId) -> CallId {
+        let id = CallId(random::new_id());
+        self.send_action(id, ClientAction::Join { room }).await;
         id
     }
 
     /// The next word on the call of a room.
-    async fn group(&mut self) -> GroupView {
+    async fn next_group_call(&mut self) -> GroupCallView {
         loop {
-            match self.hear().await {
+            match self.next_frame().await {
                 ServerFrame::GroupCall { group } => return group,
                 ServerFrame::Error { reason, .. } => panic!("refused: {reason}"),
                 _ => {}
@@ -64,27 +66,27 @@ impl Page {
     }
 
     /// The first word on it in which this page is told of its own part.
-    pub(super) async fn part(&mut self) -> (GroupView, Part) {
+    pub(super) async fn next_participation(&mut self) -> (GroupCallView, Participation) {
         loop {
-            let group = self.group().await;
-            if let Some(part) = group.part.clone() {
+            let group = self.next_group_call().await;
+            if let Some(part) = group.participation.clone() {
                 return (group, part);
             }
         }
     }
 
-    async fn seat(&mut self) -> Seat {
-        match self.part().await.1 {
-            Part::In { seat, .. } => seat,
-            Part::Out => panic!("out"),
+    async fn next_seat(&mut self) -> Seat {
+        match self.next_participation().await.1 {
+            Participation::In { seat, .. } => seat,
+            Participation::Out => panic!("out"),
         }
     }
 
     /// The first word on it with so many in it.
-    async fn people(&mut self, count: usize) -> GroupView {
+    async fn wait_for_participants(&mut self, count: usize) -> GroupCallView {
         loop {
-            let group = self.group().await;
-            if group.members.len() == count {
+            let group = self.next_group_call().await;
+            if group.participants.len() == count {
                 return group;
             }
         }
@@ -92,154 +94,169 @@ impl Page {
 }
 
 #[tokio::test]
-async fn a_call_that_is_joined_again_as_it_ends_does_not_begin_again() {
-    let house = House::new(PATIENCE).await;
-    let room = house.room().await;
-    let mut ada = house.in_room("Ada", room).await;
-    let id = ada.join(room).await;
-    ada.seat().await;
-    ada.act(id, Action::HangUp).await;
-    house.is_quiet().await;
-    assert_eq!(ada.part().await.1, Part::Out);
+async fn a_join_repeated_as_the_call_ends_does_not_begin_another() {
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = fixture.create_room().await;
+    let mut ada = fixture.connect_member("Ada", room).await;
+    let id = ada.join_group_call(room).await;
+    ada.next_seat().await;
+    ada.send_action(id, ClientAction::HangUp).await;
+    fixture.wait_until_idle().await;
+    assert_eq!(ada.next_participation().await.1, Participation::Out);
     // What is decided for who looked it up a moment before it ended.
     let user = ada.connection.person.id;
-    let Decision::Begin(group, mail, inbox) = house.calls.decide_join(user, id, room) else {
+    let JoinDecision::NewCall(task, command_tx, command_rx) =
+        fixture.registry.decide_join(user, id, room)
+    else {
         panic!("nothing else goes on in the room");
     };
-    tokio::spawn(group.run(inbox));
+    tokio::spawn(task.run(command_rx));
     let from = ada.connection.clone();
-    let sent = mail.send(GroupMail::Join { from, id }).await;
+    let sent = command_tx.send(GroupCallCommand::Join { from, id }).await;
     assert!(sent.is_ok());
-    assert_eq!(ada.part().await.1, Part::Out);
-    house.is_quiet().await;
-    let other = ada.join(room).await;
-    assert_eq!(ada.people(1).await.id, other, "another one begins");
+    assert_eq!(ada.next_participation().await.1, Participation::Out);
+    fixture.wait_until_idle().await;
+    let other = ada.join_group_call(room).await;
+    assert_eq!(
+        ada.wait_for_participants(1).await.id,
+        other,
+        "another one begins"
+    );
 }
 
 #[tokio::test]
 async fn whoever_comes_first_starts_it_and_everybody_in_the_room_sees_who_is_in_it() {
-    let house = House::new(PATIENCE).await;
-    let room = house.room().await;
-    let mut ada = house.in_room("Ada", room).await;
-    let mut bob = house.in_room("Bob", room).await;
-    let mut eve = house.in_room("Eve", room).await;
-    let id = ada.join(room).await;
-    let (group, part) = ada.part().await;
-    assert_eq!((group.id, group.room, group.most), (id, room, 6));
-    assert!(matches!(part, Part::In { seat: Seat(1), ice_servers } if !ice_servers.is_empty()));
-    bob.join(room).await;
-    let (group, part) = bob.part().await;
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = house.create_room().await;
+    let mut ada = house.connect_member("Ada", room).await;
+    let mut bob = house.connect_member("Bob", room).await;
+    let mut eve = house.connect_member("Eve", room).await;
+    let id = ada.join_group_call(room).await;
+    let (group, part) = ada.next_participation().await;
+    assert_eq!(
+        (group.id, group.room, group.max_participants),
+        (id, room, 6)
+    );
+    assert!(
+        matches!(part, Participation::In { seat: Seat(1), ice_servers } if !ice_servers.is_empty())
+    );
+    bob.join_group_call(room).await;
+    let (group, part) = bob.next_participation().await;
     assert_eq!(
         group.id, id,
         "one call a room, whatever id it was asked with"
     );
-    assert!(matches!(part, Part::In { seat: Seat(2), .. }));
-    let seen = eve.people(2).await;
+    assert!(matches!(part, Participation::In { seat: Seat(2), .. }));
+    let seen = eve.wait_for_participants(2).await;
     let names: Vec<_> = seen
-        .members
+        .participants
         .iter()
         .map(|it| it.person.name.to_string())
         .collect();
     assert_eq!(
-        (names, seen.part),
+        (names, seen.participation),
         (vec!["Ada".to_owned(), "Bob".to_owned()], None)
     );
-    ada.people(2).await;
-    let stranger = house.person("Mallory").await;
-    let mut mallory = house.page(&stranger).await;
-    mallory.join(room).await;
-    assert_eq!(mallory.error().await, ErrorCode::NoSuchRoom);
+    ada.wait_for_participants(2).await;
+    let stranger = house.create_person("Mallory").await;
+    let mut mallory = house.connect_client(&stranger).await;
+    mallory.join_group_call(room).await;
+    assert_eq!(mallory.next_error().await, ErrorCode::NoSuchRoom);
 }
 
 #[tokio::test]
-async fn each_change_is_of_a_later_moment_whoever_decides_about_the_call() {
-    let house = House::new(PATIENCE).await;
-    let room = house.room().await;
-    let mut eve = house.in_room("Eve", room).await;
-    let mut told = Vec::new();
+async fn each_change_has_a_later_as_of_whichever_node_is_the_leader() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = house.create_room().await;
+    let mut eve = house.connect_member("Eve", room).await;
+    let mut views = Vec::new();
     let mut pages = Vec::new();
     for (count, name) in (1..).zip(["Ada", "Bob", "Dan"]) {
-        let mut page = house.in_room(name, room).await;
-        page.join(room).await;
-        let mine = page.part().await.0.as_of;
-        told.push(eve.people(count).await);
-        assert_eq!(told.last().unwrap().as_of, mine, "told in two ways");
+        let mut page = house.connect_member(name, room).await;
+        page.join_group_call(room).await;
+        let mine = page.next_participation().await.0.as_of;
+        views.push(eve.wait_for_participants(count).await);
+        assert_eq!(views.last().unwrap().as_of, mine, "told in two ways");
         pages.push(page);
     }
     // The next to decide has a clock that is behind: what this node knows of it is ahead.
     let ahead = clock::now() + 60_000;
-    let known = GroupView {
+    let known = GroupCallView {
         as_of: ahead,
-        ..told.last().unwrap().clone()
+        ..views.last().unwrap().clone()
     };
-    house.app.live.tell_group(known);
-    told.push(eve.people(3).await);
-    house.calls.step_down();
-    house.calls.restore().await.unwrap();
-    told.push(eve.people(3).await);
-    let moments: Vec<_> = told.iter().map(|view| view.as_of).collect();
+    house.app.connections.publish_group_call(known);
+    views.push(eve.wait_for_participants(3).await);
+    house.registry.step_down();
+    house.registry.restore_calls().await.unwrap();
+    views.push(eve.wait_for_participants(3).await);
+    let moments: Vec<_> = views.iter().map(|view| view.as_of).collect();
     assert!(moments.is_sorted_by(|one, next| one < next), "{moments:?}");
 }
 
 #[tokio::test]
-async fn signals_go_from_place_to_place() {
-    let house = House::new(PATIENCE).await;
-    let room = house.room().await;
+async fn signals_go_from_seat_to_seat() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = house.create_room().await;
     let mut pages = Vec::new();
     for name in ["Ada", "Bob", "Eve"] {
-        let mut page = house.in_room(name, room).await;
-        page.join(room).await;
-        page.seat().await;
+        let mut page = house.connect_member(name, room).await;
+        page.join_group_call(room).await;
+        page.next_seat().await;
         pages.push(page);
     }
     let [ada, bob, eve] = &mut pages[..] else {
         unreachable!()
     };
-    let id = ada.people(3).await.id;
-    let signal = Signal::Restart;
+    let id = ada.wait_for_participants(3).await.id;
+    let signal = SignalingMessage::RestartIce;
     let to = Some(Seat(1));
-    eve.act(id, Action::Signal { signal, to }).await;
-    let heard = loop {
-        if let ServerFrame::Signal { from, .. } = ada.hear().await {
+    eve.send_action(id, ClientAction::Signal { signal, to })
+        .await;
+    let from_seat = loop {
+        if let ServerFrame::Signal { from, .. } = ada.next_frame().await {
             break from;
         }
     };
-    assert_eq!(heard, Some(Seat(3)));
-    bob.people(3).await;
-    bob.silence().await;
+    assert_eq!(from_seat, Some(Seat(3)));
+    bob.wait_for_participants(3).await;
+    bob.assert_no_call_frames().await;
 }
 
 #[tokio::test]
-async fn it_ends_with_the_last_who_leaves_and_the_room_is_told_how_long_and_who() {
-    let house = House::new(PATIENCE).await;
-    let room = house.room().await;
-    let mut ada = house.in_room("Ada", room).await;
-    let mut bob = house.in_room("Bob", room).await;
-    let id = ada.join(room).await;
-    ada.seat().await;
-    bob.join(room).await;
-    bob.seat().await;
-    ada.act(id, Action::HangUp).await;
+async fn it_ends_with_the_last_who_leaves_and_its_outcome_is_posted_in_the_room() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = house.create_room().await;
+    let mut ada = house.connect_member("Ada", room).await;
+    let mut bob = house.connect_member("Bob", room).await;
+    let id = ada.join_group_call(room).await;
+    ada.next_seat().await;
+    bob.join_group_call(room).await;
+    bob.next_seat().await;
+    ada.send_action(id, ClientAction::HangUp).await;
     loop {
-        if ada.part().await.1 == Part::Out {
+        if ada.next_participation().await.1 == Participation::Out {
             break;
         }
     }
     assert_eq!(
-        bob.people(1).await.members[0].person.name.to_string(),
+        bob.wait_for_participants(1).await.participants[0]
+            .person
+            .name
+            .to_string(),
         "Bob"
     );
-    house.leave(&bob).await;
+    house.disconnect(&bob).await;
     let closed = &bob.connection;
     house
-        .calls
-        .closed(closed, crate::server::live::Gone::ForGood)
+        .registry
+        .on_client_disconnected(closed, crate::server::live::Disconnect::Left)
         .await;
     let (call, people) = loop {
         if let ServerFrame::Event {
             event: RoomEvent::Message { message },
             ..
-        } = ada.hear().await
+        } = ada.next_frame().await
             && let Content::GroupCall { call, people, .. } = message.content
         {
             break (call, people);
@@ -249,131 +266,148 @@ async fn it_ends_with_the_last_who_leaves_and_the_room_is_told_how_long_and_who(
         (call, people),
         (id, vec!["Ada".to_owned(), "Bob".to_owned()])
     );
-    assert!(ada.people(0).await.is_over());
-    assert_eq!(house.calls.count(), 0);
-    let again = ada.join(room).await;
-    assert_eq!(ada.people(1).await.id, again, "and another one begins");
+    assert!(ada.wait_for_participants(0).await.is_ended());
+    assert_eq!(house.registry.open_call_count(), 0);
+    let again = ada.join_group_call(room).await;
+    assert_eq!(
+        ada.wait_for_participants(1).await.id,
+        again,
+        "and another one begins"
+    );
 }
 
 #[tokio::test]
-async fn whoever_goes_on_with_another_page_is_out_on_the_first() {
-    let house = House::new(PATIENCE).await;
-    let room = house.room().await;
-    let mut ada = house.in_room("Ada", room).await;
-    ada.join(room).await;
-    ada.seat().await;
-    let mut other = house.page(&ada.connection.person.clone()).await;
-    other.join(room).await;
-    assert_eq!(other.seat().await, Seat(2));
-    assert_eq!(ada.part().await.1, Part::Out);
-    assert_eq!(house.calls.count(), 1);
+async fn whoever_joins_with_another_client_is_out_on_the_first() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = house.create_room().await;
+    let mut ada = house.connect_member("Ada", room).await;
+    ada.join_group_call(room).await;
+    ada.next_seat().await;
+    let mut other = house.connect_client(&ada.connection.person.clone()).await;
+    other.join_group_call(room).await;
+    assert_eq!(other.next_seat().await, Seat(2));
+    assert_eq!(ada.next_participation().await.1, Participation::Out);
+    assert_eq!(house.registry.open_call_count(), 1);
 }
 
 #[tokio::test]
 async fn nobody_is_in_two_calls_of_whichever_kind() {
-    let house = House::new(PATIENCE).await;
-    let room = house.room().await;
-    let mut eve = house.in_room("Eve", room).await;
-    let (first, mut ada, mut bob) = in_a_call(&house).await;
-    house.app.store.create_memberships(room, 0).await.unwrap();
-    ada.join(room).await;
-    assert_eq!(ada.error().await, ErrorCode::InACall);
-    eve.join(room).await;
-    eve.seat().await;
-    eve.start(&ada.connection.person.clone()).await;
-    assert_eq!(eve.error().await, ErrorCode::InACall);
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = house.create_room().await;
+    let mut eve = house.connect_member("Eve", room).await;
+    let (first, mut ada, mut bob) = connected_call(&house).await;
+    house
+        .app
+        .store
+        .create_memberships_for_all(room, 0)
+        .await
+        .unwrap();
+    ada.join_group_call(room).await;
+    assert_eq!(ada.next_error().await, ErrorCode::AlreadyInCall);
+    eve.join_group_call(room).await;
+    eve.next_seat().await;
+    eve.start_call(&ada.connection.person.clone()).await;
+    assert_eq!(eve.next_error().await, ErrorCode::AlreadyInCall);
 
     // Whoever is in the call of a room can be called, and leave it for that.
-    bob.act(first, Action::HangUp).await;
+    bob.send_action(first, ClientAction::HangUp).await;
     assert_eq!(
-        bob.state().await,
-        super::ended(crate::model::call::Outcome::HungUp)
+        bob.next_state().await,
+        super::ended_state(crate::model::call::Outcome::HungUp)
     );
-    let id = bob.start(&eve.connection.person.clone()).await;
-    let rings = eve.call().await;
-    assert_eq!((rings.id, rings.waiting), (id, true));
-    eve.act(id, Action::Accept).await;
-    assert_eq!(eve.until(State::Connecting).await.id, id);
-    assert_eq!(house.calls.count(), 1, "the call of the room is over");
+    let id = bob.start_call(&eve.connection.person.clone()).await;
+    let rings = eve.next_call().await;
+    assert_eq!((rings.id, rings.is_waiting), (id, true));
+    eve.send_action(id, ClientAction::Accept).await;
+    assert_eq!(eve.wait_for_state(State::Connecting).await.id, id);
+    assert_eq!(
+        house.registry.open_call_count(),
+        1,
+        "the call of the room is over"
+    );
 }
 
 #[tokio::test]
-async fn it_takes_as_many_as_may() {
-    let house = House::new(PATIENCE).await;
-    let room = house.room().await;
+async fn a_full_call_rejects_whoever_joins() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = house.create_room().await;
     for n in 0..6 {
-        let mut page = house.in_room(&format!("Person {n}"), room).await;
-        page.join(room).await;
-        page.seat().await;
+        let mut page = house.connect_member(&format!("Person {n}"), room).await;
+        page.join_group_call(room).await;
+        page.next_seat().await;
     }
-    let mut late = house.in_room("Late", room).await;
-    late.join(room).await;
-    assert_eq!(late.error().await, ErrorCode::WrongState);
-    let with = house.person("Friend").await;
+    let mut late = house.connect_member("Late", room).await;
+    late.join_group_call(room).await;
+    assert_eq!(late.next_error().await, ErrorCode::WrongState);
+    let with = house.create_person("Friend").await;
     let (to, media) = (with.id, Media::Voice);
-    late.act(CallId(secret::id()), Action::Start { to, media })
+    late.send_action(CallId(random::new_id()), ClientAction::Start { to, media })
         .await;
     assert_eq!(
-        late.state().await,
+        late.next_state().await,
         State::Dialing,
         "who was not let in is free"
     );
 }
 
-const SHORT: Patience = Patience {
+const SHORT_GRACE_TIMEOUTS: Timeouts = Timeouts {
     grace: 1_000,
-    ..PATIENCE
+    ..LONG_TIMEOUTS
 };
 
 #[tokio::test]
-async fn a_page_that_vanishes_may_come_back_and_one_that_stays_away_is_out() {
-    let house = House::new(SHORT).await;
-    let room = house.room().await;
-    let mut ada = house.in_room("Ada", room).await;
-    let mut bob = house.in_room("Bob", room).await;
-    ada.join(room).await;
-    ada.seat().await;
-    bob.join(room).await;
-    bob.seat().await;
-    house.leave(&bob).await;
+async fn a_disconnected_client_may_reconnect_and_one_that_stays_away_is_out() {
+    let house = CallFixture::new(SHORT_GRACE_TIMEOUTS).await;
+    let room = house.create_room().await;
+    let mut ada = house.connect_member("Ada", room).await;
+    let mut bob = house.connect_member("Bob", room).await;
+    ada.join_group_call(room).await;
+    ada.next_seat().await;
+    bob.join_group_call(room).await;
+    bob.next_seat().await;
+    house.disconnect(&bob).await;
     loop {
-        let group = ada.group().await;
-        if group.members.len() == 2 && group.members[1].away {
+        let group = ada.next_group_call().await;
+        if group.participants.len() == 2 && group.participants[1].is_disconnected {
             break;
         }
     }
     let (person, client) = (bob.connection.person.clone(), bob.connection.client);
-    let mut back = house.page_as(&person, client).await;
-    assert_eq!(back.seat().await, Seat(2), "in the same place");
-    house.leave(&back).await;
-    ada.people(1).await;
-    let mut late = house.page_as(&person, client).await;
-    let id = house.group_id(room);
-    late.act(id, Action::Lost).await;
-    assert_eq!(late.part().await.1, Part::Out, "asked how things are");
+    let mut back = house.connect_client_as(&person, client).await;
+    assert_eq!(back.next_seat().await, Seat(2), "in the same place");
+    house.disconnect(&back).await;
+    ada.wait_for_participants(1).await;
+    let mut late = house.connect_client_as(&person, client).await;
+    let id = house.group_call_id(room);
+    late.send_action(id, ClientAction::Disconnected).await;
+    assert_eq!(
+        late.next_participation().await.1,
+        Participation::Out,
+        "asked how things are"
+    );
 }
 
-impl House {
-    fn group_id(&self, room: RoomId) -> CallId {
-        self.calls.lock().in_rooms[&room]
+impl CallFixture {
+    fn group_call_id(&self, room: RoomId) -> CallId {
+        self.registry.lock().group_call_by_room[&room]
     }
 }
 
 #[tokio::test]
 async fn it_survives_the_server_and_ends_by_itself_if_nobody_comes_back() {
-    let house = House::new(SHORT).await;
-    let room = house.room().await;
-    let mut ada = house.in_room("Ada", room).await;
-    let mut bob = house.in_room("Bob", room).await;
-    let id = ada.join(room).await;
-    ada.seat().await;
-    bob.join(room).await;
-    bob.seat().await;
+    let house = CallFixture::new(SHORT_GRACE_TIMEOUTS).await;
+    let room = house.create_room().await;
+    let mut ada = house.connect_member("Ada", room).await;
+    let mut bob = house.connect_member("Bob", room).await;
+    let id = ada.join_group_call(room).await;
+    ada.next_seat().await;
+    bob.join_group_call(room).await;
+    bob.next_seat().await;
     let (person, client) = (ada.connection.person.clone(), ada.connection.client);
-    let house = house.again(SHORT).await;
-    let mut ada = house.page_as(&person, client).await;
-    let (group, part) = ada.part().await;
-    assert!(group.id == id && matches!(part, Part::In { seat: Seat(1), .. }));
+    let house = house.restart(SHORT_GRACE_TIMEOUTS).await;
+    let mut ada = house.connect_client_as(&person, client).await;
+    let (group, part) = ada.next_participation().await;
+    assert!(group.id == id && matches!(part, Participation::In { seat: Seat(1), .. }));
     let waited: Millis = 5_000;
     let until = clock::now() + waited;
     let stored = loop {
@@ -384,7 +418,7 @@ async fn it_survives_the_server_and_ends_by_itself_if_nobody_comes_back() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
     assert_eq!(stored.members.len(), 1, "Bob did not come back");
-    house.leave(&ada).await;
+    house.disconnect(&ada).await;
     let ended = loop {
         let row = house.app.store.find_group_call(id).await.unwrap().unwrap();
         if row.ended_at.is_some() || clock::now() > until {

@@ -1,60 +1,62 @@
 //! Guests, where time passes.
 
-use super::{House, PATIENCE, Page};
+use super::{CallFixture, LONG_TIMEOUTS, TestClient};
 use crate::{
-    calls::{api::Invitation, server::guests},
+    calls::{api::GuestLinkTarget, server::guests},
     model::{
-        CallId, ClientId, LinkId, Millis,
-        call::{Action, group::Part},
+        CallId, ClientId, GuestLinkId, Millis,
+        call::{ClientAction, group::Participation},
         user::Person,
     },
     protocol::{failure::Failure, ws::ErrorCode},
     server::{
         Error, clock,
-        live::{Connection, Flusher, Outlet},
-        secret,
+        live::{Connection, Flusher, SendQueue},
+        random,
         store::GuestLink,
     },
 };
 use axum::http::{HeaderMap, header};
 use std::sync::Arc;
 
-impl House {
+impl CallFixture {
     /// A call that Ada is in, and a link into it that is good until then. The link's token.
-    async fn invites(&self, expires_at: Millis) -> (CallId, Page, String) {
-        let room = self.room().await;
-        let mut ada = self.in_room("Ada", room).await;
-        let call = ada.join(room).await;
-        ada.part().await;
-        let token = self.link(call, &ada.connection.person, expires_at).await;
+    async fn start_call_with_link(&self, expires_at: Millis) -> (CallId, TestClient, String) {
+        let room = self.create_room().await;
+        let mut ada = self.connect_member("Ada", room).await;
+        let call = ada.join_group_call(room).await;
+        ada.next_participation().await;
+        let token = self
+            .create_link(call, &ada.connection.person, expires_at)
+            .await;
         (call, ada, token)
     }
 
     /// A page of a guest that is connected.
-    fn guest(&self, guest: &Person, call: CallId) -> Page {
+    fn connect_guest(&self, guest: &Person, call: CallId) -> TestClient {
         let connection = Connection::new(
-            ClientId(secret::id()),
+            ClientId(random::new_id()),
             guest.clone(),
             "guest".into(),
             true,
-            Outlet::new(&Flusher::default(), 1_000_000),
+            SendQueue::new(&Flusher::default(), 1_000_000),
         );
         let connection = Arc::new(connection.as_guest_of(Some(call)));
-        connection.outlet().uncork(&[]);
-        self.app.live.open(&connection);
-        self.behind(connection)
+        connection.send_queue().uncork(&[]);
+        self.app.connections.register(&connection);
+        self.client_of(connection)
     }
 
-    async fn link(&self, call: CallId, by: &Person, expires_at: Millis) -> String {
-        let token = secret::token();
+    async fn create_link(&self, call: CallId, by: &Person, expires_at: Millis) -> String {
+        let token = random::new_token();
         let link = GuestLink {
-            id: LinkId(secret::id()),
+            id: GuestLinkId(random::new_id()),
             call,
-            by: by.clone(),
+            created_by: by.clone(),
             created_at: 0,
             expires_at,
         };
-        let hash = secret::hash(&token);
+        let hash = random::sha256_hex(&token);
         let made = self.app.store.create_guest_link(&link, &hash).await;
         made.unwrap();
         token
@@ -62,24 +64,26 @@ impl House {
 }
 
 #[tokio::test]
-async fn nobody_comes_by_a_link_whose_time_is_up() {
-    let house = House::new(PATIENCE).await;
-    let (_, _ada, token) = house.invites(clock::now() - 1).await;
-    let entered = guests::enter(&house.app, &token, "Bob").await;
+async fn nobody_is_admitted_by_an_expired_link() {
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (_, _ada, token) = fixture.start_call_with_link(clock::now() - 1).await;
+    let entered = guests::admit_guest(&fixture.app, &token, "Bob").await;
     assert!(
         matches!(entered, Err(Error::User(Failure::NotFound { .. }))),
         "{entered:?}"
     );
-    let asked = guests::invitation(&house.app, &token, &HeaderMap::new()).await;
-    assert_eq!(asked.unwrap(), Invitation::Nowhere);
+    let asked = guests::resolve_guest_link(&fixture.app, &token, &HeaderMap::new()).await;
+    assert_eq!(asked.unwrap(), GuestLinkTarget::Invalid);
 }
 
 #[tokio::test]
-async fn whoever_came_in_time_stays() {
-    let house = House::new(PATIENCE).await;
+async fn a_guest_admitted_before_expiry_stays() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
     let soon = clock::now() + 1_000;
-    let (_, _ada, token) = house.invites(soon).await;
-    let cookie = guests::enter(&house.app, &token, "Bob").await.unwrap();
+    let (_, _ada, token) = house.start_call_with_link(soon).await;
+    let cookie = guests::admit_guest(&house.app, &token, "Bob")
+        .await
+        .unwrap();
     let mut headers = HeaderMap::new();
     let cookie = cookie.to_str().unwrap().split(';').next().unwrap();
     headers.insert(header::COOKIE, cookie.parse().unwrap());
@@ -88,57 +92,71 @@ async fn whoever_came_in_time_stays() {
     }
     let asked = |headers: HeaderMap| {
         let (app, token) = (house.app.clone(), token.clone());
-        async move { guests::invitation(&app, &token, &headers).await.unwrap() }
+        async move {
+            guests::resolve_guest_link(&app, &token, &headers)
+                .await
+                .unwrap()
+        }
     };
-    assert_eq!(asked(HeaderMap::new()).await, Invitation::Nowhere);
+    assert_eq!(asked(HeaderMap::new()).await, GuestLinkTarget::Invalid);
     assert!(matches!(
         asked(headers.clone()).await,
-        Invitation::Guest { name, title, .. } if name == "Bob" && title == "The Arsenal"
+        GuestLinkTarget::Guest { name, title, .. } if name == "Bob" && title == "The Arsenal"
     ));
-    let signed = guests::signed(&house.app, &headers).await.unwrap();
+    let signed = guests::authenticate_guest(&house.app, &headers)
+        .await
+        .unwrap();
     assert!(signed.is_some_and(|(guest, _)| guest.person.name.to_string() == "Bob"));
 }
 
 #[tokio::test]
 async fn a_guest_begins_no_call() {
-    let house = House::new(PATIENCE).await;
-    let (call, mut ada, token) = house.invites(clock::now() + 60_000).await;
-    guests::enter(&house.app, &token, "Bob").await.unwrap();
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (call, mut ada, token) = house.start_call_with_link(clock::now() + 60_000).await;
+    guests::admit_guest(&house.app, &token, "Bob")
+        .await
+        .unwrap();
     let (_, bob) = &house.app.store.list_call_guests(call).await.unwrap()[0];
-    let mut page = house.guest(bob, call);
-    ada.act(call, Action::HangUp).await;
-    while ada.part().await.1 != Part::Out {}
+    let mut guest_client = house.connect_guest(bob, call);
+    ada.send_action(call, ClientAction::HangUp).await;
+    while ada.next_participation().await.1 != Participation::Out {}
     let room = house.app.store.find_room_id("the-arsenal").await.unwrap();
     let room = room.unwrap();
-    page.act(call, Action::Join { room }).await;
-    assert_eq!(page.error().await, ErrorCode::NoSuchCall);
-    assert_eq!(house.calls.count(), 0);
+    guest_client
+        .send_action(call, ClientAction::Join { room })
+        .await;
+    assert_eq!(guest_client.next_error().await, ErrorCode::NoSuchCall);
+    assert_eq!(house.registry.open_call_count(), 0);
 }
 
 #[tokio::test]
-async fn a_guest_whose_link_is_ended_on_the_way_in_stays_out() {
-    let house = House::new(PATIENCE).await;
-    let (call, ada, token) = house.invites(clock::now() + 60_000).await;
-    guests::enter(&house.app, &token, "Bob").await.unwrap();
+async fn a_guest_whose_link_is_revoked_while_joining_stays_out() {
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (call, ada, token) = house.start_call_with_link(clock::now() + 60_000).await;
+    guests::admit_guest(&house.app, &token, "Bob")
+        .await
+        .unwrap();
     let (link, bob) = &house.app.store.list_call_guests(call).await.unwrap()[0];
-    let mut page = house.guest(bob, call);
+    let mut page = house.connect_guest(bob, call);
     let by = &ada.connection.person;
     guests::revoke_link(&house.app, by, call, *link)
         .await
         .unwrap();
     let room = house.app.store.find_room_id("the-arsenal").await.unwrap();
     let room = room.unwrap();
-    page.act(call, Action::Join { room }).await;
-    assert_eq!(page.error().await, ErrorCode::NoSuchCall);
+    page.send_action(call, ClientAction::Join { room }).await;
+    assert_eq!(page.next_error().await, ErrorCode::NoSuchCall);
 }
 
 #[tokio::test]
 async fn nothing_is_left_of_guests_when_the_call_is_over() {
-    let house = House::new(PATIENCE).await;
-    let (call, mut ada, token) = house.invites(clock::now() + 60_000).await;
-    guests::enter(&house.app, &token, "Bob").await.unwrap();
-    ada.act(call, Action::HangUp).await;
-    while ada.part().await.1 != Part::Out {}
+    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let (call, mut ada, token) = house.start_call_with_link(clock::now() + 60_000).await;
+    guests::admit_guest(&house.app, &token, "Bob")
+        .await
+        .unwrap();
+    ada.send_action(call, ClientAction::HangUp).await;
+    while ada.next_participation().await.1 != Participation::Out {}
     // Deleted once it was told.
     let until = clock::now() + 5_000;
     loop {

@@ -1,23 +1,27 @@
-use super::super::testing::{Reading, Said, World, world};
+use super::super::testing::{NewsFixture, SseBlock, TestEventStream, news_fixture};
 use super::*;
 use crate::{model::story::Story, server::live::Flusher};
 use axum::{body::Body, http::Request};
 use tokio::io::AsyncReadExt;
 
-fn hello(said: &Said) -> Hello {
+fn parse_hello(said: &SseBlock) -> Hello {
     assert_eq!((said.event.as_str(), said.id.as_str()), ("hello", ""));
     serde_json::from_str(&said.data).unwrap()
 }
 
-async fn begin(world: &World, address: &str, last_event_id: Option<&str>) -> (Hello, Reading) {
-    let mut reading = world.read(address, last_event_id).await;
-    let said = reading.next().await.unwrap();
-    (hello(&said), reading)
+async fn open_stream(
+    world: &NewsFixture,
+    address: &str,
+    last_event_id: Option<&str>,
+) -> (Hello, TestEventStream) {
+    let mut reading = world.open_stream(address, last_event_id).await;
+    let said = reading.next_event().await.unwrap();
+    (parse_hello(&said), reading)
 }
 
 /// A world with so many stories, and its epoch.
-async fn with_stories(count: i64, arguments: &[&str]) -> (World, String) {
-    let world = world(arguments).await;
+async fn fixture_with_stories(count: i64, arguments: &[&str]) -> (NewsFixture, String) {
+    let world = news_fixture(arguments).await;
     for number in 1..=count {
         let topic = if number % 2 == 0 { "Even" } else { "Odd" };
         world.publish(&format!("Story {number}"), topic).await;
@@ -33,10 +37,10 @@ async fn with_stories(count: i64, arguments: &[&str]) -> (World, String) {
     (world, epoch)
 }
 
-async fn resyncs(world: &World, address: &str, last_event_id: Option<&str>) {
-    let (hello, mut reading) = begin(world, address, last_event_id).await;
+async fn assert_resync(world: &NewsFixture, address: &str, last_event_id: Option<&str>) {
+    let (hello, mut reading) = open_stream(world, address, last_event_id).await;
     assert!(!hello.recovered, "{address} {last_event_id:?}");
-    let said = reading.next().await.unwrap();
+    let said = reading.next_event().await.unwrap();
     assert_eq!((said.event.as_str(), said.id.as_str()), ("resync", ""));
     let resync: Resync = serde_json::from_str(&said.data).unwrap();
     assert_eq!((resync.epoch, resync.head), (hello.epoch, hello.head));
@@ -45,8 +49,8 @@ async fn resyncs(world: &World, address: &str, last_event_id: Option<&str>) {
 
 #[tokio::test]
 async fn the_answer_is_kept_by_no_cache_and_held_back_by_no_proxy() {
-    let world = world(&[]).await;
-    let reading = world.read("/news/events", None).await;
+    let world = news_fixture(&[]).await;
+    let reading = world.open_stream("/news/events", None).await;
     let header = |name: &str| reading.headers[name].to_str().unwrap();
     assert_eq!(header("content-type"), "text/event-stream");
     assert_eq!(header("cache-control"), "no-store");
@@ -55,9 +59,9 @@ async fn the_answer_is_kept_by_no_cache_and_held_back_by_no_proxy() {
 
 #[tokio::test]
 async fn without_a_cursor_only_what_comes_from_now_on_is_sent() {
-    let (world, epoch) = with_stories(2, &[]).await;
-    let mut reading = world.read("/news/events", None).await;
-    let said = reading.next().await.unwrap();
+    let (world, epoch) = fixture_with_stories(2, &[]).await;
+    let mut reading = world.open_stream("/news/events", None).await;
+    let said = reading.next_event().await.unwrap();
     assert_eq!(said.retry, "2000");
     let expected = Hello {
         epoch: Epoch(epoch),
@@ -65,9 +69,9 @@ async fn without_a_cursor_only_what_comes_from_now_on_is_sent() {
         recovered: true,
         build: "build-1".into(),
     };
-    assert_eq!(hello(&said), expected);
+    assert_eq!(parse_hello(&said), expected);
     let published = world.publish("Story 3", "").await;
-    let said = reading.next().await.unwrap();
+    let said = reading.next_event().await.unwrap();
     assert_eq!((said.event.as_str(), said.id.as_str()), ("story", "3"));
     assert_eq!(
         serde_json::from_str::<Story>(&said.data).unwrap(),
@@ -76,49 +80,49 @@ async fn without_a_cursor_only_what_comes_from_now_on_is_sent() {
 }
 
 #[tokio::test]
-async fn a_cursor_is_gone_on_from() {
-    let (world, epoch) = with_stories(5, &[]).await;
+async fn a_stream_resumes_from_its_cursor() {
+    let (world, epoch) = fixture_with_stories(5, &[]).await;
     let address = format!("/news/events?epoch={epoch}&after=2");
-    let (hello, mut reading) = begin(&world, &address, None).await;
+    let (hello, mut reading) = open_stream(&world, &address, None).await;
     assert_eq!((hello.recovered, hello.head), (true, 5));
-    assert_eq!(reading.stories(3).await, ["3", "4", "5"]);
+    assert_eq!(reading.next_story_ids(3).await, ["3", "4", "5"]);
     world.publish("Story 6", "").await;
-    assert_eq!(reading.stories(1).await, ["6"]);
+    assert_eq!(reading.next_story_ids(1).await, ["6"]);
 
-    let (_, mut reading) = begin(&world, &address, Some("5")).await;
+    let (_, mut reading) = open_stream(&world, &address, Some("5")).await;
     assert_eq!(
-        reading.stories(1).await,
+        reading.next_story_ids(1).await,
         ["6"],
         "what a browser says on reconnecting is newer than its address"
     );
-    let (_, mut reading) = begin(&world, "/news/events", Some("4")).await;
+    let (_, mut reading) = open_stream(&world, "/news/events", Some("4")).await;
     assert_eq!(
-        reading.stories(2).await,
+        reading.next_story_ids(2).await,
         ["5", "6"],
         "an EventSource that was told nothing names no epoch"
     );
 }
 
 #[tokio::test]
-async fn a_cursor_that_cannot_be_resumed_from_is_told_so() {
-    let (world, epoch) = with_stories(5, &["--replay-events", "3"]).await;
-    resyncs(&world, "/news/events?epoch=another&after=4", None).await;
-    resyncs(&world, "/news/events?epoch=another", Some("4")).await;
-    resyncs(&world, &format!("/news/events?epoch={epoch}&after=6"), None).await;
-    resyncs(
+async fn a_cursor_that_cannot_be_resumed_from_gets_a_resync() {
+    let (world, epoch) = fixture_with_stories(5, &["--replay-events", "3"]).await;
+    assert_resync(&world, "/news/events?epoch=another&after=4", None).await;
+    assert_resync(&world, "/news/events?epoch=another", Some("4")).await;
+    assert_resync(&world, &format!("/news/events?epoch={epoch}&after=6"), None).await;
+    assert_resync(
         &world,
         &format!("/news/events?epoch={epoch}&after=-2"),
         None,
     )
     .await;
-    resyncs(&world, &format!("/news/events?epoch={epoch}&after=1"), None).await;
-    resyncs(
+    assert_resync(&world, &format!("/news/events?epoch={epoch}&after=1"), None).await;
+    assert_resync(
         &world,
         &format!("/news/events?epoch={epoch}"),
         Some("4; DROP TABLE"),
     )
     .await;
-    resyncs(
+    assert_resync(
         &world,
         &format!("/news/events?epoch={epoch}"),
         Some("99999999999999999999"),
@@ -128,38 +132,46 @@ async fn a_cursor_that_cannot_be_resumed_from_is_told_so() {
 
 #[tokio::test]
 async fn of_one_topic_only_its_stories_are_sent() {
-    let (world, epoch) = with_stories(4, &[]).await;
-    let (_, mut reading) = begin(
+    let (world, epoch) = fixture_with_stories(4, &[]).await;
+    let (_, mut reading) = open_stream(
         &world,
         &format!("/news/events?topic=Even&epoch={epoch}&after=0"),
         None,
     )
     .await;
-    assert_eq!(reading.stories(2).await, ["2", "4"]);
+    assert_eq!(reading.next_story_ids(2).await, ["2", "4"]);
     world.publish("Story 5", "Odd").await;
     world.publish("Story 6", "Even").await;
-    assert_eq!(reading.stories(1).await, ["6"]);
+    assert_eq!(reading.next_story_ids(1).await, ["6"]);
 }
 
 #[tokio::test]
-async fn what_is_published_between_the_outlet_and_the_log_comes_once() {
-    let (world, epoch) = with_stories(1, &[]).await;
-    let outlet = Outlet::new(&Flusher::default(), 10_000);
-    let reading = world.app.readers.open(outlet.clone(), Wish::default());
+async fn a_story_published_between_subscribing_and_reading_the_log_is_sent_once() {
+    let (world, epoch) = fixture_with_stories(1, &[]).await;
+    let outlet = SendQueue::new(&Flusher::default(), 10_000);
+    let reading = world
+        .app
+        .news_subscribers
+        .subscribe(outlet.clone(), Filter::default());
     world.publish("Story 2", "").await;
     let cursor = Cursor {
         epoch: Epoch(epoch),
         seq: 0,
     };
-    let replay = world.app.log.replay(Stream::News, &cursor).await.unwrap();
+    let replay = world
+        .app
+        .event_log
+        .replay(Stream::News, &cursor)
+        .await
+        .unwrap();
     world.publish("Story 3", "").await;
-    let reader = Reader {
+    let reader = SseSession {
         app: world.app.clone(),
-        outlet: outlet.clone(),
-        wish: Wish::default(),
-        _reading: reading,
+        queue: outlet.clone(),
+        filter: Filter::default(),
+        _subscription: reading,
     };
-    reader.begin(replay).await.unwrap();
+    reader.send_replay(replay).await.unwrap();
     world.publish("Story 4", "").await;
     let bytes = outlet.take().unwrap().concat();
     let text = String::from_utf8(bytes).unwrap();
@@ -173,7 +185,7 @@ async fn what_is_published_between_the_outlet_and_the_log_comes_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_who_come_while_stories_are_published_miss_none_and_get_none_twice() {
     const STORIES: i64 = 60;
-    let (world, epoch) = with_stories(1, &[]).await;
+    let (world, epoch) = fixture_with_stories(1, &[]).await;
     let world = Arc::new(world);
     let publisher = tokio::spawn({
         let world = world.clone();
@@ -186,8 +198,10 @@ async fn readers_who_come_while_stories_are_published_miss_none_and_get_none_twi
     let readers = (0..12).map(|_| {
         let (world, address) = (world.clone(), format!("/news/events?epoch={epoch}&after=0"));
         tokio::spawn(async move {
-            let (_, mut reading) = begin(&world, &address, None).await;
-            reading.stories(usize::try_from(STORIES).unwrap()).await
+            let (_, mut reading) = open_stream(&world, &address, None).await;
+            reading
+                .next_story_ids(usize::try_from(STORIES).unwrap())
+                .await
         })
     });
     let expected: Vec<String> = (1..=STORIES).map(|seq| seq.to_string()).collect();
@@ -200,13 +214,13 @@ async fn readers_who_come_while_stories_are_published_miss_none_and_get_none_twi
 #[tokio::test]
 async fn a_reader_that_does_not_read_is_told_to_resync_and_holds_up_nobody() {
     const STORIES: i64 = 30;
-    let (world, _) = with_stories(0, &["--queue-bytes", "100000"]).await;
+    let (world, _) = fixture_with_stories(0, &["--queue-bytes", "100000"]).await;
     // A bare socket, since a client library would read ahead.
     let mut slow = world.connect("/news/events").await;
-    let (_, mut quick) = begin(&world, "/news/events", None).await;
+    let (_, mut quick) = open_stream(&world, "/news/events", None).await;
     for number in 1..=STORIES {
         world.publish_body("Long", &"news ".repeat(7_000)).await;
-        assert_eq!(quick.stories(1).await, [number.to_string()]);
+        assert_eq!(quick.next_story_ids(1).await, [number.to_string()]);
     }
     let mut said = Vec::new();
     let all = timeout(Duration::from_secs(10), slow.read_to_end(&mut said)).await;
@@ -222,22 +236,22 @@ async fn a_reader_that_does_not_read_is_told_to_resync_and_holds_up_nobody() {
 
 #[tokio::test]
 async fn a_shutdown_ends_the_stream_without_a_resync() {
-    let (world, _) = with_stories(1, &[]).await;
-    let (_, mut reading) = begin(&world, "/news/events", None).await;
-    world.app.readers.close_all();
-    assert_eq!(reading.next().await, None);
+    let (world, _) = fixture_with_stories(1, &[]).await;
+    let (_, mut reading) = open_stream(&world, "/news/events", None).await;
+    world.app.news_subscribers.close_all();
+    assert_eq!(reading.next_event().await, None);
 }
 
 #[tokio::test]
 async fn a_heartbeat_is_a_comment_and_for_scripts_an_event_too() {
-    let world = world(&["--heartbeat-seconds", "1"]).await;
-    let (_, mut reading) = begin(&world, "/news/events", None).await;
+    let world = news_fixture(&["--heartbeat-seconds", "1"]).await;
+    let (_, mut reading) = open_stream(&world, "/news/events", None).await;
     for _ in 0..2 {
-        assert_eq!(reading.next_block().await, Some(Said::default()));
+        assert_eq!(reading.next_block().await, Some(SseBlock::default()));
     }
-    let (_, mut reading) = begin(&world, "/news/events?beat=true", None).await;
+    let (_, mut reading) = open_stream(&world, "/news/events?beat=true", None).await;
     for _ in 0..2 {
-        assert_eq!(reading.next_block().await, Some(Said::default()));
+        assert_eq!(reading.next_block().await, Some(SseBlock::default()));
         let said = reading.next_block().await.unwrap();
         assert_eq!(
             (said.event.as_str(), said.id.as_str(), said.data.as_str()),
@@ -248,7 +262,7 @@ async fn a_heartbeat_is_a_comment_and_for_scripts_an_event_too() {
 
 #[tokio::test]
 async fn an_address_that_makes_no_sense_is_refused_in_words() {
-    let world = world(&[]).await;
+    let world = news_fixture(&[]).await;
     let long = "a".repeat(50);
     for (query, word) in [
         ("after=x", "whole number"),
@@ -261,7 +275,7 @@ async fn an_address_that_makes_no_sense_is_refused_in_words() {
         let request = Request::get(format!("/news/events?{query}"))
             .body(Body::empty())
             .unwrap();
-        let response = world.ask(request).await;
+        let response = world.send(request).await;
         assert_eq!(response.status(), 400, "{query}");
         let body = axum::body::to_bytes(response.into_body(), 10_000)
             .await
@@ -271,5 +285,5 @@ async fn an_address_that_makes_no_sense_is_refused_in_words() {
             "{query}: {body:?}"
         );
     }
-    begin(&world, "/news/events?topic=&epoch=&after=&beat=", None).await;
+    open_stream(&world, "/news/events?topic=&epoch=&after=&beat=", None).await;
 }

@@ -72,7 +72,7 @@ fn links_give_nothing_away() {
 }
 
 #[test]
-fn pictures_are_told_in_words() {
+fn images_become_their_alt_text() {
     assert_eq!(
         html("![A *quiet* sea](https://b.example/sea.png)"),
         "<p>A <em>quiet</em> sea</p>\n"
@@ -138,7 +138,7 @@ fn nothing_that_runs_gets_through() {
 #[test]
 fn a_hostile_text_costs_no_more_than_its_length() {
     // A quarter of the longest body: without optimisation the HTML parser is slow enough as it is.
-    let most = crate::model::limits::BODY_CHARS / 4;
+    let most = crate::model::limits::MAX_BODY_CHARS / 4;
     for piece in [
         ">",
         "> ",

@@ -1,26 +1,30 @@
-use super::super::testing::{World, world};
+use super::super::testing::{NewsFixture, news_fixture};
 use super::*;
 use crate::people::server::create_token;
 use axum::{body::Body, http::request::Builder};
 use serde_json::{Value, json};
 
 /// A world and a token of it.
-async fn with_token() -> (World, String) {
-    let world = world(&[]).await;
+async fn fixture_with_token() -> (NewsFixture, String) {
+    let world = news_fixture(&[]).await;
     let token = create_token(&world.app.store, "Ticker").await.unwrap();
     (world, token)
 }
 
-fn asking(token: &str) -> Builder {
+fn authorized_request(token: &str) -> Builder {
     Request::post("/api/v1/stories")
         .header("authorization", format!("Bearer {token}"))
         .header("content-type", "application/json")
 }
 
 /// The status, a header and the body of the answer.
-async fn answer(world: &World, request: Builder, body: impl ToString) -> (u16, HeaderMap, Value) {
+async fn send_request(
+    world: &NewsFixture,
+    request: Builder,
+    body: impl ToString,
+) -> (u16, HeaderMap, Value) {
     let response = world
-        .ask(request.body(Body::from(body.to_string())).unwrap())
+        .send(request.body(Body::from(body.to_string())).unwrap())
         .await;
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, 1_000_000).await.unwrap();
@@ -32,7 +36,7 @@ async fn answer(world: &World, request: Builder, body: impl ToString) -> (u16, H
 }
 
 /// How many stories there are.
-async fn published(world: &World) -> usize {
+async fn count_stories(world: &NewsFixture) -> usize {
     world
         .app
         .store
@@ -44,9 +48,9 @@ async fn published(world: &World) -> usize {
 
 #[tokio::test]
 async fn a_token_publishes_under_its_name() {
-    let (world, token) = with_token().await;
+    let (world, token) = fixture_with_token().await;
     let story = json!({ "headline": "Tide is high", "body": "*So* high.", "topic": "Weather", "urgency": "breaking" });
-    let (status, headers, body) = answer(&world, asking(&token), story).await;
+    let (status, headers, body) = send_request(&world, authorized_request(&token), story).await;
     assert_eq!(status, 201);
     assert_eq!(headers["location"], "/news/tide-is-high");
     let story: Story = serde_json::from_value(body).unwrap();
@@ -66,10 +70,14 @@ async fn a_token_publishes_under_its_name() {
 
 #[tokio::test]
 async fn a_headline_is_enough_and_may_come_again() {
-    let (world, token) = with_token().await;
+    let (world, token) = fixture_with_token().await;
     for slug in ["tide", "tide-2"] {
-        let (status, headers, body) =
-            answer(&world, asking(&token), json!({ "headline": "Tide" })).await;
+        let (status, headers, body) = send_request(
+            &world,
+            authorized_request(&token),
+            json!({ "headline": "Tide" }),
+        )
+        .await;
         assert_eq!(
             (status, &headers["location"]),
             (
@@ -86,17 +94,17 @@ async fn a_headline_is_enough_and_may_come_again() {
 
 #[tokio::test]
 async fn without_a_valid_token_nothing_is_published() {
-    let (world, token) = with_token().await;
+    let (world, token) = fixture_with_token().await;
     let story = json!({ "headline": "Tide" });
     let bare = || Request::post("/api/v1/stories").header("content-type", "application/json");
     for (request, challenge) in [
         (bare(), "Bearer realm=\"rialto\""),
         (
-            asking("0000"),
+            authorized_request("0000"),
             "Bearer realm=\"rialto\", error=\"invalid_token\"",
         ),
         (
-            asking(""),
+            authorized_request(""),
             "Bearer realm=\"rialto\", error=\"invalid_token\"",
         ),
         (
@@ -104,7 +112,7 @@ async fn without_a_valid_token_nothing_is_published() {
             "Bearer realm=\"rialto\", error=\"invalid_token\"",
         ),
     ] {
-        let (status, headers, body) = answer(&world, request, &story).await;
+        let (status, headers, body) = send_request(&world, request, &story).await;
         assert_eq!(
             (status, &headers["www-authenticate"]),
             (401, &HeaderValue::from_str(challenge).unwrap())
@@ -119,16 +127,18 @@ async fn without_a_valid_token_nothing_is_published() {
     let all = world.app.store.list_tokens().await.unwrap();
     world.app.store.revoke_token(all[0].id, 1).await.unwrap();
     assert_eq!(
-        answer(&world, asking(&token), &story).await.0,
+        send_request(&world, authorized_request(&token), &story)
+            .await
+            .0,
         401,
         "revoked"
     );
-    assert_eq!(published(&world).await, 0);
+    assert_eq!(count_stories(&world).await, 0);
 }
 
 #[tokio::test]
 async fn what_is_no_story_is_refused_in_words() {
-    let (world, token) = with_token().await;
+    let (world, token) = fixture_with_token().await;
     for (body, status, word) in [
         ("{", 400, "JSON"),
         ("[]", 422, "headline"),
@@ -163,7 +173,7 @@ async fn what_is_no_story_is_refused_in_words() {
             "length limit",
         ),
     ] {
-        let (got, _, answer) = answer(&world, asking(&token), body).await;
+        let (got, _, answer) = send_request(&world, authorized_request(&token), body).await;
         let said = answer["message"].as_str().unwrap_or_default();
         assert!(
             got == status && said.contains(word),
@@ -174,27 +184,27 @@ async fn what_is_no_story_is_refused_in_words() {
     let text = Request::post("/api/v1/stories")
         .header("authorization", format!("Bearer {token}"))
         .header("content-type", "text/plain");
-    let (status, _, body) = answer(&world, text, "Tide").await;
+    let (status, _, body) = send_request(&world, text, "Tide").await;
     assert!(
         status == 415 && body["message"].as_str().unwrap().contains("Content-Type"),
         "{body}"
     );
-    assert_eq!(published(&world).await, 0);
+    assert_eq!(count_stories(&world).await, 0);
 }
 
 #[tokio::test]
 async fn a_repeated_request_is_answered_with_its_first_story() {
-    let (world, token) = with_token().await;
+    let (world, token) = fixture_with_token().await;
     let story = json!({ "headline": "Tide", "body": "High." });
-    let first = answer(
+    let first = send_request(
         &world,
-        asking(&token).header("idempotency-key", "\"8e03978e\""),
+        authorized_request(&token).header("idempotency-key", "\"8e03978e\""),
         &story,
     )
     .await;
-    let again = answer(
+    let again = send_request(
         &world,
-        asking(&token).header("idempotency-key", "8e03978e"),
+        authorized_request(&token).header("idempotency-key", "8e03978e"),
         &story,
     )
     .await;
@@ -203,9 +213,9 @@ async fn a_repeated_request_is_answered_with_its_first_story() {
     assert_eq!(first.1["location"], again.1["location"]);
 
     let other = json!({ "headline": "Ebb" });
-    let (status, _, body) = answer(
+    let (status, _, body) = send_request(
         &world,
-        asking(&token).header("idempotency-key", "8e03978e"),
+        authorized_request(&token).header("idempotency-key", "8e03978e"),
         &other,
     )
     .await;
@@ -215,9 +225,9 @@ async fn a_repeated_request_is_answered_with_its_first_story() {
     );
 
     let token = create_token(&world.app.store, "Another").await.unwrap();
-    let (status, _, body) = answer(
+    let (status, _, body) = send_request(
         &world,
-        asking(&token).header("idempotency-key", "8e03978e"),
+        authorized_request(&token).header("idempotency-key", "8e03978e"),
         &other,
     )
     .await;
@@ -226,16 +236,16 @@ async fn a_repeated_request_is_answered_with_its_first_story() {
         (201, &json!("Ebb")),
         "keys of two tokens have nothing to do with each other"
     );
-    assert_eq!(published(&world).await, 2);
+    assert_eq!(count_stories(&world).await, 2);
 }
 
 #[tokio::test]
 async fn a_key_that_is_too_long_is_refused() {
-    let (world, token) = with_token().await;
+    let (world, token) = fixture_with_token().await;
     for key in ["", "\"\"", &*"a".repeat(101), "ü"] {
-        let request = asking(&token).header("idempotency-key", key);
+        let request = authorized_request(&token).header("idempotency-key", key);
         assert_eq!(
-            answer(&world, request, json!({ "headline": "Tide" }))
+            send_request(&world, request, json!({ "headline": "Tide" }))
                 .await
                 .0,
             422,
@@ -246,20 +256,25 @@ async fn a_key_that_is_too_long_is_refused() {
 
 #[tokio::test]
 async fn the_command_line_of_this_machine_may_say_who_signs() {
-    let world = world(&[]).await;
-    let control = world.app.control.clone();
-    let (status, _, body) = answer(&world, asking(&control), json!({ "headline": "Tide" })).await;
-    assert_eq!((status, &body["byline"]), (201, &json!("The editors")));
-    let (status, _, body) = answer(
+    let world = news_fixture(&[]).await;
+    let control = world.app.control_token.clone();
+    let (status, _, body) = send_request(
         &world,
-        asking(&control),
+        authorized_request(&control),
+        json!({ "headline": "Tide" }),
+    )
+    .await;
+    assert_eq!((status, &body["byline"]), (201, &json!("The editors")));
+    let (status, _, body) = send_request(
+        &world,
+        authorized_request(&control),
         json!({ "headline": "Ebb", "byline": "The  Doge" }),
     )
     .await;
     assert_eq!((status, &body["byline"]), (201, &json!("The Doge")));
-    let (status, _, body) = answer(
+    let (status, _, body) = send_request(
         &world,
-        asking(&control),
+        authorized_request(&control),
         json!({ "headline": "Ebb", "byline": "\u{202E}" }),
     )
     .await;

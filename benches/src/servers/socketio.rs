@@ -1,0 +1,56 @@
+//! Socket.IO 4 on Node.js, over its WebSocket transport.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    Server,
+    process::{Process, find_program, free_address},
+};
+use crate::load::{publish::PublishMethod, subscriber::SubscribeHandshake, ws};
+
+/// The versions of Socket.IO and Node.js, or why it cannot be measured.
+pub fn version(peers: &Path) -> Result<String> {
+    let node = find_program("node").context("node is not installed")?;
+    let package = peers.join("socket-io/node_modules/socket.io/package.json");
+    let Ok(package) = fs::read_to_string(package) else {
+        bail!("socket.io is not installed");
+    };
+    let package: serde_json::Value = serde_json::from_str(&package)?;
+    let version = package["version"].as_str().unwrap_or("unknown");
+    let node = Command::new(node).arg("--version").output()?;
+    let node = String::from_utf8_lossy(&node.stdout);
+    Ok(format!(
+        "{version} with Node.js {}",
+        node.trim().trim_start_matches('v')
+    ))
+}
+
+/// Starts it.
+pub fn start(peers: &Path, subscribers: usize) -> Result<Server> {
+    let folder = tempfile::tempdir()?;
+    let address = free_address()?;
+    let node = find_program("node").context("node is not installed")?;
+    let mut command = Command::new(node);
+    command
+        .arg(peers.join("socket-io/server.mjs"))
+        .arg(address.port().to_string())
+        .env("NODE_ENV", "production");
+    let mut process = Process::start(&mut command, &folder.path().join("log"))?;
+    process.wait_until_listening(address)?;
+    let opening = SubscribeHandshake {
+        request: ws::request("/socket.io/?EIO=4&transport=websocket", ""),
+        first_frame: Some(ws::text_frame("40")),
+        ready_pattern: b"40{\"sid\"",
+    };
+    Ok(Server {
+        process,
+        address,
+        handshakes: vec![opening; subscribers],
+        publish_method: Some(PublishMethod::Subscribers {
+            frame: Box::new(|payload, _| ws::text_frame(&format!("42[\"message\",\"{payload}\"]"))),
+        }),
+        folder,
+    })
+}

@@ -1,0 +1,61 @@
+# shellcheck shell=bash
+# Installs cargo-leptos and wasm-bindgen in $RIALTO_TOOLS: downloaded where cargo-binstall is installed, else compiled.
+# Sourced by scripts/bootstrap.sh, after rust.sh.
+
+# compile_cargo_tool NAME VERSION [OPTION...]: options are those of `cargo install`.
+# The first attempt uses the crate's lock file. The second also ignores the compiler version that crates declare:
+# cargo-leptos 0.3.11 declares 1.96 and builds with 1.95. The third is for a lock file with an unavailable version.
+compile_cargo_tool() {
+    local name=$1 version=$2
+    shift 2
+    # A build tool does not need its own release profile, which takes twice as long to compile.
+    export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
+    unset_cargo_environment
+    export CARGO_TARGET_DIR=$RIALTO_TOOLS/build
+    set -- install "$name" --version "=$version" --root "$RIALTO_TOOLS/$name-$version" --force "$@"
+    cargo "$@" --locked || cargo "$@" --locked --ignore-rust-version || cargo "$@" --ignore-rust-version
+}
+
+# download_cargo_tool NAME VERSION COMMAND: the tool takes its place only after its command printed that version.
+download_cargo_tool() {
+    local name=$1 version=$2 command=$3 folder=$RIALTO_TOOLS/$1-$2 printed
+    unset_cargo_environment
+    rm -rf "$folder.new"
+    # The option overrides the variable of the same name, so the caller's value is passed on.
+    timeout --kill-after=10 120 cargo binstall --no-confirm --no-symlinks --root "$folder.new" --version "=$version" \
+        --disable-strategies "compile${BINSTALL_DISABLE_STRATEGIES:+,$BINSTALL_DISABLE_STRATEGIES}" "$name"
+    if ! printed=$("$folder.new/bin/$command" --version 2>&1) || [[ $printed != *"$version"* ]]; then
+        echo "the downloaded $command does not run as version $version: $printed"
+        return 1
+    fi
+    rm -rf "$folder"
+    mv "$folder.new" "$folder"
+}
+
+# install_cargo_tool NAME VERSION COMMAND DURATION [OPTION...]: DURATION says how long compiling takes, in words.
+install_cargo_tool() {
+    local name=$1 version=$2 command=$3 duration=$4
+    shift 4
+    [ ! -x "$RIALTO_TOOLS/$name-$version/bin/$command" ] || return 0
+    if cargo binstall -V >/dev/null 2>&1; then
+        if run_logged "Downloading $name $version" download_cargo_tool "$name" "$version" "$command"; then
+            return 0
+        fi
+        print_note "no usable download ($(last_log_line)); compiling"
+        rm -rf "$RIALTO_TOOLS/$name-$version.new"
+    fi
+    run_step "Compiling $name $version ($duration, once)" compile_cargo_tool "$name" "$version" "$@" ||
+        add_step_problem "$name did not build"
+}
+
+ensure_cargo_tools() {
+    # no_downloads makes a missing helper an error; a downloaded cargo-leptos would fetch the helper instead.
+    install_cargo_tool cargo-leptos "$RIALTO_CARGO_LEPTOS_VERSION" cargo-leptos "about ten minutes on two cores" \
+        --features no_downloads
+    if [ -n "$RIALTO_WASM_BINDGEN_VERSION" ]; then
+        install_cargo_tool wasm-bindgen-cli "$RIALTO_WASM_BINDGEN_VERSION" wasm-bindgen "about three minutes"
+    else
+        add_problem "Cargo.lock names no wasm-bindgen" "restore Cargo.lock from git"
+    fi
+    has_problems || rm -rf "$RIALTO_TOOLS/build"
+}

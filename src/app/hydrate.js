@@ -1,0 +1,51 @@
+const firstPaint = new Promise((done) => {
+  if (document.hidden) done();
+  requestAnimationFrame(() => setTimeout(done));
+  setTimeout(done, 1000);
+});
+
+const fetchOk = async (url, signal) => {
+  const response = await fetch(url, { signal });
+  if (response.ok) return response;
+  throw Object.assign(new Error(`${url}: ${response.status}`), { isNotFound: response.status === 404 });
+};
+
+const loadProgram = async (signal) => {
+  const rendered = [...document.querySelectorAll("[data-part]")];
+  const chunkUrls = rendered.flatMap(({ dataset }) => app.parts[dataset.part] ?? []);
+  const [module_or_path] = await Promise.all([
+    fetchOk(app.wasm, signal),
+    ...[...app.scripts, ...chunkUrls].map(async (url) => (await fetchOk(url, signal)).blob()),
+  ]);
+  const program = await import(app.scripts[0]);
+  await program.default({ module_or_path });
+  return program;
+};
+
+const mayReload = () => {
+  try {
+    const key = "rialto.reloaded";
+    const fresh = Date.now() - Number(sessionStorage.getItem(key)) > 60000;
+    if (fresh) sessionStorage.setItem(key, Date.now());
+    return fresh;
+  } catch {
+    return false;
+  }
+};
+
+const loadWithRetry = async () => {
+  for (let delay = 500; ; delay = Math.min(2 * delay, 30000)) {
+    const attempt = new AbortController();
+    try {
+      return await loadProgram(attempt.signal);
+    } catch (error) {
+      attempt.abort();
+      if (error instanceof WebAssembly.CompileError || error instanceof WebAssembly.LinkError) throw error;
+      console.warn(error);
+      if (error.isNotFound && mayReload()) location.reload();
+      await new Promise((done) => setTimeout(done, (delay * (1 + Math.random())) / 2));
+    }
+  }
+};
+
+firstPaint.then(loadWithRetry).then((program) => program.hydrate());

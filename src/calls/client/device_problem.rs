@@ -1,0 +1,238 @@
+//! Why there is no microphone or no camera, in words that say what to do.
+
+/// One of the two devices of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CaptureDevice {
+    /// What the other one hears.
+    Microphone,
+    /// What the other one sees.
+    Camera,
+}
+
+impl CaptureDevice {
+    /// In the middle of a sentence.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Microphone => "microphone",
+            Self::Camera => "camera",
+        }
+    }
+
+    /// It was unplugged, and another one is used instead.
+    #[must_use]
+    pub fn replaced_text(self, by: &str) -> String {
+        let name = self.name();
+        if by.is_empty() {
+            format!("The {name} was disconnected. Another one is used now.")
+        } else {
+            format!("The {name} was disconnected. “{by}” is used now.")
+        }
+    }
+}
+
+/// Which browser this is, as far as it matters for where it keeps its permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Browser {
+    /// Chrome, Edge and others of their kind, on a computer.
+    Chromium,
+    /// The same on Android.
+    ChromiumPhone,
+    /// Firefox on a computer.
+    Firefox,
+    /// Safari on a Mac.
+    Safari,
+    /// Any browser of an iPhone or iPad.
+    Ios,
+    /// Something else.
+    #[default]
+    Other,
+}
+
+impl Browser {
+    /// From what it says of itself (`navigator.userAgent`). What it cannot tell apart is `Other`.
+    #[must_use]
+    pub fn from_user_agent(text: &str) -> Self {
+        let has = |part: &str| text.contains(part);
+        if has("iPhone") || has("iPad") {
+            Self::Ios
+        } else if has("Firefox/") && !has("Android") {
+            Self::Firefox
+        } else if has("Chrome/") && has("Android") {
+            Self::ChromiumPhone
+        } else if has("Chrome/") {
+            Self::Chromium
+        } else if has("Safari/") && has("Macintosh") {
+            Self::Safari
+        } else {
+            Self::Other
+        }
+    }
+
+    /// How a device that was refused is allowed there.
+    fn permission_steps(self, device: CaptureDevice) -> String {
+        let name = device.name();
+        let label = match device {
+            CaptureDevice::Microphone => "Microphone",
+            CaptureDevice::Camera => "Camera",
+        };
+        match self {
+            Self::Chromium => format!("Press the icon left of the address, and turn “{label}” on"),
+            Self::ChromiumPhone => format!(
+                "Press the icon left of the address, choose “Permissions”, and allow the {name}"
+            ),
+            Self::Firefox => {
+                format!("Press the struck-out {name} left of the address, and take the block away")
+            }
+            Self::Safari => format!(
+                "Choose “Settings for this website” in the Safari menu, and allow the {name}"
+            ),
+            Self::Ios => format!(
+                "Press the icon beside the address, choose “Website settings”, and allow the {name}"
+            ),
+            Self::Other => {
+                format!("Allow the {name} in the site's settings beside the address")
+            }
+        }
+    }
+}
+
+/// Why a device cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceProblem {
+    /// The person, or their administrator, said no.
+    Refused,
+    /// There is none.
+    Missing,
+    /// Another program has it, or the system does not hand it over.
+    InUse,
+    /// None does what was asked of it.
+    Overconstrained,
+    /// The page is not on https, so the browser hands out no device (W3C Secure Contexts).
+    Insecure,
+    /// The browser knows no devices at all.
+    Unsupported,
+    /// It worked, and then it was unplugged or taken away.
+    Lost,
+    /// Something else.
+    Other,
+}
+
+impl DeviceProblem {
+    /// From the name of the exception with which `getUserMedia` fails (W3C Media Capture and Streams, section 10).
+    #[must_use]
+    pub fn from_exception(name: &str) -> Self {
+        match name {
+            "NotAllowedError" | "SecurityError" => Self::Refused,
+            "NotFoundError" => Self::Missing,
+            "NotReadableError" | "AbortError" => Self::InUse,
+            "OverconstrainedError" => Self::Overconstrained,
+            _ => Self::Other,
+        }
+    }
+
+    /// What happened, and what to do in this browser. The call is possible all the same, and the text says how.
+    #[must_use]
+    pub fn text(self, device: CaptureDevice, browser: Browser) -> String {
+        let name = device.name();
+        let (again, still) = match device {
+            CaptureDevice::Microphone => (
+                "press the microphone button",
+                "Without it you can still hear the other person.",
+            ),
+            CaptureDevice::Camera => (
+                "press the camera button",
+                "Without it you can still see the other person.",
+            ),
+        };
+        let what = match self {
+            Self::Refused => format!(
+                "The browser does not let this page use the {name}. {}, then {again}.",
+                browser.permission_steps(device)
+            ),
+            Self::Missing => format!("No {name} was found. Connect one, then {again}."),
+            Self::InUse => {
+                format!(
+                    "The {name} does not start; another program may be using it. Close that program, then {again}."
+                )
+            }
+            Self::Overconstrained => {
+                format!("The {name} cannot do what a call needs. Try another one, then {again}.")
+            }
+            Self::Insecure => {
+                format!(
+                    "The browser hands out the {name} on secure pages only. Open this site over https to use it."
+                )
+            }
+            Self::Unsupported => {
+                format!("This browser has no way to use a {name}. Try a current one.")
+            }
+            Self::Lost => format!("The {name} was disconnected. Connect it, then {again}."),
+            Self::Other => format!("The {name} could not be started. Check it, then {again}."),
+        };
+        format!("{what} {still}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_says_what_happened_what_to_do_and_what_still_works() {
+        for (exception, says) in [
+            ("NotAllowedError", "does not let this page"),
+            ("NotFoundError", "was found"),
+            ("NotReadableError", "another program"),
+            ("OverconstrainedError", "Try another"),
+            ("TypeError", "could not be started"),
+        ] {
+            for device in [CaptureDevice::Microphone, CaptureDevice::Camera] {
+                let text = DeviceProblem::from_exception(exception).text(device, Browser::Other);
+                assert!(
+                    text.contains(says) && text.contains("you can still"),
+                    "{text}"
+                );
+            }
+        }
+        assert!(
+            DeviceProblem::Insecure
+                .text(CaptureDevice::Camera, Browser::Other)
+                .contains("https")
+        );
+    }
+
+    #[test]
+    fn who_refused_is_told_the_steps_of_their_own_browser() {
+        for (agent, browser) in [
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+                Browser::Chromium,
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36",
+                Browser::ChromiumPhone,
+            ),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                Browser::Firefox,
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15",
+                Browser::Safari,
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/140.0 Mobile/15E148 Safari/604.1",
+                Browser::Ios,
+            ),
+            ("curl/8.0", Browser::Other),
+        ] {
+            assert_eq!(Browser::from_user_agent(agent), browser, "{agent}");
+            let text = DeviceProblem::Refused.text(CaptureDevice::Camera, browser);
+            assert!(
+                text.contains("address") || text.contains("Safari menu"),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What the server says of calls.
+
+use super::{
+    CallsClient,
+    peers::{self, SOLE_PEER},
+    retransmit::path_action,
+    state::ClientCallMachine,
+};
+use crate::{
+    model::{
+        call::{
+            group::{GroupCallView, Participation},
+            known_group_calls::KnownGroupCalls,
+        },
+        message::{Content, RoomEvent},
+    },
+    protocol::ws::{ErrorCode, ServerFrame},
+    ui::browser,
+};
+use leptos::prelude::*;
+
+/// How long the server is given after a reconnect to tell which calls go on in rooms, in milliseconds: a node that has just started knows
+/// it after five seconds.
+const GROUP_CALLS_SYNC_TIMEOUT: i32 = 6_000;
+
+impl CallsClient {
+    pub(super) fn on_frame(self, frame: &ServerFrame) {
+        match frame {
+            ServerFrame::Welcome { .. } => self.on_welcome(),
+            ServerFrame::Call { call } => {
+                // Before this page takes its time to show it.
+                if let (Some(leg), Some(peer)) =
+                    (&call.rtc_config, peers::find_in_call(call.id, SOLE_PEER))
+                {
+                    peer.renew_ice_servers(&leg.ice_servers);
+                    if call.state.is_answered() {
+                        peer.start_connecting(&leg.ice_servers);
+                    }
+                }
+                self.update_machine(|machine| machine.apply_call_view(call, browser::now()));
+            }
+            ServerFrame::Signal { call, signal, from } => {
+                if let Some(peer) = peers::find_in_call(*call, from.unwrap_or(SOLE_PEER)) {
+                    peer.receive_signal(signal.clone());
+                }
+            }
+            ServerFrame::GroupCall { group } => self.on_group_call(group),
+            ServerFrame::Error {
+                code,
+                reason,
+                call: Some(call),
+            } => {
+                if self.update_machine(|board| {
+                    board.apply_refusal(*call, *code, reason, browser::now())
+                }) {
+                    self.error_message.set(Some(reason.clone()));
+                }
+                if *code == ErrorCode::Unavailable {
+                    self.schedule_early_retransmit();
+                }
+            }
+            ServerFrame::Event {
+                event: RoomEvent::Message { message },
+                ..
+            } => {
+                if matches!(message.content, Content::Call { .. }) {
+                    self.ended_count.update(|over| *over = over.wrapping_add(1));
+                }
+            }
+            ServerFrame::Error { call: None, .. }
+            | ServerFrame::People { .. }
+            | ServerFrame::Pong { .. }
+            | ServerFrame::Resumed { .. }
+            | ServerFrame::Sent { .. }
+            | ServerFrame::Refused { .. }
+            | ServerFrame::UploadReady { .. }
+            | ServerFrame::UploadProgress { .. }
+            | ServerFrame::Room { .. }
+            | ServerFrame::Read { .. }
+            | ServerFrame::Presence { .. }
+            | ServerFrame::Crowd { .. }
+            | ServerFrame::Typing { .. } => {}
+        }
+    }
+
+    /// The connection is back: everything that may have been lost with the one before is said again.
+    fn on_welcome(self) {
+        let connection = self
+            .group_calls
+            .try_update(KnownGroupCalls::mark_unconfirmed)
+            .unwrap_or_default();
+        browser::run_after(GROUP_CALLS_SYNC_TIMEOUT, move || {
+            self.group_calls
+                .update(|groups| groups.remove_unconfirmed(connection));
+        });
+        self.send_actions(
+            self.machine
+                .with_untracked(ClientCallMachine::actions_on_reconnect),
+        );
+        if let Some(call) = self.answered_call_id() {
+            self.send_action(call, path_action(call));
+        }
+        for (_, peer) in peers::all() {
+            peer.on_signaling_restored();
+        }
+    }
+
+    fn on_group_call(self, group: &GroupCallView) {
+        let mut group_calls = self.group_calls.get_untracked();
+        let group = group_calls.merge_view(group);
+        if self
+            .group_calls
+            .with_untracked(|known| *known != group_calls)
+        {
+            self.group_calls.set(group_calls);
+        }
+        let action = self.update_machine(|machine| machine.apply_group_view(&group));
+        self.send_actions(action);
+        if let Some(Participation::In { ice_servers, .. }) = &group.participation
+            && peers::call_id() == Some(group.id)
+        {
+            for (_, peer) in peers::all() {
+                peer.renew_ice_servers(ice_servers);
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Connections to the others of a call, and what they have to say.
+
+use super::{
+    CallsClient, PathState,
+    active_speaker::{self, ActiveSpeaker},
+    file_transfer::{self, state::TransferDirection},
+    peer::{Peer, PeerEvent},
+    peers::{self, PeerStatus, SOLE_PEER},
+    retransmit::path_action,
+    safety_code::SafetyCode,
+    state::{ActiveGroupCall, ClientCallState},
+    video_adaptation::VideoQuality,
+};
+use crate::{
+    model::{
+        CallId,
+        call::{ClientAction, IceServer, Seat, Side, group::Participation},
+    },
+    ui::browser,
+};
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::File;
+
+impl CallsClient {
+    /// Offers a file to the other one. Browser only.
+    pub fn offer_file(self, file: File) {
+        if let Some(peer) = peers::find(SOLE_PEER) {
+            peer.file_transfers().offer_file(file);
+        }
+    }
+
+    /// Wants a file that was offered. Browser only.
+    pub fn accept_file(self, id: u32) {
+        if let Some(peer) = peers::find(SOLE_PEER) {
+            peer.file_transfers().accept(id);
+        }
+    }
+
+    /// Does not want a file that was offered, or does not send one any more; or takes one that is over off the list. Browser only.
+    pub fn cancel_or_dismiss_file(self, direction: TransferDirection, id: u32) {
+        let is_over = self.transfers.with_untracked(|files| {
+            let file = files
+                .iter()
+                .find(|file| (file.direction, file.id) == (direction, id));
+            file.is_none_or(|file| file.phase.is_finished())
+        });
+        match peers::find(SOLE_PEER) {
+            Some(peer) if is_over => peer.file_transfers().dismiss(direction, id),
+            Some(peer) => peer.file_transfers().cancel(direction, id),
+            None => self.transfers.update(|files| {
+                for file in
+                    files.extract_if(.., |file| (file.direction, file.id) == (direction, id))
+                {
+                    file_transfer::revoke_object_url(&file);
+                }
+            }),
+        }
+    }
+
+    pub(super) fn discard_transfers(self) {
+        for file in self.transfers.get_untracked() {
+            file_transfer::revoke_object_url(&file);
+        }
+        self.transfers.set(Vec::new());
+    }
+
+    /// Makes a connection to everybody there has to be one to, and closes the others.
+    pub(super) fn sync_peers(self, state: &ClientCallState) {
+        let (call, wanted, servers) = wanted_peers(state);
+        let is_new = peers::call_id() != call;
+        let (removed, missing) = peers::reconcile(call, &wanted);
+        if is_new {
+            self.safety_code.set(None);
+            self.active_speaker.set(None);
+            if call.is_some() {
+                self.discard_transfers();
+            }
+        }
+        if !removed.is_empty() || !missing.is_empty() {
+            self.peer_statuses.update(|others| {
+                others.retain(|seat, _| wanted.contains_key(seat) && !removed.contains(seat));
+                others.extend(
+                    missing
+                        .iter()
+                        .map(|(seat, _)| (*seat, PeerStatus::default())),
+                );
+            });
+        }
+        if let Some(call) = call {
+            for (seat, side) in &missing {
+                self.create_peer(call, *seat, *side, &servers);
+            }
+        }
+        if !removed.is_empty() || !missing.is_empty() {
+            self.peers_version
+                .update(|peers| *peers = peers.wrapping_add(1));
+        }
+        if state.answered_call().is_some() || state.active_group_call().is_some() {
+            // In a call of many each picture is one of many, and everybody makes one for each of the others.
+            let max_quality = VideoQuality::for_peer_count(wanted.len());
+            for (_, peer) in peers::all() {
+                peer.start_connecting(&servers);
+                peer.set_max_video_quality(max_quality);
+            }
+        }
+        if is_new && state.active_group_call().is_some() {
+            self.poll_active_speaker(call, ActiveSpeaker::default());
+        }
+    }
+
+    /// Gets a path ready.
+    fn create_peer(self, call: CallId, seat: Seat, side: Side, servers: &[IceServer]) {
+        match Peer::new(side, servers, move |event| {
+            self.on_peer_event(call, seat, event)
+        }) {
+            Ok(peer) => peers::insert(seat, peer),
+            Err(error) => {
+                browser::warn(&format!("call: {error:?}"));
+                let reason = "This browser cannot connect a call. Use a current browser, or ask who runs this site to check its list \
+                              of ICE servers.";
+                self.error_message.set(Some(reason.to_owned()));
+            }
+        }
+    }
+
+    /// Looks who speaks, now and then, for as long as the call goes on.
+    fn poll_active_speaker(self, call: Option<CallId>, mut speaker: ActiveSpeaker) {
+        if peers::call_id() != call
+            || self
+                .state
+                .with_untracked(|state| state.active_group_call().is_none())
+        {
+            return;
+        }
+        let levels: Vec<_> = peers::all()
+            .into_iter()
+            .map(|(seat, peer)| (seat, peer.audio_level().unwrap_or(0.0)))
+            .collect();
+        speaker.update(&levels, browser::now());
+        if speaker.seat() != self.active_speaker.get_untracked() {
+            self.active_speaker.set(speaker.seat());
+        }
+        browser::run_after(active_speaker::SPEAKER_POLL_INTERVAL, move || {
+            self.poll_active_speaker(call, speaker)
+        });
+    }
+
+    /// The peer connection of a call has something to say.
+    fn on_peer_event(self, call: CallId, seat: Seat, news: PeerEvent) {
+        let is_two_party = seat == SOLE_PEER;
+        match news {
+            PeerEvent::SendSignal(signal) => {
+                let to = Some(seat).filter(|_| !is_two_party);
+                self.send_action(call, ClientAction::Signal { signal, to });
+            }
+            PeerEvent::Disconnected => self.socket.retry_on_hint(),
+            PeerEvent::Connected => {
+                self.socket.retry_on_hint();
+                self.update_peer_status(seat, |status| status.path_state = PathState::Connected);
+                self.error_message.set(None);
+                if is_two_party {
+                    self.compute_safety_code(call);
+                    self.report_connected(call);
+                }
+            }
+            PeerEvent::Lost => {
+                self.update_peer_status(seat, |other| other.path_state = PathState::Lost);
+                self.socket.probe();
+                // In a group call: what is needed to look for another path.
+                if !is_two_party || self.answered_call_id() == Some(call) {
+                    self.send_action(call, ClientAction::Disconnected);
+                }
+            }
+            PeerEvent::TrackAdded => self.update_peer_status(seat, |other| {
+                other.tracks_version = other.tracks_version.wrapping_add(1);
+            }),
+            PeerEvent::RemoteMediaState(media_state) => {
+                self.update_peer_status(seat, |other| other.media_state = Some(media_state))
+            }
+            PeerEvent::ConnectionQuality(quality) => {
+                self.update_peer_status(seat, |other| other.connection_quality = Some(quality))
+            }
+            PeerEvent::VideoQuality(video_quality) => {
+                self.update_peer_status(seat, |other| {
+                    other.is_video_paused = video_quality == VideoQuality::Paused
+                });
+            }
+            PeerEvent::TransfersChanged(files) => {
+                if is_two_party {
+                    self.transfers.set(files);
+                }
+            }
+            // Before the server has heard of the answer, there is another reason why nothing comes.
+            PeerEvent::Error(_) if is_two_party && self.is_answering(call) => {}
+            // Of several, one who cannot be reached is shown as such, and the others go on.
+            PeerEvent::Error(reason) if is_two_party => {
+                self.error_message.set(Some(reason.to_owned()))
+            }
+            PeerEvent::Error(_) => {
+                self.update_peer_status(seat, |other| other.path_state = PathState::Lost)
+            }
+        }
+    }
+
+    fn update_peer_status(self, seat: Seat, what: impl FnOnce(&mut PeerStatus)) {
+        self.peer_statuses.update(|others| {
+            if let Some(status) = others.get_mut(&seat) {
+                what(status);
+            }
+        });
+    }
+
+    /// The call between two that this page holds a side of, once the server knows who has answered.
+    pub(super) fn answered_call_id(self) -> Option<CallId> {
+        self.state
+            .with_untracked(|state| state.answered_call().map(|view| view.id))
+    }
+
+    /// Whether somebody has accepted a call here, and the server has not said that it knows.
+    pub(super) fn is_answering(self, call: CallId) -> bool {
+        self.state.with_untracked(
+            |state| matches!(state, ClientCallState::Answering(view) if view.id == call),
+        )
+    }
+
+    /// Says that there is a path. One may be found before the server has told who answered; then it is said when it has.
+    pub(super) fn report_connected(self, call: CallId) {
+        if self.answered_call_id() == Some(call) && path_action(call) == ClientAction::Connected {
+            self.send_action(call, ClientAction::Connected);
+            self.schedule_retransmit();
+        }
+    }
+
+    fn compute_safety_code(self, call: CallId) {
+        let peer = peers::find_in_call(call, SOLE_PEER);
+        let Some((mine, theirs)) = peer.and_then(|peer| peer.session_descriptions()) else {
+            return;
+        };
+        spawn_local(async move {
+            let code = SafetyCode::from_descriptions(&mine, &theirs).await;
+            if peers::find_in_call(call, SOLE_PEER).is_some() {
+                self.safety_code.set(code);
+            }
+        });
+    }
+}
+
+/// Which call there have to be connections for, to whom, and with which servers they are found.
+fn wanted_peers(state: &ClientCallState) -> (Option<CallId>, peers::WantedPeers, Vec<IceServer>) {
+    if let Some(ActiveGroupCall { view, seat, .. }) = state.active_group_call() {
+        let seats = view.participants.iter().map(|member| member.seat);
+        let others = seats.filter(|status| status != seat).map(|other| {
+            // Whoever came later calls.
+            let side = if *seat > other {
+                Side::Caller
+            } else {
+                Side::Callee
+            };
+            (other, side)
+        });
+        let servers = match &view.participation {
+            Some(Participation::In { ice_servers, .. }) => ice_servers.clone(),
+            Some(Participation::Out) | None => Vec::new(),
+        };
+        return (Some(view.id), others.collect(), servers);
+    }
+    match state.call_to_connect() {
+        Some(view) => {
+            let side_servers = view.rtc_config.as_ref().map(|leg| &leg.ice_servers);
+            let servers = side_servers.or(view.ice_servers.as_ref());
+            let sole_peer = peers::WantedPeers::from([(SOLE_PEER, view.side)]);
+            (
+                Some(view.id),
+                sole_peer,
+                servers.cloned().unwrap_or_default(),
+            )
+        }
+        None => (None, peers::WantedPeers::new(), Vec::new()),
+    }
+}

@@ -1,0 +1,333 @@
+//! Ringing: a quiet two-tone sound, the page's title and icon, a badge on the site's own icon where it was installed, and a notification
+//! of the system for a page that is hidden; all of it stops together.
+//!
+//! The sound is made with Web Audio. A browser lets a page sound only after somebody has used it; before that the title rings
+//! alone, and nothing fails. Of the pages of a browser that may sound, one does: whoever holds the lock (Web Locks API), and the next
+//! one if that page is closed.
+
+use crate::ui::browser;
+use futures::channel::oneshot;
+use js_sys::{Function, Promise, Reflect};
+use std::cell::RefCell;
+use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
+use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
+use web_sys::{
+    AudioContext, AudioContextState, Notification, NotificationOptions, NotificationPermission,
+};
+
+/// What rings. One a page.
+#[derive(Default)]
+struct Ringer {
+    /// Counts changes: what was planned before the last one is not done any more.
+    generation: u32,
+    is_ringing: bool,
+    audio: Option<AudioContext>,
+    lock: RingLock,
+    notification: Option<Notification>,
+    /// The title of the page underneath, and the one that was put over it.
+    title: Option<(String, String)>,
+}
+
+/// Whether this page is the one that sounds.
+#[derive(Default)]
+enum RingLock {
+    #[default]
+    NotHeld,
+    /// Asked for. Dropped, it is given up.
+    Requested(oneshot::Sender<()>),
+    Held(#[expect(dead_code, reason = "to be dropped")] Option<oneshot::Sender<()>>),
+}
+
+/// The lock that the page holds which sounds.
+const RING_LOCK_NAME: &str = "rialto-ring";
+/// Where the browser keeps that somebody does not want to be disturbed.
+const DO_NOT_DISTURB_STORAGE_KEY: &str = "rialto_do_not_disturb";
+/// The page's icon, as it is and while it rings.
+const IDLE_ICON_PATH: &str = "/favicon.svg";
+const RINGING_ICON_PATH: &str = "/favicon-ringing.svg";
+
+thread_local! {
+    static RINGER: RefCell<Ringer> = RefCell::default();
+}
+
+fn with_ringer<T>(then: impl FnOnce(&mut Ringer) -> T) -> T {
+    RINGER.with_borrow_mut(then)
+}
+
+/// From the beginning of one ring to the next, in milliseconds.
+const RING_INTERVAL: i32 = 3_000;
+/// How often the title changes, in milliseconds.
+const TITLE_BLINK_INTERVAL: i32 = 1_000;
+/// The two tones: pitch in hertz, and when and for how long in seconds.
+const TONES: [(f32, f64, f64); 4] = [
+    (523.25, 0.0, 0.35),
+    (659.25, 0.4, 0.35),
+    (523.25, 0.8, 0.35),
+    (659.25, 1.2, 0.35),
+];
+/// Quiet: 1 would be as loud as it gets.
+const RING_GAIN: f32 = 0.08;
+
+/// Whether calls neither sound nor notify in this browser. Browser only.
+pub fn is_do_not_disturb() -> bool {
+    browser::local_storage_get(DO_NOT_DISTURB_STORAGE_KEY).as_deref() == Some("on")
+}
+
+/// Wants to be disturbed by calls, or not. Browser only.
+pub fn set_do_not_disturb(enabled: bool) {
+    browser::local_storage_set(
+        DO_NOT_DISTURB_STORAGE_KEY,
+        if enabled { "on" } else { "off" },
+    );
+    if enabled {
+        stop_alerts();
+    }
+}
+
+/// Starts to ring for somebody; does nothing while it rings already. `what` is the kind of call, in words.
+pub(super) fn start(name: &str, call_kind: &str) {
+    let started = with_ringer(|bell| {
+        if bell.is_ringing {
+            return None;
+        }
+        bell.is_ringing = true;
+        bell.generation += 1;
+        Some(bell.generation)
+    });
+    if let Some(generation) = started {
+        ring_repeatedly(generation);
+        let title = format!("{name} is calling");
+        show_notification(&title, call_kind);
+        mark_icons(true);
+        blink_title(generation, title, true);
+    }
+}
+
+/// Falls silent and gives the title back.
+pub(super) fn stop() {
+    let title = with_ringer(|bell| {
+        bell.is_ringing = false;
+        bell.generation += 1;
+        bell.title.take()
+    });
+    stop_alerts();
+    mark_icons(false);
+    if let (Some((page, ringing_title)), Some(document)) = (title, document())
+        && document.title() == ringing_title
+    {
+        document.set_title(&page);
+    }
+}
+
+/// Marks the icons: that of the page, and that of the site where it was installed (W3C Badging).
+fn mark_icons(ringing: bool) {
+    let Some(document) = document() else { return };
+    let icon = document
+        .query_selector("link[rel=icon][type='image/svg+xml']")
+        .ok()
+        .flatten();
+    let address = if ringing {
+        RINGING_ICON_PATH
+    } else {
+        IDLE_ICON_PATH
+    };
+    if let Some(icon) = icon
+        && icon.get_attribute("href").as_deref() != Some(address)
+    {
+        // Setting an attribute of such a name cannot fail.
+        let _ = icon.set_attribute("href", address);
+        let name = if ringing {
+            "setAppBadge"
+        } else {
+            "clearAppBadge"
+        };
+        call_badging_api(name);
+    }
+}
+
+/// Where the browser can, and as far as it wants to.
+fn call_badging_api(name: &str) {
+    let request = || {
+        let navigator = web_sys::window()?.navigator();
+        let function: Function = Reflect::get(&navigator, &name.into())
+            .ok()?
+            .dyn_into()
+            .ok()?;
+        let asked = function.call0(&navigator).ok()?;
+        asked.dyn_into::<Promise>().ok()
+    };
+    if let Some(asked) = request() {
+        spawn_local(async move {
+            let _ = JsFuture::from(asked).await;
+        });
+    }
+}
+
+/// Stops what is heard, and takes the notification away.
+fn stop_alerts() {
+    let (audio, notification, lead) = with_ringer(|bell| {
+        (
+            bell.audio.take(),
+            bell.notification.take(),
+            std::mem::take(&mut bell.lock),
+        )
+    });
+    drop(lead);
+    if let Some(audio) = audio {
+        // Closing cuts off what still sounds. There is nothing to do if it is closed already.
+        let _ = audio.close();
+    }
+    if let Some(notification) = notification {
+        notification.close();
+    }
+}
+
+fn ring_repeatedly(generation: u32) {
+    if with_ringer(|bell| bell.generation) != generation {
+        return;
+    }
+    if can_play_sound() && !is_do_not_disturb() {
+        if with_ringer(|bell| matches!(bell.lock, RingLock::Held(_))) {
+            // Without Web Audio the title rings alone.
+            let _ = play_tones();
+        } else if with_ringer(|bell| matches!(bell.lock, RingLock::NotHeld)) {
+            request_ring_lock(generation);
+        }
+    }
+    browser::run_after(RING_INTERVAL, move || ring_repeatedly(generation));
+}
+
+/// Asks to be the page that sounds, and sounds at once if it is. Where there are no locks, every page sounds.
+fn request_ring_lock(generation: u32) {
+    let (release, released) = oneshot::channel::<()>();
+    with_ringer(|bell| bell.lock = RingLock::Requested(release));
+    let granted = move |_: JsValue| -> Promise {
+        let is_current = with_ringer(|bell| {
+            let current = bell.generation == generation;
+            if current && let RingLock::Requested(release) = std::mem::take(&mut bell.lock) {
+                bell.lock = RingLock::Held(Some(release));
+            }
+            current
+        });
+        if is_current {
+            // Without Web Audio the title rings alone.
+            let _ = play_tones();
+        }
+        // The lock is held for as long as this is pending: until the other end is dropped.
+        future_to_promise(async move {
+            let _ = released.await;
+            Ok(JsValue::UNDEFINED)
+        })
+    };
+    let granted = Closure::once_into_js(granted);
+    let request_lock = || {
+        let navigator = web_sys::window()?.navigator();
+        let locks = Reflect::get(&navigator, &"locks".into()).ok()?;
+        let request: Function = Reflect::get(&locks, &"request".into())
+            .ok()?
+            .dyn_into()
+            .ok()?;
+        request.call2(&locks, &RING_LOCK_NAME.into(), &granted).ok()
+    };
+    if request_lock().is_none() {
+        with_ringer(|bell| bell.lock = RingLock::Held(None));
+        let _ = play_tones();
+    }
+}
+
+/// Says it outside of the page, if that is hidden and somebody allowed it. Pages of one browser say it once: a notification with the same
+/// tag takes the place of the one before.
+fn show_notification(title: &str, call_kind: &str) {
+    let is_allowed = || Notification::permission() == NotificationPermission::Granted;
+    if browser::is_visible() || is_do_not_disturb() || !supports_notifications() || !is_allowed() {
+        return;
+    }
+    let options = NotificationOptions::new();
+    options.set_body(call_kind);
+    options.set_tag(RING_LOCK_NAME);
+    options.set_require_interaction(true);
+    // Some browsers show them through a service worker only: then the sound and the title are all there is.
+    if let Ok(notification) = Notification::new_with_options(title, &options) {
+        let focus = Closure::<dyn Fn()>::new(|| {
+            if let Some(window) = web_sys::window() {
+                // A browser that does not want to has its reasons.
+                let _ = window.focus();
+            }
+        });
+        notification.set_onclick(Some(focus.into_js_value().unchecked_ref()));
+        with_ringer(|bell| bell.notification = Some(notification));
+    }
+}
+
+/// Whether the browser knows notifications at all.
+pub fn supports_notifications() -> bool {
+    web_sys::window()
+        .is_some_and(|window| Reflect::has(&window, &"Notification".into()).unwrap_or(false))
+}
+
+/// Whether somebody has used the page (HTML, "sticky activation"). A browser that cannot say decides by itself.
+fn can_play_sound() -> bool {
+    let used = || {
+        let navigator = web_sys::window()?.navigator();
+        let activation = Reflect::get(&navigator, &"userActivation".into())
+            .ok()
+            .filter(|it| !it.is_undefined())?;
+        Reflect::get(&activation, &"hasBeenActive".into())
+            .ok()?
+            .as_bool()
+    };
+    used().unwrap_or(true)
+}
+
+fn play_tones() -> Result<(), wasm_bindgen::JsValue> {
+    let audio = match with_ringer(|bell| bell.audio.clone()) {
+        Some(audio) => audio,
+        None => AudioContext::new()?,
+    };
+    with_ringer(|bell| bell.audio = Some(audio.clone()));
+    if audio.state() == AudioContextState::Suspended {
+        // It comes to life when it may; until then nothing sounds.
+        let _ = audio.resume()?;
+    }
+    let now = audio.current_time();
+    for (pitch, begins, lasts) in TONES {
+        let (tone, gain) = (audio.create_oscillator()?, audio.create_gain()?);
+        tone.frequency().set_value(pitch);
+        // Swelling and fading, because a tone that begins at full strength clicks.
+        gain.gain().set_value_at_time(0.0, now + begins)?;
+        gain.gain()
+            .linear_ramp_to_value_at_time(RING_GAIN, now + begins + 0.05)?;
+        gain.gain()
+            .linear_ramp_to_value_at_time(0.0, now + begins + lasts)?;
+        tone.connect_with_audio_node(&gain)?;
+        gain.connect_with_audio_node(&audio.destination())?;
+        tone.start_with_when(now + begins)?;
+        tone.stop_with_when(now + begins + lasts)?;
+    }
+    Ok(())
+}
+
+/// Shows our title and the page's in turn. The page may change its own meanwhile, by navigating: that one is given back.
+fn blink_title(generation: u32, ringing_title: String, show: bool) {
+    if with_ringer(|bell| bell.generation) != generation {
+        return;
+    }
+    if let Some(document) = document() {
+        let now = document.title();
+        with_ringer(|bell| {
+            if now != ringing_title {
+                bell.title = Some((now, ringing_title.clone()));
+            }
+        });
+        let page = with_ringer(|bell| bell.title.as_ref().map(|(page, _)| page.clone()))
+            .unwrap_or_default();
+        document.set_title(if show { &ringing_title } else { &page });
+    }
+    browser::run_after(TITLE_BLINK_INTERVAL, move || {
+        blink_title(generation, ringing_title, !show)
+    });
+}
+
+fn document() -> Option<web_sys::Document> {
+    web_sys::window()?.document()
+}

@@ -1,0 +1,324 @@
+//! Joining the call of a room: the desk's part.
+
+use super::{
+    COMMAND_QUEUE_CAPACITY, CallRegistry, GroupCallEntry, UNAVAILABLE_REASON,
+    group_call_task::{GroupCallCommand, GroupCallTask},
+    send_error, send_unavailable,
+};
+use crate::{
+    model::{
+        CallId, RoomId, UserId,
+        call::{
+            ClientAction,
+            group::{GroupCall, GroupCallStart, GroupCallView, Participation},
+        },
+    },
+    protocol::ws::{ErrorCode, ServerFrame},
+    server::{error::Result, live::Connection},
+};
+use std::{collections::HashSet, pin::Pin, sync::Arc};
+use tokio::sync::mpsc;
+
+const RATE_LIMITED_REASON: &str = "That was too often. Wait a moment, then join again.";
+const CALL_ENDED_REASON: &str = "That call is over.";
+
+/// What the desk decides, with its lock held.
+pub(super) enum JoinDecision {
+    /// The task of this call decides.
+    Delegate(CallId, mpsc::Sender<GroupCallCommand>),
+    /// A new call, which is on the desk from now on.
+    NewCall(
+        Box<GroupCallTask>,
+        mpsc::Sender<GroupCallCommand>,
+        mpsc::Receiver<GroupCallCommand>,
+    ),
+    /// Refused.
+    Reject(ErrorCode, &'static str),
+}
+
+impl CallRegistry {
+    /// A page joins the call of a room, or starts it with this id.
+    pub(super) async fn join_group_call(
+        self: &Arc<Self>,
+        from: &Arc<Connection>,
+        id: CallId,
+        room: RoomId,
+    ) {
+        if let Err(error) = self.try_join_group_call(from, id, room).await {
+            send_unavailable(from, id, &error);
+        }
+    }
+
+    /// A page of a guest joins the one call that it may be in.
+    pub(super) async fn join_group_call_as_guest(
+        self: &Arc<Self>,
+        from: &Arc<Connection>,
+        call: CallId,
+    ) {
+        if !self.app.send_rate.allow(from.person.id) {
+            return send_error(from, call, ErrorCode::RateLimited, RATE_LIMITED_REASON);
+        }
+        let command_tx = {
+            let open = self.lock();
+            open.group_calls
+                .get(&call)
+                .map(|entry| entry.command_tx.clone())
+        };
+        let sent = match command_tx {
+            Some(mail) => {
+                let (from, id) = (from.clone(), call);
+                mail.send(GroupCallCommand::Join { from, id }).await.is_ok()
+            }
+            None => false,
+        };
+        if !sent {
+            send_error(from, call, ErrorCode::NoSuchCall, CALL_ENDED_REASON);
+        }
+    }
+
+    /// The same as [`Self::join`], for a call that ended as they were about to join it.
+    pub(super) fn retry_join_group_call(
+        self: Arc<Self>,
+        from: Arc<Connection>,
+        id: CallId,
+        room: RoomId,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            if from.guest_of.is_some() {
+                send_error(&from, id, ErrorCode::NoSuchCall, CALL_ENDED_REASON);
+            } else {
+                self.join_group_call(&from, id, room).await;
+            }
+        })
+    }
+
+    async fn try_join_group_call(
+        self: &Arc<Self>,
+        from: &Arc<Connection>,
+        id: CallId,
+        room: RoomId,
+    ) -> Result<()> {
+        let user = from.person.id;
+        if !self.app.store.is_member(room, user).await? {
+            let reason = "That room does not exist, or is not yours.";
+            send_error(from, id, ErrorCode::NoSuchRoom, reason);
+            return Ok(());
+        }
+        if self.app.store.find_call(id).await?.is_some() {
+            send_error(from, id, ErrorCode::Invalid, "That call id is taken.");
+            return Ok(());
+        }
+        let stored = self.app.store.find_group_call(id).await?;
+        if stored.is_some_and(|row| row.ended_at.is_some() || row.room != room) {
+            self.send_past_call(from, id).await;
+            return Ok(());
+        }
+        if !self.app.send_rate.allow(user) {
+            send_error(from, id, ErrorCode::RateLimited, RATE_LIMITED_REASON);
+            return Ok(());
+        }
+        loop {
+            let from = from.clone();
+            let (call, command_tx) = match self.decide_join(user, id, room) {
+                JoinDecision::Delegate(call, mail) => (call, mail),
+                JoinDecision::NewCall(task, mail, command_rx) => {
+                    self.tasks.spawn(task.run(command_rx));
+                    (id, mail)
+                }
+                JoinDecision::Reject(code, reason) => {
+                    send_error(&from, id, code, reason);
+                    return Ok(());
+                }
+            };
+            // A call that ends just now is off the desk, and the next round begins another one.
+            if command_tx
+                .send(GroupCallCommand::Join { from, id })
+                .await
+                .is_ok()
+            {
+                return Ok(());
+            }
+            self.release_user(user, call);
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The one place where it is decided; nothing is awaited here. Whoever may join is in the call from now on, as far as other calls
+    /// are concerned.
+    pub(super) fn decide_join(
+        self: &Arc<Self>,
+        user: UserId,
+        id: CallId,
+        room: RoomId,
+    ) -> JoinDecision {
+        let mut open = self.lock();
+        if !open.is_leader {
+            return JoinDecision::Reject(ErrorCode::Unavailable, UNAVAILABLE_REASON);
+        }
+        let room_call = open.group_call_by_room.get(&room).copied();
+        let user_call = open.call_by_user.get(&user).copied();
+        if user_call.is_some() && user_call != room_call {
+            return JoinDecision::Reject(
+                ErrorCode::AlreadyInCall,
+                "You are in a call already, perhaps on another page, or somebody is calling you. End that first.",
+            );
+        }
+        if let Some((call, entry)) =
+            room_call.and_then(|call| Some((call, open.group_calls.get(&call)?)))
+        {
+            let command_tx = entry.command_tx.clone();
+            open.call_by_user.insert(user, call);
+            return JoinDecision::Delegate(call, command_tx);
+        }
+        if open.group_calls.contains_key(&id) || open.calls.contains_key(&id) {
+            return JoinDecision::Reject(ErrorCode::Invalid, "That call id is taken.");
+        }
+        let start = GroupCallStart {
+            id,
+            room,
+            started_by: user,
+        };
+        let group = GroupCallTask::start(self.clone(), start, self.group_limits);
+        let (mail, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
+        let entry = GroupCallEntry {
+            room,
+            command_tx: mail.clone(),
+        };
+        open.group_calls.insert(id, entry);
+        open.group_call_by_room.insert(room, id);
+        open.call_by_user.insert(user, id);
+        JoinDecision::NewCall(Box::new(group), mail, inbox)
+    }
+
+    /// Goes on with the calls of rooms that are open in the store.
+    pub(super) async fn restore_group_calls(self: &Arc<Self>) -> Result<()> {
+        self.app.store.delete_ended_guest_links().await?;
+        for row in self.app.store.list_open_group_calls().await? {
+            let group = GroupCallTask::restore(self.clone(), row, self.group_limits).await?;
+            let (command_tx, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
+            {
+                let mut open = self.lock();
+                let call = group.call();
+                let entry = GroupCallEntry {
+                    room: call.room,
+                    command_tx,
+                };
+                open.group_calls.insert(call.id, entry);
+                open.group_call_by_room.insert(call.room, call.id);
+                for member in &call.participants {
+                    open.call_by_user.entry(member.user).or_insert(call.id);
+                }
+            }
+            self.tasks.spawn(group.run(inbox));
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_group_call(&self, call: CallId) -> bool {
+        self.lock().group_calls.contains_key(&call)
+    }
+
+    /// The call of a room that somebody is in.
+    pub(super) fn group_entry_of_user(&self, user: UserId) -> Option<GroupCallEntry> {
+        let open = self.lock();
+        open.group_calls.get(open.call_by_user.get(&user)?).cloned()
+    }
+
+    pub(super) async fn handle_group_action(
+        &self,
+        from: &Arc<Connection>,
+        call: CallId,
+        action: ClientAction,
+    ) {
+        let (entry, is_in) = {
+            let open = self.lock();
+            let is_in = open.call_by_user.get(&from.person.id) == Some(&call);
+            (open.group_calls.get(&call).cloned(), is_in)
+        };
+        let Some(entry) = entry else { return };
+        let is_theirs = async || {
+            let member = self.app.store.is_member(entry.room, from.person.id).await;
+            member.unwrap_or(false)
+        };
+        if !is_in && !is_theirs().await {
+            return send_error(
+                from,
+                call,
+                ErrorCode::NoSuchCall,
+                super::NO_SUCH_CALL_REASON,
+            );
+        }
+        let from = from.clone();
+        let command = match action {
+            ClientAction::Signal { signal, to } => GroupCallCommand::Signal { from, to, signal },
+            ClientAction::HangUp => GroupCallCommand::HangUp { from },
+            _ => GroupCallCommand::Refresh { from },
+        };
+        // A call that has ended needs to hear nothing any more.
+        let _ = entry.command_tx.send(command).await;
+    }
+
+    /// Somebody is in the call of a room, as far as other calls are concerned. False when they are in another one, or another node
+    /// decides.
+    pub(super) fn reserve_user(&self, user: UserId, call: CallId) -> bool {
+        let mut open = self.lock();
+        open.is_leader && *open.call_by_user.entry(user).or_insert(call) == call
+    }
+
+    /// Somebody is not in the call of a room any more.
+    pub(super) fn release_user(&self, user: UserId, call: CallId) {
+        let free = self.lock().release_user(user, call);
+        Self::notify_no_longer_waiting(free.into_iter().collect());
+    }
+
+    /// Takes the call of a room off the desk. Whoever was about to join it may join another.
+    pub(super) fn remove_group_call(&self, call: &GroupCall) {
+        let mut free = Vec::new();
+        {
+            let mut open = self.lock();
+            open.group_calls.remove(&call.id);
+            if open.group_call_by_room.get(&call.room) == Some(&call.id) {
+                open.group_call_by_room.remove(&call.room);
+            }
+            let engaged = open.call_by_user.iter();
+            let users: Vec<_> = engaged
+                .filter(|(_, id)| **id == call.id)
+                .map(|(user, _)| *user)
+                .collect();
+            for user in users {
+                free.extend(open.release_user(user, call.id));
+            }
+        }
+        Self::notify_no_longer_waiting(free);
+    }
+
+    /// Tells every node which calls of rooms go on: what one of them missed is made up for.
+    pub fn publish_group_calls(&self) {
+        let open: HashSet<CallId> = self.lock().group_calls.keys().copied().collect();
+        self.app.connections.sync_group_calls(&open);
+    }
+
+    /// A call of a room that is over, for somebody of that room.
+    pub(super) async fn past_group_call_frame(
+        &self,
+        from: &Connection,
+        id: CallId,
+    ) -> Result<Option<ServerFrame>> {
+        let Some(row) = self.app.store.find_group_call(id).await? else {
+            return Ok(None);
+        };
+        if !self.app.store.is_member(row.room, from.person.id).await? {
+            return Ok(None);
+        }
+        let group = GroupCallView {
+            id,
+            room: row.room,
+            started_at: row.started_at,
+            participants: Vec::new(),
+            max_participants: self.group_limits.max_participants,
+            as_of: crate::server::clock::now().max(row.ended_at.unwrap_or(row.started_at)),
+            participation: Some(Participation::Out),
+        };
+        Ok(Some(ServerFrame::GroupCall { group }))
+    }
+}

@@ -1,0 +1,146 @@
+//! How much one page may send to the other through the server.
+//!
+//! What is relayed lands in the queue of somebody else's connection, which is closed when it overflows. So it is bounded
+//! where it comes in: what a call needs passes, a flood does not.
+
+use crate::model::{Millis, call::SignalingMessage};
+
+/// This many bytes at once: several descriptions with all their candidates (one of each takes about 10 kB), and below what
+/// may wait for a connection.
+const BURST_BYTES: i64 = 128 * 1_024;
+/// And this many more each second.
+const REFILL_BYTES_PER_SECOND: i64 = 8 * 1_024;
+
+/// What one side may still send.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SignalBudget {
+    available_bytes: i64,
+    refilled_at: Millis,
+}
+
+impl SignalBudget {
+    pub(super) fn new(now: Millis) -> Self {
+        Self {
+            available_bytes: BURST_BYTES,
+            refilled_at: now,
+        }
+    }
+
+    /// Whether a signal may pass now; a yes is counted.
+    pub(super) fn allow(&mut self, signal: &SignalingMessage, now: Millis) -> bool {
+        let gained = (now - self.refilled_at)
+            .max(0)
+            .saturating_mul(REFILL_BYTES_PER_SECOND)
+            / 1_000;
+        let bytes =
+            self.available_bytes.saturating_add(gained).min(BURST_BYTES) - wire_size(signal);
+        let allowed = bytes >= 0;
+        if allowed {
+            *self = Self {
+                available_bytes: bytes,
+                refilled_at: now,
+            };
+        }
+        allowed
+    }
+}
+
+/// What the caller said before anybody answered: for pages of the callee that come while it rings.
+#[derive(Debug, Default)]
+pub(super) struct EarlySignals {
+    signals: Vec<SignalingMessage>,
+}
+
+/// The most that is kept: far more candidates than a browser finds.
+const MAX_EARLY_SIGNALS: usize = 200;
+
+impl EarlySignals {
+    /// Whether it may be said before an answer.
+    pub(super) fn accepts(signal: &SignalingMessage) -> bool {
+        match signal {
+            SignalingMessage::Offer { .. } | SignalingMessage::Candidate { .. } => true,
+            SignalingMessage::Answer { .. }
+            | SignalingMessage::Pranswer { .. }
+            | SignalingMessage::RestartIce => false,
+        }
+    }
+
+    /// Keeps it. An offer takes the place of what was said before it.
+    pub(super) fn push(&mut self, signal: &SignalingMessage) {
+        if matches!(signal, SignalingMessage::Offer { .. }) {
+            self.signals.clear();
+        }
+        if self.signals.len() < MAX_EARLY_SIGNALS {
+            self.signals.push(signal.clone());
+        }
+    }
+
+    /// All of it, in order.
+    pub(super) fn signals(&self) -> &[SignalingMessage] {
+        &self.signals
+    }
+}
+
+/// About how many bytes a signal takes on the wire.
+fn wire_size(signal: &SignalingMessage) -> i64 {
+    let text = match signal {
+        SignalingMessage::Offer { sdp }
+        | SignalingMessage::Answer { sdp }
+        | SignalingMessage::Pranswer { sdp } => sdp.len(),
+        SignalingMessage::Candidate {
+            candidate, sdp_mid, ..
+        } => candidate.len() + sdp_mid.as_ref().map_or(0, String::len),
+        SignalingMessage::RestartIce => 0,
+    };
+    i64::try_from(text + 128).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(bytes: usize) -> SignalingMessage {
+        SignalingMessage::Offer {
+            sdp: "v".repeat(bytes),
+        }
+    }
+
+    #[test]
+    fn a_normal_call_fits_the_budget_and_a_flood_does_not() {
+        let mut budget = SignalBudget::new(0);
+        let passed = (0..1_000)
+            .filter(|_| budget.allow(&offer(10_000), 0))
+            .count();
+        assert_eq!(passed, 12);
+        assert!(
+            !budget.allow(&offer(10_000), 50),
+            "what is left is too little"
+        );
+        assert!(budget.allow(&offer(10_000), 100), "more comes free in time");
+        assert!(!budget.allow(&offer(10_000), 100));
+    }
+
+    #[test]
+    fn of_early_signals_the_last_offer_and_its_candidates_are_kept() {
+        let mut early = EarlySignals::default();
+        let candidate = |n: usize| SignalingMessage::Candidate {
+            candidate: n.to_string(),
+            sdp_mid: None,
+            sdp_m_line_index: None,
+        };
+        for signal in [offer(1), candidate(1), offer(2), candidate(2), candidate(3)] {
+            assert!(EarlySignals::accepts(&signal));
+            early.push(&signal);
+        }
+        assert_eq!(early.signals(), [offer(2), candidate(2), candidate(3)]);
+        (0..1_000).for_each(|n| early.push(&candidate(n)));
+        assert_eq!(early.signals().len(), MAX_EARLY_SIGNALS);
+        assert!(!EarlySignals::accepts(&SignalingMessage::RestartIce));
+    }
+
+    #[test]
+    fn an_idle_budget_refills_no_further_than_the_burst() {
+        let mut budget = SignalBudget::new(0);
+        assert!(!budget.allow(&offer(200_000), 1_000_000));
+    }
+}

@@ -1,0 +1,238 @@
+//! What a start becomes: a call, a busy one, the same call again, or the answer to a call the other way round.
+
+use super::{
+    COMMAND_QUEUE_CAPACITY, CallRegistry, UNAVAILABLE_REASON,
+    call_task::{CallCommand, CallTask, start_clock},
+    send_error, send_unavailable,
+    view::Parties,
+};
+use crate::{
+    model::{
+        CallId, RoomId, UserId,
+        call::{Call, Media, state_machine::CallStart},
+        room::RoomKind,
+        user::Person,
+    },
+    protocol::ws::{ErrorCode, ServerFrame},
+    server::{clock, error::Result, live::Connection, random, store::Stream},
+};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the desk decides, with its lock held.
+pub(super) enum StartDecision {
+    /// A new call, which is on the desk from now on.
+    NewCall(Call, mpsc::Receiver<CallCommand>),
+    /// The callee is in a call, and another one rings for them already.
+    Busy(Call),
+    /// The task of an open call decides: it is that call, or one between the same two.
+    Delegate(mpsc::Sender<CallCommand>),
+    /// Refused.
+    Reject(ErrorCode, &'static str),
+}
+
+impl CallRegistry {
+    pub(super) async fn start_call(
+        self: &Arc<Self>,
+        from: &Arc<Connection>,
+        id: CallId,
+        to: UserId,
+        media: Media,
+    ) {
+        if let Err(error) = self.try_start_call(from, id, to, media).await {
+            send_unavailable(from, id, &error);
+        }
+    }
+
+    async fn try_start_call(
+        self: &Arc<Self>,
+        from: &Arc<Connection>,
+        id: CallId,
+        to: UserId,
+        media: Media,
+    ) -> Result<()> {
+        if to == from.person.id {
+            send_error(from, id, ErrorCode::NoSuchUser, "You cannot call yourself.");
+            return Ok(());
+        }
+        let Some(callee) = self.app.store.find_user(to).await? else {
+            send_error(
+                from,
+                id,
+                ErrorCode::NoSuchUser,
+                "That person is not here any more.",
+            );
+            return Ok(());
+        };
+        let parties = Parties {
+            caller: from.person.clone(),
+            callee,
+        };
+        // Once round unless a call that the start depends on ends meanwhile.
+        loop {
+            if let Some(past) = self
+                .app
+                .store
+                .find_call(id)
+                .await?
+                .filter(|row| row.state.is_ended() || row.caller != from.person.id)
+            {
+                self.answer_repeated_start(from, id, past.caller).await;
+                return Ok(());
+            }
+            if self.app.store.find_group_call(id).await?.is_some() {
+                send_error(from, id, ErrorCode::Invalid, "That call id is taken.");
+                return Ok(());
+            }
+            if self.is_unregistered(id) && !self.app.send_rate.allow(from.person.id) {
+                send_error(
+                    from,
+                    id,
+                    ErrorCode::RateLimited,
+                    "That was too often. Wait a moment, then call again.",
+                );
+                return Ok(());
+            }
+            let room = self.find_or_create_direct_room(&parties).await?;
+            let start = CallStart {
+                id,
+                room,
+                caller: from.person.id,
+                caller_client: from.client,
+                callee: to,
+                media,
+            };
+            match self.decide_start(start) {
+                // Where it does not, the same call has ended since it was looked up.
+                StartDecision::NewCall(call, command_rx) => {
+                    if self
+                        .spawn_call_task(call, parties.clone(), command_rx)
+                        .await?
+                    {
+                        return Ok(());
+                    }
+                }
+                // Over before it rang: stored, written into the room, and told to the caller alone.
+                StartDecision::Busy(call) => {
+                    let task = CallTask::new(self.clone(), call, parties.clone(), start_clock());
+                    if task.create().await? {
+                        return Ok(());
+                    }
+                }
+                StartDecision::Reject(code, reason) => {
+                    send_error(from, id, code, reason);
+                    return Ok(());
+                }
+                StartDecision::Delegate(command_tx) => {
+                    let (done, answer) = oneshot::channel();
+                    let asked = command_tx
+                        .send(CallCommand::Start {
+                            from: from.clone(),
+                            id,
+                            done,
+                        })
+                        .await;
+                    if asked.is_ok() && answer.await.is_ok() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The same start again, after the call ended: shown once more. Somebody else's call: the id is taken.
+    async fn answer_repeated_start(&self, from: &Connection, id: CallId, caller: UserId) {
+        if caller == from.person.id {
+            self.send_past_call(from, id).await;
+        } else {
+            send_error(from, id, ErrorCode::Invalid, "That call id is taken.");
+        }
+    }
+
+    fn is_unregistered(&self, id: CallId) -> bool {
+        !self.lock().calls.contains_key(&id)
+    }
+
+    /// The one place where it is decided; nothing is awaited here.
+    pub(super) fn decide_start(&self, start: CallStart) -> StartDecision {
+        let mut open = self.lock();
+        if !open.is_leader {
+            return StartDecision::Reject(ErrorCode::Unavailable, UNAVAILABLE_REASON);
+        }
+        if let Some(same) = open.calls.get(&start.id) {
+            return if same.caller == start.caller {
+                StartDecision::Delegate(same.command_tx.clone())
+            } else {
+                StartDecision::Reject(ErrorCode::Invalid, "That call id is taken.")
+            };
+        }
+        if open.group_calls.contains_key(&start.id) {
+            return StartDecision::Reject(ErrorCode::Invalid, "That call id is taken.");
+        }
+        if let Some(current) = open
+            .call_by_user
+            .get(&start.caller)
+            .and_then(|call| open.calls.get(call))
+        {
+            return if current.has_party(start.callee) {
+                StartDecision::Delegate(current.command_tx.clone())
+            } else {
+                StartDecision::Reject(
+                    ErrorCode::AlreadyInCall,
+                    "You are in a call already, perhaps on another page, or somebody is calling you. End that first.",
+                )
+            };
+        }
+        if open.call_by_user.contains_key(&start.caller) {
+            return StartDecision::Reject(
+                ErrorCode::AlreadyInCall,
+                "You are in the call of a room already, perhaps on another page. Leave that first.",
+            );
+        }
+        let now = clock::now();
+        if !open.can_receive_call(start.callee) {
+            return StartDecision::Busy(Call::busy(start, self.timeouts, now));
+        }
+        let call = Call::start(start, self.timeouts, now);
+        let (command_tx, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
+        open.add(&call, command_tx);
+        StartDecision::NewCall(call, inbox)
+    }
+
+    /// Lets a call ring that is on the desk. False when it has ended already: it was started before, and is started again.
+    pub(super) async fn spawn_call_task(
+        self: &Arc<Self>,
+        call: Call,
+        two: Parties,
+        inbox: mpsc::Receiver<CallCommand>,
+    ) -> Result<bool> {
+        let task = CallTask::new(self.clone(), call.clone(), two, start_clock());
+        let opened = task.create().await;
+        if matches!(opened, Ok(true)) {
+            self.tasks.spawn(task.run(inbox));
+        } else {
+            Self::notify_no_longer_waiting(self.remove_call(&call));
+        }
+        opened
+    }
+
+    /// The direct room of the two. When it is made now, both hear it from now on and see it in their list of rooms.
+    async fn find_or_create_direct_room(&self, two: &Parties) -> Result<RoomId> {
+        let (store, live) = (&self.app.store, &self.app.connections);
+        let people: [&Person; 2] = [&two.caller, &two.callee];
+        let [caller, callee] = people.map(|person| person.id);
+        let (room, made) = store
+            .find_or_create_direct_room(RoomId(random::new_id()), caller, callee, clock::now())
+            .await?;
+        if made {
+            self.app.event_log.track_stream(Stream::Room(room));
+            for user in [caller, callee] {
+                live.subscribe_everywhere(user, room, RoomKind::Direct);
+                if let Some(summary) = store.find_room(room, user).await? {
+                    live.send_to_user(user, &ServerFrame::Room { room: summary });
+                }
+            }
+        }
+        Ok(room)
+    }
+}

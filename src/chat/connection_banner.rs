@@ -1,0 +1,64 @@
+//! Whether the page is connected, in words.
+
+use super::client::use_chat;
+use crate::{
+    protocol::close::CloseCode,
+    ui::{
+        browser,
+        socket::{SocketStatus, use_socket},
+    },
+};
+use leptos::prelude::*;
+
+/// Says when messages cannot be sent, and that they will be.
+#[component]
+pub fn ConnectionBanner() -> impl IntoView {
+    let socket = use_socket();
+    let chat = use_chat();
+    let text = move || match socket.status().get() {
+        SocketStatus::Idle | SocketStatus::Connecting | SocketStatus::Connected => None,
+        SocketStatus::Reconnecting if !chat.has_outbox_entries() => {
+            Some("You are offline. Rialto reconnects by itself; you can go on writing.")
+        }
+        SocketStatus::Reconnecting => {
+            Some("You are offline. Your messages are kept and will be sent when you are back.")
+        }
+        SocketStatus::Closed(code) if code == CloseCode::SignedOut.code() => {
+            Some("You were signed out. Reload the page to sign in again.")
+        }
+        SocketStatus::Closed(_) => Some("This page is no longer connected. Reload it to go on."),
+    };
+    view! {
+        <div class="link-state" role="status">
+            {move || {
+                text()
+                    .map(|text| {
+                        let retry = move |_| socket.retry_now();
+                        view! {
+                            <p class="notice warn">
+                                <span class="notice-body">{text}</span>
+                                <Show
+                                    when=move || socket.status().get() == SocketStatus::Reconnecting
+                                    fallback=|| {
+                                        view! {
+                                            <button
+                                                type="button"
+                                                class="button small"
+                                                on:click=|_| browser::reload()
+                                            >
+                                                "Reload"
+                                            </button>
+                                        }
+                                    }
+                                >
+                                    <button type="button" class="button small" on:click=retry>
+                                        "Try now"
+                                    </button>
+                                </Show>
+                            </p>
+                        }
+                    })
+            }}
+        </div>
+    }
+}

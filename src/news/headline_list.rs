@@ -1,0 +1,270 @@
+//! The list of stories: what was there when the page was made, and a pill that counts what has come since. Nothing that is read
+//! moves until the reader asks for it.
+
+use super::{
+    api::list_stories,
+    client::use_news,
+    page::{PublishLink, news_url},
+};
+use crate::{
+    model::{
+        headlines::{Headlines, PendingCount},
+        story::{Story, StoryListing, Urgency},
+    },
+    ui::{
+        icon::{Glyph, Icon},
+        notice::{Notice, NoticeKind},
+        time::{LocalTime, TimeStyle},
+    },
+};
+use leptos::{either::Either, prelude::*, task::spawn_local};
+use wasm_bindgen::JsCast;
+
+/// The list.
+#[component]
+pub(super) fn HeadlineList(
+    /// As the server rendered it.
+    listing: StoryListing,
+    /// Whether the reader may publish.
+    can_publish: bool,
+    /// Whether this is the first page, where new stories belong.
+    is_newest: bool,
+) -> impl IntoView {
+    let topic = listing.topic.clone();
+    let list = RwSignal::new(Headlines::new(listing));
+    subscribe_to_stream(list, topic.clone());
+    let (empty_topic, newest) = (topic.clone(), news_url(topic.as_deref(), None));
+    let older = move || {
+        let before = list.with(Headlines::next_before)?;
+        let href = news_url(topic.as_deref(), Some(before));
+        Some(view! { <a class="button" href=href rel="next">"Older stories"</a> })
+    };
+    let alone = move || is_newest && list.with(|list| list.next_before().is_none());
+    view! {
+        <StoryListStatus list newest=newest.clone() is_newest />
+        {move || {
+            if list.with(|list| list.shown().is_empty()) {
+                Either::Left(view! { <NoStories topic=empty_topic.clone() can_publish is_newest /> })
+            } else {
+                Either::Right(
+                    view! {
+                        <ol class="stories" role="list">
+                            <For each=move || list.with(|list| list.shown().to_vec()) key=|story| story.id let:story>
+                                <HeadlineItem story />
+                            </For>
+                        </ol>
+                    },
+                )
+            }
+        }}
+        <nav class="toolbar pages" aria-label="Pages of stories" hidden=alone>
+            {(!is_newest).then(|| view! { <a class="button" href=newest>"Newest stories"</a> })}
+            {older}
+        </nav>
+    }
+}
+
+/// Lets the list hear what comes, and catch up after a resync.
+fn subscribe_to_stream(list: RwSignal<Headlines>, topic: Option<String>) {
+    let live = use_news();
+    Effect::new(move || live.resume_from(&list.with_untracked(Headlines::cursor)));
+    Effect::new(move || {
+        live.for_each_recent(|story| list.maybe_update(|list| list.receive(story)));
+        reveal_if_empty(list);
+    });
+    let resyncs = live.resyncs();
+    Effect::new(move |seen: Option<u32>| {
+        let resyncs = resyncs.get();
+        if seen.is_none_or(|seen| seen == resyncs) {
+            return resyncs;
+        }
+        let topic = topic.clone();
+        spawn_local(async move {
+            let Ok(page) = list_stories(topic, None).await else {
+                return live.retry_resync();
+            };
+            let gone = list.try_update(|list| list.refresh(page)).is_none();
+            if !gone {
+                reveal_if_empty(list);
+                live.resume_from(&list.with_untracked(Headlines::cursor));
+            }
+        });
+        resyncs
+    });
+}
+
+/// On an empty page there is nothing to hold still.
+fn reveal_if_empty(list: RwSignal<Headlines>) {
+    if list.with_untracked(|list| list.shown().is_empty() && list.pending_count().count > 0) {
+        list.update(|list| _ = list.reveal());
+    }
+}
+
+/// What floats above the list: how many stories wait, and whether the stream is interrupted. Both regions are there from the
+/// start, so that a screen reader announces what comes into them.
+#[component]
+fn StoryListStatus(list: RwSignal<Headlines>, newest: String, is_newest: bool) -> impl IntoView {
+    let waiting = Memo::new(move |_| list.with(Headlines::pending_count));
+    let pill = move || {
+        let words = pending_label(waiting.get())?;
+        Some(if is_newest {
+            let reveal = move |_| {
+                list.update(|list| _ = list.reveal());
+                request_animation_frame(move || focus_first_story(list));
+            };
+            Either::Left(view! {
+                <button type="button" class="pill" on:click=reveal>
+                    <Icon name=Glyph::Up />
+                    {words}
+                </button>
+            })
+        } else {
+            Either::Right(view! {
+                <a class="pill" href=newest.clone()>
+                    <Icon name=Glyph::Up />
+                    {words}
+                </a>
+            })
+        })
+    };
+    let live = use_news();
+    view! {
+        <div class="news-live" class:below-banner=move || live.breaking(None).is_some()>
+            <div aria-live="polite">{pill}</div>
+            <div role="status">
+                <InterruptionNotice />
+            </div>
+        </div>
+    }
+}
+
+fn pending_label(
+    PendingCount {
+        count,
+        is_lower_bound: or_more,
+    }: PendingCount,
+) -> Option<String> {
+    match (count, or_more) {
+        (0, _) => None,
+        (1, false) => Some("1 new story".to_owned()),
+        (_, false) => Some(format!("{count} new stories")),
+        (_, true) => Some(format!("{count} or more new stories")),
+    }
+}
+
+/// The reader asked for what is new: it is at the top, and the keyboard goes on from there.
+fn focus_first_story(list: RwSignal<Headlines>) {
+    window().scroll_to_with_x_and_y(0.0, 0.0);
+    let Some(first) = list
+        .try_with_untracked(|list| list.shown().first().map(element_id))
+        .flatten()
+    else {
+        return;
+    };
+    let link = document()
+        .query_selector(&format!("#{first} a[href^='/news/']"))
+        .ok()
+        .flatten();
+    if let Some(link) = link.and_then(|link| link.dyn_into::<web_sys::HtmlElement>().ok()) {
+        // An element that cannot be focused now is none to worry about.
+        let _ = link.focus();
+    }
+}
+
+fn element_id(story: &Story) -> String {
+    format!("story-{}", story.seq)
+}
+
+/// A stale page says so, and stops saying so by itself.
+#[component]
+fn InterruptionNotice() -> impl IntoView {
+    let live = use_news();
+    let since = live.interrupted_since();
+    move || {
+        since.get().map(|at| {
+            view! {
+                <Notice kind=NoticeKind::Warn>
+                    <p>
+                        "Live updates are interrupted since " <LocalTime at style=TimeStyle::Time /> ". Reconnecting… "
+                        <button type="button" class="link-button" on:click=move |_| live.retry_now()>
+                            "Try now"
+                        </button>
+                    </p>
+                </Notice>
+            }
+        })
+    }
+}
+
+/// A story in the list.
+#[component]
+fn HeadlineItem(story: Story) -> impl IntoView {
+    let id = element_id(&story);
+    let topic = news_url(Some(&story.topic), None);
+    view! {
+        <li id=id>
+            <article class="story">
+                <h2>
+                    <a href=format!("/news/{}", story.slug)>{story.headline}</a>
+                </h2>
+                {(!story.summary.is_empty()).then(|| view! { <p>{story.summary}</p> })}
+                <p class="story-facts">
+                    {is_breaking(story.urgency).then(|| view! { <span class="tag breaking">"Breaking"</span> })}
+                    <a class="tag" href=topic>{story.topic}</a>
+                    <span>{story.byline}</span>
+                    <LocalTime at=story.at style=TimeStyle::DayTime />
+                </p>
+            </article>
+        </li>
+    }
+}
+
+pub(super) fn is_breaking(urgency: Urgency) -> bool {
+    match urgency {
+        Urgency::Breaking => true,
+        Urgency::Normal => false,
+    }
+}
+
+/// What an empty list says to do first.
+#[component]
+fn NoStories(topic: Option<String>, can_publish: bool, is_newest: bool) -> impl IntoView {
+    let title = match (&topic, is_newest) {
+        (_, false) => "There is nothing older".to_owned(),
+        (Some(topic), true) => format!("Nothing about {topic} yet"),
+        (None, true) => "No news yet".to_owned(),
+    };
+    let advice = if can_publish {
+        "Publish the first story: whoever has this page open sees it at once."
+    } else {
+        "Leave this page open: a story appears here the second it is published."
+    };
+    view! {
+        <div class="empty">
+            <Icon name=Glyph::News />
+            <h2>{title}</h2>
+            {is_newest.then(|| view! { <p>{advice}</p> })}
+            {(can_publish && is_newest && topic.is_none()).then(|| view! { <PublishLink /> })}
+            {topic.is_some().then(|| view! { <a class="button" href="/">"See all topics"</a> })}
+        </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pill_counts_in_words() {
+        let words = |count, or_more| {
+            pending_label(PendingCount {
+                count,
+                is_lower_bound: or_more,
+            })
+        };
+        assert_eq!(words(0, false), None);
+        assert_eq!(words(1, false).as_deref(), Some("1 new story"));
+        assert_eq!(words(3, false).as_deref(), Some("3 new stories"));
+        assert_eq!(words(20, true).as_deref(), Some("20 or more new stories"));
+    }
+}

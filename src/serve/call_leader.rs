@@ -1,0 +1,113 @@
+//! Which node holds the desk: the one that decides about calls for everybody.
+//!
+//! A lease of the store elects it. When the node dies, its lease ends with its connection to the store, and another node takes the
+//! desk over with every call that is open; media goes from browser to browser and does not notice.
+
+use super::Systems;
+use crate::server::{
+    bus::{Bus, CallRequest},
+    live::Connection,
+    store::Lease,
+};
+use futures::StreamExt;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// How often a node that does not hold the desk tries to.
+const ELECTION_INTERVAL: Duration = Duration::from_millis(500);
+/// How often the one that does makes sure of it.
+const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it tells the others which calls go on in rooms.
+const GROUP_CALL_SYNC_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Holds the desk whenever no other node does, until it is asked to stop; then what was decided is stored before another node decides.
+/// Alone, the desk is held from the start.
+pub(super) async fn run(systems: Arc<Systems>, stop: CancellationToken) {
+    match &systems.app.bus {
+        Some(bus) => lead_when_elected(&systems, bus, &stop).await,
+        None => stop.cancelled().await,
+    }
+    systems.calls.shut_down().await;
+}
+
+async fn lead_when_elected(systems: &Arc<Systems>, bus: &Bus, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        match systems.app.store.acquire_call_leader_lease().await {
+            Ok(Some(lease)) => {
+                lead(systems, bus, lease, stop).await;
+                systems.calls.step_down();
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "the desk could not be asked for"),
+        }
+        tokio::select! {
+            () = sleep(ELECTION_INTERVAL) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+async fn lead(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease, stop: &CancellationToken) {
+    let mut requests = match bus.subscribe_as_leader().await {
+        Ok(questions) => questions,
+        Err(error) => return tracing::error!(%error, "the desk cannot be held"),
+    };
+    if let Err(error) = systems.calls.become_leader().await {
+        return tracing::error!(%error, "the open calls could not be read");
+    }
+    tracing::info!(node = %bus.node(), "this node holds the desk of calls");
+    let (mut check, mut tell) = (
+        interval(LEASE_CHECK_INTERVAL),
+        interval(GROUP_CALL_SYNC_INTERVAL),
+    );
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            question = requests.next() => match question {
+                // A task each: a page asks one thing after another, and no page waits for another.
+                Some(question) => systems.calls.spawn(handle_request(systems.clone(), bus.clone(), question)),
+                None => return,
+            },
+            () = stop.cancelled() => {
+                drop(requests);
+                // With the lease still held: the next node reads what this one has stored.
+                return systems.calls.shut_down().await;
+            }
+            _ = tell.tick() => systems.calls.publish_group_calls(),
+            _ = check.tick() => {
+                if !lease.is_held().await {
+                    return tracing::warn!("the desk of calls was lost");
+                }
+            }
+        }
+    }
+}
+
+async fn handle_request(systems: Arc<Systems>, bus: Bus, request: async_nats::Message) {
+    match serde_json::from_slice::<CallRequest>(&request.payload) {
+        Ok(CallRequest {
+            from,
+            client,
+            person,
+            guest_of,
+            call,
+            action,
+        }) => {
+            if !systems.calls.is_leader() {
+                // Whoever asked asks again, and finds the node that does.
+                return;
+            }
+            // The page may be newer than what was told of it.
+            let connection = systems.app.connections.find_remote_connection(from, client);
+            let page = connection.unwrap_or_else(|| {
+                let page = Connection::remote(client, person, true, from, bus.clone());
+                Arc::new(page.as_guest_of(guest_of))
+            });
+            systems.calls.handle_action(&page, call, action).await;
+        }
+        Err(why) => tracing::warn!(%why, "another node asks for something that is not understood"),
+    }
+    bus.acknowledge(request).await;
+}

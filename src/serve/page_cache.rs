@@ -1,0 +1,164 @@
+//! Pages of the news for readers whom we do not know: the same for all of them, so rendered once for each edition.
+//!
+//! Breaking news brings everybody at once, and most of them are strangers. Rendering takes a hundred times as long as copying
+//! what was rendered. Nothing is kept that depends on who asks: only requests without a cookie and without a query are answered
+//! from here, and every answer has a nonce of its own.
+
+use crate::{
+    model::{Cursor, StoryId},
+    server::{AppState, http, single_flight::get_or_compute},
+};
+use axum::{
+    body::{Body, to_bytes},
+    extract::{MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use leptos::nonce::Nonce;
+use quick_cache::{Weighter, sync::Cache};
+use std::sync::Arc;
+
+/// The pages that are kept, by how their addresses look.
+const CACHED_ROUTES: [&str; 2] = ["/", "/news/{slug}"];
+/// About so many pages, for the size of the tables.
+const ESTIMATED_PAGES: usize = 500;
+/// All pages together take so many bytes at most.
+const MAX_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What pages were rendered, shared behind an [`Arc`].
+#[derive(Debug)]
+pub(super) struct PageCache {
+    app: Arc<AppState>,
+    pages: Cache<PageKey, Arc<CachedPage>, PageWeighter>,
+}
+
+/// What a page depends on. An older edition is never asked for again, and gives way to newer ones.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct PageKey {
+    path: String,
+    news_cursor: Cursor,
+    /// The banner goes when its hour is over, without a new story.
+    breaking: Option<StoryId>,
+}
+
+/// A page without its nonce.
+#[derive(Debug)]
+struct CachedPage {
+    headers: HeaderMap,
+    /// Between two of these stands the nonce.
+    html_segments: Vec<String>,
+}
+
+/// A page's bytes.
+#[derive(Debug, Clone)]
+struct PageWeighter;
+
+impl Weighter<PageKey, Arc<CachedPage>> for PageWeighter {
+    fn weight(&self, asked: &PageKey, page: &Arc<CachedPage>) -> u64 {
+        let parts = page.html_segments.iter().map(String::len);
+        let bytes = asked.path.len() + parts.sum::<usize>();
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+}
+
+impl PageCache {
+    pub(super) fn new(app: Arc<AppState>) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            pages: Cache::with_weighter(ESTIMATED_PAGES, MAX_CACHE_BYTES, PageWeighter),
+        })
+    }
+
+    async fn key_for(&self, path: &str) -> Option<PageKey> {
+        // A store that fails is told by the page itself.
+        let now = self.app.news_cache.latest_snapshot().await.ok()?.news_now();
+        Some(PageKey {
+            path: path.to_owned(),
+            news_cursor: now.cursor,
+            breaking: now.breaking.map(|breaking| breaking.id),
+        })
+    }
+}
+
+/// Whether everybody is answered the same.
+fn is_cacheable(request: &Request) -> bool {
+    let matched = request.extensions().get::<MatchedPath>();
+    request.method() == Method::GET
+        && request.uri().query().is_none()
+        && matched.is_some_and(|path| CACHED_ROUTES.contains(&path.as_str()))
+        && [header::COOKIE, header::AUTHORIZATION]
+            .iter()
+            .all(|header| !request.headers().contains_key(header))
+}
+
+/// Answers with the page that was rendered for somebody else, or keeps the one that is rendered now. Of those who ask for a page
+/// that is not there yet, one has it rendered, and the others wait for it.
+pub(super) async fn serve_from_cache(
+    State(cache): State<Arc<PageCache>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !is_cacheable(&request) {
+        return next.run(request).await;
+    }
+    let Some(key) = cache.key_for(request.uri().path()).await else {
+        return next.run(request).await;
+    };
+    let page = get_or_compute(&cache.pages, &key, async {
+        CachedPage::from_response(next.run(request).await)
+            .await
+            .map(Arc::new)
+    });
+    match page.await {
+        Ok(page) => page.to_response(),
+        Err(response) => *response,
+    }
+}
+
+impl CachedPage {
+    /// Takes a page apart; what is no page for everybody is given back.
+    async fn from_response(response: Response) -> Result<Self, Box<Response>> {
+        let Some(nonce) = nonce_of(&response) else {
+            return Err(Box::new(response));
+        };
+        let (mut parts, body) = response.into_parts();
+        let html = match to_bytes(body, usize::MAX).await {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(why) => {
+                tracing::error!(%why, "a page could not be rendered to its end");
+                let failed = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+                return Err(Box::new(failed));
+            }
+        };
+        parts.headers.remove(header::CONTENT_LENGTH);
+        parts.headers.remove(header::CONTENT_SECURITY_POLICY);
+        Ok(Self {
+            headers: parts.headers,
+            html_segments: html.split(&nonce).map(str::to_owned).collect(),
+        })
+    }
+
+    /// The page with a nonce that nobody else has.
+    fn to_response(&self) -> Response {
+        let nonce = Nonce::new().to_string();
+        let mut response = Body::from(self.html_segments.join(&nonce)).into_response();
+        response.headers_mut().extend(self.headers.clone());
+        if let Ok(policy) = HeaderValue::from_str(&http::content_security_policy(&nonce)) {
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        response
+    }
+}
+
+/// The nonce of a page that everybody may be given. A page that is not whole or sets a cookie is none.
+fn nonce_of(response: &Response) -> Option<String> {
+    let headers = response.headers();
+    let is_cacheable =
+        response.status() == StatusCode::OK && !headers.contains_key(header::SET_COOKIE);
+    let policy = headers.get(header::CONTENT_SECURITY_POLICY)?;
+    let (_, rest) = policy.to_str().ok()?.split_once("'nonce-")?;
+    let (nonce, _) = rest.split_once('\'')?;
+    (is_cacheable && !nonce.is_empty()).then(|| nonce.to_owned())
+}

@@ -1,0 +1,140 @@
+//! What who runs this can see: every request with an id of its own in the log and in the answer, and what is counted for Prometheus
+//! at an address of its own.
+
+use super::Systems;
+use crate::server::{
+    AppState,
+    metrics::{ConnectionLabels, OPENMETRICS_MEDIA_TYPE, RequestLabels as Labels},
+    random,
+};
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use std::{borrow::Cow, sync::Arc, time::Instant};
+use tokio::net::TcpListener;
+use tracing::Instrument;
+
+/// The header of an answer that names its request as the log does.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives a request an id, logs what happens under it, and counts the answer. The query is not logged: it may hold a secret.
+pub(super) async fn trace_request(
+    State(app): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let id = random::new_id();
+    let method = method_label(request.method());
+    let route = route_label(request.extensions().get::<MatchedPath>());
+    let span =
+        tracing::info_span!("request", %id, method, path = loggable_path(request.uri().path()));
+    let began = Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, took) = (response.status().as_u16(), began.elapsed());
+    span.in_scope(|| tracing::debug!(status, ?took, "answered"));
+    let labels = Labels {
+        method,
+        route,
+        status,
+    };
+    app.metrics.observe_request(labels, took);
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// A path as it is logged. What follows `/call/` lets whoever has it into a call.
+fn loggable_path(path: &str) -> &str {
+    const GUEST_LINK_PREFIX: &str = "/call/";
+    if path.starts_with(GUEST_LINK_PREFIX) {
+        GUEST_LINK_PREFIX
+    } else {
+        path
+    }
+}
+
+/// The methods that are used; anybody can make up others.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        _ => "other",
+    }
+}
+
+/// The pattern of an address. Anybody can make up addresses, and each would be counted for ever.
+fn route_label(matched: Option<&MatchedPath>) -> Cow<'static, str> {
+    match matched {
+        // Each build has a folder of its own for the browser's program.
+        Some(path) if path.as_str().starts_with("/pkg/") => "/pkg".into(),
+        // What stands behind a folder is the folder's own affair.
+        Some(path) => path
+            .as_str()
+            .split("/{*")
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+            .into(),
+        None => "other".into(),
+    }
+}
+
+/// Answers Prometheus until the program ends.
+pub(super) async fn serve_metrics(listener: TcpListener, systems: Arc<Systems>) {
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .with_state(systems);
+    if let Err(why) = axum::serve(listener, router).await {
+        tracing::error!(%why, "metrics are not served any more");
+    }
+}
+
+async fn metrics(State(systems): State<Arc<Systems>>) -> Response {
+    update_gauges(&systems);
+    match systems.app.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS_MEDIA_TYPE)], text).into_response(),
+        Err(why) => {
+            tracing::error!(%why, "metrics could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Looks up what is not counted as it happens.
+fn update_gauges(systems: &Systems) {
+    let (app, metrics) = (&systems.app, &systems.app.metrics);
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let (clients, readers) = (
+        app.connections.local_connections(),
+        app.news_subscribers.send_queues(),
+    );
+    for (kind, connections) in [
+        (ConnectionLabels::WEBSOCKET, clients.len()),
+        (ConnectionLabels::SSE, readers.len()),
+    ] {
+        let gauge = metrics.connections.get_or_create(&kind);
+        gauge.set(count(connections));
+    }
+    let waiting = clients.iter().map(|page| page.queued_bytes());
+    let waiting = waiting.chain(readers.iter().map(|reader| reader.queued_bytes()));
+    let (all, most) = waiting.fold((0, 0), |(all, most): (usize, usize), bytes| {
+        (all + bytes, most.max(bytes))
+    });
+    metrics.queue_bytes.set(count(all));
+    metrics.queue_bytes_most.set(count(most));
+    metrics.people.set(app.connections.crowd().into());
+    metrics.set_deliveries(app.flusher.frames_written());
+    metrics.calls.set(count(systems.calls.open_call_count()));
+    let connected = app
+        .bus
+        .as_ref()
+        .is_some_and(|bus| *bus.connected().borrow());
+    metrics.bus_connected.set(connected.into());
+}

@@ -1,0 +1,307 @@
+//! A page that has said hello: what it is told first, and what is made of its frames.
+
+use crate::{
+    model::{Seq, limits, room::RoomSummary},
+    protocol::{
+        close::CloseCode,
+        ws::{ClientFrame, ErrorCode, RoomCursor, ServerFrame},
+    },
+    serve::{Systems, websocket::WebSocketReader},
+    server::{
+        Error,
+        live::{Connection, ConnectionEnd, Disconnect, EncodedFrame, SendQueue},
+        session,
+        store::Stream,
+    },
+};
+use std::sync::Arc;
+use tungstenite::{Message, protocol};
+
+/// A client whose frames are refused this often has a bug, or means harm.
+const MAX_ERRORS: u32 = 200;
+
+/// A page that has said hello.
+pub(super) struct ClientSession {
+    pub(super) systems: Arc<Systems>,
+    pub(super) connection: Arc<Connection>,
+    send_queue: Arc<SendQueue>,
+    /// How many of its frames were refused.
+    error_count: u32,
+    /// What it would be to lose it now.
+    pub(super) disconnect: Disconnect,
+}
+
+impl ClientSession {
+    pub(super) fn new(
+        systems: Arc<Systems>,
+        connection: Arc<Connection>,
+        outlet: Arc<SendQueue>,
+    ) -> Self {
+        Self {
+            systems,
+            connection,
+            send_queue: outlet,
+            error_count: 0,
+            disconnect: Disconnect::Lost,
+        }
+    }
+
+    /// Hears everything from now on, then says what there is and what was missed.
+    pub(super) async fn welcome(&mut self, cursors: &[RoomCursor]) -> Result<(), ConnectionEnd> {
+        let systems = self.systems.clone();
+        let app = &systems.app;
+        let person = self.connection.person.clone();
+        if !app.connections.register(&self.connection) {
+            return Err(ConnectionEnd::Closed(CloseCode::NoHello));
+        }
+        // Given back before anything waits for the client. Closed only with the program.
+        let permit = systems.welcome_permits.acquire().await;
+        // A sign-out since the handshake found nothing to close; from here on it does.
+        let holder = session::revalidate(app, &self.connection).await;
+        if holder.map_err(end_unavailable)?.is_none() {
+            return Err(ConnectionEnd::Closed(CloseCode::SignedOut));
+        }
+        if self.connection.guest_of.is_some() {
+            drop(permit);
+            return self.welcome_guest().await;
+        }
+        let rooms = app.store.list_memberships(person.id).await;
+        for (room, kind) in rooms.map_err(end_unavailable)? {
+            app.connections.subscribe(person.id, room, kind);
+            if app.bus.is_some() {
+                // From where on other nodes' events are told here.
+                let position = app.event_log.position(Stream::Room(room)).await;
+                position.map_err(end_unavailable)?;
+            }
+        }
+        app.connections.publish_connected(&self.connection);
+        app.connections.publish_presence(&person);
+        // Only now: what was committed in between is in the summaries, in the outlet, or in both.
+        let rooms = app
+            .store
+            .list_rooms(person.id)
+            .await
+            .map_err(end_unavailable)?;
+        let (people, crowd) = (
+            app.connections.presence_frames(person.id),
+            app.connections.crowd(),
+        );
+        let welcome = self.welcome_frame(rooms, crowd);
+        self.send_frames(&[welcome]).await?;
+        for frame in people {
+            self.send_queue.send(frame.bytes).await?;
+        }
+        drop(permit);
+        let mut replayed = Vec::new();
+        for cursor in cursors {
+            replayed.extend(self.replay(cursor).await?);
+        }
+        self.send_queue.uncork(&replayed);
+        self.systems
+            .app
+            .connections
+            .send_group_calls(&self.connection);
+        self.systems
+            .calls
+            .on_client_connected(&self.connection)
+            .await;
+        Ok(())
+    }
+
+    /// There is one call, and nothing was missed.
+    async fn welcome_guest(&mut self) -> Result<(), ConnectionEnd> {
+        let systems = self.systems.clone();
+        systems.app.connections.publish_connected(&self.connection);
+        let welcome = self.welcome_frame(Vec::new(), 0);
+        self.send_frames(&[welcome]).await?;
+        self.send_queue.uncork(&[]);
+        systems.calls.on_client_connected(&self.connection).await;
+        Ok(())
+    }
+
+    fn welcome_frame(&self, rooms: Vec<RoomSummary>, crowd: u32) -> ServerFrame {
+        let app = &self.systems.app;
+        ServerFrame::Welcome {
+            user: self.connection.person.clone(),
+            rooms,
+            crowd,
+            limits: app.config.limits(),
+            heartbeat_ms: u32::try_from(app.config.heartbeat_interval().as_millis())
+                .unwrap_or(u32::MAX),
+            build: app.build.clone(),
+        }
+    }
+
+    /// Says what was missed in a room. Up to where, if that is all of it.
+    async fn replay(
+        &mut self,
+        cursor: &RoomCursor,
+    ) -> Result<Option<(Stream, Seq)>, ConnectionEnd> {
+        let resumed = self.systems.chat.resume(&self.connection, cursor).await;
+        self.send_frames(&[resumed.reply]).await?;
+        for event in resumed.missed {
+            self.send_queue.send(event.bytes).await?;
+        }
+        Ok(resumed.replayed_to)
+    }
+
+    async fn resume(&mut self, cursor: &RoomCursor) -> Result<(), ConnectionEnd> {
+        self.send_queue.cork();
+        let replayed = self.replay(cursor).await?;
+        self.send_queue.uncork(replayed.as_slice());
+        Ok(())
+    }
+
+    pub(super) async fn run(&mut self, socket: &mut WebSocketReader) -> ConnectionEnd {
+        loop {
+            let message = tokio::select! {
+                end = self.send_queue.closed() => return end,
+                message = socket.next() => message,
+            };
+            self.connection.mark_received();
+            let handled = match message {
+                Ok(message) => Box::pin(self.on_message(message)).await,
+                Err(over) => Err(over),
+            };
+            if let Err(over) = handled {
+                return over;
+            }
+        }
+    }
+
+    async fn send_frames(&self, frames: &[ServerFrame]) -> Result<(), ConnectionEnd> {
+        for frame in frames {
+            self.send_queue
+                .send(EncodedFrame::from(frame).bytes)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn on_message(&mut self, message: Message) -> Result<(), ConnectionEnd> {
+        match message {
+            Message::Text(text) => match parse_frame(&text) {
+                Ok(frame) => self.dispatch(frame).await,
+                Err((code, reason)) => self.send_error(code, reason).await,
+            },
+            Message::Binary(_) if self.connection.guest_of.is_some() => self.refuse_guest().await,
+            Message::Binary(bytes) => {
+                let replies = self
+                    .systems
+                    .chat
+                    .receive_chunk(&self.connection, &bytes)
+                    .await;
+                self.send_replies(replies).await
+            }
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
+            Message::Close(why) => {
+                if why.is_some_and(|why| why.code == protocol::frame::coding::CloseCode::Away) {
+                    self.disconnect = Disconnect::Left;
+                }
+                Err(ConnectionEnd::Disconnected)
+            }
+        }
+    }
+
+    async fn dispatch(&mut self, frame: ClientFrame) -> Result<(), ConnectionEnd> {
+        let (systems, from) = (self.systems.clone(), self.connection.clone());
+        if from.guest_of.is_some() && !is_allowed_for_guests(&frame) {
+            return self.refuse_guest().await;
+        }
+        let chat = &systems.chat;
+        let replies = match frame {
+            ClientFrame::Hello { .. } => {
+                let reason = "hello is only said once, as the first frame".to_owned();
+                return self.send_error(ErrorCode::DuplicateHello, reason).await;
+            }
+            ClientFrame::Ping { n } => vec![ServerFrame::Pong { n }],
+            ClientFrame::Visibility { visible } => {
+                systems.app.connections.set_visible(&from, visible);
+                Vec::new()
+            }
+            ClientFrame::Resume { cursor } => return self.resume(&cursor).await,
+            ClientFrame::Send { id, room, text } => chat.send(&from, id, room, text).await,
+            ClientFrame::Upload {
+                id,
+                room,
+                name,
+                size,
+            } => chat.announce_upload(&from, id, room, &name, size).await,
+            ClientFrame::UploadCancel { id } => {
+                chat.cancel_upload(&from, id).await;
+                Vec::new()
+            }
+            ClientFrame::Read { room, seq } => chat.mark_read(&from, room, seq).await,
+            ClientFrame::Typing { room } => chat.broadcast_typing(&from, room).await,
+            ClientFrame::Call { call, action } => {
+                systems.calls.handle_action(&from, call, action).await;
+                Vec::new()
+            }
+        };
+        self.send_replies(replies).await
+    }
+
+    async fn send_replies(&mut self, replies: Vec<ServerFrame>) -> Result<(), ConnectionEnd> {
+        if replies
+            .iter()
+            .any(|reply| matches!(reply, ServerFrame::Error { .. }))
+        {
+            self.error_count += 1;
+        }
+        self.send_frames(&replies).await?;
+        if self.error_count > MAX_ERRORS {
+            Err(ConnectionEnd::Closed(CloseCode::TooManyErrors))
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn refuse_guest(&mut self) -> Result<(), ConnectionEnd> {
+        let reason = "a guest to a call takes part in that call, and in nothing else".to_owned();
+        self.send_error(ErrorCode::NotAllowed, reason).await
+    }
+
+    async fn send_error(&mut self, code: ErrorCode, reason: String) -> Result<(), ConnectionEnd> {
+        let call = None;
+        self.send_replies(vec![ServerFrame::Error { code, reason, call }])
+            .await
+    }
+}
+
+/// What a guest to a call may say; in the call itself the desk decides.
+fn is_allowed_for_guests(frame: &ClientFrame) -> bool {
+    match frame {
+        ClientFrame::Hello { .. }
+        | ClientFrame::Ping { .. }
+        | ClientFrame::Visibility { .. }
+        | ClientFrame::Call { .. } => true,
+        ClientFrame::Resume { .. }
+        | ClientFrame::Send { .. }
+        | ClientFrame::Upload { .. }
+        | ClientFrame::UploadCancel { .. }
+        | ClientFrame::Read { .. }
+        | ClientFrame::Typing { .. } => false,
+    }
+}
+
+fn end_unavailable(error: Error) -> ConnectionEnd {
+    tracing::error!(%error, "a connection could not be welcomed");
+    ConnectionEnd::Closed(CloseCode::GoingAway)
+}
+
+/// Reads a text frame, or says in words why it is none.
+fn parse_frame(text: &str) -> Result<ClientFrame, (ErrorCode, String)> {
+    if text.len() > limits::MAX_TEXT_FRAME_BYTES {
+        let most = limits::MAX_TEXT_FRAME_BYTES;
+        let reason = format!("a text frame may have {most} bytes at most");
+        return Err((ErrorCode::TooLarge, reason));
+    }
+    match serde_json::from_str(text) {
+        Ok(frame) => Ok(frame),
+        Err(_) if serde_json::from_str::<ServerFrame>(text).is_ok() => {
+            let reason = "that frame is only ever sent by the server".to_owned();
+            Err((ErrorCode::ServerOnly, reason))
+        }
+        Err(why) => Err((ErrorCode::Malformed, format!("that is no frame: {why}"))),
+    }
+}

@@ -1,0 +1,263 @@
+//! One transaction of the log, while it is being filled: every stream that it writes to is locked, and what was committed before
+//! under the same ids is known.
+
+use super::AppendRequest;
+use crate::{
+    model::{
+        MessageId, Millis, Seq, StoryId,
+        message::{Content, Message, RoomEvent},
+        story::Story,
+    },
+    protocol::{failure::Failure, sse},
+    server::{
+        clock,
+        error::{Error, Result},
+        event_log::{NewMessage, NewStory},
+        live::EncodedEvent,
+        random,
+        store::{EventRow, NewEvent, PostedMessage, Store, Stream, Tx},
+    },
+};
+use std::collections::{BTreeMap, HashMap};
+
+/// What became of one entry of a group that was committed.
+#[derive(Debug)]
+pub(super) enum AppendOutcome {
+    Message(PostedMessage),
+    Story(Box<Story>),
+    ReadCursor(Option<(Seq, i64)>),
+    /// It breaks a rule; the others of its group are committed.
+    Rejected(Failure),
+}
+
+/// What is known of an entry that the store turns out to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EarlierCommit {
+    /// It was told when it was committed.
+    Published,
+    /// It may come from a try whose end was not heard of, and then nobody was told. Told twice it does no harm: who listens
+    /// leaves out what they have.
+    MaybeUnpublished,
+}
+
+/// What was committed: as it goes out, and as it is stored.
+#[derive(Debug)]
+pub(super) struct CommittedEvents {
+    pub(super) events: Vec<EncodedEvent>,
+    pub(super) rows: Vec<NewEvent>,
+}
+
+/// A transaction that is being filled.
+pub(super) struct Batch<'a> {
+    store: &'a Store,
+    pub(super) tx: Tx,
+    at: Millis,
+    earlier: EarlierCommit,
+    /// The streams that are written to, by their newest sequence. Locked by this transaction.
+    heads: BTreeMap<Stream, Seq>,
+    /// What was committed before under the ids of this group, and what this group writes.
+    posted: HashMap<MessageId, PostedMessage>,
+    messages: Vec<Message>,
+    /// By message: what its file was found to be.
+    attachments: Vec<(usize, String)>,
+    events: Vec<NewEvent>,
+    /// Events of an earlier try that perhaps nobody was told of.
+    republished_events: Vec<NewEvent>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) async fn begin(
+        store: &'a Store,
+        entries: &[AppendRequest],
+        earlier: EarlierCommit,
+    ) -> Result<Self> {
+        let mut streams: Vec<_> = entries.iter().filter_map(AppendRequest::stream).collect();
+        // Always in the same order: two writers that lock two streams each cannot wait for one another.
+        streams.sort_unstable();
+        streams.dedup();
+        let ids: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| match entry {
+                AppendRequest::Message(new, _) => Some(new.id),
+                AppendRequest::Story(..) | AppendRequest::ReadCursor { .. } => None,
+            })
+            .collect();
+        let mut tx = store.begin().await?;
+        let mut heads = BTreeMap::new();
+        for stream in streams {
+            if let Some(head) = store.lock_stream(&mut tx, stream).await? {
+                heads.insert(stream, head);
+            }
+        }
+        let posted = store.list_posted_messages(&mut tx, &ids).await?;
+        Ok(Self {
+            store,
+            tx,
+            at: clock::now(),
+            earlier,
+            heads,
+            posted,
+            messages: Vec::with_capacity(ids.len()),
+            attachments: Vec::new(),
+            events: Vec::with_capacity(entries.len()),
+            republished_events: Vec::new(),
+        })
+    }
+
+    pub(super) fn add_message(&mut self, new: &NewMessage) -> Result<AppendOutcome> {
+        if let Some(earlier) = self.posted.get(&new.id).copied() {
+            if earlier.author != new.author.id || earlier.room != new.room {
+                return Ok(AppendOutcome::Rejected(Failure::invalid(
+                    "That message id is taken.",
+                )));
+            }
+            if self.earlier == EarlierCommit::MaybeUnpublished {
+                self.republished_events
+                    .push(message_event(&build_message(new, earlier))?);
+            }
+            return Ok(AppendOutcome::Message(earlier));
+        }
+        let stream = Stream::Room(new.room);
+        let Some(head) = self.heads.get_mut(&stream) else {
+            return Ok(AppendOutcome::Rejected(Failure::not_found("That room")));
+        };
+        *head += 1;
+        let seq = *head;
+        let posted = PostedMessage {
+            room: new.room,
+            author: new.author.id,
+            seq,
+            at: self.at,
+        };
+        let message = build_message(new, posted);
+        self.posted.insert(new.id, posted);
+        if let Some(media_type) = &new.media_type {
+            self.attachments
+                .push((self.messages.len(), media_type.clone()));
+        }
+        self.events.push(message_event(&message)?);
+        self.messages.push(message);
+        Ok(AppendOutcome::Message(posted))
+    }
+
+    pub(super) async fn add_story(&mut self, new: &NewStory) -> Result<AppendOutcome> {
+        let Some(seq) = self.heads.get(&Stream::News).map(|head| head + 1) else {
+            return Err(Error::corrupt("there is no stream of the news"));
+        };
+        if let Some(request) = &new.request_id {
+            // Also finds what this very transaction has written.
+            let earlier = self
+                .store
+                .find_story_by_request(&mut self.tx, request)
+                .await?;
+            if let Some(earlier) = earlier {
+                if self.earlier == EarlierCommit::MaybeUnpublished {
+                    self.republished_events.push(story_event(&earlier)?);
+                }
+                return Ok(AppendOutcome::Story(Box::new(earlier)));
+            }
+        }
+        self.heads.insert(Stream::News, seq);
+        let id = StoryId(random::new_id());
+        let slug = self.find_free_slug(&new.slug, seq, id).await?;
+        let draft = &new.draft;
+        let story = Story {
+            id,
+            slug,
+            headline: draft.headline.clone(),
+            summary: new.summary.clone(),
+            html: new.html.clone(),
+            topic: draft.topic.clone(),
+            urgency: draft.urgency,
+            byline: new.byline.clone(),
+            at: self.at,
+            seq,
+        };
+        self.store
+            .create_story(&mut self.tx, &story, &draft.body, new.request_id.as_deref())
+            .await?;
+        self.events.push(story_event(&story)?);
+        Ok(AppendOutcome::Story(Box::new(story)))
+    }
+
+    /// The address it would like to have, or one near it that nobody has.
+    async fn find_free_slug(&mut self, slug: &str, seq: Seq, id: StoryId) -> Result<String> {
+        if !self.store.is_slug_taken(&mut self.tx, slug).await? {
+            return Ok(slug.to_owned());
+        }
+        let numbered = format!("{slug}-{seq}");
+        if !self.store.is_slug_taken(&mut self.tx, &numbered).await? {
+            return Ok(numbered);
+        }
+        Ok(format!("{slug}-{id}"))
+    }
+
+    /// Writes what was gathered and commits. What is then to be told.
+    pub(super) async fn commit(mut self) -> Result<CommittedEvents> {
+        // Encoded first: what cannot be told is not committed either.
+        let events = self.republished_events.iter().chain(&self.events);
+        let events = events
+            .map(|new| EncodedEvent::encode(new.stream, &new.row))
+            .collect::<Result<_, _>>()?;
+        let (store, tx) = (self.store, &mut self.tx);
+        store.create_messages(tx, &self.messages).await?;
+        for (at, media_type) in &self.attachments {
+            let message = &self.messages[*at];
+            if let Content::File { file } = &message.content {
+                store
+                    .create_attachment(tx, message.id, message.room, file, media_type, message.at)
+                    .await?;
+            }
+        }
+        store.create_events(tx, &self.events, self.at).await?;
+        for (stream, head) in &self.heads {
+            store.update_head(tx, *stream, *head).await?;
+        }
+        self.tx.commit().await?;
+        let rows = self
+            .republished_events
+            .into_iter()
+            .chain(self.events)
+            .collect();
+        Ok(CommittedEvents { events, rows })
+    }
+}
+
+/// The event of a message.
+fn message_event(message: &Message) -> Result<NewEvent> {
+    let event = RoomEvent::Message {
+        message: message.clone(),
+    };
+    Ok(NewEvent {
+        stream: Stream::Room(message.room),
+        row: EventRow {
+            seq: message.seq,
+            payload: serde_json::to_string(&event)?,
+        },
+        kind: event.kind(),
+    })
+}
+
+/// The event of a story.
+fn story_event(story: &Story) -> Result<NewEvent> {
+    Ok(NewEvent {
+        stream: Stream::News,
+        row: EventRow {
+            seq: story.seq,
+            payload: serde_json::to_string(story)?,
+        },
+        kind: sse::STORY_EVENT,
+    })
+}
+
+/// A message, with the place that it was given.
+fn build_message(new: &NewMessage, posted: PostedMessage) -> Message {
+    Message {
+        id: new.id,
+        room: new.room,
+        seq: posted.seq,
+        author: new.author.clone(),
+        at: posted.at,
+        content: new.content.clone(),
+    }
+}

@@ -1,0 +1,213 @@
+//! The writer over a real store, in a folder of its own.
+
+use super::*;
+use crate::{
+    model::{
+        MessageId,
+        message::{Content, MessageText},
+        room::RoomName,
+        story::{StoryDraft, Urgency},
+        user::{Person, Role, UserName},
+    },
+    protocol::failure::Failure,
+    server::{
+        event_log::{EventLog, tail::Tails, testing},
+        random,
+        store::testing::TestStorage,
+    },
+};
+use std::sync::Arc;
+
+struct LogFixture {
+    store: Store,
+    log: EventLog,
+    room: RoomId,
+    ada: Person,
+    _storage: TestStorage,
+}
+
+impl LogFixture {
+    async fn new() -> Self {
+        let home = TestStorage::new();
+        let store = testing::open_store(&home).await;
+        let ada = Person {
+            id: UserId(random::new_id()),
+            name: UserName::new("Ada").unwrap(),
+            role: Role::Guest,
+        };
+        let mut tx = store.begin().await.unwrap();
+        store.create_user(&mut tx, &ada, None, 0).await.unwrap();
+        store.create_stream(&mut tx, Stream::News).await.unwrap();
+        tx.commit().await.unwrap();
+        let room = RoomId(random::new_id());
+        let name = RoomName::new("General").unwrap();
+        store.create_room(room, "general", &name, 0).await.unwrap();
+        let log = EventLog::new(
+            store.clone(),
+            Arc::default(),
+            Arc::default(),
+            None,
+            Arc::default(),
+            1_000,
+        );
+        Self {
+            store,
+            log,
+            room,
+            ada,
+            _storage: home,
+        }
+    }
+
+    fn message(&self, id: MessageId) -> NewMessage {
+        NewMessage {
+            id,
+            room: self.room,
+            author: self.ada.clone(),
+            content: Content::Text {
+                text: MessageText::new("What news?").unwrap(),
+            },
+            media_type: None,
+        }
+    }
+
+    /// Hands all of it to the writer at once, as one group, and says what each is answered.
+    async fn append(&self, messages: Vec<NewMessage>) -> Vec<Result<PostedMessage>> {
+        let fanout = Fanout {
+            tails: Arc::new(Tails::new(1_000)),
+            connections: Arc::default(),
+            news_subscribers: Arc::default(),
+            bus: None,
+            metrics: Arc::default(),
+            lagging_streams: mpsc::channel(1).0,
+        };
+        let writer = Writer::new(self.store.clone(), fanout);
+        let (mut batch, mut answers) = (Vec::new(), Vec::new());
+        for new in messages {
+            let (answer, answered) = oneshot::channel();
+            batch.push(AppendRequest::Message(new, answer));
+            answers.push(answered);
+        }
+        writer.append(&mut batch).await;
+        assert!(batch.is_empty());
+        let mut results = Vec::new();
+        for answered in answers {
+            results.push(answered.await.unwrap());
+        }
+        results
+    }
+
+    async fn stored(&self) -> Vec<Seq> {
+        let stream = Stream::Room(self.room);
+        let events = self.store.list_events(stream, 0, 1_000).await.unwrap();
+        events.into_iter().map(|event| event.seq).collect()
+    }
+}
+
+fn id() -> MessageId {
+    MessageId(random::new_id())
+}
+
+fn seqs(results: &[Result<PostedMessage>]) -> Vec<Option<Seq>> {
+    let seq = |result: &Result<PostedMessage>| result.as_ref().ok().map(|posted| posted.seq);
+    results.iter().map(seq).collect()
+}
+
+#[tokio::test]
+async fn a_batch_takes_sequences_in_order_and_without_gaps() {
+    let house = LogFixture::new().await;
+    let first = house
+        .append((0..100).map(|_| house.message(id())).collect())
+        .await;
+    assert_eq!(seqs(&first), (1..=100).map(Some).collect::<Vec<_>>());
+    let more = house.append(vec![house.message(id())]).await;
+    assert_eq!(seqs(&more), [Some(101)]);
+    assert_eq!(house.stored().await, (1..=101).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_repeated_id_in_the_same_batch_or_later_is_answered_with_its_first_result() {
+    let house = LogFixture::new().await;
+    let twice = id();
+    let group = vec![
+        house.message(twice),
+        house.message(id()),
+        house.message(twice),
+    ];
+    assert_eq!(
+        seqs(&house.append(group).await),
+        [Some(1), Some(2), Some(1)]
+    );
+    let later = vec![house.message(id()), house.message(twice)];
+    assert_eq!(seqs(&house.append(later).await), [Some(3), Some(1)]);
+    assert_eq!(house.stored().await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn what_breaks_a_rule_takes_nobody_with_it() {
+    let house = LogFixture::new().await;
+    let taken = id();
+    house.append(vec![house.message(taken)]).await;
+    let mut stolen = house.message(taken);
+    stolen.author.id = UserId(random::new_id());
+    let mut nowhere = house.message(id());
+    nowhere.room = RoomId(random::new_id());
+    let group = vec![house.message(id()), stolen, nowhere, house.message(id())];
+    let results = house.append(group).await;
+    assert_eq!(seqs(&results), [Some(2), None, None, Some(3)]);
+    let failure = |at: usize| match results[at].as_ref().unwrap_err() {
+        Error::User(failure) => failure.clone(),
+        other => panic!("{other}"),
+    };
+    assert!(matches!(failure(1), Failure::Invalid { .. }));
+    assert!(matches!(failure(2), Failure::NotFound { .. }));
+}
+
+#[tokio::test]
+async fn what_the_store_refuses_takes_nobody_with_it_and_no_sequence() {
+    let house = LogFixture::new().await;
+    // Nobody of this id exists, which only the store notices.
+    let mut ghost = house.message(id());
+    ghost.author.id = UserId(random::new_id());
+    let results = house
+        .append(vec![house.message(id()), ghost, house.message(id())])
+        .await;
+    assert_eq!(seqs(&results), [Some(1), None, Some(2)]);
+    assert!(matches!(results[1], Err(Error::Store(_))));
+    assert_eq!(house.stored().await, [1, 2]);
+}
+
+#[tokio::test]
+async fn many_who_append_at_once_are_all_answered() {
+    let house = LogFixture::new().await;
+    let posts = (0..300).map(|_| house.log.post_message(house.message(id())));
+    let mut posted: Vec<Seq> = futures::future::join_all(posts)
+        .await
+        .into_iter()
+        .map(|posted| posted.unwrap().seq)
+        .collect();
+    posted.sort_unstable();
+    assert_eq!(posted, (1..=300).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn stories_of_one_batch_do_not_take_one_anothers_slug() {
+    let house = LogFixture::new().await;
+    let story = |request: Option<&str>| NewStory {
+        draft: StoryDraft::new("High water", "", "", Urgency::Normal).unwrap(),
+        html: String::new(),
+        summary: String::new(),
+        slug: "high-water".to_owned(),
+        byline: "Gazette".to_owned(),
+        request_id: request.map(str::to_owned),
+    };
+    let (one, two, again) = tokio::join!(
+        house.log.publish_story(story(Some("a"))),
+        house.log.publish_story(story(Some("b"))),
+        house.log.publish_story(story(Some("a"))),
+    );
+    let (one, two, again) = (one.unwrap(), two.unwrap(), again.unwrap());
+    assert_eq!((one.slug.as_str(), one.seq), ("high-water", 1));
+    assert_eq!((two.slug.as_str(), two.seq), ("high-water-2", 2));
+    assert_eq!(again, one);
+}

@@ -1,0 +1,283 @@
+//! Accepting connections: HTTP/1.1 for everything that ends, and the bare socket for what stays.
+//!
+//! hyper serves requests. A connection that goes live (server-sent events, WebSocket) leaves it: a handler that answers with
+//! [`Takeover::take`] gets the socket, and what hyper kept for the connection is freed. An idle reader then costs a task and a
+//! bounded queue instead of an HTTP connection's buffers; `docs/decisions/0006-live-connections-leave-http.md` has the figures.
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::ConnectInfo,
+    http::{HeaderValue, Request, header},
+    response::{IntoResponse, Response},
+};
+use futures::future::BoxFuture;
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{
+    convert::Infallible,
+    fmt, io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::{TcpListener, TcpStream},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+
+/// How long a client may take to send the head of a request.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait when the system has no more sockets, before trying again.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// What is needed to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Shutdown {
+    /// Cancelled by whoever wants the server to stop; heard by the accept loop and by every HTTP connection.
+    pub token: CancellationToken,
+    /// Counts every connection that is open, live ones included. Closed when nothing more is accepted.
+    pub connections: TaskTracker,
+}
+
+/// Serves until asked to stop; then nothing more is accepted, and connections end after the request that is under way. What
+/// is still open is counted in [`Stopping::open`].
+pub async fn serve(listener: TcpListener, router: Router, stopping: Shutdown) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopping.token.cancelled() => break,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                let served = serve_connection(socket, peer, router.clone(), stopping.clone());
+                stopping.connections.spawn(served);
+            }
+            Err(why) if is_connection_error(&why) => {}
+            Err(why) => {
+                tracing::error!(%why, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+            }
+        }
+    }
+    stopping.connections.close();
+}
+
+/// The client was gone before it was accepted: nothing is wrong here.
+fn is_connection_error(why: &io::Error) -> bool {
+    matches!(
+        why.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, stopping: Shutdown) {
+    // Small frames go out at once; without it only latency is lost.
+    let _ = socket.set_nodelay(true);
+    let takeover = Takeover::default();
+    let stream = TakeoverStream {
+        socket,
+        takeover: takeover.0.clone(),
+    };
+    let service = ConnectionService {
+        router,
+        peer,
+        takeover: takeover.clone(),
+    };
+    let mut http = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut is_shutting_down = false;
+    let served = loop {
+        tokio::select! {
+            served = std::future::poll_fn(|cx| http.poll_without_shutdown(cx)) => break served,
+            () = stopping.token.cancelled(), if !is_shutting_down => {
+                is_shutting_down = true;
+                Pin::new(&mut http).graceful_shutdown();
+            }
+        }
+    };
+    if let Err(why) = served {
+        tracing::debug!(%why, "an HTTP connection broke");
+        return;
+    }
+    let parts = http.into_parts();
+    let mut socket = parts.io.into_inner().socket;
+    match takeover.take_handler() {
+        // A task of its own, so that this one and all it held for HTTP is freed.
+        Some(next) => drop(stopping.connections.spawn(next(TakenSocket {
+            socket,
+            read_buf: parts.read_buf,
+        }))),
+        // The client may have closed it already.
+        None => drop(socket.shutdown().await),
+    }
+}
+
+/// A socket that has left HTTP.
+#[derive(Debug)]
+pub struct TakenSocket {
+    /// The socket. Nothing of an answer has been written to it.
+    pub socket: TcpStream,
+    /// What the client has sent after its request.
+    pub read_buf: Bytes,
+}
+
+/// Reads whatever a client sends to no purpose, until it closes the connection or that breaks.
+///
+/// The system would reset a connection with unread bytes under its last words.
+pub async fn drain_until_closed(socket: &TcpStream) {
+    let mut ignored = [0; 1024];
+    loop {
+        // An error shows in the read.
+        let _ = socket.readable().await;
+        match socket.try_read(&mut ignored) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Lets a handler take the connection its request came on. In the extensions of every request.
+#[derive(Debug, Clone, Default)]
+pub struct Takeover(Arc<TakeoverState>);
+
+type TakeoverHandler = Box<dyn FnOnce(TakenSocket) -> BoxFuture<'static, ()> + Send>;
+
+/// What the handler and the connection share.
+#[derive(Default)]
+struct TakeoverState {
+    /// From now on what hyper writes goes nowhere.
+    claimed: AtomicBool,
+    handler: Mutex<Option<TakeoverHandler>>,
+}
+
+impl fmt::Debug for TakeoverState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim")
+            .field("claimed", &self.claimed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Takeover {
+    /// Takes the connection: the answer that is returned here is what the rest of the program sees of it (for its logs) and
+    /// is not written; `then` gets the socket and writes its own, head and all.
+    pub fn take<F>(&self, then: impl FnOnce(TakenSocket) -> F + Send + 'static) -> Response
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let next: TakeoverHandler = Box::new(move |taken| Box::pin(then(taken)));
+        *self
+            .0
+            .handler
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(next);
+        self.0.claimed.store(true, Ordering::Release);
+        let last = HeaderValue::from_static("close");
+        ([(header::CONNECTION, last)], Body::empty()).into_response()
+    }
+
+    fn take_handler(&self) -> Option<TakeoverHandler> {
+        self.0
+            .handler
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+/// Requests of one connection, as hyper asks for them.
+struct ConnectionService {
+    router: Router,
+    peer: SocketAddr,
+    takeover: Takeover,
+}
+
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(self.peer));
+        extensions.insert(self.takeover.clone());
+        let mut router = self.router.clone();
+        Box::pin(async move { router.call(request).await })
+    }
+}
+
+/// The socket under hyper. Once the connection is taken, what is written goes nowhere.
+struct TakeoverStream {
+    socket: TcpStream,
+    takeover: Arc<TakeoverState>,
+}
+
+impl TakeoverStream {
+    fn is_taken(&self) -> bool {
+        self.takeover.claimed.load(Ordering::Acquire)
+    }
+}
+
+impl AsyncRead for TakeoverStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for TakeoverStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_taken() {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        Pin::new(&mut self.socket).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_taken() {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! The only place that asks for randomness: ids, epochs, and tokens that are stored only as their hash.
+
+use crate::model::Epoch;
+use rand::RngCore;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// A new id of version 7 (RFC 9562): sorts by the time it was made.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn new_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// A new epoch: 64 random bits.
+#[must_use]
+pub fn new_epoch() -> Epoch {
+    Epoch(random_hex::<8>())
+}
+
+/// A new secret for a cookie, a link or a bearer token: 256 random bits as 64 hexadecimal digits.
+#[must_use]
+pub fn new_token() -> String {
+    random_hex::<32>()
+}
+
+/// What is stored of a token: SHA-256, in hexadecimal. A token has 256 random bits, so a slow hash would add nothing.
+#[must_use]
+pub fn sha256_hex(token: &str) -> String {
+    hex::encode(Sha256::digest(token.as_bytes()))
+}
+
+fn random_hex<const N: usize>() -> String {
+    let mut bytes = [0; N];
+    rand::rng().fill_bytes(&mut bytes);
+    hex::encode(bytes)
+}

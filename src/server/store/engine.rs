@@ -1,0 +1,159 @@
+//! Opening the store: what is particular to SQLite and to PostgreSQL.
+
+use super::{DatabaseUrl, Engine, Error, Result, Store, migrations};
+use sqlx::{
+    AnyConnection, AnyPool, Connection, Executor,
+    any::{AnyPoolOptions, install_default_drivers},
+    migrate::MigrateError,
+    postgres::PgConnectOptions,
+};
+use std::{io::ErrorKind, path::Path, time::Duration};
+
+/// How many connections read at once.
+const READ_CONNECTIONS: u32 = 4;
+/// How many connections of one program write to PostgreSQL at once. The log's writer needs one; the rest is for people.
+const POSTGRES_WRITE_CONNECTIONS: u32 = 8;
+/// How long a query waits for a connection: as long as a database may take to restart without anybody being refused.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A database that does not even refuse a connection is given up after this long when Rialto starts.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The oldest PostgreSQL that is tested, as `server_version_num` has it.
+const MIN_POSTGRES_VERSION: i32 = 150_000;
+
+/// FULL: what is acknowledged survives a loss of power, not just a killed process.
+const SQLITE_SETUP_SQL: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
+
+/// What the log relies on, whatever the database's defaults are: a statement after a lock sees what was committed before it, and
+/// a commit that is acknowledged is on disk. And no program that was cut off from the network keeps a room locked.
+const POSTGRES_SETUP_SQL: &str = "SET default_transaction_isolation = 'read committed';
+    SET application_name = 'rialto';
+    SET lock_timeout = '20s';
+    SET idle_in_transaction_session_timeout = '30s';
+    SET tcp_keepalives_idle = 15;
+    SET tcp_keepalives_interval = 5;
+    SET tcp_keepalives_count = 3;
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+pub(super) async fn open_embedded(folder: &Path) -> Result<Store> {
+    tokio::fs::create_dir_all(folder).await?;
+    install_default_drivers();
+    let url = format!(
+        "sqlite://{}?mode=rwc",
+        folder.join("rialto.sqlite").display()
+    );
+    let options = || {
+        pool_options(SQLITE_SETUP_SQL)
+            .idle_timeout(None)
+            .max_lifetime(None)
+    };
+    let write = options().max_connections(1).connect(&url).await?;
+    migrations::sqlite().run(&write).await?;
+    let read = options()
+        .max_connections(READ_CONNECTIONS)
+        .connect(&url)
+        .await?;
+    Ok(Store::from_pools(Engine::SQLite, read, write))
+}
+
+pub(super) async fn open_postgres(url: &DatabaseUrl) -> Result<Store> {
+    let options = url.options()?;
+    install_default_drivers();
+    let in_words =
+        |error: sqlx::Error| Error::InvalidSetting(describe_error(url, &options, &error));
+    check_and_migrate(url, &in_words).await?;
+    let connect = async |connections| -> Result<AnyPool> {
+        let pool = pool_options(POSTGRES_SETUP_SQL).max_connections(connections);
+        pool.connect(url.expose_secret()).await.map_err(in_words)
+    };
+    let write = connect(POSTGRES_WRITE_CONNECTIONS).await?;
+    let read = connect(READ_CONNECTIONS * 2).await?;
+    Ok(Store::from_pools(Engine::PostgreSQL, read, write))
+}
+
+/// Connects once by itself, so that what is wrong is known at once instead of after the pool's patience, and brings the schema up
+/// to date. Of several programs that start together one does it and the others wait.
+async fn check_and_migrate(
+    url: &DatabaseUrl,
+    in_words: &impl Fn(sqlx::Error) -> Error,
+) -> Result<()> {
+    let connecting =
+        tokio::time::timeout(CONNECT_TIMEOUT, AnyConnection::connect(url.expose_secret())).await;
+    let mut connection = connecting
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
+        .map_err(in_words)?;
+    let (version, encoding): (i32, String) = sqlx::query_as(
+        "SELECT CAST(current_setting('server_version_num') AS INTEGER), current_setting('server_encoding')",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .map_err(in_words)?;
+    if version < MIN_POSTGRES_VERSION {
+        return Err(Error::InvalidSetting(format!(
+            "{url} is PostgreSQL {}; Rialto needs {} or newer",
+            version / 10_000,
+            MIN_POSTGRES_VERSION / 10_000
+        )));
+    }
+    if encoding != "UTF8" {
+        return Err(Error::InvalidSetting(format!(
+            "{url} has the encoding {encoding}, which cannot hold all that people write. Make the database with: createdb \
+             --encoding=UTF8 --template=template0"
+        )));
+    }
+    let migrated = migrations::postgresql().run(&mut connection).await;
+    migrated.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => in_words(error),
+        other => other.into(),
+    })?;
+    // What is left of the connection is dropped with it.
+    let _ = connection.close().await;
+    Ok(())
+}
+
+fn pool_options(setup_sql: &'static str) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                connection.execute(setup_sql).await?;
+                Ok(())
+            })
+        })
+}
+
+/// Why a database cannot be used, and what to do. Never with its password.
+fn describe_error(url: &DatabaseUrl, options: &PgConnectOptions, error: &sqlx::Error) -> String {
+    let user = options.get_username();
+    match error {
+        sqlx::Error::Io(why) => format!(
+            "PostgreSQL does not answer at {url}: {why}. Start it, or correct the address in --database-url (RIALTO_DATABASE_URL)"
+        ),
+        sqlx::Error::Tls(why) => format!(
+            "there is no safe connection to {url}: {why}. Correct sslmode= and sslrootcert= in --database-url \
+             (RIALTO_DATABASE_URL), or the server's certificate"
+        ),
+        sqlx::Error::PoolTimedOut => {
+            format!(
+                "{url} gives no connection within {} s",
+                ACQUIRE_TIMEOUT.as_secs()
+            )
+        }
+        sqlx::Error::Database(why) => match why.code().as_deref() {
+            Some("28P01" | "28000") => format!(
+                "{url} refuses the user {user:?}: {}. Correct user and password in --database-url (RIALTO_DATABASE_URL)",
+                why.message()
+            ),
+            Some("3D000") => format!(
+                "the database of {url} is not there. Make it with: createdb --encoding=UTF8 --template=template0 {}",
+                options.get_database().unwrap_or(user)
+            ),
+            Some("42501") => format!(
+                "the user {user:?} may not do what is needed in {url}: {}. Make that user the database's owner",
+                why.message()
+            ),
+            _ => format!("{url} cannot be used: {}", why.message()),
+        },
+        other => format!("{url} cannot be used: {other}"),
+    }
+}

@@ -1,0 +1,111 @@
+//! Too much, too fast, or nothing at all.
+
+use super::AbuseFixture;
+use crate::support::{Browser, HelloFrame, Server, WsClient, client_id, message_id, ws_client};
+use rialto::{
+    model::{MessageId, RoomId, user::Presence},
+    protocol::ws::{ClientFrame, ErrorCode, ServerFrame},
+};
+use std::time::Duration;
+
+#[tokio::test]
+async fn who_sends_no_hello_is_closed_with_4002() {
+    let mut scene = AbuseFixture::new().await;
+    let mut mute = WsClient::open_socket(&scene.mallory).await;
+    let closed = tokio::time::timeout(Duration::from_secs(20), mute.next_frame()).await;
+    let why = closed
+        .expect("within 20 s")
+        .expect_err("nothing is said before hello");
+    assert_eq!(why.map(|why| u16::from(why.code)), Some(4002));
+    scene.assert_others_unaffected().await;
+}
+
+#[tokio::test]
+async fn who_sends_nothing_but_errors_is_closed_with_4003() {
+    let mut scene = AbuseFixture::new().await;
+    let mut mallory = scene.mallory.connect().await;
+    for n in 0..1_000 {
+        let sent = mallory
+            .try_send(&ClientFrame::Typing {
+                room: RoomId(message_id().0),
+            })
+            .await;
+        if !sent {
+            assert!(n > 100, "after {n}");
+            break;
+        }
+    }
+    assert_eq!(
+        mallory.expect_close().await,
+        (4003, "too many refused frames".to_owned())
+    );
+    scene.assert_others_unaffected().await;
+    let mut mallory = scene.mallory.connect().await;
+    let room = mallory.general();
+    mallory.send_message(room, "sorry").await;
+}
+
+#[tokio::test]
+async fn who_sends_faster_than_anybody_writes_is_told_to_slow_down() {
+    let server = Server::start_with(|command| {
+        command.env("RIALTO_SEND_BURST", "5");
+    })
+    .await;
+    let ada = Browser::join(&server, "Ada").await;
+    let mut ws = ada.connect().await;
+    let room = ws.general();
+    let ids: Vec<MessageId> = (0..200).map(|_| message_id()).collect();
+    for id in &ids {
+        ws.send(&ws_client::message_frame(*id, room, "buy now"))
+            .await;
+    }
+    let mut too_fast = 0;
+    for wanted in ids {
+        let refused = ws
+            .wait_for(|frame| match frame {
+                ServerFrame::Sent { id, .. } if *id == wanted => Some(None),
+                ServerFrame::Refused { id, code, .. } if *id == wanted => Some(Some(*code)),
+                _ => None,
+            })
+            .await;
+        assert!(matches!(refused, None | Some(ErrorCode::RateLimited)));
+        too_fast += u32::from(refused.is_some());
+    }
+    assert!(too_fast > 0);
+}
+
+#[tokio::test]
+async fn a_client_that_falls_silent_is_closed_with_4009() {
+    let server = Server::start_with(|command| {
+        command.env("RIALTO_HEARTBEAT_SECONDS", "1");
+    })
+    .await;
+    let (ada, grace) = (
+        Browser::join(&server, "Ada").await,
+        Browser::join(&server, "Grace").await,
+    );
+    let mut silent = ada
+        .connect_with(HelloFrame {
+            client: client_id(),
+            ..HelloFrame::default()
+        })
+        .await;
+    let mut alive = grace.connect().await;
+    assert_eq!(alive.welcome().heartbeat, 1_000);
+    let who = silent.me().clone();
+    let closing = silent.expect_close();
+    // The other says something as often as it was asked to, and is kept.
+    let pinging = async {
+        let mut every = tokio::time::interval(Duration::from_millis(500));
+        loop {
+            every.tick().await;
+            alive.send(&ClientFrame::Ping { n: 1 }).await;
+        }
+    };
+    let closed = tokio::select! {
+        closed = closing => closed,
+        () = pinging => unreachable!("it never ends"),
+    };
+    assert_eq!(closed, (4009, "nothing heard from the client".to_owned()));
+    assert_eq!(alive.next_presence_of(&who).await, Presence::Offline);
+}

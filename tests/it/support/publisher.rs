@@ -1,0 +1,52 @@
+//! A program that publishes, with a token made on the command line.
+
+use super::{Browser, Server, with_timeout};
+use reqwest::{RequestBuilder, Response};
+use rialto::model::story::Story;
+use serde_json::{Value, json};
+
+/// Somebody who publishes.
+pub(crate) struct Publisher {
+    browser: Browser,
+    token: String,
+}
+
+impl Publisher {
+    pub(crate) async fn create(server: &Server) -> Self {
+        Self {
+            browser: Browser::anonymous(server, "Press"),
+            token: server.create_token("Gazette").await,
+        }
+    }
+
+    /// A request with the token, and nothing in it yet.
+    pub(crate) fn empty_request(&self) -> RequestBuilder {
+        self.browser
+            .http
+            .post(self.browser.url("/api/v1/stories"))
+            .bearer_auth(&self.token)
+    }
+
+    /// A request to publish, to be changed before it is sent.
+    pub(crate) fn story_request(&self, story: &Value) -> RequestBuilder {
+        self.empty_request().json(story)
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Response {
+        with_timeout("publishing", request.send()).await.unwrap()
+    }
+
+    /// Publishes a story with this headline, under a topic.
+    pub(crate) async fn publish_in_topic(&self, topic: &str, headline: &str) -> Story {
+        let answer = self
+            .send(self.story_request(&json!({ "headline": headline, "topic": topic })))
+            .await;
+        assert_eq!(answer.status(), 201, "{headline}");
+        answer.json().await.unwrap()
+    }
+
+    /// Publishes a story with this headline.
+    pub(crate) async fn publish(&self, headline: &str) -> Story {
+        self.publish_in_topic("General", headline).await
+    }
+}
