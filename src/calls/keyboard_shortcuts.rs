@@ -99,7 +99,7 @@ pub(super) fn listen_for_shortcuts(calls: &CallsClient) {
             Shortcut::Microphone if in_call || looking => devices.toggle_microphone(),
             Shortcut::Camera if in_call || looking => devices.toggle_camera(),
             Shortcut::ShareScreen if in_call && Devices::can_share_screen() => {
-                devices.toggle_screen()
+                devices.toggle_screen();
             }
             Shortcut::HangUp if in_call => calls.leave(),
             Shortcut::PushToTalk if in_call && devices.is_muted() => {

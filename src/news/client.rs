@@ -155,7 +155,7 @@ impl NewsStream {
             recent
                 .iter()
                 .flat_map(RecentStories::stories)
-                .for_each(&mut look)
+                .for_each(&mut look);
         });
     }
 

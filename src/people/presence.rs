@@ -47,7 +47,7 @@ impl PresenceList {
             ServerFrame::People { people } => self.entries.set(people.clone()),
             ServerFrame::Crowd { count: people } => self.crowd.set(*people),
             ServerFrame::Presence { entry: present } => {
-                self.entries.update(|list| apply_change(list, present))
+                self.entries.update(|list| apply_change(list, present));
             }
             _ => {}
         });

@@ -186,7 +186,7 @@ impl Socket {
         );
         window_event_listener(leptos::ev::online, move |_| self.retry_now());
         window_event_listener(leptos::ev::offline, move |_| {
-            self.schedule_reconnect(DisconnectCause::ServerUnavailable)
+            self.schedule_reconnect(DisconnectCause::ServerUnavailable);
         });
         document_event_listener("visibilitychange", move || {
             let visible = browser::is_visible();
@@ -475,7 +475,8 @@ impl Socket {
         }
         if (LATE_TICK_THRESHOLD..SLEEP_THRESHOLD).contains(&late) {
             with_connection(|wire| {
-                wire.awaiting_reply_since = wire.awaiting_reply_since.map(|at| (at + late).min(now))
+                wire.awaiting_reply_since =
+                    wire.awaiting_reply_since.map(|at| (at + late).min(now));
             });
         }
         if let Some(at) = with_connection(|wire| wire.retry_at) {
@@ -495,7 +496,7 @@ impl Socket {
         });
         match since {
             Some(since) if now - since > silence => {
-                self.schedule_reconnect(reached.timeout_cause())
+                self.schedule_reconnect(reached.timeout_cause());
             }
             None if is_due => self.ping(),
             _ => {}

@@ -293,8 +293,8 @@ async fn a_page_that_reloads_is_not_seen_to_leave() {
     );
     let mut grace = Browser::join(&server, "Grace").await.connect().await;
     let (ada_ws, alan_ws) = (ada.connect().await, alan.connect().await);
-    let (ada_is, alan_is) = (ada_ws.me().clone(), alan_ws.me().clone());
-    grace.next_presence_of(&alan_is).await;
+    let (ada_person, alan_person) = (ada_ws.me().clone(), alan_ws.me().clone());
+    grace.next_presence_of(&alan_person).await;
     ada_ws.close().await;
     let _reloaded = ada.connect().await;
     alan_ws.close().await;
@@ -304,9 +304,9 @@ async fn a_page_that_reloads_is_not_seen_to_leave() {
         .await;
     assert_eq!(
         (told.person, told.presence),
-        (alan_is, Presence::Offline),
+        (alan_person, Presence::Offline),
         "nothing of {}",
-        ada_is.name
+        ada_person.name
     );
 }
 

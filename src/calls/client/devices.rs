@@ -481,7 +481,7 @@ impl Devices {
             self.microphone_level.set(percent);
         }
         browser::run_after(microphone_level::LEVEL_POLL_INTERVAL, move || {
-            self.poll_microphone_level(meter_generation)
+            self.poll_microphone_level(meter_generation);
         });
     }
 

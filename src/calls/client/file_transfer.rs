@@ -291,7 +291,7 @@ impl Inner {
                 let _ = self.send_tx.unbounded_send(id);
             }
             Some(TransferEffect::Decline(id)) => {
-                self.send_message(&TransferMessage::Decline { id })
+                self.send_message(&TransferMessage::Decline { id });
             }
             Some(TransferEffect::Discard(direction, id)) => self.discard(direction, id),
             None => {}

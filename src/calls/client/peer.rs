@@ -508,7 +508,7 @@ impl Shared {
             .find(|slot| Some(slot.index()) == index)
         {
             Some(TrackSlot::Microphone | TrackSlot::ScreenAudio) => {
-                self.remote_audio.add_track(&track)
+                self.remote_audio.add_track(&track);
             }
             Some(TrackSlot::Camera) => self.remote_video.add_track(&track),
             Some(TrackSlot::Screen) => self.remote_screen.add_track(&track),

@@ -112,7 +112,7 @@ impl CallsClient {
     /// Gets a path ready.
     fn create_peer(self, call: CallId, seat: Seat, side: Side, servers: &[IceServer]) {
         match Peer::new(side, servers, move |event| {
-            self.on_peer_event(call, seat, event)
+            self.on_peer_event(call, seat, event);
         }) {
             Ok(peer) => peers::insert(seat, peer),
             Err(error) => {
@@ -142,7 +142,7 @@ impl CallsClient {
             self.active_speaker.set(speaker.seat());
         }
         browser::run_after(active_speaker::SPEAKER_POLL_INTERVAL, move || {
-            self.poll_active_speaker(call, speaker)
+            self.poll_active_speaker(call, speaker);
         });
     }
 
@@ -176,14 +176,14 @@ impl CallsClient {
                 other.tracks_version = other.tracks_version.wrapping_add(1);
             }),
             PeerEvent::RemoteMediaState(media_state) => {
-                self.update_peer_status(seat, |other| other.media_state = Some(media_state))
+                self.update_peer_status(seat, |other| other.media_state = Some(media_state));
             }
             PeerEvent::ConnectionQuality(quality) => {
-                self.update_peer_status(seat, |other| other.connection_quality = Some(quality))
+                self.update_peer_status(seat, |other| other.connection_quality = Some(quality));
             }
             PeerEvent::VideoQuality(video_quality) => {
                 self.update_peer_status(seat, |other| {
-                    other.is_video_paused = video_quality == VideoQuality::Paused
+                    other.is_video_paused = video_quality == VideoQuality::Paused;
                 });
             }
             PeerEvent::TransfersChanged(files) => {
@@ -195,10 +195,10 @@ impl CallsClient {
             PeerEvent::Error(_) if is_two_party && self.is_answering(call) => {}
             // Of several, one who cannot be reached is shown as such, and the others go on.
             PeerEvent::Error(reason) if is_two_party => {
-                self.error_message.set(Some(reason.to_owned()))
+                self.error_message.set(Some(reason.to_owned()));
             }
             PeerEvent::Error(_) => {
-                self.update_peer_status(seat, |other| other.path_state = PathState::Lost)
+                self.update_peer_status(seat, |other| other.path_state = PathState::Lost);
             }
         }
     }

@@ -324,7 +324,7 @@ fn blink_title(generation: u32, ringing_title: String, show: bool) {
         document.set_title(if show { &ringing_title } else { &page });
     }
     browser::run_after(TITLE_BLINK_INTERVAL, move || {
-        blink_title(generation, ringing_title, !show)
+        blink_title(generation, ringing_title, !show);
     });
 }
 

@@ -642,7 +642,7 @@ impl ClientCallMachine {
                 },
             )),
             ClientCallState::Joining { id, room } => {
-                actions.push((*id, ClientAction::Join { room: room.id }))
+                actions.push((*id, ClientAction::Join { room: room.id }));
             }
             // That this page is in it no more, or that the call is over, was not heard of.
             ClientCallState::InGroup(ActiveGroupCall { view, seat, .. })

@@ -166,7 +166,7 @@ impl CallTask {
         while let Some(mail) = command_rx.recv().await {
             match mail {
                 CallCommand::Request { from, .. } | CallCommand::Signal { from, .. } => {
-                    self.send_view(&from)
+                    self.send_view(&from);
                 }
                 CallCommand::Start { .. }
                 | CallCommand::Leave { .. }
@@ -196,7 +196,7 @@ impl CallTask {
             }
             CallCommand::NoLongerWaiting => {}
             CallCommand::ClientConnected { connection: page } => {
-                self.on_client_connected(&page).await
+                self.on_client_connected(&page).await;
             }
             CallCommand::ClientDisconnected {
                 connection: page,
@@ -240,7 +240,7 @@ impl CallTask {
             .await
         {
             Ok(()) if before == self.call.state && is_repeated_request(request, before) => {
-                self.send_view(from)
+                self.send_view(from);
             }
             Ok(()) => {}
             Err(wrong) => self.send_rejection(from, wrong),

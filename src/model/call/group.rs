@@ -169,7 +169,7 @@ impl GroupCall {
                 is_guest: guest,
             } => return self.join(user, client, guest),
             GroupCallInput::Leave { user } => {
-                self.participants.retain(|member| member.user != user)
+                self.participants.retain(|member| member.user != user);
             }
             GroupCallInput::ConnectionLost { client: page } => {
                 if let Some(member) = self.participant_mut(page) {
@@ -177,7 +177,7 @@ impl GroupCall {
                 }
             }
             GroupCallInput::ClientLeft { client: page } => {
-                self.participants.retain(|member| member.client != page)
+                self.participants.retain(|member| member.client != page);
             }
             GroupCallInput::ClientConnected { client: page } => {
                 if let Some(member) = self.participant_mut(page) {

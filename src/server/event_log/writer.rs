@@ -84,11 +84,11 @@ impl AppendRequest {
     fn send_reply(self, done: AppendOutcome) {
         match (self, done) {
             (Self::Message(_, answer), AppendOutcome::Message(posted)) => {
-                drop(answer.send(Ok(posted)))
+                drop(answer.send(Ok(posted)));
             }
             (Self::Story(_, answer), AppendOutcome::Story(story)) => drop(answer.send(Ok(*story))),
             (Self::ReadCursor { reply: answer, .. }, AppendOutcome::ReadCursor(read)) => {
-                drop(answer.send(Ok(read)))
+                drop(answer.send(Ok(read)));
             }
             (entry, AppendOutcome::Rejected(failure)) => entry.fail(failure.into()),
             (

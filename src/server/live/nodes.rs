@@ -61,7 +61,7 @@ impl ConnectionRegistry {
             } => self.lock().replace_group_calls(groups),
             RemoteCommand::SendToAll { frame } => self.lock().send_to_all(frame),
             RemoteCommand::SubscribeUser { user, room, kind } => {
-                self.subscribe(*user, *room, *kind)
+                self.subscribe(*user, *room, *kind);
             }
             RemoteCommand::SubscribeAll { room, kind } => self.subscribe_all(*room, *kind),
             RemoteCommand::CloseSession { session } => {
@@ -80,7 +80,7 @@ impl ConnectionRegistry {
                 }
             }),
             RemoteCommand::ReconnectUser { user } => {
-                self.for_each_connection(*user, |page| page.close(CloseCode::GoingAway))
+                self.for_each_connection(*user, |page| page.close(CloseCode::GoingAway));
             }
         }
     }

@@ -228,10 +228,10 @@ impl TurnClient {
                         }
                     }
                     Err(CredentialError::Expired) => {
-                        self.hub.count_refusal(RelayRefusalLabels::EXPIRED)
+                        self.hub.count_refusal(RelayRefusalLabels::EXPIRED);
                     }
                     Err(CredentialError::Invalid) => {
-                        self.hub.count_refusal(RelayRefusalLabels::FORGED)
+                        self.hub.count_refusal(RelayRefusalLabels::FORGED);
                     }
                 }
                 // Whom the protocol does not know, it answers that.

@@ -32,8 +32,8 @@ impl S3 {
             "--package",
             "rialto-test-s3",
         ]);
-        let built = build.status().await.unwrap();
-        assert!(built.success(), "rialto-test-s3 was not built");
+        let status = build.status().await.unwrap();
+        assert!(status.success(), "rialto-test-s3 was not built");
         let mut s3 = Self {
             folder,
             address: ([127, 0, 0, 1], 0).into(),

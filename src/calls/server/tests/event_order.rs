@@ -152,20 +152,20 @@ impl<'a> Simulation<'a> {
                 }
             }
             Step::Accept { client: page } => {
-                self.update_board(page, ClientCallMachine::accept).await
+                self.update_board(page, ClientCallMachine::accept).await;
             }
             Step::Leave { client: page } => self.update_board(page, |board| board.leave(now)).await,
             Step::Switch { client: page } => {
                 self.update_board(page, ClientCallMachine::switch_to_waiting_call)
-                    .await
+                    .await;
             }
             Step::DeclineWaiting { client: page } => {
                 self.update_board(page, ClientCallMachine::decline_waiting_call)
-                    .await
+                    .await;
             }
             Step::Connected { client: page } => self.report(page, ClientAction::Connected).await,
             Step::Disconnected { client: page } => {
-                self.report(page, ClientAction::Disconnected).await
+                self.report(page, ClientAction::Disconnected).await;
             }
             Step::ReceiveFrames { client: page } => self.receive_frames(page).await,
             Step::LoseConnection { client: page } => {
