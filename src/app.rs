@@ -6,11 +6,15 @@ pub mod pages;
 
 use crate::{
     calls::{
-        client::{CallsClient, state::CallRoom},
-        lazy_slot::LazyCallDock,
-        notification_settings::NotificationPrompt,
+        chunk::CALLS_CHUNK,
+        client::{CallsClient, lazy::CallsLoader, state::CallRoom},
+        view::{lazy_dock::LazyCallDock, notification_settings::NotificationPrompt},
     },
-    chat::{client::ChatClient, page::ChatLayout, page::NoRoom, room::RoomPageView},
+    chat::{
+        client::ChatClient,
+        page::{ChatLayout, NoRoom},
+        room::RoomPageView,
+    },
     news::{banner::BreakingBanner, client::NewsStream, page::NewsPageView, story::StoryPage},
     people::{CallActions, PresenceList, Viewer, settings::Theme},
     ui::{
@@ -43,11 +47,12 @@ pub fn App() -> impl IntoView {
     let people = PresenceList::provide();
     let chat = ChatClient::provide(build);
     let calls = CallsClient::provide(socket);
+    let calls_loader = CallsLoader::provide(calls, &CALLS_CHUNK);
     let news = NewsStream::provide();
     provide_context(CallActions {
-        start_call: Callback::new(move |(person, media)| calls.call_person(person, media)),
+        start_call: Callback::new(move |(person, media)| calls_loader.call_person(person, media)),
         join_group_call: Callback::new(move |(room, title)| {
-            calls.join_group_call(CallRoom {
+            calls_loader.join_group_call(CallRoom {
                 id: room,
                 title,
                 guest_call_id: None,
@@ -69,7 +74,7 @@ pub fn App() -> impl IntoView {
     Effect::new(move || {
         people.subscribe(socket);
         chat.subscribe(socket, viewer.person().map(|me| me.id));
-        calls.start_buffering();
+        calls_loader.start_buffering(socket);
         news.start();
     });
     Effect::new(move || {
@@ -84,7 +89,7 @@ pub fn App() -> impl IntoView {
         if viewer.person().is_some() {
             socket.connect("/ws");
             // Somebody may call; and they go on to other pages.
-            calls.load_chunk();
+            calls_loader.load();
             pages::prefetch_chunk();
         }
     });

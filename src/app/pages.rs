@@ -1,7 +1,7 @@
 //! Pages whose code comes when they are opened. What most people read and write is not among them.
 
 use crate::{
-    calls::{
+    calls::view::{
         connection_test::ConnectionTest, guest_page::GuestPage,
         keyboard_shortcuts::ShortcutSettings, notification_settings::NotificationSettings,
         page::CallsPage,

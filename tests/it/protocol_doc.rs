@@ -1,8 +1,8 @@
-//! `docs/protocol.md` says what the code does: every example is read with the real types, and nothing is left out.
+//! Checks `docs/protocol.md` against the code: every example is parsed with the real types, and nothing is undocumented.
 
 use crate::support::{Browser, Publisher, Server};
 use rialto::{
-    calls::client::{MediaState, file_transfer::state::TransferMessage},
+    calls::client::{MediaState, transfer::state::TransferMessage},
     chat::api::RoomHistory,
     model::{
         MessageId,
@@ -31,7 +31,7 @@ fn document() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md")).unwrap()
 }
 
-/// A fenced block: what stands after the backticks, and what is in it.
+/// A fenced code block: its info string, its text and its line number.
 struct Example {
     kind: String,
     text: String,
@@ -60,7 +60,7 @@ fn examples(document: &str) -> Vec<Example> {
             (None, None) => {}
         }
     }
-    assert!(open.is_none(), "a block is not closed");
+    assert!(open.is_none(), "a code block is not closed");
     examples
 }
 
@@ -70,7 +70,7 @@ impl Example {
             .unwrap_or_else(|why| panic!("line {}: {why}: {}", self.line, self.text))
     }
 
-    /// Reads the example as a type, which has to know every field of it and miss none.
+    /// Asserts that the example survives a round trip through a type: no field is unknown, none is missing.
     fn check<T: DeserializeOwned + Serialize>(&self) {
         let written = self.json();
         let read: T = serde_json::from_value(written.clone())
@@ -78,7 +78,7 @@ impl Example {
         assert_eq!(
             serde_json::to_value(&read).unwrap(),
             written,
-            "line {}: not what the code would say",
+            "line {}: differs from what the code serialises",
             self.line
         );
     }
@@ -104,10 +104,10 @@ fn every_example_is_what_the_code_reads_and_writes() {
             "json failure" => example.check::<Failure>(),
             "json refusal" => check_refusal(&example),
             "hex chunk" => check_chunk(&example),
-            // Sent to a server below.
+            // Sent to a server in a test below.
             "json publish" => drop(example.json()),
             "text" => {}
-            other => panic!("line {}: nobody checks a block of {other:?}", example.line),
+            other => panic!("line {}: no check for a block of {other:?}", example.line),
         }
     }
 }
@@ -135,7 +135,7 @@ fn check_chunk(example: &Example) {
     );
 }
 
-/// Every word that an enum knows: serde names them all when it meets one that it does not know.
+/// Every variant name of an enum, taken from serde's error for an unknown variant.
 fn variant_names<T: DeserializeOwned>(tag: Option<&str>) -> BTreeSet<String> {
     let unknown = match tag {
         Some(tag) => serde_json::json!({ tag: "?" }),
@@ -143,7 +143,7 @@ fn variant_names<T: DeserializeOwned>(tag: Option<&str>) -> BTreeSet<String> {
     };
     let error = serde_json::from_value::<T>(unknown)
         .err()
-        .expect("no enum knows \"?\"")
+        .expect("no enum has the variant \"?\"")
         .to_string();
     let list = error
         .split_once("expected")
@@ -159,7 +159,7 @@ fn variant_names<T: DeserializeOwned>(tag: Option<&str>) -> BTreeSet<String> {
     words
 }
 
-/// The values of a key in all examples of a kind, however deep.
+/// The strings at a JSON pointer in all examples of a kind.
 fn example_values(examples: &[Example], kind: &str, pointer: &str) -> BTreeSet<String> {
     let of_kind = examples.iter().filter(|example| example.kind == kind);
     of_kind
@@ -247,7 +247,7 @@ fn every_code_state_and_word_is_explained() {
     for word in mentioned.iter().flatten() {
         assert!(
             document.contains(&format!("`{word}`")),
-            "nothing about {word}"
+            "{word} is not mentioned"
         );
     }
     for close in CloseCode::ALL {
@@ -265,7 +265,7 @@ fn every_code_state_and_word_is_explained() {
     }
 }
 
-/// A number as people read it: in groups of three.
+/// A number with a comma after every three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -278,7 +278,7 @@ fn grouped(number: u64) -> String {
     grouped
 }
 
-/// What a server is set to when nobody sets anything.
+/// The configuration without any settings.
 fn default_config() -> Config {
     #[derive(clap::Parser)]
     struct CommandLine {
@@ -292,7 +292,7 @@ fn default_config() -> Config {
 fn the_numbers_are_those_of_the_code() {
     let document = document();
     let config = default_config();
-    for said in [
+    for sentence in [
         format!(
             "at most {} bytes from a client",
             grouped(limits::MAX_TEXT_FRAME_BYTES as u64)
@@ -350,8 +350,8 @@ fn the_numbers_are_those_of_the_code() {
         format!("\"upload_bytes\": {} ", config.upload_bytes),
     ] {
         assert!(
-            document.contains(&said),
-            "the document does not say {said:?}"
+            document.contains(&sentence),
+            "the document does not contain {sentence:?}"
         );
     }
     assert_eq!(
@@ -371,7 +371,7 @@ fn every_link_leads_somewhere() {
             .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
             .map(|c| if c == ' ' { '-' } else { c })
             .collect();
-        // As GitHub does it: the second heading of a name gets a number.
+        // As on GitHub, a repeated heading gets a number.
         let earlier = anchors
             .iter()
             .filter(|known| **known == anchor || known.starts_with(&format!("{anchor}-1")))
@@ -389,7 +389,7 @@ fn every_link_leads_somewhere() {
     {
         assert!(
             anchors.iter().any(|anchor| anchor == link.0),
-            "#{} leads nowhere: {anchors:?}",
+            "no heading for #{} in {anchors:?}",
             link.0
         );
     }
@@ -398,28 +398,28 @@ fn every_link_leads_somewhere() {
 #[tokio::test]
 async fn what_the_document_tells_to_ask_is_answered_as_it_says() {
     let server = Server::start().await;
-    let press = Publisher::create(&server).await;
+    let publisher = Publisher::create(&server).await;
     let document = document();
     let publish = examples(&document)
         .into_iter()
         .find(|example| example.kind == "json publish")
         .unwrap()
         .json();
-    let answer = press.send(press.story_request(&publish)).await;
-    assert_eq!(answer.status(), 201);
+    let response = publisher.send(publisher.story_request(&publish)).await;
+    assert_eq!(response.status(), 201);
     assert_eq!(
-        answer.headers()["location"],
+        response.headers()["location"],
         "/news/high-water-at-the-bridge"
     );
-    let story: Story = answer.json().await.unwrap();
+    let story: Story = response.json().await.unwrap();
 
-    let nobody = Browser::anonymous(&server, "Anybody");
-    let page: StoryListing = nobody.get("/fn/stories").await.json().await.unwrap();
+    let browser = Browser::anonymous(&server, "Anybody");
+    let page: StoryListing = browser.get("/fn/stories").await.json().await.unwrap();
     assert_eq!(
         (page.head, page.stories.len(), page.next_before),
         (1, 1, None)
     );
-    let whole: Story = nobody
+    let whole: Story = browser
         .get("/fn/story?slug=high-water-at-the-bridge")
         .await
         .json()

@@ -1,14 +1,14 @@
 //! What can be seen of the calls of this page.
 
 use super::{
-    CallsClient, PathState,
+    CallsClient,
     devices::Devices,
-    file_transfer::state::FileTransfer,
     peer::MediaState,
-    peers::{self, PeerStatus, PeerStatuses, SOLE_PEER},
+    peers::{self, PathState, PeerStatus, PeerStatuses, SOLE_PEER},
     safety_code::SafetyCode,
     state::ClientCallState,
     stats::ConnectionQuality,
+    transfer::state::FileTransfer,
 };
 use crate::model::call::{CallView, Seat, known_group_calls::KnownGroupCalls};
 use leptos::prelude::*;

@@ -1,14 +1,20 @@
 //! The microphone, the camera and the shared screen of this page: what is on, what is asked for, and what stands in the way.
 
-use super::{
-    capture::{self, DeviceRequest, LocalTrack, OpenedDevices},
-    device_problem::{CaptureDevice, DeviceProblem},
-    device_selection::{AudioProcessing, DeviceKind, DeviceSelection},
-    microphone_level::{self, Meter, MicrophoneActivity},
-    track_slot::TrackSlot,
-};
+mod capture;
+mod media_devices;
+mod microphone_level;
+pub mod problem;
+pub mod selection;
+
+pub use capture::DeviceRequest;
+
+use super::track_slot::TrackSlot;
 use crate::ui::browser;
+use capture::{LocalTrack, OpenedDevices};
 use leptos::prelude::*;
+use microphone_level::{Meter, MicrophoneActivity};
+use problem::{CaptureDevice, DeviceProblem};
+use selection::{AudioProcessing, DeviceKind, DeviceSelection};
 use std::cell::RefCell;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{MediaStream, MediaStreamTrack};

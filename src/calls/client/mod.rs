@@ -30,28 +30,20 @@
 //! [`CallsClient::settle`] makes the browser's part fit the board.
 
 mod accessors;
-mod active_speaker;
-mod capture;
 pub mod connection_test;
-pub mod device_problem;
-pub mod device_selection;
 pub mod devices;
-pub mod file_transfer;
-pub mod loader;
-mod microphone_level;
+pub mod lazy;
 mod on_frame;
-mod path_diagnosis;
 mod peer;
 mod peer_sync;
 pub mod peers;
-mod recovery;
 mod retransmit;
 pub mod ringer;
 pub mod safety_code;
 pub mod state;
 pub mod stats;
 pub mod track_slot;
-mod video_adaptation;
+pub mod transfer;
 
 pub use peer::MediaState;
 
@@ -67,29 +59,15 @@ use crate::{
         socket::{Socket, SocketStatus},
     },
 };
-use capture::DeviceRequest;
-use devices::{DeviceState, Devices};
-use file_transfer::state::FileTransfer;
+use devices::{DeviceRequest, DeviceState, Devices};
 use leptos::prelude::*;
 use leptos_use_document_visibility::use_document_visibility;
-use loader::{ChunkState, PendingCall};
 use peers::{PeerStatuses, SOLE_PEER};
 use safety_code::SafetyCode;
 use state::{CallTarget, ClientCallMachine, ClientCallState};
 use track_slot::TrackSlot;
+use transfer::state::FileTransfer;
 use web_sys::VisibilityState;
-
-/// How the path to the other page stands, as this page knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PathState {
-    /// None yet.
-    #[default]
-    Connecting,
-    /// There is one.
-    Connected,
-    /// It was lost.
-    Lost,
-}
 
 /// The calls of this page. A handle: copy it freely. Provided once, by the app.
 #[derive(Debug, Clone, Copy)]
@@ -112,10 +90,6 @@ pub struct CallsClient {
     /// How many calls this page knows to have ended: the history follows it.
     ended_count: RwSignal<u32>,
     devices: Devices,
-    chunk_state: RwSignal<ChunkState>,
-    /// Whether somebody is shown that it is on its way.
-    should_show_loading: RwSignal<bool>,
-    pending_call: RwSignal<Option<PendingCall>>,
 }
 
 /// The calls of this page.
@@ -146,9 +120,6 @@ impl CallsClient {
             error_message: RwSignal::default(),
             ended_count: RwSignal::default(),
             devices: Devices::new(),
-            chunk_state: RwSignal::default(),
-            should_show_loading: RwSignal::default(),
-            pending_call: RwSignal::default(),
         };
         if let Some(build) = use_context::<BuildTracker>() {
             build.block_reload_while(Signal::derive(move || {
@@ -162,7 +133,6 @@ impl CallsClient {
     /// Takes up what the server has said of calls, and listens from now on. Browser only, once.
     pub(super) fn activate(self, frames: Vec<ServerFrame>) {
         self.socket.on_frame(move |frame| self.on_frame(frame));
-        super::keyboard_shortcuts::listen_for_shortcuts(&self);
         self.devices.watch();
         // What is sent follows the devices and the peer connection, whichever changes.
         Effect::new(move || {

@@ -11,7 +11,7 @@
 //! a camera or a screen that is added later is one `replaceTrack`, and nothing is negotiated anew.
 //!
 //! Everything that changes the session goes through one queue, one thing after another. When to restart is decided in
-//! [`super::recovery`], how much of the picture is sent in [`super::adaptation`].
+//! [`super::state::recovery`], how much of the picture is sent in [`super::adaptation`].
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -24,12 +24,14 @@ mod heartbeat;
 mod negotiation;
 
 use super::{
-    file_transfer::{FileTransfers, state::FileTransfer},
-    path_diagnosis::PathDiagnosis,
-    recovery::Recovery,
+    state::{
+        path_diagnosis::PathDiagnosis,
+        recovery::Recovery,
+        video_adaptation::{VideoAdaptation, VideoQuality},
+    },
     stats::{ConnectionQuality, Counters},
     track_slot::TrackSlot,
-    video_adaptation::{VideoAdaptation, VideoQuality},
+    transfer::{FileTransfers, state::FileTransfer},
 };
 use crate::{
     model::{
@@ -264,10 +266,10 @@ impl Peer {
         });
         shared.attach_handlers();
         let weak = Rc::downgrade(&shared);
-        shared.file_transfers.set_event_callback(move |event| {
+        shared.file_transfers.set_on_change(move |transfers| {
             // Nobody offers files to somebody who has not answered, or is not answered by anybody.
             if let Some(shared) = weak.upgrade().filter(|shared| shared.is_answered.get()) {
-                (shared.on_event)(event);
+                (shared.on_event)(PeerEvent::TransfersChanged(transfers));
             }
         });
         shared.run_heartbeat();

@@ -1,15 +1,17 @@
 //! Connections to the others of a call, and what they have to say.
 
 use super::{
-    CallsClient, PathState,
-    active_speaker::{self, ActiveSpeaker},
-    file_transfer::{self, state::TransferDirection},
+    CallsClient,
     peer::{Peer, PeerEvent},
-    peers::{self, PeerStatus, SOLE_PEER},
+    peers::{self, PathState, PeerStatus, SOLE_PEER},
     retransmit::path_action,
     safety_code::SafetyCode,
-    state::{ActiveGroupCall, ClientCallState},
-    video_adaptation::VideoQuality,
+    state::{
+        ActiveGroupCall, ClientCallState,
+        active_speaker::{self, ActiveSpeaker},
+        video_adaptation::VideoQuality,
+    },
+    transfer::{self, state::TransferDirection},
 };
 use crate::{
     model::{
@@ -52,7 +54,7 @@ impl CallsClient {
                 for file in
                     files.extract_if(.., |file| (file.direction, file.id) == (direction, id))
                 {
-                    file_transfer::revoke_object_url(&file);
+                    transfer::revoke_object_url(&file);
                 }
             }),
         }
@@ -60,7 +62,7 @@ impl CallsClient {
 
     pub(super) fn discard_transfers(self) {
         for file in self.transfers.get_untracked() {
-            file_transfer::revoke_object_url(&file);
+            transfer::revoke_object_url(&file);
         }
         self.transfers.set(Vec::new());
     }

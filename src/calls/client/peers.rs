@@ -1,7 +1,6 @@
 //! The others of a call: what is known of each, and the connection to each. A call between two has one of them.
 
 use super::{
-    PathState,
     peer::{MediaState, Peer},
     stats::ConnectionQuality,
 };
@@ -13,6 +12,18 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 /// The place of the other one in a call between two.
 pub const SOLE_PEER: Seat = Seat(0);
+
+/// The state of the media path to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PathState {
+    /// ICE has found none yet.
+    #[default]
+    Connecting,
+    /// Media flows.
+    Connected,
+    /// It was lost; ICE restarts until it recovers.
+    Lost,
+}
 
 /// What this page knows of one of the others.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -1,6 +1,6 @@
 //! How good the connection is, by what the browser measures (W3C WebRTC statistics).
 
-use super::video_adaptation::UplinkStats;
+use super::state::video_adaptation::UplinkStats;
 use crate::model::Millis;
 use js_sys::{Map, Reflect};
 use wasm_bindgen::{JsCast, JsValue};

@@ -4,7 +4,7 @@
 //! site but their call can be asked with it. It is good until the call is over or its link is revoked.
 
 use crate::{
-    calls::api::{GuestLinkSummary, GuestLinkTarget, NewGuestLink},
+    calls::api::types::{GuestLinkSummary, GuestLinkTarget, NewGuestLink},
     model::{
         CallId, GuestLinkId, Millis, UserId, limits,
         user::{Person, Role, UserName},

@@ -1,7 +1,7 @@
 //! The calls that somebody had.
 
 use crate::{
-    calls::api::PastCall,
+    calls::api::types::PastCall,
     model::{
         UserId,
         call::{Side, State},

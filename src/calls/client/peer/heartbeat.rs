@@ -3,9 +3,9 @@
 use super::{Job, PeerEvent, RecoveryReason, Shared};
 use crate::{
     calls::client::{
+        state::video_adaptation::VideoAdaptation,
         stats::{self, Counters},
         track_slot::TrackSlot,
-        video_adaptation::VideoAdaptation,
     },
     model::Millis,
     ui::browser,

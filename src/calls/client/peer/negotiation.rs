@@ -7,7 +7,7 @@
 
 use super::{Job, PeerEvent, RecoveryReason, Shared, candidates};
 use crate::{
-    calls::client::{recovery::RecoveryStep, track_slot::TrackSlot},
+    calls::client::{state::recovery::RecoveryStep, track_slot::TrackSlot},
     model::call::{Side, SignalingMessage},
     ui::browser,
 };

@@ -2,7 +2,7 @@
 
 use super::{CallFixture, LONG_TIMEOUTS, TestClient};
 use crate::{
-    calls::{api::GuestLinkTarget, server::guests},
+    calls::{api::types::GuestLinkTarget, server::guests},
     model::{
         CallId, ClientId, GuestLinkId, Millis,
         call::{ClientAction, group::Participation},

@@ -1,0 +1,24 @@
+//! The lazily loaded chunk of calls: nearly all of the client, and the dock.
+
+use super::{
+    client::{CallsClient, lazy::CallsChunk},
+    view::{
+        dock::{self, Dock},
+        keyboard_shortcuts,
+    },
+};
+use crate::ui::lazy::lazy_chunk;
+use leptos::prelude::*;
+
+lazy_chunk! {
+    /// The chunk. The app hands it to [`CallsClient::provide`].
+    pub static CALLS_CHUNK in calls: CallsChunk = CallsChunk {
+        start_client: |calls, frames| {
+            calls.activate(frames);
+            keyboard_shortcuts::listen_for_shortcuts(calls);
+        },
+        open_preview: CallsClient::open_preview,
+        render_dock: || view! { <Dock /> }.into_any(),
+        status_text: dock::status_text,
+    };
+}

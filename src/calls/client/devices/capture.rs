@@ -1,0 +1,228 @@
+//! Microphone and camera: asking the browser for them (W3C Media Capture and Streams), and giving them back.
+
+use super::{
+    media_devices::media_devices,
+    problem::{CaptureDevice, DeviceProblem},
+    selection::DevicePreferences,
+};
+use js_sys::Reflect;
+use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    DisplayMediaStreamConstraints, MediaDevices, MediaStream, MediaStreamConstraints,
+    MediaStreamTrack, MediaStreamTrackState,
+};
+
+/// A track of a device that is open. Dropped, it is stopped: the light goes off.
+pub(super) struct LocalTrack {
+    track: MediaStreamTrack,
+    _on_ended: Closure<dyn FnMut()>,
+}
+
+impl LocalTrack {
+    /// Takes charge of a track. `lost` is called if the device goes away by itself.
+    fn new(track: MediaStreamTrack, on_lost: impl FnMut() + 'static) -> Self {
+        let on_ended = Closure::new(on_lost);
+        track.set_onended(Some(on_ended.as_ref().unchecked_ref()));
+        Self {
+            track,
+            _on_ended: on_ended,
+        }
+    }
+
+    /// The track.
+    pub(super) fn track(&self) -> &MediaStreamTrack {
+        &self.track
+    }
+}
+
+impl Drop for LocalTrack {
+    fn drop(&mut self) {
+        self.track.set_onended(None);
+        self.track.stop();
+    }
+}
+
+/// What came of asking for devices: for each one asked for, its source or why there is none.
+#[derive(Default)]
+pub(super) struct OpenedDevices {
+    pub(super) microphone: Option<Result<LocalTrack, DeviceProblem>>,
+    pub(super) camera: Option<Result<LocalTrack, DeviceProblem>>,
+}
+
+/// Which devices to open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeviceRequest {
+    /// Whether to open a microphone.
+    pub microphone: bool,
+    /// Whether to open a camera.
+    pub camera: bool,
+    /// Whether the video is one of many, so that a small one will do.
+    pub is_group_call: bool,
+}
+
+impl DeviceRequest {
+    /// One of them.
+    pub(super) fn single(device: CaptureDevice, is_group_call: bool) -> Self {
+        Self {
+            microphone: device == CaptureDevice::Microphone,
+            camera: device == CaptureDevice::Camera,
+            is_group_call,
+        }
+    }
+
+    pub(super) fn includes(self, device: CaptureDevice) -> bool {
+        match device {
+            CaptureDevice::Microphone => self.microphone,
+            CaptureDevice::Camera => self.camera,
+        }
+    }
+}
+
+/// Opens devices. Both are asked for in one question to the person; if that fails, each by itself, so that one that is
+/// missing or refused does not cost the other.
+pub(super) async fn open_devices(
+    wanted: DeviceRequest,
+    chosen: &DevicePreferences,
+    on_lost: impl Fn(CaptureDevice) + Clone + 'static,
+) -> OpenedDevices {
+    let devices = match media_devices() {
+        Ok(devices) => devices,
+        Err(problem) => {
+            return OpenedDevices {
+                microphone: wanted.microphone.then_some(Err(problem)),
+                camera: wanted.camera.then_some(Err(problem)),
+            };
+        }
+    };
+    if wanted.microphone
+        && wanted.camera
+        && let Ok(stream) = request_stream(&devices, wanted, chosen).await
+    {
+        return OpenedDevices {
+            microphone: Some(local_track(
+                &stream,
+                CaptureDevice::Microphone,
+                on_lost.clone(),
+            )),
+            camera: Some(local_track(&stream, CaptureDevice::Camera, on_lost)),
+        };
+    }
+    let mut opened = OpenedDevices::default();
+    for device in [CaptureDevice::Microphone, CaptureDevice::Camera] {
+        if wanted.includes(device) {
+            let stream = request_stream(
+                &devices,
+                DeviceRequest::single(device, wanted.is_group_call),
+                chosen,
+            )
+            .await;
+            let source = stream.and_then(|stream| local_track(&stream, device, on_lost.clone()));
+            match device {
+                CaptureDevice::Microphone => opened.microphone = Some(source),
+                CaptureDevice::Camera => opened.camera = Some(source),
+            }
+        }
+    }
+    opened
+}
+
+/// A shared screen, and its sound where the browser hands that out. None when the person thought better of it.
+pub(super) async fn capture_screen(
+    on_ended: impl Fn() + Clone + 'static,
+) -> Result<Option<(LocalTrack, Option<LocalTrack>)>, DeviceProblem> {
+    let constraints = DisplayMediaStreamConstraints::new();
+    constraints.set_video_bool(true);
+    constraints.set_audio_bool(true);
+    let promise = media_devices()?
+        .get_display_media_with_constraints(&constraints)
+        .map_err(|error| problem_from_error(&error))?;
+    let stream: MediaStream = match JsFuture::from(promise).await {
+        Ok(stream) => stream.unchecked_into(),
+        Err(error) => {
+            return match problem_from_error(&error) {
+                DeviceProblem::Refused => Ok(None),
+                problem => Err(problem),
+            };
+        }
+    };
+    let screen: MediaStreamTrack = stream
+        .get_video_tracks()
+        .get(0)
+        .dyn_into()
+        .map_err(|_| DeviceProblem::Missing)?;
+    // Text is to be readable rather than smooth (W3C MediaStreamTrack Content Hints).
+    let _ = Reflect::set(&screen, &"contentHint".into(), &"detail".into());
+    let sound = stream.get_audio_tracks().get(0).dyn_into().ok();
+    let sound = sound.map(|track| LocalTrack::new(track, || {}));
+    Ok(Some((LocalTrack::new(screen, on_ended), sound)))
+}
+
+/// Whether this browser can share a screen: those of phones cannot. Browser only.
+pub(super) fn can_share_screen() -> bool {
+    media_devices()
+        .is_ok_and(|devices| Reflect::has(&devices, &"getDisplayMedia".into()).unwrap_or(false))
+}
+
+/// Asks for what was chosen, and for anything where that is not there any more.
+async fn request_stream(
+    devices: &MediaDevices,
+    wanted: DeviceRequest,
+    chosen: &DevicePreferences,
+) -> Result<MediaStream, DeviceProblem> {
+    match get_user_media(devices, wanted, chosen).await {
+        Err(DeviceProblem::Overconstrained | DeviceProblem::Missing)
+            if chosen.has_selected_device() =>
+        {
+            get_user_media(devices, wanted, &chosen.without_devices()).await
+        }
+        result => result,
+    }
+}
+
+async fn get_user_media(
+    devices: &MediaDevices,
+    wanted: DeviceRequest,
+    chosen: &DevicePreferences,
+) -> Result<MediaStream, DeviceProblem> {
+    let constraints = MediaStreamConstraints::new();
+    if wanted.microphone {
+        constraints.set_audio(&chosen.microphone_constraints());
+    }
+    if wanted.camera {
+        constraints.set_video(&chosen.camera_constraints(wanted.is_group_call));
+    }
+    let promise = devices
+        .get_user_media_with_constraints(&constraints)
+        .map_err(|error| problem_from_error(&error))?;
+    JsFuture::from(promise)
+        .await
+        .map(JsCast::unchecked_into)
+        .map_err(|error| problem_from_error(&error))
+}
+
+fn local_track(
+    stream: &MediaStream,
+    device: CaptureDevice,
+    on_lost: impl Fn(CaptureDevice) + 'static,
+) -> Result<LocalTrack, DeviceProblem> {
+    let tracks = match device {
+        CaptureDevice::Microphone => stream.get_audio_tracks(),
+        CaptureDevice::Camera => stream.get_video_tracks(),
+    };
+    let track: MediaStreamTrack = tracks
+        .get(0)
+        .dyn_into()
+        .map_err(|_| DeviceProblem::Missing)?;
+    if track.ready_state() == MediaStreamTrackState::Ended {
+        return Err(DeviceProblem::Lost);
+    }
+    Ok(LocalTrack::new(track, move || on_lost(device)))
+}
+
+fn problem_from_error(error: &JsValue) -> DeviceProblem {
+    let name = Reflect::get(error, &"name".into())
+        .ok()
+        .and_then(|name| name.as_string());
+    DeviceProblem::from_exception(name.as_deref().unwrap_or_default())
+}

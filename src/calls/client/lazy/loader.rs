@@ -1,0 +1,279 @@
+//! Loading the chunk, and what waits for it: frames about calls, and a call that somebody wants to start.
+
+use super::CallsChunk;
+use crate::{
+    calls::client::{
+        CallsClient,
+        state::{CallRoom, CallTarget, ClientCallState},
+    },
+    model::{backoff, call::Media, user::Person},
+    protocol::ws::ServerFrame,
+    ui::{browser, lazy::LazyChunk, socket::Socket},
+};
+use leptos::{prelude::*, task::spawn_local};
+
+/// How many attempts may fail before a person who did not ask for calls is told that there are none.
+const MAX_HIDDEN_LOAD_FAILURES: u32 = 4;
+
+/// Whether the chunk is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChunkState {
+    /// Nothing needs it.
+    #[default]
+    NotRequested,
+    /// It is being loaded.
+    Loading,
+    /// The last attempt failed. It is retried.
+    Failed,
+    /// It is loaded, and the client runs.
+    Loaded,
+}
+
+/// A call that somebody wants to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PendingCall {
+    target: CallTarget,
+    media: Media,
+}
+
+/// Frames that arrived before the chunk.
+#[derive(Debug)]
+struct FrameBuffer {
+    /// Frames about calls, of the current connection.
+    frames: Vec<ServerFrame>,
+    /// The owner of what the client creates.
+    owner: Owner,
+}
+
+/// Loads the chunk. A handle: copy it freely. Provided once, by the app.
+#[derive(Debug, Clone, Copy)]
+pub struct CallsLoader {
+    client: CallsClient,
+    chunk: &'static LazyChunk<CallsChunk>,
+    state: RwSignal<ChunkState>,
+    should_show_loading: RwSignal<bool>,
+    pending_call: RwSignal<Option<PendingCall>>,
+    /// None before [`Self::start_buffering`], and once the client has taken it. Browser only.
+    buffer: StoredValue<Option<FrameBuffer>>,
+}
+
+/// The loader of this page.
+///
+/// # Panics
+/// Outside the app, which provides it.
+#[must_use]
+pub fn use_calls_loader() -> CallsLoader {
+    expect_context()
+}
+
+impl CallsLoader {
+    /// Provides the loader to the whole app. Loads nothing yet.
+    pub fn provide(client: CallsClient, chunk: &'static LazyChunk<CallsChunk>) -> Self {
+        let loader = Self {
+            client,
+            chunk,
+            state: RwSignal::default(),
+            should_show_loading: RwSignal::default(),
+            pending_call: RwSignal::default(),
+            buffer: StoredValue::new(None),
+        };
+        provide_context(loader);
+        loader
+    }
+
+    /// Buffers frames about calls until the chunk is loaded. Browser only, once, before the socket connects.
+    pub fn start_buffering(self, socket: Socket) {
+        self.buffer.set_value(Some(FrameBuffer {
+            frames: Vec::new(),
+            owner: Owner::current().unwrap_or_default(),
+        }));
+        socket.on_frame(move |frame| {
+            self.buffer.try_update_value(|buffer| {
+                if let Some(buffer) = buffer {
+                    buffer_frame(&mut buffer.frames, frame);
+                }
+            });
+        });
+        // A Call button may have been pressed already.
+        if self.should_show_loading.get_untracked() {
+            self.load();
+        }
+    }
+
+    /// The chunk, once the client runs.
+    #[must_use]
+    pub fn chunk(&self) -> Option<CallsChunk> {
+        (self.state.get() == ChunkState::Loaded)
+            .then(|| self.chunk.get())
+            .flatten()
+    }
+
+    /// Whether the chunk is loaded.
+    #[must_use]
+    pub fn state(&self) -> Signal<ChunkState> {
+        self.state.into()
+    }
+
+    /// Whether the page shows that the chunk is missing.
+    #[must_use]
+    pub fn should_show_loading(&self) -> Signal<bool> {
+        self.should_show_loading.into()
+    }
+
+    /// Loads the chunk, with retries until it succeeds. Browser only.
+    pub fn load(self) {
+        let is_buffering = self.buffer.with_value(Option::is_some);
+        if !is_buffering || self.state.get_untracked() != ChunkState::NotRequested {
+            return;
+        }
+        self.state.set(ChunkState::Loading);
+        spawn_local(async move {
+            let mut failures = 0;
+            while !self.try_load().await {
+                failures += 1;
+                if failures == MAX_HIDDEN_LOAD_FAILURES {
+                    self.should_show_loading.set(true);
+                }
+                browser::sleep(backoff::retry_delay(failures, browser::random())).await;
+            }
+        });
+    }
+
+    /// Tries to load the chunk now. Browser only.
+    pub fn retry(self) {
+        self.state.set(ChunkState::Loading);
+        spawn_local(async move {
+            self.try_load().await;
+        });
+    }
+
+    /// Gives up the call that waits for the chunk.
+    pub fn cancel_pending_call(self) {
+        self.pending_call.set(None);
+        self.should_show_loading.set(false);
+    }
+
+    /// Tries once. True if the chunk is loaded now.
+    async fn try_load(self) -> bool {
+        let loaded = self.chunk.load().await;
+        // Another attempt may have succeeded meanwhile.
+        if self.state.get_untracked() == ChunkState::Loaded {
+            return true;
+        }
+        let Ok(chunk) = loaded else {
+            self.state.set(ChunkState::Failed);
+            return false;
+        };
+        let buffer = self.buffer.try_update_value(Option::take).flatten();
+        if let Some(FrameBuffer { frames, owner }) = buffer {
+            owner.with(|| (chunk.start_client)(self.client, frames));
+            self.state.set(ChunkState::Loaded);
+            let pending_call = self.pending_call.get_untracked();
+            self.cancel_pending_call();
+            // A call may have arrived first.
+            if let Some(PendingCall { target, media }) = pending_call
+                && self
+                    .client
+                    .state()
+                    .with_untracked(|state| *state == ClientCallState::Idle)
+            {
+                (chunk.open_preview)(self.client, target, media);
+            }
+        }
+        true
+    }
+
+    /// Opens the preview of a call to a person: the action of a Call button.
+    pub fn call_person(self, person: Person, media: Media) {
+        let target = CallTarget::Person(person);
+        self.request_call(PendingCall { target, media });
+    }
+
+    /// Opens the preview of the group call of a room, to join or to start it.
+    pub fn join_group_call(self, room: CallRoom) {
+        let (target, media) = (CallTarget::Room(room), Media::Video);
+        self.request_call(PendingCall { target, media });
+    }
+
+    fn request_call(self, call: PendingCall) {
+        if self.state.get_untracked() == ChunkState::Loaded
+            && let Some(chunk) = self.chunk.get()
+        {
+            (chunk.open_preview)(self.client, call.target, call.media);
+        } else {
+            self.pending_call.set(Some(call));
+            self.should_show_loading.set(true);
+            self.load();
+        }
+    }
+}
+
+/// Keeps a frame about calls. The server sends all of them again on a new connection, and of a group call only the newest frame counts.
+fn buffer_frame(frames: &mut Vec<ServerFrame>, frame: &ServerFrame) {
+    let is_call_frame = match frame {
+        ServerFrame::Welcome { .. } => {
+            frames.clear();
+            true
+        }
+        ServerFrame::GroupCall { group } => {
+            let is_former = |buffered: &ServerFrame| matches!(buffered, ServerFrame::GroupCall { group: former } if former.id == group.id);
+            frames.retain(|kept| !is_former(kept));
+            true
+        }
+        ServerFrame::Call { .. }
+        | ServerFrame::Signal { .. }
+        | ServerFrame::Error { call: Some(_), .. } => true,
+        _ => false,
+    };
+    if is_call_frame {
+        frames.push(frame.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{
+            CallId, UserId,
+            limits::Limits,
+            user::{Role, UserName},
+        },
+        protocol::ws::ErrorCode,
+    };
+    use uuid::Uuid;
+
+    fn error_frame(call: Option<CallId>) -> ServerFrame {
+        ServerFrame::Error {
+            code: ErrorCode::Unavailable,
+            reason: "busy".to_owned(),
+            call,
+        }
+    }
+
+    #[test]
+    fn call_frames_are_buffered_and_those_of_a_former_connection_dropped() {
+        let mut frames = Vec::new();
+        let call = CallId(Uuid::from_u128(1));
+        buffer_frame(&mut frames, &error_frame(Some(call)));
+        buffer_frame(&mut frames, &error_frame(None));
+        buffer_frame(&mut frames, &ServerFrame::Pong { n: 1 });
+        assert_eq!(frames, [error_frame(Some(call))]);
+        let welcome = ServerFrame::Welcome {
+            user: Person {
+                id: UserId(Uuid::from_u128(2)),
+                name: UserName::new("Ada").unwrap(),
+                role: Role::Guest,
+            },
+            rooms: Vec::new(),
+            crowd: 0,
+            limits: Limits {
+                max_upload_bytes: 1,
+            },
+            heartbeat_ms: 5_000,
+            build: String::new(),
+        };
+        buffer_frame(&mut frames, &welcome);
+        assert_eq!(frames, [welcome]);
+    }
+}

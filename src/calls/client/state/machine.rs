@@ -1,0 +1,448 @@
+//! The client's state machine of calls, and what the server has not confirmed: plain data, no browser in it.
+//!
+//! Frames of the server come in through `apply_*`, actions of the person through the other functions. What has to be sent (again)
+//! comes out of [`ClientCallMachine::actions_to_send`].
+
+use super::{ActiveCall, ActiveGroupCall, CallTarget, ClientCallState, EndedCall, Preview};
+use crate::{
+    model::{
+        CallId, Millis,
+        call::{
+            CallView, ClientAction, Media, Outcome, Side, State,
+            group::{GroupCallView, Participation},
+        },
+    },
+    protocol::ws::ErrorCode,
+};
+use std::collections::VecDeque;
+
+/// The scene, and what the server has not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientCallMachine {
+    /// What is shown.
+    pub state: ClientCallState,
+    /// Somebody calls beside what is shown: while one is in another call, here or on another page.
+    pub waiting_call: Option<CallView>,
+    /// Ends that were said and not confirmed: said again on every connection, until they are.
+    unconfirmed_ends: Vec<(CallId, ClientAction)>,
+    /// The last calls that ended. What comes of one of them was said before, by a node that decided before another took its place.
+    recently_ended: VecDeque<CallId>,
+}
+
+/// How many calls that ended are remembered. What comes late comes within seconds.
+const MAX_RECENTLY_ENDED: usize = 8;
+
+impl ClientCallMachine {
+    /// The server said where a call stands.
+    pub fn apply_call_view(&mut self, view: &CallView, now: Millis) {
+        let was_left_here = self.unconfirmed_ends.iter().any(|(id, _)| *id == view.id);
+        match view.state {
+            State::Ended { outcome } => {
+                self.recently_ended.retain(|id| *id != view.id);
+                self.recently_ended.push_front(view.id);
+                self.recently_ended.truncate(MAX_RECENTLY_ENDED);
+                self.unconfirmed_ends.retain(|(id, _)| *id != view.id);
+                if self.is_waiting_call(view.id) {
+                    self.waiting_call = None;
+                }
+                if self.state.is_same_call(view) {
+                    self.end_call(view, outcome, now);
+                    self.ring_waiting_call();
+                }
+            }
+            _ if was_left_here || self.recently_ended.contains(&view.id) => {}
+            State::Dialing
+            | State::Ringing
+            | State::Connecting
+            | State::Connected
+            | State::Reconnecting => {
+                self.apply_live_view(view, now);
+            }
+        }
+    }
+
+    fn apply_live_view(&mut self, view: &CallView, now: Millis) {
+        if view.rtc_config.is_some() {
+            if self.is_waiting_call(view.id) {
+                self.waiting_call = None;
+            }
+            let since = match &self.state {
+                ClientCallState::InCall(active_call) if active_call.view.id == view.id => {
+                    active_call.connected_since
+                }
+                _ => None,
+            };
+            let since = since.or_else(|| (view.state == State::Connected).then_some(now));
+            self.state = ClientCallState::InCall(ActiveCall {
+                view: view.clone(),
+                connected_since: since,
+            });
+        } else if view.side == Side::Callee && view.state.is_unanswered() {
+            // Whoever calls somebody who is calling them has answered: the server makes it one call.
+            let accepted = match &self.state {
+                ClientCallState::Answering(answering) => answering.id == view.id,
+                ClientCallState::Starting { callee, .. } => callee.id == view.caller.id,
+                _ => false,
+            };
+            // What the server has not confirmed counts for nothing: it says so itself if somebody is in another call.
+            let is_other_call = match &self.state {
+                ClientCallState::Ringing(ringing) => ringing.id != view.id,
+                ClientCallState::Starting { .. } | ClientCallState::Joining { .. } => false,
+                state => state.is_in_call() && !state.is_same_call(view),
+            };
+            if accepted {
+                self.state = ClientCallState::Answering(view.clone());
+            } else if is_other_call || view.is_waiting {
+                self.waiting_call = Some(view.clone());
+            } else {
+                if self.is_waiting_call(view.id) {
+                    self.waiting_call = None;
+                }
+                self.state = ClientCallState::Ringing(view.clone());
+            }
+        }
+    }
+
+    fn is_waiting_call(&self, id: CallId) -> bool {
+        self.waiting_call.as_ref().is_some_and(|view| view.id == id)
+    }
+
+    /// The call that was shown is over: what waited beside it rings now.
+    fn ring_waiting_call(&mut self) {
+        if let Some(mut view) = self.waiting_call.take() {
+            view.is_waiting = false;
+            self.state = ClientCallState::Ringing(view);
+        }
+    }
+
+    /// The person leaves the call they are in for the one that waits. What to say, in this order.
+    pub fn switch_to_waiting_call(&mut self) -> Vec<(CallId, ClientAction)> {
+        let Some(view) = self.waiting_call.take() else {
+            return Vec::new();
+        };
+        let mut actions = Vec::new();
+        // The server ends the former before it answers the latter; but the latter may be over by then.
+        if let Some(former) = self.state.call_id().filter(|_| self.state.is_in_call()) {
+            actions.push((former, ClientAction::HangUp));
+            self.unconfirmed_ends.extend(actions.clone());
+        }
+        actions.push((view.id, ClientAction::Accept));
+        self.state = ClientCallState::Answering(view);
+        actions
+    }
+
+    /// The person does not want the call that waits. What to say.
+    pub fn decline_waiting_call(&mut self) -> Option<(CallId, ClientAction)> {
+        let action = (self.waiting_call.take()?.id, ClientAction::Decline);
+        self.unconfirmed_ends.push(action.clone());
+        Some(action)
+    }
+
+    fn end_call(&mut self, view: &CallView, outcome: Outcome, now: Millis) {
+        let ringing = matches!(self.state, ClientCallState::Ringing(_));
+        let connected_since = match &self.state {
+            ClientCallState::InCall(active_call) => active_call.connected_since,
+            _ => None,
+        };
+        // Who answered or declined, here or elsewhere, knows that they did.
+        let is_already_known =
+            outcome == Outcome::AnsweredElsewhere || (ringing && outcome == Outcome::Declined);
+        self.state = if is_already_known {
+            ClientCallState::Idle
+        } else {
+            ClientCallState::Ended(EndedCall {
+                id: view.id,
+                person: view.peer().clone(),
+                side: view.side,
+                media: view.media,
+                outcome,
+                duration: connected_since.map(|since| now - since),
+            })
+        };
+    }
+
+    /// The server refused something about a call. True if that concerns what is shown, so that the reason has to be shown too.
+    pub fn apply_refusal(
+        &mut self,
+        call: CallId,
+        code: ErrorCode,
+        reason: &str,
+        now: Millis,
+    ) -> bool {
+        if code != ErrorCode::Unavailable {
+            self.unconfirmed_ends.retain(|(id, _)| *id != call);
+        }
+        if self.is_waiting_call(call) && code == ErrorCode::NoSuchCall {
+            self.waiting_call = None;
+        }
+        if self.state.call_id() != Some(call) {
+            return false;
+        }
+        // What is said again without anybody's doing is not worth a word.
+        let was_requested = matches!(
+            self.state,
+            ClientCallState::Starting { .. }
+                | ClientCallState::Joining { .. }
+                | ClientCallState::Answering(_)
+        );
+        match &self.state {
+            ClientCallState::Starting { callee, media, .. } => {
+                if code == ErrorCode::Unavailable {
+                    // It may have been heard all the same.
+                    self.unconfirmed_ends.push((call, ClientAction::HangUp));
+                }
+                let preview = Preview {
+                    target: CallTarget::Person(callee.clone()),
+                    media: *media,
+                    refusal: Some(reason.to_owned()),
+                };
+                self.state = ClientCallState::Preview(preview);
+            }
+            ClientCallState::Joining { room, .. } => {
+                let preview = Preview {
+                    target: CallTarget::Room(room.clone()),
+                    media: Media::Video,
+                    refusal: Some(reason.to_owned()),
+                };
+                self.state = ClientCallState::Preview(preview);
+            }
+            ClientCallState::InGroup(group_call) if code == ErrorCode::NoSuchCall => {
+                self.state = ClientCallState::Removed(group_call.room.clone());
+            }
+            ClientCallState::Ringing(view)
+            | ClientCallState::Answering(view)
+            | ClientCallState::InCall(ActiveCall { view, .. })
+                if code == ErrorCode::NoSuchCall =>
+            {
+                let view = view.clone();
+                self.end_call(&view, Outcome::Failed, now);
+            }
+            _ => {}
+        }
+        was_requested || code != ErrorCode::Unavailable
+    }
+
+    /// The person wants to call somebody, or to join the call of a room. False when that has to wait for the end of another call.
+    pub fn open_preview(&mut self, target: CallTarget, media: Media) -> bool {
+        let free = matches!(
+            self.state,
+            ClientCallState::Idle
+                | ClientCallState::Preview(_)
+                | ClientCallState::Ended(_)
+                | ClientCallState::Removed(_)
+        );
+        if free {
+            self.state = ClientCallState::Preview(Preview {
+                target,
+                media,
+                refusal: None,
+            });
+        }
+        free
+    }
+
+    /// The person starts or joins the call they looked forward to. What to say.
+    pub fn start_call(&mut self, id: CallId) -> Option<(CallId, ClientAction)> {
+        let Preview { target, media, .. } = self.state.preview()?.clone();
+        Some(match target {
+            CallTarget::Person(callee) => {
+                let action = ClientAction::Start {
+                    to: callee.id,
+                    media,
+                };
+                self.state = ClientCallState::Starting { id, callee, media };
+                (id, action)
+            }
+            CallTarget::Room(room) => {
+                let say = ClientAction::Join { room: room.id };
+                self.state = ClientCallState::Joining { id, room };
+                (id, say)
+            }
+        })
+    }
+
+    /// The server said who is in the call of a room. What to say: this page may have been let into a call that nobody here wants any more.
+    pub fn apply_group_view(&mut self, view: &GroupCallView) -> Option<(CallId, ClientAction)> {
+        let wanted = match &self.state {
+            ClientCallState::Joining { room, .. } => room.id == view.room,
+            state => state.call_id() == Some(view.id),
+        };
+        let ends_before = self.unconfirmed_ends.len();
+        match &view.participation {
+            Some(Participation::Out) => self.unconfirmed_ends.retain(|(id, _)| *id != view.id),
+            Some(Participation::In { .. }) if !wanted => {
+                let action = (view.id, ClientAction::HangUp);
+                if self.unconfirmed_ends.contains(&action) {
+                    return None;
+                }
+                self.unconfirmed_ends.push(action.clone());
+                return Some(action);
+            }
+            Some(Participation::In { .. }) | None => {}
+        }
+        match (&mut self.state, &view.participation) {
+            (
+                ClientCallState::Joining { room: place, .. },
+                Some(Participation::In { seat, .. }),
+            ) if place.id == view.room => {
+                self.unconfirmed_ends.retain(|(id, _)| *id != view.id);
+                self.state = ClientCallState::InGroup(ActiveGroupCall {
+                    view: view.clone(),
+                    seat: *seat,
+                    room: place.clone(),
+                });
+            }
+            // What was left before, and is joined again: that they have left is confirmed, and the answer to this is still to come.
+            (ClientCallState::Joining { .. }, Some(Participation::Out))
+                if self.unconfirmed_ends.len() < ends_before => {}
+            // An id that was that of a call which is over by now: the person has to say again that they want one.
+            (ClientCallState::Joining { id, room: place }, Some(Participation::Out))
+                if *id == view.id =>
+            {
+                self.state = ClientCallState::Removed(place.clone());
+            }
+            (ClientCallState::InGroup(group_call), Some(Participation::Out))
+                if group_call.view.id == view.id =>
+            {
+                self.state = ClientCallState::Removed(group_call.room.clone());
+                self.ring_waiting_call();
+            }
+            (ClientCallState::InGroup(gathered), part) if gathered.view.id == view.id => {
+                if let Some(Participation::In { seat, .. }) = part {
+                    gathered.seat = *seat;
+                }
+                let part = part.clone().or_else(|| gathered.view.participation.take());
+                gathered.view = GroupCallView {
+                    participation: part,
+                    ..view.clone()
+                };
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// The person accepts. What to say.
+    pub fn accept(&mut self) -> Option<(CallId, ClientAction)> {
+        let ClientCallState::Ringing(view) = &self.state else {
+            return None;
+        };
+        let action = (view.id, ClientAction::Accept);
+        self.state = ClientCallState::Answering(view.clone());
+        Some(action)
+    }
+
+    /// The person declines, hangs up, cancels, or closes what is left of a call. What to say, if there was a call: it is over
+    /// here, whatever the server says and whenever it hears of it.
+    pub fn leave(&mut self, now: Millis) -> Option<(CallId, ClientAction)> {
+        let state = std::mem::take(&mut self.state);
+        let action = match state {
+            ClientCallState::Idle
+            | ClientCallState::Preview(_)
+            | ClientCallState::Ended(_)
+            | ClientCallState::Removed(_) => None,
+            ClientCallState::Ringing(view) => Some((view.id, ClientAction::Decline)),
+            ClientCallState::Joining { id, .. } => Some((id, ClientAction::HangUp)),
+            ClientCallState::InGroup(group_call) => {
+                Some((group_call.view.id, ClientAction::HangUp))
+            }
+            ClientCallState::Starting { id, callee, media } => {
+                let (side, outcome) = (Side::Caller, Outcome::Cancelled);
+                self.state = ClientCallState::Ended(EndedCall {
+                    id,
+                    person: callee,
+                    side,
+                    media,
+                    outcome,
+                    duration: None,
+                });
+                Some((id, ClientAction::HangUp))
+            }
+            ClientCallState::Answering(view) => {
+                // Not confirmed, so it may still be ringing for the server: declining covers that, and hanging up the other.
+                self.unconfirmed_ends.push((view.id, ClientAction::Decline));
+                Some((view.id, ClientAction::HangUp))
+            }
+            ClientCallState::InCall(active_call) => {
+                let id = active_call.view.id;
+                let unanswered = active_call.view.state.is_unanswered();
+                let outcome = if unanswered {
+                    Outcome::Cancelled
+                } else {
+                    Outcome::HungUp
+                };
+                let view = active_call.view.clone();
+                self.state = ClientCallState::InCall(active_call);
+                self.end_call(&view, outcome, now);
+                Some((id, ClientAction::HangUp))
+            }
+        };
+        if action.is_some() {
+            self.ring_waiting_call();
+        }
+        self.unconfirmed_ends.extend(action.clone());
+        action
+    }
+
+    /// What to say when the connection is back, apart from how the path to the peer stands: what is not settled, and a question about
+    /// the call of a room, so that nothing here outlives the call it shows.
+    #[must_use]
+    pub fn actions_on_reconnect(&self) -> Vec<(CallId, ClientAction)> {
+        let mut actions = self.unconfirmed_actions();
+        if let Some(group_call) = self.state.active_group_call() {
+            // Answered with how things are.
+            actions.push((group_call.view.id, ClientAction::Disconnected));
+        }
+        actions
+    }
+
+    /// What the server may not have heard of, or this page not of its answer. The server answers each with how things are (a repeated
+    /// start with the call that it became).
+    #[must_use]
+    pub fn unconfirmed_actions(&self) -> Vec<(CallId, ClientAction)> {
+        let mut actions = match &self.state {
+            // It may be the call that was left before: the answer to this settles both.
+            ClientCallState::Joining { .. } => Vec::new(),
+            _ => self.unconfirmed_ends.clone(),
+        };
+        actions.extend(
+            self.waiting_call
+                .iter()
+                .map(|view| (view.id, ClientAction::Ringing)),
+        );
+        match &self.state {
+            ClientCallState::Starting { id, callee, media } => actions.push((
+                *id,
+                ClientAction::Start {
+                    to: callee.id,
+                    media: *media,
+                },
+            )),
+            ClientCallState::Joining { id, room } => {
+                actions.push((*id, ClientAction::Join { room: room.id }));
+            }
+            // That this page is in it no more, or that the call is over, was not heard of.
+            ClientCallState::InGroup(ActiveGroupCall { view, seat, .. })
+                if view.participants.iter().all(|member| member.seat != *seat) =>
+            {
+                actions.push((view.id, ClientAction::Disconnected));
+            }
+            ClientCallState::Ringing(view) => actions.push((view.id, ClientAction::Ringing)),
+            ClientCallState::Answering(view) => actions.push((view.id, ClientAction::Accept)),
+            ClientCallState::InCall(ActiveCall { view, .. }) if view.state.is_unanswered() => {
+                actions.push((
+                    view.id,
+                    ClientAction::Start {
+                        to: view.callee.id,
+                        media: view.media,
+                    },
+                ));
+            }
+            _ => {}
+        }
+        actions
+    }
+}
+
+#[cfg(test)]
+mod tests;

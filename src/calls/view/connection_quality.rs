@@ -1,0 +1,140 @@
+//! How good the connection is: bars beside the name, and figures for who wants to know.
+
+use crate::calls::client::{
+    stats::{ConnectionQuality, Route, bars, bars_label},
+    use_calls,
+};
+use leptos::prelude::*;
+
+/// Four bars; pressed, they show what they are made of.
+#[component]
+pub fn QualityBars(
+    /// Whether [`QualityDetails`] are shown.
+    open: RwSignal<bool>,
+) -> impl IntoView {
+    let calls = use_calls();
+    let bars = Memo::new(move |_| {
+        calls
+            .connection_quality()
+            .with(|quality| quality.as_ref().map(bars))
+    });
+    view! {
+        {move || {
+            bars.get()
+                .map(|bars| {
+                    view! {
+                        <button
+                            type="button"
+                            class="icon-button call-bars"
+                            data-bars=bars.to_string()
+                            aria-expanded=move || open.get().to_string()
+                            aria-label=format!("Connection: {}", bars_label(bars))
+                            title=format!("Connection: {}", bars_label(bars))
+                            on:click=move |_| open.update(|open| *open = !*open)
+                        >
+                            <span aria-hidden="true"></span>
+                            <span aria-hidden="true"></span>
+                            <span aria-hidden="true"></span>
+                            <span aria-hidden="true"></span>
+                        </button>
+                    }
+                })
+        }}
+    }
+}
+
+/// What the bars are made of.
+#[component]
+pub fn QualityDetails(
+    /// Whether they are shown.
+    open: RwSignal<bool>,
+) -> impl IntoView {
+    let calls = use_calls();
+    move || {
+        calls
+            .connection_quality()
+            .get()
+            .filter(|_| open.get())
+            .map(|quality| {
+                view! {
+                    <QualityStats quality />
+                    <SafetyCodeText />
+                }
+            })
+    }
+}
+
+/// What the two can compare. It stands still while the figures above it change.
+#[component]
+fn SafetyCodeText() -> impl IntoView {
+    let calls = use_calls();
+    move || {
+        calls.safety_code().get().map(|code| {
+            view! {
+                <div class="call-safety">
+                    <p>
+                        "Safety code: "
+                        <strong>{code.as_str().to_owned()}</strong>
+                    </p>
+                    <p class="small-text">
+                        "Read it to each other. If both of you see the same, nobody listens in, not even this site."
+                    </p>
+                </div>
+            }
+        })
+    }
+}
+
+#[component]
+fn QualityStats(quality: ConnectionQuality) -> impl IntoView {
+    let rows = [
+        (
+            "Way",
+            match quality.route {
+                Some(Route::Direct) => "Direct".to_owned(),
+                Some(Route::Relay) => "Through the relay".to_owned(),
+                None => "–".to_owned(),
+            },
+        ),
+        (
+            "There and back",
+            quality
+                .round_trip_time
+                .map_or_else(dash, |millis| format!("{millis:.0} ms")),
+        ),
+        ("Lost", format!("{:.1} %", quality.loss_percent)),
+        ("Jitter", format!("{:.0} ms", quality.jitter)),
+        (
+            "Picture",
+            match (quality.frame_size, quality.frames_per_second) {
+                (Some((width, height)), Some(frames)) => {
+                    format!("{width} × {height}, {frames:.0} a second")
+                }
+                (Some((width, height)), None) => format!("{width} × {height}"),
+                (None, _) => dash(),
+            },
+        ),
+        ("Codec", quality.codec.unwrap_or_else(dash)),
+        ("Comes", format!("{:.0} kbit/s", quality.received_kbps)),
+        ("Goes", format!("{:.0} kbit/s", quality.sent_kbps)),
+    ];
+    view! {
+        <dl class="call-details">
+            {rows
+                .into_iter()
+                .map(|(name, value)| {
+                    view! {
+                        <div>
+                            <dt>{name}</dt>
+                            <dd>{value}</dd>
+                        </div>
+                    }
+                })
+                .collect_view()}
+        </dl>
+    }
+}
+
+fn dash() -> String {
+    "–".to_owned()
+}

@@ -1,0 +1,267 @@
+//! Testing one's own connection, in Settings: whether a call can go directly, through the relay by UDP, by TCP; measured, not guessed.
+
+use crate::{
+    calls::{
+        api::list_ice_servers,
+        client::connection_test::{RelayTimings, find_reflexive_address, test_relay},
+    },
+    model::{
+        call::IceServer,
+        finding::{Finding, Verdict},
+    },
+    ui::{
+        findings::Findings,
+        loading::Spinner,
+        notice::{Notice, NoticeKind},
+    },
+};
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+/// Where a test stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+enum TestState {
+    #[default]
+    NotStarted,
+    Running(&'static str),
+    Done,
+    Failed(String),
+}
+
+/// The card with the button, and what was found.
+#[component]
+pub fn ConnectionTest() -> impl IntoView {
+    let state = RwSignal::new(TestState::default());
+    let findings = RwSignal::new(Vec::<Finding>::new());
+    // A button that does nothing is worse than none.
+    let is_hydrated = RwSignal::new(false);
+    Effect::new(move || is_hydrated.set(true));
+    let running = move || state.with(|trial| matches!(trial, TestState::Running(_)));
+    let begin = move |_| {
+        findings.set(Vec::new());
+        state.set(TestState::Running("Asking for the relay…"));
+        spawn_local(async move {
+            let outcome = run_test(state, findings).await;
+            // The page may show something else by now.
+            let _ = state.try_set(outcome);
+        });
+    };
+    view! {
+        <section class="card stack" aria-labelledby="connection-test">
+            <h2 id="connection-test">"Connection for calls"</h2>
+            <p class="quiet-text">
+                "Tries the ways that sound and pictures can take from this browser. It takes some seconds, and nobody is called."
+            </p>
+            <div class="stack" role="status">
+                {move || match state.get() {
+                    TestState::Running(what) => {
+                        Some(
+                            view! {
+                                <div class="wait">
+                                    <Spinner />
+                                    <span>{what}</span>
+                                </div>
+                            }
+                                .into_any(),
+                        )
+                    }
+                    TestState::Failed(why) => {
+                        Some(view! { <Notice kind=NoticeKind::Error>{why}</Notice> }.into_any())
+                    }
+                    TestState::NotStarted | TestState::Done => None,
+                }} {move || (!findings.read().is_empty()).then(|| view! { <Findings findings=findings.get() /> })}
+            </div>
+            <button type="button" class="button" disabled=move || !is_hydrated.get() || running() on:click=begin>
+                {move || if state.get() == TestState::Done { "Test again" } else { "Test my connection" }}
+            </button>
+        </section>
+    }
+}
+
+async fn run_test(state: RwSignal<TestState>, findings: RwSignal<Vec<Finding>>) -> TestState {
+    let servers = match list_ice_servers().await {
+        Ok(servers) => servers,
+        Err(why) => return TestState::Failed(why.to_string()),
+    };
+    let say = move |what| drop(state.try_set(TestState::Running(what)));
+    let add = move |finding| {
+        // The page may show something else by now.
+        let _ = findings.try_update(|findings| findings.push(finding));
+    };
+    say("Trying the direct way…");
+    let public_address = find_reflexive_address(&stun_servers(&servers)).await;
+    say("Trying the relay by UDP…");
+    let by_udp = relay_finding(&servers, "udp", "Through the relay by UDP").await;
+    add(direct_finding(
+        public_address.as_deref(),
+        by_udp.verdict == Verdict::Ok,
+    ));
+    add(by_udp);
+    say("Trying the relay by TCP…");
+    add(relay_finding(&servers, "tcp", "Through the relay by TCP").await);
+    add(findings.with_untracked(|findings| overall_finding(findings)));
+    TestState::Done
+}
+
+/// From where one is seen, and whether UDP gets out at all: whoever is seen from their own address is told of none
+/// (RFC 8445 section 5.1.3).
+fn direct_finding(public_address: Option<&str>, udp_gets_out: bool) -> Finding {
+    const FINDING_NAME: &str = "Direct";
+    match public_address {
+        Some(address) => Finding::ok(
+            FINDING_NAME,
+            format!(
+                "UDP gets out; you are seen from {address}. Where the other person's network lets it, a call goes directly."
+            ),
+        ),
+        None if udp_gets_out => Finding::ok(
+            FINDING_NAME,
+            "UDP gets out, and you are seen from an address of your own. Where the other person's network lets it, a call goes directly.",
+        ),
+        None => Finding::warning(
+            FINDING_NAME,
+            "No UDP gets out of your network, or nothing comes back. Calls beyond it need the relay.",
+            "You need do nothing as long as a way through the relay works.",
+        ),
+    }
+}
+
+async fn relay_finding(servers: &[IceServer], transport: &str, name: &'static str) -> Finding {
+    let Some(relay) = turn_server(servers, transport) else {
+        return Finding::warning(
+            name,
+            "This site has no such relay.",
+            "Ask who runs it, if calls do not connect.",
+        );
+    };
+    match test_relay(&relay).await {
+        Some(RelayTimings {
+            connect_time: after,
+            round_trip_time: round_trip,
+        }) => Finding::ok(
+            name,
+            format!("It was open after {after} ms, and there and back takes {round_trip} ms."),
+        ),
+        None => Finding::warning(
+            name,
+            "Blocked: it did not open within ten seconds.",
+            "You need do nothing as long as another way works.",
+        ),
+    }
+}
+
+/// What it comes to.
+fn overall_finding(findings: &[Finding]) -> Finding {
+    const FINDING_NAME: &str = "Calls from here";
+    let is_good = |at: usize| {
+        findings
+            .get(at)
+            .is_some_and(|finding| finding.verdict == Verdict::Ok)
+    };
+    match (is_good(1), is_good(2), is_good(0)) {
+        (true, _, _) => Finding::ok(FINDING_NAME, "They will connect."),
+        (false, true, _) => Finding::ok(
+            FINDING_NAME,
+            "They will connect, through the relay by TCP: pictures may stutter where the network is busy.",
+        ),
+        (false, false, true) => Finding::warning(
+            FINDING_NAME,
+            "They will connect with some people only: those whose network lets you through.",
+            "Ask who runs this site to run \"rialto doctor\"; or try another network.",
+        ),
+        (false, false, false) => Finding::problem(
+            FINDING_NAME,
+            "They will not connect beyond your own network.",
+            "Try another network, such as that of a phone, or ask its administrator to let out UDP and TCP to this site's relay.",
+        ),
+    }
+}
+
+/// The servers that only say from where one is seen.
+fn stun_servers(servers: &[IceServer]) -> Vec<IceServer> {
+    let urls = servers.iter().flat_map(|server| &server.urls);
+    let urls: Vec<_> = urls
+        .filter(|url| url.starts_with("stun:"))
+        .cloned()
+        .collect();
+    let server = IceServer {
+        urls,
+        username: None,
+        credential: None,
+    };
+    // A server without an address would be refused.
+    Some(server)
+        .filter(|server| !server.urls.is_empty())
+        .into_iter()
+        .collect()
+}
+
+/// The relay by one transport (RFC 7065; UDP is what is meant where nothing is said).
+fn turn_server(servers: &[IceServer], transport: &str) -> Option<IceServer> {
+    servers.iter().find_map(|server| {
+        let fits = |url: &&String| {
+            let said = url.split("transport=").nth(1);
+            url.starts_with("turn:") && said.unwrap_or("udp") == transport
+        };
+        let urls: Vec<_> = server.urls.iter().filter(fits).cloned().collect();
+        (!urls.is_empty()).then(|| IceServer {
+            urls,
+            ..server.clone()
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers() -> Vec<IceServer> {
+        let urls = [
+            "stun:192.0.2.1:3478",
+            "turn:192.0.2.1:3478?transport=udp",
+            "turn:192.0.2.1:3478?transport=tcp",
+            "turn:198.51.100.1",
+        ];
+        vec![IceServer {
+            urls: urls.map(str::to_owned).to_vec(),
+            username: Some("ada".to_owned()),
+            credential: Some("secret".to_owned()),
+        }]
+    }
+
+    #[test]
+    fn each_route_is_tested_with_its_own_servers() {
+        assert_eq!(stun_servers(&servers())[0].urls, ["stun:192.0.2.1:3478"]);
+        let udp = turn_server(&servers(), "udp").unwrap();
+        assert_eq!(
+            udp.urls,
+            ["turn:192.0.2.1:3478?transport=udp", "turn:198.51.100.1"]
+        );
+        assert_eq!(udp.username.as_deref(), Some("ada"));
+        let tcp = turn_server(&servers(), "tcp").unwrap();
+        assert_eq!(tcp.urls, ["turn:192.0.2.1:3478?transport=tcp"]);
+        assert_eq!(turn_server(&[], "udp"), None);
+    }
+
+    #[test]
+    fn a_client_without_a_nat_is_not_taken_for_blocked() {
+        assert!(
+            direct_finding(Some("203.0.113.9"), true)
+                .observation
+                .contains("203.0.113.9")
+        );
+        assert_eq!(direct_finding(None, true).verdict, Verdict::Ok);
+        assert_eq!(direct_finding(None, false).verdict, Verdict::Warning);
+    }
+
+    #[test]
+    fn the_overall_finding_is_what_a_call_would_do() {
+        let good = || Finding::ok("", "");
+        let not = || Finding::warning("", "", "");
+        let come = |ways: [Finding; 3]| overall_finding(&ways);
+        assert_eq!(come([good(), good(), good()]).verdict, Verdict::Ok);
+        assert!(come([not(), not(), good()]).observation.contains("by TCP"));
+        assert_eq!(come([good(), not(), not()]).verdict, Verdict::Warning);
+        assert_eq!(come([not(), not(), not()]).verdict, Verdict::Problem);
+    }
+}

@@ -1,0 +1,223 @@
+//! Microphone, camera and self view: what the look at oneself and the call have in common.
+//!
+//! A button that is pressed or not has both its icons, and the style sheet shows one: an icon that is made anew is empty for as
+//! long as its drawing loads.
+
+use crate::{
+    calls::client::{
+        devices::{
+            DeviceState, Devices,
+            problem::{Browser, CaptureDevice, DeviceProblem},
+        },
+        use_calls,
+    },
+    ui::{
+        browser,
+        icon::{Glyph, Icon},
+        notice::{Notice, NoticeKind},
+    },
+};
+use leptos::{html, prelude::*};
+
+/// How long a device may take to open before it is said that the browser may be asking, in milliseconds.
+const PERMISSION_HINT_DELAY_MILLIS: i32 = 1_500;
+
+/// Mutes and unmutes. Pressed means muted, or no microphone at all; what it says fits how it is.
+#[component]
+pub fn MicrophoneButton() -> impl IntoView {
+    let devices = use_calls().devices();
+    let off = move || !devices.is_microphone_live();
+    let label = move || match devices.device_state(CaptureDevice::Microphone).get() {
+        DeviceState::Requesting => "Starting…",
+        DeviceState::Off => "No microphone",
+        DeviceState::On if off() => "Muted",
+        DeviceState::On => "Mute",
+    };
+    view! {
+        <button
+            type="button"
+            class="call-button"
+            aria-keyshortcuts="M"
+            aria-pressed=move || off().to_string()
+            aria-busy=move || (devices.device_state(CaptureDevice::Microphone).get() == DeviceState::Requesting).to_string()
+            on:click=move |_| devices.toggle_microphone()
+        >
+            <Icon name=Glyph::Mic />
+            <Icon name=Glyph::MicOff />
+            <span>{label}</span>
+        </button>
+    }
+}
+
+/// Turns the camera off and on. Pressed means off; what it says fits how it is.
+#[component]
+pub fn CameraButton() -> impl IntoView {
+    let devices = use_calls().devices();
+    let off = move || !devices.is_camera_on();
+    let label = move || match devices.device_state(CaptureDevice::Camera).get() {
+        DeviceState::Requesting => "Starting…",
+        DeviceState::Off => "Camera off",
+        DeviceState::On => "Stop camera",
+    };
+    view! {
+        <button
+            type="button"
+            class="call-button call-camera"
+            aria-keyshortcuts="V"
+            aria-pressed=move || off().to_string()
+            aria-busy=move || (devices.device_state(CaptureDevice::Camera).get() == DeviceState::Requesting).to_string()
+            on:click=move |_| devices.toggle_camera()
+        >
+            <Icon name=Glyph::Camera />
+            <Icon name=Glyph::CameraOff />
+            <span>{label}</span>
+        </button>
+    }
+}
+
+/// Shares a screen, or stops. Pressed means that one is shared. Not there where the browser cannot, as on phones.
+#[component]
+pub fn ShareButton() -> impl IntoView {
+    let devices = use_calls().devices();
+    let shared = move || devices.screen().get() == DeviceState::On;
+    let can = RwSignal::new(false);
+    Effect::new(move || can.set(Devices::can_share_screen()));
+    let label = move || match devices.screen().get() {
+        DeviceState::Requesting => "Starting…",
+        DeviceState::Off => "Share screen",
+        DeviceState::On => "Stop sharing",
+    };
+    view! {
+        <Show when=move || can.get()>
+            <button
+                type="button"
+                class="call-button call-share"
+                aria-keyshortcuts="D"
+                aria-pressed=move || shared().to_string()
+                aria-busy=move || (devices.screen().get() == DeviceState::Requesting).to_string()
+                on:click=move |_| devices.toggle_screen()
+            >
+                <Icon name=Glyph::ScreenOff />
+                <Icon name=Glyph::Screen />
+                <span>{label}</span>
+            </button>
+        </Show>
+    }
+}
+
+/// What stands in the way of being heard and seen, in words.
+#[component]
+pub fn DeviceProblems() -> impl IntoView {
+    let calls = use_calls();
+    let devices = calls.devices();
+    let browser = RwSignal::new(Browser::Other);
+    Effect::new(move || browser.set(Browser::from_user_agent(&browser::user_agent())));
+    let permission_hint = permission_hint(devices);
+    let hint = Memo::new(move |_| {
+        if calls.is_video_paused().get() && devices.is_camera_on() {
+            Some(
+                "Your picture is not sent for now, to keep the sound: the connection is too slow for both.",
+            )
+        } else if devices.is_talking_while_muted() {
+            Some("You are talking while muted.")
+        } else if devices.is_microphone_silent() {
+            Some(
+                "Your microphone is silent: nothing is heard of you. Look whether it is turned on, or choose another one.",
+            )
+        } else {
+            None
+        }
+    });
+    let notice = move |device: CaptureDevice| {
+        move || {
+            devices
+                .problem(device)
+                .get()
+                .map(|problem: DeviceProblem| {
+                    view! { <Notice kind=NoticeKind::Warn>{problem.text(device, browser.get())}</Notice> }
+                })
+        }
+    };
+    view! {
+        <div class="call-problems" role="status">
+            {move || permission_hint.get().map(|asks| view! { <Notice kind=NoticeKind::Info>{asks}</Notice> })}
+            {move || hint.get().map(|hint| view! { <Notice kind=NoticeKind::Warn>{hint}</Notice> })}
+            {move || devices.notice().get().map(|note| view! { <Notice kind=NoticeKind::Info>{note}</Notice> })}
+            {notice(CaptureDevice::Microphone)}
+            {notice(CaptureDevice::Camera)}
+        </div>
+    }
+}
+
+/// What the browser is probably asking for: nobody was asked before, and the question is easily overlooked.
+fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
+    let late = RwSignal::new(false);
+    let asking = Memo::new(move |_| {
+        [CaptureDevice::Microphone, CaptureDevice::Camera]
+            .map(|device| devices.device_state(device).get() == DeviceState::Requesting)
+    });
+    Effect::new(move || {
+        late.set(false);
+        if asking.get().contains(&true) {
+            browser::run_after(PERMISSION_HINT_DELAY_MILLIS, move || {
+                // The card may be gone by then.
+                if asking
+                    .try_get_untracked()
+                    .is_some_and(|asking| asking.contains(&true))
+                {
+                    late.set(true);
+                }
+            });
+        }
+    });
+    Memo::new(move |_| {
+        let name = match asking.get() {
+            _ if !late.get() => return None,
+            [true, true] => {
+                "Your browser asks whether this page may use the microphone and the camera. Choose “Allow”."
+            }
+            [true, false] => {
+                "Your browser asks whether this page may use the microphone. Choose “Allow”."
+            }
+            [false, true] => {
+                "Your browser asks whether this page may use the camera. Choose “Allow”."
+            }
+            [false, false] => return None,
+        };
+        Some(name)
+    })
+}
+
+/// How loud the microphone is: whoever sees it move need not ask whether they are heard.
+#[component]
+pub fn LevelMeter() -> impl IntoView {
+    let devices = use_calls().devices();
+    view! {
+        <meter class="call-level" min="0" max="100" prop:value=devices.microphone_level() aria-label="How loud your microphone is"></meter>
+    }
+}
+
+/// What the other one sees of oneself, as in a mirror.
+#[component]
+pub fn SelfView() -> impl IntoView {
+    let devices = use_calls().devices();
+    let video = NodeRef::<html::Video>::new();
+    Effect::new(move || {
+        devices.tracks_version().track();
+        let seen = devices.is_camera_on();
+        if let Some(video) = video.get() {
+            video.set_src_object(devices.camera_stream().filter(|_| seen).as_ref());
+        }
+    });
+    view! {
+        <div class="call-self" class:is-off=move || !devices.is_camera_on()>
+            <video node_ref=video autoplay playsinline prop:muted=true aria-label="What your camera shows"></video>
+            <p class="call-self-off">
+                {move || match devices.device_state(CaptureDevice::Camera).get() {
+                    DeviceState::Requesting => "Starting the camera…",
+                    DeviceState::Off | DeviceState::On => "Your camera is off",
+                }}
+            </p>
+        </div>
+    }
+}

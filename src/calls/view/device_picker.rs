@@ -1,0 +1,111 @@
+//! Choosing microphone, camera and speaker, before a call and in it.
+
+use crate::{
+    calls::client::{
+        devices::selection::{AudioProcessing, DeviceInfo, DeviceKind},
+        use_calls,
+    },
+    ui::notice::{Notice, NoticeKind},
+};
+use leptos::prelude::*;
+
+/// What there is to choose from, and how the microphone's sound is treated.
+#[component]
+pub fn DevicePicker() -> impl IntoView {
+    view! {
+        <div class="call-choices">
+            {DeviceKind::ALL.map(|kind| view! { <DeviceSelect kind /> }).collect_view()}
+            <details class="call-treatments">
+                <summary>"Sound of the microphone"</summary>
+                <div class="choices">
+                    {AudioProcessing::ALL.map(|treatment| view! { <AudioProcessingToggle treatment /> }).collect_view()}
+                </div>
+            </details>
+        </div>
+    }
+}
+
+/// Shown once the browser says what there is: before it was allowed to use one, it says nothing.
+#[component]
+fn DeviceSelect(kind: DeviceKind) -> impl IntoView {
+    let devices = use_calls().devices();
+    let choices = devices.selection();
+    let known = Memo::new(move |_| choices.devices_of_kind(kind));
+    let id = match kind {
+        DeviceKind::Microphone => "call-microphone",
+        DeviceKind::Camera => "call-camera",
+        DeviceKind::Speaker => "call-speaker",
+    };
+    let choose = move |event| {
+        let chosen = event_target_value(&event);
+        devices.select_device(kind, Some(chosen).filter(|chosen| !chosen.is_empty()));
+    };
+    // What was chosen and is not there now leaves the choice to the browser.
+    let is_chosen =
+        move |known: &DeviceInfo| choices.selected_id(kind).as_deref() == Some(known.id.as_str());
+    let nothing_chosen = move || known.with(|known| !known.iter().any(is_chosen));
+    view! {
+        <Show when=move || known.with(|known| !known.is_empty())>
+            <div class="field">
+                <label for=id>{kind.name()}</label>
+                <select id=id on:change=choose>
+                    <option value="" prop:selected=nothing_chosen>
+                        "Automatic"
+                    </option>
+                    <For each=move || known.get() key=|known| known.id.clone() let:known>
+                        {
+                            let (value, label) = (known.id.clone(), known.label.clone());
+                            view! {
+                                <option value=value prop:selected=move || is_chosen(&known)>
+                                    {label}
+                                </option>
+                            }
+                        }
+                    </For>
+                </select>
+            </div>
+        </Show>
+    }
+}
+
+#[component]
+fn AudioProcessingToggle(treatment: AudioProcessing) -> impl IntoView {
+    let devices = use_calls().devices();
+    let choices = devices.selection();
+    view! {
+        <label class="choice">
+            <input
+                type="checkbox"
+                prop:checked=move || choices.is_processing_on(treatment)
+                on:change=move |event| devices.set_audio_processing(treatment, event_target_checked(&event))
+            />
+            <span>{treatment.name()}</span>
+        </label>
+    }
+}
+
+/// Something was just connected: does one want to use it?
+#[component]
+pub fn NewDeviceNotice() -> impl IntoView {
+    let devices = use_calls().devices();
+    let choices = devices.selection();
+    move || {
+        choices.new_device().get().map(|known| {
+            let text = format!("“{}” was connected.", known.label);
+            let use_it = move |_| devices.select_device(known.kind, Some(known.id.clone()));
+            view! {
+                <Notice kind=NoticeKind::Info>
+                    <p>{text}</p>
+                    <div class="call-fresh">
+                        <button type="button" class="button small" on:click=use_it>
+                            "Use it"
+                        </button>
+                        <button type="button" class="button small" on:click=move |_| choices.dismiss_new_device()>
+                            "Not now"
+                        </button>
+                    </div>
+                </Notice>
+            }
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! How the last call ended, and calling back.
+
+use super::file_transfers::FileTransferList;
+use crate::{
+    calls::client::{lazy::use_calls_loader, use_calls},
+    model::call::{Outcome, outcome_text},
+    ui::icon::{Glyph, Icon},
+};
+use leptos::prelude::*;
+
+/// How the last call ended.
+#[component]
+pub fn EndedCard() -> impl IntoView {
+    let (calls, loader) = (use_calls(), use_calls_loader());
+    let scene = calls.state();
+    let farewell = Memo::new(move |_| scene.with(|scene| scene.ended_call().cloned()));
+    let call_back = move |_| {
+        if let Some(farewell) = farewell.get_untracked() {
+            loader.call_person(farewell.person, farewell.media);
+        }
+    };
+    view! {
+        <section class="call-card call-farewell" aria-labelledby="call-title" tabindex="-1">
+            {move || {
+                farewell
+                    .get()
+                    .map(|farewell| {
+                        let text = outcome_text(farewell.outcome, farewell.side, farewell.media, farewell.duration);
+                        let why = (farewell.outcome == Outcome::Failed).then(|| calls.error_message().get()).flatten();
+                        view! {
+                            <h2 id="call-title">{farewell.person.name.to_string()}</h2>
+                            <p class="call-outcome">{text}</p>
+                            {why.map(|why| view! { <p class="call-why">{why}</p> })}
+                        }
+                    })
+            }}
+            <FileTransferList />
+            <div class="call-answers">
+                <button type="button" class="button primary" on:click=call_back>
+                    <Icon name=Glyph::Phone />
+                    "Call back"
+                </button>
+                <button type="button" class="button" on:click=move |_| calls.leave()>
+                    "Close"
+                </button>
+            </div>
+        </section>
+    }
+}

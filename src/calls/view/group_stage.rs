@@ -1,0 +1,228 @@
+//! The call of a room: everybody's picture and sound, oneself, and what one can do.
+
+use super::{
+    controls::{CameraButton, DeviceProblems, MicrophoneButton, SelfView, ShareButton},
+    device_picker::{DevicePicker, NewDeviceNotice},
+    dock_size::use_dock_expanded,
+    guest_links::GuestLinks,
+    header_buttons::{PanelButton, ResizeButton},
+    peer_media::{PeerAudio, PeerScreen, PeerVideo},
+    stage::{CallProblemNotices, ScreenSharingNotice},
+    text::state_text,
+};
+use crate::{
+    calls::client::{
+        lazy::use_calls_loader,
+        peers::{PathState, PeerStatus},
+        state::ActiveGroupCall,
+        use_calls,
+    },
+    model::call::{Seat, group::ParticipantView},
+    ui::{
+        icon::{Glyph, Icon},
+        socket::{SocketStatus, use_socket},
+    },
+};
+use leptos::prelude::*;
+
+/// A group call from joining to leaving.
+#[component]
+pub fn GroupStage() -> impl IntoView {
+    let calls = use_calls();
+    let scene = calls.state();
+    let is_expanded = use_dock_expanded();
+    let devices = RwSignal::new(false);
+    let inviting = RwSignal::new(false);
+    let is_guest = Memo::new(move |_| {
+        scene.with(|scene| {
+            scene
+                .room()
+                .is_some_and(|place| place.guest_call_id.is_some())
+        })
+    });
+    let call = Memo::new(move |_| {
+        scene.with(|scene| scene.active_group_call().map(|gathered| gathered.view.id))
+    });
+    let by_speaker = RwSignal::new(false);
+    let title = Memo::new(move |_| {
+        scene.with(|scene| {
+            let place = scene.room();
+            place.map(|place| place.title.clone()).unwrap_or_default()
+        })
+    });
+    let state = Memo::new(move |_| {
+        scene.with(|scene| state_text(scene, calls.path_state().get(), calls.is_online()))
+    });
+    let others = Memo::new(move |_| {
+        scene.with(|scene| {
+            scene
+                .active_group_call()
+                .map(other_participants)
+                .unwrap_or_default()
+        })
+    });
+    let view_label = move || {
+        if by_speaker.get() {
+            "Show everybody alike"
+        } else {
+            "Show who speaks larger"
+        }
+    };
+    view! {
+        <section
+            class="call-card call-stage call-group"
+            class:is-small=move || !is_expanded.get()
+            aria-label=move || format!("Call in {}", title.get())
+            tabindex="-1"
+        >
+            <header class="call-head">
+                <div class="call-who">
+                    <h2 dir="auto">{title}</h2>
+                    <p class="call-state">{state}</p>
+                </div>
+                <button
+                    type="button"
+                    class="icon-button call-panel-button"
+                    aria-label=view_label
+                    title=view_label
+                    aria-pressed=move || by_speaker.get().to_string()
+                    on:click=move |_| by_speaker.update(|on| *on = !*on)
+                >
+                    <Icon name=Glyph::SpeakerView />
+                </button>
+                <Show when=move || !is_guest.get() && call.get().is_some()>
+                    <PanelButton label="Invite a guest" glyph=Glyph::Invite open=inviting />
+                </Show>
+                <PanelButton label="Devices" glyph=Glyph::Settings open=devices />
+                <ResizeButton />
+            </header>
+            <Show when=move || devices.get()>
+                <DevicePicker />
+            </Show>
+            {move || call.get().filter(|_| inviting.get()).map(|call| view! { <GuestLinks call /> })}
+            <ul class="call-grid" role="list" class:by-speaker=move || by_speaker.get() data-people=move || others.with(Vec::len).to_string()>
+                <For each=move || others.get() key=|seated| seated.seat let:seated>
+                    <ParticipantTile seat=seated.seat others />
+                </For>
+                <li class="call-tile is-me">
+                    <SelfView />
+                    <p class="call-tile-name">"You"</p>
+                </li>
+            </ul>
+            <DeviceProblems />
+            <NewDeviceNotice />
+            <ScreenSharingNotice />
+            <CallProblemNotices />
+            <div class="call-controls">
+                <MicrophoneButton />
+                <CameraButton />
+                <ShareButton />
+                <button type="button" class="call-button hang-up" aria-keyshortcuts="H" on:click=move |_| calls.leave()>
+                    <Icon name=Glyph::PhoneDown />
+                    <span>"Leave"</span>
+                </button>
+            </div>
+        </section>
+    }
+}
+
+/// Everybody but oneself.
+fn other_participants(group: &ActiveGroupCall) -> Vec<ParticipantView> {
+    let members = group.view.participants.iter();
+    members
+        .filter(|member| member.seat != group.seat)
+        .cloned()
+        .collect()
+}
+
+/// One of the others: their picture or the screen they share, their name, and how they are.
+#[component]
+fn ParticipantTile(seat: Seat, others: Memo<Vec<ParticipantView>>) -> impl IntoView {
+    let calls = use_calls();
+    let other = calls.peer_status(seat);
+    let participant = Memo::new(move |_| {
+        others.with(|others| others.iter().find(|other| other.seat == seat).cloned())
+    });
+    let peer =
+        Memo::new(move |_| participant.with(|seated| seated.as_ref().map(|it| it.person.clone())));
+    let name = Signal::derive(move || {
+        participant.with(|seated| {
+            seated
+                .as_ref()
+                .map(ParticipantView::display_name)
+                .unwrap_or_default()
+        })
+    });
+    let away = move || {
+        participant.with(|seated| seated.as_ref().is_some_and(|seated| seated.is_disconnected))
+    };
+    let speaks = move || calls.active_speaker().get() == Some(seat);
+    let muted = move || {
+        other.with(|other| {
+            let sends = other.as_ref().and_then(|other| other.media_state);
+            sends.is_some_and(|sends| !sends.microphone)
+        })
+    };
+    let state = move || other.with(|other| connection_note(other.as_ref(), away()));
+    view! {
+        <li class="call-tile" class:is-speaking=speaks>
+            <PeerScreen name seat />
+            <PeerVideo peer name seat />
+            <PeerAudio seat />
+            <p class="call-tile-name">
+                <Show when=muted>
+                    <Icon name=Glyph::MicOff />
+                    <span class="visually-hidden">"Muted: "</span>
+                </Show>
+                <bdi>{name}</bdi>
+                {move || state().map(|state| view! { <span class="call-tile-state">{state}</span> })}
+            </p>
+        </li>
+    }
+}
+
+/// How somebody is, where there is anything to say about it.
+fn connection_note(other: Option<&PeerStatus>, away: bool) -> Option<&'static str> {
+    match other.map(|other| other.path_state) {
+        Some(PathState::Connected) => None,
+        Some(PathState::Lost) => Some("Reconnecting…"),
+        Some(PathState::Connecting) if away => Some("Away"),
+        Some(PathState::Connecting) | None => Some("Connecting…"),
+    }
+}
+
+/// One is not in the call of a room any more, and did not leave it here.
+#[component]
+pub fn RemovedCard() -> impl IntoView {
+    let (calls, loader) = (use_calls(), use_calls_loader());
+    let place = Memo::new(move |_| calls.state().with(|scene| scene.room().cloned()));
+    // A guest whose link was ended cannot.
+    let link = use_socket().status();
+    let over = move || matches!(link.get(), SocketStatus::Closed(_));
+    let rejoin = move |_| {
+        if let Some(place) = place.get_untracked() {
+            loader.join_group_call(place);
+        }
+    };
+    view! {
+        <section class="call-card call-farewell" aria-labelledby="call-title" tabindex="-1">
+            <h2 id="call-title" dir="auto">
+                {move || place.with(|place| place.as_ref().map(|place| place.title.clone()))}
+            </h2>
+            <p class="call-outcome">
+                "You are not in the call any more: you went on with it on another page, it is over, or this page was away for too long."
+            </p>
+            <div class="call-answers">
+                <Show when=move || !over()>
+                    <button type="button" class="button primary" on:click=rejoin>
+                        <Icon name=Glyph::Phone />
+                        "Join again"
+                    </button>
+                </Show>
+                <button type="button" class="button" on:click=move |_| calls.leave()>
+                    "Close"
+                </button>
+            </div>
+        </section>
+    }
+}

@@ -1,0 +1,171 @@
+//! `/call/{token}`: what a link for guests leads to. A name first, then the call, and nothing else of the site.
+
+use crate::{
+    calls::{
+        api::{BecomeGuest, GuestLinkTarget, resolve_guest_link},
+        client::{lazy::use_calls_loader, state::CallRoom, use_calls},
+    },
+    people::signin::NameField,
+    protocol::{close::CloseCode, failure::Failure},
+    ui::{
+        form::FormFailure,
+        icon::{Glyph, Icon},
+        loading::LoadingIndicator,
+        notice::{Notice, NoticeKind},
+        socket::{SocketStatus, use_socket},
+    },
+};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+use server_fn::ServerFn;
+
+/// The page.
+#[component]
+pub fn GuestPage() -> impl IntoView {
+    let params = use_params_map();
+    let token = Memo::new(move |_| params.read().get("token").unwrap_or_default());
+    let target = Resource::new_blocking(move || token.get(), resolve_guest_link);
+    view! {
+        <Title text="Call" />
+        <div class="page">
+            <Transition fallback=|| view! { <LoadingIndicator label="Looking for the call" /> }>
+                {move || Suspend::new(async move {
+                    match target.await {
+                        Ok(GuestLinkTarget::Invalid) => view! { <InvalidLink /> }.into_any(),
+                        Ok(GuestLinkTarget::Member { title, slug, created_by }) => {
+                            view! { <MemberNotice title slug created_by /> }.into_any()
+                        }
+                        Ok(GuestLinkTarget::Unnamed { title, created_by }) => {
+                            view! { <GuestNameForm token=token.get_untracked() title created_by /> }.into_any()
+                        }
+                        Ok(GuestLinkTarget::Guest { call, room, name, title, created_by }) => {
+                            let place = CallRoom {
+                                id: room,
+                                title,
+                                guest_call_id: Some(call),
+                            };
+                            let token = token.get_untracked();
+                            view! { <Lobby token place name created_by /> }.into_any()
+                        }
+                        Err(failure) => view! { <LinkFailure failure /> }.into_any(),
+                    }
+                })}
+            </Transition>
+        </div>
+    }
+}
+
+/// For a link that leads nowhere any more.
+#[component]
+fn InvalidLink() -> impl IntoView {
+    view! {
+        <section class="empty">
+            <h1>"This link does not work any more"</h1>
+            <p>
+                "The call is over, or whoever is in it ended the link, or its time is up. Ask the person who sent it for a new one."
+            </p>
+        </section>
+    }
+}
+
+/// For what cannot be known now. The page is loaded anew to ask again: what it asks with goes to its own address only.
+#[component]
+fn LinkFailure(failure: Failure) -> impl IntoView {
+    view! {
+        <Notice kind=NoticeKind::Error>
+            <p>{failure.to_string()}</p>
+            <a class="button small" href="" rel="external">
+                "Try again"
+            </a>
+        </Notice>
+    }
+}
+
+/// For somebody who is in the room's community, in this browser.
+#[component]
+fn MemberNotice(title: String, slug: String, created_by: String) -> impl IntoView {
+    view! {
+        <h1>"Call in " <bdi>{title}</bdi></h1>
+        <p>
+            <bdi>{created_by}</bdi>
+            " invites you. You are a member of this room, so you need no link: join the call there."
+        </p>
+        <p>
+            <a class="button primary" href=format!("/chat/{slug}") rel="external">
+                <Icon name=Glyph::Chat />
+                "Go to the room"
+            </a>
+        </p>
+    }
+}
+
+/// A name first.
+#[component]
+fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoView {
+    view! {
+        <h1>"Call in " <bdi>{title}</bdi></h1>
+        <form class="card form" method="post" action=BecomeGuest::url()>
+            <h2>"What is your name?"</h2>
+            <p class="quiet-text">
+                <bdi>{created_by}</bdi> " invites you to a video call. You join it as a guest, in this browser, without an account."
+            </p>
+            <FormFailure path=BecomeGuest::PATH />
+            <input type="hidden" name="token" value=token />
+            <NameField id="guest-name" />
+            <button class="button primary" type="submit">
+                "Go on to the call"
+            </button>
+        </form>
+    }
+}
+
+/// Beside the call: who one is, and a way into it.
+#[component]
+fn Lobby(token: String, place: CallRoom, name: String, created_by: String) -> impl IntoView {
+    let (calls, loader, socket) = (use_calls(), use_calls_loader(), use_socket());
+    let title = place.title.clone();
+    let place = StoredValue::new(place);
+    // The browser's part: the look at oneself opens by itself, for that is what one came for.
+    Effect::new(move || {
+        socket.connect(format!("/call/{token}/ws"));
+        loader.join_group_call(place.get_value());
+    });
+    let busy = move || {
+        calls
+            .state()
+            .with(|scene| scene.is_in_call() || scene.preview().is_some())
+    };
+    let out = move || match socket.status().get() {
+        SocketStatus::Closed(code) if code == CloseCode::SignedOut.code() => Some(
+            "You are not in this call any more: it is over, or the link was ended. Ask the person who sent it for a new one.",
+        ),
+        SocketStatus::Closed(_) => {
+            Some("This page is no longer connected. Load it again to go on.")
+        }
+        SocketStatus::Idle
+        | SocketStatus::Connecting
+        | SocketStatus::Connected
+        | SocketStatus::Reconnecting => None,
+    };
+    view! {
+        <h1>"Call in " <bdi>{title}</bdi></h1>
+        <p>
+            "You are " <strong><bdi>{name}</bdi></strong> ", a guest to this call. " <bdi>{created_by}</bdi> " invites you."
+        </p>
+        <noscript>
+            <p>"A call needs JavaScript. Allow it for this page, then load it again."</p>
+        </noscript>
+        <div role="status">
+            {move || out().map(|out| view! { <Notice kind=NoticeKind::Info>{out}</Notice> })}
+        </div>
+        <Show when=move || out().is_none()>
+            <p>
+                <button type="button" class="button primary" disabled=busy on:click=move |_| loader.join_group_call(place.get_value())>
+                    <Icon name=Glyph::Video />
+                    "Join the call"
+                </button>
+            </p>
+        </Show>
+    }
+}

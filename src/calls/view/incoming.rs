@@ -1,0 +1,104 @@
+//! Somebody calls: who, how, and three ways to answer.
+
+use crate::{
+    calls::client::{state::ClientCallState, use_calls},
+    model::{call::Media, user::Person},
+    ui::{
+        avatar::{Avatar, AvatarSize},
+        icon::{Glyph, Icon},
+        notice::{Notice, NoticeKind},
+    },
+};
+use leptos::prelude::*;
+use std::time::Duration;
+
+/// How long a card that took the place of another waits before it can be pressed.
+const MISCLICK_GUARD_DELAY: Duration = Duration::from_millis(600);
+
+/// A call that rings. Escape does not decline: a key that closes other things is pressed too easily.
+#[component]
+pub fn IncomingCard(
+    /// Whether it took the place of something else that one was about to press: then it waits a moment before it can be pressed,
+    /// so that nobody is answered or declined by mistake.
+    replaces_preview: bool,
+) -> impl IntoView {
+    let calls = use_calls();
+    let scene = calls.state();
+    let ringing = |scene: &ClientCallState| {
+        let view = scene.ringing_call()?;
+        Some((view.caller.clone(), view.media))
+    };
+    let caller = Memo::new(move |_| scene.with(ringing));
+    let is_video = move || caller.with(|it| matches!(it, Some((_, Media::Video))));
+    let trouble = calls.error_message();
+    let ready = RwSignal::new(!replaces_preview);
+    Effect::new(move || {
+        if replaces_preview {
+            let then = move || {
+                // The card may be gone by then.
+                let _ = ready.try_set(true);
+            };
+            set_timeout(then, MISCLICK_GUARD_DELAY);
+        }
+    });
+    view! {
+        <section
+            class="call-card call-incoming"
+            role="alertdialog"
+            aria-labelledby="call-title"
+            aria-describedby="call-kind"
+            tabindex="-1"
+        >
+            {move || caller.get().map(|(person, media)| view! { <Caller person media /> })}
+            {move || trouble.get().map(|why| view! { <Notice kind=NoticeKind::Error>{why}</Notice> })}
+            <div class="call-answers">
+                <button
+                    type="button"
+                    class="button primary"
+                    disabled=move || !ready.get()
+                    on:click=move |_| calls.accept(untrack(is_video))
+                >
+                    <Icon name=Glyph::Phone />
+                    "Accept"
+                </button>
+                <Show when=is_video>
+                    <button
+                        type="button"
+                        class="button"
+                        disabled=move || !ready.get()
+                        on:click=move |_| calls.accept(false)
+                    >
+                        <Icon name=Glyph::CameraOff />
+                        "Accept without camera"
+                    </button>
+                </Show>
+                <button
+                    type="button"
+                    class="button danger"
+                    disabled=move || !ready.get()
+                    on:click=move |_| calls.leave()
+                >
+                    <Icon name=Glyph::PhoneDown />
+                    "Decline"
+                </button>
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn Caller(person: Person, media: Media) -> impl IntoView {
+    let kind = media.label();
+    let name = person.name.to_string();
+    view! {
+        <div class="call-caller">
+            <Avatar person size=AvatarSize::Large />
+            <div>
+                <h2 id="call-title">{name} " is calling"</h2>
+                <p id="call-kind" class="quiet-text">
+                    {kind}
+                </p>
+            </div>
+        </div>
+    }
+}

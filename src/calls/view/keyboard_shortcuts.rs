@@ -1,0 +1,211 @@
+//! Keys in a call: M microphone, V camera, D share a screen, H hang up, Space to talk while muted.
+//!
+//! They are for who looks at the call, and never for who writes or presses something: a key belongs to what has the focus first. Each can
+//! be done with a button as well, and all of them can be turned off in Settings.
+
+use crate::{
+    calls::client::{CallsClient, devices::Devices, state::ClientCallState},
+    ui::browser,
+};
+use leptos::{ev::KeyboardEvent, prelude::*};
+use wasm_bindgen::JsCast;
+use web_sys::Element;
+
+/// Where the browser keeps that somebody wants no keys.
+const STORAGE_KEY: &str = "rialto_call_keys";
+const DISABLED_VALUE: &str = "off";
+
+/// What a key does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shortcut {
+    Microphone,
+    Camera,
+    ShareScreen,
+    HangUp,
+    PushToTalk,
+}
+
+/// What a key means, by what is written on it.
+fn shortcut_for_key(key: &str) -> Option<Shortcut> {
+    match key {
+        "m" | "M" => Some(Shortcut::Microphone),
+        "v" | "V" => Some(Shortcut::Camera),
+        "d" | "D" => Some(Shortcut::ShareScreen),
+        "h" | "H" => Some(Shortcut::HangUp),
+        " " => Some(Shortcut::PushToTalk),
+        _ => None,
+    }
+}
+
+/// What has the focus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FocusKind {
+    /// Nothing that does anything with a key.
+    Nothing,
+    /// Something to press: the space bar presses it.
+    Control,
+    /// Something to write into or choose from: every key is for it.
+    Field,
+}
+
+/// Whether a key is for the call.
+fn is_allowed(shortcut: Shortcut, focus: FocusKind) -> bool {
+    match focus {
+        FocusKind::Nothing => true,
+        FocusKind::Control => shortcut != Shortcut::PushToTalk,
+        FocusKind::Field => false,
+    }
+}
+
+fn focus_kind(target: Option<Element>) -> FocusKind {
+    let Some(element) = target else {
+        return FocusKind::Nothing;
+    };
+    let is = |selector: &str| element.closest(selector).ok().flatten().is_some();
+    if is("input, textarea, select, [contenteditable]:not([contenteditable=false])") {
+        FocusKind::Field
+    } else if is(
+        "a[href], button, summary, video[controls], audio[controls], [role=button], [role=menuitem]",
+    ) {
+        FocusKind::Control
+    } else {
+        FocusKind::Nothing
+    }
+}
+
+/// Whether keys do something here. Browser only.
+#[must_use]
+pub fn is_enabled() -> bool {
+    browser::local_storage_get(STORAGE_KEY).as_deref() != Some(DISABLED_VALUE)
+}
+
+/// Turns them on or off, in this browser. Browser only.
+pub fn set_enabled(on: bool) {
+    browser::local_storage_set(STORAGE_KEY, if on { "on" } else { DISABLED_VALUE });
+}
+
+/// Listens to keys for as long as the page lives. Browser only, once.
+pub fn listen_for_shortcuts(calls: CallsClient) {
+    let held = RwSignal::new(false);
+    window_event_listener(leptos::ev::keydown, move |event| {
+        let Some(shortcut) = shortcut_for_event(&event) else {
+            return;
+        };
+        let in_call = calls.state().with_untracked(ClientCallState::is_in_call);
+        let looking = calls
+            .state()
+            .with_untracked(|scene| scene.preview().is_some());
+        let devices = calls.devices();
+        match shortcut {
+            Shortcut::Microphone if in_call || looking => devices.toggle_microphone(),
+            Shortcut::Camera if in_call || looking => devices.toggle_camera(),
+            Shortcut::ShareScreen if in_call && Devices::can_share_screen() => {
+                devices.toggle_screen();
+            }
+            Shortcut::HangUp if in_call => calls.leave(),
+            Shortcut::PushToTalk if in_call && devices.is_muted() => {
+                held.set(true);
+                devices.toggle_microphone();
+            }
+            // The key is down still.
+            Shortcut::PushToTalk if held.get_untracked() => {}
+            Shortcut::Microphone
+            | Shortcut::Camera
+            | Shortcut::ShareScreen
+            | Shortcut::HangUp
+            | Shortcut::PushToTalk => return,
+        }
+        event.prevent_default();
+    });
+    let release = move || {
+        if held.get_untracked() {
+            held.set(false);
+            if !calls.devices().is_muted()
+                && calls.state().with_untracked(ClientCallState::is_in_call)
+            {
+                calls.devices().toggle_microphone();
+            }
+        }
+    };
+    window_event_listener(leptos::ev::keyup, move |event| {
+        if event.key() == " " {
+            release();
+        }
+    });
+    // A key that is let go of over another window is never heard of.
+    window_event_listener(leptos::ev::blur, move |_| release());
+}
+
+/// The key that is meant for the call, if it is.
+fn shortcut_for_event(event: &KeyboardEvent) -> Option<Shortcut> {
+    let key = shortcut_for_key(&event.key())?;
+    let with_others = event.ctrl_key() || event.alt_key() || event.meta_key();
+    let repeats = event.repeat() && key != Shortcut::PushToTalk;
+    if with_others || repeats || event.default_prevented() || event.is_composing() {
+        return None;
+    }
+    let target = event
+        .target()
+        .and_then(|target| target.dyn_into::<Element>().ok());
+    (is_allowed(key, focus_kind(target)) && is_enabled()).then_some(key)
+}
+
+/// The choice, in Settings.
+#[component]
+pub fn ShortcutSettings() -> impl IntoView {
+    let on = RwSignal::new(true);
+    let is_hydrated = RwSignal::new(false);
+    Effect::new(move || {
+        on.set(is_enabled());
+        is_hydrated.set(true);
+    });
+    let change = move |event| {
+        let checked = event_target_checked(&event);
+        set_enabled(checked);
+        on.set(checked);
+    };
+    view! {
+        <section class="card stack" aria-labelledby="call-keys">
+            <h2 id="call-keys">"Keys in a call"</h2>
+            <p class="quiet-text">
+                <kbd>"M"</kbd>
+                " microphone, "
+                <kbd>"V"</kbd>
+                " camera, "
+                <kbd>"D"</kbd>
+                " share your screen, "
+                <kbd>"H"</kbd>
+                " hang up, "
+                <kbd>"Space"</kbd>
+                " held to talk while muted. They do nothing while you write."
+            </p>
+            <label class="choice">
+                <input type="checkbox" prop:checked=on disabled=move || !is_hydrated.get() on:change=change />
+                <span>"Use these keys in this browser"</span>
+            </label>
+        </section>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_belongs_to_the_focused_element_first() {
+        for key in ["m", "V", "d", "h", " "] {
+            let key = shortcut_for_key(key).unwrap();
+            assert!(is_allowed(key, FocusKind::Nothing));
+            assert!(
+                !is_allowed(key, FocusKind::Field),
+                "who writes is not heard"
+            );
+        }
+        assert!(is_allowed(Shortcut::Microphone, FocusKind::Control));
+        assert!(
+            !is_allowed(Shortcut::PushToTalk, FocusKind::Control),
+            "it presses the button"
+        );
+        assert_eq!(shortcut_for_key("x"), None);
+    }
+}

@@ -1,0 +1,246 @@
+//! `/calls`: whom one can call now, and the calls there were.
+
+use crate::{
+    calls::{
+        api::{PastCall, list_past_calls, list_present_people},
+        client::use_calls,
+    },
+    model::{
+        call::{Media, Side, outcome_text},
+        user::{Person, Presence},
+    },
+    people::{CurrentUser, RequireSession, UnlistedCount, use_call_actions, use_presence},
+    protocol::ws::PersonPresence,
+    ui::{
+        avatar::Avatar,
+        icon::{Glyph, Icon},
+        loading::LoadingIndicator,
+        presence,
+        refetch::{FetchFailure, refetch_on_reconnect},
+        time::{LocalTime, TimeStyle},
+    },
+};
+use leptos::{either::Either, prelude::*};
+use leptos_meta::Title;
+
+/// The page.
+#[component]
+pub fn CallsPage() -> impl IntoView {
+    view! {
+        <Title text="Calls" />
+        <RequireSession
+            what="Calls are between people with a name."
+            children=|me| view! { <Overview me /> }.into_any()
+        />
+    }
+}
+
+#[component]
+fn Overview(me: CurrentUser) -> impl IntoView {
+    let calls = use_calls();
+    let here = Resource::new_blocking(|| (), |()| list_present_people());
+    let past = Resource::new_blocking(move || calls.ended_count().get(), |_| list_past_calls());
+    refetch_on_reconnect(here);
+    refetch_on_reconnect(past);
+    let is_hydrated = RwSignal::new(false);
+    Effect::new(move || is_hydrated.set(true));
+    view! {
+        <div class="page calls">
+            <div class="page-header">
+                <h1>"Calls"</h1>
+            </div>
+            <p class="call-needs" class:is-live=move || is_hydrated.get()>
+                "Calling needs JavaScript. What is on this page can be read without it."
+            </p>
+            <section aria-labelledby="calls-here">
+                <h2 id="calls-here">"Here now"</h2>
+                <Suspense fallback=|| view! { <LoadingIndicator label="Looking who is here…" /> }>
+                    {move || {
+                        let me = me.clone();
+                        Suspend::new(async move {
+                            match here.await {
+                                Ok(rendered) => Either::Left(view! { <PresentPeople rendered me is_hydrated /> }),
+                                Err(failure) => Either::Right(view! { <FetchFailure failure resource=here /> }),
+                            }
+                        })
+                    }}
+                </Suspense>
+            </section>
+            <section aria-labelledby="calls-past">
+                <h2 id="calls-past">"Past calls"</h2>
+                <Transition fallback=|| view! { <LoadingIndicator label="Loading your calls…" /> }>
+                    {move || Suspend::new(async move {
+                        match past.await {
+                            Ok(past) => Either::Left(view! { <PastCalls past is_hydrated /> }),
+                            Err(failure) => Either::Right(view! { <FetchFailure failure resource=past /> }),
+                        }
+                    })}
+                </Transition>
+            </section>
+        </div>
+    }
+}
+
+/// Everybody else who is here or away: as the server rendered them, then as they come and go.
+#[component]
+fn PresentPeople(
+    rendered: Vec<PersonPresence>,
+    me: CurrentUser,
+    is_hydrated: RwSignal<bool>,
+) -> impl IntoView {
+    let people = use_presence();
+    let list = Memo::new(move |_| {
+        let mut list = people.entries().get();
+        // Oneself is always among them once the socket is greeted.
+        if list.is_empty() {
+            return rendered.clone();
+        }
+        list.retain(|present| present.person.id != me.person.id);
+        list
+    });
+    let nobody = move || list.with(Vec::is_empty);
+    view! {
+        <ul class="call-list" role="list" hidden=nobody>
+            <For each=move || list.get() key=|present| present.person.clone() let:present>
+                <PersonRow person=present.person list is_hydrated />
+            </For>
+        </ul>
+        <UnlistedCount />
+        <Show when=nobody>
+            <div class="empty">
+                <Icon name=Glyph::People />
+                <p>"Nobody else is here now. Whoever opens Rialto appears here at once."</p>
+            </div>
+        </Show>
+    }
+}
+
+/// One of them. Whether they are here or away changes in place, so that nobody loses the button they are about to press.
+#[component]
+fn PersonRow(
+    person: Person,
+    list: Memo<Vec<PersonPresence>>,
+    is_hydrated: RwSignal<bool>,
+) -> impl IntoView {
+    let name = person.name.to_string();
+    let id = person.id;
+    let presence = move || {
+        list.with(|list| {
+            let present = list.iter().find(|present| present.person.id == id);
+            presence::presence_label(present.map_or(Presence::Offline, |present| present.presence))
+        })
+    };
+    view! {
+        <li>
+            <Avatar person=person.clone() />
+            <span class="call-row-text">
+                <span class="call-row-name" dir="auto">{name}</span>
+                <span class="quiet-text small-text">{presence}</span>
+            </span>
+            <CallButtons person is_hydrated />
+        </li>
+    }
+}
+
+#[component]
+fn PastCalls(past: Vec<PastCall>, is_hydrated: RwSignal<bool>) -> impl IntoView {
+    if past.is_empty() {
+        return view! {
+            <div class="empty">
+                <Icon name=Glyph::Calls />
+                <p>"No calls yet. Call somebody who is here, or choose a person in the chat."</p>
+                <p>
+                    <a class="button" href="/chat">
+                        "Go to the chat"
+                    </a>
+                </p>
+            </div>
+        }
+        .into_any();
+    }
+    let rows = past
+        .into_iter()
+        .map(|call| view! { <PastRow call is_hydrated /> })
+        .collect_view();
+    view! {
+        <ul class="call-list" role="list">
+            {rows}
+        </ul>
+    }
+    .into_any()
+}
+
+#[component]
+fn PastRow(call: PastCall, is_hydrated: RwSignal<bool>) -> impl IntoView {
+    let text = outcome_text(call.outcome, call.side, call.media, call.lasted);
+    let missed = call.outcome.is_missed(call.side);
+    let glyph = match call.media {
+        Media::Voice => Glyph::Phone,
+        Media::Video => Glyph::Video,
+    };
+    let direction = match call.side {
+        Side::Caller => "to",
+        Side::Callee => "from",
+    };
+    let name = call.peer.name.to_string();
+    let call_actions = use_call_actions();
+    let label = format!("Call {name} back");
+    let (peer, media) = (call.peer.clone(), call.media);
+    view! {
+        <li class:is-missed=missed>
+            <span class="call-row-icon">
+                <Icon name=glyph />
+            </span>
+            <span class="call-row-text">
+                <span class="visually-hidden">{direction} " "</span>
+                <span class="call-row-name" dir="auto">
+                    {name}
+                </span>
+                <span class="small-text call-row-outcome">{text}</span>
+            </span>
+            <span class="quiet-text small-text call-row-time">
+                <LocalTime at=call.started_at style=TimeStyle::DayTime />
+            </span>
+            <button
+                type="button"
+                class="button small"
+                aria-label=label
+                disabled=move || !is_hydrated.get()
+                on:click=move |_| call_actions.start_call.run((peer.clone(), media))
+            >
+                "Call back"
+            </button>
+        </li>
+    }
+}
+
+/// Voice and video. They wait for the page to be live: a call needs it.
+#[component]
+fn CallButtons(person: Person, is_hydrated: RwSignal<bool>) -> impl IntoView {
+    let call_actions = use_call_actions();
+    let (voice, video) = (person.clone(), person.clone());
+    let (voice_label, video_label) = (
+        format!("Call {}", person.name),
+        format!("Video call {}", person.name),
+    );
+    view! {
+        <button
+            type="button"
+            class="icon-button"
+            aria-label=voice_label
+            disabled=move || !is_hydrated.get()
+            on:click=move |_| call_actions.start_call.run((voice.clone(), Media::Voice))
+        >
+            <Icon name=Glyph::Phone />
+        </button>
+        <button
+            type="button"
+            class="icon-button"
+            aria-label=video_label
+            disabled=move || !is_hydrated.get()
+            on:click=move |_| call_actions.start_call.run((video.clone(), Media::Video))
+        >
+            <Icon name=Glyph::Video />
+        </button>
+    }
+}

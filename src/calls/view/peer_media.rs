@@ -1,0 +1,349 @@
+//! What is seen and heard of the other one: their picture, the screen that they share, their sound.
+
+use crate::{
+    calls::client::{
+        CallsClient, MediaState,
+        devices::selection::DeviceKind,
+        peers::{PathState, PeerStatus, SOLE_PEER},
+        use_calls,
+    },
+    model::{
+        call::{Seat, State},
+        user::Person,
+    },
+    ui::{
+        avatar::{Avatar, AvatarSize},
+        icon::{Glyph, Icon},
+        notice::{Notice, NoticeKind},
+    },
+};
+use js_sys::{Function, Reflect};
+use leptos::{html, prelude::*};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{Document, HtmlMediaElement, HtmlVideoElement, MediaStream};
+
+/// The name of the other one; empty while there is nobody.
+pub(super) fn display_name_of(peer: Memo<Option<Person>>) -> String {
+    peer.with(|with| {
+        with.as_ref()
+            .map(|with| with.name.to_string())
+            .unwrap_or_default()
+    })
+}
+
+/// Shows a stream in an element for as long as it is there. Setting the same again would start it anew.
+fn bind_video_stream(
+    video: NodeRef<html::Video>,
+    stream: impl Fn() -> Option<MediaStream> + 'static,
+) {
+    Effect::new(move || {
+        let stream = stream();
+        if let Some(video) = video.get()
+            && video.src_object() != stream
+        {
+            video.set_src_object(stream.as_ref());
+        }
+    });
+}
+
+/// Has an element play the sound of a stream, once there is any in it. True when it begins anew. In Chromium the time of an element that
+/// was given an empty stream stands still when the sound comes, as if it were held back: nobody could tell whether it is.
+fn bind_audio_stream(audio: &HtmlMediaElement, stream: Option<&MediaStream>) -> bool {
+    let stream = stream.filter(|stream| stream.get_audio_tracks().length() > 0);
+    if audio.src_object().as_ref() == stream {
+        return false;
+    }
+    audio.set_src_object(stream);
+    stream.is_some()
+}
+
+/// The other one's picture; while there is none, who they are and why.
+#[component]
+pub fn PeerVideo(
+    /// Who.
+    peer: Memo<Option<Person>>,
+    /// What they are called.
+    name: Signal<String>,
+    /// Their place.
+    seat: Seat,
+) -> impl IntoView {
+    let calls = use_calls();
+    let other = calls.peer_status(seat);
+    let arrivals = tracks_revision(other);
+    let video = NodeRef::<html::Video>::new();
+    bind_video_stream(video, move || {
+        // Read, not only tracked: a memo that nobody has read follows nothing.
+        let _ = arrivals.get();
+        calls.remote_video(seat)
+    });
+    // Until they say what they send, the first picture may come at any moment, and covers who they are.
+    let seen =
+        move || media_state(other).is_none_or(|sends| sends.camera && !sends.is_video_paused);
+    let silent = move || media_state(other).is_some_and(|sends| !sends.microphone);
+    let why = move || {
+        media_state(other).and_then(|sends| {
+            if !sends.camera {
+                Some("Camera off")
+            } else if sends.is_video_paused {
+                Some("No picture for now: the connection is too slow for it")
+            } else {
+                None
+            }
+        })
+    };
+    view! {
+        <div class="call-theirs" class:is-off=move || !seen() class:is-frozen=move || is_peer_reconnecting(&calls, seat, other)>
+            <video
+                node_ref=video
+                class="call-their-video"
+                autoplay
+                playsinline
+                prop:muted=true
+                aria-label=move || format!("{}'s camera", name.get())
+            ></video>
+            <div class="call-their-face">
+                {move || peer.get().map(|person| view! { <Avatar person size=AvatarSize::Large /> })}
+                {move || why().map(|why| view! { <p>{why}</p> })}
+            </div>
+            {move || {
+                silent()
+                    .then(|| {
+                        view! {
+                            <p class="call-their-mute">
+                                <Icon name=Glyph::MicOff />
+                                {name.get()}
+                                " is muted"
+                            </p>
+                        }
+                    })
+            }}
+        </div>
+    }
+}
+
+/// The screen that the other one shares, while they do.
+#[component]
+pub fn PeerScreen(
+    /// What they are called.
+    name: Signal<String>,
+    /// Their place.
+    seat: Seat,
+) -> impl IntoView {
+    let calls = use_calls();
+    let other = calls.peer_status(seat);
+    let arrivals = tracks_revision(other);
+    let video = NodeRef::<html::Video>::new();
+    let shares = Memo::new(move |_| media_state(other).is_some_and(|sends| sends.screen));
+    bind_video_stream(video, move || {
+        let _ = arrivals.get();
+        calls.remote_screen(seat).filter(|_| shares.get())
+    });
+    view! {
+        <div class="call-screen" hidden=move || !shares.get()>
+            <video
+                node_ref=video
+                autoplay
+                playsinline
+                prop:muted=true
+                aria-label=move || format!("{}'s screen", name.get())
+            ></video>
+        </div>
+    }
+}
+
+/// The other one's sound, where it was chosen to be heard. A browser may want a press before it plays any.
+#[component]
+pub fn PeerAudio(
+    /// Their place.
+    seat: Seat,
+) -> impl IntoView {
+    let calls = use_calls();
+    let arrivals = tracks_revision(calls.peer_status(seat));
+    let audio = NodeRef::<html::Audio>::new();
+    let blocked = RwSignal::new(false);
+    let play = move || {
+        let Some(playing) = audio.get_untracked().and_then(|audio| audio.play().ok()) else {
+            return;
+        };
+        spawn_local(async move {
+            let refused = JsFuture::from(playing).await.err();
+            let name = refused
+                .and_then(|why| js_sys::Reflect::get(&why, &"name".into()).ok()?.as_string());
+            // Anything else means that the sound was replaced or taken away meanwhile. The call may be over by now.
+            let _ = blocked.try_set(name.as_deref() == Some("NotAllowedError"));
+        });
+    };
+    Effect::new(move || {
+        let _ = arrivals.get();
+        if let Some(audio) = audio.get()
+            && bind_audio_stream(&audio, calls.remote_audio(seat).as_ref())
+        {
+            play();
+        }
+    });
+    Effect::new(move || {
+        let chosen = calls.devices().selection().selected_id(DeviceKind::Speaker);
+        if let Some(audio) = audio.get() {
+            set_audio_output(&audio, &chosen.unwrap_or_default());
+        }
+    });
+    view! {
+        <audio node_ref=audio autoplay></audio>
+        <Show when=move || blocked.get()>
+            <div class="call-blocked">
+                <Notice kind=NoticeKind::Warn>
+                    <p>"The browser keeps the sound back until you say so."</p>
+                    <button type="button" class="button" on:click=move |_| play()>
+                        "Play the sound"
+                    </button>
+                </Notice>
+            </div>
+        </Show>
+    }
+}
+
+/// Has an element sound from a speaker (W3C Audio Output Devices); empty means whichever the browser chooses. Where a browser has no such
+/// thing, or the speaker is gone, it sounds where it did.
+fn set_audio_output(element: &HtmlMediaElement, speaker: &str) {
+    call_method_if_present(element, "setSinkId", &[speaker.into()]);
+}
+
+/// Full screen, and a small window above all others: for the screen that the other one shares, otherwise for their picture. Each where
+/// the browser can.
+#[component]
+pub fn VideoButtons(
+    /// What fills the screen.
+    pictures: NodeRef<html::Div>,
+) -> impl IntoView {
+    let calls = use_calls();
+    let can_fill = RwSignal::new(false);
+    let can_float = RwSignal::new(false);
+    Effect::new(move || {
+        let Some(document) = document() else { return };
+        can_fill.set(document.fullscreen_enabled());
+        let enabled = Reflect::get(&document, &"pictureInPictureEnabled".into());
+        can_float.set(enabled.is_ok_and(|enabled| enabled.is_truthy()));
+    });
+    let fill = move |_| {
+        let (Some(document), Some(pictures)) = (document(), pictures.get_untracked()) else {
+            return;
+        };
+        if document.fullscreen_element().is_some() {
+            call_method_if_present(&document, "exitFullscreen", &[]);
+        } else {
+            call_method_if_present(&pictures, "requestFullscreen", &[]);
+        }
+    };
+    let float = move |_| {
+        let Some(pictures) = pictures.get_untracked() else {
+            return;
+        };
+        let which = if calls
+            .remote_media_state()
+            .get_untracked()
+            .is_some_and(|sends| sends.screen)
+        {
+            ".call-screen video"
+        } else {
+            ".call-their-video"
+        };
+        let video = pictures.query_selector(which).ok().flatten();
+        if let Some(video) = video.and_then(|video| video.dyn_into::<HtmlVideoElement>().ok()) {
+            toggle_picture_in_picture(&video);
+        }
+    };
+    let is_seen = move || {
+        calls
+            .remote_media_state()
+            .get()
+            .is_some_and(|sends| sends.screen || (sends.camera && !sends.is_video_paused))
+    };
+    view! {
+        <div class="call-picture-buttons" hidden=move || !is_seen()>
+            <button
+                type="button"
+                class="icon-button"
+                aria-label="Small window above all others"
+                title="Small window above all others"
+                hidden=move || !can_float.get()
+                on:click=float
+            >
+                <Icon name=Glyph::PictureInPicture />
+            </button>
+            <button
+                type="button"
+                class="icon-button"
+                aria-label="Full screen"
+                title="Full screen"
+                hidden=move || !can_fill.get()
+                on:click=fill
+            >
+                <Icon name=Glyph::FullScreen />
+            </button>
+        </div>
+    }
+}
+
+/// Puts a picture into a small window above all others, or back (W3C Picture-in-Picture).
+fn toggle_picture_in_picture(video: &HtmlVideoElement) {
+    let Some(document) = document() else { return };
+    let floats = Reflect::get(&document, &"pictureInPictureElement".into());
+    if floats.is_ok_and(|element| element.is_truthy()) {
+        call_method_if_present(&document, "exitPictureInPicture", &[]);
+    } else {
+        call_method_if_present(video, "requestPictureInPicture", &[]);
+    }
+}
+
+/// Asks the browser for something that it may not have, or that somebody may say no to; then everything stays as it was.
+fn call_method_if_present(object: &JsValue, name: &str, arguments: &[JsValue]) {
+    let call = || {
+        let function: Function = Reflect::get(object, &name.into()).ok()?.dyn_into().ok()?;
+        let arguments: js_sys::Array = arguments.iter().collect();
+        let asked = function.apply(object, &arguments).ok()?;
+        asked.dyn_into::<js_sys::Promise>().ok()
+    };
+    if let Some(asked) = call() {
+        spawn_local(async move {
+            let _ = JsFuture::from(asked).await;
+        });
+    }
+}
+
+fn document() -> Option<Document> {
+    web_sys::window()?.document()
+}
+
+/// Whether the two lost each other and are looking for a way.
+pub(super) fn is_reconnecting(calls: &CallsClient) -> bool {
+    let path = calls.path_state().get();
+    calls.state().with(|scene| {
+        scene.active_call().is_some_and(|held| {
+            held.view.state == State::Reconnecting
+                || (held.view.state == State::Connected && path == PathState::Lost)
+        })
+    })
+}
+
+/// Whether one of the others is lost, in whichever kind of call.
+fn is_peer_reconnecting(calls: &CallsClient, seat: Seat, other: Memo<Option<PeerStatus>>) -> bool {
+    if seat == SOLE_PEER {
+        return is_reconnecting(calls);
+    }
+    other.with(|other| {
+        other
+            .as_ref()
+            .is_some_and(|other| other.path_state == PathState::Lost)
+    })
+}
+
+/// What one of the others says that they send.
+fn media_state(other: Memo<Option<PeerStatus>>) -> Option<MediaState> {
+    other.with(|other| other.as_ref()?.media_state)
+}
+
+/// Changes with what there is to see or hear of one of the others.
+fn tracks_revision(other: Memo<Option<PeerStatus>>) -> Memo<u32> {
+    Memo::new(move |_| other.with(|other| other.as_ref().map_or(0, |other| other.tracks_version)))
+}

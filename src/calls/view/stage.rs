@@ -1,0 +1,155 @@
+//! The call itself: the other one's picture and sound, oneself, and what one can do.
+
+use super::{
+    connection_quality::{QualityBars, QualityDetails},
+    controls::{CameraButton, DeviceProblems, MicrophoneButton, SelfView, ShareButton},
+    device_picker::{DevicePicker, NewDeviceNotice},
+    dock_size::use_dock_expanded,
+    file_transfers::{FileTransferList, SendFileButton},
+    header_buttons::{PanelButton, ResizeButton},
+    peer_media::{
+        PeerAudio, PeerScreen, PeerVideo, VideoButtons, display_name_of, is_reconnecting,
+    },
+    text::{clock_text, state_text},
+};
+use crate::{
+    calls::client::{devices::DeviceState, peers::SOLE_PEER, state::ClientCallState, use_calls},
+    model::{Millis, user::Person},
+    ui::{
+        browser,
+        icon::{Glyph, Icon},
+        notice::{Notice, NoticeKind},
+    },
+};
+use leptos::{html, prelude::*};
+use std::time::Duration;
+
+/// A call from the start or the answer to the end. The same elements all the way, so that picture and sound go on through every
+/// change around them.
+#[component]
+pub fn Stage() -> impl IntoView {
+    let calls = use_calls();
+    let is_expanded = use_dock_expanded();
+    let details = RwSignal::new(false);
+    let peer = Memo::new(move |_| calls.state().with(peer_of));
+    let devices = RwSignal::new(false);
+    let pictures = NodeRef::<html::Div>::new();
+    let name = Signal::derive(move || display_name_of(peer));
+    let label = move || format!("Call with {}", name.get());
+    view! {
+        <section class="call-card call-stage" class:is-small=move || !is_expanded.get() aria-label=label tabindex="-1">
+            <header class="call-head">
+                <div class="call-who">
+                    <h2 dir="auto">{name}</h2>
+                    <CallState />
+                </div>
+                <QualityBars open=details />
+                <PanelButton label="Devices" glyph=Glyph::Settings open=devices />
+                <ResizeButton />
+            </header>
+            <QualityDetails open=details />
+            <Show when=move || devices.get()>
+                <DevicePicker />
+            </Show>
+            <div class="call-pictures" node_ref=pictures>
+                <PeerScreen name seat=SOLE_PEER />
+                <PeerVideo peer name seat=SOLE_PEER />
+                <SelfView />
+                <VideoButtons pictures />
+            </div>
+            <PeerAudio seat=SOLE_PEER />
+            <DeviceProblems />
+            <NewDeviceNotice />
+            <ScreenSharingNotice />
+            <CallProblemNotices />
+            <FileTransferList />
+            <div class="call-controls">
+                <MicrophoneButton />
+                <CameraButton />
+                <ShareButton />
+                <SendFileButton />
+                <button type="button" class="call-button hang-up" aria-keyshortcuts="H" on:click=move |_| calls.leave()>
+                    <Icon name=Glyph::PhoneDown />
+                    <span>"Hang up"</span>
+                </button>
+            </div>
+        </section>
+    }
+}
+
+/// Where the call stands, in words, and how long it has lasted.
+#[component]
+fn CallState() -> impl IntoView {
+    let calls = use_calls();
+    let scene = calls.state();
+    let text = Memo::new(move |_| {
+        scene.with(|scene| state_text(scene, calls.path_state().get(), calls.is_online()))
+    });
+    let since = Memo::new(move |_| scene.with(connected_since));
+    let now = RwSignal::new(0);
+    Effect::new(move || {
+        if since.get().is_none() {
+            return;
+        }
+        now.set(browser::now());
+        let tick = move || now.set(browser::now());
+        // A window always has timers; without one the time would stand still, and nothing else.
+        if let Ok(ticking) = set_interval_with_handle(tick, Duration::from_secs(1)) {
+            on_cleanup(move || ticking.clear());
+        }
+    });
+    view! {
+        <p class="call-state" class:is-lost=move || is_reconnecting(&calls)>
+            <span>{text}</span>
+            {move || {
+                since
+                    .get()
+                    .map(|since| view! { <span class="call-time">{move || clock_text(now.get() - since)}</span> })
+            }}
+        </p>
+    }
+}
+
+/// Whoever shares a screen is told so for as long as they do.
+#[component]
+pub fn ScreenSharingNotice() -> impl IntoView {
+    let devices = use_calls().devices();
+    view! {
+        <Show when=move || devices.screen().get() == DeviceState::On>
+            <p class="call-sharing" role="status">
+                <Icon name=Glyph::Screen />
+                "You are sharing your screen."
+            </p>
+        </Show>
+    }
+}
+
+/// What went wrong, and what is being done about it.
+#[component]
+pub fn CallProblemNotices() -> impl IntoView {
+    let calls = use_calls();
+    let trouble = calls.error_message();
+    let lost = move || {
+        is_reconnecting(&calls).then(|| {
+            let text = "The connection was lost. Another path is being looked for; you need not do anything.";
+            view! { <Notice kind=NoticeKind::Warn>{text}</Notice> }
+        })
+    };
+    view! {
+        {move || trouble.get().map(|why| view! { <Notice kind=NoticeKind::Error>{why}</Notice> })}
+        {lost}
+    }
+}
+
+/// Since when the call goes on, by this machine's clock.
+fn connected_since(scene: &ClientCallState) -> Option<Millis> {
+    scene.active_call().and_then(|held| held.connected_since)
+}
+
+fn peer_of(scene: &ClientCallState) -> Option<Person> {
+    match scene {
+        ClientCallState::Starting { callee: with, .. } => Some(with.clone()),
+        ClientCallState::Answering(view) => Some(view.peer().clone()),
+        _ => scene.active_call().map(|held| held.view.peer().clone()),
+    }
+}

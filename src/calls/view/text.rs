@@ -1,0 +1,106 @@
+//! What the dock says of a call while it goes on.
+
+use crate::{
+    calls::client::{
+        peers::PathState,
+        state::{ActiveGroupCall, CallTarget, ClientCallState},
+    },
+    model::{
+        Millis,
+        call::{CallView, State, outcome_text},
+    },
+};
+
+/// Where the call stands, as the person at this page reads it. `online` says whether the server can be reached.
+#[must_use]
+pub fn state_text(scene: &ClientCallState, path: PathState, online: bool) -> String {
+    match scene {
+        ClientCallState::Idle => String::new(),
+        ClientCallState::Preview(preview) => match &preview.target {
+            CallTarget::Person(with) => format!("Call {}?", with.name),
+            CallTarget::Room(place) => format!("Join the call in {}?", place.title),
+        },
+        ClientCallState::Joining { room: place, .. } if online => {
+            format!("Joining the call in {}…", place.title)
+        }
+        ClientCallState::Joining { .. } => {
+            "No connection to the server. You join the call when it is back.".to_owned()
+        }
+        ClientCallState::InGroup(gathered) => group_call_text(gathered),
+        ClientCallState::Removed(place) => {
+            format!("You are not in the call in {} any more.", place.title)
+        }
+        ClientCallState::Starting { callee: with, .. } if online => {
+            format!("Calling {}…", with.name)
+        }
+        ClientCallState::Starting { .. } => {
+            "No connection to the server. The call starts when it is back.".to_owned()
+        }
+        ClientCallState::Ringing(view) => incoming_text(view),
+        ClientCallState::Answering(_) if online => "Answering…".to_owned(),
+        ClientCallState::Answering(_) => {
+            "No connection to the server. The call is answered when it is back.".to_owned()
+        }
+        ClientCallState::InCall(held) => in_call_text(&held.view, path, online),
+        ClientCallState::Ended(farewell) => outcome_text(
+            farewell.outcome,
+            farewell.side,
+            farewell.media,
+            farewell.duration,
+        ),
+    }
+}
+
+/// Who is in the call, in numbers.
+fn group_call_text(group: &ActiveGroupCall) -> String {
+    match group.view.participants.len() {
+        0 | 1 => "Nobody else is here yet".to_owned(),
+        people => format!("{people} people"),
+    }
+}
+
+fn in_call_text(view: &CallView, path: PathState, online: bool) -> String {
+    match (view.state, path) {
+        (State::Dialing | State::Ringing, _) if !online => {
+            "No connection to the server. Trying again…".to_owned()
+        }
+        (State::Dialing, _) => format!("Calling {}…", view.peer().name),
+        (State::Ringing, _) => "Ringing…".to_owned(),
+        (State::Connecting, _) => "Connecting…".to_owned(),
+        // The page knows of a loss sooner than the server, which it may not even reach.
+        (State::Connected, PathState::Connecting | PathState::Connected) => "Connected".to_owned(),
+        (State::Connected, PathState::Lost) | (State::Reconnecting, _) => {
+            "Reconnecting…".to_owned()
+        }
+        (State::Ended { .. }, _) => String::new(),
+    }
+}
+
+/// Who calls, and how.
+#[must_use]
+pub fn incoming_text(view: &CallView) -> String {
+    format!("{} from {}", view.media.label(), view.caller.name)
+}
+
+/// A running time: `0:05`, `12:34`, `1:02:03`. Negative counts as none.
+#[must_use]
+pub fn clock_text(millis: Millis) -> String {
+    let seconds = millis.max(0) / 1_000;
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}")
+    } else {
+        format!("{minutes}:{seconds:02}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_reads_like_one() {
+        let texts = [-1, 5_000, 754_000, 3_723_000].map(clock_text);
+        assert_eq!(texts, ["0:00", "0:05", "12:34", "1:02:03"]);
+    }
+}
