@@ -1,4 +1,4 @@
-// Type-aware, because the mistake that costs most in browser tests is a promise nobody awaited.
+// Type-aware: the most expensive mistake in browser tests is a promise that is not awaited.
 import eslint from "@eslint/js";
 import { defineConfig } from "eslint/config";
 import playwright from "eslint-plugin-playwright";
@@ -18,9 +18,9 @@ export default defineConfig(
     },
     rules: {
       "@typescript-eslint/switch-exhaustiveness-check": "error",
-      // Taking a field out of an object is a way to leave it out of the rest.
+      // A destructured field may be unused: it is left out of the rest.
       "@typescript-eslint/no-unused-vars": ["error", { ignoreRestSiblings: true }],
-      // Functions of tests/support and of the tests' own files that expect something.
+      // Functions of tests/support and of the specs that assert.
       "playwright/expect-expect": [
         "error",
         {
@@ -34,7 +34,7 @@ export default defineConfig(
           ],
         },
       ],
-      // A test that sleeps, is skipped or is the only one left must not land.
+      // Sleeping, skipped and focused tests must not be committed.
       "playwright/no-wait-for-timeout": "error",
       "playwright/no-skipped-test": "error",
       "playwright/no-focused-test": "error",

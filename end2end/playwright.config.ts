@@ -1,10 +1,10 @@
-// The browser tests: real browsers against the real program. Each test starts a server of its own on a free port, so there
-// is no `webServer` here. See tests/support/ for what tests are made of.
+// Browser tests: real browsers against the real server. Each test starts its own server on a free port, so there is no
+// `webServer` here. Fixtures and page objects are in tests/support/.
 import { defineConfig } from "@playwright/test";
 
-/** Fake devices, real connections: what makes a call work in a headless browser on a machine with loopback only. */
+/** Fake devices and real connections, so that calls work in a headless browser on a machine with loopback only. */
 const chromiumFlags = [
-  // Half the frames of a real camera, because the machine encodes and decodes all of them for everybody.
+  // Half the frame rate of a real camera: one machine encodes and decodes all streams.
   "--use-fake-device-for-media-stream=fps=15",
   "--allow-loopback-in-peer-connection",
   "--disable-gpu",
@@ -15,7 +15,7 @@ const chromiumFlags = [
   "--no-first-run",
 ];
 
-/** Tests that want the machine to themselves run one by one, after all the others: see scripts/e2e.sh. */
+/** Tests that need the machine to themselves run one at a time, after all others: see scripts/e2e.sh. */
 const isExclusiveRun = process.env["RIALTO_E2E_EXCLUSIVE"] === "1";
 
 export default defineConfig({
@@ -24,11 +24,11 @@ export default defineConfig({
   outputDir: isExclusiveRun ? "test-results/artifacts-exclusive" : "test-results/artifacts",
   timeout: 150_000,
   expect: { timeout: 10_000 },
-  // Every test has a server and browsers of its own, so it does not matter which run beside each other.
+  // Every test has its own server and browser contexts, so any tests may run in parallel.
   fullyParallel: true,
   workers: isExclusiveRun ? 1 : Number(process.env["RIALTO_E2E_WORKERS"] ?? 2),
-  // What a busy machine fails once passes when it is tried again, and is named at the end (tests/support/summary-reporter.ts): a bug that
-  // comes now and then is a bug.
+  // A busy machine may fail a test once. A test that passes on retry is listed at the end
+  // (tests/support/summary-reporter.ts), because an intermittent bug is a bug.
   retries: 1,
   forbidOnly: true,
   reporter: [["list"], ["./tests/support/summary-reporter.ts"]],
@@ -39,9 +39,9 @@ export default defineConfig({
     timezoneId: "Europe/Berlin",
     screenshot: "only-on-failure",
     launchOptions: {
-      // Empty means: wherever Playwright finds one.
+      // If empty, Playwright finds the browser.
       executablePath: process.env["RIALTO_CHROMIUM"] || undefined,
-      // Chromium refuses its sandbox to root, which is what many build machines run as.
+      // Chromium's sandbox does not run as root, and many build machines run as root.
       args: process.getuid?.() === 0 ? ["--no-sandbox", ...chromiumFlags] : chromiumFlags,
     },
   },

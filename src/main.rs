@@ -15,8 +15,8 @@ use rialto::{
 };
 use std::{io::Read, process::ExitCode};
 
-/// Rendering a page, and welcoming who comes back after a restart, is thousands of small allocations: the system's allocator took a fifth
-/// of the time for them.
+/// Rendering pages and welcoming clients make thousands of small allocations, which took a fifth of the time in the system's allocator
+/// (docs/decisions/0017-mimalloc.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -30,23 +30,23 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve pages, news, chat and calls.
+    /// Run the server.
     Serve(Box<Config>),
-    /// Publish.
+    /// Publish news.
     #[command(subcommand)]
     News(NewsCommand),
-    /// Tokens with which programs publish.
+    /// Manage API tokens for publishing.
     #[command(subcommand)]
     Token(TokenCommand),
-    /// Look whether calls can connect through the server that runs on this machine: one verdict a line, with what to do.
+    /// Check whether calls can connect through the server on this machine. Prints one result a line, with advice.
     Doctor {
         #[command(flatten)]
         store: StoreConfig,
     },
-    /// People.
+    /// Manage users.
     #[command(subcommand)]
     User(UserCommand),
-    /// Copy the embedded store of a data folder into an empty PostgreSQL database. Stop the server first.
+    /// Copy the SQLite store of a data folder into an empty PostgreSQL database. Stop the server first.
     MigrateStore {
         #[command(flatten)]
         store: StoreConfig,
@@ -55,20 +55,20 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum NewsCommand {
-    /// Publish a story, through the server if it runs on this machine, else into the store.
+    /// Publish a story through the server on this machine, or directly into the store if none runs.
     Publish {
-        /// One line.
+        /// Headline, one line.
         headline: String,
-        /// The body in Markdown; "-" reads it from standard input.
+        /// Body in Markdown; "-" reads it from standard input.
         #[arg(long, default_value = "")]
         body: String,
-        /// What it is about.
+        /// Topic of the story.
         #[arg(long, default_value = "General")]
         topic: String,
         /// "normal", or "breaking" for a banner on every page.
         #[arg(long, default_value = "normal")]
         urgency: Urgency,
-        /// Who publishes it.
+        /// Name of the author.
         #[arg(long, default_value = "The editors")]
         byline: UserNameArg,
         #[command(flatten)]
@@ -78,9 +78,9 @@ enum NewsCommand {
 
 #[derive(Debug, Subcommand)]
 enum TokenCommand {
-    /// Make a token and print it. It is shown this once and stored only as a hash.
+    /// Create a token and print it. It is shown only once; the store keeps its hash.
     Create {
-        /// What to call it; stories published with it are signed so.
+        /// Name of the token, used as the byline of its stories.
         name: String,
         #[command(flatten)]
         store: StoreConfig,
@@ -89,23 +89,23 @@ enum TokenCommand {
 
 #[derive(Debug, Subcommand)]
 enum UserCommand {
-    /// List people and their roles.
+    /// List users and their roles.
     List {
         #[command(flatten)]
         store: StoreConfig,
     },
-    /// Change what somebody may do.
+    /// Change the role of a user.
     Role {
-        /// Their name.
+        /// Name of the user.
         name: UserNameArg,
-        /// "guest", "member", "editor" or "admin".
+        /// New role: "guest", "member", "editor" or "admin".
         role: Role,
         #[command(flatten)]
         store: StoreConfig,
     },
 }
 
-/// A checked name, as an argument.
+/// A valid user name, as an argument.
 #[derive(Debug, Clone)]
 struct UserNameArg(UserName);
 
@@ -139,11 +139,11 @@ async fn main() -> ExitCode {
     }
 }
 
-/// mimalloc asks Linux for huge pages, and after some ten minutes Linux puts pages of 2 MiB where a few of 4 KiB were in use: a small server
-/// then takes 10 MB more, for nothing.
+/// Disables transparent huge pages. mimalloc requests them, and after some ten minutes Linux replaces a few pages of 4 KiB by one of
+/// 2 MiB each, which costs a small server 10 MB.
 #[cfg(target_os = "linux")]
 fn refuse_huge_pages() {
-    // A system that does not let it be refused takes that memory.
+    // Where this fails, the server uses that memory.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
@@ -197,7 +197,7 @@ async fn run_user_command(command: UserCommand) -> CliResult {
         UserCommand::Role { name, role, store } => {
             let store = open_store(&store).await?;
             let account = store.find_account(&name.0).await.map_err(error_message)?;
-            let account = account.ok_or_else(|| format!("nobody is called {}", name.0))?;
+            let account = account.ok_or_else(|| format!("there is no user {}", name.0))?;
             store
                 .update_role(account.person.id, role)
                 .await
@@ -228,8 +228,8 @@ async fn migrate_store(config: &StoreConfig) -> CliResult {
     }
     let folder = config.data.display();
     println!(
-        "Copied into {}, and both hold the same. Next: start with \"rialto serve --data {folder} --database-url …\". What people \
-         sent stays in {folder}/files. {folder}/rialto.sqlite is as it was, and not used any more.",
+        "Copied into {}; both stores are identical. Next: start \"rialto serve --data {folder} --database-url …\". Uploaded files \
+         stay in {folder}/files. {folder}/rialto.sqlite is unchanged and no longer used.",
         config.location()
     );
     Ok(())

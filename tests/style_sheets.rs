@@ -1,4 +1,4 @@
-//! What the style sheets promise: text that can be read in both themes, and no variable that does not exist.
+//! Checks of the style sheets: colour contrast in both themes, and no undefined custom property.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Red, green and blue, 0 to 1.
+/// sRGB red, green and blue, 0 to 1.
 type Colour = [f64; 3];
 
 const SURFACES: [&str; 5] = [
@@ -17,7 +17,7 @@ const SURFACES: [&str; 5] = [
     "surface-pressed",
 ];
 
-/// Text and what it is set on: 4.5:1 (WCAG 2.2, success criterion 1.4.3).
+/// Text and background colours; contrast of at least 4.5:1 (WCAG 2.2, success criterion 1.4.3).
 const TEXT_PAIRS: [(&str, &str); 24] = [
     ("accent-text", "accent"),
     ("accent-text", "accent-strong"),
@@ -56,7 +56,7 @@ fn text_and_shapes_stand_out_from_what_they_are_set_on() {
     let text = on_surfaces(&["text", "text-quiet", "accent", "danger", "ok", "warn"])
         .chain(TEXT_PAIRS)
         .map(|pair| (pair, 4.5));
-    // Borders of controls, focus and presence (success criterion 1.4.11).
+    // Borders of controls, focus rings and presence dots: at least 3:1 (success criterion 1.4.11).
     let shapes = on_surfaces(&["line-strong", "focus", "here", "away"]).map(|pair| (pair, 3.0));
 
     let mut too_faint = Vec::new();
@@ -65,7 +65,7 @@ fn text_and_shapes_stand_out_from_what_they_are_set_on() {
             let found = contrast(colours[over], colours[under]);
             if found < least {
                 too_faint.push(format!(
-                    "{theme}: --{over} on --{under} is {found:.2}:1, {least}:1 is the least"
+                    "{theme}: --{over} on --{under} is {found:.2}:1; at least {least}:1 is required"
                 ));
             }
         }
@@ -96,7 +96,10 @@ fn every_variable_that_is_used_is_defined() {
         .filter(|(name, _)| !defined.contains(name))
         .collect();
     assert!(missing.is_empty(), "{missing:#?}");
-    assert!(used.len() > 50, "the style sheets were found and read");
+    assert!(
+        used.len() > 50,
+        "the style sheets use more than 50 custom properties"
+    );
 }
 
 #[test]
@@ -125,14 +128,14 @@ fn style_sheets(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The variable's name that a text begins with.
+/// The custom property's name at the start of a text.
 fn variable_name(text: &str) -> String {
     text.chars()
         .take_while(|c| c.is_ascii_alphanumeric() || *c == '-')
         .collect()
 }
 
-/// The plain colours of `tokens.css`, for light and for dark: `--name: light-dark(#…, #…);` or `--name: #…;`.
+/// The plain colours of `tokens.css` for light and for dark: `--name: light-dark(#…, #…);` or `--name: #…;`.
 fn palette() -> (BTreeMap<String, Colour>, BTreeMap<String, Colour>) {
     let text = fs::read_to_string(style_dir().join("tokens.css")).unwrap();
     let mut palette = (BTreeMap::new(), BTreeMap::new());
@@ -162,7 +165,7 @@ fn palette() -> (BTreeMap<String, Colour>, BTreeMap<String, Colour>) {
     palette
 }
 
-/// `#rrggbb`.
+/// Parses `#rrggbb`.
 fn parse_hex(text: &str) -> Option<Colour> {
     let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6)?;
     let part = |at: usize| {
@@ -173,13 +176,13 @@ fn parse_hex(text: &str) -> Option<Colour> {
     Some([part(0)?, part(2)?, part(4)?])
 }
 
-/// WCAG 2.2, "contrast ratio": 1 to 21.
+/// The contrast ratio of WCAG 2.2: 1 to 21.
 fn contrast(one: Colour, other: Colour) -> f64 {
     let (one, other) = (luminance(one), luminance(other));
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-/// WCAG 2.2, "relative luminance".
+/// The relative luminance of WCAG 2.2: 0 to 1.
 fn luminance(colour: Colour) -> f64 {
     let [red, green, blue] = colour.map(|part| {
         if part <= 0.04045 {

@@ -1,4 +1,4 @@
-//! The clocks, for whoever needs a number instead of an `Instant`.
+//! Clock readings as integers.
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -7,12 +7,12 @@ pub fn monotonic_nanos() -> u64 {
     read_nanos(ClockId::Monotonic)
 }
 
-/// Milliseconds since 1970, for identifiers.
+/// Milliseconds since 1970-01-01T00:00:00Z, for ids.
 pub fn unix_millis() -> u64 {
     read_nanos(ClockId::Realtime) / 1_000_000
 }
 
-/// The CPU time that this process has used, in nanoseconds.
+/// The CPU time of this process, in nanoseconds.
 pub fn process_cpu_nanos() -> u64 {
     read_nanos(ClockId::ProcessCPUTime)
 }

@@ -1,13 +1,13 @@
-//! Measures Rialto's live connections beside those of other servers doing the same work; see the README.
+//! Measures Rialto's live connections and compares them with other servers doing the same work; see the README.
 //!
-//! | module | what is in it |
+//! | module | contents |
 //! |---|---|
-//! | `load` | the generator: subscribers, publishers, latencies, what was lost |
-//! | `peers` | the servers: starting, subscribing, publishing |
-//! | `workloads` | what is measured |
-//! | `report` | medians, tables, targets, the plot |
-//! | `proc` | memory, CPU time and sockets, as the kernel counts them |
-//! | `options` | the command line and the environment |
+//! | [`load`] | the load generator: subscribers, publishers, latencies, delivery errors |
+//! | [`servers`] | the measured servers: start, subscribe, publish |
+//! | [`workloads`] | the workloads |
+//! | [`report`] | medians, tables, targets, the plot |
+//! | [`proc`] | memory, CPU time and sockets, from the kernel |
+//! | [`options`] | the command line and the environment |
 
 pub mod clock;
 pub mod load;

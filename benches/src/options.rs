@@ -6,37 +6,42 @@ use clap::{Parser, ValueEnum};
 
 use crate::servers::MeasuredServer;
 
-/// What is measured.
+/// A workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Workload {
-    /// Memory of connections that wait.
+    /// Memory of idle connections.
     Idle,
-    /// 100 messages a second.
+    /// 100 messages per second.
     Paced,
-    /// As many messages as go through.
+    /// As many messages as possible.
     Flat,
     /// A fifth of the subscribers stops reading.
     Stuck,
     /// More subscribers, and more rooms.
     Scaling,
-    /// Acknowledged sending (Rialto).
+    /// Acknowledged sends (Rialto).
     Acks,
-    /// Everybody comes back after a restart (Rialto).
+    /// All clients reconnect after a restart (Rialto).
     Storm,
-    /// Front pages a second, beside a hello world (Rialto).
+    /// Front pages per second, compared with a hello world (Rialto).
     Pages,
-    /// What a node does for the pages of another (Rialto).
+    /// Cost of the clients and events of another node (Rialto).
     Nodes,
-    /// A long time of coming and going (Rialto).
+    /// Memory over a long time of connects and disconnects (Rialto).
     Soak,
 }
 
-/// Measures Rialto's live connections beside those of other servers doing the same work.
+/// Measures Rialto's live connections and compares them with other servers doing the same work.
 #[derive(Debug, Parser)]
 #[command(name = "rialto-bench", version)]
 pub struct Options {
     /// Only these servers: rialto, nchan, pushpin, socketio, axum, floor, or one over one transport, such as rialto-ws.
-    #[arg(long, env = "BENCH_ONLY", value_delimiter = ',', value_name = "PEERS")]
+    #[arg(
+        long,
+        env = "BENCH_ONLY",
+        value_delimiter = ',',
+        value_name = "SERVERS"
+    )]
     pub only: Vec<String>,
 
     /// Only these workloads.
@@ -48,22 +53,22 @@ pub struct Options {
     )]
     pub workloads: Vec<Workload>,
 
-    /// How often each is measured; what is shown is the median.
+    /// How often each workload is measured; the report shows the median.
     #[arg(long, env = "BENCH_RUNS", default_value_t = 3, value_name = "N",
         value_parser = clap::value_parser!(u8).range(1..))]
     pub runs: u8,
 
-    /// `1`: short, with a tenth of the subscribers, to see that it works. Its figures say little.
+    /// `1`: a quick run with a tenth of the subscribers, to check that everything works. Its figures mean little.
     #[arg(long, env = "BENCH_QUICK", default_value = "0", value_name = "0|1",
         value_parser = ["0", "1"])]
     pub quick: String,
 
-    /// How long the soak takes, in minutes.
+    /// Duration of the soak, in minutes.
     #[arg(long, env = "BENCH_SOAK", default_value_t = 20, value_name = "MINUTES",
         value_parser = clap::value_parser!(u64).range(1..))]
     pub soak_minutes: u64,
 
-    /// Rialto's program. Its site is looked for beside it and in the folder above.
+    /// The program of Rialto. Its `site` folder is looked up next to it and one level up.
     #[arg(
         long,
         env = "RIALTO_BIN",
@@ -72,32 +77,31 @@ pub struct Options {
     )]
     pub rialto: PathBuf,
 
-    /// The folder for performance.md and performance.svg. Empty: nothing is written.
+    /// The folder for performance.md and performance.svg; empty writes nothing.
     #[arg(long, env = "BENCH_OUT", default_value = "", value_name = "FOLDER")]
     pub out: String,
 }
 
 impl Options {
-    /// The servers to measure, in the order of the table.
+    /// The servers to measure, in the order of the tables.
     pub fn measured_servers(&self) -> Vec<MeasuredServer> {
         MeasuredServer::all()
             .into_iter()
-            .filter(|subject| {
+            .filter(|measured_server| {
                 self.only.is_empty()
-                    || self
-                        .only
-                        .iter()
-                        .any(|only| only == subject.kind.key() || *only == subject.key())
+                    || self.only.iter().any(|only| {
+                        only == measured_server.kind.key() || *only == measured_server.key()
+                    })
             })
             .collect()
     }
 
-    /// Whether a workload is to be measured.
+    /// Whether a workload is selected.
     pub fn wants(&self, workload: Workload) -> bool {
         self.workloads.is_empty() || self.workloads.contains(&workload)
     }
 
-    /// How much smaller and shorter everything is: 10 for a quick look, otherwise 1.
+    /// The divisor of subscribers and durations: 10 for a quick run, otherwise 1.
     pub fn scale(&self) -> usize {
         if self.quick == "1" { 10 } else { 1 }
     }

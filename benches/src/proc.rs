@@ -1,4 +1,4 @@
-//! What the kernel says about the server: memory, CPU time and sockets, from `/proc` and `ss`.
+//! Memory, CPU time and sockets of a server, from `/proc` and `ss`.
 
 use std::{fs, process::Command};
 
@@ -15,7 +15,7 @@ pub fn pin_to_core(core: usize) -> Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
 }
 
-/// Raises the bound on open files as far as it may be, and returns it.
+/// Raises the limit on open files to the hard limit, and returns it.
 pub fn raise_open_file_limit() -> Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -26,7 +26,7 @@ pub fn raise_open_file_limit() -> Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// A process and everything it started, by their ids.
+/// The process ids of a process and all its descendants.
 pub fn process_tree(root: Pid) -> Vec<Pid> {
     let mut all = Vec::new();
     let parents: Vec<(Pid, Pid)> = fs::read_dir("/proc")
@@ -52,16 +52,16 @@ pub fn process_tree(root: Pid) -> Vec<Pid> {
     all
 }
 
-/// A field of `/proc/PID/stat`, numbered as in `man 5 proc`; 4 and above.
+/// A field of `/proc/PID/stat`, numbered as in `man 5 proc`, from 4.
 fn stat_field(pid: Pid, number: usize) -> Option<u64> {
     let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
     let stat = fs::read_to_string(path).ok()?;
-    // The name in parentheses may hold anything, so count from its end.
+    // The command in parentheses may contain anything, so fields are counted from its end.
     let fields = stat.rsplit_once(") ")?.1;
     fields.split(' ').nth(number - 3)?.parse().ok()
 }
 
-/// The CPU time, user and system, that these processes have used, in microseconds.
+/// The CPU time, user and system, of these processes, in microseconds.
 pub fn cpu_micros(pids: &[Pid]) -> f64 {
     let tick = 1e6 / rustix::param::clock_ticks_per_second() as f64;
     let ticks: u64 = pids
@@ -71,7 +71,7 @@ pub fn cpu_micros(pids: &[Pid]) -> f64 {
     ticks as f64 * tick
 }
 
-/// The time that a core was busy, for anybody and with anything, in microseconds. Time that the host took away counts.
+/// The time a core was busy with anything, in microseconds, including time stolen by the hypervisor.
 pub fn core_busy_micros(core: usize) -> f64 {
     let tick = 1e6 / rustix::param::clock_ticks_per_second() as f64;
     let name = format!("cpu{core} ");
@@ -82,14 +82,14 @@ pub fn core_busy_micros(core: usize) -> f64 {
         .split(' ')
         .filter_map(|field| field.parse().ok())
         .collect();
-    // The fourth and fifth are time in which nothing was to do.
+    // The fourth and fifth fields are idle time.
     let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks[..] else {
         return 0.0;
     };
     (user + nice + system + irq + softirq + steal) as f64 * tick
 }
 
-/// The memory that is these processes' own, in bytes: PSS, in which shared pages are divided among those who share them.
+/// The memory of these processes, in bytes: PSS, which divides shared pages among the processes that share them.
 pub fn memory_bytes(pids: &[Pid]) -> Result<f64> {
     let mut total = 0;
     for pid in pids {
@@ -106,16 +106,16 @@ pub fn memory_bytes(pids: &[Pid]) -> Result<f64> {
     Ok(total as f64)
 }
 
-/// One of the server's established connections.
+/// An established connection of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Socket {
-    /// The port on the client's side.
+    /// The port of the client.
     pub peer_port: u16,
-    /// Kernel memory for what waits to be sent or read, in bytes.
+    /// Kernel memory for received, queued and reserved data, in bytes.
     pub memory: u64,
 }
 
-/// The established connections to a port of this machine, seen from the server.
+/// The established connections to a local port.
 pub fn established_sockets(port: u16) -> Result<Vec<Socket>> {
     let output = Command::new("ss")
         .args(["-tmnHO", "state", "established", "sport", "="])
@@ -128,13 +128,13 @@ pub fn established_sockets(port: u16) -> Result<Vec<Socket>> {
         .collect())
 }
 
-/// Reads a line such as
+/// Parses a line such as
 /// `0 0 127.0.0.1:80 127.0.0.1:40000 skmem:(r0,rb131072,t0,tb87040,f4096,w0,o0,bl0,d0)`.
 fn parse_ss_line(line: &str) -> Option<Socket> {
     let (addresses, memory) = line.split_once("skmem:(")?;
     let peer = addresses.split_whitespace().last()?;
     let peer_port = peer.rsplit_once(':')?.1.parse().ok()?;
-    // r: received and not read; t: sent and not freed by the driver; w: queued, not yet sent; f: reserved for more.
+    // r: received and unread; w: queued and unsent; f: reserved. t, sent and not yet freed by the driver, does not count.
     let memory = memory
         .split(',')
         .filter_map(|part| {
@@ -147,7 +147,7 @@ fn parse_ss_line(line: &str) -> Option<Socket> {
     Some(Socket { peer_port, memory })
 }
 
-/// The ports of clients whose connections to `port` are established, seen from the server. Cheaper than [`sockets`].
+/// The client ports of the established connections to a local port. Cheaper than [`established_sockets`].
 pub fn established_ports(port: u16) -> Result<Vec<u16>> {
     let mut ports = Vec::new();
     let hex = format!(":{port:04X}");
@@ -164,7 +164,7 @@ pub fn established_ports(port: u16) -> Result<Vec<u16>> {
     Ok(ports)
 }
 
-/// The machine, without its name: processor, cores, memory and kernel.
+/// The machine without its name: processor, cores, memory and kernel.
 pub fn describe_machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let value = |text: &str, key: &str| {
@@ -175,7 +175,7 @@ pub fn describe_machine() -> String {
                 |rest| rest.trim_matches([':', ' ', '\t']).to_owned(),
             )
     };
-    // Not those that this process may run on: it has pinned itself to one.
+    // Every core of the machine, not just the one that this process is pinned to.
     let cores = read("/proc/cpuinfo").matches("processor\t:").count();
     let memory = value(&read("/proc/meminfo"), "MemTotal")
         .trim_end_matches(" kB")

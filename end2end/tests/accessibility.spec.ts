@@ -1,6 +1,6 @@
 /**
- * Every page, for everybody who may open it: no complaint in the console (which every test here checks, hydration warnings
- * included), nothing wider than a phone, and nothing that axe calls serious or critical, light and dark, small and large.
+ * Every page, for every role that may open it: no console errors or hydration warnings (which every test checks), nothing
+ * wider than a phone, and no serious or critical axe violations in light and dark themes on desktop and phone.
  */
 import AxeBuilder from "@axe-core/playwright";
 import { nodeCount } from "./support/node-count.ts";
@@ -13,37 +13,34 @@ import { duskPng } from "./support/png.ts";
 const desktop = { width: 1280, height: 800 };
 const phone = { width: 390, height: 844 };
 
-/** Which of several nodes made a page changes nothing about what axe finds in it: with one node it has been looked at. */
+/** With several nodes axe is skipped: every node renders the same pages, and runs with one node check them. */
 const isAxeEnabled = nodeCount === 1;
 if (!isAxeEnabled)
-  console.log(
-    "accessibility.spec.ts: axe is left out with several nodes; every page is opened and measured all the same",
-  );
+  console.log("accessibility.spec.ts: axe is skipped with several nodes; pages are still opened and measured");
 
-/** Looks at what is on screen in every size and theme. */
-async function expectAccessible({ page }: Visitor, what: string): Promise<void> {
+/** Checks the current screen in every size and theme. */
+async function expectAccessible({ page }: Visitor, label: string): Promise<void> {
   for (const size of [desktop, phone]) {
     await page.setViewportSize(size);
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-    expect.soft(wide, `${what} is wider than ${size.width} px by`).toBeLessThanOrEqual(0);
+    const excessWidth = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    expect.soft(excessWidth, `${label}: pixels wider than ${size.width}`).toBeLessThanOrEqual(0);
     if (!isAxeEnabled) continue;
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       const axe = new AxeBuilder({ page });
-      // A theme changes colours and nothing else.
+      // A theme changes only colours.
       const { violations } = await (colorScheme === "light" ? axe : axe.withRules("color-contrast")).analyze();
       const severeViolations = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
       const descriptions = severeViolations.flatMap(({ id, nodes }) =>
         nodes.map((node) => `${id}: ${node.html} ${node.failureSummary}`),
       );
-      expect.soft(descriptions, `${what}, ${size.width} px, ${colorScheme}`).toEqual([]);
+      expect.soft(descriptions, `${label}, ${size.width} px, ${colorScheme}`).toEqual([]);
     }
   }
   await page.setViewportSize(desktop);
   await page.emulateMedia({ colorScheme: null, reducedMotion: null });
 }
 
-/** Opens pages one after the other, fresh, and inspects each. */
 async function expectAccessiblePages(visitor: Visitor, paths: string[]): Promise<void> {
   for (const path of paths) {
     await visitor.open(path);
@@ -51,35 +48,34 @@ async function expectAccessiblePages(visitor: Visitor, paths: string[]): Promise
   }
 }
 
-/** Words that no line is long enough for. */
 const LONG_WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
   .repeat(2)
   .slice(0, 150);
 
-/** Some news, breaking and not. */
-async function publishSampleStories(agency: Publisher): Promise<string> {
+/** Publishes normal and breaking stories, and returns the path of one. */
+async function publishSampleStories(publisher: Publisher): Promise<string> {
   const body = "# A heading\n\n- one\n- two\n\n> And a quotation with `code`.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n";
-  const { path } = await agency.publish({ headline: "The harbour is frozen", body, topic: "Harbour" });
-  await agency.publish({ headline: "A match is won", topic: "Sports" });
-  await agency.publish({
+  const { path } = await publisher.publish({ headline: "The harbour is frozen", body, topic: "Harbour" });
+  await publisher.publish({ headline: "A match is won", topic: "Sports" });
+  await publisher.publish({
     headline: LONG_WORD,
     body: `${LONG_WORD}\n\n    ${LONG_WORD}`,
     topic: LONG_WORD.slice(0, 40),
   });
-  await agency.publish({ headline: "The bridge is closed", body, topic: "Harbour", urgency: "breaking" });
+  await publisher.publish({ headline: "The bridge is closed", body, topic: "Harbour", urgency: "breaking" });
   return path;
 }
 
-/** Many pages, each looked at in four ways. */
+/** Enough for many pages, each in two sizes and two themes. */
 const AUDIT_TIMEOUT_MS = 180_000;
 
 const EXPECTED_REFUSALS = /answered 40[134]: GET|status of 40[134]/;
 
-test("pages for somebody without a name", async ({ visitAnonymously, publisher }) => {
+test("pages for a visitor without a name", async ({ visitAnonymously, publisher }) => {
   test.setTimeout(AUDIT_TIMEOUT_MS);
   const story = await publishSampleStories(publisher);
   const stranger = await visitAnonymously();
-  stranger.browserErrors.allow(EXPECTED_REFUSALS, "some addresses are not for strangers, and say so");
+  stranger.browserErrors.allow(EXPECTED_REFUSALS, "some pages are refused to strangers");
   await expectAccessiblePages(stranger, [
     "/",
     "/?topic=Sports",
@@ -123,7 +119,7 @@ test("pages for a guest", async ({ join, publisher }) => {
   await ada.calls.endedCard.getByRole("button", { name: "Close" }).click();
   await grace.chat.openDirectRoom("Ada");
   const direct = new URL(grace.page.url()).pathname;
-  grace.browserErrors.allow(EXPECTED_REFUSALS, "some addresses are not for guests, and say so");
+  grace.browserErrors.allow(EXPECTED_REFUSALS, "some pages are refused to guests");
   await expectAccessiblePages(grace, [
     "/",
     "/chat",
@@ -148,14 +144,14 @@ test("pages for the administrator", async ({ joinAsAdministrator, join, publishe
   await expectAccessible(portia, "a new room");
 });
 
-test("an empty Rialto", async ({ visitAnonymously, join, joinAsAdministrator }) => {
+test("pages of an empty site", async ({ visitAnonymously, join, joinAsAdministrator }) => {
   test.setTimeout(AUDIT_TIMEOUT_MS);
   await expectAccessiblePages(await visitAnonymously(), ["/"]);
   await expectAccessiblePages(await join("Ada"), ["/", "/chat", "/chat/general", "/calls"]);
   await expectAccessiblePages(await joinAsAdministrator(), ["/", "/admin"]);
 });
 
-test("what comes and goes on a page: a pill, a failure, an interruption, a menu", async ({
+test("temporary elements: a pill, an interruption, a menu, a failure, an outage", async ({
   join,
   visitAnonymously,
   publisher,
@@ -185,7 +181,7 @@ test("what comes and goes on a page: a pill, a failure, an interruption, a menu"
   await ada.goOnline();
 });
 
-test("chunks that fail to load: that of a page, and that of calls", async ({ join }) => {
+test("chunks that fail to load: pages and calls", async ({ join }) => {
   const [ada] = [await join("Ada"), await join("Grace")];
   await blockChunk(ada, PAGES_CHUNK_URL);
   await blockChunk(ada, CALLS_CHUNK_URL);
@@ -193,18 +189,18 @@ test("chunks that fail to load: that of a page, and that of calls", async ({ joi
   await ada.page.waitForFunction(() => window.instrumentation.welcomeCount > 0);
   await ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace", exact: true }).click();
   await expect(ada.calls.dock).toContainText("What calls need could not be loaded");
-  await expectAccessible(ada, "calls that do not come");
+  await expectAccessible(ada, "a calls chunk that fails to load");
   await ada.calls.dock.getByRole("button", { name: "Close" }).click();
   await ada.page.locator(".site-nav").getByRole("link", { name: "Calls" }).click();
   await expect(ada.page.getByText("This page could not be loaded")).toBeVisible();
-  await expectAccessible(ada, "a page that does not come");
+  await expectAccessible(ada, "a page that fails to load");
 });
 
 test("a call in every state: preview, ringing, connected, minimised, ended", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace" }).click();
   await expect(ada.calls.preview).toBeVisible();
-  await expectAccessible(ada, "the look at oneself");
+  await expectAccessible(ada, "the preview");
   await ada.calls.startFromPreview();
   await expect(grace.calls.incoming).toBeVisible();
   await expectAccessible(ada, "calling");
@@ -216,12 +212,12 @@ test("a call in every state: preview, ringing, connected, minimised, ended", asy
   await grace.calls.cameraButton.click();
   await grace.calls.microphoneButton.click();
   await expect(ada.calls.remoteView).toContainText("Grace is muted");
-  await expectAccessible(ada, "a call with nobody to see");
+  await expectAccessible(ada, "a call without remote video");
   await grace.calls.stage.getByRole("button", { name: "Make the call small" }).click();
-  await expectAccessible(grace, "a small call");
+  await expectAccessible(grace, "a minimised call");
   await ada.calls.hangUp();
   await expect(grace.calls.endedCard).toBeVisible();
-  await expectAccessible(grace, "the end of a call");
+  await expectAccessible(grace, "an ended call");
 });
 
 test("call waiting, devices, files, and a group call seen from outside and from inside", async ({ join }) => {
@@ -232,7 +228,7 @@ test("call waiting, devices, files, and a group call seen from outside and from 
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await eve.calls.call("Grace", "voice");
   await expect(grace.calls.callWaiting).toBeVisible();
-  await expectAccessible(grace, "a call that waits");
+  await expectAccessible(grace, "a waiting call");
   await grace.calls.callWaiting.getByRole("button", { name: "Decline" }).click();
   await ada.calls.stage
     .locator("input[type=file]")
@@ -240,21 +236,21 @@ test("call waiting, devices, files, and a group call seen from outside and from 
   await expect(grace.calls.stage.getByRole("list", { name: "Files" })).toBeVisible();
   await grace.calls.stage.getByRole("button", { name: "Devices" }).click();
   await grace.calls.stage.getByRole("button", { name: /^Connection: / }).click();
-  await expectAccessible(grace, "devices, figures and a file");
+  await expectAccessible(grace, "devices, statistics and a file");
   await grace.calls.hangUp();
   for (const { calls } of [ada, grace])
     await calls.endedCard.getByRole("button", { name: "Close", exact: true }).click();
 
   await ada.page.getByRole("button", { name: "Start a call in this room" }).click();
   await ada.calls.preview.getByRole("button", { name: "Join the call" }).click();
-  await expectAccessible(ada, "alone in a room's call");
+  await expectAccessible(ada, "a group call with one member");
   const card = grace.page.getByLabel("Call in this room", { exact: true });
   await card.getByRole("button", { name: "Join" }).click();
   await grace.calls.preview.getByRole("button", { name: "Join the call" }).click();
   await expect(ada.calls.state).toContainText("2 people");
-  await expectAccessible(ada, "two in a room's call");
+  await expectAccessible(ada, "a group call with two members");
   await eve.calls.endedCard.getByRole("button", { name: "Close", exact: true }).click();
-  await expectAccessible(eve, "a room that has a call");
+  await expectAccessible(eve, "a room with a group call");
 });
 
 test("on a phone a minimised call leaves the composer usable", async ({ join }) => {
@@ -273,7 +269,7 @@ test("on a phone a minimised call leaves the composer usable", async ({ join }) 
   await expect(grace.calls.stage).toHaveCount(0);
 });
 
-test("a keyboard is enough: the skip link, a message, a call that is answered", async ({ join }) => {
+test("the keyboard is enough to skip to the content, send a message and answer a call", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.page.keyboard.press("Tab");
   await expect(ada.page.getByRole("link", { name: "Skip to the content" })).toBeFocused();
@@ -285,14 +281,14 @@ test("a keyboard is enough: the skip link, a message, a call that is answered", 
   await expect(grace.chat.message("By keyboard")).toBeVisible();
   await expect(ada.chat.composer).toBeFocused();
   await ada.calls.call("Grace", "voice");
-  await expect(grace.calls.incoming, "who does not write is taken to it").toBeFocused();
+  await expect(grace.calls.incoming, "the focus moves there unless the user is typing").toBeFocused();
   await grace.page.keyboard.press("Tab");
   await expect(grace.calls.incoming.getByRole("button", { name: "Accept", exact: true })).toBeFocused();
   await grace.page.keyboard.press("Enter");
   await ada.calls.expectConnected();
 });
 
-test("a call that comes while one writes leaves the writing alone", async ({ join }) => {
+test("an incoming call does not take the focus from somebody who is typing", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await grace.chat.composer.focus();
   await grace.page.keyboard.type("In the middle of ");
@@ -304,9 +300,9 @@ test("a call that comes while one writes leaves the writing alone", async ({ joi
   await grace.page.getByText("Ada is calling").waitFor();
 });
 
-/** What a page names to be fetched before it is live. */
-async function fetchAssetPaths(server: Server, page: string): Promise<string[]> {
-  const html = await (await fetch(server.url + page)).text();
+/** Paths of the style sheet, WebAssembly and scripts that a page loads before hydration. */
+async function fetchAssetPaths(server: Server, path: string): Promise<string[]> {
+  const html = await (await fetch(server.url + path)).text();
   const style = /href="(\/pkg\/[^"]+\.css)"/.exec(html)?.[1] ?? "";
   const { wasm, scripts } = JSON.parse(/const app = (.*);/.exec(html)?.[1] ?? "") as {
     wasm: string;
@@ -328,13 +324,13 @@ test("pages are not cached, hashed assets are immutable, and large responses are
     expect(response.status).toBe(200);
     expect(response.headers.get("cache-control")).toContain("immutable");
     expect(response.headers.get("content-encoding"), file).toBe("br");
-    // Nor does a browser forget it when it asks whether there is something newer.
+    // A conditional request keeps the asset immutable as well.
     const since = response.headers.get("last-modified") ?? "";
     const same = await fetch(server.url + file, { headers: { "if-modified-since": since } });
     expect(same.status).toBe(304);
     expect(same.headers.get("cache-control")).toContain("immutable");
   }
-  // A file that is not there may be in a moment: a node that is started anew has it, and this one not yet.
+  // A 404 is not cached: during an upgrade, a newer node may already have the file.
   const missing = await fetch(server.url + (files.at(-1) ?? "").replace(/\.[\w-]{20,}\./, ".0123456789abcdef012345."));
   expect(missing.status).toBe(404);
   expect(missing.headers.get("cache-control")).toBe("no-store");
@@ -342,7 +338,7 @@ test("pages are not cached, hashed assets are immutable, and large responses are
 
 test("a page is hydrated in chunks, between which the browser handles other events", async ({ visitAnonymously }) => {
   const reader = await visitAnonymously({ startPath: "/signin" });
-  // A turn ends with a message to oneself.
+  // After each chunk, hydration yields to the event loop through a MessageChannel.
   await reader.page.addInitScript(() => {
     const counted = window as unknown as { messageChannelCount: number };
     counted.messageChannelCount = 0;
@@ -354,7 +350,9 @@ test("a page is hydrated in chunks, between which the browser handles other even
     };
   });
   await reader.open("/");
-  const hydrationChunkCount = await reader.page.evaluate(() => (window as unknown as { turns: number }).turns);
-  // The header, what is above the page, the call dock, the page, and then what begins with it, one by one.
+  const hydrationChunkCount = await reader.page.evaluate(
+    () => (window as unknown as { messageChannelCount: number }).messageChannelCount,
+  );
+  // Chunks include the header, the banner area, the call dock, the page, and each deferred task.
   expect(hydrationChunkCount).toBeGreaterThan(5);
 });

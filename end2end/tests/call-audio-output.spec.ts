@@ -1,14 +1,14 @@
-/** What comes out of a speaker, recorded there. The browsers of all other tests are mute. */
+/** Audio output of browsers, recorded from a sound server. The browsers of all other tests are muted. */
 import type { LaunchOptions } from "@playwright/test";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import { joinGroupCall } from "./support/group-calls.ts";
 import { BrowserProcess } from "./support/browser-process.ts";
 import { AudioSink } from "./support/audio-sink.ts";
 
-/** Below it nothing is heard, and well below it nothing but rounding is left. */
+/** A lower RMS counts as silence, which leaves room for rounding errors. */
 const MAX_SILENT_RMS = 0.001;
 
-/** Somebody at a machine of their own, and what is heard there. */
+/** A visitor with a separate browser process, and its audio output. */
 interface Listener {
   visitor: Visitor;
   sink: AudioSink;
@@ -19,23 +19,23 @@ class AudibleBrowsers {
   private readonly browserProcesses: BrowserProcess[] = [];
 
   constructor(
-    private readonly join: (name: string, manner: { browserProcess: BrowserProcess }) => Promise<Visitor>,
-    private readonly options: LaunchOptions,
+    private readonly join: (name: string, options: { browserProcess: BrowserProcess }) => Promise<Visitor>,
+    private readonly launchOptions: LaunchOptions,
   ) {}
 
   async joinListener(name: string): Promise<Listener> {
-    const speaker = await AudioSink.start();
-    this.sinks.push(speaker);
-    // Playwright has a browser without windows play nothing.
-    const sounding = { ...this.options, ignoreDefaultArgs: ["--mute-audio"], env: speaker.environment };
-    const machine = await BrowserProcess.start(sounding);
-    this.browserProcesses.push(machine);
-    return { visitor: await this.join(name, { browserProcess: machine }), sink: speaker };
+    const sink = await AudioSink.start();
+    this.sinks.push(sink);
+    // By default, Playwright mutes headless browsers.
+    const audibleOptions = { ...this.launchOptions, ignoreDefaultArgs: ["--mute-audio"], env: sink.environment };
+    const browserProcess = await BrowserProcess.start(audibleOptions);
+    this.browserProcesses.push(browserProcess);
+    return { visitor: await this.join(name, { browserProcess }), sink };
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(this.browserProcesses.map((machine) => machine.close()));
-    await Promise.all(this.sinks.map((speaker) => speaker.close()));
+    await Promise.allSettled(this.browserProcesses.map((browserProcess) => browserProcess.close()));
+    await Promise.all(this.sinks.map((sink) => sink.close()));
   }
 }
 
@@ -49,22 +49,22 @@ async function expectSilence({ sink }: Listener): Promise<void> {
 
 const audioTest = test.extend<{ browsers: AudibleBrowsers }>({
   browsers: async ({ join, launchOptions }, use) => {
-    const house = new AudibleBrowsers(join, launchOptions);
+    const browsers = new AudibleBrowsers(join, launchOptions);
     try {
-      await use(house);
+      await use(browsers);
     } finally {
-      await house.close();
+      await browsers.close();
     }
   },
 });
 
-// eslint-disable-next-line playwright/no-skipped-test -- why is said
+// eslint-disable-next-line playwright/no-skipped-test -- the reason is printed
 audioTest.skip(
   !AudioSink.isSupported(),
-  "pulseaudio and parec are not installed (scripts/bootstrap.sh test installs them where no other sound server is)",
+  "pulseaudio and parec are not installed (scripts/bootstrap.sh test installs them unless there is another sound server)",
 );
 
-audioTest("a call rings aloud, both are heard, and who is muted is not", async ({ browsers }) => {
+audioTest("a call rings audibly, both sides hear each other, and a muted side is silent", async ({ browsers }) => {
   const [ada, grace] = [await browsers.joinListener("Ada"), await browsers.joinListener("Grace")];
   await expectSilence(grace);
   await ada.visitor.calls.call("Grace");

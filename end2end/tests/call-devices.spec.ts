@@ -1,20 +1,20 @@
-/** Calls without a microphone or a camera: said in words, and possible all the same. */
+/** Calls with missing, failing and changing devices. Without a device, the call shows why and still connects. */
 import type { Page } from "@playwright/test";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import { BrowserProcess } from "./support/browser-process.ts";
 import { PEER_TO_PEER_SKIP_REASON, nodeCount } from "./support/node-count.ts";
 
-// eslint-disable-next-line playwright/no-skipped-test -- why is said
+// eslint-disable-next-line playwright/no-skipped-test -- the reason is printed
 test.skip(nodeCount > 1, PEER_TO_PEER_SKIP_REASON);
 
-/** From now on the browser answers the page's questions for these devices with an error of this name. */
+/** Reloads the page and makes `getUserMedia` reject requests for these devices with the named error. */
 async function rejectGetUserMedia(visitor: Visitor, name: string, devices: ("audio" | "video")[]): Promise<void> {
   await visitor.context.addInitScript(
     ({ name, devices }) => {
       const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
       navigator.mediaDevices.getUserMedia = (constraints) =>
         devices.some((device) => Boolean(constraints?.[device]))
-          ? Promise.reject(new DOMException("not for you", name))
+          ? Promise.reject(new DOMException("rejected by the test", name))
           : getUserMedia(constraints);
     },
     { name, devices },
@@ -22,7 +22,6 @@ async function rejectGetUserMedia(visitor: Visitor, name: string, devices: ("aud
   await visitor.open("/chat/general");
 }
 
-/** Grace calls Ada, who accepts; both are connected. */
 async function connectCall(grace: Visitor, ada: Visitor): Promise<void> {
   await grace.calls.startFromPreview();
   await ada.calls.accept();
@@ -33,7 +32,9 @@ async function openPreview(grace: Visitor): Promise<void> {
   await grace.page.locator(".chat-rooms").getByRole("button", { name: "Video call Ada" }).click();
 }
 
-test("who refuses microphone and camera is told what to do, and hears and sees the other one", async ({ join }) => {
+test("a caller who denies microphone and camera gets instructions, and still receives audio and video", async ({
+  join,
+}) => {
   const ada = await join("Ada");
   const grace = await join("Grace", { permissions: [] });
   await openPreview(grace);
@@ -49,7 +50,7 @@ test("who refuses microphone and camera is told what to do, and hears and sees t
   await expect(ada.calls.remoteView).toContainText("Camera off");
   await expect(ada.calls.remoteView).toContainText("Grace is muted");
 
-  // Allowed after all, in the middle of the call.
+  // The devices are allowed during the call.
   await grace.context.grantPermissions(["camera", "microphone"]);
   await grace.calls.cameraButton.click();
   await grace.calls.microphoneButton.click();
@@ -57,27 +58,25 @@ test("who refuses microphone and camera is told what to do, and hears and sees t
   await expect(grace.calls.stage).not.toContainText("does not let this page");
 });
 
-for (const [name, says] of [
+for (const [name, expectedText] of [
   ["NotAllowedError", "The browser does not let this page use the camera"],
   ["NotFoundError", "No camera was found"],
   ["NotReadableError", "The camera does not start; another program may be using it"],
 ] as const) {
-  test(`a camera that fails with ${name} is explained, and the call has sound both ways`, async ({ join }) => {
+  test(`a camera that fails with ${name} is explained, and audio flows both ways`, async ({ join }) => {
     const [ada, grace] = [await join("Ada"), await join("Grace")];
     await rejectGetUserMedia(grace, name, ["video"]);
     await openPreview(grace);
-    await expect(grace.calls.preview).toContainText(says);
+    await expect(grace.calls.preview).toContainText(expectedText);
     await expect(grace.calls.preview).toContainText(/Without it you can/);
     await connectCall(grace, ada);
     await Promise.all([grace.calls.expectAudioAndVideo(), ada.calls.expectAudio()]);
     await expect(ada.calls.remoteView).toContainText("Camera off");
-    await expect(grace.calls.stage).toContainText(says);
+    await expect(grace.calls.stage).toContainText(expectedText);
   });
 }
 
-test("a microphone that is missing is explained to who is called, too, and the picture goes both ways", async ({
-  join,
-}) => {
+test("a missing microphone of the callee is explained, and video flows both ways", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await rejectGetUserMedia(ada, "NotFoundError", ["audio"]);
   await openPreview(grace);
@@ -87,12 +86,12 @@ test("a microphone that is missing is explained to who is called, too, and the p
   await expect(grace.calls.remoteView).toContainText("Ada is muted");
 });
 
-/** A browser's flag, so that it has three microphones and three cameras. */
+/** Changes the flag for fake devices to give the browser three microphones and three cameras. */
 function withThreeDevices(flag: string): string {
   return flag.startsWith("--use-fake-device") ? "--use-fake-device-for-media-stream=device-count=3,fps=15" : flag;
 }
 
-/** The camera that is in use goes away. */
+/** Ends the track of the camera in use, as unplugging it would. */
 async function unplugCamera(page: Page): Promise<void> {
   await page.evaluate(() => {
     const camera = window.instrumentation.localTracks.findLast(
@@ -103,7 +102,7 @@ async function unplugCamera(page: Page): Promise<void> {
   });
 }
 
-test("a camera that is unplugged in the middle of a call is replaced by another one, and by words where there is none", async ({
+test("a camera unplugged during a call is replaced by another one, or by a message if there is none", async ({
   join,
 }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
@@ -128,15 +127,15 @@ test("a camera that is unplugged in the middle of a call is replaced by another 
   await ada.calls.expectMovingVideo();
 });
 
-test("microphone, camera and speaker are chosen before a call, remembered, and changed in it without connecting anew", async ({
+test("microphone, camera and speaker are chosen before a call, remembered, and switched during it without a new connection", async ({
   join,
   launchOptions,
 }) => {
-  const machine = await BrowserProcess.start({
+  const browserProcess = await BrowserProcess.start({
     ...launchOptions,
     args: launchOptions.args?.map(withThreeDevices) ?? [],
   });
-  const [ada, grace] = [await join("Ada"), await join("Grace", { browserProcess: machine })];
+  const [ada, grace] = [await join("Ada"), await join("Grace", { browserProcess })];
   await openPreview(grace);
   const { preview, stage } = grace.calls;
   const used = (kind: string) =>
@@ -154,7 +153,7 @@ test("microphone, camera and speaker are chosen before a call, remembered, and c
   await grace.waitUntilConnected();
   await openPreview(grace);
   await expect(preview.getByLabel("Camera", { exact: true })).toHaveValue(/./);
-  await expect.poll(() => used("video"), "it was remembered").toBe("fake_device_2");
+  await expect.poll(() => used("video"), "the choice is remembered").toBe("fake_device_2");
   await connectCall(grace, ada);
   await ada.calls.expectAudioAndVideo();
 
@@ -178,11 +177,11 @@ test("microphone, camera and speaker are chosen before a call, remembered, and c
   await ada.calls.expectAudioAndVideo();
   await expect(ada.calls.remoteView).not.toContainText("muted");
   const peerConnectionCount = await grace.page.evaluate(() => window.instrumentation.peerConnections.length);
-  expect(peerConnectionCount, "one connection all the way").toBe(1);
-  await machine.close();
+  expect(peerConnectionCount, "a single connection throughout").toBe(1);
+  await browserProcess.close();
 });
 
-test("a device that is connected in the middle of a call is offered", async ({ join }) => {
+test("a device connected during a call is offered", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await openPreview(grace);
   await connectCall(grace, ada);
@@ -201,7 +200,7 @@ test("a device that is connected in the middle of a call is offered", async ({ j
   await ada.calls.expectAudioAndVideo();
 });
 
-/** From now on the microphone of a page hears a steady tone of this loudness, and nothing else. */
+/** Replaces the microphone of a page with a steady tone. `loudness` is its gain, from 0 to 1. */
 async function installToneMicrophone(page: Page, loudness: number): Promise<void> {
   await page.evaluate((loudness) => {
     const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -223,7 +222,7 @@ async function installToneMicrophone(page: Page, loudness: number): Promise<void
   }, loudness);
 }
 
-test("whoever talks while muted is told, and whose microphone is silent as well", async ({ join }) => {
+test("talking while muted shows a hint, and so does a silent microphone", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await installToneMicrophone(ada.page, 0.5);
   await installToneMicrophone(grace.page, 0);
@@ -231,7 +230,7 @@ test("whoever talks while muted is told, and whose microphone is silent as well"
   const meter = ada.calls.dock.locator("meter");
   await grace.calls.accept();
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
-  await expect(meter, "a meter is for the look at oneself").toHaveCount(0);
+  await expect(meter, "the meter is only in the preview").toHaveCount(0);
   await expect(ada.calls.stage).not.toContainText("You are talking while muted.");
   await ada.calls.microphoneButton.click();
   await expect(ada.calls.stage).toContainText("You are talking while muted.");

@@ -1,4 +1,4 @@
-/** Calls between networks that keep each other out, and through faults of the network itself. */
+/** Calls through NATs, impaired networks and network outages. */
 import { type Page } from "@playwright/test";
 import { sha256Hex, createRandomFile, fileTransferRow } from "./support/call-file-transfers.ts";
 import { type Visitor, expect, test as base } from "./support/fixtures.ts";
@@ -10,7 +10,7 @@ import { Server } from "./support/server.ts";
 const skipReason = missingRequirement();
 
 interface NetworkFixtures {
-  /** What carries everything to and from Alice, where that is poor. */
+  /** Delay and loss of all traffic of Alice's network, if any. */
   impairment: NetworkImpairment | undefined;
   testbed: NetworkTestbed;
   joinBoth: () => Promise<{ ada: Visitor; grace: Visitor }>;
@@ -20,9 +20,9 @@ const test = base.extend<NetworkFixtures>({
   impairment: [undefined, { option: true }],
 
   testbed: async ({ impairment }, use) => {
-    const networks = NetworkTestbed.create(impairment);
-    await use(networks);
-    await networks.close();
+    const testbed = NetworkTestbed.create(impairment);
+    await use(testbed);
+    await testbed.close();
   },
 
   server: async ({ testbed, serverEnv }, use) => {
@@ -31,26 +31,26 @@ const test = base.extend<NetworkFixtures>({
     await server.stop();
   },
 
-  /** Ada in Alice's network and Grace in Bob's. */
+  /** Joins Ada in Alice's network and Grace in Bob's. */
   joinBoth: async ({ testbed, join, launchOptions, server }, use) => {
     await use(async () => {
       expect(server.url).toContain("10.50.0.1");
-      const machines = await Promise.all([
+      const [aliceProcess, bobProcess] = await Promise.all([
         testbed.launchBrowser("alice", launchOptions),
         testbed.launchBrowser("bob", launchOptions),
       ]);
-      const ada = await join("Ada", { browserProcess: machines[0] });
-      const grace = await join("Grace", { browserProcess: machines[1] });
+      const ada = await join("Ada", { browserProcess: aliceProcess });
+      const grace = await join("Grace", { browserProcess: bobProcess });
       for (const visitor of [ada, grace]) {
-        visitor.browserErrors.allow(/cannot be encrypted|insecure origin/i, "the address is taken for a secure one");
+        visitor.browserErrors.allow(/cannot be encrypted|insecure origin/i, "the browser treats this origin as secure");
       }
       return { ada, grace };
     });
   },
 });
 
-if (skipReason !== undefined) console.log(`call-networks.spec.ts is left out: ${skipReason}`);
-// eslint-disable-next-line playwright/no-skipped-test -- why, and what to install, is said above
+if (skipReason !== undefined) console.log(`call-networks.spec.ts is skipped: ${skipReason}`);
+// eslint-disable-next-line playwright/no-skipped-test -- the reason is printed above
 test.skip(skipReason !== undefined, skipReason);
 
 async function callAndAccept(ada: Visitor, grace: Visitor): Promise<void> {
@@ -58,7 +58,7 @@ async function callAndAccept(ada: Visitor, grace: Visitor): Promise<void> {
   await grace.calls.accept();
 }
 
-/** How the media of a page go: the kinds of the two ends of the selected pair, and how the relay of this end is reached. */
+/** Candidate types of the selected pair, local first, and the protocol to the local relay, if one is used. */
 async function selectedCandidatePair(
   page: Page,
 ): Promise<{ candidateTypes: string[]; relayProtocol: string | undefined }> {
@@ -75,8 +75,8 @@ async function selectedCandidatePair(
       stats.get(String(pair?.["localCandidateId"])),
       stats.get(String(pair?.["remoteCandidateId"])),
     ];
-    const ends = [String(local?.["candidateType"]), String(remote?.["candidateType"])];
-    return { candidateTypes: ends, relayProtocol: local?.["relayProtocol"] as string | undefined };
+    const candidateTypes = [String(local?.["candidateType"]), String(remote?.["candidateType"])];
+    return { candidateTypes, relayProtocol: local?.["relayProtocol"] as string | undefined };
   });
 }
 
@@ -87,7 +87,7 @@ test("a call between two symmetric NATs goes through the relay, by UDP", async (
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
   const selectedPairs = async () => Promise.all([selectedCandidatePair(ada.page), selectedCandidatePair(grace.page)]);
   expect((await selectedPairs()).flatMap(({ candidateTypes }) => candidateTypes)).toContain("relay");
-  // Whichever way is found first is used until a better one is.
+  // ICE may select a worse pair first, and switch once it finds a better one.
   await expect
     .poll(async () => (await selectedPairs()).map(({ relayProtocol }) => relayProtocol ?? "udp"), { timeout: 20_000 })
     .toEqual(["udp", "udp"]);
@@ -105,14 +105,14 @@ test("a call from a network that blocks UDP goes through the relay by TCP", asyn
 test.describe("without a relay", () => {
   test.use({ serverEnv: { RIALTO_TURN_LISTEN: "off" } });
 
-  test("a call does not connect, and both are shown why, also in its outcome", async ({ joinBoth }) => {
+  test("a call does not connect, and both sides see why, also in its outcome", async ({ joinBoth }) => {
     const { ada, grace } = await joinBoth();
     await callAndAccept(ada, grace);
-    const why = "No way to the other person's network was found, and this site has no relay";
-    for (const { calls } of [ada, grace]) await expect(calls.stage).toContainText(why, { timeout: 40_000 });
+    const reason = "No way to the other person's network was found, and this site has no relay";
+    for (const { calls } of [ada, grace]) await expect(calls.stage).toContainText(reason, { timeout: 40_000 });
     for (const { calls } of [ada, grace]) {
-      await expect(calls.endedCard).toContainText("Video call, no connection could be made", { timeout: 40_000 });
-      await expect(calls.endedCard).toContainText(why);
+      await expect(calls.endedCard).toContainText("Video call, could not connect", { timeout: 40_000 });
+      await expect(calls.endedCard).toContainText(reason);
     }
   });
 });
@@ -120,15 +120,15 @@ test.describe("without a relay", () => {
 test.describe("with 100 ms delay and 5 % packet loss", () => {
   test.use({ impairment: { delayMs: 100, lossRatio: 0.05 } });
 
-  test("video and audio go on, and the connection's quality is shown", async ({ joinBoth }) => {
+  test("video and audio continue, and the connection's quality is shown", async ({ joinBoth }) => {
     const { ada, grace } = await startPlayingCall(joinBoth);
     await sleepSeconds(10);
     for (const { name, calls } of [ada, grace]) {
-      const pause = await calls.longestFrameGapMs();
+      const gapMs = await calls.longestFrameGapMs();
       console.log(
-        `    100 ms and 5 % loss: the longest pause of pictures that ${name} saw was ${Math.round(pause)} ms`,
+        `    100 ms and 5 % loss: the longest gap between video frames was ${Math.round(gapMs)} ms for ${name}`,
       );
-      expect(pause).toBeLessThan(3_000);
+      expect(gapMs).toBeLessThan(3_000);
       await expect(calls.state).toContainText("Connected");
     }
     await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
@@ -140,27 +140,27 @@ test.describe("with 100 ms delay and 5 % packet loss", () => {
 test.describe("with limited bandwidth", () => {
   test.use({ impairment: { delayMs: 20, lossRatio: 0 } });
 
-  test("without bandwidth for video the audio goes on, both are shown why, and the video comes back", async ({
+  test("without bandwidth for video the audio continues, both sides see why, and the video comes back", async ({
     joinBoth,
     testbed,
   }) => {
     const { ada, grace } = await startPlayingCall(joinBoth);
-    // So little that a page may lose its server for a moment, too.
-    for (const who of [ada, grace]) who.allowOutageErrors();
+    // The bandwidth is so low that a page may briefly lose its server, too.
+    for (const visitor of [ada, grace]) visitor.allowOutageErrors();
     testbed.limitBandwidth(110);
     const since = Date.now();
     await expect(ada.calls.stage).toContainText("Your picture is not sent for now", { timeout: 60_000 });
     await expect(grace.calls.remoteView).toContainText("No picture for now", { timeout: 30_000 });
-    console.log(`    110 kbit/s: the picture is given up after ${Date.now() - since} ms`);
-    // When what was under way has passed, what is heard is what was said, but for some packets. Later the picture is tried again.
+    console.log(`    110 kbit/s: video is paused after ${Date.now() - since} ms`);
+    // Once queued packets have arrived, audio comes through with little loss. Later the page tries video again.
     await sleepSeconds(2);
     const before = await grace.calls.receivedAudioStats();
     await sleepSeconds(4);
     const after = await grace.calls.receivedAudioStats();
-    expect(after.energy, "it is not silent").toBeGreaterThan(before.energy);
+    expect(after.energy, "the audio is not silent").toBeGreaterThan(before.energy);
     const concealedShare = (after.concealed - before.concealed) / (after.samples - before.samples);
     console.log(
-      `    110 kbit/s, without pictures: ${(concealedShare * 100).toFixed(1)} % of the sound had to be made up`,
+      `    110 kbit/s, without video: ${(concealedShare * 100).toFixed(1)} % of the audio samples were concealed`,
     );
     expect(concealedShare).toBeLessThan(0.2);
     testbed.limitBandwidth();
@@ -182,58 +182,58 @@ test.describe("with limited bandwidth", () => {
     testbed.cutConnection("alice");
     await expect(ada.calls.state).toContainText("Reconnecting…", { timeout: 10_000 });
     const reached = await share();
-    expect(reached, "it was not all there by then").toBeLessThan(1);
+    expect(reached, "the transfer was not complete before the outage").toBeLessThan(1);
     testbed.restoreConnection("alice");
-    // Playwright speaks with these browsers through pipes.
+    // Playwright copies the file, because these browsers are controlled through pipes.
     const copy = test.info().outputPath("copy.bin");
     await (await saved).saveAs(copy);
     await expect(fileTransferRow(ada, "film.bin")).toContainText("delivered and checked", { timeout: 30_000 });
     expect(await sha256Hex(copy)).toBe(await sha256Hex(file));
-    console.log(`    a file of 6 MB: the network was gone when ${Math.round(reached * 100)} % of it had come`);
+    console.log(`    a file of 6 MB: the network was cut after ${Math.round(reached * 100)} %`);
   });
 });
 
 /**
- * Until both see each other again; said, because it is what people notice. Beside it the bare call of the same two pages, from Ada to Grace.
- * It may take so many milliseconds, or as long again by half as the bare call where the machine is too busy even for that.
+ * Waits until both visitors receive video again, and prints the time. It may take `maxMs` or, on a busy machine, 1.5 times
+ * as long as the baseline call between the same pages.
  */
-async function expectRecovery(label: string, two: Visitor[], maxMs: number): Promise<void> {
+async function expectRecovery(label: string, pair: Visitor[], maxMs: number): Promise<void> {
   const began = Date.now();
-  const baseline = baselineRecoveryMs(label, two, began);
-  const both = async () => Promise.all(two.map(({ calls }) => calls.msSinceLastFrame()));
+  const baseline = baselineRecoveryMs(label, pair, began);
+  const both = async () => Promise.all(pair.map(({ calls }) => calls.msSinceLastFrame()));
   await expect
     .poll(async () => Math.max(...(await both())), {
-      message: `${label}: pictures come again`,
+      message: `${label}: video frames arrive again`,
       intervals: [50],
       timeout: 30_000,
     })
     .toBeLessThan(400);
   const took = Date.now() - began;
-  console.log(`    ${label}: both see each other again after ${took} ms`);
+  console.log(`    ${label}: video recovers on both sides after ${took} ms`);
   expect(took).toBeLessThan(Math.max(maxMs, 1.5 * (await baseline)));
 }
 
-/** How long the bare call needs, in milliseconds. One that does not come back in time is said to have not, and counts for nothing. */
-async function baselineRecoveryMs(what: string, two: Visitor[], began: number): Promise<number> {
-  const page = two[1]?.page;
+/** Recovery time of the baseline call in milliseconds, or 0 if it does not recover within 20 s. Prints the result. */
+async function baselineRecoveryMs(label: string, pair: Visitor[], began: number): Promise<number> {
+  const page = pair[1]?.page;
   if (page === undefined) return 0;
   const deadline = began + 20_000;
   while ((await msSinceBaselineFrame(page)) > 400) {
     if (Date.now() > deadline) {
-      console.log(`    ${what}: a plain page with ICE restart has not come back after 20 s`);
+      console.log(`    ${label}: the baseline call has not recovered after 20 s`);
       return 0;
     }
     await new Promise((done) => setTimeout(done, 50));
   }
   const took = Date.now() - began;
-  console.log(`    ${what}: a plain page with ICE restart after ${took} ms`);
+  console.log(`    ${label}: the baseline call recovers after ${took} ms`);
   return took;
 }
 
 async function startPlayingCall(
-  two: () => Promise<{ ada: Visitor; grace: Visitor }>,
+  joinBoth: () => Promise<{ ada: Visitor; grace: Visitor }>,
 ): Promise<{ ada: Visitor; grace: Visitor }> {
-  const { ada, grace } = await two();
+  const { ada, grace } = await joinBoth();
   await callAndAccept(ada, grace);
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
@@ -243,14 +243,14 @@ async function startPlayingCall(
 
 const sleepSeconds = (count: number) => new Promise((done) => setTimeout(done, count * 1_000));
 
-// A browser shows pictures by what it takes the other one's clock for, which it knows after a while: after a few seconds' cut at the very
-// beginning of a call it shows them up to two seconds late.
+// A browser schedules frames by its estimate of the remote clock, which takes a while to settle. After an outage of a
+// few seconds at the very beginning of a call, it renders frames up to two seconds late.
 for (const { settleSeconds, outageSeconds, host } of [
   { settleSeconds: 15, outageSeconds: 5, host: "alice" },
   { settleSeconds: 0, outageSeconds: 20, host: "alice" },
   { settleSeconds: 0, outageSeconds: 40, host: "bob" },
 ] as const) {
-  test(`a network outage of ${outageSeconds} s is noticed by both, and the call recovers by itself`, async ({
+  test(`a network outage of ${outageSeconds} s is shown to both sides, and the call recovers by itself`, async ({
     joinBoth,
     testbed,
   }) => {
@@ -262,11 +262,11 @@ for (const { settleSeconds, outageSeconds, host } of [
     const since = Date.now();
     for (const { calls } of [ada, grace]) {
       await expect(calls.state).toContainText("Reconnecting…", { timeout: 10_000 });
-      await expect.poll(() => calls.videoSendersActive(), "nobody sends pictures that nobody gets").toEqual([false]);
+      await expect.poll(() => calls.videoSendersActive(), "no video is sent while the path is down").toEqual([false]);
     }
     await sleepSeconds(outageSeconds - (Date.now() - since) / 1_000);
     testbed.restoreConnection(host);
-    await expectRecovery(`a cut of ${outageSeconds} s`, [ada, grace], 3_000);
+    await expectRecovery(`outage of ${outageSeconds} s`, [ada, grace], 3_000);
     await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
     await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
     for (const { calls } of [ada, grace]) expect(await calls.videoSendersActive()).toEqual([true]);
@@ -289,14 +289,14 @@ test("a shared screen comes back after a network outage", async ({ joinBoth, tes
   expect(await ada.calls.videoSendersActive()).toEqual([true, true]);
 });
 
-test("somebody whose address changes goes on with the call", async ({ joinBoth, testbed }) => {
+test("a call survives a change of address", async ({ joinBoth, testbed }) => {
   const { ada, grace } = await startPlayingCall(joinBoth);
   await startBaselineCall(ada.page, grace.page);
   ada.allowOutageErrors();
   testbed.changeAddress("alice");
-  // Pictures that are on their way still come for a moment.
+  // Frames in flight still arrive for a moment.
   await sleepSeconds(1);
-  await expectRecovery("another address", [ada, grace], 6_000);
+  await expectRecovery("change of address", [ada, grace], 6_000);
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
 });
@@ -310,10 +310,10 @@ test("a callee whose address changed while ringing connects", async ({ joinBoth,
   );
   grace.allowOutageErrors();
   testbed.changeAddress("bob");
-  const moved = Date.now();
+  const acceptedAt = Date.now();
   await grace.calls.accept();
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
-  console.log(`    another address while it rings: both are connected ${Date.now() - moved} ms after the answer`);
+  console.log(`    change of address while ringing: connected ${Date.now() - acceptedAt} ms after Accept`);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
 });
 
@@ -325,7 +325,7 @@ test("a restarted relay carries the call again", async ({ joinBoth, server }) =>
   await server.kill();
   await sleepSeconds(2);
   await server.launch();
-  await expectRecovery("the relay started anew", [ada, grace], 10_000);
+  await expectRecovery("restart of the relay", [ada, grace], 10_000);
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
 });

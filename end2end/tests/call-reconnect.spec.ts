@@ -1,4 +1,4 @@
-/** Calls whose network, server or page goes away. */
+/** Calls that lose their network, server or browser. */
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 
 async function connectCall(caller: Visitor, callee: Visitor): Promise<void> {
@@ -8,9 +8,7 @@ async function connectCall(caller: Visitor, callee: Visitor): Promise<void> {
   await Promise.all([caller.calls.expectAudioAndVideo(), callee.calls.expectAudioAndVideo()]);
 }
 
-test("a page that loses the server shows it to both, keeps sound and picture, and is connected again", async ({
-  join,
-}) => {
+test("a page that loses the server shows it to both sides, keeps audio and video, and reconnects", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await connectCall(ada, grace);
   await ada.goOffline();
@@ -31,7 +29,7 @@ test("a suspended browser is noticed by the other side, and the call recovers wh
   const grace = await join("Grace", { browserProcess });
   await connectCall(ada, grace);
   browserProcess.suspend();
-  // A browser takes about seven seconds to miss the other side.
+  // A browser takes about seven seconds to notice the loss of its peer.
   await expect(ada.calls.state).toContainText("Reconnecting…", { timeout: 20_000 });
   await expect(ada.calls.stage).toContainText("Another path is being looked for");
   browserProcess.resume();
@@ -41,7 +39,7 @@ test("a suspended browser is noticed by the other side, and the call recovers wh
   await expect(grace.calls.endedCard).toContainText(/Video call, \d+ s/);
 });
 
-test("a server that is killed in the middle of a call does not end it", async ({ join, server }) => {
+test("a server that is killed during a call does not end it", async ({ join, server }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   ada.allowOutageErrors();
   grace.allowOutageErrors();
@@ -53,14 +51,14 @@ test("a server that is killed in the middle of a call does not end it", async ({
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
   for (const { calls } of [ada, grace])
-    expect(await calls.longestFrameGapMs(), "the picture never stops").toBeLessThan(1_500);
+    expect(await calls.longestFrameGapMs(), "video does not freeze").toBeLessThan(1_500);
   await ada.chat.sendMessage("Did you notice?");
   await expect(grace.chat.message("Did you notice?")).toBeVisible();
   await ada.calls.hangUp();
   await expect(grace.calls.endedCard).toContainText(/Video call, \d+ s/);
 });
 
-test("a server that is killed while it rings goes on ringing when it is back", async ({ join, server }) => {
+test("a call answered while the server is down connects after the restart", async ({ join, server }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   ada.allowOutageErrors();
   grace.allowOutageErrors();
@@ -78,7 +76,7 @@ test("a server that is killed while it rings goes on ringing when it is back", a
 test.describe("with a reconnect grace of three seconds", () => {
   test.use({ serverEnv: { RIALTO_CALL_GRACE_SECONDS: "3" } });
 
-  test("a browser that is killed ends the call for the other side, which is shown why", async ({
+  test("a browser that is killed ends the call for the other side, which sees why", async ({
     join,
     browserProcess,
   }) => {

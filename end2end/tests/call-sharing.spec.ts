@@ -1,4 +1,4 @@
-/** What two show and send each other in a call beside their cameras: screens, and files that never touch the server. */
+/** Shared screens and file transfers during calls, full screen and the safety code. Files go from peer to peer. */
 import { type Page } from "@playwright/test";
 import { sha256Hex, createRandomFile, fileTransferRow } from "./support/call-file-transfers.ts";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
@@ -11,7 +11,7 @@ async function connectCall(ada: Visitor, grace: Visitor): Promise<void> {
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
 }
 
-test("a screen is shown beside the camera, by button and by key, and both are told", async ({ join }) => {
+test("a screen is shared beside the camera, by button and by key, and both sides see it", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await fakeDisplayMedia(ada.page);
   await connectCall(ada, grace);
@@ -25,7 +25,7 @@ test("a screen is shown beside the camera, by button and by key, and both are to
   await grace.calls.expectMovingVideo();
   expect(
     await grace.page.evaluate(() => window.instrumentation.peerConnections.length),
-    "nothing was connected anew",
+    "no new connection is made",
   ).toBe(1);
 
   await ada.calls.stage.getByRole("button", { name: "Stop sharing" }).click();
@@ -34,7 +34,7 @@ test("a screen is shown beside the camera, by button and by key, and both are to
   await ada.page.keyboard.press("d");
   await expect(shown).toBeVisible();
   await expectMovingVideo(shown);
-  // The browser's own button to stop.
+  // Stops sharing as the browser's own button would.
   await ada.page.evaluate(() => {
     const shared = window.instrumentation.localTracks.findLast((track) => track.kind === "video");
     shared?.stop();
@@ -63,7 +63,7 @@ test("the remote video goes full screen and picture-in-picture", async ({ join }
   await ada.calls.expectMovingVideo();
 });
 
-test("both see the same safety code, made of the keys that their browsers use", async ({ join }) => {
+test("both sides see the same safety code, which differs from call to call", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await connectCall(ada, grace);
   const codes: string[] = [];
@@ -80,20 +80,19 @@ test("both see the same safety code, made of the keys that their browsers use", 
   await ada.calls.stage.getByRole("button", { name: /^Connection: / }).click();
   const secondCode = ada.calls.stage.locator(".call-safety strong");
   await expect(secondCode).toHaveText(/^\d{5}( \d{5}){5}$/);
-  await expect(secondCode, "another call, other keys").not.toHaveText(codes[0] ?? "");
+  await expect(secondCode, "another call has other keys").not.toHaveText(codes[0] ?? "");
 });
 
-/** How many bytes are sent in the tests. */
 const LARGE_FILE_BYTES = 100_000_000;
 
-/** Bytes a second that one page carries to itself over a bare data channel, with the same chunks. */
+/** Throughput of a plain data channel within one page, with chunks of the same size as Rialto's. */
 async function measureBaselineBytesPerSecond(page: Page, bytes: number): Promise<number> {
   return page.evaluate(async (bytes) => {
     const [one, other] = [new RTCPeerConnection(), new RTCPeerConnection()];
     one.onicecandidate = ({ candidate }) => void other.addIceCandidate(candidate ?? undefined);
     other.onicecandidate = ({ candidate }) => void one.addIceCandidate(candidate ?? undefined);
-    const from = one.createDataChannel("bare", { negotiated: true, id: 0 });
-    const to = other.createDataChannel("bare", { negotiated: true, id: 0 });
+    const from = one.createDataChannel("baseline", { negotiated: true, id: 0 });
+    const to = other.createDataChannel("baseline", { negotiated: true, id: 0 });
     to.binaryType = "arraybuffer";
     let receivedBytes = 0;
     const done = new Promise<void>((resolve) => {
@@ -129,7 +128,7 @@ async function measureBaselineBytesPerSecond(page: Page, bytes: number): Promise
 }
 
 test("100 MB go from peer to peer and arrive intact", { tag: "@exclusive" }, async ({ join }) => {
-  // eslint-disable-next-line playwright/no-skipped-test -- why is said
+  // eslint-disable-next-line playwright/no-skipped-test -- the reason is printed
   test.skip(nodeCount > 1, PEER_TO_PEER_SKIP_REASON);
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const baselineBytesPerSecond = await measureBaselineBytesPerSecond(ada.page, LARGE_FILE_BYTES);
@@ -149,13 +148,15 @@ test("100 MB go from peer to peer and arrive intact", { tag: "@exclusive" }, asy
   expect(await sha256Hex(await download.path())).toBe(await sha256Hex(file));
   const speed = (LARGE_FILE_BYTES * 1000) / took;
   console.log(
-    `    100 MB in ${took} ms: ${Math.round(speed / 1e6)} MB/s, ${(speed / baselineBytesPerSecond).toFixed(2)} × a bare channel ` +
+    `    100 MB in ${took} ms: ${Math.round(speed / 1e6)} MB/s, ${(speed / baselineBytesPerSecond).toFixed(2)} × the baseline ` +
       `(${Math.round(baselineBytesPerSecond / 1e6)} MB/s), beside two cameras`,
   );
   await grace.calls.expectAudioAndVideo();
 });
 
-test("a file that is declined, stopped, or cut off by the end of the call says so on both sides", async ({ join }) => {
+test("a file transfer that is declined, stopped or ended by the end of the call shows so on both sides", async ({
+  join,
+}) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await connectCall(ada, grace);
   const input = ada.calls.stage.locator("input[type=file]");
@@ -182,6 +183,6 @@ test("a file that is declined, stopped, or cut off by the end of the call says s
   await expect(fileTransferRow(grace, "late.bin")).toContainText("The call ended before it was there");
   await expect(
     fileTransferRow(grace, "empty.txt").getByRole("link", { name: "Save" }),
-    "what came is still there",
+    "received files can still be saved",
   ).toBeVisible();
 });

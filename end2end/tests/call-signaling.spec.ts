@@ -1,35 +1,34 @@
 /**
- * What both pages do while it rings, so that whoever accepts sees the other one at once, and what they keep to themselves until
- * then.
+ * Signaling of a call: the provisional answer (pranswer) while it rings, lost and repeated frames, and the time from Accept
+ * to the first video frame. Before Accept, the callee sends no candidates and no media flows.
  */
 import { type Page } from "@playwright/test";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import { PEER_TO_PEER_SKIP_REASON, nodeCount } from "./support/node-count.ts";
 
-/** How often each is measured; what counts is the median. */
+/** Number of measured calls. The median counts. */
 const MEASUREMENT_ROUNDS = 5;
 
-/** How long somebody takes to read who calls and to press Accept, at the least, in milliseconds. */
+/** Minimum time that a person takes to read the caller's name and press Accept. */
 const MIN_REACTION_MS = 1_000;
 
-/** How long the bus is away, in milliseconds: long enough that a word which it would have carried is given up. */
+/** Length of the bus outage: long enough for a request sent meanwhile to time out. */
 const BUS_OUTAGE_MS = 2_000;
 
-/** What a browser needs at the least, in milliseconds. */
+/** Times that a browser needs without Rialto. */
 interface BaselineTimes {
-  /** To open a microphone and a camera. */
   openDevicesMs: number;
-  /** From the offer to the first picture. */
+  /** Time from the offer to the first video frame. */
   firstFrameMs: number;
 }
 
 /**
- * Two bare peer connections in one page, with a camera that is open already. Nobody can be quicker than that who begins when a
- * call is accepted.
+ * Measures two plain peer connections in one page, with a camera that is already open: the fastest that a call could
+ * connect if negotiation began at Accept.
  */
 async function measureBaseline(page: Page): Promise<BaselineTimes> {
   return page.evaluate(async () => {
-    const asked = performance.now();
+    const requestedAt = performance.now();
     const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
     const began = performance.now();
     const [one, other] = [new RTCPeerConnection(), new RTCPeerConnection()];
@@ -40,7 +39,7 @@ async function measureBaseline(page: Page): Promise<BaselineTimes> {
     video.muted = true;
     video.autoplay = true;
     document.body.append(video);
-    const seen = new Promise<number>((done) => {
+    const firstFrame = new Promise<number>((done) => {
       video.requestVideoFrameCallback(() => {
         done(performance.now() - began);
       });
@@ -52,16 +51,16 @@ async function measureBaseline(page: Page): Promise<BaselineTimes> {
     await other.setRemoteDescription(one.localDescription as RTCSessionDescription);
     await other.setLocalDescription(await other.createAnswer());
     await one.setRemoteDescription(other.localDescription as RTCSessionDescription);
-    const picture = await seen;
+    const firstFrameMs = await firstFrame;
     one.close();
     other.close();
     video.remove();
     for (const track of stream.getTracks()) track.stop();
-    return { openDevicesMs: began - asked, firstFrameMs: picture };
+    return { openDevicesMs: began - requestedAt, firstFrameMs };
   });
 }
 
-/** What a frame says of a call: its action, or the kind of signal; of anything else nothing. */
+/** The signal kind or the action of a WebSocket frame about a call; undefined for any other frame. */
 function callFrameKind(text: string): string | undefined {
   if (!text.startsWith("{")) return undefined;
   const frame = JSON.parse(text) as { type: string; action?: string; signal?: { kind: string } };
@@ -69,7 +68,7 @@ function callFrameKind(text: string): string | undefined {
   return frame.signal?.kind ?? frame.action;
 }
 
-/** What a page says of a call from now on. */
+/** Records the call frames that a page sends through WebSockets it opens from now on. */
 function recordSentCallFrames(page: Page): { kind: string; text: string }[] {
   const sentFrames: { kind: string; text: string }[] = [];
   page.on("websocket", (socket) => {
@@ -89,36 +88,34 @@ test("a ringing page sends a pranswer without candidates, and on Accept only the
   await ada.calls.call("Grace");
   await expect(grace.calls.incoming).toBeVisible();
   const kinds = () => sentFrames.map(({ kind }) => kind);
-  await expect.poll(kinds, "it says what it will answer").toContain("pranswer");
-  // Long enough for its browser to have found all its own addresses.
+  await expect.poll(kinds, "it sends a pranswer").toContain("pranswer");
+  // By then, its browser has gathered all candidates.
   await grace.page.waitForFunction(
     () => window.instrumentation.peerConnections.at(-1)?.iceGatheringState === "complete",
   );
   expect(kinds().toSorted()).toEqual(["pranswer", "ringing"]);
   expect(
     sentFrames.filter(({ text }) => text.includes("a=candidate")),
-    "and names no address",
+    "no frame contains a candidate",
   ).toEqual([]);
   const pairs = await grace.page.evaluate(async () => {
     const stats = await window.instrumentation.peerConnections.at(-1)?.getStats();
     return [...(stats?.values() ?? [])].filter(({ type }: { type: string }) => type === "candidate-pair").length;
   });
-  expect(pairs, "nor tries any of the caller's").toBe(0);
+  expect(pairs, "no candidate pair is formed").toBe(0);
   sentFrames.length = 0;
   await grace.calls.accept();
   await expect.poll(() => sentFrames.length).toBeGreaterThan(1);
   expect(kinds().slice(0, 2)).toEqual(["accept", "answer"]);
-  expect(sentFrames[1]?.text, "from now on it does").toContain("a=candidate");
+  expect(sentFrames[1]?.text, "the answer contains candidates").toContain("a=candidate");
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
 });
 
-test("who connects before somebody has answered neither sees nor hears the caller, nor shows them files", async ({
-  join,
-}) => {
+test("a callee that connects before answering receives no media and cannot offer files", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const candidates: object[] = [];
-  const said = recordSentCallFrames(grace.page);
+  const sentFrames = recordSentCallFrames(grace.page);
   grace.page.on("websocket", (socket) => {
     socket.on("framereceived", ({ payload }) => {
       const frame = JSON.parse(payload.toString()) as {
@@ -131,9 +128,9 @@ test("who connects before somebody has answered neither sees nor hears the calle
   });
   await grace.open("/chat/general");
   await ada.calls.call("Grace");
-  await expect.poll(() => said.map(({ kind }) => kind)).toContain("pranswer");
+  await expect.poll(() => sentFrames.map(({ kind }) => kind)).toContain("pranswer");
   await expect.poll(() => candidates.length).toBeGreaterThan(0);
-  // What a page of hers would do that was made to.
+  // A manipulated page of the callee would add the caller's candidates.
   await grace.page.evaluate(async (candidates) => {
     const peer = window.instrumentation.peerConnections.at(-1);
     for (const candidate of candidates) await peer?.addIceCandidate(candidate);
@@ -150,10 +147,10 @@ test("who connects before somebody has answered neither sees nor hears the calle
     }, id);
   const files = ada.calls.stage.getByRole("list", { name: "Files", exact: true });
   await offerFile(1);
-  // Twice as long as pictures need to come.
+  // Twice as long as the first frame takes.
   await new Promise((done) => setTimeout(done, 2_000));
-  expect.soft(await grace.calls.receivedMediaBytes(), "and nothing comes").toBe(0);
-  await expect.soft(files, "nor goes").toHaveCount(0);
+  expect.soft(await grace.calls.receivedMediaBytes(), "no media is received").toBe(0);
+  await expect.soft(files, "no file offer is shown").toHaveCount(0);
   await grace.calls.accept();
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
@@ -163,22 +160,22 @@ test("who connects before somebody has answered neither sees nor hears the calle
 
 test("the answer may come from another tab than the one that sent the pranswer", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  const said = recordSentCallFrames(grace.page);
+  const sentFrames = recordSentCallFrames(grace.page);
   await grace.open("/chat/general");
   await ada.calls.call("Grace");
-  await expect.poll(() => said.map(({ kind }) => kind)).toContain("pranswer");
-  const other = await grace.openTab("/settings");
-  await expect(other.calls.incoming).toBeVisible();
-  await other.calls.accept();
-  await Promise.all([ada.calls.expectConnected(), other.calls.expectConnected()]);
-  await Promise.all([ada.calls.expectAudioAndVideo(), other.calls.expectAudioAndVideo()]);
+  await expect.poll(() => sentFrames.map(({ kind }) => kind)).toContain("pranswer");
+  const tab = await grace.openTab("/settings");
+  await expect(tab.calls.incoming).toBeVisible();
+  await tab.calls.accept();
+  await Promise.all([ada.calls.expectConnected(), tab.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), tab.calls.expectAudioAndVideo()]);
   await expect(grace.calls.incoming).toHaveCount(0);
 });
 
-test("an offer that is retransmitted while ringing, and once more on Accept, makes no difference", async ({ join }) => {
+test("an offer retransmitted while ringing, and again on Accept, makes no difference", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  const said = recordSentCallFrames(grace.page);
-  const answers = () => said.filter(({ kind }) => kind === "answer").length;
+  const sentFrames = recordSentCallFrames(grace.page);
+  const answers = () => sentFrames.filter(({ kind }) => kind === "answer").length;
   const resendOffer: (() => void)[] = [];
   await grace.page.routeWebSocket("**/ws", (socket) => {
     const server = socket.connectToServer();
@@ -187,23 +184,23 @@ test("an offer that is retransmitted while ringing, and once more on Accept, mak
       socket.send(message);
     });
     socket.onMessage((message) => {
-      // Before what the page does next.
+      // The page receives the offer again before its next step after Accept.
       if (callFrameKind(message.toString()) === "accept") resendOffer[0]?.();
       server.send(message);
     });
   });
   await grace.open("/chat/general");
   await ada.calls.call("Grace");
-  await expect.poll(() => said.map(({ kind }) => kind)).toContain("pranswer");
+  await expect.poll(() => sentFrames.map(({ kind }) => kind)).toContain("pranswer");
   resendOffer[0]?.();
   await expect(grace.calls.incoming).toBeVisible();
   await grace.calls.accept();
-  await expect.poll(answers, "each is answered").toBe(2);
+  await expect.poll(answers, "each offer is answered").toBe(2);
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
 });
 
-/** The first word like that which goes from the page to the server, or from the server to the page, is lost. How many were. */
+/** Drops the first frame that matches in the given direction. Returns a function that counts the dropped frames. */
 async function dropFirstFrame(
   page: Page,
   direction: "to the server" | "to the page",
@@ -212,9 +209,9 @@ async function dropFirstFrame(
   let droppedCount = 0;
   await page.routeWebSocket("**/ws", (socket) => {
     const server = socket.connectToServer();
-    const pass = (message: string | Buffer, there: typeof direction, on: typeof server) => {
-      if (droppedCount === 0 && there === direction && pattern.test(message.toString())) droppedCount += 1;
-      else on.send(message);
+    const pass = (message: string | Buffer, frameDirection: typeof direction, target: typeof server) => {
+      if (droppedCount === 0 && frameDirection === direction && pattern.test(message.toString())) droppedCount += 1;
+      else target.send(message);
     };
     socket.onMessage((message) => {
       pass(message, "to the server", server);
@@ -229,16 +226,16 @@ async function dropFirstFrame(
 test("an answer that is lost makes the caller retransmit its offer", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const lost = await dropFirstFrame(grace.page, "to the server", /"kind":"answer"/);
-  const said = recordSentCallFrames(ada.page);
+  const sentFrames = recordSentCallFrames(ada.page);
   await ada.open("/chat/general");
   await grace.open("/chat/general");
   await ada.calls.call("Grace");
   await expect(grace.calls.incoming).toBeVisible();
   await grace.calls.accept();
   await expect.poll(lost).toBe(1);
-  const offers = () => said.filter(({ kind }) => kind === "offer").length;
+  const offers = () => sentFrames.filter(({ kind }) => kind === "offer").length;
   expect(offers()).toBe(1);
-  await expect.poll(offers, "the offer is said again").toBe(2);
+  await expect.poll(offers, "the offer is retransmitted").toBe(2);
   await ada.page.waitForFunction(() => window.instrumentation.peerConnections.at(-1)?.signalingState === "stable");
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
@@ -257,15 +254,15 @@ test("an offer that is lost is requested by the callee", async ({ join }) => {
 });
 
 for (const { side, direction, pattern, frameName } of [
-  { frameName: "an acceptance", side: "callee", direction: "to the server", pattern: /"action":"accept"/ },
+  { frameName: "an accept", side: "callee", direction: "to the server", pattern: /"action":"accept"/ },
   {
-    frameName: "the word that it was accepted",
+    frameName: "a connecting state",
     side: "caller",
     direction: "to the page",
     pattern: /"state":"connecting"/,
   },
 ] as const) {
-  test(`${frameName} that is lost is retransmitted`, async ({ join }) => {
+  test(`${frameName} frame that is lost is retransmitted`, async ({ join }) => {
     const [caller, callee] = [await join("Ada"), await join("Grace")];
     const affected = { caller, callee }[side];
     const lost = await dropFirstFrame(affected.page, direction, pattern);
@@ -303,7 +300,7 @@ test("a ring that has ended stops on a page that missed the end", async ({ join 
   await expect(grace.calls.incoming).toHaveCount(0);
 });
 
-test.describe("with a bus of its own", () => {
+test.describe("with a separate bus", () => {
   test.use({
     serverEnv: async ({ nats }, use) => {
       await use({ ...nats?.serverEnv });
@@ -311,11 +308,11 @@ test.describe("with a bus of its own", () => {
   });
 
   test("an answer given while the bus is down reaches the other nodes when it is back", async ({ join, nats }) => {
-    // eslint-disable-next-line playwright/no-skipped-test -- why is said
-    test.skip(nats === undefined, "one node alone has no bus");
-    const people = [await join("Ada"), await join("Grace")] as const;
-    // The node that decides on calls is that of the one, or of the other, or of nobody.
-    for (const [caller, callee] of [people, people.toReversed() as [Visitor, Visitor]]) {
+    // eslint-disable-next-line playwright/no-skipped-test -- the reason is printed
+    test.skip(nats === undefined, "a single node has no bus");
+    const pair = [await join("Ada"), await join("Grace")] as const;
+    // The call leader is the node of one of the two, or a third node: the roles are swapped to cover more cases.
+    for (const [caller, callee] of [pair, pair.toReversed() as [Visitor, Visitor]]) {
       await caller.calls.call(callee.name);
       await expect(callee.calls.incoming).toBeVisible();
       await nats?.kill();
@@ -336,28 +333,28 @@ function median(times: number[]): number {
 }
 
 test(
-  "the first frame after Accept is about as quick as on a baseline of two bare peer connections",
+  "the first frame after Accept arrives about as fast as between two plain peer connections",
   { tag: "@exclusive" },
   async ({ join }) => {
-    // eslint-disable-next-line playwright/no-skipped-test -- why is said
+    // eslint-disable-next-line playwright/no-skipped-test -- the reason is printed
     test.skip(nodeCount > 1, PEER_TO_PEER_SKIP_REASON);
     const [ada, grace] = [await join("Ada"), await join("Grace")];
-    const times = { devices: [] as number[], bare: [] as number[], callee: [] as number[], caller: [] as number[] };
+    const times = { devices: [] as number[], baseline: [] as number[], callee: [] as number[], caller: [] as number[] };
     for (let round = 0; round < MEASUREMENT_ROUNDS; round += 1) {
       const { openDevicesMs, firstFrameMs } = await measureBaseline(grace.page);
       times.devices.push(openDevicesMs);
-      times.bare.push(firstFrameMs);
+      times.baseline.push(firstFrameMs);
       await ada.calls.call("Grace");
       await expect(grace.calls.incoming).toBeVisible();
       await new Promise((done) => setTimeout(done, MIN_REACTION_MS));
-      const pictures = Promise.all([grace.calls.firstVideoFrameAt(), ada.calls.firstVideoFrameAt()]);
+      const firstFrames = Promise.all([grace.calls.firstVideoFrameAt(), ada.calls.firstVideoFrameAt()]);
       const accept = grace.calls.incoming.getByRole("button", { name: "Accept", exact: true });
       const accepted = await accept.evaluate((button: HTMLElement) => {
         const now = Date.now();
         button.click();
         return now;
       });
-      const [callee, caller] = await pictures;
+      const [callee, caller] = await firstFrames;
       times.callee.push(callee - accepted);
       times.caller.push(caller - accepted);
       await ada.calls.hangUp();
@@ -365,16 +362,16 @@ test(
       await ada.calls.endedCard.getByRole("button", { name: "Close" }).click();
       await grace.calls.endedCard.getByRole("button", { name: "Close" }).click();
     }
-    const [baselineMs, callee, caller] = [median(times.bare), median(times.callee), median(times.caller)];
-    // Whoever accepts is not seen before their camera is open.
+    const [baselineMs, callee, caller] = [median(times.baseline), median(times.callee), median(times.caller)];
+    // The caller sees the callee only once the callee's camera is open.
     const openDevicesMs = median(times.devices);
     const [calleeRatio, callerRatio] = [callee / baselineMs, caller / (baselineMs + openDevicesMs)];
     console.log(
-      `    from Accept to the first picture: ${callee} ms for the callee (${calleeRatio.toFixed(2)} × bare), ` +
-        `${caller} ms for the caller (${callerRatio.toFixed(2)} × bare and the devices); ` +
-        `bare ${Math.round(baselineMs)} ms, devices ${Math.round(openDevicesMs)} ms`,
+      `    from Accept to the first video frame: ${callee} ms for the callee (${calleeRatio.toFixed(2)} × baseline), ` +
+        `${caller} ms for the caller (${callerRatio.toFixed(2)} × baseline and devices); ` +
+        `baseline ${Math.round(baselineMs)} ms, devices ${Math.round(openDevicesMs)} ms`,
     );
-    // What is aimed at is 1.3. On few cores, three programs share what one page has to itself in the bare case.
+    // The goal is 1.3. On few cores, three programs share the processor time that the baseline has to itself.
     expect(calleeRatio, "the callee").toBeLessThan(2.5);
     expect(callerRatio, "the caller").toBeLessThan(4);
   },

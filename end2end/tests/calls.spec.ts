@@ -1,7 +1,6 @@
-/** Calls: how they begin, go on and end. What is in the way of devices is in call-devices.spec.ts, of networks in call-reconnect.spec.ts. */
+/** Calls from start to end. Device problems are in call-devices.spec.ts, outages in call-reconnect.spec.ts. */
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 
-/** One calls, the other accepts, and both are connected. */
 async function connectCall(caller: Visitor, callee: Visitor, media: "voice" | "video" = "video"): Promise<void> {
   await caller.calls.call(callee.name, media);
   await expect(callee.calls.incoming).toContainText(`${caller.name} is calling`);
@@ -9,11 +8,11 @@ async function connectCall(caller: Visitor, callee: Visitor, media: "voice" | "v
   await Promise.all([caller.calls.expectConnected(), callee.calls.expectConnected()]);
 }
 
-/** What the direct room of two says of their calls, to one of them. */
-async function readCallOutcomes(who: Visitor, other: Visitor): Promise<string[]> {
-  await who.open("/chat/general");
-  await who.chat.openDirectRoom(other.name);
-  return who.chat.timeline.locator(".message-call p").allTextContents();
+/** Opens the direct room with `other`, and returns the outcomes of calls in it. */
+async function readCallOutcomes(visitor: Visitor, other: Visitor): Promise<string[]> {
+  await visitor.open("/chat/general");
+  await visitor.chat.openDirectRoom(other.name);
+  return visitor.chat.timeline.locator(".message-call p").allTextContents();
 }
 
 test("the preview comes first, and a callee is rung on any page", async ({ join }) => {
@@ -24,10 +23,12 @@ test("the preview comes first, and a callee is rung on any page", async ({ join 
   await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: true, camera: true });
   const self = ada.calls.preview.locator("video");
   await expect.poll(() => self.evaluate((video: HTMLVideoElement) => video.videoWidth)).toBeGreaterThan(0);
-  await expect(grace.calls.incoming, "nobody is rung yet").toHaveCount(0);
+  await expect(grace.calls.incoming, "it does not ring yet").toHaveCount(0);
   await ada.calls.preview.getByRole("button", { name: "Cancel" }).click();
   await expect(ada.calls.preview).toHaveCount(0);
-  await expect.poll(() => ada.calls.openDevices(), "the lights go off").toEqual({ microphone: false, camera: false });
+  await expect
+    .poll(() => ada.calls.openDevices(), "the devices are closed")
+    .toEqual({ microphone: false, camera: false });
 
   await ada.calls.call("Grace");
   await expect(ada.calls.state).toContainText("Ringing…");
@@ -35,14 +36,17 @@ test("the preview comes first, and a callee is rung on any page", async ({ join 
   await expect.poll(() => grace.page.title()).toBe("Ada is calling");
   const icon = grace.page.locator("link[rel=icon][type='image/svg+xml']");
   await expect(icon).toHaveAttribute("href", "/favicon-ringing.svg");
-  expect(await grace.calls.openDevices(), "no light before the answer").toEqual({ microphone: false, camera: false });
+  expect(await grace.calls.openDevices(), "devices stay closed before the answer").toEqual({
+    microphone: false,
+    camera: false,
+  });
   await ada.calls.hangUp();
   await expect(grace.calls.incoming).toHaveCount(0);
   await expect(grace.page).toHaveTitle(/Settings/);
   await expect(icon).toHaveAttribute("href", "/favicon.svg");
 });
 
-test("a voice call carries sound both ways and no pictures", async ({ join }) => {
+test("a voice call carries audio both ways and no video", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.calls.call("Grace", "voice");
   await expect(grace.calls.incoming).toContainText("Voice call");
@@ -56,7 +60,7 @@ test("a voice call carries sound both ways and no pictures", async ({ join }) =>
   }
 });
 
-test("a call that is declined tells the caller, and both find it in their direct room", async ({ join }) => {
+test("a declined call is shown to the caller, and to both in their direct room", async ({ join }) => {
   const ada = await join("Ada");
   const grace = await join("Grace", { startPath: "/" });
   await ada.calls.call("Grace");
@@ -69,14 +73,14 @@ test("a call that is declined tells the caller, and both find it in their direct
   expect(await readCallOutcomes(grace, ada)).toEqual(["You declined a video call"]);
 });
 
-test("a second call shows quietly beside the first: it can be declined, or answered instead, and a third finds busy", async ({
+test("a second call waits silently and can be declined or answered instead, and a third caller gets busy", async ({
   join,
 }) => {
   const [ada, grace, eve, frank] = [await join("Ada"), await join("Grace"), await join("Eve"), await join("Frank")];
   await connectCall(ada, grace);
   await eve.calls.call("Grace");
   await expect(grace.calls.callWaiting).toContainText("Eve");
-  await expect(grace.page, "it rings with nothing but the card").not.toHaveTitle("Eve is calling");
+  await expect(grace.page, "the title does not change").not.toHaveTitle("Eve is calling");
   await expect(grace.calls.incoming).toHaveCount(0);
   await Promise.all([ada.calls.expectMovingVideo(), grace.calls.expectMovingVideo()]);
   await frank.calls.call("Grace");
@@ -95,7 +99,7 @@ test("a second call shows quietly beside the first: it can be declined, or answe
   await eve.calls.expectAudioAndVideo();
 });
 
-test("a call that waited rings aloud once the first one is over", async ({ join }) => {
+test("a waiting call rings once the first one ends", async ({ join }) => {
   const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
   await connectCall(ada, grace, "voice");
   await eve.calls.call("Grace", "voice");
@@ -107,7 +111,7 @@ test("a call that waited rings aloud once the first one is over", async ({ join 
   await Promise.all([eve.calls.expectConnected(), grace.calls.expectConnected()]);
 });
 
-test("a call that the caller gives up stops ringing at once and counts as missed", async ({ join }) => {
+test("a cancelled call stops ringing at once and counts as missed", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.calls.call("Grace", "voice");
   await expect(grace.calls.incoming).toBeVisible();
@@ -121,7 +125,7 @@ test("a call that the caller gives up stops ringing at once and counts as missed
 test.describe("with two seconds to answer", () => {
   test.use({ serverEnv: { RIALTO_RING_SECONDS: "2" } });
 
-  test("a call that nobody answers ends by itself, as missed for one and unanswered for the other", async ({
+  test("an unanswered call ends by itself, as missed for the callee and unanswered for the caller", async ({
     join,
   }) => {
     const [ada, grace] = [await join("Ada"), await join("Grace")];
@@ -135,12 +139,12 @@ test.describe("with two seconds to answer", () => {
     expect(await readCallOutcomes(ada, grace)).toEqual(["Video call, no answer"]);
   });
 
-  test("who is offline finds the missed call later", async ({ join, server }) => {
+  test("a callee who is offline finds the missed call later", async ({ join, server }) => {
     const [ada, grace] = [await join("Ada"), await join("Grace")];
     await ada.chat.openDirectRoom("Grace");
     await ada.waitUntilConnected();
     await grace.page.goto("about:blank");
-    await expect(ada.page.getByText("Not here", { exact: true })).toBeVisible();
+    await expect(ada.page.locator(".room-header").getByText("Offline", { exact: true })).toBeVisible();
     await ada.page.locator(".room-header").getByRole("button", { name: "Video call Grace" }).click();
     await ada.calls.startFromPreview();
     await expect(ada.calls.endedCard).toContainText("Video call, no answer");
@@ -152,7 +156,7 @@ test.describe("with two seconds to answer", () => {
   });
 });
 
-test("every tab rings; the one that answers has the call and the other falls silent", async ({ join }) => {
+test("every tab rings; the one that answers gets the call and the other stops ringing", async ({ join }) => {
   const ada = await join("Ada");
   const grace = await join("Grace", { startPath: "/" });
   const tab = await grace.openTab("/calls");
@@ -167,9 +171,9 @@ test("every tab rings; the one that answers has the call and the other falls sil
   await expect(grace.calls.stage).toHaveCount(0);
 });
 
-test("two who call each other at the same moment are in one call", async ({ join }) => {
+test("two people who call each other at the same time end up in one call", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  // Of Ada's call Grace's page hears when she has called as well, and no sooner.
+  // Holds frames about Ada's call back until Grace's page has started its own call.
   const held: (() => void)[] = [];
   let hasCalled = false;
   await grace.page.routeWebSocket("**/ws", (socket) => {
@@ -199,9 +203,9 @@ test("two who call each other at the same moment are in one call", async ({ join
   expect(calls[0]).toMatch(/^Video call, \d+ s$/);
 });
 
-test("who is rung while calling the same person answers by going on", async ({ join }) => {
+test("a call from the person one is about to call can be accepted from the preview", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  // Grace looks at herself, about to call, when Ada's call comes.
+  // Grace has the preview of a call to Ada open when Ada's call arrives.
   await grace.page.locator(".chat-rooms").getByRole("button", { name: "Video call Ada" }).click();
   await expect(grace.calls.preview).toBeVisible();
   await ada.calls.call("Grace");
@@ -225,7 +229,7 @@ test("a call can be accepted without the camera, which can be turned on later", 
   await expect(ada.calls.remoteView).not.toContainText("Camera off");
 });
 
-test("the camera's light goes off with it and the picture comes back with it; who mutes is silent and shown as muted", async ({
+test("turning the camera off closes the device, turning it on restores video, and muting is silent and shown", async ({
   join,
 }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
@@ -240,13 +244,13 @@ test("the camera's light goes off with it and the picture comes back with it; wh
 
   await ada.calls.microphoneButton.click();
   await expect(grace.calls.remoteView).toContainText("Ada is muted");
-  await expect.poll(() => grace.calls.isReceivingSilence(), "no energy comes in").toBe(true);
+  await expect.poll(() => grace.calls.isReceivingSilence(), "the received audio is silent").toBe(true);
   await ada.calls.microphoneButton.click();
   await expect(grace.calls.remoteView).not.toContainText("Ada is muted");
   await grace.calls.expectAudio();
 });
 
-test("how a call ended is in the direct room, and Call back calls back", async ({ join }) => {
+test("the outcome of a call is in the direct room, which offers to call back", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await connectCall(ada, grace);
   await ada.calls.expectAudioAndVideo();
@@ -264,7 +268,7 @@ test("how a call ended is in the direct room, and Call back calls back", async (
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
 });
 
-test("the page of calls lists them, the newest first, and calls again", async ({ join }) => {
+test("the calls page lists past calls, newest first, and calls back", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.calls.call("Grace", "voice");
   await grace.calls.decline();
@@ -280,10 +284,7 @@ test("the page of calls lists them, the newest first, and calls again", async ({
   await expect(past.locator(".call-row-outcome")).toHaveText([/^Voice call, \d+ s$/, "You declined a voice call"]);
 });
 
-test("a call goes on while one reads the news, chats and changes settings in the same tab", async ({
-  join,
-  publisher,
-}) => {
+test("a call continues on the news, chat, settings and calls pages of the same tab", async ({ join, publisher }) => {
   const { path } = await publisher.publish({ headline: "A long read", body: "Word after word." });
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await connectCall(ada, grace);
@@ -309,14 +310,14 @@ test("a call goes on while one reads the news, chats and changes settings in the
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
   expect(
     await ada.page.evaluate(() => window.instrumentation.peerConnections.length),
-    "one connection all the way",
+    "a single connection throughout",
   ).toBe(1);
   await ada.calls.stage.getByRole("button", { name: "Make the call large" }).click();
   await ada.calls.hangUp();
   await expect(grace.calls.endedCard).toContainText(/Video call, \d+ s/);
 });
 
-test("who leaves the site hangs up", async ({ join }) => {
+test("leaving the site hangs up", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await connectCall(ada, grace);
   await grace.page.goto("about:blank");
@@ -324,10 +325,10 @@ test("who leaves the site hangs up", async ({ join }) => {
   await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: false, camera: false });
 });
 
-test("who leaves the site hangs up, also when the connection closes before the hang-up is sent", async ({ join }) => {
+test("leaving the site hangs up, even if the WebSocket cannot send the hang-up", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await connectCall(ada, grace);
-  // What a browser under load does: nothing more of a page that goes leaves through its WebSocket.
+  // Browsers under load send nothing more through the WebSocket of a page that is unloaded.
   await grace.page.evaluate(() => {
     window.addEventListener(
       "pagehide",
@@ -341,7 +342,7 @@ test("who leaves the site hangs up, also when the connection closes before the h
   await expect(ada.calls.endedCard).toContainText(/Video call, \d+ s/);
 });
 
-test("who is in a call cannot begin another, and is told so", async ({ join }) => {
+test("a second call cannot be started during a call, and the page says so", async ({ join }) => {
   const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
   await connectCall(ada, grace);
   await ada.page
@@ -352,7 +353,7 @@ test("who is in a call cannot begin another, and is told so", async ({ join }) =
   await ada.calls.expectMovingVideo();
 });
 
-test("a call goes on while one writes to somebody, makes a room and changes name and theme", async ({
+test("a call continues while one opens direct rooms, creates a room and changes name and theme", async ({
   joinAsAdministrator,
   join,
 }) => {
@@ -367,43 +368,44 @@ test("a call goes on while one writes to somebody, makes a room and changes name
   await portia.chat.openDirectRoom("Grace");
   await portia.chat.roomLink("General").click();
   await portia.chat.message("Write to me").locator("summary").click();
-  await portia.chat.message("Write to me").getByRole("button", { name: "Write", exact: true }).click();
+  await portia.chat.message("Write to me").getByRole("button", { name: "Message", exact: true }).click();
   await expect(page.getByRole("heading", { level: 1, name: "Grace" })).toBeVisible();
 
   await page.getByText("New room").click();
   await page.getByLabel("Name").fill("General");
-  await page.getByRole("button", { name: "Make the room" }).click();
+  await page.getByRole("button", { name: "Create room" }).click();
   portia.browserErrors.allow(/fn\/create-room|status of 500/, "the name is taken");
-  await expect(page.getByText("There is a room with that name")).toBeVisible();
+  await expect(page.getByText("A room with that name")).toBeVisible();
   await page.getByLabel("Name").fill("Harbour watch");
-  await page.getByRole("button", { name: "Make the room" }).click();
+  await page.getByRole("button", { name: "Create room" }).click();
   await expect(page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
   await expect(page.getByLabel("Name")).toBeHidden();
 
   await page.locator(".account-link").click();
   await page.getByLabel("Name", { exact: true }).fill("Portia B.");
   await page.getByRole("button", { name: "Change name" }).click();
-  await expect(page.getByText("Your name was changed")).toBeVisible();
+  await expect(page.getByText("Name changed")).toBeVisible();
   await page.getByLabel("Dark", { exact: true }).check();
   await page.getByRole("button", { name: "Use this theme" }).click();
-  await expect(page.getByText("The theme was changed")).toBeVisible();
+  await expect(page.getByText("Theme changed")).toBeVisible();
   await expect(page.locator("html")).toHaveAttribute("data-theme", "dark");
 
   await Promise.all([portia.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
-  expect(loaded, "nothing was loaded anew").toEqual([]);
-  expect(await page.evaluate(() => window.instrumentation.peerConnections.length), "one connection all the way").toBe(
-    1,
-  );
+  expect(loaded, "no document is loaded again").toEqual([]);
+  expect(
+    await page.evaluate(() => window.instrumentation.peerConnections.length),
+    "a single connection throughout",
+  ).toBe(1);
 });
 
-test("who previews a video call and then calls by voice sends no video", async ({ join }) => {
+test("a caller who switches from video to voice in the preview sends no video", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const row = ada.chat.personRow("Grace");
   const [video, voice] = [
     row.getByRole("button", { name: "Video call Grace" }),
     row.getByRole("button", { name: "Call Grace", exact: true }),
   ];
-  // At once, while the browser is still asked for the camera.
+  // Both clicks in one task, while the request for the camera is pending.
   await row.evaluate((row) => {
     for (const label of ["Video call Grace", "Call Grace"]) {
       row.querySelector<HTMLElement>(`[aria-label="${label}"]`)?.click();
@@ -423,7 +425,7 @@ test("who previews a video call and then calls by voice sends no video", async (
   expect(await ada.calls.openDevices()).toEqual({ microphone: true, camera: false });
 });
 
-test("Escape closes the preview, and the focus goes back to where it was", async ({ join }) => {
+test("Escape closes the preview and restores the focus", async ({ join }) => {
   const [ada] = [await join("Ada"), await join("Grace")];
   const button = ada.chat.personRow("Grace").getByRole("button", { name: "Video call Grace" });
   await button.click();
@@ -434,12 +436,12 @@ test("Escape closes the preview, and the focus goes back to where it was", async
   await expect(button).toBeFocused();
 });
 
-test("keys do what buttons do, and belong to whoever writes first", async ({ join }) => {
+test("keyboard shortcuts do what buttons do, except while one types", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await connectCall(ada, grace);
   const { keyboard } = ada.page;
-  const expectMuted = async (is: boolean) => {
-    await expect(ada.calls.microphoneButton).toHaveAttribute("aria-pressed", String(is));
+  const expectMuted = async (isMuted: boolean) => {
+    await expect(ada.calls.microphoneButton).toHaveAttribute("aria-pressed", String(isMuted));
   };
   await ada.chat.composer.click();
   await keyboard.type("mvh m");
@@ -481,13 +483,13 @@ test("bars show the connection's quality, and details its statistics", async ({ 
   await expect(details).toHaveCount(0);
 });
 
-test("of the tabs that ring one makes sound, a hidden one notifies, and Do not disturb silences all", async ({
+test("of the ringing tabs one plays sound and one shows a notification, and Do not disturb silences all", async ({
   join,
 }) => {
   const ada = await join("Ada");
   const grace = await join("Grace", { startPath: "/settings", permissions: ["camera", "microphone", "notifications"] });
   const tab = await grace.openTab("/calls");
-  // A browser without windows shows no notification and hides no page: what would be shown is written down.
+  // Headless browsers show no notifications and hide no pages: both are faked, and notifications recorded.
   for (const { page } of [grace, tab]) {
     await page.evaluate(() => {
       const notifications: string[] = [];
@@ -514,15 +516,18 @@ test("of the tabs that ring one makes sound, a hidden one notifies, and Do not d
     await page.mouse.click(5, 5);
   }
   const notificationsOf = async ({ page }: Visitor) =>
-    page.evaluate(() => (window as unknown as { told_: string[] }).told_);
+    page.evaluate(() => (window as unknown as { notifications_: string[] }).notifications_);
   const oscillatorStartsOf = async ({ page }: Visitor) =>
-    page.evaluate(() => (window as unknown as { sounding_: () => number }).sounding_());
+    page.evaluate(() => (window as unknown as { oscillatorStarts_: () => number }).oscillatorStarts_());
 
   await ada.calls.call("Grace", "voice");
   await expect(grace.calls.incoming).toBeVisible();
   await expect(tab.calls.incoming).toBeVisible();
   await expect.poll(async () => (await oscillatorStartsOf(grace)) + (await oscillatorStartsOf(tab))).toBeGreaterThan(0);
-  expect(Math.min(await oscillatorStartsOf(grace), await oscillatorStartsOf(tab)), "one of the two is silent").toBe(0);
+  expect(
+    Math.min(await oscillatorStartsOf(grace), await oscillatorStartsOf(tab)),
+    "one of the two tabs is silent",
+  ).toBe(0);
   expect(await notificationsOf(grace)).toEqual(["Ada is calling: Voice call (rialto-ring)"]);
   await ada.calls.hangUp();
   await expect.poll(() => notificationsOf(grace)).toEqual(["Ada is calling: Voice call (rialto-ring)", "closed"]);
@@ -531,7 +536,7 @@ test("of the tabs that ring one makes sound, a hidden one notifies, and Do not d
   const before = (await oscillatorStartsOf(grace)) + (await oscillatorStartsOf(tab));
   await ada.calls.endedCard.getByRole("button", { name: "Call back" }).click();
   await ada.calls.startFromPreview();
-  await expect(grace.calls.incoming, "it is shown all the same").toBeVisible();
+  await expect(grace.calls.incoming, "the call is still shown").toBeVisible();
   await expect(tab.calls.incoming).toBeVisible();
   await grace.calls.decline();
   await expect(ada.calls.endedCard).toContainText("Voice call declined");
@@ -543,11 +548,9 @@ for (const { answer, permission } of [
   { answer: "Notify me", permission: "granted" },
   { answer: "No, thanks", permission: "default" },
 ]) {
-  test(`who can be called is asked once to allow notifications of a hidden page, and answers ${answer}`, async ({
-    join,
-  }) => {
+  test(`somebody who can be called is offered notifications once, and answers ${answer}`, async ({ join }) => {
     const ada = await join("Ada", { startPath: "/settings" });
-    // A browser without windows refuses notifications before anybody is asked.
+    // Headless browsers deny notifications without a prompt.
     await ada.page.addInitScript(() => {
       class FakeNotification {
         static permission = "default";
@@ -561,14 +564,14 @@ for (const { answer, permission } of [
     await ada.open("/chat/general");
     const question = ada.page.getByRole("region", { name: "Hear of calls while you look at something else?" });
     await expect(question).toBeInViewport();
-    expect(await ada.page.evaluate(() => window.instrumentation.layoutShiftSum), "it moves nothing").toBe(0);
+    expect(await ada.page.evaluate(() => window.instrumentation.layoutShiftSum), "there is no layout shift").toBe(0);
     await question.getByRole("button", { name: answer }).click();
     await expect(question).toHaveCount(0);
     expect(await ada.page.evaluate(() => Notification.permission)).toBe(permission);
     await ada.open("/chat");
     await expect(ada.page.getByText("People here")).toBeVisible();
     await expect(ada.page.locator(".chat-rooms").getByText("Nobody else is here right now")).toBeVisible();
-    await expect(question, "nor ever again").toHaveCount(0);
+    await expect(question, "it is not asked again").toHaveCount(0);
     await ada.open("/settings");
     await expect(ada.page.getByRole("button", { name: "Notify me when this page is hidden" })).toBeVisible();
   });

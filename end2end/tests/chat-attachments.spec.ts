@@ -1,4 +1,4 @@
-/** Files sent into a room. */
+/** Files sent to a room. */
 import { readFile } from "node:fs/promises";
 import { expect, test } from "./support/fixtures.ts";
 import { duskPng } from "./support/png.ts";
@@ -43,7 +43,7 @@ test("an image is sent with a progress bar and shown to all, and its space is re
   expect(await grace.page.evaluate(() => window.instrumentation.layoutShiftSum)).toBe(shifted);
 });
 
-test("any other file is a download with the bytes that were sent, and its address hands out nothing else", async ({
+test("any other file downloads unchanged and as an attachment, and strangers cannot fetch it", async ({
   join,
   visitAnonymously,
   server,
@@ -58,18 +58,18 @@ test("any other file is a download with the bytes that were sent, and its addres
   expect(download.suggestedFilename()).toMatch(/^Plan .B. é\.html$/);
   expect(await readFile(await download.path())).toEqual(buffer);
 
-  const address = (await link.getAttribute("href")) ?? "";
-  const response = await grace.context.request.get(server.url + address);
+  const path = (await link.getAttribute("href")) ?? "";
+  const response = await grace.context.request.get(server.url + path);
   expect(response.headers()).toMatchObject({
     "content-disposition": "attachment; filename*=UTF-8''Plan%20%22B%22%20%C3%A9.html",
     "content-type": "application/octet-stream",
     "x-content-type-options": "nosniff",
   });
   const stranger = await visitAnonymously();
-  expect((await stranger.context.request.get(server.url + address)).status(), "not for strangers").toBe(401);
+  expect((await stranger.context.request.get(server.url + path)).status(), "strangers are refused").toBe(401);
 });
 
-test("an upload resumes where it was after a network outage", async ({ join }) => {
+test("an upload resumes after a network outage", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const buffer = Buffer.alloc(20_000_000, "rialto");
   const begun = ada.page.waitForFunction(() => {
@@ -89,7 +89,7 @@ test("an upload resumes where it was after a network outage", async ({ join }) =
   expect((await readFile(await download.path())).equals(buffer)).toBe(true);
 });
 
-test("a cancelled upload appears for nobody", async ({ join }) => {
+test("a cancelled upload appears to nobody", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const buffer = Buffer.alloc(24_000_000, "rialto");
   await ada.page
@@ -105,13 +105,13 @@ test("a cancelled upload appears for nobody", async ({ join }) => {
 test.describe("with a limit of 1 MB", () => {
   test.use({ serverEnv: { RIALTO_UPLOAD_BYTES: "1000000" } });
 
-  test("a file that is too large, or empty, is refused in words, and others go through", async ({ join }) => {
+  test("a file that is too large or empty is refused with a reason, and others are sent", async ({ join }) => {
     const { page, chat } = await join("Ada");
     const send = (name: string, bytes: number) =>
       page.getByLabel("Send files").setInputFiles({ name, mimeType: "text/plain", buffer: Buffer.alloc(bytes, "a") });
     await send("large.txt", 1_500_000);
     const refusal = page.locator(".upload").filter({ hasText: "large.txt" });
-    await expect(refusal.getByRole("alert")).toHaveText("Not sent. It is 1.5 MB; a file may be 1 MB at most.");
+    await expect(refusal.getByRole("alert")).toHaveText("Not sent. The file is 1.5 MB; the limit is 1 MB.");
     await refusal.getByRole("button", { name: "Dismiss large.txt" }).click();
     await expect(refusal).toHaveCount(0);
     await send("empty.txt", 0);

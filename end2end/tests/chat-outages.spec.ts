@@ -1,10 +1,10 @@
-/** Chat while the network or the server is away: nothing is lost, nothing is doubled, everything is in order. */
+/** Chat during outages of the network and the server: no message is lost, duplicated or out of order. */
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 
 const numberedTexts = (from: number, to: number) =>
   Array.from({ length: to - from + 1 }, (_, at) => `Message ${from + at}`);
 
-/** Both read the same, also after loading the room anew. */
+/** All visitors see the same texts, also after they reload the room. */
 async function expectSameTexts(visitors: Visitor[], texts: string[]): Promise<void> {
   for (const { chat } of visitors) {
     await expect.poll(() => chat.sentTexts(), { timeout: 20_000 }).toEqual(texts);
@@ -15,7 +15,7 @@ async function expectSameTexts(visitors: Visitor[], texts: string[]): Promise<vo
   }
 }
 
-test("what is written offline is shown as pending and sent in order when the network is back", async ({ join }) => {
+test("messages written offline are shown as pending and sent in order when the network is back", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.chat.sendMessages(numberedTexts(1, 3));
   await ada.chat.expectAllAcknowledged();
@@ -25,7 +25,7 @@ test("what is written offline is shown as pending and sent in order when the net
   await expect(waiting).toHaveClass(/pending/);
   await expect(waiting).toContainText("Sending…");
   await ada.chat.sendMessages(numberedTexts(5, 8));
-  await expect(ada.page.getByText("You are offline. Your messages are kept")).toBeVisible();
+  await expect(ada.page.getByText("You are offline. Your messages are saved")).toBeVisible();
   await grace.chat.sendMessage("Message 9");
   await grace.chat.expectAllAcknowledged();
   await expect(ada.chat.message("Message 9")).toHaveCount(0);
@@ -35,7 +35,7 @@ test("what is written offline is shown as pending and sent in order when the net
   await expectSameTexts([ada, grace], ["Message 1", "Message 2", "Message 3", "Message 9", ...numberedTexts(4, 8)]);
 });
 
-test("both sides write while the network comes and goes, and both read the same", async ({ join }) => {
+test("both sides write through repeated outages and end up with the same messages", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   for (const round of [1, 2, 3]) {
     await ada.goOffline();
@@ -49,22 +49,22 @@ test("both sides write while the network comes and goes, and both read the same"
   await expectSameTexts([ada, grace], rounds);
 });
 
-test("a server that is killed in the middle loses and doubles nothing", async ({ join, server }) => {
+test("a server that is killed while messages are sent loses and duplicates none", async ({ join, server }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   ada.allowOutageErrors();
   grace.allowOutageErrors();
   await ada.chat.sendMessages(numberedTexts(1, 20));
-  // Some of these are acknowledged, some are not, and some were never heard.
+  // Some of these are acknowledged, some only received, and some never received.
   await server.kill();
   await ada.chat.sendMessages(numberedTexts(21, 30));
-  await expect(ada.page.getByText("You are offline. Your messages are kept")).toBeVisible();
+  await expect(ada.page.getByText("You are offline. Your messages are saved")).toBeVisible();
   await server.launch();
   await ada.chat.sendMessages(numberedTexts(31, 40));
   await ada.chat.expectAllAcknowledged();
   await expectSameTexts([ada, grace], numberedTexts(1, 40));
 });
 
-test("what could not be sent before a reload is sent after it", async ({ join, server }) => {
+test("a message that is pending before a reload is sent after it", async ({ join, server }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   ada.allowOutageErrors();
   grace.allowOutageErrors();
@@ -79,14 +79,14 @@ test("what could not be sent before a reload is sent after it", async ({ join, s
 test.describe("with a strict limit", () => {
   test.use({ serverEnv: { RIALTO_SEND_BURST: "1" } });
 
-  test("a message that is refused says so and why, and is sent by Retry or taken away by Discard", async ({ join }) => {
+  test("a refused message shows why, and can be retried or discarded", async ({ join }) => {
     const [ada, grace] = [await join("Ada"), await join("Grace")];
-    // One is allowed in 20 ms: of so many at once, some are refused.
+    // The limit is one in 20 ms, so some of these are refused.
     await ada.chat.sendMessages(numberedTexts(1, 30));
     await expect(ada.chat.timeline.locator(".message.pending")).toHaveCount(0);
     const failed = ada.chat.timeline.locator(".message.failed");
     await expect.poll(() => failed.count()).toBeGreaterThan(1);
-    await expect(failed.first()).toContainText("Not sent. That was too fast");
+    await expect(failed.first()).toContainText("Not sent. You are sending too fast");
     const [first, second] = await failed.locator(".message-text").allTextContents();
     const sent = await ada.chat.sentTexts();
     const count = await failed.count();
@@ -111,14 +111,14 @@ test.describe("with a replay of 20 events", () => {
     await ada.chat.sendMessages(numberedTexts(1, 80));
     await ada.chat.expectAllAcknowledged();
     await grace.goOnline();
-    await expect.poll(() => grace.chat.sentTexts(), "a page of the newest").toEqual(numberedTexts(31, 80));
+    await expect.poll(() => grace.chat.sentTexts(), "the newest page of messages").toEqual(numberedTexts(31, 80));
     await expect(grace.chat.message("Message 80")).toBeInViewport();
     await grace.page.getByRole("link", { name: "Older messages" }).click();
     await expect.poll(() => grace.chat.sentTexts()).toEqual(numberedTexts(0, 80));
   });
 });
 
-test("who was at the end of a room is at its end again after a long absence", async ({ join }) => {
+test("a room that was scrolled to its end is at its end again after a long outage", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await grace.goOffline();
   await ada.chat.sendMessages(numberedTexts(1, 120));
@@ -128,14 +128,14 @@ test("who was at the end of a room is at its end again after a long absence", as
   await expect(grace.chat.message("Message 120")).toBeInViewport();
 });
 
-test("what was opened during a network outage is refetched by itself when it is over", async ({ join }) => {
+test("pages and rooms opened during a network outage are refetched when it ends", async ({ join }) => {
   const [ada, grace] = [await join("Ada", { startPath: "/settings" }), await join("Grace")];
   const { page, chat } = ada;
   const menu = page.getByRole("navigation", { name: "Main" });
   const failed = page.getByRole("main").getByRole("alert");
   await grace.chat.sendMessage("Are you there?");
   await grace.chat.expectAllAcknowledged();
-  /** Opens something offline, where it cannot be had, also not by asking again. */
+  /** Opens something offline, which fails, also on retry, and is fetched once online. */
   const openOffline = async (open: () => Promise<void>) => {
     await ada.goOffline();
     await open();
@@ -158,7 +158,7 @@ test("a room that failed to load is refetched by a button", async ({ join }) => 
   const { page, chat, browserErrors } = ada;
   await grace.chat.sendMessage("Are you there?");
   await grace.chat.expectAllAcknowledged();
-  browserErrors.allow(/ERR_FAILED/, "the room's address is cut off");
+  browserErrors.allow(/ERR_FAILED/, "requests for the room are blocked");
   const room = /\/fn\/room(\?|$)/;
   await page.route(room, (route) => route.abort());
   await chat.roomLink("General").click();

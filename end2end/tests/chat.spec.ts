@@ -1,15 +1,15 @@
-/** Chat while everything works. What happens when it does not is in chat-outages.spec.ts. */
+/** Chat without outages, which are in chat-outages.spec.ts. */
 import type { Page } from "@playwright/test";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 
-/** Where something is on the screen, from the top. */
+/** Distance of a message text from the top of the viewport, in CSS pixels. */
 async function topOf(page: Page, text: string): Promise<number> {
   const box = await page.getByRole("log").getByText(text, { exact: true }).boundingBox();
-  if (box === null) throw new Error(`"${text}" is nowhere`);
+  if (box === null) throw new Error(`"${text}" is not visible`);
   return box.y;
 }
 
-/** Sends many messages at once. */
+/** Sends many messages at once and waits for their acknowledgements. */
 async function sendAcknowledged(visitor: Visitor, texts: string[]): Promise<void> {
   await visitor.chat.sendMessages(texts);
   await visitor.chat.expectAllAcknowledged();
@@ -17,9 +17,7 @@ async function sendAcknowledged(visitor: Visitor, texts: string[]): Promise<void
 
 const numberedTexts = (count: number, word = "Line") => Array.from({ length: count }, (_, at) => `${word} ${at + 1}`);
 
-test("unread messages are counted everywhere, marked where they begin, and read once they are seen", async ({
-  join,
-}) => {
+test("unread messages are counted on every page, marked where they begin, and read once seen", async ({ join }) => {
   const ada = await join("Ada");
   const grace = await join("Grace");
   await ada.chat.sendMessage("You have read this");
@@ -37,7 +35,7 @@ test("unread messages are counted everywhere, marked where they begin, and read 
   await expect(grace.page.locator(".badge")).toHaveCount(0);
 });
 
-test("a room that is opened afresh marks where new messages begin, however often", async ({ join }) => {
+test("a room marks where new messages begin each time it is opened", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace", { startPath: "/chat" })];
   for (const round of [1, 2, 3]) {
     await sendAcknowledged(ada, [`${round}a`, `${round}b`]);
@@ -49,7 +47,7 @@ test("a room that is opened afresh marks where new messages begin, however often
   }
 });
 
-test("what one writes on one page is there on one's other pages, once and as one's own", async ({ join }) => {
+test("a message sent in one tab appears in the other once, and as one's own", async ({ join }) => {
   const ada = await join("Ada");
   const tab = await ada.openTab("/chat/general");
   await sendAcknowledged(ada, ["One", "Two"]);
@@ -57,7 +55,7 @@ test("what one writes on one page is there on one's other pages, once and as one
   await expect(tab.page.locator(".badge, .new-marker")).toHaveCount(0);
 });
 
-test("what is read on one tab is read on the other", async ({ join }) => {
+test("a message read in one tab is read in the other", async ({ join }) => {
   const ada = await join("Ada");
   const grace = await join("Grace", { startPath: "/" });
   await ada.chat.sendMessage("Hello");
@@ -68,9 +66,7 @@ test("what is read on one tab is read on the other", async ({ join }) => {
   await expect(badge).toHaveCount(0);
 });
 
-test("who has scrolled up stays where they are when messages come, and jumps to the latest by a button", async ({
-  join,
-}) => {
+test("new messages do not move a timeline that is scrolled up, and a button jumps to the latest", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await sendAcknowledged(ada, numberedTexts(60));
   await expect(grace.chat.message("Line 60")).toBeInViewport();
@@ -79,7 +75,7 @@ test("who has scrolled up stays where they are when messages come, and jumps to 
   const before = await topOf(grace.page, "Line 30");
   await sendAcknowledged(ada, ["After 1", "After 2"]);
   await expect(grace.page.locator(".jump")).toHaveText("2 new messages");
-  expect(await topOf(grace.page, "Line 30"), "nothing moved").toBe(before);
+  expect(await topOf(grace.page, "Line 30"), "the timeline does not move").toBe(before);
   await grace.page.locator(".jump").click();
   await expect(grace.chat.message("After 2")).toBeInViewport();
   await expect(grace.page.locator(".jump")).toHaveCount(0);
@@ -87,7 +83,7 @@ test("who has scrolled up stays where they are when messages come, and jumps to 
   await expect(grace.chat.message("Followed")).toBeInViewport();
 });
 
-test("older messages come above without moving what is read, until the beginning", async ({ join }) => {
+test("older messages load above, up to the first, without moving the view", async ({ join }) => {
   const ada = await join("Ada");
   await sendAcknowledged(ada, numberedTexts(130));
   await ada.open("/chat/general");
@@ -103,7 +99,7 @@ test("older messages come above without moving what is read, until the beginning
     await page.getByRole("link", { name: "Older messages" }).click();
     await expect(chat.messages).toHaveCount(count);
     await expect
-      .poll(async () => Math.abs((await topOf(page, `Line ${first}`)) - before), "kept in place")
+      .poll(async () => Math.abs((await topOf(page, `Line ${first}`)) - before), "the view does not move")
       .toBeLessThan(3);
   }
   await expect(page.getByRole("link", { name: "Older messages" })).toHaveCount(0);
@@ -116,12 +112,12 @@ test("others see who is typing, and who is here, away or gone", async ({ join })
   await expect(ada.page.getByText("2 people here")).toBeVisible();
   await grace.chat.composer.pressSequentially("I am wri");
   await expect(ada.page.getByText("Grace is typing…")).toBeVisible();
-  await expect(grace.page.getByText("is typing…"), "nobody is told of themselves").toHaveCount(0);
+  await expect(grace.page.getByText("is typing…"), "one's own typing is not shown").toHaveCount(0);
   await grace.chat.sendMessage("I wrote");
   await expect(ada.chat.message("I wrote")).toBeVisible();
   await expect(ada.page.getByText("is typing…")).toHaveCount(0);
 
-  // A hidden tab, as the page sees it.
+  // Makes the page believe that its tab is hidden.
   const setVisibility = (visible: boolean) =>
     grace.page.evaluate((visible) => {
       Object.defineProperty(document, "visibilityState", { value: visible ? "visible" : "hidden", configurable: true });
@@ -150,13 +146,13 @@ test("times are shown in the reader's own time zone, with the day they belong to
     await expect(time).toHaveText(wanted);
     await expect(reader.page.getByRole("heading", { name: "Today" })).toBeVisible();
   }
-  // The same messages, a day later by the reader's clock.
+  // The clock of the page is set a day ahead.
   await tokyo.page.clock.setFixedTime(Date.now() + 24 * 60 * 60 * 1_000);
   await tokyo.open("/chat/general");
   await expect(tokyo.page.getByRole("heading", { name: "Yesterday" })).toBeVisible();
 });
 
-test("web addresses are links that open safely, and nothing else is", async ({ join }) => {
+test("only web addresses become links, and they open safely", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.chat.sendMessage("See https://example.org/a_(b)?c=1&d=2. Not javascript:alert(1) or <b>this</b>");
   for (const { chat } of [ada, grace]) {
@@ -172,14 +168,14 @@ test("web addresses are links that open safely, and nothing else is", async ({ j
   }
 });
 
-test("Enter sends, but not while an input method composes; Shift+Enter makes a line", async ({ join }) => {
+test("Enter sends, but not during composition with an input method; Shift+Enter breaks the line", async ({ join }) => {
   const ada = await join("Ada");
   const { page, chat } = ada;
   const cdpSession = await page.context().newCDPSession(page);
   await chat.composer.focus();
   await cdpSession.send("Input.imeSetComposition", { text: "にほん", selectionStart: 3, selectionEnd: 3 });
   await expect(chat.composer).toHaveValue("にほん");
-  // Enter chooses a word: the page sees the key, and the input method keeps the line break that it would make.
+  // Enter confirms the composition: the page receives the key, but the input method consumes the line break.
   await cdpSession.send("Input.dispatchKeyEvent", {
     type: "rawKeyDown",
     key: "Enter",
@@ -204,7 +200,7 @@ test("Enter sends, but not while an input method composes; Shift+Enter makes a l
   await expect(chat.composer).toHaveValue("");
 });
 
-test("on a touch screen Enter makes a line and the button sends", async ({ join }) => {
+test("on a touch screen Enter breaks the line and the button sends", async ({ join }) => {
   const { page, chat } = await join("Ada", { hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } });
   await chat.composer.fill("one");
   await chat.composer.press("Enter");
@@ -215,7 +211,7 @@ test("on a touch screen Enter makes a line and the button sends", async ({ join 
   await expect(chat.message("one").locator(".message-text")).toHaveText("one\ntwo");
 });
 
-test("a draft survives a reload and a look at another page", async ({ join }) => {
+test("a draft survives a reload and a visit to another page", async ({ join }) => {
   const ada = await join("Ada");
   const { page, chat } = ada;
   await chat.composer.fill("Not finished");
@@ -245,7 +241,7 @@ test("a draft stays in the room it was written for", async ({ join }) => {
   await expect(ada.page.getByRole("textbox", { name: "Message to Grace" })).toHaveValue("For Grace only");
 });
 
-test("who is at the end stays there when the room gets smaller: a banner, a keyboard on a phone", async ({
+test("a timeline at its end stays there when a banner or an on-screen keyboard shrinks it", async ({
   join,
   publisher,
 }) => {
@@ -261,7 +257,7 @@ test("who is at the end stays there when the room gets smaller: a banner, a keyb
   await expect(ada.chat.message("Line 40")).toBeInViewport({ ratio: 1 });
 });
 
-test("one socket serves a tab through every page, and what was said meanwhile is there", async ({ join }) => {
+test("one WebSocket serves a tab across all pages, and messages sent meanwhile are there", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const sockets: string[] = [];
   ada.page.on("websocket", (socket) => sockets.push(socket.url()));
@@ -292,28 +288,28 @@ test("one socket serves a tab through every page, and what was said meanwhile is
   expect(sockets).toHaveLength(1);
 });
 
-test("a room that the administrator makes is there for everybody at once", async ({ joinAsAdministrator, join }) => {
+test("a room created by the administrator appears to everybody at once", async ({ joinAsAdministrator, join }) => {
   const ada = await join("Ada");
   await expect(ada.page.getByText("New room")).toHaveCount(0);
   const portia = await joinAsAdministrator({ startPath: "/chat/general" });
   await portia.page.getByText("New room").click();
   await portia.page.getByLabel("Name").fill("Harbour watch");
-  await portia.page.getByRole("button", { name: "Make the room" }).click();
+  await portia.page.getByRole("button", { name: "Create room" }).click();
   await expect(portia.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
   portia.browserErrors.allow(/fn\/create-room|status of 500/, "the name is taken");
   await portia.page.getByText("New room").click();
   await portia.page.getByLabel("Name").fill("harbour WATCH");
-  await portia.page.getByRole("button", { name: "Make the room" }).click();
-  await expect(portia.page.getByText("There is a room with that name")).toBeVisible();
+  await portia.page.getByRole("button", { name: "Create room" }).click();
+  await expect(portia.page.getByText("A room with that name")).toBeVisible();
   await ada.chat.roomLink("Harbour watch").click();
   await expect(ada.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
-  await expect(ada.page.getByText("Nothing has been said here yet")).toBeVisible();
+  await expect(ada.page.getByText("No messages yet")).toBeVisible();
   await portia.waitUntilConnected();
   await portia.chat.sendMessage("Welcome");
   await expect(ada.chat.message("Welcome")).toBeVisible();
 });
 
-test("a direct room is between two, and the other one is told of what is written there", async ({ join }) => {
+test("a direct room is visible to two people only, and its messages count as unread", async ({ join }) => {
   const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
   await ada.chat.openDirectRoom("Grace");
   await ada.waitUntilConnected();
@@ -323,22 +319,22 @@ test("a direct room is between two, and the other one is told of what is written
   await expect(grace.chat.message("For your eyes only")).toBeVisible();
   await grace.chat.sendMessage("I see");
   await expect(ada.chat.message("I see")).toBeVisible();
-  await expect(eve.chat.roomLink("Ada"), "nobody else sees the room").toHaveCount(0);
-  eve.browserErrors.allow(/404|500/, "the room is not hers to see");
+  await expect(eve.chat.roomLink("Ada"), "others do not see the room").toHaveCount(0);
+  eve.browserErrors.allow(/404|500/, "others may not open the room");
   await eve.open(new URL(ada.page.url()).pathname);
-  await expect(eve.page.getByText("does not exist, or is not yours to see")).toBeVisible();
+  await expect(eve.page.getByText("does not exist, or you do not have access to it")).toBeVisible();
   await expect(eve.page.getByText("For your eyes only")).toHaveCount(0);
 });
 
-test("the author of a message is a click away from a direct room", async ({ join }) => {
+test("the author menu of a message opens a direct room", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await grace.chat.sendMessage("Write to me");
   await ada.chat.message("Write to me").locator("summary").click();
-  await ada.chat.message("Write to me").getByRole("button", { name: "Write", exact: true }).click();
+  await ada.chat.message("Write to me").getByRole("button", { name: "Message", exact: true }).click();
   await expect(ada.page.getByRole("heading", { level: 1, name: "Grace" })).toBeVisible();
 });
 
-test("the menu of an author is seen whole, and closes by Escape, by a press elsewhere and with the focus", async ({
+test("the author menu is in full view, and closes on Escape, on a click elsewhere and on loss of focus", async ({
   join,
 }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
@@ -360,7 +356,7 @@ test("the menu of an author is seen whole, and closes by Escape, by a press else
   await chat.message("Line 40").locator(".message-text").click();
   await expect(menu).toBeHidden();
   await open();
-  for (const name of ["Write", "Call Grace", "Video call Grace"]) {
+  for (const name of ["Message", "Call Grace", "Video call Grace"]) {
     await page.keyboard.press("Tab");
     await expect(menu.getByRole("button", { name, exact: true })).toBeFocused();
   }
@@ -368,7 +364,7 @@ test("the menu of an author is seen whole, and closes by Escape, by a press else
   await expect(menu).toBeHidden();
 });
 
-test("the focus stays where it is when others come and go and when messages come", async ({ join }) => {
+test("the focus stays where it is when messages arrive and presence changes", async ({ join }) => {
   const [ada, grace] = [await join("Ada", { startPath: "/chat" }), await join("Grace")];
   const room = ada.chat.roomLink("General");
   await room.focus();
@@ -376,7 +372,7 @@ test("the focus stays where it is when others come and go and when messages come
   await expect(room.locator(".badge")).toHaveText("1 unread");
   await expect(room).toBeFocused();
   const person = ada.chat.personRow("Grace");
-  const write = person.getByRole("button", { name: "Write to Grace" });
+  const write = person.getByRole("button", { name: "Message Grace" });
   await write.focus();
   await grace.page.evaluate(() => {
     Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
@@ -386,43 +382,41 @@ test("the focus stays where it is when others come and go and when messages come
   await expect(write).toBeFocused();
 });
 
-test("an upload goes on while one opens another room, and who leaves the site is asked first", async ({ join }) => {
+test("an upload continues in another room, and leaving the site asks for confirmation", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const { page } = ada;
   const buffer = Buffer.alloc(20_000_000, "rialto");
   await page.getByLabel("Send files").setInputFiles({ name: "long.bin", mimeType: "application/octet-stream", buffer });
   await expect(page.locator(".upload progress")).toBeVisible();
   await ada.chat.openDirectRoom("Grace");
-  // Without a network it cannot be done before the question.
+  // Offline, the upload cannot finish before the dialog opens.
   await ada.goOffline();
   await ada.chat.composer.click();
-  const asked = page.waitForEvent("dialog");
+  const opened = page.waitForEvent("dialog");
   await page.close({ runBeforeUnload: true });
-  const question = await asked;
-  expect(question.type()).toBe("beforeunload");
-  await question.dismiss();
+  const dialog = await opened;
+  expect(dialog.type()).toBe("beforeunload");
+  await dialog.dismiss();
   await ada.goOnline();
   await expect(grace.chat.messages.getByRole("link", { name: /long\.bin/ })).toBeVisible({ timeout: 30_000 });
 });
 
-test("a direct room that cannot be opened says why where one asked for it, and opens at the next try", async ({
-  join,
-}) => {
+test("a direct room that fails to open shows why beside the button, and opens on retry", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const { page, chat, browserErrors } = ada;
-  browserErrors.allow(/ERR_FAILED/, "the address is cut off");
-  const address = /\/fn\/open-direct$/;
-  await page.route(address, (route) => route.abort());
+  browserErrors.allow(/ERR_FAILED/, "requests for direct rooms are blocked");
+  const openDirectUrl = /\/fn\/open-direct$/;
+  await page.route(openDirectUrl, (route) => route.abort());
   await sendAcknowledged(ada, numberedTexts(40));
   await sendAcknowledged(grace, ["Last"]);
   const menu = chat.message("Last").locator(".person-menu-actions");
   await chat.message("Last").locator("summary").click();
-  await menu.getByRole("button", { name: "Write", exact: true }).click();
+  await menu.getByRole("button", { name: "Message", exact: true }).click();
   await expect(menu).toContainText("The server could not be reached");
   await expect(menu).toBeInViewport({ ratio: 1 });
-  await chat.rooms.getByRole("button", { name: "Write to Grace" }).click();
+  await chat.rooms.getByRole("button", { name: "Message Grace" }).click();
   await expect(chat.rooms.getByRole("alert")).toContainText("The server could not be reached");
-  await page.unroute(address);
+  await page.unroute(openDirectUrl);
   await chat.openDirectRoom("Grace");
   await expect(chat.rooms.getByRole("alert")).toHaveCount(0);
 });

@@ -1,10 +1,10 @@
-/** Calls between Chromium and Firefox, which share neither code nor habits. */
+/** Calls between Chromium and Firefox, whose WebRTC implementations differ. */
 import { execFileSync } from "node:child_process";
 import { firefox } from "@playwright/test";
 import { type Visitor, expect, test as base } from "./support/fixtures.ts";
 import { PEER_TO_PEER_SKIP_REASON, nodeCount } from "./support/node-count.ts";
 
-/** The distribution's Firefox, which Playwright drives as it is. */
+/** The distribution's Firefox, which Playwright drives unpatched. */
 const FIREFOX_PATH = process.env["RIALTO_FIREFOX"] ?? "/usr/bin/firefox-esr";
 
 function missingRequirement(): string | undefined {
@@ -12,14 +12,14 @@ function missingRequirement(): string | undefined {
     execFileSync(FIREFOX_PATH, ["--version"], { stdio: "pipe" });
     return undefined;
   } catch {
-    return `there is no ${FIREFOX_PATH}: install Debian's firefox-esr, or name one in RIALTO_FIREFOX`;
+    return `${FIREFOX_PATH} does not run: install Debian's firefox-esr, or set RIALTO_FIREFOX to another Firefox`;
   }
 }
 
 const skipReason = missingRequirement() ?? (nodeCount > 1 ? PEER_TO_PEER_SKIP_REASON : undefined);
-if (skipReason !== undefined) console.log(`firefox-interop.spec.ts is left out: ${skipReason}`);
+if (skipReason !== undefined) console.log(`firefox-interop.spec.ts is skipped: ${skipReason}`);
 
-/** A camera that needs none, and no word with the outside. */
+/** A fake camera and microphone, and no requests to outside services. */
 const preferences = {
   "media.navigator.streams.fake": true,
   "media.navigator.permission.disabled": true,
@@ -41,16 +41,16 @@ const test = base.extend<{ pair: { chromium: Visitor; firefox: Visitor } }>({
       firefoxUserPrefs: preferences,
     });
     const chromium = await join("Ada");
-    // It is asked for nothing: its camera is a fake one, and it knows no names of permissions.
-    const fox = await join("Grace", { browserProcess: { browser }, permissions: [] });
-    fox.browserErrors.allow(/NS_BINDING_ABORTED/, "a navigation gives up requests that are under way");
-    fox.browserErrors.allow(/blocked an inline style/, "what drives this browser puts a style of its own into pages");
-    await use({ chromium, firefox: fox });
+    // No permissions: its devices are fake, and it does not know Chromium's permission names.
+    const firefoxVisitor = await join("Grace", { browserProcess: { browser }, permissions: [] });
+    firefoxVisitor.browserErrors.allow(/NS_BINDING_ABORTED/, "a navigation aborts pending requests");
+    firefoxVisitor.browserErrors.allow(/blocked an inline style/, "the browser driver adds an inline style to pages");
+    await use({ chromium, firefox: firefoxVisitor });
     await browser.close();
   },
 });
 
-// eslint-disable-next-line playwright/no-skipped-test -- why, and what to install, is said above
+// eslint-disable-next-line playwright/no-skipped-test -- the reason is printed above
 test.skip(skipReason !== undefined, skipReason);
 
 async function connectCall(caller: Visitor, callee: Visitor): Promise<void> {

@@ -1,11 +1,11 @@
-/** Calls in rooms. */
+/** Group calls in rooms. */
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import { expectVideoStreams, joinGroupCall } from "./support/group-calls.ts";
 import { BrowserProcess } from "./support/browser-process.ts";
 import { PEER_TO_PEER_SKIP_REASON, nodeCount } from "./support/node-count.ts";
 
-test("three are in a group call: who is in it, muting and leaving are shown, and its outcome is in the room", async ({
-  join: join,
+test("a group call of three shows its members, muting and leaving, and its outcome is in the room", async ({
+  join,
 }) => {
   const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
   await joinGroupCall(ada, true);
@@ -17,9 +17,9 @@ test("three are in a group call: who is in it, muting and leaving are shown, and
   await expect(eve.calls.state).toContainText("3 people");
   await expectVideoStreams([ada, grace, eve], 2);
   for (const { calls } of [ada, grace, eve]) await calls.expectAudiblePlayback(2);
-  await expect(grace.page.getByRole("link", { name: "General A call goes on here" })).toBeVisible();
+  await expect(grace.page.getByRole("link", { name: "General Call in progress" })).toBeVisible();
 
-  const tile = (who: Visitor, name: string) => who.calls.stage.getByRole("listitem").filter({ hasText: name });
+  const tile = (visitor: Visitor, name: string) => visitor.calls.stage.getByRole("listitem").filter({ hasText: name });
   await ada.calls.microphoneButton.click();
   await expect(tile(grace, "Ada")).toContainText("Muted: ");
   await ada.calls.microphoneButton.click();
@@ -38,12 +38,12 @@ test("three are in a group call: who is in it, muting and leaving are shown, and
   await expect(eve.chat.timeline).toContainText(/Call, (\d+ min )?\d+ s: Ada, Grace, Eve/);
 });
 
-test("a group call survives a restart of the server, and moves to the tab one changes to", async ({
-  join: join,
+test("a group call survives a restart of the server, and moves to another tab of a member", async ({
+  join,
   server,
 }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
-  for (const who of [ada, grace]) who.allowOutageErrors();
+  for (const visitor of [ada, grace]) visitor.allowOutageErrors();
   await joinGroupCall(ada, true);
   await joinGroupCall(grace);
   await expectVideoStreams([ada, grace], 1);
@@ -61,38 +61,35 @@ test("a group call survives a restart of the server, and moves to the tab one ch
   for (const { calls } of [ada, tab]) await calls.expectAudiblePlayback();
 });
 
-/** A browser's flag, so that its cameras make few pictures. */
+/** Changes the flag for fake devices to five video frames per second. */
 function withLowFrameRate(flag: string): string {
   return flag.startsWith("--use-fake-device") ? "--use-fake-device-for-media-stream=fps=5" : flag;
 }
 
-test.describe("with six", { tag: "@exclusive" }, () => {
+test.describe("with six people", { tag: "@exclusive" }, () => {
   test.setTimeout(240_000);
 
-  test("six are in one call and see all of each other; one leaves, one crashes, and the others go on", async ({
-    join: join,
-    launchOptions,
-  }) => {
-    // eslint-disable-next-line playwright/no-skipped-test -- why is said
+  test("all see each other; one leaves, one crashes, and the others continue", async ({ join, launchOptions }) => {
+    // eslint-disable-next-line playwright/no-skipped-test -- the reason is printed
     test.skip(nodeCount > 1, PEER_TO_PEER_SKIP_REASON);
-    // Thirty pictures are made and thirty are shown, all by this machine: small windows, and few pictures a second.
-    const machine = await BrowserProcess.start({
+    // This machine encodes and decodes thirty video streams: small windows and a low frame rate keep the load down.
+    const browserProcess = await BrowserProcess.start({
       ...launchOptions,
       args: launchOptions.args?.map(withLowFrameRate) ?? [],
     });
-    const options = { machine, viewport: { width: 480, height: 640 } };
-    // Two are heard: thirty streams of sound as well are more than two cores carry beside anything else.
+    const options = { browserProcess, viewport: { width: 480, height: 640 } };
+    // Only two have microphones: thirty audio streams as well would overload two cores.
     const cameraOnly = { ...options, permissions: ["camera"] };
-    const people: Visitor[] = [];
-    for (const name of ["Ada", "Grace"]) people.push(await join(name, options));
-    for (const name of ["Eve", "Frank", "Heidi", "Ivan"]) people.push(await join(name, cameraOnly));
-    for (const [at, who] of people.entries()) await joinGroupCall(who, at === 0);
-    await expectVideoStreams(people, 5);
-    const [ada, grace, eve, frank, heidi, ivan] = people as [Visitor, Visitor, Visitor, Visitor, Visitor, Visitor];
+    const visitors: Visitor[] = [];
+    for (const name of ["Ada", "Grace"]) visitors.push(await join(name, options));
+    for (const name of ["Eve", "Frank", "Heidi", "Ivan"]) visitors.push(await join(name, cameraOnly));
+    for (const [at, visitor] of visitors.entries()) await joinGroupCall(visitor, at === 0);
+    await expectVideoStreams(visitors, 5);
+    const [ada, grace, eve, frank, heidi, ivan] = visitors as [Visitor, Visitor, Visitor, Visitor, Visitor, Visitor];
     for (const { calls } of [ada, grace]) await calls.expectAudiblePlayback(1);
     for (const { calls } of [eve, frank, heidi, ivan]) await calls.expectAudiblePlayback(2);
 
-    // Who is watched loses no picture to somebody else's leaving.
+    // Measures gaps in one remote video while somebody else leaves.
     await ada.page.evaluate(() => {
       const frames: Window["frameTiming_"] = { lastFrameAt: performance.now(), longestGapMs: 0 };
       window.frameTiming_ = frames;
@@ -108,15 +105,15 @@ test.describe("with six", { tag: "@exclusive" }, () => {
     await ivan.calls.stage.getByRole("button", { name: "Leave" }).click();
     await expect(ada.calls.state).toContainText("5 people", { timeout: 30_000 });
     console.log(
-      `    longest pause of a picture while somebody left: ${Math.round(await ada.calls.longestFrameGapMs())} ms`,
+      `    longest gap between video frames while somebody leaves: ${Math.round(await ada.calls.longestFrameGapMs())} ms`,
     );
     await expectVideoStreams([ada, grace, eve, frank, heidi], 4);
 
-    // The process of a page ends: nobody says good-bye.
+    // The renderer process crashes without leaving the call.
     heidi.browserErrors.allow(/.*/, "its page crashes");
     await heidi.page.goto("chrome://crash").catch(() => undefined);
     await expect(ada.calls.state).toContainText("4 people", { timeout: 30_000 });
     await expectVideoStreams([ada, grace, eve, frank], 3);
-    await machine.close();
+    await browserProcess.close();
   });
 });

@@ -1,17 +1,16 @@
-/** Guests to one call: a link, a name, the call, and nothing else of the site. */
+/** Guests who join one call by a link and a name, without access to the rest of the site. */
 import AxeBuilder from "@axe-core/playwright";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import { expectVideoStreams, joinGroupCall } from "./support/group-calls.ts";
 
-/** Makes a link in the call that somebody is in: its address within the site. */
-async function createGuestLink(who: Visitor): Promise<string> {
-  await who.calls.stage.getByRole("button", { name: "Invite a guest" }).click();
-  await who.calls.stage.getByRole("button", { name: "Make a link" }).click();
-  const link = await who.calls.stage.getByRole("textbox", { name: "Link for guests" }).inputValue();
+/** Creates a guest link in the visitor's current call, and returns its path. */
+async function createGuestLink(visitor: Visitor): Promise<string> {
+  await visitor.calls.stage.getByRole("button", { name: "Invite a guest" }).click();
+  await visitor.calls.stage.getByRole("button", { name: "Make a link" }).click();
+  const link = await visitor.calls.stage.getByRole("textbox", { name: "Link for guests" }).inputValue();
   return new URL(link).pathname;
 }
 
-/** Gives a name, and joins. */
 async function joinAsGuest(guest: Visitor, name: string): Promise<void> {
   await guest.page.getByLabel("Name").fill(name);
   await guest.page.getByRole("button", { name: "Go on to the call" }).click();
@@ -19,10 +18,7 @@ async function joinAsGuest(guest: Visitor, name: string): Promise<void> {
   await expect(guest.calls.stage).toBeVisible();
 }
 
-test("somebody with a link gives a name, takes part, and is removed when the link is revoked", async ({
-  join,
-  visitAnonymously,
-}) => {
+test("a guest joins by link and name, and is removed when the link is revoked", async ({ join, visitAnonymously }) => {
   const ada = await join("Ada");
   await joinGroupCall(ada, true);
   const link = await createGuestLink(ada);
@@ -54,7 +50,7 @@ test("somebody with a link gives a name, takes part, and is removed when the lin
   await expect(late.page.getByRole("heading", { name: "This link does not work any more" })).toBeVisible();
 });
 
-test("a guest's call goes on through a restart of the server, and ends with the last of the room", async ({
+test("a guest's call survives a restart of the server, and ends when the last member leaves", async ({
   join,
   visitAnonymously,
   server,
@@ -62,7 +58,7 @@ test("a guest's call goes on through a restart of the server, and ends with the 
   const ada = await join("Ada");
   await joinGroupCall(ada, true);
   const bob = await visitAnonymously({ startPath: await createGuestLink(ada) });
-  for (const who of [ada, bob]) who.allowOutageErrors();
+  for (const visitor of [ada, bob]) visitor.allowOutageErrors();
   await joinAsGuest(bob, "Bob");
   await expectVideoStreams([ada, bob], 1);
   await server.kill();
@@ -70,9 +66,9 @@ test("a guest's call goes on through a restart of the server, and ends with the 
   await server.launch();
   await expectVideoStreams([ada, bob], 1);
   await expect(bob.calls.state).toContainText("2 people");
-  // The server is there again for both: what one does is told to the other.
+  // Both are connected to the server again: when one leaves, the other is notified.
   await ada.calls.stage.getByRole("button", { name: "Leave" }).click();
-  // The last word on the call and the end of the guest's connection come by two ways, and either says so.
+  // The end of the call and the end of the guest's session arrive separately, and either shows such a message.
   await expect(bob.page.getByText(/You are not in (the|this) call any more/).first()).toBeVisible({ timeout: 30_000 });
   await expect(bob.calls.stage).toHaveCount(0);
   await expect.poll(() => bob.calls.openDevices()).toEqual({ microphone: false, camera: false });

@@ -1,4 +1,4 @@
-/** What makes a page live comes in parts: what is needed first, and the rest when it is needed. On a bad network some of it does not come. */
+/** Lazy loading of WebAssembly chunks, and what pages do when a chunk fails to load. */
 import { expect, test } from "./support/fixtures.ts";
 import { MAIN_CHUNK_URL, CALLS_CHUNK_URL, PAGES_CHUNK_URL, blockChunk } from "./support/lazy-chunks.ts";
 
@@ -12,7 +12,7 @@ test("a reader downloads neither the calls chunk nor the pages chunk", async ({
   reader.page.on("request", (request) => requestedPaths.add(new URL(request.url()).pathname));
   const requestsFor = (file: RegExp) => [...requestedPaths].filter((path) => file.test(path));
   await reader.open("/");
-  // Something that comes later than what the page's beginning asks for.
+  // A live update, which arrives after all requests of the initial load.
   await publisher.publish({ headline: "The harbour is open again" });
   await expect(reader.page.getByText("The harbour is open again")).toBeVisible();
   expect(requestsFor(MAIN_CHUNK_URL)).toHaveLength(1);
@@ -21,7 +21,7 @@ test("a reader downloads neither the calls chunk nor the pages chunk", async ({
   await reader.open("/signin");
   expect(requestsFor(PAGES_CHUNK_URL)).toHaveLength(1);
   expect(requestsFor(CALLS_CHUNK_URL)).toEqual([]);
-  // Of another build there is nothing, and that is no answer to keep.
+  // Chunks of other builds are a 404, which must not be cached.
   const other = await fetch(
     server.url + (requestsFor(PAGES_CHUNK_URL)[0] ?? "").replace(/\/pkg\/\w+\//, "/pkg/0123456789ab/"),
   );
@@ -31,7 +31,7 @@ test("a reader downloads neither the calls chunk nor the pages chunk", async ({
 
 test("a page whose build is no longer served reloads itself", async ({ visitAnonymously, server }) => {
   const reader = await visitAnonymously({ startPath: "/signin" });
-  reader.browserErrors.allow(/404/, "the program of the page's build is gone");
+  reader.browserErrors.allow(/404/, "the chunk of this build is gone");
   let failures = 0;
   await reader.context.route(MAIN_CHUNK_URL, async (route) => {
     failures += 1;
@@ -42,12 +42,12 @@ test("a page whose build is no longer served reloads itself", async ({ visitAnon
   await reader.page.goto(server.url, { waitUntil: "commit" });
   await expect.poll(() => documents).toBe(2);
   await reader.waitUntilConnected();
-  expect(documents, "once").toBe(2);
+  expect(documents, "it reloads once").toBe(2);
 });
 
 test("the main chunk is refetched until it loads", async ({ visitAnonymously }) => {
   const reader = await visitAnonymously({ startPath: "/signin" });
-  reader.browserErrors.allow(/net::ERR_FAILED|Failed to fetch/, "the program does not come at first");
+  reader.browserErrors.allow(/net::ERR_FAILED|Failed to fetch/, "the main chunk fails at first");
   let failures = 0;
   await reader.context.route(MAIN_CHUNK_URL, async (route) => {
     failures += 1;
@@ -74,13 +74,13 @@ test("a page whose chunk fails to load says so, and is shown as soon as it loads
   await expect.poll(() => failedRequestCount).toBeGreaterThan(before);
   await expect(alert).toContainText("This page could not be loaded");
   await unblock();
-  // Nobody presses anything.
+  // The page retries by itself.
   await expect(reader.page.getByText("Calls are between people with a name.")).toBeVisible({ timeout: 40_000 });
   await expect(alert).toHaveCount(0);
   expect(reader.page.url()).toBe(`${server.url}/calls`);
 });
 
-test("who calls before the calls chunk is loaded is shown so, and calls when it is", async ({ join }) => {
+test("a call started before the calls chunk loads shows so, and can start once it loads", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const unblock = await blockChunk(ada, CALLS_CHUNK_URL);
   await ada.page.reload();
@@ -88,14 +88,14 @@ test("who calls before the calls chunk is loaded is shown so, and calls when it 
   const button = ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace", exact: true });
   await button.click();
   await expect(ada.calls.dock).toContainText("What calls need could not be loaded");
-  // Who gives up is not asked any more, and may want it again.
+  // Closing the message gives up; the button starts over.
   await ada.calls.dock.getByRole("button", { name: "Close" }).click();
   await expect(ada.calls.dock).toHaveCount(0);
   await button.click();
   await ada.calls.dock.getByRole("button", { name: "Try again" }).click();
   await expect(ada.calls.dock).toContainText("What calls need could not be loaded");
   await unblock();
-  // It is tried again without anybody's doing.
+  // The page retries by itself.
   await expect(ada.calls.preview).toBeVisible({ timeout: 40_000 });
   await ada.calls.startFromPreview();
   await grace.calls.accept();
@@ -103,7 +103,7 @@ test("who calls before the calls chunk is loaded is shown so, and calls when it 
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
 });
 
-test("an incoming call before the calls chunk is loaded rings when it is, and connects", async ({ join }) => {
+test("an incoming call before the calls chunk loads rings once it loads, and connects", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const unblock = await blockChunk(grace, CALLS_CHUNK_URL);
   await grace.page.reload();
@@ -111,11 +111,11 @@ test("an incoming call before the calls chunk is loaded rings when it is, and co
   await ada.calls.call("Grace");
   await expect(ada.calls.state).toContainText(/Calling|Ringing/);
   await expect(grace.calls.incoming).toHaveCount(0);
-  await expect(grace.calls.dock, "nothing for calls is here").toHaveCount(0);
+  await expect(grace.calls.dock, "the calls chunk is not loaded").toHaveCount(0);
   await unblock();
-  // Nobody presses anything.
+  // The page retries by itself.
   await expect(grace.calls.incoming).toBeVisible({ timeout: 20_000 });
-  await expect(grace.calls.incoming, "who does not write is taken to it").toBeFocused();
+  await expect(grace.calls.incoming, "the focus moves there unless the user is typing").toBeFocused();
   await grace.calls.accept();
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);

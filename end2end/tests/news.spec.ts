@@ -1,16 +1,19 @@
-/** News: from publishing to every open page. */
+/** News, from publishing to open pages. */
 import type { Page } from "@playwright/test";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import type { Publisher } from "./support/news-ui.ts";
 
-/** Publishes as many stories as a page needs to be longer than the window. */
-async function publishStories(agency: Publisher, count: number): Promise<void> {
+async function publishStories(publisher: Publisher, count: number): Promise<void> {
   for (let at = 1; at <= count; at += 1) {
-    await agency.publish({ headline: `Story ${at}`, body: "Some words about it.\n\nAnd some more.", topic: "Harbour" });
+    await publisher.publish({
+      headline: `Story ${at}`,
+      body: "Some words about it.\n\nAnd some more.",
+      topic: "Harbour",
+    });
   }
 }
 
-test("what the API, an editor and the command line publish is counted by a pill and moves nothing that is read", async ({
+test("stories from the API, an editor and the command line are counted by a pill and do not move the list", async ({
   visitAnonymously,
   joinAsAdministrator,
   publisher,
@@ -19,9 +22,9 @@ test("what the API, an editor and the command line publish is counted by a pill 
   await publishStories(publisher, 12);
   const reader = await visitAnonymously();
   const { page, news } = reader;
-  const read = news.headline("Story 4");
-  await read.scrollIntoViewIfNeeded();
-  const before = await read.boundingBox();
+  const visibleHeadline = news.headline("Story 4");
+  await visibleHeadline.scrollIntoViewIfNeeded();
+  const before = await visibleHeadline.boundingBox();
 
   await publisher.publish({ headline: "From the agency" });
   await expect(news.pill).toHaveText("1 new story");
@@ -38,7 +41,7 @@ test("what the API, an editor and the command line publish is counted by a pill 
   expect(output).toContain("by the running server");
   await expect(news.pill).toHaveText("3 new stories");
 
-  expect(await read.boundingBox(), "nothing moved").toEqual(before);
+  expect(await visibleHeadline.boundingBox(), "the list does not move").toEqual(before);
   await expect(news.headline("From the agency")).toHaveCount(0);
   await news.pill.click();
   await expect(news.headlines.first()).toHaveText("From the command line");
@@ -49,42 +52,42 @@ test("what the API, an editor and the command line publish is counted by a pill 
   await expect(page.getByText("Night desk")).toBeVisible();
 });
 
-/** Where the banner comes up, in milliseconds since 1970 by the page's clock: the first frame that shows it. */
+/** Returns a function that waits for the banner, and gives the time of its first frame in milliseconds since 1970. */
 async function watchForBanner(page: Page, headline: string): Promise<() => Promise<number>> {
-  const seen = await page.evaluateHandle((wanted) => {
-    const shown = () => {
+  const shown = await page.evaluateHandle((wanted) => {
+    const isShown = () => {
       const banner = document.querySelector<HTMLElement>(".banner");
       return banner?.checkVisibility() === true && banner.innerText.includes(wanted);
     };
     return {
       at: new Promise<number>((done) => {
         const checkBanner = () => {
-          if (!shown()) return;
-          watch.disconnect();
+          if (!isShown()) return;
+          observer.disconnect();
           requestAnimationFrame(() => {
             done(Date.now());
           });
         };
-        const watch = new MutationObserver(checkBanner);
-        watch.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+        const observer = new MutationObserver(checkBanner);
+        observer.observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
         checkBanner();
       }),
     };
   }, headline);
-  return () => seen.evaluate(({ at }) => at);
+  return () => shown.evaluate(({ at }) => at);
 }
 
-/** Publishes breaking news and returns how long the banner took, from the answer and from the question. */
+/** Publishes a breaking story and measures the time to the banner, from the API's response and from the request. */
 async function measureBannerDelay(
   visitor: Visitor,
-  agency: Publisher,
+  publisher: Publisher,
   headline: string,
 ): Promise<{ msSinceResponse: number; msSinceRequest: number }> {
-  const seen = await watchForBanner(visitor.page, headline);
-  const { requestedAt, respondedAt } = await agency.publish({ headline, urgency: "breaking" });
-  const at = await seen();
+  const bannerShownAt = await watchForBanner(visitor.page, headline);
+  const { requestedAt, respondedAt } = await publisher.publish({ headline, urgency: "breaking" });
+  const shownAt = await bannerShownAt();
   await expect(visitor.news.banner.getByRole("link", { name: headline })).toBeVisible();
-  return { msSinceResponse: at - respondedAt, msSinceRequest: at - requestedAt };
+  return { msSinceResponse: shownAt - respondedAt, msSinceRequest: shownAt - requestedAt };
 }
 
 test("breaking news is a banner on every page within 250 ms of being published", async ({
@@ -111,35 +114,32 @@ test("breaking news is a banner on every page within 250 ms of being published",
     "/signin",
     "/nothing-here",
   ];
-  portia.browserErrors.allow(/404.*nothing-here|nothing-here.*404/, "there is nothing at that address");
+  portia.browserErrors.allow(/404.*nothing-here|nothing-here.*404/, "this page does not exist");
   const took: Record<string, number> = {};
   for (const path of pages) {
     await portia.open(path);
     const { msSinceResponse, msSinceRequest } = await measureBannerDelay(portia, publisher, `Breaking on ${path}`);
     took[path] = msSinceResponse;
-    expect(msSinceResponse, `milliseconds from the answer to the banner on ${path}`).toBeLessThanOrEqual(250);
-    expect(msSinceRequest, `milliseconds from the question to the banner on ${path}`).toBeLessThanOrEqual(500);
+    expect(msSinceResponse, `milliseconds from the response to the banner on ${path}`).toBeLessThanOrEqual(250);
+    expect(msSinceRequest, `milliseconds from the request to the banner on ${path}`).toBeLessThanOrEqual(500);
   }
-  console.log("breaking news, milliseconds from the API's answer to the banner:", took);
+  console.log("breaking news, milliseconds from the API's response to the banner:", took);
 });
 
-test("breaking news is a banner within 250 ms while a call goes on, and the call goes on", async ({
-  join,
-  publisher,
-}) => {
+test("breaking news is a banner within 250 ms during a call, and the call continues", async ({ join, publisher }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.calls.call("Grace");
   await grace.calls.accept();
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await ada.calls.expectMovingVideo();
   const { msSinceResponse } = await measureBannerDelay(ada, publisher, "Breaking into a call");
-  console.log("breaking news during a call, milliseconds from the API's answer to the banner:", msSinceResponse);
+  console.log("breaking news during a call, milliseconds from the API's response to the banner:", msSinceResponse);
   expect(msSinceResponse).toBeLessThanOrEqual(250);
   await expect(grace.news.banner).toContainText("Breaking into a call");
   await ada.calls.expectMovingVideo();
 });
 
-test("a banner that was dismissed stays away, until something else breaks", async ({ visitAnonymously, publisher }) => {
+test("a dismissed banner stays away until the next breaking story", async ({ visitAnonymously, publisher }) => {
   const reader = await visitAnonymously();
   await publisher.publish({ headline: "First", urgency: "breaking" });
   await expect(reader.news.banner).toContainText("First");
@@ -153,7 +153,7 @@ test("a banner that was dismissed stays away, until something else breaks", asyn
   await expect(reader.page.getByRole("heading", { level: 1, name: "Second" })).toBeVisible();
 });
 
-test("a reader who was offline misses nothing and sees nothing twice; meanwhile the page says that it is stale", async ({
+test("a reader who was offline misses nothing and sees nothing twice, and meanwhile sees a notice", async ({
   visitAnonymously,
   publisher,
 }) => {
@@ -174,7 +174,7 @@ test("a reader who was offline misses nothing and sees nothing twice; meanwhile 
   await expect(news.headlines).toHaveText(["After", "While away 2", "While away 1", "Before"]);
 });
 
-test("a server that is killed and comes back goes on where the reader was", async ({
+test("the news stream resumes where it was after the server is killed and restarted", async ({
   visitAnonymously,
   publisher,
   server,
@@ -185,7 +185,7 @@ test("a server that is killed and comes back goes on where the reader was", asyn
   await expect(reader.news.headline("Before")).toBeVisible();
   await server.kill();
   await expect(reader.news.interruption).toBeVisible();
-  // Nobody serves now, so the story goes into the store.
+  // No server is running, so the command writes the story to the database.
   expect(await server.runCli("news", "publish", "Meanwhile")).toContain("No server is running");
   await server.launch();
   await expect(reader.news.pill).toHaveText("1 new story");
@@ -212,7 +212,7 @@ test.describe("with a replay of 2 events", () => {
   });
 });
 
-test("older stories are a page away, and topics narrow the list, which stays live", async ({
+test("older stories are on the next page, and a topic filters the list, which still updates", async ({
   visitAnonymously,
   publisher,
 }) => {
@@ -234,7 +234,7 @@ test("older stories are a page away, and topics narrow the list, which stays liv
   await expect(news.headlines).toHaveText(["Another match", "A match"]);
 });
 
-test("a story's Markdown is rendered, and nothing in it runs", async ({ visitAnonymously, publisher }) => {
+test("a story's Markdown is rendered, and scripts in it do not run", async ({ visitAnonymously, publisher }) => {
   const { path } = await publisher.publish({
     headline: "<img src=x onerror=alert(1)>",
     body: [
@@ -252,7 +252,7 @@ test("a story's Markdown is rendered, and nothing in it runs", async ({ visitAno
   expect(await page.evaluate(() => "ran" in window)).toBe(false);
 });
 
-test("what an editor typed survives a reload and a refusal, and the preview shows what it will be", async ({
+test("an editor's draft survives a reload and a rejection, and the preview renders it", async ({
   joinAsAdministrator,
 }) => {
   const editor = await joinAsAdministrator({ startPath: "/news/new" });
@@ -267,7 +267,7 @@ test("what an editor typed survives a reload and a refusal, and the preview show
   await expect(page.getByText("What you had typed here before is back")).toBeVisible();
   await expect(headline).toHaveValue("A long day");
   await expect(body).toHaveValue("With *many* words.");
-  editor.browserErrors.allow(/400|422/, "the server refuses a headline of blanks");
+  editor.browserErrors.allow(/400|422/, "the server rejects a blank headline");
   await headline.fill("   ");
   await page.getByRole("button", { name: "Publish", exact: true }).click();
   await expect(page.locator(".form-failure").getByRole("alert")).toContainText(/headline/i);

@@ -1,16 +1,16 @@
-/** Without JavaScript everything that needs no live page still works, by links and forms. */
+/** The site without JavaScript: everything but live updates and calls works by links and forms. */
 import { TEST_PASSWORD, expect, test } from "./support/fixtures.ts";
 
 const WITHOUT_JAVASCRIPT = { javaScriptEnabled: false };
 
-test("news is read: the list, a story, a topic, older stories", async ({ visitAnonymously, publisher }) => {
+test("the news list, a story, a topic and older stories can be read", async ({ visitAnonymously, publisher }) => {
   for (let at = 1; at <= 21; at += 1)
     await publisher.publish({ headline: `Story ${at}`, topic: at === 3 ? "Sports" : "" });
   await publisher.publish({ headline: "It breaks", body: "Here is **how**.", urgency: "breaking", topic: "Harbour" });
   const { page, news } = await visitAnonymously(WITHOUT_JAVASCRIPT);
   await expect(news.headlines).toHaveCount(20);
   await expect(news.banner).toContainText("It breaks");
-  await expect(news.banner.getByRole("button"), "what cannot work is not offered").toHaveCount(0);
+  await expect(news.banner.getByRole("button"), "no button that needs JavaScript").toHaveCount(0);
   await expect(page.locator("time").first()).toContainText("UTC");
   await news.headline("It breaks").getByRole("link").click();
   await expect(page.locator(".story-body strong")).toHaveText("how");
@@ -21,7 +21,7 @@ test("news is read: the list, a story, a topic, older stories", async ({ visitAn
   await expect(news.headlines).toHaveText(["Story 3"]);
 });
 
-test("a newcomer picks a name, posts a message, and others see it live", async ({ join }) => {
+test("a newcomer picks a name and posts a message, which others see live", async ({ join }) => {
   const ada = await join("Ada");
   const grace = await join("Grace", WITHOUT_JAVASCRIPT);
   await grace.chat.composer.fill("By a plain form\nin two lines");
@@ -34,10 +34,10 @@ test("a newcomer picks a name, posts a message, and others see it live", async (
   await ada.chat.expectAllAcknowledged();
   await grace.page.reload();
   await expect(grace.chat.message("Welcome")).toBeVisible();
-  expect(await grace.chat.sentTexts(), "reloading posts nothing again").toHaveLength(2);
+  expect(await grace.chat.sentTexts(), "a reload does not post again").toHaveLength(2);
 });
 
-test("older messages are pages with links both ways", async ({ join }) => {
+test("older messages are on pages with links both ways", async ({ join }) => {
   const ada = await join("Ada");
   await ada.chat.sendMessages(Array.from({ length: 120 }, (_, at) => `Line ${at + 1}`));
   await ada.chat.expectAllAcknowledged();
@@ -56,7 +56,7 @@ test("older messages are pages with links both ways", async ({ join }) => {
   await expectMessagesFrom("Line 71", 50);
 });
 
-test("a direct room is opened and written in", async ({ join }) => {
+test("a direct room can be opened and written in", async ({ join }) => {
   const ada = await join("Ada");
   const { page, chat } = await join("Grace", WITHOUT_JAVASCRIPT);
   await chat.openDirectRoom("Ada");
@@ -65,14 +65,14 @@ test("a direct room is opened and written in", async ({ join }) => {
   await expect(chat.message("Just us")).toBeVisible();
   await ada.chat.roomLink("Grace").click();
   await expect(ada.chat.message("Just us")).toBeVisible();
-  await expect(chat.rooms.getByRole("button", { name: "Call Ada" }), "a call needs a live page").toBeHidden();
+  await expect(chat.rooms.getByRole("button", { name: "Call Ada" }), "calls need JavaScript").toBeHidden();
 });
 
-test("settings are changed: name, theme, password; and one signs out and in again", async ({ join }) => {
+test("name, theme and password can be changed, and signing out and in works", async ({ join }) => {
   const { page } = await join("Ada", { ...WITHOUT_JAVASCRIPT, startPath: "/settings" });
   await page.getByLabel("Name", { exact: true }).fill("Ada L.");
   await page.getByRole("button", { name: "Change name" }).click();
-  await expect(page.getByText("Your name was changed")).toBeVisible();
+  await expect(page.getByText("Name changed")).toBeVisible();
   await page.getByLabel("Dark", { exact: true }).check();
   await page.getByRole("button", { name: "Use this theme" }).click();
   await expect(page.locator("html")).toHaveAttribute("data-theme", "dark");
@@ -87,25 +87,22 @@ test("settings are changed: name, theme, password; and one signs out and in agai
   await expect(page.getByText("A password needs at least 8 characters")).toBeVisible();
   await page.getByLabel("New password").fill(TEST_PASSWORD);
   await page.getByRole("button", { name: "Set password" }).click();
-  await expect(page.getByText("Your password was set")).toBeVisible();
+  await expect(page.getByText("Password set")).toBeVisible();
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("link", { name: "Join" }).click();
-  const form = page.locator("form").filter({ hasText: "If you gave your name a password" });
+  const form = page.locator("form").filter({ hasText: "If you have set a password" });
   await form.getByLabel("Name").fill("Ada L.");
   await form.getByLabel("Password").fill(TEST_PASSWORD);
   await form.getByRole("button", { name: "Sign in" }).click();
   await expect(page.locator(".account-name")).toHaveText("Ada L.");
 });
 
-test("the administrator publishes by the editor's page, which keeps what was typed when it is refused", async ({
+test("the administrator publishes with the editor form, which keeps its input when it is rejected", async ({
   joinAsAdministrator,
 }) => {
   const editor = await joinAsAdministrator({ ...WITHOUT_JAVASCRIPT, startPath: "/news/new" });
   const { page } = editor;
-  editor.browserErrors.allow(
-    /answered 4\d\d: POST .*\/news\/new|status of 4\d\d/,
-    "the form comes back with what is wrong",
-  );
+  editor.browserErrors.allow(/answered 4\d\d: POST .*\/news\/new|status of 4\d\d/, "the form returns with an error");
   await page.getByLabel("Headline").fill("   ");
   await page.getByLabel("Body").fill('A body <with> & "signs"');
   await page.getByLabel("Topic").fill("Harbour");
@@ -120,17 +117,17 @@ test("the administrator publishes by the editor's page, which keeps what was typ
   await expect(page.locator(".story-facts").first()).toContainText("Harbour");
 });
 
-test("the administrator makes a room and an editor", async ({ joinAsAdministrator, join }) => {
+test("the administrator creates a room and appoints an editor", async ({ joinAsAdministrator, join }) => {
   await join("Ada");
   const { page } = await joinAsAdministrator({ ...WITHOUT_JAVASCRIPT, startPath: "/chat" });
   await page.getByText("New room").click();
   await page.getByLabel("Name").fill("Harbour watch");
-  await page.getByRole("button", { name: "Make the room" }).click();
+  await page.getByRole("button", { name: "Create room" }).click();
   await expect(page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
   await page.goto(new URL("/admin", page.url()).href);
   await page.getByLabel("Role of Ada", { exact: true }).selectOption("editor");
   await page.getByRole("button", { name: "Change the role of Ada" }).click();
-  await expect(page.getByText("The role was changed")).toBeVisible();
+  await expect(page.getByText("Role changed")).toBeVisible();
   await expect(page.getByLabel("Role of Ada", { exact: true })).toHaveValue("editor");
 });
 
@@ -139,7 +136,7 @@ test("past calls are listed", async ({ join }) => {
   await grace.calls.call("Ada", "voice");
   await ada.calls.decline();
   await expect(grace.calls.endedCard).toBeVisible();
-  // The same person, in a browser without scripts.
+  // Ada's session in a browser without JavaScript.
   const cookies = await ada.context.cookies();
   const { page } = await join("Eve", { ...WITHOUT_JAVASCRIPT, startPath: "/calls" });
   await page.context().addCookies(cookies);

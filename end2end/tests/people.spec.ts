@@ -1,7 +1,7 @@
-/** Names, passwords, and what belongs to them. */
+/** Names, passwords, roles and settings, the connection test and the server checks. */
 import { TEST_PASSWORD, expect, test } from "./support/fixtures.ts";
 
-test("a newcomer reads the news without a name, and is asked for one where it is needed", async ({
+test("a newcomer reads the news without a name, and is asked for one where it is required", async ({
   visitAnonymously,
   publisher,
 }) => {
@@ -17,11 +17,11 @@ test("a newcomer reads the news without a name, and is asked for one where it is
   await page.getByRole("main").getByRole("link", { name: "Pick a name" }).click();
   await page.getByLabel("Name").first().fill("Ada");
   await page.getByRole("button", { name: "Join" }).click();
-  await expect(page, "back to where the newcomer wanted to go").toHaveURL(/\/chat\/general$/);
+  await expect(page, "back on the requested page").toHaveURL(/\/chat\/general$/);
   await expect(page.getByRole("textbox", { name: "Message to General" })).toBeVisible();
 });
 
-test("a guest sets a password, signs out, and comes back with it to what was said", async ({ join }) => {
+test("a guest sets a password, signs out, and signs in again as the same person", async ({ join }) => {
   const ada = await join("Ada");
   const { page } = ada;
   await ada.chat.sendMessage("Remember me");
@@ -29,19 +29,19 @@ test("a guest sets a password, signs out, and comes back with it to what was sai
   await ada.open("/settings");
   await page.getByLabel("New password").fill(TEST_PASSWORD);
   await page.getByRole("button", { name: "Set password" }).click();
-  await expect(page.getByText("Your password was set")).toBeVisible();
+  await expect(page.getByText("Password set")).toBeVisible();
   await ada.signOut();
 
   await ada.open("/signin?next=/chat/general");
   await ada.signIn("ada", "not the password");
-  await expect(page.getByText("That name and password do not fit together")).toBeVisible();
+  await expect(page.getByText("Wrong name or password")).toBeVisible();
   await ada.signIn("ada", TEST_PASSWORD);
   await expect(page).toHaveURL(/\/chat\/general$/);
   await expect(page.locator(".account-name")).toHaveText("Ada");
   await expect(ada.chat.message("Remember me")).toHaveClass(/mine/);
 });
 
-test("the one-time link makes one administrator, and nobody after", async ({
+test("the one-time link makes one administrator, and then no more", async ({
   joinAsAdministrator,
   visitAnonymously,
   server,
@@ -52,17 +52,17 @@ test("the one-time link makes one administrator, and nobody after", async ({
   await second.page.getByLabel("Name").fill("Shylock");
   await second.page.getByLabel("New password").fill(TEST_PASSWORD);
   await second.page.getByRole("button", { name: "Become the administrator" }).click();
-  await expect(second.page.getByText("That link was used before")).toBeVisible();
+  await expect(second.page.getByText("This link was already used")).toBeVisible();
 });
 
-test("a guest finds nothing to administer, and is told why", async ({ join }) => {
+test("a guest is refused the administration page, with a reason", async ({ join }) => {
   const { page, browserErrors } = await join("Ada", { startPath: "/admin" });
-  browserErrors.allow(/403/, "the page says no");
-  await expect(page.getByText("Only administrators may do that")).toBeVisible();
+  browserErrors.allow(/403/, "the page is refused");
+  await expect(page.getByText("Only administrators can do that")).toBeVisible();
 });
 
 for (const javaScriptEnabled of [true, false]) {
-  test(`a name that breaks a rule is refused in words ${javaScriptEnabled ? "with" : "without"} JavaScript`, async ({
+  test(`an invalid name is refused with a reason, ${javaScriptEnabled ? "with" : "without"} JavaScript`, async ({
     join,
     visitAnonymously,
   }) => {
@@ -70,7 +70,7 @@ for (const javaScriptEnabled of [true, false]) {
     const { page } = await visitAnonymously({ startPath: "/signin", javaScriptEnabled });
     const form = page.locator("form").filter({ hasText: "Pick a name" });
     const submit = async (name: string) => {
-      // The browser's own checks come first; here it is the server's words that count.
+      // Turns off the browser's validation, to reach the server's.
       await form.evaluate((element: HTMLFormElement) => {
         element.noValidate = true;
         element.querySelector("#pick-name")?.removeAttribute("maxlength");
@@ -82,7 +82,7 @@ for (const javaScriptEnabled of [true, false]) {
     await submit("gRACE");
     await expect(refusal).toContainText("That name is taken");
     await submit("   ");
-    await expect(refusal).toContainText("Please write something");
+    await expect(refusal).toContainText("Enter at least one character");
     await submit("x".repeat(41));
     await expect(refusal).toContainText("40");
     await submit("Heloise");
@@ -90,49 +90,47 @@ for (const javaScriptEnabled of [true, false]) {
   });
 }
 
-test("a name is changed in the settings, and the theme with it", async ({ join }) => {
+test("name and theme can be changed in the settings", async ({ join }) => {
   const { page } = await join("Ada", { startPath: "/settings" });
   await page.getByLabel("Name", { exact: true }).fill("Ada L.");
   await page.getByRole("button", { name: "Change name" }).click();
-  await expect(page.getByText("Your name was changed")).toBeVisible();
+  await expect(page.getByText("Name changed")).toBeVisible();
   await expect(page.locator(".account-name")).toHaveText("Ada L.");
   const html = page.locator("html");
   for (const theme of ["Dark", "Light"]) {
     await page.getByLabel(theme, { exact: true }).check();
     await page.getByRole("button", { name: "Use this theme" }).click();
-    await expect(page.getByText("The theme was changed")).toBeVisible();
+    await expect(page.getByText("Theme changed")).toBeVisible();
     await expect(html).toHaveAttribute("data-theme", theme.toLowerCase());
   }
-  await page.getByLabel("Like the system").check();
+  await page.getByLabel("System", { exact: true }).check();
   await page.getByRole("button", { name: "Use this theme" }).click();
   await expect(html).not.toHaveAttribute("data-theme");
 });
 
 test("signing out ends the chat in every other tab, which says so", async ({ join }) => {
   const ada = await join("Ada");
-  const other = await ada.openTab("/settings");
-  await other.page.getByRole("button", { name: "Sign out" }).click();
-  await expect(other.page.getByRole("link", { name: "Join" })).toBeVisible();
+  const tab = await ada.openTab("/settings");
+  await tab.page.getByRole("button", { name: "Sign out" }).click();
+  await expect(tab.page.getByRole("link", { name: "Join" })).toBeVisible();
   await expect(ada.page.getByText("You were signed out")).toBeVisible();
   await ada.page.getByRole("button", { name: "Reload" }).click();
   await expect(ada.page.getByRole("heading", { name: "Pick a name first" })).toBeVisible();
 });
 
-test("the administrator makes an editor, who may publish from then on", async ({ joinAsAdministrator, join }) => {
+test("the administrator appoints an editor, who can then publish", async ({ joinAsAdministrator, join }) => {
   const ada = await join("Ada", { startPath: "/" });
   await expect(ada.page.getByRole("link", { name: "Publish a story" })).toHaveCount(0);
   const { page } = await joinAsAdministrator({ startPath: "/admin" });
   await page.getByLabel("Role of Ada", { exact: true }).selectOption("editor");
   await page.getByRole("button", { name: "Change the role of Ada" }).click();
-  await expect(page.getByText("The role was changed")).toBeVisible();
+  await expect(page.getByText("Role changed")).toBeVisible();
   await ada.open("/");
   await ada.page.getByRole("link", { name: "Publish a story" }).first().click();
   await expect(ada.page.getByLabel("Headline")).toBeVisible();
 });
 
-test("a name that is written from right to left is cut at its end, and stands where every name stands", async ({
-  join,
-}) => {
+test("a right-to-left name is truncated at its end, and aligned like every name", async ({ join }) => {
   const name = "محمد بن عبد الله بن عبد الرحمن البغدادي";
   const [ada] = [await join("Ada", { viewport: { width: 800, height: 800 } }), await join(name)];
   await ada.chat.openDirectRoom(name);
@@ -154,7 +152,7 @@ test("a name that is written from right to left is cut at its end, and stands wh
   expect(beginning).toEqual({ isCut: true, isSeen: true });
 });
 
-test("anybody can test their connection for calls, and it is measured", async ({ join }) => {
+test("anybody can test their connection for calls, with measured times", async ({ join }) => {
   const ada = await join("Ada", { startPath: "/settings" });
   const card = ada.page.getByRole("region", { name: "Connection for calls" });
   await card.getByRole("button", { name: "Test my connection" }).click();
@@ -165,24 +163,24 @@ test("anybody can test their connection for calls, and it is measured", async ({
   await expect(card.locator(".finding").filter({ hasText: "Calls from here" })).toContainText("They will connect.");
 });
 
-test("an administrator runs the server's checks, with and without scripts", async ({
+test("an administrator runs the server's checks, with and without JavaScript", async ({
   joinAsAdministrator,
   server,
   browser,
 }) => {
   const portia = await joinAsAdministrator({ startPath: "/admin" });
-  await portia.page.getByRole("button", { name: "Look now" }).click();
+  await portia.page.getByRole("button", { name: "Run checks" }).click();
   const findings = portia.page.getByRole("region", { name: "Calls through this server" }).locator(".finding");
-  await expect(findings.filter({ hasText: "Relay by UDP" })).toContainText("came through it and back", {
+  await expect(findings.filter({ hasText: "Relay over UDP" })).toContainText("made the round trip", {
     timeout: 30_000,
   });
-  await expect(findings.filter({ hasText: "Relay by TCP" })).toContainText("Good");
+  await expect(findings.filter({ hasText: "Relay over TCP" })).toContainText("OK");
   const context = await browser.newContext({
     javaScriptEnabled: false,
     storageState: await portia.context.storageState(),
   });
   const page = await context.newPage();
   await page.goto(`${server.url}/admin?look=now`);
-  await expect(page.locator(".finding").filter({ hasText: "Relay by UDP" })).toContainText("Good");
+  await expect(page.locator(".finding").filter({ hasText: "Relay over UDP" })).toContainText("OK");
   await context.close();
 });

@@ -1,4 +1,4 @@
-/** Pictures of a small community, to be looked at: test-results/pictures, and the README's with RIALTO_SCREENSHOT=1. */
+/** Screenshots of a small community in test-results/pictures and, with RIALTO_SCREENSHOT=1, the one in the README. */
 import { mkdir } from "node:fs/promises";
 import { join as joinPath } from "node:path";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
@@ -6,14 +6,14 @@ import type { Publisher } from "./support/news-ui.ts";
 import { nodeCount } from "./support/node-count.ts";
 import { duskPng } from "./support/png.ts";
 
-// eslint-disable-next-line playwright/no-skipped-test -- why is said
-test.skip(nodeCount > 1, "pictures are taken with one node");
+// eslint-disable-next-line playwright/no-skipped-test -- the reason is printed
+test.skip(nodeCount > 1, "screenshots are taken with one node");
 
 const SCREENSHOT_FOLDER = joinPath(import.meta.dirname, "../test-results/pictures");
 const README_SCREENSHOT = joinPath(import.meta.dirname, "../../docs/screenshot.png");
 const VIEWPORTS = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
 
-/** What is on screen, in both sizes and both themes. */
+/** Takes screenshots of a page in both sizes and both themes. */
 async function takeScreenshots({ page }: Visitor, name: string): Promise<void> {
   for (const [device, size] of Object.entries(VIEWPORTS)) {
     await page.setViewportSize(size);
@@ -26,12 +26,12 @@ async function takeScreenshots({ page }: Visitor, name: string): Promise<void> {
   await page.emulateMedia({ colorScheme: "light" });
 }
 
-/** The README's picture is part of the repository, so a run replaces it only when asked to. */
+/** Replaces the screenshot of the README, which is in the repository, only on request. */
 async function updateReadmeScreenshot({ page }: Visitor): Promise<void> {
   if (process.env["RIALTO_SCREENSHOT"] === "1") await page.screenshot({ path: README_SCREENSHOT });
 }
 
-/** A camera that shows somebody in front of a wall, instead of the browser's test picture. */
+/** Replaces the browser's test pattern with a camera that shows somebody in front of a wall. */
 function installFakeCamera(hue: number): void {
   const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   const canvas = document.createElement("canvas");
@@ -62,12 +62,12 @@ function installFakeCamera(hue: number): void {
   };
   setInterval(draw, 40);
   navigator.mediaDevices.getUserMedia = async (constraints) => {
-    const sound = constraints?.audio ? (await getUserMedia({ audio: constraints.audio })).getTracks() : [];
-    return new MediaStream([...sound, ...(constraints?.video ? canvas.captureStream(25).getTracks() : [])]);
+    const audioTracks = constraints?.audio ? (await getUserMedia({ audio: constraints.audio })).getTracks() : [];
+    return new MediaStream([...audioTracks, ...(constraints?.video ? canvas.captureStream(25).getTracks() : [])]);
   };
 }
 
-async function publishStories(agency: Publisher): Promise<string> {
+async function publishStories(publisher: Publisher): Promise<string> {
   const stories: [string, string, string][] = [
     [
       "Rowing club opens its new boathouse",
@@ -82,8 +82,8 @@ async function publishStories(agency: Publisher): Promise<string> {
     ["Library lends telescopes", "Culture", "Six of them, with a star map. Bring a warm coat, and bring them back."],
     ["Ferry timetable for the winter", "Harbour", "The last boat leaves at *22:40*; on Fridays at 23:30."],
   ];
-  for (const [headline, topic, body] of stories) await agency.publish({ headline, topic, body });
-  const { path } = await agency.publish({
+  for (const [headline, topic, body] of stories) await publisher.publish({ headline, topic, body });
+  const { path } = await publisher.publish({
     headline: "High water expected tonight",
     topic: "Harbour",
     body: [
@@ -97,23 +97,23 @@ async function publishStories(agency: Publisher): Promise<string> {
   return path;
 }
 
-async function sendConversation(people: Record<"jessica" | "lorenzo" | "bassanio", Visitor>): Promise<void> {
+async function sendConversation(visitors: Record<"jessica" | "lorenzo" | "bassanio", Visitor>): Promise<void> {
   const lines: [Visitor, string][] = [
-    [people.jessica, "Good evening! Has anybody been down at the quay?"],
-    [people.lorenzo, "Just came from there. The water is at the second step already."],
-    [people.lorenzo, "The forecast: https://example.org/tides"],
-    [people.bassanio, "I am taking the chairs in. Who has the key to the boathouse?"],
-    [people.jessica, "I do. Ten minutes."],
+    [visitors.jessica, "Good evening! Has anybody been down at the quay?"],
+    [visitors.lorenzo, "Just came from there. The water is at the second step already."],
+    [visitors.lorenzo, "The forecast: https://example.org/tides"],
+    [visitors.bassanio, "I am taking the chairs in. Who has the key to the boathouse?"],
+    [visitors.jessica, "I do. Ten minutes."],
   ];
-  for (const [who, text] of lines) {
-    await who.chat.sendMessage(text);
-    await who.chat.expectAllAcknowledged();
+  for (const [visitor, text] of lines) {
+    await visitor.chat.sendMessage(text);
+    await visitor.chat.expectAllAcknowledged();
   }
-  const picture = { name: "From the bridge.png", mimeType: "image/png", buffer: duskPng(960, 600) };
-  await people.lorenzo.page.getByLabel("Send files").setInputFiles(picture);
-  await expect(people.jessica.chat.messages.getByRole("img", { name: picture.name })).toBeVisible();
-  await people.jessica.chat.sendMessage("Beautiful. And the pumps are on.");
-  await people.jessica.chat.expectAllAcknowledged();
+  const image = { name: "From the bridge.png", mimeType: "image/png", buffer: duskPng(960, 600) };
+  await visitors.lorenzo.page.getByLabel("Send files").setInputFiles(image);
+  await expect(visitors.jessica.chat.messages.getByRole("img", { name: image.name })).toBeVisible();
+  await visitors.jessica.chat.sendMessage("Beautiful. And the pumps are on.");
+  await visitors.jessica.chat.expectAllAcknowledged();
 }
 
 test("screenshots of a small community are taken", async ({

@@ -1,4 +1,4 @@
-/** A server that was updated under open pages. */
+/** Upgrades of the server while pages are open. */
 import { expect, test } from "./support/fixtures.ts";
 
 test("a page of an older build reloads itself when nothing would be lost", async ({
@@ -22,10 +22,7 @@ test("a page of an older build reloads itself when nothing would be lost", async
   await ada.chat.expectAllAcknowledged();
 });
 
-test("a page with a draft says that there is a newer build, and loses nothing by the reload", async ({
-  join,
-  server,
-}) => {
+test("a page with a draft announces a newer build, and keeps the draft across the reload", async ({ join, server }) => {
   const ada = await join("Ada");
   ada.allowOutageErrors();
   await ada.chat.composer.fill("Half a thought");
@@ -39,7 +36,7 @@ test("a page with a draft says that there is a newer build, and loses nothing by
   await expect(ada.chat.composer).toHaveValue("Half a thought");
 });
 
-test("a call is not cut off by an update", async ({ join, server }) => {
+test("an upgrade does not interrupt a call", async ({ join, server }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   ada.allowOutageErrors();
   grace.allowOutageErrors();

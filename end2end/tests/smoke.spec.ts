@@ -1,7 +1,7 @@
-/** The thinnest path through each of the three systems, from a first visit. */
+/** The shortest path through news, chat and calls, from a first visit. */
 import { expect, test } from "./support/fixtures.ts";
 
-test("a story is on an open page the moment it is published", async ({ visitAnonymously, publisher }) => {
+test("a published story appears on an open page", async ({ visitAnonymously, publisher }) => {
   const reader = await visitAnonymously();
   await expect(reader.page.getByText("No news yet")).toBeVisible();
   await publisher.publish({ headline: "The bridge is open" });
@@ -17,16 +17,16 @@ test("two people pick a name and talk in the same room", async ({ join }) => {
   await ada.chat.expectAllAcknowledged();
 });
 
-test("two people pick a name, and one calls the other: both see and hear", async ({ join }) => {
+test("two people pick a name, and one calls the other: both receive audio and video", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.calls.call("Grace");
   await expect(grace.calls.incoming).toContainText("Ada is calling");
-  const seen = Promise.all([ada.calls.firstVideoFrameAt(), grace.calls.firstVideoFrameAt()]);
+  const firstFrames = Promise.all([ada.calls.firstVideoFrameAt(), grace.calls.firstVideoFrameAt()]);
   const accepted = Date.now();
   await grace.calls.accept();
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
-  const [caller, callee] = await seen;
-  console.log("milliseconds from Accept to the first picture:", {
+  const [caller, callee] = await firstFrames;
+  console.log("milliseconds from Accept to the first video frame:", {
     caller: caller - accepted,
     callee: callee - accepted,
   });

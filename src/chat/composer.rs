@@ -1,4 +1,4 @@
-//! Where messages are written and files are chosen.
+//! The message form: text field, draft, attachments and upload progress.
 
 use super::{
     api::PostMessage,
@@ -20,18 +20,18 @@ use server_fn::ServerFn;
 use wasm_bindgen::JsCast;
 use web_sys::{FileList, HtmlInputElement};
 
-/// Typing is said at most this often, in milliseconds.
+/// Minimum interval between typing frames, in milliseconds.
 const TYPING_INTERVAL: Millis = 3_000;
-/// The field grows to this many lines.
+/// Maximum height of the text field, in lines.
 const MAX_FIELD_LINES: usize = 8;
 
-/// What is being written: the field, and what follows from its content. Browser only, but for being made.
+/// The text field and the state derived from it. Browser only, except for [`Self::new`].
 #[derive(Clone, Copy)]
 struct ComposerState {
     chat: ChatClient,
     socket: Socket,
     room: RoomId,
-    /// Who writes: what one person typed is not shown to the next who uses the tab.
+    /// The current user, part of the draft's storage key: the next user of the same tab does not see the draft.
     author: Option<UserId>,
     field: NodeRef<html::Textarea>,
     lines: RwSignal<usize>,
@@ -58,7 +58,7 @@ impl ComposerState {
         format!("rialto.draft.{author}.{}", self.room)
     }
 
-    /// What was typed before a reload, or before looking at another room, is still there.
+    /// Restores the draft that session storage holds from before a reload or a navigation.
     fn restore_draft(self) {
         if let Some(field) = self.field.get()
             && let Some(kept) = browser::session_storage_get(&self.storage_key())
@@ -92,7 +92,7 @@ impl ComposerState {
         }
     }
 
-    /// True if it was sent; what cannot be sent stays in the field, where it can be mended.
+    /// Validates and sends the text. Returns false, and keeps the text in the field, if it is invalid.
     fn send(self) -> bool {
         let Some(field) = self.field.get_untracked() else {
             return false;
@@ -112,12 +112,12 @@ impl ComposerState {
                 .error
                 .set((!text.trim().is_empty()).then(|| why.to_string())),
         }
-        // Writing goes on; a field that cannot be focused is none to write in.
+        // Keeps the focus for the next message; a failure to focus is harmless.
         let _ = field.focus();
         sent
     }
 
-    /// True if there were any.
+    /// Starts an upload for each file. Returns false if there are none.
     fn send_files(self, files: Option<FileList>) -> bool {
         let Some(files) = files.filter(|files| files.length() > 0) else {
             return false;
@@ -131,18 +131,15 @@ impl ComposerState {
     }
 }
 
-/// The form below a room's messages. Without a live page it posts like any form.
+/// The form below a room's timeline. Before hydration it posts as a plain HTML form.
 #[component]
 pub fn Composer(
-    /// Where to.
     room: RoomId,
-    /// The room's address.
+    /// The last segment of the room's address.
     slug: String,
-    /// What the room is called.
     title: String,
-    /// The id of what is posted without a live page.
+    /// The id of a message posted as a plain HTML form.
     form_message_id: MessageId,
-    /// Called after something was sent.
     on_sent: Callback<()>,
 ) -> impl IntoView {
     let draft = ComposerState::new(room);
@@ -213,8 +210,8 @@ pub fn Composer(
     }
 }
 
-/// Enter sends. While an input method composes it chooses a word (key code 229 where the browser does not say so), with Shift
-/// it makes a line, and where there is no keyboard beside the screen the button sends.
+/// Enter sends, except with Shift, during IME composition (reported by some browsers only as key code 229) and on touch
+/// devices.
 fn is_send_key(event: &ev::KeyboardEvent) -> bool {
     let composing = event.is_composing() || event.key_code() == 229;
     event.key() == "Enter" && !event.shift_key() && !composing && !is_touch()
@@ -226,7 +223,7 @@ fn is_touch() -> bool {
         .is_some_and(|query| query.matches())
 }
 
-/// How many lines a text needs, as far as line breaks tell.
+/// The number of lines by line breaks, at most [`MAX_FIELD_LINES`]. Soft wraps do not count.
 fn line_count(text: &str) -> usize {
     (text.matches('\n').count() + 1).min(MAX_FIELD_LINES)
 }
@@ -240,7 +237,7 @@ fn AttachButton(draft: ComposerState) -> impl IntoView {
             .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
         if let Some(input) = input {
             draft.send_files(input.files());
-            // So that choosing the same file again is a change again.
+            // Cleared, so that choosing the same file again fires `change`.
             input.set_value("");
         }
     };
@@ -259,7 +256,7 @@ fn AttachButton(draft: ComposerState) -> impl IntoView {
     }
 }
 
-/// Files on their way into the room.
+/// The uploads into a room: progress, failures and a button to cancel or dismiss.
 #[component]
 fn UploadList(room: RoomId) -> impl IntoView {
     let chat = use_chat();
@@ -296,7 +293,7 @@ fn UploadRow(upload: Upload) -> impl IntoView {
             format!("Cancel {name}"),
             Either::Left(view! {
                 <progress max="100" value=move || percent().to_string() aria-label=label></progress>
-                <span class="small-text quiet-text">{percent} " %"</span>
+                <span class="small-text quiet-text">{percent} "%"</span>
             }),
         ),
         UploadState::Failed { reason } => (

@@ -1,4 +1,4 @@
-//! Whether the page is connected, in words.
+//! The banner for a lost WebSocket connection.
 
 use super::client::use_chat;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Says when messages cannot be sent, and that they will be.
+/// Shows that the connection is lost and what happens to unsent messages, with a button to retry or reload.
 #[component]
 pub fn ConnectionBanner() -> impl IntoView {
     let socket = use_socket();
@@ -18,15 +18,15 @@ pub fn ConnectionBanner() -> impl IntoView {
     let text = move || match socket.status().get() {
         SocketStatus::Idle | SocketStatus::Connecting | SocketStatus::Connected => None,
         SocketStatus::Reconnecting if !chat.has_outbox_entries() => {
-            Some("You are offline. Rialto reconnects by itself; you can go on writing.")
+            Some("You are offline. Rialto reconnects automatically; you can keep writing.")
         }
         SocketStatus::Reconnecting => {
-            Some("You are offline. Your messages are kept and will be sent when you are back.")
+            Some("You are offline. Your messages are saved and will be sent when you reconnect.")
         }
         SocketStatus::Closed(code) if code == CloseCode::SignedOut.code() => {
             Some("You were signed out. Reload the page to sign in again.")
         }
-        SocketStatus::Closed(_) => Some("This page is no longer connected. Reload it to go on."),
+        SocketStatus::Closed(_) => Some("This page is no longer connected. Reload it to continue."),
     };
     view! {
         <div class="link-state" role="status">

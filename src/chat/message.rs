@@ -1,4 +1,4 @@
-//! One message, as it is read.
+//! Components that show one message.
 
 use super::{client::use_chat, person_menu::PersonMenu, room_list::CallButtons};
 use crate::{
@@ -24,13 +24,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 /// A committed message.
 #[component]
 pub fn MessageView(
-    /// The message.
     message: Message,
-    /// Who is looking.
+    /// The current user.
     me: UserId,
-    /// Whether it goes on from the one above: same author, shortly after.
+    /// Whether it is grouped with the message above: same author, shortly after.
     is_continuation: bool,
-    /// The other person of a direct room, for calling back.
+    /// The other person of a direct room, for the call-back buttons.
     with: Option<Person>,
 ) -> impl IntoView {
     let Message {
@@ -82,7 +81,7 @@ pub fn MessageView(
     .into_any()
 }
 
-/// Text with its links made clickable.
+/// Text with its URLs as links.
 #[component]
 fn LinkifiedText(text: String) -> impl IntoView {
     let parts = split_links(&text)
@@ -102,7 +101,7 @@ fn LinkifiedText(text: String) -> impl IntoView {
     view! { <p class="message-text">{parts}</p> }
 }
 
-/// The box that an image is shown in, in pixels; the style sheet says the same.
+/// The maximum display size of an image, in CSS pixels; the style sheet has the same values.
 const MAX_IMAGE_SIZE: ImageSize = ImageSize {
     width: 480,
     height: 360,
@@ -143,7 +142,7 @@ fn FileView(file: Attachment) -> impl IntoView {
     }
 }
 
-/// How a call ended, with a way to call back.
+/// The outcome of a call, with buttons to call back.
 #[component]
 fn CallOutcome(
     id: String,
@@ -189,7 +188,7 @@ fn CallOutcome(
     .into_any()
 }
 
-/// A call in the room is over: how long it was, and who took part.
+/// A group call that has ended: its duration and its participants.
 #[component]
 fn GroupCallOver(id: String, lasted: i64, people: Vec<String>, at: i64) -> impl IntoView {
     let text = format!("Call, {}: {}", duration_text(lasted), people.join(", "));
@@ -204,14 +203,13 @@ fn GroupCallOver(id: String, lasted: i64, people: Vec<String>, at: i64) -> impl 
     }
 }
 
-/// A message that is not acknowledged yet. It stands as it will stand once it is, so that nothing moves then.
+/// An unacknowledged message. Its layout is that of a committed one, so nothing shifts on acknowledgement.
 #[component]
 pub fn PendingMessageView(
-    /// The message.
     outgoing: OutboxEntry,
-    /// Who wrote it: whoever is looking.
+    /// The author, who is the current user.
     me: Person,
-    /// Whether it goes on from the one above.
+    /// Whether it is grouped with the message above.
     is_continuation: bool,
 ) -> impl IntoView {
     let (chat, socket) = (use_chat(), use_socket());

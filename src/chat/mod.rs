@@ -1,11 +1,12 @@
-//! Chat: rooms, messages, files.
+//! Chat: rooms, messages and files.
 //!
-//! | module | what it holds |
+//! | module | purpose |
 //! |---|---|
-//! | [`api`] | server functions: reading a room, posting by form, making rooms |
-//! | [`client`] | the page's rooms, timelines, outbox and uploads, kept across navigation |
-//! | [`page`] and [`rooms`], [`room`], [`message`], [`person_menu`], [`composer`], [`link`] | what it looks like |
-//! | [`server`] | frames about chat, uploads, `GET /files` |
+//! | [`api`] | server functions: sidebar, history, plain form posts, creating rooms |
+//! | [`client`] | client state kept across navigation: rooms, timelines, outbox, uploads |
+//! | [`page`], [`room_list`], [`connection_banner`] | layout, sidebar, banner for a lost connection |
+//! | [`room`], [`message`], [`person_menu`], [`composer`] | a room's timeline, its messages, the message form |
+//! | [`server`] | WebSocket frames of chat, uploads, `GET /files` |
 
 pub mod api;
 pub mod client;

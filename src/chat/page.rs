@@ -1,4 +1,4 @@
-//! `/chat`: rooms and people beside the room that the address asks for.
+//! `/chat`: the layout with the sidebar, and the page without a selected room.
 
 use super::{api::sidebar, connection_banner::ConnectionBanner, room_list::RoomList};
 use crate::{
@@ -12,12 +12,12 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::{components::Outlet, hooks::use_params_map};
 
-/// What every room stands in.
+/// The layout of every chat page: sidebar, connection banner and the nested route.
 #[component]
 pub fn ChatLayout() -> impl IntoView {
     view! {
         <RequireSession
-            what="Chat is for people with a name."
+            what="Pick a name to chat."
             children=|_| view! { <ChatColumns /> }.into_any()
         />
     }
@@ -55,7 +55,7 @@ fn ChatColumns() -> impl IntoView {
     }
 }
 
-/// `/chat` itself: no room is chosen.
+/// `/chat` without a selected room.
 #[component]
 pub fn NoRoom() -> impl IntoView {
     view! {
@@ -63,7 +63,7 @@ pub fn NoRoom() -> impl IntoView {
         <div class="empty">
             <Icon name=Glyph::Chat />
             <h2>"Choose a room"</h2>
-            <p>"Rooms are open to everybody. Write to one person by choosing their name."</p>
+            <p>"Rooms are open to everyone. To message one person, choose their name."</p>
             <p>
                 <a class="button primary" href="/chat/general">"Open General"</a>
             </p>

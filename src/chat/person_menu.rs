@@ -1,7 +1,7 @@
-//! The menu behind the name of a message's author: who somebody is and how to reach them.
+//! The menu behind the name of a message's author: message or call that person.
 //!
-//! It is a plain `<details>`, which opens and closes without JavaScript. A live page adds what a menu is expected to do: it comes
-//! into view whole, and closes by Escape, by a press elsewhere, and when the focus goes elsewhere.
+//! It is a `<details>` element, which works without JavaScript. After hydration it also scrolls into view when it
+//! opens, and closes on Escape, on a press outside and when the focus leaves it.
 
 use super::{
     api::{OpenDirectRoom, open_direct_room},
@@ -22,12 +22,11 @@ use web_sys::{
     ScrollLogicalPosition,
 };
 
-/// Who somebody is and how to reach them: opens from their name.
+/// A person's name that opens a menu to message or call them.
 #[component]
 pub fn PersonMenu(
-    /// Who.
     person: Person,
-    /// Who is looking.
+    /// The current user, whose own name has no menu.
     me: UserId,
 ) -> impl IntoView {
     let name = person.name.to_string();
@@ -40,10 +39,10 @@ pub fn PersonMenu(
     let write = move |OpenDirectRoom { with }| async move {
         let opened = open_direct_room(with).await;
         if opened.is_ok() {
-            // The room may be the one that is open already.
+            // The direct room may be open already: then no navigation removes the menu.
             menu.close();
         } else {
-            // Why not will stand in the menu.
+            // The failure is shown in the menu, once it is rendered.
             request_animation_frame(move || menu.scroll_into_view());
         }
         opened
@@ -68,7 +67,7 @@ pub fn PersonMenu(
                     <input type="hidden" name="with" value=id />
                     <button type="submit" class="button small">
                         <Icon name=Glyph::Chat />
-                        "Write"
+                        "Message"
                     </button>
                 </form>
                 <CallButtons person />
@@ -79,11 +78,11 @@ pub fn PersonMenu(
     .into_any()
 }
 
-/// What a live page adds to the menu. A handle: copy it freely.
+/// The behaviour of the menu after hydration.
 #[derive(Debug, Clone, Copy)]
 struct Menu {
     details: NodeRef<html::Details>,
-    /// Listens for presses elsewhere, while the menu is open.
+    /// Closes the menu on a press outside it; set while the menu is open.
     outside_press_listener: StoredValue<Option<WindowListenerHandle>>,
 }
 
@@ -97,7 +96,6 @@ impl Menu {
         menu
     }
 
-    /// It was opened or closed, by whatever.
     fn on_toggle(self) {
         self.stop_listening();
         if self.open_details().is_none() {
@@ -112,14 +110,13 @@ impl Menu {
         self.outside_press_listener.set_value(Some(listener));
     }
 
-    /// The element, while it is open.
     fn open_details(self) -> Option<HtmlDetailsElement> {
         self.details
             .get_untracked()
             .filter(HtmlDetailsElement::open)
     }
 
-    /// The timeline cuts off what is below its end.
+    /// Scrolls the menu's actions into view: the timeline clips them at its lower edge.
     fn scroll_into_view(self) {
         let actions = self
             .open_details()
@@ -146,12 +143,13 @@ impl Menu {
             .first_element_child()
             .and_then(|summary| summary.dyn_into::<HtmlElement>().ok());
         if let Some(summary) = summary {
-            // What can be pressed can have the focus.
+            // A `<summary>` is focusable.
             let _ = summary.focus();
         }
     }
 
-    /// The focus leaves something in the menu. Where it goes nowhere, the window lost it or a press did, which is heard anyway.
+    /// Closes the menu when the focus moves outside. Without a related target, either the window lost the focus or a
+    /// press cleared it, which the press listener handles.
     fn on_focusout(self, event: &ev::FocusEvent) {
         let to = event.related_target();
         if to.is_some() && !self.contains(to) {

@@ -1,4 +1,4 @@
-//! The list of rooms and people, beside every room.
+//! The sidebar beside every room: rooms and people.
 
 use super::{
     api::{CreateRoom, OpenDirectRoom, Sidebar, create_room, open_direct_room},
@@ -23,10 +23,9 @@ use leptos::{html, prelude::*};
 use leptos_router::hooks::{use_params_map, use_query_map};
 use server_fn::ServerFn;
 
-/// The list.
 #[component]
 pub fn RoomList(
-    /// As the server rendered it.
+    /// The lists as the server rendered them.
     sidebar: Sidebar,
 ) -> impl IntoView {
     let (chat, people) = (use_chat(), use_presence());
@@ -99,7 +98,7 @@ pub fn RoomList(
                 </ul>
                 <UnlistedCount />
                 <Show when=nobody>
-                    <p class="quiet-text small-text nobody">"Nobody else is here right now. Send somebody the address of this page."</p>
+                    <p class="quiet-text small-text nobody">"Nobody else is here right now. Send someone a link to this page."</p>
                 </Show>
             </section>
             {question.run(())}
@@ -107,8 +106,8 @@ pub fn RoomList(
     }
 }
 
-/// What makes a row of the list the same row. What changes from minute to minute changes within it, so that nobody loses the link
-/// they are about to follow.
+/// The `<For>` key of a room. Fields that change often are not part of it, so that a link is not replaced while the
+/// user is about to follow it.
 fn room_key(room: &RoomSummary) -> (RoomId, Option<UserName>) {
     (
         room.id,
@@ -160,7 +159,7 @@ fn RoomLink(room: RoomSummary) -> impl IntoView {
                 <Show when=move || calls.get()>
                     <span class="room-calls">
                         <Icon name=Glyph::Video />
-                        <span class="visually-hidden">"A call goes on here"</span>
+                        <span class="visually-hidden">"Call in progress"</span>
                     </span>
                 </Show>
                 {move || view! { <UnreadCount count=unread.get() /> }}
@@ -169,10 +168,10 @@ fn RoomLink(room: RoomSummary) -> impl IntoView {
     }
 }
 
-/// A number of unread messages, if there are any.
+/// A badge with the number of unread messages; nothing for zero.
 #[component]
 pub fn UnreadCount(
-    /// How many.
+    /// The number of unread messages; above 99 it shows as "99+".
     count: i64,
 ) -> impl IntoView {
     (count > 0).then(|| {
@@ -193,7 +192,7 @@ pub fn UnreadCount(
 #[component]
 pub fn UnreadBadge() -> impl IntoView {
     let (chat, clock) = (use_chat(), expect_context::<LocalClock>());
-    // The list of rooms arrives after the navigation was rendered: the first view has no number on either side.
+    // The room list arrives after the navigation is rendered: no number until hydration, so that both sides match.
     let count = move || {
         if clock.is_hydrated() {
             chat.unread()
@@ -207,7 +206,7 @@ pub fn UnreadBadge() -> impl IntoView {
 #[component]
 fn NewRoom() -> impl IntoView {
     let query = use_query_map();
-    // What went wrong stands inside, so it is open then.
+    // Open after a refused form post, because the failure is shown inside.
     let refused = move || query.with(|query| query.get_str("__path") == Some(CreateRoom::PATH));
     let (details, form) = (
         NodeRef::<html::Details>::new(),
@@ -245,9 +244,9 @@ fn NewRoom() -> impl IntoView {
                     id="new-room-name"
                     required=true
                     maxlength=crate::model::limits::MAX_ROOM_NAME_CHARS
-                    hint="Everybody will see this room."
+                    hint="Everyone will see this room."
                 />
-                <button class="button" type="submit">"Make the room"</button>
+                <button class="button" type="submit">"Create room"</button>
             </form>
         </details>
     }
@@ -256,13 +255,13 @@ fn NewRoom() -> impl IntoView {
 #[component]
 fn PersonRow(
     person: Person,
-    /// One for the whole list, which says above it what went wrong.
+    /// Shared by all rows: the list shows its failure above the rows.
     submission: FormSubmission,
 ) -> impl IntoView {
     let people = use_presence();
     let id = person.id;
     let name = person.name.to_string();
-    let write = format!("Write to {name}");
+    let write = format!("Message {name}");
     view! {
         <li class="person-row">
             <form
@@ -284,12 +283,9 @@ fn PersonRow(
     }
 }
 
-/// Buttons that call somebody. Shown once the page is live: a call needs it.
+/// Buttons for a voice and a video call. Shown after hydration, because calls need JavaScript.
 #[component]
-pub fn CallButtons(
-    /// Whom.
-    person: Person,
-) -> impl IntoView {
+pub fn CallButtons(person: Person) -> impl IntoView {
     let reach = use_call_actions();
     let live = RwSignal::new(false);
     Effect::new(move || live.set(true));
@@ -322,12 +318,11 @@ pub fn CallButtons(
     }
 }
 
-/// Where somebody is, in a word.
 #[must_use]
 pub fn presence_word(presence: Presence) -> &'static str {
     match presence {
-        Presence::Online => "Here now",
+        Presence::Online => "Online",
         Presence::Away => "Away",
-        Presence::Offline => "Not here",
+        Presence::Offline => "Offline",
     }
 }

@@ -1,17 +1,17 @@
-//! How long to wait before connecting again: exponential backoff with full jitter.
+//! Reconnect delay: exponential backoff with full jitter.
 //!
-//! Full jitter (a uniformly random wait between nothing and the bound) spreads the clients of a server that restarted over
-//! the whole interval instead of letting them come back in waves.
+//! Full jitter (a uniformly random delay from zero to the bound) spreads the clients of a restarted server over the
+//! whole interval, so that they do not reconnect in waves.
 
-/// The first bound, in milliseconds.
+/// Upper bound of the first delay, in milliseconds.
 pub const INITIAL_DELAY_MS: u32 = 500;
-/// The bound never grows past this, in milliseconds.
+/// Upper bound of every delay, in milliseconds.
 pub const MAX_DELAY_MS: u32 = 30_000;
 
-/// How long to wait before the next try, in milliseconds.
+/// Delay before the next attempt, in milliseconds. The bound doubles with each failure.
 ///
-/// `failures` is how many tries have failed in a row, 0 for the first reconnect after a connection that worked. `random` is a
-/// number from 0 (included) to 1 (excluded).
+/// `failures` is the number of consecutive failed attempts: 0 for the first reconnect after a working connection.
+/// `random` is a number in the half-open range from 0 to 1.
 #[must_use]
 #[expect(
     clippy::cast_possible_truncation,

@@ -1,53 +1,52 @@
-//! What was found out about a server or a network, in words that say what to do.
+//! Results of checks on a server or a network, with advice on what to do.
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that was looked at.
+/// Result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// How it is.
     pub verdict: Verdict,
-    /// What was looked at: "Relay by UDP".
+    /// The subject of the check: "Relay over UDP".
     #[serde(rename = "what")]
     pub subject: String,
-    /// What was seen, in one sentence.
+    /// The observation, in one sentence.
     #[serde(rename = "says")]
     pub observation: String,
-    /// What to do about it, in one sentence.
+    /// What to do about it, in one sentence. `None` if there is nothing to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "todo")]
     pub advice: Option<String>,
 }
 
-/// How something is.
+/// Verdict of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As it should be.
+    /// Works as expected.
     #[serde(rename = "good")]
     Ok,
-    /// It works, and some will have trouble; or it could not be found out.
+    /// Works, but not for everybody; or the check had no result.
     #[serde(rename = "doubtful")]
     Warning,
-    /// It does not work.
+    /// Does not work.
     #[serde(rename = "wrong")]
     Problem,
 }
 
 impl Verdict {
-    /// "Good", "Look at this", "Wrong".
+    /// The label shown to users.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Ok => "Good",
-            Self::Warning => "Look at this",
-            Self::Problem => "Wrong",
+            Self::Ok => "OK",
+            Self::Warning => "Warning",
+            Self::Problem => "Problem",
         }
     }
 }
 
 impl Finding {
-    /// Something is as it should be.
+    /// A finding with the verdict [`Verdict::Ok`].
     #[must_use]
     pub fn ok(what: impl Into<String>, says: impl Into<String>) -> Self {
         Self {
@@ -58,7 +57,7 @@ impl Finding {
         }
     }
 
-    /// Something is not quite as it should be, and what to do about it.
+    /// A finding with the verdict [`Verdict::Warning`] and advice.
     #[must_use]
     pub fn warning(
         what: impl Into<String>,
@@ -72,7 +71,7 @@ impl Finding {
         }
     }
 
-    /// Something does not work, and what to do about it.
+    /// A finding with the verdict [`Verdict::Problem`] and advice.
     #[must_use]
     pub fn problem(
         what: impl Into<String>,

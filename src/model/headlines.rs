@@ -1,8 +1,7 @@
-//! What a page knows of the live news: which stories it shows, which of them wait to be shown, and from where the stream goes
-//! on when the connection is lost.
+//! Live news in the browser: the stories that a page shows, those pending, and the cursor to resume the stream from.
 //!
-//! Stories can come twice (a replay after a reconnect) and, after [`Recent::rewind`], older ones after newer ones. Both types
-//! here take that as it comes: each story counts once, and a list stays in order.
+//! A story can arrive twice (a replay after a reconnect), and after [`RecentStories::rewind`] an older one can follow a
+//! newer one. [`RecentStories`] and [`Headlines`] count each story once and keep their order.
 
 use super::{
     Cursor, Epoch, Millis, Seq, StoryId,
@@ -11,30 +10,31 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// A breaking story is announced on every page for this long after it was published, in milliseconds.
+/// Time after its publication for which a breaking story is announced on every page, in milliseconds.
 pub const BREAKING_TTL: Millis = 60 * 60 * 1_000;
-/// A page keeps this many stories that wait; when more come, showing them loads nothing and drops what was shown before.
+/// Maximum number of pending stories that a page keeps. When more arrive, revealing them replaces the shown list
+/// instead of extending it.
 pub const MAX_PENDING_STORIES: usize = 100;
-/// A page that stays open shows this many stories; the oldest are then behind the link to older ones.
+/// Maximum number of stories that a page shows. Older ones move behind the link to the next older page.
 pub const MAX_SHOWN_STORIES: usize = 200;
 
-/// What the banner says.
+/// The story in the breaking news banner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakingStory {
-    /// Which story: what is dismissed is dismissed by this.
+    /// A reader's dismissal is stored under this id.
     pub id: StoryId,
-    /// Its place in the stream of news.
+    /// Sequence in the news stream.
     pub seq: Seq,
-    /// The last part of its address, `/news/{slug}`.
+    /// Last segment of its address, `/news/{slug}`.
     pub slug: String,
     /// One line of text.
     pub headline: String,
-    /// When it was published.
+    /// Commit time on the server.
     pub at: Millis,
 }
 
 impl BreakingStory {
-    /// What there is to announce about a story at a moment: nothing unless it is breaking, and not for ever.
+    /// The banner for a story, if it is breaking and not older than [`BREAKING_TTL`] at `now`.
     #[must_use]
     pub fn from_story(story: &Story, now: Millis) -> Option<Self> {
         let fresh = now - story.at <= BREAKING_TTL;
@@ -51,19 +51,19 @@ impl BreakingStory {
     }
 }
 
-/// What every page begins with: where the stream of news stands, and what is breaking.
+/// State of the news with which every page starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewsStatus {
-    /// The live stream goes on from here.
+    /// Cursor from which the live stream continues.
     pub cursor: Cursor,
-    /// The newest breaking story, if it is younger than [`BREAKING_FOR`].
+    /// The newest breaking story, unless it is older than [`BREAKING_TTL`].
     pub breaking: Option<BreakingStory>,
 }
 
-/// The stories that one connection after another has brought to a page, and where the next one goes on.
+/// Stories that a page received over all its connections, and the cursor for the next connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentStories {
-    /// Every story after this, up to and including the cursor, is in `stories`.
+    /// `stories` has every story after this sequence, up to and including the cursor.
     buffered_since: Seq,
     cursor: Cursor,
     /// Oldest first.
@@ -71,7 +71,7 @@ pub struct RecentStories {
 }
 
 impl RecentStories {
-    /// Nothing came yet; the stream goes on after the cursor.
+    /// An empty buffer; the stream continues after the cursor.
     #[must_use]
     pub fn new(cursor: Cursor) -> Self {
         Self {
@@ -81,18 +81,18 @@ impl RecentStories {
         }
     }
 
-    /// Where the next connection goes on.
+    /// Cursor for the next connection.
     #[must_use]
     pub fn cursor(&self) -> &Cursor {
         &self.cursor
     }
 
-    /// What came, oldest first.
+    /// The buffered stories, oldest first.
     pub fn stories(&self) -> impl Iterator<Item = &Story> {
         self.stories.iter()
     }
 
-    /// Takes a story from the stream. False if it was here already.
+    /// Adds a story from the stream. Returns false for a duplicate.
     pub fn receive(&mut self, story: Story) -> bool {
         if story.seq <= self.cursor.seq {
             return false;
@@ -107,8 +107,9 @@ impl RecentStories {
         true
     }
 
-    /// Makes sure that everything after a page's cursor comes or has come. True when the stream has to be connected anew from
-    /// the cursor, which is then the page's: the page was rendered before the stream began, or in another epoch.
+    /// Ensures that every story after `from` is buffered or will arrive. Returns true if the stream has to reconnect.
+    ///
+    /// The cursor is then `from`: the page was rendered in another epoch, or before the start of the buffer.
     pub fn rewind(&mut self, from: &Cursor) -> bool {
         if from.epoch == self.cursor.epoch && from.seq >= self.buffered_since {
             return false;
@@ -118,30 +119,29 @@ impl RecentStories {
     }
 }
 
-/// How the waiting stories are shown.
+/// How pending stories are revealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RevealMode {
-    /// Above those that are shown.
+    /// Above the shown stories.
     Prepend,
-    /// Instead of those that are shown, because others between the two were not loaded.
+    /// In place of the shown stories, because stories in between were not loaded.
     Replace {
-        /// Where the page after them goes on.
+        /// The next older page has stories before this sequence.
         next_before: Option<Seq>,
-        /// Whether more were missed than are counted.
+        /// Whether more stories were missed than are counted.
         is_lower_bound: bool,
     },
 }
 
-/// How many stories wait.
+/// Number of pending stories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingCount {
-    /// So many.
     pub count: usize,
-    /// And perhaps more, which were not loaded.
+    /// There may be more, which were not loaded.
     pub is_lower_bound: bool,
 }
 
-/// The list on the news page: what is shown stays where it is until the reader asks for what waits.
+/// The list on the news page. Shown stories do not move until the reader reveals the pending ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headlines {
     epoch: Epoch,
@@ -151,15 +151,15 @@ pub struct Headlines {
     next_before: Option<Seq>,
     /// Newest first.
     pending: Vec<Story>,
-    /// Counts also those that wait no longer because too many do.
+    /// Also counts the stories dropped from `pending`.
     pending_count: usize,
     reveal_mode: RevealMode,
-    /// Everything up to here is accounted for: shown, waiting, or behind the link to older ones.
+    /// Every story up to this sequence is shown, pending, or on an older page.
     known: Seq,
 }
 
 impl Headlines {
-    /// A page as the server rendered it.
+    /// The list as the server rendered it.
     #[must_use]
     pub fn new(page: StoryListing) -> Self {
         Self {
@@ -174,7 +174,7 @@ impl Headlines {
         }
     }
 
-    /// Everything after this has to come from the stream.
+    /// The stream has to deliver every story after this cursor.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         Cursor {
@@ -183,19 +183,18 @@ impl Headlines {
         }
     }
 
-    /// What is shown, newest first.
+    /// The shown stories, newest first.
     #[must_use]
     pub fn shown(&self) -> &[Story] {
         &self.shown
     }
 
-    /// Where the next older page goes on: stories before this sequence.
+    /// The next older page has stories before this sequence; `None` on the last page.
     #[must_use]
     pub fn next_before(&self) -> Option<Seq> {
         self.next_before
     }
 
-    /// How many stories wait.
     #[must_use]
     pub fn pending_count(&self) -> PendingCount {
         let or_more = matches!(
@@ -211,7 +210,7 @@ impl Headlines {
         }
     }
 
-    /// Takes a story from the stream. True if it waits now and did not before.
+    /// Adds a story from the stream. Returns true if it is now pending and was not before.
     pub fn receive(&mut self, story: &Story) -> bool {
         let asked_for = self
             .topic
@@ -244,7 +243,7 @@ impl Headlines {
         all.any(|known| known.id == story.id)
     }
 
-    /// Takes the first page anew, after the stream could not be resumed. What is shown stays; what is new waits.
+    /// Merges a freshly fetched first page, after a failed resume. Shown stories stay; new ones become pending.
     pub fn refresh(&mut self, page: StoryListing) {
         let same_log = page.epoch == self.epoch;
         let new: Vec<Story> = page
@@ -253,7 +252,7 @@ impl Headlines {
             .filter(|story| !self.has(story))
             .cloned()
             .collect();
-        // Stories of another log have other sequences, so nothing that is shown can stand beside them.
+        // Sequences of another epoch cannot be ordered among those of the shown stories.
         let hole = !same_log || (new.len() == page.stories.len() && page.next_before.is_some());
         self.epoch = page.epoch;
         self.known = page.head;
@@ -281,7 +280,7 @@ impl Headlines {
         }
     }
 
-    /// Shows what waits, and returns how many stories that are.
+    /// Shows the pending stories and returns their number.
     pub fn reveal(&mut self) -> usize {
         let mut revealed = std::mem::take(&mut self.pending);
         let count = revealed.len();

@@ -1,7 +1,7 @@
-//! Identifiers: one newtype each, so that a room's id cannot stand where a user's is meant.
+//! Identifiers: one newtype each, so that the compiler rejects a room id in place of a user id.
 //!
-//! All are UUIDs (RFC 9562) and travel as lower-case hyphenated text. Those that the server makes and those
-//! that a client makes as idempotency ids are version 7, so they sort by time in the store.
+//! All are UUIDs (RFC 9562), serialized as lower-case hyphenated text. Ids made by the server, and those that clients
+//! make as idempotency keys, are version 7, so they sort by time in the store.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -31,20 +31,20 @@ macro_rules! ids {
 }
 
 ids! {
-    /// Somebody with a session: guest, member, editor or administrator.
+    /// A user (guest, member, editor or administrator), or a guest of one group call.
     UserId
-    /// A public, private or direct room.
+    /// A public or direct room.
     RoomId
-    /// A message. Made by the client that sends it (UUIDv7); it is the idempotency id of the send.
+    /// A message. Made by the sending client (UUIDv7), as the idempotency key of the send.
     MessageId
     /// A story.
     StoryId
-    /// A call. Made by the client that starts it (UUIDv7); it is the idempotency id of the start.
+    /// A call. Made by the client that starts it (UUIDv7), as the idempotency key of the start.
     CallId
-    /// One page in one tab, from load to unload. A reconnect keeps it, a reload makes a new one.
+    /// One page load in one browser tab. A reconnect keeps the id; a reload makes a new one.
     ClientId
     /// A bearer token for publishing.
     TokenId
-    /// A link that leads into one call.
+    /// A link that admits guests to one group call.
     GuestLinkId
 }

@@ -1,57 +1,57 @@
-//! Every bound a user can meet, in one place, so that both sides enforce and tell the same numbers.
+//! Limits that users can meet, in one place, so that server and browser enforce and show the same numbers.
 
 use serde::{Deserialize, Serialize};
 
-/// Of so many people everybody is told whether they are here; of more, only how many there are.
+/// Maximum number of people who are listed with their presence. A larger crowd is only counted.
 pub const MAX_LISTED_PEOPLE: usize = 100;
-/// A person's shown name: this many characters (Unicode scalar values) at most.
+/// Maximum length of a display name, in characters (Unicode scalar values).
 pub const MAX_NAME_CHARS: usize = 40;
-/// A room's name: this many characters at most.
+/// Maximum length of a room name, in characters.
 pub const MAX_ROOM_NAME_CHARS: usize = 60;
-/// A message's text: this many characters at most.
+/// Maximum length of a message's text, in characters.
 pub const MAX_MESSAGE_CHARS: usize = 4_000;
-/// A story's headline: this many characters at most.
+/// Maximum length of a headline, in characters.
 pub const MAX_HEADLINE_CHARS: usize = 160;
-/// A story's body in Markdown: this many characters at most.
+/// Maximum length of a story's Markdown body, in characters.
 pub const MAX_BODY_CHARS: usize = 40_000;
-/// A topic: this many characters at most.
+/// Maximum length of a topic, in characters.
 pub const MAX_TOPIC_CHARS: usize = 40;
-/// A password: at least this many characters (NIST SP 800-63B asks for 8; nothing else is asked of it).
+/// Minimum length of a password, in characters (the 8 of NIST SP 800-63B, without rules on its composition).
 pub const MIN_PASSWORD_CHARS: usize = 8;
-/// A password: at most this many bytes, so that hashing one stays cheap.
+/// Maximum length of a password, in bytes, so that hashing stays cheap.
 pub const MAX_PASSWORD_BYTES: usize = 1_024;
-/// A file's name: this many characters at most.
+/// Maximum length of a file name, in characters.
 pub const MAX_FILE_NAME_CHARS: usize = 200;
-/// A WebSocket text frame from a client: this many bytes at most (SDP with many candidates stays below 20 kB).
+/// Maximum size of a WebSocket text frame from a client, in bytes (SDP with many candidates stays below 20 kB).
 pub const MAX_TEXT_FRAME_BYTES: usize = 64 * 1024;
-/// The data in one binary frame of an upload: this many bytes at most.
+/// Maximum data in one binary frame of an upload, in bytes.
 pub const MAX_CHUNK_BYTES: usize = 64 * 1024;
-/// How many chunks a client may have sent and not seen acknowledged.
+/// Maximum number of upload chunks that a client has sent and not seen acknowledged.
 pub const MAX_CHUNKS_IN_FLIGHT: usize = 8;
-/// Links for guests into one call: so many at a time at most,
+/// Maximum number of unexpired guest links to one call.
 pub const MAX_GUEST_LINKS: usize = 20;
-/// so many people by each at most, who need not be in it at once,
+/// Maximum number of guests who join by one guest link, whether or not they are in the call at the same time.
 pub const MAX_GUESTS_PER_LINK: usize = 100;
-/// and each for so many hours at most.
+/// Maximum lifetime of a guest link, in hours.
 pub const MAX_GUEST_LINK_HOURS: u32 = 7 * 24;
-/// A page of a room's history: this many messages.
+/// Number of messages in a page of a room's history.
 pub const HISTORY_PAGE_SIZE: i64 = 50;
-/// A page of news: this many stories.
+/// Number of stories in a page of news.
 pub const NEWS_PAGE_SIZE: i64 = 20;
-/// So many unread messages of a room are counted when it is listed; of more, nobody wants to know how many more.
+/// Unread messages of a room are counted up to this number, which then means "this many or more".
 pub const MAX_UNREAD_COUNT: i64 = 100;
-/// A resume replays this many events at most; past that the client fetches the state anew.
+/// Maximum number of events replayed by a resume. A client further behind fetches the state anew.
 pub const MAX_REPLAY_EVENTS: i64 = 1_000;
 
-/// The bounds that the person who runs Rialto may change; the browser is told them on connecting.
+/// Limits that the operator configures; sent to the client in `welcome`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// The largest file that may be sent into a room, in bytes.
+    /// Maximum size of a file sent to a room, in bytes.
     #[serde(rename = "upload_bytes")]
     pub max_upload_bytes: u64,
 }
 
-/// A number of bytes as people read it: `"512 bytes"`, `"1.5 MB"` (powers of 1,000).
+/// Formats a number of bytes in decimal units (powers of 1,000): `512 bytes`, `1.5 MB`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub fn format_bytes(bytes: u64) -> String {

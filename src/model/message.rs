@@ -1,4 +1,4 @@
-//! Messages and what they carry.
+//! Messages, their contents and attachments.
 
 use super::{
     CallId, MessageId, Millis, RoomId, Seq, UserId,
@@ -8,35 +8,30 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The text of a message: no trailing white space, not empty, at most [`limits::MESSAGE_CHARS`] characters. Line breaks
-/// are `\n`.
+/// Text of a message: not blank, no trailing white space, at most [`limits::MAX_MESSAGE_CHARS`] characters, line breaks
+/// as `\n`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MessageText(String);
 
-/// Why a text is no message.
+/// Why a text is not a valid message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageTextError {
-    /// Nothing but white space.
-    #[error("Please write something first.")]
+    /// Empty, or only white space.
+    #[error("Write something first.")]
     Empty,
-    /// More characters than allowed.
+    /// Longer than [`limits::MAX_MESSAGE_CHARS`].
     #[error(
-        "A message may have {max} characters at most; this one has {actual}. Split it, or send it as a file."
+        "A message can have at most {max} characters; this one has {actual}. Split it, or send it as a file."
     )]
-    TooLong {
-        /// How many characters are allowed.
-        max: usize,
-        /// How many there are.
-        actual: usize,
-    },
+    TooLong { max: usize, actual: usize },
 }
 
 impl MessageText {
-    /// Checks a text, and makes every kind of line break `\n`.
+    /// Validates a text. CRLF, CR and NUL become `\n`; trailing white space and leading line breaks are removed.
     ///
     /// # Errors
-    /// [`TextError`] says which rule the text breaks.
+    /// [`MessageTextError`] names the violated rule.
     pub fn new(text: &str) -> Result<Self, MessageTextError> {
         let text = text.replace("\r\n", "\n").replace(['\r', '\0'], "\n");
         let text = text.trim_end().trim_start_matches('\n');
@@ -53,7 +48,6 @@ impl MessageText {
         Ok(Self(text.to_owned()))
     }
 
-    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -74,31 +68,29 @@ impl From<MessageText> for String {
     }
 }
 
-/// A file that a message carries. Its bytes are at `/files/{hash}/{name}` for whoever may see the room.
+/// A file in a message. Members of the room fetch its bytes from `/files/{hash}/{name}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// SHA-256 of the bytes, 64 lower-case hexadecimal digits.
     pub hash: String,
-    /// The name it was sent under, without any folder.
+    /// File name without folders.
     pub name: String,
-    /// How many bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Its width and height in pixels where it is an image that browsers show (PNG, JPEG, GIF, WebP, AVIF); such
-    /// a file is shown inline, every other one is offered as a download.
+    /// Size of a PNG, JPEG, GIF or WebP image, which is shown inline. `None` for any other file, which is offered as a
+    /// download.
     pub image: Option<ImageSize>,
 }
 
 /// Width and height in pixels, both at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSize {
-    /// In pixels.
     pub width: u32,
-    /// In pixels.
     pub height: u32,
 }
 
 impl ImageSize {
-    /// The size with the same shape that fits into a box, never larger than the image itself and at least 1 by 1.
+    /// Scales the size down to fit `most`, keeping the aspect ratio. Never enlarges; each side stays at least 1.
     #[must_use]
     pub fn fitted(self, most: Self) -> Self {
         let (width, height) = (u64::from(self.width.max(1)), u64::from(self.height.max(1)));
@@ -109,7 +101,7 @@ impl ImageSize {
                 height: self.height.max(1),
             };
         }
-        // Whichever side is the tighter fit decides; compared without a division.
+        // The tighter side decides; aspect ratios are cross-multiplied to avoid a division.
         let (width, height) = if width * most_height >= height * most_width {
             (most_width, height * most_width / width)
         } else {
@@ -123,46 +115,36 @@ impl ImageSize {
     }
 }
 
-/// What a message says.
+/// Content of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Content {
-    /// Text.
-    Text {
-        /// The text.
-        text: MessageText,
-    },
+    /// A text.
+    Text { text: MessageText },
     /// A file.
-    File {
-        /// The file.
-        file: Attachment,
-    },
-    /// How a call ended: written by the server into the direct room of the two.
+    File { file: Attachment },
+    /// The outcome of a call, posted by the server to the direct room of the two people.
     Call {
-        /// Which call.
         call: CallId,
-        /// Who called.
+        /// The user who started the call.
         caller: UserId,
-        /// Voice or video.
         media: Media,
-        /// How it ended.
         outcome: Outcome,
-        /// How long the two were connected, in milliseconds; none where they never were.
+        /// Duration of the connection in milliseconds; `None` if it was never established.
         lasted: Option<Millis>,
     },
-    /// A call in the room is over: written by the server.
+    /// The end of a group call, posted by the server to its room.
     GroupCall {
-        /// Which call.
         call: CallId,
-        /// How long it lasted, in milliseconds.
+        /// Duration of the call in milliseconds.
         lasted: Millis,
-        /// Who took part, by the names they had.
+        /// Names of everybody who took part, as of that time.
         people: Vec<String>,
     },
 }
 
 impl Content {
-    /// Whether the server wrote it: how a call ended.
+    /// Whether the server posted it.
     #[must_use]
     pub fn is_system_message(&self) -> bool {
         match self {
@@ -171,13 +153,13 @@ impl Content {
         }
     }
 
-    /// Whether it counts as unread for those who did not write it. A call that was answered or declined is known to both; one
-    /// that was missed is not.
+    /// Whether it counts as unread for everybody but its author. Answered and declined calls do not: both people know
+    /// of them.
     #[must_use]
     pub fn counts_as_unread(&self) -> bool {
         match self {
             Self::Text { .. } | Self::File { .. } => true,
-            // Everybody could see it while it went on.
+            // The call was visible to the room while it lasted.
             Self::GroupCall { .. } => false,
             Self::Call { outcome, .. } => match outcome {
                 Outcome::HungUp | Outcome::Declined | Outcome::AnsweredElsewhere => false,
@@ -187,36 +169,30 @@ impl Content {
     }
 }
 
-/// A message as everybody in its room sees it.
+/// A message as the members of its room see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Made by the client that sent it.
+    /// Made by the sending client. A message about a call has the call's id.
     pub id: MessageId,
-    /// Where it is.
     pub room: RoomId,
-    /// Its place in the room's stream.
+    /// Sequence in the room's stream.
     pub seq: Seq,
-    /// Who wrote it.
     pub author: Person,
-    /// When the server committed it.
+    /// Commit time on the server.
     pub at: Millis,
-    /// What it says.
     pub content: Content,
 }
 
-/// What happens in a room's stream.
+/// An event of a room's stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RoomEvent {
-    /// Somebody wrote, sent a file, or a call ended.
-    Message {
-        /// The message.
-        message: Message,
-    },
+    /// A message was committed: text, file or the end of a call.
+    Message { message: Message },
 }
 
 impl RoomEvent {
-    /// The word for it in the store's `kind` column.
+    /// Value of the store's `kind` column.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

@@ -1,21 +1,21 @@
-//! The nouns of Rialto and their rules: no I/O, no clock, no randomness, compiled for both sides.
+//! Domain types and rules: no I/O, no clock, no randomness; compiled for the server and the browser.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`backoff`] | how long to wait before connecting again |
-//! | [`finding`] | what was found out about a server or a network, and what to do |
-//! | [`headlines`] | what a page shows of the news, and what waits |
-//! | [`id`] | one newtype an identifier, all `UUIDs` |
-//! | [`stream`] | sequence, epoch and cursor of a log, and what a resume is answered |
-//! | [`user`] | roles, names, the person others see |
-//! | [`room`] | rooms and their summaries |
+//! | [`backoff`] | reconnect delays |
+//! | [`call`] | calls between two people and calls of rooms |
+//! | [`finding`] | results of diagnostic checks, with advice |
+//! | [`headlines`] | the news list of a page and its pending stories |
+//! | [`id`] | one newtype per identifier |
+//! | [`limits`] | limits that users can meet |
 //! | [`message`] | messages and attachments |
-//! | [`story`] | stories, topics, urgency |
-//! | [`call`] | the call state machine |
-//! | [`outbox`] | what a browser has sent and the server has not acknowledged yet |
-//! | [`timeline`] | how a page merges history, live events and the outbox |
-//! | [`limits`] | every bound a user can meet |
-//! | [`text`] | finding links in plain text |
+//! | [`outbox`] | messages sent but not yet acknowledged |
+//! | [`room`] | rooms and their summaries |
+//! | [`story`] | stories and their urgency |
+//! | [`stream`] | sequence, epoch and cursor of a log; the resume decision |
+//! | [`text_links`] | links in plain text |
+//! | [`timeline`] | history, live events and replays of a room, merged |
+//! | [`user`] | roles, names, presence |
 
 pub mod backoff;
 pub mod call;
@@ -35,5 +35,5 @@ pub mod user;
 pub use id::{CallId, ClientId, GuestLinkId, MessageId, RoomId, StoryId, TokenId, UserId};
 pub use stream::{Cursor, Epoch, Seq};
 
-/// A moment, in milliseconds since 1970-01-01T00:00:00Z. Negative values are before it.
+/// A time in milliseconds since 1970-01-01T00:00:00Z (negative before it), or a duration in milliseconds.
 pub type Millis = i64;

@@ -1,21 +1,21 @@
-//! What a browser has sent and the server has not acknowledged yet.
+//! Messages that the browser sent and the server has not acknowledged yet.
 //!
-//! The rule that makes sending safe: an entry leaves the outbox only when the server says that it is committed, and every
-//! connection sends all of it again, in order, under the same ids. The server answers a repeated id with its first result,
-//! so a retry never doubles a message.
+//! An entry leaves the outbox only when the server reports the commit, or when the user discards it. Every new
+//! connection sends all pending entries again, in order, under the same ids. The server answers a repeated id with its
+//! first result, so a retry never duplicates a message.
 
 use super::{MessageId, Millis, RoomId, message::MessageText};
 use serde::{Deserialize, Serialize};
 
-/// Where a message is on its way.
+/// Delivery state of a message in the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Delivery {
-    /// Sent or about to be: nothing for the user to do.
+    /// Sent or about to be sent.
     Pending,
-    /// Refused by the server: stays until the user retries or discards it.
+    /// Refused by the server. Stays until the user retries or discards it.
     Failed {
-        /// Why, in words.
+        /// The reason, as shown to the user.
         reason: String,
     },
 }
@@ -23,19 +23,16 @@ pub enum Delivery {
 /// A message that is not acknowledged yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxEntry {
-    /// Made when the user pressed Enter; never changes.
+    /// Made when the user pressed Enter; the same for every retry.
     pub id: MessageId,
-    /// Where it goes.
     pub room: RoomId,
-    /// What it says.
     pub text: MessageText,
-    /// When it was written, by the browser's clock.
+    /// Time of writing, by the browser's clock.
     pub at: Millis,
-    /// Where it is.
     pub delivery: Delivery,
 }
 
-/// All of them, oldest first.
+/// All messages that are not acknowledged yet, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Outbox {
@@ -43,7 +40,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Adds a message; a second one with the same id changes nothing.
+    /// Adds a pending message. Does nothing if the id is already present.
     pub fn push(&mut self, id: MessageId, room: RoomId, text: MessageText, at: Millis) {
         if self.find(id).is_none() {
             self.entries.push(OutboxEntry {
@@ -56,12 +53,12 @@ impl Outbox {
         }
     }
 
-    /// The server committed it. True if it was here.
+    /// Removes a message that the server committed. Returns whether it was present.
     pub fn acknowledge(&mut self, id: MessageId) -> bool {
         self.remove(id)
     }
 
-    /// The server refused it for good. True if it was here.
+    /// Marks a message as refused by the server. Returns whether it was present.
     pub fn mark_failed(&mut self, id: MessageId, reason: &str) -> bool {
         self.set(
             id,
@@ -71,35 +68,35 @@ impl Outbox {
         )
     }
 
-    /// The user wants it sent again. True if it was here.
+    /// Marks a message as pending again. Returns whether it was present.
     pub fn retry(&mut self, id: MessageId) -> bool {
         self.set(id, Delivery::Pending)
     }
 
-    /// The user gives it up. True if it was here.
+    /// Removes a message that the user gave up. Returns whether it was present.
     pub fn discard(&mut self, id: MessageId) -> bool {
         self.remove(id)
     }
 
-    /// One entry.
+    /// The entry with this id.
     #[must_use]
     pub fn find(&self, id: MessageId) -> Option<&OutboxEntry> {
         self.entries.iter().find(|entry| entry.id == id)
     }
 
-    /// What a new connection has to send, oldest first: everything pending.
+    /// The pending entries, oldest first: what a new connection has to send.
     pub fn to_send(&self) -> impl Iterator<Item = &OutboxEntry> {
         self.entries
             .iter()
             .filter(|entry| entry.delivery == Delivery::Pending)
     }
 
-    /// What to show below a room's messages, oldest first.
+    /// The entries of a room, oldest first, to show below its messages.
     pub fn in_room(&self, room: RoomId) -> impl Iterator<Item = &OutboxEntry> {
         self.entries.iter().filter(move |entry| entry.room == room)
     }
 
-    /// Whether leaving the page now would lose nothing.
+    /// Whether everything is acknowledged, so that leaving the page loses nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -152,7 +149,7 @@ mod tests {
         assert_eq!(
             sending(&outbox),
             [id(1), id(3)],
-            "and again after the next loss"
+            "and again on the next connection"
         );
     }
 

@@ -1,4 +1,4 @@
-//! Rooms: where messages are.
+//! Rooms, which contain messages.
 
 use super::{
     Epoch, RoomId, Seq, limits,
@@ -7,21 +7,20 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A room's name: the rules of [`super::user::UserName`], up to [`limits::ROOM_NAME_CHARS`] characters.
+/// Name of a room: the rules of [`super::user::UserName`], but up to [`limits::MAX_ROOM_NAME_CHARS`] characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RoomName(String);
 
 impl RoomName {
-    /// Checks a name.
+    /// Validates a name.
     ///
     /// # Errors
-    /// [`NameError`] says which rule the text breaks.
+    /// [`SingleLineError`] names the violated rule.
     pub fn new(text: &str) -> Result<Self, SingleLineError> {
         parse_single_line(text, limits::MAX_ROOM_NAME_CHARS).map(Self)
     }
 
-    /// The name as it is shown.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -48,18 +47,18 @@ impl fmt::Display for RoomName {
     }
 }
 
-/// Who may see a room.
+/// Who can see a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RoomKind {
     /// Everybody with a session.
     Public,
-    /// The two people in it, nobody else.
+    /// Only the two people in it.
     Direct,
 }
 
 impl RoomKind {
-    /// The word that the store and the wire use.
+    /// The name in the store and on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -69,27 +68,26 @@ impl RoomKind {
     }
 }
 
-/// A room as one member sees it in the list of rooms.
+/// A room as one member sees it in the room list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomSummary {
-    /// Which room.
     pub id: RoomId,
-    /// The last part of its address, `/chat/{slug}`: made from the name for a public room, the id for a direct one.
+    /// Last segment of its address, `/chat/{slug}`: derived from the name of a public room; the id of a direct room.
     pub slug: String,
-    /// The name; in a direct room the other person's.
+    /// Name of the room, or of the other person in a direct room.
     pub title: String,
-    /// Who may see it.
     pub kind: RoomKind,
-    /// The other person of a direct room.
+    /// The other person in a direct room, otherwise `None`.
     #[serde(rename = "with")]
     pub other_person: Option<Person>,
-    /// The epoch of the room's stream.
+    /// Epoch of the room's stream.
     pub epoch: Epoch,
-    /// The newest sequence of the room's stream.
+    /// Newest sequence of the room's stream.
     pub head: Seq,
-    /// Everything up to here has been read by this member.
+    /// The member has read everything up to this sequence.
     #[serde(rename = "read")]
     pub read_seq: Seq,
-    /// How many messages of others stand after `read`; [`UNREAD_COUNTED`](super::limits::UNREAD_COUNTED) for that many or more.
+    /// Number of messages of others after `read_seq`. [`MAX_UNREAD_COUNT`](super::limits::MAX_UNREAD_COUNT) means that
+    /// many or more.
     pub unread: i64,
 }

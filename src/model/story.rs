@@ -1,4 +1,4 @@
-//! Stories: what an editor publishes.
+//! Stories that editors publish.
 
 use super::{
     Epoch, Millis, Seq, StoryId, limits,
@@ -7,11 +7,11 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// How loudly a story announces itself.
+/// How prominently a story is announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
-    /// Counted in a pill on the news page.
+    /// Counted in the notice above the news list.
     #[default]
     Normal,
     /// Shown as a banner on every open page.
@@ -19,7 +19,7 @@ pub enum Urgency {
 }
 
 impl Urgency {
-    /// The word that the store, the wire and the command line use.
+    /// The name in the store, on the wire and on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -47,46 +47,40 @@ impl FromStr for Urgency {
     }
 }
 
-/// Why something is no story.
+/// Why a draft is not a valid story.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoryError {
-    /// The headline breaks a rule.
+    /// The headline is not a valid single line.
     #[error("Headline: {0}")]
     Headline(SingleLineError),
-    /// The topic breaks a rule.
+    /// The topic is not a valid single line.
     #[error("Topic: {0}")]
     Topic(SingleLineError),
-    /// The body is longer than allowed.
-    #[error("The body may have {max} characters at most; this one has {actual}.")]
-    BodyTooLong {
-        /// How many characters are allowed.
-        max: usize,
-        /// How many there are.
-        actual: usize,
-    },
-    /// Neither of the two words.
-    #[error("Urgency is \"normal\" or \"breaking\".")]
+    /// The body is longer than [`limits::MAX_BODY_CHARS`].
+    #[error("The body can have at most {max} characters; this one has {actual}.")]
+    BodyTooLong { max: usize, actual: usize },
+    /// The urgency is neither `normal` nor `breaking`.
+    #[error("Urgency must be \"normal\" or \"breaking\".")]
     Urgency,
 }
 
-/// What whoever publishes gives: already checked.
+/// A validated story, ready to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoryDraft {
-    /// One line, 1 to [`limits::HEADLINE_CHARS`] characters.
+    /// One line, 1 to [`limits::MAX_HEADLINE_CHARS`] characters.
     pub headline: String,
-    /// CommonMark, at most [`limits::BODY_CHARS`] characters, may be empty.
+    /// CommonMark, at most [`limits::MAX_BODY_CHARS`] characters; may be empty.
     pub body: String,
-    /// One line, 1 to [`limits::TOPIC_CHARS`] characters.
+    /// One line, 1 to [`limits::MAX_TOPIC_CHARS`] characters.
     pub topic: String,
-    /// How loudly.
     pub urgency: Urgency,
 }
 
 impl StoryDraft {
-    /// Checks what somebody typed. An empty topic becomes `"General"`.
+    /// Validates a draft. An empty topic becomes `General`.
     ///
     /// # Errors
-    /// [`StoryError`] names the field and the rule it breaks.
+    /// [`StoryError`] names the field and the rule it violates.
     pub fn new(
         headline: &str,
         body: &str,
@@ -108,7 +102,7 @@ impl StoryDraft {
         Ok(Self {
             headline: parse_single_line(headline, limits::MAX_HEADLINE_CHARS)
                 .map_err(StoryError::Headline)?,
-            // NUL becomes what CommonMark says: no store holds it.
+            // CommonMark replaces NUL with U+FFFD, and the stores cannot hold NUL.
             body: body
                 .replace("\r\n", "\n")
                 .replace('\0', "\u{FFFD}")
@@ -123,41 +117,39 @@ impl StoryDraft {
 /// A story as its readers see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Story {
-    /// Which story.
     pub id: StoryId,
-    /// The last part of its address, `/news/{slug}`.
+    /// Last segment of its address, `/news/{slug}`.
     pub slug: String,
     /// One line of text.
     pub headline: String,
-    /// The first 200 or so characters of the body as plain text, for lists.
+    /// About the first 200 characters of the body as plain text, for lists.
     pub summary: String,
-    /// The body as HTML, sanitised by the server: safe to put into a page as it is.
+    /// The body as HTML sanitised by the server, safe to insert into a page.
     pub html: String,
     /// One line of text.
     pub topic: String,
-    /// How loudly it announced itself.
     pub urgency: Urgency,
-    /// The shown name of who published it.
+    /// Display name of the publisher.
     pub byline: String,
-    /// When the server committed it.
+    /// Commit time on the server.
     pub at: Millis,
-    /// Its place in the stream of news.
+    /// Sequence in the news stream.
     pub seq: Seq,
 }
 
-/// A page of stories, newest first, and where the live stream goes on from it.
+/// A page of stories, with the cursor from which the live stream continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoryListing {
     /// Newest first.
     pub stories: Vec<Story>,
-    /// The epoch of the stream of news.
+    /// Epoch of the news stream.
     pub epoch: Epoch,
-    /// The newest sequence of the stream of news when this page was read.
+    /// Newest sequence of the news stream when this page was read.
     pub head: Seq,
-    /// Where the next older page goes on: stories before this sequence; none on the last page.
+    /// The next older page has stories before this sequence; `None` on the last page.
     #[serde(rename = "older")]
     pub next_before: Option<Seq>,
-    /// The topic that was asked for.
+    /// The topic that the page is filtered by.
     pub topic: Option<String>,
 }
 
@@ -168,7 +160,7 @@ mod tests {
     #[test]
     fn a_draft_names_the_field_that_is_wrong() {
         let empty = StoryDraft::new(" ", "", "", Urgency::Normal).unwrap_err();
-        assert_eq!(empty.to_string(), "Headline: Please write something.");
+        assert_eq!(empty.to_string(), "Headline: Enter at least one character.");
         let long = StoryDraft::new(
             "a",
             &"b".repeat(limits::MAX_BODY_CHARS + 1),

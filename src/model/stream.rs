@@ -1,42 +1,43 @@
-//! A log's sequence, its epoch, and the answer to "go on from here".
+//! Sequence, epoch and cursor of an event stream, and the decision whether a client can resume from a cursor.
 
 use serde::{Deserialize, Serialize};
 
-/// An event's place in its stream: 1 for the first, then one more each, without holes. 0 is "before the first".
+/// Sequence of an event in its stream: 1 for the first event, incremented by 1 for each, without gaps. 0 is before the
+/// first.
 pub type Seq = i64;
 
-/// Which incarnation of a stream a sequence belongs to: opaque text of at most 32 characters, made when the
-/// stream is made. Two streams with the same name but different epochs are different logs (a store that was
-/// replaced or restored), so a sequence of one says nothing about the other.
+/// Identifies one incarnation of a stream: opaque text of at most 32 characters, made together with the stream.
+///
+/// A stream whose store was replaced or restored has another epoch. Sequences of different epochs cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub String);
 
-/// How far somebody has read a stream: everything up to and including `seq` of `epoch`.
+/// Position of a reader in a stream: every event of `epoch` up to and including `seq` was received.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cursor {
-    /// The incarnation that `seq` belongs to.
+    /// Epoch of `seq`.
     pub epoch: Epoch,
-    /// The last sequence seen; 0 for none.
+    /// Last sequence received; 0 for none.
     pub seq: Seq,
 }
 
-/// What a resume is answered: all of it, or nothing of it. There is no partial yes.
+/// Decision on a resume: a full replay or none. There is no partial replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResumeDecision {
-    /// Everything after the cursor is still in the log: replay from `after`, exclusive.
+    /// Every event after the cursor is in the log and is replayed.
     Recovered {
-        /// The first event to replay is the one after this.
+        /// Exclusive start of the replay.
         after: Seq,
     },
-    /// The events between are not all there, or not to be replayed: fetch the current state instead.
+    /// Events after the cursor are missing or too many: the client fetches the current state instead.
     Resync,
 }
 
-/// Decides a resume.
+/// Decides whether a client can resume from `cursor`.
 ///
-/// `head` is the stream's newest sequence, `oldest` the oldest one still kept (`head + 1` when none is) and
-/// `most` how many events a resume may replay before fetching the state anew is cheaper for both sides.
+/// `head` is the newest sequence of the stream, `oldest` the oldest one still stored (`head + 1` if none is).
+/// `max_replay` is the number of events above which fetching the state is cheaper for both sides than a replay.
 #[must_use]
 pub fn decide_resume(
     epoch: &Epoch,
@@ -47,7 +48,7 @@ pub fn decide_resume(
 ) -> ResumeDecision {
     let same_log = *epoch == cursor.epoch;
     let in_range = (0..=head).contains(&cursor.seq);
-    // Asked only of a cursor in range: the sum of what a client may say could overflow.
+    // Evaluated only for a cursor in range: `cursor.seq + 1` overflows for an arbitrary value from a client.
     let all_kept = || cursor.seq + 1 >= oldest || cursor.seq == head;
     if same_log && in_range && all_kept() && head - cursor.seq <= max_replay {
         ResumeDecision::Recovered { after: cursor.seq }

@@ -1,18 +1,18 @@
-//! Finding what can be clicked in plain text.
+//! Links in plain text.
 
 use linkify::{LinkFinder, LinkKind};
 
-/// A piece of a text, in order; the pieces put together are the text.
+/// A span of a text. All spans of a text, concatenated in order, are the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextSpan {
-    /// To be shown as it is.
+    /// Text without a link.
     Plain(String),
-    /// An `http` or `https` address, to be shown as it is and linked to itself.
+    /// An `http` or `https` URL, shown as it is and linked to itself.
     Link(String),
 }
 
-/// Splits a text into plain pieces and links. Only addresses that spell out `http://` or `https://` become links, so
-/// that no text can turn into a `javascript:` address.
+/// Splits a text into plain spans and links. Only URLs that spell out `http://` or `https://` become links, so no text
+/// can produce a `javascript:` URL.
 #[must_use]
 pub fn split_links(text: &str) -> Vec<TextSpan> {
     let mut finder = LinkFinder::new();

@@ -1,34 +1,34 @@
-//! How a page keeps a room's messages: history from the server, live events and replays merged into one list without
-//! holes, doubles or jumps.
+//! Message list of a room in the browser: history, live events and replays merged in order, without gaps or duplicates.
 
 use super::{Cursor, Epoch, MessageId, Seq, message::Message};
 use serde::{Deserialize, Serialize};
 
-/// Messages of one room, oldest first, each once.
+/// Messages of one room, oldest first, without duplicates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
     epoch: Epoch,
-    /// Everything of the stream up to here has been merged.
+    /// Every event of the stream up to this sequence is merged.
     #[serde(rename = "seen")]
     merged_seq: Seq,
     messages: Vec<Message>,
-    /// Whether the server has messages before the first one here.
+    /// Whether the server has messages older than the first one here.
     pub has_older: bool,
 }
 
-/// What merging a live event did.
+/// Result of merging a live event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MergeOutcome {
-    /// It was the next one, and is in.
+    /// The message was next in sequence and was appended.
     Added,
-    /// It was known already.
+    /// The message was merged before.
     Duplicate,
-    /// Something before it is missing: resume from [`Timeline::cursor`].
+    /// Messages before it are missing: resume from [`Timeline::cursor`].
     Gap,
 }
 
 impl Timeline {
-    /// A page of history as the server rendered it: `messages` oldest first, `head` the stream's newest sequence then.
+    /// A timeline of one page of history. `messages` are oldest first; `head` is the stream's newest sequence at that
+    /// time.
     #[must_use]
     pub fn new(epoch: Epoch, head: Seq, messages: Vec<Message>, has_older: bool) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Timeline {
         }
     }
 
-    /// Where a resume goes on.
+    /// The cursor to resume from.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         Cursor {
@@ -48,19 +48,18 @@ impl Timeline {
         }
     }
 
-    /// The messages, oldest first.
+    /// All messages, oldest first.
     #[must_use]
     pub fn messages(&self) -> &[Message] {
         &self.messages
     }
 
-    /// The oldest sequence held: the page of history before it is asked for with this.
+    /// Sequence of the oldest message here: the `before` of the request for the previous page of history.
     #[must_use]
     pub fn oldest(&self) -> Option<Seq> {
         self.messages.first().map(|message| message.seq)
     }
 
-    /// Whether this message is here.
     #[must_use]
     pub fn contains(&self, id: MessageId) -> bool {
         self.messages.iter().rev().any(|message| message.id == id)
@@ -79,7 +78,7 @@ impl Timeline {
         MergeOutcome::Added
     }
 
-    /// Puts an older page before the first message.
+    /// Inserts an older page before the first message, without duplicates.
     pub fn prepend(&mut self, mut older: Vec<Message>, has_older: bool) {
         let first = self.oldest().unwrap_or(Seq::MAX);
         older.retain(|message| message.seq < first);
@@ -143,11 +142,7 @@ mod tests {
     fn a_hole_is_reported_and_not_papered_over() {
         let mut timeline = timeline();
         assert_eq!(timeline.merge(message(7)), MergeOutcome::Gap);
-        assert_eq!(
-            timeline.cursor().seq,
-            5,
-            "the resume asks for what is missing"
-        );
+        assert_eq!(timeline.cursor().seq, 5, "a resume starts before the gap");
         assert_eq!(seqs(&timeline), [4, 5]);
     }
 

@@ -1,28 +1,28 @@
-//! People: their roles, their names, and what others see of them.
+//! Users: roles, names, presence, and what others see of them.
 
 use super::{UserId, limits};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// What somebody may do. Each role may do all that the ones before it may.
+/// Permission level of a user. Each role includes the permissions of the roles before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Picked a name and nothing more.
+    /// Has a name, but no account.
     Guest,
     /// Has an account with a password.
     Member,
-    /// May publish stories and make rooms.
+    /// May publish stories and create rooms.
     Editor,
     /// May do everything.
     Admin,
 }
 
 impl Role {
-    /// All roles, from the least to the most allowed.
+    /// All roles, least privileged first.
     pub const ALL: [Self; 4] = [Self::Guest, Self::Member, Self::Editor, Self::Admin];
 
-    /// The word that the store and the wire use.
+    /// The name in the store and on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,13 +33,12 @@ impl Role {
         }
     }
 
-    /// Whether this role may publish stories.
     #[must_use]
     pub fn can_publish(self) -> bool {
         self >= Self::Editor
     }
 
-    /// Whether this role may make public rooms.
+    /// Whether this role may create public rooms.
     #[must_use]
     pub fn can_create_rooms(self) -> bool {
         self >= Self::Editor
@@ -52,9 +51,9 @@ impl fmt::Display for Role {
     }
 }
 
-/// A role's word that is none of ours.
+/// The text is not the name of a role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a role is guest, member, editor or admin")]
+#[error("use guest, member, editor or admin")]
 pub struct UnknownRole;
 
 impl FromStr for Role {
@@ -68,36 +67,33 @@ impl FromStr for Role {
     }
 }
 
-/// A name that may be shown: trimmed, inner white space folded to single spaces, 1 to
-/// [`limits::NAME_CHARS`] characters, none of them a control or a bidirectional override.
+/// A display name: trimmed, inner white space collapsed to single spaces, 1 to [`limits::MAX_NAME_CHARS`] characters,
+/// none of them a control, invisible or bidirectional formatting character.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserName(String);
 
-/// Why a text is no name.
+/// Why a text is not a valid single line, such as a name or a headline.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SingleLineError {
-    /// Nothing is left after trimming.
-    #[error("Please write something.")]
+    /// Empty after trimming.
+    #[error("Enter at least one character.")]
     Empty,
-    /// More characters than allowed.
-    #[error("{max} characters at most; this has {actual}.")]
-    TooLong {
-        /// How many characters are allowed.
-        max: usize,
-        /// How many there are.
-        actual: usize,
-    },
-    /// A control character or one that changes the direction of the text around it.
+    /// Longer than allowed.
+    #[error("Use at most {max} characters; this has {actual}.")]
+    TooLong { max: usize, actual: usize },
+    /// Contains a control, invisible or bidirectional formatting character.
     #[error("Invisible and control characters are not allowed.")]
     ControlCharacter,
 }
 
-/// Trims, folds white space and refuses what could deceive or break a line: the rule that names of people and of
-/// rooms share.
+/// Validates a line of text: trims it, collapses white space and rejects control and invisible characters. Names,
+/// headlines and topics share these rules.
+///
+/// `max_chars` counts Unicode scalar values.
 ///
 /// # Errors
-/// [`NameError`] says which rule the text breaks.
+/// [`SingleLineError`] names the violated rule.
 pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleLineError> {
     let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if folded.is_empty() {
@@ -119,22 +115,21 @@ pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleL
     Ok(folded)
 }
 
-/// Characters with which one name can be made to look like another, or to reorder what stands beside it
-/// (Unicode Technical Report 36, section 2). Joiners stay allowed: several scripts and emoji need them.
+/// Characters that can make one name look like another or reorder the text around it (Unicode Technical Report 36,
+/// section 2). Zero-width joiners stay allowed: several scripts and emoji need them.
 fn is_invisible_or_directional(c: char) -> bool {
     matches!(c, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 impl UserName {
-    /// Checks a name.
+    /// Validates a name.
     ///
     /// # Errors
-    /// [`NameError`] says which rule the text breaks.
+    /// [`SingleLineError`] names the violated rule.
     pub fn new(text: &str) -> Result<Self, SingleLineError> {
         parse_single_line(text, limits::MAX_NAME_CHARS).map(Self)
     }
 
-    /// The name as it is shown.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -164,22 +159,19 @@ impl fmt::Display for UserName {
 /// What others see of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Person {
-    /// Who.
     pub id: UserId,
-    /// The name they are shown by.
     pub name: UserName,
-    /// What they may do.
     pub role: Role,
 }
 
-/// Whether somebody is at a page right now.
+/// Whether a user has a page open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
-    /// A page of theirs is open and visible.
+    /// At least one page is open and visible.
     #[serde(rename = "here")]
     Online,
-    /// Pages are open, all of them hidden.
+    /// Pages are open, but all of them are hidden.
     Away,
     /// No page is open.
     #[serde(rename = "gone")]

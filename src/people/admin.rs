@@ -1,4 +1,4 @@
-//! `/admin`: what people may do, and tokens for publishing.
+//! `/admin`: roles, publishing tokens and the connectivity check for calls.
 
 use super::api::{
     AdminOverview, RevokeToken, SetRole, TokenSummary, examine_server, find_admin_overview,
@@ -18,7 +18,6 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 use server_fn::ServerFn;
 
-/// The page.
 #[component]
 pub fn AdminPage() -> impl IntoView {
     let state = Resource::new_blocking(|| (), |()| find_admin_overview());
@@ -55,8 +54,8 @@ fn AdminTables(state: AdminOverview) -> impl IntoView {
             .read()
             .get("done")
             .and_then(|done| match done.as_str() {
-                "role" => Some("The role was changed."),
-                "token" => Some("The token was revoked: it publishes no more."),
+                "role" => Some("Role changed"),
+                "token" => Some("Token revoked"),
                 _ => None,
             })
     };
@@ -72,10 +71,10 @@ fn AdminTables(state: AdminOverview) -> impl IntoView {
         <section class="card stack" aria-labelledby="admin-tokens">
             <h2 id="admin-tokens">"Tokens"</h2>
             <p class="quiet-text">
-                "Programs publish with a token. Make one on the server with " <code>"rialto token create NAME"</code> "."
+                "Programs publish with a token. Create one on the server with " <code>"rialto token create NAME"</code> "."
             </p>
             {if state.tokens.is_empty() {
-                Either::Left(view! { <p class="empty">"There are no tokens yet."</p> })
+                Either::Left(view! { <p class="empty">"No tokens yet"</p> })
             } else {
                 Either::Right(
                     view! {
@@ -89,7 +88,7 @@ fn AdminTables(state: AdminOverview) -> impl IntoView {
     }
 }
 
-/// Whether calls can connect through this server. The button asks for the page with the answer in it, so it works without scripts.
+/// The connectivity check for calls. Its button loads the page with the results, so it works without JavaScript.
 #[component]
 fn Examination() -> impl IntoView {
     let query = use_query_map();
@@ -108,10 +107,10 @@ fn Examination() -> impl IntoView {
         <section class="card stack" aria-labelledby="admin-doctor" id="doctor">
             <h2 id="admin-doctor">"Calls through this server"</h2>
             <p class="quiet-text">
-                "Looks at the relay, its address, the clock and the site, as a browser would. Everybody can test their own connection in \
+                "Checks the relay, its address, the clock and the site, as a browser would. Everyone can test their own connection in \
                 Settings."
             </p>
-            <Suspense fallback=|| view! { <LoadingIndicator label="Looking. What does not answer takes some seconds…" /> }>
+            <Suspense fallback=|| view! { <LoadingIndicator label="Running checks…" /> }>
                 {move || Suspend::new(async move {
                     found
                         .await
@@ -125,7 +124,7 @@ fn Examination() -> impl IntoView {
             </Suspense>
             <form method="get" action="/admin">
                 <button class="button" type="submit" name="look" value="now">
-                    {move || if asked.get() { "Look again" } else { "Look now" }}
+                    {move || if asked.get() { "Run again" } else { "Run checks" }}
                 </button>
             </form>
         </section>

@@ -1,12 +1,12 @@
-//! People: who is asking, signing in, names, settings, administration, and who is here.
+//! People: the current user, signing in, names, settings, administration and presence.
 //!
-//! | module | what it holds |
+//! | module | purpose |
 //! |---|---|
 //! | [`api`] | server functions |
-//! | [`viewer`] | who this page belongs to, as a context |
-//! | [`presence`] | who is here, as a context; what a Call button does |
+//! | [`viewer`] | the current user of the page, as a context |
+//! | [`presence`] | the presence list and the actions of call buttons, as contexts |
 //! | [`signin`], [`settings`], [`admin`] | pages |
-//! | [`server`] | the rules behind the server functions |
+//! | [`server`] | the operations behind the server functions |
 
 pub mod admin;
 pub mod api;

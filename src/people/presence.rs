@@ -1,4 +1,4 @@
-//! Who is here, and how to reach them.
+//! The presence of people, and the actions of call buttons.
 
 use crate::{
     model::{
@@ -12,15 +12,15 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Who is here or away, by name: everybody, unless they are too many. Provided once, by the app; empty until the socket is online.
+/// The people online or away, by name; incomplete above [`limits::MAX_LISTED_PEOPLE`]. Provided once, by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct PresenceList {
     entries: RwSignal<Vec<PersonPresence>>,
-    /// How many there are in all, as last told.
+    /// The number of people online or away, as last received.
     crowd: RwSignal<u32>,
 }
 
-/// Everybody who is here or away, by name.
+/// Returns the presence list of the page.
 ///
 /// # Panics
 /// Outside the app, which provides it.
@@ -30,7 +30,7 @@ pub fn use_presence() -> PresenceList {
 }
 
 impl PresenceList {
-    /// Makes it available to the whole app.
+    /// Provides an empty list to the whole app.
     pub fn provide() -> Self {
         let people = Self {
             entries: RwSignal::new(Vec::new()),
@@ -40,7 +40,7 @@ impl PresenceList {
         people
     }
 
-    /// Starts to listen. Browser only.
+    /// Starts handling presence frames. Browser only.
     pub fn subscribe(self, socket: Socket) {
         socket.on_frame(move |frame| match frame {
             ServerFrame::Welcome { crowd, .. } => self.crowd.set(*crowd),
@@ -53,20 +53,20 @@ impl PresenceList {
         });
     }
 
-    /// The list as the server rendered it. What the socket said since is newer and stays.
+    /// Sets the server-rendered list. A list already received over the socket is newer and stays.
     pub fn set_initial(&self, rendered: Vec<PersonPresence>) {
         if self.entries.with_untracked(Vec::is_empty) {
             self.entries.set(rendered);
         }
     }
 
-    /// The list.
+    /// The listed people, sorted by name.
     #[must_use]
     pub fn entries(&self) -> Signal<Vec<PersonPresence>> {
         self.entries.into()
     }
 
-    /// How many are here or away who are not in the list, for they are too many.
+    /// The number of people online or away who are not listed.
     #[must_use]
     pub fn unlisted_count(&self) -> u32 {
         let listed = self.entries.with(Vec::len);
@@ -77,7 +77,7 @@ impl PresenceList {
         self.crowd.get().saturating_sub(listed)
     }
 
-    /// Where one of them is.
+    /// The presence of a user; offline if not listed.
     #[must_use]
     pub fn presence_of(&self, user: UserId) -> Presence {
         self.entries.with(|list| {
@@ -88,7 +88,7 @@ impl PresenceList {
     }
 }
 
-/// Puts a change into the list, which stays sorted by name.
+/// Applies a presence change and keeps the list sorted by name.
 fn apply_change(list: &mut Vec<PersonPresence>, change: &PersonPresence) {
     list.retain(|present| present.person.id != change.person.id);
     if change.presence != Presence::Offline {
@@ -97,7 +97,7 @@ fn apply_change(list: &mut Vec<PersonPresence>, change: &PersonPresence) {
     }
 }
 
-/// How many more people there are than a list of those who are here shows.
+/// The number of people beyond the presence list, if any.
 #[component]
 pub fn UnlistedCount() -> impl IntoView {
     let people = use_presence();
@@ -107,22 +107,22 @@ pub fn UnlistedCount() -> impl IntoView {
     }
 }
 
-/// What a Call button does, wherever it is. Provided by the app, which knows the calls.
+/// The actions of call buttons on any page. Provided by the app, which connects them to the call client.
 #[derive(Debug, Clone, Copy)]
 pub struct CallActions {
-    /// Calls somebody.
+    /// Calls a person, by voice or video.
     pub start_call: Callback<(Person, Media)>,
-    /// Joins the call of a room, or starts it: which room, and what it is called.
+    /// Joins or starts the group call of a room, given its id and title.
     pub join_group_call: Callback<(RoomId, String)>,
-    /// Calls that go on in rooms, by room.
+    /// The ongoing group calls, by room.
     pub group_calls: Signal<KnownGroupCalls>,
-    /// The room whose call this page is in.
+    /// The room whose group call this page is in.
     pub joined_room: Signal<Option<RoomId>>,
-    /// What there is to ask somebody who can be called, below those who can call them.
+    /// Renders the prompt to enable call notifications, shown below the list of people.
     pub notification_prompt: Callback<(), AnyView>,
 }
 
-/// How to reach people.
+/// Returns the actions of call buttons.
 ///
 /// # Panics
 /// Outside the app, which provides it.

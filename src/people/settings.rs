@@ -1,4 +1,4 @@
-//! `/settings`: name, password, theme, signing out.
+//! `/settings`: name, theme, password and signing out.
 
 use super::{
     RequireSession,
@@ -20,12 +20,11 @@ use leptos_router::hooks::use_query_map;
 use serde::{Deserialize, Serialize};
 use server_fn::ServerFn;
 
-/// Which theme this browser has chosen: the server knows it from a cookie, and the page carries it.
+/// The theme of this browser. The server reads it from a cookie, and the page carries it as a shared value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Theme(pub String);
 
 impl Theme {
-    /// Makes it available to the whole app.
     pub fn provide() {
         let known = || use_context().unwrap_or_else(|| Self("system".to_owned()));
         let Self(known) = SharedValue::new(known).into_inner();
@@ -33,18 +32,17 @@ impl Theme {
     }
 }
 
-/// The theme's name, as it is now.
 #[derive(Debug, Clone, Copy)]
 struct CurrentTheme(RwSignal<String>);
 
 impl CurrentTheme {
-    /// Shows it without loading the page anew, which would then carry it. Browser only.
+    /// Applies a theme without a reload. Browser only.
     fn apply(self, theme: String) {
         let root = web_sys::window()
             .and_then(|window| window.document())
             .and_then(|document| document.document_element());
         if let Some(root) = root {
-            // The name of an attribute that is one cannot be refused.
+            // A valid attribute name is never refused.
             let _ = match theme.as_str() {
                 "system" => root.remove_attribute("data-theme"),
                 theme => root.set_attribute("data-theme", theme),
@@ -54,16 +52,15 @@ impl CurrentTheme {
     }
 }
 
-/// The page.
 #[component]
 pub fn SettingsPage(
-    /// What other systems add to it.
+    /// Sections added by other modules.
     more: ViewFnOnce,
 ) -> impl IntoView {
     view! {
         <Title text="Settings" />
         <RequireSession
-            what="Settings belong to a name."
+            what="Pick a name to change settings."
             children=|me: CurrentUser| view! { <Settings me more /> }.into_any()
         />
     }
@@ -78,14 +75,14 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
             .get("done")
             .and_then(|done| match done.as_str() {
                 "name" => {
-                    Some("Your name was changed. Pages that are open show it after a reload.")
+                    Some("Name changed. Other open pages show the new name after you reload them.")
                 }
-                "password" => Some("Your password was set. You were signed out everywhere else."),
-                "theme" => Some("The theme was changed."),
+                "password" => Some("Password set. You were signed out everywhere else."),
+                "theme" => Some("Theme changed"),
                 _ => None,
             })
     };
-    // A page that is loaded anew shows the change everywhere. In a call it must not be: then it is changed from within the page.
+    // A reload shows the change everywhere. While reloads are blocked, as in a call, the page submits the form itself.
     let build = expect_context::<BuildTracker>();
     let (name_submission, theme_submission) = (FormSubmission::new(), FormSubmission::new());
     let change_name = move |event| {
@@ -119,7 +116,7 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
                 <FormFailure path=SetTheme::PATH submission=theme_submission />
                 <fieldset class="choices">
                     <legend>"Theme on this device"</legend>
-                    <ThemeChoice value="system" label="Like the system" />
+                    <ThemeChoice value="system" label="System" />
                     <ThemeChoice value="light" label="Light" />
                     <ThemeChoice value="dark" label="Dark" />
                 </fieldset>
@@ -130,9 +127,9 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
                 <h2>"Password"</h2>
                 <p class="quiet-text">
                     {if is_guest {
-                        "You are a guest: your name lives in this browser only. With a password you can sign in anywhere."
+                        "You are a guest: your name works in this browser only. Set a password to sign in anywhere."
                     } else {
-                        "You are signed out everywhere else when you change it."
+                        "Changing it signs you out everywhere else."
                     }}
                 </p>
                 <FormFailure path=SetPassword::PATH />
@@ -160,7 +157,7 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
                     .then(|| {
                         view! {
                             <p class="quiet-text">
-                                "Without a password there is no way back to this name. Set one first if you want to keep it."
+                                "Without a password you cannot sign in with this name again. To keep it, set a password first."
                             </p>
                         }
                     })}

@@ -1,4 +1,4 @@
-//! `/signin`: pick a name, sign in with a password, or, with the one-time link, become the administrator.
+//! `/signin`: pick a name, sign in with a password, or become the administrator with the one-time link.
 
 use super::{
     api::{ClaimAdmin, PickName, SignIn},
@@ -15,7 +15,6 @@ use leptos_router::hooks::use_query_map;
 use server_fn::ServerFn;
 use uuid::Uuid;
 
-/// The page.
 #[component]
 pub fn SigninPage() -> impl IntoView {
     let viewer = use_viewer();
@@ -39,7 +38,7 @@ pub fn SigninPage() -> impl IntoView {
     }
 }
 
-/// For somebody who has a session already.
+/// Shown to a user who is signed in already.
 #[component]
 fn AlreadySignedIn(me: CurrentUser) -> impl IntoView {
     view! {
@@ -56,7 +55,7 @@ fn AlreadySignedIn(me: CurrentUser) -> impl IntoView {
     }
 }
 
-/// For somebody without a session.
+/// The forms for a visitor without a session.
 #[component]
 fn SignInForms(next: String) -> impl IntoView {
     let sign_in_next = next.clone();
@@ -65,17 +64,17 @@ fn SignInForms(next: String) -> impl IntoView {
         <div class="columns">
             <form class="card form" method="post" action=PickName::url()>
                 <h2>"Pick a name"</h2>
-                <p class="quiet-text">"That is all it takes to chat and to call."</p>
+                <p class="quiet-text">"That is all you need to chat and make calls."</p>
                 <FormFailure path=PickName::PATH />
                 <input type="hidden" name="next" value=next />
-                // Hydration leaves the server's value as it is.
+                // Hydration keeps the server-rendered value.
                 <input type="hidden" name="request" value=Uuid::new_v4().to_string() />
                 <NameField id="pick-name" />
                 <button class="button primary" type="submit">"Join"</button>
             </form>
             <form class="card form" method="post" action=SignIn::url()>
                 <h2>"Sign in"</h2>
-                <p class="quiet-text">"If you gave your name a password before."</p>
+                <p class="quiet-text">"If you have set a password for your name."</p>
                 <FormFailure path=SignIn::PATH />
                 <input type="hidden" name="next" value=sign_in_next />
                 <Field label="Name" name="name" id="signin-name" autocomplete="username" required=true />
@@ -93,7 +92,7 @@ fn SignInForms(next: String) -> impl IntoView {
     }
 }
 
-/// For whoever opens the one-time link.
+/// The form behind the one-time link.
 #[component]
 fn ClaimAdminForm(claim: String) -> impl IntoView {
     view! {
@@ -101,7 +100,7 @@ fn ClaimAdminForm(claim: String) -> impl IntoView {
         <form class="card form" method="post" action=ClaimAdmin::url()>
             <h2>"Become the administrator"</h2>
             <p class="quiet-text">
-                "This link works once. The account it makes can publish, make rooms and decide what others may do."
+                "This link works once. It creates an account that can publish, create rooms and assign roles."
             </p>
             <FormFailure path=ClaimAdmin::PATH />
             <input type="hidden" name="claim" value=claim />
@@ -112,17 +111,10 @@ fn ClaimAdminForm(claim: String) -> impl IntoView {
     }
 }
 
-/// A field for a name.
 #[component]
-pub fn NameField(
-    /// The id of the input.
-    id: &'static str,
-    /// What it holds at first.
-    #[prop(optional, into)]
-    value: String,
-) -> impl IntoView {
+pub fn NameField(id: &'static str, #[prop(optional, into)] value: String) -> impl IntoView {
     let hint = format!(
-        "Others see it. {} characters at most.",
+        "Visible to everyone. Up to {} characters.",
         limits::MAX_NAME_CHARS
     );
     view! {
@@ -139,12 +131,8 @@ pub fn NameField(
     }
 }
 
-/// A field for a new password.
 #[component]
-pub fn NewPasswordField(
-    /// The id of the input.
-    id: &'static str,
-) -> impl IntoView {
+pub fn NewPasswordField(id: &'static str) -> impl IntoView {
     let hint = format!("At least {} characters.", limits::MIN_PASSWORD_CHARS);
     view! {
         <Field

@@ -1,25 +1,24 @@
-//! Who this page belongs to.
+//! The current user of the page.
 
 use crate::model::user::Person;
 use leptos::{either::Either, prelude::*};
 use leptos_router::hooks::use_location;
 use serde::{Deserialize, Serialize};
 
-/// What a page knows of its own user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurrentUser {
-    /// What others see.
+    /// The user as others see them.
     pub person: Person,
-    /// Whether there is a password, so that signing in again is possible.
+    /// Whether the user has a password and so can sign in again.
     pub has_password: bool,
 }
 
-/// Who this page belongs to. Provided once, by the app. Signing in and out load the page anew, so it never changes while the
-/// page is open: the server knows it before it renders, and the page carries it, so nothing has to wait for it.
+/// The current user of the page, if any. Provided once, by the app. It never changes while the page is open, because
+/// signing in and out load a new document. It is part of the rendered page, so no request is needed.
 #[derive(Debug, Clone, Copy)]
 pub struct Viewer(StoredValue<Option<CurrentUser>>);
 
-/// Who this page belongs to.
+/// Returns the viewer of the page.
 ///
 /// # Panics
 /// Outside the app, which provides it.
@@ -29,7 +28,7 @@ pub fn use_viewer() -> Viewer {
 }
 
 impl Viewer {
-    /// Makes it available to the whole app.
+    /// Provides the viewer to the whole app.
     pub fn provide() -> Self {
         let known = || use_context::<Option<CurrentUser>>().flatten();
         let viewer = Self(StoredValue::new(SharedValue::new(known).into_inner()));
@@ -37,25 +36,25 @@ impl Viewer {
         viewer
     }
 
-    /// None without a session.
+    /// The current user; `None` without a session.
     #[must_use]
     pub fn current_user(&self) -> Option<CurrentUser> {
         self.0.get_value()
     }
 
-    /// What others see; none without a session.
+    /// The current user as others see them; `None` without a session.
     #[must_use]
     pub fn person(&self) -> Option<Person> {
         self.current_user().map(|me| me.person)
     }
 }
 
-/// Shows its children to somebody with a session, and to everybody else where to get one.
+/// Shows its children to a user with a session, and a link to the sign-in page to everyone else.
 #[component]
 pub fn RequireSession(
-    /// What there is to see: told to who has no session.
+    /// A sentence for visitors without a session: what they need one for.
     what: &'static str,
-    /// Shown to the user it is given.
+    /// Renders the content for the current user.
     children: impl FnOnce(CurrentUser) -> AnyView,
 ) -> impl IntoView {
     match use_viewer().current_user() {
@@ -74,7 +73,7 @@ fn PickNamePrompt(what: &'static str) -> impl IntoView {
     view! {
         <section class="page empty">
             <h1>"Pick a name first"</h1>
-            <p>{what} " All it takes is a name."</p>
+            <p>{what} " You do not need an account."</p>
             <p>
                 <a class="button primary" href=signin rel="external">
                     "Pick a name"

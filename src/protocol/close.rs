@@ -1,30 +1,30 @@
-//! Why the server closes a WebSocket: the codes of RFC 6455 section 7.4 where one fits, and private ones (4000 to 4999)
-//! where none does.
+//! WebSocket close codes: those of RFC 6455 section 7.4 where one fits, otherwise private ones (4000 to 4999).
 
-/// A close code that Rialto sends.
+/// A close code that the server sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseCode {
-    /// 1001: the server is shutting down, or what it knows of this user (name, role) has changed. Reconnect with backoff.
+    /// 1001: the server is shutting down, or the user's name or role has changed. Reconnect with backoff.
     GoingAway,
-    /// 1009: a message was larger than the connection takes. Do not send it again.
+    /// 1009: a message exceeded the size limit. Do not send it again.
     TooBig,
-    /// 4000: the same page connected again, and the newer connection goes on. Do not reconnect, unless nobody else can have the page's id.
+    /// 4000: the same client connected again and the newer connection stays. Do not reconnect, unless the client's id
+    /// is certainly unique.
     Replaced,
-    /// 4001: the session ended (signed out, or removed). Do not reconnect; sign in.
+    /// 4001: the session ended (signed out or removed). Do not reconnect; sign in.
     SignedOut,
-    /// 4002: the first frame was no `hello`, none came in time, or it named somebody else's page. A client that does this has
-    /// a bug.
+    /// 4002: no `hello` arrived first and in time, or it named a client id of another user. This is a bug in the
+    /// client.
     NoHello,
-    /// 4003: too many frames that the server had to refuse. Reconnect with backoff.
+    /// 4003: the server refused too many frames. Reconnect with backoff.
     TooManyErrors,
-    /// 4008: the client did not read for so long that its queue passed its bound. Reconnect and resume.
+    /// 4008: the client read too slowly and its send queue exceeded the limit. Reconnect and resume.
     TooSlow,
-    /// 4009: nothing was heard from the client for longer than the heartbeat allows. Reconnect and resume.
+    /// 4009: the client sent nothing for longer than the heartbeat timeout. Reconnect and resume.
     HeartbeatTimeout,
 }
 
 impl CloseCode {
-    /// Every code, in order.
+    /// All codes, in ascending order.
     pub const ALL: [Self; 8] = [
         Self::GoingAway,
         Self::TooBig,
@@ -36,7 +36,7 @@ impl CloseCode {
         Self::HeartbeatTimeout,
     ];
 
-    /// The number on the wire.
+    /// The status code on the wire.
     #[must_use]
     pub fn code(self) -> u16 {
         match self {
@@ -51,7 +51,7 @@ impl CloseCode {
         }
     }
 
-    /// The reason sent beside the number, at most 123 bytes (RFC 6455 section 5.5.1).
+    /// The reason sent with the code, at most 123 bytes (RFC 6455 section 5.5.1).
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -59,14 +59,14 @@ impl CloseCode {
             Self::TooBig => "that message is too big",
             Self::Replaced => "this page connected again",
             Self::SignedOut => "the session has ended",
-            Self::NoHello => "the first frame has to be hello",
+            Self::NoHello => "the first frame must be hello",
             Self::TooManyErrors => "too many refused frames",
             Self::TooSlow => "the client reads too slowly; reconnect and resume",
-            Self::HeartbeatTimeout => "nothing heard from the client",
+            Self::HeartbeatTimeout => "heartbeat timeout",
         }
     }
 
-    /// Whether a client should connect again by itself after this number.
+    /// Whether a client should reconnect automatically after this code. True for unknown codes.
     #[must_use]
     pub fn should_reconnect(code: u16) -> bool {
         let ours = Self::ALL.into_iter().find(|known| known.code() == code);

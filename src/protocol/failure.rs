@@ -1,4 +1,4 @@
-//! What a server function answers when it cannot do what was asked.
+//! Error type of server functions.
 
 use serde::{Deserialize, Serialize};
 use server_fn::{
@@ -6,52 +6,52 @@ use server_fn::{
     error::{FromServerFnError, ServerFnErrorErr},
 };
 
-/// Why something was not done, in words that a user may read. Internals are logged by the server and never sent.
+/// Why a request failed, with a message for the user. Internal details are logged by the server and never sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(tag = "failure", rename_all = "snake_case")]
 pub enum Failure {
-    /// Nobody is signed in.
-    #[error("Please pick a name or sign in first.")]
+    /// The request has no session.
+    #[error("Pick a name or sign in first.")]
     NotSignedIn,
-    /// Signed in, but not allowed to.
+    /// The user is not permitted to do this.
     #[error("{reason}")]
     NotAllowed {
-        /// Who may, in words.
+        /// Who is permitted, as shown to the user.
         reason: String,
     },
-    /// It does not exist, or is not this user's to see: the two are not told apart.
-    #[error("{what} does not exist, or is not yours to see.")]
+    /// The object does not exist or the user has no access to it. The two cases are indistinguishable on purpose.
+    #[error("{what} does not exist, or you do not have access to it.")]
     NotFound {
-        /// What was asked for: "That room".
+        /// The requested object: "That room".
         what: String,
     },
-    /// What was typed breaks a rule.
+    /// The input violates a rule.
     #[error("{reason}")]
     Invalid {
-        /// Which rule, and what to do.
+        /// The violated rule and what to do, as shown to the user.
         reason: String,
     },
-    /// Too many tries in too short a time.
-    #[error("That was too often. Wait a minute, then try again.")]
+    /// The client exceeded a rate limit.
+    #[error("Too many attempts. Wait a minute, then try again.")]
     #[serde(rename = "too_fast")]
     RateLimited,
-    /// The server could not do it now.
-    #[error("The server could not do that just now. Nothing was changed; please try again.")]
+    /// The server failed temporarily.
+    #[error("The server cannot do that right now. Nothing was changed. Try again later.")]
     Unavailable,
-    /// The server was not reached.
-    #[error("The server could not be reached. Check the connection, then try again.")]
+    /// The client could not reach the server, or not read its answer.
+    #[error("The server could not be reached. Check your connection, then try again.")]
     Unreachable,
 }
 
 impl Failure {
-    /// A rule broken, told by the error that knows it.
+    /// [`Self::Invalid`] with the text of a validation error.
     pub fn invalid(reason: impl std::fmt::Display) -> Self {
         Self::Invalid {
             reason: reason.to_string(),
         }
     }
 
-    /// Something that is not there.
+    /// [`Self::NotFound`] for an object: "That room".
     #[must_use]
     pub fn not_found(what: &str) -> Self {
         Self::NotFound {
@@ -69,7 +69,7 @@ impl FromServerFnError for Failure {
                 Self::Unreachable
             }
             ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => Self::invalid(
-                "A field was missing or not understood. Reload the page, then try again.",
+                "A field is missing or has an invalid value. Reload the page, then try again.",
             ),
             _ => Self::Unavailable,
         }

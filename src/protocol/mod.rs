@@ -1,13 +1,13 @@
-//! What travels between server and browser: compiled for both sides, so that the two cannot disagree.
+//! Wire types of the protocol between server and clients, compiled for both sides so that they cannot disagree.
 //!
-//! `docs/protocol.md` describes the same with an example for each frame; a test parses every example with these types.
+//! `docs/protocol.md` documents them with an example of each frame; a test parses every example with these types.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`ws`] | text frames of `GET /ws`, both ways |
+//! | [`ws`] | text frames of `GET /ws`, in both directions |
 //! | [`upload`] | binary frames of `GET /ws`: chunks of a file |
 //! | [`close`] | close codes of `GET /ws` |
-//! | [`failure`] | what a server function answers when it cannot |
+//! | [`failure`] | error type of server functions |
 //! | [`sse`] | events of `GET /news/events` |
 
 pub mod close;
@@ -16,5 +16,5 @@ pub mod sse;
 pub mod upload;
 pub mod ws;
 
-/// The WebSocket subprotocol (RFC 6455 section 1.9) that both sides name in the handshake.
+/// The WebSocket subprotocol (RFC 6455 section 1.9) that client and server name in the handshake.
 pub const SUBPROTOCOL: &str = "rialto.v1";

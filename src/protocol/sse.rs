@@ -2,54 +2,54 @@
 //!
 //! | event | `id:` | data |
 //! |---|---|---|
-//! | `hello` | none | [`Hello`], once, first |
+//! | `hello` | none | [`Hello`]: the first event, once |
 //! | `story` | the story's sequence | [`crate::model::story::Story`] |
-//! | `beat` | none | [`Beat`], at once and then as often as it says; only with `?beat=true` |
-//! | `resync` | none | [`Resync`], and the stream ends |
+//! | `beat` | none | [`Heartbeat`]: at once and then at its interval, only with `?beat=true` |
+//! | `resync` | none | [`Resync`]: the last event |
 //!
-//! A comment (a line that begins with a colon) is sent as a heartbeat. A script cannot see comments, so it asks for `beat` to
-//! notice a connection that is dead without having been closed.
+//! A comment (a line that starts with a colon) is the heartbeat. Scripts cannot see comments, so they request `beat`
+//! events to detect a dead connection.
 
 use crate::model::{Epoch, Seq};
 use serde::{Deserialize, Serialize};
 
-/// The name of the first event.
+/// Type of the event with [`Hello`].
 pub const HELLO_EVENT: &str = "hello";
-/// The name of a story's event.
+/// Type of the event with a [`Story`](crate::model::story::Story).
 pub const STORY_EVENT: &str = "story";
-/// The name of the heartbeat's event.
+/// Type of the event with [`Heartbeat`].
 pub const HEARTBEAT_EVENT: &str = "beat";
-/// The name of the event that says: fetch the page anew.
+/// Type of the event with [`Resync`].
 pub const RESYNC_EVENT: &str = "resync";
 
-/// What the stream begins with.
+/// The first event of the stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The stream's epoch: to be given back as `?epoch=` on the next connection.
+    /// Epoch of the stream, to pass as `?epoch=` on the next connection.
     pub epoch: Epoch,
-    /// The stream's newest sequence.
+    /// Newest sequence of the stream, or the last one of the replay that follows.
     pub head: Seq,
-    /// Whether everything after the cursor that was given follows. Without a cursor there is nothing to recover and this
-    /// is true.
+    /// Whether every event after the given cursor follows. True if no cursor was given.
     pub recovered: bool,
-    /// Which build the server runs; a page of another build should reload when nothing would be lost.
+    /// Build of the server. A page of another build should reload as soon as that loses nothing.
     pub build: String,
 }
 
-/// A heartbeat.
+/// Heartbeat event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// The next one follows after so many seconds.
+    /// Time until the next heartbeat, in seconds.
     #[serde(rename = "seconds")]
     pub interval_seconds: u64,
 }
 
-/// The cursor given cannot be resumed from, or the reader fell too far behind: load the page anew, then connect with the
-/// cursor it was rendered with.
+/// The stream cannot resume from the given cursor, or the client fell too far behind.
+///
+/// The client fetches the current state, then connects with the cursor of that state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resync {
-    /// The stream's epoch now.
+    /// Current epoch of the stream.
     pub epoch: Epoch,
-    /// The stream's newest sequence now.
+    /// Newest sequence of the stream.
     pub head: Seq,
 }

@@ -1,46 +1,45 @@
-//! Binary frames: a chunk of a file on its way into a room.
+//! Binary WebSocket frames: chunks of a file that is uploaded to a room.
 //!
 //! ```text
-//! byte  0        the number 1: "a chunk of an upload"
-//! bytes 1..17    the upload's id, the 16 bytes of its UUID in network order
-//! bytes 17..25   where in the file the data begins, unsigned, big-endian
-//! bytes 25..     the data, 1 to 65,536 bytes
+//! byte  0        1: chunk of an upload
+//! bytes 1..17    id of the upload: the 16 bytes of the UUID in network byte order
+//! bytes 17..25   offset of the data in the file: unsigned, big-endian
+//! bytes 25..     data: 1 to 65,536 bytes
 //! ```
 
 use crate::model::{MessageId, limits};
 use uuid::Uuid;
 
-/// How many bytes stand before the data.
+/// Size of the header before the data, in bytes.
 pub const HEADER_BYTES: usize = 25;
 const CHUNK_FRAME_KIND: u8 = 1;
 
-/// A chunk, borrowed from the frame it came in.
+/// A chunk of an upload, borrowed from its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// The upload, which is also the id of the message it becomes.
+    /// Id of the upload and of the resulting message.
     pub id: MessageId,
-    /// Where in the file the data begins, in bytes.
+    /// Offset of the data in the file, in bytes.
     pub offset: u64,
-    /// The data.
     pub data: &'a [u8],
 }
 
-/// Why a binary frame is no chunk.
+/// Why a binary frame is not a valid chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
     /// Shorter than the header and one byte of data, or of an unknown kind.
-    #[error("a binary frame has to be a chunk of an upload: 1, the id, the offset, the data")]
+    #[error("a binary frame must be an upload chunk: 1, id, offset, data")]
     Malformed,
-    /// More data than a chunk may have.
-    #[error("a chunk may have 65,536 bytes of data at most")]
+    /// More data than [`limits::MAX_CHUNK_BYTES`].
+    #[error("a chunk can have at most 65,536 bytes of data")]
     TooLarge,
 }
 
 impl<'a> Chunk<'a> {
-    /// Reads a frame.
+    /// Parses a frame.
     ///
     /// # Errors
-    /// [`ChunkError`] says what is wrong with it.
+    /// [`ChunkError`] if the frame is not a valid chunk.
     pub fn decode(frame: &'a [u8]) -> Result<Self, ChunkError> {
         let (header, data) = frame
             .split_first_chunk::<HEADER_BYTES>()
@@ -63,7 +62,7 @@ impl<'a> Chunk<'a> {
         })
     }
 
-    /// Writes a frame.
+    /// Serializes the chunk to a frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = Vec::with_capacity(HEADER_BYTES + self.data.len());
@@ -105,14 +104,14 @@ mod tests {
         assert_eq!(
             Chunk::decode(&frame[..5]),
             Err(ChunkError::Malformed),
-            "cut short"
+            "truncated"
         );
         assert_eq!(Chunk::decode(&[]), Err(ChunkError::Malformed));
         let other = [&[2], &frame[1..]].concat();
         assert_eq!(
             Chunk::decode(&other),
             Err(ChunkError::Malformed),
-            "another kind"
+            "unknown kind"
         );
         let large = [
             &frame[..HEADER_BYTES],

@@ -1,8 +1,8 @@
-//! Text frames of `GET /ws`: one JSON object each, told apart by `"type"`.
+//! Text frames of `GET /ws`: one JSON object each, with the discriminator `"type"`.
 //!
-//! A connection begins with the client's [`ClientFrame::Hello`], which the server answers with [`ServerFrame::Welcome`] and
-//! one [`ServerFrame::Resumed`] for each cursor, each followed by what was missed. From then on both sides speak when they
-//! have something to say.
+//! The client opens with [`ClientFrame::Hello`]. The server answers with [`ServerFrame::Welcome`],
+//! [`ServerFrame::People`] and one [`ServerFrame::Resumed`] per cursor, each followed by the missed events. After that,
+//! both sides send frames at any time.
 
 use crate::model::{
     CallId, ClientId, Cursor, Epoch, MessageId, Millis, RoomId, Seq,
@@ -14,80 +14,62 @@ use crate::model::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What a client says.
+/// Frame from a client to the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientFrame {
     /// The first frame of every connection.
     Hello {
-        /// Which page this is; a second connection with the same id replaces the first.
+        /// Id of this client. A newer connection with the same id replaces the older one.
         client: ClientId,
-        /// Where to go on: one entry for each room whose messages the page holds.
+        /// Cursors to resume from: one for each room whose messages the client has.
         #[serde(default)]
         cursors: Vec<RoomCursor>,
         /// Whether the page is visible.
         #[serde(default = "default_true")]
         visible: bool,
     },
-    /// Are you there? Answered with [`ServerFrame::Pong`] and the same number.
+    /// Heartbeat, answered with [`ServerFrame::Pong`].
     Ping {
-        /// Any number; it comes back.
+        /// Any number; the answer repeats it.
         n: u32,
     },
-    /// Becoming visible or hidden: changes the presence that others see.
-    Visibility {
-        /// Whether the page is visible.
-        visible: bool,
-    },
-    /// Go on in a room from here: after its page was fetched, or when a hole was found.
+    /// The page became visible or hidden, which changes the presence of its user.
+    Visibility { visible: bool },
+    /// Resume a room from a cursor, after its page was fetched or a gap was found. Answered with
+    /// [`ServerFrame::Resumed`].
     Resume {
-        /// The room and the cursor.
         #[serde(flatten)]
         cursor: RoomCursor,
     },
-    /// A message. Answered with [`ServerFrame::Sent`] when it is committed, or with [`ServerFrame::Refused`].
+    /// Post a message. Answered with [`ServerFrame::Sent`] after the commit, or with [`ServerFrame::Refused`].
     Send {
-        /// The idempotency id: a repeated one is answered with the first result.
+        /// Idempotency key: a repeated id is answered with its first result.
         id: MessageId,
-        /// Where to.
         room: RoomId,
-        /// What.
         text: MessageText,
     },
-    /// A file is about to come in binary frames. Answered with [`ServerFrame::UploadReady`], with [`ServerFrame::Sent`] if it
-    /// is there already, or with [`ServerFrame::Refused`].
+    /// Announce a file, whose bytes follow in binary frames. Answered with [`ServerFrame::UploadReady`], with
+    /// [`ServerFrame::Sent`] if it is already committed, or with [`ServerFrame::Refused`].
     Upload {
-        /// The idempotency id, also of the message it becomes. After a reconnect, the same frame goes on where it stopped.
+        /// Idempotency key, and id of the resulting message. The same frame resumes the upload after a reconnect.
         id: MessageId,
-        /// Where to.
         room: RoomId,
-        /// The file's name; folders are cut off.
+        /// Name of the file; the server strips folders.
         name: String,
-        /// The file's size in bytes.
+        /// Size of the file, in bytes.
         size: u64,
     },
-    /// The user gave up on an upload.
-    UploadCancel {
-        /// Which.
-        id: MessageId,
-    },
-    /// Everything up to here has been read. Never goes back.
-    Read {
-        /// Where.
-        room: RoomId,
-        /// Up to and including this.
-        seq: Seq,
-    },
-    /// Typing goes on in a room. Said at most every 3 s; others show it for 5 s.
-    Typing {
-        /// Where.
-        room: RoomId,
-    },
-    /// Anything about a call.
+    /// Cancel an upload.
+    UploadCancel { id: MessageId },
+    /// Mark a room as read up to and including `seq`. Never moves backwards.
+    Read { room: RoomId, seq: Seq },
+    /// The user is typing in a room. Sent at most every 3 s; others show it for 5 s.
+    Typing { room: RoomId },
+    /// An action about a call.
     Call {
-        /// Which call; for a start, the idempotency id of the start.
+        /// The call. In a start it is the idempotency key.
         call: CallId,
-        /// What to do.
         #[serde(flatten)]
         action: ClientAction,
     },
@@ -97,211 +79,178 @@ fn default_true() -> bool {
     true
 }
 
-/// A room and how far its messages are known.
+/// Cursor of a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomCursor {
-    /// Which room.
     pub room: RoomId,
-    /// How far.
     #[serde(flatten)]
     pub cursor: Cursor,
 }
 
-/// What the server says.
+/// Frame from the server to a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame {
-    /// The answer to `hello`.
+    /// Answer to `hello`.
     Welcome {
-        /// Who the session belongs to.
+        /// The user of the session.
         user: Person,
-        /// Every room this user is a member of.
+        /// All rooms of which the user is a member.
         rooms: Vec<RoomSummary>,
-        /// How many people are here or away in all.
+        /// Number of people who are online or away.
         #[serde(default)]
         crowd: u32,
-        /// The bounds in force.
         limits: Limits,
-        /// Say something at least this often, in milliseconds; six times that without a word and the server closes.
+        /// Heartbeat interval in milliseconds. The server closes the connection after six intervals without a frame.
         #[serde(rename = "heartbeat")]
         heartbeat_ms: u32,
-        /// Which build the server runs; a page of another build should reload when nothing would be lost.
+        /// Build of the server. A page of another build should reload as soon as that loses nothing.
         build: String,
     },
-    /// Who is here or away, by name: everybody in a small community; in a crowd a part of them, the same for all who ask. Of those
-    /// who share a direct room with this user and are not among them, `presence` follows.
-    People {
-        /// Who, and how.
-        people: Vec<PersonPresence>,
-    },
-    /// The answer to `ping`.
+    /// Presence list. A large crowd is cut to the same subset for every client.
+    ///
+    /// A [`ServerFrame::Presence`] follows for each person who shares a direct room with the user and is not in the
+    /// list.
+    People { people: Vec<PersonPresence> },
+    /// Answer to `ping`.
     Pong {
-        /// The number that came.
+        /// The number of the `ping`.
         n: u32,
     },
-    /// The answer to a cursor. When recovered, everything after the cursor follows as `event` frames; when not, the page
-    /// holds a state that cannot be continued and has to fetch the room anew.
+    /// Answer to a cursor.
     Resumed {
-        /// Which room.
         room: RoomId,
-        /// All of it, or nothing of it.
+        /// If true, every event after the cursor follows. If false, none does and the client has to fetch the room
+        /// anew.
         recovered: bool,
-        /// The stream's epoch.
+        /// Epoch of the room's stream.
         epoch: Epoch,
-        /// The stream's newest sequence.
+        /// Newest sequence of the room's stream, or the last one of the replay.
         head: Seq,
     },
-    /// Something happened in a room.
+    /// An event of a room.
     Event {
-        /// Which room.
         room: RoomId,
-        /// Its place in the room's stream.
+        /// Sequence in the room's stream.
         seq: Seq,
-        /// What.
         #[serde(flatten)]
         event: RoomEvent,
     },
-    /// A message or a file is committed.
+    /// A message or a file was committed.
     Sent {
-        /// Its id.
         id: MessageId,
-        /// Its room.
         room: RoomId,
-        /// Its place in the room's stream.
+        /// Sequence in the room's stream.
         seq: Seq,
-        /// When it was committed.
+        /// Commit time on the server.
         at: Millis,
     },
-    /// A message or a file was refused, for good: sending it again unchanged will not help.
+    /// A message or a file was refused. A retry without changes helps only if `code` is `too_fast` or `unavailable`.
     Refused {
-        /// Its id.
         id: MessageId,
-        /// Why, for programs.
+        /// Reason for programs.
         code: ErrorCode,
-        /// Why, and what to do, in words.
+        /// Reason and remedy, as shown to the user.
         reason: String,
     },
-    /// Send the file's chunks from this offset on.
+    /// The server is ready for chunks of an upload.
     UploadReady {
-        /// Which upload.
         id: MessageId,
-        /// How many bytes the server has already.
+        /// Number of bytes that the server already has: the offset of the next chunk.
         offset: u64,
     },
-    /// The server has this much of a file.
+    /// A chunk of an upload was received.
     UploadProgress {
-        /// Which upload.
         id: MessageId,
-        /// How many bytes.
+        /// Number of bytes that the server has.
         received: u64,
     },
-    /// A room is new to this user, or its summary changed.
-    Room {
-        /// The room.
-        room: RoomSummary,
-    },
-    /// The user has read this far, perhaps on another page.
+    /// A room is new to the user, or its summary changed.
+    Room { room: RoomSummary },
+    /// The user's read position in a room changed, perhaps on another client.
     Read {
-        /// Which room.
         room: RoomId,
-        /// Up to and including this.
+        /// The user has read everything up to and including this sequence.
         seq: Seq,
-        /// How many messages of others stand after it; 100 for that many or more.
+        /// Number of messages of others after `seq`; 100 means that many or more.
         unread: i64,
     },
-    /// Somebody came, went, or looked away.
+    /// The presence of a person changed.
     Presence {
-        /// Who, and how.
         #[serde(flatten)]
         entry: PersonPresence,
     },
-    /// How many people are here or away in all; only said while not all of them are listed.
+    /// The number of people who are online or away. Sent only while not all of them are listed.
     Crowd {
-        /// So many.
         #[serde(rename = "people")]
         count: u32,
     },
-    /// Somebody is typing.
-    Typing {
-        /// Where.
-        room: RoomId,
-        /// Who.
-        person: Person,
-    },
-    /// Where a call stands, after every change. Also sent after `welcome` for a call that is going on.
-    Call {
-        /// The call as this page sees it.
-        call: CallView,
-    },
-    /// What the peer's page said.
+    /// A person is typing in a room.
+    Typing { room: RoomId, person: Person },
+    /// A call, after every change and after `welcome` while it lasts.
+    Call { call: CallView },
+    /// A signaling message of the peer.
     Signal {
-        /// Which call.
         call: CallId,
-        /// What.
         signal: SignalingMessage,
-        /// In a group call: who said it.
+        /// The sender in a group call.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Seat>,
     },
-    /// Who is in the call of a room, after every change. Also sent after `welcome` for calls that go on.
-    GroupCall {
-        /// The call as this page sees it.
-        group: GroupCallView,
-    },
-    /// A frame was refused. The connection goes on.
+    /// A group call, after every change and after `welcome` while it lasts.
+    GroupCall { group: GroupCallView },
+    /// A frame was refused. The connection stays open.
     Error {
-        /// Why, for programs.
+        /// Reason for programs.
         code: ErrorCode,
-        /// Why, and what to do, in words.
+        /// Reason and remedy in words.
         reason: String,
-        /// The call it was about.
+        /// The call that the refused frame was about.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<CallId>,
     },
 }
 
-/// A person and whether they are at a page.
+/// A person with their presence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PersonPresence {
-    /// Who.
     pub person: Person,
-    /// How.
     pub presence: Presence,
 }
 
-/// Why a frame was refused.
+/// Reason for refusing a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// No JSON, no known type, or a field is missing or of the wrong shape.
+    /// Not JSON, an unknown type, or a field is missing or invalid.
     Malformed,
     /// A frame that only the server may send.
     ServerOnly,
-    /// Larger than the bound.
+    /// The frame exceeds the size limit.
     TooLarge,
-    /// `hello` came twice.
+    /// `hello` was sent twice.
     #[serde(rename = "already_greeted")]
     DuplicateHello,
-    /// The room does not exist, or is not this user's.
+    /// The room does not exist, or the user is not a member.
     NoSuchRoom,
-    /// The user does not exist.
+    /// The user to call does not exist, or is the caller.
     NoSuchUser,
-    /// The call does not exist, or this page has no part in it.
+    /// The call does not exist, or the client does not take part in it.
     NoSuchCall,
-    /// The call is in a state in which that cannot be done.
+    /// The action is not possible in the current state of the call, or the group call is full.
     WrongState,
-    /// Somebody who is in a call cannot start another.
+    /// The user is already in a call and cannot start or join another.
     #[serde(rename = "in_a_call")]
     AlreadyInCall,
-    /// A guest to one call asked for something else.
+    /// A guest of a group call sent a frame that guests may not send.
     NotAllowed,
-    /// What was sent breaks a rule that the reason tells: a file is too large or empty, a chunk does not follow the one before,
-    /// an id belongs to something else.
+    /// The content violates a rule, named in the reason: a file is too large or empty, a chunk was not announced, an id
+    /// is taken.
     Invalid,
-    /// More than the server takes in this time; slow down.
+    /// The client exceeded a rate limit.
     #[serde(rename = "too_fast")]
     RateLimited,
-    /// The server could not do it now (disk full, store unreachable). Trying again later may help.
+    /// The server failed temporarily (disk full, store unreachable). A later retry may succeed.
     Unavailable,
 }
 
@@ -320,6 +269,6 @@ mod tests {
         let empty = r#"{"type":"send","id":"0198c5f0-0000-7000-8000-000000000000",
             "room":"0198c5f0-0000-7000-8000-000000000001","text":"  "}"#;
         let error = serde_json::from_str::<ClientFrame>(empty).unwrap_err();
-        assert!(error.to_string().contains("write something"), "{error}");
+        assert!(error.to_string().contains("Write something"), "{error}");
     }
 }

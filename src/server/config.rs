@@ -1,4 +1,4 @@
-//! What can be set: on the command line or in the environment, each with a default that works.
+//! Settings from the command line or the environment; every default works.
 
 use super::{files, proxy::TrustedProxies, store::DatabaseUrl, turn};
 use crate::model::{
@@ -12,10 +12,10 @@ use std::{
     time::Duration,
 };
 
-/// Where the data is: what every command needs.
+/// Options of every command: the location of the data.
 #[derive(Debug, Clone, Args)]
 pub struct StoreConfig {
-    /// The folder that holds the store and the files people send.
+    /// Folder that holds the SQLite store and uploaded files.
     #[arg(
         long,
         env = "RIALTO_DATA",
@@ -24,10 +24,9 @@ pub struct StoreConfig {
     )]
     pub data: PathBuf,
 
-    /// The PostgreSQL database that holds the store instead of a file in the data folder:
-    /// `postgres://user:password@host:5432/database`. Others on this machine can read a command line: give a password in the
-    /// environment.
-    // Neither the help nor an error of clap's shows what is set: it may hold a password.
+    /// PostgreSQL database for the store, instead of SQLite in the data folder: `postgres://user:password@host:5432/database`.
+    /// Other users of this machine can read the command line, so set a password through the environment.
+    // Neither the help nor an error of clap shows the value, which may contain a password.
     #[arg(
         long,
         env = "RIALTO_DATABASE_URL",
@@ -38,7 +37,7 @@ pub struct StoreConfig {
 }
 
 impl StoreConfig {
-    /// Where the store is, as it is said to people: the folder, or the database without its password.
+    /// The location of the store for messages: the data folder, or the database URL without its password.
     #[must_use]
     pub fn location(&self) -> String {
         match &self.database_url {
@@ -48,10 +47,10 @@ impl StoreConfig {
     }
 }
 
-/// What `rialto serve` can be told.
+/// Options of `rialto serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// How many may be in the call of a room. Everybody sends to everybody, so each further one costs all others
+    /// Most people in a group call, 2 to 12. Everybody sends to everybody, so each participant adds load for all others.
     #[arg(
         long,
         env = "RIALTO_GROUP_CALL_SIZE",
@@ -68,7 +67,7 @@ pub struct Config {
     )]
     pub store: StoreConfig,
 
-    /// The address to listen on. Port 0 takes any free one; the address in use is printed.
+    /// Address and port to listen on. Port 0 takes any free port; the start prints the address.
     #[arg(
         long,
         env = "RIALTO_LISTEN",
@@ -77,12 +76,12 @@ pub struct Config {
     )]
     pub listen: SocketAddr,
 
-    /// The address people open, if it is not the one listened on (behind a proxy, say).
+    /// URL that people open, such as `https://rialto.example.org`. Default: `http://` and the listen address.
     #[arg(long, env = "RIALTO_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 
-    /// The proxies that say for whom they ask (X-Forwarded-For): addresses and networks, with commas in between. Without them
-    /// everybody behind a proxy shares the limit on tries to sign in.
+    /// Proxies whose X-Forwarded-For header is accepted: addresses and networks, comma-separated. All clients behind any other
+    /// proxy share one limit on sign-in attempts.
     #[arg(
         long,
         env = "RIALTO_TRUSTED_PROXIES",
@@ -91,21 +90,21 @@ pub struct Config {
     )]
     pub trusted_proxies: TrustedProxies,
 
-    /// The NATS server that the nodes of one community share, such as `nats://host:4222`. Without it this program stands alone.
-    // The help does not show what is set: it may hold a password.
+    /// NATS server shared by the nodes of a community, such as `nats://host:4222`. Default: a single node without NATS.
+    // The help does not show the value, which may contain a password.
     #[arg(long, env = "RIALTO_BUS", hide_env_values = true, value_name = "URL")]
     pub bus: Option<String>,
 
-    /// The bucket of an S3-compatible store that keeps what people send, instead of the data folder: `s3://bucket/folder`.
-    /// `AWS_ENDPOINT`, `AWS_REGION`, `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` say where it is and who asks.
+    /// S3-compatible bucket for uploaded files, instead of the data folder: `s3://bucket/folder`. `AWS_ENDPOINT`, `AWS_REGION`,
+    /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` set its location and credentials.
     #[arg(long, env = "RIALTO_FILES", value_parser = files::parse_bucket_url, value_name = "URL")]
     pub files: Option<String>,
 
-    /// Where Prometheus reads what is counted (`/metrics`): an address of its own, for whoever it can be reached by.
+    /// Separate address and port that serves `/metrics` for Prometheus without authentication. Default: off.
     #[arg(long, env = "RIALTO_METRICS_ADDR", value_name = "ADDRESS")]
     pub metrics_addr: Option<SocketAddr>,
 
-    /// How the log is written, to standard error. `RIALTO_LOG` says how much of it (`rialto=debug,warn`, say).
+    /// Format of the log on standard error. `RIALTO_LOG` sets the level, such as `rialto=debug,warn`.
     #[arg(
         long,
         env = "RIALTO_LOG_FORMAT",
@@ -114,7 +113,7 @@ pub struct Config {
     )]
     pub log_format: LogFormat,
 
-    /// The largest file that may be sent into a room, in bytes.
+    /// Largest file that may be sent to a room, in bytes.
     #[arg(
         long,
         env = "RIALTO_UPLOAD_BYTES",
@@ -123,7 +122,7 @@ pub struct Config {
     )]
     pub upload_bytes: u64,
 
-    /// How long a call rings before it counts as not answered, in seconds.
+    /// How long a call rings before it ends unanswered, in seconds.
     #[arg(
         long,
         env = "RIALTO_RING_SECONDS",
@@ -132,7 +131,7 @@ pub struct Config {
     )]
     pub ring_seconds: u64,
 
-    /// How long a page that vanished from a call may take to come back, in seconds: a tunnel, say. The other person may leave sooner.
+    /// How long a call waits for a participant who lost the connection, in seconds. The other person can hang up sooner.
     #[arg(
         long,
         env = "RIALTO_CALL_GRACE_SECONDS",
@@ -148,12 +147,12 @@ pub struct Config {
     )]
     pub turn: turn::TurnConfig,
 
-    /// Further STUN and TURN servers for calls: a JSON list of what WebRTC calls `RTCIceServer`, such as
+    /// Additional STUN and TURN servers for calls: a JSON array of WebRTC's `RTCIceServer`, such as
     /// `[{"urls":["stun:stun.example.org"]}]`.
     #[arg(long, env = "RIALTO_ICE_SERVERS", default_value = "[]", value_parser = parse_ice_servers, value_name = "JSON")]
     pub ice_servers: IceServers,
 
-    /// Who is asked for the time when `rialto doctor` looks at the clock (SNTP, RFC 4330), or "off".
+    /// SNTP server (RFC 4330) that `rialto doctor` compares the clock with, or "off".
     #[arg(
         long,
         env = "RIALTO_TIME_SERVER",
@@ -162,7 +161,7 @@ pub struct Config {
     )]
     pub time_server: String,
 
-    /// How often a live connection says something, in seconds.
+    /// Interval of heartbeats on live connections, in seconds.
     #[arg(
         long,
         env = "RIALTO_HEARTBEAT_SECONDS",
@@ -171,12 +170,11 @@ pub struct Config {
     )]
     pub heartbeat_seconds: u64,
 
-    /// How much may wait for one connection that does not read, in bytes; past that it is closed.
-    /// The system may keep about 100 kB more for it.
+    /// Most bytes queued for a connection that does not read; above that it is closed. The kernel may buffer about 100 kB more.
     #[arg(long, env = "RIALTO_QUEUE_BYTES", default_value_t = 128 * 1024, value_name = "BYTES")]
     pub queue_bytes: usize,
 
-    /// How many events of the news, or of a room, somebody who was away may be sent anew; past that it is loaded afresh.
+    /// Most missed events of the news or of a room that a returning client is sent; above that the client reloads them.
     #[arg(
         long,
         env = "RIALTO_REPLAY_EVENTS",
@@ -185,7 +183,7 @@ pub struct Config {
     )]
     pub replay_events: i64,
 
-    /// How many messages one person may send at once; 50 more come free every second.
+    /// Most messages a user may send in one burst. The allowance refills by 50 a second.
     #[arg(
         long,
         env = "RIALTO_SEND_BURST",
@@ -194,7 +192,7 @@ pub struct Config {
     )]
     pub send_burst: u32,
 
-    /// How many names or passwords one address may try at once; one more comes free every two seconds.
+    /// Most names or passwords an IP address may try in one burst. The allowance refills by one every two seconds.
     #[arg(
         long,
         env = "RIALTO_SIGN_IN_BURST",
@@ -204,16 +202,16 @@ pub struct Config {
     pub sign_in_burst: u32,
 }
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// An object of JSON a line, for programs.
+    /// One JSON object a line.
     Json,
 }
 
-/// A list of STUN and TURN servers.
+/// STUN and TURN servers for browsers.
 #[derive(Debug, Clone, Default)]
 pub struct IceServers(pub Vec<IceServer>);
 
@@ -224,7 +222,7 @@ fn parse_ice_servers(json: &str) -> Result<IceServers, String> {
 }
 
 impl Config {
-    /// The bounds that browsers are told.
+    /// The limits that browsers are sent.
     #[must_use]
     pub fn limits(&self) -> Limits {
         Limits {
@@ -232,20 +230,20 @@ impl Config {
         }
     }
 
-    /// How often a live connection says something.
+    /// The interval of heartbeats on live connections; at least one second.
     #[must_use]
     pub fn heartbeat_interval(&self) -> Duration {
         Duration::from_secs(self.heartbeat_seconds.max(1))
     }
 
-    /// The host in the address people open, if that is set.
+    /// The host of `--public-url`.
     #[must_use]
     pub fn public_host(&self) -> Option<String> {
         let url = reqwest::Url::parse(self.public_url.as_deref()?).ok()?;
         url.host_str().map(str::to_owned)
     }
 
-    /// Whether the address people open is set, and leads to this machine from this machine alone.
+    /// Whether the host of `--public-url` is localhost or a loopback address.
     #[must_use]
     pub fn has_local_url(&self) -> bool {
         self.public_host().is_some_and(|host| {
@@ -254,13 +252,13 @@ impl Config {
         })
     }
 
-    /// Whether nobody but this machine can open the pages, as far as the settings say.
+    /// Whether, according to the settings, only this machine can open the pages.
     #[must_use]
     pub fn is_for_this_machine(&self) -> bool {
         self.listen.ip().is_loopback() && (self.public_url.is_none() || self.has_local_url())
     }
 
-    /// Whether people reach Rialto over https, so that cookies can be kept to it.
+    /// Whether people reach Rialto over https, so that cookies can be `Secure`.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.public_url

@@ -67,7 +67,7 @@ fn in_use(data: &Path, file: &mut File) -> Error {
         _ => String::new(),
     };
     Error::InvalidSetting(format!(
-        "the data folder {} is in use by another Rialto{by}. Stop that one, or name another folder with --data",
+        "the data folder {} is in use by another Rialto{by}. Stop it, or choose another folder with --data",
         std::path::absolute(data)
             .unwrap_or_else(|_| data.to_owned())
             .display()

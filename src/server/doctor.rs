@@ -50,48 +50,48 @@ pub async fn run_checks(app: &AppState) -> Vec<Finding> {
 async fn check_store(app: &AppState) -> Finding {
     const CHECK_NAME: &str = "Store";
     match app.store.check().await {
-        Ok(()) => Finding::ok(CHECK_NAME, "It answers."),
+        Ok(()) => Finding::ok(CHECK_NAME, "Working."),
         Err(why) => Finding::problem(
             CHECK_NAME,
-            format!("It cannot be read or written: {why}."),
-            "Check that the database runs, and that the disk is not full.",
+            format!("Cannot be read or written: {why}."),
+            "Check that the database runs and the disk is not full.",
         ),
     }
 }
 
 fn check_https(config: &Config) -> Finding {
-    const CHECK_NAME: &str = "Secure pages";
+    const CHECK_NAME: &str = "HTTPS";
     match &config.public_url {
-        Some(url) if config.is_https() => Finding::ok(CHECK_NAME, format!("People open {url}.")),
+        Some(url) if config.is_https() => Finding::ok(CHECK_NAME, format!("Public URL: {url}.")),
         Some(url) if config.has_local_url() => Finding::ok(
             CHECK_NAME,
-            format!("People open {url}, which browsers on this machine take for secure."),
+            format!("The public URL is {url}, which browsers on this machine treat as secure."),
         ),
         Some(url) => Finding::problem(
             CHECK_NAME,
             format!(
-                "People open {url}, and browsers give no camera and no microphone to a page without https."
+                "The public URL is {url}. Browsers block camera and microphone on pages without https."
             ),
-            "Put a proxy that speaks TLS in front, and set --public-url to its https address.",
+            "Put a TLS proxy in front, and set --public-url to its https URL.",
         ),
         None if config.listen.ip().is_loopback() => Finding::ok(
             CHECK_NAME,
-            "Only this machine opens the pages, and its browsers take them for secure.",
+            "Only this machine can open the pages, and its browsers treat them as secure.",
         ),
         None => Finding::problem(
             CHECK_NAME,
             format!(
-                "People open http://{}, and browsers give no camera and no microphone to a page without https.",
+                "The public URL is http://{}. Browsers block camera and microphone on pages without https.",
                 config.listen
             ),
-            "Put a proxy that speaks TLS in front, and set --public-url to its https address.",
+            "Put a TLS proxy in front, and set --public-url to its https URL.",
         ),
     }
 }
 
 /// Whether the address people open leads here.
 async fn check_public_url(config: &Config) -> Option<Finding> {
-    const CHECK_NAME: &str = "Address of the site";
+    const CHECK_NAME: &str = "Public URL";
     let url = config.public_url.as_deref()?;
     let ask = async {
         let client = reqwest::Client::builder().timeout(CHECK_TIMEOUT).build()?;
@@ -105,16 +105,19 @@ async fn check_public_url(config: &Config) -> Option<Finding> {
             .await
     };
     Some(match ask.await {
-        Ok(text) if text == "ok" => Finding::ok(CHECK_NAME, format!("{url} leads here.")),
+        Ok(text) if text == "ok" => Finding::ok(CHECK_NAME, format!("{url} reaches this server.")),
         Ok(_) => Finding::problem(
             CHECK_NAME,
-            format!("{url} is answered by something else."),
-            "Look at what the proxy passes on, and at the name in the DNS.",
+            format!("{url} is answered by another server."),
+            "Check the proxy configuration and the DNS entry.",
         ),
         Err(why) => Finding::warning(
             CHECK_NAME,
-            format!("{url} does not answer this machine: {}.", why.without_url()),
-            "If browsers elsewhere open it, all is well; otherwise look at the proxy, the certificate and the name in the DNS.",
+            format!(
+                "{url} cannot be reached from this machine: {}.",
+                why.without_url()
+            ),
+            "If browsers elsewhere can open it, ignore this. Otherwise check the proxy, the certificate and the DNS entry.",
         ),
     })
 }
@@ -125,8 +128,8 @@ async fn check_clock(config: &Config) -> Finding {
     if server == super::turn::config::OFF {
         return Finding::warning(
             CHECK_NAME,
-            "It was not compared, because --time-server is off.",
-            "See to it that the system keeps its time: credentials for the relay last ten minutes.",
+            "Not checked, because --time-server is off.",
+            "Make sure that the system synchronises its clock: TURN credentials last ten minutes.",
         );
     }
     let client = rsntp::AsyncSntpClient::new();
@@ -134,8 +137,8 @@ async fn check_clock(config: &Config) -> Finding {
     let Ok(Ok(answer)) = asked else {
         return Finding::warning(
             CHECK_NAME,
-            format!("It could not be compared: {server} does not answer."),
-            "See to it that the system keeps its time (timedatectl says whether): credentials for the relay last ten minutes.",
+            format!("Not checked: {server} does not answer."),
+            "Make sure that the system synchronises its clock (see timedatectl): TURN credentials last ten minutes.",
         );
     };
     #[expect(clippy::cast_possible_truncation, reason = "milliseconds fit")]
@@ -143,20 +146,20 @@ async fn check_clock(config: &Config) -> Finding {
     if off.abs() > MAX_CLOCK_OFFSET_MS {
         Finding::problem(
             CHECK_NAME,
-            format!("It is {} s off, by {server}.", off.abs() / 1_000),
-            "Have the system keep its time: timedatectl set-ntp true.",
+            format!("{} s off, compared with {server}.", off.abs() / 1_000),
+            "Turn clock synchronisation on: timedatectl set-ntp true.",
         )
     } else {
         Finding::ok(
             CHECK_NAME,
-            format!("It is {} ms off, by {server}.", off.abs()),
+            format!("{} ms off, compared with {server}.", off.abs()),
         )
     }
 }
 
 /// At which addresses the relay says it is.
 async fn check_relay_addresses(app: &AppState) -> Vec<Finding> {
-    const CHECK_NAME: &str = "Address of the relay";
+    const CHECK_NAME: &str = "TURN address";
     let Some(ice) = app.ice.get() else {
         return Vec::new();
     };
@@ -168,24 +171,24 @@ async fn check_relay_addresses(app: &AppState) -> Vec<Finding> {
         findings.push(match source {
             AddressSource::LocalOnly if address.is_loopback() => Finding::ok(
                 CHECK_NAME,
-                format!("{address}: only this machine reaches it, as it does the pages."),
+                format!("{address} is reachable only from this machine, like the pages."),
             ),
             AddressSource::LocalOnly => Finding::problem(
                 CHECK_NAME,
-                format!("{address}: only the network of this machine reaches it."),
-                "Set --turn-address to the address that others reach this machine by.",
+                format!("{address} is reachable only from the local network."),
+                "Set --turn-address to the public address of this machine.",
             ),
             AddressSource::Configured if !is_public => Finding::warning(
                 CHECK_NAME,
-                format!("{address} is set, and it is no address of the internet."),
-                "For calls with people elsewhere, set --turn-address to the address that they reach this machine by.",
+                format!("{address} is set, but it is not a public address."),
+                "For calls over the internet, set --turn-address to the public address of this machine.",
             ),
             AddressSource::Configured => match stun {
                 Some(server) => check_stun_address(*address, server).await,
                 None => Finding::ok(CHECK_NAME, format!("{address} is set.")),
             },
             AddressSource::Interface => Finding::ok(CHECK_NAME, format!("{address} is an address of this machine.")),
-            AddressSource::StunServer(by) => Finding::ok(CHECK_NAME, format!("{address} is where {by} sees this machine.")),
+            AddressSource::StunServer(by) => Finding::ok(CHECK_NAME, format!("{by} reports {address}.")),
         });
     }
     findings
@@ -193,20 +196,20 @@ async fn check_relay_addresses(app: &AppState) -> Vec<Finding> {
 
 /// Whether others see this machine where the setting says it is.
 async fn check_stun_address(set: IpAddr, server: &str) -> Finding {
-    const CHECK_NAME: &str = "Address of the relay";
+    const CHECK_NAME: &str = "TURN address";
     match address::find_reflexive_ip(server).await {
         Some(seen) if seen == set || set.is_ipv6() => Finding::ok(
             CHECK_NAME,
-            format!("{set} is set, and {server} sees this machine there."),
+            format!("{set} is set, and {server} confirms it."),
         ),
         Some(seen) => Finding::warning(
             CHECK_NAME,
-            format!("{set} is set, but {server} sees this machine at {seen}."),
-            "Set --turn-address to the address at which this machine is reached.",
+            format!("{set} is set, but according to {server} this machine has {seen}."),
+            "Check which of them is reachable, and set --turn-address to it.",
         ),
         None => Finding::ok(
             CHECK_NAME,
-            format!("{set} is set; {server}, which could confirm it, does not answer."),
+            format!("{set} is set. Not confirmed: {server} does not answer."),
         ),
     }
 }
@@ -226,8 +229,8 @@ async fn check_relays(app: &AppState) -> Vec<Finding> {
     if findings.is_empty() {
         findings.push(Finding::problem(
             "Relay",
-            "There is none: two people whose routers both keep strangers out cannot call each other.",
-            "Leave --turn-listen at its default, or name another TURN server with --turn-urls.",
+            "No TURN server: calls fail where no direct connection is possible.",
+            "Leave --turn-listen at its default, or set another TURN server with --turn-urls.",
         ));
     }
     findings
@@ -266,9 +269,9 @@ impl RelayTransport {
 
 async fn check_relay(url: &str, transport: RelayTransport, server: &IceServer) -> Finding {
     let what = match transport {
-        RelayTransport::Udp => "Relay by UDP",
-        RelayTransport::Tcp => "Relay by TCP",
-        RelayTransport::Tls => "Relay by TLS",
+        RelayTransport::Udp => "Relay over UDP",
+        RelayTransport::Tcp => "Relay over TCP",
+        RelayTransport::Tls => "Relay over TLS",
     };
     match measure_relay(url, transport, server).await {
         Ok((at, took)) => {
@@ -276,7 +279,7 @@ async fn check_relay(url: &str, transport: RelayTransport, server: &IceServer) -
             Finding::ok(
                 what,
                 format!(
-                    "{url} opened {at}, and {PACKET_COUNT} packets came through it and back in {}.{:03} ms.",
+                    "{url} allocated {at}; {PACKET_COUNT} packets made the round trip in {}.{:03} ms.",
                     micros / 1_000,
                     micros % 1_000
                 ),
@@ -284,18 +287,18 @@ async fn check_relay(url: &str, transport: RelayTransport, server: &IceServer) -
         }
         Err(RelayCheckError::HostNotFound) => Finding::problem(
             what,
-            format!("{url} has no address."),
-            "Look at the name in the DNS.",
+            format!("The host name of {url} cannot be resolved."),
+            "Check the DNS entry.",
         ),
         Err(RelayCheckError::Probe(why)) => Finding::problem(
             what,
-            format!("{url} cannot be used: {why}."),
+            format!("{url} does not work: {why}."),
             advice(&why, transport),
         ),
         Err(RelayCheckError::PacketLost) => Finding::problem(
             what,
-            format!("{url} opened relays, but what was sent through them did not come out."),
-            "Let a firewall pass the UDP ports of --turn-ports, in and out.",
+            format!("{url} allocated relays, but packets sent through them were lost."),
+            "Open the UDP ports of --turn-ports in the firewall, in and out.",
         ),
     }
 }
@@ -303,23 +306,23 @@ async fn check_relay(url: &str, transport: RelayTransport, server: &IceServer) -
 fn advice(why: &ProbeError, transport: RelayTransport) -> &'static str {
     match why {
         ProbeError::Refused(401 | 441) => {
-            "Give Rialto and the TURN server the same secret (--turn-secret), and compare their clocks."
+            "Use the same secret for Rialto (--turn-secret) and the TURN server, and compare their clocks."
         }
         ProbeError::Refused(486 | 508) => {
             "Allow more relays (--turn-relays, --turn-user-relays) or more ports (--turn-ports)."
         }
         ProbeError::Refused(_) | ProbeError::InvalidResponse => {
-            "Look into the log of the TURN server."
+            "Check the log of the TURN server for the cause."
         }
         ProbeError::Tls(rustls::Error::InvalidCertificate(_)) => {
-            "Give it a certificate of that name which is in its time, with its whole chain (--turn-certificate for the relay of Rialto)."
+            "Install a valid, unexpired certificate for that name, with its whole chain (--turn-certificate for the built-in TURN server)."
         }
         ProbeError::Tls(_) => {
-            "See to it that this machine has the roots that certificates are judged by (Debian: ca-certificates)."
+            "Install root certificates on this machine (Debian: ca-certificates)."
         }
         ProbeError::Timeout | ProbeError::Io(_) => match transport {
-            RelayTransport::Udp => "Let a firewall pass its UDP port.",
-            RelayTransport::Tcp | RelayTransport::Tls => "Let a firewall pass its TCP port.",
+            RelayTransport::Udp => "Open its UDP port in the firewall.",
+            RelayTransport::Tcp | RelayTransport::Tls => "Open its TCP port in the firewall.",
         },
     }
 }

@@ -32,7 +32,7 @@ pub enum Error {
     #[error("files: {0}")]
     Files(#[from] object_store::Error),
     /// What the store holds cannot be read: it was written by something else, or damaged.
-    #[error("the store holds something that cannot be read: {0}")]
+    #[error("invalid data in the store: {0}")]
     Corrupt(String),
     /// The bus cannot be reached at all: what was set for it is wrong.
     #[error("bus: {0}")]

@@ -202,7 +202,7 @@ impl ResumingReader {
             if !self.has_received {
                 return Err(why);
             }
-            tracing::debug!(path = %self.path, left = ?self.remaining, %why, "a file broke off; asking for the rest");
+            tracing::debug!(path = %self.path, left = ?self.remaining, %why, "reading a file was interrupted; requesting the rest");
             let rest = Self::open(self.store, self.path, Some(self.remaining));
             self = rest.await.map_err(io::Error::other)?;
         }
@@ -227,15 +227,15 @@ pub(super) fn parse_bucket_url(url: &str) -> result::Result<String, String> {
     if url.starts_with(S3_SCHEME) && !split_bucket_url(url).0.is_empty() {
         Ok(url.to_owned())
     } else {
-        Err("write it like s3://bucket or s3://bucket/folder".to_owned())
+        Err("expected s3://bucket or s3://bucket/folder".to_owned())
     }
 }
 
 fn bucket_error(url: &str, why: &object_store::Error) -> Error {
     Error::InvalidSetting(format!(
-        "what people send cannot be kept in {url}: {why}. --files (RIALTO_FILES) names a bucket that has to be there; \
-         AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where it is and who asks, \
-         AWS_ALLOW_HTTP=true that it may be asked without TLS"
+        "the bucket {url} cannot be used: {why}. --files (RIALTO_FILES) must name an existing bucket. \
+         AWS_ENDPOINT, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY set its location and credentials; \
+         AWS_ALLOW_HTTP=true allows access without TLS"
     ))
 }
 

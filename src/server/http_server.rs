@@ -2,7 +2,7 @@
 //!
 //! hyper serves requests. A connection that goes live (server-sent events, WebSocket) leaves it: a handler that answers with
 //! [`Takeover::take`] gets the socket, and what hyper kept for the connection is freed. An idle reader then costs a task and a
-//! bounded queue instead of an HTTP connection's buffers; `docs/decisions/0006-live-connections-leave-http.md` has the figures.
+//! bounded queue instead of an HTTP connection's buffers; `docs/decisions/0006-live-connections-outside-hyper.md` has the figures.
 
 use axum::{
     Router,
@@ -62,7 +62,7 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Shutdown) {
             }
             Err(why) if is_connection_error(&why) => {}
             Err(why) => {
-                tracing::error!(%why, "a connection could not be accepted");
+                tracing::error!(%why, "could not accept a connection");
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
@@ -108,7 +108,7 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, s
         }
     };
     if let Err(why) = served {
-        tracing::debug!(%why, "an HTTP connection broke");
+        tracing::debug!(%why, "an HTTP connection failed");
         return;
     }
     let parts = http.into_parts();

@@ -234,7 +234,7 @@ impl Metrics {
             ("build", build.to_owned()),
         ];
         let registry = &mut self.registry;
-        registry.register("build", "Which program this is", Info::new(labels));
+        registry.register("build", "Version and build", Info::new(labels));
         macro_rules! register {
             ($($metric:ident $(in $unit:ident)? $help:literal),* $(,)?) => {$(
                 let metric = self.$metric.clone();
@@ -248,27 +248,27 @@ impl Metrics {
             };
         }
         register!(
-            connections "Live connections to this node",
-            people "People who are here or away, at all nodes",
-            queue_bytes "Bytes that wait for connections to take them",
-            queue_bytes_most "The most bytes that wait for a single connection",
-            deliveries "Pieces written to live connections: an event to a connection is one",
-            slow_readers "Live connections closed because they did not read",
-            resumes "Resumes, by whether all that was missed could be told",
-            commit in Seconds "From a group of appends to its commit",
-            commit_appends "Appends in a group that was committed",
-            commit_failures "Groups of appends that could not be committed",
-            bus_connected "1 while NATS is there",
-            bus_lag in Seconds "From a commit at another node to here, by both clocks",
-            bus_missed "Events of other nodes read from the store because the bus did not bring them",
+            connections "Live connections to this node, by kind",
+            people "People online or away, at all nodes",
+            queue_bytes "Bytes queued for live connections",
+            queue_bytes_most "Most bytes queued for one connection",
+            deliveries "Frames written to live connections; one event to one connection is one delivery",
+            slow_readers "Live connections closed because the client did not read",
+            resumes "Resumed streams, by whether all missed events were replayed",
+            commit in Seconds "Duration of a batch of appends up to its commit",
+            commit_appends "Appends per committed batch",
+            commit_failures "Batches that could not be committed",
+            bus_connected "1 while NATS is connected",
+            bus_lag in Seconds "Delay from a commit at another node to its arrival here, by both clocks",
+            bus_missed "Events of other nodes read from the store because the bus did not deliver them",
             requests "Requests answered",
-            request in Seconds "Time from a request to its answer",
-            calls "Calls that ring or are on, if this node holds the desk",
-            calls_ended "Calls that have ended",
-            tries_refused "Tries to sign in refused for being too many",
-            relays "Relays of calls that are open at this node",
-            relay_bytes "Bytes of calls that were relayed",
-            relay_refused "What the relay of calls refused",
+            request in Seconds "Time from request to response",
+            calls "Calls ringing or in progress, if this node is the call leader",
+            calls_ended "Ended calls, by outcome",
+            tries_refused "Sign-in attempts refused by the rate limit",
+            relays "Open TURN relays at this node",
+            relay_bytes "Bytes relayed by the TURN server",
+            relay_refused "Requests and packets refused by the TURN server, by reason",
         );
     }
 

@@ -51,9 +51,7 @@ pub(super) fn parse_networks(list: &str) -> Result<Vec<IpNet>, String> {
         word.parse::<IpNet>()
             .or_else(|_| word.parse::<IpAddr>().map(IpNet::from))
             .map_err(|_| {
-                format!(
-                    "\"{word}\" is no address and no network. Write them like 10.0.0.5,192.168.0.0/16"
-                )
+                format!("\"{word}\" is no address or network. Example: 10.0.0.5,192.168.0.0/16")
             })
     });
     networks.collect()
@@ -73,8 +71,8 @@ impl TrustedProxies {
         if !said.is_empty() && !self.trusts(client) && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 proxy = %client,
-                "a proxy that is not trusted asks for others: all of them share the limit on tries to sign in; if it is yours, \
-                 name it in --trusted-proxies"
+                "X-Forwarded-For from an untrusted proxy is ignored: its clients share one limit on sign-in attempts. If the proxy \
+                 is yours, add it to --trusted-proxies"
             );
         }
         while self.trusts(client) {

@@ -93,7 +93,7 @@ pub async fn authenticate_bearer(app: &AppState, headers: &HeaderMap) -> Result<
         None => None,
     };
     token.ok_or_else(|| {
-        let reason = "A valid token is needed: send \"Authorization: Bearer …\" with one made by \"rialto token create\".";
+        let reason = "A valid token is required: send \"Authorization: Bearer …\" with a token from \"rialto token create\".";
         Failure::NotAllowed { reason: reason.to_owned() }.into()
     })
 }

@@ -1,4 +1,4 @@
-//! Calls: every way in which one can go, as two people and their pages see it.
+//! One-to-one calls: every course a call can take, as the clients of both users see it.
 
 use crate::support::{Browser, HelloFrame, Server, WsClient, call_id};
 use rialto::{
@@ -14,7 +14,7 @@ use rialto::{
 
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// A page and the person it belongs to.
+/// A connected client and its browser.
 pub(crate) struct CallClient {
     pub(crate) browser: Browser,
     pub(crate) client_id: ClientId,
@@ -26,29 +26,28 @@ impl CallClient {
         Self::connect(Browser::join(server, name).await).await
     }
 
-    /// Another page of the same person.
     async fn connect_another(&self) -> Self {
         Self::connect(self.browser.clone()).await
     }
 
-    pub(crate) async fn connect(person: Browser) -> Self {
-        let greeting = HelloFrame::default();
-        let client = greeting.client;
-        let ws = person.connect_with(greeting).await;
+    pub(crate) async fn connect(browser: Browser) -> Self {
+        let hello = HelloFrame::default();
+        let client_id = hello.client;
+        let ws = browser.connect_with(hello).await;
         Self {
-            browser: person,
-            client_id: client,
+            browser,
+            client_id,
             ws,
         }
     }
 
-    /// The same page, connected again.
+    /// Connects again with the same client id.
     async fn reconnect(self) -> Self {
-        let greeting = HelloFrame {
+        let hello = HelloFrame {
             client: self.client_id,
             ..HelloFrame::default()
         };
-        let ws = self.browser.connect_with(greeting).await;
+        let ws = self.browser.connect_with(hello).await;
         Self { ws, ..self }
     }
 
@@ -64,7 +63,6 @@ impl CallClient {
         id
     }
 
-    /// The next word on where a call stands.
     pub(crate) async fn next_view(&mut self) -> CallView {
         let view = |frame: &ServerFrame| match frame {
             ServerFrame::Call { call } => Some(call.clone()),
@@ -90,7 +88,7 @@ impl CallClient {
         self.ws.wait_for(signal).await
     }
 
-    /// What the direct room is told: which call, how it ended, and how long the two were connected.
+    /// The next call message in a room: call, outcome, and connected time in milliseconds, if it was ever connected.
     pub(crate) async fn next_outcome(&mut self) -> (CallId, Outcome, Option<Millis>) {
         let outcome = |frame: &ServerFrame| match frame {
             ServerFrame::Event {
@@ -110,7 +108,7 @@ impl CallClient {
         self.ws.wait_for(outcome).await
     }
 
-    /// How this person's past calls ended, the newest first, as `/calls` shows them.
+    /// Side and outcome of this user's past calls, newest first, as on `/calls`.
     async fn past_calls(&self) -> Vec<(Side, Outcome)> {
         let past: Vec<PastCall> = self.browser.call_server_fn("/fn/past-calls", &()).await;
         past.iter().map(|call| (call.side, call.outcome)).collect()
@@ -121,7 +119,7 @@ fn ended(outcome: Outcome) -> State {
     State::Ended { outcome }
 }
 
-/// Ada calls Bob, who has a page open and lets it ring.
+/// Ada calls Bob, whose client reports that it is ringing.
 async fn ringing_call(server: &Server) -> (CallId, CallClient, CallClient) {
     let (mut ada, mut bob) = (
         CallClient::join(server, "Ada").await,
@@ -140,7 +138,7 @@ async fn ringing_call(server: &Server) -> (CallId, CallClient, CallClient) {
     (id, ada, bob)
 }
 
-/// The same, answered and connected.
+/// A call from Ada to Bob that is answered and connected.
 async fn connected_call(server: &Server) -> (CallId, CallClient, CallClient) {
     let (id, mut ada, mut bob) = ringing_call(server).await;
     bob.send_action(id, ClientAction::Accept).await;
@@ -165,12 +163,12 @@ async fn report_connected(id: CallId, ada: &mut CallClient, bob: &mut CallClient
 async fn a_client_that_left_hangs_up_and_one_that_lost_its_connection_does_not() {
     let server = Server::start().await;
     let (_, mut ada, bob) = connected_call(&server).await;
-    // Without a close, or with one that means nothing: it may come back.
+    // Without a close frame or with code 1000, the client may come back.
     let mut bob = bob.reconnect().await;
     ada.ws.close_with(CloseCode::Normal).await;
     let mut ada = ada.reconnect().await;
     assert_eq!(ada.next_state().await, State::Reconnecting);
-    // What a browser says of a page that is closed, crashed, or left for another address.
+    // Browsers close with 1001 (going away) when a page is closed, crashes or navigates away.
     bob.ws.close_with(CloseCode::Away).await;
     assert_eq!(ada.next_outcome().await.1, Outcome::HungUp);
     assert_eq!(ada.next_state().await, ended(Outcome::HungUp));
@@ -227,13 +225,13 @@ async fn a_call_rings_is_answered_connects_and_ends_in_the_timeline_of_both() {
 
     report_connected(id, &mut ada, &mut bob).await;
     bob.send_action(id, ClientAction::HangUp).await;
-    for party in [&mut ada, &mut bob] {
-        let (call, outcome, lasted) = party.next_outcome().await;
+    for client in [&mut ada, &mut bob] {
+        let (call, outcome, lasted) = client.next_outcome().await;
         assert_eq!(
             (call, outcome, lasted.is_some()),
             (id, Outcome::HungUp, true)
         );
-        assert_eq!(party.next_state().await, ended(Outcome::HungUp));
+        assert_eq!(client.next_state().await, ended(Outcome::HungUp));
     }
     assert_eq!(ada.past_calls().await, [(Side::Caller, Outcome::HungUp)]);
     assert_eq!(bob.past_calls().await, [(Side::Callee, Outcome::HungUp)]);
@@ -247,11 +245,11 @@ async fn declining_on_one_client_silences_all_of_them() {
     assert_eq!(
         other.next_state().await,
         State::Ringing,
-        "a page that opens meanwhile rings"
+        "a client that connects meanwhile rings"
     );
     other.send_action(id, ClientAction::Decline).await;
-    for party in [&mut ada, &mut bob, &mut other] {
-        assert_eq!(party.next_state().await, ended(Outcome::Declined));
+    for client in [&mut ada, &mut bob, &mut other] {
+        assert_eq!(client.next_state().await, ended(Outcome::Declined));
     }
     assert_eq!(ada.past_calls().await, [(Side::Caller, Outcome::Declined)]);
 }
@@ -282,7 +280,7 @@ async fn one_client_answers_and_the_others_are_told_that_it_was_answered_elsewhe
     assert_eq!(
         bob.next_error_code().await,
         ErrorCode::NoSuchCall,
-        "it holds no side"
+        "it holds no side of the call"
     );
     ada.send_action(id, ClientAction::HangUp).await;
     assert_eq!(other.next_state().await, ended(Outcome::HungUp));
@@ -302,7 +300,7 @@ async fn hanging_up_before_an_answer_cancels() {
     assert_eq!(
         bob.next_state().await,
         ended(Outcome::Cancelled),
-        "too late, and told how it ended"
+        "too late: it gets the outcome"
     );
 }
 
@@ -320,7 +318,7 @@ async fn nobody_answers() {
     assert_eq!(
         ada.next_state().await,
         State::Dialing,
-        "no page says it rings"
+        "no client reports that it is ringing"
     );
     assert_eq!(ada.next_outcome().await, (id, Outcome::NoAnswer, None));
     assert_eq!(ada.next_state().await, ended(Outcome::NoAnswer));
@@ -340,7 +338,7 @@ async fn who_is_in_a_call_can_leave_it_for_another_that_rings_beside_it() {
     assert_eq!(
         frank.next_state().await,
         ended(Outcome::Busy),
-        "a third one"
+        "a third call"
     );
     bob.send_action(id, ClientAction::Accept).await;
     assert_eq!(ada.next_outcome().await.0, first);
@@ -358,7 +356,7 @@ async fn calling_each_other_at_once_becomes_one_call() {
         CallClient::join(&server, "Bob").await,
     );
     let mut ids = [ada.start_call(&bob).await, bob.start_call(&ada).await];
-    // Whichever start came first is the call; the other one is its answer.
+    // The first start to arrive becomes the call; the other start answers it.
     let first = ada.next_view().await;
     let (calling, answering) = if first.side == Side::Caller {
         (&mut ada, &mut bob)
@@ -396,11 +394,11 @@ async fn a_client_that_lost_its_connection_reconnects_and_the_call_goes_on() {
         } = bob;
         ws.close().await;
         assert_eq!(ada.next_state().await, State::Reconnecting);
-        let greeting = HelloFrame {
+        let hello = HelloFrame {
             client: client_id,
             ..HelloFrame::default()
         };
-        let ws = browser.connect_with(greeting).await;
+        let ws = browser.connect_with(hello).await;
         CallClient {
             browser,
             client_id,
@@ -464,7 +462,7 @@ async fn a_call_goes_on_after_the_server_was_killed() {
     assert_eq!(
         bob.past_calls().await,
         [(Side::Callee, Outcome::HungUp)],
-        "once"
+        "stored once"
     );
 }
 
@@ -524,7 +522,7 @@ async fn what_makes_no_sense_is_refused_and_ends_nothing() {
         assert_eq!(
             eve.next_error_code().await,
             ErrorCode::NoSuchCall,
-            "it is not hers to know of"
+            "Eve takes no part in this call"
         );
     }
     let mine = call_id();
@@ -540,7 +538,7 @@ async fn what_makes_no_sense_is_refused_and_ends_nothing() {
     assert_eq!(
         eve.next_error_code().await,
         ErrorCode::NoSuchUser,
-        "nobody calls themselves"
+        "users cannot call themselves"
     );
     bob.send_action(id, ClientAction::Accept).await;
     assert_eq!(
@@ -557,7 +555,7 @@ async fn the_page_of_calls_reads_without_scripts() {
     assert_eq!(bob.next_state().await, ended(Outcome::Cancelled));
     let html = bob.browser.html("/calls").await;
     for words in ["Missed video call", "Ada", "Calling needs JavaScript"] {
-        assert!(html.contains(words), "{words:?} is not in {html}");
+        assert!(html.contains(words), "no {words:?} in {html}");
     }
     let here: Vec<PersonPresence> = bob.browser.call_server_fn("/fn/people-here", &()).await;
     let here: Vec<_> = here

@@ -1,4 +1,4 @@
-//! Messages, as the people in a room meet them.
+//! Chat messages as the members of a room see them.
 
 use crate::support::{Browser, Server, WsClient, browser::location, message_id, ws_client};
 use rialto::{
@@ -49,7 +49,7 @@ async fn a_repeated_send_is_answered_with_its_first_result_and_broadcast_to_nobo
         .send(&ws_client::message_frame(id, room, "once"))
         .await;
     let committed = first.wait_for_ack(id).await;
-    // Again on the same connection, and after a reload that lost the answer.
+    // Again on the same connection, and after a reload that lost the acknowledgement.
     first
         .send(&ws_client::message_frame(id, room, "once"))
         .await;
@@ -60,11 +60,11 @@ async fn a_repeated_send_is_answered_with_its_first_result_and_broadcast_to_nobo
         .await;
     assert_eq!(second.wait_for_ack(id).await, committed);
     second.send_message(room, "and no more").await;
-    let heard = [
+    let received = [
         grace.next_message(room).await,
         grace.next_message(room).await,
     ];
-    assert_eq!(heard.map(|message| message.seq), [1, 2]);
+    assert_eq!(received.map(|message| message.seq), [1, 2]);
 }
 
 #[tokio::test]
@@ -97,33 +97,34 @@ async fn what_is_read_on_one_client_is_read_on_all_and_never_becomes_unread_agai
     let server = Server::start().await;
     let mut ada = Browser::join(&server, "Ada").await.connect().await;
     let grace = Browser::join(&server, "Grace").await;
-    let (mut one, mut two) = (grace.connect().await, grace.connect().await);
+    let (mut first_ws, mut second_ws) = (grace.connect().await, grace.connect().await);
     let room = ada.general();
     for text in ["one", "two", "three"] {
         ada.send_message(room, text).await;
     }
-    // Up to where, and what that leaves: forward, back, on, past the end.
-    for (upto, told) in [(2, (2, 1)), (1, (2, 1)), (3, (3, 0)), (99, (3, 0))] {
-        one.send(&ClientFrame::Read { room, seq: upto }).await;
-        assert_eq!(next_read(&mut one).await, told, "up to {upto}");
-        assert_eq!(next_read(&mut two).await, told, "up to {upto}");
+    // The `read` sent, and the resulting position and unread count: forward, backward, to the end, past the end.
+    for (upto, expected) in [(2, (2, 1)), (1, (2, 1)), (3, (3, 0)), (99, (3, 0))] {
+        first_ws.send(&ClientFrame::Read { room, seq: upto }).await;
+        assert_eq!(next_read(&mut first_ws).await, expected, "up to {upto}");
+        assert_eq!(next_read(&mut second_ws).await, expected, "up to {upto}");
     }
     ada.send_message(room, "four").await;
-    one.send_message(room, "my own words are not news to me")
+    first_ws
+        .send_message(room, "own messages are not unread")
         .await;
     let fresh = grace.connect().await;
     let summary = fresh.room("general");
     assert_eq!((summary.head, summary.read_seq, summary.unread), (5, 3, 1));
 
-    // Whoever is shown the room by the server has read it.
+    // Rendering the room on the server marks it as read.
     grace.html("/chat/general").await;
-    assert_eq!(next_read(&mut two).await, (5, 0));
-    let heard = ada.frames_until_pong().await;
+    assert_eq!(next_read(&mut second_ws).await, (5, 0));
+    let received = ada.frames_until_pong().await;
     assert!(
-        !heard
+        !received
             .iter()
             .any(|frame| matches!(frame, ServerFrame::Read { .. })),
-        "it is nobody else's business"
+        "read positions are private"
     );
 }
 
@@ -143,12 +144,12 @@ async fn typing_is_shown_to_the_others() {
         })
         .await;
     assert_eq!(who, *ada.me());
-    let heard = ada.frames_until_pong().await;
+    let received = ada.frames_until_pong().await;
     assert!(
-        !heard
+        !received
             .iter()
             .any(|frame| matches!(frame, ServerFrame::Typing { .. })),
-        "and not to oneself"
+        "not to the author"
     );
 }
 
@@ -166,7 +167,7 @@ async fn a_message_can_be_posted_with_a_plain_form_and_is_live_all_the_same() {
         ("slug", "general"),
         ("text", "by hand"),
     ];
-    // Sent twice, as an impatient finger does.
+    // Submitted twice, as by a double click.
     for _ in 0..2 {
         let posted = ada.post("/fn/post", &form).await;
         assert_eq!(location(&posted), "/chat/general#latest");
@@ -175,17 +176,13 @@ async fn a_message_can_be_posted_with_a_plain_form_and_is_live_all_the_same() {
     assert_eq!((message.seq, message.id.to_string()), (1, id));
     let general = grace.general();
     grace.send_message(general, "seen").await;
-    assert_eq!(
-        grace.wait_for_text("seen").await.seq,
-        2,
-        "it was posted once"
-    );
+    assert_eq!(grace.wait_for_text("seen").await.seq, 2, "posted once");
     let html = ada.html("/chat/general").await;
     assert!(html.contains("by hand") && html.contains("seen"));
     assert_ne!(
         hidden_field(&html, "id"),
         message.id.to_string(),
-        "the next form has an id of its own"
+        "the next form has a new id"
     );
 
     let empty = [
@@ -202,7 +199,6 @@ async fn a_message_can_be_posted_with_a_plain_form_and_is_live_all_the_same() {
     );
 }
 
-/// The value of a hidden field of a page's form.
 fn hidden_field(html: &str, name: &str) -> String {
     let tag = html
         .split("<input")
@@ -249,7 +245,7 @@ async fn history_is_read_page_by_page_without_a_gap_or_a_double() {
     assert_eq!(sizes, [50, 50, 20]);
     assert!(all.into_iter().eq(1..=MESSAGES));
 
-    // The same with links alone.
+    // The same with plain links.
     let newest = ada.html("/chat/general").await;
     assert!(
         newest.contains("message 120.")
@@ -258,7 +254,7 @@ async fn history_is_read_page_by_page_without_a_gap_or_a_double() {
     );
     assert!(
         newest.contains("/chat/general?before=71"),
-        "a link to what is older"
+        "a link to older messages"
     );
     let older = ada.html("/chat/general?before=71").await;
     assert!(
@@ -286,7 +282,7 @@ async fn what_people_write_and_are_called_is_shown_as_text() {
     assert!(html.contains("&lt;script&gt;alert(1)"), "{html}");
     assert!(
         html.contains("href=\"https://example.org/?a=1&amp;b=2\""),
-        "a web address is a link"
+        "URLs become links"
     );
     assert!(!html.contains("href=\"javascript"));
 }

@@ -1,4 +1,4 @@
-//! Several nodes as one community: nobody can tell which one they are connected to, and none of them is missed.
+//! Several nodes as one community: clients may connect to any node, and the loss of any node is tolerated.
 
 use crate::{
     calls::CallClient,
@@ -23,14 +23,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long NATS is away: many times as long as a node may be silent before it is taken to be gone.
+/// Length of a NATS outage: many times the silence after which a node counts as gone.
 const NATS_OUTAGE: Duration = Duration::from_secs(30);
 
-/// Who is here, as a page is told, whether by the welcome or after it.
+/// Waits until `ws` has received this presence of `who`, on connecting or later.
 async fn wait_for_presence(ws: &mut WsClient, who: &WsClient, presence: Presence) {
     let id = who.me().id;
-    let told = ws.welcome().people.iter();
-    if told
+    let entries = ws.welcome().people.iter();
+    if entries
         .filter(|present| present.person.id == id)
         .any(|present| present.presence == presence)
     {
@@ -39,38 +39,38 @@ async fn wait_for_presence(ws: &mut WsClient, who: &WsClient, presence: Presence
     while ws.next_presence_of(&who.me().clone()).await != presence {}
 }
 
-/// Says so much in a room from each page at once, and gives what everybody then heard, by page.
+/// Sends `each` messages from every client at once. Returns the messages that each client received.
 async fn send_from_all(
     clients: Vec<WsClient>,
     room: RoomId,
     each: usize,
 ) -> Vec<Vec<(Seq, String)>> {
     let count = clients.len() * each;
-    let talking = clients.into_iter().enumerate().map(|(n, mut ws)| {
+    let senders = clients.into_iter().enumerate().map(|(n, mut ws)| {
         tokio::spawn(async move {
             for at in 0..each {
                 let text = format!("{n} says {at}");
                 ws.send(&ws_client::message_frame(message_id(), room, &text))
                     .await;
             }
-            let mut heard = Vec::new();
-            while heard.len() < count {
+            let mut received = Vec::new();
+            while received.len() < count {
                 let message = ws.next_message(room).await;
-                heard.push((message.seq, ws_client::text_of(&message).to_owned()));
+                received.push((message.seq, ws_client::text_of(&message).to_owned()));
             }
-            heard
+            received
         })
     });
-    let talked = join_all(talking).await;
-    talked.into_iter().map(Result::unwrap).collect()
+    let received = join_all(senders).await;
+    received.into_iter().map(Result::unwrap).collect()
 }
 
-/// Everybody heard everything, once, in one and the same order.
-fn assert_same_order(heard: &[Vec<(Seq, String)>], first: Seq) {
-    for one in heard {
+/// Asserts that every client received every message once and in the same order.
+fn assert_same_order(received: &[Vec<(Seq, String)>], first: Seq) {
+    for one in received {
         let seqs: Vec<_> = one.iter().map(|(seq, _)| *seq).collect();
         assert_eq!(seqs, (first..).take(one.len()).collect::<Vec<_>>());
-        assert_eq!(one, &heard[0]);
+        assert_eq!(one, &received[0]);
         assert_eq!(one.iter().collect::<BTreeSet<_>>().len(), one.len());
     }
 }
@@ -90,8 +90,8 @@ async fn a_message_at_one_node_reaches_the_others_once_and_in_one_order() {
         );
     }
     let general = clients[0].general();
-    let heard = send_from_all(clients, general, 40).await;
-    assert_same_order(&heard, 1);
+    let received = send_from_all(clients, general, 40).await;
+    assert_same_order(&received, 1);
 }
 
 #[tokio::test]
@@ -100,16 +100,16 @@ async fn a_story_published_at_one_node_reaches_every_reader() {
     let cluster = Cluster::start(3).await;
     let mut readers = Vec::new();
     for node in &cluster.nodes {
-        let mut news = SseClient::open(node).await;
-        news.wait_for_hello().await;
-        readers.push(news);
+        let mut reader = SseClient::open(node).await;
+        reader.wait_for_hello().await;
+        readers.push(reader);
     }
-    let press = [
+    let publishers = [
         Publisher::create(&cluster.nodes[0]).await,
         Publisher::create(&cluster.nodes[2]).await,
     ];
     for n in 0..10 {
-        press[n % 2].publish(&format!("Story {n}")).await;
+        publishers[n % 2].publish(&format!("Story {n}")).await;
     }
     for reader in &mut readers {
         for n in 0..10 {
@@ -123,22 +123,22 @@ async fn who_is_here_is_known_everywhere() {
     needs_postgresql!();
     let cluster = Cluster::start(2).await;
     let (ada, bob) = (cluster.join(0, "Ada").await, cluster.join(1, "Bob").await);
-    let mut of_ada = ada.connect().await;
-    let mut of_bob = bob.connect().await;
-    wait_for_presence(&mut of_ada, &of_bob, Presence::Online).await;
-    wait_for_presence(&mut of_bob, &of_ada, Presence::Online).await;
-    of_bob
+    let mut ada_ws = ada.connect().await;
+    let mut bob_ws = bob.connect().await;
+    wait_for_presence(&mut ada_ws, &bob_ws, Presence::Online).await;
+    wait_for_presence(&mut bob_ws, &ada_ws, Presence::Online).await;
+    bob_ws
         .send(&ClientFrame::Visibility { visible: false })
         .await;
-    wait_for_presence(&mut of_ada, &of_bob, Presence::Away).await;
-    // Another page of his, at the other node: he is here again, until it goes.
-    let other = bob.at_node(&cluster.nodes[0]).connect().await;
-    wait_for_presence(&mut of_ada, &of_bob, Presence::Online).await;
-    other.close().await;
-    wait_for_presence(&mut of_ada, &of_bob, Presence::Away).await;
-    let me = of_bob.me().clone();
-    of_bob.close().await;
-    while of_ada.next_presence_of(&me).await != Presence::Offline {}
+    wait_for_presence(&mut ada_ws, &bob_ws, Presence::Away).await;
+    // Bob's second page, at the other node, makes him online until it disconnects.
+    let other_ws = bob.at_node(&cluster.nodes[0]).connect().await;
+    wait_for_presence(&mut ada_ws, &bob_ws, Presence::Online).await;
+    other_ws.close().await;
+    wait_for_presence(&mut ada_ws, &bob_ws, Presence::Away).await;
+    let me = bob_ws.me().clone();
+    bob_ws.close().await;
+    while ada_ws.next_presence_of(&me).await != Presence::Offline {}
 }
 
 #[tokio::test]
@@ -146,33 +146,33 @@ async fn a_direct_room_typing_and_reading_cross_nodes() {
     needs_postgresql!();
     let cluster = Cluster::start(2).await;
     let (ada, bob) = (cluster.join(0, "Ada").await, cluster.join(1, "Bob").await);
-    let (mut of_ada, mut of_bob) = (ada.connect().await, bob.connect().await);
-    let general = of_ada.general();
-    of_ada.send(&ClientFrame::Typing { room: general }).await;
+    let (mut ada_ws, mut bob_ws) = (ada.connect().await, bob.connect().await);
+    let general = ada_ws.general();
+    ada_ws.send(&ClientFrame::Typing { room: general }).await;
     let types = |frame: &ServerFrame| match frame {
         ServerFrame::Typing { person, .. } => Some(person.id),
         _ => None,
     };
-    assert_eq!(of_bob.wait_for(types).await, of_ada.me().id);
+    assert_eq!(bob_ws.wait_for(types).await, ada_ws.me().id);
 
-    let with = of_bob.me().id.to_string();
+    let with = bob_ws.me().id.to_string();
     ada.post("/fn/open-direct", &[("with", &with)]).await;
     let is_room = |frame: &ServerFrame| match frame {
         ServerFrame::Room { room } => Some(room.id),
         _ => None,
     };
-    let direct = of_bob.wait_for(is_room).await;
-    assert_eq!(of_ada.wait_for(is_room).await, direct);
-    of_ada.send_message(direct, "Between us").await;
-    let seq = of_bob.wait_for_text("Between us").await.seq;
+    let direct = bob_ws.wait_for(is_room).await;
+    assert_eq!(ada_ws.wait_for(is_room).await, direct);
+    ada_ws.send_message(direct, "Between us").await;
+    let seq = bob_ws.wait_for_text("Between us").await.seq;
 
-    // His other page, at the other node, is told that he has read it.
-    let mut other = bob.at_node(&cluster.nodes[0]).connect().await;
-    of_bob.send(&ClientFrame::Read { room: direct, seq }).await;
+    // Bob's second page, at the other node, receives his read position.
+    let mut other_ws = bob.at_node(&cluster.nodes[0]).connect().await;
+    bob_ws.send(&ClientFrame::Read { room: direct, seq }).await;
     let is_read = |frame: &ServerFrame| {
         matches!(frame, ServerFrame::Read { room, unread: 0, .. } if *room == direct).then_some(())
     };
-    other.wait_for(is_read).await;
+    other_ws.wait_for(is_read).await;
 }
 
 #[tokio::test]
@@ -180,9 +180,9 @@ async fn signing_out_closes_the_connections_at_every_node() {
     needs_postgresql!();
     let cluster = Cluster::start(2).await;
     let ada = cluster.join(0, "Ada").await;
-    let mut there = ada.at_node(&cluster.nodes[1]).connect().await;
+    let mut ws = ada.at_node(&cluster.nodes[1]).connect().await;
     ada.post("/fn/sign-out", &[]).await;
-    assert_eq!(there.expect_close().await.0, 4_001);
+    assert_eq!(ws.expect_close().await.0, 4_001);
 }
 
 #[tokio::test]
@@ -190,15 +190,19 @@ async fn a_client_that_moves_to_another_node_is_one_client() {
     needs_postgresql!();
     let cluster = Cluster::start(2).await;
     let ada = cluster.join(0, "Ada").await;
-    let greeting = HelloFrame::default();
-    let mut here = ada.connect_with(greeting.clone()).await;
-    let mut there = ada.at_node(&cluster.nodes[1]).connect_with(greeting).await;
-    assert_eq!(here.expect_close().await.0, 4_000, "it was replaced");
-    let general = there.general();
-    there.send_message(general, "Still me").await;
+    let hello = HelloFrame::default();
+    let mut old_ws = ada.connect_with(hello.clone()).await;
+    let mut new_ws = ada.at_node(&cluster.nodes[1]).connect_with(hello).await;
+    assert_eq!(
+        old_ws.expect_close().await.0,
+        4_000,
+        "replaced by the newer connection"
+    );
+    let general = new_ws.general();
+    new_ws.send_message(general, "Still me").await;
 }
 
-/// Ada at one node and Bob at another, in a call that is connected.
+/// A connected call between Ada at one node and Bob at another.
 async fn connected_call(
     cluster: &Cluster,
     nodes: [usize; 2],
@@ -242,8 +246,8 @@ async fn a_call_rings_at_another_node_and_its_signals_cross() {
     wait_for_call_end(&mut bob).await;
 }
 
-/// Both that the call has ended and what the room is told of it: they come by different ways, and so in either order.
-async fn wait_for_call_end(party: &mut CallClient) {
+/// Waits for the end of the call and for its message in the room, which arrive in either order.
+async fn wait_for_call_end(client: &mut CallClient) {
     let (mut ended, mut told) = (false, false);
     let both = |frame: &ServerFrame| {
         if let ServerFrame::Call { call } = frame {
@@ -261,7 +265,7 @@ async fn wait_for_call_end(party: &mut CallClient) {
         });
         (ended && told).then_some(())
     };
-    party.ws.wait_for(both).await;
+    client.ws.wait_for(both).await;
 }
 
 #[tokio::test]
@@ -278,10 +282,10 @@ async fn when_the_call_leader_is_asked_to_stop_calls_go_on() {
 
 async fn assert_calls_go_on_when(stop_leader: impl AsyncFnOnce(&mut Server)) {
     let mut cluster = Cluster::start(3).await;
-    // The first node that started holds the desk.
+    // The node that started first is the call leader.
     let (id, mut ada, mut bob) = connected_call(&cluster, [1, 2]).await;
     stop_leader(&mut cluster.nodes[0]).await;
-    // Whoever asks meanwhile waits for the node that takes over.
+    // A request waits until another node has taken over.
     let signal = SignalingMessage::RestartIce;
     let action = ClientAction::Signal {
         signal: signal.clone(),
@@ -311,12 +315,12 @@ async fn when_the_node_of_one_side_dies_the_call_goes_on_at_another() {
     let CallClient {
         browser, client_id, ..
     } = ada;
-    let greeting = HelloFrame {
+    let hello = HelloFrame {
         client: client_id,
         ..HelloFrame::default()
     };
     let browser = browser.at_node(&cluster.nodes[2]);
-    let ws = browser.connect_with(greeting).await;
+    let ws = browser.connect_with(hello).await;
     let mut ada = CallClient {
         browser,
         client_id,
@@ -341,31 +345,31 @@ async fn a_node_that_dies_takes_nothing_with_it_and_its_people_are_gone_in_secon
     needs_postgresql!();
     let mut cluster = Cluster::start(2).await;
     let (ada, bob) = (cluster.join(0, "Ada").await, cluster.join(1, "Bob").await);
-    let (mut of_ada, mut of_bob) = (ada.connect().await, bob.connect().await);
-    let room = of_ada.room("general").clone();
-    wait_for_presence(&mut of_ada, &of_bob, Presence::Online).await;
+    let (mut ada_ws, mut bob_ws) = (ada.connect().await, bob.connect().await);
+    let room = ada_ws.room("general").clone();
+    wait_for_presence(&mut ada_ws, &bob_ws, Presence::Online).await;
     for n in 0..20 {
-        of_bob.send_message(room.id, &format!("Before {n}")).await;
+        bob_ws.send_message(room.id, &format!("Before {n}")).await;
     }
     cluster.nodes[1].kill().await;
-    let mut heard = 0;
-    while heard < 20 {
-        heard += usize::from(of_ada.next_message(room.id).await.seq > 0);
+    let mut received_count = 0;
+    while received_count < 20 {
+        received_count += usize::from(ada_ws.next_message(room.id).await.seq > 0);
     }
-    // Bob's page comes back at the other node, and goes on from where it was.
+    // Bob's client reconnects to the other node and resumes at its cursor.
     let cursor = Cursor {
         epoch: room.epoch,
         seq: 20,
     };
-    let mut again = bob
+    let mut resumed_ws = bob
         .at_node(&cluster.nodes[0])
         .connect_with(HelloFrame::with_cursor(room.id, cursor))
         .await;
-    again.send_message(room.id, "After").await;
-    assert_eq!(of_ada.wait_for_text("After").await.seq, 21);
-    let me = again.me().clone();
-    again.close().await;
-    while of_ada.next_presence_of(&me).await != Presence::Offline {}
+    resumed_ws.send_message(room.id, "After").await;
+    assert_eq!(ada_ws.wait_for_text("After").await.seq, 21);
+    let me = resumed_ws.me().clone();
+    resumed_ws.close().await;
+    while ada_ws.next_presence_of(&me).await != Presence::Offline {}
 }
 
 #[tokio::test]
@@ -373,44 +377,44 @@ async fn while_nats_is_away_everything_is_acknowledged_and_arrives() {
     needs_postgresql!();
     let mut cluster = Cluster::start(2).await;
     let (ada, bob) = (cluster.join(0, "Ada").await, cluster.join(1, "Bob").await);
-    let (mut of_ada, mut of_bob) = (ada.connect().await, bob.connect().await);
-    let general = of_ada.general();
-    wait_for_presence(&mut of_ada, &of_bob, Presence::Online).await;
+    let (mut ada_ws, mut bob_ws) = (ada.connect().await, bob.connect().await);
+    let general = ada_ws.general();
+    wait_for_presence(&mut ada_ws, &bob_ws, Presence::Online).await;
     let mut reader = SseClient::open(&cluster.nodes[1]).await;
     reader.wait_for_hello().await;
-    let press = Publisher::create(&cluster.nodes[0]).await;
+    let publisher = Publisher::create(&cluster.nodes[0]).await;
 
     cluster.nats.kill().await;
-    let away = Instant::now();
+    let outage_start = Instant::now();
     for n in 0..10 {
-        of_ada.send_message(general, &format!("Away {n}")).await;
-        of_bob
+        ada_ws.send_message(general, &format!("Away {n}")).await;
+        bob_ws
             .send_message(general, &format!("Also away {n}"))
             .await;
         tokio::time::sleep(NATS_OUTAGE / 10).await;
     }
-    press.publish("While the bus is away").await;
-    // From the store, and before the bus is back.
+    publisher.publish("While the bus is away").await;
+    // Messages arrive through the store while NATS is still down.
     let mut last = 0;
     while last < 20 {
-        let message = of_bob.next_message(general).await;
+        let message = bob_ws.next_message(general).await;
         assert_eq!(message.seq, last + 1);
         last = message.seq;
     }
     assert_eq!(reader.next_story().await.headline, "While the bus is away");
     let carol = cluster.join(1, "Carol").await;
-    let of_carol = carol.connect().await;
+    let carol_ws = carol.connect().await;
 
-    assert!(away.elapsed() >= NATS_OUTAGE);
+    assert!(outage_start.elapsed() >= NATS_OUTAGE);
     cluster.nats.launch().await;
-    wait_for_presence(&mut of_ada, &of_carol, Presence::Online).await;
-    of_bob.send_message(general, "It is back").await;
-    while of_ada.next_message(general).await.seq < 21 {}
-    // Nobody went while it was away.
-    let gone = of_ada.frames_until_pong().await.into_iter().any(|frame| {
+    wait_for_presence(&mut ada_ws, &carol_ws, Presence::Online).await;
+    bob_ws.send_message(general, "It is back").await;
+    while ada_ws.next_message(general).await.seq < 21 {}
+    // Nobody went offline during the outage.
+    let gone = ada_ws.frames_until_pong().await.into_iter().any(|frame| {
         ws_client::as_presence(&frame).is_some_and(|present| present.presence == Presence::Offline)
     });
-    assert!(!gone, "nobody is taken to be gone because the bus is");
+    assert!(!gone, "users do not go offline because NATS is down");
 }
 
 #[tokio::test]
@@ -418,14 +422,14 @@ async fn a_session_that_ended_while_nats_was_away_ends_at_every_node_when_it_is_
     needs_postgresql!();
     let mut cluster = Cluster::start(2).await;
     let ada = cluster.join(0, "Ada").await;
-    let mut there = ada.at_node(&cluster.nodes[1]).connect().await;
-    // It is told of nothing any more.
-    let general = there.general();
-    there.send_message(general, "Here").await;
+    let mut ws = ada.at_node(&cluster.nodes[1]).connect().await;
+    // The connection is fully established before NATS goes down.
+    let general = ws.general();
+    ws.send_message(general, "Here").await;
     cluster.nats.kill().await;
     ada.post("/fn/sign-out", &[]).await;
     cluster.nats.launch().await;
-    assert_eq!(there.expect_close().await.0, 4_001);
+    assert_eq!(ws.expect_close().await.0, 4_001);
 }
 
 #[tokio::test]
@@ -437,7 +441,7 @@ async fn a_call_that_cannot_reach_the_leader_says_so() {
     wait_for_presence(&mut ada.ws, &bob.ws, Presence::Online).await;
     wait_for_presence(&mut bob.ws, &ada.ws, Presence::Online).await;
     cluster.nats.kill().await;
-    // One of the two nodes holds the desk, and goes on; at the other nothing can be decided.
+    // The first node is the call leader and goes on; the other node cannot reach it.
     bob.start_call(&ada).await;
     let refused = |frame: &ServerFrame| match frame {
         ServerFrame::Error { reason, .. } => Some(reason.clone()),
@@ -459,15 +463,15 @@ async fn a_call_that_cannot_reach_the_leader_says_so() {
     assert!(reason.contains("please try again"), "{reason}");
 }
 
-/// NATS comes back, and the first node is connected to it for a while before the second one notices: what it said meanwhile is lost.
+/// Starts NATS while the second node is suspended: what the first node publishes meanwhile does not reach it.
 async fn reconnect_first_node_to_nats(cluster: &mut Cluster, observer: &Browser) {
     cluster.nodes[1].freeze();
     cluster.nats.launch().await;
-    eventually("the first node has the bus", async || {
+    eventually("the first node is connected to NATS", async || {
         observer.html("/readyz").await.contains("the bus is there")
     })
     .await;
-    // Time for it to say what waited to be said.
+    // Gives the first node time to publish what it had queued.
     tokio::time::sleep(Duration::from_millis(500)).await;
     cluster.nodes[1].thaw();
 }
@@ -476,7 +480,7 @@ async fn reconnect_first_node_to_nats(cluster: &mut Cluster, observer: &Browser)
 async fn what_the_call_leader_could_not_publish_while_nats_was_down_arrives_when_it_is_back() {
     needs_postgresql!();
     let mut cluster = Cluster::start(2).await;
-    // The first node that started holds the desk.
+    // The node that started first is the call leader.
     let mut ada = CallClient::connect(cluster.join(0, "Ada").await).await;
     let mut bob = CallClient::connect(cluster.join(1, "Bob").await).await;
     wait_for_presence(&mut ada.ws, &bob.ws, Presence::Online).await;
@@ -506,7 +510,7 @@ async fn what_the_call_leader_could_not_publish_while_nats_was_down_arrives_when
     while bob.next_state().await != State::Connecting {}
 }
 
-/// Somebody who writes without a pause, and moves to the next node when theirs goes.
+/// A client that sends messages without a pause and moves to the next node when its connection ends.
 struct ContinuousWriter {
     browser: Browser,
     hello: HelloFrame,
@@ -523,12 +527,12 @@ async fn nodes_that_are_restarted_one_after_another_fail_nobody() {
     let stop = tokio_util::sync::CancellationToken::new();
     let mut writers = Vec::new();
     for n in 0..6 {
-        let restless = ContinuousWriter {
+        let writer = ContinuousWriter {
             browser: cluster.join(n % 3, &format!("Writer {n}")).await,
             hello: HelloFrame::default(),
             sent_count: 0,
         };
-        writers.push(tokio::spawn(restless.write(
+        writers.push(tokio::spawn(writer.write(
             room.id,
             n,
             addresses.clone(),
@@ -539,15 +543,15 @@ async fn nodes_that_are_restarted_one_after_another_fail_nobody() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(
             cluster.nodes[node].stop().await.success(),
-            "it exits with 0"
+            "it exits with status 0"
         );
         cluster.nodes[node].restart().await;
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     stop.cancel();
-    let mut said = 0;
+    let mut acknowledged = 0;
     for writer in writers {
-        said += with_timeout("a writer ends", writer).await.unwrap();
+        acknowledged += with_timeout("a writer ends", writer).await.unwrap();
     }
     let cursor = Cursor {
         epoch: room.epoch,
@@ -558,12 +562,17 @@ async fn nodes_that_are_restarted_one_after_another_fail_nobody() {
         .await;
     let kept = ws.frames_until_pong().await;
     let kept: Vec<_> = kept.iter().filter_map(ws_client::as_message).collect();
-    assert_eq!(kept.len(), said, "each once, and none of them failed");
-    println!("{said} messages while three nodes were restarted, none failed");
+    assert_eq!(
+        kept.len(),
+        acknowledged,
+        "every acknowledged message is stored once"
+    );
+    println!("{acknowledged} messages while three nodes restarted, none failed");
 }
 
 impl ContinuousWriter {
-    /// Sends one after another; a connection that goes is followed by one to the next node, where the same message is sent again.
+    /// Sends messages one at a time. After a disconnect it reconnects to the next node and repeats the unacknowledged message.
+    /// Returns the number of acknowledged messages.
     async fn write(
         mut self,
         room: RoomId,
@@ -575,8 +584,8 @@ impl ContinuousWriter {
         let mut pending = None;
         while pending.is_some() || !stop.is_cancelled() {
             node += 1;
-            let person = self.browser.at_address(addresses[node % addresses.len()]);
-            let Ok(mut ws) = WsClient::try_open_socket(&person).await else {
+            let browser = self.browser.at_address(addresses[node % addresses.len()]);
+            let Ok(mut ws) = WsClient::try_open_socket(&browser).await else {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             };
@@ -625,9 +634,9 @@ async fn a_bus_without_a_database_is_refused_in_words() {
 #[tokio::test]
 async fn a_bus_that_is_no_address_is_refused_without_its_password() {
     needs_postgresql!();
-    let home = TestStorage::new();
+    let storage = TestStorage::new();
     for bus in ["nats://shylock:ducats@host:port", "http://ducats@host"] {
-        let words = startup_error(&home, |command| {
+        let words = startup_error(&storage, |command| {
             command.args(["--bus", bus]);
         })
         .await;
@@ -645,13 +654,13 @@ async fn a_node_that_starts_while_nats_is_away_joins_the_others_when_it_is_there
     cluster.nats.kill().await;
     cluster.add_node().await;
     let bob = cluster.join(1, "Bob").await;
-    eventually("the node says that the bus is away", async || {
+    eventually("the node reports that NATS is down", async || {
         bob.html("/readyz").await.contains("the bus is away")
     })
     .await;
-    let (mut of_ada, of_bob) = (ada.connect().await, bob.connect().await);
+    let (mut ada_ws, bob_ws) = (ada.connect().await, bob.connect().await);
     cluster.nats.launch().await;
-    wait_for_presence(&mut of_ada, &of_bob, Presence::Online).await;
+    wait_for_presence(&mut ada_ws, &bob_ws, Presence::Online).await;
 }
 
 #[tokio::test]
@@ -664,7 +673,7 @@ async fn a_password_in_the_address_of_the_bus_is_used() {
     });
     let node = node.await;
     let anybody = Browser::anonymous(&node, "Anybody");
-    eventually("the bus lets the node in", async || {
+    eventually("the node is connected to NATS", async || {
         anybody.html("/readyz").await.contains("the bus is there")
     })
     .await;

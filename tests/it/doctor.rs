@@ -1,9 +1,9 @@
-//! `rialto doctor`: what it says of a server that works, and of one that does not.
+//! `rialto doctor`: its findings for a server that works and for one that does not.
 
 use crate::support::{Certificate, Server, server::run_cli};
 use std::process::Output;
 
-/// A server that asks nobody outside of this machine.
+/// A server whose doctor contacts no other machine.
 async fn start_offline(settings: &'static [(&'static str, &'static str)]) -> Server {
     Server::start_with(|command| {
         command
@@ -22,29 +22,29 @@ fn stdout_and_stderr(output: &Output) -> (String, String) {
 #[tokio::test]
 async fn it_says_of_each_thing_how_it_is_and_sends_through_the_relay() {
     let server = start_offline(&[]).await;
-    let asked = server.run_cli(&["doctor"]).await;
-    let (said, wrong) = stdout_and_stderr(&asked);
-    assert!(asked.status.success(), "{said}{wrong}");
+    let output = server.run_cli(&["doctor"]).await;
+    let (stdout, stderr) = stdout_and_stderr(&output);
+    assert!(output.status.success(), "{stdout}{stderr}");
     for line in [
-        "Store: It answers.",
-        "Relay by UDP: turn:127.0.0.1",
-        "Relay by TCP: turn:127.0.0.1",
+        "Store: Working.",
+        "Relay over UDP: turn:127.0.0.1",
+        "Relay over TCP: turn:127.0.0.1",
     ] {
-        let line = said
+        let line = stdout
             .lines()
-            .find(|said| said.contains(line))
-            .unwrap_or_else(|| panic!("{said}"));
-        assert!(line.starts_with("Good"), "{line}");
+            .find(|stdout| stdout.contains(line))
+            .unwrap_or_else(|| panic!("{stdout}"));
+        assert!(line.starts_with("OK"), "{line}");
     }
     assert!(
-        said.contains("20 packets came through it and back"),
-        "{said}"
+        stdout.contains("20 packets made the round trip"),
+        "{stdout}"
     );
-    assert!(said.contains("Secure pages: Only this machine"), "{said}");
+    assert!(stdout.contains("HTTPS: Only this machine"), "{stdout}");
 }
 
-/// A relay by TLS, with a certificate of this machine's name that it believes or does not. What is said of it.
-async fn check_tls_relay(is_believed: bool) -> (Output, String) {
+/// Checks a server with a TURN relay over TLS whose certificate for localhost is trusted or not. Returns the output and its line on TLS.
+async fn check_tls_relay(is_trusted: bool) -> (Output, String) {
     let certificate = Certificate::self_signed("localhost");
     let (chain, key) = (certificate.chain(), certificate.key());
     let server = Server::start_with(move |command| {
@@ -57,36 +57,36 @@ async fn check_tls_relay(is_believed: bool) -> (Output, String) {
             .env("RIALTO_TURN_CERTIFICATE", &chain)
             .env("RIALTO_TURN_KEY", &key)
             .env("RIALTO_PUBLIC_URL", "https://localhost");
-        if is_believed {
+        if is_trusted {
             command.env("SSL_CERT_FILE", &chain);
         }
     })
     .await;
-    let asked = server.run_cli(&["doctor"]).await;
-    let (said, _) = stdout_and_stderr(&asked);
-    let line = said.lines().find(|line| line.contains("Relay by TLS"));
-    let line = line.unwrap_or_else(|| panic!("{said}")).to_owned();
-    (asked, line)
+    let output = server.run_cli(&["doctor"]).await;
+    let (stdout, _) = stdout_and_stderr(&output);
+    let line = stdout.lines().find(|line| line.contains("Relay over TLS"));
+    let line = line.unwrap_or_else(|| panic!("{stdout}")).to_owned();
+    (output, line)
 }
 
 #[tokio::test]
 async fn the_relay_is_reached_by_tls_as_browsers_would() {
-    let (asked, line) = check_tls_relay(true).await;
-    assert!(asked.status.success(), "{line}");
-    assert!(line.starts_with("Good"), "{line}");
+    let (output, line) = check_tls_relay(true).await;
+    assert!(output.status.success(), "{line}");
+    assert!(line.starts_with("OK"), "{line}");
     assert!(line.contains("turns:localhost:"), "{line}");
-    assert!(line.contains("20 packets came through it"), "{line}");
+    assert!(line.contains("20 packets made the round trip"), "{line}");
 }
 
 #[tokio::test]
 async fn a_certificate_that_browsers_would_refuse_is_found_out() {
-    let (asked, line) = check_tls_relay(false).await;
-    assert!(!asked.status.success(), "{line}");
+    let (output, line) = check_tls_relay(false).await;
+    assert!(!output.status.success(), "{line}");
     assert!(line.contains("UnknownIssuer"), "{line}");
-    let (said, _) = stdout_and_stderr(&asked);
+    let (stdout, _) = stdout_and_stderr(&output);
     assert!(
-        said.contains("Give it a certificate of that name"),
-        "{said}"
+        stdout.contains("unexpired certificate for that name"),
+        "{stdout}"
     );
 }
 
@@ -97,25 +97,25 @@ async fn what_is_wrong_is_said_with_what_to_do_and_fails_the_command() {
         ("RIALTO_PUBLIC_URL", "http://rialto.invalid"),
     ])
     .await;
-    let asked = server.run_cli(&["doctor"]).await;
-    let (said, wrong) = stdout_and_stderr(&asked);
-    assert!(!asked.status.success());
-    assert!(wrong.contains("2 things are wrong"), "{said}{wrong}");
+    let output = server.run_cli(&["doctor"]).await;
+    let (stdout, stderr) = stdout_and_stderr(&output);
+    assert!(!output.status.success());
+    assert!(stderr.contains("2 things are wrong"), "{stdout}{stderr}");
     assert!(
-        said.contains("no camera and no microphone to a page without https"),
-        "{said}"
+        stdout.contains("block camera and microphone on pages without https"),
+        "{stdout}"
     );
     assert!(
-        said.contains("set --public-url to its https address"),
-        "{said}"
+        stdout.contains("set --public-url to its https URL"),
+        "{stdout}"
     );
     assert!(
-        said.contains("Leave --turn-listen at its default"),
-        "{said}"
+        stdout.contains("Leave --turn-listen at its default"),
+        "{stdout}"
     );
     assert!(
-        said.contains("rialto.invalid does not answer this machine"),
-        "{said}"
+        stdout.contains("rialto.invalid cannot be reached from this machine"),
+        "{stdout}"
     );
 }
 
@@ -126,14 +126,17 @@ async fn another_turn_server_that_does_not_answer_is_found_out() {
         ("RIALTO_TURN_SECRET", "shared"),
     ])
     .await;
-    let asked = server.run_cli(&["doctor"]).await;
-    let (said, _) = stdout_and_stderr(&asked);
-    assert!(!asked.status.success());
+    let output = server.run_cli(&["doctor"]).await;
+    let (stdout, _) = stdout_and_stderr(&output);
+    assert!(!output.status.success());
     assert!(
-        said.contains("turn:127.0.0.1:9?transport=tcp cannot be used"),
-        "{said}"
+        stdout.contains("turn:127.0.0.1:9?transport=tcp does not work"),
+        "{stdout}"
     );
-    assert!(said.contains("Let a firewall pass its TCP port."), "{said}");
+    assert!(
+        stdout.contains("Open its TCP port in the firewall."),
+        "{stdout}"
+    );
 }
 
 #[tokio::test]
@@ -141,21 +144,24 @@ async fn nobody_but_the_command_line_of_this_machine_may_ask() {
     let server = start_offline(&[]).await;
     rialto::server::tls::install_crypto_provider();
     let address = format!("http://{}/api/v1/doctor", server.address());
-    let answer = reqwest::get(&address).await.unwrap();
-    assert_eq!(answer.status(), 403);
-    assert!(answer.text().await.unwrap().contains("rialto doctor"));
+    let response = reqwest::get(&address).await.unwrap();
+    assert_eq!(response.status(), 403);
+    assert!(response.text().await.unwrap().contains("rialto doctor"));
 }
 
 #[tokio::test]
 async fn without_a_server_it_says_how_to_start_one() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
-    let asked = run_cli(["doctor", "--data", data]).await;
-    let (_, wrong) = stdout_and_stderr(&asked);
-    assert!(!asked.status.success());
-    assert!(wrong.contains("Start it with \"rialto serve\""), "{wrong}");
+    let output = run_cli(["doctor", "--data", data]).await;
+    let (_, stderr) = stdout_and_stderr(&output);
+    assert!(!output.status.success());
+    assert!(
+        stderr.contains("Start it with \"rialto serve\""),
+        "{stderr}"
+    );
     let mut server = Server::start().await;
     server.kill().await;
-    let (_, wrong) = stdout_and_stderr(&server.run_cli(&["doctor"]).await);
-    assert!(wrong.contains("no server answers"), "{wrong}");
+    let (_, stderr) = stdout_and_stderr(&server.run_cli(&["doctor"]).await);
+    assert!(stderr.contains("no server answers"), "{stderr}");
 }

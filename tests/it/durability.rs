@@ -1,4 +1,4 @@
-//! Acknowledged means durable: what the server said it has is there, once and in order, whatever happens to the server.
+//! Acknowledged means durable: what the server has acknowledged is stored once and in order, even after it was killed.
 
 use crate::support::{
     Browser, HelloFrame, Publisher, Server, SseClient, WsClient, message_id, with_timeout,
@@ -20,26 +20,26 @@ use tokio::sync::{mpsc, watch};
 const CLIENTS: usize = 5;
 const MESSAGES_EACH: usize = 40;
 const MESSAGES: usize = CLIENTS * MESSAGES_EACH;
-/// How many messages a client has on their way at a time: enough that a kill always meets some.
+/// Maximum number of unacknowledged messages per client: enough that every kill interrupts some.
 const MAX_IN_FLIGHT: usize = 6;
 
-/// A page that keeps to the rules of the outbox, as the browser's does: nothing leaves it before it is acknowledged, and every
-/// connection sends all of it again, in order, under the same ids.
+/// A client with an outbox, as in the browser: a message stays there until it is acknowledged, and every new connection sends the
+/// whole outbox again, in order and with the same ids.
 struct OutboxClient {
     browser: Browser,
     room: RoomId,
     outbox: Outbox,
-    /// In the order in which they were written.
+    /// Message ids in the order of writing.
     written: Vec<MessageId>,
     acknowledged: HashMap<MessageId, Seq>,
-    /// Where the replay goes on.
+    /// The position from which the next connection resumes.
     cursor: Cursor,
-    /// Everything heard, in order, over all connections.
+    /// Every message received over all connections, in order.
     received: Vec<Message>,
     retransmitted_count: usize,
 }
 
-/// Why a client's connection is no longer of use.
+/// How a connection ended: lost, or no longer needed.
 #[derive(PartialEq)]
 enum ConnectionEnd {
     Lost,
@@ -47,9 +47,9 @@ enum ConnectionEnd {
 }
 
 impl OutboxClient {
-    fn new(person: Browser, room: RoomId, epoch: Epoch) -> Self {
+    fn new(browser: Browser, room: RoomId, epoch: Epoch) -> Self {
         Self {
-            browser: person,
+            browser,
             room,
             outbox: Outbox::default(),
             written: Vec::new(),
@@ -60,8 +60,8 @@ impl OutboxClient {
         }
     }
 
-    /// Sends all it has to send and hears all that everybody sent, over as many connections as it takes. `starts` counts the
-    /// server's starts: a lost connection is tried again when there is a new one.
+    /// Sends all its messages and receives those of every client, over as many connections as needed. `starts` counts the server's
+    /// starts; after a lost connection, the client waits for the next one.
     async fn run(
         mut self,
         mut starts: watch::Receiver<u32>,
@@ -83,8 +83,8 @@ impl OutboxClient {
         mut ws: WsClient,
         progress: &mpsc::UnboundedSender<()>,
     ) -> ConnectionEnd {
-        let greeting = HelloFrame::with_cursor(self.room, self.cursor.clone());
-        ws.send_hello(greeting).await;
+        let hello = HelloFrame::with_cursor(self.room, self.cursor.clone());
+        ws.send_hello(hello).await;
         for entry in self.outbox.to_send() {
             self.retransmitted_count += 1;
             if !ws
@@ -133,13 +133,15 @@ impl OutboxClient {
                 let earlier = self.acknowledged.insert(*id, *seq);
                 assert!(
                     earlier.is_none_or(|earlier| earlier == *seq),
-                    "acknowledged twice, differently"
+                    "acknowledged with two different sequence numbers"
                 );
                 if earlier.is_none() {
                     progress.send(()).unwrap();
                 }
             }
-            ServerFrame::Resumed { recovered, .. } => assert!(recovered, "nothing was lost"),
+            ServerFrame::Resumed { recovered, .. } => {
+                assert!(recovered, "the cursor was not recovered")
+            }
             ServerFrame::Refused { reason, .. } | ServerFrame::Error { reason, .. } => {
                 panic!("refused: {reason}")
             }
@@ -153,15 +155,15 @@ impl OutboxClient {
     }
 }
 
-/// One for each thing that the server said it has.
+/// Receives an item per acknowledgement by the server.
 struct Acknowledgements(mpsc::UnboundedReceiver<()>);
 
 impl Acknowledgements {
-    /// Waits for so many more.
+    /// Waits for this many more acknowledgements.
     async fn wait_for(&mut self, count: usize) {
         for _ in 0..count {
             let next = with_timeout("the server acknowledges", self.0.recv()).await;
-            next.expect("somebody still sends");
+            next.expect("a client is still running");
         }
     }
 }
@@ -178,13 +180,13 @@ async fn what_was_acknowledged_is_there_once_and_in_order_after_the_server_was_k
     let mut acknowledgements = Acknowledgements(acknowledgements);
     let mut clients = Vec::new();
     for n in 0..CLIENTS {
-        let person = Browser::join(&server, &format!("Client {n}")).await;
-        let client = OutboxClient::new(person, room.id, room.epoch.clone());
+        let browser = Browser::join(&server, &format!("Client {n}")).await;
+        let client = OutboxClient::new(browser, room.id, room.epoch.clone());
         clients.push(tokio::spawn(client.run(started.clone(), progress.clone())));
     }
     drop(progress);
 
-    // Killed twice in the middle of it, each time with messages on their way.
+    // Two kills, each with messages in flight.
     for kill in 1..=2 {
         acknowledgements.wait_for(MESSAGES / 4).await;
         server.restart().await;
@@ -193,7 +195,7 @@ async fn what_was_acknowledged_is_there_once_and_in_order_after_the_server_was_k
 
     let mut done = Vec::new();
     for client in clients {
-        let client = with_timeout("a client has sent and heard everything", client).await;
+        let client = with_timeout("a client has sent and received everything", client).await;
         done.push(client.unwrap());
     }
     let history = room_history(&server, room.id, &room.epoch).await;
@@ -201,14 +203,14 @@ async fn what_was_acknowledged_is_there_once_and_in_order_after_the_server_was_k
     let retransmitted: usize = done.iter().map(|client| client.retransmitted_count).sum();
     assert!(
         retransmitted > 0,
-        "the kills met nothing on its way, so this proved nothing"
+        "no kill interrupted a message, so nothing was tested"
     );
     println!(
-        "{MESSAGES} messages by {CLIENTS} clients, 2 kills: {retransmitted} sent again, none lost, none doubled"
+        "{MESSAGES} messages by {CLIENTS} clients, 2 kills: {retransmitted} retransmitted, none lost, none duplicated"
     );
 }
 
-/// Everything that is in a room, told to somebody who was not there.
+/// Every message of a room, as replayed to a new member.
 async fn room_history(server: &Server, room: RoomId, epoch: &Epoch) -> Vec<Message> {
     let cursor = Cursor {
         epoch: epoch.clone(),
@@ -229,10 +231,10 @@ async fn room_history(server: &Server, room: RoomId, epoch: &Epoch) -> Vec<Messa
 fn check_history(history: &[Message], clients: &[OutboxClient]) {
     assert_eq!(history.len(), MESSAGES);
     let seqs: Vec<Seq> = history.iter().map(|message| message.seq).collect();
-    let without_holes: Vec<Seq> = (1..).take(MESSAGES).collect();
-    assert_eq!(seqs, without_holes);
+    let without_gaps: Vec<Seq> = (1..).take(MESSAGES).collect();
+    assert_eq!(seqs, without_gaps);
     let ids: HashSet<MessageId> = history.iter().map(|message| message.id).collect();
-    assert_eq!(ids.len(), MESSAGES, "each is there once");
+    assert_eq!(ids.len(), MESSAGES, "each message is stored once");
 
     for client in clients {
         let name = &client.browser.name;
@@ -243,15 +245,18 @@ fn check_history(history: &[Message], clients: &[OutboxClient]) {
             .collect();
         assert_eq!(
             theirs, client.written,
-            "{name}: all there, in the order of writing"
+            "{name}: every message is stored, in the order of writing"
         );
         for (id, seq) in &client.acknowledged {
             let kept = history.iter().find(|message| message.id == *id).unwrap();
-            assert_eq!(kept.seq, *seq, "{name}: where the server said it would be");
+            assert_eq!(
+                kept.seq, *seq,
+                "{name}: the sequence number of the acknowledgement"
+            );
         }
         assert!(
             client.received == history,
-            "{name} heard something else than the history: {:#?}",
+            "{name} did not receive exactly the history: {:#?}",
             client.received
         );
     }
@@ -261,7 +266,7 @@ fn check_history(history: &[Message], clients: &[OutboxClient]) {
 async fn stories_published_with_a_key_are_there_once_after_the_server_was_killed() {
     const STORIES: usize = 60;
     let mut server = Server::start().await;
-    let press = Publisher::create(&server).await;
+    let publisher = Publisher::create(&server).await;
     let (ack_tx, acknowledgements) = mpsc::unbounded_channel();
     let mut acknowledgements = Acknowledgements(acknowledgements);
     let (starts, mut started) = watch::channel(0);
@@ -270,20 +275,20 @@ async fn stories_published_with_a_key_are_there_once_after_the_server_was_killed
         let mut retries = 0;
         while published.len() < STORIES {
             let key = format!("story {}", published.len());
-            let request = press
+            let request = publisher
                 .story_request(&json!({ "headline": key }))
                 .header("idempotency-key", &key);
             started.mark_unchanged();
             match request.send().await {
-                Ok(answer) if answer.status() == 201 => {
-                    // The answer may still be cut short, and then says nothing.
-                    let Ok(story) = answer.json().await else {
+                Ok(response) if response.status() == 201 => {
+                    // A response that the kill cut off acknowledges nothing.
+                    let Ok(story) = response.json().await else {
                         continue;
                     };
                     published.push(story);
                     ack_tx.send(()).unwrap();
                 }
-                Ok(answer) => panic!("{}", answer.status()),
+                Ok(response) => panic!("{}", response.status()),
                 Err(_) => {
                     retries += 1;
                     started.changed().await.unwrap();
@@ -297,13 +302,17 @@ async fn stories_published_with_a_key_are_there_once_after_the_server_was_killed
         server.restart().await;
         starts.send(kill).unwrap();
     }
-    let (published, again) = with_timeout("all are published", publishing).await.unwrap();
+    let (published, retry_count) = with_timeout("all stories are published", publishing)
+        .await
+        .unwrap();
     let mut reader = SseClient::open_with(&server, "?after=0", None).await;
     for story in &published {
         assert_eq!(reader.next_story().await, *story);
     }
-    assert!(again > 0, "the kills met nothing on its way");
-    println!("{STORIES} stories, 3 kills: {again} sent again, none lost, none doubled");
+    assert!(retry_count > 0, "no kill interrupted a request");
+    println!(
+        "{STORIES} stories, 3 kills: {retry_count} requests repeated, none lost, none duplicated"
+    );
 }
 
 #[tokio::test]
@@ -317,11 +326,11 @@ async fn a_server_that_is_asked_to_stop_says_so_and_loses_nothing() {
     assert!(ended.success(), "{ended}");
     assert_eq!(closed, (1001, "the server is restarting".to_owned()));
     server.restart().await;
-    let page = ada.connect().await;
+    let ws = ada.connect().await;
     assert_eq!(
-        page.room("general").head,
+        ws.room("general").head,
         seq,
-        "and the session still holds"
+        "the message is stored and the session is valid"
     );
 }
 
@@ -334,6 +343,6 @@ async fn a_second_server_on_the_same_folder_is_refused_and_takes_nothing_from_th
     let folder = server.data_dir().display().to_string();
     assert!(refused.contains(&folder), "{refused}");
     let published = server.run_cli(&["news", "publish", "Still here"]).await;
-    let said = String::from_utf8(published.stdout).unwrap();
-    assert!(said.contains("by the running server"), "{said}");
+    let stdout = String::from_utf8(published.stdout).unwrap();
+    assert!(stdout.contains("by the running server"), "{stdout}");
 }

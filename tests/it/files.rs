@@ -1,4 +1,4 @@
-//! Files: sent over the same socket in chunks, kept once, and given only to who may see them.
+//! Files: chunked uploads over the WebSocket, deduplicated storage, and downloads for members of the room only.
 
 use crate::support::{Browser, Server, WsClient, message_id};
 use reqwest::{Response, header::HeaderMap};
@@ -12,7 +12,7 @@ use rialto::{
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// Bytes without a pattern that a mistake could hide in.
+/// Bytes without a repeating pattern, so that misplaced chunks are detected.
 pub(crate) fn patternless_bytes(count: usize) -> Vec<u8> {
     (0_u64..)
         .map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()[0])
@@ -20,7 +20,7 @@ pub(crate) fn patternless_bytes(count: usize) -> Vec<u8> {
         .collect()
 }
 
-/// A picture of 3 by 2 pixels, as far as anybody looks at it before it is shown.
+/// Signature and IHDR chunk of a PNG image of 3 by 2 pixels. The server reads no more of an image.
 const PNG_HEADER: &[u8] =
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02\x08\x02\0\0\0\x12\x16\xf1\x4d";
 
@@ -41,7 +41,7 @@ pub(crate) async fn announce_upload(
     .await;
 }
 
-/// From which offset on the server wants to have a file.
+/// The offset from which the server expects the data.
 pub(crate) async fn wait_for_upload_ready(ws: &mut WsClient, wanted: MessageId) -> usize {
     ws.wait_for(|frame| match frame {
         ServerFrame::UploadReady { id, offset } if *id == wanted => {
@@ -53,7 +53,7 @@ pub(crate) async fn wait_for_upload_ready(ws: &mut WsClient, wanted: MessageId) 
     .await
 }
 
-/// How much of a file the server has.
+/// The number of bytes that the server has received.
 async fn wait_for_progress(ws: &mut WsClient, wanted: MessageId) -> usize {
     ws.wait_for(|frame| match frame {
         ServerFrame::UploadProgress { id, received } if *id == wanted => {
@@ -64,7 +64,6 @@ async fn wait_for_progress(ws: &mut WsClient, wanted: MessageId) -> usize {
     .await
 }
 
-/// Sends what is left of a file, from an offset on.
 pub(crate) async fn send_chunks_from(ws: &mut WsClient, id: MessageId, offset: usize, data: &[u8]) {
     let mut at = offset;
     for chunk in data[offset..].chunks(limits::MAX_CHUNK_BYTES) {
@@ -73,7 +72,7 @@ pub(crate) async fn send_chunks_from(ws: &mut WsClient, id: MessageId, offset: u
     }
 }
 
-/// Sends a whole file, and waits until it is a message.
+/// Uploads a whole file and waits for its message.
 pub(crate) async fn upload(ws: &mut WsClient, room: RoomId, name: &str, data: &[u8]) -> Message {
     let id = message_id();
     announce_upload(ws, id, room, name, data.len()).await;
@@ -93,7 +92,7 @@ pub(crate) fn attachment_of(message: &Message) -> &Attachment {
     match &message.content {
         Content::File { file } => file,
         Content::Text { .. } | Content::Call { .. } | Content::GroupCall { .. } => {
-            panic!("no file: {message:?}")
+            panic!("not a file message: {message:?}")
         }
     }
 }
@@ -116,7 +115,7 @@ async fn a_file_arrives_whole_and_its_progress_is_reported() {
         Browser::join(&server, "Ada").await,
         Browser::join(&server, "Grace").await,
     );
-    let (mut ws, mut other) = (ada.connect().await, grace.connect().await);
+    let (mut ws, mut grace_ws) = (ada.connect().await, grace.connect().await);
     let room = ws.general();
     let data = patternless_bytes(3 * limits::MAX_CHUNK_BYTES + 1_000);
     let id = message_id();
@@ -130,7 +129,7 @@ async fn a_file_arrives_whole_and_its_progress_is_reported() {
         );
     }
     let (seq, _) = ws.wait_for_ack(id).await;
-    let message = other.next_message(room).await;
+    let message = grace_ws.next_message(room).await;
     let file = attachment_of(&message);
     assert_eq!(
         (message.id, message.seq, message.author.name.as_str()),
@@ -143,7 +142,7 @@ async fn a_file_arrives_whole_and_its_progress_is_reported() {
     let download = grace.get(&download_path(file)).await;
     assert_eq!(download.status(), 200);
     assert!(download.bytes().await.unwrap() == data, "byte for byte");
-    // Announced once more, as a page does that missed the answer.
+    // Announced again, as by a client that missed the acknowledgement.
     announce_upload(&mut ws, id, room, "of the bridge.pdf", data.len()).await;
     assert_eq!(ws.wait_for_ack(id).await.0, seq);
 }
@@ -163,13 +162,13 @@ async fn an_upload_goes_on_where_it_stopped_when_the_connection_was_cut() {
     while wait_for_progress(&mut ws, id).await < sent {}
     drop(ws);
 
-    let mut page = ada.connect().await;
-    announce_upload(&mut page, id, room, "long.bin", data.len()).await;
-    let offset = wait_for_upload_ready(&mut page, id).await;
+    let mut ws = ada.connect().await;
+    announce_upload(&mut ws, id, room, "long.bin", data.len()).await;
+    let offset = wait_for_upload_ready(&mut ws, id).await;
     assert_eq!(offset, sent, "nothing has to be sent again");
-    send_chunks_from(&mut page, id, offset, &data).await;
-    page.wait_for_ack(id).await;
-    let message = page.next_message(room).await;
+    send_chunks_from(&mut ws, id, offset, &data).await;
+    ws.wait_for_ack(id).await;
+    let message = ws.next_message(room).await;
     let kept = ada
         .get(&download_path(attachment_of(&message)))
         .await
@@ -194,17 +193,16 @@ async fn an_upload_goes_on_after_the_server_was_killed() {
     while wait_for_progress(&mut ws, id).await < sent {}
     server.restart().await;
 
-    let mut page = ada.connect().await;
-    // A chunk that was never announced to this server says so, and costs nothing.
-    page.send_chunk(id, sent as u64, &data[sent..sent + 10])
-        .await;
-    assert_eq!(page.wait_for_refusal(id).await.0, ErrorCode::Invalid);
-    announce_upload(&mut page, id, room, "long.bin", data.len()).await;
-    let offset = wait_for_upload_ready(&mut page, id).await;
+    let mut ws = ada.connect().await;
+    // A chunk that was not announced to this process is refused and does no harm.
+    ws.send_chunk(id, sent as u64, &data[sent..sent + 10]).await;
+    assert_eq!(ws.wait_for_refusal(id).await.0, ErrorCode::Invalid);
+    announce_upload(&mut ws, id, room, "long.bin", data.len()).await;
+    let offset = wait_for_upload_ready(&mut ws, id).await;
     assert_eq!(offset, sent);
-    send_chunks_from(&mut page, id, offset, &data).await;
-    page.wait_for_ack(id).await;
-    let message = page.next_message(room).await;
+    send_chunks_from(&mut ws, id, offset, &data).await;
+    ws.wait_for_ack(id).await;
+    let message = ws.next_message(room).await;
     assert!(
         ada.get(&download_path(attachment_of(&message)))
             .await
@@ -213,7 +211,7 @@ async fn an_upload_goes_on_after_the_server_was_killed() {
             .unwrap()
             == data
     );
-    assert_eq!(server.stored_files().len(), 1, "nothing is left over");
+    assert_eq!(server.stored_files().len(), 1, "no partial file is left");
 }
 
 #[tokio::test]
@@ -249,7 +247,7 @@ async fn a_picture_is_shown_with_its_size_known_before_it_is_loaded() {
     let ada = Browser::join(&server, "Ada").await;
     let mut ws = ada.connect().await;
     let room = ws.general();
-    // What it is called and claimed to be says nothing.
+    // The file name does not decide the type; the content does.
     let message = upload(&mut ws, room, "été \"5\".txt", PNG_HEADER).await;
     let file = attachment_of(&message);
     assert_eq!(
@@ -272,7 +270,7 @@ async fn a_picture_is_shown_with_its_size_known_before_it_is_loaded() {
         .skip(1)
         .map(|rest| rest.split_once('>').unwrap().0)
         .find(|tag| tag.contains(&file.hash));
-    let image = image.expect("the picture on the page");
+    let image = image.expect("an image of this file on the page");
     assert!(
         image.contains("width=\"3\"") && image.contains("height=\"2\""),
         "{image}"
@@ -357,7 +355,7 @@ async fn a_file_is_given_to_members_of_its_room_only() {
     assert_eq!(
         mallory.get(&nowhere).await.status(),
         404,
-        "as if it were not there"
+        "a missing file and another room's file give the same status"
     );
     for outside in [
         "/files/../rialto.sqlite",
@@ -394,7 +392,7 @@ async fn a_file_that_is_too_large_or_empty_is_refused_in_words_before_it_is_sent
     let room = ws.general();
     let id = message_id();
     announce_upload(&mut ws, id, room, "film.mp4", 2_001).await;
-    let words = "\"film.mp4\" is 2 kB; a file may be 2 kB at most.".to_owned();
+    let words = "\"film.mp4\" is 2 kB; the limit is 2 kB.".to_owned();
     assert_eq!(ws.wait_for_refusal(id).await, (ErrorCode::Invalid, words));
     announce_upload(&mut ws, id, room, "nothing.txt", 0).await;
     let words = "\"nothing.txt\" is empty, so there is nothing to send.".to_owned();
@@ -417,7 +415,7 @@ async fn one_person_may_have_eight_files_under_way() {
     announce_upload(&mut ws, ninth, room, "a.txt", 3).await;
     let (code, reason) = ws.wait_for_refusal(ninth).await;
     assert!(
-        code == ErrorCode::Invalid && reason.contains("Wait for one to arrive"),
+        code == ErrorCode::Invalid && reason.contains("Wait for one to finish"),
         "{reason}"
     );
     ws.send_chunk(ids[0], 0, b"abc").await;
@@ -437,7 +435,7 @@ async fn an_upload_that_is_given_up_leaves_nothing_behind() {
     wait_for_upload_ready(&mut ws, id).await;
     ws.send_chunk(id, 0, &data[..limits::MAX_CHUNK_BYTES]).await;
     wait_for_progress(&mut ws, id).await;
-    assert_eq!(server.stored_files().len(), 1, "a part of it");
+    assert_eq!(server.stored_files().len(), 1, "the partial file");
     ws.send(&ClientFrame::UploadCancel { id }).await;
     ws.frames_until_pong().await;
     assert_eq!(server.stored_files().len(), 0);
@@ -454,7 +452,7 @@ async fn a_message_does_not_wait_behind_a_file() {
     let id = message_id();
     announce_upload(&mut ws, id, room, "film.mp4", data.len()).await;
     wait_for_upload_ready(&mut ws, id).await;
-    // As the browser does: a few chunks are on their way, the rest follows when they are acknowledged.
+    // As in the browser, a few chunks are in flight and more follow when they are acknowledged.
     let window = limits::MAX_CHUNKS_IN_FLIGHT * limits::MAX_CHUNK_BYTES;
     send_chunks_from(&mut ws, id, 0, &data[..window]).await;
     ws.send_message(room, "here it comes").await;
@@ -472,27 +470,27 @@ async fn two_pages_with_one_upload_id_leave_no_wrong_bytes_under_a_hash() {
     const ROUNDS: u64 = 24;
     let server = Server::start().await;
     let ada = Browser::join(&server, "Ada").await;
-    let (mut page, mut other) = (ada.connect().await, ada.connect().await);
-    let room = page.general();
+    let (mut ws, mut other_ws) = (ada.connect().await, ada.connect().await);
+    let room = ws.general();
     let data = patternless_bytes(40 * limits::MAX_CHUNK_BYTES);
-    let others = vec![b'B'; limits::MAX_CHUNK_BYTES];
+    let other_chunk = vec![b'B'; limits::MAX_CHUNK_BYTES];
     let mut arrived = 0;
     for round in 0..ROUNDS {
         let id = message_id();
-        // Other bytes each time, so that nothing is there already.
+        // Different content in each round, so that no round is deduplicated.
         let data = [&round.to_be_bytes()[..], &data].concat();
-        announce_upload(&mut page, id, room, "plan.pdf", data.len()).await;
-        assert_eq!(wait_for_upload_ready(&mut page, id).await, 0);
-        send_chunks_from(&mut page, id, 0, &data).await;
+        announce_upload(&mut ws, id, room, "plan.pdf", data.len()).await;
+        assert_eq!(wait_for_upload_ready(&mut ws, id).await, 0);
+        send_chunks_from(&mut ws, id, 0, &data).await;
         for _ in 0..data.len() / limits::MAX_CHUNK_BYTES {
-            wait_for_progress(&mut page, id).await;
+            wait_for_progress(&mut ws, id).await;
         }
-        // From here on the server hashes, copies and publishes; the other page steps in at another moment of it each time.
+        // The server now hashes, copies and publishes the file. The other client interferes at a different moment in each round.
         tokio::time::sleep(Duration::from_micros(400 * round)).await;
-        other.send(&ClientFrame::UploadCancel { id }).await;
-        announce_upload(&mut other, id, room, "plan.pdf", data.len() + 1).await;
-        other.send_chunk(id, 0, &others).await;
-        let sent = page
+        other_ws.send(&ClientFrame::UploadCancel { id }).await;
+        announce_upload(&mut other_ws, id, room, "plan.pdf", data.len() + 1).await;
+        other_ws.send_chunk(id, 0, &other_chunk).await;
+        let sent = ws
             .wait_for(|frame| match frame {
                 ServerFrame::Sent { id: sent, .. } if *sent == id => Some(true),
                 ServerFrame::Refused { id: refused, .. } if *refused == id => Some(false),
@@ -501,10 +499,10 @@ async fn two_pages_with_one_upload_id_leave_no_wrong_bytes_under_a_hash() {
             })
             .await;
         arrived += u32::from(sent);
-        other.send(&ClientFrame::UploadCancel { id }).await;
-        other.frames_until_pong().await;
+        other_ws.send(&ClientFrame::UploadCancel { id }).await;
+        other_ws.frames_until_pong().await;
     }
-    assert!(arrived > 0, "no file arrived, so this proved nothing");
+    assert!(arrived > 0, "no file arrived, so nothing was tested");
     for kept in server.stored_files() {
         let name = kept.file_name().unwrap().to_str().unwrap().to_owned();
         if name.len() == 64 {

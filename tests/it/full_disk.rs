@@ -1,4 +1,4 @@
-//! A full disk: what cannot be stored is refused, and nothing that is acknowledged afterwards is lost.
+//! A full disk: writes are refused, and every message acknowledged afterwards is stored.
 
 use crate::support::{Browser, HelloFrame, Server, SmallDisk, message_id, ws_client};
 use rialto::model::Cursor;
@@ -52,7 +52,7 @@ async fn what_is_acknowledged_after_the_disk_was_full_is_stored() {
     assert_eq!(
         stored,
         [&["there is room"], &texts[..]].concat(),
-        "all that was acknowledged, and nothing that was refused"
+        "every acknowledged message, no refused one"
     );
 }
 
@@ -62,13 +62,16 @@ async fn a_name_that_a_full_disk_refused_can_be_taken_when_there_is_room() {
         return;
     };
     let server = Server::start_on_disk(&disk).await;
-    // The last thing that is written at the start.
+    // The link is the last write of the start-up.
     server.claim_path().await;
     disk.fill();
-    let nobody = Browser::anonymous(&server, "Ada");
+    let browser = Browser::anonymous(&server, "Ada");
     let form = [("name", "Ada"), ("next", "/chat")];
-    nobody.post("/fn/pick-name", &form).await;
-    assert!(nobody.cookie().is_none(), "the name was not stored");
+    browser.post("/fn/pick-name", &form).await;
+    assert!(
+        browser.cookie().is_none(),
+        "no session, because the name was not stored"
+    );
     disk.free();
     let mut ws = Browser::join(&server, "Ada").await.connect().await;
     ws.send_message(ws.general(), "here").await;

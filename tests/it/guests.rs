@@ -1,4 +1,4 @@
-//! Guests to one call of a room: what a link lets somebody do, and everything that it does not.
+//! Guests in a room's call: what a guest link permits, and what it does not.
 
 use crate::{
     calls::CallClient,
@@ -26,7 +26,7 @@ use rialto::{
 };
 
 impl CallClient {
-    /// Joins the call of the room that is always there, or begins it.
+    /// Joins the call of the room `general`, or starts it. Returns its id.
     async fn join_group_call(&mut self) -> CallId {
         let room = self.ws.general();
         self.send_action(call_id(), ClientAction::Join { room })
@@ -42,7 +42,6 @@ impl CallClient {
     }
 }
 
-/// The next word on the call of a room.
 async fn next_group_view(ws: &mut WsClient) -> GroupCallView {
     let group = |frame: &ServerFrame| match frame {
         ServerFrame::GroupCall { group } => Some(group.clone()),
@@ -52,17 +51,16 @@ async fn next_group_view(ws: &mut WsClient) -> GroupCallView {
     ws.wait_for(group).await
 }
 
-/// The first in which the page is told of its own part.
+/// The next state of a group call that contains this client's participation.
 async fn next_participation(ws: &mut WsClient) -> (GroupCallView, Participation) {
     loop {
         let group = next_group_view(ws).await;
-        if let Some(part) = group.participation.clone() {
-            return (group, part);
+        if let Some(participation) = group.participation.clone() {
+            return (group, participation);
         }
     }
 }
 
-/// The first with so many in it.
 async fn wait_for_members(ws: &mut WsClient, count: usize) -> GroupCallView {
     loop {
         let group = next_group_view(ws).await;
@@ -72,35 +70,35 @@ async fn wait_for_members(ws: &mut WsClient, count: usize) -> GroupCallView {
     }
 }
 
-/// What comes of asking a server function that refuses.
-async fn server_fn_failure(person: &Browser, path: &str, form: &[(&str, &str)]) -> Failure {
-    let request = person.http().post(person.url(path));
+/// The failure of a server function that must fail.
+async fn server_fn_failure(browser: &Browser, path: &str, form: &[(&str, &str)]) -> Failure {
+    let request = browser.http().post(browser.url(path));
     let request = request.header("accept", "application/json").form(form);
-    let answer = request.send().await.unwrap();
-    assert!(!answer.status().is_success(), "{path} was done");
-    answer.json().await.unwrap()
+    let response = request.send().await.unwrap();
+    assert!(!response.status().is_success(), "{path} succeeded");
+    response.json().await.unwrap()
 }
 
-/// A browser of somebody who is nobody here.
+/// A call guest: a browser without an account, and its WebSocket.
 struct Guest {
     browser: Browser,
     ws: WsClient,
 }
 
 impl Guest {
-    /// Opens the link, gives a name, and connects.
+    /// Opens the link, enters a name and connects.
     async fn join(server: &Server, link: &NewGuestLink, name: &str) -> Self {
         let browser = Browser::anonymous(server, name);
-        let asked = browser.html(&link.path).await;
-        assert!(asked.contains("What is your name?"), "{asked}");
+        let html = browser.html(&link.path).await;
+        assert!(html.contains("What is your name?"), "{html}");
         enter_call(&browser, link, name).await;
         let ws = Self::connect(&browser, link, HelloFrame::default()).await;
         Self { browser, ws }
     }
 
-    async fn connect(browser: &Browser, link: &NewGuestLink, greeting: HelloFrame) -> WsClient {
+    async fn connect(browser: &Browser, link: &NewGuestLink, hello: HelloFrame) -> WsClient {
         let mut ws = WsClient::open_socket_at(browser, &socket_path(link)).await;
-        ws.send_hello(greeting).await;
+        ws.send_hello(hello).await;
         ws.wait_for(|frame| match frame {
             ServerFrame::Welcome { rooms, .. } => {
                 assert!(rooms.is_empty());
@@ -117,7 +115,7 @@ impl Guest {
     }
 
     async fn join_group_call(&mut self, call: CallId) -> Seat {
-        // A guest needs to know no room.
+        // A guest does not know the room; any id will do.
         let room = rialto::model::RoomId(call.0);
         self.send_action(call, ClientAction::Join { room }).await;
         match next_participation(&mut self.ws).await.1 {
@@ -135,12 +133,11 @@ impl Guest {
     }
 }
 
-/// Where the page of a link connects.
 fn socket_path(link: &NewGuestLink) -> String {
     format!("{}/ws", link.path)
 }
 
-/// What a guest whose time is over is told when they connect again.
+/// Asserts that a guest who lost access is closed with "signed out" on reconnecting.
 async fn assert_turned_away(guest: &Guest, link: &NewGuestLink) {
     let mut ws = WsClient::open_socket_at(&guest.browser, &socket_path(link)).await;
     let (code, _) = ws.expect_close().await;
@@ -149,14 +146,14 @@ async fn assert_turned_away(guest: &Guest, link: &NewGuestLink) {
 
 async fn enter_call(browser: &Browser, link: &NewGuestLink, name: &str) {
     let token = link.path.rsplit('/').next().unwrap();
-    let leads = browser
+    let target = browser
         .submit_form(
             &link.path,
             "/fn/enter-call",
             &[("token", token), ("name", name)],
         )
         .await;
-    assert_eq!(leads, link.path);
+    assert_eq!(target, link.path);
 }
 
 #[tokio::test]
@@ -185,20 +182,20 @@ async fn a_guest_takes_part_in_the_call() {
             signal: SignalingMessage::RestartIce,
             to: Some(Seat(to)),
         };
-        let heard = |frame: &ServerFrame| match frame {
+        let sender_seat = |frame: &ServerFrame| match frame {
             ServerFrame::Signal { from, .. } => Some(*from),
             _ => None,
         };
-        let heard = if from == 1 {
+        let sender_seat = if from == 1 {
             ada.send_action(call, action).await;
-            bob.ws.wait_for(heard).await
+            bob.ws.wait_for(sender_seat).await
         } else {
             bob.send_action(call, action).await;
-            ada.ws.wait_for(heard).await
+            ada.ws.wait_for(sender_seat).await
         };
-        assert_eq!(heard, Some(Seat(from)));
+        assert_eq!(sender_seat, Some(Seat(from)));
     }
-    // Who comes and goes is told to guests, who hear no room, as well.
+    // Guests receive changes of the participants, although they subscribe to no room.
     eve.join_group_call().await;
     wait_for_members(&mut bob.ws, 3).await;
     bob.send_action(call, ClientAction::HangUp).await;
@@ -215,7 +212,7 @@ async fn a_guest_reaches_nothing_but_the_call() {
     let mut bob = Guest::join(&server, &link, "Bob").await;
     bob.join_group_call(call).await;
 
-    // The cookie is for one address and below.
+    // The guest's cookie is limited to the link's path.
     assert_eq!(bob.browser.cookie(), None);
     let mut request = handshake_request(&bob.browser);
     let cookie = bob.browser.cookie_at(&socket_path(&link)).unwrap();
@@ -223,7 +220,7 @@ async fn a_guest_reaches_nothing_but_the_call() {
     assert_eq!(
         handshake_error_status(request).await,
         Some(401),
-        "nor is it good elsewhere"
+        "the cookie is not valid elsewhere"
     );
     let page = bob.browser.html("/chat/general").await;
     assert!(page.contains("Pick a name first"), "{page}");
@@ -243,7 +240,7 @@ async fn a_guest_reaches_nothing_but_the_call() {
         Failure::NotSignedIn
     );
 
-    // What is said in the room, and who is here, is not told.
+    // Guests receive no messages of the room, and members do not see them as present.
     let room = ada.ws.general();
     let mut eve = CallClient::join(&server, "Eve").await;
     let message = ClientFrame::Send {
@@ -273,7 +270,7 @@ async fn a_guest_reaches_nothing_but_the_call() {
         );
     }
 
-    // And nothing else can be said.
+    // Guests may send nothing else.
     let to = ada.ws.me().id;
     for frame in [
         message,
@@ -328,11 +325,14 @@ async fn a_revoked_link_disconnects_its_guests() {
         .iter()
         .map(|link| (link.id, &link.guests[..]))
         .collect();
-    let came = ["Eve".to_owned()];
-    let before = ["Bob".to_owned()];
+    let second_guests = ["Eve".to_owned()];
+    let first_guests = ["Bob".to_owned()];
     assert_eq!(
         known,
-        [(second.link.id, &came[..]), (first.link.id, &before[..])]
+        [
+            (second.link.id, &second_guests[..]),
+            (first.link.id, &first_guests[..])
+        ]
     );
     let form = [("call", id.clone()), ("link", first.link.id.to_string())];
     let () = ada
@@ -346,7 +346,7 @@ async fn a_revoked_link_disconnects_its_guests() {
     assert_eq!(
         left.participants[1].display_name(),
         "Eve (guest)",
-        "at once, and no other"
+        "only guests of the revoked link are removed"
     );
     let page = bob.browser.html(&first.path).await;
     assert!(page.contains("does not work any more"), "{page}");
@@ -367,7 +367,7 @@ async fn a_guest_who_is_disconnected_when_the_link_is_revoked_is_removed_all_the
     let mut bob = Guest::join(&server, &link, "Bob").await;
     bob.join_group_call(call).await;
     wait_for_members(&mut ada.ws, 2).await;
-    // The connection breaks: the place is kept for a while.
+    // The connection is lost: the seat is kept for a while.
     drop(bob.ws);
     while !next_group_view(&mut ada.ws).await.participants[1].is_disconnected {}
     let form = [
@@ -464,18 +464,18 @@ async fn a_guest_who_reconnects_gets_their_seat_back() {
     let call = ada.join_group_call().await;
     let link = ada.create_guest_link(call).await;
     let mut bob = Guest::join(&server, &link, "Bob").await;
-    let greeting = HelloFrame::default();
-    bob.ws = Guest::connect(&bob.browser, &link, greeting.clone()).await;
+    let hello = HelloFrame::default();
+    bob.ws = Guest::connect(&bob.browser, &link, hello.clone()).await;
     bob.join_group_call(call).await;
     server.kill().await;
     server.restart().await;
-    let back = bob.browser.at_node(&server);
-    let mut ws = Guest::connect(&back, &link, greeting).await;
-    let (group, part) = next_participation(&mut ws).await;
+    let browser = bob.browser.at_node(&server);
+    let mut ws = Guest::connect(&browser, &link, hello).await;
+    let (group, participation) = next_participation(&mut ws).await;
     assert_eq!(group.id, call);
     assert!(
-        matches!(part, Participation::In { seat: Seat(2), .. }),
-        "{part:?}"
+        matches!(participation, Participation::In { seat: Seat(2), .. }),
+        "{participation:?}"
     );
     let names: Vec<_> = group
         .participants
@@ -489,7 +489,7 @@ async fn a_guest_who_reconnects_gets_their_seat_back() {
 async fn guests_come_to_any_node() {
     needs_postgresql!();
     let cluster = Cluster::start(3).await;
-    // The first node holds the desk.
+    // The node that started first is the call leader.
     let mut ada = CallClient::connect(cluster.join(1, "Ada").await).await;
     let call = ada.join_group_call().await;
     let link = ada.create_guest_link(call).await;

@@ -1,4 +1,4 @@
-//! Who may connect, and whose connection ends when.
+//! The opening handshake: who may connect, and when a connection is closed.
 
 use crate::support::{
     Browser, HelloFrame, Server, WsClient,
@@ -20,7 +20,7 @@ async fn a_connection_is_taken_from_our_own_pages_only() {
     assert_eq!(
         handshake_error_status(no_browser).await,
         None,
-        "a program sends no Origin"
+        "clients other than browsers send no Origin"
     );
     let port = server.address().port();
     for origin in [
@@ -55,7 +55,7 @@ async fn a_connection_needs_a_session_and_the_subprotocol() {
     let (code, _) = WsClient::from_socket(socket).expect_close().await;
     assert_eq!(
         code, 4001,
-        "a session that is no more, which a browser tells its page only so"
+        "an ended session: a browser tells its page the close code, but no HTTP status"
     );
 
     let ada = Browser::join(&server, "Ada").await;
@@ -71,8 +71,8 @@ async fn a_connection_needs_a_session_and_the_subprotocol() {
         format!("rialto.v0, {SUBPROTOCOL}").parse().unwrap(),
     );
     let stream = TcpStream::connect(server.address()).await.unwrap();
-    let (_, answer) = upgrade(request, stream).await.unwrap();
-    assert_eq!(answer.headers()["sec-websocket-protocol"], SUBPROTOCOL);
+    let (_, response) = upgrade(request, stream).await.unwrap();
+    assert_eq!(response.headers()["sec-websocket-protocol"], SUBPROTOCOL);
 }
 
 #[tokio::test]
@@ -82,18 +82,18 @@ async fn signing_out_closes_every_connection_of_the_session_and_no_other() {
         Browser::join(&server, "Ada").await,
         Browser::join(&server, "Grace").await,
     );
-    let (mut one, mut two, mut other) = (
+    let (mut first_ws, mut second_ws, mut grace_ws) = (
         ada.connect().await,
         ada.connect().await,
         grace.connect().await,
     );
-    let answer = ada.post("/fn/sign-out", &[]).await;
-    assert!(answer.status().is_redirection());
+    let response = ada.post("/fn/sign-out", &[]).await;
+    assert!(response.status().is_redirection());
     let ended = (4001, "the session has ended".to_owned());
-    assert_eq!(one.expect_close().await, ended);
-    assert_eq!(two.expect_close().await, ended);
-    let general = other.general();
-    other.send_message(general, "still here").await;
+    assert_eq!(first_ws.expect_close().await, ended);
+    assert_eq!(second_ws.expect_close().await, ended);
+    let general = grace_ws.general();
+    grace_ws.send_message(general, "still here").await;
     assert_eq!(
         handshake_error_status(handshake_request(&ada)).await,
         Some(401)
@@ -120,18 +120,18 @@ async fn signing_out_between_the_handshake_and_the_hello_leaves_no_connection_op
 async fn a_client_that_reconnects_replaces_its_former_connection() {
     let server = Server::start().await;
     let ada = Browser::join(&server, "Ada").await;
-    let greeting = HelloFrame {
+    let hello = HelloFrame {
         client: client_id(),
         ..HelloFrame::default()
     };
-    let mut former = ada.connect_with(greeting.clone()).await;
-    let mut newer = ada.connect_with(greeting).await;
+    let mut old_ws = ada.connect_with(hello.clone()).await;
+    let mut new_ws = ada.connect_with(hello).await;
     assert_eq!(
-        former.expect_close().await,
+        old_ws.expect_close().await,
         (4000, "this page connected again".to_owned())
     );
-    let general = newer.general();
-    newer.send_message(general, "still here").await;
+    let general = new_ws.general();
+    new_ws.send_message(general, "still here").await;
 }
 
 #[tokio::test]
@@ -148,14 +148,14 @@ async fn nobody_can_take_the_connection_of_somebody_elses_client() {
             ..HelloFrame::default()
         })
         .await;
-    let mut thief = WsClient::open_socket(&mallory).await;
-    thief
+    let mut mallory_ws = WsClient::open_socket(&mallory).await;
+    mallory_ws
         .send_hello(HelloFrame {
             client,
             ..HelloFrame::default()
         })
         .await;
-    assert_eq!(thief.expect_close().await.0, 4002);
+    assert_eq!(mallory_ws.expect_close().await.0, 4002);
     let general = ws.general();
     ws.send_message(general, "still here").await;
 }
@@ -171,7 +171,7 @@ async fn a_new_password_closes_the_connections_of_every_other_session() {
         ("next", "/"),
     ];
     elsewhere.post("/fn/sign-in", &form).await;
-    let (mut here, mut there) = (admin.connect().await, elsewhere.connect().await);
+    let (mut own_ws, mut other_ws) = (admin.connect().await, elsewhere.connect().await);
     let form = [
         ("current", ADMIN_PASSWORD),
         ("password", "four thousand ducats"),
@@ -179,9 +179,9 @@ async fn a_new_password_closes_the_connections_of_every_other_session() {
     let changed = admin.post("/fn/set-password", &form).await;
     assert_eq!(location(&changed), "/settings?done=password");
     let ended = (4001, "the session has ended".to_owned());
-    assert_eq!(there.expect_close().await, ended);
-    let general = here.general();
-    here.send_message(general, "still here").await;
+    assert_eq!(other_ws.expect_close().await, ended);
+    let general = own_ws.general();
+    own_ws.send_message(general, "still here").await;
     assert_eq!(
         WsClient::open_socket(&elsewhere).await.expect_close().await,
         ended

@@ -1,7 +1,7 @@
-//! The whole server from outside: the real program on a free port, spoken to by real clients. Nothing is mocked.
+//! Black-box tests: the real program on a free port, real clients, no mocks.
 //!
-//! Each module is a part of what Rialto promises, and its tests read as sentences about it. [`support`] starts servers and
-//! speaks for people; a test has a server of its own and shares nothing with others.
+//! Each module tests one area; test names state behaviour. [`support`] starts servers and clients.
+//! Every test starts its own server and shares nothing with other tests.
 
 mod architecture;
 mod calls;

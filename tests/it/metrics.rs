@@ -1,4 +1,4 @@
-//! What who runs a server can see of it: metrics, request ids, the log.
+//! What an operator sees: metrics, request ids and the log.
 
 use crate::{
     calls::CallClient,
@@ -15,7 +15,6 @@ use std::{
     path::Path,
 };
 
-/// A server that says where its metrics are.
 async fn start_with_metrics() -> Server {
     Server::start_with(|command| {
         command.args(["--metrics-addr", "127.0.0.1:0"]);
@@ -23,21 +22,21 @@ async fn start_with_metrics() -> Server {
     .await
 }
 
-/// What Prometheus would read.
+/// The metrics in the OpenMetrics text format, as Prometheus reads them.
 async fn scrape_metrics(server: &Server) -> String {
     let address = server.wait_for_line("metrics on ").await;
-    let answer = reqwest::get(address).await.unwrap();
-    let kind = answer.headers()["content-type"]
+    let response = reqwest::get(address).await.unwrap();
+    let kind = response.headers()["content-type"]
         .to_str()
         .unwrap()
         .to_owned();
     assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"));
-    let text = answer.text().await.unwrap();
+    let text = response.text().await.unwrap();
     assert!(text.ends_with("# EOF\n"), "{text}");
     text
 }
 
-/// The value of a sample that counts, by everything that stands before it.
+/// The value of an integer sample, by its name and labels.
 fn sample_value(text: &str, sample: &str) -> u64 {
     let line = text
         .lines()
@@ -46,12 +45,11 @@ fn sample_value(text: &str, sample: &str) -> u64 {
     value.parse().unwrap()
 }
 
-/// The value of a sample now.
 pub(crate) async fn read_sample(server: &Server, sample: &str) -> u64 {
     sample_value(&scrape_metrics(server).await, sample)
 }
 
-/// Waits until a sample satisfies: what is counted may be counted a moment after it was seen.
+/// Waits until a sample satisfies a condition, because an event may be counted after its effect is visible.
 pub(crate) async fn wait_for_sample(server: &Server, sample: &str, is_right: impl Fn(u64) -> bool) {
     let is_so = async || is_right(sample_value(&scrape_metrics(server).await, sample));
     eventually(sample, is_so).await;
@@ -85,7 +83,7 @@ async fn what_happens_is_counted() {
         seq: 0,
     };
     assert_eq!(sample_value(&scrape_metrics(&server).await, RESUMED), 0);
-    let _page = bob
+    let _bob_ws = bob
         .browser
         .connect_with(HelloFrame::with_cursor(general, cursor))
         .await;
@@ -101,14 +99,13 @@ async fn what_happens_is_counted() {
     wait_for_sample(&server, CANCELLED, |n| n == 1).await;
 }
 
-/// Everything that looks like a metric of ours.
+/// Every metric name of Rialto in a text.
 fn metric_names(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| word.starts_with("rialto_"))
         .collect()
 }
 
-/// Every query of a dashboard, wherever it stands.
 fn collect_queries(json: &Value, found: &mut Vec<String>) {
     match json {
         Value::Object(fields) => {
@@ -138,17 +135,20 @@ async fn the_dashboard_shows_what_is_counted_and_nothing_that_is_not() {
         .collect();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/grafana.json");
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-    let mut asked = Vec::new();
-    collect_queries(&dashboard, &mut asked);
-    assert!(asked.len() > 15, "{asked:?}");
-    let asked = asked.join(" ");
-    let unknown: Vec<_> = metric_names(&asked).difference(&samples).copied().collect();
-    assert!(unknown.is_empty(), "nothing counts {unknown:?}");
+    let mut queries = Vec::new();
+    collect_queries(&dashboard, &mut queries);
+    assert!(queries.len() > 15, "{queries:?}");
+    let queries = queries.join(" ");
+    let unknown: Vec<_> = metric_names(&queries)
+        .difference(&samples)
+        .copied()
+        .collect();
+    assert!(unknown.is_empty(), "the server has no metric {unknown:?}");
     let described = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     for metric in described {
-        assert!(asked.contains(metric), "{metric} is on no panel");
+        assert!(queries.contains(metric), "{metric} is on no panel");
     }
 }
 
@@ -163,13 +163,13 @@ async fn a_request_has_one_id_in_its_answer_and_in_the_log_and_its_secrets_in_ne
         command.stderr(file.try_clone().unwrap());
     })
     .await;
-    let nobody = Browser::anonymous(&server, "Nobody");
-    let answer = nobody.get("/signin?claim=open-sesame").await;
-    let id = answer.headers()["x-request-id"]
+    let browser = Browser::anonymous(&server, "Nobody");
+    let response = browser.get("/signin?claim=open-sesame").await;
+    let id = response.headers()["x-request-id"]
         .to_str()
         .unwrap()
         .to_owned();
-    let other = nobody.get("/signin").await;
+    let other = browser.get("/signin").await;
     assert_ne!(other.headers()["x-request-id"], id.as_str());
 
     let written = fs::read_to_string(&log).unwrap();
@@ -177,8 +177,10 @@ async fn a_request_has_one_id_in_its_answer_and_in_the_log_and_its_secrets_in_ne
         let line: Value = serde_json::from_str(line).expect("every line is JSON");
         line
     });
-    let of_it: Vec<_> = lines.filter(|line| line["span"]["id"] == *id).collect();
-    let answered = of_it.iter().find(|line| line["message"] == "answered");
+    let request_lines: Vec<_> = lines.filter(|line| line["span"]["id"] == *id).collect();
+    let answered = request_lines
+        .iter()
+        .find(|line| line["message"] == "answered");
     let answered = answered.unwrap_or_else(|| panic!("no {id} in {written}"));
     assert_eq!(
         (&answered["span"]["path"], &answered["status"]),

@@ -1,4 +1,4 @@
-//! News: published by programs, by hand and on the command line, and on every reader's page within a blink.
+//! News: publishing through the API, the form and the command line, and delivery to readers.
 
 use crate::support::{Browser, Publisher, Server, SseClient, SseItem};
 use reqwest::{Response, StatusCode};
@@ -12,28 +12,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// From publishing to a reader's page on the same machine.
+/// Maximum time from the publishing request to its event at a reader on the same machine.
 const MAX_PUBLISH_LATENCY: Duration = Duration::from_millis(250);
 
 #[tokio::test]
 async fn a_story_that_a_program_publishes_is_on_every_page_and_stream() {
     let server = Server::start().await;
-    let press = Publisher::create(&server).await;
+    let publisher = Publisher::create(&server).await;
     let mut reader = SseClient::open(&server).await;
-    let answer = press
-        .send(press.story_request(&json!({
+    let response = publisher
+        .send(publisher.story_request(&json!({
             "headline": "High water at the bridge",
             "body": "The *lagoon* rises.<script>alert(1)</script>\n\n[Map](https://example.org) [no](javascript:alert(2))",
             "topic": "Weather",
             "urgency": "breaking",
         })))
         .await;
-    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(response.status(), StatusCode::CREATED);
     assert_eq!(
-        answer.headers()["location"],
+        response.headers()["location"],
         "/news/high-water-at-the-bridge"
     );
-    let story: Story = answer.json().await.unwrap();
+    let story: Story = response.json().await.unwrap();
     assert_eq!(
         (story.byline.as_str(), story.urgency, story.seq),
         ("Gazette", Urgency::Breaking, 1)
@@ -60,7 +60,7 @@ async fn a_story_that_a_program_publishes_is_on_every_page_and_stream() {
         .await;
     assert!(
         chat.contains("High water at the bridge"),
-        "breaking news stands on every page"
+        "breaking news is on every page"
     );
     assert_eq!(
         anybody.get("/news/no-such-story").await.status(),
@@ -71,21 +71,21 @@ async fn a_story_that_a_program_publishes_is_on_every_page_and_stream() {
 #[tokio::test]
 async fn a_reader_has_a_story_within_250_ms_of_its_publishing() {
     let server = Server::start().await;
-    let press = Publisher::create(&server).await;
+    let publisher = Publisher::create(&server).await;
     let mut reader = SseClient::open(&server).await;
     reader.wait_for_hello().await;
-    // A busy machine delays anything now and then: one of three tries has to be good from the first story to the last.
+    // A busy machine may delay any story: one attempt of three has to meet the limit for every story.
     for _ in 0..3 {
         let mut took = Vec::new();
         for n in 0..40 {
             let headline = format!("Story {n}");
             let began = Instant::now();
-            let heard = async {
+            let received = async {
                 let story = reader.next_story().await;
                 took.push(began.elapsed());
                 story
             };
-            let (published, story) = tokio::join!(press.publish(&headline), heard);
+            let (published, story) = tokio::join!(publisher.publish(&headline), received);
             assert_eq!(published, story);
         }
         took.sort();
@@ -95,27 +95,31 @@ async fn a_reader_has_a_story_within_250_ms_of_its_publishing() {
             return;
         }
     }
-    panic!("longer than {MAX_PUBLISH_LATENCY:?} each time");
+    panic!("longer than {MAX_PUBLISH_LATENCY:?} in every attempt");
 }
 
 #[tokio::test]
 async fn a_repeated_request_publishes_once() {
     let server = Server::start().await;
-    let press = Publisher::create(&server).await;
+    let publisher = Publisher::create(&server).await;
     let story = json!({ "headline": "Once" });
     let publish_with_key = |key: &'static str, story: &Value| {
-        press.send(press.story_request(story).header("idempotency-key", key))
+        publisher.send(
+            publisher
+                .story_request(story)
+                .header("idempotency-key", key),
+        )
     };
     let first: Story = publish_with_key("7", &story).await.json().await.unwrap();
-    let answer = publish_with_key("\"7\"", &story).await;
-    assert_eq!(answer.status(), StatusCode::CREATED);
-    assert_eq!(answer.json::<Story>().await.unwrap(), first);
+    let response = publish_with_key("\"7\"", &story).await;
+    assert_eq!(response.status(), StatusCode::CREATED);
+    assert_eq!(response.json::<Story>().await.unwrap(), first);
     let other = publish_with_key("7", &json!({ "headline": "Twice" })).await;
     check_refused(other, 422, "published already").await;
     let long = Box::leak("x".repeat(101).into_boxed_str());
     check_refused(publish_with_key(long, &story).await, 422, "Idempotency-Key").await;
 
-    // The same key of another program is another key.
+    // An idempotency key is scoped to its token.
     let rival = Publisher::create(&server).await;
     let theirs: Story = rival
         .send(rival.story_request(&story).header("idempotency-key", "7"))
@@ -126,7 +130,7 @@ async fn a_repeated_request_publishes_once() {
     assert_eq!(
         (theirs.seq, theirs.slug.as_str()),
         (2, "once-2"),
-        "two stories, each with an address of its own"
+        "two stories with different slugs"
     );
     let mut reader = SseClient::open_with(&server, "?after=0", None).await;
     assert_eq!(
@@ -135,10 +139,10 @@ async fn a_repeated_request_publishes_once() {
     );
 }
 
-/// A request that is refused says so with a status, for programs, and in words, for people.
-async fn check_refused(answer: Response, status: u16, word: &str) {
-    let got = answer.status().as_u16();
-    let body = answer.text().await.unwrap();
+/// Asserts that a request is refused with this status, a failure for programs and a message for people that contains `word`.
+async fn check_refused(response: Response, status: u16, word: &str) {
+    let got = response.status().as_u16();
+    let body = response.text().await.unwrap();
     assert_eq!(got, status, "{body}");
     let body: Value = serde_json::from_str(&body).unwrap_or_else(|why| panic!("{why}: {body}"));
     let message = body["message"].as_str().unwrap_or_default();
@@ -149,26 +153,31 @@ async fn check_refused(answer: Response, status: u16, word: &str) {
 #[tokio::test]
 async fn a_request_without_a_valid_token_publishes_nothing() {
     let server = Server::start().await;
-    let press = Publisher::create(&server).await;
+    let publisher = Publisher::create(&server).await;
     let story = json!({ "headline": "Forged" });
     let bare = || {
-        let nobody = Browser::anonymous(&server, "Nobody");
-        nobody.http.post(nobody.url("/api/v1/stories")).json(&story)
+        let browser = Browser::anonymous(&server, "Nobody");
+        browser
+            .http
+            .post(browser.url("/api/v1/stories"))
+            .json(&story)
     };
-    let without = press.send(bare()).await;
+    let without = publisher.send(bare()).await;
     assert_eq!(
         without.headers()["www-authenticate"],
         "Bearer realm=\"rialto\""
     );
     check_refused(without, 401, "rialto token create").await;
-    let wrong = press.send(bare().bearer_auth("0".repeat(64))).await;
+    let wrong = publisher.send(bare().bearer_auth("0".repeat(64))).await;
     assert_eq!(
         wrong.headers()["www-authenticate"],
         "Bearer realm=\"rialto\", error=\"invalid_token\""
     );
     check_refused(wrong, 401, "token").await;
     check_refused(
-        press.send(bare().basic_auth("admin", Some("admin"))).await,
+        publisher
+            .send(bare().basic_auth("admin", Some("admin")))
+            .await,
         401,
         "token",
     )
@@ -180,8 +189,8 @@ async fn a_request_without_a_valid_token_publishes_nothing() {
 #[tokio::test]
 async fn a_revoked_token_publishes_nothing_any_more() {
     let server = Server::start().await;
-    let press = Publisher::create(&server).await;
-    press.publish("Before").await;
+    let publisher = Publisher::create(&server).await;
+    publisher.publish("Before").await;
     let admin = server.create_administrator().await;
     let administration: rialto::people::api::AdminOverview = admin
         .call_server_fn("/fn/administration", &[("", "")])
@@ -189,11 +198,11 @@ async fn a_revoked_token_publishes_nothing_any_more() {
     let token = administration.tokens[0].id.to_string();
     let guest = Browser::join(&server, "Guest").await;
     guest.post("/fn/revoke-token", &[("token", &token)]).await;
-    press.publish("Guests cannot revoke").await;
+    publisher.publish("Guests cannot revoke").await;
     admin.post("/fn/revoke-token", &[("token", &token)]).await;
     check_refused(
-        press
-            .send(press.story_request(&json!({ "headline": "After" })))
+        publisher
+            .send(publisher.story_request(&json!({ "headline": "After" })))
             .await,
         401,
         "token",
@@ -204,7 +213,7 @@ async fn a_revoked_token_publishes_nothing_any_more() {
 #[tokio::test]
 async fn what_is_no_story_is_refused_in_words() {
     let server = Server::start().await;
-    let press = Publisher::create(&server).await;
+    let publisher = Publisher::create(&server).await;
     for (story, word) in [
         (json!({}), "headline"),
         (json!({ "headline": " " }), "Headline"),
@@ -220,20 +229,25 @@ async fn what_is_no_story_is_refused_in_words() {
         (json!({ "headline": "a", "byline": "The Doge" }), "byline"),
         (json!([]), "JSON object"),
     ] {
-        check_refused(press.send(press.story_request(&story)).await, 422, word).await;
+        check_refused(
+            publisher.send(publisher.story_request(&story)).await,
+            422,
+            word,
+        )
+        .await;
     }
-    let broken = press
+    let broken = publisher
         .empty_request()
         .header("content-type", "application/json")
         .body("{\"headline\":");
-    check_refused(press.send(broken).await, 400, "JSON object").await;
-    let form = press.empty_request().form(&[("headline", "a")]);
-    check_refused(press.send(form).await, 415, "JSON object").await;
-    let huge = press.story_request(&json!({ "headline": "a", "body": "x".repeat(1_100_000) }));
-    check_refused(press.send(huge).await, 413, "JSON object").await;
+    check_refused(publisher.send(broken).await, 400, "JSON object").await;
+    let form = publisher.empty_request().form(&[("headline", "a")]);
+    check_refused(publisher.send(form).await, 415, "JSON object").await;
+    let huge = publisher.story_request(&json!({ "headline": "a", "body": "x".repeat(1_100_000) }));
+    check_refused(publisher.send(huge).await, 413, "JSON object").await;
     let mut reader = SseClient::open_with(&server, "?after=0", None).await;
-    assert_eq!(press.publish("The first that is one").await.seq, 1);
-    assert_eq!(reader.next_story().await.headline, "The first that is one");
+    assert_eq!(publisher.publish("The first valid story").await.seq, 1);
+    assert_eq!(reader.next_story().await.headline, "The first valid story");
 }
 
 #[tokio::test]
@@ -262,11 +276,11 @@ async fn an_idle_stream_still_sends_heartbeats() {
     })
     .await;
     let mut plain = SseClient::open(&server).await;
-    // The first comes at once; the second when the beat of all readers is due.
+    // The first heartbeat comes at once, the second at the next tick for all readers, the others one interval apart.
     let mut began = Instant::now();
     for count in 1..=4 {
         plain
-            .wait_for(|piece| matches!(piece, SseItem::Comment(_)).then_some(()))
+            .wait_for(|item| matches!(item, SseItem::Comment(_)).then_some(()))
             .await;
         if count == 2 {
             began = Instant::now();
@@ -274,7 +288,7 @@ async fn an_idle_stream_still_sends_heartbeats() {
     }
     assert!(
         began.elapsed() >= Duration::from_millis(1_500),
-        "they come one a second, not all at once"
+        "one heartbeat per second"
     );
     let mut script = SseClient::open_with(&server, "?beat=true", None).await;
     let beats: [Heartbeat; 2] = [
@@ -311,10 +325,10 @@ async fn a_story_published_on_the_command_line_reaches_the_readers_of_the_runnin
         "Court",
     ];
     let published = server.run_cli(&story).await;
-    let said = String::from_utf8(published.stdout).unwrap();
+    let stdout = String::from_utf8(published.stdout).unwrap();
     assert!(
-        published.status.success() && said.contains("by the running server"),
-        "{said}"
+        published.status.success() && stdout.contains("by the running server"),
+        "{stdout}"
     );
     let story = reader.next_story().await;
     assert_eq!(
@@ -330,18 +344,18 @@ async fn a_story_published_on_the_command_line_reaches_the_readers_of_the_runnin
     assert_eq!(
         control.permissions().mode() & 0o777,
         0o600,
-        "nobody else may publish through it"
+        "only its owner may read it"
     );
 }
 
 #[tokio::test]
 async fn a_story_published_while_no_server_runs_is_there_when_one_does() {
     let mut server = Server::start().await;
-    let (press, epoch) = (
+    let (publisher, epoch) = (
         Publisher::create(&server).await,
         SseClient::open(&server).await.wait_for_hello().await.epoch,
     );
-    press.publish("While it ran").await;
+    publisher.publish("While it ran").await;
     server.stop().await;
     let published = server
         .run_cli(&[
@@ -352,10 +366,10 @@ async fn a_story_published_while_no_server_runs_is_there_when_one_does() {
             "Night desk",
         ])
         .await;
-    let said = String::from_utf8(published.stdout).unwrap();
+    let stdout = String::from_utf8(published.stdout).unwrap();
     assert!(
-        published.status.success() && said.contains("No server is running"),
-        "{said}"
+        published.status.success() && stdout.contains("No server is running"),
+        "{stdout}"
     );
     let refused = server
         .run_cli(&["news", "publish", "Bad", "--urgency", "loud"])
@@ -402,7 +416,7 @@ async fn an_editor_publishes_by_hand_and_a_guest_does_not() {
             .0
             .to_owned()
     });
-    let request = request.expect("the form has an id of its own");
+    let request = request.expect("the form has a request id");
     let form = [
         ("request", request.as_str()),
         ("headline", "By hand"),
@@ -417,7 +431,7 @@ async fn an_editor_publishes_by_hand_and_a_guest_does_not() {
         assert_eq!(
             published.headers()["location"],
             "/news/by-hand",
-            "and twice is once"
+            "a form submitted twice publishes once"
         );
     }
     let story = reader.next_story().await;
@@ -426,7 +440,7 @@ async fn an_editor_publishes_by_hand_and_a_guest_does_not() {
         (1, "Editor", "General")
     );
 
-    // What is refused comes back with everything that was typed.
+    // A refused form is shown again with everything that was typed.
     let long = "x".repeat(161);
     let form = [
         ("request", request.as_str()),
@@ -438,5 +452,5 @@ async fn an_editor_publishes_by_hand_and_a_guest_does_not() {
     let again = editor.post("/news/new", &form).await;
     assert_eq!(again.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let page = again.text().await.unwrap();
-    assert!(page.contains("160 characters at most") && page.contains("My article"));
+    assert!(page.contains("at most 160 characters") && page.contains("My article"));
 }

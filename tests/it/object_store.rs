@@ -1,4 +1,4 @@
-//! What people send, kept in an S3 bucket instead of the data folder: against a real S3 server.
+//! Files stored in an S3 bucket instead of the data folder, tested with a real S3 server.
 
 use crate::{
     files::{
@@ -27,14 +27,17 @@ async fn what_is_sent_is_in_the_bucket_and_comes_from_there() {
     let ada = Browser::join(&server, "Ada").await;
     let mut ws = ada.connect().await;
     let room = ws.general();
-    // One that is put in one request, and one that is put in parts (S3 multipart upload).
+    // One object is stored with a single PUT, the other with a multipart upload.
     for size in [100_000, 11_000_000] {
         let data = patternless_bytes(size);
         let message = upload(&mut ws, room, "plan.pdf", &data).await;
         let file = attachment_of(&message);
         let kept = s3.objects_dir().join(&file.hash[..2]).join(&file.hash);
         assert!(std::fs::read(kept).unwrap() == data, "{size} bytes");
-        assert!(server.stored_files().is_empty(), "nothing is left behind");
+        assert!(
+            server.stored_files().is_empty(),
+            "no file is left in the data folder"
+        );
 
         let download = ada.get(&download_path(file)).await;
         assert_eq!(download.headers()[header::CONTENT_LENGTH], size.to_string());
@@ -45,7 +48,7 @@ async fn what_is_sent_is_in_the_bucket_and_comes_from_there() {
         assert_eq!(part.status(), 206);
         assert_eq!(part.bytes().await.unwrap(), data[50_000..50_010]);
     }
-    // The same bytes again are the same object.
+    // The same content is stored as the same object.
     upload(&mut ws, room, "copy.pdf", &patternless_bytes(100_000)).await;
     assert_eq!(files_in(&s3.objects_dir()).len(), 2);
 }
@@ -69,18 +72,18 @@ async fn while_the_bucket_is_away_a_file_waits_and_nothing_of_it_is_sent_twice()
 
     s3.launch().await;
     announce_upload(&mut ws, id, room, "plan.pdf", data.len()).await;
-    let unasked = |frame: &ServerFrame| match frame {
+    let is_acknowledged = |frame: &ServerFrame| match frame {
         ServerFrame::Sent { id: sent, .. } if *sent == id => Some(()),
-        ServerFrame::UploadReady { .. } => panic!("it has all of it"),
+        ServerFrame::UploadReady { .. } => panic!("the server already has the whole file"),
         _ => None,
     };
-    ws.wait_for(unasked).await;
+    ws.wait_for(is_acknowledged).await;
 }
 
-/// More than systems keep for the sockets between the bucket and a reader who does not read, so that the rest waits in the bucket.
+/// More than the socket buffers between the bucket and a stuck reader hold, so that the rest stays in the bucket.
 const LARGE_FILE_BYTES: usize = 20 * 1024 * 1024;
 
-/// Somebody who has sent such a file, its address, and what is in it.
+/// Uploads a large file. Returns the sender, the file's path and its content.
 async fn send_large_file(server: &Server) -> (Browser, String, Vec<u8>) {
     let ada = Browser::join(server, "Ada").await;
     let mut ws = ada.connect().await;
@@ -92,7 +95,7 @@ async fn send_large_file(server: &Server) -> (Browser, String, Vec<u8>) {
 
 #[tokio::test]
 async fn a_file_is_given_as_slowly_as_it_is_taken() {
-    /// Longer than the bucket may take to answer.
+    /// Longer than the server's timeout for a response of the object store.
     const READ_PAUSE: Duration = Duration::from_secs(25);
 
     let s3 = S3::start().await;
@@ -115,7 +118,7 @@ async fn a_file_goes_on_when_the_bucket_was_away_meanwhile() {
     let body = slow.read_body().await;
     assert!(body == data, "{} bytes", body.len());
 
-    // Where it stays away, what comes is cut off, and so nobody takes it for the whole.
+    // If the bucket stays unreachable, the response is cut off, so that no client takes it for the whole file.
     let slow = StuckReader::get(&ada, &place).await;
     s3.stop().await;
     let body = slow.read_body().await;
@@ -132,18 +135,18 @@ async fn a_bucket_that_cannot_be_used_is_refused_at_the_start_in_words() {
         (
             "RIALTO_FILES",
             "s3://nowhere",
-            "a bucket that has to be there",
+            "must name an existing bucket",
         ),
         ("RIALTO_FILES", "community", "s3://bucket"),
     ];
     for (name, value, words) in wrong {
-        let said = startup_error(&TestStorage::new(), |command| {
+        let stderr = startup_error(&TestStorage::new(), |command| {
             set(command);
             command.env(name, value);
         })
         .await;
-        assert!(said.contains(words), "{said}");
-        assert!(!said.contains("a secret of this test"), "{said}");
+        assert!(stderr.contains(words), "{stderr}");
+        assert!(!stderr.contains("a secret of this test"), "{stderr}");
     }
 }
 
@@ -159,19 +162,19 @@ async fn nodes_without_a_common_folder_give_each_others_files() {
     let message = upload(&mut ws, room, "plan.pdf", &data).await;
     let download = bob.get(&download_path(attachment_of(&message))).await;
     assert!(download.bytes().await.unwrap() == data);
-    // Half of it at one node, then at the other: that one wants all of it, and keeps it.
+    // An upload begun at one node and continued at the other: that node asks for the whole file and stores it.
     let data = patternless_bytes(4 * limits::MAX_CHUNK_BYTES + 1);
     let id = message_id();
     announce_upload(&mut ws, id, room, "plan 2.pdf", data.len()).await;
     wait_for_upload_ready(&mut ws, id).await;
     send_chunks_from(&mut ws, id, 0, &data[..2 * limits::MAX_CHUNK_BYTES]).await;
     drop(ws);
-    let mut page = ada.at_node(&cluster.nodes[1]).connect().await;
-    announce_upload(&mut page, id, room, "plan 2.pdf", data.len()).await;
-    let offset = wait_for_upload_ready(&mut page, id).await;
-    send_chunks_from(&mut page, id, offset, &data).await;
-    page.wait_for_ack(id).await;
-    let message = page.next_message(room).await;
+    let mut ws = ada.at_node(&cluster.nodes[1]).connect().await;
+    announce_upload(&mut ws, id, room, "plan 2.pdf", data.len()).await;
+    let offset = wait_for_upload_ready(&mut ws, id).await;
+    send_chunks_from(&mut ws, id, offset, &data).await;
+    ws.wait_for_ack(id).await;
+    let message = ws.next_message(room).await;
     let download = ada.get(&download_path(attachment_of(&message))).await;
     assert!(download.bytes().await.unwrap() == data);
 }

@@ -1,4 +1,4 @@
-//! What every page and every answer carries.
+//! Headers, scripts and caching of pages.
 
 use crate::support::{Browser, Publisher, Server, client_id};
 use serde_json::json;
@@ -20,13 +20,13 @@ async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
         (&ada, "/no-such-page"),
         (&stranger, "/"),
         (&stranger, "/news/high-water"),
-        // Rendered for the one before.
+        // Now from the page cache.
         (&stranger, "/"),
         (&stranger, "/news/high-water"),
     ] {
-        let answer = reader.get(path).await;
-        let headers = answer.headers().clone();
-        let html = answer.text().await.unwrap();
+        let response = reader.get(path).await;
+        let headers = response.headers().clone();
+        let html = response.text().await.unwrap();
         let header = |name: &str| {
             let value = headers
                 .get(name)
@@ -57,7 +57,7 @@ async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
     }
 }
 
-/// Every inline script is allowed by the page's nonce, and nothing is styled or handled inline.
+/// Asserts that every script has the page's nonce and that nothing is styled or handled inline.
 fn check_scripts(path: &str, html: &str, nonce: &str) {
     let mut scripts = 0;
     for script in html.split("<script").skip(1) {
@@ -68,7 +68,7 @@ fn check_scripts(path: &str, html: &str, nonce: &str) {
         );
         scripts += 1;
     }
-    assert!(scripts > 0, "{path} begins no hydration");
+    assert!(scripts > 0, "{path} has no hydration script");
     for inline in [
         " style=\"",
         " onclick=",
@@ -83,22 +83,22 @@ fn check_scripts(path: &str, html: &str, nonce: &str) {
 #[tokio::test]
 async fn a_cached_page_is_up_to_date() {
     let server = Server::start().await;
-    let press = Publisher::create(&server).await;
+    let publisher = Publisher::create(&server).await;
     let reader = Browser::anonymous(&server, "Reader");
     assert!(reader.html("/").await.contains("No news yet"));
     for number in 0..50 {
         let headline = format!("Part {number} of many");
-        press.publish(&headline).await;
+        publisher.publish(&headline).await;
         let html = reader.html("/").await;
         assert!(html.contains(&headline), "{headline}: {html}");
     }
     let story = "/news/part-0-of-many";
     assert!(!reader.html(story).await.contains("High water"));
     let breaking = json!({ "headline": "High water", "topic": "Weather", "urgency": "breaking" });
-    press.send(press.story_request(&breaking)).await;
+    publisher.send(publisher.story_request(&breaking)).await;
     assert!(
         reader.html(story).await.contains("High water"),
-        "breaking news stands on every page"
+        "breaking news is on every page"
     );
 }
 
@@ -130,8 +130,8 @@ async fn nobody_is_given_a_page_that_was_rendered_for_somebody() {
 async fn no_two_pages_share_a_nonce() {
     let server = Server::start().await;
     let reader = Browser::anonymous(&server, "Reader");
-    let policies = [reader.get("/").await, reader.get("/").await].map(|answer| {
-        answer.headers()["content-security-policy"]
+    let policies = [reader.get("/").await, reader.get("/").await].map(|response| {
+        response.headers()["content-security-policy"]
             .to_str()
             .unwrap()
             .to_owned()
@@ -179,7 +179,7 @@ async fn a_form_on_another_site_changes_nothing() {
         .unwrap();
     assert!(
         posted.status().is_redirection(),
-        "the same form on our own page: {}",
+        "the same form on our own site: {}",
         posted.status()
     );
     assert!(
@@ -197,17 +197,17 @@ async fn nobody_who_is_not_signed_in_reads_a_room() {
     let general = ws.general();
     ws.send_message(general, "between us").await;
     let stranger = Browser::anonymous(&server, "Stranger");
-    let answer = stranger.get("/chat/general").await;
-    assert!(!answer.text().await.unwrap().contains("between us"));
-    let asked = stranger
+    let response = stranger.get("/chat/general").await;
+    assert!(!response.text().await.unwrap().contains("between us"));
+    let room_response = stranger
         .http
         .post(stranger.url("/fn/room"))
         .form(&[("slug", "general")])
         .send()
         .await
         .unwrap();
-    assert_eq!(asked.status(), 401);
-    assert!(!asked.text().await.unwrap().contains("between us"));
+    assert_eq!(room_response.status(), 401);
+    assert!(!room_response.text().await.unwrap().contains("between us"));
 }
 
 #[tokio::test]
@@ -225,7 +225,7 @@ async fn every_one_of_many_who_ask_at_once_gets_the_page_and_its_title() {
         let reader = Browser::anonymous(&server, &format!("Reader {reader}"));
         tokio::spawn(async move {
             for _ in 0..40 {
-                // With a query: pages without one are rendered once for all.
+                // With a query, because pages without one come from the page cache.
                 for (path, title) in [("/?topic=", "News"), ("/?topic=Weather", "Weather")] {
                     let html = reader.html(path).await;
                     let title = format!("<title>{title} · Rialto</title>");

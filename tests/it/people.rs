@@ -1,4 +1,4 @@
-//! People: their names, their sessions, and whether they are here.
+//! People: names, sessions, sign-in limits and presence.
 
 use crate::support::{
     Browser, HelloFrame, Server,
@@ -12,16 +12,16 @@ use rialto::{
     protocol::ws::ClientFrame,
 };
 
-/// Signs in with a wrong password, as if for somebody else. The status of the answer.
+/// Tries to sign in with a wrong password and this `X-Forwarded-For` header. Returns the response's status.
 async fn sign_in_status(client: &Browser, forwarded_for: &str) -> u16 {
     let form = [("name", "Ada"), ("password", "a guess"), ("next", "/")];
     let request = client.http().post(client.url("/fn/sign-in")).form(&form);
     let request = request.header("accept", "application/json");
-    let answer = request
+    let response = request
         .header("x-forwarded-for", forwarded_for)
         .send()
         .await;
-    answer.unwrap().status().as_u16()
+    response.unwrap().status().as_u16()
 }
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn behind_a_proxy_each_client_has_tries_of_their_own() {
         assert_eq!(sign_in_status(&proxy, "192.0.2.1").await, 422);
     }
     assert_eq!(sign_in_status(&proxy, "192.0.2.1").await, 429);
-    // What the client itself says stands further to the left.
+    // Only the last address is from the proxy; a client can set those before it.
     assert_eq!(sign_in_status(&proxy, "203.0.113.5, 192.0.2.1").await, 429);
     assert_eq!(sign_in_status(&proxy, "192.0.2.2").await, 422);
 }
@@ -47,8 +47,8 @@ async fn who_is_no_proxy_cannot_be_somebody_else_for_each_try() {
     })
     .await;
     let guesser = Browser::anonymous(&server, "Mallory");
-    for (said, status) in [("192.0.2.7", 422), ("192.0.2.8", 422), ("192.0.2.9", 429)] {
-        assert_eq!(sign_in_status(&guesser, said).await, status);
+    for (forwarded_for, status) in [("192.0.2.7", 422), ("192.0.2.8", 422), ("192.0.2.9", 429)] {
+        assert_eq!(sign_in_status(&guesser, forwarded_for).await, status);
     }
 }
 
@@ -57,16 +57,19 @@ async fn a_name_belongs_to_one_person_however_it_is_capitalised() {
     let server = Server::start().await;
     Browser::join(&server, "Ada").await;
     let second = Browser::anonymous(&server, "ADA");
-    let answer = second
+    let response = second
         .post("/fn/pick-name", &[("name", " aDa "), ("next", "/chat")])
         .await;
-    assert!(answer.headers().get("set-cookie").is_none(), "{answer:?}");
+    assert!(
+        response.headers().get("set-cookie").is_none(),
+        "{response:?}"
+    );
     let long = "a".repeat(41);
     for name in ["", "  ", "a\u{202E}b", long.as_str()] {
-        let answer = second
+        let response = second
             .post("/fn/pick-name", &[("name", name), ("next", "/chat")])
             .await;
-        assert!(answer.headers().get("set-cookie").is_none(), "{name:?}");
+        assert!(response.headers().get("set-cookie").is_none(), "{name:?}");
     }
     let stray = second
         .post(
@@ -77,30 +80,30 @@ async fn a_name_belongs_to_one_person_however_it_is_capitalised() {
             ],
         )
         .await;
-    assert_eq!(location(&stray), "/", "nobody is sent to another site");
+    assert_eq!(location(&stray), "/", "no redirect to another site");
 }
 
 #[tokio::test]
 async fn a_form_that_is_sent_twice_makes_one_guest_and_loses_no_name() {
     let server = Server::start().await;
-    let person = Browser::anonymous(&server, "Ada");
+    let browser = Browser::anonymous(&server, "Ada");
     let form = |name, request| [("name", name), ("next", "/chat"), ("request", request)];
     let secret = "0198c5f0-0000-4000-8000-00000000000a";
     let (one, two) = tokio::join!(
-        async { person.post("/fn/pick-name", &form("Ada", secret)).await },
-        async { person.post("/fn/pick-name", &form("Ada", secret)).await },
+        async { browser.post("/fn/pick-name", &form("Ada", secret)).await },
+        async { browser.post("/fn/pick-name", &form("Ada", secret)).await },
     );
-    let token = |answer: &Response| {
-        let cookie = answer.headers()[SET_COOKIE].to_str().unwrap().to_owned();
+    let token = |response: &Response| {
+        let cookie = response.headers()[SET_COOKIE].to_str().unwrap().to_owned();
         cookie.split(';').next().unwrap().to_owned()
     };
     assert_eq!(
         token(&one),
         token(&two),
-        "whichever answer the browser keeps"
+        "whichever response the browser keeps"
     );
     assert_eq!(location(&two), "/chat");
-    assert!(person.html("/settings").await.contains("Ada"));
+    assert!(browser.html("/settings").await.contains("Ada"));
     let spaced = "0198c5f0-0000-4000-8000-00000000000c";
     let first = Browser::anonymous(&server, "Ada L")
         .post("/fn/pick-name", &form(" Ada   L ", spaced))
@@ -108,23 +111,27 @@ async fn a_form_that_is_sent_twice_makes_one_guest_and_loses_no_name() {
     let again = Browser::anonymous(&server, "Ada L")
         .post("/fn/pick-name", &form(" Ada   L ", spaced))
         .await;
-    assert_eq!(token(&first), token(&again), "however it was typed");
-    // The secret of this form is no key to anything else.
-    let thief = Browser::anonymous(&server, "Eve");
+    assert_eq!(
+        token(&first),
+        token(&again),
+        "the same session although the name is normalised"
+    );
+    // Without this request id, Ada's name stays taken.
+    let eve = Browser::anonymous(&server, "Eve");
     for (name, request) in [
         ("Ada", "0198c5f0-0000-4000-8000-00000000000b"),
         ("Ada", ""),
         ("Grace", ""),
     ] {
-        let answer = thief.post("/fn/pick-name", &form(name, request)).await;
-        let made = answer.headers().get(SET_COOKIE).is_some();
+        let response = eve.post("/fn/pick-name", &form(name, request)).await;
+        let made = response.headers().get(SET_COOKIE).is_some();
         assert_eq!(made, name == "Grace", "{name} {request:?}");
     }
 }
 
-/// The attributes of the session's cookie, in lower case.
-fn session_cookie_attributes(answer: &Response) -> Vec<String> {
-    let cookies = answer
+/// The attributes of the session cookie, in lower case.
+fn session_cookie_attributes(response: &Response) -> Vec<String> {
+    let cookies = response
         .headers()
         .get_all(SET_COOKIE)
         .iter()
@@ -198,8 +205,8 @@ async fn the_link_that_makes_the_administrator_works_once() {
         ("name", "Late"),
         ("password", ADMIN_PASSWORD),
     ];
-    let answer = late.post("/fn/claim-admin", &form).await;
-    assert!(answer.headers().get(SET_COOKIE).is_none(), "{answer:?}");
+    let response = late.post("/fn/claim-admin", &form).await;
+    assert!(response.headers().get(SET_COOKIE).is_none(), "{response:?}");
     assert_eq!(
         handshake_error_status(handshake_request(&late)).await,
         Some(401)
@@ -207,7 +214,7 @@ async fn the_link_that_makes_the_administrator_works_once() {
 
     server.restart().await;
     late.html("/signin").await;
-    assert!(!server.has_printed_claim(), "there is an administrator");
+    assert!(!server.has_printed_claim(), "an administrator exists");
 }
 
 #[tokio::test]
@@ -218,7 +225,7 @@ async fn an_unused_link_is_replaced_by_the_next_start() {
     assert_ne!(server.claim_path().await, first);
     let claim = first.split_once("claim=").unwrap().1;
     let late = Browser::anonymous(&server, "Late");
-    let answer = late
+    let response = late
         .post(
             "/fn/claim-admin",
             &[
@@ -228,7 +235,7 @@ async fn an_unused_link_is_replaced_by_the_next_start() {
             ],
         )
         .await;
-    assert!(answer.headers().get(SET_COOKIE).is_none(), "{answer:?}");
+    assert!(response.headers().get(SET_COOKIE).is_none(), "{response:?}");
     assert_eq!(
         server
             .create_administrator()
@@ -246,18 +253,24 @@ async fn somebody_is_here_with_one_visible_page_away_with_hidden_ones_and_gone_w
     let server = Server::start().await;
     let ada = Browser::join(&server, "Ada").await;
     let mut grace = Browser::join(&server, "Grace").await.connect().await;
-    let (mut one, mut two) = (ada.connect().await, ada.connect().await);
-    let who = one.me().clone();
+    let (mut first_ws, mut second_ws) = (ada.connect().await, ada.connect().await);
+    let who = first_ws.me().clone();
     assert_eq!(grace.next_presence_of(&who).await, Presence::Online);
-    one.send(&ClientFrame::Visibility { visible: false }).await;
-    one.frames_until_pong().await;
-    two.send(&ClientFrame::Visibility { visible: false }).await;
+    first_ws
+        .send(&ClientFrame::Visibility { visible: false })
+        .await;
+    first_ws.frames_until_pong().await;
+    second_ws
+        .send(&ClientFrame::Visibility { visible: false })
+        .await;
     assert_eq!(
         grace.next_presence_of(&who).await,
         Presence::Away,
-        "only when the second page is hidden too"
+        "away only when both pages are hidden"
     );
-    two.send(&ClientFrame::Visibility { visible: true }).await;
+    second_ws
+        .send(&ClientFrame::Visibility { visible: true })
+        .await;
     assert_eq!(grace.next_presence_of(&who).await, Presence::Online);
     let late = Browser::join(&server, "Late").await.connect().await;
     let here = late
@@ -266,13 +279,13 @@ async fn somebody_is_here_with_one_visible_page_away_with_hidden_ones_and_gone_w
         .iter()
         .find(|present| present.person == who);
     assert_eq!(here.map(|present| present.presence), Some(Presence::Online));
-    two.close().await;
+    second_ws.close().await;
     assert_eq!(
         grace.next_presence_of(&who).await,
         Presence::Away,
-        "the page that is left is hidden"
+        "the remaining page is hidden"
     );
-    one.close().await;
+    first_ws.close().await;
     assert_eq!(grace.next_presence_of(&who).await, Presence::Offline);
     let later = Browser::join(&server, "Later").await.connect().await;
     assert!(
@@ -298,14 +311,14 @@ async fn a_page_that_reloads_is_not_seen_to_leave() {
     ada_ws.close().await;
     let _reloaded = ada.connect().await;
     alan_ws.close().await;
-    // Alan left later, so whoever is told of him would have been told of Ada before.
-    let told = grace
+    // Alan left after Ada's reload, so a presence frame about Ada would arrive before his.
+    let entry = grace
         .wait_for(|frame| ws_client::as_presence(frame).cloned())
         .await;
     assert_eq!(
-        (told.person, told.presence),
+        (entry.person, entry.presence),
         (alan_person, Presence::Offline),
-        "nothing of {}",
+        "no presence frame about {}",
         ada_person.name
     );
 }
@@ -329,7 +342,7 @@ async fn the_server_says_what_it_allows_and_which_build_it_is() {
     let html = ada.html("/").await;
     assert!(
         !welcome.build.is_empty() && html.contains(&welcome.build),
-        "every page says the same build"
+        "pages and welcome name the same build"
     );
 }
 
@@ -352,6 +365,6 @@ async fn who_tries_too_often_has_to_wait() {
     let back = thief.submit_form("/signin", "/fn/pick-name", &join).await;
     assert!(back.starts_with("/signin?"), "{back}");
     let shown = thief.html(&back).await;
-    assert!(shown.contains("That was too often"), "{shown}");
+    assert!(shown.contains("Too many attempts"), "{shown}");
     assert!(thief.cookie().is_none());
 }

@@ -1,6 +1,6 @@
-//! The store on PostgreSQL: moving there, several servers on one database, and a database that stops and starts again.
+//! The store on PostgreSQL: migration to it, several servers on one database, and outages of the database.
 //!
-//! Everything else that a store promises, the other modules ask of both: `make unit` runs them on SQLite and on PostgreSQL.
+//! All other modules test both stores: `make unit` runs them on SQLite and on PostgreSQL.
 
 use crate::files;
 use crate::support::{
@@ -31,16 +31,16 @@ fn output_text(output: &Output) -> String {
     )
 }
 
-/// Everything that is in a room, told to somebody who was not there.
-async fn room_history(person: &Browser, room: RoomId, cursor: Cursor) -> Vec<Message> {
-    let mut ws = person
+/// Every message of a room after a cursor, as replayed to a new connection.
+async fn room_history(browser: &Browser, room: RoomId, cursor: Cursor) -> Vec<Message> {
+    let mut ws = browser
         .connect_with(HelloFrame::with_cursor(room, cursor))
         .await;
     let frames = ws.frames_until_pong().await;
     let resumed = frames.iter().any(|frame| {
         matches!(frame, ServerFrame::Resumed { room: of, recovered: true, .. } if *of == room)
     });
-    assert!(resumed, "the epoch is the same: {frames:?}");
+    assert!(resumed, "the cursor was not recovered: {frames:?}");
     frames
         .iter()
         .filter_map(ws_client::as_message)
@@ -48,7 +48,7 @@ async fn room_history(person: &Browser, room: RoomId, cursor: Cursor) -> Vec<Mes
         .collect()
 }
 
-/// A call that nobody answers, until its caller gives up and both have heard how it ended.
+/// A call that its caller cancels before an answer. Returns when the callee has received its outcome.
 async fn make_unanswered_call(from: &mut WsClient, to: &mut WsClient) {
     let id = call_id();
     let (callee, media) = (to.me().id, Media::Voice);
@@ -60,22 +60,22 @@ async fn make_unanswered_call(from: &mut WsClient, to: &mut WsClient) {
     };
     to.wait_for(rings).await;
     from.send(&call_frame(ClientAction::HangUp)).await;
-    let is_told = |frame: &ServerFrame| {
+    let has_outcome = |frame: &ServerFrame| {
         let content = ws_client::as_message(frame).map(|message| &message.content);
         matches!(content, Some(Content::Call { call, .. }) if *call == id).then_some(())
     };
-    to.wait_for(is_told).await;
+    to.wait_for(has_outcome).await;
 }
 
-/// Sends a small file, and waits until it is a message. Where it is.
+/// Uploads a small file and returns its download path.
 async fn send_file(ws: &mut WsClient, room: RoomId, data: &[u8]) -> String {
     match files::upload(ws, room, "bridge.txt", data).await.content {
         Content::File { file } => format!("/files/{}/{}", file.hash, file.name),
-        other => panic!("no file: {other:?}"),
+        other => panic!("not a file message: {other:?}"),
     }
 }
 
-/// Every table that the migrations make: one that is added to them later has to be copied too.
+/// Every table that the migrations create. Each must be copied, including those added later.
 fn migrated_tables() -> Vec<String> {
     let mut tables = Vec::new();
     for engine in ["sqlite", "postgres"] {
@@ -90,7 +90,7 @@ fn migrated_tables() -> Vec<String> {
             tables.extend(made.map(|rest| rest.split_whitespace().next().unwrap().to_owned()));
         }
     }
-    assert!(tables.len() >= 26, "these are not all: {tables:?}");
+    assert!(tables.len() >= 26, "tables are missing: {tables:?}");
     tables
 }
 
@@ -125,23 +125,25 @@ async fn a_store_that_is_moved_goes_on_where_it_was() {
         Browser::join(&server, "Bob").await,
     );
     admin.post("/fn/create-room", &[("name", "Bridge")]).await;
-    let (mut ws, mut other) = (ada.connect().await, bob.connect().await);
+    let (mut ws, mut bob_ws) = (ada.connect().await, bob.connect().await);
     let general = ws.room("general").clone();
     for n in 0..250 {
         ws.send_message(general.id, &format!("Message {n}: čau, ☕"))
             .await;
     }
     let file = send_file(&mut ws, general.id, b"the plans").await;
-    make_unanswered_call(&mut ws, &mut other).await;
-    let press = Publisher::create(&server).await;
-    let story = press.publish_in_topic("Court", "The doge resigns").await;
-    press.publish("Élan vital").await;
+    make_unanswered_call(&mut ws, &mut bob_ws).await;
+    let publisher = Publisher::create(&server).await;
+    let story = publisher
+        .publish_in_topic("Court", "The doge resigns")
+        .await;
+    publisher.publish("Élan vital").await;
     let cursor = Cursor {
         epoch: general.epoch.clone(),
         seq: 0,
     };
     let before = room_history(&bob, general.id, cursor.clone()).await;
-    let news = SseClient::open(&server).await.wait_for_hello().await;
+    let news_hello = SseClient::open(&server).await.wait_for_hello().await;
 
     let database = Arc::new(TestDatabase::new());
     assert_migration_refused(&server, &database, "is in use by another Rialto (process").await;
@@ -181,23 +183,18 @@ async fn a_store_that_is_moved_goes_on_where_it_was() {
         "{lines}"
     );
 
-    // Once more into the same database, and again from the folder as it was left.
+    // A second migration from the unchanged folder is refused.
     assert_migration_refused(&server, &database, "is not empty").await;
 
     server.use_database(&database);
     server.restart().await;
-    assert!(!server.has_printed_claim(), "there is an administrator");
+    assert!(!server.has_printed_claim(), "an administrator exists");
     assert_eq!(admin.connect().await.me().role, Role::Admin);
     assert_eq!(room_history(&bob, general.id, cursor).await, before);
-    let mut page = ada.connect().await;
-    assert!(
-        page.welcome()
-            .rooms
-            .iter()
-            .any(|room| room.slug == "bridge")
-    );
+    let mut ws = ada.connect().await;
+    assert!(ws.welcome().rooms.iter().any(|room| room.slug == "bridge"));
     assert_eq!(
-        page.send_message(general.id, "and on").await,
+        ws.send_message(general.id, "and on").await,
         general.head + 252
     );
     assert!(
@@ -212,9 +209,10 @@ async fn a_store_that_is_moved_goes_on_where_it_was() {
             .contains("The doge resigns")
     );
     assert_eq!(ada.get(&file).await.bytes().await.unwrap(), "the plans");
-    let mut reader = SseClient::open_with(&server, "", Some(&format!("{}:1", news.epoch.0))).await;
+    let mut reader =
+        SseClient::open_with(&server, "", Some(&format!("{}:1", news_hello.epoch.0))).await;
     let _ = reader.wait_for_hello().await;
-    assert_eq!(press.publish("After the move").await.seq, 3);
+    assert_eq!(publisher.publish("After the move").await.seq, 3);
 }
 
 #[tokio::test]
@@ -245,9 +243,9 @@ async fn a_database_that_cannot_be_used_is_explained_without_its_password() {
     let (before, place) = database.url.split_once('@').unwrap();
     let (_, password) = before.rsplit_once(':').unwrap();
     let (host, _) = place.split_once('/').unwrap();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let away = nobody.local_addr().unwrap();
-    drop(nobody);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let unused_address = listener.local_addr().unwrap();
+    drop(listener);
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().to_str().unwrap();
     for (url, words) in [
@@ -256,7 +254,7 @@ async fn a_database_that_cannot_be_used_is_explained_without_its_password() {
             "refuses the user \"rialto\"",
         ),
         (
-            format!("postgres://rialto:{password}@{away}/rialto"),
+            format!("postgres://rialto:{password}@{unused_address}/rialto"),
             "PostgreSQL does not answer at",
         ),
         (
@@ -284,14 +282,14 @@ async fn a_database_that_cannot_be_used_is_explained_without_its_password() {
         ] {
             let given = ["--data", folder, "--database-url", &url];
             let output = run_cli(arguments.iter().chain(&given)).await;
-            let said = output_text(&output);
+            let text = output_text(&output);
             assert!(
-                !output.status.success() && said.contains(words),
-                "{arguments:?} {url}: {said}"
+                !output.status.success() && text.contains(words),
+                "{arguments:?} {url}: {text}"
             );
             assert!(
-                !said.contains(password) && !said.contains("open-sesame"),
-                "{said}"
+                !text.contains(password) && !text.contains("open-sesame"),
+                "{text}"
             );
         }
     }
@@ -310,7 +308,11 @@ async fn two_servers_on_one_database_share_one_log() {
     for (server, names) in [(&one, ["Ann", "Ben"]), (&other, ["Cat", "Dan"])] {
         for name in names {
             let mut ws = Browser::join(server, name).await.connect().await;
-            assert_eq!(ws.room("general").id, general.id, "both have the same room");
+            assert_eq!(
+                ws.room("general").id,
+                general.id,
+                "both servers have the same room"
+            );
             senders.push(tokio::spawn(async move {
                 let ids: Vec<MessageId> = (0..EACH).map(|_| message_id()).collect();
                 for id in &ids {
@@ -327,10 +329,12 @@ async fn two_servers_on_one_database_share_one_log() {
     }
     let mut sent = Vec::new();
     for sender in senders {
-        let theirs = with_timeout("all are acknowledged", sender).await.unwrap();
+        let theirs = with_timeout("all messages are acknowledged", sender)
+            .await
+            .unwrap();
         assert!(
             theirs.is_sorted_by_key(|(_, seq)| *seq),
-            "one's own are in order: {theirs:?}"
+            "each client's messages are in order: {theirs:?}"
         );
         sent.extend(theirs);
     }
@@ -339,7 +343,7 @@ async fn two_servers_on_one_database_share_one_log() {
     assert_eq!(
         seqs,
         (1..).take(4 * EACH).collect::<Vec<_>>(),
-        "without holes or doubles"
+        "without gaps or duplicates"
     );
     let cursor = Cursor {
         epoch: general.epoch,
@@ -363,14 +367,14 @@ async fn of_all_who_claim_at_once_through_two_servers_one_becomes_the_administra
     let (_, claim) = link.split_once("claim=").unwrap();
     let claims = (0..6).map(|n| {
         let name = format!("Claimant {n}");
-        let person = Browser::anonymous(if n % 2 == 0 { &one } else { &other }, &name);
+        let browser = Browser::anonymous(if n % 2 == 0 { &one } else { &other }, &name);
         async move {
             let form = [
                 ("claim", claim),
                 ("name", &name),
                 ("password", ADMIN_PASSWORD),
             ];
-            person.post("/fn/claim-admin", &form).await
+            browser.post("/fn/claim-admin", &form).await
         }
     });
     join_all(claims).await;
@@ -378,7 +382,7 @@ async fn of_all_who_claim_at_once_through_two_servers_one_becomes_the_administra
     assert_eq!(users.matches("admin\t").count(), 1, "{users}");
 }
 
-/// Writes until everything is acknowledged, as a page does: what is refused for now is sent again under its id.
+/// A client that sends messages until all are acknowledged. A message refused as unavailable is sent again under the same id.
 struct RetryingWriter {
     ws: WsClient,
     room: RoomId,
@@ -403,7 +407,7 @@ impl RetryingWriter {
         self
     }
 
-    /// False when it is refused for now.
+    /// Sends a message and returns whether it was acknowledged; false when it was refused as unavailable.
     async fn try_send(&mut self, id: MessageId, text: &str) -> bool {
         self.ws
             .send(&ws_client::message_frame(id, self.room, text))
@@ -419,7 +423,10 @@ impl RetryingWriter {
                     code: ErrorCode::Unavailable,
                     reason,
                 } if of == id => {
-                    assert!(reason.contains("again"), "says what to do: {reason}");
+                    assert!(
+                        reason.contains("again"),
+                        "the reason says what to do: {reason}"
+                    );
                     return false;
                 }
                 ServerFrame::Refused { reason, .. } => panic!("{reason}"),
@@ -433,9 +440,9 @@ impl RetryingWriter {
             return;
         };
         let last = self.received_seqs.last().copied().unwrap_or_default();
-        // What is told again is left out, as a page does.
+        // A replayed message is ignored, as in the web client.
         if message.seq > last {
-            assert_eq!(message.seq, last + 1, "nobody is left with a hole");
+            assert_eq!(message.seq, last + 1, "no gap");
             self.received_seqs.push(message.seq);
         }
     }
@@ -453,31 +460,31 @@ async fn a_database_that_stops_and_starts_again_loses_nothing_that_was_acknowled
     let (progress, mut progressed) = mpsc::unbounded_channel();
     let mut writers = Vec::new();
     for n in 0..WRITERS {
-        let person = Browser::join(&server, &format!("Writer {n}")).await;
+        let browser = Browser::join(&server, &format!("Writer {n}")).await;
         writers.push(RetryingWriter {
-            ws: person.connect().await,
+            ws: browser.connect().await,
             room: general.id,
             acknowledged: Vec::new(),
             received_seqs: Vec::new(),
             refusal_count: 0,
         });
     }
-    // All are there before the first word.
+    // All are connected before the first message.
     let start = |writer: RetryingWriter| tokio::spawn(writer.run(progress.clone()));
     let writers: Vec<_> = writers.into_iter().map(start).collect();
     drop(progress);
 
-    // Twice for as long as it takes to start again: who writes meanwhile waits. Then until somebody has been refused.
+    // Two outages last for one restart, in which writers just wait. The third lasts until a message is refused.
     for outage in 1..=3 {
         for _ in 0..RetryingWriter::MESSAGE_COUNT / 2 {
             progressed.recv().await.unwrap();
         }
         postgres.shutdown_immediate().await;
         if outage == 3 {
-            let refused = async { while progressed.recv().await.unwrap() {} };
-            tokio::time::timeout(Duration::from_secs(30), refused)
+            let is_refused = async { while progressed.recv().await.unwrap() {} };
+            tokio::time::timeout(Duration::from_secs(30), is_refused)
                 .await
-                .expect("who writes to a database that is away is told so");
+                .expect("a message is refused while the database is down");
         }
         postgres.launch().await;
     }
@@ -485,7 +492,11 @@ async fn a_database_that_stops_and_starts_again_loses_nothing_that_was_acknowled
     let mut done = Vec::new();
     for writer in writers {
         let writer = tokio::time::timeout(Duration::from_mins(1), writer).await;
-        done.push(writer.expect("a writer gets everything through").unwrap());
+        done.push(
+            writer
+                .expect("a writer gets all its messages acknowledged")
+                .unwrap(),
+        );
     }
     let cursor = Cursor {
         epoch: general.epoch,
@@ -497,29 +508,29 @@ async fn a_database_that_stops_and_starts_again_loses_nothing_that_was_acknowled
     assert_eq!(
         seqs,
         (1..).take(count).collect::<Vec<_>>(),
-        "in order, without holes"
+        "in order, without gaps"
     );
     let ids: BTreeSet<_> = kept.iter().map(|message| message.id).collect();
-    assert_eq!(ids.len(), count, "each is there once");
+    assert_eq!(ids.len(), count, "each message is stored once");
     for writer in &mut done {
         let mut seqs = Vec::new();
         for (id, seq) in &writer.acknowledged {
             let kept = kept.iter().find(|message| message.id == *id).unwrap();
-            assert_eq!(kept.seq, *seq, "where the server said it would be");
+            assert_eq!(kept.seq, *seq, "the sequence number of the acknowledgement");
             seqs.push(*seq);
         }
-        assert!(seqs.is_sorted(), "in the order of writing");
+        assert!(seqs.is_sorted(), "in the order of sending");
         for frame in writer.ws.frames_until_pong().await {
             writer.on_frame(&frame);
         }
         assert_eq!(
             writer.received_seqs.len(),
             count,
-            "and everybody heard all of it, on the connection they had"
+            "every client received every message on its original connection"
         );
     }
     let refused: usize = done.iter().map(|writer| writer.refusal_count).sum();
     println!(
-        "{count} messages by {WRITERS} writers, 3 outages: {refused} refused for now, none lost, none doubled"
+        "{count} messages by {WRITERS} writers, 3 outages: {refused} temporary refusals, none lost, none duplicated"
     );
 }

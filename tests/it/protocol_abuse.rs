@@ -1,10 +1,10 @@
-//! Whatever a client says, it is answered as documented, and nobody else notices.
+//! Misuse of the WebSocket protocol is answered as documented and does not affect other clients.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`frames`] | what is no frame, or not one that may come now |
-//! | [`others`] | what belongs to somebody else |
-//! | [`pace`] | too much, too fast, or nothing at all |
+//! | [`invalid_frames`] | malformed frames, and frames that are not allowed at this point |
+//! | [`authorization`] | other users' rooms, messages, uploads and calls |
+//! | [`limits_and_timeouts`] | floods and silence |
 
 mod authorization;
 mod invalid_frames;
@@ -19,7 +19,7 @@ use rialto::{
     protocol::ws::{ClientFrame, ServerFrame},
 };
 
-/// Two who talk, and a third who misbehaves.
+/// Two users who chat, and a third who misuses the protocol.
 struct AbuseFixture {
     server: Server,
     ada: WsClient,
@@ -50,7 +50,7 @@ impl AbuseFixture {
         self.ada.general()
     }
 
-    /// The others still talk to one another.
+    /// Asserts that the two others can still exchange messages.
     async fn assert_others_unaffected(&mut self) {
         self.sent_count += 1;
         let (room, text) = (self.general(), format!("still here, {}", self.sent_count));
@@ -58,9 +58,9 @@ impl AbuseFixture {
         self.grace.wait_for_text(&text).await;
     }
 
-    /// The direct room of the two others, which Mallory has no part in, with a message in it.
+    /// Creates a direct room of the two others, with a message in it.
     async fn create_private_room(&mut self) -> RoomId {
-        // Whoever calls somebody has a direct room with them.
+        // A call to a user creates the direct room with them.
         let call = call_id();
         let start = ClientAction::Start {
             to: self.grace.me().id,

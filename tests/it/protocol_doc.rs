@@ -306,7 +306,10 @@ fn the_numbers_are_those_of_the_code() {
             grouped((2 * limits::MAX_CHUNK_BYTES + HEADER_BYTES) as u64)
         ),
         format!("| {HEADER_BYTES} to the end |"),
-        format!("Have at most {} on their way", limits::MAX_CHUNKS_IN_FLIGHT),
+        format!(
+            "Keep at most {} chunks unacknowledged",
+            limits::MAX_CHUNKS_IN_FLIGHT
+        ),
         format!(
             "1 to {} characters. The server makes",
             grouped(limits::MAX_MESSAGE_CHARS as u64)
@@ -330,21 +333,21 @@ fn the_numbers_are_those_of_the_code() {
             grouped(limits::MAX_REPLAY_EVENTS.cast_unsigned())
         ),
         format!(
-            "than {} stories (the server can be set",
+            "than {} stories (configurable)",
             grouped(config.replay_events.cast_unsigned())
         ),
-        format!("More than {} KiB waited", config.queue_bytes / 1_024),
-        format!("At most {} KiB wait", config.queue_bytes / 1_024),
-        format!(
-            "then every {} s (the server can be set",
-            config.heartbeat_seconds
-        ),
+        format!("More than {} KiB were queued", config.queue_bytes / 1_024),
+        format!("At most {} KiB are queued", config.queue_bytes / 1_024),
+        format!("then every {} s (configurable)", config.heartbeat_seconds),
         format!(
             "in milliseconds: {} unless",
             grouped(config.heartbeat_seconds * 1_000)
         ),
         format!("Nobody answered in {} s", config.ring_seconds),
-        format!("A side vanished for {} s", config.call_grace_seconds),
+        format!(
+            "A side was disconnected for {} s",
+            config.call_grace_seconds
+        ),
         format!("{} messages at once", config.send_burst),
         format!("try {} names", config.sign_in_burst),
         format!("\"upload_bytes\": {} ", config.upload_bytes),

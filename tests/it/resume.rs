@@ -1,4 +1,4 @@
-//! Resume, do not reload: every live connection goes on from its cursor, or is told plainly that it cannot.
+//! Resuming: a live connection continues from its cursor, or is told that it cannot.
 
 use crate::support::{
     Browser, HelloFrame, Publisher, Server, SseClient, SseItem, WsClient, message_id, ws_client,
@@ -11,12 +11,12 @@ use rialto::{
     },
 };
 
-/// Ada writes in a room.
+/// Ada's connection to a room, and Grace's browser.
 struct ResumeFixture {
     _server: Server,
     ada: WsClient,
     grace: Browser,
-    /// As it was before the first message.
+    /// The room before the first message.
     room: RoomSummary,
 }
 
@@ -61,7 +61,7 @@ impl ResumeFixture {
         }
     }
 
-    /// Grace opens a page that holds the room up to here.
+    /// Connects Grace with this cursor for the room.
     async fn connect_at(&self, cursor: Cursor) -> WsClient {
         self.grace
             .connect_with(HelloFrame::with_cursor(self.room.id, cursor))
@@ -69,7 +69,7 @@ impl ResumeFixture {
     }
 }
 
-/// What a cursor was answered: recovered or not, the head, and the sequences that followed.
+/// The result of a cursor: whether it was recovered, the head, and the replayed sequence numbers.
 async fn resume_result(ws: &mut WsClient, room: RoomId) -> (bool, Seq, Vec<Seq>) {
     let (recovered, head) = ws
         .wait_for(|frame| match frame {
@@ -96,12 +96,12 @@ async fn resume_result(ws: &mut WsClient, room: RoomId) -> (bool, Seq, Vec<Seq>)
 
 #[tokio::test]
 async fn a_client_that_reconnects_gets_exactly_what_it_missed() {
-    let scene = ResumeFixture::with_messages(12).await;
+    let fixture = ResumeFixture::with_messages(12).await;
     for seen in [0, 7, 11, 12] {
-        let mut ws = scene.connect_at(scene.cursor_at(seen)).await;
+        let mut ws = fixture.connect_at(fixture.cursor_at(seen)).await;
         let missed: Vec<Seq> = (seen + 1..=12).collect();
         assert_eq!(
-            resume_result(&mut ws, scene.room.id).await,
+            resume_result(&mut ws, fixture.room.id).await,
             (true, 12, missed)
         );
     }
@@ -109,21 +109,21 @@ async fn a_client_that_reconnects_gets_exactly_what_it_missed() {
 
 #[tokio::test]
 async fn a_hello_is_answered_in_the_order_that_is_documented() {
-    let scene = ResumeFixture::with_messages(2).await;
-    let room = scene.room.id;
-    let mut ws = WsClient::open_socket(&scene.grace).await;
+    let fixture = ResumeFixture::with_messages(2).await;
+    let room = fixture.room.id;
+    let mut ws = WsClient::open_socket(&fixture.grace).await;
     let cursors = [1, 7, 0].map(|seq| RoomCursor {
         room,
-        cursor: scene.cursor_at(seq),
+        cursor: fixture.cursor_at(seq),
     });
     ws.send_hello(HelloFrame {
         cursors: cursors.into(),
         ..HelloFrame::default()
     })
     .await;
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for _ in 0..8 {
-        heard.push(match ws.next_frame().await.expect("a frame") {
+        received.push(match ws.next_frame().await.expect("a frame") {
             ServerFrame::Welcome { .. } => "welcome".to_owned(),
             ServerFrame::People { .. } => "people".to_owned(),
             ServerFrame::Resumed { recovered, .. } => format!("resumed {recovered}"),
@@ -141,25 +141,25 @@ async fn a_hello_is_answered_in_the_order_that_is_documented() {
         "event 1",
         "event 2",
     ];
-    assert_eq!(heard, order);
+    assert_eq!(received, order);
 }
 
 #[tokio::test]
 async fn a_cursor_that_says_nothing_about_this_log_is_not_recovered() {
-    let mut scene = ResumeFixture::with_messages(3).await;
-    let room = scene.room.id;
+    let mut fixture = ResumeFixture::with_messages(3).await;
+    let room = fixture.room.id;
     let elsewhere = Cursor {
         epoch: Epoch("0123456789abcdef".into()),
         seq: 2,
     };
     for cursor in [
         elsewhere,
-        scene.cursor_at(4),
-        scene.cursor_at(-1),
-        scene.cursor_at(Seq::MAX),
-        scene.cursor_at(Seq::MIN),
+        fixture.cursor_at(4),
+        fixture.cursor_at(-1),
+        fixture.cursor_at(Seq::MAX),
+        fixture.cursor_at(Seq::MIN),
     ] {
-        let mut ws = scene.connect_at(cursor.clone()).await;
+        let mut ws = fixture.connect_at(cursor.clone()).await;
         assert_eq!(
             resume_result(&mut ws, room).await,
             (false, 3, vec![]),
@@ -167,45 +167,45 @@ async fn a_cursor_that_says_nothing_about_this_log_is_not_recovered() {
         );
     }
 
-    // Not a dead end: what happens from now on is heard, and a better cursor is taken on the same connection.
-    let mut page = scene.connect_at(scene.cursor_at(77)).await;
-    scene.ada.send_message(room, "news").await;
-    assert_eq!(page.next_message(room).await.seq, 4);
-    let cursor = scene.cursor_at(2);
-    page.send(&ClientFrame::Resume {
+    // New messages arrive all the same, and a valid cursor is accepted on the same connection.
+    let mut ws = fixture.connect_at(fixture.cursor_at(77)).await;
+    fixture.ada.send_message(room, "news").await;
+    assert_eq!(ws.next_message(room).await.seq, 4);
+    let cursor = fixture.cursor_at(2);
+    ws.send(&ClientFrame::Resume {
         cursor: RoomCursor { room, cursor },
     })
     .await;
-    assert_eq!(resume_result(&mut page, room).await, (true, 4, vec![3, 4]));
+    assert_eq!(resume_result(&mut ws, room).await, (true, 4, vec![3, 4]));
 }
 
 #[tokio::test]
 async fn a_client_that_missed_more_than_is_replayed_is_told_to_refetch_the_room() {
     let most = limits::MAX_REPLAY_EVENTS;
-    let scene = ResumeFixture::with_messages(most + 1).await;
-    let room = scene.room.id;
-    let mut ws = scene.connect_at(scene.cursor_at(0)).await;
+    let fixture = ResumeFixture::with_messages(most + 1).await;
+    let room = fixture.room.id;
+    let mut ws = fixture.connect_at(fixture.cursor_at(0)).await;
     assert_eq!(
         resume_result(&mut ws, room).await,
         (false, most + 1, vec![])
     );
-    let mut page = scene.connect_at(scene.cursor_at(1)).await;
-    let (recovered, head, missed) = resume_result(&mut page, room).await;
+    let mut ws = fixture.connect_at(fixture.cursor_at(1)).await;
+    let (recovered, head, missed) = resume_result(&mut ws, room).await;
     assert!(recovered && head == most + 1);
     assert!(
         missed.into_iter().eq(2..=most + 1),
-        "all that it missed, in order"
+        "every missed message, in order"
     );
 }
 
 #[tokio::test]
 async fn nothing_is_lost_or_doubled_when_clients_reconnect_while_others_write() {
     const MESSAGES: Seq = 150;
-    let mut scene = ResumeFixture::with_messages(0).await;
-    let room = scene.room.id;
-    let (grace, epoch) = (scene.grace.clone(), scene.room.epoch.clone());
-    // One page comes and goes for as long as it takes, and hears each message once.
-    let coming_and_going = tokio::spawn(async move {
+    let mut fixture = ResumeFixture::with_messages(0).await;
+    let room = fixture.room.id;
+    let (grace, epoch) = (fixture.grace.clone(), fixture.room.epoch.clone());
+    // One client keeps reconnecting until it has received each message once.
+    let reconnecting = tokio::spawn(async move {
         let mut seq = 0;
         let mut connections = 0;
         while seq < MESSAGES {
@@ -228,26 +228,29 @@ async fn nothing_is_lost_or_doubled_when_clients_reconnect_while_others_write() 
         connections
     });
     for n in 1..=MESSAGES {
-        scene.ada.send_message(room, &format!("message {n}")).await;
+        fixture
+            .ada
+            .send_message(room, &format!("message {n}"))
+            .await;
     }
-    let connections = coming_and_going.await.unwrap();
+    let connections = reconnecting.await.unwrap();
     println!("{MESSAGES} messages over {connections} connections");
     assert!(connections > 10);
 }
 
-/// Stories up to a number, and where the stream then stands.
+/// Publishes stories with sequence numbers 1 to `stories`. Returns the publisher and the epoch of the stream.
 async fn publish_stories(server: &Server, stories: Seq) -> (Publisher, Epoch) {
-    let press = Publisher::create(server).await;
+    let publisher = Publisher::create(server).await;
     let epoch = SseClient::open(server).await.wait_for_hello().await.epoch;
     for n in 1..=stories {
-        assert_eq!(press.publish(&format!("Story {n}")).await.seq, n);
+        assert_eq!(publisher.publish(&format!("Story {n}")).await.seq, n);
     }
-    (press, epoch)
+    (publisher, epoch)
 }
 
-/// The sequences of the stories that come, up to one that is published as the last.
-async fn replayed_seqs(reader: &mut SseClient, press: &Publisher) -> Vec<Seq> {
-    let last = press.publish("The last").await.seq;
+/// Publishes a last story and returns the sequence numbers received before it.
+async fn replayed_seqs(reader: &mut SseClient, publisher: &Publisher) -> Vec<Seq> {
+    let last = publisher.publish("The last").await.seq;
     let mut seqs = Vec::new();
     while seqs.last() != Some(&last) {
         seqs.push(reader.next_story().await.seq);
@@ -259,32 +262,32 @@ async fn replayed_seqs(reader: &mut SseClient, press: &Publisher) -> Vec<Seq> {
 #[tokio::test]
 async fn a_reader_of_the_news_goes_on_after_what_it_has_seen() {
     let server = Server::start().await;
-    let (press, epoch) = publish_stories(&server, 6).await;
+    let (publisher, epoch) = publish_stories(&server, 6).await;
     let epoch = epoch.0;
 
     let mut new = SseClient::open(&server).await;
     let hello = new.wait_for_hello().await;
     assert!((hello.head, hello.recovered) == (6, true), "{hello:?}");
     assert_eq!(
-        replayed_seqs(&mut new, &press).await,
+        replayed_seqs(&mut new, &publisher).await,
         [] as [Seq; 0],
-        "nothing old without a cursor"
+        "no replay without a cursor"
     );
 
     let mut by_header = SseClient::open_with(&server, "", Some("4")).await;
     assert!(by_header.wait_for_hello().await.recovered);
-    assert_eq!(replayed_seqs(&mut by_header, &press).await, [5, 6, 7]);
+    assert_eq!(replayed_seqs(&mut by_header, &publisher).await, [5, 6, 7]);
 
     let mut by_address =
         SseClient::open_with(&server, &format!("?after=5&epoch={epoch}"), None).await;
     assert!(by_address.wait_for_hello().await.recovered);
-    assert_eq!(replayed_seqs(&mut by_address, &press).await, [6, 7, 8]);
+    assert_eq!(replayed_seqs(&mut by_address, &publisher).await, [6, 7, 8]);
 
-    // A browser that reconnects by itself still has the address it began with: what it has seen since counts.
+    // A browser that reconnects by itself repeats the original query, so `Last-Event-ID` takes precedence.
     let mut both =
         SseClient::open_with(&server, &format!("?after=1&epoch={epoch}"), Some("8")).await;
     assert!(both.wait_for_hello().await.recovered);
-    assert_eq!(replayed_seqs(&mut both, &press).await, [9]);
+    assert_eq!(replayed_seqs(&mut both, &publisher).await, [9]);
 }
 
 #[tokio::test]
@@ -325,7 +328,7 @@ async fn a_cursor_that_the_news_cannot_go_on_from_is_answered_with_resync_and_th
     let mut reader = SseClient::open_with(&server, "?after=3", None).await;
     assert!(
         reader.wait_for_hello().await.recovered,
-        "just as much as is replayed"
+        "exactly the number of events that may be replayed"
     );
     for seq in 4..=8 {
         assert_eq!(reader.next_story().await.seq, seq);
@@ -335,13 +338,13 @@ async fn a_cursor_that_the_news_cannot_go_on_from_is_answered_with_resync_and_th
 #[tokio::test]
 async fn a_reader_of_one_topic_gets_no_other() {
     let server = Server::start().await;
-    let press = Publisher::create(&server).await;
-    press.publish_in_topic("Sport", "Regatta today").await;
-    press.publish_in_topic("Weather", "High water").await;
-    press.publish_in_topic("Sport", "Regatta won").await;
+    let publisher = Publisher::create(&server).await;
+    publisher.publish_in_topic("Sport", "Regatta today").await;
+    publisher.publish_in_topic("Weather", "High water").await;
+    publisher.publish_in_topic("Sport", "Regatta won").await;
     let mut reader = SseClient::open_with(&server, "?topic=Sport&after=0", None).await;
-    press.publish_in_topic("Weather", "Low water").await;
-    press.publish_in_topic("Sport", "Regatta over").await;
+    publisher.publish_in_topic("Weather", "Low water").await;
+    publisher.publish_in_topic("Sport", "Regatta over").await;
     for headline in ["Regatta today", "Regatta won", "Regatta over"] {
         assert_eq!(reader.next_story().await.headline, headline);
     }
@@ -352,9 +355,9 @@ async fn what_makes_no_sense_is_refused_in_words() {
     let server = Server::start().await;
     let reader = Browser::anonymous(&server, "Reader");
     for query in ["?after=yesterday", "?beat=often", "?after=1&after=2"] {
-        let answer = reader.get(&format!("/news/events{query}")).await;
-        assert_eq!(answer.status(), 400, "{query}");
-        let words = answer.text().await.unwrap();
+        let response = reader.get(&format!("/news/events{query}")).await;
+        assert_eq!(response.status(), 400, "{query}");
+        let words = response.text().await.unwrap();
         assert!(words.contains("What can be asked"), "{query}: {words}");
     }
 }
@@ -363,13 +366,13 @@ async fn what_makes_no_sense_is_refused_in_words() {
 async fn nothing_is_lost_or_doubled_when_readers_come_while_stories_are_published() {
     const STORIES: Seq = 150;
     let server = Server::start().await;
-    let (press, _) = publish_stories(&server, 1).await;
+    let (publisher, _) = publish_stories(&server, 1).await;
     let publishing = tokio::spawn(async move {
         for n in 2..=STORIES {
-            assert_eq!(press.publish("Story").await.seq, n);
+            assert_eq!(publisher.publish("Story").await.seq, n);
         }
     });
-    // One after the other they come, some from the beginning, some from where the stream stands.
+    // Readers connect one after another, half of them from the first story, half from the current head.
     let mut readers = Vec::new();
     while !publishing.is_finished() {
         let replayed = readers.len() % 2 == 0;
@@ -386,7 +389,7 @@ async fn nothing_is_lost_or_doubled_when_readers_come_while_stories_are_publishe
     }
     publishing.await.unwrap();
     println!(
-        "{STORIES} stories, {} readers came meanwhile",
+        "{STORIES} stories, {} readers connected meanwhile",
         readers.len()
     );
     assert!(readers.len() > 20);
@@ -398,17 +401,16 @@ async fn nothing_is_lost_or_doubled_when_readers_come_while_stories_are_publishe
 #[tokio::test]
 async fn the_log_outlives_the_server() {
     let mut server = Server::start().await;
-    let (press, epoch) = publish_stories(&server, 3).await;
+    let (publisher, epoch) = publish_stories(&server, 3).await;
     let mut reader = SseClient::open(&server).await;
     reader.wait_for_hello().await;
     server.restart().await;
     let rest = reader.read_to_end().await;
-    let says_nothing = rest
-        .iter()
-        .all(|piece| matches!(piece, SseItem::Comment(_)));
-    assert!(says_nothing, "the stream just ends: {rest:?}");
-    let mut again = SseClient::open_with(&server, &format!("?epoch={}", epoch.0), Some("1")).await;
-    let hello = again.wait_for_hello().await;
+    let is_silent = rest.iter().all(|item| matches!(item, SseItem::Comment(_)));
+    assert!(is_silent, "only comments before the end: {rest:?}");
+    let mut resumed =
+        SseClient::open_with(&server, &format!("?epoch={}", epoch.0), Some("1")).await;
+    let hello = resumed.wait_for_hello().await;
     assert!(hello.recovered && hello.epoch == epoch);
-    assert_eq!(replayed_seqs(&mut again, &press).await, [2, 3]);
+    assert_eq!(replayed_seqs(&mut resumed, &publisher).await, [2, 3]);
 }

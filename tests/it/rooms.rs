@@ -1,4 +1,4 @@
-//! Rooms: who makes them, who is in them, and who is not.
+//! Rooms: creation, membership and access.
 
 use crate::support::{Browser, Server, WsClient, browser::location, ws_client};
 use rialto::{
@@ -41,14 +41,14 @@ async fn a_room_that_an_administrator_makes_reaches_every_connected_client() {
     assert_eq!(
         away.room("the-arsenal").unread,
         1,
-        "who was away is a member all the same"
+        "users who are offline become members too"
     );
     let newcomer = Browser::join(&server, "Newcomer").await.connect().await;
     let summary = newcomer.room("the-arsenal");
     assert_eq!(
         (summary.head, summary.unread),
         (1, 0),
-        "what was said before one came is not unread"
+        "messages from before the user joined are not unread"
     );
 }
 
@@ -72,13 +72,13 @@ async fn a_guest_cannot_make_a_room_and_no_room_is_made_twice() {
         .collect();
     assert_eq!(slugs, ["general", "arsenal"]);
 
-    // A form that is refused comes back with the reason in words.
+    // After a refused form, the page shows the reason.
     let form = [("name", "Hideout")];
     let back = guest.submit_form("/chat", "/fn/create-room", &form).await;
     assert!(back.starts_with("/chat?"), "{back}");
     let shown = admin.html(&back).await;
     assert!(
-        shown.contains("Only editors and administrators may make rooms"),
+        shown.contains("Only editors and administrators can create rooms"),
         "{shown}"
     );
 }
@@ -113,7 +113,7 @@ async fn a_direct_room_is_for_two_and_there_is_one_for_each_pair() {
     assert_eq!(
         location(&again),
         format!("/chat/{}", hers.slug),
-        "the same room from the other side"
+        "the same room, opened by the other user"
     );
 
     ada_ws.send_message(hers.id, "between us").await;

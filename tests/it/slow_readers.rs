@@ -1,4 +1,4 @@
-//! A slow reader hurts only itself.
+//! A slow reader delays nobody else.
 
 use crate::support::{
     Browser, HelloFrame, Publisher, Server, SseClient, SseItem, WsClient,
@@ -11,11 +11,11 @@ use rialto::{
 };
 use std::time::Instant;
 
-/// What may wait for one connection in these tests, in bytes: little, so that less has to be sent to pass it.
+/// Send queue limit per connection in these tests, in bytes: small, so that few messages exceed it.
 const QUEUE_BYTES: &str = "65536";
-/// How many messages or stories are sent to find out how long they usually take.
+/// Number of messages or stories per baseline measurement.
 const BASELINE_ROUNDS: usize = 100;
-/// A busy machine delays anything now and then, a stuck reader would do so every time: one of so many tries has to be good.
+/// A busy machine may delay any attempt, a stuck reader would delay all of them: one good attempt passes the test.
 const MAX_ATTEMPTS: usize = 3;
 
 async fn start_with_small_queue() -> Server {
@@ -27,10 +27,10 @@ async fn start_with_small_queue() -> Server {
     .await
 }
 
-/// The size of a long message or story as an event, in bytes; it has a little more.
+/// Lower bound for the size of a long message or story as an event, in bytes.
 const LONG_EVENT_BYTES: usize = 16_000;
 
-/// Four thousand characters of four bytes: as long as a message may be.
+/// A text of almost the maximum length: 3,994 characters, all but four of them 4 bytes long.
 fn long_text(n: usize) -> String {
     format!("{n:04}{}", "🌉".repeat(3_990))
 }
@@ -48,7 +48,7 @@ async fn a_client_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
         let stream = stuck_reader::connect_with_small_buffer(server.address()).await;
         let mut stuck = WsClient::open_socket_over(&slow, stream).await.unwrap();
         stuck.exchange_hello(HelloFrame::default()).await;
-        // From here on it does not read, while more is written than may wait for it, by a good deal.
+        // It stops reading here, while well over its limit is sent.
         let with = measure_latencies(
             &mut writer,
             &mut reader,
@@ -57,15 +57,15 @@ async fn a_client_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
         )
         .await;
         assert_closed_and_resumes(&slow, stuck, with.len()).await;
-        if with.is_within_budget(&baseline, "WebSocket, beside a stuck reader") {
+        if with.is_within_budget(&baseline, "WebSocket beside a stuck reader") {
             return;
         }
     }
-    panic!("others were delayed each time");
+    panic!("others were delayed in every attempt");
 }
 
-/// A page that did not read while others wrote is told whole frames without a hole, and then why it is closed. It connects again
-/// and goes on where it was.
+/// A client that stopped reading received complete frames without a gap and then close code 4008. It reconnects and resumes at its
+/// cursor.
 async fn assert_closed_and_resumes(slow: &Browser, mut stuck: WsClient, written: usize) {
     let before = stuck.room("general").clone();
     let head = before.head + Seq::try_from(written).unwrap();
@@ -74,7 +74,7 @@ async fn assert_closed_and_resumes(slow: &Browser, mut stuck: WsClient, written:
         match stuck.next_frame().await {
             Ok(frame) => {
                 if let Some(message) = ws_client::as_message(&frame) {
-                    assert_eq!(message.seq, last + 1, "no hole before the end");
+                    assert_eq!(message.seq, last + 1, "no gap before the close frame");
                     last = message.seq;
                 }
             }
@@ -83,7 +83,7 @@ async fn assert_closed_and_resumes(slow: &Browser, mut stuck: WsClient, written:
     };
     assert_eq!(u16::from(closed.code), 4008, "{}", closed.reason);
     println!("closed after {} of {written} messages", last - before.head);
-    assert!(last < head, "it was closed before the end");
+    assert!(last < head, "closed before the last message");
     let cursor = Cursor {
         epoch: before.epoch,
         seq: last,
@@ -97,27 +97,27 @@ async fn assert_closed_and_resumes(slow: &Browser, mut stuck: WsClient, written:
     }
 }
 
-/// About that long.
+/// A story of about [`LONG_EVENT_BYTES`].
 fn long_story(n: usize) -> serde_json::Value {
     serde_json::json!({ "headline": format!("Story {n}"), "body": "🌉".repeat(4_000) })
 }
 
-/// Stories are published and read; how long each took from the request to the reader.
+/// Publishes stories and returns the time from each request to its event at the reader.
 async fn measure_publish_latencies(
-    press: &Publisher,
+    publisher: &Publisher,
     reader: &mut SseClient,
     rounds: usize,
 ) -> Latencies {
     let mut delays = Vec::new();
     for n in 0..rounds {
         let began = Instant::now();
-        let request = press.story_request(&long_story(n));
-        let heard = async {
+        let request = publisher.story_request(&long_story(n));
+        let received = async {
             let story = reader.next_story().await;
             delays.push(began.elapsed());
             story
         };
-        let (published, story) = tokio::join!(press.send(request), heard);
+        let (published, story) = tokio::join!(publisher.send(request), received);
         assert_eq!(published.status(), 201);
         assert_eq!(story.headline, format!("Story {n}"));
     }
@@ -127,30 +127,30 @@ async fn measure_publish_latencies(
 #[tokio::test]
 async fn a_reader_of_the_news_that_stops_reading_delays_nobody_and_is_told_to_resync() {
     let server = start_with_small_queue().await;
-    let press = Publisher::create(&server).await;
+    let publisher = Publisher::create(&server).await;
     let mut reader = SseClient::open(&server).await;
-    // More than may wait for a socket that nobody reads, by a good deal.
+    // Well over what can queue up for a socket that is not read.
     let rounds = 2 * stuck_reader::MAX_QUEUED_BYTES / LONG_EVENT_BYTES;
     let mut head = 0;
     for _ in 0..MAX_ATTEMPTS {
-        let baseline = measure_publish_latencies(&press, &mut reader, BASELINE_ROUNDS).await;
+        let baseline = measure_publish_latencies(&publisher, &mut reader, BASELINE_ROUNDS).await;
         let stuck = stuck_reader::StuckReader::open_sse(server.address()).await;
-        let with = measure_publish_latencies(&press, &mut reader, rounds).await;
+        let with = measure_publish_latencies(&publisher, &mut reader, rounds).await;
         let after = head + Seq::try_from(BASELINE_ROUNDS).unwrap();
         assert_ends_with_resync(&stuck.read_events().await, after, rounds);
         head = after + Seq::try_from(rounds).unwrap();
-        if with.is_within_budget(&baseline, "SSE, beside a stuck reader") {
+        if with.is_within_budget(&baseline, "SSE beside a stuck reader") {
             return;
         }
     }
-    panic!("others were delayed each time");
+    panic!("others were delayed in every attempt");
 }
 
-/// What a reader that did not read is told: whole stories without a hole, from a sequence on, and then that there is one.
-fn assert_ends_with_resync(pieces: &[SseItem], after: Seq, published: usize) {
-    let events: Vec<_> = pieces
+/// A reader that stopped reading received complete stories after `after` without a gap, and then a `resync` event.
+fn assert_ends_with_resync(items: &[SseItem], after: Seq, published: usize) {
+    let events: Vec<_> = items
         .iter()
-        .filter_map(|piece| match piece {
+        .filter_map(|item| match item {
             SseItem::Event(event) => Some(event),
             SseItem::Comment(_) | SseItem::Retry(_) => None,
         })
@@ -166,7 +166,7 @@ fn assert_ends_with_resync(pieces: &[SseItem], after: Seq, published: usize) {
             && stories.len() * LONG_EVENT_BYTES < stuck_reader::MAX_QUEUED_BYTES
     );
     let without_holes: Vec<Seq> = (after + 1..).take(stories.len()).collect();
-    assert_eq!(stories, without_holes, "no hole before the end");
+    assert_eq!(stories, without_holes, "no gap before resync");
     let last = events.last().unwrap();
-    assert_eq!(last.name, sse::RESYNC_EVENT, "the last word of the stream");
+    assert_eq!(last.name, sse::RESYNC_EVENT, "the last event of the stream");
 }

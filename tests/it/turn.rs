@@ -1,5 +1,4 @@
-//! The relay of calls: what it does for whom, and what it refuses. That browsers connect through it, end2end/tests/call-networks.spec.ts
-//! shows.
+//! The TURN server: what it relays and what it refuses. `end2end/tests/call-networks.spec.ts` tests browsers that connect through it.
 
 use crate::{
     calls::CallClient,
@@ -25,9 +24,9 @@ use tokio_rustls::{
 
 const TURN_SECRET: &str = "a secret of these tests";
 
-/// A server whose secret is known, with these settings as well.
+/// Starts a server with a known TURN secret and these settings.
 async fn start_with_turn(settings: &'static [(&'static str, &'static str)]) -> Server {
-    // Metrics are asked for by the same library as everything else.
+    // The HTTP client that reads the metrics needs a crypto provider.
     tls::install_crypto_provider();
     Server::start_with(|command| {
         command.args(["--metrics-addr", "127.0.0.1:0"]);
@@ -49,15 +48,15 @@ fn new_credential() -> Credential {
     issue_credential(UserId(random::new_id()), clock::now())
 }
 
-/// Where a relay is, by its address as browsers are told it: `turn:127.0.0.1:3478?transport=udp`.
+/// The address in a TURN URL with an IP address: `turn:127.0.0.1:3478?transport=udp`.
 fn parse_turn_url(url: &str) -> SocketAddr {
     let host = url.trim_start_matches("turn:");
     host.split('?').next().unwrap().parse().unwrap()
 }
 
-/// The code with which a request was refused.
-fn error_code<T: std::fmt::Debug>(answer: Result<T, ProbeError>) -> u16 {
-    match answer {
+/// The STUN error code of a refused request.
+fn error_code<T: std::fmt::Debug>(result: Result<T, ProbeError>) -> u16 {
+    match result {
         Err(ProbeError::Refused(code)) => code,
         other => panic!("not refused: {other:?}"),
     }
@@ -67,7 +66,7 @@ async fn receives_nothing(client: &mut Probe) -> bool {
     matches!(client.receive().await, Err(ProbeError::Timeout))
 }
 
-/// Two clients with a relay each, who may send to each other.
+/// Two clients, each with an allocation and a permission for the other.
 async fn permitted_pair(relay: SocketAddr, by_tcp: bool) -> [(Probe, SocketAddr); 2] {
     let mut one = if by_tcp {
         Probe::connect_tcp(relay, new_credential()).await.unwrap()
@@ -103,7 +102,7 @@ async fn two_behind_relays_reach_each_other_by_udp_and_by_tcp() {
             assert_eq!(
                 one.receive().await.unwrap(),
                 bytes,
-                "through the channel, padded or not"
+                "as ChannelData, with and without padding"
             );
         }
     }
@@ -153,7 +152,7 @@ async fn data_without_a_permission_is_dropped() {
         one.allocate().await.unwrap(),
         other.allocate().await.unwrap(),
     );
-    // Relays of one server have one address, and permissions are for addresses: so nobody is permitted anything here.
+    // Permissions are per IP address (RFC 8656) and all relays share one, so neither client creates a permission here.
     other.send_indication(at, b"hello").await.unwrap();
     one.send_indication(there, b"hello").await.unwrap();
     assert!(receives_nothing(&mut one).await && receives_nothing(&mut other).await);
@@ -239,7 +238,7 @@ async fn nothing_is_relayed_into_the_network_of_the_server_or_to_itself() {
         );
     }
     wait_for_sample(&server, PEER, |n| n == 16).await;
-    // Its own address is that of the other relays, but nothing that is no relay is reached at it.
+    // Relays share the server's own IP address, but only relay ports are reachable at it.
     let service = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let at = service.local_addr().unwrap();
     client.create_permission(at).await.unwrap();
@@ -275,12 +274,16 @@ async fn nobody_has_more_relays_than_one_may_and_what_is_given_back_is_free_agai
     assert_eq!(
         error_code(third.allocate().await),
         508,
-        "one person has two"
+        "a user may have two"
     );
     let mut other = Probe::connect_tcp(relay, new_credential()).await.unwrap();
     other.allocate().await.unwrap();
     let mut fourth = Probe::connect_udp(relay, new_credential()).await.unwrap();
-    assert_eq!(error_code(fourth.allocate().await), 508, "all have three");
+    assert_eq!(
+        error_code(fourth.allocate().await),
+        508,
+        "the server may have three"
+    );
     wait_for_sample(&server, QUOTA, |n| n == 2).await;
     clients[0].release().await.unwrap();
     wait_for_sample(&server, "rialto_relays", |n| n == 2).await;
@@ -288,7 +291,7 @@ async fn nobody_has_more_relays_than_one_may_and_what_is_given_back_is_free_agai
         .await
         .unwrap();
     third.allocate().await.unwrap();
-    // Who came by TCP and is gone has given everything back.
+    // Closing the TCP connection releases its allocation.
     drop(other);
     wait_for_sample(&server, "rialto_relays", |n| n == 2).await;
 }
@@ -340,7 +343,7 @@ async fn those_in_a_call_are_told_of_the_relay_with_a_credential_of_their_own_th
     assert_eq!(
         bob.next_view().await.rtc_config,
         None,
-        "who has not answered is told nothing"
+        "a callee gets no ICE servers before answering"
     );
     bob.send_action(id, ClientAction::Accept).await;
     views.push(bob.next_view().await);
@@ -372,7 +375,7 @@ async fn those_in_a_call_are_told_of_the_relay_with_a_credential_of_their_own_th
     .await;
 }
 
-/// By whom a certificate of a test was issued: itself.
+/// A TLS connector that trusts only this certificate.
 fn trust(certificate: &rcgen::Certificate) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.der().clone()).unwrap();

@@ -1,5 +1,5 @@
-//! A peer: the broadcast that anybody would write first with Axum and a tokio channel. `bench-axum ADDRESS` serves
-//! `POST /publish`, `GET /events` (SSE) and `GET /ws`.
+//! A naive broadcast with Axum and a Tokio channel, for comparison. `bench-axum ADDRESS` serves `POST /publish`, `GET /events` (SSE)
+//! and `GET /ws`.
 
 use std::{convert::Infallible, env};
 
@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, sync::broadcast};
 type Sender = broadcast::Sender<Utf8Bytes>;
 
 async fn publish(State(sender): State<Sender>, text: String) {
-    // Nobody listens: that is fine.
+    // An error means that there is no subscriber.
     let _nobody = sender.send(text.into());
 }
 
@@ -68,7 +68,7 @@ async fn main() -> Result<()> {
         .route("/ws", get(ws))
         .with_state(sender);
     let listener = TcpListener::bind(address).await?.tap_io(|socket| {
-        // Without it Nagle's algorithm holds messages back, and the comparison would be about that.
+        // Nagle's algorithm would delay messages and distort the comparison.
         if let Err(error) = socket.set_nodelay(true) {
             eprintln!("{error}");
         }

@@ -1,8 +1,7 @@
-//! A peer: the floor. One thread that answers every `GET` with a head, and writes the body of every `POST` to all who
-//! asked, in one write each. `bench-floor ADDRESS`.
+//! The floor, for comparison: `bench-floor ADDRESS`. One thread answers every `GET` with a head and writes the body of every `POST` to all
+//! connections that have sent a `GET`, in one write each.
 //!
-//! It knows no event, frame, room or cursor, keeps nothing, and forgets nobody: what a delivery costs here is what the
-//! kernel takes for it.
+//! It has no events, frames, rooms or cursors, stores nothing and drops no subscriber, so a delivery costs only what the kernel takes.
 
 use std::{
     collections::BTreeSet,
@@ -20,20 +19,20 @@ use mio::{
 
 const LISTENER: Token = Token(usize::MAX);
 
-/// A subscriber is told this; the generator does not look further than the empty line.
+/// The response to a subscriber. The generator reads no further than the empty line.
 const SSE_RESPONSE_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
-/// A publisher is told this.
+/// The response to a publisher.
 const NO_CONTENT_RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n";
 
 struct Conn {
     socket: TcpStream,
     request: Vec<u8>,
-    /// What the socket did not take yet.
+    /// Bytes that the socket has not accepted yet.
     waiting: Vec<u8>,
 }
 
 impl Conn {
-    /// Writes, and keeps what the socket does not take.
+    /// Writes, and keeps what the socket does not accept.
     fn write(&mut self, bytes: &[u8]) {
         let mut written = 0;
         if self.waiting.is_empty() {
@@ -41,7 +40,7 @@ impl Conn {
                 match self.socket.write(&bytes[written..]) {
                     Ok(count) => written += count,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    // Gone: the next read says so.
+                    // The next read reports the broken connection.
                     Err(_) => return,
                 }
             }
@@ -54,7 +53,7 @@ impl Conn {
         self.write(&waiting);
     }
 
-    /// The request that is whole, without its head.
+    /// The next complete request: whether it is a POST, and its body.
     fn take_request(&mut self) -> Option<(bool, Vec<u8>)> {
         let head = memmem::find(&self.request, b"\r\n\r\n")? + 4;
         let text = String::from_utf8_lossy(&self.request[..head]).to_ascii_lowercase();

@@ -1,5 +1,4 @@
-//! `bench-leptos ADDRESS`: the page that a new Leptos project begins with, rendered on the server. What Rialto's front page is
-//! held against.
+//! The page of a new Leptos project, rendered on the server, for comparison with Rialto's front page: `bench-leptos ADDRESS`.
 
 use leptos::prelude::*;
 use leptos_axum::{LeptosRoutes as _, generate_route_list};

@@ -1,4 +1,4 @@
-//! `rialto-bench`: see the README beside this package.
+//! The benchmark; see the README of this package.
 
 use anyhow::Result;
 use clap::Parser as _;

@@ -1,4 +1,4 @@
-//! One connection: what is still to be written, and reading without waiting.
+//! A non-blocking connection with a write buffer.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -8,14 +8,14 @@ use std::{
 use anyhow::Result;
 use mio::{Interest, Registry, Token, net::TcpStream};
 
-/// What a read brought.
+/// The result of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// So many bytes; there may be more only if the buffer is full.
+    /// This many bytes; more may follow only if the buffer is full.
     Bytes(usize),
-    /// Nothing for now.
+    /// Nothing to read now.
     Nothing,
-    /// The peer closed the connection, or it broke.
+    /// The peer closed the connection, or it failed.
     End,
 }
 
@@ -28,7 +28,7 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// Begins to connect. Events carry `token`.
+    /// Starts to connect. Events carry `token`.
     pub fn connect(address: SocketAddr, registry: &Registry, token: Token) -> Result<Self> {
         let mut socket = TcpStream::connect(address)?;
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
@@ -39,12 +39,12 @@ impl Conn {
         })
     }
 
-    /// The port on this side.
+    /// The local port.
     pub fn port(&self) -> Option<u16> {
         self.socket.local_addr().ok().map(|address| address.port())
     }
 
-    /// Writes now, or as soon as the socket takes it.
+    /// Writes now, or when the socket becomes writable.
     pub fn send(&mut self, bytes: &[u8]) {
         self.write_buffer.extend_from_slice(bytes);
         if self.is_open {
@@ -52,7 +52,7 @@ impl Conn {
         }
     }
 
-    /// The socket can be written to: writes what waits.
+    /// Handles writability: writes the buffer.
     pub fn on_writable(&mut self) {
         self.is_open = true;
         self.flush();
@@ -64,7 +64,7 @@ impl Conn {
             match self.socket.write(&self.write_buffer[written..]) {
                 Ok(count) => written += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // A broken connection shows itself when it is read.
+                // The next read reports the broken connection.
                 Err(_) => break,
             }
         }
@@ -85,7 +85,7 @@ impl Conn {
         }
     }
 
-    /// From now on no event of this connection is reported.
+    /// Stops events of this connection.
     pub fn ignore(&mut self, registry: &Registry) -> Result<()> {
         Ok(registry.deregister(&mut self.socket)?)
     }

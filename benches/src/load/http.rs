@@ -1,4 +1,4 @@
-//! Just enough of HTTP/1.1: writing a request, noticing where its answer ends, and a client that waits.
+//! Minimal HTTP/1.1: request bytes, a response parser, and a blocking client.
 
 use std::{
     io::{Read, Write},
@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use memchr::memmem;
 
-/// A request with a body; `headers` are more lines, each ended by `\r\n`.
+/// A POST request; `headers` are further header lines, each ending in `\r\n`.
 pub fn post_request(path: &str, headers: &str, body: &str) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n{body}",
@@ -18,22 +18,22 @@ pub fn post_request(path: &str, headers: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A request without a body; `headers` are more lines, each ended by `\r\n`.
+/// A GET request; `headers` are further header lines, each ending in `\r\n`.
 pub fn get_request(path: &str, headers: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").into_bytes()
 }
 
-/// An answer, as far as anybody here cares.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Response {
-    /// The status, 200 for example.
+    /// The status code, such as 200.
     pub status: u16,
-    /// The head and the body, as they came.
+    /// Head and body, with invalid UTF-8 replaced.
     pub text: String,
 }
 
 impl Response {
-    /// The value of a header, by its lower-case name.
+    /// The value of a header; the case of its name does not matter.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.text
             .lines()
@@ -50,14 +50,14 @@ impl Response {
     }
 }
 
-/// Collects the bytes of an answer until it is whole.
+/// Collects bytes until a response is complete.
 #[derive(Debug, Default)]
 pub struct ResponseReader {
     bytes: Vec<u8>,
 }
 
 impl ResponseReader {
-    /// Takes bytes, and gives the answer when they complete it.
+    /// Adds bytes and returns the response once it is complete.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<Response> {
         self.bytes.extend_from_slice(bytes);
         let end = self.end()?;
@@ -91,14 +91,14 @@ impl ResponseReader {
     }
 }
 
-/// A client on one connection that waits for each answer.
+/// A client with one connection that waits for each response.
 #[derive(Debug)]
 pub struct Client {
     socket: TcpStream,
 }
 
 impl Client {
-    /// Connects, and gives up on anything that takes longer than 30 s.
+    /// Connects. Reads time out after 30 s.
     pub fn connect(address: SocketAddr) -> Result<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
@@ -106,28 +106,28 @@ impl Client {
         Ok(Self { socket })
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its response.
     pub fn send(&mut self, request: &[u8]) -> Result<Response> {
         self.socket.write_all(request)?;
         let (mut reader, mut buffer) = (ResponseReader::default(), [0; 16 * 1024]);
         loop {
-            let count = self.socket.read(&mut buffer).context("no answer")?;
+            let count = self.socket.read(&mut buffer).context("no response")?;
             if count == 0 {
-                bail!("the connection was closed before the answer was whole");
+                bail!("the connection was closed before the response was complete");
             }
-            if let Some(answer) = reader.feed(&buffer[..count]) {
-                return Ok(answer);
+            if let Some(response) = reader.feed(&buffer[..count]) {
+                return Ok(response);
             }
         }
     }
 
-    /// Sends a request and waits for an answer whose status is 2xx.
+    /// Sends a request and waits for a response with a 2xx status; any other status is an error.
     pub fn expect_success(&mut self, request: &[u8]) -> Result<Response> {
-        let answer = self.send(request)?;
-        if !(200..300).contains(&answer.status) {
-            bail!("answered with {}: {}", answer.status, answer.text);
+        let response = self.send(request)?;
+        if !(200..300).contains(&response.status) {
+            bail!("status {}: {}", response.status, response.text);
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
@@ -140,9 +140,9 @@ mod tests {
         let mut reader = ResponseReader::default();
         assert!(reader.feed(b"HTTP/1.1 201 Created\r\nContent-Le").is_none());
         assert!(reader.feed(b"ngth: 4\r\n\r\nab").is_none());
-        let answer = reader.feed(b"cdHTTP").expect("whole");
+        let response = reader.feed(b"cdHTTP").expect("a complete response");
         assert_eq!(
-            (answer.status, answer.header("content-length")),
+            (response.status, response.header("content-length")),
             (201, Some("4"))
         );
         assert_eq!(reader.bytes, b"HTTP");

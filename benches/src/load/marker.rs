@@ -1,32 +1,32 @@
-//! The marker inside every payload, and finding it again in whatever a peer wraps around it.
+//! The marker in every payload, and a scanner that finds it in any framing.
 //!
-//! Looking for the marker's bytes, instead of parsing frames and events, lets one reader serve every peer and keeps the
-//! generator cheaper than any server it measures.
+//! A search for the marker's bytes, instead of parsing frames and events, works with every server and keeps the generator cheaper than
+//! the servers it measures.
 
 use memchr::memmem;
 
-/// How a marker begins. Nothing in it needs escaping in JSON, HTML or an event stream.
+/// The start of a marker. It needs no escaping in JSON, HTML or an event stream.
 const MARKER_PREFIX: &[u8] = b"@@BM";
 
 /// The length of a marker in bytes: `@@BM`, publisher, `:`, sequence, `:`, time, `;`.
 pub const MARKER_BYTES: usize = 4 + 2 + 1 + 16 + 1 + 16 + 1;
 
-/// The length of a payload in bytes, unless a workload says otherwise.
+/// The default length of a payload in bytes.
 pub const PAYLOAD_BYTES: usize = 128;
 
-/// Says which message this is and when it was due.
+/// Identifies a message and its due time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marker {
-    /// Which publisher sent it. Order is promised, and checked, within one publisher.
+    /// The index of the publisher. Order is checked per publisher.
     pub publisher: u8,
-    /// Its place among the messages of that publisher, from 0.
+    /// The position among the publisher's messages, from 0.
     pub sequence: u64,
-    /// When it was due to be sent: `CLOCK_MONOTONIC`, in nanoseconds.
+    /// The time at which the message was due: `CLOCK_MONOTONIC`, in nanoseconds.
     pub due_nanos: u64,
 }
 
 impl Marker {
-    /// The marker as text, filled up with `x` to `bytes`.
+    /// The marker as text, padded with `x` to `bytes`.
     pub fn payload(self, bytes: usize) -> String {
         let mut text = format!(
             "@@BM{:02x}:{:016x}:{:016x};",
@@ -51,10 +51,10 @@ impl Marker {
     }
 }
 
-/// The longest piece of a marker that can be left over from one read.
+/// The longest incomplete marker at the end of a read, in bytes.
 const MAX_HELD_BYTES: usize = MARKER_BYTES - 1;
 
-/// Finds markers in a stream of bytes that comes in arbitrary pieces.
+/// Finds markers in a stream of bytes that is split anywhere.
 #[derive(Debug, Clone)]
 pub struct Scanner {
     held: [u8; MAX_HELD_BYTES],
@@ -75,7 +75,7 @@ impl Scanner {
     pub fn feed(&mut self, chunk: &[u8], mut found: impl FnMut(Marker)) {
         let mut from = 0;
         if self.length > 0 {
-            // A marker that began earlier ends within the next HELD bytes, and only it fits into `joint`.
+            // A marker that began earlier ends within MAX_HELD_BYTES, and `joint` is too short for a second one.
             let taken = chunk.len().min(MAX_HELD_BYTES);
             let mut joint = [0; 2 * MAX_HELD_BYTES];
             joint[..self.length].copy_from_slice(&self.held[..self.length]);
@@ -99,7 +99,7 @@ impl Scanner {
     }
 }
 
-/// Returns where the last whole marker ends, or 0.
+/// Calls `found` for every marker and returns the end of the last one, or 0.
 fn scan_markers(bytes: &[u8], found: &mut impl FnMut(Marker)) -> usize {
     let (mut at, mut end) = (0, 0);
     while let Some(start) = memmem::find(&bytes[at..], MARKER_PREFIX) {
@@ -118,7 +118,7 @@ fn scan_markers(bytes: &[u8], found: &mut impl FnMut(Marker)) -> usize {
     end
 }
 
-/// Notices a fixed text in a stream of bytes that comes in arbitrary pieces.
+/// Counts a fixed text in a stream of bytes that is split anywhere.
 #[derive(Debug, Clone)]
 pub struct Needle {
     text: &'static [u8],
@@ -126,7 +126,7 @@ pub struct Needle {
 }
 
 impl Needle {
-    /// Looks for `text`, which must not be empty.
+    /// Counts `text`, which must not be empty.
     pub fn new(text: &'static [u8]) -> Self {
         Self {
             text,
@@ -134,7 +134,7 @@ impl Needle {
         }
     }
 
-    /// How often the text ends in `chunk`.
+    /// The number of occurrences that end in `chunk`.
     pub fn count(&mut self, chunk: &[u8]) -> usize {
         let kept = self.text.len() - 1;
         let mut count = 0;

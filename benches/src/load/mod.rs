@@ -1,15 +1,15 @@
-//! The load generator: one thread that subscribes thousands of times, publishes, and notes what comes and when.
+//! The load generator: one thread that opens thousands of subscriptions, publishes, and records what arrives and when.
 //!
-//! | file | what is in it |
+//! | file | contents |
 //! |---|---|
-//! | `marker` | the marker inside every payload, and finding it again |
-//! | `sequence` | what one subscriber got of each publisher |
-//! | `histogram` | latencies |
-//! | `conn` | one connection |
-//! | `subscriber` | one who listens |
-//! | `caller` | one who makes HTTP requests: a publisher or a probe |
-//! | `publish` | how a peer is published to, and at what pace |
-//! | `sse`, `ws`, `http` | the bytes of each |
+//! | `marker` | the marker in every payload, and its scanner |
+//! | `sequence` | lost, duplicated and out-of-order messages |
+//! | `latencies` | a histogram of latencies |
+//! | `conn` | a non-blocking connection |
+//! | `subscriber` | a subscriber |
+//! | `requester` | an HTTP client: a publisher or a probe |
+//! | `publish` | publish methods and pacing |
+//! | `sse`, `ws`, `http` | the bytes of each protocol |
 
 pub mod conn;
 pub mod http;
@@ -40,10 +40,10 @@ use self::{
 };
 use crate::clock;
 
-/// Tokens from here on are callers.
+/// The first token of requesters; subscribers have lower ones.
 const FIRST_REQUESTER_TOKEN: usize = 1 << 24;
 
-/// How many subscribers connect at the same time.
+/// Maximum number of subscribers that connect at the same time.
 const MAX_CONNECTING: usize = 128;
 
 /// The load generator.
@@ -51,7 +51,7 @@ pub struct LoadGenerator {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
-    /// Everybody who listens.
+    /// All subscribers.
     pub subscribers: Vec<Subscriber>,
     /// Publishers and probes over HTTP.
     pub requesters: Vec<Requester>,
@@ -66,14 +66,14 @@ pub struct LoadGenerator {
 
 impl fmt::Debug for LoadGenerator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Load")
+        f.debug_struct("LoadGenerator")
             .field("subscribers", &self.subscribers.len())
             .finish_non_exhaustive()
     }
 }
 
 impl LoadGenerator {
-    /// A generator without any connection.
+    /// A generator without connections.
     pub fn new() -> Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
@@ -91,54 +91,56 @@ impl LoadGenerator {
         })
     }
 
-    /// Subscribes, with the n-th subscriber in group n modulo `groups`, and waits until everybody is subscribed.
+    /// Connects subscribers, the n-th in channel n modulo `channels`, and waits until all are subscribed. Fails when more than a tenth is
+    /// rejected, or after a timeout that grows with their number.
     pub fn subscribe(
         &mut self,
         address: SocketAddr,
-        openings: Vec<SubscribeHandshake>,
+        handshakes: Vec<SubscribeHandshake>,
         channels: usize,
     ) -> Result<()> {
         let deadline = Instant::now()
             + Duration::from_mins(1)
-            + Duration::from_millis(20) * u32::try_from(openings.len())?;
-        let (first, count, mut turned_away) = (self.subscribers.len(), openings.len(), 0);
-        let mut openings = openings.into_iter();
+            + Duration::from_millis(20) * u32::try_from(handshakes.len())?;
+        let (first, count, mut turned_away) = (self.subscribers.len(), handshakes.len(), 0);
+        let mut handshakes = handshakes.into_iter();
         loop {
             let open = self.subscribers[first..]
                 .iter()
                 .filter(|subscriber| !subscriber.is_ready())
                 .count();
-            let more: Vec<_> = openings
+            let more: Vec<_> = handshakes
                 .by_ref()
                 .take(MAX_CONNECTING - open.min(MAX_CONNECTING))
                 .collect();
             if open == 0 && more.is_empty() {
                 if turned_away > 0 {
-                    println!("    {turned_away} were turned away and asked again");
+                    println!("    {turned_away} subscribers were rejected and tried again");
                 }
                 return Ok(());
             }
-            for opening in more {
-                self.connect(address, opening, channels)?;
+            for handshake in more {
+                self.connect(address, handshake, channels)?;
             }
             self.poll_once(Duration::from_millis(20))?;
             turned_away += self.retry(address)?;
             if turned_away > count / 10 || Instant::now() > deadline {
                 let ready = self.subscribers.iter().filter(|one| one.is_ready()).count();
-                let said = self
+                let first_bytes = self
                     .subscribers
                     .iter()
                     .find(|one| !one.first_bytes.is_empty());
-                let said = said.map(|one| String::from_utf8_lossy(&one.first_bytes).into_owned());
+                let first_bytes =
+                    first_bytes.map(|one| String::from_utf8_lossy(&one.first_bytes).into_owned());
                 bail!(
-                    "{ready} subscribed, {turned_away} were turned away, the rest took too long; {}",
-                    said.unwrap_or_default()
+                    "{ready} subscribed, {turned_away} rejected, the others timed out; {}",
+                    first_bytes.unwrap_or_default()
                 );
             }
         }
     }
 
-    /// Everybody who was turned away asks again. Returns how many.
+    /// Connects every subscriber again whose connection has ended. Returns their number.
     fn retry(&mut self, address: SocketAddr) -> Result<usize> {
         let mut count = 0;
         for (index, subscriber) in self.subscribers.iter_mut().enumerate() {
@@ -150,31 +152,31 @@ impl LoadGenerator {
         Ok(count)
     }
 
-    /// Begins one subscription and does not wait.
+    /// Starts one subscription and does not wait for it.
     pub fn connect(
         &mut self,
         address: SocketAddr,
-        opening: SubscribeHandshake,
-        groups: usize,
+        handshake: SubscribeHandshake,
+        channels: usize,
     ) -> Result<()> {
         let index = self.subscribers.len();
         let subscriber = Subscriber::connect(
             address,
             self.poll.registry(),
             Token(index),
-            opening,
-            index % groups,
+            handshake,
+            index % channels,
         )?;
         self.subscribers.push(subscriber);
         Ok(())
     }
 
-    /// How many subscribers the server ended.
+    /// The number of subscribers whose connection has ended.
     pub fn ended_count(&self) -> usize {
         self.subscribers.iter().filter(|one| one.is_ended()).count()
     }
 
-    /// Adds one who asks `next` again and again, and returns its place in `callers`.
+    /// Adds a probe that repeats the requests of `next`. Returns its index in `requesters`.
     pub fn add_probe(&mut self, address: SocketAddr, next: NextRequest) -> Result<usize> {
         self.add_requester(address, Some(next))
     }
@@ -182,8 +184,8 @@ impl LoadGenerator {
     fn add_requester(&mut self, address: SocketAddr, next: Option<NextRequest>) -> Result<usize> {
         let index = self.requesters.len();
         let token = Token(FIRST_REQUESTER_TOKEN + index);
-        let caller = Requester::connect(address, self.poll.registry(), token, next)?;
-        self.requesters.push(caller);
+        let requester = Requester::connect(address, self.poll.registry(), token, next)?;
+        self.requesters.push(requester);
         Ok(index)
     }
 
@@ -193,15 +195,15 @@ impl LoadGenerator {
         self.publishers.clear();
     }
 
-    /// Makes publishers. The n-th publishes to group n modulo `groups`.
+    /// Adds publishers, the n-th for channel n modulo `channels`.
     pub fn add_publishers(
         &mut self,
-        publishing: PublishMethod,
+        publish_method: PublishMethod,
         count: usize,
-        groups: usize,
+        channels: usize,
     ) -> Result<()> {
         for index in 0..count {
-            let via = match &publishing {
+            let via = match &publish_method {
                 PublishMethod::Http { address, .. } => {
                     PublisherConnection::Requester(self.add_requester(*address, None)?)
                 }
@@ -209,20 +211,20 @@ impl LoadGenerator {
             };
             self.publishers.push(Publisher {
                 connection: via,
-                channel: index % groups,
+                channel: index % channels,
                 published: 0,
             });
         }
-        self.publish_method = Some(publishing);
+        self.publish_method = Some(publish_method);
         Ok(())
     }
 
-    /// From now on payloads have so many bytes.
+    /// Sets the size of the payloads published from now on.
     pub fn set_payload_bytes(&mut self, bytes: usize) {
         self.payload_bytes = bytes;
     }
 
-    /// Everybody in the last `count` stops reading.
+    /// Makes the last `count` subscribers stop reading.
     pub fn stop_reading(&mut self, count: usize) -> Result<()> {
         let from = self.subscribers.len() - count;
         for subscriber in &mut self.subscribers[from..] {
@@ -232,7 +234,7 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// Waits at most so long for events and deals with them.
+    /// Waits at most `wait` for events and handles them.
     pub fn poll_once(&mut self, wait: Duration) -> Result<()> {
         if let Err(error) = self.poll.poll(&mut self.events, Some(wait))
             && error.kind() != std::io::ErrorKind::Interrupted
@@ -242,14 +244,14 @@ impl LoadGenerator {
         for event in &self.events {
             let Token(token) = event.token();
             if token >= FIRST_REQUESTER_TOKEN {
-                let Some(caller) = self.requesters.get_mut(token - FIRST_REQUESTER_TOKEN) else {
+                let Some(requester) = self.requesters.get_mut(token - FIRST_REQUESTER_TOKEN) else {
                     continue;
                 };
                 if event.is_writable() {
-                    caller.on_writable();
+                    requester.on_writable();
                 }
                 if event.is_readable() {
-                    caller.read(&mut self.buffer);
+                    requester.read(&mut self.buffer);
                 }
                 continue;
             }
@@ -271,7 +273,7 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// Keeps taking what comes for a while.
+    /// Handles events for `time`.
     pub fn run_for(&mut self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
@@ -280,7 +282,7 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// Takes what comes until everything published has arrived, or nothing came for `patience`.
+    /// Handles events until every published message is delivered, or until nothing was delivered for `timeout`.
     pub fn drain(&mut self, timeout: Duration) -> Result<()> {
         let (mut last, mut since) = (self.delivered, Instant::now());
         while self.delivered < self.expected && since.elapsed() < timeout {
@@ -292,22 +294,22 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// Messages delivered for the first time, so far.
+    /// The number of messages delivered for the first time.
     pub fn delivered(&self) -> u64 {
         self.delivered
     }
 
-    /// Bytes that came for subscribers, so far.
+    /// The number of bytes that subscribers have received.
     pub fn received_bytes(&self) -> u64 {
         self.received_bytes
     }
 
-    /// What was sent and has not been delivered yet, in deliveries.
+    /// The number of expected deliveries that are missing.
     pub fn outstanding(&self) -> u64 {
         self.expected.saturating_sub(self.delivered)
     }
 
-    /// The latencies since this was last asked.
+    /// Takes the latencies since the last call.
     pub fn take_latencies(&mut self) -> Latencies {
         std::mem::take(&mut self.latencies)
     }
@@ -319,24 +321,24 @@ impl LoadGenerator {
             .find_map(|one| one.first_refusal.as_deref())
     }
 
-    /// Requests of publishers and probes that were refused.
+    /// The number of refused requests of publishers and probes.
     pub fn refused_count(&self) -> u64 {
         self.requesters
             .iter()
-            .map(|caller| caller.refused_count)
+            .map(|requester| requester.refused_count)
             .sum()
     }
 
-    /// What went wrong with everybody who was not stuck.
+    /// The delivery errors of all subscribers that have not stopped reading.
     pub fn delivery_errors(&self) -> DeliveryErrors {
-        let mut wrong = DeliveryErrors::default();
+        let mut errors = DeliveryErrors::default();
         for subscriber in self.subscribers.iter().filter(|one| !one.is_stuck) {
             for (index, publisher) in self.publishers.iter().enumerate() {
                 if publisher.channel == subscriber.channel {
-                    wrong.add(subscriber.delivery_errors(index, publisher.published));
+                    errors.add(subscriber.delivery_errors(index, publisher.published));
                 }
             }
         }
-        wrong
+        errors
     }
 }

@@ -1,4 +1,4 @@
-//! How a peer is published to, and at what pace.
+//! Publish methods, and publishing at different paces.
 
 use std::{
     fmt,
@@ -11,21 +11,21 @@ use anyhow::{Result, bail};
 use super::{LoadGenerator, marker::Marker};
 use crate::clock;
 
-/// Makes what is sent of a payload and the publisher's group.
+/// Encodes a payload for a channel.
 pub type PayloadEncoder = Box<dyn Fn(&str, usize) -> Vec<u8>>;
 
-/// How a peer is published to.
+/// How messages are published to a server.
 pub enum PublishMethod {
-    /// By HTTP requests on connections of their own. Each connection has one request on its way.
+    /// HTTP requests on separate connections, each with one request in flight.
     Http {
-        /// Where to.
+        /// Where requests are sent.
         address: SocketAddr,
-        /// Makes the request.
+        /// Encodes the request.
         request: PayloadEncoder,
     },
-    /// By frames that the first subscribers send, as many as the window allows.
+    /// Frames that the first subscribers send, as many as the window allows.
     Subscribers {
-        /// Makes the frame.
+        /// Encodes the frame.
         frame: PayloadEncoder,
     },
 }
@@ -39,30 +39,29 @@ impl fmt::Debug for PublishMethod {
     }
 }
 
-/// The connection a publisher uses, by its place in [`Load`].
+/// The connection of a publisher, as an index in [`LoadGenerator`].
 #[derive(Debug, Clone, Copy)]
 pub(super) enum PublisherConnection {
     Requester(usize),
     Subscriber(usize),
 }
 
-/// One who publishes.
 #[derive(Debug, Clone)]
 pub(super) struct Publisher {
     pub(super) connection: PublisherConnection,
     pub(super) channel: usize,
-    /// How many messages so far.
+    /// The number of messages published.
     pub(super) published: u64,
 }
 
-/// More requests than this waiting for one connection: the server cannot keep the pace, and nothing is gained by
-/// measuring how the queue of the generator grows.
+/// Maximum number of queued requests per connection. Beyond it, the server cannot keep the pace, and measuring the generator's own queue
+/// is of no use.
 const MAX_BACKLOG_REQUESTS: usize = 1000;
 
 impl LoadGenerator {
-    /// Publishes one message that was due at `due` (`CLOCK_MONOTONIC` nanoseconds).
+    /// Publishes one message that was due at `due` (`CLOCK_MONOTONIC`, in nanoseconds).
     pub fn publish(&mut self, publisher: usize, due: u64) {
-        let Some(publishing) = &self.publish_method else {
+        let Some(publish_method) = &self.publish_method else {
             return;
         };
         let one = &mut self.publishers[publisher];
@@ -72,7 +71,7 @@ impl LoadGenerator {
             due_nanos: due,
         };
         let payload = marker.payload(self.payload_bytes);
-        match (publishing, one.connection) {
+        match (publish_method, one.connection) {
             (PublishMethod::Http { request, .. }, PublisherConnection::Requester(index)) => {
                 self.requesters[index].enqueue(request(&payload, one.channel));
             }
@@ -87,16 +86,16 @@ impl LoadGenerator {
             | (PublishMethod::Subscribers { .. }, PublisherConnection::Requester(_)) => {}
         }
         one.published += 1;
-        let group = one.channel;
+        let channel = one.channel;
         self.expected += self
             .subscribers
             .iter()
-            .filter(|one| one.channel == group && !one.is_stuck && !one.is_ended())
+            .filter(|one| one.channel == channel && !one.is_stuck && !one.is_ended())
             .count() as u64;
     }
 
-    /// Publishes `rate` messages a second for `time`, each when it is due, in turn over all publishers. `each` is called
-    /// between events, at least every 20 ms.
+    /// Publishes `rate` messages per second for `time`, each when it is due, round robin over all publishers. Calls `each` between events,
+    /// at least every 20 ms.
     pub fn publish_paced(
         &mut self,
         rate: u32,
@@ -114,24 +113,27 @@ impl LoadGenerator {
                 sent += 1;
                 continue;
             };
-            // epoll counts in milliseconds, so the last two are spent asking.
+            // epoll has a resolution of a millisecond, so the last two are spent polling.
             let wait = Duration::from_nanos(wait).saturating_sub(Duration::from_millis(2));
             self.poll_once(wait.min(Duration::from_millis(20)))?;
             each(self)?;
-            if let Some(caller) = self
+            if let Some(requester) = self
                 .requesters
                 .iter()
                 .find(|one| one.backlog() > MAX_BACKLOG_REQUESTS)
             {
-                bail!("cannot keep up: {} requests wait", caller.backlog());
+                bail!(
+                    "the server cannot keep up: {} requests are queued",
+                    requester.backlog()
+                );
             }
         }
         Ok(())
     }
 
-    /// Publishes for `time` as fast as at most `window` messages on their way allow.
+    /// Publishes for `time` as fast as possible with at most `window` messages in flight.
     ///
-    /// When nothing arrives for half a second, what is on its way counts as lost and publishing goes on.
+    /// When nothing arrives for 500 ms, the messages in flight count as lost and publishing continues.
     pub fn publish_flat_out(&mut self, window: u64, time: Duration) -> Result<()> {
         let per_message = (self.subscribers.len() / self.channel_count()).max(1) as u64;
         let end = Instant::now() + time;
@@ -146,7 +148,9 @@ impl LoadGenerator {
                 }
                 next_publisher += 1;
                 let idle = match self.publishers[index].connection {
-                    PublisherConnection::Requester(caller) => self.requesters[caller].is_idle(),
+                    PublisherConnection::Requester(requester) => {
+                        self.requesters[requester].is_idle()
+                    }
                     PublisherConnection::Subscriber(_) => true,
                 };
                 if idle {
@@ -164,14 +168,14 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// Publishes so many messages at once, in turn over all publishers.
+    /// Publishes `count` messages at once, round robin over all publishers.
     pub fn publish_burst(&mut self, count: usize) {
         for index in 0..count {
             self.publish(index % self.publishers.len(), clock::monotonic_nanos());
         }
     }
 
-    /// For `time`, everybody who sends sends the next message as soon as the last one is acknowledged.
+    /// For `time`, each publisher sends its next message as soon as the last one is acknowledged.
     pub fn publish_after_each_ack(&mut self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -186,18 +190,17 @@ impl LoadGenerator {
         self.drain(Duration::from_secs(3))
     }
 
-    /// Expects what another generator published, from now on.
+    /// Expects the messages of another generator's publishers.
     pub fn adopt_publishers(&mut self, other: &Self) {
         self.publishers.clone_from(&other.publishers);
     }
 
-    /// How many groups the publishers are spread over.
     fn channel_count(&self) -> usize {
         let last = self.publishers.iter().map(|one| one.channel).max();
         last.unwrap_or(0) + 1
     }
 
-    /// How many messages were published.
+    /// The number of messages published.
     pub fn published(&self) -> u64 {
         self.publishers.iter().map(|one| one.published).sum()
     }

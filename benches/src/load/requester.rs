@@ -1,4 +1,4 @@
-//! One who makes HTTP requests, one after the other on one connection: a publisher, or a probe of a page.
+//! An HTTP client with one connection and one request at a time: a publisher or a probe.
 
 use std::{collections::VecDeque, fmt, net::SocketAddr};
 
@@ -12,43 +12,43 @@ use super::{
 };
 use crate::clock;
 
-/// Makes the next request by itself.
+/// Builds the next request of a probe.
 pub type NextRequest = Box<dyn FnMut() -> Vec<u8>>;
 
-/// One who makes HTTP requests.
+/// Sends HTTP requests, one at a time.
 pub struct Requester {
     address: SocketAddr,
     registry: Registry,
     token: Token,
-    /// None when the peer closed it after an answer, as Pushpin does after each.
+    /// None after the server closed the connection; Pushpin does so after every response.
     conn: Option<Conn>,
     reader: ResponseReader,
     sent_at: Option<u64>,
     queue: VecDeque<Vec<u8>>,
     next: Option<NextRequest>,
-    /// From the request to the whole answer.
+    /// Time from a request to its complete response.
     pub latencies: Latencies,
-    /// Answers whose status was not 2xx, and connections that ended.
+    /// The number of responses without a 2xx status and of connections that failed or ended.
     pub refused_count: u64,
-    /// The first of those: its status line, or that the connection ended.
+    /// The first of those: status line and body, or why there was no response.
     pub first_refusal: Option<String>,
 }
 
 impl fmt::Debug for Requester {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Caller").finish_non_exhaustive()
+        f.debug_struct("Requester").finish_non_exhaustive()
     }
 }
 
 impl Requester {
-    /// Connects. With `next` it asks again and again; without, it asks what it is given.
+    /// Connects. With `next`, it sends one request after another; without, only those that are enqueued.
     pub fn connect(
         address: SocketAddr,
         registry: &Registry,
         token: Token,
         next: Option<NextRequest>,
     ) -> Result<Self> {
-        let mut caller = Self {
+        let mut requester = Self {
             address,
             registry: registry.try_clone()?,
             token,
@@ -61,21 +61,21 @@ impl Requester {
             refused_count: 0,
             first_refusal: None,
         };
-        caller.send_next();
-        Ok(caller)
+        requester.send_next();
+        Ok(requester)
     }
 
-    /// Whether nothing is on its way or waiting.
+    /// Whether no request is in flight or queued.
     pub fn is_idle(&self) -> bool {
         self.sent_at.is_none() && self.queue.is_empty()
     }
 
-    /// How many requests wait for the one that is on its way.
+    /// The number of requests queued behind the one in flight.
     pub fn backlog(&self) -> usize {
         self.queue.len()
     }
 
-    /// Asks now, or when the request that is on its way is answered.
+    /// Sends a request now, or after those before it.
     pub fn enqueue(&mut self, request: Vec<u8>) {
         self.queue.push_back(request);
         self.send_next();
@@ -107,14 +107,14 @@ impl Requester {
         self.first_refusal.get_or_insert_with(|| why.to_owned());
     }
 
-    /// The socket can be written to.
+    /// Handles writability.
     pub fn on_writable(&mut self) {
         if let Some(conn) = &mut self.conn {
             conn.on_writable();
         }
     }
 
-    /// Reads what is there, and asks the next thing when an answer is whole.
+    /// Reads what is available, and sends the next request after a complete response.
     pub fn read(&mut self, buffer: &mut [u8]) {
         while let Some(conn) = &mut self.conn {
             match conn.read(buffer) {
@@ -129,20 +129,20 @@ impl Requester {
                     return;
                 }
                 ReadOutcome::Bytes(count) => {
-                    if let Some(answer) = self.reader.feed(&buffer[..count]) {
-                        if let Some(asked) = self.sent_at.take() {
+                    if let Some(response) = self.reader.feed(&buffer[..count]) {
+                        if let Some(sent_at) = self.sent_at.take() {
                             self.latencies
-                                .record(clock::monotonic_nanos().saturating_sub(asked));
+                                .record(clock::monotonic_nanos().saturating_sub(sent_at));
                         }
-                        if !(200..300).contains(&answer.status) {
+                        if !(200..300).contains(&response.status) {
                             let (head, body) =
-                                answer.text.split_once("\r\n\r\n").unwrap_or_default();
+                                response.text.split_once("\r\n\r\n").unwrap_or_default();
                             self.refuse(&format!(
                                 "{} {body}",
                                 head.lines().next().unwrap_or_default()
                             ));
                         }
-                        if answer.header("connection") == Some("close") {
+                        if response.header("connection") == Some("close") {
                             self.conn = None;
                         }
                         self.send_next();

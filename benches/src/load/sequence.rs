@@ -1,23 +1,23 @@
-//! What one subscriber got of each publisher: nothing lost, nothing twice, nothing in the wrong order?
+//! Delivery errors of one subscriber: messages lost, duplicated or out of order.
 
-/// What went wrong, in messages.
+/// Delivery errors, in messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeliveryErrors {
     /// Published and never delivered.
     pub lost: u64,
-    /// Delivered again.
+    /// Delivered more than once.
     pub doubled: u64,
     /// Delivered after a later message of the same publisher.
     pub out_of_order: u64,
 }
 
 impl DeliveryErrors {
-    /// All of it, in messages.
+    /// The sum of all errors.
     pub fn total(self) -> u64 {
         self.lost + self.doubled + self.out_of_order
     }
 
-    /// Adds what went wrong elsewhere.
+    /// Adds the errors of another subscriber.
     pub fn add(&mut self, other: Self) {
         self.lost += other.lost;
         self.doubled += other.doubled;
@@ -25,18 +25,18 @@ impl DeliveryErrors {
     }
 }
 
-/// Follows the sequence of one publisher, as one subscriber sees it.
+/// Checks the sequence numbers of one publisher at one subscriber.
 #[derive(Debug, Clone, Default)]
 pub struct SequenceChecker {
     next: u64,
-    /// Passed over and not seen since, in ascending order. Empty unless something is wrong.
+    /// Skipped and not delivered since, in ascending order. Empty unless something is wrong.
     missing: Vec<u64>,
     doubled: u64,
     out_of_order: u64,
 }
 
 impl SequenceChecker {
-    /// Takes note of a delivery, and says whether it is the first of its message.
+    /// Records a delivery. Returns whether it is the first of its message.
     pub fn record(&mut self, sequence: u64) -> bool {
         if sequence >= self.next {
             self.missing.extend(self.next..sequence);
@@ -53,7 +53,7 @@ impl SequenceChecker {
         }
     }
 
-    /// What went wrong, when `published` messages were sent.
+    /// The errors when `published` messages were sent.
     pub fn delivery_errors(&self, published: u64) -> DeliveryErrors {
         DeliveryErrors {
             lost: self.missing.len() as u64 + published.saturating_sub(self.next),

@@ -1,4 +1,4 @@
-//! One who listens: from connecting to being subscribed, and what came since.
+//! A subscriber: its handshake, its state and what it has received.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -12,52 +12,52 @@ use super::{
 };
 use crate::{clock, load::latencies::Latencies};
 
-/// How a peer is subscribed to.
+/// How a subscriber subscribes.
 #[derive(Debug, Clone)]
 pub struct SubscribeHandshake {
     /// The HTTP request.
     pub request: Vec<u8>,
-    /// What is said once the answer's head is there; only over a WebSocket.
+    /// Sent after the head of the response; only over a WebSocket.
     pub first_frame: Option<Vec<u8>>,
-    /// What the peer says when the subscriber is subscribed.
+    /// The bytes by which the server confirms the subscription.
     pub ready_pattern: &'static [u8],
 }
 
-/// How much is kept of what is said before one is subscribed, in bytes.
+/// Maximum number of bytes kept from before the confirmation.
 const MAX_FIRST_BYTES: usize = 300;
 
 #[derive(Debug)]
 enum SubscriptionState {
-    /// Waits for the end of the answer's head, to say the greeting.
+    /// Waits for the end of the response's head, then sends the first frame.
     Upgrading(Needle),
-    /// Waits for the peer to say that it is subscribed.
+    /// Waits for the confirmation.
     Subscribing(Needle),
     Subscribed,
     Closed,
 }
 
 impl SubscriptionState {
-    fn initial(opening: &SubscribeHandshake) -> Self {
-        if opening.first_frame.is_some() {
+    fn initial(handshake: &SubscribeHandshake) -> Self {
+        if handshake.first_frame.is_some() {
             Self::Upgrading(Needle::new(b"\r\n\r\n"))
         } else {
-            Self::Subscribing(Needle::new(opening.ready_pattern))
+            Self::Subscribing(Needle::new(handshake.ready_pattern))
         }
     }
 }
 
-/// Acknowledgements of what this one sent.
+/// Acknowledgements of a sender's messages.
 #[derive(Debug)]
 pub struct AckTracker {
     needle: Needle,
-    /// When each message that is not acknowledged yet was due, oldest first, in `CLOCK_MONOTONIC` nanoseconds.
+    /// The due times of messages without acknowledgement, oldest first, in `CLOCK_MONOTONIC` nanoseconds.
     pub pending_due_nanos: VecDeque<u64>,
-    /// From being due to being acknowledged.
+    /// Time from a message's due time to its acknowledgement.
     pub latencies: Latencies,
 }
 
 impl AckTracker {
-    /// Takes every appearance of `text` for an acknowledgement.
+    /// Counts every occurrence of `text` as an acknowledgement.
     pub fn new(text: &'static [u8]) -> Self {
         Self {
             needle: Needle::new(text),
@@ -76,16 +76,16 @@ impl AckTracker {
     }
 }
 
-/// One who listens.
+/// A subscriber.
 #[derive(Debug)]
 pub struct Subscriber {
     /// The connection.
     pub conn: Conn,
-    /// Which publishers it hears: those of the same group.
+    /// The channel: it receives the messages of this channel's publishers.
     pub channel: usize,
     /// Whether it has stopped reading on purpose.
     pub is_stuck: bool,
-    /// The first bytes that came, until it is subscribed: why it was turned away.
+    /// The first bytes received before the confirmation: they show why it was rejected.
     pub first_bytes: Vec<u8>,
     /// Set when acknowledgements are counted.
     pub acks: Option<AckTracker>,
@@ -96,22 +96,22 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// Begins to subscribe.
+    /// Starts to subscribe.
     pub fn connect(
         address: SocketAddr,
         registry: &Registry,
         token: Token,
-        opening: SubscribeHandshake,
-        group: usize,
+        handshake: SubscribeHandshake,
+        channel: usize,
     ) -> Result<Self> {
         Ok(Self {
-            conn: Self::send_request(address, registry, token, &opening)?,
-            state: SubscriptionState::initial(&opening),
-            channel: group,
+            conn: Self::send_request(address, registry, token, &handshake)?,
+            state: SubscriptionState::initial(&handshake),
+            channel,
             is_stuck: false,
             first_bytes: Vec::new(),
             acks: None,
-            handshake: opening,
+            handshake,
             scanner: Scanner::default(),
             checkers: Vec::new(),
         })
@@ -121,14 +121,14 @@ impl Subscriber {
         address: SocketAddr,
         registry: &Registry,
         token: Token,
-        opening: &SubscribeHandshake,
+        handshake: &SubscribeHandshake,
     ) -> Result<Conn> {
         let mut conn = Conn::connect(address, registry, token)?;
-        conn.send(&opening.request);
+        conn.send(&handshake.request);
         Ok(conn)
     }
 
-    /// Begins anew, after the peer turned it away.
+    /// Starts again, after the server rejected it.
     pub fn retry(&mut self, address: SocketAddr, registry: &Registry, token: Token) -> Result<()> {
         self.conn = Self::send_request(address, registry, token, &self.handshake)?;
         self.state = SubscriptionState::initial(&self.handshake);
@@ -140,12 +140,12 @@ impl Subscriber {
         matches!(self.state, SubscriptionState::Subscribed)
     }
 
-    /// Whether the server ended it.
+    /// Whether the connection has ended.
     pub fn is_ended(&self) -> bool {
         matches!(self.state, SubscriptionState::Closed)
     }
 
-    /// Reads what is there and calls `found` for each marker that came for the first time. How many bytes there were.
+    /// Reads what is available and calls `found` for the first delivery of each marker. Returns the number of bytes read.
     pub fn read(&mut self, buffer: &mut [u8], mut found: impl FnMut(Marker)) -> u64 {
         let mut all = 0;
         loop {
@@ -203,7 +203,7 @@ impl Subscriber {
         });
     }
 
-    /// What went wrong with the messages of a publisher, of which so many were published.
+    /// The delivery errors for a publisher that has sent `count` messages.
     pub fn delivery_errors(&self, publisher: usize, count: u64) -> DeliveryErrors {
         match self.checkers.get(publisher) {
             Some(checker) => checker.delivery_errors(count),

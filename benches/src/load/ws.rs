@@ -1,10 +1,10 @@
-//! Client frames of RFC 6455, and the request that opens a WebSocket.
+//! Client frames and the opening handshake of RFC 6455.
 
-/// A text frame from a client. The mask is all zeros, which RFC 6455 allows and costs the generator nothing.
+/// A masked text frame. The masking key is zero, so that masking costs the generator nothing.
 pub fn text_frame(payload: &str) -> Vec<u8> {
     let bytes = payload.as_bytes();
     let mut frame = Vec::with_capacity(bytes.len() + 14);
-    // Whole, and text; then the length, with the bit that says that a mask follows.
+    // FIN and the opcode for text; then the MASK bit and the length.
     frame.push(0x81);
     if let Ok(short) = u8::try_from(bytes.len())
         && short < 126
@@ -22,8 +22,8 @@ pub fn text_frame(payload: &str) -> Vec<u8> {
     frame
 }
 
-/// The request that opens a WebSocket; `headers` are more lines, each ended by `\r\n`. The answer's
-/// `Sec-WebSocket-Accept` is not looked at: every peer here is one that the benchmark started itself.
+/// The opening handshake; `headers` are further header lines, each ending in `\r\n`. `Sec-WebSocket-Accept` of the response is not
+/// checked, because the benchmark has started every server itself.
 pub fn request(path: &str, headers: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

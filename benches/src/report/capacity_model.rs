@@ -1,5 +1,5 @@
-//! A million subscribers, which no machine here has: what the measured costs come to on several nodes. Not a measurement of that
-//! many, but sums of what was measured of few, with every assumption named.
+//! A model of a million subscribers on several nodes: sums of costs that were measured with fewer subscribers, with every assumption
+//! stated. No test of that size was run.
 
 use std::fmt::Write as _;
 
@@ -9,42 +9,40 @@ use super::{
 };
 use crate::servers::{MeasuredServer, ServerKind, Transport};
 
-/// How many subscribers there are.
 const SUBSCRIBERS: f64 = 1_000_000.0;
-/// On so many nodes.
 const NODE_COUNTS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 
-/// What a node has: cores, memory in bytes, network in bits per second.
 const CORES_PER_NODE: f64 = 8.0;
 const MEMORY_BYTES_PER_NODE: f64 = 32e9;
+/// Network bandwidth per node, in bits per second.
 const NETWORK_BITS_PER_SECOND: f64 = 10e9;
-/// What the kernel keeps for a connection that waits, in bytes: about two pages, which is not counted to the program.
+/// Kernel memory of an idle connection, in bytes: about two pages, which do not count as the program's memory.
 const KERNEL_BYTES_PER_CONNECTION: f64 = 8e3;
-/// What TCP, IP and Ethernet add to a delivery, in bytes: one packet each at worst (20 + 20 + 26).
+/// Headers of TCP, IP and Ethernet per delivery, in bytes: at worst one packet each (20 + 20 + 26).
 const PACKET_HEADER_BYTES: f64 = 66.0;
 
-/// What the million does.
+/// What the subscribers do.
 struct Scenario {
     title: &'static str,
     transport: Transport,
-    /// Events per second in all.
+    /// Events per second of all subscribers together.
     events_per_second: f64,
-    /// To how many each goes.
+    /// Recipients of each event.
     recipients_per_event: f64,
-    /// What is known of every subscriber at every node.
+    /// Whether every node keeps an entry for every subscriber (presence).
     is_presence_shared: bool,
 }
 
 const SCENARIOS: [Scenario; 2] = [
     Scenario {
-        title: "A million readers of the news, and a story every ten seconds",
+        title: "A million news readers, one story every ten seconds",
         transport: Transport::Sse,
         events_per_second: 0.1,
         recipients_per_event: SUBSCRIBERS,
         is_presence_shared: false,
     },
     Scenario {
-        title: "A million in rooms of 500, of whom each writes every five minutes",
+        title: "A million people in rooms of 500, each writing every five minutes",
         transport: Transport::Ws,
         events_per_second: SUBSCRIBERS / 300.0,
         recipients_per_event: 500.0,
@@ -52,7 +50,7 @@ const SCENARIOS: [Scenario; 2] = [
     },
 ];
 
-/// The measured costs that the model is made of.
+/// The measured costs, which are the input of the model.
 struct Costs {
     bytes_per_connection: f64,
     cpu_micros_per_delivery: f64,
@@ -65,15 +63,9 @@ struct Costs {
 
 impl Costs {
     fn of(results: &Results, transport: Transport) -> Option<Self> {
-        let get = |measure, transport| {
-            let peer = ServerKind::Rialto;
-            results.get(
-                measure,
-                MeasuredServer {
-                    transport,
-                    kind: peer,
-                },
-            )
+        let get = |metric, transport| {
+            let kind = ServerKind::Rialto;
+            results.get(metric, MeasuredServer { transport, kind })
         };
         Some(Self {
             bytes_per_connection: get(Metric::IdleBytes, transport)?,
@@ -87,7 +79,7 @@ impl Costs {
     }
 }
 
-/// What a node needs, and which of it is scarcest.
+/// What a node needs, and its scarcest resource.
 struct NodeDemand {
     memory_bytes: f64,
     delivery_cores: f64,
@@ -106,67 +98,70 @@ impl Scenario {
             0.0
         };
         let deliveries = self.events_per_second * self.recipients_per_event / nodes;
-        let heard = self.events_per_second * (nodes - 1.0) / nodes;
+        let remote_events = self.events_per_second * (nodes - 1.0) / nodes;
         let memory = own * (costs.bytes_per_connection + KERNEL_BYTES_PER_CONNECTION)
             + elsewhere * costs.bytes_per_remote_client;
-        let delivering = deliveries * costs.cpu_micros_per_delivery / 1e6;
-        let hearing = heard * costs.cpu_micros_per_remote_event / 1e6;
+        let delivery_cores = deliveries * costs.cpu_micros_per_delivery / 1e6;
+        let remote_event_cores = remote_events * costs.cpu_micros_per_remote_event / 1e6;
         let network = deliveries * (costs.bytes_per_delivery + PACKET_HEADER_BYTES) * 8.0;
         let bus = self.events_per_second * costs.bus_bytes_per_event * (nodes - 1.0) * 8.0;
         let shares = [
             ("memory", memory / MEMORY_BYTES_PER_NODE),
-            ("cores", (delivering + hearing) / CORES_PER_NODE),
-            ("network of a node", network / NETWORK_BITS_PER_SECOND),
-            ("network of NATS", bus / NETWORK_BITS_PER_SECOND),
             (
-                "commits of the database",
+                "cores",
+                (delivery_cores + remote_event_cores) / CORES_PER_NODE,
+            ),
+            ("node network", network / NETWORK_BITS_PER_SECOND),
+            ("NATS network", bus / NETWORK_BITS_PER_SECOND),
+            (
+                "database commits",
                 self.events_per_second / costs.commits_per_second,
             ),
         ];
-        let busiest = shares
+        let bottleneck = shares
             .into_iter()
             .max_by(|a, b| a.1.total_cmp(&b.1))
             .unwrap_or_default();
         NodeDemand {
             memory_bytes: memory,
-            delivery_cores: delivering,
-            remote_event_cores: hearing,
+            delivery_cores,
+            remote_event_cores,
             network_bits_per_second: network,
             bus_bits_per_second: bus,
-            bottleneck: busiest,
+            bottleneck,
         }
     }
 }
 
-/// The tables, in Markdown; none when what they are made of was not measured.
+/// The tables in Markdown; none when an input was not measured.
 pub fn markdown(results: &Results) -> Option<String> {
     let mut text = String::new();
-    for scene in &SCENARIOS {
-        let costs = Costs::of(results, scene.transport)?;
+    for scenario in &SCENARIOS {
+        let costs = Costs::of(results, scenario.transport)?;
         let head = [
             "nodes",
-            "connections a node",
-            "memory a node, GB",
-            "cores a node: delivering",
-            "hearing the others",
-            "egress a node, Mbit/s",
-            "egress of NATS, Mbit/s",
-            "scarcest",
+            "connections per node",
+            "memory per node, GB",
+            "delivery, cores per node",
+            "remote events, cores per node",
+            "egress per node, Mbit/s",
+            "NATS egress, Mbit/s",
+            "bottleneck",
         ];
         let rows: Vec<_> = NODE_COUNTS
             .into_iter()
             .map(|nodes| {
-                let need = scene.node_demand(&costs, f64::from(nodes));
-                let (what, share) = need.bottleneck;
-                let over = if share > 1.0 { ": too little" } else { "" };
+                let demand = scenario.node_demand(&costs, f64::from(nodes));
+                let (what, share) = demand.bottleneck;
+                let over = if share > 1.0 { ": not enough" } else { "" };
                 vec![
                     nodes.to_string(),
                     format_number((SUBSCRIBERS / f64::from(nodes)).round()),
-                    format_number(need.memory_bytes / 1e9),
-                    format_number(need.delivery_cores),
-                    format_number(need.remote_event_cores),
-                    format_number(need.network_bits_per_second / 1e6),
-                    format_number(need.bus_bits_per_second / 1e6),
+                    format_number(demand.memory_bytes / 1e9),
+                    format_number(demand.delivery_cores),
+                    format_number(demand.remote_event_cores),
+                    format_number(demand.network_bits_per_second / 1e6),
+                    format_number(demand.bus_bits_per_second / 1e6),
                     format!("{what}, {} %{over}", format_number((share * 100.0).ceil())),
                 ]
             })
@@ -175,33 +170,33 @@ pub fn markdown(results: &Results) -> Option<String> {
         let _done = write!(
             text,
             "### {}\n\n{}\n",
-            scene.title,
+            scenario.title,
             markdown_table(&head.map(str::to_owned), &rows)
         );
         let inputs = [
             (
-                "memory of a connection that waits",
+                "memory per idle connection",
                 costs.bytes_per_connection,
                 "bytes",
             ),
-            ("CPU of a delivery", costs.cpu_micros_per_delivery, "µs"),
-            ("bytes of a delivery", costs.bytes_per_delivery, "bytes"),
+            ("CPU per delivery", costs.cpu_micros_per_delivery, "µs"),
+            ("bytes per delivery", costs.bytes_per_delivery, "bytes"),
             (
-                "memory of a page at another node",
+                "memory per client at another node",
                 costs.bytes_per_remote_client,
                 "bytes",
             ),
             (
-                "CPU of an event at another node",
+                "CPU per event at another node",
                 costs.cpu_micros_per_remote_event,
                 "µs",
             ),
             (
-                "bytes of an event on the bus",
+                "bytes per event on the bus",
                 costs.bus_bytes_per_event,
                 "bytes",
             ),
-            ("commits", costs.commits_per_second, "a second"),
+            ("commits", costs.commits_per_second, "per second"),
         ];
         let inputs =
             inputs.map(|(what, value, unit)| format!("{what} {} {unit}", format_number(value)));
@@ -209,8 +204,8 @@ pub fn markdown(results: &Results) -> Option<String> {
     }
     let _done = writeln!(
         text,
-        "Assumed: a node with {CORES_PER_NODE} cores, {} GB and {} Gbit/s; {} bytes of the kernel for a connection that waits, {PACKET_HEADER_BYTES} bytes of \
-         TCP, IP and Ethernet a delivery.",
+        "Assumed: nodes with {CORES_PER_NODE} cores, {} GB and {} Gbit/s; {} bytes of kernel memory per idle connection; \
+         {PACKET_HEADER_BYTES} bytes of TCP, IP and Ethernet headers per delivery.",
         MEMORY_BYTES_PER_NODE / 1e9,
         NETWORK_BITS_PER_SECOND / 1e9,
         format_number(KERNEL_BYTES_PER_CONNECTION)
@@ -218,11 +213,11 @@ pub fn markdown(results: &Results) -> Option<String> {
     Some(text)
 }
 
-/// Where the tables stand in `docs/scaling.md`.
+/// The markers around the tables in `docs/scaling.md`.
 const BEGIN_MARK: &str = "<!-- written by make bench: begin -->\n";
 const END_MARK: &str = "<!-- written by make bench: end -->";
 
-/// A document with these tables instead of the ones before.
+/// The document with these tables in place of those between the markers; none without markers.
 pub fn replace_tables(document: &str, tables: &str) -> Option<String> {
     let (before, rest) = document.split_once(BEGIN_MARK)?;
     let (_, after) = rest.split_once(END_MARK)?;
@@ -253,11 +248,11 @@ mod tests {
             chat.node_demand(&costs(), 10.0),
         );
         assert!((one.delivery_cores / ten.delivery_cores - 10.0).abs() < 1e-9);
-        // 12 kB for each of its own, 1 kB for each of the others.
+        // 12 kB for each local subscriber, 1 kB for each remote one.
         assert!((one.memory_bytes - 12e9).abs() < 1.0 && (ten.memory_bytes - 2.1e9).abs() < 1.0);
         assert!(one.remote_event_cores.abs() < 1e-9 && ten.remote_event_cores > 0.1);
         assert_eq!(one.bottleneck.0, "cores");
-        assert_eq!(ten.bottleneck.0, "commits of the database");
+        assert_eq!(ten.bottleneck.0, "database commits");
     }
 
     #[test]

@@ -16,34 +16,34 @@ use crate::{
 /// The whole document.
 pub fn markdown(options: &Options, results: &Results) -> String {
     let mut text = String::from(
-        "# What Rialto costs\n\nWritten by `make bench`; see [benches/README.md](../benches/README.md) for what is measured and how.\n\n",
+        "# Performance\n\nWritten by `make bench`; [benches/README.md](../benches/README.md) describes what is measured and how.\n\n",
     );
     if options.scale() > 1 {
-        text += "**A quick look, with a tenth of the subscribers: to see that everything works, not how fast it is.**\n\n";
+        text += "**A quick run with a tenth of the subscribers: it shows that everything works, not how fast it is.**\n\n";
     }
-    text += "![The most important figures as bars](performance.svg)\n\n## Targets\n\n";
-    let head = ["what", "over", "target", "that is", "Rialto", ""].map(str::to_owned);
+    text += "![Bar charts of the main figures](performance.svg)\n\n## Targets\n\n";
+    let head = ["metric", "transport", "target", "limit", "Rialto", ""].map(str::to_owned);
     text += &markdown_table(&head, &targets::rows(results));
     let shortfalls = targets::shortfalls(results);
     if !shortfalls.is_empty() {
-        text += "\nMissed, and why:\n\n";
+        text += "\nMissed targets:\n\n";
         for shortfall in shortfalls {
             append(&mut text, format_args!("- {shortfall}\n"));
         }
     }
     for transport in [Transport::Sse, Transport::Ws] {
-        let subjects: Vec<MeasuredServer> = MeasuredServer::all()
+        let servers: Vec<MeasuredServer> = MeasuredServer::all()
             .into_iter()
-            .filter(|subject| {
-                subject.transport == transport && results.versions.contains_key(&subject.kind)
+            .filter(|server| {
+                server.transport == transport && results.versions.contains_key(&server.kind)
             })
             .collect();
-        if subjects.is_empty() {
+        if servers.is_empty() {
             continue;
         }
         let name = targets::transport_name(transport);
         append(&mut text, format_args!("\n## {name}\n\n"));
-        text += &values(results, &subjects);
+        text += &values(results, &servers);
         for base in [ServerKind::Nchan, ServerKind::Floor] {
             let base = MeasuredServer {
                 transport,
@@ -54,7 +54,7 @@ pub fn markdown(options: &Options, results: &Results) -> String {
                     &mut text,
                     format_args!("\n### {name}, relative to {}\n\n", base.kind.name()),
                 );
-                text += &ratios(results, &subjects, base);
+                text += &ratios(results, &servers, base);
             }
         }
     }
@@ -62,47 +62,40 @@ pub fn markdown(options: &Options, results: &Results) -> String {
     text
 }
 
-fn head(subjects: &[MeasuredServer]) -> Vec<String> {
-    std::iter::once("what".to_owned())
-        .chain(
-            subjects
-                .iter()
-                .map(|subject| subject.kind.name().to_owned()),
-        )
+fn head(servers: &[MeasuredServer]) -> Vec<String> {
+    std::iter::once("metric".to_owned())
+        .chain(servers.iter().map(|server| server.kind.name().to_owned()))
         .collect()
 }
 
-/// A row for every measure that at least one of these servers has.
+/// A row for every metric that at least one of these servers has.
 fn rows(
     results: &Results,
-    subjects: &[MeasuredServer],
-    measures: impl Iterator<Item = Metric>,
+    servers: &[MeasuredServer],
+    metrics: impl Iterator<Item = Metric>,
     cell: impl Fn(Metric, MeasuredServer) -> String,
 ) -> String {
-    let rows: Vec<Vec<String>> = measures
-        .filter(|measure| {
-            subjects
+    let rows: Vec<Vec<String>> = metrics
+        .filter(|metric| {
+            servers
                 .iter()
-                .any(|subject| results.get(*measure, *subject).is_some())
+                .any(|server| results.get(*metric, *server).is_some())
         })
-        .map(|measure| {
-            std::iter::once(measure.title().to_owned())
-                .chain(subjects.iter().map(|subject| cell(measure, *subject)))
+        .map(|metric| {
+            std::iter::once(metric.title().to_owned())
+                .chain(servers.iter().map(|server| cell(metric, *server)))
                 .collect()
         })
         .collect();
-    markdown_table(&head(subjects), &rows)
+    markdown_table(&head(servers), &rows)
 }
 
-fn values(results: &Results, subjects: &[MeasuredServer]) -> String {
+fn values(results: &Results, servers: &[MeasuredServer]) -> String {
     rows(
         results,
-        subjects,
+        servers,
         Metric::ALL.into_iter(),
-        |measure, subject| match (
-            results.get(measure, subject),
-            &results.versions[&subject.kind],
-        ) {
+        |metric, server| match (results.get(metric, server), &results.versions[&server.kind]) {
             (Some(value), _) => format_number(value),
             (None, Err(_)) => "not installed".to_owned(),
             (None, Ok(_)) => "–".to_owned(),
@@ -110,12 +103,12 @@ fn values(results: &Results, subjects: &[MeasuredServer]) -> String {
     )
 }
 
-fn ratios(results: &Results, subjects: &[MeasuredServer], base: MeasuredServer) -> String {
-    let measures = Metric::ALL
+fn ratios(results: &Results, servers: &[MeasuredServer], base: MeasuredServer) -> String {
+    let metrics = Metric::ALL
         .into_iter()
-        .filter(|measure| measure.is_comparable());
-    rows(results, subjects, measures, |measure, subject| {
-        match (results.get(measure, subject), results.get(measure, base)) {
+        .filter(|metric| metric.is_comparable());
+    rows(results, servers, metrics, |metric, server| {
+        match (results.get(metric, server), results.get(metric, base)) {
             (Some(value), Some(base)) if base > 0.0 => format!("{} ×", format_number(value / base)),
             _ => "–".to_owned(),
         }
@@ -126,23 +119,23 @@ fn circumstances(options: &Options, results: &Results) -> String {
     let mut text = format!(
         "\n## How this was measured\n\n\
          {}. The server runs on core {}, the generator on core {}, over loopback. Medians of {} runs, interleaved over the \
-         servers; of what is lost, doubled or out of order, the worst run.\n\n",
+         servers; for lost, duplicated and out-of-order messages, the worst run.\n\n",
         proc::describe_machine(),
         crate::servers::process::SERVER_CORE,
         crate::servers::process::GENERATOR_CORE,
         options.runs
     );
-    for (peer, version) in &results.versions {
+    for (kind, version) in &results.versions {
         match version {
-            Ok(version) => append(&mut text, format_args!("- {}: {version}\n", peer.name())),
+            Ok(version) => append(&mut text, format_args!("- {}: {version}\n", kind.name())),
             Err(why) => append(
                 &mut text,
-                format_args!("- {}: not installed ({why})\n", peer.name()),
+                format_args!("- {}: not installed ({why})\n", kind.name()),
             ),
         }
     }
     if !results.failures.is_empty() {
-        text += "\nCould not be measured:\n\n";
+        text += "\nFailed measurements:\n\n";
         for failure in &results.failures {
             append(
                 &mut text,

@@ -1,4 +1,4 @@
-//! What is shown: a table, the targets, a plot, and all of it as `docs/performance.md`.
+//! The report: tables, targets and a plot, printed and written as `docs/performance.md`.
 
 pub mod capacity_model;
 pub mod document;
@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use self::results::Results;
 use crate::options::Options;
 
-/// Prints everything, and writes the documents where the options say so.
+/// Prints the report, and writes the documents if the options name a folder.
 pub fn write(options: &Options, results: &Results) -> Result<()> {
     let document = document::markdown(options, results);
     println!("\n{document}");
@@ -36,7 +36,7 @@ pub fn write(options: &Options, results: &Results) -> Result<()> {
             let scaling = capacity_model::replace_tables(&scaling, model);
             write(
                 "scaling.md",
-                &scaling.with_context(|| format!("no marks in {}", file.display()))?,
+                &scaling.with_context(|| format!("no markers in {}", file.display()))?,
             )?;
         }
     }

@@ -1,4 +1,4 @@
-//! `docs/performance.svg`: bars, legible on a light and on a dark page.
+//! `docs/performance.svg`: bar charts, legible in light and dark themes.
 
 use std::fmt::Write as _;
 
@@ -9,29 +9,29 @@ use super::{
 };
 use crate::servers::{MeasuredServer, ServerKind, Transport};
 
-/// What is drawn, and what a bar's end means.
+/// The plotted metrics, and which direction is better.
 const PLOTTED_METRICS: [(Metric, &str); 4] = [
-    (Metric::Flat1000, "more is better"),
-    (Metric::PacedCpu, "less is better"),
-    (Metric::PacedP99, "less is better"),
-    (Metric::IdleBytes, "less is better"),
+    (Metric::Flat1000, "higher is better"),
+    (Metric::PacedCpu, "lower is better"),
+    (Metric::PacedP99, "lower is better"),
+    (Metric::IdleBytes, "lower is better"),
 ];
 
 const PLOT_WIDTH: usize = 860;
 const LABEL_WIDTH: usize = 200;
 const BAR_HEIGHT: usize = 18;
-/// The longest bar; beside it there is room for its number.
+/// The longest bar; its number is printed to the right of it.
 const MAX_BAR_LENGTH: f64 = 540.0;
 
 /// The plot.
 pub fn svg(results: &Results) -> String {
     let (mut body, mut y) = (String::new(), 10);
-    for (measure, better) in PLOTTED_METRICS {
+    for (metric, better) in PLOTTED_METRICS {
         for transport in [Transport::Sse, Transport::Ws] {
             let bars: Vec<(ServerKind, f64)> = MeasuredServer::all()
                 .into_iter()
-                .filter(|subject| subject.transport == transport)
-                .filter_map(|subject| Some((subject.kind, results.get(measure, subject)?)))
+                .filter(|server| server.transport == transport)
+                .filter_map(|server| Some((server.kind, results.get(metric, server)?)))
                 .filter(|(_, value)| value.is_finite())
                 .collect();
             let longest = bars.iter().map(|(_, value)| *value).fold(0.0, f64::max);
@@ -44,12 +44,12 @@ pub fn svg(results: &Results) -> String {
                 format_args!(
                     "<text x=\"0\" y=\"{y}\" class=\"title\">{}: {} <tspan class=\"quiet\">({better})</tspan></text>",
                     targets::transport_name(transport),
-                    measure.title()
+                    metric.title()
                 ),
             );
             y += 10;
-            for (peer, value) in bars {
-                let class = if peer == ServerKind::Rialto {
+            for (kind, value) in bars {
+                let class = if kind == ServerKind::Rialto {
                     "ours"
                 } else {
                     "bar"
@@ -65,7 +65,7 @@ pub fn svg(results: &Results) -> String {
                      <rect x=\"{LABEL_WIDTH}\" y=\"{y}\" width=\"{length:.0}\" height=\"{}\" rx=\"2\" class=\"{class}\"/>\
                      <text x=\"{:.0}\" y=\"{middle}\">{}</text>",
                         LABEL_WIDTH - 8,
-                        peer.name(),
+                        kind.name(),
                         BAR_HEIGHT - 3,
                         LABEL_WIDTH as f64 + length + 8.0,
                         format_number(value)
@@ -78,7 +78,7 @@ pub fn svg(results: &Results) -> String {
     }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {PLOT_WIDTH} {y}\" width=\"{PLOT_WIDTH}\" height=\"{y}\" \
-         role=\"img\" aria-label=\"Rialto beside other servers\">\n\
+         role=\"img\" aria-label=\"Rialto compared with other servers\">\n\
          <style>\n\
          text {{ font: 13px system-ui, sans-serif; fill: #1c2330; }}\n\
          .title {{ font-weight: 600; }}\n\

@@ -1,105 +1,105 @@
-//! What was measured: every value of every run, and the one that is shown.
+//! What was measured: the values of every run, and those in the report.
 
 use std::collections::BTreeMap;
 
 use crate::servers::{MeasuredServer, ServerKind};
 
-/// What a value says.
+/// A metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
-    /// Server memory per waiting connection, in bytes.
+    /// Server memory per idle connection, in bytes.
     IdleBytes,
     /// Server CPU per delivery at a steady pace, in microseconds.
     PacedCpu,
-    /// Bytes per delivery at a steady pace, as they come out of TCP.
+    /// Bytes per delivery at a steady pace, as received over TCP.
     WireBytes,
     /// Median latency at a steady pace, in milliseconds.
     PacedP50,
-    /// 99th percentile, in milliseconds.
+    /// 99th percentile of the latency at a steady pace, in milliseconds.
     PacedP99,
-    /// 99.9th percentile, in milliseconds.
+    /// 99.9th percentile of the latency at a steady pace, in milliseconds.
     PacedP999,
-    /// Deliveries per second to 1,000, flat out.
+    /// Deliveries per second to 1,000 subscribers, flat out.
     Flat1000,
-    /// Server CPU per delivery, in microseconds, flat out to 1,000.
+    /// Server CPU per delivery to 1,000 subscribers, flat out, in microseconds.
     Flat1000Cpu,
-    /// Deliveries per second to 5,000, flat out.
+    /// Deliveries per second to 5,000 subscribers, flat out.
     Flat5000,
-    /// How busy the generator was at the busiest, flat out, as a share of its core.
+    /// The generator's use of its core, flat out, in percent.
     GeneratorBusy,
-    /// Messages lost, in all runs of paced and flat out.
+    /// Messages lost in the paced and flat-out workloads.
     Lost,
-    /// Messages that came twice.
+    /// Messages delivered more than once in the paced and flat-out workloads.
     Doubled,
-    /// Messages that came late.
+    /// Messages delivered out of order in the paced and flat-out workloads.
     OutOfOrder,
-    /// Server memory per reader that stopped reading, kernel buffers included, in bytes.
+    /// Memory per stuck reader, kernel buffers included, in bytes.
     StuckBytes,
-    /// Until the server ended everybody who stopped reading, in seconds.
+    /// Time until the server has disconnected every stuck reader, in seconds.
     StuckEnded,
-    /// 99th percentile of the others, relative to when nobody is stuck.
+    /// 99th percentile of the other subscribers' latency, relative to a run without stuck readers.
     StuckOthersP99Ratio,
-    /// Server CPU per delivery with 10,000 subscribers, relative to 1,000.
+    /// Server CPU per delivery to 10,000 subscribers, relative to 1,000.
     Scaling,
-    /// Server CPU per delivery in ten rooms, relative to one room with as many people.
+    /// Server CPU per delivery in ten rooms, relative to one room with as many users.
     TenRooms,
     /// Acknowledged sends per second with 50 senders.
     Acks,
-    /// 99th percentile until a send is acknowledged at 500 a second, in milliseconds.
+    /// 99th percentile of the time to an acknowledgement at 500 sends per second, in milliseconds.
     AckP99,
-    /// Until everybody has caught up after a restart, in seconds.
+    /// Time until every client has caught up after a restart, in seconds.
     Storm,
-    /// The same messages to the same people live, in seconds.
+    /// Time to deliver the same messages live to the same clients in one burst, in seconds.
     LiveSeconds,
-    /// The one relative to the other.
+    /// [`Self::Storm`] relative to [`Self::LiveSeconds`].
     StormRatio,
-    /// The same, relative to 100 messages a second to the same people live.
+    /// [`Self::Storm`] relative to live delivery of the same messages at 100 per second.
     StormPaced,
-    /// Lost, doubled or out of order in the storm.
+    /// Messages lost, duplicated or out of order in the storm.
     StormErrors,
     /// 99th percentile of `GET /` in the storm, relative to an idle server.
     StormPage,
     /// 99th percentile of picking a name in the storm, relative to an idle server.
     StormName,
-    /// Pages and names that got no answer or a refusal, idle and in the storm.
+    /// Probe requests without a response or with a refusal, on an idle server and in the storm.
     StormRefused,
-    /// Front pages per second, of readers who are not signed in.
+    /// Front pages per second for anonymous readers.
     Pages,
-    /// Front pages per second, of somebody who is.
+    /// Front pages per second for a signed-in reader.
     SignedInPages,
     /// Pages per second of a new Leptos project.
     HelloPages,
-    /// Front pages of readers who are not signed in, relative to that.
+    /// Front pages for anonymous readers, relative to [`Self::HelloPages`].
     PagesRatio,
-    /// Front pages of somebody who is signed in, relative to that.
+    /// Front pages for a signed-in reader, relative to [`Self::HelloPages`].
     SignedInPagesRatio,
-    /// Memory of a node per page of another one, in bytes.
+    /// Memory of a node per client of another node, in bytes.
     RemoteClientBytes,
-    /// CPU of a node per event of another one that nobody of its own hears, in microseconds.
+    /// CPU of a node without subscribers per event of another node, in microseconds.
     RemoteEventCpu,
-    /// What an event takes on the bus, in bytes.
+    /// Bytes per event on the bus.
     BusEventBytes,
     /// Acknowledged sends per second with 50 senders, on PostgreSQL.
     PostgresAcks,
-    /// 99th percentile until a send is acknowledged at 500 a second, in milliseconds, on PostgreSQL.
+    /// 99th percentile of the time to an acknowledgement at 500 sends per second, on PostgreSQL, in milliseconds.
     PostgresAckP99,
-    /// How much memory grows in the soak, in kB a minute.
+    /// Memory growth in the soak, in kB per minute.
     SoakSlope,
-    /// Lost, doubled or out of order in the soak.
+    /// Messages lost, duplicated or out of order in the soak.
     SoakErrors,
 }
 
-/// How values of several runs become one.
+/// How the values of several runs become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Summary {
-    /// The one in the middle.
+    /// The median.
     Median,
-    /// The largest, where once is too often.
+    /// The largest value, for errors.
     Worst,
 }
 
 impl Metric {
-    /// All of them, as they are ordered in the table.
+    /// All metrics, in the order of the tables.
     pub const ALL: [Self; 40] = [
         Self::IdleBytes,
         Self::PacedCpu,
@@ -143,10 +143,10 @@ impl Metric {
         Self::SoakErrors,
     ];
 
-    /// What it is called, with its unit.
+    /// The title in the tables, with its unit.
     pub fn title(self) -> &'static str {
         match self {
-            Self::IdleBytes => "memory per waiting connection, bytes",
+            Self::IdleBytes => "memory per idle connection, bytes",
             Self::PacedCpu => "paced: CPU per delivery, µs",
             Self::WireBytes => "paced: bytes per delivery",
             Self::PacedP50 => "paced: latency p50, ms",
@@ -157,39 +157,39 @@ impl Metric {
             Self::Flat5000 => "flat out to 5,000: deliveries/s",
             Self::GeneratorBusy => "flat out: generator busy, %",
             Self::Lost => "lost",
-            Self::Doubled => "doubled",
+            Self::Doubled => "duplicated",
             Self::OutOfOrder => "out of order",
             Self::StuckBytes => "stuck: memory per stuck reader, bytes",
-            Self::StuckEnded => "stuck: until all were ended, s",
+            Self::StuckEnded => "stuck: until all were disconnected, s",
             Self::StuckOthersP99Ratio => "stuck: p99 of the others, × none stuck",
             Self::Scaling => "CPU per delivery at 10,000, × at 1,000",
             Self::TenRooms => "CPU per delivery in ten rooms, × one room",
             Self::Acks => "acknowledged sends/s, 50 senders",
             Self::AckP99 => "acknowledgement p99 at 500/s, ms",
             Self::Storm => "storm: until all caught up, s",
-            Self::LiveSeconds => "storm: the same live, s",
+            Self::LiveSeconds => "storm: the same messages live, s",
             Self::StormRatio => "storm: caught up, × live in one burst",
             Self::StormPaced => "storm: caught up, × live at 100/s",
-            Self::StormErrors => "storm: lost, doubled or out of order",
+            Self::StormErrors => "storm: lost, duplicated or out of order",
             Self::StormPage => "storm: GET / p99, × idle",
             Self::StormName => "storm: picking a name p99, × idle",
             Self::StormRefused => "storm: pages and names refused, idle and in the storm",
-            Self::Pages => "pages: GET / with 30 stories, a second",
-            Self::SignedInPages => "pages: the same, signed in, a second",
-            Self::HelloPages => "pages: hello world of Leptos, a second",
+            Self::Pages => "pages: GET / with 30 stories, per second",
+            Self::SignedInPages => "pages: the same, signed in, per second",
+            Self::HelloPages => "pages: Leptos hello world, per second",
             Self::PagesRatio => "pages: GET /, × hello world",
             Self::SignedInPagesRatio => "pages: GET /, signed in, × hello world",
-            Self::RemoteClientBytes => "nodes: memory per page of another node, bytes",
+            Self::RemoteClientBytes => "nodes: memory per client of another node, bytes",
             Self::RemoteEventCpu => "nodes: CPU per event of another node, µs",
             Self::BusEventBytes => "nodes: bytes per event on the bus",
             Self::PostgresAcks => "nodes: acknowledged sends/s on PostgreSQL",
             Self::PostgresAckP99 => "nodes: acknowledgement p99 at 500/s, ms",
-            Self::SoakSlope => "soak: memory growth, kB a minute",
-            Self::SoakErrors => "soak: lost, doubled or out of order",
+            Self::SoakSlope => "soak: memory growth, kB per minute",
+            Self::SoakErrors => "soak: lost, duplicated or out of order",
         }
     }
 
-    /// How its runs become one value.
+    /// How the values of its runs become one.
     pub fn summary(self) -> Summary {
         match self {
             Self::Lost
@@ -202,7 +202,7 @@ impl Metric {
         }
     }
 
-    /// Whether a ratio to another server says something.
+    /// Whether a ratio to another server is meaningful.
     pub fn is_comparable(self) -> bool {
         matches!(
             self,
@@ -223,44 +223,41 @@ impl Metric {
 #[derive(Debug, Default)]
 pub struct Results {
     values: BTreeMap<(Metric, MeasuredServer), Vec<f64>>,
-    /// The version of each server, or why there is none.
+    /// The version of each server, or why it cannot be measured.
     pub versions: BTreeMap<ServerKind, Result<String, String>>,
-    /// What could not be measured, and why.
+    /// Failed measurements with their errors.
     pub failures: Vec<String>,
 }
 
 impl Results {
     /// Adds the value of a run.
-    pub fn add(&mut self, measure: Metric, subject: MeasuredServer, value: f64) {
-        self.values
-            .entry((measure, subject))
-            .or_default()
-            .push(value);
+    pub fn add(&mut self, metric: Metric, server: MeasuredServer, value: f64) {
+        self.values.entry((metric, server)).or_default().push(value);
     }
 
-    /// The value that is shown.
-    pub fn get(&self, measure: Metric, subject: MeasuredServer) -> Option<f64> {
-        let values = self.values.get(&(measure, subject))?;
-        match measure.summary() {
+    /// The value in the report.
+    pub fn get(&self, metric: Metric, server: MeasuredServer) -> Option<f64> {
+        let values = self.values.get(&(metric, server))?;
+        match metric.summary() {
             Summary::Median => median(values),
             Summary::Worst => values.iter().copied().reduce(f64::max),
         }
     }
 
-    /// Whether anything was measured of a server.
-    pub fn has(&self, subject: MeasuredServer) -> bool {
-        self.values.keys().any(|(_, measured)| *measured == subject)
+    /// Whether a server has any value.
+    pub fn has(&self, server: MeasuredServer) -> bool {
+        self.values.keys().any(|(_, measured)| *measured == server)
     }
 
-    /// The runs behind a value.
-    pub fn runs(&self, measure: Metric, subject: MeasuredServer) -> &[f64] {
+    /// The values of all runs.
+    pub fn runs(&self, metric: Metric, server: MeasuredServer) -> &[f64] {
         self.values
-            .get(&(measure, subject))
+            .get(&(metric, server))
             .map_or(&[], Vec::as_slice)
     }
 }
 
-/// The value in the middle; of an even number, the mean of the two in the middle.
+/// The middle value; for an even number of values, the mean of the two in the middle.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -289,16 +286,16 @@ mod tests {
 
     #[test]
     fn what_went_wrong_once_is_shown() {
-        let subject = MeasuredServer {
+        let server = MeasuredServer {
             transport: Transport::Sse,
             kind: ServerKind::Rialto,
         };
         let mut results = Results::default();
         for lost in [0.0, 3.0, 0.0] {
-            results.add(Metric::Lost, subject, lost);
-            results.add(Metric::PacedP99, subject, lost);
+            results.add(Metric::Lost, server, lost);
+            results.add(Metric::PacedP99, server, lost);
         }
-        assert_eq!(results.get(Metric::Lost, subject), Some(3.0));
-        assert_eq!(results.get(Metric::PacedP99, subject), Some(0.0));
+        assert_eq!(results.get(Metric::Lost, server), Some(3.0));
+        assert_eq!(results.get(Metric::PacedP99, server), Some(0.0));
     }
 }

@@ -1,6 +1,6 @@
-//! Tables in Markdown, padded so that they can be read as they are.
+//! Markdown tables, padded so that they are readable as plain text.
 
-/// A table with a head; every row has as many cells.
+/// A table with a header; every row has as many cells.
 pub fn markdown_table(head: &[String], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         rows.iter()

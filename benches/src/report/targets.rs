@@ -1,4 +1,4 @@
-//! What Rialto is meant to reach, and whether it does.
+//! Rialto's targets, and whether they are met.
 
 use super::{
     results::{Metric, Results},
@@ -6,28 +6,27 @@ use super::{
 };
 use crate::servers::{MeasuredServer, ServerKind, Transport};
 
-/// What a value is held against.
+/// What a value is compared with.
 #[derive(Debug, Clone, Copy)]
 enum Bound {
     /// At most this.
     AtMost(f64),
     /// At least this.
     AtLeast(f64),
-    /// At most so many times another server's value over the same transport.
+    /// At most this factor times another server's value over the same transport.
     FactorAtMost(f64, ServerKind),
-    /// At least so many times another server's value over the same transport.
+    /// At least this factor times another server's value over the same transport.
     FactorAtLeast(f64, ServerKind),
 }
 
-/// A target.
 #[derive(Debug, Clone, Copy)]
 struct Target {
     measure: Metric,
     transports: &'static [Transport],
     bound: Bound,
-    /// Beyond what is asked.
+    /// Whether it goes beyond what is required.
     is_stretch: bool,
-    /// What stands in the way, where it was looked into: said when the target is missed.
+    /// The known reason for a miss; printed when the target is missed.
     explanation: Option<&'static str>,
 }
 
@@ -54,7 +53,6 @@ const fn target(measure: Metric, transports: &'static [Transport], bound: Bound)
     }
 }
 
-/// All targets.
 const TARGETS: &[Target] = &[
     target(Metric::IdleBytes, BOTH_TRANSPORTS, Bound::AtMost(6_000.0)),
     target(
@@ -70,8 +68,8 @@ const TARGETS: &[Target] = &[
             Bound::FactorAtMost(1.2, ServerKind::Floor),
         )
         .explained_by(
-            "The floor does nothing but write, and as much is four fifths of what Rialto does. The rest is the message itself, which is \
-             checked and stored, each connection's queue, and waking the task that writes for all of them.",
+            "The floor only writes, and writing alone is four fifths of what Rialto does. The rest is checking and storing the message, \
+             each connection's queue, and waking the task that writes to all connections.",
         )
     },
     target(
@@ -107,15 +105,15 @@ const TARGETS: &[Target] = &[
     target(Metric::StuckOthersP99Ratio, BOTH_TRANSPORTS, Bound::AtMost(1.2)),
     target(Metric::Scaling, BOTH_TRANSPORTS, Bound::AtMost(1.25)),
     target(Metric::TenRooms, WS_ONLY, Bound::AtMost(1.0)).explained_by(
-        "As many deliveries take ten times as many messages there, and each is checked, stored, made into a frame and acknowledged by \
-         itself. What is delivered costs the same.",
+        "The same number of deliveries takes ten times as many messages, and each message is checked, stored, encoded and acknowledged \
+         by itself. A delivery costs the same.",
     ),
     target(Metric::Acks, WS_ONLY, Bound::AtLeast(2_000.0)),
     target(Metric::AckP99, WS_ONLY, Bound::AtMost(25.0)),
     target(Metric::StormRatio, BOTH_TRANSPORTS, Bound::AtMost(3.0)).explained_by(
-        "Live, the burst takes about a third of a second, and they come back over a whole one: the last has only just connected when \
-         three times as long as that has passed. A WebSocket is greeted besides, and everybody is told that its person is here again. \
-         Beside 100 messages a second, which is how fast people write, the target is met.",
+        "Live, the burst takes about a third of a second, while the reconnects are spread over a whole second: the last client only \
+         connects when three times the live duration has passed. A WebSocket client also receives its welcome, and all are told who is \
+         online again. Compared with live delivery at 100 messages per second, which is how fast people write, the target is met.",
     ),
     target(Metric::StormPaced, BOTH_TRANSPORTS, Bound::AtMost(3.0)),
     target(Metric::StormErrors, BOTH_TRANSPORTS, Bound::AtMost(0.0)),
@@ -123,24 +121,25 @@ const TARGETS: &[Target] = &[
     target(Metric::StormName, BOTH_TRANSPORTS, Bound::AtMost(10.0)),
     target(Metric::PagesRatio, SSE_ONLY, Bound::AtLeast(0.33)),
     target(Metric::SignedInPagesRatio, SSE_ONLY, Bound::AtLeast(0.33)).explained_by(
-        "It is rendered for its reader, with thirty stories in many small steps of the framework; the page of a new project is one line.",
+        "The page is rendered for its reader, with thirty stories in many small steps of the framework. The page of a new project \
+         is one line.",
     ),
     target(Metric::SoakSlope, WS_ONLY, Bound::AtMost(50.0)),
     target(Metric::SoakErrors, WS_ONLY, Bound::AtMost(0.0)),
 ];
 
-/// How far a target was reached over a transport.
+/// The result of a target over a transport.
 struct TargetResult {
     target: &'static Target,
     transport: Transport,
     bound: String,
-    /// What the bound comes to in this run; none where the other server was not measured.
+    /// The bound as a number in this run; none when the other server was not measured.
     limit: Option<f64>,
     value: Option<f64>,
 }
 
 impl TargetResult {
-    /// Whether it was reached; none where something was not measured.
+    /// Whether the target is met; none when something was not measured.
     fn is_met(&self) -> Option<bool> {
         let (value, limit) = (self.value?, self.limit?);
         Some(match self.target.bound {
@@ -162,25 +161,17 @@ impl TargetResult {
 fn evaluate_targets(results: &Results) -> impl Iterator<Item = TargetResult> + '_ {
     let over = |target: &'static Target| target.transports.iter().map(move |it| (target, *it));
     TARGETS.iter().flat_map(over).map(|(target, transport)| {
-        let of = |peer| {
-            results.get(
-                target.measure,
-                MeasuredServer {
-                    transport,
-                    kind: peer,
-                },
-            )
-        };
+        let of = |kind| results.get(target.measure, MeasuredServer { transport, kind });
         let (bound, limit) = match target.bound {
             Bound::AtMost(limit) => (format!("≤ {}", format_number(limit)), Some(limit)),
             Bound::AtLeast(limit) => (format!("≥ {}", format_number(limit)), Some(limit)),
-            Bound::FactorAtMost(factor, peer) => (
-                format!("≤ {} × {}", format_number(factor), peer.name()),
-                of(peer).map(|other| factor * other),
+            Bound::FactorAtMost(factor, kind) => (
+                format!("≤ {} × {}", format_number(factor), kind.name()),
+                of(kind).map(|other| factor * other),
             ),
-            Bound::FactorAtLeast(factor, peer) => (
-                format!("≥ {} × {}", format_number(factor), peer.name()),
-                of(peer).map(|other| factor * other),
+            Bound::FactorAtLeast(factor, kind) => (
+                format!("≥ {} × {}", format_number(factor), kind.name()),
+                of(kind).map(|other| factor * other),
             ),
         };
         TargetResult {
@@ -193,45 +184,42 @@ fn evaluate_targets(results: &Results) -> impl Iterator<Item = TargetResult> + '
     })
 }
 
-/// The rows of the table: what, over which transport, the bound, the value, and `met` or `missed`.
+/// The rows of the table: metric, transport, target, limit, value, and `met`, `missed` or `not measured`.
 pub fn rows(results: &Results) -> Vec<Vec<String>> {
     let shown = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), format_number);
-    let row = |judged: TargetResult| {
-        let verdict = match judged.is_met() {
+    let row = |result: TargetResult| {
+        let verdict = match result.is_met() {
             Some(true) => "met",
             Some(false) => "missed",
             None => "not measured",
         };
         vec![
-            judged.title(),
-            transport_name(judged.transport).to_owned(),
-            judged.bound,
-            shown(judged.limit),
-            shown(judged.value),
+            result.title(),
+            transport_name(result.transport).to_owned(),
+            result.bound,
+            shown(result.limit),
+            shown(result.value),
             verdict.to_owned(),
         ]
     };
     evaluate_targets(results).map(row).collect()
 }
 
-/// What was missed, and why: a line each.
+/// The missed targets with their explanations, one line each.
 pub fn shortfalls(results: &Results) -> Vec<String> {
-    let missed = evaluate_targets(results).filter(|judged| judged.is_met() == Some(false));
-    let line = |judged: TargetResult| {
-        let why = judged
-            .target
-            .explanation
-            .unwrap_or("Why was not looked into yet.");
+    let missed = evaluate_targets(results).filter(|result| result.is_met() == Some(false));
+    let line = |result: TargetResult| {
+        let why = result.target.explanation.unwrap_or("Not investigated yet.");
         format!(
             "{}, {}: {why}",
-            judged.title(),
-            transport_name(judged.transport)
+            result.title(),
+            transport_name(result.transport)
         )
     };
     missed.map(line).collect()
 }
 
-/// How a transport is called.
+/// The name of a transport.
 pub fn transport_name(transport: Transport) -> &'static str {
     match transport {
         Transport::Sse => "SSE",

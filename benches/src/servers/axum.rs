@@ -1,4 +1,4 @@
-//! The broadcast that anybody would write first with Axum: `bench-axum`, a program of this package.
+//! The naive broadcast with Axum: `bench-axum`, a program of this package.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::load::{http, publish::PublishMethod, sse, subscriber::SubscribeHandshake, ws};
 
-/// Starts it.
+/// Starts the server.
 pub fn start(transport: Transport, subscribers: usize) -> Result<Server> {
     let folder = tempfile::tempdir()?;
     let address = free_address()?;
@@ -22,7 +22,7 @@ pub fn start(transport: Transport, subscribers: usize) -> Result<Server> {
         Transport::Sse => sse::request("/events"),
         Transport::Ws => ws::request("/ws", ""),
     };
-    let opening = SubscribeHandshake {
+    let handshake = SubscribeHandshake {
         request,
         first_frame: None,
         ready_pattern: b"\r\n\r\n",
@@ -30,7 +30,7 @@ pub fn start(transport: Transport, subscribers: usize) -> Result<Server> {
     Ok(Server {
         process,
         address,
-        handshakes: vec![opening; subscribers],
+        handshakes: vec![handshake; subscribers],
         publish_method: Some(PublishMethod::Http {
             address,
             request: Box::new(|payload, _| http::post_request("/publish", "", payload)),

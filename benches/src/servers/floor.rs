@@ -1,5 +1,5 @@
-//! The floor: `bench-floor`, a program of this package, which writes ready bytes to every connection and does nothing
-//! else. The bytes are as many as Rialto sends for the same payload.
+//! The floor: `bench-floor`, a program of this package that writes prepared bytes to every connection and does nothing else. Its
+//! deliveries are as long as Rialto's for the same payload.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::load::{http, publish::PublishMethod, sse, subscriber::SubscribeHandshake, ws};
 
-/// Starts it.
+/// Starts the server.
 pub fn start(transport: Transport, subscribers: usize) -> Result<Server> {
     let folder = tempfile::tempdir()?;
     let address = free_address()?;
@@ -23,7 +23,7 @@ pub fn start(transport: Transport, subscribers: usize) -> Result<Server> {
         Transport::Sse => sse::request("/"),
         Transport::Ws => ws::request("/", ""),
     };
-    let opening = SubscribeHandshake {
+    let handshake = SubscribeHandshake {
         request,
         first_frame: None,
         ready_pattern: b"\r\n\r\n",
@@ -31,7 +31,7 @@ pub fn start(transport: Transport, subscribers: usize) -> Result<Server> {
     Ok(Server {
         process,
         address,
-        handshakes: vec![opening; subscribers],
+        handshakes: vec![handshake; subscribers],
         publish_method: Some(PublishMethod::Http {
             address,
             request: Box::new(move |payload, _| {
@@ -42,7 +42,7 @@ pub fn start(transport: Transport, subscribers: usize) -> Result<Server> {
     })
 }
 
-/// What a subscriber is sent: as long as Rialto's.
+/// The bytes of a delivery, as many as Rialto sends.
 fn delivery(transport: Transport, payload: &str) -> String {
     match transport {
         Transport::Sse => format!(
@@ -59,8 +59,7 @@ fn delivery(transport: Transport, payload: &str) -> String {
                  \"author\":{{\"id\":\"01990a3e-0000-7000-8000-00000000000a\",\"name\":\"bench 1000\",\
                  \"role\":\"guest\"}},\"at\":1756800000000,\"content\":{{\"kind\":\"text\",\"text\":\"{payload}\"}}}}}}"
             );
-            // A frame's head in place of a JSON brace or two: the generator looks for the marker only, and a body of
-            // text is what every peer is published.
+            // `~~~~` stands for the frame header: the generator only looks for the marker, and a published body is text.
             format!("~~~~{text}")
         }
     }

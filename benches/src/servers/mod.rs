@@ -1,4 +1,4 @@
-//! The servers that are measured, each behind the same few questions: start it, subscribe to it, publish to it.
+//! The measured servers behind one interface: start, subscribe, publish.
 //!
 //! | file | server |
 //! |---|---|
@@ -6,9 +6,9 @@
 //! | `nchan` | nginx with Nchan, over SSE and WebSocket |
 //! | `pushpin` | Pushpin, over SSE |
 //! | `socketio` | Socket.IO 4 on Node.js, over WebSocket |
-//! | `axum` | a broadcast as anybody would write it first, over SSE and WebSocket |
-//! | `floor` | the least that can be done: one thread that writes ready bytes |
-//! | `process` | starting and ending a server |
+//! | `axum` | a naive broadcast with Axum, over SSE and WebSocket |
+//! | `floor` | the minimum: one thread that writes prepared bytes |
+//! | `process` | starting and stopping a server process |
 
 pub mod axum;
 pub mod floor;
@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use self::process::Process;
 use crate::load::{publish::PublishMethod, subscriber::SubscribeHandshake};
 
-/// Which server.
+/// A server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServerKind {
     /// Rialto.
@@ -39,11 +39,11 @@ pub enum ServerKind {
     SocketIo,
     /// The naive broadcast with Axum.
     Axum,
-    /// The floor.
+    /// The floor: one thread that writes prepared bytes.
     Floor,
 }
 
-/// Over which transport.
+/// A transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
     /// Server-sent events.
@@ -52,17 +52,17 @@ pub enum Transport {
     Ws,
 }
 
-/// A server over a transport: what a column of the table is about.
+/// A server over a transport: a column of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MeasuredServer {
-    /// Over which transport.
+    /// The transport.
     pub transport: Transport,
-    /// Which server.
+    /// The server.
     pub kind: ServerKind,
 }
 
 impl ServerKind {
-    /// All of them, as they are ordered in the table.
+    /// All servers, in the order of the tables.
     pub const ALL: [Self; 6] = [
         Self::Rialto,
         Self::Nchan,
@@ -72,7 +72,7 @@ impl ServerKind {
         Self::Floor,
     ];
 
-    /// The name that `BENCH_ONLY` takes.
+    /// The name in `BENCH_ONLY`.
     pub fn key(self) -> &'static str {
         match self {
             Self::Rialto => "rialto",
@@ -84,7 +84,7 @@ impl ServerKind {
         }
     }
 
-    /// The name that is shown.
+    /// The name in the report.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rialto => "Rialto",
@@ -108,23 +108,20 @@ impl ServerKind {
 }
 
 impl MeasuredServer {
-    /// All of them, as they are ordered in the table.
+    /// All servers over each of their transports, in the order of the tables.
     pub fn all() -> Vec<Self> {
         [Transport::Sse, Transport::Ws]
             .into_iter()
             .flat_map(|transport| {
                 ServerKind::ALL
                     .into_iter()
-                    .filter(move |peer| peer.transports().contains(&transport))
-                    .map(move |peer| Self {
-                        transport,
-                        kind: peer,
-                    })
+                    .filter(move |kind| kind.transports().contains(&transport))
+                    .map(move |kind| Self { transport, kind })
             })
             .collect()
     }
 
-    /// The name that `BENCH_ONLY` takes: `rialto-sse`, for example.
+    /// The name in `BENCH_ONLY`, such as `rialto-sse`.
     pub fn key(self) -> String {
         let transport = match self.transport {
             Transport::Sse => "sse",
@@ -140,41 +137,41 @@ impl fmt::Display for MeasuredServer {
     }
 }
 
-/// A server that runs, and how to use it.
+/// A running server, and how to use it.
 #[derive(Debug)]
 pub struct Server {
-    /// Its processes.
+    /// The process.
     pub process: Process,
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// How each subscriber subscribes, at least as many as were asked for.
+    /// A handshake for each subscriber, at least as many as requested.
     pub handshakes: Vec<SubscribeHandshake>,
-    /// How it is published to.
+    /// How messages are published; none once the load generator has taken it.
     pub publish_method: Option<PublishMethod>,
-    /// Its folder, removed with it.
+    /// The temporary folder, removed on drop.
     pub folder: TempDir,
 }
 
-/// What is known of the installed servers, and what was prepared once for all runs.
+/// Starts servers, and holds what is prepared once for all runs.
 #[derive(Debug)]
 pub struct Launcher {
-    /// Rialto, once it was prepared.
+    /// Starts Rialto.
     pub rialto: rialto::RialtoLauncher,
     config_dir: PathBuf,
 }
 
 impl Launcher {
-    /// `rialto` is the program; `people` is how many subscribers need a name.
-    pub fn new(rialto: PathBuf, people: usize) -> Self {
+    /// `rialto` is the program; `user_count` is the number of users to create.
+    pub fn new(rialto: PathBuf, user_count: usize) -> Self {
         Self {
-            rialto: rialto::RialtoLauncher::new(rialto, people),
+            rialto: rialto::RialtoLauncher::new(rialto, user_count),
             config_dir: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("peers"),
         }
     }
 
-    /// The version of a peer, or why it cannot be measured.
-    pub fn version(&self, peer: ServerKind) -> Result<String> {
-        match peer {
+    /// The version of a server, or why it cannot be measured.
+    pub fn version(&self, kind: ServerKind) -> Result<String> {
+        match kind {
             ServerKind::Rialto => self.rialto.version(),
             ServerKind::Nchan => nchan::version(),
             ServerKind::Pushpin => pushpin::version(),
@@ -183,16 +180,13 @@ impl Launcher {
         }
     }
 
-    /// Starts a server for so many subscribers.
-    pub fn start(&mut self, subject: MeasuredServer, subscribers: usize) -> Result<Server> {
-        let MeasuredServer {
-            transport,
-            kind: peer,
-        } = subject;
-        if !peer.transports().contains(&transport) {
-            bail!("{} is not measured over this transport", peer.name());
+    /// Starts a server for this number of subscribers.
+    pub fn start(&mut self, measured_server: MeasuredServer, subscribers: usize) -> Result<Server> {
+        let MeasuredServer { transport, kind } = measured_server;
+        if !kind.transports().contains(&transport) {
+            bail!("{} does not support this transport", kind.name());
         }
-        match peer {
+        match kind {
             ServerKind::Rialto => self.rialto.start(transport, subscribers),
             ServerKind::Nchan => nchan::start(&self.config_dir, transport, subscribers),
             ServerKind::Pushpin => pushpin::start(&self.config_dir, subscribers),
@@ -203,13 +197,13 @@ impl Launcher {
     }
 }
 
-/// The program of this package with that name, which lies beside the running one.
+/// The path of a program of this package, next to the running one.
 pub fn sibling_program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     Ok(own.with_file_name(name))
 }
 
-/// The version of an installed package of Debian.
+/// The version of an installed Debian package.
 fn debian_version(package: &str) -> String {
     let output = std::process::Command::new("dpkg-query")
         .args(["-W", "-f", "${Version}", package])

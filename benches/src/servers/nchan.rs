@@ -14,7 +14,7 @@ use super::{
 };
 use crate::load::{http, publish::PublishMethod, sse, subscriber::SubscribeHandshake, ws};
 
-/// Where Debian keeps the module.
+/// The path of the module in Debian's package.
 const NCHAN_MODULE_PATH: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
 /// The versions of nginx and of the package with the module, or why it cannot be measured.
@@ -38,22 +38,22 @@ fn nginx() -> Result<PathBuf> {
     find_program("nginx").context("nginx is not installed")
 }
 
-/// Starts it.
-pub fn start(peers: &Path, transport: Transport, subscribers: usize) -> Result<Server> {
+/// Starts the server.
+pub fn start(config_dir: &Path, transport: Transport, subscribers: usize) -> Result<Server> {
     let folder = tempfile::tempdir()?;
     let address = free_address()?;
-    let config = fs::read_to_string(peers.join("nginx.conf.in"))?
+    let config = fs::read_to_string(config_dir.join("nginx.conf.in"))?
         .replace("@DIR@", &folder.path().display().to_string())
         .replace("@PORT@", &address.port().to_string())
         .replace("@MODULE@", NCHAN_MODULE_PATH);
     let file = folder.path().join("nginx.conf");
-    // The worker gives up root's rights, and has to reach what the master made.
+    // The worker drops root's privileges, and has to read what the master has created.
     fs::write(&file, config)?;
     let mut command = Command::new(nginx()?);
     command.arg("-p").arg(folder.path()).arg("-c").arg(&file);
     let mut process = Process::start(&mut command, &folder.path().join("log"))?;
     process.wait_until_listening(address)?;
-    let opening = match transport {
+    let handshake = match transport {
         Transport::Sse => SubscribeHandshake {
             request: sse::request("/subscribe"),
             first_frame: None,
@@ -68,7 +68,7 @@ pub fn start(peers: &Path, transport: Transport, subscribers: usize) -> Result<S
     Ok(Server {
         process,
         address,
-        handshakes: vec![opening; subscribers],
+        handshakes: vec![handshake; subscribers],
         publish_method: Some(PublishMethod::Http {
             address,
             request: Box::new(|payload, _| {

@@ -1,4 +1,4 @@
-//! Starting a server on the server's core, and making sure that it ends.
+//! Starting a server process on its core, and stopping it.
 
 use std::{
     fs::File,
@@ -19,7 +19,7 @@ pub const SERVER_CORE: usize = 0;
 /// The core that the generator runs on.
 pub const GENERATOR_CORE: usize = 1;
 
-/// A running server; it is ended when this is dropped, and by the kernel when the benchmark itself dies.
+/// A running server. It is stopped on drop, and by the kernel when the benchmark itself dies.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -28,7 +28,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program on the server's core, with what it says in the file `log`.
+    /// Starts a program on the server's core, with its output in the file `log`.
     pub fn start(command: &mut Command, log: &Path) -> Result<Self> {
         let output = File::create(log)?;
         let mut wrapped = Command::new("setpriv");
@@ -63,7 +63,7 @@ impl Process {
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(address).is_err() {
             if let Some(status) = self.child.try_wait()? {
-                bail!("ended with {status}: {}", self.last_output());
+                bail!("exited with {status}: {}", self.last_output());
             }
             if Instant::now() > deadline {
                 bail!("does not listen on {address}: {}", self.last_output());
@@ -74,28 +74,28 @@ impl Process {
         Ok(())
     }
 
-    /// The address that was waited for.
+    /// The address it listens on; an error before [`Self::wait_until_listening`].
     pub fn address(&self) -> Result<SocketAddr> {
-        self.address.context("nobody waited for the server")
+        self.address.context("the server is not listening yet")
     }
 
-    /// The last words of the server.
+    /// The last eight lines of output.
     pub fn last_output(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(8)..].join("\n")
     }
 
-    /// The server's processes.
+    /// The server's process and its descendants.
     pub fn pids(&self) -> Vec<Pid> {
         proc::process_tree(Pid::from_child(&self.child))
     }
 
-    /// Asks the server to end, and ends it after `patience`.
+    /// Terminates the server with SIGTERM, and with SIGKILL after `timeout`.
     pub fn stop(&mut self, timeout: Duration) {
         let pids = self.pids();
         let deadline = Instant::now() + timeout;
-        // What is gone already needs no signal.
+        // An error means that the process is gone already.
         let _gone = kill_process(pids[0], Signal::TERM);
         while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(5));
@@ -103,7 +103,7 @@ impl Process {
         self.kill_processes(&pids);
     }
 
-    /// Ends the server with a signal it cannot catch, like a power cut does.
+    /// Kills the server and its descendants with SIGKILL, as in a crash.
     pub fn kill(&mut self) {
         let pids = self.pids();
         self.kill_processes(&pids);
@@ -128,12 +128,12 @@ impl Drop for Process {
     }
 }
 
-/// An address of this machine that nobody listens on.
+/// A loopback address with a free port.
 pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// Where a program is, looked for on `PATH` and where Debian keeps servers.
+/// The path of a program, in `PATH` or in `/usr/sbin`, where Debian installs servers.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

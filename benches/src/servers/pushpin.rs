@@ -1,4 +1,4 @@
-//! Pushpin, with a backend of a few lines that holds every request open.
+//! Pushpin, with a minimal backend that holds every request open.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::load::{http, publish::PublishMethod, sse, subscriber::SubscribeHandshake};
 
-/// What the backend says to every request: keep it open and send what is published to the channel.
+/// The response of the backend to every request (GRIP): hold it open and send what is published to the channel.
 const GRIP_HOLD_RESPONSE: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nGrip-Hold: stream\r\n\
     Grip-Channel: bench\r\nContent-Length: 9\r\n\r\n: ready\n\n";
@@ -28,12 +28,12 @@ pub fn version() -> Result<String> {
     Ok(super::debian_version("pushpin"))
 }
 
-/// Starts it, and its backend on a thread of the generator, which is only asked while subscribers connect.
-pub fn start(peers: &Path, subscribers: usize) -> Result<Server> {
+/// Starts Pushpin, and its backend on a thread of the generator. The backend works only while subscribers connect.
+pub fn start(config_dir: &Path, subscribers: usize) -> Result<Server> {
     let folder = tempfile::tempdir()?;
     let (address, control) = (free_address()?, free_address()?);
     let backend = TcpListener::bind("127.0.0.1:0")?;
-    let config = fs::read_to_string(peers.join("pushpin.conf.in"))?
+    let config = fs::read_to_string(config_dir.join("pushpin.conf.in"))?
         .replace("@DIR@", &folder.path().display().to_string())
         .replace("@PORT@", &address.port().to_string())
         .replace("@CONTROL@", &control.port().to_string());
@@ -49,10 +49,10 @@ pub fn start(peers: &Path, subscribers: usize) -> Result<Server> {
     let program = find_program("pushpin").context("pushpin is not installed")?;
     let mut command = Command::new(program);
     command.arg("--config").arg(&file);
-    let mut process = Process::start(&mut command, &folder.path().join("said"))?;
+    let mut process = Process::start(&mut command, &folder.path().join("output"))?;
     process.wait_until_listening(address)?;
     process.wait_until_listening(control)?;
-    let opening = SubscribeHandshake {
+    let handshake = SubscribeHandshake {
         request: sse::request("/"),
         first_frame: None,
         ready_pattern: b": ready",
@@ -60,7 +60,7 @@ pub fn start(peers: &Path, subscribers: usize) -> Result<Server> {
     Ok(Server {
         process,
         address,
-        handshakes: vec![opening; subscribers],
+        handshakes: vec![handshake; subscribers],
         publish_method: Some(PublishMethod::Http {
             address: control,
             request: Box::new(|payload, _| {
@@ -79,7 +79,7 @@ pub fn start(peers: &Path, subscribers: usize) -> Result<Server> {
     })
 }
 
-/// Runs as long as the benchmark; a run's thread that is left over only waits.
+/// Accepts connections until the benchmark ends; the threads of earlier runs only wait.
 fn hold_everybody(backend: &TcpListener) {
     for connection in backend.incoming() {
         let Ok(connection) = connection else {

@@ -1,6 +1,6 @@
-//! Rialto itself.
+//! Rialto.
 //!
-//! Names are picked and tokens made once; every run starts from a copy of the folder that this leaves.
+//! Users and a token are created once; every run starts from a copy of that data folder.
 
 use std::{
     fs,
@@ -32,24 +32,24 @@ use crate::{
     },
 };
 
-/// What acknowledges a `send`.
+/// The bytes that acknowledge a `send`.
 pub const SENT_PATTERN: &[u8] = b"\"type\":\"sent\"";
 
-/// How many connections pick names at the same time.
+/// Number of connections that pick names at the same time.
 const PICKERS: usize = 16;
 
-/// A room, and where its stream stands.
+/// A room and the position of its stream.
 #[derive(Debug, Clone)]
 pub struct Room {
-    /// Its id.
+    /// The room's id.
     pub id: String,
-    /// The epoch of its stream.
+    /// The epoch of the room's stream.
     pub epoch: String,
-    /// The newest sequence.
+    /// The newest sequence number.
     pub head: u64,
 }
 
-/// Rialto's program, and the folder to start from.
+/// Starts Rialto on copies of a prepared data folder.
 #[derive(Debug)]
 pub struct RialtoLauncher {
     program: PathBuf,
@@ -66,11 +66,11 @@ struct PreparedStore {
 }
 
 impl RialtoLauncher {
-    /// `people` is how many subscribers need a name.
-    pub fn new(program: PathBuf, people: usize) -> Self {
+    /// `user_count` is the number of users to create.
+    pub fn new(program: PathBuf, user_count: usize) -> Self {
         Self {
             program,
-            user_count: people,
+            user_count,
             prepared: None,
         }
     }
@@ -83,7 +83,7 @@ impl RialtoLauncher {
         Ok(version.trim().trim_start_matches("rialto ").to_owned())
     }
 
-    /// Starts it with a fresh copy of what was prepared.
+    /// Starts it on a copy of the prepared data folder.
     pub fn start(&mut self, transport: Transport, subscribers: usize) -> Result<Server> {
         self.prepare()?;
         let prepared = self.prepared()?;
@@ -104,10 +104,9 @@ impl RialtoLauncher {
         })
     }
 
-    /// Starts it with people spread over so many rooms, the n-th in room n modulo `rooms`, and `general` empty.
+    /// Starts it with users spread over `rooms` rooms, the n-th in room n modulo `rooms`, and with `general` empty.
     ///
-    /// The rooms are written into the store while Rialto does not run: made the usual way, a public room has everybody in
-    /// it.
+    /// The rooms are written into the store while Rialto does not run, because it would make every user a member of a new public room.
     pub fn start_rooms(&mut self, people: usize, rooms: usize) -> Result<Server> {
         self.prepare()?;
         let prepared = self.prepared()?;
@@ -141,9 +140,14 @@ impl RialtoLauncher {
         })
     }
 
-    /// Starts two nodes of one community on a copy of what was prepared in this database, which has to be empty or hold such a
-    /// copy. The first is for so many pages, the second for none.
-    pub fn start_nodes(&mut self, database: &str, bus: &str, pages: usize) -> Result<[Server; 2]> {
+    /// Starts two nodes of one community on a database that is empty or holds an earlier copy of the prepared store. The first has
+    /// handshakes for this number of clients, the second for none.
+    pub fn start_nodes(
+        &mut self,
+        database: &str,
+        bus: &str,
+        clients: usize,
+    ) -> Result<[Server; 2]> {
         self.prepare()?;
         let prepared = self.prepared()?;
         let copied = Command::new(&self.program)
@@ -154,7 +158,7 @@ impl RialtoLauncher {
         if !copied.status.success() && !why.contains("not empty") {
             bail!("the store cannot be copied: {why}");
         }
-        let node = |pages| -> Result<Server> {
+        let node = |clients| -> Result<Server> {
             let folder = tempfile::tempdir()?;
             let settings = [("RIALTO_DATABASE_URL", database), ("RIALTO_BUS", bus)];
             let process = self.serve_with(folder.path(), free_address()?, &settings)?;
@@ -162,21 +166,21 @@ impl RialtoLauncher {
             Ok(Server {
                 process,
                 address,
-                handshakes: self.ws_handshakes(pages, None)?,
+                handshakes: self.ws_handshakes(clients, None)?,
                 publish_method: Some(self.publish_method(Transport::Ws, address, &[])?),
                 folder,
             })
         };
-        Ok([node(pages)?, node(0)?])
+        Ok([node(clients)?, node(0)?])
     }
 
-    /// Starts it anew on the same address and data, after it was killed.
+    /// Starts it again on the same address and data, after it was killed.
     pub fn restart(&self, server: &mut Server) -> Result<()> {
         server.process = self.serve(&server.folder.path().join("data"), server.address)?;
         Ok(())
     }
 
-    /// How to publish: stories, or messages in `rooms` (one a group; `general` when there are none).
+    /// Publishes stories over SSE, or messages to `rooms`, one per channel (`general` when there are none).
     pub fn publish_method(
         &self,
         transport: Transport,
@@ -206,8 +210,8 @@ impl RialtoLauncher {
                     rooms.to_vec()
                 };
                 PublishMethod::Subscribers {
-                    frame: Box::new(move |payload, group| {
-                        let (id, room) = (uuid(), &rooms[group % rooms.len()]);
+                    frame: Box::new(move |payload, channel| {
+                        let (id, room) = (uuid(), &rooms[channel % rooms.len()]);
                         ws::text_frame(&format!(
                             "{{\"type\":\"send\",\"id\":\"{id}\",\"room\":\"{room}\",\"text\":\"{payload}\"}}"
                         ))
@@ -217,7 +221,7 @@ impl RialtoLauncher {
         })
     }
 
-    /// How people open `/ws`, each with a session and a page of their own; `cursor` is where to go on in a room.
+    /// Handshakes for `/ws`, each with its own session and client id; `cursor` is the room and the position to resume from.
     pub fn ws_handshakes(
         &self,
         count: usize,
@@ -225,7 +229,7 @@ impl RialtoLauncher {
     ) -> Result<Vec<SubscribeHandshake>> {
         let cookies = &self.prepared()?.cookies;
         if cookies.len() < count {
-            bail!("only {} names were picked", cookies.len());
+            bail!("only {} users were created", cookies.len());
         }
         Ok(cookies[..count]
             .iter()
@@ -247,20 +251,20 @@ impl RialtoLauncher {
             .collect())
     }
 
-    /// What somebody who is signed in sends as `Cookie`.
+    /// The `Cookie` header of a user.
     pub fn cookie(&self) -> Result<&str> {
         let cookie = self.prepared()?.cookies.first();
-        cookie.map(String::as_str).context("no name was picked")
+        cookie.map(String::as_str).context("no user was created")
     }
 
-    /// Where the room `general` stands now.
+    /// The current position of the room `general`.
     pub fn general(&self, server: &Server) -> Result<Room> {
         let prepared = self.prepared()?;
         let mut client = Client::connect(server.address)?;
         find_room(&mut client, &prepared.cookies[0], "general")
     }
 
-    /// Where the news stand now, as the query that goes on from there.
+    /// The current position of the news, as a query that resumes from it.
     pub fn news_cursor(&self, server: &Server) -> Result<String> {
         let mut client = Client::connect(server.address)?;
         let state = client
@@ -298,9 +302,9 @@ impl RialtoLauncher {
                             .lock()
                             .map_err(|_| anyhow!("a picker panicked"))?
                             .len();
-                        for person in (picker..total).step_by(PICKERS) {
-                            let cookie = pick_name(&mut client, &format!("bench {person}"))?;
-                            cookies.lock().map_err(|_| anyhow!("a picker panicked"))?[person] =
+                        for user in (picker..total).step_by(PICKERS) {
+                            let cookie = pick_name(&mut client, &format!("bench {user}"))?;
+                            cookies.lock().map_err(|_| anyhow!("a picker panicked"))?[user] =
                                 cookie;
                         }
                         Ok(())
@@ -311,7 +315,7 @@ impl RialtoLauncher {
                 .into_iter()
                 .try_for_each(|picker| picker.join().map_err(|_| anyhow!("a picker panicked"))?)
         })
-        .context("picking names")?;
+        .context("creating users")?;
         let cookies = cookies.into_inner()?;
         let mut client = Client::connect(address)?;
         let general = match cookies.first() {
@@ -369,7 +373,7 @@ impl RialtoLauncher {
     }
 }
 
-/// How the news are subscribed to.
+/// The handshake for the news stream.
 pub fn news_handshake(query: &str) -> SubscribeHandshake {
     SubscribeHandshake {
         request: sse::request(&format!("/news/events{query}")),
@@ -388,12 +392,12 @@ pub fn pick_name_request(name: &str) -> Vec<u8> {
 }
 
 fn pick_name(client: &mut Client, name: &str) -> Result<String> {
-    let answer = client.expect_success(&pick_name_request(name))?;
-    let cookie = answer.header("set-cookie").context("no cookie")?;
+    let response = client.expect_success(&pick_name_request(name))?;
+    let cookie = response.header("set-cookie").context("no cookie")?;
     Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 
-/// Makes a room like `general`, and moves every person whose number fits into it.
+/// SQL that creates a room like `general` and moves every user whose number fits into it.
 fn room_sql(general: &str, id: &str, index: usize, rooms: usize) -> String {
     format!(
         "INSERT INTO rooms SELECT '{id}', 'bench-{index}', 'bench {index}', kind, NULL, created_at \
@@ -423,7 +427,7 @@ fn find_room(client: &mut Client, cookie: &str, slug: &str) -> Result<Room> {
     })
 }
 
-/// A new id, version 7: the time, and a number that never comes twice in this process.
+/// A new UUIDv7: the time, and a number that is unique in this process.
 pub fn uuid() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);

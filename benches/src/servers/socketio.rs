@@ -11,9 +11,9 @@ use super::{
 use crate::load::{publish::PublishMethod, subscriber::SubscribeHandshake, ws};
 
 /// The versions of Socket.IO and Node.js, or why it cannot be measured.
-pub fn version(peers: &Path) -> Result<String> {
+pub fn version(config_dir: &Path) -> Result<String> {
     let node = find_program("node").context("node is not installed")?;
-    let package = peers.join("socket-io/node_modules/socket.io/package.json");
+    let package = config_dir.join("socket-io/node_modules/socket.io/package.json");
     let Ok(package) = fs::read_to_string(package) else {
         bail!("socket.io is not installed");
     };
@@ -27,19 +27,19 @@ pub fn version(peers: &Path) -> Result<String> {
     ))
 }
 
-/// Starts it.
-pub fn start(peers: &Path, subscribers: usize) -> Result<Server> {
+/// Starts the server.
+pub fn start(config_dir: &Path, subscribers: usize) -> Result<Server> {
     let folder = tempfile::tempdir()?;
     let address = free_address()?;
     let node = find_program("node").context("node is not installed")?;
     let mut command = Command::new(node);
     command
-        .arg(peers.join("socket-io/server.mjs"))
+        .arg(config_dir.join("socket-io/server.mjs"))
         .arg(address.port().to_string())
         .env("NODE_ENV", "production");
     let mut process = Process::start(&mut command, &folder.path().join("log"))?;
     process.wait_until_listening(address)?;
-    let opening = SubscribeHandshake {
+    let handshake = SubscribeHandshake {
         request: ws::request("/socket.io/?EIO=4&transport=websocket", ""),
         first_frame: Some(ws::text_frame("40")),
         ready_pattern: b"40{\"sid\"",
@@ -47,7 +47,7 @@ pub fn start(peers: &Path, subscribers: usize) -> Result<Server> {
     Ok(Server {
         process,
         address,
-        handshakes: vec![opening; subscribers],
+        handshakes: vec![handshake; subscribers],
         publish_method: Some(PublishMethod::Subscribers {
             frame: Box::new(|payload, _| ws::text_frame(&format!("42[\"message\",\"{payload}\"]"))),
         }),

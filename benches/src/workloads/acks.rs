@@ -1,4 +1,4 @@
-//! How many messages Rialto takes, and how soon it says that it has them.
+//! Acknowledged sends per second, and the latency of acknowledgements (Rialto).
 
 use anyhow::Result;
 
@@ -9,57 +9,56 @@ use crate::{
     servers::{Launcher, rialto},
 };
 
-/// How many people send.
 pub(super) const SENDERS: usize = 50;
 
-/// Messages per second when the acknowledgement is timed.
+/// Messages per second while the latency is measured.
 const MESSAGES_PER_SECOND: u32 = 500;
 
-/// First everybody sends the next message as soon as the last one is acknowledged; then all together 500 a second.
-pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
-    let mut scene = Testbed::start_subscribed(peers, sink.measured_server, SENDERS)?;
-    run_on(&mut scene, sink, size, [Metric::Acks, Metric::AckP99])
+/// First, each sender sends the next message as soon as the last one is acknowledged; then all together send 500 per second.
+pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
+    let mut testbed = Testbed::start_subscribed(launcher, sink.measured_server, SENDERS)?;
+    run_on(&mut testbed, sink, size, [Metric::Acks, Metric::AckP99])
 }
 
-/// The same with senders who are connected already, noting it as these two.
+/// The same on a testbed whose senders are connected, with these two metrics.
 pub(super) fn run_on(
-    scene: &mut Testbed,
+    testbed: &mut Testbed,
     sink: &mut MetricSink<'_>,
     size: RunSize,
-    [acks_measure, p99_measure]: [Metric; 2],
+    [acks_metric, p99_metric]: [Metric; 2],
 ) -> Result<()> {
-    if let Some(publishing) = scene.server.publish_method.take() {
-        scene.load.add_publishers(publishing, SENDERS, 1)?;
+    if let Some(publish_method) = testbed.server.publish_method.take() {
+        testbed.load.add_publishers(publish_method, SENDERS, 1)?;
     }
-    for sender in &mut scene.load.subscribers {
+    for sender in &mut testbed.load.subscribers {
         sender.acks = Some(AckTracker::new(rialto::SENT_PATTERN));
     }
-    scene
+    testbed
         .load
         .publish_after_each_ack(size.steady_duration / 4)?;
-    take_ack_stats(scene);
-    scene.load.publish_after_each_ack(size.steady_duration)?;
-    let acks = take_ack_stats(scene);
+    take_ack_stats(testbed);
+    testbed.load.publish_after_each_ack(size.steady_duration)?;
+    let acks = take_ack_stats(testbed);
     sink.add(
-        acks_measure,
+        acks_metric,
         acks.0 as f64 / size.steady_duration.as_secs_f64(),
     );
-    scene
+    testbed
         .load
         .publish_paced(MESSAGES_PER_SECOND, size.steady_duration / 4, |_| Ok(()))?;
-    take_ack_stats(scene);
-    scene
+    take_ack_stats(testbed);
+    testbed
         .load
         .publish_paced(MESSAGES_PER_SECOND, size.steady_duration, |_| Ok(()))?;
-    let (_, p99) = take_ack_stats(scene);
-    sink.add(p99_measure, p99);
+    let (_, p99) = take_ack_stats(testbed);
+    sink.add(p99_metric, p99);
     Ok(())
 }
 
-/// How many acknowledgements came since the last time, and the 99th percentile of them all in milliseconds.
-fn take_ack_stats(scene: &mut Testbed) -> (u64, f64) {
+/// The number of acknowledgements since the last call, and their 99th percentile in milliseconds.
+fn take_ack_stats(testbed: &mut Testbed) -> (u64, f64) {
     let (mut count, mut all) = (0, Latencies::default());
-    for acks in scene
+    for acks in testbed
         .load
         .subscribers
         .iter_mut()

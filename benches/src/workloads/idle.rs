@@ -1,19 +1,19 @@
-//! What a connection costs that only waits.
+//! Memory of idle connections.
 
 use anyhow::Result;
 
 use super::{MetricSink, RunSize, Testbed};
 use crate::{proc, report::results::Metric, servers::Launcher};
 
-/// Memory of nine tenths of 5,000 connections. The first tenth is there before, so that what a server sets up once, at
-/// its first connections, is not counted.
-pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
+/// Measures nine tenths of 5,000 connections. The first tenth connects before, so that what a server allocates once, for its first
+/// connections, does not count.
+pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let count = size.scaled(5_000);
-    let mut scene = Testbed::start(peers, sink.measured_server, count)?;
-    scene.subscribe(count / 10)?;
-    let before = proc::memory_bytes(&scene.pids)?;
-    scene.subscribe(count - count / 10)?;
-    let after = proc::memory_bytes(&scene.pids)?;
+    let mut testbed = Testbed::start(launcher, sink.measured_server, count)?;
+    testbed.subscribe(count / 10)?;
+    let before = proc::memory_bytes(&testbed.pids)?;
+    testbed.subscribe(count - count / 10)?;
+    let after = proc::memory_bytes(&testbed.pids)?;
     sink.add(
         Metric::IdleBytes,
         (after - before) / (count - count / 10) as f64,

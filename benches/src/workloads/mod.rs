@@ -1,16 +1,16 @@
-//! What is measured. Every workload of every run starts a server of its own.
+//! The workloads. Every workload of every run starts its own server.
 //!
 //! | file | workload |
 //! |---|---|
-//! | `idle` | memory of connections that wait |
-//! | `steady` | paced, flat out, scaling: publishing to everybody |
-//! | `rooms` | ten rooms beside one (Rialto) |
+//! | `idle` | memory of idle connections |
+//! | `fan_out` | paced, flat out, scaling: publishing to all subscribers |
+//! | `rooms` | ten rooms compared with one (Rialto) |
 //! | `stuck` | a fifth of the subscribers stops reading |
-//! | `acks` | acknowledged sending (Rialto) |
-//! | `storm` | everybody comes back after a restart (Rialto) |
-//! | `pages` | front pages a second (Rialto, and a hello world of Leptos) |
-//! | `nodes` | what a node does for the pages of another (Rialto) |
-//! | `soak` | does memory stay what it is (Rialto) |
+//! | `acks` | acknowledged sends (Rialto) |
+//! | `reconnect_storm` | all clients reconnect after a restart (Rialto) |
+//! | `pages` | front pages per second (Rialto, and a hello world of Leptos) |
+//! | `nodes` | cost of the clients and events of another node (Rialto) |
+//! | `soak` | memory over a long time (Rialto) |
 
 mod acks;
 mod fan_out;
@@ -39,21 +39,21 @@ use crate::{
     },
 };
 
-/// How many publish at the same time, at a steady pace.
+/// Number of publishers at a steady pace.
 const PUBLISHERS: usize = 16;
 
-/// From which share of a core, in percent, others disturb a run. Less than that is what the kernel does for the connections
-/// without counting it to either side.
+/// The share of a core, in percent, from which other processes disturb a run. Less is kernel work for the connections that counts for
+/// neither side.
 const NOISY_CORE_PERCENT: f64 = 12.5;
 
-/// The sizes and lengths of a run.
+/// The sizes and durations of a run.
 #[derive(Debug, Clone, Copy)]
 struct RunSize {
     /// Divides every number of subscribers.
     scale: usize,
-    /// How long a steady pace is measured.
+    /// Duration of a measurement at a steady pace.
     steady_duration: Duration,
-    /// How long the soak takes.
+    /// Duration of the soak.
     soak: Duration,
 }
 
@@ -66,7 +66,7 @@ impl RunSize {
         }
     }
 
-    /// So many subscribers, or a tenth of them for a quick look.
+    /// This number of subscribers, or a tenth of it in a quick run.
     fn scaled(self, count: usize) -> usize {
         count / self.scale
     }
@@ -81,22 +81,26 @@ struct Testbed {
 }
 
 impl Testbed {
-    /// Starts a server and subscribes.
+    /// Starts a server and connects its subscribers.
     fn start_subscribed(
-        peers: &mut Launcher,
-        subject: MeasuredServer,
+        launcher: &mut Launcher,
+        measured_server: MeasuredServer,
         subscribers: usize,
     ) -> Result<Self> {
-        let mut scene = Self::start(peers, subject, subscribers)?;
-        scene.subscribe(subscribers)?;
-        Ok(scene)
+        let mut testbed = Self::start(launcher, measured_server, subscribers)?;
+        testbed.subscribe(subscribers)?;
+        Ok(testbed)
     }
 
-    fn start(peers: &mut Launcher, subject: MeasuredServer, subscribers: usize) -> Result<Self> {
-        Self::of(peers.start(subject, subscribers)?)
+    fn start(
+        launcher: &mut Launcher,
+        measured_server: MeasuredServer,
+        subscribers: usize,
+    ) -> Result<Self> {
+        Self::of(launcher.start(measured_server, subscribers)?)
     }
 
-    /// A server that runs, and nobody who subscribes yet.
+    /// A running server without subscribers.
     fn of(server: Server) -> Result<Self> {
         Ok(Self {
             load: LoadGenerator::new()?,
@@ -105,17 +109,17 @@ impl Testbed {
         })
     }
 
-    /// Subscribes the next so many.
+    /// Connects the next `count` subscribers.
     fn subscribe(&mut self, count: usize) -> Result<()> {
-        let openings = self.server.handshakes.drain(..count).collect();
-        self.load.subscribe(self.server.address, openings, 1)?;
+        let handshakes = self.server.handshakes.drain(..count).collect();
+        self.load.subscribe(self.server.address, handshakes, 1)?;
         self.wait_until_quiet()
     }
 
-    /// Lets the server finish what connecting made it do: until it uses less than a tenth of its core, or 20 s.
+    /// Waits until the server uses less than a tenth of its core, for at most 20 s.
     fn wait_until_quiet(&mut self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(20);
-        // A server may start others after it listens.
+        // A server may start child processes after it listens.
         self.load.run_for(Duration::from_millis(200))?;
         self.pids = self.server.process.pids();
         loop {
@@ -128,16 +132,14 @@ impl Testbed {
         }
     }
 
-    /// Makes the publishers.
     fn add_publishers(&mut self, publishers: usize) -> Result<()> {
-        if let Some(publishing) = self.server.publish_method.take() {
-            self.load.add_publishers(publishing, publishers, 1)?;
+        if let Some(publish_method) = self.server.publish_method.take() {
+            self.load.add_publishers(publish_method, publishers, 1)?;
             self.load.run_for(Duration::from_millis(200))?;
         }
         Ok(())
     }
 
-    /// Begins to measure.
     fn begin_window(&mut self) -> MeasurementWindow {
         self.load.take_latencies();
         MeasurementWindow {
@@ -151,41 +153,40 @@ impl Testbed {
     }
 }
 
-/// What stood on the clocks when measuring began.
+/// The counters at the start of a measurement.
 #[derive(Debug, Clone, Copy)]
 struct MeasurementWindow {
     started: Instant,
     delivered: u64,
-    /// What everybody has been sent.
+    /// The bytes that all subscribers have received.
     received: u64,
     server_cpu_micros: f64,
     generator_cpu_nanos: u64,
-    /// How long the server's and the generator's core have been busy, in microseconds.
+    /// Busy time of the server's and of the generator's core, in microseconds.
     core_busy_micros: [f64; 2],
 }
 
 impl MeasurementWindow {
-    /// Deliveries since then.
-    fn deliveries(self, scene: &Testbed) -> f64 {
-        (scene.load.delivered() - self.delivered) as f64
+    fn deliveries(self, testbed: &Testbed) -> f64 {
+        (testbed.load.delivered() - self.delivered) as f64
     }
 
-    /// Bytes per delivery since then, as they came out of TCP.
-    fn bytes_per_delivery(self, scene: &Testbed) -> f64 {
-        (scene.load.received_bytes() - self.received) as f64 / self.deliveries(scene).max(1.0)
+    /// Bytes received over TCP per delivery since the start.
+    fn bytes_per_delivery(self, testbed: &Testbed) -> f64 {
+        (testbed.load.received_bytes() - self.received) as f64 / self.deliveries(testbed).max(1.0)
     }
 
-    /// Server CPU per delivery since then, in microseconds.
-    fn cpu_micros_per_delivery(self, scene: &Testbed) -> f64 {
-        (proc::cpu_micros(&scene.pids) - self.server_cpu_micros) / self.deliveries(scene).max(1.0)
+    /// Server CPU per delivery since the start, in microseconds.
+    fn cpu_micros_per_delivery(self, testbed: &Testbed) -> f64 {
+        (proc::cpu_micros(&testbed.pids) - self.server_cpu_micros)
+            / self.deliveries(testbed).max(1.0)
     }
 
-    /// Says so when something else has used more than an eighth of one of the two cores since then: such a run says
-    /// little.
-    fn warn_if_noisy(self, scene: &Testbed) {
+    /// Prints a warning when other processes have used more than an eighth of one of the two cores; such a run means little.
+    fn warn_if_noisy(self, testbed: &Testbed) {
         let elapsed = self.started.elapsed().as_secs_f64() * 1e6;
         let own = [
-            proc::cpu_micros(&scene.pids) - self.server_cpu_micros,
+            proc::cpu_micros(&testbed.pids) - self.server_cpu_micros,
             (clock::process_cpu_nanos() - self.generator_cpu_nanos) as f64 / 1e3,
         ];
         let others = [SERVER_CORE, GENERATOR_CORE].map(|core| {
@@ -196,60 +197,62 @@ impl MeasurementWindow {
         });
         if others.iter().any(|share| *share > NOISY_CORE_PERCENT) {
             println!(
-                "    noisy: something else used {:.0} % of the server's core and {:.0} % of the generator's",
+                "    noisy: other processes used {:.0} % of the server's core and {:.0} % of the generator's",
                 others[0], others[1]
             );
         }
     }
 
-    /// Deliveries per second since then.
-    fn deliveries_per_second(self, scene: &Testbed) -> f64 {
-        self.deliveries(scene) / self.started.elapsed().as_secs_f64()
+    fn deliveries_per_second(self, testbed: &Testbed) -> f64 {
+        self.deliveries(testbed) / self.started.elapsed().as_secs_f64()
     }
 
-    /// How much of its core the generator has used since then, in percent.
+    /// The generator's use of its core since the start, in percent.
     fn generator_busy(self) -> f64 {
         let used = (clock::process_cpu_nanos() - self.generator_cpu_nanos) as f64 / 1e9;
         100.0 * used / self.started.elapsed().as_secs_f64()
     }
 }
 
-/// Where a run puts what it found.
+/// Collects the values of a run.
 struct MetricSink<'a> {
     results: &'a mut Results,
     measured_server: MeasuredServer,
 }
 
 impl MetricSink<'_> {
-    fn add(&mut self, measure: Metric, value: f64) {
+    fn add(&mut self, metric: Metric, value: f64) {
         println!(
             "    {:<44} {}",
-            measure.title(),
+            metric.title(),
             crate::report::table::format_number(value)
         );
-        self.results.add(measure, self.measured_server, value);
+        self.results.add(metric, self.measured_server, value);
     }
 }
 
-/// Measures what the options ask for.
+/// Runs what the options select.
 pub fn run(options: &Options) -> Result<Results> {
     proc::pin_to_core(GENERATOR_CORE)?;
     let open_files = proc::raise_open_file_limit()?;
     let size = RunSize::of(options);
     let mut results = Results::default();
-    let subjects = options.measured_servers();
-    let mut peers = Launcher::new(
+    let measured_servers = options.measured_servers();
+    let mut launcher = Launcher::new(
         options.rialto.clone(),
-        required_users(options, &subjects, size),
+        required_users(options, &measured_servers, size),
     );
-    for peer in ServerKind::ALL {
-        if subjects.iter().any(|subject| subject.kind == peer) {
-            let version = peers.version(peer).map_err(|error| format!("{error:#}"));
+    for kind in ServerKind::ALL {
+        if measured_servers
+            .iter()
+            .any(|measured_server| measured_server.kind == kind)
+        {
+            let version = launcher.version(kind).map_err(|error| format!("{error:#}"));
             match &version {
-                Ok(version) => println!("{}: {version}", peer.name()),
-                Err(why) => println!("{}: not installed ({why})", peer.name()),
+                Ok(version) => println!("{}: {version}", kind.name()),
+                Err(why) => println!("{}: not installed ({why})", kind.name()),
             }
-            results.versions.insert(peer, version);
+            results.versions.insert(kind, version);
         }
     }
     if open_files < 12_000 {
@@ -260,23 +263,26 @@ pub fn run(options: &Options) -> Result<Results> {
             if !options.wants(workload) {
                 continue;
             }
-            // Long, and of little use a second time: once, when everything else is measured.
+            // The soak is long and gains little from repetition, so it runs once, in the last run.
             if workload == Workload::Soak && run < options.runs {
                 continue;
             }
-            for subject in &subjects {
-                if !matches!(results.versions.get(&subject.kind), Some(Ok(_)))
-                    || !applies(workload, *subject)
+            for measured_server in &measured_servers {
+                if !matches!(results.versions.get(&measured_server.kind), Some(Ok(_)))
+                    || !applies(workload, *measured_server)
                 {
                     continue;
                 }
-                println!("run {run} of {}, {workload:?}, {subject}", options.runs);
+                println!(
+                    "run {run} of {}, {workload:?}, {measured_server}",
+                    options.runs
+                );
                 let sink = MetricSink {
                     results: &mut results,
-                    measured_server: *subject,
+                    measured_server: *measured_server,
                 };
-                if let Err(error) = run_workload(workload, &mut peers, sink, size) {
-                    let failure = format!("{subject}, {workload:?}, run {run}: {error:#}");
+                if let Err(error) = run_workload(workload, &mut launcher, sink, size) {
+                    let failure = format!("{measured_server}, {workload:?}, run {run}: {error:#}");
                     println!("    failed: {error:#}");
                     results.failures.push(failure);
                 }
@@ -299,26 +305,29 @@ const WORKLOADS: [Workload; 10] = [
     Workload::Soak,
 ];
 
-fn applies(workload: Workload, subject: MeasuredServer) -> bool {
+fn applies(workload: Workload, measured_server: MeasuredServer) -> bool {
     match workload {
         Workload::Idle | Workload::Paced | Workload::Flat | Workload::Stuck | Workload::Scaling => {
             true
         }
         Workload::Acks | Workload::Nodes | Workload::Soak => {
-            subject.kind == ServerKind::Rialto && subject.transport == Transport::Ws
+            measured_server.kind == ServerKind::Rialto && measured_server.transport == Transport::Ws
         }
         Workload::Pages => {
-            subject.kind == ServerKind::Rialto && subject.transport == Transport::Sse
+            measured_server.kind == ServerKind::Rialto
+                && measured_server.transport == Transport::Sse
         }
-        Workload::Storm => subject.kind == ServerKind::Rialto,
+        Workload::Storm => measured_server.kind == ServerKind::Rialto,
     }
 }
 
-/// How many names Rialto needs.
-fn required_users(options: &Options, subjects: &[MeasuredServer], size: RunSize) -> usize {
+/// The number of users that Rialto needs.
+fn required_users(options: &Options, measured_servers: &[MeasuredServer], size: RunSize) -> usize {
     let rialto = |transport| {
-        let mut subjects = subjects.iter();
-        subjects.any(|subject| subject.kind == ServerKind::Rialto && subject.transport == transport)
+        let mut measured_servers = measured_servers.iter();
+        measured_servers.any(|measured_server| {
+            measured_server.kind == ServerKind::Rialto && measured_server.transport == transport
+        })
     };
     if !rialto(Transport::Ws) {
         return usize::from(rialto(Transport::Sse) && options.wants(Workload::Pages));
@@ -343,28 +352,28 @@ fn required_users(options: &Options, subjects: &[MeasuredServer], size: RunSize)
 
 fn run_workload(
     workload: Workload,
-    peers: &mut Launcher,
+    launcher: &mut Launcher,
     mut sink: MetricSink<'_>,
     size: RunSize,
 ) -> Result<()> {
     match workload {
-        Workload::Idle => idle::run(peers, &mut sink, size),
-        Workload::Paced => fan_out::paced(peers, &mut sink, size),
-        Workload::Flat => fan_out::flat(peers, &mut sink, size),
-        Workload::Stuck => stuck::run(peers, &mut sink, size),
+        Workload::Idle => idle::run(launcher, &mut sink, size),
+        Workload::Paced => fan_out::paced(launcher, &mut sink, size),
+        Workload::Flat => fan_out::flat(launcher, &mut sink, size),
+        Workload::Stuck => stuck::run(launcher, &mut sink, size),
         Workload::Scaling => {
-            fan_out::scaling(peers, &mut sink, size)?;
+            fan_out::scaling(launcher, &mut sink, size)?;
             if sink.measured_server.kind == ServerKind::Rialto
                 && sink.measured_server.transport == Transport::Ws
             {
-                rooms::run(peers, &mut sink, size)?;
+                rooms::run(launcher, &mut sink, size)?;
             }
             Ok(())
         }
-        Workload::Acks => acks::run(peers, &mut sink, size),
-        Workload::Storm => reconnect_storm::run(peers, &mut sink, size),
-        Workload::Pages => pages::run(peers, &mut sink, size),
-        Workload::Nodes => nodes::run(peers, &mut sink, size),
-        Workload::Soak => soak::run(peers, &mut sink, size),
+        Workload::Acks => acks::run(launcher, &mut sink, size),
+        Workload::Storm => reconnect_storm::run(launcher, &mut sink, size),
+        Workload::Pages => pages::run(launcher, &mut sink, size),
+        Workload::Nodes => nodes::run(launcher, &mut sink, size),
+        Workload::Soak => soak::run(launcher, &mut sink, size),
     }
 }

@@ -1,5 +1,5 @@
-//! What one node of several has to do for the pages of another (Rialto): what it keeps of them, what an event costs that nobody of its
-//! own hears, and how fast both commit to one PostgreSQL.
+//! The cost of the clients and events of another node (Rialto): memory per remote client, CPU per event without local subscribers, bus
+//! bytes per event, and acknowledged sends on PostgreSQL.
 
 use std::{
     net::SocketAddr,
@@ -23,60 +23,59 @@ use crate::{
     },
 };
 
-/// How many pages the other node has.
 pub(super) const REMOTE_CLIENTS: usize = 5_000;
 
-/// Messages per second, and how many publish them.
 const MESSAGES_PER_SECOND: u32 = 100;
 const WRITERS: usize = 16;
 
-/// How long what both share may take to start.
+/// How long PostgreSQL and NATS may take to start, and deliveries to arrive.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A PostgreSQL and a NATS of this run's own.
+/// PostgreSQL and NATS of this run.
 struct SharedServices {
     _postgres: Process,
     _nats: Process,
     database: String,
     bus: String,
-    /// Where NATS says what it has done.
+    /// The address of the monitoring endpoint of NATS.
     monitor: SocketAddr,
 }
 
-/// Pages at one node, and a second node that has none.
-pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
+/// Measures a node without clients while another node has many.
+pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let shared = match SharedServices::start(folder.path()) {
         Ok(shared) => shared,
         Err(why) => {
-            println!("    left out: {why:#}");
+            println!("    skipped: {why:#}");
             return Ok(());
         }
     };
     let count = size.scaled(REMOTE_CLIENTS);
-    let [own, other] = peers
-        .rialto
-        .start_nodes(&shared.database, &shared.bus, count)?;
-    let others = other.process.pids();
-    let mut scene = Testbed::of(own)?;
-    scene.subscribe(count / 10)?;
-    let before = proc::memory_bytes(&others)?;
-    scene.subscribe(count - count / 10)?;
-    let after = proc::memory_bytes(&others)?;
+    let [own_node, other_node] =
+        launcher
+            .rialto
+            .start_nodes(&shared.database, &shared.bus, count)?;
+    let other_pids = other_node.process.pids();
+    let mut testbed = Testbed::of(own_node)?;
+    testbed.subscribe(count / 10)?;
+    let before = proc::memory_bytes(&other_pids)?;
+    testbed.subscribe(count - count / 10)?;
+    let after = proc::memory_bytes(&other_pids)?;
     let counted = (count - count / 10) as f64;
     sink.add(Metric::RemoteClientBytes, (after - before) / counted);
 
-    scene.add_publishers(WRITERS)?;
-    scene
+    testbed.add_publishers(WRITERS)?;
+    testbed
         .load
         .publish_paced(MESSAGES_PER_SECOND, size.steady_duration / 4, |_| Ok(()))?;
-    scene.load.drain(STARTUP_TIMEOUT)?;
-    // What a node does without events is not counted.
-    let idle = cpu_micros_during(&others, &mut scene, size.steady_duration, None)?;
-    let said = nats_bytes_in(shared.monitor)?;
+    testbed.load.drain(STARTUP_TIMEOUT)?;
+    // What the node uses without events does not count.
+    let idle = cpu_micros_during(&other_pids, &mut testbed, size.steady_duration, None)?;
+    let bytes_before = nats_bytes_in(shared.monitor)?;
     let busy = cpu_micros_during(
-        &others,
-        &mut scene,
+        &other_pids,
+        &mut testbed,
         size.steady_duration,
         Some(MESSAGES_PER_SECOND),
     )?;
@@ -84,45 +83,46 @@ pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize
     sink.add(Metric::RemoteEventCpu, (busy - idle).max(0.0) / events);
     sink.add(
         Metric::BusEventBytes,
-        (nats_bytes_in(shared.monitor)? - said) / events,
+        (nats_bytes_in(shared.monitor)? - bytes_before) / events,
     );
 
-    drop(scene);
-    drop(other);
-    let [own, other] = peers
-        .rialto
-        .start_nodes(&shared.database, &shared.bus, acks::SENDERS)?;
-    let mut scene = Testbed::of(own)?;
-    scene.subscribe(acks::SENDERS)?;
+    drop(testbed);
+    drop(other_node);
+    let [own_node, other_node] =
+        launcher
+            .rialto
+            .start_nodes(&shared.database, &shared.bus, acks::SENDERS)?;
+    let mut testbed = Testbed::of(own_node)?;
+    testbed.subscribe(acks::SENDERS)?;
     acks::run_on(
-        &mut scene,
+        &mut testbed,
         sink,
         size,
         [Metric::PostgresAcks, Metric::PostgresAckP99],
     )?;
-    drop(other);
+    drop(other_node);
     Ok(())
 }
 
-/// CPU that these processes use in a time, in microseconds, with so many messages a second or none.
+/// CPU of these processes during `time`, in microseconds, with `rate` messages per second or without any.
 fn cpu_micros_during(
     pids: &[rustix::process::Pid],
-    scene: &mut Testbed,
+    testbed: &mut Testbed,
     time: Duration,
     rate: Option<u32>,
 ) -> Result<f64> {
     let before = proc::cpu_micros(pids);
     match rate {
         Some(rate) => {
-            scene.load.publish_paced(rate, time, |_| Ok(()))?;
-            scene.load.drain(STARTUP_TIMEOUT)?;
+            testbed.load.publish_paced(rate, time, |_| Ok(()))?;
+            testbed.load.drain(STARTUP_TIMEOUT)?;
         }
-        None => scene.load.run_for(time)?,
+        None => testbed.load.run_for(time)?,
     }
     Ok(proc::cpu_micros(pids) - before)
 }
 
-/// How many bytes were published to NATS so far.
+/// The number of bytes published to NATS.
 fn nats_bytes_in(monitor: SocketAddr) -> Result<f64> {
     let state = Client::connect(monitor)?
         .expect_success(&http::get_request("/varz", ""))?
@@ -132,7 +132,7 @@ fn nats_bytes_in(monitor: SocketAddr) -> Result<f64> {
 
 impl SharedServices {
     fn start(folder: &Path) -> Result<Self> {
-        // PostgreSQL runs as a user of its own, who has to get at its files.
+        // PostgreSQL may run as another user, who must be able to enter the folder.
         std::fs::set_permissions(folder, PermissionsExt::from_mode(0o711))?;
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../scripts/postgres.sh");
         let data = folder.join("postgres");
@@ -167,7 +167,7 @@ impl SharedServices {
         shared.wait_until_ready()
     }
 
-    /// Waits until NATS says how it is: a little later than it listens.
+    /// Waits until the monitoring endpoint of NATS answers, which is a little later than NATS listens.
     fn wait_until_ready(self) -> Result<Self> {
         let deadline = Instant::now() + STARTUP_TIMEOUT;
         while nats_bytes_in(self.monitor).is_err() {

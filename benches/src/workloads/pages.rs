@@ -1,4 +1,4 @@
-//! How many front pages a second, beside the page that a new Leptos project begins with.
+//! Front pages per second, compared with the page of a new Leptos project.
 
 use std::{net::SocketAddr, process::Command, time::Duration};
 
@@ -15,14 +15,13 @@ use crate::{
     },
 };
 
-/// How many ask at the same time, each as soon as they are answered.
+/// Number of clients, each of which sends the next request as soon as it has the response.
 const READERS: usize = 16;
 
-/// How many stories there are to be listed.
 const STORIES: usize = 30;
 
-/// Measures the one, then the other.
-pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
+/// Measures the page of the Leptos project, then Rialto's.
+pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let address = free_address()?;
     let mut command = Command::new(sibling_program("bench-leptos")?);
@@ -32,24 +31,24 @@ pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize
     let hello_world = pages_per_second(address, "", size).context("the hello world")?;
     drop(hello);
 
-    let mut scene = Testbed::start(peers, sink.measured_server, 0)?;
-    scene.add_publishers(1)?;
-    scene.load.publish_burst(STORIES);
-    while !scene.load.requesters.iter().all(Requester::is_idle) {
-        scene.load.run_for(Duration::from_millis(20))?;
+    let mut testbed = Testbed::start(launcher, sink.measured_server, 0)?;
+    testbed.add_publishers(1)?;
+    testbed.load.publish_burst(STORIES);
+    while !testbed.load.requesters.iter().all(Requester::is_idle) {
+        testbed.load.run_for(Duration::from_millis(20))?;
     }
-    let anybody = pages_per_second(scene.server.address, "", size)?;
-    let cookie = format!("Cookie: {}\r\n", peers.rialto.cookie()?);
-    let known = pages_per_second(scene.server.address, &cookie, size)?;
+    let anonymous = pages_per_second(testbed.server.address, "", size)?;
+    let cookie = format!("Cookie: {}\r\n", launcher.rialto.cookie()?);
+    let signed_in = pages_per_second(testbed.server.address, &cookie, size)?;
     sink.add(Metric::HelloPages, hello_world);
-    sink.add(Metric::Pages, anybody);
-    sink.add(Metric::SignedInPages, known);
-    sink.add(Metric::PagesRatio, anybody / hello_world);
-    sink.add(Metric::SignedInPagesRatio, known / hello_world);
+    sink.add(Metric::Pages, anonymous);
+    sink.add(Metric::SignedInPages, signed_in);
+    sink.add(Metric::PagesRatio, anonymous / hello_world);
+    sink.add(Metric::SignedInPagesRatio, signed_in / hello_world);
     Ok(())
 }
 
-/// Answers a second, to requests with these headers.
+/// Responses per second to requests with these headers.
 fn pages_per_second(address: SocketAddr, headers: &str, size: RunSize) -> Result<f64> {
     let mut load = LoadGenerator::new()?;
     for _ in 0..READERS {
@@ -57,14 +56,16 @@ fn pages_per_second(address: SocketAddr, headers: &str, size: RunSize) -> Result
         load.add_probe(address, Box::new(move || http::get_request("/", &headers)))?;
     }
     load.run_for(size.steady_duration / 4)?;
-    let answered = |load: &LoadGenerator| -> u64 {
-        let callers = load.requesters.iter();
-        callers.map(|caller| caller.latencies.count()).sum()
+    let response_count = |load: &LoadGenerator| -> u64 {
+        let requesters = load.requesters.iter();
+        requesters
+            .map(|requester| requester.latencies.count())
+            .sum()
     };
-    let before = answered(&load);
+    let before = response_count(&load);
     load.run_for(size.steady_duration)?;
     if let Some(why) = load.first_refusal() {
-        bail!("a page was refused: {why}");
+        bail!("a request was refused: {why}");
     }
-    Ok((answered(&load) - before) as f64 / size.steady_duration.as_secs_f64())
+    Ok((response_count(&load) - before) as f64 / size.steady_duration.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! Everybody comes back at once after a crash (Rialto): 5,000 clients within a second, each 100 messages behind.
+//! All clients reconnect at once after a crash (Rialto): 5,000 within a second, each 100 messages behind.
 
 use std::time::{Duration, Instant};
 
@@ -11,55 +11,53 @@ use crate::{
     servers::{Launcher, Transport, rialto},
 };
 
-/// How many messages everybody is behind.
 const MISSED_MESSAGES: usize = 100;
 
-/// Within which time everybody connects again.
+/// The time in which all clients reconnect.
 const RECONNECT_WINDOW: Duration = Duration::from_secs(1);
 
-/// When to give up.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Measures the same messages live first, then kills the server, starts it again and lets everybody resume.
-pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
+/// Measures the messages live first, then kills and restarts the server and has every client resume.
+pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let count = size.scaled(5_000);
-    let paced = paced_live_seconds(peers, sink, count)?;
-    let mut scene = Testbed::start(peers, sink.measured_server, count)?;
-    let (idle, refused_idle) = idle_probe_p99(&mut scene, size)?;
-    scene.subscribe(count)?;
-    let openings: Vec<SubscribeHandshake> = match sink.measured_server.transport {
+    let paced = paced_live_seconds(launcher, sink, count)?;
+    let mut testbed = Testbed::start(launcher, sink.measured_server, count)?;
+    let (idle, refused_idle) = idle_probe_p99(&mut testbed, size)?;
+    testbed.subscribe(count)?;
+    let handshakes: Vec<SubscribeHandshake> = match sink.measured_server.transport {
         Transport::Sse => {
-            let cursor = peers.rialto.news_cursor(&scene.server)?;
+            let cursor = launcher.rialto.news_cursor(&testbed.server)?;
             vec![rialto::news_handshake(&cursor); count]
         }
         Transport::Ws => {
-            let general = peers.rialto.general(&scene.server)?;
-            peers.rialto.ws_handshakes(count, Some(&general))?
+            let general = launcher.rialto.general(&testbed.server)?;
+            launcher.rialto.ws_handshakes(count, Some(&general))?
         }
     };
-    scene.add_publishers(PUBLISHERS)?;
+    testbed.add_publishers(PUBLISHERS)?;
     let started = Instant::now();
-    scene.load.publish_burst(MISSED_MESSAGES);
-    scene.load.drain(CATCH_UP_TIMEOUT)?;
+    testbed.load.publish_burst(MISSED_MESSAGES);
+    testbed.load.drain(CATCH_UP_TIMEOUT)?;
     let live = started.elapsed().as_secs_f64();
-    if scene.load.outstanding() > 0 {
-        bail!("{} deliveries never came live", scene.load.outstanding());
+    if testbed.load.outstanding() > 0 {
+        bail!("{} live deliveries are missing", testbed.load.outstanding());
     }
     sink.add(Metric::LiveSeconds, live);
 
-    scene.load.close_requesters();
-    scene.server.process.kill();
-    let before = std::mem::replace(&mut scene.load, LoadGenerator::new()?);
-    peers.rialto.restart(&mut scene.server)?;
-    scene.pids = scene.server.process.pids();
+    testbed.load.close_requesters();
+    testbed.server.process.kill();
+    let before = std::mem::replace(&mut testbed.load, LoadGenerator::new()?);
+    launcher.rialto.restart(&mut testbed.server)?;
+    testbed.pids = testbed.server.process.pids();
     let wanted = (count * MISSED_MESSAGES) as u64;
-    scene.load.adopt_publishers(&before);
+    testbed.load.adopt_publishers(&before);
     drop(before);
-    let probes = probe(&mut scene)?;
+    let probes = probe(&mut testbed)?;
     let started = Instant::now();
-    reconnect_all(&mut scene, openings)?;
-    while scene.load.delivered() < wanted && started.elapsed() < CATCH_UP_TIMEOUT {
-        scene.load.poll_once(Duration::from_millis(5))?;
+    reconnect_all(&mut testbed, handshakes)?;
+    while testbed.load.delivered() < wanted && started.elapsed() < CATCH_UP_TIMEOUT {
+        testbed.load.poll_once(Duration::from_millis(5))?;
     }
     let storm = started.elapsed().as_secs_f64();
     sink.add(Metric::Storm, storm);
@@ -67,85 +65,85 @@ pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize
     sink.add(Metric::StormPaced, storm / paced);
     sink.add(
         Metric::StormErrors,
-        scene.load.delivery_errors().total() as f64,
+        testbed.load.delivery_errors().total() as f64,
     );
-    for ((measure, probe), idle) in [Metric::StormPage, Metric::StormName]
+    for ((metric, probe), idle) in [Metric::StormPage, Metric::StormName]
         .into_iter()
         .zip(probes)
         .zip(idle)
     {
-        let p99 = scene.load.requesters[probe].latencies.quantile(0.99);
-        // Not answered at all while everybody caught up: as long as that took, at least.
+        let p99 = testbed.load.requesters[probe].latencies.quantile(0.99);
+        // Without a single response during the storm, the latency is at least as long as the storm.
         let p99 = p99.unwrap_or(storm * 1e3);
         println!(
             "    {}: {idle:.1} ms idle, {p99:.1} ms in the storm",
-            measure.title()
+            metric.title()
         );
-        sink.add(measure, p99 / idle);
+        sink.add(metric, p99 / idle);
     }
-    let refused = refused_idle + refused(&scene);
+    let refused = refused_idle + refused(&testbed);
     sink.add(Metric::StormRefused, refused as f64);
     Ok(())
 }
 
-/// How long as many messages take live at 100 a second, in seconds.
-fn paced_live_seconds(peers: &mut Launcher, sink: &MetricSink<'_>, count: usize) -> Result<f64> {
-    let mut scene = Testbed::start_subscribed(peers, sink.measured_server, count)?;
-    scene.add_publishers(PUBLISHERS)?;
+/// Time to deliver as many messages live at 100 per second, in seconds.
+fn paced_live_seconds(launcher: &mut Launcher, sink: &MetricSink<'_>, count: usize) -> Result<f64> {
+    let mut testbed = Testbed::start_subscribed(launcher, sink.measured_server, count)?;
+    testbed.add_publishers(PUBLISHERS)?;
     let started = Instant::now();
-    scene
+    testbed
         .load
         .publish_paced(100, Duration::from_secs(1), |_| Ok(()))?;
-    scene.load.drain(CATCH_UP_TIMEOUT)?;
+    testbed.load.drain(CATCH_UP_TIMEOUT)?;
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Connects everybody, evenly over the rush.
-fn reconnect_all(scene: &mut Testbed, openings: Vec<SubscribeHandshake>) -> Result<()> {
+/// Connects all clients, spread evenly over [`RECONNECT_WINDOW`].
+fn reconnect_all(testbed: &mut Testbed, handshakes: Vec<SubscribeHandshake>) -> Result<()> {
     let started = Instant::now();
-    let count = openings.len();
-    for (index, opening) in openings.into_iter().enumerate() {
+    let count = handshakes.len();
+    for (index, handshake) in handshakes.into_iter().enumerate() {
         let due = RECONNECT_WINDOW.mul_f64(index as f64 / count as f64);
         while started.elapsed() < due {
-            scene.load.poll_once(Duration::ZERO)?;
+            testbed.load.poll_once(Duration::ZERO)?;
         }
-        scene.load.connect(scene.server.address, opening, 1)?;
+        testbed.load.connect(testbed.server.address, handshake, 1)?;
         if index % 64 == 0 {
-            scene.load.poll_once(Duration::ZERO)?;
+            testbed.load.poll_once(Duration::ZERO)?;
         }
     }
     Ok(())
 }
 
-/// One asks for the front page again and again, and one picks names.
-fn probe(scene: &mut Testbed) -> Result<[usize; 2]> {
-    let address = scene.server.address;
-    let page = scene
+/// Adds two probes: one for the front page, and one that picks names.
+fn probe(testbed: &mut Testbed) -> Result<[usize; 2]> {
+    let address = testbed.server.address;
+    let page = testbed
         .load
         .add_probe(address, Box::new(|| http::get_request("/", "")))?;
-    let name = scene.load.add_probe(
+    let name = testbed.load.add_probe(
         address,
-        // Ids never come twice, so neither do names.
+        // Ids are unique, and so are the names.
         Box::new(|| rialto::pick_name_request(&format!("probe {}", &rialto::uuid()[24..]))),
     )?;
     Ok([page, name])
 }
 
-/// How many requests of the probes were refused so far; the first reason is printed.
-fn refused(scene: &Testbed) -> u64 {
-    if let Some(why) = scene.load.first_refusal() {
+/// The number of refused requests of the probes; prints the first reason.
+fn refused(testbed: &Testbed) -> u64 {
+    if let Some(why) = testbed.load.first_refusal() {
         println!("    a request was refused: {why}");
     }
-    scene.load.refused_count()
+    testbed.load.refused_count()
 }
 
-/// The 99th percentile of each probe while nothing else happens, in milliseconds, and how many requests were refused.
-fn idle_probe_p99(scene: &mut Testbed, size: RunSize) -> Result<([f64; 2], u64)> {
-    let probes = probe(scene)?;
-    scene.load.run_for(size.steady_duration)?;
-    let [page, name] = probes.map(|index| &scene.load.requesters[index]);
-    let idle = [page, name].map(|caller| caller.latencies.quantile(0.99).unwrap_or(f64::NAN));
-    let refused = refused(scene);
-    scene.load.close_requesters();
+/// The 99th percentile of each probe on an idle server, in milliseconds, and the number of refused requests.
+fn idle_probe_p99(testbed: &mut Testbed, size: RunSize) -> Result<([f64; 2], u64)> {
+    let probes = probe(testbed)?;
+    testbed.load.run_for(size.steady_duration)?;
+    let [page, name] = probes.map(|index| &testbed.load.requesters[index]);
+    let idle = [page, name].map(|requester| requester.latencies.quantile(0.99).unwrap_or(f64::NAN));
+    let refused = refused(testbed);
+    testbed.load.close_requesters();
     Ok((idle, refused))
 }

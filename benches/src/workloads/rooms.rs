@@ -1,4 +1,4 @@
-//! Ten rooms beside one room with as many people (Rialto).
+//! Ten rooms compared with one room of as many users (Rialto).
 
 use std::time::Duration;
 
@@ -7,39 +7,40 @@ use anyhow::Result;
 use super::{MetricSink, PUBLISHERS, RunSize, Testbed};
 use crate::{load::LoadGenerator, report::results::Metric, servers::Launcher};
 
-/// How many rooms.
 const ROOMS: usize = 10;
 
-/// 20 messages a second to one room of 5,000, then 200 to ten rooms of 500: as many deliveries to as many people.
-pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
+/// 20 messages per second to one room of 5,000, then 200 to ten rooms of 500: the same number of deliveries to the same number of users.
+pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let count = size.scaled(5_000);
     let mut costs = [0.0; 2];
     for (cost, (rooms, rate)) in costs.iter_mut().zip([(1, 20), (ROOMS, 200)]) {
-        let server = peers.rialto.start_rooms(count, rooms)?;
-        let mut scene = Testbed {
+        let server = launcher.rialto.start_rooms(count, rooms)?;
+        let mut testbed = Testbed {
             load: LoadGenerator::new()?,
             pids: server.process.pids(),
             server,
         };
-        let openings = std::mem::take(&mut scene.server.handshakes);
-        scene
+        let handshakes = std::mem::take(&mut testbed.server.handshakes);
+        testbed
             .load
-            .subscribe(scene.server.address, openings, rooms)?;
-        scene.wait_until_quiet()?;
-        if let Some(publishing) = scene.server.publish_method.take() {
+            .subscribe(testbed.server.address, handshakes, rooms)?;
+        testbed.wait_until_quiet()?;
+        if let Some(publish_method) = testbed.server.publish_method.take() {
             let publishers = PUBLISHERS.next_multiple_of(rooms);
-            scene.load.add_publishers(publishing, publishers, rooms)?;
+            testbed
+                .load
+                .add_publishers(publish_method, publishers, rooms)?;
         }
-        scene
+        testbed
             .load
             .publish_paced(rate, Duration::from_secs(1), |_| Ok(()))?;
-        let window = scene.begin_window();
-        scene
+        let window = testbed.begin_window();
+        testbed
             .load
             .publish_paced(rate, size.steady_duration, |_| Ok(()))?;
-        scene.load.drain(Duration::from_secs(3))?;
-        window.warn_if_noisy(&scene);
-        *cost = window.cpu_micros_per_delivery(&scene);
+        testbed.load.drain(Duration::from_secs(3))?;
+        window.warn_if_noisy(&testbed);
+        *cost = window.cpu_micros_per_delivery(&testbed);
     }
     println!(
         "    CPU per delivery, µs: {:.2} in one room, {:.2} in ten",

@@ -1,4 +1,4 @@
-//! A long time of coming, writing and going (Rialto): does its memory stay what it is?
+//! Memory while clients connect, send and disconnect for a long time (Rialto).
 
 use std::time::{Duration, Instant};
 
@@ -12,43 +12,41 @@ use crate::{
     servers::{Launcher, Transport},
 };
 
-/// How many come in each wave.
 pub(super) const WAVE_CLIENTS: usize = 300;
 
-/// How many messages a wave has.
 const WAVE_MESSAGES: usize = 20;
 
-/// When to give up on a wave.
 const WAVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// One of so many parts of the time is not looked at: what the server keeps, up to a bound, has to be there first.
+/// The first fraction of the soak (1/n) does not count, because bounded caches and pools fill up first.
 const WARM_UP_DIVISOR: usize = 4;
 
-/// Wave after wave of people who connect, hear each other, and leave.
-pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
-    let people = size.scaled(WAVE_CLIENTS);
-    let scene = Testbed::start(peers, sink.measured_server, people)?;
+/// Runs waves of clients that connect, receive each other's messages and disconnect.
+pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
+    let clients = size.scaled(WAVE_CLIENTS);
+    let testbed = Testbed::start(launcher, sink.measured_server, clients)?;
     let started = Instant::now();
-    let (mut memory, mut wrong, mut connections) = (Vec::new(), 0, 0);
+    let (mut memory, mut errors, mut connections) = (Vec::new(), 0, 0);
     while started.elapsed() < size.soak {
         let mut load = LoadGenerator::new()?;
-        let pages = peers.rialto.ws_handshakes(people, None)?;
-        load.subscribe(scene.server.address, pages, 1)?;
-        let rooms = peers
-            .rialto
-            .publish_method(Transport::Ws, scene.server.address, &[])?;
-        load.add_publishers(rooms, PUBLISHERS, 1)?;
+        let handshakes = launcher.rialto.ws_handshakes(clients, None)?;
+        load.subscribe(testbed.server.address, handshakes, 1)?;
+        let publish_method =
+            launcher
+                .rialto
+                .publish_method(Transport::Ws, testbed.server.address, &[])?;
+        load.add_publishers(publish_method, PUBLISHERS, 1)?;
         load.publish_burst(WAVE_MESSAGES);
         load.drain(WAVE_TIMEOUT)?;
-        wrong += load.delivery_errors().total();
-        connections += people;
+        errors += load.delivery_errors().total();
+        connections += clients;
         drop(load);
         let elapsed = started.elapsed().as_secs_f64();
-        memory.push((elapsed / 60.0, proc::memory_bytes(&scene.pids)? / 1e3));
+        memory.push((elapsed / 60.0, proc::memory_bytes(&testbed.pids)? / 1e3));
     }
     let counted = &memory[memory.len() / WARM_UP_DIVISOR..];
     let (Some(first), Some(last)) = (counted.first(), counted.last()) else {
-        bail!("no wave came to its end");
+        bail!("no wave was completed");
     };
     println!(
         "    {connections} connections in {} waves; {:.0} kB after {:.1} minutes, {:.0} kB after {:.1}",
@@ -59,11 +57,11 @@ pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize
         last.0
     );
     sink.add(Metric::SoakSlope, slope(counted));
-    sink.add(Metric::SoakErrors, wrong as f64);
+    sink.add(Metric::SoakErrors, errors as f64);
     Ok(())
 }
 
-/// How steeply a line rises that fits these points best (least squares).
+/// The slope of the line that fits these points best (least squares).
 fn slope(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;

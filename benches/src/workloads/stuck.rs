@@ -1,4 +1,4 @@
-//! A fifth of the subscribers stops reading: what that costs the server, and the others.
+//! A fifth of the subscribers stops reading: the cost for the server and for the other subscribers.
 
 use std::{
     collections::BTreeSet,
@@ -14,36 +14,34 @@ use crate::{
     servers::{Launcher, MeasuredServer},
 };
 
-/// Messages per second.
 const MESSAGES_PER_SECOND: u32 = 200;
 
-/// The payload in bytes: large, so that what may wait for a reader is soon exceeded.
+/// Size of the payload in bytes: large, so that the limit of a send queue is soon exceeded.
 const LARGE_PAYLOAD_BYTES: usize = 1024;
 
-/// How often the kernel is asked.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
 struct Observation {
-    /// The most memory beyond what there was at the start, in bytes.
+    /// Largest growth of the server's memory, in bytes.
     growth: f64,
-    /// The most kernel memory of all stuck connections, in bytes.
+    /// Largest kernel memory of all stuck connections together, in bytes.
     kernel: f64,
-    /// Until the last stuck connection was ended, in seconds.
+    /// Time until the last stuck connection was closed, in seconds; none if one stayed open.
     ended: Option<f64>,
-    /// 99th percentile of the others, in milliseconds.
+    /// 99th percentile of the other subscribers' latencies, in milliseconds.
     p99: f64,
 }
 
-/// Measures with nobody stuck, then with a fifth.
-pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
+/// Measures without stuck subscribers, then with a fifth of them stuck.
+pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let count = size.scaled(500);
     let stuck = count / 5;
-    let free = observe(peers, sink.measured_server, count, 0, size)?;
-    let held = observe(peers, sink.measured_server, count, stuck, size)?;
+    let free = observe(launcher, sink.measured_server, count, 0, size)?;
+    let held = observe(launcher, sink.measured_server, count, stuck, size)?;
     let own = (held.growth - free.growth).max(0.0);
     println!(
-        "    per stuck reader, bytes: {:.0} of the server's own, {:.0} of the kernel's",
+        "    bytes per stuck reader: {:.0} in the server, {:.0} in the kernel",
         own / stuck as f64,
         held.kernel / stuck as f64
     );
@@ -54,29 +52,29 @@ pub(super) fn run(peers: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize
 }
 
 fn observe(
-    peers: &mut Launcher,
-    subject: MeasuredServer,
+    launcher: &mut Launcher,
+    measured_server: MeasuredServer,
     count: usize,
     stuck: usize,
     size: RunSize,
 ) -> Result<Observation> {
-    let mut scene = Testbed::start_subscribed(peers, subject, count)?;
-    scene.load.set_payload_bytes(LARGE_PAYLOAD_BYTES);
-    scene.add_publishers(PUBLISHERS)?;
-    scene
+    let mut testbed = Testbed::start_subscribed(launcher, measured_server, count)?;
+    testbed.load.set_payload_bytes(LARGE_PAYLOAD_BYTES);
+    testbed.add_publishers(PUBLISHERS)?;
+    testbed
         .load
         .publish_paced(MESSAGES_PER_SECOND, Duration::from_secs(1), |_| Ok(()))?;
-    scene.load.stop_reading(stuck)?;
-    let ports: BTreeSet<u16> = scene.load.subscribers[count - stuck..]
+    testbed.load.stop_reading(stuck)?;
+    let ports: BTreeSet<u16> = testbed.load.subscribers[count - stuck..]
         .iter()
         .filter_map(|one| one.conn.port())
         .collect();
-    let (port, pids) = (scene.server.address.port(), scene.pids.clone());
+    let (port, pids) = (testbed.server.address.port(), testbed.pids.clone());
     let before = proc::memory_bytes(&pids)?;
     let mut seen = Observation::default();
-    let window = scene.begin_window();
+    let window = testbed.begin_window();
     let mut next = Instant::now();
-    scene
+    testbed
         .load
         .publish_paced(MESSAGES_PER_SECOND, size.steady_duration * 3, |_| {
             if Instant::now() < next {
@@ -97,8 +95,8 @@ fn observe(
             }
             Ok(())
         })?;
-    window.warn_if_noisy(&scene);
-    seen.p99 = scene
+    window.warn_if_noisy(&testbed);
+    seen.p99 = testbed
         .load
         .take_latencies()
         .quantile(0.99)

@@ -1,4 +1,4 @@
-/** A speaker that can be listened to: the sound server of one machine, which plays into nothing (PulseAudio's null sink). */
+/** A recordable audio output: a PulseAudio server with a null sink. */
 import { execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { HelperProcess } from "./helper-process.ts";
 
-/** How often the sound is looked at, in samples a second: enough to tell a beep from silence. */
+/** Sample rate of the recording: enough to tell a beep from silence. */
 const SAMPLE_RATE_HZ = 8_000;
 
 export class AudioSink {
@@ -21,11 +21,11 @@ export class AudioSink {
       "module-null-sink sink_name=speaker",
     ];
     const options = ["-n", "--daemonize=no", "--exit-idle-time=-1", ...modules.map((module) => `--load=${module}`)];
-    const places = ["HOME", "PULSE_RUNTIME_PATH", "PULSE_STATE_PATH"].map((name) => [name, folder] as const);
-    this.process = new HelperProcess("pulseaudio", options, Object.fromEntries(places));
+    const environment = ["HOME", "PULSE_RUNTIME_PATH", "PULSE_STATE_PATH"].map((name) => [name, folder] as const);
+    this.process = new HelperProcess("pulseaudio", options, Object.fromEntries(environment));
   }
 
-  /** Whether this machine has what it takes. */
+  /** Whether `pulseaudio` and `parec` are installed. */
   static isSupported(): boolean {
     try {
       execFileSync("pulseaudio", ["--version"], { stdio: "ignore" });
@@ -37,22 +37,22 @@ export class AudioSink {
   }
 
   static async start(): Promise<AudioSink> {
-    const speaker = new AudioSink(await mkdtemp(join(tmpdir(), "speaker-")));
+    const sink = new AudioSink(await mkdtemp(join(tmpdir(), "speaker-")));
     try {
-      await speaker.process.launch(() => speaker.isReady());
-    } catch (why) {
-      await speaker.close();
-      throw why;
+      await sink.process.launch(() => sink.isReady());
+    } catch (error) {
+      await sink.close();
+      throw error;
     }
-    return speaker;
+    return sink;
   }
 
-  /** What a browser that is to play here finds in its environment. */
+  /** The environment of a browser that plays into this sink. */
   get environment(): Record<string, string> {
     return { ...(process.env as Record<string, string>), PULSE_SERVER: this.address };
   }
 
-  /** How loud two seconds of it were: the root of the mean square, 1 being as loud as it gets. */
+  /** Records two seconds and returns their root mean square, from 0 to 1. */
   async measureRms(): Promise<number> {
     const options = [
       "--device=speaker.monitor",
@@ -63,19 +63,19 @@ export class AudioSink {
     ];
     const recorder = spawn("parec", options, { env: this.environment, stdio: ["ignore", "pipe", "ignore"] });
     const exited = once(recorder, "exit");
-    const enough = SAMPLE_RATE_HZ * 2 * Int16Array.BYTES_PER_ELEMENT;
-    let sound = Buffer.alloc(0);
+    const recordingBytes = SAMPLE_RATE_HZ * 2 * Int16Array.BYTES_PER_ELEMENT;
+    let recording = Buffer.alloc(0);
     for await (const chunk of recorder.stdout as AsyncIterable<Buffer>) {
-      sound = Buffer.concat([sound, chunk]);
-      if (sound.length >= enough) break;
+      recording = Buffer.concat([recording, chunk]);
+      if (recording.length >= recordingBytes) break;
     }
     recorder.kill();
     await exited;
-    if (sound.length < enough) throw new Error(`only ${sound.length} bytes could be recorded`);
+    if (recording.length < recordingBytes) throw new Error(`recorded only ${recording.length} bytes`);
     let sum = 0;
-    const samples = enough / Int16Array.BYTES_PER_ELEMENT;
+    const samples = recordingBytes / Int16Array.BYTES_PER_ELEMENT;
     for (let at = 0; at < samples; at += 1) {
-      sum += (sound.readInt16LE(at * Int16Array.BYTES_PER_ELEMENT) / 32_768) ** 2;
+      sum += (recording.readInt16LE(at * Int16Array.BYTES_PER_ELEMENT) / 32_768) ** 2;
     }
     return Math.sqrt(sum / samples);
   }
@@ -86,8 +86,8 @@ export class AudioSink {
   }
 
   private async isReady(): Promise<boolean> {
-    const asked = promisify(execFile)("pactl", ["info"], { env: this.environment });
-    return asked.then(
+    const info = promisify(execFile)("pactl", ["info"], { env: this.environment });
+    return info.then(
       () => true,
       () => false,
     );

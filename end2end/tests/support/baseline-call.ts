@@ -1,6 +1,6 @@
 /**
- * A call without Rialto: two bare peer connections that restart ICE when they lose each other, as the simplest page would. What they
- * say to each other goes through this test and not through the network, so it is never late: what is left is what the browser needs.
+ * A call without Rialto, as the baseline: two plain peer connections that restart ICE when the connection is lost. Signals
+ * pass through the test instead of the network, so the time measured is the browser's alone.
  */
 import { type Page, expect } from "@playwright/test";
 
@@ -11,37 +11,36 @@ declare global {
   }
 }
 
-/** Begins a bare call from one page to the other, with the servers that a call of Rialto's was given. */
+/** Starts a baseline call between two pages, with the ICE servers of their Rialto call. */
 export async function startBaselineCall(caller: Page, callee: Page): Promise<void> {
-  const sayTo = (page: Page) => async (text: string) => {
+  const sendTo = (page: Page) => async (text: string) => {
     try {
       await page.evaluate((text) => window.baseline_.receiveSignal(text), text);
     } catch (error) {
-      // The other page may be closed while something is said to it.
+      // The other page may be closed while a signal is sent.
       if (!page.isClosed()) throw error;
     }
   };
-  await caller.exposeFunction("plainSay_", sayTo(callee));
-  await callee.exposeFunction("plainSay_", sayTo(caller));
+  await caller.exposeFunction("sendBaselineSignal_", sendTo(callee));
+  await callee.exposeFunction("sendBaselineSignal_", sendTo(caller));
   await callee.evaluate(startBaselinePeer, false);
   await caller.evaluate(startBaselinePeer, true);
   await expect
-    .poll(() => msSinceBaselineFrame(callee), { message: "the bare call shows pictures", timeout: 20_000 })
+    .poll(() => msSinceBaselineFrame(callee), { message: "the baseline call shows video", timeout: 20_000 })
     .toBeLessThan(500);
 }
 
-/** How long ago the last picture of the bare call came, in milliseconds. */
 export async function msSinceBaselineFrame(page: Page): Promise<number> {
   return page.evaluate(() => performance.now() - window.baseline_.lastFrameAt);
 }
 
-/** Runs in a page, so it can use nothing from outside of itself. */
+/** Runs in the page, so it must not refer to anything outside itself. */
 function startBaselinePeer(isCaller: boolean): void {
-  const given = window.instrumentation.peerConnections
+  const configuration = window.instrumentation.peerConnections
     .find((peer) => peer.connectionState === "connected")
     ?.getConfiguration();
-  const peer = new RTCPeerConnection(given);
-  const sendSignal = (what: object) => void window.sendBaselineSignal_(JSON.stringify(what));
+  const peer = new RTCPeerConnection(configuration);
+  const sendSignal = (signal: object) => void window.sendBaselineSignal_(JSON.stringify(signal));
   const offer = async () => {
     await peer.setLocalDescription(await peer.createOffer({ iceRestart: true }));
     sendSignal({ description: peer.localDescription });
@@ -52,10 +51,10 @@ function startBaselinePeer(isCaller: boolean): void {
   peer.onconnectionstatechange = () => {
     const state = peer.connectionState;
     if (!isCaller || (state !== "disconnected" && state !== "failed")) return;
-    // Whoever is disconnected may be back in a moment by themselves.
+    // A disconnected peer may recover by itself.
     setTimeout(
       () => {
-        // An offer that is on its way is answered: what is said is never lost.
+        // A pending offer will be answered, because signals are never lost.
         if (peer.connectionState === state && peer.signalingState === "stable") void offer();
       },
       state === "failed" ? 0 : 1_000,

@@ -1,4 +1,4 @@
-/** What goes wrong in a browser without a test asking: any of it fails the test, unless the test said why it must be. */
+/** Collects errors and warnings of a browser. Each fails the test unless the test allows it. */
 import type { BrowserContext } from "@playwright/test";
 
 interface AllowedError {
@@ -6,9 +6,8 @@ interface AllowedError {
   reason: string;
 }
 
-/** What a navigation does to requests that are under way is no trouble. */
 const ALWAYS_ALLOWED: AllowedError[] = [
-  { pattern: /net::ERR_ABORTED/, reason: "a navigation gives up requests that are under way" },
+  { pattern: /net::ERR_ABORTED/, reason: "a navigation aborts pending requests" },
 ];
 
 export class BrowserErrors {
@@ -35,12 +34,12 @@ export class BrowserErrors {
     });
   }
 
-  /** From now on and before, what matches is expected. */
+  /** Allows all matching errors, earlier ones included. */
   allow(pattern: RegExp, reason: string): void {
     this.allowed.push({ pattern, reason });
   }
 
-  /** What nobody expected. */
+  /** All errors that are not allowed, each with the visitor's name. */
   unexpectedErrors(): string[] {
     const rest = this.entries.filter((line) => !this.allowed.some(({ pattern }) => pattern.test(line)));
     return rest.map((line) => `${this.visitorName}: ${line}`);

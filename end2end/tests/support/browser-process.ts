@@ -1,4 +1,4 @@
-/** A browser process of its own, which can fall asleep and lose its power like the machine of one person. */
+/** A separate browser process that tests can suspend, resume and kill, like one person's machine. */
 import { type Browser, type BrowserServer, type LaunchOptions, chromium } from "@playwright/test";
 
 export class BrowserProcess {
@@ -12,7 +12,7 @@ export class BrowserProcess {
     return new BrowserProcess(server, await chromium.connect(server.wsEndpoint()));
   }
 
-  /** Nothing of it runs and nothing is sent or received, until `wake`. */
+  /** Suspends all its processes until `resume`. */
   suspend(): void {
     this.signal("SIGSTOP");
   }
@@ -21,7 +21,7 @@ export class BrowserProcess {
     this.signal("SIGCONT");
   }
 
-  /** No time for farewells. */
+  /** Kills it without a chance to close connections. */
   async kill(): Promise<void> {
     await this.browserServer.kill();
   }
@@ -33,7 +33,7 @@ export class BrowserProcess {
     }
   }
 
-  /** To all of the browser's processes: Playwright starts each browser as the leader of a group. */
+  /** Signals the process group: Playwright starts each browser as a group leader. */
   private signal(signal: NodeJS.Signals): void {
     const { pid } = this.browserServer.process();
     if (pid !== undefined) process.kill(-pid, signal);

@@ -1,10 +1,10 @@
-/** Files that are sent in a call. */
+/** Files sent during a call. */
 import { createHash, randomFillSync } from "node:crypto";
 import { createReadStream, writeFileSync } from "node:fs";
 import { type Locator, test } from "@playwright/test";
 import type { Visitor } from "./visitor.ts";
 
-/** A file of random bytes, in the folder of this test. */
+/** Creates a file of random bytes in the test's output folder, and returns its path. */
 export function createRandomFile(name: string, bytes: number): string {
   const file = test.info().outputPath(name);
   const chunk = Buffer.alloc(1_000_000);
@@ -22,7 +22,6 @@ export async function sha256Hex(file: string): Promise<string> {
   return sha.digest("hex");
 }
 
-/** How a file stands, on a page. */
-export function fileTransferRow(who: Visitor, name: string): Locator {
-  return who.calls.dock.getByRole("list", { name: "Files" }).getByRole("listitem").filter({ hasText: name });
+export function fileTransferRow(visitor: Visitor, name: string): Locator {
+  return visitor.calls.dock.getByRole("list", { name: "Files" }).getByRole("listitem").filter({ hasText: name });
 }

@@ -1,12 +1,12 @@
-/** Calls as a person uses them, and proof that they carry sound and pictures. */
+/** Page object of calls, with checks that audio and video arrive. */
 import { type Locator, type Page, expect } from "@playwright/test";
 
-/** How long two pages may take from the answer to the first picture. */
+/** Maximum time from the answer to the first video frame. */
 const CONNECT_TIMEOUT_MS = 20_000;
 
 declare global {
   interface Window {
-    /** When pictures came, in milliseconds of the page's clock. */
+    /** Arrival of video frames, in milliseconds of `performance.now()`. */
     frameTiming_: { lastFrameAt: number; longestGapMs: number };
   }
 }
@@ -15,15 +15,16 @@ export class CallsUi {
   readonly dock: Locator;
   readonly preview: Locator;
   readonly incoming: Locator;
-  /** Somebody who calls beside a call. */
+  /** An incoming call during a call. */
   readonly callWaiting: Locator;
   readonly stage: Locator;
   readonly state: Locator;
   readonly endedCard: Locator;
-  /** What is seen of the other one, or why nothing is. */
+  /** The remote video, or the reason why there is none. */
   readonly remoteView: Locator;
-  /** Pressed means that nothing is sent. What they say changes with how it is. */
+  /** Pressed when muted. Its label changes with its state. */
   readonly microphoneButton: Locator;
+  /** Pressed when the camera is off. Its label changes with its state. */
   readonly cameraButton: Locator;
 
   constructor(private readonly page: Page) {
@@ -39,14 +40,13 @@ export class CallsUi {
     this.microphoneButton = this.dock.locator(".call-controls button").first();
   }
 
-  /** Calls somebody who is in the list of people beside the rooms. */
+  /** Calls somebody in the list of people beside the rooms. */
   async call(name: string, media: "voice" | "video" = "video"): Promise<void> {
     const label = media === "video" ? `Video call ${name}` : `Call ${name}`;
     await this.page.locator(".chat-rooms").getByRole("button", { name: label, exact: true }).click();
     await this.startFromPreview();
   }
 
-  /** From the look at oneself to calling. */
   async startFromPreview(): Promise<void> {
     await this.preview.getByRole("button", { name: /^Start (voice|video) call$/ }).click();
     await expect(this.preview).toHaveCount(0);
@@ -68,13 +68,13 @@ export class CallsUi {
     await expect(this.state).toContainText("Connected", { timeout: CONNECT_TIMEOUT_MS });
   }
 
-  /** The other one's picture is decoded and moves, and their sound is not silent. */
+  /** The remote video moves and the remote audio is not silent. */
   async expectAudioAndVideo(): Promise<void> {
     await this.expectMovingVideo();
     await this.expectAudio();
   }
 
-  /** Frames are decoded, the pixels on screen are not all black, and they change. */
+  /** Frames are decoded, and the pixels on screen are not all black and change. */
   async expectMovingVideo(): Promise<void> {
     const first = await this.sampleRemoteVideo();
     await expect
@@ -87,36 +87,36 @@ export class CallsUi {
             moved: now.hash !== first.hash,
           };
         },
-        { message: "the other one's picture moves", timeout: CONNECT_TIMEOUT_MS },
+        { message: "the remote video moves", timeout: CONNECT_TIMEOUT_MS },
       )
       .toEqual({ frames: true, lit: true, moved: true });
   }
 
-  /** Energy comes in with the sound (W3C WebRTC statistics, `totalAudioEnergy`), and it is played aloud. */
+  /** The received audio has energy (W3C WebRTC statistics, `totalAudioEnergy`) and is played. */
   async expectAudio(): Promise<void> {
     await this.expectAudiblePlayback();
     const first = await this.receivedAudioStats();
     await expect
       .poll(async () => (await this.receivedAudioStats()).energy - first.energy, {
-        message: "the other one is heard",
+        message: "the remote audio has energy",
         timeout: CONNECT_TIMEOUT_MS,
       })
       .toBeGreaterThan(0.000_1);
   }
 
-  /** So many of the others are played aloud: neither muted nor held back by the browser, and going on in time. */
+  /** Exactly `remoteCount` media elements play audio: not muted, not blocked by the browser, and advancing. */
   async expectAudiblePlayback(remoteCount = 1): Promise<void> {
     await expect(async () => {
       const players = await this.audioElements();
-      const aloud = players.filter(
+      const audible = players.filter(
         ({ muted, paused, volume, tracks, moves }) =>
           !muted && !paused && volume === 1 && tracks.includes("live") && moves,
       );
-      expect(aloud, `so many of the others are played: ${JSON.stringify(players)}`).toHaveLength(remoteCount);
+      expect(audible, `audible media elements: ${JSON.stringify(players)}`).toHaveLength(remoteCount);
     }).toPass({ timeout: CONNECT_TIMEOUT_MS });
   }
 
-  /** Every element that has sound of a stream in it: a track that brings nothing is "muted", and one held back by the page "off". */
+  /** All media elements with an audio stream. A muted track is "muted", one disabled by the page "off". */
   private async audioElements() {
     return this.page.evaluate(async () => {
       const players = [...document.querySelectorAll<HTMLMediaElement>("audio, video")].flatMap((player) =>
@@ -135,14 +135,14 @@ export class CallsUi {
     });
   }
 
-  /** Whether what came in during half a second of sound was silence. */
+  /** Whether the next half second of received audio is silent. */
   async isReceivingSilence(): Promise<boolean> {
     const from = await this.receivedAudioStats();
     await expect.poll(async () => (await this.receivedAudioStats()).seconds - from.seconds).toBeGreaterThan(0.5);
     return (await this.receivedAudioStats()).energy - from.energy < 0.000_01;
   }
 
-  /** When the first picture of the other one was on screen, in milliseconds since 1970. */
+  /** Resolves at the first remote video frame, with its time in milliseconds since 1970. */
   async firstVideoFrameAt(): Promise<number> {
     return this.page.evaluate(
       () =>
@@ -162,7 +162,7 @@ export class CallsUi {
     );
   }
 
-  /** How much has been seen so far: decoded frames, the share of pixels that are not black, and a hash of them. */
+  /** The number of decoded video frames so far, and the share of non-black pixels and a hash of the current frame. */
   async sampleRemoteVideo(): Promise<{ frames: number; litPixelShare: number; hash: number }> {
     return this.page.evaluate(async () => {
       const video = document.querySelector<HTMLVideoElement>(".call-their-video");
@@ -190,7 +190,7 @@ export class CallsUi {
     });
   }
 
-  /** From now on it is written down when pictures of the other one come: see `sinceFrame` and `longestPause`. */
+  /** Starts to record arrival times of remote video frames: see `msSinceLastFrame` and `longestFrameGapMs`. */
   async startFrameTiming(): Promise<void> {
     await this.page.evaluate(() => {
       const frames: Window["frameTiming_"] = { lastFrameAt: performance.now(), longestGapMs: 0 };
@@ -214,7 +214,6 @@ export class CallsUi {
     });
   }
 
-  /** Of every picture that there is to send to the other one, whether it is sent. */
   async videoSendersActive(): Promise<boolean[]> {
     return this.page.evaluate(() => {
       const peer = window.instrumentation.peerConnections.find((peer) => peer.connectionState !== "closed");
@@ -223,19 +222,18 @@ export class CallsUi {
     });
   }
 
-  /** How long ago the last picture came, in milliseconds. */
   async msSinceLastFrame(): Promise<number> {
     return this.page.evaluate(() => performance.now() - window.frameTiming_.lastFrameAt);
   }
 
-  /** The longest time between two pictures since `watchFrames`, in milliseconds. */
+  /** The longest gap between two video frames since `startFrameTiming`, in milliseconds. */
   async longestFrameGapMs(): Promise<number> {
     return this.page.evaluate(() =>
       Math.max(window.frameTiming_.longestGapMs, performance.now() - window.frameTiming_.lastFrameAt),
     );
   }
 
-  /** How much sound has come in so far: its energy, how long it was, in samples too, and how many of those the browser made up. */
+  /** Received audio so far: energy, duration in seconds, number of samples, and number of concealed samples. */
   async receivedAudioStats(): Promise<{ energy: number; seconds: number; samples: number; concealed: number }> {
     return this.page.evaluate(async () => {
       const sum = { energy: 0, seconds: 0, samples: 0, concealed: 0 };
@@ -252,7 +250,6 @@ export class CallsUi {
     });
   }
 
-  /** How many bytes of sound and pictures have come in so far. */
   async receivedMediaBytes(): Promise<number> {
     return this.page.evaluate(async () => {
       let bytes = 0;
@@ -265,7 +262,7 @@ export class CallsUi {
     });
   }
 
-  /** Whether a device of this page is open: its light is on. */
+  /** Whether this page has its microphone and camera open. */
   async openDevices(): Promise<{ microphone: boolean; camera: boolean }> {
     return this.page.evaluate(() => {
       const live = (kind: string) =>

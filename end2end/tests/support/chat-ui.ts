@@ -1,4 +1,4 @@
-/** The chat as a person uses it. */
+/** Page object of the chat. */
 import { type Locator, type Page, expect } from "@playwright/test";
 
 export class ChatUi {
@@ -18,14 +18,14 @@ export class ChatUi {
     return this.messages.filter({ hasText: text });
   }
 
-  /** Writes a line and presses Enter. */
+  /** Types a message and presses Enter. */
   async sendMessage(text: string): Promise<void> {
     await this.composer.fill(text);
     await this.composer.press("Enter");
     await expect(this.composer).toHaveValue("");
   }
 
-  /** Writes many lines in one moment, quicker than a person could. */
+  /** Sends many messages in one task of the page, faster than a person could type. */
   async sendMessages(texts: string[]): Promise<void> {
     await this.composer.evaluate((box: HTMLTextAreaElement, texts) => {
       for (const text of texts) {
@@ -37,12 +37,12 @@ export class ChatUi {
     await expect(this.composer).toHaveValue("");
   }
 
-  /** What is written in the room, from top to bottom, in messages that are sent. */
+  /** Texts of the sent messages in the room, from top to bottom. */
   async sentTexts(): Promise<string[]> {
     return this.timeline.locator(".message:not(.pending):not(.failed) .message-text").allTextContents();
   }
 
-  /** Every message that this page wrote has been acknowledged. */
+  /** No message of this page is pending or failed. */
   async expectAllAcknowledged(): Promise<void> {
     await expect(this.timeline.locator(".message.pending, .message.failed")).toHaveCount(0);
   }
@@ -55,9 +55,9 @@ export class ChatUi {
     return this.rooms.locator(".person-row").filter({ hasText: name });
   }
 
-  /** Opens the direct room with somebody who is here. */
+  /** Opens the direct room with a person who is present. */
   async openDirectRoom(name: string): Promise<void> {
-    await this.rooms.getByRole("button", { name: `Write to ${name}` }).click();
+    await this.rooms.getByRole("button", { name: `Message ${name}` }).click();
     await expect(this.page.getByRole("heading", { level: 1, name })).toBeVisible();
   }
 }

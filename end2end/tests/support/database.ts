@@ -1,4 +1,4 @@
-/** A PostgreSQL database of a test's own, in the server that `scripts/postgres.sh` started for all tests. */
+/** A PostgreSQL database of one test, on the server that `scripts/postgres.sh` starts for all tests. */
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { promisify } from "node:util";

@@ -1,4 +1,4 @@
-/** What tests are made of: a server, people with browsers, and a program that publishes. */
+/** Test fixtures: a server, visitors with browsers, and a publisher. */
 import { type BrowserContextOptions, test as base } from "@playwright/test";
 import { BrowserProcess } from "./browser-process.ts";
 import { Nats } from "./nats.ts";
@@ -12,37 +12,35 @@ import { Visitor } from "./visitor.ts";
 export { expect } from "@playwright/test";
 export type { Visitor } from "./visitor.ts";
 
-/** What a browser is like, and where its person goes first. */
+/** The browser context of a visitor, and the page it starts at. */
 export interface VisitorOptions extends BrowserContextOptions {
-  /** Where the browser runs, if not where all the others do. */
+  /** The browser process, if not the shared one. */
   browserProcess?: Pick<BrowserProcess, "browser">;
-  /** The first page; for `join`, the one after picking a name. */
+  /** The first page; for `join`, the page after picking a name. */
   startPath?: string;
 }
 
 export interface Fixtures {
-  /** What the server is told by its environment. */
   serverEnv: ServerEnv;
-  /** A bus of this test's own, for `settings` that name it; none where one node stands alone. */
+  /** A NATS server of this test, for a `serverEnv` that names it. None with a single node. */
   nats: Nats | undefined;
-  /** A server of this test's own. */
   server: Server;
-  /** A program that publishes with a token. */
+  /** Publishes stories with an API token. */
   publisher: Publisher;
-  /** Another machine to browse on. */
+  /** A separate browser process, for one visitor. */
   browserProcess: BrowserProcess;
-  /** Somebody without a name. */
-  visitAnonymously: (manner?: VisitorOptions) => Promise<Visitor>;
-  /** Somebody who picks a name, through the page, as on a first visit. */
-  join: (name: string, manner?: VisitorOptions) => Promise<Visitor>;
-  /** Who opens the one-time link. */
-  joinAsAdministrator: (manner?: VisitorOptions) => Promise<Visitor>;
+  /** Opens a browser of a visitor without a name. */
+  visitAnonymously: (options?: VisitorOptions) => Promise<Visitor>;
+  /** Opens a browser and picks a name through the page, as on a first visit. */
+  join: (name: string, options?: VisitorOptions) => Promise<Visitor>;
+  /** Opens a browser and becomes the administrator by the one-time link. */
+  joinAsAdministrator: (options?: VisitorOptions) => Promise<Visitor>;
 }
 
-/** The administrator's password. */
+/** The password of every account that sets one. */
 export const TEST_PASSWORD = "correct horse battery";
 
-type CreateVisitor = (name: string, manner?: VisitorOptions) => Promise<Visitor>;
+type CreateVisitor = (name: string, options?: VisitorOptions) => Promise<Visitor>;
 
 export const test = base.extend<Fixtures & { createVisitor: CreateVisitor }>({
   serverEnv: [{}, { option: true }],
@@ -64,63 +62,63 @@ export const test = base.extend<Fixtures & { createVisitor: CreateVisitor }>({
   },
 
   browserProcess: async ({ launchOptions }, use) => {
-    const machine = await BrowserProcess.start(launchOptions);
-    await use(machine);
-    await machine.close();
+    const browserProcess = await BrowserProcess.start(launchOptions);
+    await use(browserProcess);
+    await browserProcess.close();
   },
 
   createVisitor: async ({ browser, server }, use) => {
-    const errorLogs: BrowserErrors[] = [];
+    const allErrors: BrowserErrors[] = [];
     const closeContexts: (() => Promise<void>)[] = [];
-    await use(async (name, { startPath: at, browserProcess: machine, ...options } = {}) => {
-      const context = await (machine?.browser ?? browser).newContext({
+    await use(async (name, { startPath, browserProcess, ...contextOptions } = {}) => {
+      const context = await (browserProcess?.browser ?? browser).newContext({
         permissions: ["camera", "microphone"],
-        ...options,
+        ...contextOptions,
       });
       closeContexts.push(() => context.close());
       const browserErrors = new BrowserErrors(name || "a visitor", context);
-      errorLogs.push(browserErrors);
-      if (options.javaScriptEnabled === false) {
+      allErrors.push(browserErrors);
+      if (contextOptions.javaScriptEnabled === false) {
         browserErrors.allow(
           /\.js: csp$|was preloaded using link preload/,
-          "scripts are off, and what they need is not fetched",
+          "with JavaScript off, preloaded scripts are not used",
         );
       }
       await context.addInitScript(instrumentPage);
       return new Visitor(name, await context.newPage(), browserErrors, server);
     });
     await Promise.all(closeContexts.map((done) => done()));
-    const unexpected = errorLogs.flatMap((trouble) => trouble.unexpectedErrors());
-    base.expect(unexpected, "what browsers complained of").toEqual([]);
+    const unexpected = allErrors.flatMap((errors) => errors.unexpectedErrors());
+    base.expect(unexpected, "unexpected errors in browsers").toEqual([]);
   },
 
   visitAnonymously: async ({ createVisitor, server }, use) => {
-    await use(async (manner = {}) => {
-      const visitor = await createVisitor("", manner);
-      if (manner.javaScriptEnabled === false) await visitor.page.goto(server.url + (manner.startPath ?? "/"));
-      else await visitor.open(manner.startPath ?? "/");
+    await use(async (options = {}) => {
+      const visitor = await createVisitor("", options);
+      if (options.javaScriptEnabled === false) await visitor.page.goto(server.url + (options.startPath ?? "/"));
+      else await visitor.open(options.startPath ?? "/");
       return visitor;
     });
   },
 
   join: async ({ createVisitor, server }, use) => {
-    await use(async (name, manner = {}) => {
-      const { startPath = "/chat/general" } = manner;
-      const visitor = await createVisitor(name, manner);
+    await use(async (name, options = {}) => {
+      const { startPath = "/chat/general" } = options;
+      const visitor = await createVisitor(name, options);
       const { page } = visitor;
       await page.goto(`${server.url}/signin?next=${encodeURIComponent(startPath)}`);
       const form = page.locator("form").filter({ hasText: "Pick a name" });
       await form.getByLabel("Name").fill(name);
       await form.getByRole("button", { name: "Join" }).click();
       await page.waitForURL(server.url + startPath);
-      if (manner.javaScriptEnabled !== false) await visitor.waitUntilConnected();
+      if (options.javaScriptEnabled !== false) await visitor.waitUntilConnected();
       return visitor;
     });
   },
 
   joinAsAdministrator: async ({ createVisitor, server }, use) => {
-    await use(async (manner = {}) => {
-      const visitor = await createVisitor("Portia", manner);
+    await use(async (options = {}) => {
+      const visitor = await createVisitor("Portia", options);
       const { page } = visitor;
       if (server.claimUrl === undefined) throw new Error("the server printed no one-time link");
       await page.goto(server.claimUrl);
@@ -128,8 +126,8 @@ export const test = base.extend<Fixtures & { createVisitor: CreateVisitor }>({
       await page.getByLabel("New password").fill(TEST_PASSWORD);
       await page.getByRole("button", { name: "Become the administrator" }).click();
       await page.waitForURL(`${server.url}/`);
-      if (manner.startPath !== undefined) await page.goto(server.url + manner.startPath);
-      if (manner.javaScriptEnabled !== false) await visitor.waitUntilConnected();
+      if (options.startPath !== undefined) await page.goto(server.url + options.startPath);
+      if (options.javaScriptEnabled !== false) await visitor.waitUntilConnected();
       return visitor;
     });
   },

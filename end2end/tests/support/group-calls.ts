@@ -1,18 +1,17 @@
-/** Calls of several, as people join them, and proof that everybody sees everybody. */
+/** Joins group calls, and checks that all video streams arrive. */
 import { type Page, expect } from "@playwright/test";
 import type { Visitor } from "./visitor.ts";
 
-/** Joins the call of the room that is open, or starts it. */
-export async function joinGroupCall(who: Visitor, isFirst = false): Promise<void> {
+/** Joins the call of the open room, or starts it. */
+export async function joinGroupCall(visitor: Visitor, isFirst = false): Promise<void> {
   const button = isFirst
-    ? who.page.getByRole("button", { name: "Start a call in this room" })
-    : who.page.getByLabel("Call in this room", { exact: true }).getByRole("button", { name: "Join" });
+    ? visitor.page.getByRole("button", { name: "Start a call in this room" })
+    : visitor.page.getByLabel("Call in this room", { exact: true }).getByRole("button", { name: "Join" });
   await button.click();
-  await who.calls.preview.getByRole("button", { name: "Join the call" }).click();
-  await expect(who.calls.stage).toBeVisible();
+  await visitor.calls.preview.getByRole("button", { name: "Join the call" }).click();
+  await expect(visitor.calls.stage).toBeVisible();
 }
 
-/** How many pictures were decoded of each stream that comes, by stream. */
 async function framesDecodedByStream(page: Page): Promise<Record<string, number>> {
   return page.evaluate(async () => {
     const frames: Record<string, number> = {};
@@ -27,13 +26,13 @@ async function framesDecodedByStream(page: Page): Promise<Record<string, number>
   });
 }
 
-/** So many streams come in all, and each goes on. */
+/** Each visitor receives exactly `streamCount` video streams, and frames of all of them keep arriving. */
 export async function expectVideoStreams(visitors: Visitor[], streamCount: number): Promise<void> {
   await Promise.all(
     visitors.map(async ({ name, page }) => {
       await expect
         .poll(async () => Object.keys(await framesDecodedByStream(page)).length, {
-          message: `${name} sees all`,
+          message: `${name} receives all video streams`,
           timeout: 60_000,
         })
         .toBe(streamCount);
@@ -44,7 +43,7 @@ export async function expectVideoStreams(visitors: Visitor[], streamCount: numbe
             const now = await framesDecodedByStream(page);
             return Object.keys(before).filter((stream) => (now[stream] ?? 0) > (before[stream] ?? 0) + 3).length;
           },
-          { message: `${name} sees all of them move`, timeout: 60_000 },
+          { message: `${name} receives new frames of all streams`, timeout: 60_000 },
         )
         .toBe(streamCount);
     }),

@@ -1,10 +1,9 @@
-/** A program beside the one under test: it is started, waited for, and ends with the tests at the latest. */
+/** A program that the server under test needs, started by a test and killed with the tests at the latest. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 
-/** How long one may take to answer, and how often it is asked, in milliseconds. */
 const START_TIMEOUT_MS = 10_000;
 const READY_POLL_INTERVAL_MS = 20;
 
@@ -13,13 +12,12 @@ process.once("exit", () => {
   for (const child of runningChildren) child.kill("SIGKILL");
 });
 
-/** It does not outlive the tests, however these end. */
 export function killOnExit(child: ChildProcess): void {
   runningChildren.add(child);
   child.once("exit", () => runningChildren.delete(child));
 }
 
-/** A port on which nothing listens. */
+/** Returns an unused TCP port of 127.0.0.1. */
 export async function findFreePort(): Promise<number> {
   const probe = createServer().listen(0, "127.0.0.1");
   await once(probe, "listening");
@@ -36,27 +34,27 @@ export class HelperProcess {
   constructor(
     private readonly executable: string,
     private readonly options: string[],
-    /** What it finds in its environment, beside the path. */
+    /** Environment variables besides PATH. */
     private readonly environment: Record<string, string> = {},
   ) {}
 
-  /** Starts it, and waits until it answers. */
+  /** Starts the program and waits until `isReady` resolves to true. */
   async launch(isReady: () => Promise<boolean>): Promise<void> {
     const path = `${process.env["PATH"] ?? ""}:/usr/sbin`;
     const env = { PATH: path, ...this.environment };
     const child = spawn(this.executable, this.options, { env, stdio: ["ignore", "ignore", "pipe"] });
     this.child = child;
     killOnExit(child);
-    child.once("error", (why) => (this.stderr += String(why)));
+    child.once("error", (error) => (this.stderr += String(error)));
     child.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
-    const overdue = Date.now() + START_TIMEOUT_MS;
+    const deadline = Date.now() + START_TIMEOUT_MS;
     while (!(await isReady())) {
-      if (Date.now() > overdue) throw new Error(`${this.executable} does not answer:\n${this.stderr}`);
+      if (Date.now() > deadline) throw new Error(`${this.executable} is not ready:\n${this.stderr}`);
       await new Promise((resolve) => setTimeout(resolve, READY_POLL_INTERVAL_MS));
     }
   }
 
-  /** Ends it at once, and every connection through it. */
+  /** Sends the signal, unless the program has exited, and waits for its exit. */
   async kill(signal: NodeJS.Signals): Promise<void> {
     const { child } = this;
     if (child?.exitCode !== null || child.signalCode !== null) return;

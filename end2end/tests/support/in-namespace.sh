@@ -1,3 +1,3 @@
 #!/bin/sh
-# Runs a browser inside of the network namespace that RIALTO_NAMESPACE names.
+# Runs the browser RIALTO_BROWSER in the network namespace RIALTO_NAMESPACE.
 exec ip netns exec "$RIALTO_NAMESPACE" "$RIALTO_BROWSER" "$@"

@@ -1,4 +1,4 @@
-/** A NATS server of a test's own, to be stopped and started again under its nodes. */
+/** A NATS server of one test, which the test can kill and restart while nodes use it. */
 import { once } from "node:events";
 import { connect } from "node:net";
 import type { ServerEnv } from "./server-node.ts";
@@ -17,17 +17,17 @@ export class Nats {
     return nats;
   }
 
-  /** What nodes are told that are to use it. */
+  /** Environment of nodes that use it. */
   get serverEnv(): ServerEnv {
     return { RIALTO_BUS: `nats://127.0.0.1:${this.port}` };
   }
 
-  /** Starts it where it was. */
+  /** Starts it, always on the same port. */
   async launch(): Promise<void> {
     await this.process.launch(() => this.isReady());
   }
 
-  /** As if its machine had lost its power. */
+  /** Kills it, as a power failure would. */
   async kill(): Promise<void> {
     await this.process.kill("SIGKILL");
   }

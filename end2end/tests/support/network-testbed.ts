@@ -1,7 +1,7 @@
 /**
- * Two people behind routers that let nothing in, and a server between them: network namespaces of this test's own, from which
- * nothing leaves. Each router gives every destination another port ("symmetric", RFC 4787 section 4.1), so the two find no path
- * to each other without a relay.
+ * Two clients behind NAT routers and a server between them, in isolated network namespaces of one test. Each router maps
+ * every destination to another port ("symmetric", RFC 4787 section 4.1), so the clients find no path to each other without
+ * a relay.
  *
  * ```text
  * alice 10.51.0.2 ── router 10.50.0.2 ──┐
@@ -16,33 +16,32 @@ import { BrowserProcess } from "./browser-process.ts";
 import type { LaunchTarget } from "./server-node.ts";
 import { nodeCount } from "./node-count.ts";
 
-/** Runs a browser inside of a namespace; Playwright speaks with it through pipes, which go everywhere. */
+/** Runs a browser in a namespace. Playwright controls it through pipes, which cross namespaces. */
 const NAMESPACE_BROWSER_SCRIPT = fileURLToPath(new URL("in-namespace.sh", import.meta.url));
-/** The server's address, and the port of its pages. */
 const SERVER_ADDRESS = "10.50.0.1";
 const SERVER_PORT = 8080;
 
 export type ClientHost = "alice" | "bob";
 
-/** What carries a poor line, and how long it may take to be there, in tries of 50 ms. */
 const NETWORK_EMULATOR_SCRIPT = fileURLToPath(new URL("network_emulator.py", import.meta.url));
+/** Number of polls, 50 ms apart, until the emulator's devices must exist. */
 const MAX_DEVICE_POLLS = 100;
 
-/** A line that is slow and loses some of what it carries. */
+/** Delay and packet loss of a network path. */
 export interface NetworkImpairment {
-  /** In milliseconds, in each direction. */
+  /** One-way delay in milliseconds. */
   delayMs: number;
-  /** The share of what is lost, from 0 to 1. */
+  /** The share of frames that are lost, from 0 to 1. */
   lossRatio: number;
 }
 
-/** Which of the two networks is whose. */
+/** Subnet of each client: 10.51.0.0/24 and 10.52.0.0/24. */
 const subnetNumber: Record<ClientHost, number> = { alice: 1, bob: 2 };
 
-/** Why these tests cannot run here; nothing if they can. */
+/** The reason why these tests cannot run here, if any. */
 export function missingRequirement(): string | undefined {
-  if (nodeCount > 1) return "its networks have one server between them, not several nodes";
-  if (process.getuid?.() !== 0) return "only root may make network namespaces";
+  if (nodeCount > 1) return "its networks have room for one server, not for several nodes";
+  if (process.getuid?.() !== 0) return "only root may create network namespaces";
   try {
     execFileSync("ip", ["netns", "list"], { stdio: "pipe", env: environmentWithSbin() });
     execFileSync("iptables", ["--version"], { stdio: "pipe", env: environmentWithSbin() });
@@ -56,7 +55,7 @@ export function missingRequirement(): string | undefined {
 let testbedCount = 0;
 const activeTestbeds = new Set<NetworkTestbed>();
 process.once("exit", () => {
-  for (const networks of activeTestbeds) networks.deleteNamespaces();
+  for (const testbed of activeTestbeds) testbed.deleteNamespaces();
 });
 
 export class NetworkTestbed {
@@ -68,14 +67,13 @@ export class NetworkTestbed {
     activeTestbeds.add(this);
   }
 
-  /** With a line, everything that goes to and from Alice goes by it. */
-  static create(line?: NetworkImpairment): NetworkTestbed {
-    const networks = new NetworkTestbed(line);
-    networks.createNamespaces();
-    return networks;
+  /** Creates the namespaces. An impairment applies to all traffic of Alice. */
+  static create(impairment?: NetworkImpairment): NetworkTestbed {
+    const testbed = new NetworkTestbed(impairment);
+    testbed.createNamespaces();
+    return testbed;
   }
 
-  /** Where the server runs. */
   get serverTarget(): LaunchTarget {
     return {
       listenAddress: `${SERVER_ADDRESS}:${SERVER_PORT}`,
@@ -83,60 +81,59 @@ export class NetworkTestbed {
     };
   }
 
-  /** A browser of one of the two. It takes the server's address for a secure one, so that there is a camera. */
-  async launchBrowser(who: ClientHost, options: LaunchOptions): Promise<BrowserProcess> {
+  /** Starts the browser of a client. It treats the server's origin as secure, so that pages may use the camera. */
+  async launchBrowser(host: ClientHost, options: LaunchOptions): Promise<BrowserProcess> {
     const secure = `--unsafely-treat-insecure-origin-as-secure=http://${SERVER_ADDRESS}:${SERVER_PORT}`;
-    const machine = await BrowserProcess.start({
+    const browserProcess = await BrowserProcess.start({
       ...options,
       executablePath: NAMESPACE_BROWSER_SCRIPT,
       args: [...(options.args ?? []), secure],
       env: {
         ...environmentWithSbin(),
-        RIALTO_NAMESPACE: this.namespaceName(who),
+        RIALTO_NAMESPACE: this.namespaceName(host),
         RIALTO_BROWSER: options.executablePath ?? "chromium",
       },
     });
-    this.browserProcesses.push(machine);
-    return machine;
+    this.browserProcesses.push(browserProcess);
+    return browserProcess;
   }
 
-  /** The router of one of the two lets no UDP out, as in many offices. */
-  blockUdp(who: ClientHost): void {
-    this.runIptables(who, "-I", "FORWARD", "-p", "udp", "-j", "DROP");
+  /** Makes the router of a client drop UDP, as in many offices. */
+  blockUdp(host: ClientHost): void {
+    this.runIptables(host, "-I", "FORWARD", "-p", "udp", "-j", "DROP");
   }
 
-  /** The network of one of the two is gone, and nobody is told: as on a train in a tunnel. */
-  cutConnection(who: ClientHost): void {
-    this.runIptables(who, "-I", "FORWARD", "-j", "DROP");
+  /** Silently drops all packets of a client, like a train in a tunnel. */
+  cutConnection(host: ClientHost): void {
+    this.runIptables(host, "-I", "FORWARD", "-j", "DROP");
   }
 
-  /** And is there again. */
-  restoreConnection(who: ClientHost): void {
-    this.runIptables(who, "-D", "FORWARD", "-j", "DROP");
+  restoreConnection(host: ClientHost): void {
+    this.runIptables(host, "-D", "FORWARD", "-j", "DROP");
   }
 
-  /** One of the two is in another network from one moment to the next: as when a phone leaves the Wi-Fi. */
-  changeAddress(who: ClientHost): void {
-    const [space, lan] = [this.namespaceName(who), `10.5${subnetNumber[who]}.0`];
-    this.ip("-n", space, "addr", "add", `${lan}.77/24`, "dev", "eth0");
-    this.ip("-n", space, "addr", "del", `${lan}.2/24`, "dev", "eth0");
-    // Addresses of the same network go with the first of them, unless the system is told otherwise.
-    this.tryIp("-n", space, "addr", "add", `${lan}.77/24`, "dev", "eth0");
-    this.ip("-n", space, "route", "replace", "default", "via", `${lan}.1`);
+  /** Changes the IP address of a client at once, like a phone that leaves the Wi-Fi. */
+  changeAddress(host: ClientHost): void {
+    const [namespace, lan] = [this.namespaceName(host), `10.5${subnetNumber[host]}.0`];
+    this.ip("-n", namespace, "addr", "add", `${lan}.77/24`, "dev", "eth0");
+    this.ip("-n", namespace, "addr", "del", `${lan}.2/24`, "dev", "eth0");
+    // Removing a primary address also removes its secondaries, unless promote_secondaries is set.
+    this.tryIp("-n", namespace, "addr", "add", `${lan}.77/24`, "dev", "eth0");
+    this.ip("-n", namespace, "route", "replace", "default", "via", `${lan}.1`);
   }
 
-  /** The line, where there is one, takes so many kilobits a second from now on; without a number, as many as it can. */
+  /** Limits an impaired path to `rate` kbit/s in each direction; 0 removes the limit. */
   limitBandwidth(rate = 0): void {
-    for (const link of this.emulators) link.stdin?.write(`rate ${rate}\n`);
+    for (const emulator of this.emulators) emulator.stdin?.write(`rate ${rate}\n`);
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.browserProcesses.map((machine) => machine.close()));
+    await Promise.all(this.browserProcesses.map((browserProcess) => browserProcess.close()));
     this.deleteNamespaces();
   }
 
   deleteNamespaces(): void {
-    for (const link of this.emulators) link.kill();
+    for (const emulator of this.emulators) emulator.kill();
     for (const name of ["server", "alice", "bob", "alice-router", "bob-router"]) {
       this.tryIp("netns", "del", this.namespaceName(name));
     }
@@ -145,78 +142,78 @@ export class NetworkTestbed {
 
   private createNamespaces(): void {
     for (const name of ["server", "alice", "bob", "alice-router", "bob-router"]) {
-      const space = this.namespaceName(name);
-      this.ip("netns", "add", space);
-      // A browser takes the addresses of IPv6 that come up a second later for a change of network.
+      const namespace = this.namespaceName(name);
+      this.ip("netns", "add", namespace);
+      // No IPv6: its addresses come up a second later, which a browser takes for a change of network.
       this.runInNamespace(
-        space,
+        namespace,
         "sysctl",
         "-qw",
         "net.ipv6.conf.all.disable_ipv6=1",
         "net.ipv6.conf.default.disable_ipv6=1",
       );
-      this.ip("-n", space, "link", "set", "lo", "up");
+      this.ip("-n", namespace, "link", "set", "lo", "up");
     }
     const server = this.namespaceName("server");
     this.ip("-n", server, "link", "add", "bridge", "type", "bridge");
     this.ip("-n", server, "addr", "add", `${SERVER_ADDRESS}/24`, "dev", "bridge");
     this.ip("-n", server, "link", "set", "bridge", "up");
-    // Goes nowhere; without one, a program finds no address that it sends from.
+    // Leads nowhere, but without a default route programs find no source address.
     this.ip("-n", server, "route", "add", "default", "dev", "bridge");
-    for (const who of ["alice", "bob"] as const) this.connectClient(who);
+    for (const host of ["alice", "bob"] as const) this.connectClient(host);
   }
 
-  private connectClient(who: ClientHost): void {
-    const [server, space, router] = [
+  private connectClient(host: ClientHost): void {
+    const [server, namespace, router] = [
       this.namespaceName("server"),
-      this.namespaceName(who),
-      this.namespaceName(`${who}-router`),
+      this.namespaceName(host),
+      this.namespaceName(`${host}-router`),
     ];
-    const [wan, lan] = [`10.50.0.${subnetNumber[who] + 1}`, `10.5${subnetNumber[who]}.0`];
-    this.ip("link", "add", "wan", "netns", router, "type", "veth", "peer", "name", `to-${who}`, "netns", server);
-    if (who === "alice" && this.impairment !== undefined) this.startEmulator(router, space, this.impairment);
-    else this.ip("link", "add", "lan", "netns", router, "type", "veth", "peer", "name", "eth0", "netns", space);
-    this.ip("-n", server, "link", "set", `to-${who}`, "master", "bridge", "up");
+    const [wan, lan] = [`10.50.0.${subnetNumber[host] + 1}`, `10.5${subnetNumber[host]}.0`];
+    this.ip("link", "add", "wan", "netns", router, "type", "veth", "peer", "name", `to-${host}`, "netns", server);
+    if (host === "alice" && this.impairment !== undefined) this.startEmulator(router, namespace, this.impairment);
+    else this.ip("link", "add", "lan", "netns", router, "type", "veth", "peer", "name", "eth0", "netns", namespace);
+    this.ip("-n", server, "link", "set", `to-${host}`, "master", "bridge", "up");
     this.ip("-n", router, "addr", "add", `${wan}/24`, "dev", "wan");
     this.ip("-n", router, "addr", "add", `${lan}.1/24`, "dev", "lan");
     this.ip("-n", router, "link", "set", "wan", "up");
     this.ip("-n", router, "link", "set", "lan", "up");
-    this.ip("-n", space, "addr", "add", `${lan}.2/24`, "dev", "eth0");
-    this.ip("-n", space, "link", "set", "eth0", "up");
-    this.ip("-n", space, "route", "add", "default", "via", `${lan}.1`);
+    this.ip("-n", namespace, "addr", "add", `${lan}.2/24`, "dev", "eth0");
+    this.ip("-n", namespace, "link", "set", "eth0", "up");
+    this.ip("-n", namespace, "route", "add", "default", "via", `${lan}.1`);
     this.runInNamespace(router, "sysctl", "-qw", "net.ipv4.ip_forward=1");
-    this.runIptables(who, "-t", "nat", "-A", "POSTROUTING", "-o", "wan", "-j", "MASQUERADE", "--random-fully");
-    this.runIptables(who, "-P", "FORWARD", "DROP");
-    this.runIptables(who, "-A", "FORWARD", "-i", "lan", "-o", "wan", "-j", "ACCEPT");
+    this.runIptables(host, "-t", "nat", "-A", "POSTROUTING", "-o", "wan", "-j", "MASQUERADE", "--random-fully");
+    this.runIptables(host, "-P", "FORWARD", "DROP");
+    this.runIptables(host, "-A", "FORWARD", "-i", "lan", "-o", "wan", "-j", "ACCEPT");
     const answers = ["-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED"];
-    this.runIptables(who, "-A", "FORWARD", "-i", "wan", "-o", "lan", ...answers, "-j", "ACCEPT");
-    this.runIptables(who, "-A", "INPUT", "-i", "wan", "-j", "DROP");
+    this.runIptables(host, "-A", "FORWARD", "-i", "wan", "-o", "lan", ...answers, "-j", "ACCEPT");
+    this.runIptables(host, "-A", "INPUT", "-i", "wan", "-j", "DROP");
   }
 
-  /** Makes the line between a router and whoever is behind it. */
-  private startEmulator(router: string, space: string, { delayMs, lossRatio }: NetworkImpairment): void {
-    const link = spawn(
+  /** Starts the emulator between a router and its client, and waits for its devices. */
+  private startEmulator(router: string, namespace: string, { delayMs, lossRatio }: NetworkImpairment): void {
+    const emulator = spawn(
       "python3",
-      [NETWORK_EMULATOR_SCRIPT, router, "lan", space, "eth0", String(delayMs), String(lossRatio)],
+      [NETWORK_EMULATOR_SCRIPT, router, "lan", namespace, "eth0", String(delayMs), String(lossRatio)],
       {
         stdio: ["pipe", "ignore", "inherit"],
       },
     );
-    this.emulators.push(link);
+    this.emulators.push(emulator);
     for (let tries = 0; tries < MAX_DEVICE_POLLS; tries += 1) {
       const devices = [
         [router, "lan"],
-        [space, "eth0"],
+        [namespace, "eth0"],
       ] as const;
-      if (devices.every(([space, device]) => this.hasDevice(space, device))) return;
+      if (devices.every(([namespace, device]) => this.hasDevice(namespace, device))) return;
       execFileSync("sleep", ["0.05"]);
     }
-    throw new Error("the line between the networks does not come up");
+    throw new Error("the network emulator does not create its devices");
   }
 
-  private hasDevice(space: string, device: string): boolean {
+  private hasDevice(namespace: string, device: string): boolean {
     try {
-      this.ip("-n", space, "link", "show", device);
+      this.ip("-n", namespace, "link", "show", device);
       return true;
     } catch {
       return false;
@@ -227,12 +224,12 @@ export class NetworkTestbed {
     return `${this.prefix}-${name}`;
   }
 
-  private runIptables(who: ClientHost, ...rule: string[]): void {
-    this.runInNamespace(this.namespaceName(`${who}-router`), "iptables", ...rule);
+  private runIptables(host: ClientHost, ...rule: string[]): void {
+    this.runInNamespace(this.namespaceName(`${host}-router`), "iptables", ...rule);
   }
 
-  private runInNamespace(space: string, ...command: string[]): void {
-    this.ip("netns", "exec", space, ...command);
+  private runInNamespace(namespace: string, ...command: string[]): void {
+    this.ip("netns", "exec", namespace, ...command);
   }
 
   private ip(...args: string[]): void {
@@ -243,12 +240,12 @@ export class NetworkTestbed {
     try {
       this.ip(...args);
     } catch {
-      // It was so already.
+      // Already in the wanted state.
     }
   }
 }
 
-/** Debian puts what only root uses where only root looks. */
+/** Debian installs these tools in directories that are only on root's PATH. */
 function environmentWithSbin(): Record<string, string> {
   return { ...(process.env as Record<string, string>), PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin` };
 }

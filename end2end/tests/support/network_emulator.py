@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Carries Ethernet frames between a device in one network namespace and a device in another, later than they came and not all of them.
+"""Forwards Ethernet frames between TAP devices in two network namespaces, with delay, loss and a rate limit.
 
-    network_emulator.py SPACE DEVICE SPACE DEVICE DELAY LOSS
+    network_emulator.py NAMESPACE DEVICE NAMESPACE DEVICE DELAY LOSS
 
-DELAY is in milliseconds, in each direction; LOSS is the share that is lost, from 0 to 1. Says "ready" when both devices are there, and
-ends when its standard input does. A line "rate N" on it makes the way N kilobits a second wide in each direction from then on; 0 is as wide
-as can be, as at first. Kernels without netem have no other way to make a line poor.
+DELAY is the one-way delay in milliseconds; LOSS is the share of frames that are lost, from 0 to 1. Prints "ready" once both
+devices exist, and exits at the end of its standard input. The input line "rate N" limits each direction to N kbit/s; 0, the
+initial value, means no limit. It replaces netem, which some kernels lack.
 """
 
 import collections
@@ -22,17 +22,17 @@ CLONE_NEWNET = 0x40000000
 TUNSETIFF = 0x400454CA
 IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 MAX_FRAME_BYTES = 65_536
-# What would wait longer than this for its turn is lost, in seconds: a router's queue.
+# A frame that would queue longer is dropped, as by a router with a full queue.
 MAX_QUEUE_DELAY_SECONDS = 0.3
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def open_tap_device(space, name):
-    """A device of this name in a namespace: what is read from it was sent there, what is written to it arrives there."""
-    handle = os.open(f"/run/netns/{space}", os.O_RDONLY)
+def open_tap_device(namespace, name):
+    """Creates a TAP device in a namespace. Reads return frames sent there; written frames arrive there."""
+    handle = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
     if libc.setns(handle, CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), f"cannot enter {space}")
+        raise OSError(ctypes.get_errno(), f"cannot enter {namespace}")
     os.close(handle)
     device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH", name.encode(), IFF_TAP | IFF_NO_PI))
@@ -40,24 +40,25 @@ def open_tap_device(space, name):
 
 
 class OneWayPath:
-    """One direction."""
+    """The queue of one direction."""
 
     def __init__(self, output_device):
         self.output_device = output_device
-        # What is on the way, and when it arrives. The delay is the same for all, so what came first leaves first.
+        # Pairs of arrival time and frame, in order of arrival because the delay is constant.
         self.queue = collections.deque()
+        # When the last frame has been sent at the limited rate.
         self.free_at = 0.0
 
     def enqueue(self, frame, delay, rate):
         now = time.monotonic()
-        leaves = now
+        sent_at = now
         if rate:
-            leaves = max(now, self.free_at)
-            if leaves - now > MAX_QUEUE_DELAY_SECONDS:
+            sent_at = max(now, self.free_at)
+            if sent_at - now > MAX_QUEUE_DELAY_SECONDS:
                 return
-            leaves += len(frame) * 8 / (rate * 1_000)
-            self.free_at = leaves
-        self.queue.append((leaves + delay, frame))
+            sent_at += len(frame) * 8 / (rate * 1_000)
+            self.free_at = sent_at
+        self.queue.append((sent_at + delay, frame))
 
     def deliver_due(self):
         while self.queue and self.queue[0][0] <= time.monotonic():
@@ -65,7 +66,7 @@ class OneWayPath:
             try:
                 os.write(self.output_device, frame)
             except (BlockingIOError, OSError):
-                # The device is full, or not up yet: lost, as on any line.
+                # The device is full or not up yet: the frame is lost.
                 pass
 
 
@@ -83,18 +84,18 @@ def main():
     ready.register(sys.stdin, selectors.EVENT_READ)
     pending_input = b""
     while True:
-        due = [way.queue[0][0] for way in paths if way.queue]
+        due = [path.queue[0][0] for path in paths if path.queue]
         select_timeout = max(0, min(due) - time.monotonic()) if due else None
         for key, _ in ready.select(select_timeout):
             if key.fileobj is sys.stdin:
-                words = os.read(0, 1_000)
-                if not words:
+                data = os.read(0, 1_000)
+                if not data:
                     return
-                *lines, pending_input = (pending_input + words).split(b"\n")
+                *lines, pending_input = (pending_input + data).split(b"\n")
                 for line in lines:
                     rate = float(line.removeprefix(b"rate "))
-                    for way in paths:
-                        way.free_at = 0.0
+                    for path in paths:
+                        path.free_at = 0.0
                 continue
             while True:
                 try:
@@ -103,8 +104,8 @@ def main():
                     break
                 if random.random() >= loss:
                     key.data.enqueue(frame, delay, rate)
-        for way in paths:
-            way.deliver_due()
+        for path in paths:
+            path.deliver_due()
 
 
 main()

@@ -1,4 +1,4 @@
-/** The news as a reader sees it, and a program that publishes. */
+/** Page object of the news, and a client of the publishing API. */
 import { type Locator, type Page } from "@playwright/test";
 import type { Server } from "./server.ts";
 
@@ -20,7 +20,7 @@ export class NewsUi {
   }
 }
 
-/** What a program says to publish a story. */
+/** Body of a request to publish a story. */
 export interface NewStory {
   headline: string;
   body?: string;
@@ -28,7 +28,7 @@ export interface NewStory {
   urgency?: "normal" | "breaking";
 }
 
-/** A program that publishes with a token. */
+/** Publishes stories with an API token. */
 export class Publisher {
   private constructor(
     private readonly server: Server,
@@ -39,7 +39,7 @@ export class Publisher {
     return new Publisher(server, await server.runCli("token", "create", name));
   }
 
-  /** Publishes, and returns the story's address and when the answer came, in milliseconds since 1970. */
+  /** Publishes a story. Returns its path and the times of request and response, in milliseconds since 1970. */
   async publish(draft: NewStory): Promise<{ path: string; requestedAt: number; respondedAt: number }> {
     const requestedAt = Date.now();
     const response = await fetch(`${this.server.url}/api/v1/stories`, {
@@ -48,7 +48,7 @@ export class Publisher {
       body: JSON.stringify(draft),
     });
     const respondedAt = Date.now();
-    if (response.status !== 201) throw new Error(`publishing: ${response.status} ${await response.text()}`);
+    if (response.status !== 201) throw new Error(`publishing failed: ${response.status} ${await response.text()}`);
     await response.body?.cancel();
     return { path: response.headers.get("location") ?? "", requestedAt, respondedAt };
   }

@@ -1,10 +1,10 @@
-/** nginx in front of several nodes: whichever connection comes, another node gets it. Nothing keeps a browser at one of them. */
+/** nginx in front of several nodes, without sticky sessions: each connection may reach another node. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { HelperProcess, findFreePort } from "./helper-process.ts";
 
-/** What people put in front of their nodes. */
+/** The configuration for deployments, which the tests adapt. */
 const DEPLOYED_CONFIG_PATH = fileURLToPath(new URL("../../../deploy/nginx.conf", import.meta.url));
 
 export class Nginx {
@@ -19,9 +19,9 @@ export class Nginx {
     this.process = new HelperProcess("nginx", ["-p", folder, "-c", this.configPath, "-e", "stderr"]);
   }
 
-  /** Finds a port for it, before there is anything behind it. */
-  static async prepare(data: string): Promise<Nginx> {
-    const folder = join(data, "nginx");
+  /** Reserves a folder and a port, before the nodes run. */
+  static async prepare(dataDir: string): Promise<Nginx> {
+    const folder = join(dataDir, "nginx");
     await mkdir(folder);
     return new Nginx(folder, await findFreePort());
   }
@@ -30,16 +30,16 @@ export class Nginx {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Starts it, in front of these addresses. */
+  /** Starts it in front of the given node URLs. */
   async launch(nodes: string[]): Promise<void> {
     const deployed = await readFile(DEPLOYED_CONFIG_PATH, "utf8");
     await writeFile(this.configPath, adaptConfig(deployed, this.folder, this.port, nodes));
     await this.process.launch(() => this.isReady());
   }
 
-  /** Ends it at once, and every connection through it. */
+  /** Stops it and closes every connection through it. */
   async kill(): Promise<void> {
-    // It ends its workers, and does not wait for what is under way.
+    // A fast shutdown: nginx stops its workers without waiting for pending requests.
     await this.process.kill("SIGTERM");
   }
 
@@ -52,7 +52,7 @@ export class Nginx {
   }
 }
 
-/** What is deployed, on a port of this test, with its own folder, and in front of its nodes. */
+/** The deployed configuration with the test's own port, folder and nodes. */
 function adaptConfig(deployed: string, folder: string, port: number, nodes: string[]): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   const folders = temporary.map((name) => `    ${name}_temp_path ${folder}/${name};`).join("\n");

@@ -1,19 +1,19 @@
 /**
- * What runs in every page before its own scripts: it writes down the page's live connections and layout shifts, so that tests
- * can wait for what happens instead of sleeping, and changes nothing about them.
+ * Runs in every page before its own scripts. It records connections, tracks and layout shifts, so that tests can wait for
+ * events instead of sleeping.
  */
 
-/** What is written down in a page. */
+/** Records of one page. */
 export interface PageInstrumentation {
   eventSources: EventSource[];
   webSockets: WebSocket[];
-  /** How many connections the server has welcomed. */
+  /** The number of `welcome` frames received. */
   welcomeCount: number;
   peerConnections: RTCPeerConnection[];
   dataChannels: RTCDataChannel[];
-  /** Every track the page got from a device, and every copy it made of one. */
+  /** All tracks from `getUserMedia`, and all clones of tracks. */
   localTracks: MediaStreamTrack[];
-  /** The sum of layout shifts that no input explains (Layout Instability API). */
+  /** The sum of layout shifts without recent input (Layout Instability API). */
   layoutShiftSum: number;
 }
 
@@ -23,7 +23,7 @@ declare global {
   }
 }
 
-/** Runs in the page, so it can use nothing from outside of itself. */
+/** Runs in the page, so it must not refer to anything outside itself. */
 export function instrumentPage(): void {
   const instrumentation: PageInstrumentation = {
     eventSources: [],
@@ -63,7 +63,7 @@ export function instrumentPage(): void {
       return channel;
     }
   };
-  // Not there on pages that are not from localhost or https, whatever the types say.
+  // Undefined in insecure contexts, in spite of its type.
   const devices = navigator.mediaDevices as MediaDevices | undefined;
   if (devices !== undefined) {
     const originalGetUserMedia = devices.getUserMedia.bind(devices);

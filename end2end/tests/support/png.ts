@@ -1,4 +1,4 @@
-/** Pictures made on the spot. */
+/** Generated PNG images. */
 import { crc32, deflateSync } from "node:zlib";
 
 function chunk(type: string, data: Buffer): Buffer {
@@ -9,7 +9,7 @@ function chunk(type: string, data: Buffer): Buffer {
   return Buffer.concat([length, body, check]);
 }
 
-/** A PNG (W3C PNG, third edition) whose pixels are what `colour` says, red, green and blue from 0 to 255. */
+/** Encodes a PNG (W3C PNG, third edition). `colour` returns red, green and blue of a pixel, from 0 to 255. */
 export function encodePng(
   width: number,
   height: number,
@@ -24,7 +24,7 @@ export function encodePng(
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  // Eight bits a channel, true colour.
+  // Eight bits per channel, truecolour.
   header.set([8, 2, 0, 0, 0], 8);
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
   return Buffer.concat([
@@ -35,7 +35,6 @@ export function encodePng(
   ]);
 }
 
-/** Dusk over water. */
 export const duskPng = (width: number, height: number) =>
   encodePng(width, height, (x, y) => {
     const [across, down] = [x / width, y / height];

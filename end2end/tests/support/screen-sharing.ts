@@ -1,7 +1,7 @@
-/** A screen to share, and whether what somebody shows goes on. */
+/** A fake screen to share, and a check that its video moves. */
 import { type Locator, type Page, expect } from "@playwright/test";
 
-/** From now on the page's screen is a canvas that changes: a browser without a window has none to share. */
+/** Makes the page share a changing canvas as its screen, because a headless browser has none. */
 export async function fakeDisplayMedia(page: Page): Promise<void> {
   await page.evaluate(() => {
     navigator.mediaDevices.getDisplayMedia = () => {
@@ -26,7 +26,7 @@ async function totalVideoFrames(video: Locator): Promise<number> {
   return video.evaluate((video: HTMLVideoElement) => video.getVideoPlaybackQuality().totalVideoFrames);
 }
 
-/** Pictures come, and go on coming. */
+/** New frames of a video element keep arriving. */
 export async function expectMovingVideo(video: Locator): Promise<void> {
   const before = await totalVideoFrames(video);
   await expect.poll(() => totalVideoFrames(video), { timeout: 20_000 }).toBeGreaterThan(before + 5);

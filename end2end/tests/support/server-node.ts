@@ -1,4 +1,4 @@
-/** The program under test: the real binary, on a free port. */
+/** One node of the server under test: the real binary on a free port. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFile, mkdtemp, readFile, writeFile } from "node:fs/promises";
@@ -7,14 +7,13 @@ import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { killOnExit } from "./helper-process.ts";
 
-/** What the program is told by its environment, beside the defaults below. */
+/** Environment variables of a node, besides the defaults below. */
 export type ServerEnv = Record<string, string>;
 
-/** Where the program runs, if not where the tests do. */
+/** Where a node runs, if not in the namespace of the tests. */
 export interface LaunchTarget {
-  /** The address it listens on. */
   listenAddress: string;
-  /** The command that takes it there. */
+  /** The command that runs the node there. */
   commandPrefix: string[];
 }
 
@@ -22,22 +21,21 @@ const repositoryRoot = resolve(import.meta.dirname, "../../..");
 const releaseBinary = resolve(process.env["RIALTO_BIN"] ?? join(repositoryRoot, "target/release/rialto"));
 const siteRoot = resolve(process.env["LEPTOS_SITE_ROOT"] ?? join(repositoryRoot, "target/site"));
 
-/** All tests come from one address, so it may sign in more often than a person would. */
+/** All tests use one IP address, which needs a higher rate limit for signing in. */
 const DEFAULT_ENV: ServerEnv = {
   RIALTO_SIGN_IN_BURST: "10000",
-  // Nobody outside of this machine is asked for anything.
+  // No requests leave this machine.
   RIALTO_STUN_SERVER: "off",
   RIALTO_TIME_SERVER: "off",
 };
 
-/** How long the program may take to start, and to stop. */
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 8_000;
 
 export class ServerNode {
-  /** Where it listens; it comes back there when it is started again. */
+  /** Its URL. It keeps the port when it is restarted. */
   url = "";
-  /** The one-time link, as long as nobody is the administrator. */
+  /** The one-time link, while there is no administrator. */
   claimUrl: string | undefined;
 
   private binary = releaseBinary;
@@ -45,13 +43,12 @@ export class ServerNode {
   private stderr = "";
 
   constructor(
-    /** The data folder. */
     private readonly dataDir: string,
     private readonly env: ServerEnv,
     private readonly target?: LaunchTarget,
   ) {}
 
-  /** Starts the program, at first on any free port and later on the same one. */
+  /** Starts the node: on a free port the first time, later on the same one. */
   async launch(): Promise<void> {
     const listen = this.url === "" ? (this.target?.listenAddress ?? "127.0.0.1:0") : new URL(this.url).host;
     const command = [
@@ -72,36 +69,36 @@ export class ServerNode {
     killOnExit(child);
     child.stderr.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
     const lines = createInterface({ input: child.stdout });
-    const greeted = new Promise<void>((done, fail) => {
-      const overdue = setTimeout(() => {
-        fail(new Error(`no greeting from ${this.binary} in ${START_TIMEOUT_MS} ms\n${this.stderr}`));
+    const listening = new Promise<void>((done, fail) => {
+      const timer = setTimeout(() => {
+        fail(new Error(`${this.binary} printed no address within ${START_TIMEOUT_MS} ms\n${this.stderr}`));
       }, START_TIMEOUT_MS);
       child.once("error", fail);
       child.once("exit", (code) => {
-        clearTimeout(overdue);
-        fail(new Error(`${this.binary} ended with ${code}\n${this.stderr}`));
+        clearTimeout(timer);
+        fail(new Error(`${this.binary} exited with code ${code}\n${this.stderr}`));
       });
       lines.on("line", (line) => {
         this.claimUrl = /https?:\S+claim=\S+/.exec(line)?.[0] ?? this.claimUrl;
         const address = /^listening on (http:\S+)/.exec(line)?.[1];
         if (address === undefined) return;
-        clearTimeout(overdue);
+        clearTimeout(timer);
         this.url = address;
         done();
       });
     });
-    await greeted;
+    await listening;
     await this.expectReady();
   }
 
-  /** As if the power had gone. */
+  /** Kills the node, as a power failure would. */
   async kill(): Promise<void> {
     await this.signalAndWait("SIGKILL");
   }
 
   /**
-   * Stops it and starts a newer build in its place: to a page that is one whose browser files have other hashes. The hashes
-   * stay, because the files do; a line that means nothing makes the difference.
+   * Stops the node and starts a newer build in its place. A build is identified by its hash.txt, so a meaningless line
+   * is appended to it; the files and their hashes stay the same.
    */
   async upgrade(): Promise<void> {
     await this.signalAndWait("SIGTERM");
@@ -113,16 +110,16 @@ export class ServerNode {
     await this.launch();
   }
 
-  /** Stops it as an operator would, and complains about whatever it complained about. */
+  /** Stops the node with SIGTERM. Fails if it logged an error, panicked or exited with a non-zero code. */
   async stop(): Promise<void> {
     const running = this.child?.exitCode === null && this.child.signalCode === null;
     const code = running ? await this.signalAndWait("SIGTERM") : 0;
     const bad = this.stderr.split("\n").filter((line) => /panicked| ERROR /.test(line));
-    if (bad.length > 0) throw new Error(`the server said:\n${this.stderr}`);
-    if (code !== 0) throw new Error(`asked to stop, the server ended with ${code}\n${this.stderr}`);
+    if (bad.length > 0) throw new Error(`the server logged errors:\n${this.stderr}`);
+    if (code !== 0) throw new Error(`on SIGTERM the server exited with code ${code}\n${this.stderr}`);
   }
 
-  /** Runs another command of the program on the same data, and returns what it printed. */
+  /** Runs another command of the binary on the same data folder, and returns its output. */
   async runCli(...args: string[]): Promise<string> {
     const done = await promisify(execFile)(this.binary, args, {
       env: { ...this.environment(), RIALTO_DATA: this.dataDir },
@@ -134,9 +131,9 @@ export class ServerNode {
     return { PATH: process.env["PATH"], LEPTOS_SITE_ROOT: siteRoot, ...DEFAULT_ENV, ...this.env };
   }
 
-  /** The greeting comes a moment before the first answer. */
+  /** Waits for `/readyz`: the address is printed shortly before requests are answered. */
   private async expectReady(): Promise<void> {
-    // From here, another place cannot be asked.
+    // The tests cannot reach another namespace.
     if (this.target !== undefined) return;
     const ready = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(START_TIMEOUT_MS) });
     if (!ready.ok) throw new Error(`not ready: ${await ready.text()}`);
@@ -150,10 +147,10 @@ export class ServerNode {
     try {
       const [code] = (await exited) as [number | null];
       return code;
-    } catch (why) {
+    } catch (error) {
       child.kill("SIGKILL");
       throw new Error(`the server did not stop within ${STOP_TIMEOUT_MS} ms of ${signal}\n${this.stderr}`, {
-        cause: why,
+        cause: error,
       });
     }
   }

@@ -1,8 +1,8 @@
 /**
- * The site under test: the program, with a data folder of its own.
+ * The server under test, with its own data folder.
  *
- * With `RIALTO_E2E_NODES` it is so many programs behind nginx, which hands every connection to another of them, on one PostgreSQL
- * database and one NATS server (`scripts/e2e.sh --nodes N` provides both). Tests do not know.
+ * `RIALTO_E2E_NODES` sets the number of nodes. Several nodes run behind nginx, on one PostgreSQL database and one NATS
+ * server, which `scripts/e2e.sh --nodes N` provides. Tests need not know.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -18,64 +18,64 @@ export class Server {
   private constructor(
     private readonly dataDir: string,
     private readonly nodes: ServerNode[],
-    /** What only several nodes have. */
+    /** Only with several nodes. */
     private readonly cluster: { database: Database; loadBalancer: Nginx } | undefined,
   ) {}
 
-  /** Starts one that is told this. At another place than the tests, it is one program in any case. */
-  static async start(settings: ServerEnv, target?: LaunchTarget): Promise<Server> {
-    const data = await mkdtemp(join(tmpdir(), "rialto-e2e-"));
+  /** Starts a server with these environment variables. With a launch target, it always has one node. */
+  static async start(serverEnv: ServerEnv, target?: LaunchTarget): Promise<Server> {
+    const dataDir = await mkdtemp(join(tmpdir(), "rialto-e2e-"));
     if (nodeCount === 1 || target !== undefined) {
-      const server = new Server(data, [new ServerNode(data, settings, target)], undefined);
+      const server = new Server(dataDir, [new ServerNode(dataDir, serverEnv, target)], undefined);
       await server.launch();
       return server;
     }
-    const bus = settings["RIALTO_BUS"] ?? process.env["RIALTO_TEST_BUS"];
+    const bus = serverEnv["RIALTO_BUS"] ?? process.env["RIALTO_TEST_BUS"];
     if (bus === undefined) throw new Error("several nodes need NATS: scripts/e2e.sh --nodes N");
     const database = await Database.create();
-    const front = await Nginx.prepare(data);
-    const common = {
-      ...settings,
+    const loadBalancer = await Nginx.prepare(dataDir);
+    const nodeEnv = {
+      ...serverEnv,
       RIALTO_BUS: bus,
       RIALTO_DATABASE_URL: database.url,
-      RIALTO_PUBLIC_URL: front.url,
+      RIALTO_PUBLIC_URL: loadBalancer.url,
     };
-    const nodes = Array.from({ length: nodeCount }, () => new ServerNode(data, common));
-    const server = new Server(data, nodes, { database, loadBalancer: front });
+    const nodes = Array.from({ length: nodeCount }, () => new ServerNode(dataDir, nodeEnv));
+    const server = new Server(dataDir, nodes, { database, loadBalancer });
     await server.launch();
     return server;
   }
 
-  /** Where people find it. */
+  /** The URL that browsers open: of nginx, or of the only node. */
   get url(): string {
     return this.cluster?.loadBalancer.url ?? this.firstNode.url;
   }
 
-  /** The one-time link, as long as nobody is the administrator. Every node that starts makes a new one. */
+  /** The one-time link, while there is no administrator. Each starting node replaces it. */
   get claimUrl(): string | undefined {
     return this.nodes.at(-1)?.claimUrl;
   }
 
-  /** Starts it, at first on any free port and later on the same one. */
+  /** Starts all nodes: on free ports the first time, later on the same ones. */
   async launch(): Promise<void> {
     for (const node of this.nodes) await node.launch();
     await this.cluster?.loadBalancer.launch(this.nodes.map((node) => node.url));
   }
 
-  /** As if the power had gone. */
+  /** Kills nginx and all nodes, as a power failure would. */
   async kill(): Promise<void> {
     await this.cluster?.loadBalancer.kill();
     await Promise.all(this.nodes.map((node) => node.kill()));
   }
 
-  /** Stops it and starts a newer build in its place. */
+  /** Stops all nodes and starts a newer build in their place. */
   async upgrade(): Promise<void> {
     await this.cluster?.loadBalancer.kill();
     for (const node of this.nodes) await node.upgrade();
     await this.cluster?.loadBalancer.launch(this.nodes.map((node) => node.url));
   }
 
-  /** Stops it as an operator would, and complains about whatever it complained about. */
+  /** Stops all nodes with SIGTERM and deletes the data. Fails if a node logged an error. */
   async stop(): Promise<void> {
     try {
       await Promise.all(this.nodes.map((node) => node.stop()));
@@ -86,14 +86,14 @@ export class Server {
     }
   }
 
-  /** Runs another command of the program on the same data, and returns what it printed. */
+  /** Runs another command of the binary on the same data folder, and returns its output. */
   async runCli(...args: string[]): Promise<string> {
     return await this.firstNode.runCli(...args);
   }
 
   private get firstNode(): ServerNode {
     const [first] = this.nodes;
-    if (first === undefined) throw new Error("RIALTO_E2E_NODES is at least 1");
+    if (first === undefined) throw new Error("RIALTO_E2E_NODES must be at least 1");
     return first;
   }
 }

@@ -1,4 +1,4 @@
-/** The last lines of a run: which tests passed only when they were tried again, which were left out, and how many passed. */
+/** Prints the last lines of a run: flaky and skipped tests, and the numbers of passed and failed ones. */
 import type { FullConfig, Reporter, Suite, TestCase } from "@playwright/test/reporter";
 
 export default class SummaryReporter implements Reporter {
@@ -13,13 +13,11 @@ export default class SummaryReporter implements Reporter {
       this.tests.filter((test) => test.results.length > 0 && test.outcome() === outcome);
     const flaky = ended("flaky");
     for (const test of flaky) {
-      console.log(`passed only at the second try: ${test.titlePath().filter(Boolean).join(" › ")}`);
+      console.log(`passed only on retry: ${test.titlePath().filter(Boolean).join(" › ")}`);
     }
     for (const test of this.tests.filter((test) => test.outcome() === "skipped")) {
       const why = test.annotations.find(({ type, description }) => type === "skip" && description !== undefined);
-      console.log(
-        `left out: ${test.titlePath().filter(Boolean).join(" › ")}: ${why?.description ?? "no reason given"}`,
-      );
+      console.log(`skipped: ${test.titlePath().filter(Boolean).join(" › ")}: ${why?.description ?? "no reason given"}`);
     }
     const passed = ended("expected").length + flaky.length;
     console.log(`${passed} passed, ${ended("unexpected").length} failed`);

@@ -1,4 +1,4 @@
-/** Somebody with a browser of their own. */
+/** One browser tab of a person, with its page objects. */
 import { type BrowserContext, type Page, expect } from "@playwright/test";
 import { CallsUi } from "./calls-ui.ts";
 import { ChatUi } from "./chat-ui.ts";
@@ -12,7 +12,7 @@ export class Visitor {
   readonly news: NewsUi;
 
   constructor(
-    /** Empty for somebody who has picked no name. */
+    /** Empty for a visitor who has not picked a name. */
     readonly name: string,
     readonly page: Page,
     readonly browserErrors: BrowserErrors,
@@ -27,15 +27,15 @@ export class Visitor {
     return this.page.context();
   }
 
-  /** Opens a page and waits until it is live. */
+  /** Opens a page and waits until it is connected. */
   async open(path: string): Promise<void> {
     await this.page.goto(this.server.url + path);
     await this.waitUntilConnected();
   }
 
   /**
-   * The page is hydrated and connected: its news stream is open and, for somebody with a name, the server has welcomed its
-   * socket and what calls need is here. All of it begins only once the page is live.
+   * Waits until the page is hydrated and connected. Its news stream is open. For a visitor with a name, the WebSocket has
+   * received its welcome and the call dock is loaded as well.
    */
   async waitUntilConnected(): Promise<void> {
     await this.page.waitForFunction(() => {
@@ -46,22 +46,22 @@ export class Visitor {
     });
   }
 
-  /** On the page that asks for a name: comes back with one that has a password. */
+  /** On the sign-in page: signs in with a name that has a password. */
   async signIn(name: string, password: string): Promise<void> {
-    const form = this.page.locator("form").filter({ hasText: "If you gave your name a password" });
+    const form = this.page.locator("form").filter({ hasText: "If you have set a password" });
     await form.getByLabel("Name").fill(name);
     await form.getByLabel("Password").fill(password);
     await form.getByRole("button", { name: "Sign in" }).click();
   }
 
-  /** From any page: gives up the session. */
+  /** From any page: signs out on the settings page. */
   async signOut(): Promise<void> {
     await this.open("/settings");
     await this.page.getByRole("button", { name: "Sign out" }).click();
     await expect(this.page.getByRole("link", { name: "Join" })).toBeVisible();
   }
 
-  /** On the page that asks for a name: picks one. */
+  /** On the sign-in page: picks a name. */
   async pickName(name: string): Promise<void> {
     await this.page.getByLabel("Name").first().fill(name);
     await this.page.getByRole("button", { name: "Join" }).click();
@@ -71,16 +71,16 @@ export class Visitor {
 
   /** Another tab of the same browser, with the same session. */
   async openTab(path: string): Promise<Visitor> {
-    const other = new Visitor(this.name, await this.context.newPage(), this.browserErrors, this.server);
-    await other.open(path);
-    return other;
+    const tab = new Visitor(this.name, await this.context.newPage(), this.browserErrors, this.server);
+    await tab.open(path);
+    return tab;
   }
 
-  /** The network goes away until `online`. */
+  /** Takes all tabs offline until `goOnline`. */
   async goOffline(): Promise<void> {
     this.browserErrors.allow(
       /ERR_INTERNET_DISCONNECTED|Failed to fetch|WebSocket connection to .* failed/,
-      "the network is away",
+      "the browser is offline",
     );
     await this.context.setOffline(true);
   }
@@ -89,11 +89,11 @@ export class Visitor {
     await this.context.setOffline(false);
   }
 
-  /** As `offline`, for this tab alone: the others of its browser stay online. Gives what ends it. */
+  /** Takes only this tab offline. The returned function ends that. */
   async takeTabOffline(): Promise<() => Promise<void>> {
     this.browserErrors.allow(
       /ERR_INTERNET_DISCONNECTED|Failed to fetch|WebSocket connection to .* failed/,
-      "the network is away",
+      "the browser is offline",
     );
     const session = await this.context.newCDPSession(this.page);
     const emulate = async (offline: boolean) => {
@@ -108,12 +108,12 @@ export class Visitor {
     return () => emulate(false);
   }
 
-  /** The server is about to be killed under this page. */
+  /** Allows the errors of an outage, before the server is killed or the network is cut. */
   allowOutageErrors(): void {
-    // However the network says it: what was under way when the server was killed ends in many ways.
+    // Pending requests fail with various network errors.
     this.browserErrors.allow(
       /net::ERR_[A-Z_]+|Failed to fetch|WebSocket connection to .* failed/,
-      "the server is away",
+      "the server is unreachable",
     );
   }
 }

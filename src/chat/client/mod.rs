@@ -1,7 +1,6 @@
-//! The page's rooms, timelines and outbox: owned by the app, so that they live across navigation.
+//! The chat state of the page: rooms, timelines and outbox. The app owns it, so it survives navigation.
 //!
-//! The rules are pure and in `model` ([`Timeline`], [`Outbox`]); this is the shell that feeds them what the socket says and
-//! tells the socket what follows.
+//! The rules are pure and in `model` ([`Timeline`], [`Outbox`]); this is the shell that connects them to the socket.
 
 mod read_cursor;
 mod typing;
@@ -28,7 +27,7 @@ use read_cursor::ReadCursorSender;
 use std::collections::HashMap;
 use typing::TypingUsers;
 
-/// What the page knows of chat. A handle: copy it freely. Provided once, by the app.
+/// The chat state of the page. Provided once, by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct ChatClient {
     rooms: RwSignal<Vec<RoomSummary>>,
@@ -36,17 +35,16 @@ pub struct ChatClient {
     outbox: RwSignal<Outbox>,
     typing_users: TypingUsers,
     read_cursors: ReadCursorSender,
-    /// Grows when the server says that a room has to be fetched anew.
+    /// Incremented when a room cannot be resumed and must be fetched again.
     refetch_count: RwSignal<u32>,
     current_user: RwSignal<Option<Person>>,
     limits: RwSignal<Option<Limits>>,
-    /// The files on their way.
     pub uploads: Uploads,
-    /// Whether something was typed that is not sent.
+    /// Whether the composer holds unsent text.
     has_draft: RwSignal<bool>,
 }
 
-/// What the page knows of chat.
+/// Returns the chat state of the page.
 ///
 /// # Panics
 /// Outside the app, which provides it.
@@ -56,7 +54,7 @@ pub fn use_chat() -> ChatClient {
 }
 
 impl ChatClient {
-    /// Makes it available to the whole app.
+    /// Creates the state and provides it to the whole app. Unsent messages, drafts and uploads block automatic reloads.
     pub fn provide(build: BuildTracker) -> Self {
         let uploads = Uploads::new();
         let chat = Self {
@@ -78,45 +76,44 @@ impl ChatClient {
         chat
     }
 
-    /// Starts to listen, for whom the page was rendered. Browser only.
+    /// Starts handling frames. `viewer` is the user the page was rendered for. Browser only.
     pub fn subscribe(self, socket: Socket, viewer: Option<UserId>) {
         socket.set_cursor_provider(move || self.cursors());
         socket.on_frame(move |frame| self.on_frame(socket, viewer, frame));
     }
 
-    /// The rooms of this user, in the order of the list.
+    /// The rooms of the current user, in list order.
     #[must_use]
     pub fn rooms(&self) -> Signal<Vec<RoomSummary>> {
         self.rooms.into()
     }
 
-    /// One of them.
     #[must_use]
     pub fn room(&self, room: RoomId) -> Option<RoomSummary> {
         self.rooms
             .with(|rooms| rooms.iter().find(|known| known.id == room).cloned())
     }
 
-    /// How many messages are unread, in all rooms.
+    /// The number of unread messages in all rooms.
     #[must_use]
     pub fn unread(&self) -> i64 {
         self.rooms
             .with(|rooms| rooms.iter().map(|room| room.unread).sum())
     }
 
-    /// The bounds the server told.
+    /// The limits sent by the server; `None` before the first connection.
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {
         self.limits.get_untracked()
     }
 
-    /// Changes when a room has to be fetched anew.
+    /// A counter that changes when a room must be fetched again.
     #[must_use]
     pub fn refetch_count(&self) -> u32 {
         self.refetch_count.get()
     }
 
-    /// The list as the server rendered it. What the socket said since is newer and stays.
+    /// Adds the server-rendered rooms. Rooms already received over the socket are newer and stay.
     pub fn set_initial_rooms(&self, rendered: Vec<RoomSummary>) {
         if self.rooms.with_untracked(Vec::is_empty) {
             self.rooms.set(rendered);
@@ -131,7 +128,8 @@ impl ChatClient {
         }
     }
 
-    /// The live timeline of a room whose newest page was fetched: the one that is there if it knows as much, else the page.
+    /// Returns the live timeline of a room whose newest page was fetched. The page replaces an existing timeline only
+    /// if it is newer or has another epoch.
     pub fn open_timeline(&self, history: &RoomHistory) -> ArcRwSignal<Timeline> {
         let fetched = Timeline::new(
             history.room.epoch.clone(),
@@ -156,7 +154,7 @@ impl ChatClient {
         timeline
     }
 
-    /// Asks for what happened in a room since its timeline's end. Browser only.
+    /// Requests the events of a room after its timeline's cursor. Browser only.
     pub fn catch_up(&self, socket: Socket, room: RoomId) {
         let timeline = self
             .timelines
@@ -169,27 +167,27 @@ impl ChatClient {
         }
     }
 
-    /// What waits to be acknowledged in a room, oldest first.
+    /// The unacknowledged messages of a room, oldest first.
     #[must_use]
     pub fn outbox_entries(&self, room: RoomId) -> Vec<OutboxEntry> {
         self.outbox
             .with(|outbox| outbox.in_room(room).cloned().collect())
     }
 
-    /// Whether messages wait to be acknowledged.
+    /// Whether any message is unacknowledged.
     #[must_use]
     pub fn has_outbox_entries(&self) -> bool {
         !self.outbox.with(Outbox::is_empty)
     }
 
-    /// Sends a message: it is in the outbox from now on, and leaves it when the server has committed it. Browser only.
+    /// Sends a message through the outbox, which holds it until the server has committed it. Browser only.
     pub fn send_message(&self, socket: Socket, room: RoomId, text: MessageText) {
         let id = MessageId(browser::new_uuid());
         self.change_outbox(|outbox| outbox.push(id, room, text.clone(), browser::now()));
         socket.send(&ClientFrame::Send { id, room, text });
     }
 
-    /// Sends a message again that was refused. Browser only.
+    /// Sends a refused message again. Browser only.
     pub fn retry(&self, socket: Socket, id: MessageId) {
         self.change_outbox(|outbox| {
             outbox.retry(id);
@@ -202,21 +200,21 @@ impl ChatClient {
         }
     }
 
-    /// Gives up a message that was refused. Browser only.
+    /// Removes a refused message from the outbox. Browser only.
     pub fn discard(&self, id: MessageId) {
         self.change_outbox(|outbox| {
             outbox.discard(id);
         });
     }
 
-    /// Says whether something is typed that is not sent: the page is then not reloaded by itself.
+    /// Sets whether the composer holds unsent text, which blocks automatic reloads.
     pub fn set_draft(&self, has_draft: bool) {
         if self.has_draft.get_untracked() != has_draft {
             self.has_draft.set(has_draft);
         }
     }
 
-    /// Everything up to here has been seen: said to the server at once, and then every second at most. Browser only.
+    /// Marks a room as read up to `seq` and sends the cursor, at most once a second per room. Browser only.
     pub fn mark_read(&self, socket: Socket, room: RoomId, seq: Seq) {
         let is_new = self.rooms.with_untracked(|rooms| {
             rooms
@@ -231,7 +229,7 @@ impl ChatClient {
         }
     }
 
-    /// Who types in a room.
+    /// The people typing in a room.
     #[must_use]
     pub fn typing(&self, room: RoomId) -> Vec<Person> {
         self.typing_users.in_room(room)
@@ -259,7 +257,7 @@ impl ChatClient {
                 recovered: false,
                 ..
             } => {
-                // The page of the room, if it is open, fetches it anew; otherwise it is fetched when it is opened.
+                // An open room page fetches the room again; otherwise it is fetched when it is opened.
                 self.timelines.update_value(|timelines| {
                     timelines.remove(room);
                 });
@@ -320,15 +318,15 @@ impl ChatClient {
         limits: Limits,
     ) {
         if viewer.is_some_and(|viewer| viewer != user.id) {
-            // Somebody else signed in to this browser while this page was away: what it shows and what waits in it is not
-            // theirs. The outbox is kept under the name of who wrote it.
+            // Another user signed in to this browser while the page was disconnected: its content and its outbox are
+            // not theirs. The outbox stays in session storage under its author's id.
             browser::reload();
             return;
         }
         if self.current_user.with_untracked(Option::is_none) {
             self.restore_outbox(user);
         }
-        // The name may be a new one.
+        // The name may have changed.
         self.current_user.set(Some(user.clone()));
         self.rooms.set(rooms.to_vec());
         self.limits.set(Some(limits));
@@ -341,7 +339,7 @@ impl ChatClient {
         self.uploads.reannounce_all(socket);
     }
 
-    /// A message was committed, by anybody.
+    /// Handles a committed message of any author.
     fn on_message(self, socket: Socket, room: RoomId, message: &Message) {
         let timeline = self
             .timelines
@@ -369,8 +367,8 @@ impl ChatClient {
         self.typing_users.remove(room, message.author.id);
     }
 
-    /// A message of this page was committed. It takes its place at once if nothing is missing before it; otherwise its event
-    /// is on the way behind what is missing, and it stays in the outbox until then.
+    /// Handles the acknowledgement of a message of this page. It enters the timeline at once, unless earlier messages
+    /// are missing: then it stays in the outbox until its event arrives after them.
     fn on_sent(self, id: MessageId, room: RoomId, seq: Seq, at: Millis) {
         let timeline = self
             .timelines
@@ -397,7 +395,7 @@ impl ChatClient {
         }
     }
 
-    /// True unless something before the message is missing.
+    /// Merges a message into a timeline. Returns false, and calls `on_gap`, if earlier messages are missing.
     fn merge(timeline: &ArcRwSignal<Timeline>, message: Message, on_gap: impl FnOnce()) -> bool {
         let is_new = timeline.with_untracked(|timeline| message.seq > timeline.cursor().seq);
         if !is_new {
@@ -422,7 +420,7 @@ impl ChatClient {
         });
     }
 
-    /// Changes the outbox and keeps it where a reload of the tab finds it.
+    /// Changes the outbox and saves it in session storage, which survives a reload.
     fn change_outbox(self, change: impl FnOnce(&mut Outbox)) {
         self.outbox.update(change);
         if let Some(key) = self.outbox_key() {

@@ -1,4 +1,4 @@
-//! How far rooms are read: said to the server at once, and then once a second at most, whatever a busy room does.
+//! Sending of read cursors: at once, then at most once a second per room, however busy the room is.
 
 use crate::{
     model::{RoomId, Seq},
@@ -8,10 +8,10 @@ use crate::{
 use leptos::prelude::*;
 use std::collections::HashMap;
 
-/// It is said this often at most for each room, in milliseconds.
+/// Minimum interval between read cursors of one room, in milliseconds.
 const READ_CURSOR_INTERVAL: i32 = 1_000;
 
-/// The rooms of which it was said a moment ago how far they are read, and what is to be said next. A handle: copy it freely.
+/// The rooms within their interval, each with the cursor to send at its end, if any.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadCursorSender(StoredValue<HashMap<RoomId, Option<Seq>>>);
 
@@ -20,7 +20,7 @@ impl ReadCursorSender {
         Self(StoredValue::new(HashMap::new()))
     }
 
-    /// Says it now, or when the second since it was last said is over. False when it cannot be said. Browser only.
+    /// Sends a cursor now, or at the end of the room's interval. Returns false if there is no connection. Browser only.
     pub(super) fn send(self, socket: Socket, room: RoomId, seq: Seq) -> bool {
         let waits = self.0.with_value(|rooms| rooms.contains_key(&room));
         if !waits && !socket.send(&ClientFrame::Read { room, seq }) {

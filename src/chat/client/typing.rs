@@ -1,4 +1,4 @@
-//! Who types where: said by the server, and forgotten when it was not said again for a while.
+//! Typing indicators: received from the server, and removed unless repeated in time.
 
 use crate::{
     model::{Millis, RoomId, UserId, user::Person},
@@ -6,10 +6,10 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Somebody types until this long after they were last said to, in milliseconds.
+/// How long a typing indicator lasts without being repeated, in milliseconds.
 const TYPING_TTL: Millis = 5_000;
 
-/// Who types. A handle: copy it freely.
+/// The people typing in all rooms.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TypingUsers(RwSignal<Vec<Typist>>);
 
@@ -25,7 +25,6 @@ impl TypingUsers {
         Self(RwSignal::new(Vec::new()))
     }
 
-    /// Who types in a room.
     pub(super) fn in_room(self, room: RoomId) -> Vec<Person> {
         self.0.with(|typists| {
             typists
@@ -36,7 +35,7 @@ impl TypingUsers {
         })
     }
 
-    /// Somebody was said to type. Browser only.
+    /// Adds or renews a person's indicator. Browser only.
     pub(super) fn on_typing(self, room: RoomId, person: &Person) {
         let until = browser::now() + TYPING_TTL;
         self.remove(room, person.id);
@@ -56,7 +55,7 @@ impl TypingUsers {
         );
     }
 
-    /// Somebody has sent what they typed.
+    /// Removes a person's indicator: their message has arrived.
     pub(super) fn remove(self, room: RoomId, person: UserId) {
         self.0.update(|typists| {
             typists.retain(|typist| typist.room != room || typist.person.id != person);

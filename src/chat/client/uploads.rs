@@ -1,7 +1,7 @@
-//! Files on their way to the server, in chunks over the page's WebSocket.
+//! Uploads: files sent to the server in chunks, over the page's WebSocket.
 //!
-//! The server acknowledges every chunk, and says where to go on after a reconnect; a few chunks are in flight at a time, so
-//! that a message typed meanwhile does not wait behind a whole file.
+//! The server acknowledges every chunk, and sends the offset to continue at after a reconnect. Only a few chunks are in
+//! flight at a time, so that a chat message does not wait behind a whole file.
 
 use crate::{
     model::{
@@ -16,47 +16,43 @@ use std::{cell::RefCell, collections::HashMap};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::File;
 
-/// Where a file is on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UploadState {
-    /// Going.
+    /// Being sent, or waiting for a connection.
     InProgress,
-    /// Refused, or given up; stays until it is dismissed.
+    /// Refused or unreadable; kept until the user dismisses it.
     Failed {
-        /// Why, in words.
+        /// The reason, as shown to the user.
         reason: String,
     },
 }
 
-/// A file on its way into a room.
+/// A file being sent into a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
-    /// Also the id of the message it becomes.
+    /// The id of the upload, and of the message it becomes.
     pub id: MessageId,
-    /// Where to.
     pub room: RoomId,
-    /// What it is called.
     pub name: String,
-    /// How many bytes it has.
+    /// The size of the file, in bytes.
     pub size: u64,
-    /// How many of them the server has.
+    /// The number of bytes acknowledged by the server.
     pub received: u64,
-    /// Where it is.
     pub state: UploadState,
 }
 
-/// All files on their way. A handle: copy it freely.
+/// All uploads of the page.
 #[derive(Debug, Clone, Copy)]
 pub struct Uploads {
     list: RwSignal<Vec<Upload>>,
 }
 
-/// The browser's side of an upload: handles that only the browser has.
+/// The browser's file handle of an upload, and the reading position.
 struct Source {
     file: File,
-    /// Where the next chunk begins.
+    /// Offset of the next chunk, in bytes.
     next: u64,
-    /// Whether a chunk is being read: one at a time keeps them in order.
+    /// Whether a chunk is being read. One read at a time keeps the chunks in order.
     is_reading: bool,
 }
 
@@ -71,7 +67,6 @@ impl Uploads {
         }
     }
 
-    /// Whether any file is on its way.
     #[must_use]
     pub fn has_active(&self) -> bool {
         self.list.with(|list| {
@@ -80,7 +75,7 @@ impl Uploads {
         })
     }
 
-    /// The files on their way into a room.
+    /// The uploads into a room, failed ones included.
     #[must_use]
     pub fn in_room(&self, room: RoomId) -> Vec<Upload> {
         self.list.with(|list| {
@@ -91,14 +86,13 @@ impl Uploads {
         })
     }
 
-    /// One of them.
     #[must_use]
     pub fn find(&self, id: MessageId) -> Option<Upload> {
         self.list
             .with(|list| list.iter().find(|upload| upload.id == id).cloned())
     }
 
-    /// Sends a file into a room, or says in words why not. Browser only.
+    /// Starts an upload, which fails at once if the file is larger than `bounds` allow. Browser only.
     pub fn start(&self, socket: Socket, room: RoomId, file: File, bounds: Option<Limits>) {
         let id = MessageId(browser::new_uuid());
         let (name, size) = (file.name(), file_size(&file));
@@ -107,7 +101,7 @@ impl Uploads {
                 max_upload_bytes: upload_bytes,
             }) if size > upload_bytes => UploadState::Failed {
                 reason: format!(
-                    "It is {}; a file may be {} at most.",
+                    "The file is {}; the limit is {}.",
                     limits::format_bytes(size),
                     limits::format_bytes(upload_bytes)
                 ),
@@ -145,7 +139,7 @@ impl Uploads {
         }
     }
 
-    /// The user gives up on a file, or has read why it failed. Browser only.
+    /// Cancels an upload in progress, or removes a failed one. Browser only.
     pub fn dismiss(&self, socket: Socket, id: MessageId) {
         if self
             .forget(id)
@@ -155,7 +149,7 @@ impl Uploads {
         }
     }
 
-    /// After a reconnect: the server says where each goes on.
+    /// Announces every upload in progress again, after a reconnect. The server replies with the offset to continue at.
     pub(super) fn reannounce_all(self, socket: Socket) {
         let going = self
             .list
@@ -206,7 +200,7 @@ impl Uploads {
         self.send_next_chunk(socket, id);
     }
 
-    /// Reads and sends the next chunk, unless enough are in flight.
+    /// Reads and sends the next chunk, unless [`limits::MAX_CHUNKS_IN_FLIGHT`] chunks are unacknowledged.
     fn send_next_chunk(self, socket: Socket, id: MessageId) {
         let Some(upload) = self
             .list
@@ -237,7 +231,7 @@ impl Uploads {
                     return false;
                 };
                 source.is_reading = false;
-                // A reconnect in between may have said to go on from elsewhere.
+                // A reconnect meanwhile may have changed the offset.
                 let in_step = source.next == offset;
                 if in_step {
                     source.next = end;

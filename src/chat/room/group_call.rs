@@ -1,4 +1,4 @@
-//! The call of a room: who is in it, and joining it.
+//! The group call of a room: its participants, and buttons to start and join it.
 
 use crate::{
     model::{
@@ -14,10 +14,10 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// How many faces are shown; the names are all there.
+/// Maximum number of avatars shown; the text names every participant.
 const MAX_AVATARS: usize = 6;
 
-/// At the end of a room's messages for as long as its call goes on: who is in it, and a way in.
+/// The card below a room's timeline while its call is ongoing: the participants and a Join button.
 #[component]
 pub(super) fn GroupCallCard(room: RoomId, title: String) -> impl IntoView {
     let reach = use_call_actions();
@@ -77,7 +77,7 @@ pub(super) fn GroupCallCard(room: RoomId, title: String) -> impl IntoView {
     }
 }
 
-/// In a room's header while there is no call: starts one.
+/// The button in a room's header that starts a call. Hidden while a call is ongoing.
 #[component]
 pub(super) fn GroupCallButton(room: RoomId, title: String) -> impl IntoView {
     let reach = use_call_actions();
@@ -105,7 +105,7 @@ pub(super) fn GroupCallButton(room: RoomId, title: String) -> impl IntoView {
     }
 }
 
-/// "Ada, Grace and Eve are in a call".
+/// The participants as a sentence, such as "Ada, Grace and Eve are in a call".
 fn participants_text(group: &GroupCallView) -> String {
     let names: Vec<String> = group
         .participants

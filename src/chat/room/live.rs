@@ -1,4 +1,4 @@
-//! The newest messages of a room, live: what is committed, what waits to be, and how far the reader has read.
+//! The newest messages of a room, live: committed and pending messages, and the read cursor.
 
 use super::{
     group_call::GroupCallCard,
@@ -24,7 +24,7 @@ use leptos::{ev, prelude::*, task::spawn_local};
 use leptos_use_document_visibility::use_document_visibility;
 use leptos_use_resize_observer::use_resize_observer;
 
-/// The newest messages of a room, live.
+/// The newest messages of a room, updated live, with the composer.
 #[component]
 pub(super) fn LiveRoom(page: RoomHistory, me: Person, title: String) -> impl IntoView {
     let (chat, socket) = (use_chat(), use_socket());
@@ -50,7 +50,7 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person, title: String) -> impl Int
     };
     let is_empty = move || all_rows.with(Vec::is_empty) && chat.outbox_entries(room).is_empty();
 
-    // What happened between the server's answer and now, if the socket was there before the page was.
+    // Fetches events since the server's answer: the socket may have connected before this timeline existed.
     Effect::new(move || {
         if socket.is_connected() {
             chat.catch_up(socket, room);
@@ -108,7 +108,7 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person, title: String) -> impl Int
             <Show when=is_empty>
                 <div class="empty">
                     <Icon name=Glyph::Chat />
-                    <h2>"Nothing has been said here yet"</h2>
+                    <h2>"No messages yet"</h2>
                     <p>"Write the first message below."</p>
                 </div>
             </Show>
@@ -133,7 +133,7 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person, title: String) -> impl Int
     }
 }
 
-/// The way back to the end, with how much has come there since.
+/// The button that scrolls to the end, with the number of unread messages there.
 #[component]
 fn JumpToLatest(
     room: RoomId,
@@ -171,8 +171,7 @@ fn JumpToLatest(
     }
 }
 
-/// Follows the end while the reader is there, says how far they have read, and marks where new messages begin when they look
-/// away.
+/// Keeps the view at the end, sends the read cursor, and starts a new unread range when the page is hidden.
 fn follow_timeline(
     chat: ChatClient,
     scroll: TimelineScroll,
@@ -181,7 +180,7 @@ fn follow_timeline(
     unread_range: RwSignal<UnreadRange>,
 ) {
     let socket = use_socket();
-    // A banner above, a keyboard below, a smaller window: who was at the end stays there.
+    // A banner, an on-screen keyboard or a smaller window resizes the view: it stays at the end.
     use_resize_observer(scroll.view, move |_, _| {
         if scroll.is_at_end.get_untracked() {
             scroll.scroll_to_end(false);
@@ -222,7 +221,7 @@ fn follow_timeline(
     });
 }
 
-/// Fetches the page before. A link, so that it works before the page is live.
+/// Loads the previous page of history. It is a link, so it works before hydration.
 #[component]
 fn OlderMessages(
     slug: String,
@@ -266,7 +265,7 @@ fn OlderMessages(
     }
 }
 
-/// Who types. Its height is always there, so that nothing moves.
+/// The typing indicator. Its height is reserved, so that nothing shifts.
 #[component]
 fn TypingLine(room: RoomId) -> impl IntoView {
     let chat = use_chat();

@@ -1,4 +1,4 @@
-//! `/chat/{room}`: a room's messages, live.
+//! `/chat/{room}`: a room's newest messages, live, or an older page of its history.
 
 mod group_call;
 mod live;
@@ -31,7 +31,6 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use live::LiveRoom;
 use rows::{RowView, rows};
 
-/// The page.
 #[component]
 pub fn RoomPageView() -> impl IntoView {
     let (chat, viewer) = (use_chat(), use_viewer());
@@ -72,8 +71,8 @@ pub fn RoomPageView() -> impl IntoView {
     }
 }
 
-/// A room that is made anew for every other page of it. Rebuilt in place, the elements of one room would go on in the next,
-/// and what was typed for one person would stand in the field of another room.
+/// Recreates the room's elements for each page of history. Otherwise Leptos would reuse the elements of the previous
+/// room, and the text typed there would stay in the composer.
 #[component]
 fn KeyedRoom(page: RoomHistory, me: Person) -> impl IntoView {
     let first = page.messages.first().map(|message| message.seq);
@@ -112,16 +111,16 @@ fn Room(page: RoomHistory, me: Person) -> impl IntoView {
     }
 }
 
-/// Below a room's name: who is here, or where the other person is.
+/// The line below a room's title: the number of people online, or the other person's presence.
 #[component]
 fn RoomStatus(kind: RoomKind, with: Option<Person>) -> impl IntoView {
     let people = use_presence();
     let clock = expect_context::<LocalClock>();
     let text = move || {
         if !clock.is_hydrated() {
-            // Who is here changes by the second: the first view says the same on both sides.
+            // Presence changes every second: a constant text until hydration, so that both sides match.
             match kind {
-                RoomKind::Public => "Open to everybody".to_owned(),
+                RoomKind::Public => "Open to everyone".to_owned(),
                 RoomKind::Direct => "Only the two of you".to_owned(),
             }
         } else if let Some(with) = &with {
@@ -135,7 +134,7 @@ fn RoomStatus(kind: RoomKind, with: Option<Person>) -> impl IntoView {
             let here = here + usize::try_from(people.unlisted_count()).unwrap_or(0);
             match (kind, here) {
                 (RoomKind::Direct, _) => String::new(),
-                (RoomKind::Public, 0) => "Open to everybody".to_owned(),
+                (RoomKind::Public, 0) => "Open to everyone".to_owned(),
                 (RoomKind::Public, 1) => "1 person here".to_owned(),
                 (RoomKind::Public, here) => format!("{here} people here"),
             }
@@ -144,7 +143,7 @@ fn RoomStatus(kind: RoomKind, with: Option<Person>) -> impl IntoView {
     view! { <p class="room-status quiet-text small-text">{text}</p> }
 }
 
-/// A page of history, for a page that is not live: older and newer are links.
+/// An older page of history, which is not live, with links to older and to the newest messages.
 #[component]
 fn OlderHistory(page: RoomHistory, me: UserId) -> impl IntoView {
     let here = format!("/chat/{}", page.room.slug);

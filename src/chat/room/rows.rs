@@ -1,4 +1,4 @@
-//! A timeline as the lines that are shown: messages, the days they belong to, and where new ones begin.
+//! A timeline as rows: messages, day headings and the marker before unread messages.
 
 use crate::{
     chat::message::MessageView,
@@ -7,16 +7,14 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Messages of one author within this time read as one.
+/// Maximum time between grouped messages of one author, in milliseconds.
 const CONTINUATION_WINDOW: Millis = 5 * 60 * 1_000;
-/// One line of a timeline.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Row {
-    /// From here on another day.
+    /// The heading of a day.
     Day { number: i64, at: Millis },
-    /// From here on unread.
+    /// The marker before the first unread message.
     UnreadMarker,
-    /// A message.
     Message {
         message: Message,
         is_continuation: bool,
@@ -24,7 +22,7 @@ pub(super) enum Row {
 }
 
 impl Row {
-    /// What makes a row the same row; anything that changes how it looks is in it.
+    /// The `<For>` key of a row; everything that changes its appearance is part of it.
     pub(super) fn key(&self) -> String {
         match self {
             Self::Day { number, .. } => format!("day {number}"),
@@ -37,12 +35,12 @@ impl Row {
     }
 }
 
-/// What came while the reader was away: after `from`, up to `to`.
+/// The messages that arrived while the reader was away: after `from`, up to and including `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UnreadRange {
     pub(super) from: Seq,
     pub(super) to: Seq,
-    /// Whose own messages do not count.
+    /// The reader, whose own messages do not count as unread.
     pub(super) reader: UserId,
 }
 
@@ -52,7 +50,7 @@ impl UnreadRange {
     }
 }
 
-/// A room's messages with what stands between them: days, and a line before the first message that was missed.
+/// Turns messages into rows, with a heading for each day and a marker before the first message in `missed`.
 pub(super) fn rows(
     messages: &[Message],
     clock: LocalClock,
@@ -88,7 +86,7 @@ pub(super) fn rows(
     rows
 }
 
-/// Whether what this reader writes now goes on from a message.
+/// Whether a message written now by `me` would be grouped with `last`.
 pub(super) fn is_mine_and_recent(last: &Message, me: UserId, clock: LocalClock) -> bool {
     let now = clock.now();
     let same_day = now.is_some_and(|now| {

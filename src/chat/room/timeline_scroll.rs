@@ -1,21 +1,21 @@
-//! The scrolled view of a timeline: it follows the end while the reader is there, and stays where they are when not.
+//! Scrolling of a timeline: it follows the end while the reader is there, and otherwise keeps their position.
 
 use leptos::{html, prelude::*};
 
-/// This near to the end counts as being there, in pixels.
+/// Maximum distance from the end that counts as being at the end, in CSS pixels.
 const NEAR_END_PX: i32 = 80;
 
-/// The scrolled view of a timeline.
+/// The scroll container of a timeline.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TimelineScroll {
     pub(super) view: NodeRef<html::Div>,
     pub(super) is_at_end: RwSignal<bool>,
-    /// How far down it was when it last moved, in pixels.
+    /// `scrollTop` at the last scroll event, in CSS pixels.
     last_scroll_top: StoredValue<i32>,
 }
 
 impl TimelineScroll {
-    /// At the end, where a room begins.
+    /// A container at its end, where a room opens.
     pub(super) fn new() -> Self {
         Self {
             view: NodeRef::new(),
@@ -24,8 +24,8 @@ impl TimelineScroll {
         }
     }
 
-    /// The view moved, by the reader's doing or by ours. Being near the end is being there. Leaving it takes the reader: while
-    /// rows are added the end runs away from a view that stands still, and following must not end by that.
+    /// Updates `is_at_end` on a scroll event. Only scrolling up leaves the end: added rows move the end away from a
+    /// container that has not moved, and it must keep following then.
     pub(super) fn on_scroll(self) {
         let Some(view) = self.view.get_untracked() else {
             return;
@@ -39,7 +39,8 @@ impl TimelineScroll {
         }
     }
 
-    /// Shows the end, once what was just added has its place.
+    /// Scrolls to the end in the next animation frame, when new rows are laid out. `should_follow` also makes it follow
+    /// the end.
     pub(super) fn scroll_to_end(self, should_follow: bool) {
         if should_follow {
             self.is_at_end.set(true);
@@ -51,7 +52,7 @@ impl TimelineScroll {
         });
     }
 
-    /// Keeps what is being read where it is while something is put above it.
+    /// Keeps the visible rows in place while `change` adds rows above them.
     pub(super) fn preserve_position(self, change: impl FnOnce()) {
         let before = self
             .view

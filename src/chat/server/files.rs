@@ -1,4 +1,4 @@
-//! `GET /files/{hash}/{name}`: the bytes of a file, for those who may see a message that carries it.
+//! `GET /files/{hash}/{name}`: a file, for members of a room in which it was posted.
 
 use crate::{
     protocol::failure::Failure,
@@ -15,7 +15,6 @@ use axum::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{ops::Range, sync::Arc};
 
-/// What chat serves besides frames.
 pub fn router() -> Router<Arc<AppState>> {
     Router::new().route("/files/{hash}/{name}", get(get_file))
 }
@@ -81,18 +80,20 @@ async fn get_file(
     Ok(answer)
 }
 
-/// What somebody who asks for a file is to be given of it.
 #[derive(Debug, PartialEq, Eq)]
 enum FileResponse {
-    /// They have it: bytes with a hash never change.
+    /// 304: the client has the file. The content behind a hash never changes.
     NotModified,
+    /// 200: the whole file.
     Full,
+    /// 206: a range of bytes.
     Partial(Range<u64>),
-    /// A part that there is not.
+    /// 416: a range outside the file.
     RangeNotSatisfiable,
 }
 
-/// Conditional and range requests (RFC 9110 sections 13 and 14). Who asks for several parts at once is given all of it.
+/// Evaluates conditional and range requests (RFC 9110 sections 13 and 14). A request for several ranges gets the whole
+/// file.
 fn select_response(asked: &HeaderMap, tag: &str, size: u64) -> FileResponse {
     let text = |name| {
         asked
@@ -101,7 +102,7 @@ fn select_response(asked: &HeaderMap, tag: &str, size: u64) -> FileResponse {
     };
     let known = text(header::IF_NONE_MATCH).is_some_and(|known| {
         let mut known = known.split(',').map(str::trim);
-        // Compared weakly, as this header is.
+        // `If-None-Match` uses the weak comparison.
         known.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
     });
     if known {
@@ -135,7 +136,7 @@ const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// Images that we recognised are shown, everything else is only ever saved (RFC 6266).
+/// `Content-Disposition` (RFC 6266): recognised images are inline, every other file is an attachment.
 fn disposition(inline: bool, name: &str) -> HeaderValue {
     let how = if inline { "inline" } else { "attachment" };
     let name = utf8_percent_encode(name, ATTR_CHAR);

@@ -1,4 +1,4 @@
-//! Frames about chat: what each asks for, and what it is answered.
+//! Handlers of the WebSocket frames of chat: messages, uploads, read cursors, typing.
 
 use super::uploads::Uploads;
 use crate::{
@@ -20,42 +20,40 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// The service behind the frames. One for the whole program.
+/// The chat service behind the WebSocket. One per process.
 #[derive(Debug)]
 pub struct ChatService {
     app: Arc<AppState>,
     uploads: Uploads,
 }
 
-/// What a resume is answered.
 #[derive(Debug)]
 pub struct ResumeReply {
-    /// Said first.
+    /// The frame to send first.
     pub reply: ServerFrame,
-    /// Said then, in this order.
+    /// The missed events, to send after the reply in this order.
     pub missed: Vec<EncodedEvent>,
-    /// Up to where the stream is said with it, if all that was missed is.
+    /// The stream and the sequence it is replayed up to; `None` unless all missed events are included.
     pub replayed_to: Option<(Stream, Seq)>,
 }
 
 impl ChatService {
-    /// A service over the shared state.
     #[must_use]
     pub fn new(app: Arc<AppState>) -> Self {
         let uploads = Uploads::new(app.clone());
         Self { app, uploads }
     }
 
-    /// Forgets what was left of uploads that nobody goes on with.
+    /// Removes abandoned partial uploads.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// When the folder cannot be read or a file cannot be removed.
     pub async fn clean(&self) -> Result<()> {
         self.uploads.clean().await
     }
 
-    /// Goes on in a room from a cursor. The caller has made the connection hear the room before, so what comes after the replay
-    /// waits in its queue.
+    /// Resumes a room from a cursor. The caller subscribes the connection to the room first, so that events after the
+    /// replay wait in its queue.
     pub async fn resume(&self, from: &Connection, at: &RoomCursor) -> ResumeReply {
         match self.replay(from, at).await {
             Ok(resumed) => resumed,
@@ -88,7 +86,7 @@ impl ChatService {
         })
     }
 
-    /// A message.
+    /// Commits a text message. Replies with `sent` or `refused`.
     pub async fn send(
         &self,
         from: &Connection,
@@ -124,7 +122,7 @@ impl ChatService {
         }
     }
 
-    /// A file is announced.
+    /// Announces an upload. Replies with the offset to start at, `sent` or `refused`.
     pub async fn announce_upload(
         &self,
         from: &Connection,
@@ -142,7 +140,7 @@ impl ChatService {
         vec![done.await.unwrap_or_else(|error| refused_frame(id, error))]
     }
 
-    /// A chunk of a file.
+    /// Handles a binary frame with a chunk of an upload.
     pub async fn receive_chunk(&self, from: &Connection, frame: &[u8]) -> Vec<ServerFrame> {
         let chunk = match Chunk::decode(frame) {
             Ok(chunk) => chunk,
@@ -166,12 +164,12 @@ impl ChatService {
         ]
     }
 
-    /// The user gave up on an upload.
+    /// Cancels an upload and removes its partial file.
     pub async fn cancel_upload(&self, from: &Connection, id: MessageId) {
         self.uploads.forget(from.person.id, id).await;
     }
 
-    /// A member has read up to here; their other pages are told.
+    /// Moves a member's read cursor forward and sends it to all pages of that user.
     pub async fn mark_read(&self, from: &Connection, room: RoomId, seq: Seq) -> Vec<ServerFrame> {
         match self
             .app
@@ -193,7 +191,7 @@ impl ChatService {
         }
     }
 
-    /// Somebody types; the others in the room are told.
+    /// Sends a typing indicator to the other members of a room.
     pub async fn broadcast_typing(&self, from: &Connection, room: RoomId) -> Vec<ServerFrame> {
         if let Err(error) = self.check_member(from, room).await {
             return vec![error_frame(error, ErrorCode::NoSuchRoom)];
@@ -209,7 +207,7 @@ impl ChatService {
     }
 
     async fn check_member(&self, from: &Connection, room: RoomId) -> Result<()> {
-        // What it hears it is a member of; the store knows of rooms joined a moment ago, somewhere else.
+        // Only members are subscribed; the store also has memberships created elsewhere a moment ago.
         if self.app.connections.is_subscribed(from, room)
             || self.app.store.is_member(room, from.person.id).await?
         {
@@ -221,7 +219,7 @@ impl ChatService {
 }
 
 fn rate_limited_frame(id: MessageId) -> ServerFrame {
-    let reason = "That was too fast. Wait a moment, then retry.".to_owned();
+    let reason = "You are sending too fast. Wait a moment, then retry.".to_owned();
     ServerFrame::Refused {
         id,
         code: ErrorCode::RateLimited,
@@ -229,7 +227,7 @@ fn rate_limited_frame(id: MessageId) -> ServerFrame {
     }
 }
 
-/// The answer to a message or file that cannot be taken.
+/// The reply to a message or an upload that fails.
 fn refused_frame(id: MessageId, error: Error) -> ServerFrame {
     let failure = error.into_failure();
     let code = code_of(&failure, ErrorCode::NoSuchRoom);
@@ -240,7 +238,7 @@ fn refused_frame(id: MessageId, error: Error) -> ServerFrame {
     }
 }
 
-/// The answer to any other frame that cannot be taken. `missing` says what it is that does not exist.
+/// The reply to any other frame that fails. `missing` is the code for an object that does not exist or is not visible.
 fn error_frame(error: Error, missing: ErrorCode) -> ServerFrame {
     let failure = error.into_failure();
     ServerFrame::Error {

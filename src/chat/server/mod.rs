@@ -1,4 +1,4 @@
-//! The server's part of chat.
+//! The server side of chat.
 
 mod files;
 mod frames;

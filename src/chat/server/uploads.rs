@@ -1,8 +1,8 @@
-//! Files on their way into a room.
+//! Uploads: files being sent into a room.
 //!
-//! An upload is a file that grows: `files/partial/{user}-{id}`. Its length is how much has arrived, so an upload goes on after
-//! a lost connection and after a restart of the server without any other memory. When it is whole it is named after the
-//! SHA-256 of its bytes, so that the same bytes are kept once, and becomes a message under the upload's id.
+//! An upload is a growing file, `files/partial/{user}-{id}`. Its length is the number of bytes received, so an upload
+//! continues after a lost connection or a server restart without other stored state. A complete file is stored under
+//! the SHA-256 of its bytes, so that equal files are stored once, and becomes a message with the upload's id.
 
 use crate::{
     model::{
@@ -25,26 +25,25 @@ use std::{
 };
 use tokio::{fs, io::AsyncWriteExt, sync::OwnedMutexGuard};
 
-/// How many uploads one person may have under way.
+/// Maximum number of uploads in progress per user.
 const MAX_UPLOADS_PER_USER: usize = 8;
-/// What was left of an upload is kept this long.
+/// Minimum time that a partial upload is kept after its last chunk.
 const PARTIAL_UPLOAD_TTL: Duration = Duration::from_hours(24);
 
-/// An upload: whose it is, and the id of the message it becomes.
+/// The uploading user, and the id of the message the upload becomes.
 type UploadKey = (UserId, MessageId);
 
-/// All uploads under way.
 #[derive(Debug)]
 pub(super) struct Uploads {
     app: Arc<AppState>,
     under_way: Mutex<HashMap<UploadKey, Arc<Slot>>>,
 }
 
-/// Locked by whoever reads or writes the upload's partial file: one person may have several connections, and they may send the same
-/// upload. Empty for an upload that was not announced, or is over.
+/// The lock on an upload's partial file: several connections of one user may send the same upload. It holds `None` when
+/// the upload was not announced or has ended.
 type Slot = tokio::sync::Mutex<Option<AnnouncedFile>>;
 
-/// What was said of a file before its bytes came.
+/// A file as announced, before its bytes arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AnnouncedFile {
     room: RoomId,
@@ -52,7 +51,7 @@ struct AnnouncedFile {
     size: u64,
 }
 
-/// An upload that is locked. When this is dropped with an empty slot, the upload is forgotten.
+/// A locked upload. Dropping it with an empty slot removes the upload.
 struct LockedUpload<'a> {
     uploads: &'a Uploads,
     key: UploadKey,
@@ -62,7 +61,7 @@ struct LockedUpload<'a> {
 impl Drop for LockedUpload<'_> {
     fn drop(&mut self) {
         if self.slot.is_none() {
-            // Still locked: whoever waits for this slot finds that it is no longer the upload's, and takes the next one.
+            // Still locked: a task that waits for this slot then finds it replaced, and locks the new one.
             self.uploads.under_way().remove(&self.key);
         }
     }
@@ -76,7 +75,7 @@ impl Uploads {
         }
     }
 
-    /// A file is about to come: says from which offset on, or that it is there already.
+    /// Announces a file. Replies with the offset to start at, or with `sent` if the whole file is here already.
     pub(super) async fn announce(
         &self,
         by: &Person,
@@ -95,7 +94,7 @@ impl Uploads {
         };
         self.check(by.id, id, &announced)?;
         let mut upload = self.lock((by.id, id)).await;
-        // Another connection may have sent the last of it meanwhile.
+        // Another connection may have sent the last chunk meanwhile.
         if let Some(sent) = self.find_sent(by, id, room).await? {
             return Ok(sent);
         }
@@ -107,7 +106,7 @@ impl Uploads {
         fs::create_dir_all(self.app.partial_uploads_dir()).await?;
         let mut received = fs::metadata(&path).await.map_or(0, |file| file.len());
         if received > size || is_another_file && received > 0 {
-            // Not the file that this id was announced for before: begin anew.
+            // Not the file announced under this id before: start over.
             fs::remove_file(&path).await?;
             received = 0;
         }
@@ -121,7 +120,7 @@ impl Uploads {
         })
     }
 
-    /// The answer for an upload that is a message already.
+    /// The reply for an upload that has become a message already.
     async fn find_sent(
         &self,
         by: &Person,
@@ -146,7 +145,7 @@ impl Uploads {
         let most = self.app.config.upload_bytes;
         if file.size > most {
             return Err(Failure::invalid(format!(
-                "\"{}\" is {}; a file may be {} at most.",
+                "\"{}\" is {}; the limit is {}.",
                 file.name,
                 limits::format_bytes(file.size),
                 limits::format_bytes(most)
@@ -165,13 +164,13 @@ impl Uploads {
             .count();
         if others >= MAX_UPLOADS_PER_USER {
             return Err(Failure::invalid(format!(
-                "{MAX_UPLOADS_PER_USER} files can be on their way at once. Wait for one to arrive."
+                "You can send {MAX_UPLOADS_PER_USER} files at a time. Wait for one to finish."
             )));
         }
         Ok(())
     }
 
-    /// A chunk has come: appended if it follows what is there.
+    /// Appends a chunk that starts at the end of the partial file; otherwise replies with the expected offset.
     pub(super) async fn receive(&self, by: &Person, chunk: Chunk<'_>) -> Result<ServerFrame> {
         let mut upload = self.lock((by.id, chunk.id)).await;
         let announced = upload
@@ -185,7 +184,7 @@ impl Uploads {
             .await?;
         let received_before = file.metadata().await?.len();
         if chunk.offset != received_before {
-            // Sent twice around a reconnect, or out of step: say where to go on.
+            // Sent twice around a reconnect, or out of order.
             return Ok(ServerFrame::UploadReady {
                 id: chunk.id,
                 offset: received_before,
@@ -195,7 +194,7 @@ impl Uploads {
         if received > announced.size {
             self.discard(&mut upload).await;
             return Err(Failure::invalid(format!(
-                "\"{}\" is longer than was announced.",
+                "\"{}\" is larger than announced.",
                 announced.name
             ))
             .into());
@@ -212,7 +211,7 @@ impl Uploads {
         self.finish(by, &mut upload, announced).await
     }
 
-    /// All of it is here: keep it under its hash and post the message.
+    /// Stores a complete file under its hash and posts the message.
     async fn finish(
         &self,
         by: &Person,
@@ -220,7 +219,7 @@ impl Uploads {
         announced: AnnouncedFile,
     ) -> Result<ServerFrame> {
         let (_, id) = upload.key;
-        // One descriptor from here on: what is kept is what was looked at, whatever becomes of the name.
+        // One descriptor from here on: the bytes stored are the bytes examined, whatever happens to the path.
         let file = fs::File::open(self.partial_path(upload.key)).await?;
         let file = file.into_std().await;
         let (found, file) =
@@ -251,20 +250,20 @@ impl Uploads {
         })
     }
 
-    /// The user gave up, or left the room. Waits for what is being done with the upload.
+    /// Removes an upload that its user cancelled. Waits until no other task uses it.
     pub(super) async fn forget(&self, by: UserId, id: MessageId) {
         let mut upload = self.lock((by, id)).await;
         self.discard(&mut upload).await;
     }
 
-    /// Nothing more is needed of an upload.
+    /// Empties the slot and removes the partial file.
     async fn discard(&self, upload: &mut LockedUpload<'_>) {
         *upload.slot = None;
-        // There may be nothing yet; what cannot be removed now is swept out later.
+        // The file may not exist yet; `clean` removes it later if this fails.
         let _ = fs::remove_file(self.partial_path(upload.key)).await;
     }
 
-    /// Waits for an upload until nobody else reads or writes its file.
+    /// Locks an upload, waiting until no other task reads or writes its file.
     async fn lock(&self, key: UploadKey) -> LockedUpload<'_> {
         loop {
             let slot = self.under_way().entry(key).or_default().clone();
@@ -283,7 +282,7 @@ impl Uploads {
         }
     }
 
-    /// Removes what was left of uploads a day ago and before.
+    /// Removes partial uploads older than [`PARTIAL_UPLOAD_TTL`].
     pub(super) async fn clean(&self) -> Result<()> {
         let folder = self.app.partial_uploads_dir();
         fs::create_dir_all(&folder).await?;
@@ -313,7 +312,7 @@ impl Uploads {
     }
 }
 
-/// What a file's bytes are, as found by looking at them.
+/// The properties of a file, detected from its bytes.
 struct InspectedFile {
     hash: String,
     size: u64,
@@ -344,7 +343,7 @@ fn examine(mut file: &File) -> io::Result<InspectedFile> {
     })
 }
 
-/// The type and size of an image that browsers show. Anything else, SVG above all (it can hold scripts), is a download.
+/// The media type and size of an image that browsers display. SVG is excluded, because it can contain scripts.
 fn image(mut file: BufReader<&File>) -> Option<(&'static str, Option<ImageSize>)> {
     let media_type = match imagesize::reader_type(&mut file).ok()? {
         ImageType::Png => "image/png",
@@ -362,8 +361,8 @@ fn image(mut file: BufReader<&File>) -> Option<(&'static str, Option<ImageSize>)
     (width > 0 && height > 0).then_some((media_type, Some(ImageSize { width, height })))
 }
 
-/// The last part of a name, without what could leave a folder, break a header or deceive, at most
-/// [`limits::FILE_NAME_CHARS`] characters; "file" when nothing is left.
+/// Sanitises a file name: its last path segment without leading dots and control, zero-width or bidirectional
+/// characters, at most [`limits::MAX_FILE_NAME_CHARS`] characters; "file" if nothing is left.
 fn file_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean: String = last
@@ -377,7 +376,7 @@ fn file_name(name: &str) -> String {
     } else if count <= limits::MAX_FILE_NAME_CHARS {
         clean.to_owned()
     } else {
-        // The end says what kind of file it is.
+        // Keeps the end, which has the extension.
         clean
             .chars()
             .skip(count - limits::MAX_FILE_NAME_CHARS)
@@ -425,7 +424,7 @@ mod tests {
     fn an_image_has_its_size_before_it_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        // The signature and the header chunk of a PNG of 3 by 2 pixels.
+        // The signature and the IHDR chunk of a PNG of 3 by 2 pixels.
         let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02\x08\x02\0\0\0";
         std::fs::write(&path, head).unwrap();
         let found = examine(&File::open(&path).unwrap()).unwrap();

@@ -48,7 +48,7 @@ fn pending(count: usize) -> PendingCount {
 fn a_live_story_is_pending_until_it_is_revealed() {
     let mut list = Headlines::new(page("a", &[3, 2], 3, Some(2)));
     assert!(list.receive(&story(4)) && list.receive(&story(5)));
-    assert_eq!(seqs(list.shown()), [3, 2], "nothing that is read moves");
+    assert_eq!(seqs(list.shown()), [3, 2], "shown stories do not move");
     assert_eq!(list.pending_count(), pending(2));
     assert_eq!(list.reveal(), 2);
     assert_eq!(seqs(list.shown()), [5, 4, 3, 2]);
@@ -63,7 +63,7 @@ fn a_story_counts_once_however_often_it_comes() {
     let mut list = Headlines::new(page("a", &[3], 3, None));
     assert!(!list.receive(&story(3)) && list.receive(&story(4)) && !list.receive(&story(4)));
     list.reveal();
-    assert!(!list.receive(&story(4)), "also when it is shown by now");
+    assert!(!list.receive(&story(4)), "also once it is shown");
     assert_eq!(list.pending_count(), pending(0));
 }
 
@@ -97,14 +97,14 @@ fn too_many_waiting_are_counted_whole_and_shown_without_a_hole() {
         assert!(list.receive(&story(seq)));
     }
     assert_eq!(list.pending_count(), pending(MAX_PENDING_STORIES + 5));
-    assert!(!list.receive(&story(4)), "a replay of one that was dropped");
+    assert!(!list.receive(&story(4)), "a replay of a dropped story");
     list.reveal();
     assert_eq!(list.shown().first().map(|story| story.seq), Some(newest));
     assert_eq!(list.shown().len(), MAX_PENDING_STORIES);
     assert_eq!(
         list.next_before(),
         Some(newest - most + 1),
-        "the others are behind the link"
+        "the others are on an older page"
     );
 }
 
@@ -120,7 +120,7 @@ fn a_page_that_stays_open_does_not_grow_for_ever() {
     assert_eq!(
         list.next_before(),
         Some(11),
-        "the ten oldest are behind the link"
+        "the ten oldest are on an older page"
     );
 }
 
@@ -162,7 +162,7 @@ fn another_epoch_replaces_the_list_when_the_reader_asks_for_it() {
     assert_eq!(list.pending_count().count, 2);
     assert!(
         list.receive(&story(3)),
-        "and the stream goes on in the new one"
+        "the stream continues in the new epoch"
     );
     list.reveal();
     assert_eq!(
@@ -198,7 +198,7 @@ fn a_page_older_than_the_stream_takes_the_stream_back() {
     assert!(recent.rewind(&cursor("a", 5)), "6 would be missing");
     assert_eq!(*recent.cursor(), cursor("a", 5));
     assert!(recent.receive(story(6)));
-    assert!(recent.rewind(&cursor("b", 6)), "another log");
+    assert!(recent.rewind(&cursor("b", 6)), "another epoch");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Calls, so that one that is going on survives the server and every outcome is known.
+//! One-to-one calls, stored so that an open one survives a restart of the server and every outcome is kept.
 
 use super::{Store, parse, parse_optional};
 use crate::{
@@ -10,36 +10,28 @@ use crate::{
 };
 use sqlx::{FromRow, Row, any::AnyRow};
 
-/// A call as it is stored.
+/// A one-to-one call as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallRow {
-    /// Which call.
     pub id: CallId,
-    /// The direct room of the two.
+    /// Direct room of caller and callee.
     pub room: RoomId,
-    /// Who called.
     pub caller: UserId,
-    /// Who was called.
     pub callee: UserId,
-    /// Voice or video.
     pub media: Media,
-    /// Where it stands.
     pub state: State,
-    /// The page that holds the caller's side.
+    /// Client that holds the caller's side.
     pub caller_client: ClientId,
-    /// The page that holds the callee's side, once it was answered.
+    /// Client that holds the callee's side; none before the call is answered.
     pub callee_client: Option<ClientId>,
-    /// When it was started.
     pub started_at: Millis,
-    /// When it was answered.
     pub answered_at: Option<Millis>,
-    /// When both pages were connected for the first time.
+    /// When both clients were connected for the first time.
     pub connected_at: Option<Millis>,
-    /// When it ended.
     pub ended_at: Option<Millis>,
 }
 
-/// The words for enums in columns are the words of their JSON.
+/// Encodes an enum for a text column, as its JSON string.
 fn encode_word<T: serde::Serialize>(value: &T) -> Result<String> {
     match serde_json::to_value(value)? {
         serde_json::Value::String(word) => Ok(word),
@@ -76,7 +68,7 @@ fn decode_state(state: &str, outcome: Option<String>) -> Result<State> {
     })
 }
 
-/// A row of the table, as it comes.
+/// A row of the table `calls`.
 struct CallColumns {
     id: String,
     room_id: String,
@@ -133,8 +125,7 @@ impl CallColumns {
 }
 
 impl Store {
-    /// Writes a call anew or over what was known of it. False for a call that has ended, which stays as it is: whoever comes later with
-    /// another end, or none, has not heard of it yet.
+    /// Inserts or updates a call. Returns false and changes nothing if the stored call has ended: the writer is out of date.
     ///
     /// # Errors
     /// When the store fails.
@@ -168,7 +159,7 @@ impl Store {
         Ok(written.rows_affected() > 0)
     }
 
-    /// A call by id.
+    /// The call with this id.
     ///
     /// # Errors
     /// When the store fails.
@@ -180,7 +171,7 @@ impl Store {
         row.map(CallColumns::decode).transpose()
     }
 
-    /// Every call that has not ended.
+    /// Every call that has not ended, oldest first.
     ///
     /// # Errors
     /// When the store fails.
@@ -192,7 +183,7 @@ impl Store {
         rows.into_iter().map(CallColumns::decode).collect()
     }
 
-    /// The calls of a user that have ended, the newest first, `most` of them at most.
+    /// The ended calls of a user, newest first, at most `most`.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,20 +1,20 @@
-//! One query for all who ask for the same kind of thing at the same time.
+//! Batches concurrent lookups of one kind into shared queries.
 //!
-//! While a query runs, what is asked meanwhile gathers and becomes the next one, as appends to the log do. Who asks alone waits for
-//! nothing; when thousands come back at once, they cost a query for each hundred of them.
+//! Requests that arrive while a query runs form the next one, as appends to the event log do. A lone request never waits; when
+//! thousands of clients reconnect at once, they cost one query per [`MAX_QUERY_KEYS`] of them.
 
 use crate::server::error::{Error, Result};
 use std::{collections::HashMap, fmt, hash::Hash, iter};
 use tokio::sync::{mpsc, oneshot};
 
-/// The most keys in one query. SQLite and PostgreSQL take more.
+/// The most keys in one query. SQLite and PostgreSQL accept more.
 const MAX_QUERY_KEYS: usize = 128;
-/// How many may wait; who comes after them waits for a place.
+/// How many requests may wait; further callers wait for a free slot.
 const CHANNEL_CAPACITY: usize = 1_024;
 
 type LoadRequest<K, V> = (K, oneshot::Sender<Result<Option<V>>>);
 
-/// A kind of thing that is looked up by key. Cheap to clone: all clones ask together.
+/// Loads values of one kind by key. Cheap to clone; clones share their batches.
 pub(super) struct DataLoader<K, V>(mpsc::Sender<LoadRequest<K, V>>);
 
 impl<K, V> Clone for DataLoader<K, V> {
@@ -25,7 +25,7 @@ impl<K, V> Clone for DataLoader<K, V> {
 
 impl<K, V> fmt::Debug for DataLoader<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch").finish_non_exhaustive()
+        f.debug_struct("DataLoader").finish_non_exhaustive()
     }
 }
 
@@ -34,8 +34,8 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Starts the task that asks. `find` is given keys, some perhaps twice, as many as a power of two, so that there are few
-    /// statements to prepare; it gives what it found. The task ends when the last clone is gone.
+    /// Starts the task that runs `load_many`, which returns the values it found for its keys. The keys are padded to a power of two
+    /// with repetitions, so that few distinct statements are prepared. The task ends when the last clone is dropped.
     pub(super) fn new<F>(load_many: impl Fn(Vec<K>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<HashMap<K, V>>> + Send,
@@ -50,7 +50,7 @@ where
                         Ok(found) => Ok(found.get(&key).cloned()),
                         Err(why) => Err(Error::Internal(why.to_string())),
                     };
-                    // Whoever asked may have left.
+                    // The caller may have been cancelled.
                     let _ = answer.send(value);
                 }
             }
@@ -58,19 +58,19 @@ where
         Self(asks)
     }
 
-    /// Looks one up, as it is in the store at some moment after this was called.
+    /// Looks up one key, as of some moment after the call.
     ///
     /// # Errors
     /// When the store fails.
     pub(super) async fn load(&self, key: K) -> Result<Option<V>> {
-        let lost = || Error::Internal("nobody asks the store any more".to_owned());
+        let lost = || Error::Internal("the data loader has stopped".to_owned());
         let (answer, answered) = oneshot::channel();
         self.0.send((key, answer)).await.map_err(|_| lost())?;
         answered.await.map_err(|_| lost())?
     }
 }
 
-/// The keys of a batch, the last one repeated up to a power of two.
+/// The keys of a batch, padded to a power of two by repeating the last.
 fn padded_keys<K: Clone, A>(batch: &[(K, A)]) -> Vec<K> {
     let asked = batch.iter().map(|(key, _)| key);
     let last = batch.last().map(|(key, _)| key);

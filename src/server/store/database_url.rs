@@ -1,17 +1,17 @@
-//! The address of a database, which may hold a password.
+//! The URL of a PostgreSQL database, which may contain a password.
 
 use super::{Error, Result};
 use sqlx::postgres::PgConnectOptions;
 use std::{convert::Infallible, fmt, str::FromStr};
 
-/// How it is written.
-const URL_FORMAT_HINT: &str = "Write it like postgres://user:password@host:5432/database, with %40 for an @ in the password and so on";
+/// The end of an error about an invalid URL.
+const URL_FORMAT_HINT: &str = "Use the form postgres://user:password@host:5432/database, percent-encoding special characters (%40 for @)";
 
-/// For who names a file.
-const EMBEDDED_STORE_HINT: &str = "--database-url is for PostgreSQL. For the embedded store leave it out, and name its folder with --data";
+/// The error for the URL of a file.
+const EMBEDDED_STORE_HINT: &str = "--database-url is for PostgreSQL. For the embedded store, leave it out and set the folder with --data";
 
-/// `postgres://user:password@host:5432/database`, as it was given: nothing is checked before [`DatabaseUrl::options`], so that no
-/// error but ours speaks of it. Shown without what may be secret.
+/// `postgres://user:password@host:5432/database` as given. Only `options` validates it, so that no other error can show the
+/// password. `Debug` and `Display` leave out user, password and query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
@@ -24,22 +24,22 @@ impl FromStr for DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// As it was given, with its password.
+    /// The URL as given, including its password.
     pub(super) fn expose_secret(&self) -> &str {
         &self.0
     }
 
-    /// What it says.
+    /// Parses the URL.
     ///
     /// # Errors
-    /// [`Error::Setting`] when it is no address of a PostgreSQL database.
+    /// [`Error::InvalidSetting`] when it is not the URL of a PostgreSQL database.
     pub(super) fn options(&self) -> Result<PgConnectOptions> {
-        // The scheme is all that is repeated: anything after it may be a password.
+        // Errors repeat only the scheme: anything after it may be a password.
         let scheme = self.0.split(':').next().unwrap_or_default();
         let wrong = match scheme.to_ascii_lowercase().as_str() {
             "postgres" | "postgresql" => match self.0.parse() {
                 Ok(options) => return Ok(options),
-                Err(_) => "it is not written as an address".to_owned(),
+                Err(_) => "it is not a valid URL".to_owned(),
             },
             "sqlite" | "file" => return Err(Error::InvalidSetting(EMBEDDED_STORE_HINT.to_owned())),
             known @ ("mysql" | "mariadb" | "mssql" | "mongodb" | "redis") => {
@@ -56,7 +56,7 @@ impl DatabaseUrl {
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Ok(options) = self.options() else {
-            return f.write_str("an address that cannot be read");
+            return f.write_str("an invalid database URL");
         };
         let database = options.get_database().unwrap_or(options.get_username());
         match options.get_socket() {

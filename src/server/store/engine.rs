@@ -1,4 +1,4 @@
-//! Opening the store: what is particular to SQLite and to PostgreSQL.
+//! Opening the store: the parts specific to SQLite or PostgreSQL.
 
 use super::{DatabaseUrl, Engine, Error, Result, Store, migrations};
 use sqlx::{
@@ -9,22 +9,23 @@ use sqlx::{
 };
 use std::{io::ErrorKind, path::Path, time::Duration};
 
-/// How many connections read at once.
+/// Size of the read pool on SQLite; PostgreSQL gets twice as many connections.
 const READ_CONNECTIONS: u32 = 4;
-/// How many connections of one program write to PostgreSQL at once. The log's writer needs one; the rest is for people.
+/// Write connections of one program to PostgreSQL. The event log's writer needs one; requests share the rest.
 const POSTGRES_WRITE_CONNECTIONS: u32 = 8;
-/// How long a query waits for a connection: as long as a database may take to restart without anybody being refused.
+/// How long a query waits for a connection: long enough for a database restart to fail no request.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A database that does not even refuse a connection is given up after this long when Rialto starts.
+/// How long start-up waits for a database that neither accepts nor refuses the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The oldest PostgreSQL that is tested, as `server_version_num` has it.
+/// The oldest tested PostgreSQL version, in the format of `server_version_num`.
 const MIN_POSTGRES_VERSION: i32 = 150_000;
 
-/// FULL: what is acknowledged survives a loss of power, not just a killed process.
+/// Session settings for SQLite. With `synchronous = FULL` an acknowledged write survives a power loss, not just a killed process.
 const SQLITE_SETUP_SQL: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
 
-/// What the log relies on, whatever the database's defaults are: a statement after a lock sees what was committed before it, and
-/// a commit that is acknowledged is on disk. And no program that was cut off from the network keeps a room locked.
+/// Session settings for PostgreSQL, whatever the database's defaults are. The event log needs READ COMMITTED, where a statement
+/// after a lock sees everything committed before it, and acknowledged commits on disk. The timeouts and keepalives stop a
+/// program that lost its network from keeping a room locked.
 const POSTGRES_SETUP_SQL: &str = "SET default_transaction_isolation = 'read committed';
     SET application_name = 'rialto';
     SET lock_timeout = '20s';
@@ -70,8 +71,8 @@ pub(super) async fn open_postgres(url: &DatabaseUrl) -> Result<Store> {
     Ok(Store::from_pools(Engine::PostgreSQL, read, write))
 }
 
-/// Connects once by itself, so that what is wrong is known at once instead of after the pool's patience, and brings the schema up
-/// to date. Of several programs that start together one does it and the others wait.
+/// Checks the server over a single connection, so that errors show at once and not after the pool's timeout, and migrates the
+/// schema. Of several programs that start together, one migrates and the others wait.
 async fn check_and_migrate(
     url: &DatabaseUrl,
     in_words: &impl Fn(sqlx::Error) -> Error,
@@ -96,7 +97,7 @@ async fn check_and_migrate(
     }
     if encoding != "UTF8" {
         return Err(Error::InvalidSetting(format!(
-            "{url} has the encoding {encoding}, which cannot hold all that people write. Make the database with: createdb \
+            "{url} has the encoding {encoding}; Rialto needs UTF8. Create the database with: createdb \
              --encoding=UTF8 --template=template0"
         )));
     }
@@ -105,7 +106,7 @@ async fn check_and_migrate(
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => in_words(error),
         other => other.into(),
     })?;
-    // What is left of the connection is dropped with it.
+    // An error needs no handling: the connection is dropped either way.
     let _ = connection.close().await;
     Ok(())
 }
@@ -122,7 +123,7 @@ fn pool_options(setup_sql: &'static str) -> AnyPoolOptions {
         })
 }
 
-/// Why a database cannot be used, and what to do. Never with its password.
+/// Describes why a database cannot be used and what to do. Never includes the password.
 fn describe_error(url: &DatabaseUrl, options: &PgConnectOptions, error: &sqlx::Error) -> String {
     let user = options.get_username();
     match error {
@@ -130,26 +131,26 @@ fn describe_error(url: &DatabaseUrl, options: &PgConnectOptions, error: &sqlx::E
             "PostgreSQL does not answer at {url}: {why}. Start it, or correct the address in --database-url (RIALTO_DATABASE_URL)"
         ),
         sqlx::Error::Tls(why) => format!(
-            "there is no safe connection to {url}: {why}. Correct sslmode= and sslrootcert= in --database-url \
+            "no secure connection to {url}: {why}. Correct sslmode= and sslrootcert= in --database-url \
              (RIALTO_DATABASE_URL), or the server's certificate"
         ),
         sqlx::Error::PoolTimedOut => {
             format!(
-                "{url} gives no connection within {} s",
+                "no connection to {url} became available within {} s",
                 ACQUIRE_TIMEOUT.as_secs()
             )
         }
         sqlx::Error::Database(why) => match why.code().as_deref() {
             Some("28P01" | "28000") => format!(
-                "{url} refuses the user {user:?}: {}. Correct user and password in --database-url (RIALTO_DATABASE_URL)",
+                "{url} refuses the user {user:?}: {}. Correct the user and password in --database-url (RIALTO_DATABASE_URL)",
                 why.message()
             ),
             Some("3D000") => format!(
-                "the database of {url} is not there. Make it with: createdb --encoding=UTF8 --template=template0 {}",
+                "the database of {url} does not exist. Create it with: createdb --encoding=UTF8 --template=template0 {}",
                 options.get_database().unwrap_or(user)
             ),
             Some("42501") => format!(
-                "the user {user:?} may not do what is needed in {url}: {}. Make that user the database's owner",
+                "the user {user:?} lacks a privilege in {url}: {}. Make that user the owner of the database",
                 why.message()
             ),
             _ => format!("{url} cannot be used: {}", why.message()),

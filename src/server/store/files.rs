@@ -1,4 +1,4 @@
-//! Files that people sent: what is known of their bytes, and who may read them.
+//! Files sent in messages: their metadata, and who may read them.
 
 use super::{Store, Tx};
 use crate::{
@@ -9,21 +9,21 @@ use crate::{
     server::error::Result,
 };
 
-/// What is known of a file's bytes.
+/// Metadata of a stored file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRow {
-    /// SHA-256, 64 lower-case hexadecimal digits.
+    /// SHA-256 of the bytes, as 64 lower-case hexadecimal digits.
     pub hash: String,
-    /// How many bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// What they are, as found by looking at them, never as claimed: `application/octet-stream` unless an image.
+    /// Media type detected from the bytes, never the claimed one: `application/octet-stream` unless an image.
     pub media_type: String,
-    /// Width and height of an image.
+    /// Width and height; none unless an image.
     pub image: Option<ImageSize>,
 }
 
 impl Store {
-    /// Notes a file whose bytes are on disk, unless it is known, and that a message carries it.
+    /// Records that a message carries a file, and the file itself unless known. Its bytes are already stored.
     ///
     /// # Errors
     /// When the store fails.
@@ -60,7 +60,7 @@ impl Store {
         Ok(())
     }
 
-    /// A file, for somebody who is a member of a room in which a message carries it.
+    /// The file with this hash, if the reader is a member of a room in which a message carries it.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! Calls in rooms, so that one that is going on survives the server.
+//! Group calls in rooms, stored so that an open one survives a restart of the server.
 
 use super::{Store, parse};
 use crate::{
@@ -7,28 +7,24 @@ use crate::{
 };
 use sqlx::{FromRow, Row, any::AnyRow};
 
-/// A group call as it is stored.
+/// A group call as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupCallRow {
-    /// Which call.
     pub id: CallId,
-    /// In which room.
     pub room: RoomId,
-    /// Who started it.
     pub started_by: UserId,
-    /// When.
     pub started_at: Millis,
-    /// When the last one left.
+    /// When the last participant left.
     pub ended_at: Option<Millis>,
-    /// The next place.
+    /// Number of the next seat to assign.
     pub next_seat: u32,
-    /// Who is in it.
+    /// Current participants.
     pub members: Vec<Participant>,
-    /// Everybody who ever was.
+    /// Every user who ever joined.
     pub ever_joined: Vec<UserId>,
 }
 
-/// A row of the table, as it comes.
+/// A row of the table `group_calls`.
 struct GroupCallColumns {
     id: String,
     room_id: String,
@@ -71,7 +67,7 @@ impl GroupCallColumns {
 }
 
 impl Store {
-    /// Writes a group call anew or over what was known of it. False for one that has ended, which stays as it is.
+    /// Inserts or updates a group call. Returns false and changes nothing if the stored call has ended.
     ///
     /// # Errors
     /// When the store fails.
@@ -96,7 +92,7 @@ impl Store {
         Ok(written.rows_affected() > 0)
     }
 
-    /// A group call by id.
+    /// The group call with this id.
     ///
     /// # Errors
     /// When the store fails.
@@ -109,7 +105,7 @@ impl Store {
         row.map(GroupCallColumns::decode).transpose()
     }
 
-    /// Every group call that somebody is in.
+    /// Every group call that has not ended, oldest first.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,5 @@
-//! Links that lead into one call of a room, and the guests who came by them. A link's and a guest's token are stored as their hashes.
+//! Guest links, which admit people without an account to one group call, and the guests who joined with them. The tokens of links
+//! and guests are stored as hashes.
 
 use super::{Store, parse, users::decode_person};
 use crate::{
@@ -10,31 +11,27 @@ use crate::{
 };
 use sqlx::AssertSqlSafe;
 
-/// A link that leads into a call which goes on.
+/// A link that admits guests to an open group call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestLink {
-    /// Which.
     pub id: GuestLinkId,
-    /// Into which call.
+    /// Call that the link admits to.
     pub call: CallId,
-    /// Who made it.
     pub created_by: Person,
-    /// When.
     pub created_at: Millis,
-    /// From when on nobody comes by it any more; who came before may stay.
+    /// When the link stops admitting guests; those who joined before may stay.
     pub expires_at: Millis,
 }
 
-/// Somebody who came by a link, for as long as the link is not revoked and the call goes on.
+/// A guest who joined with a link. Valid until the link is revoked or the call ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallGuest {
-    /// Who: an id like a user's, and the name they gave.
+    /// The guest's id, shaped like a user's, and the name they gave.
     pub person: Person,
-    /// By which link.
+    /// Link that the guest joined with.
     pub link: GuestLinkId,
-    /// Into which call.
+    /// Call that the guest may join.
     pub call: CallId,
-    /// In which room.
     pub room: RoomId,
 }
 
@@ -53,7 +50,7 @@ fn decode_guest_link(
 }
 
 impl Store {
-    /// Keeps a link of which this is the token's hash.
+    /// Stores a link under the hash of its token.
     ///
     /// # Errors
     /// When the store fails.
@@ -72,7 +69,7 @@ impl Store {
         Ok(())
     }
 
-    /// The link of which this is the token's hash, if nobody revoked it and its call goes on. It may have expired.
+    /// The link with this token hash, unless it is revoked or its call has ended. It may have expired.
     ///
     /// # Errors
     /// When the store fails.
@@ -89,7 +86,7 @@ impl Store {
         .transpose()
     }
 
-    /// The links of a call that nobody revoked, the newest first, also those that have expired.
+    /// The links of a call that are not revoked, newest first, including expired ones.
     ///
     /// # Errors
     /// When the store fails.
@@ -105,7 +102,7 @@ impl Store {
         rows.into_iter().map(decode_guest_link).collect()
     }
 
-    /// Revokes a link of a call. The hashes of the tokens of those who came by it; none where there is no such link.
+    /// Revokes a link of a call and returns the token hashes of its guests; none if there is no such link or it is revoked already.
     ///
     /// # Errors
     /// When the store fails.
@@ -134,7 +131,7 @@ impl Store {
         Ok(Some(rows.into_iter().map(|(hash,)| hash).collect()))
     }
 
-    /// Somebody came by a link and gave a name.
+    /// Stores a guest who joined with a link.
     ///
     /// # Errors
     /// When the store fails.
@@ -158,7 +155,7 @@ impl Store {
         Ok(())
     }
 
-    /// The guest of whose token this is the hash, for as long as they may be in their call.
+    /// The guest with this token hash; none once the link is revoked or the call has ended.
     ///
     /// # Errors
     /// When the store fails.
@@ -183,7 +180,7 @@ impl Store {
         .transpose()
     }
 
-    /// Who came into a call by the links that nobody revoked, in the order in which they came.
+    /// The guests of a call whose link is not revoked, in the order of joining.
     ///
     /// # Errors
     /// When the store fails.
@@ -201,7 +198,7 @@ impl Store {
             .collect()
     }
 
-    /// A guest by id, whatever became of their link.
+    /// The guest with this id, even if their link is revoked or the call has ended.
     ///
     /// # Errors
     /// When the store fails.
@@ -214,7 +211,7 @@ impl Store {
         row.map(|(id, name)| decode_guest(&id, &name)).transpose()
     }
 
-    /// Forgets the links of calls that are over, and who came by them. The hashes of the tokens of those who came.
+    /// Deletes the links and guests of ended calls. Returns the token hashes of the guests.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! Messages.
+//! Chat messages.
 
 use super::{Store, Tx, parse, placeholders, users::decode_person};
 use crate::{
@@ -22,16 +22,14 @@ fn decode_message(row: MessageColumns) -> Result<Message> {
     })
 }
 
-/// What is remembered of a message by its id: enough to answer a repeated send.
+/// The part of a stored message that answers a repeated send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PostedMessage {
-    /// Where it is.
     pub room: RoomId,
-    /// Who wrote it.
     pub author: UserId,
-    /// Its place in the room's stream.
+    /// Sequence in the room's stream.
     pub seq: Seq,
-    /// When it was committed.
+    /// Time of the commit.
     pub at: Millis,
 }
 
@@ -45,7 +43,7 @@ fn decode_posted_message(room: &str, author: &str, seq: Seq, at: Millis) -> Resu
 }
 
 impl Store {
-    /// Writes messages under sequences that the transaction has taken.
+    /// Inserts messages under sequences allocated in this transaction.
     ///
     /// # Errors
     /// When the store fails.
@@ -72,7 +70,7 @@ impl Store {
         Ok(())
     }
 
-    /// What was committed under these ids, asked within a transaction.
+    /// The stored messages with these ids, read within a transaction.
     ///
     /// # Errors
     /// When the store fails.
@@ -100,7 +98,7 @@ impl Store {
             .collect()
     }
 
-    /// What was committed under an id.
+    /// The stored message with this id.
     ///
     /// # Errors
     /// When the store fails.
@@ -114,7 +112,7 @@ impl Store {
             .transpose()
     }
 
-    /// The newest messages of a room before a sequence, oldest first, `most` of them at most.
+    /// The newest messages of a room before a sequence, oldest first, at most `most`.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,20 +1,20 @@
-//! The schema, as numbered migrations that are part of the program.
+//! The schema, as numbered migrations compiled into the program.
 //!
-//! They are listed here by hand: sqlx's macro reads the folders by itself, and would have both database drivers compiled once more for it.
+//! They are listed by hand: sqlx's macro would read the folders itself, but compile both database drivers once more.
 
 use sqlx::{
     SqlStr,
     migrate::{Migration, MigrationType, Migrator},
 };
 
-/// `migrations!("sqlite", 1 "first_light", ...)`: the files `migrations/sqlite/0001_first_light.sql` and so on.
+/// `migrations!("sqlite", 1 "first_light", ...)` includes the files `migrations/sqlite/0001_first_light.sql` and so on.
 macro_rules! migrations {
     ($engine:literal, $($number:literal $name:literal),+ $(,)?) => {
         &[$(($number, $name, include_str!(concat!("../../../migrations/", $engine, "/000", $number, "_", $name, ".sql")))),+]
     };
 }
 
-/// Number, name and SQL of each, in order.
+/// Number, name and SQL of each migration, in order.
 type Migrations = &'static [(i64, &'static str, &'static str)];
 
 const SQLITE: Migrations = migrations!(
@@ -33,19 +33,19 @@ const POSTGRESQL: Migrations = migrations!(
     4 "guest_links",
 );
 
-/// What brings a SQLite file up to date.
+/// The migrations of a SQLite file.
 pub(super) fn sqlite() -> Migrator {
     migrator(SQLITE)
 }
 
-/// What brings a PostgreSQL database up to date.
+/// The migrations of a PostgreSQL database.
 pub(super) fn postgresql() -> Migrator {
     migrator(POSTGRESQL)
 }
 
 fn migrator(migrations: Migrations) -> Migrator {
     let migrations = migrations.iter().map(|(number, name, sql)| {
-        // Described as sqlx does it itself, so that both ways are the same to a store that is there.
+        // The description that sqlx itself would derive, so that existing stores see no difference.
         let description = name.replace('_', " ").into();
         let sql = SqlStr::from_static(sql);
         Migration::new(*number, description, MigrationType::Simple, sql, false)
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// What sqlx itself makes of the folder: the same numbers, descriptions and checksums.
+    /// Compares with what sqlx reads from the folder: numbers, descriptions and checksums.
     #[tokio::test]
     async fn every_file_of_the_folders_is_listed() {
         for (engine, listed) in [("sqlite", sqlite()), ("postgres", postgresql())] {

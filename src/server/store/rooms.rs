@@ -12,7 +12,8 @@ use crate::{
 use sqlx::{AnyPool, AssertSqlSafe};
 use std::collections::HashMap;
 
-/// A room's columns as one member sees them: member, room, stream, membership, unread and, in a direct room, the other person.
+/// Columns of a room as one member sees it: member, room, stream, read cursor, unread count and, in a direct room, the other
+/// person.
 type RoomSummaryColumns = (
     String,
     String,
@@ -28,8 +29,8 @@ type RoomSummaryColumns = (
     Option<String>,
 );
 
-/// How many messages of others stand after a member's read cursor, in SQL. Who was away for a month is not worth a month's messages
-/// each time they look.
+/// SQL that counts the messages of others after a member's read cursor. It stops at [`limits::MAX_UNREAD_COUNT`], so that a long
+/// absence does not make every listing expensive.
 fn unread_count_sql(of: &str) -> String {
     let most = limits::MAX_UNREAD_COUNT;
     format!(
@@ -39,10 +40,10 @@ fn unread_count_sql(of: &str) -> String {
     )
 }
 
-/// The rooms of those memberships (`mine`) that meet a condition.
+/// SQL for the rooms of those memberships (`mine`) that meet a condition.
 ///
-/// The other person is looked for in direct rooms only: with the kind as a condition of its own, every member of a public room would
-/// be looked at for every one of them.
+/// The other person is joined in direct rooms only. With the kind as a separate condition, the join would scan all members of a
+/// public room for each of them.
 fn room_summaries_sql(condition: &str) -> String {
     format!(
         "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq, {unread},
@@ -66,7 +67,7 @@ fn decode_room_kind(word: &str) -> Result<RoomKind> {
     }
 }
 
-/// The rooms of each of these members, as [`Store::list_rooms`] gives them.
+/// The rooms of each of these users, as [`Store::list_rooms`] returns them.
 pub(super) async fn list_rooms(
     read: AnyPool,
     users: Vec<UserId>,
@@ -90,7 +91,7 @@ pub(super) async fn list_rooms(
     Ok(found)
 }
 
-/// Which rooms each of these is a member of.
+/// Ids and kinds of the rooms that each of these users is a member of.
 pub(super) async fn list_memberships(
     read: AnyPool,
     users: Vec<UserId>,
@@ -134,7 +135,7 @@ fn decode_room_summary(row: RoomSummaryColumns) -> Result<RoomSummary> {
 }
 
 impl Store {
-    /// Makes a public room with its stream. False when the slug is taken, and then nothing was made.
+    /// Creates a public room with its stream. Returns false and writes nothing if the slug is taken.
     ///
     /// # Errors
     /// When the store fails.
@@ -165,8 +166,7 @@ impl Store {
         Ok(true)
     }
 
-    /// The direct room of two people, made with its stream and both memberships if it is not there. True when it was made
-    /// now.
+    /// The direct room of two users, created with its stream and both memberships if missing. True if it was created now.
     ///
     /// # Errors
     /// When the store fails.
@@ -208,7 +208,7 @@ impl Store {
         Ok((new_id, true))
     }
 
-    /// Makes somebody a member of every public room, who has then read all that is there.
+    /// Makes a user a member of every public room, with all existing messages read.
     ///
     /// # Errors
     /// When the store fails.
@@ -227,7 +227,7 @@ impl Store {
         Ok(())
     }
 
-    /// Makes everybody a member of a public room.
+    /// Makes every user a member of a public room, with all existing messages read.
     ///
     /// # Errors
     /// When the store fails.
@@ -250,12 +250,12 @@ impl Store {
         Ok(())
     }
 
-    /// Somebody who is made and a room that is made at the same moment must find each other, though neither sees the other before
-    /// it is committed: so users are made beside one another, but not while everybody is joined to a room. On SQLite nothing is
-    /// beside anything.
+    /// Makes sure that a user and a public room created concurrently are joined, although neither transaction sees the other's
+    /// uncommitted row. New users share this lock; joining everybody to a room takes it exclusively. SQLite has a single writer and
+    /// needs no lock.
     async fn lock_memberships(&self, tx: &mut Tx, joining: MembershipLock) -> Result<()> {
         if self.engine == Engine::PostgreSQL {
-            // The number means this and nothing else in Rialto's database.
+            // Key 1 is used for nothing else in Rialto's database.
             let lock = match joining {
                 MembershipLock::OneUser => "SELECT pg_advisory_xact_lock_shared(1)",
                 MembershipLock::Everybody => "SELECT pg_advisory_xact_lock(1)",
@@ -265,7 +265,7 @@ impl Store {
         Ok(())
     }
 
-    /// Every room somebody is a member of: public ones first, in the order they were made.
+    /// The rooms that a user is a member of: public ones first, in order of creation.
     ///
     /// # Errors
     /// When the store fails.
@@ -273,7 +273,7 @@ impl Store {
         Ok(self.room_loader.load(user).await?.unwrap_or_default())
     }
 
-    /// Which rooms somebody is a member of, in no order.
+    /// Ids and kinds of the rooms that a user is a member of, in no particular order.
     ///
     /// # Errors
     /// When the store fails.
@@ -281,7 +281,7 @@ impl Store {
         Ok(self.membership_loader.load(user).await?.unwrap_or_default())
     }
 
-    /// One room as one of its members sees it; none when they are not a member.
+    /// A room as a user sees it; none if they are not a member.
     ///
     /// # Errors
     /// When the store fails.
@@ -295,7 +295,7 @@ impl Store {
         row.map(decode_room_summary).transpose()
     }
 
-    /// Which room is at an address.
+    /// Id of the room with this slug.
     ///
     /// # Errors
     /// When the store fails.
@@ -310,7 +310,7 @@ impl Store {
         row.map(|(id,)| parse(&id)).transpose()
     }
 
-    /// Every public room: id, slug and name, in the order they were made.
+    /// Every public room as id, slug and name, in order of creation.
     ///
     /// # Errors
     /// When the store fails.
@@ -325,7 +325,7 @@ impl Store {
             .collect()
     }
 
-    /// A room's address and name, whoever asks.
+    /// Slug and name of a room, without a check of membership.
     ///
     /// # Errors
     /// When the store fails.
@@ -337,7 +337,7 @@ impl Store {
         Ok(row)
     }
 
-    /// Whether somebody is a member of a room.
+    /// Whether a user is a member of a room.
     ///
     /// # Errors
     /// When the store fails.
@@ -351,7 +351,7 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// The members of a room.
+    /// The members of a room, by name.
     ///
     /// # Errors
     /// When the store fails.
@@ -366,8 +366,8 @@ impl Store {
         rows.into_iter().map(decode_person).collect()
     }
 
-    /// Moves a member's read cursor forward, never back and never past the head, and says where it is and how many
-    /// messages of others stand after it, [`limits::UNREAD_COUNTED`] at most. None for somebody who is not a member.
+    /// Moves a member's read cursor forward, never back and never past the head. Returns the cursor and the number of messages of
+    /// others after it, at most [`limits::MAX_UNREAD_COUNT`]; none if the user is not a member.
     ///
     /// # Errors
     /// When the store fails.
@@ -398,12 +398,12 @@ impl Store {
     }
 }
 
-/// Who becomes a member of what.
+/// Which memberships a transaction is about to create.
 #[derive(Debug, Clone, Copy)]
 enum MembershipLock {
-    /// One user, of every room.
+    /// Those of one user, in every public room.
     OneUser,
-    /// Everybody, of one room.
+    /// Those of every user, in one room.
     Everybody,
 }
 

@@ -1,10 +1,10 @@
-//! What the program made up for itself and has to know again.
+//! Values the program generates once and stores, such as the secret of TURN credentials.
 
 use super::Store;
 use crate::server::error::Result;
 
 impl Store {
-    /// What is kept under a name; `make` says what to keep if nothing is yet. Whoever asks, here or at another node, gets the same.
+    /// The value stored under a name; `make` generates it if there is none yet. All callers on all nodes get the same value.
     ///
     /// # Errors
     /// When the store fails.

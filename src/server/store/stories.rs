@@ -1,4 +1,4 @@
-//! Stories.
+//! News stories.
 
 use super::{Store, Tx, can_be_stored, parse};
 use crate::{
@@ -41,10 +41,10 @@ fn decode_story(row: StoryColumns) -> Result<Story> {
 }
 
 impl Store {
-    /// Writes a story. The caller has taken its sequence and made sure that its slug is free.
+    /// Inserts a story. The caller has allocated its sequence and made sure that its slug is free.
     ///
     /// # Errors
-    /// When the store fails, also when the slug or the request id is taken.
+    /// When the store fails, or the slug or request id is taken.
     pub async fn create_story(
         &self,
         tx: &mut Tx,
@@ -73,7 +73,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a slug is taken, asked within a transaction.
+    /// Whether a slug is taken, read within a transaction.
     ///
     /// # Errors
     /// When the store fails.
@@ -85,7 +85,7 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// A story by the request that published it, asked within a transaction.
+    /// The story published under this request id, read within a transaction.
     ///
     /// # Errors
     /// When the store fails.
@@ -104,7 +104,7 @@ impl Store {
         .transpose()
     }
 
-    /// A story by its slug.
+    /// The story with this slug.
     ///
     /// # Errors
     /// When the store fails.
@@ -120,7 +120,7 @@ impl Store {
             .transpose()
     }
 
-    /// Stories before a sequence, newest first, `most` of them at most, of one topic or of all.
+    /// Stories before a sequence, of one topic or all, newest first, at most `most`.
     ///
     /// # Errors
     /// When the store fails.
@@ -145,7 +145,7 @@ impl Store {
         rows.into_iter().map(decode_story).collect()
     }
 
-    /// Every topic that has a story, by name.
+    /// Every topic that has a story, in bytewise order.
     ///
     /// # Errors
     /// When the store fails.
@@ -157,7 +157,7 @@ impl Store {
         Ok(rows.into_iter().map(|(topic,)| topic).collect())
     }
 
-    /// The newest breaking story that is not older than a moment.
+    /// The newest breaking story published at `since` or later.
     ///
     /// # Errors
     /// When the store fails.

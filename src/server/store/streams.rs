@@ -1,4 +1,4 @@
-//! Streams and their events: the log.
+//! Streams and their events: the event log.
 
 use super::{Store, Tx, parse, placeholders};
 use crate::{
@@ -12,12 +12,12 @@ use std::{collections::HashMap, fmt, str::FromStr};
 /// The most streams in one query.
 const MAX_QUERY_STREAMS: usize = 256;
 
-/// A stream's name.
+/// A stream of events, identified by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
-    /// Stories.
+    /// Events of the news.
     News,
-    /// What happens in one room.
+    /// Events of one room.
     Room(RoomId),
 }
 
@@ -39,43 +39,41 @@ impl FromStr for Stream {
         }
         let room = name.strip_prefix("room:").and_then(|id| id.parse().ok());
         room.map(Self::Room)
-            .ok_or_else(|| format!("{name:?} is no stream"))
+            .ok_or_else(|| format!("{name:?} is not the name of a stream"))
     }
 }
 
-/// Where a stream stands.
+/// Epoch and range of the sequences of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamState {
-    /// Which incarnation.
+    /// Identifies this incarnation of the stream.
     pub epoch: Epoch,
-    /// The newest sequence; 0 for none.
+    /// The newest sequence; 0 if there is none.
     pub head: Seq,
-    /// The oldest sequence still kept; `head + 1` when none is.
+    /// The oldest sequence still kept; `head + 1` if none is.
     pub oldest: Seq,
 }
 
-/// An event as it is stored.
+/// An event as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRow {
-    /// Its place in its stream.
+    /// Sequence in the stream.
     pub seq: Seq,
-    /// Its JSON.
+    /// The event as JSON.
     pub payload: String,
 }
 
-/// An event that is about to be stored.
+/// An event to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// Its stream.
     pub stream: Stream,
-    /// Its place there, and what it says.
+    /// Sequence and payload.
     pub row: EventRow,
-    /// What kind it is.
     pub kind: &'static str,
 }
 
 impl Store {
-    /// Makes a stream with a new epoch, unless it is there.
+    /// Creates a stream with a new epoch, unless it exists.
     ///
     /// # Errors
     /// When the store fails.
@@ -88,13 +86,13 @@ impl Store {
         Ok(())
     }
 
-    /// The newest sequence of a stream, kept from every other writer until the transaction ends, so that sequences are committed
-    /// in order and a rollback leaves no hole. None if the stream does not exist.
+    /// Locks a stream against other writers until the transaction ends, and returns its newest sequence; none if the stream does
+    /// not exist. The lock has sequences committed in order, and a rollback leaves no hole.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn lock_stream(&self, tx: &mut Tx, stream: Stream) -> Result<Option<Seq>> {
-        // A write that changes nothing: what both SQLite and PostgreSQL lock by.
+        // An update that changes nothing takes the lock on both SQLite and PostgreSQL.
         let row: Option<(i64,)> =
             sqlx::query_as("UPDATE streams SET head = head WHERE name = $1 RETURNING head")
                 .bind(stream.to_string())
@@ -103,7 +101,7 @@ impl Store {
         Ok(row.map(|(head,)| head))
     }
 
-    /// Sets the newest sequence of a stream that the transaction has locked.
+    /// Sets the newest sequence of a stream that this transaction has locked.
     ///
     /// # Errors
     /// When the store fails.
@@ -116,7 +114,7 @@ impl Store {
         Ok(())
     }
 
-    /// Writes events under sequences that the transaction has taken.
+    /// Inserts events under sequences allocated in this transaction.
     ///
     /// # Errors
     /// When the store fails.
@@ -141,7 +139,7 @@ impl Store {
         Ok(())
     }
 
-    /// Where a stream stands.
+    /// Epoch and range of a stream.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -158,7 +156,7 @@ impl Store {
         })
     }
 
-    /// The events after a sequence, oldest first, `most` of them at most.
+    /// The events after a sequence, oldest first, at most `most`.
     ///
     /// # Errors
     /// When the store fails.
@@ -182,7 +180,7 @@ impl Store {
             .collect())
     }
 
-    /// The newest sequence of each of these streams that exists.
+    /// The newest sequence of each of these streams, without those that do not exist.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,34 +1,34 @@
-//! Where a test keeps its store: a folder, and on PostgreSQL a database of its own. Both go with it.
+//! Storage of a test: a folder and, on PostgreSQL, a database of its own. Both are removed on drop.
 //!
-//! `RIALTO_TEST_STORE` says which: "sqlite" (the default) or "postgres". For the second, `RIALTO_TEST_DATABASE_URL` is a database
-//! of a server in which the tests may make others; `scripts/postgres.sh with COMMAND` runs a command with both set. The tests of
-//! the whole program (`tests/it`) use this file as well.
+//! `RIALTO_TEST_STORE` selects "sqlite" (the default) or "postgres". The latter needs `RIALTO_TEST_DATABASE_URL`, a database on a
+//! server where the tests may create others; `scripts/postgres.sh with COMMAND` runs a command with both set. The integration
+//! tests (`tests/it`) use this file as well.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, any::install_default_drivers};
 use std::sync::Arc;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// A folder, and perhaps a database.
+/// A temporary folder and, on PostgreSQL, a database.
 #[derive(Debug)]
 pub(crate) struct TestStorage {
     folder: TempDir,
-    /// Shared with others that are beside it.
+    /// Shared with the other servers on it.
     database: Option<Arc<TestDatabase>>,
 }
 
 impl TestStorage {
-    /// A new one, in the store that is under test.
+    /// New storage on the engine under test.
     pub(crate) fn new() -> Self {
         let store = std::env::var("RIALTO_TEST_STORE").unwrap_or_default();
         Self::with_database(match store.as_str() {
             "" | "sqlite" => None,
             "postgres" => Some(Arc::new(TestDatabase::new())),
-            other => panic!("RIALTO_TEST_STORE is {other:?}; it is \"sqlite\" or \"postgres\""),
+            other => panic!("RIALTO_TEST_STORE is {other:?}; use \"sqlite\" or \"postgres\""),
         })
     }
 
-    /// A new folder, with a database or with the embedded store.
+    /// New storage with the given database or, without one, the embedded store.
     pub(crate) fn with_database(database: Option<Arc<TestDatabase>>) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -36,25 +36,18 @@ impl TestStorage {
         }
     }
 
-    /// Keeps to the folder, with another store.
-    #[allow(
-        dead_code,
-        reason = "asked for by the tests of the whole program alone"
-    )]
+    /// Keeps the folder and switches to a database.
+    #[allow(dead_code, reason = "used by the integration tests only")]
     pub(crate) fn move_to(&mut self, database: Arc<TestDatabase>) {
         self.database = Some(database);
     }
 
-    /// The data folder.
-    #[allow(
-        dead_code,
-        reason = "asked for by the tests of the whole program alone"
-    )]
+    #[allow(dead_code, reason = "used by the integration tests only")]
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 
-    /// The settings that lead here.
+    /// Command-line arguments that select this storage.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let folder = self.folder.path().to_str().unwrap().to_owned();
         let mut arguments = vec!["--data".to_owned(), folder];
@@ -65,7 +58,7 @@ impl TestStorage {
     }
 }
 
-/// A new database, dropped with this.
+/// A new database, removed from its server on drop.
 #[derive(Debug)]
 pub(crate) struct TestDatabase {
     pub(crate) url: String,
@@ -73,18 +66,20 @@ pub(crate) struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// Makes one in the server under test.
+    /// Creates a database on the server under test.
     pub(crate) fn new() -> Self {
         let Ok(server) = std::env::var("RIALTO_TEST_DATABASE_URL") else {
-            panic!("no PostgreSQL to test with: run this as \"scripts/postgres.sh with COMMAND\"");
+            panic!(
+                "RIALTO_TEST_DATABASE_URL is not set. Run the tests with \"scripts/postgres.sh with COMMAND\""
+            );
         };
         Self::create_on(&server)
     }
 
-    /// Makes one in a server.
+    /// Creates a database on the server of this URL.
     pub(crate) fn create_on(server: &str) -> Self {
         let name = format!("rialto_{}", Uuid::new_v4().simple());
-        // An order of its own, as Debian's has: the store has to bring its own all the same.
+        // A locale as on Debian; the store must not depend on its collation.
         run_statement(
             server,
             format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"),
@@ -101,15 +96,15 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (place, _) = self.url.rsplit_once('/').unwrap();
-        // FORCE: a server that was killed may still have connections. One that is gone needs no tidying.
+        // FORCE: a killed program may still have connections. IF EXISTS: a database that is gone needs no cleanup.
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         if let Err(why) = run_statement(&format!("{place}/postgres"), drop) {
-            eprintln!("the database {} is left behind: {why}", self.name);
+            eprintln!("the database {} could not be dropped: {why}", self.name);
         }
     }
 }
 
-/// Runs a statement to its end, from wherever it is asked for.
+/// Runs a statement to completion, from synchronous or asynchronous code.
 pub(crate) fn run_statement(url: &str, statement: String) -> Result<(), sqlx::Error> {
     let url = url.to_owned();
     let run = move || {
@@ -123,6 +118,6 @@ pub(crate) fn run_statement(url: &str, statement: String) -> Result<(), sqlx::Er
             connection.close().await
         })
     };
-    // A runtime cannot be started within another one.
+    // A runtime cannot be started inside another one, so this one gets its own thread.
     std::thread::spawn(run).join().unwrap()
 }

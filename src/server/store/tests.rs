@@ -1,4 +1,4 @@
-//! What the store promises, of both engines: the same order, and rules that hold when many ask at the same moment.
+//! Guarantees of the store on both engines: the same sort order, and rules that hold under concurrent requests.
 
 use super::{testing::TestStorage, *};
 use crate::{
@@ -22,10 +22,10 @@ struct StoreArgs {
     store: StoreConfig,
 }
 
-/// How many ask at the same moment: more than there are connections.
+/// How many requests run at once: more than a store has write connections.
 const CONCURRENT_REQUESTS: usize = 12;
 
-/// A store, opened as often as there are programs on it: on PostgreSQL several, on SQLite one.
+/// One store, opened as if by several programs on PostgreSQL and by a single one on SQLite.
 struct StoreFixture {
     stores: Vec<Store>,
     _storage: TestStorage,
@@ -46,7 +46,7 @@ impl StoreFixture {
         }
     }
 
-    /// One of the programs.
+    /// The store as the `n`th program opened it, modulo their number.
     fn store(&self, n: usize) -> &Store {
         &self.stores[n % self.stores.len()]
     }
@@ -55,7 +55,7 @@ impl StoreFixture {
         self.try_person(0, name).await.unwrap()
     }
 
-    /// None when the name is taken.
+    /// Creates a user through the `n`th program; none when the name is taken.
     async fn try_person(&self, n: usize, name: &str) -> Option<UserId> {
         let store = self.store(n);
         let person = Person {
@@ -94,7 +94,7 @@ impl StoreFixture {
     }
 }
 
-/// Asks as often as there are people in the crowd, all at once.
+/// Runs [`CONCURRENT_REQUESTS`] requests at once.
 async fn run_concurrently<T, F: Future<Output = T>>(ask: impl Fn(usize) -> F) -> Vec<T> {
     join_all((0..CONCURRENT_REQUESTS).map(ask)).await
 }
@@ -208,7 +208,7 @@ async fn unread_messages_are_counted_as_far_as_anybody_wants_to_know() {
     tx.commit().await.unwrap();
     let unread = async |user| store.list_rooms(user).await.unwrap()[0].unread;
     assert_eq!(unread(ada).await, limits::MAX_UNREAD_COUNT);
-    assert_eq!(unread(bob).await, 0, "nobody's own are unread");
+    assert_eq!(unread(bob).await, 0, "own messages do not count as unread");
     let mut tx = store.begin().await.unwrap();
     let read = store
         .update_read_cursor(&mut tx, room, ada, newest - 3)
@@ -247,7 +247,12 @@ async fn everybody_is_in_every_public_room_whoever_comes_at_the_same_moment() {
     assert_eq!(people.len(), 4 * 8);
     for person in people {
         let rooms = store.list_rooms(person.id).await.unwrap();
-        assert_eq!(rooms.len(), 4 * 4, "{} is in all of them", person.name);
+        assert_eq!(
+            rooms.len(),
+            4 * 4,
+            "{} is a member of every public room",
+            person.name
+        );
     }
 }
 
@@ -272,7 +277,7 @@ async fn of_all_who_hold_the_link_one_becomes_the_administrator() {
     };
     let claimed = run_concurrently(|n| claim(n, "hash")).await;
     assert_eq!(claimed.into_iter().filter(|done| *done).count(), 1);
-    // A link that another program printed at the same moment is worth nothing any more.
+    // A link that another program printed at the same moment is no longer valid.
     house
         .store(1)
         .replace_secret("claim", "late", 0)
@@ -318,7 +323,10 @@ async fn a_call_that_has_ended_stays_ended() {
     assert!(store.save_call(&ringing).await.unwrap());
     assert!(store.save_call(&ended).await.unwrap());
     let late = call(State::Connecting, None);
-    assert!(!store.save_call(&late).await.unwrap(), "and it is said");
+    assert!(
+        !store.save_call(&late).await.unwrap(),
+        "a write after the end reports false"
+    );
     assert_eq!(store.find_call(ended.id).await.unwrap(), Some(ended));
     assert_eq!(store.list_open_calls().await.unwrap(), []);
 }

@@ -1,4 +1,4 @@
-//! Bearer tokens for publishing.
+//! Bearer tokens for publishing (RFC 6750).
 
 use super::{Store, parse};
 use crate::{
@@ -6,35 +6,30 @@ use crate::{
     server::error::Result,
 };
 
-/// A token that was presented and is valid.
+/// A valid token that a request presented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Which.
     pub id: TokenId,
-    /// What its maker called it; stories published with it are signed so.
+    /// Name given at creation, and the byline of stories published with the token.
     pub name: String,
 }
 
-/// A token as it is listed.
+/// A token as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRow {
-    /// Which.
     pub id: TokenId,
-    /// What its maker called it.
     pub name: String,
-    /// When it was made.
     pub created_at: Millis,
-    /// When it was last used.
+    /// Time of the last use, to the minute; none if never used.
     pub used_at: Option<Millis>,
-    /// When it was revoked.
     pub revoked_at: Option<Millis>,
 }
 
-/// The use of a token is noted this often at most, in milliseconds.
+/// The shortest time between two records of a token's use, in milliseconds.
 const TOKEN_USE_INTERVAL: Millis = 60_000;
 
 impl Store {
-    /// Keeps a token's hash.
+    /// Stores a new token by its hash.
     ///
     /// # Errors
     /// When the store fails.
@@ -55,7 +50,7 @@ impl Store {
         Ok(())
     }
 
-    /// The token with this hash, unless it is revoked, and notes its use, to the minute.
+    /// The token with this hash, unless revoked. Records the use, at most once a minute.
     ///
     /// # Errors
     /// When the store fails.
@@ -69,7 +64,7 @@ impl Store {
         let Some((id, name, used_at)) = row else {
             return Ok(None);
         };
-        // An agency that publishes all day should not write twice for each story.
+        // A busy publisher must not cost a second write per story.
         if used_at.is_none_or(|used_at| at - used_at >= TOKEN_USE_INTERVAL) {
             sqlx::query("UPDATE tokens SET used_at = $2 WHERE id = $1")
                 .bind(&id)
@@ -83,7 +78,7 @@ impl Store {
         }))
     }
 
-    /// Every token, the newest first.
+    /// Every token, newest first.
     ///
     /// # Errors
     /// When the store fails.
@@ -105,7 +100,7 @@ impl Store {
             .collect()
     }
 
-    /// Ends a token. False when there is none with that id, or it was revoked before.
+    /// Revokes a token. False if there is none with this id or it is revoked already.
     ///
     /// # Errors
     /// When the store fails.

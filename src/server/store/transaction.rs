@@ -1,8 +1,9 @@
-//! Transactions, on connections that are used again only after a known end.
+//! Transactions on pooled connections, which are reused only after a confirmed end.
 //!
-//! A connection whose transaction failed may still be inside it: SQLite ends a transaction by itself when the disk is full, and then
-//! refuses the `ROLLBACK`. Whatever runs on that connection afterwards seems to succeed and is never committed. So a connection goes
-//! back to its pool only after a `COMMIT` or a `ROLLBACK` that succeeded; otherwise it is closed, and the pool opens another.
+//! A connection whose transaction failed may still be inside it: SQLite ends a transaction by itself when the disk is full, and
+//! then rejects the `ROLLBACK`. Later statements on that connection appear to succeed but are never committed. A connection
+//! therefore returns to its pool only after a successful `COMMIT` or `ROLLBACK`; otherwise it is closed, and the pool opens
+//! another.
 
 use super::{Engine, Result, Store};
 use sqlx::{Any, AnyConnection, Executor, pool::PoolConnection};
@@ -15,7 +16,7 @@ use std::{
     },
 };
 
-/// Whether the newest transactions ended as they should.
+/// Whether the latest transactions ended cleanly.
 #[derive(Debug, Default)]
 pub(super) struct WriteHealth {
     is_suspect: AtomicBool,
@@ -32,7 +33,7 @@ impl WriteHealth {
     }
 }
 
-/// A transaction on a writing connection. Dropped without [`Tx::commit`] or [`Tx::rollback`], it closes its connection, which rolls
+/// A transaction on a write connection. Dropping it without [`Tx::commit`] or [`Tx::rollback`] closes the connection, which rolls
 /// it back.
 pub struct Tx {
     connection: PoolConnection<Any>,
@@ -49,14 +50,13 @@ impl fmt::Debug for Tx {
 }
 
 impl Tx {
-    /// Commits. After an error nobody knows whether the store has it: the connection is closed, and the same may be tried again
-    /// where it can be written twice and is there once.
+    /// Commits. After an error the outcome is unknown and the connection is closed; a retry is safe only for idempotent writes.
     ///
     /// # Errors
     /// When the store does not confirm the commit.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
-        // PostgreSQL answers the COMMIT of a failed transaction with a rollback and no error. Any other statement is refused there,
-        // and both travel together.
+        // In a failed transaction PostgreSQL turns `COMMIT` into a rollback without an error. `SELECT 1` does fail there, and
+        // costs no extra round trip.
         let commit = match self.engine {
             Engine::SQLite => "COMMIT",
             Engine::PostgreSQL => "SELECT 1; COMMIT",
@@ -67,10 +67,10 @@ impl Tx {
         Ok(())
     }
 
-    /// Rolls back, and keeps the connection: for a transaction that has nothing to write after all, or that breaks a rule.
+    /// Rolls back and keeps the connection: for a transaction that has nothing to write after all or breaks a rule.
     ///
     /// # Errors
-    /// When the store does not confirm the rollback; nothing was written all the same.
+    /// When the store does not confirm the rollback. Nothing was written in that case either.
     pub async fn rollback(mut self) -> Result<(), sqlx::Error> {
         self.connection.execute("ROLLBACK").await?;
         self.has_ended = true;
@@ -102,12 +102,12 @@ impl Drop for Tx {
 }
 
 impl Store {
-    /// Begins a transaction that may write. On SQLite it has the lock for writing from here on.
+    /// Begins a transaction that may write. On SQLite it takes the write lock immediately.
     ///
     /// # Errors
-    /// When no connection is had in time.
+    /// When no connection is available in time, or the store fails.
     pub async fn begin(&self) -> Result<Tx> {
-        // Made before `BEGIN` is sent: whoever stops waiting for the answer leaves a connection that is closed.
+        // Built before `BEGIN` is sent: if the caller is cancelled while waiting for the answer, dropping it closes the connection.
         let mut tx = Tx {
             connection: self.write_pool.acquire().await?,
             engine: self.engine,
@@ -122,14 +122,14 @@ impl Store {
         Ok(tx)
     }
 
-    /// Whether the store can be read, and, where the newest transaction failed, written.
+    /// Checks that the store can be read and, if the latest transaction failed, written.
     ///
     /// # Errors
     /// When it cannot.
     pub async fn check(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.read_pool).await?;
         if self.health.is_suspect() {
-            // One at a time: whoever waits for it finds out what it found.
+            // One probe at a time; callers that waited reuse a successful result.
             let _probe = self.health.probe.lock().await;
             if self.health.is_suspect() {
                 self.probe_write().await?;
@@ -138,7 +138,7 @@ impl Store {
         Ok(())
     }
 
-    /// Writes something that means nothing, durably.
+    /// Commits a write to a dummy setting.
     async fn probe_write(&self) -> Result<()> {
         let mut tx = self.begin().await?;
         sqlx::query(

@@ -11,16 +11,15 @@ use crate::{
 use sqlx::{AnyPool, AssertSqlSafe};
 use std::collections::HashMap;
 
-/// A user who has a password.
+/// A user with their password hash.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Who.
     pub person: Person,
-    /// The argon2 hash, in PHC string format; none for a guest.
+    /// The argon2 hash in PHC string format; none for a guest.
     pub password_hash: Option<String>,
 }
 
-/// A session and whose it is.
+/// A session and its user.
 #[derive(Debug, Clone)]
 pub(super) struct SessionRow {
     person: Person,
@@ -28,7 +27,7 @@ pub(super) struct SessionRow {
     expires_at: Millis,
 }
 
-/// The sessions that have one of these hashes.
+/// The sessions with these token hashes, by hash.
 pub(super) async fn find_sessions(
     read: AnyPool,
     hashes: Vec<String>,
@@ -73,7 +72,7 @@ fn name_key(name: &UserName) -> String {
 }
 
 impl Store {
-    /// Makes a user. False when the name is taken, and then nothing was made.
+    /// Creates a user. Returns false and writes nothing if the name is taken.
     ///
     /// # Errors
     /// When the store fails.
@@ -99,7 +98,7 @@ impl Store {
         Ok(made.rows_affected() == 1)
     }
 
-    /// A user by id.
+    /// The user with this id.
     ///
     /// # Errors
     /// When the store fails.
@@ -112,7 +111,7 @@ impl Store {
             .transpose()
     }
 
-    /// A user by name, however it is capitalised.
+    /// The account with this name, in any capitalisation.
     ///
     /// # Errors
     /// When the store fails.
@@ -131,7 +130,7 @@ impl Store {
         .transpose()
     }
 
-    /// Everybody, the most recent first, `most` of them at most.
+    /// The users, newest first, at most `most`.
     ///
     /// # Errors
     /// When the store fails.
@@ -145,7 +144,7 @@ impl Store {
         rows.into_iter().map(decode_person).collect()
     }
 
-    /// Changes what a user may do. False when there is no such user.
+    /// Changes a user's role. False if there is no such user.
     ///
     /// # Errors
     /// When the store fails.
@@ -158,7 +157,7 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Changes a user's name. False when it is taken by somebody else.
+    /// Renames a user. False if another user has the name or there is no such user.
     ///
     /// # Errors
     /// When the store fails.
@@ -173,13 +172,13 @@ impl Store {
         .execute(&self.write_pool)
         .await;
         match done {
-            // Somebody else took it at the same moment.
+            // Another user took the name at the same moment.
             Err(error) if is_unique_violation(&error) => Ok(false),
             done => Ok(done?.rows_affected() == 1),
         }
     }
 
-    /// Gives a user a password; a guest becomes a member.
+    /// Sets a user's password; a guest becomes a member.
     ///
     /// # Errors
     /// When the store fails.
@@ -194,7 +193,7 @@ impl Store {
         Ok(())
     }
 
-    /// Opens a session.
+    /// Creates a session.
     ///
     /// # Errors
     /// When the store fails.
@@ -216,7 +215,7 @@ impl Store {
         Ok(())
     }
 
-    /// Who a session belongs to and whether they have a password, if it has not expired.
+    /// The user of a session and whether they have a password; none if the session has expired.
     ///
     /// # Errors
     /// When the store fails.
@@ -231,7 +230,7 @@ impl Store {
             .map(|session| (session.person, session.has_password)))
     }
 
-    /// Ends a session.
+    /// Deletes a session.
     ///
     /// # Errors
     /// When the store fails.
@@ -243,7 +242,7 @@ impl Store {
         Ok(())
     }
 
-    /// Ends a user's sessions but the one named.
+    /// Deletes a user's sessions, except the one with the token hash `keep`.
     ///
     /// # Errors
     /// When the store fails.
@@ -256,7 +255,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets sessions that have expired.
+    /// Deletes sessions that have expired.
     ///
     /// # Errors
     /// When the store fails.
@@ -268,7 +267,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether anybody is an administrator.
+    /// Whether any user is an administrator.
     ///
     /// # Errors
     /// When the store fails.
@@ -280,7 +279,7 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Keeps a one-time secret's hash, in place of an earlier one for the same purpose.
+    /// Stores the hash of a one-time secret, in place of an earlier one for the same purpose.
     ///
     /// # Errors
     /// When the store fails.
@@ -297,7 +296,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a one-time secret is the one that was kept.
+    /// Whether this is the stored hash of the one-time secret for a purpose.
     ///
     /// # Errors
     /// When the store fails.
@@ -311,9 +310,9 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Uses up the one-time secret that makes the administrator, and makes somebody it. True for exactly one of all who try, and
-    /// for nobody once there is an administrator. To be asked within the transaction that makes the user: nobody is left an
-    /// administrator without the secret being used up, or the other way round.
+    /// Consumes the one-time secret and makes the user the administrator. True for exactly one of all concurrent callers, and for
+    /// none once there is an administrator. Runs in the transaction that creates the user, so that secret and role change together
+    /// or not at all.
     ///
     /// # Errors
     /// When the store fails.
@@ -324,7 +323,7 @@ impl Store {
         hash: &str,
         user: UserId,
     ) -> Result<bool> {
-        // Whoever else deletes it is waited for; then it is gone, or another one, made before they were an administrator.
+        // Waits for a concurrent delete. The row is then gone, or is a secret stored before that caller became administrator.
         let deleted = sqlx::query(
             "DELETE FROM secrets WHERE purpose = $1 AND hash = $2
              AND NOT EXISTS (SELECT 1 FROM users WHERE role = 'admin')",

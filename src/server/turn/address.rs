@@ -1,4 +1,4 @@
-//! At which addresses others reach this machine: what was set, what its interfaces have, or what a STUN server sees (RFC 8489).
+//! Addresses at which others reach this machine: configured, of an interface, or reported by a STUN server (RFC 8489).
 
 use std::{
     collections::BTreeSet,
@@ -13,31 +13,32 @@ use turn_server_proto::types::stun::{
     prelude::MessageWrite,
 };
 
-/// How often a STUN server is asked, and how long it may take each time.
+/// How many requests are sent to a STUN server before it counts as unreachable.
 const MAX_STUN_ATTEMPTS: usize = 3;
+/// How long a STUN server may take to answer each request.
 const STUN_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// Where an address is from, as it is said to whoever starts the program.
+/// Source of an address, as shown to the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddressSource {
-    /// `--turn-address`.
+    /// Set with `--turn-address`.
     Configured,
-    /// An interface of this machine has it.
+    /// Public address of a network interface.
     Interface,
-    /// A STUN server sees it.
+    /// Reflexive address reported by this STUN server.
     StunServer(String),
-    /// An interface has it, and nobody on the internet can use it.
+    /// Address of an interface that is not reachable from the internet.
     LocalOnly,
 }
 
-/// Addresses at which this machine is reached: at most one of each family.
+/// Addresses at which this machine is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReachableAddresses {
-    /// They, and where each is from.
+    /// Each address with its source: at most one per family, unless configured.
     pub addresses: Vec<(IpAddr, AddressSource)>,
 }
 
-/// Every address of this machine.
+/// The addresses of all network interfaces.
 #[must_use]
 pub fn interface_addresses() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
@@ -47,7 +48,8 @@ pub fn interface_addresses() -> Vec<IpAddr> {
         .collect()
 }
 
-/// Finds the addresses. `ask` is a STUN server to ask where no interface has a public IPv4 address, `host:port`.
+/// Finds the addresses of this machine; `set` overrides all others. `stun_server` (`host:port`) is queried if no interface has a
+/// public IPv4 address.
 pub async fn find_reachable(set: &[IpAddr], stun_server: Option<&str>) -> ReachableAddresses {
     let mut addresses: Vec<_> = set
         .iter()
@@ -78,16 +80,16 @@ pub async fn find_reachable(set: &[IpAddr], stun_server: Option<&str>) -> Reacha
     ReachableAddresses { addresses }
 }
 
-/// The address that this machine sends from: nothing is sent to find it out.
+/// The IPv4 address that this machine sends from, found without sending anything.
 fn outbound_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    // TEST-NET-1 (RFC 5737): anywhere that is not here.
+    // TEST-NET-1 (RFC 5737): any remote address will do.
     socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
     let address = socket.local_addr().ok()?.ip();
     (!address.is_unspecified()).then_some(address)
 }
 
-/// From which IPv4 address a STUN server sees this machine. None when it does not answer.
+/// The IPv4 address of this machine that a STUN server sees. None if the server does not answer.
 pub async fn find_reflexive_ip(server: &str) -> Option<IpAddr> {
     let server = lookup_host(server).await.ok()?.find(SocketAddr::is_ipv4)?;
     for _ in 0..MAX_STUN_ATTEMPTS {
@@ -98,10 +100,10 @@ pub async fn find_reflexive_ip(server: &str) -> Option<IpAddr> {
     None
 }
 
-/// From where a STUN server sees a new socket of this machine.
+/// The server-reflexive address of a new socket, from one Binding request.
 ///
 /// # Errors
-/// When nothing can be sent, or what comes back is no answer.
+/// When the request cannot be sent, or the reply is not a response to it.
 pub async fn request_binding(server: SocketAddr) -> io::Result<SocketAddr> {
     let from = match server {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),

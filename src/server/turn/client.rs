@@ -1,5 +1,5 @@
-//! One client of the relay: somebody's browser, by one of its sockets. Its protocol, its relays, and what is asked before either is
-//! listened to: whose it is, to whom it wants to send, and how much.
+//! One client of the relay: a socket of a browser, with its protocol and allocations. Authentication, permitted peers and quotas
+//! are checked before the protocol sees a message.
 
 use super::{
     credentials::CredentialError,
@@ -21,26 +21,27 @@ use std::{
 };
 use tokio::{net::UdpSocket, sync::mpsc, task::AbortHandle};
 
-/// How long a client may be without a relay before it is forgotten. It is told all it needs within two round trips.
+/// How long a client may have no allocation before it is removed. An allocation takes two round trips.
 pub(super) const UNALLOCATED_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most that is read of a datagram: larger than any that crosses the internet in one piece.
+/// The most bytes read from a datagram: larger than any that crosses the internet unfragmented.
 pub(super) const MAX_DATAGRAM_BYTES: usize = 2_048;
-/// How often a client may try names.
+/// How many Allocate requests with a user name a client may send.
 const MAX_ALLOCATE_ATTEMPTS: u8 = 8;
 
-/// How a client is written to.
+/// The way to send to a client.
 #[derive(Debug)]
 pub(super) enum ClientTransport {
-    /// In a datagram from the socket it wrote to.
+    /// Datagrams to this address, from the socket that received the client's.
     Udp(Arc<UdpSocket>, SocketAddr),
-    /// Through the task that writes to its connection.
+    /// Queue of the task that writes to the connection.
     Stream(mpsc::Sender<Vec<u8>>),
 }
 
 impl ClientTransport {
-    /// Sends, or not: what does not fit now is late already, and media make do without (RFC 8656 promises no more).
+    /// Sends without waiting. Bytes that do not fit are dropped: they would arrive too late, media tolerate loss, and RFC 8656
+    /// promises no delivery.
     fn send(&self, bytes: &[u8]) {
-        // A full buffer and a client that is gone come to the same.
+        // A full buffer and a client that is gone are handled alike.
         match self {
             Self::Udp(socket, to) => drop(socket.try_send_to(bytes, *to)),
             Self::Stream(queue) => {
@@ -52,29 +53,29 @@ impl ClientTransport {
     }
 }
 
-/// One client.
+/// A client at one address of a listener.
 pub(super) struct TurnClient {
     hub: Arc<Hub>,
     transport: ClientTransport,
     state: Mutex<State>,
-    /// When it was first heard, since the server was started.
+    /// Time of the first message, since the server started.
     first_seen: Duration,
 }
 
 struct State {
     protocol: Box<dyn TurnProtocol>,
-    /// Whose it is, and how it signs: from the first request on that was signed as it should be.
+    /// User and key of the client, set by its first correctly signed request.
     owner: Option<(UserId, IntegrityKey)>,
     allocate_attempts: u8,
     allocations: HashMap<SocketAddr, Allocation>,
-    /// Closed for good.
+    /// Whether the client was removed; further messages are ignored.
     closed: bool,
 }
 
-/// An address of ours at which peers reach a client.
+/// A relayed transport address at which peers reach a client (RFC 8656).
 struct Allocation {
     socket: Arc<UdpSocket>,
-    /// Reads from the socket.
+    /// Task that reads from the socket.
     reader: AbortHandle,
     permit: AllocationPermit,
 }
@@ -85,7 +86,7 @@ impl Drop for Allocation {
     }
 }
 
-/// What a message is answered before the protocol hears it.
+/// What to do with a message before the protocol sees it.
 enum FilterDecision {
     Pass,
     Reply(Vec<u8>),
@@ -93,7 +94,7 @@ enum FilterDecision {
 }
 
 impl TurnClient {
-    /// A client that was seen from one address by the listener at the other.
+    /// Creates the client at address `client` of the listener at address `listener`.
     pub(super) fn new(
         hub: Arc<Hub>,
         wire: ClientTransport,
@@ -116,7 +117,7 @@ impl TurnClient {
         })
     }
 
-    /// The client sent one message or one piece of channel data.
+    /// Handles one STUN or ChannelData message from the client.
     pub(super) fn on_client_data(self: &Arc<Self>, bytes: &[u8]) {
         let now = self.hub.elapsed();
         let is_message = message::is_message(bytes);
@@ -148,14 +149,14 @@ impl TurnClient {
                     return self.hub.count_refusal(RelayRefusalLabels::BANDWIDTH);
                 }
                 let socket = relay.socket.clone();
-                // What follows may come to the lock of another client, which may be on its way to this one.
+                // Delivery may lock another client, whose own delivery may be waiting for this lock.
                 drop(state);
                 self.hub.send_to_peer(&socket, from, to, bytes);
             }
         }
     }
 
-    /// A peer sent something to a relay of this client.
+    /// Handles data that a peer sent to an allocation of this client.
     pub(super) fn on_peer_data(&self, relay: SocketAddr, peer: SocketAddr, bytes: &[u8]) {
         let now = self.hub.elapsed();
         let mut output = Vec::new();
@@ -176,7 +177,7 @@ impl TurnClient {
         }
     }
 
-    /// Lets go of what has expired. False when nothing is left, and the client may be forgotten.
+    /// Removes expired allocations. False if none is left and the client is to be removed.
     pub(super) fn expire(self: &Arc<Self>) -> bool {
         let now = self.hub.elapsed();
         let mut state = self.lock();
@@ -187,12 +188,11 @@ impl TurnClient {
         !is_idle
     }
 
-    /// Whether it has a relay.
     pub(super) fn has_allocation(&self) -> bool {
         !self.lock().allocations.is_empty()
     }
 
-    /// The client is gone: so are its relays.
+    /// Closes the client and its allocations.
     pub(super) fn close(&self) {
         let relays = {
             let mut state = self.lock();
@@ -204,7 +204,7 @@ impl TurnClient {
         }
     }
 
-    /// Looks at a message before the protocol does, and counts what is refused.
+    /// Inspects a message before the protocol does, and counts refusals.
     fn filter_message(&self, state: &mut State, bytes: &[u8]) -> FilterDecision {
         match message::parse_request(bytes) {
             Some(StunRequest::Allocate {
@@ -219,7 +219,7 @@ impl TurnClient {
                         let signature = IntegrityKey::new(&username, &password, &self.hub.realm);
                         if signature.verifies(bytes) {
                             state.protocol.add_user(&username, &password);
-                            // Whose the relays are that there are stays as it is: the protocol lets nobody else have them.
+                            // Existing allocations keep their owner: the protocol accepts no other user for them.
                             if state.allocations.is_empty() {
                                 state.owner = Some((user, signature));
                             }
@@ -234,7 +234,7 @@ impl TurnClient {
                         self.hub.count_refusal(RelayRefusalLabels::FORGED);
                     }
                 }
-                // Whom the protocol does not know, it answers that.
+                // The protocol itself rejects users it was not given.
                 FilterDecision::Pass
             }
             Some(StunRequest::PermitPeers(peers)) => {
@@ -259,7 +259,7 @@ impl TurnClient {
         }
     }
 
-    /// Does what the protocol asks for.
+    /// Performs the actions that the protocol requests.
     fn perform_actions(self: &Arc<Self>, state: &mut State, now: Duration) {
         while let Some(step) = state.protocol.poll_action(now) {
             match step {
@@ -308,7 +308,7 @@ impl TurnClient {
     }
 }
 
-/// Reads what peers send to a relay, until it is closed.
+/// Reads the data that peers send to an allocation, until it is closed.
 async fn read_peer_data(
     client: std::sync::Weak<TurnClient>,
     socket: Arc<UdpSocket>,
@@ -316,7 +316,7 @@ async fn read_peer_data(
 ) {
     let mut datagram = vec![0; MAX_DATAGRAM_BYTES];
     loop {
-        // The error of one datagram, such as a peer whose port is closed, says nothing about the next.
+        // An error belongs to one datagram, such as one to a closed port of a peer; the next may succeed.
         let Ok((length, peer)) = socket.recv_from(&mut datagram).await else {
             tokio::task::yield_now().await;
             continue;
@@ -325,7 +325,7 @@ async fn read_peer_data(
             return;
         };
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        // Relays of this server reach one another without a socket; whatever else comes from this machine was asked for by nobody.
+        // Allocations of this server reach each other in memory; other packets from this machine are unsolicited.
         if client.hub.may_receive_from(peer.ip()) {
             client.on_peer_data(relay, peer, &datagram[..length]);
         }
@@ -334,8 +334,8 @@ async fn read_peer_data(
 
 impl fmt::Debug for TurnClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("wire", &self.transport)
+        f.debug_struct("TurnClient")
+            .field("transport", &self.transport)
             .finish_non_exhaustive()
     }
 }

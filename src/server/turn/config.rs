@@ -1,4 +1,4 @@
-//! What can be set about the relay.
+//! Settings of the relay.
 
 use clap::Args;
 use ipnet::IpNet;
@@ -9,16 +9,16 @@ use std::{
     str::FromStr,
 };
 
-/// What `rialto serve` can be told about the relay of calls (STUN and TURN).
+/// Options of `rialto serve` for the relay (STUN and TURN).
 #[derive(Debug, Clone, Args)]
 pub struct TurnConfig {
-    /// Where the relay of calls listens, by UDP and TCP: addresses with commas in between, or "off". By default port 3478 of every
-    /// address if the site is reached from elsewhere, and of this machine alone if it is not.
+    /// Addresses on which the TURN relay for calls listens (UDP and TCP), comma-separated, or "off". Default: port 3478 on all
+    /// addresses, or on loopback only if the site itself is only reachable from this machine.
     #[arg(long, env = "RIALTO_TURN_LISTEN", value_name = "ADDRESSES")]
     pub turn_listen: Option<ListenAddresses>,
 
-    /// The addresses at which browsers reach the relay, with commas in between; by default what the interfaces have, or what
-    /// `--stun-server` sees.
+    /// Addresses at which browsers reach the relay, comma-separated. Default: public addresses of the network interfaces, or the
+    /// address that `--stun-server` reports.
     #[arg(
         long,
         env = "RIALTO_TURN_ADDRESS",
@@ -27,7 +27,7 @@ pub struct TurnConfig {
     )]
     pub turn_address: IpAddresses,
 
-    /// Who is asked for the address of this machine if no interface has a public one, or "off".
+    /// STUN server that reports the address of this machine if no interface has a public one, or "off".
     #[arg(
         long,
         env = "RIALTO_STUN_SERVER",
@@ -36,7 +36,7 @@ pub struct TurnConfig {
     )]
     pub stun_server: String,
 
-    /// The UDP ports that the relay uses for media: open them to everybody in a firewall.
+    /// UDP ports that the relay uses for media. Open them to everyone in the firewall.
     #[arg(
         long,
         env = "RIALTO_TURN_PORTS",
@@ -45,7 +45,7 @@ pub struct TurnConfig {
     )]
     pub turn_ports: PortRange,
 
-    /// Networks the relay may send to although they are not on the internet: `10.1.0.0/16,fd00::/8`.
+    /// Private networks that the relay may send to, such as `10.1.0.0/16,fd00::/8`.
     #[arg(
         long,
         env = "RIALTO_TURN_PEERS",
@@ -54,7 +54,8 @@ pub struct TurnConfig {
     )]
     pub turn_peers: IpNetworks,
 
-    /// A certificate (PEM, with its chain) with which the relay is also reached by TLS; it has to be for the host of `--public-url`.
+    /// Certificate (PEM, with its chain) that makes the relay available over TLS as well. It must be valid for the host of
+    /// `--public-url`.
     #[arg(
         long,
         env = "RIALTO_TURN_CERTIFICATE",
@@ -63,7 +64,7 @@ pub struct TurnConfig {
     )]
     pub turn_certificate: Option<PathBuf>,
 
-    /// The private key of the certificate (PEM).
+    /// Private key of the certificate (PEM).
     #[arg(
         long,
         env = "RIALTO_TURN_KEY",
@@ -72,7 +73,7 @@ pub struct TurnConfig {
     )]
     pub turn_key: Option<PathBuf>,
 
-    /// Where the relay listens for TLS, if there is a certificate: addresses with commas in between.
+    /// Addresses on which the relay listens for TLS if a certificate is set, comma-separated.
     #[arg(
         long,
         env = "RIALTO_TURN_TLS_LISTEN",
@@ -81,8 +82,8 @@ pub struct TurnConfig {
     )]
     pub turn_tls_listen: ListenAddresses,
 
-    /// Another TURN server to use instead, such as coturn with `use-auth-secret`: `turn:…` and `turns:…` addresses with commas in
-    /// between (RFC 7065).
+    /// URLs of an external TURN server to use instead, such as coturn with `use-auth-secret`: `turn:…` and `turns:…`,
+    /// comma-separated (RFC 7065).
     #[arg(
         long,
         env = "RIALTO_TURN_URLS",
@@ -92,8 +93,8 @@ pub struct TurnConfig {
     )]
     pub turn_urls: Vec<String>,
 
-    /// The secret that credentials are made with; by default one that the store keeps.
-    // Neither the help nor an error of clap's shows what is set.
+    /// Secret that signs TURN credentials. Default: one generated and kept in the store.
+    // Neither the help nor an error of clap shows the value.
     #[arg(
         long,
         env = "RIALTO_TURN_SECRET",
@@ -102,7 +103,7 @@ pub struct TurnConfig {
     )]
     pub turn_secret: Option<String>,
 
-    /// How many relays one person may have at a time: one call takes about four.
+    /// Most relay allocations per user at a time. A call takes about four.
     #[arg(
         long,
         env = "RIALTO_TURN_USER_RELAYS",
@@ -111,7 +112,7 @@ pub struct TurnConfig {
     )]
     pub turn_user_relays: u32,
 
-    /// How many relays all people together may have.
+    /// Most relay allocations of all users together.
     #[arg(
         long,
         env = "RIALTO_TURN_RELAYS",
@@ -120,7 +121,7 @@ pub struct TurnConfig {
     )]
     pub turn_relays: u32,
 
-    /// How much is relayed for one person, in bytes a second, both directions together.
+    /// Most bytes per second relayed for one user, both directions together.
     #[arg(
         long,
         env = "RIALTO_TURN_USER_BYTES",
@@ -129,7 +130,7 @@ pub struct TurnConfig {
     )]
     pub turn_user_bytes: u64,
 
-    /// How much is relayed for all people together, in bytes a second.
+    /// Most bytes per second relayed for all users together.
     #[arg(
         long,
         env = "RIALTO_TURN_BYTES",
@@ -139,11 +140,11 @@ pub struct TurnConfig {
     pub turn_bytes: u64,
 }
 
-/// Where to listen; nowhere if there is nothing in it.
+/// Addresses to listen on; empty for none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAddresses(pub Vec<SocketAddr>);
 
-/// The word for nowhere, and for nobody.
+/// The value that turns a listener or a server option off.
 pub(in crate::server) const OFF: &str = "off";
 
 impl FromStr for ListenAddresses {
@@ -156,14 +157,14 @@ impl FromStr for ListenAddresses {
         let addresses = text.split(',').map(|word| {
             let word = word.trim();
             word.parse().map_err(|_| {
-                format!("\"{word}\" is no address with a port. Write it like 0.0.0.0:3478,[::]:3478, or off")
+                format!("\"{word}\" is not an IP address with a port. Use the form 0.0.0.0:3478,[::]:3478, or off")
             })
         });
         addresses.collect::<Result<_, _>>().map(Self)
     }
 }
 
-/// Ports, from the first to the last.
+/// An inclusive range of ports, none of them 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortRange(pub RangeInclusive<u16>);
 
@@ -178,13 +179,13 @@ impl FromStr for PortRange {
         match ends {
             Some((first, last)) if first <= last => Ok(Self(first..=last)),
             _ => Err(format!(
-                "\"{text}\" is no range of ports. Write it like 49152-65535"
+                "\"{text}\" is not a port range. Use the form 49152-65535"
             )),
         }
     }
 }
 
-/// Addresses.
+/// A comma-separated list of IP addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IpAddresses(pub Vec<IpAddr>);
 
@@ -195,13 +196,13 @@ impl FromStr for IpAddresses {
         let words = list.split(',').map(str::trim);
         let addresses = words.filter(|word| !word.is_empty()).map(|word| {
             word.parse()
-                .map_err(|_| format!("\"{word}\" is no address. Write it like 203.0.113.7"))
+                .map_err(|_| format!("\"{word}\" is not an IP address. Use the form 203.0.113.7"))
         });
         addresses.collect::<Result<_, _>>().map(Self)
     }
 }
 
-/// Networks.
+/// A comma-separated list of networks in CIDR notation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IpNetworks(pub Vec<IpNet>);
 

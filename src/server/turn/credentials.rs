@@ -1,5 +1,5 @@
-//! Credentials that no list is kept of: the user name says until when it is good and whose it is, and the password is its HMAC under
-//! a secret that the nodes share (draft-uberti-behave-turn-rest-00; coturn's `use-auth-secret` understands the same).
+//! Stateless TURN credentials: the user name contains the expiry and the user, and the password is its HMAC under a secret that
+//! the nodes share (draft-uberti-behave-turn-rest-00, compatible with coturn's `use-auth-secret`).
 
 use crate::model::{CallId, Millis, UserId};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -7,41 +7,41 @@ use ring::hmac;
 use std::fmt;
 use uuid::Uuid;
 
-/// How long a relay may be asked for with a credential, in milliseconds. Whoever shows a call hands out a new one, and a relay that was
-/// opened goes on without.
+/// How long a credential can be used to create an allocation, in milliseconds. Each view of a call sent to a client has a new
+/// credential, and an existing allocation outlives its own.
 pub const CREDENTIAL_TTL: Millis = 10 * 60 * 1_000;
 
-/// What credentials are made with.
+/// The key that signs credentials.
 #[derive(Clone)]
 pub struct TurnSecret(hmac::Key);
 
-/// A user name and a password for one user and one call.
+/// User name and password for one user in one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credential {
-    /// `<seconds since 1970 when it expires>:<user>/<call>`.
+    /// `<expiry in seconds since 1970>:<user>/<call>`.
     pub username: String,
     /// HMAC-SHA1 of the user name, in Base64 (RFC 2104, RFC 4648).
     pub password: String,
 }
 
-/// Why a user name is not good.
+/// Why a user name is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CredentialError {
-    /// It was, once.
+    /// The expiry in the user name has passed.
     Expired,
-    /// It is none of ours.
+    /// The user name is not in the expected format.
     Invalid,
 }
 
 impl TurnSecret {
-    /// A secret from its text, as it is set or stored.
+    /// Creates the key from the configured or stored secret.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
         Self(hmac::Key::new(algorithm, text.as_bytes()))
     }
 
-    /// A credential for one user in one call, from now on.
+    /// Issues a credential for a user in a call, valid for [`CREDENTIAL_TTL`] from `now`.
     #[must_use]
     pub fn issue(&self, user: UserId, call: CallId, now: Millis) -> Credential {
         let expires = (now + CREDENTIAL_TTL) / 1_000;
@@ -50,7 +50,7 @@ impl TurnSecret {
         Credential { username, password }
     }
 
-    /// Whose a user name is, and its password: what a client that signs with it has to know.
+    /// The user that a user name contains, and the password that belongs to the name.
     pub(super) fn parse_username(
         &self,
         username: &str,
@@ -75,7 +75,7 @@ impl TurnSecret {
 
 impl fmt::Debug for TurnSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
+        f.write_str("TurnSecret")
     }
 }
 
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// By `printf '1800000600:…/…' | openssl dgst -sha1 -hmac 'a secret' -binary | base64`.
+    /// Expected value from `printf '1800000600:…/…' | openssl dgst -sha1 -hmac 'a secret' -binary | base64`.
     #[test]
     fn other_servers_find_the_same_password() {
         let (_, credential) = issued();

@@ -1,4 +1,4 @@
-//! What all clients of the relay have in common.
+//! State shared by all clients of the relay.
 
 use super::{
     client::TurnClient,
@@ -19,22 +19,22 @@ use std::{
 };
 use tokio::{net::UdpSocket, time::Instant};
 
-/// How many ports are tried before there is none.
+/// How many random ports are tried before an allocation fails.
 const MAX_PORT_ATTEMPTS: usize = 50;
 
-/// What all clients have in common.
+/// Settings, limits and allocations shared by all clients.
 #[derive(Debug)]
 pub(super) struct Hub {
     pub(super) secret: TurnSecret,
     pub(super) realm: String,
     pub(super) quota: Arc<Quota>,
     peer_filter: PeerFilter,
-    /// The addresses that relays have.
+    /// Addresses of allocations, as peers see them.
     relay_addresses: Vec<IpAddr>,
-    /// Of those, the ones this machine has itself; the others are somebody's who passes on what comes for us.
+    /// Addresses of this machine's interfaces. A relay address not among them belongs to a NAT in front of the machine.
     interface_addresses: Vec<IpAddr>,
     ports: RangeInclusive<u16>,
-    /// Every relay that is open, by its address.
+    /// Every open allocation, by relayed address.
     allocations: Mutex<HashMap<SocketAddr, Weak<TurnClient>>>,
     metrics: Arc<Metrics>,
     began: Instant,
@@ -74,23 +74,23 @@ impl Hub {
         })
     }
 
-    /// How long ago the server was started.
+    /// Time since the server started.
     pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Whether a client may ask to send to an address. To the addresses of relays it may, for the one who is called may be at a relay as
-    /// well; [`Self::relay`] sees to it that nothing else at them is reached.
+    /// Whether a client may request to send to an address. The relay's own addresses are allowed, as the other peer may have an
+    /// allocation too; [`Self::send_to_peer`] reaches nothing else there.
     pub(super) fn may_send_to(&self, peer: IpAddr) -> bool {
         self.relay_addresses.contains(&peer.to_canonical()) || self.peer_filter.is_allowed(peer)
     }
 
-    /// Whether something that came from an address is passed on.
+    /// Whether data from an address is relayed to clients.
     pub(super) fn may_receive_from(&self, peer: IpAddr) -> bool {
         !self.peer_filter.is_own(peer)
     }
 
-    /// Sends from a relay to a peer.
+    /// Sends data from an allocation to a peer.
     pub(super) fn send_to_peer(
         &self,
         socket: &UdpSocket,
@@ -100,19 +100,19 @@ impl Hub {
     ) {
         let at_relay = self.lock().get(&to).and_then(Weak::upgrade);
         if let Some(client) = at_relay {
-            // Without a socket: whoever passes on what comes for our address may not do so for what comes from us.
+            // Delivered in memory: a NAT in front of the machine may not loop back packets sent to its own address.
             self.count_relayed_bytes(bytes.len());
             client.on_peer_data(to, from, bytes);
         } else if self.peer_filter.is_allowed(to.ip()) {
             self.count_relayed_bytes(bytes.len());
-            // What does not fit now is late already.
+            // Packets that do not fit into the buffer are dropped: they would arrive too late.
             drop(socket.try_send_to(bytes, to));
         } else {
             self.count_refusal(RelayRefusalLabels::PEER);
         }
     }
 
-    /// Opens a relay for a client.
+    /// Opens an allocation for a client: its socket and relayed address.
     pub(super) fn open_allocation(
         &self,
         family: IpFamily,
@@ -141,11 +141,10 @@ impl Hub {
             self.update_allocations(|relays| drop(relays.insert(address, Arc::downgrade(client))));
             return Ok((Arc::new(socket), address));
         }
-        tracing::warn!(ports = ?self.ports, "no port was free for a relay of a call");
+        tracing::warn!(ports = ?self.ports, "no free port for a TURN allocation");
         Err(AllocateError::InsufficientCapacity)
     }
 
-    /// A relay is closed.
     pub(super) fn remove_allocation(&self, relay: SocketAddr) {
         self.update_allocations(|relays| drop(relays.remove(&relay)));
     }
@@ -157,13 +156,11 @@ impl Hub {
         self.metrics.relays.set(open);
     }
 
-    /// So many bytes were relayed.
     pub(super) fn count_relayed_bytes(&self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.metrics.relay_bytes.inc_by(bytes);
     }
 
-    /// Something was refused.
     pub(super) fn count_refusal(&self, why: RelayRefusalLabels) {
         self.metrics.relay_refused.get_or_create(&why).inc();
     }
@@ -175,7 +172,7 @@ impl Hub {
     }
 }
 
-/// A socket for one call's media.
+/// Binds the socket of an allocation.
 fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;

@@ -1,4 +1,4 @@
-//! STUN messages that are read, or answered, before the protocol sees them (RFC 8489, RFC 8656).
+//! STUN messages that are inspected or answered before the protocol sees them (RFC 8489, RFC 8656).
 
 use std::net::{IpAddr, SocketAddr};
 use turn_server_proto::types::{
@@ -14,31 +14,32 @@ use turn_server_proto::types::{
     },
 };
 
-/// The length of what every message and every piece of channel data begins with, and that says how long the whole is.
+/// Length of the common prefix of STUN and ChannelData messages, which contains their length.
 pub(super) const FRAME_HEADER_BYTES: usize = 4;
-/// The length of the rest of the head of a message (RFC 8489 section 5).
+/// Length of the header of a STUN message (RFC 8489 section 5).
 const STUN_HEADER_BYTES: usize = 20;
 
-/// What a client asks for, as far as it matters before it is done.
+/// A client's request, as far as it is inspected before the protocol.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StunRequest {
-    /// From where it is seen.
+    /// Binding request for the client's reflexive address.
     Binding,
-    /// A relay, under this name; without one it is the first try, which is answered with what a second needs.
-    Allocate { username: Option<String> },
-    /// To send to these.
+    /// Allocate request. The first one has no user name and is answered with realm and nonce.
+    Allocate {
+        username: Option<String>,
+    },
+    /// CreatePermission or ChannelBind request for these peers.
     PermitPeers(Vec<IpAddr>),
-    /// Something else.
     Other,
 }
 
-/// Whether it is a STUN message and not channel data (RFC 8656 section 12).
+/// Whether these bytes are a STUN message and not a ChannelData message (RFC 8656 section 12).
 pub(super) fn is_message(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first >> 6 == 0)
 }
 
-/// How long a message or piece of channel data is on a stream, padding included, by its first four bytes. None for what is neither
-/// (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
+/// Length in bytes of a STUN or ChannelData message on a stream, including padding, from its first four bytes. None for anything
+/// else (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
 pub(super) fn frame_length(head: [u8; FRAME_HEADER_BYTES]) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
     match head[0] >> 6 {
@@ -48,7 +49,7 @@ pub(super) fn frame_length(head: [u8; FRAME_HEADER_BYTES]) -> Option<usize> {
     }
 }
 
-/// What a message asks for. None for one that cannot be read, or that is no request.
+/// Parses a STUN request. None if the message is malformed or not a request.
 pub(super) fn parse_request(bytes: &[u8]) -> Option<StunRequest> {
     let message = Message::from_bytes(bytes).ok()?;
     if !message.has_class(MessageClass::Request) {
@@ -73,7 +74,7 @@ pub(super) fn parse_request(bytes: &[u8]) -> Option<StunRequest> {
     })
 }
 
-/// The answer to who asks from where they are seen. None when it asks for more than that.
+/// The response to a Binding request, with the client's reflexive address. None if the request is malformed.
 pub(super) fn binding_response(bytes: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
     let message = Message::from_bytes(bytes).ok()?;
     let mut answer = Message::builder_success(&message, MessageWriteVec::with_capacity(44));
@@ -83,7 +84,7 @@ pub(super) fn binding_response(bytes: &[u8], from: SocketAddr) -> Option<Vec<u8>
     Some(answer.finish())
 }
 
-/// Somebody's name and password, in this realm.
+/// Long-term credential of a user in the realm, which signs messages.
 #[derive(Debug, Clone)]
 pub(super) struct IntegrityKey(MessageIntegrityCredentials);
 
@@ -94,17 +95,17 @@ impl IntegrityKey {
         Self(credentials.into())
     }
 
-    /// Whether a message was signed with it. How, if so.
+    /// The algorithm that this key signed a message with; none if it did not.
     fn integrity_algorithm(&self, message: &Message<'_>) -> Option<IntegrityAlgorithm> {
         message.validate_integrity(&self.0).ok()
     }
 
-    /// Whether it signed a message.
+    /// Whether a message was signed with this key.
     pub(super) fn verifies(&self, bytes: &[u8]) -> bool {
         Message::from_bytes(bytes).is_ok_and(|message| self.integrity_algorithm(&message).is_some())
     }
 
-    /// The answer to a request that is not allowed. None unless the request was signed with this.
+    /// The 403 (Forbidden) response to a request. None unless the request was signed with this key.
     pub(super) fn forbidden_response(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let message = Message::from_bytes(bytes).ok()?;
         let how = self.integrity_algorithm(&message)?;

@@ -1,22 +1,22 @@
-//! STUN and TURN, so that calls connect from behind any router: the relay inside the program (RFC 8489, RFC 8656), or another one.
+//! STUN and TURN, so that calls connect from behind any router: the built-in relay (RFC 8489, RFC 8656), or an external one.
 //!
-//! A browser asks for a relay with a credential that it was given with its call, and is from then on reached at an address of this
-//! machine. The messages are understood by the crate `turn-server-proto`, behind a trait; whose a relay is, to whom it may send and
-//! how much, is decided here ([decision 18](../../../docs/decisions/0018-the-relay-inside.md)).
+//! A browser allocates a relay address on this machine with the credential of its call; peers then reach it there. The crate
+//! `turn-server-proto` implements the protocol, behind a trait. Ownership of allocations, permitted peers and quotas are decided
+//! here ([decision 18](../../../docs/decisions/0018-built-in-turn-server.md)).
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`config`] | what can be set |
-//! | [`credentials`] | names and passwords that no list is kept of |
-//! | [`address`] | at which addresses this machine is reached |
-//! | `hub` | what all clients have in common: relays by address, and bounds |
-//! | `client` | one client and its relays |
-//! | `protocol` | the protocol of one client, without a socket |
-//! | `message` | messages that are read or answered before the protocol sees them |
-//! | `peers` | to whom the relay may send |
-//! | `quota` | how much it may be used |
-//! | `udp`, `tcp` | how clients come |
-//! | [`probe`] | the other end: whether a relay does what it should |
+//! | [`config`] | settings |
+//! | [`credentials`] | stateless user names and passwords |
+//! | [`address`] | addresses at which this machine is reached |
+//! | `hub` | state shared by all clients: allocations by address, and limits |
+//! | `client` | one client and its allocations |
+//! | `protocol` | protocol of one client, without a socket |
+//! | `message` | messages inspected or answered before the protocol |
+//! | `peer_filter` | permitted peers |
+//! | `quota` | limits of allocations and bandwidth |
+//! | `udp`, `tcp` | listeners for clients |
+//! | [`probe`] | a TURN client that checks a relay |
 
 pub mod address;
 mod client;
@@ -56,25 +56,25 @@ use tokio_rustls::{
 };
 use udp::UdpServer;
 
-/// The port of STUN and TURN.
+/// The standard port of STUN and TURN.
 const DEFAULT_PORT: u16 = 3478;
-/// How many ports are tried where any would do.
+/// How many ports are tried where any port will do.
 const MAX_PORT_ATTEMPTS: u8 = 10;
 
-/// How browsers find a path: what they are told when a call begins.
+/// The ICE servers that browsers receive when a call starts.
 #[derive(Debug, Clone)]
 pub struct IceConfig {
-    /// As they were set, the same for everybody.
+    /// Configured servers, the same for every user.
     servers: Vec<IceServer>,
-    /// Relays, to be used with a credential.
+    /// URLs of relays that need a credential.
     relay_urls: Vec<String>,
-    /// At which addresses our own is reached, and how that was found out.
+    /// Addresses of the built-in relay, each with its source.
     relay_addresses: Vec<(IpAddr, AddressSource)>,
     secret: TurnSecret,
 }
 
 impl IceConfig {
-    /// Only what was set: nothing is relayed.
+    /// The configured servers only, without a relay.
     #[must_use]
     pub fn without_relay(servers: Vec<IceServer>, secret: TurnSecret) -> Self {
         Self {
@@ -85,13 +85,13 @@ impl IceConfig {
         }
     }
 
-    /// At which addresses our own relay is reached, and how that was found out; none when it is off.
+    /// Addresses of the built-in relay, each with its source; empty when it is off.
     #[must_use]
     pub fn relay_addresses(&self) -> &[(IpAddr, AddressSource)] {
         &self.relay_addresses
     }
 
-    /// What a user is told for a call, with a credential that is good from now on.
+    /// The servers for a user's call, with a new credential for the relays.
     #[must_use]
     pub fn servers_for(&self, user: UserId, call: CallId, now: Millis) -> Vec<IceServer> {
         let mut servers = self.servers.clone();
@@ -107,20 +107,20 @@ impl IceConfig {
     }
 }
 
-/// The relay, once it listens. It ends when dropped.
+/// The running relay. Dropping it stops its listeners.
 #[derive(Debug)]
 pub struct TurnRelay {
-    /// Where it is reached, and how that was found out.
+    /// Addresses of the relay, each with its source.
     pub reachable: ReachableAddresses,
-    /// Its addresses as browsers are told them (RFC 7064, RFC 7065).
+    /// URLs of the relay as browsers receive them (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
     _tasks: JoinSet<()>,
 }
 
-/// Starts the relay, unless it is off or another one is used. What browsers are told, and the relay.
+/// Starts the relay, unless it is off or an external one is configured. Returns the servers for browsers, and the relay.
 ///
 /// # Errors
-/// In words: when an address that was set cannot be listened on, or the certificate cannot be used.
+/// A text for the operator when a listen address or the certificate cannot be used.
 pub async fn start(
     config: &Config,
     secret: TurnSecret,
@@ -171,7 +171,7 @@ pub async fn start(
     if let (Some(certificate), Some(key)) = (&settings.turn_certificate, &settings.turn_key) {
         let tls = load_tls_acceptor(certificate, key)?;
         let host = config.public_host().ok_or(
-            "--turn-certificate: browsers have to be told a name that the certificate is for. Set --public-url as well",
+            "--turn-certificate needs a host name that the certificate is for. Set --public-url as well",
         )?;
         for at in &settings.turn_tls_listen.0 {
             let listener = tcp::bind(*at).map_err(|why| listen_error(*at, &why))?;
@@ -195,7 +195,7 @@ pub async fn start(
 
 type Sockets = Vec<(tokio::net::UdpSocket, tokio::net::TcpListener)>;
 
-/// Opens the sockets; also whether they are for this machine alone. None when the relay is off.
+/// Opens the sockets, and tells whether they are bound to loopback only. None when the relay is off.
 fn bind_sockets(config: &Config) -> Result<Option<(Sockets, bool)>, String> {
     if let Some(listen) = &config.turn.turn_listen {
         if listen.0.is_empty() {
@@ -217,7 +217,7 @@ fn bind_sockets(config: &Config) -> Result<Option<(Sockets, bool)>, String> {
         let at = SocketAddr::new(ip, DEFAULT_PORT);
         match bind_udp_and_tcp(at).or_else(|_| bind_udp_and_tcp(SocketAddr::new(ip, 0))) {
             Ok(pair) => sockets.push(pair),
-            // A machine without IPv6 does without.
+            // The machine may have no IPv6.
             Err(_) if ip.is_ipv6() => {}
             Err(why) => return Err(listen_error(at, &why)),
         }
@@ -225,7 +225,7 @@ fn bind_sockets(config: &Config) -> Result<Option<(Sockets, bool)>, String> {
     Ok(Some((sockets, is_local)))
 }
 
-/// Both ways to the relay, at the same port. Of any free port, the other way may be taken: then it is another one.
+/// Binds UDP and TCP to the same port. Port 0 means any: where TCP has the chosen port taken, another one is tried.
 fn bind_udp_and_tcp(
     at: SocketAddr,
 ) -> io::Result<(tokio::net::UdpSocket, tokio::net::TcpListener)> {
@@ -243,14 +243,14 @@ fn bind_udp_and_tcp(
 
 fn listen_error(at: SocketAddr, why: &io::Error) -> String {
     format!(
-        "the relay of calls cannot listen on {at}: {why}. Is another TURN server running? Say where with --turn-listen, or turn \
-         it off with --turn-listen off"
+        "the TURN relay cannot listen on {at}: {why}. If another TURN server is running, set another address with \
+         --turn-listen, or turn the relay off with --turn-listen off"
     )
 }
 
 fn load_tls_acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     let cannot = |file: &Path, why: &dyn std::fmt::Display| {
-        format!("the relay of calls cannot use {}: {why}", file.display())
+        format!("the TURN relay cannot use {}: {why}", file.display())
     };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -1,5 +1,5 @@
-//! To whom the relay may send: to anybody on the internet, and to nobody who could not be reached without it. A relay that reached
-//! further would be a way into the network it stands in (RFC 8656 section 21.1.3).
+//! Permitted peers: any public address, and none in a private network. A relay without this limit would open its own network to
+//! clients (RFC 8656 section 21.1.3).
 
 use ipnet::IpNet;
 use std::{
@@ -8,7 +8,7 @@ use std::{
     sync::LazyLock,
 };
 
-/// Networks that are nobody's on the internet (RFC 6890 and the IANA registries it began).
+/// Special-purpose networks, without public hosts (RFC 6890 and the IANA registries it established).
 static SPECIAL_PURPOSE_NETWORKS: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     let networks = [
         "0.0.0.0/8",
@@ -40,15 +40,15 @@ static SPECIAL_PURPOSE_NETWORKS: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     networks.map_while(Result::ok).collect()
 });
 
-/// Ways to write an IPv4 address as one of IPv6, and where in it the address begins (RFC 6052, RFC 3056).
+/// IPv6 prefixes that embed an IPv4 address, with its byte offset (RFC 6052, RFC 3056).
 static IPV4_EMBEDDING_PREFIXES: [(&str, usize); 2] = [("64:ff9b::/96", 12), ("2002::/16", 2)];
 
-/// To whom the relay may send.
+/// Decides which peers the relay may send to.
 #[derive(Debug, Default)]
 pub(super) struct PeerFilter {
     /// Addresses of this machine.
     own_addresses: HashSet<IpAddr>,
-    /// Networks that are reached although they are special, because somebody said so.
+    /// Special-purpose networks that the configuration allows.
     allowed_networks: Vec<IpNet>,
 }
 
@@ -60,7 +60,7 @@ impl PeerFilter {
         }
     }
 
-    /// Whether something may be sent to an address.
+    /// Whether the relay may send to an address.
     pub(super) fn is_allowed(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         if self.own_addresses.contains(&peer) {
@@ -76,13 +76,12 @@ impl PeerFilter {
         !is_special_purpose(peer)
     }
 
-    /// Whether it is an address of this machine.
     pub(super) fn is_own(&self, peer: IpAddr) -> bool {
         self.own_addresses.contains(&peer.to_canonical())
     }
 }
 
-/// Whether an address is somebody's on the internet.
+/// Whether an address is public, that is in no special-purpose network.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     !is_special_purpose(address.to_canonical())
@@ -100,7 +99,7 @@ fn is_special_purpose(peer: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address that an address of IPv6 stands for.
+/// The IPv4 address embedded in an IPv6 address.
 fn embedded_ipv4(peer: Ipv6Addr) -> Option<Ipv4Addr> {
     let (_, at) = IPV4_EMBEDDING_PREFIXES.iter().find(|(network, _)| {
         let network = network.parse::<IpNet>();

@@ -1,5 +1,5 @@
-//! The other end of TURN (RFC 8656): asks a relay for what a browser would, to see whether it does it. For [`super::super::doctor`] and
-//! for tests; calls are made by browsers.
+//! A TURN client (RFC 8656) that checks a relay by requesting what a browser would. Used by [`super::super::doctor`] and tests;
+//! calls themselves use the browser's client.
 
 use super::credentials::Credential;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -28,26 +28,27 @@ use turn_server_proto::types::{
     },
 };
 
-/// How long an answer may take before it is asked for again, and how often.
+/// How long a response may take before the request is sent again.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
+/// How often a request is sent over UDP.
 const MAX_REQUEST_ATTEMPTS: usize = 3;
 
-/// What did not work.
+/// Why a probe failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// The relay answered with this code (RFC 8489 section 14.8).
-    #[error("it answered {0}")]
+    /// The relay responded with this error code (RFC 8489 section 14.8).
+    #[error("it answered with error {0}")]
     Refused(u16),
-    /// Nothing came.
+    /// No response arrived in time.
     #[error("it did not answer")]
     Timeout,
-    /// Its certificate is not believed (RFC 8446 section 4.4.2.4), or nothing is there to judge it by.
+    /// The certificate is not trusted (RFC 8446 section 4.4.2.4), or there are no root certificates to verify it with.
     #[error("{0}")]
     Tls(rustls::Error),
-    /// What came made no sense.
-    #[error("it answered something that is no TURN")]
+    /// The response is not valid TURN.
+    #[error("its answer is not valid TURN")]
     InvalidResponse,
-    /// The network said no.
+    /// A network error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -66,18 +67,18 @@ impl From<StunWriteError> for ProbeError {
 
 type Result<T> = std::result::Result<T, ProbeError>;
 
-/// How the relay is spoken to.
+/// Transport between probe and relay.
 enum ProbeTransport {
     Udp(UdpSocket),
     Stream(Box<dyn ByteStream>),
 }
 
-/// TCP, or TLS over it.
+/// A TCP connection, or TLS over one.
 trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-/// Somebody with a credential, at a relay.
+/// A TURN client with a credential, connected to a relay.
 pub struct Probe {
     transport: ProbeTransport,
     credential: Credential,
@@ -86,7 +87,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Comes by UDP.
+    /// Connects over UDP.
     ///
     /// # Errors
     /// [`ProbeError::Io`].
@@ -104,21 +105,21 @@ impl Probe {
         ))
     }
 
-    /// Comes by TCP, to whichever of these addresses accepts.
+    /// Connects over TCP, to the first of these addresses that accepts.
     ///
     /// # Errors
-    /// [`ProbeError::Io`], and [`ProbeError::Silent`] when nobody accepts.
+    /// [`ProbeError::Io`], and [`ProbeError::Timeout`] when none accepts in time.
     pub async fn connect_tcp(relay: impl ToSocketAddrs, credential: Credential) -> Result<Self> {
         let stream = timeout(RESPONSE_TIMEOUT * 3, TcpStream::connect(relay)).await;
         let stream = stream.map_err(|_| ProbeError::Timeout)??;
         Ok(Self::with_stream(stream, credential))
     }
 
-    /// Comes by TLS, to whichever of these addresses accepts, and believes the certificate of this name that the other programs of this
-    /// machine do.
+    /// Connects over TLS, to the first of these addresses that accepts. The certificate has to be for `name` and is verified against
+    /// the platform's root certificates.
     ///
     /// # Errors
-    /// [`ProbeError::Tls`], [`ProbeError::Io`], and [`ProbeError::Silent`] when nobody accepts.
+    /// [`ProbeError::Tls`], [`ProbeError::Io`], and [`ProbeError::Timeout`] when none accepts in time.
     pub async fn connect_tls(
         relay: impl ToSocketAddrs,
         name: &str,
@@ -141,7 +142,7 @@ impl Probe {
         Ok(Self::with_stream(stream, credential))
     }
 
-    /// Comes over a stream that is open, such as one of TLS.
+    /// Uses an open stream, such as a TLS connection.
     pub fn with_stream(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         credential: Credential,
@@ -158,12 +159,12 @@ impl Probe {
         }
     }
 
-    /// Says from now on that it is somebody else.
+    /// Uses another credential from now on.
     pub fn set_credential(&mut self, credential: Credential) {
         self.credential = credential;
     }
 
-    /// Asks for a relay, and returns its address.
+    /// Creates an allocation and returns its relayed address.
     ///
     /// # Errors
     /// [`ProbeError`].
@@ -171,7 +172,7 @@ impl Probe {
         self.allocate_with(request_udp_transport).await
     }
 
-    /// Asks for a relay with an address of IPv6, and returns it.
+    /// Creates an allocation with an IPv6 address and returns that address.
     ///
     /// # Errors
     /// [`ProbeError`].
@@ -206,7 +207,7 @@ impl Probe {
         Ok(relay.addr(answer.transaction_id()))
     }
 
-    /// Asks to hear a peer, and to send to it.
+    /// Creates a permission to exchange data with a peer.
     ///
     /// # Errors
     /// [`ProbeError`].
@@ -219,7 +220,7 @@ impl Probe {
             .map(drop)
     }
 
-    /// Asks for a channel to a peer (0x4000 to 0x4FFF).
+    /// Binds a channel (0x4000 to 0x4FFF) to a peer.
     ///
     /// # Errors
     /// [`ProbeError`].
@@ -231,7 +232,7 @@ impl Probe {
         self.send_signed_request(CHANNEL_BIND, add).await.map(drop)
     }
 
-    /// Gives the relay back.
+    /// Deletes the allocation, by a Refresh request with lifetime 0.
     ///
     /// # Errors
     /// [`ProbeError`].
@@ -240,7 +241,7 @@ impl Probe {
         self.send_signed_request(REFRESH, add).await.map(drop)
     }
 
-    /// Sends to a peer, in an indication.
+    /// Sends data to a peer in a Send indication.
     ///
     /// # Errors
     /// [`ProbeError::Io`].
@@ -252,7 +253,7 @@ impl Probe {
         self.write(&message.finish()).await
     }
 
-    /// Sends through a channel.
+    /// Sends data to a peer through a channel.
     ///
     /// # Errors
     /// [`ProbeError::Io`].
@@ -266,16 +267,16 @@ impl Probe {
         self.write(&data).await
     }
 
-    /// The next that a peer sends, by whichever way it comes.
+    /// Receives data of a peer, from a Data indication or a channel.
     ///
     /// # Errors
-    /// [`ProbeError::Silent`] when nothing comes for a while.
+    /// [`ProbeError::Timeout`] when nothing arrives within 700 ms.
     pub async fn receive(&mut self) -> Result<Vec<u8>> {
         let bytes = timeout(RESPONSE_TIMEOUT, self.read()).await;
         payload(&bytes.map_err(|_| ProbeError::Timeout)??)
     }
 
-    /// What is answered to a signed request.
+    /// Sends a signed request and returns the success response.
     async fn send_signed_request(
         &mut self,
         method: Method,
@@ -307,7 +308,7 @@ impl Probe {
             request.add_message_integrity(&key.into(), IntegrityAlgorithm::Sha1)?;
         }
         let request = request.finish();
-        // A stream loses nothing, and half an answer that was given up would be taken for the next.
+        // A stream needs no retransmission, and after a timeout the rest of a partial response would corrupt the next.
         let (tries, response_timeout) = match self.transport {
             ProbeTransport::Udp(_) => (MAX_REQUEST_ATTEMPTS, RESPONSE_TIMEOUT),
             ProbeTransport::Stream(_) => (1, 3 * RESPONSE_TIMEOUT),
@@ -321,7 +322,7 @@ impl Probe {
         Err(ProbeError::Timeout)
     }
 
-    /// The answer to a request; what else comes meanwhile is skipped.
+    /// The response to a request; other messages are skipped.
     async fn read_response(&mut self, id: TransactionId) -> Result<Vec<u8>> {
         loop {
             let answer = self.read().await?;
@@ -333,7 +334,7 @@ impl Probe {
         }
     }
 
-    /// Sends it as it is, whatever it is.
+    /// Sends raw bytes, without any encoding.
     ///
     /// # Errors
     /// [`ProbeError::Io`].
@@ -383,7 +384,7 @@ fn request_udp_transport(
     request.add_attribute(&RequestedTransport::new(RequestedTransport::UDP))
 }
 
-/// What a peer sent, out of a Data indication or channel data.
+/// The payload of a Data indication or a ChannelData message.
 fn payload(bytes: &[u8]) -> Result<Vec<u8>> {
     if super::message::is_message(bytes) {
         let message = Message::from_bytes(bytes)?;

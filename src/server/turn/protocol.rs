@@ -1,7 +1,7 @@
-//! The protocol of one client, without a socket: what [`super::client`] needs of an implementation of TURN, and the one that is used.
+//! The TURN protocol of one client, without sockets: the interface that [`super::client`] needs, and its implementation.
 //!
-//! Each client has an implementation of its own, which knows no other. So nothing has to be searched for whom a packet is, one client
-//! cannot be taken for another, and all that is kept for one is gone with it.
+//! Each client has its own instance. No packet needs a lookup of its client, clients cannot be confused, and all state of a client
+//! is dropped with it.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 use turn_server_proto::{
@@ -13,29 +13,29 @@ use turn_server_proto::{
     types::{AddressFamily, TransportType, prelude::DelayedTransmitBuild},
 };
 
-/// Which addresses a relay has.
+/// Address family of an allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IpFamily {
     V4,
     V6,
 }
 
-/// Why there is no relay.
+/// Why an allocation failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AllocateError {
-    /// There are none with such addresses here.
+    /// The relay has no address of that family.
     UnsupportedFamily,
-    /// There are as many as there may be.
+    /// A limit is reached, no port is free, or the client is not authenticated.
     InsufficientCapacity,
 }
 
-/// What the bytes of a client come to.
+/// The result of processing bytes of a client.
 #[derive(Debug)]
 pub(super) enum Outcome<'a> {
     Nothing,
-    /// An answer.
+    /// A response to send to the client.
     SendToClient(Vec<u8>),
-    /// To be sent from a relay to a peer.
+    /// Data to send from a relayed address to a peer.
     SendToPeer {
         from: SocketAddr,
         to: SocketAddr,
@@ -43,27 +43,28 @@ pub(super) enum Outcome<'a> {
     },
 }
 
-/// What is left to do.
+/// An action that the protocol requests from its caller.
 #[derive(Debug)]
 pub(super) enum ProtocolAction {
-    /// To open a relay, and say so with [`Protocol::opened`].
+    /// Open an allocation, and report it with [`TurnProtocol::on_allocation_opened`].
     OpenAllocation(IpFamily),
-    /// To close a relay.
+    /// Close the allocation with this relayed address.
     CloseAllocation(SocketAddr),
-    /// To tell the client.
+    /// Send this message to the client.
     SendToClient(Vec<u8>),
 }
 
-/// An implementation of TURN for one client (RFC 8656), that is told what was received and says what to send. Times are
-/// given to it, since the server was started.
+/// A TURN implementation for one client (RFC 8656), without I/O. Callers pass in what was received and the time since the server
+/// started.
 pub(super) trait TurnProtocol: fmt::Debug + Send {
-    /// From now on, this name and password are good.
+    /// Accepts this user name and password from now on.
     fn add_user(&mut self, username: &str, password: &str);
 
-    /// The client sent this: one message, or one piece of channel data.
+    /// Processes one STUN message or ChannelData message from the client.
     fn on_client_data<'a>(&mut self, bytes: &'a [u8], now: Duration) -> Outcome<'a>;
 
-    /// A peer sent this to a relay: what to tell the client is written into `told`. False when the client did not ask to hear it.
+    /// Processes data that a peer sent to a relayed address, and writes the message for the client into `output`. False if the
+    /// client has no permission for the peer.
     fn on_peer_data(
         &mut self,
         relay: SocketAddr,
@@ -73,10 +74,10 @@ pub(super) trait TurnProtocol: fmt::Debug + Send {
         now: Duration,
     ) -> bool;
 
-    /// What is to be done next; to be asked until there is nothing, after the client was heard and now and then.
+    /// The next action. Poll until none is left, after each message of the client and periodically.
     fn poll_action(&mut self, now: Duration) -> Option<ProtocolAction>;
 
-    /// What came of [`Step::Open`]: the address of the relay, as others see it.
+    /// Reports the result of [`ProtocolAction::OpenAllocation`]: the relayed address as peers see it.
     fn on_allocation_opened(
         &mut self,
         family: IpFamily,
@@ -85,7 +86,8 @@ pub(super) trait TurnProtocol: fmt::Debug + Send {
     );
 }
 
-/// The one of the crate `turn-server-proto`. It is told that everything comes by UDP: [`super::tcp`] cuts the stream into messages.
+/// The implementation of the crate `turn-server-proto`. All messages are passed to it as UDP; [`super::tcp`] splits streams into
+/// messages.
 #[derive(Debug)]
 pub(super) struct TurnServerProto {
     server: TurnServer,
@@ -94,7 +96,7 @@ pub(super) struct TurnServerProto {
 }
 
 impl TurnServerProto {
-    /// For a client that was seen from this address, by the listener at that one.
+    /// Creates the protocol of the client at address `client` of the listener at address `listener`.
     pub(super) fn new(client: SocketAddr, listener: SocketAddr, realm: &str) -> Self {
         let server = TurnServer::new(TransportType::Udp, listener, realm.to_owned());
         Self {
@@ -146,14 +148,14 @@ impl TurnProtocol for TurnServerProto {
         let Some(sent) = self.server.recv(received, to_instant(now)) else {
             return false;
         };
-        // Not `write_into`, which in 0.7.3 calls a Data indication a Send indication, so that browsers leave it unread.
+        // Not `write_into`, which in 0.7.3 encodes a Data indication as a Send indication, and browsers ignore that.
         *told = sent.data.build();
         true
     }
 
     fn poll_action(&mut self, now: Duration) -> Option<ProtocolAction> {
         loop {
-            // Said before anything is closed or opened, because it was earlier.
+            // Messages come before sockets are closed or opened, because they were produced earlier.
             if let Some(said) = self.server.poll_transmit(to_instant(now)) {
                 return Some(ProtocolAction::SendToClient(said.data));
             }
@@ -168,7 +170,7 @@ impl TurnProtocol for TurnServerProto {
                     return Some(ProtocolAction::CloseAllocation(listen_addr));
                 }
                 TurnServerPollRet::WaitUntil(_) => return None,
-                // Relays by TCP (RFC 6062) are asked for over TCP only, and this was told that there is none.
+                // TCP allocations (RFC 6062) need a TCP client, and this instance sees UDP only.
                 TurnServerPollRet::TcpConnect { .. } | TurnServerPollRet::TcpClose { .. } => {}
             }
         }

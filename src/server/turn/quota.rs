@@ -1,4 +1,4 @@
-//! How much of the relay one person, and everybody together, may use: relays at a time, and bytes a second.
+//! Limits of the relay per user and in total: concurrent allocations, and bytes per second.
 
 use crate::model::UserId;
 use std::{
@@ -10,16 +10,16 @@ use std::{
     time::Duration,
 };
 
-/// A bound on both.
+/// Limits of one user, or of all users together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct QuotaLimits {
-    /// Relays at a time.
+    /// Most allocations at a time.
     pub(super) max_allocations: u32,
-    /// Bytes a second that are relayed, in both directions together.
+    /// Most relayed bytes per second, both directions together.
     pub(super) max_bytes_per_second: u64,
 }
 
-/// Everybody's accounts.
+/// Usage of all users, and its limits.
 #[derive(Debug)]
 pub(super) struct Quota {
     per_user: QuotaLimits,
@@ -34,7 +34,7 @@ struct Usage {
     allocations: u32,
 }
 
-/// A place for one relay, given back when dropped.
+/// Permit for one allocation, returned to the quota on drop.
 #[derive(Debug)]
 pub(super) struct AllocationPermit {
     quota: Arc<Quota>,
@@ -42,10 +42,10 @@ pub(super) struct AllocationPermit {
     bandwidth: Arc<BandwidthBucket>,
 }
 
-/// What flows: a bucket that holds a second's worth.
+/// Token bucket for bytes, with a capacity of one second.
 #[derive(Debug, Default)]
 struct BandwidthBucket {
-    /// When the bucket is full again, in nanoseconds since the relay was started.
+    /// When the bucket is full again, in nanoseconds since the relay started.
     full_at: AtomicU64,
 }
 
@@ -75,7 +75,7 @@ impl Quota {
         })
     }
 
-    /// A place for another relay of a user; none when they, or all together, have as many as they may.
+    /// A permit for another allocation of a user; none if the user's limit or the total limit is reached.
     pub(super) fn try_acquire(self: &Arc<Self>, user: UserId) -> Option<AllocationPermit> {
         let mut open = self.lock();
         if open.allocations >= self.total.max_allocations {
@@ -101,7 +101,7 @@ impl Quota {
 }
 
 impl AllocationPermit {
-    /// Whether so many bytes may pass now, by the time since the relay was started; a yes is counted.
+    /// Whether this many bytes may pass at `now`, the time since the relay started. Bytes that pass are counted.
     pub(super) fn allow(&self, bytes: usize, now: Duration) -> bool {
         let quota = &self.quota;
         self.bandwidth
@@ -149,7 +149,10 @@ mod tests {
         let _second = quota.try_acquire(user(1)).unwrap();
         assert!(quota.try_acquire(user(1)).is_none());
         let _third = quota.try_acquire(user(2)).unwrap();
-        assert!(quota.try_acquire(user(2)).is_none(), "all are taken");
+        assert!(
+            quota.try_acquire(user(2)).is_none(),
+            "the total limit is reached"
+        );
         drop(first);
         assert_eq!(quota.lock().allocations, 2);
         assert!(quota.try_acquire(user(1)).is_some());
@@ -172,14 +175,11 @@ mod tests {
         assert!(one.allow(900, at(0)));
         assert!(
             !same.allow(200, at(0)),
-            "two relays of one person are one person"
+            "two allocations of one user share a limit"
         );
         assert!(same.allow(200, at(200)));
         assert!(other.allow(600, at(200)));
-        assert!(
-            !other.allow(300, at(200)),
-            "all together are at their bound"
-        );
+        assert!(!other.allow(300, at(200)), "the total bandwidth is used up");
         assert!(other.allow(300, at(700)));
     }
 }

@@ -1,4 +1,4 @@
-//! Clients that come by TCP, because nothing else gets out of where they are; with TLS or without (RFC 8656 section 3.1).
+//! TURN over TCP, with or without TLS, for clients whose network blocks UDP (RFC 8656 section 3.1).
 
 use super::{
     client::{ClientTransport, TurnClient, UNALLOCATED_TIMEOUT},
@@ -23,16 +23,16 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// How many messages may wait for a connection: about half a second of a call. What is later than that, nobody wants to see.
+/// How many messages may wait per connection: about half a second of a call. Media delayed further are useless, so they are dropped.
 const MAX_QUEUED_MESSAGES: usize = 128;
 /// The most connections at once.
 const MAX_CONNECTIONS: usize = 4_096;
-/// How often a client's expired relays are let go of, and how long its connection may stay idle with none.
+/// How often a client's expired allocations are removed and its idle time is checked.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a TLS handshake may take, and how long a connection may take nothing of what is sent.
+/// How long a TLS handshake may take, and how long one write to a connection may block.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where clients come by TCP.
+/// A TCP listener and its clients.
 pub(super) struct TcpServer {
     hub: Arc<Hub>,
     listener: TcpListener,
@@ -40,7 +40,7 @@ pub(super) struct TcpServer {
     open_connections: Arc<AtomicUsize>,
 }
 
-/// A listener at an address; of IPv6, for that alone.
+/// Binds a listener. An IPv6 listener accepts IPv6 only.
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
@@ -70,7 +70,7 @@ impl TcpServer {
             let (socket, from) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(why) => {
-                    tracing::debug!(%why, "a connection of a relay could not be accepted");
+                    tracing::debug!(%why, "a TURN connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -86,7 +86,7 @@ impl TcpServer {
             );
             tokio::spawn(async move {
                 if let Err(why) = serve_connection(hub, socket, from, tls).await {
-                    tracing::debug!(%why, "a connection of a relay broke");
+                    tracing::debug!(%why, "a TURN connection failed");
                 }
                 open.fetch_sub(1, Ordering::Relaxed);
             });
@@ -100,7 +100,7 @@ async fn serve_connection(
     from: SocketAddr,
     tls: Option<TlsAcceptor>,
 ) -> io::Result<()> {
-    // Media are small and late soon.
+    // Media packets are small and must not be delayed.
     drop(socket.set_nodelay(true));
     let at = socket.local_addr()?;
     match tls {
@@ -124,7 +124,7 @@ async fn serve_client(
     let mut writer = tokio::spawn(write_queued(write, waiting));
     let heard = tokio::select! {
         heard = read_messages(&mut read, &client) => heard,
-        // The other side takes nothing any more.
+        // The client stopped reading, or the connection broke.
         _ = &mut writer => Ok(()),
     };
     client.close();
@@ -132,7 +132,7 @@ async fn serve_client(
     heard
 }
 
-/// Cuts what comes into messages, until the client is gone, says something that is none, or has had no relay for too long.
+/// Splits the stream into messages until it ends, contains an invalid message, or the client has had no allocation for too long.
 async fn read_messages(
     read: &mut (impl AsyncRead + Unpin),
     client: &Arc<TurnClient>,
@@ -147,7 +147,7 @@ async fn read_messages(
             _ = sweep.tick() => if client.expire() {
                 continue;
             } else {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no relay within {UNALLOCATED_TIMEOUT:?}")));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no allocation within {UNALLOCATED_TIMEOUT:?}")));
             },
         }
         while let Some(head) = buffer.first_chunk::<FRAME_HEADER_BYTES>() {
@@ -163,7 +163,7 @@ async fn read_messages(
     }
 }
 
-/// Writes what waits, as much as there is at once.
+/// Writes queued messages, all that are waiting in one write.
 async fn write_queued(
     mut write: impl AsyncWrite + Unpin,
     mut waiting: mpsc::Receiver<Vec<u8>>,
@@ -183,7 +183,7 @@ async fn write_queued(
 
 impl std::fmt::Debug for TcpServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tcp")
+        f.debug_struct("TcpServer")
             .field("listener", &self.listener)
             .finish_non_exhaustive()
     }

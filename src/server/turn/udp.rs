@@ -1,4 +1,4 @@
-//! Clients that come by UDP: one socket hears all of them.
+//! TURN over UDP: one socket receives the datagrams of all clients.
 
 use super::{
     client::{ClientTransport, MAX_DATAGRAM_BYTES, TurnClient},
@@ -14,14 +14,14 @@ use std::{
 };
 use tokio::{net::UdpSocket, time::MissedTickBehavior};
 
-/// How much the system keeps for the one socket in each direction, in bytes: with what it keeps by itself, fifty calls lost a tenth.
+/// Kernel buffer of the socket in each direction, in bytes. With the default size, fifty calls lost a tenth of their packets.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
-/// How often what has expired is let go of.
+/// How often expired allocations and clients are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// How many clients without a relay are known at most. Whoever makes up addresses fills this and no more; the oldest are forgotten.
+/// How many clients may be stored before those without an allocation are dropped. Bounds the memory that spoofed addresses take.
 const MAX_UNALLOCATED_CLIENTS: usize = 4_096;
 
-/// A socket and the clients that wrote to it.
+/// A UDP socket and its clients, by address.
 #[derive(Debug)]
 pub(super) struct UdpServer {
     hub: Arc<Hub>,
@@ -30,14 +30,14 @@ pub(super) struct UdpServer {
     clients: Mutex<HashMap<SocketAddr, Arc<TurnClient>>>,
 }
 
-/// A socket at an address; of IPv6, for that alone.
+/// Binds a socket. An IPv6 socket accepts IPv6 only.
 pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // A system that allows less keeps less.
+    // The kernel may limit the size; a smaller buffer is no error.
     drop(socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES));
     drop(socket.set_send_buffer_size(SOCKET_BUFFER_BYTES));
     socket.set_nonblocking(true)?;
@@ -56,7 +56,7 @@ impl UdpServer {
         })
     }
 
-    /// Hears clients for as long as it is polled.
+    /// Serves clients for as long as it is polled.
     pub(super) async fn run(self) {
         let mut datagram = vec![0; MAX_DATAGRAM_BYTES];
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
@@ -65,7 +65,7 @@ impl UdpServer {
             tokio::select! {
                 received = self.socket.recv_from(&mut datagram) => match received {
                     Ok((length, from)) => self.on_datagram(&datagram[..length], from),
-                    // Of one datagram that was sent, to somebody who is gone: nothing is wrong with the socket.
+                    // The error belongs to a datagram sent earlier to a client that is gone; the socket itself is fine.
                     Err(why) => tracing::debug!(%why, "a datagram could not be received"),
                 },
                 _ = sweep.tick() => self.sweep(),
@@ -78,7 +78,7 @@ impl UdpServer {
         let client = match known {
             Some(client) => client,
             None => match message::parse_request(bytes).filter(|_| message::is_message(bytes)) {
-                // Nothing is kept for a question that is answered at once, nor for what nobody here can have asked for.
+                // No state for a Binding request, which is answered at once, nor for anything but a request.
                 Some(StunRequest::Binding) => {
                     if let Some(answer) = message::binding_response(bytes, from) {
                         drop(self.socket.try_send_to(&answer, from));

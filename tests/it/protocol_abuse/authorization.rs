@@ -1,4 +1,4 @@
-//! What belongs to somebody else: their rooms, their messages, their calls.
+//! Access to other users' rooms, messages, uploads and calls.
 
 use super::{AbuseFixture, wait_for_upload_ready};
 use crate::support::{HelloFrame, WsClient, call_id, message_id, ws_client};
@@ -12,10 +12,10 @@ use rialto::{
 
 #[tokio::test]
 async fn a_room_that_is_somebody_elses_is_as_if_it_were_not_there() {
-    let mut scene = AbuseFixture::new().await;
-    let private = scene.create_private_room().await;
+    let mut fixture = AbuseFixture::new().await;
+    let private = fixture.create_private_room().await;
     let nowhere = RoomId(message_id().0);
-    let mut mallory = scene.mallory.connect().await;
+    let mut mallory = fixture.mallory.connect().await;
     assert!(
         mallory
             .welcome()
@@ -28,34 +28,39 @@ async fn a_room_that_is_somebody_elses_is_as_if_it_were_not_there() {
         errors_of_every_room_frame(&mut mallory, private).await,
         errors_of_every_room_frame(&mut mallory, nowhere).await,
     );
-    assert_eq!(theirs, none, "the two cannot be told apart");
+    assert_eq!(
+        theirs, none,
+        "a private and a missing room give the same errors"
+    );
     assert!(
         theirs
             .iter()
             .all(|(code, _)| *code == ErrorCode::NoSuchRoom),
         "{theirs:?}"
     );
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 
-    // Nothing of it reached the two, and nothing of theirs reaches Mallory.
-    scene
+    // Mallory's frames did not reach the private room, and its messages do not reach Mallory.
+    fixture
         .ada
         .send_message(private, "do you trust Mallory?")
         .await;
-    let before = scene.grace.frames_until_pong().await;
-    let heard: Vec<_> = before
+    let before = fixture.grace.frames_until_pong().await;
+    let received: Vec<_> = before
         .iter()
         .filter(|frame| is_about_room(frame, private))
         .collect();
-    assert!(heard.iter().all(|frame| {
-        ws_client::as_message(frame).is_some_and(|message| message.author == *scene.ada.me())
+    assert!(received.iter().all(|frame| {
+        ws_client::as_message(frame).is_some_and(|message| message.author == *fixture.ada.me())
     }));
-    let overheard = mallory.frames_until_pong().await;
+    let mallory_received = mallory.frames_until_pong().await;
     assert!(
-        !overheard.iter().any(|frame| is_about_room(frame, private)),
-        "{overheard:#?}"
+        !mallory_received
+            .iter()
+            .any(|frame| is_about_room(frame, private)),
+        "{mallory_received:#?}"
     );
-    let page = scene
+    let page = fixture
         .mallory
         .get(&format!("/chat/{private}"))
         .await
@@ -65,13 +70,13 @@ async fn a_room_that_is_somebody_elses_is_as_if_it_were_not_there() {
     assert!(!page.contains("just between us"), "{page}");
 }
 
-/// How everything that one can do in a room is answered.
+/// The errors for every kind of frame that names a room.
 async fn errors_of_every_room_frame(ws: &mut WsClient, room: RoomId) -> Vec<(ErrorCode, String)> {
-    let mut answers = Vec::new();
+    let mut errors = Vec::new();
     let id = message_id();
     ws.send(&ws_client::message_frame(id, room, "let me in"))
         .await;
-    answers.push(ws.wait_for_refusal(id).await);
+    errors.push(ws.wait_for_refusal(id).await);
     let id = message_id();
     let name = "a.txt".to_owned();
     ws.send(&ClientFrame::Upload {
@@ -81,7 +86,7 @@ async fn errors_of_every_room_frame(ws: &mut WsClient, room: RoomId) -> Vec<(Err
         size: 3,
     })
     .await;
-    answers.push(ws.wait_for_refusal(id).await);
+    errors.push(ws.wait_for_refusal(id).await);
     let cursor = Cursor {
         epoch: Epoch("00".into()),
         seq: 0,
@@ -93,9 +98,9 @@ async fn errors_of_every_room_frame(ws: &mut WsClient, room: RoomId) -> Vec<(Err
         ClientFrame::Typing { room },
     ] {
         ws.send(&frame).await;
-        answers.push(ws.wait_for_error().await);
+        errors.push(ws.wait_for_error().await);
     }
-    answers
+    errors
 }
 
 fn is_about_room(frame: &ServerFrame, wanted: RoomId) -> bool {
@@ -112,36 +117,36 @@ fn is_about_room(frame: &ServerFrame, wanted: RoomId) -> bool {
 
 #[tokio::test]
 async fn a_hello_with_a_cursor_of_somebody_elses_room_is_refused_and_the_connection_goes_on() {
-    let mut scene = AbuseFixture::new().await;
-    let private = scene.create_private_room().await;
+    let mut fixture = AbuseFixture::new().await;
+    let private = fixture.create_private_room().await;
     let cursor = Cursor {
         epoch: Epoch("00".into()),
         seq: 0,
     };
-    let mut mallory = scene
+    let mut mallory = fixture
         .mallory
         .connect_with(HelloFrame::with_cursor(private, cursor))
         .await;
     assert_eq!(mallory.wait_for_error().await.0, ErrorCode::NoSuchRoom);
     let room = mallory.general();
     mallory.send_message(room, "hello all").await;
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 }
 
 #[tokio::test]
 async fn ids_that_belong_to_others_are_no_use() {
-    let mut scene = AbuseFixture::new().await;
-    let mut mallory = scene.mallory.connect().await;
-    let room = scene.general();
+    let mut fixture = AbuseFixture::new().await;
+    let mut mallory = fixture.mallory.connect().await;
+    let room = fixture.general();
 
-    // Somebody else's message.
+    // The id of another user's message.
     let id = message_id();
-    scene
+    fixture
         .ada
         .send(&ws_client::message_frame(id, room, "the original"))
         .await;
-    scene.ada.wait_for_ack(id).await;
-    scene.grace.wait_for_text("the original").await;
+    fixture.ada.wait_for_ack(id).await;
+    fixture.grace.wait_for_text("the original").await;
     mallory
         .send(&ws_client::message_frame(id, room, "the forgery"))
         .await;
@@ -156,20 +161,20 @@ async fn ids_that_belong_to_others_are_no_use() {
         })
         .await;
     assert_eq!(mallory.wait_for_refusal(id).await.0, ErrorCode::Invalid);
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 
-    // One's own message, in another room.
-    let private = scene.create_private_room().await;
-    scene
+    // The id of Ada's own message, in another room.
+    let private = fixture.create_private_room().await;
+    fixture
         .ada
         .send(&ws_client::message_frame(id, private, "the original"))
         .await;
-    assert_eq!(scene.ada.wait_for_refusal(id).await.0, ErrorCode::Invalid);
+    assert_eq!(fixture.ada.wait_for_refusal(id).await.0, ErrorCode::Invalid);
 
-    // Somebody else's upload: neither gone on with nor cancelled.
+    // Another user's upload can be neither continued nor cancelled.
     let upload = message_id();
     let (name, size) = ("ada.txt".to_owned(), 6);
-    scene
+    fixture
         .ada
         .send(&ClientFrame::Upload {
             id: upload,
@@ -178,38 +183,38 @@ async fn ids_that_belong_to_others_are_no_use() {
             size,
         })
         .await;
-    assert_eq!(wait_for_upload_ready(&mut scene.ada, upload).await, 0);
+    assert_eq!(wait_for_upload_ready(&mut fixture.ada, upload).await, 0);
     mallory.send_chunk(upload, 0, b"xxx").await;
     assert_eq!(mallory.wait_for_refusal(upload).await.0, ErrorCode::Invalid);
     mallory
         .send(&ClientFrame::UploadCancel { id: upload })
         .await;
     mallory.frames_until_pong().await;
-    scene.ada.send_chunk(upload, 0, b"rialto").await;
-    scene.ada.wait_for_ack(upload).await;
-    scene.assert_others_unaffected().await;
+    fixture.ada.send_chunk(upload, 0, b"rialto").await;
+    fixture.ada.wait_for_ack(upload).await;
+    fixture.assert_others_unaffected().await;
 
-    let heard = scene.grace.frames_until_pong().await;
+    let received = fixture.grace.frames_until_pong().await;
     assert!(
-        heard
+        received
             .iter()
             .filter_map(ws_client::as_message)
             .all(|message| message.author != *mallory.me()),
-        "{heard:#?}"
+        "{received:#?}"
     );
 }
 
 #[tokio::test]
 async fn a_call_between_others_cannot_be_touched() {
-    let mut scene = AbuseFixture::new().await;
-    let mut mallory = scene.mallory.connect().await;
+    let mut fixture = AbuseFixture::new().await;
+    let mut mallory = fixture.mallory.connect().await;
     let call = call_id();
     let action = ClientAction::Start {
-        to: scene.grace.me().id,
+        to: fixture.grace.me().id,
         media: Media::Video,
     };
-    scene.ada.send(&ClientFrame::Call { call, action }).await;
-    wait_for_ringing(&mut scene.grace, call).await;
+    fixture.ada.send(&ClientFrame::Call { call, action }).await;
+    wait_for_ringing(&mut fixture.grace, call).await;
 
     let restart = SignalingMessage::RestartIce;
     for action in [
@@ -227,7 +232,7 @@ async fn a_call_between_others_cannot_be_touched() {
         mallory.send(&ClientFrame::Call { call, action }).await;
         assert_eq!(mallory.wait_for_error().await.0, ErrorCode::NoSuchCall);
     }
-    let to = scene.ada.me().id;
+    let to = fixture.ada.me().id;
     let action = ClientAction::Start {
         to,
         media: Media::Voice,
@@ -236,7 +241,7 @@ async fn a_call_between_others_cannot_be_touched() {
     assert_eq!(
         mallory.wait_for_error().await.0,
         ErrorCode::Invalid,
-        "the id is taken"
+        "the call id is in use"
     );
     let action = ClientAction::Start {
         to: UserId(message_id().0),
@@ -251,10 +256,13 @@ async fn a_call_between_others_cannot_be_touched() {
         .await;
     assert_eq!(mallory.wait_for_error().await.0, ErrorCode::NoSuchUser);
 
-    // It still rings, and can be answered.
+    // The call still rings and can be answered.
     let action = ClientAction::Accept;
-    scene.grace.send(&ClientFrame::Call { call, action }).await;
-    scene
+    fixture
+        .grace
+        .send(&ClientFrame::Call { call, action })
+        .await;
+    fixture
         .ada
         .wait_for(|frame| match frame {
             ServerFrame::Call { call: view } if view.id == call && view.state.is_answered() => {
@@ -263,7 +271,7 @@ async fn a_call_between_others_cannot_be_touched() {
             _ => None,
         })
         .await;
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 }
 
 async fn wait_for_ringing(ws: &mut WsClient, call: CallId) {

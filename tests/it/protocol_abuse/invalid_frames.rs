@@ -1,4 +1,4 @@
-//! What is no frame, or not one that may come now.
+//! Malformed frames, and frames that are not allowed at this point.
 
 use super::{AbuseFixture, wait_for_upload_ready};
 use crate::support::{HelloFrame, WsClient, message_id, ws_client};
@@ -14,9 +14,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 
 #[tokio::test]
 async fn what_is_no_frame_is_refused_in_words() {
-    let mut scene = AbuseFixture::new().await;
-    let mut mallory = scene.mallory.connect().await;
-    let room = scene.general();
+    let mut fixture = AbuseFixture::new().await;
+    let mut mallory = fixture.mallory.connect().await;
+    let room = fixture.general();
     let nested = "[".repeat(20_000);
     let cases = [
         "",
@@ -50,14 +50,14 @@ async fn what_is_no_frame_is_refused_in_words() {
         let (code, reason) = mallory.wait_for_error().await;
         assert_eq!(code, ErrorCode::Malformed, "{text}");
         assert!(reason.starts_with("that is no frame: "), "{text}: {reason}");
-        scene.assert_others_unaffected().await;
+        fixture.assert_others_unaffected().await;
     }
 
     for (text, why) in [
-        ("  \n ".to_owned(), "write something"),
+        ("  \n ".to_owned(), "Write something"),
         (
             "a".repeat(limits::MAX_MESSAGE_CHARS + 1),
-            "4000 characters at most",
+            "at most 4000 characters",
         ),
     ] {
         let frame = json!({ "type": "send", "id": message_id(), "room": room, "text": text });
@@ -65,7 +65,7 @@ async fn what_is_no_frame_is_refused_in_words() {
         let (code, reason) = mallory.wait_for_error().await;
         assert_eq!(code, ErrorCode::Malformed);
         assert!(reason.contains(why), "{reason}");
-        scene.assert_others_unaffected().await;
+        fixture.assert_others_unaffected().await;
     }
     mallory
         .send_message(room, "and Mallory may still speak")
@@ -74,10 +74,10 @@ async fn what_is_no_frame_is_refused_in_words() {
 
 #[tokio::test]
 async fn a_frame_that_only_the_server_may_send_is_refused() {
-    let mut scene = AbuseFixture::new().await;
-    let mut mallory = scene.mallory.connect().await;
-    let room = scene.general();
-    let person = serde_json::to_value(scene.ada.me()).unwrap();
+    let mut fixture = AbuseFixture::new().await;
+    let mut mallory = fixture.mallory.connect().await;
+    let room = fixture.general();
+    let person = serde_json::to_value(fixture.ada.me()).unwrap();
     let message = json!({
         "id": message_id(), "room": room, "seq": 1, "author": person, "at": 0,
         "content": { "kind": "text", "text": "forged" },
@@ -97,22 +97,22 @@ async fn a_frame_that_only_the_server_may_send_is_refused() {
             ErrorCode::ServerOnly,
             "{frame}"
         );
-        scene.assert_others_unaffected().await;
+        fixture.assert_others_unaffected().await;
     }
-    let heard = scene.grace.frames_until_pong().await;
+    let received = fixture.grace.frames_until_pong().await;
     assert!(
-        heard
+        received
             .iter()
             .filter_map(ws_client::as_message)
             .all(|message| ws_client::text_of(message) != "forged"),
-        "{heard:#?}"
+        "{received:#?}"
     );
 }
 
 #[tokio::test]
 async fn a_text_that_is_too_large_is_refused_and_one_beyond_all_bounds_ends_the_connection() {
-    let mut scene = AbuseFixture::new().await;
-    let mut mallory = scene.mallory.connect().await;
+    let mut fixture = AbuseFixture::new().await;
+    let mut mallory = fixture.mallory.connect().await;
     for bytes in [
         limits::MAX_TEXT_FRAME_BYTES + 1,
         2 * limits::MAX_CHUNK_BYTES,
@@ -123,7 +123,7 @@ async fn a_text_that_is_too_large_is_refused_and_one_beyond_all_bounds_ends_the_
             ErrorCode::TooLarge,
             "{bytes}"
         );
-        scene.assert_others_unaffected().await;
+        fixture.assert_others_unaffected().await;
     }
     let beyond = "a".repeat(4 * limits::MAX_CHUNK_BYTES);
     mallory.send_text(&beyond).await;
@@ -131,22 +131,22 @@ async fn a_text_that_is_too_large_is_refused_and_one_beyond_all_bounds_ends_the_
         mallory.expect_close().await,
         (1009, "that message is too big".to_owned())
     );
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 
-    let mut mallory = scene.mallory.connect().await;
+    let mut mallory = fixture.mallory.connect().await;
     mallory.send_binary(beyond.into_bytes()).await;
     assert_eq!(mallory.expect_close().await.0, 1009);
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 
-    let mut mallory = scene.mallory.connect().await;
+    let mut mallory = fixture.mallory.connect().await;
     let room = mallory.general();
     mallory.send_message(room, "and may connect again").await;
 }
 
 #[tokio::test]
 async fn bytes_that_are_no_chunk_are_refused() {
-    let mut scene = AbuseFixture::new().await;
-    let mut mallory = scene.mallory.connect().await;
+    let mut fixture = AbuseFixture::new().await;
+    let mut mallory = fixture.mallory.connect().await;
     let id = message_id();
     let chunk = |first: u8, data: usize| {
         let mut frame = vec![first];
@@ -164,16 +164,16 @@ async fn bytes_that_are_no_chunk_are_refused() {
     ] {
         mallory.send_binary(frame).await;
         assert_eq!(mallory.wait_for_error().await.0, code);
-        scene.assert_others_unaffected().await;
+        fixture.assert_others_unaffected().await;
     }
 
     mallory.send_binary(chunk(1, 10)).await;
     let (code, reason) = mallory.wait_for_refusal(id).await;
     assert_eq!(code, ErrorCode::Invalid);
     assert!(reason.contains("not announced"), "{reason}");
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 
-    // Out of step: told where to go on, and nothing is written.
+    // A wrong offset: the server replies with the expected offset and writes nothing.
     let room = mallory.general();
     let (name, size) = ("a.txt".to_owned(), 20);
     mallory
@@ -187,52 +187,52 @@ async fn bytes_that_are_no_chunk_are_refused() {
     assert_eq!(wait_for_upload_ready(&mut mallory, id).await, 0);
     mallory.send_chunk(id, 7, b"out of step").await;
     assert_eq!(wait_for_upload_ready(&mut mallory, id).await, 0);
-    // Longer than was announced: given up.
+    // More data than announced: the upload is aborted.
     mallory.send_chunk(id, 0, &[0; 21]).await;
     let (code, reason) = mallory.wait_for_refusal(id).await;
     assert_eq!(code, ErrorCode::Invalid);
-    assert!(reason.contains("longer than was announced"), "{reason}");
+    assert!(reason.contains("larger than announced"), "{reason}");
     assert_eq!(
-        scene.server.stored_files(),
+        fixture.server.stored_files(),
         Vec::<std::path::PathBuf>::new()
     );
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 }
 
 #[tokio::test]
 async fn hello_is_sent_once_and_first() {
-    let mut scene = AbuseFixture::new().await;
-    let mut mallory = scene.mallory.connect().await;
+    let mut fixture = AbuseFixture::new().await;
+    let mut mallory = fixture.mallory.connect().await;
     mallory.send_hello(HelloFrame::default()).await;
     assert_eq!(mallory.wait_for_error().await.0, ErrorCode::DuplicateHello);
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 
-    let no_hello = (4002, "the first frame has to be hello".to_owned());
+    let no_hello = (4002, "the first frame must be hello".to_owned());
     for first in [
         r#"{"type":"ping","n":1}"#,
         r#"{"type":"hello"}"#,
         r#"{"type":"hello","client":"me"}"#,
         "hello",
     ] {
-        let mut mallory = WsClient::open_socket(&scene.mallory).await;
+        let mut mallory = WsClient::open_socket(&fixture.mallory).await;
         mallory.send_text(first).await;
         assert_eq!(mallory.expect_close().await, no_hello, "{first}");
-        scene.assert_others_unaffected().await;
+        fixture.assert_others_unaffected().await;
     }
-    let mut mallory = WsClient::open_socket(&scene.mallory).await;
+    let mut mallory = WsClient::open_socket(&fixture.mallory).await;
     mallory.send_binary(vec![1; 100]).await;
     assert_eq!(mallory.expect_close().await, no_hello);
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 }
 
 #[tokio::test]
 async fn a_frame_that_breaks_the_standard_ends_its_own_connection_only() {
-    let mut scene = AbuseFixture::new().await;
-    let mut mallory = scene.mallory.connect().await;
-    // Text that is no UTF-8 (RFC 6455 section 8.1).
+    let mut fixture = AbuseFixture::new().await;
+    let mut mallory = fixture.mallory.connect().await;
+    // Text that is not UTF-8 (RFC 6455 section 8.1).
     let text = OpCode::Data(Data::Text);
     let broken = Frame::message(vec![0xFF, 0xFE], text, true);
     mallory.send_raw_frame(broken).await;
     while mallory.next_frame().await.is_ok() {}
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 }

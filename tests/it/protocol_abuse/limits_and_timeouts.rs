@@ -1,4 +1,4 @@
-//! Too much, too fast, or nothing at all.
+//! Rate limits, error limits and timeouts.
 
 use super::AbuseFixture;
 use crate::support::{Browser, HelloFrame, Server, WsClient, client_id, message_id, ws_client};
@@ -10,20 +10,20 @@ use std::time::Duration;
 
 #[tokio::test]
 async fn who_sends_no_hello_is_closed_with_4002() {
-    let mut scene = AbuseFixture::new().await;
-    let mut mute = WsClient::open_socket(&scene.mallory).await;
-    let closed = tokio::time::timeout(Duration::from_secs(20), mute.next_frame()).await;
+    let mut fixture = AbuseFixture::new().await;
+    let mut ws = WsClient::open_socket(&fixture.mallory).await;
+    let closed = tokio::time::timeout(Duration::from_secs(20), ws.next_frame()).await;
     let why = closed
         .expect("within 20 s")
-        .expect_err("nothing is said before hello");
+        .expect_err("no frame before hello");
     assert_eq!(why.map(|why| u16::from(why.code)), Some(4002));
-    scene.assert_others_unaffected().await;
+    fixture.assert_others_unaffected().await;
 }
 
 #[tokio::test]
 async fn who_sends_nothing_but_errors_is_closed_with_4003() {
-    let mut scene = AbuseFixture::new().await;
-    let mut mallory = scene.mallory.connect().await;
+    let mut fixture = AbuseFixture::new().await;
+    let mut mallory = fixture.mallory.connect().await;
     for n in 0..1_000 {
         let sent = mallory
             .try_send(&ClientFrame::Typing {
@@ -39,8 +39,8 @@ async fn who_sends_nothing_but_errors_is_closed_with_4003() {
         mallory.expect_close().await,
         (4003, "too many refused frames".to_owned())
     );
-    scene.assert_others_unaffected().await;
-    let mut mallory = scene.mallory.connect().await;
+    fixture.assert_others_unaffected().await;
+    let mut mallory = fixture.mallory.connect().await;
     let room = mallory.general();
     mallory.send_message(room, "sorry").await;
 }
@@ -94,7 +94,7 @@ async fn a_client_that_falls_silent_is_closed_with_4009() {
     assert_eq!(alive.welcome().heartbeat, 1_000);
     let who = silent.me().clone();
     let closing = silent.expect_close();
-    // The other says something as often as it was asked to, and is kept.
+    // Grace pings twice per heartbeat interval and stays connected.
     let pinging = async {
         let mut every = tokio::time::interval(Duration::from_millis(500));
         loop {
@@ -104,8 +104,8 @@ async fn a_client_that_falls_silent_is_closed_with_4009() {
     };
     let closed = tokio::select! {
         closed = closing => closed,
-        () = pinging => unreachable!("it never ends"),
+        () = pinging => unreachable!("the ping loop never ends"),
     };
-    assert_eq!(closed, (4009, "nothing heard from the client".to_owned()));
+    assert_eq!(closed, (4009, "heartbeat timeout".to_owned()));
     assert_eq!(alive.next_presence_of(&who).await, Presence::Offline);
 }

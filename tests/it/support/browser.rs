@@ -1,4 +1,4 @@
-//! Somebody with a session: a browser without its pages.
+//! An HTTP client with a session: a browser without pages.
 
 use super::{HelloFrame, Server, WsClient, with_timeout};
 use reqwest::{
@@ -11,18 +11,18 @@ use rialto::server::tls;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{net::SocketAddr, sync::Arc};
 
-/// Somebody with a cookie jar. Cheap to clone; clones are the same person in the same browser.
+/// A browser with its own cookie jar. Clones are cheap and share the jar.
 #[derive(Clone)]
 pub(crate) struct Browser {
     pub(crate) name: String,
-    /// Follows no redirect and keeps cookies.
+    /// Follows no redirects and stores cookies.
     pub(crate) http: Client,
     jar: Arc<Jar>,
     address: SocketAddr,
 }
 
 impl Browser {
-    /// A browser in which nobody has signed in yet.
+    /// A browser without a session. `name` is not sent.
     pub(crate) fn anonymous(server: &Server, name: &str) -> Self {
         let jar = Arc::<Jar>::default();
         tls::install_crypto_provider();
@@ -38,27 +38,27 @@ impl Browser {
         }
     }
 
-    /// Picks a name as a browser without scripts does: with the plain form.
+    /// Picks a name with the plain HTML form, as a browser without JavaScript does.
     pub(crate) async fn join(server: &Server, name: &str) -> Self {
-        let person = Self::anonymous(server, name);
-        let answer = person
+        let browser = Self::anonymous(server, name);
+        let response = browser
             .post("/fn/pick-name", &[("name", name), ("next", "/chat")])
             .await;
         assert!(
-            answer.status().is_redirection(),
-            "{name} cannot join: {} {answer:?}",
-            answer.status()
+            response.status().is_redirection(),
+            "{name} cannot join: {} {response:?}",
+            response.status()
         );
-        assert_eq!(answer.headers()["location"], "/chat");
-        person
+        assert_eq!(response.headers()["location"], "/chat");
+        browser
     }
 
-    /// The same person in the same browser, at another node.
+    /// The same session, with requests sent to another node.
     pub(crate) fn at_node(&self, server: &Server) -> Self {
         self.at_address(server.address())
     }
 
-    /// The same, by the node's address.
+    /// The same session, with requests sent to this address.
     pub(crate) fn at_address(&self, address: SocketAddr) -> Self {
         Self {
             address,
@@ -70,7 +70,7 @@ impl Browser {
         self.address
     }
 
-    /// The browser's own way of asking, with its cookies.
+    /// The underlying HTTP client, with this browser's cookies.
     pub(crate) fn http(&self) -> &reqwest::Client {
         &self.http
     }
@@ -79,12 +79,12 @@ impl Browser {
         format!("http://{}{path}", self.address)
     }
 
-    /// The `Cookie` header that this browser sends.
+    /// The `Cookie` header for the site's root, if there is a cookie.
     pub(crate) fn cookie(&self) -> Option<HeaderValue> {
         self.cookie_at("/")
     }
 
-    /// The same, for an address within the site.
+    /// The `Cookie` header for a path of the site, if there is a cookie.
     pub(crate) fn cookie_at(&self, path: &str) -> Option<HeaderValue> {
         self.jar.cookies(&self.url(path).parse().unwrap())
     }
@@ -95,14 +95,17 @@ impl Browser {
             .unwrap()
     }
 
-    /// A page's HTML.
     pub(crate) async fn html(&self, path: &str) -> String {
-        let answer = self.get(path).await;
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
-        answer.text().await.unwrap()
+        let response = self.get(path).await;
+        assert!(
+            response.status().is_success(),
+            "{path}: {}",
+            response.status()
+        );
+        response.text().await.unwrap()
     }
 
-    /// Submits a plain form.
+    /// Submits an HTML form without JavaScript.
     pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
         let request = self
             .http
@@ -112,7 +115,7 @@ impl Browser {
         with_timeout(path, request.send()).await.unwrap()
     }
 
-    /// Submits a plain form that stands on a page. Where a browser is sent then: on failure back to that page, with the reason.
+    /// Submits a form with a page's `Referer`. Returns the redirect's target: on failure that page, with the error in its query.
     pub(crate) async fn submit_form(
         &self,
         page: &str,
@@ -125,15 +128,15 @@ impl Browser {
             .header(ACCEPT, "text/html")
             .header(REFERER, self.url(page))
             .form(form);
-        let answer = with_timeout(path, request.send()).await.unwrap();
-        let leads = location(&answer);
-        leads
+        let response = with_timeout(path, request.send()).await.unwrap();
+        let target = location(&response);
+        target
             .strip_prefix(&self.url(""))
-            .unwrap_or(leads)
+            .unwrap_or(target)
             .to_owned()
     }
 
-    /// Asks a server function, as a page's scripts do.
+    /// Calls a server function, as the hydrated page does.
     pub(crate) async fn call_server_fn<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -144,27 +147,26 @@ impl Browser {
             .post(self.url(path))
             .header(ACCEPT, "application/json")
             .form(arguments);
-        let answer = with_timeout(path, request.send()).await.unwrap();
-        let status = answer.status();
-        let text = answer.text().await.unwrap();
+        let response = with_timeout(path, request.send()).await.unwrap();
+        let status = response.status();
+        let text = response.text().await.unwrap();
         assert!(status.is_success(), "{path}: {status}: {text}");
         serde_json::from_str(&text).unwrap_or_else(|why| panic!("{path}: {why}: {text}"))
     }
 
-    /// Opens a page: its WebSocket is connected and greeted.
+    /// Opens a WebSocket and exchanges hello and welcome.
     pub(crate) async fn connect(&self) -> WsClient {
         self.connect_with(HelloFrame::default()).await
     }
 
-    /// Opens a page that greets in a certain way.
-    pub(crate) async fn connect_with(&self, greeting: HelloFrame) -> WsClient {
+    /// Opens a WebSocket with this `hello`.
+    pub(crate) async fn connect_with(&self, hello: HelloFrame) -> WsClient {
         let mut ws = WsClient::open_socket(self).await;
-        ws.exchange_hello(greeting).await;
+        ws.exchange_hello(hello).await;
         ws
     }
 }
 
-/// Where a redirect leads.
-pub(crate) fn location(answer: &Response) -> &str {
-    answer.headers()["location"].to_str().unwrap()
+pub(crate) fn location(response: &Response) -> &str {
+    response.headers()["location"].to_str().unwrap()
 }

@@ -1,16 +1,15 @@
-//! A certificate of a test's own, which nobody believes who is not told to.
+//! A self-signed certificate that only the test trusts.
 
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// A certificate that issued itself, and its key, in files.
+/// A self-signed certificate and its key, in files.
 pub(crate) struct Certificate {
     pub(crate) cert: rcgen::Certificate,
     folder: TempDir,
 }
 
 impl Certificate {
-    /// One for a server of this name.
     pub(crate) fn self_signed(name: &str) -> Self {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let certificate = Self {

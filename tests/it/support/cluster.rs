@@ -1,10 +1,9 @@
-//! Several nodes of one community: one database, one NATS, and a data folder each.
+//! A cluster of nodes: one database, one NATS server, one data folder each.
 
 use super::{Browser, Server, TestDatabase, TestStorage, nats::Nats};
 use std::sync::Arc;
 use tokio::process::Command;
 
-/// The nodes and what they share.
 pub(crate) struct Cluster {
     pub(crate) nats: Nats,
     pub(crate) nodes: Vec<Server>,
@@ -13,12 +12,10 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// So many nodes.
     pub(crate) async fn start(count: usize) -> Self {
         Self::start_with(count, |_| {}).await
     }
 
-    /// So many nodes, with settings.
     pub(crate) async fn start_with(
         count: usize,
         set: impl Fn(&mut Command) + Send + Sync + 'static,
@@ -35,11 +32,10 @@ impl Cluster {
         cluster
     }
 
-    /// One node more.
     pub(crate) async fn add_node(&mut self) {
-        let home = TestStorage::with_database(Some(self.database.clone()));
+        let storage = TestStorage::with_database(Some(self.database.clone()));
         let (bus, set) = (self.nats.url(), self.configure.clone());
-        let node = Server::start_in(home, move |command| {
+        let node = Server::start_in(storage, move |command| {
             command.args(["--bus", &bus, "--send-burst", "100000"]);
             command.args(["--call-grace-seconds", "3"]);
             set(command);
@@ -47,7 +43,6 @@ impl Cluster {
         self.nodes.push(node.await);
     }
 
-    /// Somebody who joins at one node.
     pub(crate) async fn join(&self, node: usize, name: &str) -> Browser {
         Browser::join(&self.nodes[node], name).await
     }

@@ -1,12 +1,12 @@
-//! How long deliveries take, with something beside them and without.
+//! Delivery latencies, with and without load beside them.
 
 use super::{WsClient, message_id, ws_client};
 use std::time::{Duration, Instant};
 
-/// By how much anything beside a delivery may delay it.
+/// Maximum latency that load elsewhere may add to a delivery.
 const MAX_ADDED_LATENCY: Duration = Duration::from_millis(100);
 
-/// How long each of some deliveries took.
+/// Sorted delivery latencies.
 pub(crate) struct Latencies(Vec<Duration>);
 
 impl From<Vec<Duration>> for Latencies {
@@ -17,7 +17,6 @@ impl From<Vec<Duration>> for Latencies {
 }
 
 impl Latencies {
-    /// How many there were.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -30,7 +29,7 @@ impl Latencies {
         self.0[self.0.len() / 2]
     }
 
-    /// Whether what was beside these caused no more delay than it may: the longest delivery against the longest without it.
+    /// Whether the longest delivery exceeds the longest of `baseline` by less than [`MAX_ADDED_LATENCY`]. Prints both.
     pub(crate) fn is_within_budget(&self, baseline: &Self, what: &str) -> bool {
         let added = self.longest().saturating_sub(baseline.longest());
         println!(
@@ -44,7 +43,7 @@ impl Latencies {
     }
 }
 
-/// One writes so many messages into the general room, another reads them. How long each took from the one to the other.
+/// Sends `rounds` messages to the general room. Returns the time from each send to its event at the reader.
 pub(crate) async fn measure_latencies(
     writer: &mut WsClient,
     reader: &mut WsClient,

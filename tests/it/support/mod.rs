@@ -1,30 +1,30 @@
-//! Starting servers and speaking for people.
+//! Servers and clients for the tests.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`server`] | the program, as a process |
-//! | [`home`] | where a server's store is: a folder, and on PostgreSQL a database |
-//! | [`postgres`] | a PostgreSQL that a test stops and starts |
+//! | [`server`] | the program as a child process |
+//! | [`test_storage`] | a server's storage: a folder, and on PostgreSQL a database |
+//! | [`postgres`] | a PostgreSQL server that a test stops and starts |
 //! | [`nats`] | a NATS server that a test stops and starts |
 //! | [`s3`] | an S3 server that a test stops and starts |
-//! | [`certificate`] | a certificate of a test's own |
+//! | [`certificate`] | a self-signed certificate |
 //! | [`cluster`] | several nodes that share a database and a NATS server |
-//! | [`small_disk`] | a disk that a test fills and frees |
-//! | [`person`] | somebody with a session: a browser without its pages |
-//! | [`page`] | a WebSocket, as a page holds it |
-//! | [`sse`] | a reader of the news |
-//! | [`press`] | a program that publishes |
-//! | [`raw`] | sockets that do not read |
-//! | [`delays`] | how long deliveries take |
+//! | [`small_disk`] | a small disk that a test fills and frees |
+//! | [`browser`] | an HTTP client with a cookie jar and a session |
+//! | [`ws_client`] | a WebSocket client |
+//! | [`sse`] | an SSE client for the news |
+//! | [`publisher`] | a client of the publishing API |
+//! | [`stuck_reader`] | clients that do not read |
+//! | [`latencies`] | delivery latencies |
 //!
 //! ```ignore
 //! let server = Server::start().await;
-//! let ada = Person::join(&server, "Ada").await;
-//! let mut page = ada.page().await;
-//! let seq = page.say(page.general(), "Good morning").await;
+//! let ada = Browser::join(&server, "Ada").await;
+//! let mut ws = ada.connect().await;
+//! let seq = ws.send_message(ws.general(), "Good morning").await;
 //! ```
 //!
-//! Everything waits for what it is told to wait for, and fails after [`PATIENCE`] with what was seen instead.
+//! Every wait fails after [`WAIT_TIMEOUT`] and prints what was received instead.
 
 pub(crate) mod browser;
 pub(crate) mod certificate;
@@ -56,12 +56,12 @@ use rialto::model::{CallId, ClientId, MessageId};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Ends a test that only PostgreSQL can pass where there is none, and says so. `make unit` runs all tests on both.
+/// Skips a test that needs PostgreSQL when the store under test is SQLite. `make unit` runs all tests on both.
 macro_rules! needs_postgresql {
     () => {
         if std::env::var("RIALTO_TEST_STORE").as_deref() != Ok("postgres") {
             println!(
-                "left out: needs PostgreSQL, as in: scripts/postgres.sh with cargo nextest run"
+                "skipped: needs PostgreSQL; run it with: scripts/postgres.sh with cargo nextest run"
             );
             return;
         }
@@ -69,16 +69,16 @@ macro_rules! needs_postgresql {
 }
 pub(crate) use needs_postgresql;
 
-/// How long anything may take before a test fails: far more than it needs, so that a busy machine fails no test.
+/// Upper bound for every wait: generous, so that a busy machine fails no test.
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits for something, and fails in words when it takes too long.
+/// Waits for a future; panics with `what` after [`WAIT_TIMEOUT`].
 pub(crate) async fn with_timeout<T>(what: &str, work: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(WAIT_TIMEOUT, work).await;
     done.unwrap_or_else(|_| panic!("{what}: not within {WAIT_TIMEOUT:?}"))
 }
 
-/// Waits until something is so, and fails in words when it takes too long.
+/// Polls a condition until it is true; panics with `what` after [`WAIT_TIMEOUT`].
 pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     with_timeout(what, async {
         while !is_so().await {
@@ -88,17 +88,14 @@ pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     .await;
 }
 
-/// An id as clients make them.
 pub(crate) fn message_id() -> MessageId {
     MessageId(uuid())
 }
 
-/// An id as clients make them.
 pub(crate) fn client_id() -> ClientId {
     ClientId(uuid())
 }
 
-/// An id as clients make them.
 pub(crate) fn call_id() -> CallId {
     CallId(uuid())
 }

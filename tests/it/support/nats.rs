@@ -1,4 +1,4 @@
-//! A NATS server of a test's own, which it stops and starts.
+//! A NATS server that a test stops and starts.
 
 use super::eventually;
 use std::{path::PathBuf, process::Stdio};
@@ -7,10 +7,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// A server on a port of its own. It is killed when this is dropped.
+/// A NATS server on its own port. It is killed on drop.
 pub(crate) struct Nats {
     port: u16,
-    /// Who may connect, and with which password; anybody otherwise.
+    /// User and password that clients must present; none allows every client.
     credentials: Option<[&'static str; 2]>,
     process: Option<Child>,
 }
@@ -20,7 +20,6 @@ impl Nats {
         Self::start_with_credentials(None).await
     }
 
-    /// One that asks who connects.
     pub(crate) async fn start_with_credentials(account: Option<[&'static str; 2]>) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = free.local_addr().unwrap().port();
@@ -34,12 +33,12 @@ impl Nats {
         nats
     }
 
-    /// What a server is told of it.
+    /// The URL for `--bus`, without credentials.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Starts it on the port it had before.
+    /// Starts the process on the port it had before.
     pub(crate) async fn launch(&mut self) {
         let running = Command::new(find_nats_server())
             .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
@@ -60,19 +59,18 @@ impl Nats {
         .await;
     }
 
-    /// Kills it.
     pub(crate) async fn kill(&mut self) {
-        let mut running = self.process.take().expect("it runs");
+        let mut running = self.process.take().expect("NATS is running");
         running.kill().await.unwrap();
     }
 }
 
-/// Debian puts it where only root looks.
+/// Debian installs it in `/usr/sbin`, which is usually only in root's `PATH`.
 fn find_nats_server() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/usr/local/bin".into()])
         .map(|folder| folder.join("nats-server"))
         .find(|program| program.is_file())
-        .expect("no nats-server: install Debian's package of that name, as scripts/bootstrap.sh test does")
+        .expect("nats-server not found: install Debian's nats-server package, as scripts/bootstrap.sh test does")
 }

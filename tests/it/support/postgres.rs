@@ -1,4 +1,4 @@
-//! A PostgreSQL of a test's own, which it stops and starts. It keeps what it acknowledges, as a real one does.
+//! A PostgreSQL server that a test stops and starts, with the durability of a real one.
 
 use super::with_timeout;
 use std::{process::Stdio, time::Duration};
@@ -10,7 +10,7 @@ use tokio::{
 
 const POSTGRES_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres.sh");
 
-/// A server in a folder of its own. It is killed when this is dropped.
+/// A server in its own folder. It is killed on drop.
 pub(crate) struct Postgres {
     folder: TempDir,
     password: String,
@@ -21,7 +21,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // It may be another user who runs it, and who has to get there.
+        // PostgreSQL may run as another user, who must be able to enter the folder.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
         std::fs::set_permissions(folder.path(), open).unwrap();
         let made = Command::new(POSTGRES_SCRIPT)
@@ -42,13 +42,13 @@ impl Postgres {
         postgres
     }
 
-    /// The address of a database that is always there.
+    /// The URL of the database `postgres`, which always exists.
     pub(crate) fn url(&self) -> String {
         let Self { password, port, .. } = self;
         format!("postgres://rialto:{password}@127.0.0.1:{port}/postgres")
     }
 
-    /// Starts it on the port it had before.
+    /// Starts the process on the port it had before.
     pub(crate) async fn launch(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let running = Command::new(POSTGRES_SCRIPT)
@@ -61,8 +61,8 @@ impl Postgres {
             .kill_on_drop(true)
             .spawn();
         self.process = Some(running.unwrap());
-        let answers = async {
-            // It listens a moment before it takes anybody in: who connects then is told to come again, as Rialto is.
+        let ready = async {
+            // The port opens before connections are accepted; until then clients are refused and told to retry.
             while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -71,15 +71,18 @@ impl Postgres {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        // After a stop like ours it looks through all its files first.
-        let started = tokio::time::timeout(Duration::from_mins(1), answers).await;
+        // Crash recovery after an immediate shutdown may take a while.
+        let started = tokio::time::timeout(Duration::from_mins(1), ready).await;
         started.expect("PostgreSQL starts");
     }
 
-    /// Stops it in the middle of whatever it does: nothing is finished, nobody is told. What it acknowledged is on disk.
+    /// Shuts down at once (SIGQUIT): no checkpoint, and clients are not notified. Committed transactions are on disk.
     pub(crate) async fn shutdown_immediate(&mut self) {
-        let mut running = self.process.take().expect("it runs");
-        let id = running.id().expect("it was not waited for").cast_signed();
+        let mut running = self.process.take().expect("PostgreSQL is running");
+        let id = running
+            .id()
+            .expect("the process has not been waited for")
+            .cast_signed();
         let id = rustix::process::Pid::from_raw(id).unwrap();
         rustix::process::kill_process(id, rustix::process::Signal::QUIT).unwrap();
         with_timeout("PostgreSQL stops", running.wait())

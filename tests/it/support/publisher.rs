@@ -1,11 +1,11 @@
-//! A program that publishes, with a token made on the command line.
+//! A client of the publishing API, with a token created on the command line.
 
 use super::{Browser, Server, with_timeout};
 use reqwest::{RequestBuilder, Response};
 use rialto::model::story::Story;
 use serde_json::{Value, json};
 
-/// Somebody who publishes.
+/// Publishes stories with a bearer token.
 pub(crate) struct Publisher {
     browser: Browser,
     token: String,
@@ -19,7 +19,7 @@ impl Publisher {
         }
     }
 
-    /// A request with the token, and nothing in it yet.
+    /// A request with the token and no body.
     pub(crate) fn empty_request(&self) -> RequestBuilder {
         self.browser
             .http
@@ -27,7 +27,7 @@ impl Publisher {
             .bearer_auth(&self.token)
     }
 
-    /// A request to publish, to be changed before it is sent.
+    /// A request that publishes a story; a test may change it before sending.
     pub(crate) fn story_request(&self, story: &Value) -> RequestBuilder {
         self.empty_request().json(story)
     }
@@ -36,16 +36,15 @@ impl Publisher {
         with_timeout("publishing", request.send()).await.unwrap()
     }
 
-    /// Publishes a story with this headline, under a topic.
     pub(crate) async fn publish_in_topic(&self, topic: &str, headline: &str) -> Story {
-        let answer = self
+        let response = self
             .send(self.story_request(&json!({ "headline": headline, "topic": topic })))
             .await;
-        assert_eq!(answer.status(), 201, "{headline}");
-        answer.json().await.unwrap()
+        assert_eq!(response.status(), 201, "{headline}");
+        response.json().await.unwrap()
     }
 
-    /// Publishes a story with this headline.
+    /// Publishes a story with this headline in "General".
     pub(crate) async fn publish(&self, headline: &str) -> Story {
         self.publish_in_topic("General", headline).await
     }

@@ -1,4 +1,4 @@
-//! An S3 server that a test stops and starts: the package `rialto-test-s3`, on a folder.
+//! An S3 server that a test stops and starts: the package `rialto-test-s3`, backed by a folder.
 
 use super::with_timeout;
 use std::{net::SocketAddr, path::PathBuf, process::Stdio};
@@ -12,7 +12,7 @@ const BUCKET: &str = "community";
 const ACCESS_KEY_ID: &str = "AKIDRIALTO";
 const SECRET_ACCESS_KEY: &str = "a secret of this test";
 
-/// A server on a port of its own, with one bucket.
+/// An S3 server on its own port, with one bucket.
 pub(crate) struct S3 {
     folder: TempDir,
     address: SocketAddr,
@@ -23,7 +23,7 @@ impl S3 {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
-        // Built by the first test that needs it, if it was not; the others wait.
+        // The first test to get here builds it; the others wait for cargo's lock.
         let mut build = Command::new(env!("CARGO"));
         build.args([
             "build",
@@ -33,7 +33,7 @@ impl S3 {
             "rialto-test-s3",
         ]);
         let status = build.status().await.unwrap();
-        assert!(status.success(), "rialto-test-s3 was not built");
+        assert!(status.success(), "rialto-test-s3 does not build");
         let mut s3 = Self {
             folder,
             address: ([127, 0, 0, 1], 0).into(),
@@ -43,10 +43,10 @@ impl S3 {
         s3
     }
 
-    /// Starts it on the port it had before.
+    /// Starts the process on the port it had before.
     pub(crate) async fn launch(&mut self) {
         let mut command = Command::new(env!("CARGO"));
-        // On Unix cargo becomes the program that it runs.
+        // On Unix, `cargo run` replaces itself with the program (exec).
         command.args([
             "run",
             "--quiet",
@@ -61,17 +61,21 @@ impl S3 {
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let line = with_timeout("the S3 server listens", lines.next_line()).await;
-        self.address = line.unwrap().expect("it listens").parse().unwrap();
+        self.address = line
+            .unwrap()
+            .expect("the S3 server prints its address")
+            .parse()
+            .unwrap();
         self.process = Some(process);
     }
 
-    /// Ends it, with every connection to it.
+    /// Kills the process, which closes every connection.
     pub(crate) async fn stop(&mut self) {
-        let mut process = self.process.take().expect("it runs");
+        let mut process = self.process.take().expect("the S3 server is running");
         process.kill().await.unwrap();
     }
 
-    /// What a server is told of it: a folder in its bucket.
+    /// Configures a Rialto server to store files in this server's bucket, under `sent`.
     pub(crate) fn settings(&self) -> impl Fn(&mut Command) + Clone + Send + Sync + 'static {
         let endpoint = format!("http://{}", self.address);
         move |command| {
@@ -85,7 +89,7 @@ impl S3 {
         }
     }
 
-    /// Where it keeps what was put into that folder.
+    /// The folder in which the server stores the objects under `sent`.
     pub(crate) fn objects_dir(&self) -> PathBuf {
         self.folder.path().join(BUCKET).join("sent")
     }

@@ -1,4 +1,4 @@
-//! The program, as a process.
+//! The program as a child process.
 
 use super::{
     Browser, SmallDisk, WAIT_TIMEOUT,
@@ -23,36 +23,34 @@ const RIALTO_BIN: &str = env!("CARGO_BIN_EXE_rialto");
 const LISTENING_PREFIX: &str = "listening on http://";
 const CLAIM_PREFIX: &str = "become the administrator, once: ";
 
-/// A server in a folder of its own. It is killed when this is dropped.
+/// A server with its own storage. It is killed on drop.
 pub(crate) struct Server {
     process: Option<ServerProcess>,
     address: SocketAddr,
     storage: Arc<TestStorage>,
-    /// The command that runs the program, if any.
+    /// A command to run the program through, such as `nsenter`; empty if none.
     command_prefix: Vec<String>,
     configure: Box<dyn Fn(&mut Command) + Send + Sync>,
 }
 
 struct ServerProcess {
     child: Child,
-    /// Every line that the program has printed so far.
+    /// Every line the program has printed to stdout so far.
     stdout_lines: watch::Receiver<Vec<String>>,
 }
 
 impl Server {
-    /// A server as it is without any settings.
     pub(crate) async fn start() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    /// A server with settings, which also hold for every later [`Self::restart`].
+    /// A server with further settings, kept across [`Self::restart`].
     pub(crate) async fn start_with(
         configure: impl Fn(&mut Command) + Send + Sync + 'static,
     ) -> Self {
         Self::start_in(TestStorage::new(), configure).await
     }
 
-    /// A server with a certain store.
     pub(crate) async fn start_in(
         storage: TestStorage,
         configure: impl Fn(&mut Command) + Send + Sync + 'static,
@@ -60,7 +58,6 @@ impl Server {
         Self::start_with_prefix(Vec::new(), Arc::new(storage), configure).await
     }
 
-    /// A server whose data folder is a small disk.
     pub(crate) async fn start_on_disk(disk: &SmallDisk) -> Self {
         Self::start_with_prefix(disk.nsenter_command(), disk.storage().clone(), |_| {}).await
     }
@@ -82,7 +79,7 @@ impl Server {
         server
     }
 
-    /// Starts the program on the address it had before, so that clients find it again.
+    /// Starts the program on the address it had before, so that clients can reconnect.
     async fn launch(&mut self) {
         let mut command = rialto_command_with_prefix(&self.command_prefix);
         command
@@ -92,25 +89,22 @@ impl Server {
         command.args(self.storage.arguments());
         (self.configure)(&mut command);
         command.stdout(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().unwrap();
-        let said = collect_stdout(&mut process);
+        let mut child = command.spawn().unwrap();
+        let stdout_lines = collect_stdout(&mut child);
         self.process = Some(ServerProcess {
-            child: process,
-            stdout_lines: said,
+            child,
+            stdout_lines,
         });
         let line = self.wait_for_line(LISTENING_PREFIX).await;
         self.address = line.parse().unwrap();
     }
 
-    /// What follows a beginning in the first line that has it.
+    /// Waits for a line with this prefix and returns the rest of that line.
     pub(crate) async fn wait_for_line(&self, prefix: &str) -> String {
-        let running = self
-            .process
-            .as_ref()
-            .expect("the server was stopped by the test");
-        let mut said = running.stdout_lines.clone();
+        let running = self.process.as_ref().expect("the server is running");
+        let mut stdout_lines = running.stdout_lines.clone();
         let has_it = |lines: &Vec<String>| lines.iter().any(|line| line.starts_with(prefix));
-        let waited = tokio::time::timeout(WAIT_TIMEOUT, said.wait_for(has_it)).await;
+        let waited = tokio::time::timeout(WAIT_TIMEOUT, stdout_lines.wait_for(has_it)).await;
         let found = match &waited {
             Ok(Ok(lines)) => lines
                 .iter()
@@ -121,7 +115,7 @@ impl Server {
         drop(waited);
         found.unwrap_or_else(|| {
             panic!(
-                "the program did not say {prefix:?}, but {:?}",
+                "no line with the prefix {prefix:?} in {:?}",
                 running.stdout_lines.borrow()
             )
         })
@@ -136,18 +130,18 @@ impl Server {
         self.storage.folder()
     }
 
-    /// The path of the link that makes the administrator, as it was printed.
+    /// The path of the printed link that creates the administrator.
     pub(crate) async fn claim_path(&self) -> String {
         let link = self.wait_for_line(CLAIM_PREFIX).await;
         let path = link
             .split_once("://")
             .and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()));
-        path.unwrap_or_else(|| panic!("{link} is no link"))
+        path.unwrap_or_else(|| panic!("{link} is not a link"))
     }
 
-    /// Whether the link was printed at this start. To be asked after an answer to a request, which comes later than the link.
+    /// Whether this start has printed the administrator link. Check it after a response: the link is printed before requests are served.
     pub(crate) fn has_printed_claim(&self) -> bool {
-        let running = self.process.as_ref().expect("the server runs");
+        let running = self.process.as_ref().expect("the server is running");
         running
             .stdout_lines
             .borrow()
@@ -155,19 +149,19 @@ impl Server {
             .any(|line| line.starts_with(CLAIM_PREFIX))
     }
 
-    /// SIGKILL: nothing is flushed, nobody is told.
+    /// SIGKILL: nothing is flushed, no connection is closed properly.
     pub(crate) async fn kill(&mut self) {
         if let Some(mut running) = self.process.take() {
             running.child.kill().await.unwrap();
         }
     }
 
-    /// SIGSTOP: it does nothing at all, until [`Self::thaw`].
+    /// SIGSTOP: suspends the process until [`Self::thaw`].
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// SIGCONT.
+    /// SIGCONT: resumes the process after [`Self::freeze`].
     pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -176,62 +170,64 @@ impl Server {
         kill_process(Pid::from_raw(self.pid().cast_signed()).unwrap(), signal).unwrap();
     }
 
-    /// The id of its process.
     pub(crate) fn pid(&self) -> u32 {
-        let running = self.process.as_ref().expect("the server runs");
-        running.child.id().expect("it was not waited for")
+        let running = self.process.as_ref().expect("the server is running");
+        running
+            .child
+            .id()
+            .expect("the process has not been waited for")
     }
 
-    /// SIGTERM, and waits for the end.
+    /// SIGTERM; waits until the process exits.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
-        let mut running = self.process.take().expect("the server runs");
-        with_timeout("the program stops when asked to", running.child.wait())
+        let mut running = self.process.take().expect("the server is running");
+        with_timeout("the program exits after SIGTERM", running.child.wait())
             .await
             .unwrap()
     }
 
-    /// The same data on the same address, after [`Self::kill`] or [`Self::stop`], or killed first.
+    /// Starts the program again on the same data and address; kills it first if it still runs.
     pub(crate) async fn restart(&mut self) {
         self.kill().await;
         self.launch().await;
     }
 
-    /// From the next start on, the same folder with another store.
+    /// Uses the same folder with another database from the next start on.
     pub(crate) fn use_database(&mut self, database: &Arc<TestDatabase>) {
-        let storage = Arc::get_mut(&mut self.storage).expect("the storage is this server's alone");
+        let storage = Arc::get_mut(&mut self.storage).expect("no other server uses this storage");
         storage.move_to(database.clone());
     }
 
-    /// The first administrator, made with the link that the server printed.
+    /// Creates the first administrator through the printed link.
     pub(crate) async fn create_administrator(&self) -> Browser {
         let claim = self.claim_path().await;
         let claim = claim
             .split_once("claim=")
             .map(|(_, claim)| claim.to_owned())
             .unwrap();
-        let person = Browser::anonymous(self, "Dogaressa");
+        let browser = Browser::anonymous(self, "Dogaressa");
         let form = [
             ("claim", claim.as_str()),
             ("name", "Dogaressa"),
             ("password", ADMIN_PASSWORD),
         ];
-        let answer = person.post("/fn/claim-admin", &form).await;
+        let response = browser.post("/fn/claim-admin", &form).await;
         assert!(
-            answer.status().is_redirection(),
+            response.status().is_redirection(),
             "{}: {}",
-            answer.status(),
-            answer.text().await.unwrap()
+            response.status(),
+            response.text().await.unwrap()
         );
-        person
+        browser
     }
 
-    /// Why a second program does not serve on the same data, in its words.
+    /// Starts a second program on the same storage and returns its error output.
     pub(crate) async fn second_start_error(&self) -> String {
         startup_error(&self.storage, |_| {}).await
     }
 
-    /// Runs the program's command line on this server's data.
+    /// Runs a command of the program on this server's data.
     pub(crate) async fn run_cli(&self, arguments: &[&str]) -> Output {
         let mut command = rialto_command();
         command.args(arguments).args(self.storage.arguments());
@@ -240,20 +236,19 @@ impl Server {
             .unwrap()
     }
 
-    /// A new token for publishing, made on the command line.
+    /// Creates a publishing token on the command line.
     pub(crate) async fn create_token(&self, name: &str) -> String {
         let made = self.run_cli(&["token", "create", name]).await;
         assert!(made.status.success(), "{made:?}");
         String::from_utf8(made.stdout).unwrap().trim().to_owned()
     }
 
-    /// Every file that people sent and that is kept, however it is filed.
     pub(crate) fn stored_files(&self) -> Vec<PathBuf> {
         files_in(&self.storage.folder().join("files"))
     }
 }
 
-/// Every file below a folder, in the order of their names.
+/// Every file below a folder, sorted by path.
 pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -275,10 +270,9 @@ pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The administrator's password.
 pub(crate) const ADMIN_PASSWORD: &str = "three thousand ducats";
 
-/// Runs the program's command line with just these arguments.
+/// Runs the program with exactly these arguments.
 pub(crate) async fn run_cli(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
     let mut command = rialto_command();
     command.args(arguments);
@@ -287,31 +281,31 @@ pub(crate) async fn run_cli(arguments: impl IntoIterator<Item = impl AsRef<OsStr
         .unwrap()
 }
 
-/// Why the program does not serve with these settings, in its words.
+/// Starts a server that must fail to start, and returns its error output.
 pub(crate) async fn startup_error(storage: &TestStorage, set: impl Fn(&mut Command)) -> String {
     let mut command = rialto_command();
     command
         .args(["serve", "--listen", "127.0.0.1:0"])
         .args(storage.arguments());
     set(&mut command);
-    let refused = with_timeout("the program gives up", command.output()).await;
+    let refused = with_timeout("the program fails to start", command.output()).await;
     let refused = refused.unwrap();
     assert!(!refused.status.success(), "{refused:?}");
     String::from_utf8(refused.stderr).unwrap()
 }
 
-/// The program, untouched by settings of whoever runs the tests.
+/// The program, without `RIALTO_` and `AWS_` variables of the environment.
 fn rialto_command() -> Command {
     rialto_command_with_prefix(&[])
 }
 
-/// The same, run by another command.
+/// The program, run through another command; an empty prefix runs it directly.
 fn rialto_command_with_prefix(command_prefix: &[String]) -> Command {
     let mut line = command_prefix
         .iter()
         .map(String::as_str)
         .chain([RIALTO_BIN]);
-    let mut command = Command::new(line.next().expect("there is always the program"));
+    let mut command = Command::new(line.next().expect("the line ends with the program"));
     command.args(line);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
@@ -323,13 +317,13 @@ fn rialto_command_with_prefix(command_prefix: &[String]) -> Command {
     command
 }
 
-/// Keeps reading what a program prints, so that it never waits for its reader.
+/// Reads stdout until it ends, so that the program never blocks on a full pipe.
 fn collect_stdout(process: &mut Child) -> watch::Receiver<Vec<String>> {
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let (lines_tx, lines_rx) = watch::channel(Vec::new());
     tokio::spawn(async move {
         while let Ok(Some(line)) = lines.next_line().await {
-            // Shown when the test fails.
+            // The test harness shows stderr when a test fails.
             if [" WARN ", " ERROR "].iter().any(|word| line.contains(word)) {
                 eprintln!("{line}");
             }

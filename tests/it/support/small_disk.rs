@@ -1,4 +1,4 @@
-//! A disk of a few megabytes, which a test fills and frees: a tmpfs in a mount namespace of its own.
+//! A disk of a few megabytes that a test fills and frees: a tmpfs in its own mount namespace.
 
 use super::TestStorage;
 use std::{path::PathBuf, process::Stdio, sync::Arc};
@@ -7,17 +7,17 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// A data folder on a small disk. Both are gone when this is dropped.
+/// A data folder on a small disk. Both are removed on drop.
 pub(crate) struct SmallDisk {
     storage: Arc<TestStorage>,
-    /// Keeps the namespace, and does nothing.
+    /// A process that sleeps and keeps the mount namespace alive.
     namespace_process: Child,
 }
 
 impl SmallDisk {
-    /// A disk of so many megabytes under the folder of a storage. None where the system does not let one be mounted; the reason is printed.
+    /// Mounts a disk of this size over the folder of a new storage. Returns none, and prints why, where mounting is not permitted.
     pub(crate) async fn mount(megabytes: u32) -> Option<Self> {
-        // A full disk of PostgreSQL's is PostgreSQL's.
+        // SQLite: PostgreSQL's files would not be on this disk.
         let storage = Arc::new(TestStorage::with_database(None));
         let mut command = Command::new("unshare");
         if !is_root() {
@@ -36,7 +36,7 @@ impl SmallDisk {
                 });
             }
         }
-        println!("left out: a tmpfs cannot be mounted here (needs root or user namespaces)");
+        println!("skipped: cannot mount a tmpfs here (needs root or user namespaces)");
         None
     }
 
@@ -44,38 +44,43 @@ impl SmallDisk {
         &self.storage
     }
 
-    /// What runs a command where the disk is mounted.
+    /// The command prefix that enters the mount namespace.
     pub(crate) fn nsenter_command(&self) -> Vec<String> {
-        let mut nsenter_command = vec!["nsenter".to_owned(), "--mount".to_owned()];
+        let mut command = vec!["nsenter".to_owned(), "--mount".to_owned()];
         if !is_root() {
-            nsenter_command.extend(["--user".to_owned(), "--preserve-credentials".to_owned()]);
+            command.extend(["--user".to_owned(), "--preserve-credentials".to_owned()]);
         }
-        let namespace_process = self.namespace_process.id().expect("it was not waited for");
-        nsenter_command.extend([
-            format!("--target={namespace_process}"),
+        let pid = self
+            .namespace_process
+            .id()
+            .expect("the process has not been waited for");
+        command.extend([
+            format!("--target={pid}"),
             format!("--wdns={}", std::env::temp_dir().display()),
             "--".to_owned(),
         ]);
-        nsenter_command
+        command
     }
 
-    /// Takes all the space that is left.
     pub(crate) fn fill(&self) {
         use std::io::Write;
         let mut ballast = std::fs::File::create(self.ballast_path()).unwrap();
         while ballast.write_all(&[0; 4096]).is_ok() {}
     }
 
-    /// Gives back what [`Self::fill`] took.
+    /// Frees the space that [`Self::fill`] took.
     pub(crate) fn free(&self) {
         std::fs::remove_file(self.ballast_path()).unwrap();
     }
 
-    /// A file on the disk, as seen from outside.
+    /// The path of the filler file, as seen from outside the namespace.
     fn ballast_path(&self) -> PathBuf {
-        let namespace_process = self.namespace_process.id().expect("it was not waited for");
+        let pid = self
+            .namespace_process
+            .id()
+            .expect("the process has not been waited for");
         let folder = self.storage.folder().strip_prefix("/").unwrap();
-        PathBuf::from(format!("/proc/{namespace_process}/root"))
+        PathBuf::from(format!("/proc/{pid}/root"))
             .join(folder)
             .join("ballast")
     }

@@ -1,6 +1,6 @@
-//! A reader of the news: a small parser of `text/event-stream` (WHATWG HTML, "Interpreting an event stream"), and a connection.
+//! An SSE client for the news: a parser of `text/event-stream` (WHATWG HTML, "Interpreting an event stream") and a connection.
 //!
-//! A parser of its own, because the crates that there are leave out comments, and a heartbeat is one.
+//! The parser is written here because existing crates drop comments, and a heartbeat is a comment.
 
 use super::{Browser, Server, WAIT_TIMEOUT};
 use reqwest::{Response, header::HeaderMap};
@@ -11,21 +11,20 @@ use rialto::{
 use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 
-/// What a stream is made of.
+/// An item of an event stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SseItem {
     Event(Event),
-    /// A line that begins with a colon, without it.
+    /// The text of a comment line, without the colon.
     Comment(String),
-    /// How long to wait before reconnecting, in milliseconds.
+    /// The reconnection time of a `retry` field, in milliseconds.
     Retry(u64),
 }
 
-/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) name: String,
-    /// The last id seen at or before this event.
+    /// The last event id when this event was dispatched.
     pub(crate) last_event_id: String,
     pub(crate) data: String,
 }
@@ -37,7 +36,7 @@ impl Event {
     }
 }
 
-/// The parser.
+/// An incremental parser of an event stream.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     line: Vec<u8>,
@@ -48,22 +47,22 @@ pub(crate) struct Parser {
 }
 
 impl Parser {
-    /// Takes bytes as they come, cut anywhere, and returns what they complete.
+    /// Parses the next bytes, split anywhere, and returns the items they complete.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<SseItem> {
-        let mut pieces = Vec::new();
+        let mut items = Vec::new();
         for byte in bytes {
             let after_return = std::mem::replace(&mut self.after_return, *byte == b'\r');
             match byte {
-                // The second half of a CRLF.
+                // The LF of a CRLF.
                 b'\n' if after_return => {}
                 b'\n' | b'\r' => {
                     let line = std::mem::take(&mut self.line);
-                    pieces.extend(self.parse_line(&String::from_utf8_lossy(&line)));
+                    items.extend(self.parse_line(&String::from_utf8_lossy(&line)));
                 }
                 other => self.line.push(*other),
             }
         }
-        pieces
+        items
     }
 
     fn parse_line(&mut self, line: &str) -> Option<SseItem> {
@@ -111,19 +110,21 @@ pub(crate) struct SseClient {
 }
 
 impl SseClient {
-    /// Reads from now on.
+    /// Connects without a query or a last event id: live events only.
     pub(crate) async fn open(server: &Server) -> Self {
         Self::open_with(server, "", None).await
     }
 
-    /// Reads with a query (`?after=3&epoch=…`) and, like a browser that reconnects by itself, with the last id seen.
+    /// Connects with a query (`?after=3&epoch=…`) and optionally a `Last-Event-ID`, as a reconnecting browser does.
     pub(crate) async fn open_with(
         server: &Server,
         query: &str,
         last_event_id: Option<&str>,
     ) -> Self {
-        let nobody = Browser::anonymous(server, "Reader");
-        let mut request = nobody.http.get(nobody.url(&format!("/news/events{query}")));
+        let browser = Browser::anonymous(server, "Reader");
+        let mut request = browser
+            .http
+            .get(browser.url(&format!("/news/events{query}")));
         if let Some(id) = last_event_id {
             request = request.header("last-event-id", id);
         }
@@ -147,25 +148,25 @@ impl SseClient {
         self.response.headers()
     }
 
-    /// The next piece; none when the stream is over.
+    /// The next item; none at the end of the stream.
     pub(crate) async fn next_item(&mut self) -> Option<SseItem> {
         loop {
-            if let Some(piece) = self.pending.pop_front() {
-                self.received.push(piece.clone());
-                return Some(piece);
+            if let Some(item) = self.pending.pop_front() {
+                self.received.push(item.clone());
+                return Some(item);
             }
             let bytes = self.response.chunk().await.ok().flatten()?;
             self.pending.extend(self.parser.push(&bytes));
         }
     }
 
-    /// Passes over pieces until there is one that something can be made of.
+    /// Skips items until `wanted` returns a value.
     pub(crate) async fn wait_for<T>(&mut self, mut wanted: impl FnMut(&SseItem) -> Option<T>) -> T {
         let waiting = async {
             loop {
                 match self.next_item().await {
-                    Some(piece) => {
-                        if let Some(found) = wanted(&piece) {
+                    Some(item) => {
+                        if let Some(found) = wanted(&item) {
                             return Ok(found);
                         }
                     }
@@ -174,15 +175,15 @@ impl SseClient {
             }
         };
         let found = tokio::time::timeout(WAIT_TIMEOUT, waiting).await;
-        match found.unwrap_or_else(|_| Err(format!("nothing that fits within {WAIT_TIMEOUT:?}"))) {
+        match found.unwrap_or_else(|_| Err(format!("no matching item within {WAIT_TIMEOUT:?}"))) {
             Ok(found) => found,
-            Err(why) => panic!("{why}; seen: {:#?}", self.received),
+            Err(why) => panic!("{why}; received: {:#?}", self.received),
         }
     }
 
-    /// The data of the next event of a name.
+    /// The data of the next event with this name, parsed as JSON.
     pub(crate) async fn next_event<T: DeserializeOwned>(&mut self, name: &str) -> T {
-        self.wait_for(|piece| match piece {
+        self.wait_for(|item| match item {
             SseItem::Event(event) if event.name == name => Some(event.json()),
             SseItem::Event(_) | SseItem::Comment(_) | SseItem::Retry(_) => None,
         })
@@ -193,10 +194,10 @@ impl SseClient {
         self.next_event(sse::HELLO_EVENT).await
     }
 
-    /// The next story, whose sequence is also its id on the stream.
+    /// The next story. Its sequence number must equal its event id.
     pub(crate) async fn next_story(&mut self) -> Story {
         let (id, story) = self
-            .wait_for(|piece| match piece {
+            .wait_for(|item| match item {
                 SseItem::Event(event) if event.name == sse::STORY_EVENT => {
                     Some((event.last_event_id.clone(), event.json::<Story>()))
                 }
@@ -207,12 +208,12 @@ impl SseClient {
         story
     }
 
-    /// Waits for the end of the stream. What came before it.
+    /// Reads to the end of the stream and returns the remaining items.
     pub(crate) async fn read_to_end(&mut self) -> Vec<SseItem> {
         let mut rest = Vec::new();
         let reading = async {
-            while let Some(piece) = self.next_item().await {
-                rest.push(piece);
+            while let Some(item) = self.next_item().await {
+                rest.push(item);
             }
         };
         super::with_timeout("the stream ends", reading).await;
@@ -230,18 +231,18 @@ fn the_parser_reads_what_the_standard_says() {
             data: data.into(),
         })
     };
-    let pieces = [
+    let items = [
         SseItem::Retry(2000),
         SseItem::Comment("a comment".into()),
         event("story", "7", "{\n }"),
         event("message", "7", ""),
         event("message", "", "x"),
     ];
-    assert_eq!(Parser::default().push(stream), pieces);
+    assert_eq!(Parser::default().push(stream), items);
     let mut parser = Parser::default();
     let cut: Vec<SseItem> = stream
         .iter()
         .flat_map(|byte| parser.push(&[*byte]))
         .collect();
-    assert_eq!(cut, pieces, "cut anywhere");
+    assert_eq!(cut, items, "split after every byte");
 }

@@ -1,4 +1,4 @@
-//! A WebSocket, as a page holds it.
+//! A WebSocket client of the chat.
 
 use super::{Browser, WAIT_TIMEOUT, client_id, message_id, with_timeout};
 use futures::{SinkExt, StreamExt};
@@ -31,7 +31,6 @@ use tokio_tungstenite::{
     },
 };
 
-/// How a page says hello.
 #[derive(Clone)]
 pub(crate) struct HelloFrame {
     pub(crate) client: ClientId,
@@ -50,7 +49,7 @@ impl Default for HelloFrame {
 }
 
 impl HelloFrame {
-    /// A page that holds a room's messages up to here.
+    /// A `hello` that resumes a room after this cursor.
     pub(crate) fn with_cursor(room: RoomId, cursor: Cursor) -> Self {
         Self {
             cursors: vec![RoomCursor { room, cursor }],
@@ -59,7 +58,7 @@ impl HelloFrame {
     }
 }
 
-/// What a page was welcomed with.
+/// The contents of the `welcome` frame and of the first `people` frame.
 #[derive(Debug)]
 pub(crate) struct Welcome {
     pub(crate) user: Person,
@@ -70,86 +69,85 @@ pub(crate) struct Welcome {
     pub(crate) build: String,
 }
 
-/// A page's WebSocket.
 pub(crate) struct WsClient {
     socket: WebSocketStream<TcpStream>,
     welcome: Option<Welcome>,
-    /// Every frame so far, for whoever has to find out why a test failed.
+    /// Every frame received so far, printed when a test fails.
     received: Vec<ServerFrame>,
-    /// What was passed over while waiting for an acknowledgement: to be listened to next.
+    /// Frames skipped while waiting for an acknowledgement; read before the socket.
     deferred: VecDeque<ServerFrame>,
 }
 
-/// The handshake that a page of this person's makes.
-pub(crate) fn handshake_request(person: &Browser) -> Request {
-    handshake_request_at(person, "/ws")
+/// The opening handshake for `/ws`, with this browser's cookies.
+pub(crate) fn handshake_request(browser: &Browser) -> Request {
+    handshake_request_at(browser, "/ws")
 }
 
-/// The handshake that a page makes there.
-pub(crate) fn handshake_request_at(person: &Browser, path: &str) -> Request {
-    let mut request = format!("ws://{}{path}", person.address())
+/// The opening handshake for a path, with this browser's cookies.
+pub(crate) fn handshake_request_at(browser: &Browser, path: &str) -> Request {
+    let mut request = format!("ws://{}{path}", browser.address())
         .into_client_request()
         .unwrap();
     let headers = request.headers_mut();
-    headers.insert("origin", person.url("").parse().unwrap());
+    headers.insert("origin", browser.url("").parse().unwrap());
     headers.insert("sec-websocket-protocol", SUBPROTOCOL.parse().unwrap());
-    if let Some(cookie) = person.cookie_at(path) {
+    if let Some(cookie) = browser.cookie_at(path) {
         headers.insert("cookie", cookie);
     }
     request
 }
 
-/// Makes a handshake, which the server may refuse.
+/// Performs the opening handshake, which the server may refuse.
 pub(crate) async fn upgrade(
     request: Request,
     stream: TcpStream,
 ) -> Result<(WebSocketStream<TcpStream>, Response), Error> {
-    with_timeout("the handshake", client_async(request, stream)).await
+    with_timeout("the opening handshake", client_async(request, stream)).await
 }
 
-/// The status with which a handshake is refused; none when it is accepted.
+/// The HTTP status of a refused opening handshake; none when it is accepted.
 pub(crate) async fn handshake_error_status(request: Request) -> Option<u16> {
     let address = request.uri().authority().unwrap().as_str().to_owned();
     let stream = TcpStream::connect(address).await.unwrap();
     match upgrade(request, stream).await {
         Ok(_) => None,
-        Err(Error::Http(answer)) => Some(answer.status().as_u16()),
+        Err(Error::Http(response)) => Some(response.status().as_u16()),
         Err(other) => panic!("{other}"),
     }
 }
 
 impl WsClient {
-    /// Connects, and does not say hello.
-    pub(crate) async fn open_socket(person: &Browser) -> Self {
-        Self::try_open_socket(person).await.unwrap()
+    /// Connects without sending `hello`.
+    pub(crate) async fn open_socket(browser: &Browser) -> Self {
+        Self::try_open_socket(browser).await.unwrap()
     }
 
-    /// Connects, and does not say hello; an error when nobody listens.
-    pub(crate) async fn try_open_socket(person: &Browser) -> Result<Self, Error> {
-        let stream = TcpStream::connect(person.address()).await?;
+    /// Connects without sending `hello`; an error when the connection is refused.
+    pub(crate) async fn try_open_socket(browser: &Browser) -> Result<Self, Error> {
+        let stream = TcpStream::connect(browser.address()).await?;
         stream.set_nodelay(true)?;
-        Self::open_socket_over(person, stream).await
+        Self::open_socket_over(browser, stream).await
     }
 
-    /// Connects somewhere else, as a guest to a call does.
-    pub(crate) async fn open_socket_at(person: &Browser, path: &str) -> Self {
-        let stream = TcpStream::connect(person.address()).await.unwrap();
-        let (socket, _) = upgrade(handshake_request_at(person, path), stream)
+    /// Connects to another path without sending `hello`, as a call guest does.
+    pub(crate) async fn open_socket_at(browser: &Browser, path: &str) -> Self {
+        let stream = TcpStream::connect(browser.address()).await.unwrap();
+        let (socket, _) = upgrade(handshake_request_at(browser, path), stream)
             .await
             .unwrap();
         Self::from_socket(socket)
     }
 
-    /// The same over a connection of one's own.
+    /// Performs the opening handshake over an existing connection.
     pub(crate) async fn open_socket_over(
-        person: &Browser,
+        browser: &Browser,
         stream: TcpStream,
     ) -> Result<Self, Error> {
-        let (socket, _) = upgrade(handshake_request(person), stream).await?;
+        let (socket, _) = upgrade(handshake_request(browser), stream).await?;
         Ok(Self::from_socket(socket))
     }
 
-    /// A page over a socket that has been upgraded.
+    /// Wraps a socket after the opening handshake.
     pub(crate) fn from_socket(socket: WebSocketStream<TcpStream>) -> Self {
         Self {
             socket,
@@ -159,9 +157,9 @@ impl WsClient {
         }
     }
 
-    /// Says hello and waits for the welcome.
-    pub(crate) async fn exchange_hello(&mut self, greeting: HelloFrame) {
-        self.send_hello(greeting).await;
+    /// Sends `hello` and waits for `welcome` and `people`.
+    pub(crate) async fn exchange_hello(&mut self, hello: HelloFrame) {
+        self.send_hello(hello).await;
         let mut welcome = self
             .wait_for(|frame| match frame.clone() {
                 ServerFrame::Welcome {
@@ -191,13 +189,12 @@ impl WsClient {
         self.welcome = Some(welcome);
     }
 
-    /// Says hello.
-    pub(crate) async fn send_hello(&mut self, greeting: HelloFrame) {
+    pub(crate) async fn send_hello(&mut self, hello: HelloFrame) {
         let HelloFrame {
             client,
             cursors,
             visible,
-        } = greeting;
+        } = hello;
         self.send(&ClientFrame::Hello {
             client,
             cursors,
@@ -207,15 +204,15 @@ impl WsClient {
     }
 
     pub(crate) fn welcome(&self) -> &Welcome {
-        self.welcome.as_ref().expect("the page was welcomed")
+        self.welcome.as_ref().expect("the server sent welcome")
     }
 
-    /// Who the server says that this page belongs to.
+    /// The user of this connection, from `welcome`.
     pub(crate) fn me(&self) -> &Person {
         &self.welcome().user
     }
 
-    /// A room as it was when the page was welcomed, by the last part of its address.
+    /// A room of `welcome`, by its slug.
     pub(crate) fn room(&self, slug: &str) -> &RoomSummary {
         let rooms = &self.welcome().rooms;
         rooms
@@ -224,7 +221,7 @@ impl WsClient {
             .unwrap_or_else(|| panic!("no room {slug} in {rooms:#?}"))
     }
 
-    /// The room that is always there.
+    /// The room `general`, which always exists.
     pub(crate) fn general(&self) -> RoomId {
         self.room("general").id
     }
@@ -233,27 +230,27 @@ impl WsClient {
         self.send_text(&serde_json::to_string(frame).unwrap()).await;
     }
 
-    /// The same, for a connection that may be gone: false when it is.
+    /// Sends a frame; false when the connection is closed.
     pub(crate) async fn try_send(&mut self, frame: &ClientFrame) -> bool {
         let text = WsMessage::text(serde_json::to_string(frame).unwrap());
         with_timeout("a send", self.socket.send(text)).await.is_ok()
     }
 
-    /// Anything at all, as a text frame.
+    /// Sends a text frame with any content.
     pub(crate) async fn send_text(&mut self, text: &str) {
         with_timeout("a send", self.socket.send(WsMessage::text(text)))
             .await
             .unwrap();
     }
 
-    /// Anything at all, as a binary frame.
+    /// Sends a binary frame with any content.
     pub(crate) async fn send_binary(&mut self, bytes: Vec<u8>) {
         with_timeout("a send", self.socket.send(WsMessage::binary(bytes)))
             .await
             .unwrap();
     }
 
-    /// A frame that need not be one.
+    /// Sends a raw, possibly invalid frame.
     pub(crate) async fn send_raw_frame(&mut self, frame: Frame) {
         with_timeout("a send", self.socket.send(WsMessage::Frame(frame)))
             .await
@@ -264,7 +261,7 @@ impl WsClient {
         self.send_binary(Chunk { id, offset, data }.encode()).await;
     }
 
-    /// The next frame; none when the connection is over.
+    /// The next frame; an error with the close frame, if any, when the connection is closed.
     pub(crate) async fn next_frame(&mut self) -> Result<ServerFrame, Option<CloseFrame>> {
         if let Some(frame) = self.deferred.pop_front() {
             return Ok(frame);
@@ -289,7 +286,7 @@ impl WsClient {
         }
     }
 
-    /// Passes over frames until there is one that something can be made of.
+    /// Skips frames until `wanted` returns a value.
     pub(crate) async fn wait_for<T>(
         &mut self,
         mut wanted: impl FnMut(&ServerFrame) -> Option<T>,
@@ -306,13 +303,13 @@ impl WsClient {
             }
         };
         let found = tokio::time::timeout(WAIT_TIMEOUT, waiting).await;
-        match found.unwrap_or_else(|_| Err(format!("nothing that fits within {WAIT_TIMEOUT:?}"))) {
+        match found.unwrap_or_else(|_| Err(format!("no matching frame within {WAIT_TIMEOUT:?}"))) {
             Ok(found) => found,
-            Err(why) => panic!("{why}; heard: {:#?}", self.received),
+            Err(why) => panic!("{why}; received: {:#?}", self.received),
         }
     }
 
-    /// The code and reason with which the server closes, whatever it still says before.
+    /// The server's close code and reason; skips the frames before.
     pub(crate) async fn expect_close(&mut self) -> (u16, String) {
         let closing = async {
             loop {
@@ -324,26 +321,26 @@ impl WsClient {
         match with_timeout("the server closes", closing).await {
             Some(why) => (why.code.into(), why.reason.to_string()),
             None => panic!(
-                "the connection broke without a close frame; heard: {:#?}",
+                "the connection ended without a close frame; received: {:#?}",
                 self.received
             ),
         }
     }
 
-    /// Begins to close the connection with a code. What is still to come can be read.
+    /// Sends a close frame with this code. The frames before the server's close frame can still be read.
     pub(crate) async fn close_with(&mut self, code: CloseCode) {
         let reason = "".into();
         let frame = CloseFrame { code, reason };
         self.socket.close(Some(frame)).await.unwrap();
     }
 
-    /// Closes as a page that goes away does.
+    /// Closes the WebSocket, as a page does when it is closed.
     pub(crate) async fn close(mut self) {
-        // Whoever leaves does not care whether it was heard.
+        // The connection may already be closed.
         let _ = self.socket.close(None).await;
     }
 
-    /// Everything that the server has to say by now: what comes before the answer to a ping.
+    /// Sends a ping and returns every frame before its pong.
     pub(crate) async fn frames_until_pong(&mut self) -> Vec<ServerFrame> {
         let n = u32::try_from(self.received.len()).unwrap();
         self.send(&ClientFrame::Ping { n }).await;
@@ -355,15 +352,15 @@ impl WsClient {
         self.received[before..self.received.len() - 1].to_vec()
     }
 
-    /// Sends a message and waits until it is committed.
+    /// Sends a message and waits until it is acknowledged.
     pub(crate) async fn send_message(&mut self, room: RoomId, text: &str) -> Seq {
         let id = message_id();
         self.send(&message_frame(id, room, text)).await;
         self.wait_for_ack(id).await.0
     }
 
-    /// Where and when a message was committed. What is heard before is there to be listened to afterwards: the acknowledgement
-    /// and the event of a message come in either order.
+    /// Waits for an acknowledgement: sequence number and time. Skipped frames stay readable,
+    /// because a message's acknowledgement and its event arrive in either order.
     pub(crate) async fn wait_for_ack(&mut self, wanted: MessageId) -> (Seq, Millis) {
         let mut passed = VecDeque::new();
         let sent = self
@@ -383,19 +380,18 @@ impl WsClient {
         sent
     }
 
-    /// Why a message or a file was refused.
+    /// Waits for the refusal of a message or an upload.
     pub(crate) async fn wait_for_refusal(&mut self, wanted: MessageId) -> (ErrorCode, String) {
         self.wait_for(|frame| match frame {
             ServerFrame::Refused { id, code, reason } if *id == wanted => {
                 Some((*code, reason.clone()))
             }
-            ServerFrame::Sent { id, .. } if *id == wanted => panic!("taken: {frame:?}"),
+            ServerFrame::Sent { id, .. } if *id == wanted => panic!("accepted: {frame:?}"),
             _ => None,
         })
         .await
     }
 
-    /// Why the last frame was refused.
     pub(crate) async fn wait_for_error(&mut self) -> (ErrorCode, String) {
         self.wait_for(|frame| match frame {
             ServerFrame::Error { code, reason, .. } => Some((*code, reason.clone())),
@@ -404,13 +400,12 @@ impl WsClient {
         .await
     }
 
-    /// The next message in a room.
     pub(crate) async fn next_message(&mut self, wanted: RoomId) -> Message {
         self.wait_for(|frame| as_message_in(frame, wanted).cloned())
             .await
     }
 
-    /// The next message that says just this.
+    /// The next message with exactly this text.
     pub(crate) async fn wait_for_text(&mut self, text: &str) -> Message {
         self.wait_for(|frame| {
             as_message(frame)
@@ -420,7 +415,6 @@ impl WsClient {
         .await
     }
 
-    /// What others are next told of somebody's presence.
     pub(crate) async fn next_presence_of(&mut self, who: &Person) -> Presence {
         self.wait_for(|frame| {
             let present = as_presence(frame).filter(|present| present.person.id == who.id);
@@ -430,7 +424,6 @@ impl WsClient {
     }
 }
 
-/// A frame that sends a message.
 pub(crate) fn message_frame(id: MessageId, room: RoomId, text: &str) -> ClientFrame {
     ClientFrame::Send {
         id,
@@ -439,7 +432,6 @@ pub(crate) fn message_frame(id: MessageId, room: RoomId, text: &str) -> ClientFr
     }
 }
 
-/// The message in an event.
 pub(crate) fn as_message(frame: &ServerFrame) -> Option<&Message> {
     match frame {
         ServerFrame::Event {
@@ -450,7 +442,6 @@ pub(crate) fn as_message(frame: &ServerFrame) -> Option<&Message> {
     }
 }
 
-/// What a frame tells of somebody's presence.
 pub(crate) fn as_presence(frame: &ServerFrame) -> Option<&PersonPresence> {
     match frame {
         ServerFrame::Presence { entry: present } => Some(present),
@@ -462,7 +453,7 @@ fn as_message_in(frame: &ServerFrame, room: RoomId) -> Option<&Message> {
     as_message(frame).filter(|message| message.room == room)
 }
 
-/// What a message of text says.
+/// A text message's text; empty for any other content.
 pub(crate) fn text_of(message: &Message) -> &str {
     match &message.content {
         Content::Text { text } => text.as_str(),
