@@ -1,7 +1,7 @@
 //! The document around the app, and when what makes it live is loaded.
 
 use super::App;
-use crate::{people::settings::Theme, serve::Assets, ui::build};
+use crate::{people::settings::Theme, server::assets::Assets, ui::build};
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
 

@@ -1,43 +1,18 @@
-//! Server functions of chat. Those that change something are plain forms' targets too: they redirect when they are done.
+//! Server functions of chat. Those that change something are also targets of plain HTML forms: they redirect when done.
+
+pub(super) mod types;
+
+pub use types::{RoomHistory, Sidebar};
 
 #[cfg(feature = "ssr")]
 use super::server as chat;
 use crate::{
-    model::{MessageId, RoomId, Seq, UserId, message::Message, room::RoomSummary, user::Person},
-    protocol::{failure::Failure, ws::PersonPresence},
+    model::{MessageId, RoomId, Seq, UserId},
+    protocol::failure::Failure,
 };
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
 
-/// A page of a room's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomHistory {
-    /// The room as the reader sees it; `read` is where they had read to before this page.
-    pub room: RoomSummary,
-    /// Oldest first.
-    pub messages: Vec<Message>,
-    /// Whether there are messages before the first.
-    pub has_older: bool,
-    /// Whether this is the newest page, which live messages go on from.
-    #[serde(rename = "newest")]
-    pub is_newest: bool,
-    /// A fresh id for the form that posts without a live page: submitting the same form twice posts once.
-    #[serde(rename = "post_id")]
-    pub form_message_id: MessageId,
-}
-
-/// What stands beside every room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sidebar {
-    /// Who is looking.
-    pub me: Person,
-    /// Their rooms.
-    pub rooms: Vec<RoomSummary>,
-    /// Who is here.
-    pub people: Vec<PersonPresence>,
-}
-
-/// What stands beside every room, for whoever asks; none without a session.
+/// Returns the sidebar of the current user, or `None` without a session.
 ///
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
@@ -50,10 +25,10 @@ pub async fn sidebar() -> Result<Option<Sidebar>, Failure> {
     Ok(Some(chat::sidebar(&app, signed.person).await?))
 }
 
-/// A page of a room's history: the newest, or the one before a sequence.
+/// Returns a page of a room's history: the newest, or the one before a sequence number.
 ///
 /// # Errors
-/// [`Failure::NotSignedIn`] without a session, [`Failure::NotFound`] when the room is not theirs to see.
+/// [`Failure::NotSignedIn`] without a session, [`Failure::NotFound`] when the room is not visible to the user.
 #[server(name = ReadRoom, prefix = "/fn", endpoint = "room")]
 pub async fn find_room_history(slug: String, before: Option<Seq>) -> Result<RoomHistory, Failure> {
     let (app, signed) = (
@@ -63,10 +38,11 @@ pub async fn find_room_history(slug: String, before: Option<Seq>) -> Result<Room
     Ok(chat::find_room_history(&app, &signed.person, &slug, before).await?)
 }
 
-/// Posts a message without a live page, then shows the room again.
+/// Posts a message from a plain HTML form, then redirects to the room.
 ///
 /// # Errors
-/// [`Failure`] in words when it cannot be posted.
+/// [`Failure::Invalid`] for an invalid text, [`Failure::RateLimited`] after too many messages, [`Failure::NotFound`]
+/// when the user is not a member.
 #[server(prefix = "/fn", endpoint = "post")]
 pub async fn post_message(
     id: MessageId,
@@ -83,10 +59,10 @@ pub async fn post_message(
     Ok(())
 }
 
-/// Makes a public room, then shows it.
+/// Creates a public room, then redirects to it.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] when the name breaks a rule or is taken.
+/// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] when the name is invalid or taken.
 #[server(prefix = "/fn", endpoint = "create-room")]
 pub async fn create_room(name: String) -> Result<(), Failure> {
     let (app, signed) = (
@@ -98,10 +74,10 @@ pub async fn create_room(name: String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens the direct room with somebody, which is made if it is not there.
+/// Opens the direct room with another user, creating it if needed.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for oneself, [`Failure::NotFound`] for somebody who does not exist.
+/// [`Failure::Invalid`] for the current user's own id, [`Failure::NotFound`] for an unknown user.
 #[server(prefix = "/fn", endpoint = "open-direct")]
 pub async fn open_direct_room(with: UserId) -> Result<(), Failure> {
     let (app, signed) = (

@@ -1,7 +1,12 @@
 //! Server functions of the news. Reads are `GET`.
 
+pub(super) mod types;
+
+pub use types::{EditorState, NewsPageInfo, StoryInput};
+
 #[cfg(feature = "ssr")]
-use super::server::{editor_form, queries, with_failure_status};
+use super::server::{editor_form, use_news_service, with_failure_status};
+
 use crate::{
     model::{
         Seq,
@@ -11,65 +16,7 @@ use crate::{
     protocol::failure::Failure,
 };
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
 use server_fn::codec::{GetUrl, Json};
-use uuid::Uuid;
-
-/// What there is to choose from on the news page.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct NewsPageInfo {
-    /// Every topic that has a story, by name.
-    pub topics: Vec<String>,
-    /// Whether the reader may publish.
-    #[serde(rename = "may_publish")]
-    pub can_publish: bool,
-}
-
-/// What somebody typed into the editor's page: not checked yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoryInput {
-    /// One line.
-    #[serde(default)]
-    pub headline: String,
-    /// Markdown.
-    #[serde(default)]
-    pub body: String,
-    /// One line.
-    #[serde(default)]
-    pub topic: String,
-    /// "normal" or "breaking".
-    #[serde(default)]
-    pub urgency: String,
-    /// Made with the form: however often the form is sent, its story is published once.
-    #[serde(rename = "request")]
-    pub request_id: Uuid,
-}
-
-impl StoryInput {
-    /// An empty form.
-    #[must_use]
-    pub fn new(request: Uuid) -> Self {
-        Self {
-            headline: String::new(),
-            body: String::new(),
-            topic: String::new(),
-            urgency: "normal".to_owned(),
-            request_id: request,
-        }
-    }
-}
-
-/// What the editor's page begins with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EditorState {
-    /// Every topic that has a story, by name.
-    pub topics: Vec<String>,
-    /// What the form holds: nothing, or what was typed into one that was refused.
-    #[serde(rename = "typed")]
-    pub input: StoryInput,
-    /// Why it was refused.
-    pub failure: Option<Failure>,
-}
 
 /// Where the stream of news stands and what is breaking.
 ///
@@ -77,8 +24,8 @@ pub struct EditorState {
 /// [`Failure::Unavailable`] when the store fails.
 #[server(prefix = "/fn", endpoint = "news-now", input = GetUrl)]
 pub async fn find_news_status() -> Result<NewsStatus, Failure> {
-    let app = crate::server::session::use_app()?;
-    with_failure_status(queries::find_news_status(&app).await)
+    let news = use_news_service()?;
+    with_failure_status(news.find_news_status().await)
 }
 
 /// A page of stories, of one topic or of all, before a sequence or the newest.
@@ -90,8 +37,8 @@ pub async fn list_stories(
     topic: Option<String>,
     before: Option<Seq>,
 ) -> Result<StoryListing, Failure> {
-    let app = crate::server::session::use_app()?;
-    with_failure_status(queries::list_stories(&app, topic, before).await)
+    let news = use_news_service()?;
+    with_failure_status(news.list_stories(topic, before).await)
 }
 
 /// What there is to choose from on the news page.
@@ -100,8 +47,8 @@ pub async fn list_stories(
 /// [`Failure::Unavailable`] when the store fails.
 #[server(prefix = "/fn", endpoint = "news-desk", input = GetUrl)]
 pub async fn find_page_info() -> Result<NewsPageInfo, Failure> {
-    let app = crate::server::session::use_app()?;
-    with_failure_status(queries::find_page_info(&app).await)
+    let news = use_news_service()?;
+    with_failure_status(news.find_page_info().await)
 }
 
 /// A whole story.
@@ -110,8 +57,8 @@ pub async fn find_page_info() -> Result<NewsPageInfo, Failure> {
 /// [`Failure::NotFound`] when there is none at that address.
 #[server(prefix = "/fn", endpoint = "story", input = GetUrl)]
 pub async fn find_story(slug: String) -> Result<Story, Failure> {
-    let app = crate::server::session::use_app()?;
-    with_failure_status(queries::find_story(&app, &slug).await)
+    let news = use_news_service()?;
+    with_failure_status(news.find_story(&slug).await)
 }
 
 /// What the editor's page begins with.
@@ -120,8 +67,8 @@ pub async fn find_story(slug: String) -> Result<Story, Failure> {
 /// [`Failure::NotSignedIn`] or [`Failure::NotAllowed`] for everybody but editors and administrators.
 #[server(prefix = "/fn", endpoint = "begin-story", input = GetUrl)]
 pub async fn find_editor_state() -> Result<EditorState, Failure> {
-    let app = crate::server::session::use_app()?;
-    with_failure_status(editor_form::find_editor_state(&app).await)
+    let news = use_news_service()?;
+    with_failure_status(editor_form::find_editor_state(&news).await)
 }
 
 /// Publishes a story and returns the last part of its address.

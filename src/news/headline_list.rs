@@ -4,7 +4,7 @@
 use super::{
     api::list_stories,
     client::use_news,
-    page::{PublishLink, news_url},
+    links::{PublishLink, news_url},
 };
 use crate::{
     model::{

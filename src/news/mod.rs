@@ -17,6 +17,7 @@ pub mod banner;
 pub mod client;
 pub mod editor;
 mod headline_list;
+mod links;
 pub mod page;
 mod reconnect_policy;
 #[cfg(feature = "ssr")]

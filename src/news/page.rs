@@ -3,35 +3,21 @@
 use super::{
     api::{NewsPageInfo, find_page_info, list_stories},
     headline_list::HeadlineList,
+    links::{PublishLink, news_url},
 };
 use crate::{
     model::Seq,
-    ui::{
-        icon::{Glyph, Icon},
-        notice::{Notice, NoticeKind},
-    },
+    ui::notice::{Notice, NoticeKind},
 };
 use leptos::{either::Either, prelude::*};
 use leptos_meta::{Meta, Title};
-use leptos_router::{hooks::use_query_map, location::Url};
+use leptos_router::hooks::use_query_map;
 
 /// What the address asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct NewsQuery {
     topic: Option<String>,
     before: Option<Seq>,
-}
-
-/// The address of a page of stories.
-pub(super) fn news_url(topic: Option<&str>, before: Option<Seq>) -> String {
-    let topic = topic.map(|topic| format!("topic={}", Url::escape(topic)));
-    let before = before.map(|before| format!("before={before}"));
-    let query: Vec<String> = [topic, before].into_iter().flatten().collect();
-    if query.is_empty() {
-        "/".to_owned()
-    } else {
-        format!("/?{}", query.join("&"))
-    }
 }
 
 /// The page.
@@ -100,17 +86,6 @@ pub fn NewsPageView() -> impl IntoView {
     }
 }
 
-/// Leads an editor to the editor's page.
-#[component]
-pub(super) fn PublishLink() -> impl IntoView {
-    view! {
-        <a class="button primary" href="/news/new">
-            <Icon name=Glyph::Write />
-            "Publish a story"
-        </a>
-    }
-}
-
 /// The topics to choose from, as links. With one topic there is nothing to choose.
 #[component]
 fn Topics(topics: Vec<String>, topic: Memo<Option<String>>) -> impl IntoView {
@@ -137,17 +112,4 @@ fn Topics(topics: Vec<String>, topic: Memo<Option<String>>) -> impl IntoView {
             </nav>
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::news_url;
-
-    #[test]
-    fn an_address_asks_for_what_is_wanted_and_no_more() {
-        assert_eq!(news_url(None, None), "/");
-        assert_eq!(news_url(Some("R&D"), None), "/?topic=R%26D");
-        assert_eq!(news_url(None, Some(7)), "/?before=7");
-        assert_eq!(news_url(Some("Sports"), Some(7)), "/?topic=Sports&before=7");
-    }
 }

@@ -1,6 +1,6 @@
 //! `/news/{slug}`: one story.
 
-use super::{api::find_story, headline_list::is_breaking, page::news_url};
+use super::{api::find_story, headline_list::is_breaking, links::news_url};
 use crate::{
     model::story::Story,
     protocol::failure::Failure,

@@ -1,18 +1,22 @@
-//! Server functions for user set-up. Every one is a plain form's target too: it redirects when it is done.
+//! Server functions for accounts and administration. Those that change something are also targets of plain HTML forms:
+//! they redirect when done.
+
+pub(super) mod types;
+
+pub use types::{AdminOverview, TokenSummary};
 
 #[cfg(feature = "ssr")]
 use super::server as people;
 use crate::{
-    model::{TokenId, UserId, finding::Finding, user::Person},
+    model::{TokenId, UserId, finding::Finding},
     protocol::failure::Failure,
 };
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
 
-/// Makes a guest with this name and a session, then goes to `next`. `request` is a secret that makes a form sent twice harmless.
+/// Creates a guest and a session, then redirects to `next`. `request` is a secret that makes submitting twice harmless.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the name breaks a rule or is taken, [`Failure::TooFast`] after too many tries.
+/// [`Failure::Invalid`] when the name is invalid or taken, [`Failure::RateLimited`] after too many attempts.
 #[server(prefix = "/fn", endpoint = "pick-name")]
 pub async fn pick_name(
     name: String,
@@ -26,10 +30,10 @@ pub async fn pick_name(
     Ok(())
 }
 
-/// Opens a session for an account, then goes to `next`.
+/// Opens a session for an account, then redirects to `next`.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when name and password do not fit, [`Failure::TooFast`] after too many tries.
+/// [`Failure::Invalid`] for a wrong name or password, [`Failure::RateLimited`] after too many attempts.
 #[server(prefix = "/fn", endpoint = "sign-in")]
 pub async fn sign_in(name: String, password: String, next: String) -> Result<(), Failure> {
     let app = crate::server::session::use_app()?;
@@ -38,10 +42,11 @@ pub async fn sign_in(name: String, password: String, next: String) -> Result<(),
     people::start_session(&app, person.id, &next).await
 }
 
-/// Makes the administrator's account, once, for whoever holds the one-time link.
+/// Creates the administrator's account with the secret of the one-time link.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] when the link was used before, [`Failure::Invalid`] when name or password break a rule.
+/// [`Failure::NotAllowed`] for a used or replaced link, [`Failure::Invalid`] for an invalid name or password,
+/// [`Failure::RateLimited`] after too many attempts.
 #[server(prefix = "/fn", endpoint = "claim-admin")]
 pub async fn claim_admin(claim: String, name: String, password: String) -> Result<(), Failure> {
     let app = crate::server::session::use_app()?;
@@ -50,7 +55,7 @@ pub async fn claim_admin(claim: String, name: String, password: String) -> Resul
     people::start_session(&app, admin.id, "/").await
 }
 
-/// Ends the session, then goes to the front page.
+/// Ends the session, then redirects to the front page.
 ///
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
@@ -59,10 +64,10 @@ pub async fn sign_out() -> Result<(), Failure> {
     people::end_session(&*crate::server::session::use_app()?).await
 }
 
-/// Changes the shown name.
+/// Changes the display name of the current user.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the name breaks a rule or is taken.
+/// [`Failure::Invalid`] when the name is invalid or taken.
 #[server(prefix = "/fn", endpoint = "rename")]
 pub async fn change_name(name: String) -> Result<(), Failure> {
     let (app, signed) = (
@@ -74,10 +79,11 @@ pub async fn change_name(name: String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets a password; a guest becomes a member. `current` is needed when there is one already.
+/// Sets the current user's password; a guest becomes a member. `current` is required if there is a password already.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the current password does not fit or the new one breaks a rule.
+/// [`Failure::Invalid`] for a wrong current or an invalid new password, [`Failure::RateLimited`] after too many
+/// attempts.
 #[server(prefix = "/fn", endpoint = "set-password")]
 pub async fn set_password(
     #[server(default)] current: String,
@@ -93,10 +99,10 @@ pub async fn set_password(
     Ok(())
 }
 
-/// Chooses light, dark or what the system says, for this browser.
+/// Sets the theme of this browser: `light`, `dark` or `system`.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for any other word.
+/// [`Failure::Invalid`] for any other value.
 #[server(prefix = "/fn", endpoint = "set-theme")]
 pub async fn set_theme(theme: String) -> Result<(), Failure> {
     people::set_theme(&*crate::server::session::use_app()?, &theme)?;
@@ -104,33 +110,10 @@ pub async fn set_theme(theme: String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A publishing token as the administrator sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TokenSummary {
-    /// Which.
-    pub id: TokenId,
-    /// What its maker called it.
-    pub name: String,
-    /// When it was last used.
-    pub used_at: Option<crate::model::Millis>,
-    /// Whether it can be used no more.
-    #[serde(rename = "revoked")]
-    pub is_revoked: bool,
-}
-
-/// What the administrator's page shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AdminOverview {
-    /// The most recent first.
-    pub people: Vec<Person>,
-    /// The most recent first.
-    pub tokens: Vec<TokenSummary>,
-}
-
-/// Everybody and every token.
+/// Returns the users and the publishing tokens.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for everybody but administrators.
+/// [`Failure::NotAllowed`] unless the user is an administrator.
 #[server(name = FindAdminOverview, prefix = "/fn", endpoint = "administration")]
 pub async fn find_admin_overview() -> Result<AdminOverview, Failure> {
     let app = crate::server::session::use_app()?;
@@ -138,10 +121,10 @@ pub async fn find_admin_overview() -> Result<AdminOverview, Failure> {
     Ok(people::find_admin_overview(&app).await?)
 }
 
-/// Looks whether calls can connect through this server. Takes some seconds where something does not answer.
+/// Checks whether calls can connect through this server. Takes some seconds if something does not answer.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for everybody but administrators.
+/// [`Failure::NotAllowed`] unless the user is an administrator.
 #[server(prefix = "/fn", endpoint = "examine-server")]
 pub async fn examine_server() -> Result<Vec<Finding>, Failure> {
     let app = crate::server::session::use_app()?;
@@ -149,10 +132,11 @@ pub async fn examine_server() -> Result<Vec<Finding>, Failure> {
     Ok(crate::server::doctor::run_checks(&app).await)
 }
 
-/// Changes what somebody may do.
+/// Changes a user's role.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for everybody but administrators; [`Failure::Invalid`] when nobody would be left to administer.
+/// [`Failure::NotAllowed`] unless the user is an administrator, [`Failure::Invalid`] for their own role or an unknown
+/// one, [`Failure::NotFound`] for an unknown user.
 #[server(prefix = "/fn", endpoint = "set-role")]
 pub async fn set_role(user: UserId, role: String) -> Result<(), Failure> {
     let app = crate::server::session::use_app()?;
@@ -162,10 +146,10 @@ pub async fn set_role(user: UserId, role: String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ends a publishing token.
+/// Revokes a publishing token.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for everybody but administrators.
+/// [`Failure::NotAllowed`] unless the user is an administrator, [`Failure::NotFound`] for an unknown or revoked token.
 #[server(prefix = "/fn", endpoint = "revoke-token")]
 pub async fn revoke_token(token: TokenId) -> Result<(), Failure> {
     let app = crate::server::session::use_app()?;

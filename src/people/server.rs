@@ -1,6 +1,6 @@
-//! The rules behind the server functions: names, passwords, sessions, roles.
+//! The operations behind the server functions: names, passwords, sessions, roles, tokens.
 
-use super::api::{AdminOverview, TokenSummary};
+use super::api::types::{AdminOverview, TokenSummary};
 use crate::{
     model::{
         RoomId, TokenId, UserId, limits,
@@ -21,20 +21,20 @@ use axum_extra::extract::cookie::{Cookie, SameSite};
 use leptos::prelude::use_context;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// The purpose of the secret in the link that makes the administrator.
+/// The stored purpose of the secret in the one-time administrator link.
 const ADMIN_CLAIM_PURPOSE: &str = "claim-admin";
-/// The cookie that holds the chosen theme.
+/// The name of the cookie with the chosen theme.
 pub const THEME_COOKIE: &str = "rialto_theme";
-/// The fewest characters that a secret of a form has: those of a UUID.
+/// Minimum length of the secret of a form: the 36 characters of a UUID.
 const MIN_FORM_SECRET_CHARS: usize = 36;
 const NAME_TAKEN_MESSAGE: &str =
     "That name is taken. Choose another; if it is yours, sign in with its password.";
-const WRONG_PASSWORD_MESSAGE: &str = "That name and password do not fit together.";
+const WRONG_PASSWORD_MESSAGE: &str = "Wrong name or password.";
 
-/// Counts a try against the address that asks.
+/// Counts an attempt against the rate limit of the client's address.
 ///
 /// # Errors
-/// [`Failure::TooFast`] when it has tried too often.
+/// [`Failure::RateLimited`] after too many attempts.
 pub fn check_sign_in_rate(app: &AppState) -> Result<(), Failure> {
     let from = use_context::<Parts>().and_then(|parts| {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
@@ -49,14 +49,15 @@ pub fn check_sign_in_rate(app: &AppState) -> Result<(), Failure> {
     }
 }
 
-/// Makes a guest, who is then a member of every public room that there is, and their session. The header that sets its cookie.
+/// Creates a guest, as a member of every public room, and a session. Returns the `Set-Cookie` value of the session.
 ///
-/// `request` is a secret that the form was rendered with. A browser that sends the form twice (a double click, a reload) throws
-/// the first answer away, and the cookie with it: a guest has no password, so the name would be lost to everybody. The session's
-/// token follows from the secret, so that the second answer sets the same cookie. An empty one asks for nothing of it.
+/// `request` is a secret that the form was rendered with. A browser that submits the form twice (double click, reload)
+/// discards the first response with its cookie, and nobody could use the name again, as guests have no password. So the
+/// session token is derived from the secret, and both responses set the same cookie. If the secret is shorter than a
+/// UUID, the token is random.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the name breaks a rule or is taken.
+/// [`Failure::Invalid`] when the name is invalid or taken.
 pub async fn create_guest(app: &AppState, name: &str, request: &str) -> Result<HeaderValue> {
     let token = if request.len() < MIN_FORM_SECRET_CHARS {
         random::new_token()
@@ -71,7 +72,7 @@ pub async fn create_guest(app: &AppState, name: &str, request: &str) -> Result<H
     match made {
         Ok(()) => tx.commit().await?,
         Err(error) => {
-            // Whoever waited for the transaction of the first finds its session.
+            // If this is the second submission, the first one has created the session.
             match error {
                 Error::User(_) => tx.rollback().await?,
                 _ => drop(tx),
@@ -90,10 +91,10 @@ pub async fn create_guest(app: &AppState, name: &str, request: &str) -> Result<H
     Ok(session::session_cookie(app, token))
 }
 
-/// Makes the administrator, for whoever holds the one-time link.
+/// Creates the administrator's account with the secret of the one-time link.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] when the link was used before, [`Failure::Invalid`] when name or password break a rule.
+/// [`Failure::NotAllowed`] for a used or replaced link, [`Failure::Invalid`] for an invalid name or password.
 pub async fn create_admin(
     app: &AppState,
     claim: &str,
@@ -104,8 +105,8 @@ pub async fn create_admin(
     let claim = random::sha256_hex(claim);
     let used = || {
         Failure::NotAllowed {
-        reason: "That link was used before, or is not the newest one. The server prints a new one when it starts and nobody \
-                 is an administrator yet."
+        reason: "This link was already used or replaced by a newer one. If there is no administrator yet, restart the server to \
+                 get a new link."
             .to_owned(),
     }
     };
@@ -120,7 +121,7 @@ pub async fn create_admin(
         .claim_admin(&mut tx, ADMIN_CLAIM_PURPOSE, &claim, admin.id)
         .await?;
     tx.commit().await?;
-    // Of all who hold the link at the same time, one becomes the administrator; the others have an account.
+    // Of several concurrent claims one succeeds; the others only create a member account.
     if !is_admin {
         return Err(used().into());
     }
@@ -155,10 +156,10 @@ async fn create_user(
     Ok(person)
 }
 
-/// Whose name and password these are. Says the same whether the name or the password is wrong.
+/// Returns the user with this name and password. The error does not reveal which of the two is wrong.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when they do not fit.
+/// [`Failure::Invalid`] for a wrong name or password.
 pub async fn check_password(app: &AppState, name: &str, password: String) -> Result<Person> {
     let account = match UserName::new(name) {
         Ok(name) => app.store.find_account(&name).await?,
@@ -175,7 +176,7 @@ pub async fn check_password(app: &AppState, name: &str, password: String) -> Res
     }
 }
 
-/// Opens a session, sets its cookie and goes to `next`.
+/// Opens a session, sets its cookie and redirects to `next`.
 ///
 /// # Errors
 /// When the store fails.
@@ -185,13 +186,13 @@ pub async fn start_session(app: &AppState, user: UserId, next: &str) -> Result<(
     Ok(())
 }
 
-/// Sets a session's cookie and goes to `next`.
+/// Sets a session's cookie and redirects to `next`.
 pub fn redirect_with_session(cookie: HeaderValue, next: &str) {
     session::add_header(header::SET_COOKIE, cookie);
     leptos_axum::redirect(local_path(next));
 }
 
-/// Ends the session, clears its cookie and goes to the front page.
+/// Ends the session, clears its cookie and redirects to the front page.
 ///
 /// # Errors
 /// When the store fails.
@@ -204,7 +205,7 @@ pub async fn end_session(app: &AppState) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A path on this site, never another site: `next` comes from an address that anybody may have written.
+/// Returns `next` if it is a path on this site, otherwise `/`, to prevent open redirects.
 fn local_path(next: &str) -> &str {
     let local = next.starts_with('/')
         && !next.starts_with("//")
@@ -212,10 +213,10 @@ fn local_path(next: &str) -> &str {
     if local { next } else { "/" }
 }
 
-/// Changes a shown name.
+/// Changes a user's display name.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the name breaks a rule or is taken.
+/// [`Failure::Invalid`] when the name is invalid or taken.
 pub async fn change_name(app: &AppState, user: UserId, name: &str) -> Result<()> {
     let name = UserName::new(name).map_err(Failure::invalid)?;
     if app.store.update_name(user, &name).await? {
@@ -226,10 +227,10 @@ pub async fn change_name(app: &AppState, user: UserId, name: &str) -> Result<()>
     }
 }
 
-/// Sets a password and ends every other session of the user, with its live connections.
+/// Sets a password and ends all other sessions of the user, with their live connections.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the current password does not fit or the new one breaks a rule.
+/// [`Failure::Invalid`] for a wrong current or an invalid new password.
 pub async fn set_password(
     app: &AppState,
     signed: &SignedInUser,
@@ -241,7 +242,7 @@ pub async fn set_password(
     if let Some(hash) = account.and_then(|account| account.password_hash)
         && !password::verify(current, Some(hash)).await?
     {
-        return Err(Failure::invalid("The current password is not right.").into());
+        return Err(Failure::invalid("The current password is wrong.").into());
     }
     let hash = password::hash(new).await?;
     app.store.update_password(signed.person.id, &hash).await?;
@@ -262,17 +263,17 @@ fn check_strength(password: &str) -> Result<(), Failure> {
     }
     if password.len() > limits::MAX_PASSWORD_BYTES {
         return Err(Failure::invalid(format!(
-            "A password may have {} bytes at most.",
+            "A password can be at most {} bytes long.",
             limits::MAX_PASSWORD_BYTES
         )));
     }
     Ok(())
 }
 
-/// Keeps the chosen theme in a cookie.
+/// Stores the chosen theme in a cookie for 365 days.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for a word that is no theme.
+/// [`Failure::Invalid`] for an unknown theme.
 pub fn set_theme(app: &AppState, theme: &str) -> Result<(), Failure> {
     if !["system", "light", "dark"].contains(&theme) {
         return Err(Failure::invalid(
@@ -292,7 +293,7 @@ pub fn set_theme(app: &AppState, theme: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Who is asking, if they are an administrator.
+/// Returns the current user, who must be an administrator.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] or [`Failure::NotAllowed`].
@@ -302,12 +303,12 @@ pub fn require_admin() -> Result<Person, Failure> {
         Ok(signed.person)
     } else {
         Err(Failure::NotAllowed {
-            reason: "Only administrators may do that.".to_owned(),
+            reason: "Only administrators can do that.".to_owned(),
         })
     }
 }
 
-/// What the administrator's page shows.
+/// Returns the content of the administration page: the newest 200 users and all tokens.
 ///
 /// # Errors
 /// When the store fails.
@@ -325,14 +326,14 @@ pub async fn find_admin_overview(app: &AppState) -> Result<AdminOverview> {
     })
 }
 
-/// Changes what somebody may do. Administrators cannot change their own role, so that one is always left.
+/// Changes a user's role. Administrators cannot change their own, so that one remains.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for one's own role, an unknown word or somebody who does not exist.
+/// [`Failure::Invalid`] for the administrator's own role or an unknown one, [`Failure::NotFound`] for an unknown user.
 pub async fn set_role(app: &AppState, admin: &Person, user: UserId, role: &str) -> Result<()> {
     if admin.id == user {
         return Err(Failure::invalid(
-            "Your own role cannot be changed: ask another administrator.",
+            "You cannot change your own role. Ask another administrator.",
         )
         .into());
     }
@@ -345,10 +346,10 @@ pub async fn set_role(app: &AppState, admin: &Person, user: UserId, role: &str) 
     }
 }
 
-/// Ends a publishing token.
+/// Revokes a publishing token.
 ///
 /// # Errors
-/// [`Failure::NotFound`] when there is none, or it was revoked before.
+/// [`Failure::NotFound`] for an unknown or already revoked token.
 pub async fn revoke_token(app: &AppState, token: TokenId) -> Result<()> {
     if app.store.revoke_token(token, clock::now()).await? {
         Ok(())
@@ -357,10 +358,10 @@ pub async fn revoke_token(app: &AppState, token: TokenId) -> Result<()> {
     }
 }
 
-/// Makes a token for publishing and returns its secret, which is shown once and stored only as a hash.
+/// Creates a publishing token and returns its secret, which is shown once and stored only as a hash.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the name breaks a rule.
+/// [`Failure::Invalid`] for an invalid name.
 pub async fn create_token(store: &crate::server::store::Store, name: &str) -> Result<String> {
     let name = UserName::new(name).map_err(Failure::invalid)?;
     let token = random::new_token();
@@ -375,7 +376,7 @@ pub async fn create_token(store: &crate::server::store::Store, name: &str) -> Re
     Ok(token)
 }
 
-/// Makes the room that every community begins with, and the news stream, unless they are there.
+/// Creates the news stream and the room General unless they exist, and deletes expired sessions.
 ///
 /// # Errors
 /// When the store fails.
@@ -392,7 +393,7 @@ pub async fn seed_store(app: &AppState) -> Result<()> {
     app.store.delete_expired_sessions(clock::now()).await
 }
 
-/// While nobody is an administrator: a new path for the one-time link, in place of any earlier one.
+/// Replaces the one-time administrator link and returns its path; `None` if there is an administrator.
 ///
 /// # Errors
 /// When the store fails.

@@ -4,10 +4,9 @@
 //! desk over with every call that is open; media goes from browser to browser and does not notice.
 
 use super::Systems;
-use crate::server::{
-    bus::{Bus, CallRequest},
-    live::Connection,
-    store::Lease,
+use crate::{
+    calls::server::{CALL_LEADER, CALL_LEADER_LEASE, CallRequest},
+    server::{bus::Bus, live::Connection, store::Lease},
 };
 use futures::StreamExt;
 use std::{sync::Arc, time::Duration};
@@ -33,7 +32,7 @@ pub(super) async fn run(systems: Arc<Systems>, stop: CancellationToken) {
 
 async fn lead_when_elected(systems: &Arc<Systems>, bus: &Bus, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        match systems.app.store.acquire_call_leader_lease().await {
+        match systems.app.store.acquire_lease(CALL_LEADER_LEASE).await {
             Ok(Some(lease)) => {
                 lead(systems, bus, lease, stop).await;
                 systems.calls.step_down();
@@ -49,7 +48,7 @@ async fn lead_when_elected(systems: &Arc<Systems>, bus: &Bus, stop: &Cancellatio
 }
 
 async fn lead(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease, stop: &CancellationToken) {
-    let mut requests = match bus.subscribe_as_leader().await {
+    let mut requests = match bus.subscribe_as_leader(CALL_LEADER).await {
         Ok(questions) => questions,
         Err(error) => return tracing::error!(%error, "the desk cannot be held"),
     };

@@ -1,10 +1,12 @@
 //! What pages and server functions find in their context, and the headers that every page carries.
 
-use super::Assets;
 use crate::{
+    news::server::NewsService,
     people::{CurrentUser, server::THEME_COOKIE, settings::Theme},
     server::{
-        AppState, Result, http,
+        AppState, Result,
+        assets::Assets,
+        http,
         session::{self, SignedInUser},
     },
 };
@@ -39,7 +41,7 @@ pub(super) async fn authenticate(
 }
 
 /// Fills the context of a page or a server function.
-pub(super) fn provide(app: &Arc<AppState>, assets: &Assets) {
+pub(super) fn provide(app: &Arc<AppState>, news: &Arc<NewsService>, assets: &Assets) {
     let parts = use_context::<Parts>();
     let signed = parts
         .as_ref()
@@ -59,6 +61,7 @@ pub(super) fn provide(app: &Arc<AppState>, assets: &Assets) {
     }));
     provide_context(signed);
     provide_context(app.clone());
+    provide_context(news.clone());
     if let Some(response) = use_context::<ResponseOptions>() {
         let (name, value) = http::no_store();
         response.insert_header(name, value);

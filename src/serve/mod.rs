@@ -9,12 +9,10 @@
 //! | [`nodes`] | other nodes: what they commit, their pages, and whether they live |
 //! | [`doctor`] | what `rialto doctor` asks the running server |
 //! | [`desk`] | which node holds the calls |
-//! | [`assets`] | where the browser's files are |
 //! | [`context`] | what pages and server functions find in their context |
 //! | [`kept`] | pages that were rendered already |
 //! | [`functions`] | what server functions answer, beyond what the library does |
 
-mod assets;
 mod call_leader;
 mod context;
 pub mod doctor;
@@ -26,15 +24,15 @@ mod telemetry;
 mod websocket;
 mod ws;
 
-pub use assets::Assets;
-
 use crate::{
     calls::server::CallRegistry,
     chat::server::ChatService,
-    news, people,
+    news::{self, server::NewsService},
+    people,
     protocol::close::CloseCode,
     server::{
         AppState, Error,
+        assets::{self, Assets},
         bus::Message,
         config::{Config, LogFormat},
         control,
@@ -68,6 +66,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Systems {
     pub(crate) app: Arc<AppState>,
+    pub(crate) news: Arc<NewsService>,
     pub(crate) chat: ChatService,
     pub(crate) calls: Arc<CallRegistry>,
     /// How many connections may be welcomed at once.
@@ -218,6 +217,7 @@ async fn build_systems(app: &Arc<AppState>) -> Result<Arc<Systems>, Error> {
     }
     Ok(Arc::new(Systems {
         app: app.clone(),
+        news: NewsService::new(app.clone()),
         chat,
         calls,
         welcome_permits: Semaphore::new(MAX_CONCURRENT_WELCOMES),

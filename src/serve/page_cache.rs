@@ -6,7 +6,8 @@
 
 use crate::{
     model::{Cursor, StoryId},
-    server::{AppState, http, single_flight::get_or_compute},
+    news::server::NewsService,
+    server::{http, single_flight::get_or_compute},
 };
 use axum::{
     body::{Body, to_bytes},
@@ -29,7 +30,7 @@ const MAX_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// What pages were rendered, shared behind an [`Arc`].
 #[derive(Debug)]
 pub(super) struct PageCache {
-    app: Arc<AppState>,
+    news: Arc<NewsService>,
     pages: Cache<PageKey, Arc<CachedPage>, PageWeighter>,
 }
 
@@ -63,16 +64,16 @@ impl Weighter<PageKey, Arc<CachedPage>> for PageWeighter {
 }
 
 impl PageCache {
-    pub(super) fn new(app: Arc<AppState>) -> Arc<Self> {
+    pub(super) fn new(news: Arc<NewsService>) -> Arc<Self> {
         Arc::new(Self {
-            app,
+            news,
             pages: Cache::with_weighter(ESTIMATED_PAGES, MAX_CACHE_BYTES, PageWeighter),
         })
     }
 
     async fn key_for(&self, path: &str) -> Option<PageKey> {
         // A store that fails is told by the page itself.
-        let now = self.app.news_cache.latest_snapshot().await.ok()?.news_now();
+        let now = self.news.latest_snapshot().await.ok()?.news_now();
         Some(PageKey {
             path: path.to_owned(),
             news_cursor: now.cursor,

@@ -1,10 +1,10 @@
 //! Every address, in one table.
 
-use super::{Assets, Systems, context, doctor, page_cache, server_functions, telemetry, ws};
+use super::{Systems, context, doctor, page_cache, server_functions, telemetry, ws};
 use crate::{
     app::{App as Root, document::shell},
     chat, news,
-    server::{AppState, http},
+    server::{AppState, assets::Assets, http},
 };
 use axum::{
     Router,
@@ -36,7 +36,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
         .merge(news::server::router())
         .merge(chat::server::router())
         .with_state(app.clone());
-    let router = page_router(&app, options, assets)
+    let router = page_router(systems, options, assets)
         .merge(plain)
         .merge(live)
         .layer(middleware::from_fn_with_state(
@@ -47,12 +47,13 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
 }
 
 /// Pages, server functions (`/fn/…`) and the browser's files.
-fn page_router(app: &Arc<AppState>, options: LeptosOptions, assets: Assets) -> Router {
+fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Router {
+    let Systems { app, news, .. } = systems;
     let folder = format!("/{}", options.site_pkg_dir);
     let program = assets.program_path(&options);
     let provide = {
-        let app = app.clone();
-        move || context::provide(&app, &assets)
+        let (app, news) = (app.clone(), news.clone());
+        move || context::provide(&app, &news, &assets)
     };
     let render = {
         let options = options.clone();
@@ -87,7 +88,7 @@ fn page_router(app: &Arc<AppState>, options: LeptosOptions, assets: Assets) -> R
             context::authenticate,
         ))
         .layer(middleware::from_fn_with_state(
-            page_cache::PageCache::new(app.clone()),
+            page_cache::PageCache::new(news.clone()),
             page_cache::serve_from_cache,
         ))
         .nest_service(&program, files.clone())

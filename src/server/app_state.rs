@@ -9,7 +9,6 @@ use super::{
     files::Files,
     live::{ConnectionRegistry, Flusher, NewsSubscribers},
     metrics::Metrics,
-    news_cache::NewsCache,
     random,
     rate_limit::RateLimiter,
     store::{Store, Stream},
@@ -23,8 +22,8 @@ use std::{
 };
 
 /// A bus without a database that nodes could share.
-const BUS_NEEDS_DATABASE: &str = "--bus (RIALTO_BUS) joins several nodes to one community, and they need one database: set --database-url \
-     (RIALTO_DATABASE_URL) to a PostgreSQL as well. The embedded store is for one node, which needs no bus";
+const BUS_NEEDS_DATABASE: &str = "--bus (RIALTO_BUS) connects several nodes, which need a shared database: set --database-url \
+     (RIALTO_DATABASE_URL) to a PostgreSQL as well. The embedded store is for a single node, which needs no bus";
 
 /// The state that every handler shares, in one place. Shared behind an [`Arc`].
 #[derive(Debug)]
@@ -47,8 +46,6 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// The way in for everything that others see.
     pub event_log: EventLog,
-    /// What pages say of the news.
-    pub news_cache: NewsCache,
     /// Which build this is: the names of the browser's files depend on it.
     pub build: String,
     /// What the command line on the same machine presents to publish through this server.
@@ -90,7 +87,6 @@ impl AppState {
             metrics.clone(),
             config.replay_events,
         );
-        let editions = NewsCache::new(store.clone(), log.clone());
         let control = random::new_token();
         let (sign_ins, sends) = (
             RateLimiter::new(config.sign_in_burst, 2_000),
@@ -106,7 +102,6 @@ impl AppState {
             flusher: Flusher::start(),
             metrics,
             event_log: log,
-            news_cache: editions,
             build,
             control_token: control,
             ice: OnceLock::new(),

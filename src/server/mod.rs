@@ -13,10 +13,10 @@
 //! | [`error`] | what can go wrong, what is logged of it and what the user is told |
 //! | [`store`] | SQL, one file a noun |
 //! | [`files`] | the bytes of what people sent |
+//! | [`assets`] | the files that browsers load, and their hashes |
 //! | [`bus`] | what nodes tell one another |
 //! | [`log`] | commit an event, then fan it out, in that order and in sequence |
 //! | [`doctor`] | whether calls can connect through this server |
-//! | [`edition`] | what pages say of the news, read once for each story |
 //! | [`live`] | connections, their bounded outlets, who is here |
 //! | [`session`] | from a cookie or a bearer token to who is asking |
 //! | [`http`] | security headers, caching, cross-origin refusal, health |
@@ -30,6 +30,7 @@
 //! | [`rate`] | how often somebody may try |
 
 pub mod app_state;
+pub mod assets;
 pub mod bus;
 pub mod clock;
 pub mod config;
@@ -43,7 +44,6 @@ pub mod http;
 pub mod http_server;
 pub mod live;
 pub mod metrics;
-pub mod news_cache;
 pub mod password;
 pub mod proxy;
 pub mod random;

@@ -64,7 +64,7 @@ use leptos::prelude::*;
 use leptos_use_document_visibility::use_document_visibility;
 use peers::{PeerStatuses, SOLE_PEER};
 use safety_code::SafetyCode;
-use state::{CallTarget, ClientCallMachine, ClientCallState};
+use state::{CallTarget, ClientCallState, machine::ClientCallMachine};
 use track_slot::TrackSlot;
 use transfer::state::FileTransfer;
 use web_sys::VisibilityState;

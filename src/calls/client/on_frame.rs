@@ -4,7 +4,7 @@ use super::{
     CallsClient,
     peers::{self, SOLE_PEER},
     retransmit::path_action,
-    state::ClientCallMachine,
+    state::machine::ClientCallMachine,
 };
 use crate::{
     model::{

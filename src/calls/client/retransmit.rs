@@ -5,7 +5,7 @@
 use super::{
     CallsClient,
     peers::{self, SOLE_PEER},
-    state::{ClientCallMachine, ClientCallState},
+    state::{ClientCallState, machine::ClientCallMachine},
 };
 use crate::{
     model::{

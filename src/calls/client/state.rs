@@ -16,8 +16,6 @@ pub mod path_diagnosis;
 pub mod recovery;
 pub mod video_adaptation;
 
-pub use machine::ClientCallMachine;
-
 use crate::model::{
     CallId, Millis, RoomId,
     call::{CallView, Media, Outcome, Seat, Side, group::GroupCallView},

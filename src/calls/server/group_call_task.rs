@@ -8,10 +8,10 @@ use crate::{
     model::{
         CallId, ClientId, MessageId, Millis, RoomId, UserId,
         call::{
-            SignalingMessage,
+            Seat, SignalingMessage,
             group::{
                 GroupCall, GroupCallInput, GroupCallLimits, GroupCallRejection, GroupCallStart,
-                GroupCallView, ParticipantView, Participation, Seat, display_name,
+                GroupCallView, ParticipantView, Participation, display_name,
             },
         },
         message::Content,
@@ -118,7 +118,7 @@ impl GroupCallTask {
         call.ended_at = row.ended_at;
         let mut task = Self::new(calls, call.restore(steady.now()), steady);
         // The clock of the node that held it may be ahead of this one's.
-        let known = task.registry.app.connections.group_call_as_of(row.room);
+        let known = task.registry.app.connections.retained_version(row.room);
         task.changed_at = known.map_or(task.changed_at, |known| task.changed_at.max(known + 1));
         for user in task.call.ever_joined.clone() {
             let store = &task.registry.app.store;
@@ -517,10 +517,7 @@ impl GroupCallTask {
     /// Tells everybody who hears the room who is in the call, and the guests in it, who hear no room.
     fn notify_room(&self) {
         self.notify_guests();
-        self.registry
-            .app
-            .connections
-            .publish_group_call(self.view());
+        self.registry.publish_group_call(self.view());
     }
 
     fn notify_guests(&self) {

@@ -14,9 +14,12 @@ use crate::{
         },
     },
     protocol::ws::{ErrorCode, ServerFrame},
-    server::{error::Result, live::Connection},
+    server::{
+        error::Result,
+        live::{Connection, RetainedFrame},
+    },
 };
-use std::{collections::HashSet, pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc};
 use tokio::sync::mpsc;
 
 const RATE_LIMITED_REASON: &str = "That was too often. Wait a moment, then join again.";
@@ -294,8 +297,31 @@ impl CallRegistry {
 
     /// Tells every node which calls of rooms go on: what one of them missed is made up for.
     pub fn publish_group_calls(&self) {
-        let open: HashSet<CallId> = self.lock().group_calls.keys().copied().collect();
-        self.app.connections.sync_group_calls(&open);
+        let open = self.lock().group_calls.keys().map(|id| id.0).collect();
+        self.app.connections.sync_retained_frames(&open);
+    }
+
+    /// Sends the state of a group call to the subscribers of its room, also to later ones until it has ended.
+    pub(super) fn publish_group_call(&self, group: GroupCallView) {
+        let (room, subject, version) = (group.room, group.id.0, group.as_of);
+        if group.is_ended() {
+            let frame = ServerFrame::GroupCall { group };
+            self.app
+                .connections
+                .clear_retained_frame(room, subject, frame);
+            return;
+        }
+        let ended = GroupCallView {
+            participants: Vec::new(),
+            ..group.clone()
+        };
+        let retained = RetainedFrame {
+            subject,
+            version,
+            frame: ServerFrame::GroupCall { group },
+            end_frame: ServerFrame::GroupCall { group: ended },
+        };
+        self.app.connections.retain_frame(room, retained);
     }
 
     /// A call of a room that is over, for somebody of that room.

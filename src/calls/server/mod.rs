@@ -10,6 +10,7 @@ mod group_call_task;
 pub mod guests;
 pub mod history;
 mod join_group_call;
+mod leader;
 mod outcome_message;
 mod signal_budget;
 mod start_call;
@@ -30,7 +31,7 @@ use crate::{
     protocol::ws::{ErrorCode, ServerFrame},
     server::{
         AppState,
-        bus::{Bus, CallRequest},
+        bus::Bus,
         clock,
         error::Result,
         live::{Connection, Disconnect},
@@ -39,6 +40,7 @@ use crate::{
 };
 use call_task::{CallCommand, CallTask, MonotonicClock};
 use group_call_task::GroupCallCommand;
+pub use leader::{CALL_LEADER, CALL_LEADER_LEASE, CallRequest};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -240,7 +242,7 @@ impl CallRegistry {
             call,
             action,
         };
-        if let Err(why) = bus.ask_leader(&request).await {
+        if let Err(why) = bus.ask_leader(CALL_LEADER, &request).await {
             tracing::warn!(%call, %why, "what a page asked about a call came to nothing");
             send_error(from, call, ErrorCode::Unavailable, UNAVAILABLE_REASON);
         }

@@ -1,7 +1,7 @@
-//! What the pages of chat ask for.
+//! The operations behind the server functions of chat.
 
 use crate::{
-    chat::api::{RoomHistory, Sidebar},
+    chat::api::types::{RoomHistory, Sidebar},
     model::{
         MessageId, RoomId, Seq, UserId, limits,
         message::{Content, MessageText},
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What stands beside every room.
+/// Returns the room list and the presence list of a user.
 ///
 /// # Errors
 /// When the store fails.
@@ -28,10 +28,10 @@ pub async fn sidebar(app: &AppState, me: Person) -> Result<Sidebar> {
     Ok(Sidebar { me, rooms, people })
 }
 
-/// A page of a room's history, the newest or the one before a sequence. Whoever reads the newest page has read the room.
+/// Returns the page of a room's history before a sequence number, or the newest one, which marks the room as read.
 ///
 /// # Errors
-/// [`Failure::NotFound`] when the room is not there or not theirs to see.
+/// [`Failure::NotFound`] when the room does not exist or is not visible to the user.
 pub async fn find_room_history(
     app: &AppState,
     user: &Person,
@@ -45,7 +45,7 @@ pub async fn find_room_history(
         .find_room(id, user.id)
         .await?
         .ok_or_else(missing)?;
-    // Nothing after the head that the page states, so that the live stream goes on without a gap or a double.
+    // Nothing after the head in `room`, so that the live stream continues without a gap or a duplicate.
     let before = before.unwrap_or(Seq::MAX).min(room.head + 1);
     let mut messages = app
         .store
@@ -82,10 +82,11 @@ pub async fn find_room_history(
     })
 }
 
-/// Posts a message that came by form.
+/// Posts a message from a plain HTML form.
 ///
 /// # Errors
-/// [`Failure`] in words when it cannot be posted.
+/// [`Failure::Invalid`] for an invalid text, [`Failure::RateLimited`] after too many messages, [`Failure::NotFound`]
+/// when the author is not a member.
 pub async fn post_message(
     app: &AppState,
     author: &Person,
@@ -112,13 +113,13 @@ pub async fn post_message(
         .await
 }
 
-/// Makes a public room that everybody is a member of, and returns its slug.
+/// Creates a public room with every user as a member, and returns its slug.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] when the name breaks a rule or is taken.
+/// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] when the name is invalid or taken.
 pub async fn create_room(app: &AppState, by: &Person, name: &str) -> Result<String> {
     if !by.role.can_create_rooms() {
-        let reason = "Only editors and administrators may make rooms.".to_owned();
+        let reason = "Only editors and administrators can create rooms.".to_owned();
         return Err(Failure::NotAllowed { reason }.into());
     }
     let name = RoomName::new(name).map_err(Failure::invalid)?;
@@ -126,7 +127,7 @@ pub async fn create_room(app: &AppState, by: &Person, name: &str) -> Result<Stri
     let now = clock::now();
     if !app.store.create_room(id, &slug, &name, now).await? {
         return Err(Failure::invalid(
-            "There is a room with that name, or one much like it. Choose another.",
+            "A room with that name or a similar one already exists. Choose another name.",
         )
         .into());
     }
@@ -134,20 +135,20 @@ pub async fn create_room(app: &AppState, by: &Person, name: &str) -> Result<Stri
     app.connections
         .subscribe_all_everywhere(id, RoomKind::Public);
     app.event_log.track_stream(Stream::Room(id));
-    // A new room is the same for all.
+    // The summary of a new room is the same for all members.
     if let Some(room) = app.store.find_room(id, by.id).await? {
         app.connections.send_to_all(ServerFrame::Room { room });
     }
     Ok(slug)
 }
 
-/// The slug of the direct room of two people, which is made if it is not there.
+/// Returns the slug of the direct room of two users, creating the room if needed.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for oneself, [`Failure::NotFound`] for somebody who does not exist.
+/// [`Failure::Invalid`] for the user's own id, [`Failure::NotFound`] for an unknown user.
 pub async fn open_direct_room(app: &AppState, by: &Person, with: UserId) -> Result<String> {
     if by.id == with {
-        return Err(Failure::invalid("A direct room needs somebody else.").into());
+        return Err(Failure::invalid("You cannot message yourself. Choose another person.").into());
     }
     app.store
         .find_user(with)
@@ -169,7 +170,7 @@ pub async fn open_direct_room(app: &AppState, by: &Person, with: UserId) -> Resu
     Ok(summary.slug)
 }
 
-/// From now on a member's open pages show a new direct room and hear it.
+/// Sends a new direct room to a member's open pages and subscribes them to it.
 async fn announce_direct_room(app: &AppState, room: RoomId, user: UserId) -> Result<()> {
     app.connections
         .subscribe_everywhere(user, room, RoomKind::Direct);

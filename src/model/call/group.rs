@@ -1,135 +1,104 @@
-//! A call in a room: who is in it, and when it ends.
+//! Group call of a room: its participants, and when it ends.
 //!
-//! The server alone says who is in it. Everybody in it is connected to everybody else (a mesh): of two, whoever came later makes the offers.
-//! It begins with the first who joins and ends with the last who leaves; nobody is rung.
+//! The server decides who participates. Participants are connected in a full mesh; of two, the one that joined later
+//! makes the offers. The call starts with the first join and ends when the last member of the room leaves; nobody is
+//! rung.
 //!
-//! Plain data and plain functions, driven like [`super::machine`]. A server that forwards media instead, for calls of many, would take the
-//! place of the mesh between the pages; who is in the call would be decided here all the same.
+//! Pure, driven like [`super::state_machine`]. A forwarding server (SFU) for larger calls would replace the mesh
+//! between the clients, not this module.
 
-use super::IceServer;
+use super::types::{IceServer, Seat};
 use crate::model::{CallId, ClientId, Millis, RoomId, UserId, user::Person};
 use serde::{Deserialize, Serialize};
 
-/// A place in a group call, counted in the order of joining. Nobody ever gets the place of somebody who left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Seat(pub u32);
-
-/// Somebody in a group call.
+/// A participant of a group call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Participant {
-    /// Their place.
     pub seat: Seat,
-    /// Who.
     pub user: UserId,
-    /// The page on which they are in it.
+    /// The client with which they participate.
     #[serde(rename = "page")]
     pub client: ClientId,
-    /// They came by a link, and are in this call and nowhere else.
+    /// Joined by a guest link, with access to this call only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "guest")]
     pub is_guest: bool,
-    /// Since when that page is not connected to the server.
+    /// Time at which the client lost its connection to the server; `None` while it is connected.
     #[serde(default, skip)]
     pub disconnected_since: Option<Millis>,
 }
 
-/// What a group call begins with.
+/// Parameters of a new group call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupCallStart {
-    /// Which call.
     pub id: CallId,
-    /// In which room.
     pub room: RoomId,
-    /// Who starts it.
     pub started_by: UserId,
 }
 
-/// What is the same for every group call.
+/// Limits that apply to every group call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupCallLimits {
-    /// How many may be in it.
     pub max_participants: usize,
-    /// For a page that vanished to come back, in milliseconds.
+    /// Time for a disconnected client to reconnect, in milliseconds.
     pub grace: Millis,
 }
 
 /// A group call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupCall {
-    /// Which call.
     pub id: CallId,
-    /// In which room.
     pub room: RoomId,
-    /// Who started it.
     pub started_by: UserId,
-    /// When.
     pub started_at: Millis,
-    /// When the last one left.
     pub ended_at: Option<Millis>,
-    /// Who is in it, in the order in which they joined.
+    /// Current participants, in the order of joining.
     pub participants: Vec<Participant>,
-    /// Everybody who ever was, in the order in which they first joined.
+    /// All present and former participants, in the order of first joining.
     pub ever_joined: Vec<UserId>,
-    /// The next place.
+    /// Seat of the next participant.
     pub next_seat: u32,
     limits: GroupCallLimits,
 }
 
-/// What happens to a group call.
+/// Input of a group call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupCallInput {
-    /// Somebody joins with a page. Whoever is in it with another page changes to this one.
+    /// A user joins. A participant who joins with another client moves to that client.
     Join {
-        /// Who.
         user: UserId,
-        /// With which page.
         client: ClientId,
-        /// By a link, and not as a member of the room.
+        /// Joins by a guest link, not as a member of the room.
         is_guest: bool,
     },
-    /// Somebody leaves.
-    Leave {
-        /// Who.
-        user: UserId,
-    },
-    /// The connection of a page is gone.
-    ConnectionLost {
-        /// Which page.
-        client: ClientId,
-    },
-    /// A page is gone for good.
-    ClientLeft {
-        /// Which page.
-        client: ClientId,
-    },
-    /// A page is connected (again).
-    ClientConnected {
-        /// Which page.
-        client: ClientId,
-    },
-    /// Time has passed.
+    /// A user leaves.
+    Leave { user: UserId },
+    /// A client lost its connection to the server and may reconnect.
+    ConnectionLost { client: ClientId },
+    /// A client left for good.
+    ClientLeft { client: ClientId },
+    /// A client connected or reconnected to the server.
+    ClientConnected { client: ClientId },
+    /// A deadline may have passed.
     Timeout,
 }
 
-/// Why something was not done. The call is as it was.
+/// Reason for rejecting an input, which leaves the call unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GroupCallRejection {
-    /// Everybody has left.
-    #[error("That call is over.")]
+    /// The call has ended, or a guest tried to join an empty one.
+    #[error("That call has ended.")]
     Ended,
-    /// As many are in it as may be.
-    #[error(
-        "{0} people are in this call, and it takes no more. Wait until somebody leaves, then join."
-    )]
+    /// The call has the maximum number of participants.
+    #[error("This call is full ({0} people). Wait until somebody leaves, then join.")]
     Full(usize),
-    /// The page is not in the call, or nobody has that place.
-    #[error("This page has no part in that call.")]
+    /// The client is not in the call, or no participant has the seat.
+    #[error("This page is not in that call.")]
     NotParticipant,
 }
 
 impl GroupCall {
-    /// A call that nobody has joined yet.
+    /// A new call without participants.
     #[must_use]
     pub fn start(start: GroupCallStart, rules: GroupCallLimits, now: Millis) -> Self {
         Self {
@@ -145,7 +114,8 @@ impl GroupCall {
         }
     }
 
-    /// Goes on with a call after the server was away: every page is, until it connects again.
+    /// Restores a call after a restart of the server: every client counts as disconnected from `now` until it
+    /// reconnects.
     #[must_use]
     pub fn restore(mut self, now: Millis) -> Self {
         for member in &mut self.participants {
@@ -154,10 +124,10 @@ impl GroupCall {
         self
     }
 
-    /// Takes something in.
+    /// Applies an input at the time `now`.
     ///
     /// # Errors
-    /// [`GroupWrong`] says why it was not done; the call is as it was.
+    /// [`GroupCallRejection`] if the input is not allowed; the call is unchanged.
     pub fn apply(&mut self, input: GroupCallInput, now: Millis) -> Result<(), GroupCallRejection> {
         if self.is_ended() {
             return Err(GroupCallRejection::Ended);
@@ -191,11 +161,11 @@ impl GroupCall {
                     .retain(|member| member.disconnected_since.is_none_or(stays));
             }
         }
-        // It is the room's call: guests do not stay in it by themselves.
+        // The call belongs to the room: it ends when only guests are left.
         if self.participants.iter().all(|member| member.is_guest) {
             self.participants.clear();
         }
-        // One that nobody has joined yet has not begun.
+        // A call that nobody has joined yet has not started.
         if self.participants.is_empty() && !self.ever_joined.is_empty() {
             self.ended_at = Some(now);
         }
@@ -238,13 +208,12 @@ impl GroupCall {
         Ok(())
     }
 
-    /// Whether everybody has left.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.ended_at.is_some()
     }
 
-    /// When to come back with [`GroupInput::Time`]; none while nothing is waited for.
+    /// Time at which [`GroupCallInput::Timeout`] is due; `None` while every client is connected.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         let gone = self
@@ -254,7 +223,7 @@ impl GroupCall {
         gone.min().map(|since| since + self.limits.grace)
     }
 
-    /// Who is in it with this page.
+    /// The participant with this client.
     #[must_use]
     pub fn participant(&self, page: ClientId) -> Option<&Participant> {
         self.participants
@@ -268,10 +237,10 @@ impl GroupCall {
             .find(|member| member.client == page)
     }
 
-    /// From which place to which page a signal goes that this page says to a place.
+    /// The sender's seat and the receiving client of a signal.
     ///
     /// # Errors
-    /// [`GroupWrong::NoPart`] when the page is not in the call, or nobody has that place any more.
+    /// [`GroupCallRejection::NotParticipant`] if the sender is not in the call, or no other participant has the seat.
     pub fn signal_target(
         &self,
         from: ClientId,
@@ -288,70 +257,65 @@ impl GroupCall {
         Ok((from.seat, to.client))
     }
 
-    /// How long it lasted, in milliseconds; none before its end.
+    /// Duration of the call, in milliseconds; `None` before its end.
     #[must_use]
     pub fn lasted(&self) -> Option<Millis> {
         Some((self.ended_at? - self.started_at).max(0))
     }
 
-    /// How many may be in it.
     #[must_use]
     pub fn max_participants(&self) -> usize {
         self.limits.max_participants
     }
 }
 
-/// A group call as the pages of its room see it.
+/// A group call as the clients of its room see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupCallView {
-    /// Which call.
     pub id: CallId,
-    /// In which room.
     pub room: RoomId,
-    /// When it was started.
     pub started_at: Millis,
-    /// Who is in it, in the order in which they joined. Nobody: it is over.
+    /// Current participants, in the order of joining. Empty once the call has ended.
     #[serde(rename = "members")]
     pub participants: Vec<ParticipantView>,
-    /// How many may be in it.
     #[serde(rename = "most")]
     pub max_participants: usize,
-    /// As of when this is, by the server's clock: each change has a later moment than the one before. Two ways lead from the server to a
-    /// page, so what is older may come later.
+    /// Time of the last change, by the server's clock; strictly increasing from change to change.
+    ///
+    /// Views reach a client over two paths, so an older one can arrive after a newer one.
     #[serde(default)]
     pub as_of: Millis,
-    /// What this page has to do with it, where that changed.
+    /// Participation of the receiving client, if it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "part")]
     pub participation: Option<Participation>,
 }
 
-/// Somebody in a group call, as others see them.
+/// A participant of a group call, as others see them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParticipantView {
-    /// Their place.
     pub seat: Seat,
-    /// Who. A guest's name is their own word, and may be that of somebody else.
+    /// A guest's name is unverified and may equal another person's.
     pub person: Person,
-    /// They came by a link, and are in this call and nowhere else.
+    /// Joined by a guest link, with access to this call only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "guest")]
     pub is_guest: bool,
-    /// The server has lost their page, and waits for it.
+    /// Their client lost its connection to the server and may reconnect.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "away")]
     pub is_disconnected: bool,
 }
 
 impl ParticipantView {
-    /// What they are called: "Ada", or "Ada (guest)".
+    /// The name to display: "Ada" or "Ada (guest)".
     #[must_use]
     pub fn display_name(&self) -> String {
         display_name(&self.person, self.is_guest)
     }
 }
 
-/// What somebody in a group call is called, so that no guest passes for a member of the community.
+/// The name to display for a participant. Guests are marked, so that none passes for a member.
 #[must_use]
 pub fn display_name(person: &Person, guest: bool) -> String {
     if guest {
@@ -361,23 +325,21 @@ pub fn display_name(person: &Person, guest: bool) -> String {
     }
 }
 
-/// What a page has to do with a group call.
+/// Participation of a client in a group call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Participation {
-    /// It is in it.
+    /// The client participates.
     In {
-        /// Its place.
         seat: Seat,
-        /// Where to find paths to the others (WebRTC 1.0 `RTCIceServer`).
+        /// STUN and TURN servers (`iceServers` of WebRTC 1.0 `RTCConfiguration`).
         ice_servers: Vec<IceServer>,
     },
-    /// It was, and is no more: its person left, went on with another page, or did not come back in time.
+    /// The client no longer participates: its user left, moved to another client, or did not reconnect in time.
     Out,
 }
 
 impl GroupCallView {
-    /// Whether everybody has left.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.participants.is_empty()
@@ -438,11 +400,11 @@ mod tests {
         assert_eq!(
             seats(&call),
             [2, 3],
-            "whoever comes back is new to the others"
+            "a participant who rejoins gets a new seat"
         );
         assert_eq!(call.ever_joined, [user(1), user(2)]);
         call.apply(join_input(2), 3).unwrap();
-        assert_eq!(seats(&call), [2, 3], "the same page again");
+        assert_eq!(seats(&call), [2, 3], "the same client keeps its seat");
     }
 
     #[test]
@@ -484,7 +446,7 @@ mod tests {
             .unwrap();
         call.apply(GroupCallInput::ConnectionLost { client: client(1) }, 2_000)
             .unwrap();
-        assert_eq!(call.deadline(), Some(11_000), "from when it vanished");
+        assert_eq!(call.deadline(), Some(11_000), "counted from the first loss");
         call.apply(
             GroupCallInput::ClientConnected { client: client(1) },
             10_999,
@@ -496,7 +458,7 @@ mod tests {
         call.apply(GroupCallInput::Timeout, 21_999).unwrap();
         assert_eq!(seats(&call), [1, 2]);
         call.apply(GroupCallInput::Timeout, 22_000).unwrap();
-        assert_eq!(seats(&call), [2], "the others go on");
+        assert_eq!(seats(&call), [2], "the call continues for the others");
     }
 
     #[test]
@@ -529,7 +491,7 @@ mod tests {
         assert_eq!(seats(&call), [2, 3]);
         call.apply(GroupCallInput::ConnectionLost { client: client(2) }, 3)
             .unwrap();
-        assert_eq!(seats(&call), [2, 3], "they may come back");
+        assert_eq!(seats(&call), [2, 3], "they may reconnect");
         call.apply(GroupCallInput::Leave { user: user(2) }, 4)
             .unwrap();
         assert!(call.participants.is_empty() && call.is_ended());

@@ -1,40 +1,40 @@
-//! Calls of rooms, as this page knows them: plain data, no browser in it.
+//! Group calls known to this client: pure, without browser APIs.
 
 use super::group::{GroupCallView, Participation};
 use crate::model::RoomId;
 use std::collections::HashMap;
 
-/// The calls of rooms that this page was told of.
+/// Group calls that the server reported to this client.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KnownGroupCalls {
-    /// The last one of each room. One that is over stays, because what is older may come later.
+    /// The latest call of each room. An ended one stays, because an older view of it can still arrive.
     by_room: HashMap<RoomId, KnownGroupCall>,
-    /// How many connections to the server there were.
+    /// Number of connections to the server so far.
     connection_count: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct KnownGroupCall {
     view: GroupCallView,
-    /// It was told over this connection to the server.
+    /// The server reported it over the current connection.
     is_confirmed: bool,
 }
 
 impl KnownGroupCalls {
-    /// The call that goes on in a room.
+    /// The ongoing call of a room.
     #[must_use]
     pub fn ongoing_in_room(&self, room: RoomId) -> Option<&GroupCallView> {
         let known = self.by_room.get(&room)?;
         Some(&known.view).filter(|view| !view.is_ended())
     }
 
-    /// The server said who is in a call. What is to be believed of it: of a view that is older than what is known, only what it says of
-    /// this page.
+    /// Merges a view from the server and returns the result. Of a view older than the known one, only `participation`
+    /// counts.
     pub fn merge_view(&mut self, view: &GroupCallView) -> GroupCallView {
         match self.by_room.get_mut(&view.room) {
             Some(known) if known.view.id == view.id && is_older(view, &known.view) => {
                 known.is_confirmed = true;
-                // Nobody gets into a call that is over.
+                // An ended call admits nobody.
                 let is_let_in = matches!(view.participation, Some(Participation::In { .. }))
                     && known.view.is_ended();
                 GroupCallView {
@@ -42,7 +42,7 @@ impl KnownGroupCalls {
                     ..known.view.clone()
                 }
             }
-            // A late word on the call before.
+            // A late view of the previous call.
             Some(known)
                 if known.view.id != view.id
                     && !known.view.is_ended()
@@ -64,7 +64,8 @@ impl KnownGroupCalls {
         }
     }
 
-    /// There is another connection to the server, which tells anew of those that go on. Which it is.
+    /// Forgets ended calls and marks the others as unconfirmed on a new connection, over which the server reports
+    /// ongoing calls again. Returns the number of the connection.
     pub fn mark_unconfirmed(&mut self) -> u32 {
         self.by_room.retain(|_, known| !known.view.is_ended());
         for known in self.by_room.values_mut() {
@@ -74,7 +75,8 @@ impl KnownGroupCalls {
         self.connection_count
     }
 
-    /// Over that connection, if it is still the last one, the server has had the time to tell of those that go on.
+    /// Removes the calls that the server has not reported over `connection`. Does nothing if that is not the current
+    /// one.
     pub fn remove_unconfirmed(&mut self, connection: u32) {
         if connection == self.connection_count {
             self.by_room.retain(|_, known| known.is_confirmed);
@@ -82,7 +84,7 @@ impl KnownGroupCalls {
     }
 }
 
-/// Of the same moment, the end is the newer.
+/// At equal `as_of`, an ended view is newer than an ongoing one.
 fn is_older(view: &GroupCallView, known: &GroupCallView) -> bool {
     view.as_of < known.as_of || (view.as_of == known.as_of && known.is_ended() && !view.is_ended())
 }
@@ -92,7 +94,7 @@ mod tests {
     use super::*;
     use crate::model::{
         CallId, Millis, UserId,
-        call::group::{ParticipantView, Seat},
+        call::{Seat, group::ParticipantView},
         user::{Person, Role, UserName},
     };
     use uuid::Uuid;
@@ -145,15 +147,18 @@ mod tests {
         rooms.merge_view(&view(1, 3, 12));
         let merged = rooms.merge_view(&with_admission(view(1, 2, 11)));
         assert_eq!((merged.participants.len(), merged.as_of), (3, 12));
-        assert!(merged.participation.is_some(), "it was let in all the same");
+        assert!(
+            merged.participation.is_some(),
+            "the participation still counts"
+        );
         assert_eq!(people(&rooms), 3);
         assert_eq!(
             rooms.ongoing_in_room(ROOM).unwrap().participation,
             None,
-            "which is nothing of the room's"
+            "participation is not stored for the room"
         );
         rooms.merge_view(&view(1, 2, 12));
-        assert_eq!(people(&rooms), 2, "the same moment, told anew");
+        assert_eq!(people(&rooms), 2, "the same `as_of` again");
     }
 
     #[test]
@@ -161,24 +166,20 @@ mod tests {
         let mut rooms = KnownGroupCalls::default();
         rooms.merge_view(&view(1, 2, 10));
         rooms.merge_view(&view(1, 0, 9));
-        assert_eq!(people(&rooms), 2, "who said so was wrong, or late");
+        assert_eq!(people(&rooms), 2, "an older view does not end the call");
         rooms.merge_view(&view(1, 0, 10));
         assert_eq!(people(&rooms), 0);
         let heard = rooms.merge_view(&with_admission(view(1, 2, 10)));
         assert!(heard.is_ended() && heard.participation.is_none());
         assert_eq!(people(&rooms), 0);
         rooms.merge_view(&view(1, 2, 11));
-        assert_eq!(people(&rooms), 2, "it was not over after all");
+        assert_eq!(people(&rooms), 2, "a newer view revives it");
         rooms.merge_view(&view(1, 0, 12));
         rooms.merge_view(&view(2, 1, 3));
         assert_eq!(people(&rooms), 1);
         rooms.merge_view(&view(1, 0, 20));
         rooms.merge_view(&view(1, 2, 21));
-        assert_eq!(
-            people(&rooms),
-            1,
-            "the one before has nothing to say any more"
-        );
+        assert_eq!(people(&rooms), 1, "the previous call is ignored");
     }
 
     #[test]
@@ -186,7 +187,7 @@ mod tests {
         let mut rooms = KnownGroupCalls::default();
         rooms.merge_view(&view(1, 2, 10));
         let first = rooms.mark_unconfirmed();
-        assert_eq!(people(&rooms), 2, "nothing blinks");
+        assert_eq!(people(&rooms), 2, "the call stays visible");
         rooms.merge_view(&view(1, 2, 10));
         rooms.remove_unconfirmed(first);
         assert_eq!(people(&rooms), 2);
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(
             people(&rooms),
             2,
-            "the second has not said all it has to say"
+            "the second connection is still reporting"
         );
         rooms.remove_unconfirmed(second);
         assert_eq!(people(&rooms), 0);

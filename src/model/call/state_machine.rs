@@ -1,172 +1,145 @@
-//! The call state machine: what may follow what, and when waiting ends.
+//! State machine of a call between two people: transitions and timeouts.
 //!
 //! ```text
 //! dialing → ringing → connecting → connected ⇄ reconnecting
 //!    └─────────┴──────────┴────────────┴────────────┴──→ ended{outcome}
 //! ```
 //!
-//! Plain data and plain functions. Whoever drives it (the server) hands in what pages ask, which pages come and go, and the
-//! time; asks [`Call::deadline`] when to come back with [`Input::Time`]; and compares before with after to know what to store
-//! and to tell.
+//! Pure: the server passes requests, connects and disconnects of clients, and the current time to [`Call::apply`]. It
+//! passes [`Input::Timeout`] at [`Call::deadline`], and compares the call before and after to know what to store and to
+//! send.
 
-use super::{Media, Outcome, Side, State};
+use super::types::{Media, Outcome, Side, State};
 use crate::model::{CallId, ClientId, Millis, RoomId, UserId};
 
-/// How long each kind of waiting may take, in milliseconds.
+/// Timeouts of a call, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the start to an answer; then nobody answered.
+    /// From the start to the answer; on expiry the outcome is [`Outcome::NoAnswer`].
     pub ring: Millis,
-    /// From the answer until both pages are connected; then it failed.
+    /// From the answer until both clients are connected; on expiry the outcome is [`Outcome::Failed`].
     pub connect: Millis,
-    /// For two pages that are both there to find each other again; then it failed.
+    /// Time to re-establish the peer connection; on expiry the outcome is [`Outcome::Failed`].
     pub reconnect: Millis,
-    /// For a page that vanished from an answered call to come back; then it failed.
+    /// Time for a client of an answered call to reconnect to the server; on expiry the outcome is [`Outcome::Failed`].
     pub grace: Millis,
-    /// For the caller's page that vanished before an answer to come back; then it is cancelled. Short, because somebody who
-    /// answers would meet nobody.
+    /// Time for the caller's client to reconnect to the server before the answer; on expiry the outcome is
+    /// [`Outcome::Cancelled`]. Short, because a callee who answers would find nobody.
     pub caller_grace: Millis,
 }
 
-/// What happens to a call.
+/// Input of the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// A page of one of the two asks for something.
+    /// A client of one side made a request.
     Requested {
-        /// Whose page.
         side: Side,
-        /// Which page.
         client: ClientId,
-        /// What.
         request: Request,
     },
-    /// The connection of a page is gone.
-    ConnectionLost {
-        /// Which page.
-        client: ClientId,
-    },
-    /// A page is gone for good: it was closed, it crashed, or its browser went to another address.
-    ClientLeft {
-        /// Which page.
-        client: ClientId,
-    },
-    /// A page is connected (again).
-    ClientConnected {
-        /// Which page.
-        client: ClientId,
-    },
-    /// Time has passed.
+    /// A client lost its connection to the server and may reconnect.
+    ConnectionLost { client: ClientId },
+    /// A client left for good: its page was closed, crashed or navigated away.
+    ClientLeft { client: ClientId },
+    /// A client connected or reconnected to the server.
+    ClientConnected { client: ClientId },
+    /// A deadline may have passed.
     Timeout,
 }
 
-/// What a page may ask of the machine.
+/// Request of a client to the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// This page rings.
+    /// This client rings.
     Ringing,
-    /// Accept, here.
+    /// Accept on this client.
     Accept,
-    /// Decline, everywhere.
+    /// Decline on behalf of all clients of the callee.
     Decline,
-    /// Hang up; before an answer: cancel, by the caller, or decline, by the callee.
+    /// Hang up. Before the answer this cancels (caller) or declines (callee).
     HangUp,
-    /// This page is connected to the other one.
+    /// The peer connection of this client is connected.
     Connected,
-    /// This page lost the other one.
+    /// The peer connection of this client lost its path.
     Disconnected,
 }
 
-/// Why something was not done. The call is as it was.
+/// Reason for rejecting an input, which leaves the call unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The call has ended.
-    #[error("That call is over.")]
+    #[error("That call has ended.")]
     Ended,
-    /// The page does not hold a side of the call.
-    #[error("This page has no part in that call.")]
+    /// The client holds no side of the call.
+    #[error("This page is not in that call.")]
     NotParticipant,
-    /// Not from this side, or not in this state.
-    #[error("That cannot be done at this point of the call.")]
+    /// Not allowed for this side, or not in this state.
+    #[error("That is not possible in the current state of the call.")]
     WrongState,
 }
 
-/// What is known of the page that holds a side.
+/// Connectivity of the client that holds a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct SideState {
-    /// It says that it is connected to the other one.
+    /// The client reports that its peer connection is connected.
     is_connected: bool,
-    /// Since when it is not connected to the server.
+    /// Time at which the client lost its connection to the server; `None` while it is connected.
     disconnected_since: Option<Millis>,
 }
 
-/// A call.
+/// A call between two people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Which call.
     pub id: CallId,
-    /// The direct room of the two.
+    /// The direct room of the two people.
     pub room: RoomId,
-    /// Who called.
     pub caller: UserId,
-    /// Who was called.
     pub callee: UserId,
-    /// What it carries from its start.
     pub media: Media,
-    /// Where it stands.
     pub state: State,
-    /// The page that holds the caller's side.
+    /// The client that holds the caller's side.
     pub caller_client: ClientId,
-    /// The page that holds the callee's side, once it was answered.
+    /// The client that holds the callee's side, from the answer on.
     pub callee_client: Option<ClientId>,
-    /// When it was started.
     pub started_at: Millis,
-    /// When it was answered.
     pub answered_at: Option<Millis>,
-    /// When both pages were connected for the first time.
+    /// Time at which both clients were connected for the first time.
     pub connected_at: Option<Millis>,
-    /// When it ended.
     pub ended_at: Option<Millis>,
     caller_side: SideState,
     callee_side: SideState,
-    /// When the present state has lasted too long.
+    /// Deadline of the current state; `None` for a state without a timeout.
     state_deadline: Option<Millis>,
     timeouts: Timeouts,
 }
 
-/// What a call begins with.
+/// Parameters of a new call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallStart {
-    /// Which call.
     pub id: CallId,
-    /// The direct room of the two.
+    /// The direct room of the two people.
     pub room: RoomId,
-    /// Who calls.
     pub caller: UserId,
-    /// From which page.
+    /// The client that starts the call.
     pub caller_client: ClientId,
-    /// Whom.
     pub callee: UserId,
-    /// Voice or video.
     pub media: Media,
 }
 
-/// What is stored of a call that had not ended when the server stopped.
+/// Stored progress of a call that had not ended when the server stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredCall {
-    /// Where it stood.
     pub state: State,
-    /// The page that held the callee's side.
+    /// The client that held the callee's side.
     pub callee_client: Option<ClientId>,
-    /// When it was started.
     pub started_at: Millis,
-    /// When it was answered.
     pub answered_at: Option<Millis>,
-    /// When both pages were connected for the first time.
+    /// Time at which both clients were connected for the first time.
     pub connected_at: Option<Millis>,
 }
 
 impl Call {
-    /// Starts a call: nobody rings yet.
+    /// A new call in the state [`State::Dialing`].
     #[must_use]
     pub fn start(start: CallStart, timeouts: Timeouts, now: Millis) -> Self {
         Self {
@@ -189,7 +162,7 @@ impl Call {
         }
     }
 
-    /// A call to somebody who is in another one: over before it rang.
+    /// A call that ends at once with [`Outcome::Busy`].
     #[must_use]
     pub fn busy(start: CallStart, timeouts: Timeouts, now: Millis) -> Self {
         let mut call = Self::start(start, timeouts, now);
@@ -197,8 +170,9 @@ impl Call {
         call
     }
 
-    /// Goes on with a call after the server was away. Every page is, until it connects again: one that was not answered goes
-    /// on ringing if the caller's page comes back in time; one that was connected is reconnecting.
+    /// Restores a stored call after a restart of the server. Both clients count as disconnected until they reconnect.
+    ///
+    /// An unanswered call continues if the caller's client reconnects in time; a connected one is reconnecting.
     #[must_use]
     pub fn restore(start: CallStart, stored: StoredCall, timeouts: Timeouts, now: Millis) -> Self {
         let disconnected = SideState {
@@ -222,10 +196,10 @@ impl Call {
         call
     }
 
-    /// Takes something in.
+    /// Applies an input at the time `now`.
     ///
     /// # Errors
-    /// [`Wrong`] says why it was not done; the call is as it was.
+    /// [`Rejection`] if the input is not allowed; the call is unchanged.
     pub fn apply(&mut self, input: Input, now: Millis) -> Result<(), Rejection> {
         if self.state.is_ended() {
             return Err(Rejection::Ended);
@@ -284,14 +258,14 @@ impl Call {
         Ok(())
     }
 
-    /// A page that rings late, after an answer, changes nothing: it is about to be told.
+    /// Ignored after the answer: the client is about to be notified of it.
     fn mark_ringing(&mut self) {
         if self.state == State::Dialing {
             self.state = State::Ringing;
         }
     }
 
-    /// The first page that accepts has it; a later one changes nothing and is told what it sees.
+    /// The first accept wins. A later one changes nothing.
     fn accept(&mut self, page: ClientId, now: Millis) {
         if self.state.is_unanswered() {
             self.state = State::Connecting;
@@ -311,8 +285,8 @@ impl Call {
         Ok(())
     }
 
-    /// Any page of the two may hang up: the call is the person's. The callee may do so before an answer: who accepts and hangs up at once
-    /// has declined, if it is only heard that they hung up.
+    /// Any client of either person may hang up. For the callee this declines an unanswered call: their accept may have
+    /// been lost.
     fn hang_up(&mut self, side: Side, now: Millis) {
         let outcome = match side {
             _ if self.state.is_answered() => Outcome::HungUp,
@@ -335,7 +309,7 @@ impl Call {
         if !self.state.is_answered() {
             return Err(Rejection::WrongState);
         }
-        // Who reports is there, whatever was thought before.
+        // A client that reports is connected to the server, even if it was believed disconnected.
         *self.side_state_mut(side) = SideState {
             is_connected,
             disconnected_since: None,
@@ -368,7 +342,7 @@ impl Call {
         self.state_deadline = Some(now + self.timeouts.reconnect);
     }
 
-    /// When to come back with [`Input::Time`]; none while nothing is waited for.
+    /// Time at which [`Input::Timeout`] is due; `None` while no timeout runs.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         let waits = [
@@ -379,7 +353,7 @@ impl Call {
         waits.into_iter().flatten().min()
     }
 
-    /// Until when the page that holds a side has to be back, if it is gone.
+    /// Time until which the disconnected client of a side has to reconnect; `None` while it is connected.
     fn side_deadline(&self, side: Side) -> Option<Millis> {
         let (side_state, held) = match side {
             Side::Caller => (&self.caller_side, true),
@@ -417,7 +391,7 @@ impl Call {
         self.state_deadline = None;
     }
 
-    /// The side that a page holds.
+    /// The side that a client holds.
     #[must_use]
     pub fn side_of_client(&self, page: ClientId) -> Option<Side> {
         if page == self.caller_client {
@@ -429,7 +403,7 @@ impl Call {
         }
     }
 
-    /// The side that somebody is on.
+    /// The side that a user is on.
     #[must_use]
     pub fn side_of_user(&self, user: UserId) -> Option<Side> {
         if user == self.caller {
@@ -441,7 +415,8 @@ impl Call {
         }
     }
 
-    /// Where the call stands, as a page of one side sees it: the callee's other pages see that it was answered elsewhere.
+    /// The state that a client of `side` sees: after the answer, the callee's other clients see
+    /// [`Outcome::AnsweredElsewhere`].
     #[must_use]
     pub fn state_for(&self, side: Side, page: ClientId) -> State {
         let elsewhere =
@@ -455,10 +430,10 @@ impl Call {
         }
     }
 
-    /// The page to which a signal from this page goes.
+    /// The client that receives signals from the client `page`.
     ///
     /// # Errors
-    /// [`Wrong`] when the page holds no side, or nobody has answered.
+    /// [`Rejection`] if the client holds no side, or the call is unanswered or has ended.
     pub fn signal_target(&self, page: ClientId) -> Result<ClientId, Rejection> {
         if self.state.is_ended() {
             return Err(Rejection::Ended);
@@ -471,19 +446,20 @@ impl Call {
         }
     }
 
-    /// Whether a page may offer before anybody has answered: the caller's, so that whoever answers has all it needs.
+    /// Whether a client may send an offer before the answer: the caller's, so that the callee can connect at once.
     #[must_use]
     pub fn can_offer_early(&self, page: ClientId) -> bool {
         self.state.is_unanswered() && page == self.caller_client
     }
 
-    /// Whether a side may say, before anybody has answered, what its answer would be: the callee's, who rings.
+    /// Whether a side may send a provisional answer (pranswer): the callee's, before the answer.
     #[must_use]
     pub fn can_send_pranswer(&self, side: Side) -> bool {
         self.state.is_unanswered() && side == Side::Callee
     }
 
-    /// How long the two were connected, from the first moment to the end, in milliseconds; none where they never were.
+    /// Time from the first connection to the end, in milliseconds; `None` if they never connected or the call has not
+    /// ended.
     #[must_use]
     pub fn lasted(&self) -> Option<Millis> {
         Some((self.ended_at? - self.connected_at?).max(0))

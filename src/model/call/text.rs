@@ -1,10 +1,10 @@
-//! States and outcomes of calls as people read them: the same words in the chat's timeline, on `/calls` and in the call itself.
+//! Outcomes and durations of calls as text: the same wording in the chat timeline, on `/calls` and in the call itself.
 
-use super::{Media, Outcome, Side};
+use super::types::{Media, Outcome, Side};
 use crate::model::Millis;
 
 impl Media {
-    /// "Voice call", "Video call".
+    /// The label shown to users: "Voice call", "Video call".
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -22,7 +22,7 @@ impl Media {
 }
 
 impl Outcome {
-    /// Whether somebody on this side was called and did not know of it in time.
+    /// Whether the user on this side missed the call.
     #[must_use]
     pub fn is_missed(self, side: Side) -> bool {
         match self {
@@ -32,9 +32,9 @@ impl Outcome {
     }
 }
 
-/// How a call ended, as somebody on one side of it reads it: "Video call, 3 min 20 s", "Missed voice call".
+/// The outcome of a call from the viewpoint of one side: "Video call, 3 min 20 s", "Missed voice call".
 ///
-/// `lasted` is how long the two were connected, in milliseconds; none where they never were.
+/// `lasted` is the duration of the connection in milliseconds; `None` if it was never established.
 #[must_use]
 pub fn outcome_text(outcome: Outcome, side: Side, media: Media, lasted: Option<Millis>) -> String {
     let (noun, lower) = (media.label(), media.lowercase_label());
@@ -42,11 +42,11 @@ pub fn outcome_text(outcome: Outcome, side: Side, media: Media, lasted: Option<M
     match (outcome, side) {
         (Outcome::HungUp, _) => match time {
             Some(time) => format!("{noun}, {time}"),
-            None => format!("{noun}, ended before it was connected"),
+            None => format!("{noun}, ended before connecting"),
         },
         (Outcome::Failed, _) => match time {
             Some(time) => format!("{noun}, connection lost after {time}"),
-            None => format!("{noun}, no connection could be made"),
+            None => format!("{noun}, could not connect"),
         },
         (Outcome::Declined, Side::Caller) => format!("{noun} declined"),
         (Outcome::Declined, Side::Callee) => format!("You declined a {lower}"),
@@ -55,11 +55,12 @@ pub fn outcome_text(outcome: Outcome, side: Side, media: Media, lasted: Option<M
         (Outcome::Cancelled, Side::Caller) => format!("{noun} cancelled"),
         (Outcome::Busy, Side::Callee) => format!("Missed {lower} while in another call"),
         (Outcome::NoAnswer | Outcome::Cancelled, Side::Callee) => format!("Missed {lower}"),
-        (Outcome::AnsweredElsewhere, _) => format!("{noun} answered on another page"),
+        (Outcome::AnsweredElsewhere, _) => format!("{noun} answered elsewhere"),
     }
 }
 
-/// A length of time to the second: "8 s", "3 min 20 s", "1 h 2 min". Negative counts as none.
+/// A duration rounded down to seconds, from one hour on to minutes: "8 s", "3 min 20 s", "1 h 2 min". Negative counts
+/// as zero.
 #[must_use]
 pub fn duration_text(millis: Millis) -> String {
     let seconds = millis.max(0) / 1_000;
@@ -115,16 +116,13 @@ mod tests {
         );
         assert_eq!(
             text(Outcome::HungUp, None),
-            "Video call, ended before it was connected"
+            "Video call, ended before connecting"
         );
         assert_eq!(
             text(Outcome::Failed, Some(9_999)),
             "Video call, connection lost after 9 s"
         );
-        assert_eq!(
-            text(Outcome::Failed, None),
-            "Video call, no connection could be made"
-        );
+        assert_eq!(text(Outcome::Failed, None), "Video call, could not connect");
     }
 
     #[test]

@@ -4,10 +4,17 @@
 //! what is wrong is then told by the same page, filled with what was typed. (A redirect back to an empty form, as short forms
 //! do it, would lose an article; and browsers restore nothing on a page that is `no-store`.)
 
-use super::{markdown, publish, set_failure_status};
+use super::{
+    failure_status::set_failure_status,
+    markdown,
+    publish::{MAX_PUBLISH_REQUEST_BYTES, publish},
+};
 use crate::{
     model::story::{Story, StoryDraft, Urgency},
-    news::api::{EditorState, StoryInput},
+    news::{
+        api::types::{EditorState, StoryInput},
+        server::service::NewsService,
+    },
     protocol::failure::Failure,
     server::{
         AppState, Error, Result, random,
@@ -34,13 +41,13 @@ struct RejectedInput {
 
 /// What the editor's page begins with. A form that was refused comes back whatever the reason, also when it is that the session
 /// has ended meanwhile: what was typed belongs to whoever typed it.
-pub(in crate::news) async fn find_editor_state(app: &AppState) -> Result<EditorState> {
+pub(in crate::news) async fn find_editor_state(news: &NewsService) -> Result<EditorState> {
     let refused =
         use_context::<Parts>().and_then(|parts| parts.extensions.get::<RejectedInput>().cloned());
     if refused.is_none() {
         require_editor()?;
     }
-    let topics = app.news_cache.latest_snapshot().await?.topics().to_vec();
+    let topics = news.list_topics().await?;
     let (typed, failure) = match refused {
         Some(RejectedInput {
             input: typed,
@@ -131,7 +138,7 @@ enum FormRejection {
 }
 
 async fn publish_posted(app: &AppState, parts: &Parts, body: Body) -> Result<Story, FormRejection> {
-    let whole = axum::body::to_bytes(body, super::MAX_PUBLISH_REQUEST_BYTES).await;
+    let whole = axum::body::to_bytes(body, MAX_PUBLISH_REQUEST_BYTES).await;
     let whole = whole.map_err(|_| FormRejection::Unreadable(too_large()))?;
     let request = Request::from_parts(parts.clone(), Body::from(whole));
     let Form(typed) = Form::<StoryInput>::from_request(request, &())

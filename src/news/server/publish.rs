@@ -11,6 +11,9 @@ use crate::{
     },
 };
 
+/// A request to publish has this many bytes at most: the longest body in the widest script, escaped as JSON or as a form.
+pub(super) const MAX_PUBLISH_REQUEST_BYTES: usize = 1024 * 1024;
+
 /// Publishes a story: renders and cleans its body, gives it an address, commits it and sends it to every reader. When this
 /// returns, the story is stored.
 ///

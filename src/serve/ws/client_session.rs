@@ -100,7 +100,7 @@ impl ClientSession {
         self.systems
             .app
             .connections
-            .send_group_calls(&self.connection);
+            .send_retained_frames(&self.connection);
         self.systems
             .calls
             .on_client_connected(&self.connection)

@@ -1,20 +1,18 @@
-//! What nodes tell one another: JSON, each message whole in itself.
+//! Messages between nodes, each a self-contained JSON value.
 
 use crate::{
-    model::{
-        CallId, ClientId, Millis, RoomId, UserId,
-        call::{ClientAction, group::GroupCallView},
-        room::RoomKind,
-        user::Person,
-    },
+    model::{CallId, ClientId, Millis, RoomId, UserId, room::RoomKind, user::Person},
     protocol::ws::ServerFrame,
-    server::{live::Disconnect, store::EventRow},
+    server::{
+        live::{Disconnect, RetainedFrame},
+        store::EventRow,
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
-/// A running program. Made anew at each start.
+/// Id of a node, a running program. New at each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(pub Uuid);
@@ -25,226 +23,182 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// What one node tells others, and who says it.
+/// A message and its sender.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
-    /// The node that says it.
+    /// The node that sent the message.
     pub from: NodeId,
-    /// What it says.
     pub message: Message,
 }
 
-/// What one node tells others.
+/// A message from one node to others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Message {
-    /// Events of one stream that were committed, in sequence. Whoever misses one notices the hole, and reads it from the store.
+    /// Committed events of one stream, in sequence. A receiver detects missing ones by the gap and reads them from the store.
     Committed {
-        /// The name of the stream.
+        /// Name of the stream.
         stream: String,
-        /// The events.
         rows: Vec<EventRow>,
-        /// When, in milliseconds since 1970, by the clock of the node that says it.
+        /// Time of sending in milliseconds since 1970, by the clock of the sending node.
         #[serde(default)]
         at: Millis,
     },
-    /// Something to do for the pages that are connected to the node that hears this.
+    /// A command for the clients connected to the receiving node.
     #[serde(rename = "order")]
     Command {
-        /// What.
         #[serde(rename = "order")]
         command: RemoteCommand,
     },
-    /// The node has started: the others tell it of their pages.
+    /// The node has connected to the bus. The others exchange client lists with it.
     Started,
-    /// The node lives. Said once a second.
+    /// The node is alive. Sent once a second.
     #[serde(rename = "pulse")]
     Heartbeat {
-        /// How many changes of its pages the node has told.
+        /// Number of client changes that the node has sent so far.
         #[serde(rename = "changes")]
         change_count: u64,
     },
-    /// A page of the node came, changed or went.
+    /// A client of the node connected, changed or disconnected.
     #[serde(rename = "page")]
     ClientChanged {
-        /// Counts the changes of this node; a receiver that misses one asks for all pages.
+        /// Number of this change on its node; a receiver that misses one requests the whole list.
         #[serde(rename = "change")]
         change_seq: u64,
-        /// What changed.
         #[serde(rename = "page")]
         client_change: ClientChange,
     },
-    /// A change was missed: asks for all pages.
+    /// Requests the receiver's whole client list, after a missed change.
     #[serde(rename = "ask_pages")]
     RequestClientList,
-    /// All pages of the node, in parts.
+    /// One part of the list of all clients of the node.
     #[serde(rename = "pages")]
     ClientList {
-        /// The changes that are in it.
+        /// Number of client changes that the list includes.
         #[serde(rename = "changes")]
         change_count: u64,
-        /// Some of the pages.
+        /// Clients in this part of the list.
         #[serde(rename = "pages")]
         clients: Vec<ConnectedClient>,
-        /// Whether this is the last part.
+        /// Whether this is the last part of the list.
         #[serde(rename = "last")]
         is_last: bool,
     },
-    /// The node stops. Its pages are gone.
+    /// The node is stopping; its clients are disconnected.
     Stopped,
 }
 
-/// A page as other nodes know it.
+/// A connected client as other nodes see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectedClient {
-    /// Which.
     pub client: ClientId,
-    /// Whose.
+    /// User or guest of the client.
     pub person: Person,
-    /// The one call that it may be in, for a page of a guest.
+    /// The only call that a guest's client may join; none for a user.
     #[serde(default)]
     pub guest_of: Option<CallId>,
-    /// Whether it can be seen.
+    /// Whether the page is visible.
     pub visible: bool,
-    /// The direct rooms of its owner, who is told to those who share one.
+    /// Direct rooms of the user, whose other members receive the user's presence.
     #[serde(rename = "near")]
     pub direct_rooms: Vec<RoomId>,
 }
 
-/// What happened to a page.
+/// A change of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ClientChange {
-    /// It is connected.
+    /// The client has connected.
     #[serde(rename = "opened")]
     Connected {
-        /// The page.
         #[serde(rename = "page")]
         client: ConnectedClient,
     },
-    /// It became visible or hidden.
+    /// The page became visible or hidden.
     #[serde(rename = "visible")]
-    VisibilityChanged {
-        /// Which.
-        client: ClientId,
-        /// Whether it can be seen.
-        visible: bool,
-    },
-    /// Its connection is gone.
+    VisibilityChanged { client: ClientId, visible: bool },
+    /// The client has disconnected.
     #[serde(rename = "closed")]
     Disconnected {
-        /// Which.
         client: ClientId,
-        /// Whether it may come back.
+        /// Whether the client may reconnect.
         #[serde(default)]
         #[serde(rename = "gone")]
         disconnect: Disconnect,
     },
 }
 
-/// Something to do for the pages that are connected to a node.
+/// A command for the clients connected to a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
 pub enum RemoteCommand {
-    /// Tell every page that hears a room.
+    /// Sends a frame to every client subscribed to a room.
     #[serde(rename = "to_room")]
     SendToRoom {
-        /// Which room.
         room: RoomId,
-        /// What.
         frame: Box<ServerFrame>,
-        /// But not this user's pages.
+        /// User whose clients are skipped.
         except: Option<UserId>,
     },
-    /// Tell every page of a user.
+    /// Sends a frame to every client of a user.
     #[serde(rename = "to_user")]
     SendToUser {
-        /// Whose.
         user: UserId,
-        /// What.
         frame: Box<ServerFrame>,
     },
-    /// Tell one page.
+    /// Sends a frame to one client.
     #[serde(rename = "to_page")]
     SendToClient {
-        /// Which.
         client: ClientId,
-        /// What.
         frame: Box<ServerFrame>,
     },
-    /// Who is in the call of a room: tell every page that hears the room, now and when it connects.
-    #[serde(rename = "group")]
-    UpdateGroupCall {
-        /// The call.
-        #[serde(rename = "group")]
-        group_call: Box<GroupCallView>,
+    /// Has a room retain a frame, and sends it to the room's subscribers.
+    RetainFrame {
+        /// Id of the room.
+        room: RoomId,
+        /// What to retain.
+        retained: Box<RetainedFrame>,
     },
-    /// Which calls go on in rooms, all of them: what was missed is made up for.
-    #[serde(rename = "groups")]
-    SyncGroupCalls {
-        /// The calls.
-        #[serde(rename = "groups")]
-        group_calls: Vec<GroupCallView>,
+    /// Sends the last frame of a subject to a room's subscribers, and clears what the room retains of it.
+    ClearFrame {
+        /// Id of the room.
+        room: RoomId,
+        /// Id of the subject.
+        subject: Uuid,
+        /// Frame to send.
+        frame: Box<ServerFrame>,
     },
-    /// Tell everybody.
+    /// Replaces all retained frames, in case a command was lost.
+    SyncRetainedFrames {
+        /// Rooms with what they retain.
+        frames: Vec<(RoomId, RetainedFrame)>,
+    },
+    /// Sends a frame to every client.
     #[serde(rename = "to_all")]
-    SendToAll {
-        /// What.
-        frame: Box<ServerFrame>,
-    },
-    /// Every page of a user hears a room from now on.
+    SendToAll { frame: Box<ServerFrame> },
+    /// Subscribes every client of a user to a room.
     #[serde(rename = "join")]
     SubscribeUser {
-        /// Whose pages.
         user: UserId,
-        /// Which room.
         room: RoomId,
-        /// What kind it is.
         kind: RoomKind,
     },
-    /// Everybody hears a room from now on.
+    /// Subscribes every client to a room.
     #[serde(rename = "join_all")]
-    SubscribeAll {
-        /// Which room.
-        room: RoomId,
-        /// What kind it is.
-        kind: RoomKind,
-    },
-    /// A session has ended.
+    SubscribeAll { room: RoomId, kind: RoomKind },
+    /// Closes the connections of a session that has ended.
     CloseSession {
-        /// The hash of its token.
+        /// Token hash of the session.
         session: String,
     },
-    /// The sessions of a user but one have ended.
+    /// Closes the connections of a user's sessions, except those of one session.
     CloseOtherSessions {
-        /// Whose.
         user: UserId,
-        /// The hash of the token of the one that is kept.
+        /// Token hash of the session to keep.
         #[serde(rename = "keep")]
         kept_session: String,
     },
-    /// What is known of a user has changed: their pages connect again.
+    /// Has the clients of a user reconnect, because the user's data changed.
     #[serde(rename = "refresh")]
-    ReconnectUser {
-        /// Who.
-        user: UserId,
-    },
-}
-
-/// What a page asks about a call, passed on to the node that holds the desk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallRequest {
-    /// The node that the page is connected to.
-    pub from: NodeId,
-    /// Which page.
-    pub client: ClientId,
-    /// Whose.
-    pub person: Person,
-    /// The one call that it may be in, for a page of a guest.
-    #[serde(default)]
-    pub guest_of: Option<CallId>,
-    /// Which call.
-    pub call: CallId,
-    /// What it asks.
-    pub action: ClientAction,
+    ReconnectUser { user: UserId },
 }

@@ -1,22 +1,19 @@
-//! The bus: what the nodes of one community tell one another, through NATS.
+//! The bus: messages between the nodes of one community, through NATS.
 //!
-//! It makes things quick, and is the truth about nothing. What is said here may be lost, and every part says how that is
-//! noticed: events of the log by their sequence, pages by a count of their changes, calls because whoever asks waits for an
-//! answer. A node that stands alone has no bus.
+//! The bus only reduces latency; the store is authoritative. Messages may be lost, and each kind has a way to notice: events by
+//! their sequence, client changes by a count, call requests by a missing reply. A single node has no bus.
 //!
-//! | subject | who hears it |
+//! | subject | subscriber |
 //! |---|---|
 //! | `rialto.COMMUNITY.all` | every node |
 //! | `rialto.COMMUNITY.node.ID` | one node |
-//! | `rialto.COMMUNITY.desk` | the node that holds the desk of calls; it answers |
+//! | `rialto.COMMUNITY.ROLE` | the leader of that role, which replies |
 //!
-//! COMMUNITY is the epoch of the news: two communities may share a NATS server, and a store that was replaced is another one.
+//! COMMUNITY is the epoch of the news, so communities may share a NATS server and a replaced store counts as another community.
 
 pub mod message;
 
-pub use message::{
-    CallRequest, ClientChange, ConnectedClient, Envelope, Message, NodeId, RemoteCommand,
-};
+pub use message::{ClientChange, ConnectedClient, Envelope, Message, NodeId, RemoteCommand};
 
 use super::random;
 use crate::model::Epoch;
@@ -24,23 +21,24 @@ use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use percent_encoding::percent_decode_str;
+use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
-/// How many messages may wait to be sent, while NATS is away say. What comes after them is lost, which is noticed.
+/// How many messages may wait to be sent, such as while NATS is unreachable. Further ones are dropped, which receivers notice.
 const MAX_QUEUED_MESSAGES: usize = 8_192;
-/// How long NATS may take to accept a connection before the server starts without it.
+/// How long NATS may take to accept a connection before the server starts without the bus.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest between two tries to connect again.
+/// The longest delay between two attempts to reconnect.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
-/// How long the desk may take to answer one question.
+/// How long a leader may take to reply to one request.
 const LEADER_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a question is repeated while nobody holds the desk. Another node takes it within this time.
+/// How long a request is retried while there is no leader. Another node becomes leader within this time.
 const NO_LEADER_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long to wait before a question is repeated.
+/// Delay before a request to a leader is retried.
 const LEADER_RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// The way to the other nodes. Cheap to clone.
+/// Sends messages to the other nodes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Bus {
     node: NodeId,
@@ -50,36 +48,39 @@ pub struct Bus {
     connected: watch::Receiver<bool>,
 }
 
-/// What the other nodes say.
+/// Receives the messages of the other nodes.
 #[derive(Debug)]
 pub struct Inbox {
     node: NodeId,
     subscriptions: stream::Select<Subscriber, Subscriber>,
 }
 
-/// What was set for the bus is wrong, in words.
+/// Why the bus cannot be used, such as an invalid address, as text for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BusError(String);
 
-/// Nobody holds the desk, or NATS is away.
+/// No node leads in a role, or NATS is unreachable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no node answers for calls just now")]
+#[error("no node leads at the moment")]
 pub struct NoLeader;
 
+/// A role in which one of the nodes leads: the last part of its subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaderRole(pub &'static str);
+
 impl Bus {
-    /// Connects to NATS, and goes on trying in the background if it does not answer in time.
+    /// Connects to NATS. If NATS does not answer in time, attempts continue in the background.
     ///
     /// # Errors
-    /// When the address cannot be understood.
+    /// When the address is invalid, or NATS refuses.
     pub async fn connect(url: &str, community: &Epoch) -> Result<(Self, Inbox), BusError> {
         let node = NodeId(random::new_id());
         let (connected_is, connected) = watch::channel(false);
         let connected_is = Arc::new(connected_is);
-        let wrong =
-            |why: std::io::Error| BusError(format!("{why}. Write it like nats://host:4222"));
+        let wrong = |why: std::io::Error| BusError(format!("{why}. Use the form nats://host:4222"));
         let address: ServerAddr = url.parse().map_err(wrong)?;
-        // The library takes who connects from here alone, and not from the address.
+        // The library reads credentials from its options only, not from the address.
         let options = match (address.username(), address.password()) {
             (Some(user), Some(password)) => ConnectOptions::with_user_and_password(
                 percent_decode(user),
@@ -106,17 +107,17 @@ impl Bus {
                         }
                         Event::Disconnected | Event::Closed => {
                             tracing::warn!(
-                                "the bus is gone: other nodes are caught up with through the store until it is back"
+                                "the bus is disconnected; events of other nodes are read from the store until it reconnects"
                             );
                             connected_is.send_replace(false);
                         }
-                        other => tracing::debug!(%other, "the bus"),
+                        other => tracing::debug!(%other, "event of the bus"),
                     }
                 }
             })
             .connect(address)
             .await
-            .map_err(|why| BusError(format!("{why}. Write it like nats://host:4222")))?;
+            .map_err(|why| BusError(format!("{why}. Use the form nats://host:4222")))?;
         let (out, waiting) = mpsc::channel(MAX_QUEUED_MESSAGES);
         tokio::spawn(publish_outgoing(client.clone(), waiting));
         let bus = Self {
@@ -139,40 +140,42 @@ impl Bus {
         ))
     }
 
-    /// This node.
     #[must_use]
     pub fn node(&self) -> NodeId {
         self.node
     }
 
-    /// Whether NATS is there, and when that changes.
+    /// Watches whether NATS is connected.
     #[must_use]
     pub fn connected(&self) -> watch::Receiver<bool> {
         self.connected.clone()
     }
 
-    /// Tells every other node. Never waits.
+    /// Sends a message to every other node. Never waits.
     pub fn broadcast(&self, message: Message) {
         self.send(self.subject("all"), message);
     }
 
-    /// Tells one node. Never waits.
+    /// Sends a message to one node. Never waits.
     pub fn send_to(&self, to: NodeId, message: Message) {
         self.send(self.node_subject(to), message);
     }
 
-    /// Passes on what a page asks about a call, and waits until it was dealt with. A question may be dealt with twice, if its
-    /// answer is lost.
+    /// Sends a request to the leader of a role and waits until it is handled. A request is handled twice if its reply is lost.
     ///
     /// # Errors
-    /// [`NoDesk`] when no node answers for eight seconds, and at once when NATS is away.
-    pub async fn ask_leader(&self, request: &CallRequest) -> Result<(), NoLeader> {
-        // Our own types to JSON cannot fail; an empty question would be answered and come to nothing.
+    /// [`NoLeader`] when no node replies for eight seconds, and at once while NATS is disconnected.
+    pub async fn ask_leader(
+        &self,
+        role: LeaderRole,
+        request: &impl Serialize,
+    ) -> Result<(), NoLeader> {
+        // Serializing our own types cannot fail; an empty request would be acknowledged and ignored.
         let bytes = Bytes::from(serde_json::to_vec(request).unwrap_or_default());
         let asked = async {
-            // Nobody waits for a bus that is away: whatever else a page says comes after this.
+            // No wait while the bus is disconnected: the client's later frames queue behind this request.
             while *self.connected.borrow() {
-                let answer = self.client.request(self.subject("desk"), bytes.clone());
+                let answer = self.client.request(self.subject(role.0), bytes.clone());
                 match tokio::time::timeout(LEADER_REPLY_TIMEOUT, answer).await {
                     Ok(Ok(_)) => return Ok(()),
                     Ok(Err(_)) | Err(_) => tokio::time::sleep(LEADER_RETRY_DELAY).await,
@@ -184,23 +187,23 @@ impl Bus {
         given_up.unwrap_or(Err(NoLeader))
     }
 
-    /// What is asked of the desk, for the node that holds it. Each question is to be given to [`Self::answered`].
+    /// Subscribes to requests for the leader of a role. Each one has to be passed to [`Self::acknowledge`] once handled.
     ///
     /// # Errors
-    /// When NATS refuses.
-    pub async fn subscribe_as_leader(&self) -> Result<Subscriber, BusError> {
-        self.subscribe(&self.subject("desk")).await
+    /// When the subscription fails.
+    pub async fn subscribe_as_leader(&self, role: LeaderRole) -> Result<Subscriber, BusError> {
+        self.subscribe(&self.subject(role.0)).await
     }
 
-    /// Tells whoever asked the desk that it was dealt with.
+    /// Replies to a request for a leader that it is handled.
     pub async fn acknowledge(&self, request: async_nats::Message) {
         if let Some(to) = request.reply {
-            // Whoever asked asks again.
+            // After a lost reply the sender retries.
             let _ = self.client.publish(to, Bytes::new()).await;
         }
     }
 
-    /// Sends what waits, for a shutdown.
+    /// Waits until all queued messages are sent, for a shutdown.
     pub async fn flush(&self) {
         while self.outgoing.capacity() < self.outgoing.max_capacity() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -213,13 +216,13 @@ impl Bus {
         let envelope = Envelope { from, message };
         let bytes = serde_json::to_vec(&envelope).unwrap_or_default();
         if self.outgoing.try_send((subject, bytes.into())).is_err() {
-            tracing::debug!("more waits for the bus than it takes");
+            tracing::debug!("a message was dropped because the queue of the bus is full");
         }
     }
 
     async fn subscribe(&self, subject: &str) -> Result<Subscriber, BusError> {
         let subscribed = self.client.subscribe(subject.to_owned()).await;
-        subscribed.map_err(|why| BusError(format!("it cannot be listened to: {why}")))
+        subscribed.map_err(|why| BusError(format!("the subscription failed: {why}")))
     }
 
     fn subject(&self, suffix: &str) -> String {
@@ -231,31 +234,31 @@ impl Bus {
     }
 }
 
-/// A part of an address, without its percent signs (RFC 3986 section 2.1).
+/// Decodes the percent-encoding of a part of a URL (RFC 3986 section 2.1).
 fn percent_decode(part: &str) -> String {
     percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
-/// Sends in order.
+/// Publishes queued messages in order.
 async fn publish_outgoing(client: Client, mut waiting: mpsc::Receiver<(String, Bytes)>) {
     while let Some((subject, bytes)) = waiting.recv().await {
         if let Err(why) = client.publish(subject, bytes).await {
-            tracing::warn!(%why, "something was not told to the other nodes");
+            tracing::warn!(%why, "a message to other nodes could not be sent");
         }
     }
 }
 
 impl Inbox {
-    /// The next thing that another node says; none when the bus is closed for good.
+    /// The next message of another node; none once the bus is closed for good.
     pub async fn next(&mut self) -> Option<Envelope> {
         loop {
             let message = self.subscriptions.next().await?;
             match serde_json::from_slice::<Envelope>(&message.payload) {
                 Ok(envelope) if envelope.from != self.node => return Some(envelope),
                 Ok(_) => {}
-                // A node of another version, say, in the middle of an update.
+                // Such as one of a node of another version during an update.
                 Err(why) => {
-                    tracing::warn!(%why, "another node said something that is not understood");
+                    tracing::warn!(%why, "a message of another node could not be decoded");
                 }
             }
         }

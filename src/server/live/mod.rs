@@ -12,7 +12,8 @@
 //! | [`frame`] | WebSocket frames as bytes |
 //! | [`people`] | what others are told of who is here, and who is told |
 //! | [`nodes`] | pages of other nodes, and what nodes do for one another |
-//! | [`readers`] | connections that only listen, to the news |
+//! | [`retained`] | frames that rooms retain for later subscribers |
+//! | [`news_subscribers`] | SSE connections |
 //! | [`state`] | pages, whose they are, and who hears what |
 
 pub mod connection;
@@ -22,6 +23,7 @@ pub mod frame;
 pub mod news_subscribers;
 mod nodes;
 mod presence;
+mod retained;
 pub mod send_queue;
 mod state;
 
@@ -29,13 +31,11 @@ pub use connection::{Connection, Disconnect};
 pub use event::EncodedEvent;
 pub use flusher::Flusher;
 pub use news_subscribers::NewsSubscribers;
+pub use retained::RetainedFrame;
 pub use send_queue::{ConnectionEnd, EncodedFrame, SendQueue};
 
 use crate::{
-    model::{
-        CallId, ClientId, Millis, RoomId, UserId, call::group::GroupCallView, limits,
-        room::RoomKind, user::Person,
-    },
+    model::{ClientId, Millis, RoomId, UserId, limits, room::RoomKind, user::Person},
     protocol::{
         close::CloseCode,
         ws::{PersonPresence, ServerFrame},
@@ -44,10 +44,7 @@ use crate::{
 };
 use presence::sort_by_name;
 use state::State;
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// All connections.
 #[derive(Debug, Default)]
@@ -163,9 +160,7 @@ impl ConnectionRegistry {
     /// Whether a connection hears a room, which only members do.
     #[must_use]
     pub fn is_subscribed(&self, connection: &Connection, room: RoomId) -> bool {
-        let state = self.lock();
-        let room = state.rooms.get(&room);
-        room.is_some_and(|room| room.connections.contains_key(&connection.client))
+        self.lock().is_subscribed(connection, room)
     }
 
     /// Sends to every page that hears a room but one user's.
@@ -175,48 +170,6 @@ impl ConnectionRegistry {
             room,
             frame,
             except,
-        });
-    }
-
-    /// Tells every page that hears its room who is in a call, and those that connect later, until everybody has left.
-    pub fn publish_group_call(&self, group: GroupCallView) {
-        let group = Box::new(group);
-        self.broadcast_command(RemoteCommand::UpdateGroupCall { group_call: group });
-    }
-
-    /// Tells a page the calls that go on in the rooms that it hears. With the lock held, so that nothing newer comes before.
-    pub fn send_group_calls(&self, connection: &Connection) {
-        let state = self.lock();
-        let hears = |room: &RoomId| {
-            let room = state.rooms.get(room);
-            room.is_some_and(|room| room.connections.contains_key(&connection.client))
-        };
-        for group in state
-            .group_calls
-            .values()
-            .filter(|group| hears(&group.room))
-        {
-            let group = group.clone();
-            connection.send(&ServerFrame::GroupCall { group });
-        }
-    }
-
-    /// As of when this node knows the call of a room, in the form of [`GroupView::as_of`].
-    #[must_use]
-    pub fn group_call_as_of(&self, room: RoomId) -> Option<Millis> {
-        Some(self.lock().group_calls.get(&room)?.as_of)
-    }
-
-    /// Tells every node which calls go on in rooms: of those that are known here, these.
-    pub fn sync_group_calls(&self, open: &HashSet<CallId>) {
-        let groups = {
-            let state = self.lock();
-            let known = state.group_calls.values();
-            let open = known.filter(|group| open.contains(&group.id));
-            open.cloned().collect()
-        };
-        self.broadcast_command(RemoteCommand::SyncGroupCalls {
-            group_calls: groups,
         });
     }
 

@@ -3,7 +3,7 @@
 use super::{Connection, ConnectionRegistry, State};
 use crate::{
     model::{ClientId, RoomId, UserId, room::RoomKind},
-    protocol::{close::CloseCode, ws::ServerFrame},
+    protocol::close::CloseCode,
     server::{
         bus::{ClientChange, ConnectedClient, Message, NodeId, RemoteCommand},
         live::EncodedFrame,
@@ -40,25 +40,17 @@ impl ConnectionRegistry {
                     page.push(&piece);
                 }
             }
-            RemoteCommand::UpdateGroupCall { group_call: group } => {
-                let frame = ServerFrame::GroupCall {
-                    group: (**group).clone(),
-                };
-                let piece = EncodedFrame::from(&frame);
-                let mut state = self.lock();
-                let known = state.group_calls.get(&group.room);
-                if !group.is_ended() {
-                    state.group_calls.insert(group.room, (**group).clone());
-                } else if known.is_some_and(|known| known.id == group.id) {
-                    state.group_calls.remove(&group.room);
-                }
-                for page in state.subscribers(group.room) {
-                    page.push(&piece);
-                }
+            RemoteCommand::RetainFrame { room, retained } => {
+                self.lock().retain_frame(*room, retained);
             }
-            RemoteCommand::SyncGroupCalls {
-                group_calls: groups,
-            } => self.lock().replace_group_calls(groups),
+            RemoteCommand::ClearFrame {
+                room,
+                subject,
+                frame,
+            } => self.lock().clear_retained_frame(*room, *subject, frame),
+            RemoteCommand::SyncRetainedFrames { frames } => {
+                self.lock().replace_retained_frames(frames);
+            }
             RemoteCommand::SendToAll { frame } => self.lock().send_to_all(frame),
             RemoteCommand::SubscribeUser { user, room, kind } => {
                 self.subscribe(*user, *room, *kind);

@@ -1,11 +1,11 @@
 //! What is known of connections, as plain data behind one lock: pages, whose they are, and who hears which room.
 
 use super::{
-    Connection, EncodedFrame,
+    Connection, EncodedFrame, RetainedFrame,
     presence::{PresenceTable, PublishedPresence},
 };
 use crate::{
-    model::{ClientId, RoomId, UserId, call::group::GroupCallView, room::RoomKind, user::Presence},
+    model::{ClientId, RoomId, UserId, room::RoomKind, user::Presence},
     protocol::ws::ServerFrame,
     server::bus::ConnectedClient,
 };
@@ -23,8 +23,8 @@ pub(super) struct State {
     /// Who hears what on this node.
     pub(super) rooms: HashMap<RoomId, RoomSubscribers>,
     pub(super) presences: PresenceTable,
-    /// Calls that go on in rooms, whether anybody on this node hears them or not.
-    pub(super) group_calls: HashMap<RoomId, GroupCallView>,
+    /// What rooms retain, whether or not a client of this node is subscribed.
+    pub(super) retained: HashMap<RoomId, RetainedFrame>,
     /// How many changes of the pages of this node the others were told.
     pub(super) change_count: u64,
 }
@@ -143,39 +143,6 @@ impl State {
     pub(super) fn subscribers(&self, room: RoomId) -> impl Iterator<Item = &Arc<Connection>> {
         let room = self.rooms.get(&room).into_iter();
         room.flat_map(|room| room.connections.values())
-    }
-
-    /// These calls go on in rooms, and no others. Whoever hears the room of one that was not known to have changed is told.
-    pub(super) fn replace_group_calls(&mut self, groups: &[GroupCallView]) {
-        let now: HashMap<RoomId, GroupCallView> = groups
-            .iter()
-            .map(|group| (group.room, group.clone()))
-            .collect();
-        let before = std::mem::replace(&mut self.group_calls, now);
-        for (room, group) in &self.group_calls {
-            if before.get(room) != Some(group) {
-                self.publish_group_call(group);
-            }
-        }
-        for (room, group) in before {
-            if !self.group_calls.contains_key(&room) {
-                let members = Vec::new();
-                self.publish_group_call(&GroupCallView {
-                    participants: members,
-                    ..group
-                });
-            }
-        }
-    }
-
-    fn publish_group_call(&self, group: &GroupCallView) {
-        let frame = ServerFrame::GroupCall {
-            group: group.clone(),
-        };
-        let piece = EncodedFrame::from(&frame);
-        for page in self.subscribers(group.room) {
-            page.push(&piece);
-        }
     }
 
     pub(super) fn send_to_all(&self, frame: &ServerFrame) {

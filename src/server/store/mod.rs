@@ -1,12 +1,12 @@
-//! The store: SQL, one file a noun. What is asked for is plain functions on [`Store`]; nothing above this module writes SQL.
+//! The store: all SQL of the program, one file per noun, as methods of [`Store`]. No module above this one writes SQL.
 //!
-//! It is a SQLite file in the data folder, or a PostgreSQL database; the same queries run on both. All of it goes through sqlx's
-//! `Any` driver and keeps to what the two share: `$1` placeholders, text ids, integer milliseconds, JSON as text, text compared
-//! by its bytes. [`open`] is where they differ, and [`Engine`] is asked in very few places.
+//! The store is a SQLite file in the data folder or a PostgreSQL database. The same queries run on both through sqlx's `Any`
+//! driver, within what the two share: `$1` placeholders, ids as text, integer milliseconds, JSON as text, bytewise text order.
+//! `engine` holds the differences in opening them; few other places check `Engine`.
 //!
-//! There are two pools. On SQLite one connection writes, so that writers queue in the program instead of failing on its lock; the
-//! others read, and see a consistent snapshot meanwhile (WAL). On PostgreSQL several write, from several programs: whatever is
-//! read to be written is locked or kept by a constraint, never by being alone.
+//! There are two pools. On SQLite one connection writes, so that writers queue in the program instead of failing on its lock;
+//! the others read a consistent snapshot meanwhile (WAL). On PostgreSQL several programs write over several connections, so
+//! every read-then-write is protected by a lock or a constraint.
 
 mod calls;
 mod data_loader;
@@ -37,7 +37,7 @@ pub use database_url::DatabaseUrl;
 pub use files::FileRow;
 pub use group_calls::GroupCallRow;
 pub use guests::{CallGuest, GuestLink};
-pub use lease::Lease;
+pub use lease::{Lease, LeaseName};
 pub use messages::PostedMessage;
 pub use streams::{EventRow, NewEvent, Stream, StreamState};
 pub use tokens::{Token, TokenRow};
@@ -58,35 +58,35 @@ use std::{str::FromStr, sync::Arc};
 use transaction::WriteHealth;
 use users::SessionRow;
 
-/// What the store is kept in.
+/// The database engine behind the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Engine {
     SQLite,
     PostgreSQL,
 }
 
-/// The store. Cheap to clone.
+/// Handle to the store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     engine: Engine,
     read_pool: AnyPool,
     write_pool: AnyPool,
     health: Arc<WriteHealth>,
-    /// By the hash of their token.
+    /// Keyed by token hash.
     session_loader: DataLoader<String, SessionRow>,
-    /// By member.
+    /// Keyed by member.
     room_loader: DataLoader<UserId, Vec<RoomSummary>>,
-    /// By member.
+    /// Keyed by member.
     membership_loader: DataLoader<UserId, Vec<(RoomId, RoomKind)>>,
 }
 
 impl Store {
-    /// Opens the store that is set, and brings its schema up to date. Without a database's address that is the embedded one in
-    /// the data folder, which is made if it is missing.
+    /// Opens the configured store and migrates its schema. Without a database URL it is the embedded store in the data folder,
+    /// created if missing.
     ///
     /// # Errors
-    /// [`Error::Setting`] in words when the database cannot be reached or used. Otherwise when the folder cannot be written, or
-    /// the store is newer than this program.
+    /// [`Error::InvalidSetting`] with instructions when the database cannot be reached or used. Other errors when the folder
+    /// cannot be written or the store is newer than this program.
     pub async fn open(config: &StoreConfig) -> Result<Self> {
         match &config.database_url {
             Some(url) => engine::open_postgres(url).await,
@@ -111,20 +111,20 @@ impl Store {
         }
     }
 
-    /// Closes every connection, after what is running has ended.
+    /// Closes every connection once running queries have ended.
     pub async fn close(&self) {
         self.read_pool.close().await;
         self.write_pool.close().await;
     }
 }
 
-/// Whether trying the same again may help: the connection was lost, the database is stopping or starting, or two writers stood
-/// in each other's way. SQLite, with one writer, knows none of it.
+/// Whether a retry may succeed: the connection was lost, the database is stopping or starting, or two writers conflicted.
+/// No SQLite error code qualifies, because that engine has a single writer.
 pub(in crate::server) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            // Appendix A of PostgreSQL's manual.
+            // SQLSTATE codes: PostgreSQL manual, appendix A.
             code.len() == 5
                 && (code.starts_with("08")
                     || matches!(
@@ -143,18 +143,17 @@ pub(in crate::server) fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether a row was refused because another one has the same id, name or address.
+/// Whether a unique constraint rejected a row.
 pub(in crate::server) fn is_unique_violation(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.is_unique_violation())
 }
 
-/// Whether a text that came from outside can be in the store at all: PostgreSQL knows no NUL character, and nothing in the store
-/// has one.
+/// Whether text from outside can occur in the store. PostgreSQL does not allow NUL in text, so no stored value has one.
 fn can_be_stored(text: &str) -> bool {
     !text.contains('\0')
 }
 
-/// `($1, $2), ($3, $4)`: the placeholders of so many rows of so many columns.
+/// The placeholders of `rows` rows with `columns` columns each: `($1, $2), ($3, $4)`.
 fn placeholders(rows: usize, columns: usize) -> String {
     let mut sql = String::with_capacity(rows * columns * 6);
     for at in 0..rows * columns {
@@ -170,7 +169,7 @@ fn placeholders(rows: usize, columns: usize) -> String {
     sql
 }
 
-/// Reads an id, a role or another word that the store holds as text.
+/// Parses an id, role or other word stored as text.
 fn parse<T: FromStr>(text: &str) -> Result<T>
 where
     T::Err: std::fmt::Display,
@@ -179,7 +178,7 @@ where
         .map_err(|why| Error::corrupt(format!("{text:?}: {why}")))
 }
 
-/// Reads an optional word.
+/// Parses an optional word stored as text.
 fn parse_optional<T: FromStr>(text: Option<String>) -> Result<Option<T>>
 where
     T::Err: std::fmt::Display,

@@ -1,8 +1,8 @@
-//! `rialto migrate-store`: from the embedded store into a PostgreSQL database.
+//! `rialto migrate-store`: copies the embedded store into a PostgreSQL database.
 //!
-//! Everything is copied in one transaction, table by table, those that others refer to first. Which tables there are, and what is
-//! in them, the schema says: a table that is added later is copied without anybody thinking of it. Then both sides are read in the
-//! same order and compared; whatever differs undoes all of it.
+//! Everything is copied in one transaction, table by table, referenced tables first. Tables and columns are read from the schema,
+//! so a table added later is copied as well. Then both sides are read in the same order and compared; any difference rolls
+//! everything back.
 
 use super::{Error, Result, Tx, engine, placeholders};
 use crate::server::{
@@ -14,54 +14,49 @@ use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use std::collections::BTreeSet;
 
-/// How many rows are written at once.
+/// The most rows in one `INSERT`.
 const MAX_INSERT_ROWS: usize = 200;
-/// What sqlx keeps to itself: each side has its own.
+/// sqlx's own table, which is not copied: each side has one.
 const SQLX_MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// A table that was copied and compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopiedTable {
-    /// Its name.
     pub table: String,
-    /// How many rows it has.
     pub rows: u64,
-    /// SHA-256 of its rows in the order of their keys, 64 hexadecimal digits; the same on both sides.
+    /// SHA-256 of the rows in key order, as 64 hexadecimal digits; the same on both sides.
     pub checksum: String,
 }
 
-/// Copies the embedded store of a data folder into an empty database, in one transaction. Nothing is changed in the folder.
+/// Copies the embedded store of a data folder into an empty database, in one transaction. The data in the folder is not changed.
 ///
 /// # Errors
-/// [`Error::Setting`] in words when no database is named, the folder has no store, it is in use, the database cannot be
-/// used, is not empty or does not hold the same afterwards. Nothing is then left in the database but empty tables.
+/// [`Error::InvalidSetting`] with instructions when no database is given, the folder has no store or is in use, or the database
+/// cannot be used, is not empty or differs after the copy. The database is then left with empty tables at most.
 pub async fn migrate_to_postgres(config: &StoreConfig) -> Result<Vec<CopiedTable>> {
     let folder = config.data.display();
     let Some(url) = &config.database_url else {
         return setting_error(
-            "say where to: --database-url postgres://user:password@host:5432/database (or RIALTO_DATABASE_URL)",
+            "no target database. Set --database-url postgres://user:password@host:5432/database (or RIALTO_DATABASE_URL)",
         );
     };
     if !tokio::fs::try_exists(config.data.join("rialto.sqlite")).await? {
         return setting_error(format!(
-            "there is no embedded store in {folder}. Name the folder of one with --data"
+            "there is no embedded store in {folder}. Set its folder with --data"
         ));
     }
-    // What a server writes meanwhile would be missing.
+    // Writes of a running server would be missing from the copy.
     let _lock = DataLock::acquire(&config.data, Sharing::Exclusive)?;
     let from = engine::open_embedded(&config.data).await?;
     let to = engine::open_postgres(url).await?;
     let copied = async {
-        let (mut source, mut target) = (from.begin().await?, to.begin().await?);
-        // Takes the lock, so that nobody writes meanwhile.
-        let locked = sqlx::query("UPDATE streams SET head = head WHERE name = ''")
-            .execute(&mut *source)
-            .await;
-        locked.map_err(|why| {
+        // The write lock of SQLite: no other program writes meanwhile.
+        let mut source = from.begin().await.map_err(|why| {
             Error::InvalidSetting(format!(
-                "another program writes to the store in {folder}: {why}. Stop it, then try again"
+                "another program is writing to the store in {folder}: {why}. Stop it, then try again"
             ))
         })?;
+        let mut target = to.begin().await?;
         let copied = copy_tables(&mut source, &mut target, &url.to_string()).await?;
         target.commit().await?;
         Ok(copied)
@@ -93,7 +88,7 @@ async fn copy_tables(source: &mut Tx, target: &mut Tx, place: &str) -> Result<Ve
         })?;
         copied.push(wrote);
     }
-    // Once more, after all of it: what is compared is what will be committed.
+    // A second pass after the last insert compares exactly what will be committed.
     for (table, wrote) in tables.iter().zip(&copied) {
         let found = checksum_table(table, target).await?;
         if found != *wrote {
@@ -106,7 +101,7 @@ async fn copy_tables(source: &mut Tx, target: &mut Tx, place: &str) -> Result<Ve
     Ok(copied)
 }
 
-/// What a column holds.
+/// Type of a column, the same on both engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ColumnType {
     Text,
@@ -115,13 +110,13 @@ enum ColumnType {
 }
 
 impl ColumnType {
-    /// By the word in the schema, of either side.
+    /// Parses the type name of either engine's schema.
     fn of(word: &str) -> Result<Self> {
         match word.to_ascii_lowercase().as_str() {
             "text" => Ok(Self::Text),
             "bigint" => Ok(Self::Integer),
             "boolean" => Ok(Self::Boolean),
-            other => Err(Error::corrupt(format!("a column of the type {other:?}"))),
+            other => Err(Error::corrupt(format!("a column of type {other:?}"))),
         }
     }
 }
@@ -136,12 +131,12 @@ struct Column {
 struct Table {
     name: String,
     columns: Vec<Column>,
-    /// The columns of its key, in order.
+    /// Columns of the primary key, in order; all columns where there is no key.
     key: Vec<String>,
 }
 
 impl Table {
-    /// All of it, in an order that both sides keep to.
+    /// Selects all rows, in the same order on both engines.
     fn select_sql(&self) -> String {
         let columns = self.columns.iter().map(
             |Column {
@@ -149,7 +144,7 @@ impl Table {
                  column_type: kind,
              }| match kind {
                 ColumnType::Text | ColumnType::Integer => format!("\"{name}\""),
-                // What a truth is made of differs; a number does not.
+                // The engines represent booleans differently, numbers alike.
                 ColumnType::Boolean => {
                     format!(
                         "CAST(CASE WHEN \"{name}\" THEN 1 WHEN NOT \"{name}\" THEN 0 END AS BIGINT)"
@@ -203,7 +198,8 @@ enum Value {
     Boolean(Option<bool>),
 }
 
-/// The checksum of rows: every value with a mark for its kind and, where it has one, its length, so that no two rows look alike.
+/// Running checksum of rows. Each value is hashed with a tag for its type and, for text, its length, so that the encoding is
+/// unambiguous.
 #[derive(Default)]
 struct Checksum {
     rows: u64,
@@ -241,7 +237,7 @@ impl Checksum {
     }
 }
 
-/// The tables of the embedded store, each after those it refers to.
+/// The tables of the embedded store, each after those it references.
 async fn list_tables(source: &mut Tx) -> Result<Vec<Table>> {
     let names: Vec<(String,)> = sqlx::query_as(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> $1 AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name",
@@ -267,9 +263,7 @@ async fn list_tables(source: &mut Tx) -> Result<Vec<Table>> {
             parents.iter().all(is_there)
         });
         let Some(ready) = ready else {
-            return Err(Error::corrupt(
-                "tables that refer to each other in a circle",
-            ));
+            return Err(Error::corrupt("tables with circular foreign keys"));
         };
         ordered.push(waiting.remove(ready).0);
     }
@@ -306,7 +300,7 @@ async fn describe_table(name: String, source: &mut Tx) -> Result<Table> {
     })
 }
 
-/// Both sides have to have the same tables with the same columns: both are at the schema of this program.
+/// Checks that both sides have the same tables and columns, as both are at the schema of this program.
 async fn check_same_tables(tables: &[Table], target: &mut Tx) -> Result<()> {
     let there: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT CAST(columns.table_name AS TEXT), CAST(columns.column_name AS TEXT), CAST(columns.data_type AS TEXT)
@@ -332,13 +326,13 @@ async fn check_same_tables(tables: &[Table], target: &mut Tx) -> Result<()> {
     }
     if let Some((table, column, kind)) = found.symmetric_difference(&wanted).next() {
         return setting_error(format!(
-            "the database is not made for Rialto alone: {table}.{column} ({kind}) is on one side only. Make an empty database"
+            "the schema of the database differs: {table}.{column} ({kind}) is on one side only. Create an empty database and use that"
         ));
     }
     Ok(())
 }
 
-/// Locks every table of the target, and makes sure that there is nothing in any.
+/// Locks every table of the target and checks that all are empty.
 async fn lock_empty_tables(tables: &[Table], target: &mut Tx, place: &str) -> Result<()> {
     let names: Vec<_> = tables
         .iter()
@@ -355,8 +349,8 @@ async fn lock_empty_tables(tables: &[Table], target: &mut Tx, place: &str) -> Re
             .await?;
         if rows > 0 {
             return setting_error(format!(
-                "{place} is not empty: the table {} has {rows} rows. Make a new database for the copy (createdb \
-                 --encoding=UTF8 --template=template0 NAME) and name that one",
+                "{place} is not empty: the table {} has {rows} rows. Create a new database for the copy (createdb \
+                 --encoding=UTF8 --template=template0 NAME) and use that",
                 table.name
             ));
         }
@@ -364,7 +358,7 @@ async fn lock_empty_tables(tables: &[Table], target: &mut Tx, place: &str) -> Re
     Ok(())
 }
 
-/// Copies a table, and says what was read.
+/// Copies a table and returns the row count and checksum of what was read.
 async fn copy_table(table: &Table, source: &mut Tx, target: &mut Tx) -> Result<CopiedTable> {
     let mut checksum = Checksum::default();
     let mut rows = sqlx::query(AssertSqlSafe(table.select_sql())).fetch(&mut **source);
@@ -394,7 +388,7 @@ async fn copy_table(table: &Table, source: &mut Tx, target: &mut Tx) -> Result<C
     }
 }
 
-/// Reads a table, and says what is in it.
+/// Reads a table and returns its row count and checksum.
 async fn checksum_table(table: &Table, from: &mut Tx) -> Result<CopiedTable> {
     let mut checksum = Checksum::default();
     let mut rows = sqlx::query(AssertSqlSafe(table.select_sql())).fetch(&mut **from);

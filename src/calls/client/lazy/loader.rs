@@ -1,6 +1,6 @@
 //! Loading the chunk, and what waits for it: frames about calls, and a call that somebody wants to start.
 
-use super::CallsChunk;
+use super::chunk::CallsChunk;
 use crate::{
     calls::client::{
         CallsClient,

@@ -5,7 +5,7 @@
 
 use super::CallFixture;
 use crate::{
-    calls::client::state::{CallTarget, ClientCallMachine, ClientCallState},
+    calls::client::state::{CallTarget, ClientCallState, machine::ClientCallMachine},
     model::{
         CallId, ClientId, Millis, UserId,
         call::{ClientAction, Media, State, Timeouts},

@@ -185,7 +185,7 @@ async fn each_change_has_a_later_as_of_whichever_node_is_the_leader() {
         as_of: ahead,
         ..views.last().unwrap().clone()
     };
-    house.app.connections.publish_group_call(known);
+    house.registry.publish_group_call(known);
     views.push(eve.wait_for_participants(3).await);
     house.registry.step_down();
     house.registry.restore_calls().await.unwrap();

@@ -17,9 +17,7 @@ fn user(n: u128) -> UserId {
     UserId(Uuid::from_u128(n))
 }
 
-/// The caller's page.
 const CALLER_CLIENT: u128 = 1;
-/// Two pages of the callee.
 const CALLEE_CLIENT: u128 = 2;
 const OTHER_CALLEE_CLIENT: u128 = 3;
 
@@ -54,7 +52,7 @@ fn caller_request(ask: Request) -> Input {
     request_input(Side::Caller, CALLER_CLIENT, ask)
 }
 
-/// A call that went through all of this, one second apart.
+/// The call after all inputs, one second apart.
 fn apply_all(mut call: Call, inputs: &[Input]) -> Call {
     for (second, input) in (1..).zip(inputs) {
         call.apply(*input, second * 1_000).unwrap();
@@ -108,7 +106,7 @@ fn outcome(call: &Call) -> Option<Outcome> {
     }
 }
 
-/// What becomes of it when nothing happens but time.
+/// The outcome at `until`, if nothing but timeouts happen.
 fn outcome_at(mut call: Call, until: Millis) -> Option<Outcome> {
     while let Some(deadline) = call.deadline().filter(|deadline| *deadline <= until) {
         call.apply(Input::Timeout, deadline).unwrap();
@@ -170,7 +168,7 @@ fn hanging_up_before_an_answer_cancels_and_after_it_hangs_up() {
             &[callee_request(CALLEE_CLIENT, Request::HangUp)]
         )),
         Some(Outcome::Declined),
-        "who accepted, and was not heard"
+        "the accept was lost"
     );
 }
 
@@ -207,7 +205,7 @@ fn one_client_accepts_and_the_others_see_that_it_was_answered_elsewhere() {
     assert_eq!(
         call.callee_client,
         Some(client(CALLEE_CLIENT)),
-        "the first stays"
+        "the first one keeps the call"
     );
     assert_eq!(
         call.state_for(Side::Callee, client(OTHER_CALLEE_CLIENT)),
@@ -224,7 +222,7 @@ fn one_client_accepts_and_the_others_see_that_it_was_answered_elsewhere() {
     assert_eq!(
         connecting().apply(callee_request(CALLEE_CLIENT, Request::Decline), 9),
         Err(Rejection::WrongState),
-        "too late for the one that accepted"
+        "too late for the client that accepted"
     );
 }
 
@@ -283,7 +281,7 @@ fn a_client_that_left_takes_its_side_with_it() {
         ends(answered.clone(), CALLEE_CLIENT),
         ended(Outcome::HungUp)
     );
-    // A page that only rang, or another page of somebody in the call.
+    // A client that only rang, or another client of a user in the call.
     assert_eq!(ends(ringing(), CALLEE_CLIENT), State::Ringing);
     assert_eq!(ends(answered, OTHER_CALLEE_CLIENT), State::Connecting);
 }
@@ -301,7 +299,7 @@ fn ringing_does_not_outlast_its_timeout_because_the_caller_is_disconnected() {
     assert_eq!(
         outcome_at(call, 40_000),
         Some(Outcome::NoAnswer),
-        "30 s come before 27 s + 5 s"
+        "30 s is before 27 s + 5 s"
     );
 }
 
@@ -378,7 +376,7 @@ fn either_side_that_lost_the_other_makes_both_reconnect_until_both_are_connected
         assert_eq!(
             (reconnected.state, reconnected.connected_at),
             (State::Connected, Some(4_000)),
-            "since the first time"
+            "the first connection counts"
         );
     }
     let both = apply_all(
@@ -437,7 +435,7 @@ fn a_client_disconnected_from_a_call_may_reconnect_within_the_grace() {
         assert_eq!(
             (back.state, back.deadline()),
             (State::Reconnecting, Some(160_000)),
-            "there, and not connected yet"
+            "online, but the peer connection is not back yet"
         );
         back.apply(reconnect_request, 109_500).unwrap();
         assert_eq!((back.state, back.deadline()), (State::Connected, None));
@@ -456,7 +454,7 @@ fn a_request_that_a_side_may_not_make_is_rejected() {
     assert_eq!(
         ringing().apply(caller_request(Request::Connected), 9),
         Err(Rejection::WrongState),
-        "nobody has answered"
+        "the call is unanswered"
     );
     assert_eq!(
         connecting().apply(callee_request(OTHER_CALLEE_CLIENT, Request::Connected), 9),
@@ -530,7 +528,7 @@ fn a_call_outlives_the_server_that_held_it() {
     assert_eq!(
         outcome_at(restore(&ringing()), 13_000),
         Some(Outcome::Cancelled),
-        "the caller did not come back"
+        "the caller did not reconnect"
     );
     let back = apply_all(
         restore(&ringing()),
@@ -541,7 +539,7 @@ fn a_call_outlives_the_server_that_held_it() {
     assert_eq!(
         outcome_at(back, 30_000),
         Some(Outcome::NoAnswer),
-        "counted from its start"
+        "counted from the start of the call"
     );
 
     assert_eq!(restore(&connecting()).state, State::Connecting);
@@ -549,7 +547,7 @@ fn a_call_outlives_the_server_that_held_it() {
     assert_eq!(
         outcome_at(restore(&connected()), 18_000),
         Some(Outcome::Failed),
-        "nobody came back"
+        "nobody reconnected"
     );
     let mut call = restore(&connected());
     for input in [
@@ -572,7 +570,7 @@ fn a_call_outlives_the_server_that_held_it() {
     );
 }
 
-/// A linear congruential generator (Knuth's MMIX constants): small, and the same walk every time.
+/// A linear congruential generator (Knuth's MMIX constants), so that the inputs are reproducible.
 struct InputGenerator(u64);
 
 impl InputGenerator {
@@ -634,11 +632,11 @@ fn progress_rank(state: State) -> u8 {
 fn check_invariants(before: &Call, after: &Call, input: Input, done: Result<(), Rejection>) {
     let why = format!("{input:?} on {before:?} gave {after:?}");
     if done.is_err() {
-        assert_eq!(before, after, "what is refused changes nothing: {why}");
+        assert_eq!(before, after, "a rejection changes nothing: {why}");
     }
     assert!(
         progress_rank(before.state) <= progress_rank(after.state),
-        "never back: {why}"
+        "never backwards: {why}"
     );
     if before.state.is_ended() {
         assert_eq!(
@@ -650,7 +648,7 @@ fn check_invariants(before: &Call, after: &Call, input: Input, done: Result<(), 
     assert_eq!(after.state.is_ended(), after.ended_at.is_some(), "{why}");
     assert!(
         outcome(after) != Some(Outcome::AnsweredElsewhere),
-        "that is what others see: {why}"
+        "only the callee's other clients see that: {why}"
     );
     assert_eq!(
         after.answered_at.is_some(),
@@ -669,7 +667,7 @@ fn check_invariants(before: &Call, after: &Call, input: Input, done: Result<(), 
     } else if !after.state.is_ended() {
         assert!(
             after.deadline().is_some(),
-            "whatever is not connected ends by itself: {why}"
+            "a call that is not connected has a deadline: {why}"
         );
     }
     if after.state == State::Reconnecting {
@@ -701,7 +699,7 @@ fn the_invariants_hold_for_inputs_in_any_order() {
         }
         assert!(
             call.state == State::Connected || call.state.is_ended(),
-            "left alone, it comes to rest: {call:?}"
+            "timeouts end every call that is not connected: {call:?}"
         );
         ends.extend(outcome(&call));
     }
@@ -714,6 +712,6 @@ fn the_invariants_hold_for_inputs_in_any_order() {
     ];
     assert!(
         reached.iter().all(|outcome| ends.contains(outcome)),
-        "the walk saw every end: {ends:?}"
+        "every outcome was reached: {ends:?}"
     );
 }

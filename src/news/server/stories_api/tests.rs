@@ -146,7 +146,7 @@ async fn what_is_no_story_is_refused_in_words() {
         (
             r#"{"headline": " "}"#,
             422,
-            "Headline: Please write something.",
+            "Headline: Enter at least one character.",
         ),
         (r#"{"headline": 5}"#, 422, "headline"),
         (r#"{"headline": "a", "urgency": "loud"}"#, 422, "breaking"),

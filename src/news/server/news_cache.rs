@@ -1,17 +1,18 @@
-//! What pages say of the news, in memory: read once for each story that is published, however many pages are asked for.
+//! The cache of the latest news: read from the store once for each published story, however many pages are rendered.
 
-use super::{
-    clock,
-    error::Result,
-    event_log::EventLog,
-    single_flight::get_or_compute,
-    store::{Store, Stream},
-};
-use crate::model::{
-    Cursor, Seq,
-    headlines::{BREAKING_TTL, BreakingStory, NewsStatus},
-    limits,
-    story::{Story, StoryListing},
+use crate::{
+    model::{
+        Cursor, Seq,
+        headlines::{BREAKING_TTL, BreakingStory, NewsStatus},
+        limits,
+        story::{Story, StoryListing},
+    },
+    server::{
+        Result, clock,
+        event_log::EventLog,
+        single_flight::get_or_compute,
+        store::{Store, Stream},
+    },
 };
 use quick_cache::sync::Cache;
 use std::sync::Arc;

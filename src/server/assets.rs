@@ -1,9 +1,13 @@
 //! Where the browser's files are.
 
-use crate::server::random;
+use super::random;
 use leptos::config::LeptosOptions;
 use serde::Serialize;
-use std::{collections::BTreeMap, fs, iter, path::Path, sync::Arc};
+use std::collections::BTreeMap;
+use std::fs;
+use std::iter;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Which build this is, and the addresses of what it has a browser load.
 #[derive(Debug, Clone)]
@@ -30,7 +34,7 @@ impl Assets {
     ///
     /// The program's files name one another, and their hashes are taken before those names are put in: under the same name the next build may
     /// have something else. So what belongs together has a folder of its own ([`Self::folder`]), which only this build answers for.
-    pub(super) fn new(options: &LeptosOptions, hashes: Option<&str>) -> Self {
+    pub fn new(options: &LeptosOptions, hashes: Option<&str>) -> Self {
         let hash = |kind: &str| {
             let mut lines = hashes.unwrap_or_default().lines();
             let hash = lines.find_map(|line| line.strip_prefix(kind)?.strip_prefix(':'))?;
@@ -78,7 +82,7 @@ impl Assets {
     }
 
     /// The folder that the program's files have in this build's addresses.
-    pub(super) fn program_path(&self, options: &LeptosOptions) -> String {
+    pub fn program_path(&self, options: &LeptosOptions) -> String {
         Self::program_path_of(options, &self.build)
     }
 
@@ -98,22 +102,23 @@ fn read_chunk_manifest(options: &LeptosOptions, hash: &str) -> BTreeMap<String, 
         read.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
     parts.unwrap_or_else(|error| {
         // Without it, parts come a little later.
-        tracing::warn!(path = %path.display(), %error, "which files the browser's program is in cannot be read");
+        tracing::warn!(path = %path.display(), %error, "the file list of the browser build cannot be read");
         BTreeMap::new()
     })
 }
 
 /// What cargo-leptos wrote beside the program, if it gave files names with hashes.
-pub(super) fn read_hash_file() -> Option<String> {
+pub fn read_hash_file() -> Option<String> {
     let program = std::env::current_exe().ok()?;
     std::fs::read_to_string(program.with_file_name("hash.txt")).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Assets;
+    use crate::server::assets::Assets;
     use leptos::config::LeptosOptions;
-    use serde_json::{Value, json};
+    use serde_json::Value;
+    use serde_json::json;
 
     fn manifest(assets: &Assets) -> Value {
         serde_json::from_str(&assets.program_manifest).unwrap()

@@ -1,0 +1,82 @@
+//! The news, as pages read them.
+
+use super::news_cache::{NewsCache, NewsSnapshot};
+use crate::{
+    model::{
+        Seq,
+        headlines::NewsStatus,
+        story::{Story, StoryListing},
+    },
+    news::api::types::NewsPageInfo,
+    protocol::failure::Failure,
+    server::{AppState, Error, Result, session},
+};
+use leptos::prelude::use_context;
+use std::sync::Arc;
+
+/// Reads the news, through the cache of the latest ones. In the context of pages and server functions, shared behind an [`Arc`].
+#[derive(Debug)]
+pub struct NewsService {
+    app: Arc<AppState>,
+    cache: NewsCache,
+}
+
+/// The service of the request that is being answered.
+///
+/// # Errors
+/// [`Error::Internal`] outside a page or a server function.
+pub(in crate::news) fn use_news_service() -> Result<Arc<NewsService>> {
+    use_context().ok_or_else(|| Error::Internal("no news service in the context".to_owned()))
+}
+
+impl NewsService {
+    /// Reads nothing before the first page is rendered.
+    #[must_use]
+    pub fn new(app: Arc<AppState>) -> Arc<Self> {
+        let cache = NewsCache::new(app.store.clone(), app.event_log.clone());
+        Arc::new(Self { app, cache })
+    }
+
+    /// The latest news.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn latest_snapshot(&self) -> Result<Arc<NewsSnapshot>> {
+        self.cache.latest_snapshot().await
+    }
+
+    /// What every page starts with.
+    pub(in crate::news) async fn find_news_status(&self) -> Result<NewsStatus> {
+        Ok(self.latest_snapshot().await?.news_now())
+    }
+
+    /// A page of stories, of one topic or of all: the latest, or those before a sequence.
+    pub(in crate::news) async fn list_stories(
+        &self,
+        topic: Option<String>,
+        before: Option<Seq>,
+    ) -> Result<StoryListing> {
+        self.cache.list_stories(topic, before).await
+    }
+
+    /// A whole story.
+    pub(in crate::news) async fn find_story(&self, slug: &str) -> Result<Story> {
+        let found = self.app.store.find_story(slug).await?;
+        found.ok_or_else(|| Failure::not_found("That story").into())
+    }
+
+    /// Every topic that has a story, by name.
+    pub(in crate::news) async fn list_topics(&self) -> Result<Vec<String>> {
+        Ok(self.latest_snapshot().await?.topics().to_vec())
+    }
+
+    /// The topics, and whether the reader may publish.
+    pub(in crate::news) async fn find_page_info(&self) -> Result<NewsPageInfo> {
+        let can_publish =
+            session::current_user().is_some_and(|user| user.person.role.can_publish());
+        Ok(NewsPageInfo {
+            topics: self.list_topics().await?,
+            can_publish,
+        })
+    }
+}

@@ -1,0 +1,119 @@
+//! Frames that rooms retain: a subscriber that comes later receives them too. MQTT calls such a message retained.
+
+use super::{Connection, ConnectionRegistry, EncodedFrame, state::State};
+use crate::{
+    model::{Millis, RoomId},
+    protocol::ws::ServerFrame,
+    server::bus::RemoteCommand,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// The frame that a room retains. A room retains one at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetainedFrame {
+    /// Id of what the frame is about.
+    pub subject: Uuid,
+    /// Version of the subject's state, in milliseconds since 1970. Grows with each frame.
+    pub version: Millis,
+    /// Sent to subscribers of the room.
+    pub frame: ServerFrame,
+    /// Sent instead once the subject has ended, if its last frame was lost.
+    pub end_frame: ServerFrame,
+}
+
+impl ConnectionRegistry {
+    /// Sends a frame to every subscriber of a room on every node, now and when they subscribe, until it is replaced or cleared.
+    pub fn retain_frame(&self, room: RoomId, retained: RetainedFrame) {
+        let retained = Box::new(retained);
+        self.broadcast_command(RemoteCommand::RetainFrame { room, retained });
+    }
+
+    /// Sends the last frame of a subject, and retains none of it any longer.
+    pub fn clear_retained_frame(&self, room: RoomId, subject: Uuid, frame: ServerFrame) {
+        let frame = Box::new(frame);
+        self.broadcast_command(RemoteCommand::ClearFrame {
+            room,
+            subject,
+            frame,
+        });
+    }
+
+    /// Sends the retained frames of the rooms that a connection is subscribed to. The lock is held, so nothing newer comes first.
+    pub fn send_retained_frames(&self, connection: &Connection) {
+        let state = self.lock();
+        for (room, retained) in &state.retained {
+            if state.is_subscribed(connection, *room) {
+                connection.send(&retained.frame);
+            }
+        }
+    }
+
+    /// Version of what a room retains.
+    #[must_use]
+    pub fn retained_version(&self, room: RoomId) -> Option<Millis> {
+        Some(self.lock().retained.get(&room)?.version)
+    }
+
+    /// Has every node retain what this node retains of these subjects, and nothing else: a node may have missed a frame.
+    pub fn sync_retained_frames(&self, subjects: &HashSet<Uuid>) {
+        let frames = {
+            let state = self.lock();
+            let known = state.retained.iter();
+            let current = known.filter(|(_, retained)| subjects.contains(&retained.subject));
+            current
+                .map(|(room, retained)| (*room, retained.clone()))
+                .collect()
+        };
+        self.broadcast_command(RemoteCommand::SyncRetainedFrames { frames });
+    }
+}
+
+impl State {
+    pub(super) fn retain_frame(&mut self, room: RoomId, retained: &RetainedFrame) {
+        self.send_to_subscribers(room, &retained.frame);
+        self.retained.insert(room, retained.clone());
+    }
+
+    pub(super) fn clear_retained_frame(
+        &mut self,
+        room: RoomId,
+        subject: Uuid,
+        frame: &ServerFrame,
+    ) {
+        let known = self.retained.get(&room);
+        if known.is_some_and(|known| known.subject == subject) {
+            self.retained.remove(&room);
+        }
+        self.send_to_subscribers(room, frame);
+    }
+
+    /// Replaces all retained frames. Subscribers receive those that differ, and the end of those that are gone.
+    pub(super) fn replace_retained_frames(&mut self, frames: &[(RoomId, RetainedFrame)]) {
+        let now: HashMap<RoomId, RetainedFrame> = frames.iter().cloned().collect();
+        let before = std::mem::replace(&mut self.retained, now);
+        for (room, retained) in &self.retained {
+            if before.get(room) != Some(retained) {
+                self.send_to_subscribers(*room, &retained.frame);
+            }
+        }
+        for (room, retained) in before {
+            if !self.retained.contains_key(&room) {
+                self.send_to_subscribers(room, &retained.end_frame);
+            }
+        }
+    }
+
+    fn send_to_subscribers(&self, room: RoomId, frame: &ServerFrame) {
+        let frame = EncodedFrame::from(frame);
+        for connection in self.subscribers(room) {
+            connection.push(&frame);
+        }
+    }
+
+    pub(super) fn is_subscribed(&self, connection: &Connection, room: RoomId) -> bool {
+        let room = self.rooms.get(&room);
+        room.is_some_and(|room| room.connections.contains_key(&connection.client))
+    }
+}
