@@ -55,6 +55,16 @@ test: ## Run everything CI runs: lints, unit, integration and browser tests
 	done
 	echo "==> All checks passed in $$((SECONDS - started)) s"
 
+# What takes long by nature: every test on PostgreSQL, browser tests of long outages, and all browser tests against the release build.
+test-long: site ## Run the tests that `make test` leaves out (an hour)
+	@scripts/bootstrap.sh test
+	source scripts/env.sh
+	$(step) "All tests, PostgreSQL and NATS" scripts/postgres.sh with cargo nextest run $(packages) --locked
+	RIALTO_E2E_LONG=1 $(step) "Long browser tests" scripts/e2e.sh
+	RIALTO_E2E_LONG=1 $(step) "Long browser tests, three nodes" scripts/e2e.sh --nodes 3
+	$(MAKE) build
+	RIALTO_BIN=$(CURDIR)/target/release/rialto $(step) "Browser tests, release build" scripts/e2e.sh
+
 fmt: ## Format Rust and end2end/
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
@@ -69,6 +79,7 @@ lint: ## Run rustfmt, clippy for server and browser, shellcheck, and ESLint, Pre
 	$(step) "Dockerfile, compose, nginx" scripts/check-deploy.sh
 	$(step) "end2end: ESLint, Prettier, tsc" npm --prefix end2end run --silent lint
 	$(step) "features" scripts/check-features.sh
+	RUSTDOCFLAGS="-D warnings" $(step) "rustdoc" cargo doc --no-deps --document-private-items --locked --quiet
 	$(step) "clippy, server" cargo clippy --workspace --all-targets --locked -- -D warnings
 	for features in hydrate hydrate,split; do
 		$(step) "clippy, browser, $$features" cargo clippy --lib --no-default-features --features "$$features" \
@@ -87,6 +98,10 @@ unit: ## Run unit and integration tests on SQLite, then on PostgreSQL
 	fi
 	echo "==> tests/it/postgres.rs and tests/it/cluster.rs need PostgreSQL: they are skipped in the first run"
 	RIALTO_TEST_STORE=sqlite $(step) "Unit and integration tests, SQLite" "$${run[@]}"
+	# What depends on the store, where nextest can choose it (.config/nextest.toml).
+	if [ "$${run[1]}" = nextest ]; then
+		run+=(--profile postgres)
+	fi
 	$(step) "Unit and integration tests, PostgreSQL and NATS" scripts/postgres.sh with "$${run[@]}"
 
 e2e: site ## Run the browser tests (E2E="file --headed" selects some)

@@ -1,6 +1,7 @@
 // Browser tests: real browsers against the real server. Each test starts its own server on a free port, so there is no
 // `webServer` here. Fixtures and page objects are in tests/support/.
 import { defineConfig } from "@playwright/test";
+import { nodeCount } from "./tests/support/node-count.ts";
 
 /** Fake devices and real connections, so that calls work in a headless browser on a machine with loopback only. */
 const chromiumFlags = [
@@ -18,8 +19,23 @@ const chromiumFlags = [
 /** Tests that need the machine to themselves run one at a time, after all others: see scripts/e2e.sh. */
 const isExclusiveRun = process.env["RIALTO_E2E_EXCLUSIVE"] === "1";
 
+/** Tests that take long and show little more than a shorter one run only on request. */
+const isLongRun = process.env["RIALTO_E2E_LONG"] === "1";
+
+/** A test runs if it has all of these tags. On several nodes, that is a test whose result depends on the nodes. */
+const requiredTags = [
+  ...(nodeCount > 1 ? ["@nodes"] : []),
+  ...(isExclusiveRun ? ["@exclusive"] : []),
+  ...(isLongRun ? ["@long"] : []),
+];
+
+/** A test with one of these tags runs only if the tag is required. */
+const excludedTags = ["@exclusive", "@long"].filter((tag) => !requiredTags.includes(tag));
+
 export default defineConfig({
-  ...(isExclusiveRun ? { grep: /@exclusive/ } : { grepInvert: /@exclusive/ }),
+  // Several expressions would be alternatives: one lookahead for each tag requires all of them.
+  grep: new RegExp(`^${requiredTags.map((tag) => `(?=.*${tag}\\b)`).join("")}`),
+  grepInvert: excludedTags.map((tag) => new RegExp(`${tag}\\b`)),
   testDir: "tests",
   outputDir: isExclusiveRun ? "test-results/artifacts-exclusive" : "test-results/artifacts",
   timeout: 150_000,

@@ -2,11 +2,12 @@
 # Runs the browser tests: e2e.sh [--nodes N] [PLAYWRIGHT ARGUMENT...]
 # Each test starts a program of its own. The last line counts passed and failed tests.
 #
-#   --nodes N   each test starts N nodes behind nginx, on one PostgreSQL database, instead of one program
+#   --nodes N   runs the tests tagged @nodes; each starts N nodes behind nginx, on one PostgreSQL database, instead of one program
 #
 #   RIALTO_BIN            program to test; default: the debug build, which the integration tests use as well
 #   LEPTOS_SITE_ROOT      its browser files; default: target/site, from scripts/build.sh
 #   RIALTO_E2E_WORKERS    number of parallel tests
+#   RIALTO_E2E_LONG=1     runs the tests tagged @long instead of all others
 #   RIALTO_SCREENSHOT=1   updates docs/screenshot.png
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -3,7 +3,6 @@
  * wider than a phone, and no serious or critical axe violations in light and dark themes on desktop and phone.
  */
 import AxeBuilder from "@axe-core/playwright";
-import { nodeCount } from "./support/node-count.ts";
 import type { Server } from "./support/server.ts";
 import type { Publisher } from "./support/news-ui.ts";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
@@ -13,18 +12,12 @@ import { duskPng } from "./support/png.ts";
 const desktop = { width: 1280, height: 800 };
 const phone = { width: 390, height: 844 };
 
-/** With several nodes axe is skipped: every node renders the same pages, and runs with one node check them. */
-const isAxeEnabled = nodeCount === 1;
-if (!isAxeEnabled)
-  console.log("accessibility.spec.ts: axe is skipped with several nodes; pages are still opened and measured");
-
 /** Checks the current screen in every size and theme. */
 async function expectAccessible({ page }: Visitor, label: string): Promise<void> {
   for (const size of [desktop, phone]) {
     await page.setViewportSize(size);
     const excessWidth = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     expect.soft(excessWidth, `${label}: pixels wider than ${size.width}`).toBeLessThanOrEqual(0);
-    if (!isAxeEnabled) continue;
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       const axe = new AxeBuilder({ page });

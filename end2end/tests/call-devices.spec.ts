@@ -2,10 +2,6 @@
 import type { Page } from "@playwright/test";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import { BrowserProcess } from "./support/browser-process.ts";
-import { PEER_TO_PEER_SKIP_REASON, nodeCount } from "./support/node-count.ts";
-
-// eslint-disable-next-line playwright/no-skipped-test -- the reason is printed
-test.skip(nodeCount > 1, PEER_TO_PEER_SKIP_REASON);
 
 /** Reloads the page and makes `getUserMedia` reject requests for these devices with the named error. */
 async function rejectGetUserMedia(visitor: Visitor, name: string, devices: ("audio" | "video")[]): Promise<void> {

@@ -245,32 +245,33 @@ const sleepSeconds = (count: number) => new Promise((done) => setTimeout(done, c
 
 // A browser schedules frames by its estimate of the remote clock, which takes a while to settle. After an outage of a
 // few seconds at the very beginning of a call, it renders frames up to two seconds late.
-for (const { settleSeconds, outageSeconds, host } of [
-  { settleSeconds: 15, outageSeconds: 5, host: "alice" },
-  { settleSeconds: 0, outageSeconds: 20, host: "alice" },
-  { settleSeconds: 0, outageSeconds: 40, host: "bob" },
+for (const { settleSeconds, outageSeconds, host, tags } of [
+  { settleSeconds: 15, outageSeconds: 5, host: "alice", tags: [] },
+  { settleSeconds: 0, outageSeconds: 20, host: "alice", tags: ["@long"] },
+  { settleSeconds: 0, outageSeconds: 40, host: "bob", tags: ["@long"] },
 ] as const) {
-  test(`a network outage of ${outageSeconds} s is shown to both sides, and the call recovers by itself`, async ({
-    joinBoth,
-    testbed,
-  }) => {
-    const { ada, grace } = await startPlayingCall(joinBoth);
-    await startBaselineCall(ada.page, grace.page);
-    await sleepSeconds(settleSeconds);
-    (host === "alice" ? ada : grace).allowOutageErrors();
-    testbed.cutConnection(host);
-    const since = Date.now();
-    for (const { calls } of [ada, grace]) {
-      await expect(calls.state).toContainText("Reconnecting…", { timeout: 10_000 });
-      await expect.poll(() => calls.videoSendersActive(), "no video is sent while the path is down").toEqual([false]);
-    }
-    await sleepSeconds(outageSeconds - (Date.now() - since) / 1_000);
-    testbed.restoreConnection(host);
-    await expectRecovery(`outage of ${outageSeconds} s`, [ada, grace], 3_000);
-    await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
-    await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
-    for (const { calls } of [ada, grace]) expect(await calls.videoSendersActive()).toEqual([true]);
-  });
+  test(
+    `a network outage of ${outageSeconds} s is shown to both sides, and the call recovers by itself`,
+    { tag: [...tags] },
+    async ({ joinBoth, testbed }) => {
+      const { ada, grace } = await startPlayingCall(joinBoth);
+      await startBaselineCall(ada.page, grace.page);
+      await sleepSeconds(settleSeconds);
+      (host === "alice" ? ada : grace).allowOutageErrors();
+      testbed.cutConnection(host);
+      const since = Date.now();
+      for (const { calls } of [ada, grace]) {
+        await expect(calls.state).toContainText("Reconnecting…", { timeout: 10_000 });
+        await expect.poll(() => calls.videoSendersActive(), "no video is sent while the path is down").toEqual([false]);
+      }
+      await sleepSeconds(outageSeconds - (Date.now() - since) / 1_000);
+      testbed.restoreConnection(host);
+      await expectRecovery(`outage of ${outageSeconds} s`, [ada, grace], 3_000);
+      await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+      await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+      for (const { calls } of [ada, grace]) expect(await calls.videoSendersActive()).toEqual([true]);
+    },
+  );
 }
 
 test("a shared screen comes back after a network outage", async ({ joinBoth, testbed }) => {

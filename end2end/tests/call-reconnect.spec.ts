@@ -8,18 +8,22 @@ async function connectCall(caller: Visitor, callee: Visitor): Promise<void> {
   await Promise.all([caller.calls.expectAudioAndVideo(), callee.calls.expectAudioAndVideo()]);
 }
 
-test("a page that loses the server shows it to both sides, keeps audio and video, and reconnects", async ({ join }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await connectCall(ada, grace);
-  await ada.goOffline();
-  await expect(grace.calls.state).toContainText("Reconnecting…");
-  await Promise.all([ada.calls.expectMovingVideo(), grace.calls.expectMovingVideo()]);
-  await ada.goOnline();
-  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
-  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
-  await grace.calls.hangUp();
-  await expect(ada.calls.endedCard).toContainText(/Video call, \d+ s/);
-});
+test(
+  "a page that loses the server shows it to both sides, keeps audio and video, and reconnects",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    await connectCall(ada, grace);
+    await ada.goOffline();
+    await expect(grace.calls.state).toContainText("Reconnecting…");
+    await Promise.all([ada.calls.expectMovingVideo(), grace.calls.expectMovingVideo()]);
+    await ada.goOnline();
+    await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+    await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+    await grace.calls.hangUp();
+    await expect(ada.calls.endedCard).toContainText(/Video call, \d+ s/);
+  },
+);
 
 test("a suspended browser is noticed by the other side, and the call recovers when it resumes", async ({
   join,
@@ -39,7 +43,7 @@ test("a suspended browser is noticed by the other side, and the call recovers wh
   await expect(grace.calls.endedCard).toContainText(/Video call, \d+ s/);
 });
 
-test("a server that is killed during a call does not end it", async ({ join, server }) => {
+test("a server that is killed during a call does not end it", { tag: "@nodes" }, async ({ join, server }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   ada.allowOutageErrors();
   grace.allowOutageErrors();
@@ -58,22 +62,26 @@ test("a server that is killed during a call does not end it", async ({ join, ser
   await expect(grace.calls.endedCard).toContainText(/Video call, \d+ s/);
 });
 
-test("a call answered while the server is down connects after the restart", async ({ join, server }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  ada.allowOutageErrors();
-  grace.allowOutageErrors();
-  await ada.calls.call("Grace");
-  await expect(grace.calls.incoming).toBeVisible();
-  await server.kill();
-  await expect(ada.calls.state).toContainText("No connection to the server");
-  await grace.calls.accept();
-  await expect(grace.calls.state).toContainText("No connection to the server. The call is answered when it is back.");
-  await server.launch();
-  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
-  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
-});
+test(
+  "a call answered while the server is down connects after the restart",
+  { tag: "@nodes" },
+  async ({ join, server }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    ada.allowOutageErrors();
+    grace.allowOutageErrors();
+    await ada.calls.call("Grace");
+    await expect(grace.calls.incoming).toBeVisible();
+    await server.kill();
+    await expect(ada.calls.state).toContainText("No connection to the server");
+    await grace.calls.accept();
+    await expect(grace.calls.state).toContainText("No connection to the server. The call is answered when it is back.");
+    await server.launch();
+    await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+    await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+  },
+);
 
-test.describe("with a reconnect grace of three seconds", () => {
+test.describe("with a reconnect grace of three seconds", { tag: "@nodes" }, () => {
   test.use({ serverEnv: { RIALTO_CALL_GRACE_SECONDS: "3" } });
 
   test("a browser that is killed ends the call for the other side, which sees why", async ({

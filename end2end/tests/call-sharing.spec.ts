@@ -2,7 +2,6 @@
 import { type Page } from "@playwright/test";
 import { sha256Hex, createRandomFile, fileTransferRow } from "./support/call-file-transfers.ts";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
-import { PEER_TO_PEER_SKIP_REASON, nodeCount } from "./support/node-count.ts";
 import { expectMovingVideo, fakeDisplayMedia } from "./support/screen-sharing.ts";
 
 async function connectCall(ada: Visitor, grace: Visitor): Promise<void> {
@@ -128,8 +127,6 @@ async function measureBaselineBytesPerSecond(page: Page, bytes: number): Promise
 }
 
 test("100 MB go from peer to peer and arrive intact", { tag: "@exclusive" }, async ({ join }) => {
-  // eslint-disable-next-line playwright/no-skipped-test -- the reason is printed
-  test.skip(nodeCount > 1, PEER_TO_PEER_SKIP_REASON);
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const baselineBytesPerSecond = await measureBaselineBytesPerSecond(ada.page, LARGE_FILE_BYTES);
   await connectCall(ada, grace);

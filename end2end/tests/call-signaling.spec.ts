@@ -4,7 +4,6 @@
  */
 import { type Page } from "@playwright/test";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
-import { PEER_TO_PEER_SKIP_REASON, nodeCount } from "./support/node-count.ts";
 
 /** Number of measured calls. The median counts. */
 const MEASUREMENT_ROUNDS = 5;
@@ -81,96 +80,110 @@ function recordSentCallFrames(page: Page): { kind: string; text: string }[] {
   return sentFrames;
 }
 
-test("a ringing page sends a pranswer without candidates, and on Accept only the answer", async ({ join }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  const sentFrames = recordSentCallFrames(grace.page);
-  await grace.open("/chat/general");
-  await ada.calls.call("Grace");
-  await expect(grace.calls.incoming).toBeVisible();
-  const kinds = () => sentFrames.map(({ kind }) => kind);
-  await expect.poll(kinds, "it sends a pranswer").toContain("pranswer");
-  // By then, its browser has gathered all candidates.
-  await grace.page.waitForFunction(
-    () => window.instrumentation.peerConnections.at(-1)?.iceGatheringState === "complete",
-  );
-  expect(kinds().toSorted()).toEqual(["pranswer", "ringing"]);
-  expect(
-    sentFrames.filter(({ text }) => text.includes("a=candidate")),
-    "no frame contains a candidate",
-  ).toEqual([]);
-  const pairs = await grace.page.evaluate(async () => {
-    const stats = await window.instrumentation.peerConnections.at(-1)?.getStats();
-    return [...(stats?.values() ?? [])].filter(({ type }: { type: string }) => type === "candidate-pair").length;
-  });
-  expect(pairs, "no candidate pair is formed").toBe(0);
-  sentFrames.length = 0;
-  await grace.calls.accept();
-  await expect.poll(() => sentFrames.length).toBeGreaterThan(1);
-  expect(kinds().slice(0, 2)).toEqual(["accept", "answer"]);
-  expect(sentFrames[1]?.text, "the answer contains candidates").toContain("a=candidate");
-  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
-  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
-});
-
-test("a callee that connects before answering receives no media and cannot offer files", async ({ join }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  const candidates: object[] = [];
-  const sentFrames = recordSentCallFrames(grace.page);
-  grace.page.on("websocket", (socket) => {
-    socket.on("framereceived", ({ payload }) => {
-      const frame = JSON.parse(payload.toString()) as {
-        type: string;
-        signal?: { kind: string; candidate: string; sdp_mid: string };
-      };
-      if (frame.type !== "signal" || frame.signal?.kind !== "candidate") return;
-      candidates.push({ candidate: frame.signal.candidate, sdpMid: frame.signal.sdp_mid });
+test(
+  "a ringing page sends a pranswer without candidates, and on Accept only the answer",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    const sentFrames = recordSentCallFrames(grace.page);
+    await grace.open("/chat/general");
+    await ada.calls.call("Grace");
+    await expect(grace.calls.incoming).toBeVisible();
+    const kinds = () => sentFrames.map(({ kind }) => kind);
+    await expect.poll(kinds, "it sends a pranswer").toContain("pranswer");
+    // By then, its browser has gathered all candidates.
+    await grace.page.waitForFunction(
+      () => window.instrumentation.peerConnections.at(-1)?.iceGatheringState === "complete",
+    );
+    expect(kinds().toSorted()).toEqual(["pranswer", "ringing"]);
+    expect(
+      sentFrames.filter(({ text }) => text.includes("a=candidate")),
+      "no frame contains a candidate",
+    ).toEqual([]);
+    const pairs = await grace.page.evaluate(async () => {
+      const stats = await window.instrumentation.peerConnections.at(-1)?.getStats();
+      return [...(stats?.values() ?? [])].filter(({ type }: { type: string }) => type === "candidate-pair").length;
     });
-  });
-  await grace.open("/chat/general");
-  await ada.calls.call("Grace");
-  await expect.poll(() => sentFrames.map(({ kind }) => kind)).toContain("pranswer");
-  await expect.poll(() => candidates.length).toBeGreaterThan(0);
-  // A manipulated page of the callee would add the caller's candidates.
-  await grace.page.evaluate(async (candidates) => {
-    const peer = window.instrumentation.peerConnections.at(-1);
-    for (const candidate of candidates) await peer?.addIceCandidate(candidate);
-  }, candidates);
-  await grace.page.waitForFunction(
-    () => window.instrumentation.peerConnections.at(-1)?.connectionState === "connected",
-  );
-  await ada.page.waitForFunction(() => window.instrumentation.peerConnections.at(-1)?.connectionState === "connected");
-  await expect(ada.calls.state).toContainText("Ringing…");
-  const offerFile = (id: number) =>
-    grace.page.evaluate((id) => {
-      const files = window.instrumentation.dataChannels.findLast(({ label }) => label === "files");
-      files?.send(JSON.stringify({ say: "offer", id, name: `plan-${id}.pdf`, size: 7 }));
-    }, id);
-  const files = ada.calls.stage.getByRole("list", { name: "Files", exact: true });
-  await offerFile(1);
-  // Twice as long as the first frame takes.
-  await new Promise((done) => setTimeout(done, 2_000));
-  expect.soft(await grace.calls.receivedMediaBytes(), "no media is received").toBe(0);
-  await expect.soft(files, "no file offer is shown").toHaveCount(0);
-  await grace.calls.accept();
-  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
-  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
-  await offerFile(2);
-  await expect(files).toContainText("plan-2.pdf");
-});
+    expect(pairs, "no candidate pair is formed").toBe(0);
+    sentFrames.length = 0;
+    await grace.calls.accept();
+    await expect.poll(() => sentFrames.length).toBeGreaterThan(1);
+    expect(kinds().slice(0, 2)).toEqual(["accept", "answer"]);
+    expect(sentFrames[1]?.text, "the answer contains candidates").toContain("a=candidate");
+    await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+    await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+  },
+);
 
-test("the answer may come from another tab than the one that sent the pranswer", async ({ join }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  const sentFrames = recordSentCallFrames(grace.page);
-  await grace.open("/chat/general");
-  await ada.calls.call("Grace");
-  await expect.poll(() => sentFrames.map(({ kind }) => kind)).toContain("pranswer");
-  const tab = await grace.openTab("/settings");
-  await expect(tab.calls.incoming).toBeVisible();
-  await tab.calls.accept();
-  await Promise.all([ada.calls.expectConnected(), tab.calls.expectConnected()]);
-  await Promise.all([ada.calls.expectAudioAndVideo(), tab.calls.expectAudioAndVideo()]);
-  await expect(grace.calls.incoming).toHaveCount(0);
-});
+test(
+  "a callee that connects before answering receives no media and cannot offer files",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    const candidates: object[] = [];
+    const sentFrames = recordSentCallFrames(grace.page);
+    grace.page.on("websocket", (socket) => {
+      socket.on("framereceived", ({ payload }) => {
+        const frame = JSON.parse(payload.toString()) as {
+          type: string;
+          signal?: { kind: string; candidate: string; sdp_mid: string };
+        };
+        if (frame.type !== "signal" || frame.signal?.kind !== "candidate") return;
+        candidates.push({ candidate: frame.signal.candidate, sdpMid: frame.signal.sdp_mid });
+      });
+    });
+    await grace.open("/chat/general");
+    await ada.calls.call("Grace");
+    await expect.poll(() => sentFrames.map(({ kind }) => kind)).toContain("pranswer");
+    await expect.poll(() => candidates.length).toBeGreaterThan(0);
+    // A manipulated page of the callee would add the caller's candidates.
+    await grace.page.evaluate(async (candidates) => {
+      const peer = window.instrumentation.peerConnections.at(-1);
+      for (const candidate of candidates) await peer?.addIceCandidate(candidate);
+    }, candidates);
+    await grace.page.waitForFunction(
+      () => window.instrumentation.peerConnections.at(-1)?.connectionState === "connected",
+    );
+    await ada.page.waitForFunction(
+      () => window.instrumentation.peerConnections.at(-1)?.connectionState === "connected",
+    );
+    await expect(ada.calls.state).toContainText("Ringing…");
+    const offerFile = (id: number) =>
+      grace.page.evaluate((id) => {
+        const files = window.instrumentation.dataChannels.findLast(({ label }) => label === "files");
+        files?.send(JSON.stringify({ say: "offer", id, name: `plan-${id}.pdf`, size: 7 }));
+      }, id);
+    const files = ada.calls.stage.getByRole("list", { name: "Files", exact: true });
+    await offerFile(1);
+    // Twice as long as the first frame takes.
+    await new Promise((done) => setTimeout(done, 2_000));
+    expect.soft(await grace.calls.receivedMediaBytes(), "no media is received").toBe(0);
+    await expect.soft(files, "no file offer is shown").toHaveCount(0);
+    await grace.calls.accept();
+    await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+    await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+    await offerFile(2);
+    await expect(files).toContainText("plan-2.pdf");
+  },
+);
+
+test(
+  "the answer may come from another tab than the one that sent the pranswer",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    const sentFrames = recordSentCallFrames(grace.page);
+    await grace.open("/chat/general");
+    await ada.calls.call("Grace");
+    await expect.poll(() => sentFrames.map(({ kind }) => kind)).toContain("pranswer");
+    const tab = await grace.openTab("/settings");
+    await expect(tab.calls.incoming).toBeVisible();
+    await tab.calls.accept();
+    await Promise.all([ada.calls.expectConnected(), tab.calls.expectConnected()]);
+    await Promise.all([ada.calls.expectAudioAndVideo(), tab.calls.expectAudioAndVideo()]);
+    await expect(grace.calls.incoming).toHaveCount(0);
+  },
+);
 
 test("an offer retransmitted while ringing, and again on Accept, makes no difference", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
@@ -253,16 +266,23 @@ test("an offer that is lost is requested by the callee", async ({ join }) => {
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
 });
 
-for (const { side, direction, pattern, frameName } of [
-  { frameName: "an accept", side: "callee", direction: "to the server", pattern: /"action":"accept"/ },
+for (const { side, direction, pattern, frameName, tags } of [
+  {
+    frameName: "an accept",
+    side: "callee",
+    direction: "to the server",
+    pattern: /"action":"accept"/,
+    tags: ["@nodes"],
+  },
   {
     frameName: "a connecting state",
     side: "caller",
     direction: "to the page",
     pattern: /"state":"connecting"/,
+    tags: ["@nodes", "@long"],
   },
 ] as const) {
-  test(`${frameName} frame that is lost is retransmitted`, async ({ join }) => {
+  test(`${frameName} frame that is lost is retransmitted`, { tag: [...tags] }, async ({ join }) => {
     const [caller, callee] = [await join("Ada"), await join("Grace")];
     const affected = { caller, callee }[side];
     const lost = await dropFirstFrame(affected.page, direction, pattern);
@@ -300,7 +320,7 @@ test("a ring that has ended stops on a page that missed the end", async ({ join 
   await expect(grace.calls.incoming).toHaveCount(0);
 });
 
-test.describe("with a separate bus", () => {
+test.describe("with a separate bus", { tag: "@nodes" }, () => {
   test.use({
     serverEnv: async ({ nats }, use) => {
       await use({ ...nats?.serverEnv });
@@ -336,8 +356,6 @@ test(
   "the first frame after Accept arrives about as fast as between two plain peer connections",
   { tag: "@exclusive" },
   async ({ join }) => {
-    // eslint-disable-next-line playwright/no-skipped-test -- the reason is printed
-    test.skip(nodeCount > 1, PEER_TO_PEER_SKIP_REASON);
     const [ada, grace] = [await join("Ada"), await join("Grace")];
     const times = { devices: [] as number[], baseline: [] as number[], callee: [] as number[], caller: [] as number[] };
     for (let round = 0; round < MEASUREMENT_ROUNDS; round += 1) {

@@ -60,46 +60,52 @@ test("a voice call carries audio both ways and no video", async ({ join }) => {
   }
 });
 
-test("a declined call is shown to the caller, and to both in their direct room", async ({ join }) => {
-  const ada = await join("Ada");
-  const grace = await join("Grace", { startPath: "/" });
-  await ada.calls.call("Grace");
-  await grace.calls.decline();
-  await expect(ada.calls.endedCard).toContainText("Video call declined");
-  await expect(grace.calls.incoming).toHaveCount(0);
-  await expect(grace.calls.endedCard).toHaveCount(0);
-  await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: false, camera: false });
-  expect(await readCallOutcomes(ada, grace)).toEqual(["Video call declined"]);
-  expect(await readCallOutcomes(grace, ada)).toEqual(["You declined a video call"]);
-});
+test(
+  "a declined call is shown to the caller, and to both in their direct room",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const ada = await join("Ada");
+    const grace = await join("Grace", { startPath: "/" });
+    await ada.calls.call("Grace");
+    await grace.calls.decline();
+    await expect(ada.calls.endedCard).toContainText("Video call declined");
+    await expect(grace.calls.incoming).toHaveCount(0);
+    await expect(grace.calls.endedCard).toHaveCount(0);
+    await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: false, camera: false });
+    expect(await readCallOutcomes(ada, grace)).toEqual(["Video call declined"]);
+    expect(await readCallOutcomes(grace, ada)).toEqual(["You declined a video call"]);
+  },
+);
 
-test("a second call waits silently and can be declined or answered instead, and a third caller gets busy", async ({
-  join,
-}) => {
-  const [ada, grace, eve, frank] = [await join("Ada"), await join("Grace"), await join("Eve"), await join("Frank")];
-  await connectCall(ada, grace);
-  await eve.calls.call("Grace");
-  await expect(grace.calls.callWaiting).toContainText("Eve");
-  await expect(grace.page, "the title does not change").not.toHaveTitle("Eve is calling");
-  await expect(grace.calls.incoming).toHaveCount(0);
-  await Promise.all([ada.calls.expectMovingVideo(), grace.calls.expectMovingVideo()]);
-  await frank.calls.call("Grace");
-  await expect(frank.calls.endedCard).toContainText("Video call, busy");
+test(
+  "a second call waits silently and can be declined or answered instead, and a third caller gets busy",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace, eve, frank] = [await join("Ada"), await join("Grace"), await join("Eve"), await join("Frank")];
+    await connectCall(ada, grace);
+    await eve.calls.call("Grace");
+    await expect(grace.calls.callWaiting).toContainText("Eve");
+    await expect(grace.page, "the title does not change").not.toHaveTitle("Eve is calling");
+    await expect(grace.calls.incoming).toHaveCount(0);
+    await Promise.all([ada.calls.expectMovingVideo(), grace.calls.expectMovingVideo()]);
+    await frank.calls.call("Grace");
+    await expect(frank.calls.endedCard).toContainText("Video call, busy");
 
-  await grace.calls.callWaiting.getByRole("button", { name: "Decline" }).click();
-  await expect(eve.calls.endedCard).toContainText("Video call declined");
-  await expect(grace.calls.callWaiting).toHaveCount(0);
-  await expect(ada.calls.state).toContainText("Connected");
+    await grace.calls.callWaiting.getByRole("button", { name: "Decline" }).click();
+    await expect(eve.calls.endedCard).toContainText("Video call declined");
+    await expect(grace.calls.callWaiting).toHaveCount(0);
+    await expect(ada.calls.state).toContainText("Connected");
 
-  await eve.calls.endedCard.getByRole("button", { name: "Call back" }).click();
-  await eve.calls.startFromPreview();
-  await grace.calls.callWaiting.getByRole("button", { name: "End and answer" }).click();
-  await expect(ada.calls.endedCard).toContainText("Video call, ");
-  await Promise.all([eve.calls.expectConnected(), grace.calls.expectConnected()]);
-  await eve.calls.expectAudioAndVideo();
-});
+    await eve.calls.endedCard.getByRole("button", { name: "Call back" }).click();
+    await eve.calls.startFromPreview();
+    await grace.calls.callWaiting.getByRole("button", { name: "End and answer" }).click();
+    await expect(ada.calls.endedCard).toContainText("Video call, ");
+    await Promise.all([eve.calls.expectConnected(), grace.calls.expectConnected()]);
+    await eve.calls.expectAudioAndVideo();
+  },
+);
 
-test("a waiting call rings once the first one ends", async ({ join }) => {
+test("a waiting call rings once the first one ends", { tag: "@nodes" }, async ({ join }) => {
   const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
   await connectCall(ada, grace, "voice");
   await eve.calls.call("Grace", "voice");
@@ -111,7 +117,7 @@ test("a waiting call rings once the first one ends", async ({ join }) => {
   await Promise.all([eve.calls.expectConnected(), grace.calls.expectConnected()]);
 });
 
-test("a cancelled call stops ringing at once and counts as missed", async ({ join }) => {
+test("a cancelled call stops ringing at once and counts as missed", { tag: "@nodes" }, async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.calls.call("Grace", "voice");
   await expect(grace.calls.incoming).toBeVisible();
@@ -122,7 +128,7 @@ test("a cancelled call stops ringing at once and counts as missed", async ({ joi
   expect(await readCallOutcomes(grace, ada)).toEqual(["Missed voice call"]);
 });
 
-test.describe("with two seconds to answer", () => {
+test.describe("with two seconds to answer", { tag: "@nodes" }, () => {
   test.use({ serverEnv: { RIALTO_RING_SECONDS: "2" } });
 
   test("an unanswered call ends by itself, as missed for the callee and unanswered for the caller", async ({
@@ -156,22 +162,26 @@ test.describe("with two seconds to answer", () => {
   });
 });
 
-test("every tab rings; the one that answers gets the call and the other stops ringing", async ({ join }) => {
-  const ada = await join("Ada");
-  const grace = await join("Grace", { startPath: "/" });
-  const tab = await grace.openTab("/calls");
-  await ada.calls.call("Grace");
-  await expect(grace.calls.incoming).toBeVisible();
-  await expect(tab.calls.incoming).toBeVisible();
-  await tab.calls.accept();
-  await expect(grace.calls.incoming).toHaveCount(0);
-  await expect(grace.calls.endedCard).toHaveCount(0);
-  await Promise.all([ada.calls.expectConnected(), tab.calls.expectConnected()]);
-  await Promise.all([ada.calls.expectAudioAndVideo(), tab.calls.expectAudioAndVideo()]);
-  await expect(grace.calls.stage).toHaveCount(0);
-});
+test(
+  "every tab rings; the one that answers gets the call and the other stops ringing",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const ada = await join("Ada");
+    const grace = await join("Grace", { startPath: "/" });
+    const tab = await grace.openTab("/calls");
+    await ada.calls.call("Grace");
+    await expect(grace.calls.incoming).toBeVisible();
+    await expect(tab.calls.incoming).toBeVisible();
+    await tab.calls.accept();
+    await expect(grace.calls.incoming).toHaveCount(0);
+    await expect(grace.calls.endedCard).toHaveCount(0);
+    await Promise.all([ada.calls.expectConnected(), tab.calls.expectConnected()]);
+    await Promise.all([ada.calls.expectAudioAndVideo(), tab.calls.expectAudioAndVideo()]);
+    await expect(grace.calls.stage).toHaveCount(0);
+  },
+);
 
-test("two people who call each other at the same time end up in one call", async ({ join }) => {
+test("two people who call each other at the same time end up in one call", { tag: "@nodes" }, async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   // Holds frames about Ada's call back until Grace's page has started its own call.
   const held: (() => void)[] = [];
@@ -250,7 +260,7 @@ test("turning the camera off closes the device, turning it on restores video, an
   await grace.calls.expectAudio();
 });
 
-test("the outcome of a call is in the direct room, which offers to call back", async ({ join }) => {
+test("the outcome of a call is in the direct room, which offers to call back", { tag: "@nodes" }, async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await connectCall(ada, grace);
   await ada.calls.expectAudioAndVideo();
@@ -317,7 +327,7 @@ test("a call continues on the news, chat, settings and calls pages of the same t
   await expect(grace.calls.endedCard).toContainText(/Video call, \d+ s/);
 });
 
-test("leaving the site hangs up", async ({ join }) => {
+test("leaving the site hangs up", { tag: "@nodes" }, async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await connectCall(ada, grace);
   await grace.page.goto("about:blank");
@@ -325,22 +335,26 @@ test("leaving the site hangs up", async ({ join }) => {
   await expect.poll(() => ada.calls.openDevices()).toEqual({ microphone: false, camera: false });
 });
 
-test("leaving the site hangs up, even if the WebSocket cannot send the hang-up", async ({ join }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await connectCall(ada, grace);
-  // Browsers under load send nothing more through the WebSocket of a page that is unloaded.
-  await grace.page.evaluate(() => {
-    window.addEventListener(
-      "pagehide",
-      () => {
-        WebSocket.prototype.send = () => undefined;
-      },
-      { capture: true },
-    );
-  });
-  await grace.page.goto("about:blank");
-  await expect(ada.calls.endedCard).toContainText(/Video call, \d+ s/);
-});
+test(
+  "leaving the site hangs up, even if the WebSocket cannot send the hang-up",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    await connectCall(ada, grace);
+    // Browsers under load send nothing more through the WebSocket of a page that is unloaded.
+    await grace.page.evaluate(() => {
+      window.addEventListener(
+        "pagehide",
+        () => {
+          WebSocket.prototype.send = () => undefined;
+        },
+        { capture: true },
+      );
+    });
+    await grace.page.goto("about:blank");
+    await expect(ada.calls.endedCard).toContainText(/Video call, \d+ s/);
+  },
+);
 
 test("a second call cannot be started during a call, and the page says so", async ({ join }) => {
   const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];

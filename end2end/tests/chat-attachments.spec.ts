@@ -3,45 +3,47 @@ import { readFile } from "node:fs/promises";
 import { expect, test } from "./support/fixtures.ts";
 import { duskPng } from "./support/png.ts";
 
-test("an image is sent with a progress bar and shown to all, and its space is reserved before it is loaded", async ({
-  join,
-}) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  // Large enough to take a moment, and wider than the box it is shown in.
-  const buffer = Buffer.concat([duskPng(1600, 1000), Buffer.alloc(12_000_000)]);
-  const progressed = ada.page.waitForFunction(() => {
-    const bar = document.querySelector<HTMLProgressElement>(".upload progress");
-    return bar !== null && bar.value > 0 && bar.value < 100;
-  });
-  await ada.page.getByLabel("Send files").setInputFiles({ name: "Dusk.png", mimeType: "image/png", buffer });
-  await progressed;
-  for (const { chat, page } of [ada, grace]) {
-    const image = chat.messages.getByRole("img", { name: "Dusk.png" });
-    await expect(image).toBeVisible();
-    await expect(image).toHaveAttribute("width", "480");
-    await expect(image).toHaveAttribute("height", "300");
-    await expect.poll(() => image.evaluate((img: HTMLImageElement) => img.naturalWidth)).toBe(1600);
-    await expect(page.locator(".upload")).toHaveCount(0);
-  }
+test(
+  "an image is sent with a progress bar and shown to all, and its space is reserved before it is loaded",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    // Large enough to take a moment, and wider than the box it is shown in.
+    const buffer = Buffer.concat([duskPng(1600, 1000), Buffer.alloc(12_000_000)]);
+    const progressed = ada.page.waitForFunction(() => {
+      const bar = document.querySelector<HTMLProgressElement>(".upload progress");
+      return bar !== null && bar.value > 0 && bar.value < 100;
+    });
+    await ada.page.getByLabel("Send files").setInputFiles({ name: "Dusk.png", mimeType: "image/png", buffer });
+    await progressed;
+    for (const { chat, page } of [ada, grace]) {
+      const image = chat.messages.getByRole("img", { name: "Dusk.png" });
+      await expect(image).toBeVisible();
+      await expect(image).toHaveAttribute("width", "480");
+      await expect(image).toHaveAttribute("height", "300");
+      await expect.poll(() => image.evaluate((img: HTMLImageElement) => img.naturalWidth)).toBe(1600);
+      await expect(page.locator(".upload")).toHaveCount(0);
+    }
 
-  let release: () => void = () => undefined;
-  const held = new Promise<void>((done) => (release = done));
-  await grace.page.route("**/files/**", async (route) => {
-    await held;
-    await route.continue();
-  });
-  await grace.open("/chat/general");
-  const image = grace.chat.messages.getByRole("img", { name: "Dusk.png" });
-  const isLoaded = () => image.evaluate((img: HTMLImageElement) => img.complete && img.naturalWidth > 0);
-  await expect(image).toBeVisible();
-  expect(await isLoaded()).toBe(false);
-  const before = await image.boundingBox();
-  const shifted = await grace.page.evaluate(() => window.instrumentation.layoutShiftSum);
-  release();
-  await expect.poll(isLoaded).toBe(true);
-  expect(await image.boundingBox()).toEqual(before);
-  expect(await grace.page.evaluate(() => window.instrumentation.layoutShiftSum)).toBe(shifted);
-});
+    let release: () => void = () => undefined;
+    const held = new Promise<void>((done) => (release = done));
+    await grace.page.route("**/files/**", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await grace.open("/chat/general");
+    const image = grace.chat.messages.getByRole("img", { name: "Dusk.png" });
+    const isLoaded = () => image.evaluate((img: HTMLImageElement) => img.complete && img.naturalWidth > 0);
+    await expect(image).toBeVisible();
+    expect(await isLoaded()).toBe(false);
+    const before = await image.boundingBox();
+    const shifted = await grace.page.evaluate(() => window.instrumentation.layoutShiftSum);
+    release();
+    await expect.poll(isLoaded).toBe(true);
+    expect(await image.boundingBox()).toEqual(before);
+    expect(await grace.page.evaluate(() => window.instrumentation.layoutShiftSum)).toBe(shifted);
+  },
+);
 
 test("any other file downloads unchanged and as an attachment, and strangers cannot fetch it", async ({
   join,
@@ -69,7 +71,7 @@ test("any other file downloads unchanged and as an attachment, and strangers can
   expect((await stranger.context.request.get(server.url + path)).status(), "strangers are refused").toBe(401);
 });
 
-test("an upload resumes after a network outage", async ({ join }) => {
+test("an upload resumes after a network outage", { tag: "@nodes" }, async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const buffer = Buffer.alloc(20_000_000, "rialto");
   const begun = ada.page.waitForFunction(() => {

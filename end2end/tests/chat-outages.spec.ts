@@ -15,56 +15,68 @@ async function expectSameTexts(visitors: Visitor[], texts: string[]): Promise<vo
   }
 }
 
-test("messages written offline are shown as pending and sent in order when the network is back", async ({ join }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await ada.chat.sendMessages(numberedTexts(1, 3));
-  await ada.chat.expectAllAcknowledged();
-  await ada.goOffline();
-  await ada.chat.sendMessage("Message 4");
-  const waiting = ada.chat.message("Message 4");
-  await expect(waiting).toHaveClass(/pending/);
-  await expect(waiting).toContainText("Sending…");
-  await ada.chat.sendMessages(numberedTexts(5, 8));
-  await expect(ada.page.getByText("You are offline. Your messages are saved")).toBeVisible();
-  await grace.chat.sendMessage("Message 9");
-  await grace.chat.expectAllAcknowledged();
-  await expect(ada.chat.message("Message 9")).toHaveCount(0);
-  await ada.goOnline();
-  await ada.chat.expectAllAcknowledged();
-  await expect(ada.page.getByText("You are offline")).toHaveCount(0);
-  await expectSameTexts([ada, grace], ["Message 1", "Message 2", "Message 3", "Message 9", ...numberedTexts(4, 8)]);
-});
-
-test("both sides write through repeated outages and end up with the same messages", async ({ join }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  for (const round of [1, 2, 3]) {
+test(
+  "messages written offline are shown as pending and sent in order when the network is back",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    await ada.chat.sendMessages(numberedTexts(1, 3));
+    await ada.chat.expectAllAcknowledged();
     await ada.goOffline();
-    await ada.chat.sendMessages([`Ada ${round}a`, `Ada ${round}b`]);
-    await grace.chat.sendMessages([`Grace ${round}a`, `Grace ${round}b`]);
+    await ada.chat.sendMessage("Message 4");
+    const waiting = ada.chat.message("Message 4");
+    await expect(waiting).toHaveClass(/pending/);
+    await expect(waiting).toContainText("Sending…");
+    await ada.chat.sendMessages(numberedTexts(5, 8));
+    await expect(ada.page.getByText("You are offline. Your messages are saved")).toBeVisible();
+    await grace.chat.sendMessage("Message 9");
     await grace.chat.expectAllAcknowledged();
+    await expect(ada.chat.message("Message 9")).toHaveCount(0);
     await ada.goOnline();
     await ada.chat.expectAllAcknowledged();
-  }
-  const rounds = [1, 2, 3].flatMap((n) => [`Grace ${n}a`, `Grace ${n}b`, `Ada ${n}a`, `Ada ${n}b`]);
-  await expectSameTexts([ada, grace], rounds);
-});
+    await expect(ada.page.getByText("You are offline")).toHaveCount(0);
+    await expectSameTexts([ada, grace], ["Message 1", "Message 2", "Message 3", "Message 9", ...numberedTexts(4, 8)]);
+  },
+);
 
-test("a server that is killed while messages are sent loses and duplicates none", async ({ join, server }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  ada.allowOutageErrors();
-  grace.allowOutageErrors();
-  await ada.chat.sendMessages(numberedTexts(1, 20));
-  // Some of these are acknowledged, some only received, and some never received.
-  await server.kill();
-  await ada.chat.sendMessages(numberedTexts(21, 30));
-  await expect(ada.page.getByText("You are offline. Your messages are saved")).toBeVisible();
-  await server.launch();
-  await ada.chat.sendMessages(numberedTexts(31, 40));
-  await ada.chat.expectAllAcknowledged();
-  await expectSameTexts([ada, grace], numberedTexts(1, 40));
-});
+test(
+  "both sides write through repeated outages and end up with the same messages",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    for (const round of [1, 2, 3]) {
+      await ada.goOffline();
+      await ada.chat.sendMessages([`Ada ${round}a`, `Ada ${round}b`]);
+      await grace.chat.sendMessages([`Grace ${round}a`, `Grace ${round}b`]);
+      await grace.chat.expectAllAcknowledged();
+      await ada.goOnline();
+      await ada.chat.expectAllAcknowledged();
+    }
+    const rounds = [1, 2, 3].flatMap((n) => [`Grace ${n}a`, `Grace ${n}b`, `Ada ${n}a`, `Ada ${n}b`]);
+    await expectSameTexts([ada, grace], rounds);
+  },
+);
 
-test("a message that is pending before a reload is sent after it", async ({ join, server }) => {
+test(
+  "a server that is killed while messages are sent loses and duplicates none",
+  { tag: "@nodes" },
+  async ({ join, server }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    ada.allowOutageErrors();
+    grace.allowOutageErrors();
+    await ada.chat.sendMessages(numberedTexts(1, 20));
+    // Some of these are acknowledged, some only received, and some never received.
+    await server.kill();
+    await ada.chat.sendMessages(numberedTexts(21, 30));
+    await expect(ada.page.getByText("You are offline. Your messages are saved")).toBeVisible();
+    await server.launch();
+    await ada.chat.sendMessages(numberedTexts(31, 40));
+    await ada.chat.expectAllAcknowledged();
+    await expectSameTexts([ada, grace], numberedTexts(1, 40));
+  },
+);
+
+test("a message that is pending before a reload is sent after it", { tag: "@nodes" }, async ({ join, server }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   ada.allowOutageErrors();
   grace.allowOutageErrors();
@@ -100,7 +112,7 @@ test.describe("with a strict limit", () => {
   });
 });
 
-test.describe("with a replay of 20 events", () => {
+test.describe("with a replay of 20 events", { tag: "@nodes" }, () => {
   test.use({ serverEnv: { RIALTO_REPLAY_EVENTS: "20" } });
 
   test("a room that fell too far behind to be replayed is refetched, without a gap", async ({ join }) => {
@@ -118,15 +130,19 @@ test.describe("with a replay of 20 events", () => {
   });
 });
 
-test("a room that was scrolled to its end is at its end again after a long outage", async ({ join }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  await grace.goOffline();
-  await ada.chat.sendMessages(numberedTexts(1, 120));
-  await ada.chat.expectAllAcknowledged();
-  await grace.goOnline();
-  await expect.poll(() => grace.chat.sentTexts(), { timeout: 20_000 }).toEqual(numberedTexts(1, 120));
-  await expect(grace.chat.message("Message 120")).toBeInViewport();
-});
+test(
+  "a room that was scrolled to its end is at its end again after a long outage",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    await grace.goOffline();
+    await ada.chat.sendMessages(numberedTexts(1, 120));
+    await ada.chat.expectAllAcknowledged();
+    await grace.goOnline();
+    await expect.poll(() => grace.chat.sentTexts(), { timeout: 20_000 }).toEqual(numberedTexts(1, 120));
+    await expect(grace.chat.message("Message 120")).toBeInViewport();
+  },
+);
 
 test("pages and rooms opened during a network outage are refetched when it ends", async ({ join }) => {
   const [ada, grace] = [await join("Ada", { startPath: "/settings" }), await join("Grace")];

@@ -17,25 +17,29 @@ async function sendAcknowledged(visitor: Visitor, texts: string[]): Promise<void
 
 const numberedTexts = (count: number, word = "Line") => Array.from({ length: count }, (_, at) => `${word} ${at + 1}`);
 
-test("unread messages are counted on every page, marked where they begin, and read once seen", async ({ join }) => {
-  const ada = await join("Ada");
-  const grace = await join("Grace");
-  await ada.chat.sendMessage("You have read this");
-  await expect(grace.chat.message("You have read this")).toBeVisible();
-  await grace.page.getByRole("link", { name: "News", exact: true }).click();
-  await sendAcknowledged(ada, ["One", "Two", "Three"]);
-  const badge = grace.page.getByRole("navigation", { name: "Main" }).locator(".badge");
-  await expect(badge).toHaveText("3 unread");
-  await grace.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Chat" }).click();
-  await expect(grace.chat.roomLink("General").locator(".badge")).toHaveText("3 unread");
-  await grace.chat.roomLink("General").click();
-  await expect(grace.chat.message("Three")).toBeVisible();
-  const rows = grace.chat.timeline.locator(".message-text, .new-marker");
-  await expect(rows).toHaveText(["You have read this", "New", "One", "Two", "Three"]);
-  await expect(grace.page.locator(".badge")).toHaveCount(0);
-});
+test(
+  "unread messages are counted on every page, marked where they begin, and read once seen",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const ada = await join("Ada");
+    const grace = await join("Grace");
+    await ada.chat.sendMessage("You have read this");
+    await expect(grace.chat.message("You have read this")).toBeVisible();
+    await grace.page.getByRole("link", { name: "News", exact: true }).click();
+    await sendAcknowledged(ada, ["One", "Two", "Three"]);
+    const badge = grace.page.getByRole("navigation", { name: "Main" }).locator(".badge");
+    await expect(badge).toHaveText("3 unread");
+    await grace.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Chat" }).click();
+    await expect(grace.chat.roomLink("General").locator(".badge")).toHaveText("3 unread");
+    await grace.chat.roomLink("General").click();
+    await expect(grace.chat.message("Three")).toBeVisible();
+    const rows = grace.chat.timeline.locator(".message-text, .new-marker");
+    await expect(rows).toHaveText(["You have read this", "New", "One", "Two", "Three"]);
+    await expect(grace.page.locator(".badge")).toHaveCount(0);
+  },
+);
 
-test("a room marks where new messages begin each time it is opened", async ({ join }) => {
+test("a room marks where new messages begin each time it is opened", { tag: "@nodes" }, async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace", { startPath: "/chat" })];
   for (const round of [1, 2, 3]) {
     await sendAcknowledged(ada, [`${round}a`, `${round}b`]);
@@ -47,7 +51,7 @@ test("a room marks where new messages begin each time it is opened", async ({ jo
   }
 });
 
-test("a message sent in one tab appears in the other once, and as one's own", async ({ join }) => {
+test("a message sent in one tab appears in the other once, and as one's own", { tag: "@nodes" }, async ({ join }) => {
   const ada = await join("Ada");
   const tab = await ada.openTab("/chat/general");
   await sendAcknowledged(ada, ["One", "Two"]);
@@ -55,7 +59,7 @@ test("a message sent in one tab appears in the other once, and as one's own", as
   await expect(tab.page.locator(".badge, .new-marker")).toHaveCount(0);
 });
 
-test("a message read in one tab is read in the other", async ({ join }) => {
+test("a message read in one tab is read in the other", { tag: "@nodes" }, async ({ join }) => {
   const ada = await join("Ada");
   const grace = await join("Grace", { startPath: "/" });
   await ada.chat.sendMessage("Hello");
@@ -106,7 +110,7 @@ test("older messages load above, up to the first, without moving the view", asyn
   expect(await chat.sentTexts()).toEqual(numberedTexts(130));
 });
 
-test("others see who is typing, and who is here, away or gone", async ({ join }) => {
+test("others see who is typing, and who is here, away or gone", { tag: "@nodes" }, async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await expect(ada.chat.personRow("Grace").locator(".presence-dot.here")).toBeVisible();
   await expect(ada.page.getByText("2 people here")).toBeVisible();
@@ -257,74 +261,86 @@ test("a timeline at its end stays there when a banner or an on-screen keyboard s
   await expect(ada.chat.message("Line 40")).toBeInViewport({ ratio: 1 });
 });
 
-test("one WebSocket serves a tab across all pages, and messages sent meanwhile are there", async ({ join }) => {
-  const [ada, grace] = [await join("Ada"), await join("Grace")];
-  const sockets: string[] = [];
-  ada.page.on("websocket", (socket) => sockets.push(socket.url()));
-  const { page } = ada;
-  const menu = page.getByRole("navigation", { name: "Main" });
-  await ada.open("/chat/general");
-  for (const [link, heading] of [
-    ["News", "Latest news"],
-    ["Calls", "Calls"],
-    ["Chat", "Choose a room"],
-  ] as const) {
-    await menu.getByRole("link", { name: link }).click();
-    await expect(page.getByRole("heading", { name: heading, exact: true })).toBeVisible();
-    await grace.chat.sendMessage(`While you were at ${link}`);
-    await grace.chat.expectAllAcknowledged();
-  }
-  await page.locator(".account-link").click();
-  await expect(page.getByRole("heading", { name: "Settings" })).toBeVisible();
-  await menu.getByRole("link", { name: "Chat" }).click();
-  await ada.chat.roomLink("General").click();
-  await expect(ada.chat.timeline.locator(".message-text")).toHaveText([
-    "While you were at News",
-    "While you were at Calls",
-    "While you were at Chat",
-  ]);
-  await ada.chat.sendMessage("Here again");
-  await expect(grace.chat.message("Here again")).toBeVisible();
-  expect(sockets).toHaveLength(1);
-});
+test(
+  "one WebSocket serves a tab across all pages, and messages sent meanwhile are there",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    const sockets: string[] = [];
+    ada.page.on("websocket", (socket) => sockets.push(socket.url()));
+    const { page } = ada;
+    const menu = page.getByRole("navigation", { name: "Main" });
+    await ada.open("/chat/general");
+    for (const [link, heading] of [
+      ["News", "Latest news"],
+      ["Calls", "Calls"],
+      ["Chat", "Choose a room"],
+    ] as const) {
+      await menu.getByRole("link", { name: link }).click();
+      await expect(page.getByRole("heading", { name: heading, exact: true })).toBeVisible();
+      await grace.chat.sendMessage(`While you were at ${link}`);
+      await grace.chat.expectAllAcknowledged();
+    }
+    await page.locator(".account-link").click();
+    await expect(page.getByRole("heading", { name: "Settings" })).toBeVisible();
+    await menu.getByRole("link", { name: "Chat" }).click();
+    await ada.chat.roomLink("General").click();
+    await expect(ada.chat.timeline.locator(".message-text")).toHaveText([
+      "While you were at News",
+      "While you were at Calls",
+      "While you were at Chat",
+    ]);
+    await ada.chat.sendMessage("Here again");
+    await expect(grace.chat.message("Here again")).toBeVisible();
+    expect(sockets).toHaveLength(1);
+  },
+);
 
-test("a room created by the administrator appears to everybody at once", async ({ joinAsAdministrator, join }) => {
-  const ada = await join("Ada");
-  await expect(ada.page.getByText("New room")).toHaveCount(0);
-  const portia = await joinAsAdministrator({ startPath: "/chat/general" });
-  await portia.page.getByText("New room").click();
-  await portia.page.getByLabel("Name").fill("Harbour watch");
-  await portia.page.getByRole("button", { name: "Create room" }).click();
-  await expect(portia.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
-  portia.browserErrors.allow(/fn\/create-room|status of 500/, "the name is taken");
-  await portia.page.getByText("New room").click();
-  await portia.page.getByLabel("Name").fill("harbour WATCH");
-  await portia.page.getByRole("button", { name: "Create room" }).click();
-  await expect(portia.page.getByText("A room with that name")).toBeVisible();
-  await ada.chat.roomLink("Harbour watch").click();
-  await expect(ada.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
-  await expect(ada.page.getByText("No messages yet")).toBeVisible();
-  await portia.waitUntilConnected();
-  await portia.chat.sendMessage("Welcome");
-  await expect(ada.chat.message("Welcome")).toBeVisible();
-});
+test(
+  "a room created by the administrator appears to everybody at once",
+  { tag: "@nodes" },
+  async ({ joinAsAdministrator, join }) => {
+    const ada = await join("Ada");
+    await expect(ada.page.getByText("New room")).toHaveCount(0);
+    const portia = await joinAsAdministrator({ startPath: "/chat/general" });
+    await portia.page.getByText("New room").click();
+    await portia.page.getByLabel("Name").fill("Harbour watch");
+    await portia.page.getByRole("button", { name: "Create room" }).click();
+    await expect(portia.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
+    portia.browserErrors.allow(/fn\/create-room|status of 500/, "the name is taken");
+    await portia.page.getByText("New room").click();
+    await portia.page.getByLabel("Name").fill("harbour WATCH");
+    await portia.page.getByRole("button", { name: "Create room" }).click();
+    await expect(portia.page.getByText("A room with that name")).toBeVisible();
+    await ada.chat.roomLink("Harbour watch").click();
+    await expect(ada.page.getByRole("heading", { level: 1, name: "Harbour watch" })).toBeVisible();
+    await expect(ada.page.getByText("No messages yet")).toBeVisible();
+    await portia.waitUntilConnected();
+    await portia.chat.sendMessage("Welcome");
+    await expect(ada.chat.message("Welcome")).toBeVisible();
+  },
+);
 
-test("a direct room is visible to two people only, and its messages count as unread", async ({ join }) => {
-  const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
-  await ada.chat.openDirectRoom("Grace");
-  await ada.waitUntilConnected();
-  await ada.chat.sendMessage("For your eyes only");
-  await expect(grace.chat.roomLink("Ada").locator(".badge")).toHaveText("1 unread");
-  await grace.chat.roomLink("Ada").click();
-  await expect(grace.chat.message("For your eyes only")).toBeVisible();
-  await grace.chat.sendMessage("I see");
-  await expect(ada.chat.message("I see")).toBeVisible();
-  await expect(eve.chat.roomLink("Ada"), "others do not see the room").toHaveCount(0);
-  eve.browserErrors.allow(/404|500/, "others may not open the room");
-  await eve.open(new URL(ada.page.url()).pathname);
-  await expect(eve.page.getByText("does not exist, or you do not have access to it")).toBeVisible();
-  await expect(eve.page.getByText("For your eyes only")).toHaveCount(0);
-});
+test(
+  "a direct room is visible to two people only, and its messages count as unread",
+  { tag: "@nodes" },
+  async ({ join }) => {
+    const [ada, grace, eve] = [await join("Ada"), await join("Grace"), await join("Eve")];
+    await ada.chat.openDirectRoom("Grace");
+    await ada.waitUntilConnected();
+    await ada.chat.sendMessage("For your eyes only");
+    await expect(grace.chat.roomLink("Ada").locator(".badge")).toHaveText("1 unread");
+    await grace.chat.roomLink("Ada").click();
+    await expect(grace.chat.message("For your eyes only")).toBeVisible();
+    await grace.chat.sendMessage("I see");
+    await expect(ada.chat.message("I see")).toBeVisible();
+    await expect(eve.chat.roomLink("Ada"), "others do not see the room").toHaveCount(0);
+    eve.browserErrors.allow(/404|500/, "others may not open the room");
+    await eve.open(new URL(ada.page.url()).pathname);
+    await expect(eve.page.getByText("does not exist, or you do not have access to it")).toBeVisible();
+    await expect(eve.page.getByText("For your eyes only")).toHaveCount(0);
+  },
+);
 
 test("the author menu of a message opens a direct room", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];

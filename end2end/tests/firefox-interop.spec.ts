@@ -2,7 +2,6 @@
 import { execFileSync } from "node:child_process";
 import { firefox } from "@playwright/test";
 import { type Visitor, expect, test as base } from "./support/fixtures.ts";
-import { PEER_TO_PEER_SKIP_REASON, nodeCount } from "./support/node-count.ts";
 
 /** The distribution's Firefox, which Playwright drives unpatched. */
 const FIREFOX_PATH = process.env["RIALTO_FIREFOX"] ?? "/usr/bin/firefox-esr";
@@ -16,7 +15,7 @@ function missingRequirement(): string | undefined {
   }
 }
 
-const skipReason = missingRequirement() ?? (nodeCount > 1 ? PEER_TO_PEER_SKIP_REASON : undefined);
+const skipReason = missingRequirement();
 if (skipReason !== undefined) console.log(`firefox-interop.spec.ts is skipped: ${skipReason}`);
 
 /** A fake camera and microphone, and no requests to outside services. */

@@ -13,44 +13,43 @@ async function publishStories(publisher: Publisher, count: number): Promise<void
   }
 }
 
-test("stories from the API, an editor and the command line are counted by a pill and do not move the list", async ({
-  visitAnonymously,
-  joinAsAdministrator,
-  publisher,
-  server,
-}) => {
-  await publishStories(publisher, 12);
-  const reader = await visitAnonymously();
-  const { page, news } = reader;
-  const visibleHeadline = news.headline("Story 4");
-  await visibleHeadline.scrollIntoViewIfNeeded();
-  const before = await visibleHeadline.boundingBox();
+test(
+  "stories from the API, an editor and the command line are counted by a pill and do not move the list",
+  { tag: "@nodes" },
+  async ({ visitAnonymously, joinAsAdministrator, publisher, server }) => {
+    await publishStories(publisher, 12);
+    const reader = await visitAnonymously();
+    const { page, news } = reader;
+    const visibleHeadline = news.headline("Story 4");
+    await visibleHeadline.scrollIntoViewIfNeeded();
+    const before = await visibleHeadline.boundingBox();
 
-  await publisher.publish({ headline: "From the agency" });
-  await expect(news.pill).toHaveText("1 new story");
+    await publisher.publish({ headline: "From the agency" });
+    await expect(news.pill).toHaveText("1 new story");
 
-  const editor = await joinAsAdministrator({ startPath: "/news/new" });
-  await editor.page.getByLabel("Headline").fill("From the editor's page");
-  await editor.page.getByLabel("Body").fill("It says **this**.");
-  await editor.page.getByRole("button", { name: "Publish", exact: true }).click();
-  await expect(editor.page.getByRole("heading", { level: 1, name: "From the editor's page" })).toBeVisible();
-  await expect(editor.page.locator(".story-body strong")).toHaveText("this");
-  await expect(news.pill).toHaveText("2 new stories");
+    const editor = await joinAsAdministrator({ startPath: "/news/new" });
+    await editor.page.getByLabel("Headline").fill("From the editor's page");
+    await editor.page.getByLabel("Body").fill("It says **this**.");
+    await editor.page.getByRole("button", { name: "Publish", exact: true }).click();
+    await expect(editor.page.getByRole("heading", { level: 1, name: "From the editor's page" })).toBeVisible();
+    await expect(editor.page.locator(".story-body strong")).toHaveText("this");
+    await expect(news.pill).toHaveText("2 new stories");
 
-  const output = await server.runCli("news", "publish", "From the command line", "--byline", "Night desk");
-  expect(output).toContain("by the running server");
-  await expect(news.pill).toHaveText("3 new stories");
+    const output = await server.runCli("news", "publish", "From the command line", "--byline", "Night desk");
+    expect(output).toContain("by the running server");
+    await expect(news.pill).toHaveText("3 new stories");
 
-  expect(await visibleHeadline.boundingBox(), "the list does not move").toEqual(before);
-  await expect(news.headline("From the agency")).toHaveCount(0);
-  await news.pill.click();
-  await expect(news.headlines.first()).toHaveText("From the command line");
-  await expect(news.headlines.nth(1)).toHaveText("From the editor's page");
-  await expect(news.headlines.nth(2)).toHaveText("From the agency");
-  await expect(news.headlines.first()).toBeInViewport();
-  await expect(news.pill).toHaveCount(0);
-  await expect(page.getByText("Night desk")).toBeVisible();
-});
+    expect(await visibleHeadline.boundingBox(), "the list does not move").toEqual(before);
+    await expect(news.headline("From the agency")).toHaveCount(0);
+    await news.pill.click();
+    await expect(news.headlines.first()).toHaveText("From the command line");
+    await expect(news.headlines.nth(1)).toHaveText("From the editor's page");
+    await expect(news.headlines.nth(2)).toHaveText("From the agency");
+    await expect(news.headlines.first()).toBeInViewport();
+    await expect(news.pill).toHaveCount(0);
+    await expect(page.getByText("Night desk")).toBeVisible();
+  },
+);
 
 /** Returns a function that waits for the banner, and gives the time of its first frame in milliseconds since 1970. */
 async function watchForBanner(page: Page, headline: string): Promise<() => Promise<number>> {
@@ -90,41 +89,41 @@ async function measureBannerDelay(
   return { msSinceResponse: shownAt - respondedAt, msSinceRequest: shownAt - requestedAt };
 }
 
-test("breaking news is a banner on every page within 250 ms of being published", async ({
-  joinAsAdministrator,
-  join,
-  publisher,
-}) => {
-  const { path: story } = await publisher.publish({ headline: "An older story" });
-  const portia = await joinAsAdministrator();
-  await join("Grace");
-  await portia.open("/chat/general");
-  await portia.chat.openDirectRoom("Grace");
-  const direct = new URL(portia.page.url()).pathname;
-  const pages = [
-    "/",
-    story,
-    "/chat",
-    "/chat/general",
-    direct,
-    "/calls",
-    "/settings",
-    "/admin",
-    "/news/new",
-    "/signin",
-    "/nothing-here",
-  ];
-  portia.browserErrors.allow(/404.*nothing-here|nothing-here.*404/, "this page does not exist");
-  const took: Record<string, number> = {};
-  for (const path of pages) {
-    await portia.open(path);
-    const { msSinceResponse, msSinceRequest } = await measureBannerDelay(portia, publisher, `Breaking on ${path}`);
-    took[path] = msSinceResponse;
-    expect(msSinceResponse, `milliseconds from the response to the banner on ${path}`).toBeLessThanOrEqual(250);
-    expect(msSinceRequest, `milliseconds from the request to the banner on ${path}`).toBeLessThanOrEqual(500);
-  }
-  console.log("breaking news, milliseconds from the API's response to the banner:", took);
-});
+test(
+  "breaking news is a banner on every page within 250 ms of being published",
+  { tag: "@nodes" },
+  async ({ joinAsAdministrator, join, publisher }) => {
+    const { path: story } = await publisher.publish({ headline: "An older story" });
+    const portia = await joinAsAdministrator();
+    await join("Grace");
+    await portia.open("/chat/general");
+    await portia.chat.openDirectRoom("Grace");
+    const direct = new URL(portia.page.url()).pathname;
+    const pages = [
+      "/",
+      story,
+      "/chat",
+      "/chat/general",
+      direct,
+      "/calls",
+      "/settings",
+      "/admin",
+      "/news/new",
+      "/signin",
+      "/nothing-here",
+    ];
+    portia.browserErrors.allow(/404.*nothing-here|nothing-here.*404/, "this page does not exist");
+    const took: Record<string, number> = {};
+    for (const path of pages) {
+      await portia.open(path);
+      const { msSinceResponse, msSinceRequest } = await measureBannerDelay(portia, publisher, `Breaking on ${path}`);
+      took[path] = msSinceResponse;
+      expect(msSinceResponse, `milliseconds from the response to the banner on ${path}`).toBeLessThanOrEqual(250);
+      expect(msSinceRequest, `milliseconds from the request to the banner on ${path}`).toBeLessThanOrEqual(500);
+    }
+    console.log("breaking news, milliseconds from the API's response to the banner:", took);
+  },
+);
 
 test("breaking news is a banner within 250 ms during a call, and the call continues", async ({ join, publisher }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
@@ -153,48 +152,49 @@ test("a dismissed banner stays away until the next breaking story", async ({ vis
   await expect(reader.page.getByRole("heading", { level: 1, name: "Second" })).toBeVisible();
 });
 
-test("a reader who was offline misses nothing and sees nothing twice, and meanwhile sees a notice", async ({
-  visitAnonymously,
-  publisher,
-}) => {
-  await publisher.publish({ headline: "Before" });
-  const reader = await visitAnonymously();
-  const { news } = reader;
-  await reader.goOffline();
-  await publisher.publish({ headline: "While away 1" });
-  await publisher.publish({ headline: "While away 2", urgency: "breaking" });
-  await expect(news.interruption).toBeVisible();
-  await reader.goOnline();
-  await expect(news.pill).toHaveText("2 new stories");
-  await expect(news.interruption).toHaveCount(0);
-  await expect(news.banner).toContainText("While away 2");
-  await publisher.publish({ headline: "After" });
-  await expect(news.pill).toHaveText("3 new stories");
-  await news.pill.click();
-  await expect(news.headlines).toHaveText(["After", "While away 2", "While away 1", "Before"]);
-});
+test(
+  "a reader who was offline misses nothing and sees nothing twice, and meanwhile sees a notice",
+  { tag: "@nodes" },
+  async ({ visitAnonymously, publisher }) => {
+    await publisher.publish({ headline: "Before" });
+    const reader = await visitAnonymously();
+    const { news } = reader;
+    await reader.goOffline();
+    await publisher.publish({ headline: "While away 1" });
+    await publisher.publish({ headline: "While away 2", urgency: "breaking" });
+    await expect(news.interruption).toBeVisible();
+    await reader.goOnline();
+    await expect(news.pill).toHaveText("2 new stories");
+    await expect(news.interruption).toHaveCount(0);
+    await expect(news.banner).toContainText("While away 2");
+    await publisher.publish({ headline: "After" });
+    await expect(news.pill).toHaveText("3 new stories");
+    await news.pill.click();
+    await expect(news.headlines).toHaveText(["After", "While away 2", "While away 1", "Before"]);
+  },
+);
 
-test("the news stream resumes where it was after the server is killed and restarted", async ({
-  visitAnonymously,
-  publisher,
-  server,
-}) => {
-  const reader = await visitAnonymously();
-  reader.allowOutageErrors();
-  await publisher.publish({ headline: "Before" });
-  await expect(reader.news.headline("Before")).toBeVisible();
-  await server.kill();
-  await expect(reader.news.interruption).toBeVisible();
-  // No server is running, so the command writes the story to the database.
-  expect(await server.runCli("news", "publish", "Meanwhile")).toContain("No server is running");
-  await server.launch();
-  await expect(reader.news.pill).toHaveText("1 new story");
-  await expect(reader.news.interruption).toHaveCount(0);
-  await reader.news.pill.click();
-  await expect(reader.news.headlines).toHaveText(["Meanwhile", "Before"]);
-});
+test(
+  "the news stream resumes where it was after the server is killed and restarted",
+  { tag: "@nodes" },
+  async ({ visitAnonymously, publisher, server }) => {
+    const reader = await visitAnonymously();
+    reader.allowOutageErrors();
+    await publisher.publish({ headline: "Before" });
+    await expect(reader.news.headline("Before")).toBeVisible();
+    await server.kill();
+    await expect(reader.news.interruption).toBeVisible();
+    // No server is running, so the command writes the story to the database.
+    expect(await server.runCli("news", "publish", "Meanwhile")).toContain("No server is running");
+    await server.launch();
+    await expect(reader.news.pill).toHaveText("1 new story");
+    await expect(reader.news.interruption).toHaveCount(0);
+    await reader.news.pill.click();
+    await expect(reader.news.headlines).toHaveText(["Meanwhile", "Before"]);
+  },
+);
 
-test.describe("with a replay of 2 events", () => {
+test.describe("with a replay of 2 events", { tag: "@nodes" }, () => {
   test.use({ serverEnv: { RIALTO_REPLAY_EVENTS: "2" } });
 
   test("a reader who was away for longer than the server replays still misses nothing", async ({

@@ -21,7 +21,7 @@ test("the news list, a story, a topic and older stories can be read", async ({ v
   await expect(news.headlines).toHaveText(["Story 3"]);
 });
 
-test("a newcomer picks a name and posts a message, which others see live", async ({ join }) => {
+test("a newcomer picks a name and posts a message, which others see live", { tag: "@nodes" }, async ({ join }) => {
   const ada = await join("Ada");
   const grace = await join("Grace", WITHOUT_JAVASCRIPT);
   await grace.chat.composer.fill("By a plain form\nin two lines");

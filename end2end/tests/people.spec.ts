@@ -41,19 +41,19 @@ test("a guest sets a password, signs out, and signs in again as the same person"
   await expect(ada.chat.message("Remember me")).toHaveClass(/mine/);
 });
 
-test("the one-time link makes one administrator, and then no more", async ({
-  joinAsAdministrator,
-  visitAnonymously,
-  server,
-}) => {
-  const portia = await joinAsAdministrator({ startPath: "/admin" });
-  await expect(portia.page.getByRole("heading", { name: "Administration" })).toBeVisible();
-  const second = await visitAnonymously({ startPath: (server.claimUrl ?? "").replace(server.url, "") });
-  await second.page.getByLabel("Name").fill("Shylock");
-  await second.page.getByLabel("New password").fill(TEST_PASSWORD);
-  await second.page.getByRole("button", { name: "Become the administrator" }).click();
-  await expect(second.page.getByText("This link was already used")).toBeVisible();
-});
+test(
+  "the one-time link makes one administrator, and then no more",
+  { tag: "@nodes" },
+  async ({ joinAsAdministrator, visitAnonymously, server }) => {
+    const portia = await joinAsAdministrator({ startPath: "/admin" });
+    await expect(portia.page.getByRole("heading", { name: "Administration" })).toBeVisible();
+    const second = await visitAnonymously({ startPath: (server.claimUrl ?? "").replace(server.url, "") });
+    await second.page.getByLabel("Name").fill("Shylock");
+    await second.page.getByLabel("New password").fill(TEST_PASSWORD);
+    await second.page.getByRole("button", { name: "Become the administrator" }).click();
+    await expect(second.page.getByText("This link was already used")).toBeVisible();
+  },
+);
 
 test("a guest is refused the administration page, with a reason", async ({ join }) => {
   const { page, browserErrors } = await join("Ada", { startPath: "/admin" });
@@ -108,7 +108,7 @@ test("name and theme can be changed in the settings", async ({ join }) => {
   await expect(html).not.toHaveAttribute("data-theme");
 });
 
-test("signing out ends the chat in every other tab, which says so", async ({ join }) => {
+test("signing out ends the chat in every other tab, which says so", { tag: "@nodes" }, async ({ join }) => {
   const ada = await join("Ada");
   const tab = await ada.openTab("/settings");
   await tab.page.getByRole("button", { name: "Sign out" }).click();
@@ -118,17 +118,21 @@ test("signing out ends the chat in every other tab, which says so", async ({ joi
   await expect(ada.page.getByRole("heading", { name: "Pick a name first" })).toBeVisible();
 });
 
-test("the administrator appoints an editor, who can then publish", async ({ joinAsAdministrator, join }) => {
-  const ada = await join("Ada", { startPath: "/" });
-  await expect(ada.page.getByRole("link", { name: "Publish a story" })).toHaveCount(0);
-  const { page } = await joinAsAdministrator({ startPath: "/admin" });
-  await page.getByLabel("Role of Ada", { exact: true }).selectOption("editor");
-  await page.getByRole("button", { name: "Change the role of Ada" }).click();
-  await expect(page.getByText("Role changed")).toBeVisible();
-  await ada.open("/");
-  await ada.page.getByRole("link", { name: "Publish a story" }).first().click();
-  await expect(ada.page.getByLabel("Headline")).toBeVisible();
-});
+test(
+  "the administrator appoints an editor, who can then publish",
+  { tag: "@nodes" },
+  async ({ joinAsAdministrator, join }) => {
+    const ada = await join("Ada", { startPath: "/" });
+    await expect(ada.page.getByRole("link", { name: "Publish a story" })).toHaveCount(0);
+    const { page } = await joinAsAdministrator({ startPath: "/admin" });
+    await page.getByLabel("Role of Ada", { exact: true }).selectOption("editor");
+    await page.getByRole("button", { name: "Change the role of Ada" }).click();
+    await expect(page.getByText("Role changed")).toBeVisible();
+    await ada.open("/");
+    await ada.page.getByRole("link", { name: "Publish a story" }).first().click();
+    await expect(ada.page.getByLabel("Headline")).toBeVisible();
+  },
+);
 
 test("a right-to-left name is truncated at its end, and aligned like every name", async ({ join }) => {
   const name = "محمد بن عبد الله بن عبد الرحمن البغدادي";
@@ -152,7 +156,7 @@ test("a right-to-left name is truncated at its end, and aligned like every name"
   expect(beginning).toEqual({ isCut: true, isSeen: true });
 });
 
-test("anybody can test their connection for calls, with measured times", async ({ join }) => {
+test("anybody can test their connection for calls, with measured times", { tag: "@nodes" }, async ({ join }) => {
   const ada = await join("Ada", { startPath: "/settings" });
   const card = ada.page.getByRole("region", { name: "Connection for calls" });
   await card.getByRole("button", { name: "Test my connection" }).click();

@@ -3,11 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join as joinPath } from "node:path";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import type { Publisher } from "./support/news-ui.ts";
-import { nodeCount } from "./support/node-count.ts";
 import { duskPng } from "./support/png.ts";
-
-// eslint-disable-next-line playwright/no-skipped-test -- the reason is printed
-test.skip(nodeCount > 1, "screenshots are taken with one node");
 
 const SCREENSHOT_FOLDER = joinPath(import.meta.dirname, "../test-results/pictures");
 const README_SCREENSHOT = joinPath(import.meta.dirname, "../../docs/screenshot.png");

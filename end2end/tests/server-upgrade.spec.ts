@@ -36,7 +36,7 @@ test("a page with a draft announces a newer build, and keeps the draft across th
   await expect(ada.chat.composer).toHaveValue("Half a thought");
 });
 
-test("an upgrade does not interrupt a call", async ({ join, server }) => {
+test("an upgrade does not interrupt a call", { tag: "@nodes" }, async ({ join, server }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   ada.allowOutageErrors();
   grace.allowOutageErrors();

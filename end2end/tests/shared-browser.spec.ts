@@ -1,7 +1,7 @@
 /** Several people in one browser, and double clicks. */
 import { TEST_PASSWORD, expect, test } from "./support/fixtures.ts";
 
-test("a double click on Join creates one guest", async ({ visitAnonymously }) => {
+test("a double click on Join creates one guest", { tag: "@nodes" }, async ({ visitAnonymously }) => {
   const newcomer = await visitAnonymously({ startPath: "/signin?next=/chat/general" });
   const { page } = newcomer;
   await page.route("**/fn/pick-name", async (route) => {
