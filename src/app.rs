@@ -1,4 +1,5 @@
-//! The routes, and what every page needs. The document around it is the server's: [`document`].
+//! The app's root component: routes, app-wide contexts and the site header. The document around it is rendered in
+//! `document` (server only).
 
 #[cfg(feature = "ssr")]
 pub mod document;
@@ -35,7 +36,7 @@ use leptos_router::{
     path,
 };
 
-/// The app: what lives as long as the page, around the page that the address asks for.
+/// Root component: provides the app-wide contexts and renders the header, the router and the call dock.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
@@ -70,7 +71,7 @@ pub fn App() -> impl IntoView {
         notification_prompt: Callback::new(|()| view! { <NotificationPrompt /> }.into_any()),
     });
 
-    // The browser's part begins once, when the page is live. What listens to the socket does so before it connects.
+    // Effects run in the browser only, once the page is hydrated. Subscribers register before the socket connects.
     Effect::new(move || {
         people.subscribe(socket);
         chat.subscribe(socket, viewer.person().map(|me| me.id));
@@ -78,7 +79,7 @@ pub fn App() -> impl IntoView {
         news.start();
     });
     Effect::new(move || {
-        // The rest of a file is in this page only.
+        // An upload in progress is lost when the page closes.
         window_event_listener(leptos::ev::beforeunload, move |event| {
             if untrack(|| chat.uploads.has_active()) {
                 event.prevent_default();
@@ -88,7 +89,7 @@ pub fn App() -> impl IntoView {
     Effect::new(move || {
         if viewer.person().is_some() {
             socket.connect("/ws");
-            // Somebody may call; and they go on to other pages.
+            // Load the call code and the other pages' code in advance: a call may arrive at any time.
             calls_loader.load();
             pages::prefetch_chunk();
         }
@@ -132,7 +133,8 @@ pub fn App() -> impl IntoView {
     }
 }
 
-/// Whether this page was opened by a guest to a call. They are here for that, and nothing leads away from it by accident.
+/// Returns whether a guest opened this page through a call link. Guest pages show no navigation, so that nobody leaves
+/// the call by accident.
 fn is_guest() -> bool {
     let path = use_location().pathname;
     untrack(|| path.with(|path| path.starts_with("/call/")))
@@ -193,7 +195,7 @@ fn Header() -> impl IntoView {
     })
 }
 
-/// A link of the main navigation, marked when the page is in its part of the site.
+/// A link of the main navigation, marked `aria-current` on every page of its section.
 #[component]
 fn NavLink(
     href: &'static str,
@@ -223,7 +225,7 @@ fn NavLink(
     }
 }
 
-/// What an address that leads nowhere shows.
+/// Fallback for unknown addresses.
 #[component]
 fn NotFound() -> impl IntoView {
     view! {

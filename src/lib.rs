@@ -1,22 +1,22 @@
 //! Rialto: live news, chat and video calls for a community.
 //!
-//! Three systems, each on the transport that fits it, over one log:
+//! Three systems over one event log, each on the transport that fits it:
 //!
-//! | module | what it is |
+//! | module | contents |
 //! |---|---|
-//! | [`model`] | the nouns and their rules, no I/O, both sides |
-//! | [`protocol`] | what travels between server and browser, both sides |
+//! | [`model`] | domain types and their rules, without I/O; shared by server and browser |
+//! | [`protocol`] | messages between server and browser; shared by both |
 //! | [`news`] | stories over server-sent events |
 //! | [`chat`] | rooms and messages over a WebSocket |
 //! | [`calls`] | WebRTC between browsers, signalled over the WebSocket |
 //! | [`people`] | accounts, sessions, settings, presence |
-//! | [`ui`] | components and hooks that know none of the systems |
-//! | [`app`] | the document, the routes, what every page needs |
-//! | `server` | the store, the log, live connections, sessions (feature `ssr`) |
-//! | `serve` | puts the systems together and serves them (feature `ssr`) |
+//! | [`ui`] | components and hooks that depend on none of the systems |
+//! | [`app`] | document, routes and app-wide contexts |
+//! | `server` | store, event log, live connections, sessions (feature `ssr`) |
+//! | `serve` | assembles the systems and serves them (feature `ssr`) |
 //!
-//! Dependencies point one way: `app` and `serve` → systems → `ui`, `protocol`, `server` → `model`. The systems do not know
-//! one another. `docs/architecture.md` follows one message from the key press to the screens of others.
+//! Dependencies point one way: `app` and `serve` → systems → `ui`, `protocol`, `server` → `model`. The systems do not
+//! depend on one another. `docs/architecture.md` follows one message from the key press to other people's screens.
 
 #![recursion_limit = "256"]
 
@@ -33,7 +33,7 @@ pub mod serve;
 pub mod server;
 pub mod ui;
 
-/// Where the browser begins: makes the page that the server rendered live.
+/// Entry point in the browser: hydrates the server-rendered page.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {

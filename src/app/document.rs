@@ -1,26 +1,26 @@
-//! The document around the app, and when what makes it live is loaded.
+//! The HTML document around the app, and the script that hydrates it.
 
 use super::App;
 use crate::{people::settings::Theme, server::assets::Assets, ui::build};
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
 
-/// What makes a page live, after `const app = …` with the addresses of [`Assets::program`].
+/// Script that loads and hydrates the WASM app. The line `const app = …` with the addresses of
+/// [`Assets::program_manifest`] precedes it.
 ///
-/// A page is there to be read, so what makes it live is not even fetched before it has been shown: it is fifty times as large as the page,
-/// and on a slow network each byte of it would come before a byte of what is read. A page that nobody sees yet is made live at once:
-/// somebody may call.
+/// The app is fifty times as large as the page and would compete with it on a slow network, so fetching starts after
+/// the first paint. A hidden page starts at once, because a call may arrive.
 ///
-/// Whatever does not come is asked for again, for as long as the page is there: in a tunnel, or while a server is restarted. A module that failed
-/// once may have failed for good, so scripts are fetched before they are imported, which then finds them in the browser's cache; and so are the
-/// parts of the program that the page was rendered with. Where the server has none of it, it is of another build by now, and the page is
-/// loaded anew, once a minute at most (as `ui::build` does).
+/// Failed fetches are retried with backoff for as long as the page is open. A failed module import may be cached as
+/// failed, so the scripts, and the chunks that the page was rendered with, are fetched into the HTTP cache before the
+/// import. A 404 means that the server runs another build: the page reloads, at most once a minute (as `ui::build`
+/// does).
 ///
-/// (The library offers `requestIdleCallback` for this; that comes before the first picture when the network is fast, and its preloads come
-/// before everything when it is slow.)
+/// Leptos offers `requestIdleCallback` instead; it fires before the first paint on a fast network, and its preloads
+/// compete with the page on a slow one.
 const HYDRATE_SCRIPT: &str = include_str!("hydrate.js");
 
-/// The whole document.
+/// Renders the HTML document.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     let theme = use_context::<Theme>()
         .map(|theme| theme.0)

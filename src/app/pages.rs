@@ -1,4 +1,4 @@
-//! Pages whose code comes when they are opened. What most people read and write is not among them.
+//! Pages in a lazy-loaded WASM chunk. The pages used most, news and chat rooms, are in the main module.
 
 use crate::{
     calls::view::{
@@ -45,15 +45,16 @@ fn render_page(page: Page) -> AnyView {
     }
 }
 
-/// Waits for the code of the page that is shown, where it is not here yet. Browser only.
+/// Loads the chunk if the rendered page needs it. Browser only.
 pub async fn load_rendered_chunk() {
     PAGES_CHUNK.load_if_rendered().await;
 }
 
-/// Has it loaded for later, once: then a page opens at once, and also where the server has a newer build by then. Browser only.
+/// Prefetches the chunk in the background. Pages then open at once, even after the server has moved to a newer build.
+/// Browser only.
 pub fn prefetch_chunk() {
     spawn_local(async {
-        // Whoever opens one asks again.
+        // Opening a page retries a failed load.
         let _ = PAGES_CHUNK.load().await;
     });
 }
@@ -76,7 +77,7 @@ pub fn Guest() -> impl IntoView {
     view! { <LazyPage chunk=&PAGES_CHUNK page=Page::Guest /> }
 }
 
-/// `/settings`, and what calls add to them.
+/// `/settings`, with the settings of calls.
 #[component]
 pub fn Settings() -> impl IntoView {
     view! { <LazyPage chunk=&PAGES_CHUNK page=Page::Settings /> }

@@ -10,7 +10,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// The reader's calls that have ended, the newest first.
+/// The ended calls of the signed-in person, newest first.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session, [`Failure::Unavailable`] when the store fails.
@@ -21,7 +21,7 @@ pub async fn list_past_calls() -> Result<Vec<PastCall>, Failure> {
     Ok(super::server::history::list_past_calls(&app.store, signed.person.id).await?)
 }
 
-/// What the reader's browser may find a path with, to test its connection: the same as in a call, for some minutes.
+/// ICE servers for a connection test, the same as in a call. The credentials are valid for some minutes.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
@@ -32,7 +32,7 @@ pub async fn list_ice_servers() -> Result<Vec<IceServer>, Failure> {
     Ok(app.ice_servers(signed.person.id, CallId(uuid::Uuid::nil())))
 }
 
-/// Who is here or away at the moment of asking, apart from the reader, by name.
+/// The people who are present now, without the signed-in person, by name.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
@@ -45,7 +45,7 @@ pub async fn list_present_people() -> Result<Vec<PersonPresence>, Failure> {
     Ok(people)
 }
 
-/// What the link with this token leads to.
+/// The target of the guest link with this token.
 ///
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
@@ -56,11 +56,11 @@ pub async fn resolve_guest_link(token: String) -> Result<GuestLinkTarget, Failur
     Ok(guests::resolve_guest_link(&app, &token, &guests::request_headers()).await?)
 }
 
-/// Makes the reader a guest to the call that a link leads to, then shows it.
+/// Admits a guest to the call of a guest link, sets their cookie and redirects to the link's page.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the name breaks a rule, [`Failure::NotFound`] when the link leads nowhere, [`Failure::TooFast`] after too
-/// many tries.
+/// [`Failure::Invalid`] for an invalid name, [`Failure::NotFound`] for an invalid link, [`Failure::RateLimited`] after too many
+/// attempts.
 #[server(prefix = "/fn", endpoint = "enter-call")]
 pub async fn become_guest(token: String, name: String) -> Result<(), Failure> {
     use super::server::guests;
@@ -71,11 +71,11 @@ pub async fn become_guest(token: String, name: String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes a link for guests into the call of a room that the reader is in, good for so many hours and no longer than the call.
+/// Creates a guest link to a group call of the signed-in person. It expires after `hours`, or with the call.
 ///
 /// # Errors
-/// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] for whoever is not in the call, [`Failure::Invalid`] for a time out
-/// of bounds or one link too many.
+/// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] for a person who is not in the call,
+/// [`Failure::Invalid`] for a lifetime out of bounds or too many links.
 #[server(prefix = "/fn", endpoint = "create-guest-link")]
 pub async fn create_guest_link(call: CallId, hours: u32) -> Result<NewGuestLink, Failure> {
     let app = crate::server::session::use_app()?;
@@ -83,10 +83,10 @@ pub async fn create_guest_link(call: CallId, hours: u32) -> Result<NewGuestLink,
     Ok(super::server::guests::create_link(&app, &signed.person, call, hours).await?)
 }
 
-/// The links into the call of a room that the reader is in, the newest first.
+/// The guest links to a group call of the signed-in person, newest first.
 ///
 /// # Errors
-/// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] for whoever is not in the call.
+/// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] for a person who is not in the call.
 #[server(prefix = "/fn", endpoint = "guest-links")]
 pub async fn list_guest_links(call: CallId) -> Result<Vec<GuestLinkSummary>, Failure> {
     let app = crate::server::session::use_app()?;
@@ -94,11 +94,11 @@ pub async fn list_guest_links(call: CallId) -> Result<Vec<GuestLinkSummary>, Fai
     Ok(super::server::guests::list_links(&app, &signed.person, call).await?)
 }
 
-/// Ends a link. Whoever came by it is in the call no more.
+/// Revokes a guest link, and removes its guests from the call.
 ///
 /// # Errors
-/// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] for whoever is not in the call, [`Failure::NotFound`] when there is
-/// no such link.
+/// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] for a person who is not in the call,
+/// [`Failure::NotFound`] for an unknown link.
 #[server(prefix = "/fn", endpoint = "revoke-guest-link")]
 pub async fn revoke_guest_link(call: CallId, link: GuestLinkId) -> Result<(), Failure> {
     let app = crate::server::session::use_app()?;

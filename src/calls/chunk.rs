@@ -11,7 +11,7 @@ use crate::ui::lazy::lazy_chunk;
 use leptos::prelude::*;
 
 lazy_chunk! {
-    /// The chunk. The app hands it to [`CallsClient::provide`].
+    /// The functions of the chunk. The app passes them to [`CallsClient::provide`].
     pub static CALLS_CHUNK in calls: CallsChunk = CallsChunk {
         start_client: |calls, frames| {
             calls.activate(frames);

@@ -1,4 +1,4 @@
-//! Server functions of the news. Reads are `GET`.
+//! Server functions of news. Reads use `GET`.
 
 pub(super) mod types;
 
@@ -18,7 +18,7 @@ use crate::{
 use leptos::prelude::*;
 use server_fn::codec::{GetUrl, Json};
 
-/// Where the stream of news stands and what is breaking.
+/// Returns the stream's cursor and the breaking story.
 ///
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
@@ -28,7 +28,7 @@ pub async fn find_news_status() -> Result<NewsStatus, Failure> {
     with_failure_status(news.find_news_status().await)
 }
 
-/// A page of stories, of one topic or of all, before a sequence or the newest.
+/// Returns one page of stories, of one topic or all: the newest, or those before a sequence.
 ///
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
@@ -41,7 +41,7 @@ pub async fn list_stories(
     with_failure_status(news.list_stories(topic, before).await)
 }
 
-/// What there is to choose from on the news page.
+/// Returns the topics, and whether the reader may publish.
 ///
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
@@ -51,41 +51,42 @@ pub async fn find_page_info() -> Result<NewsPageInfo, Failure> {
     with_failure_status(news.find_page_info().await)
 }
 
-/// A whole story.
+/// Returns one story with its body.
 ///
 /// # Errors
-/// [`Failure::NotFound`] when there is none at that address.
+/// [`Failure::NotFound`] when no story has that slug.
 #[server(prefix = "/fn", endpoint = "story", input = GetUrl)]
 pub async fn find_story(slug: String) -> Result<Story, Failure> {
     let news = use_news_service()?;
     with_failure_status(news.find_story(&slug).await)
 }
 
-/// What the editor's page begins with.
+/// Returns the initial state of the editor's form.
 ///
 /// # Errors
-/// [`Failure::NotSignedIn`] or [`Failure::NotAllowed`] for everybody but editors and administrators.
+/// [`Failure::NotSignedIn`] or [`Failure::NotAllowed`] unless the caller is an editor or administrator.
 #[server(prefix = "/fn", endpoint = "begin-story", input = GetUrl)]
 pub async fn find_editor_state() -> Result<EditorState, Failure> {
     let news = use_news_service()?;
     with_failure_status(editor_form::find_editor_state(&news).await)
 }
 
-/// Publishes a story and returns the last part of its address.
+/// Publishes a story and returns its slug.
 ///
 /// # Errors
-/// [`Failure::Invalid`] names the field and the rule it breaks; [`Failure::NotAllowed`] for everybody but editors and
-/// administrators.
+/// [`Failure::Invalid`] names the field and the rule it breaks; [`Failure::NotSignedIn`] or [`Failure::NotAllowed`]
+/// unless the caller is an editor or administrator.
 #[server(prefix = "/fn", endpoint = "publish-story", input = Json)]
 pub async fn publish_story(story: StoryInput) -> Result<String, Failure> {
     let app = crate::server::session::use_app()?;
     with_failure_status(editor_form::publish_input(&app, story).await).map(|story| story.slug)
 }
 
-/// What a body in Markdown will look like: sanitised HTML.
+/// Renders a Markdown body to sanitised HTML.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when it is too long; [`Failure::NotAllowed`] for everybody but editors and administrators.
+/// [`Failure::Invalid`] when the body is too long; [`Failure::NotSignedIn`] or [`Failure::NotAllowed`] unless the
+/// caller is an editor or administrator.
 #[server(prefix = "/fn", endpoint = "preview-story", input = Json)]
 pub async fn preview_story(body: String) -> Result<String, Failure> {
     with_failure_status(editor_form::render_preview(body).await)

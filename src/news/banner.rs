@@ -1,4 +1,4 @@
-//! Breaking news, on every page: rendered by the server while it is fresh, and there within a blink when it breaks.
+//! Breaking-news banner of every page: rendered by the server, updated by the live stream.
 
 use super::client::use_news;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
-/// The banner's region. It is there from the start, so that a screen reader announces what comes into it.
+/// The banner's live region. It is rendered empty from the start, so that screen readers announce what is inserted.
 #[component]
 pub fn BreakingBanner() -> impl IntoView {
     let live = use_news();
@@ -24,7 +24,7 @@ pub fn BreakingBanner() -> impl IntoView {
     }
 }
 
-/// What is breaking now, if anything is.
+/// The current breaking story, if there is one.
 #[component]
 fn Announcement(rendered: Option<BreakingStory>) -> impl IntoView {
     let live = use_news();
@@ -43,7 +43,7 @@ fn Banner(breaking: BreakingStory) -> impl IntoView {
     view! {
         <div class="banner">
             <span class="banner-label">"Breaking"</span>
-            // Who follows the link has seen it.
+            // Following the link also dismisses the banner.
             <a href=format!("/news/{}", breaking.slug) on:click=move |_| live.dismiss(story)>
                 {breaking.headline}
             </a>
@@ -60,13 +60,13 @@ fn Banner(breaking: BreakingStory) -> impl IntoView {
     }
 }
 
-/// The button goes away with the banner; without this the keyboard would begin at the top of the page again.
+/// Moves the focus to the main content: the focused button is removed with the banner.
 fn focus_main() {
     let main = window()
         .document()
         .and_then(|document| document.get_element_by_id("main"));
     if let Some(main) = main.and_then(|main| main.dyn_into::<web_sys::HtmlElement>().ok()) {
-        // An element that cannot be focused now is none to worry about.
+        // A failed focus call is harmless.
         let _ = main.focus();
     }
 }

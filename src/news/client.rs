@@ -1,9 +1,9 @@
-//! The live stream in the browser: one `EventSource` a page, for the page's whole life, whatever is on screen.
+//! The live stream in the browser: one `EventSource` per page, for the page's whole lifetime.
 //!
-//! Written by hand on web-sys: a browser's own reconnect has a fixed delay and no jitter, leptos-use's hook loses the cursor with
-//! it, and neither notices a path that died without a word. So the connection is never left to reconnect by itself: it is closed
-//! and a new one is opened from the cursor, after a backoff. When that is and what counts as dead is decided in
-//! [`super::watch`], what is shown and what waits in [`crate::model::headlines`].
+//! Written directly on web-sys: the browser's own reconnect has a fixed delay without jitter, leptos-use's hook loses
+//! the cursor on reconnect, and neither detects a silently dead connection. A failed connection is therefore closed,
+//! and a new one is opened from the cursor after a backoff. `news::reconnect_policy` decides on timeouts and
+//! retries, [`crate::model::headlines`] on which stories are shown or pending.
 
 mod connection;
 
@@ -26,20 +26,20 @@ use std::time::Duration;
 use wasm_bindgen::{JsCast, prelude::Closure};
 use web_sys::{Event, EventSource, MessageEvent};
 
-/// How often the connection is looked after.
+/// Interval at which the reconnect policy is polled.
 const TICK_INTERVAL: Duration = Duration::from_millis(500);
-/// Under this a tab keeps which breaking story its reader has dismissed.
+/// Session storage key of the breaking story that the reader dismissed.
 const DISMISSED_STORAGE_KEY: &str = "rialto.news.dismissed";
 
-/// The live news of a page. A handle: copy it freely. Provided once, by the app.
+/// The live news of a page: a cheap `Copy` handle, provided once by the app.
 #[derive(Clone, Copy)]
 pub struct NewsStream {
     status: Resource<Result<NewsStatus, Failure>>,
-    /// None until the stream has a cursor to go on from.
+    /// Streamed stories and the cursor; `None` until a cursor is known.
     recent: RwSignal<Option<RecentStories>>,
     breaking: RwSignal<BannerState>,
     dismissed: RwSignal<Option<StoryId>>,
-    /// Counts: each time, what a page shows may have a hole and is to be fetched anew.
+    /// Number of resyncs. Each one means that displayed lists may have gaps and must be fetched again.
     resyncs: RwSignal<u32>,
     interrupted_since: RwSignal<Option<Millis>>,
     is_started: RwSignal<bool>,
@@ -53,12 +53,12 @@ impl std::fmt::Debug for NewsStream {
     }
 }
 
-/// What the banner says, before it is asked what was dismissed.
+/// Content of the banner, before dismissal is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum BannerState {
-    /// What the server rendered.
+    /// The story that the server rendered.
     AsRendered,
-    /// What has come since.
+    /// The state received since.
     Updated(Option<BreakingStory>),
 }
 
@@ -71,17 +71,17 @@ impl BannerState {
     }
 }
 
-/// The live news of this page.
+/// Returns the live news of this page.
 ///
 /// # Panics
-/// Outside the app, which provides it.
+/// Panics outside the app, which provides the context.
 #[must_use]
 pub fn use_news() -> NewsStream {
     expect_context()
 }
 
 impl NewsStream {
-    /// Makes it available to the whole app; connects to nothing yet.
+    /// Provides the context. Connects to nothing yet.
     pub fn provide() -> Self {
         let live = Self {
             status: Resource::new(|| (), |()| find_news_status()),
@@ -101,7 +101,7 @@ impl NewsStream {
         live
     }
 
-    /// Connects, and stays connected while the page is visible. Browser only, from an effect, once.
+    /// Connects, and stays connected while the page is visible. Browser only; call once, from an effect.
     pub fn start(self) {
         if self.is_started.get_untracked() {
             return;
@@ -124,8 +124,8 @@ impl NewsStream {
             if begun != Some(true) {
                 self.apply_status(now);
             }
-            // A browser allows six connections to a server over HTTP/1.1, all tabs together: a hidden one gives its own back and
-            // goes on from its cursor when it is looked at again.
+            // Browsers allow six HTTP/1.1 connections per host across all tabs. A hidden tab closes its own and resumes
+            // from its cursor when it becomes visible.
             if visible.get() {
                 self.open_connection();
             } else {
@@ -135,7 +135,7 @@ impl NewsStream {
         });
     }
 
-    /// Where the page begins. A failure leaves the stream without a cursor: it then begins where the server says.
+    /// Applies the initial status. After a failure the stream has no cursor and starts at the server's head.
     fn apply_status(self, now: Result<NewsStatus, Failure>) {
         if let Ok(now) = now {
             self.resume_from(&now.cursor);
@@ -143,13 +143,13 @@ impl NewsStream {
         }
     }
 
-    /// What the page began with. To be read inside a `Suspense`.
+    /// The initial status. Read it inside a `Suspense`.
     #[must_use]
     pub fn status(&self) -> Resource<Result<NewsStatus, Failure>> {
         self.status
     }
 
-    /// Looks through the stories that came over the stream, oldest first. Tracks their coming.
+    /// Calls `look` with each streamed story, oldest first. Tracks new stories.
     pub fn for_each_recent(&self, mut look: impl FnMut(&Story)) {
         self.recent.with(|recent| {
             recent
@@ -159,30 +159,30 @@ impl NewsStream {
         });
     }
 
-    /// Counts how often the stream could not be resumed. When it changes, what a page shows is to be fetched anew.
+    /// The number of resyncs. When it changes, displayed lists must be fetched again.
     #[must_use]
     pub fn resyncs(&self) -> Signal<u32> {
         self.resyncs.into()
     }
 
-    /// Since when the stream has been interrupted, if it has been for longer than a moment.
+    /// Start of the current interruption, once it has lasted long enough to be shown.
     #[must_use]
     pub fn interrupted_since(&self) -> Signal<Option<Millis>> {
         self.interrupted_since.into()
     }
 
-    /// Whether the page is live: what only works then is to be shown only then.
+    /// Whether the page is hydrated. Controls that need the client are hidden until then.
     #[must_use]
     pub fn is_started(&self) -> Signal<bool> {
         self.is_started.into()
     }
 
-    /// Says whether somebody is in the middle of writing a story, so that the page is not reloaded under their hands.
+    /// Sets whether the reader is writing a story; a page with unsaved writing is not reloaded for a new build.
     pub fn set_writing(&self, writing: bool) {
         self.is_writing.try_set(writing);
     }
 
-    /// What is breaking and not dismissed, `rendered` being what the server said.
+    /// The breaking story that is not dismissed. `rendered` is the server's, used until an update is received.
     #[must_use]
     pub fn breaking(&self, rendered: Option<&BreakingStory>) -> Option<BreakingStory> {
         let breaking = match self.breaking.get() {
@@ -192,13 +192,13 @@ impl NewsStream {
         breaking.filter(|breaking| self.dismissed.get() != Some(breaking.id))
     }
 
-    /// Takes the banner away, for this story and this tab.
+    /// Hides the banner for this story in this tab.
     pub fn dismiss(&self, story: StoryId) {
         browser::session_storage_set(DISMISSED_STORAGE_KEY, &story.to_string());
         self.dismissed.set(Some(story));
     }
 
-    /// Makes sure that everything after a page's cursor comes or has come. Browser only.
+    /// Rewinds the stream if needed, so that every story after `from` is received. Browser only.
     pub fn resume_from(self, from: &Cursor) {
         let mut moved = false;
         self.recent.maybe_update(|recent| {
@@ -211,13 +211,13 @@ impl NewsStream {
         }
     }
 
-    /// A page could not be fetched anew after a resync: begin with that once more. Browser only.
+    /// Schedules another resync after a list could not be fetched again. Browser only.
     pub fn retry_resync(self) {
         with_connection(|wire| wire.needs_status = true);
         schedule_reconnect();
     }
 
-    /// Tries again at once, if there is no connection. Browser only.
+    /// Reconnects at once if there is no connection. Browser only.
     pub fn retry_now(self) {
         let down =
             with_connection(|wire| wire.policy.should_connect() && wire.event_source.is_none());
@@ -234,7 +234,7 @@ impl NewsStream {
         self.interrupted_since.set(None);
     }
 
-    /// Every tick: notices a dead path, connects again when it is time, and says how it stands.
+    /// Polls the policy, reconnects or disconnects as due, and updates the interruption and the banner.
     fn tick(self) {
         let now = browser::now();
         match with_connection(|wire| wire.policy.due_action(now)) {
@@ -291,7 +291,7 @@ impl NewsStream {
                     self.on_event(name, &event.data().as_string().unwrap_or_default());
                 }
             });
-            // An event's name and a function are never refused.
+            // Adding a listener with a string and a function cannot fail.
             let _ =
                 source.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
             listener
@@ -329,7 +329,7 @@ impl NewsStream {
                 Ok(())
             }
         };
-        // A newer server may say things this page does not know; it reloads when it can.
+        // A newer server may send unknown events; this page reloads when it can.
         if let Err(error) = understood {
             browser::warn(&format!(
                 "the news stream's {name} was not understood: {error}"
@@ -342,7 +342,7 @@ impl NewsStream {
             build.set_server_build(&hello.build);
         }
         if !hello.recovered {
-            // A resync follows, and with it this connection ends.
+            // A resync event follows and ends this connection.
             return;
         }
         with_connection(|wire| wire.policy.on_hello(now));
@@ -357,7 +357,7 @@ impl NewsStream {
 
     fn on_story(self, now: Millis, mut story: Story) {
         self.update_banner(BreakingStory::from_story(&story, now));
-        // Lists show summaries, and what waits may wait for long.
+        // Lists show summaries only, and pending stories may stay in memory for long.
         story.html = String::new();
         let heard = |recent: &mut Option<RecentStories>| {
             recent.as_mut().is_some_and(|recent| recent.receive(story))
@@ -365,7 +365,7 @@ impl NewsStream {
         self.recent.maybe_update(heard);
     }
 
-    /// A replay may bring an older one after a newer one: the newest stands.
+    /// Keeps the newest breaking story: a replay may deliver an older one later.
     fn update_banner(self, breaking: Option<BreakingStory>) {
         let Some(breaking) = breaking else { return };
         if self
@@ -376,7 +376,7 @@ impl NewsStream {
         }
     }
 
-    /// After a resync: finds out where the stream stands, goes on from there and lets the page catch up.
+    /// After a resync: fetches the current status, resumes from its cursor and makes lists fetch again.
     async fn fetch_status(self, generation: u32) {
         let now = find_news_status().await;
         if !is_current(generation) {

@@ -1,8 +1,8 @@
-//! `/news/new`: where editors publish.
+//! `/news/new`: the form in which editors publish.
 //!
-//! The form works without WASM: it is posted to the page's own address, and comes back filled when something is wrong (see
-//! `server::writing`). With WASM it stays where it is, shows what is wrong, and what was typed is kept for as long as the tab is
-//! open.
+//! The form works without WASM: it is posted to the page's own address, which renders it again with its input when it
+//! is rejected (see `server::editor_form`). With WASM the page stays, failures appear in place, and the draft is saved
+//! for as long as the tab is open.
 
 mod draft;
 
@@ -30,7 +30,7 @@ use leptos::{
 use leptos_meta::Title;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 
-/// The page.
+/// The editor's page.
 #[component]
 pub fn EditorPage() -> impl IntoView {
     let editor_state = Resource::new(|| (), |()| find_editor_state());
@@ -64,7 +64,7 @@ pub fn EditorPage() -> impl IntoView {
     }
 }
 
-/// Says who may publish to whoever may not.
+/// Tells visitors without the permission who may publish.
 #[component]
 fn NotYours(failure: Failure) -> impl IntoView {
     let reason = match failure {
@@ -156,7 +156,7 @@ fn StoryForm(editor: EditorState) -> impl IntoView {
     }
 }
 
-/// Why the form was refused. Signing in takes a tab of its own, so that this one keeps what was typed.
+/// Reason for the rejection. The sign-in link opens a new tab, so that this one keeps the input.
 #[component]
 fn PublishFailure(failure: Failure) -> impl IntoView {
     let is_signed_out = failure == Failure::NotSignedIn;
@@ -193,7 +193,7 @@ fn HeadlineField(value: String, node: NodeRef<Input>) -> impl IntoView {
     }
 }
 
-/// The body, and how it will look.
+/// The body field with its preview.
 #[component]
 fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
     let live = use_news();
@@ -247,8 +247,8 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
     }
 }
 
-/// A text area's content as HTML. A parser drops a line break with which the page's content begins, so there is one to drop.
-/// (As a child, an empty text would be rendered as a blank.)
+/// Escapes text as the HTML content of a `textarea`. HTML parsers drop a leading line break, so one is prepended if the
+/// text starts with one. (As a child node, an empty text would be rendered as a space.)
 fn textarea_content(text: &str) -> String {
     let escaped = text
         .replace("\r\n", "\n")

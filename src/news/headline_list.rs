@@ -1,5 +1,5 @@
-//! The list of stories: what was there when the page was made, and a pill that counts what has come since. Nothing that is read
-//! moves until the reader asks for it.
+//! The list of stories: those rendered with the page, and a pill that counts the pending ones. Displayed stories do not
+//! move until the reader asks for the new ones.
 
 use super::{
     api::list_stories,
@@ -20,14 +20,14 @@ use crate::{
 use leptos::{either::Either, prelude::*, task::spawn_local};
 use wasm_bindgen::JsCast;
 
-/// The list.
+/// The list of stories of one page.
 #[component]
 pub(super) fn HeadlineList(
-    /// As the server rendered it.
+    /// The server-rendered page of stories.
     listing: StoryListing,
     /// Whether the reader may publish.
     can_publish: bool,
-    /// Whether this is the first page, where new stories belong.
+    /// Whether this is the first page, which receives new stories.
     is_newest: bool,
 ) -> impl IntoView {
     let topic = listing.topic.clone();
@@ -64,7 +64,7 @@ pub(super) fn HeadlineList(
     }
 }
 
-/// Lets the list hear what comes, and catch up after a resync.
+/// Feeds streamed stories to the list, and refetches it after a resync.
 fn subscribe_to_stream(list: RwSignal<Headlines>, topic: Option<String>) {
     let live = use_news();
     Effect::new(move || live.resume_from(&list.with_untracked(Headlines::cursor)));
@@ -93,15 +93,15 @@ fn subscribe_to_stream(list: RwSignal<Headlines>, topic: Option<String>) {
     });
 }
 
-/// On an empty page there is nothing to hold still.
+/// Reveals pending stories at once while the list is empty.
 fn reveal_if_empty(list: RwSignal<Headlines>) {
     if list.with_untracked(|list| list.shown().is_empty() && list.pending_count().count > 0) {
         list.update(|list| _ = list.reveal());
     }
 }
 
-/// What floats above the list: how many stories wait, and whether the stream is interrupted. Both regions are there from the
-/// start, so that a screen reader announces what comes into them.
+/// Status above the list: pending stories and interruptions. Both live regions are rendered from the start, so that
+/// screen readers announce what is inserted.
 #[component]
 fn StoryListStatus(list: RwSignal<Headlines>, newest: String, is_newest: bool) -> impl IntoView {
     let waiting = Memo::new(move |_| list.with(Headlines::pending_count));
@@ -152,7 +152,7 @@ fn pending_label(
     }
 }
 
-/// The reader asked for what is new: it is at the top, and the keyboard goes on from there.
+/// After new stories are revealed: scrolls to the top and focuses the first one.
 fn focus_first_story(list: RwSignal<Headlines>) {
     window().scroll_to_with_x_and_y(0.0, 0.0);
     let Some(first) = list
@@ -166,7 +166,7 @@ fn focus_first_story(list: RwSignal<Headlines>) {
         .ok()
         .flatten();
     if let Some(link) = link.and_then(|link| link.dyn_into::<web_sys::HtmlElement>().ok()) {
-        // An element that cannot be focused now is none to worry about.
+        // A failed focus call is harmless.
         let _ = link.focus();
     }
 }
@@ -175,7 +175,7 @@ fn element_id(story: &Story) -> String {
     format!("story-{}", story.seq)
 }
 
-/// A stale page says so, and stops saying so by itself.
+/// Notice shown while the live stream is interrupted.
 #[component]
 fn InterruptionNotice() -> impl IntoView {
     let live = use_news();
@@ -196,7 +196,7 @@ fn InterruptionNotice() -> impl IntoView {
     }
 }
 
-/// A story in the list.
+/// One story in the list.
 #[component]
 fn HeadlineItem(story: Story) -> impl IntoView {
     let id = element_id(&story);
@@ -226,7 +226,7 @@ pub(super) fn is_breaking(urgency: Urgency) -> bool {
     }
 }
 
-/// What an empty list says to do first.
+/// Empty state, with what to do first.
 #[component]
 fn NoStories(topic: Option<String>, can_publish: bool, is_newest: bool) -> impl IntoView {
     let title = match (&topic, is_newest) {

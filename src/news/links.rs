@@ -1,4 +1,4 @@
-//! Links between pages of the news.
+//! Links between the news pages.
 
 use crate::{
     model::Seq,
@@ -7,7 +7,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::location::Url;
 
-/// The address of a page of stories.
+/// Builds the address of a page of stories.
 pub(super) fn news_url(topic: Option<&str>, before: Option<Seq>) -> String {
     let topic = topic.map(|topic| format!("topic={}", Url::escape(topic)));
     let before = before.map(|before| format!("before={before}"));
@@ -19,7 +19,7 @@ pub(super) fn news_url(topic: Option<&str>, before: Option<Seq>) -> String {
     }
 }
 
-/// Leads an editor to the editor's page.
+/// Link to the editor's form.
 #[component]
 pub(super) fn PublishLink() -> impl IntoView {
     view! {

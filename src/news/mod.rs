@@ -1,16 +1,16 @@
-//! News: stories that editors publish, rendered by the server and live over server-sent events.
+//! News: stories that editors publish, rendered on the server and streamed over server-sent events.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
 //! | [`api`] | server functions |
-//! | [`client`] | the live stream in the browser, as a context |
-//! | [`banner`] | breaking news, on every page |
-//! | [`page`] | `/`: the latest stories and what waits to be shown |
-//! | [`story`] | `/news/{slug}` |
-//! | [`editor`] | `/news/new` |
-//! | [`server`] | publishing, `GET /news/events`, `POST /api/v1/stories`, the command line |
+//! | [`client`] | live stream in the browser, provided as a context |
+//! | [`banner`] | breaking-news banner of every page |
+//! | [`page`] | `/`: the latest stories, and the count of pending ones |
+//! | [`story`] | `/news/{slug}`: one story |
+//! | [`editor`] | `/news/new`: the editor's form |
+//! | `server` | publishing, `GET /news/events`, `POST /api/v1/stories`, command line (feature `ssr`) |
 //!
-//! What a page shows and what waits is decided in [`crate::model::headlines`].
+//! [`crate::model::headlines`] decides which stories a list shows and which stay pending.
 
 pub mod api;
 pub mod banner;

@@ -13,14 +13,14 @@ use leptos::{either::Either, prelude::*};
 use leptos_meta::{Meta, Title};
 use leptos_router::hooks::use_query_map;
 
-/// What the address asks for.
+/// Query parameters of the news page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct NewsQuery {
     topic: Option<String>,
     before: Option<Seq>,
 }
 
-/// The page.
+/// The news page.
 #[component]
 pub fn NewsPageView() -> impl IntoView {
     let query = use_query_map();
@@ -39,8 +39,8 @@ pub fn NewsPageView() -> impl IntoView {
         move || asked.get(),
         |asked| list_stories(asked.topic, asked.before),
     );
-    // Found now, and not in the arena of this request: the server asks for the title when the page is rendered, perhaps from within
-    // another request, whose values it would find there.
+    // An `ArcMemo` resolved now: the title is read later, possibly during another request, whose arena an
+    // arena-allocated memo would be looked up in.
     let title = ArcMemo::new(move |_| topic.get().unwrap_or_else(|| "News".to_owned()));
     title.with_untracked(|_| ());
     view! {
@@ -86,7 +86,7 @@ pub fn NewsPageView() -> impl IntoView {
     }
 }
 
-/// The topics to choose from, as links. With one topic there is nothing to choose.
+/// Links to the topics; hidden unless there are at least two.
 #[component]
 fn Topics(topics: Vec<String>, topic: Memo<Option<String>>) -> impl IntoView {
     let is_worth_it = topics.len() > 1;

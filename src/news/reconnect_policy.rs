@@ -1,56 +1,56 @@
-//! Whether the live stream is alive, when to try again, and since when it has been interrupted: plain data, told the time.
+//! Reconnect policy of the live news stream: timeouts, backoff and interruption times, as plain data without a clock.
 
 use crate::model::{Millis, backoff};
 
-/// Until the first heartbeat has said how often they come, silence counts as death after this many milliseconds.
+/// Silence timeout until the first heartbeat states the interval, in milliseconds.
 const INITIAL_SILENCE_TIMEOUT: Millis = 10_000;
-/// An interruption shorter than this is not worth telling, in milliseconds.
+/// Interruptions shorter than this are not shown, in milliseconds.
 const INTERRUPTION_NOTICE_DELAY: Millis = 3_000;
-/// A connection that lasted this long, in milliseconds, was a good one: the next backoff begins anew.
+/// Age at which a connection counts as stable, in milliseconds: its loss resets the backoff.
 const STABLE_CONNECTION_AGE: Millis = 5_000;
 
-/// What is known of the stream.
+/// State of the stream's connection, and of the backoff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReconnectPolicy {
     state: State,
     failures: u32,
-    /// Since when no connection was greeted, if the page wants one.
+    /// Start of the current interruption: when the connection was first attempted, or last known to work.
     lost_at: Option<Millis>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Not wanted: the page is hidden, or has not begun.
+    /// No connection is wanted: the page is hidden or not started.
     Idle,
-    /// Connected or connecting.
+    /// Connecting or connected.
     Open {
-        /// When something was last heard, or else when the connection was begun.
+        /// Time of the last event, or of the connection attempt if there was none.
         last_event_at: Millis,
-        /// How long a silence may last.
+        /// Longest accepted silence, in milliseconds.
         silence_timeout: Millis,
-        /// When the server said hello.
+        /// Time of the server's hello, if received.
         hello_at: Option<Millis>,
     },
-    /// To be tried again.
+    /// Waiting to reconnect.
     BackingOff {
-        /// When.
+        /// Time of the next attempt.
         retry_at: Millis,
     },
 }
 
-/// What is to be done now.
+/// Action that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DueAction {
-    /// Nothing.
+    /// No action.
     Nothing,
-    /// Connect.
+    /// Open a connection.
     Connect,
-    /// Give the connection up: nothing was heard for too long.
+    /// Close the connection: nothing was received within the silence timeout.
     Disconnect,
 }
 
 impl ReconnectPolicy {
-    /// Nothing is wanted yet.
+    /// Creates an idle policy.
     pub(super) const fn new() -> Self {
         Self {
             state: State::Idle,
@@ -59,12 +59,12 @@ impl ReconnectPolicy {
         }
     }
 
-    /// Whether the page wants a connection.
+    /// Returns whether a connection is wanted.
     pub(super) fn should_connect(&self) -> bool {
         self.state != State::Idle
     }
 
-    /// A connection was begun.
+    /// Records the start of a connection attempt.
     pub(super) fn on_connecting(&mut self, now: Millis) {
         self.lost_at.get_or_insert(now);
         self.state = State::Open {
@@ -74,7 +74,7 @@ impl ReconnectPolicy {
         };
     }
 
-    /// The server said hello.
+    /// Records the server's hello, which ends an interruption.
     pub(super) fn on_hello(&mut self, now: Millis) {
         self.lost_at = None;
         if let State::Open {
@@ -88,7 +88,7 @@ impl ReconnectPolicy {
         }
     }
 
-    /// Something was heard.
+    /// Records an event of any kind.
     pub(super) fn on_event(&mut self, now: Millis) {
         if let State::Open {
             last_event_at: heard_at,
@@ -99,7 +99,8 @@ impl ReconnectPolicy {
         }
     }
 
-    /// A heartbeat was heard, and the next one follows after so many seconds: two may get lost, a third may be late.
+    /// Records a heartbeat and its interval in seconds. The silence timeout becomes 2.5 intervals: one heartbeat may be
+    /// lost and the next one late.
     pub(super) fn on_heartbeat(&mut self, now: Millis, seconds: u64) {
         self.on_event(now);
         if let State::Open {
@@ -111,7 +112,7 @@ impl ReconnectPolicy {
         }
     }
 
-    /// The connection was lost or could not be made. `random` is a number from 0 (included) to 1 (excluded).
+    /// Records the loss or failure of the connection and schedules a retry. `random` is in `0.0..1.0`, for jitter.
     pub(super) fn on_disconnect(&mut self, now: Millis, random: f64) {
         let State::Open {
             hello_at: greeted_at,
@@ -124,7 +125,7 @@ impl ReconnectPolicy {
         if greeted_at.is_some_and(|since| now - since >= STABLE_CONNECTION_AGE) {
             self.failures = 0;
         }
-        // What was heard last was heard; everything since then may have been missed.
+        // Everything after the last received event may have been missed.
         self.lost_at.get_or_insert(heard_at);
         let wait = backoff::retry_delay(self.failures, random);
         self.failures = self.failures.saturating_add(1);
@@ -133,12 +134,12 @@ impl ReconnectPolicy {
         };
     }
 
-    /// No connection is wanted any more.
+    /// Stops: no connection is wanted any more.
     pub(super) fn pause(&mut self) {
         *self = Self::new();
     }
 
-    /// What is to be done now.
+    /// Returns the action that is due.
     pub(super) fn due_action(&self, now: Millis) -> DueAction {
         match self.state {
             State::BackingOff { retry_at } if now >= retry_at => DueAction::Connect,
@@ -151,7 +152,7 @@ impl ReconnectPolicy {
         }
     }
 
-    /// Since when the stream has been interrupted, once that is worth telling.
+    /// Returns the start of the interruption, once it has lasted long enough to be shown.
     pub(super) fn interrupted_since(&self, now: Millis) -> Option<Millis> {
         self.lost_at
             .filter(|since| now - since >= INTERRUPTION_NOTICE_DELAY)
@@ -162,7 +163,7 @@ impl ReconnectPolicy {
 mod tests {
     use super::*;
 
-    /// A stream that was greeted at 0 and beats every 15 seconds.
+    /// A connected stream: hello at 0, heartbeats every 15 seconds.
     fn connected_policy() -> ReconnectPolicy {
         let mut watch = ReconnectPolicy::new();
         watch.on_connecting(0);

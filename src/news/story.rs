@@ -10,7 +10,7 @@ use leptos::{either::EitherOf3, prelude::*};
 use leptos_meta::{Meta, Title};
 use leptos_router::hooks::use_params_map;
 
-/// The page.
+/// The story page.
 #[component]
 pub fn StoryPage() -> impl IntoView {
     let params = use_params_map();
@@ -47,7 +47,7 @@ pub fn StoryPage() -> impl IntoView {
 #[component]
 fn WholeStory(story: Story) -> impl IntoView {
     let topic = news_url(Some(&story.topic), None);
-    // Many stories are a headline only, which then describes itself.
+    // Many stories have only a headline, which then serves as the description.
     let description = if story.summary.is_empty() {
         story.headline.clone()
     } else {
@@ -71,7 +71,7 @@ fn WholeStory(story: Story) -> impl IntoView {
                     <LocalTime at=story.at style=TimeStyle::DayTime />
                 </p>
             </header>
-            // The server has cleaned it; see `server::markdown`.
+            // Sanitised on the server; see `server::markdown`.
             <div class="story-body" inner_html=story.html></div>
         </article>
         <p class="story-end">

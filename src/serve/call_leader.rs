@@ -1,7 +1,7 @@
-//! Which node holds the desk: the one that decides about calls for everybody.
+//! Election of the call leader: the node that decides about calls for all nodes.
 //!
-//! A lease of the store elects it. When the node dies, its lease ends with its connection to the store, and another node takes the
-//! desk over with every call that is open; media goes from browser to browser and does not notice.
+//! A lease in the store elects the leader. When a node dies, its lease ends with its connection to the store, and another node
+//! takes over all open calls; media flows between browsers and is not affected.
 
 use super::Systems;
 use crate::{
@@ -13,15 +13,15 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How often a node that does not hold the desk tries to.
+/// How often a node that is not the leader tries to acquire the lease.
 const ELECTION_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the one that does makes sure of it.
+/// How often the leader checks that it still holds the lease.
 const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it tells the others which calls go on in rooms.
+/// How often the leader sends the group calls of rooms to the other nodes.
 const GROUP_CALL_SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Holds the desk whenever no other node does, until it is asked to stop; then what was decided is stored before another node decides.
-/// Alone, the desk is held from the start.
+/// Leads whenever this node holds the lease, until `stop` is cancelled; pending decisions are then stored before another node
+/// leads. A single node leads from the start.
 pub(super) async fn run(systems: Arc<Systems>, stop: CancellationToken) {
     match &systems.app.bus {
         Some(bus) => lead_when_elected(&systems, bus, &stop).await,
@@ -65,13 +65,13 @@ async fn lead(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease, stop: &Cancel
     loop {
         tokio::select! {
             question = requests.next() => match question {
-                // A task each: a page asks one thing after another, and no page waits for another.
+                // One task for each request: a client sends its requests one after another, and clients do not wait for each other.
                 Some(question) => systems.calls.spawn(handle_request(systems.clone(), bus.clone(), question)),
                 None => return,
             },
             () = stop.cancelled() => {
                 drop(requests);
-                // With the lease still held: the next node reads what this one has stored.
+                // The lease is still held, so the next leader reads what this one has stored.
                 return systems.calls.shut_down().await;
             }
             _ = tell.tick() => systems.calls.publish_group_calls(),
@@ -95,10 +95,10 @@ async fn handle_request(systems: Arc<Systems>, bus: Bus, request: async_nats::Me
             action,
         }) => {
             if !systems.calls.is_leader() {
-                // Whoever asked asks again, and finds the node that does.
+                // The caller retries and reaches the new leader.
                 return;
             }
-            // The page may be newer than what was told of it.
+            // The client may have connected after this node's last update of its client list.
             let connection = systems.app.connections.find_remote_connection(from, client);
             let page = connection.unwrap_or_else(|| {
                 let page = Connection::remote(client, person, true, from, bus.clone());

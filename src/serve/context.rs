@@ -1,4 +1,4 @@
-//! What pages and server functions find in their context, and the headers that every page carries.
+//! Leptos context of pages and server functions, and the headers of every page.
 
 use crate::{
     news::server::NewsService,
@@ -24,13 +24,13 @@ use leptos::{
 use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 
-/// Finds out who is asking, before a page or a server function runs.
+/// Authenticates the user before a page or a server function runs.
 pub(super) async fn authenticate(
     State(app): State<Arc<AppState>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response> {
-    // Whoever opens the link to a call is a guest there, whoever they are elsewhere.
+    // On a guest link the visitor is a guest, even with a session.
     let signed = if request.uri().path().starts_with("/call/") {
         None
     } else {
@@ -40,7 +40,7 @@ pub(super) async fn authenticate(
     Ok(next.run(request).await)
 }
 
-/// Fills the context of a page or a server function.
+/// Provides the context of a page or a server function.
 pub(super) fn provide(app: &Arc<AppState>, news: &Arc<NewsService>, assets: &Assets) {
     let parts = use_context::<Parts>();
     let signed = parts

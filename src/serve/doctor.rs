@@ -1,4 +1,4 @@
-//! `rialto doctor`: asks the server that runs on this machine to look at itself, and prints what it found.
+//! `rialto doctor`: requests the self-test of the server on this machine and prints its findings.
 
 use crate::{
     model::finding::{Finding, Verdict},
@@ -17,11 +17,11 @@ use axum::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// How long it may take: several things that do not answer, one after another.
+/// Longest duration of a self-test: several checks may time out one after another.
 const DOCTOR_TIMEOUT: Duration = Duration::from_mins(1);
 const DOCTOR_PATH: &str = "/api/v1/doctor";
 
-/// What the server finds out about itself: for the command line on this machine alone.
+/// Handles `GET /api/v1/doctor`. Requires the control token, which only this machine's command line can read.
 pub(super) async fn get_findings(
     State(app): State<Arc<AppState>>,
     headers: HeaderMap,
@@ -31,7 +31,7 @@ pub(super) async fn get_findings(
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "))
         .unwrap_or_default();
-    // Hashes are compared, so that the time it takes says nothing about the secret.
+    // Comparing hashes prevents a timing attack on the token.
     if random::sha256_hex(given) != random::sha256_hex(&app.control_token) {
         let reason = "Only the command line of this machine may ask that: rialto doctor. In the browser it is on the page \
                       Administration.";
@@ -41,10 +41,10 @@ pub(super) async fn get_findings(
     Ok(Json(doctor::run_checks(&app).await))
 }
 
-/// Asks, prints a verdict a line, and fails if anything is wrong.
+/// Requests the findings, prints one line for each, and fails if there is a problem.
 ///
 /// # Errors
-/// In words: when no server runs on this data, or something is wrong.
+/// A message for the user, when no server runs on this data folder, or a check found a problem.
 pub async fn run(config: &StoreConfig) -> std::result::Result<(), String> {
     let folder = config.data.display();
     let Some(control) = control::read(&config.data).await? else {
@@ -80,7 +80,7 @@ fn format_finding(finding: &Finding) -> String {
 
 async fn request_findings(control: &ControlFile) -> std::result::Result<Vec<Finding>, String> {
     let address = &control.base_url;
-    // The server is on this machine: a proxy that the environment names could only be in the way.
+    // The server is on this machine, so a proxy from the environment must not be used.
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(DOCTOR_TIMEOUT)

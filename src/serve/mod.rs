@@ -1,17 +1,17 @@
-//! `rialto serve`: puts the systems together and serves them. The only server module that knows all of them.
+//! `rialto serve`: builds all services and serves them. No other server module depends on all of them.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`router`] | every address, in one table |
-//! | [`ws`] | the life of a WebSocket, from hello to close |
-//! | [`socket`] | its messages in, its frames out |
-//! | [`observe`] | request ids, and metrics |
-//! | [`nodes`] | other nodes: what they commit, their pages, and whether they live |
-//! | [`doctor`] | what `rialto doctor` asks the running server |
-//! | [`desk`] | which node holds the calls |
-//! | [`context`] | what pages and server functions find in their context |
-//! | [`kept`] | pages that were rendered already |
-//! | [`functions`] | what server functions answer, beyond what the library does |
+//! | `router` | routing table |
+//! | `ws` | lifecycle of a WebSocket, from handshake to close |
+//! | `websocket` | reading messages from a WebSocket |
+//! | `telemetry` | request ids and metrics |
+//! | `nodes` | other nodes: their events, clients and liveness |
+//! | [`doctor`] | `rialto doctor`, which queries the running server |
+//! | `call_leader` | election of the node that decides about calls |
+//! | `context` | Leptos context of pages and server functions |
+//! | `page_cache` | cache of rendered news pages |
+//! | `server_functions` | status of failed server functions |
 
 mod call_leader;
 mod context;
@@ -52,33 +52,33 @@ use std::{
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-/// How many connections are welcomed at once. After a restart everybody comes back in the same second: who waits here keeps nobody
-/// from a page, and there are enough of them that one query serves many.
+/// Maximum number of connections being welcomed at once. After a restart all clients reconnect within a second: the limit
+/// keeps page requests responsive, and is high enough for one query to serve many connections.
 const MAX_CONCURRENT_WELCOMES: usize = 16;
-/// How many pages, and how many readers, are sent to other nodes at once when this one stops,
+/// Connections of each kind (WebSocket, SSE) that one of several nodes closes at a time when it shuts down.
 const SHUTDOWN_BATCH_SIZE: usize = 20;
-/// and how long after them the next: two thousand of each a second.
+/// Time between two such batches. With the batch size, 2,000 of each are closed a second.
 const SHUTDOWN_BATCH_INTERVAL: Duration = Duration::from_millis(10);
-/// How long requests that are under way may take after the program was asked to stop.
+/// How long open requests, connections and tasks may take to finish after the shutdown signal.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The systems, put together.
+/// All services of the server.
 #[derive(Debug)]
 pub(crate) struct Systems {
     pub(crate) app: Arc<AppState>,
     pub(crate) news: Arc<NewsService>,
     pub(crate) chat: ChatService,
     pub(crate) calls: Arc<CallRegistry>,
-    /// How many connections may be welcomed at once.
+    /// Limits how many connections are welcomed at once.
     pub(crate) welcome_permits: Semaphore,
 }
 
-/// Serves until the program is asked to stop.
+/// Serves until the process receives a shutdown signal.
 ///
-/// Prints where it listens and, while nobody is an administrator, the one-time link that makes one.
+/// Prints the listen address and, while there is no administrator, the one-time link that makes one.
 ///
 /// # Errors
-/// In words: when the store cannot be opened or the address cannot be listened on.
+/// A message for the user, when the store cannot be opened or the address cannot be bound.
 pub async fn run(config: Config) -> Result<(), String> {
     start_logging(config.log_format);
     let started = Instant::now();
@@ -87,7 +87,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         Some(_) => Sharing::Nodes,
         None => Sharing::Exclusive,
     };
-    // Before anything in the folder is read or written, and until all of it is closed.
+    // Before the folder is first used, and until everything in it is closed.
     let lock = DataLock::acquire(&config.store.data, sharing).map_err(|why| match why {
         Error::InvalidSetting(why) => why,
         why => format!(
@@ -155,10 +155,10 @@ pub async fn run(config: Config) -> Result<(), String> {
     }
     stopping.connections.close();
     close_live_connections(&app).await;
-    // Who does not take the close frame in time is cut off, which says the same less politely.
+    // Clients that do not read the close frame in time are disconnected without it.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, stopping.connections.wait()).await;
     calls_shutdown.cancel();
-    // What was decided about calls is stored, unless the store is away.
+    // Stores decisions about calls, unless the store is unavailable.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, desk).await;
     for task in [Some(alive), Some(watched), nodes, metrics]
         .into_iter()
@@ -168,7 +168,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     }
     if let Some(bus) = &app.bus {
         bus.broadcast(Message::Stopped);
-        // NATS may be away, and then the others notice that nothing is heard.
+        // NATS may be down; the other nodes then notice the missing heartbeats.
         let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, bus.flush()).await;
     }
     if let Err(why) = control {
@@ -180,8 +180,8 @@ pub async fn run(config: Config) -> Result<(), String> {
     Ok(())
 }
 
-/// Ends every live connection. Where other nodes take them over, a few at a time, so that not everybody comes to them at once;
-/// alone, at once, so that the program that is started again finds them sooner.
+/// Closes every live connection. With other nodes to take them over, in small batches, so that they do not all reconnect at
+/// once; on a single node, all at once, so that they reconnect sooner after a restart.
 async fn close_live_connections(app: &AppState) {
     let (mut clients, mut readers) = (
         app.connections.local_connections(),
@@ -201,7 +201,7 @@ async fn close_live_connections(app: &AppState) {
         }
         tokio::time::sleep(SHUTDOWN_BATCH_INTERVAL).await;
     }
-    // Whoever came in between.
+    // Connections opened meanwhile.
     app.connections.close_all(CloseCode::GoingAway);
     app.news_subscribers.close_all();
 }
@@ -212,7 +212,7 @@ async fn build_systems(app: &Arc<AppState>) -> Result<Arc<Systems>, Error> {
     chat.clean().await?;
     let calls = CallRegistry::new(app.clone());
     if app.bus.is_none() {
-        // Alone there is nobody else to hold the desk, and nobody connects before it is held.
+        // A single node always leads, and must do so before clients connect.
         calls.become_leader().await?;
     }
     Ok(Arc::new(Systems {
@@ -224,10 +224,10 @@ async fn build_systems(app: &Arc<AppState>) -> Result<Arc<Systems>, Error> {
     }))
 }
 
-/// Under which name the store keeps the secret that credentials for the relay are made with.
+/// Key of the setting that stores the TURN secret, from which relay credentials are derived.
 const TURN_SECRET_SETTING: &str = "turn_secret";
 
-/// Starts the relay of calls, and settles what browsers are told of it.
+/// Starts the TURN relay of calls, and sets the ICE servers that browsers get.
 async fn start_relay(app: &AppState) -> Result<Option<TurnRelay>, String> {
     let secret = match &app.config.turn.turn_secret {
         Some(secret) => secret.clone(),
@@ -239,12 +239,12 @@ async fn start_relay(app: &AppState) -> Result<Option<TurnRelay>, String> {
     };
     let secret = TurnSecret::new(&secret);
     let (ice, turn) = turn::start(&app.config, secret, app.metrics.clone()).await?;
-    // It is started once.
+    // This runs only once, so the value is not set yet.
     let _ = app.ice.set(ice);
     Ok(turn)
 }
 
-/// Says where browsers find the relay, and what there is to do if few will.
+/// Prints the URLs of the relay, and advice if it is reachable only locally.
 fn print_relay_urls(relay: &TurnRelay) {
     for url in relay.urls.iter().filter(|url| url.contains("turn")) {
         println!("relay of calls on {url}");
@@ -264,7 +264,7 @@ fn print_relay_urls(relay: &TurnRelay) {
     }
 }
 
-/// Says where people find the site.
+/// Prints the URLs of the site.
 async fn print_site_urls(app: &AppState, address: SocketAddr) -> Result<(), Error> {
     println!("listening on http://{address}");
     let url = app
@@ -286,26 +286,26 @@ async fn print_site_urls(app: &AppState, address: SocketAddr) -> Result<(), Erro
 
 fn start_logging(format: LogFormat) {
     use tracing_subscriber::{EnvFilter, fmt};
-    // Whoever asks for a relay is refused once, to learn what to sign (RFC 8489 section 9.2): no error, though that library calls it one.
+    // A TURN client is always rejected once, to get the realm and nonce (RFC 8489 section 9.2): stun_proto logs that as an error.
     let filter = EnvFilter::try_from_env("RIALTO_LOG")
         .unwrap_or_else(|_| EnvFilter::new("rialto=info,stun_proto=off,warn"));
     let log = fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal() && wants_colours())
         .with_writer(std::io::stderr);
-    // A second start in one process (tests) keeps the first.
+    // A second start in the same process (tests) keeps the first subscriber.
     let _ = match format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
 }
 
-/// Whether colours are wanted where they can be seen (no-color.org).
+/// Whether colours are allowed (no-color.org).
 fn wants_colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
-/// Where the browser's files are: what cargo-leptos says, or what lies beside the program.
+/// Leptos options from the environment, with hashed file names if there is a hash file.
 fn leptos_options(has_hashes: bool) -> Result<LeptosOptions, String> {
     let mut options = get_configuration(None)
         .map_err(|why| why.to_string())?
@@ -314,14 +314,14 @@ fn leptos_options(has_hashes: bool) -> Result<LeptosOptions, String> {
     Ok(options)
 }
 
-/// SIGINT or SIGTERM.
+/// Waits for SIGINT or SIGTERM.
 async fn shutdown_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;
     };
     tokio::select! {
-        // Without a handler for it, an interrupt ends the program anyway.
+        // Without a handler, SIGINT ends the process anyway.
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }

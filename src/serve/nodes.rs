@@ -1,8 +1,8 @@
-//! Other nodes: what they commit, which pages are connected to them, and whether they live.
+//! Other nodes: their committed events, their clients and their liveness.
 //!
-//! Nothing that comes by the bus has to come. A change of a node's pages has a number, and the node says once a second how many
-//! there were: who missed one asks for all pages. Events of the log have their sequence, and what never comes is found by looking
-//! at the store: every second while the bus is away, now and then while it is there.
+//! The bus may lose messages. Changes to a node's clients are numbered, and its heartbeats carry the count: a node that missed
+//! a change requests the full list. Events carry their sequence, and lost ones are read from the store: every second while the
+//! bus is disconnected, every 10 s while it is connected.
 
 use super::{Systems, ws};
 use crate::{
@@ -27,27 +27,27 @@ use std::{
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often a node says that it lives.
+/// Interval of the heartbeats of a node.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// A node of which nothing is heard for so long is gone, and its pages with it.
+/// A node that sends nothing for this long is considered dead, and its clients disconnected.
 const NODE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often the store is looked at for events that never came, while the bus is there.
+/// How often the store is checked for lost events while the bus is connected.
 const STORE_POLL_INTERVAL: Duration = Duration::from_secs(10);
-/// How many sessions are looked up at once.
+/// Maximum number of sessions looked up concurrently.
 const MAX_CONCURRENT_SESSION_CHECKS: usize = 128;
-/// How many changes are kept while all pages of a node are asked for.
+/// Maximum number of client changes buffered while a client list is requested.
 const MAX_PENDING_CHANGES: usize = 10_000;
 
-/// Another node, as this one knows it.
+/// What this node stores about another one.
 struct RemoteNode {
     last_message_at: Instant,
-    /// How many changes of its pages are known; none before the first answer.
+    /// Number of client changes applied. None before the first client list.
     change_count: Option<u64>,
-    /// When all its pages were asked for, if they are on their way.
+    /// When the client list was requested. None if no request is pending.
     list_requested_at: Option<Instant>,
-    /// Changes that came while they are.
+    /// Changes received while a request is pending.
     pending: VecDeque<(u64, ClientChange)>,
-    /// The parts that came.
+    /// Parts of the client list received so far.
     received_clients: Vec<ConnectedClient>,
 }
 
@@ -69,8 +69,8 @@ struct RemoteNodes {
     known: HashMap<NodeId, RemoteNode>,
 }
 
-/// Hears the other nodes until the program ends. Nothing in its loop waits for the store: a node that says nothing, or hears
-/// nothing, while its database restarts would be taken for dead.
+/// Handles messages of other nodes until the bus closes. The loop never waits for the store: a node that sends or receives
+/// nothing while its database restarts would be considered dead.
 pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
     let Some(bus) = systems.app.bus.clone() else {
         return;
@@ -104,8 +104,8 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
     }
 }
 
-/// Looks at the store for what other nodes committed and this one was never told: every second while the bus is away, when it is
-/// back, and now and then while it is there. When it is back, whoever signed out meanwhile is signed out here too.
+/// Reads other nodes' lost events from the store: every second while the bus is disconnected, every 10 s while it is connected,
+/// and after it reconnects. Then it also closes connections of sessions that ended meanwhile.
 async fn poll_store(systems: Arc<Systems>, bus: Bus) {
     let mut connected = bus.connected();
     let mut is_connected = *connected.borrow_and_update();
@@ -131,14 +131,14 @@ async fn poll_store(systems: Arc<Systems>, bus: Bus) {
     }
 }
 
-/// Ends the connections of sessions that ended, or of people who changed, while the bus was away.
+/// Closes connections whose session ended or whose user changed while the bus was disconnected.
 async fn check_sessions(app: &AppState) {
     let check = |connection: Arc<Connection>| async move {
         match session::revalidate(app, &connection).await {
             Ok(Some(person)) if person == connection.person => {}
             Ok(Some(_)) => connection.close(CloseCode::GoingAway),
             Ok(None) => connection.close(CloseCode::SignedOut),
-            // It is still heard of when the page connects again.
+            // The session is checked again when the page reconnects.
             Err(error) => tracing::warn!(%error, "a session could not be looked up"),
         }
     };
@@ -149,7 +149,7 @@ async fn check_sessions(app: &AppState) {
 }
 
 impl RemoteNodes {
-    /// The bus is there, for the first time or again: whatever was said meanwhile was missed, by everybody.
+    /// Handles a bus connection, the first or a later one. Messages were lost in both directions meanwhile.
     fn on_bus_connected(&mut self) {
         for node in self.known.values_mut() {
             node.last_message_at = Instant::now();
@@ -232,7 +232,7 @@ impl RemoteNodes {
         self.known.entry(id).or_insert_with(RemoteNode::new)
     }
 
-    /// Asks a node for all its pages, unless they are on their way.
+    /// Requests the client list of a node, unless a request is pending.
     fn request_client_list(&mut self, id: NodeId) {
         let bus = self.bus.clone();
         let node = self.node(id);
@@ -267,14 +267,14 @@ impl RemoteNodes {
         }
     }
 
-    /// All pages of a node came: those that are not among them are gone.
+    /// Applies a complete client list. Clients of the node that are not in it have disconnected.
     async fn on_client_list(&mut self, id: NodeId, changes: u64) {
         let node = self.node(id);
         node.list_requested_at = None;
         let clients = std::mem::take(&mut node.received_clients);
         let pending = std::mem::take(&mut node.pending);
         if node.change_count.is_some_and(|known| known > changes) {
-            // An answer to an earlier question, overtaken by changes.
+            // The answer to an earlier request, overtaken by changes.
             return;
         }
         node.change_count = Some(changes);
@@ -295,7 +295,7 @@ impl RemoteNodes {
             self.apply(id, ClientChange::Connected { client: page })
                 .await;
         }
-        // What was told to them of their calls may have been missed. A call that is being stored can wait, and this loop cannot.
+        // Frames about their calls may have been lost. A separate task, because this loop must not wait for a call being stored.
         let calls = self.systems.calls.clone();
         tokio::spawn(async move {
             for page in known {

@@ -1,8 +1,8 @@
-//! Pages of the news for readers whom we do not know: the same for all of them, so rendered once for each edition.
+//! Cache of news pages for anonymous readers: all get the same page, so it is rendered once for each state of the news.
 //!
-//! Breaking news brings everybody at once, and most of them are strangers. Rendering takes a hundred times as long as copying
-//! what was rendered. Nothing is kept that depends on who asks: only requests without a cookie and without a query are answered
-//! from here, and every answer has a nonce of its own.
+//! Breaking news attracts many readers at once, most of them anonymous, and rendering takes a hundred times as long as copying
+//! a rendered page. Nothing that depends on the reader is cached: only requests without cookies, credentials and query are answered from
+//! here, and every response has its own nonce.
 
 use crate::{
     model::{Cursor, StoryId},
@@ -20,26 +20,26 @@ use leptos::nonce::Nonce;
 use quick_cache::{Weighter, sync::Cache};
 use std::sync::Arc;
 
-/// The pages that are kept, by how their addresses look.
+/// Route patterns of the cached pages.
 const CACHED_ROUTES: [&str; 2] = ["/", "/news/{slug}"];
-/// About so many pages, for the size of the tables.
+/// Estimated number of pages, which sizes the hash table.
 const ESTIMATED_PAGES: usize = 500;
-/// All pages together take so many bytes at most.
+/// Maximum total size of the cached pages, in bytes.
 const MAX_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What pages were rendered, shared behind an [`Arc`].
+/// Cache of rendered pages, shared behind an [`Arc`].
 #[derive(Debug)]
 pub(super) struct PageCache {
     news: Arc<NewsService>,
     pages: Cache<PageKey, Arc<CachedPage>, PageWeighter>,
 }
 
-/// What a page depends on. An older edition is never asked for again, and gives way to newer ones.
+/// Everything a page depends on. Pages with older cursors are not requested again, and are evicted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PageKey {
     path: String,
     news_cursor: Cursor,
-    /// The banner goes when its hour is over, without a new story.
+    /// Story in the breaking-news banner. It expires by itself, without a new story.
     breaking: Option<StoryId>,
 }
 
@@ -47,11 +47,11 @@ struct PageKey {
 #[derive(Debug)]
 struct CachedPage {
     headers: HeaderMap,
-    /// Between two of these stands the nonce.
+    /// The page split at its nonce, which goes between the segments.
     html_segments: Vec<String>,
 }
 
-/// A page's bytes.
+/// Weighs a page by its size in bytes.
 #[derive(Debug, Clone)]
 struct PageWeighter;
 
@@ -72,7 +72,7 @@ impl PageCache {
     }
 
     async fn key_for(&self, path: &str) -> Option<PageKey> {
-        // A store that fails is told by the page itself.
+        // If the store fails, the page itself shows the error.
         let now = self.news.latest_snapshot().await.ok()?.news_now();
         Some(PageKey {
             path: path.to_owned(),
@@ -82,7 +82,7 @@ impl PageCache {
     }
 }
 
-/// Whether everybody is answered the same.
+/// Whether all readers get the same response to a request.
 fn is_cacheable(request: &Request) -> bool {
     let matched = request.extensions().get::<MatchedPath>();
     request.method() == Method::GET
@@ -93,8 +93,8 @@ fn is_cacheable(request: &Request) -> bool {
             .all(|header| !request.headers().contains_key(header))
 }
 
-/// Answers with the page that was rendered for somebody else, or keeps the one that is rendered now. Of those who ask for a page
-/// that is not there yet, one has it rendered, and the others wait for it.
+/// Answers a request from the cache, or renders and caches the page. Concurrent requests for a page that is not cached wait for
+/// one of them to render it.
 pub(super) async fn serve_from_cache(
     State(cache): State<Arc<PageCache>>,
     request: Request,
@@ -118,7 +118,7 @@ pub(super) async fn serve_from_cache(
 }
 
 impl CachedPage {
-    /// Takes a page apart; what is no page for everybody is given back.
+    /// Builds a cache entry from a response. Returns a response that must not be cached as the error.
     async fn from_response(response: Response) -> Result<Self, Box<Response>> {
         let Some(nonce) = nonce_of(&response) else {
             return Err(Box::new(response));
@@ -140,7 +140,7 @@ impl CachedPage {
         })
     }
 
-    /// The page with a nonce that nobody else has.
+    /// Builds a response with a fresh nonce.
     fn to_response(&self) -> Response {
         let nonce = Nonce::new().to_string();
         let mut response = Body::from(self.html_segments.join(&nonce)).into_response();
@@ -153,7 +153,7 @@ impl CachedPage {
     }
 }
 
-/// The nonce of a page that everybody may be given. A page that is not whole or sets a cookie is none.
+/// Nonce of a cacheable page. None if the status is not 200 or the response sets a cookie.
 fn nonce_of(response: &Response) -> Option<String> {
     let headers = response.headers();
     let is_cacheable =

@@ -1,4 +1,4 @@
-//! Every address, in one table.
+//! Routing table of the server.
 
 use super::{Systems, context, doctor, page_cache, server_functions, telemetry, ws};
 use crate::{
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use tower::ServiceBuilder;
 use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
 
-/// All of it.
+/// Router of the whole server.
 pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Assets) -> Router {
     let app = systems.app.clone();
     let live = Router::new()
@@ -46,7 +46,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
     http::with_security_headers(router)
 }
 
-/// Pages, server functions (`/fn/…`) and the browser's files.
+/// Routes of pages, server functions (`/fn/…`) and browser files.
 fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Router {
     let Systems { app, news, .. } = systems;
     let folder = format!("/{}", options.site_pkg_dir);
@@ -96,8 +96,8 @@ fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Rou
         .with_state(options)
 }
 
-/// A file whose name holds its hash never changes (RFC 8246); without hashes it is asked for again each time. So is one that is not there: while
-/// nodes are restarted one after the other, the next one may have it.
+/// Sets `Cache-Control` for browser files: a file with a hash in its name never changes (RFC 8246), others are revalidated.
+/// Errors are not cached: during a rolling restart of several nodes the next one may have the file.
 fn cache_control_layer<B>(
     hashed: bool,
 ) -> SetResponseHeaderLayer<impl Fn(&Response<B>) -> Option<HeaderValue> + Clone> {
@@ -114,8 +114,8 @@ fn cache_control_layer<B>(
     })
 }
 
-/// Whether the store can be read and written; and, in words, whether the bus is there. A node without its bus serves on, and catches up through the
-/// store: taken out of the balancer for it, all nodes would be.
+/// Readiness check: whether the store can be read and written. The text also says whether the bus is connected; its loss does
+/// not make a node unready, because it would affect all nodes at once and they catch up through the store.
 async fn ready(State(app): State<Arc<AppState>>) -> (StatusCode, &'static str) {
     if let Err(why) = app.store.check().await {
         tracing::error!(%why, "not ready");

@@ -1,4 +1,4 @@
-//! What server functions are given and answer, beyond what the library does.
+//! Middleware that corrects requests to, and responses of, server functions.
 
 use crate::{protocol::failure::Failure, server::error::http_status};
 use axum::{
@@ -10,14 +10,13 @@ use axum::{
 };
 use server_fn::error::{FromServerFnError, SERVER_FN_ERROR_HEADER, ServerFnUrlError};
 
-/// Where server functions are.
+/// Path prefix of server functions.
 const SERVER_FN_PREFIX: &str = "/fn/";
-/// A failure in JSON is never larger, in bytes.
+/// Upper bound of the size of a failure in JSON, in bytes.
 const MAX_FAILURE_BYTES: usize = 64 * 1024;
 
-/// Mends two things. The library answers every failure with status 500, also what is the user's to mend: the status becomes
-/// the failure's own. And a form that is refused again would pile up failures in the address it goes back to: an earlier one
-/// is taken out.
+/// Corrects two behaviours of the library. It answers every failure with status 500, even user errors: the status becomes that
+/// of the failure. It also adds each failure to the URL that a form returns to: an earlier one is removed first.
 pub(super) async fn fix_status(mut request: Request, next: Next) -> Response {
     if !request.uri().path().starts_with(SERVER_FN_PREFIX) {
         return next.run(request).await;

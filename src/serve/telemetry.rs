@@ -1,5 +1,4 @@
-//! What who runs this can see: every request with an id of its own in the log and in the answer, and what is counted for Prometheus
-//! at an address of its own.
+//! Telemetry for the operator: a request id in the log and in each response, and Prometheus metrics on a separate address.
 
 use super::Systems;
 use crate::server::{
@@ -19,10 +18,10 @@ use std::{borrow::Cow, sync::Arc, time::Instant};
 use tokio::net::TcpListener;
 use tracing::Instrument;
 
-/// The header of an answer that names its request as the log does.
+/// Response header with the request id that the log uses.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives a request an id, logs what happens under it, and counts the answer. The query is not logged: it may hold a secret.
+/// Assigns a request id, logs within its span, and counts the response. The query is not logged: it may contain a secret.
 pub(super) async fn trace_request(
     State(app): State<Arc<AppState>>,
     request: Request,
@@ -49,7 +48,7 @@ pub(super) async fn trace_request(
     response
 }
 
-/// A path as it is logged. What follows `/call/` lets whoever has it into a call.
+/// Path to log. The part after `/call/` is left out, because it grants access to a call.
 fn loggable_path(path: &str) -> &str {
     const GUEST_LINK_PREFIX: &str = "/call/";
     if path.starts_with(GUEST_LINK_PREFIX) {
@@ -59,7 +58,7 @@ fn loggable_path(path: &str) -> &str {
     }
 }
 
-/// The methods that are used; anybody can make up others.
+/// Method as a metric label. Unknown methods share one label, to bound the number of time series.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -69,12 +68,12 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// The pattern of an address. Anybody can make up addresses, and each would be counted for ever.
+/// Route pattern as a metric label. Unmatched paths share one label, to bound the number of time series.
 fn route_label(matched: Option<&MatchedPath>) -> Cow<'static, str> {
     match matched {
-        // Each build has a folder of its own for the browser's program.
+        // Each build has its own folder for the browser program.
         Some(path) if path.as_str().starts_with("/pkg/") => "/pkg".into(),
-        // What stands behind a folder is the folder's own affair.
+        // Paths below a nested service are not distinguished.
         Some(path) => path
             .as_str()
             .split("/{*")
@@ -86,7 +85,7 @@ fn route_label(matched: Option<&MatchedPath>) -> Cow<'static, str> {
     }
 }
 
-/// Answers Prometheus until the program ends.
+/// Serves metrics to Prometheus until the process ends.
 pub(super) async fn serve_metrics(listener: TcpListener, systems: Arc<Systems>) {
     let router = Router::new()
         .route("/metrics", get(metrics))
@@ -107,7 +106,7 @@ async fn metrics(State(systems): State<Arc<Systems>>) -> Response {
     }
 }
 
-/// Looks up what is not counted as it happens.
+/// Updates the gauges that are computed on demand.
 fn update_gauges(systems: &Systems) {
     let (app, metrics) = (&systems.app, &systems.app.metrics);
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);

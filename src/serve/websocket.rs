@@ -1,4 +1,4 @@
-//! One WebSocket (RFC 6455) on a bare TCP socket: messages in, through the library; frames out, through the outlet.
+//! A WebSocket (RFC 6455) on a TCP socket: tungstenite reads messages, and the send queue writes frames.
 
 use crate::{
     model::limits,
@@ -19,12 +19,12 @@ use tungstenite::{
     protocol::{Role, WebSocketConfig},
 };
 
-/// The most one message may have: a chunk of an upload with its header, with room to tell a larger text frame off in words.
+/// Maximum size of a message: an upload chunk with its header, and room to answer a larger text frame with an error.
 const MAX_MESSAGE_BYTES: usize = 2 * limits::MAX_CHUNK_BYTES + HEADER_BYTES;
-/// What is set aside for reading, for each connection: frames are small, and the buffer grows for those that are not.
+/// Initial read buffer of a connection. Most frames are small, and the buffer grows for larger ones.
 const READ_BUFFER_BYTES: usize = 512;
 
-/// The reading end of a connection.
+/// Read side of a WebSocket connection.
 #[derive(Debug)]
 pub(super) struct WebSocketReader {
     websocket: WebSocket<NonBlockingStream>,
@@ -32,7 +32,7 @@ pub(super) struct WebSocketReader {
 }
 
 impl WebSocketReader {
-    /// Takes over where the handshake ended. The outlet writes to the same socket.
+    /// Takes over a socket after its upgrade request. The send queue writes to the same socket.
     pub(super) fn new(taken: TakenSocket, outlet: &Arc<SendQueue>) -> Self {
         let tcp = Arc::new(taken.socket);
         outlet.attach(tcp.clone());
@@ -53,11 +53,11 @@ impl WebSocketReader {
         }
     }
 
-    /// The next message. Dropping the future loses nothing.
+    /// Next message. Cancel safe: dropping the future loses no data.
     ///
     /// # Errors
-    /// [`Ended::Closed`] when a message is larger than the connection takes, and [`Ended::Lost`] when the client closes it, it
-    /// breaks, or what comes is no WebSocket.
+    /// [`ConnectionEnd::Closed`] when a message is too large, and [`ConnectionEnd::Disconnected`] when the client closed the
+    /// connection, it broke, or the client violated the protocol.
     pub(super) async fn next(&mut self) -> Result<Message, ConnectionEnd> {
         use tungstenite::Error;
         loop {
@@ -73,13 +73,13 @@ impl WebSocketReader {
         }
     }
 
-    /// Reads to the end, whatever comes.
+    /// Discards everything the client sends until the connection closes.
     pub(super) async fn drain(&self) {
         http_server::drain_until_closed(&self.tcp).await;
     }
 }
 
-/// What the library reads from and writes to. Nothing in it waits.
+/// Non-blocking stream that tungstenite reads from and writes to.
 #[derive(Debug)]
 struct NonBlockingStream {
     tcp: Arc<TcpStream>,
@@ -92,7 +92,7 @@ impl Read for NonBlockingStream {
     }
 }
 
-/// Pongs and the answer to a close: whole frames, in line with what others push.
+/// Queues whole control frames (pongs and close replies) among the frames that others push.
 impl Write for NonBlockingStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.send_queue.push_control(Bytes::copy_from_slice(buf));

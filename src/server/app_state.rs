@@ -1,4 +1,4 @@
-//! The state that every handler shares.
+//! State shared by all handlers.
 
 use super::{
     bus::{Bus, Inbox},
@@ -21,48 +21,48 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// A bus without a database that nodes could share.
+/// Error for a bus without a database that nodes could share.
 const BUS_NEEDS_DATABASE: &str = "--bus (RIALTO_BUS) connects several nodes, which need a shared database: set --database-url \
      (RIALTO_DATABASE_URL) to a PostgreSQL as well. The embedded store is for a single node, which needs no bus";
 
-/// The state that every handler shares, in one place. Shared behind an [`Arc`].
+/// State shared by all handlers, behind an [`Arc`].
 #[derive(Debug)]
 pub struct AppState {
-    /// What was set.
+    /// Settings of the server.
     pub config: Config,
-    /// SQL.
+    /// SQL store.
     pub store: Store,
-    /// What people sent.
+    /// Contents of uploaded files.
     pub files: Files,
-    /// To the other nodes, if there are any.
+    /// Bus to the other nodes. None on a single node.
     pub bus: Option<Bus>,
     /// Connections of `GET /ws`.
     pub connections: Arc<ConnectionRegistry>,
     /// Connections of `GET /news/events`.
     pub news_subscribers: Arc<NewsSubscribers>,
-    /// Writes to the connections of both.
+    /// Writes to the live connections of both kinds.
     pub flusher: Flusher,
-    /// What is counted.
+    /// Metrics for Prometheus.
     pub metrics: Arc<Metrics>,
-    /// The way in for everything that others see.
+    /// Event log: every change that other people see goes through it.
     pub event_log: EventLog,
-    /// Which build this is: the names of the browser's files depend on it.
+    /// Id of the build. The URLs of the browser files depend on it.
     pub build: String,
-    /// What the command line on the same machine presents to publish through this server.
+    /// Bearer token of the command line on the same machine.
     pub control_token: String,
-    /// How browsers find a path, once that is known.
+    /// ICE servers for browsers, set once the relay has started.
     pub ice: OnceLock<IceConfig>,
-    /// How often one address may try a name or a password.
+    /// Limits sign-in attempts for each IP address.
     pub sign_in_rate: RateLimiter<IpAddr>,
-    /// How often one user may send.
+    /// Limits messages for each user.
     pub send_rate: RateLimiter<UserId>,
 }
 
 impl AppState {
-    /// Opens the store and gets everything ready; listens to nothing yet. Also what other nodes say, if there are any.
+    /// Opens the store and builds the state; does not listen yet. Also returns the inbox of the bus, if there is one.
     ///
     /// # Errors
-    /// When the store cannot be opened, or the bus is no address of one.
+    /// When the store cannot be opened, or the bus URL is invalid.
     pub async fn new(config: Config, build: String) -> Result<(Arc<Self>, Option<Inbox>)> {
         if config.bus.is_some() && config.store.database_url.is_none() {
             return Err(Error::InvalidSetting(BUS_NEEDS_DATABASE.to_owned()));
@@ -111,7 +111,7 @@ impl AppState {
         Ok((app, inbox))
     }
 
-    /// What a browser of a user is told for a call, to find a path with: from now on, for some minutes.
+    /// ICE servers for a user's browser in a call. Credentials are valid for some minutes from now.
     #[must_use]
     pub fn ice_servers(&self, user: UserId, call: CallId) -> Vec<IceServer> {
         match self.ice.get() {
@@ -120,14 +120,14 @@ impl AppState {
         }
     }
 
-    /// Where files that are still on their way to this node grow.
+    /// Folder of uploads that this node is still receiving.
     #[must_use]
     pub fn partial_uploads_dir(&self) -> PathBuf {
         self.config.store.data.join("files").join("partial")
     }
 }
 
-/// What the nodes of one community have in common: the epoch of their news, which are begun here if they were not.
+/// Epoch of the news stream, which all nodes of a community share. Creates the stream if it does not exist.
 async fn community_epoch(store: &Store) -> Result<Epoch> {
     let mut tx = store.begin().await?;
     store.create_stream(&mut tx, Stream::News).await?;

@@ -1,4 +1,4 @@
-//! Where the browser's files are.
+//! URLs of the browser files.
 
 use super::random;
 use leptos::config::LeptosOptions;
@@ -9,14 +9,14 @@ use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Which build this is, and the addresses of what it has a browser load.
+/// Id of the build, and the URLs of the files a browser loads.
 #[derive(Debug, Clone)]
 pub struct Assets {
-    /// Two builds that serve the same browser files are the same build to a page.
+    /// Id of the build. Builds with the same browser files have the same id.
     pub build: Arc<str>,
-    /// The style sheet.
+    /// URL of the style sheet.
     pub stylesheet: Arc<str>,
-    /// The program, as JSON: `wasm`, its beginning; `scripts`, the module that loads it and what that imports; `parts`, what comes later, by name.
+    /// Program files as JSON: `wasm`, the main file; `scripts`, its loader and that module's imports; `parts`, the lazy chunks by name.
     pub program_manifest: Arc<str>,
 }
 
@@ -29,11 +29,11 @@ struct ProgramManifest {
 }
 
 impl Assets {
-    /// As `hashes` says, which is what cargo-leptos wrote beside the program: a line for each file, `js: HASH`. Without it, files
-    /// have no hash in their names.
+    /// Builds the URLs from `hashes`, the hash file of cargo-leptos: a line for each file, such as `js: HASH`. Without it, file names
+    /// have no hashes.
     ///
-    /// The program's files name one another, and their hashes are taken before those names are put in: under the same name the next build may
-    /// have something else. So what belongs together has a folder of its own ([`Self::folder`]), which only this build answers for.
+    /// The program's files refer to each other by name, and their hashes are computed before those names are inserted, so the next build
+    /// may use the same name for different content. Each build therefore has its own folder ([`Self::program_path`]).
     pub fn new(options: &LeptosOptions, hashes: Option<&str>) -> Self {
         let hash = |kind: &str| {
             let mut lines = hashes.unwrap_or_default().lines();
@@ -76,12 +76,12 @@ impl Assets {
         Self {
             build,
             stylesheet: format!("/{}/{}", options.site_pkg_dir, name("css")).into(),
-            // Names and lists of names are JSON.
+            // Serialising strings cannot fail.
             program_manifest: serde_json::to_string(&program).unwrap_or_default().into(),
         }
     }
 
-    /// The folder that the program's files have in this build's addresses.
+    /// URL path of the program's folder in this build.
     pub fn program_path(&self, options: &LeptosOptions) -> String {
         Self::program_path_of(options, &self.build)
     }
@@ -91,7 +91,7 @@ impl Assets {
     }
 }
 
-/// Which files each part of the program is in, without their ending.
+/// Reads the files of each chunk, without their extension.
 fn read_chunk_manifest(options: &LeptosOptions, hash: &str) -> BTreeMap<String, Vec<String>> {
     let name = format!("__wasm_split_manifest.{hash}.json");
     let path = Path::new(&*options.site_root)
@@ -101,13 +101,13 @@ fn read_chunk_manifest(options: &LeptosOptions, hash: &str) -> BTreeMap<String, 
     let parts =
         read.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
     parts.unwrap_or_else(|error| {
-        // Without it, parts come a little later.
+        // Without the list, chunks only load a little later.
         tracing::warn!(path = %path.display(), %error, "the file list of the browser build cannot be read");
         BTreeMap::new()
     })
 }
 
-/// What cargo-leptos wrote beside the program, if it gave files names with hashes.
+/// Reads the hash file that cargo-leptos wrote beside the program. None if it did not hash the files.
 pub fn read_hash_file() -> Option<String> {
     let program = std::env::current_exe().ok()?;
     std::fs::read_to_string(program.with_file_name("hash.txt")).ok()

@@ -1,9 +1,9 @@
-//! The only place that asks for the time of day.
+//! The only place that reads the system clock.
 
 use crate::model::Millis;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since 1970-01-01T00:00:00Z, by the machine's clock.
+/// System time in milliseconds since 1970-01-01T00:00:00Z.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn now() -> Millis {

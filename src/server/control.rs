@@ -1,17 +1,17 @@
-//! `control.json` in the data folder: how the command line on the same machine finds the running server and is known to it. Only
-//! who may read the data may read it.
+//! `control.json` in the data folder: URL and token of the running server, for the command line on the same machine. Readable
+//! only by the user who runs the server.
 
 use super::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path};
 
-/// Where the server listens and what it takes from this machine's command line; written by the server when it starts.
+/// How this machine's command line reaches the running server. Written by the server when it starts.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ControlFile {
-    /// `http://` and an address.
+    /// Base URL: `http://` and the listen address.
     #[serde(rename = "address")]
     pub base_url: String,
-    /// The bearer token that the server takes for its own command line's.
+    /// Bearer token that the server accepts from this machine's command line.
     pub token: String,
 }
 
@@ -27,14 +27,14 @@ fn control_path(data: &Path) -> std::path::PathBuf {
     data.join("control.json")
 }
 
-/// What the last server on this data wrote. None when none has ever run on it.
+/// Reads the control file of the last server on this data folder. None if there is none, or if it is incomplete.
 ///
 /// # Errors
-/// In words when the file cannot be read.
+/// A message for the user, when the file cannot be read.
 pub async fn read(data: &Path) -> Result<Option<ControlFile>, String> {
     let path = control_path(data);
     match tokio::fs::read(&path).await {
-        // What a server that was killed while writing left behind is as good as nothing.
+        // A server killed while writing leaves an incomplete file, which counts as none.
         Ok(json) => Ok(serde_json::from_slice(&json).ok()),
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(format!(
@@ -44,7 +44,7 @@ pub async fn read(data: &Path) -> Result<Option<ControlFile>, String> {
     }
 }
 
-/// Lets the command line on this machine reach the server that listens here. The folder is made if it is missing.
+/// Writes the control file. Creates the folder if it is missing.
 ///
 /// # Errors
 /// When the file cannot be written.

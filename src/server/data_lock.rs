@@ -1,4 +1,4 @@
-//! The lock on the data folder: one server at a time, or the nodes of one community that share it.
+//! Lock on the data folder: held by one server, or shared by the nodes of one community.
 
 use super::error::{Error, Result};
 use std::{
@@ -7,31 +7,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Who else may hold the lock.
+/// Whether others may hold the lock too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
-    /// Nobody: the store and the live connections belong to one process.
+    /// No other process: the store and the live connections belong to this one.
     Exclusive,
-    /// Other nodes of the same community, which keep the store elsewhere and hear of one another over the bus.
+    /// Other nodes of the same community, which share a database elsewhere and communicate over the bus.
     Nodes,
 }
 
-/// A held lock. The system releases it when this is dropped or the process ends, however it ends.
+/// A held lock. The system releases it when this value is dropped or the process ends in any way.
 #[derive(Debug)]
 pub struct DataLock {
-    /// `flock(2)` belongs to this descriptor.
+    /// The `flock(2)` lock belongs to this descriptor.
     _file: File,
 }
 
 impl DataLock {
-    /// Takes the lock, or refuses at once. Makes the folder if it is missing.
+    /// Acquires the lock without waiting. Creates the folder if it is missing.
     ///
     /// # Errors
-    /// [`Error::Setting`] names the folder and the process that holds it. Otherwise when the folder cannot be written.
+    /// [`Error::InvalidSetting`] with the folder and the process that holds the lock; otherwise when the folder cannot be written.
     pub fn acquire(data: &Path, sharing: Sharing) -> Result<Self> {
         std::fs::create_dir_all(data)?;
         let path = path(data);
-        // Not truncated: the file says whose lock it is, until it is ours.
+        // Not truncated: until the lock is acquired, the file holds the process id of its holder.
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -60,7 +60,7 @@ fn path(data: &Path) -> PathBuf {
 
 fn in_use(data: &Path, file: &mut File) -> Error {
     let mut pid = String::new();
-    // The message is worth giving without the number, too.
+    // Without the process id the message is still useful.
     let read = file.rewind().and_then(|()| file.read_to_string(&mut pid));
     let by = match read {
         Ok(_) if pid.trim().parse::<u32>().is_ok() => format!(" (process {})", pid.trim()),

@@ -1,5 +1,5 @@
-//! Whether calls can connect through this server, looked at instead of assumed: `rialto doctor`, and the same on the page
-//! Administration. Everything is tried as a browser would, from this machine.
+//! Self-test of whether calls can connect through this server, for `rialto doctor` and the Administration page. Every check acts
+//! as a browser would, from this machine.
 
 use super::{
     AppState,
@@ -23,13 +23,14 @@ use uuid::Uuid;
 
 /// How long another server may take to answer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How far this machine's clock may be from the time, in milliseconds. Credentials last ten minutes.
+/// Maximum clock offset, in milliseconds. Credentials last ten minutes.
 const MAX_CLOCK_OFFSET_MS: i64 = 30_000;
-/// What is sent through a relay to see whether it comes out: as long as a packet of a picture, and so many of them.
+/// Size of a test packet through a relay, in bytes: that of a video packet.
 const PACKET_BYTES: usize = 1_100;
+/// Number of test packets sent through a relay.
 const PACKET_COUNT: usize = 20;
 
-/// Looks at everything. Takes some seconds where something does not answer.
+/// Runs all checks. Takes some seconds if a server does not answer.
 pub async fn run_checks(app: &AppState) -> Vec<Finding> {
     let config = &app.config;
     let (store, site, clock, addresses, relays) = tokio::join!(
@@ -89,7 +90,7 @@ fn check_https(config: &Config) -> Finding {
     }
 }
 
-/// Whether the address people open leads here.
+/// Checks that the public URL leads to this server.
 async fn check_public_url(config: &Config) -> Option<Finding> {
     const CHECK_NAME: &str = "Public URL";
     let url = config.public_url.as_deref()?;
@@ -157,7 +158,7 @@ async fn check_clock(config: &Config) -> Finding {
     }
 }
 
-/// At which addresses the relay says it is.
+/// Checks the addresses that the relay announces.
 async fn check_relay_addresses(app: &AppState) -> Vec<Finding> {
     const CHECK_NAME: &str = "TURN address";
     let Some(ice) = app.ice.get() else {
@@ -194,7 +195,7 @@ async fn check_relay_addresses(app: &AppState) -> Vec<Finding> {
     findings
 }
 
-/// Whether others see this machine where the setting says it is.
+/// Compares the configured relay address with the one a STUN server sees.
 async fn check_stun_address(set: IpAddr, server: &str) -> Finding {
     const CHECK_NAME: &str = "TURN address";
     match address::find_reflexive_ip(server).await {
@@ -214,7 +215,7 @@ async fn check_stun_address(set: IpAddr, server: &str) -> Finding {
     }
 }
 
-/// Whether each way to each relay works.
+/// Checks every transport of every relay.
 async fn check_relays(app: &AppState) -> Vec<Finding> {
     let nobody = UserId(Uuid::nil());
     let servers = app.ice_servers(nobody, CallId(Uuid::nil()));
@@ -236,7 +237,7 @@ async fn check_relays(app: &AppState) -> Vec<Finding> {
     findings
 }
 
-/// How a relay is reached.
+/// Transport to a relay.
 #[derive(Debug, Clone, Copy)]
 enum RelayTransport {
     Udp,
@@ -245,7 +246,7 @@ enum RelayTransport {
 }
 
 impl RelayTransport {
-    /// That of an address (RFC 7065); none of what is no relay.
+    /// Transport of a TURN URI (RFC 7065). None for other URIs.
     fn from_url(url: &str) -> Option<Self> {
         if url.starts_with("turns:") {
             Some(Self::Tls)
@@ -258,7 +259,7 @@ impl RelayTransport {
         }
     }
 
-    /// The port where an address names none (RFC 7065).
+    /// Default port of a TURN URI (RFC 7065).
     fn default_port(self) -> u16 {
         match self {
             Self::Udp | Self::Tcp => 3_478,
@@ -339,7 +340,7 @@ impl From<ProbeError> for RelayCheckError {
     }
 }
 
-/// Two clients, a relay each, and packets from the one to the other and back. The address of the first, and how long it took.
+/// Sends packets between two clients with one allocation each, and back. Returns the first relayed address and the duration.
 async fn measure_relay(
     url: &str,
     transport: RelayTransport,
@@ -375,25 +376,25 @@ async fn measure_relay(
         }
     }
     let took = began.elapsed();
-    // Given back sooner than they would expire; if that is lost, they do.
+    // Frees the allocations before they expire. A failure is harmless.
     let _ = one.release().await;
     let _ = other.release().await;
     Ok((here, took))
 }
 
-/// Where a relay is, and how it is reached.
+/// Address of a relay, and its transport.
 struct RelayEndpoint {
     transport: RelayTransport,
     name: String,
-    /// One at least.
+    /// Resolved addresses, at least one.
     addresses: Vec<SocketAddr>,
 }
 
 impl RelayEndpoint {
-    /// That of a relay's address; none where its name has none.
+    /// Resolves a TURN URI. None if the host cannot be resolved.
     async fn resolve(url: &str, way: RelayTransport) -> Option<Self> {
         let host = url.split_once(':')?.1.split('?').next()?;
-        // Without the brackets of an address of IPv6 (RFC 3986 section 3.2.2).
+        // The name is without the brackets of an IPv6 literal (RFC 3986 section 3.2.2).
         let (name, port) = match host.rsplit_once(':') {
             Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()?),
             _ => (host, way.default_port()),

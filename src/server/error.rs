@@ -1,4 +1,4 @@
-//! What can go wrong on the server: logged whole, told to the user in words and without internals.
+//! Errors of the server: logged in full, sent to the user without internals.
 
 use crate::protocol::failure::Failure;
 use axum::{
@@ -7,48 +7,48 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// The result of anything that may fail on the server.
+/// Result of a fallible server operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Anything that goes wrong on the server.
+/// An error of the server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// What was asked cannot be done, and the user may know why.
+    /// The request cannot be fulfilled, for a reason the user may see.
     #[error(transparent)]
     User(#[from] Failure),
-    /// The store cannot be used as it is set: says what to do.
+    /// A setting is invalid or unusable. The text says what to do.
     #[error("{0}")]
     InvalidSetting(String),
     /// The store failed.
     #[error("store: {0}")]
     Store(#[from] sqlx::Error),
-    /// The store's schema could not be brought up to date.
+    /// A migration of the store's schema failed.
     #[error("store migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
-    /// A file or a socket failed.
+    /// A file or socket operation failed.
     #[error("i/o: {0}")]
     Io(#[from] std::io::Error),
-    /// What people sent cannot be kept, or read.
+    /// An uploaded file could not be stored or read.
     #[error("files: {0}")]
     Files(#[from] object_store::Error),
-    /// What the store holds cannot be read: it was written by something else, or damaged.
+    /// The store holds data that cannot be read: another program wrote it, or it is damaged.
     #[error("invalid data in the store: {0}")]
     Corrupt(String),
-    /// The bus cannot be reached at all: what was set for it is wrong.
+    /// The bus cannot be used, because its setting is wrong.
     #[error("bus: {0}")]
     Bus(#[from] super::bus::BusError),
-    /// A password could not be hashed, or a task was lost.
+    /// An internal operation failed, such as hashing a password or joining a task.
     #[error("internal: {0}")]
     Internal(String),
 }
 
 impl Error {
-    /// What the store holds is not what was written.
+    /// An error for data in the store that cannot be read.
     pub fn corrupt(why: impl std::fmt::Display) -> Self {
         Self::Corrupt(why.to_string())
     }
 
-    /// What the user is told. Everything that is not the user's doing is logged here, once, and becomes
+    /// Failure to send to the user. Every error that the user did not cause is logged here, once, and becomes
     /// [`Failure::Unavailable`].
     #[must_use]
     pub fn into_failure(self) -> Failure {
@@ -81,7 +81,7 @@ impl From<serde_json::Error> for Error {
     }
 }
 
-/// The HTTP status that says the same as a failure (RFC 9110).
+/// HTTP status of a failure (RFC 9110).
 #[must_use]
 pub fn http_status(failure: &Failure) -> StatusCode {
     match failure {
@@ -94,7 +94,7 @@ pub fn http_status(failure: &Failure) -> StatusCode {
     }
 }
 
-/// Plain routes answer with the status and `{"failure": …, "message": "in words"}`.
+/// Response of plain routes: the status and `{"failure": …, "message": "in words"}`.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let failure = self.into_failure();

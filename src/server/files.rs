@@ -1,4 +1,4 @@
-//! The bytes of what people sent, each kept once under the SHA-256 of it: in the data folder, or in an object store that several
+//! Contents of uploaded files, each stored once under its SHA-256: in the data folder, or in an object store that several
 //! nodes share.
 
 use super::{Error, Result, config::Config};
@@ -20,27 +20,27 @@ use tokio::{
 
 /// How long an object store may take to answer. A person waits for it.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long it may take to be reached.
+/// How long connecting to the object store may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is asked again within that time.
+/// Maximum number of retries within [`RESPONSE_TIMEOUT`].
 const MAX_RETRIES: usize = 4;
 
-/// How much of a file is copied and hashed at a time.
+/// Number of bytes copied and hashed at a time.
 const COPY_BYTES: usize = 64 * 1024;
 
-/// Where files are. A handle: cloning it is cheap.
+/// Storage of file contents. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Files {
     store: Arc<dyn ObjectStore>,
-    /// What stands before every name.
+    /// Prefix of every object name.
     prefix: Path,
 }
 
 impl Files {
-    /// Opens what is set: the folder `files` in the data folder, or the bucket that [`Config::files`] names.
+    /// Opens the configured storage: the folder `files` in the data folder, or the bucket of [`Config::files`].
     ///
     /// # Errors
-    /// When the folder cannot be made, or the bucket cannot be read. The latter says what to look at.
+    /// When the folder cannot be created, or the bucket cannot be read. The latter error says which settings to check.
     pub async fn open(config: &Config) -> Result<Self> {
         let Some(url) = &config.files else {
             return Self::open_folder(&config.store.data.join("files")).await;
@@ -55,7 +55,7 @@ impl Files {
 
     async fn open_folder(folder: &path::Path) -> Result<Self> {
         fs::create_dir_all(folder).await?;
-        // What was acknowledged survives a power cut.
+        // Acknowledged files survive a power failure.
         let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
         Ok(Self {
             store: Arc::new(store),
@@ -63,7 +63,7 @@ impl Files {
         })
     }
 
-    /// An S3 bucket (`s3://bucket/prefix`). Who asks and where comes from the environment, in the words that every S3 client uses.
+    /// Opens an S3 bucket (`s3://bucket/prefix`). Endpoint and credentials come from the usual `AWS_…` environment variables.
     fn with_bucket(url: &str) -> object_store::Result<Self> {
         let (bucket, prefix) = split_bucket_url(url);
         let retry = RetryConfig {
@@ -71,7 +71,7 @@ impl Files {
             retry_timeout: RESPONSE_TIMEOUT,
             ..RetryConfig::default()
         };
-        // Not how long all of it may take: a file is read as slowly as somebody with a bad network takes it.
+        // No total timeout, because a file is read as slowly as a client on a bad network receives it.
         let client = ClientOptions::new()
             .with_timeout_disabled()
             .with_connect_timeout(CONNECT_TIMEOUT)
@@ -88,15 +88,15 @@ impl Files {
         })
     }
 
-    /// Keeps a file of this machine under its hash, SHA-256 as 64 hexadecimal digits. It is durable when this returns; the file itself
-    /// is left as it is. What is copied is hashed again: bytes that changed meanwhile are kept under no name.
+    /// Stores a local file under its hash, SHA-256 as 64 hexadecimal digits. It is durable when this returns; the source is left
+    /// unchanged. The copied bytes are hashed again, so content that changed meanwhile is not stored.
     ///
     /// # Errors
-    /// When it cannot be kept, or changed while it was copied. It can be tried again.
+    /// When the file cannot be stored, or changed while it was copied. The call can be retried.
     pub async fn put(&self, hash: &str, from: std::fs::File) -> Result<()> {
         let path = self.path_of(hash);
         match self.store.head(&path).await {
-            // The same bytes were sent before.
+            // The same content was stored before.
             Ok(_) => return Ok(()),
             Err(object_store::Error::NotFound { .. }) => {}
             Err(why) => return Err(why.into()),
@@ -111,16 +111,16 @@ impl Files {
             ),
             Err(why) => why,
         };
-        // What was begun is of no use; a store removes what is left of it.
+        // A failure is harmless: the store removes incomplete uploads.
         let _ = into.abort().await;
         Err(why.into())
     }
 
-    /// Reads a part of a file, or all of it. It is read as fast as it is taken; where the store hangs up meanwhile, it is asked for
-    /// the rest.
+    /// Reads a file or a range of it, at the pace of the consumer. If the store closes the connection meanwhile, the rest is requested
+    /// again.
     ///
     /// # Errors
-    /// When it is not there, or the store does not answer. Later the stream itself breaks off, if the store does not give the rest.
+    /// When the file does not exist, or the store does not answer. The stream itself fails if the store does not provide the rest.
     pub async fn read(
         &self,
         hash: &str,
@@ -137,7 +137,7 @@ impl Files {
     }
 }
 
-/// Copies all of a file, from its beginning. The SHA-256 of what was copied.
+/// Copies a file from its beginning. Returns the SHA-256 of the copied bytes.
 async fn copy_hashing(
     mut from: fs::File,
     into: &mut (impl AsyncWrite + Unpin),
@@ -155,15 +155,15 @@ async fn copy_hashing(
     }
 }
 
-/// A file on its way to somebody, who may be slow: a phone in a tunnel, a film that is paused. Stores hang up on who takes nothing for
-/// a while, and so does the client of ours ([`PATIENCE`] runs on while nobody reads).
+/// Reader that survives slow consumers (a phone in a tunnel, a paused video). Stores close idle connections, and so does our
+/// client: [`RESPONSE_TIMEOUT`] also runs while nobody reads.
 struct ResumingReader {
     store: Arc<dyn ObjectStore>,
     path: Path,
-    /// What has not come yet.
+    /// Byte range not yet received.
     remaining: Range<u64>,
     bytes: BoxStream<'static, object_store::Result<Bytes>>,
-    /// Whether anything came since the store was asked.
+    /// Whether any bytes were received since the last request to the store.
     has_received: bool,
 }
 
@@ -187,7 +187,7 @@ impl ResumingReader {
         })
     }
 
-    /// The next bytes, if there are any. Bytes with a hash never change, so the rest of them may be asked for at any time.
+    /// Next bytes, or None at the end. Content under a hash never changes, so the rest may be requested at any time.
     async fn next_bytes(mut self) -> io::Result<Option<(Bytes, Self)>> {
         while !self.remaining.is_empty() {
             let why = match self.bytes.next().await {
@@ -210,19 +210,19 @@ impl ResumingReader {
     }
 }
 
-/// The bucket and the prefix of `s3://bucket/prefix`.
+/// Splits `s3://bucket/prefix` into bucket and prefix.
 fn split_bucket_url(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix(S3_SCHEME).unwrap_or(url);
     rest.split_once('/').unwrap_or((rest, ""))
 }
 
-/// What an address of files begins with.
+/// Scheme of a bucket URL.
 const S3_SCHEME: &str = "s3://";
 
-/// Reads the address of a bucket.
+/// Validates a bucket URL.
 ///
 /// # Errors
-/// In words.
+/// A message for the user.
 pub(super) fn parse_bucket_url(url: &str) -> result::Result<String, String> {
     if url.starts_with(S3_SCHEME) && !split_bucket_url(url).0.is_empty() {
         Ok(url.to_owned())

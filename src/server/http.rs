@@ -1,4 +1,4 @@
-//! HTTP manners that every answer shares.
+//! HTTP headers and checks shared by all responses.
 
 use axum::{
     Router,
@@ -7,8 +7,8 @@ use axum::{
 use std::sync::LazyLock;
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
-/// The headers that every answer carries, and the refusal of state-changing requests from other origins
-/// (Fetch Metadata, RFC 6454).
+/// Adds the security headers to every response, and rejects state-changing requests from other origins (Fetch Metadata,
+/// RFC 6454).
 pub fn with_security_headers<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     let mut router = router.layer(CsrfLayer::new());
     for (name, value) in SECURITY_HEADERS {
@@ -21,7 +21,7 @@ pub fn with_security_headers<S: Clone + Send + Sync + 'static>(router: Router<S>
     router
 }
 
-/// Camera and microphone for our own pages; nothing is framed, sniffed, or told to other sites.
+/// Allow camera and microphone on our own pages; forbid framing, MIME sniffing and referrers to other sites.
 const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
@@ -33,7 +33,7 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
     ),
 ];
 
-/// The content security policy (CSP Level 3) of a page whose inline scripts carry this nonce.
+/// Content Security Policy (CSP Level 3) of a page whose inline scripts have this nonce.
 #[must_use]
 pub fn content_security_policy(nonce: &str) -> String {
     let reload = &*LIVE_RELOAD_SOURCE;
@@ -44,8 +44,8 @@ pub fn content_security_policy(nonce: &str) -> String {
     )
 }
 
-/// What a page may connect to besides, with a space before it: under `cargo leptos watch` the port on which it hears that there is
-/// a new build, otherwise nothing. Leptos asks the same variables.
+/// Additional `connect-src` source, with a leading space: the live-reload port under `cargo leptos watch`, otherwise empty. Leptos
+/// reads the same variables.
 static LIVE_RELOAD_SOURCE: LazyLock<String> = LazyLock::new(|| {
     let watched = std::env::var_os("LEPTOS_WATCH").is_some();
     let ports = ["LEPTOS_RELOAD_EXTERNAL_PORT", "LEPTOS_RELOAD_PORT"];
@@ -54,7 +54,7 @@ static LIVE_RELOAD_SOURCE: LazyLock<String> = LazyLock::new(|| {
 });
 
 fn live_reload_source(watched: bool, port: Option<&str>) -> String {
-    // What cargo-leptos takes if nothing is set.
+    // The default port of cargo-leptos.
     let port = port.map_or(Some(3001), |port| port.parse::<u16>().ok());
     match port {
         Some(port) if watched => format!(" ws://*:{port}"),
@@ -62,14 +62,14 @@ fn live_reload_source(watched: bool, port: Option<&str>) -> String {
     }
 }
 
-/// Pages are never kept by a cache: what they show is of the moment and of the reader.
+/// Header that forbids caching. Pages depend on the time and the reader.
 #[must_use]
 pub fn no_store() -> (HeaderName, HeaderValue) {
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
 }
 
-/// Whether a browser's request comes from our own origin: its `Origin` names the host that was asked. A request without
-/// `Origin` comes from no browser and carries nobody's cookies by accident.
+/// Whether a request comes from our own origin: its `Origin` matches its `Host`. A request without `Origin` does not come from a
+/// browser, so it cannot carry a user's cookies unintentionally.
 #[must_use]
 pub fn is_same_origin(headers: &axum::http::HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {

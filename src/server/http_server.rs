@@ -1,8 +1,8 @@
-//! Accepting connections: HTTP/1.1 for everything that ends, and the bare socket for what stays.
+//! Accepts connections: HTTP/1.1 for requests, and the bare socket for live connections.
 //!
-//! hyper serves requests. A connection that goes live (server-sent events, WebSocket) leaves it: a handler that answers with
-//! [`Takeover::take`] gets the socket, and what hyper kept for the connection is freed. An idle reader then costs a task and a
-//! bounded queue instead of an HTTP connection's buffers; `docs/decisions/0006-live-connections-outside-hyper.md` has the figures.
+//! hyper serves requests. A connection that goes live (server-sent events, WebSocket) leaves it: a handler that returns
+//! [`Takeover::take`] gets the socket, and hyper's buffers are freed. An idle subscriber then costs a task and a bounded queue
+//! instead of the buffers of an HTTP connection; `docs/decisions/0006-live-connections-outside-hyper.md` has the figures.
 
 use axum::{
     Router,
@@ -35,20 +35,20 @@ use tower::Service;
 
 /// How long a client may take to send the head of a request.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long to wait when the system has no more sockets, before trying again.
+/// Delay before accepting again after an error, such as too many open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// What is needed to stop.
+/// Handles for a graceful shutdown.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
-    /// Cancelled by whoever wants the server to stop; heard by the accept loop and by every HTTP connection.
+    /// Cancelled to stop the server. Observed by the accept loop and every HTTP connection.
     pub token: CancellationToken,
-    /// Counts every connection that is open, live ones included. Closed when nothing more is accepted.
+    /// Tracks all open connections, including live ones. Closed once no more are accepted.
     pub connections: TaskTracker,
 }
 
-/// Serves until asked to stop; then nothing more is accepted, and connections end after the request that is under way. What
-/// is still open is counted in [`Stopping::open`].
+/// Accepts and serves connections until the token is cancelled. HTTP connections then end after their current request; those
+/// still open are tracked in [`Shutdown::connections`].
 pub async fn serve(listener: TcpListener, router: Router, stopping: Shutdown) {
     loop {
         let accepted = tokio::select! {
@@ -70,7 +70,7 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Shutdown) {
     stopping.connections.close();
 }
 
-/// The client was gone before it was accepted: nothing is wrong here.
+/// Whether an error concerns only the client that was being accepted, and not the listener.
 fn is_connection_error(why: &io::Error) -> bool {
     matches!(
         why.kind(),
@@ -81,7 +81,7 @@ fn is_connection_error(why: &io::Error) -> bool {
 }
 
 async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, stopping: Shutdown) {
-    // Small frames go out at once; without it only latency is lost.
+    // Small frames are sent at once. A failure only costs latency.
     let _ = socket.set_nodelay(true);
     let takeover = Takeover::default();
     let stream = TakeoverStream {
@@ -114,7 +114,7 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, s
     let parts = http.into_parts();
     let mut socket = parts.io.into_inner().socket;
     match takeover.take_handler() {
-        // A task of its own, so that this one and all it held for HTTP is freed.
+        // A separate task, so that this one and its HTTP state are freed.
         Some(next) => drop(stopping.connections.spawn(next(TakenSocket {
             socket,
             read_buf: parts.read_buf,
@@ -124,18 +124,18 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, s
     }
 }
 
-/// A socket that has left HTTP.
+/// A socket taken over from HTTP.
 #[derive(Debug)]
 pub struct TakenSocket {
-    /// The socket. Nothing of an answer has been written to it.
+    /// The socket. No part of a response has been written to it.
     pub socket: TcpStream,
-    /// What the client has sent after its request.
+    /// Bytes the client sent after its request.
     pub read_buf: Bytes,
 }
 
-/// Reads whatever a client sends to no purpose, until it closes the connection or that breaks.
+/// Discards everything a client sends, until it closes the connection or that breaks.
 ///
-/// The system would reset a connection with unread bytes under its last words.
+/// Otherwise the system would reset a connection with unread bytes, and the client could lose the last bytes sent to it.
 pub async fn drain_until_closed(socket: &TcpStream) {
     let mut ignored = [0; 1024];
     loop {
@@ -150,16 +150,16 @@ pub async fn drain_until_closed(socket: &TcpStream) {
     }
 }
 
-/// Lets a handler take the connection its request came on. In the extensions of every request.
+/// Lets a handler take over the connection of its request. Every request has it in its extensions.
 #[derive(Debug, Clone, Default)]
 pub struct Takeover(Arc<TakeoverState>);
 
 type TakeoverHandler = Box<dyn FnOnce(TakenSocket) -> BoxFuture<'static, ()> + Send>;
 
-/// What the handler and the connection share.
+/// State shared by the handler and the connection.
 #[derive(Default)]
 struct TakeoverState {
-    /// From now on what hyper writes goes nowhere.
+    /// Whether the connection was taken. Bytes that hyper writes are then discarded.
     claimed: AtomicBool,
     handler: Mutex<Option<TakeoverHandler>>,
 }
@@ -173,8 +173,8 @@ impl fmt::Debug for TakeoverState {
 }
 
 impl Takeover {
-    /// Takes the connection: the answer that is returned here is what the rest of the program sees of it (for its logs) and
-    /// is not written; `then` gets the socket and writes its own, head and all.
+    /// Takes over the connection. The returned response is seen by the middleware but not written; `then` gets the socket and
+    /// writes its own response, including the head.
     pub fn take<F>(&self, then: impl FnOnce(TakenSocket) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send + 'static,
@@ -199,7 +199,7 @@ impl Takeover {
     }
 }
 
-/// Requests of one connection, as hyper asks for them.
+/// hyper service for the requests of one connection.
 struct ConnectionService {
     router: Router,
     peer: SocketAddr,
@@ -221,7 +221,7 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     }
 }
 
-/// The socket under hyper. Once the connection is taken, what is written goes nowhere.
+/// Socket that hyper uses. Discards writes once the connection is taken over.
 struct TakeoverStream {
     socket: TcpStream,
     takeover: Arc<TakeoverState>,

@@ -1,7 +1,7 @@
-//! What is counted, for who runs this: read by Prometheus (`OpenMetrics` 1.0) where `--metrics-addr` says.
+//! Prometheus metrics for the operator (`OpenMetrics` 1.0), served at `--metrics-addr`.
 //!
-//! What happens is counted where it happens. What merely is (who is connected, what waits) is looked up when somebody asks, so that
-//! it costs nothing in between.
+//! Events are counted as they happen. Gauges (connections, queued bytes) are computed when the metrics are scraped, so they cost
+//! nothing in between.
 
 use super::store::Stream;
 use crate::model::call::Outcome;
@@ -23,79 +23,79 @@ use std::{
     time::Duration,
 };
 
-/// The media type of what [`Metrics::encode`] writes.
+/// Media type of the text that [`Metrics::encode`] returns.
 pub const OPENMETRICS_MEDIA_TYPE: &str =
     "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Everything that is counted.
+/// All metrics.
 pub struct Metrics {
     registry: Registry,
     /// Live connections to this node, by kind.
     pub connections: Family<ConnectionLabels, Gauge>,
-    /// People who are here or away, in the whole community.
+    /// People who are online or away, in the whole community.
     pub people: Gauge,
-    /// Bytes that wait for connections to take them.
+    /// Bytes queued for all live connections to this node.
     pub queue_bytes: Gauge,
-    /// The most that waits for a single one of them.
+    /// Bytes queued for the connection that has the most.
     pub queue_bytes_most: Gauge,
-    /// What was written to live connections: an event to a connection is one.
+    /// Frames written to live connections: an event sent to one connection counts once.
     pub deliveries: Counter,
-    /// Live connections that were closed because they did not read.
+    /// Live connections closed because they did not read.
     pub slow_readers: Family<ConnectionLabels, Counter>,
-    /// Resumes, by what they were answered.
+    /// Resume requests, by stream and result.
     pub resumes: Family<ResumeLabels, Counter>,
-    /// From a group of appends to its commit.
+    /// Duration of committing a batch of appends, in seconds.
     pub commit: Histogram,
-    /// How many appends a group has.
+    /// Number of appends in a batch.
     pub commit_appends: Histogram,
-    /// Groups that could not be committed.
+    /// Batches that could not be committed.
     pub commit_failures: Counter,
-    /// Whether NATS is there.
+    /// 1 while NATS is connected, otherwise 0.
     pub bus_connected: Gauge,
-    /// From a commit at another node to here. The clocks of the two are compared.
+    /// Delay from a commit on another node to its arrival here, in seconds. Compares the clocks of the two nodes.
     pub bus_lag: Histogram,
-    /// Events of other nodes that the bus did not bring, and that were read from the store.
+    /// Events of other nodes that the bus lost and that were read from the store.
     pub bus_missed: Counter,
-    /// Requests answered.
+    /// HTTP requests answered.
     pub requests: Family<RequestLabels, Counter>,
-    /// How long their answers took, by route.
+    /// Duration of HTTP requests by route, in seconds.
     pub request: Family<RouteLabels, Histogram, fn() -> Histogram>,
-    /// Calls that ring or are on, at the node that holds the desk.
+    /// Ringing and ongoing calls, on the call leader.
     pub calls: Gauge,
-    /// Calls that have ended, by outcome.
+    /// Ended calls, by outcome.
     pub calls_ended: Family<CallOutcomeLabels, Counter>,
-    /// Tries to sign in that were refused because there were too many.
+    /// Sign-in attempts rejected by the rate limit.
     pub tries_refused: Counter,
-    /// Relays that are open at this node.
+    /// Open TURN allocations on this node.
     pub relays: Gauge,
-    /// Bytes of calls that were relayed; those between two relays of this node twice.
+    /// Bytes relayed for calls. Bytes between two allocations of this node count twice.
     pub relay_bytes: Counter,
-    /// What the relay refused, by why.
+    /// Requests and packets refused by the relay, by reason.
     pub relay_refused: Family<RelayRefusalLabels, Counter>,
 }
 
-/// Why the relay refused something.
+/// Label of a refusal of the relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RelayRefusalLabels {
     reason: &'static str,
 }
 
 impl RelayRefusalLabels {
-    /// A credential that was good once.
+    /// An expired credential.
     pub const EXPIRED: Self = Self { reason: "expired" };
-    /// A credential that never was.
+    /// A credential that was never valid.
     pub const FORGED: Self = Self { reason: "forged" };
-    /// To be sent where the relay sends nothing.
+    /// A peer address that the relay does not send to.
     pub const PEER: Self = Self { reason: "peer" };
-    /// More relays than there may be.
+    /// Too many allocations.
     pub const QUOTA: Self = Self { reason: "quota" };
-    /// More bytes a second than may be relayed.
+    /// More bytes a second than allowed.
     pub const BANDWIDTH: Self = Self {
         reason: "bandwidth",
     };
 }
 
-/// The label of what concerns live connections.
+/// Label of a kind of live connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ConnectionLabels {
     kind: &'static str,
@@ -108,41 +108,41 @@ impl ConnectionLabels {
     pub const SSE: Self = Self { kind: "sse" };
 }
 
-/// Labels of a resume.
+/// Labels of a resume request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ResumeLabels {
     /// `news` or `room`.
     pub stream: &'static str,
-    /// `true`: all that was missed was told. `false`: it has to be loaded afresh.
+    /// Whether all missed events were sent. Otherwise the client has to reload the state.
     pub recovered: bool,
 }
 
-/// The values of [`Resume::stream`].
+/// Values of [`ResumeLabels::stream`].
 const NEWS_STREAM_LABEL: &str = "news";
 const ROOM_STREAM_LABEL: &str = "room";
 
-/// Labels of a request.
+/// Labels of an HTTP request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
-    /// Its method.
+    /// Method of the request.
     pub method: &'static str,
-    /// Its route, as [`Route`] has it.
+    /// Route pattern, as in [`RouteLabels::route`].
     pub route: Cow<'static, str>,
-    /// The status it was answered with.
+    /// Status of the response.
     pub status: u16,
 }
 
-/// The label of a route.
+/// Label of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RouteLabels {
-    /// The pattern of the address, without what differs from one to the next; `other` for what is no route.
+    /// Route pattern without its wildcard part; `other` for unmatched paths.
     pub route: Cow<'static, str>,
 }
 
-/// The label of a call that has ended.
+/// Label of an ended call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CallOutcomeLabels {
-    /// How, in the word of the protocol.
+    /// Outcome as spelled in the protocol.
     pub outcome: String,
 }
 
@@ -161,10 +161,10 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Nothing counted yet, by this build.
+    /// Metrics of this build, all zero.
     #[must_use]
     pub fn new(build: &str) -> Self {
-        // From a tenth of a millisecond to some seconds.
+        // From 0.1 ms to some seconds.
         let times = || Histogram::new(exponential_buckets(0.000_1, 2.5, 12));
         let mut metrics = Self {
             registry: Registry::with_prefix("rialto"),
@@ -195,7 +195,7 @@ impl Metrics {
         metrics
     }
 
-    /// Begins to count what may not happen for long: a rate of nothing is none, and not unknown.
+    /// Creates rare series with a count of zero, so that their rate is zero instead of absent.
     fn initialize_series(&self) {
         for kind in [ConnectionLabels::WEBSOCKET, ConnectionLabels::SSE] {
             self.slow_readers.get_or_create(&kind).inc_by(0);
@@ -272,17 +272,17 @@ impl Metrics {
         );
     }
 
-    /// All of it as text, of [`MEDIA_TYPE`].
+    /// Encodes all metrics as text of type [`OPENMETRICS_MEDIA_TYPE`].
     ///
     /// # Errors
-    /// Never, as far as is known.
+    /// When encoding fails, for which no cause is known.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
 
-    /// Counts a resume.
+    /// Counts a resume request.
     pub(super) fn count_resume(&self, stream: Stream, recovered: bool) {
         let stream = match stream {
             Stream::News => NEWS_STREAM_LABEL,
@@ -293,19 +293,19 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts a live connection that was closed because it did not read.
+    /// Counts a live connection closed because it did not read.
     pub fn count_slow_reader(&self, kind: ConnectionLabels) {
         self.slow_readers.get_or_create(&kind).inc();
     }
 
-    /// Counts a call that has ended.
+    /// Counts an ended call.
     pub fn count_ended_call(&self, outcome: Outcome) {
         self.calls_ended
             .get_or_create(&CallOutcomeLabels::from_outcome(outcome))
             .inc();
     }
 
-    /// Counts a request that was answered.
+    /// Counts an answered request and its duration.
     pub fn observe_request(&self, request: RequestLabels, took: Duration) {
         let route = request.route.clone();
         self.request
@@ -314,7 +314,7 @@ impl Metrics {
         self.requests.get_or_create(&request).inc();
     }
 
-    /// Sets a count that is kept elsewhere.
+    /// Sets the number of deliveries, which the flusher counts.
     pub fn set_deliveries(&self, count: u64) {
         let inner: &AtomicU64 = self.deliveries.inner();
         inner.store(count, Ordering::Relaxed);

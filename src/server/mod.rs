@@ -1,33 +1,33 @@
-//! What every system's server part stands on: configuration, the store, the log, live connections, sessions and HTTP
-//! manners. Knows none of the systems.
+//! Foundation of every service's server part: configuration, store, event log, live connections, sessions and HTTP. Depends on
+//! no service.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`accept`] | connections: HTTP until they go live |
-//! | [`app`] | the state that every handler shares |
-//! | [`config`] | what can be set, and its defaults |
+//! | [`app_state`] | state shared by all handlers |
+//! | [`assets`] | URLs and hashes of the browser files |
+//! | [`bus`] | messages between nodes |
+//! | [`clock`] | the system clock |
+//! | [`config`] | settings and their defaults |
 //! | [`control`] | how the command line on the same machine finds the running server |
-//! | [`data_lock`] | one server at a time on a data folder |
-//! | [`clock`] | the only place that asks for the time |
-//! | [`secret`] | the only place that asks for randomness: tokens, ids, epochs |
-//! | [`error`] | what can go wrong, what is logged of it and what the user is told |
-//! | [`store`] | SQL, one file a noun |
-//! | [`files`] | the bytes of what people sent |
-//! | [`assets`] | the files that browsers load, and their hashes |
-//! | [`bus`] | what nodes tell one another |
-//! | [`log`] | commit an event, then fan it out, in that order and in sequence |
-//! | [`doctor`] | whether calls can connect through this server |
-//! | [`live`] | connections, their bounded outlets, who is here |
-//! | [`session`] | from a cookie or a bearer token to who is asking |
-//! | [`http`] | security headers, caching, cross-origin refusal, health |
-//! | [`metrics`] | what is counted, for who runs this |
-//! | [`password`] | argon2 off the async threads, a bounded number at a time |
-//! | [`proxy`] | who asks, when a proxy asks for them |
+//! | [`data_lock`] | lock on the data folder |
+//! | [`doctor`] | self-test of the server, mainly of calls |
+//! | [`error`] | errors, their logging and their HTTP status |
+//! | [`event_log`] | committing events and fanning them out, in sequence |
+//! | [`files`] | contents of uploaded files |
+//! | [`http`] | security headers, caching, origin checks |
+//! | [`http_server`] | accepting connections, and taking them over from HTTP |
+//! | [`live`] | live connections, their bounded send queues, presence |
+//! | [`metrics`] | metrics for the operator |
+//! | [`password`] | argon2 off the async threads, with bounded concurrency |
+//! | [`proxy`] | client addresses behind trusted proxies |
+//! | [`random`] | randomness: tokens, ids, epochs |
+//! | [`rate_limit`] | token buckets |
+//! | [`session`] | authentication by cookie or bearer token |
+//! | [`single_flight`] | one computation for concurrent requests |
+//! | [`slug`] | slugs from titles |
+//! | [`store`] | SQL, one file for each noun |
 //! | [`tls`] | TLS towards other servers |
 //! | [`turn`] | STUN and TURN: the relay of calls |
-//! | [`shared`] | what many ask for at once, made once |
-//! | [`slug`] | addresses from titles |
-//! | [`rate`] | how often somebody may try |
 
 pub mod app_state;
 pub mod assets;

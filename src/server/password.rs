@@ -1,5 +1,5 @@
-//! Passwords: argon2id (RFC 9106) with the crate's defaults, off the async threads and a bounded number at a time, so that a
-//! burst of sign-ins takes neither the memory nor the cores of everybody else.
+//! Password hashing: argon2id (RFC 9106) with the crate's defaults, off the async threads and with bounded concurrency, so that
+//! a burst of sign-ins cannot exhaust memory and cores.
 
 use super::error::{Error, Result};
 use argon2::{
@@ -8,10 +8,10 @@ use argon2::{
 };
 use tokio::sync::Semaphore;
 
-/// Each takes 19 MiB while it runs.
+/// Maximum concurrent hash operations. Each uses 19 MiB.
 static HASHING_PERMITS: Semaphore = Semaphore::const_new(2);
 
-/// Hashes a password into PHC string format, with a new salt.
+/// Hashes a password with a new salt, in PHC string format.
 ///
 /// # Errors
 /// When hashing fails, which only a lack of memory can cause.
@@ -25,8 +25,8 @@ pub async fn hash(password: String) -> Result<String> {
     .await
 }
 
-/// Whether a password is the one that was hashed. With no hash it does the same work and says no, so that the time taken
-/// does not tell whether a name has an account.
+/// Whether a password matches a hash. Without a hash it does the same work and returns false, so that timing does not reveal
+/// whether an account exists.
 ///
 /// # Errors
 /// When the stored hash cannot be read.

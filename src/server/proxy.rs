@@ -1,4 +1,4 @@
-//! Who asks, when a proxy asks for them.
+//! Client addresses behind trusted proxies.
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
@@ -8,15 +8,15 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// What proxies say for whom they ask: a list that each appends to. (The older header of the two that there are, and the one that
-/// every proxy can send; RFC 7239 describes the other.)
+/// Header with the list of client addresses, to which each proxy appends. Every proxy can send it, unlike the newer `Forwarded`
+/// header (RFC 7239).
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The proxies whose word counts. From any other address that header is only what somebody claims.
+/// Proxies whose `X-Forwarded-For` is accepted. From any other address the header may be forged.
 #[derive(Debug, Default)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
-    /// Somebody was told that a proxy is not trusted.
+    /// Whether the warning about an untrusted proxy was logged.
     warned: AtomicBool,
 }
 
@@ -32,7 +32,7 @@ impl Clone for TrustedProxies {
 impl FromStr for TrustedProxies {
     type Err = String;
 
-    /// Addresses and networks (RFC 4632), with commas in between.
+    /// Parses a comma-separated list of addresses and networks (RFC 4632).
     fn from_str(list: &str) -> Result<Self, String> {
         Ok(Self {
             networks: parse_networks(list)?,
@@ -41,10 +41,10 @@ impl FromStr for TrustedProxies {
     }
 }
 
-/// Addresses and networks (RFC 4632), with commas in between.
+/// Parses a comma-separated list of addresses and networks (RFC 4632).
 ///
 /// # Errors
-/// In words, when something is neither.
+/// A message for the user, when an item is neither.
 pub(super) fn parse_networks(list: &str) -> Result<Vec<IpNet>, String> {
     let words = list.split(',').map(str::trim);
     let networks = words.filter(|word| !word.is_empty()).map(|word| {
@@ -58,7 +58,7 @@ pub(super) fn parse_networks(list: &str) -> Result<Vec<IpNet>, String> {
 }
 
 impl TrustedProxies {
-    /// The address of whoever asks: the nearest one that is not a trusted proxy's.
+    /// Address of the client: the nearest one that is not a trusted proxy.
     #[must_use]
     pub fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
@@ -77,7 +77,7 @@ impl TrustedProxies {
         }
         while self.trusts(client) {
             let Some(word) = said.pop() else { break };
-            // What is no address comes from further away than a proxy that is trusted.
+            // An invalid address was not written by a trusted proxy.
             let Ok(address) = word.trim().parse::<IpAddr>() else {
                 break;
             };
@@ -93,7 +93,7 @@ impl TrustedProxies {
     }
 }
 
-/// Whom a limit is for: an address, and of IPv6 a network of 64 bits, which is the least that one household gets (RFC 6177).
+/// Key of a rate limit: the address, or its /64 network for IPv6, the smallest one a household gets (RFC 6177).
 #[must_use]
 pub fn rate_limit_key(address: IpAddr) -> IpAddr {
     match address {
@@ -130,7 +130,7 @@ mod tests {
     fn a_trusted_proxy_is_believed_and_what_it_was_told_is_not() {
         let forged = &["203.0.113.9, 198.51.100.7"];
         assert_eq!(client_ip("10.0.0.5", "10.0.0.5", forged), "198.51.100.7");
-        // Two proxies in a row, in one header or in two; a socket for both kinds of addresses writes the old kind in the new.
+        // Two proxies in a row, in one header or in two. A dual-stack socket reports IPv4 addresses in IPv6-mapped form.
         let two = &["203.0.113.9, 198.51.100.7", "10.0.0.6"];
         assert_eq!(
             client_ip("10.0.0.0/24", "::ffff:10.0.0.5", two),

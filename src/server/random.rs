@@ -1,11 +1,11 @@
-//! The only place that asks for randomness: ids, epochs, and tokens that are stored only as their hash.
+//! The only place that draws random numbers: ids, epochs and tokens.
 
 use crate::model::Epoch;
 use rand::RngCore;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// A new id of version 7 (RFC 9562): sorts by the time it was made.
+/// A new UUID version 7 (RFC 9562), which sorts by creation time.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn new_id() -> Uuid {
@@ -18,13 +18,13 @@ pub fn new_epoch() -> Epoch {
     Epoch(random_hex::<8>())
 }
 
-/// A new secret for a cookie, a link or a bearer token: 256 random bits as 64 hexadecimal digits.
+/// A new secret token for a cookie, a link or a bearer token: 256 random bits as 64 hexadecimal digits.
 #[must_use]
 pub fn new_token() -> String {
     random_hex::<32>()
 }
 
-/// What is stored of a token: SHA-256, in hexadecimal. A token has 256 random bits, so a slow hash would add nothing.
+/// SHA-256 in hexadecimal, the stored form of a token. Tokens have 256 random bits, so a slow hash would add nothing.
 #[must_use]
 pub fn sha256_hex(token: &str) -> String {
     hex::encode(Sha256::digest(token.as_bytes()))

@@ -1,4 +1,4 @@
-//! How often somebody may try: a token bucket a key.
+//! Rate limits: one token bucket for each key.
 
 use super::clock;
 use crate::model::Millis;
@@ -8,15 +8,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// A bucket that holds `burst` tries and gains one every `refill`.
+/// A token bucket of `burst` tokens that gains one every `refill` milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct TokenBucket {
-    /// When the bucket will be full again: one moment says all there is to know.
+    /// Time at which the bucket is full again, which is its entire state.
     full_at: Millis,
 }
 
 impl TokenBucket {
-    /// Takes a try, if there is one.
+    /// Takes a token. Returns whether there was one.
     fn take(&mut self, now: Millis, burst: Millis, refill: Millis) -> bool {
         let full_at = self.full_at.max(now) + refill;
         let allowed = full_at - now <= burst * refill;
@@ -27,7 +27,7 @@ impl TokenBucket {
     }
 }
 
-/// Buckets for as many keys as come; those that are full again are forgotten.
+/// Token buckets for any number of keys. Full buckets are dropped.
 #[derive(Debug)]
 pub struct RateLimiter<K> {
     buckets: Mutex<HashMap<K, TokenBucket>>,
@@ -35,11 +35,11 @@ pub struct RateLimiter<K> {
     refill_interval: Millis,
 }
 
-/// Past this many keys the full buckets are swept out.
+/// Number of keys above which full buckets are removed.
 const SWEEP_THRESHOLD_KEYS: usize = 1_000;
 
 impl<K: Eq + Hash> RateLimiter<K> {
-    /// Lets each key try `burst` times at once, and once more every `refill` milliseconds.
+    /// Allows each key `burst` attempts at once, and one more every `refill` milliseconds.
     #[must_use]
     pub fn new(burst: u32, refill: Millis) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl<K: Eq + Hash> RateLimiter<K> {
         }
     }
 
-    /// Whether this key may try now; a yes is counted.
+    /// Whether a key may try now. An allowed attempt is counted.
     pub fn allow(&self, key: K) -> bool {
         let now = clock::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! From a cookie or a bearer token to who is asking.
+//! Authentication by session cookie or bearer token.
 
 use super::{
     AppState, clock,
@@ -17,23 +17,23 @@ use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 
-/// The cookie that holds a session's token.
+/// Name of the cookie with the session token.
 pub const SESSION_COOKIE: &str = "rialto_session";
-/// A session ends this long after it began.
+/// Lifetime of a session, in milliseconds.
 const SESSION_TTL: Millis = 180 * 24 * 60 * 60 * 1_000;
 
-/// Somebody with a session.
+/// A user with a session.
 #[derive(Debug, Clone)]
 pub struct SignedInUser {
-    /// Who.
+    /// The user.
     pub person: Person,
-    /// Whether there is a password.
+    /// Whether the user has a password.
     pub has_password: bool,
-    /// The hash of the session's token.
+    /// Hash of the session token.
     pub token_hash: String,
 }
 
-/// Who is asking, by the session cookie; none without a valid one.
+/// Authenticates a request by its session cookie. None without a valid session.
 ///
 /// # Errors
 /// When the store fails.
@@ -54,8 +54,8 @@ pub async fn authenticate_user(
     }))
 }
 
-/// Whose a connection to this node is, as the store says now: none if its session has ended or, for a guest's, its link was revoked or
-/// its call is over.
+/// Current user of a connection to this node. None if the session has ended or, for a guest, if the link was revoked or the
+/// call is over.
 ///
 /// # Errors
 /// When the store fails.
@@ -71,7 +71,7 @@ pub async fn revalidate(app: &AppState, connection: &Connection) -> Result<Optio
     Ok(found.map(|(person, _)| person))
 }
 
-/// The bearer token (RFC 6750) that is asking.
+/// Authenticates a request by its bearer token (RFC 6750).
 ///
 /// # Errors
 /// When the store fails; [`Failure::NotAllowed`] without a valid token.
@@ -110,7 +110,7 @@ pub async fn open(app: &AppState, user: UserId) -> Result<HeaderValue> {
     Ok(session_cookie(app, token))
 }
 
-/// Writes a session under a token, within a transaction that makes its user too.
+/// Creates a session for a token, within the transaction that creates its user.
 ///
 /// # Errors
 /// When the store fails.
@@ -121,7 +121,7 @@ pub async fn create(app: &AppState, tx: &mut Tx, user: UserId, token: &str) -> R
         .await
 }
 
-/// The header that sets the cookie of a session.
+/// `Set-Cookie` header value of a session.
 #[must_use]
 pub fn session_cookie(app: &AppState, token: String) -> HeaderValue {
     set_cookie_value(build_cookie(app, token, SESSION_TTL))
@@ -149,11 +149,11 @@ fn build_cookie(app: &AppState, token: String, life: Millis) -> Cookie<'static> 
 }
 
 fn set_cookie_value(cookie: Cookie<'static>) -> HeaderValue {
-    // A cookie of ours is ASCII: hexadecimal and attribute names.
+    // Our cookies are ASCII: hexadecimal digits and attribute names.
     HeaderValue::from_str(&cookie.to_string()).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// For server functions and pages: the program's state, from the context of the request.
+/// State of the server, from the context of a server function or a page.
 ///
 /// # Errors
 /// [`Failure::Unavailable`] outside a request, which is a bug.
@@ -161,13 +161,13 @@ pub fn use_app() -> Result<Arc<AppState>, Failure> {
     use_context::<Arc<AppState>>().ok_or(Failure::Unavailable)
 }
 
-/// For server functions and pages: who is asking, if they have a session.
+/// Current user, from the context of a server function or a page. None without a session.
 #[must_use]
 pub fn current_user() -> Option<SignedInUser> {
     use_context::<Option<SignedInUser>>().flatten()
 }
 
-/// For server functions and pages: who is asking.
+/// Current user, from the context of a server function or a page.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
@@ -175,7 +175,7 @@ pub fn require_user() -> Result<SignedInUser, Failure> {
     current_user().ok_or(Failure::NotSignedIn)
 }
 
-/// For server functions: adds a header to the answer.
+/// Adds a header to the response of a server function.
 pub fn add_header(name: HeaderName, value: HeaderValue) {
     if let Some(response) = use_context::<ResponseOptions>() {
         response.append_header(name, value);

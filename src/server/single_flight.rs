@@ -1,16 +1,16 @@
-//! What many ask for at the same moment, made once for all of them.
+//! Computes a cached value once for all concurrent requests.
 
 use quick_cache::{Weighter, sync::Cache};
 use std::{hash::Hash, time::Duration};
 
-/// Who waits longer than this for what somebody else makes makes it as well. When making fails, those who wait try one after the
-/// other; that must not add up.
+/// A waiter blocked this long computes the value itself. Otherwise, when computing fails, the waiters would try one after the
+/// other, and their delays would add up.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a cache holds for a key. What is not there yet is made by the first who asks, and kept; the others wait for it.
+/// Cached value of a key. If there is none, the first caller computes and caches it while the others wait.
 ///
 /// # Errors
-/// When it has to be made here and cannot be. A failure is not kept.
+/// When computing fails. Errors are not cached.
 pub async fn get_or_compute<K, V, W, E>(
     cache: &Cache<K, V, W>,
     key: &K,
@@ -26,7 +26,7 @@ where
         Ok(Ok(value)) => Ok(value),
         Ok(Err(place)) => {
             let value = compute.await?;
-            // Only the cache itself could have taken the place away.
+            // Fails only if the cache has removed the placeholder.
             let _ = place.insert(value.clone());
             Ok(value)
         }
@@ -43,8 +43,8 @@ mod tests {
     };
     use tokio::time::{Instant, sleep};
 
-    /// Asks a hundred times at once for what takes `takes` and ends in `ends`. What they were answered, how often it was made, and
-    /// how long all of it took.
+    /// Makes a hundred concurrent requests for a value whose computation takes `takes` and returns `ends`. Returns the answers, the
+    /// number of computations, and the total time.
     async fn request_concurrently(
         takes: Duration,
         ends: Result<u8, u8>,

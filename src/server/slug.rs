@@ -1,10 +1,10 @@
-//! The last part of an address, made from a title.
+//! URL slugs from titles.
 
-/// How long a slug may get, in characters.
+/// Maximum length of a slug, in characters.
 const MAX_SLUG_CHARS: usize = 80;
 
-/// Lower-case ASCII letters and digits with single hyphens between them, at most 80 characters; `fallback` when nothing of
-/// the title is left. Other scripts are transliterated.
+/// Slug of a title: lower-case ASCII letters and digits with single hyphens between them, at most 80 characters. Other scripts are
+/// transliterated. Returns `fallback` if nothing is left.
 #[must_use]
 pub fn slugify(title: &str, fallback: &str) -> String {
     let mut slug = String::new();

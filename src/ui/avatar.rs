@@ -1,6 +1,6 @@
-//! Avatars: a person's initials on a colour of their own, and whether they are here.
+//! Avatars: a person's initials on a colour of their own, optionally with their presence.
 //!
-//! Both come from what everybody knows of a person, so that they look the same to all, on the server and in the browser.
+//! Initials and colour derive from public data, so they look the same for everybody, on the server and in the browser.
 
 use super::presence::PresenceDot;
 use crate::model::{
@@ -9,15 +9,15 @@ use crate::model::{
 };
 use leptos::prelude::*;
 
-/// How large an avatar is.
+/// Size of an avatar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum AvatarSize {
-    /// As high as a line of text.
+    /// As high as one line of text.
     Small,
-    /// As high as two.
+    /// As high as two lines of text.
     #[default]
     Normal,
-    /// The subject of the page, or of a call.
+    /// For the subject of a page or a call.
     Large,
 }
 
@@ -31,16 +31,16 @@ impl AvatarSize {
     }
 }
 
-/// A person's avatar. It is decoration: the name stands beside it, or is said by the link around it. Only the presence is
-/// said to a screen reader.
+/// A person's avatar. The initials are decorative, because the name stands beside them or labels the surrounding link; only
+/// the presence is announced.
 #[component]
 pub fn Avatar(
-    /// Whose.
+    /// The person shown.
     person: Person,
-    /// How large.
+    /// The size.
     #[prop(optional)]
     size: AvatarSize,
-    /// Whether they are here, where that matters.
+    /// The person's presence, if it should be shown.
     #[prop(optional, into)]
     presence: Option<Signal<Presence>>,
 ) -> impl IntoView {
@@ -62,8 +62,8 @@ fn hue_class(id: UserId) -> &'static str {
     HUES[usize::from(last) % HUES.len()]
 }
 
-/// The first letters of the first and the last word, upper-case: `"Ada King Lovelace"` gives `"AL"`. Words are led by their
-/// first letter or digit; a name that has none shows its first character, with what is joined to it.
+/// The first letters of the first and the last word, in upper case: `"Ada King Lovelace"` gives `"AL"`. A word counts
+/// by its first letter or digit; a name without any shows its first symbol.
 fn initials(name: &str) -> String {
     let leads: Vec<char> = name
         .split_whitespace()
@@ -76,7 +76,7 @@ fn initials(name: &str) -> String {
     }
 }
 
-/// One character stays one: the upper case of `ß` would be two.
+/// Keeps one character: the upper case of `ß` would be two.
 fn upper(c: char) -> char {
     let mut upper = c.to_uppercase();
     match (upper.next(), upper.next()) {
@@ -85,7 +85,7 @@ fn upper(c: char) -> char {
     }
 }
 
-/// The first character and, as emoji are often several, what a joiner, a variation selector or a skin tone ties to it.
+/// The first character together with its variation selector, skin tone or joined characters, as in many emoji.
 fn first_symbol(name: &str) -> String {
     let mut symbol = String::new();
     let mut joined = true;

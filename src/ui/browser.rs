@@ -1,5 +1,4 @@
-//! What only a browser can be asked. Everything here is for effects and event handlers: on the server it would panic or do
-//! nothing.
+//! Browser APIs. Call them in effects and event handlers only: on the server they panic or do nothing.
 
 use crate::model::Millis;
 use futures::channel::oneshot;
@@ -8,14 +7,14 @@ use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, RequestCache, RequestInit, Response, Storage};
 
-/// Milliseconds since 1970-01-01T00:00:00Z, by this machine's clock.
+/// Milliseconds since 1970-01-01T00:00:00Z, by this device's clock.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "a time fits into 53 bits")]
 pub fn now() -> Millis {
     js_sys::Date::now() as Millis
 }
 
-/// A new id of version 7 (RFC 9562), with randomness from `crypto.getRandomValues`.
+/// Creates a UUID of version 7 (RFC 9562), with randomness from `crypto.getRandomValues`.
 #[must_use]
 pub fn new_uuid() -> Uuid {
     let (seconds, millis) = (now() / 1_000, now() % 1_000);
@@ -27,34 +26,34 @@ pub fn new_uuid() -> Uuid {
     ))
 }
 
-/// A number from 0 (included) to 1 (excluded), for jitter.
+/// A random number in `0.0..1.0`, for jitter.
 #[must_use]
 pub fn random() -> f64 {
     js_sys::Math::random()
 }
 
-/// Runs something once after so many milliseconds. It cannot be cancelled: what it does has to check whether it is still
-/// wanted.
+/// Runs a function once after a delay in milliseconds. It cannot be cancelled, so the function must check whether it is
+/// still wanted.
 pub fn run_after(millis: i32, then: impl FnOnce() + 'static) {
     let then = Closure::once_into_js(then);
     if let Some(window) = web_sys::window() {
-        // Only a function that is no function would be refused.
+        // `setTimeout` fails only for a value that is not a function.
         let _ = window
             .set_timeout_with_callback_and_timeout_and_arguments_0(then.unchecked_ref(), millis);
     }
 }
 
-/// Waits for so many milliseconds.
+/// Waits for a number of milliseconds.
 pub async fn sleep(millis: u32) {
     let (go_on, over) = oneshot::channel::<()>();
     run_after(i32::try_from(millis).unwrap_or(i32::MAX), move || {
         drop(go_on);
     });
-    // Nothing is ever sent: it ends when the time is up.
+    // Nothing is ever sent: the receiver ends when the sender is dropped.
     let _ = over.await;
 }
 
-/// Whether the server answers at an address of the site, and is well, within so many milliseconds.
+/// Returns whether a `HEAD` request to a path of the site succeeds within a timeout in milliseconds.
 pub async fn is_healthy(path: &str, timeout_ms: u32) -> bool {
     let request_init = RequestInit::new();
     request_init.set_method("HEAD");
@@ -67,21 +66,21 @@ pub async fn is_healthy(path: &str, timeout_ms: u32) -> bool {
     answer.is_ok_and(|answer| answer.unchecked_into::<Response>().ok())
 }
 
-/// Reads what this tab has kept; none also where the browser keeps nothing.
+/// Reads a value from session storage; `None` also where storage is unavailable.
 #[must_use]
 pub fn session_storage_get(key: &str) -> Option<String> {
     session_storage()?.get_item(key).ok()?
 }
 
-/// Keeps something for as long as this tab is open. Where the browser keeps nothing (full, or forbidden), nothing is kept and
-/// nothing breaks: callers keep what matters in memory as well.
+/// Stores a value in session storage, for the life of the tab. A failure (storage full or forbidden) is ignored:
+/// callers also keep what matters in memory.
 pub fn session_storage_set(key: &str, value: &str) {
     if let Some(storage) = session_storage() {
         let _ = storage.set_item(key, value);
     }
 }
 
-/// Forgets something kept for this tab.
+/// Removes a value from session storage.
 pub fn session_storage_remove(key: &str) {
     if let Some(storage) = session_storage() {
         let _ = storage.remove_item(key);
@@ -92,13 +91,13 @@ fn session_storage() -> Option<Storage> {
     web_sys::window()?.session_storage().ok()?
 }
 
-/// Reads what this browser has kept for the site; none also where it keeps nothing.
+/// Reads a value from local storage; `None` also where storage is unavailable.
 #[must_use]
 pub fn local_storage_get(key: &str) -> Option<String> {
     local_storage()?.get_item(key).ok()?
 }
 
-/// Keeps something for the site, as far as the browser does.
+/// Stores a value in local storage; failures are ignored.
 pub fn local_storage_set(key: &str, value: &str) {
     if let Some(storage) = local_storage() {
         let _ = storage.set_item(key, value);
@@ -109,7 +108,7 @@ fn local_storage() -> Option<Storage> {
     web_sys::window()?.local_storage().ok()?
 }
 
-/// Whether the page is visible (Page Visibility, WHATWG HTML).
+/// Returns whether the page is visible (Page Visibility, WHATWG HTML).
 #[must_use]
 pub fn is_visible() -> bool {
     web_sys::window()
@@ -117,8 +116,8 @@ pub fn is_visible() -> bool {
         .is_none_or(|document| document.visibility_state() != web_sys::VisibilityState::Hidden)
 }
 
-/// SHA-256 (FIPS 180-4) of what an `ArrayBuffer` or a view of one holds. None where the browser has no cryptography: on pages that are
-/// not secure.
+/// SHA-256 (FIPS 180-4) of an `ArrayBuffer` or a view of one. `None` outside secure contexts, where browsers lack
+/// `crypto.subtle`.
 pub async fn sha256(data: &js_sys::Object) -> Option<Vec<u8>> {
     let subtle = web_sys::window()?.crypto().ok()?.subtle();
     if subtle.is_undefined() {
@@ -131,19 +130,19 @@ pub async fn sha256(data: &js_sys::Object) -> Option<Vec<u8>> {
     Some(js_sys::Uint8Array::new(&hash).to_vec())
 }
 
-/// Loads the page anew.
+/// Reloads the page.
 pub fn reload() {
     if let Some(window) = web_sys::window() {
         let _ = window.location().reload();
     }
 }
 
-/// Says something in the browser's console, for the person who develops Rialto. Never about what a user did or said.
+/// Logs a warning to the browser's console, for developers. Messages must not contain user data.
 pub fn warn(message: &str) {
     leptos::logging::warn!("{message}");
 }
 
-/// What the browser says of itself; empty where it says nothing.
+/// The browser's user agent string, or an empty string.
 #[must_use]
 pub fn user_agent() -> String {
     web_sys::window()

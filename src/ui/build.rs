@@ -1,16 +1,16 @@
-//! Noticing that the server runs a newer build than this page.
+//! Detects that the server runs a newer build than this page.
 //!
-//! Every live connection begins with the server's build. A page of another build reloads itself as soon as nothing would be
-//! lost by it; until then it says so and offers to.
+//! Every live connection starts with the server's build. An outdated page reloads itself unless something would be
+//! lost; until then it offers a reload.
 
 use super::browser;
 use leptos::prelude::*;
 
-/// The builds of the page and of the server, and who objects to a reload. Provided once, by the app.
+/// The server's build and the reload blockers. Provided once, by the app.
 #[derive(Clone, Copy)]
 pub struct BuildTracker {
     server_build: RwSignal<Option<String>>,
-    /// Each says whether a reload now would lose something of its own.
+    /// Signals that are true while a reload would lose something.
     reload_blockers: StoredValue<Vec<Signal<bool>>>,
 }
 
@@ -20,11 +20,11 @@ impl std::fmt::Debug for BuildTracker {
     }
 }
 
-/// The name of the `meta` element that says which build a page is of.
+/// Name of the `meta` element with the page's build.
 pub const BUILD_META_NAME: &str = "rialto-build";
 
 impl BuildTracker {
-    /// Makes it available to the whole app.
+    /// Provides the context.
     pub fn provide() -> Self {
         let build = Self {
             server_build: RwSignal::new(None),
@@ -34,7 +34,7 @@ impl BuildTracker {
         build
     }
 
-    /// A live connection has said which build the server runs.
+    /// Records the server's build, received over a live connection.
     pub fn set_server_build(&self, server: &str) {
         if self
             .server_build
@@ -44,20 +44,20 @@ impl BuildTracker {
         }
     }
 
-    /// While this is true, the page is not reloaded by itself.
+    /// Prevents automatic reloads while the signal is true.
     pub fn block_reload_while(&self, is_blocking: Signal<bool>) {
         self.reload_blockers
             .update_value(|holds| holds.push(is_blocking));
     }
 
-    /// Whether the server runs another build than this page. To be called in the browser.
+    /// Returns whether the server runs another build than this page. Browser only.
     fn is_outdated(&self) -> bool {
         let page = page_build();
         self.server_build
             .with(|server| matches!((server, &page), (Some(server), Some(page)) if server != page))
     }
 
-    /// Whether loading the page anew would now lose something. For event handlers.
+    /// Returns whether a reload would lose something now. For event handlers; does not track.
     #[must_use]
     pub fn is_reload_blocked(&self) -> bool {
         untrack(|| self.has_reload_blocker())
@@ -68,7 +68,7 @@ impl BuildTracker {
     }
 }
 
-/// Says that there is a newer build when reloading by itself would lose something, and reloads when it would not.
+/// Reloads an outdated page, or shows a notice while a reload is blocked.
 #[component]
 pub fn NewBuildNotice() -> impl IntoView {
     let build = expect_context::<BuildTracker>();
@@ -102,7 +102,7 @@ fn page_build() -> Option<String> {
         .get_attribute("content")
 }
 
-/// A cache in between could serve the old page for ever: a page reloads by itself once a minute at most.
+/// Limits automatic reloads to one per minute: a cache in between could serve the old page forever.
 fn may_reload() -> bool {
     const STORAGE_KEY: &str = "rialto.reloaded";
     let last = browser::session_storage_get(STORAGE_KEY)

@@ -1,13 +1,13 @@
-//! What was found out about a server or a network: a verdict a row, in words, with what to do.
+//! Findings about a server or a network: one verdict per row, with advice.
 
 use super::icon::{Glyph, Icon};
 use crate::model::finding::{Finding, Verdict};
 use leptos::prelude::*;
 
-/// Findings, in the order they are given.
+/// A list of findings, in the given order.
 #[component]
 pub fn Findings(
-    /// What was found.
+    /// The findings to show.
     findings: Vec<Finding>,
 ) -> impl IntoView {
     view! { <ul class="findings">{findings.into_iter().map(|finding| view! { <Row finding /> }).collect_view()}</ul> }

@@ -1,10 +1,10 @@
-//! Forms that work before the page is live, and without it ever becoming so.
+//! Forms that work before hydration and without JavaScript.
 //!
 //! A plain form posts to a server function, which on failure redirects back with the failure in the address:
-//! `?__path=/fn/sign_in&__err=…` (`server_fn`'s `ServerFnUrlError`). Each form shows only what its own function said.
+//! `?__path=/fn/sign_in&__err=…` (`server_fn`'s `ServerFnUrlError`). Each form shows only its own function's failure.
 //!
-//! A form whose answer would be a new document ends what lives in the page. Where that matters, [`Posting`] posts it from
-//! within the page once that is live.
+//! A plain post loads a new document and ends everything that runs in the page. Where that matters, [`FormSubmission`]
+//! posts the form by script once the page is hydrated.
 
 use super::notice::{Notice, NoticeKind};
 use crate::protocol::failure::Failure;
@@ -15,7 +15,7 @@ use leptos::{
 use leptos_router::{hooks::use_query_map, params::ParamsMap};
 use std::future::Future;
 
-/// What the function at `path` said when this page's form was posted to it, read from the page's address.
+/// Reads the failure of the function at `path` from the page's query.
 fn failure_from_query(query: &ParamsMap, path: &str) -> Option<Failure> {
     if query.get_str("__path") != Some(path) {
         return None;
@@ -25,39 +25,39 @@ fn failure_from_query(query: &ParamsMap, path: &str) -> Option<Failure> {
         .map(ServerFnUrlError::<Failure>::decode_err)
 }
 
-/// What became of a form that was posted from within the page.
+/// State of a form submitted by script.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 enum SubmissionState {
-    /// It was not.
+    /// Not submitted.
     #[default]
     NotSubmitted,
-    /// The server has not answered.
+    /// The server has not answered yet.
     InFlight,
-    /// It was done.
+    /// Accepted.
     Done,
-    /// It was not done, and why.
+    /// Rejected, with the reason.
     Refused(Failure),
 }
 
-/// Posts a plain form from within a live page, so that a call and files on their way go on; where the function redirects to is
-/// opened as by a link. Without JavaScript, and before the page is live, the browser posts the form. A handle: copy it freely.
+/// Submits a plain form by script, so that a call and uploads in progress continue; the function's redirect is followed
+/// by the router. Without JavaScript, and before hydration, the browser posts the form. A cheap `Copy` handle.
 #[derive(Debug, Clone, Copy)]
 pub struct FormSubmission(RwSignal<SubmissionState>);
 
 impl FormSubmission {
-    /// Nothing was posted yet.
+    /// Creates a state without a submission.
     pub fn new() -> Self {
         Self(RwSignal::default())
     }
 
-    /// Posts the form of a submit event in the browser's stead: `call` is the server function, given what was filled in. While
-    /// one post is under way, another does nothing.
+    /// Handles a submit event in place of the browser: `call` calls the server function with the form's data. Does
+    /// nothing while a submission is in flight.
     pub fn submit<F, C>(self, event: &SubmitEvent, call: impl FnOnce(F) -> C)
     where
         F: FromFormData,
         C: Future<Output = Result<(), Failure>> + 'static,
     {
-        // Otherwise the browser posts it, and the server says what it does not understand.
+        // If the data cannot be parsed, the browser posts the form and the server reports the error.
         let Ok(filled_in) = F::from_event(event) else {
             return;
         };
@@ -75,12 +75,12 @@ impl FormSubmission {
                 Ok(()) => SubmissionState::Done,
                 Err(failure) => SubmissionState::Refused(failure),
             };
-            // The form may be gone by then.
+            // The form may be unmounted by then.
             let _ = self.0.try_set(posted);
         });
     }
 
-    /// Why the last post was refused, or what `earlier` says if there was none.
+    /// The failure of the last submission, or the one from the address if there was no submission.
     fn failure(self, from_address: impl FnOnce() -> Option<Failure>) -> Option<Failure> {
         match self.0.get() {
             SubmissionState::NotSubmitted => from_address(),
@@ -96,12 +96,12 @@ impl Default for FormSubmission {
     }
 }
 
-/// Shows why a plain form was refused. Stands inside the form, above its fields.
+/// Shows the failure of a plain form. Place it inside the form, above its fields.
 #[component]
 pub fn FormFailure(
-    /// The address the form posts to, such as `SignIn::PATH`.
+    /// The address the form posts to, for example `SignIn::PATH`.
     path: &'static str,
-    /// How it is posted once the page is live, if not by the browser.
+    /// The submission state, if the form is submitted by script.
     #[prop(optional)]
     submission: Option<FormSubmission>,
 ) -> impl IntoView {
@@ -120,36 +120,36 @@ pub fn FormFailure(
     }
 }
 
-/// A line to fill in, with its label, and a hint that a screen reader finds from it.
+/// A single-line form field with a label and an optional hint, linked by `aria-describedby`.
 #[component]
 pub fn Field(
-    /// What is asked for.
+    /// The label.
     #[prop(into)]
     label: String,
-    /// The name it is posted under.
+    /// The `name` of the input.
     name: &'static str,
-    /// The element's id; the name if left out. Give one where two forms of a page use the same name.
+    /// The `id` of the input; `name` if omitted. Needed where two forms of a page use the same name.
     #[prop(optional)]
     id: Option<&'static str>,
-    /// The `type` of the input: `"text"` if left out.
+    /// The `type` of the input; `"text"` if omitted.
     #[prop(default = "text")]
     kind: &'static str,
-    /// What it holds at first.
+    /// The initial value.
     #[prop(optional, into)]
     value: String,
-    /// Whether it may not be left empty.
+    /// Whether the field is required.
     #[prop(optional)]
     required: bool,
     /// The `autocomplete` token (HTML section 4.10.18.7).
     #[prop(optional)]
     autocomplete: Option<&'static str>,
-    /// At least so many characters.
+    /// Minimum length, in characters.
     #[prop(optional)]
     minlength: Option<usize>,
-    /// At most so many characters.
+    /// Maximum length, in characters.
     #[prop(optional)]
     maxlength: Option<usize>,
-    /// What helps to fill it in.
+    /// The hint below the field.
     #[prop(optional, into)]
     hint: Option<String>,
 ) -> impl IntoView {
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use leptos_router::location::RequestUrl;
 
-    /// The address that `server_fn` sends a browser back to.
+    /// Returns the address that `server_fn` redirects a browser to.
     fn redirect_address(referer: &str, path: &str, failure: Failure) -> String {
         ServerFnUrlError::new(path, failure)
             .to_url(referer)
@@ -195,7 +195,7 @@ mod tests {
             .to_string()
     }
 
-    /// The query of an address as the router reads it.
+    /// Parses the query of an address as the router does.
     fn query(address: &str) -> ParamsMap {
         let asked = address.strip_prefix("http://rialto.test").unwrap();
         RequestUrl::new(asked)

@@ -1,9 +1,9 @@
-//! Making a page live in several short turns instead of a long one.
+//! Hydrates the page in chunks instead of one long task.
 //!
-//! The browser compiles each function when it is first called, and a page's beginning calls most of them: done in one go, a phone does
-//! not answer a touch for half a second. So what hydrates the page stops between its parts ([`Turn`]), and what has been started
-//! meanwhile (effects, above all) runs afterwards, one after the other. Between two turns the browser does what it has to do; a part
-//! that is not live yet works as plain HTML, as all of it did a moment before.
+//! The browser compiles each function at its first call, and hydration calls most of them: in one task, a phone would
+//! not respond to touch for half a second. Hydration therefore yields at every [`HydrationBoundary`], and futures
+//! spawned meanwhile (effects above all) run afterwards, one task each. The browser handles events in between; a part
+//! that is not hydrated yet works as plain HTML.
 
 use leptos::{
     attr::{Attribute, any_attribute::AnyAttribute},
@@ -15,7 +15,7 @@ use leptos::{
     },
 };
 
-/// A part of the page that is made live in a turn of its own.
+/// A subtree that is hydrated in a task of its own.
 #[component]
 pub fn HydrationBoundary(children: Children) -> impl IntoView {
     if cfg!(feature = "hydrate") {
@@ -28,7 +28,7 @@ pub fn HydrationBoundary(children: Children) -> impl IntoView {
 
 enum Subtree {
     Eager(AnyView),
-    /// Built in its turn too, with what its owner provides.
+    /// Built when it is hydrated, under its reactive owner.
     Deferred(Owner, Children),
 }
 
@@ -151,11 +151,11 @@ mod browser {
     use web_sys::MessageChannel;
 
     thread_local! {
-        /// What was started since the page began to be made live. None once it is: then nothing waits.
+        /// Futures spawned during hydration. `None` once it is complete: futures then run at once.
         static DEFERRED_FUTURES: RefCell<Option<VecDeque<PinnedLocalFuture<()>>>> = RefCell::default();
     }
 
-    /// Holds back what is started until the page is live.
+    /// Defers spawned futures until the page is hydrated.
     struct DeferredExecutor;
 
     impl CustomExecutor for DeferredExecutor {
@@ -179,13 +179,13 @@ mod browser {
         fn poll_local(&self) {}
     }
 
-    /// Makes the page live that the server rendered, as soon as `ready`.
+    /// Hydrates the server-rendered page once `ready` completes.
     pub fn hydrate<V: IntoView>(
         ready: impl Future<Output = ()> + 'static,
         app: impl FnOnce() -> V + 'static,
     ) {
         DEFERRED_FUTURES.set(Some(VecDeque::new()));
-        // The page is loaded once, and nothing else has set one.
+        // The page is loaded once, and no other executor was set.
         let _ = Executor::init_custom_executor(DeferredExecutor);
         spawn_local(async move {
             ready.await;
@@ -205,8 +205,8 @@ mod browser {
         });
     }
 
-    /// Lets the browser do whatever waits, and goes on right after it. A message to oneself, since timers are slow in pages that
-    /// nobody sees, and in such a page somebody may be called.
+    /// Yields to the event loop through a `MessageChannel`: timers are throttled in hidden pages, which may receive
+    /// calls too.
     pub(super) async fn yield_to_event_loop() {
         let Ok(channel) = MessageChannel::new() else {
             return;
@@ -216,9 +216,9 @@ mod browser {
         channel
             .port1()
             .set_onmessage(Some(on_message.unchecked_ref::<Function>()));
-        // Nothing is transferred that could be refused.
+        // Nothing is transferred, so `postMessage` cannot fail.
         if channel.port2().post_message(&JsValue::NULL).is_ok() {
-            // Nothing is ever sent: it ends when the message has come.
+            // Nothing is ever sent: the receiver ends when the message arrives.
             let _ = turn.await;
         }
         channel.port1().close();

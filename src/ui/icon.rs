@@ -1,23 +1,22 @@
 //! Icons: small line drawings from one file, `public/icons.svg`, in the colour of the text around them.
 //!
-//! An icon says nothing to a screen reader. What it stands for is said by the text beside it, or by the `aria-label` of
-//! the button around it.
+//! Icons are hidden from screen readers. The text beside the icon, or the button's `aria-label`, carries the meaning.
 
 use leptos::prelude::*;
 
 macro_rules! glyphs {
     ($($(#[$doc:meta])* $name:ident = $id:literal)*) => {
-        /// A drawing in `public/icons.svg`.
+        /// An icon in `public/icons.svg`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Glyph {
             $($(#[$doc])* $name,)*
         }
 
         impl Glyph {
-            /// All of them.
+            /// All glyphs.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// Where it is, as an `href` of an SVG `use` element.
+            /// The address of the glyph, as the `href` of an SVG `use` element.
             #[must_use]
             pub fn href(self) -> &'static str {
                 match self {
@@ -69,7 +68,7 @@ glyphs! {
     Down = "down"
     /// A chevron up.
     Up = "up"
-    /// A chevron towards where one came from.
+    /// A chevron back.
     Back = "back"
     /// A triangle with an exclamation mark.
     Warn = "warn"
@@ -107,14 +106,14 @@ glyphs! {
     FullScreen = "full-screen"
     /// One large picture above several small ones.
     SpeakerView = "speaker"
-    /// A person and a plus sign: somebody more.
+    /// A person and a plus sign: invite.
     Invite = "invite"
 }
 
 /// One icon, as high as a line of text.
 #[component]
 pub fn Icon(
-    /// Which drawing.
+    /// The glyph to show.
     name: Glyph,
 ) -> impl IntoView {
     view! {

@@ -1,10 +1,12 @@
-//! Parts of the browser's program that come when they are needed.
+//! Lazy-loaded WASM chunks.
 //!
-//! Most of the program does what most pages never do: call somebody, administer the site. Such code is a *part*, in files of its own, which
-//! `cargo leptos build --split` cuts out of the program: see [`part!`]. It is loaded first, and that may fail: the network is gone, or the server
-//! runs a newer build and has this one's files no more. So whoever needs a part says what is to be shown meanwhile, and if it does not come.
+//! Most of the app is code that most pages never run, such as calls and administration. Such code goes into *chunks*,
+//! separate files that `cargo leptos build --split` cuts out of the main module: see `lazy_chunk!`. Loading a chunk
+//! can fail, because the network is down or the server runs a newer build without this one's files. Every user of a
+//! chunk therefore provides a view for loading and for failure.
 //!
-//! Where the program is not split (on the server, in `cargo leptos watch`), every part is there from the beginning, and the same code runs.
+//! Without splitting (on the server, and in `cargo leptos watch`) every chunk is available at once, through the same
+//! code.
 
 use super::{
     browser,
@@ -17,7 +19,7 @@ use leptos::prelude::*;
 use std::{cell::Cell, thread::LocalKey};
 use wasm_bindgen_futures::spawn_local;
 
-/// A part could not be loaded.
+/// A chunk could not be loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a part of this page could not be loaded")]
 pub struct ChunkLoadError;
@@ -29,10 +31,10 @@ impl From<wasm_split_helpers::SplitLoaderError> for ChunkLoadError {
     }
 }
 
-/// What comes of loading a part.
+/// Future of loading a chunk.
 pub type ChunkFuture<T> = LocalBoxFuture<'static, Result<T, ChunkLoadError>>;
 
-/// A part of the program, made with [`part!`]. `T` is what the rest of the program has of it: a function, or a structure of functions.
+/// A chunk declared by `lazy_chunk!`. `T` is its entry point: a function, or a struct of functions.
 #[derive(Debug)]
 pub struct LazyChunk<T: 'static> {
     name: &'static str,
@@ -40,8 +42,8 @@ pub struct LazyChunk<T: 'static> {
     loaded: &'static LocalKey<Cell<Option<T>>>,
 }
 
-/// Makes a [`Part`]: `part! { static NAME in name: Type = expression; }`. The expression is evaluated when the part has been loaded, and what
-/// nothing else needs comes with it. Parts of the same name come together.
+/// Declares a [`LazyChunk`]: `lazy_chunk! { static NAME in name: Type = expression; }`. The expression is evaluated
+/// once the chunk is loaded; code used only by it is moved into the chunk. Chunks of the same name share one file.
 macro_rules! lazy_chunk {
     ($(#[$attribute:meta])* $vis:vis static $static:ident in $name:ident: $type:ty = $functions:expr;) => {
         $(#[$attribute])*
@@ -84,7 +86,7 @@ impl<T: Copy> LazyChunk<T> {
         }
     }
 
-    /// What it has, if it is here. It is not loaded for that.
+    /// Returns the entry point if the chunk is loaded. Does not load it.
     #[must_use]
     pub fn get(&self) -> Option<T> {
         if cfg!(feature = "split") {
@@ -94,10 +96,10 @@ impl<T: Copy> LazyChunk<T> {
         }
     }
 
-    /// Has it loaded. One that is here comes at once, and one that was missing is asked for anew. Browser only.
+    /// Loads the chunk; returns at once if it is loaded, and retries after a failure. Browser only.
     ///
     /// # Errors
-    /// When it cannot be loaded, which the browser's console says more of.
+    /// [`ChunkLoadError`] when it cannot be loaded; the browser's console has the details.
     pub async fn load(&self) -> Result<T, ChunkLoadError> {
         if let Some(here) = self.get() {
             return Ok(here);
@@ -107,7 +109,7 @@ impl<T: Copy> LazyChunk<T> {
         Ok(here)
     }
 
-    /// Has it loaded, as long as it takes. Browser only.
+    /// Loads the chunk, retrying with backoff until it succeeds. Browser only.
     pub async fn load_with_retry(&self) -> T {
         let mut failures = 0;
         loop {
@@ -119,7 +121,8 @@ impl<T: Copy> LazyChunk<T> {
         }
     }
 
-    /// If this page was rendered with it, has it loaded, as long as it takes: until then the page works as plain HTML. Browser only.
+    /// Loads the chunk, with retries, if the page was rendered with it; until then the page works as plain HTML.
+    /// Browser only.
     pub async fn load_if_rendered(&self) {
         let selector = format!("[data-part={}]", self.name);
         let rendered = web_sys::window()
@@ -131,7 +134,7 @@ impl<T: Copy> LazyChunk<T> {
     }
 }
 
-/// Whether the part of a page is here.
+/// Loading state of a page's chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LoadState {
     Loading,
@@ -139,15 +142,15 @@ enum LoadState {
     Loaded,
 }
 
-/// A page that is in a part: shown as soon as that is here.
+/// A page in a chunk, shown once the chunk is loaded.
 #[component]
 pub fn LazyPage<P: Copy + Send + Sync + 'static>(
-    /// The part, which knows its pages.
+    /// The chunk whose entry point renders the page.
     chunk: &'static LazyChunk<fn(P) -> AnyView>,
-    /// The page.
+    /// The page to render.
     page: P,
 ) -> impl IntoView {
-    // The server has all parts, and a page that was rendered with one has it before it is made live.
+    // The server has every chunk, and the browser loads a rendered page's chunk before hydration.
     let shown = match chunk.get() {
         Some(view) => view(page),
         None => view! { <LazyPagePlaceholder chunk page /> }.into_any(),
@@ -158,7 +161,7 @@ pub fn LazyPage<P: Copy + Send + Sync + 'static>(
     }
 }
 
-/// A page whose part is not here yet. Browser only.
+/// Loading or failure view of a page whose chunk is not loaded. Browser only.
 #[component]
 fn LazyPagePlaceholder<P: Copy + Send + Sync + 'static>(
     chunk: &'static LazyChunk<fn(P) -> AnyView>,
@@ -166,7 +169,7 @@ fn LazyPagePlaceholder<P: Copy + Send + Sync + 'static>(
 ) -> impl IntoView {
     let load_state = RwSignal::new(LoadState::Loading);
     let shown = Memo::new(move |_| load_state.get());
-    // Whether that is the end of it: the part is here, or the page shows something else by now.
+    // Returns whether to stop retrying: the chunk is loaded, or the page was closed.
     let attempt = async move || {
         let arrived = match chunk.load().await {
             Ok(_) => LoadState::Loaded,

@@ -1,12 +1,11 @@
-//! Waits. What takes less than 300 ms shows nothing; what takes longer shows that it goes on. The delay is in the
-//! style sheet, so that a page needs no timer for it.
+//! Loading indicators. They appear after 300 ms; the delay is in the style sheet, so no timer is needed.
 
 use leptos::prelude::*;
 
-/// A line that says what one is waiting for, after a moment of patience. For the `fallback` of a `Suspense`.
+/// A delayed line that says what is loading, for the `fallback` of a `Suspense`.
 #[component]
 pub fn LoadingIndicator(
-    /// What is going on: `"Loading the messages…"`.
+    /// What is loading, for example `"Loading the messages…"`.
     #[prop(into)]
     label: String,
 ) -> impl IntoView {
@@ -18,7 +17,7 @@ pub fn LoadingIndicator(
     }
 }
 
-/// A ring that turns; it shows at once. What it stands for is said by the text beside it.
+/// A spinning ring, shown at once. The text beside it carries the meaning.
 #[component]
 pub fn Spinner() -> impl IntoView {
     view! { <span class="spinner" aria-hidden="true"></span> }

@@ -1,21 +1,21 @@
-//! Components and hooks that know none of the systems.
+//! Components and hooks that depend on none of the systems.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`again`] | asking again for what could not be had |
 //! | [`avatar`] | a person's initials on a colour of their own |
-//! | [`browser`] | what only a browser can be asked: time, randomness, storage, timers |
-//! | [`build`] | noticing that the server runs a newer build than this page |
-//! | [`findings`] | what was found out, a verdict a row |
-//! | [`form`] | fields, the failure a plain form came back with, and posting one from within the page |
-//! | [`icon`] | the icons |
-//! | [`notice`] | sentences that the reader should not miss |
-//! | [`part`] | parts of the program that come when they are needed |
-//! | [`presence`] | whether somebody is here, as a dot |
+//! | [`browser`] | browser APIs: time, randomness, storage, timers |
+//! | [`build`] | detecting that the server runs a newer build than this page |
+//! | [`findings`] | a list of findings with their verdicts |
+//! | [`form`] | form fields, failures of plain forms, and submission without leaving the page |
+//! | [`hydration`] | hydrating the page in chunks |
+//! | [`icon`] | icons |
+//! | [`lazy`] | lazy-loaded WASM chunks |
+//! | [`loading`] | loading indicators |
+//! | [`notice`] | notices for the reader |
+//! | [`presence`] | a person's presence as a dot |
+//! | [`refetch`] | fetching failed resources again |
 //! | [`socket`] | the page's one WebSocket |
-//! | [`time`] | moments in the reader's own time zone |
-//! | [`turns`] | making a page live in short turns |
-//! | [`wait`] | what shows when something takes long |
+//! | [`time`] | times in the reader's time zone |
 
 pub mod avatar;
 pub mod browser;

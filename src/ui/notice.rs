@@ -1,19 +1,19 @@
-//! Notices: a sentence or two that the reader should not miss, where they are reading.
+//! Notices: one or two sentences placed where the reader is looking.
 
 use super::icon::{Glyph, Icon};
 use leptos::prelude::*;
 
-/// What kind of news a notice brings.
+/// Severity of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum NoticeKind {
-    /// Good to know.
+    /// Neutral information.
     #[default]
     Info,
-    /// It went well.
+    /// Success.
     Ok,
-    /// Something to mind; nothing is lost.
+    /// A warning; nothing is lost.
     Warn,
-    /// It did not work. Read out at once.
+    /// A failure, announced at once by screen readers.
     Error,
 }
 
@@ -43,13 +43,13 @@ impl NoticeKind {
     }
 }
 
-/// A notice. Errors announce themselves; to announce another kind, put it into a region that is live.
+/// A notice. Errors are announced by their role; put other kinds into a live region to have them announced.
 #[component]
 pub fn Notice(
-    /// What kind of news.
+    /// Severity; [`NoticeKind::Info`] if omitted.
     #[prop(optional)]
     kind: NoticeKind,
-    /// What to say, and what to do now.
+    /// What happened, and what to do next.
     children: Children,
 ) -> impl IntoView {
     view! {

@@ -1,12 +1,12 @@
-//! Whether somebody is here, as a dot whose shape says it as well as its colour.
+//! Presence as a dot that differs by shape as well as colour.
 
 use crate::model::user::Presence;
 use leptos::prelude::*;
 
-/// The dot, with its meaning in words for a screen reader. It keeps its place when it is not shown.
+/// The presence dot, with a text for screen readers. It keeps its space when it is not visible.
 #[component]
 pub fn PresenceDot(
-    /// Whose being here it shows.
+    /// The presence to show.
     #[prop(into)]
     presence: Signal<Presence>,
 ) -> impl IntoView {
@@ -24,7 +24,7 @@ fn class(presence: Presence) -> &'static str {
     }
 }
 
-/// In words: `"here"`, `"away"`, `"not here"`.
+/// The presence in words: `"here"`, `"away"` or `"not here"`.
 #[must_use]
 pub fn presence_label(presence: Presence) -> &'static str {
     match presence {

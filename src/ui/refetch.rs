@@ -1,4 +1,4 @@
-//! What could not be had while the server was away: it is asked for again when the server is back, or when the reader says so.
+//! Fetches resources again that failed while the server was unreachable: on reconnect, or when the reader asks.
 
 use super::{
     notice::{Notice, NoticeKind},
@@ -8,8 +8,8 @@ use crate::protocol::failure::Failure;
 use leptos::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Asks again for what could not be had, once each time the connection is there. Whatever fails although it is there is left to
-/// the reader: asking on would only add to the server's trouble.
+/// Refetches a failed resource once per reconnect. A failure while connected is left to the reader, because repeated
+/// requests would add to the server's load.
 pub fn refetch_on_reconnect<T>(resource: Resource<Result<T, Failure>>)
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -27,12 +27,12 @@ where
     });
 }
 
-/// Why something could not be had, and a button to ask again where that may help.
+/// Shows a failure, with a retry button where retrying may help.
 #[component]
 pub fn FetchFailure<T>(
-    /// Why.
+    /// The failure to show.
     failure: Failure,
-    /// What is asked for again.
+    /// The resource to fetch again.
     resource: Resource<Result<T, Failure>>,
 ) -> impl IntoView
 where
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// Whether the same question may be answered later.
+/// Returns whether the same request may succeed later.
 fn is_transient(failure: &Failure) -> bool {
     match failure {
         Failure::Unavailable | Failure::Unreachable => true,

@@ -1,11 +1,11 @@
-//! The page's one WebSocket, for chat, presence and calls alike.
+//! The page's one WebSocket, for chat, presence and calls.
 //!
-//! It connects when somebody is signed in, or a guest to a call, and stays for as long as the page does, across navigation. It knows how to stay
-//! connected (backoff with full jitter, an application heartbeat, the browser's own word on being offline) and nothing of what
-//! the frames mean: whoever cares registers with [`Socket::on_frame`]. How long it waits for what stands in `patience`.
+//! It connects for a signed-in user or a call guest, and stays connected across navigation for the page's lifetime:
+//! with backoff and full jitter, an application heartbeat and the browser's offline events. Frames are interpreted by
+//! listeners, registered with [`Socket::on_frame`]; timeouts are decided in `reconnect_policy`.
 //!
-//! Written by hand on web-sys: leptos-use's hook reconnects at a fixed interval, without jitter, and neither notices a dead
-//! path nor knows close codes after which reconnecting is wrong.
+//! Written directly on web-sys: leptos-use's hook reconnects at a fixed interval without jitter, detects no dead
+//! connections, and reconnects after close codes that forbid it.
 
 mod reconnect_policy;
 
@@ -25,64 +25,65 @@ use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
-/// Where the connection stands.
+/// Status of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SocketStatus {
-    /// Not wanted: nobody is signed in, or the page is not live yet.
+    /// Not connecting: nobody is signed in, or the page is not hydrated yet.
     Idle,
-    /// On the way; nothing was lost yet.
+    /// First attempt in progress.
     Connecting,
-    /// Greeted by the server.
+    /// Welcomed by the server.
     Connected,
-    /// Lost; another try follows by itself.
+    /// Lost; reconnects automatically.
     Reconnecting,
-    /// Closed by the server with a code after which a page does not connect again.
+    /// Closed by the server with a close code that forbids reconnecting.
     Closed(u16),
 }
 
-/// The page's WebSocket. A handle: copy it freely. Provided once, by the app.
+/// The page's WebSocket: a cheap `Copy` handle, provided once by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct Socket {
     status: RwSignal<SocketStatus>,
     build: BuildTracker,
 }
 
-/// Where it is seen whether the server answers.
+/// Path of the server's health check.
 const HEALTH_PATH: &str = "/healthz";
-/// A try that began less than so long ago, in milliseconds, has found the network as it is.
+/// Age in milliseconds below which a connection attempt is too recent to be restarted by a hint.
 const RECENT_ATTEMPT_AGE: Millis = 200;
-/// How often the connection is looked after, in milliseconds.
+/// Interval at which the connection is checked, in milliseconds.
 const TICK_INTERVAL: i32 = 500;
-/// A page that comes so late to look after it, in milliseconds, is short of time, and what the server said may wait to be read;
+/// Tick delay in milliseconds from which the page counts as busy: received frames may be waiting, so reply deadlines
+/// are extended.
 const LATE_TICK_THRESHOLD: Millis = 1_000;
-/// one that comes later still was asleep, and what the server said is lost.
+/// Tick delay in milliseconds from which the device counts as having slept: deadlines are not extended.
 const SLEEP_THRESHOLD: Millis = 6_000;
 
 type FrameListener = Rc<dyn Fn(&ServerFrame)>;
 
-/// What there is one of in a page. Lives outside the reactive graph, because it holds handles of the browser, and is never
-/// touched on the server.
+/// Connection state of the page. It holds browser handles, so it lives outside the reactive graph and is never used on
+/// the server.
 struct ConnectionState {
     client_id: ClientId,
     path: Cow<'static, str>,
     socket: Option<SocketHandle>,
-    /// Counts connections: what a former one still has to say is ignored.
+    /// Connection counter; events of earlier connections are ignored.
     generation: u32,
     listeners: Vec<FrameListener>,
     cursor_provider: Option<Rc<dyn Fn() -> Vec<RoomCursor>>>,
     policy: ReconnectPolicy,
     retry_at: Option<Millis>,
     phase: ConnectPhase,
-    /// Since when the server owes a word, of whatever kind.
+    /// Since when a frame of any kind is expected from the server.
     awaiting_reply_since: Option<Millis>,
     last_sent_at: Millis,
     last_tick_at: Millis,
     ping_counter: u32,
-    /// The oldest ping that was not answered, and when it was sent.
+    /// The oldest unanswered ping: its number and the time it was sent.
     pending_ping: Option<(u32, Millis)>,
 }
 
-/// A WebSocket and the closures it calls, which live exactly as long.
+/// A WebSocket with its listener closures, dropped together.
 struct SocketHandle {
     socket: WebSocket,
     _on_open: Closure<dyn FnMut(Event)>,
@@ -95,7 +96,7 @@ impl Drop for SocketHandle {
         self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
         self.socket.set_onclose(None);
-        // Closing a socket that is closed already is allowed.
+        // Closing a closed socket is allowed.
         let _ = self.socket.close();
     }
 }
@@ -123,17 +124,17 @@ fn with_connection<T>(then: impl FnOnce(&mut ConnectionState) -> T) -> T {
     CONNECTION_STATE.with_borrow_mut(then)
 }
 
-/// The page's WebSocket.
+/// Returns the page's WebSocket.
 ///
 /// # Panics
-/// Outside the app, which provides it.
+/// Panics outside the app, which provides the context.
 #[must_use]
 pub fn use_socket() -> Socket {
     expect_context()
 }
 
 impl Socket {
-    /// Makes it available to the whole app; connects to nothing yet.
+    /// Provides the context. Connects to nothing yet.
     pub fn provide(build: BuildTracker) -> Self {
         let socket = Self {
             status: RwSignal::new(SocketStatus::Idle),
@@ -143,35 +144,36 @@ impl Socket {
         socket
     }
 
-    /// Where the connection stands.
+    /// The status of the connection.
     #[must_use]
     pub fn status(&self) -> Signal<SocketStatus> {
         self.status.into()
     }
 
-    /// Whether the server has greeted this connection.
+    /// Returns whether the server has welcomed this connection. Tracks the status.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.status.get() == SocketStatus::Connected
     }
 
-    /// This page's id. Browser only.
+    /// This page's client id. Browser only.
     #[must_use]
     pub fn client_id(&self) -> ClientId {
         with_connection(|wire| wire.client_id)
     }
 
-    /// Calls a function for every frame of the server, for the life of the page, after those registered before. Browser only.
+    /// Calls a listener for every server frame, for the page's lifetime, in order of registration. Browser only.
     pub fn on_frame(&self, listener: impl Fn(&ServerFrame) + 'static) {
         with_connection(|wire| wire.listeners.push(Rc::new(listener)));
     }
 
-    /// Where a new connection goes on. Browser only.
+    /// Sets the function that returns the room cursors from which a new connection resumes. Browser only.
     pub fn set_cursor_provider(&self, cursors: impl Fn() -> Vec<RoomCursor> + 'static) {
         with_connection(|wire| wire.cursor_provider = Some(Rc::new(cursors)));
     }
 
-    /// Connects to an address of the site, `/ws` or that of a guest, and stays connected. Browser only; a second call does nothing.
+    /// Connects to a path of the site, `/ws` or a guest's, and stays connected. Browser only; a second call does
+    /// nothing.
     pub fn connect(self, path: impl Into<Cow<'static, str>>) {
         if self.status.get_untracked() != SocketStatus::Idle {
             return;
@@ -197,14 +199,14 @@ impl Socket {
         });
     }
 
-    /// Tries again at once, if a try is due at all. Browser only.
+    /// Ends a scheduled backoff and reconnects at once. Browser only.
     pub fn retry_now(self) {
         if with_connection(|wire| wire.retry_at).is_some() {
             self.open_connection();
         }
     }
 
-    /// Something else says that the network may be there again: tries at once, if the try that is under way may have missed it. Browser
+    /// Hint that the network may be back: restarts the connection attempt in progress unless it is recent. Browser
     /// only.
     pub fn retry_on_hint(self) {
         let now = browser::now();
@@ -219,7 +221,7 @@ impl Socket {
         }
     }
 
-    /// While a call is on, a dead path is noticed within seconds. Browser only.
+    /// Sets whether a call is active: dead connections are then detected within seconds. Browser only.
     pub fn set_urgent(&self, urgent: bool) {
         let now = browser::now();
         with_connection(|wire| {
@@ -232,13 +234,14 @@ impl Socket {
         });
     }
 
-    /// Whether the server has not answered yet up to a ping: what is said now is heard after what it is still at. Browser only.
+    /// Returns whether a reply of the server is outstanding. Frames sent now are handled after those it is still
+    /// processing. Browser only.
     #[must_use]
     pub fn is_awaiting_reply(self) -> bool {
         with_connection(|wire| wire.awaiting_reply_since.is_some())
     }
 
-    /// Has the server say when it has heard everything up to here. Browser only.
+    /// Sends a ping; its pong confirms that the server has received every earlier frame. Browser only.
     pub fn ping(self) {
         let now = browser::now();
         let n = with_connection(|wire| {
@@ -250,14 +253,14 @@ impl Socket {
         self.send(&ClientFrame::Ping { n });
     }
 
-    /// Something else says that the network may be gone: if nothing is heard of the server in a moment, the path counts as dead. Browser
-    /// only.
+    /// Hint that the network may be gone: during a call, the connection counts as dead unless the server replies
+    /// shortly. Browser only.
     pub fn probe(self) {
         if self.status.get_untracked() == SocketStatus::Connected
             && with_connection(|wire| wire.policy.is_urgent())
         {
             with_connection(|wire| wire.policy.start_probe());
-            // It may owe an answer for long enough already.
+            // A reply may have been outstanding for long enough already.
             if !self.is_awaiting_reply() {
                 self.ping();
             }
@@ -265,8 +268,8 @@ impl Socket {
         }
     }
 
-    /// Sends a frame. False when there is no connection: what has to arrive is kept by whoever sends it, and sent again when
-    /// the connection is back. Browser only.
+    /// Sends a frame. Returns false when there is no connection: the caller keeps what must be delivered and sends it
+    /// again after reconnecting. Browser only.
     pub fn send(&self, frame: &ClientFrame) -> bool {
         if self.status.get_untracked() != SocketStatus::Connected {
             return false;
@@ -276,7 +279,7 @@ impl Socket {
         with_connection(|wire| wire.send_text(&text))
     }
 
-    /// Sends a binary frame; see [`Self::send`].
+    /// Sends a binary frame. Returns false when there is no connection; see [`Self::send`].
     pub fn send_binary(&self, bytes: &[u8]) -> bool {
         self.status.get_untracked() == SocketStatus::Connected
             && with_connection(|wire| {
@@ -285,7 +288,7 @@ impl Socket {
             })
     }
 
-    /// How many bytes the browser has taken and not sent yet. Browser only.
+    /// Bytes queued by the browser and not sent yet. Browser only.
     #[must_use]
     pub fn buffered_amount(&self) -> u32 {
         with_connection(|wire| {
@@ -327,7 +330,7 @@ impl Socket {
         };
         with_connection(|wire| {
             wire.socket = Some(connected);
-            // A server that accepts and then says nothing is as dead as one that does not answer.
+            // A server that accepts the connection and stays silent is treated like one that does not answer.
             wire.awaiting_reply_since = Some(browser::now());
         });
         self.schedule_reply_timeout();
@@ -360,7 +363,7 @@ impl Socket {
         };
         let frame = match serde_json::from_str::<ServerFrame>(&text) {
             Ok(frame) => frame,
-            // A newer server may say things this page does not know; it reloads when it can.
+            // A newer server may send unknown frames; this page reloads when it can.
             Err(error) => return browser::warn(&format!("a frame was not understood: {error}")),
         };
         with_connection(|wire| {
@@ -390,7 +393,8 @@ impl Socket {
     }
 
     fn on_close(self, code: u16) {
-        // No other page has this one's id: what replaced this connection is one that was given up, and heard of late.
+        // Client ids are unique to a page, so the replacement is a connection that this page had given up and the server
+        // accepted late.
         let is_replaced = code == CloseCode::Replaced.code();
         if is_replaced || CloseCode::should_reconnect(code) {
             self.schedule_reconnect(DisconnectCause::ServerUnavailable);
@@ -415,11 +419,11 @@ impl Socket {
         self.schedule_tick(wait);
     }
 
-    /// Looks whether the server answers, and dials if it does.
+    /// Checks the server's health and connects if it answers.
     fn check_health_first(self) {
         let began = browser::now();
         let generation = with_connection(|wire| {
-            // Should it never be said whether it does.
+            // Fallback in case the check never completes.
             wire.retry_at = Some(began + 2 * Millis::from(HEALTH_CHECK_TIMEOUT));
             wire.generation += 1;
             wire.generation
@@ -432,7 +436,7 @@ impl Socket {
             if with_connection(|wire| wire.policy.on_health_check(answers)) {
                 self.open_connection();
             } else {
-                // One that is refused, or has no network to go by, knows at once.
+                // A refused check, or one without a network, fails at once; wait for the rest of the timeout.
                 let wait = (began + Millis::from(HEALTH_CHECK_TIMEOUT) - browser::now()).max(0);
                 with_connection(|wire| wire.retry_at = Some(browser::now() + wait));
                 self.schedule_tick(wait);
@@ -447,7 +451,7 @@ impl Socket {
         )
     }
 
-    /// Looks after it as soon as what it waits for now took too long.
+    /// Schedules a tick for when the outstanding reply times out.
     fn schedule_reply_timeout(self) {
         let now = browser::now();
         let left = with_connection(|wire| {
@@ -464,7 +468,7 @@ impl Socket {
         browser::run_after(wait, move || self.tick());
     }
 
-    /// Pings, notices a dead path, and dials again when it is time.
+    /// Pings, detects a dead connection, and reconnects when due.
     fn tick(self) {
         let now = browser::now();
         let late = with_connection(|wire| {
@@ -505,7 +509,7 @@ impl Socket {
 }
 
 impl ConnectionState {
-    /// Lets go of a connection: what it still has to say is ignored.
+    /// Drops the connection; its later events are ignored.
     fn close(&mut self) {
         self.generation += 1;
         self.socket = None;
@@ -514,14 +518,14 @@ impl ConnectionState {
         self.pending_ping = None;
     }
 
-    /// A ping was answered.
+    /// Records the round trip of the pending ping.
     fn on_pong(&mut self, n: u32, now: Millis) {
         if let Some((_, at)) = self.pending_ping.take_if(|(pinged, _)| *pinged == n) {
             self.policy.record_round_trip(now - at);
         }
     }
 
-    /// The WebSocket, if it takes anything: one that the server is closing drops what it is given and says nothing of it.
+    /// The WebSocket if it is open: a closing one silently discards data.
     fn writable_socket(&self) -> Option<&WebSocket> {
         let socket = &self.socket.as_ref()?.socket;
         (socket.ready_state() == WebSocket::OPEN).then_some(socket)

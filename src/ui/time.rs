@@ -1,28 +1,29 @@
-//! Moments as people read them: in UTC from the server, in the reader's own zone and language once the page is live.
+//! Times for people: in UTC when rendered by the server, in the reader's time zone and language once the page is
+//! hydrated.
 
 use crate::model::Millis;
 use leptos::prelude::*;
 
-/// How much of a moment is shown.
+/// How a time is formatted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeStyle {
     /// Hours and minutes: `14:05`.
     Time,
-    /// The day: `24 November 2026`, or `Today` and `Yesterday` once the page is live.
+    /// The day: `24 November 2026`, or `Today` and `Yesterday` once hydrated.
     Day,
     /// Day, hours and minutes.
     DayTime,
 }
 
-/// Whether the page is live: from then on moments are shown in the reader's zone. Provided once, by the app.
+/// Whether the page is hydrated; from then on times are shown in the reader's zone. Provided once, by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct LocalClock(ReadSignal<bool>);
 
 impl LocalClock {
-    /// Makes it available to the whole app.
+    /// Provides the context.
     pub fn provide() -> Self {
         let (live, set_live) = signal(false);
-        // Two turns: before anything can be formatted, the browser has to load what it knows of languages.
+        // Two effects, so that loading the browser's locale data is a task of its own.
         Effect::new(local::warm_up_formats);
         Effect::new(move || set_live.set(true));
         let clock = Self(live);
@@ -30,7 +31,7 @@ impl LocalClock {
         clock
     }
 
-    /// A moment in words. Tracks whether the page is live.
+    /// Formats a time. Tracks whether the page is hydrated.
     #[must_use]
     pub fn text(&self, at: Millis, style: TimeStyle) -> String {
         if self.0.get() {
@@ -40,19 +41,19 @@ impl LocalClock {
         }
     }
 
-    /// Whether the page is live. What may differ between server and browser waits for it.
+    /// Returns whether the page is hydrated. Anything that may differ between server and browser must wait for it.
     #[must_use]
     pub fn is_hydrated(&self) -> bool {
         self.0.get()
     }
 
-    /// Now, once the page is live.
+    /// The current time; `None` before hydration.
     #[must_use]
     pub fn now(&self) -> Option<Millis> {
         self.0.get().then(super::browser::now)
     }
 
-    /// Which calendar day a moment is on, as a number that only serves to tell days apart. Tracks whether the page is live.
+    /// Number of the calendar day of a time, only for comparing days. Tracks whether the page is hydrated.
     #[must_use]
     pub fn day_number(&self, at: Millis) -> i64 {
         const DAY_MILLIS: Millis = 24 * 60 * 60 * 1_000;
@@ -61,46 +62,46 @@ impl LocalClock {
     }
 }
 
-/// A moment, as a `time` element that programs can read as well.
+/// A time as a machine-readable `time` element.
 #[component]
 pub fn LocalTime(
-    /// Which moment.
+    /// The time, in milliseconds since 1970-01-01T00:00:00Z.
     at: Millis,
-    /// How much of it.
+    /// The format.
     style: TimeStyle,
 ) -> impl IntoView {
     let clock = expect_context::<LocalClock>();
     view! { <time datetime=utc::iso(at)>{move || clock.text(at, style)}</time> }
 }
 
-/// In the reader's zone and language, by the browser's `Intl`.
+/// Formatting in the reader's zone and language, by the browser's `Intl`.
 mod local {
     use super::{Millis, TimeStyle};
     use js_sys::{Array, Date, Function, Intl::DateTimeFormat, Object, Reflect};
     use wasm_bindgen::JsValue;
 
-    // To make one takes milliseconds, to use one microseconds.
+    // Creating a format takes milliseconds, using one microseconds.
     thread_local! {
         static TIME_FORMAT: Function = new_format(&[("hour", "2-digit"), ("minute", "2-digit")]);
         static DATE_FORMAT: Function = new_format(&[("day", "numeric"), ("month", "long"), ("year", "numeric")]);
     }
 
-    /// Makes the format that is needed for every moment.
+    /// Creates the time format in advance, because nearly every time shown needs it.
     pub(super) fn warm_up_formats() {
         TIME_FORMAT.with(|_| ());
     }
 
-    /// Formats a moment in the reader's own language.
+    /// Creates a format in the reader's language.
     fn new_format(parts: &[(&str, &str)]) -> Function {
         let options = Object::new();
         for (part, shape) in parts {
-            // Setting a field of a plain object that was just made cannot fail.
+            // Setting a property of a new plain object cannot fail.
             let _ = Reflect::set(&options, &(*part).into(), &(*shape).into());
         }
         DateTimeFormat::new(&Array::new(), &options).format()
     }
 
-    /// Empty never: only what is no moment at all cannot be formatted.
+    /// Empty only for an invalid date.
     fn format_with(format: &Function, at: Millis) -> String {
         let text = format.call1(&JsValue::UNDEFINED, &date(at));
         text.ok()
@@ -141,7 +142,7 @@ mod local {
     }
 }
 
-/// In UTC, the same on both sides.
+/// Formatting in UTC on the server.
 #[cfg(feature = "ssr")]
 mod utc {
     use super::{Millis, TimeStyle};
@@ -173,8 +174,8 @@ mod utc {
     }
 }
 
-/// In UTC while the page is not live yet. The server's text is on the page already and is kept by hydration, so all that is
-/// needed here is the machine-readable form and something readable for what is rendered in the browser before the first effect.
+/// Formatting in UTC before hydration. Hydration keeps the server's text, so this only needs the machine-readable form,
+/// and a readable text for elements rendered in the browser before the first effect.
 #[cfg(not(feature = "ssr"))]
 mod utc {
     use super::{Millis, TimeStyle};

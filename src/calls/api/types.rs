@@ -1,4 +1,4 @@
-//! What the server functions of calls answer with.
+//! Return types of the server functions of calls.
 
 use crate::model::{
     CallId, GuestLinkId, Millis, RoomId,
@@ -7,88 +7,88 @@ use crate::model::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A call that has ended, as one of the two remembers it.
+/// An ended call, as one of its two parties sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastCall {
-    /// Which.
+    /// Id of the call.
     pub id: CallId,
-    /// With whom.
+    /// The other person.
     #[serde(rename = "with")]
     pub peer: Person,
-    /// Which side of it the reader was on.
+    /// The side of the signed-in person.
     pub side: Side,
     /// Voice or video.
     pub media: Media,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// How long the two were connected, in milliseconds; none where they never were.
+    /// How long the call was connected, in milliseconds; `None` if it never was.
     pub lasted: Option<Millis>,
     /// When it was started.
     #[serde(rename = "at")]
     pub started_at: Millis,
 }
 
-/// What a link for guests leads to.
+/// The target of a guest link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum GuestLinkTarget {
-    /// Nowhere any more: its call is over, it was ended, or its time is up.
+    /// The call is over, or the link was revoked or has expired.
     #[serde(rename = "nowhere")]
     Invalid,
-    /// To a call in a room that the reader is a member of: they need no link.
+    /// A call in a room that the signed-in person is a member of, so no link is needed.
     Member {
-        /// What the room is called.
+        /// Name of the room.
         title: String,
-        /// Its place in the address.
+        /// Slug of the room in URLs.
         slug: String,
-        /// Who made the link.
+        /// Name of the link's creator.
         #[serde(rename = "by")]
         created_by: String,
     },
-    /// To a call, for somebody who has not given a name yet.
+    /// A call, for a guest who has not given a name yet.
     #[serde(rename = "stranger")]
     Unnamed {
-        /// What the room is called.
+        /// Name of the room.
         title: String,
-        /// Who made the link.
+        /// Name of the link's creator.
         #[serde(rename = "by")]
         created_by: String,
     },
-    /// To a call that the reader may join.
+    /// A call that the guest may join.
     Guest {
-        /// Which call.
+        /// Id of the call.
         call: CallId,
-        /// In which room.
+        /// Id of the room.
         room: RoomId,
-        /// The name they gave.
+        /// Name given by the guest.
         name: String,
-        /// What the room is called.
+        /// Name of the room.
         title: String,
-        /// Who made the link.
+        /// Name of the link's creator.
         #[serde(rename = "by")]
         created_by: String,
     },
 }
 
-/// A link into a call, as those in the call see it.
+/// A guest link, as the participants of the call see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestLinkSummary {
-    /// Which.
+    /// Id of the link.
     pub id: GuestLinkId,
-    /// Who made it.
+    /// Name of its creator.
     #[serde(rename = "by")]
     pub created_by: String,
-    /// From when on nobody comes by it any more.
+    /// When the link stops admitting guests.
     pub expires_at: Millis,
-    /// Who came by it, by the names they gave, in the order in which they came.
+    /// Names of its guests, in order of arrival.
     pub guests: Vec<String>,
 }
 
-/// A link that was just made. Its address is not told again.
+/// A link that was just created. Its URL cannot be retrieved again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewGuestLink {
-    /// The address within the site.
+    /// Path of the link within the site.
     pub path: String,
-    /// What is kept of it.
+    /// The summary of the link.
     pub link: GuestLinkSummary,
 }

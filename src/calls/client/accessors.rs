@@ -1,4 +1,4 @@
-//! What can be seen of the calls of this page.
+//! Read access to the calls of this page.
 
 use super::{
     CallsClient,
@@ -15,26 +15,26 @@ use leptos::prelude::*;
 use web_sys::MediaStream;
 
 impl CallsClient {
-    /// What is shown.
+    /// The current state.
     #[must_use]
     pub fn state(&self) -> Signal<ClientCallState> {
         self.state.into()
     }
 
-    /// Somebody who calls beside what is shown.
+    /// A second call that rings during the current one.
     #[must_use]
     pub fn waiting_call(&self) -> Signal<Option<CallView>> {
         self.waiting_call.into()
     }
 
-    /// What is known of one of the others; nothing while they are not there.
+    /// Status of the peer at a seat; `None` while there is no such peer.
     #[must_use]
     pub fn peer_status(&self, seat: Seat) -> Memo<Option<PeerStatus>> {
         let statuses = self.peer_statuses;
         Memo::new(move |_| statuses.with(|others| others.get(&seat).cloned()))
     }
 
-    /// How the path to the other page of a call between two stands.
+    /// State of the media path in a two-party call.
     #[must_use]
     pub fn path_state(&self) -> Signal<PathState> {
         let statuses = self.peer_statuses;
@@ -43,14 +43,14 @@ impl CallsClient {
         Signal::derive(move || statuses.with(sole_path_state).unwrap_or_default())
     }
 
-    /// What the other page of a call between two says that it sends; none before it said so.
+    /// Media state reported by the peer of a two-party call; `None` before the first report.
     #[must_use]
     pub fn remote_media_state(&self) -> Signal<Option<MediaState>> {
         let statuses = self.peer_statuses;
         Signal::derive(move || statuses.with(|others| others.get(&SOLE_PEER)?.media_state))
     }
 
-    /// How good the connection of a call between two is; none while there is none.
+    /// Connection quality of a two-party call; `None` without a connection.
     #[must_use]
     pub fn connection_quality(&self) -> Signal<Option<ConnectionQuality>> {
         let statuses = self.peer_statuses;
@@ -59,19 +59,19 @@ impl CallsClient {
         })
     }
 
-    /// Calls that go on in rooms.
+    /// Group calls in progress in rooms.
     #[must_use]
     pub fn group_calls(&self) -> Signal<KnownGroupCalls> {
         self.group_calls.into()
     }
 
-    /// Who speaks, or spoke last, in a group call; nobody before anybody did.
+    /// The active or most recent speaker of a group call; `None` before anybody spoke.
     #[must_use]
     pub fn active_speaker(&self) -> Signal<Option<Seat>> {
         self.active_speaker.into()
     }
 
-    /// Whether the camera's picture is not sent to somebody for now, to keep the sound.
+    /// Whether the camera's video to any peer is paused to protect the audio.
     #[must_use]
     pub fn is_video_paused(&self) -> Signal<bool> {
         let statuses = self.peer_statuses;
@@ -80,57 +80,57 @@ impl CallsClient {
         })
     }
 
-    /// What both can compare to know that nobody is between them; none before they are connected.
+    /// The safety code of a two-party call; `None` before it is connected.
     #[must_use]
     pub fn safety_code(&self) -> Signal<Option<SafetyCode>> {
         self.safety_code.into()
     }
 
-    /// Files of this call, or of the one that just ended.
+    /// File transfers of the current call, or of the one that just ended.
     #[must_use]
     pub fn transfers(&self) -> Signal<Vec<FileTransfer>> {
         self.transfers.into()
     }
 
-    /// What went wrong last in the call that is shown, in words.
+    /// The latest error of the current call, as text.
     #[must_use]
     pub fn error_message(&self) -> Signal<Option<String>> {
         self.error_message.into()
     }
 
-    /// Changes when a call of this person has ended.
+    /// Incremented when a call of this person ends.
     #[must_use]
     pub fn ended_count(&self) -> Signal<u32> {
         self.ended_count.into()
     }
 
-    /// Microphone and camera.
+    /// The devices of this page.
     #[must_use]
     pub fn devices(&self) -> Devices {
         self.devices
     }
 
-    /// Whether the server can be reached.
+    /// Whether the server is reachable.
     #[must_use]
     pub fn is_online(&self) -> bool {
         self.socket.is_connected()
     }
 
-    // Not `.clone()`, which JavaScript has as well: it makes a second stream of second tracks.
+    // Not `.clone()`: JavaScript's `MediaStream.clone` would create a second stream with cloned tracks.
 
-    /// What is heard of one of the others. Browser only.
+    /// Audio received from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_audio(&self, seat: Seat) -> Option<MediaStream> {
         peers::find(seat).map(|peer| Clone::clone(peer.remote_audio()))
     }
 
-    /// What is seen of one of the others. Browser only.
+    /// Camera video received from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_video(&self, seat: Seat) -> Option<MediaStream> {
         peers::find(seat).map(|peer| Clone::clone(peer.remote_video()))
     }
 
-    /// The screen that one of the others shares. Browser only.
+    /// Screen video received from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_screen(&self, seat: Seat) -> Option<MediaStream> {
         peers::find(seat).map(|peer| Clone::clone(peer.remote_screen()))

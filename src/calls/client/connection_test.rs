@@ -1,7 +1,7 @@
-//! What this browser's network lets through, measured: a connection from the page to itself, by each way that a call may take.
+//! The connection test: measures which routes this browser's network allows, over a connection from the page to itself.
 //!
-//! Two peer connections of one page are told one server each time and no other way (`iceTransportPolicy: relay`), and something is
-//! sent from the one to the other and back. That is what a call does; a probe of a port would say less.
+//! Two peer connections of the same page use one relay at a time and no other route (`iceTransportPolicy: relay`), and
+//! exchange messages. This exercises what a call does; probing a port would prove less.
 
 use super::peer::rtc_configuration;
 use crate::{
@@ -22,25 +22,25 @@ use web_sys::{
     RtcPeerConnectionIceEvent, RtcSessionDescriptionInit,
 };
 
-/// How long a way may take to open, in milliseconds. ICE gives up after about 15 s; whoever waits longer for a call has hung up.
+/// Time limit for opening a connection, in milliseconds. ICE gives up after about 15 s; callers hang up sooner.
 const RELAY_TEST_TIMEOUT: i32 = 10_000;
-/// How long the browser may take to find out from where it is seen.
+/// Time limit for finding the server-reflexive address, in milliseconds.
 const GATHERING_TIMEOUT: i32 = 5_000;
-/// How often something is sent back and forth.
+/// Number of round trips measured.
 const ROUND_TRIP_SAMPLES: u32 = 5;
 
-/// What came of a way through a relay.
+/// Timings of a connection through a relay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RelayTimings {
-    /// Until the way was open, in milliseconds.
+    /// Time until the connection opened, in milliseconds.
     pub connect_time: Millis,
-    /// For something to go through it and come back, in milliseconds: the median of some.
+    /// Median round-trip time of several messages, in milliseconds.
     pub round_trip_time: Millis,
 }
 
 type Handler = Closure<dyn FnMut(Event)>;
 
-/// A peer connection that is closed with what listens to it.
+/// A peer connection that is closed on drop, with its event handlers.
 struct TestPeer {
     connection: RtcPeerConnection,
     handlers: RefCell<Vec<Handler>>,
@@ -61,7 +61,7 @@ impl TestPeer {
         function
     }
 
-    /// Gives what this one finds to the other.
+    /// Passes each local ICE candidate to the other peer.
     fn trickle_to(&self, other: &Rc<Self>) {
         let other = Rc::downgrade(other);
         let found = self.event_handler(move |event| {
@@ -71,7 +71,7 @@ impl TestPeer {
                     .connection
                     .add_ice_candidate_with_opt_rtc_ice_candidate(Some(&candidate));
                 spawn_local(async move {
-                    // Of one that does not fit there are others.
+                    // A candidate may not apply; others follow.
                     let _ = JsFuture::from(added).await;
                 });
             }
@@ -87,7 +87,7 @@ impl Drop for TestPeer {
     }
 }
 
-/// From where the server sees this browser by UDP. None when nothing gets out, or nothing comes back.
+/// The address from which a STUN server sees this browser over UDP. `None` if no request or response gets through.
 pub async fn find_reflexive_address(servers: &[IceServer]) -> Option<String> {
     let peer = TestPeer::new(&rtc_configuration(servers)).ok()?;
     peer.connection.create_data_channel("rialto");
@@ -95,7 +95,7 @@ pub async fn find_reflexive_address(servers: &[IceServer]) -> Option<String> {
     let found = peer.event_handler(move |event| {
         let event: RtcPeerConnectionIceEvent = event.unchecked_into();
         let candidate_line = event.candidate().map(|candidate| candidate.candidate());
-        // Nobody may be listening any more.
+        // The receiver may be gone.
         let _ = tx.unbounded_send(candidate_line);
     });
     peer.connection.set_onicecandidate(Some(&found));
@@ -117,7 +117,7 @@ pub async fn find_reflexive_address(servers: &[IceServer]) -> Option<String> {
     with_timeout(GATHERING_TIMEOUT, gather).await.flatten()
 }
 
-/// The address in a server-reflexive candidate (RFC 8839 section 5.1); none in any other.
+/// The address of a server-reflexive candidate (RFC 8839 section 5.1); `None` for other candidate types.
 fn parse_reflexive_address(candidate: &str) -> Option<String> {
     let words: Vec<&str> = candidate.split(' ').collect();
     let is_reflexive = words.windows(2).any(|pair| pair == ["typ", "srflx"]);
@@ -127,7 +127,7 @@ fn parse_reflexive_address(candidate: &str) -> Option<String> {
         .map(|address| (*address).to_owned())
 }
 
-/// Opens a way through one relay, and sends through it. None when it does not open in time.
+/// Connects through one relay and measures it. `None` if the connection does not open in time.
 pub async fn test_relay(relay: &IceServer) -> Option<RelayTimings> {
     let started_at = browser::now();
     let settings = rtc_configuration(std::slice::from_ref(relay));
@@ -144,7 +144,7 @@ pub async fn test_relay(relay: &IceServer) -> Option<RelayTimings> {
     let mut tell = Some(tx);
     let on_open = one.event_handler(move |_| {
         if let Some(tell) = tell.take() {
-            // Nobody may be waiting any more.
+            // The receiver may be gone.
             let _ = tell.send(());
         }
     });
@@ -163,7 +163,7 @@ pub async fn test_relay(relay: &IceServer) -> Option<RelayTimings> {
     })
 }
 
-/// Sends back whatever comes.
+/// Echoes every message on the peer's data channels.
 fn echo_messages(peer: &Rc<TestPeer>) {
     let weak = Rc::downgrade(peer);
     let on_data_channel = peer.event_handler(move |event| {
@@ -175,7 +175,7 @@ fn echo_messages(peer: &Rc<TestPeer>) {
             let message = end.event_handler(move |event| {
                 let text = Reflect::get(&event, &"data".into()).ok();
                 if let Some(text) = text.and_then(|text| text.as_string()) {
-                    // A channel that closes meanwhile sends nothing any more.
+                    // Sending fails if the channel has closed meanwhile.
                     let _ = reply_channel.send_with_str(&text);
                 }
             });
@@ -200,7 +200,7 @@ async fn measure_round_trip(peer: &TestPeer, channel: &RtcDataChannel) -> Option
     Some(browser::now() - started_at)
 }
 
-/// Offer and answer (RFC 8829), from the one to the other.
+/// Exchanges offer and answer (RFC 8829) between the two peers.
 async fn negotiate(one: &RtcPeerConnection, other: &RtcPeerConnection) -> Result<(), JsValue> {
     let offer = JsFuture::from(one.create_offer()).await?;
     let offer: &RtcSessionDescriptionInit = offer.unchecked_ref();
@@ -213,11 +213,11 @@ async fn negotiate(one: &RtcPeerConnection, other: &RtcPeerConnection) -> Result
     Ok(())
 }
 
-/// What comes within so many milliseconds.
+/// Runs a future with a time limit in milliseconds; `None` on timeout.
 async fn with_timeout<T>(millis: i32, work: impl Future<Output = T>) -> Option<T> {
     let (timer_tx, timer_rx) = oneshot::channel();
     browser::run_after(millis, move || {
-        // What was waited for may have come.
+        // The work may have finished, which drops the receiver.
         let _ = timer_tx.send(());
     });
     let (work, rang) = (work.fuse(), timer_rx.fuse());

@@ -1,4 +1,4 @@
-//! The microphone, the camera and the shared screen of this page: what is on, what is asked for, and what stands in the way.
+//! The microphone, camera and shared screen of this page: their state, requests and problems.
 
 mod capture;
 mod media_devices;
@@ -19,38 +19,38 @@ use std::cell::RefCell;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{MediaStream, MediaStreamTrack};
 
-/// Whether a device is open.
+/// State of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceState {
-    /// Closed: its light is off.
+    /// Closed, with its indicator light off.
     #[default]
     Off,
-    /// The browser is asked for it; perhaps it asks the person.
+    /// Requested from the browser, which may be prompting for permission.
     Requesting,
     /// Open.
     On,
 }
 
-/// The devices of this page. A handle: copy it freely.
+/// The devices of this page. A `Copy` handle.
 #[derive(Debug, Clone, Copy)]
 pub struct Devices {
     microphone: RwSignal<DeviceState>,
     camera: RwSignal<DeviceState>,
     screen: RwSignal<DeviceState>,
     muted: RwSignal<bool>,
-    /// Changes with what is sent from now on.
+    /// Incremented when a sent track changes.
     tracks_version: RwSignal<u32>,
     selection: DeviceSelection,
-    /// What just happened to a device, in words.
+    /// The latest device event, as text.
     notice: RwSignal<Option<String>>,
-    /// How loud the microphone is, from 0 to 100.
+    /// Level of the microphone, from 0 to 100.
     microphone_level: RwSignal<u8>,
     microphone_activity: RwSignal<MicrophoneActivity>,
     microphone_problem: RwSignal<Option<DeviceProblem>>,
     camera_problem: RwSignal<Option<DeviceProblem>>,
 }
 
-/// What is open. Lives outside the reactive graph, because it holds handles of the browser, and is never touched on the server.
+/// The open tracks. Outside the reactive graph, because they are browser handles. Unused on the server.
 #[derive(Default)]
 struct LocalTracks {
     microphone: Option<LocalTrack>,
@@ -58,13 +58,13 @@ struct LocalTracks {
     screen: Option<LocalTrack>,
     screen_audio: Option<LocalTrack>,
     meter: Option<Meter>,
-    /// The camera's picture is one of many.
+    /// Whether the call is a group call, where smaller video is enough.
     is_group_call: bool,
-    /// Counts exchanges of the microphone and of the camera: what was asked for before the last one comes too late.
+    /// Generations of reopening the microphone and the camera; results of older requests are dropped.
     reopen_generations: (u32, u32),
-    /// Counts meters: who looks at a former one stops.
+    /// Generation of the meter; polls of older meters end.
     meter_generation: u32,
-    /// Counts releases: what was asked for before the last one is given back at once when it comes.
+    /// Generation of releases; devices requested before the latest release are closed when they arrive.
     release_generation: u32,
 }
 
@@ -109,85 +109,85 @@ impl Devices {
         }
     }
 
-    /// Follows what is connected. Browser only, once.
+    /// Starts following device changes. Browser only, once.
     pub(super) fn watch(self) {
         self.selection.watch();
     }
 
-    /// Whether a device is open.
+    /// State of the microphone.
     #[must_use]
     pub fn device_state(&self, device: CaptureDevice) -> Signal<DeviceState> {
         self.state_signal(device).into()
     }
 
-    /// Whether the other one hears: the microphone is open and not muted.
+    /// Whether the microphone is open and not muted.
     #[must_use]
     pub fn is_microphone_live(&self) -> bool {
         self.microphone.get() == DeviceState::On && !self.muted.get()
     }
 
-    /// Whether the microphone is open, and muted. Browser only.
+    /// Whether the microphone is open and muted. Browser only.
     #[must_use]
     pub fn is_muted(&self) -> bool {
         self.microphone.get_untracked() == DeviceState::On && self.muted.get_untracked()
     }
 
-    /// How loud the microphone is, from 0 to 100, whether it is muted or not.
+    /// Level of the microphone, from 0 to 100, muted or not.
     #[must_use]
     pub fn microphone_level(&self) -> Signal<u8> {
         self.microphone_level.into()
     }
 
-    /// Whether somebody talks while they are muted.
+    /// Whether the person talks while muted.
     #[must_use]
     pub fn is_talking_while_muted(&self) -> bool {
         self.microphone_activity
             .with(|ear| ear.is_talking_while_muted())
     }
 
-    /// Whether the microphone is on and hears nothing at all.
+    /// Whether the microphone is on but completely silent.
     #[must_use]
     pub fn is_microphone_silent(&self) -> bool {
         self.microphone_activity.with(|ear| ear.is_silent())
     }
 
-    /// Whether the other one sees: the camera is open.
+    /// Whether the camera is open.
     #[must_use]
     pub fn is_camera_on(&self) -> bool {
         self.camera.get() == DeviceState::On
     }
 
-    /// Whether a screen is shared.
+    /// State of the shared screen.
     #[must_use]
     pub fn screen(&self) -> Signal<DeviceState> {
         self.screen.into()
     }
 
-    /// Changes with what is sent from now on.
+    /// Incremented when a sent track changes.
     #[must_use]
     pub fn tracks_version(&self) -> Signal<u32> {
         self.tracks_version.into()
     }
 
-    /// Which devices there are, and which were chosen.
+    /// The available devices and the selection among them.
     #[must_use]
     pub fn selection(&self) -> DeviceSelection {
         self.selection
     }
 
-    /// What just happened to a device, in words.
+    /// The latest device event, as text.
     #[must_use]
     pub fn notice(&self) -> Signal<Option<String>> {
         self.notice.into()
     }
 
-    /// Why a device cannot be used, if it was asked for and cannot.
+    /// Why a requested device is not available.
     #[must_use]
     pub fn problem(&self, device: CaptureDevice) -> Signal<Option<DeviceProblem>> {
         self.problem_signal(device).into()
     }
 
-    /// Mutes or unmutes; with no microphone open, asks for one. Browser only.
+    /// Mutes or unmutes; requests a microphone if none is open. Browser only.
     pub fn toggle_microphone(self) {
         match self.microphone.get_untracked() {
             DeviceState::On => self.set_muted(!self.muted.get_untracked()),
@@ -202,7 +202,7 @@ impl Devices {
         }
     }
 
-    /// Turns the camera off, its light with it, or on again. Browser only.
+    /// Turns the camera, with its indicator light, off or on. Browser only.
     pub fn toggle_camera(self) {
         match self.camera.get_untracked() {
             DeviceState::On => self.close_device(CaptureDevice::Camera),
@@ -215,13 +215,13 @@ impl Devices {
         }
     }
 
-    /// Whether this browser can share a screen. Browser only.
+    /// Whether this browser supports screen sharing. Browser only.
     #[must_use]
     pub fn can_share_screen() -> bool {
         capture::can_share_screen()
     }
 
-    /// Shares a screen, a window or a tab: which, the browser asks. Or stops. Browser only.
+    /// Starts sharing a screen, window or tab chosen in the browser's prompt, or stops. Browser only.
     pub fn toggle_screen(self) {
         match self.screen.get_untracked() {
             DeviceState::On => self.stop_screen(),
@@ -267,26 +267,26 @@ impl Devices {
         self.bump_tracks_version();
     }
 
-    /// Uses this device from now on, also where another one is in use. None: whichever the browser chooses. Browser only.
+    /// Selects a device, also during a call; `None` leaves the choice to the browser. Browser only.
     pub fn select_device(self, kind: DeviceKind, id: Option<String>) {
         self.selection.select(kind, id);
         self.notice.set(None);
         match kind {
             DeviceKind::Microphone => self.reopen_device(CaptureDevice::Microphone),
             DeviceKind::Camera => self.reopen_device(CaptureDevice::Camera),
-            // Whatever sounds follows the choice by itself.
+            // The audio elements follow the selected speaker themselves.
             DeviceKind::Speaker => {}
         }
     }
 
-    /// Treats the sound of the microphone so, or not. Browser only.
+    /// Turns an audio processing option on or off. Browser only.
     pub fn set_audio_processing(self, treatment: AudioProcessing, is_on: bool) {
         self.selection.set_processing(treatment, is_on);
         self.reopen_device(CaptureDevice::Microphone);
     }
 
-    /// Opens a device anew, with what was chosen by now, if it is open. The former one is closed first: a phone opens one camera at a time.
-    /// The other one hears and sees nothing of it but a moment of silence.
+    /// Reopens an open device with the current preferences. The old track is closed first, because a phone opens only
+    /// one camera at a time; the peer notices a short gap at most.
     fn reopen_device(self, device: CaptureDevice) {
         if self.state_signal(device).get_untracked() != DeviceState::On {
             return;
@@ -321,7 +321,7 @@ impl Devices {
         });
     }
 
-    /// Asks for what is wanted and not open yet. Browser only.
+    /// Requests the wanted devices that are not open. Browser only.
     pub(super) fn open_devices(self, wanted: DeviceRequest) {
         let wanted = DeviceRequest {
             microphone: wanted.microphone && self.microphone.get_untracked() == DeviceState::Off,
@@ -334,7 +334,7 @@ impl Devices {
         if wanted.camera {
             with_local_tracks(|sources| sources.is_group_call = wanted.is_group_call);
         }
-        // What was connected long before is not news.
+        // A device offered long ago is no longer new.
         self.selection.dismiss_new_device();
         for device in [CaptureDevice::Microphone, CaptureDevice::Camera]
             .into_iter()
@@ -349,15 +349,14 @@ impl Devices {
             let opened =
                 capture::open_devices(wanted, &chosen, move |device| self.on_device_lost(device))
                     .await;
-            // Dropped, what comes too late is stopped.
+            // Tracks that arrive after a release are stopped by being dropped.
             if with_local_tracks(|sources| sources.release_generation) == generation {
                 self.store_opened(opened);
             }
         });
     }
 
-    /// Closes the camera, and forgets what stood in its way. One that was only asked for is given back when it comes. Browser
-    /// only.
+    /// Closes the camera and clears its problem. A pending request is closed when it arrives. Browser only.
     pub(super) fn close_camera(self) {
         self.close_device(CaptureDevice::Camera);
         self.problem_signal(CaptureDevice::Camera).set(None);
@@ -368,7 +367,7 @@ impl Devices {
             (CaptureDevice::Microphone, opened.microphone),
             (CaptureDevice::Camera, opened.camera),
         ] {
-            // It was closed before it came: dropped, it is stopped.
+            // The device was closed before it arrived; dropping the track stops it.
             if self.state_signal(device).get_untracked() == DeviceState::Off {
                 continue;
             }
@@ -382,7 +381,7 @@ impl Devices {
                 }
             }
         }
-        // Now that one may be used, the browser says what they are called.
+        // With permission granted, the browser reveals the device labels.
         self.selection.refresh(false);
     }
 
@@ -406,13 +405,13 @@ impl Devices {
         }
     }
 
-    /// Something else is sent from now on.
+    /// Signals that a sent track changed.
     fn bump_tracks_version(self) {
         self.tracks_version
             .update(|tracks| *tracks = tracks.wrapping_add(1));
     }
 
-    /// Closes all of it, lights off, and forgets what stood in the way. Browser only.
+    /// Closes all devices and clears their problems. Browser only.
     pub(super) fn release(self) {
         with_local_tracks(|sources| {
             *sources = LocalTracks {
@@ -433,7 +432,7 @@ impl Devices {
         self.bump_tracks_version();
     }
 
-    /// What is sent. Browser only.
+    /// The local track of a slot. Browser only.
     pub(super) fn track(slot: TrackSlot) -> Option<MediaStreamTrack> {
         with_local_tracks(|sources| {
             let source = match slot {
@@ -444,22 +443,22 @@ impl Devices {
             };
             source
                 .as_ref()
-                // Not `.clone()`, which JavaScript has as well: it makes a second track that mutes and stops by itself.
+                // Not `.clone()`: JavaScript's `MediaStreamTrack.clone` would create an independent track.
                 .map(|source| Clone::clone(source.track()))
         })
     }
 
-    /// What the camera sees, to be shown to oneself; none while it is off. Browser only.
+    /// The camera's stream for the self view; `None` while the camera is off. Browser only.
     #[must_use]
     pub fn camera_stream(self) -> Option<MediaStream> {
         let track = Self::track(TrackSlot::Camera)?;
-        // An empty stream can always be made.
+        // Creating an empty stream cannot fail.
         let stream = MediaStream::new().ok()?;
         stream.add_track(&track);
         Some(stream)
     }
 
-    /// Looks how loud it is, now and then, for as long as the microphone is open.
+    /// Polls the level while the microphone is open.
     fn poll_microphone_level(self, meter_generation: u32) {
         let level = with_local_tracks(|sources| {
             if sources.meter_generation != meter_generation {
@@ -472,13 +471,13 @@ impl Devices {
             self.microphone_activity.set(MicrophoneActivity::default());
             return;
         };
-        // Another one is looked at now.
+        // A newer meter is polled instead.
         let Some(level) = level else { return };
         let muted = self.muted.get_untracked();
         let mut activity = self.microphone_activity.get_untracked();
         let before = activity;
         activity.update(level, muted);
-        // What nobody could see change is not told.
+        // The signal is set only if the value changes.
         if activity != before {
             self.microphone_activity.set(activity);
         }
@@ -513,7 +512,7 @@ impl Devices {
         });
     }
 
-    /// A device went away by itself: another one takes its place if there is one, and both is said.
+    /// Handles the loss of a device: opens a replacement if there is one, and reports it.
     fn on_device_lost(self, device: CaptureDevice) {
         Self::drop_track(device);
         let mut chosen = self.selection.current_preferences();

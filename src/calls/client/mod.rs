@@ -1,33 +1,25 @@
 //! Calls in the browser: one handle for the whole page, [`CallsClient`].
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | `adaptation` | what is given up when the way is narrow: plain data |
-//! | `again` | what is said again until the server and this page agree |
-//! | [`arrival`] | the code for calls, on its way |
-//! | [`board`] | what is shown, and what the server is still owed: plain data |
-//! | [`choice`] | which microphone, camera and speaker |
-//! | [`devices`] | microphone, camera and screen, on and off |
-//! | `diagnosis` | why no path was found, in words: plain data |
-//! | [`feed`] | what goes from page to page |
-//! | `hear` | what the server says |
-//! | `level` | how loud the microphone is |
-//! | `links` | the connection to each of the others, made and closed as the board wants it |
-//! | `media` | asking the browser for them |
-//! | [`others`] | the others of a call, and the connection to each |
-//! | `peer` | the connection to the other page |
-//! | [`problem`] | why one of them cannot be used, in words |
-//! | `recovery` | when a lost path is looked for again, and how: plain data |
-//! | [`ring`] | the sound, the title and the notification of a ringing page |
-//! | [`safety`] | what two can compare to know that nobody is between them |
-//! | `seen` | what can be seen of all this |
-//! | `speaker` | who is speaking, of several: plain data |
-//! | [`stats`] | how good the connection is, by what the browser measures |
-//! | [`transfer`] | files straight to the other page |
-//! | [`trial`] | what this browser's network lets through, measured |
+//! | `accessors` | read access for the views |
+//! | [`connection_test`] | measuring which routes the browser's network allows |
+//! | [`devices`] | microphone, camera and screen |
+//! | [`mod@lazy`] | the lazily loaded WASM chunk and its loader |
+//! | `on_frame` | handling the server's frames |
+//! | `peer` | the peer connection to one other page |
+//! | `peer_sync` | opening and closing peer connections as the state requires |
+//! | [`peers`] | the table of peers of a call |
+//! | `retransmit` | repeating actions that the server has not confirmed |
+//! | [`ringer`] | sound, title, icons and notification of a ringing page |
+//! | [`safety_code`] | the code that two people compare to detect interception |
+//! | [`state`] | the state of calls on this page: plain data |
+//! | [`stats`] | connection quality, from the browser's statistics |
+//! | [`track_slot`] | the fixed order of the media tracks |
+//! | [`transfer`] | file transfers over a data channel |
 //!
-//! Every change goes one way: something happens (a frame, a press, news of the peer connection), the board changes, and
-//! [`CallsClient::settle`] makes the browser's part fit the board.
+//! Changes flow one way: an event (a frame, a user action, a `PeerEvent`) changes the state machine, and
+//! `CallsClient::update_machine` then adapts the browser side.
 
 mod accessors;
 pub mod connection_test;
@@ -69,40 +61,41 @@ use track_slot::TrackSlot;
 use transfer::state::FileTransfer;
 use web_sys::VisibilityState;
 
-/// The calls of this page. A handle: copy it freely. Provided once, by the app.
+/// The calls of this page. A `Copy` handle, provided once by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct CallsClient {
     socket: Socket,
     machine: RwSignal<ClientCallMachine>,
     state: Memo<ClientCallState>,
     waiting_call: Memo<Option<CallView>>,
-    /// What is known of the others of the call.
+    /// Status of the other participants.
     peer_statuses: RwSignal<PeerStatuses>,
-    /// Calls that go on in rooms.
+    /// Group calls in progress in rooms.
     group_calls: RwSignal<KnownGroupCalls>,
-    /// Who speaks, of several.
+    /// The active speaker of a group call.
     active_speaker: RwSignal<Option<Seat>>,
     safety_code: RwSignal<Option<SafetyCode>>,
     transfers: RwSignal<Vec<FileTransfer>>,
-    /// Changes with each peer connection.
+    /// Incremented when peer connections are added or removed.
     peers_version: RwSignal<u32>,
     error_message: RwSignal<Option<String>>,
-    /// How many calls this page knows to have ended: the history follows it.
+    /// Number of calls that this page saw end; the call history refetches when it changes.
     ended_count: RwSignal<u32>,
     devices: Devices,
 }
 
-/// The calls of this page.
+/// Returns the calls of this page.
 ///
 /// # Panics
-/// Outside the app, which provides it.
+/// Panics outside the app, which provides the context.
 #[must_use]
 pub fn use_calls() -> CallsClient {
     expect_context()
 }
 
 impl CallsClient {
-    /// Makes it available to the whole app; does nothing yet. After `Build`, which is told not to reload in a call.
+    /// Provides the client to the whole app, without activating it. `BuildTracker` must be provided before, so that no
+    /// reload happens during a call.
     pub fn provide(socket: Socket) -> Self {
         let machine = RwSignal::new(ClientCallMachine::default());
         let state = Memo::new(move |_| machine.with(|board| board.state.clone()));
@@ -130,11 +123,11 @@ impl CallsClient {
         calls
     }
 
-    /// Takes up what the server has said of calls, and listens from now on. Browser only, once.
+    /// Activates the client: applies the buffered frames and subscribes to further ones. Browser only, once.
     pub(super) fn activate(self, frames: Vec<ServerFrame>) {
         self.socket.on_frame(move |frame| self.on_frame(frame));
         self.devices.watch();
-        // What is sent follows the devices and the peer connection, whichever changes.
+        // Local tracks follow both the devices and the set of peers.
         Effect::new(move || {
             self.peers_version.track();
             self.devices.tracks_version().track();
@@ -151,7 +144,7 @@ impl CallsClient {
                 peer.send_media_state(media_state);
             }
         });
-        // Signed out, perhaps on another page: nobody here is in a call any more.
+        // A sign-out, perhaps on another page, ends the call here.
         Effect::new(move || {
             if matches!(self.socket.status().get(), SocketStatus::Closed(_))
                 && self
@@ -161,7 +154,7 @@ impl CallsClient {
                 self.leave();
             }
         });
-        // A page that goes takes its call with it. If this is not heard any more, the close of its connection says it.
+        // A page that unloads leaves its call. If this frame is lost, the closed socket tells the server.
         window_event_listener(leptos::ev::pagehide, move |_| {
             if self.state.with_untracked(ClientCallState::is_in_call) {
                 self.leave();
@@ -191,11 +184,11 @@ impl CallsClient {
         }
     }
 
-    /// Opens a look at oneself.
+    /// Opens the preview of a call.
     pub(super) fn open_preview(self, target: CallTarget, media: Media) {
         let is_group_call = matches!(target, CallTarget::Room(_));
         if self.update_machine(|machine| machine.open_preview(target, media)) {
-            // It may be open from a look at oneself before: a voice call shows nobody.
+            // The camera may still be open from an earlier preview; a voice call shows no video.
             if media == Media::Voice {
                 self.devices.close_camera();
             }
@@ -211,7 +204,7 @@ impl CallsClient {
         }
     }
 
-    /// Starts the call that was looked forward to.
+    /// Starts the previewed call.
     pub fn start_call(self) {
         let guest = self
             .state
@@ -224,14 +217,14 @@ impl CallsClient {
         self.send_actions(actions);
     }
 
-    /// Accepts the call that rings, with or without the camera.
+    /// Accepts the ringing call, with or without the camera.
     pub fn accept(self, camera: bool) {
         let Some((call, accept)) = self.machine.with_untracked(|board| board.clone().accept())
         else {
             return;
         };
-        // What others have to do with it comes first: it takes a page some time to show the call. What its peer says follows on the heels of
-        // the acceptance, so the server knows by then who has answered.
+        // The acceptance is sent first, because rendering the call takes time. The peer's signals follow it, so the
+        // server already has the answer when they arrive.
         self.send_action(call, accept);
         let servers = self
             .state
@@ -247,7 +240,7 @@ impl CallsClient {
         });
     }
 
-    /// Leaves the call that is shown for the one that waits, with the camera if that is on.
+    /// Leaves the current call for the waiting one, keeping the camera if it is on.
     pub fn switch_to_waiting_call(self) {
         let actions = self.update_machine(ClientCallMachine::switch_to_waiting_call);
         if !actions.is_empty() {
@@ -259,19 +252,19 @@ impl CallsClient {
         self.send_actions(actions);
     }
 
-    /// Declines the call that waits.
+    /// Declines the waiting call.
     pub fn decline_waiting_call(self) {
         let actions = self.update_machine(ClientCallMachine::decline_waiting_call);
         self.send_actions(actions);
     }
 
-    /// Declines, cancels, hangs up, or closes what is left of a call, whichever it is.
+    /// Declines, cancels, hangs up, or closes the summary of an ended call, depending on the state.
     pub fn leave(self) {
         let actions = self.update_machine(|machine| machine.leave(browser::now()));
         self.send_actions(actions);
     }
 
-    /// Changes the board, then makes the browser's part fit it.
+    /// Changes the state machine, then applies the transition to devices, peers and the ringer.
     fn update_machine<T>(self, change: impl FnOnce(&mut ClientCallMachine) -> T) -> T {
         let mut machine = self.machine.get_untracked();
         let old_waiting_id = machine.waiting_call.as_ref().map(|view| view.id);
@@ -293,7 +286,7 @@ impl CallsClient {
     }
 
     fn apply_transition(self, before: &ClientCallState, after: &ClientCallState) {
-        // Of a call that failed, what is left says why.
+        // The error message of a failed call stays while its end is shown.
         let is_failure_shown = matches!(after, ClientCallState::Ended(ended_call) if ended_call.outcome == Outcome::Failed);
         let was_ended_closed = matches!(before, ClientCallState::Ended(_))
             && !matches!(after, ClientCallState::Ended(_));
@@ -308,7 +301,7 @@ impl CallsClient {
         } else {
             ringer::stop();
         }
-        // What came in a call that is over can be kept for as long as its end is shown.
+        // Received files stay available while the end of the call is shown.
         if was_ended_closed {
             self.discard_transfers();
         }
@@ -331,7 +324,8 @@ impl CallsClient {
         }
     }
 
-    /// What cannot be said now is said when the connection is back: see [`Self::back`]; what is lost, again: see [`again`].
+    /// Sends an action. Actions that cannot be sent now follow on reconnect (`on_welcome`); lost ones are repeated by
+    /// [`retransmit`].
     fn send_action(self, call: CallId, action: ClientAction) {
         self.socket.send(&ClientFrame::Call { call, action });
     }

@@ -1,4 +1,4 @@
-//! What the server says of calls.
+//! Handling of the server's frames about calls.
 
 use super::{
     CallsClient,
@@ -19,8 +19,8 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// How long the server is given after a reconnect to tell which calls go on in rooms, in milliseconds: a node that has just started knows
-/// it after five seconds.
+/// How long unconfirmed group calls stay listed after a reconnect, in milliseconds. A node that has just started has
+/// the list after five seconds.
 const GROUP_CALLS_SYNC_TIMEOUT: i32 = 6_000;
 
 impl CallsClient {
@@ -28,7 +28,7 @@ impl CallsClient {
         match frame {
             ServerFrame::Welcome { .. } => self.on_welcome(),
             ServerFrame::Call { call } => {
-                // Before this page takes its time to show it.
+                // Before the state machine: rendering the call takes time.
                 if let (Some(leg), Some(peer)) =
                     (&call.rtc_config, peers::find_in_call(call.id, SOLE_PEER))
                 {
@@ -83,7 +83,7 @@ impl CallsClient {
         }
     }
 
-    /// The connection is back: everything that may have been lost with the one before is said again.
+    /// On a new connection, sends again everything that may have been lost with the previous one.
     fn on_welcome(self) {
         let connection = self
             .group_calls

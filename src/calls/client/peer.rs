@@ -1,23 +1,24 @@
-//! The connection to the other page: an `RTCPeerConnection` and everything that hangs on it (WebRTC 1.0, RFC 8829).
+//! The connection to another page: an `RTCPeerConnection` and its channels, tracks and timers (WebRTC 1.0, RFC 8829).
 //!
-//! The caller offers as soon as the call exists, and a page that rings takes the offer in and says what its answer will be; but where it
-//! is, it tells nobody before somebody answers on it.
+//! The caller sends its offer as soon as the call exists. A ringing page applies the offer and may send a provisional
+//! answer, but it exchanges no candidates, and so reveals no address, before the call is answered on it.
 //!
-//! The roles of perfect negotiation are fixed further than usual: only the caller (the impolite peer) makes offers, the first one
-//! and those that restart ICE; the callee (the polite peer) answers, and asks for a restart with [`Signal::Restart`]. So two
-//! offers never cross. When both restarted by themselves, some calls came back on one side only.
+//! The roles are stricter than in perfect negotiation: only the caller (the impolite peer) makes offers, the first one and
+//! those that restart ICE. The callee (the polite peer) answers, and requests a restart with
+//! [`SignalingMessage::RestartIce`], so offers never collide. When both sides restarted independently, some calls recovered
+//! on one side only.
 //!
-//! Every [`Feed`] has a transceiver from the first offer on, sending and receiving on both sides, with or without a device behind it. So
-//! a camera or a screen that is added later is one `replaceTrack`, and nothing is negotiated anew.
+//! Every [`TrackSlot`] has a `sendrecv` transceiver from the first offer on, with or without a device. Adding a camera or a
+//! screen later is one `replaceTrack`, without renegotiation.
 //!
-//! Everything that changes the session goes through one queue, one thing after another. When to restart is decided in
-//! [`super::state::recovery`], how much of the picture is sent in [`super::adaptation`].
+//! All session changes run through one job queue, in order. [`super::state::recovery`] decides when to restart,
+//! [`super::state::video_adaptation`] how much video is sent.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | `candidates` | addresses out of a description |
-//! | `negotiation` | offers, answers, candidates, and looking for another path |
-//! | `pulse` | what is done again and again: beats, measuring, adapting |
+//! | `candidates` | separating a description from its candidates |
+//! | `heartbeat` | periodic work: heartbeats, statistics, video adaptation |
+//! | `negotiation` | offers, answers, candidates and ICE restarts |
 
 mod candidates;
 mod heartbeat;
@@ -57,46 +58,47 @@ use web_sys::{
     RtcRtpTransceiverInit, RtcTrackEvent,
 };
 
-/// What the peer connection has to say.
+/// An event of a peer connection.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum PeerEvent {
-    /// For the other page.
+    /// A signaling message to send to the other page.
     SendSignal(SignalingMessage),
-    /// There is a path to the other page.
+    /// The media path is connected.
     Connected,
-    /// The path is lost; another one is being looked for.
+    /// The media path is lost; recovery is under way.
     Lost,
-    /// The browser thinks otherwise of the path: the network may be there again.
+    /// The browser changed to `disconnected`, which hints at a network change.
     Disconnected,
-    /// Something of the other one can be seen or heard from now on.
+    /// A remote track was added.
     TrackAdded,
-    /// What the other one sends.
+    /// The other page reported its media state.
     RemoteMediaState(MediaState),
-    /// How good the connection is.
+    /// A new measurement of the connection quality.
     ConnectionQuality(ConnectionQuality),
-    /// So much of the camera's picture is sent from now on.
+    /// The quality of the sent camera video changed.
     VideoQuality(VideoQuality),
-    /// What has become of all files.
+    /// The state of all file transfers.
     TransfersChanged(Vec<FileTransfer>),
-    /// It will not work, in words.
+    /// The connection cannot be made, with the reason as text.
     Error(&'static str),
 }
 
-/// What a page sends, told to the other one over the data channel: nothing in the media says so as quickly and as surely.
+/// What a page sends, reported to the peer over a data channel, which is faster and more reliable than inference from
+/// the media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "what is on and what is not, each by itself"
 )]
 pub struct MediaState {
-    /// The microphone is on and not muted.
+    /// The microphone is open and not muted.
     pub microphone: bool,
     /// The camera is on.
     pub camera: bool,
     /// A screen is shared.
     #[serde(default)]
     pub screen: bool,
-    /// The camera is on, and its picture is not sent for now, to keep the sound.
+    /// The camera is on, but its video is paused to protect the audio.
     #[serde(default)]
     #[serde(rename = "held")]
     pub is_video_paused: bool,
@@ -104,14 +106,14 @@ pub struct MediaState {
 
 type Handler = Closure<dyn FnMut(Event)>;
 
-/// What waits in the queue.
+/// A job of the session queue.
 enum Job {
     SendOffer {
         restart: bool,
     },
-    /// Somebody has answered here, or there.
+    /// The call was answered, on either side.
     StartConnecting,
-    /// Somebody looks at a page that rings.
+    /// The ringing page became visible.
     SendPranswer,
     ApplySignal(SignalingMessage),
     ReplaceTrack(TrackSlot),
@@ -120,20 +122,20 @@ enum Job {
     Recover(RecoveryReason),
 }
 
-/// Why a path is looked for.
+/// Why recovery of the path starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RecoveryReason {
-    /// The browser says that it has none, or said so a while ago.
+    /// The browser reports `failed`, or reported `disconnected` a while ago.
     Disconnected,
-    /// Nothing came of the other page for a while, whatever the browser says.
+    /// No heartbeat arrived for a while, whatever the browser reports.
     HeartbeatTimeout,
-    /// The other page asks for it.
+    /// The other page requested a restart.
     RemoteRequest,
-    /// The server can be reached again: the network may be another one, also where the browser still thinks that it has a path.
+    /// The server is reachable again: the network may have changed, even if the browser still reports a path.
     SignalingRestored,
 }
 
-/// The connection to the other page. Closed when dropped.
+/// The connection to another page. Closed on drop.
 pub(super) struct Peer {
     shared: Rc<Shared>,
 }
@@ -141,77 +143,78 @@ pub(super) struct Peer {
 struct Shared {
     connection: RtcPeerConnection,
     media_state_channel: RtcDataChannel,
-    /// Carries beats, each sent once: a path that is dead is noticed sooner than the browser would, which takes seven seconds.
+    /// Unreliable channel for heartbeats. They detect a dead path sooner than the browser, which takes seven seconds.
     heartbeat_channel: RtcDataChannel,
-    /// When the last beat came; none before the first.
+    /// When the last heartbeat arrived; `None` before the first.
     last_heartbeat_at: Cell<Option<Millis>>,
-    /// None came for too long,
+    /// Whether no heartbeat has arrived for too long.
     is_unresponsive: Cell<bool>,
-    /// and no pictures are sent until something comes.
+    /// Whether video is suspended because nothing arrives from the peer.
     is_video_suspended: Cell<bool>,
-    /// Whether that is so is being looked at.
+    /// Whether a check of the path after a heartbeat timeout is running.
     is_checking_path: Cell<bool>,
     side: Side,
     on_event: Box<dyn Fn(PeerEvent)>,
     jobs: mpsc::UnboundedSender<Job>,
-    /// Carries files.
+    /// File transfers over their own channel.
     file_transfers: FileTransfers,
-    /// What is sent from here, by its place, kept for transceivers that do not exist yet.
+    /// Local tracks by slot, kept for transceivers that do not exist yet.
     local_tracks: RefCell<[Option<MediaStreamTrack>; 4]>,
-    /// How much of the camera's picture is sent.
+    /// The controller of the camera's video quality.
     adaptation: Cell<VideoAdaptation>,
-    /// Whether the first pictures since there is a path were sent, which are small so that they come soon.
+    /// Whether the ramp-up since the last connect is over; during it, frames are small so that they arrive soon.
     has_ramped_up: Cell<bool>,
-    /// Counts paths that were found: only the latest has first pictures.
+    /// Incremented on every connect, so that only the latest ramp-up ends itself.
     ramp_up_generation: Cell<u32>,
-    /// What the encoder of the camera's picture was told last.
+    /// The settings last applied to the camera's encoder.
     applied_settings: Cell<Option<EncoderSettings>>,
-    /// Nothing of a shared screen is sent, as nothing comes of the other page.
+    /// Whether the shared screen is suspended because nothing arrives from the peer.
     is_screen_suspended: Cell<bool>,
-    /// The answer, made while it rings.
+    /// The answer prepared while the call rings.
     prepared_answer: RefCell<Option<String>>,
-    /// What the other one is told of it.
+    /// The local media state, as reported to the peer.
     media_state: Cell<MediaState>,
-    /// Candidates that came before the description they belong to, or before anybody answered.
+    /// Candidates held back until their description is applied and the call is answered.
     pending_candidates: RefCell<Vec<RtcIceCandidateInit>>,
     remote_audio: MediaStream,
     remote_video: MediaStream,
     remote_screen: MediaStream,
     recovery: RefCell<Recovery>,
-    /// Why there may be no path.
+    /// Observations that explain a missing path.
     diagnosis: Cell<PathDiagnosis>,
-    /// When the servers were told anew.
+    /// When ICE servers with new credentials last arrived.
     credentials_renewed_at: Cell<Millis>,
-    /// A path is looked for as soon as they are.
+    /// Whether recovery starts as soon as new credentials arrive.
     is_awaiting_credentials: Cell<bool>,
-    /// The network may be another one than when this browser found its addresses, while it rang.
+    /// Whether the network may have changed since the prepared answer's candidates were gathered.
     should_restart_after_answer: Cell<bool>,
-    /// Somebody has answered. Before, nothing is sent of what devices give, whatever the other page does; a callee's page says nothing but
-    /// what its answer will be; and nobody looks for a lost path.
+    /// Whether the call is answered. Before that, no media is sent, a callee sends nothing but its provisional answer,
+    /// and no recovery runs.
     is_answered: Cell<bool>,
     is_closed: Cell<bool>,
     closures: RefCell<Vec<Handler>>,
 }
 
-/// How long a path may take before it is said why there may be none, in milliseconds. A browser calls it failed after 15 s or more, and
-/// the server gives up after 30.
+/// Delay before a missing path is explained, in milliseconds. Browsers report `failed` after 15 s or more, and the
+/// server gives up after 30 s.
 const DIAGNOSIS_DELAY: i32 = 10_000;
-/// How long credentials count as fresh, in milliseconds: half of what they last.
+/// How long credentials count as fresh, in milliseconds: half of their lifetime.
 const CREDENTIALS_TTL: Millis = 5 * 60 * 1_000;
-/// How long the server is given to tell new ones, in milliseconds.
+/// How long recovery waits for new credentials, in milliseconds.
 const CREDENTIALS_TIMEOUT: i32 = 700;
-/// The data channel: agreed on beforehand, so both sides have it from the start (RFC 8832 is not needed).
+/// Label of the media state channel. All channels are pre-negotiated, so both sides have them from the start without
+/// RFC 8832.
 const MEDIA_STATE_CHANNEL_LABEL: &str = "rialto";
-/// The channel of the beats, agreed on beforehand as well,
+/// Label of the heartbeat channel.
 const HEARTBEAT_CHANNEL_LABEL: &str = "beats";
-/// and that of files.
+/// Label of the file channel.
 const FILE_CHANNEL_LABEL: &str = "files";
 
 impl Peer {
-    /// Begins to connect. `tell` hears what there is to say, from now on and until it is dropped.
+    /// Creates a connection; the caller's side sends an offer. `on_event` is called until the peer is dropped.
     ///
     /// # Errors
-    /// When the browser has no WebRTC or refuses the configuration.
+    /// Fails if the browser has no WebRTC or rejects the configuration.
     pub(super) fn new(
         side: Side,
         ice_servers: &[IceServer],
@@ -267,7 +270,7 @@ impl Peer {
         shared.attach_handlers();
         let weak = Rc::downgrade(&shared);
         shared.file_transfers.set_on_change(move |transfers| {
-            // Nobody offers files to somebody who has not answered, or is not answered by anybody.
+            // No files are offered before the call is answered.
             if let Some(shared) = weak.upgrade().filter(|shared| shared.is_answered.get()) {
                 (shared.on_event)(PeerEvent::TransfersChanged(transfers));
             }
@@ -300,14 +303,14 @@ impl Peer {
         Ok(Self { shared })
     }
 
-    /// The other page said something.
+    /// Queues a signaling message of the other page.
     pub(super) fn receive_signal(&self, signal: SignalingMessage) {
         self.shared
             .update_diagnosis(|diagnosis| diagnosis.record_received_signal(&signal));
         self.shared.enqueue(Job::ApplySignal(signal));
     }
 
-    /// Sends this from now on, or nothing.
+    /// Sets or clears the local track of a slot.
     pub(super) fn set_track(&self, slot: TrackSlot, track: Option<MediaStreamTrack>) {
         let before = std::mem::replace(
             &mut self.shared.local_tracks.borrow_mut()[slot.index()],
@@ -318,20 +321,20 @@ impl Peer {
         }
     }
 
-    /// No more of the camera's picture is sent from now on.
+    /// Limits the quality of the camera's video.
     pub(super) fn set_max_video_quality(&self, max_quality: VideoQuality) {
         self.shared
             .adapt_video(|adaptation| adaptation.set_max_quality(max_quality));
     }
 
-    /// Tells the other one what is sent.
+    /// Sends the local media state to the peer.
     pub(super) fn send_media_state(&self, media_state: MediaState) {
         self.shared.media_state.set(media_state);
         self.shared.send_media_state();
     }
 
-    /// What to find a path with from now on: the credentials of before may have expired (WebRTC 1.0 section 4.4.1.6). Heard of by the
-    /// next restart.
+    /// Replaces the ICE servers, whose credentials may have expired (WebRTC 1.0 section 4.4.1.6). They take effect at
+    /// the next ICE restart.
     pub(super) fn renew_ice_servers(&self, servers: &[IceServer]) {
         self.shared
             .update_diagnosis(|diagnosis| diagnosis.record_ice_servers(servers));
@@ -348,7 +351,7 @@ impl Peer {
         }
     }
 
-    /// Somebody has answered; from now on a path is looked for, with these servers. More than once does no harm.
+    /// Marks the call as answered and starts connecting with these servers. Idempotent.
     pub(super) fn start_connecting(&self, servers: &[IceServer]) {
         if !self.shared.is_answered.replace(true) {
             self.renew_ice_servers(servers);
@@ -362,37 +365,37 @@ impl Peer {
         }
     }
 
-    /// Somebody looks at this page, which rings.
+    /// Sends the provisional answer, because the ringing page is visible.
     pub(super) fn send_pranswer(&self) {
         self.shared.enqueue(Job::SendPranswer);
     }
 
-    /// The server can be reached again: what was said meanwhile is lost, and the network may be another one.
+    /// Handles a restored server connection: signals may be lost, and the network may have changed.
     pub(super) fn on_signaling_restored(&self) {
         self.shared.recover_with_fresh_credentials();
     }
 
-    /// Whether there is a path, and the other page is heard over it.
+    /// Whether the path is connected and heartbeats arrive.
     pub(super) fn is_path_alive(&self) -> bool {
         self.shared.is_path_alive()
     }
 
-    /// What is heard of the other one.
+    /// Audio received from the peer.
     pub(super) fn remote_audio(&self) -> &MediaStream {
         &self.shared.remote_audio
     }
 
-    /// What is seen of the other one.
+    /// Camera video received from the peer.
     pub(super) fn remote_video(&self) -> &MediaStream {
         &self.shared.remote_video
     }
 
-    /// The screen that the other one shares.
+    /// Screen video received from the peer.
     pub(super) fn remote_screen(&self) -> &MediaStream {
         &self.shared.remote_screen
     }
 
-    /// How loud the other one is, from 0 to 1; none where nothing of them is heard, or the browser does not say (WebRTC 1.0 section 5.3).
+    /// Audio level of the peer, from 0 to 1; `None` without audio or browser support (WebRTC 1.0 section 5.3).
     pub(super) fn audio_level(&self) -> Option<f64> {
         let transceivers = self.shared.transceivers();
         let receiver = transceivers.get(TrackSlot::Microphone.index())?.receiver();
@@ -404,12 +407,12 @@ impl Peer {
             .as_f64()
     }
 
-    /// Files to the other one, and from them.
+    /// The file transfers with this peer.
     pub(super) fn file_transfers(&self) -> &FileTransfers {
         &self.shared.file_transfers
     }
 
-    /// What both sides agreed on, mine first; none before they did.
+    /// The SDP of the local and the remote description; `None` before both are set.
     pub(super) fn session_descriptions(&self) -> Option<(String, String)> {
         let connection = &self.shared.connection;
         Some((
@@ -439,7 +442,7 @@ impl Drop for Peer {
 
 impl Shared {
     fn enqueue(&self, job: Job) {
-        // The queue is gone when the call is over, and then nothing is left to do.
+        // The queue is closed once the peer is dropped.
         let _ = self.jobs.unbounded_send(job);
     }
 
@@ -459,7 +462,7 @@ impl Shared {
             .set_onmessage(Some(&self.event_handler(|shared, _| shared.on_heartbeat())));
     }
 
-    /// An event handler that lives as long as the peer. It holds no claim on it, so that dropping the peer ends it.
+    /// Creates an event handler owned by the peer. It holds a weak reference, so it does not keep the peer alive.
     fn event_handler(
         self: &Rc<Self>,
         then: impl Fn(&Rc<Self>, &Event) + 'static,
@@ -488,7 +491,7 @@ impl Shared {
 
     fn on_ice_candidate(self: &Rc<Self>, event: &Event) {
         let event: &RtcPeerConnectionIceEvent = event.unchecked_ref();
-        // What a page that rings finds stands in the answer that it says when somebody does.
+        // No trickle while ringing: candidates go out inside the answer.
         if let Some(candidate) = event.candidate().filter(|_| self.can_exchange_candidates()) {
             self.send_signal(SignalingMessage::Candidate {
                 candidate: candidate.candidate(),
@@ -514,7 +517,7 @@ impl Shared {
             }
             Some(TrackSlot::Camera) => self.remote_video.add_track(&track),
             Some(TrackSlot::Screen) => self.remote_screen.add_track(&track),
-            // A newer page may send more than this one knows of.
+            // A newer page may offer more tracks.
             None => {}
         }
         (self.on_event)(PeerEvent::TrackAdded);
@@ -522,7 +525,7 @@ impl Shared {
 
     fn on_media_state_message(self: &Rc<Self>, event: &Event) {
         let text = event.unchecked_ref::<MessageEvent>().data().as_string();
-        // A newer page may say more than this one understands.
+        // Messages of a newer page may not parse.
         if let Some(media_state) = text.and_then(|text| serde_json::from_str(&text).ok()) {
             (self.on_event)(PeerEvent::RemoteMediaState(media_state));
         }
@@ -532,7 +535,7 @@ impl Shared {
         if self.media_state_channel.ready_state() == RtcDataChannelState::Open
             && let Ok(text) = serde_json::to_string(&self.advertised_media_state())
         {
-            // A channel that closes between the question and this is told nothing any more.
+            // Sending fails if the channel has closed meanwhile.
             let _ = self.media_state_channel.send_with_str(&text);
         }
     }
@@ -556,22 +559,22 @@ impl Shared {
         self.connection.connection_state() == RtcPeerConnectionState::Connected
     }
 
-    /// Whether there is a path, and the other page is heard over it.
+    /// Whether the path is connected and heartbeats arrive.
     fn is_path_alive(&self) -> bool {
         self.is_connected() && !self.is_unresponsive.get()
     }
 
-    /// `connectionState`, not `iceConnectionState`: the latter was seen to stay `disconnected` for ever.
+    /// Uses `connectionState`, because `iceConnectionState` was observed to stay `disconnected` for ever.
     fn on_connection_state_change(self: &Rc<Self>) {
         match self.connection.connection_state() {
             RtcPeerConnectionState::Connected => {
-                // Of beats, the first decides again.
+                // Heartbeat monitoring restarts with the first heartbeat on the new path.
                 self.last_heartbeat_at.set(None);
                 self.start_ramp_up();
                 self.report_connected();
             }
             RtcPeerConnectionState::Disconnected => {
-                // So is one called that had failed, once something comes by it.
+                // The browser also moves from `failed` to `disconnected` when something arrives again.
                 (self.on_event)(PeerEvent::Disconnected);
                 self.schedule_recovery(Recovery::DISCONNECTED_DELAY);
             }
@@ -579,13 +582,13 @@ impl Shared {
                 self.report_diagnosis();
                 self.enqueue(Job::Recover(RecoveryReason::Disconnected));
             }
-            // Beginning, under way, and closed by ourselves: nothing to do about any of them.
+            // `new`, `connecting` and `closed` need no action.
             _ => {}
         }
     }
 
-    /// Looks for a path with servers whose credentials are fresh: at once, or when the server has told them anew, as it does whenever a
-    /// page connects again and whenever a call changes. If it does not, with what there is.
+    /// Starts recovery with fresh credentials: at once, or when the server sends new ones, as it does on every
+    /// reconnect and call change. After [`CREDENTIALS_TIMEOUT`], recovery uses the current ones.
     fn recover_with_fresh_credentials(self: &Rc<Self>) {
         if browser::now() - self.credentials_renewed_at.get() < CREDENTIALS_TTL {
             return self.enqueue(Job::Recover(RecoveryReason::SignalingRestored));
@@ -602,7 +605,7 @@ impl Shared {
         });
     }
 
-    /// Says why there is no path, if there never was one.
+    /// Reports why there is no path, if there never was one.
     fn report_diagnosis(&self) {
         if !self.recovery.borrow().has_ever_connected() {
             (self.on_event)(PeerEvent::Error(self.diagnosis.get().explanation()));
@@ -622,7 +625,7 @@ impl Shared {
     }
 }
 
-/// A data channel that both sides make.
+/// Options of a pre-negotiated data channel.
 fn negotiated_channel_init(id: u16) -> RtcDataChannelInit {
     let agreed = RtcDataChannelInit::new();
     agreed.set_negotiated(true);
@@ -647,8 +650,8 @@ pub(super) fn rtc_configuration(servers: &[IceServer]) -> RtcConfiguration {
         .collect();
     let configuration = RtcConfiguration::new();
     configuration.set_ice_servers(&list);
-    // Both ends are ours, so one transport for everything from the start: a third of the candidates to find and to send
-    // (RFC 8843). Setting a field of a plain object cannot fail.
+    // Both ends are Rialto pages, so everything shares one transport from the start (RFC 8843), with a third of the
+    // candidates. Setting a field of a plain object cannot fail.
     let _ = Reflect::set(&configuration, &"bundlePolicy".into(), &"max-bundle".into());
     configuration
 }

@@ -1,4 +1,4 @@
-//! Connections to the others of a call, and what they have to say.
+//! Synchronises the peer connections with the call state, and handles their events.
 
 use super::{
     CallsClient,
@@ -25,21 +25,21 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::File;
 
 impl CallsClient {
-    /// Offers a file to the other one. Browser only.
+    /// Offers a file to the peer. Browser only.
     pub fn offer_file(self, file: File) {
         if let Some(peer) = peers::find(SOLE_PEER) {
             peer.file_transfers().offer_file(file);
         }
     }
 
-    /// Wants a file that was offered. Browser only.
+    /// Accepts an offered file. Browser only.
     pub fn accept_file(self, id: u32) {
         if let Some(peer) = peers::find(SOLE_PEER) {
             peer.file_transfers().accept(id);
         }
     }
 
-    /// Does not want a file that was offered, or does not send one any more; or takes one that is over off the list. Browser only.
+    /// Declines or withdraws a file, or removes a finished one from the list. Browser only.
     pub fn cancel_or_dismiss_file(self, direction: TransferDirection, id: u32) {
         let is_over = self.transfers.with_untracked(|files| {
             let file = files
@@ -67,7 +67,7 @@ impl CallsClient {
         self.transfers.set(Vec::new());
     }
 
-    /// Makes a connection to everybody there has to be one to, and closes the others.
+    /// Creates the peer connections that the state requires, and closes all others.
     pub(super) fn sync_peers(self, state: &ClientCallState) {
         let (call, wanted, servers) = wanted_peers(state);
         let is_new = peers::call_id() != call;
@@ -99,7 +99,7 @@ impl CallsClient {
                 .update(|peers| *peers = peers.wrapping_add(1));
         }
         if state.answered_call().is_some() || state.active_group_call().is_some() {
-            // In a call of many each picture is one of many, and everybody makes one for each of the others.
+            // In a group call every page encodes its video once per peer, and shows many small videos.
             let max_quality = VideoQuality::for_peer_count(wanted.len());
             for (_, peer) in peers::all() {
                 peer.start_connecting(&servers);
@@ -111,7 +111,7 @@ impl CallsClient {
         }
     }
 
-    /// Gets a path ready.
+    /// Creates a peer connection, or shows an error.
     fn create_peer(self, call: CallId, seat: Seat, side: Side, servers: &[IceServer]) {
         match Peer::new(side, servers, move |event| {
             self.on_peer_event(call, seat, event);
@@ -126,7 +126,7 @@ impl CallsClient {
         }
     }
 
-    /// Looks who speaks, now and then, for as long as the call goes on.
+    /// Polls the audio levels for the active speaker, until the group call ends.
     fn poll_active_speaker(self, call: Option<CallId>, mut speaker: ActiveSpeaker) {
         if peers::call_id() != call
             || self
@@ -148,7 +148,7 @@ impl CallsClient {
         });
     }
 
-    /// The peer connection of a call has something to say.
+    /// Handles an event of a peer connection.
     fn on_peer_event(self, call: CallId, seat: Seat, news: PeerEvent) {
         let is_two_party = seat == SOLE_PEER;
         match news {
@@ -169,7 +169,7 @@ impl CallsClient {
             PeerEvent::Lost => {
                 self.update_peer_status(seat, |other| other.path_state = PathState::Lost);
                 self.socket.probe();
-                // In a group call: what is needed to look for another path.
+                // In a group call, this requests fresh ICE credentials for the restart.
                 if !is_two_party || self.answered_call_id() == Some(call) {
                     self.send_action(call, ClientAction::Disconnected);
                 }
@@ -193,9 +193,9 @@ impl CallsClient {
                     self.transfers.set(files);
                 }
             }
-            // Before the server has heard of the answer, there is another reason why nothing comes.
+            // While the acceptance is unconfirmed, the missing server is the cause, not the path.
             PeerEvent::Error(_) if is_two_party && self.is_answering(call) => {}
-            // Of several, one who cannot be reached is shown as such, and the others go on.
+            // In a group call, an unreachable peer is shown as lost, and the others continue.
             PeerEvent::Error(reason) if is_two_party => {
                 self.error_message.set(Some(reason.to_owned()));
             }
@@ -213,20 +213,21 @@ impl CallsClient {
         });
     }
 
-    /// The call between two that this page holds a side of, once the server knows who has answered.
+    /// The two-party call of this page, once the server has confirmed who answered.
     pub(super) fn answered_call_id(self) -> Option<CallId> {
         self.state
             .with_untracked(|state| state.answered_call().map(|view| view.id))
     }
 
-    /// Whether somebody has accepted a call here, and the server has not said that it knows.
+    /// Whether this page has accepted the call, but the server has not confirmed it.
     pub(super) fn is_answering(self, call: CallId) -> bool {
         self.state.with_untracked(
             |state| matches!(state, ClientCallState::Answering(view) if view.id == call),
         )
     }
 
-    /// Says that there is a path. One may be found before the server has told who answered; then it is said when it has.
+    /// Reports a connected path. A path may be found before the server confirms the answer; then the report follows
+    /// the confirmation.
     pub(super) fn report_connected(self, call: CallId) {
         if self.answered_call_id() == Some(call) && path_action(call) == ClientAction::Connected {
             self.send_action(call, ClientAction::Connected);
@@ -248,12 +249,12 @@ impl CallsClient {
     }
 }
 
-/// Which call there have to be connections for, to whom, and with which servers they are found.
+/// The call that needs peer connections, its peers by seat, and the ICE servers.
 fn wanted_peers(state: &ClientCallState) -> (Option<CallId>, peers::WantedPeers, Vec<IceServer>) {
     if let Some(ActiveGroupCall { view, seat, .. }) = state.active_group_call() {
         let seats = view.participants.iter().map(|member| member.seat);
         let others = seats.filter(|status| status != seat).map(|other| {
-            // Whoever came later calls.
+            // The later participant is the caller.
             let side = if *seat > other {
                 Side::Caller
             } else {

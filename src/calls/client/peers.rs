@@ -1,4 +1,4 @@
-//! The others of a call: what is known of each, and the connection to each. A call between two has one of them.
+//! The table of peers of a call: status and connection by seat. A two-party call has one peer, at [`SOLE_PEER`].
 
 use super::{
     peer::{MediaState, Peer},
@@ -10,40 +10,40 @@ use crate::model::{
 };
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-/// The place of the other one in a call between two.
+/// The seat of the peer in a two-party call.
 pub const SOLE_PEER: Seat = Seat(0);
 
-/// The state of the media path to a peer.
+/// State of the media path to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PathState {
-    /// ICE has found none yet.
+    /// ICE has not found a path yet.
     #[default]
     Connecting,
     /// Media flows.
     Connected,
-    /// It was lost; ICE restarts until it recovers.
+    /// The path was lost; ICE restarts until it recovers.
     Lost,
 }
 
-/// What this page knows of one of the others.
+/// The status of one peer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PeerStatus {
-    /// How the path to them stands.
+    /// State of the media path.
     pub path_state: PathState,
-    /// What they say that they send; none before they said so.
+    /// What the peer reports to send; `None` before its first report.
     pub media_state: Option<MediaState>,
-    /// How good the connection is; none while there is none.
+    /// Measured connection quality; `None` without a connection.
     pub connection_quality: Option<ConnectionQuality>,
-    /// Changes when there is something new to see or hear of them.
+    /// Incremented when a track of the peer is added.
     pub tracks_version: u32,
-    /// This page's picture is not sent to them for now, to keep the sound.
+    /// Whether video to this peer is paused to protect the audio.
     pub is_video_paused: bool,
 }
 
-/// What is known of all of them.
+/// The status of all peers, by seat.
 pub type PeerStatuses = BTreeMap<Seat, PeerStatus>;
 
-/// The connections of a call.
+/// The peer connections of one call.
 #[derive(Default)]
 struct PeerTable {
     call_id: Option<CallId>,
@@ -51,19 +51,19 @@ struct PeerTable {
 }
 
 thread_local! {
-    /// Lives outside the reactive graph, because it holds handles of the browser, and is never touched on the server.
+    /// Outside the reactive graph, because it holds browser handles. Unused on the server.
     static PEERS: RefCell<PeerTable> = RefCell::default();
 }
 
-/// With whom there has to be a connection: at which place, and which side of it is this page's.
+/// The peers that the state requires: by seat, the side that this page takes.
 pub(super) type WantedPeers = BTreeMap<Seat, Side>;
 
-/// Which connections are to be made so that there is one to everybody who is wanted. Those that are not are closed.
+/// Removes the peers that are not wanted. Returns the removed seats and the missing peers to create.
 pub(super) fn reconcile(
     call: Option<CallId>,
     wanted: &WantedPeers,
 ) -> (Vec<Seat>, Vec<(Seat, Side)>) {
-    // What is closed may have a last word: it must not find this locked.
+    // Removed peers are dropped after the borrow ends, because their events may access the table.
     let (removed, missing) = PEERS.with_borrow_mut(|peers| {
         let same = peers.call_id == call;
         let mut gone = BTreeMap::new();
@@ -87,17 +87,17 @@ pub(super) fn reconcile(
     (removed.into_keys().collect(), missing)
 }
 
-/// A connection was made.
+/// Adds a connection.
 pub(super) fn insert(seat: Seat, peer: Peer) {
     PEERS.with_borrow_mut(|peers| peers.by_seat.insert(seat, Rc::new(peer)));
 }
 
-/// The connection to somebody, in whichever call there is.
+/// The connection at a seat of the current call.
 pub(super) fn find(seat: Seat) -> Option<Rc<Peer>> {
     PEERS.with_borrow(|peers| peers.by_seat.get(&seat).cloned())
 }
 
-/// The connection to somebody in this call.
+/// The connection at a seat, if this is the current call.
 pub(super) fn find_in_call(call: CallId, seat: Seat) -> Option<Rc<Peer>> {
     PEERS.with_borrow(|peers| {
         let peers = Some(peers).filter(|peers| peers.call_id == Some(call))?;
@@ -105,7 +105,7 @@ pub(super) fn find_in_call(call: CallId, seat: Seat) -> Option<Rc<Peer>> {
     })
 }
 
-/// All connections, each with the place of who is at its other end.
+/// All connections, by seat.
 pub(super) fn all() -> Vec<(Seat, Rc<Peer>)> {
     PEERS.with_borrow(|peers| {
         let all = peers.by_seat.iter();
@@ -113,7 +113,7 @@ pub(super) fn all() -> Vec<(Seat, Rc<Peer>)> {
     })
 }
 
-/// The call that there are connections for.
+/// The call that the connections belong to.
 pub(super) fn call_id() -> Option<CallId> {
     PEERS.with_borrow(|peers| peers.call_id)
 }

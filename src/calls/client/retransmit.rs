@@ -1,6 +1,7 @@
-//! What is said again. A word to the server may be lost, and one from it: a server may stop, and nodes lose sight of each other, while the
-//! connection of this page stands. So whatever is not settled between the two is said every few seconds until it is: the server answers
-//! with how the call stands.
+//! Retransmission of actions to the server.
+//!
+//! Frames can get lost while the page's connection stays up: a server may stop, and nodes may lose each other. The page
+//! therefore repeats every unconfirmed action every few seconds; the server replies with the state of the call.
 
 use super::{
     CallsClient,
@@ -17,19 +18,19 @@ use crate::{
 use leptos::prelude::*;
 use std::cell::Cell;
 
-/// How often it is said, in milliseconds.
+/// Interval between retransmissions, in milliseconds.
 const RETRANSMIT_INTERVAL: i32 = 5_000;
-/// When, after the server could not hear of it.
+/// Delay of the early retransmission after the server was unavailable, in milliseconds.
 const EARLY_RETRANSMIT_DELAY: i32 = 1_500;
 
 thread_local! {
-    /// Whether it will be, in its turn and soon. Never touched on the server.
+    /// Whether the regular retransmission is scheduled. Unused on the server.
     static IS_RETRANSMIT_SCHEDULED: Cell<bool> = const { Cell::new(false) };
     static IS_EARLY_RETRANSMIT_SCHEDULED: Cell<bool> = const { Cell::new(false) };
 }
 
 impl CallsClient {
-    /// Sees to it that what is not settled is said again.
+    /// Schedules a retransmission while actions are unconfirmed.
     pub(super) fn schedule_retransmit(self) {
         let is_over = matches!(
             self.socket.status().get_untracked(),
@@ -47,7 +48,8 @@ impl CallsClient {
         }
     }
 
-    /// The server could not hear of something just now.
+    /// Schedules an early retransmission, after the server reported
+    /// [`ErrorCode::Unavailable`](crate::protocol::ws::ErrorCode::Unavailable).
     pub(super) fn schedule_early_retransmit(self) {
         if !IS_EARLY_RETRANSMIT_SCHEDULED.replace(true) {
             browser::run_after(EARLY_RETRANSMIT_DELAY, move || {
@@ -57,7 +59,8 @@ impl CallsClient {
         }
     }
 
-    /// The server works off what a page says one thing after another. While it is at something, nothing is added to what waits.
+    /// Repeats unconfirmed actions. The server handles a page's frames in order, so nothing is repeated while a reply
+    /// is outstanding.
     fn retransmit_unconfirmed(self) {
         if !self.socket.is_awaiting_reply() {
             self.send_actions(self.unconfirmed_actions());
@@ -73,7 +76,8 @@ impl CallsClient {
         actions
     }
 
-    /// How the path stands, as long as the server does not know that both sides have one. Of a call that is over it says so.
+    /// The path report to repeat until the server has both sides connected. For a call that has ended, the server
+    /// replies with its end.
     fn unconfirmed_path_action(self) -> Option<(CallId, ClientAction)> {
         let answered = |client_state: &ClientCallState| {
             let view = client_state.answered_call()?;
@@ -84,7 +88,7 @@ impl CallsClient {
     }
 }
 
-/// What there is to say of the path of a call between two.
+/// The action that reports the path of a two-party call.
 pub(super) fn path_action(call: CallId) -> ClientAction {
     if peers::find_in_call(call, SOLE_PEER).is_some_and(|peer| peer.is_path_alive()) {
         ClientAction::Connected

@@ -1,9 +1,9 @@
-//! Ringing: a quiet two-tone sound, the page's title and icon, a badge on the site's own icon where it was installed, and a notification
-//! of the system for a page that is hidden; all of it stops together.
+//! Ringing: a quiet two-tone sound, the page's title and icon, a badge on the installed site's icon, and a system
+//! notification if the page is hidden. All of it stops together.
 //!
-//! The sound is made with Web Audio. A browser lets a page sound only after somebody has used it; before that the title rings
-//! alone, and nothing fails. Of the pages of a browser that may sound, one does: whoever holds the lock (Web Locks API), and the next
-//! one if that page is closed.
+//! The sound uses Web Audio, which browsers allow only after a user gesture; before that, only the title and icons change.
+//! Of all pages of a browser that may play sound, only the holder of a Web Lock (Web Locks API) does; if it closes, the next
+//! page takes over.
 
 use crate::ui::browser;
 use futures::channel::oneshot;
@@ -15,34 +15,34 @@ use web_sys::{
     AudioContext, AudioContextState, Notification, NotificationOptions, NotificationPermission,
 };
 
-/// What rings. One a page.
+/// The ringer of this page.
 #[derive(Default)]
 struct Ringer {
-    /// Counts changes: what was planned before the last one is not done any more.
+    /// Incremented on every start and stop, so that timers of a former ring end.
     generation: u32,
     is_ringing: bool,
     audio: Option<AudioContext>,
     lock: RingLock,
     notification: Option<Notification>,
-    /// The title of the page underneath, and the one that was put over it.
+    /// The page's own title, and the title that replaces it.
     title: Option<(String, String)>,
 }
 
-/// Whether this page is the one that sounds.
+/// Whether this page plays the sound.
 #[derive(Default)]
 enum RingLock {
     #[default]
     NotHeld,
-    /// Asked for. Dropped, it is given up.
+    /// Waiting for the lock; dropping the value cancels the request.
     Requested(oneshot::Sender<()>),
     Held(#[expect(dead_code, reason = "to be dropped")] Option<oneshot::Sender<()>>),
 }
 
-/// The lock that the page holds which sounds.
+/// Name of the Web Lock held by the page that plays the sound.
 const RING_LOCK_NAME: &str = "rialto-ring";
-/// Where the browser keeps that somebody does not want to be disturbed.
+/// Storage key of the do-not-disturb setting.
 const DO_NOT_DISTURB_STORAGE_KEY: &str = "rialto_do_not_disturb";
-/// The page's icon, as it is and while it rings.
+/// The page's icons, idle and ringing.
 const IDLE_ICON_PATH: &str = "/favicon.svg";
 const RINGING_ICON_PATH: &str = "/favicon-ringing.svg";
 
@@ -54,26 +54,26 @@ fn with_ringer<T>(then: impl FnOnce(&mut Ringer) -> T) -> T {
     RINGER.with_borrow_mut(then)
 }
 
-/// From the beginning of one ring to the next, in milliseconds.
+/// Interval between the starts of two rings, in milliseconds.
 const RING_INTERVAL: i32 = 3_000;
-/// How often the title changes, in milliseconds.
+/// Interval of the title change, in milliseconds.
 const TITLE_BLINK_INTERVAL: i32 = 1_000;
-/// The two tones: pitch in hertz, and when and for how long in seconds.
+/// The tones: pitch in hertz, start and duration in seconds.
 const TONES: [(f32, f64, f64); 4] = [
     (523.25, 0.0, 0.35),
     (659.25, 0.4, 0.35),
     (523.25, 0.8, 0.35),
     (659.25, 1.2, 0.35),
 ];
-/// Quiet: 1 would be as loud as it gets.
+/// Gain of the sound, where 1 is full volume.
 const RING_GAIN: f32 = 0.08;
 
-/// Whether calls neither sound nor notify in this browser. Browser only.
+/// Whether calls ring without sound or notifications in this browser. Browser only.
 pub fn is_do_not_disturb() -> bool {
     browser::local_storage_get(DO_NOT_DISTURB_STORAGE_KEY).as_deref() == Some("on")
 }
 
-/// Wants to be disturbed by calls, or not. Browser only.
+/// Sets do-not-disturb. Browser only.
 pub fn set_do_not_disturb(enabled: bool) {
     browser::local_storage_set(
         DO_NOT_DISTURB_STORAGE_KEY,
@@ -84,7 +84,7 @@ pub fn set_do_not_disturb(enabled: bool) {
     }
 }
 
-/// Starts to ring for somebody; does nothing while it rings already. `what` is the kind of call, in words.
+/// Starts ringing for a caller; does nothing while already ringing. `what` is the kind of call, as text.
 pub(super) fn start(name: &str, call_kind: &str) {
     let started = with_ringer(|bell| {
         if bell.is_ringing {
@@ -103,7 +103,7 @@ pub(super) fn start(name: &str, call_kind: &str) {
     }
 }
 
-/// Falls silent and gives the title back.
+/// Stops ringing and restores the title.
 pub(super) fn stop() {
     let title = with_ringer(|bell| {
         bell.is_ringing = false;
@@ -119,7 +119,7 @@ pub(super) fn stop() {
     }
 }
 
-/// Marks the icons: that of the page, and that of the site where it was installed (W3C Badging).
+/// Marks the page's icon, and the icon of the installed site (W3C Badging API).
 fn mark_icons(ringing: bool) {
     let Some(document) = document() else { return };
     let icon = document
@@ -134,7 +134,7 @@ fn mark_icons(ringing: bool) {
     if let Some(icon) = icon
         && icon.get_attribute("href").as_deref() != Some(address)
     {
-        // Setting an attribute of such a name cannot fail.
+        // Setting an attribute with a valid name cannot fail.
         let _ = icon.set_attribute("href", address);
         let name = if ringing {
             "setAppBadge"
@@ -145,7 +145,6 @@ fn mark_icons(ringing: bool) {
     }
 }
 
-/// Where the browser can, and as far as it wants to.
 fn call_badging_api(name: &str) {
     let request = || {
         let navigator = web_sys::window()?.navigator();
@@ -163,7 +162,7 @@ fn call_badging_api(name: &str) {
     }
 }
 
-/// Stops what is heard, and takes the notification away.
+/// Stops the sound and closes the notification.
 fn stop_alerts() {
     let (audio, notification, lead) = with_ringer(|bell| {
         (
@@ -174,7 +173,7 @@ fn stop_alerts() {
     });
     drop(lead);
     if let Some(audio) = audio {
-        // Closing cuts off what still sounds. There is nothing to do if it is closed already.
+        // Closing stops the sound. It fails only if the context is closed already.
         let _ = audio.close();
     }
     if let Some(notification) = notification {
@@ -188,7 +187,7 @@ fn ring_repeatedly(generation: u32) {
     }
     if can_play_sound() && !is_do_not_disturb() {
         if with_ringer(|bell| matches!(bell.lock, RingLock::Held(_))) {
-            // Without Web Audio the title rings alone.
+            // Without Web Audio, only the title and icons change.
             let _ = play_tones();
         } else if with_ringer(|bell| matches!(bell.lock, RingLock::NotHeld)) {
             request_ring_lock(generation);
@@ -197,7 +196,7 @@ fn ring_repeatedly(generation: u32) {
     browser::run_after(RING_INTERVAL, move || ring_repeatedly(generation));
 }
 
-/// Asks to be the page that sounds, and sounds at once if it is. Where there are no locks, every page sounds.
+/// Requests the lock, and plays the sound while this page holds it. Without Web Locks, every page plays it.
 fn request_ring_lock(generation: u32) {
     let (release, released) = oneshot::channel::<()>();
     with_ringer(|bell| bell.lock = RingLock::Requested(release));
@@ -210,10 +209,10 @@ fn request_ring_lock(generation: u32) {
             current
         });
         if is_current {
-            // Without Web Audio the title rings alone.
+            // Without Web Audio, only the title and icons change.
             let _ = play_tones();
         }
-        // The lock is held for as long as this is pending: until the other end is dropped.
+        // The lock is held while this future is pending, until the sender is dropped.
         future_to_promise(async move {
             let _ = released.await;
             Ok(JsValue::UNDEFINED)
@@ -235,8 +234,8 @@ fn request_ring_lock(generation: u32) {
     }
 }
 
-/// Says it outside of the page, if that is hidden and somebody allowed it. Pages of one browser say it once: a notification with the same
-/// tag takes the place of the one before.
+/// Shows a notification if the page is hidden and the permission granted. Pages of one browser share a tag, so only
+/// one notification is visible.
 fn show_notification(title: &str, call_kind: &str) {
     let is_allowed = || Notification::permission() == NotificationPermission::Granted;
     if browser::is_visible() || is_do_not_disturb() || !supports_notifications() || !is_allowed() {
@@ -246,11 +245,11 @@ fn show_notification(title: &str, call_kind: &str) {
     options.set_body(call_kind);
     options.set_tag(RING_LOCK_NAME);
     options.set_require_interaction(true);
-    // Some browsers show them through a service worker only: then the sound and the title are all there is.
+    // Some browsers show notifications only through a service worker; then sound and title have to do.
     if let Ok(notification) = Notification::new_with_options(title, &options) {
         let focus = Closure::<dyn Fn()>::new(|| {
             if let Some(window) = web_sys::window() {
-                // A browser that does not want to has its reasons.
+                // A browser may refuse the permission or the notification.
                 let _ = window.focus();
             }
         });
@@ -259,13 +258,13 @@ fn show_notification(title: &str, call_kind: &str) {
     }
 }
 
-/// Whether the browser knows notifications at all.
+/// Whether the browser supports notifications.
 pub fn supports_notifications() -> bool {
     web_sys::window()
         .is_some_and(|window| Reflect::has(&window, &"Notification".into()).unwrap_or(false))
 }
 
-/// Whether somebody has used the page (HTML, "sticky activation"). A browser that cannot say decides by itself.
+/// Whether the page has had a user gesture (HTML, "sticky activation"). True if the browser cannot report it.
 fn can_play_sound() -> bool {
     let used = || {
         let navigator = web_sys::window()?.navigator();
@@ -286,14 +285,14 @@ fn play_tones() -> Result<(), wasm_bindgen::JsValue> {
     };
     with_ringer(|bell| bell.audio = Some(audio.clone()));
     if audio.state() == AudioContextState::Suspended {
-        // It comes to life when it may; until then nothing sounds.
+        // The context resumes when the browser allows it; until then it is silent.
         let _ = audio.resume()?;
     }
     let now = audio.current_time();
     for (pitch, begins, lasts) in TONES {
         let (tone, gain) = (audio.create_oscillator()?, audio.create_gain()?);
         tone.frequency().set_value(pitch);
-        // Swelling and fading, because a tone that begins at full strength clicks.
+        // The gain fades in and out, because an abrupt start clicks.
         gain.gain().set_value_at_time(0.0, now + begins)?;
         gain.gain()
             .linear_ramp_to_value_at_time(RING_GAIN, now + begins + 0.05)?;
@@ -307,7 +306,7 @@ fn play_tones() -> Result<(), wasm_bindgen::JsValue> {
     Ok(())
 }
 
-/// Shows our title and the page's in turn. The page may change its own meanwhile, by navigating: that one is given back.
+/// Alternates between the ringing title and the page's own. A title set meanwhile by navigation is kept for restoring.
 fn blink_title(generation: u32, ringing_title: String, show: bool) {
     if with_ringer(|bell| bell.generation) != generation {
         return;

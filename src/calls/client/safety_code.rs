@@ -1,9 +1,9 @@
-//! The safety code: what two people can compare to know that nobody is between them.
+//! The safety code: lets two people detect interception of their call.
 //!
-//! Media and data are encrypted from browser to browser (DTLS-SRTP, RFC 5764), with keys whose fingerprints travel through the server
-//! (RFC 8122). A server that swapped them could listen in; then the two would see different codes. The code is made of both
-//! fingerprints, so it is another one in every call, and 30 digits are about 100 bits: too many to find other keys that make the same code
-//! while a call begins.
+//! Media and data are encrypted end to end between the browsers (DTLS-SRTP, RFC 5764), but the key fingerprints travel
+//! through the server (RFC 8122). A server that replaces them could listen in; then the two codes differ. The code is derived
+//! from both fingerprints, so it differs in every call. Its 30 digits are about 100 bits: too many to find colliding keys
+//! during call setup.
 
 use crate::ui::browser;
 
@@ -12,14 +12,14 @@ use crate::ui::browser;
 pub struct SafetyCode(String);
 
 impl SafetyCode {
-    /// As people read it to each other: `12345 67890 …`.
+    /// The code as displayed: `12345 67890 …`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// From the two descriptions that are in force (RFC 8866). None when one of them names no key, or the browser has no
-    /// cryptography. Browser only.
+    /// Derives the code from the two current descriptions (RFC 8866). `None` if one has no fingerprint, or the browser
+    /// has no Web Crypto. Browser only.
     pub(super) async fn from_descriptions(mine: &str, theirs: &str) -> Option<Self> {
         let text = hash_input(mine, theirs)?;
         let hash = browser::sha256(js_sys::Uint8Array::from(text.as_bytes()).as_ref()).await?;
@@ -27,14 +27,14 @@ impl SafetyCode {
     }
 }
 
-/// What is hashed: the same on both sides, whoever called.
+/// The input of the hash, identical on both sides.
 fn hash_input(mine: &str, theirs: &str) -> Option<String> {
     let mut both = [fingerprints(mine)?, fingerprints(theirs)?];
     both.sort();
     Some(format!("rialto safety code 1\n{}\n{}", both[0], both[1]))
 }
 
-/// All keys that a description names, each once.
+/// The distinct fingerprints of a description.
 fn fingerprints(sdp: &str) -> Option<String> {
     let mut all: Vec<String> = sdp
         .lines()
@@ -46,7 +46,7 @@ fn fingerprints(sdp: &str) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" "))
 }
 
-/// Five bytes make five digits.
+/// Converts five bytes to five digits.
 fn digit_groups(hash: &[u8]) -> String {
     let groups: Vec<String> = hash
         .chunks_exact(5)

@@ -1,4 +1,4 @@
-//! The state of calls on this page: plain data, no browser in it.
+//! The state of calls on this page: plain data without browser access.
 //!
 //! | module | contents |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | [`active_speaker`] | who speaks in a group call |
 //! | [`path_diagnosis`] | why no path was found, in words |
 //!
-//! A page shows one [`ClientCallState`] at a time; the server makes sure that nobody is in two calls.
+//! A page shows one [`ClientCallState`] at a time; the server ensures that a person is in at most one call.
 
 pub mod active_speaker;
 pub mod machine;
@@ -22,52 +22,52 @@ use crate::model::{
     user::Person,
 };
 
-/// What a page shows of calls.
+/// The state of calls on this page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ClientCallState {
-    /// Nothing.
+    /// No call.
     #[default]
     Idle,
-    /// About to call somebody, or to join the call of a room: a look at oneself first.
+    /// The preview before calling a person or joining a group call.
     Preview(Preview),
-    /// The call of a room is being joined, and the server has not answered yet.
+    /// Joining a group call; the server has not replied yet.
     Joining {
-        /// The id it was said under.
+        /// The id sent with the request.
         id: CallId,
-        /// Which room.
+        /// The room of the call.
         room: CallRoom,
     },
-    /// This page is in the call of a room.
+    /// This page is in a group call.
     InGroup(ActiveGroupCall),
-    /// This page was in the call of a room, and is no more: its person went on with another page, or it did not come back in time.
+    /// This page was removed from a group call: its person continued on another page, or it did not reconnect in time.
     Removed(CallRoom),
-    /// The start was said, and the server has not answered yet.
+    /// Starting a call; the server has not replied yet.
     Starting {
-        /// The id it was said under.
+        /// The id sent with the request.
         id: CallId,
-        /// Whom.
+        /// The person to call.
         callee: Person,
         /// Voice or video.
         media: Media,
     },
-    /// Somebody calls.
+    /// An incoming call rings.
     Ringing(CallView),
-    /// It was accepted here, and the server has not answered yet.
+    /// The call was accepted on this page; the server has not confirmed it yet.
     Answering(CallView),
-    /// This page holds a side of the call.
+    /// This page holds a side of a two-party call.
     InCall(ActiveCall),
-    /// How the last call ended.
+    /// The summary of the last call.
     Ended(EndedCall),
 }
 
-/// A room that has a call, or may have one.
+/// A room whose call this page joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallRoom {
-    /// Which room.
+    /// Id of the room.
     pub id: RoomId,
-    /// What it is called.
+    /// Name of the room.
     pub title: String,
-    /// The only call of it that this page may be in, for a guest. None for a member of the room, who joins whichever goes on.
+    /// The only call that a guest may join. `None` for a member of the room, who joins the current call.
     pub guest_call_id: Option<CallId>,
 }
 
@@ -76,60 +76,60 @@ pub struct CallRoom {
 pub struct ActiveGroupCall {
     /// The call.
     pub view: GroupCallView,
-    /// This page's place in it.
+    /// The seat of this page.
     pub seat: Seat,
-    /// Where it is.
+    /// The room of the call.
     pub room: CallRoom,
 }
 
-/// With whom a call is to be.
+/// The other party of a call to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallTarget {
-    /// With one person.
+    /// A person.
     Person(Person),
-    /// With whoever is in the call of a room.
+    /// The group call of a room.
     Room(CallRoom),
 }
 
-/// The call that this page is about to begin or to join.
+/// A call that this page is about to start or join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
-    /// With whom.
+    /// The other party.
     pub target: CallTarget,
     /// Voice or video.
     pub media: Media,
-    /// Why the last try was refused.
+    /// Why the previous attempt was refused.
     pub refusal: Option<String>,
 }
 
-/// A call that this page holds a side of.
+/// A two-party call that this page holds a side of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveCall {
     /// The call.
     pub view: CallView,
-    /// When it was first connected, by this machine's clock.
+    /// When it first connected, by the local clock.
     pub connected_since: Option<Millis>,
 }
 
-/// How a call ended.
+/// The summary of an ended call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedCall {
-    /// Which.
+    /// Id of the call.
     pub id: CallId,
-    /// With whom.
+    /// The other person.
     pub person: Person,
-    /// Which side this page was on.
+    /// The side of this page.
     pub side: Side,
     /// Voice or video.
     pub media: Media,
-    /// How.
+    /// The outcome.
     pub outcome: Outcome,
-    /// How long the two were connected.
+    /// How long the call was connected.
     pub duration: Option<Millis>,
 }
 
 impl ClientCallState {
-    /// The call that is shown, unless it is over.
+    /// Id of the current call; `None` once it is over.
     #[must_use]
     pub fn call_id(&self) -> Option<CallId> {
         match self {
@@ -141,7 +141,7 @@ impl ClientCallState {
         }
     }
 
-    /// Whether a call would end if this page were closed now.
+    /// Whether closing this page would end a call.
     #[must_use]
     pub fn is_in_call(&self) -> bool {
         match self {
@@ -158,7 +158,7 @@ impl ClientCallState {
         }
     }
 
-    /// The look at oneself, while it is shown.
+    /// The preview, if shown.
     #[must_use]
     pub fn preview(&self) -> Option<&Preview> {
         match self {
@@ -167,7 +167,7 @@ impl ClientCallState {
         }
     }
 
-    /// The call that rings.
+    /// The ringing call.
     #[must_use]
     pub fn ringing_call(&self) -> Option<&CallView> {
         match self {
@@ -176,7 +176,7 @@ impl ClientCallState {
         }
     }
 
-    /// The call with one person that this page holds a side of.
+    /// The two-party call of this page.
     #[must_use]
     pub fn active_call(&self) -> Option<&ActiveCall> {
         match self {
@@ -185,7 +185,7 @@ impl ClientCallState {
         }
     }
 
-    /// The group call that this page is in.
+    /// The group call of this page.
     #[must_use]
     pub fn active_group_call(&self) -> Option<&ActiveGroupCall> {
         match self {
@@ -194,7 +194,7 @@ impl ClientCallState {
         }
     }
 
-    /// The room whose call this page is in, or about to be in.
+    /// The room of the current or requested group call.
     #[must_use]
     pub fn room(&self) -> Option<&CallRoom> {
         match self {
@@ -204,7 +204,7 @@ impl ClientCallState {
         }
     }
 
-    /// How the last call ended, while that is shown.
+    /// The summary of the last call, if shown.
     #[must_use]
     pub fn ended_call(&self) -> Option<&EndedCall> {
         match self {
@@ -213,13 +213,13 @@ impl ClientCallState {
         }
     }
 
-    /// Whether microphone and camera are to be open.
+    /// Whether microphone and camera should be open.
     #[must_use]
     pub fn needs_devices(&self) -> bool {
         matches!(self, Self::Preview(_)) || self.is_in_call()
     }
 
-    /// The call this page holds, once it was answered: when there is a peer to connect to.
+    /// The answered two-party call of this page.
     #[must_use]
     pub fn answered_call(&self) -> Option<&CallView> {
         self.active_call()
@@ -227,8 +227,8 @@ impl ClientCallState {
             .filter(|view| view.state.is_answered())
     }
 
-    /// The call that a path is got ready for: the caller offers as soon as the call exists, and a page that rings takes the offer in, so
-    /// that an answer connects at once.
+    /// The two-party call to prepare a connection for. The caller sends its offer as soon as the call exists, and a
+    /// ringing page applies it, so that answering connects at once.
     #[must_use]
     pub fn call_to_connect(&self) -> Option<&CallView> {
         match self {

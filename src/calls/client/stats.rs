@@ -1,4 +1,4 @@
-//! How good the connection is, by what the browser measures (W3C WebRTC statistics).
+//! Connection quality, from the browser's measurements (W3C WebRTC statistics).
 
 use super::state::video_adaptation::UplinkStats;
 use crate::model::Millis;
@@ -7,48 +7,48 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::RtcPeerConnection;
 
-/// How often it is looked at, in milliseconds.
+/// Polling interval, in milliseconds.
 pub(super) const STATS_POLL_INTERVAL: i32 = 2_000;
 
-/// How media go.
+/// The route of the media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
-    /// From browser to browser.
+    /// Directly between the browsers.
     Direct,
-    /// Through a relay.
+    /// Through a TURN relay.
     Relay,
 }
 
-/// How good the connection was since the last look.
+/// Connection quality since the previous sample.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConnectionQuality {
-    /// Packets of the other one that did not come, in percent.
+    /// Packet loss of the received media, in percent.
     pub loss_percent: f64,
-    /// For something to get there and back, in milliseconds.
+    /// Round-trip time, in milliseconds.
     pub round_trip_time: Option<f64>,
-    /// How unevenly packets come, in milliseconds (RFC 3550).
+    /// Jitter of the received packets, in milliseconds (RFC 3550).
     pub jitter: f64,
-    /// Pictures a second of the other one.
+    /// Received frames per second.
     pub frames_per_second: Option<f64>,
-    /// How large they are, in pixels.
+    /// Size of the received frames, in pixels.
     pub frame_size: Option<(u32, u32)>,
-    /// How pictures of the other one are packed: "VP8".
+    /// Codec of the received video, such as "VP8".
     pub codec: Option<String>,
-    /// What comes, in kilobits a second.
+    /// Received kilobits per second.
     pub received_kbps: f64,
-    /// What goes, in kilobits a second.
+    /// Sent kilobits per second.
     pub sent_kbps: f64,
-    /// How media go.
+    /// The route of the media.
     pub route: Option<Route>,
 }
 
-/// How many of four bars a connection is worth; none while nothing is known.
+/// Signal bars of a connection, from 1 to 4.
 #[must_use]
 pub fn bars(quality: &ConnectionQuality) -> u8 {
     let thresholds = [
-        // From where it is noticed: a word is lost now and then, and then a sentence.
+        // Loss becomes audible: first single words are missing, then sentences.
         (quality.loss_percent, [2.0, 5.0, 12.0]),
-        // One waits for the other, and then both talk at once (ITU-T G.114).
+        // Delay first slows the conversation, then people talk at the same time (ITU-T G.114).
         (
             quality.round_trip_time.unwrap_or(0.0),
             [250.0, 450.0, 800.0],
@@ -62,7 +62,7 @@ pub fn bars(quality: &ConnectionQuality) -> u8 {
     4 - u8::try_from(worst.unwrap_or(0)).unwrap_or(3)
 }
 
-/// What so many bars mean.
+/// The label of a number of bars.
 #[must_use]
 pub fn bars_label(bars: u8) -> &'static str {
     match bars {
@@ -73,7 +73,7 @@ pub fn bars_label(bars: u8) -> &'static str {
     }
 }
 
-/// Counters at one moment, from which the next look takes the difference.
+/// Cumulative counters at one moment; the next sample computes differences from them.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Counters {
     at: Millis,
@@ -83,17 +83,17 @@ pub(super) struct Counters {
     sent_bytes: f64,
 }
 
-/// What one look brings.
+/// The result of one poll.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct StatsSample {
     pub(super) quality: ConnectionQuality,
-    /// For the next look.
+    /// Base of the next sample.
     pub(super) counters: Counters,
-    /// How the way out is.
+    /// State of the uplink.
     pub(super) uplink: UplinkStats,
 }
 
-/// One entry of the statistics.
+/// One entry of the statistics report.
 struct StatsEntry(JsValue);
 
 impl StatsEntry {
@@ -116,7 +116,7 @@ impl StatsEntry {
     }
 }
 
-/// Looks, and compares with the last look. None when the browser says nothing.
+/// Takes a sample relative to the previous counters. `None` if the browser has no statistics.
 pub(super) async fn sample_stats(
     connection: &RtcPeerConnection,
     before: Counters,
@@ -125,13 +125,13 @@ pub(super) async fn sample_stats(
     Some(build_sample(&entries(connection).await?, before, now))
 }
 
-/// How long ago the browser received anything of the other one, in milliseconds, whether a page has had the time to take it in or not
-/// (W3C WebRTC Statistics `lastPacketReceivedTimestamp`). None when the browser does not say.
+/// Age of the last packet that the browser received from the peer, in milliseconds, even if the page has not processed
+/// it (W3C WebRTC Statistics `lastPacketReceivedTimestamp`). `None` without browser support.
 pub(super) async fn millis_since_last_packet(connection: &RtcPeerConnection) -> Option<f64> {
     let entries = entries(connection).await?;
     let pair = selected_pair(&entries)?;
     let packet_age = pair.number("timestamp")? - pair.number("lastPacketReceivedTimestamp")?;
-    // Where the two are told by different clocks, nothing can be said.
+    // The two timestamps may come from different clocks; then the age is unknown.
     (packet_age > -1_000.0).then_some(packet_age)
 }
 
@@ -166,7 +166,7 @@ fn build_sample(entries: &[StatsEntry], before: Counters, now: Millis) -> StatsS
         received_bytes: sum(inbound(), "bytesReceived"),
         sent_bytes: sum(outbound(), "bytesSent"),
     };
-    // Of a camera and a screen, the larger one.
+    // Of camera and screen, the larger frame.
     let width = |entry: &&StatsEntry| entry.number("frameWidth").unwrap_or(0.0);
     let video = inbound()
         .filter(|entry| entry.has_value("kind", "video"))
@@ -229,7 +229,7 @@ fn build_sample(entries: &[StatsEntry], before: Counters, now: Millis) -> StatsS
     }
 }
 
-/// The pair of candidates that media go by: the transport names it, or it says so of itself (Firefox).
+/// The candidate pair in use: named by the transport, or marked as selected (Firefox).
 fn selected_pair(entries: &[StatsEntry]) -> Option<&StatsEntry> {
     let named = entries
         .iter()
@@ -249,7 +249,7 @@ fn selected_pair(entries: &[StatsEntry]) -> Option<&StatsEntry> {
     }
 }
 
-/// Kilobits a second that came and went, and the share of packets that were lost, in percent.
+/// Received and sent kilobits per second, and packet loss in percent.
 fn rates(before: Counters, after: Counters) -> (f64, f64, f64) {
     if before.at == 0 || after.at <= before.at {
         return (0.0, 0.0, 0.0);

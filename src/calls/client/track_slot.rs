@@ -1,21 +1,21 @@
-//! What goes from page to page: sound and pictures, each in a place of its own.
+//! The media tracks that pages exchange, each in a fixed slot.
 
-/// A stream of sound or pictures from one page to the other. Each has a transceiver (WebRTC 1.0 section 5.4) from the first offer on, in
-/// the same place on both sides, with or without something behind it.
+/// One media track in each direction. Every slot has a transceiver (WebRTC 1.0 section 5.4) from the first offer on,
+/// at the same index on both sides, with or without a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrackSlot {
-    /// What the microphone hears.
+    /// Audio of the microphone.
     Microphone,
-    /// What the camera sees.
+    /// Video of the camera.
     Camera,
-    /// What a screen, a window or a tab shows.
+    /// Video of a shared screen, window or tab.
     Screen,
-    /// What is heard with it, where the browser hands that out.
+    /// Audio of the shared screen, if the browser provides it.
     ScreenAudio,
 }
 
 impl TrackSlot {
-    /// All of them, in the order in which they stand in an offer.
+    /// All slots, in the order of the offer's media sections.
     pub const ALL: [Self; 4] = [
         Self::Microphone,
         Self::Camera,
@@ -23,7 +23,7 @@ impl TrackSlot {
         Self::ScreenAudio,
     ];
 
-    /// Where it stands among them.
+    /// The index of the slot in [`Self::ALL`].
     #[must_use]
     pub fn index(self) -> usize {
         match self {
@@ -34,7 +34,7 @@ impl TrackSlot {
         }
     }
 
-    /// What a media section of it is called (RFC 8866 section 5.14).
+    /// The media type of the slot's SDP section (RFC 8866 section 5.14).
     #[must_use]
     pub fn kind(self) -> &'static str {
         match self {

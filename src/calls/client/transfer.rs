@@ -1,8 +1,8 @@
-//! Files straight to the other page, over a data channel (RFC 8831): no byte of them goes through the server.
+//! File transfers over a data channel (RFC 8831): the server relays no byte of them.
 //!
-//! What is said and what becomes of each file is in [`ledger`]. Here are the bytes: read piece by piece, hashed by the browser, and sent
-//! no faster than the way takes them. A way that is lost for a while and found again delays a file and no more: the channel keeps what
-//! was not acknowledged (SCTP, RFC 9260).
+//! [`state`] holds the protocol and the state of each file. This module does the I/O: it reads files piece by piece, lets
+//! the browser hash them, and sends with backpressure. A temporary loss of the path only delays a transfer: the channel
+//! keeps unacknowledged data (SCTP, RFC 9260).
 
 pub mod state;
 
@@ -28,19 +28,20 @@ use web_sys::{
     RtcDataChannelState, RtcDataChannelType,
 };
 
-/// So much may wait in the channel, in bytes: enough that the way is never idle, and no more than a slow way has sent in some seconds, for
-/// whatever is said waits behind it.
+/// Upper bound of the channel's send buffer, in bytes: enough to keep the path busy, but sent within seconds on a slow
+/// path, because control messages queue behind it.
 const MAX_BUFFERED_BYTES: u32 = 1_024 * 1_024;
-/// Below this the next chunks are sent.
+/// Sending resumes below this amount, in bytes.
 const BUFFERED_AMOUNT_LOW_THRESHOLD: u32 = 256 * 1_024;
-/// So many pieces are put together, so that the browser may keep them on disk.
+/// Number of pieces merged into one blob, so that the browser may store them on disk.
 const PIECES_PER_BLOB: u32 = 16;
-/// How often progress is shown, in milliseconds.
+/// Minimum interval between progress updates, in milliseconds.
 const PROGRESS_INTERVAL: Millis = 150;
-/// What a received file is to the browser, whatever it is called: something to be kept, never to be opened in the site's name.
+/// MIME type of received files, whatever their name: they can be downloaded, but never open as a page of the site's
+/// origin.
 const RECEIVED_FILE_TYPE: &str = "application/octet-stream";
 
-/// Carries the files of a call.
+/// The file transfers of one call.
 pub(super) struct FileTransfers {
     inner: Rc<Inner>,
 }
@@ -50,35 +51,35 @@ type ChangeCallback = Box<dyn Fn(Vec<FileTransfer>)>;
 struct Inner {
     channel: RtcDataChannel,
     state: RefCell<TransferState>,
-    /// What is to be sent.
+    /// Files offered or being sent, by id.
     outgoing_files: RefCell<HashMap<u32, File>>,
-    /// What is coming.
+    /// Files being received, by id.
     incoming_files: RefCell<HashMap<u32, IncomingFile>>,
-    /// Whose chunks come now.
+    /// Id of the file that the next chunks belong to.
     receiving_id: Cell<Option<u32>>,
-    /// What has come and is to be looked at.
+    /// Received data for the verification task; closed with the call.
     unverified_tx: mpsc::UnboundedSender<UnverifiedData>,
-    /// Files that are wanted, in the order in which they are sent.
+    /// Ids of accepted files for the sending task, in order; closed with the call.
     send_tx: mpsc::UnboundedSender<u32>,
-    /// The channel can take more.
+    /// Wakes the sending task when the channel's buffer is low.
     buffer_low_tx: RefCell<Option<oneshot::Sender<()>>>,
     published_at: Cell<Millis>,
     on_change: RefCell<Option<ChangeCallback>>,
     closures: RefCell<Vec<Closure<dyn FnMut(Event)>>>,
 }
 
-/// A file that is coming.
+/// A file being received.
 struct IncomingFile {
-    /// The piece whose chunks come now, how much of it is there, and its hash.
+    /// Buffer of the current piece.
     piece: Uint8Array,
     filled_bytes: u32,
     hash: String,
-    /// How much has come, looked at or not.
+    /// Bytes received, verified or not.
     received_bytes: u64,
     verified: VerifiedData,
 }
 
-/// What was looked at and is right.
+/// Received pieces whose hash matched.
 #[derive(Default)]
 struct VerifiedData {
     blobs: Array,
@@ -87,7 +88,7 @@ struct VerifiedData {
     bytes: u64,
 }
 
-/// What has come and is to be looked at.
+/// Received data that awaits verification.
 enum UnverifiedData {
     Piece {
         id: u32,
@@ -141,12 +142,12 @@ impl FileTransfers {
         Self { inner }
     }
 
-    /// Sets what is called with all transfers whenever one of them changes.
+    /// Sets the callback that receives all transfers on every change.
     pub(super) fn set_on_change(&self, on_change: impl Fn(Vec<FileTransfer>) + 'static) {
         *self.inner.on_change.borrow_mut() = Some(Box::new(on_change));
     }
 
-    /// Offers a file to the other one.
+    /// Offers a file to the peer.
     pub(super) fn offer_file(&self, file: File) {
         #[expect(
             clippy::cast_possible_truncation,
@@ -162,20 +163,20 @@ impl FileTransfers {
         self.inner.publish_transfers();
     }
 
-    /// Wants a file that was offered.
+    /// Accepts an offered file.
     pub(super) fn accept(&self, id: u32) {
         let message = self.inner.state.borrow_mut().accept(id);
         self.inner.send_and_publish(message);
     }
 
-    /// Gives a file up: does not want it, or does not send it.
+    /// Cancels a transfer: declines an incoming file, withdraws an outgoing one.
     pub(super) fn cancel(&self, direction: TransferDirection, id: u32) {
         let message = self.inner.state.borrow_mut().cancel(direction, id);
         self.inner.discard(direction, id);
         self.inner.send_and_publish(message);
     }
 
-    /// Takes one that is over off the list.
+    /// Removes a finished transfer from the list.
     pub(super) fn dismiss(&self, direction: TransferDirection, id: u32) {
         for transfer in self.inner.state.borrow().transfers() {
             if (transfer.direction, transfer.id) == (direction, id) {
@@ -186,7 +187,7 @@ impl FileTransfers {
         self.inner.publish_transfers();
     }
 
-    /// The call is over. What is not there by now will not come.
+    /// Ends all transfers with the call; unfinished ones are stopped.
     pub(super) fn close(&self) {
         let inner = &self.inner;
         inner.unverified_tx.close_channel();
@@ -206,7 +207,7 @@ impl Inner {
     fn attach_handlers(self: &Rc<Self>) {
         let channel = &self.channel;
         channel.set_onmessage(Some(&self.event_handler(Self::on_message)));
-        // What was offered before there was a way.
+        // Sends the offers made before the channel opened.
         channel.set_onopen(Some(&self.event_handler(|inner, _| {
             let offers = inner.state.borrow().pending_offers();
             for message in &offers {
@@ -214,7 +215,7 @@ impl Inner {
             }
         })));
         channel.set_onbufferedamountlow(Some(&self.event_handler(|inner, _| {
-            // Whoever waited may have given up.
+            // The sending task may have ended.
             let _ = inner.buffer_low_tx.take().map(|low| low.send(()));
         })));
     }
@@ -239,7 +240,7 @@ impl Inner {
         if self.is_open()
             && let Ok(text) = serde_json::to_string(say)
         {
-            // A channel that closes between the question and this is told nothing any more; then the call is over.
+            // Sending fails if the channel has closed meanwhile; then the call is over.
             let _ = self.channel.send_with_str(&text);
         }
     }
@@ -251,7 +252,7 @@ impl Inner {
         self.publish_transfers();
     }
 
-    /// Tells what has become of all files.
+    /// Passes the state of all transfers to the callback.
     fn publish_transfers(&self) {
         self.published_at.set(browser::now());
         let list: Vec<FileTransfer> = self.state.borrow().transfers().to_vec();
@@ -260,7 +261,7 @@ impl Inner {
         }
     }
 
-    /// The same for what changes all the time.
+    /// Publishes at most once per [`PROGRESS_INTERVAL`].
     fn publish_progress(&self) {
         if browser::now() - self.published_at.get() >= PROGRESS_INTERVAL {
             self.publish_transfers();
@@ -270,7 +271,7 @@ impl Inner {
     fn on_message(&self, event: &Event) {
         let data = event.unchecked_ref::<MessageEvent>().data();
         if let Some(text) = data.as_string() {
-            // A newer page may say more than this one understands.
+            // Messages of a newer page may not parse.
             if let Ok(message) = serde_json::from_str::<TransferMessage>(&text) {
                 self.handle_message(message);
             }
@@ -286,7 +287,7 @@ impl Inner {
             .apply_message(&message, browser::now());
         match effect {
             Some(TransferEffect::Send(id)) => {
-                // The queue is gone when the call is over.
+                // The queue is closed when the call is over.
                 let _ = self.send_tx.unbounded_send(id);
             }
             Some(TransferEffect::Decline(id)) => {
@@ -325,7 +326,7 @@ impl Inner {
         }
     }
 
-    /// The chunks of this piece come next. How large it is follows from the size of the file.
+    /// Prepares the buffer for the next piece; its size follows from the file's size.
     fn begin_piece(&self, id: u32, hash: String) {
         let size = match self
             .state
@@ -333,7 +334,7 @@ impl Inner {
             .find_in_progress(TransferDirection::Incoming, id)
         {
             Some(transfer) => transfer.size,
-            // It was given up, and the other side has not heard of it yet.
+            // The transfer was cancelled, and the sender has not received that yet.
             None => return self.receiving_id.set(None),
         };
         let mut incoming = self.incoming_files.borrow_mut();
@@ -405,7 +406,7 @@ impl Inner {
         }
     }
 
-    /// How much is there with it; none when it is not wanted any more.
+    /// Stores a verified piece. Returns the verified bytes; `None` if the transfer was cancelled.
     fn store_piece(&self, id: u32, piece: Uint8Array, hash: &[u8]) -> Option<u64> {
         let mut all = self.incoming_files.borrow_mut();
         let verified = &mut all.get_mut(&id)?.verified;
@@ -450,7 +451,7 @@ impl Inner {
             .borrow()
             .find_in_progress(TransferDirection::Incoming, id)
             .cloned();
-        // It may have been given up meanwhile.
+        // The transfer may have been cancelled meanwhile.
         let Some(transfer) = going else { return };
         let parts = kept.blobs.concat(&kept.pieces);
         match build_blob(&parts).and_then(|blob| web_sys::Url::create_object_url_with_blob(&blob)) {
@@ -465,14 +466,15 @@ impl Inner {
                     is_intact: true,
                 });
                 self.publish_transfers();
-                // It was asked for, so it is saved as any download is. Where a browser wants a press for that, there is the link.
+                // The person accepted the file, so it is saved like any download. If the browser requires a gesture,
+                // the link remains.
                 download(&url, &transfer.name);
             }
             Err(_) => self.fail(TransferDirection::Incoming, id, StopReason::Unreadable),
         }
     }
 
-    /// A file will not get there, and both sides know.
+    /// Stops a transfer as failed, and informs the peer.
     fn fail(&self, direction: TransferDirection, id: u32, reason: StopReason) {
         if self.state.borrow_mut().stop(direction, id, reason) {
             self.send_message(&match direction {
@@ -515,7 +517,7 @@ impl Inner {
             let hash = browser::sha256(piece.as_ref())
                 .await
                 .ok_or_else(|| JsValue::from("no hash"))?;
-            // It may have been given up meanwhile.
+            // The transfer may have been cancelled meanwhile.
             if self.outgoing_size(id).is_none() {
                 return Ok(());
             }
@@ -546,7 +548,7 @@ impl Inner {
         Ok(())
     }
 
-    /// How large a file is that is on its way to the other one.
+    /// Size of an outgoing file in progress.
     fn outgoing_size(&self, id: u32) -> Option<u64> {
         let ledger = self.state.borrow();
         ledger
@@ -554,12 +556,12 @@ impl Inner {
             .map(|transfer| transfer.size)
     }
 
-    /// Waits until the channel can take more.
+    /// Waits until the channel's send buffer is low.
     async fn wait_for_buffer_space(&self) {
         if self.channel.buffered_amount() > MAX_BUFFERED_BYTES {
             let (low, is_low) = oneshot::channel();
             *self.buffer_low_tx.borrow_mut() = Some(low);
-            // Dropped when the call is over.
+            // The sender is dropped when the call is over.
             let _ = is_low.await;
         }
     }
@@ -571,15 +573,15 @@ fn build_blob(parts: &Array) -> Result<Blob, JsValue> {
     Blob::new_with_blob_sequence_and_options(parts, &options)
 }
 
-/// Lets the browser forget a file that it kept.
+/// Releases the object URL of a received file.
 pub(super) fn revoke_object_url(transfer: &FileTransfer) {
     if let Some(url) = &transfer.url {
-        // Only what is no such address would be refused.
+        // Fails only for an invalid URL.
         let _ = web_sys::Url::revoke_object_url(url);
     }
 }
 
-/// Keeps a file where the browser keeps downloads.
+/// Saves a file as a download.
 fn download(url: &str, name: &str) {
     let document = web_sys::window().and_then(|window| window.document());
     let link = document

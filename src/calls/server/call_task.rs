@@ -1,4 +1,4 @@
-//! One open call: a task that takes everything about it one after another, stores what changes, then tells it.
+//! The task of one two-party call: it handles commands in order, stores each change, then publishes it.
 
 use super::{
     CallRegistry, call_row, outcome_message, send_error,
@@ -23,44 +23,44 @@ use tokio::{
     time::Instant,
 };
 
-/// What a call's task is told. Sent by the tasks of connections.
+/// A command to a call's task, sent by connection tasks.
 #[derive(Debug)]
 pub(super) enum CallCommand {
-    /// A page asks for something.
+    /// A request of a client.
     Request {
         from: Arc<Connection>,
         request: Request,
     },
-    /// A page has something for the other one.
+    /// A signaling message for the other side.
     Signal {
         from: Arc<Connection>,
         signal: SignalingMessage,
     },
-    /// Somebody in this call starts one with the other person of it: the same start again, or the other one's call answered by
-    /// calling back. The answer says that it was dealt with; none comes if the call has ended before.
+    /// A participant starts a call to the other participant: a repeated start, or calling back while the other one
+    /// calls. `done` fires once handled, and is dropped if the call has ended before.
     Start {
         from: Arc<Connection>,
         id: CallId,
         done: oneshot::Sender<()>,
     },
-    /// One of the two leaves, for another call. The answer says that they have.
+    /// A participant leaves for another call. `done` fires after they left.
     Leave {
         user: UserId,
         done: oneshot::Sender<()>,
     },
-    /// The callee was in another call, which has ended.
+    /// The callee's other call has ended.
     NoLongerWaiting,
-    /// A page of one of the two is connected (again).
+    /// A participant's client has connected.
     ClientConnected { connection: Arc<Connection> },
-    /// The connection of a page of one of the two is gone, and perhaps the page.
+    /// A participant's client has disconnected.
     ClientDisconnected {
         connection: Arc<Connection>,
         disconnect: Disconnect,
     },
 }
 
-/// The time of day when the call came to this task, carried on by a clock that nobody sets: so a call is neither cut short nor
-/// drawn out when the machine's clock is corrected.
+/// The wall-clock time at the task's start, advanced by the monotonic clock, so that clock adjustments neither shorten
+/// nor prolong a call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MonotonicClock {
     wall_start: Millis,
@@ -81,7 +81,7 @@ impl MonotonicClock {
                 .unwrap_or(Millis::MAX / 2)
     }
 
-    /// Waits for a moment; for ever when there is none.
+    /// Sleeps until the deadline; for ever without one.
     pub(super) async fn sleep_until(self, deadline: Option<Millis>) {
         match deadline {
             Some(moment) => {
@@ -95,22 +95,22 @@ impl MonotonicClock {
     }
 }
 
-/// How long to wait before something that the store refused is tried again.
+/// Delay before a failed store operation is retried.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// An open call and what its task needs.
+/// The state of a call's task.
 pub(super) struct CallTask {
     registry: Arc<CallRegistry>,
     call: Call,
     parties: Parties,
     clock: MonotonicClock,
-    /// The start that became this call's answer, because both called at once.
+    /// The start that became the answer of this call, because both people called at once.
     merged_call: Option<CallId>,
     caller_budget: SignalBudget,
     callee_budget: SignalBudget,
-    /// What the caller said before anybody answered.
+    /// The caller's signals from before the answer.
     early_signals: EarlySignals,
-    /// The page of the callee whose answer the caller knows already, should it be the one that answers.
+    /// The callee's client whose provisional answer was forwarded to the caller.
     pranswer_client: Option<ClientId>,
 }
 
@@ -135,10 +135,10 @@ impl CallTask {
         }
     }
 
-    /// Stores the call for the first time and shows it. False when it exists, and has ended.
+    /// Stores a new call and publishes it. False if a call with this id exists and has ended.
     ///
     /// # Errors
-    /// When the store fails; then the call does not exist.
+    /// Fails if the store fails; the call then does not exist.
     pub(super) async fn create(&self) -> Result<bool> {
         let is_new = self.save(&self.call).await?;
         if is_new {
@@ -147,7 +147,7 @@ impl CallTask {
         Ok(is_new)
     }
 
-    /// Holds the call until it ends.
+    /// Runs the call until it ends.
     pub(super) async fn run(mut self, mut command_rx: mpsc::Receiver<CallCommand>) {
         while !self.call.state.is_ended() {
             tokio::select! {
@@ -156,12 +156,12 @@ impl CallTask {
                     None => return,
                 },
                 () = self.clock.sleep_until(self.call.deadline()) => {
-                    // Time alone is never refused.
+                    // A timeout is never rejected.
                     let _ = self.apply_input(Input::Timeout, None).await;
                 }
             }
         }
-        // The call is off the desk: what still waits came too late.
+        // The call is no longer registered; the remaining commands came too late.
         command_rx.close();
         while let Some(mail) = command_rx.recv().await {
             match mail {
@@ -183,7 +183,7 @@ impl CallTask {
             CallCommand::Signal { from, signal } => self.relay_signal(&from, signal),
             CallCommand::Start { from, id, done } => {
                 self.handle_repeated_start(&from, id).await;
-                // Whoever asked may be gone.
+                // The caller of the command may be gone.
                 let _ = done.send(());
             }
             CallCommand::Leave { user, done } => {
@@ -202,7 +202,7 @@ impl CallTask {
                 connection: page,
                 disconnect: gone,
             } => {
-                // The same page may have connected again before its former connection was given up.
+                // A newer connection of the client may have replaced the lost one.
                 if self
                     .registry
                     .app
@@ -211,7 +211,7 @@ impl CallTask {
                     .is_none()
                 {
                     let client = page.client;
-                    // Another page may be the one that answers.
+                    // The call may be answered on another client of the callee.
                     self.pranswer_client.take_if(|foretold| *foretold == client);
                     let input = match gone {
                         Disconnect::Lost => Input::ConnectionLost { client },
@@ -247,14 +247,14 @@ impl CallTask {
         }
     }
 
-    /// Hangs up for somebody.
+    /// Hangs up for a participant.
     async fn hang_up_for(&mut self, user: UserId) {
         let Some(side) = self.call.side_of_user(user) else {
             return;
         };
         let ask = Request::HangUp;
         let client = self.call.caller_client;
-        // A call that has ended has been left.
+        // Fails only for a call that has ended.
         let _ = self
             .apply_input(
                 Input::Requested {
@@ -317,12 +317,13 @@ impl CallTask {
                 .clients_of_user(self.call.callee)
         } else if matches!(signal, SignalingMessage::Pranswer { .. }) {
             if !self.claim_pranswer(side, from.client) {
-                // Said a moment too late, or by the second page that rings: the answer itself is as good.
+                // The call was answered meanwhile, or another client sent one first. The answer itself will do.
                 return;
             }
             vec![self.call.caller_client]
         } else if side.is_some_and(|side| self.call.can_send_pranswer(side)) {
-            // On the heels of an acceptance that was lost: where this page is, is nobody's business. What is missing then is asked for.
+            // Signals that follow a lost acceptance must not reveal the client's addresses. After the answer, the
+            // client requests what is missing.
             return;
         } else {
             match self.call.signal_target(from.client) {
@@ -340,7 +341,7 @@ impl CallTask {
             }
             let frame = self.signal_frame(signal);
             for target in targets {
-                // A page that is away asks for what it missed when it is back.
+                // A disconnected client requests what it missed when it returns.
                 self.registry.app.connections.send_to_client(target, &frame);
             }
         } else {
@@ -349,13 +350,13 @@ impl CallTask {
         }
     }
 
-    /// Whether this page may say what its answer will be: the first of the callee's that does.
+    /// Claims the provisional answer for a client; the first of the callee's clients gets it.
     fn claim_pranswer(&mut self, side: Option<Side>, client: ClientId) -> bool {
         side.is_some_and(|side| self.call.can_send_pranswer(side))
             && *self.pranswer_client.get_or_insert(client) == client
     }
 
-    /// Takes something in: stored first, told then.
+    /// Applies an input: stores the change, then publishes it.
     async fn apply_input(
         &mut self,
         input: Input,
@@ -368,7 +369,7 @@ impl CallTask {
         }
         let before = std::mem::replace(&mut self.call, next);
         if !self.call.state.is_unanswered() {
-            // Every page that rang has it.
+            // All ringing clients have received them.
             self.early_signals = EarlySignals::default();
         }
         let mut free = Vec::new();
@@ -383,8 +384,8 @@ impl CallTask {
         Ok(())
     }
 
-    /// Stores a change, for as many tries as it takes: a call cannot go on from a state that would be forgotten. Whoever asked
-    /// for the change is told once that it takes longer. False for a call that has ended.
+    /// Stores a change, retrying without limit, because a call must not continue from an unstored state. The
+    /// requesting client is informed once of the delay. False if the stored call has already ended.
     async fn save_with_retries(&self, next: &Call, from: Option<&Connection>) -> bool {
         let mut has_notified = from.is_none();
         loop {
@@ -402,17 +403,17 @@ impl CallTask {
         }
     }
 
-    /// A call that the node ended which held the desk before this one, a moment later than this one read it.
+    /// Adopts the stored end of a call that the former leader ended after this node had read it.
     async fn with_stored_end(&self, mut call: Call) -> Call {
-        // Where it cannot be read, it is found out with the next change.
+        // If the read fails, the next change detects the end.
         if let Ok(Some(row)) = self.registry.app.store.find_call(call.id).await {
             (call.state, call.ended_at) = (row.state, row.ended_at);
         }
         call
     }
 
-    /// The outcome is in the room before the call counts as ended: a server that stops in between ends the call anew, and the
-    /// message, whose id is the call's, is written once all the same.
+    /// Posts the outcome before the end is stored: after a crash in between, the call ends again, and the message id,
+    /// which is the call id, prevents a duplicate.
     async fn save(&self, call: &Call) -> Result<bool> {
         if let State::Ended { outcome } = call.state {
             outcome_message::post(&self.registry.app, &self.parties, call, outcome).await?;
@@ -420,7 +421,7 @@ impl CallTask {
         self.registry.app.store.save_call(&call_row(call)).await
     }
 
-    /// Tells every page concerned where the call stands.
+    /// Sends the state of the call to all clients concerned.
     fn notify_clients(&self, before: Option<&Call>) {
         for (side, client) in recipients(&self.registry.app.connections, before, &self.call) {
             self.registry
@@ -430,14 +431,14 @@ impl CallTask {
         }
     }
 
-    /// Shows one page where the call stands.
+    /// Sends the state of the call to one client.
     fn send_view(&self, connection: &Connection) {
         if let Some(side) = self.call.side_of_user(connection.person.id) {
             connection.send(&call_frame(self.view(side, connection.client)));
         }
     }
 
-    /// What the caller said while the callee was in another call, and their pages had no use for it.
+    /// Sends the early signals again, because the callee's clients ignored them while the call was waiting.
     fn resend_early_signals(&self) {
         for client in self
             .registry
@@ -498,8 +499,8 @@ impl CallTask {
     }
 }
 
-/// Whether something that changed nothing is a repeated or late question, to be answered with how things stand. Of a path each side
-/// speaks for itself, and one that has found it waits for the other.
+/// Whether a request without effect is a repetition to answer with the current state. `Connected` counts only once
+/// both sides are connected, because each side reports its own path.
 fn is_repeated_request(ask: Request, state: State) -> bool {
     match ask {
         Request::Ringing | Request::Accept | Request::Decline | Request::HangUp => true,

@@ -1,4 +1,4 @@
-//! One group call: a task that takes everything about it one after another, stores what changes, then tells it.
+//! The task of one group call: it handles commands in order, stores each change, then publishes it.
 
 use super::{
     CallRegistry, NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, call_task::MonotonicClock, send_error,
@@ -35,57 +35,57 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-/// How long to wait before something that the store refused is tried again.
+/// Delay before a failed store operation is retried.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// How often it is looked whether the guests of a call still are.
+/// How often guests are checked against revoked links.
 const GUEST_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
-/// What a group call's task is told.
+/// A command to a group call's task.
 #[derive(Debug)]
 pub(super) enum GroupCallCommand {
-    /// A page joins.
+    /// A client joins.
     Join { from: Arc<Connection>, id: CallId },
-    /// A page has something for the page at a place.
+    /// A signaling message for the client at a seat.
     Signal {
         from: Arc<Connection>,
         to: Option<Seat>,
         signal: SignalingMessage,
     },
-    /// Somebody leaves, for another call. The answer says that they have.
+    /// A participant leaves for another call. `done` fires after they left.
     Leave {
         user: UserId,
         done: oneshot::Sender<()>,
     },
-    /// A page leaves.
+    /// A client leaves.
     HangUp { from: Arc<Connection> },
-    /// A page that is in it needs what it was told when it joined, anew: credentials expire.
+    /// A participating client requests the current state, with new ICE credentials.
     Refresh { from: Arc<Connection> },
-    /// A page of somebody who is in it is connected (again).
+    /// A participant's client has connected.
     ClientConnected { connection: Arc<Connection> },
-    /// The connection of a page of somebody who is in it is gone, and perhaps the page.
+    /// A participant's client has disconnected.
     ClientDisconnected {
         connection: Arc<Connection>,
         disconnect: Disconnect,
     },
 }
 
-/// A group call and what its task needs.
+/// The state of a group call's task.
 pub(super) struct GroupCallTask {
     registry: Arc<CallRegistry>,
     call: GroupCall,
     clock: MonotonicClock,
-    /// When it changed last.
+    /// When the call last changed.
     changed_at: Millis,
-    /// Everybody who is in it or was, by their names.
+    /// All present and former participants.
     people: HashMap<UserId, Person>,
-    /// Those of them who came by a link.
+    /// Those of them who are guests.
     guests: HashSet<UserId>,
-    /// How much a page may still say to a place.
+    /// Remaining signal budget for each pair of sending client and receiving seat.
     budgets: HashMap<(ClientId, Seat), SignalBudget>,
 }
 
 impl GroupCallTask {
-    /// A call that nobody has joined yet.
+    /// Creates a call without participants.
     pub(super) fn start(
         registry: Arc<CallRegistry>,
         start: GroupCallStart,
@@ -96,10 +96,10 @@ impl GroupCallTask {
         Self::new(registry, call, clock)
     }
 
-    /// Goes on with a call from what was stored of it.
+    /// Restores a call from its row.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Fails if the store fails.
     pub(super) async fn restore(
         calls: Arc<CallRegistry>,
         row: GroupCallRow,
@@ -117,7 +117,7 @@ impl GroupCallTask {
         call.next_seat = row.next_seat;
         call.ended_at = row.ended_at;
         let mut task = Self::new(calls, call.restore(steady.now()), steady);
-        // The clock of the node that held it may be ahead of this one's.
+        // The former leader's clock may be ahead of this node's, so the version continues from the retained one.
         let known = task.registry.app.connections.retained_version(row.room);
         task.changed_at = known.map_or(task.changed_at, |known| task.changed_at.max(known + 1));
         for user in task.call.ever_joined.clone() {
@@ -148,7 +148,7 @@ impl GroupCallTask {
         &self.call
     }
 
-    /// Holds the call until everybody has left.
+    /// Runs the call until all participants have left.
     pub(super) async fn run(mut self, mut command_rx: mpsc::Receiver<GroupCallCommand>) {
         if !self.call.participants.is_empty() {
             self.notify_room();
@@ -163,21 +163,21 @@ impl GroupCallTask {
                 },
                 _ = guest_check.tick(), if self.has_guests() => self.remove_revoked_guests().await,
                 () = self.clock.sleep_until(self.call.deadline()) => {
-                    // Time alone is never refused.
+                    // A timeout is never rejected.
                     let _ = self.apply_input(GroupCallInput::Timeout).await;
                 }
             }
-            // A first one who could not join leaves nobody in it.
+            // Without a first participant, the call never started.
             if self.call.participants.is_empty() && !self.call.is_ended() {
                 self.registry.remove_group_call(&self.call);
                 break;
             }
         }
-        // The call is off the desk: what still waits came too late.
+        // The call is no longer registered; the remaining commands came too late.
         command_rx.close();
         while let Some(mail) = command_rx.recv().await {
             match mail {
-                // Asked once more, they begin another one.
+                // Late joins are retried and start a new call.
                 GroupCallCommand::Join { from, id } => {
                     self.registry.release_user(from.person.id, self.call.id);
                     self.retry_join(from, id);
@@ -197,7 +197,7 @@ impl GroupCallTask {
             GroupCallCommand::Join { from, id } => self.handle_join(&from, id).await,
             GroupCallCommand::Signal { from, to, signal } => self.relay_signal(&from, to, signal),
             GroupCallCommand::Leave { user, done } => {
-                // A call that has ended has been left.
+                // Fails only for a call that has ended.
                 let _ = self.apply_input(GroupCallInput::Leave { user }).await;
                 let _ = done.send(());
             }
@@ -206,7 +206,7 @@ impl GroupCallTask {
                 if self.call.participant(from.client).is_some() {
                     let _ = self.apply_input(GroupCallInput::Leave { user }).await;
                 } else {
-                    // Said again, or by a page that was in it before.
+                    // A repeated hang-up, or one from a former client of the participant.
                     self.send_view(&from);
                 }
             }
@@ -226,7 +226,7 @@ impl GroupCallTask {
                 connection: page,
                 disconnect: gone,
             } => {
-                // The same page may have connected again before its former connection was given up.
+                // A newer connection of the client may have replaced the lost one.
                 if self
                     .registry
                     .app
@@ -261,7 +261,7 @@ impl GroupCallTask {
                 NO_SUCH_CALL_REASON,
             );
         }
-        // They may have left since they asked, and begun another one.
+        // The person may have left and started another call since the request.
         if !self.registry.reserve_user(user, self.call.id) {
             if !self.registry.is_leader() {
                 return send_error(
@@ -288,7 +288,7 @@ impl GroupCallTask {
         {
             Ok(()) => {
                 self.send_view(from);
-                // It may have gone before it was let in.
+                // The client may have disconnected before it was admitted.
                 if self
                     .registry
                     .app
@@ -322,7 +322,7 @@ impl GroupCallTask {
         }
     }
 
-    /// The call is over: whoever asked for the id of another one begins that.
+    /// Joins again after this call has ended, which starts a call with the requested id.
     fn retry_join(&self, from: Arc<Connection>, requested_id: CallId) {
         let again = self
             .registry
@@ -332,7 +332,7 @@ impl GroupCallTask {
     }
 
     fn relay_signal(&mut self, from: &Connection, to: Option<Seat>, signal: SignalingMessage) {
-        // Whoever left meanwhile needs it no more, and whoever said it hears of that by itself.
+        // The target may have left meanwhile; the sender learns that from the next view.
         let Some(to) = to else { return };
         let Ok((seat, client)) = self.call.signal_target(from.client, to) else {
             return;
@@ -353,7 +353,7 @@ impl GroupCallTask {
         }
     }
 
-    /// Takes something in: stored first, told then.
+    /// Applies an input: stores the change, then publishes it.
     async fn apply_input(&mut self, input: GroupCallInput) -> Result<(), GroupCallRejection> {
         let mut next = self.call.clone();
         next.apply(input, self.clock.now())?;
@@ -361,7 +361,7 @@ impl GroupCallTask {
             && !self.save_with_retries(&next).await
             && self.call.participants.is_empty()
         {
-            // Begun with the id of one that has ended since it was looked up.
+            // A call with this id has ended since the lookup.
             return Err(GroupCallRejection::Ended);
         }
         let before = std::mem::replace(&mut self.call, next);
@@ -405,7 +405,7 @@ impl GroupCallTask {
         Ok(())
     }
 
-    /// Stores a change, for as many tries as it takes. False for a call that has ended.
+    /// Stores a change, retrying without limit. False if the stored call has already ended.
     async fn save_with_retries(&self, next: &GroupCall) -> bool {
         loop {
             match self.save(next).await {
@@ -418,8 +418,8 @@ impl GroupCallTask {
         }
     }
 
-    /// The message is in the room before the call counts as ended: a server that stops in between ends it anew, and the message, whose id
-    /// is the call's, is written once all the same.
+    /// Posts the message before the end is stored: after a crash in between, the call ends again, and the message id,
+    /// which is the call id, prevents a duplicate.
     async fn save(&self, call: &GroupCall) -> Result<bool> {
         if let Some(lasted) = call.lasted() {
             let names = call.ever_joined.iter();
@@ -443,7 +443,7 @@ impl GroupCallTask {
             .await
     }
 
-    /// The call is over: nothing is left of guests, and what they still have open is closed.
+    /// Deletes the guests and guest links of ended calls, and closes the guests' connections.
     async fn delete_guests(&self) {
         match self.registry.app.store.delete_ended_guest_links().await {
             Ok(guests) => {
@@ -451,15 +451,16 @@ impl GroupCallTask {
                     self.registry.app.connections.close_session(&token_hash);
                 }
             }
-            // They lead nowhere, and are deleted with those of the next call.
+            // The links are no longer valid, and are deleted after the next call.
             Err(error) => {
                 tracing::warn!(call = %self.call.id, %error, "links for guests could not be deleted");
             }
         }
     }
 
-    /// Looks whose link was ended, and has them leave: whoever was not connected when that happened heard nothing of it. Where there are
-    /// several nodes, says anew to the others how the call stands: they hear no room, and what one node tells another may be lost.
+    /// Removes guests whose link was revoked, because guests without a connection at that time were missed. With
+    /// several nodes, it also repeats the state to guests: they subscribe to no room, and messages between nodes may
+    /// be lost.
     async fn remove_revoked_guests(&mut self) {
         let known = match self.registry.app.store.list_call_guests(self.call.id).await {
             Ok(known) => known,
@@ -478,8 +479,7 @@ impl GroupCallTask {
         }
     }
 
-    /// Whether somebody who came by a link may come in: it may have been ended while they were about to. Who cannot be looked up
-    /// does not come in.
+    /// Whether a joining guest's link is still valid; it may have been revoked meanwhile. False if the lookup fails.
     async fn has_valid_link(&self, user: UserId) -> bool {
         let known = self.registry.app.store.list_call_guests(self.call.id).await;
         known.is_ok_and(|known| known.iter().any(|(_, guest)| guest.id == user))
@@ -505,7 +505,7 @@ impl GroupCallTask {
         };
         match self.registry.app.event_log.post_message(new).await {
             Ok(_) => Ok(()),
-            // Somebody has used the id for a message of their own, so the room cannot show this one.
+            // Another message already has this id, so the room cannot show this one.
             Err(Error::User(failure)) => {
                 tracing::warn!(call = %id, %failure, "the end of a group call was not posted");
                 Ok(())
@@ -514,7 +514,7 @@ impl GroupCallTask {
         }
     }
 
-    /// Tells everybody who hears the room who is in the call, and the guests in it, who hear no room.
+    /// Publishes the participants to the subscribers of the room, and to the guests, who have no subscription.
     fn notify_room(&self) {
         self.notify_guests();
         self.registry.publish_group_call(self.view());
@@ -538,7 +538,7 @@ impl GroupCallTask {
         }
     }
 
-    /// Tells a page what it needs to be in it, or that it is not.
+    /// Sends the state of the call to a client, with its participation.
     fn send_view(&self, connection: &Connection) {
         let participation = match self.call.participant(connection.client) {
             Some(member) => Participation::In {
@@ -580,7 +580,7 @@ impl GroupCallTask {
     }
 }
 
-/// What is stored of a group call.
+/// The stored row of a group call.
 fn group_call_row(call: &GroupCall) -> GroupCallRow {
     GroupCallRow {
         id: call.id,

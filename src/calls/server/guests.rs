@@ -1,7 +1,7 @@
-//! Guests to one call of a room: the links by which they come, and who they are.
+//! Guests of a group call: guest links, and the identity of guests.
 //!
-//! A guest is no user. They have a cookie of their own, which browsers send to the address of the link and nowhere else, so nothing of the
-//! site but their call can be asked with it. It is good until the call is over or its link is revoked.
+//! A guest is not a user. Their cookie is limited to the path of the link, so it authorises nothing on the site but the
+//! call. It is valid until the call ends or the link is revoked.
 
 use crate::{
     calls::api::types::{GuestLinkSummary, GuestLinkTarget, NewGuestLink},
@@ -18,18 +18,18 @@ use crate::{
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 
-/// The cookie that holds a guest's token.
+/// Name of the cookie with the guest's token.
 pub const GUEST_COOKIE: &str = "rialto_call_guest";
-/// Where links lead to.
+/// Base path of guest links.
 const GUEST_LINK_PATH: &str = "/call";
-/// They send it for so long; it is good for as long as the call goes on.
+/// Lifetime of the cookie in the browser; the token is valid only as long as the call.
 const GUEST_COOKIE_MAX_AGE: time::Duration = time::Duration::days(7);
 const HOUR_MILLIS: Millis = 60 * 60 * 1_000;
 
-/// The guest who is asking, and the hash of their token.
+/// The guest identified by the request's cookie, with the hash of their token.
 ///
 /// # Errors
-/// When the store fails.
+/// Fails if the store fails.
 pub async fn authenticate_guest(
     app: &AppState,
     headers: &HeaderMap,
@@ -43,10 +43,10 @@ pub async fn authenticate_guest(
     Ok(guest.map(|guest| (guest, hash)))
 }
 
-/// What a link leads to, for whoever asks with these headers.
+/// Resolves a guest link for a request with these headers.
 ///
 /// # Errors
-/// When the store fails.
+/// Fails if the store fails.
 pub async fn resolve_guest_link(
     app: &AppState,
     token: &str,
@@ -75,7 +75,7 @@ pub async fn resolve_guest_link(
             created_by: by,
         });
     }
-    // Whoever came in time stays, also when the link has expired meanwhile.
+    // An admitted guest keeps access after the link has expired.
     if let Some((call_guest, _)) = authenticate_guest(app, headers).await?
         && call_guest.link == link.id
     {
@@ -100,10 +100,10 @@ fn has_expired(link: &GuestLink) -> bool {
     link.expires_at <= clock::now()
 }
 
-/// Makes somebody a guest to the call that a link leads to. The header that sets their cookie.
+/// Admits a guest to the call of a link. Returns the value of the `Set-Cookie` header.
 ///
 /// # Errors
-/// [`Failure::NotFound`] when it leads nowhere any more, [`Failure::Invalid`] when the name breaks a rule.
+/// [`Failure::NotFound`] for an invalid link, [`Failure::Invalid`] for an invalid name or too many guests.
 pub async fn admit_guest(app: &AppState, token: &str, name: &str) -> Result<HeaderValue> {
     let name = UserName::new(name).map_err(Failure::invalid)?;
     let link = app
@@ -139,11 +139,11 @@ pub async fn admit_guest(app: &AppState, token: &str, name: &str) -> Result<Head
         .path(link_path(token))
         .max_age(GUEST_COOKIE_MAX_AGE)
         .build();
-    // A cookie of ours is ASCII: hexadecimal and attribute names.
+    // The cookie is ASCII: hexadecimal digits and attribute names.
     Ok(HeaderValue::from_str(&cookie.to_string()).unwrap_or(HeaderValue::from_static("")))
 }
 
-/// The call, if somebody is in it: whoever is may invite guests.
+/// The open call with this id, if the person participates; only participants may invite guests.
 async fn find_call_of_participant(
     app: &AppState,
     person: &Person,
@@ -162,10 +162,10 @@ async fn find_call_of_participant(
     })
 }
 
-/// Makes a link into a call that somebody is in.
+/// Creates a guest link to a call that the person participates in.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for whoever is not in it, [`Failure::Invalid`] for a time that is too short or too long, or one link too many.
+/// [`Failure::NotAllowed`] for other people, [`Failure::Invalid`] for a lifetime out of bounds or too many links.
 pub async fn create_link(
     app: &AppState,
     by: &Person,
@@ -200,16 +200,16 @@ pub async fn create_link(
     })
 }
 
-/// Where a link leads to. A token is hexadecimal; whatever else somebody made up is left out.
+/// The path of a link. Tokens are hexadecimal; other characters are removed.
 fn link_path(token: &str) -> String {
     let token: String = token.chars().filter(char::is_ascii_hexdigit).collect();
     format!("{GUEST_LINK_PATH}/{token}")
 }
 
-/// The links into a call that somebody is in, the newest first. Of those whose time is up, those by which somebody came.
+/// The guest links of a call, newest first. Expired links are included only if they have guests.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for whoever is not in it.
+/// [`Failure::NotAllowed`] for people who are not in the call.
 pub async fn list_links(
     app: &AppState,
     person: &Person,
@@ -235,10 +235,10 @@ fn summarize_link(link: GuestLink, guests: Vec<String>) -> GuestLinkSummary {
     }
 }
 
-/// Ends a link into a call that somebody is in, and whoever came by it is in the call no more.
+/// Revokes a guest link, and removes its guests from the call.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for whoever is not in it, [`Failure::NotFound`] when there is no such link, or it was ended before.
+/// [`Failure::NotAllowed`] for people who are not in the call, [`Failure::NotFound`] for an unknown or revoked link.
 pub async fn revoke_link(
     app: &AppState,
     person: &Person,
@@ -257,7 +257,7 @@ pub async fn revoke_link(
     Ok(())
 }
 
-/// For pages and server functions: the headers of the request.
+/// The headers of the current request, for pages and server functions.
 #[must_use]
 pub fn request_headers() -> HeaderMap {
     leptos::prelude::use_context::<axum::http::request::Parts>()
@@ -265,7 +265,7 @@ pub fn request_headers() -> HeaderMap {
         .unwrap_or_default()
 }
 
-/// Sets a guest's cookie, and shows them the page of the link.
+/// Sets the guest's cookie, and redirects to the link's page.
 pub fn set_cookie_and_redirect(cookie: HeaderValue, token: &str) {
     session::add_header(header::SET_COOKIE, cookie);
     leptos_axum::redirect(&link_path(token));

@@ -1,4 +1,4 @@
-//! The calls that somebody had.
+//! Past calls of a person.
 
 use crate::{
     calls::api::types::PastCall,
@@ -14,13 +14,13 @@ use crate::{
 };
 use std::collections::HashMap;
 
-/// This many past calls, the newest ones.
+/// Number of past calls returned.
 const MAX_PAST_CALLS: i64 = 50;
 
-/// Somebody's past calls, the newest first.
+/// The past calls of a person, newest first.
 ///
 /// # Errors
-/// When the store fails.
+/// Fails if the store fails.
 pub async fn list_past_calls(store: &Store, user: UserId) -> Result<Vec<PastCall>> {
     let mut people = HashMap::new();
     let mut past = Vec::new();
@@ -37,7 +37,7 @@ pub async fn list_past_calls(store: &Store, user: UserId) -> Result<Vec<PastCall
     Ok(past)
 }
 
-/// Looked up once, however many calls there were.
+/// Each person is looked up once.
 async fn find_cached_user(
     store: &Store,
     known: &mut HashMap<UserId, Option<Person>>,

@@ -1,4 +1,4 @@
-//! Joining the call of a room: the desk's part.
+//! Joining group calls, and their part of the registry.
 
 use super::{
     COMMAND_QUEUE_CAPACITY, CallRegistry, GroupCallEntry, UNAVAILABLE_REASON,
@@ -25,22 +25,22 @@ use tokio::sync::mpsc;
 const RATE_LIMITED_REASON: &str = "That was too often. Wait a moment, then join again.";
 const CALL_ENDED_REASON: &str = "That call is over.";
 
-/// What the desk decides, with its lock held.
+/// The registry's decision on a join.
 pub(super) enum JoinDecision {
     /// The task of this call decides.
     Delegate(CallId, mpsc::Sender<GroupCallCommand>),
-    /// A new call, which is on the desk from now on.
+    /// A new call, now registered.
     NewCall(
         Box<GroupCallTask>,
         mpsc::Sender<GroupCallCommand>,
         mpsc::Receiver<GroupCallCommand>,
     ),
-    /// Refused.
+    /// The join is refused.
     Reject(ErrorCode, &'static str),
 }
 
 impl CallRegistry {
-    /// A page joins the call of a room, or starts it with this id.
+    /// A member's client joins the group call of a room, or starts one with this id.
     pub(super) async fn join_group_call(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -52,7 +52,7 @@ impl CallRegistry {
         }
     }
 
-    /// A page of a guest joins the one call that it may be in.
+    /// A guest's client joins the only call that it may join.
     pub(super) async fn join_group_call_as_guest(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -79,7 +79,7 @@ impl CallRegistry {
         }
     }
 
-    /// The same as [`Self::join`], for a call that ended as they were about to join it.
+    /// Retries [`Self::join_group_call`] after the call ended during the join.
     pub(super) fn retry_join_group_call(
         self: Arc<Self>,
         from: Arc<Connection>,
@@ -133,7 +133,7 @@ impl CallRegistry {
                     return Ok(());
                 }
             };
-            // A call that ends just now is off the desk, and the next round begins another one.
+            // If the call has just ended, the next iteration starts a new one.
             if command_tx
                 .send(GroupCallCommand::Join { from, id })
                 .await
@@ -146,8 +146,8 @@ impl CallRegistry {
         }
     }
 
-    /// The one place where it is decided; nothing is awaited here. Whoever may join is in the call from now on, as far as other calls
-    /// are concerned.
+    /// Decides a join atomically: no await while the lock is held. A person who may join is registered in the call
+    /// from now on.
     pub(super) fn decide_join(
         self: &Arc<Self>,
         user: UserId,
@@ -193,7 +193,7 @@ impl CallRegistry {
         JoinDecision::NewCall(Box::new(group), mail, inbox)
     }
 
-    /// Goes on with the calls of rooms that are open in the store.
+    /// Restores the open group calls from the store.
     pub(super) async fn restore_group_calls(self: &Arc<Self>) -> Result<()> {
         self.app.store.delete_ended_guest_links().await?;
         for row in self.app.store.list_open_group_calls().await? {
@@ -221,7 +221,7 @@ impl CallRegistry {
         self.lock().group_calls.contains_key(&call)
     }
 
-    /// The call of a room that somebody is in.
+    /// The group call of a person.
     pub(super) fn group_entry_of_user(&self, user: UserId) -> Option<GroupCallEntry> {
         let open = self.lock();
         open.group_calls.get(open.call_by_user.get(&user)?).cloned()
@@ -257,24 +257,23 @@ impl CallRegistry {
             ClientAction::HangUp => GroupCallCommand::HangUp { from },
             _ => GroupCallCommand::Refresh { from },
         };
-        // A call that has ended needs to hear nothing any more.
+        // A call that has ended needs no command.
         let _ = entry.command_tx.send(command).await;
     }
 
-    /// Somebody is in the call of a room, as far as other calls are concerned. False when they are in another one, or another node
-    /// decides.
+    /// Registers a person in a group call. False if they are in another call, or if this node is not the leader.
     pub(super) fn reserve_user(&self, user: UserId, call: CallId) -> bool {
         let mut open = self.lock();
         open.is_leader && *open.call_by_user.entry(user).or_insert(call) == call
     }
 
-    /// Somebody is not in the call of a room any more.
+    /// Removes a person from a group call.
     pub(super) fn release_user(&self, user: UserId, call: CallId) {
         let free = self.lock().release_user(user, call);
         Self::notify_no_longer_waiting(free.into_iter().collect());
     }
 
-    /// Takes the call of a room off the desk. Whoever was about to join it may join another.
+    /// Removes an ended group call from the registry, and releases all its people.
     pub(super) fn remove_group_call(&self, call: &GroupCall) {
         let mut free = Vec::new();
         {
@@ -295,13 +294,14 @@ impl CallRegistry {
         Self::notify_no_longer_waiting(free);
     }
 
-    /// Tells every node which calls of rooms go on: what one of them missed is made up for.
+    /// Publishes the list of open group calls to all nodes, so that each can correct what it missed.
     pub fn publish_group_calls(&self) {
         let open = self.lock().group_calls.keys().map(|id| id.0).collect();
         self.app.connections.sync_retained_frames(&open);
     }
 
-    /// Sends the state of a group call to the subscribers of its room, also to later ones until it has ended.
+    /// Publishes the state of a group call to its room's subscribers. It is retained for later subscribers until the
+    /// call ends.
     pub(super) fn publish_group_call(&self, group: GroupCallView) {
         let (room, subject, version) = (group.room, group.id.0, group.as_of);
         if group.is_ended() {
@@ -324,7 +324,7 @@ impl CallRegistry {
         self.app.connections.retain_frame(room, retained);
     }
 
-    /// A call of a room that is over, for somebody of that room.
+    /// The frame of an ended group call, for a member of its room.
     pub(super) async fn past_group_call_frame(
         &self,
         from: &Connection,

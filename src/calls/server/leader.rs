@@ -1,4 +1,4 @@
-//! Requests to the call leader, and its lease: of several nodes one decides about calls.
+//! The call leader: of several nodes, one decides about calls. Its role, its lease, and the requests to it.
 
 use crate::{
     model::{CallId, ClientId, call::ClientAction, user::Person},

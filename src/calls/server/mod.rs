@@ -1,9 +1,21 @@
-//! Calls on the server: who may call whom, which call is whose, and one task for each call that is open.
+//! Calls on the server: the registry of open calls, and one task for each of them.
 //!
-//! [`Calls`] is the desk: it knows which calls are open and who is in one, and decides what a start becomes (a call, busy, the
-//! same call again, or the answer to a call the other way round). Everything about one call then goes through the task that
-//! holds it (`line`; `group` for the call of a room), one thing after another, so that nothing about it is ever told before it is stored,
-//! or out of order.
+//! [`CallRegistry`] tracks open calls and the people in them, and decides what a start becomes: a call, a busy one, the same
+//! call again, or the answer to a call in the other direction. Each open call then has one task, which handles its commands
+//! in order, so that no change is published before it is stored, or out of order.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `call_task` | the task of a two-party call |
+//! | `group_call_task` | the task of a group call |
+//! | [`guests`] | guest links and guests |
+//! | [`history`] | past calls of a person |
+//! | `join_group_call` | joining group calls, and their part of the registry |
+//! | `leader` | the call leader's role, lease and requests |
+//! | `outcome_message` | the message about a call's outcome in the direct room |
+//! | `signal_budget` | rate limit of relayed signals, and the buffer for early ones |
+//! | `start_call` | starting two-party calls |
+//! | `view` | what each client sees of a call |
 
 mod call_task;
 mod group_call_task;
@@ -52,60 +64,62 @@ use tokio::sync::{
 use tokio_util::task::TaskTracker;
 use view::Parties;
 
-/// From the answer until both pages are connected, in milliseconds. ICE gives up after about 15 s; this leaves time for one
-/// restart, and for somebody to answer the browser's question about the camera.
+/// Time from the answer until both sides are connected, in milliseconds. ICE gives up after about 15 s; this leaves
+/// time for one restart and for the camera's permission prompt.
 const CONNECT_TIMEOUT: Millis = 30_000;
-/// For two pages that are both there to find each other again, in milliseconds. They try until somebody leaves; this ends what two pages
-/// that everybody has forgotten would try for ever.
+/// How long two connected clients may take to recover their path, in milliseconds. They retry until a person leaves;
+/// this ends calls that both people have abandoned.
 const RECONNECT_TIMEOUT: Millis = 60 * 60 * 1_000;
-/// For a caller's page that vanished before an answer, in milliseconds; never longer than the configured grace.
+/// Grace period for a caller who disconnects before the answer, in milliseconds; never longer than the configured
+/// grace.
 const CALLER_GRACE_TIMEOUT: Millis = 5_000;
-/// What somebody is told when the store, or every other node, is away.
+/// Error text when the store or the leader node is unavailable.
 const UNAVAILABLE_REASON: &str =
     "The server could not do that just now. The call was not changed; please try again.";
 const NO_SUCH_CALL_REASON: &str = "That call does not exist, or is not yours.";
-/// How many things may wait for one call's task; whoever sends more than that waits.
+/// Capacity of a call task's command queue; senders wait when it is full.
 const COMMAND_QUEUE_CAPACITY: usize = 64;
 
-/// The desk: every open call. Shared behind an [`Arc`].
+/// The registry of open calls. Shared behind an [`Arc`].
 #[derive(Debug)]
 pub struct CallRegistry {
     app: Arc<AppState>,
     timeouts: Timeouts,
     group_limits: GroupCallLimits,
     open_calls: Mutex<OpenCalls>,
-    /// Everything of calls that is under way and needs the store.
+    /// Background tasks that use the store and delay the shutdown.
     tasks: TaskTracker,
 }
 
 #[derive(Debug, Default)]
 struct OpenCalls {
-    /// Whether this node decides about calls. Another one does otherwise, or none for a moment.
+    /// Whether this node is the call leader. Otherwise another node is, or none for a moment.
     is_leader: bool,
     calls: HashMap<CallId, CallEntry>,
-    /// Which call somebody is in. Nobody is in two.
+    /// The current call of each person; at most one.
     call_by_user: HashMap<UserId, CallId>,
-    /// Calls in rooms.
+    /// Group calls in rooms.
     group_calls: HashMap<CallId, GroupCallEntry>,
     group_call_by_room: HashMap<RoomId, CallId>,
-    /// A call that rings for somebody who is in another one: they may switch to it. It is theirs when the other one has ended.
+    /// The second call that rings for a person who is in another one. It becomes their current call when the other one
+    /// ends.
     waiting_call_by_user: HashMap<UserId, CallId>,
 }
 
-/// An open call, as the desk sees it.
+/// An open two-party call in the registry.
 #[derive(Debug, Clone)]
 struct CallEntry {
     caller: UserId,
     callee: UserId,
-    /// To the task that holds the call. It ends when the call has ended; what waits then is still answered.
+    /// Commands to the call's task. The task ends with the call, and still answers the commands in its queue.
     command_tx: mpsc::Sender<CallCommand>,
 }
 
-/// A call in a room, as the desk sees it.
+/// A group call in the registry.
 #[derive(Debug, Clone)]
 struct GroupCallEntry {
     room: RoomId,
-    /// To the task that holds it.
+    /// Commands to the group call's task.
     command_tx: mpsc::Sender<GroupCallCommand>,
 }
 
@@ -116,7 +130,7 @@ impl CallEntry {
 }
 
 impl CallRegistry {
-    /// A desk without calls.
+    /// Creates a registry without calls.
     #[must_use]
     pub fn new(app: Arc<AppState>) -> Arc<Self> {
         let seconds = |seconds: u64| {
@@ -152,12 +166,13 @@ impl CallRegistry {
         })
     }
 
-    /// From now on this node decides about calls, and goes on with those that are open in the store: they were when the server
-    /// stopped, or when the node that held the desk died. What was connected is reconnecting, what was ringing rings on; both end by
-    /// themselves if the pages do not come back in time. To be called before anybody connects to a node that is alone.
+    /// Makes this node the call leader. It resumes the open calls in the store, left by a stopped server or a former leader.
+    ///
+    /// Connected calls resume as reconnecting, ringing ones keep ringing; both end if the clients do not return in time. On a
+    /// single node, call this before clients connect.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Fails if the store fails.
     pub async fn become_leader(self: &Arc<Self>) -> Result<()> {
         self.restore_calls().await?;
         self.lock().is_leader = true;
@@ -167,34 +182,34 @@ impl CallRegistry {
         Ok(())
     }
 
-    /// Another node decides about calls, or will in a moment. What this one knew of them is forgotten: the store has it.
+    /// Gives up leadership. The registry is cleared, because the store has all calls.
     pub fn step_down(&self) {
         *self.lock() = OpenCalls::default();
     }
 
-    /// Whether this node decides about calls.
+    /// Whether this node is the call leader.
     #[must_use]
     pub fn is_leader(&self) -> bool {
         self.lock().is_leader
     }
 
-    /// Decides about nothing more, and waits until what was decided is stored: for as long as the store is away.
+    /// Stops deciding, and waits until all decisions are stored, however long the store is unavailable.
     pub async fn shut_down(&self) {
         self.step_down();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// Does something that [`Self::close`] waits for.
+    /// Runs a task that [`Self::shut_down`] waits for.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }
 
     async fn restore_calls(self: &Arc<Self>) -> Result<()> {
-        // First: what rings beside one of them waits.
+        // Group calls first, so that calls ringing for their participants become waiting calls.
         self.restore_group_calls().await?;
         let mut rows = self.app.store.list_open_calls().await?;
-        // What rang for somebody who was in a call rings for them as it did.
+        // Answered calls before ringing ones, so that the same calls wait as before.
         rows.sort_by_key(|row| (row.state.is_unanswered(), row.started_at));
         for row in rows {
             let Some(parties) = Parties::find(&self.app.store, row.caller, row.callee).await?
@@ -211,7 +226,7 @@ impl CallRegistry {
         Ok(())
     }
 
-    /// What a page asks. It is answered with frames to the pages concerned; what cannot be done with an error to this page.
+    /// Handles a client's action. The replies are frames to the clients concerned, or an error to this client.
     pub async fn handle_action(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -221,12 +236,12 @@ impl CallRegistry {
         match &self.app.bus {
             _ if self.is_leader() => self.handle_as_leader(from, call, action).await,
             Some(bus) => self.forward_to_leader(bus, from, call, action).await,
-            // The server stops.
+            // Without a bus, this node stops being the leader only at shutdown.
             None => send_error(from, call, ErrorCode::Unavailable, UNAVAILABLE_REASON),
         }
     }
 
-    /// Has the node that holds the desk deal with it.
+    /// Forwards an action to the leader node.
     async fn forward_to_leader(
         &self,
         bus: &Bus,
@@ -302,7 +317,7 @@ impl CallRegistry {
         .await;
     }
 
-    /// Somebody accepts a call: if it waited for them, the one that they are in ends first.
+    /// Before a waiting call is accepted, ends the person's current call.
     async fn leave_current_call(&self, user: UserId, call: CallId) {
         let (done, left) = oneshot::channel();
         let sent = {
@@ -315,7 +330,7 @@ impl CallRegistry {
                 .cloned();
             (entry, group_entry)
         };
-        // Where nobody takes it, that call has ended by itself, which is as good.
+        // If the command cannot be delivered, that call has already ended.
         let sent = match sent {
             (Some(two), _) => two
                 .command_tx
@@ -334,10 +349,10 @@ impl CallRegistry {
         }
     }
 
-    /// A page is connected (again) and has been welcomed: it is shown the call that it holds or may answer.
+    /// Handles a client that connected and was welcomed: its call tasks send it the current state.
     pub async fn on_client_connected(self: &Arc<Self>, page: &Arc<Connection>) {
         for entry in self.entries_of_user(page.person.id) {
-            // A call that ended meanwhile needs nobody any more: a page that still shows it asks by itself.
+            // A call may have ended meanwhile; a client that still shows it asks again.
             let _ = entry
                 .command_tx
                 .send(CallCommand::ClientConnected {
@@ -354,7 +369,7 @@ impl CallRegistry {
         }
     }
 
-    /// The connection of a page is gone, and no newer one has taken its place.
+    /// Handles a lost connection that no newer connection of the client has replaced.
     pub async fn on_client_disconnected(
         self: &Arc<Self>,
         page: &Arc<Connection>,
@@ -382,7 +397,7 @@ impl CallRegistry {
         }
     }
 
-    /// Gives something to the task of a call; if the call is over, tells the page how it ended.
+    /// Sends a command to a call's task; if the call is over, sends the client its outcome.
     async fn send_command(&self, from: &Connection, call: CallId, command: CallCommand) {
         let entry = self
             .lock()
@@ -399,7 +414,7 @@ impl CallRegistry {
         }
     }
 
-    /// Shows a call that is over; for one that never was, or is not theirs, says just that.
+    /// Sends an ended call to the client, or an error if it does not exist or belongs to others.
     async fn send_past_call(&self, from: &Connection, id: CallId) {
         match self.past_call_frame(from, id).await {
             Ok(Some(frame)) => from.send(&frame),
@@ -422,14 +437,14 @@ impl CallRegistry {
         }))
     }
 
-    /// How many calls ring or are on, as far as this node decides about them.
+    /// Number of open calls, as far as this node is the leader.
     #[must_use]
     pub fn open_call_count(&self) -> usize {
         let open = self.lock();
         open.calls.len() + open.group_calls.len()
     }
 
-    /// The call that somebody is in, and the one that waits for them.
+    /// The current and the waiting two-party call of a person.
     fn entries_of_user(&self, user: UserId) -> Vec<CallEntry> {
         let open = self.lock();
         [
@@ -442,24 +457,24 @@ impl CallRegistry {
         .collect()
     }
 
-    /// Whether a call rings for somebody who is in another one.
+    /// Whether this is the waiting call of a person.
     fn is_waiting(&self, user: UserId, call: CallId) -> bool {
         self.lock().waiting_call_by_user.get(&user) == Some(&call)
     }
 
-    /// Takes a call off the desk: its two people may call and be called again. What waited for one of them, and rings once the end was
-    /// told.
+    /// Removes an ended call. Returns the calls that no longer wait; they are notified after the end was published.
     fn remove_call(&self, call: &Call) -> Vec<CallEntry> {
         self.lock().remove(call)
     }
 
-    /// What waited rings now. Who switches to it is told so before the word that they have answered: their page has its offer then.
+    /// Notifies calls that no longer wait. A person who switched to one receives this before the answer, so their
+    /// client already has the offer.
     fn notify_no_longer_waiting(unblocked: Vec<CallEntry>) {
         for CallEntry {
             command_tx: mail, ..
         } in unblocked
         {
-            // Not waited for: this may be the task of a call, and none of them waits for another. It may have ended meanwhile.
+            // `try_send`, because a call task must not wait for another one. The call may have ended meanwhile.
             if let Err(TrySendError::Full(free)) = mail.try_send(CallCommand::NoLongerWaiting) {
                 tokio::spawn(async move { drop(mail.send(free).await) });
             }
@@ -467,7 +482,7 @@ impl CallRegistry {
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenCalls> {
-        // A panic while the lock is held leaves plain data behind, which is as good as any.
+        // A panic while the lock is held leaves plain data behind, which is still usable.
         self.open_calls
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -490,13 +505,13 @@ impl OpenCalls {
         }
     }
 
-    /// Whether somebody can be called: nobody rings twice beside a call.
+    /// Whether a call can ring for a person: at most one waits beside their current call.
     fn can_receive_call(&self, callee: UserId) -> bool {
         !(self.call_by_user.contains_key(&callee)
             && self.waiting_call_by_user.contains_key(&callee))
     }
 
-    /// Removes a call. The calls that waited for one of its people, and do no more.
+    /// Removes a call. Returns the calls that no longer wait.
     fn remove(&mut self, call: &Call) -> Vec<CallEntry> {
         self.calls.remove(&call.id);
         let mut free = Vec::new();
@@ -509,7 +524,7 @@ impl OpenCalls {
         free
     }
 
-    /// Somebody is not in a call any more. What waited for them, and does no more.
+    /// Removes a person from a call. Returns their waiting call, which no longer waits.
     fn release_user(&mut self, user: UserId, call: CallId) -> Option<CallEntry> {
         if self.call_by_user.get(&user) != Some(&call) {
             return None;
@@ -521,7 +536,7 @@ impl OpenCalls {
     }
 }
 
-/// Answers a page that asked for something that cannot be done.
+/// Sends an error about a call to a client.
 fn send_error(page: &Connection, call: CallId, code: ErrorCode, reason: &str) {
     page.send(&ServerFrame::Error {
         code,
@@ -530,13 +545,13 @@ fn send_error(page: &Connection, call: CallId, code: ErrorCode, reason: &str) {
     });
 }
 
-/// Answers a page when the store failed.
+/// Sends an error to a client after the store failed.
 fn send_unavailable(page: &Connection, call: CallId, error: &crate::server::Error) {
     tracing::error!(%call, %error, "a call could not be read or stored");
     send_error(page, call, ErrorCode::Unavailable, UNAVAILABLE_REASON);
 }
 
-/// What is stored of a call.
+/// The stored row of a call.
 fn call_row(call: &Call) -> CallRow {
     CallRow {
         id: call.id,
@@ -554,7 +569,7 @@ fn call_row(call: &Call) -> CallRow {
     }
 }
 
-/// A call from what was stored of it.
+/// Restores a call from its row.
 fn call_from_row(row: &CallRow, patience: Timeouts, now: Millis) -> Call {
     let start = CallStart {
         id: row.id,

@@ -1,4 +1,4 @@
-//! How a call ended, as a message in the direct room of the two.
+//! The message about a call's outcome in the direct room of the two people.
 
 use super::view::Parties;
 use crate::{
@@ -11,10 +11,10 @@ use crate::{
     server::{AppState, Error, error::Result, event_log::NewMessage},
 };
 
-/// Writes the outcome into the room, once: the message's id is the call's.
+/// Posts the outcome to the room. Idempotent, because the message id is the call id.
 ///
 /// # Errors
-/// When the store fails.
+/// Fails if the store fails.
 pub(super) async fn post(
     app: &AppState,
     parties: &Parties,
@@ -40,7 +40,7 @@ pub(super) async fn post(
             mark_read_by_callee(app, call, posted.seq).await
         }
         Ok(_) => Ok(()),
-        // The caller has used the id for a message of their own, so the room cannot show this one.
+        // A message of the caller has this id, so the room cannot show this one.
         Err(Error::User(failure)) => {
             tracing::warn!(call = %call.id, %failure, "a call's outcome was not posted");
             Ok(())
@@ -49,7 +49,7 @@ pub(super) async fn post(
     }
 }
 
-/// The callee was there, so the message is no news to them: it counts as read, unless something before it is not.
+/// Marks the message as read for the callee, who took part in the call, unless they have other unread messages.
 async fn mark_read_by_callee(app: &AppState, call: &Call, seq: crate::model::Seq) -> Result<()> {
     let room = app.store.find_room(call.room, call.callee).await?;
     if room.is_none_or(|room| room.unread != 1) {

@@ -1,17 +1,17 @@
-//! How much one page may send to the other through the server.
+//! Rate limit of the signals that one client sends to another through the server.
 //!
-//! What is relayed lands in the queue of somebody else's connection, which is closed when it overflows. So it is bounded
-//! where it comes in: what a call needs passes, a flood does not.
+//! Relayed signals enter another connection's send queue, which closes the connection on overflow. They are therefore limited
+//! on arrival: the budget allows what a call needs, but no flood.
 
 use crate::model::{Millis, call::SignalingMessage};
 
-/// This many bytes at once: several descriptions with all their candidates (one of each takes about 10 kB), and below what
-/// may wait for a connection.
+/// Burst size in bytes: several descriptions with all their candidates (one of each takes about 10 kB), but less than
+/// a connection's send queue.
 const BURST_BYTES: i64 = 128 * 1_024;
-/// And this many more each second.
+/// Refill rate, in bytes per second.
 const REFILL_BYTES_PER_SECOND: i64 = 8 * 1_024;
 
-/// What one side may still send.
+/// The remaining budget of one sender.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SignalBudget {
     available_bytes: i64,
@@ -26,7 +26,7 @@ impl SignalBudget {
         }
     }
 
-    /// Whether a signal may pass now; a yes is counted.
+    /// Whether a signal may pass now; if so, its size is deducted.
     pub(super) fn allow(&mut self, signal: &SignalingMessage, now: Millis) -> bool {
         let gained = (now - self.refilled_at)
             .max(0)
@@ -45,17 +45,17 @@ impl SignalBudget {
     }
 }
 
-/// What the caller said before anybody answered: for pages of the callee that come while it rings.
+/// The caller's signals from before the answer, for clients of the callee that connect while the call rings.
 #[derive(Debug, Default)]
 pub(super) struct EarlySignals {
     signals: Vec<SignalingMessage>,
 }
 
-/// The most that is kept: far more candidates than a browser finds.
+/// Maximum number of stored signals, far more than a browser's candidates.
 const MAX_EARLY_SIGNALS: usize = 200;
 
 impl EarlySignals {
-    /// Whether it may be said before an answer.
+    /// Whether a signal is allowed before the answer.
     pub(super) fn accepts(signal: &SignalingMessage) -> bool {
         match signal {
             SignalingMessage::Offer { .. } | SignalingMessage::Candidate { .. } => true,
@@ -65,7 +65,7 @@ impl EarlySignals {
         }
     }
 
-    /// Keeps it. An offer takes the place of what was said before it.
+    /// Stores a signal. An offer replaces all earlier signals.
     pub(super) fn push(&mut self, signal: &SignalingMessage) {
         if matches!(signal, SignalingMessage::Offer { .. }) {
             self.signals.clear();
@@ -75,13 +75,13 @@ impl EarlySignals {
         }
     }
 
-    /// All of it, in order.
+    /// All stored signals, in order.
     pub(super) fn signals(&self) -> &[SignalingMessage] {
         &self.signals
     }
 }
 
-/// About how many bytes a signal takes on the wire.
+/// The approximate size of a signal on the wire, in bytes.
 fn wire_size(signal: &SignalingMessage) -> i64 {
     let text = match signal {
         SignalingMessage::Offer { sdp }

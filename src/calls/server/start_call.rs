@@ -1,4 +1,4 @@
-//! What a start becomes: a call, a busy one, the same call again, or the answer to a call the other way round.
+//! Starting a call: a new call, a busy one, the same call again, or the answer to a call in the other direction.
 
 use super::{
     COMMAND_QUEUE_CAPACITY, CallRegistry, UNAVAILABLE_REASON,
@@ -19,15 +19,15 @@ use crate::{
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// What the desk decides, with its lock held.
+/// The registry's decision on a start.
 pub(super) enum StartDecision {
-    /// A new call, which is on the desk from now on.
+    /// A new call, now registered.
     NewCall(Call, mpsc::Receiver<CallCommand>),
-    /// The callee is in a call, and another one rings for them already.
+    /// The callee is in a call, and another one already waits for them.
     Busy(Call),
-    /// The task of an open call decides: it is that call, or one between the same two.
+    /// The task of an open call decides: the same call, or one between the same two people.
     Delegate(mpsc::Sender<CallCommand>),
-    /// Refused.
+    /// The start is refused.
     Reject(ErrorCode, &'static str),
 }
 
@@ -68,7 +68,7 @@ impl CallRegistry {
             caller: from.person.clone(),
             callee,
         };
-        // Once round unless a call that the start depends on ends meanwhile.
+        // Repeats only if a call that the decision depended on ends meanwhile.
         loop {
             if let Some(past) = self
                 .app
@@ -103,7 +103,7 @@ impl CallRegistry {
                 media,
             };
             match self.decide_start(start) {
-                // Where it does not, the same call has ended since it was looked up.
+                // Otherwise, the same call has ended since the lookup.
                 StartDecision::NewCall(call, command_rx) => {
                     if self
                         .spawn_call_task(call, parties.clone(), command_rx)
@@ -112,7 +112,7 @@ impl CallRegistry {
                         return Ok(());
                     }
                 }
-                // Over before it rang: stored, written into the room, and told to the caller alone.
+                // A busy call ends before it rings: it is stored, posted to the room, and sent to the caller only.
                 StartDecision::Busy(call) => {
                     let task = CallTask::new(self.clone(), call, parties.clone(), start_clock());
                     if task.create().await? {
@@ -140,7 +140,7 @@ impl CallRegistry {
         }
     }
 
-    /// The same start again, after the call ended: shown once more. Somebody else's call: the id is taken.
+    /// Answers a repeated start of an ended call with its outcome. For another person's call, the id is taken.
     async fn answer_repeated_start(&self, from: &Connection, id: CallId, caller: UserId) {
         if caller == from.person.id {
             self.send_past_call(from, id).await;
@@ -153,7 +153,7 @@ impl CallRegistry {
         !self.lock().calls.contains_key(&id)
     }
 
-    /// The one place where it is decided; nothing is awaited here.
+    /// Decides a start atomically: no await while the lock is held.
     pub(super) fn decide_start(&self, start: CallStart) -> StartDecision {
         let mut open = self.lock();
         if !open.is_leader {
@@ -199,7 +199,7 @@ impl CallRegistry {
         StartDecision::NewCall(call, inbox)
     }
 
-    /// Lets a call ring that is on the desk. False when it has ended already: it was started before, and is started again.
+    /// Creates and runs the task of a registered call. False if a call with this id has already ended.
     pub(super) async fn spawn_call_task(
         self: &Arc<Self>,
         call: Call,
@@ -216,7 +216,7 @@ impl CallRegistry {
         opened
     }
 
-    /// The direct room of the two. When it is made now, both hear it from now on and see it in their list of rooms.
+    /// The direct room of the two people. A new room is announced and subscribed for both.
     async fn find_or_create_direct_room(&self, two: &Parties) -> Result<RoomId> {
         let (store, live) = (&self.app.store, &self.app.connections);
         let people: [&Person; 2] = [&two.caller, &two.callee];

@@ -1,4 +1,4 @@
-//! The desk and the tasks behind it, with a real store and real queues, and without sockets.
+//! Tests of the registry and the call tasks with a real store and real queues, without sockets.
 
 mod early_signals;
 mod event_order;
@@ -153,7 +153,7 @@ async fn a_start_repeated_as_the_call_ends_does_not_ring() {
         page.wait_for_state(ended_state(Outcome::Declined)).await;
     }
     house.wait_until_idle().await;
-    // What is decided for who looked it up a moment before it ended.
+    // A start that was looked up just before the call ended.
     let row = house.app.store.find_call(id).await.unwrap().unwrap();
     let start = CallStart {
         id,

@@ -1,4 +1,4 @@
-//! What each page sees of a call, and who is told when it changes.
+//! What each client sees of a call, and which clients receive its changes.
 
 use crate::{
     model::{
@@ -32,7 +32,7 @@ impl Parties {
             .map(|(caller, callee)| Self { caller, callee }))
     }
 
-    /// The call as a page of one side sees it, without what only a page that holds the side, or may come to, is given.
+    /// The call as a client of one side sees it, without ICE servers.
     pub(super) fn view(&self, call: &Call, side: Side, client: ClientId) -> CallView {
         CallView {
             id: call.id,
@@ -50,7 +50,7 @@ impl Parties {
         }
     }
 
-    /// The call as a page sees it on which somebody may answer.
+    /// The call as a ringing client sees it, with ICE servers to prepare the connection.
     pub(super) fn ringing_view(
         &self,
         call: &Call,
@@ -64,7 +64,7 @@ impl Parties {
         }
     }
 
-    /// The call as the page that holds a side sees it.
+    /// The call as the client that holds a side sees it.
     pub(super) fn holder_view(
         &self,
         call: &Call,
@@ -83,8 +83,8 @@ impl Parties {
     }
 }
 
-/// Which pages are told of a change: the page that holds the caller's side; of the callee every page as long as nobody had
-/// answered, from then on the one that did. A person's other pages are left in peace, and so is a callee who was busy.
+/// The clients that receive a change: the caller's client, and of the callee all clients before the answer, then only
+/// the answering one. Other clients, and a busy callee, receive nothing.
 pub(super) fn recipients(
     live: &ConnectionRegistry,
     before: Option<&Call>,
@@ -103,7 +103,7 @@ pub(super) fn recipients(
     recipients
 }
 
-/// A frame that shows a call.
+/// The frame with the state of a call.
 pub(super) fn call_frame(call: CallView) -> ServerFrame {
     ServerFrame::Call { call }
 }

@@ -1,4 +1,4 @@
-//! How good the connection is: bars beside the name, and figures for who wants to know.
+//! Connection quality: signal bars beside the name, and details on demand.
 
 use crate::calls::client::{
     stats::{ConnectionQuality, Route, bars, bars_label},
@@ -6,7 +6,7 @@ use crate::calls::client::{
 };
 use leptos::prelude::*;
 
-/// Four bars; pressed, they show what they are made of.
+/// Signal bars; pressing them toggles the details.
 #[component]
 pub fn QualityBars(
     /// Whether [`QualityDetails`] are shown.
@@ -43,10 +43,10 @@ pub fn QualityBars(
     }
 }
 
-/// What the bars are made of.
+/// The measurements behind the bars, and the safety code.
 #[component]
 pub fn QualityDetails(
-    /// Whether they are shown.
+    /// Whether the details are shown.
     open: RwSignal<bool>,
 ) -> impl IntoView {
     let calls = use_calls();
@@ -64,7 +64,7 @@ pub fn QualityDetails(
     }
 }
 
-/// What the two can compare. It stands still while the figures above it change.
+/// The safety code. A separate component, so that it stays stable while the measurements change.
 #[component]
 fn SafetyCodeText() -> impl IntoView {
     let calls = use_calls();

@@ -1,4 +1,5 @@
-//! Testing one's own connection, in Settings: whether a call can go directly, through the relay by UDP, by TCP; measured, not guessed.
+//! The connection test in Settings: measures whether calls can connect directly, through the relay over UDP, or over
+//! TCP.
 
 use crate::{
     calls::{
@@ -18,7 +19,7 @@ use crate::{
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-/// Where a test stands.
+/// State of the test.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 enum TestState {
     #[default]
@@ -28,12 +29,12 @@ enum TestState {
     Failed(String),
 }
 
-/// The card with the button, and what was found.
+/// The card with the button and the findings.
 #[component]
 pub fn ConnectionTest() -> impl IntoView {
     let state = RwSignal::new(TestState::default());
     let findings = RwSignal::new(Vec::<Finding>::new());
-    // A button that does nothing is worse than none.
+    // The button works only after hydration.
     let is_hydrated = RwSignal::new(false);
     Effect::new(move || is_hydrated.set(true));
     let running = move || state.with(|trial| matches!(trial, TestState::Running(_)));
@@ -42,7 +43,7 @@ pub fn ConnectionTest() -> impl IntoView {
         state.set(TestState::Running("Asking for the relay…"));
         spawn_local(async move {
             let outcome = run_test(state, findings).await;
-            // The page may show something else by now.
+            // The component may be unmounted by now.
             let _ = state.try_set(outcome);
         });
     };
@@ -85,7 +86,7 @@ async fn run_test(state: RwSignal<TestState>, findings: RwSignal<Vec<Finding>>) 
     };
     let say = move |what| drop(state.try_set(TestState::Running(what)));
     let add = move |finding| {
-        // The page may show something else by now.
+        // The component may be unmounted by now.
         let _ = findings.try_update(|findings| findings.push(finding));
     };
     say("Trying the direct way…");
@@ -103,8 +104,8 @@ async fn run_test(state: RwSignal<TestState>, findings: RwSignal<Vec<Finding>>) 
     TestState::Done
 }
 
-/// From where one is seen, and whether UDP gets out at all: whoever is seen from their own address is told of none
-/// (RFC 8445 section 5.1.3).
+/// The finding on UDP and direct connections. A browser with a public address of its own reports no server-reflexive
+/// candidate (RFC 8445 section 5.1.3).
 fn direct_finding(public_address: Option<&str>, udp_gets_out: bool) -> Finding {
     const FINDING_NAME: &str = "Direct";
     match public_address {
@@ -150,7 +151,7 @@ async fn relay_finding(servers: &[IceServer], transport: &str, name: &'static st
     }
 }
 
-/// What it comes to.
+/// The conclusion from the other findings.
 fn overall_finding(findings: &[Finding]) -> Finding {
     const FINDING_NAME: &str = "Calls from here";
     let is_good = |at: usize| {
@@ -177,7 +178,7 @@ fn overall_finding(findings: &[Finding]) -> Finding {
     }
 }
 
-/// The servers that only say from where one is seen.
+/// The STUN servers, without the relays.
 fn stun_servers(servers: &[IceServer]) -> Vec<IceServer> {
     let urls = servers.iter().flat_map(|server| &server.urls);
     let urls: Vec<_> = urls
@@ -189,14 +190,14 @@ fn stun_servers(servers: &[IceServer]) -> Vec<IceServer> {
         username: None,
         credential: None,
     };
-    // A server without an address would be refused.
+    // The browser would reject a server without URLs.
     Some(server)
         .filter(|server| !server.urls.is_empty())
         .into_iter()
         .collect()
 }
 
-/// The relay by one transport (RFC 7065; UDP is what is meant where nothing is said).
+/// The TURN server for one transport (RFC 7065; the default is UDP).
 fn turn_server(servers: &[IceServer], transport: &str) -> Option<IceServer> {
     servers.iter().find_map(|server| {
         let fits = |url: &&String| {

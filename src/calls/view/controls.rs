@@ -1,7 +1,6 @@
-//! Microphone, camera and self view: what the look at oneself and the call have in common.
+//! Microphone, camera, screen and self view: what the preview and the call have in common.
 //!
-//! A button that is pressed or not has both its icons, and the style sheet shows one: an icon that is made anew is empty for as
-//! long as its drawing loads.
+//! A toggle button contains both icons, and CSS shows one: a newly created icon would be blank until its drawing loads.
 
 use crate::{
     calls::client::{
@@ -19,10 +18,10 @@ use crate::{
 };
 use leptos::{html, prelude::*};
 
-/// How long a device may take to open before it is said that the browser may be asking, in milliseconds.
+/// Delay before the permission hint appears, in milliseconds.
 const PERMISSION_HINT_DELAY_MILLIS: i32 = 1_500;
 
-/// Mutes and unmutes. Pressed means muted, or no microphone at all; what it says fits how it is.
+/// Mutes and unmutes. Pressed means muted, or no microphone.
 #[component]
 pub fn MicrophoneButton() -> impl IntoView {
     let devices = use_calls().devices();
@@ -49,7 +48,7 @@ pub fn MicrophoneButton() -> impl IntoView {
     }
 }
 
-/// Turns the camera off and on. Pressed means off; what it says fits how it is.
+/// Turns the camera off and on. Pressed means off.
 #[component]
 pub fn CameraButton() -> impl IntoView {
     let devices = use_calls().devices();
@@ -75,7 +74,7 @@ pub fn CameraButton() -> impl IntoView {
     }
 }
 
-/// Shares a screen, or stops. Pressed means that one is shared. Not there where the browser cannot, as on phones.
+/// Starts and stops screen sharing. Pressed means sharing. Hidden if the browser does not support it, as on phones.
 #[component]
 pub fn ShareButton() -> impl IntoView {
     let devices = use_calls().devices();
@@ -105,7 +104,7 @@ pub fn ShareButton() -> impl IntoView {
     }
 }
 
-/// What stands in the way of being heard and seen, in words.
+/// Device problems and hints, as text.
 #[component]
 pub fn DeviceProblems() -> impl IntoView {
     let calls = use_calls();
@@ -149,7 +148,7 @@ pub fn DeviceProblems() -> impl IntoView {
     }
 }
 
-/// What the browser is probably asking for: nobody was asked before, and the question is easily overlooked.
+/// A hint that the browser is probably prompting for permission, because the prompt is easily overlooked.
 fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
     let late = RwSignal::new(false);
     let asking = Memo::new(move |_| {
@@ -160,7 +159,7 @@ fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
         late.set(false);
         if asking.get().contains(&true) {
             browser::run_after(PERMISSION_HINT_DELAY_MILLIS, move || {
-                // The card may be gone by then.
+                // The component may be unmounted by now.
                 if asking
                     .try_get_untracked()
                     .is_some_and(|asking| asking.contains(&true))
@@ -188,7 +187,7 @@ fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
     })
 }
 
-/// How loud the microphone is: whoever sees it move need not ask whether they are heard.
+/// The level of the microphone, which shows the person that the others can hear them.
 #[component]
 pub fn LevelMeter() -> impl IntoView {
     let devices = use_calls().devices();
@@ -197,7 +196,7 @@ pub fn LevelMeter() -> impl IntoView {
     }
 }
 
-/// What the other one sees of oneself, as in a mirror.
+/// The camera's video as the others see it, mirrored.
 #[component]
 pub fn SelfView() -> impl IntoView {
     let devices = use_calls().devices();

@@ -1,4 +1,4 @@
-//! Choosing microphone, camera and speaker, before a call and in it.
+//! Selection of microphone, camera and speaker, before and during a call.
 
 use crate::{
     calls::client::{
@@ -9,7 +9,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// What there is to choose from, and how the microphone's sound is treated.
+/// The device lists, and the processing of the microphone's audio.
 #[component]
 pub fn DevicePicker() -> impl IntoView {
     view! {
@@ -25,7 +25,7 @@ pub fn DevicePicker() -> impl IntoView {
     }
 }
 
-/// Shown once the browser says what there is: before it was allowed to use one, it says nothing.
+/// A list of devices. Shown once labels are known, which browsers hide until permission is granted.
 #[component]
 fn DeviceSelect(kind: DeviceKind) -> impl IntoView {
     let devices = use_calls().devices();
@@ -40,7 +40,7 @@ fn DeviceSelect(kind: DeviceKind) -> impl IntoView {
         let chosen = event_target_value(&event);
         devices.select_device(kind, Some(chosen).filter(|chosen| !chosen.is_empty()));
     };
-    // What was chosen and is not there now leaves the choice to the browser.
+    // If the selected device is missing, the browser chooses.
     let is_chosen =
         move |known: &DeviceInfo| choices.selected_id(kind).as_deref() == Some(known.id.as_str());
     let nothing_chosen = move || known.with(|known| !known.iter().any(is_chosen));
@@ -84,7 +84,7 @@ fn AudioProcessingToggle(treatment: AudioProcessing) -> impl IntoView {
     }
 }
 
-/// Something was just connected: does one want to use it?
+/// Offers to use a newly connected device.
 #[component]
 pub fn NewDeviceNotice() -> impl IntoView {
     let devices = use_calls().devices();

@@ -1,8 +1,8 @@
-//! The dock: where a call is shown, on every page and across navigation.
+//! The dock: shows the call on every page and across navigation.
 //!
-//! It stands at the end of the site's top and shows one thing at a time: a look at oneself before calling, somebody who calls,
-//! the call, or how it ended. On a wide window it is a card in the corner below the header; on a phone a call that is made small
-//! is a bar in the flow of the page, so that it covers neither the text nor the composer.
+//! It is placed at the end of the site's header and shows one view at a time: a preview, an incoming call, the call, or its
+//! end. In a wide window it is a card in the corner below the header. On a phone, a minimised call is a bar in the flow of
+//! the page, so that it covers neither the text nor the composer.
 
 use super::{
     dock_size::DockExpanded,
@@ -20,13 +20,13 @@ use leptos_router::hooks::use_location;
 use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
-/// Which of its views the dock shows.
+/// The view that the dock shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DockView {
     Empty,
     Preview,
     Incoming {
-        /// It took the place of a look at oneself, so that a press meant for that may land on it.
+        /// Whether the card replaces a preview, so that a press meant for the preview may land on it.
         replaces_preview: bool,
     },
     Stage,
@@ -63,7 +63,7 @@ impl DockView {
     }
 }
 
-/// Where a call is shown; empty while there is none.
+/// The dock; empty without a call.
 #[component]
 pub fn Dock() -> impl IntoView {
     let calls = use_calls();
@@ -74,7 +74,7 @@ pub fn Dock() -> impl IntoView {
     let DockExpanded(is_expanded) = DockExpanded::provide();
     let dock = NodeRef::<html::Div>::new();
 
-    // Who goes to another page wants to see it.
+    // Navigation minimises the call, so that the new page is visible.
     let path = use_location().pathname;
     Effect::new(move |before: Option<String>| {
         let now = path.get();
@@ -89,7 +89,7 @@ pub fn Dock() -> impl IntoView {
         if is_call(now) && !before.is_some_and(is_call) {
             is_expanded.set(true);
         }
-        // A call that the code for it found here is news too.
+        // A call that existed before the chunk was loaded also moves the focus.
         if before.unwrap_or(DockView::Empty) != now {
             update_focus(dock, now);
         }
@@ -112,7 +112,7 @@ pub fn Dock() -> impl IntoView {
     }
 }
 
-/// What is read out of it.
+/// The text that screen readers announce.
 pub fn status_text() -> Memo<String> {
     let calls = use_calls();
     let scene = calls.state();
@@ -122,12 +122,12 @@ pub fn status_text() -> Memo<String> {
 }
 
 thread_local! {
-    /// What had the focus before the dock took it. Never touched on the server.
+    /// The element that had the focus before the dock took it. Unused on the server.
     static FOCUS_BEFORE_DOCK: std::cell::RefCell<Option<HtmlElement>> = const { std::cell::RefCell::new(None) };
 }
 
-/// Keeps the focus somewhere sensible when the dock changes: what was pressed is gone, and without this the focus would fall to
-/// the top of the page. Somebody who is writing is never interrupted; the change is read out to them.
+/// Moves the focus when the dock changes, because the focused element may be gone and the focus would fall to the
+/// body. A person who is typing is not interrupted; screen readers announce the change.
 fn update_focus(dock: NodeRef<html::Div>, shown: DockView) {
     request_animation_frame(move || {
         let Some(document) = web_sys::window().and_then(|window| window.document()) else {
@@ -150,7 +150,7 @@ fn update_focus(dock: NodeRef<html::Div>, shown: DockView) {
                     .ok()
             };
             if let Some(element) = before.map(focusable).or_else(main).filter(|_| nowhere) {
-                // An element of the page that is shown can have the focus.
+                // Focusing a visible element does not fail.
                 let _ = element.focus();
             }
             return;
@@ -171,7 +171,7 @@ fn update_focus(dock: NodeRef<html::Div>, shown: DockView) {
     });
 }
 
-/// The element itself or, where it is in a menu that was closed since, what opens the menu.
+/// The element itself, or the summary of the closed menu that contains it.
 fn focusable(element: HtmlElement) -> HtmlElement {
     element
         .closest("details:not([open])")

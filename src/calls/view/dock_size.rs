@@ -7,7 +7,7 @@ use leptos::prelude::*;
 pub struct DockExpanded(pub RwSignal<bool>);
 
 impl DockExpanded {
-    /// Provides it to everything below, expanded.
+    /// Provides the state to all descendants, initially expanded.
     pub fn provide() -> Self {
         let expanded = Self(RwSignal::new(true));
         provide_context(expanded);
@@ -18,7 +18,7 @@ impl DockExpanded {
 /// The dock's size.
 ///
 /// # Panics
-/// Outside the dock, which provides it.
+/// Panics outside the dock, which provides it.
 #[must_use]
 pub fn use_dock_expanded() -> RwSignal<bool> {
     let DockExpanded(is_expanded) = expect_context();

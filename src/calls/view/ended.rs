@@ -1,4 +1,4 @@
-//! How the last call ended, and calling back.
+//! The summary of an ended call, and calling back.
 
 use super::file_transfers::FileTransferList;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// How the last call ended.
+/// The summary of the last call.
 #[component]
 pub fn EndedCard() -> impl IntoView {
     let (calls, loader) = (use_calls(), use_calls_loader());

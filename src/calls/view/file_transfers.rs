@@ -1,4 +1,4 @@
-//! Files that go straight to the other one in a call.
+//! Files sent directly to the peer during a call.
 
 use crate::{
     calls::client::{
@@ -11,7 +11,7 @@ use crate::{
 use leptos::{html, prelude::*};
 use web_sys::HtmlInputElement;
 
-/// Offers files to the other one.
+/// Offers files to the peer.
 #[component]
 pub fn SendFileButton() -> impl IntoView {
     let calls = use_calls();
@@ -27,7 +27,7 @@ pub fn SendFileButton() -> impl IntoView {
             return;
         };
         offer_selected_files(&input, |file| calls.offer_file(file));
-        // The same file can be chosen again.
+        // Clearing the input allows the same file to be chosen again.
         input.set_value("");
     };
     view! {
@@ -47,7 +47,7 @@ fn offer_selected_files(input: &HtmlInputElement, offer: impl Fn(web_sys::File))
         .for_each(offer);
 }
 
-/// All files of the call, and what has become of each.
+/// All file transfers of the call, with their state.
 #[component]
 pub fn FileTransferList() -> impl IntoView {
     let files = use_calls().transfers();
@@ -126,7 +126,7 @@ fn FileTransferRow(
     }
 }
 
-/// How far a file is, in words.
+/// The progress of a transfer, as text.
 fn transfer_text(file: &FileTransfer) -> String {
     let size = format_bytes(file.size);
     match (file.phase, file.direction) {

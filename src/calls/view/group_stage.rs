@@ -1,4 +1,4 @@
-//! The call of a room: everybody's picture and sound, oneself, and what one can do.
+//! A group call: video and audio of all participants, the self view, and the controls.
 
 use super::{
     controls::{CameraButton, DeviceProblems, MicrophoneButton, SelfView, ShareButton},
@@ -126,7 +126,7 @@ pub fn GroupStage() -> impl IntoView {
     }
 }
 
-/// Everybody but oneself.
+/// All participants except this page's.
 fn other_participants(group: &ActiveGroupCall) -> Vec<ParticipantView> {
     let members = group.view.participants.iter();
     members
@@ -135,7 +135,7 @@ fn other_participants(group: &ActiveGroupCall) -> Vec<ParticipantView> {
         .collect()
 }
 
-/// One of the others: their picture or the screen they share, their name, and how they are.
+/// One participant: video or shared screen, name and connection state.
 #[component]
 fn ParticipantTile(seat: Seat, others: Memo<Vec<ParticipantView>>) -> impl IntoView {
     let calls = use_calls();
@@ -181,7 +181,7 @@ fn ParticipantTile(seat: Seat, others: Memo<Vec<ParticipantView>>) -> impl IntoV
     }
 }
 
-/// How somebody is, where there is anything to say about it.
+/// A note on a participant's connection; `None` while connected.
 fn connection_note(other: Option<&PeerStatus>, away: bool) -> Option<&'static str> {
     match other.map(|other| other.path_state) {
         Some(PathState::Connected) => None,
@@ -191,12 +191,12 @@ fn connection_note(other: Option<&PeerStatus>, away: bool) -> Option<&'static st
     }
 }
 
-/// One is not in the call of a room any more, and did not leave it here.
+/// The notice that this page was removed from a group call.
 #[component]
 pub fn RemovedCard() -> impl IntoView {
     let (calls, loader) = (use_calls(), use_calls_loader());
     let place = Memo::new(move |_| calls.state().with(|scene| scene.room().cloned()));
-    // A guest whose link was ended cannot.
+    // A guest whose link was revoked cannot rejoin.
     let link = use_socket().status();
     let over = move || matches!(link.get(), SocketStatus::Closed(_));
     let rejoin = move |_| {

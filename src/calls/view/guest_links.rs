@@ -1,4 +1,4 @@
-//! Inviting guests into the call of a room: making links and ending them.
+//! Inviting guests to a group call: creating and revoking links.
 
 use crate::{
     calls::{
@@ -17,25 +17,26 @@ use js_sys::Reflect;
 use leptos::{html, prelude::*};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 
-/// For how long a link can be made, in hours.
+/// The lifetimes of a link to choose from, in hours.
 const LIFETIME_CHOICES: [(u32, &str); 3] = [(1, "1 hour"), (24, "1 day"), (7 * 24, "1 week")];
 
-/// What is known of the links. A handle.
+/// State of the guest links panel. A `Copy` handle.
 #[derive(Debug, Clone, Copy)]
 struct GuestLinksState {
     call: CallId,
     links: RwSignal<Vec<GuestLinkSummary>>,
-    /// The address of the one that was just made.
+    /// The URL of the link that was just created.
     new_link: RwSignal<Option<(GuestLinkId, String)>>,
     failure: RwSignal<Option<Failure>>,
     is_creating: RwSignal<bool>,
-    /// Counts questions for those there are: only the answer to the last one counts, for one that is late knows nothing of what was done since.
+    /// Number of list requests. Only the response to the latest one is used, because an older one misses later
+    /// changes.
     load_count: RwSignal<u32>,
 }
 
 impl GuestLinksState {
     fn load_links(self) {
-        // The panel may be closed, now or by the time of the answer.
+        // The component may be unmounted before the response arrives.
         let load_number = self.load_count.try_update(|asked| {
             *asked += 1;
             *asked
@@ -77,7 +78,7 @@ impl GuestLinksState {
         self.failure.set(None);
         spawn_local(async move {
             match revoke_guest_link(self.call, link).await {
-                // Somebody else has ended it.
+                // `NotFound`: another participant has revoked it.
                 Ok(()) | Err(Failure::NotFound { .. }) => {
                     self.links
                         .try_update(|known| known.retain(|known| known.id != link));
@@ -92,16 +93,16 @@ impl GuestLinksState {
     }
 }
 
-/// The whole address, to give to somebody.
+/// The absolute URL of a link.
 fn absolute_url(path: &str) -> String {
     let origin = web_sys::window().and_then(|window| window.location().origin().ok());
     format!("{}{path}", origin.unwrap_or_default())
 }
 
-/// Makes links, and shows those there are.
+/// Creates links, and lists the existing ones.
 #[component]
 pub fn GuestLinks(
-    /// Into which call.
+    /// The call to invite to.
     call: CallId,
 ) -> impl IntoView {
     let links = GuestLinksState {
@@ -113,7 +114,7 @@ pub fn GuestLinks(
         load_count: RwSignal::default(),
     };
     let hours = RwSignal::new(LIFETIME_CHOICES[0].0);
-    // Who comes may have come by a link.
+    // A new participant may be a guest, so the list is reloaded.
     let scene = use_calls().state();
     let members = Memo::new(move |_| {
         scene.with(|scene| {
@@ -160,7 +161,7 @@ pub fn GuestLinks(
     }
 }
 
-/// A link that there is: who made it, how long it is good, who came by it.
+/// An existing link: its creator, expiry and guests.
 #[component]
 fn GuestLinkItem(link: GuestLinkSummary, links: GuestLinksState) -> impl IntoView {
     let about = format!("guest-link-{}", link.id);
@@ -193,7 +194,7 @@ fn GuestLinkItem(link: GuestLinkSummary, links: GuestLinksState) -> impl IntoVie
     }
 }
 
-/// The link that was just made. Its address is shown this once.
+/// The link that was just created. Its URL is shown only now.
 #[component]
 fn NewLinkField(address: String) -> impl IntoView {
     let field = NodeRef::<html::Input>::new();
@@ -236,12 +237,12 @@ fn NewLinkField(address: String) -> impl IntoView {
     }
 }
 
-/// Copies a text. False where the browser does not let the page.
+/// Copies a text to the clipboard. False if the browser refuses.
 async fn copy_to_clipboard(text: &str) -> bool {
     let Some(navigator) = web_sys::window().map(|window| window.navigator()) else {
         return false;
     };
-    // There is none on a page that came without https.
+    // Pages without https have no clipboard.
     let has = Reflect::get(&navigator, &"clipboard".into()).is_ok_and(|it| it.is_object());
     has && JsFuture::from(navigator.clipboard().write_text(text))
         .await

@@ -1,4 +1,5 @@
-//! `/call/{token}`: what a link for guests leads to. A name first, then the call, and nothing else of the site.
+//! `/call/{token}`: the page of a guest link. It asks for a name, then joins the call; the rest of the site stays
+//! closed to guests.
 
 use crate::{
     calls::{
@@ -56,7 +57,7 @@ pub fn GuestPage() -> impl IntoView {
     }
 }
 
-/// For a link that leads nowhere any more.
+/// The page of an invalid link.
 #[component]
 fn InvalidLink() -> impl IntoView {
     view! {
@@ -69,7 +70,8 @@ fn InvalidLink() -> impl IntoView {
     }
 }
 
-/// For what cannot be known now. The page is loaded anew to ask again: what it asks with goes to its own address only.
+/// The error of a failed lookup. Retrying reloads the page, because the guest cookie is sent only to the page's own
+/// path.
 #[component]
 fn LinkFailure(failure: Failure) -> impl IntoView {
     view! {
@@ -82,7 +84,7 @@ fn LinkFailure(failure: Failure) -> impl IntoView {
     }
 }
 
-/// For somebody who is in the room's community, in this browser.
+/// The notice for a signed-in member of the room.
 #[component]
 fn MemberNotice(title: String, slug: String, created_by: String) -> impl IntoView {
     view! {
@@ -100,7 +102,7 @@ fn MemberNotice(title: String, slug: String, created_by: String) -> impl IntoVie
     }
 }
 
-/// A name first.
+/// The form for the guest's name.
 #[component]
 fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoView {
     view! {
@@ -120,13 +122,13 @@ fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoV
     }
 }
 
-/// Beside the call: who one is, and a way into it.
+/// The page beside the call: the guest's name, and a button to join.
 #[component]
 fn Lobby(token: String, place: CallRoom, name: String, created_by: String) -> impl IntoView {
     let (calls, loader, socket) = (use_calls(), use_calls_loader(), use_socket());
     let title = place.title.clone();
     let place = StoredValue::new(place);
-    // The browser's part: the look at oneself opens by itself, for that is what one came for.
+    // In the browser, the preview opens by itself, because the person came to join.
     Effect::new(move || {
         socket.connect(format!("/call/{token}/ws"));
         loader.join_group_call(place.get_value());

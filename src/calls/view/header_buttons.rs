@@ -1,17 +1,17 @@
-//! Buttons in the head of a call, of two or of many.
+//! Buttons in the header of a call.
 
 use super::dock_size::use_dock_expanded;
 use crate::ui::icon::{Glyph, Icon};
 use leptos::prelude::*;
 
-/// Opens and closes something below the head. Hidden where the call is shown small.
+/// Toggles a panel below the header. Hidden while the call is minimised.
 #[component]
 pub fn PanelButton(
-    /// What it opens.
+    /// Label of the panel.
     label: &'static str,
-    /// How it looks.
+    /// Icon of the button.
     glyph: Glyph,
-    /// Whether that is open.
+    /// Whether the panel is open.
     open: RwSignal<bool>,
 ) -> impl IntoView {
     view! {
@@ -28,7 +28,7 @@ pub fn PanelButton(
     }
 }
 
-/// Makes the call small, or large again.
+/// Minimises or expands the call.
 #[component]
 pub fn ResizeButton() -> impl IntoView {
     let is_expanded = use_dock_expanded();

@@ -1,4 +1,4 @@
-//! Somebody calls: who, how, and three ways to answer.
+//! An incoming call: the caller, the kind of call, and three ways to answer.
 
 use crate::{
     calls::client::{state::ClientCallState, use_calls},
@@ -12,14 +12,14 @@ use crate::{
 use leptos::prelude::*;
 use std::time::Duration;
 
-/// How long a card that took the place of another waits before it can be pressed.
+/// How long a card that replaces a preview stays disabled.
 const MISCLICK_GUARD_DELAY: Duration = Duration::from_millis(600);
 
-/// A call that rings. Escape does not decline: a key that closes other things is pressed too easily.
+/// A ringing call. Escape does not decline, because it is pressed too easily while closing something else.
 #[component]
 pub fn IncomingCard(
-    /// Whether it took the place of something else that one was about to press: then it waits a moment before it can be pressed,
-    /// so that nobody is answered or declined by mistake.
+    /// Whether the card replaces a preview. Its buttons are then disabled for a moment, so that a misclick neither
+    /// accepts nor declines.
     replaces_preview: bool,
 ) -> impl IntoView {
     let calls = use_calls();
@@ -35,7 +35,7 @@ pub fn IncomingCard(
     Effect::new(move || {
         if replaces_preview {
             let then = move || {
-                // The card may be gone by then.
+                // The component may be unmounted by now.
                 let _ = ready.try_set(true);
             };
             set_timeout(then, MISCLICK_GUARD_DELAY);

@@ -1,7 +1,7 @@
-//! Keys in a call: M microphone, V camera, D share a screen, H hang up, Space to talk while muted.
+//! Keyboard shortcuts in a call: M microphone, V camera, D share screen, H hang up, Space push-to-talk while muted.
 //!
-//! They are for who looks at the call, and never for who writes or presses something: a key belongs to what has the focus first. Each can
-//! be done with a button as well, and all of them can be turned off in Settings.
+//! A key always belongs to the focused element first, so shortcuts do not apply in text fields, and Space presses a focused
+//! control. Every shortcut also has a button, and all can be turned off in Settings.
 
 use crate::{
     calls::client::{CallsClient, devices::Devices, state::ClientCallState},
@@ -11,11 +11,11 @@ use leptos::{ev::KeyboardEvent, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::Element;
 
-/// Where the browser keeps that somebody wants no keys.
+/// Storage key of the setting that turns shortcuts off.
 const STORAGE_KEY: &str = "rialto_call_keys";
 const DISABLED_VALUE: &str = "off";
 
-/// What a key does.
+/// The action of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shortcut {
     Microphone,
@@ -25,7 +25,7 @@ enum Shortcut {
     PushToTalk,
 }
 
-/// What a key means, by what is written on it.
+/// The action for a key name.
 fn shortcut_for_key(key: &str) -> Option<Shortcut> {
     match key {
         "m" | "M" => Some(Shortcut::Microphone),
@@ -37,18 +37,18 @@ fn shortcut_for_key(key: &str) -> Option<Shortcut> {
     }
 }
 
-/// What has the focus.
+/// The kind of the focused element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FocusKind {
-    /// Nothing that does anything with a key.
+    /// An element that handles no keys.
     Nothing,
-    /// Something to press: the space bar presses it.
+    /// A control, which Space presses.
     Control,
-    /// Something to write into or choose from: every key is for it.
+    /// A text field or selection, which handles every key.
     Field,
 }
 
-/// Whether a key is for the call.
+/// Whether a shortcut applies with this focus.
 fn is_allowed(shortcut: Shortcut, focus: FocusKind) -> bool {
     match focus {
         FocusKind::Nothing => true,
@@ -73,18 +73,18 @@ fn focus_kind(target: Option<Element>) -> FocusKind {
     }
 }
 
-/// Whether keys do something here. Browser only.
+/// Whether shortcuts are enabled. Browser only.
 #[must_use]
 pub fn is_enabled() -> bool {
     browser::local_storage_get(STORAGE_KEY).as_deref() != Some(DISABLED_VALUE)
 }
 
-/// Turns them on or off, in this browser. Browser only.
+/// Enables or disables shortcuts in this browser. Browser only.
 pub fn set_enabled(on: bool) {
     browser::local_storage_set(STORAGE_KEY, if on { "on" } else { DISABLED_VALUE });
 }
 
-/// Listens to keys for as long as the page lives. Browser only, once.
+/// Registers the key listeners for the lifetime of the page. Browser only, once.
 pub fn listen_for_shortcuts(calls: CallsClient) {
     let held = RwSignal::new(false);
     window_event_listener(leptos::ev::keydown, move |event| {
@@ -107,7 +107,7 @@ pub fn listen_for_shortcuts(calls: CallsClient) {
                 held.set(true);
                 devices.toggle_microphone();
             }
-            // The key is down still.
+            // The key is still held.
             Shortcut::PushToTalk if held.get_untracked() => {}
             Shortcut::Microphone
             | Shortcut::Camera
@@ -132,11 +132,11 @@ pub fn listen_for_shortcuts(calls: CallsClient) {
             release();
         }
     });
-    // A key that is let go of over another window is never heard of.
+    // If another window takes the focus, no `keyup` event arrives.
     window_event_listener(leptos::ev::blur, move |_| release());
 }
 
-/// The key that is meant for the call, if it is.
+/// The shortcut of an event, if it applies.
 fn shortcut_for_event(event: &KeyboardEvent) -> Option<Shortcut> {
     let key = shortcut_for_key(&event.key())?;
     let with_others = event.ctrl_key() || event.alt_key() || event.meta_key();
@@ -150,7 +150,7 @@ fn shortcut_for_event(event: &KeyboardEvent) -> Option<Shortcut> {
     (is_allowed(key, focus_kind(target)) && is_enabled()).then_some(key)
 }
 
-/// The choice, in Settings.
+/// The setting for shortcuts.
 #[component]
 pub fn ShortcutSettings() -> impl IntoView {
     let on = RwSignal::new(true);

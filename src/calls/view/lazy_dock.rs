@@ -1,4 +1,4 @@
-//! The dock's place on a page: the dock, or what is shown before its code is here.
+//! The dock's place on a page: the dock, or the loading state of its chunk.
 
 use crate::{
     calls::client::lazy::{ChunkState, use_calls_loader},
@@ -9,12 +9,12 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Where calls are shown. Placed once, by the app.
+/// The place of the dock. Placed once, by the app.
 #[component]
 pub fn LazyCallDock() -> impl IntoView {
     let loader = use_calls_loader();
     let chunk = move || loader.chunk();
-    // What is put into it later is read out, so it is there from the beginning.
+    // A live region announces only later changes, so it exists from the start.
     view! {
         <div class="visually-hidden" role="status" aria-live="polite">
             {move || chunk().map(|chunk| (chunk.status_text)())}
@@ -26,7 +26,7 @@ pub fn LazyCallDock() -> impl IntoView {
     }
 }
 
-/// For somebody who wants to call before the code for it is here, and for whom it does not come.
+/// Shown to a person who starts a call while the chunk is loading, or after loading failed.
 #[component]
 fn LoadingCard() -> impl IntoView {
     let loader = use_calls_loader();

@@ -2,19 +2,19 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`lazy_dock`] | the dock's place on every page, before its code is loaded |
+//! | [`lazy_dock`] | the place of the dock on every page, before its chunk is loaded |
 //! | [`dock`] | the dock: shows a preview, a ringing call, a call or its end |
 //! | [`dock_size`] | whether the dock is expanded |
 //! | `preview`, `incoming`, `waiting`, `ended` | cards of the dock |
-//! | `stage`, `group_stage` | the dock in a call of two, and in a group call |
+//! | `stage`, `group_stage` | the dock in a two-party call, and in a group call |
 //! | `controls`, `header_buttons`, `device_picker` | buttons in a call |
 //! | `peer_media` | video, screen and audio of a remote participant |
 //! | `connection_quality` | quality of the connection, and its details |
 //! | `file_transfers` | files sent over the data channel |
 //! | `guest_links` | creating and revoking guest links |
-//! | `text` | sentences about the state of a call |
+//! | `text` | the state of a call as text |
 //! | [`keyboard_shortcuts`] | shortcuts in a call, and their setting |
-//! | [`page`] | `/calls`: whom one can call, and past calls |
+//! | [`page`] | `/calls`: the people who can be called, and past calls |
 //! | [`guest_page`] | `/call/{token}`: joining a group call as a guest |
 //! | [`connection_test`] | the connection test in Settings |
 //! | [`notification_settings`] | sound and notifications of incoming calls |

@@ -1,4 +1,4 @@
-//! How calls make themselves noticed in this browser: what is asked once, and the choices in Settings.
+//! Sound and notifications of incoming calls: a prompt shown once, and the settings.
 
 use crate::{
     calls::client::ringer::{is_do_not_disturb, set_do_not_disturb, supports_notifications},
@@ -8,19 +8,19 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Notification, NotificationPermission};
 
-/// Whether a hidden page may say that somebody calls.
+/// The notification permission of this site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum NotificationState {
-    /// Not known yet, or the browser knows no notifications.
+    /// Not known yet, or unsupported by the browser.
     #[default]
     Unknown,
-    /// Nobody was asked.
+    /// The permission was not requested yet.
     Unasked,
     Granted,
     Denied,
 }
 
-/// As the browser says it. Browser only.
+/// Reads the permission from the browser. Browser only.
 fn notification_state() -> NotificationState {
     if !supports_notifications() {
         return NotificationState::Unknown;
@@ -32,22 +32,22 @@ fn notification_state() -> NotificationState {
     }
 }
 
-/// Asks for the browser's question, which only a person's press may open; `then` is told how things stand after it.
+/// Requests the permission, which requires a user gesture. `then` receives the resulting state.
 fn request_permission(then: impl FnOnce(NotificationState) + 'static) {
     spawn_local(async move {
         if let Ok(asked) = Notification::request_permission() {
-            // Whatever was answered, the browser knows it.
+            // The result is read from the browser afterwards.
             let _ = JsFuture::from(asked).await;
         }
         then(notification_state());
     });
 }
 
-/// Where the browser keeps that this was asked.
+/// Storage key that records that the prompt was shown.
 const ASKED_STORAGE_KEY: &str = "rialto_ring_asked";
 
-/// Asks, once in a browser, whether a page that nobody looks at may say that somebody calls. Whoever never opens the settings would
-/// otherwise have missed every call that came meanwhile.
+/// Asks once per browser whether to notify of calls while the page is hidden. People who never open Settings would
+/// otherwise miss calls.
 #[component]
 pub fn NotificationPrompt() -> impl IntoView {
     let open = RwSignal::new(false);
@@ -82,7 +82,7 @@ pub fn NotificationPrompt() -> impl IntoView {
     }
 }
 
-/// The choices.
+/// The settings.
 #[component]
 pub fn NotificationSettings() -> impl IntoView {
     let quiet = RwSignal::new(false);
@@ -100,7 +100,7 @@ pub fn NotificationSettings() -> impl IntoView {
     };
     let on_ask = move |_| {
         request_permission(move |answer| {
-            // The page may show something else by now.
+            // The component may be unmounted by now.
             let _ = notifies.try_set(answer);
         });
     };

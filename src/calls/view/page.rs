@@ -1,4 +1,4 @@
-//! `/calls`: whom one can call now, and the calls there were.
+//! `/calls`: the people who can be called now, and past calls.
 
 use crate::{
     calls::{
@@ -81,7 +81,7 @@ fn Overview(me: CurrentUser) -> impl IntoView {
     }
 }
 
-/// Everybody else who is here or away: as the server rendered them, then as they come and go.
+/// All other people who are present: first as rendered by the server, then live.
 #[component]
 fn PresentPeople(
     rendered: Vec<PersonPresence>,
@@ -91,7 +91,7 @@ fn PresentPeople(
     let people = use_presence();
     let list = Memo::new(move |_| {
         let mut list = people.entries().get();
-        // Oneself is always among them once the socket is greeted.
+        // After the socket's welcome, the list always contains this person.
         if list.is_empty() {
             return rendered.clone();
         }
@@ -115,7 +115,7 @@ fn PresentPeople(
     }
 }
 
-/// One of them. Whether they are here or away changes in place, so that nobody loses the button they are about to press.
+/// A row for one person. Presence changes in place, so that a button does not move before it is pressed.
 #[component]
 fn PersonRow(
     person: Person,
@@ -214,7 +214,7 @@ fn PastRow(call: PastCall, is_hydrated: RwSignal<bool>) -> impl IntoView {
     }
 }
 
-/// Voice and video. They wait for the page to be live: a call needs it.
+/// Buttons for voice and video calls, disabled until the page is hydrated.
 #[component]
 fn CallButtons(person: Person, is_hydrated: RwSignal<bool>) -> impl IntoView {
     let call_actions = use_call_actions();

@@ -1,4 +1,4 @@
-//! What is seen and heard of the other one: their picture, the screen that they share, their sound.
+//! Media of a remote participant: video, shared screen and audio.
 
 use crate::{
     calls::client::{
@@ -23,7 +23,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Document, HtmlMediaElement, HtmlVideoElement, MediaStream};
 
-/// The name of the other one; empty while there is nobody.
+/// The name of the peer; empty without one.
 pub(super) fn display_name_of(peer: Memo<Option<Person>>) -> String {
     peer.with(|with| {
         with.as_ref()
@@ -32,7 +32,7 @@ pub(super) fn display_name_of(peer: Memo<Option<Person>>) -> String {
     })
 }
 
-/// Shows a stream in an element for as long as it is there. Setting the same again would start it anew.
+/// Shows a stream in a video element. An unchanged stream is not set again, because that would restart playback.
 fn bind_video_stream(
     video: NodeRef<html::Video>,
     stream: impl Fn() -> Option<MediaStream> + 'static,
@@ -47,8 +47,8 @@ fn bind_video_stream(
     });
 }
 
-/// Has an element play the sound of a stream, once there is any in it. True when it begins anew. In Chromium the time of an element that
-/// was given an empty stream stands still when the sound comes, as if it were held back: nobody could tell whether it is.
+/// Plays a stream in an audio element once it has an audio track. True if the stream was set. In Chromium, an element
+/// given an empty stream keeps its time at zero when audio arrives, which looks like blocked playback.
 fn bind_audio_stream(audio: &HtmlMediaElement, stream: Option<&MediaStream>) -> bool {
     let stream = stream.filter(|stream| stream.get_audio_tracks().length() > 0);
     if audio.src_object().as_ref() == stream {
@@ -58,14 +58,14 @@ fn bind_audio_stream(audio: &HtmlMediaElement, stream: Option<&MediaStream>) -> 
     stream.is_some()
 }
 
-/// The other one's picture; while there is none, who they are and why.
+/// The camera video of a peer; without it, the name and the reason.
 #[component]
 pub fn PeerVideo(
-    /// Who.
+    /// The peer.
     peer: Memo<Option<Person>>,
-    /// What they are called.
+    /// Name of the peer.
     name: Signal<String>,
-    /// Their place.
+    /// Seat of the peer.
     seat: Seat,
 ) -> impl IntoView {
     let calls = use_calls();
@@ -73,11 +73,11 @@ pub fn PeerVideo(
     let arrivals = tracks_revision(other);
     let video = NodeRef::<html::Video>::new();
     bind_video_stream(video, move || {
-        // Read, not only tracked: a memo that nobody has read follows nothing.
+        // The memo must be read, because an unread memo tracks nothing.
         let _ = arrivals.get();
         calls.remote_video(seat)
     });
-    // Until they say what they send, the first picture may come at any moment, and covers who they are.
+    // Before the first media state report, video may arrive at any moment, so the video element is shown.
     let seen =
         move || media_state(other).is_none_or(|sends| sends.camera && !sends.is_video_paused);
     let silent = move || media_state(other).is_some_and(|sends| !sends.microphone);
@@ -122,12 +122,12 @@ pub fn PeerVideo(
     }
 }
 
-/// The screen that the other one shares, while they do.
+/// The screen shared by a peer, while it is shared.
 #[component]
 pub fn PeerScreen(
-    /// What they are called.
+    /// Name of the peer.
     name: Signal<String>,
-    /// Their place.
+    /// Seat of the peer.
     seat: Seat,
 ) -> impl IntoView {
     let calls = use_calls();
@@ -152,10 +152,10 @@ pub fn PeerScreen(
     }
 }
 
-/// The other one's sound, where it was chosen to be heard. A browser may want a press before it plays any.
+/// The audio of a peer, on the selected speaker. Browsers may require a user gesture before playing it.
 #[component]
 pub fn PeerAudio(
-    /// Their place.
+    /// Seat of the peer.
     seat: Seat,
 ) -> impl IntoView {
     let calls = use_calls();
@@ -170,7 +170,8 @@ pub fn PeerAudio(
             let refused = JsFuture::from(playing).await.err();
             let name = refused
                 .and_then(|why| js_sys::Reflect::get(&why, &"name".into()).ok()?.as_string());
-            // Anything else means that the sound was replaced or taken away meanwhile. The call may be over by now.
+            // Other errors mean that the stream was replaced or removed meanwhile. The component may be unmounted by
+            // now.
             let _ = blocked.try_set(name.as_deref() == Some("NotAllowedError"));
         });
     };
@@ -203,17 +204,17 @@ pub fn PeerAudio(
     }
 }
 
-/// Has an element sound from a speaker (W3C Audio Output Devices); empty means whichever the browser chooses. Where a browser has no such
-/// thing, or the speaker is gone, it sounds where it did.
+/// Routes an element to an audio output (W3C Audio Output Devices); empty selects the default. Without browser
+/// support, or if the output is gone, nothing changes.
 fn set_audio_output(element: &HtmlMediaElement, speaker: &str) {
     call_method_if_present(element, "setSinkId", &[speaker.into()]);
 }
 
-/// Full screen, and a small window above all others: for the screen that the other one shares, otherwise for their picture. Each where
-/// the browser can.
+/// Full screen and picture-in-picture, for the shared screen or else the peer's video. Each button appears only with
+/// browser support.
 #[component]
 pub fn VideoButtons(
-    /// What fills the screen.
+    /// The element shown in full screen.
     pictures: NodeRef<html::Div>,
 ) -> impl IntoView {
     let calls = use_calls();
@@ -285,7 +286,7 @@ pub fn VideoButtons(
     }
 }
 
-/// Puts a picture into a small window above all others, or back (W3C Picture-in-Picture).
+/// Toggles picture-in-picture (W3C Picture-in-Picture).
 fn toggle_picture_in_picture(video: &HtmlVideoElement) {
     let Some(document) = document() else { return };
     let floats = Reflect::get(&document, &"pictureInPictureElement".into());
@@ -296,7 +297,7 @@ fn toggle_picture_in_picture(video: &HtmlVideoElement) {
     }
 }
 
-/// Asks the browser for something that it may not have, or that somebody may say no to; then everything stays as it was.
+/// Calls a method that the browser may lack, or whose promise may be rejected; both are ignored.
 fn call_method_if_present(object: &JsValue, name: &str, arguments: &[JsValue]) {
     let call = || {
         let function: Function = Reflect::get(object, &name.into()).ok()?.dyn_into().ok()?;
@@ -315,7 +316,7 @@ fn document() -> Option<Document> {
     web_sys::window()?.document()
 }
 
-/// Whether the two lost each other and are looking for a way.
+/// Whether the path to the peer of a two-party call is being recovered.
 pub(super) fn is_reconnecting(calls: &CallsClient) -> bool {
     let path = calls.path_state().get();
     calls.state().with(|scene| {
@@ -326,7 +327,7 @@ pub(super) fn is_reconnecting(calls: &CallsClient) -> bool {
     })
 }
 
-/// Whether one of the others is lost, in whichever kind of call.
+/// Whether the path to any peer is lost, in either kind of call.
 fn is_peer_reconnecting(calls: &CallsClient, seat: Seat, other: Memo<Option<PeerStatus>>) -> bool {
     if seat == SOLE_PEER {
         return is_reconnecting(calls);
@@ -338,12 +339,12 @@ fn is_peer_reconnecting(calls: &CallsClient, seat: Seat, other: Memo<Option<Peer
     })
 }
 
-/// What one of the others says that they send.
+/// The media state reported by a peer.
 fn media_state(other: Memo<Option<PeerStatus>>) -> Option<MediaState> {
     other.with(|other| other.as_ref()?.media_state)
 }
 
-/// Changes with what there is to see or hear of one of the others.
+/// Changes when the tracks of a peer change.
 fn tracks_revision(other: Memo<Option<PeerStatus>>) -> Memo<u32> {
     Memo::new(move |_| other.with(|other| other.as_ref().map_or(0, |other| other.tracks_version)))
 }

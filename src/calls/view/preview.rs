@@ -1,4 +1,4 @@
-//! Before calling: a look at oneself, and what stands in the way of being seen and heard.
+//! The preview before a call: the self view, and device problems.
 
 use super::{
     controls::{CameraButton, DeviceProblems, LevelMeter, MicrophoneButton, SelfView},
@@ -17,7 +17,7 @@ use crate::{
 };
 use leptos::{ev::KeyboardEvent, prelude::*};
 
-/// Shows oneself before calling somebody.
+/// The preview before starting or joining a call.
 #[component]
 pub fn PreviewCard() -> impl IntoView {
     let calls = use_calls();

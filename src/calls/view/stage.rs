@@ -1,4 +1,4 @@
-//! The call itself: the other one's picture and sound, oneself, and what one can do.
+//! A two-party call: the peer's video and audio, the self view, and the controls.
 
 use super::{
     connection_quality::{QualityBars, QualityDetails},
@@ -24,8 +24,7 @@ use crate::{
 use leptos::{html, prelude::*};
 use std::time::Duration;
 
-/// A call from the start or the answer to the end. The same elements all the way, so that picture and sound go on through every
-/// change around them.
+/// A call from start or answer to its end. The elements stay the same throughout, so that playback is not interrupted.
 #[component]
 pub fn Stage() -> impl IntoView {
     let calls = use_calls();
@@ -77,7 +76,7 @@ pub fn Stage() -> impl IntoView {
     }
 }
 
-/// Where the call stands, in words, and how long it has lasted.
+/// The state of the call as text, and its duration.
 #[component]
 fn CallState() -> impl IntoView {
     let calls = use_calls();
@@ -93,7 +92,7 @@ fn CallState() -> impl IntoView {
         }
         now.set(browser::now());
         let tick = move || now.set(browser::now());
-        // A window always has timers; without one the time would stand still, and nothing else.
+        // Without a timer, only the displayed duration stops.
         if let Ok(ticking) = set_interval_with_handle(tick, Duration::from_secs(1)) {
             on_cleanup(move || ticking.clear());
         }
@@ -110,7 +109,7 @@ fn CallState() -> impl IntoView {
     }
 }
 
-/// Whoever shares a screen is told so for as long as they do.
+/// Reminds the person while they share a screen.
 #[component]
 pub fn ScreenSharingNotice() -> impl IntoView {
     let devices = use_calls().devices();
@@ -124,7 +123,7 @@ pub fn ScreenSharingNotice() -> impl IntoView {
     }
 }
 
-/// What went wrong, and what is being done about it.
+/// Errors of the call, and the reconnect notice.
 #[component]
 pub fn CallProblemNotices() -> impl IntoView {
     let calls = use_calls();
@@ -141,7 +140,7 @@ pub fn CallProblemNotices() -> impl IntoView {
     }
 }
 
-/// Since when the call goes on, by this machine's clock.
+/// When the call connected, by the local clock.
 fn connected_since(scene: &ClientCallState) -> Option<Millis> {
     scene.active_call().and_then(|held| held.connected_since)
 }

@@ -1,4 +1,4 @@
-//! What the dock says of a call while it goes on.
+//! Sentences about the state of a call.
 
 use crate::{
     calls::client::{
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Where the call stands, as the person at this page reads it. `online` says whether the server can be reached.
+/// The state of the call, as shown on this page. `online` says whether the server is reachable.
 #[must_use]
 pub fn state_text(scene: &ClientCallState, path: PathState, online: bool) -> String {
     match scene {
@@ -51,7 +51,7 @@ pub fn state_text(scene: &ClientCallState, path: PathState, online: bool) -> Str
     }
 }
 
-/// Who is in the call, in numbers.
+/// The number of participants.
 fn group_call_text(group: &ActiveGroupCall) -> String {
     match group.view.participants.len() {
         0 | 1 => "Nobody else is here yet".to_owned(),
@@ -67,7 +67,7 @@ fn in_call_text(view: &CallView, path: PathState, online: bool) -> String {
         (State::Dialing, _) => format!("Calling {}…", view.peer().name),
         (State::Ringing, _) => "Ringing…".to_owned(),
         (State::Connecting, _) => "Connecting…".to_owned(),
-        // The page knows of a loss sooner than the server, which it may not even reach.
+        // The page notices a lost path before the server, which may be unreachable.
         (State::Connected, PathState::Connecting | PathState::Connected) => "Connected".to_owned(),
         (State::Connected, PathState::Lost) | (State::Reconnecting, _) => {
             "Reconnecting…".to_owned()
@@ -76,13 +76,13 @@ fn in_call_text(view: &CallView, path: PathState, online: bool) -> String {
     }
 }
 
-/// Who calls, and how.
+/// The caller and the kind of call.
 #[must_use]
 pub fn incoming_text(view: &CallView) -> String {
     format!("{} from {}", view.media.label(), view.caller.name)
 }
 
-/// A running time: `0:05`, `12:34`, `1:02:03`. Negative counts as none.
+/// A duration: `0:05`, `12:34`, `1:02:03`. Negative values count as zero.
 #[must_use]
 pub fn clock_text(millis: Millis) -> String {
     let seconds = millis.max(0) / 1_000;

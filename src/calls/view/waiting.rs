@@ -1,4 +1,4 @@
-//! Somebody calls while one is in another call: a small card that makes no sound and takes the focus from nothing.
+//! A call that waits during another call: a small card without sound that does not take the focus.
 
 use crate::{
     calls::client::use_calls,
@@ -9,7 +9,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// A call that waits: decline, or leave the present one for it.
+/// A waiting call: decline it, or leave the current call for it.
 #[component]
 pub fn WaitingCard() -> impl IntoView {
     let calls = use_calls();

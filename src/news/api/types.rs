@@ -1,41 +1,41 @@
-//! What the server functions of news take and answer with.
+//! Argument and result types of the news server functions.
 
 use crate::protocol::failure::Failure;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What there is to choose from on the news page.
+/// Data of the news page besides the stories.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NewsPageInfo {
-    /// Every topic that has a story, by name.
+    /// All topics that have a story, sorted by name.
     pub topics: Vec<String>,
     /// Whether the reader may publish.
     #[serde(rename = "may_publish")]
     pub can_publish: bool,
 }
 
-/// What somebody typed into the editor's page: not checked yet.
+/// Contents of the editor's form, not validated yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoryInput {
-    /// One line.
+    /// Headline, one line.
     #[serde(default)]
     pub headline: String,
-    /// Markdown.
+    /// Body in Markdown.
     #[serde(default)]
     pub body: String,
-    /// One line.
+    /// Topic, one line.
     #[serde(default)]
     pub topic: String,
     /// "normal" or "breaking".
     #[serde(default)]
     pub urgency: String,
-    /// Made with the form: however often the form is sent, its story is published once.
+    /// Idempotency key, created with the form: repeated submissions publish one story.
     #[serde(rename = "request")]
     pub request_id: Uuid,
 }
 
 impl StoryInput {
-    /// An empty form.
+    /// Creates an empty form.
     #[must_use]
     pub fn new(request: Uuid) -> Self {
         Self {
@@ -48,14 +48,14 @@ impl StoryInput {
     }
 }
 
-/// What the editor's page begins with.
+/// Initial state of the editor's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EditorState {
-    /// Every topic that has a story, by name.
+    /// All topics that have a story, sorted by name.
     pub topics: Vec<String>,
-    /// What the form holds: nothing, or what was typed into one that was refused.
+    /// Form contents: empty, or the input of a rejected submission.
     #[serde(rename = "typed")]
     pub input: StoryInput,
-    /// Why it was refused.
+    /// Reason for the rejection, if the form was rejected.
     pub failure: Option<Failure>,
 }

@@ -1,22 +1,22 @@
-//! The one connection of a page, with the closures that it calls.
+//! The page's single stream connection and its event listeners.
 
 use crate::{news::reconnect_policy::ReconnectPolicy, ui::browser};
 use std::cell::RefCell;
 use wasm_bindgen::prelude::Closure;
 use web_sys::{Event, EventSource, MessageEvent};
 
-/// What there is one of in a page. Lives outside the reactive graph, because it holds handles of the browser, and is never
-/// touched on the server.
+/// Connection state of the page. It holds browser handles, so it lives outside the reactive graph and is never used on
+/// the server.
 pub(super) struct ConnectionState {
     pub(super) event_source: Option<EventSourceHandle>,
-    /// Counts connections: what a former one still has to say is ignored.
+    /// Connection counter; events of earlier connections are ignored.
     pub(super) generation: u32,
     pub(super) policy: ReconnectPolicy,
-    /// Whether the cursor has to be fetched before connecting, because the one at hand cannot be resumed from.
+    /// Whether a new cursor must be fetched before connecting, because the current one cannot be resumed from.
     pub(super) needs_status: bool,
 }
 
-/// An `EventSource` and the closures it calls, which live exactly as long.
+/// An `EventSource` with its listener closures, dropped together.
 pub(super) struct EventSourceHandle {
     pub(super) source: EventSource,
     pub(super) _on_error: Closure<dyn FnMut(Event)>,
@@ -25,7 +25,7 @@ pub(super) struct EventSourceHandle {
 
 impl Drop for EventSourceHandle {
     fn drop(&mut self) {
-        // After this nothing more is dispatched, also nothing that has arrived already.
+        // After `close()` no event is dispatched, not even one already queued.
         self.source.set_onerror(None);
         self.source.close();
     }
@@ -41,7 +41,7 @@ pub(super) fn with_connection<T>(then: impl FnOnce(&mut ConnectionState) -> T) -
     CONNECTION_STATE.with_borrow_mut(then)
 }
 
-/// The connection is gone, or is given up; the next one follows after a backoff.
+/// Closes the connection and schedules the next one after a backoff.
 pub(super) fn schedule_reconnect() {
     with_connection(|wire| {
         wire.close();

@@ -1,4 +1,4 @@
-//! What was typed and not published yet: kept by the tab, and put into the form again.
+//! Unpublished drafts: saved in session storage and restored into the form.
 
 use crate::{
     model::{UserId, story::Urgency},
@@ -10,24 +10,24 @@ use leptos::{
     prelude::*,
 };
 
-/// Under this, and the author's id, a tab keeps what was typed and not published yet.
+/// Session storage key prefix of drafts; the author's id is appended.
 const DRAFT_KEY_PREFIX: &str = "rialto.news.draft";
 
-/// What became of the draft that this tab had kept.
+/// State of the draft saved by this tab.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum DraftState {
-    /// There was none.
+    /// No draft was saved.
     Absent,
-    /// It is in the form again.
+    /// The draft was restored into the form.
     Restored(StoryInput),
-    /// It was taken out of the form, and can be had back.
+    /// The draft was removed from the form and can be restored again.
     Discarded(StoryInput),
 }
 
-/// The form's elements.
+/// Node references of the form's elements.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct FormFields {
-    /// Who writes: what one person typed is not shown to the next who uses the tab.
+    /// The author. Drafts are stored per author, so that the next user of the tab does not see them.
     pub(super) author: Option<UserId>,
     pub(super) form: NodeRef<Form>,
     pub(super) headline: NodeRef<Input>,
@@ -48,7 +48,7 @@ impl FormFields {
             .and_then(|draft| serde_json::from_str(&draft).ok())
     }
 
-    /// Keeps what is typed for this tab. Browser only.
+    /// Saves the input as this tab's draft; an empty form removes it. Browser only.
     pub(super) fn save_draft(&self, typed: &StoryInput) {
         if *typed == StoryInput::new(typed.request_id) {
             self.remove_draft();
@@ -57,12 +57,12 @@ impl FormFields {
         }
     }
 
-    /// What was typed is published. Browser only.
+    /// Removes the draft, after publishing or when the form is empty. Browser only.
     pub(super) fn remove_draft(&self) {
         browser::session_storage_remove(&self.storage_key());
     }
 
-    /// What is typed now. Browser only.
+    /// Reads the current input. Browser only.
     pub(super) fn read_input(&self, request: uuid::Uuid) -> Option<StoryInput> {
         let urgency = if self.breaking_radio.get_untracked()?.checked() {
             Urgency::Breaking
@@ -78,7 +78,7 @@ impl FormFields {
         })
     }
 
-    /// Fills the form. Browser only.
+    /// Fills the form with the input. Browser only.
     pub(super) fn fill_form(&self, typed: &StoryInput) {
         let breaking = typed.urgency == Urgency::Breaking.as_str();
         for (input, value) in [(self.headline, &typed.headline), (self.topic, &typed.topic)] {
@@ -100,13 +100,13 @@ impl FormFields {
     }
 }
 
-/// Puts the draft that this tab has kept into an empty form. `typed` is what the form was rendered with.
+/// Restores this tab's draft into the form if it is empty. `typed` is what the form was rendered with.
 pub(super) fn restore_draft(fields: FormFields, typed: StoryInput) -> RwSignal<DraftState> {
     let live = use_news();
     let kept = RwSignal::new(DraftState::Absent);
     on_cleanup(move || live.set_writing(false));
     Effect::new(move || {
-        // Tracked: the elements are there once the form is on the page.
+        // Tracked: the elements exist once the form is mounted.
         if fields.form.get().is_none() {
             return;
         }
@@ -126,7 +126,7 @@ pub(super) fn restore_draft(fields: FormFields, typed: StoryInput) -> RwSignal<D
     kept
 }
 
-/// Says that a draft was restored, and lets one begin with an empty form instead.
+/// Tells the author that a draft was restored, and offers an empty form instead.
 #[component]
 pub(super) fn DraftNotice(draft_state: RwSignal<DraftState>, fields: FormFields) -> impl IntoView {
     let live = use_news();

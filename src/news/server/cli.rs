@@ -1,4 +1,5 @@
-//! `rialto news publish`: through the running server, so that every open page hears of it; where none runs, into the store.
+//! `rialto news publish`: publishes through the running server, so that open pages receive the story, or else into the
+//! store.
 
 use super::{
     publish::publish_to,
@@ -22,13 +23,13 @@ use crate::{
 use reqwest::{Client, StatusCode};
 use std::{sync::Arc, time::Duration};
 
-/// How long the server may take.
+/// Timeout of the request to the server.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Publishes a story and says, for the terminal, where it is and which way it went.
+/// Publishes a story. Returns a message for the terminal with its address and the way it was published.
 ///
 /// # Errors
-/// In words: when there is no store in the folder, or when neither the server nor the store took the story.
+/// Returns a message when the folder holds no store, or when neither the server nor the store accepted the story.
 pub async fn publish(
     config: &StoreConfig,
     draft: StoryDraft,
@@ -58,11 +59,11 @@ pub async fn publish(
     ))
 }
 
-/// Why the server did not publish.
+/// Reason why the server did not publish.
 enum PublishError {
-    /// No server listens there.
+    /// No server listens at that address.
     NotRunning,
-    /// One does, and this is why not.
+    /// The server failed or rejected the story, with an explanation.
     Failed(String),
 }
 
@@ -74,7 +75,7 @@ async fn publish_via_server(
 ) -> Result<Story, PublishError> {
     let address = &control.base_url;
     let because = |why: String| PublishError::Failed(format!("the server at {address} {why}"));
-    // The server is on this machine: a proxy that the environment names could only be in the way.
+    // The server is on this machine, so a proxy from the environment is never right.
     let client = Client::builder()
         .no_proxy()
         .timeout(REQUEST_TIMEOUT)
@@ -115,7 +116,7 @@ async fn publish_via_server(
     }
 }
 
-/// Publishes through the same function as the server, with nobody listening.
+/// Publishes directly into the store, with the same function as the server and without subscribers.
 async fn publish_to_store(
     config: &StoreConfig,
     draft: StoryDraft,
@@ -123,7 +124,7 @@ async fn publish_to_store(
     request: &str,
 ) -> Result<Story, String> {
     let place = config.location();
-    // A database that is not there says so itself.
+    // A missing database reports itself when it is opened.
     if config.database_url.is_none()
         && !tokio::fs::try_exists(config.data.join("rialto.sqlite"))
             .await
@@ -165,7 +166,7 @@ async fn publish_to_store(
     published.map_err(in_words)
 }
 
-/// A store that no server has run on yet has no stream of news.
+/// Creates the news stream in a store that no server has used yet.
 async fn ensure_news_stream(store: &Store) -> Result<(), Error> {
     let mut tx = store.begin().await?;
     store.create_stream(&mut tx, Stream::News).await?;

@@ -1,8 +1,8 @@
-//! The editor's page on the server: who may publish, and what happens to what they typed.
+//! The editor's page on the server: permission checks and submission of the form.
 //!
-//! A browser with WASM calls the server function and keeps its page. Without WASM the form is posted to the page's own address:
-//! what is wrong is then told by the same page, filled with what was typed. (A redirect back to an empty form, as short forms
-//! do it, would lose an article; and browsers restore nothing on a page that is `no-store`.)
+//! With WASM the browser calls the server function and stays on the page. Without it the form is posted to the page's
+//! own address, and a rejected form is rendered again with its input. (A redirect to an empty form, as short forms do,
+//! would lose an article; browsers restore no input on a `no-store` page.)
 
 use super::{
     failure_status::set_failure_status,
@@ -32,15 +32,15 @@ use axum::{
 use leptos::prelude::use_context;
 use std::sync::Arc;
 
-/// What was typed into the form and why it was not published: travels with the request to the page that shows it again.
+/// The rejected input and the reason, passed in the request's extensions to the page that renders the form again.
 #[derive(Debug, Clone)]
 struct RejectedInput {
     input: StoryInput,
     failure: Failure,
 }
 
-/// What the editor's page begins with. A form that was refused comes back whatever the reason, also when it is that the session
-/// has ended meanwhile: what was typed belongs to whoever typed it.
+/// Returns the initial state of the form. A rejected form is always returned with its input, even when the session has
+/// expired: the input came with this very request.
 pub(in crate::news) async fn find_editor_state(news: &NewsService) -> Result<EditorState> {
     let refused =
         use_context::<Parts>().and_then(|parts| parts.extensions.get::<RejectedInput>().cloned());
@@ -65,7 +65,7 @@ pub(in crate::news) async fn find_editor_state(news: &NewsService) -> Result<Edi
     })
 }
 
-/// Who is asking, if they may publish.
+/// Returns the signed-in user if they may publish.
 fn require_editor() -> Result<SignedInUser, Failure> {
     check_can_publish(session::require_user()?)
 }
@@ -82,7 +82,7 @@ fn check_can_publish(signed: SignedInUser) -> Result<SignedInUser, Failure> {
     })
 }
 
-/// Publishes what was typed.
+/// Publishes the form's input as the signed-in user.
 pub(in crate::news) async fn publish_input(app: &AppState, typed: StoryInput) -> Result<Story> {
     publish_as(app, require_editor()?, &typed).await
 }
@@ -95,10 +95,10 @@ async fn publish_as(app: &AppState, editor: SignedInUser, typed: &StoryInput) ->
     publish(app, draft, editor.person.name.to_string(), Some(request)).await
 }
 
-/// What a body will look like.
+/// Renders a Markdown body to sanitised HTML.
 pub(in crate::news) async fn render_preview(body: String) -> Result<String> {
     require_editor()?;
-    // The headline plays no part in how the body looks, but has to be there.
+    // The headline does not affect the result, but a draft requires one.
     let draft = StoryDraft::new("Preview", &body, "", Urgency::Normal).map_err(Failure::invalid)?;
     let rendered = tokio::task::spawn_blocking(move || markdown::render(&draft.body)).await;
     Ok(rendered
@@ -106,7 +106,7 @@ pub(in crate::news) async fn render_preview(body: String) -> Result<String> {
         .html)
 }
 
-/// `POST /news/new`: the plain form. `page` renders `GET /news/new`, for a form that has to be shown again.
+/// `POST /news/new`: the plain form. `page` renders `GET /news/new` when the form has to be shown again.
 pub fn editor_form_route<S, P, F>(app: Arc<AppState>, page: P) -> MethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -129,11 +129,11 @@ where
     })
 }
 
-/// Why a posted form was not published.
+/// Reason why a posted form was not published.
 enum FormRejection {
-    /// To be shown again with the reason.
+    /// The form is shown again with the reason.
     ShowForm(RejectedInput),
-    /// It was no such form at all.
+    /// The body could not be parsed as this form.
     Unreadable(Response),
 }
 

@@ -1,7 +1,7 @@
-//! `GET /news/events`: the news as server-sent events (WHATWG HTML), from a cursor on.
+//! `GET /news/events`: the news as server-sent events (WHATWG HTML), resumed from a cursor.
 //!
-//! The order of things is what makes it whole: the reader's outlet is opened first, then the log is read. A story committed in
-//! between is in both, and is left out of the outlet because its sequence was replayed; a story that is in neither cannot be.
+//! The order guarantees that no story is lost: the session subscribes first, then reads the log. A story committed in
+//! between is in both; the send queue drops it, because its sequence was replayed.
 
 use crate::{
     model::{Cursor, Epoch, Seq, limits},
@@ -32,24 +32,24 @@ use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// How long the end of a stream may take to be written.
+/// Time limit for writing the end of a stream.
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
-/// An epoch is at most this long, in bytes.
+/// Longest accepted epoch, in bytes.
 const MAX_EPOCH_BYTES: usize = 32;
-/// The header in which a browser that reconnects by itself says how far it came.
+/// Header with the last event id, sent by an `EventSource` that reconnects by itself.
 const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
-/// The query of `GET /news/events`, as text: what is empty counts as not asked.
+/// Query of `GET /news/events` as text. Empty parameters count as absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct EventsQuery {
-    /// Only this topic.
+    /// Restricts the stream to this topic.
     topic: String,
-    /// The epoch that the cursor belongs to.
+    /// Epoch of the cursor.
     epoch: String,
-    /// The cursor: everything after this sequence.
+    /// Sequence of the cursor: only later stories are sent.
     after: String,
-    /// `true`: heartbeats are also sent as an event, for scripts, which cannot see comments.
+    /// `true` sends heartbeats also as events, because scripts cannot see comments.
     beat: String,
 }
 
@@ -66,8 +66,8 @@ pub(super) async fn events(
     }
 }
 
-/// The head of the answer, and the first field of the stream. Neither a cache nor a proxy that collects answers before it
-/// passes them on may stand between. The body goes on to the end of the connection (RFC 9112 section 6.3).
+/// Head of the response, and the stream's first field. The headers forbid caching and proxy buffering. The body ends
+/// with the connection (RFC 9112 section 6.3).
 const RESPONSE_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     content-type: text/event-stream\r\n\
     cache-control: no-store\r\n\
@@ -77,11 +77,11 @@ const RESPONSE_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     \r\n\
     retry: 2000\n";
 
-/// Why there is no stream.
+/// Reason why no stream was opened.
 enum Rejection {
-    /// What was asked makes no sense, in words.
+    /// Invalid query, with an explanation.
     Query(String),
-    /// The store failed.
+    /// Failure of the store.
     Failed(Error),
 }
 
@@ -130,7 +130,7 @@ async fn open_session(
     Ok((reader, replay))
 }
 
-/// What is asked for, checked.
+/// The validated query.
 struct ParsedQuery {
     topic: Option<Arc<str>>,
     epoch: Option<Epoch>,
@@ -179,11 +179,12 @@ impl EventsQuery {
     }
 }
 
-/// How far the reader came. What a browser says by itself on reconnecting is newer than what its address says.
+/// Returns the cursor to resume from. `Last-Event-ID` takes precedence over `after`, because a browser updates it on
+/// every reconnect.
 ///
-/// Who names no epoch takes the stream to be the one it knows, as a plain `EventSource` does; the epoch in `hello` tells it when
-/// that was wrong. A header that is no number is a cursor that nothing can be resumed from: refusing it with a status would end
-/// a browser's reconnecting for good.
+/// A cursor without an epoch is taken to be of the current stream, as with a plain `EventSource`; the epoch in `hello`
+/// reveals a mismatch. A header that is not a number becomes a cursor that cannot be resumed: an error status would
+/// stop the browser from reconnecting for good.
 fn parse_cursor(headers: &HeaderMap, asked: &ParsedQuery, stream: &Epoch) -> Option<Cursor> {
     const UNRESUMABLE_SEQ: Seq = -1;
     let last = headers
@@ -201,21 +202,21 @@ fn parse_cursor(headers: &HeaderMap, asked: &ParsedQuery, stream: &Epoch) -> Opt
     Some(Cursor { epoch, seq })
 }
 
-/// One reader's stream.
+/// The stream of one client.
 struct SseSession {
     app: Arc<AppState>,
     queue: Arc<SendQueue>,
     filter: Filter,
-    /// What the log pushes into the outlet, it pushes for as long as this is kept.
+    /// The event log pushes stories into the queue for as long as this is held.
     _subscription: Subscription,
 }
 
-/// Why a stream ends.
+/// Reason why a stream ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum StreamEnd {
-    /// The reader holds a state that cannot be gone on from, and is told where the news stand.
+    /// The cursor cannot be resumed from; the client receives the current position.
     Resync(Resync),
-    /// The outlet ended.
+    /// The send queue ended.
     QueueEnded(ConnectionEnd),
 }
 
@@ -226,17 +227,17 @@ impl From<ConnectionEnd> for StreamEnd {
 }
 
 impl SseSession {
-    /// The whole life of it, from the answer's head to the end.
+    /// Runs the session from the response head to the end of the connection.
     async fn run(self, taken: TakenSocket, replay: Replay) {
         let TakenSocket {
             socket,
             read_buf: read,
         } = taken;
-        // Nothing is expected, and the buffer of a request is large beside what a reader who waits needs.
+        // The client sends nothing more, and the request buffer is large compared with what an idle session needs.
         drop(read);
         let socket = Arc::new(socket);
         self.queue.attach(socket.clone());
-        // What only happens once is in boxes, so that the task of a reader who waits is small.
+        // One-time futures are boxed, so that the task of an idle session stays small.
         let end = match Box::pin(self.send_replay(replay)).await {
             Ok(()) => StreamEnd::QueueEnded(tokio::select! {
                 ended = self.queue.closed() => ended,
@@ -244,12 +245,12 @@ impl SseSession {
             }),
             Err(over) => over,
         };
-        // Who does not take the last words in time is cut off, which says the same less politely.
+        // A client that does not read the resync event in time is disconnected, and resumes by its cursor.
         let _ = timeout(FINAL_WRITE_TIMEOUT, Box::pin(self.send_resync(end))).await;
         self.queue.abort();
     }
 
-    /// Says how the stream stands and what was missed, and goes on with what comes.
+    /// Sends the hello and the missed stories, then releases the queued live ones.
     async fn send_replay(&self, replay: Replay) -> Result<(), StreamEnd> {
         let (app, outlet) = (&self.app, &self.queue);
         let Replay {
@@ -284,7 +285,8 @@ impl SseSession {
         Ok(())
     }
 
-    /// A reader that was too slow learns that there is a hole; one that has to go because the server goes resumes by itself.
+    /// Sends the final resync event to a client that was too slow. Clients disconnected by a shutdown resume by their
+    /// cursor instead.
     async fn send_resync(&self, over: StreamEnd) {
         let resync = match over {
             StreamEnd::Resync(resync) => resync,
@@ -295,7 +297,7 @@ impl SseSession {
                 match self.app.event_log.position(Stream::News).await {
                     Ok((epoch, head)) => Resync { epoch, head },
                     Err(error) => {
-                        // The stream ends without a word, and the reader resumes by its cursor.
+                        // The stream ends without an event, and the client resumes by its cursor.
                         tracing::error!(%error, "where the news stands could not be read");
                         return;
                     }
@@ -309,7 +311,7 @@ impl SseSession {
     }
 }
 
-/// The heartbeat as a comment, and as an event for scripts.
+/// Encodes the heartbeat as a comment, and as an event for scripts.
 pub(super) fn encode_heartbeats(app: &AppState) -> (Bytes, Bytes) {
     let seconds = app.config.heartbeat_interval().as_secs();
     (
@@ -323,7 +325,7 @@ pub(super) fn encode_heartbeats(app: &AppState) -> (Bytes, Bytes) {
     )
 }
 
-/// Says to every reader, again and again, that the connection is alive. One timer for all of them.
+/// Sends heartbeats to all subscribers, with one timer for all of them.
 pub async fn run_heartbeats(app: Arc<AppState>) {
     let (comment, beat) = encode_heartbeats(&app);
     let mut due = interval(app.config.heartbeat_interval());
@@ -334,9 +336,9 @@ pub async fn run_heartbeats(app: Arc<AppState>) {
     }
 }
 
-/// An event without an id, so that the reader's cursor stays where it is.
+/// Encodes an event without an id, which leaves the client's cursor unchanged.
 fn encode_event(name: &str, data: &impl Serialize) -> Bytes {
-    // Serialising our own structs of text and numbers cannot fail, and JSON has no line breaks outside of strings.
+    // Serialising these structs of text and numbers cannot fail, and JSON has no line breaks outside of strings.
     let json = serde_json::to_string(data).unwrap_or_default();
     Bytes::from(format!("event: {name}\ndata: {json}\n\n"))
 }

@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 
-/// What a server function answers. A failure is told by the status too, of the page when one is being rendered.
+/// Converts a server function's result; on failure also sets the status of the response, or of the page being rendered.
 ///
 /// # Errors
-/// What went wrong, in words.
+/// Returns the failure that the error maps to.
 pub(in crate::news) fn with_failure_status<T>(done: Result<T>) -> Result<T, Failure> {
     done.map_err(|error| {
         let failure = error.into_failure();
@@ -20,8 +20,8 @@ pub(in crate::news) fn with_failure_status<T>(done: Result<T>) -> Result<T, Fail
     })
 }
 
-/// Gives the answer that is being made the status of a failure. 401 is for those who are told how to authenticate, which a page
-/// does in words (RFC 9110 section 15.5.2).
+/// Sets the status of the current response. 401 becomes 403: a 401 requires a `WWW-Authenticate` challenge (RFC 9110
+/// section 15.5.2), and a page asks for sign-in in its text.
 pub(super) fn set_failure_status(failure: &Failure) {
     let status = match http_status(failure) {
         StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,

@@ -1,7 +1,7 @@
-//! From what an editor types to what a browser may be given: CommonMark to HTML, cleaned with a list of what is allowed.
+//! Markdown to HTML: renders CommonMark and sanitises the result with an allowlist.
 //!
-//! Nothing here trusts the author: whatever comes out can be put into a page as it is. A hostile or broken text costs no more
-//! than its length, because nesting is bounded before the HTML parser sees it.
+//! The author is not trusted: the output can be inserted into a page as it is. The cost of hostile input is linear in
+//! its length, because nesting is bounded before the HTML parser sees it.
 
 use ammonia::{Builder, UrlRelative};
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
@@ -10,21 +10,21 @@ use std::{
     sync::LazyLock,
 };
 
-/// A summary has about this many characters.
+/// Approximate length of a summary, in characters.
 const MAX_SUMMARY_CHARS: usize = 200;
-/// Lists and quotes inside one another: past this depth the inner ones are shown like the outer ones.
+/// Nesting limit of lists, quotes and emphasis: deeper levels are flattened.
 const MAX_NESTING_DEPTH: usize = 12;
 
-/// A story's body as it goes out.
+/// A rendered story body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedBody {
     /// Sanitised HTML.
     pub html: String,
-    /// The first 200 or so characters as plain text.
+    /// About the first 200 characters as plain text.
     pub summary: String,
 }
 
-/// Renders a body.
+/// Renders and sanitises a Markdown body.
 #[must_use]
 pub fn render(body: &str) -> RenderedBody {
     let events = events(body);
@@ -38,8 +38,8 @@ pub fn render(body: &str) -> RenderedBody {
     }
 }
 
-/// What may be wider than the page scrolls by itself, and whoever has no mouse can reach it to do so (WCAG 2.1.1). The cleaner
-/// leaves these tags without attributes, and a text that looks like them is escaped.
+/// Makes tables and code blocks focusable, so that their overflow can be scrolled with the keyboard (WCAG 2.1.1). Plain
+/// replacement is safe: the sanitiser leaves these tags without attributes, and text that looks like them is escaped.
 fn add_keyboard_scrolling(clean: &str) -> String {
     const SCROLL_REGION_TAG: &str =
         r#"<div class="table-scroll" role="region" aria-label="Table" tabindex="0">"#;
@@ -49,7 +49,7 @@ fn add_keyboard_scrolling(clean: &str) -> String {
         .replace("<pre>", r#"<pre tabindex="0">"#)
 }
 
-/// What a story's HTML may hold. Ids and classes are not in the list: a story must not be able to pass for a part of the page.
+/// Allowlist for a story's HTML. Ids and classes are excluded, so that a story cannot imitate parts of the page.
 static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let tags = [
         "a",
@@ -100,7 +100,7 @@ static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     cleaner
 });
 
-/// The body's events, with headings below the page's own, without pictures and without deep nesting.
+/// Parses the body; demotes headings, drops images and flattens deep nesting.
 fn events(body: &str) -> Vec<Event<'_>> {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let mut depth = 0_usize;
@@ -115,7 +115,7 @@ fn events(body: &str) -> Vec<Event<'_>> {
                 depth < MAX_NESTING_DEPTH
             }
             Event::Start(Tag::Item) | Event::End(TagEnd::Item) => depth <= MAX_NESTING_DEPTH,
-            // The page's security policy shows pictures of our own only, so a picture's description stands for it.
+            // The page's content security policy blocks foreign images, so their description is shown instead.
             Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => false,
             _ => true,
         })
@@ -132,7 +132,7 @@ fn is_nesting(tag: TagEnd) -> bool {
     )
 }
 
-/// The headline is the page's `h1`: the largest heading of the body becomes `h2`, and none skips a level.
+/// Demotes headings below the page's `h1`: the largest becomes `h2`, and none skips a level.
 fn demote(events: &mut [Event<'_>]) {
     let level = |event: &Event<'_>| match event {
         Event::Start(Tag::Heading { level, .. }) => Some(*level as usize),
@@ -158,7 +158,7 @@ fn heading(level: usize) -> HeadingLevel {
     HeadingLevel::try_from(level).unwrap_or(HeadingLevel::H6)
 }
 
-/// The beginning of the text without its form, cut at a word.
+/// Extracts the beginning of the plain text, cut at a word.
 fn summary(events: &[Event<'_>]) -> String {
     let mut text = String::new();
     for event in events {
@@ -191,7 +191,7 @@ fn truncate_at_word(text: &str) -> String {
         return folded;
     };
     let whole = &folded[..end];
-    // A word longer than a fifth of the summary (an address, or a script without spaces) is cut where it is.
+    // A word longer than a fifth of the summary (a URL, or a script without spaces) is cut anywhere.
     let at_word = whole
         .rfind(' ')
         .filter(|at| *at > end * 4 / 5)

@@ -1,15 +1,16 @@
-//! News on the server.
+//! News on the server. The store and the event log are in [`crate::server`].
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`mod@publish`] | publishing a story: the only way |
-//! | [`markdown`] | from what an editor types to what a browser may be given |
-//! | [`service`] | the news, as pages read them |
-//! | [`news_cache`] | the cache of the latest news |
-//! | [`editor_form`] | the editor's page, also as a plain form |
-//! | [`events`] | `GET /news/events` |
-//! | [`stories_api`] | `POST /api/v1/stories` |
-//! | [`cli`] | `rialto news publish` |
+//! | `publish` | publishing a story: the only write path |
+//! | `markdown` | Markdown to sanitised HTML and a summary |
+//! | `service` | read access to the news, for pages and server functions |
+//! | `news_cache` | cache of the latest news |
+//! | `editor_form` | server functions of the editor's page, and its form without WASM |
+//! | `events` | `GET /news/events`: server-sent events |
+//! | `failure_status` | HTTP status of a failed server function |
+//! | `stories_api` | `POST /api/v1/stories`: publishing with a token |
+//! | `cli` | `rialto news publish` |
 
 pub mod cli;
 pub(in crate::news) mod editor_form;
@@ -38,7 +39,7 @@ use axum::{
 };
 use std::sync::Arc;
 
-/// What is neither a page nor a server function. The plain form of the editor's page is [`editor_form_route`].
+/// Routes that are neither pages nor server functions. The plain form's route is [`editor_form_route`].
 pub fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/news/events", get(events::events))

@@ -1,4 +1,4 @@
-//! The cache of the latest news: read from the store once for each published story, however many pages are rendered.
+//! Cache of the latest news: read from the store once per published story, however many pages are rendered.
 
 use crate::{
     model::{
@@ -17,37 +17,37 @@ use crate::{
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// The one that is read now, and the one before it, which a few still ask for.
+/// Number of cached snapshots: the current one, and the previous one for requests that started before it.
 const MAX_CACHED_SNAPSHOTS: usize = 2;
 
-/// The news as it stands after some story.
+/// The latest news as of one position in the stream.
 #[derive(Debug)]
 pub struct NewsSnapshot {
-    /// The live stream goes on from here.
+    /// Cursor that the live stream resumes from.
     cursor: Cursor,
-    /// The newest page of all topics.
+    /// The newest page of stories of all topics.
     stories: Vec<Story>,
-    /// From where older ones go on, if there are any.
+    /// Sequence before which older stories continue, if there are any.
     older: Option<Seq>,
     topics: Vec<String>,
-    /// The newest that was breaking when this was read.
+    /// The newest breaking story at the time of reading.
     breaking: Option<Story>,
 }
 
 impl NewsSnapshot {
-    /// The live stream goes on from here.
+    /// Returns the cursor that the live stream resumes from.
     #[must_use]
     pub fn cursor(&self) -> &Cursor {
         &self.cursor
     }
 
-    /// Every topic that has a story, by name.
+    /// Returns all topics that have a story, sorted by name.
     #[must_use]
     pub fn topics(&self) -> &[String] {
         &self.topics
     }
 
-    /// What every page begins with.
+    /// Returns the stream's cursor and the story that is breaking now.
     #[must_use]
     pub fn news_now(&self) -> NewsStatus {
         let breaking = self.breaking.as_ref();
@@ -57,7 +57,7 @@ impl NewsSnapshot {
         }
     }
 
-    /// The newest page of all topics.
+    /// Returns the newest page of stories of all topics.
     #[must_use]
     pub fn latest_stories(&self) -> StoryListing {
         StoryListing {
@@ -69,7 +69,8 @@ impl NewsSnapshot {
         }
     }
 
-    /// Reads what is newer than `cursor` as well, perhaps: it then comes again over the stream, rather than never.
+    /// Reads a snapshot. It may include stories after `cursor`; the stream then delivers them twice, which is better
+    /// than never.
     async fn load(store: &Store, cursor: Cursor) -> Result<Self> {
         let (page, topics, breaking) = tokio::try_join!(
             read_stories(store, &cursor, None, None),
@@ -86,7 +87,7 @@ impl NewsSnapshot {
     }
 }
 
-/// A page of stories that no edition holds. A list shows summaries, so their HTML is left out.
+/// Reads a page of stories from the store. Lists show summaries, so the HTML is left out.
 async fn read_stories(
     store: &Store,
     cursor: &Cursor,
@@ -114,7 +115,8 @@ async fn read_stories(
     })
 }
 
-/// The editions. Where the stream of news stands is known without asking the store; an edition of before that is never given.
+/// The snapshots, keyed by cursor. The stream's position is known without a query, so an outdated snapshot is never
+/// returned.
 #[derive(Debug)]
 pub struct NewsCache {
     store: Store,
@@ -123,7 +125,7 @@ pub struct NewsCache {
 }
 
 impl NewsCache {
-    /// Nothing is read before the first page is asked for.
+    /// Creates an empty cache. Nothing is read before the first request.
     #[must_use]
     pub fn new(store: Store, log: EventLog) -> Self {
         Self {
@@ -133,7 +135,8 @@ impl NewsCache {
         }
     }
 
-    /// The news as it stands. After a story, the first who asks has it read, and who asks meanwhile waits for that.
+    /// Returns the latest news. After a new story the first caller reads it, and concurrent callers wait for that
+    /// result.
     ///
     /// # Errors
     /// When the store fails.
@@ -146,7 +149,7 @@ impl NewsCache {
         .await
     }
 
-    /// A page of stories, of one topic or of all, before a sequence or the newest.
+    /// Returns one page of stories, of one topic or all: the newest, or those before a sequence.
     ///
     /// # Errors
     /// When the store fails.
@@ -158,7 +161,7 @@ impl NewsCache {
         if topic.is_none() && before.is_none() {
             return Ok(self.latest_snapshot().await?.latest_stories());
         }
-        // The stream first: a story published in between comes again over it rather than never.
+        // The cursor is read first: a story published in between is then delivered twice rather than never.
         let cursor = self.cursor().await?;
         read_stories(&self.store, &cursor, topic, before).await
     }

@@ -1,4 +1,4 @@
-//! The one way in: whoever publishes, from the editor's page, with a token or on the command line, comes through here.
+//! Publishing a story: the single path for the editor's page, the HTTP API and the command line.
 
 use super::markdown;
 use crate::{
@@ -11,17 +11,18 @@ use crate::{
     },
 };
 
-/// A request to publish has this many bytes at most: the longest body in the widest script, escaped as JSON or as a form.
+/// Size limit of a publish request, in bytes: fits the longest body in multi-byte characters, escaped as JSON or as a
+/// form.
 pub(super) const MAX_PUBLISH_REQUEST_BYTES: usize = 1024 * 1024;
 
-/// Publishes a story: renders and cleans its body, gives it an address, commits it and sends it to every reader. When this
-/// returns, the story is stored.
+/// Publishes a story: renders and sanitises its body, assigns a slug, commits it and sends it to all subscribers. The
+/// story is stored when this returns.
 ///
-/// A repeated `request_id` is answered with the story that was published first. It has to say who asks ("user:…", "token:…"),
-/// so that nobody can be answered with a story of somebody else.
+/// A repeated `request_id` returns the story that was published first. The id must be prefixed with its owner
+/// ("user:…", "token:…"), so that no caller receives another one's story.
 ///
 /// # Errors
-/// When the store fails; [`Failure::Invalid`] when the request id belongs to a story that says something else.
+/// Fails when the store fails; [`Failure::Invalid`] when the request id belongs to a story with different contents.
 pub async fn publish(
     app: &AppState,
     draft: StoryDraft,
@@ -31,7 +32,7 @@ pub async fn publish(
     publish_to(&app.event_log, draft, byline, request_id).await
 }
 
-/// The same with nothing but a log, for a program that serves nobody.
+/// Publishes as [`publish`] does, with only an event log, for processes that serve no clients.
 ///
 /// # Errors
 /// As [`publish`].
@@ -42,7 +43,7 @@ pub async fn publish_to(
     request_id: Option<String>,
 ) -> Result<Story> {
     let body = draft.body.clone();
-    // A long body takes some milliseconds, which those who only read should not wait for.
+    // Rendering a long body takes milliseconds and would block other requests of this worker thread.
     let written = tokio::task::spawn_blocking(move || markdown::render(&body))
         .await
         .map_err(|lost| Error::Internal(lost.to_string()))?;
@@ -75,10 +76,10 @@ pub async fn publish_to(
     }
 }
 
-/// Addresses under `/news/` that are no stories.
+/// Path segments under `/news/` that are not stories.
 const RESERVED_SLUGS: [&str; 2] = ["new", "events"];
 
-/// The address a story would like to have.
+/// Returns the preferred slug of a headline; never a reserved one.
 fn slug_of(headline: &str) -> String {
     let slug = slug::slugify(headline, "story");
     if RESERVED_SLUGS.contains(&slug.as_str()) {

@@ -1,4 +1,4 @@
-//! The news, as pages read them.
+//! Read access to the news, for pages and server functions.
 
 use super::news_cache::{NewsCache, NewsSnapshot};
 use crate::{
@@ -14,14 +14,15 @@ use crate::{
 use leptos::prelude::use_context;
 use std::sync::Arc;
 
-/// Reads the news, through the cache of the latest ones. In the context of pages and server functions, shared behind an [`Arc`].
+/// Reads news from the store through the cache of the latest ones. Provided as an [`Arc`] in the context of pages and
+/// server functions.
 #[derive(Debug)]
 pub struct NewsService {
     app: Arc<AppState>,
     cache: NewsCache,
 }
 
-/// The service of the request that is being answered.
+/// Returns the news service from the request's context.
 ///
 /// # Errors
 /// [`Error::Internal`] outside a page or a server function.
@@ -30,14 +31,14 @@ pub(in crate::news) fn use_news_service() -> Result<Arc<NewsService>> {
 }
 
 impl NewsService {
-    /// Reads nothing before the first page is rendered.
+    /// Creates the service. Nothing is read before the first request.
     #[must_use]
     pub fn new(app: Arc<AppState>) -> Arc<Self> {
         let cache = NewsCache::new(app.store.clone(), app.event_log.clone());
         Arc::new(Self { app, cache })
     }
 
-    /// The latest news.
+    /// Returns a snapshot of the latest news.
     ///
     /// # Errors
     /// When the store fails.
@@ -45,12 +46,12 @@ impl NewsService {
         self.cache.latest_snapshot().await
     }
 
-    /// What every page starts with.
+    /// Returns the stream's cursor and the breaking story.
     pub(in crate::news) async fn find_news_status(&self) -> Result<NewsStatus> {
         Ok(self.latest_snapshot().await?.news_now())
     }
 
-    /// A page of stories, of one topic or of all: the latest, or those before a sequence.
+    /// Returns one page of stories, of one topic or all: the newest, or those before a sequence.
     pub(in crate::news) async fn list_stories(
         &self,
         topic: Option<String>,
@@ -59,18 +60,18 @@ impl NewsService {
         self.cache.list_stories(topic, before).await
     }
 
-    /// A whole story.
+    /// Returns one story by its slug.
     pub(in crate::news) async fn find_story(&self, slug: &str) -> Result<Story> {
         let found = self.app.store.find_story(slug).await?;
         found.ok_or_else(|| Failure::not_found("That story").into())
     }
 
-    /// Every topic that has a story, by name.
+    /// Returns all topics that have a story, sorted by name.
     pub(in crate::news) async fn list_topics(&self) -> Result<Vec<String>> {
         Ok(self.latest_snapshot().await?.topics().to_vec())
     }
 
-    /// The topics, and whether the reader may publish.
+    /// Returns the topics, and whether the reader may publish.
     pub(in crate::news) async fn find_page_info(&self) -> Result<NewsPageInfo> {
         let can_publish =
             session::current_user().is_some_and(|user| user.person.role.can_publish());

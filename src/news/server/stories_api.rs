@@ -1,4 +1,4 @@
-//! `POST /api/v1/stories`: publishing for programs, with a bearer token (RFC 6750).
+//! `POST /api/v1/stories`: publishing by programs, with a bearer token (RFC 6750).
 
 use super::publish;
 use crate::{
@@ -19,14 +19,14 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// How a program makes a repeated request harmless (IETF draft "The Idempotency-Key HTTP Header Field").
+/// Header that makes a retried request idempotent (IETF draft "The Idempotency-Key HTTP Header Field").
 pub(super) const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
-/// An idempotency key has this many characters at most.
+/// Length limit of an idempotency key, in characters.
 const MAX_IDEMPOTENCY_KEY_CHARS: usize = 100;
-/// Who signs what the command line publishes, unless it says otherwise.
+/// Default byline of stories published on the command line.
 pub(super) const DEFAULT_BYLINE: &str = "The editors";
 
-/// What a program sends. An unknown field is refused, so that a misspelt one does not go unnoticed.
+/// JSON body of the request. Unknown fields are rejected, so that a misspelt one is noticed.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoryRequest {
@@ -41,12 +41,12 @@ pub(super) struct StoryRequest {
     /// Normal when left out.
     #[serde(default)]
     pub(super) urgency: Urgency,
-    /// Who signs. Only the command line may say so: what a token publishes is signed with the token's name.
+    /// Byline. Only the command line may set it; stories published with a token are signed with the token's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) byline: Option<String>,
 }
 
-/// Who is asking.
+/// The authenticated publisher.
 enum Publisher {
     /// The command line on this machine.
     CommandLine,
@@ -101,7 +101,7 @@ async fn authenticate(app: &AppState, headers: &HeaderMap) -> Result<Publisher, 
         .and_then(|value| value.split_once(' '))
         .map(|(_, token)| token.trim())
         .unwrap_or_default();
-    // Hashes are compared, so that the time it takes says nothing about the secret.
+    // Hashes are compared, so that timing reveals nothing about the secret.
     if random::sha256_hex(token) == random::sha256_hex(&app.control_token) {
         return Ok(Publisher::CommandLine);
     }
@@ -115,7 +115,7 @@ async fn authenticate(app: &AppState, headers: &HeaderMap) -> Result<Publisher, 
     }
 }
 
-/// The key, with or without the quotation marks that the draft asks for.
+/// Returns the idempotency key, with or without the quotation marks that the draft requires.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY_HEADER) else {
         return Ok(None);
@@ -129,18 +129,18 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     Ok(Some(key.to_owned()))
 }
 
-/// Why there is no story.
+/// Reason why no story was published.
 enum Rejection {
     /// 401.
     Unauthorized {
-        /// In words.
+        /// Explanation for the response body.
         failure: Failure,
-        /// Whether there was a token, which was not valid.
+        /// Whether the request had a token, which was not valid.
         has_token: bool,
     },
-    /// 400, 413, 415 or 422: not a story in JSON.
+    /// 400, 413, 415 or 422: the body is not a story in JSON.
     InvalidJson(JsonRejection),
-    /// Everything else.
+    /// Every other failure.
     Failed(Error),
 }
 
@@ -200,7 +200,7 @@ fn sentence(text: &str) -> String {
     format!("{}.", text.trim_end_matches('.'))
 }
 
-/// The failure, and the same in words for whoever reads the answer.
+/// Encodes a failure as JSON, with a readable `message`.
 fn failure_body(failure: &Failure) -> Json<serde_json::Value> {
     let mut body = serde_json::to_value(failure).unwrap_or_default();
     if let Some(body) = body.as_object_mut() {

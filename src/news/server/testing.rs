@@ -1,4 +1,4 @@
-//! What tests of the news share: a program on a store of its own, asked without a network in between unless it is for a stream.
+//! Fixtures for tests of news: an app on its own store, called without a network except for streams.
 
 use super::{publish, router, run_heartbeats};
 use crate::{
@@ -32,16 +32,16 @@ struct Arguments {
     config: Config,
 }
 
-/// A program and its store, which goes with it.
+/// An app and its store, which is removed with it.
 pub(super) struct NewsFixture {
     pub(super) app: Arc<AppState>,
     router: Router,
-    /// Where the same router listens, for what leaves HTTP.
+    /// Address at which the same router listens, for responses that take over the connection.
     address: SocketAddr,
     _home: TestStorage,
 }
 
-/// A program that was started with these arguments.
+/// Starts an app with these command-line arguments.
 pub(super) async fn news_fixture(arguments: &[&str]) -> NewsFixture {
     let home = TestStorage::new();
     let given = std::iter::once("rialto".to_owned())
@@ -87,7 +87,7 @@ impl NewsFixture {
         publish(&self.app, draft, "Ada".into(), None).await.unwrap()
     }
 
-    /// A bare connection that has asked for an address.
+    /// Opens a bare connection and sends a `GET` request.
     pub(super) async fn connect(&self, address: &str) -> TcpStream {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         let request = format!("GET {address} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
@@ -95,7 +95,7 @@ impl NewsFixture {
         socket
     }
 
-    /// Opens the stream at an address, over a real connection.
+    /// Opens the event stream at an address over a real connection.
     pub(super) async fn open_stream(
         &self,
         address: &str,
@@ -116,14 +116,14 @@ impl NewsFixture {
     }
 }
 
-/// An open stream.
+/// An open event stream.
 pub(super) struct TestEventStream {
     pub(super) headers: HeaderMap,
     body: BoxStream<'static, reqwest::Result<Bytes>>,
     text: String,
 }
 
-/// A block of a stream as its lines say: an event, or a comment, which has no name.
+/// One block of the stream: an event, or a comment, which has no name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct SseBlock {
     pub(super) event: String,
@@ -133,7 +133,7 @@ pub(super) struct SseBlock {
 }
 
 impl TestEventStream {
-    /// The next event, comments left out; none at the end of the stream.
+    /// Returns the next event, skipping comments; `None` at the end of the stream.
     pub(super) async fn next_event(&mut self) -> Option<SseBlock> {
         loop {
             let said = self.next_block().await?;
@@ -143,7 +143,7 @@ impl TestEventStream {
         }
     }
 
-    /// The next event or comment.
+    /// Returns the next event or comment.
     pub(super) async fn next_block(&mut self) -> Option<SseBlock> {
         while !self.text.contains("\n\n") {
             let bytes: Bytes = self.next_bytes().await?;
@@ -172,7 +172,7 @@ impl TestEventStream {
             .map(Result::unwrap)
     }
 
-    /// The ids of the next stories.
+    /// Returns the ids of the next stories.
     pub(super) async fn next_story_ids(&mut self, count: usize) -> Vec<String> {
         let mut ids = Vec::new();
         while ids.len() < count {

@@ -1,4 +1,4 @@
-//! A page that has said hello: what it is told first, and what is made of its frames.
+//! Session of a connected client: its welcome, and the handling of its frames.
 
 use crate::{
     model::{Seq, limits, room::RoomSummary},
@@ -17,17 +17,17 @@ use crate::{
 use std::sync::Arc;
 use tungstenite::{Message, protocol};
 
-/// A client whose frames are refused this often has a bug, or means harm.
+/// Rejected frames after which the connection is closed: the client is faulty or malicious.
 const MAX_ERRORS: u32 = 200;
 
-/// A page that has said hello.
+/// Session of a client that has sent its hello.
 pub(super) struct ClientSession {
     pub(super) systems: Arc<Systems>,
     pub(super) connection: Arc<Connection>,
     send_queue: Arc<SendQueue>,
-    /// How many of its frames were refused.
+    /// Number of rejected frames.
     error_count: u32,
-    /// What it would be to lose it now.
+    /// How the disconnect is reported if the connection ends now.
     pub(super) disconnect: Disconnect,
 }
 
@@ -46,7 +46,7 @@ impl ClientSession {
         }
     }
 
-    /// Hears everything from now on, then says what there is and what was missed.
+    /// Registers the connection, then sends the welcome, the presence frames and the missed events.
     pub(super) async fn welcome(&mut self, cursors: &[RoomCursor]) -> Result<(), ConnectionEnd> {
         let systems = self.systems.clone();
         let app = &systems.app;
@@ -54,9 +54,9 @@ impl ClientSession {
         if !app.connections.register(&self.connection) {
             return Err(ConnectionEnd::Closed(CloseCode::NoHello));
         }
-        // Given back before anything waits for the client. Closed only with the program.
+        // Released before anything waits for the client. The semaphore is never closed.
         let permit = systems.welcome_permits.acquire().await;
-        // A sign-out since the handshake found nothing to close; from here on it does.
+        // A sign-out since the handshake could not close this connection; from here on it can.
         let holder = session::revalidate(app, &self.connection).await;
         if holder.map_err(end_unavailable)?.is_none() {
             return Err(ConnectionEnd::Closed(CloseCode::SignedOut));
@@ -69,14 +69,14 @@ impl ClientSession {
         for (room, kind) in rooms.map_err(end_unavailable)? {
             app.connections.subscribe(person.id, room, kind);
             if app.bus.is_some() {
-                // From where on other nodes' events are told here.
+                // Starts tracking the stream, so that other nodes' events are published here.
                 let position = app.event_log.position(Stream::Room(room)).await;
                 position.map_err(end_unavailable)?;
             }
         }
         app.connections.publish_connected(&self.connection);
         app.connections.publish_presence(&person);
-        // Only now: what was committed in between is in the summaries, in the outlet, or in both.
+        // After subscribing, so that an event committed meanwhile is in the summaries, in the send queue, or in both.
         let rooms = app
             .store
             .list_rooms(person.id)
@@ -108,7 +108,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// There is one call, and nothing was missed.
+    /// Welcomes a guest, who has a single call and no missed events.
     async fn welcome_guest(&mut self) -> Result<(), ConnectionEnd> {
         let systems = self.systems.clone();
         systems.app.connections.publish_connected(&self.connection);
@@ -132,7 +132,7 @@ impl ClientSession {
         }
     }
 
-    /// Says what was missed in a room. Up to where, if that is all of it.
+    /// Sends the missed events of a room. Returns the last replayed sequence if all of them were available.
     async fn replay(
         &mut self,
         cursor: &RoomCursor,
@@ -268,7 +268,7 @@ impl ClientSession {
     }
 }
 
-/// What a guest to a call may say; in the call itself the desk decides.
+/// Whether a guest of a call may send a frame. The call registry checks call actions itself.
 fn is_allowed_for_guests(frame: &ClientFrame) -> bool {
     match frame {
         ClientFrame::Hello { .. }
@@ -289,7 +289,7 @@ fn end_unavailable(error: Error) -> ConnectionEnd {
     ConnectionEnd::Closed(CloseCode::GoingAway)
 }
 
-/// Reads a text frame, or says in words why it is none.
+/// Parses a text frame, or returns the error to send.
 fn parse_frame(text: &str) -> Result<ClientFrame, (ErrorCode, String)> {
     if text.len() > limits::MAX_TEXT_FRAME_BYTES {
         let most = limits::MAX_TEXT_FRAME_BYTES;

@@ -1,4 +1,4 @@
-//! The handshake: who may open a connection (RFC 6455 section 4.2).
+//! Opening handshake and access checks of WebSockets (RFC 6455 section 4.2).
 
 use super::{Identity, reject_signed_out, run_connection};
 use crate::{
@@ -18,7 +18,7 @@ use futures::FutureExt;
 use std::sync::Arc;
 use tungstenite::handshake;
 
-/// The handshake: only from our own pages, only with a session, only in our subprotocol.
+/// Handles `GET /ws`. Requires our own origin, a session cookie and our subprotocol.
 pub(in crate::serve) async fn upgrade(
     State(systems): State<Arc<Systems>>,
     Extension(connection): Extension<Takeover>,
@@ -34,7 +34,7 @@ pub(in crate::serve) async fn upgrade(
     accept(systems, &connection, request, session::SESSION_COOKIE, who)
 }
 
-/// The handshake of a guest to a call: only with a guest's cookie, and whatever else there is does not count.
+/// Handles `GET /call/{token}/ws`. Requires our own origin, a guest cookie and our subprotocol; a session cookie is ignored.
 pub(in crate::serve) async fn upgrade_guest(
     State(systems): State<Arc<Systems>>,
     Extension(connection): Extension<Takeover>,
@@ -58,8 +58,8 @@ fn check_origin(headers: &HeaderMap) -> Result<()> {
     Err(Failure::NotAllowed { reason }.into())
 }
 
-/// Accepts the handshake of somebody, or refuses it. Whoever brings a cookie that is good no more is accepted and told so with a close code:
-/// a browser does not tell its page the status of a handshake, and the page would try for ever.
+/// Accepts or rejects a handshake. A client with an invalid cookie is accepted and then closed with a close code: browsers hide
+/// the HTTP status of a handshake from the page, which would retry forever.
 fn accept(
     systems: Arc<Systems>,
     connection: &Takeover,
@@ -88,7 +88,7 @@ fn accept(
     let mut head = Vec::new();
     handshake::server::write_response(&mut head, &accepted)
         .map_err(|why| Error::Internal(why.to_string()))?;
-    // The one or the other is the task of this connection: a block around both would hold everything twice, for as long as it waits.
+    // Either future is the connection's task: an async block around both would reserve memory for both as long as it runs.
     Ok(connection.take(move |taken| match who {
         Some(who) => run_connection(systems, taken, head.into(), who).left_future(),
         None => reject_signed_out(systems, taken, head.into()).right_future(),
@@ -105,7 +105,7 @@ fn offers_subprotocol(headers: &HeaderMap) -> bool {
         .any(|protocol| protocol.trim() == SUBPROTOCOL)
 }
 
-/// What somebody is told who opens the address in a browser, say (RFC 9110 section 15.5.22).
+/// Answer to a request that is not a WebSocket handshake (RFC 9110 section 15.5.22).
 fn upgrade_required() -> Response {
     let headers = [
         (header::UPGRADE, "websocket"),

@@ -1,9 +1,9 @@
-//! `GET /ws`: the life of a WebSocket (RFC 6455), from the handshake to the close. `GET /call/{token}/ws` is the same for a guest to one call,
-//! who is told nothing but of that call and can say nothing else.
+//! `GET /ws`: lifecycle of a WebSocket (RFC 6455), from handshake to close. `GET /call/{token}/ws` is the same for guests, whose
+//! frames are limited to one call.
 //!
-//! One task a connection, one loop: it reads a frame, lets the system it is for handle it, and says what that answers. What
-//! others have to tell the client goes past this task: whoever publishes pushes into the connection's outlet, which a shard
-//! writes. During a replay the outlet is corked, so a replay is written before what happened after it.
+//! Each connection has one task with one loop: it reads a frame, passes it to the service in charge and sends the replies.
+//! Other frames bypass this task: publishers push to the connection's send queue, which a shard writes. The queue is corked
+//! during a replay, so the missed events are sent before newer ones.
 
 mod client_session;
 mod handshake;
@@ -31,27 +31,27 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{interval, sleep, timeout};
 use tungstenite::Message;
 
-/// How long a client may take to say hello.
+/// How long a client may take to send its hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a close may take: for what is half written, the close frame and the answer to it.
+/// How long closing may take: the rest of a partly written frame, the close frame and the reply.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// A page that loads anew is gone for a moment; others are not told of gaps shorter than this.
+/// Delay before a user is published as offline, so that a page reload is not visible to others.
 const OFFLINE_DELAY: Duration = Duration::from_secs(3);
-/// How often a crowd is told how many they are, if that changes.
+/// How often the number of people is published, if it changed.
 const CROWD_INTERVAL: Duration = Duration::from_secs(2);
-/// Nothing heard for this many heartbeats: the client is gone. Browsers let a hidden page speak once a minute only.
+/// Missed heartbeats after which a client is closed. Browsers limit timers of hidden pages to one a minute.
 const MAX_MISSED_HEARTBEATS: u32 = 6;
 
-/// Whose a connection is to be.
+/// Authenticated person of a connection.
 struct Identity {
     person: Person,
-    /// The hash of the token of their session, or of a guest's.
+    /// Hash of the session token, or of a guest's token.
     token_hash: String,
-    /// The call of a guest.
+    /// The call of a guest. None for a user.
     guest_of: Option<CallId>,
 }
 
-/// Says that the session has ended, and nothing else.
+/// Completes the handshake and closes the connection as signed out.
 async fn reject_signed_out(systems: Arc<Systems>, taken: TakenSocket, head: Bytes) {
     let send_queue = SendQueue::new(&systems.app.flusher, systems.app.config.queue_bytes);
     let mut socket = WebSocketReader::new(taken, &send_queue);
@@ -68,10 +68,10 @@ async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, 
     let app = &systems.app;
     let send_queue = SendQueue::new(&app.flusher, app.config.queue_bytes);
     let mut socket = WebSocketReader::new(taken, &send_queue);
-    // What only happens once is in boxes, so that the task of a connection that waits is small.
+    // One-time phases are boxed, so that the task of an idle connection stays small.
     let end = match Box::pin(start_session(&systems, &mut socket, &send_queue, head, who)).await {
         Ok(mut session) => {
-            // A bug that panics ends this connection; the person must not stay "here" for it.
+            // A panic ends only this connection, and the person must not remain online.
             let over = AssertUnwindSafe(session.run(&mut socket))
                 .catch_unwind()
                 .await;
@@ -91,7 +91,7 @@ async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, 
         app.metrics
             .count_slow_reader(metrics::ConnectionLabels::WEBSOCKET);
     }
-    // Past the time the socket is cut, which is all there is left to do.
+    // After the timeout the socket is shut down without a close handshake.
     let _ = timeout(
         CLOSE_TIMEOUT,
         Box::pin(close_websocket(&mut socket, &send_queue, Bytes::new(), end)),
@@ -100,7 +100,7 @@ async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, 
     send_queue.abort();
 }
 
-/// From the end of the handshake to the end of the welcome.
+/// Sends the response to the handshake, waits for the hello and welcomes the client.
 async fn start_session(
     systems: &Arc<Systems>,
     socket: &mut WebSocketReader,
@@ -137,7 +137,7 @@ async fn start_session(
     }
 }
 
-/// A page whose session has ended does not come back, however it was going.
+/// Disconnect kind of an ended connection. A client whose session has ended does not return.
 fn disconnect_kind(end: ConnectionEnd, otherwise: Disconnect) -> Disconnect {
     if end == ConnectionEnd::Closed(CloseCode::SignedOut) {
         Disconnect::Left
@@ -146,7 +146,7 @@ fn disconnect_kind(end: ConnectionEnd, otherwise: Disconnect) -> Disconnect {
     }
 }
 
-/// What a client begins with.
+/// Content of the client's hello.
 struct Hello {
     client: ClientId,
     cursors: Vec<RoomCursor>,
@@ -177,7 +177,7 @@ async fn read_hello(socket: &mut WebSocketReader) -> Result<Hello, ConnectionEnd
     }
 }
 
-/// Ends the connections from which nothing is heard, and tells them how many they are. One timer each for all of them.
+/// Periodically closes silent connections and publishes the number of people, with one timer each for all connections.
 pub(super) async fn run_timers(systems: Arc<Systems>) {
     let live = &systems.app.connections;
     let beat = systems.app.config.heartbeat_interval();
@@ -192,7 +192,7 @@ pub(super) async fn run_timers(systems: Arc<Systems>) {
     }
 }
 
-/// The page's connection is gone: its calls and, if it does not come back soon, the others are told.
+/// Unregisters a connection, reports it to its calls, and publishes the user's presence after a delay.
 pub(super) async fn on_disconnect(
     systems: &Arc<Systems>,
     connection: &Arc<Connection>,
@@ -212,8 +212,8 @@ pub(super) async fn on_disconnect(
     });
 }
 
-/// Sends a close frame behind what is half written, and behind `last`, and waits for the client to answer it. A client that reads on is
-/// told; one that never does is dropped.
+/// Sends `last` and a close frame, and waits for the client's close frame. A client that never reads is dropped by the caller's
+/// timeout.
 async fn close_websocket(
     socket: &mut WebSocketReader,
     send_queue: &Arc<SendQueue>,
@@ -221,14 +221,14 @@ async fn close_websocket(
     end: ConnectionEnd,
 ) {
     match end {
-        // What the library answered to the client's close is in the outlet.
+        // The send queue holds the library's reply to the client's close frame.
         ConnectionEnd::Disconnected => send_queue.finish(Bytes::new()).await,
         ConnectionEnd::Closed(code) => {
             send_queue.close(code);
             let last = [last, frame::encode_close(code)].concat();
             send_queue.finish(last.into()).await;
-            // The server ends the connection as soon as the client has answered (RFC 6455 section 7.1.1). After a message that was
-            // too big the answer cannot be found any more.
+            // The server closes the TCP connection after the client's close frame (RFC 6455 section 7.1.1). After a message that is too
+            // big, that frame can no longer be parsed.
             while let Ok(message) = socket.next().await {
                 if matches!(message, Message::Close(_)) {
                     return;

@@ -1,8 +1,8 @@
-//! The log: an event is committed, then fanned out, in sequence. The only way in which anything that others see changes.
+//! Event log: commits an event, then fans it out, in sequence. Every change that other people see goes through it.
 //!
-//! One task writes ([`writer`]): it takes everything that waits and commits it as one transaction, so that the cost of making
-//! something durable is shared by all who ask at the same time, and nobody's request waits for a lock. A request that is dropped
-//! between the commit and the fan-out (a closed tab, a timeout) changes nothing: what it asked for is done by the writer.
+//! A single task writes (`writer`). It commits all waiting requests as one transaction, so concurrent requests share the
+//! cost of durability and none waits for a lock. A request that is dropped between commit and fan-out (a closed tab, a
+//! timeout) loses nothing, because the writer finishes it.
 
 mod tail;
 #[cfg(test)]
@@ -33,70 +33,70 @@ use tokio::{
 };
 use writer::{AppendRequest, ReplySender, Writer};
 
-/// How many appends may wait for the writer; who comes after them waits for a place.
+/// Maximum number of requests waiting for the writer. Further callers wait for a place.
 const CHANNEL_CAPACITY: usize = 1_024;
-/// About how many bytes of events go to the other nodes in one message.
+/// Approximate maximum size of the events in one bus message, in bytes.
 const BUS_MESSAGE_BYTES: usize = 256 * 1024;
-/// How long what another node committed may be on its way before it is read from the store.
+/// Time to wait for missing events of another node to arrive over the bus, before they are read from the store.
 const CATCH_UP_DELAY: Duration = Duration::from_millis(20);
-/// How long to wait after the store failed.
+/// Time between two attempts when the store fails.
 const CATCH_UP_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// What the author of a message gives.
+/// A message to append, as its author sent it.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
-    /// The idempotency id.
+    /// Id chosen by the author's client; makes a repeated request idempotent.
     pub id: MessageId,
-    /// Where to.
+    /// Room of the message.
     pub room: RoomId,
-    /// Who writes. The caller has checked that they are a member.
+    /// Author of the message. The caller has checked that they are a member of the room.
     pub author: Person,
-    /// What.
+    /// Content of the message.
     pub content: Content,
-    /// What the bytes of a [`Content::File`] were found to be.
+    /// Media type detected in the bytes of a [`Content::File`].
     pub media_type: Option<String>,
 }
 
-/// What whoever publishes a story gives.
+/// A story to append.
 #[derive(Debug, Clone)]
 pub struct NewStory {
-    /// What was typed, checked.
+    /// Validated input of the author.
     pub draft: StoryDraft,
     /// The body as sanitised HTML.
     pub html: String,
     /// The beginning of the body as plain text.
     pub summary: String,
-    /// The address it would like to have.
+    /// Preferred slug. Another one is used if it is taken.
     pub slug: String,
-    /// The shown name of who publishes.
+    /// Display name of the publisher.
     pub byline: String,
-    /// Makes a repeated request harmless.
+    /// Idempotency key of the request, if there is one.
     pub request_id: Option<String>,
 }
 
-/// What a resume is answered: where the stream stands, and what was missed if all of it can be told.
+/// Answer to a resume request: the position of the stream, and all missed events if they are available.
 #[derive(Debug, Clone)]
 pub struct Replay {
     /// The stream's epoch.
     pub epoch: Epoch,
-    /// The newest sequence, of the stream or, when recovered, of the last event replayed.
+    /// Newest sequence of the stream or, after recovery, of the last event replayed.
     pub head: Seq,
-    /// Everything after the cursor, oldest first; none when the cursor cannot be resumed from.
+    /// All events after the cursor, oldest first. None if the cursor cannot be resumed from.
     pub missed: Option<Vec<EncodedEvent>>,
 }
 
-/// The log. Cheap to clone: all clones append through one writer.
+/// The event log. Cheap to clone: all clones append through one writer.
 #[derive(Debug, Clone)]
 pub struct EventLog {
     store: Store,
     fanout: Fanout,
-    /// To the writer, which ends when the last clone is gone.
+    /// Channel to the writer, which ends when the last clone is dropped.
     appends: mpsc::Sender<AppendRequest>,
 }
 
 impl EventLog {
-    /// A log over a store, fanning out to these, that replays at most `most` events to whoever comes back. Starts the writer, so it
-    /// has to be called within a runtime.
+    /// A log over a store that replays at most `max_replay_events` events for a resume. Spawns the writer, so it must be called
+    /// within a runtime.
     #[must_use]
     pub fn new(
         store: Store,
@@ -127,35 +127,34 @@ impl EventLog {
         }
     }
 
-    /// Commits a message and sends it to its room. A repeated id is answered with its first result.
+    /// Commits a message and sends it to its room. A repeated id returns the result of the first request.
     ///
     /// # Errors
     /// When the store fails; [`Failure::Invalid`](crate::protocol::failure::Failure::Invalid) when the id belongs to a message
-    /// of somebody else or of another room, or when the room does not exist.
+    /// of another author or room, or when the room does not exist.
     pub async fn post_message(&self, new: NewMessage) -> Result<PostedMessage> {
         self.append(|answer| AppendRequest::Message(new, answer))
             .await
     }
 
-    /// Commits a story and sends it to every reader. A repeated request id is answered with its first result.
+    /// Commits a story and sends it to every subscriber. A repeated request id returns the result of the first request.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn publish_story(&self, mut new: NewStory) -> Result<Story> {
-        // Every story has a request, so that the writer can try again where it cannot know whether the store has it.
+        // Every story gets a request id, so that the writer can retry when it is unknown whether the store has it.
         let request = new.request_id.take();
         new.request_id = Some(request.map_or_else(
             || format!("once:{}", random::new_id()),
-            // No store holds a NUL.
+            // PostgreSQL text cannot contain NUL.
             |request| request.replace('\0', "\u{FFFD}"),
         ));
         self.append(|answer| AppendRequest::Story(new, answer))
             .await
     }
 
-    /// Moves a member's read cursor forward, never back and never past the head, and says where it is and how many messages of
-    /// others stand after it. None for somebody who is not a member. No event, but written with those that are: what a room
-    /// reads at the same moment is one transaction.
+    /// Moves a member's read cursor forward, never back and never past the head. Returns the cursor and the number of later
+    /// messages by others, or None for a user who is not a member. This is not an event, but shares transactions with events.
     ///
     /// # Errors
     /// When the store fails.
@@ -181,7 +180,7 @@ impl EventLog {
         answered.await.map_err(|_| lost())?
     }
 
-    /// Where a stream stands for those who listen to it here: its epoch, and the newest sequence that they were told.
+    /// Position of a stream as published on this node: its epoch and the newest published sequence.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -189,7 +188,7 @@ impl EventLog {
         self.fanout.tails.position(&self.store, stream).await
     }
 
-    /// What somebody missed in a stream, all of it or nothing. Whoever listens before they ask misses nothing in between.
+    /// All events of a stream after a cursor, or none of them. A caller that subscribes first misses nothing in between.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -204,8 +203,8 @@ impl EventLog {
         Ok(replay)
     }
 
-    /// From now on what other nodes commit to a stream is told here in order, however little came by the bus. For streams that
-    /// somebody begins to listen to without having asked how they stand: a new room.
+    /// Starts publishing other nodes' events of a stream here, in order, even if bus messages are lost. Needed for streams that are
+    /// subscribed to without a call to [`Self::position`]: new rooms.
     pub fn track_stream(&self, stream: Stream) {
         if self.fanout.bus.is_none() {
             return;
@@ -218,7 +217,7 @@ impl EventLog {
         });
     }
 
-    /// Tells what another node has committed, at a moment by its clock.
+    /// Publishes events that another node has committed. `at` is the time of the commit by that node's clock.
     pub fn publish_remote_events(&self, stream: Stream, rows: &[EventRow], at: Millis) {
         let lag = clock::now().saturating_sub(at).max(0);
         let lag = Duration::from_millis(lag.unsigned_abs());
@@ -233,7 +232,7 @@ impl EventLog {
         }
     }
 
-    /// Looks for events that other nodes have committed and that never came by the bus, and tells them.
+    /// Schedules catching up with every stream whose newest event in the store was not published here.
     ///
     /// # Errors
     /// When the store fails.
@@ -250,20 +249,20 @@ impl EventLog {
     }
 }
 
-/// Tells what was committed to those who listen on this node, and to the other nodes.
+/// Sends committed events to the subscribers on this node, and to the other nodes.
 #[derive(Debug, Clone)]
 struct Fanout {
     tails: Arc<Tails>,
     connections: Arc<ConnectionRegistry>,
     news_subscribers: Arc<NewsSubscribers>,
     bus: Option<Bus>,
-    /// Streams with a hole between what was told and what came.
+    /// Streams with a gap between the published and the received events.
     lagging_streams: mpsc::Sender<Stream>,
     metrics: Arc<Metrics>,
 }
 
 impl Fanout {
-    /// Tells those who listen on this node, in the order of each stream; what came too early is told after what is missing.
+    /// Publishes an event on this node, in the order of its stream. After a gap it schedules reading the missing events first.
     fn publish(&self, event: &EncodedEvent) {
         if self.tails.deliver(event, |event| self.deliver(event)) == PublishOutcome::Gap {
             self.schedule_catch_up(event.stream);
@@ -278,11 +277,11 @@ impl Fanout {
     }
 
     fn schedule_catch_up(&self, stream: Stream) {
-        // When too many wait already, the next look at all streams finds it.
+        // If the channel is full, the next periodic catch-up finds the stream.
         let _ = self.lagging_streams.try_send(stream);
     }
 
-    /// Tells the other nodes of what this one has committed.
+    /// Sends the events that this node has committed to the other nodes.
     fn publish_to_nodes(&self, committed: Vec<NewEvent>) {
         let Some(bus) = &self.bus else { return };
         let (mut stream, mut rows, mut bytes) = (Stream::News, Vec::new(), 0);
@@ -309,7 +308,7 @@ impl Fanout {
     }
 }
 
-/// Fills holes, one after another.
+/// Fills gaps in streams from the store, one stream after another.
 async fn run_catch_up(store: Store, fanout: Fanout, mut behind: mpsc::Receiver<Stream>) {
     let mut streams = HashSet::new();
     loop {
@@ -317,7 +316,7 @@ async fn run_catch_up(store: Store, fanout: Fanout, mut behind: mpsc::Receiver<S
             Some(stream) => drop(streams.insert(stream)),
             None => return,
         }
-        // What is missing is most often on its way.
+        // Most missing events are still on their way.
         sleep(CATCH_UP_DELAY).await;
         while let Ok(stream) = behind.try_recv() {
             streams.insert(stream);

@@ -1,9 +1,9 @@
-//! The tail of each stream in memory: what those who come back have missed, encoded as they will get it.
+//! In-memory tail of each stream: its newest events, encoded, for clients that resume.
 //!
-//! After a restart everybody comes back at once, and nearly all have missed the same. The first who asks has the store read; the
-//! others find it here. A tail grows at its end with what is committed, and at its beginning only as far back as somebody asked,
-//! so a stream that nobody resumes costs nothing. All tails together are bounded in bytes; past that the ones that were not asked
-//! for the longest forget their events and read them again when asked.
+//! After a restart all clients reconnect at once, and nearly all have missed the same events. The first resume reads the
+//! store; the others use the tail. A tail grows at its end with each commit, and at its beginning only as far back as a client
+//! requested, so a stream that nobody resumes costs nothing. All tails together are bounded in bytes; past the bound the least
+//! recently used ones drop their events and read them again when needed.
 
 use super::Replay;
 use crate::{
@@ -25,28 +25,28 @@ use std::{
     },
 };
 
-/// How much all tails together may hold, in bytes.
+/// Maximum total size of the events in all tails, in bytes.
 const MAX_CACHED_BYTES: usize = 32 * 1024 * 1024;
-/// How many events are read at once to catch up with the store.
+/// Number of events read from the store at a time when catching up.
 const MAX_CATCH_UP_EVENTS: Seq = 256;
 
-/// All tails.
+/// The tails of all streams.
 #[derive(Debug)]
 pub(super) struct Tails {
     by_stream: Mutex<HashMap<Stream, Arc<Tail>>>,
-    /// The most events that one resume is answered with, and so that a tail keeps.
+    /// Maximum number of events in one replay, and therefore in one tail.
     max_events: usize,
     max_bytes: usize,
-    /// Of all events that are kept.
+    /// Total size of all cached events.
     bytes: AtomicUsize,
-    /// Counts the resumes, to know which tail was asked last.
+    /// Number of uses so far, to find the least recently used tail.
     use_counter: AtomicU64,
 }
 
 /// The tail of one stream.
 #[derive(Debug, Default)]
 struct Tail {
-    /// Held by whoever reads the store for it; who comes after finds what was read.
+    /// Held while a task reads the store for this tail, so that later tasks find the result.
     load_lock: tokio::sync::Mutex<()>,
     state: Mutex<State>,
     last_used: AtomicU64,
@@ -55,47 +55,47 @@ struct Tail {
 #[derive(Debug, Default)]
 struct State {
     cached: Option<CachedStream>,
-    /// What was committed while the store was being read for the first time.
+    /// Events committed while the stream was first read from the store.
     pending_events: Vec<EncodedEvent>,
 }
 
-/// What is known of a stream.
+/// Cached position and events of a stream.
 #[derive(Debug)]
 struct CachedStream {
     epoch: Epoch,
     oldest: Seq,
-    /// The newest sequence that was told to those who listen.
+    /// Newest sequence that was published on this node.
     head: Seq,
-    /// The newest events, up to `head`, without a hole. May be none.
+    /// Newest events up to `head`, without a gap. May be empty.
     events: VecDeque<EncodedEvent>,
 }
 
-/// What became of an event that was to be told.
+/// Outcome of publishing an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PublishOutcome {
-    /// It was told.
+    /// The event was published.
     Published,
-    /// It had been told.
+    /// The event had been published before.
     Duplicate,
-    /// There is a hole before it: the tail has to catch up with the store.
+    /// Earlier events are missing. The tail must catch up with the store.
     Gap,
 }
 
-/// How many bytes more and fewer are kept.
+/// Change of the cached size, in bytes.
 #[derive(Debug, Default, Clone, Copy)]
 struct CacheDelta {
     added_bytes: usize,
     removed_bytes: usize,
 }
 
-/// What a tail answers.
+/// Answer of a tail to a resume request.
 enum ReplayLookup {
     Found(Replay),
-    /// The store has to be asked for what comes after this sequence, and up to that.
+    /// Events after the first sequence, up to the second, must be read from the store.
     Missing(Seq, Seq),
-    /// The store has to be asked where the stream stands.
+    /// The position of the stream must be read from the store.
     NotLoaded,
-    /// Whoever asks has seen something that is committed and not told yet, or claims so.
+    /// The cursor is past the head: the client saw an event before it was published, or the cursor is wrong.
     Ahead,
 }
 
@@ -109,7 +109,7 @@ impl CachedStream {
         }
     }
 
-    /// The sequence after which everything is here.
+    /// Sequence after which all events are cached.
     fn cached_after(&self) -> Seq {
         let kept = Seq::try_from(self.events.len()).unwrap_or(Seq::MAX);
         self.head - kept
@@ -136,14 +136,14 @@ impl CachedStream {
         })
     }
 
-    /// Adds the next event. How many bytes more are kept.
+    /// Appends the next event. Returns the number of bytes added.
     fn append(&mut self, event: &EncodedEvent) -> usize {
         self.head = event.seq;
         self.events.push_back(event.clone());
         event.bytes.len()
     }
 
-    /// Puts older events in front. False, and nothing is done, unless they reach to what is here without a hole.
+    /// Prepends older events. Returns false, and changes nothing, if they do not join the cached events without a gap.
     fn prepend(&mut self, events: Vec<EncodedEvent>, after: Seq) -> bool {
         let whole = is_contiguous(&events, after)
             && events.last().map_or(after, |last| last.seq) == self.cached_after();
@@ -155,7 +155,7 @@ impl CachedStream {
         whole
     }
 
-    /// Forgets what is more than so many events. How many bytes fewer are kept.
+    /// Drops the oldest events beyond `most`. Returns the number of bytes freed.
     fn trim(&mut self, most: usize) -> usize {
         let surplus = self.events.len().saturating_sub(most);
         self.events
@@ -165,7 +165,7 @@ impl CachedStream {
     }
 }
 
-/// Whether these are the events after a sequence, each of them.
+/// Whether these events are contiguous and start right after a sequence.
 fn is_contiguous(events: &[EncodedEvent], after: Seq) -> bool {
     let expected = after + 1..;
     events
@@ -175,7 +175,7 @@ fn is_contiguous(events: &[EncodedEvent], after: Seq) -> bool {
 }
 
 impl Tails {
-    /// Tails that answer a resume with at most `most` events.
+    /// Tails that replay at most `most` events.
     pub(super) fn new(most: Seq) -> Self {
         Self::with_max_bytes(most, MAX_CACHED_BYTES)
     }
@@ -190,8 +190,8 @@ impl Tails {
         }
     }
 
-    /// Adds what was committed and has it told to those who listen, in the order of its stream and once. Who begins to listen in
-    /// between finds it here. `tell` must not wait.
+    /// Caches a committed event and publishes it through `tell`, once and in the order of its stream. A client that subscribes in
+    /// between finds the event in the tail. `tell` must not block.
     pub(super) fn deliver(
         &self,
         event: &EncodedEvent,
@@ -224,7 +224,7 @@ impl Tails {
         PublishOutcome::Published
     }
 
-    /// Tells what is in the store and was not told: what another node committed and this one never heard of.
+    /// Publishes events that are in the store but were not published here: another node committed them, and its message was lost.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -247,7 +247,7 @@ impl Tails {
                 return Ok(());
             };
             if !is_contiguous(&events, head) {
-                // Told all the same: an event that cannot be read must not hold up what comes after it.
+                // Publish all the same: an event that cannot be decoded must not block the ones after it.
                 let forgotten = tail.lock().cached.as_mut().map_or(0, |known| {
                     known.head = known.head.max(last);
                     known.trim(0)
@@ -262,7 +262,7 @@ impl Tails {
         }
     }
 
-    /// The streams that somebody listens to or resumed, and what was told of them.
+    /// Streams with a loaded tail, each with the newest sequence published here.
     pub(super) fn heads(&self) -> Vec<(Stream, Seq)> {
         let tails: Vec<_> = self
             .lock()
@@ -276,7 +276,7 @@ impl Tails {
         heads.collect()
     }
 
-    /// Where a stream stands for those who listen here: its epoch and the newest sequence that was told.
+    /// Position of a stream as published on this node: its epoch and the newest published sequence.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -290,12 +290,12 @@ impl Tails {
         let state = tail.lock();
         Ok(match &state.cached {
             Some(known) => (known.epoch.clone(), known.head),
-            // It was there a moment ago, and is only ever forgotten with the tail.
+            // Unreachable: the state was just loaded, and is only dropped with the tail.
             None => return Err(sqlx::Error::RowNotFound.into()),
         })
     }
 
-    /// What somebody missed in a stream, all of it or nothing.
+    /// All events of a stream after a cursor, or none of them.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -333,7 +333,7 @@ impl Tails {
         }
         match self.find_replay(&tail, cursor) {
             ReplayLookup::Found(replay) => Ok(replay),
-            // The tail is behind the store for a moment, or has forgotten again what was just read: the store knows.
+            // The tail is briefly behind the store, or was evicted after the read. The store is authoritative.
             ReplayLookup::Missing(..) | ReplayLookup::NotLoaded | ReplayLookup::Ahead => {
                 self.replay_from_store(store, stream, cursor).await
             }
@@ -362,7 +362,7 @@ impl Tails {
             });
         };
         let events = read_events(store, stream, after, most).await?;
-        // The last word before saying "recovered": what was read is what comes after the cursor, without a hole.
+        // Final check before answering "recovered": the events follow the cursor without a gap.
         let whole = is_contiguous(&events, after);
         Ok(Replay {
             epoch,
@@ -371,14 +371,14 @@ impl Tails {
         })
     }
 
-    /// Finds out where a stream stands, if that is not known yet.
+    /// Reads the position of a stream from the store, unless it is cached.
     async fn load_state(&self, store: &Store, stream: Stream, tail: &Tail) -> Result<()> {
         if tail.lock().cached.is_some() {
             return Ok(());
         }
         let found = store.find_stream(stream).await;
         if found.is_err() {
-            // Nothing gathers for a stream that may not exist.
+            // Do not collect events for a stream that may not exist.
             self.lock().remove(&stream);
         }
         let mut known = CachedStream::new(found?);
@@ -417,7 +417,7 @@ impl Tails {
         Seq::try_from(self.max_events).unwrap_or(Seq::MAX)
     }
 
-    /// Counts what is kept. To be called without a lock.
+    /// Updates the total cached size. Must be called without holding a lock.
     fn apply_delta(
         &self,
         CacheDelta {
@@ -432,7 +432,7 @@ impl Tails {
         }
     }
 
-    /// Forgets the events of the tails that were not asked for the longest, until three quarters of the budget are left.
+    /// Drops the events of the least recently used tails until at most three quarters of the bound are used.
     fn evict(&self) {
         let mut tails: Vec<_> = self.lock().values().cloned().collect();
         tails.sort_by_key(|tail| tail.last_used.load(Ordering::Relaxed));
@@ -458,7 +458,7 @@ impl Tail {
     }
 }
 
-/// Reads events as they go out. One that cannot be encoded is left out, which is then seen as a hole.
+/// Reads and encodes events. An event that cannot be encoded is skipped, which leaves a gap.
 async fn read_events(
     store: &Store,
     stream: Stream,

@@ -1,4 +1,4 @@
-//! A store for the tests of the log.
+//! Store for the tests of the event log.
 
 use crate::server::{
     config::StoreConfig,
@@ -12,7 +12,7 @@ struct StoreArgs {
     store: StoreConfig,
 }
 
-/// The store of a home.
+/// Opens the store of a test storage.
 pub(super) async fn open_store(home: &TestStorage) -> Store {
     let flags = std::iter::once("rialto".to_owned()).chain(home.arguments());
     Store::open(&StoreArgs::parse_from(flags).store)

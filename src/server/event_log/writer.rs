@@ -1,11 +1,11 @@
-//! The writer of the log: group commit.
+//! Writer of the event log: group commit.
 //!
-//! While one transaction is made durable, what arrives meanwhile gathers and becomes the next one. An entry that the store
-//! refuses takes nobody with it: its group is then committed entry by entry.
+//! Requests that arrive while one transaction commits form the next batch. If the store rejects a batch, its entries are
+//! committed one by one, so a bad entry does not fail the others.
 //!
-//! A database on another machine can be lost in the middle of a commit, and nobody knows then whether it has it. Everything here
-//! can be committed twice and is there once (a message by its id, a story by its request, a cursor by only going forward), so
-//! the group is tried again until the database answers or [`PATIENCE`] is over.
+//! A connection to a remote database can break during a commit, and the outcome is then unknown. Every entry is idempotent (a
+//! message by its id, a story by its request id, a cursor because it only moves forward), so the batch is retried until the
+//! database answers or [`COMMIT_RETRY_TIMEOUT`] has passed.
 
 mod batch;
 
@@ -25,31 +25,31 @@ use tokio::{
     time::Instant,
 };
 
-/// The most entries in one transaction.
+/// Maximum number of entries in one transaction.
 const MAX_BATCH_ENTRIES: usize = 128;
-/// For so long a group is tried again when what stands in its way may pass. What arrives meanwhile waits.
+/// How long a batch is retried after transient errors. Requests that arrive meanwhile wait.
 const COMMIT_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The wait before the first of these tries; it doubles from try to try.
+/// Delay before the first retry. It doubles with each retry.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(20);
-/// The longest wait between two tries.
+/// Longest delay between two retries.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Where the result of an append goes. Nobody may be left to hear it.
+/// Receives the result of a request. The caller may have gone.
 pub(super) type ReplySender<T> = oneshot::Sender<Result<T>>;
 
-/// Something to append.
+/// A request to the writer.
 #[derive(Debug)]
 pub(super) enum AppendRequest {
-    /// A message to its room.
+    /// Appends a message to its room.
     Message(NewMessage, ReplySender<PostedMessage>),
-    /// A story to the news.
+    /// Appends a story to the news.
     Story(NewStory, ReplySender<Story>),
-    /// How far a member has read, which is no event.
+    /// Moves a member's read cursor. This is not an event.
     ReadCursor {
         room: RoomId,
         user: UserId,
         seq: Seq,
-        /// Where their cursor is now, and how many messages stand after it.
+        /// Receives the cursor and the number of messages after it.
         reply: ReplySender<Option<(Seq, i64)>>,
     },
 }
@@ -63,8 +63,8 @@ impl AppendRequest {
         }
     }
 
-    /// Whose cursor is moved, if one is. Sorted by it, a group has its events first, in the order in which they came, and then
-    /// the cursors in an order that every writer keeps to: two that move the same ones cannot wait for one another.
+    /// Sort key of a batch: the cursor that the entry moves, if any. Events come first, in their order of arrival; cursors follow
+    /// in an order that all writers share, so that two writers cannot deadlock.
     fn cursor_key(&self) -> Option<(RoomId, UserId)> {
         match self {
             Self::Message(..) | Self::Story(..) => None,
@@ -73,7 +73,7 @@ impl AppendRequest {
     }
 
     fn fail(self, error: Error) {
-        // Whoever asked may have left.
+        // The caller may have gone.
         match self {
             Self::Message(_, answer) => drop(answer.send(Err(error))),
             Self::Story(_, answer) => drop(answer.send(Err(error))),
@@ -101,17 +101,17 @@ impl AppendRequest {
     }
 }
 
-/// What became of each entry, and what is told, both in order.
+/// Outcome of each entry, and the events to publish, both in order.
 type CommittedBatch = (Vec<AppendOutcome>, CommittedEvents);
 
-/// Whether the store could be asked.
+/// Whether the store was reachable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StoreStatus {
     Available,
     Unavailable,
 }
 
-/// The one task that writes to the log.
+/// The task that writes to the log.
 #[derive(Debug)]
 pub(super) struct Writer {
     store: Store,
@@ -123,15 +123,15 @@ impl Writer {
         Self { store, fanout }
     }
 
-    /// Appends until nobody is left who could ask.
+    /// Handles requests until all senders are dropped.
     pub(super) async fn run(self, mut appends: mpsc::Receiver<AppendRequest>) {
         let mut batch = Vec::with_capacity(MAX_BATCH_ENTRIES);
         while appends.recv_many(&mut batch, MAX_BATCH_ENTRIES).await > 0 {
-            // A bug that panics costs this group its answers, not everybody theirs from then on.
+            // A panic fails only this batch; the writer goes on.
             let appended = AssertUnwindSafe(self.append(&mut batch));
             match appended.catch_unwind().await {
                 Ok(StoreStatus::Available) => {}
-                // Whoever has come meanwhile need not wait as long again to hear the same.
+                // Requests that arrived meanwhile fail at once instead of waiting for the same timeout.
                 Ok(StoreStatus::Unavailable) => {
                     while let Ok(entry) = appends.try_recv() {
                         entry.fail(Error::Internal("the store does not answer".to_owned()));
@@ -154,7 +154,7 @@ impl Writer {
                 if batch.len() > 1 && !is_transient(why) =>
             {
                 for entry in batch.drain(..) {
-                    // A commit that failed may have been made durable all the same.
+                    // The failed commit may have become durable.
                     let alone = std::slice::from_ref(&entry);
                     match self
                         .commit_with_retry(alone, EarlierCommit::MaybeUnpublished)
@@ -179,7 +179,7 @@ impl Writer {
         StoreStatus::Available
     }
 
-    /// Commits all of it as one transaction, trying again while what is in the way may pass.
+    /// Commits the entries as one transaction, and retries after transient errors.
     async fn commit_with_retry(
         &self,
         entries: &[AppendRequest],
@@ -201,7 +201,7 @@ impl Writer {
                     return done;
                 }
             };
-            // Another program may have taken an id or an address a moment ago: then it is seen at the second try.
+            // Another process may have just taken an id or a slug: a second attempt sees it.
             let may_pass = is_transient(&error) || is_first && is_unique_violation(&error);
             if !may_pass || began.elapsed() >= COMMIT_RETRY_TIMEOUT {
                 metrics.commit_failures.inc();
@@ -222,7 +222,7 @@ impl Writer {
         entries: impl IntoIterator<Item = AppendRequest>,
         (done, told): CommittedBatch,
     ) {
-        // First to all, then to those who asked: an author who hears "sent" finds it said.
+        // Publish before replying, so that an author whose request succeeded finds it published.
         for event in &told.events {
             self.fanout.publish(event);
         }
@@ -232,7 +232,7 @@ impl Writer {
         }
     }
 
-    /// Commits all of it as one transaction, or nothing.
+    /// Commits the entries as one transaction, or none of them.
     async fn commit(
         &self,
         entries: &[AppendRequest],

@@ -2,7 +2,7 @@ use super::*;
 use axum::{Extension, routing::get};
 use tokio::io::AsyncReadExt;
 
-/// A server whose `/live` leaves HTTP, says "live" and then whatever it is told; and how it is stopped.
+/// Starts a server whose `/live` leaves HTTP, sends "live" and echoes one line. Also returns the handles to stop it.
 async fn server() -> (SocketAddr, Shutdown) {
     let router = Router::new().route("/", get(|| async { "plain" })).route(
         "/live",

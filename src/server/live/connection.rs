@@ -1,4 +1,4 @@
-//! One page's connection, as the rest of the server sees it.
+//! Connection of one client, as the rest of the server sees it.
 
 use super::send_queue::{EncodedFrame, SendQueue};
 use crate::{
@@ -15,52 +15,52 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64, Ordering},
 };
 
-/// One page's connection, to this node or to another.
+/// Connection of a client, to this node or to another.
 #[derive(Debug)]
 pub struct Connection {
-    /// Which page.
+    /// Id of the client.
     pub client: ClientId,
-    /// Whose.
+    /// User of the client.
     pub person: Person,
-    /// The one call that it may be in, and nothing else of the site, for a page of a guest to that call.
+    /// The only call a guest may take part in. None for a user with a session.
     pub guest_of: Option<CallId>,
     location: Location,
     visible: AtomicBool,
 }
 
-/// In which way a page is not connected any more.
+/// How a client disconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Disconnect {
-    /// It may come back: its connection was lost.
+    /// The connection was lost. The client may reconnect.
     #[default]
     #[serde(rename = "for_now")]
     Lost,
-    /// It was closed, it crashed, or its browser went to another address.
+    /// The page was closed, crashed or navigated away. The client does not return.
     #[serde(rename = "for_good")]
     Left,
 }
 
-/// How a page is reached.
+/// Where a client is connected.
 #[derive(Debug)]
 enum Location {
     Local(LocalConnection),
     Remote(NodeId, Bus),
 }
 
-/// What only the node knows that a page is connected to.
+/// Data that only the node of the connection has.
 #[derive(Debug)]
 struct LocalConnection {
-    /// The hash of the session's token: a session that ends closes its connections.
+    /// Hash of the session token. Ending the session closes its connections.
     token_hash: String,
-    /// Where what it is told goes. Pushed to by anybody.
+    /// Frames to the client. Any task may push.
     send_queue: Arc<SendQueue>,
-    /// When something was last heard from it.
+    /// Time of the last message from the client, in milliseconds since 1970.
     last_received_at: AtomicI64,
 }
 
 impl Connection {
-    /// A connection to this node that has said hello.
+    /// A connection to this node whose client has sent its hello. `session` is the hash of the session token.
     #[must_use]
     pub fn new(
         client: ClientId,
@@ -83,7 +83,7 @@ impl Connection {
         }
     }
 
-    /// A connection to another node, which is told what the page is to be told.
+    /// A connection to another node. Frames for it are sent to that node.
     #[must_use]
     pub fn remote(client: ClientId, person: Person, visible: bool, node: NodeId, bus: Bus) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl Connection {
         }
     }
 
-    /// The same, of a guest to one call; of somebody with a session where there is none.
+    /// Marks the connection as a guest's of one call, or as a user's if `call` is `None`.
     #[must_use]
     pub fn as_guest_of(self, call: Option<CallId>) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl Connection {
         }
     }
 
-    /// Queues a frame for this page alone.
+    /// Queues a frame for this client.
     pub fn send(&self, frame: &ServerFrame) {
         match &self.location {
             Location::Local(here) => here.send_queue.push(frame.into()),
@@ -118,21 +118,21 @@ impl Connection {
         }
     }
 
-    /// Queues what was encoded, if the page is connected to this node.
+    /// Queues an encoded frame if the client is connected to this node.
     pub(super) fn push(&self, piece: &EncodedFrame) {
         if let Location::Local(here) = &self.location {
             here.send_queue.push(piece.clone());
         }
     }
 
-    /// Ends the connection, if it is one to this node.
+    /// Closes the connection if it is to this node.
     pub fn close(&self, why: CloseCode) {
         if let Location::Local(here) = &self.location {
             here.send_queue.close(why);
         }
     }
 
-    /// The node it is connected to, if that is another.
+    /// The node of the connection. None if it is this node.
     #[must_use]
     pub fn remote_node(&self) -> Option<NodeId> {
         match &self.location {
@@ -141,7 +141,7 @@ impl Connection {
         }
     }
 
-    /// How many bytes wait for it, if it is a connection to this node.
+    /// Number of queued bytes. Zero if the connection is to another node.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         match &self.location {
@@ -150,12 +150,12 @@ impl Connection {
         }
     }
 
-    /// Whether it is a connection of this session to this node.
+    /// Whether this is a connection to this node with the given session (the hash of its token).
     pub(super) fn is_of(&self, session: &str) -> bool {
         matches!(&self.location, Location::Local(here) if here.token_hash == session)
     }
 
-    /// The hash of the token of its session, for a connection to this node.
+    /// Hash of the session token. None if the connection is to another node.
     #[must_use]
     pub fn token_hash(&self) -> Option<&str> {
         match &self.location {
@@ -164,19 +164,19 @@ impl Connection {
         }
     }
 
-    /// Something was heard from it just now.
+    /// Records that a message has just arrived from the client.
     pub fn mark_received(&self) {
         if let Location::Local(here) = &self.location {
             here.last_received_at.store(clock::now(), Ordering::Relaxed);
         }
     }
 
-    /// Whether nothing was heard from it since a moment. Only the node it is connected to knows.
+    /// Whether nothing has arrived since the given time. Always false for a connection to another node.
     pub(super) fn is_silent(&self, since: Millis) -> bool {
         matches!(&self.location, Location::Local(here) if here.last_received_at.load(Ordering::Relaxed) < since)
     }
 
-    /// Whether it can be seen.
+    /// Whether the page is visible.
     #[must_use]
     pub fn is_visible(&self) -> bool {
         self.visible.load(Ordering::Relaxed)
@@ -186,7 +186,7 @@ impl Connection {
         self.visible.store(visible, Ordering::Relaxed);
     }
 
-    /// Where what it is told goes, for tests of what that is.
+    /// Send queue of the connection, for tests.
     #[cfg(test)]
     pub(crate) fn send_queue(&self) -> &Arc<SendQueue> {
         match &self.location {

@@ -1,4 +1,4 @@
-//! Events of the log as they go out: encoded once, shared by all who get them.
+//! Events of the event log in their wire form, encoded once for all receivers.
 
 use super::send_queue::EncodedFrame;
 use crate::{
@@ -14,36 +14,36 @@ use tungstenite::protocol::frame::{
     coding::{Data, OpCode},
 };
 
-/// An event as it goes out. A handle: what it points to is shared.
+/// An encoded event. Cheap to clone: clones share the bytes.
 #[derive(Debug, Clone)]
 pub struct EncodedEvent {
-    /// Its stream.
+    /// Stream of the event.
     pub stream: Stream,
-    /// Its place there.
+    /// Sequence number within the stream.
     pub seq: Seq,
-    /// The topic of a story, for readers of one topic. None for what happens in a room.
+    /// Topic of a story, for filtered subscriptions. None for room events.
     pub topic: Option<Arc<str>>,
-    /// What goes onto the wire: a whole event in `text/event-stream` form for the news, a WebSocket frame for a room.
+    /// Wire form: a complete `text/event-stream` event for news, a WebSocket frame for a room.
     pub bytes: Bytes,
 }
 
-/// The one part of a story that decides who gets it.
+/// The field of a story that subscriptions are filtered by.
 #[derive(Deserialize)]
 struct StoryTopic {
     topic: Arc<str>,
 }
 
 impl EncodedEvent {
-    /// Encodes what is stored of an event.
+    /// Encodes a stored event.
     ///
     /// # Errors
-    /// When the payload of a story has no topic, and so is no story.
+    /// When the payload of a story has no topic.
     pub fn encode(stream: Stream, row: &EventRow) -> serde_json::Result<Self> {
         let EventRow { seq, payload } = row;
         let (topic, bytes) = match stream {
             Stream::News => {
                 let StoryTopic { topic } = serde_json::from_str(payload)?;
-                // JSON on one line needs one `data:` field.
+                // JSON on a single line fits in one `data:` field.
                 let event = format!(
                     "event: {}\nid: {seq}\ndata: {payload}\n\n",
                     sse::STORY_EVENT
@@ -51,7 +51,7 @@ impl EncodedEvent {
                 (Some(topic), event.into())
             }
             Stream::Room(room) => {
-                // `ServerFrame::Event` without reading the payload, whose fields stand beside these two.
+                // Equals `ServerFrame::Event`, without parsing the payload: its fields follow these two.
                 let fields = payload.strip_prefix('{').unwrap_or("}");
                 let text =
                     format!("{{\"type\":\"event\",\"room\":\"{room}\",\"seq\":{seq},{fields}");
@@ -67,7 +67,7 @@ impl EncodedEvent {
         })
     }
 
-    /// Whether somebody gets it who asked for one topic, or for all.
+    /// Whether the event matches a topic filter. `None` matches every event.
     #[must_use]
     pub fn is_about(&self, topic: Option<&str>) -> bool {
         topic.is_none_or(|topic| self.topic.as_deref() == Some(topic))

@@ -1,8 +1,8 @@
-//! Writing to many sockets from few tasks.
+//! Tasks that write to all sockets: one shard for each core.
 //!
-//! A connection with something to write asks its shard, which writes for all of them in turn. So a story that goes to ten
-//! thousand readers wakes as many tasks as there are cores, and what is pushed while a shard is on its round is written with the
-//! next. A socket that takes no more gets a task of its own until it does; nobody waits for it.
+//! A connection with queued frames schedules itself on its shard, which writes for its connections in turn. So a story for ten
+//! thousand readers wakes only as many tasks as there are cores; frames pushed during a round are written in the next. A
+//! socket that blocks gets a task of its own until it accepts all data, so it does not delay the others.
 
 use super::send_queue::SendQueue;
 use std::{
@@ -15,32 +15,31 @@ use std::{
 };
 use tokio::{sync::Notify, task::yield_now};
 
-/// So many pieces are written before other tasks of the thread get their turn: about a tenth of a millisecond's work, whether they are for
-/// many sockets or, after a restart, a hundred for each.
+/// Frames written before the task yields: about a tenth of a millisecond of work, whether for many sockets or many frames each.
 const FRAMES_PER_YIELD: u64 = 128;
-/// A socket that has nothing to be written, or takes nothing, is work too: as much as so many pieces.
+/// Cost of visiting one socket, in frames, even if nothing was written.
 const SOCKET_COST_FRAMES: u64 = 4;
 
-/// All shards: one for each core.
+/// All shards, one for each core.
 #[derive(Debug)]
 pub struct Flusher {
     shards: Vec<Arc<Shard>>,
     next: AtomicUsize,
 }
 
-/// What one task writes for.
+/// A group of connections that one task writes for.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    /// Outlets that have something to write, each once.
+    /// Queues with something to write, each at most once.
     pending: Mutex<Vec<Arc<SendQueue>>>,
-    /// Wakes the task: by whoever adds the first.
+    /// Wakes the task when the first queue is added.
     wake: Notify,
-    /// How many pieces were written.
+    /// Number of frames written.
     frames_written: AtomicU64,
 }
 
 impl Flusher {
-    /// Starts the shards, on the runtime it is called in. They end with it.
+    /// Starts the shards on the current runtime. They end with it.
     #[must_use]
     pub fn start() -> Self {
         let cores = available_parallelism().map_or(1, NonZeroUsize::get);
@@ -58,7 +57,7 @@ impl Flusher {
         }
     }
 
-    /// How many pieces were written to sockets so far.
+    /// Number of frames written to sockets so far.
     #[must_use]
     pub fn frames_written(&self) -> u64 {
         let shards = self.shards.iter();
@@ -67,14 +66,14 @@ impl Flusher {
             .sum()
     }
 
-    /// A shard for another connection, in turn.
+    /// Picks the shard of a new connection, round robin.
     pub(super) fn assign_shard(&self) -> Arc<Shard> {
         let at = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
         self.shards[at].clone()
     }
 }
 
-/// One shard that nothing runs: for outlets without sockets, in tests.
+/// A single shard without a task, for tests of queues without sockets.
 #[cfg(test)]
 impl Default for Flusher {
     fn default() -> Self {
@@ -83,7 +82,7 @@ impl Default for Flusher {
 }
 
 impl Shard {
-    /// Writes for an outlet soon. It asks once, and again only after it was written for.
+    /// Schedules a queue for writing. A queue is scheduled again only after it was flushed.
     pub(super) fn schedule(&self, outlet: Arc<SendQueue>) {
         let mut due = self.lock();
         due.push(outlet);
@@ -92,7 +91,7 @@ impl Shard {
         }
     }
 
-    /// So many pieces more were written.
+    /// Adds to the number of frames written.
     pub(super) fn add_frames_written(&self, pieces: u64) {
         self.frames_written.fetch_add(pieces, Ordering::Relaxed);
     }
@@ -111,7 +110,7 @@ impl Shard {
                 if !outlet.flush() {
                     tokio::spawn(outlet.drain());
                 }
-                // What another task wrote meanwhile is counted as well, which does no harm.
+                // This includes frames that other tasks wrote meanwhile, which is harmless.
                 work += SOCKET_COST_FRAMES + self.frames_written.load(Ordering::Relaxed) - before;
                 if work >= FRAMES_PER_YIELD {
                     work = 0;

@@ -1,4 +1,4 @@
-//! WebSocket frames as they go out (RFC 6455 section 5.2), encoded once for all who get them.
+//! WebSocket frames in their wire form (RFC 6455 section 5.2), encoded once for all receivers.
 
 use super::send_queue::EncodedFrame;
 use crate::{
@@ -14,7 +14,7 @@ use tungstenite::protocol::{
     },
 };
 
-/// The longest header a server's frame has, in bytes.
+/// Longest header of an unmasked frame, in bytes.
 const MAX_HEADER_BYTES: usize = 10;
 
 impl From<&ServerFrame> for EncodedFrame {
@@ -33,7 +33,7 @@ impl From<&ServerFrame> for EncodedFrame {
     }
 }
 
-/// A close frame with its code and reason.
+/// Encodes a close frame.
 #[must_use]
 pub fn encode_close(code: CloseCode) -> Bytes {
     encode(Frame::close(Some(CloseFrame {
@@ -49,13 +49,13 @@ pub(super) fn encode(frame: Frame) -> Bytes {
     bytes.into()
 }
 
-/// Reads what was encoded, for tests without a socket.
+/// Decodes a text frame, for tests without a socket.
 ///
 /// # Panics
-/// When it is no text frame of ours.
+/// When the bytes are not a text frame of the protocol.
 #[cfg(test)]
 pub(crate) fn decode(bytes: &Bytes) -> ServerFrame {
-    // The brace alone may be the length.
+    // The length field of the header may contain a brace byte, so look for two bytes.
     let start = bytes.windows(2).position(|two| two == b"{\"").unwrap();
     serde_json::from_slice(&bytes[start..]).unwrap()
 }

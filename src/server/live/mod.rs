@@ -1,20 +1,20 @@
-//! Live connections: who is connected, who hears which room, who is here.
+//! Registry of live connections: clients, their room subscriptions and their presence.
 //!
-//! A frame is encoded once and its bytes are shared by every outlet it is pushed to ([`Piece`] is a handle). No lock here is
-//! held across an await, and pushing never waits, so whoever publishes is never slowed down by whoever listens.
+//! A frame is encoded once; all send queues share its bytes ([`EncodedFrame`] is a handle). No lock is held across an await,
+//! and pushing never waits, so a slow subscriber cannot delay a publisher.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`connection`] | a page's connection, to this node or to another |
-//! | [`outlet`] | the writing end of one connection: what waits for it, and its bound |
-//! | [`flush`] | the tasks that write for all outlets |
-//! | [`event`] | events of the log as bytes |
-//! | [`frame`] | WebSocket frames as bytes |
-//! | [`people`] | what others are told of who is here, and who is told |
-//! | [`nodes`] | pages of other nodes, and what nodes do for one another |
-//! | [`retained`] | frames that rooms retain for later subscribers |
+//! | [`connection`] | connection of a client, to this node or to another |
+//! | [`send_queue`] | bounded send queue and socket of one connection |
+//! | [`flusher`] | tasks that write for all send queues |
+//! | [`event`] | encoded events of the event log |
+//! | [`frame`] | encoded WebSocket frames |
+//! | `presence` | published presence and its audience |
+//! | `nodes` | clients of other nodes, and commands between nodes |
+//! | `retained` | frames that rooms retain for later subscribers |
 //! | [`news_subscribers`] | SSE connections |
-//! | [`state`] | pages, whose they are, and who hears what |
+//! | `state` | clients, users and subscriptions behind the lock |
 
 pub mod connection;
 pub mod event;
@@ -46,16 +46,16 @@ use presence::sort_by_name;
 use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All connections.
+/// All live connections of the community, as one node sees them.
 #[derive(Debug, Default)]
 pub struct ConnectionRegistry {
     state: Mutex<State>,
-    /// To the other nodes, if there are any.
+    /// Bus to the other nodes. None on a single node.
     bus: Option<Bus>,
 }
 
 impl ConnectionRegistry {
-    /// The connections of a node that is not alone.
+    /// An empty registry that exchanges commands with other nodes over `bus`, if there is one.
     #[must_use]
     pub fn with_bus(bus: Option<Bus>) -> Self {
         Self {
@@ -64,8 +64,8 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Adds a connection. An earlier one of the same page is told that it was replaced. False when the page's id is that of
-    /// somebody else's page, which goes on as if nothing had been said.
+    /// Adds a connection and closes an earlier one of the same client as replaced. Returns false, and changes nothing, if the
+    /// client id belongs to another user.
     pub fn register(&self, connection: &Arc<Connection>) -> bool {
         let mut state = self.lock();
         if let Some(earlier) = state.connections.get(&connection.client).cloned() {
@@ -79,7 +79,7 @@ impl ConnectionRegistry {
         true
     }
 
-    /// Removes a connection, unless a newer one of the same page has taken its place. True if it was removed.
+    /// Removes a connection, unless a newer one of the same client has replaced it. Returns whether it was removed.
     pub fn unregister(&self, connection: &Arc<Connection>, gone: Disconnect) -> bool {
         let mut state = self.lock();
         let current = state
@@ -109,7 +109,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Closes every connection from which nothing was heard since a moment.
+    /// Closes every connection to this node that has received nothing since the given time.
     pub fn close_silent(&self, since: Millis) {
         for page in self.lock().connections.values() {
             if page.is_silent(since) {
@@ -118,13 +118,13 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Closes the connections of a session that has ended.
+    /// Closes the connections of a session that has ended, on every node. `session` is the hash of its token.
     pub fn close_session(&self, session: &str) {
         let session = session.to_owned();
         self.broadcast_command(RemoteCommand::CloseSession { session });
     }
 
-    /// Closes the connections of a user's sessions but the one that is kept.
+    /// Closes all connections of a user, on every node, except those of session `keep` (the hash of its token).
     pub fn close_other_sessions(&self, user: UserId, keep: &str) {
         let keep = keep.to_owned();
         self.broadcast_command(RemoteCommand::CloseOtherSessions {
@@ -133,22 +133,22 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Lets the pages of a user connect again, for what is known of them has changed.
+    /// Makes all clients of a user reconnect, on every node, after the user's account has changed.
     pub fn reconnect_user(&self, user: UserId) {
         self.broadcast_command(RemoteCommand::ReconnectUser { user });
     }
 
-    /// From now on every page of a user hears a room, whichever node it is connected to.
+    /// Subscribes all clients of a user to a room, on every node.
     pub fn subscribe_everywhere(&self, user: UserId, room: RoomId, kind: RoomKind) {
         self.broadcast_command(RemoteCommand::SubscribeUser { user, room, kind });
     }
 
-    /// From now on every page of everybody hears a room.
+    /// Subscribes all clients of all users to a room, on every node.
     pub fn subscribe_all_everywhere(&self, room: RoomId, kind: RoomKind) {
         self.broadcast_command(RemoteCommand::SubscribeAll { room, kind });
     }
 
-    /// From now on the pages of a user on this node hear a room.
+    /// Subscribes the clients of a user that are connected to this node to a room.
     pub fn subscribe(&self, user: UserId, room: RoomId, kind: RoomKind) {
         let mut state = self.lock();
         state.subscribe(user, room, kind);
@@ -157,13 +157,13 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Whether a connection hears a room, which only members do.
+    /// Whether a connection is subscribed to a room. Only members are.
     #[must_use]
     pub fn is_subscribed(&self, connection: &Connection, room: RoomId) -> bool {
         self.lock().is_subscribed(connection, room)
     }
 
-    /// Sends to every page that hears a room but one user's.
+    /// Sends a frame to the subscribers of a room on every node, except those of one user.
     pub fn send_to_room(&self, room: RoomId, frame: ServerFrame, except: Option<UserId>) {
         let frame = Box::new(frame);
         self.broadcast_command(RemoteCommand::SendToRoom {
@@ -173,7 +173,7 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Sends what happened in a room to every page on this node that hears it. The other nodes hear it from the log.
+    /// Sends an event to the subscribers of a room on this node. Other nodes get it from the event log.
     pub fn publish(&self, room: RoomId, event: &EncodedEvent) {
         let piece = event.into();
         for page in self.lock().subscribers(room) {
@@ -181,7 +181,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Sends to every page of a user.
+    /// Sends a frame to all clients of a user, on every node.
     pub fn send_to_user(&self, user: UserId, frame: &ServerFrame) {
         let piece = EncodedFrame::from(frame);
         let state = self.lock();
@@ -200,25 +200,25 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Sends to one page. False if it is not connected.
+    /// Sends a frame to one client, on any node. Returns false if it is not connected.
     pub fn send_to_client(&self, client: ClientId, frame: &ServerFrame) -> bool {
         let page = self.find_connection(client);
         page.map(|page| page.send(frame)).is_some()
     }
 
-    /// Sends to everybody.
+    /// Sends a frame to all clients with a session, on every node.
     pub fn send_to_all(&self, frame: ServerFrame) {
         let frame = Box::new(frame);
         self.broadcast_command(RemoteCommand::SendToAll { frame });
     }
 
-    /// A page that is connected, to whichever node.
+    /// Connection of a client, to any node.
     #[must_use]
     pub fn find_connection(&self, page: ClientId) -> Option<Arc<Connection>> {
         self.lock().connections.get(&page).cloned()
     }
 
-    /// Every page that is connected to this node.
+    /// Connections to this node.
     #[must_use]
     pub fn local_connections(&self) -> Vec<Arc<Connection>> {
         let mut pages = self.connections();
@@ -226,13 +226,13 @@ impl ConnectionRegistry {
         pages
     }
 
-    /// Every page that is connected, to whichever node.
+    /// Connections to all nodes.
     #[must_use]
     pub fn connections(&self) -> Vec<Arc<Connection>> {
         self.lock().connections.values().cloned().collect()
     }
 
-    /// The connected pages of a user.
+    /// Connected clients of a user, on all nodes.
     #[must_use]
     pub fn clients_of_user(&self, user: UserId) -> Vec<ClientId> {
         let state = self.lock();
@@ -242,14 +242,13 @@ impl ConnectionRegistry {
             .collect()
     }
 
-    /// Whether a page is connected, and whose it is.
+    /// User of a connected client. None if the client is not connected.
     #[must_use]
     pub fn user_of_client(&self, client: ClientId) -> Option<UserId> {
         self.find_connection(client).map(|page| page.person.id)
     }
 
-    /// Who is here or away, by name, as `user` is told: those who are listed for all, and those who share a direct room with
-    /// them.
+    /// Presence of the people a user can see, sorted by name: the public list, and everyone who shares a direct room with the user.
     #[must_use]
     pub fn list_presence(&self, user: UserId) -> Vec<PersonPresence> {
         let state = self.lock();
@@ -258,7 +257,7 @@ impl ConnectionRegistry {
         sort_by_name(listed.chain(state.unlisted_friends(user)))
     }
 
-    /// The same as frames: the list that is the same for all, and the friends who are not in it.
+    /// Frames with the presence of the people a user can see: the public list, then one frame for each friend outside it.
     #[must_use]
     pub fn presence_frames(&self, user: UserId) -> Vec<EncodedFrame> {
         let mut state = self.lock();
@@ -271,14 +270,13 @@ impl ConnectionRegistry {
         std::iter::once(list).chain(friends).collect()
     }
 
-    /// How many people are here or away.
+    /// Number of people who are online or away.
     #[must_use]
     pub fn crowd(&self) -> u32 {
         self.lock().presences.count()
     }
 
-    /// Tells everybody how many people there are, if that changed and there are more than are listed. To be called now and
-    /// then.
+    /// Sends the number of people to everyone if it changed and exceeds the length of the public list. Call this periodically.
     pub fn publish_crowd(&self) {
         let mut state = self.lock();
         let people = state.presences.count();
@@ -290,7 +288,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// A page became visible or hidden.
+    /// Records that a client became visible or hidden, and publishes the change.
     pub fn set_visible(&self, connection: &Connection, visible: bool) {
         connection.set_visible(visible);
         if connection.remote_node().is_none() {
@@ -301,7 +299,7 @@ impl ConnectionRegistry {
         self.publish_presence(&connection.person);
     }
 
-    /// Tells others where somebody is, if that differs from what they were last told.
+    /// Publishes a user's presence if it differs from what was last published.
     pub fn publish_presence(&self, person: &Person) {
         let mut state = self.lock();
         let presence = state.presence(person.id);

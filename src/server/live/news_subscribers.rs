@@ -1,4 +1,4 @@
-//! Readers of the news: connections that only listen, all to the same stream.
+//! SSE connections that subscribe to the news stream.
 
 use super::{
     event::EncodedEvent,
@@ -11,16 +11,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What a reader asked for.
+/// Filter of a news subscription.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only this topic.
+    /// Only stories of this topic. None for all.
     pub topic: Option<Arc<str>>,
-    /// Heartbeats also as an event, for scripts, which cannot see comments.
+    /// Whether heartbeats are also sent as events, for scripts, which cannot see SSE comments.
     pub has_heartbeat_events: bool,
 }
 
-/// All who read the news now.
+/// All news subscribers of this node.
 #[derive(Debug, Default)]
 pub struct NewsSubscribers {
     state: Mutex<State>,
@@ -29,11 +29,11 @@ pub struct NewsSubscribers {
 #[derive(Debug, Default)]
 struct State {
     subscribers: HashMap<u64, (Arc<SendQueue>, Filter)>,
-    /// Counts everybody who ever came.
+    /// Id of the next subscription.
     next_id: u64,
 }
 
-/// A reader for as long as this is kept.
+/// A news subscription. Dropping it unsubscribes.
 #[derive(Debug)]
 pub struct Subscription {
     subscribers: Arc<NewsSubscribers>,
@@ -47,7 +47,7 @@ impl Drop for Subscription {
 }
 
 impl NewsSubscribers {
-    /// Adds a reader, whose outlet gets everything from now on for as long as what is returned is kept.
+    /// Subscribes a send queue. It receives every matching story until the returned value is dropped.
     #[must_use]
     pub fn subscribe(self: &Arc<Self>, outlet: Arc<SendQueue>, wish: Filter) -> Subscription {
         let mut state = self.lock();
@@ -60,7 +60,7 @@ impl NewsSubscribers {
         }
     }
 
-    /// Sends a story to every reader who wants its topic.
+    /// Sends a story to every subscriber whose filter it matches.
     pub fn publish(&self, story: &EncodedEvent) {
         let piece = EncodedFrame::from(story);
         for (outlet, wish) in self.lock().subscribers.values() {
@@ -70,7 +70,7 @@ impl NewsSubscribers {
         }
     }
 
-    /// Says to every reader that the connection is alive: `comment` to all, and `event` to those who asked for one.
+    /// Sends a heartbeat: `comment` to all subscribers, and `event` to those that requested heartbeat events.
     pub fn send_heartbeat(&self, comment: &Bytes, event: &Bytes) {
         let piece = |bytes: &Bytes| EncodedFrame {
             bytes: bytes.clone(),
@@ -84,7 +84,7 @@ impl NewsSubscribers {
         }
     }
 
-    /// The outlets of all who read now.
+    /// Send queues of all subscribers.
     #[must_use]
     pub fn send_queues(&self) -> Vec<Arc<SendQueue>> {
         let state = self.lock();
@@ -92,7 +92,7 @@ impl NewsSubscribers {
         outlets.cloned().collect()
     }
 
-    /// Ends every reader, for a shutdown.
+    /// Closes all subscriptions, for a shutdown.
     pub fn close_all(&self) {
         for (outlet, _) in self.lock().subscribers.values() {
             outlet.close(CloseCode::GoingAway);

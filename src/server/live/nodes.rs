@@ -1,4 +1,4 @@
-//! What nodes do for one another: a page is known to every node, and is written to by the one that it is connected to.
+//! Clients of other nodes, and commands between nodes: every node has every client, and the client's own node writes to it.
 
 use super::{Connection, ConnectionRegistry, State};
 use crate::{
@@ -11,11 +11,11 @@ use crate::{
 };
 use std::{collections::HashSet, sync::Arc};
 
-/// The most pages in one message: about 150 bytes each, and NATS takes a megabyte.
+/// Maximum number of clients in one message. A client takes about 150 bytes, and NATS accepts 1 MB.
 const MAX_CLIENTS_PER_MESSAGE: usize = 2_000;
 
 impl ConnectionRegistry {
-    /// Does something for the pages of this node, as this or another node asks.
+    /// Applies a command, from this node or another, to the clients of this node.
     pub fn apply(&self, order: &RemoteCommand) {
         match order {
             RemoteCommand::SendToRoom {
@@ -77,7 +77,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Does something here and has every other node do it.
+    /// Applies a command here and sends it to every other node.
     pub(super) fn broadcast_command(&self, order: RemoteCommand) {
         self.apply(&order);
         if let Some(bus) = &self.bus {
@@ -85,7 +85,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Has another node do something.
+    /// Sends a command to another node.
     pub(super) fn send_command(&self, node: NodeId, order: RemoteCommand) {
         if let Some(bus) = &self.bus {
             bus.send_to(node, Message::Command { command: order });
@@ -108,7 +108,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Tells the other nodes of a page of this one that hears its rooms by now.
+    /// Announces a client of this node to the other nodes, once it is subscribed to its rooms.
     pub fn publish_connected(&self, connection: &Arc<Connection>) {
         let mut state = self.lock();
         let current = state.connections.get(&connection.client);
@@ -118,7 +118,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Tells a change in the order in which changes happen, which the lock keeps.
+    /// Sends a client change to the other nodes. The lock is held, so changes are sent in the order in which they happen.
     pub(super) fn publish_client_change(&self, state: &mut State, page: ClientChange) {
         if let Some(bus) = &self.bus {
             state.change_count += 1;
@@ -130,13 +130,13 @@ impl ConnectionRegistry {
         }
     }
 
-    /// How many changes of its pages this node has told.
+    /// Number of changes to this node's clients that were sent to the other nodes.
     #[must_use]
     pub fn change_count(&self) -> u64 {
         self.lock().change_count
     }
 
-    /// Tells a node of all pages of this one.
+    /// Sends the list of this node's clients to another node, in one or more messages.
     pub fn send_client_list(&self, to: NodeId) {
         let Some(bus) = &self.bus else { return };
         let state = self.lock();
@@ -160,7 +160,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// A page of another node is there. None if that was known, or if the page is somebody else's.
+    /// Adds a client of another node. None if it was registered already, or if the client id belongs to another user.
     pub fn register_remote(&self, node: NodeId, page: ConnectedClient) -> Option<Arc<Connection>> {
         let bus = self.bus.clone()?;
         let mut state = self.lock();
@@ -193,7 +193,7 @@ impl ConnectionRegistry {
         Some(connection)
     }
 
-    /// A page, if it is connected to this other node.
+    /// Connection of a client, if it is to the given other node.
     #[must_use]
     pub fn find_remote_connection(
         &self,
@@ -204,7 +204,7 @@ impl ConnectionRegistry {
             .filter(|page| page.remote_node() == Some(node))
     }
 
-    /// The pages of another node but these, which are not there any more.
+    /// Connections to another node, except those of the given clients.
     #[must_use]
     pub fn remote_connections_except(
         &self,

@@ -1,5 +1,7 @@
-//! What others are told of who is here. In a small community everybody is told of everybody. In a crowd that would be a message to
-//! all for each who comes, so all are told of a bounded number of people, friends of each other, and of the rest how many there are.
+//! Published presence and its audience.
+//!
+//! In a small community everyone sees everyone. In a crowd that would cost a message to all for each arrival, so everyone
+//! gets a bounded list of people, their friends, and the total number.
 
 use super::send_queue::EncodedFrame;
 use crate::{
@@ -8,32 +10,32 @@ use crate::{
 };
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
-/// What was told of somebody who is here or away.
+/// Published presence of one user who is online or away.
 #[derive(Debug, Clone)]
 pub(super) struct PublishedPresence {
     pub(super) present: PersonPresence,
-    /// Whether everybody is told, or only those who hear one of `near`.
+    /// Whether the user is on the public list. Otherwise only subscribers of their direct rooms see them.
     pub(super) is_listed: bool,
-    /// Their direct rooms.
+    /// Direct rooms of the user.
     pub(super) direct_rooms: Vec<RoomId>,
 }
 
-/// Everybody who is here or away, as others were told.
+/// Published presence of all users who are online or away.
 #[derive(Debug, Default)]
 pub(super) struct PresenceTable {
     pub(super) published: HashMap<UserId, PublishedPresence>,
-    /// Those of whom everybody is told: everybody, while they are not too many.
+    /// Users on the public list: everyone, up to [`limits::MAX_LISTED_PEOPLE`].
     pub(super) listed_users: HashSet<UserId>,
-    /// That list as everybody is told it who comes, encoded once until it changes: after a restart thousands come in a second.
+    /// The public list as a frame, encoded once until it changes: after a restart thousands of clients connect in a second.
     list_frame: Option<EncodedFrame>,
-    /// Who is near a direct room.
+    /// Published users by direct room.
     users_by_direct_room: HashMap<RoomId, Vec<UserId>>,
-    /// How many there were when that was last told.
+    /// Number of people that was last published.
     pub(super) published_crowd: u32,
 }
 
 impl PresenceTable {
-    /// Sets where somebody is. What is to be told now: nothing, if it was told before.
+    /// Sets a user's presence. Returns what has to be published, which is nothing if the presence did not change.
     pub(super) fn set(
         &mut self,
         present: PersonPresence,
@@ -71,7 +73,7 @@ impl PresenceTable {
         vec![told]
     }
 
-    /// Somebody went. If everybody was told of them, somebody else is listed in their place.
+    /// Removes a user. If the user was on the public list, another user takes the place.
     fn remove(&mut self, user: UserId, present: PersonPresence) -> Vec<PublishedPresence> {
         let Some(before) = self.published.remove(&user) else {
             return Vec::new();
@@ -90,7 +92,7 @@ impl PresenceTable {
         changes
     }
 
-    /// The list of those of whom everybody is told.
+    /// The public list as a frame.
     pub(super) fn list_frame(&mut self) -> EncodedFrame {
         let Self {
             published: told,
@@ -107,7 +109,7 @@ impl PresenceTable {
         list.get_or_insert_with(encode).clone()
     }
 
-    /// Who hears this direct room is told of them from now on.
+    /// Adds a direct room to a published user.
     pub(super) fn add_direct_room(&mut self, user: UserId, room: RoomId) {
         if let Some(told) = self.published.get_mut(&user)
             && !told.direct_rooms.contains(&room)
@@ -120,7 +122,7 @@ impl PresenceTable {
         }
     }
 
-    /// Who is near a direct room, as others were told.
+    /// Published users of a direct room.
     pub(super) fn users_of_direct_room(&self, room: RoomId) -> impl Iterator<Item = UserId> {
         self.users_by_direct_room
             .get(&room)
@@ -129,7 +131,7 @@ impl PresenceTable {
             .copied()
     }
 
-    /// Somebody is not near these rooms any more, or has been counted twice for them.
+    /// Removes one entry of a user from each of these rooms.
     fn remove_from_direct_rooms(&mut self, user: UserId, rooms: &[RoomId]) {
         for room in rooms {
             if let Entry::Occupied(mut near) = self.users_by_direct_room.entry(*room) {
@@ -143,13 +145,13 @@ impl PresenceTable {
         }
     }
 
-    /// How many are here or away.
+    /// Number of people who are online or away.
     pub(super) fn count(&self) -> u32 {
         u32::try_from(self.published.len()).unwrap_or(u32::MAX)
     }
 }
 
-/// Where people are, by name.
+/// Presence entries sorted by name.
 pub(super) fn sort_by_name<'a>(
     told: impl Iterator<Item = &'a PublishedPresence>,
 ) -> Vec<PersonPresence> {

@@ -1,4 +1,4 @@
-//! Frames that rooms retain: a subscriber that comes later receives them too. MQTT calls such a message retained.
+//! Frames that rooms retain for later subscribers, like retained messages in MQTT.
 
 use super::{Connection, ConnectionRegistry, EncodedFrame, state::State};
 use crate::{
@@ -24,13 +24,13 @@ pub struct RetainedFrame {
 }
 
 impl ConnectionRegistry {
-    /// Sends a frame to every subscriber of a room on every node, now and when they subscribe, until it is replaced or cleared.
+    /// Sends a frame to every current and future subscriber of a room, on every node, until it is replaced or cleared.
     pub fn retain_frame(&self, room: RoomId, retained: RetainedFrame) {
         let retained = Box::new(retained);
         self.broadcast_command(RemoteCommand::RetainFrame { room, retained });
     }
 
-    /// Sends the last frame of a subject, and retains none of it any longer.
+    /// Sends the last frame of a subject, and stops retaining its frame.
     pub fn clear_retained_frame(&self, room: RoomId, subject: Uuid, frame: ServerFrame) {
         let frame = Box::new(frame);
         self.broadcast_command(RemoteCommand::ClearFrame {
@@ -40,7 +40,7 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Sends the retained frames of the rooms that a connection is subscribed to. The lock is held, so nothing newer comes first.
+    /// Sends the retained frames of a connection's rooms. The lock is held, so no newer frame is sent before them.
     pub fn send_retained_frames(&self, connection: &Connection) {
         let state = self.lock();
         for (room, retained) in &state.retained {
@@ -50,13 +50,13 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Version of what a room retains.
+    /// Version of the frame that a room retains. None if it retains none.
     #[must_use]
     pub fn retained_version(&self, room: RoomId) -> Option<Millis> {
         Some(self.lock().retained.get(&room)?.version)
     }
 
-    /// Has every node retain what this node retains of these subjects, and nothing else: a node may have missed a frame.
+    /// Makes every node retain exactly this node's frames of the given subjects, since a node may have missed some.
     pub fn sync_retained_frames(&self, subjects: &HashSet<Uuid>) {
         let frames = {
             let state = self.lock();
@@ -89,7 +89,7 @@ impl State {
         self.send_to_subscribers(room, frame);
     }
 
-    /// Replaces all retained frames. Subscribers receive those that differ, and the end of those that are gone.
+    /// Replaces all retained frames. Subscribers receive changed frames, and the end frames of removed ones.
     pub(super) fn replace_retained_frames(&mut self, frames: &[(RoomId, RetainedFrame)]) {
         let now: HashMap<RoomId, RetainedFrame> = frames.iter().cloned().collect();
         let before = std::mem::replace(&mut self.retained, now);

@@ -1,11 +1,11 @@
-//! The writing end of one live connection: a queue that is bounded in bytes, and the socket that it empties into.
+//! Write side of one live connection: a send queue bounded in bytes, and its socket.
 //!
-//! Many push, one [shard](super::flush) writes. Pushing never waits and never fails for the one who pushes: past the bound the
-//! outlet drops what waits and says so to the connection's own task, which then says farewell with the documented reason. What
-//! waits is written in one call, so a burst costs a connection one system call and not one an event.
+//! Any task may push; one [shard](super::flusher) writes. Pushing never waits and never fails: past the bound the queue drops
+//! its contents and closes, and the connection's own task then sends the documented close reason. All queued frames are
+//! written in one call, so a burst costs one system call and not one for each event.
 //!
-//! While it is corked, what others push is held back: the connection's task says first what was missed, and what is in both is
-//! left out.
+//! While the queue is corked, frames pushed by others are held back. The connection's task first sends the missed events;
+//! uncorking then skips events that were already replayed.
 
 use super::flusher::{Flusher, Shard};
 use crate::{model::Seq, protocol::close::CloseCode, server::store::Stream};
@@ -19,74 +19,72 @@ use std::{
 };
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
-/// How much the system may keep for a client that does not read, in bytes. Linux counts its own bookkeeping as well and doubles
-/// what is asked for.
+/// Send buffer of the socket, in bytes. Linux doubles the value, to include its own bookkeeping.
 const SEND_BUFFER_BYTES: usize = 48 * 1024;
-/// A client that acknowledges nothing of what was written for so long is gone, or will never read again: the system then breaks the
-/// connection (RFC 5482). Heartbeats are written to everybody, so that nobody is left for long.
+/// The kernel breaks a connection whose peer acknowledges no data for this long (RFC 5482). Heartbeats ensure that there is
+/// always data to acknowledge.
 #[cfg(target_os = "linux")]
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most pieces in one write.
+/// Maximum number of frames in one write.
 const MAX_WRITE_FRAMES: usize = 64;
-/// For how many pieces there stays room when all is written. A connection hears of thousands who come after a restart, and then waits for
-/// hours: what that took is worth more than the few allocations of the next burst.
+/// Capacity that an empty queue keeps, in frames. A burst after a restart grows the queue, and an idle connection would keep
+/// that memory for hours; allocating it again for the next burst is cheaper.
 const RETAINED_FRAME_CAPACITY: usize = 16;
-/// How long the connection's own task waits for room to say something before it takes the client to be stuck.
+/// Longest time [`SendQueue::send`] waits for room before it closes the connection as too slow.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Something to write: encoded once, shared by all who get it.
+/// An encoded frame. Cheap to clone: clones share the bytes.
 #[derive(Debug, Clone)]
 pub struct EncodedFrame {
-    /// What goes onto the wire.
+    /// Bytes as they are sent.
     pub bytes: Bytes,
-    /// Which event of which stream it is, so that a connection that has just replayed the event can leave it out.
+    /// Stream and sequence number if the frame is an event, so that a connection that has replayed it can skip it.
     pub position: Option<(Stream, Seq)>,
 }
 
-/// Why an outlet takes nothing any more.
+/// Why a send queue ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEnd {
-    /// The server ends the connection, for this reason.
+    /// The server closed the connection, with this close code.
     Closed(CloseCode),
-    /// The socket broke, or the client left.
+    /// The socket failed, or the client closed the connection.
     Disconnected,
 }
 
-/// The writing end of one live connection.
+/// Write side of one live connection.
 #[derive(Debug)]
 pub struct SendQueue {
     state: Mutex<State>,
-    /// Where it writes to, from the moment the connection has left HTTP.
+    /// Socket to write to, set once the connection has left HTTP.
     socket: OnceLock<Arc<TcpStream>>,
-    /// Writes for it.
+    /// Shard that writes for this queue.
     shard: Arc<Shard>,
-    /// Wakes the connection's own task, the only one that waits: there is room again, all is written, or it ended.
+    /// Wakes the connection's own task, the only waiter: there is room, everything is written, or the queue ended.
     task_notify: Notify,
     max_bytes: usize,
 }
 
-/// The policy, as plain data.
+/// Queue policy as plain data, without I/O.
 #[derive(Debug)]
 struct State {
-    /// To be written, in this order. The first may have been written in part, and then begins with what is left of it.
+    /// Bytes to write, in order. A partly written first frame holds only its remaining bytes.
     queue: VecDeque<Bytes>,
-    /// The first of `out` was written in part: a receiver could make nothing of what follows unless the rest comes.
+    /// Whether the first frame of `queue` was partly written. Its rest must be sent before any other frame.
     is_first_partial: bool,
-    /// Pushed while corked; none when it is not.
+    /// Frames pushed while corked. None while not corked.
     corked: Option<Vec<EncodedFrame>>,
-    /// Up to here a stream was replayed. Forgotten as soon as the stream is past it.
+    /// Last replayed sequence of each stream. Removed once a newer event of the stream is pushed.
     replayed_up_to: Vec<(Stream, Seq)>,
-    /// Of `out` and `held`.
+    /// Total bytes in `queue` and `corked`.
     queued_bytes: usize,
-    /// The shard knows that there is something to write, or a task waits for the socket to take more.
+    /// Whether the shard has this queue scheduled, or a task waits for the socket to become writable.
     is_scheduled: bool,
-    /// The connection's own task waits for what is in `out` to be written. It is not woken otherwise: most of what is written is
-    /// no news to it.
+    /// Whether the connection's own task waits for `queue` to drain. It is not woken for other writes.
     is_task_waiting: bool,
     end: Option<ConnectionEnd>,
 }
 
-/// What follows from a change.
+/// Task to wake after a state change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WakeTarget {
     Nobody,
@@ -110,7 +108,7 @@ impl State {
             self.queued_bytes += piece.bytes.len();
             self.queue.push_back(piece.bytes);
         }
-        // One piece may be larger than the bound: who has read everything before it is not slow.
+        // One frame may exceed the bound if nothing else is queued: such a client is not slow.
         if self.queued_bytes > bound && waiting > 0 {
             self.close(ConnectionEnd::Closed(CloseCode::TooSlow))
         } else if self.corked.is_some() {
@@ -141,7 +139,7 @@ impl State {
         WakeTarget::Shard
     }
 
-    /// Drops what waits, but for what a receiver needs to make sense of a farewell. The first reason stands.
+    /// Ends the queue and drops its contents, except the rest of a partly written frame. The first reason wins.
     fn close(&mut self, why: ConnectionEnd) -> WakeTarget {
         if self.end.is_some() {
             return WakeTarget::Nobody;
@@ -165,8 +163,8 @@ impl State {
             self.queued_bytes -= piece.bytes.len();
             self.push(piece, bound);
         }
-        // Also when it ended meanwhile: what was asked of the shard is asked once, and the farewell counts on it. The task that
-        // uncorks sees the end for itself.
+        // Also if the queue ended meanwhile: a queue is scheduled only once, and the close frame relies on it. The task that
+        // uncorks checks for the end itself.
         if self.is_scheduled && !was_scheduled {
             WakeTarget::Shard
         } else {
@@ -174,7 +172,7 @@ impl State {
         }
     }
 
-    /// So many bytes were written. How many pieces they end.
+    /// Removes written bytes from the queue. Returns the number of frames completed.
     fn advance(&mut self, mut count: usize) -> u64 {
         self.queued_bytes -= count;
         let mut pieces = 0;
@@ -194,7 +192,7 @@ impl State {
 }
 
 impl SendQueue {
-    /// An outlet that holds at most `bound` bytes; corked, and not connected to a socket yet.
+    /// A corked queue of at most `bound` bytes, without a socket.
     #[must_use]
     pub fn new(flusher: &Flusher, bound: usize) -> Arc<Self> {
         let state = State {
@@ -216,46 +214,45 @@ impl SendQueue {
         })
     }
 
-    /// From now on it writes to this socket, whose buffer in the system is bounded as well. To be called once, by the
-    /// connection's own task, before it says anything.
+    /// Sets the socket and bounds its send buffer. Called once, by the connection's own task, before it sends anything.
     pub fn attach(&self, socket: Arc<TcpStream>) {
         let options = socket2::SockRef::from(&*socket);
-        // A system that refuses leaves its own bounds in force.
+        // If the system refuses, its own bounds apply.
         let _ = options.set_send_buffer_size(SEND_BUFFER_BYTES);
         #[cfg(target_os = "linux")]
         let _ = options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
-        // A second socket is never given.
+        // The socket is set only once.
         let _ = self.socket.set(socket);
     }
 
-    /// Adds what everybody gets, or ends the outlet if it would grow past its bound.
+    /// Queues a shared frame, or ends the queue if it would exceed its bound.
     pub fn push(self: &Arc<Self>, piece: EncodedFrame) {
         let then = self.lock().push(piece, self.max_bytes);
         self.wake(then);
     }
 
-    /// Ends the outlet; what waits is dropped. The connection's own task hears it from [`Self::ended`].
+    /// Ends the queue and drops its contents. The connection's own task gets the reason from [`Self::closed`].
     pub fn close(self: &Arc<Self>, why: CloseCode) {
         let then = self.lock().close(ConnectionEnd::Closed(why));
         self.wake(then);
     }
 
-    /// Holds back what others push, until [`Self::uncork`].
+    /// Holds back frames that others push, until [`Self::uncork`].
     pub fn cork(&self) {
         self.lock().corked.get_or_insert_default();
     }
 
-    /// Lets out what was held back, without the events that were replayed: those of these streams up to these sequences.
+    /// Releases the frames held back, except events up to the given sequences of the replayed streams.
     pub fn uncork(self: &Arc<Self>, replayed: &[(Stream, Seq)]) {
         let then = self.lock().uncork(replayed, self.max_bytes);
         self.wake(then);
     }
 
-    /// Says something to this client alone, cork or not, in front of what is held back. Waits while more than half of the bound
-    /// is waiting already, so that a replay of any length never passes it. Called by the connection's own task only.
+    /// Queues bytes for this client alone, before any frames held back, even while corked. Waits while more than half of the
+    /// bound is queued, so a replay of any length stays within it. Called only by the connection's own task.
     ///
     /// # Errors
-    /// [`Ended`] when the outlet has ended, or the client reads nothing for 30 s.
+    /// [`ConnectionEnd`] when the queue has ended, or when the client reads nothing for 30 s.
     pub async fn send(self: &Arc<Self>, bytes: Bytes) -> Result<(), ConnectionEnd> {
         loop {
             let then = {
@@ -284,7 +281,7 @@ impl SendQueue {
         }
     }
 
-    /// What the WebSocket library answers by itself (pongs): never waits, and counts against the bound.
+    /// Queues control frames that the WebSocket library sends itself (pongs). Never waits, and counts against the bound.
     pub(crate) fn push_control(self: &Arc<Self>, bytes: Bytes) {
         let then = {
             let mut state = self.lock();
@@ -302,7 +299,7 @@ impl SendQueue {
         self.wake(then);
     }
 
-    /// Waits until the outlet ends. Called by the connection's own task only.
+    /// Waits until the queue ends. Called only by the connection's own task.
     pub async fn closed(&self) -> ConnectionEnd {
         loop {
             if let Some(ended) = self.lock().end {
@@ -312,8 +309,8 @@ impl SendQueue {
         }
     }
 
-    /// The last words of an outlet that has ended, and everything still to be written with them. Called by the connection's own
-    /// task only, which bounds the time it waits.
+    /// Queues the last bytes of a queue that has ended, and waits until everything is written. Called only by the connection's own
+    /// task, which bounds the wait.
     pub async fn finish(self: &Arc<Self>, bytes: Bytes) {
         let then = {
             let mut state = self.lock();
@@ -337,13 +334,13 @@ impl SendQueue {
         }
     }
 
-    /// How many bytes wait.
+    /// Number of queued bytes.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.lock().queued_bytes
     }
 
-    /// Gives the connection up: nothing more is written, and whoever waits for the socket stops.
+    /// Shuts the socket down and drops the queue. Tasks that wait for the socket stop.
     pub fn abort(&self) {
         {
             let mut state = self.lock();
@@ -353,7 +350,7 @@ impl SendQueue {
             state.queued_bytes = 0;
         }
         if let Some(socket) = self.socket.get() {
-            // It may be closed already.
+            // The socket may be closed already.
             let _ = socket2::SockRef::from(&**socket).shutdown(Shutdown::Both);
         }
     }
@@ -366,11 +363,11 @@ impl SendQueue {
         }
     }
 
-    /// Writes what waits, as far as the socket takes it. False when it takes no more for now: then [`Self::drain`] has to go
-    /// on. Called by the shard, which the outlet has asked.
+    /// Writes as much as the socket accepts. Returns false if the socket blocks; [`Self::drain`] must then continue. Called by
+    /// the shard that the queue was scheduled on.
     pub(super) fn flush(&self) -> bool {
         let Some(socket) = self.socket.get() else {
-            // What waits is written when there is a socket; only tests go without.
+            // Only tests have no socket; queued frames wait for one.
             self.lock().is_scheduled = false;
             return true;
         };
@@ -388,7 +385,7 @@ impl SendQueue {
                 }
                 Err(_) => {
                     state.close(ConnectionEnd::Disconnected);
-                    // Also when it had ended for another reason: nothing can be said any more.
+                    // Also if the queue had ended for another reason: no close frame can be sent any more.
                     state.end = Some(ConnectionEnd::Disconnected);
                     state.queue = VecDeque::new();
                     state.queued_bytes = 0;
@@ -407,7 +404,7 @@ impl SendQueue {
         true
     }
 
-    /// Waits for the socket to take more, until all is written.
+    /// Writes whenever the socket becomes writable, until everything is written.
     pub(super) async fn drain(self: Arc<Self>) {
         let Some(socket) = self.socket.get() else {
             return;
@@ -422,14 +419,14 @@ impl SendQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while the lock is held leaves plain data behind, which is as good as any.
+        // A panic while the lock is held leaves valid plain data.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What would have been written, for tests without a socket.
+    /// Takes the queued frames, for tests without a socket.
     ///
     /// # Errors
-    /// [`Ended`] once the outlet has ended.
+    /// [`ConnectionEnd`] once the queue has ended.
     #[cfg(test)]
     pub(crate) fn take(&self) -> Result<Vec<Bytes>, ConnectionEnd> {
         let mut state = self.lock();
@@ -447,9 +444,9 @@ impl SendQueue {
     }
 }
 
-/// Writes as much of it as the socket takes, in one call.
+/// Writes as much as the socket accepts, in one call.
 fn write(socket: &TcpStream, out: &VecDeque<Bytes>) -> io::Result<usize> {
-    // By far the most common; the call for many pieces costs more.
+    // The most common case; a vectored write costs more.
     if let (1, Some(only)) = (out.len(), out.front()) {
         return socket.try_write(only);
     }

@@ -1,4 +1,4 @@
-//! What is known of connections, as plain data behind one lock: pages, whose they are, and who hears which room.
+//! State of the registry, as plain data behind one lock: clients, users and room subscriptions.
 
 use super::{
     Connection, EncodedFrame, RetainedFrame,
@@ -16,28 +16,28 @@ use std::{
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Of every node, guests to a call among them, who are in none of what follows: nobody is told of them, and they hear no room.
+    /// Clients of all nodes. Guests of a call appear only here: they have no presence and no subscriptions.
     pub(super) connections: HashMap<ClientId, Arc<Connection>>,
-    /// Everybody who has a page on any node.
+    /// Users with at least one client on any node.
     pub(super) users: HashMap<UserId, UserConnections>,
-    /// Who hears what on this node.
+    /// Subscribers on this node.
     pub(super) rooms: HashMap<RoomId, RoomSubscribers>,
     pub(super) presences: PresenceTable,
-    /// What rooms retain, whether or not a client of this node is subscribed.
+    /// Frames that rooms retain, whether or not a client of this node is subscribed.
     pub(super) retained: HashMap<RoomId, RetainedFrame>,
-    /// How many changes of the pages of this node the others were told.
+    /// Number of changes to this node's clients that were sent to the other nodes.
     pub(super) change_count: u64,
 }
 
-/// Somebody with at least one page.
+/// The connections and rooms of one user.
 #[derive(Debug, Default)]
 pub(super) struct UserConnections {
     pub(super) connections: Vec<Arc<Connection>>,
-    /// What all of their pages on this node hear; of what others hear elsewhere, their direct rooms.
+    /// Rooms that the user's clients on this node are subscribed to. For clients on other nodes only the direct rooms.
     pub(super) rooms: HashSet<RoomId>,
 }
 
-/// Who hears a room.
+/// The subscribers of one room on this node.
 #[derive(Debug)]
 pub(super) struct RoomSubscribers {
     pub(super) kind: RoomKind,
@@ -106,7 +106,7 @@ impl State {
         }
     }
 
-    /// The direct rooms of a user who has a page that somebody on this node hears as well.
+    /// Direct rooms of a user that have a subscriber on this node.
     pub(super) fn direct_rooms(&self, user: UserId) -> Vec<RoomId> {
         let rooms = self.users.get(&user).map(|user| &user.rooms);
         let is_direct = |room: &RoomId| {
@@ -121,7 +121,7 @@ impl State {
             .collect()
     }
 
-    /// Those who share a direct room with a user, as far as not everybody is told of them.
+    /// Presence of those who share a direct room with a user and are not on the public list.
     pub(super) fn unlisted_friends(
         &self,
         user: UserId,
@@ -129,7 +129,7 @@ impl State {
         let rooms = self.direct_rooms(user);
         let here = rooms.iter().flat_map(|room| self.subscribers(*room));
         let here = here.map(|page| page.person.id);
-        // Who is connected to another node hears nothing here.
+        // Users on other nodes have no subscription on this one.
         let anywhere = rooms
             .iter()
             .flat_map(|room| self.presences.users_of_direct_room(*room));
@@ -169,7 +169,7 @@ impl State {
         }
     }
 
-    /// As other nodes know a page of this one.
+    /// Describes a client of this node for the other nodes.
     pub(super) fn connected_client(&self, connection: &Connection) -> ConnectedClient {
         ConnectedClient {
             client: connection.client,

@@ -22,7 +22,7 @@ fn count_received(page: &Connection) -> usize {
     page.send_queue().take().map_or(0, |frames| frames.len())
 }
 
-/// Opens a page that hears a room.
+/// Registers a connection and subscribes it to a room.
 fn register_in_room(live: &ConnectionRegistry, page: &Arc<Connection>, n: u128) -> bool {
     let opened = live.register(page);
     if opened {

@@ -1,66 +1,68 @@
-//! How long a page waits for its server, and how soon it tries again: plain data, no browser in it.
+//! Timeouts and retry delays of the WebSocket, as plain data without browser access.
 //!
-//! A path that is dead swallows the first packet of a try to connect, and the system sends it again after 1, 3 and 7 s (RFC 6298). Of a
-//! path that comes back nobody is told: it is found by the next packet. So in a call, where everybody waits for it, tries are short and
-//! follow each other closely; where pings took long, longer; and now and then one is long, for the path may be another one.
+//! A dead path loses the first packet of a connection attempt, which TCP retransmits after 1, 3 and 7 s (RFC 6298).
+//! Nothing signals that a path is back: only the next packet shows it. During a call, attempts are therefore short and
+//! follow each other without delay. They are longer where pings were slow, and every few attempts one is long, because
+//! the new path may be slower.
 
 use crate::model::{Millis, backoff};
 
-/// How long an unanswered ping may take before the path counts as dead, in milliseconds.
+/// Time limit for a pong before the connection counts as dead, in milliseconds.
 const PONG_TIMEOUT: Millis = 10_000;
-/// The same while a call is on.
+/// Time limit for a pong during a call, in milliseconds.
 const URGENT_PONG_TIMEOUT: Millis = 5_000;
-/// The same where the other side of the call is not heard either, by how long the last pings took: so many times as long, and
+/// Pong time limit while the other side of the call is silent too, in multiples of the recent round trip.
 const PROBE_TIMEOUT_RTTS: Millis = 4;
-/// between so many milliseconds. A page that is short of time by less than that is not noticed by anybody.
+/// Bounds of the probe time limit, in milliseconds. A shorter limit would mistake a busy page for a dead connection.
 const PROBE_TIMEOUT_RANGE: std::ops::RangeInclusive<Millis> = 1_500..=2_000;
-/// How long the server may take to greet a page that has reached it while a call is on, in milliseconds, the first time; twice as long
-/// after each time that it did not, up to the bound.
+/// First time limit for the server's welcome during a call, in milliseconds. It doubles with each timeout, up to
+/// [`MAX_WELCOME_TIMEOUT`].
 const URGENT_WELCOME_TIMEOUT: Millis = 2_500;
+/// Longest time limit for the welcome, in milliseconds.
 const MAX_WELCOME_TIMEOUT: Millis = 10_000;
-/// How long a try may take while a call is on, in milliseconds, one after another,
+/// Time limits of successive connection attempts during a call, in milliseconds, repeated in a cycle.
 const URGENT_CONNECT_TIMEOUTS: [Millis; 6] = [1_200, 1_200, 2_500, 1_200, 1_200, 5_000];
-/// and on a path where pings took long so many times as long as they did: there and back for TCP, TLS and the upgrade each, and room; up to
+/// Lower bound of a connection attempt's time limit, in round trips: one each for TCP, TLS and the upgrade, and slack.
 const CONNECT_TIMEOUT_RTTS: Millis = 5;
-/// so long, for one of the last may have been slow because the path was about to be lost.
+/// Cap of that lower bound, in milliseconds: a recent ping may have been slow only because the path was failing.
 const MAX_RTT_CONNECT_TIMEOUT: Millis = 2_500;
-/// After so many of them, a page looks whether the server answers at all before it tries: Chromium makes a page that tried in vain about
-/// fifteen times in some minutes wait for seconds at each further WebSocket.
+/// Attempts without a health check. After about fifteen failures within minutes, Chromium delays each further WebSocket
+/// of a page by seconds, so later attempts wait for a successful check.
 const MAX_UNCHECKED_ATTEMPTS: usize = 2 * URGENT_CONNECT_TIMEOUTS.len();
-/// What it has found is given so long, in milliseconds.
+/// Time limit of a connection attempt after the health check, in milliseconds.
 const HEALTHY_CONNECT_TIMEOUT: Millis = 5_000;
-/// So often it may look in vain before it tries all the same.
+/// Failed health checks after which an attempt is made anyway.
 const MAX_FAILED_HEALTH_CHECKS: u32 = 12;
-/// How long a look may take, in milliseconds.
+/// Time limit of a health check, in milliseconds.
 pub(super) const HEALTH_CHECK_TIMEOUT: u32 = 1_200;
-/// The longest wait before the next try while a call is on, in milliseconds.
+/// Longest retry delay during a call, in milliseconds.
 const MAX_URGENT_RETRY_DELAY: u32 = 1_000;
-/// How often to ping while a call is on, in milliseconds.
+/// Ping interval during a call, in milliseconds.
 const URGENT_PING_INTERVAL: Millis = 1_500;
 
-/// Why there is no connection, or no longer one.
+/// Reason why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DisconnectCause {
-    /// Nothing comes by this path.
+    /// No packets arrive over the network path.
     PathTimeout,
-    /// The server closed, refused, or did not greet in time: it is there, and may have many others to see to. Also where the browser says
-    /// itself that it has no network: then there is nothing to hurry for.
+    /// The server closed or refused the connection, or sent no welcome in time; it may be busy. Also used while the
+    /// browser reports that it is offline.
     ServerUnavailable,
 }
 
-/// How far a connection is.
+/// Progress of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectPhase {
-    /// Nothing came yet.
+    /// The WebSocket is not open yet.
     Connecting,
-    /// The server, which has not greeted yet.
+    /// The WebSocket is open; the welcome is outstanding.
     Open,
-    /// Greeted.
+    /// The server has sent its welcome.
     Welcomed,
 }
 
 impl ConnectPhase {
-    /// What it means if nothing more comes.
+    /// The cause that a timeout in this phase indicates.
     pub(super) fn timeout_cause(self) -> DisconnectCause {
         match self {
             Self::Connecting | Self::Welcomed => DisconnectCause::PathTimeout,
@@ -69,22 +71,22 @@ impl ConnectPhase {
     }
 }
 
-/// What the waiting goes by.
+/// State from which timeouts and delays are derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ReconnectPolicy {
-    /// A call is on.
+    /// Whether a call is active.
     is_urgent: bool,
-    /// The other side of the call is not heard.
+    /// Whether the other side of the call is silent.
     is_probing: bool,
-    /// How often a connection was lost or not made since the last greeting.
+    /// Lost connections and failed attempts since the last welcome.
     failures: u32,
-    /// How often the server was reached and did not greet in time since the last greeting.
+    /// Open connections lost without a welcome, since the last welcome.
     welcome_timeouts: u32,
-    /// Looks in vain since the last try.
+    /// Failed health checks since the last attempt.
     failed_health_checks: u32,
-    /// How long the last pings took to be answered, in milliseconds: the slow ones weigh more. None was before the first.
+    /// Recent round trip in milliseconds, weighted towards slow ones. `None` before the first pong.
     round_trip: Option<Millis>,
-    /// How often the server wants to be pinged, in milliseconds.
+    /// Ping interval requested by the server, in milliseconds.
     heartbeat_interval: Millis,
 }
 
@@ -106,37 +108,37 @@ impl ReconnectPolicy {
         self.is_probing &= urgent;
     }
 
-    /// Whether a call is on.
+    /// Returns whether a call is active.
     pub(super) fn is_urgent(self) -> bool {
         self.is_urgent
     }
 
-    /// The other side of a call is not heard: if the server is not either, it is the path.
+    /// Starts probing: the other side of the call is silent, and if the server is too, the path is dead.
     pub(super) fn start_probe(&mut self) {
         self.is_probing = self.is_urgent;
     }
 
-    /// Something was heard.
+    /// Records a received frame, which ends probing.
     pub(super) fn on_frame(&mut self) {
         self.is_probing = false;
     }
 
-    /// The server has greeted, and wants to be pinged so often (in milliseconds).
+    /// Records the server's welcome and its requested ping interval in milliseconds.
     pub(super) fn on_welcome(&mut self, heartbeat: Millis) {
         self.failures = 0;
         self.welcome_timeouts = 0;
         self.heartbeat_interval = heartbeat;
     }
 
-    /// A ping was answered after so many milliseconds.
+    /// Records a ping's round trip in milliseconds.
     pub(super) fn record_round_trip(&mut self, round: Millis) {
         let before = self.round_trip.unwrap_or(0);
         let round = round.max((3 * before + round) / 4);
         self.round_trip = Some(round.min(URGENT_PONG_TIMEOUT));
     }
 
-    /// The connection is lost, or there was none, and it was so far: how long to wait before the next try, in milliseconds. `random` is a
-    /// number from 0 (included) to 1 (excluded).
+    /// Records a lost or failed connection and the phase it had reached; returns the retry delay in milliseconds.
+    /// `random` is in `0.0..1.0`, for jitter.
     pub(super) fn on_disconnect(
         &mut self,
         loss: DisconnectCause,
@@ -152,17 +154,17 @@ impl ReconnectPolicy {
         match (self.is_urgent, loss) {
             (false, _) => wait.into(),
             (true, DisconnectCause::ServerUnavailable) => wait.min(MAX_URGENT_RETRY_DELAY).into(),
-            // It took its time already.
+            // The timeout itself was the delay.
             (true, DisconnectCause::PathTimeout) => 0,
         }
     }
 
-    /// Whether to look if the server answers before the next try.
+    /// Returns whether the next attempt requires a health check.
     pub(super) fn should_check_health(self) -> bool {
         self.is_urgent && self.failed_attempts() >= MAX_UNCHECKED_ATTEMPTS
     }
 
-    /// It was looked whether the server answers: true if it is time for a try.
+    /// Records the result of a health check; returns whether to connect now.
     pub(super) fn on_health_check(&mut self, answers: bool) -> bool {
         self.failed_health_checks += 1;
         let tries = answers || self.failed_health_checks >= MAX_FAILED_HEALTH_CHECKS;
@@ -172,12 +174,12 @@ impl ReconnectPolicy {
         tries
     }
 
-    /// A call is on from now on: how long there still is to wait, in milliseconds, if it was so long.
+    /// Shortens a pending retry delay, in milliseconds, when a call starts.
     pub(super) fn cap_urgent_delay(wait: Millis) -> Millis {
         wait.min(MAX_URGENT_RETRY_DELAY.into())
     }
 
-    /// How long nothing may be heard after something was asked for before the path counts as dead, in milliseconds.
+    /// Time limit for a reply in the given phase before the connection counts as dead, in milliseconds.
     pub(super) fn reply_timeout(self, reached: ConnectPhase) -> Millis {
         let round = self.round_trip.unwrap_or(0);
         match (self.is_urgent, reached) {
@@ -203,7 +205,7 @@ impl ReconnectPolicy {
         }
     }
 
-    /// How often to ping, in milliseconds.
+    /// The ping interval, in milliseconds.
     pub(super) fn ping_interval(self) -> Millis {
         if self.is_urgent {
             URGENT_PING_INTERVAL
@@ -212,7 +214,7 @@ impl ReconnectPolicy {
         }
     }
 
-    /// How many tries led to nothing: the first failure is the loss of the connection itself.
+    /// Number of failed attempts: the first failure is the loss of the connection itself.
     fn failed_attempts(self) -> usize {
         usize::try_from(self.failures.saturating_sub(1)).unwrap_or(usize::MAX)
     }
@@ -228,7 +230,7 @@ mod tests {
         patience
     }
 
-    /// A greeted connection is lost, and so many tries after it: how long each of those was given.
+    /// Loses a welcomed connection, then fails `count` attempts; returns the time limit of each.
     fn attempt_timeouts(patience: &mut ReconnectPolicy, count: usize) -> Vec<Millis> {
         let mut reached = ConnectPhase::Welcomed;
         (0..count)

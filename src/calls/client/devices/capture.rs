@@ -1,4 +1,4 @@
-//! Microphone and camera: asking the browser for them (W3C Media Capture and Streams), and giving them back.
+//! Opening and closing microphone, camera and screen (W3C Media Capture and Streams).
 
 use super::{
     media_devices::media_devices,
@@ -13,14 +13,14 @@ use web_sys::{
     MediaStreamTrack, MediaStreamTrackState,
 };
 
-/// A track of a device that is open. Dropped, it is stopped: the light goes off.
+/// A track of an open device. Stopped on drop, which turns the indicator light off.
 pub(super) struct LocalTrack {
     track: MediaStreamTrack,
     _on_ended: Closure<dyn FnMut()>,
 }
 
 impl LocalTrack {
-    /// Takes charge of a track. `lost` is called if the device goes away by itself.
+    /// Takes ownership of a track. `on_lost` is called if the device disappears.
     fn new(track: MediaStreamTrack, on_lost: impl FnMut() + 'static) -> Self {
         let on_ended = Closure::new(on_lost);
         track.set_onended(Some(on_ended.as_ref().unchecked_ref()));
@@ -43,7 +43,7 @@ impl Drop for LocalTrack {
     }
 }
 
-/// What came of asking for devices: for each one asked for, its source or why there is none.
+/// The result of opening devices: for each requested one, its track or the problem.
 #[derive(Default)]
 pub(super) struct OpenedDevices {
     pub(super) microphone: Option<Result<LocalTrack, DeviceProblem>>,
@@ -57,12 +57,12 @@ pub struct DeviceRequest {
     pub microphone: bool,
     /// Whether to open a camera.
     pub camera: bool,
-    /// Whether the video is one of many, so that a small one will do.
+    /// Whether the call is a group call, where smaller video is enough.
     pub is_group_call: bool,
 }
 
 impl DeviceRequest {
-    /// One of them.
+    /// A request for one device.
     pub(super) fn single(device: CaptureDevice, is_group_call: bool) -> Self {
         Self {
             microphone: device == CaptureDevice::Microphone,
@@ -79,8 +79,8 @@ impl DeviceRequest {
     }
 }
 
-/// Opens devices. Both are asked for in one question to the person; if that fails, each by itself, so that one that is
-/// missing or refused does not cost the other.
+/// Opens devices. Both are requested in one permission prompt; if that fails, each is requested separately, so that a
+/// missing or refused one does not block the other.
 pub(super) async fn open_devices(
     wanted: DeviceRequest,
     chosen: &DevicePreferences,
@@ -127,7 +127,7 @@ pub(super) async fn open_devices(
     opened
 }
 
-/// A shared screen, and its sound where the browser hands that out. None when the person thought better of it.
+/// Opens a shared screen, with its audio if the browser provides it. `None` if the person cancels the prompt.
 pub(super) async fn capture_screen(
     on_ended: impl Fn() + Clone + 'static,
 ) -> Result<Option<(LocalTrack, Option<LocalTrack>)>, DeviceProblem> {
@@ -151,20 +151,20 @@ pub(super) async fn capture_screen(
         .get(0)
         .dyn_into()
         .map_err(|_| DeviceProblem::Missing)?;
-    // Text is to be readable rather than smooth (W3C MediaStreamTrack Content Hints).
+    // Text should be sharp rather than smooth (W3C MediaStreamTrack Content Hints).
     let _ = Reflect::set(&screen, &"contentHint".into(), &"detail".into());
     let sound = stream.get_audio_tracks().get(0).dyn_into().ok();
     let sound = sound.map(|track| LocalTrack::new(track, || {}));
     Ok(Some((LocalTrack::new(screen, on_ended), sound)))
 }
 
-/// Whether this browser can share a screen: those of phones cannot. Browser only.
+/// Whether this browser supports screen sharing; mobile browsers do not. Browser only.
 pub(super) fn can_share_screen() -> bool {
     media_devices()
         .is_ok_and(|devices| Reflect::has(&devices, &"getDisplayMedia".into()).unwrap_or(false))
 }
 
-/// Asks for what was chosen, and for anything where that is not there any more.
+/// Requests a stream from the selected devices, falling back to any if they are gone.
 async fn request_stream(
     devices: &MediaDevices,
     wanted: DeviceRequest,

@@ -6,7 +6,8 @@ use web_sys::MediaDevices;
 /// The browser's media devices.
 ///
 /// # Errors
-/// [`DeviceProblem::Insecure`] on a page that is no secure context, [`DeviceProblem::Unsupported`] in a browser without them.
+/// Fails with [`DeviceProblem::Insecure`] outside a secure context, and [`DeviceProblem::Unsupported`] in a browser
+/// without media devices.
 pub(super) fn media_devices() -> Result<MediaDevices, DeviceProblem> {
     let window = web_sys::window().ok_or(DeviceProblem::Unsupported)?;
     let devices = window

@@ -1,34 +1,34 @@
-//! How loud the microphone is: for a meter, and to notice who talks while muted and whose microphone is silent.
+//! The level of the microphone: for the meter, and to detect talking while muted and a silent microphone.
 
 use web_sys::{
     AnalyserNode, AudioContext, MediaStream, MediaStreamAudioSourceNode, MediaStreamTrack,
 };
 
-/// How often the level is looked at, in milliseconds.
+/// Polling interval of the level, in milliseconds.
 pub(super) const LEVEL_POLL_INTERVAL: i32 = 100;
-/// Louder than this is somebody talking, and quieter than that is a microphone that hears nothing: a room is never so quiet. Root mean
-/// square of samples between -1 and 1.
+/// Levels above the first are speech; levels below the second mean a dead microphone, because no room is that quiet.
+/// Root mean square of samples between -1 and 1.
 const SPEECH_LEVEL: f32 = 0.02;
 const SILENCE_LEVEL: f32 = 0.000_05;
-/// After so many looks in which somebody talked, of the last ones, they are talking; a cough is not.
+/// Number of polls with speech that count as talking; a cough is shorter.
 const MIN_TALKING_POLLS: u32 = 5;
-/// After so many looks without a sound, a microphone is silent: six seconds.
+/// Number of polls without sound that count as a silent microphone: six seconds.
 const MIN_SILENT_POLLS: u32 = 60;
-/// How many samples are looked at.
+/// Number of samples per measurement.
 const FFT_SIZE: u32 = 1_024;
 const FFT_SIZE_F32: f32 = 1_024.0;
 
-/// Listens to a microphone. What it hears goes nowhere.
+/// Measures the level of a microphone. It does not play or record the audio.
 pub(super) struct Meter {
     context: AudioContext,
     analyser: AnalyserNode,
     source: MediaStreamAudioSourceNode,
-    /// A copy that is never muted: a muted track is silence to everybody, also to us.
+    /// A clone that is never muted, because a muted track is silent for the meter as well.
     track: MediaStreamTrack,
 }
 
 impl Meter {
-    /// None where the browser has no Web Audio.
+    /// `None` if the browser has no Web Audio.
     pub(super) fn new(track: &MediaStreamTrack) -> Option<Self> {
         let track = MediaStreamTrack::clone(track);
         track.set_enabled(true);
@@ -47,7 +47,7 @@ impl Meter {
         })
     }
 
-    /// Root mean square of the last samples, from 0 to 1.
+    /// Root mean square of the latest samples, from 0 to 1.
     pub(super) fn level(&self) -> f32 {
         let mut samples = vec![0.0; FFT_SIZE as usize];
         self.analyser.get_float_time_domain_data(&mut samples);
@@ -58,14 +58,14 @@ impl Meter {
 
 impl Drop for Meter {
     fn drop(&mut self) {
-        // All of it may be gone already.
+        // The context may already be closed.
         let _ = self.source.disconnect();
         let _ = self.context.close();
         self.track.stop();
     }
 }
 
-/// A level as a meter shows it, from 0 to 100: by what it sounds like, in decibels (from -60 to 0).
+/// Converts a level to a meter value from 0 to 100, linear in decibels (from -60 to 0).
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -76,7 +76,7 @@ pub(super) fn level_percent(level: f32) -> u8 {
     (100.0 * (1.0 + decibels / 60.0)).clamp(0.0, 100.0) as u8
 }
 
-/// What is made of levels: plain data.
+/// Activity derived from the levels: plain data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct MicrophoneActivity {
     talking_polls: u32,
@@ -84,7 +84,7 @@ pub(super) struct MicrophoneActivity {
 }
 
 impl MicrophoneActivity {
-    /// Takes in a level, and whether it was sent to nobody.
+    /// Applies a level. `muted` says whether it was not sent.
     pub(super) fn update(&mut self, level: f32, muted: bool) {
         self.silent_polls = if level < SILENCE_LEVEL && !muted {
             self.silent_polls.saturating_add(1)
@@ -100,12 +100,12 @@ impl MicrophoneActivity {
         };
     }
 
-    /// Somebody talks while they are muted.
+    /// Whether the person talks while muted.
     pub(super) fn is_talking_while_muted(self) -> bool {
         self.talking_polls >= MIN_TALKING_POLLS
     }
 
-    /// The microphone is on, and hears nothing at all.
+    /// Whether the microphone is on but completely silent.
     pub(super) fn is_silent(self) -> bool {
         self.silent_polls >= MIN_SILENT_POLLS
     }

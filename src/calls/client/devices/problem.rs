@@ -1,16 +1,16 @@
-//! Why there is no microphone or no camera, in words that say what to do.
+//! Why the microphone or camera is not available, as text that says what to do.
 
-/// One of the two devices of a call.
+/// A device captured for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CaptureDevice {
-    /// What the other one hears.
+    /// The microphone.
     Microphone,
-    /// What the other one sees.
+    /// The camera.
     Camera,
 }
 
 impl CaptureDevice {
-    /// In the middle of a sentence.
+    /// The name as used within a sentence.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -19,7 +19,7 @@ impl CaptureDevice {
         }
     }
 
-    /// It was unplugged, and another one is used instead.
+    /// The text after the device was unplugged and another one replaced it.
     #[must_use]
     pub fn replaced_text(self, by: &str) -> String {
         let name = self.name();
@@ -31,26 +31,26 @@ impl CaptureDevice {
     }
 }
 
-/// Which browser this is, as far as it matters for where it keeps its permissions.
+/// The browser, as far as its permission settings differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Browser {
-    /// Chrome, Edge and others of their kind, on a computer.
+    /// Chrome, Edge and other Chromium browsers on a computer.
     Chromium,
-    /// The same on Android.
+    /// Chromium browsers on Android.
     ChromiumPhone,
     /// Firefox on a computer.
     Firefox,
     /// Safari on a Mac.
     Safari,
-    /// Any browser of an iPhone or iPad.
+    /// Any browser on an iPhone or iPad.
     Ios,
-    /// Something else.
+    /// Any other browser.
     #[default]
     Other,
 }
 
 impl Browser {
-    /// From what it says of itself (`navigator.userAgent`). What it cannot tell apart is `Other`.
+    /// Detects the browser from `navigator.userAgent`. Unrecognised ones are `Other`.
     #[must_use]
     pub fn from_user_agent(text: &str) -> Self {
         let has = |part: &str| text.contains(part);
@@ -69,7 +69,7 @@ impl Browser {
         }
     }
 
-    /// How a device that was refused is allowed there.
+    /// How to allow a blocked device in this browser.
     fn permission_steps(self, device: CaptureDevice) -> String {
         let name = device.name();
         let label = match device {
@@ -97,29 +97,29 @@ impl Browser {
     }
 }
 
-/// Why a device cannot be used.
+/// Why a device is not available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceProblem {
-    /// The person, or their administrator, said no.
+    /// The person or an administrator denied permission.
     Refused,
-    /// There is none.
+    /// No such device exists.
     Missing,
-    /// Another program has it, or the system does not hand it over.
+    /// Another program uses it, or the system withholds it.
     InUse,
-    /// None does what was asked of it.
+    /// No device satisfies the constraints.
     Overconstrained,
-    /// The page is not on https, so the browser hands out no device (W3C Secure Contexts).
+    /// The page is not on https, so the browser exposes no devices (W3C Secure Contexts).
     Insecure,
-    /// The browser knows no devices at all.
+    /// The browser does not support media devices.
     Unsupported,
-    /// It worked, and then it was unplugged or taken away.
+    /// The device worked, and then was unplugged or revoked.
     Lost,
-    /// Something else.
+    /// Any other error.
     Other,
 }
 
 impl DeviceProblem {
-    /// From the name of the exception with which `getUserMedia` fails (W3C Media Capture and Streams, section 10).
+    /// Maps the exception name of `getUserMedia` (W3C Media Capture and Streams, section 10).
     #[must_use]
     pub fn from_exception(name: &str) -> Self {
         match name {
@@ -131,7 +131,7 @@ impl DeviceProblem {
         }
     }
 
-    /// What happened, and what to do in this browser. The call is possible all the same, and the text says how.
+    /// What happened, and what to do in this browser. The text also says how the call can continue.
     #[must_use]
     pub fn text(self, device: CaptureDevice, browser: Browser) -> String {
         let name = device.name();

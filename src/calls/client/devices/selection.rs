@@ -1,6 +1,6 @@
-//! Which microphone, camera and speaker: what there is, what was chosen, and what was just connected.
+//! Device selection: the available microphones, cameras and speakers, the preferences, and newly connected devices.
 //!
-//! The choice is kept in this browser. Where the chosen device is not there, the browser takes another one.
+//! The preferences are stored in this browser. If a selected device is missing, the browser chooses another one.
 
 use super::{media_devices::media_devices, problem::CaptureDevice};
 use crate::ui::browser;
@@ -11,50 +11,50 @@ use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{MediaDeviceInfo, MediaDeviceKind};
 
-/// Where the browser keeps what was chosen.
+/// Storage key of the preferences.
 const DEVICES_STORAGE_KEY: &str = "rialto_devices";
 
-/// What can be chosen.
+/// The kind of a selectable device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeviceKind {
-    /// What is heard of oneself.
+    /// Audio input.
     Microphone,
-    /// What is seen of oneself.
+    /// Video input.
     Camera,
-    /// Where the others are heard.
+    /// Audio output.
     Speaker,
 }
 
-/// A device that is there (W3C Media Capture and Streams, `MediaDeviceInfo`).
+/// An available device (W3C Media Capture and Streams, `MediaDeviceInfo`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceInfo {
-    /// What it is.
+    /// Kind of the device.
     pub kind: DeviceKind,
-    /// What the browser calls it, on this site.
+    /// The browser's id, specific to this site.
     pub id: String,
-    /// What people call it. Empty before the browser was allowed to use one.
+    /// The label. Empty until the browser grants permission.
     pub label: String,
 }
 
-/// What is done with the sound of the microphone.
+/// Processing of the microphone's audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AudioProcessing {
-    /// Noise around is taken out.
+    /// Reduces background noise.
     NoiseSuppression,
-    /// What comes from the speaker is taken out.
+    /// Removes echo from the speaker.
     EchoCancellation,
-    /// Soft is made louder, and loud softer.
+    /// Levels the volume.
     AutoGainControl,
 }
 
-/// What was chosen. What was not is the browser's choice.
+/// The stored preferences. Anything not set is left to the browser.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct DevicePreferences {
     microphone: Option<String>,
     camera: Option<String>,
     speaker: Option<String>,
-    /// Treatments that are not wanted.
+    /// Processing options that are turned off.
     #[serde(rename = "raw_noise")]
     is_noise_suppression_off: bool,
     #[serde(rename = "raw_echo")]
@@ -63,21 +63,21 @@ pub(super) struct DevicePreferences {
     is_auto_gain_control_off: bool,
 }
 
-/// The devices that there are, and the choice among them. A handle: copy it freely.
+/// The available devices and the selection among them. A `Copy` handle.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceSelection {
     devices: RwSignal<Vec<DeviceInfo>>,
     preferences: RwSignal<DevicePreferences>,
     new_device: RwSignal<Option<DeviceInfo>>,
-    /// Whether this browser lets a page say where it is heard.
+    /// Whether this browser supports selecting an audio output.
     can_select_speaker: RwSignal<bool>,
 }
 
 impl DeviceKind {
-    /// All of them, in the order in which they are shown.
+    /// All kinds, in display order.
     pub const ALL: [Self; 3] = [Self::Microphone, Self::Camera, Self::Speaker];
 
-    /// What it is called where it is chosen.
+    /// The label in the device picker.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -98,14 +98,14 @@ impl From<CaptureDevice> for DeviceKind {
 }
 
 impl AudioProcessing {
-    /// All of them, in the order in which they are shown.
+    /// All options, in display order.
     pub const ALL: [Self; 3] = [
         Self::NoiseSuppression,
         Self::EchoCancellation,
         Self::AutoGainControl,
     ];
 
-    /// What it is called where it is chosen.
+    /// The label in the device picker.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -115,7 +115,7 @@ impl AudioProcessing {
         }
     }
 
-    /// What a constraint of it is called (W3C Media Capture and Streams section 4.3.8).
+    /// The name of the constraint (W3C Media Capture and Streams section 4.3.8).
     fn constraint(self) -> &'static str {
         match self {
             Self::NoiseSuppression => "noiseSuppression",
@@ -154,7 +154,7 @@ impl DevicePreferences {
         !self.clone().processing_off_mut(treatment).to_owned()
     }
 
-    /// What the browser is asked for.
+    /// Audio constraints for `getUserMedia`.
     pub(super) fn microphone_constraints(&self) -> JsValue {
         let constraints = Object::new();
         for treatment in AudioProcessing::ALL {
@@ -168,7 +168,7 @@ impl DevicePreferences {
         constraints.into()
     }
 
-    /// The same for pictures, which are one of many or not. Wishes, not demands: a camera that can do less is welcome.
+    /// Video constraints, smaller in a group call. They are `ideal`, so that a weaker camera still opens.
     pub(super) fn camera_constraints(&self, is_group_call: bool) -> JsValue {
         let constraints = Object::new();
         let (width, height) = if is_group_call {
@@ -183,7 +183,7 @@ impl DevicePreferences {
         constraints.into()
     }
 
-    /// Demanded, not wished for: a browser weighs wishes, and takes another camera that makes larger pictures.
+    /// `exact`, because among ideal constraints the browser may prefer another camera with larger frames.
     fn require_device(&self, constraints: &Object, kind: DeviceKind) {
         if let Some(id) = self.device_id(kind) {
             let exact = Object::new();
@@ -192,12 +192,12 @@ impl DevicePreferences {
         }
     }
 
-    /// Whether a microphone or a camera was chosen.
+    /// Whether a microphone or camera is selected.
     pub(super) fn has_selected_device(&self) -> bool {
         self.microphone.is_some() || self.camera.is_some()
     }
 
-    /// The same, with whichever devices the browser chooses.
+    /// A copy that leaves the devices to the browser.
     pub(super) fn without_devices(&self) -> Self {
         Self {
             microphone: None,
@@ -214,7 +214,7 @@ fn ideal_constraint(value: &JsValue) -> JsValue {
 }
 
 fn set_property(object: &Object, name: &str, value: &JsValue) {
-    // Setting a field of a plain object that was just made cannot fail.
+    // Setting a field of a new plain object cannot fail.
     let _ = Reflect::set(object, &name.into(), value);
 }
 
@@ -228,7 +228,7 @@ impl DeviceSelection {
         }
     }
 
-    /// Remembers what was chosen, and follows what is connected. Browser only, once.
+    /// Loads the preferences and follows device changes. Browser only, once.
     pub(super) fn watch(self) {
         if let Some(stored) = browser::local_storage_get(DEVICES_STORAGE_KEY)
             && let Ok(chosen) = serde_json::from_str(&stored)
@@ -243,7 +243,7 @@ impl DeviceSelection {
         devices.set_ondevicechange(Some(change.into_js_value().unchecked_ref()));
     }
 
-    /// What there is of a kind, as far as the browser tells: it names none before it was allowed to use one.
+    /// The devices of a kind that have a label. Browsers hide labels until permission is granted.
     #[must_use]
     pub fn devices_of_kind(&self, kind: DeviceKind) -> Vec<DeviceInfo> {
         if kind == DeviceKind::Speaker && !self.can_select_speaker.get() {
@@ -258,27 +258,27 @@ impl DeviceSelection {
         })
     }
 
-    /// What was chosen of a kind; none where the browser chooses.
+    /// The selected device of a kind; `None` leaves the choice to the browser.
     #[must_use]
     pub fn selected_id(&self, kind: DeviceKind) -> Option<String> {
         self.preferences
             .with(|chosen| chosen.device_id(kind).cloned())
     }
 
-    /// Whether the sound of the microphone is treated so.
+    /// Whether an audio processing option is on.
     #[must_use]
     pub fn is_processing_on(&self, treatment: AudioProcessing) -> bool {
         self.preferences
             .with(|chosen| chosen.is_processing_on(treatment))
     }
 
-    /// A device that was just connected, and is not used yet.
+    /// A newly connected device that is not used yet.
     #[must_use]
     pub fn new_device(&self) -> Signal<Option<DeviceInfo>> {
         self.new_device.into()
     }
 
-    /// It is not wanted.
+    /// Dismisses the offer of a newly connected device.
     pub fn dismiss_new_device(&self) {
         self.new_device.set(None);
     }
@@ -305,7 +305,7 @@ impl DeviceSelection {
         }
     }
 
-    /// Asks the browser what there is. `offer` says that something new is to be offered. Browser only.
+    /// Refreshes the device list. `should_offer_new` offers a newly connected device. Browser only.
     pub(super) fn refresh(self, should_offer_new: bool) {
         spawn_local(async move {
             let Some(list) = enumerate_devices().await else {
@@ -332,8 +332,8 @@ impl DeviceSelection {
     }
 }
 
-/// What was not there before. Of several the first; nothing while nothing was known, and none of the names by which a system means
-/// whichever device it uses anyway.
+/// The first newly connected device. `None` if no labels were known before; the aliases for the system default are
+/// ignored.
 fn find_new_device(before: &[DeviceInfo], now: &[DeviceInfo]) -> Option<DeviceInfo> {
     if before.iter().all(|it| it.label.is_empty()) {
         return None;
@@ -374,7 +374,7 @@ fn device_info(info: &MediaDeviceInfo) -> Option<DeviceInfo> {
     })
 }
 
-/// Whether a page may say where it is heard (W3C Audio Output Devices).
+/// Whether the browser supports selecting an audio output (W3C Audio Output Devices).
 fn can_select_audio_output() -> bool {
     let prototype = || {
         let window = web_sys::window()?;

@@ -1,4 +1,4 @@
-//! What the rest of the program has of the lazily loaded code.
+//! The functions of the lazily loaded chunk, as the rest of the program calls them.
 
 use crate::{
     calls::client::{CallsClient, state::CallTarget},
@@ -7,10 +7,10 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Functions of the lazily loaded code.
+/// The functions of the chunk.
 #[derive(Debug, Clone, Copy)]
 pub struct CallsChunk {
-    /// Starts the client with the frames that arrived before it.
+    /// Activates the client with the buffered frames.
     pub start_client: fn(CallsClient, Vec<ServerFrame>),
     /// Opens the preview of a call that is about to start.
     pub open_preview: fn(CallsClient, CallTarget, Media),

@@ -1,4 +1,4 @@
-//! Loading the chunk, and what waits for it: frames about calls, and a call that somebody wants to start.
+//! Loads the chunk, and holds what waits for it: frames about calls, and a call that the person wants to start.
 
 use super::chunk::CallsChunk;
 use crate::{
@@ -12,24 +12,24 @@ use crate::{
 };
 use leptos::{prelude::*, task::spawn_local};
 
-/// How many attempts may fail before a person who did not ask for calls is told that there are none.
+/// Number of failed attempts before a person who did not request a call is informed.
 const MAX_HIDDEN_LOAD_FAILURES: u32 = 4;
 
-/// Whether the chunk is loaded.
+/// The loading state of the chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChunkState {
-    /// Nothing needs it.
+    /// Not requested.
     #[default]
     NotRequested,
-    /// It is being loaded.
+    /// Loading.
     Loading,
-    /// The last attempt failed. It is retried.
+    /// The last attempt failed; another one follows.
     Failed,
-    /// It is loaded, and the client runs.
+    /// Loaded, and the client is active.
     Loaded,
 }
 
-/// A call that somebody wants to start.
+/// A call that the person wants to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PendingCall {
     target: CallTarget,
@@ -41,11 +41,11 @@ struct PendingCall {
 struct FrameBuffer {
     /// Frames about calls, of the current connection.
     frames: Vec<ServerFrame>,
-    /// The owner of what the client creates.
+    /// The reactive owner of what the client creates.
     owner: Owner,
 }
 
-/// Loads the chunk. A handle: copy it freely. Provided once, by the app.
+/// Loads the chunk. A `Copy` handle, provided once by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct CallsLoader {
     client: CallsClient,
@@ -53,14 +53,14 @@ pub struct CallsLoader {
     state: RwSignal<ChunkState>,
     should_show_loading: RwSignal<bool>,
     pending_call: RwSignal<Option<PendingCall>>,
-    /// None before [`Self::start_buffering`], and once the client has taken it. Browser only.
+    /// `None` before [`Self::start_buffering`], and after the client has taken the frames. Browser only.
     buffer: StoredValue<Option<FrameBuffer>>,
 }
 
 /// The loader of this page.
 ///
 /// # Panics
-/// Outside the app, which provides it.
+/// Panics outside the app, which provides it.
 #[must_use]
 pub fn use_calls_loader() -> CallsLoader {
     expect_context()
@@ -108,7 +108,7 @@ impl CallsLoader {
             .flatten()
     }
 
-    /// Whether the chunk is loaded.
+    /// The loading state of the chunk.
     #[must_use]
     pub fn state(&self) -> Signal<ChunkState> {
         self.state.into()
@@ -147,7 +147,7 @@ impl CallsLoader {
         });
     }
 
-    /// Gives up the call that waits for the chunk.
+    /// Cancels the call that waits for the chunk.
     pub fn cancel_pending_call(self) {
         self.pending_call.set(None);
         self.should_show_loading.set(false);
@@ -208,7 +208,8 @@ impl CallsLoader {
     }
 }
 
-/// Keeps a frame about calls. The server sends all of them again on a new connection, and of a group call only the newest frame counts.
+/// Buffers a frame about calls. The server repeats all calls on a new connection, and only the newest frame of a group call
+/// counts.
 fn buffer_frame(frames: &mut Vec<ServerFrame>, frame: &ServerFrame) {
     let is_call_frame = match frame {
         ServerFrame::Welcome { .. } => {

@@ -1,9 +1,9 @@
-//! Loading the code of calls when somebody can be called, or wants to call.
+//! Loads the chunk for calls when a call becomes possible or is requested.
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`chunk`] | what the rest of the program has of the code |
-//! | [`loader`] | loading it, and what waits for it |
+//! | `chunk` | the functions of the chunk |
+//! | `loader` | the loader, and what waits for it |
 
 mod chunk;
 mod loader;

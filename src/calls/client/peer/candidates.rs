@@ -1,13 +1,13 @@
-//! Addresses out of a description: a page that rings takes in what the caller can do, and not yet where the caller is.
+//! Separates candidates from a description: a ringing page applies the caller's capabilities, but not its addresses.
 
 use web_sys::RtcIceCandidateInit;
 
-/// The attribute that carries one (RFC 8839 section 5.1),
+/// Prefix of a candidate attribute (RFC 8839 section 5.1).
 const CANDIDATE_ATTRIBUTE: &str = "a=candidate:";
-/// and the one that says that there are no more (RFC 8840 section 8.2).
+/// The attribute that ends the candidates (RFC 8840 section 8.2).
 const END_OF_CANDIDATES_ATTRIBUTE: &str = "a=end-of-candidates";
 
-/// A description without its candidates, and those.
+/// Splits a description into the part without candidates, and the candidates.
 pub(super) fn split_candidates(sdp: &str) -> (String, Vec<RtcIceCandidateInit>) {
     let (rest, found) = split_candidate_lines(sdp);
     let candidates = found.into_iter().map(|(index, candidate)| {
@@ -18,7 +18,7 @@ pub(super) fn split_candidates(sdp: &str) -> (String, Vec<RtcIceCandidateInit>) 
     (rest, candidates.collect())
 }
 
-/// The description without candidates, and each of them with the place of the media section that it stands in (RFC 8866 section 5.14).
+/// The description without candidates, and each candidate with the index of its media section (RFC 8866 section 5.14).
 fn split_candidate_lines(sdp: &str) -> (String, Vec<(u16, &str)>) {
     let mut rest = String::with_capacity(sdp.len());
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! What is done again and again for as long as there is a connection: beats, measuring, and fitting the picture to the way.
+//! Periodic work of a connection: heartbeats, statistics and encoder settings.
 
 use super::{Job, PeerEvent, RecoveryReason, Shared};
 use crate::{
@@ -18,24 +18,25 @@ use web_sys::{
     MediaStreamTrack, RtcDataChannelState, RtcPriorityType, RtcRtpEncodingParameters, RtcRtpSender,
 };
 
-/// How often a beat is sent, in milliseconds,
+/// Interval of heartbeats, in milliseconds.
 const HEARTBEAT_INTERVAL: i32 = 1_000;
-/// and how often while nothing comes: the next to get through says that there is a path again;
+/// Interval while the peer is unresponsive, in milliseconds: the first heartbeat to get through shows that the path
+/// recovered.
 const UNRESPONSIVE_HEARTBEAT_INTERVAL: i32 = 250;
-/// and how long none may come before the path counts as lost, in milliseconds.
+/// The path counts as lost this long after the last heartbeat, in milliseconds.
 const HEARTBEAT_TIMEOUT: Millis = 3_000;
-/// A beat is late where a page is short of time, too. What the browser itself received of the other one is newer than this, in
-/// milliseconds, where the path is there.
+/// Maximum age of the last packet on a working path, in milliseconds. Heartbeats are also late if a page is busy, but
+/// the browser still receives packets.
 const PACKET_TIMEOUT: f64 = 1_500.0;
-/// The server can be reached again: so long a path that seems to be there has for anything to come, in milliseconds.
+/// How long a path has to show activity after the server connection was restored, in milliseconds.
 const PATH_PROBE_TIMEOUT: i32 = 1_300;
 
-/// For so long after there is a path, in milliseconds, pictures have at most
+/// Duration of the ramp-up after connecting, in milliseconds.
 const RAMP_UP_DELAY: i32 = 2_000;
-/// so many lines.
+/// Maximum frame height during the ramp-up, in lines.
 const MAX_RAMP_UP_HEIGHT: f32 = 360.0;
 
-/// What an encoder was told.
+/// Settings applied to an encoder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct EncoderSettings {
     active: bool,
@@ -44,10 +45,10 @@ pub(super) struct EncoderSettings {
 }
 
 impl Shared {
-    /// Sends a beat, looks whether any came, and comes back.
+    /// Sends a heartbeat, checks for overdue ones, and reschedules itself.
     pub(super) fn run_heartbeat(self: &Rc<Self>) {
         if self.heartbeat_channel.ready_state() == RtcDataChannelState::Open {
-            // A channel that closes between the question and this sends nothing any more.
+            // Sending fails if the channel has closed meanwhile.
             let _ = self.heartbeat_channel.send_with_str("");
         }
         if self.is_heartbeat_overdue() && !self.is_checking_path.replace(true) {
@@ -66,17 +67,18 @@ impl Shared {
         });
     }
 
-    /// Whether no beat came for too long.
+    /// Whether the peer's heartbeat is overdue.
     fn is_heartbeat_overdue(&self) -> bool {
         let late = |at: Millis| browser::now() - at > HEARTBEAT_TIMEOUT;
         self.last_heartbeat_at.get().is_some_and(late)
     }
 
-    /// No beat came for a while: is it the path, or is one of the two pages short of time? Looking for another path would take more of it.
+    /// Checks whether an overdue heartbeat means a lost path or a busy page. Restarting ICE would load a busy page
+    /// even more.
     async fn check_path(self: Rc<Self>) {
         let packet_age = stats::millis_since_last_packet(&self.connection).await;
         self.is_checking_path.set(false);
-        // A beat may have come meanwhile.
+        // A heartbeat may have arrived meanwhile.
         if !self.is_heartbeat_overdue() || self.is_closed.get() {
             return;
         }
@@ -89,10 +91,10 @@ impl Shared {
         }
     }
 
-    /// Nothing came for so long as the browser says, in milliseconds, if it does. True if that is news.
+    /// Marks the peer as unresponsive. `packet_age` is the browser's silence in milliseconds, if known. True if newly marked.
     ///
-    /// Where the browser is sure, no pictures are sent either: nobody would see them, and what is lost of them is held against the path that
-    /// is found next. Where pictures begin anew, the first one is whole, and nobody has to ask for one.
+    /// If the browser confirms the silence, video is suspended: nobody would see it, and its losses would count against the
+    /// next path. A restarted encoder begins with a key frame, so none has to be requested.
     fn mark_unresponsive(&self, packet_age: Option<f64>) -> bool {
         let is_new = !self.is_unresponsive.replace(true);
         if is_new && packet_age.is_some() {
@@ -102,7 +104,7 @@ impl Shared {
         is_new
     }
 
-    /// Something comes again, or for the first time.
+    /// Marks the peer as responsive again.
     fn mark_responsive(self: &Rc<Self>) {
         if self.is_unresponsive.get() && self.is_connected() {
             self.start_ramp_up();
@@ -110,7 +112,7 @@ impl Shared {
         }
     }
 
-    /// The server can be reached again, perhaps by another network: a path that is there has something to show for it.
+    /// Probes the path after the server connection was restored, because the network may have changed.
     pub(super) fn probe_path(self: &Rc<Self>) {
         let since = browser::now();
         let shared = Rc::downgrade(self);
@@ -141,7 +143,7 @@ impl Shared {
         self.mark_responsive();
     }
 
-    /// Looks how good the connection is, and comes back.
+    /// Polls the connection statistics, and reschedules itself.
     pub(super) fn poll_stats(self: &Rc<Self>, before: Counters) {
         let shared = Rc::downgrade(self);
         browser::run_after(stats::STATS_POLL_INTERVAL, move || {
@@ -156,7 +158,7 @@ impl Shared {
                     && !shared.is_closed.get()
                 {
                     counters = sample.counters;
-                    // What nobody sends can not be too much, and what does not arrive anywhere says nothing of how much would.
+                    // Without a sent camera, or without a response, the sample does not describe the uplink.
                     if shared.media_state.get().camera && !shared.is_unresponsive.get() {
                         shared.adapt_video(|adaptation| adaptation.update(sample.uplink));
                     }
@@ -167,7 +169,7 @@ impl Shared {
         });
     }
 
-    /// Sends more or less of the picture, if that is what comes of it.
+    /// Changes the video adaptation, and applies and reports a new quality.
     pub(super) fn adapt_video(&self, change: impl FnOnce(&mut VideoAdaptation) -> bool) {
         let mut adaptation = self.adaptation.get();
         let changed = change(&mut adaptation);
@@ -179,8 +181,8 @@ impl Shared {
         }
     }
 
-    /// There is a path, or one again, and pictures are sent. A browser that knows nothing of it yet sends little, and of large pictures none at
-    /// first: the first ones are small.
+    /// Resumes video on a new path with small frames. The bandwidth estimate starts low, and large frames would not
+    /// get through at first.
     pub(super) fn start_ramp_up(self: &Rc<Self>) {
         self.is_unresponsive.set(false);
         self.is_video_suspended.set(false);
@@ -200,8 +202,8 @@ impl Shared {
         });
     }
 
-    /// Tells the camera's encoder what to make: of these pictures, or of those that are sent now. A browser that refuses sends what it
-    /// would have sent, and is told again the next time.
+    /// Configures the camera's encoder for `next_track`, or for the current track. If the browser refuses, it keeps
+    /// its settings and the next call tries again.
     pub(super) async fn configure_video_encoder(&self, next_track: Option<&MediaStreamTrack>) {
         let Some(sender) = self.sender(TrackSlot::Camera) else {
             return;
@@ -220,7 +222,7 @@ impl Shared {
                 ramp_up_height,
             ),
         };
-        // An encoder that is told anything begins anew.
+        // Setting parameters restarts the encoder.
         if self.applied_settings.get() == Some(settings) {
             return;
         }
@@ -234,7 +236,7 @@ impl Shared {
         }
     }
 
-    /// Sends a shared screen, or nothing of it while nothing comes of the other one.
+    /// Resumes or suspends the shared screen, as for the camera.
     pub(super) async fn configure_screen_encoder(&self) {
         let is_suspended = self.is_video_suspended.get();
         if self.is_screen_suspended.get() == is_suspended {
@@ -255,7 +257,7 @@ impl Shared {
         }
     }
 
-    /// Sound goes first where the browser has to choose (W3C WebRTC Priority Control).
+    /// Gives audio priority over video (W3C WebRTC Priority Control).
     pub(super) async fn prioritize_audio(&self) {
         let Some(sender) = self.sender(TrackSlot::Microphone) else {
             return;
@@ -264,7 +266,7 @@ impl Shared {
         if let Some(encoding) = first_encoding(&parameters) {
             encoding.set_priority(RtcPriorityType::High);
             let _ = Reflect::set(&encoding, &"networkPriority".into(), &"high".into());
-            // A browser that cannot tell them apart sends both alike.
+            // A browser without priorities treats both alike.
             let _ = JsFuture::from(sender.set_parameters_with_parameters(&parameters)).await;
         }
     }
@@ -277,7 +279,7 @@ impl Shared {
     }
 }
 
-/// How many lines these pictures have. Before there are any: as many as are asked of a camera.
+/// Height of the track's frames; without a track, the height requested of a camera.
 fn frame_height(video_track: Option<&MediaStreamTrack>) -> f32 {
     const DEFAULT_FRAME_HEIGHT: f32 = 720.0;
     let lines = video_track.and_then(|track| track.get_settings().get_height());
@@ -286,7 +288,7 @@ fn frame_height(video_track: Option<&MediaStreamTrack>) -> f32 {
     lines.unwrap_or(DEFAULT_FRAME_HEIGHT)
 }
 
-/// None before anything was agreed on.
+/// The first encoding; `None` before negotiation.
 fn first_encoding(parameters: &web_sys::RtcRtpParameters) -> Option<RtcRtpEncodingParameters> {
     let encoding = parameters.get_encodings()?.get(0);
     encoding.is_object().then(|| encoding.unchecked_into())

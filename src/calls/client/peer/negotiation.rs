@@ -1,9 +1,9 @@
-//! Offer, answer, candidates, and looking for another path: what changes the session, one job after another.
+//! Offers, answers, candidates and ICE restarts: the jobs that change the session.
 //!
-//! While it rings, both pages do what takes time: the callee's says what its answer will be (a `pranswer`), and the caller's takes it in.
-//! What tells where somebody is, is told by a person's own doing: the caller's page by calling, the callee's by answering. Until then it
-//! neither says its candidates nor uses those of the caller. Nor does the caller's page send what its microphone and camera give. So an
-//! answer has to bring together two connections that lack nothing but each other's addresses, and tracks.
+//! While the call rings, both pages do what takes time: the callee sends a provisional answer (`pranswer`), and the caller
+//! applies it. Addresses are disclosed only by a user action: the caller's by calling, the callee's by answering. Until
+//! then, the callee neither sends its candidates nor uses the caller's, and the caller sends no media. Answering then only
+//! has to exchange candidates and attach tracks.
 
 use super::{Job, PeerEvent, RecoveryReason, Shared, candidates};
 use crate::{
@@ -20,9 +20,9 @@ use web_sys::{
     RtcSdpType, RtcSessionDescription, RtcSessionDescriptionInit, RtcSignalingState,
 };
 
-/// How long a page on which somebody answered waits for an offer before it asks for one, in milliseconds.
+/// How long an answering page waits for an offer before it requests one, in milliseconds.
 const OFFER_TIMEOUT: i32 = 1_500;
-/// How long the caller's page waits for the answer to be said before it says its offer again, in milliseconds.
+/// How long the caller waits for the answer before it sends its offer again, in milliseconds.
 const ANSWER_TIMEOUT: i32 = 5_000;
 
 impl Shared {
@@ -87,13 +87,14 @@ impl Shared {
         self.attach_tracks().await
     }
 
-    /// The callee's part. The transceivers come out of the offer; made here they would be further ones (RFC 8829 section 5.10).
+    /// Applies an offer on the callee's side. The offer creates the transceivers; locally added ones would be
+    /// additional (RFC 8829 section 5.10).
     async fn apply_offer(&self, sdp: &str) -> Result<(), JsValue> {
         if self.side == Side::Caller {
-            // Only the caller makes offers, so this is none of ours.
+            // Only the caller makes offers, so this one is invalid.
             return Ok(());
         }
-        // The caller's page makes no other before it has an answer.
+        // The caller makes no second offer before it has an answer.
         let is_retransmission =
             self.connection.signaling_state() == RtcSignalingState::HaveLocalPranswer;
         let (stripped_sdp, candidates) = candidates::split_candidates(sdp);
@@ -125,7 +126,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Says what the answer will be, of a page that is looked at: of several that ring, it is the likeliest to be answered on.
+    /// Sends the provisional answer of a visible page: of several ringing pages, it is the likeliest to answer.
     async fn send_pranswer(&self) {
         let has_offer = self.connection.signaling_state() == RtcSignalingState::HaveRemoteOffer;
         let prepared = self.prepared_answer.borrow().clone();
@@ -134,7 +135,7 @@ impl Shared {
         else {
             return;
         };
-        // A browser that knows no such answers (Firefox) gives one when somebody answers.
+        // A browser without provisional answers (Firefox) answers after acceptance.
         if self
             .set_local_description(RtcSdpType::Pranswer, &sdp)
             .await
@@ -144,20 +145,20 @@ impl Shared {
         }
     }
 
-    /// Takes in what the answer will be. A browser that knows no such answers takes it in with the answer itself, and so does one whose
-    /// answer comes from another page than the one that said so.
+    /// Applies a provisional answer. Failure is ignored: the final answer follows, also in browsers without support
+    /// and when another page of the callee answers.
     async fn apply_pranswer(&self, sdp: &str) {
         if self.side == Side::Caller && !self.is_answered.get() && self.is_awaiting_answer() {
             let description = session_description_init(RtcSdpType::Pranswer, sdp);
             let _ = JsFuture::from(self.connection.set_remote_description(&description)).await;
-            // An encoder that is told what to make before it begins need not begin anew.
+            // Configuring the encoder before it starts avoids a restart.
             let camera = self.local_tracks.borrow()[TrackSlot::Camera.index()].clone();
             self.configure_video_encoder(camera.as_ref()).await;
         }
     }
 
-    /// Somebody has answered. A callee's page that has the offer answers it. One that has none yet says that it needs one: what was offered
-    /// while it rang may be lost with the server that held it.
+    /// Connects after the call was answered. The callee answers the offer; without one, it requests a restart, because
+    /// the offer may be lost with the server that held it.
     async fn start_connecting(self: &Rc<Self>) -> Result<(), JsValue> {
         if self.side == Side::Caller {
             let shared = Rc::downgrade(self);
@@ -185,21 +186,22 @@ impl Shared {
                 }
             });
         }
-        // What was open before: the camera of another call that was left for this one.
+        // The camera may be open from another call that was left for this one.
         self.attach_tracks().await
     }
 
     async fn send_answer(&self) -> Result<(), JsValue> {
         let prepared = self.prepared_answer.take();
         if self.connection.signaling_state() == RtcSignalingState::HaveLocalPranswer {
-            // This browser has it already, and the other one may: all that is missing are the addresses, which stand in it by now.
+            // The browsers already have this answer; only the candidates are missing, and the local description now
+            // contains them.
             self.send_local_description();
             self.add_pending_candidates();
-            // Made anew, it has them as well, should it have to be said again.
+            // The new answer also contains the candidates, in case it must be sent again.
             let sdp = self.create_answer().await?;
             self.set_local_description(RtcSdpType::Answer, &sdp).await?;
             if self.should_restart_after_answer.take() {
-                // They were found in another network.
+                // The candidates were gathered in another network.
                 self.send_signal(SignalingMessage::RestartIce);
             }
             return Ok(());
@@ -219,7 +221,7 @@ impl Shared {
         Ok(answer.unchecked_into::<RtcSessionDescription>().sdp())
     }
 
-    /// An offer that was said twice is answered twice: the second answer has nothing to answer.
+    /// Applies an answer. A duplicate, sent for a repeated offer, is ignored.
     async fn apply_answer(&self, sdp: &str) -> Result<(), JsValue> {
         if self.is_awaiting_answer() {
             self.set_remote_description(RtcSdpType::Answer, sdp).await?;
@@ -230,7 +232,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether there is an offer that was not answered yet.
+    /// Whether an offer is unanswered.
     fn is_awaiting_answer(&self) -> bool {
         matches!(
             self.connection.signaling_state(),
@@ -260,7 +262,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Whether the other page may be looked for, and told where this one is. Not by a page that rings.
+    /// Whether candidates may be sent and used. False on a ringing page.
     pub(super) fn can_exchange_candidates(&self) -> bool {
         self.side == Side::Caller || self.is_answered.get()
     }
@@ -271,8 +273,9 @@ impl Shared {
         }
     }
 
-    /// A candidate may belong to a description that was ignored; ICE goes on with the others, and fails by itself if there are
-    /// none. Nobody waits for it: the browser does one thing after another by itself (WebRTC 1.0 section 4.4.1.2).
+    /// Adds a candidate without waiting, because the browser queues operations itself (WebRTC 1.0 section 4.4.1.2).
+    /// Errors are ignored: the candidate may belong to a dropped description, and ICE fails by itself without
+    /// candidates.
     fn add_candidate(&self, candidate: &RtcIceCandidateInit) {
         let added = self
             .connection
@@ -292,13 +295,13 @@ impl Shared {
         }
     }
 
-    /// Looks for another path, and comes back to see whether there is one.
+    /// Recovers the path, and schedules a check of the result.
     async fn recover_path(self: &Rc<Self>, reason: RecoveryReason) -> Result<(), JsValue> {
         if !self.is_answered.get() {
             if reason == RecoveryReason::SignalingRestored {
                 self.should_restart_after_answer.set(true);
             }
-            // Whoever rings may have missed the offer.
+            // A ringing page may have missed the offer.
             if self.side == Side::Caller {
                 self.send_local_description();
             }
@@ -309,7 +312,7 @@ impl Shared {
             return Ok(());
         }
         if is_alive && reason == RecoveryReason::SignalingRestored {
-            // What was said meanwhile is lost. Of the path nobody knows yet.
+            // Signals may have been lost meanwhile, and the path may be dead without notice.
             if self.is_awaiting_answer() {
                 self.send_local_description();
             }
@@ -341,8 +344,9 @@ impl Shared {
                 self.send_local_description();
                 Ok(())
             }
-            // Before there was any answer, one to this offer could be taken for one to the next; and none can be made where an answer is
-            // foretold. So the answer comes first.
+            // Before the first answer, a second offer is unsafe: an answer could be matched to the wrong offer, and a
+            // provisional answer rules out a new one. The offer is repeated instead, and the restart follows the
+            // answer.
             RecoveryStep::RestartIce
                 if self.is_awaiting_answer()
                     && self.connection.current_remote_description().is_none() =>
@@ -362,7 +366,7 @@ impl Shared {
         }
     }
 
-    /// One a feed, in their order.
+    /// The transceivers, one for each [`TrackSlot`], in their order.
     pub(super) fn transceivers(&self) -> Vec<RtcRtpTransceiver> {
         self.connection
             .get_transceivers()
@@ -378,15 +382,17 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends what there is to send, once somebody has answered: whoever rings may be at the other end of a path already.
+    /// Attaches the local track of a slot. Before the call is answered, nothing is attached, because a ringing page
+    /// may already be connected.
     async fn replace_track(&self, slot: TrackSlot) -> Result<(), JsValue> {
         let track = self.local_tracks.borrow()[slot.index()].clone();
         let track = track.filter(|_| self.is_answered.get());
-        // An older page may offer fewer.
+        // An older page may offer fewer tracks.
         if let Some(transceiver) = self.transceivers().get(slot.index())
             && transceiver.sender().track() != track
         {
-            // Another camera may make larger pictures: asked for in the same breath, each waiting for its turn in the browser.
+            // The new camera may have larger frames, so the encoder is configured together with the replacement; the
+            // browser queues both.
             let fitted = async {
                 if slot == TrackSlot::Camera {
                     self.configure_video_encoder(track.as_ref()).await;

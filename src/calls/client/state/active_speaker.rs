@@ -1,15 +1,15 @@
-//! Who is speaking, of several: plain data, no browser in it.
+//! The active speaker of a group call: plain data without browser access.
 
 use crate::model::{Millis, call::Seat};
 
-/// How often the levels are looked at, in milliseconds.
+/// Polling interval of the audio levels, in milliseconds.
 pub(in crate::calls::client) const SPEAKER_POLL_INTERVAL: i32 = 250;
-/// Louder than this is speech (W3C WebRTC statistics, `audioLevel`: linear, 1 is as loud as it gets).
+/// Levels above this are speech (W3C WebRTC statistics, `audioLevel`: linear, 1 is full scale).
 const SPEECH_LEVEL: f64 = 0.03;
-/// For so long somebody stays the speaker after their last word, in milliseconds: between two sentences the picture does not jump.
+/// How long a silent speaker stays active, in milliseconds, so that the view does not change between two sentences.
 const SPEAKER_HOLD_DELAY: Millis = 2_000;
 
-/// Who speaks, or spoke last.
+/// Tracks the current or most recent speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::calls::client) struct ActiveSpeaker {
     seat: Option<Seat>,
@@ -17,7 +17,7 @@ pub(in crate::calls::client) struct ActiveSpeaker {
 }
 
 impl ActiveSpeaker {
-    /// Takes in how loud everybody is.
+    /// Updates the speaker from the audio levels of all participants.
     pub(in crate::calls::client) fn update(&mut self, levels: &[(Seat, f64)], now: Millis) {
         let level = |seat: Seat| {
             levels
@@ -47,7 +47,7 @@ impl ActiveSpeaker {
         }
     }
 
-    /// Who it is; nobody before anybody spoke.
+    /// Seat of the speaker; `None` before anybody spoke.
     pub(in crate::calls::client) fn seat(self) -> Option<Seat> {
         self.seat
     }

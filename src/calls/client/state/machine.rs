@@ -1,7 +1,7 @@
-//! The client's state machine of calls, and what the server has not confirmed: plain data, no browser in it.
+//! The client's state machine of calls, and what the server has not confirmed: plain data without browser access.
 //!
-//! Frames of the server come in through `apply_*`, actions of the person through the other functions. What has to be sent (again)
-//! comes out of [`ClientCallMachine::actions_to_send`].
+//! Frames of the server enter through `apply_*`, actions of the person through the other functions.
+//! [`ClientCallMachine::unconfirmed_actions`] and [`ClientCallMachine::actions_on_reconnect`] return what to send again.
 
 use super::{ActiveCall, ActiveGroupCall, CallTarget, ClientCallState, EndedCall, Preview};
 use crate::{
@@ -16,24 +16,24 @@ use crate::{
 };
 use std::collections::VecDeque;
 
-/// The scene, and what the server has not confirmed.
+/// The call state, and what the server has not confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientCallMachine {
-    /// What is shown.
+    /// The state shown.
     pub state: ClientCallState,
-    /// Somebody calls beside what is shown: while one is in another call, here or on another page.
+    /// A second incoming call, while the person is in another one, here or on another page.
     pub waiting_call: Option<CallView>,
-    /// Ends that were said and not confirmed: said again on every connection, until they are.
+    /// Hang-ups and declines that the server has not confirmed; sent again until it does.
     unconfirmed_ends: Vec<(CallId, ClientAction)>,
-    /// The last calls that ended. What comes of one of them was said before, by a node that decided before another took its place.
+    /// The latest ended calls. Later frames about them are stale, sent by a former leader node.
     recently_ended: VecDeque<CallId>,
 }
 
-/// How many calls that ended are remembered. What comes late comes within seconds.
+/// Bound of `recently_ended`; stale frames arrive within seconds.
 const MAX_RECENTLY_ENDED: usize = 8;
 
 impl ClientCallMachine {
-    /// The server said where a call stands.
+    /// Applies the server's view of a two-party call.
     pub fn apply_call_view(&mut self, view: &CallView, now: Millis) {
         let was_left_here = self.unconfirmed_ends.iter().any(|(id, _)| *id == view.id);
         match view.state {
@@ -78,13 +78,13 @@ impl ClientCallMachine {
                 connected_since: since,
             });
         } else if view.side == Side::Callee && view.state.is_unanswered() {
-            // Whoever calls somebody who is calling them has answered: the server makes it one call.
+            // Calling a person who is calling this one counts as answering: the server merges both into one call.
             let accepted = match &self.state {
                 ClientCallState::Answering(answering) => answering.id == view.id,
                 ClientCallState::Starting { callee, .. } => callee.id == view.caller.id,
                 _ => false,
             };
-            // What the server has not confirmed counts for nothing: it says so itself if somebody is in another call.
+            // Unconfirmed requests do not count: the server itself marks a call as waiting for a busy person.
             let is_other_call = match &self.state {
                 ClientCallState::Ringing(ringing) => ringing.id != view.id,
                 ClientCallState::Starting { .. } | ClientCallState::Joining { .. } => false,
@@ -107,7 +107,7 @@ impl ClientCallMachine {
         self.waiting_call.as_ref().is_some_and(|view| view.id == id)
     }
 
-    /// The call that was shown is over: what waited beside it rings now.
+    /// Rings the waiting call after the current one has ended.
     fn ring_waiting_call(&mut self) {
         if let Some(mut view) = self.waiting_call.take() {
             view.is_waiting = false;
@@ -115,13 +115,13 @@ impl ClientCallMachine {
         }
     }
 
-    /// The person leaves the call they are in for the one that waits. What to say, in this order.
+    /// Leaves the current call for the waiting one. Returns the actions to send, in order.
     pub fn switch_to_waiting_call(&mut self) -> Vec<(CallId, ClientAction)> {
         let Some(view) = self.waiting_call.take() else {
             return Vec::new();
         };
         let mut actions = Vec::new();
-        // The server ends the former before it answers the latter; but the latter may be over by then.
+        // The server ends the current call before it answers the waiting one, but the waiting one may already be over.
         if let Some(former) = self.state.call_id().filter(|_| self.state.is_in_call()) {
             actions.push((former, ClientAction::HangUp));
             self.unconfirmed_ends.extend(actions.clone());
@@ -131,7 +131,7 @@ impl ClientCallMachine {
         actions
     }
 
-    /// The person does not want the call that waits. What to say.
+    /// Declines the waiting call. Returns the action to send.
     pub fn decline_waiting_call(&mut self) -> Option<(CallId, ClientAction)> {
         let action = (self.waiting_call.take()?.id, ClientAction::Decline);
         self.unconfirmed_ends.push(action.clone());
@@ -144,7 +144,7 @@ impl ClientCallMachine {
             ClientCallState::InCall(active_call) => active_call.connected_since,
             _ => None,
         };
-        // Who answered or declined, here or elsewhere, knows that they did.
+        // A person who answered or declined, here or elsewhere, needs no summary.
         let is_already_known =
             outcome == Outcome::AnsweredElsewhere || (ringing && outcome == Outcome::Declined);
         self.state = if is_already_known {
@@ -161,7 +161,7 @@ impl ClientCallMachine {
         };
     }
 
-    /// The server refused something about a call. True if that concerns what is shown, so that the reason has to be shown too.
+    /// Applies the server's refusal of an action. True if the reason should be shown.
     pub fn apply_refusal(
         &mut self,
         call: CallId,
@@ -178,7 +178,7 @@ impl ClientCallMachine {
         if self.state.call_id() != Some(call) {
             return false;
         }
-        // What is said again without anybody's doing is not worth a word.
+        // A temporary refusal of an automatic retransmission is not shown.
         let was_requested = matches!(
             self.state,
             ClientCallState::Starting { .. }
@@ -188,7 +188,7 @@ impl ClientCallMachine {
         match &self.state {
             ClientCallState::Starting { callee, media, .. } => {
                 if code == ErrorCode::Unavailable {
-                    // It may have been heard all the same.
+                    // The start may have been processed nonetheless.
                     self.unconfirmed_ends.push((call, ClientAction::HangUp));
                 }
                 let preview = Preview {
@@ -222,7 +222,7 @@ impl ClientCallMachine {
         was_requested || code != ErrorCode::Unavailable
     }
 
-    /// The person wants to call somebody, or to join the call of a room. False when that has to wait for the end of another call.
+    /// Opens the preview of a call. False while another call is in progress.
     pub fn open_preview(&mut self, target: CallTarget, media: Media) -> bool {
         let free = matches!(
             self.state,
@@ -241,7 +241,7 @@ impl ClientCallMachine {
         free
     }
 
-    /// The person starts or joins the call they looked forward to. What to say.
+    /// Starts or joins the previewed call. Returns the action to send.
     pub fn start_call(&mut self, id: CallId) -> Option<(CallId, ClientAction)> {
         let Preview { target, media, .. } = self.state.preview()?.clone();
         Some(match target {
@@ -261,7 +261,8 @@ impl ClientCallMachine {
         })
     }
 
-    /// The server said who is in the call of a room. What to say: this page may have been let into a call that nobody here wants any more.
+    /// Applies the server's view of a group call. Returns a hang-up if the server admitted this page to a call that it
+    /// no longer wants.
     pub fn apply_group_view(&mut self, view: &GroupCallView) -> Option<(CallId, ClientAction)> {
         let wanted = match &self.state {
             ClientCallState::Joining { room, .. } => room.id == view.room,
@@ -292,10 +293,10 @@ impl ClientCallMachine {
                     room: place.clone(),
                 });
             }
-            // What was left before, and is joined again: that they have left is confirmed, and the answer to this is still to come.
+            // A rejoin after leaving: this frame confirms the leave, and the reply to the join is still to come.
             (ClientCallState::Joining { .. }, Some(Participation::Out))
                 if self.unconfirmed_ends.len() < ends_before => {}
-            // An id that was that of a call which is over by now: the person has to say again that they want one.
+            // The id belongs to a call that has ended: the person has to request a new one.
             (ClientCallState::Joining { id, room: place }, Some(Participation::Out))
                 if *id == view.id =>
             {
@@ -322,7 +323,7 @@ impl ClientCallMachine {
         None
     }
 
-    /// The person accepts. What to say.
+    /// Accepts the ringing call. Returns the action to send.
     pub fn accept(&mut self) -> Option<(CallId, ClientAction)> {
         let ClientCallState::Ringing(view) = &self.state else {
             return None;
@@ -332,8 +333,8 @@ impl ClientCallMachine {
         Some(action)
     }
 
-    /// The person declines, hangs up, cancels, or closes what is left of a call. What to say, if there was a call: it is over
-    /// here, whatever the server says and whenever it hears of it.
+    /// Declines, hangs up, cancels, or closes the summary of an ended call. Returns the action to send, if there was a
+    /// call: it ends here at once, without waiting for the server.
     pub fn leave(&mut self, now: Millis) -> Option<(CallId, ClientAction)> {
         let state = std::mem::take(&mut self.state);
         let action = match state {
@@ -359,7 +360,8 @@ impl ClientCallMachine {
                 Some((id, ClientAction::HangUp))
             }
             ClientCallState::Answering(view) => {
-                // Not confirmed, so it may still be ringing for the server: declining covers that, and hanging up the other.
+                // The acceptance is unconfirmed, so the call may still ring on the server: declining covers that case,
+                // hanging up the other.
                 self.unconfirmed_ends.push((view.id, ClientAction::Decline));
                 Some((view.id, ClientAction::HangUp))
             }
@@ -384,24 +386,24 @@ impl ClientCallMachine {
         action
     }
 
-    /// What to say when the connection is back, apart from how the path to the peer stands: what is not settled, and a question about
-    /// the call of a room, so that nothing here outlives the call it shows.
+    /// Actions to send on reconnect, except the path report: everything unconfirmed, and a query for the group call,
+    /// so that the page does not keep a call that is over.
     #[must_use]
     pub fn actions_on_reconnect(&self) -> Vec<(CallId, ClientAction)> {
         let mut actions = self.unconfirmed_actions();
         if let Some(group_call) = self.state.active_group_call() {
-            // Answered with how things are.
+            // The server replies with the current state.
             actions.push((group_call.view.id, ClientAction::Disconnected));
         }
         actions
     }
 
-    /// What the server may not have heard of, or this page not of its answer. The server answers each with how things are (a repeated
-    /// start with the call that it became).
+    /// Actions whose delivery or reply may have been lost. The server replies to each with the current state; a
+    /// repeated start yields the call that it created.
     #[must_use]
     pub fn unconfirmed_actions(&self) -> Vec<(CallId, ClientAction)> {
         let mut actions = match &self.state {
-            // It may be the call that was left before: the answer to this settles both.
+            // The join may target the call that was left before; its reply settles both.
             ClientCallState::Joining { .. } => Vec::new(),
             _ => self.unconfirmed_ends.clone(),
         };
@@ -421,7 +423,7 @@ impl ClientCallMachine {
             ClientCallState::Joining { id, room } => {
                 actions.push((*id, ClientAction::Join { room: room.id }));
             }
-            // That this page is in it no more, or that the call is over, was not heard of.
+            // The frame about this page's removal, or about the end of the call, was lost.
             ClientCallState::InGroup(ActiveGroupCall { view, seat, .. })
                 if view.participants.iter().all(|member| member.seat != *seat) =>
             {

@@ -1,12 +1,12 @@
-//! Why no path was found, in words that say what to do: plain data, no browser in it.
+//! Explains why no path was found, and what to do: plain data without browser access.
 
 use crate::model::call::{IceServer, SignalingMessage};
 
-/// What is known of how the two could reach each other.
+/// Observations about the connection attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::calls::client) struct PathDiagnosis {
     relay: RelayStatus,
-    /// What was heard of the other one.
+    /// Signals received from the peer.
     remote: RemoteStatus,
 }
 
@@ -15,27 +15,27 @@ pub(in crate::calls::client) struct PathDiagnosis {
 enum RelayStatus {
     #[default]
     None,
-    /// There is one.
+    /// A relay is configured.
     Configured,
-    /// This browser reached it.
+    /// This browser reached the relay.
     Reached,
 }
 
-/// What is known of the other one.
+/// What is known of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 enum RemoteStatus {
     #[default]
     NoSignal,
     SignalReceived,
-    /// They reached the relay.
+    /// The peer reached the relay.
     RelayReached,
 }
 
-/// What every candidate at a relay says of itself (RFC 8839 section 5.1).
+/// Marks a relay candidate (RFC 8839 section 5.1).
 const RELAY_CANDIDATE_TYPE: &str = " typ relay";
 
 impl PathDiagnosis {
-    /// What was told to find a path with.
+    /// Records whether the ICE servers include a relay.
     pub(in crate::calls::client) fn record_ice_servers(&mut self, servers: &[IceServer]) {
         let mut urls = servers.iter().flat_map(|server| &server.urls);
         self.relay = match (self.relay, urls.any(|url| url.starts_with("turn"))) {
@@ -45,14 +45,14 @@ impl PathDiagnosis {
         };
     }
 
-    /// What this browser says to the other one.
+    /// Records a signal sent to the peer.
     pub(in crate::calls::client) fn record_sent_signal(&mut self, signal: &SignalingMessage) {
         if has_relay_candidate(signal) {
             self.relay = RelayStatus::Reached;
         }
     }
 
-    /// What the other one says.
+    /// Records a signal received from the peer.
     pub(in crate::calls::client) fn record_received_signal(&mut self, signal: &SignalingMessage) {
         let remote = if has_relay_candidate(signal) {
             RemoteStatus::RelayReached

@@ -1,49 +1,49 @@
-//! When a lost path is looked for again, and by what means: plain data, no browser in it.
+//! When and how a lost path is recovered: plain data without browser access.
 //!
-//! Measured: a browser takes about 7 s to call a path disconnected and 17 s to call it failed, and a path that was lost for
-//! longer, or whose address changed, comes back only with an ICE restart (RFC 8445 section 2.4).
+//! Measured: a browser takes about 7 s to report a path as `disconnected` and 17 s as `failed`. A path that was lost for
+//! longer, or whose address changed, recovers only with an ICE restart (RFC 8445 section 2.4).
 
 use crate::model::{Millis, call::Side};
 
-/// What to do about a lost path.
+/// An action to recover a lost path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum RecoveryStep {
-    /// Ask the caller for a restart.
+    /// Request a restart from the caller.
     RequestRestart,
-    /// Say the offer again that is not answered yet.
+    /// Send the unanswered offer again.
     ResendOffer,
-    /// Make an offer that restarts ICE.
+    /// Send an offer that restarts ICE.
     RestartIce,
-    /// Nothing now: an offer was made a moment ago.
+    /// Do nothing now, because an offer was just sent.
     Wait,
 }
 
-/// What is known about the path.
+/// The state of the path and of its recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::calls::client) struct Recovery {
-    /// Whether there was a path since the last loss.
+    /// Whether the path is connected.
     is_connected: bool,
-    /// Whether there ever was one.
+    /// Whether the path was ever connected.
     has_ever_connected: bool,
-    /// Tries since the last loss.
+    /// Attempts since the last loss.
     attempts: u32,
-    /// When the last offer was made.
+    /// When the last offer was sent.
     offered_at: Option<Millis>,
-    /// Counts plans: only the latest one is carried out.
+    /// Incremented for every scheduled check; only the latest one runs.
     check_generation: u32,
 }
 
-/// Between two offers that restart ICE, in milliseconds: less would cut off the one before.
+/// Minimum interval between two ICE restarts, in milliseconds; a shorter one would abort the previous restart.
 const MIN_OFFER_INTERVAL: Millis = 2_000;
-/// How long a try is given, in milliseconds; each further one is given 2 s more, up to the bound.
+/// Delay before the next attempt, in milliseconds. Each further attempt adds 2 s, up to the maximum.
 const INITIAL_RETRY_DELAY: i32 = 4_000;
 const MAX_RETRY_DELAY: i32 = 15_000;
 
 impl Recovery {
-    /// `disconnected` often passes by itself: how long to wait before acting on it, in milliseconds.
+    /// How long to wait before acting on `disconnected`, which often recovers by itself, in milliseconds.
     pub(in crate::calls::client) const DISCONNECTED_DELAY: i32 = 1_000;
 
-    /// There is a path.
+    /// Records that the path is connected.
     pub(in crate::calls::client) fn mark_connected(&mut self) {
         *self = Self {
             is_connected: true,
@@ -54,29 +54,29 @@ impl Recovery {
         };
     }
 
-    /// Whether there ever was a path.
+    /// Whether the path was ever connected.
     pub(in crate::calls::client) fn has_ever_connected(&self) -> bool {
         self.has_ever_connected
     }
 
-    /// An offer was made.
+    /// Records that an offer was sent.
     pub(in crate::calls::client) fn record_offer(&mut self, now: Millis) {
         self.offered_at = Some(now);
     }
 
-    /// Something is planned; whatever was planned before is off.
+    /// Schedules a check, which cancels earlier ones. Returns its generation.
     pub(in crate::calls::client) fn schedule_check(&mut self) -> u32 {
         self.check_generation += 1;
         self.check_generation
     }
 
-    /// Whether a plan still stands.
+    /// Whether a scheduled check is the latest one.
     pub(in crate::calls::client) fn is_check_current(&self, generation: u32) -> bool {
         self.check_generation == generation
     }
 
-    /// The path is lost, or the other side says so: what to do, and when to look again (in milliseconds). `pending` says that
-    /// an offer is not answered yet, `back` that the network may be another one than when it was made.
+    /// The next recovery step, and the delay of the next check in milliseconds. `is_offer_pending`: an offer is
+    /// unanswered. `has_network_changed`: the network may have changed since that offer.
     pub(in crate::calls::client) fn next_step(
         &mut self,
         side: Side,
@@ -96,7 +96,7 @@ impl Recovery {
             .is_some_and(|at| now - at < MIN_OFFER_INTERVAL);
         let step = match side {
             Side::Callee => RecoveryStep::RequestRestart,
-            // What was found without a network, or in another one, leads nowhere.
+            // Candidates gathered without a network, or in another one, are useless.
             Side::Caller if has_network_changed || !just_offered => RecoveryStep::RestartIce,
             Side::Caller if is_offer_pending => RecoveryStep::ResendOffer,
             Side::Caller => RecoveryStep::Wait,
@@ -104,7 +104,7 @@ impl Recovery {
         (step, retry_delay)
     }
 
-    /// The path is lost. True if that is news.
+    /// Records the loss of the path. True if it was connected before.
     pub(in crate::calls::client) fn mark_lost(&mut self) -> bool {
         std::mem::take(&mut self.is_connected)
     }

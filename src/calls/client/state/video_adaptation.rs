@@ -1,36 +1,36 @@
-//! What is given up when the way to the other page is narrow: pictures before sound. Plain data, no browser in it.
+//! Adapts the camera's video to a narrow uplink, before the audio suffers: plain data without browser access.
 //!
-//! A browser fits its bit rate to the way by itself, down to pictures that nobody can make anything of, and takes from the sound what it
-//! still sends of them. So the steps are ours: smaller pictures first, then none, and sound as long as there is a way at all. What was
-//! given up is tried again, and the more often that failed, the later.
+//! Browsers adapt the bit rate themselves, but down to unusable video that still takes bandwidth from the audio. This
+//! controller therefore reduces the resolution first, then pauses video, and never limits audio. Upgrades are retried, with
+//! longer delays after each failed attempt.
 
-/// How much of the camera's picture is sent.
+/// Quality levels of the sent camera video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum VideoQuality {
-    /// None, to keep the sound.
+    /// No video, to protect the audio.
     Paused,
-    /// Small: what is left when six share a call.
+    /// At most 180 lines: the level of a call of six.
     Quarter,
-    /// Of medium size.
+    /// At most 360 lines.
     Half,
-    /// As the camera makes it.
+    /// The full size of the camera.
     #[default]
     Full,
 }
 
-/// What an encoder is told (W3C `RTCRtpEncodingParameters`).
+/// Limits of an encoder (W3C `RTCRtpEncodingParameters`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::calls::client) struct EncodingLimits {
     /// Whether anything is sent.
     pub(in crate::calls::client) active: bool,
-    /// The most, in bits a second.
+    /// Maximum bit rate, in bits per second.
     pub(in crate::calls::client) max_bitrate: u32,
-    /// How many lines a picture has at most; none: as many as the camera makes.
+    /// Maximum frame height, in lines; `None` for no limit.
     pub(in crate::calls::client) max_height: Option<f32>,
 }
 
 impl EncodingLimits {
-    /// By how much width and height are divided of a picture with so many lines, where it may not have more than so many for now.
+    /// The divisor of width and height for a frame of this height, with an additional height limit during ramp-up.
     pub(in crate::calls::client) fn scale_down_by(
         self,
         height: f32,
@@ -45,17 +45,17 @@ impl EncodingLimits {
     }
 }
 
-/// What was measured of the way out since the last look.
+/// Uplink measurements since the previous sample.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(in crate::calls::client) struct UplinkStats {
-    /// Packets that did not arrive at the other one, in percent; the worst of sound and pictures.
+    /// Packet loss reported by the peer, in percent; the worse of audio and video.
     pub(in crate::calls::client) loss_percent: f64,
-    /// How much the way takes, in kilobits a second, as far as the browser knows.
+    /// The browser's estimate of the available bandwidth, in kilobits per second.
     pub(in crate::calls::client) available_kbps: Option<f64>,
 }
 
 impl VideoQuality {
-    /// The most that is sent to each of so many others.
+    /// The maximum quality for this number of peers.
     pub(in crate::calls::client) fn for_peer_count(peer_count: usize) -> Self {
         match peer_count {
             0 | 1 => Self::Full,
@@ -78,7 +78,7 @@ impl VideoQuality {
         }
     }
 
-    /// Below so many kilobits a second, sound included, there is no room for it: sound takes about forty.
+    /// Minimum bandwidth for this level including audio, in kilobits per second; audio takes about 40.
     fn min_kbps(self) -> f64 {
         match self {
             Self::Full => 290.0,
@@ -105,26 +105,26 @@ impl VideoQuality {
     }
 }
 
-/// More loss than this is heard in the sound, and less than that is not seen in the pictures, in percent.
+/// Loss above the high mark is audible; loss below the low mark is invisible in the video. In percent.
 const HIGH_LOSS_PERCENT: f64 = 10.0;
 const LOW_LOSS_PERCENT: f64 = 3.0;
-/// After so many bad looks in a row less is sent.
+/// Number of consecutive bad samples before a downgrade.
 const DOWNGRADE_SAMPLES: u32 = 2;
-/// After so many good ones more is tried, the first time; twice as many after each try that failed, up to the bound.
+/// Number of good samples before the first upgrade; doubled after each failed upgrade, up to the maximum.
 const MIN_UPGRADE_SAMPLES: u32 = 4;
 const MAX_UPGRADE_SAMPLES: u32 = 32;
 
-/// What is sent now, and how it went lately.
+/// The adaptation controller: current quality and recent samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) struct VideoAdaptation {
     quality: VideoQuality,
-    /// The most that is sent at all: less in a call of many.
+    /// Maximum quality; lower in a group call.
     max_quality: VideoQuality,
     bad_samples: u32,
     good_samples: u32,
-    /// So many good looks it takes until more is tried.
+    /// Good samples required for the next upgrade.
     upgrade_samples: u32,
-    /// What is sent is more than what was before.
+    /// Whether the current quality is an upgrade that has not proved stable yet.
     is_upgrade_tentative: bool,
 }
 
@@ -140,15 +140,15 @@ impl VideoAdaptation {
         }
     }
 
-    /// How much of the picture is sent.
+    /// The current quality.
     pub(in crate::calls::client) fn quality(&self) -> VideoQuality {
         self.quality
     }
 
-    /// No more than this is sent from now on. True if that changes what is sent.
+    /// Sets the maximum quality. True if the current quality changes.
     pub(in crate::calls::client) fn set_max_quality(&mut self, max_quality: VideoQuality) -> bool {
         let before = self.quality;
-        // Whoever sent all they might goes on doing so.
+        // A sender at the maximum stays at the maximum.
         if self.quality == self.max_quality {
             self.quality = max_quality;
         }
@@ -157,7 +157,7 @@ impl VideoAdaptation {
         before != self.quality
     }
 
-    /// Takes in how the way was. True if something else is to be sent from now on.
+    /// Applies a sample. True if the quality changes.
     pub(in crate::calls::client) fn update(&mut self, uplink: UplinkStats) -> bool {
         let narrow = uplink
             .available_kbps
@@ -173,8 +173,8 @@ impl VideoAdaptation {
         }
         if self.bad_samples >= DOWNGRADE_SAMPLES && self.quality > VideoQuality::Paused {
             self.quality = self.quality.smaller();
-            // What is given up after it was tried was tried too early. One way that gets narrow takes several steps down, and they count
-            // for nothing.
+            // A downgrade after an upgrade means that the upgrade was too early. Consecutive downgrades on a narrowing
+            // uplink do not count.
             if std::mem::take(&mut self.is_upgrade_tentative) {
                 self.upgrade_samples = (self.upgrade_samples * 2).min(MAX_UPGRADE_SAMPLES);
             }

@@ -1,157 +1,157 @@
-//! What two pages say to each other about files, and what becomes of each file: plain data, no browser in it.
+//! The file transfer protocol between two pages, and the state of each file: plain data without browser access.
 //!
-//! Control messages are JSON as text, the bytes of a file go between them as binary messages, all over one ordered and reliable data
-//! channel. A file goes in pieces; each is announced with its SHA-256 and sent in chunks. The receiver says how much is there and was
-//! right. The hash of all those hashes, in order, is the file's.
+//! Control messages are JSON text; the bytes of a file are binary messages between them, all over one ordered and reliable
+//! data channel. A file is split into pieces; each is announced with its SHA-256 and sent in chunks. The receiver confirms
+//! the number of verified bytes. A file's hash is the hash of all its piece hashes, in order.
 
 use crate::model::Millis;
 use serde::{Deserialize, Serialize};
 
-/// The size of a piece in bytes; the last one of a file may be smaller.
+/// Size of a piece, in bytes; the last one of a file may be smaller.
 pub(super) const PIECE_BYTES: u64 = 1_024 * 1_024;
-/// The most bytes in one message: what every browser takes (RFC 8841 section 6).
+/// Maximum size of a message, in bytes, which every browser accepts (RFC 8841 section 6).
 pub(super) const MAX_CHUNK_BYTES: u32 = 64 * 1_024;
-/// So many offers may wait for an answer; further ones are declined.
+/// Maximum number of unanswered offers; further ones are declined.
 const MAX_PENDING_OFFERS: usize = 20;
-/// The most characters of a name.
+/// Maximum length of a file name, in characters.
 const MAX_FILE_NAME_CHARS: usize = 255;
-/// How often the speed is looked at, in milliseconds.
+/// Interval of the speed measurement, in milliseconds.
 const SPEED_SAMPLE_INTERVAL: Millis = 1_000;
 
-/// What one page says to the other. Ids are the sender's.
+/// A control message. Ids are assigned by the sender of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum TransferMessage {
-    /// The sender has a file.
+    /// The sender offers a file.
     Offer {
-        /// Which.
+        /// Id of the file.
         id: u32,
-        /// What it is called.
+        /// Name of the file.
         name: String,
-        /// In bytes.
+        /// Size in bytes.
         size: u64,
     },
-    /// The receiver wants it.
+    /// The receiver accepts the file.
     Accept {
-        /// Which.
+        /// Id of the file.
         id: u32,
     },
-    /// The receiver does not want it, or no more of it.
+    /// The receiver declines or cancels the file.
     Decline {
-        /// Which.
+        /// Id of the file.
         id: u32,
     },
-    /// The sender does not send it, or no more of it.
+    /// The sender withdraws or cancels the file.
     Withdraw {
-        /// Which.
+        /// Id of the file.
         id: u32,
     },
-    /// The chunks of the next piece follow.
+    /// Announces a piece, whose chunks follow.
     #[serde(rename = "piece")]
     PieceStart {
-        /// Of which.
+        /// Id of the file.
         id: u32,
-        /// SHA-256, hexadecimal.
+        /// SHA-256 of the piece, hexadecimal.
         hash: String,
     },
-    /// The receiver has this much.
+    /// The receiver reports its progress.
     #[serde(rename = "got")]
     Progress {
-        /// Of which.
+        /// Id of the file.
         id: u32,
-        /// So many bytes, and they are right.
+        /// Number of verified bytes.
         bytes: u64,
     },
-    /// That was all.
+    /// The sender has sent all pieces.
     End {
-        /// Of which.
+        /// Id of the file.
         id: u32,
-        /// SHA-256 of the hashes of all pieces, hexadecimal.
+        /// SHA-256 of all piece hashes in order, hexadecimal.
         hash: String,
     },
-    /// The receiver has all of it.
+    /// The receiver has verified the file, or failed to.
     #[serde(rename = "kept")]
     Received {
-        /// Of which.
+        /// Id of the file.
         id: u32,
-        /// Whether it is right.
+        /// Whether the file is intact.
         #[serde(rename = "whole")]
         is_intact: bool,
     },
 }
 
-/// Which way a file goes.
+/// Direction of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransferDirection {
-    /// To the other one.
+    /// To the peer.
     Outgoing,
-    /// From the other one.
+    /// From the peer.
     Incoming,
 }
 
-/// Why a file did not get there.
+/// Why a transfer stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StopReason {
-    /// Whoever was to receive it did not want it, or no more of it.
+    /// The receiver declined or cancelled.
     Declined,
-    /// Whoever sent it gave up.
+    /// The sender withdrew.
     Withdrawn,
-    /// What came is not what was sent.
+    /// A hash did not match.
     Damaged,
-    /// The file could not be read or kept.
+    /// The file could not be read or stored.
     Unreadable,
-    /// The call ended before.
+    /// The call ended first.
     CallEnded,
 }
 
-/// How far a file is.
+/// Phase of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransferPhase {
-    /// Nobody has said whether it is wanted.
+    /// Offered and not answered.
     Offered,
-    /// It is wanted, and on its way or waiting for others.
+    /// Accepted, and in transfer or queued.
     InProgress,
-    /// It is there, and right.
+    /// Received and verified.
     Complete,
-    /// It will not get there.
+    /// Stopped before completion.
     Stopped(StopReason),
 }
 
-/// A file on its way.
+/// A file transfer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileTransfer {
-    /// Among those that go the same way.
+    /// Id, unique within the direction.
     pub id: u32,
-    /// Which way.
+    /// Direction of the transfer.
     pub direction: TransferDirection,
-    /// What it is called.
+    /// Name of the file.
     pub name: String,
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// How far it is.
+    /// Current phase.
     pub phase: TransferPhase,
-    /// How many bytes are there, and right.
+    /// Number of verified bytes.
     pub transferred_bytes: u64,
-    /// Bytes a second, lately; none before that can be said.
+    /// Recent speed in bytes per second; `None` before the first measurement.
     pub bytes_per_second: Option<f64>,
-    /// Where the browser keeps it, once it is whole.
+    /// Object URL of a received file, once complete.
     pub url: Option<String>,
-    /// Since when the speed is looked at, and how much was there then.
+    /// Start of the current speed measurement, and the bytes verified then.
     speed_sample: Option<(Millis, u64)>,
 }
 
-/// What follows from what was heard.
+/// The effect of a received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TransferEffect {
-    /// Begin to send it.
+    /// Start sending the file.
     Send(u32),
-    /// Say that it is not wanted.
+    /// Decline the file.
     Decline(u32),
-    /// Forget what is there of it.
+    /// Discard the data of the file.
     Discard(TransferDirection, u32),
 }
 
-/// All files of a call.
+/// All transfers of a call.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TransferState {
     transfers: Vec<FileTransfer>,
@@ -159,7 +159,7 @@ pub(super) struct TransferState {
 }
 
 impl TransferPhase {
-    /// Whether nothing more happens to it.
+    /// Whether the transfer is complete or stopped.
     #[must_use]
     pub fn is_finished(self) -> bool {
         matches!(self, Self::Complete | Self::Stopped(_))
@@ -167,12 +167,12 @@ impl TransferPhase {
 }
 
 impl TransferState {
-    /// All of them, the oldest first.
+    /// All transfers, oldest first.
     pub(super) fn transfers(&self) -> &[FileTransfer] {
         &self.transfers
     }
 
-    /// Offers a file. What to say.
+    /// Adds an offer. Returns the message to send.
     pub(super) fn offer(&mut self, name: &str, size: u64) -> TransferMessage {
         self.last_offer_id += 1;
         let id = self.last_offer_id;
@@ -184,7 +184,7 @@ impl TransferState {
         }
     }
 
-    /// What is offered and not answered yet.
+    /// Offer messages for unanswered outgoing files.
     pub(super) fn pending_offers(&self) -> Vec<TransferMessage> {
         let is_pending = |it: &&FileTransfer| {
             it.direction == TransferDirection::Outgoing && it.phase == TransferPhase::Offered
@@ -201,7 +201,7 @@ impl TransferState {
             .collect()
     }
 
-    /// Wants a file that was offered. What to say.
+    /// Accepts an offered file. Returns the message to send.
     pub(super) fn accept(&mut self, id: u32) -> Option<TransferMessage> {
         let transfer = self.find(TransferDirection::Incoming, id)?;
         if transfer.phase != TransferPhase::Offered {
@@ -211,7 +211,7 @@ impl TransferState {
         Some(TransferMessage::Accept { id })
     }
 
-    /// Gives a file up, whichever way it goes. What to say.
+    /// Cancels a transfer in either direction. Returns the message to send.
     pub(super) fn cancel(
         &mut self,
         direction: TransferDirection,
@@ -226,7 +226,7 @@ impl TransferState {
         self.stop(direction, id, stop).then_some(message)
     }
 
-    /// It will not get there. False if that was known, or it is there.
+    /// Stops a transfer. False if it was already finished.
     pub(super) fn stop(
         &mut self,
         direction: TransferDirection,
@@ -244,13 +244,13 @@ impl TransferState {
         true
     }
 
-    /// Takes one that is over off the list.
+    /// Removes a finished transfer from the list.
     pub(super) fn dismiss(&mut self, direction: TransferDirection, id: u32) {
         self.transfers
             .retain(|it| (it.direction, it.id) != (direction, id) || !it.phase.is_finished());
     }
 
-    /// The other page said something. What follows.
+    /// Applies a message of the peer. Returns its effect.
     pub(super) fn apply_message(
         &mut self,
         message: &TransferMessage,
@@ -301,12 +301,12 @@ impl TransferState {
             } => self
                 .stop(TransferDirection::Outgoing, *id, StopReason::Damaged)
                 .then_some(TransferEffect::Discard(TransferDirection::Outgoing, *id)),
-            // What is done about them needs the bytes.
+            // These need the bytes of the file and are handled by the caller.
             TransferMessage::PieceStart { .. } | TransferMessage::End { .. } => None,
         }
     }
 
-    /// This much is there, and right.
+    /// Records the verified bytes.
     pub(super) fn record_progress(
         &mut self,
         direction: TransferDirection,
@@ -333,7 +333,7 @@ impl TransferState {
         }
     }
 
-    /// All of it is there, and right.
+    /// Marks a transfer as complete.
     pub(super) fn complete(&mut self, direction: TransferDirection, id: u32, url: Option<String>) {
         if let Some(transfer) = self
             .find(direction, id)
@@ -346,7 +346,7 @@ impl TransferState {
         }
     }
 
-    /// The call is over.
+    /// Stops all unfinished transfers, because the call is over.
     pub(super) fn stop_unfinished(&mut self) {
         for transfer in self
             .transfers
@@ -358,7 +358,7 @@ impl TransferState {
         }
     }
 
-    /// One of them, if it is on its way.
+    /// An accepted, unfinished transfer.
     pub(super) fn find_in_progress(
         &self,
         direction: TransferDirection,
@@ -396,7 +396,7 @@ mod tests {
 
     const FILE_BYTES: u64 = 3 * PIECE_BYTES;
 
-    /// Two pages: what one says the other hears.
+    /// Two pages that receive each other's messages.
     fn offered_transfer() -> (TransferState, TransferState, u32) {
         let (mut from, mut to) = (TransferState::default(), TransferState::default());
         let message = from.offer("plan.pdf", FILE_BYTES);

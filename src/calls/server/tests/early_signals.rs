@@ -1,4 +1,4 @@
-//! What is said while it rings.
+//! Tests of signals sent while a call rings.
 
 use super::{CallFixture, LONG_TIMEOUTS, TestClient, ended_state};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     protocol::ws::ErrorCode,
 };
 
-/// Ada calls Bob, who has as many pages open.
+/// Ada calls Bob, who has this many clients.
 async fn start_ringing<const CLIENTS: usize>(
     fixture: &CallFixture,
 ) -> (CallId, TestClient, [TestClient; CLIENTS]) {

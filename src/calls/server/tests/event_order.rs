@@ -1,7 +1,7 @@
-//! Any order of any events: whatever people do, whatever is lost on the way, in the end both sides agree.
+//! Property test: after any order of events and losses, both sides agree in the end.
 //!
-//! The desk is the real one, on a real store; each page is the real [`Board`] that a browser has, with a connection that can be lost with
-//! all that was on it. What varies is who does what when, and how late a page hears.
+//! The registry and store are real. Each client is the real [`ClientCallMachine`] of a browser, with a connection that can be
+//! lost together with the frames on it. The test varies the order of actions and the delay of frames.
 
 use super::CallFixture;
 use crate::{
@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// So short that waiting ends within a case, and so long that not everything ends by itself.
+/// Short enough for timeouts to occur within a case, long enough that not every call times out.
 const SHORT_TIMEOUTS: Timeouts = Timeouts {
     ring: 150,
     connect: 150,
@@ -35,38 +35,38 @@ const SHORT_TIMEOUTS: Timeouts = Timeouts {
     grace: 100,
     caller_grace: 50,
 };
-/// How many orders are tried, unless `PROPTEST_CASES` says another number.
+/// Number of cases, unless `PROPTEST_CASES` is set.
 const DEFAULT_CASES: u32 = 60;
-/// How long it may take until all agree: far longer than all waiting.
+/// Time limit until all agree, far longer than all timeouts.
 const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Whose page is which: Ada and Carol have one, Bob has two.
+/// Owner of each client: Ada and Carol have one client, Bob has two.
 const CLIENT_OWNERS: [usize; 4] = [0, 1, 1, 2];
 
-/// What a page says when it only listens.
+/// The actions of a client that only receives.
 const NO_ACTIONS: [(CallId, ClientAction); 0] = [];
 
-/// What happens.
+/// An event of the test.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// A page calls somebody.
+    /// A client calls a person.
     Call { client: usize, callee: usize },
-    /// A page accepts what rings on it.
+    /// A client accepts its ringing call.
     Accept { client: usize },
-    /// A page declines, cancels, hangs up or closes, whichever it is.
+    /// A client declines, cancels, hangs up or closes, depending on its state.
     Leave { client: usize },
-    /// A page leaves its call for the one that waits,
+    /// A client leaves its call for the waiting one.
     Switch { client: usize },
-    /// or does not.
+    /// A client declines the waiting call.
     DeclineWaiting { client: usize },
-    /// A page has found the other one,
+    /// A client reports that its path connected.
     Connected { client: usize },
-    /// or lost it.
+    /// A client reports that its path was lost.
     Disconnected { client: usize },
-    /// A page hears what was said to it since it last heard anything.
+    /// A client receives all pending frames.
     ReceiveFrames { client: usize },
-    /// The connection of a page breaks; what was on it is lost.
+    /// The connection of a client breaks, and pending frames are lost.
     LoseConnection { client: usize },
-    /// It is back.
+    /// A client connects again.
     Reconnect { client: usize },
     /// Time passes, in milliseconds.
     Wait { millis: u64 },
@@ -89,7 +89,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A page: what a browser shows, and its connection while it has one.
+/// A client: the state of a browser, and its connection, if any.
 struct SimulatedClient {
     id: ClientId,
     person: Person,
@@ -108,7 +108,7 @@ impl<'a> Simulation<'a> {
     async fn new(fixture: &'a CallFixture) -> Self {
         let mut people = Vec::new();
         for _ in 0..3 {
-            // A name of its own: the house has had others.
+            // A unique name, because the fixture has had other people.
             let name = random::new_id().simple().to_string();
             people.push(fixture.create_person(&name[12..]).await);
         }
@@ -187,7 +187,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Changes what a page shows, and says what follows: what was asked, and that it rings.
+    /// Changes a client's state, and sends the resulting actions and ringing reports.
     async fn update_board<S: IntoIterator<Item = (CallId, ClientAction)>>(
         &mut self,
         page: usize,
@@ -210,7 +210,7 @@ impl<'a> Simulation<'a> {
     }
 
     async fn send_action(&self, page: usize, call: CallId, action: ClientAction) {
-        // What cannot be said is lost.
+        // Without a connection, the action is lost.
         if let Some(connection) = &self.clients[page].connection {
             self.fixture
                 .registry
@@ -282,7 +282,7 @@ impl<'a> Simulation<'a> {
         self.report(page, ClientAction::Disconnected).await;
     }
 
-    /// Everybody is there, hears everything, and finds whom they have a call with.
+    /// Connects all clients, delivers all frames and reports all paths as connected, until all agree.
     async fn settle(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + AGREEMENT_TIMEOUT;
         loop {
@@ -302,7 +302,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Nothing rings, nobody is in two calls, and a call that goes on does so on two pages of two people.
+    /// Checks that nothing rings, nobody is in two calls, and each open call is held by two people.
     fn check_agreement(&self) -> Result<(), String> {
         let mut held: HashMap<CallId, HashSet<UserId>> = HashMap::new();
         let mut engaged = HashSet::new();
@@ -340,7 +340,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Ends what still goes on: the next case begins with nothing.
+    /// Ends all calls, so that the next case starts empty.
     async fn end_all_calls(mut self) -> Result<(), String> {
         for page in 0..CLIENT_OWNERS.len() {
             self.run_step(Step::Leave { client: page }).await;
@@ -353,7 +353,7 @@ impl<'a> Simulation<'a> {
     }
 }
 
-/// What rings on a page.
+/// The calls that ring or wait on a client.
 fn ringing_calls(board: &ClientCallMachine) -> HashSet<CallId> {
     let rings = match &board.state {
         ClientCallState::Ringing(view) => Some(view.id),

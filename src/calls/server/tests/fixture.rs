@@ -1,4 +1,4 @@
-//! A server without sockets, and pages at it.
+//! A server without sockets, and clients connected to it.
 
 use super::super::*;
 use crate::{
@@ -24,14 +24,14 @@ struct FixtureArgs {
     config: Config,
 }
 
-/// A server without sockets, in a folder of its own.
+/// A server without sockets, with a data folder of its own.
 pub(super) struct CallFixture {
     pub(super) app: Arc<AppState>,
     pub(super) registry: Arc<CallRegistry>,
     home: TestStorage,
 }
 
-/// Long enough never to matter in a test that does not wait for it.
+/// A timeout that never expires in a test that does not wait for it, in milliseconds.
 pub(super) const LONG_TIMEOUT: Millis = 60_000;
 pub(super) const LONG_TIMEOUTS: Timeouts = Timeouts {
     ring: LONG_TIMEOUT,
@@ -62,7 +62,7 @@ impl CallFixture {
         }
     }
 
-    /// The same house after a crash: nothing was said to anybody.
+    /// The same server after a crash: clients received nothing.
     pub(super) async fn restart(self, patience: Timeouts) -> Self {
         self.app.store.close().await;
         Self::open(self.home, patience).await
@@ -106,7 +106,7 @@ impl CallFixture {
         self.client_of(connection)
     }
 
-    /// The page at the other end of a connection.
+    /// The client of a connection.
     pub(super) fn client_of(&self, connection: Arc<Connection>) -> TestClient {
         TestClient {
             connection,
@@ -197,7 +197,7 @@ impl TestClient {
         self.next_call().await.state
     }
 
-    /// The first frame in which a call stands so.
+    /// The first frame with the call in this state.
     pub(super) async fn wait_for_state(&mut self, state: State) -> CallView {
         loop {
             let call = self.next_call().await;
@@ -223,7 +223,7 @@ impl TestClient {
         }
     }
 
-    /// What the room was told of a call.
+    /// The next message about a call in the room.
     pub(super) async fn next_outcome(&mut self) -> (CallId, Outcome, Option<Millis>) {
         loop {
             if let ServerFrame::Event {
@@ -242,7 +242,7 @@ impl TestClient {
         }
     }
 
-    /// That nothing more was said to it of any call.
+    /// Asserts that no further frame about a call arrives.
     pub(super) async fn assert_no_call_frames(&mut self) {
         let sentinel = ServerFrame::Pong { n: 7 };
         self.connection.send(&sentinel);
@@ -262,7 +262,7 @@ pub(super) fn ended_state(outcome: Outcome) -> State {
     State::Ended { outcome }
 }
 
-/// Two people with a page each, in a call that is connected.
+/// Two people with one client each, in a connected call.
 pub(super) async fn connected_call(fixture: &CallFixture) -> (CallId, TestClient, TestClient) {
     let (ada, bob) = (
         fixture.create_person("Ada").await,
@@ -297,7 +297,7 @@ pub(super) async fn connected_call(fixture: &CallFixture) -> (CallId, TestClient
 }
 
 impl TestClient {
-    /// Every outcome in the direct room, in order, from the store.
+    /// All call outcomes in the direct room, in order, from the store.
     pub(super) async fn stored_outcomes(&self) -> Vec<Outcome> {
         let room = self
             .registry

@@ -1,4 +1,4 @@
-//! Calls in rooms, with a real store and real queues.
+//! Tests of group calls, with a real store and real queues.
 
 use super::{
     super::{group_call_task::GroupCallCommand, join_group_call::JoinDecision},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl CallFixture {
-    /// A room of everybody, made before they come.
+    /// A room that includes everybody, created before they connect.
     pub(super) async fn create_room(&self) -> RoomId {
         let id = RoomId(random::new_id());
         let name = RoomName::new("The Arsenal").unwrap();
@@ -32,7 +32,7 @@ impl CallFixture {
         id
     }
 
-    /// Somebody who is in a room, with a page.
+    /// A room member with a connected client.
     pub(super) async fn connect_member(&self, name: &str, room: RoomId) -> TestClient {
         let person = self.create_person(name).await;
         self.app
@@ -54,7 +54,7 @@ impl TestClient {
         id
     }
 
-    /// The next word on the call of a room.
+    /// The next frame about the group call.
     async fn next_group_call(&mut self) -> GroupCallView {
         loop {
             match self.next_frame().await {
@@ -65,7 +65,7 @@ impl TestClient {
         }
     }
 
-    /// The first word on it in which this page is told of its own part.
+    /// The first frame with this client's participation.
     pub(super) async fn next_participation(&mut self) -> (GroupCallView, Participation) {
         loop {
             let group = self.next_group_call().await;
@@ -82,7 +82,7 @@ impl TestClient {
         }
     }
 
-    /// The first word on it with so many in it.
+    /// The first frame with this number of participants.
     async fn wait_for_participants(&mut self, count: usize) -> GroupCallView {
         loop {
             let group = self.next_group_call().await;
@@ -103,7 +103,7 @@ async fn a_join_repeated_as_the_call_ends_does_not_begin_another() {
     ada.send_action(id, ClientAction::HangUp).await;
     fixture.wait_until_idle().await;
     assert_eq!(ada.next_participation().await.1, Participation::Out);
-    // What is decided for who looked it up a moment before it ended.
+    // A join that was looked up just before the call ended.
     let user = ada.connection.person.id;
     let JoinDecision::NewCall(task, command_tx, command_rx) =
         fixture.registry.decide_join(user, id, room)
@@ -179,7 +179,7 @@ async fn each_change_has_a_later_as_of_whichever_node_is_the_leader() {
         assert_eq!(views.last().unwrap().as_of, mine, "told in two ways");
         pages.push(page);
     }
-    // The next to decide has a clock that is behind: what this node knows of it is ahead.
+    // The next leader's clock is behind: the retained version on this node is ahead.
     let ahead = clock::now() + 60_000;
     let known = GroupCallView {
         as_of: ahead,
@@ -309,7 +309,7 @@ async fn nobody_is_in_two_calls_of_whichever_kind() {
     eve.start_call(&ada.connection.person.clone()).await;
     assert_eq!(eve.next_error().await, ErrorCode::AlreadyInCall);
 
-    // Whoever is in the call of a room can be called, and leave it for that.
+    // A participant of a group call can be called, and can leave it for that call.
     bob.send_action(first, ClientAction::HangUp).await;
     assert_eq!(
         bob.next_state().await,

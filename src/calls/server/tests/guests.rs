@@ -1,4 +1,4 @@
-//! Guests, where time passes.
+//! Tests of guests over time.
 
 use super::{CallFixture, LONG_TIMEOUTS, TestClient};
 use crate::{
@@ -20,7 +20,7 @@ use axum::http::{HeaderMap, header};
 use std::sync::Arc;
 
 impl CallFixture {
-    /// A call that Ada is in, and a link into it that is good until then. The link's token.
+    /// A call that Ada is in, with a guest link valid until the given time. Returns the link's token.
     async fn start_call_with_link(&self, expires_at: Millis) -> (CallId, TestClient, String) {
         let room = self.create_room().await;
         let mut ada = self.connect_member("Ada", room).await;
@@ -32,7 +32,7 @@ impl CallFixture {
         (call, ada, token)
     }
 
-    /// A page of a guest that is connected.
+    /// A connected client of a guest.
     fn connect_guest(&self, guest: &Person, call: CallId) -> TestClient {
         let connection = Connection::new(
             ClientId(random::new_id()),
@@ -157,7 +157,7 @@ async fn nothing_is_left_of_guests_when_the_call_is_over() {
         .unwrap();
     ada.send_action(call, ClientAction::HangUp).await;
     while ada.next_participation().await.1 != Participation::Out {}
-    // Deleted once it was told.
+    // Guests are deleted after the end was sent.
     let until = clock::now() + 5_000;
     loop {
         let links = house.app.store.list_guest_links(call).await.unwrap();

@@ -1,4 +1,4 @@
-//! A call beside a call: it waits, and may be declined, switched to, or found busy.
+//! Tests of waiting calls: declined, switched to, or busy.
 
 use super::{CallFixture, LONG_TIMEOUTS, TestClient, connected_call, ended_state};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     protocol::ws::ErrorCode,
 };
 
-/// Eve calls Bob, who is in a call with Ada, and rings beside it.
+/// Eve calls Bob, who is in a call with Ada; Eve's call waits.
 async fn start_waiting_call(
     fixture: &CallFixture,
 ) -> ([CallId; 2], TestClient, TestClient, TestClient) {
@@ -31,7 +31,7 @@ async fn start_waiting_call(
     ([first, id], a, b, e)
 }
 
-/// Eve says what she offers, while it waits.
+/// Eve sends an offer while her call waits.
 async fn send_offer(eve: &TestClient, id: CallId, bob: &mut TestClient) -> SignalingMessage {
     let signal = SignalingMessage::Offer {
         sdp: "e".to_owned(),

@@ -128,7 +128,7 @@ fn nothing_that_runs_gets_through() {
             "form", "input", "meta", "link", "id=", "class=", "name=", "data:", "button",
             "noscript",
         ] {
-            // "on" stands for every event handler; the only word of ours that holds it is the links' rel.
+            // "on" matches every event handler; the allowed `rel` value also contains it.
             let tags = tags.replace("noopener noreferrer nofollow", "");
             assert!(!tags.contains(forbidden), "{attempt} became {html}");
         }
@@ -137,7 +137,7 @@ fn nothing_that_runs_gets_through() {
 
 #[test]
 fn a_hostile_text_costs_no_more_than_its_length() {
-    // A quarter of the longest body: without optimisation the HTML parser is slow enough as it is.
+    // A quarter of the longest body: the HTML parser is slow in unoptimised builds.
     let most = crate::model::limits::MAX_BODY_CHARS / 4;
     for piece in [
         ">",

@@ -4,7 +4,7 @@ use crate::people::server::create_token;
 use axum::{body::Body, http::request::Builder};
 use serde_json::{Value, json};
 
-/// A world and a token of it.
+/// A fixture and a valid token.
 async fn fixture_with_token() -> (NewsFixture, String) {
     let world = news_fixture(&[]).await;
     let token = create_token(&world.app.store, "Ticker").await.unwrap();
@@ -17,7 +17,7 @@ fn authorized_request(token: &str) -> Builder {
         .header("content-type", "application/json")
 }
 
-/// The status, a header and the body of the answer.
+/// Sends a request; returns the status, the value of a header and the body.
 async fn send_request(
     world: &NewsFixture,
     request: Builder,
@@ -35,7 +35,7 @@ async fn send_request(
     )
 }
 
-/// How many stories there are.
+/// Counts the stored stories.
 async fn count_stories(world: &NewsFixture) -> usize {
     world
         .app

@@ -1,4 +1,4 @@
-//! Tails over a real store, in a folder of its own.
+//! Tests of the tails with a real store, in a folder of their own.
 
 use super::*;
 use crate::server::{
@@ -26,7 +26,7 @@ impl TailsFixture {
         }
     }
 
-    /// Commits the next event, without telling anybody.
+    /// Commits the next event without publishing it.
     async fn commit(&self) -> EncodedEvent {
         let mut tx = self.store.begin().await.unwrap();
         let stream = Stream::News;
@@ -44,7 +44,7 @@ impl TailsFixture {
         event
     }
 
-    /// Commits so many and tells each.
+    /// Commits and publishes `count` events.
     async fn publish_events(&self, count: usize) {
         for _ in 0..count {
             let event = self.commit().await;
@@ -69,7 +69,7 @@ impl TailsFixture {
         (replay.head, missed)
     }
 
-    /// The sequences that are kept in memory.
+    /// Sequences of the cached events.
     fn cached_seqs(&self) -> Vec<Seq> {
         let tails = self.tails.lock();
         let Some(tail) = tails.get(&Stream::News) else {
@@ -133,7 +133,7 @@ async fn a_client_that_saw_an_unpublished_event_resumes_after_it() {
     let house = TailsFixture::new(100, MAX_CACHED_BYTES).await;
     house.publish_events(2).await;
     assert_eq!(house.replay(1).await, (2, Some(vec![2])));
-    // A page that was rendered between the commit and the fan-out.
+    // As if a page had been rendered between the commit and the fan-out.
     let late = house.commit().await;
     assert_eq!(house.replay(3).await, (3, Some(vec![])));
     assert_eq!(house.replay(1).await, (2, Some(vec![2])), "3 comes live");

@@ -1,5 +1,5 @@
-//! One transaction of the log, while it is being filled: every stream that it writes to is locked, and what was committed before
-//! under the same ids is known.
+//! One transaction of the event log while it is filled. It holds locks on all its streams, and the earlier commits under the
+//! same ids.
 
 use super::AppendRequest;
 use crate::{
@@ -20,27 +20,27 @@ use crate::{
 };
 use std::collections::{BTreeMap, HashMap};
 
-/// What became of one entry of a group that was committed.
+/// Outcome of one entry of a committed batch.
 #[derive(Debug)]
 pub(super) enum AppendOutcome {
     Message(PostedMessage),
     Story(Box<Story>),
     ReadCursor(Option<(Seq, i64)>),
-    /// It breaks a rule; the others of its group are committed.
+    /// The entry breaks a rule. The other entries of the batch are committed.
     Rejected(Failure),
 }
 
-/// What is known of an entry that the store turns out to have.
+/// What is known about an entry that the store already has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EarlierCommit {
-    /// It was told when it was committed.
+    /// The entry was published when it was committed.
     Published,
-    /// It may come from a try whose end was not heard of, and then nobody was told. Told twice it does no harm: who listens
-    /// leaves out what they have.
+    /// The entry may come from an attempt with unknown outcome, so it may be unpublished. Publishing it twice is harmless:
+    /// subscribers skip events they have.
     MaybeUnpublished,
 }
 
-/// What was committed: as it goes out, and as it is stored.
+/// Committed events: encoded, and as rows.
 #[derive(Debug)]
 pub(super) struct CommittedEvents {
     pub(super) events: Vec<EncodedEvent>,
@@ -53,15 +53,15 @@ pub(super) struct Batch<'a> {
     pub(super) tx: Tx,
     at: Millis,
     earlier: EarlierCommit,
-    /// The streams that are written to, by their newest sequence. Locked by this transaction.
+    /// Newest sequence of each stream that is written to. Locked by this transaction.
     heads: BTreeMap<Stream, Seq>,
-    /// What was committed before under the ids of this group, and what this group writes.
+    /// Messages committed earlier under the ids of this batch, and those of this batch.
     posted: HashMap<MessageId, PostedMessage>,
     messages: Vec<Message>,
-    /// By message: what its file was found to be.
+    /// Index into `messages`, and the detected media type of that message's file.
     attachments: Vec<(usize, String)>,
     events: Vec<NewEvent>,
-    /// Events of an earlier try that perhaps nobody was told of.
+    /// Events of an earlier attempt that may not have been published.
     republished_events: Vec<NewEvent>,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Batch<'a> {
         earlier: EarlierCommit,
     ) -> Result<Self> {
         let mut streams: Vec<_> = entries.iter().filter_map(AppendRequest::stream).collect();
-        // Always in the same order: two writers that lock two streams each cannot wait for one another.
+        // Always in the same order, so that two writers that lock several streams cannot deadlock.
         streams.sort_unstable();
         streams.dedup();
         let ids: Vec<_> = entries
@@ -145,7 +145,7 @@ impl<'a> Batch<'a> {
             return Err(Error::corrupt("there is no stream of the news"));
         };
         if let Some(request) = &new.request_id {
-            // Also finds what this very transaction has written.
+            // Also finds a story of this transaction.
             let earlier = self
                 .store
                 .find_story_by_request(&mut self.tx, request)
@@ -180,7 +180,7 @@ impl<'a> Batch<'a> {
         Ok(AppendOutcome::Story(Box::new(story)))
     }
 
-    /// The address it would like to have, or one near it that nobody has.
+    /// The preferred slug, or a similar one that is free.
     async fn find_free_slug(&mut self, slug: &str, seq: Seq, id: StoryId) -> Result<String> {
         if !self.store.is_slug_taken(&mut self.tx, slug).await? {
             return Ok(slug.to_owned());
@@ -192,9 +192,9 @@ impl<'a> Batch<'a> {
         Ok(format!("{slug}-{id}"))
     }
 
-    /// Writes what was gathered and commits. What is then to be told.
+    /// Writes the collected rows and commits. Returns the events to publish.
     pub(super) async fn commit(mut self) -> Result<CommittedEvents> {
-        // Encoded first: what cannot be told is not committed either.
+        // Encode first: an event that cannot be published must not be committed.
         let events = self.republished_events.iter().chain(&self.events);
         let events = events
             .map(|new| EncodedEvent::encode(new.stream, &new.row))
@@ -223,7 +223,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// The event of a message.
+/// Event of a message.
 fn message_event(message: &Message) -> Result<NewEvent> {
     let event = RoomEvent::Message {
         message: message.clone(),
@@ -238,7 +238,7 @@ fn message_event(message: &Message) -> Result<NewEvent> {
     })
 }
 
-/// The event of a story.
+/// Event of a story.
 fn story_event(story: &Story) -> Result<NewEvent> {
     Ok(NewEvent {
         stream: Stream::News,
@@ -250,7 +250,7 @@ fn story_event(story: &Story) -> Result<NewEvent> {
     })
 }
 
-/// A message, with the place that it was given.
+/// A message with its assigned sequence and time.
 fn build_message(new: &NewMessage, posted: PostedMessage) -> Message {
     Message {
         id: new.id,

@@ -1,4 +1,4 @@
-//! The writer over a real store, in a folder of its own.
+//! Tests of the writer with a real store, in a folder of their own.
 
 use super::*;
 use crate::{
@@ -71,7 +71,7 @@ impl LogFixture {
         }
     }
 
-    /// Hands all of it to the writer at once, as one group, and says what each is answered.
+    /// Appends all messages as one batch and returns the result of each.
     async fn append(&self, messages: Vec<NewMessage>) -> Vec<Result<PostedMessage>> {
         let fanout = Fanout {
             tails: Arc::new(Tails::new(1_000)),
@@ -166,7 +166,7 @@ async fn what_breaks_a_rule_takes_nobody_with_it() {
 #[tokio::test]
 async fn what_the_store_refuses_takes_nobody_with_it_and_no_sequence() {
     let house = LogFixture::new().await;
-    // Nobody of this id exists, which only the store notices.
+    // No user has this id, which only the store detects.
     let mut ghost = house.message(id());
     ghost.author.id = UserId(random::new_id());
     let results = house

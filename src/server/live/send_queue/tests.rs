@@ -30,7 +30,7 @@ fn taken(outlet: &SendQueue) -> Vec<String> {
     pieces.into_iter().map(text).collect()
 }
 
-/// Both ends of a connection; what is read from it is read slowly, if at all.
+/// Attaches a queue to a socket and returns the client's end of the connection.
 async fn connected(outlet: &Arc<SendQueue>) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap());
@@ -113,7 +113,7 @@ async fn a_replay_comes_before_newer_events_and_nothing_comes_twice() {
     assert_eq!(said.len(), 3, "{said:?}");
     assert_eq!(said[0], "replayed up to 2");
     assert!(said[1].starts_with(&other.to_string()) && said[2].ends_with(" 3"));
-    // Committed before the replay was read, and fanned out after it was written.
+    // Committed before the replay was read, but fanned out after it was sent.
     let outlet = SendQueue::new(&Flusher::default(), 10_000);
     outlet.uncork(&[(room, 2)]);
     for seq in 1..=3 {
@@ -188,7 +188,7 @@ async fn a_client_that_stops_reading_learns_why_when_it_resumes_reading() {
     client.read_to_end(&mut said).await.unwrap();
     told.await.unwrap();
     assert!(said.ends_with(b"farewell"));
-    // Whatever was begun was finished: a frame that is cut short could not be told from the next.
+    // Frames that were begun must be completed, or the receiver could not find the start of the next.
     assert_eq!((said.len() - "farewell".len()) % 1_000, 0);
 }
 

@@ -311,7 +311,7 @@ fn a_ringing_call_replaces_the_preview() {
     assert!(matches!(machine.state, ClientCallState::Ringing(_)));
 }
 
-/// Somebody else's call, as a page of the callee sees it.
+/// A call between two others, as a page of the callee sees it.
 fn second_call(waiting: bool) -> CallView {
     CallView {
         id: id(2),
@@ -404,7 +404,7 @@ fn call_room() -> CallRoom {
     }
 }
 
-/// The call of a room with so many in it, as a page sees it.
+/// A group call with this many participants, as a page sees it.
 fn group_view(people: u32, part: Option<Participation>) -> GroupCallView {
     let seated = |n: u32| ParticipantView {
         seat: Seat(n),
