@@ -21,6 +21,7 @@
 //! | `negotiation` | offers, answers, candidates and ICE restarts |
 
 mod candidates;
+mod encoder;
 mod heartbeat;
 mod negotiation;
 
@@ -28,7 +29,7 @@ use super::{
     state::{
         path_diagnosis::PathDiagnosis,
         recovery::Recovery,
-        video_adaptation::{VideoAdaptation, VideoQuality},
+        video_adaptation::{EncoderSettings, VideoAdaptation, VideoQuality},
     },
     stats::{ConnectionQuality, Counters},
     track_slot::TrackSlot,
@@ -42,7 +43,6 @@ use crate::{
     ui::browser,
 };
 use futures::{StreamExt, channel::mpsc};
-use heartbeat::EncoderSettings;
 use js_sys::{Array, Reflect};
 use serde::{Deserialize, Serialize};
 use std::{

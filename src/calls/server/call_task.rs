@@ -1,106 +1,35 @@
 //! The task of one two-party call: it handles commands in order, stores each change, then publishes it.
 
 use super::{
-    CallRegistry, call_row, outcome_message, send_error,
+    call_table::CallTable,
+    commands::CallCommand,
+    errors::send_error,
+    monotonic_clock::MonotonicClock,
+    outcome_message,
     signal_budget::{EarlySignals, SignalBudget},
+    stored_call::call_row,
     view::{Parties, call_frame, recipients},
 };
 use crate::{
     model::{
-        CallId, ClientId, Millis, UserId,
+        CallId, ClientId, UserId,
         call::{Call, CallView, Input, Rejection, Request, Side, SignalingMessage, State},
     },
     protocol::ws::{ErrorCode, ServerFrame},
     server::{
-        clock,
         error::Result,
         live::{Connection, Disconnect},
     },
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
-
-/// A command to a call's task, sent by connection tasks.
-#[derive(Debug)]
-pub(super) enum CallCommand {
-    /// A request of a client.
-    Request {
-        from: Arc<Connection>,
-        request: Request,
-    },
-    /// A signaling message for the other side.
-    Signal {
-        from: Arc<Connection>,
-        signal: SignalingMessage,
-    },
-    /// A participant starts a call to the other participant: a repeated start, or calling back while the other one
-    /// calls. `done` fires once handled, and is dropped if the call has ended before.
-    Start {
-        from: Arc<Connection>,
-        id: CallId,
-        done: oneshot::Sender<()>,
-    },
-    /// A participant leaves for another call. `done` fires after they left.
-    Leave {
-        user: UserId,
-        done: oneshot::Sender<()>,
-    },
-    /// The callee's other call has ended.
-    NoLongerWaiting,
-    /// A participant's client has connected.
-    ClientConnected { connection: Arc<Connection> },
-    /// A participant's client has disconnected.
-    ClientDisconnected {
-        connection: Arc<Connection>,
-        disconnect: Disconnect,
-    },
-}
-
-/// The wall-clock time at the task's start, advanced by the monotonic clock, so that clock adjustments neither shorten
-/// nor prolong a call.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct MonotonicClock {
-    wall_start: Millis,
-    monotonic_start: Instant,
-}
-
-impl MonotonicClock {
-    pub(super) fn starting_at(at: Millis) -> Self {
-        Self {
-            wall_start: at,
-            monotonic_start: Instant::now(),
-        }
-    }
-
-    pub(super) fn now(self) -> Millis {
-        self.wall_start
-            + Millis::try_from(self.monotonic_start.elapsed().as_millis())
-                .unwrap_or(Millis::MAX / 2)
-    }
-
-    /// Sleeps until the deadline; for ever without one.
-    pub(super) async fn sleep_until(self, deadline: Option<Millis>) {
-        match deadline {
-            Some(moment) => {
-                tokio::time::sleep(Duration::from_millis(
-                    moment.abs_diff(self.now().min(moment)),
-                ))
-                .await;
-            }
-            None => std::future::pending().await,
-        }
-    }
-}
+use tokio::sync::mpsc;
 
 /// Delay before a failed store operation is retried.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The state of a call's task.
 pub(super) struct CallTask {
-    registry: Arc<CallRegistry>,
+    table: Arc<CallTable>,
     call: Call,
     parties: Parties,
     clock: MonotonicClock,
@@ -116,14 +45,14 @@ pub(super) struct CallTask {
 
 impl CallTask {
     pub(super) fn new(
-        registry: Arc<CallRegistry>,
+        table: Arc<CallTable>,
         call: Call,
         parties: Parties,
         clock: MonotonicClock,
     ) -> Self {
         let budget = SignalBudget::new(clock.now());
         Self {
-            registry,
+            table,
             call,
             parties,
             clock,
@@ -204,7 +133,7 @@ impl CallTask {
             } => {
                 // A newer connection of the client may have replaced the lost one.
                 if self
-                    .registry
+                    .table
                     .app
                     .connections
                     .user_of_client(page.client)
@@ -311,10 +240,7 @@ impl CallTask {
         let side = self.call.side_of_user(from.person.id);
         let is_early = self.call.can_offer_early(from.client) && EarlySignals::accepts(&signal);
         let targets = if is_early {
-            self.registry
-                .app
-                .connections
-                .clients_of_user(self.call.callee)
+            self.table.app.connections.clients_of_user(self.call.callee)
         } else if matches!(signal, SignalingMessage::Pranswer { .. }) {
             if !self.claim_pranswer(side, from.client) {
                 // The call was answered meanwhile, or another client sent one first. The answer itself will do.
@@ -342,7 +268,7 @@ impl CallTask {
             let frame = self.signal_frame(signal);
             for target in targets {
                 // A disconnected client requests what it missed when it returns.
-                self.registry.app.connections.send_to_client(target, &frame);
+                self.table.app.connections.send_to_client(target, &frame);
             }
         } else {
             let reason = "This page sends more than a call needs. Slow down.";
@@ -374,13 +300,13 @@ impl CallTask {
         }
         let mut free = Vec::new();
         if let State::Ended { outcome } = self.call.state {
-            free = self.registry.remove_call(&self.call);
-            self.registry.app.metrics.count_ended_call(outcome);
+            free = self.table.remove_call(&self.call);
+            self.table.app.metrics.count_ended_call(outcome);
         }
         if before.state != self.call.state {
             self.notify_clients(Some(&before));
         }
-        CallRegistry::notify_no_longer_waiting(free);
+        CallTable::notify_no_longer_waiting(free);
         Ok(())
     }
 
@@ -406,7 +332,7 @@ impl CallTask {
     /// Adopts the stored end of a call that the former leader ended after this node had read it.
     async fn with_stored_end(&self, mut call: Call) -> Call {
         // If the read fails, the next change detects the end.
-        if let Ok(Some(row)) = self.registry.app.store.find_call(call.id).await {
+        if let Ok(Some(row)) = self.table.app.store.find_call(call.id).await {
             (call.state, call.ended_at) = (row.state, row.ended_at);
         }
         call
@@ -416,15 +342,15 @@ impl CallTask {
     /// which is the call id, prevents a duplicate.
     async fn save(&self, call: &Call) -> Result<bool> {
         if let State::Ended { outcome } = call.state {
-            outcome_message::post(&self.registry.app, &self.parties, call, outcome).await?;
+            outcome_message::post(&self.table.app, &self.parties, call, outcome).await?;
         }
-        self.registry.app.store.save_call(&call_row(call)).await
+        self.table.app.store.save_call(&call_row(call)).await
     }
 
     /// Sends the state of the call to all clients concerned.
     fn notify_clients(&self, before: Option<&Call>) {
-        for (side, client) in recipients(&self.registry.app.connections, before, &self.call) {
-            self.registry
+        for (side, client) in recipients(&self.table.app.connections, before, &self.call) {
+            self.table
                 .app
                 .connections
                 .send_to_client(client, &call_frame(self.view(side, client)));
@@ -440,15 +366,10 @@ impl CallTask {
 
     /// Sends the early signals again, because the callee's clients ignored them while the call was waiting.
     fn resend_early_signals(&self) {
-        for client in self
-            .registry
-            .app
-            .connections
-            .clients_of_user(self.call.callee)
-        {
+        for client in self.table.app.connections.clients_of_user(self.call.callee) {
             for signal in self.early_signals.signals() {
                 let frame = self.signal_frame(signal.clone());
-                self.registry.app.connections.send_to_client(client, &frame);
+                self.table.app.connections.send_to_client(client, &frame);
             }
         }
     }
@@ -464,7 +385,7 @@ impl CallTask {
     fn view(&self, side: Side, client: ClientId) -> CallView {
         let waits = side == Side::Callee
             && self.call.state.is_unanswered()
-            && self.registry.is_waiting(self.call.callee, self.call.id);
+            && self.table.is_waiting(self.call.callee, self.call.id);
         CallView {
             is_waiting: waits,
             ..self.view_without_waiting(side, client)
@@ -472,7 +393,7 @@ impl CallTask {
     }
 
     fn view_without_waiting(&self, side: Side, client: ClientId) -> CallView {
-        let ice_servers = |user| self.registry.app.ice_servers(user, self.call.id);
+        let ice_servers = |user| self.table.app.ice_servers(user, self.call.id);
         let user = match side {
             Side::Caller => self.call.caller,
             Side::Callee => self.call.callee,
@@ -507,9 +428,4 @@ fn is_repeated_request(ask: Request, state: State) -> bool {
         Request::Connected => state == State::Connected,
         Request::Disconnected => false,
     }
-}
-
-/// The clock of a call that starts now.
-pub(super) fn start_clock() -> MonotonicClock {
-    MonotonicClock::starting_at(clock::now())
 }

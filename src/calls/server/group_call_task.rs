@@ -1,7 +1,10 @@
 //! The task of one group call: it handles commands in order, stores each change, then publishes it.
 
 use super::{
-    CallRegistry, NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, call_task::MonotonicClock, send_error,
+    call_table::{CallTable, JoinRetry},
+    commands::GroupCallCommand,
+    errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error},
+    monotonic_clock::{MonotonicClock, start_clock},
     signal_budget::SignalBudget,
 };
 use crate::{
@@ -30,48 +33,16 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::MissedTickBehavior,
-};
+use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 /// Delay before a failed store operation is retried.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How often guests are checked against revoked links.
 const GUEST_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
-/// A command to a group call's task.
-#[derive(Debug)]
-pub(super) enum GroupCallCommand {
-    /// A client joins.
-    Join { from: Arc<Connection>, id: CallId },
-    /// A signaling message for the client at a seat.
-    Signal {
-        from: Arc<Connection>,
-        to: Option<Seat>,
-        signal: SignalingMessage,
-    },
-    /// A participant leaves for another call. `done` fires after they left.
-    Leave {
-        user: UserId,
-        done: oneshot::Sender<()>,
-    },
-    /// A client leaves.
-    HangUp { from: Arc<Connection> },
-    /// A participating client requests the current state, with new ICE credentials.
-    Refresh { from: Arc<Connection> },
-    /// A participant's client has connected.
-    ClientConnected { connection: Arc<Connection> },
-    /// A participant's client has disconnected.
-    ClientDisconnected {
-        connection: Arc<Connection>,
-        disconnect: Disconnect,
-    },
-}
-
 /// The state of a group call's task.
 pub(super) struct GroupCallTask {
-    registry: Arc<CallRegistry>,
+    table: Arc<CallTable>,
     call: GroupCall,
     clock: MonotonicClock,
     /// When the call last changed.
@@ -87,13 +58,13 @@ pub(super) struct GroupCallTask {
 impl GroupCallTask {
     /// Creates a call without participants.
     pub(super) fn start(
-        registry: Arc<CallRegistry>,
+        table: Arc<CallTable>,
         start: GroupCallStart,
         limits: GroupCallLimits,
     ) -> Self {
-        let clock = super::call_task::start_clock();
+        let clock = start_clock();
         let call = GroupCall::start(start, limits, clock.now());
-        Self::new(registry, call, clock)
+        Self::new(table, call, clock)
     }
 
     /// Restores a call from its row.
@@ -101,11 +72,11 @@ impl GroupCallTask {
     /// # Errors
     /// Fails if the store fails.
     pub(super) async fn restore(
-        calls: Arc<CallRegistry>,
+        table: Arc<CallTable>,
         row: GroupCallRow,
         limits: GroupCallLimits,
     ) -> Result<Self> {
-        let steady = super::call_task::start_clock();
+        let steady = start_clock();
         let start = GroupCallStart {
             id: row.id,
             room: row.room,
@@ -116,12 +87,12 @@ impl GroupCallTask {
         call.ever_joined = row.ever_joined;
         call.next_seat = row.next_seat;
         call.ended_at = row.ended_at;
-        let mut task = Self::new(calls, call.restore(steady.now()), steady);
+        let mut task = Self::new(table, call.restore(steady.now()), steady);
         // The former leader's clock may be ahead of this node's, so the version continues from the retained one.
-        let known = task.registry.app.connections.retained_version(row.room);
+        let known = task.table.app.connections.retained_version(row.room);
         task.changed_at = known.map_or(task.changed_at, |known| task.changed_at.max(known + 1));
         for user in task.call.ever_joined.clone() {
-            let store = &task.registry.app.store;
+            let store = &task.table.app.store;
             if let Some(person) = store.find_user(user).await? {
                 task.people.insert(user, person);
             } else if let Some(guest) = store.find_guest(user).await? {
@@ -132,9 +103,9 @@ impl GroupCallTask {
         Ok(task)
     }
 
-    fn new(calls: Arc<CallRegistry>, call: GroupCall, clock: MonotonicClock) -> Self {
+    fn new(table: Arc<CallTable>, call: GroupCall, clock: MonotonicClock) -> Self {
         Self {
-            registry: calls,
+            table,
             call,
             clock,
             changed_at: clock.now(),
@@ -169,7 +140,7 @@ impl GroupCallTask {
             }
             // Without a first participant, the call never started.
             if self.call.participants.is_empty() && !self.call.is_ended() {
-                self.registry.remove_group_call(&self.call);
+                self.table.remove_group_call(&self.call);
                 break;
             }
         }
@@ -179,7 +150,7 @@ impl GroupCallTask {
             match mail {
                 // Late joins are retried and start a new call.
                 GroupCallCommand::Join { from, id } => {
-                    self.registry.release_user(from.person.id, self.call.id);
+                    self.table.release_user(from.person.id, self.call.id);
                     self.retry_join(from, id);
                 }
                 GroupCallCommand::Signal { .. }
@@ -228,7 +199,7 @@ impl GroupCallTask {
             } => {
                 // A newer connection of the client may have replaced the lost one.
                 if self
-                    .registry
+                    .table
                     .app
                     .connections
                     .user_of_client(page.client)
@@ -262,8 +233,8 @@ impl GroupCallTask {
             );
         }
         // The person may have left and started another call since the request.
-        if !self.registry.reserve_user(user, self.call.id) {
-            if !self.registry.is_leader() {
+        if !self.table.reserve_user(user, self.call.id) {
+            if !self.table.is_leader() {
                 return send_error(
                     from,
                     requested_id,
@@ -289,13 +260,7 @@ impl GroupCallTask {
             Ok(()) => {
                 self.send_view(from);
                 // The client may have disconnected before it was admitted.
-                if self
-                    .registry
-                    .app
-                    .connections
-                    .user_of_client(client)
-                    .is_none()
-                {
+                if self.table.app.connections.user_of_client(client).is_none() {
                     let _ = self
                         .apply_input(GroupCallInput::ConnectionLost { client })
                         .await;
@@ -308,7 +273,7 @@ impl GroupCallTask {
                     .iter()
                     .any(|member| member.user == user)
                 {
-                    self.registry.release_user(user, self.call.id);
+                    self.table.release_user(user, self.call.id);
                 }
                 let code = match rejection {
                     GroupCallRejection::Ended => {
@@ -324,11 +289,11 @@ impl GroupCallTask {
 
     /// Joins again after this call has ended, which starts a call with the requested id.
     fn retry_join(&self, from: Arc<Connection>, requested_id: CallId) {
-        let again = self
-            .registry
-            .clone()
-            .retry_join_group_call(from, requested_id, self.call.room);
-        self.registry.spawn(again);
+        self.table.retry_join(JoinRetry {
+            from,
+            id: requested_id,
+            room: self.call.room,
+        });
     }
 
     fn relay_signal(&mut self, from: &Connection, to: Option<Seat>, signal: SignalingMessage) {
@@ -346,7 +311,7 @@ impl GroupCallTask {
                 signal,
                 from: Some(seat),
             };
-            self.registry.app.connections.send_to_client(client, &frame);
+            self.table.app.connections.send_to_client(client, &frame);
         } else {
             let reason = "This page sends more than a call needs. Slow down.";
             send_error(from, self.call.id, ErrorCode::RateLimited, reason);
@@ -383,23 +348,20 @@ impl GroupCallTask {
                 .iter()
                 .any(|member| member.user == *user)
             {
-                self.registry.release_user(*user, self.call.id);
+                self.table.release_user(*user, self.call.id);
             }
             let view = GroupCallView {
                 participation: Some(Participation::Out),
                 ..self.view()
             };
             let frame = ServerFrame::GroupCall { group: view };
-            self.registry
-                .app
-                .connections
-                .send_to_client(*client, &frame);
+            self.table.app.connections.send_to_client(*client, &frame);
         }
         if before != self.call {
             self.notify_room();
         }
         if self.call.is_ended() {
-            self.registry.remove_group_call(&self.call);
+            self.table.remove_group_call(&self.call);
             self.delete_guests().await;
         }
         Ok(())
@@ -436,7 +398,7 @@ impl GroupCallTask {
                     .await?;
             }
         }
-        self.registry
+        self.table
             .app
             .store
             .save_group_call(&group_call_row(call))
@@ -445,10 +407,10 @@ impl GroupCallTask {
 
     /// Deletes the guests and guest links of ended calls, and closes the guests' connections.
     async fn delete_guests(&self) {
-        match self.registry.app.store.delete_ended_guest_links().await {
+        match self.table.app.store.delete_ended_guest_links().await {
             Ok(guests) => {
                 for token_hash in guests {
-                    self.registry.app.connections.close_session(&token_hash);
+                    self.table.app.connections.close_session(&token_hash);
                 }
             }
             // The links are no longer valid, and are deleted after the next call.
@@ -462,7 +424,7 @@ impl GroupCallTask {
     /// several nodes, it also repeats the state to guests: they subscribe to no room, and messages between nodes may
     /// be lost.
     async fn remove_revoked_guests(&mut self) {
-        let known = match self.registry.app.store.list_call_guests(self.call.id).await {
+        let known = match self.table.app.store.list_call_guests(self.call.id).await {
             Ok(known) => known,
             Err(error) => {
                 return tracing::warn!(call = %self.call.id, %error, "guests could not be looked up");
@@ -474,14 +436,14 @@ impl GroupCallTask {
         for user in revoked.map(|member| member.user).collect::<Vec<_>>() {
             let _ = self.apply_input(GroupCallInput::Leave { user }).await;
         }
-        if self.registry.app.bus.is_some() {
+        if self.table.app.bus.is_some() {
             self.notify_guests();
         }
     }
 
     /// Whether a joining guest's link is still valid; it may have been revoked meanwhile. False if the lookup fails.
     async fn has_valid_link(&self, user: UserId) -> bool {
-        let known = self.registry.app.store.list_call_guests(self.call.id).await;
+        let known = self.table.app.store.list_call_guests(self.call.id).await;
         known.is_ok_and(|known| known.iter().any(|(_, guest)| guest.id == user))
     }
 
@@ -503,7 +465,7 @@ impl GroupCallTask {
             content,
             media_type: None,
         };
-        match self.registry.app.event_log.post_message(new).await {
+        match self.table.app.event_log.post_message(new).await {
             Ok(_) => Ok(()),
             // Another message already has this id, so the room cannot show this one.
             Err(Error::User(failure)) => {
@@ -517,7 +479,7 @@ impl GroupCallTask {
     /// Publishes the participants to the subscribers of the room, and to the guests, who have no subscription.
     fn notify_room(&self) {
         self.notify_guests();
-        self.registry.publish_group_call(self.view());
+        self.table.publish_group_call(self.view());
     }
 
     fn notify_guests(&self) {
@@ -530,7 +492,7 @@ impl GroupCallTask {
                 .iter()
                 .filter(|member| member.is_guest)
             {
-                self.registry
+                self.table
                     .app
                     .connections
                     .send_to_client(member.client, &frame);
@@ -543,7 +505,7 @@ impl GroupCallTask {
         let participation = match self.call.participant(connection.client) {
             Some(member) => Participation::In {
                 seat: member.seat,
-                ice_servers: self.registry.app.ice_servers(member.user, self.call.id),
+                ice_servers: self.table.app.ice_servers(member.user, self.call.id),
             },
             None => Participation::Out,
         };

@@ -1,23 +1,22 @@
 //! Joining group calls, and their part of the registry.
 
 use super::{
-    COMMAND_QUEUE_CAPACITY, CallRegistry, GroupCallEntry, UNAVAILABLE_REASON,
-    group_call_task::{GroupCallCommand, GroupCallTask},
-    send_error, send_unavailable,
+    commands::GroupCallCommand,
+    errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error, send_unavailable},
+    group_call_task::GroupCallTask,
+    open_calls::GroupCallEntry,
+    registry::{COMMAND_QUEUE_CAPACITY, CallRegistry},
 };
 use crate::{
     model::{
         CallId, RoomId, UserId,
         call::{
             ClientAction,
-            group::{GroupCall, GroupCallStart, GroupCallView, Participation},
+            group::{GroupCallStart, GroupCallView, Participation},
         },
     },
     protocol::ws::{ErrorCode, ServerFrame},
-    server::{
-        error::Result,
-        live::{Connection, RetainedFrame},
-    },
+    server::{error::Result, live::Connection},
 };
 use std::{pin::Pin, sync::Arc};
 use tokio::sync::mpsc;
@@ -58,11 +57,11 @@ impl CallRegistry {
         from: &Arc<Connection>,
         call: CallId,
     ) {
-        if !self.app.send_rate.allow(from.person.id) {
+        if !self.table.app.send_rate.allow(from.person.id) {
             return send_error(from, call, ErrorCode::RateLimited, RATE_LIMITED_REASON);
         }
         let command_tx = {
-            let open = self.lock();
+            let open = self.table.lock();
             open.group_calls
                 .get(&call)
                 .map(|entry| entry.command_tx.clone())
@@ -102,21 +101,21 @@ impl CallRegistry {
         room: RoomId,
     ) -> Result<()> {
         let user = from.person.id;
-        if !self.app.store.is_member(room, user).await? {
+        if !self.table.app.store.is_member(room, user).await? {
             let reason = "That room does not exist, or is not yours.";
             send_error(from, id, ErrorCode::NoSuchRoom, reason);
             return Ok(());
         }
-        if self.app.store.find_call(id).await?.is_some() {
+        if self.table.app.store.find_call(id).await?.is_some() {
             send_error(from, id, ErrorCode::Invalid, "That call id is taken.");
             return Ok(());
         }
-        let stored = self.app.store.find_group_call(id).await?;
+        let stored = self.table.app.store.find_group_call(id).await?;
         if stored.is_some_and(|row| row.ended_at.is_some() || row.room != room) {
             self.send_past_call(from, id).await;
             return Ok(());
         }
-        if !self.app.send_rate.allow(user) {
+        if !self.table.app.send_rate.allow(user) {
             send_error(from, id, ErrorCode::RateLimited, RATE_LIMITED_REASON);
             return Ok(());
         }
@@ -125,7 +124,7 @@ impl CallRegistry {
             let (call, command_tx) = match self.decide_join(user, id, room) {
                 JoinDecision::Delegate(call, mail) => (call, mail),
                 JoinDecision::NewCall(task, mail, command_rx) => {
-                    self.tasks.spawn(task.run(command_rx));
+                    self.table.tasks.spawn(task.run(command_rx));
                     (id, mail)
                 }
                 JoinDecision::Reject(code, reason) => {
@@ -141,7 +140,7 @@ impl CallRegistry {
             {
                 return Ok(());
             }
-            self.release_user(user, call);
+            self.table.release_user(user, call);
             tokio::task::yield_now().await;
         }
     }
@@ -154,7 +153,7 @@ impl CallRegistry {
         id: CallId,
         room: RoomId,
     ) -> JoinDecision {
-        let mut open = self.lock();
+        let mut open = self.table.lock();
         if !open.is_leader {
             return JoinDecision::Reject(ErrorCode::Unavailable, UNAVAILABLE_REASON);
         }
@@ -181,7 +180,7 @@ impl CallRegistry {
             room,
             started_by: user,
         };
-        let group = GroupCallTask::start(self.clone(), start, self.group_limits);
+        let group = GroupCallTask::start(self.table.clone(), start, self.table.group_limits);
         let (mail, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
         let entry = GroupCallEntry {
             room,
@@ -195,12 +194,13 @@ impl CallRegistry {
 
     /// Restores the open group calls from the store.
     pub(super) async fn restore_group_calls(self: &Arc<Self>) -> Result<()> {
-        self.app.store.delete_ended_guest_links().await?;
-        for row in self.app.store.list_open_group_calls().await? {
-            let group = GroupCallTask::restore(self.clone(), row, self.group_limits).await?;
+        self.table.app.store.delete_ended_guest_links().await?;
+        for row in self.table.app.store.list_open_group_calls().await? {
+            let group =
+                GroupCallTask::restore(self.table.clone(), row, self.table.group_limits).await?;
             let (command_tx, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
             {
-                let mut open = self.lock();
+                let mut open = self.table.lock();
                 let call = group.call();
                 let entry = GroupCallEntry {
                     room: call.room,
@@ -212,18 +212,18 @@ impl CallRegistry {
                     open.call_by_user.entry(member.user).or_insert(call.id);
                 }
             }
-            self.tasks.spawn(group.run(inbox));
+            self.table.tasks.spawn(group.run(inbox));
         }
         Ok(())
     }
 
     pub(super) fn is_group_call(&self, call: CallId) -> bool {
-        self.lock().group_calls.contains_key(&call)
+        self.table.lock().group_calls.contains_key(&call)
     }
 
     /// The group call of a person.
     pub(super) fn group_entry_of_user(&self, user: UserId) -> Option<GroupCallEntry> {
-        let open = self.lock();
+        let open = self.table.lock();
         open.group_calls.get(open.call_by_user.get(&user)?).cloned()
     }
 
@@ -234,22 +234,22 @@ impl CallRegistry {
         action: ClientAction,
     ) {
         let (entry, is_in) = {
-            let open = self.lock();
+            let open = self.table.lock();
             let is_in = open.call_by_user.get(&from.person.id) == Some(&call);
             (open.group_calls.get(&call).cloned(), is_in)
         };
         let Some(entry) = entry else { return };
         let is_theirs = async || {
-            let member = self.app.store.is_member(entry.room, from.person.id).await;
+            let member = self
+                .table
+                .app
+                .store
+                .is_member(entry.room, from.person.id)
+                .await;
             member.unwrap_or(false)
         };
         if !is_in && !is_theirs().await {
-            return send_error(
-                from,
-                call,
-                ErrorCode::NoSuchCall,
-                super::NO_SUCH_CALL_REASON,
-            );
+            return send_error(from, call, ErrorCode::NoSuchCall, NO_SUCH_CALL_REASON);
         }
         let from = from.clone();
         let command = match action {
@@ -261,79 +261,22 @@ impl CallRegistry {
         let _ = entry.command_tx.send(command).await;
     }
 
-    /// Registers a person in a group call. False if they are in another call, or if this node is not the leader.
-    pub(super) fn reserve_user(&self, user: UserId, call: CallId) -> bool {
-        let mut open = self.lock();
-        open.is_leader && *open.call_by_user.entry(user).or_insert(call) == call
-    }
-
-    /// Removes a person from a group call.
-    pub(super) fn release_user(&self, user: UserId, call: CallId) {
-        let free = self.lock().release_user(user, call);
-        Self::notify_no_longer_waiting(free.into_iter().collect());
-    }
-
-    /// Removes an ended group call from the registry, and releases all its people.
-    pub(super) fn remove_group_call(&self, call: &GroupCall) {
-        let mut free = Vec::new();
-        {
-            let mut open = self.lock();
-            open.group_calls.remove(&call.id);
-            if open.group_call_by_room.get(&call.room) == Some(&call.id) {
-                open.group_call_by_room.remove(&call.room);
-            }
-            let engaged = open.call_by_user.iter();
-            let users: Vec<_> = engaged
-                .filter(|(_, id)| **id == call.id)
-                .map(|(user, _)| *user)
-                .collect();
-            for user in users {
-                free.extend(open.release_user(user, call.id));
-            }
-        }
-        Self::notify_no_longer_waiting(free);
-    }
-
-    /// Publishes the list of open group calls to all nodes, so that each can correct what it missed.
-    pub fn publish_group_calls(&self) {
-        let open = self.lock().group_calls.keys().map(|id| id.0).collect();
-        self.app.connections.sync_retained_frames(&open);
-    }
-
-    /// Publishes the state of a group call to its room's subscribers. It is retained for later subscribers until the
-    /// call ends.
-    pub(super) fn publish_group_call(&self, group: GroupCallView) {
-        let (room, subject, version) = (group.room, group.id.0, group.as_of);
-        if group.is_ended() {
-            let frame = ServerFrame::GroupCall { group };
-            self.app
-                .connections
-                .clear_retained_frame(room, subject, frame);
-            return;
-        }
-        let ended = GroupCallView {
-            participants: Vec::new(),
-            ..group.clone()
-        };
-        let retained = RetainedFrame {
-            subject,
-            version,
-            frame: ServerFrame::GroupCall { group },
-            end_frame: ServerFrame::GroupCall { group: ended },
-        };
-        self.app.connections.retain_frame(room, retained);
-    }
-
     /// The frame of an ended group call, for a member of its room.
     pub(super) async fn past_group_call_frame(
         &self,
         from: &Connection,
         id: CallId,
     ) -> Result<Option<ServerFrame>> {
-        let Some(row) = self.app.store.find_group_call(id).await? else {
+        let Some(row) = self.table.app.store.find_group_call(id).await? else {
             return Ok(None);
         };
-        if !self.app.store.is_member(row.room, from.person.id).await? {
+        if !self
+            .table
+            .app
+            .store
+            .is_member(row.room, from.person.id)
+            .await?
+        {
             return Ok(None);
         }
         let group = GroupCallView {
@@ -341,7 +284,7 @@ impl CallRegistry {
             room: row.room,
             started_at: row.started_at,
             participants: Vec::new(),
-            max_participants: self.group_limits.max_participants,
+            max_participants: self.table.group_limits.max_participants,
             as_of: crate::server::clock::now().max(row.ended_at.unwrap_or(row.started_at)),
             participation: Some(Participation::Out),
         };

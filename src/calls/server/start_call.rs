@@ -1,9 +1,12 @@
 //! Starting a call: a new call, a busy one, the same call again, or the answer to a call in the other direction.
 
 use super::{
-    COMMAND_QUEUE_CAPACITY, CallRegistry, UNAVAILABLE_REASON,
-    call_task::{CallCommand, CallTask, start_clock},
-    send_error, send_unavailable,
+    call_table::CallTable,
+    call_task::CallTask,
+    commands::CallCommand,
+    errors::{UNAVAILABLE_REASON, send_error, send_unavailable},
+    monotonic_clock::start_clock,
+    registry::{COMMAND_QUEUE_CAPACITY, CallRegistry},
     view::Parties,
 };
 use crate::{
@@ -55,7 +58,7 @@ impl CallRegistry {
             send_error(from, id, ErrorCode::NoSuchUser, "You cannot call yourself.");
             return Ok(());
         }
-        let Some(callee) = self.app.store.find_user(to).await? else {
+        let Some(callee) = self.table.app.store.find_user(to).await? else {
             send_error(
                 from,
                 id,
@@ -71,6 +74,7 @@ impl CallRegistry {
         // Repeats only if a call that the decision depended on ends meanwhile.
         loop {
             if let Some(past) = self
+                .table
                 .app
                 .store
                 .find_call(id)
@@ -80,11 +84,11 @@ impl CallRegistry {
                 self.answer_repeated_start(from, id, past.caller).await;
                 return Ok(());
             }
-            if self.app.store.find_group_call(id).await?.is_some() {
+            if self.table.app.store.find_group_call(id).await?.is_some() {
                 send_error(from, id, ErrorCode::Invalid, "That call id is taken.");
                 return Ok(());
             }
-            if self.is_unregistered(id) && !self.app.send_rate.allow(from.person.id) {
+            if self.is_unregistered(id) && !self.table.app.send_rate.allow(from.person.id) {
                 send_error(
                     from,
                     id,
@@ -114,7 +118,8 @@ impl CallRegistry {
                 }
                 // A busy call ends before it rings: it is stored, posted to the room, and sent to the caller only.
                 StartDecision::Busy(call) => {
-                    let task = CallTask::new(self.clone(), call, parties.clone(), start_clock());
+                    let task =
+                        CallTask::new(self.table.clone(), call, parties.clone(), start_clock());
                     if task.create().await? {
                         return Ok(());
                     }
@@ -150,12 +155,12 @@ impl CallRegistry {
     }
 
     fn is_unregistered(&self, id: CallId) -> bool {
-        !self.lock().calls.contains_key(&id)
+        !self.table.lock().calls.contains_key(&id)
     }
 
     /// Decides a start atomically: no await while the lock is held.
     pub(super) fn decide_start(&self, start: CallStart) -> StartDecision {
-        let mut open = self.lock();
+        let mut open = self.table.lock();
         if !open.is_leader {
             return StartDecision::Reject(ErrorCode::Unavailable, UNAVAILABLE_REASON);
         }
@@ -191,9 +196,9 @@ impl CallRegistry {
         }
         let now = clock::now();
         if !open.can_receive_call(start.callee) {
-            return StartDecision::Busy(Call::busy(start, self.timeouts, now));
+            return StartDecision::Busy(Call::busy(start, self.table.timeouts, now));
         }
-        let call = Call::start(start, self.timeouts, now);
+        let call = Call::start(start, self.table.timeouts, now);
         let (command_tx, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
         open.add(&call, command_tx);
         StartDecision::NewCall(call, inbox)
@@ -206,26 +211,26 @@ impl CallRegistry {
         two: Parties,
         inbox: mpsc::Receiver<CallCommand>,
     ) -> Result<bool> {
-        let task = CallTask::new(self.clone(), call.clone(), two, start_clock());
+        let task = CallTask::new(self.table.clone(), call.clone(), two, start_clock());
         let opened = task.create().await;
         if matches!(opened, Ok(true)) {
-            self.tasks.spawn(task.run(inbox));
+            self.table.tasks.spawn(task.run(inbox));
         } else {
-            Self::notify_no_longer_waiting(self.remove_call(&call));
+            CallTable::notify_no_longer_waiting(self.table.remove_call(&call));
         }
         opened
     }
 
     /// The direct room of the two people. A new room is announced and subscribed for both.
     async fn find_or_create_direct_room(&self, two: &Parties) -> Result<RoomId> {
-        let (store, live) = (&self.app.store, &self.app.connections);
+        let (store, live) = (&self.table.app.store, &self.table.app.connections);
         let people: [&Person; 2] = [&two.caller, &two.callee];
         let [caller, callee] = people.map(|person| person.id);
         let (room, made) = store
             .find_or_create_direct_room(RoomId(random::new_id()), caller, callee, clock::now())
             .await?;
         if made {
-            self.app.event_log.track_stream(Stream::Room(room));
+            self.table.app.event_log.track_stream(Stream::Room(room));
             for user in [caller, callee] {
                 live.subscribe_everywhere(user, room, RoomKind::Direct);
                 if let Some(summary) = store.find_room(room, user).await? {

@@ -7,13 +7,18 @@ mod group;
 mod guests;
 mod waiting;
 
-use super::{start_call::StartDecision, *};
+use super::{history, start_call::StartDecision, view::Parties};
 use crate::{
     model::{
-        call::{Media, Outcome, Side, SignalingMessage, State},
+        CallId, UserId,
+        call::{
+            ClientAction, Media, Outcome, Side, SignalingMessage, State, Timeouts,
+            state_machine::CallStart,
+        },
         user::Person,
     },
-    server::random,
+    protocol::ws::{ErrorCode, ServerFrame},
+    server::{clock, live::Disconnect, random},
 };
 use fixture::{CallFixture, LONG_TIMEOUTS, TestClient, connected_call, ended_state};
 
@@ -201,7 +206,10 @@ async fn what_was_decided_is_stored_before_the_registry_shuts_down() {
     house.disconnect(&a).await;
     house.disconnect(&b).await;
     house.registry.shut_down().await;
-    assert!(house.registry.tasks.is_empty(), "nothing is under way");
+    assert!(
+        house.registry.table.tasks.is_empty(),
+        "nothing is under way"
+    );
     let row = house.app.store.find_call(id).await.unwrap().unwrap();
     assert_eq!(row.state, State::Reconnecting);
     assert_eq!(

@@ -195,6 +195,14 @@ impl VideoAdaptation {
     }
 }
 
+/// Settings applied to an encoder.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::calls::client) struct EncoderSettings {
+    pub(in crate::calls::client) active: bool,
+    pub(in crate::calls::client) max_bitrate: u32,
+    pub(in crate::calls::client) scale_down_by: f32,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -323,7 +323,7 @@ impl<'a> Simulation<'a> {
             }
         }
         let people: HashSet<UserId> = self.people.iter().map(|person| person.id).collect();
-        let open = self.fixture.registry.lock();
+        let open = self.fixture.registry.table.lock();
         let registered: HashSet<CallId> = open
             .call_by_user
             .iter()

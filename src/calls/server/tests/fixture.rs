@@ -1,22 +1,24 @@
 //! A server without sockets, and clients connected to it.
 
-use super::super::*;
 use crate::{
+    calls::server::CallRegistry,
     model::{
-        ClientId,
-        call::{CallView, Media, Outcome, SignalingMessage, State},
+        CallId, ClientId, Millis, RoomId, UserId,
+        call::{CallView, ClientAction, Media, Outcome, SignalingMessage, State, Timeouts},
         message::{Content, RoomEvent},
         user::{Person, Role, UserName},
     },
+    protocol::ws::{ErrorCode, ServerFrame},
     server::{
+        AppState,
         config::Config,
-        live::{Flusher, SendQueue, frame},
+        live::{Connection, Disconnect, Flusher, SendQueue, frame},
         random,
         store::testing::TestStorage,
     },
 };
 use clap::Parser;
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 #[derive(Parser)]
 struct FixtureArgs {
@@ -301,6 +303,7 @@ impl TestClient {
     pub(super) async fn stored_outcomes(&self) -> Vec<Outcome> {
         let room = self
             .registry
+            .table
             .app
             .store
             .list_rooms(self.connection.person.id)
@@ -313,6 +316,7 @@ impl TestClient {
             .id;
         let events = self
             .registry
+            .table
             .app
             .store
             .list_events(crate::server::store::Stream::Room(room), 0, 100)

@@ -1,7 +1,7 @@
 //! Tests of group calls, with a real store and real queues.
 
 use super::{
-    super::{group_call_task::GroupCallCommand, join_group_call::JoinDecision},
+    super::{commands::GroupCallCommand, join_group_call::JoinDecision},
     CallFixture, LONG_TIMEOUTS, TestClient, connected_call,
 };
 use crate::{
@@ -185,7 +185,7 @@ async fn each_change_has_a_later_as_of_whichever_node_is_the_leader() {
         as_of: ahead,
         ..views.last().unwrap().clone()
     };
-    house.registry.publish_group_call(known);
+    house.registry.table.publish_group_call(known);
     views.push(eve.wait_for_participants(3).await);
     house.registry.step_down();
     house.registry.restore_calls().await.unwrap();
@@ -389,7 +389,7 @@ async fn a_disconnected_client_may_reconnect_and_one_that_stays_away_is_out() {
 
 impl CallFixture {
     fn group_call_id(&self, room: RoomId) -> CallId {
-        self.registry.lock().group_call_by_room[&room]
+        self.registry.table.lock().group_call_by_room[&room]
     }
 }
 

@@ -1,0 +1,181 @@
+//! The call table: what the registry and the tasks of calls share.
+
+use super::{
+    commands::CallCommand,
+    open_calls::{CallEntry, OpenCalls},
+};
+use crate::{
+    model::{
+        CallId, RoomId, UserId,
+        call::{
+            Call, Timeouts,
+            group::{GroupCall, GroupCallLimits, GroupCallView},
+        },
+    },
+    protocol::ws::ServerFrame,
+    server::{
+        AppState,
+        live::{Connection, RetainedFrame},
+    },
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio_util::task::TaskTracker;
+
+/// A join of a group call that ended meanwhile, which the registry retries.
+#[derive(Debug)]
+pub(super) struct JoinRetry {
+    pub(super) from: Arc<Connection>,
+    /// Id of the call that the join starts.
+    pub(super) id: CallId,
+    pub(super) room: RoomId,
+}
+
+/// Open calls and the people in them. Shared behind an [`Arc`].
+#[derive(Debug)]
+pub struct CallTable {
+    pub(super) app: Arc<AppState>,
+    pub(super) timeouts: Timeouts,
+    pub(super) group_limits: GroupCallLimits,
+    open_calls: Mutex<OpenCalls>,
+    /// Background tasks that use the store and delay the shutdown.
+    pub(super) tasks: TaskTracker,
+    /// Received by the registry. Sending never waits.
+    join_retry_tx: mpsc::UnboundedSender<JoinRetry>,
+}
+
+impl CallTable {
+    pub(super) fn new(
+        app: Arc<AppState>,
+        timeouts: Timeouts,
+        group_limits: GroupCallLimits,
+        join_retry_tx: mpsc::UnboundedSender<JoinRetry>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            timeouts,
+            group_limits,
+            open_calls: Mutex::default(),
+            tasks: TaskTracker::new(),
+            join_retry_tx,
+        })
+    }
+
+    /// Has the registry retry a join of a call that has ended.
+    pub(super) fn retry_join(&self, retry: JoinRetry) {
+        // The registry is gone only after a shutdown.
+        let _ = self.join_retry_tx.send(retry);
+    }
+
+    /// Whether this is the waiting call of a person.
+    pub(super) fn is_waiting(&self, user: UserId, call: CallId) -> bool {
+        self.lock().waiting_call_by_user.get(&user) == Some(&call)
+    }
+
+    /// Removes an ended call. Returns the calls that no longer wait; they are notified after the end was published.
+    pub(super) fn remove_call(&self, call: &Call) -> Vec<CallEntry> {
+        self.lock().remove(call)
+    }
+
+    /// Notifies calls that no longer wait. A person who switched to one receives this before the answer, so their
+    /// client already has the offer.
+    pub(super) fn notify_no_longer_waiting(unblocked: Vec<CallEntry>) {
+        for CallEntry {
+            command_tx: mail, ..
+        } in unblocked
+        {
+            // `try_send`, because a call task must not wait for another one. The call may have ended meanwhile.
+            if let Err(TrySendError::Full(free)) = mail.try_send(CallCommand::NoLongerWaiting) {
+                tokio::spawn(async move { drop(mail.send(free).await) });
+            }
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, OpenCalls> {
+        // A panic while the lock is held leaves plain data behind, which is still usable.
+        self.open_calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this node is the call leader.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.lock().is_leader
+    }
+
+    /// Runs a task that [`Self::shut_down`] waits for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Number of open calls, as far as this node is the leader.
+    #[must_use]
+    pub fn open_call_count(&self) -> usize {
+        let open = self.lock();
+        open.calls.len() + open.group_calls.len()
+    }
+
+    /// Registers a person in a group call. False if they are in another call, or if this node is not the leader.
+    pub(super) fn reserve_user(&self, user: UserId, call: CallId) -> bool {
+        let mut open = self.lock();
+        open.is_leader && *open.call_by_user.entry(user).or_insert(call) == call
+    }
+
+    /// Removes a person from a group call.
+    pub(super) fn release_user(&self, user: UserId, call: CallId) {
+        let free = self.lock().release_user(user, call);
+        Self::notify_no_longer_waiting(free.into_iter().collect());
+    }
+
+    /// Removes an ended group call from the registry, and releases all its people.
+    pub(super) fn remove_group_call(&self, call: &GroupCall) {
+        let mut free = Vec::new();
+        {
+            let mut open = self.lock();
+            open.group_calls.remove(&call.id);
+            if open.group_call_by_room.get(&call.room) == Some(&call.id) {
+                open.group_call_by_room.remove(&call.room);
+            }
+            let engaged = open.call_by_user.iter();
+            let users: Vec<_> = engaged
+                .filter(|(_, id)| **id == call.id)
+                .map(|(user, _)| *user)
+                .collect();
+            for user in users {
+                free.extend(open.release_user(user, call.id));
+            }
+        }
+        Self::notify_no_longer_waiting(free);
+    }
+
+    /// Publishes the state of a group call to its room's subscribers. It is retained for later subscribers until the
+    /// call ends.
+    pub(super) fn publish_group_call(&self, group: GroupCallView) {
+        let (room, subject, version) = (group.room, group.id.0, group.as_of);
+        if group.is_ended() {
+            let frame = ServerFrame::GroupCall { group };
+            self.app
+                .connections
+                .clear_retained_frame(room, subject, frame);
+            return;
+        }
+        let ended = GroupCallView {
+            participants: Vec::new(),
+            ..group.clone()
+        };
+        let retained = RetainedFrame {
+            subject,
+            version,
+            frame: ServerFrame::GroupCall { group },
+            end_frame: ServerFrame::GroupCall { group: ended },
+        };
+        self.app.connections.retain_frame(room, retained);
+    }
+
+    /// Publishes the list of open group calls to all nodes, so that each can correct what it missed.
+    pub fn publish_group_calls(&self) {
+        let open = self.lock().group_calls.keys().map(|id| id.0).collect();
+        self.app.connections.sync_retained_frames(&open);
+    }
+}

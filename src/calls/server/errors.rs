@@ -1,0 +1,26 @@
+//! Errors about calls, as frames to a client.
+
+use crate::{
+    model::CallId,
+    protocol::ws::{ErrorCode, ServerFrame},
+    server::{Error, live::Connection},
+};
+
+/// Error text when the store or the leader node is unavailable.
+pub(super) const UNAVAILABLE_REASON: &str =
+    "The server could not do that just now. The call was not changed; please try again.";
+pub(super) const NO_SUCH_CALL_REASON: &str = "That call does not exist, or is not yours.";
+/// Sends an error about a call to a client.
+pub(super) fn send_error(page: &Connection, call: CallId, code: ErrorCode, reason: &str) {
+    page.send(&ServerFrame::Error {
+        code,
+        reason: reason.to_owned(),
+        call: Some(call),
+    });
+}
+
+/// Sends an error to a client after the store failed.
+pub(super) fn send_unavailable(page: &Connection, call: CallId, error: &Error) {
+    tracing::error!(%call, %error, "a call could not be read or stored");
+    send_error(page, call, ErrorCode::Unavailable, UNAVAILABLE_REASON);
+}

@@ -1,0 +1,46 @@
+//! Time for deadlines of calls, independent of clock adjustments.
+
+use crate::{model::Millis, server::clock};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The wall-clock time at the task's start, advanced by the monotonic clock, so that clock adjustments neither shorten
+/// nor prolong a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MonotonicClock {
+    wall_start: Millis,
+    monotonic_start: Instant,
+}
+
+impl MonotonicClock {
+    pub(super) fn starting_at(at: Millis) -> Self {
+        Self {
+            wall_start: at,
+            monotonic_start: Instant::now(),
+        }
+    }
+
+    pub(super) fn now(self) -> Millis {
+        self.wall_start
+            + Millis::try_from(self.monotonic_start.elapsed().as_millis())
+                .unwrap_or(Millis::MAX / 2)
+    }
+
+    /// Sleeps until the deadline; for ever without one.
+    pub(super) async fn sleep_until(self, deadline: Option<Millis>) {
+        match deadline {
+            Some(moment) => {
+                tokio::time::sleep(Duration::from_millis(
+                    moment.abs_diff(self.now().min(moment)),
+                ))
+                .await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The clock of a call that starts now.
+pub(super) fn start_clock() -> MonotonicClock {
+    MonotonicClock::starting_at(clock::now())
+}

@@ -1,0 +1,91 @@
+//! The table of open calls: plain data, locked by the call table.
+
+use super::commands::{CallCommand, GroupCallCommand};
+use crate::model::{CallId, RoomId, UserId, call::Call};
+use std::collections::HashMap;
+use tokio::sync::mpsc;
+
+#[derive(Debug, Default)]
+pub(super) struct OpenCalls {
+    /// Whether this node is the call leader. Otherwise another node is, or none for a moment.
+    pub(super) is_leader: bool,
+    pub(super) calls: HashMap<CallId, CallEntry>,
+    /// The current call of each person; at most one.
+    pub(super) call_by_user: HashMap<UserId, CallId>,
+    /// Group calls in rooms.
+    pub(super) group_calls: HashMap<CallId, GroupCallEntry>,
+    pub(super) group_call_by_room: HashMap<RoomId, CallId>,
+    /// The second call that rings for a person who is in another one. It becomes their current call when the other one
+    /// ends.
+    pub(super) waiting_call_by_user: HashMap<UserId, CallId>,
+}
+
+/// An open two-party call in the registry.
+#[derive(Debug, Clone)]
+pub(super) struct CallEntry {
+    pub(super) caller: UserId,
+    pub(super) callee: UserId,
+    /// Commands to the call's task. The task ends with the call, and still answers the commands in its queue.
+    pub(super) command_tx: mpsc::Sender<CallCommand>,
+}
+
+/// A group call in the registry.
+#[derive(Debug, Clone)]
+pub(super) struct GroupCallEntry {
+    pub(super) room: RoomId,
+    /// Commands to the group call's task.
+    pub(super) command_tx: mpsc::Sender<GroupCallCommand>,
+}
+
+impl CallEntry {
+    pub(super) fn has_party(&self, user: UserId) -> bool {
+        user == self.caller || user == self.callee
+    }
+}
+
+impl OpenCalls {
+    pub(super) fn add(&mut self, call: &Call, command_tx: mpsc::Sender<CallCommand>) {
+        self.calls.insert(
+            call.id,
+            CallEntry {
+                caller: call.caller,
+                callee: call.callee,
+                command_tx,
+            },
+        );
+        self.call_by_user.insert(call.caller, call.id);
+        if *self.call_by_user.entry(call.callee).or_insert(call.id) != call.id {
+            self.waiting_call_by_user.insert(call.callee, call.id);
+        }
+    }
+
+    /// Whether a call can ring for a person: at most one waits beside their current call.
+    pub(super) fn can_receive_call(&self, callee: UserId) -> bool {
+        !(self.call_by_user.contains_key(&callee)
+            && self.waiting_call_by_user.contains_key(&callee))
+    }
+
+    /// Removes a call. Returns the calls that no longer wait.
+    pub(super) fn remove(&mut self, call: &Call) -> Vec<CallEntry> {
+        self.calls.remove(&call.id);
+        let mut free = Vec::new();
+        for user in [call.caller, call.callee] {
+            if self.waiting_call_by_user.get(&user) == Some(&call.id) {
+                self.waiting_call_by_user.remove(&user);
+            }
+            free.extend(self.release_user(user, call.id));
+        }
+        free
+    }
+
+    /// Removes a person from a call. Returns their waiting call, which no longer waits.
+    pub(super) fn release_user(&mut self, user: UserId, call: CallId) -> Option<CallEntry> {
+        if self.call_by_user.get(&user) != Some(&call) {
+            return None;
+        }
+        self.call_by_user.remove(&user);
+        let next = self.waiting_call_by_user.remove(&user)?;
+        self.call_by_user.insert(user, next);
+        self.calls.get(&next).cloned()
+    }
+}

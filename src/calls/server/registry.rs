@@ -1,0 +1,395 @@
+//! The registry of open calls: routes what clients do to the task of their call.
+
+use super::{
+    call_table::{CallTable, JoinRetry},
+    call_task::CallTask,
+    commands::{CallCommand, GroupCallCommand},
+    errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error, send_unavailable},
+    leader::{CALL_LEADER, CallRequest},
+    monotonic_clock::MonotonicClock,
+    open_calls::{CallEntry, OpenCalls},
+    stored_call::call_from_row,
+    view::Parties,
+};
+use crate::{
+    model::{
+        CallId, Millis, UserId,
+        call::{ClientAction, Request, Timeouts, group::GroupCallLimits},
+    },
+    protocol::ws::{ErrorCode, ServerFrame},
+    server::{
+        AppState,
+        bus::Bus,
+        clock,
+        error::Result,
+        live::{Connection, Disconnect},
+    },
+};
+use std::sync::{Arc, Weak};
+use tokio::sync::{mpsc, oneshot};
+
+/// Time from the answer until both sides are connected, in milliseconds. ICE gives up after about 15 s; this leaves
+/// time for one restart and for the camera's permission prompt.
+const CONNECT_TIMEOUT: Millis = 30_000;
+/// How long two connected clients may take to recover their path, in milliseconds. They retry until a person leaves;
+/// this ends calls that both people have abandoned.
+const RECONNECT_TIMEOUT: Millis = 60 * 60 * 1_000;
+/// Grace period for a caller who disconnects before the answer, in milliseconds; never longer than the configured
+/// grace.
+const CALLER_GRACE_TIMEOUT: Millis = 5_000;
+/// Capacity of a call task's command queue; senders wait when it is full.
+pub(super) const COMMAND_QUEUE_CAPACITY: usize = 64;
+
+/// The registry of open calls. Shared behind an [`Arc`].
+#[derive(Debug)]
+pub struct CallRegistry {
+    pub(super) table: Arc<CallTable>,
+}
+
+impl CallRegistry {
+    /// Creates a registry without calls.
+    #[must_use]
+    pub fn new(app: Arc<AppState>) -> Arc<Self> {
+        let seconds = |seconds: u64| {
+            Millis::try_from(seconds)
+                .unwrap_or(Millis::MAX / 2_000)
+                .saturating_mul(1_000)
+        };
+        let (ring, grace) = (
+            seconds(app.config.ring_seconds),
+            seconds(app.config.call_grace_seconds),
+        );
+        let timeouts = Timeouts {
+            ring,
+            connect: CONNECT_TIMEOUT,
+            reconnect: RECONNECT_TIMEOUT,
+            grace,
+            caller_grace: CALLER_GRACE_TIMEOUT.min(grace),
+        };
+        Self::with_timeouts(app, timeouts)
+    }
+
+    pub(super) fn with_timeouts(app: Arc<AppState>, timeouts: Timeouts) -> Arc<Self> {
+        let group_limits = GroupCallLimits {
+            max_participants: usize::from(app.config.group_call_size),
+            grace: timeouts.grace,
+        };
+        let (join_retry_tx, join_retry_rx) = mpsc::unbounded_channel();
+        let registry = Arc::new(Self {
+            table: CallTable::new(app, timeouts, group_limits, join_retry_tx),
+        });
+        tokio::spawn(retry_joins(Arc::downgrade(&registry), join_retry_rx));
+        registry
+    }
+
+    /// Makes this node the call leader. It resumes the open calls in the store, left by a stopped server or a former leader.
+    ///
+    /// Connected calls resume as reconnecting, ringing ones keep ringing; both end if the clients do not return in time. On a
+    /// single node, call this before clients connect.
+    ///
+    /// # Errors
+    /// Fails if the store fails.
+    pub async fn become_leader(self: &Arc<Self>) -> Result<()> {
+        self.restore_calls().await?;
+        self.table.lock().is_leader = true;
+        for connection in self.table.app.connections.connections() {
+            self.on_client_connected(&connection).await;
+        }
+        Ok(())
+    }
+
+    /// Gives up leadership. The registry is cleared, because the store has all calls.
+    pub fn step_down(&self) {
+        *self.table.lock() = OpenCalls::default();
+    }
+
+    /// Whether this node is the call leader.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.table.is_leader()
+    }
+
+    /// Runs a task that [`Self::shut_down`] waits for.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.table.spawn(task);
+    }
+
+    /// Number of open calls, as far as this node is the leader.
+    #[must_use]
+    pub fn open_call_count(&self) -> usize {
+        self.table.open_call_count()
+    }
+
+    /// Publishes the list of open group calls to all nodes, so that each can correct what it missed.
+    pub fn publish_group_calls(&self) {
+        self.table.publish_group_calls();
+    }
+
+    /// Stops deciding, and waits until all decisions are stored, however long the store is unavailable.
+    pub async fn shut_down(&self) {
+        self.step_down();
+        self.table.tasks.close();
+        self.table.tasks.wait().await;
+    }
+
+    pub(super) async fn restore_calls(self: &Arc<Self>) -> Result<()> {
+        // Group calls first, so that calls ringing for their participants become waiting calls.
+        self.restore_group_calls().await?;
+        let mut rows = self.table.app.store.list_open_calls().await?;
+        // Answered calls before ringing ones, so that the same calls wait as before.
+        rows.sort_by_key(|row| (row.state.is_unanswered(), row.started_at));
+        for row in rows {
+            let Some(parties) =
+                Parties::find(&self.table.app.store, row.caller, row.callee).await?
+            else {
+                continue;
+            };
+            let clock = MonotonicClock::starting_at(clock::now());
+            let call = call_from_row(&row, self.table.timeouts, clock.now());
+            let (command_tx, command_rx) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
+            self.table.lock().add(&call, command_tx);
+            let task = CallTask::new(self.table.clone(), call, parties, clock);
+            self.table.tasks.spawn(task.run(command_rx));
+        }
+        Ok(())
+    }
+
+    /// Handles a client's action. The replies are frames to the clients concerned, or an error to this client.
+    pub async fn handle_action(
+        self: &Arc<Self>,
+        from: &Arc<Connection>,
+        call: CallId,
+        action: ClientAction,
+    ) {
+        match &self.table.app.bus {
+            _ if self.is_leader() => self.handle_as_leader(from, call, action).await,
+            Some(bus) => self.forward_to_leader(bus, from, call, action).await,
+            // Without a bus, this node stops being the leader only at shutdown.
+            None => send_error(from, call, ErrorCode::Unavailable, UNAVAILABLE_REASON),
+        }
+    }
+
+    /// Forwards an action to the leader node.
+    async fn forward_to_leader(
+        &self,
+        bus: &Bus,
+        from: &Connection,
+        call: CallId,
+        action: ClientAction,
+    ) {
+        let request = CallRequest {
+            from: bus.node(),
+            client: from.client,
+            person: from.person.clone(),
+            guest_of: from.guest_of,
+            call,
+            action,
+        };
+        if let Err(why) = bus.ask_leader(CALL_LEADER, &request).await {
+            tracing::warn!(%call, %why, "what a page asked about a call came to nothing");
+            send_error(from, call, ErrorCode::Unavailable, UNAVAILABLE_REASON);
+        }
+    }
+
+    async fn handle_as_leader(
+        self: &Arc<Self>,
+        from: &Arc<Connection>,
+        call: CallId,
+        action: ClientAction,
+    ) {
+        let starts = matches!(action, ClientAction::Start { .. });
+        if from.guest_of.is_some_and(|only| only != call || starts) {
+            return send_error(from, call, ErrorCode::NoSuchCall, NO_SUCH_CALL_REASON);
+        }
+        let request = match action {
+            ClientAction::Start { to, media } => {
+                return self.start_call(from, call, to, media).await;
+            }
+            ClientAction::Join { .. } if from.guest_of.is_some() => {
+                return self.join_group_call_as_guest(from, call).await;
+            }
+            ClientAction::Join { room } => return self.join_group_call(from, call, room).await,
+            action if self.is_group_call(call) => {
+                return self.handle_group_action(from, call, action).await;
+            }
+            ClientAction::Signal { signal, .. } => {
+                return self
+                    .send_command(
+                        from,
+                        call,
+                        CallCommand::Signal {
+                            from: from.clone(),
+                            signal,
+                        },
+                    )
+                    .await;
+            }
+            ClientAction::Ringing => Request::Ringing,
+            ClientAction::Accept => Request::Accept,
+            ClientAction::Decline => Request::Decline,
+            ClientAction::HangUp => Request::HangUp,
+            ClientAction::Connected => Request::Connected,
+            ClientAction::Disconnected => Request::Disconnected,
+        };
+        if request == Request::Accept {
+            self.leave_current_call(from.person.id, call).await;
+        }
+        self.send_command(
+            from,
+            call,
+            CallCommand::Request {
+                from: from.clone(),
+                request,
+            },
+        )
+        .await;
+    }
+
+    /// Before a waiting call is accepted, ends the person's current call.
+    async fn leave_current_call(&self, user: UserId, call: CallId) {
+        let (done, left) = oneshot::channel();
+        let sent = {
+            let open = self.table.lock();
+            let waits = open.waiting_call_by_user.get(&user) == Some(&call);
+            let current_call = open.call_by_user.get(&user).filter(|_| waits);
+            let entry = current_call.and_then(|id| open.calls.get(id)).cloned();
+            let group_entry = current_call
+                .and_then(|id| open.group_calls.get(id))
+                .cloned();
+            (entry, group_entry)
+        };
+        // If the command cannot be delivered, that call has already ended.
+        let sent = match sent {
+            (Some(two), _) => two
+                .command_tx
+                .send(CallCommand::Leave { user, done })
+                .await
+                .is_ok(),
+            (None, Some(many)) => many
+                .command_tx
+                .send(GroupCallCommand::Leave { user, done })
+                .await
+                .is_ok(),
+            (None, None) => false,
+        };
+        if sent {
+            let _ = left.await;
+        }
+    }
+
+    /// Handles a client that connected and was welcomed: its call tasks send it the current state.
+    pub async fn on_client_connected(self: &Arc<Self>, page: &Arc<Connection>) {
+        for entry in self.entries_of_user(page.person.id) {
+            // A call may have ended meanwhile; a client that still shows it asks again.
+            let _ = entry
+                .command_tx
+                .send(CallCommand::ClientConnected {
+                    connection: page.clone(),
+                })
+                .await;
+        }
+        if let Some(group) = self.group_entry_of_user(page.person.id) {
+            let page = page.clone();
+            let _ = group
+                .command_tx
+                .send(GroupCallCommand::ClientConnected { connection: page })
+                .await;
+        }
+    }
+
+    /// Handles a lost connection that no newer connection of the client has replaced.
+    pub async fn on_client_disconnected(
+        self: &Arc<Self>,
+        page: &Arc<Connection>,
+        disconnect: Disconnect,
+    ) {
+        for entry in self.entries_of_user(page.person.id) {
+            let page = page.clone();
+            let _ = entry
+                .command_tx
+                .send(CallCommand::ClientDisconnected {
+                    connection: page,
+                    disconnect,
+                })
+                .await;
+        }
+        if let Some(group) = self.group_entry_of_user(page.person.id) {
+            let page = page.clone();
+            let _ = group
+                .command_tx
+                .send(GroupCallCommand::ClientDisconnected {
+                    connection: page,
+                    disconnect,
+                })
+                .await;
+        }
+    }
+
+    /// Sends a command to a call's task; if the call is over, sends the client its outcome.
+    async fn send_command(&self, from: &Connection, call: CallId, command: CallCommand) {
+        let entry = self
+            .table
+            .lock()
+            .calls
+            .get(&call)
+            .filter(|entry| entry.has_party(from.person.id))
+            .cloned();
+        let taken = match entry {
+            Some(entry) => entry.command_tx.send(command).await.is_ok(),
+            None => false,
+        };
+        if !taken {
+            self.send_past_call(from, call).await;
+        }
+    }
+
+    /// Sends an ended call to the client, or an error if it does not exist or belongs to others.
+    pub(super) async fn send_past_call(&self, from: &Connection, id: CallId) {
+        match self.past_call_frame(from, id).await {
+            Ok(Some(frame)) => from.send(&frame),
+            Ok(None) => send_error(from, id, ErrorCode::NoSuchCall, NO_SUCH_CALL_REASON),
+            Err(error) => send_unavailable(from, id, &error),
+        }
+    }
+
+    async fn past_call_frame(&self, from: &Connection, id: CallId) -> Result<Option<ServerFrame>> {
+        let Some(row) = self.table.app.store.find_call(id).await? else {
+            return self.past_group_call_frame(from, id).await;
+        };
+        let call = call_from_row(&row, self.table.timeouts, clock::now());
+        let Some(side) = call.side_of_user(from.person.id) else {
+            return Ok(None);
+        };
+        let parties = Parties::find(&self.table.app.store, call.caller, call.callee).await?;
+        Ok(parties.map(|two| ServerFrame::Call {
+            call: two.view(&call, side, from.client),
+        }))
+    }
+
+    /// The current and the waiting two-party call of a person.
+    fn entries_of_user(&self, user: UserId) -> Vec<CallEntry> {
+        let open = self.table.lock();
+        [
+            open.call_by_user.get(&user),
+            open.waiting_call_by_user.get(&user),
+        ]
+        .into_iter()
+        .flatten()
+        .filter_map(|call| open.calls.get(call).cloned())
+        .collect()
+    }
+}
+
+/// Retries joins of group calls that ended during the join, until the registry is gone.
+async fn retry_joins(
+    registry: Weak<CallRegistry>,
+    mut join_retry_rx: mpsc::UnboundedReceiver<JoinRetry>,
+) {
+    while let Some(JoinRetry { from, id, room }) = join_retry_rx.recv().await {
+        let Some(registry) = registry.upgrade() else {
+            return;
+        };
+        let retry = registry.clone().retry_join_group_call(from, id, room);
+        registry.spawn(retry);
+    }
+}
