@@ -74,9 +74,8 @@ const RECONNECT_TIMEOUT: Millis = 60 * 60 * 1_000;
 /// grace.
 const CALLER_GRACE_TIMEOUT: Millis = 5_000;
 /// Error text when the store or the leader node is unavailable.
-const UNAVAILABLE_REASON: &str =
-    "The server could not do that just now. The call was not changed; please try again.";
-const NO_SUCH_CALL_REASON: &str = "That call does not exist, or is not yours.";
+const UNAVAILABLE_REASON: &str = "The server is unavailable. The call did not change; try again.";
+const NO_SUCH_CALL_REASON: &str = "This call does not exist, or you are not part of it.";
 /// Capacity of a call task's command queue; senders wait when it is full.
 const COMMAND_QUEUE_CAPACITY: usize = 64;
 
@@ -258,7 +257,7 @@ impl CallRegistry {
             action,
         };
         if let Err(why) = bus.ask_leader(CALL_LEADER, &request).await {
-            tracing::warn!(%call, %why, "what a page asked about a call came to nothing");
+            tracing::warn!(%call, %why, "could not forward a call request to the leader");
             send_error(from, call, ErrorCode::Unavailable, UNAVAILABLE_REASON);
         }
     }
