@@ -98,7 +98,7 @@ pub fn App() -> impl IntoView {
     view! {
         <Title formatter=|text: String| if text.is_empty() { "Rialto".to_owned() } else { format!("{text} · Rialto") } text="" />
         <Router>
-            <a class="skip-link" href="#main" rel="external">"Skip to the content"</a>
+            <a class="skip-link" href="#main" rel="external">"Skip to content"</a>
             <div class="site-top">
                 <HydrationBoundary>
                     <Header />
@@ -229,10 +229,10 @@ fn NavLink(
 #[component]
 fn NotFound() -> impl IntoView {
     view! {
-        <Title text="Not found" />
+        <Title text="Page not found" />
         <div class="page empty">
-            <h1>"There is nothing here"</h1>
-            <p>"The address leads nowhere: it may be mistyped, or what was there is gone."</p>
+            <h1>"Page not found"</h1>
+            <p>"The address may be mistyped, or the page was removed."</p>
             <p>
                 <a class="button primary" href="/">"Go to the news"</a>
             </p>

@@ -163,7 +163,7 @@ async fn publish_story(
         body.clear();
         std::io::stdin()
             .read_to_string(&mut body)
-            .map_err(|why| format!("standard input: {why}"))?;
+            .map_err(|why| format!("standard input cannot be read: {why}"))?;
     }
     let draft =
         StoryDraft::new(&headline, &body, &topic, urgency).map_err(|why| why.to_string())?;

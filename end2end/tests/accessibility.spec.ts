@@ -181,7 +181,7 @@ test("chunks that fail to load: pages and calls", async ({ join }) => {
   await ada.page.reload();
   await ada.page.waitForFunction(() => window.instrumentation.welcomeCount > 0);
   await ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace", exact: true }).click();
-  await expect(ada.calls.dock).toContainText("What calls need could not be loaded");
+  await expect(ada.calls.dock).toContainText("Calls could not be loaded");
   await expectAccessible(ada, "a calls chunk that fails to load");
   await ada.calls.dock.getByRole("button", { name: "Close" }).click();
   await ada.page.locator(".site-nav").getByRole("link", { name: "Calls" }).click();
@@ -206,7 +206,7 @@ test("a call in every state: preview, ringing, connected, minimised, ended", asy
   await grace.calls.microphoneButton.click();
   await expect(ada.calls.remoteView).toContainText("Grace is muted");
   await expectAccessible(ada, "a call without remote video");
-  await grace.calls.stage.getByRole("button", { name: "Make the call small" }).click();
+  await grace.calls.stage.getByRole("button", { name: "Minimise call" }).click();
   await expectAccessible(grace, "a minimised call");
   await ada.calls.hangUp();
   await expect(grace.calls.endedCard).toBeVisible();
@@ -252,7 +252,7 @@ test("on a phone a minimised call leaves the composer usable", async ({ join }) 
   await grace.calls.call("Ada");
   await ada.calls.accept();
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
-  await ada.calls.stage.getByRole("button", { name: "Make the call small" }).click();
+  await ada.calls.stage.getByRole("button", { name: "Minimise call" }).click();
   await ada.chat.composer.click();
   await ada.page.keyboard.type("I can write and talk");
   await ada.page.getByRole("button", { name: "Send", exact: true }).click();
@@ -265,7 +265,7 @@ test("on a phone a minimised call leaves the composer usable", async ({ join }) 
 test("the keyboard is enough to skip to the content, send a message and answer a call", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   await ada.page.keyboard.press("Tab");
-  await expect(ada.page.getByRole("link", { name: "Skip to the content" })).toBeFocused();
+  await expect(ada.page.getByRole("link", { name: "Skip to content" })).toBeFocused();
   await ada.page.keyboard.press("Enter");
   await expect(ada.page.locator("#main")).toBeFocused();
   await ada.chat.composer.focus();

@@ -36,10 +36,10 @@ test("a caller who denies microphone and camera gets instructions, and still rec
   await openPreview(grace);
   const { preview } = grace.calls;
   await expect(preview).toContainText(
-    "The browser does not let this page use the microphone. Press the icon left of the address",
+    "Your browser blocks the microphone for this page. Press the icon left of the address",
   );
   await expect(preview).toContainText(
-    "The browser does not let this page use the camera. Press the icon left of the address",
+    "Your browser blocks the camera for this page. Press the icon left of the address",
   );
   await connectCall(grace, ada);
   await grace.calls.expectAudioAndVideo();
@@ -51,13 +51,13 @@ test("a caller who denies microphone and camera gets instructions, and still rec
   await grace.calls.cameraButton.click();
   await grace.calls.microphoneButton.click();
   await ada.calls.expectAudioAndVideo();
-  await expect(grace.calls.stage).not.toContainText("does not let this page");
+  await expect(grace.calls.stage).not.toContainText("Your browser blocks");
 });
 
 for (const [name, expectedText] of [
-  ["NotAllowedError", "The browser does not let this page use the camera"],
+  ["NotAllowedError", "Your browser blocks the camera for this page"],
   ["NotFoundError", "No camera was found"],
-  ["NotReadableError", "The camera does not start; another program may be using it"],
+  ["NotReadableError", "The camera could not be started; another program may be using it"],
 ] as const) {
   test(`a camera that fails with ${name} is explained, and audio flows both ways`, async ({ join }) => {
     const [ada, grace] = [await join("Ada"), await join("Grace")];
@@ -106,7 +106,7 @@ test("a camera unplugged during a call is replaced by another one, or by a messa
   await connectCall(grace, ada);
   await ada.calls.expectMovingVideo();
   await unplugCamera(grace.page);
-  await expect(grace.calls.stage).toContainText(/The camera was disconnected\. “fake_device_\d” is used now/);
+  await expect(grace.calls.stage).toContainText(/The camera was disconnected\. Now using “fake_device_\d”/);
   await ada.calls.expectMovingVideo();
   await grace.page.evaluate(() => {
     const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -160,7 +160,7 @@ test("microphone, camera and speaker are chosen before a call, remembered, and s
   const microphones = stage.getByLabel("Microphone", { exact: true });
   await microphones.selectOption({ index: 2 });
   await ada.calls.expectAudio();
-  await stage.getByText("Sound of the microphone").click();
+  await stage.getByText("Microphone processing").click();
   const echoCancellation = () =>
     grace.page.evaluate(
       () =>

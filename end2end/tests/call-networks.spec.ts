@@ -108,7 +108,7 @@ test.describe("without a relay", () => {
   test("a call does not connect, and both sides see why, also in its outcome", async ({ joinBoth }) => {
     const { ada, grace } = await joinBoth();
     await callAndAccept(ada, grace);
-    const reason = "No way to the other person's network was found, and this site has no relay";
+    const reason = "No route to the other person's network, and this site has no relay";
     for (const { calls } of [ada, grace]) await expect(calls.stage).toContainText(reason, { timeout: 40_000 });
     for (const { calls } of [ada, grace]) {
       await expect(calls.endedCard).toContainText("Video call, could not connect", { timeout: 40_000 });
@@ -133,7 +133,7 @@ test.describe("with 100 ms delay and 5 % packet loss", () => {
     }
     await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
     await expect(grace.calls.stage.getByRole("button", { name: /^Connection: (fair|poor|bad)$/ })).toBeVisible();
-    await expect(ada.calls.stage).not.toContainText("Your picture is not sent");
+    await expect(ada.calls.stage).not.toContainText("Your video is paused");
   });
 });
 
@@ -149,8 +149,8 @@ test.describe("with limited bandwidth", () => {
     for (const visitor of [ada, grace]) visitor.allowOutageErrors();
     testbed.limitBandwidth(110);
     const since = Date.now();
-    await expect(ada.calls.stage).toContainText("Your picture is not sent for now", { timeout: 60_000 });
-    await expect(grace.calls.remoteView).toContainText("No picture for now", { timeout: 30_000 });
+    await expect(ada.calls.stage).toContainText("Your video is paused", { timeout: 60_000 });
+    await expect(grace.calls.remoteView).toContainText("Video paused", { timeout: 30_000 });
     console.log(`    110 kbit/s: video is paused after ${Date.now() - since} ms`);
     // Once queued packets have arrived, audio comes through with little loss. Later the page tries video again.
     await sleepSeconds(2);
@@ -164,7 +164,7 @@ test.describe("with limited bandwidth", () => {
     );
     expect(concealedShare).toBeLessThan(0.2);
     testbed.limitBandwidth();
-    await expect(ada.calls.stage).not.toContainText("Your picture is not sent", { timeout: 60_000 });
+    await expect(ada.calls.stage).not.toContainText("Your video is paused", { timeout: 60_000 });
     await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
   });
 

@@ -35,7 +35,7 @@ test("a suspended browser is noticed by the other side, and the call recovers wh
   browserProcess.suspend();
   // A browser takes about seven seconds to notice the loss of its peer.
   await expect(ada.calls.state).toContainText("Reconnecting…", { timeout: 20_000 });
-  await expect(ada.calls.stage).toContainText("Another path is being looked for");
+  await expect(ada.calls.stage).toContainText("Reconnecting automatically");
   browserProcess.resume();
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
@@ -74,7 +74,9 @@ test(
     await server.kill();
     await expect(ada.calls.state).toContainText("No connection to the server");
     await grace.calls.accept();
-    await expect(grace.calls.state).toContainText("No connection to the server. The call is answered when it is back.");
+    await expect(grace.calls.state).toContainText(
+      "No connection to the server. The call will be answered when it is back.",
+    );
     await server.launch();
     await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
     await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);

@@ -53,7 +53,7 @@ test("the remote video goes full screen and picture-in-picture", async ({ join }
   await expect.poll(full).toBe("call-pictures");
   await ada.calls.stage.getByRole("button", { name: "Full screen" }).click();
   await expect.poll(full).toBeUndefined();
-  const pictureInPictureButton = ada.calls.stage.getByRole("button", { name: "Small window above all others" });
+  const pictureInPictureButton = ada.calls.stage.getByRole("button", { name: "Picture-in-picture" });
   const pictureInPictureClass = () => ada.page.evaluate(() => document.pictureInPictureElement?.className);
   await pictureInPictureButton.click();
   await expect.poll(pictureInPictureClass).toBe("call-their-video");
@@ -171,13 +171,13 @@ test("a file transfer that is declined, stopped or ended by the end of the call 
   await input.setInputFiles(createRandomFile("long.bin", LARGE_FILE_BYTES));
   await fileTransferRow(grace, "long.bin").getByRole("button", { name: "Accept" }).click();
   await fileTransferRow(ada, "long.bin").getByRole("button", { name: /^Stop/ }).click();
-  await expect(fileTransferRow(ada, "long.bin")).toContainText("You stopped it");
-  await expect(fileTransferRow(grace, "long.bin")).toContainText("The other side stopped it", { timeout: 30_000 });
+  await expect(fileTransferRow(ada, "long.bin")).toContainText("You cancelled it");
+  await expect(fileTransferRow(grace, "long.bin")).toContainText("Cancelled by the other person", { timeout: 30_000 });
 
   await input.setInputFiles(createRandomFile("late.bin", 2_000));
   await expect(fileTransferRow(grace, "late.bin")).toContainText("offered to you");
   await ada.calls.hangUp();
-  await expect(fileTransferRow(grace, "late.bin")).toContainText("The call ended before it was there");
+  await expect(fileTransferRow(grace, "late.bin")).toContainText("The call ended during the transfer");
   await expect(
     fileTransferRow(grace, "empty.txt").getByRole("link", { name: "Save" }),
     "received files can still be saved",

@@ -322,7 +322,7 @@ test("a call continues on the news, chat, settings and calls pages of the same t
     await ada.page.evaluate(() => window.instrumentation.peerConnections.length),
     "a single connection throughout",
   ).toBe(1);
-  await ada.calls.stage.getByRole("button", { name: "Make the call large" }).click();
+  await ada.calls.stage.getByRole("button", { name: "Expand call" }).click();
   await ada.calls.hangUp();
   await expect(grace.calls.endedCard).toContainText(/Video call, \d+ s/);
 });
@@ -363,7 +363,7 @@ test("a second call cannot be started during a call, and the page says so", asyn
     .locator(".chat-rooms")
     .getByRole("button", { name: `Video call ${eve.name}` })
     .click();
-  await expect(ada.calls.stage).toContainText("You are in a call. Leave it first");
+  await expect(ada.calls.stage).toContainText("You are already in a call. Leave it before you start another");
   await ada.calls.expectMovingVideo();
 });
 
@@ -490,9 +490,9 @@ test("bars show the connection's quality, and details its statistics", async ({ 
   const bars = ada.calls.stage.getByRole("button", { name: /^Connection: / });
   await bars.click();
   const details = ada.calls.stage.locator(".call-details");
-  await expect(details).toContainText("WayDirect");
-  await expect(details).toContainText(/Comes\d{2,} kbit\/s/);
-  await expect(details).toContainText(/Picture\d+ × \d+/);
+  await expect(details).toContainText("RouteDirect");
+  await expect(details).toContainText(/Receiving\d{2,} kbit\/s/);
+  await expect(details).toContainText(/Video\d+ × \d+/);
   await bars.click();
   await expect(details).toHaveCount(0);
 });
@@ -576,7 +576,9 @@ for (const { answer, permission } of [
       Object.assign(window, { Notification: FakeNotification });
     });
     await ada.open("/chat/general");
-    const question = ada.page.getByRole("region", { name: "Hear of calls while you look at something else?" });
+    const question = ada.page.getByRole("region", {
+      name: "Get notified of calls while this tab is in the background?",
+    });
     await expect(question).toBeInViewport();
     expect(await ada.page.evaluate(() => window.instrumentation.layoutShiftSum), "there is no layout shift").toBe(0);
     await question.getByRole("button", { name: answer }).click();
@@ -587,6 +589,6 @@ for (const { answer, permission } of [
     await expect(ada.page.locator(".chat-rooms").getByText("Nobody else is here right now")).toBeVisible();
     await expect(question, "it is not asked again").toHaveCount(0);
     await ada.open("/settings");
-    await expect(ada.page.getByRole("button", { name: "Notify me when this page is hidden" })).toBeVisible();
+    await expect(ada.page.getByRole("button", { name: "Notify me when this tab is in the background" })).toBeVisible();
   });
 }

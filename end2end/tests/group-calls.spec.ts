@@ -58,7 +58,7 @@ test(
 
     const tab = await grace.openTab("/chat/general");
     await joinGroupCall(tab);
-    await expect(grace.calls.endedCard).toContainText("You are not in the call any more");
+    await expect(grace.calls.endedCard).toContainText("You are no longer in the call");
     await expectVideoStreams([ada], 1);
     for (const { calls } of [ada, tab]) await calls.expectAudiblePlayback();
   },

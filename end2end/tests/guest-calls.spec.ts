@@ -6,14 +6,14 @@ import { expectVideoStreams, joinGroupCall } from "./support/group-calls.ts";
 /** Creates a guest link in the visitor's current call, and returns its path. */
 async function createGuestLink(visitor: Visitor): Promise<string> {
   await visitor.calls.stage.getByRole("button", { name: "Invite a guest" }).click();
-  await visitor.calls.stage.getByRole("button", { name: "Make a link" }).click();
-  const link = await visitor.calls.stage.getByRole("textbox", { name: "Link for guests" }).inputValue();
+  await visitor.calls.stage.getByRole("button", { name: "Create link" }).click();
+  const link = await visitor.calls.stage.getByRole("textbox", { name: "Guest link" }).inputValue();
   return new URL(link).pathname;
 }
 
 async function joinAsGuest(guest: Visitor, name: string): Promise<void> {
   await guest.page.getByLabel("Name").fill(name);
-  await guest.page.getByRole("button", { name: "Go on to the call" }).click();
+  await guest.page.getByRole("button", { name: "Continue to the call" }).click();
   await guest.calls.preview.getByRole("button", { name: "Join the call" }).click();
   await expect(guest.calls.stage).toBeVisible();
 }
@@ -25,7 +25,7 @@ test(
     const ada = await join("Ada");
     await joinGroupCall(ada, true);
     const link = await createGuestLink(ada);
-    await expect(ada.calls.stage.getByText("Made by Ada")).toBeVisible();
+    await expect(ada.calls.stage.getByText("Created by Ada")).toBeVisible();
     await ada.context.grantPermissions(["clipboard-read", "clipboard-write", "camera", "microphone"]);
     await ada.calls.stage.getByRole("button", { name: "Copy" }).click();
     await expect(ada.calls.stage.getByRole("button", { name: "Copied" })).toBeVisible();
@@ -39,18 +39,18 @@ test(
     for (const { calls } of [ada, bob]) await calls.expectAudiblePlayback();
     await expect(ada.calls.stage.getByRole("listitem").filter({ hasText: "Bob (guest)" })).toBeVisible();
     await expect(bob.calls.stage.getByRole("button", { name: "Invite a guest" })).toHaveCount(0);
-    await expect(bob.page.getByText("You are Bob, a guest to this call")).toBeVisible();
+    await expect(bob.page.getByText("You are Bob, a guest in this call")).toBeVisible();
     const { violations } = await new AxeBuilder({ page: bob.page }).analyze();
     const severeViolations = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
     expect(severeViolations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html ?? ""}`)).toEqual([]);
 
-    await ada.calls.stage.getByRole("button", { name: "End the link" }).click();
+    await ada.calls.stage.getByRole("button", { name: "Revoke link" }).click();
     await expect(ada.calls.stage.getByRole("listitem").filter({ hasText: "Bob (guest)" })).toHaveCount(0);
-    await expect(bob.page.getByText("You are not in this call any more")).toBeVisible();
+    await expect(bob.page.getByText("You are no longer in this call")).toBeVisible();
     await expect(bob.calls.stage).toHaveCount(0);
     await expect.poll(() => bob.calls.openDevices()).toEqual({ microphone: false, camera: false });
     const late = await visitAnonymously({ startPath: link });
-    await expect(late.page.getByRole("heading", { name: "This link does not work any more" })).toBeVisible();
+    await expect(late.page.getByRole("heading", { name: "This link is no longer valid" })).toBeVisible();
   },
 );
 
@@ -72,7 +72,7 @@ test(
     // Both are connected to the server again: when one leaves, the other is notified.
     await ada.calls.stage.getByRole("button", { name: "Leave" }).click();
     // The end of the call and the end of the guest's session arrive separately, and either shows such a message.
-    await expect(bob.page.getByText(/You are not in (the|this) call any more/).first()).toBeVisible({
+    await expect(bob.page.getByText(/You are no longer in (the|this) call:/).first()).toBeVisible({
       timeout: 30_000,
     });
     await expect(bob.calls.stage).toHaveCount(0);

@@ -75,7 +75,7 @@ test("a page whose chunk fails to load says so, and is shown as soon as it loads
   await expect(alert).toContainText("This page could not be loaded");
   await unblock();
   // The page retries by itself.
-  await expect(reader.page.getByText("Calls are between people with a name.")).toBeVisible({ timeout: 40_000 });
+  await expect(reader.page.getByText("Pick a name to make calls.")).toBeVisible({ timeout: 40_000 });
   await expect(alert).toHaveCount(0);
   expect(reader.page.url()).toBe(`${server.url}/calls`);
 });
@@ -87,13 +87,13 @@ test("a call started before the calls chunk loads shows so, and can start once i
   await ada.page.waitForFunction(() => window.instrumentation.welcomeCount > 0);
   const button = ada.page.locator(".chat-rooms").getByRole("button", { name: "Video call Grace", exact: true });
   await button.click();
-  await expect(ada.calls.dock).toContainText("What calls need could not be loaded");
+  await expect(ada.calls.dock).toContainText("Calls could not be loaded");
   // Closing the message gives up; the button starts over.
   await ada.calls.dock.getByRole("button", { name: "Close" }).click();
   await expect(ada.calls.dock).toHaveCount(0);
   await button.click();
   await ada.calls.dock.getByRole("button", { name: "Try again" }).click();
-  await expect(ada.calls.dock).toContainText("What calls need could not be loaded");
+  await expect(ada.calls.dock).toContainText("Calls could not be loaded");
   await unblock();
   // The page retries by itself.
   await expect(ada.calls.preview).toBeVisible({ timeout: 40_000 });

@@ -264,7 +264,7 @@ test("an editor's draft survives a reload and a rejection, and the preview rende
   await expect(page.getByRole("region", { name: "Preview" }).locator("em")).toHaveText("many");
   await page.reload();
   await editor.waitUntilConnected();
-  await expect(page.getByText("What you had typed here before is back")).toBeVisible();
+  await expect(page.getByText("Draft restored")).toBeVisible();
   await expect(headline).toHaveValue("A long day");
   await expect(body).toHaveValue("With *many* words.");
   editor.browserErrors.allow(/400|422/, "the server rejects a blank headline");

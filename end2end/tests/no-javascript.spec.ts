@@ -141,6 +141,6 @@ test("past calls are listed", async ({ join }) => {
   const { page } = await join("Eve", { ...WITHOUT_JAVASCRIPT, startPath: "/calls" });
   await page.context().addCookies(cookies);
   await page.reload();
-  await expect(page.getByText("Calling needs JavaScript")).toBeVisible();
+  await expect(page.getByText("Calls need JavaScript")).toBeVisible();
   await expect(page.getByText("You declined a voice call")).toBeVisible();
 });

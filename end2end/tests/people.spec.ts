@@ -158,13 +158,13 @@ test("a right-to-left name is truncated at its end, and aligned like every name"
 
 test("anybody can test their connection for calls, with measured times", { tag: "@nodes" }, async ({ join }) => {
   const ada = await join("Ada", { startPath: "/settings" });
-  const card = ada.page.getByRole("region", { name: "Connection for calls" });
+  const card = ada.page.getByRole("region", { name: "Call connection test" });
   await card.getByRole("button", { name: "Test my connection" }).click();
-  for (const route of ["Through the relay by UDP", "Through the relay by TCP"]) {
+  for (const route of ["Relay over UDP", "Relay over TCP"]) {
     const row = card.locator(".finding").filter({ hasText: route });
-    await expect(row).toContainText(/It was open after \d+ ms, and there and back takes \d+ ms\./, { timeout: 30_000 });
+    await expect(row).toContainText(/Connected after \d+ ms; round trip \d+ ms\./, { timeout: 30_000 });
   }
-  await expect(card.locator(".finding").filter({ hasText: "Calls from here" })).toContainText("They will connect.");
+  await expect(card.locator(".finding").filter({ hasText: "Calls from here" })).toContainText("Calls will connect.");
 });
 
 test("an administrator runs the server's checks, with and without JavaScript", async ({

@@ -157,7 +157,7 @@ test("screenshots of a small community are taken", async ({
   await expect(jessica.news.headline("High water")).toBeVisible();
   await jessica.calls.expectMovingVideo();
   await takeScreenshots(jessica, "call-small");
-  await jessica.calls.stage.getByRole("button", { name: "Make the call large" }).click();
+  await jessica.calls.stage.getByRole("button", { name: "Expand call" }).click();
   await jessica.calls.hangUp();
   await takeScreenshots(jessica, "call-over");
 

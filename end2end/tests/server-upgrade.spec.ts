@@ -15,7 +15,7 @@ test("a page of an older build reloads itself when nothing would be lost", async
   await server.upgrade();
   for (const { page } of [reader, ada]) {
     await expect.poll(() => build(page), { timeout: 20_000 }).not.toBe(old);
-    await expect(page.getByText("Rialto was updated")).toHaveCount(0);
+    await expect(page.getByText("A new version of Rialto is available")).toHaveCount(0);
   }
   await ada.waitUntilConnected();
   await ada.chat.sendMessage("Nothing happened");
@@ -27,7 +27,7 @@ test("a page with a draft announces a newer build, and keeps the draft across th
   ada.allowOutageErrors();
   await ada.chat.composer.fill("Half a thought");
   await server.upgrade();
-  const notice = ada.page.getByText("Rialto was updated");
+  const notice = ada.page.getByText("A new version of Rialto is available");
   await expect(notice).toBeVisible({ timeout: 20_000 });
   await expect(ada.chat.composer).toHaveValue("Half a thought");
   await ada.page.getByRole("button", { name: "Reload" }).click();
@@ -44,7 +44,7 @@ test("an upgrade does not interrupt a call", { tag: "@nodes" }, async ({ join, s
   await grace.calls.accept();
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await server.upgrade();
-  await expect(ada.page.getByText("Rialto was updated")).toBeVisible({ timeout: 20_000 });
+  await expect(ada.page.getByText("A new version of Rialto is available")).toBeVisible({ timeout: 20_000 });
   await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
   await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
 });

@@ -49,7 +49,7 @@ pub struct NewsStream {
 
 impl std::fmt::Debug for NewsStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewsLive").finish_non_exhaustive()
+        f.debug_struct("NewsStream").finish_non_exhaustive()
     }
 }
 
@@ -331,9 +331,7 @@ impl NewsStream {
         };
         // A newer server may send unknown events; this page reloads when it can.
         if let Err(error) = understood {
-            browser::warn(&format!(
-                "the news stream's {name} was not understood: {error}"
-            ));
+            browser::warn(&format!("invalid {name} event in the news stream: {error}"));
         }
     }
 

@@ -48,7 +48,7 @@ pub fn EditorPage() -> impl IntoView {
                             EitherOf3::C(
                                 view! {
                                     <section class="empty">
-                                        <h1>"Publishing does not work now"</h1>
+                                        <h1>"Publishing is unavailable"</h1>
                                         <p>{failure.to_string()}</p>
                                         <button type="button" class="button primary" on:click=move |_| editor_state.refetch()>
                                             "Try again"
@@ -69,7 +69,7 @@ pub fn EditorPage() -> impl IntoView {
 fn NotYours(failure: Failure) -> impl IntoView {
     let reason = match failure {
         Failure::NotAllowed { reason } => reason,
-        _ => "Only editors and administrators publish stories. If you are one of them, sign in."
+        _ => "Only editors and administrators can publish stories. Sign in if you are one."
             .to_owned(),
     };
     view! {
@@ -167,7 +167,7 @@ fn PublishFailure(failure: Failure) -> impl IntoView {
                 .then(|| {
                     view! {
                         " "
-                        <a href="/signin" rel="external" target="_blank">"Sign in (in a new tab)"</a>
+                        <a href="/signin" rel="external" target="_blank">"Sign in (opens a new tab)"</a>
                         ", then publish again."
                     }
                 })}
@@ -212,7 +212,7 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
     let shown = move || {
         rendered.get().map(|looks| match looks {
             Ok(html) if html.is_empty() => {
-                view! { <p class="quiet-text">"There is nothing to show yet."</p> }.into_any()
+                view! { <p class="quiet-text">"Nothing to preview yet"</p> }.into_any()
             }
             Ok(html) => view! { <div class="story-body" inner_html=html></div> }.into_any(),
             Err(failure) => {
@@ -279,7 +279,7 @@ fn TopicField(value: String, topics: Vec<String>, node: NodeRef<Input>) -> impl 
             <datalist id="topics">
                 {topics.into_iter().map(|topic| view! { <option value=topic></option> }).collect_view()}
             </datalist>
-            <p class="field-hint" id="topic-hint">"Choose one that is there, or begin a new one. General if left empty."</p>
+            <p class="field-hint" id="topic-hint">"Pick an existing topic or enter a new one. Default: General"</p>
         </div>
     }
 }
@@ -291,11 +291,11 @@ fn UrgencyField(is_breaking: bool, fields: FormFields) -> impl IntoView {
             <legend>"Urgency"</legend>
             <label class="choice">
                 <input type="radio" name="urgency" value="normal" checked=!is_breaking node_ref=fields.normal_radio />
-                <span>"Normal: counted as new on the news page"</span>
+                <span>"Normal: appears as a new story on the news page"</span>
             </label>
             <label class="choice">
                 <input type="radio" name="urgency" value="breaking" checked=is_breaking node_ref=fields.breaking_radio />
-                <span>"Breaking: a banner on every open page, at once"</span>
+                <span>"Breaking: also shows a banner on every open page"</span>
             </label>
         </fieldset>
     }

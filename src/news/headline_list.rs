@@ -185,7 +185,7 @@ fn InterruptionNotice() -> impl IntoView {
             view! {
                 <Notice kind=NoticeKind::Warn>
                     <p>
-                        "Live updates are interrupted since " <LocalTime at style=TimeStyle::Time /> ". Reconnecting… "
+                        "Live updates have been interrupted since " <LocalTime at style=TimeStyle::Time /> ". Reconnecting… "
                         <button type="button" class="link-button" on:click=move |_| live.retry_now()>
                             "Try now"
                         </button>
@@ -230,14 +230,14 @@ pub(super) fn is_breaking(urgency: Urgency) -> bool {
 #[component]
 fn NoStories(topic: Option<String>, can_publish: bool, is_newest: bool) -> impl IntoView {
     let title = match (&topic, is_newest) {
-        (_, false) => "There is nothing older".to_owned(),
-        (Some(topic), true) => format!("Nothing about {topic} yet"),
+        (_, false) => "No older stories".to_owned(),
+        (Some(topic), true) => format!("No stories about {topic} yet"),
         (None, true) => "No news yet".to_owned(),
     };
     let advice = if can_publish {
-        "Publish the first story: whoever has this page open sees it at once."
+        "Publish the first story. It appears at once on every open page."
     } else {
-        "Leave this page open: a story appears here the second it is published."
+        "New stories appear here as soon as they are published."
     };
     view! {
         <div class="empty">

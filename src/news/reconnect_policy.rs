@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(
             watch.interrupted_since(70_000),
             Some(30_000),
-            "since something was last heard"
+            "since the last event"
         );
     }
 

@@ -26,9 +26,9 @@ pub fn StoryPage() -> impl IntoView {
                         Err(failure) => {
                             EitherOf3::C(
                                 view! {
-                                    <Title text="Not now" />
+                                    <Title text="Story unavailable" />
                                     <section class="empty">
-                                        <h1>"This story cannot be shown now"</h1>
+                                        <h1>"This story could not be loaded"</h1>
                                         <p>{failure.to_string()}</p>
                                         <button type="button" class="button primary" on:click=move |_| found.refetch()>
                                             "Try again"
@@ -83,9 +83,9 @@ fn WholeStory(story: Story) -> impl IntoView {
 #[component]
 fn NoStory() -> impl IntoView {
     view! {
-        <Title text="No such story" />
+        <Title text="Story not found" />
         <section class="empty">
-            <h1>"There is no such story"</h1>
+            <h1>"Story not found"</h1>
             <p>"The address may be mistyped, or the story was never published."</p>
             <a class="button primary" href="/">"Go to the latest news"</a>
         </section>

@@ -38,7 +38,7 @@ async fn lead_when_elected(systems: &Arc<Systems>, bus: &Bus, stop: &Cancellatio
                 systems.calls.step_down();
             }
             Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "the desk could not be asked for"),
+            Err(error) => tracing::debug!(%error, "the call leader lease could not be acquired"),
         }
         tokio::select! {
             () = sleep(ELECTION_INTERVAL) => {}
@@ -50,12 +50,12 @@ async fn lead_when_elected(systems: &Arc<Systems>, bus: &Bus, stop: &Cancellatio
 async fn lead(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease, stop: &CancellationToken) {
     let mut requests = match bus.subscribe_as_leader(CALL_LEADER).await {
         Ok(questions) => questions,
-        Err(error) => return tracing::error!(%error, "the desk cannot be held"),
+        Err(error) => return tracing::error!(%error, "subscribing to call requests failed"),
     };
     if let Err(error) = systems.calls.become_leader().await {
         return tracing::error!(%error, "the open calls could not be read");
     }
-    tracing::info!(node = %bus.node(), "this node holds the desk of calls");
+    tracing::info!(node = %bus.node(), "this node is the call leader");
     let (mut check, mut tell) = (
         interval(LEASE_CHECK_INTERVAL),
         interval(GROUP_CALL_SYNC_INTERVAL),
@@ -77,7 +77,7 @@ async fn lead(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease, stop: &Cancel
             _ = tell.tick() => systems.calls.publish_group_calls(),
             _ = check.tick() => {
                 if !lease.is_held().await {
-                    return tracing::warn!("the desk of calls was lost");
+                    return tracing::warn!("the call leader lease was lost");
                 }
             }
         }
@@ -106,7 +106,7 @@ async fn handle_request(systems: Arc<Systems>, bus: Bus, request: async_nats::Me
             });
             systems.calls.handle_action(&page, call, action).await;
         }
-        Err(why) => tracing::warn!(%why, "another node asks for something that is not understood"),
+        Err(why) => tracing::warn!(%why, "invalid call request from another node"),
     }
     bus.acknowledge(request).await;
 }

@@ -33,8 +33,7 @@ pub(super) async fn get_findings(
         .unwrap_or_default();
     // Comparing hashes prevents a timing attack on the token.
     if random::sha256_hex(given) != random::sha256_hex(&app.control_token) {
-        let reason = "Only the command line of this machine may ask that: rialto doctor. In the browser it is on the page \
-                      Administration.";
+        let reason = "Only \"rialto doctor\" on this machine may request this. In a browser, open the Administration page.";
         let reason = reason.to_owned();
         return Err(Failure::NotAllowed { reason }.into());
     }
@@ -49,7 +48,7 @@ pub async fn run(config: &StoreConfig) -> std::result::Result<(), String> {
     let folder = config.data.display();
     let Some(control) = control::read(&config.data).await? else {
         return Err(format!(
-            "no server has run on {folder} yet. Start it with \"rialto serve\", then ask again; --data names another folder"
+            "no server has used {folder} yet. Start one with \"rialto serve\" and try again, or set another folder with --data"
         ));
     };
     let findings = request_findings(&control).await?;
@@ -63,8 +62,8 @@ pub async fn run(config: &StoreConfig) -> std::result::Result<(), String> {
     }
     match wrong {
         0 => Ok(()),
-        1 => Err("one thing is wrong".to_owned()),
-        wrong => Err(format!("{wrong} things are wrong")),
+        1 => Err("1 problem found".to_owned()),
+        wrong => Err(format!("{wrong} problems found")),
     }
 }
 
@@ -93,16 +92,17 @@ async fn request_findings(control: &ControlFile) -> std::result::Result<Vec<Find
         .await;
     let answer = asked.map_err(|why| {
         format!(
-            "no server answers at {address}: {why}. Start it with \"rialto serve\", then ask again"
+            "no server responds at {address}: {why}. Start one with \"rialto serve\" and try again"
         )
     })?;
     match answer.status() {
         StatusCode::OK => answer
             .json()
             .await
-            .map_err(|why| format!("the server at {address} said something else: {why}")),
+            .map_err(|why| format!("the server at {address} sent an invalid response: {why}")),
         status => Err(format!(
-            "the server at {address} refused ({status}): another program may have taken its address. Stop that one or start Rialto anew"
+            "the server at {address} rejected the request ({status}): another program may be using its address. Stop that program or \
+             restart Rialto"
         )),
     }
 }

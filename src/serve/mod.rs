@@ -106,18 +106,20 @@ pub async fn run(config: Config) -> Result<(), String> {
         })?;
     let systems = build_systems(&app)
         .await
-        .map_err(|why| format!("the store in {place}: {why}"))?;
+        .map_err(|why| format!("the store in {place} cannot be used: {why}"))?;
     let listener = TcpListener::bind(app.config.listen).await.map_err(|why| {
         format!(
-            "{} cannot be listened on: {why}. Is Rialto running already?",
+            "cannot listen on {}: {why}. Check whether Rialto is already running",
             app.config.listen
         )
     })?;
     let address = listener.local_addr().map_err(|why| why.to_string())?;
     let metrics = match app.config.metrics_addr {
-        Some(address) => Some(TcpListener::bind(address).await.map_err(|why| {
-            format!("{address}, where metrics are to be read, cannot be listened on: {why}")
-        })?),
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .map_err(|why| format!("cannot listen on {address} for metrics: {why}"))?,
+        ),
         None => None,
     };
     let relay = start_relay(&app).await?;
@@ -172,7 +174,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, bus.flush()).await;
     }
     if let Err(why) = control {
-        tracing::warn!(%why, "publishing from the command line goes through the store");
+        tracing::warn!(%why, "control.json could not be written; the command line publishes directly to the store");
     }
     drop(relay);
     app.store.close().await;
@@ -227,7 +229,7 @@ async fn build_systems(app: &Arc<AppState>) -> Result<Arc<Systems>, Error> {
 /// Key of the setting that stores the TURN secret, from which relay credentials are derived.
 const TURN_SECRET_SETTING: &str = "turn_secret";
 
-/// Starts the TURN relay of calls, and sets the ICE servers that browsers get.
+/// Starts the TURN relay, and sets the ICE servers that browsers get.
 async fn start_relay(app: &AppState) -> Result<Option<TurnRelay>, String> {
     let secret = match &app.config.turn.turn_secret {
         Some(secret) => secret.clone(),
@@ -247,18 +249,18 @@ async fn start_relay(app: &AppState) -> Result<Option<TurnRelay>, String> {
 /// Prints the URLs of the relay, and advice if it is reachable only locally.
 fn print_relay_urls(relay: &TurnRelay) {
     for url in relay.urls.iter().filter(|url| url.contains("turn")) {
-        println!("relay of calls on {url}");
+        println!("TURN relay on {url}");
     }
     for (address, source) in &relay.reachable.addresses {
         match source {
             AddressSource::Configured => {}
             AddressSource::Interface => println!("  {address} is an address of this machine"),
-            AddressSource::StunServer(by) => println!("  {address} is what {by} sees"),
+            AddressSource::StunServer(by) => println!("  {address} is reported by {by}"),
             AddressSource::LocalOnly if address.is_loopback() => {
-                println!("  {address}: only this machine reaches it, as it does the pages");
+                println!("  {address} is reachable only from this machine, like the pages");
             }
             AddressSource::LocalOnly => println!(
-                "  {address}: only the network of this machine reaches it. For calls with people elsewhere, set --turn-address"
+                "  {address} is reachable only from the local network. For calls over the internet, set --turn-address"
             ),
         }
     }
@@ -277,7 +279,7 @@ async fn print_site_urls(app: &AppState, address: SocketAddr) -> Result<(), Erro
     }
     if let Some(path) = people::server::create_admin_claim_path(app).await? {
         println!(
-            "become the administrator, once: {}{path}",
+            "one-time link to become administrator: {}{path}",
             url.trim_end_matches('/')
         );
     }

@@ -123,7 +123,7 @@ async fn poll_store(systems: Arc<Systems>, bus: Bus) {
             }
         };
         if let Err(error) = systems.app.event_log.catch_up().await {
-            tracing::warn!(%error, "what other nodes committed could not be looked up");
+            tracing::warn!(%error, "events of other nodes could not be read");
         }
         if is_back {
             check_sessions(&systems.app).await;
@@ -139,7 +139,7 @@ async fn check_sessions(app: &AppState) {
             Ok(Some(_)) => connection.close(CloseCode::GoingAway),
             Ok(None) => connection.close(CloseCode::SignedOut),
             // The session is checked again when the page reconnects.
-            Err(error) => tracing::warn!(%error, "a session could not be looked up"),
+            Err(error) => tracing::warn!(%error, "a session could not be read"),
         }
     };
     let connections = stream::iter(app.connections.local_connections());
@@ -168,7 +168,7 @@ impl RemoteNodes {
         let is_dead = |node: &RemoteNode| node.last_message_at.elapsed() > NODE_TIMEOUT;
         let dead = self.known.iter().filter(|(_, node)| is_dead(node));
         for node in dead.map(|(id, _)| *id).collect::<Vec<_>>() {
-            tracing::warn!(%node, "nothing is heard of a node any more");
+            tracing::warn!(%node, "a node stopped sending heartbeats");
             self.remove_node(node).await;
         }
     }
@@ -183,7 +183,7 @@ impl RemoteNodes {
                     .event_log
                     .publish_remote_events(stream, &rows, at),
                 Err(why) => {
-                    tracing::warn!(%why, "another node committed to a stream of which nothing is known");
+                    tracing::warn!(%why, "another node committed to an unknown stream");
                 }
             },
             Message::Command { command: order } => {

@@ -127,7 +127,7 @@ impl CachedPage {
         let html = match to_bytes(body, usize::MAX).await {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(why) => {
-                tracing::error!(%why, "a page could not be rendered to its end");
+                tracing::error!(%why, "a page could not be rendered completely");
                 let failed = StatusCode::INTERNAL_SERVER_ERROR.into_response();
                 return Err(Box::new(failed));
             }

@@ -121,7 +121,7 @@ async fn ready(State(app): State<Arc<AppState>>) -> (StatusCode, &'static str) {
         tracing::error!(%why, "not ready");
         return (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the store cannot be read or written: is the disk full?",
+            "the store cannot be read or written; check the database and the free disk space",
         );
     }
     let connected = app.bus.as_ref().map(|bus| *bus.connected().borrow());
@@ -129,8 +129,8 @@ async fn ready(State(app): State<Arc<AppState>>) -> (StatusCode, &'static str) {
         StatusCode::OK,
         match connected {
             None => "ready",
-            Some(true) => "ready, and the bus is there",
-            Some(false) => "ready, but the bus is away: what happens at other nodes comes later",
+            Some(true) => "ready, bus connected",
+            Some(false) => "ready, bus disconnected: events of other nodes are delayed",
         },
     )
 }

@@ -53,7 +53,7 @@ async fn with_failure_status(response: Response) -> Response {
             Response::from_parts(parts, Body::from(bytes))
         }
         Err(why) => {
-            tracing::error!(%why, "a server function's answer could not be read");
+            tracing::error!(%why, "the response of a server function could not be read");
             Response::from_parts(parts, Body::empty())
         }
     }

@@ -91,7 +91,7 @@ pub(super) async fn serve_metrics(listener: TcpListener, systems: Arc<Systems>) 
         .route("/metrics", get(metrics))
         .with_state(systems);
     if let Err(why) = axum::serve(listener, router).await {
-        tracing::error!(%why, "metrics are not served any more");
+        tracing::error!(%why, "the metrics server has stopped");
     }
 }
 
@@ -100,7 +100,7 @@ async fn metrics(State(systems): State<Arc<Systems>>) -> Response {
     match systems.app.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS_MEDIA_TYPE)], text).into_response(),
         Err(why) => {
-            tracing::error!(%why, "metrics could not be written");
+            tracing::error!(%why, "metrics could not be encoded");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

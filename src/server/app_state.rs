@@ -23,7 +23,7 @@ use std::{
 
 /// Error for a bus without a database that nodes could share.
 const BUS_NEEDS_DATABASE: &str = "--bus (RIALTO_BUS) connects several nodes, which need a shared database: set --database-url \
-     (RIALTO_DATABASE_URL) to a PostgreSQL as well. The embedded store is for a single node, which needs no bus";
+     (RIALTO_DATABASE_URL) to a PostgreSQL database as well. The SQLite store is for a single node, which needs no bus";
 
 /// State shared by all handlers, behind an [`Arc`].
 #[derive(Debug)]

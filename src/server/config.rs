@@ -50,7 +50,7 @@ impl StoreConfig {
 /// Options of `rialto serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Most people in a group call, 2 to 12. Everybody sends to everybody, so each participant adds load for all others.
+    /// Maximum number of people in a group call, 2 to 12. Everyone sends to everyone, so each participant adds load for all others.
     #[arg(
         long,
         env = "RIALTO_GROUP_CALL_SIZE",
@@ -170,11 +170,12 @@ pub struct Config {
     )]
     pub heartbeat_seconds: u64,
 
-    /// Most bytes queued for a connection that does not read; above that it is closed. The kernel may buffer about 100 kB more.
+    /// Maximum number of bytes queued for a connection that does not read; above that it is closed. The kernel may buffer about 100 kB
+    /// more.
     #[arg(long, env = "RIALTO_QUEUE_BYTES", default_value_t = 128 * 1024, value_name = "BYTES")]
     pub queue_bytes: usize,
 
-    /// Most missed events of the news or of a room that a returning client is sent; above that the client reloads them.
+    /// Maximum number of missed events of the news or of a room that a returning client receives; above that it reloads them.
     #[arg(
         long,
         env = "RIALTO_REPLAY_EVENTS",
@@ -183,7 +184,7 @@ pub struct Config {
     )]
     pub replay_events: i64,
 
-    /// Most messages a user may send in one burst. The allowance refills by 50 a second.
+    /// Maximum number of messages a user may send in one burst. The allowance refills by 50 a second.
     #[arg(
         long,
         env = "RIALTO_SEND_BURST",
@@ -192,7 +193,7 @@ pub struct Config {
     )]
     pub send_burst: u32,
 
-    /// Most names or passwords an IP address may try in one burst. The allowance refills by one every two seconds.
+    /// Maximum number of names or passwords an IP address may try in one burst. The allowance refills by one every two seconds.
     #[arg(
         long,
         env = "RIALTO_SIGN_IN_BURST",
@@ -217,7 +218,7 @@ pub struct IceServers(pub Vec<IceServer>);
 
 fn parse_ice_servers(json: &str) -> Result<IceServers, String> {
     serde_json::from_str(json).map(IceServers).map_err(|error| {
-        format!("{error}. Write it like [{{\"urls\":[\"turn:turn.example.org\"],\"username\":\"…\",\"credential\":\"…\"}}]")
+        format!("{error}. Use the form [{{\"urls\":[\"turn:turn.example.org\"],\"username\":\"…\",\"credential\":\"…\"}}]")
     })
 }
 

@@ -17,7 +17,7 @@ pub struct ControlFile {
 
 impl std::fmt::Debug for ControlFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Control")
+        f.debug_struct("ControlFile")
             .field("address", &self.base_url)
             .finish_non_exhaustive()
     }

@@ -166,7 +166,7 @@ struct TakeoverState {
 
 impl fmt::Debug for TakeoverState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claim")
+        f.debug_struct("TakeoverState")
             .field("claimed", &self.claimed)
             .finish_non_exhaustive()
     }

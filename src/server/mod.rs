@@ -27,7 +27,7 @@
 //! | [`slug`] | slugs from titles |
 //! | [`store`] | SQL, one file for each noun |
 //! | [`tls`] | TLS towards other servers |
-//! | [`turn`] | STUN and TURN: the relay of calls |
+//! | [`turn`] | STUN server and TURN relay |
 
 pub mod app_state;
 pub mod assets;

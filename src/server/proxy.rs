@@ -51,7 +51,7 @@ pub(super) fn parse_networks(list: &str) -> Result<Vec<IpNet>, String> {
         word.parse::<IpNet>()
             .or_else(|_| word.parse::<IpAddr>().map(IpNet::from))
             .map_err(|_| {
-                format!("\"{word}\" is no address or network. Example: 10.0.0.5,192.168.0.0/16")
+                format!("\"{word}\" is not an IP address or network. Use the form 10.0.0.5,192.168.0.0/16")
             })
     });
     networks.collect()
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn what_is_no_network_is_refused_in_words() {
         let why = "10.0.0.0/8, proxy".parse::<TrustedProxies>().unwrap_err();
-        assert!(why.contains("\"proxy\" is no address"), "{why}");
+        assert!(why.contains("\"proxy\" is not an IP address"), "{why}");
     }
 
     #[test]

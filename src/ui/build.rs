@@ -16,7 +16,7 @@ pub struct BuildTracker {
 
 impl std::fmt::Debug for BuildTracker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Build").finish_non_exhaustive()
+        f.debug_struct("BuildTracker").finish_non_exhaustive()
     }
 }
 
@@ -86,7 +86,7 @@ pub fn NewBuildNotice() -> impl IntoView {
     view! {
         <Show when=move || is_reload_pending.get()>
             <div class="notice info newer-build" role="status">
-                <p>"Rialto was updated. Reload to use the new version; what you are doing now is kept until you do."</p>
+                <p>"A new version of Rialto is available. Finish what you are doing, then reload."</p>
                 <button type="button" class="button" on:click=move |_| browser::reload()>"Reload"</button>
             </div>
         </Show>

@@ -21,7 +21,7 @@ use wasm_bindgen_futures::spawn_local;
 
 /// A chunk could not be loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a part of this page could not be loaded")]
+#[error("a code chunk of this page could not be loaded")]
 pub struct ChunkLoadError;
 
 #[cfg(feature = "split")]
@@ -52,7 +52,7 @@ macro_rules! lazy_chunk {
                 static LOADED: std::cell::Cell<Option<$type>> = const { std::cell::Cell::new(None) };
             }
 
-            #[allow(unsafe_code, reason = "for the compiler, what is loaded later is of another program")]
+            #[allow(unsafe_code, reason = "the split chunk is imported through an extern function")]
             fn load() -> $crate::ui::lazy::ChunkFuture<$type> {
                 #[cfg(feature = "split")]
                 #[wasm_split_helpers::wasm_split($name, fallible)]
@@ -202,14 +202,14 @@ fn LazyPagePlaceholder<P: Copy + Send + Sync + 'static>(
             <div class="page">
                 <Notice kind=NoticeKind::Error>
                     <p>
-                        "This page could not be loaded, and is asked for again. Check your connection; if that does not help, load it anew."
+                        "This page could not be loaded. Retrying automatically… Check your connection, or reload."
                     </p>
                     <div class="toolbar">
                         <button type="button" class="button small" on:click=try_again>
                             "Try again"
                         </button>
                         <a class="button small" href="" rel="external">
-                            "Load anew"
+                            "Reload"
                         </a>
                     </div>
                 </Notice>

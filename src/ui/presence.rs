@@ -24,12 +24,12 @@ fn class(presence: Presence) -> &'static str {
     }
 }
 
-/// The presence in words: `"here"`, `"away"` or `"not here"`.
+/// The presence in words: `"online"`, `"away"` or `"offline"`.
 #[must_use]
 pub fn presence_label(presence: Presence) -> &'static str {
     match presence {
-        Presence::Online => "here",
+        Presence::Online => "online",
         Presence::Away => "away",
-        Presence::Offline => "not here",
+        Presence::Offline => "offline",
     }
 }

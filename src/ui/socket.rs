@@ -364,7 +364,7 @@ impl Socket {
         let frame = match serde_json::from_str::<ServerFrame>(&text) {
             Ok(frame) => frame,
             // A newer server may send unknown frames; this page reloads when it can.
-            Err(error) => return browser::warn(&format!("a frame was not understood: {error}")),
+            Err(error) => return browser::warn(&format!("invalid WebSocket frame: {error}")),
         };
         with_connection(|wire| {
             wire.awaiting_reply_since = None;

@@ -554,7 +554,7 @@ async fn the_page_of_calls_reads_without_scripts() {
     ada.send_action(id, ClientAction::HangUp).await;
     assert_eq!(bob.next_state().await, ended(Outcome::Cancelled));
     let html = bob.browser.html("/calls").await;
-    for words in ["Missed video call", "Ada", "Calling needs JavaScript"] {
+    for words in ["Missed video call", "Ada", "Calls need JavaScript"] {
         assert!(html.contains(words), "no {words:?} in {html}");
     }
     let here: Vec<PersonPresence> = bob.browser.call_server_fn("/fn/people-here", &()).await;

@@ -100,7 +100,7 @@ async fn what_is_wrong_is_said_with_what_to_do_and_fails_the_command() {
     let output = server.run_cli(&["doctor"]).await;
     let (stdout, stderr) = stdout_and_stderr(&output);
     assert!(!output.status.success());
-    assert!(stderr.contains("2 things are wrong"), "{stdout}{stderr}");
+    assert!(stderr.contains("2 problems found"), "{stdout}{stderr}");
     assert!(
         stdout.contains("block camera and microphone on pages without https"),
         "{stdout}"
@@ -157,11 +157,11 @@ async fn without_a_server_it_says_how_to_start_one() {
     let (_, stderr) = stdout_and_stderr(&output);
     assert!(!output.status.success());
     assert!(
-        stderr.contains("Start it with \"rialto serve\""),
+        stderr.contains("Start one with \"rialto serve\""),
         "{stderr}"
     );
     let mut server = Server::start().await;
     server.kill().await;
     let (_, stderr) = stdout_and_stderr(&server.run_cli(&["doctor"]).await);
-    assert!(stderr.contains("no server answers"), "{stderr}");
+    assert!(stderr.contains("no server responds"), "{stderr}");
 }

@@ -140,7 +140,7 @@ impl OutboxClient {
                 }
             }
             ServerFrame::Resumed { recovered, .. } => {
-                assert!(recovered, "the cursor was not recovered")
+                assert!(recovered, "the cursor was not recovered");
             }
             ServerFrame::Refused { reason, .. } | ServerFrame::Error { reason, .. } => {
                 panic!("refused: {reason}")
@@ -271,10 +271,10 @@ async fn stories_published_with_a_key_are_there_once_after_the_server_was_killed
     let mut acknowledgements = Acknowledgements(acknowledgements);
     let (starts, mut started) = watch::channel(0);
     let publishing = tokio::spawn(async move {
-        let mut published: Vec<Story> = Vec::new();
+        let mut stories: Vec<Story> = Vec::new();
         let mut retries = 0;
-        while published.len() < STORIES {
-            let key = format!("story {}", published.len());
+        while stories.len() < STORIES {
+            let key = format!("story {}", stories.len());
             let request = publisher
                 .story_request(&json!({ "headline": key }))
                 .header("idempotency-key", &key);
@@ -285,7 +285,7 @@ async fn stories_published_with_a_key_are_there_once_after_the_server_was_killed
                     let Ok(story) = response.json().await else {
                         continue;
                     };
-                    published.push(story);
+                    stories.push(story);
                     ack_tx.send(()).unwrap();
                 }
                 Ok(response) => panic!("{}", response.status()),
@@ -295,18 +295,18 @@ async fn stories_published_with_a_key_are_there_once_after_the_server_was_killed
                 }
             }
         }
-        (published, retries)
+        (stories, retries)
     });
     for kill in 1..=3 {
         acknowledgements.wait_for(STORIES / 5).await;
         server.restart().await;
         starts.send(kill).unwrap();
     }
-    let (published, retry_count) = with_timeout("all stories are published", publishing)
+    let (stories, retry_count) = with_timeout("all stories are published", publishing)
         .await
         .unwrap();
     let mut reader = SseClient::open_with(&server, "?after=0", None).await;
-    for story in &published {
+    for story in &stories {
         assert_eq!(reader.next_story().await, *story);
     }
     assert!(retry_count > 0, "no kill interrupted a request");
@@ -342,7 +342,7 @@ async fn a_second_server_on_the_same_folder_is_refused_and_takes_nothing_from_th
     assert!(refused.contains(&process), "{refused}");
     let folder = server.data_dir().display().to_string();
     assert!(refused.contains(&folder), "{refused}");
-    let published = server.run_cli(&["news", "publish", "Still here"]).await;
-    let stdout = String::from_utf8(published.stdout).unwrap();
+    let stories = server.run_cli(&["news", "publish", "Still here"]).await;
+    let stdout = String::from_utf8(stories.stdout).unwrap();
     assert!(stdout.contains("by the running server"), "{stdout}");
 }

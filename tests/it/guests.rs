@@ -165,7 +165,7 @@ async fn a_guest_takes_part_in_the_call() {
     let link = ada.create_guest_link(call).await;
     let mut bob = Guest::join(&server, &link, "Bob").await;
     let lobby = bob.browser.html(&link.path).await;
-    assert!(lobby.contains("a guest to this call"), "{lobby}");
+    assert!(lobby.contains("a guest in this call"), "{lobby}");
     assert_eq!(bob.join_group_call(call).await, Seat(2));
     for ws in [&mut ada.ws, &mut eve.ws] {
         let seen = wait_for_members(ws, 2).await;
@@ -349,7 +349,7 @@ async fn a_revoked_link_disconnects_its_guests() {
         "only guests of the revoked link are removed"
     );
     let page = bob.browser.html(&first.path).await;
-    assert!(page.contains("does not work any more"), "{page}");
+    assert!(page.contains("is no longer valid"), "{page}");
     assert_turned_away(&bob, &first).await;
     let links: Vec<GuestLinkSummary> = ada
         .browser
@@ -406,7 +406,7 @@ async fn when_the_last_member_leaves_the_call_ends_for_guests_too() {
         .await;
     assert_eq!(names, ["Ada", "Bob (guest)"]);
     let page = bob.browser.html(&link.path).await;
-    assert!(page.contains("does not work any more"), "{page}");
+    assert!(page.contains("is no longer valid"), "{page}");
     let (code, _) = bob.ws.expect_close().await;
     assert_eq!(code, CloseCode::SignedOut.code());
     assert_turned_away(&bob, &link).await;
@@ -444,7 +444,7 @@ async fn whoever_is_in_the_call_invites_guests_and_nobody_else() {
     let page = eve.browser.html(&link.path).await;
     assert!(page.contains("You are a member of this room"), "{page}");
     let wrong = stranger.html("/call/0000").await;
-    assert!(wrong.contains("does not work any more"), "{wrong}");
+    assert!(wrong.contains("is no longer valid"), "{wrong}");
     let token = link.path.rsplit('/').next().unwrap();
     let form = [("token", token), ("name", "  ")];
     let back = stranger

@@ -22,7 +22,7 @@ async fn start_with_metrics() -> Server {
     .await
 }
 
-/// The metrics in the OpenMetrics text format, as Prometheus reads them.
+/// The metrics in the `OpenMetrics` text format, as Prometheus reads them.
 async fn scrape_metrics(server: &Server) -> String {
     let address = server.wait_for_line("metrics on ").await;
     let response = reqwest::get(address).await.unwrap();

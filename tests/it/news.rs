@@ -85,8 +85,8 @@ async fn a_reader_has_a_story_within_250_ms_of_its_publishing() {
                 took.push(began.elapsed());
                 story
             };
-            let (published, story) = tokio::join!(publisher.publish(&headline), received);
-            assert_eq!(published, story);
+            let (posted, story) = tokio::join!(publisher.publish(&headline), received);
+            assert_eq!(posted, story);
         }
         took.sort();
         let (median, longest) = (took[took.len() / 2], took[took.len() - 1]);
@@ -324,10 +324,10 @@ async fn a_story_published_on_the_command_line_reaches_the_readers_of_the_runnin
         "--topic",
         "Court",
     ];
-    let published = server.run_cli(&story).await;
-    let stdout = String::from_utf8(published.stdout).unwrap();
+    let posted = server.run_cli(&story).await;
+    let stdout = String::from_utf8(posted.stdout).unwrap();
     assert!(
-        published.status.success() && stdout.contains("by the running server"),
+        posted.status.success() && stdout.contains("by the running server"),
         "{stdout}"
     );
     let story = reader.next_story().await;
@@ -357,7 +357,7 @@ async fn a_story_published_while_no_server_runs_is_there_when_one_does() {
     );
     publisher.publish("While it ran").await;
     server.stop().await;
-    let published = server
+    let posted = server
         .run_cli(&[
             "news",
             "publish",
@@ -366,9 +366,9 @@ async fn a_story_published_while_no_server_runs_is_there_when_one_does() {
             "Night desk",
         ])
         .await;
-    let stdout = String::from_utf8(published.stdout).unwrap();
+    let stdout = String::from_utf8(posted.stdout).unwrap();
     assert!(
-        published.status.success() && stdout.contains("No server is running"),
+        posted.status.success() && stdout.contains("No server is running"),
         "{stdout}"
     );
     let refused = server
@@ -427,9 +427,9 @@ async fn an_editor_publishes_by_hand_and_a_guest_does_not() {
     let refused = guest.post("/news/new", &form).await;
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     for _ in 0..2 {
-        let published = editor.post("/news/new", &form).await;
+        let posted = editor.post("/news/new", &form).await;
         assert_eq!(
-            published.headers()["location"],
+            posted.headers()["location"],
             "/news/by-hand",
             "a form submitted twice publishes once"
         );

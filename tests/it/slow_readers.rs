@@ -117,8 +117,8 @@ async fn measure_publish_latencies(
             delays.push(began.elapsed());
             story
         };
-        let (published, story) = tokio::join!(publisher.send(request), received);
-        assert_eq!(published.status(), 201);
+        let (posted, story) = tokio::join!(publisher.send(request), received);
+        assert_eq!(posted.status(), 201);
         assert_eq!(story.headline, format!("Story {n}"));
     }
     delays.into()
@@ -147,7 +147,7 @@ async fn a_reader_of_the_news_that_stops_reading_delays_nobody_and_is_told_to_re
 }
 
 /// A reader that stopped reading received complete stories after `after` without a gap, and then a `resync` event.
-fn assert_ends_with_resync(items: &[SseItem], after: Seq, published: usize) {
+fn assert_ends_with_resync(items: &[SseItem], after: Seq, posted: usize) {
     let events: Vec<_> = items
         .iter()
         .filter_map(|item| match item {
@@ -160,10 +160,9 @@ fn assert_ends_with_resync(items: &[SseItem], after: Seq, published: usize) {
         .filter(|event| event.name == sse::STORY_EVENT)
         .map(|event| event.last_event_id.parse().unwrap())
         .collect();
-    println!("resync after {} of {published} stories", stories.len());
+    println!("resync after {} of {posted} stories", stories.len());
     assert!(
-        stories.len() < published
-            && stories.len() * LONG_EVENT_BYTES < stuck_reader::MAX_QUEUED_BYTES
+        stories.len() < posted && stories.len() * LONG_EVENT_BYTES < stuck_reader::MAX_QUEUED_BYTES
     );
     let without_holes: Vec<Seq> = (after + 1..).take(stories.len()).collect();
     assert_eq!(stories, without_holes, "no gap before resync");

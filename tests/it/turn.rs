@@ -37,7 +37,7 @@ async fn start_with_turn(settings: &'static [(&'static str, &'static str)]) -> S
 }
 
 async fn relay_address(server: &Server) -> SocketAddr {
-    parse_turn_url(&server.wait_for_line("relay of calls on ").await)
+    parse_turn_url(&server.wait_for_line("TURN relay on ").await)
 }
 
 fn issue_credential(user: UserId, now: Millis) -> Credential {
@@ -404,7 +404,7 @@ async fn with_a_certificate_it_is_reached_by_tls_as_well() {
     })
     .await;
     let url = server
-        .wait_for_line("relay of calls on turns:rialto.test:")
+        .wait_for_line("TURN relay on turns:rialto.test:")
         .await;
     let port: u16 = url.split('?').next().unwrap().parse().unwrap();
     let name = ServerName::try_from("rialto.test").unwrap();

@@ -12,7 +12,7 @@ export class NewsUi {
     this.headlines = page.locator(".stories .story h2");
     this.pill = page.getByText(/^\d+( or more)? new stor(y|ies)$/);
     this.banner = page.locator(".banner");
-    this.interruption = page.getByText("Live updates are interrupted");
+    this.interruption = page.getByText("Live updates have been interrupted");
   }
 
   headline(text: string): Locator {

@@ -252,8 +252,8 @@ impl Devices {
                 Err(_) => {
                     self.screen.set(DeviceState::Off);
                     self.notice.set(Some(
-                        "The screen could not be shared: the browser or the system does not let it be seen. Allow the browser to record \
-                         the screen in the system's settings, then share again."
+                        "Your screen could not be shared: the browser or the system blocks it. Allow the browser to record the screen in \
+                         the system settings, then share again."
                             .to_owned(),
                     ));
                 }

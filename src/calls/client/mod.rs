@@ -199,7 +199,7 @@ impl CallsClient {
             });
         } else {
             self.error_message.set(Some(
-                "You are in a call. Leave it first, then begin another.".to_owned(),
+                "You are already in a call. Leave it before you start another.".to_owned(),
             ));
         }
     }

@@ -119,8 +119,8 @@ impl CallsClient {
             Ok(peer) => peers::insert(seat, peer),
             Err(error) => {
                 browser::warn(&format!("call: {error:?}"));
-                let reason = "This browser cannot connect a call. Use a current browser, or ask who runs this site to check its list \
-                              of ICE servers.";
+                let reason = "This browser cannot make calls. Use a current browser, or ask the administrator of this site to check the \
+                              ICE servers.";
                 self.error_message.set(Some(reason.to_owned()));
             }
         }

@@ -230,7 +230,7 @@ impl CallTask {
             self.merged_call = Some(id);
             self.handle_request(from, Request::Accept).await;
         } else {
-            let reason = "You are in a call already, perhaps on another page. Hang up there first.";
+            let reason = "You are already in a call, perhaps on another page. Hang up there first.";
             send_error(from, id, ErrorCode::AlreadyInCall, reason);
         }
     }
@@ -271,7 +271,7 @@ impl CallTask {
                 self.table.app.connections.send_to_client(target, &frame);
             }
         } else {
-            let reason = "This page sends more than a call needs. Slow down.";
+            let reason = "Too many signaling messages from this page.";
             send_error(from, self.call.id, ErrorCode::RateLimited, reason);
         }
     }
@@ -321,7 +321,7 @@ impl CallTask {
             };
             tracing::error!(call = %next.id, %error, "a call could not be stored; trying again");
             if let Some(from) = from.filter(|_| !has_notified) {
-                let reason = "The server cannot store anything just now. It keeps trying; the call goes on when it can.";
+                let reason = "The server cannot save the call right now. It keeps trying.";
                 send_error(from, next.id, ErrorCode::Unavailable, reason);
                 has_notified = true;
             }

@@ -242,7 +242,7 @@ impl GroupCallTask {
                     UNAVAILABLE_REASON,
                 );
             }
-            let reason = "You are in a call already, perhaps on another page. End that first.";
+            let reason = "You are already in a call, perhaps on another page. End that call first.";
             return send_error(from, requested_id, ErrorCode::AlreadyInCall, reason);
         }
         self.people.insert(user, from.person.clone());
@@ -313,7 +313,7 @@ impl GroupCallTask {
             };
             self.table.app.connections.send_to_client(client, &frame);
         } else {
-            let reason = "This page sends more than a call needs. Slow down.";
+            let reason = "Too many signaling messages from this page.";
             send_error(from, self.call.id, ErrorCode::RateLimited, reason);
         }
     }
@@ -415,7 +415,7 @@ impl GroupCallTask {
             }
             // The links are no longer valid, and are deleted after the next call.
             Err(error) => {
-                tracing::warn!(call = %self.call.id, %error, "links for guests could not be deleted");
+                tracing::warn!(call = %self.call.id, %error, "guest links could not be deleted");
             }
         }
     }

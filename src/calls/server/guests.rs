@@ -112,7 +112,7 @@ pub async fn admit_guest(app: &AppState, token: &str, name: &str) -> Result<Head
         .await?;
     let link = link
         .filter(|link| !has_expired(link))
-        .ok_or_else(|| Failure::not_found("The call of that link"))?;
+        .ok_or_else(|| Failure::not_found("This guest link"))?;
     let guest = Person {
         id: UserId(random::new_id()),
         name,
@@ -120,7 +120,7 @@ pub async fn admit_guest(app: &AppState, token: &str, name: &str) -> Result<Head
     };
     let guests = app.store.list_call_guests(link.call).await?;
     if guests.iter().filter(|(by, _)| *by == link.id).count() >= limits::MAX_GUESTS_PER_LINK {
-        let reason = "As many people as may have come by this link. Ask for another one.";
+        let reason = "This link has reached its guest limit. Ask for a new one.";
         return Err(Failure::invalid(reason).into());
     }
     let cookie_token = random::new_token();
@@ -155,8 +155,7 @@ async fn find_call_of_participant(
         row.ended_at.is_none() && members.any(|member| member.user == person.id)
     });
     row.ok_or_else(|| {
-        let reason =
-            "Only people who are in the call invite guests to it. Join it, then try again.";
+        let reason = "Only participants can invite guests. Join the call, then try again.";
         let reason = reason.to_owned();
         Failure::NotAllowed { reason }.into()
     })
@@ -174,13 +173,12 @@ pub async fn create_link(
 ) -> Result<NewGuestLink> {
     if !(1..=limits::MAX_GUEST_LINK_HOURS).contains(&hours) {
         let most = limits::MAX_GUEST_LINK_HOURS;
-        return Err(Failure::invalid(format!("A link is good for 1 to {most} hours.")).into());
+        return Err(Failure::invalid(format!("A link can be valid for 1 to {most} hours.")).into());
     }
     find_call_of_participant(app, by, call).await?;
     let links = app.store.list_guest_links(call).await?;
     if links.iter().filter(|link| !has_expired(link)).count() >= limits::MAX_GUEST_LINKS {
-        let reason =
-            "There are as many links into this call as there may be. End one of them first.";
+        let reason = "This call has the maximum number of guest links. Revoke one first.";
         return Err(Failure::invalid(reason).into());
     }
     let (token, now) = (random::new_token(), clock::now());
@@ -250,7 +248,7 @@ pub async fn revoke_link(
         .store
         .revoke_guest_link(call, link, clock::now())
         .await?;
-    let guests = guests.ok_or_else(|| Failure::not_found("That link"))?;
+    let guests = guests.ok_or_else(|| Failure::not_found("This guest link"))?;
     for token_hash in guests {
         app.connections.close_session(&token_hash);
     }

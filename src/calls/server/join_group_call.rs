@@ -21,8 +21,8 @@ use crate::{
 use std::{pin::Pin, sync::Arc};
 use tokio::sync::mpsc;
 
-const RATE_LIMITED_REASON: &str = "That was too often. Wait a moment, then join again.";
-const CALL_ENDED_REASON: &str = "That call is over.";
+const RATE_LIMITED_REASON: &str = "Too many attempts. Wait a moment, then join again.";
+const CALL_ENDED_REASON: &str = "This call is over.";
 
 /// The registry's decision on a join.
 pub(super) enum JoinDecision {
@@ -102,7 +102,7 @@ impl CallRegistry {
     ) -> Result<()> {
         let user = from.person.id;
         if !self.table.app.store.is_member(room, user).await? {
-            let reason = "That room does not exist, or is not yours.";
+            let reason = "This room does not exist, or you are not a member.";
             send_error(from, id, ErrorCode::NoSuchRoom, reason);
             return Ok(());
         }
@@ -162,7 +162,7 @@ impl CallRegistry {
         if user_call.is_some() && user_call != room_call {
             return JoinDecision::Reject(
                 ErrorCode::AlreadyInCall,
-                "You are in a call already, perhaps on another page, or somebody is calling you. End that first.",
+                "You are already in a call, perhaps on another page, or someone is calling you. End that call first.",
             );
         }
         if let Some((call, entry)) =

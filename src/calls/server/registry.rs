@@ -186,7 +186,7 @@ impl CallRegistry {
             action,
         };
         if let Err(why) = bus.ask_leader(CALL_LEADER, &request).await {
-            tracing::warn!(%call, %why, "what a page asked about a call came to nothing");
+            tracing::warn!(%call, %why, "could not forward a call request to the leader");
             send_error(from, call, ErrorCode::Unavailable, UNAVAILABLE_REASON);
         }
     }

@@ -63,7 +63,7 @@ impl CallRegistry {
                 from,
                 id,
                 ErrorCode::NoSuchUser,
-                "That person is not here any more.",
+                "That person no longer has an account here.",
             );
             return Ok(());
         };
@@ -93,7 +93,7 @@ impl CallRegistry {
                     from,
                     id,
                     ErrorCode::RateLimited,
-                    "That was too often. Wait a moment, then call again.",
+                    "Too many attempts. Wait a moment, then call again.",
                 );
                 return Ok(());
             }
@@ -184,14 +184,14 @@ impl CallRegistry {
             } else {
                 StartDecision::Reject(
                     ErrorCode::AlreadyInCall,
-                    "You are in a call already, perhaps on another page, or somebody is calling you. End that first.",
+                    "You are already in a call, perhaps on another page, or someone is calling you. End that call first.",
                 )
             };
         }
         if open.call_by_user.contains_key(&start.caller) {
             return StartDecision::Reject(
                 ErrorCode::AlreadyInCall,
-                "You are in the call of a room already, perhaps on another page. Leave that first.",
+                "You are already in a group call, perhaps on another page. Leave it first.",
             );
         }
         let now = clock::now();

@@ -77,7 +77,7 @@ fn SafetyCodeText() -> impl IntoView {
                         <strong>{code.as_str().to_owned()}</strong>
                     </p>
                     <p class="small-text">
-                        "Read it to each other. If both of you see the same, nobody listens in, not even this site."
+                        "Read it to each other. If both codes match, nobody can listen in, not even this site."
                     </p>
                 </div>
             }
@@ -89,7 +89,7 @@ fn SafetyCodeText() -> impl IntoView {
 fn QualityStats(quality: ConnectionQuality) -> impl IntoView {
     let rows = [
         (
-            "Way",
+            "Route",
             match quality.route {
                 Some(Route::Direct) => "Direct".to_owned(),
                 Some(Route::Relay) => "Through the relay".to_owned(),
@@ -97,26 +97,26 @@ fn QualityStats(quality: ConnectionQuality) -> impl IntoView {
             },
         ),
         (
-            "There and back",
+            "Round trip",
             quality
                 .round_trip_time
                 .map_or_else(dash, |millis| format!("{millis:.0} ms")),
         ),
-        ("Lost", format!("{:.1} %", quality.loss_percent)),
+        ("Packet loss", format!("{:.1} %", quality.loss_percent)),
         ("Jitter", format!("{:.0} ms", quality.jitter)),
         (
-            "Picture",
+            "Video",
             match (quality.frame_size, quality.frames_per_second) {
                 (Some((width, height)), Some(frames)) => {
-                    format!("{width} × {height}, {frames:.0} a second")
+                    format!("{width} × {height}, {frames:.0} fps")
                 }
                 (Some((width, height)), None) => format!("{width} × {height}"),
                 (None, _) => dash(),
             },
         ),
         ("Codec", quality.codec.unwrap_or_else(dash)),
-        ("Comes", format!("{:.0} kbit/s", quality.received_kbps)),
-        ("Goes", format!("{:.0} kbit/s", quality.sent_kbps)),
+        ("Receiving", format!("{:.0} kbit/s", quality.received_kbps)),
+        ("Sending", format!("{:.0} kbit/s", quality.sent_kbps)),
     ];
     view! {
         <dl class="call-details">

@@ -40,7 +40,7 @@ pub fn ConnectionTest() -> impl IntoView {
     let running = move || state.with(|trial| matches!(trial, TestState::Running(_)));
     let begin = move |_| {
         findings.set(Vec::new());
-        state.set(TestState::Running("Asking for the relay…"));
+        state.set(TestState::Running("Requesting relay credentials…"));
         spawn_local(async move {
             let outcome = run_test(state, findings).await;
             // The component may be unmounted by now.
@@ -49,9 +49,9 @@ pub fn ConnectionTest() -> impl IntoView {
     };
     view! {
         <section class="card stack" aria-labelledby="connection-test">
-            <h2 id="connection-test">"Connection for calls"</h2>
+            <h2 id="connection-test">"Call connection test"</h2>
             <p class="quiet-text">
-                "Tries the ways that sound and pictures can take from this browser. It takes some seconds, and nobody is called."
+                "Tests the routes that calls can take from this browser. Takes a few seconds and calls nobody."
             </p>
             <div class="stack" role="status">
                 {move || match state.get() {
@@ -89,17 +89,17 @@ async fn run_test(state: RwSignal<TestState>, findings: RwSignal<Vec<Finding>>) 
         // The component may be unmounted by now.
         let _ = findings.try_update(|findings| findings.push(finding));
     };
-    say("Trying the direct way…");
+    say("Testing the direct route…");
     let public_address = find_reflexive_address(&stun_servers(&servers)).await;
-    say("Trying the relay by UDP…");
-    let by_udp = relay_finding(&servers, "udp", "Through the relay by UDP").await;
+    say("Testing the relay over UDP…");
+    let by_udp = relay_finding(&servers, "udp", "Relay over UDP").await;
     add(direct_finding(
         public_address.as_deref(),
         by_udp.verdict == Verdict::Ok,
     ));
     add(by_udp);
-    say("Trying the relay by TCP…");
-    add(relay_finding(&servers, "tcp", "Through the relay by TCP").await);
+    say("Testing the relay over TCP…");
+    add(relay_finding(&servers, "tcp", "Relay over TCP").await);
     add(findings.with_untracked(|findings| overall_finding(findings)));
     TestState::Done
 }
@@ -112,17 +112,17 @@ fn direct_finding(public_address: Option<&str>, udp_gets_out: bool) -> Finding {
         Some(address) => Finding::ok(
             FINDING_NAME,
             format!(
-                "UDP gets out; you are seen from {address}. Where the other person's network lets it, a call goes directly."
+                "UDP works; your public address is {address}. Calls connect directly if the other network allows it."
             ),
         ),
         None if udp_gets_out => Finding::ok(
             FINDING_NAME,
-            "UDP gets out, and you are seen from an address of your own. Where the other person's network lets it, a call goes directly.",
+            "UDP works, and this device has a public address. Calls connect directly if the other network allows it.",
         ),
         None => Finding::warning(
             FINDING_NAME,
-            "No UDP gets out of your network, or nothing comes back. Calls beyond it need the relay.",
-            "You need do nothing as long as a way through the relay works.",
+            "Your network blocks UDP. Calls to other networks need the relay.",
+            "No action needed as long as a relay route works.",
         ),
     }
 }
@@ -131,8 +131,8 @@ async fn relay_finding(servers: &[IceServer], transport: &str, name: &'static st
     let Some(relay) = turn_server(servers, transport) else {
         return Finding::warning(
             name,
-            "This site has no such relay.",
-            "Ask who runs it, if calls do not connect.",
+            "This site has no relay of this kind.",
+            "If calls do not connect, ask the administrator of this site.",
         );
     };
     match test_relay(&relay).await {
@@ -141,12 +141,12 @@ async fn relay_finding(servers: &[IceServer], transport: &str, name: &'static st
             round_trip_time: round_trip,
         }) => Finding::ok(
             name,
-            format!("It was open after {after} ms, and there and back takes {round_trip} ms."),
+            format!("Connected after {after} ms; round trip {round_trip} ms."),
         ),
         None => Finding::warning(
             name,
-            "Blocked: it did not open within ten seconds.",
-            "You need do nothing as long as another way works.",
+            "Blocked: no connection within ten seconds.",
+            "No action needed as long as another route works.",
         ),
     }
 }
@@ -160,20 +160,20 @@ fn overall_finding(findings: &[Finding]) -> Finding {
             .is_some_and(|finding| finding.verdict == Verdict::Ok)
     };
     match (is_good(1), is_good(2), is_good(0)) {
-        (true, _, _) => Finding::ok(FINDING_NAME, "They will connect."),
+        (true, _, _) => Finding::ok(FINDING_NAME, "Calls will connect."),
         (false, true, _) => Finding::ok(
             FINDING_NAME,
-            "They will connect, through the relay by TCP: pictures may stutter where the network is busy.",
+            "Calls will connect through the relay over TCP. Video may stutter on a busy network.",
         ),
         (false, false, true) => Finding::warning(
             FINDING_NAME,
-            "They will connect with some people only: those whose network lets you through.",
-            "Ask who runs this site to run \"rialto doctor\"; or try another network.",
+            "Calls will connect only with people whose network allows direct connections.",
+            "Ask the administrator of this site to run \"rialto doctor\", or try another network.",
         ),
         (false, false, false) => Finding::problem(
             FINDING_NAME,
-            "They will not connect beyond your own network.",
-            "Try another network, such as that of a phone, or ask its administrator to let out UDP and TCP to this site's relay.",
+            "Calls will not connect outside your own network.",
+            "Try another network, such as mobile data, or ask your network administrator to allow UDP and TCP to this site's relay.",
         ),
     }
 }
@@ -261,7 +261,11 @@ mod tests {
         let not = || Finding::warning("", "", "");
         let come = |ways: [Finding; 3]| overall_finding(&ways);
         assert_eq!(come([good(), good(), good()]).verdict, Verdict::Ok);
-        assert!(come([not(), not(), good()]).observation.contains("by TCP"));
+        assert!(
+            come([not(), not(), good()])
+                .observation
+                .contains("over TCP")
+        );
         assert_eq!(come([good(), not(), not()]).verdict, Verdict::Warning);
         assert_eq!(come([not(), not(), not()]).verdict, Verdict::Problem);
     }

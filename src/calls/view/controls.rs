@@ -114,14 +114,12 @@ pub fn DeviceProblems() -> impl IntoView {
     let permission_hint = permission_hint(devices);
     let hint = Memo::new(move |_| {
         if calls.is_video_paused().get() && devices.is_camera_on() {
-            Some(
-                "Your picture is not sent for now, to keep the sound: the connection is too slow for both.",
-            )
+            Some("Your video is paused to protect the sound, because the connection is slow.")
         } else if devices.is_talking_while_muted() {
             Some("You are talking while muted.")
         } else if devices.is_microphone_silent() {
             Some(
-                "Your microphone is silent: nothing is heard of you. Look whether it is turned on, or choose another one.",
+                "Nobody can hear you: your microphone is silent. Check that it is turned on, or choose another one.",
             )
         } else {
             None
@@ -173,13 +171,13 @@ fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
         let name = match asking.get() {
             _ if !late.get() => return None,
             [true, true] => {
-                "Your browser asks whether this page may use the microphone and the camera. Choose “Allow”."
+                "Your browser is asking for permission to use the microphone and camera. Choose “Allow”."
             }
             [true, false] => {
-                "Your browser asks whether this page may use the microphone. Choose “Allow”."
+                "Your browser is asking for permission to use the microphone. Choose “Allow”."
             }
             [false, true] => {
-                "Your browser asks whether this page may use the camera. Choose “Allow”."
+                "Your browser is asking for permission to use the camera. Choose “Allow”."
             }
             [false, false] => return None,
         };
@@ -192,7 +190,7 @@ fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
 pub fn LevelMeter() -> impl IntoView {
     let devices = use_calls().devices();
     view! {
-        <meter class="call-level" min="0" max="100" prop:value=devices.microphone_level() aria-label="How loud your microphone is"></meter>
+        <meter class="call-level" min="0" max="100" prop:value=devices.microphone_level() aria-label="Microphone level"></meter>
     }
 }
 
@@ -210,7 +208,7 @@ pub fn SelfView() -> impl IntoView {
     });
     view! {
         <div class="call-self" class:is-off=move || !devices.is_camera_on()>
-            <video node_ref=video autoplay playsinline prop:muted=true aria-label="What your camera shows"></video>
+            <video node_ref=video autoplay playsinline prop:muted=true aria-label="Your camera"></video>
             <p class="call-self-off">
                 {move || match devices.device_state(CaptureDevice::Camera).get() {
                     DeviceState::Requesting => "Starting the camera…",

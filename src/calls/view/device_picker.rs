@@ -16,7 +16,7 @@ pub fn DevicePicker() -> impl IntoView {
         <div class="call-choices">
             {DeviceKind::ALL.map(|kind| view! { <DeviceSelect kind /> }).collect_view()}
             <details class="call-treatments">
-                <summary>"Sound of the microphone"</summary>
+                <summary>"Microphone processing"</summary>
                 <div class="choices">
                     {AudioProcessing::ALL.map(|treatment| view! { <AudioProcessingToggle treatment /> }).collect_view()}
                 </div>

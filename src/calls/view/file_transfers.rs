@@ -96,7 +96,7 @@ fn FileTransferRow(
                 <span class="call-file-name" dir="auto">{shown}</span>
                 <span class="small-text" role="status">{text}</span>
                 <Show when=move || is(TransferPhase::InProgress)>
-                    <progress max=size prop:value=move || done().to_string() aria-label="How much is there"></progress>
+                    <progress max=size prop:value=move || done().to_string() aria-label="Progress"></progress>
                 </Show>
             </div>
             <Show when=move || direction == TransferDirection::Incoming && is(TransferPhase::Offered)>
@@ -144,7 +144,7 @@ fn transfer_text(file: &FileTransfer) -> String {
                         reason = "a speed is not negative, and not that large"
                     )]
                     let speed = format_bytes(speed as u64);
-                    format!("{done} of {size}, {speed} a second")
+                    format!("{done} of {size}, {speed}/s")
                 }
                 None => format!("{done} of {size}"),
             }
@@ -163,22 +163,22 @@ fn stop_reason_text(why: StopReason, direction: TransferDirection) -> &'static s
     match (why, direction) {
         (StopReason::Declined, TransferDirection::Outgoing) => "Declined",
         (StopReason::Declined, TransferDirection::Incoming) => "You declined it",
-        (StopReason::Withdrawn, TransferDirection::Outgoing) => "You stopped it",
-        (StopReason::Withdrawn, TransferDirection::Incoming) => "The other side stopped it",
+        (StopReason::Withdrawn, TransferDirection::Outgoing) => "You cancelled it",
+        (StopReason::Withdrawn, TransferDirection::Incoming) => "Cancelled by the other person",
         (StopReason::Damaged, TransferDirection::Outgoing) => {
-            "It arrived damaged and was thrown away. Send it again."
+            "The file was damaged in transfer. Send it again."
         }
         (StopReason::Damaged, TransferDirection::Incoming) => {
-            "It arrived damaged and was thrown away. Ask for it again."
+            "The file was damaged in transfer. Ask for it again."
         }
         (StopReason::Unreadable, TransferDirection::Outgoing) => {
-            "It could not be read. Look whether it is still there and unchanged, then send it again."
+            "The file could not be read. Check that it still exists and is unchanged, then send it again."
         }
         (StopReason::Unreadable, TransferDirection::Incoming) => {
-            "This browser could not keep it. Look whether there is room for it, then ask for it again."
+            "The file could not be saved. Check your free disk space, then ask for it again."
         }
         (StopReason::CallEnded, _) => {
-            "The call ended before it was there. Send it again in the next call."
+            "The call ended during the transfer. Send it again in the next call."
         }
     }
 }

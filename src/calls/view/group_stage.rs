@@ -63,9 +63,9 @@ pub fn GroupStage() -> impl IntoView {
     });
     let view_label = move || {
         if by_speaker.get() {
-            "Show everybody alike"
+            "Grid view"
         } else {
-            "Show who speaks larger"
+            "Speaker view"
         }
     };
     view! {
@@ -210,7 +210,7 @@ pub fn RemovedCard() -> impl IntoView {
                 {move || place.with(|place| place.as_ref().map(|place| place.title.clone()))}
             </h2>
             <p class="call-outcome">
-                "You are not in the call any more: you went on with it on another page, it is over, or this page was away for too long."
+                "You are no longer in the call: you continued it on another page, it ended, or this page was disconnected for too long."
             </p>
             <div class="call-answers">
                 <Show when=move || !over()>

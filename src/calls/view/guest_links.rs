@@ -135,17 +135,17 @@ pub fn GuestLinks(
     view! {
         <section class="call-guests" aria-label="Guests">
             <p class="small-text">
-                "Whoever has a link joins this call with a name, and sees nothing else of the site. It works no longer than the call goes on."
+                "Anyone with the link can join this call as a guest, and sees nothing else of this site. It expires with the call."
             </p>
             <div class="call-guests-line">
-                <label for="guest-hours">"Good for"</label>
+                <label for="guest-hours">"Valid for"</label>
                 <select id="guest-hours" on:change=choose>
                     {LIFETIME_CHOICES
                         .map(|(value, label)| view! { <option value=value.to_string()>{label}</option> })
                         .collect_view()}
                 </select>
                 <button type="button" class="button small" disabled=move || links.is_creating.get() on:click=move |_| links.create_link(hours.get_untracked())>
-                    "Make a link"
+                    "Create link"
                 </button>
             </div>
             {move || links.failure.get().map(|failure| view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> })}
@@ -169,27 +169,27 @@ fn GuestLinkItem(link: GuestLinkSummary, links: GuestLinksState) -> impl IntoVie
     let labels = format!("{end} {about}");
     let expired = link.expires_at <= browser::now();
     let until = if expired {
-        view! { "lets nobody in any more" }.into_any()
+        view! { "no longer valid" }.into_any()
     } else {
-        view! { "lets people in until " <LocalTime at=link.expires_at style=TimeStyle::DayTime /> }
+        view! { "valid until " <LocalTime at=link.expires_at style=TimeStyle::DayTime /> }
             .into_any()
     };
     let guests = (!link.guests.is_empty()).then(|| {
         view! {
-            ". Came by it: "
+            ". Joined with it: "
             <bdi>{link.guests.join(", ")}</bdi>
         }
     });
     view! {
         <span id=about>
-            "Made by "
+            "Created by "
             <bdi>{link.created_by}</bdi>
             ", "
             {until}
             {guests}
         </span>
         <button type="button" class="button small" id=end aria-labelledby=labels on:click=move |_| links.revoke_link(link.id)>
-            "End the link"
+            "Revoke link"
         </button>
     }
 }
@@ -215,7 +215,7 @@ fn NewLinkField(address: String) -> impl IntoView {
                 class="call-guests-link"
                 node_ref=field
                 readonly
-                aria-label="Link for guests"
+                aria-label="Guest link"
                 value=address.get_value()
                 on:focus=move |_| {
                     if let Some(field) = field.get_untracked() {
@@ -229,9 +229,9 @@ fn NewLinkField(address: String) -> impl IntoView {
         </div>
         <p class="small-text" role="status">
             {move || match copied.get() {
-                None => "It is shown this once. Send it to the person you invite.",
+                None => "This link is shown only once. Send it to the person you invite.",
                 Some(true) => "Copied. Send it to the person you invite.",
-                Some(false) => "This browser does not let the page copy it. It is selected: copy it by hand.",
+                Some(false) => "Your browser blocked copying. The link is selected: copy it yourself.",
             }}
         </p>
     }

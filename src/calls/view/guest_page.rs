@@ -30,7 +30,7 @@ pub fn GuestPage() -> impl IntoView {
     view! {
         <Title text="Call" />
         <div class="page">
-            <Transition fallback=|| view! { <LoadingIndicator label="Looking for the call" /> }>
+            <Transition fallback=|| view! { <LoadingIndicator label="Loading the call" /> }>
                 {move || Suspend::new(async move {
                     match target.await {
                         Ok(GuestLinkTarget::Invalid) => view! { <InvalidLink /> }.into_any(),
@@ -62,9 +62,9 @@ pub fn GuestPage() -> impl IntoView {
 fn InvalidLink() -> impl IntoView {
     view! {
         <section class="empty">
-            <h1>"This link does not work any more"</h1>
+            <h1>"This link is no longer valid"</h1>
             <p>
-                "The call is over, or whoever is in it ended the link, or its time is up. Ask the person who sent it for a new one."
+                "The call is over, or the link was revoked or has expired. Ask for a new link."
             </p>
         </section>
     }
@@ -91,7 +91,7 @@ fn MemberNotice(title: String, slug: String, created_by: String) -> impl IntoVie
         <h1>"Call in " <bdi>{title}</bdi></h1>
         <p>
             <bdi>{created_by}</bdi>
-            " invites you. You are a member of this room, so you need no link: join the call there."
+            " invites you. You are a member of this room, so you do not need a link: join the call there."
         </p>
         <p>
             <a class="button primary" href=format!("/chat/{slug}") rel="external">
@@ -116,7 +116,7 @@ fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoV
             <input type="hidden" name="token" value=token />
             <NameField id="guest-name" />
             <button class="button primary" type="submit">
-                "Go on to the call"
+                "Continue to the call"
             </button>
         </form>
     }
@@ -140,11 +140,9 @@ fn Lobby(token: String, place: CallRoom, name: String, created_by: String) -> im
     };
     let out = move || match socket.status().get() {
         SocketStatus::Closed(code) if code == CloseCode::SignedOut.code() => Some(
-            "You are not in this call any more: it is over, or the link was ended. Ask the person who sent it for a new one.",
+            "You are no longer in this call: it is over, or the link was revoked. Ask for a new link.",
         ),
-        SocketStatus::Closed(_) => {
-            Some("This page is no longer connected. Load it again to go on.")
-        }
+        SocketStatus::Closed(_) => Some("This page is no longer connected. Reload to continue."),
         SocketStatus::Idle
         | SocketStatus::Connecting
         | SocketStatus::Connected
@@ -153,10 +151,10 @@ fn Lobby(token: String, place: CallRoom, name: String, created_by: String) -> im
     view! {
         <h1>"Call in " <bdi>{title}</bdi></h1>
         <p>
-            "You are " <strong><bdi>{name}</bdi></strong> ", a guest to this call. " <bdi>{created_by}</bdi> " invites you."
+            "You are " <strong><bdi>{name}</bdi></strong> ", a guest in this call. " <bdi>{created_by}</bdi> " invites you."
         </p>
         <noscript>
-            <p>"A call needs JavaScript. Allow it for this page, then load it again."</p>
+            <p>"Calls need JavaScript. Allow it for this page, then reload."</p>
         </noscript>
         <div role="status">
             {move || out().map(|out| view! { <Notice kind=NoticeKind::Info>{out}</Notice> })}

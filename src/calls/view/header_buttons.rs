@@ -34,9 +34,9 @@ pub fn ResizeButton() -> impl IntoView {
     let is_expanded = use_dock_expanded();
     let label = move || {
         if is_expanded.get() {
-            "Make the call small"
+            "Minimise call"
         } else {
-            "Make the call large"
+            "Expand call"
         }
     };
     view! {

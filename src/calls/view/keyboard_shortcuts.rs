@@ -166,7 +166,7 @@ pub fn ShortcutSettings() -> impl IntoView {
     };
     view! {
         <section class="card stack" aria-labelledby="call-keys">
-            <h2 id="call-keys">"Keys in a call"</h2>
+            <h2 id="call-keys">"Keyboard shortcuts in calls"</h2>
             <p class="quiet-text">
                 <kbd>"M"</kbd>
                 " microphone, "
@@ -177,11 +177,11 @@ pub fn ShortcutSettings() -> impl IntoView {
                 <kbd>"H"</kbd>
                 " hang up, "
                 <kbd>"Space"</kbd>
-                " held to talk while muted. They do nothing while you write."
+                " held to talk while muted. They do not apply while you are typing."
             </p>
             <label class="choice">
                 <input type="checkbox" prop:checked=on disabled=move || !is_hydrated.get() on:change=change />
-                <span>"Use these keys in this browser"</span>
+                <span>"Use shortcuts in this browser"</span>
             </label>
         </section>
     }

@@ -35,13 +35,13 @@ fn LoadingCard() -> impl IntoView {
         if is_missing.get() {
             view! {
                 <Notice kind=NoticeKind::Error>
-                    "What calls need could not be loaded: you cannot call now, nor be called on this page. Check your connection and try again; \
-                     if that does not help, load the page anew."
+                    "Calls could not be loaded, so you cannot make or receive calls on this page. Check your connection and try again, \
+                     or reload the page."
                 </Notice>
             }
             .into_any()
         } else {
-            view! { <LoadingIndicator label="Getting ready to call…" /> }.into_any()
+            view! { <LoadingIndicator label="Loading calls…" /> }.into_any()
         }
     };
     view! {

@@ -68,7 +68,7 @@ pub fn NotificationPrompt() -> impl IntoView {
     view! {
         <Show when=move || open.get()>
             <section class="ring-question" aria-labelledby="ring-question">
-                <p id="ring-question">"Hear of calls while you look at something else?"</p>
+                <p id="ring-question">"Get notified of calls while this tab is in the background?"</p>
                 <div class="toolbar">
                     <button type="button" class="button small primary" on:click=notify>
                         "Notify me"
@@ -106,10 +106,10 @@ pub fn NotificationSettings() -> impl IntoView {
     };
     view! {
         <section class="card stack" aria-labelledby="call-ringing">
-            <h2 id="call-ringing">"When somebody calls"</h2>
+            <h2 id="call-ringing">"Incoming calls"</h2>
             <label class="choice">
                 <input type="checkbox" prop:checked=quiet disabled=move || !is_hydrated.get() on:change=change />
-                <span>"Do not disturb: calls are shown, but neither sound nor notify in this browser"</span>
+                <span>"Do not disturb: show calls in this browser without sound or notifications"</span>
             </label>
             <div role="status">
                 {move || match notifies.get() {
@@ -117,18 +117,18 @@ pub fn NotificationSettings() -> impl IntoView {
                     NotificationState::Unasked => {
                         view! {
                             <button type="button" class="button" on:click=on_ask>
-                                "Notify me when this page is hidden"
+                                "Notify me when this tab is in the background"
                             </button>
                         }
                             .into_any()
                     }
                     NotificationState::Granted => {
-                        view! { <p class="quiet-text">"You are notified of calls when this page is hidden."</p> }.into_any()
+                        view! { <p class="quiet-text">"You get notified of calls when this tab is in the background."</p> }.into_any()
                     }
                     NotificationState::Denied => {
                         view! {
                             <p class="quiet-text">
-                                "The browser does not let this page notify you. Allow it in the site's settings beside the address."
+                                "Your browser blocks notifications from this site. Allow them in the site settings next to the address."
                             </p>
                         }
                             .into_any()

@@ -29,7 +29,7 @@ pub fn CallsPage() -> impl IntoView {
     view! {
         <Title text="Calls" />
         <RequireSession
-            what="Calls are between people with a name."
+            what="Pick a name to make calls."
             children=|me| view! { <Overview me /> }.into_any()
         />
     }
@@ -50,11 +50,11 @@ fn Overview(me: CurrentUser) -> impl IntoView {
                 <h1>"Calls"</h1>
             </div>
             <p class="call-needs" class:is-live=move || is_hydrated.get()>
-                "Calling needs JavaScript. What is on this page can be read without it."
+                "Calls need JavaScript. You can read this page without it."
             </p>
             <section aria-labelledby="calls-here">
                 <h2 id="calls-here">"Here now"</h2>
-                <Suspense fallback=|| view! { <LoadingIndicator label="Looking who is here…" /> }>
+                <Suspense fallback=|| view! { <LoadingIndicator label="Loading people…" /> }>
                     {move || {
                         let me = me.clone();
                         Suspend::new(async move {
@@ -109,7 +109,7 @@ fn PresentPeople(
         <Show when=nobody>
             <div class="empty">
                 <Icon name=Glyph::People />
-                <p>"Nobody else is here now. Whoever opens Rialto appears here at once."</p>
+                <p>"Nobody else is here right now. People appear here as soon as they open Rialto."</p>
             </div>
         </Show>
     }
@@ -148,7 +148,7 @@ fn PastCalls(past: Vec<PastCall>, is_hydrated: RwSignal<bool>) -> impl IntoView 
         return view! {
             <div class="empty">
                 <Icon name=Glyph::Calls />
-                <p>"No calls yet. Call somebody who is here, or choose a person in the chat."</p>
+                <p>"No calls yet. Call someone who is here, or pick a person in chat."</p>
                 <p>
                     <a class="button" href="/chat">
                         "Go to the chat"

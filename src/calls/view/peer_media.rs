@@ -86,7 +86,7 @@ pub fn PeerVideo(
             if !sends.camera {
                 Some("Camera off")
             } else if sends.is_video_paused {
-                Some("No picture for now: the connection is too slow for it")
+                Some("Video paused: slow connection")
             } else {
                 None
             }
@@ -194,9 +194,9 @@ pub fn PeerAudio(
         <Show when=move || blocked.get()>
             <div class="call-blocked">
                 <Notice kind=NoticeKind::Warn>
-                    <p>"The browser keeps the sound back until you say so."</p>
+                    <p>"Your browser blocked the sound."</p>
                     <button type="button" class="button" on:click=move |_| play()>
-                        "Play the sound"
+                        "Play sound"
                     </button>
                 </Notice>
             </div>
@@ -265,8 +265,8 @@ pub fn VideoButtons(
             <button
                 type="button"
                 class="icon-button"
-                aria-label="Small window above all others"
-                title="Small window above all others"
+                aria-label="Picture-in-picture"
+                title="Picture-in-picture"
                 hidden=move || !can_float.get()
                 on:click=float
             >

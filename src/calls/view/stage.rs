@@ -130,7 +130,7 @@ pub fn CallProblemNotices() -> impl IntoView {
     let trouble = calls.error_message();
     let lost = move || {
         is_reconnecting(&calls).then(|| {
-            let text = "The connection was lost. Another path is being looked for; you need not do anything.";
+            let text = "Connection lost. Reconnecting automatically…";
             view! { <Notice kind=NoticeKind::Warn>{text}</Notice> }
         })
     };

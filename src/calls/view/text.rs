@@ -24,22 +24,22 @@ pub fn state_text(scene: &ClientCallState, path: PathState, online: bool) -> Str
             format!("Joining the call in {}…", place.title)
         }
         ClientCallState::Joining { .. } => {
-            "No connection to the server. You join the call when it is back.".to_owned()
+            "No connection to the server. You will join when it is back.".to_owned()
         }
         ClientCallState::InGroup(gathered) => group_call_text(gathered),
         ClientCallState::Removed(place) => {
-            format!("You are not in the call in {} any more.", place.title)
+            format!("You are no longer in the call in {}.", place.title)
         }
         ClientCallState::Starting { callee: with, .. } if online => {
             format!("Calling {}…", with.name)
         }
         ClientCallState::Starting { .. } => {
-            "No connection to the server. The call starts when it is back.".to_owned()
+            "No connection to the server. The call will start when it is back.".to_owned()
         }
         ClientCallState::Ringing(view) => incoming_text(view),
         ClientCallState::Answering(_) if online => "Answering…".to_owned(),
         ClientCallState::Answering(_) => {
-            "No connection to the server. The call is answered when it is back.".to_owned()
+            "No connection to the server. The call will be answered when it is back.".to_owned()
         }
         ClientCallState::InCall(held) => in_call_text(&held.view, path, online),
         ClientCallState::Ended(farewell) => outcome_text(

@@ -137,15 +137,8 @@ pub(super) fn DraftNotice(draft_state: RwSignal<DraftState>, fields: FormFields)
     };
     let words = move || match draft_state.get() {
         DraftState::Absent => None,
-        DraftState::Restored(draft) => Some((
-            "What you had typed here before is back.",
-            "Begin anew",
-            draft,
-            true,
-        )),
-        DraftState::Discarded(draft) => {
-            Some(("The form is empty.", "Bring the draft back", draft, false))
-        }
+        DraftState::Restored(draft) => Some(("Draft restored.", "Discard draft", draft, true)),
+        DraftState::Discarded(draft) => Some(("Draft discarded.", "Restore draft", draft, false)),
     };
     view! {
         <div role="status" class="kept-draft">

@@ -54,7 +54,7 @@ pub async fn publish(
     }
     let story = publish_to_store(config, draft, byline, &request).await?;
     Ok(format!(
-        "Published as /news/{}. No server is running, so the story was put into the store: pages show it when one does.",
+        "Published as /news/{}. No server is running: the story was saved and appears when the server starts.",
         story.slug
     ))
 }
@@ -99,19 +99,23 @@ async fn publish_via_server(
         if why.is_connect() {
             PublishError::NotRunning
         } else {
-            because(format!("did not answer: {why}"))
+            because(format!("did not respond: {why}"))
         }
     })?;
     match answer.status() {
-        StatusCode::CREATED => answer.json().await.map_err(|why| because(format!("published it, but said: {why}"))),
+        StatusCode::CREATED => answer.json().await.map_err(|why| {
+            because(format!(
+                "published the story, but its response could not be read: {why}"
+            ))
+        }),
         StatusCode::UNAUTHORIZED => Err(because(
-            "does not know this data folder: another program may have taken its address. Stop that one or start Rialto anew"
+            "rejected this data folder's token: another program may be using its address. Stop that program or restart Rialto"
                 .to_owned(),
         )),
         status => {
             let message = answer.json::<serde_json::Value>().await.ok();
             let message = message.as_ref().and_then(|body| body["message"].as_str()).unwrap_or("no reason given");
-            Err(because(format!("refused it ({status}): {message}")))
+            Err(because(format!("rejected the story ({status}): {message}")))
         }
     }
 }
@@ -131,15 +135,15 @@ async fn publish_to_store(
             .unwrap_or(false)
     {
         return Err(format!(
-            "there is no Rialto data in {place}. Start \"rialto serve\" once, or name its folder with --data"
+            "there is no Rialto data in {place}. Start \"rialto serve\" once, or set its folder with --data"
         ));
     }
     let in_words = |error: Error| match error {
         Error::User(failure) => failure.to_string(),
         Error::InvalidSetting(why) => format!("no server is running on this machine, and {why}"),
-        other => format!(
-            "no server is running, and the store in {place} did not take the story: {other}"
-        ),
+        other => {
+            format!("no server is running, and the story could not be saved in {place}: {other}")
+        }
     };
     let store = Store::open(config).await.map_err(in_words)?;
     let log = EventLog::new(

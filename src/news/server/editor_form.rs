@@ -77,7 +77,7 @@ fn check_can_publish(signed: SignedInUser) -> Result<SignedInUser, Failure> {
     let (name, role) = (&signed.person.name, signed.person.role);
     Err(Failure::NotAllowed {
         reason: format!(
-            "Only editors and administrators publish stories, and {name} is a {role}. An administrator can change that."
+            "Only editors and administrators can publish stories; {name} is a {role}. Ask an administrator to change your role."
         ),
     })
 }
@@ -165,6 +165,6 @@ async fn publish_posted(app: &AppState, parts: &Parts, body: Body) -> Result<Sto
 }
 
 fn too_large() -> Response {
-    let why = "That is more than a story may have. Use your browser's Back button, shorten it, then try again.";
+    let why = "The story is too long. Go back in your browser, shorten it and publish again.";
     (StatusCode::PAYLOAD_TOO_LARGE, why).into_response()
 }

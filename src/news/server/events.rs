@@ -88,8 +88,8 @@ enum Rejection {
 impl Rejection {
     fn query(why: impl std::fmt::Display) -> Self {
         Self::Query(format!(
-            "This address was not understood: {why}.\n\
-             What can be asked: /news/events?topic=TEXT&epoch=TEXT&after=NUMBER&beat=true, all of it or none.\n"
+            "Invalid query: {why}.\n\
+             Usage: /news/events?topic=TEXT&epoch=TEXT&after=NUMBER&beat=true, every parameter optional.\n"
         ))
     }
 }
@@ -147,7 +147,7 @@ impl EventsQuery {
             .is_some_and(|topic: &Arc<str>| topic.chars().count() > limits::MAX_TOPIC_CHARS)
         {
             return Err(Rejection::query(format!(
-                "a topic has {} characters at most",
+                "\"topic\" is limited to {} characters",
                 limits::MAX_TOPIC_CHARS
             )));
         }
@@ -157,18 +157,18 @@ impl EventsQuery {
             .is_some_and(|epoch| epoch.len() > MAX_EPOCH_BYTES)
         {
             return Err(Rejection::query(format!(
-                "an epoch has {MAX_EPOCH_BYTES} bytes at most"
+                "\"epoch\" is limited to {MAX_EPOCH_BYTES} bytes"
             )));
         }
         let after = given(self.after)
             .map(|after| after.trim().parse())
             .transpose();
         let after = after.map_err(|_| {
-            Rejection::query("\"after\" is a whole number, the id of the last event seen")
+            Rejection::query("\"after\" must be an integer, the id of the last event received")
         })?;
         let beat = given(self.beat).map(|beat| beat.parse()).transpose();
         let beat = beat
-            .map_err(|_| Rejection::query("\"beat\" is true or false"))?
+            .map_err(|_| Rejection::query("\"beat\" must be true or false"))?
             .unwrap_or(false);
         Ok(ParsedQuery {
             topic,
@@ -298,7 +298,7 @@ impl SseSession {
                     Ok((epoch, head)) => Resync { epoch, head },
                     Err(error) => {
                         // The stream ends without an event, and the client resumes by its cursor.
-                        tracing::error!(%error, "where the news stands could not be read");
+                        tracing::error!(%error, "the position of the news stream could not be read");
                         return;
                     }
                 }

@@ -70,7 +70,7 @@ pub async fn publish_to(
     } else {
         let slug = &story.slug;
         Err(Failure::invalid(format!(
-            "This was published already, in other words, as /news/{slug}. To publish another story, begin a new one."
+            "This was already published with different text, as /news/{slug}. To publish another story, start a new one."
         ))
         .into())
     }

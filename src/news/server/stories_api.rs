@@ -78,7 +78,7 @@ async fn publish_request(app: &AppState, request: Request) -> Result<Story, Reje
     let (byline, scope) = match asking {
         Publisher::CommandLine => (byline(new.byline)?, "command-line".to_owned()),
         Publisher::Token(_) if new.byline.is_some() => {
-            let why = "Leave the byline out: a story is signed with the name of the token that publishes it.";
+            let why = "Remove \"byline\": stories are signed with the token's name.";
             return Err(Failure::invalid(why).into());
         }
         Publisher::Token(token) => (token.name, format!("token:{}", token.id)),
@@ -123,7 +123,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let key = value.to_str().unwrap_or_default().trim().trim_matches('"');
     if key.is_empty() || key.chars().count() > MAX_IDEMPOTENCY_KEY_CHARS {
         return Err(Failure::invalid(format!(
-            "An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII characters: a UUID, for example."
+            "Idempotency-Key must be 1 to {MAX_IDEMPOTENCY_KEY_CHARS} visible ASCII characters, for example a UUID."
         )));
     }
     Ok(Some(key.to_owned()))
@@ -182,7 +182,7 @@ impl IntoResponse for Rejection {
             }
             Self::InvalidJson(rejection) => {
                 let why = format!(
-                    "{} Send a JSON object with \"headline\" and, if you like, \"body\" (Markdown), \"topic\" and \
+                    "{} Send a JSON object with \"headline\" and optionally \"body\" (Markdown), \"topic\" and \
                      \"urgency\" (\"normal\" or \"breaking\").",
                     sentence(&rejection.body_text())
                 );

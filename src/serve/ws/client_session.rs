@@ -211,7 +211,7 @@ impl ClientSession {
         let chat = &systems.chat;
         let replies = match frame {
             ClientFrame::Hello { .. } => {
-                let reason = "hello is only said once, as the first frame".to_owned();
+                let reason = "hello must be the first frame and sent only once".to_owned();
                 return self.send_error(ErrorCode::DuplicateHello, reason).await;
             }
             ClientFrame::Ping { n } => vec![ServerFrame::Pong { n }],
@@ -257,7 +257,7 @@ impl ClientSession {
     }
 
     async fn refuse_guest(&mut self) -> Result<(), ConnectionEnd> {
-        let reason = "a guest to a call takes part in that call, and in nothing else".to_owned();
+        let reason = "guests may only send frames of their call".to_owned();
         self.send_error(ErrorCode::NotAllowed, reason).await
     }
 
@@ -285,7 +285,7 @@ fn is_allowed_for_guests(frame: &ClientFrame) -> bool {
 }
 
 fn end_unavailable(error: Error) -> ConnectionEnd {
-    tracing::error!(%error, "a connection could not be welcomed");
+    tracing::error!(%error, "a connection could not be set up");
     ConnectionEnd::Closed(CloseCode::GoingAway)
 }
 
@@ -293,15 +293,15 @@ fn end_unavailable(error: Error) -> ConnectionEnd {
 fn parse_frame(text: &str) -> Result<ClientFrame, (ErrorCode, String)> {
     if text.len() > limits::MAX_TEXT_FRAME_BYTES {
         let most = limits::MAX_TEXT_FRAME_BYTES;
-        let reason = format!("a text frame may have {most} bytes at most");
+        let reason = format!("text frames are limited to {most} bytes");
         return Err((ErrorCode::TooLarge, reason));
     }
     match serde_json::from_str(text) {
         Ok(frame) => Ok(frame),
         Err(_) if serde_json::from_str::<ServerFrame>(text).is_ok() => {
-            let reason = "that frame is only ever sent by the server".to_owned();
+            let reason = "only the server sends this frame".to_owned();
             Err((ErrorCode::ServerOnly, reason))
         }
-        Err(why) => Err((ErrorCode::Malformed, format!("that is no frame: {why}"))),
+        Err(why) => Err((ErrorCode::Malformed, format!("invalid frame: {why}"))),
     }
 }

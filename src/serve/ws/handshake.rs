@@ -1,4 +1,4 @@
-//! Opening handshake and access checks of WebSockets (RFC 6455 section 4.2).
+//! Opening handshake and access checks of `WebSockets` (RFC 6455 section 4.2).
 
 use super::{Identity, reject_signed_out, run_connection};
 use crate::{
@@ -54,7 +54,7 @@ fn check_origin(headers: &HeaderMap) -> Result<()> {
     if http::is_same_origin(headers) {
         return Ok(());
     }
-    let reason = "Connections are taken from this site's own pages only.".to_owned();
+    let reason = "Only this site's own pages may connect.".to_owned();
     Err(Failure::NotAllowed { reason }.into())
 }
 
@@ -75,7 +75,7 @@ fn accept(
         return Err(Failure::NotSignedIn.into());
     }
     if !offers_subprotocol(request.headers()) {
-        return Err(Failure::invalid(format!("The subprotocol has to be {SUBPROTOCOL}.")).into());
+        return Err(Failure::invalid(format!("The subprotocol must be {SUBPROTOCOL}.")).into());
     }
     // Checks the method, the version and the key (RFC 6455 section 4.2.1).
     let Ok(mut accepted) = handshake::server::create_response(&request.map(drop)) else {
@@ -111,6 +111,6 @@ fn upgrade_required() -> Response {
         (header::UPGRADE, "websocket"),
         (header::SEC_WEBSOCKET_VERSION, "13"),
     ];
-    let words = "This address takes WebSocket connections only (version 13).\n";
+    let words = "This URL accepts only WebSocket connections (version 13).\n";
     (axum::http::StatusCode::UPGRADE_REQUIRED, headers, words).into_response()
 }

@@ -174,7 +174,7 @@ impl EventLog {
     }
 
     async fn append<T>(&self, entry: impl FnOnce(ReplySender<T>) -> AppendRequest) -> Result<T> {
-        let lost = || Error::Internal("the writer of the log is gone".to_owned());
+        let lost = || Error::Internal("the event log writer has stopped".to_owned());
         let (answer, answered) = oneshot::channel();
         self.appends.send(entry(answer)).await.map_err(|_| lost())?;
         answered.await.map_err(|_| lost())?
@@ -212,7 +212,7 @@ impl EventLog {
         let log = self.clone();
         tokio::spawn(async move {
             if let Err(error) = log.position(stream).await {
-                tracing::warn!(%stream, %error, "it could not be found out where a stream stands");
+                tracing::warn!(%stream, %error, "the position of a stream could not be read");
             }
         });
     }
@@ -226,7 +226,7 @@ impl EventLog {
             match EncodedEvent::encode(stream, row) {
                 Ok(event) => self.fanout.publish(&event),
                 Err(error) => {
-                    tracing::error!(%stream, seq = row.seq, %error, "an event cannot be read");
+                    tracing::error!(%stream, seq = row.seq, %error, "an event could not be encoded");
                 }
             }
         }
@@ -327,7 +327,7 @@ async fn run_catch_up(store: Store, fanout: Fanout, mut behind: mpsc::Receiver<S
                 fanout.deliver(event);
             });
             if let Err(error) = caught_up.await {
-                tracing::warn!(%stream, %error, "what other nodes committed could not be read; trying again");
+                tracing::warn!(%stream, %error, "events of other nodes could not be read; retrying");
                 let (fanout, stream) = (fanout.clone(), stream);
                 tokio::spawn(async move {
                     sleep(CATCH_UP_RETRY_DELAY).await;

@@ -471,7 +471,7 @@ async fn read_events(
         match EncodedEvent::encode(stream, row) {
             Ok(event) => events.push(event),
             Err(error) => {
-                tracing::error!(%stream, seq = row.seq, %error, "an event cannot be read");
+                tracing::error!(%stream, seq = row.seq, %error, "an event could not be encoded");
             }
         }
     }

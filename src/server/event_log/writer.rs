@@ -95,7 +95,9 @@ impl AppendRequest {
                 entry,
                 AppendOutcome::Message(_) | AppendOutcome::Story(_) | AppendOutcome::ReadCursor(_),
             ) => {
-                entry.fail(Error::Internal("an answer of another kind".to_owned()));
+                entry.fail(Error::Internal(
+                    "the outcome does not match the request".to_owned(),
+                ));
             }
         }
     }
@@ -134,10 +136,10 @@ impl Writer {
                 // Requests that arrived meanwhile fail at once instead of waiting for the same timeout.
                 Ok(StoreStatus::Unavailable) => {
                     while let Ok(entry) = appends.try_recv() {
-                        entry.fail(Error::Internal("the store does not answer".to_owned()));
+                        entry.fail(Error::Internal("the store is unavailable".to_owned()));
                     }
                 }
-                Err(_) => tracing::error!("a group of appends was lost to a panic"),
+                Err(_) => tracing::error!("a batch of appends failed with a panic"),
             }
             batch.clear();
         }
@@ -207,7 +209,7 @@ impl Writer {
                 metrics.commit_failures.inc();
                 return Err(error.into());
             }
-            tracing::info!(%error, entries = entries.len(), "a group of appends is tried again");
+            tracing::info!(%error, entries = entries.len(), "retrying a batch of appends");
             if is_transient(&error) {
                 earlier = EarlierCommit::MaybeUnpublished;
             }

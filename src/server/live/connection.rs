@@ -191,7 +191,7 @@ impl Connection {
     pub(crate) fn send_queue(&self) -> &Arc<SendQueue> {
         match &self.location {
             Location::Local(here) => &here.send_queue,
-            Location::Remote(..) => panic!("a page of another node"),
+            Location::Remote(..) => panic!("a connection to another node"),
         }
     }
 }

@@ -216,6 +216,6 @@ fn in_a_crowd_everybody_sees_some_and_friends_see_each_other() {
     assert_eq!(
         people,
         live.list_presence(stranger.person.id),
-        "encoded anew"
+        "encoded again"
     );
 }

@@ -8,7 +8,7 @@ use std::{convert::Infallible, fmt, str::FromStr};
 const URL_FORMAT_HINT: &str = "Use the form postgres://user:password@host:5432/database, percent-encoding special characters (%40 for @)";
 
 /// The error for the URL of a file.
-const EMBEDDED_STORE_HINT: &str = "--database-url is for PostgreSQL. For the embedded store, leave it out and set the folder with --data";
+const EMBEDDED_STORE_HINT: &str = "--database-url is for PostgreSQL. For the SQLite store, leave it out and set the folder with --data";
 
 /// `postgres://user:password@host:5432/database` as given. Only `options` validates it, so that no other error can show the
 /// password. `Debug` and `Display` leave out user, password and query.

@@ -81,7 +81,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the configured store and migrates its schema. Without a database URL it is the embedded store in the data folder,
+    /// Opens the configured store and migrates its schema. Without a database URL it is the SQLite store in the data folder,
     /// created if missing.
     ///
     /// # Errors

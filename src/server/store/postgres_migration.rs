@@ -1,4 +1,4 @@
-//! `rialto migrate-store`: copies the embedded store into a PostgreSQL database.
+//! `rialto migrate-store`: copies the SQLite store into a PostgreSQL database.
 //!
 //! Everything is copied in one transaction, table by table, referenced tables first. Tables and columns are read from the schema,
 //! so a table added later is copied as well. Then both sides are read in the same order and compared; any difference rolls
@@ -28,7 +28,7 @@ pub struct CopiedTable {
     pub checksum: String,
 }
 
-/// Copies the embedded store of a data folder into an empty database, in one transaction. The data in the folder is not changed.
+/// Copies the SQLite store of a data folder into an empty database, in one transaction. The data in the folder is not changed.
 ///
 /// # Errors
 /// [`Error::InvalidSetting`] with instructions when no database is given, the folder has no store or is in use, or the database
@@ -42,7 +42,7 @@ pub async fn migrate_to_postgres(config: &StoreConfig) -> Result<Vec<CopiedTable
     };
     if !tokio::fs::try_exists(config.data.join("rialto.sqlite")).await? {
         return setting_error(format!(
-            "there is no embedded store in {folder}. Set its folder with --data"
+            "there is no SQLite store in {folder}. Set its folder with --data"
         ));
     }
     // Writes of a running server would be missing from the copy.
@@ -237,7 +237,7 @@ impl Checksum {
     }
 }
 
-/// The tables of the embedded store, each after those it references.
+/// The tables of the SQLite store, each after those it references.
 async fn list_tables(source: &mut Tx) -> Result<Vec<Table>> {
     let names: Vec<(String,)> = sqlx::query_as(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> $1 AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name",

@@ -28,7 +28,7 @@ impl TestStorage {
         })
     }
 
-    /// New storage with the given database or, without one, the embedded store.
+    /// New storage with the given database or, without one, the SQLite store.
     pub(crate) fn with_database(database: Option<Arc<TestDatabase>>) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),

@@ -117,7 +117,7 @@ impl TurnClient {
         })
     }
 
-    /// Handles one STUN or ChannelData message from the client.
+    /// Handles one STUN or `ChannelData` message from the client.
     pub(super) fn on_client_data(self: &Arc<Self>, bytes: &[u8]) {
         let now = self.hub.elapsed();
         let is_message = message::is_message(bytes);

@@ -103,7 +103,7 @@ pub struct TurnConfig {
     )]
     pub turn_secret: Option<String>,
 
-    /// Most relay allocations per user at a time. A call takes about four.
+    /// Maximum number of relay allocations per user at a time. A call takes about four.
     #[arg(
         long,
         env = "RIALTO_TURN_USER_RELAYS",
@@ -112,7 +112,7 @@ pub struct TurnConfig {
     )]
     pub turn_user_relays: u32,
 
-    /// Most relay allocations of all users together.
+    /// Maximum number of relay allocations of all users together.
     #[arg(
         long,
         env = "RIALTO_TURN_RELAYS",
@@ -121,7 +121,7 @@ pub struct TurnConfig {
     )]
     pub turn_relays: u32,
 
-    /// Most bytes per second relayed for one user, both directions together.
+    /// Maximum number of bytes per second relayed for one user, both directions together.
     #[arg(
         long,
         env = "RIALTO_TURN_USER_BYTES",
@@ -130,7 +130,7 @@ pub struct TurnConfig {
     )]
     pub turn_user_bytes: u64,
 
-    /// Most bytes per second relayed for all users together.
+    /// Maximum number of bytes per second relayed for all users together.
     #[arg(
         long,
         env = "RIALTO_TURN_BYTES",

@@ -14,7 +14,7 @@ use turn_server_proto::types::{
     },
 };
 
-/// Length of the common prefix of STUN and ChannelData messages, which contains their length.
+/// Length of the common prefix of STUN and `ChannelData` messages, which contains their length.
 pub(super) const FRAME_HEADER_BYTES: usize = 4;
 /// Length of the header of a STUN message (RFC 8489 section 5).
 const STUN_HEADER_BYTES: usize = 20;
@@ -28,17 +28,17 @@ pub(super) enum StunRequest {
     Allocate {
         username: Option<String>,
     },
-    /// CreatePermission or ChannelBind request for these peers.
+    /// `CreatePermission` or `ChannelBind` request for these peers.
     PermitPeers(Vec<IpAddr>),
     Other,
 }
 
-/// Whether these bytes are a STUN message and not a ChannelData message (RFC 8656 section 12).
+/// Whether these bytes are a STUN message and not a `ChannelData` message (RFC 8656 section 12).
 pub(super) fn is_message(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first >> 6 == 0)
 }
 
-/// Length in bytes of a STUN or ChannelData message on a stream, including padding, from its first four bytes. None for anything
+/// Length in bytes of a STUN or `ChannelData` message on a stream, including padding, from its first four bytes. None for anything
 /// else (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
 pub(super) fn frame_length(head: [u8; FRAME_HEADER_BYTES]) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));

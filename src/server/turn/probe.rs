@@ -384,7 +384,7 @@ fn request_udp_transport(
     request.add_attribute(&RequestedTransport::new(RequestedTransport::UDP))
 }
 
-/// The payload of a Data indication or a ChannelData message.
+/// The payload of a Data indication or a `ChannelData` message.
 fn payload(bytes: &[u8]) -> Result<Vec<u8>> {
     if super::message::is_message(bytes) {
         let message = Message::from_bytes(bytes)?;

@@ -60,7 +60,7 @@ pub(super) trait TurnProtocol: fmt::Debug + Send {
     /// Accepts this user name and password from now on.
     fn add_user(&mut self, username: &str, password: &str);
 
-    /// Processes one STUN message or ChannelData message from the client.
+    /// Processes one STUN message or `ChannelData` message from the client.
     fn on_client_data<'a>(&mut self, bytes: &'a [u8], now: Duration) -> Outcome<'a>;
 
     /// Processes data that a peer sent to a relayed address, and writes the message for the client into `output`. False if the

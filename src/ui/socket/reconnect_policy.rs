@@ -238,7 +238,7 @@ mod tests {
                 assert_eq!(
                     patience.on_disconnect(reached.timeout_cause(), reached, 0.9),
                     0,
-                    "it took its time"
+                    "no delay after a timeout"
                 );
                 reached = ConnectPhase::Connecting;
                 patience.reply_timeout(reached)
@@ -259,14 +259,14 @@ mod tests {
         assert_eq!(
             again.reply_timeout(ConnectPhase::Connecting),
             1_200,
-            "from the first"
+            "the cycle restarts"
         );
         assert!(!again.should_check_health() && again.reply_timeout(greeted) == 5_000);
         patience.on_welcome(15_000);
         assert_eq!(
             attempt_timeouts(&mut patience, 6),
             short,
-            "each loss begins anew"
+            "each loss restarts the cycle"
         );
     }
 
@@ -282,12 +282,15 @@ mod tests {
         assert!(patience.should_check_health());
         let vain: Vec<bool> = (0..13).map(|_| patience.on_health_check(false)).collect();
         assert_eq!(vain.iter().position(|tries| *tries), Some(11));
-        assert!(!vain[12], "and twelve more before the next");
+        assert!(
+            !vain[12],
+            "twelve more failed checks before the next attempt"
+        );
         assert!(patience.on_health_check(true));
         patience.set_urgent(false);
         assert!(
             !patience.should_check_health(),
-            "without a call there is time"
+            "no health check without a call"
         );
     }
 
@@ -340,7 +343,7 @@ mod tests {
         assert_eq!(
             patience.reply_timeout(ConnectPhase::Welcomed),
             5_000,
-            "nobody doubts without a call"
+            "no probing without a call"
         );
     }
 

@@ -49,7 +49,7 @@ async fn what_is_no_frame_is_refused_in_words() {
         mallory.send_text(&text).await;
         let (code, reason) = mallory.wait_for_error().await;
         assert_eq!(code, ErrorCode::Malformed, "{text}");
-        assert!(reason.starts_with("that is no frame: "), "{text}: {reason}");
+        assert!(reason.starts_with("invalid frame: "), "{text}: {reason}");
         fixture.assert_others_unaffected().await;
     }
 

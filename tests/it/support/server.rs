@@ -21,7 +21,7 @@ use tokio::{
 
 const RIALTO_BIN: &str = env!("CARGO_BIN_EXE_rialto");
 const LISTENING_PREFIX: &str = "listening on http://";
-const CLAIM_PREFIX: &str = "become the administrator, once: ";
+const CLAIM_PREFIX: &str = "one-time link to become administrator: ";
 
 /// A server with its own storage. It is killed on drop.
 pub(crate) struct Server {

@@ -24,9 +24,9 @@ impl CaptureDevice {
     pub fn replaced_text(self, by: &str) -> String {
         let name = self.name();
         if by.is_empty() {
-            format!("The {name} was disconnected. Another one is used now.")
+            format!("The {name} was disconnected. Now using another one.")
         } else {
-            format!("The {name} was disconnected. “{by}” is used now.")
+            format!("The {name} was disconnected. Now using “{by}”.")
         }
     }
 }
@@ -82,7 +82,7 @@ impl Browser {
                 "Press the icon left of the address, choose “Permissions”, and allow the {name}"
             ),
             Self::Firefox => {
-                format!("Press the struck-out {name} left of the address, and take the block away")
+                format!("Press the crossed-out {name} left of the address, and remove the block")
             }
             Self::Safari => format!(
                 "Choose “Settings for this website” in the Safari menu, and allow the {name}"
@@ -147,25 +147,23 @@ impl DeviceProblem {
         };
         let what = match self {
             Self::Refused => format!(
-                "The browser does not let this page use the {name}. {}, then {again}.",
+                "Your browser blocks the {name} for this page. {}, then {again}.",
                 browser.permission_steps(device)
             ),
             Self::Missing => format!("No {name} was found. Connect one, then {again}."),
             Self::InUse => {
                 format!(
-                    "The {name} does not start; another program may be using it. Close that program, then {again}."
+                    "The {name} could not be started; another program may be using it. Close that program, then {again}."
                 )
             }
             Self::Overconstrained => {
-                format!("The {name} cannot do what a call needs. Try another one, then {again}.")
+                format!("The {name} is not suitable for calls. Try another one, then {again}.")
             }
             Self::Insecure => {
-                format!(
-                    "The browser hands out the {name} on secure pages only. Open this site over https to use it."
-                )
+                format!("The {name} works only on secure pages. Open this site over https.")
             }
             Self::Unsupported => {
-                format!("This browser has no way to use a {name}. Try a current one.")
+                format!("This browser does not support a {name}. Use a current browser.")
             }
             Self::Lost => format!("The {name} was disconnected. Connect it, then {again}."),
             Self::Other => format!("The {name} could not be started. Check it, then {again}."),
@@ -181,7 +179,7 @@ mod tests {
     #[test]
     fn every_failure_says_what_happened_what_to_do_and_what_still_works() {
         for (exception, says) in [
-            ("NotAllowedError", "does not let this page"),
+            ("NotAllowedError", "Your browser blocks"),
             ("NotFoundError", "was found"),
             ("NotReadableError", "another program"),
             ("OverconstrainedError", "Try another"),

@@ -111,7 +111,7 @@ impl AudioProcessing {
         match self {
             Self::NoiseSuppression => "Suppress noise",
             Self::EchoCancellation => "Cancel echo",
-            Self::AutoGainControl => "Even out the volume",
+            Self::AutoGainControl => "Adjust volume automatically",
         }
     }
 

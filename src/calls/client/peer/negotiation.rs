@@ -252,7 +252,7 @@ impl Shared {
             JsFuture::from(self.connection.set_remote_description(&description)).await
         {
             (self.on_event)(PeerEvent::Error(
-                "The other person's browser speaks of the call in a way that this one does not understand. Try another browser.",
+                "The two browsers could not agree on a connection. Try another browser.",
             ));
             return Err(error);
         }

@@ -66,22 +66,22 @@ impl PathDiagnosis {
     pub(in crate::calls::client) fn explanation(self) -> &'static str {
         match (self.remote, self.relay) {
             (RemoteStatus::NoSignal, _) => {
-                "Nothing was heard of the other person's browser yet. Trying again…"
+                "No response from the other person's browser yet. Trying again…"
             }
             (_, RelayStatus::None) => {
-                "No way to the other person's network was found, and this site has no relay for such calls. Try it from another \
-                 network, or ask who runs this site to turn the relay on."
+                "No route to the other person's network, and this site has no relay. Try another network, or ask the \
+                 administrator of this site to enable the relay."
             }
             (_, RelayStatus::Configured) => {
-                "No way to the other person's network was found: your network lets nothing through to the relay of this site. Try it \
-                 from another network, such as that of a phone."
+                "No route to the other person's network: your network blocks this site's relay. Try another network, such as \
+                 mobile data."
             }
             (RemoteStatus::SignalReceived, RelayStatus::Reached) => {
-                "No way to the other person's network was found: theirs lets nothing through to the relay of this site. They could try \
-                 it from another network, such as that of a phone."
+                "No route to the other person's network: their network blocks this site's relay. They can try another network, \
+                 such as mobile data."
             }
             (RemoteStatus::RelayReached, RelayStatus::Reached) => {
-                "No way to the other person's network was found, although both of you reach the relay of this site. Trying again…"
+                "No route to the other person's network, although both of you reach this site's relay. Trying again…"
             }
         }
     }
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn whose_network_is_in_the_way_is_said_and_what_to_do_about_it() {
         let mut diagnosis = PathDiagnosis::default();
-        assert!(diagnosis.explanation().contains("Nothing was heard"));
+        assert!(diagnosis.explanation().contains("No response"));
         diagnosis.record_received_signal(&candidate("host"));
         diagnosis.record_ice_servers(&[server("stun:stun.example.org")]);
         assert!(
@@ -128,23 +128,11 @@ mod tests {
             "STUN relays nothing"
         );
         diagnosis.record_ice_servers(&[server("turn:turn.example.org")]);
-        assert!(
-            diagnosis
-                .explanation()
-                .contains("your network lets nothing through")
-        );
+        assert!(diagnosis.explanation().contains("your network blocks"));
         diagnosis.record_sent_signal(&candidate("srflx"));
-        assert!(
-            diagnosis
-                .explanation()
-                .contains("your network lets nothing through")
-        );
+        assert!(diagnosis.explanation().contains("your network blocks"));
         diagnosis.record_sent_signal(&candidate("relay"));
-        assert!(
-            diagnosis
-                .explanation()
-                .contains("theirs lets nothing through")
-        );
+        assert!(diagnosis.explanation().contains("their network blocks"));
         diagnosis.record_received_signal(&SignalingMessage::Offer {
             sdp: "a=candidate:1 1 udp 1 192.0.2.1 9 typ relay".to_owned(),
         });

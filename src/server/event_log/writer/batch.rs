@@ -142,7 +142,7 @@ impl<'a> Batch<'a> {
 
     pub(super) async fn add_story(&mut self, new: &NewStory) -> Result<AppendOutcome> {
         let Some(seq) = self.heads.get(&Stream::News).map(|head| head + 1) else {
-            return Err(Error::corrupt("there is no stream of the news"));
+            return Err(Error::corrupt("the news stream is missing"));
         };
         if let Some(request) = &new.request_id {
             // Also finds a story of this transaction.
