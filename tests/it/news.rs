@@ -115,7 +115,7 @@ async fn a_repeated_request_publishes_once() {
     assert_eq!(response.status(), StatusCode::CREATED);
     assert_eq!(response.json::<Story>().await.unwrap(), first);
     let other = publish_with_key("7", &json!({ "headline": "Twice" })).await;
-    check_refused(other, 422, "published already").await;
+    check_refused(other, 422, "already published").await;
     let long = Box::leak("x".repeat(101).into_boxed_str());
     check_refused(publish_with_key(long, &story).await, 422, "Idempotency-Key").await;
 

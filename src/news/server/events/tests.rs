@@ -265,8 +265,8 @@ async fn an_address_that_makes_no_sense_is_refused_in_words() {
     let world = news_fixture(&[]).await;
     let long = "a".repeat(50);
     for (query, word) in [
-        ("after=x", "whole number"),
-        ("after=1.5", "whole number"),
+        ("after=x", "integer"),
+        ("after=1.5", "integer"),
         ("beat=perhaps", "true or false"),
         (&*format!("topic={long}"), "topic"),
         (&*format!("epoch={long}"), "epoch"),
