@@ -232,7 +232,7 @@ test("talking while muted shows a hint, and so does a silent microphone", async 
   await expect(ada.calls.stage).toContainText("You are talking while muted.");
   await ada.calls.microphoneButton.click();
   await expect(ada.calls.stage).not.toContainText("You are talking while muted.");
-  await expect(grace.calls.stage).toContainText("Your microphone is silent");
+  await expect(grace.calls.stage).toContainText("your microphone is silent");
 });
 
 test("the preview shows the microphone's level", async ({ join }) => {
