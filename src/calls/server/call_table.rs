@@ -104,7 +104,7 @@ impl CallTable {
         self.lock().is_leader
     }
 
-    /// Runs a task that [`Self::shut_down`] waits for.
+    /// Runs a task that the shutdown waits for.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }
