@@ -179,7 +179,7 @@ async fn a_store_that_is_moved_goes_on_where_it_was() {
         (3, 252, 1)
     );
     assert!(
-        lines.contains("start with") && !lines.contains(&database.url),
+        lines.contains("Next: start") && !lines.contains(&database.url),
         "{lines}"
     );
 
