@@ -20,7 +20,9 @@ export default class SummaryReporter implements Reporter {
       console.log(`skipped: ${test.titlePath().filter(Boolean).join(" › ")}: ${why?.description ?? "no reason given"}`);
     }
     const passed = ended("expected").length + flaky.length;
-    console.log(`${passed} passed, ${ended("unexpected").length} failed`);
+    const failed = ended("unexpected").length;
+    // A run that selects no test has nothing to sum up.
+    if (this.tests.length > 0) console.log(`${passed} passed, ${failed} failed`);
     return Promise.resolve();
   }
 
