@@ -25,15 +25,14 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: build ## Build a release and serve it on http://127.0.0.1:3000 (LISTEN=, DATA=)
-	@export LEPTOS_SITE_ROOT=target/site LEPTOS_HASH_FILES=true
-	echo "==> Rialto on http://$(LISTEN) (Ctrl-C stops it)"
+	@echo "==> Rialto on http://$(LISTEN) (Ctrl-C stops it)"
 	exec target/release/rialto serve --data "$(DATA)" --listen "$(LISTEN)"
 
 dev: ## Serve a debug build that rebuilds and reloads on every change
 	@scripts/bootstrap.sh run
 	source scripts/env.sh
 	export LEPTOS_SITE_ADDR="$(LISTEN)"
-	exec cargo leptos watch -- serve --data "$(DATA)" --listen "$(LISTEN)"
+	exec cargo leptos watch -- --data "$(DATA)"
 
 build: ## Build a release: target/release/rialto and target/site
 	@scripts/bootstrap.sh run
@@ -81,10 +80,9 @@ lint: ## Run rustfmt, clippy for server and browser, shellcheck, and ESLint, Pre
 	$(step) "features" scripts/check-features.sh
 	RUSTDOCFLAGS="-D warnings" $(step) "rustdoc" cargo doc --no-deps --document-private-items --locked --quiet
 	$(step) "clippy, server" cargo clippy --workspace --all-targets --locked -- -D warnings
-	for features in hydrate hydrate,split; do
-		$(step) "clippy, browser, $$features" cargo clippy --lib --no-default-features --features "$$features" \
-			--target wasm32-unknown-unknown --locked -- -D warnings
-	done
+	# With the option that splits the program, as in a release; `cargo leptos watch` compiles it without.
+	RUSTFLAGS="--cfg erase_components -Clink-args=--emit-relocs" $(step) "clippy, browser" cargo clippy --lib \
+		--no-default-features --features hydrate --target wasm32-unknown-unknown --locked -- -D warnings
 
 # Twice, because SQLite and PostgreSQL must pass the same tests. A test that needs PostgreSQL (several nodes on one database, for example)
 # reports in the first run that it was skipped.

@@ -1,5 +1,7 @@
 // Browser tests: real browsers against the real server. Each test starts its own server on a free port, so there is no
 // `webServer` here. Fixtures and page objects are in tests/support/.
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { defineConfig } from "@playwright/test";
 import { nodeCount } from "./tests/support/node-count.ts";
 
@@ -32,6 +34,15 @@ const requiredTags = [
 /** A test with one of these tags runs only if the tag is required. */
 const excludedTags = ["@exclusive", "@long"].filter((tag) => !requiredTags.includes(tag));
 
+/** The caller's choice (scripts/env.sh), or the first browser on PATH. */
+function findSystemBrowser(): string | undefined {
+  const chosen = process.env["RIALTO_CHROMIUM"];
+  if (chosen !== undefined && chosen !== "") return chosen;
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const names = ["chromium", "google-chrome", "google-chrome-stable"];
+  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
+}
+
 export default defineConfig({
   // Several expressions would be alternatives: one lookahead for each tag requires all of them.
   grep: new RegExp(`^${requiredTags.map((tag) => `(?=.*${tag}\\b)`).join("")}`),
@@ -55,8 +66,8 @@ export default defineConfig({
     timezoneId: "Europe/Berlin",
     screenshot: "only-on-failure",
     launchOptions: {
-      // If empty, Playwright finds the browser.
-      executablePath: process.env["RIALTO_CHROMIUM"] || undefined,
+      // Without one, Playwright uses the browser that prepare.sh installed.
+      executablePath: findSystemBrowser(),
       // Chromium's sandbox does not run as root, and many build machines run as root.
       args: process.getuid?.() === 0 ? ["--no-sandbox", ...chromiumFlags] : chromiumFlags,
     },

@@ -32,7 +32,7 @@ use crate::{
     protocol::close::CloseCode,
     server::{
         AppState, Error,
-        assets::{self, Assets},
+        assets::Assets,
         bus::Message,
         config::{Config, LogFormat},
         control,
@@ -42,7 +42,7 @@ use crate::{
         turn::{self, TurnRelay, address::AddressSource, credentials::TurnSecret},
     },
 };
-use leptos::config::{LeptosOptions, get_configuration};
+use leptos::config::get_configuration;
 use std::{
     io::IsTerminal,
     net::SocketAddr,
@@ -95,9 +95,10 @@ pub async fn run(config: Config) -> Result<(), String> {
             config.store.data.display()
         ),
     })?;
-    let hashes = assets::read_hash_file();
-    let options = leptos_options(hashes.is_some())?;
-    let assets = Assets::new(&options, hashes.as_deref());
+    let options = get_configuration(None)
+        .map_err(|why| why.to_string())?
+        .leptos_options;
+    let assets = Assets::read(&options);
     let (app, inbox) = AppState::new(config, assets.build.to_string())
         .await
         .map_err(|why| match why {
@@ -107,12 +108,14 @@ pub async fn run(config: Config) -> Result<(), String> {
     let systems = build_systems(&app)
         .await
         .map_err(|why| format!("the store in {place} cannot be used: {why}"))?;
-    let listener = TcpListener::bind(app.config.listen).await.map_err(|why| {
-        format!(
-            "cannot listen on {}: {why}. Check whether Rialto is already running",
-            app.config.listen
-        )
-    })?;
+    let listener = TcpListener::bind(app.config.listen_address())
+        .await
+        .map_err(|why| {
+            format!(
+                "cannot listen on {}: {why}. Check whether Rialto is already running",
+                app.config.listen_address()
+            )
+        })?;
     let address = listener.local_addr().map_err(|why| why.to_string())?;
     let metrics = match app.config.metrics_addr {
         Some(address) => Some(
@@ -305,15 +308,6 @@ fn start_logging(format: LogFormat) {
 /// Whether colours are allowed (no-color.org).
 fn wants_colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
-}
-
-/// Leptos options from the environment, with hashed file names if there is a hash file.
-fn leptos_options(has_hashes: bool) -> Result<LeptosOptions, String> {
-    let mut options = get_configuration(None)
-        .map_err(|why| why.to_string())?
-        .leptos_options;
-    options.hash_files |= has_hashes;
-    Ok(options)
 }
 
 /// Waits for SIGINT or SIGTERM.

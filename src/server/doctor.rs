@@ -75,7 +75,7 @@ fn check_https(config: &Config) -> Finding {
             ),
             "Put a TLS proxy in front, and set --public-url to its https URL.",
         ),
-        None if config.listen.ip().is_loopback() => Finding::ok(
+        None if config.listen_address().ip().is_loopback() => Finding::ok(
             CHECK_NAME,
             "Only this machine can open the pages, and its browsers treat them as secure.",
         ),
@@ -83,7 +83,7 @@ fn check_https(config: &Config) -> Finding {
             CHECK_NAME,
             format!(
                 "The public URL is http://{}. Browsers block camera and microphone on pages without https.",
-                config.listen
+                config.listen_address()
             ),
             "Put a TLS proxy in front, and set --public-url to its https URL.",
         ),

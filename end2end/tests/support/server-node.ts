@@ -1,8 +1,9 @@
 /** One node of the server under test: the real binary on a free port. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, mkdtemp, readFile, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { cp, mkdtemp, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { killOnExit } from "./helper-process.ts";
@@ -18,8 +19,8 @@ export interface LaunchTarget {
 }
 
 const repositoryRoot = resolve(import.meta.dirname, "../../..");
-const releaseBinary = resolve(process.env["RIALTO_BIN"] ?? join(repositoryRoot, "target/release/rialto"));
-const siteRoot = resolve(process.env["LEPTOS_SITE_ROOT"] ?? join(repositoryRoot, "target/site"));
+const binary = resolve(process.env["RIALTO_BIN"] ?? findLatestBuild());
+const builtSiteRoot = resolve(process.env["LEPTOS_SITE_ROOT"] ?? join(repositoryRoot, "target/site"));
 
 /** All tests use one IP address, which needs a higher rate limit for signing in. */
 const DEFAULT_ENV: ServerEnv = {
@@ -32,13 +33,21 @@ const DEFAULT_ENV: ServerEnv = {
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 8_000;
 
+/** The program that was built last, which `cargo leptos end-to-end` has just done. */
+function findLatestBuild(): string {
+  const builds = ["debug", "release"].map((profile) => join(repositoryRoot, "target", profile, "rialto"));
+  const [latest] = builds.filter((path) => existsSync(path)).sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  if (latest === undefined) throw new Error("there is no program to test: run `cargo leptos build` first");
+  return latest;
+}
+
 export class ServerNode {
   /** Its URL. It keeps the port when it is restarted. */
   url = "";
   /** The one-time link, while there is no administrator. */
   claimUrl: string | undefined;
 
-  private binary = releaseBinary;
+  private siteRoot = builtSiteRoot;
   private child: ChildProcess | undefined;
   private stderr = "";
 
@@ -53,7 +62,7 @@ export class ServerNode {
     const listen = this.url === "" ? (this.target?.listenAddress ?? "127.0.0.1:0") : new URL(this.url).host;
     const command = [
       ...(this.target?.commandPrefix ?? []),
-      this.binary,
+      binary,
       "serve",
       "--listen",
       listen,
@@ -71,12 +80,12 @@ export class ServerNode {
     const lines = createInterface({ input: child.stdout });
     const listening = new Promise<void>((done, fail) => {
       const timer = setTimeout(() => {
-        fail(new Error(`${this.binary} printed no address within ${START_TIMEOUT_MS} ms\n${this.stderr}`));
+        fail(new Error(`${binary} printed no address within ${START_TIMEOUT_MS} ms\n${this.stderr}`));
       }, START_TIMEOUT_MS);
       child.once("error", fail);
       child.once("exit", (code) => {
         clearTimeout(timer);
-        fail(new Error(`${this.binary} exited with code ${code}\n${this.stderr}`));
+        fail(new Error(`${binary} exited with code ${code}\n${this.stderr}`));
       });
       lines.on("line", (line) => {
         this.claimUrl = /https?:\S+claim=\S+/.exec(line)?.[0] ?? this.claimUrl;
@@ -97,16 +106,15 @@ export class ServerNode {
   }
 
   /**
-   * Stops the node and starts a newer build in its place. A build is identified by its hash.txt, so a meaningless line
-   * is appended to it; the files and their hashes stay the same.
+   * Stops the node and starts a newer build in its place. A build is identified by its browser files, so the newer one
+   * has one file more.
    */
   async upgrade(): Promise<void> {
     await this.signalAndWait("SIGTERM");
-    const folder = await mkdtemp(join(this.dataDir, "newer-"));
-    this.binary = join(folder, "rialto");
-    await copyFile(releaseBinary, this.binary);
-    const hashes = await readFile(join(dirname(releaseBinary), "hash.txt"), "utf8");
-    await writeFile(join(folder, "hash.txt"), `${hashes}\nnewer: yes\n`);
+    const newerSite = await mkdtemp(join(this.dataDir, "newer-"));
+    await cp(this.siteRoot, newerSite, { recursive: true });
+    await writeFile(join(newerSite, "pkg/newer.txt"), newerSite);
+    this.siteRoot = newerSite;
     await this.launch();
   }
 
@@ -121,14 +129,14 @@ export class ServerNode {
 
   /** Runs another command of the binary on the same data folder, and returns its output. */
   async runCli(...args: string[]): Promise<string> {
-    const done = await promisify(execFile)(this.binary, args, {
+    const done = await promisify(execFile)(binary, args, {
       env: { ...this.environment(), RIALTO_DATA: this.dataDir },
     });
     return done.stdout.trim();
   }
 
   private environment(): NodeJS.ProcessEnv {
-    return { PATH: process.env["PATH"], LEPTOS_SITE_ROOT: siteRoot, ...DEFAULT_ENV, ...this.env };
+    return { PATH: process.env["PATH"], LEPTOS_SITE_ROOT: this.siteRoot, ...DEFAULT_ENV, ...this.env };
   }
 
   /** Waits for `/readyz`: the address is printed shortly before requests are answered. */

@@ -295,7 +295,7 @@ pub(crate) async fn startup_error(storage: &TestStorage, set: impl Fn(&mut Comma
 }
 
 /// The program, without `RIALTO_` and `AWS_` variables of the environment.
-fn rialto_command() -> Command {
+pub(crate) fn rialto_command() -> Command {
     rialto_command_with_prefix(&[])
 }
 
