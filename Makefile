@@ -19,7 +19,7 @@ step := scripts/step.sh
 # (scripts/check-features.sh).
 packages := --package rialto --package rialto-bench
 
-.PHONY: help run dev build site test test-long fmt lint unit e2e e2e-nodes bundle-size bench lighthouse clean
+.PHONY: help run dev build site test test-long test-upgrade fmt lint unit e2e e2e-nodes bundle-size bench lighthouse clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,10 @@ test-long: site ## Run the tests that `make test` leaves out (an hour)
 	$(MAKE) build
 	RIALTO_BIN=$(CURDIR)/target/release/rialto $(step) "Browser tests, release build" scripts/e2e.sh
 
+test-upgrade: site ## Test an upgrade from another commit: its data folder and open pages (PREVIOUS=)
+	@scripts/bootstrap.sh test
+	scripts/test-upgrade.sh "$(PREVIOUS)"
+
 fmt: ## Format Rust and end2end/
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
@@ -74,7 +78,7 @@ lint: ## Run rustfmt, clippy for server and browser, shellcheck, and ESLint, Pre
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
 	$(step) "rustfmt" cargo fmt --all --check
-	$(step) "shellcheck" shellcheck -x scripts/*.sh scripts/bootstrap/*.sh benches/*.sh .ci/run
+	$(step) "shellcheck" shellcheck -x scripts/*.sh scripts/bootstrap/*.sh benches/*.sh end2end/*.sh .ci/run
 	$(step) "Dockerfile, compose, nginx" scripts/check-deploy.sh
 	$(step) "end2end: ESLint, Prettier, tsc" npm --prefix end2end run --silent lint
 	$(step) "features" scripts/check-features.sh

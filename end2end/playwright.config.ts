@@ -24,15 +24,19 @@ const isExclusiveRun = process.env["RIALTO_E2E_EXCLUSIVE"] === "1";
 /** Tests that take long and show little more than a shorter one run only on request. */
 const isLongRun = process.env["RIALTO_E2E_LONG"] === "1";
 
+/** Tests that begin with a build of an earlier commit: see scripts/test-upgrade.sh. */
+const isUpgradeRun = process.env["RIALTO_E2E_PREVIOUS"] !== undefined;
+
 /** A test runs if it has all of these tags. On several nodes, that is a test whose result depends on the nodes. */
 const requiredTags = [
   ...(nodeCount > 1 ? ["@nodes"] : []),
   ...(isExclusiveRun ? ["@exclusive"] : []),
   ...(isLongRun ? ["@long"] : []),
+  ...(isUpgradeRun ? ["@previous"] : []),
 ];
 
 /** A test with one of these tags runs only if the tag is required. */
-const excludedTags = ["@exclusive", "@long"].filter((tag) => !requiredTags.includes(tag));
+const excludedTags = ["@exclusive", "@long", "@previous"].filter((tag) => !requiredTags.includes(tag));
 
 /** The caller's choice (scripts/env.sh), or the first browser on PATH. */
 function findSystemBrowser(): string | undefined {

@@ -1,11 +1,11 @@
-/** One node of the server under test: the real binary on a free port. */
+/** One node of the server under test: the real program on a free port. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, statSync } from "node:fs";
 import { cp, mkdtemp, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
+import { type Build, currentBuild } from "./builds.ts";
 import { killOnExit } from "./helper-process.ts";
 
 /** Environment variables of a node, besides the defaults below. */
@@ -18,10 +18,6 @@ export interface LaunchTarget {
   commandPrefix: string[];
 }
 
-const repositoryRoot = resolve(import.meta.dirname, "../../..");
-const binary = resolve(process.env["RIALTO_BIN"] ?? findLatestBuild());
-const builtSiteRoot = resolve(process.env["LEPTOS_SITE_ROOT"] ?? join(repositoryRoot, "target/site"));
-
 /** All tests use one IP address, which needs a higher rate limit for signing in. */
 const DEFAULT_ENV: ServerEnv = {
   RIALTO_SIGN_IN_BURST: "10000",
@@ -33,21 +29,12 @@ const DEFAULT_ENV: ServerEnv = {
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 8_000;
 
-/** The program that was built last, which `cargo leptos end-to-end` has just done. */
-function findLatestBuild(): string {
-  const builds = ["debug", "release"].map((profile) => join(repositoryRoot, "target", profile, "rialto"));
-  const [latest] = builds.filter((path) => existsSync(path)).sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
-  if (latest === undefined) throw new Error("there is no program to test: run `cargo leptos build` first");
-  return latest;
-}
-
 export class ServerNode {
   /** Its URL. It keeps the port when it is restarted. */
   url = "";
   /** The one-time link, while there is no administrator. */
   claimUrl: string | undefined;
 
-  private siteRoot = builtSiteRoot;
   private child: ChildProcess | undefined;
   private stderr = "";
 
@@ -55,6 +42,7 @@ export class ServerNode {
     private readonly dataDir: string,
     private readonly env: ServerEnv,
     private readonly target?: LaunchTarget,
+    private build: Build = currentBuild,
   ) {}
 
   /** Starts the node: on a free port the first time, later on the same one. */
@@ -62,7 +50,7 @@ export class ServerNode {
     const listen = this.url === "" ? (this.target?.listenAddress ?? "127.0.0.1:0") : new URL(this.url).host;
     const command = [
       ...(this.target?.commandPrefix ?? []),
-      binary,
+      this.build.binary,
       "serve",
       "--listen",
       listen,
@@ -80,12 +68,12 @@ export class ServerNode {
     const lines = createInterface({ input: child.stdout });
     const listening = new Promise<void>((done, fail) => {
       const timer = setTimeout(() => {
-        fail(new Error(`${binary} printed no address within ${START_TIMEOUT_MS} ms\n${this.stderr}`));
+        fail(new Error(`${this.build.binary} printed no address within ${START_TIMEOUT_MS} ms\n${this.stderr}`));
       }, START_TIMEOUT_MS);
       child.once("error", fail);
       child.once("exit", (code) => {
         clearTimeout(timer);
-        fail(new Error(`${binary} exited with code ${code}\n${this.stderr}`));
+        fail(new Error(`${this.build.binary} exited with code ${code}\n${this.stderr}`));
       });
       lines.on("line", (line) => {
         this.claimUrl = /https?:\S+claim=\S+/.exec(line)?.[0] ?? this.claimUrl;
@@ -106,15 +94,19 @@ export class ServerNode {
   }
 
   /**
-   * Stops the node and starts a newer build in its place. A build is identified by its browser files, so the newer one
-   * has one file more.
+   * Stops the node and starts a newer build in its place: the one under test. If it runs already, a copy that has one
+   * more browser file, by which a build is identified.
    */
   async upgrade(): Promise<void> {
     await this.signalAndWait("SIGTERM");
-    const newerSite = await mkdtemp(join(this.dataDir, "newer-"));
-    await cp(this.siteRoot, newerSite, { recursive: true });
-    await writeFile(join(newerSite, "pkg/newer.txt"), newerSite);
-    this.siteRoot = newerSite;
+    if (this.build.binary === currentBuild.binary) {
+      const siteRoot = await mkdtemp(join(this.dataDir, "newer-"));
+      await cp(this.build.siteRoot, siteRoot, { recursive: true });
+      await writeFile(join(siteRoot, "pkg/newer.txt"), siteRoot);
+      this.build = { ...currentBuild, siteRoot };
+    } else {
+      this.build = currentBuild;
+    }
     await this.launch();
   }
 
@@ -127,16 +119,16 @@ export class ServerNode {
     if (code !== 0) throw new Error(`on SIGTERM the server exited with code ${code}\n${this.stderr}`);
   }
 
-  /** Runs another command of the binary on the same data folder, and returns its output. */
+  /** Runs another command of the program on the same data folder, and returns its output. */
   async runCli(...args: string[]): Promise<string> {
-    const done = await promisify(execFile)(binary, args, {
+    const done = await promisify(execFile)(this.build.binary, args, {
       env: { ...this.environment(), RIALTO_DATA: this.dataDir },
     });
     return done.stdout.trim();
   }
 
   private environment(): NodeJS.ProcessEnv {
-    return { PATH: process.env["PATH"], LEPTOS_SITE_ROOT: this.siteRoot, ...DEFAULT_ENV, ...this.env };
+    return { PATH: process.env["PATH"], LEPTOS_SITE_ROOT: this.build.siteRoot, ...DEFAULT_ENV, ...this.env };
   }
 
   /** Waits for `/readyz`: the address is printed shortly before requests are answered. */
