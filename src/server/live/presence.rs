@@ -1,7 +1,7 @@
 //! Published presence and its audience.
 //!
-//! In a small community everyone sees everyone. In a crowd that would cost a message to all for each arrival, so everyone
-//! gets a bounded list of people, their friends, and the total number.
+//! In a small community everyone sees everyone. In a crowd that would cost a message to all for each arrival, so
+//! everyone gets a bounded list, their friends and the number.
 
 use super::send_queue::EncodedFrame;
 use crate::{
@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet, hash_map::Entry};
 #[derive(Debug, Clone)]
 pub(super) struct PublishedPresence {
     pub(super) present: PersonPresence,
-    /// Whether the user is on the public list. Otherwise only subscribers of their direct rooms see them.
+    /// On the public list; otherwise only their direct rooms see them.
     pub(super) is_listed: bool,
     /// Direct rooms of the user.
     pub(super) direct_rooms: Vec<RoomId>,
@@ -26,7 +26,7 @@ pub(super) struct PresenceTable {
     pub(super) published: HashMap<UserId, PublishedPresence>,
     /// Users on the public list: everyone, up to [`limits::MAX_LISTED_PEOPLE`].
     pub(super) listed_users: HashSet<UserId>,
-    /// The public list as a frame, encoded once until it changes: after a restart thousands of clients connect in a second.
+    /// The public list, encoded once until it changes: after a restart thousands connect in a second.
     list_frame: Option<EncodedFrame>,
     /// Published users by direct room.
     users_by_direct_room: HashMap<RoomId, Vec<UserId>>,
@@ -35,7 +35,7 @@ pub(super) struct PresenceTable {
 }
 
 impl PresenceTable {
-    /// Sets a user's presence. Returns what has to be published, which is nothing if the presence did not change.
+    /// Returns what has to be published: nothing if presence did not change.
     pub(super) fn set(
         &mut self,
         present: PersonPresence,
@@ -73,7 +73,7 @@ impl PresenceTable {
         vec![told]
     }
 
-    /// Removes a user. If the user was on the public list, another user takes the place.
+    /// Another user takes a free place on the public list.
     fn remove(&mut self, user: UserId, present: PersonPresence) -> Vec<PublishedPresence> {
         let Some(before) = self.published.remove(&user) else {
             return Vec::new();
