@@ -39,7 +39,7 @@ pub(super) enum JoinDecision {
 }
 
 impl CallRegistry {
-    /// A member's client joins the group call of a room, or starts one with this id.
+    /// Joins a room's group call, or starts one with this id.
     pub(super) async fn join_group_call(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -51,7 +51,7 @@ impl CallRegistry {
         }
     }
 
-    /// A guest's client joins the only call that it may join.
+    /// A guest's client joins its only call.
     pub(super) async fn join_group_call_as_guest(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -132,7 +132,7 @@ impl CallRegistry {
                     return Ok(());
                 }
             };
-            // If the call has just ended, the next iteration starts a new one.
+            // If the call has just ended, the next iteration starts one.
             if command_tx
                 .send(GroupCallCommand::Join { from, id })
                 .await
@@ -145,8 +145,7 @@ impl CallRegistry {
         }
     }
 
-    /// Decides a join atomically: no await while the lock is held. A person who may join is registered in the call
-    /// from now on.
+    /// Atomic: no await while the lock is held. A person who may join is registered from now on.
     pub(super) fn decide_join(
         self: &Arc<Self>,
         user: UserId,
@@ -261,7 +260,7 @@ impl CallRegistry {
         let _ = entry.command_tx.send(command).await;
     }
 
-    /// The frame of an ended group call, for a member of its room.
+    /// An ended group call, for a member of its room.
     pub(super) async fn past_group_call_frame(
         &self,
         from: &Connection,

@@ -104,7 +104,7 @@ async fn check_and_migrate(
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => in_words(error),
         other => other.into(),
     })?;
-    // An error needs no handling: the connection is dropped either way.
+    // The connection is dropped either way.
     let _ = connection.close().await;
     Ok(())
 }
