@@ -268,7 +268,6 @@ fn print_relay_urls(relay: &TurnRelay) {
     }
 }
 
-/// Prints the URLs of the site.
 async fn print_site_urls(app: &AppState, address: SocketAddr) -> Result<(), Error> {
     println!("listening on http://{address}");
     let url = app

@@ -27,7 +27,6 @@ use std::{
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Interval of the heartbeats of a node.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// A node that is silent for longer is dead, and its clients are disconnected.
 const NODE_TIMEOUT: Duration = Duration::from_secs(4);

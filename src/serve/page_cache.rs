@@ -19,7 +19,6 @@ use leptos::nonce::Nonce;
 use quick_cache::{Weighter, sync::Cache};
 use std::sync::Arc;
 
-/// Route patterns of the cached pages.
 const CACHED_ROUTES: [&str; 2] = ["/", "/news/{slug}"];
 /// Estimated number of pages, which sizes the hash table.
 const ESTIMATED_PAGES: usize = 500;

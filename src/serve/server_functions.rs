@@ -10,7 +10,6 @@ use axum::{
 };
 use server_fn::error::{FromServerFnError, SERVER_FN_ERROR_HEADER, ServerFnUrlError};
 
-/// Path prefix of server functions.
 const SERVER_FN_PREFIX: &str = "/fn/";
 /// Bytes of a failure in JSON.
 const MAX_FAILURE_BYTES: usize = 64 * 1024;

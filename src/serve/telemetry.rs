@@ -106,7 +106,6 @@ async fn metrics(State(systems): State<Arc<Systems>>) -> Response {
     }
 }
 
-/// Updates the gauges that are computed on demand.
 fn update_gauges(systems: &Systems) {
     let (app, metrics) = (&systems.app, &systems.app.metrics);
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);

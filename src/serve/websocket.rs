@@ -79,7 +79,6 @@ impl WebSocketReader {
     }
 }
 
-/// Non-blocking stream that tungstenite reads from and writes to.
 #[derive(Debug)]
 struct NonBlockingStream {
     tcp: Arc<TcpStream>,

@@ -21,7 +21,6 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// Error for a bus without a database that nodes could share.
 const BUS_NEEDS_DATABASE: &str = "--bus (RIALTO_BUS) connects several nodes, which need a shared database: set --database-url \
      (RIALTO_DATABASE_URL) to a PostgreSQL database as well. The SQLite store is for a single node, which needs no bus";
 

@@ -281,7 +281,6 @@ impl Metrics {
         Ok(text)
     }
 
-    /// Counts a resume request.
     pub(super) fn count_resume(&self, stream: Stream, recovered: bool) {
         let stream = match stream {
             Stream::News => NEWS_STREAM_LABEL,

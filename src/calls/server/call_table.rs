@@ -26,7 +26,6 @@ use tokio_util::task::TaskTracker;
 #[derive(Debug)]
 pub(super) struct JoinRetry {
     pub(super) from: Arc<Connection>,
-    /// Id of the call that the join starts.
     pub(super) id: CallId,
     pub(super) room: RoomId,
 }
@@ -67,7 +66,6 @@ impl CallTable {
         let _ = self.join_retry_tx.send(retry);
     }
 
-    /// Whether this is the waiting call of a person.
     pub(super) fn is_waiting(&self, user: UserId, call: CallId) -> bool {
         self.lock().waiting_call_by_user.get(&user) == Some(&call)
     }

@@ -27,7 +27,6 @@ use tokio::sync::mpsc;
 /// Delay before a failed store operation is retried.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The state of a call's task.
 pub(super) struct CallTask {
     table: Arc<CallTable>,
     call: Call,
@@ -76,7 +75,6 @@ impl CallTask {
         Ok(is_new)
     }
 
-    /// Runs the call until it ends.
     pub(super) async fn run(mut self, mut command_rx: mpsc::Receiver<CallCommand>) {
         while !self.call.state.is_ended() {
             tokio::select! {
@@ -176,7 +174,6 @@ impl CallTask {
         }
     }
 
-    /// Hangs up for a participant.
     async fn hang_up_for(&mut self, user: UserId) {
         let Some(side) = self.call.side_of_user(user) else {
             return;

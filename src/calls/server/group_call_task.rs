@@ -40,7 +40,6 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How often guests are checked against revoked links.
 const GUEST_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
-/// The state of a group call's task.
 pub(super) struct GroupCallTask {
     table: Arc<CallTable>,
     call: GroupCall,
@@ -541,7 +540,6 @@ impl GroupCallTask {
     }
 }
 
-/// The stored row of a group call.
 fn group_call_row(call: &GroupCall) -> GroupCallRow {
     GroupCallRow {
         id: call.id,

@@ -20,7 +20,6 @@ use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 
 /// Name of the cookie with the guest's token.
 pub const GUEST_COOKIE: &str = "rialto_call_guest";
-/// Base path of guest links.
 const GUEST_LINK_PATH: &str = "/call";
 /// The token is only valid as long as the call.
 const GUEST_COOKIE_MAX_AGE: time::Duration = time::Duration::days(7);

@@ -24,7 +24,6 @@ use tokio::sync::mpsc;
 const RATE_LIMITED_REASON: &str = "Too many attempts. Wait a moment, then join again.";
 const CALL_ENDED_REASON: &str = "This call is over.";
 
-/// The registry's decision on a join.
 pub(super) enum JoinDecision {
     /// The task of this call decides.
     Delegate(CallId, mpsc::Sender<GroupCallCommand>),
@@ -51,7 +50,6 @@ impl CallRegistry {
         }
     }
 
-    /// A guest's client joins its only call.
     pub(super) async fn join_group_call_as_guest(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -191,7 +189,6 @@ impl CallRegistry {
         JoinDecision::NewCall(Box::new(group), mail, inbox)
     }
 
-    /// Restores the open group calls from the store.
     pub(super) async fn restore_group_calls(self: &Arc<Self>) -> Result<()> {
         self.table.app.store.delete_ended_guest_links().await?;
         for row in self.table.app.store.list_open_group_calls().await? {
@@ -220,7 +217,6 @@ impl CallRegistry {
         self.table.lock().group_calls.contains_key(&call)
     }
 
-    /// The group call of a person.
     pub(super) fn group_entry_of_user(&self, user: UserId) -> Option<GroupCallEntry> {
         let open = self.table.lock();
         open.group_calls.get(open.call_by_user.get(&user)?).cloned()

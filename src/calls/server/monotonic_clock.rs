@@ -40,7 +40,6 @@ impl MonotonicClock {
     }
 }
 
-/// The clock of a call that starts now.
 pub(super) fn start_clock() -> MonotonicClock {
     MonotonicClock::starting_at(clock::now())
 }

@@ -12,7 +12,6 @@ pub(super) struct OpenCalls {
     pub(super) calls: HashMap<CallId, CallEntry>,
     /// The current call of each person; at most one.
     pub(super) call_by_user: HashMap<UserId, CallId>,
-    /// Group calls in rooms.
     pub(super) group_calls: HashMap<CallId, GroupCallEntry>,
     pub(super) group_call_by_room: HashMap<RoomId, CallId>,
     /// The second call that rings for a person; their current one when the other ends.
@@ -28,11 +27,9 @@ pub(super) struct CallEntry {
     pub(super) command_tx: mpsc::Sender<CallCommand>,
 }
 
-/// A group call in the registry.
 #[derive(Debug, Clone)]
 pub(super) struct GroupCallEntry {
     pub(super) room: RoomId,
-    /// Commands to the group call's task.
     pub(super) command_tx: mpsc::Sender<GroupCallCommand>,
 }
 

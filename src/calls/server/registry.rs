@@ -167,7 +167,6 @@ impl CallRegistry {
         }
     }
 
-    /// Forwards an action to the leader node.
     async fn forward_to_leader(
         &self,
         bus: &Bus,

@@ -7,7 +7,6 @@ use crate::model::{Millis, call::SignalingMessage};
 
 /// Bytes: several descriptions with candidates (about 10 kB each), but less than a send queue.
 const BURST_BYTES: i64 = 128 * 1_024;
-/// Refill rate, in bytes per second.
 const REFILL_BYTES_PER_SECOND: i64 = 8 * 1_024;
 
 /// The remaining budget of one sender.

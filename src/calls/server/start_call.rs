@@ -22,7 +22,6 @@ use crate::{
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// The registry's decision on a start.
 pub(super) enum StartDecision {
     /// A new call, now registered.
     NewCall(Call, mpsc::Receiver<CallCommand>),

@@ -103,7 +103,6 @@ pub(super) fn recipients(
     recipients
 }
 
-/// The frame with the state of a call.
 pub(super) fn call_frame(call: CallView) -> ServerFrame {
     ServerFrame::Call { call }
 }

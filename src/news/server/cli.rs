@@ -22,7 +22,6 @@ use crate::{
 use reqwest::{Client, StatusCode};
 use std::{sync::Arc, time::Duration};
 
-/// Timeout of the request to the server.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Publishes a story. Returns a message for the terminal.

@@ -33,7 +33,6 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// For the end of a stream.
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest accepted epoch, in bytes.
 const MAX_EPOCH_BYTES: usize = 32;
 /// Sent by an `EventSource` that reconnects by itself.
 const LAST_EVENT_ID_HEADER: &str = "last-event-id";
@@ -44,7 +43,6 @@ const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 pub(super) struct EventsQuery {
     /// Restricts the stream to this topic.
     topic: String,
-    /// Epoch of the cursor.
     epoch: String,
     /// Only later stories are sent.
     after: String,
@@ -129,7 +127,6 @@ async fn open_session(
     Ok((reader, replay))
 }
 
-/// The validated query.
 struct ParsedQuery {
     topic: Option<Arc<str>>,
     epoch: Option<Epoch>,
@@ -208,12 +205,10 @@ struct SseSession {
     _subscription: Subscription,
 }
 
-/// Reason why a stream ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum StreamEnd {
     /// The cursor cannot be resumed; the client receives the current position.
     Resync(Resync),
-    /// The send queue ended.
     QueueEnded(ConnectionEnd),
 }
 

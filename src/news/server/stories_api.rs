@@ -46,11 +46,8 @@ pub(super) struct StoryRequest {
     pub(super) byline: Option<String>,
 }
 
-/// The authenticated publisher.
 enum Publisher {
-    /// The command line on this machine.
     CommandLine,
-    /// A program with a token.
     Token(crate::server::store::Token),
 }
 

@@ -289,7 +289,6 @@ fn end_unavailable(error: Error) -> ConnectionEnd {
     ConnectionEnd::Closed(CloseCode::GoingAway)
 }
 
-/// Parses a text frame, or returns the error to send.
 fn parse_frame(text: &str) -> Result<ClientFrame, (ErrorCode, String)> {
     if text.len() > limits::MAX_TEXT_FRAME_BYTES {
         let most = limits::MAX_TEXT_FRAME_BYTES;

@@ -57,7 +57,6 @@ struct State {
     pending_events: Vec<EncodedEvent>,
 }
 
-/// Cached position and events of a stream.
 #[derive(Debug)]
 struct CachedStream {
     epoch: Epoch,
@@ -68,7 +67,6 @@ struct CachedStream {
     events: VecDeque<EncodedEvent>,
 }
 
-/// Outcome of publishing an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PublishOutcome {
     /// The event was published.

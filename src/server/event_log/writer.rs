@@ -36,12 +36,10 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Receives the result of a request. The caller may have gone.
 pub(super) type ReplySender<T> = oneshot::Sender<Result<T>>;
 
-/// A request to the writer.
 #[derive(Debug)]
 pub(super) enum AppendRequest {
     /// Appends a message to its room.
     Message(NewMessage, ReplySender<PostedMessage>),
-    /// Appends a story to the news.
     Story(NewStory, ReplySender<Story>),
     /// Moves a member's read cursor. This is not an event.
     ReadCursor {

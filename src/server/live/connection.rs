@@ -186,7 +186,6 @@ impl Connection {
         self.visible.store(visible, Ordering::Relaxed);
     }
 
-    /// Send queue of the connection, for tests.
     #[cfg(test)]
     pub(crate) fn send_queue(&self) -> &Arc<SendQueue> {
         match &self.location {

@@ -34,7 +34,6 @@ pub(super) struct Shard {
     pending: Mutex<Vec<Arc<SendQueue>>>,
     /// Wakes the task when the first queue is added.
     wake: Notify,
-    /// Number of frames written.
     frames_written: AtomicU64,
 }
 
@@ -91,7 +90,6 @@ impl Shard {
         }
     }
 
-    /// Adds to the number of frames written.
     pub(super) fn add_frames_written(&self, pieces: u64) {
         self.frames_written.fetch_add(pieces, Ordering::Relaxed);
     }

@@ -29,7 +29,6 @@ pub struct NewsSubscribers {
 #[derive(Debug, Default)]
 struct State {
     subscribers: HashMap<u64, (Arc<SendQueue>, Filter)>,
-    /// Id of the next subscription.
     next_id: u64,
 }
 

@@ -86,7 +86,6 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Sends a command to another node.
     pub(super) fn send_command(&self, node: NodeId, order: RemoteCommand) {
         if let Some(bus) = &self.bus {
             bus.send_to(node, Message::Command { command: order });

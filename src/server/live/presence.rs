@@ -16,7 +16,6 @@ pub(super) struct PublishedPresence {
     pub(super) present: PersonPresence,
     /// On the public list; otherwise only their direct rooms see them.
     pub(super) is_listed: bool,
-    /// Direct rooms of the user.
     pub(super) direct_rooms: Vec<RoomId>,
 }
 
@@ -28,7 +27,6 @@ pub(super) struct PresenceTable {
     pub(super) listed_users: HashSet<UserId>,
     /// The public list, encoded once until it changes: after a restart thousands connect in a second.
     list_frame: Option<EncodedFrame>,
-    /// Published users by direct room.
     users_by_direct_room: HashMap<RoomId, Vec<UserId>>,
     /// Number of people that was last published.
     pub(super) published_crowd: u32,
@@ -92,7 +90,6 @@ impl PresenceTable {
         changes
     }
 
-    /// The public list as a frame.
     pub(super) fn list_frame(&mut self) -> EncodedFrame {
         let Self {
             published: told,
@@ -109,7 +106,6 @@ impl PresenceTable {
         list.get_or_insert_with(encode).clone()
     }
 
-    /// Adds a direct room to a published user.
     pub(super) fn add_direct_room(&mut self, user: UserId, room: RoomId) {
         if let Some(told) = self.published.get_mut(&user)
             && !told.direct_rooms.contains(&room)
@@ -122,7 +118,6 @@ impl PresenceTable {
         }
     }
 
-    /// Published users of a direct room.
     pub(super) fn users_of_direct_room(&self, room: RoomId) -> impl Iterator<Item = UserId> {
         self.users_by_direct_room
             .get(&room)
@@ -151,7 +146,6 @@ impl PresenceTable {
     }
 }
 
-/// Presence entries sorted by name.
 pub(super) fn sort_by_name<'a>(
     told: impl Iterator<Item = &'a PublishedPresence>,
 ) -> Vec<PersonPresence> {

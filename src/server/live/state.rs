@@ -20,7 +20,6 @@ pub(super) struct State {
     pub(super) connections: HashMap<ClientId, Arc<Connection>>,
     /// Users with at least one client on any node.
     pub(super) users: HashMap<UserId, UserConnections>,
-    /// Subscribers on this node.
     pub(super) rooms: HashMap<RoomId, RoomSubscribers>,
     pub(super) presences: PresenceTable,
     /// Whether or not a client of this node is subscribed.
@@ -29,7 +28,6 @@ pub(super) struct State {
     pub(super) change_count: u64,
 }
 
-/// The connections and rooms of one user.
 #[derive(Debug, Default)]
 pub(super) struct UserConnections {
     pub(super) connections: Vec<Arc<Connection>>,
@@ -37,7 +35,6 @@ pub(super) struct UserConnections {
     pub(super) rooms: HashSet<RoomId>,
 }
 
-/// The subscribers of one room on this node.
 #[derive(Debug)]
 pub(super) struct RoomSubscribers {
     pub(super) kind: RoomKind,

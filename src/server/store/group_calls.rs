@@ -24,7 +24,6 @@ pub struct GroupCallRow {
     pub ever_joined: Vec<UserId>,
 }
 
-/// A row of the table `group_calls`.
 struct GroupCallColumns {
     id: String,
     room_id: String,

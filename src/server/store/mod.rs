@@ -176,7 +176,6 @@ where
         .map_err(|why| Error::corrupt(format!("{text:?}: {why}")))
 }
 
-/// Parses an optional word stored as text.
 fn parse_optional<T: FromStr>(text: Option<String>) -> Result<Option<T>>
 where
     T::Err: std::fmt::Display,

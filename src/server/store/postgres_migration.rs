@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use std::collections::BTreeSet;
 
-/// The most rows in one `INSERT`.
 const MAX_INSERT_ROWS: usize = 200;
 /// sqlx's own table, which is not copied: each side has one.
 const SQLX_MIGRATIONS_TABLE: &str = "_sqlx_migrations";

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use std::{collections::HashMap, fmt, str::FromStr};
 
-/// The most streams in one query.
 const MAX_QUERY_STREAMS: usize = 256;
 
 /// A stream of events, identified by its name.

@@ -75,7 +75,6 @@ impl TestDatabase {
         Self::create_on(&server)
     }
 
-    /// Creates a database on the server of this URL.
     pub(crate) fn create_on(server: &str) -> Self {
         let name = format!("rialto_{}", Uuid::new_v4().simple());
         // A locale as on Debian; the store must not depend on its collation.

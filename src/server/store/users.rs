@@ -19,7 +19,6 @@ pub struct Account {
     pub password_hash: Option<String>,
 }
 
-/// A session and its user.
 #[derive(Debug, Clone)]
 pub(super) struct SessionRow {
     person: Person,

@@ -258,7 +258,6 @@ impl TurnClient {
         }
     }
 
-    /// Performs the actions that the protocol requests.
     fn perform_actions(self: &Arc<Self>, state: &mut State, now: Duration) {
         while let Some(step) = state.protocol.poll_action(now) {
             match step {

@@ -90,7 +90,6 @@ impl Hub {
         !self.peer_filter.is_own(peer)
     }
 
-    /// Sends data from an allocation to a peer.
     pub(super) fn send_to_peer(
         &self,
         socket: &UdpSocket,
@@ -172,7 +171,6 @@ impl Hub {
     }
 }
 
-/// Binds the socket of an allocation.
 fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;

@@ -46,7 +46,6 @@ static IPV4_EMBEDDING_PREFIXES: [(&str, usize); 2] = [("64:ff9b::/96", 12), ("20
 /// Decides which peers the relay may send to.
 #[derive(Debug, Default)]
 pub(super) struct PeerFilter {
-    /// Addresses of this machine.
     own_addresses: HashSet<IpAddr>,
     /// Special-purpose networks that the configuration allows.
     allowed_networks: Vec<IpNet>,
@@ -99,7 +98,6 @@ fn is_special_purpose(peer: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address embedded in an IPv6 address.
 fn embedded_ipv4(peer: Ipv6Addr) -> Option<Ipv4Addr> {
     let (_, at) = IPV4_EMBEDDING_PREFIXES.iter().find(|(network, _)| {
         let network = network.parse::<IpNet>();

@@ -222,7 +222,6 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Event of a message.
 fn message_event(message: &Message) -> Result<NewEvent> {
     let event = RoomEvent::Message {
         message: message.clone(),
@@ -237,7 +236,6 @@ fn message_event(message: &Message) -> Result<NewEvent> {
     })
 }
 
-/// Event of a story.
 fn story_event(story: &Story) -> Result<NewEvent> {
     Ok(NewEvent {
         stream: Stream::News,
