@@ -8,7 +8,7 @@
 #   LEPTOS_SITE_ROOT      its browser files; default: target/site, from scripts/build.sh
 #   RIALTO_E2E_WORKERS    number of parallel tests
 #   RIALTO_E2E_LONG=1     runs the tests tagged @long instead of all others
-#   RIALTO_SCREENSHOT=1   updates docs/screenshot.png
+#   RIALTO_SCREENSHOT=1   updates docs/images, with tests/screenshots.spec.ts
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -112,8 +112,8 @@ fn cache_control_layer<B>()
     })
 }
 
-/// Readiness check: whether the store can be read and written. The text also says whether the bus is connected; its loss does
-/// not make a node unready, because it would affect all nodes at once and they catch up through the store.
+/// Readiness: the store can be read and written. Losing the bus does not make a node unready: it affects all at once,
+/// and they catch up through the store.
 async fn ready(State(app): State<Arc<AppState>>) -> (StatusCode, &'static str) {
     if let Err(why) = app.store.check().await {
         tracing::error!(%why, "not ready");

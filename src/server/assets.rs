@@ -19,13 +19,13 @@ const BUILD_ID_LENGTH: usize = 12;
 /// Id of the build, and the URLs of the files a browser loads.
 #[derive(Debug, Clone)]
 pub struct Assets {
-    /// Id of the build. Builds with the same browser files have the same id.
+    /// The same for builds with the same browser files.
     pub build: Arc<str>,
     /// URL path of the folder with the files of this build.
     pub folder: Arc<str>,
     /// URL of the style sheet.
     pub stylesheet: Arc<str>,
-    /// Program files as JSON: `wasm`, the main file; `scripts`, its loader and that module's imports; `parts`, the lazy chunks by name.
+    /// JSON: `wasm`, the main file; `scripts`, its loader and that module's imports; `parts`, the lazy chunks by name.
     pub program_manifest: Arc<str>,
 }
 

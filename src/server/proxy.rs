@@ -8,11 +8,10 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Header with the list of client addresses, to which each proxy appends. Every proxy can send it, unlike the newer `Forwarded`
-/// header (RFC 7239).
+/// Client addresses, to which each proxy appends. Every proxy can send it, unlike `Forwarded` (RFC 7239).
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Proxies whose `X-Forwarded-For` is accepted. From any other address the header may be forged.
+/// Proxies whose `X-Forwarded-For` is accepted; elsewhere it may be forged.
 #[derive(Debug, Default)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
@@ -93,7 +92,7 @@ impl TrustedProxies {
     }
 }
 
-/// Key of a rate limit: the address, or its /64 network for IPv6, the smallest one a household gets (RFC 6177).
+/// The address or, for IPv6, its /64 network, the smallest one a household gets (RFC 6177).
 #[must_use]
 pub fn rate_limit_key(address: IpAddr) -> IpAddr {
     match address {
@@ -130,7 +129,7 @@ mod tests {
     fn a_trusted_proxy_is_believed_and_what_it_was_told_is_not() {
         let forged = &["203.0.113.9, 198.51.100.7"];
         assert_eq!(client_ip("10.0.0.5", "10.0.0.5", forged), "198.51.100.7");
-        // Two proxies in a row, in one header or in two. A dual-stack socket reports IPv4 addresses in IPv6-mapped form.
+        // Two proxies in a row, in one header or in two, with IPv6-mapped addresses of a dual-stack socket.
         let two = &["203.0.113.9, 198.51.100.7", "10.0.0.6"];
         assert_eq!(
             client_ip("10.0.0.0/24", "::ffff:10.0.0.5", two),

@@ -27,13 +27,12 @@ use tokio::sync::mpsc;
 /// Delay before a failed store operation is retried.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The state of a call's task.
 pub(super) struct CallTask {
     table: Arc<CallTable>,
     call: Call,
     parties: Parties,
     clock: MonotonicClock,
-    /// The start that became the answer of this call, because both people called at once.
+    /// The start that was merged into this call, because both people called at once.
     merged_call: Option<CallId>,
     caller_budget: SignalBudget,
     callee_budget: SignalBudget,
@@ -76,7 +75,6 @@ impl CallTask {
         Ok(is_new)
     }
 
-    /// Runs the call until it ends.
     pub(super) async fn run(mut self, mut command_rx: mpsc::Receiver<CallCommand>) {
         while !self.call.state.is_ended() {
             tokio::select! {
@@ -176,7 +174,6 @@ impl CallTask {
         }
     }
 
-    /// Hangs up for a participant.
     async fn hang_up_for(&mut self, user: UserId) {
         let Some(side) = self.call.side_of_user(user) else {
             return;
@@ -243,13 +240,13 @@ impl CallTask {
             self.table.app.connections.clients_of_user(self.call.callee)
         } else if matches!(signal, SignalingMessage::Pranswer { .. }) {
             if !self.claim_pranswer(side, from.client) {
-                // The call was answered meanwhile, or another client sent one first. The answer itself will do.
+                // Answered meanwhile, or another client was first: the answer will do.
                 return;
             }
             vec![self.call.caller_client]
         } else if side.is_some_and(|side| self.call.can_send_pranswer(side)) {
-            // Signals that follow a lost acceptance must not reveal the client's addresses. After the answer, the
-            // client requests what is missing.
+            // After a lost acceptance, signals must not reveal the client's addresses. It requests what is missing
+            // after the answer.
             return;
         } else {
             match self.call.signal_target(from.client) {
@@ -276,7 +273,7 @@ impl CallTask {
         }
     }
 
-    /// Claims the provisional answer for a client; the first of the callee's clients gets it.
+    /// The first of the callee's clients gets the provisional answer.
     fn claim_pranswer(&mut self, side: Option<Side>, client: ClientId) -> bool {
         side.is_some_and(|side| self.call.can_send_pranswer(side))
             && *self.pranswer_client.get_or_insert(client) == client
@@ -310,8 +307,8 @@ impl CallTask {
         Ok(())
     }
 
-    /// Stores a change, retrying without limit, because a call must not continue from an unstored state. The
-    /// requesting client is informed once of the delay. False if the stored call has already ended.
+    /// Stores a change, retrying without limit: a call must not continue from an unstored state. The requesting client
+    /// is told once of the delay. False if the stored call has ended.
     async fn save_with_retries(&self, next: &Call, from: Option<&Connection>) -> bool {
         let mut has_notified = from.is_none();
         loop {
@@ -329,7 +326,7 @@ impl CallTask {
         }
     }
 
-    /// Adopts the stored end of a call that the former leader ended after this node had read it.
+    /// Adopts the end that a former leader stored after this node had read the call.
     async fn with_stored_end(&self, mut call: Call) -> Call {
         // If the read fails, the next change detects the end.
         if let Ok(Some(row)) = self.table.app.store.find_call(call.id).await {
@@ -338,8 +335,8 @@ impl CallTask {
         call
     }
 
-    /// Posts the outcome before the end is stored: after a crash in between, the call ends again, and the message id,
-    /// which is the call id, prevents a duplicate.
+    /// Posts the outcome before storing the end. After a crash in between the call ends again, and the same message id
+    /// prevents a duplicate.
     async fn save(&self, call: &Call) -> Result<bool> {
         if let State::Ended { outcome } = call.state {
             outcome_message::post(&self.table.app, &self.parties, call, outcome).await?;
@@ -364,7 +361,7 @@ impl CallTask {
         }
     }
 
-    /// Sends the early signals again, because the callee's clients ignored them while the call was waiting.
+    /// The callee's clients ignored them while the call was waiting.
     fn resend_early_signals(&self) {
         for client in self.table.app.connections.clients_of_user(self.call.callee) {
             for signal in self.early_signals.signals() {
@@ -420,8 +417,8 @@ impl CallTask {
     }
 }
 
-/// Whether a request without effect is a repetition to answer with the current state. `Connected` counts only once
-/// both sides are connected, because each side reports its own path.
+/// Whether a request without effect is a repetition, answered with the current state. `Connected` counts once both
+/// sides are connected.
 fn is_repeated_request(ask: Request, state: State) -> bool {
     match ask {
         Request::Ringing | Request::Accept | Request::Decline | Request::HangUp => true,

@@ -40,7 +40,6 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How often guests are checked against revoked links.
 const GUEST_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
-/// The state of a group call's task.
 pub(super) struct GroupCallTask {
     table: Arc<CallTable>,
     call: GroupCall,
@@ -88,7 +87,7 @@ impl GroupCallTask {
         call.next_seat = row.next_seat;
         call.ended_at = row.ended_at;
         let mut task = Self::new(table, call.restore(steady.now()), steady);
-        // The former leader's clock may be ahead of this node's, so the version continues from the retained one.
+        // The former leader's clock may be ahead, so the version continues from the retained one.
         let known = task.table.app.connections.retained_version(row.room);
         task.changed_at = known.map_or(task.changed_at, |known| task.changed_at.max(known + 1));
         for user in task.call.ever_joined.clone() {
@@ -287,7 +286,7 @@ impl GroupCallTask {
         }
     }
 
-    /// Joins again after this call has ended, which starts a call with the requested id.
+    /// Joins anew after this call has ended, which starts one with the requested id.
     fn retry_join(&self, from: Arc<Connection>, requested_id: CallId) {
         self.table.retry_join(JoinRetry {
             from,
@@ -297,7 +296,7 @@ impl GroupCallTask {
     }
 
     fn relay_signal(&mut self, from: &Connection, to: Option<Seat>, signal: SignalingMessage) {
-        // The target may have left meanwhile; the sender learns that from the next view.
+        // The target may have left; the sender sees that in the next view.
         let Some(to) = to else { return };
         let Ok((seat, client)) = self.call.signal_target(from.client, to) else {
             return;
@@ -367,7 +366,7 @@ impl GroupCallTask {
         Ok(())
     }
 
-    /// Stores a change, retrying without limit. False if the stored call has already ended.
+    /// Stores a change, retrying without limit. False if the stored call has ended.
     async fn save_with_retries(&self, next: &GroupCall) -> bool {
         loop {
             match self.save(next).await {
@@ -380,8 +379,8 @@ impl GroupCallTask {
         }
     }
 
-    /// Posts the message before the end is stored: after a crash in between, the call ends again, and the message id,
-    /// which is the call id, prevents a duplicate.
+    /// Posts the message before storing the end. After a crash in between the call ends again, and the same message id
+    /// prevents a duplicate.
     async fn save(&self, call: &GroupCall) -> Result<bool> {
         if let Some(lasted) = call.lasted() {
             let names = call.ever_joined.iter();
@@ -405,7 +404,7 @@ impl GroupCallTask {
             .await
     }
 
-    /// Deletes the guests and guest links of ended calls, and closes the guests' connections.
+    /// Deletes guests and links of ended calls, and closes the guests' connections.
     async fn delete_guests(&self) {
         match self.table.app.store.delete_ended_guest_links().await {
             Ok(guests) => {
@@ -413,16 +412,15 @@ impl GroupCallTask {
                     self.table.app.connections.close_session(&token_hash);
                 }
             }
-            // The links are no longer valid, and are deleted after the next call.
+            // The links are invalid already, and deleted after the next call.
             Err(error) => {
                 tracing::warn!(call = %self.call.id, %error, "guest links could not be deleted");
             }
         }
     }
 
-    /// Removes guests whose link was revoked, because guests without a connection at that time were missed. With
-    /// several nodes, it also repeats the state to guests: they subscribe to no room, and messages between nodes may
-    /// be lost.
+    /// Removes guests whose link was revoked while they had no connection. On several nodes it also repeats the state
+    /// to guests, because bus messages may be lost.
     async fn remove_revoked_guests(&mut self) {
         let known = match self.table.app.store.list_call_guests(self.call.id).await {
             Ok(known) => known,
@@ -441,7 +439,7 @@ impl GroupCallTask {
         }
     }
 
-    /// Whether a joining guest's link is still valid; it may have been revoked meanwhile. False if the lookup fails.
+    /// A joining guest's link may have been revoked. False if the lookup fails.
     async fn has_valid_link(&self, user: UserId) -> bool {
         let known = self.table.app.store.list_call_guests(self.call.id).await;
         known.is_ok_and(|known| known.iter().any(|(_, guest)| guest.id == user))
@@ -467,7 +465,7 @@ impl GroupCallTask {
         };
         match self.table.app.event_log.post_message(new).await {
             Ok(_) => Ok(()),
-            // Another message already has this id, so the room cannot show this one.
+            // Another message has this id, so the room cannot show this one.
             Err(Error::User(failure)) => {
                 tracing::warn!(call = %id, %failure, "the end of a group call was not posted");
                 Ok(())
@@ -476,7 +474,7 @@ impl GroupCallTask {
         }
     }
 
-    /// Publishes the participants to the subscribers of the room, and to the guests, who have no subscription.
+    /// Publishes the participants to the room, and to the guests, who subscribe to none.
     fn notify_room(&self) {
         self.notify_guests();
         self.table.publish_group_call(self.view());
@@ -542,7 +540,6 @@ impl GroupCallTask {
     }
 }
 
-/// The stored row of a group call.
 fn group_call_row(call: &GroupCall) -> GroupCallRow {
     GroupCallRow {
         id: call.id,

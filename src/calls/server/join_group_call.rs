@@ -24,7 +24,6 @@ use tokio::sync::mpsc;
 const RATE_LIMITED_REASON: &str = "Too many attempts. Wait a moment, then join again.";
 const CALL_ENDED_REASON: &str = "This call is over.";
 
-/// The registry's decision on a join.
 pub(super) enum JoinDecision {
     /// The task of this call decides.
     Delegate(CallId, mpsc::Sender<GroupCallCommand>),
@@ -39,7 +38,7 @@ pub(super) enum JoinDecision {
 }
 
 impl CallRegistry {
-    /// A member's client joins the group call of a room, or starts one with this id.
+    /// Joins a room's group call, or starts one with this id.
     pub(super) async fn join_group_call(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -51,7 +50,6 @@ impl CallRegistry {
         }
     }
 
-    /// A guest's client joins the only call that it may join.
     pub(super) async fn join_group_call_as_guest(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -132,7 +130,7 @@ impl CallRegistry {
                     return Ok(());
                 }
             };
-            // If the call has just ended, the next iteration starts a new one.
+            // If the call has just ended, the next iteration starts one.
             if command_tx
                 .send(GroupCallCommand::Join { from, id })
                 .await
@@ -145,8 +143,7 @@ impl CallRegistry {
         }
     }
 
-    /// Decides a join atomically: no await while the lock is held. A person who may join is registered in the call
-    /// from now on.
+    /// Atomic: no await while the lock is held. A person who may join is registered from now on.
     pub(super) fn decide_join(
         self: &Arc<Self>,
         user: UserId,
@@ -192,7 +189,6 @@ impl CallRegistry {
         JoinDecision::NewCall(Box::new(group), mail, inbox)
     }
 
-    /// Restores the open group calls from the store.
     pub(super) async fn restore_group_calls(self: &Arc<Self>) -> Result<()> {
         self.table.app.store.delete_ended_guest_links().await?;
         for row in self.table.app.store.list_open_group_calls().await? {
@@ -221,7 +217,6 @@ impl CallRegistry {
         self.table.lock().group_calls.contains_key(&call)
     }
 
-    /// The group call of a person.
     pub(super) fn group_entry_of_user(&self, user: UserId) -> Option<GroupCallEntry> {
         let open = self.table.lock();
         open.group_calls.get(open.call_by_user.get(&user)?).cloned()
@@ -261,7 +256,7 @@ impl CallRegistry {
         let _ = entry.command_tx.send(command).await;
     }
 
-    /// The frame of an ended group call, for a member of its room.
+    /// An ended group call, for a member of its room.
     pub(super) async fn past_group_call_frame(
         &self,
         from: &Connection,

@@ -1,8 +1,8 @@
 //! Calls on the server: the registry of open calls, and one task for each of them.
 //!
-//! [`CallRegistry`] tracks open calls and the people in them, and decides what a start becomes: a call, a busy one, the same
-//! call again, or the answer to a call in the other direction. Each open call then has one task, which handles its commands
-//! in order, so that no change is published before it is stored, or out of order.
+//! [`CallRegistry`] decides what a start becomes: a call, a busy one, the same call again, or the answer to a call in
+//! the other direction. A call's task handles commands in order, so no change is published before it is stored, or out
+//! of order.
 //!
 //! | module | contents |
 //! |---|---|

@@ -11,7 +11,7 @@ use crate::{
     server::{AppState, Error, error::Result, event_log::NewMessage},
 };
 
-/// Posts the outcome to the room. Idempotent, because the message id is the call id.
+/// Posts the outcome, once, because the message id is the call id.
 ///
 /// # Errors
 /// Fails if the store fails.
@@ -49,7 +49,7 @@ pub(super) async fn post(
     }
 }
 
-/// Marks the message as read for the callee, who took part in the call, unless they have other unread messages.
+/// Marks the message as read for the callee, unless they have other unread ones.
 async fn mark_read_by_callee(app: &AppState, call: &Call, seq: crate::model::Seq) -> Result<()> {
     let room = app.store.find_room(call.room, call.callee).await?;
     if room.is_none_or(|room| room.unread != 1) {

@@ -11,7 +11,6 @@ use crate::{
     server::store::CallRow,
 };
 
-/// The stored row of a call.
 pub(super) fn call_row(call: &Call) -> CallRow {
     CallRow {
         id: call.id,
@@ -29,7 +28,6 @@ pub(super) fn call_row(call: &Call) -> CallRow {
     }
 }
 
-/// Restores a call from its row.
 pub(super) fn call_from_row(row: &CallRow, patience: Timeouts, now: Millis) -> Call {
     let start = CallStart {
         id: row.id,

@@ -1,9 +1,8 @@
 //! In-memory tail of each stream: its newest events, encoded, for clients that resume.
 //!
-//! After a restart all clients reconnect at once, and nearly all have missed the same events. The first resume reads the
-//! store; the others use the tail. A tail grows at its end with each commit, and at its beginning only as far back as a client
-//! requested, so a stream that nobody resumes costs nothing. All tails together are bounded in bytes; past the bound the least
-//! recently used ones drop their events and read them again when needed.
+//! After a restart nearly all clients have missed the same events: the first resume reads the store, the others the
+//! tail. A tail grows back only as far as a client requested. All together are bounded in bytes; past that the least
+//! recently used drop their events.
 
 use super::Replay;
 use crate::{
@@ -25,28 +24,27 @@ use std::{
     },
 };
 
-/// Maximum total size of the events in all tails, in bytes.
+/// Bytes of all tails together.
 const MAX_CACHED_BYTES: usize = 32 * 1024 * 1024;
-/// Number of events read from the store at a time when catching up.
 const MAX_CATCH_UP_EVENTS: Seq = 256;
 
 /// The tails of all streams.
 #[derive(Debug)]
 pub(super) struct Tails {
     by_stream: Mutex<HashMap<Stream, Arc<Tail>>>,
-    /// Maximum number of events in one replay, and therefore in one tail.
+    /// Of one replay, and therefore of one tail.
     max_events: usize,
     max_bytes: usize,
     /// Total size of all cached events.
     bytes: AtomicUsize,
-    /// Number of uses so far, to find the least recently used tail.
+    /// Finds the least recently used tail.
     use_counter: AtomicU64,
 }
 
 /// The tail of one stream.
 #[derive(Debug, Default)]
 struct Tail {
-    /// Held while a task reads the store for this tail, so that later tasks find the result.
+    /// Held while a task reads the store, so that later ones find the result.
     load_lock: tokio::sync::Mutex<()>,
     state: Mutex<State>,
     last_used: AtomicU64,
@@ -55,29 +53,27 @@ struct Tail {
 #[derive(Debug, Default)]
 struct State {
     cached: Option<CachedStream>,
-    /// Events committed while the stream was first read from the store.
+    /// Committed while the stream was first read from the store.
     pending_events: Vec<EncodedEvent>,
 }
 
-/// Cached position and events of a stream.
 #[derive(Debug)]
 struct CachedStream {
     epoch: Epoch,
     oldest: Seq,
-    /// Newest sequence that was published on this node.
+    /// Newest sequence published on this node.
     head: Seq,
-    /// Newest events up to `head`, without a gap. May be empty.
+    /// Newest events up to `head`, without a gap; may be empty.
     events: VecDeque<EncodedEvent>,
 }
 
-/// Outcome of publishing an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PublishOutcome {
     /// The event was published.
     Published,
     /// The event had been published before.
     Duplicate,
-    /// Earlier events are missing. The tail must catch up with the store.
+    /// Earlier events are missing.
     Gap,
 }
 
@@ -88,14 +84,12 @@ struct CacheDelta {
     removed_bytes: usize,
 }
 
-/// Answer of a tail to a resume request.
 enum ReplayLookup {
     Found(Replay),
-    /// Events after the first sequence, up to the second, must be read from the store.
+    /// Events after the first, up to the second sequence must be read from the store.
     Missing(Seq, Seq),
-    /// The position of the stream must be read from the store.
     NotLoaded,
-    /// The cursor is past the head: the client saw an event before it was published, or the cursor is wrong.
+    /// The cursor is past the head: an event seen before it was published, or a wrong cursor.
     Ahead,
 }
 
@@ -136,14 +130,14 @@ impl CachedStream {
         })
     }
 
-    /// Appends the next event. Returns the number of bytes added.
+    /// Returns the bytes added.
     fn append(&mut self, event: &EncodedEvent) -> usize {
         self.head = event.seq;
         self.events.push_back(event.clone());
         event.bytes.len()
     }
 
-    /// Prepends older events. Returns false, and changes nothing, if they do not join the cached events without a gap.
+    /// Returns false, and changes nothing, if they do not join the cached events without a gap.
     fn prepend(&mut self, events: Vec<EncodedEvent>, after: Seq) -> bool {
         let whole = is_contiguous(&events, after)
             && events.last().map_or(after, |last| last.seq) == self.cached_after();
@@ -155,7 +149,7 @@ impl CachedStream {
         whole
     }
 
-    /// Drops the oldest events beyond `most`. Returns the number of bytes freed.
+    /// Drops the oldest beyond `most` and returns the bytes freed.
     fn trim(&mut self, most: usize) -> usize {
         let surplus = self.events.len().saturating_sub(most);
         self.events
@@ -165,7 +159,7 @@ impl CachedStream {
     }
 }
 
-/// Whether these events are contiguous and start right after a sequence.
+/// Whether the events are contiguous and start right after a sequence.
 fn is_contiguous(events: &[EncodedEvent], after: Seq) -> bool {
     let expected = after + 1..;
     events
@@ -190,8 +184,7 @@ impl Tails {
         }
     }
 
-    /// Caches a committed event and publishes it through `tell`, once and in the order of its stream. A client that subscribes in
-    /// between finds the event in the tail. `tell` must not block.
+    /// Caches an event and publishes it through `tell`, once and in order. `tell` must not block.
     pub(super) fn deliver(
         &self,
         event: &EncodedEvent,
@@ -224,7 +217,7 @@ impl Tails {
         PublishOutcome::Published
     }
 
-    /// Publishes events that are in the store but were not published here: another node committed them, and its message was lost.
+    /// Publishes stored events of another node whose bus message was lost.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -247,7 +240,7 @@ impl Tails {
                 return Ok(());
             };
             if !is_contiguous(&events, head) {
-                // Publish all the same: an event that cannot be decoded must not block the ones after it.
+                // An event that cannot be decoded must not block later ones.
                 let forgotten = tail.lock().cached.as_mut().map_or(0, |known| {
                     known.head = known.head.max(last);
                     known.trim(0)
@@ -262,7 +255,7 @@ impl Tails {
         }
     }
 
-    /// Streams with a loaded tail, each with the newest sequence published here.
+    /// Newest published sequence of each loaded stream.
     pub(super) fn heads(&self) -> Vec<(Stream, Seq)> {
         let tails: Vec<_> = self
             .lock()
@@ -276,7 +269,7 @@ impl Tails {
         heads.collect()
     }
 
-    /// Position of a stream as published on this node: its epoch and the newest published sequence.
+    /// Epoch and newest published sequence of a stream.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -290,7 +283,7 @@ impl Tails {
         let state = tail.lock();
         Ok(match &state.cached {
             Some(known) => (known.epoch.clone(), known.head),
-            // Unreachable: the state was just loaded, and is only dropped with the tail.
+            // Unreachable: the state was just loaded and goes only with the tail.
             None => return Err(sqlx::Error::RowNotFound.into()),
         })
     }
@@ -333,7 +326,7 @@ impl Tails {
         }
         match self.find_replay(&tail, cursor) {
             ReplayLookup::Found(replay) => Ok(replay),
-            // The tail is briefly behind the store, or was evicted after the read. The store is authoritative.
+            // The tail is briefly behind the store, or was evicted; the store is authoritative.
             ReplayLookup::Missing(..) | ReplayLookup::NotLoaded | ReplayLookup::Ahead => {
                 self.replay_from_store(store, stream, cursor).await
             }
@@ -362,7 +355,7 @@ impl Tails {
             });
         };
         let events = read_events(store, stream, after, most).await?;
-        // Final check before answering "recovered": the events follow the cursor without a gap.
+        // "Recovered" is answered only if nothing is missing.
         let whole = is_contiguous(&events, after);
         Ok(Replay {
             epoch,
@@ -371,14 +364,13 @@ impl Tails {
         })
     }
 
-    /// Reads the position of a stream from the store, unless it is cached.
     async fn load_state(&self, store: &Store, stream: Stream, tail: &Tail) -> Result<()> {
         if tail.lock().cached.is_some() {
             return Ok(());
         }
         let found = store.find_stream(stream).await;
         if found.is_err() {
-            // Do not collect events for a stream that may not exist.
+            // The stream may not exist: collect no events for it.
             self.lock().remove(&stream);
         }
         let mut known = CachedStream::new(found?);
@@ -417,7 +409,7 @@ impl Tails {
         Seq::try_from(self.max_events).unwrap_or(Seq::MAX)
     }
 
-    /// Updates the total cached size. Must be called without holding a lock.
+    /// Must be called without holding a lock.
     fn apply_delta(
         &self,
         CacheDelta {
@@ -432,7 +424,7 @@ impl Tails {
         }
     }
 
-    /// Drops the events of the least recently used tails until at most three quarters of the bound are used.
+    /// Drops events of the least recently used until three quarters of the bound are used.
     fn evict(&self) {
         let mut tails: Vec<_> = self.lock().values().cloned().collect();
         tails.sort_by_key(|tail| tail.last_used.load(Ordering::Relaxed));
@@ -458,7 +450,7 @@ impl Tail {
     }
 }
 
-/// Reads and encodes events. An event that cannot be encoded is skipped, which leaves a gap.
+/// An event that cannot be encoded is skipped, which leaves a gap.
 async fn read_events(
     store: &Store,
     stream: Stream,

@@ -1,11 +1,10 @@
 //! Writer of the event log: group commit.
 //!
-//! Requests that arrive while one transaction commits form the next batch. If the store rejects a batch, its entries are
-//! committed one by one, so a bad entry does not fail the others.
+//! Requests that arrive during a commit form the next batch. A rejected batch is committed entry by entry, so a bad
+//! entry fails alone.
 //!
-//! A connection to a remote database can break during a commit, and the outcome is then unknown. Every entry is idempotent (a
-//! message by its id, a story by its request id, a cursor because it only moves forward), so the batch is retried until the
-//! database answers or [`COMMIT_RETRY_TIMEOUT`] has passed.
+//! When a connection breaks during a commit, the outcome is unknown. Every entry is idempotent, so the batch is retried
+//! until the database answers or [`COMMIT_RETRY_TIMEOUT`] has passed.
 
 mod batch;
 
@@ -27,7 +26,7 @@ use tokio::{
 
 /// Maximum number of entries in one transaction.
 const MAX_BATCH_ENTRIES: usize = 128;
-/// How long a batch is retried after transient errors. Requests that arrive meanwhile wait.
+/// For retries after transient errors; requests that arrive meanwhile wait.
 const COMMIT_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Delay before the first retry. It doubles with each retry.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(20);
@@ -37,12 +36,10 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Receives the result of a request. The caller may have gone.
 pub(super) type ReplySender<T> = oneshot::Sender<Result<T>>;
 
-/// A request to the writer.
 #[derive(Debug)]
 pub(super) enum AppendRequest {
     /// Appends a message to its room.
     Message(NewMessage, ReplySender<PostedMessage>),
-    /// Appends a story to the news.
     Story(NewStory, ReplySender<Story>),
     /// Moves a member's read cursor. This is not an event.
     ReadCursor {
@@ -63,8 +60,8 @@ impl AppendRequest {
         }
     }
 
-    /// Sort key of a batch: the cursor that the entry moves, if any. Events come first, in their order of arrival; cursors follow
-    /// in an order that all writers share, so that two writers cannot deadlock.
+    /// Sort key of a batch: events first, as they arrived, then cursors in an order that all writers share, against
+    /// deadlocks.
     fn cursor_key(&self) -> Option<(RoomId, UserId)> {
         match self {
             Self::Message(..) | Self::Story(..) => None,
@@ -133,7 +130,7 @@ impl Writer {
             let appended = AssertUnwindSafe(self.append(&mut batch));
             match appended.catch_unwind().await {
                 Ok(StoreStatus::Available) => {}
-                // Requests that arrived meanwhile fail at once instead of waiting for the same timeout.
+                // Waiting requests fail at once instead of after the same timeout.
                 Ok(StoreStatus::Unavailable) => {
                     while let Ok(entry) = appends.try_recv() {
                         entry.fail(Error::Internal("the store is unavailable".to_owned()));
@@ -203,7 +200,7 @@ impl Writer {
                     return done;
                 }
             };
-            // Another process may have just taken an id or a slug: a second attempt sees it.
+            // Another process may have just taken an id or a slug; a second attempt sees it.
             let may_pass = is_transient(&error) || is_first && is_unique_violation(&error);
             if !may_pass || began.elapsed() >= COMMIT_RETRY_TIMEOUT {
                 metrics.commit_failures.inc();
@@ -224,7 +221,7 @@ impl Writer {
         entries: impl IntoIterator<Item = AppendRequest>,
         (done, told): CommittedBatch,
     ) {
-        // Publish before replying, so that an author whose request succeeded finds it published.
+        // An author whose request succeeded finds it published.
         for event in &told.events {
             self.fanout.publish(event);
         }

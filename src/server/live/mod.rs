@@ -64,8 +64,8 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Adds a connection and closes an earlier one of the same client as replaced. Returns false, and changes nothing, if the
-    /// client id belongs to another user.
+    /// Adds a connection and closes an earlier one of the same client. Returns false if the client id belongs to
+    /// another user.
     pub fn register(&self, connection: &Arc<Connection>) -> bool {
         let mut state = self.lock();
         if let Some(earlier) = state.connections.get(&connection.client).cloned() {
@@ -79,7 +79,7 @@ impl ConnectionRegistry {
         true
     }
 
-    /// Removes a connection, unless a newer one of the same client has replaced it. Returns whether it was removed.
+    /// Removes a connection and returns true, unless a newer one of the same client replaced it.
     pub fn unregister(&self, connection: &Arc<Connection>, gone: Disconnect) -> bool {
         let mut state = self.lock();
         let current = state
@@ -102,14 +102,14 @@ impl ConnectionRegistry {
         current
     }
 
-    /// Closes every connection to this node, for a shutdown.
+    /// Closes every connection to this node.
     pub fn close_all(&self, why: CloseCode) {
         for page in self.lock().connections.values() {
             page.close(why);
         }
     }
 
-    /// Closes every connection to this node that has received nothing since the given time.
+    /// Closes every connection to this node without input since the given time.
     pub fn close_silent(&self, since: Millis) {
         for page in self.lock().connections.values() {
             if page.is_silent(since) {
@@ -118,13 +118,13 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Closes the connections of a session that has ended, on every node. `session` is the hash of its token.
+    /// Closes a session's connections on every node. `session` is the hash of its token.
     pub fn close_session(&self, session: &str) {
         let session = session.to_owned();
         self.broadcast_command(RemoteCommand::CloseSession { session });
     }
 
-    /// Closes all connections of a user, on every node, except those of session `keep` (the hash of its token).
+    /// Closes a user's connections on every node, except those of session `keep` (the hash of its token).
     pub fn close_other_sessions(&self, user: UserId, keep: &str) {
         let keep = keep.to_owned();
         self.broadcast_command(RemoteCommand::CloseOtherSessions {
@@ -133,7 +133,7 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Makes all clients of a user reconnect, on every node, after the user's account has changed.
+    /// Makes a user's clients reconnect, on every node.
     pub fn reconnect_user(&self, user: UserId) {
         self.broadcast_command(RemoteCommand::ReconnectUser { user });
     }
@@ -148,7 +148,7 @@ impl ConnectionRegistry {
         self.broadcast_command(RemoteCommand::SubscribeAll { room, kind });
     }
 
-    /// Subscribes the clients of a user that are connected to this node to a room.
+    /// Subscribes a user's clients on this node to a room.
     pub fn subscribe(&self, user: UserId, room: RoomId, kind: RoomKind) {
         let mut state = self.lock();
         state.subscribe(user, room, kind);
@@ -173,7 +173,7 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Sends an event to the subscribers of a room on this node. Other nodes get it from the event log.
+    /// Sends an event to a room's subscribers on this node; other nodes have it from the event log.
     pub fn publish(&self, room: RoomId, event: &EncodedEvent) {
         let piece = event.into();
         for page in self.lock().subscribers(room) {
@@ -248,7 +248,8 @@ impl ConnectionRegistry {
         self.find_connection(client).map(|page| page.person.id)
     }
 
-    /// Presence of the people a user can see, sorted by name: the public list, and everyone who shares a direct room with the user.
+    /// Presence of the people a user can see, by name: the public list, and everyone with whom they share a direct
+    /// room.
     #[must_use]
     pub fn list_presence(&self, user: UserId) -> Vec<PersonPresence> {
         let state = self.lock();
@@ -257,7 +258,7 @@ impl ConnectionRegistry {
         sort_by_name(listed.chain(state.unlisted_friends(user)))
     }
 
-    /// Frames with the presence of the people a user can see: the public list, then one frame for each friend outside it.
+    /// Frames with that presence: the public list, then one for each friend outside it.
     #[must_use]
     pub fn presence_frames(&self, user: UserId) -> Vec<EncodedFrame> {
         let mut state = self.lock();
@@ -276,7 +277,7 @@ impl ConnectionRegistry {
         self.lock().presences.count()
     }
 
-    /// Sends the number of people to everyone if it changed and exceeds the length of the public list. Call this periodically.
+    /// Sends the number of people to everyone if it changed and exceeds the public list. To be called periodically.
     pub fn publish_crowd(&self) {
         let mut state = self.lock();
         let people = state.presences.count();

@@ -16,7 +16,7 @@ use std::{
 pub struct Filter {
     /// Only stories of this topic. None for all.
     pub topic: Option<Arc<str>>,
-    /// Whether heartbeats are also sent as events, for scripts, which cannot see SSE comments.
+    /// Whether heartbeats are also sent as events: scripts cannot see comments.
     pub has_heartbeat_events: bool,
 }
 
@@ -29,7 +29,6 @@ pub struct NewsSubscribers {
 #[derive(Debug, Default)]
 struct State {
     subscribers: HashMap<u64, (Arc<SendQueue>, Filter)>,
-    /// Id of the next subscription.
     next_id: u64,
 }
 
@@ -47,7 +46,7 @@ impl Drop for Subscription {
 }
 
 impl NewsSubscribers {
-    /// Subscribes a send queue. It receives every matching story until the returned value is dropped.
+    /// The send queue receives every matching story until the returned value is dropped.
     #[must_use]
     pub fn subscribe(self: &Arc<Self>, outlet: Arc<SendQueue>, wish: Filter) -> Subscription {
         let mut state = self.lock();
@@ -70,7 +69,7 @@ impl NewsSubscribers {
         }
     }
 
-    /// Sends a heartbeat: `comment` to all subscribers, and `event` to those that requested heartbeat events.
+    /// `comment` goes to all subscribers, `event` to those that requested it.
     pub fn send_heartbeat(&self, comment: &Bytes, event: &Bytes) {
         let piece = |bytes: &Bytes| EncodedFrame {
             bytes: bytes.clone(),

@@ -1,4 +1,5 @@
-//! Clients of other nodes, and commands between nodes: every node has every client, and the client's own node writes to it.
+//! Clients of other nodes, and commands between nodes: every node knows every client, and the client's own node writes
+//! to it.
 
 use super::{Connection, ConnectionRegistry, State};
 use crate::{
@@ -11,11 +12,11 @@ use crate::{
 };
 use std::{collections::HashSet, sync::Arc};
 
-/// Maximum number of clients in one message. A client takes about 150 bytes, and NATS accepts 1 MB.
+/// A client takes about 150 bytes, and NATS accepts 1 MB.
 const MAX_CLIENTS_PER_MESSAGE: usize = 2_000;
 
 impl ConnectionRegistry {
-    /// Applies a command, from this node or another, to the clients of this node.
+    /// Applies a command from any node to the clients of this one.
     pub fn apply(&self, order: &RemoteCommand) {
         match order {
             RemoteCommand::SendToRoom {
@@ -85,7 +86,6 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Sends a command to another node.
     pub(super) fn send_command(&self, node: NodeId, order: RemoteCommand) {
         if let Some(bus) = &self.bus {
             bus.send_to(node, Message::Command { command: order });
@@ -108,7 +108,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Announces a client of this node to the other nodes, once it is subscribed to its rooms.
+    /// Announces a client to the other nodes, once it is subscribed to its rooms.
     pub fn publish_connected(&self, connection: &Arc<Connection>) {
         let mut state = self.lock();
         let current = state.connections.get(&connection.client);
@@ -118,7 +118,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Sends a client change to the other nodes. The lock is held, so changes are sent in the order in which they happen.
+    /// Sends a client change to the other nodes, in order, because the lock is held.
     pub(super) fn publish_client_change(&self, state: &mut State, page: ClientChange) {
         if let Some(bus) = &self.bus {
             state.change_count += 1;
@@ -130,13 +130,13 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Number of changes to this node's clients that were sent to the other nodes.
+    /// Client changes sent to the other nodes.
     #[must_use]
     pub fn change_count(&self) -> u64 {
         self.lock().change_count
     }
 
-    /// Sends the list of this node's clients to another node, in one or more messages.
+    /// Sends this node's clients to another node, in one or more messages.
     pub fn send_client_list(&self, to: NodeId) {
         let Some(bus) = &self.bus else { return };
         let state = self.lock();
@@ -160,7 +160,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Adds a client of another node. None if it was registered already, or if the client id belongs to another user.
+    /// Adds a client of another node. None if it is registered, or its id belongs to another user.
     pub fn register_remote(&self, node: NodeId, page: ConnectedClient) -> Option<Arc<Connection>> {
         let bus = self.bus.clone()?;
         let mut state = self.lock();
@@ -193,7 +193,7 @@ impl ConnectionRegistry {
         Some(connection)
     }
 
-    /// Connection of a client, if it is to the given other node.
+    /// Connection of a client to the given other node.
     #[must_use]
     pub fn find_remote_connection(
         &self,

@@ -1,7 +1,7 @@
 //! Published presence and its audience.
 //!
-//! In a small community everyone sees everyone. In a crowd that would cost a message to all for each arrival, so everyone
-//! gets a bounded list of people, their friends, and the total number.
+//! In a small community everyone sees everyone. In a crowd that would cost a message to all for each arrival, so
+//! everyone gets a bounded list, their friends and the number.
 
 use super::send_queue::EncodedFrame;
 use crate::{
@@ -14,9 +14,8 @@ use std::collections::{HashMap, HashSet, hash_map::Entry};
 #[derive(Debug, Clone)]
 pub(super) struct PublishedPresence {
     pub(super) present: PersonPresence,
-    /// Whether the user is on the public list. Otherwise only subscribers of their direct rooms see them.
+    /// On the public list; otherwise only their direct rooms see them.
     pub(super) is_listed: bool,
-    /// Direct rooms of the user.
     pub(super) direct_rooms: Vec<RoomId>,
 }
 
@@ -26,16 +25,15 @@ pub(super) struct PresenceTable {
     pub(super) published: HashMap<UserId, PublishedPresence>,
     /// Users on the public list: everyone, up to [`limits::MAX_LISTED_PEOPLE`].
     pub(super) listed_users: HashSet<UserId>,
-    /// The public list as a frame, encoded once until it changes: after a restart thousands of clients connect in a second.
+    /// The public list, encoded once until it changes: after a restart thousands connect in a second.
     list_frame: Option<EncodedFrame>,
-    /// Published users by direct room.
     users_by_direct_room: HashMap<RoomId, Vec<UserId>>,
     /// Number of people that was last published.
     pub(super) published_crowd: u32,
 }
 
 impl PresenceTable {
-    /// Sets a user's presence. Returns what has to be published, which is nothing if the presence did not change.
+    /// Returns what has to be published: nothing if presence did not change.
     pub(super) fn set(
         &mut self,
         present: PersonPresence,
@@ -73,7 +71,7 @@ impl PresenceTable {
         vec![told]
     }
 
-    /// Removes a user. If the user was on the public list, another user takes the place.
+    /// Another user takes a free place on the public list.
     fn remove(&mut self, user: UserId, present: PersonPresence) -> Vec<PublishedPresence> {
         let Some(before) = self.published.remove(&user) else {
             return Vec::new();
@@ -92,7 +90,6 @@ impl PresenceTable {
         changes
     }
 
-    /// The public list as a frame.
     pub(super) fn list_frame(&mut self) -> EncodedFrame {
         let Self {
             published: told,
@@ -109,7 +106,6 @@ impl PresenceTable {
         list.get_or_insert_with(encode).clone()
     }
 
-    /// Adds a direct room to a published user.
     pub(super) fn add_direct_room(&mut self, user: UserId, room: RoomId) {
         if let Some(told) = self.published.get_mut(&user)
             && !told.direct_rooms.contains(&room)
@@ -122,7 +118,6 @@ impl PresenceTable {
         }
     }
 
-    /// Published users of a direct room.
     pub(super) fn users_of_direct_room(&self, room: RoomId) -> impl Iterator<Item = UserId> {
         self.users_by_direct_room
             .get(&room)
@@ -151,7 +146,6 @@ impl PresenceTable {
     }
 }
 
-/// Presence entries sorted by name.
 pub(super) fn sort_by_name<'a>(
     told: impl Iterator<Item = &'a PublishedPresence>,
 ) -> Vec<PersonPresence> {

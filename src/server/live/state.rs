@@ -16,28 +16,25 @@ use std::{
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Clients of all nodes. Guests of a call appear only here: they have no presence and no subscriptions.
+    /// Clients of all nodes. A call's guests are only here: no presence, no subscriptions.
     pub(super) connections: HashMap<ClientId, Arc<Connection>>,
     /// Users with at least one client on any node.
     pub(super) users: HashMap<UserId, UserConnections>,
-    /// Subscribers on this node.
     pub(super) rooms: HashMap<RoomId, RoomSubscribers>,
     pub(super) presences: PresenceTable,
-    /// Frames that rooms retain, whether or not a client of this node is subscribed.
+    /// Whether or not a client of this node is subscribed.
     pub(super) retained: HashMap<RoomId, RetainedFrame>,
-    /// Number of changes to this node's clients that were sent to the other nodes.
+    /// Client changes sent to the other nodes.
     pub(super) change_count: u64,
 }
 
-/// The connections and rooms of one user.
 #[derive(Debug, Default)]
 pub(super) struct UserConnections {
     pub(super) connections: Vec<Arc<Connection>>,
-    /// Rooms that the user's clients on this node are subscribed to. For clients on other nodes only the direct rooms.
+    /// Rooms of the user's clients on this node; for clients on other nodes only direct rooms.
     pub(super) rooms: HashSet<RoomId>,
 }
 
-/// The subscribers of one room on this node.
 #[derive(Debug)]
 pub(super) struct RoomSubscribers {
     pub(super) kind: RoomKind,
@@ -121,7 +118,7 @@ impl State {
             .collect()
     }
 
-    /// Presence of those who share a direct room with a user and are not on the public list.
+    /// Presence of friends who are not on the public list.
     pub(super) fn unlisted_friends(
         &self,
         user: UserId,

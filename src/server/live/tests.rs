@@ -22,7 +22,6 @@ fn count_received(page: &Connection) -> usize {
     page.send_queue().take().map_or(0, |frames| frames.len())
 }
 
-/// Registers a connection and subscribes it to a room.
 fn register_in_room(live: &ConnectionRegistry, page: &Arc<Connection>, n: u128) -> bool {
     let opened = live.register(page);
     if opened {

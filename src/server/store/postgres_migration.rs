@@ -1,8 +1,7 @@
 //! `rialto migrate-store`: copies the SQLite store into a PostgreSQL database.
 //!
-//! Everything is copied in one transaction, table by table, referenced tables first. Tables and columns are read from the schema,
-//! so a table added later is copied as well. Then both sides are read in the same order and compared; any difference rolls
-//! everything back.
+//! One transaction copies all tables of the schema, referenced ones first, then compares both sides in the same order.
+//! Any difference rolls everything back.
 
 use super::{Error, Result, Tx, engine, placeholders};
 use crate::server::{
@@ -14,7 +13,6 @@ use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use std::collections::BTreeSet;
 
-/// The most rows in one `INSERT`.
 const MAX_INSERT_ROWS: usize = 200;
 /// sqlx's own table, which is not copied: each side has one.
 const SQLX_MIGRATIONS_TABLE: &str = "_sqlx_migrations";
@@ -24,15 +22,15 @@ const SQLX_MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 pub struct CopiedTable {
     pub table: String,
     pub rows: u64,
-    /// SHA-256 of the rows in key order, as 64 hexadecimal digits; the same on both sides.
+    /// SHA-256 of the rows in key order, as 64 hexadecimal digits.
     pub checksum: String,
 }
 
-/// Copies the SQLite store of a data folder into an empty database, in one transaction. The data in the folder is not changed.
+/// Copies the SQLite store of a data folder, which does not change, into an empty database, in one transaction.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] with instructions when no database is given, the folder has no store or is in use, or the database
-/// cannot be used, is not empty or differs after the copy. The database is then left with empty tables at most.
+/// [`Error::InvalidSetting`] with instructions when no database is given, the folder has no store or is in use, or the
+/// database cannot be used, is not empty or differs after the copy. At most empty tables are left.
 pub async fn migrate_to_postgres(config: &StoreConfig) -> Result<Vec<CopiedTable>> {
     let folder = config.data.display();
     let Some(url) = &config.database_url else {
@@ -88,7 +86,7 @@ async fn copy_tables(source: &mut Tx, target: &mut Tx, place: &str) -> Result<Ve
         })?;
         copied.push(wrote);
     }
-    // A second pass after the last insert compares exactly what will be committed.
+    // After the last insert, this compares exactly what will be committed.
     for (table, wrote) in tables.iter().zip(&copied) {
         let found = checksum_table(table, target).await?;
         if found != *wrote {
@@ -131,7 +129,7 @@ struct Column {
 struct Table {
     name: String,
     columns: Vec<Column>,
-    /// Columns of the primary key, in order; all columns where there is no key.
+    /// Columns of the primary key; all columns where there is none.
     key: Vec<String>,
 }
 
@@ -198,8 +196,7 @@ enum Value {
     Boolean(Option<bool>),
 }
 
-/// Running checksum of rows. Each value is hashed with a tag for its type and, for text, its length, so that the encoding is
-/// unambiguous.
+/// Running checksum of rows. A tag for the type and, for text, the length make each value's encoding unambiguous.
 #[derive(Default)]
 struct Checksum {
     rows: u64,
@@ -300,7 +297,7 @@ async fn describe_table(name: String, source: &mut Tx) -> Result<Table> {
     })
 }
 
-/// Checks that both sides have the same tables and columns, as both are at the schema of this program.
+/// Both sides are at the schema of this program.
 async fn check_same_tables(tables: &[Table], target: &mut Tx) -> Result<()> {
     let there: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT CAST(columns.table_name AS TEXT), CAST(columns.column_name AS TEXT), CAST(columns.data_type AS TEXT)
@@ -358,7 +355,7 @@ async fn lock_empty_tables(tables: &[Table], target: &mut Tx, place: &str) -> Re
     Ok(())
 }
 
-/// Copies a table and returns the row count and checksum of what was read.
+/// Copies a table and returns row count and checksum of what was read.
 async fn copy_table(table: &Table, source: &mut Tx, target: &mut Tx) -> Result<CopiedTable> {
     let mut checksum = Checksum::default();
     let mut rows = sqlx::query(AssertSqlSafe(table.select_sql())).fetch(&mut **source);

@@ -12,7 +12,7 @@ use crate::{
 use sqlx::{AnyPool, AssertSqlSafe};
 use std::collections::HashMap;
 
-/// Columns of a room as one member sees it: member, room, stream, read cursor, unread count and, in a direct room, the other
+/// A room as one member sees it: member, room, stream, read cursor, unread count and, in a direct room, the other
 /// person.
 type RoomSummaryColumns = (
     String,
@@ -29,8 +29,7 @@ type RoomSummaryColumns = (
     Option<String>,
 );
 
-/// SQL that counts the messages of others after a member's read cursor. It stops at [`limits::MAX_UNREAD_COUNT`], so that a long
-/// absence does not make every listing expensive.
+/// Counts the messages of others after a member's read cursor, up to [`limits::MAX_UNREAD_COUNT`].
 fn unread_count_sql(of: &str) -> String {
     let most = limits::MAX_UNREAD_COUNT;
     format!(
@@ -40,10 +39,10 @@ fn unread_count_sql(of: &str) -> String {
     )
 }
 
-/// SQL for the rooms of those memberships (`mine`) that meet a condition.
+/// Selects the rooms of the memberships (`mine`) that meet a condition.
 ///
-/// The other person is joined in direct rooms only. With the kind as a separate condition, the join would scan all members of a
-/// public room for each of them.
+/// Joins the other person in direct rooms only. With the kind as a separate condition, every public room would be
+/// scanned.
 fn room_summaries_sql(condition: &str) -> String {
     format!(
         "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq, {unread},
@@ -67,7 +66,7 @@ fn decode_room_kind(word: &str) -> Result<RoomKind> {
     }
 }
 
-/// The rooms of each of these users, as [`Store::list_rooms`] returns them.
+/// As [`Store::list_rooms`], for several users.
 pub(super) async fn list_rooms(
     read: AnyPool,
     users: Vec<UserId>,
@@ -91,7 +90,7 @@ pub(super) async fn list_rooms(
     Ok(found)
 }
 
-/// Ids and kinds of the rooms that each of these users is a member of.
+/// As [`Store::list_memberships`], for several users.
 pub(super) async fn list_memberships(
     read: AnyPool,
     users: Vec<UserId>,
@@ -250,12 +249,11 @@ impl Store {
         Ok(())
     }
 
-    /// Makes sure that a user and a public room created concurrently are joined, although neither transaction sees the other's
-    /// uncommitted row. New users share this lock; joining everybody to a room takes it exclusively. SQLite has a single writer and
-    /// needs no lock.
+    /// Joins a user and a public room that are created concurrently. New users share this lock; joining everybody to a
+    /// room takes it exclusively. SQLite has a single writer.
     async fn lock_memberships(&self, tx: &mut Tx, joining: MembershipLock) -> Result<()> {
         if self.engine == Engine::PostgreSQL {
-            // Key 1 is used for nothing else in Rialto's database.
+            // Rialto uses key 1 for nothing else.
             let lock = match joining {
                 MembershipLock::OneUser => "SELECT pg_advisory_xact_lock_shared(1)",
                 MembershipLock::Everybody => "SELECT pg_advisory_xact_lock(1)",
@@ -366,8 +364,8 @@ impl Store {
         rows.into_iter().map(decode_person).collect()
     }
 
-    /// Moves a member's read cursor forward, never back and never past the head. Returns the cursor and the number of messages of
-    /// others after it, at most [`limits::MAX_UNREAD_COUNT`]; none if the user is not a member.
+    /// Moves a member's read cursor forward, never past the head. Returns it and the messages of others after it, at
+    /// most [`limits::MAX_UNREAD_COUNT`]; none if the user is not a member.
     ///
     /// # Errors
     /// When the store fails.

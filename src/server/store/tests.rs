@@ -1,4 +1,4 @@
-//! Guarantees of the store on both engines: the same sort order, and rules that hold under concurrent requests.
+//! Guarantees on both engines: the same sort order, and rules that hold under concurrent requests.
 
 use super::{testing::TestStorage, *};
 use crate::{
@@ -22,10 +22,10 @@ struct StoreArgs {
     store: StoreConfig,
 }
 
-/// How many requests run at once: more than a store has write connections.
+/// More than a store has write connections.
 const CONCURRENT_REQUESTS: usize = 12;
 
-/// One store, opened as if by several programs on PostgreSQL and by a single one on SQLite.
+/// One store, opened as if by several programs on PostgreSQL, by one on SQLite.
 struct StoreFixture {
     stores: Vec<Store>,
     _storage: TestStorage,
@@ -277,7 +277,7 @@ async fn of_all_who_hold_the_link_one_becomes_the_administrator() {
     };
     let claimed = run_concurrently(|n| claim(n, "hash")).await;
     assert_eq!(claimed.into_iter().filter(|done| *done).count(), 1);
-    // A link that another program printed at the same moment is no longer valid.
+    // Another program printed a link at the same moment, which replaced this one.
     house
         .store(1)
         .replace_secret("claim", "late", 0)

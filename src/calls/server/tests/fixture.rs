@@ -108,7 +108,6 @@ impl CallFixture {
         self.client_of(connection)
     }
 
-    /// The client of a connection.
     pub(super) fn client_of(&self, connection: Arc<Connection>) -> TestClient {
         TestClient {
             connection,
@@ -186,7 +185,6 @@ impl TestClient {
         }
     }
 
-    /// The next frame about a call.
     pub(super) async fn next_call(&mut self) -> CallView {
         loop {
             if let ServerFrame::Call { call } = self.next_frame().await {
@@ -199,7 +197,6 @@ impl TestClient {
         self.next_call().await.state
     }
 
-    /// The first frame with the call in this state.
     pub(super) async fn wait_for_state(&mut self, state: State) -> CallView {
         loop {
             let call = self.next_call().await;
@@ -244,7 +241,6 @@ impl TestClient {
         }
     }
 
-    /// Asserts that no further frame about a call arrives.
     pub(super) async fn assert_no_call_frames(&mut self) {
         let sentinel = ServerFrame::Pong { n: 7 };
         self.connection.send(&sentinel);

@@ -32,7 +32,6 @@ impl CallFixture {
         id
     }
 
-    /// A room member with a connected client.
     pub(super) async fn connect_member(&self, name: &str, room: RoomId) -> TestClient {
         let person = self.create_person(name).await;
         self.app
@@ -54,7 +53,6 @@ impl TestClient {
         id
     }
 
-    /// The next frame about the group call.
     async fn next_group_call(&mut self) -> GroupCallView {
         loop {
             match self.next_frame().await {

@@ -19,7 +19,6 @@ async fn open_stream(
     (parse_hello(&said), reading)
 }
 
-/// A fixture with `count` stories, and the stream's epoch.
 async fn fixture_with_stories(count: i64, arguments: &[&str]) -> (NewsFixture, String) {
     let world = news_fixture(arguments).await;
     for number in 1..=count {

@@ -44,7 +44,6 @@ impl TailsFixture {
         event
     }
 
-    /// Commits and publishes `count` events.
     async fn publish_events(&self, count: usize) {
         for _ in 0..count {
             let event = self.commit().await;

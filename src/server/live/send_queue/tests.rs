@@ -188,7 +188,7 @@ async fn a_client_that_stops_reading_learns_why_when_it_resumes_reading() {
     client.read_to_end(&mut said).await.unwrap();
     told.await.unwrap();
     assert!(said.ends_with(b"farewell"));
-    // Frames that were begun must be completed, or the receiver could not find the start of the next.
+    // A frame that was begun must be completed, or the receiver could not find the next.
     assert_eq!((said.len() - "farewell".len()) % 1_000, 0);
 }
 
