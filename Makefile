@@ -71,13 +71,15 @@ test-upgrade: site ## Test an upgrade from another commit: its data folder and o
 fmt: ## Format Rust and end2end/
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
+	leptosfmt --quiet src
 	cargo fmt --all
 	cd end2end && npm run --silent fix
 
-lint: ## Run rustfmt, clippy for server and browser, shellcheck, and ESLint, Prettier and tsc for end2end/
+lint: ## Run rustfmt, leptosfmt, clippy for server and browser, shellcheck, and ESLint, Prettier and tsc for end2end/
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
 	$(step) "rustfmt" cargo fmt --all --check
+	$(step) "leptosfmt" leptosfmt --quiet --check src
 	$(step) "shellcheck" shellcheck -x scripts/*.sh scripts/bootstrap/*.sh benches/*.sh end2end/*.sh .ci/run
 	$(step) "Dockerfile, compose, nginx" scripts/check-deploy.sh
 	$(step) "end2end: ESLint, Prettier, tsc" npm --prefix end2end run --silent lint
