@@ -12,6 +12,7 @@
 //! | [`lazy`] | lazy-loaded WASM chunks |
 //! | [`loading`] | loading indicators |
 //! | [`notice`] | notices for the reader |
+//! | [`page_visibility`] | whether the page is visible |
 //! | [`presence`] | a person's presence as a dot |
 //! | [`refetch`] | fetching failed resources again |
 //! | [`socket`] | the page's one WebSocket |
@@ -27,6 +28,7 @@ pub mod icon;
 pub mod lazy;
 pub mod loading;
 pub mod notice;
+pub mod page_visibility;
 pub mod presence;
 pub mod refetch;
 pub mod socket;
