@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`avatar`] | a person's initials on a colour of their own |
 //! | [`browser`] | browser APIs: time, randomness, storage, timers |
+//! | [`browser_state`] | state that holds browser handles, owned by a reactive owner |
 //! | [`build`] | detecting that the server runs a newer build than this page |
 //! | [`findings`] | a list of findings with their verdicts |
 //! | [`form`] | form fields, failures of plain forms, and submission without leaving the page |
@@ -20,6 +21,7 @@
 
 pub mod avatar;
 pub mod browser;
+pub mod browser_state;
 pub mod build;
 pub mod findings;
 pub mod form;
