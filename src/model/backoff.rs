@@ -1,4 +1,4 @@
-//! Reconnect delay: exponential backoff with full jitter.
+//! Delay of a retry: exponential backoff with full jitter.
 //!
 //! Full jitter (a uniformly random delay from zero to the bound) spreads the clients of a restarted server over the
 //! whole interval, so that they do not reconnect in waves.

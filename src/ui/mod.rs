@@ -15,6 +15,7 @@
 //! | [`notice`] | notices for the reader |
 //! | [`page_visibility`] | whether the page is visible |
 //! | [`presence`] | a person's presence as a dot |
+//! | [`reconnect`] | keeping live connections open |
 //! | [`refetch`] | fetching failed resources again |
 //! | [`socket`] | the page's one WebSocket |
 //! | [`time`] | times in the reader's time zone |
@@ -32,6 +33,7 @@ pub mod loading;
 pub mod notice;
 pub mod page_visibility;
 pub mod presence;
+pub mod reconnect;
 pub mod refetch;
 pub mod socket;
 pub mod time;
