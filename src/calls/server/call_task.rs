@@ -81,7 +81,7 @@ impl CallTask {
         while !self.call.state.is_ended() {
             tokio::select! {
                 command = command_rx.recv() => match command {
-                    Some(mail) => self.handle_command(mail).await,
+                    Some(command) => self.handle_command(command).await,
                     None => return,
                 },
                 () = self.clock.sleep_until(self.call.deadline()) => {
@@ -92,8 +92,8 @@ impl CallTask {
         }
         // The call is no longer registered; the remaining commands came too late.
         command_rx.close();
-        while let Some(mail) = command_rx.recv().await {
-            match mail {
+        while let Some(command) = command_rx.recv().await {
+            match command {
                 CallCommand::Request { from, .. } | CallCommand::Signal { from, .. } => {
                     self.send_view(&from);
                 }
@@ -108,7 +108,7 @@ impl CallTask {
 
     async fn handle_command(&mut self, command: CallCommand) {
         match command {
-            CallCommand::Request { from, request: ask } => self.handle_request(&from, ask).await,
+            CallCommand::Request { from, request } => self.handle_request(&from, request).await,
             CallCommand::Signal { from, signal } => self.relay_signal(&from, signal),
             CallCommand::Start { from, id, done } => {
                 self.handle_repeated_start(&from, id).await;
@@ -124,25 +124,25 @@ impl CallTask {
                 self.resend_early_signals();
             }
             CallCommand::NoLongerWaiting => {}
-            CallCommand::ClientConnected { connection: page } => {
-                self.on_client_connected(&page).await;
+            CallCommand::ClientConnected { connection } => {
+                self.on_client_connected(&connection).await;
             }
             CallCommand::ClientDisconnected {
-                connection: page,
-                disconnect: gone,
+                connection,
+                disconnect,
             } => {
                 // A newer connection of the client may have replaced the lost one.
                 if self
                     .table
                     .app
                     .connections
-                    .user_of_client(page.client)
+                    .user_of_client(connection.client)
                     .is_none()
                 {
-                    let client = page.client;
+                    let client = connection.client;
                     // The call may be answered on another client of the callee.
-                    self.pranswer_client.take_if(|foretold| *foretold == client);
-                    let input = match gone {
+                    self.pranswer_client.take_if(|claimed| *claimed == client);
+                    let input = match disconnect {
                         Disconnect::Lost => Input::ConnectionLost { client },
                         Disconnect::Left => Input::ClientLeft { client },
                     };
@@ -172,7 +172,7 @@ impl CallTask {
                 self.send_view(from);
             }
             Ok(()) => {}
-            Err(wrong) => self.send_rejection(from, wrong),
+            Err(rejection) => self.send_rejection(from, rejection),
         }
     }
 
@@ -181,7 +181,7 @@ impl CallTask {
         let Some(side) = self.call.side_of_user(user) else {
             return;
         };
-        let ask = Request::HangUp;
+        let request = Request::HangUp;
         let client = self.call.caller_client;
         // Fails only for a call that has ended.
         let _ = self
@@ -189,7 +189,7 @@ impl CallTask {
                 Input::Requested {
                     side,
                     client,
-                    request: ask,
+                    request,
                 },
                 None,
             )
@@ -254,7 +254,7 @@ impl CallTask {
         } else {
             match self.call.signal_target(from.client) {
                 Ok(target) => vec![target],
-                Err(wrong) => return self.send_rejection(from, wrong),
+                Err(rejection) => return self.send_rejection(from, rejection),
             }
         };
         let budget = match side {
@@ -422,8 +422,8 @@ impl CallTask {
 
 /// Whether a request without effect is a repetition to answer with the current state. `Connected` counts only once
 /// both sides are connected, because each side reports its own path.
-fn is_repeated_request(ask: Request, state: State) -> bool {
-    match ask {
+fn is_repeated_request(request: Request, state: State) -> bool {
+    match request {
         Request::Ringing | Request::Accept | Request::Decline | Request::HangUp => true,
         Request::Connected => state == State::Connected,
         Request::Disconnected => false,

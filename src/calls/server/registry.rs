@@ -278,21 +278,21 @@ impl CallRegistry {
     }
 
     /// Handles a client that connected and was welcomed: its call tasks send it the current state.
-    pub async fn on_client_connected(self: &Arc<Self>, page: &Arc<Connection>) {
-        for entry in self.entries_of_user(page.person.id) {
+    pub async fn on_client_connected(self: &Arc<Self>, connection: &Arc<Connection>) {
+        for entry in self.entries_of_user(connection.person.id) {
             // A call may have ended meanwhile; a client that still shows it asks again.
             let _ = entry
                 .command_tx
                 .send(CallCommand::ClientConnected {
-                    connection: page.clone(),
+                    connection: connection.clone(),
                 })
                 .await;
         }
-        if let Some(group) = self.group_entry_of_user(page.person.id) {
-            let page = page.clone();
+        if let Some(group) = self.group_entry_of_user(connection.person.id) {
+            let connection = connection.clone();
             let _ = group
                 .command_tx
-                .send(GroupCallCommand::ClientConnected { connection: page })
+                .send(GroupCallCommand::ClientConnected { connection })
                 .await;
         }
     }
@@ -300,25 +300,25 @@ impl CallRegistry {
     /// Handles a lost connection that no newer connection of the client has replaced.
     pub async fn on_client_disconnected(
         self: &Arc<Self>,
-        page: &Arc<Connection>,
+        connection: &Arc<Connection>,
         disconnect: Disconnect,
     ) {
-        for entry in self.entries_of_user(page.person.id) {
-            let page = page.clone();
+        for entry in self.entries_of_user(connection.person.id) {
+            let connection = connection.clone();
             let _ = entry
                 .command_tx
                 .send(CallCommand::ClientDisconnected {
-                    connection: page,
+                    connection,
                     disconnect,
                 })
                 .await;
         }
-        if let Some(group) = self.group_entry_of_user(page.person.id) {
-            let page = page.clone();
+        if let Some(group) = self.group_entry_of_user(connection.person.id) {
+            let connection = connection.clone();
             let _ = group
                 .command_tx
                 .send(GroupCallCommand::ClientDisconnected {
-                    connection: page,
+                    connection,
                     disconnect,
                 })
                 .await;
