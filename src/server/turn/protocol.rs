@@ -156,8 +156,8 @@ impl TurnProtocol for TurnServerProto {
     fn poll_action(&mut self, now: Duration) -> Option<ProtocolAction> {
         loop {
             // Messages come before sockets are closed or opened, because they were produced earlier.
-            if let Some(said) = self.server.poll_transmit(to_instant(now)) {
-                return Some(ProtocolAction::SendToClient(said.data));
+            if let Some(transmit) = self.server.poll_transmit(to_instant(now)) {
+                return Some(ProtocolAction::SendToClient(transmit.data));
             }
             match self.server.poll(to_instant(now)) {
                 TurnServerPollRet::AllocateSocket { family, .. } => {
