@@ -1,5 +1,7 @@
 //! The task of one two-party call: it handles commands in order, stores each change, then publishes it.
 
+mod signals;
+
 use super::{
     call_table::CallTable,
     commands::CallCommand,
@@ -13,9 +15,9 @@ use super::{
 use crate::{
     model::{
         CallId, ClientId, UserId,
-        call::{Call, CallView, Input, Rejection, Request, Side, SignalingMessage, State},
+        call::{Call, CallView, Input, Rejection, Request, Side, State},
     },
-    protocol::ws::{ErrorCode, ServerFrame},
+    protocol::ws::ErrorCode,
     server::{
         error::Result,
         live::{Connection, Disconnect},
@@ -235,53 +237,6 @@ impl CallTask {
         }
     }
 
-    fn relay_signal(&mut self, from: &Connection, signal: SignalingMessage) {
-        let now = self.clock.now();
-        let side = self.call.side_of_user(from.person.id);
-        let is_early = self.call.can_offer_early(from.client) && EarlySignals::accepts(&signal);
-        let targets = if is_early {
-            self.table.app.connections.clients_of_user(self.call.callee)
-        } else if matches!(signal, SignalingMessage::Pranswer { .. }) {
-            if !self.claim_pranswer(side, from.client) {
-                // The call was answered meanwhile, or another client sent one first. The answer itself will do.
-                return;
-            }
-            vec![self.call.caller_client]
-        } else if side.is_some_and(|side| self.call.can_send_pranswer(side)) {
-            // Signals that follow a lost acceptance must not reveal the client's addresses. After the answer, the
-            // client requests what is missing.
-            return;
-        } else {
-            match self.call.signal_target(from.client) {
-                Ok(target) => vec![target],
-                Err(rejection) => return self.send_rejection(from, rejection),
-            }
-        };
-        let budget = match side {
-            Some(Side::Caller) | None => &mut self.caller_budget,
-            Some(Side::Callee) => &mut self.callee_budget,
-        };
-        if budget.allow(&signal, now) {
-            if is_early {
-                self.early_signals.push(&signal);
-            }
-            let frame = self.signal_frame(signal);
-            for target in targets {
-                // A disconnected client requests what it missed when it returns.
-                self.table.app.connections.send_to_client(target, &frame);
-            }
-        } else {
-            let reason = "Too many signaling messages from this page.";
-            send_error(from, self.call.id, ErrorCode::RateLimited, reason);
-        }
-    }
-
-    /// Claims the provisional answer for a client; the first of the callee's clients gets it.
-    fn claim_pranswer(&mut self, side: Option<Side>, client: ClientId) -> bool {
-        side.is_some_and(|side| self.call.can_send_pranswer(side))
-            && *self.pranswer_client.get_or_insert(client) == client
-    }
-
     /// Applies an input: stores the change, then publishes it.
     async fn apply_input(
         &mut self,
@@ -361,24 +316,6 @@ impl CallTask {
     fn send_view(&self, connection: &Connection) {
         if let Some(side) = self.call.side_of_user(connection.person.id) {
             connection.send(&call_frame(self.view(side, connection.client)));
-        }
-    }
-
-    /// Sends the early signals again, because the callee's clients ignored them while the call was waiting.
-    fn resend_early_signals(&self) {
-        for client in self.table.app.connections.clients_of_user(self.call.callee) {
-            for signal in self.early_signals.signals() {
-                let frame = self.signal_frame(signal.clone());
-                self.table.app.connections.send_to_client(client, &frame);
-            }
-        }
-    }
-
-    fn signal_frame(&self, signal: SignalingMessage) -> ServerFrame {
-        ServerFrame::Signal {
-            call: self.call.id,
-            signal,
-            from: None,
         }
     }
 

@@ -195,31 +195,6 @@ impl CallRegistry {
         JoinDecision::NewCall(Box::new(group), command, inbox)
     }
 
-    /// Restores the open group calls from the store.
-    pub(super) async fn restore_group_calls(self: &Arc<Self>) -> Result<()> {
-        self.table.app.store.delete_ended_guest_links().await?;
-        for row in self.table.app.store.list_open_group_calls().await? {
-            let group =
-                GroupCallTask::restore(self.table.clone(), row, self.table.group_limits).await?;
-            let (command_tx, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
-            {
-                let mut open = self.table.lock();
-                let call = group.call();
-                let entry = GroupCallEntry {
-                    room: call.room,
-                    command_tx,
-                };
-                open.group_calls.insert(call.id, entry);
-                open.group_call_by_room.insert(call.room, call.id);
-                for member in &call.participants {
-                    open.call_by_user.entry(member.user).or_insert(call.id);
-                }
-            }
-            self.table.tasks.spawn(group.run(inbox));
-        }
-        Ok(())
-    }
-
     pub(super) fn is_group_call(&self, call: CallId) -> bool {
         self.table.lock().group_calls.contains_key(&call)
     }

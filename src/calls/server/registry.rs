@@ -2,11 +2,9 @@
 
 use super::{
     call_table::{CallTable, JoinRetry},
-    call_task::CallTask,
     commands::{CallCommand, GroupCallCommand},
     errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error, send_unavailable},
     leader::{CALL_LEADER, CallRequest},
-    monotonic_clock::MonotonicClock,
     open_calls::{CallEntry, OpenCalls},
     stored_call::call_from_row,
     view::Parties,
@@ -130,28 +128,6 @@ impl CallRegistry {
         self.step_down();
         self.table.tasks.close();
         self.table.tasks.wait().await;
-    }
-
-    pub(super) async fn restore_calls(self: &Arc<Self>) -> Result<()> {
-        // Group calls first, so that calls ringing for their participants become waiting calls.
-        self.restore_group_calls().await?;
-        let mut rows = self.table.app.store.list_open_calls().await?;
-        // Answered calls before ringing ones, so that the same calls wait as before.
-        rows.sort_by_key(|row| (row.state.is_unanswered(), row.started_at));
-        for row in rows {
-            let Some(parties) =
-                Parties::find(&self.table.app.store, row.caller, row.callee).await?
-            else {
-                continue;
-            };
-            let clock = MonotonicClock::starting_at(clock::now());
-            let call = call_from_row(&row, self.table.timeouts, clock.now());
-            let (command_tx, command_rx) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
-            self.table.lock().add(&call, command_tx);
-            let task = CallTask::new(self.table.clone(), call, parties, clock);
-            self.table.tasks.spawn(task.run(command_rx));
-        }
-        Ok(())
     }
 
     /// Handles a client's action. The replies are frames to the clients concerned, or an error to this client.
