@@ -1,4 +1,4 @@
-//! Reconnect delay: exponential backoff with full jitter.
+//! Delay of a retry: exponential backoff with full jitter.
 //!
 //! A uniformly random delay from zero to the bound spreads the clients of a restarted server, so that they do not come
 //! in waves.

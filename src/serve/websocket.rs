@@ -32,13 +32,13 @@ pub(super) struct WebSocketReader {
 }
 
 impl WebSocketReader {
-    /// Takes over a socket after its upgrade request, with the send queue that writes to it.
-    pub(super) fn new(taken: TakenSocket, outlet: &Arc<SendQueue>) -> Self {
+    /// Takes over a socket after its upgrade request. The send queue writes to the same socket.
+    pub(super) fn new(taken: TakenSocket, send_queue: &Arc<SendQueue>) -> Self {
         let tcp = Arc::new(taken.socket);
-        outlet.attach(tcp.clone());
+        send_queue.attach(tcp.clone());
         let pipe = NonBlockingStream {
             tcp: tcp.clone(),
-            send_queue: outlet.clone(),
+            send_queue: send_queue.clone(),
         };
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)

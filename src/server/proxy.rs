@@ -62,12 +62,15 @@ impl TrustedProxies {
     pub fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         let forwarded = headers.get_all(FORWARDED_FOR);
-        let mut said: Vec<&str> = forwarded
+        let mut addresses: Vec<&str> = forwarded
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .collect();
-        if !said.is_empty() && !self.trusts(client) && !self.warned.swap(true, Ordering::Relaxed) {
+        if !addresses.is_empty()
+            && !self.trusts(client)
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
             tracing::warn!(
                 proxy = %client,
                 "X-Forwarded-For from an untrusted proxy is ignored: its clients share one limit on sign-in attempts. If the proxy \
@@ -75,9 +78,9 @@ impl TrustedProxies {
             );
         }
         while self.trusts(client) {
-            let Some(word) = said.pop() else { break };
+            let Some(text) = addresses.pop() else { break };
             // An invalid address was not written by a trusted proxy.
-            let Ok(address) = word.trim().parse::<IpAddr>() else {
+            let Ok(address) = text.trim().parse::<IpAddr>() else {
                 break;
             };
             client = address.to_canonical();
@@ -105,10 +108,10 @@ pub fn rate_limit_key(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn client_ip(trusted: &str, peer: &str, said: &[&'static str]) -> String {
+    fn client_ip(trusted: &str, peer: &str, addresses: &[&'static str]) -> String {
         let mut headers = HeaderMap::new();
-        for said in said {
-            headers.append(FORWARDED_FOR, said.parse().unwrap());
+        for address in addresses {
+            headers.append(FORWARDED_FOR, address.parse().unwrap());
         }
         let trusted: TrustedProxies = trusted.parse().unwrap();
         trusted

@@ -1,15 +1,19 @@
 //! The task of one group call: it handles commands in order, stores each change, then publishes it.
 
+mod guests;
+
 use super::{
     call_table::{CallTable, JoinRetry},
     commands::GroupCallCommand,
     errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error},
     monotonic_clock::{MonotonicClock, start_clock},
+    outcome_message,
     signal_budget::SignalBudget,
+    stored_call::{group_call_from_row, group_call_row},
 };
 use crate::{
     model::{
-        CallId, ClientId, MessageId, Millis, RoomId, UserId,
+        CallId, ClientId, Millis, UserId,
         call::{
             Seat, SignalingMessage,
             group::{
@@ -22,8 +26,7 @@ use crate::{
     },
     protocol::ws::{ErrorCode, ServerFrame},
     server::{
-        error::{Error, Result},
-        event_log::NewMessage,
+        error::Result,
         live::{Connection, Disconnect},
         store::GroupCallRow,
     },
@@ -75,20 +78,11 @@ impl GroupCallTask {
         row: GroupCallRow,
         limits: GroupCallLimits,
     ) -> Result<Self> {
-        let steady = start_clock();
-        let start = GroupCallStart {
-            id: row.id,
-            room: row.room,
-            started_by: row.started_by,
-        };
-        let mut call = GroupCall::start(start, limits, row.started_at);
-        call.participants = row.members;
-        call.ever_joined = row.ever_joined;
-        call.next_seat = row.next_seat;
-        call.ended_at = row.ended_at;
-        let mut task = Self::new(table, call.restore(steady.now()), steady);
-        // The former leader's clock may be ahead, so the version continues from the retained one.
-        let known = task.table.app.connections.retained_version(row.room);
+        let (clock, room) = (start_clock(), row.room);
+        let call = group_call_from_row(row, limits, clock.now());
+        let mut task = Self::new(table, call, clock);
+        // The former leader's clock may be ahead of this node's, so the version continues from the retained one.
+        let known = task.table.app.connections.retained_version(room);
         task.changed_at = known.map_or(task.changed_at, |known| task.changed_at.max(known + 1));
         for user in task.call.ever_joined.clone() {
             let store = &task.table.app.store;
@@ -128,7 +122,7 @@ impl GroupCallTask {
         while !self.call.is_ended() {
             tokio::select! {
                 command = command_rx.recv() => match command {
-                    Some(mail) => self.handle_command(mail).await,
+                    Some(command) => self.handle_command(command).await,
                     None => return,
                 },
                 _ = guest_check.tick(), if self.has_guests() => self.remove_revoked_guests().await,
@@ -145,8 +139,8 @@ impl GroupCallTask {
         }
         // The call is no longer registered; the remaining commands came too late.
         command_rx.close();
-        while let Some(mail) = command_rx.recv().await {
-            match mail {
+        while let Some(command) = command_rx.recv().await {
+            match command {
                 // Late joins are retried and start a new call.
                 GroupCallCommand::Join { from, id } => {
                     self.table.release_user(from.person.id, self.call.id);
@@ -181,31 +175,31 @@ impl GroupCallTask {
                 }
             }
             GroupCallCommand::Refresh { from } => self.send_view(&from),
-            GroupCallCommand::ClientConnected { connection: page } => {
-                let known = self.call.participant(page.client).is_some();
+            GroupCallCommand::ClientConnected { connection } => {
+                let known = self.call.participant(connection.client).is_some();
                 let _ = self
                     .apply_input(GroupCallInput::ClientConnected {
-                        client: page.client,
+                        client: connection.client,
                     })
                     .await;
                 if known {
-                    self.send_view(&page);
+                    self.send_view(&connection);
                 }
             }
             GroupCallCommand::ClientDisconnected {
-                connection: page,
-                disconnect: gone,
+                connection,
+                disconnect,
             } => {
                 // A newer connection of the client may have replaced the lost one.
                 if self
                     .table
                     .app
                     .connections
-                    .user_of_client(page.client)
+                    .user_of_client(connection.client)
                     .is_none()
                 {
-                    let client = page.client;
-                    let _ = match gone {
+                    let client = connection.client;
+                    let _ = match disconnect {
                         Disconnect::Lost => {
                             self.apply_input(GroupCallInput::ConnectionLost { client })
                                 .await
@@ -393,7 +387,7 @@ impl GroupCallTask {
                 people: people.collect(),
             };
             if let Some(author) = self.people.get(&call.started_by) {
-                self.post_message(call.room, author.clone(), call.id, content)
+                outcome_message::post_group_call(&self.table.app, call, author.clone(), content)
                     .await?;
             }
         }
@@ -404,98 +398,10 @@ impl GroupCallTask {
             .await
     }
 
-    /// Deletes guests and links of ended calls, and closes the guests' connections.
-    async fn delete_guests(&self) {
-        match self.table.app.store.delete_ended_guest_links().await {
-            Ok(guests) => {
-                for token_hash in guests {
-                    self.table.app.connections.close_session(&token_hash);
-                }
-            }
-            // The links are invalid already, and deleted after the next call.
-            Err(error) => {
-                tracing::warn!(call = %self.call.id, %error, "guest links could not be deleted");
-            }
-        }
-    }
-
-    /// Removes guests whose link was revoked while they had no connection. On several nodes it also repeats the state
-    /// to guests, because bus messages may be lost.
-    async fn remove_revoked_guests(&mut self) {
-        let known = match self.table.app.store.list_call_guests(self.call.id).await {
-            Ok(known) => known,
-            Err(error) => {
-                return tracing::warn!(call = %self.call.id, %error, "guests could not be looked up");
-            }
-        };
-        let known: HashSet<UserId> = known.into_iter().map(|(_, guest)| guest.id).collect();
-        let members = self.call.participants.iter();
-        let revoked = members.filter(|member| member.is_guest && !known.contains(&member.user));
-        for user in revoked.map(|member| member.user).collect::<Vec<_>>() {
-            let _ = self.apply_input(GroupCallInput::Leave { user }).await;
-        }
-        if self.table.app.bus.is_some() {
-            self.notify_guests();
-        }
-    }
-
-    /// A joining guest's link may have been revoked. False if the lookup fails.
-    async fn has_valid_link(&self, user: UserId) -> bool {
-        let known = self.table.app.store.list_call_guests(self.call.id).await;
-        known.is_ok_and(|known| known.iter().any(|(_, guest)| guest.id == user))
-    }
-
-    fn has_guests(&self) -> bool {
-        self.call.participants.iter().any(|member| member.is_guest)
-    }
-
-    async fn post_message(
-        &self,
-        room: RoomId,
-        author: Person,
-        id: CallId,
-        content: Content,
-    ) -> Result<()> {
-        let new = NewMessage {
-            id: MessageId(id.0),
-            room,
-            author,
-            content,
-            media_type: None,
-        };
-        match self.table.app.event_log.post_message(new).await {
-            Ok(_) => Ok(()),
-            // Another message has this id, so the room cannot show this one.
-            Err(Error::User(failure)) => {
-                tracing::warn!(call = %id, %failure, "the end of a group call was not posted");
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Publishes the participants to the room, and to the guests, who subscribe to none.
+    /// Publishes the participants to the subscribers of the room, and to the guests, who have no subscription.
     fn notify_room(&self) {
         self.notify_guests();
         self.table.publish_group_call(self.view());
-    }
-
-    fn notify_guests(&self) {
-        if self.has_guests() {
-            let group = self.view();
-            let frame = ServerFrame::GroupCall { group };
-            for member in self
-                .call
-                .participants
-                .iter()
-                .filter(|member| member.is_guest)
-            {
-                self.table
-                    .app
-                    .connections
-                    .send_to_client(member.client, &frame);
-            }
-        }
     }
 
     /// Sends the state of the call to a client, with its participation.
@@ -537,18 +443,5 @@ impl GroupCallTask {
             as_of: self.changed_at,
             participation: None,
         }
-    }
-}
-
-fn group_call_row(call: &GroupCall) -> GroupCallRow {
-    GroupCallRow {
-        id: call.id,
-        room: call.room,
-        started_by: call.started_by,
-        started_at: call.started_at,
-        ended_at: call.ended_at,
-        next_seat: call.next_seat,
-        members: call.participants.clone(),
-        ever_joined: call.ever_joined.clone(),
     }
 }

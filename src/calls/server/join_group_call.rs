@@ -65,9 +65,12 @@ impl CallRegistry {
                 .map(|entry| entry.command_tx.clone())
         };
         let sent = match command_tx {
-            Some(mail) => {
+            Some(command) => {
                 let (from, id) = (from.clone(), call);
-                mail.send(GroupCallCommand::Join { from, id }).await.is_ok()
+                command
+                    .send(GroupCallCommand::Join { from, id })
+                    .await
+                    .is_ok()
             }
             None => false,
         };
@@ -120,10 +123,10 @@ impl CallRegistry {
         loop {
             let from = from.clone();
             let (call, command_tx) = match self.decide_join(user, id, room) {
-                JoinDecision::Delegate(call, mail) => (call, mail),
-                JoinDecision::NewCall(task, mail, command_rx) => {
+                JoinDecision::Delegate(call, command) => (call, command),
+                JoinDecision::NewCall(task, command, command_rx) => {
                     self.table.tasks.spawn(task.run(command_rx));
-                    (id, mail)
+                    (id, command)
                 }
                 JoinDecision::Reject(code, reason) => {
                     send_error(&from, id, code, reason);
@@ -178,39 +181,15 @@ impl CallRegistry {
             started_by: user,
         };
         let group = GroupCallTask::start(self.table.clone(), start, self.table.group_limits);
-        let (mail, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
+        let (command, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
         let entry = GroupCallEntry {
             room,
-            command_tx: mail.clone(),
+            command_tx: command.clone(),
         };
         open.group_calls.insert(id, entry);
         open.group_call_by_room.insert(room, id);
         open.call_by_user.insert(user, id);
-        JoinDecision::NewCall(Box::new(group), mail, inbox)
-    }
-
-    pub(super) async fn restore_group_calls(self: &Arc<Self>) -> Result<()> {
-        self.table.app.store.delete_ended_guest_links().await?;
-        for row in self.table.app.store.list_open_group_calls().await? {
-            let group =
-                GroupCallTask::restore(self.table.clone(), row, self.table.group_limits).await?;
-            let (command_tx, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
-            {
-                let mut open = self.table.lock();
-                let call = group.call();
-                let entry = GroupCallEntry {
-                    room: call.room,
-                    command_tx,
-                };
-                open.group_calls.insert(call.id, entry);
-                open.group_call_by_room.insert(call.room, call.id);
-                for member in &call.participants {
-                    open.call_by_user.entry(member.user).or_insert(call.id);
-                }
-            }
-            self.table.tasks.spawn(group.run(inbox));
-        }
-        Ok(())
+        JoinDecision::NewCall(Box::new(group), command, inbox)
     }
 
     pub(super) fn is_group_call(&self, call: CallId) -> bool {

@@ -15,7 +15,8 @@
 //! | [`history`] | past calls of a person |
 //! | `join_group_call` | joining group calls, and their part of the registry |
 //! | `leader` | the call leader's role, lease and requests |
-//! | `outcome_message` | the message about a call's outcome in the direct room |
+//! | `outcome_message` | the message about a call's outcome in its room |
+//! | `restore_calls` | restoring the open calls from the store |
 //! | `signal_budget` | rate limit of relayed signals, and the buffer for early ones |
 //! | `start_call` | starting two-party calls |
 //! | `stored_call` | calls as the store has them |
@@ -36,6 +37,7 @@ mod monotonic_clock;
 mod open_calls;
 mod outcome_message;
 mod registry;
+mod restore_calls;
 mod signal_budget;
 mod start_call;
 mod stored_call;

@@ -2,11 +2,9 @@
 
 use super::{
     call_table::{CallTable, JoinRetry},
-    call_task::CallTask,
     commands::{CallCommand, GroupCallCommand},
     errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error, send_unavailable},
     leader::{CALL_LEADER, CallRequest},
-    monotonic_clock::MonotonicClock,
     open_calls::{CallEntry, OpenCalls},
     stored_call::call_from_row,
     view::Parties,
@@ -130,29 +128,7 @@ impl CallRegistry {
         self.table.tasks.wait().await;
     }
 
-    pub(super) async fn restore_calls(self: &Arc<Self>) -> Result<()> {
-        // First, so that calls ringing for their participants become waiting calls.
-        self.restore_group_calls().await?;
-        let mut rows = self.table.app.store.list_open_calls().await?;
-        // Answered calls first, so that the same calls wait as before.
-        rows.sort_by_key(|row| (row.state.is_unanswered(), row.started_at));
-        for row in rows {
-            let Some(parties) =
-                Parties::find(&self.table.app.store, row.caller, row.callee).await?
-            else {
-                continue;
-            };
-            let clock = MonotonicClock::starting_at(clock::now());
-            let call = call_from_row(&row, self.table.timeouts, clock.now());
-            let (command_tx, command_rx) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
-            self.table.lock().add(&call, command_tx);
-            let task = CallTask::new(self.table.clone(), call, parties, clock);
-            self.table.tasks.spawn(task.run(command_rx));
-        }
-        Ok(())
-    }
-
-    /// Handles a client's action; replies are frames to the clients concerned, or an error to this one.
+    /// Handles a client's action. The replies are frames to the clients concerned, or an error to this client.
     pub async fn handle_action(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -274,22 +250,22 @@ impl CallRegistry {
         }
     }
 
-    /// Has the call tasks of a welcomed client send it the current state.
-    pub async fn on_client_connected(self: &Arc<Self>, page: &Arc<Connection>) {
-        for entry in self.entries_of_user(page.person.id) {
-            // If the call has ended, a client that still shows it asks again.
+    /// Handles a client that connected and was welcomed: its call tasks send it the current state.
+    pub async fn on_client_connected(self: &Arc<Self>, connection: &Arc<Connection>) {
+        for entry in self.entries_of_user(connection.person.id) {
+            // A call may have ended meanwhile; a client that still shows it asks again.
             let _ = entry
                 .command_tx
                 .send(CallCommand::ClientConnected {
-                    connection: page.clone(),
+                    connection: connection.clone(),
                 })
                 .await;
         }
-        if let Some(group) = self.group_entry_of_user(page.person.id) {
-            let page = page.clone();
+        if let Some(group) = self.group_entry_of_user(connection.person.id) {
+            let connection = connection.clone();
             let _ = group
                 .command_tx
-                .send(GroupCallCommand::ClientConnected { connection: page })
+                .send(GroupCallCommand::ClientConnected { connection })
                 .await;
         }
     }
@@ -297,25 +273,25 @@ impl CallRegistry {
     /// Handles a lost connection that none of the same client has replaced.
     pub async fn on_client_disconnected(
         self: &Arc<Self>,
-        page: &Arc<Connection>,
+        connection: &Arc<Connection>,
         disconnect: Disconnect,
     ) {
-        for entry in self.entries_of_user(page.person.id) {
-            let page = page.clone();
+        for entry in self.entries_of_user(connection.person.id) {
+            let connection = connection.clone();
             let _ = entry
                 .command_tx
                 .send(CallCommand::ClientDisconnected {
-                    connection: page,
+                    connection,
                     disconnect,
                 })
                 .await;
         }
-        if let Some(group) = self.group_entry_of_user(page.person.id) {
-            let page = page.clone();
+        if let Some(group) = self.group_entry_of_user(connection.person.id) {
+            let connection = connection.clone();
             let _ = group
                 .command_tx
                 .send(GroupCallCommand::ClientDisconnected {
-                    connection: page,
+                    connection,
                     disconnect,
                 })
                 .await;

@@ -103,12 +103,14 @@ async fn open_session(
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<(SseSession, Replay), Rejection> {
     let asked = query.map_err(|why| Rejection::query(&why))?.0.parse()?;
-    let wish = Filter {
+    let filter = Filter {
         topic: asked.topic.clone(),
         has_heartbeat_events: asked.has_heartbeat_events,
     };
-    let outlet = SendQueue::new(&app.flusher, app.config.queue_bytes);
-    let reading = app.news_subscribers.subscribe(outlet.clone(), wish.clone());
+    let send_queue = SendQueue::new(&app.flusher, app.config.queue_bytes);
+    let reading = app
+        .news_subscribers
+        .subscribe(send_queue.clone(), filter.clone());
     let (epoch, head) = app.event_log.position(Stream::News).await?;
     let replay = match parse_cursor(headers, &asked, &epoch) {
         None => Replay {
@@ -120,8 +122,8 @@ async fn open_session(
     };
     let reader = SseSession {
         app: app.clone(),
-        queue: outlet,
-        filter: wish,
+        queue: send_queue,
+        filter,
         _subscription: reading,
     };
     Ok((reader, replay))
@@ -244,13 +246,13 @@ impl SseSession {
 
     /// Sends the hello and the missed stories, then releases the queued live ones.
     async fn send_replay(&self, replay: Replay) -> Result<(), StreamEnd> {
-        let (app, outlet) = (&self.app, &self.queue);
+        let (app, send_queue) = (&self.app, &self.queue);
         let Replay {
             epoch,
             head,
             missed,
         } = replay;
-        outlet
+        send_queue
             .send(Bytes::from_static(RESPONSE_HEAD.as_bytes()))
             .await?;
         let hello = Hello {
@@ -259,21 +261,23 @@ impl SseSession {
             recovered: missed.is_some(),
             build: app.build.clone(),
         };
-        outlet.send(encode_event(sse::HELLO_EVENT, &hello)).await?;
+        send_queue
+            .send(encode_event(sse::HELLO_EVENT, &hello))
+            .await?;
         let Some(missed) = missed else {
             return Err(StreamEnd::Resync(Resync { epoch, head }));
         };
         for story in missed {
             if story.is_about(self.filter.topic.as_deref()) {
-                outlet.send(story.bytes).await?;
+                send_queue.send(story.bytes).await?;
             }
         }
         let (comment, beat) = encode_heartbeats(app);
-        outlet.send(comment).await?;
+        send_queue.send(comment).await?;
         if self.filter.has_heartbeat_events {
-            outlet.send(beat).await?;
+            send_queue.send(beat).await?;
         }
-        outlet.uncork(&[(Stream::News, head)]);
+        send_queue.uncork(&[(Stream::News, head)]);
         Ok(())
     }
 

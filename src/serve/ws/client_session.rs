@@ -35,12 +35,12 @@ impl ClientSession {
     pub(super) fn new(
         systems: Arc<Systems>,
         connection: Arc<Connection>,
-        outlet: Arc<SendQueue>,
+        send_queue: Arc<SendQueue>,
     ) -> Self {
         Self {
             systems,
             connection,
-            send_queue: outlet,
+            send_queue,
             error_count: 0,
             disconnect: Disconnect::Lost,
         }

@@ -125,7 +125,7 @@ impl Bus {
             outgoing: out,
             connected,
         };
-        let heard = stream::select(
+        let messages = stream::select(
             bus.subscribe(&bus.subject("all")).await?,
             bus.subscribe(&bus.node_subject(node)).await?,
         );
@@ -133,7 +133,7 @@ impl Bus {
             bus,
             Inbox {
                 node,
-                subscriptions: heard,
+                subscriptions: messages,
             },
         ))
     }

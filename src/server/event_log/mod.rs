@@ -3,19 +3,20 @@
 //! One task writes (`writer`) and commits all waiting requests as one transaction, so they share the cost of durability
 //! and none waits for a lock. It finishes a request whose caller is gone.
 
+mod fanout;
 mod tail;
 #[cfg(test)]
 mod testing;
 mod writer;
 
 use super::{
-    bus::{Bus, Message},
+    bus::Bus,
     clock,
     error::{Error, Result},
     live::{ConnectionRegistry, EncodedEvent, NewsSubscribers},
     metrics::Metrics,
     random,
-    store::{EventRow, NewEvent, PostedMessage, Store, Stream},
+    store::{EventRow, PostedMessage, Store, Stream},
 };
 use crate::model::{
     Epoch, MessageId, Millis, RoomId, Seq, UserId,
@@ -24,21 +25,14 @@ use crate::model::{
     stream::Cursor,
     user::Person,
 };
-use std::{collections::HashSet, sync::Arc, time::Duration};
-use tail::{PublishOutcome, Tails};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::sleep,
-};
+use fanout::{Fanout, run_catch_up};
+use std::{sync::Arc, time::Duration};
+use tail::Tails;
+use tokio::sync::{mpsc, oneshot};
 use writer::{AppendRequest, ReplySender, Writer};
 
 /// Requests that may wait for the writer; further callers wait for a place.
 const CHANNEL_CAPACITY: usize = 1_024;
-/// Approximate size of the events in one bus message.
-const BUS_MESSAGE_BYTES: usize = 256 * 1024;
-/// Events of another node usually arrive over the bus; after this they are read from the store.
-const CATCH_UP_DELAY: Duration = Duration::from_millis(20);
-const CATCH_UP_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// A message to append.
 #[derive(Debug, Clone)]
@@ -98,26 +92,29 @@ impl EventLog {
     #[must_use]
     pub fn new(
         store: Store,
-        live: Arc<ConnectionRegistry>,
-        readers: Arc<NewsSubscribers>,
+        connections: Arc<ConnectionRegistry>,
+        news_subscribers: Arc<NewsSubscribers>,
         bus: Option<Bus>,
         metrics: Arc<Metrics>,
         max_replay_events: Seq,
     ) -> Self {
-        let (appends, taken) = mpsc::channel(CHANNEL_CAPACITY);
-        let tails = Arc::new(Tails::new(max_replay_events));
-        let (behind, streams) = mpsc::channel(CHANNEL_CAPACITY);
+        let (appends, append_rx) = mpsc::channel(CHANNEL_CAPACITY);
+        let (lagging_streams, lagging_stream_rx) = mpsc::channel(CHANNEL_CAPACITY);
         let fanout = Fanout {
-            tails,
-            connections: live,
-            news_subscribers: readers,
+            tails: Arc::new(Tails::new(max_replay_events)),
+            connections,
+            news_subscribers,
             bus,
-            lagging_streams: behind,
+            lagging_streams,
             metrics,
         };
         let writer = Writer::new(store.clone(), fanout.clone());
-        tokio::spawn(writer.run(taken));
-        tokio::spawn(run_catch_up(store.clone(), fanout.clone(), streams));
+        tokio::spawn(writer.run(append_rx));
+        tokio::spawn(run_catch_up(
+            store.clone(),
+            fanout.clone(),
+            lagging_stream_rx,
+        ));
         Self {
             store,
             fanout,
@@ -131,7 +128,7 @@ impl EventLog {
     /// When the store fails; [`Failure::Invalid`](crate::protocol::failure::Failure::Invalid) when the id belongs to
     /// another author's or room's message, or the room does not exist.
     pub async fn post_message(&self, new: NewMessage) -> Result<PostedMessage> {
-        self.append(|answer| AppendRequest::Message(new, answer))
+        self.append(|reply| AppendRequest::Message(new, reply))
             .await
     }
 
@@ -147,8 +144,7 @@ impl EventLog {
             // PostgreSQL text cannot contain NUL.
             |request| request.replace('\0', "\u{FFFD}"),
         ));
-        self.append(|answer| AppendRequest::Story(new, answer))
-            .await
+        self.append(|reply| AppendRequest::Story(new, reply)).await
     }
 
     /// Moves a member's read cursor forward, never past the head. Returns it with the number of later messages by
@@ -162,20 +158,23 @@ impl EventLog {
         user: UserId,
         seq: Seq,
     ) -> Result<Option<(Seq, i64)>> {
-        self.append(|answer| AppendRequest::ReadCursor {
+        self.append(|reply| AppendRequest::ReadCursor {
             room,
             user,
             seq,
-            reply: answer,
+            reply,
         })
         .await
     }
 
-    async fn append<T>(&self, entry: impl FnOnce(ReplySender<T>) -> AppendRequest) -> Result<T> {
+    async fn append<T>(&self, request: impl FnOnce(ReplySender<T>) -> AppendRequest) -> Result<T> {
         let lost = || Error::Internal("the event log writer has stopped".to_owned());
-        let (answer, answered) = oneshot::channel();
-        self.appends.send(entry(answer)).await.map_err(|_| lost())?;
-        answered.await.map_err(|_| lost())?
+        let (reply_tx, reply_rx) = oneshot::channel();
+        self.appends
+            .send(request(reply_tx))
+            .await
+            .map_err(|_| lost())?;
+        reply_rx.await.map_err(|_| lost())?
     }
 
     /// Epoch and newest sequence of a stream as published on this node.
@@ -235,102 +234,14 @@ impl EventLog {
     /// # Errors
     /// When the store fails.
     pub async fn catch_up(&self) -> Result<()> {
-        let told = self.fanout.tails.heads();
-        let streams: Vec<_> = told.iter().map(|(stream, _)| *stream).collect();
+        let published = self.fanout.tails.heads();
+        let streams: Vec<_> = published.iter().map(|(stream, _)| *stream).collect();
         let heads = self.store.list_heads(&streams).await?;
-        for (stream, told) in told {
-            if heads.get(&stream).is_some_and(|head| *head > told) {
+        for (stream, published) in published {
+            if heads.get(&stream).is_some_and(|head| *head > published) {
                 self.fanout.schedule_catch_up(stream);
             }
         }
         Ok(())
-    }
-}
-
-/// Sends committed events to subscribers and to other nodes.
-#[derive(Debug, Clone)]
-struct Fanout {
-    tails: Arc<Tails>,
-    connections: Arc<ConnectionRegistry>,
-    news_subscribers: Arc<NewsSubscribers>,
-    bus: Option<Bus>,
-    /// Streams with unpublished events.
-    lagging_streams: mpsc::Sender<Stream>,
-    metrics: Arc<Metrics>,
-}
-
-impl Fanout {
-    /// Publishes in the order of the stream. After a gap the missing events come first.
-    fn publish(&self, event: &EncodedEvent) {
-        if self.tails.deliver(event, |event| self.deliver(event)) == PublishOutcome::Gap {
-            self.schedule_catch_up(event.stream);
-        }
-    }
-
-    fn deliver(&self, event: &EncodedEvent) {
-        match event.stream {
-            Stream::News => self.news_subscribers.publish(event),
-            Stream::Room(room) => self.connections.publish(room, event),
-        }
-    }
-
-    fn schedule_catch_up(&self, stream: Stream) {
-        // If the channel is full, the periodic catch-up finds the stream.
-        let _ = self.lagging_streams.try_send(stream);
-    }
-
-    fn publish_to_nodes(&self, committed: Vec<NewEvent>) {
-        let Some(bus) = &self.bus else { return };
-        let (mut stream, mut rows, mut bytes) = (Stream::News, Vec::new(), 0);
-        let at = clock::now();
-        let tell = |stream: Stream, rows: Vec<EventRow>| {
-            if !rows.is_empty() {
-                let stream = stream.to_string();
-                bus.broadcast(Message::Committed { stream, rows, at });
-            }
-        };
-        for NewEvent {
-            stream: of, row, ..
-        } in committed
-        {
-            if of != stream || bytes > BUS_MESSAGE_BYTES {
-                tell(stream, std::mem::take(&mut rows));
-                bytes = 0;
-            }
-            stream = of;
-            bytes += row.payload.len();
-            rows.push(row);
-        }
-        tell(stream, rows);
-    }
-}
-
-/// Fills gaps from the store, one stream after another.
-async fn run_catch_up(store: Store, fanout: Fanout, mut behind: mpsc::Receiver<Stream>) {
-    let mut streams = HashSet::new();
-    loop {
-        match behind.recv().await {
-            Some(stream) => drop(streams.insert(stream)),
-            None => return,
-        }
-        // Most missing events are on their way.
-        sleep(CATCH_UP_DELAY).await;
-        while let Ok(stream) = behind.try_recv() {
-            streams.insert(stream);
-        }
-        for stream in streams.drain() {
-            let caught_up = fanout.tails.catch_up(&store, stream, |event| {
-                fanout.metrics.bus_missed.inc();
-                fanout.deliver(event);
-            });
-            if let Err(error) = caught_up.await {
-                tracing::warn!(%stream, %error, "events of other nodes could not be read; retrying");
-                let (fanout, stream) = (fanout.clone(), stream);
-                tokio::spawn(async move {
-                    sleep(CATCH_UP_RETRY_DELAY).await;
-                    fanout.schedule_catch_up(stream);
-                });
-            }
-        }
     }
 }

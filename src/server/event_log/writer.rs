@@ -12,7 +12,7 @@ use crate::{
     model::{RoomId, Seq, UserId, story::Story},
     server::{
         error::{Error, Result},
-        event_log::{Fanout, NewMessage, NewStory},
+        event_log::{NewMessage, NewStory, fanout::Fanout},
         store::{PostedMessage, Store, Stream, is_transient, is_unique_violation},
     },
 };
@@ -72,20 +72,20 @@ impl AppendRequest {
     fn fail(self, error: Error) {
         // The caller may have gone.
         match self {
-            Self::Message(_, answer) => drop(answer.send(Err(error))),
-            Self::Story(_, answer) => drop(answer.send(Err(error))),
-            Self::ReadCursor { reply: answer, .. } => drop(answer.send(Err(error))),
+            Self::Message(_, reply) => drop(reply.send(Err(error))),
+            Self::Story(_, reply) => drop(reply.send(Err(error))),
+            Self::ReadCursor { reply, .. } => drop(reply.send(Err(error))),
         }
     }
 
-    fn send_reply(self, done: AppendOutcome) {
-        match (self, done) {
-            (Self::Message(_, answer), AppendOutcome::Message(posted)) => {
-                drop(answer.send(Ok(posted)));
+    fn send_reply(self, outcome: AppendOutcome) {
+        match (self, outcome) {
+            (Self::Message(_, reply), AppendOutcome::Message(posted)) => {
+                drop(reply.send(Ok(posted)));
             }
-            (Self::Story(_, answer), AppendOutcome::Story(story)) => drop(answer.send(Ok(*story))),
-            (Self::ReadCursor { reply: answer, .. }, AppendOutcome::ReadCursor(read)) => {
-                drop(answer.send(Ok(read)));
+            (Self::Story(_, reply), AppendOutcome::Story(story)) => drop(reply.send(Ok(*story))),
+            (Self::ReadCursor { reply, .. }, AppendOutcome::ReadCursor(cursor)) => {
+                drop(reply.send(Ok(cursor)));
             }
             (entry, AppendOutcome::Rejected(failure)) => entry.fail(failure.into()),
             (
@@ -148,7 +148,7 @@ impl Writer {
             .commit_with_retry(batch, EarlierCommit::Published)
             .await
         {
-            Ok(done) => self.publish_and_reply(batch.drain(..), done),
+            Ok(committed) => self.publish_and_reply(batch.drain(..), committed),
             Err(Error::Store(ref why @ sqlx::Error::Database(_)))
                 if batch.len() > 1 && !is_transient(why) =>
             {
@@ -159,7 +159,7 @@ impl Writer {
                         .commit_with_retry(alone, EarlierCommit::MaybeUnpublished)
                         .await
                     {
-                        Ok(done) => self.publish_and_reply([entry], done),
+                        Ok(committed) => self.publish_and_reply([entry], committed),
                         Err(error) => entry.fail(error),
                     }
                 }
@@ -191,13 +191,13 @@ impl Writer {
         loop {
             let error = match self.commit(entries, earlier).await {
                 Err(Error::Store(error)) => error,
-                done => {
-                    if done.is_ok() {
+                result => {
+                    if result.is_ok() {
                         metrics.commit.observe(began.elapsed().as_secs_f64());
-                        #[expect(clippy::cast_precision_loss, reason = "a group is small")]
+                        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
                         metrics.commit_appends.observe(entries.len() as f64);
                     }
-                    return done;
+                    return result;
                 }
             };
             // Another process may have just taken an id or a slug; a second attempt sees it.
@@ -219,15 +219,15 @@ impl Writer {
     fn publish_and_reply(
         &self,
         entries: impl IntoIterator<Item = AppendRequest>,
-        (done, told): CommittedBatch,
+        (outcomes, events): CommittedBatch,
     ) {
-        // An author whose request succeeded finds it published.
-        for event in &told.events {
+        // Publish before replying, so that an author whose request succeeded finds it published.
+        for event in &events.events {
             self.fanout.publish(event);
         }
-        self.fanout.publish_to_nodes(told.rows);
-        for (entry, done) in entries.into_iter().zip(done) {
-            entry.send_reply(done);
+        self.fanout.publish_to_nodes(events.rows);
+        for (entry, outcome) in entries.into_iter().zip(outcomes) {
+            entry.send_reply(outcome);
         }
     }
 
@@ -238,9 +238,9 @@ impl Writer {
         earlier: EarlierCommit,
     ) -> Result<CommittedBatch> {
         let mut batch = Batch::begin(&self.store, entries, earlier).await?;
-        let mut done = Vec::with_capacity(entries.len());
+        let mut outcomes = Vec::with_capacity(entries.len());
         for entry in entries {
-            done.push(match entry {
+            outcomes.push(match entry {
                 AppendRequest::Message(new, _) => batch.add_message(new)?,
                 AppendRequest::Story(new, _) => batch.add_story(new).await?,
                 AppendRequest::ReadCursor {
@@ -252,8 +252,8 @@ impl Writer {
                 ),
             });
         }
-        let told = batch.commit().await?;
-        Ok((done, told))
+        let events = batch.commit().await?;
+        Ok((outcomes, events))
     }
 }
 

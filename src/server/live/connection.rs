@@ -67,11 +67,11 @@ impl Connection {
         person: Person,
         session: String,
         visible: bool,
-        outlet: Arc<SendQueue>,
+        send_queue: Arc<SendQueue>,
     ) -> Self {
         let way = Location::Local(LocalConnection {
             token_hash: session,
-            send_queue: outlet,
+            send_queue,
             last_received_at: AtomicI64::new(clock::now()),
         });
         Self {
@@ -119,9 +119,9 @@ impl Connection {
     }
 
     /// Queues an encoded frame if the client is connected to this node.
-    pub(super) fn push(&self, piece: &EncodedFrame) {
+    pub(super) fn push(&self, encoded: &EncodedFrame) {
         if let Location::Local(here) = &self.location {
-            here.send_queue.push(piece.clone());
+            here.send_queue.push(encoded.clone());
         }
     }
 

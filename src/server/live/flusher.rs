@@ -81,17 +81,18 @@ impl Default for Flusher {
 }
 
 impl Shard {
-    /// Schedules a queue; again only after it was flushed.
-    pub(super) fn schedule(&self, outlet: Arc<SendQueue>) {
+    /// Schedules a queue for writing. A queue is scheduled again only after it was flushed.
+    pub(super) fn schedule(&self, send_queue: Arc<SendQueue>) {
         let mut due = self.lock();
-        due.push(outlet);
+        due.push(send_queue);
         if due.len() == 1 {
             self.wake.notify_one();
         }
     }
 
-    pub(super) fn add_frames_written(&self, pieces: u64) {
-        self.frames_written.fetch_add(pieces, Ordering::Relaxed);
+    /// Adds to the number of frames written.
+    pub(super) fn add_frames_written(&self, frames: u64) {
+        self.frames_written.fetch_add(frames, Ordering::Relaxed);
     }
 
     async fn run(self: Arc<Self>) {
@@ -103,10 +104,10 @@ impl Shard {
                 continue;
             }
             let mut work = 0;
-            for outlet in round.drain(..) {
+            for send_queue in round.drain(..) {
                 let before = self.frames_written.load(Ordering::Relaxed);
-                if !outlet.flush() {
-                    tokio::spawn(outlet.drain());
+                if !send_queue.flush() {
+                    tokio::spawn(send_queue.drain());
                 }
                 // This includes frames that other tasks wrote meanwhile, which is harmless.
                 work += SOCKET_COST_FRAMES + self.frames_written.load(Ordering::Relaxed) - before;

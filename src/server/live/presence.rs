@@ -3,10 +3,14 @@
 //! In a small community everyone sees everyone. In a crowd that would cost a message to all for each arrival, so
 //! everyone gets a bounded list, their friends and the number.
 
-use super::send_queue::EncodedFrame;
+use super::{Connection, ConnectionRegistry, EncodedFrame};
 use crate::{
-    model::{RoomId, UserId, limits, user::Presence},
+    model::{
+        RoomId, UserId, limits,
+        user::{Person, Presence},
+    },
     protocol::ws::{PersonPresence, ServerFrame},
+    server::bus::ClientChange,
 };
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
@@ -37,38 +41,38 @@ impl PresenceTable {
     pub(super) fn set(
         &mut self,
         present: PersonPresence,
-        near: Vec<RoomId>,
+        direct_rooms: Vec<RoomId>,
     ) -> Vec<PublishedPresence> {
         let user = present.person.id;
         let before = self.published.get(&user);
         let is_gone = present.presence == Presence::Offline;
-        if before.map_or(is_gone, |told| told.present == present) {
+        if before.map_or(is_gone, |before| before.present == present) {
             return Vec::new();
         }
         if is_gone {
             return self.remove(user, present);
         }
-        let listed = self.listed_users.contains(&user)
+        let is_listed = self.listed_users.contains(&user)
             || self.listed_users.len() < limits::MAX_LISTED_PEOPLE;
-        if listed {
+        if is_listed {
             self.listed_users.insert(user);
             self.list_frame = None;
         }
-        for room in &near {
+        for room in &direct_rooms {
             self.users_by_direct_room
                 .entry(*room)
                 .or_default()
                 .push(user);
         }
-        let told = PublishedPresence {
+        let published = PublishedPresence {
             present,
-            is_listed: listed,
-            direct_rooms: near,
+            is_listed,
+            direct_rooms,
         };
-        if let Some(before) = self.published.insert(user, told.clone()) {
+        if let Some(before) = self.published.insert(user, published.clone()) {
             self.remove_from_direct_rooms(user, &before.direct_rooms);
         }
-        vec![told]
+        vec![published]
     }
 
     /// Another user takes a free place on the public list.
@@ -80,11 +84,11 @@ impl PresenceTable {
         let mut changes = vec![PublishedPresence { present, ..before }];
         if self.listed_users.remove(&user) {
             self.list_frame = None;
-            if let Some((next, told)) = self.published.iter_mut().find(|(_, told)| !told.is_listed)
-            {
-                told.is_listed = true;
+            let mut published = self.published.iter_mut();
+            if let Some((next, unlisted)) = published.find(|(_, entry)| !entry.is_listed) {
+                unlisted.is_listed = true;
                 self.listed_users.insert(*next);
-                changes.push(told.clone());
+                changes.push(unlisted.clone());
             }
         }
         changes
@@ -92,25 +96,25 @@ impl PresenceTable {
 
     pub(super) fn list_frame(&mut self) -> EncodedFrame {
         let Self {
-            published: told,
-            listed_users: listed,
-            list_frame: list,
+            published,
+            listed_users,
+            list_frame,
             ..
         } = self;
         let encode = || {
-            let people = listed.iter().filter_map(|id| told.get(id));
+            let people = listed_users.iter().filter_map(|id| published.get(id));
             EncodedFrame::from(&ServerFrame::People {
                 people: sort_by_name(people),
             })
         };
-        list.get_or_insert_with(encode).clone()
+        list_frame.get_or_insert_with(encode).clone()
     }
 
     pub(super) fn add_direct_room(&mut self, user: UserId, room: RoomId) {
-        if let Some(told) = self.published.get_mut(&user)
-            && !told.direct_rooms.contains(&room)
+        if let Some(published) = self.published.get_mut(&user)
+            && !published.direct_rooms.contains(&room)
         {
-            told.direct_rooms.push(room);
+            published.direct_rooms.push(room);
             self.users_by_direct_room
                 .entry(room)
                 .or_default()
@@ -129,12 +133,12 @@ impl PresenceTable {
     /// Removes one entry of a user from each of these rooms.
     fn remove_from_direct_rooms(&mut self, user: UserId, rooms: &[RoomId]) {
         for room in rooms {
-            if let Entry::Occupied(mut near) = self.users_by_direct_room.entry(*room) {
-                if let Some(at) = near.get().iter().position(|one| *one == user) {
-                    near.get_mut().swap_remove(at);
+            if let Entry::Occupied(mut users) = self.users_by_direct_room.entry(*room) {
+                if let Some(at) = users.get().iter().position(|one| *one == user) {
+                    users.get_mut().swap_remove(at);
                 }
-                if near.get().is_empty() {
-                    near.remove();
+                if users.get().is_empty() {
+                    users.remove();
                 }
             }
         }
@@ -146,10 +150,76 @@ impl PresenceTable {
     }
 }
 
-pub(super) fn sort_by_name<'a>(
-    told: impl Iterator<Item = &'a PublishedPresence>,
-) -> Vec<PersonPresence> {
-    let mut people: Vec<_> = told.map(|told| told.present.clone()).collect();
+impl ConnectionRegistry {
+    /// Presence of the people a user can see, sorted by name: the public list, and everyone who shares a direct room with the user.
+    #[must_use]
+    pub fn list_presence(&self, user: UserId) -> Vec<PersonPresence> {
+        let state = self.lock();
+        let listed = state.presences.listed_users.iter();
+        let listed = listed.filter_map(|id| state.presences.published.get(id));
+        sort_by_name(listed.chain(state.unlisted_friends(user)))
+    }
+
+    /// Frames with the presence of the people a user can see: the public list, then one frame for each friend outside it.
+    #[must_use]
+    pub fn presence_frames(&self, user: UserId) -> Vec<EncodedFrame> {
+        let mut state = self.lock();
+        let list = state.presences.list_frame();
+        let friends = state.unlisted_friends(user).map(|friend| {
+            EncodedFrame::from(&ServerFrame::Presence {
+                entry: friend.present.clone(),
+            })
+        });
+        std::iter::once(list).chain(friends).collect()
+    }
+
+    /// Number of people who are online or away.
+    #[must_use]
+    pub fn crowd(&self) -> u32 {
+        self.lock().presences.count()
+    }
+
+    /// Sends the number of people to everyone if it changed and exceeds the length of the public list. Call this periodically.
+    pub fn publish_crowd(&self) {
+        let mut state = self.lock();
+        let people = state.presences.count();
+        let is_published = state.presences.published_crowd == people;
+        state.presences.published_crowd = people;
+        let listed = u32::try_from(limits::MAX_LISTED_PEOPLE).unwrap_or(u32::MAX);
+        if !is_published && people > listed {
+            state.send_to_all(&ServerFrame::Crowd { count: people });
+        }
+    }
+
+    /// Records that a client became visible or hidden, and publishes the change.
+    pub fn set_visible(&self, connection: &Connection, visible: bool) {
+        connection.set_visible(visible);
+        if connection.remote_node().is_none() {
+            let client = connection.client;
+            let change = ClientChange::VisibilityChanged { client, visible };
+            self.publish_client_change(&mut self.lock(), change);
+        }
+        self.publish_presence(&connection.person);
+    }
+
+    /// Publishes a user's presence if it differs from what was last published.
+    pub fn publish_presence(&self, person: &Person) {
+        let mut state = self.lock();
+        let presence = state.presence(person.id);
+        let direct_rooms = state.direct_rooms(person.id);
+        let present = PersonPresence {
+            person: person.clone(),
+            presence,
+        };
+        for published in state.presences.set(present, direct_rooms) {
+            state.publish_presence(&published);
+        }
+    }
+}
+
+/// Presence entries sorted by name.
+fn sort_by_name<'a>(published: impl Iterator<Item = &'a PublishedPresence>) -> Vec<PersonPresence> {
+    let mut people: Vec<_> = published.map(|entry| entry.present.clone()).collect();
     people.sort_by(|a, b| a.person.name.cmp(&b.person.name));
     people
 }

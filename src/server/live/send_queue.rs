@@ -5,9 +5,12 @@
 //!
 //! A corked queue holds back what others push while the connection's task replays missed events; uncorking skips those.
 
+mod queue_state;
+
 use super::flusher::{Flusher, Shard};
 use crate::{model::Seq, protocol::close::CloseCode, server::store::Stream};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
+use queue_state::{QueueState, WakeTarget};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
@@ -50,8 +53,8 @@ pub enum ConnectionEnd {
 /// Write side of one live connection.
 #[derive(Debug)]
 pub struct SendQueue {
-    state: Mutex<State>,
-    /// Set once the connection has left HTTP.
+    state: Mutex<QueueState>,
+    /// Socket to write to, set once the connection has left HTTP.
     socket: OnceLock<Arc<TcpStream>>,
     /// Shard that writes for this queue.
     shard: Arc<Shard>,
@@ -60,152 +63,16 @@ pub struct SendQueue {
     max_bytes: usize,
 }
 
-/// Queue policy as plain data, without I/O.
-#[derive(Debug)]
-struct State {
-    /// A partly written first frame holds only its remaining bytes.
-    queue: VecDeque<Bytes>,
-    /// The rest of a partly written frame must precede any other frame.
-    is_first_partial: bool,
-    /// Frames pushed while corked; none while not corked.
-    corked: Option<Vec<EncodedFrame>>,
-    /// Last replayed sequence of each stream, until a newer event of it is pushed.
-    replayed_up_to: Vec<(Stream, Seq)>,
-    /// Total bytes in `queue` and `corked`.
-    queued_bytes: usize,
-    /// Scheduled in the shard, or a task waits for the socket to become writable.
-    is_scheduled: bool,
-    /// The connection's own task waits for `queue` to drain.
-    is_task_waiting: bool,
-    end: Option<ConnectionEnd>,
-}
-
-/// Task to wake after a state change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WakeTarget {
-    Nobody,
-    Shard,
-    ConnectionTask,
-}
-
-impl State {
-    fn push(&mut self, piece: EncodedFrame, bound: usize) -> WakeTarget {
-        if self.end.is_some() {
-            return WakeTarget::Nobody;
-        }
-        let waiting = self.queued_bytes;
-        if let Some(held) = &mut self.corked {
-            self.queued_bytes += piece.bytes.len();
-            held.push(piece);
-        } else {
-            if piece.position.is_some_and(|event| self.was_replayed(event)) {
-                return WakeTarget::Nobody;
-            }
-            self.queued_bytes += piece.bytes.len();
-            self.queue.push_back(piece.bytes);
-        }
-        // A single frame may exceed the bound: such a client is not slow.
-        if self.queued_bytes > bound && waiting > 0 {
-            self.close(ConnectionEnd::Closed(CloseCode::TooSlow))
-        } else if self.corked.is_some() {
-            WakeTarget::Nobody
-        } else {
-            self.schedule()
-        }
-    }
-
-    fn was_replayed(&mut self, (stream, seq): (Stream, Seq)) -> bool {
-        let known = self
-            .replayed_up_to
-            .iter()
-            .position(|(known, _)| *known == stream);
-        let Some(known) = known else { return false };
-        let was = seq <= self.replayed_up_to[known].1;
-        if !was {
-            self.replayed_up_to.swap_remove(known);
-        }
-        was
-    }
-
-    fn schedule(&mut self) -> WakeTarget {
-        if self.is_scheduled || self.queue.is_empty() {
-            return WakeTarget::Nobody;
-        }
-        self.is_scheduled = true;
-        WakeTarget::Shard
-    }
-
-    /// Drops all but the rest of a partly written frame. The first reason wins.
-    fn close(&mut self, why: ConnectionEnd) -> WakeTarget {
-        if self.end.is_some() {
-            return WakeTarget::Nobody;
-        }
-        self.end = Some(why);
-        let keep = usize::from(self.is_first_partial && why != ConnectionEnd::Disconnected);
-        self.queue.truncate(keep);
-        self.corked = None;
-        self.queued_bytes = self.queue.iter().map(Bytes::len).sum();
-        WakeTarget::ConnectionTask
-    }
-
-    fn uncork(&mut self, replayed: &[(Stream, Seq)], bound: usize) -> WakeTarget {
-        let held = self.corked.take().unwrap_or_default();
-        for (stream, seq) in replayed {
-            self.replayed_up_to.retain(|(known, _)| known != stream);
-            self.replayed_up_to.push((*stream, *seq));
-        }
-        let was_scheduled = self.is_scheduled;
-        for piece in held {
-            self.queued_bytes -= piece.bytes.len();
-            self.push(piece, bound);
-        }
-        // Even if the queue ended meanwhile: the close frame relies on being scheduled once.
-        if self.is_scheduled && !was_scheduled {
-            WakeTarget::Shard
-        } else {
-            WakeTarget::Nobody
-        }
-    }
-
-    /// Removes written bytes and returns the number of frames completed.
-    fn advance(&mut self, mut count: usize) -> u64 {
-        self.queued_bytes -= count;
-        let mut pieces = 0;
-        while let Some(first) = self.queue.front_mut() {
-            if count < first.len() {
-                first.advance(count);
-                self.is_first_partial |= count > 0;
-                break;
-            }
-            count -= first.len();
-            self.queue.pop_front();
-            self.is_first_partial = false;
-            pieces += 1;
-        }
-        pieces
-    }
-}
-
 impl SendQueue {
-    /// Corked, bounded to `bound` bytes, without a socket.
+    /// A corked queue of at most `max_bytes` bytes, without a socket.
     #[must_use]
-    pub fn new(flusher: &Flusher, bound: usize) -> Arc<Self> {
-        let state = State {
-            queue: VecDeque::new(),
-            is_first_partial: false,
-            corked: Some(Vec::new()),
-            replayed_up_to: Vec::new(),
-            queued_bytes: 0,
-            is_scheduled: false,
-            is_task_waiting: false,
-            end: None,
-        };
+    pub fn new(flusher: &Flusher, max_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(state),
+            state: Mutex::new(QueueState::new()),
             socket: OnceLock::new(),
             shard: flusher.assign_shard(),
             task_notify: Notify::new(),
-            max_bytes: bound,
+            max_bytes,
         })
     }
 
@@ -220,16 +87,16 @@ impl SendQueue {
         let _ = self.socket.set(socket);
     }
 
-    /// Queues a frame, or ends the queue if that would exceed its bound.
-    pub fn push(self: &Arc<Self>, piece: EncodedFrame) {
-        let then = self.lock().push(piece, self.max_bytes);
-        self.wake(then);
+    /// Queues a shared frame, or ends the queue if it would exceed its bound.
+    pub fn push(self: &Arc<Self>, frame: EncodedFrame) {
+        let target = self.lock().push(frame, self.max_bytes);
+        self.wake(target);
     }
 
     /// Ends the queue; [`Self::closed`] returns the reason.
     pub fn close(self: &Arc<Self>, why: CloseCode) {
-        let then = self.lock().close(ConnectionEnd::Closed(why));
-        self.wake(then);
+        let target = self.lock().close(ConnectionEnd::Closed(why));
+        self.wake(target);
     }
 
     /// Holds back frames that others push, until [`Self::uncork`].
@@ -239,8 +106,8 @@ impl SendQueue {
 
     /// Releases what was held back, except events up to the given sequences of the replayed streams.
     pub fn uncork(self: &Arc<Self>, replayed: &[(Stream, Seq)]) {
-        let then = self.lock().uncork(replayed, self.max_bytes);
-        self.wake(then);
+        let target = self.lock().uncork(replayed, self.max_bytes);
+        self.wake(target);
     }
 
     /// Queues bytes for this client alone, even while corked. Only for the connection's own task. Waits while more than
@@ -250,23 +117,23 @@ impl SendQueue {
     /// [`ConnectionEnd`] when the queue has ended, or when the client reads nothing for 30 s.
     pub async fn send(self: &Arc<Self>, bytes: Bytes) -> Result<(), ConnectionEnd> {
         loop {
-            let then = {
+            let target = {
                 let mut state = self.lock();
-                if let Some(ended) = state.end {
-                    return Err(ended);
+                if let Some(end) = state.end {
+                    return Err(end);
                 }
                 if state.queued_bytes <= self.max_bytes / 2 || state.queue.is_empty() {
                     state.queued_bytes += bytes.len();
                     state.queue.push_back(bytes);
-                    let then = state.schedule();
+                    let target = state.schedule();
                     drop(state);
-                    self.wake(then);
+                    self.wake(target);
                     return Ok(());
                 }
                 state.is_task_waiting = true;
                 state.schedule()
             };
-            self.wake(then);
+            self.wake(target);
             if timeout(SEND_TIMEOUT, self.task_notify.notified())
                 .await
                 .is_err()
@@ -278,7 +145,7 @@ impl SendQueue {
 
     /// Queues the WebSocket library's own control frames (pongs), within the bound, without waiting.
     pub(crate) fn push_control(self: &Arc<Self>, bytes: Bytes) {
-        let then = {
+        let target = {
             let mut state = self.lock();
             if state.end.is_some() {
                 return;
@@ -291,14 +158,14 @@ impl SendQueue {
                 state.schedule()
             }
         };
-        self.wake(then);
+        self.wake(target);
     }
 
     /// Waits until the queue ends. Only for the connection's own task.
     pub async fn closed(&self) -> ConnectionEnd {
         loop {
-            if let Some(ended) = self.lock().end {
-                return ended;
+            if let Some(end) = self.lock().end {
+                return end;
             }
             self.task_notify.notified().await;
         }
@@ -306,7 +173,7 @@ impl SendQueue {
 
     /// Queues the last bytes of an ended queue and waits until they are written, as long as the caller allows.
     pub async fn finish(self: &Arc<Self>, bytes: Bytes) {
-        let then = {
+        let target = {
             let mut state = self.lock();
             if state.end == Some(ConnectionEnd::Disconnected) {
                 return;
@@ -315,7 +182,7 @@ impl SendQueue {
             state.queue.push_back(bytes);
             state.schedule()
         };
-        self.wake(then);
+        self.wake(target);
         loop {
             {
                 let mut state = self.lock();
@@ -349,8 +216,8 @@ impl SendQueue {
         }
     }
 
-    fn wake(self: &Arc<Self>, then: WakeTarget) {
-        match then {
+    fn wake(self: &Arc<Self>, target: WakeTarget) {
+        match target {
             WakeTarget::Nobody => {}
             WakeTarget::Shard => self.shard.schedule(self.clone()),
             WakeTarget::ConnectionTask => self.task_notify.notify_one(),
@@ -412,8 +279,8 @@ impl SendQueue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic under the lock leaves valid plain data.
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        // A panic while the lock is held leaves valid plain data.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -424,30 +291,31 @@ impl SendQueue {
     #[cfg(test)]
     pub(crate) fn take(&self) -> Result<Vec<Bytes>, ConnectionEnd> {
         let mut state = self.lock();
-        if let Some(ended) = state.end {
-            return Err(ended);
+        if let Some(end) = state.end {
+            return Err(end);
         }
         state.queued_bytes = state
             .corked
             .iter()
             .flatten()
-            .map(|piece| piece.bytes.len())
+            .map(|frame| frame.bytes.len())
             .sum();
         state.is_scheduled = false;
         Ok(state.queue.drain(..).collect())
     }
 }
 
-fn write(socket: &TcpStream, out: &VecDeque<Bytes>) -> io::Result<usize> {
-    // The common case; a vectored write costs more.
-    if let (1, Some(only)) = (out.len(), out.front()) {
+/// Writes as much as the socket accepts, in one call.
+fn write(socket: &TcpStream, queue: &VecDeque<Bytes>) -> io::Result<usize> {
+    // The most common case; a vectored write costs more.
+    if let (1, Some(only)) = (queue.len(), queue.front()) {
         return socket.try_write(only);
     }
-    let mut pieces = [IoSlice::new(&[]); MAX_WRITE_FRAMES];
-    for (piece, bytes) in pieces.iter_mut().zip(out) {
-        *piece = IoSlice::new(bytes);
+    let mut slices = [IoSlice::new(&[]); MAX_WRITE_FRAMES];
+    for (slice, bytes) in slices.iter_mut().zip(queue) {
+        *slice = IoSlice::new(bytes);
     }
-    socket.try_write_vectored(&pieces[..out.len().min(MAX_WRITE_FRAMES)])
+    socket.try_write_vectored(&slices[..queue.len().min(MAX_WRITE_FRAMES)])
 }
 
 #[cfg(test)]

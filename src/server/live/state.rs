@@ -46,7 +46,11 @@ impl State {
         let Some(user) = self.users.get(&user) else {
             return Presence::Offline;
         };
-        if user.connections.iter().any(|page| page.is_visible()) {
+        if user
+            .connections
+            .iter()
+            .any(|connection| connection.is_visible())
+        {
             Presence::Online
         } else {
             Presence::Away
@@ -69,16 +73,16 @@ impl State {
             return;
         };
         for room in &user.get().rooms {
-            if let Entry::Occupied(mut hearers) = self.rooms.entry(*room) {
-                hearers.get_mut().connections.remove(&connection.client);
-                if hearers.get().connections.is_empty() {
-                    hearers.remove();
+            if let Entry::Occupied(mut subscribers) = self.rooms.entry(*room) {
+                subscribers.get_mut().connections.remove(&connection.client);
+                if subscribers.get().connections.is_empty() {
+                    subscribers.remove();
                 }
             }
         }
-        let pages = &mut user.get_mut().connections;
-        pages.retain(|page| page.client != connection.client);
-        if pages.is_empty() {
+        let connections = &mut user.get_mut().connections;
+        connections.retain(|other| other.client != connection.client);
+        if connections.is_empty() {
             user.remove();
         }
     }
@@ -91,15 +95,17 @@ impl State {
         let here = user
             .connections
             .iter()
-            .filter(|page| page.remote_node().is_none());
-        let mut here = here.map(|page| (page.client, page.clone())).peekable();
+            .filter(|connection| connection.remote_node().is_none());
+        let mut here = here
+            .map(|connection| (connection.client, connection.clone()))
+            .peekable();
         if here.peek().is_some() {
-            let pages = HashMap::new();
-            let hearers = self.rooms.entry(room).or_insert(RoomSubscribers {
-                kind,
-                connections: pages,
-            });
-            hearers.connections.extend(here);
+            let connections = HashMap::new();
+            let subscribers = self
+                .rooms
+                .entry(room)
+                .or_insert(RoomSubscribers { kind, connections });
+            subscribers.connections.extend(here);
         }
     }
 
@@ -125,7 +131,7 @@ impl State {
     ) -> impl Iterator<Item = &PublishedPresence> {
         let rooms = self.direct_rooms(user);
         let here = rooms.iter().flat_map(|room| self.subscribers(*room));
-        let here = here.map(|page| page.person.id);
+        let here = here.map(|connection| connection.person.id);
         // Users on other nodes have no subscription on this one.
         let anywhere = rooms
             .iter()
@@ -134,7 +140,7 @@ impl State {
         friends
             .into_iter()
             .filter_map(|friend| self.presences.published.get(&friend))
-            .filter(|told| !told.is_listed)
+            .filter(|published| !published.is_listed)
     }
 
     pub(super) fn subscribers(&self, room: RoomId) -> impl Iterator<Item = &Arc<Connection>> {
@@ -143,26 +149,26 @@ impl State {
     }
 
     pub(super) fn send_to_all(&self, frame: &ServerFrame) {
-        let piece = EncodedFrame::from(frame);
-        for page in self.users.values().flat_map(|user| &user.connections) {
-            page.push(&piece);
+        let encoded = EncodedFrame::from(frame);
+        for connection in self.users.values().flat_map(|user| &user.connections) {
+            connection.push(&encoded);
         }
     }
 
-    pub(super) fn publish_presence(&self, told: &PublishedPresence) {
+    pub(super) fn publish_presence(&self, published: &PublishedPresence) {
         let frame = ServerFrame::Presence {
-            entry: told.present.clone(),
+            entry: published.present.clone(),
         };
-        if told.is_listed {
+        if published.is_listed {
             return self.send_to_all(&frame);
         }
-        let piece = EncodedFrame::from(&frame);
-        for page in told
+        let encoded = EncodedFrame::from(&frame);
+        for connection in published
             .direct_rooms
             .iter()
             .flat_map(|room| self.subscribers(*room))
         {
-            page.push(&piece);
+            connection.push(&encoded);
         }
     }
 

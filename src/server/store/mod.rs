@@ -15,6 +15,7 @@ mod files;
 mod group_calls;
 mod guests;
 mod lease;
+mod memberships;
 mod messages;
 mod migrations;
 pub mod postgres_migration;
@@ -104,7 +105,7 @@ impl Store {
             }),
             room_loader: DataLoader::new(move |users| rooms::list_rooms(rooms.clone(), users)),
             membership_loader: DataLoader::new(move |users| {
-                rooms::list_memberships(memberships.clone(), users)
+                memberships::list_memberships(memberships.clone(), users)
             }),
         }
     }

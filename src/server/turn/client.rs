@@ -96,7 +96,7 @@ impl TurnClient {
     /// Creates the client at address `client` of the listener at address `listener`.
     pub(super) fn new(
         hub: Arc<Hub>,
-        wire: ClientTransport,
+        transport: ClientTransport,
         client: SocketAddr,
         listener: SocketAddr,
     ) -> Arc<Self> {
@@ -107,12 +107,12 @@ impl TurnClient {
             allocations: HashMap::new(),
             closed: false,
         };
-        let since = hub.elapsed();
+        let first_seen = hub.elapsed();
         Arc::new(Self {
             hub,
-            transport: wire,
+            transport,
             state: Mutex::new(state),
-            first_seen: since,
+            first_seen,
         })
     }
 
@@ -282,7 +282,7 @@ impl TurnClient {
         let Some((user, _)) = &state.owner else {
             return Err(AllocateError::InsufficientCapacity);
         };
-        let Some(place) = self.hub.quota.try_acquire(*user) else {
+        let Some(permit) = self.hub.quota.try_acquire(*user) else {
             self.hub.count_refusal(RelayRefusalLabels::QUOTA);
             return Err(AllocateError::InsufficientCapacity);
         };
@@ -295,7 +295,7 @@ impl TurnClient {
         let relay = Allocation {
             socket,
             reader: reader.abort_handle(),
-            permit: place,
+            permit,
         };
         state.allocations.insert(address, relay);
         Ok(address)

@@ -149,9 +149,9 @@ impl Probe {
         Self::with_transport(ProbeTransport::Stream(Box::new(stream)), credential)
     }
 
-    fn with_transport(wire: ProbeTransport, credential: Credential) -> Self {
+    fn with_transport(transport: ProbeTransport, credential: Credential) -> Self {
         Self {
-            transport: wire,
+            transport,
             credential,
             realm: String::new(),
             nonce: String::new(),

@@ -153,9 +153,9 @@ impl TurnProtocol for TurnServerProto {
 
     fn poll_action(&mut self, now: Duration) -> Option<ProtocolAction> {
         loop {
-            // Messages first: they were produced before sockets were closed or opened.
-            if let Some(said) = self.server.poll_transmit(to_instant(now)) {
-                return Some(ProtocolAction::SendToClient(said.data));
+            // Messages come before sockets are closed or opened, because they were produced earlier.
+            if let Some(transmit) = self.server.poll_transmit(to_instant(now)) {
+                return Some(ProtocolAction::SendToClient(transmit.data));
             }
             match self.server.poll(to_instant(now)) {
                 TurnServerPollRet::AllocateSocket { family, .. } => {

@@ -122,14 +122,14 @@ async fn serve_client(
     let (queue, waiting) = mpsc::channel(MAX_QUEUED_MESSAGES);
     let client = TurnClient::new(hub, ClientTransport::Stream(queue), from, at);
     let mut writer = tokio::spawn(write_queued(write, waiting));
-    let heard = tokio::select! {
-        heard = read_messages(&mut read, &client) => heard,
+    let result = tokio::select! {
+        result = read_messages(&mut read, &client) => result,
         // The client stopped reading, or the connection broke.
         _ = &mut writer => Ok(()),
     };
     client.close();
     writer.abort();
-    heard
+    result
 }
 
 /// Splits the stream into messages, until one is invalid or the client has had no allocation for too long.

@@ -93,8 +93,8 @@ impl UdpServer {
     }
 
     fn add_client(&self, from: SocketAddr) -> Arc<TurnClient> {
-        let wire = ClientTransport::Udp(self.socket.clone(), from);
-        let client = TurnClient::new(self.hub.clone(), wire, from, self.address);
+        let transport = ClientTransport::Udp(self.socket.clone(), from);
+        let client = TurnClient::new(self.hub.clone(), transport, from, self.address);
         let mut clients = self.lock();
         if clients.len() >= MAX_UNALLOCATED_CLIENTS {
             clients.retain(|_, client| client.has_allocation());
