@@ -3,11 +3,10 @@
 use super::{
     CallsClient,
     devices::Devices,
-    peer::MediaState,
+    peer::event::MediaState,
     peers::{self, PathState, PeerStatus, PeerStatuses, SOLE_PEER},
     safety_code::SafetyCode,
-    state::ClientCallState,
-    stats::ConnectionQuality,
+    state::{ClientCallState, connection_quality::ConnectionQuality},
     transfer::state::FileTransfer,
 };
 use crate::model::call::{CallView, Seat, known_group_calls::KnownGroupCalls};

@@ -14,7 +14,7 @@
 //! | [`ringer`] | sound, title, icons and notification of a ringing page |
 //! | [`safety_code`] | the code that two people compare to detect interception |
 //! | [`state`] | the state of calls on this page: plain data |
-//! | [`stats`] | connection quality, from the browser's statistics |
+//! | `stats` | connection quality, from the browser's statistics |
 //! | [`track_slot`] | the fixed order of the media tracks |
 //! | [`transfer`] | file transfers over a data channel |
 //!
@@ -33,11 +33,11 @@ mod retransmit;
 pub mod ringer;
 pub mod safety_code;
 pub mod state;
-pub mod stats;
+mod stats;
 pub mod track_slot;
 pub mod transfer;
 
-pub use peer::MediaState;
+pub use peer::event::MediaState;
 
 use crate::{
     model::{

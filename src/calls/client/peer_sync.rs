@@ -2,7 +2,7 @@
 
 use super::{
     CallsClient,
-    peer::{Peer, PeerEvent},
+    peer::{Peer, event::PeerEvent},
     peers::{self, PathState, PeerStatus, SOLE_PEER},
     retransmit::path_action,
     safety_code::SafetyCode,

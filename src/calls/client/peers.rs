@@ -1,8 +1,8 @@
 //! The table of peers of a call: status and connection by seat. A two-party call has one peer, at [`SOLE_PEER`].
 
 use super::{
-    peer::{MediaState, Peer},
-    stats::ConnectionQuality,
+    peer::{Peer, event::MediaState},
+    state::connection_quality::ConnectionQuality,
 };
 use crate::model::{
     CallId,
@@ -13,17 +13,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 /// The seat of the peer in a two-party call.
 pub const SOLE_PEER: Seat = Seat(0);
 
-/// State of the media path to a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PathState {
-    /// ICE has not found a path yet.
-    #[default]
-    Connecting,
-    /// Media flows.
-    Connected,
-    /// The path was lost; ICE restarts until it recovers.
-    Lost,
-}
+pub use super::state::recovery::PathState;
 
 /// The status of one peer.
 #[derive(Debug, Clone, PartialEq, Default)]
