@@ -4,7 +4,8 @@ use super::{
     CallsClient,
     devices::Devices,
     peer::event::MediaState,
-    peers::{self, PathState, PeerStatus, PeerStatuses, SOLE_PEER},
+    peers::{PathState, PeerStatus, PeerStatuses, SOLE_PEER},
+    ringer::Ringer,
     safety_code::SafetyCode,
     state::{ClientCallState, connection_quality::ConnectionQuality},
     transfer::state::FileTransfer,
@@ -109,6 +110,12 @@ impl CallsClient {
         self.devices
     }
 
+    /// The ringer of this page.
+    #[must_use]
+    pub fn ringer(&self) -> Ringer {
+        self.ringer
+    }
+
     /// Whether the server is reachable.
     #[must_use]
     pub fn is_online(&self) -> bool {
@@ -120,18 +127,21 @@ impl CallsClient {
     /// Audio received from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_audio(&self, seat: Seat) -> Option<MediaStream> {
-        peers::find(seat).map(|peer| Clone::clone(peer.remote_audio()))
+        self.peer(seat)
+            .map(|peer| Clone::clone(peer.remote_audio()))
     }
 
     /// Camera video received from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_video(&self, seat: Seat) -> Option<MediaStream> {
-        peers::find(seat).map(|peer| Clone::clone(peer.remote_video()))
+        self.peer(seat)
+            .map(|peer| Clone::clone(peer.remote_video()))
     }
 
     /// Screen video received from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_screen(&self, seat: Seat) -> Option<MediaStream> {
-        peers::find(seat).map(|peer| Clone::clone(peer.remote_screen()))
+        self.peer(seat)
+            .map(|peer| Clone::clone(peer.remote_screen()))
     }
 }

@@ -14,7 +14,7 @@ use super::{
     text::state_text,
     waiting::WaitingCard,
 };
-use crate::calls::client::{state::ClientCallState, use_calls};
+use crate::calls::client::{browser_state::BrowserState, state::ClientCallState, use_calls};
 use leptos::{html, prelude::*};
 use leptos_router::hooks::use_location;
 use wasm_bindgen::JsCast;
@@ -73,6 +73,7 @@ pub fn Dock() -> impl IntoView {
     });
     let DockExpanded(is_expanded) = DockExpanded::provide();
     let dock = NodeRef::<html::Div>::new();
+    let focus_before = FocusBefore::new();
 
     // Navigation minimises the call, so that the new page is visible.
     let path = use_location().pathname;
@@ -91,7 +92,7 @@ pub fn Dock() -> impl IntoView {
         }
         // A call that existed before the chunk was loaded also moves the focus.
         if before.unwrap_or(DockView::Empty) != now {
-            update_focus(dock, now);
+            update_focus(dock, focus_before, now);
         }
         now
     });
@@ -121,14 +122,12 @@ pub fn status_text() -> Memo<String> {
     })
 }
 
-thread_local! {
-    /// The element that had the focus before the dock took it. Unused on the server.
-    static FOCUS_BEFORE_DOCK: std::cell::RefCell<Option<HtmlElement>> = const { std::cell::RefCell::new(None) };
-}
+/// The element that had the focus before the dock took it.
+type FocusBefore = BrowserState<Option<HtmlElement>>;
 
 /// Moves the focus when the dock changes, because the focused element may be gone and the focus would fall to the
 /// body. A person who is typing is not interrupted; screen readers announce the change.
-fn update_focus(dock: NodeRef<html::Div>, shown: DockView) {
+fn update_focus(dock: NodeRef<html::Div>, focus_before: FocusBefore, shown: DockView) {
     request_animation_frame(move || {
         let Some(document) = web_sys::window().and_then(|window| window.document()) else {
             return;
@@ -140,8 +139,8 @@ fn update_focus(dock: NodeRef<html::Div>, shown: DockView) {
             .as_ref()
             .is_none_or(|element| element.tag_name() == "BODY");
         if shown == DockView::Empty {
-            let before = FOCUS_BEFORE_DOCK
-                .take()
+            let before = focus_before
+                .with(Option::take)
                 .filter(|element| element.is_connected());
             let main = || {
                 document
@@ -159,7 +158,7 @@ fn update_focus(dock: NodeRef<html::Div>, shown: DockView) {
         let writing = focused.as_ref().is_some_and(is_text_field);
         if nowhere || (asks && !writing) {
             if let Some(focused) = focused.filter(|_| !nowhere) {
-                FOCUS_BEFORE_DOCK.set(Some(focused));
+                focus_before.with(|element| *element = Some(focused));
             }
             let card = dock
                 .get_untracked()
