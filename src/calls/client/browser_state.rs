@@ -46,17 +46,16 @@ mod tests {
 
     #[test]
     fn two_clients_share_nothing_and_a_client_that_is_gone_has_nothing() {
-        let clients = [Owner::new(), Owner::new()];
-        let states = clients
-            .each_ref()
-            .map(|owner| owner.with(BrowserState::<Vec<Rc<str>>>::new));
-        states[0].with(|handles| handles.push("a handle".into()));
-        assert_eq!(
-            states.map(|state| state.with(|handles| handles.len())),
-            [1, 0]
-        );
-        clients[0].cleanup();
-        assert_eq!(states[0].with(|handles| handles.len()), 0);
+        let clients = [Owner::new_root(None), Owner::new_root(None)];
+        let count = |client: &Owner, state: BrowserState<Vec<Rc<str>>>| {
+            client.with(|| state.with(|handles| handles.len()))
+        };
+        let [one, other] = &clients;
+        let states = [one, other].map(|client| client.with(BrowserState::<Vec<Rc<str>>>::new));
+        one.with(|| states[0].with(|handles| handles.push("a handle".into())));
+        assert_eq!((count(one, states[0]), count(other, states[1])), (1, 0));
+        one.cleanup();
+        assert_eq!(count(one, states[0]), 0);
     }
 
     #[test]
