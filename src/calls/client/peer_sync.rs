@@ -97,9 +97,9 @@ impl CallsClient {
             }
         }
         if !removed.is_empty() || !missing.is_empty() {
-            self.peer_statuses.update(|others| {
-                others.retain(|seat, _| wanted.contains_key(seat) && !removed.contains(seat));
-                others.extend(
+            self.peer_statuses.update(|statuses| {
+                statuses.retain(|seat, _| wanted.contains_key(seat) && !removed.contains(seat));
+                statuses.extend(
                     missing
                         .iter()
                         .map(|(seat, _)| (*seat, PeerStatus::default())),
@@ -113,7 +113,7 @@ impl CallsClient {
         }
         if !removed.is_empty() || !missing.is_empty() {
             self.peers_version
-                .update(|peers| *peers = peers.wrapping_add(1));
+                .update(|version| *version = version.wrapping_add(1));
         }
         if state.answered_call().is_some() || state.active_group_call().is_some() {
             // In a group call every page encodes its video once per peer, and shows many small videos.
@@ -185,25 +185,25 @@ impl CallsClient {
                 }
             }
             PeerEvent::Lost => {
-                self.update_peer_status(seat, |other| other.path_state = PathState::Lost);
+                self.update_peer_status(seat, |status| status.path_state = PathState::Lost);
                 self.socket.probe();
                 // In a group call, this requests fresh ICE credentials for the restart.
                 if !is_two_party || self.answered_call_id() == Some(call) {
                     self.send_action(call, ClientAction::Disconnected);
                 }
             }
-            PeerEvent::TrackAdded => self.update_peer_status(seat, |other| {
-                other.tracks_version = other.tracks_version.wrapping_add(1);
+            PeerEvent::TrackAdded => self.update_peer_status(seat, |status| {
+                status.tracks_version = status.tracks_version.wrapping_add(1);
             }),
             PeerEvent::RemoteMediaState(media_state) => {
-                self.update_peer_status(seat, |other| other.media_state = Some(media_state));
+                self.update_peer_status(seat, |status| status.media_state = Some(media_state));
             }
             PeerEvent::ConnectionQuality(quality) => {
-                self.update_peer_status(seat, |other| other.connection_quality = Some(quality));
+                self.update_peer_status(seat, |status| status.connection_quality = Some(quality));
             }
             PeerEvent::VideoQuality(video_quality) => {
-                self.update_peer_status(seat, |other| {
-                    other.is_video_paused = video_quality == VideoQuality::Paused;
+                self.update_peer_status(seat, |status| {
+                    status.is_video_paused = video_quality == VideoQuality::Paused;
                 });
             }
             PeerEvent::TransfersChanged(files) => {
@@ -218,15 +218,15 @@ impl CallsClient {
                 self.error_message.set(Some(reason.to_owned()));
             }
             PeerEvent::Error(_) => {
-                self.update_peer_status(seat, |other| other.path_state = PathState::Lost);
+                self.update_peer_status(seat, |status| status.path_state = PathState::Lost);
             }
         }
     }
 
-    fn update_peer_status(self, seat: Seat, what: impl FnOnce(&mut PeerStatus)) {
-        self.peer_statuses.update(|others| {
-            if let Some(status) = others.get_mut(&seat) {
-                what(status);
+    fn update_peer_status(self, seat: Seat, change: impl FnOnce(&mut PeerStatus)) {
+        self.peer_statuses.update(|statuses| {
+            if let Some(status) = statuses.get_mut(&seat) {
+                change(status);
             }
         });
     }
@@ -257,11 +257,11 @@ impl CallsClient {
 
     fn compute_safety_code(self, call: CallId) {
         let peer = self.peer_in_call(call, SOLE_PEER);
-        let Some((mine, theirs)) = peer.and_then(|peer| peer.session_descriptions()) else {
+        let Some((local, remote)) = peer.and_then(|peer| peer.session_descriptions()) else {
             return;
         };
         spawn_local(async move {
-            let code = SafetyCode::from_descriptions(&mine, &theirs).await;
+            let code = SafetyCode::from_descriptions(&local, &remote).await;
             if self.peer_in_call(call, SOLE_PEER).is_some() {
                 self.safety_code.set(code);
             }
@@ -273,7 +273,7 @@ impl CallsClient {
 fn wanted_peers(state: &ClientCallState) -> (Option<CallId>, WantedPeers, Vec<IceServer>) {
     if let Some(ActiveGroupCall { view, seat, .. }) = state.active_group_call() {
         let seats = view.participants.iter().map(|member| member.seat);
-        let others = seats.filter(|status| status != seat).map(|other| {
+        let others = seats.filter(|other| other != seat).map(|other| {
             // The later participant is the caller.
             let side = if *seat > other {
                 Side::Caller

@@ -129,7 +129,7 @@ impl CallTask {
             }
             CallCommand::ClientDisconnected {
                 connection: page,
-                disconnect: gone,
+                disconnect,
             } => {
                 // A newer connection of the client may have replaced the lost one.
                 if self
@@ -142,7 +142,7 @@ impl CallTask {
                     let client = page.client;
                     // The call may be answered on another client of the callee.
                     self.pranswer_client.take_if(|foretold| *foretold == client);
-                    let input = match gone {
+                    let input = match disconnect {
                         Disconnect::Lost => Input::ConnectionLost { client },
                         Disconnect::Left => Input::ClientLeft { client },
                     };

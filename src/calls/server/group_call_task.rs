@@ -195,7 +195,7 @@ impl GroupCallTask {
             }
             GroupCallCommand::ClientDisconnected {
                 connection: page,
-                disconnect: gone,
+                disconnect,
             } => {
                 // A newer connection of the client may have replaced the lost one.
                 if self
@@ -206,7 +206,7 @@ impl GroupCallTask {
                     .is_none()
                 {
                     let client = page.client;
-                    let _ = match gone {
+                    let _ = match disconnect {
                         Disconnect::Lost => {
                             self.apply_input(GroupCallInput::ConnectionLost { client })
                                 .await

@@ -36,15 +36,13 @@ enum DockView {
 }
 
 impl DockView {
-    fn from_state(before: Option<&Self>, scene: &ClientCallState) -> Self {
-        match scene {
+    fn from_state(before: Option<&Self>, call_state: &ClientCallState) -> Self {
+        match call_state {
             ClientCallState::Idle => Self::Empty,
             ClientCallState::Preview(_) => Self::Preview,
             ClientCallState::Ringing(_) => match before {
-                Some(Self::Incoming {
-                    replaces_preview: hasty,
-                }) => Self::Incoming {
-                    replaces_preview: *hasty,
+                Some(Self::Incoming { replaces_preview }) => Self::Incoming {
+                    replaces_preview: *replaces_preview,
                 },
                 Some(Self::Preview) => Self::Incoming {
                     replaces_preview: true,
@@ -67,9 +65,9 @@ impl DockView {
 #[component]
 pub fn Dock() -> impl IntoView {
     let calls = use_calls();
-    let scene = calls.state();
+    let call_state = calls.state();
     let shown = Memo::new(move |before: Option<&DockView>| {
-        scene.with(|scene| DockView::from_state(before, scene))
+        call_state.with(|call_state| DockView::from_state(before, call_state))
     });
     let DockExpanded(is_expanded) = DockExpanded::provide();
     let dock = NodeRef::<html::Div>::new();
@@ -116,9 +114,10 @@ pub fn Dock() -> impl IntoView {
 /// The text that screen readers announce.
 pub fn status_text() -> Memo<String> {
     let calls = use_calls();
-    let scene = calls.state();
+    let call_state = calls.state();
     Memo::new(move |_| {
-        scene.with(|scene| state_text(scene, calls.path_state().get(), calls.is_online()))
+        call_state
+            .with(|call_state| state_text(call_state, calls.path_state().get(), calls.is_online()))
     })
 }
 
@@ -135,7 +134,7 @@ fn update_focus(dock: NodeRef<html::Div>, focus_before: FocusBefore, shown: Dock
         let focused = document
             .active_element()
             .and_then(|element| element.dyn_into::<HtmlElement>().ok());
-        let nowhere = focused
+        let has_no_focus = focused
             .as_ref()
             .is_none_or(|element| element.tag_name() == "BODY");
         if shown == DockView::Empty {
@@ -148,16 +147,16 @@ fn update_focus(dock: NodeRef<html::Div>, focus_before: FocusBefore, shown: Dock
                     .dyn_into::<HtmlElement>()
                     .ok()
             };
-            if let Some(element) = before.map(focusable).or_else(main).filter(|_| nowhere) {
+            if let Some(element) = before.map(focusable).or_else(main).filter(|_| has_no_focus) {
                 // Focusing a visible element does not fail.
                 let _ = element.focus();
             }
             return;
         }
-        let asks = matches!(shown, DockView::Preview | DockView::Incoming { .. });
-        let writing = focused.as_ref().is_some_and(is_text_field);
-        if nowhere || (asks && !writing) {
-            if let Some(focused) = focused.filter(|_| !nowhere) {
+        let needs_answer = matches!(shown, DockView::Preview | DockView::Incoming { .. });
+        let is_typing = focused.as_ref().is_some_and(is_text_field);
+        if has_no_focus || (needs_answer && !is_typing) {
+            if let Some(focused) = focused.filter(|_| !has_no_focus) {
                 focus_before.with(|element| *element = Some(focused));
             }
             let card = dock

@@ -17,7 +17,7 @@ impl Devices {
             return;
         }
         self.drop_track(device);
-        let chosen = self.selection.current_preferences();
+        let preferences = self.selection.current_preferences();
         let requested_generations = self.local_tracks.with(|tracks| {
             *tracks.reopen_generation_mut(device) += 1;
             (
@@ -32,7 +32,7 @@ impl Devices {
                     device,
                     self.local_tracks.with(|tracks| tracks.is_group_call),
                 ),
-                &chosen,
+                &preferences,
                 on_lost,
             )
             .await;
@@ -50,34 +50,35 @@ impl Devices {
     }
 
     /// Requests the wanted devices that are not open. Browser only.
-    pub(in crate::calls::client) fn open_devices(self, wanted: DeviceRequest) {
-        let wanted = DeviceRequest {
-            microphone: wanted.microphone && self.microphone.get_untracked() == DeviceState::Off,
-            camera: wanted.camera && self.camera.get_untracked() == DeviceState::Off,
-            ..wanted
+    pub(in crate::calls::client) fn open_devices(self, request: DeviceRequest) {
+        let request = DeviceRequest {
+            microphone: request.microphone && self.microphone.get_untracked() == DeviceState::Off,
+            camera: request.camera && self.camera.get_untracked() == DeviceState::Off,
+            ..request
         };
-        if !wanted.microphone && !wanted.camera {
+        if !request.microphone && !request.camera {
             return;
         }
-        if wanted.camera {
+        if request.camera {
             self.local_tracks
-                .with(|tracks| tracks.is_group_call = wanted.is_group_call);
+                .with(|tracks| tracks.is_group_call = request.is_group_call);
         }
         // A device offered long ago is no longer new.
         self.selection.dismiss_new_device();
         for device in [CaptureDevice::Microphone, CaptureDevice::Camera]
             .into_iter()
-            .filter(|device| wanted.includes(*device))
+            .filter(|device| request.includes(*device))
         {
             self.state_signal(device).set(DeviceState::Requesting);
             self.problem_signal(device).set(None);
         }
-        let chosen = self.selection.current_preferences();
+        let preferences = self.selection.current_preferences();
         let generation = self.local_tracks.with(|tracks| tracks.release_generation);
         spawn_local(async move {
-            let opened =
-                capture::open_devices(wanted, &chosen, move |device| self.on_device_lost(device))
-                    .await;
+            let opened = capture::open_devices(request, &preferences, move |device| {
+                self.on_device_lost(device)
+            })
+            .await;
             // Tracks that arrive after a release are stopped by being dropped.
             if self.local_tracks.with(|tracks| tracks.release_generation) == generation {
                 self.store_opened(opened);
@@ -141,8 +142,8 @@ impl Devices {
     /// Handles the loss of a device: opens a replacement if there is one, and reports it.
     fn on_device_lost(self, device: CaptureDevice) {
         self.drop_track(device);
-        let mut chosen = self.selection.current_preferences();
-        chosen.select(device.into(), None);
+        let mut preferences = self.selection.current_preferences();
+        preferences.select(device.into(), None);
         let generation = self.local_tracks.with(|tracks| tracks.release_generation);
         spawn_local(async move {
             let on_lost = move |device| self.on_device_lost(device);
@@ -151,7 +152,7 @@ impl Devices {
                     device,
                     self.local_tracks.with(|tracks| tracks.is_group_call),
                 ),
-                &chosen,
+                &preferences,
                 on_lost,
             )
             .await;

@@ -142,26 +142,26 @@ impl DevicePreferences {
         }
     }
 
-    fn processing_off_mut(&mut self, treatment: AudioProcessing) -> &mut bool {
-        match treatment {
+    fn processing_off_mut(&mut self, processing: AudioProcessing) -> &mut bool {
+        match processing {
             AudioProcessing::NoiseSuppression => &mut self.is_noise_suppression_off,
             AudioProcessing::EchoCancellation => &mut self.is_echo_cancellation_off,
             AudioProcessing::AutoGainControl => &mut self.is_auto_gain_control_off,
         }
     }
 
-    fn is_processing_on(&self, treatment: AudioProcessing) -> bool {
-        !self.clone().processing_off_mut(treatment).to_owned()
+    fn is_processing_on(&self, processing: AudioProcessing) -> bool {
+        !self.clone().processing_off_mut(processing).to_owned()
     }
 
     /// Audio constraints for `getUserMedia`.
     pub(super) fn microphone_constraints(&self) -> JsValue {
         let constraints = Object::new();
-        for treatment in AudioProcessing::ALL {
+        for processing in AudioProcessing::ALL {
             set_property(
                 &constraints,
-                treatment.constraint(),
-                &self.is_processing_on(treatment).into(),
+                processing.constraint(),
+                &self.is_processing_on(processing).into(),
             );
         }
         self.require_device(&constraints, DeviceKind::Microphone);
@@ -231,9 +231,9 @@ impl DeviceSelection {
     /// Loads the preferences and follows device changes. Browser only, once.
     pub(super) fn watch(self) {
         if let Some(stored) = browser::local_storage_get(DEVICES_STORAGE_KEY)
-            && let Ok(chosen) = serde_json::from_str(&stored)
+            && let Ok(preferences) = serde_json::from_str(&stored)
         {
-            self.preferences.set(chosen);
+            self.preferences.set(preferences);
         }
         self.can_select_speaker.set(can_select_audio_output());
         let Ok(devices) = media_devices() else {
@@ -262,14 +262,14 @@ impl DeviceSelection {
     #[must_use]
     pub fn selected_id(&self, kind: DeviceKind) -> Option<String> {
         self.preferences
-            .with(|chosen| chosen.device_id(kind).cloned())
+            .with(|preferences| preferences.device_id(kind).cloned())
     }
 
     /// Whether an audio processing option is on.
     #[must_use]
-    pub fn is_processing_on(&self, treatment: AudioProcessing) -> bool {
+    pub fn is_processing_on(&self, processing: AudioProcessing) -> bool {
         self.preferences
-            .with(|chosen| chosen.is_processing_on(treatment))
+            .with(|preferences| preferences.is_processing_on(processing))
     }
 
     /// A newly connected device that is not used yet.
@@ -288,14 +288,15 @@ impl DeviceSelection {
     }
 
     pub(super) fn select(self, kind: DeviceKind, id: Option<String>) {
-        self.preferences.update(|chosen| chosen.select(kind, id));
+        self.preferences
+            .update(|preferences| preferences.select(kind, id));
         self.new_device.set(None);
         self.save();
     }
 
-    pub(super) fn set_processing(self, treatment: AudioProcessing, is_on: bool) {
+    pub(super) fn set_processing(self, processing: AudioProcessing, is_on: bool) {
         self.preferences
-            .update(|chosen| *chosen.processing_off_mut(treatment) = !is_on);
+            .update(|preferences| *preferences.processing_off_mut(processing) = !is_on);
         self.save();
     }
 
@@ -426,13 +427,13 @@ mod tests {
 
     #[test]
     fn a_selection_is_stored_and_a_client_of_another_version_can_read_it() {
-        let mut chosen = DevicePreferences::default();
-        chosen.select(DeviceKind::Camera, Some("front".to_owned()));
-        *chosen.processing_off_mut(AudioProcessing::NoiseSuppression) = true;
-        let text = serde_json::to_string(&chosen).unwrap();
+        let mut preferences = DevicePreferences::default();
+        preferences.select(DeviceKind::Camera, Some("front".to_owned()));
+        *preferences.processing_off_mut(AudioProcessing::NoiseSuppression) = true;
+        let text = serde_json::to_string(&preferences).unwrap();
         assert_eq!(
             serde_json::from_str::<DevicePreferences>(&text).unwrap(),
-            chosen
+            preferences
         );
         let older: DevicePreferences =
             serde_json::from_str(r#"{"camera":"front","more":1}"#).unwrap();
@@ -442,7 +443,7 @@ mod tests {
         );
         assert!(
             older.is_processing_on(AudioProcessing::NoiseSuppression)
-                && !chosen.is_processing_on(AudioProcessing::NoiseSuppression)
+                && !preferences.is_processing_on(AudioProcessing::NoiseSuppression)
         );
     }
 }

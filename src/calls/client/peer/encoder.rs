@@ -78,10 +78,10 @@ impl Connection {
 /// Height of the track's frames; without a track, the height requested of a camera.
 fn frame_height(video_track: Option<&MediaStreamTrack>) -> f32 {
     const DEFAULT_FRAME_HEIGHT: f32 = 720.0;
-    let lines = video_track.and_then(|track| track.get_settings().get_height());
+    let height = video_track.and_then(|track| track.get_settings().get_height());
     #[expect(clippy::cast_precision_loss, reason = "no picture has so many")]
-    let lines = lines.map(|lines| lines as f32);
-    lines.unwrap_or(DEFAULT_FRAME_HEIGHT)
+    let height = height.map(|height| height as f32);
+    height.unwrap_or(DEFAULT_FRAME_HEIGHT)
 }
 
 /// The first encoding; `None` before negotiation.
