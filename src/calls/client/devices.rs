@@ -8,6 +8,7 @@
 //! | `media_devices` | the browser's `MediaDevices` |
 //! | `microphone_level` | measuring the level of the microphone |
 //! | `opening` | opening, replacing and losing microphone and camera |
+//! | [`preferences`] | stored preferences, and the constraints that follow from them |
 //! | [`problem`] | why a device is not available, and what to do |
 //! | `screen` | sharing a screen |
 //! | [`selection`] | the available devices, and the selection among them |
@@ -18,6 +19,7 @@ mod local_tracks;
 mod media_devices;
 mod microphone_level;
 mod opening;
+pub mod preferences;
 pub mod problem;
 mod screen;
 pub mod selection;
@@ -28,8 +30,9 @@ use super::{browser_state::BrowserState, track_slot::TrackSlot};
 use leptos::prelude::*;
 use local_tracks::LocalTracks;
 use microphone_level::MicrophoneActivity;
+use preferences::{AudioProcessing, DeviceKind};
 use problem::{CaptureDevice, DeviceProblem};
-use selection::{AudioProcessing, DeviceKind, DeviceSelection};
+use selection::DeviceSelection;
 use web_sys::{MediaStream, MediaStreamTrack};
 
 /// State of a device.

@@ -133,7 +133,7 @@ impl CallsClient {
         match Peer::new(side, servers, move |event| {
             self.on_peer_event(call, seat, event);
         }) {
-            Ok(peer) => self.peers.with(|peers| peers.insert(seat, peer)),
+            Ok(peer) => drop(self.peers.with(|peers| peers.insert(seat, peer))),
             Err(error) => {
                 browser::warn(&format!("call: {error:?}"));
                 let reason = "This browser cannot make calls. Use a current browser, or ask the administrator of this site to check the \

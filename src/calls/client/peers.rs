@@ -72,9 +72,9 @@ impl<P> PeerTable<P> {
         (removed, missing)
     }
 
-    /// Adds a connection.
-    pub(super) fn insert(&mut self, seat: Seat, peer: P) {
-        self.by_seat.insert(seat, Rc::new(peer));
+    /// Adds a connection. Returns the former one, to be dropped outside the table.
+    pub(super) fn insert(&mut self, seat: Seat, peer: P) -> Option<Rc<P>> {
+        self.by_seat.insert(seat, Rc::new(peer))
     }
 
     /// The connection at a seat of the current call.
@@ -116,7 +116,7 @@ mod tests {
     fn create_missing(table: &mut PeerTable<u32>, call: CallId, seats: &[u32]) -> Vec<u32> {
         let (removed, missing) = table.reconcile(Some(call), &wanted(seats));
         for (seat, _) in missing {
-            table.insert(seat, seat.0);
+            assert!(table.insert(seat, seat.0).is_none());
         }
         removed.into_keys().map(|seat| seat.0).collect()
     }

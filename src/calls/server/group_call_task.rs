@@ -336,7 +336,7 @@ impl GroupCallTask {
         let clients_of = |call: &GroupCall| -> HashSet<(UserId, ClientId)> {
             call.participants
                 .iter()
-                .map(|it| (it.user, it.client))
+                .map(|participant| (participant.user, participant.client))
                 .collect()
         };
         let (was, is) = (clients_of(&before), clients_of(&self.call));

@@ -2,7 +2,10 @@
 
 use crate::{
     calls::client::{
-        devices::selection::{AudioProcessing, DeviceInfo, DeviceKind},
+        devices::{
+            preferences::{AudioProcessing, DeviceKind},
+            selection::DeviceInfo,
+        },
         use_calls,
     },
     ui::notice::{Notice, NoticeKind},

@@ -106,8 +106,8 @@ pub fn GroupStage() -> impl IntoView {
             </Show>
             {move || call.get().filter(|_| inviting.get()).map(|call| view! { <GuestLinks call /> })}
             <ul class="call-grid" role="list" class:by-speaker=move || by_speaker.get() data-people=move || others.with(Vec::len).to_string()>
-                <For each=move || others.get() key=|seated| seated.seat let:seated>
-                    <ParticipantTile seat=seated.seat others />
+                <For each=move || others.get() key=|participant| participant.seat let:participant>
+                    <ParticipantTile seat=participant.seat others />
                 </For>
                 <li class="call-tile is-me">
                     <SelfView />
@@ -148,18 +148,23 @@ fn ParticipantTile(seat: Seat, others: Memo<Vec<ParticipantView>>) -> impl IntoV
     let participant = Memo::new(move |_| {
         others.with(|others| others.iter().find(|other| other.seat == seat).cloned())
     });
-    let peer =
-        Memo::new(move |_| participant.with(|seated| seated.as_ref().map(|it| it.person.clone())));
+    let peer = Memo::new(move |_| {
+        participant.with(|participant| Some(participant.as_ref()?.person.clone()))
+    });
     let name = Signal::derive(move || {
-        participant.with(|seated| {
-            seated
+        participant.with(|participant| {
+            participant
                 .as_ref()
                 .map(ParticipantView::display_name)
                 .unwrap_or_default()
         })
     });
     let away = move || {
-        participant.with(|seated| seated.as_ref().is_some_and(|seated| seated.is_disconnected))
+        participant.with(|participant| {
+            participant
+                .as_ref()
+                .is_some_and(|participant| participant.is_disconnected)
+        })
     };
     let speaks = move || calls.active_speaker().get() == Some(seat);
     let muted = move || {

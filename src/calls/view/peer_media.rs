@@ -3,7 +3,7 @@
 use crate::{
     calls::client::{
         CallsClient, MediaState,
-        devices::selection::DeviceKind,
+        devices::preferences::DeviceKind,
         peers::{PathState, PeerStatus, SOLE_PEER},
         use_calls,
     },

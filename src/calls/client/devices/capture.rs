@@ -2,8 +2,8 @@
 
 use super::{
     media_devices::media_devices,
+    preferences::DevicePreferences,
     problem::{CaptureDevice, DeviceProblem},
-    selection::DevicePreferences,
 };
 use js_sys::Reflect;
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};

@@ -316,9 +316,11 @@ impl<'a> Simulation<'a> {
             match &page.machine.state {
                 ClientCallState::Idle | ClientCallState::Preview(_) | ClientCallState::Ended(_) => {
                 }
-                ClientCallState::InCall(it) if it.view.state == State::Connected => {
+                ClientCallState::InCall(active_call)
+                    if active_call.view.state == State::Connected =>
+                {
                     people_by_call
-                        .entry(it.view.id)
+                        .entry(active_call.view.id)
                         .or_default()
                         .insert(page.person.id);
                     if !engaged.insert(page.person.id) {

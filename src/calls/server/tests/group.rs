@@ -151,7 +151,7 @@ async fn whoever_comes_first_starts_it_and_everybody_in_the_room_sees_who_is_in_
     let names: Vec<_> = seen
         .participants
         .iter()
-        .map(|it| it.person.name.to_string())
+        .map(|participant| participant.person.name.to_string())
         .collect();
     assert_eq!(
         (names, seen.participation),
