@@ -34,33 +34,32 @@ pub fn GroupStage() -> impl IntoView {
     let devices = RwSignal::new(false);
     let inviting = RwSignal::new(false);
     let is_guest = Memo::new(move |_| {
-        call_state.with(|call_state| {
-            call_state
+        call_state.with(|state| {
+            state
                 .room()
                 .is_some_and(|room| room.guest_call_id.is_some())
         })
     });
     let call = Memo::new(move |_| {
-        call_state.with(|call_state| {
-            call_state
+        call_state.with(|state| {
+            state
                 .active_group_call()
                 .map(|group_call| group_call.view.id)
         })
     });
     let by_speaker = RwSignal::new(false);
     let title = Memo::new(move |_| {
-        call_state.with(|call_state| {
-            let room = call_state.room();
+        call_state.with(|state| {
+            let room = state.room();
             room.map(|room| room.title.clone()).unwrap_or_default()
         })
     });
     let state = Memo::new(move |_| {
-        call_state
-            .with(|call_state| state_text(call_state, calls.path_state().get(), calls.is_online()))
+        call_state.with(|state| state_text(state, calls.path_state().get(), calls.is_online()))
     });
     let others = Memo::new(move |_| {
-        call_state.with(|call_state| {
-            call_state
+        call_state.with(|state| {
+            state
                 .active_group_call()
                 .map(other_participants)
                 .unwrap_or_default()

@@ -76,7 +76,7 @@ impl Devices {
         let generation = self.local_tracks.with(|tracks| tracks.release_generation);
         spawn_local(async move {
             let opened = capture::open_devices(request, &preferences, move |device| {
-                self.on_device_lost(device)
+                self.on_device_lost(device);
             })
             .await;
             // Tracks that arrive after a release are stopped by being dropped.

@@ -5,14 +5,14 @@
 //! | `candidates` | separating a description from its candidates |
 //! | [`interface`] | events, effects, operations and timers |
 //! | `jobs` | changes of the session, which run one after another |
-//! | `operations` | jobs as chains of operations: offers, answers, candidates |
+//! | `negotiation` | jobs as chains of operations: offers, answers, candidates |
 //! | `path` | loss of the path, and its recovery |
 //! | `path_monitor` | heartbeats: whether anything arrives from the peer |
 
 pub(super) mod candidates;
 pub(super) mod interface;
 mod jobs;
-mod operations;
+mod negotiation;
 mod path;
 mod path_monitor;
 #[cfg(test)]
