@@ -156,7 +156,7 @@ impl<'a> Simulation<'a> {
             }
             Step::Leave { client: page } => {
                 self.update_machine(page, |machine| machine.leave(now))
-                    .await
+                    .await;
             }
             Step::Switch { client: page } => {
                 self.update_machine(page, ClientCallMachine::switch_to_waiting_call)

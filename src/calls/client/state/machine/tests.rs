@@ -3,7 +3,10 @@ use crate::{
     calls::client::state::CallRoom,
     model::{
         RoomId, UserId,
-        call::{RtcConfig, Seat, group::ParticipantView},
+        call::{
+            RtcConfig, Seat,
+            group::{GroupCallView, ParticipantView, Participation},
+        },
         user::{Person, Role, UserName},
     },
 };
