@@ -58,10 +58,11 @@ use devices::{DeviceRequest, DeviceState, Devices};
 use leptos::prelude::*;
 use leptos_use_document_visibility::use_document_visibility;
 use peers::{PeerStatuses, PeerTable, SOLE_PEER};
-use retransmit::RetransmitTimers;
 use ringer::Ringer;
 use safety_code::SafetyCode;
-use state::{CallTarget, ClientCallState, machine::ClientCallMachine};
+use state::{
+    CallTarget, ClientCallState, machine::ClientCallMachine, retransmit_timers::RetransmitTimers,
+};
 use track_slot::TrackSlot;
 use transfer::state::FileTransfer;
 use web_sys::VisibilityState;

@@ -6,7 +6,11 @@
 use super::{
     CallsClient,
     peers::SOLE_PEER,
-    state::{ClientCallState, machine::ClientCallMachine},
+    state::{
+        ClientCallState,
+        machine::ClientCallMachine,
+        retransmit_timers::{RetransmitTimers, TimerState},
+    },
 };
 use crate::{
     model::{
@@ -21,28 +25,6 @@ use leptos::prelude::*;
 const RETRANSMIT_INTERVAL: i32 = 5_000;
 /// Delay of the early retransmission after the server was unavailable, in milliseconds.
 const EARLY_RETRANSMIT_DELAY: i32 = 1_500;
-
-/// The scheduled retransmissions: at most one of each kind.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct RetransmitTimers {
-    regular: TimerState,
-    early: TimerState,
-}
-
-/// The state of a timer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum TimerState {
-    #[default]
-    Idle,
-    Scheduled,
-}
-
-impl TimerState {
-    /// True if newly scheduled.
-    fn schedule(&mut self) -> bool {
-        std::mem::replace(self, Self::Scheduled) == Self::Idle
-    }
-}
 
 impl CallsClient {
     /// Schedules a retransmission while actions are unconfirmed.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`machine`] | the state machine, and what the server has not confirmed |
 //! | [`recovery`] | when and how a lost path is restarted |
+//! | [`retransmit_timers`] | the scheduled retransmissions |
 //! | [`video_adaptation`] | what video gives up on a narrow uplink |
 //! | [`connection_quality`] | measured quality of a connection, and its rating |
 //! | [`active_speaker`] | who speaks in a group call |
@@ -16,6 +17,7 @@ pub mod connection_quality;
 pub mod machine;
 pub mod path_diagnosis;
 pub mod recovery;
+pub mod retransmit_timers;
 pub mod video_adaptation;
 
 use crate::model::{
