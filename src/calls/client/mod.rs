@@ -50,13 +50,13 @@ use crate::{
     ui::{
         browser,
         build::BuildTracker,
+        page_visibility::use_page_visibility,
         socket::{Socket, SocketStatus},
     },
 };
 use browser_state::BrowserState;
 use devices::{DeviceRequest, DeviceState, Devices};
 use leptos::prelude::*;
-use leptos_use_document_visibility::use_document_visibility;
 use peers::{PeerStatuses, PeerTable, SOLE_PEER};
 use ringer::Ringer;
 use safety_code::SafetyCode;
@@ -65,7 +65,6 @@ use state::{
 };
 use track_slot::TrackSlot;
 use transfer::state::FileTransfer;
-use web_sys::VisibilityState;
 
 /// The calls of this page. A `Copy` handle, provided once by the app.
 #[derive(Debug, Clone, Copy)]
@@ -173,9 +172,9 @@ impl CallsClient {
                 self.leave();
             }
         });
-        let visibility = use_document_visibility();
+        let is_visible = use_page_visibility();
         Effect::new(move || {
-            if visibility.get() == VisibilityState::Hidden {
+            if !is_visible.get() {
                 return;
             }
             let ringing = self

@@ -87,9 +87,9 @@ pub fn GroupStage() -> impl IntoView {
                 <button
                     type="button"
                     class="icon-button call-panel-button"
+                    class:is-toggled=move || by_speaker.get()
                     aria-label=view_label
                     title=view_label
-                    aria-pressed=move || by_speaker.get().to_string()
                     on:click=move |_| by_speaker.update(|on| *on = !*on)
                 >
                     <Icon name=Glyph::SpeakerView />

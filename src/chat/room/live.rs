@@ -16,12 +16,12 @@ use crate::{
     ui::{
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
+        page_visibility::use_page_visibility,
         socket::use_socket,
         time::LocalClock,
     },
 };
 use leptos::{ev, prelude::*, task::spawn_local};
-use leptos_use_document_visibility::use_document_visibility;
 use leptos_use_resize_observer::use_resize_observer;
 
 /// The newest messages of a room, updated live, with the composer.
@@ -186,8 +186,7 @@ fn follow_timeline(
             scroll.scroll_to_end(false);
         }
     });
-    let visible = use_document_visibility();
-    let is_visible = move || visible.get() != web_sys::VisibilityState::Hidden;
+    let is_visible = use_page_visibility();
     Effect::new({
         let timeline = timeline.clone();
         move || {
@@ -202,13 +201,13 @@ fn follow_timeline(
         let timeline = timeline.clone();
         move || {
             let seen = timeline.with(|timeline| timeline.cursor().seq);
-            if scroll.is_at_end.get() && is_visible() && socket.is_connected() && seen > 0 {
+            if scroll.is_at_end.get() && is_visible.get() && socket.is_connected() && seen > 0 {
                 chat.mark_read(socket, room, seen);
             }
         }
     });
     Effect::new(move |was_visible: Option<bool>| {
-        let now = is_visible();
+        let now = is_visible.get();
         let seen = timeline.with_untracked(|timeline| timeline.cursor().seq);
         match (was_visible, now) {
             (Some(true), false) => {

@@ -307,7 +307,7 @@ impl<'a> Simulation<'a> {
 
     /// Checks that nothing rings, nobody is in two calls, and each open call is held by two people.
     fn check_agreement(&self) -> Result<(), String> {
-        let mut people_by_call: HashMap<CallId, HashSet<UserId>> = HashMap::new();
+        let mut held: HashMap<CallId, HashSet<UserId>> = HashMap::new();
         let mut engaged = HashSet::new();
         for page in &self.clients {
             if page.machine.waiting_call.is_some() {
@@ -316,13 +316,8 @@ impl<'a> Simulation<'a> {
             match &page.machine.state {
                 ClientCallState::Idle | ClientCallState::Preview(_) | ClientCallState::Ended(_) => {
                 }
-                ClientCallState::InCall(active_call)
-                    if active_call.view.state == State::Connected =>
-                {
-                    people_by_call
-                        .entry(active_call.view.id)
-                        .or_default()
-                        .insert(page.person.id);
+                ClientCallState::InCall(it) if it.view.state == State::Connected => {
+                    held.entry(it.view.id).or_default().insert(page.person.id);
                     if !engaged.insert(page.person.id) {
                         return Err("somebody is in a call on two pages".to_owned());
                     }
@@ -339,12 +334,12 @@ impl<'a> Simulation<'a> {
             .filter(|(user, _)| people.contains(*user))
             .map(|(_, call)| *call)
             .collect();
-        if registered != people_by_call.keys().copied().collect() {
+        if registered != held.keys().copied().collect() {
             return Err(format!(
-                "pages hold {people_by_call:?}, the registry has {registered:?}"
+                "pages hold {held:?}, the registry has {registered:?}"
             ));
         }
-        match people_by_call.values().find(|people| people.len() != 2) {
+        match held.values().find(|people| people.len() != 2) {
             Some(people) => Err(format!("a call of {} people", people.len())),
             None => Ok(()),
         }

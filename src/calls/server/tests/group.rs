@@ -32,7 +32,6 @@ impl CallFixture {
         id
     }
 
-    /// A room member with a connected client.
     pub(super) async fn connect_member(&self, name: &str, room: RoomId) -> TestClient {
         let person = self.create_person(name).await;
         self.app
@@ -54,7 +53,6 @@ impl TestClient {
         id
     }
 
-    /// The next frame about the group call.
     async fn next_group_call(&mut self) -> GroupCallView {
         loop {
             match self.next_frame().await {
@@ -151,7 +149,7 @@ async fn whoever_comes_first_starts_it_and_everybody_in_the_room_sees_who_is_in_
     let names: Vec<_> = seen
         .participants
         .iter()
-        .map(|participant| participant.person.name.to_string())
+        .map(|it| it.person.name.to_string())
         .collect();
     assert_eq!(
         (names, seen.participation),

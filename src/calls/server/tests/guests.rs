@@ -32,7 +32,6 @@ impl CallFixture {
         (call, ada, token)
     }
 
-    /// A connected client of a guest.
     fn connect_guest(&self, guest: &Person, call: CallId) -> TestClient {
         let connection = Connection::new(
             ClientId(random::new_id()),

@@ -31,7 +31,6 @@ async fn start_waiting_call(
     ([first, id], a, b, e)
 }
 
-/// Eve sends an offer while her call waits.
 async fn send_offer(eve: &TestClient, id: CallId, bob: &mut TestClient) -> SignalingMessage {
     let signal = SignalingMessage::Offer {
         sdp: "e".to_owned(),
