@@ -137,7 +137,7 @@ pub fn DeviceProblems() -> impl IntoView {
     };
     view! {
         <div class="call-problems" role="status">
-            {move || permission_hint.get().map(|asks| view! { <Notice kind=NoticeKind::Info>{asks}</Notice> })}
+            {move || permission_hint.get().map(|hint| view! { <Notice kind=NoticeKind::Info>{hint}</Notice> })}
             {move || hint.get().map(|hint| view! { <Notice kind=NoticeKind::Warn>{hint}</Notice> })}
             {move || devices.notice().get().map(|note| view! { <Notice kind=NoticeKind::Info>{note}</Notice> })}
             {notice(CaptureDevice::Microphone)}

@@ -335,7 +335,9 @@ impl<'a> Simulation<'a> {
             .map(|(_, call)| *call)
             .collect();
         if registered != held.keys().copied().collect() {
-            return Err(format!("pages hold {held:?}, the desk has {registered:?}"));
+            return Err(format!(
+                "pages hold {held:?}, the registry has {registered:?}"
+            ));
         }
         match held.values().find(|people| people.len() != 2) {
             Some(people) => Err(format!("a call of {} people", people.len())),
