@@ -6,12 +6,13 @@
 //! | [`browser`] | browser APIs: time, randomness, storage, timers |
 //! | [`build`] | detecting that the server runs a newer build than this page |
 //! | [`findings`] | a list of findings with their verdicts |
-//! | [`form`] | form fields, failures of plain forms, and submission without leaving the page |
+//! | [`form`] | fields, submit buttons and failures of forms |
 //! | [`hydration`] | hydrating the page in chunks |
 //! | [`icon`] | icons |
 //! | [`lazy`] | lazy-loaded WASM chunks |
 //! | [`loading`] | loading indicators |
 //! | [`notice`] | notices for the reader |
+//! | [`page_failure`] | failures shown in place of a page, and its HTTP status |
 //! | [`presence`] | a person's presence as a dot |
 //! | [`refetch`] | fetching failed resources again |
 //! | [`socket`] | the page's one WebSocket |
@@ -27,6 +28,7 @@ pub mod icon;
 pub mod lazy;
 pub mod loading;
 pub mod notice;
+pub mod page_failure;
 pub mod presence;
 pub mod refetch;
 pub mod socket;

@@ -5,7 +5,6 @@
 //! would lose an article; browsers restore no input on a `no-store` page.)
 
 use super::{
-    failure_status::set_failure_status,
     markdown,
     publish::{MAX_PUBLISH_REQUEST_BYTES, publish},
 };
@@ -55,9 +54,6 @@ pub(in crate::news) async fn find_editor_state(news: &NewsService) -> Result<Edi
         }) => (typed, Some(failure)),
         None => (StoryInput::new(random::new_id()), None),
     };
-    if let Some(failure) = &failure {
-        set_failure_status(failure);
-    }
     Ok(EditorState {
         topics,
         input: typed,
