@@ -13,6 +13,7 @@ use crate::{
         icon::{Glyph, Icon},
         loading::LoadingIndicator,
         notice::{Notice, NoticeKind},
+        page_failure::{ErrorNotice, set_page_status},
         socket::{SocketStatus, use_socket},
     },
 };
@@ -30,36 +31,61 @@ pub fn GuestPage() -> impl IntoView {
     view! {
         <Title text="Call" />
         <div class="page">
-            <Transition fallback=|| view! { <LoadingIndicator label="Loading the call" /> }>
-                {move || Suspend::new(async move {
-                    match target.await {
-                        Ok(GuestLinkTarget::Invalid) => view! { <InvalidLink /> }.into_any(),
-                        Ok(GuestLinkTarget::Member { title, slug, created_by }) => {
-                            view! { <MemberNotice title slug created_by /> }.into_any()
-                        }
-                        Ok(GuestLinkTarget::Unnamed { title, created_by }) => {
-                            view! { <GuestNameForm token=token.get_untracked() title created_by /> }.into_any()
-                        }
-                        Ok(GuestLinkTarget::Guest { call, room, name, title, created_by }) => {
-                            let place = CallRoom {
-                                id: room,
-                                title,
-                                guest_call_id: Some(call),
-                            };
-                            let token = token.get_untracked();
-                            view! { <Lobby token place name created_by /> }.into_any()
-                        }
-                        Err(failure) => view! { <LinkFailure failure /> }.into_any(),
-                    }
-                })}
-            </Transition>
+            // Retrying loads the page anew, because the guest's cookie is sent only to the page's own path.
+            <ErrorBoundary fallback=|errors| {
+                view! {
+                    <ErrorNotice errors />
+                    <p>
+                        <a class="button small" href="" rel="external">
+                            "Try again"
+                        </a>
+                    </p>
+                }
+            }>
+                <Transition fallback=|| view! { <LoadingIndicator label="Loading the call" /> }>
+                    {move || Suspend::new(async move {
+                        target.await.map(|target| view! { <LinkTarget token=token.get_untracked() target /> })
+                    })}
+                </Transition>
+            </ErrorBoundary>
         </div>
+    }
+}
+
+/// What the link leads to.
+#[component]
+fn LinkTarget(token: String, target: GuestLinkTarget) -> impl IntoView {
+    match target {
+        GuestLinkTarget::Invalid => view! { <InvalidLink /> }.into_any(),
+        GuestLinkTarget::Member {
+            title,
+            slug,
+            created_by,
+        } => view! { <MemberNotice title slug created_by /> }.into_any(),
+        GuestLinkTarget::Unnamed { title, created_by } => {
+            view! { <GuestNameForm token title created_by /> }.into_any()
+        }
+        GuestLinkTarget::Guest {
+            call,
+            room,
+            name,
+            title,
+            created_by,
+        } => {
+            let place = CallRoom {
+                id: room,
+                title,
+                guest_call_id: Some(call),
+            };
+            view! { <Lobby token place name created_by /> }.into_any()
+        }
     }
 }
 
 /// The page of an invalid link.
 #[component]
 fn InvalidLink() -> impl IntoView {
+    set_page_status(&Failure::not_found("This guest link"));
     view! {
         <section class="empty">
             <h1>"This link is no longer valid"</h1>
@@ -67,20 +93,6 @@ fn InvalidLink() -> impl IntoView {
                 "The call is over, or the link was revoked or has expired. Ask for a new link."
             </p>
         </section>
-    }
-}
-
-/// The error of a failed lookup. Retrying reloads the page, because the guest cookie is sent only to the page's own
-/// path.
-#[component]
-fn LinkFailure(failure: Failure) -> impl IntoView {
-    view! {
-        <Notice kind=NoticeKind::Error>
-            <p>{failure.to_string()}</p>
-            <a class="button small" href="" rel="external">
-                "Try again"
-            </a>
-        </Notice>
     }
 }
 
@@ -102,7 +114,8 @@ fn MemberNotice(title: String, slug: String, created_by: String) -> impl IntoVie
     }
 }
 
-/// The form for the guest's name.
+/// The form for the guest's name. Plain, not an `ActionForm`: the guest's cookie is sent only to the page's own path, so the
+/// page is loaded anew.
 #[component]
 fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoView {
     view! {
