@@ -10,7 +10,7 @@ use crate::{
         form::{FormFailure, SubmitButton},
         loading::LoadingIndicator,
         notice::{Notice, NoticeKind},
-        page_failure::ErrorNotice,
+        page_failure::{ErrorNotice, set_page_status},
         time::{LocalTime, TimeStyle},
     },
 };
@@ -41,7 +41,8 @@ pub fn AdminPage() -> impl IntoView {
             }>
                 <Transition>
                     {move || Suspend::new(async move {
-                        overview.await.map(|overview| view! { <AdminTables overview set_role revoke_token /> })
+                        let overview = overview.await.inspect_err(set_page_status);
+                        overview.map(|overview| view! { <AdminTables overview set_role revoke_token /> })
                     })}
                 </Transition>
             </ErrorBoundary>
@@ -122,7 +123,8 @@ fn Examination() -> impl IntoView {
             <ErrorBoundary fallback=|errors| view! { <ErrorNotice errors /> }>
                 <Suspense fallback=|| view! { <LoadingIndicator label="Running checks…" /> }>
                     {move || Suspend::new(async move {
-                        found.await.map(|findings| findings.map(|findings| view! { <Findings findings /> }))
+                        let found = found.await.inspect_err(set_page_status);
+                        found.map(|findings| findings.map(|findings| view! { <Findings findings /> }))
                     })}
                 </Suspense>
             </ErrorBoundary>

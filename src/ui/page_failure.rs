@@ -20,13 +20,11 @@ pub fn set_page_status(failure: &Failure) {
 
 /// The first of several errors, for the `fallback` of an [`ErrorBoundary`].
 ///
-/// Only the text of an error survives hydration, so nothing here depends on its type in the browser.
+/// The fallback knows only the text: an error's type does not survive hydration. Nor may it use a context: the server renders
+/// it outside the page's owner. So call [`set_page_status`] where the result is awaited. And errors of the server stay, so a
+/// page that fetches again shows its failure by [`FetchFailure`](super::refetch::FetchFailure) instead.
 #[component]
 pub fn ErrorNotice(errors: ArcRwSignal<Errors>) -> impl IntoView {
-    errors.with_untracked(|errors| {
-        let failures = errors.iter().filter_map(|(_, error)| error.downcast_ref());
-        failures.for_each(set_page_status);
-    });
     let text = move || errors.with(|errors| Some(errors.iter().next()?.1.to_string()));
     view! { <Notice kind=NoticeKind::Error>{text}</Notice> }
 }

@@ -44,7 +44,8 @@ pub fn GuestPage() -> impl IntoView {
             }>
                 <Transition fallback=|| view! { <LoadingIndicator label="Loading the call" /> }>
                     {move || Suspend::new(async move {
-                        target.await.map(|target| view! { <LinkTarget token=token.get_untracked() target /> })
+                        let target = target.await.inspect_err(set_page_status);
+                        target.map(|target| view! { <LinkTarget token=token.get_untracked() target /> })
                     })}
                 </Transition>
             </ErrorBoundary>
