@@ -10,7 +10,7 @@ use crate::{
         form::{FormFailure, SubmitButton},
         loading::LoadingIndicator,
         notice::{Notice, NoticeKind},
-        page_failure::{ErrorNotice, set_page_status},
+        refetch::FetchFailure,
         time::{LocalTime, TimeStyle},
     },
 };
@@ -31,21 +31,23 @@ pub fn AdminPage() -> impl IntoView {
         <Title text="Administration" />
         <div class="page admin">
             <h1>"Administration"</h1>
-            <ErrorBoundary fallback=|errors| {
-                view! {
-                    <ErrorNotice errors />
-                    <p>
-                        <a class="button" href="/signin?next=/admin">"Sign in"</a>
-                    </p>
-                }
-            }>
-                <Transition>
-                    {move || Suspend::new(async move {
-                        let overview = overview.await.inspect_err(set_page_status);
-                        overview.map(|overview| view! { <AdminTables overview set_role revoke_token /> })
-                    })}
-                </Transition>
-            </ErrorBoundary>
+            <Transition>
+                {move || Suspend::new(async move {
+                    match overview.await {
+                        Ok(overview) => Either::Left(view! { <AdminTables overview set_role revoke_token /> }),
+                        Err(failure) => {
+                            Either::Right(
+                                view! {
+                                    <FetchFailure failure resource=overview />
+                                    <p>
+                                        <a class="button" href="/signin?next=/admin">"Sign in"</a>
+                                    </p>
+                                },
+                            )
+                        }
+                    }
+                })}
+            </Transition>
         </div>
     }
 }
@@ -120,14 +122,14 @@ fn Examination() -> impl IntoView {
                 "Checks the relay, its address, the clock and the site, as a browser would. Everyone can test their own connection in \
                 Settings."
             </p>
-            <ErrorBoundary fallback=|errors| view! { <ErrorNotice errors /> }>
-                <Suspense fallback=|| view! { <LoadingIndicator label="Running checks…" /> }>
-                    {move || Suspend::new(async move {
-                        let found = found.await.inspect_err(set_page_status);
-                        found.map(|findings| findings.map(|findings| view! { <Findings findings /> }))
-                    })}
-                </Suspense>
-            </ErrorBoundary>
+            <Suspense fallback=|| view! { <LoadingIndicator label="Running checks…" /> }>
+                {move || Suspend::new(async move {
+                    match found.await {
+                        Ok(findings) => Either::Left(findings.map(|findings| view! { <Findings findings /> })),
+                        Err(failure) => Either::Right(view! { <FetchFailure failure resource=found /> }),
+                    }
+                })}
+            </Suspense>
             <form method="get" action="/admin">
                 <button class="button" type="submit" name="look" value="now">
                     {move || if asked.get() { "Run again" } else { "Run checks" }}

@@ -18,11 +18,11 @@ pub fn set_page_status(failure: &Failure) {
     }
 }
 
-/// The first of several errors, for the `fallback` of an [`ErrorBoundary`].
+/// The first of several errors, for the `fallback` of an [`ErrorBoundary`] around what only the browser loads.
 ///
-/// The fallback knows only the text: an error's type does not survive hydration. Nor may it use a context: the server renders
-/// it outside the page's owner. So call [`set_page_status`] where the result is awaited. And errors of the server stay, so a
-/// page that fetches again shows its failure by [`FetchFailure`](super::refetch::FetchFailure) instead.
+/// A page does not use one for its own data (Leptos 0.8): on the server an error thrown after an `.await` is lost when the
+/// task moves to another thread (leptos-rs/leptos#1209), in the browser its type is lost, and an error from the server is
+/// never cleared.
 #[component]
 pub fn ErrorNotice(errors: ArcRwSignal<Errors>) -> impl IntoView {
     let text = move || errors.with(|errors| Some(errors.iter().next()?.1.to_string()));

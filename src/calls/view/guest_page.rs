@@ -13,11 +13,11 @@ use crate::{
         icon::{Glyph, Icon},
         loading::LoadingIndicator,
         notice::{Notice, NoticeKind},
-        page_failure::{ErrorNotice, set_page_status},
+        page_failure::set_page_status,
         socket::{SocketStatus, use_socket},
     },
 };
-use leptos::prelude::*;
+use leptos::{either::Either, prelude::*};
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 use server_fn::ServerFn;
@@ -31,24 +31,14 @@ pub fn GuestPage() -> impl IntoView {
     view! {
         <Title text="Call" />
         <div class="page">
-            // Retrying loads the page anew, because the guest's cookie is sent only to the page's own path.
-            <ErrorBoundary fallback=|errors| {
-                view! {
-                    <ErrorNotice errors />
-                    <p>
-                        <a class="button small" href="" rel="external">
-                            "Try again"
-                        </a>
-                    </p>
-                }
-            }>
-                <Transition fallback=|| view! { <LoadingIndicator label="Loading the call" /> }>
-                    {move || Suspend::new(async move {
-                        let target = target.await.inspect_err(set_page_status);
-                        target.map(|target| view! { <LinkTarget token=token.get_untracked() target /> })
-                    })}
-                </Transition>
-            </ErrorBoundary>
+            <Transition fallback=|| view! { <LoadingIndicator label="Loading the call" /> }>
+                {move || Suspend::new(async move {
+                    match target.await {
+                        Ok(target) => Either::Left(view! { <LinkTarget token=token.get_untracked() target /> }),
+                        Err(failure) => Either::Right(view! { <LinkFailure failure /> }),
+                    }
+                })}
+            </Transition>
         </div>
     }
 }
@@ -94,6 +84,21 @@ fn InvalidLink() -> impl IntoView {
                 "The call is over, or the link was revoked or has expired. Ask for a new link."
             </p>
         </section>
+    }
+}
+
+/// The error of a failed lookup. Retrying reloads the page, because the guest cookie is sent only to the page's own
+/// path.
+#[component]
+fn LinkFailure(failure: Failure) -> impl IntoView {
+    set_page_status(&failure);
+    view! {
+        <Notice kind=NoticeKind::Error>
+            <p>{failure.to_string()}</p>
+            <a class="button small" href="" rel="external">
+                "Try again"
+            </a>
+        </Notice>
     }
 }
 
