@@ -170,7 +170,7 @@ fn Header() -> impl IntoView {
                 <NavLink href="/settings" glyph=Glyph::Settings label="Settings" class="on-phone" />
             </nav>
             <div class="site-account">
-                {match viewer.current_user() {
+                {move || match viewer.signal().get() {
                     Some(me) => {
                         let name = me.person.name.to_string();
                         Either::Left(

@@ -50,6 +50,7 @@ test(
     await expect(bob.calls.stage).toHaveCount(0);
     await expect.poll(() => bob.calls.openDevices()).toEqual({ microphone: false, camera: false });
     const late = await visitAnonymously({ startPath: link });
+    late.browserErrors.allow(/404/, "the link was revoked");
     await expect(late.page.getByRole("heading", { name: "This link is no longer valid" })).toBeVisible();
   },
 );

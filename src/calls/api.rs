@@ -1,34 +1,41 @@
-//! Server functions of calls.
+//! Server functions of calls. Reads use `GET`, unless what they take or give is a secret.
 
 pub(super) mod types;
 
 pub use types::{GuestLinkSummary, GuestLinkTarget, NewGuestLink, PastCall};
 
+#[cfg(feature = "ssr")]
+use super::server::{guests, history};
 use crate::{
     model::{CallId, GuestLinkId, call::IceServer},
     protocol::{failure::Failure, ws::PersonPresence},
 };
+#[cfg(feature = "ssr")]
+use crate::{
+    people::server::check_sign_in_rate,
+    server::session::{signed_in, use_app},
+};
 use leptos::prelude::*;
+use server_fn::codec::GetUrl;
 
 /// The ended calls of the signed-in person, newest first.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session, [`Failure::Unavailable`] when the store fails.
-#[server(prefix = "/fn", endpoint = "past-calls")]
+#[server(endpoint = "past-calls", input = GetUrl)]
 pub async fn list_past_calls() -> Result<Vec<PastCall>, Failure> {
-    let app = crate::server::session::use_app()?;
-    let signed = crate::server::session::require_user()?;
-    Ok(super::server::history::list_past_calls(&app.store, signed.person.id).await?)
+    let (app, signed) = signed_in()?;
+    Ok(history::list_past_calls(&app.store, signed.person.id).await?)
 }
 
-/// ICE servers for a connection test, the same as in a call. The credentials are valid for some minutes.
+/// ICE servers for a connection test, the same as in a call. The credentials are valid for some minutes. A `POST`, so
+/// that no other site can have them issued.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
-#[server(prefix = "/fn", endpoint = "ice-servers")]
+#[server(endpoint = "ice-servers")]
 pub async fn list_ice_servers() -> Result<Vec<IceServer>, Failure> {
-    let app = crate::server::session::use_app()?;
-    let signed = crate::server::session::require_user()?;
+    let (app, signed) = signed_in()?;
     Ok(app.ice_servers(signed.person.id, CallId(uuid::Uuid::nil())))
 }
 
@@ -36,23 +43,21 @@ pub async fn list_ice_servers() -> Result<Vec<IceServer>, Failure> {
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
-#[server(prefix = "/fn", endpoint = "people-here")]
+#[server(endpoint = "people-here", input = GetUrl)]
 pub async fn list_present_people() -> Result<Vec<PersonPresence>, Failure> {
-    let app = crate::server::session::use_app()?;
-    let signed = crate::server::session::require_user()?;
+    let (app, signed) = signed_in()?;
     let mut people = app.connections.list_presence(signed.person.id);
     people.retain(|present| present.person.id != signed.person.id);
     Ok(people)
 }
 
-/// The target of the guest link with this token.
+/// The target of the guest link with this token. A `POST`, because proxies log queries, and the token is a secret.
 ///
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
-#[server(prefix = "/fn", endpoint = "invitation")]
+#[server(endpoint = "invitation")]
 pub async fn resolve_guest_link(token: String) -> Result<GuestLinkTarget, Failure> {
-    use super::server::guests;
-    let app = crate::server::session::use_app()?;
+    let app = use_app()?;
     Ok(guests::resolve_guest_link(&app, &token, &guests::request_headers()).await?)
 }
 
@@ -61,11 +66,10 @@ pub async fn resolve_guest_link(token: String) -> Result<GuestLinkTarget, Failur
 /// # Errors
 /// [`Failure::Invalid`] for an invalid name, [`Failure::NotFound`] for an invalid link, [`Failure::RateLimited`] after too many
 /// attempts.
-#[server(prefix = "/fn", endpoint = "enter-call")]
+#[server(endpoint = "enter-call")]
 pub async fn become_guest(token: String, name: String) -> Result<(), Failure> {
-    use super::server::guests;
-    let app = crate::server::session::use_app()?;
-    crate::people::server::check_sign_in_rate(&app)?;
+    let app = use_app()?;
+    check_sign_in_rate(&app)?;
     let cookie = guests::admit_guest(&app, &token, &name).await?;
     guests::set_cookie_and_redirect(cookie, &token);
     Ok(())
@@ -76,22 +80,20 @@ pub async fn become_guest(token: String, name: String) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] for a person who is not in the call,
 /// [`Failure::Invalid`] for a lifetime out of bounds or too many links.
-#[server(prefix = "/fn", endpoint = "create-guest-link")]
+#[server(endpoint = "create-guest-link")]
 pub async fn create_guest_link(call: CallId, hours: u32) -> Result<NewGuestLink, Failure> {
-    let app = crate::server::session::use_app()?;
-    let signed = crate::server::session::require_user()?;
-    Ok(super::server::guests::create_link(&app, &signed.person, call, hours).await?)
+    let (app, signed) = signed_in()?;
+    Ok(guests::create_link(&app, &signed.person, call, hours).await?)
 }
 
 /// The guest links to a group call of the signed-in person, newest first.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] for a person who is not in the call.
-#[server(prefix = "/fn", endpoint = "guest-links")]
+#[server(endpoint = "guest-links", input = GetUrl)]
 pub async fn list_guest_links(call: CallId) -> Result<Vec<GuestLinkSummary>, Failure> {
-    let app = crate::server::session::use_app()?;
-    let signed = crate::server::session::require_user()?;
-    Ok(super::server::guests::list_links(&app, &signed.person, call).await?)
+    let (app, signed) = signed_in()?;
+    Ok(guests::list_links(&app, &signed.person, call).await?)
 }
 
 /// Revokes a guest link, and removes its guests from the call.
@@ -99,10 +101,9 @@ pub async fn list_guest_links(call: CallId) -> Result<Vec<GuestLinkSummary>, Fai
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session, [`Failure::NotAllowed`] for a person who is not in the call,
 /// [`Failure::NotFound`] for an unknown link.
-#[server(prefix = "/fn", endpoint = "revoke-guest-link")]
+#[server(endpoint = "revoke-guest-link")]
 pub async fn revoke_guest_link(call: CallId, link: GuestLinkId) -> Result<(), Failure> {
-    let app = crate::server::session::use_app()?;
-    let signed = crate::server::session::require_user()?;
-    super::server::guests::revoke_link(&app, &signed.person, call, link).await?;
+    let (app, signed) = signed_in()?;
+    guests::revoke_link(&app, &signed.person, call, link).await?;
     Ok(())
 }

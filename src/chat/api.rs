@@ -6,35 +6,36 @@ pub use types::{RoomHistory, Sidebar};
 
 #[cfg(feature = "ssr")]
 use super::server as chat;
+#[cfg(feature = "ssr")]
+use crate::server::session::{current_user, signed_in, use_app};
 use crate::{
     model::{MessageId, RoomId, Seq, UserId},
     protocol::failure::Failure,
 };
 use leptos::prelude::*;
+use server_fn::codec::GetUrl;
 
 /// Returns the sidebar of the current user, or `None` without a session.
 ///
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
-#[server(name = ReadSidebar, prefix = "/fn", endpoint = "sidebar")]
-pub async fn sidebar() -> Result<Option<Sidebar>, Failure> {
-    let app = crate::server::session::use_app()?;
-    let Some(signed) = crate::server::session::current_user() else {
+#[server(endpoint = "sidebar", input = GetUrl)]
+pub async fn find_sidebar() -> Result<Option<Sidebar>, Failure> {
+    let app = use_app()?;
+    let Some(signed) = current_user() else {
         return Ok(None);
     };
     Ok(Some(chat::sidebar(&app, signed.person).await?))
 }
 
-/// Returns a page of a room's history: the newest, or the one before a sequence number.
+/// Returns a page of a room's history: the newest, or the one before a sequence number. A `POST`, because the newest page
+/// marks the room as read.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session, [`Failure::NotFound`] when the room is not visible to the user.
-#[server(name = ReadRoom, prefix = "/fn", endpoint = "room")]
+#[server(endpoint = "room")]
 pub async fn find_room_history(slug: String, before: Option<Seq>) -> Result<RoomHistory, Failure> {
-    let (app, signed) = (
-        crate::server::session::use_app()?,
-        crate::server::session::require_user()?,
-    );
+    let (app, signed) = signed_in()?;
     Ok(chat::find_room_history(&app, &signed.person, &slug, before).await?)
 }
 
@@ -43,17 +44,14 @@ pub async fn find_room_history(slug: String, before: Option<Seq>) -> Result<Room
 /// # Errors
 /// [`Failure::Invalid`] for an invalid text, [`Failure::RateLimited`] after too many messages, [`Failure::NotFound`]
 /// when the user is not a member.
-#[server(prefix = "/fn", endpoint = "post")]
+#[server(endpoint = "post")]
 pub async fn post_message(
     id: MessageId,
     room: RoomId,
     slug: String,
     text: String,
 ) -> Result<(), Failure> {
-    let (app, signed) = (
-        crate::server::session::use_app()?,
-        crate::server::session::require_user()?,
-    );
+    let (app, signed) = signed_in()?;
     chat::post_message(&app, &signed.person, id, room, &text).await?;
     leptos_axum::redirect(&format!("/chat/{slug}#latest"));
     Ok(())
@@ -63,12 +61,9 @@ pub async fn post_message(
 ///
 /// # Errors
 /// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] when the name is invalid or taken.
-#[server(prefix = "/fn", endpoint = "create-room")]
+#[server(endpoint = "create-room")]
 pub async fn create_room(name: String) -> Result<(), Failure> {
-    let (app, signed) = (
-        crate::server::session::use_app()?,
-        crate::server::session::require_user()?,
-    );
+    let (app, signed) = signed_in()?;
     let slug = chat::create_room(&app, &signed.person, &name).await?;
     leptos_axum::redirect(&format!("/chat/{slug}"));
     Ok(())
@@ -78,12 +73,9 @@ pub async fn create_room(name: String) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::Invalid`] for the current user's own id, [`Failure::NotFound`] for an unknown user.
-#[server(prefix = "/fn", endpoint = "open-direct")]
+#[server(endpoint = "open-direct")]
 pub async fn open_direct_room(with: UserId) -> Result<(), Failure> {
-    let (app, signed) = (
-        crate::server::session::use_app()?,
-        crate::server::session::require_user()?,
-    );
+    let (app, signed) = signed_in()?;
     let slug = chat::open_direct_room(&app, &signed.person, with).await?;
     leptos_axum::redirect(&format!("/chat/{slug}"));
     Ok(())

@@ -1,6 +1,6 @@
 //! `/chat`: the layout with the sidebar, and the page without a selected room.
 
-use super::{api::sidebar, connection_banner::ConnectionBanner, room_list::RoomList};
+use super::{api::find_sidebar, connection_banner::ConnectionBanner, room_list::RoomList};
 use crate::{
     people::RequireSession,
     ui::{
@@ -25,7 +25,7 @@ pub fn ChatLayout() -> impl IntoView {
 
 #[component]
 fn ChatColumns() -> impl IntoView {
-    let list = Resource::new_blocking(|| (), |()| sidebar());
+    let list = Resource::new_blocking(|| (), |()| find_sidebar());
     refetch_on_reconnect(list);
     let params = use_params_map();
     let in_room = move || params.with(|params| params.get_str("room").is_some());

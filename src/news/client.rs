@@ -89,7 +89,14 @@ impl NewsStream {
     /// Provides the context. Connects to nothing yet.
     pub fn provide() -> Self {
         let live = Self {
-            status: Resource::new(|| (), |()| find_news_status()),
+            status: Resource::new(
+                || (),
+                |()| async {
+                    find_news_status()
+                        .await
+                        .inspect_err(crate::ui::page_failure::set_page_status)
+                },
+            ),
             recent: RwSignal::new(None),
             breaking: RwSignal::new(BannerState::AsRendered),
             dismissed: RwSignal::new(None),

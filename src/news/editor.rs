@@ -8,7 +8,7 @@ mod draft;
 
 use self::draft::{DraftNotice, FormFields, restore_draft};
 use super::{
-    api::{EditorState, StoryInput, find_editor_state, preview_story, publish_story},
+    api::{EditorState, PreviewStory, PublishStory, StoryInput, find_editor_state},
     client::use_news,
 };
 use crate::{
@@ -16,16 +16,17 @@ use crate::{
     people::use_viewer,
     protocol::failure::Failure,
     ui::{
+        form::SubmitButton,
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
+        page_failure::{ErrorNotice, UnavailablePage, set_page_status},
     },
 };
 use leptos::{
-    either::EitherOf3,
+    either::{Either, EitherOf3},
     ev::SubmitEvent,
     html::{Input, Textarea},
     prelude::*,
-    task::spawn_local,
 };
 use leptos_meta::Title;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
@@ -47,13 +48,11 @@ pub fn EditorPage() -> impl IntoView {
                         Err(failure) => {
                             EitherOf3::C(
                                 view! {
-                                    <section class="empty">
-                                        <h1>"Publishing is unavailable"</h1>
-                                        <p>{failure.to_string()}</p>
-                                        <button type="button" class="button primary" on:click=move |_| editor_state.refetch()>
-                                            "Try again"
-                                        </button>
-                                    </section>
+                                    <UnavailablePage
+                                        heading="Publishing is unavailable"
+                                        failure
+                                        resource=editor_state
+                                    />
                                 },
                             )
                         }
@@ -67,6 +66,7 @@ pub fn EditorPage() -> impl IntoView {
 /// Tells visitors without the permission who may publish.
 #[component]
 fn NotYours(failure: Failure) -> impl IntoView {
+    set_page_status(&failure);
     let reason = match failure {
         Failure::NotAllowed { reason } => reason,
         _ => "Only editors and administrators can publish stories. Sign in if you are one."
@@ -92,6 +92,9 @@ fn StoryForm(editor: EditorState) -> impl IntoView {
         input,
         failure,
     } = editor;
+    if let Some(failure) = &failure {
+        set_page_status(failure);
+    }
     let live = use_news();
     let navigate = use_navigate();
     let fields = FormFields {
@@ -100,34 +103,30 @@ fn StoryForm(editor: EditorState) -> impl IntoView {
     };
     let request = input.request_id;
     let empty = StoryInput::new(request);
-    let failure = RwSignal::new(failure);
-    let busy = RwSignal::new(false);
     let draft_state = restore_draft(fields, input.clone());
-
-    let publish = move |event: SubmitEvent| {
-        let Some(typed) = fields.read_input(request) else {
-            return;
-        };
-        event.prevent_default();
-        if busy.get_untracked() {
-            return;
+    let publish = ServerAction::<PublishStory>::new();
+    let failure = Memo::new(move |_| {
+        if publish.pending().get() {
+            return None;
         }
-        busy.set(true);
-        failure.set(None);
-        let navigate = navigate.clone();
-        spawn_local(async move {
-            match publish_story(typed).await {
-                Ok(slug) => {
-                    fields.remove_draft();
-                    live.set_writing(false);
-                    navigate(&format!("/news/{slug}"), NavigateOptions::default());
-                }
-                Err(why) => {
-                    failure.try_set(Some(why));
-                }
-            }
-            busy.try_set(false);
-        });
+        match publish.value().get() {
+            Some(published) => published.err(),
+            None => failure.clone(),
+        }
+    });
+    Effect::new(move || {
+        if let Some(Ok(slug)) = publish.value().get() {
+            fields.remove_draft();
+            live.set_writing(false);
+            navigate(&format!("/news/{slug}"), NavigateOptions::default());
+        }
+    });
+    // Not an `ActionForm`: without WASM the form is posted to this page, which keeps the input of a rejected story.
+    let submit = move |event: SubmitEvent| {
+        if let Some(story) = fields.read_input(request) {
+            event.prevent_default();
+            publish.dispatch(PublishStory { story });
+        }
     };
     let typing = move |_| {
         if let Some(typed) = fields.read_input(request) {
@@ -140,7 +139,7 @@ fn StoryForm(editor: EditorState) -> impl IntoView {
             <h1>"Publish a story"</h1>
         </header>
         <DraftNotice draft_state fields />
-        <form class="form" method="post" action="/news/new" node_ref=fields.form on:submit=publish on:input=typing>
+        <form class="form" method="post" action="/news/new" node_ref=fields.form on:submit=submit on:input=typing>
             <input type="hidden" name="request" value=request.to_string() />
             <HeadlineField value=input.headline node=fields.headline />
             <BodyField value=input.body node=fields.body />
@@ -149,9 +148,9 @@ fn StoryForm(editor: EditorState) -> impl IntoView {
             <div class="form-failure" aria-live="assertive">
                 {move || failure.get().map(|failure| view! { <PublishFailure failure /> })}
             </div>
-            <button type="submit" class="button primary" aria-busy=move || busy.get().to_string()>
+            <SubmitButton class="button primary" pending=publish.pending() pending_text="Publishing…">
                 "Publish"
-            </button>
+            </SubmitButton>
         </form>
     }
 }
@@ -197,28 +196,21 @@ fn HeadlineField(value: String, node: NodeRef<Input>) -> impl IntoView {
 #[component]
 fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
     let live = use_news();
-    let rendered = RwSignal::new(None::<Result<String, Failure>>);
-    let busy = RwSignal::new(false);
-    let preview = move |_| {
-        let Some(body) = node.get_untracked().map(|body| body.value()) else {
-            return;
-        };
-        busy.set(true);
-        spawn_local(async move {
-            rendered.try_set(Some(preview_story(body).await));
-            busy.try_set(false);
-        });
+    let preview = ServerAction::<PreviewStory>::new();
+    let show_preview = move |_| {
+        if let Some(body) = node.get_untracked() {
+            preview.dispatch(PreviewStory { body: body.value() });
+        }
     };
-    let shown = move || {
-        rendered.get().map(|looks| match looks {
-            Ok(html) if html.is_empty() => {
-                view! { <p class="quiet-text">"Nothing to preview yet"</p> }.into_any()
+    let rendered = move || {
+        let html = preview.value().get()?;
+        Some(html.map(|html| {
+            if html.is_empty() {
+                Either::Left(view! { <p class="quiet-text">"Nothing to preview yet"</p> })
+            } else {
+                Either::Right(view! { <div class="story-body" inner_html=html></div> })
             }
-            Ok(html) => view! { <div class="story-body" inner_html=html></div> }.into_any(),
-            Err(failure) => {
-                view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> }.into_any()
-            }
-        })
+        }))
     };
     view! {
         <div class="field">
@@ -236,13 +228,13 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
                 "Markdown: # for a heading, **bold**, *italic*, - for a list, [words](https://…) for a link."
             </p>
             <div class="toolbar" hidden=move || !live.is_started().get()>
-                <button type="button" class="button small" on:click=preview aria-busy=move || busy.get().to_string()>
+                <button type="button" class="button small" on:click=show_preview aria-busy=move || preview.pending().get().to_string()>
                     "Preview"
                 </button>
             </div>
         </div>
-        <section class="preview" aria-label="Preview" aria-live="polite" hidden=move || rendered.with(Option::is_none)>
-            {shown}
+        <section class="preview" aria-label="Preview" aria-live="polite" hidden=move || preview.value().with(Option::is_none)>
+            <ErrorBoundary fallback=|errors| view! { <ErrorNotice errors /> }>{rendered}</ErrorBoundary>
         </section>
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         time::{LocalTime, TimeStyle},
     },
 };
-use leptos::{either::Either, prelude::*, task::spawn_local};
+use leptos::{either::Either, prelude::*, task::spawn_local_scoped_with_cancellation};
 use wasm_bindgen::JsCast;
 
 /// The list of stories of one page.
@@ -79,15 +79,14 @@ fn subscribe_to_stream(list: RwSignal<Headlines>, topic: Option<String>) {
             return resyncs;
         }
         let topic = topic.clone();
-        spawn_local(async move {
+        // Cancelled with the list, and by the next resync.
+        spawn_local_scoped_with_cancellation(async move {
             let Ok(page) = list_stories(topic, None).await else {
                 return live.retry_resync();
             };
-            let gone = list.try_update(|list| list.refresh(page)).is_none();
-            if !gone {
-                reveal_if_empty(list);
-                live.resume_from(&list.with_untracked(Headlines::cursor));
-            }
+            list.update(|list| list.refresh(page));
+            reveal_if_empty(list);
+            live.resume_from(&list.with_untracked(Headlines::cursor));
         });
         resyncs
     });

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     model::Seq,
-    ui::notice::{Notice, NoticeKind},
+    ui::{page_failure::set_page_status, refetch::FetchFailure},
 };
 use leptos::{either::Either, prelude::*};
 use leptos_meta::{Meta, Title};
@@ -33,7 +33,10 @@ pub fn NewsPageView() -> impl IntoView {
     let topic = Memo::new(move |_| asked.with(|asked| asked.topic.clone()));
     let page_info = Resource::new(
         || (),
-        |()| async { find_page_info().await.unwrap_or_default() },
+        |()| async {
+            let info = find_page_info().await.inspect_err(set_page_status);
+            info.unwrap_or_default()
+        },
     );
     let page = Resource::new(
         move || asked.get(),
@@ -67,18 +70,7 @@ pub fn NewsPageView() -> impl IntoView {
                             let is_newest = asked.with_untracked(|asked| asked.before.is_none());
                             Either::Left(view! { <HeadlineList listing=found can_publish is_newest /> })
                         }
-                        Err(failure) => {
-                            Either::Right(
-                                view! {
-                                    <Notice kind=NoticeKind::Error>
-                                        <p>{failure.to_string()}</p>
-                                        <button type="button" class="button small" on:click=move |_| page.refetch()>
-                                            "Try again"
-                                        </button>
-                                    </Notice>
-                                },
-                            )
-                        }
+                        Err(failure) => Either::Right(view! { <FetchFailure failure resource=page /> }),
                     }
                 })}
             </Transition>

@@ -4,7 +4,10 @@ use super::{api::find_story, headline_list::is_breaking, links::news_url};
 use crate::{
     model::story::Story,
     protocol::failure::Failure,
-    ui::time::{LocalTime, TimeStyle},
+    ui::{
+        page_failure::{UnavailablePage, set_page_status},
+        time::{LocalTime, TimeStyle},
+    },
 };
 use leptos::{either::EitherOf3, prelude::*};
 use leptos_meta::{Meta, Title};
@@ -22,18 +25,15 @@ pub fn StoryPage() -> impl IntoView {
                 {move || Suspend::new(async move {
                     match found.await {
                         Ok(story) => EitherOf3::A(view! { <WholeStory story /> }),
-                        Err(Failure::NotFound { .. }) => EitherOf3::B(view! { <NoStory /> }),
+                        Err(failure @ Failure::NotFound { .. }) => {
+                            set_page_status(&failure);
+                            EitherOf3::B(view! { <NoStory /> })
+                        }
                         Err(failure) => {
                             EitherOf3::C(
                                 view! {
                                     <Title text="Story unavailable" />
-                                    <section class="empty">
-                                        <h1>"This story could not be loaded"</h1>
-                                        <p>{failure.to_string()}</p>
-                                        <button type="button" class="button primary" on:click=move |_| found.refetch()>
-                                            "Try again"
-                                        </button>
-                                    </section>
+                                    <UnavailablePage heading="This story could not be loaded" failure resource=found />
                                 },
                             )
                         }

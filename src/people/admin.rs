@@ -7,9 +7,10 @@ use crate::{
     model::user::{Person, Role},
     ui::{
         findings::Findings,
-        form::FormFailure,
+        form::{FormFailure, SubmitButton},
         loading::LoadingIndicator,
         notice::{Notice, NoticeKind},
+        refetch::FetchFailure,
         time::{LocalTime, TimeStyle},
     },
 };
@@ -20,19 +21,24 @@ use server_fn::ServerFn;
 
 #[component]
 pub fn AdminPage() -> impl IntoView {
-    let state = Resource::new_blocking(|| (), |()| find_admin_overview());
+    let set_role = ServerAction::<SetRole>::new();
+    let revoke_token = ServerAction::<RevokeToken>::new();
+    let overview = Resource::new_blocking(
+        move || (set_role.version().get(), revoke_token.version().get()),
+        |_| find_admin_overview(),
+    );
     view! {
         <Title text="Administration" />
         <div class="page admin">
             <h1>"Administration"</h1>
-            <Suspense>
+            <Transition>
                 {move || Suspend::new(async move {
-                    match state.await {
-                        Ok(state) => Either::Left(view! { <AdminTables state /> }),
+                    match overview.await {
+                        Ok(overview) => Either::Left(view! { <AdminTables overview set_role revoke_token /> }),
                         Err(failure) => {
                             Either::Right(
                                 view! {
-                                    <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice>
+                                    <FetchFailure failure resource=overview />
                                     <p>
                                         <a class="button" href="/signin?next=/admin">"Sign in"</a>
                                     </p>
@@ -41,13 +47,17 @@ pub fn AdminPage() -> impl IntoView {
                         }
                     }
                 })}
-            </Suspense>
+            </Transition>
         </div>
     }
 }
 
 #[component]
-fn AdminTables(state: AdminOverview) -> impl IntoView {
+fn AdminTables(
+    overview: AdminOverview,
+    set_role: ServerAction<SetRole>,
+    revoke_token: ServerAction<RevokeToken>,
+) -> impl IntoView {
     let query = use_query_map();
     let done = move || {
         query
@@ -60,26 +70,28 @@ fn AdminTables(state: AdminOverview) -> impl IntoView {
             })
     };
     view! {
-        {move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}
-        <FormFailure path=SetRole::PATH />
-        <FormFailure path=RevokeToken::PATH />
+        <div aria-live="polite">
+            {move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}
+        </div>
+        <FormFailure path=SetRole::PATH outcome=set_role.value() />
+        <FormFailure path=RevokeToken::PATH outcome=revoke_token.value() />
         <Examination />
         <section class="card stack" aria-labelledby="admin-people">
             <h2 id="admin-people">"People"</h2>
-            <ul class="rows">{state.people.into_iter().map(|person| view! { <PersonRole person /> }).collect_view()}</ul>
+            <ul class="rows">{overview.people.into_iter().map(|person| view! { <PersonRole person set_role /> }).collect_view()}</ul>
         </section>
         <section class="card stack" aria-labelledby="admin-tokens">
             <h2 id="admin-tokens">"Tokens"</h2>
             <p class="quiet-text">
                 "Programs publish with a token. Create one on the server with " <code>"rialto token create NAME"</code> "."
             </p>
-            {if state.tokens.is_empty() {
+            {if overview.tokens.is_empty() {
                 Either::Left(view! { <p class="empty">"No tokens yet"</p> })
             } else {
                 Either::Right(
                     view! {
                         <ul class="rows">
-                            {state.tokens.into_iter().map(|token| view! { <TokenRow token /> }).collect_view()}
+                            {overview.tokens.into_iter().map(|token| view! { <TokenRow token revoke_token /> }).collect_view()}
                         </ul>
                     },
                 )
@@ -97,9 +109,9 @@ fn Examination() -> impl IntoView {
         move || asked.get(),
         |asked| async move {
             if asked {
-                Some(examine_server().await)
+                examine_server().await.map(Some)
             } else {
-                None
+                Ok(None)
             }
         },
     );
@@ -112,14 +124,10 @@ fn Examination() -> impl IntoView {
             </p>
             <Suspense fallback=|| view! { <LoadingIndicator label="Running checks…" /> }>
                 {move || Suspend::new(async move {
-                    found
-                        .await
-                        .map(|found| match found {
-                            Ok(findings) => Either::Left(view! { <Findings findings /> }),
-                            Err(failure) => {
-                                Either::Right(view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> })
-                            }
-                        })
+                    match found.await {
+                        Ok(findings) => Either::Left(findings.map(|findings| view! { <Findings findings /> })),
+                        Err(failure) => Either::Right(view! { <FetchFailure failure resource=found /> }),
+                    }
                 })}
             </Suspense>
             <form method="get" action="/admin">
@@ -132,13 +140,18 @@ fn Examination() -> impl IntoView {
 }
 
 #[component]
-fn PersonRole(person: Person) -> impl IntoView {
+fn PersonRole(person: Person, set_role: ServerAction<SetRole>) -> impl IntoView {
     let label = format!("Role of {}", person.name);
     let submit = format!("Change the role of {}", person.name);
+    // The action is shared by all rows; its input is there while it is pending.
+    let pending = Signal::derive(move || {
+        let input = set_role.input();
+        input.with(|input| input.as_ref().is_some_and(|input| input.user == person.id))
+    });
     view! {
         <li class="row">
             <span class="row-name">{person.name.to_string()}</span>
-            <form class="row-form" method="post" action=SetRole::url()>
+            <ActionForm action=set_role attr:class="row-form">
                 <input type="hidden" name="user" value=person.id.to_string() />
                 <select name="role" aria-label=label>
                     {Role::ALL
@@ -152,15 +165,19 @@ fn PersonRole(person: Person) -> impl IntoView {
                         })
                         .collect_view()}
                 </select>
-                <button class="button" type="submit" aria-label=submit>"Change"</button>
-            </form>
+                <SubmitButton pending label=submit>"Change"</SubmitButton>
+            </ActionForm>
         </li>
     }
 }
 
 #[component]
-fn TokenRow(token: TokenSummary) -> impl IntoView {
+fn TokenRow(token: TokenSummary, revoke_token: ServerAction<RevokeToken>) -> impl IntoView {
     let submit = format!("Revoke {}", token.name);
+    let pending = Signal::derive(move || {
+        let input = revoke_token.input();
+        input.with(|input| input.as_ref().is_some_and(|input| input.token == token.id))
+    });
     view! {
         <li class="row">
             <span class="row-name">{token.name.clone()}</span>
@@ -177,10 +194,12 @@ fn TokenRow(token: TokenSummary) -> impl IntoView {
             } else {
                 Either::Right(
                     view! {
-                        <form class="row-form" method="post" action=RevokeToken::url()>
+                        <ActionForm action=revoke_token attr:class="row-form">
                             <input type="hidden" name="token" value=token.id.to_string() />
-                            <button class="button danger" type="submit" aria-label=submit>"Revoke"</button>
-                        </form>
+                            <SubmitButton class="button danger" pending pending_text="Revoking…" label=submit>
+                                "Revoke"
+                            </SubmitButton>
+                        </ActionForm>
                     },
                 )
             }}

@@ -7,23 +7,26 @@ pub use types::{AdminOverview, TokenSummary};
 
 #[cfg(feature = "ssr")]
 use super::server as people;
+#[cfg(feature = "ssr")]
+use crate::server::session::{signed_in, use_app};
 use crate::{
     model::{TokenId, UserId, finding::Finding},
     protocol::failure::Failure,
 };
 use leptos::prelude::*;
+use server_fn::codec::GetUrl;
 
 /// Creates a guest and a session, then redirects to `next`. `request` is a secret that makes submitting twice harmless.
 ///
 /// # Errors
 /// [`Failure::Invalid`] when the name is invalid or taken, [`Failure::RateLimited`] after too many attempts.
-#[server(prefix = "/fn", endpoint = "pick-name")]
+#[server(endpoint = "pick-name")]
 pub async fn pick_name(
     name: String,
     next: String,
     #[server(default)] request: String,
 ) -> Result<(), Failure> {
-    let app = crate::server::session::use_app()?;
+    let app = use_app()?;
     people::check_sign_in_rate(&app)?;
     let cookie = people::create_guest(&app, &name, &request).await?;
     people::redirect_with_session(cookie, &next);
@@ -34,9 +37,9 @@ pub async fn pick_name(
 ///
 /// # Errors
 /// [`Failure::Invalid`] for a wrong name or password, [`Failure::RateLimited`] after too many attempts.
-#[server(prefix = "/fn", endpoint = "sign-in")]
+#[server(endpoint = "sign-in")]
 pub async fn sign_in(name: String, password: String, next: String) -> Result<(), Failure> {
-    let app = crate::server::session::use_app()?;
+    let app = use_app()?;
     people::check_sign_in_rate(&app)?;
     let person = people::check_password(&app, &name, password).await?;
     people::start_session(&app, person.id, &next).await
@@ -47,9 +50,9 @@ pub async fn sign_in(name: String, password: String, next: String) -> Result<(),
 /// # Errors
 /// [`Failure::NotAllowed`] for a used or replaced link, [`Failure::Invalid`] for an invalid name or password,
 /// [`Failure::RateLimited`] after too many attempts.
-#[server(prefix = "/fn", endpoint = "claim-admin")]
+#[server(endpoint = "claim-admin")]
 pub async fn claim_admin(claim: String, name: String, password: String) -> Result<(), Failure> {
-    let app = crate::server::session::use_app()?;
+    let app = use_app()?;
     people::check_sign_in_rate(&app)?;
     let admin = people::create_admin(&app, &claim, &name, password).await?;
     people::start_session(&app, admin.id, "/").await
@@ -59,21 +62,19 @@ pub async fn claim_admin(claim: String, name: String, password: String) -> Resul
 ///
 /// # Errors
 /// [`Failure::Unavailable`] when the store fails.
-#[server(prefix = "/fn", endpoint = "sign-out")]
+#[server(endpoint = "sign-out")]
 pub async fn sign_out() -> Result<(), Failure> {
-    people::end_session(&*crate::server::session::use_app()?).await
+    let app = use_app()?;
+    people::end_session(&app).await
 }
 
 /// Changes the display name of the current user.
 ///
 /// # Errors
 /// [`Failure::Invalid`] when the name is invalid or taken.
-#[server(prefix = "/fn", endpoint = "rename")]
+#[server(endpoint = "rename")]
 pub async fn change_name(name: String) -> Result<(), Failure> {
-    let (app, signed) = (
-        crate::server::session::use_app()?,
-        crate::server::session::require_user()?,
-    );
+    let (app, signed) = signed_in()?;
     people::change_name(&app, signed.person.id, &name).await?;
     leptos_axum::redirect("/settings?done=name");
     Ok(())
@@ -84,15 +85,12 @@ pub async fn change_name(name: String) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure::Invalid`] for a wrong current or an invalid new password, [`Failure::RateLimited`] after too many
 /// attempts.
-#[server(prefix = "/fn", endpoint = "set-password")]
+#[server(endpoint = "set-password")]
 pub async fn set_password(
     #[server(default)] current: String,
     password: String,
 ) -> Result<(), Failure> {
-    let (app, signed) = (
-        crate::server::session::use_app()?,
-        crate::server::session::require_user()?,
-    );
+    let (app, signed) = signed_in()?;
     people::check_sign_in_rate(&app)?;
     people::set_password(&app, &signed, current, password).await?;
     leptos_axum::redirect("/settings?done=password");
@@ -103,9 +101,10 @@ pub async fn set_password(
 ///
 /// # Errors
 /// [`Failure::Invalid`] for any other value.
-#[server(prefix = "/fn", endpoint = "set-theme")]
+#[server(endpoint = "set-theme")]
 pub async fn set_theme(theme: String) -> Result<(), Failure> {
-    people::set_theme(&*crate::server::session::use_app()?, &theme)?;
+    let app = use_app()?;
+    people::set_theme(&app, &theme)?;
     leptos_axum::redirect("/settings?done=theme");
     Ok(())
 }
@@ -114,21 +113,20 @@ pub async fn set_theme(theme: String) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::NotAllowed`] unless the user is an administrator.
-#[server(name = FindAdminOverview, prefix = "/fn", endpoint = "administration")]
+#[server(endpoint = "administration", input = GetUrl)]
 pub async fn find_admin_overview() -> Result<AdminOverview, Failure> {
-    let app = crate::server::session::use_app()?;
-    people::require_admin()?;
+    let (app, _) = people::signed_in_admin()?;
     Ok(people::find_admin_overview(&app).await?)
 }
 
-/// Checks whether calls can connect through this server. Takes some seconds if something does not answer.
+/// Checks whether calls can connect through this server. Takes some seconds if something does not answer. A `POST`,
+/// because it sends packets to the relay and a time server.
 ///
 /// # Errors
 /// [`Failure::NotAllowed`] unless the user is an administrator.
-#[server(prefix = "/fn", endpoint = "examine-server")]
+#[server(endpoint = "examine-server")]
 pub async fn examine_server() -> Result<Vec<Finding>, Failure> {
-    let app = crate::server::session::use_app()?;
-    people::require_admin()?;
+    let (app, _) = people::signed_in_admin()?;
     Ok(crate::server::doctor::run_checks(&app).await)
 }
 
@@ -137,10 +135,9 @@ pub async fn examine_server() -> Result<Vec<Finding>, Failure> {
 /// # Errors
 /// [`Failure::NotAllowed`] unless the user is an administrator, [`Failure::Invalid`] for their own role or an unknown
 /// one, [`Failure::NotFound`] for an unknown user.
-#[server(prefix = "/fn", endpoint = "set-role")]
+#[server(endpoint = "set-role")]
 pub async fn set_role(user: UserId, role: String) -> Result<(), Failure> {
-    let app = crate::server::session::use_app()?;
-    let admin = people::require_admin()?;
+    let (app, admin) = people::signed_in_admin()?;
     people::set_role(&app, &admin, user, &role).await?;
     leptos_axum::redirect("/admin?done=role");
     Ok(())
@@ -150,10 +147,9 @@ pub async fn set_role(user: UserId, role: String) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure::NotAllowed`] unless the user is an administrator, [`Failure::NotFound`] for an unknown or revoked token.
-#[server(prefix = "/fn", endpoint = "revoke-token")]
+#[server(endpoint = "revoke-token")]
 pub async fn revoke_token(token: TokenId) -> Result<(), Failure> {
-    let app = crate::server::session::use_app()?;
-    people::require_admin()?;
+    let (app, _) = people::signed_in_admin()?;
     people::revoke_token(&app, token).await?;
     leptos_axum::redirect("/admin?done=token");
     Ok(())

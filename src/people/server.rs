@@ -19,7 +19,10 @@ use axum::{
 };
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use leptos::prelude::use_context;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 /// The stored purpose of the secret in the one-time administrator link.
 const ADMIN_CLAIM_PURPOSE: &str = "claim-admin";
@@ -293,14 +296,14 @@ pub fn set_theme(app: &AppState, theme: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the current user, who must be an administrator.
+/// Returns the server's state and the current user, who must be an administrator.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] or [`Failure::NotAllowed`].
-pub fn require_admin() -> Result<Person, Failure> {
-    let signed = session::require_user()?;
+pub fn signed_in_admin() -> Result<(Arc<AppState>, Person), Failure> {
+    let (app, signed) = session::signed_in()?;
     if signed.person.role == Role::Admin {
-        Ok(signed.person)
+        Ok((app, signed.person))
     } else {
         Err(Failure::NotAllowed {
             reason: "Only administrators can do that.".to_owned(),

@@ -2,19 +2,19 @@
 
 use super::{
     RequireSession,
-    api::{ChangeName, SetPassword, SetTheme, SignOut, change_name, set_theme},
+    api::{ChangeName, SetPassword, SetTheme, SignOut},
     signin::{NameField, NewPasswordField},
+    use_viewer,
     viewer::CurrentUser,
 };
 use crate::{
-    model::user::Role,
+    model::user::{Role, UserName},
     ui::{
-        build::BuildTracker,
-        form::{Field, FormFailure, FormSubmission},
+        form::{Field, FormFailure, SubmitButton, on_success},
         notice::{Notice, NoticeKind},
     },
 };
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 use serde::{Deserialize, Serialize};
@@ -82,85 +82,91 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
                 _ => None,
             })
     };
-    // A reload shows the change everywhere. While reloads are blocked, as in a call, the page submits the form itself.
-    let build = expect_context::<BuildTracker>();
-    let (name_submission, theme_submission) = (FormSubmission::new(), FormSubmission::new());
-    let change_name = move |event| {
-        if build.is_reload_blocked() {
-            name_submission.submit(&event, |ChangeName { name }| change_name(name));
-        }
-    };
+    let viewer = use_viewer();
     let chosen = expect_context::<CurrentTheme>();
-    let change_theme = move |event| {
-        if build.is_reload_blocked() {
-            theme_submission.submit(&event, move |SetTheme { theme }| async move {
-                set_theme(theme.clone()).await?;
-                chosen.apply(theme);
-                Ok(())
-            });
+    let change_name = ServerAction::<ChangeName>::new();
+    let set_theme = ServerAction::<SetTheme>::new();
+    let set_password = ServerAction::<SetPassword>::new();
+    let password_form = NodeRef::<html::Form>::new();
+    on_success(change_name, move |ChangeName { name }| {
+        if let Ok(name) = UserName::new(&name) {
+            viewer.update(|me| me.person.name = name);
         }
+    });
+    on_success(set_theme, move |SetTheme { theme }| chosen.apply(theme));
+    on_success(set_password, move |_| {
+        viewer.update(CurrentUser::gain_password);
+        if let Some(form) = password_form.get_untracked() {
+            form.reset();
+        }
+    });
+    let has_password = Memo::new(move |_| {
+        viewer
+            .signal()
+            .with(|me| me.as_ref().is_some_and(|me| me.has_password))
+    });
+    let is_guest = move || {
+        viewer
+            .signal()
+            .with(|me| me.as_ref().is_some_and(|me| me.person.role == Role::Guest))
     };
-    let is_guest = me.person.role == Role::Guest;
     view! {
         <div class="page settings">
             <h1>"Settings"</h1>
-            {move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}
-            <form class="card form" method="post" action=ChangeName::url() on:submit=change_name>
+            <div aria-live="polite">
+                {move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}
+            </div>
+            <ActionForm action=change_name attr:class="card form">
                 <h2>"Name"</h2>
-                <FormFailure path=ChangeName::PATH submission=name_submission />
+                <FormFailure path=ChangeName::PATH outcome=change_name.value() />
                 <NameField id="rename" value=me.person.name.to_string() />
-                <button class="button" type="submit">"Change name"</button>
-            </form>
-            <form class="card form" method="post" action=SetTheme::url() on:submit=change_theme>
+                <SubmitButton pending=change_name.pending()>"Change name"</SubmitButton>
+            </ActionForm>
+            <ActionForm action=set_theme attr:class="card form">
                 <h2>"Appearance"</h2>
-                <FormFailure path=SetTheme::PATH submission=theme_submission />
+                <FormFailure path=SetTheme::PATH outcome=set_theme.value() />
                 <fieldset class="choices">
                     <legend>"Theme on this device"</legend>
                     <ThemeChoice value="system" label="System" />
                     <ThemeChoice value="light" label="Light" />
                     <ThemeChoice value="dark" label="Dark" />
                 </fieldset>
-                <button class="button" type="submit">"Use this theme"</button>
-            </form>
+                <SubmitButton pending=set_theme.pending()>"Use this theme"</SubmitButton>
+            </ActionForm>
             {more.run()}
-            <form class="card form" method="post" action=SetPassword::url()>
+            <ActionForm action=set_password node_ref=password_form attr:class="card form">
                 <h2>"Password"</h2>
                 <p class="quiet-text">
-                    {if is_guest {
-                        "You are a guest: your name works in this browser only. Set a password to sign in anywhere."
-                    } else {
-                        "Changing it signs you out everywhere else."
+                    {move || {
+                        if is_guest() {
+                            "You are a guest: your name works in this browser only. Set a password to sign in anywhere."
+                        } else {
+                            "Changing it signs you out everywhere else."
+                        }
                     }}
                 </p>
-                <FormFailure path=SetPassword::PATH />
-                {me
-                    .has_password
-                    .then(|| {
-                        view! {
-                            <Field
-                                label="Current password"
-                                name="current"
-                                id="current-password"
-                                kind="password"
-                                autocomplete="current-password"
-                                required=true
-                            />
-                        }
-                    })}
+                <FormFailure path=SetPassword::PATH outcome=set_password.value() />
+                <Show when=move || has_password.get()>
+                    <Field
+                        label="Current password"
+                        name="current"
+                        id="current-password"
+                        kind="password"
+                        autocomplete="current-password"
+                        required=true
+                    />
+                </Show>
                 <NewPasswordField id="new-password" />
-                <button class="button" type="submit">"Set password"</button>
-            </form>
+                <SubmitButton pending=set_password.pending()>"Set password"</SubmitButton>
+            </ActionForm>
             <form class="card form" method="post" action=SignOut::url()>
                 <h2>"Sign out"</h2>
                 <FormFailure path=SignOut::PATH />
-                {(!me.has_password)
-                    .then(|| {
-                        view! {
-                            <p class="quiet-text">
-                                "Without a password you cannot sign in with this name again. To keep it, set a password first."
-                            </p>
-                        }
-                    })}
+                <Show when=move || !has_password.get()>
+                    <p class="quiet-text">
+                        "Without a password you cannot sign in with this name again. To keep it, set a password first."
+                    </p>
+                </Show>
                 <button class="button danger" type="submit">"Sign out"</button>
             </form>
             {(me.person.role == Role::Admin)

@@ -1,4 +1,6 @@
 //! `/signin`: pick a name, sign in with a password, or become the administrator with the one-time link.
+//!
+//! The forms are plain, not an `ActionForm`: a new session needs a new document (see [`crate::ui::form`]).
 
 use super::{
     api::{ClaimAdmin, PickName, SignIn},

@@ -1,6 +1,6 @@
 //! The current user of the page.
 
-use crate::model::user::Person;
+use crate::model::user::{Person, Role};
 use leptos::{either::Either, prelude::*};
 use leptos_router::hooks::use_location;
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,20 @@ pub struct CurrentUser {
     pub has_password: bool,
 }
 
-/// The current user of the page, if any. Provided once, by the app. It never changes while the page is open, because
+impl CurrentUser {
+    /// Having set a password makes a guest a member.
+    pub(super) fn gain_password(&mut self) {
+        self.has_password = true;
+        if self.person.role == Role::Guest {
+            self.person.role = Role::Member;
+        }
+    }
+}
+
+/// The current user of the page, if any. Provided once, by the app. Who it is never changes while the page is open, because
 /// signing in and out load a new document. It is part of the rendered page, so no request is needed.
 #[derive(Debug, Clone, Copy)]
-pub struct Viewer(StoredValue<Option<CurrentUser>>);
+pub struct Viewer(RwSignal<Option<CurrentUser>>);
 
 /// Returns the viewer of the page.
 ///
@@ -31,15 +41,30 @@ impl Viewer {
     /// Provides the viewer to the whole app.
     pub fn provide() -> Self {
         let known = || use_context::<Option<CurrentUser>>().flatten();
-        let viewer = Self(StoredValue::new(SharedValue::new(known).into_inner()));
+        let viewer = Self(RwSignal::new(SharedValue::new(known).into_inner()));
         provide_context(viewer);
         viewer
     }
 
-    /// The current user; `None` without a session.
+    /// The current user as of now; `None` without a session.
     #[must_use]
     pub fn current_user(&self) -> Option<CurrentUser> {
-        self.0.get_value()
+        self.0.get_untracked()
+    }
+
+    /// The current user, for views that show what the settings change.
+    #[must_use]
+    pub fn signal(&self) -> ReadSignal<Option<CurrentUser>> {
+        self.0.read_only()
+    }
+
+    /// Applies a change in the settings. Browser only.
+    pub(super) fn update(self, change: impl FnOnce(&mut CurrentUser)) {
+        self.0.update(|me| {
+            if let Some(me) = me {
+                change(me);
+            }
+        });
     }
 
     /// The current user as others see them; `None` without a session.

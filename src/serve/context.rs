@@ -6,9 +6,10 @@ use crate::{
     server::{
         AppState, Result,
         assets::Assets,
-        http,
+        http, page_status,
         session::{self, SignedInUser},
     },
+    ui::page_failure::PageStatus,
 };
 use axum::{
     extract::{Request, State},
@@ -62,6 +63,7 @@ pub(super) fn provide(app: &Arc<AppState>, news: &Arc<NewsService>, assets: &Ass
     provide_context(signed);
     provide_context(app.clone());
     provide_context(news.clone());
+    provide_context(PageStatus(page_status::set_page_status));
     if let Some(response) = use_context::<ResponseOptions>() {
         let (name, value) = http::no_store();
         response.insert_header(name, value);

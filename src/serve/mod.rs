@@ -11,7 +11,7 @@
 //! | `call_leader` | election of the node that decides about calls |
 //! | `context` | Leptos context of pages and server functions |
 //! | `page_cache` | cache of rendered news pages |
-//! | `server_functions` | status of failed server functions |
+//! | `server_functions` | status of failed server functions, and reads of older pages |
 
 mod call_leader;
 mod context;

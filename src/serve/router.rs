@@ -78,6 +78,7 @@ fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Rou
                 render_app_async_with_context(provide.clone(), render),
             ),
         )
+        .merge(server_functions::reads_by_post(provide.clone()))
         .fallback(file_and_error_handler_with_context::<LeptosOptions, _>(
             provide, shell,
         ))

@@ -1,18 +1,54 @@
-//! Middleware that corrects requests to, and responses of, server functions.
+//! Corrections of requests to, and responses of, server functions.
 
 use crate::{protocol::failure::Failure, server::error::http_status};
 use axum::{
+    Router,
     body::{Body, to_bytes},
     extract::Request,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
+    routing::post,
 };
+use leptos_axum::handle_server_fns_with_context;
 use server_fn::error::{FromServerFnError, SERVER_FN_ERROR_HEADER, ServerFnUrlError};
 
-const SERVER_FN_PREFIX: &str = "/fn/";
-/// Bytes of a failure in JSON.
+/// Path prefix of server functions. Set in `.cargo/config.toml` and, for cargo-leptos, in `Cargo.toml`.
+const SERVER_FN_PREFIX: &str = concat!(env!("SERVER_FN_PREFIX"), "/");
+/// Upper bound of the size of a read's arguments, in bytes.
+const MAX_READ_ARGUMENTS_BYTES: usize = 8 * 1024;
+/// Upper bound of the size of a failure in JSON, in bytes.
 const MAX_FAILURE_BYTES: usize = 64 * 1024;
+
+/// Routes that also accept a read (`GET`) as a `POST`, as open pages of older builds send it: the body becomes the query.
+pub(super) fn reads_by_post<S: Clone + Send + Sync + 'static>(
+    provide: impl Fn() + Clone + Send + Sync + 'static,
+) -> Router<S> {
+    server_fn::axum::server_fn_paths()
+        .filter(|(_, method)| *method == Method::GET)
+        .fold(Router::new(), |router, (path, _)| {
+            let provide = provide.clone();
+            let read = async move |request| match into_get(request).await {
+                Ok(read) => handle_server_fns_with_context(provide, read)
+                    .await
+                    .into_response(),
+                Err(status) => status.into_response(),
+            };
+            router.route(path, post(read))
+        })
+}
+
+async fn into_get(request: Request) -> Result<Request, StatusCode> {
+    let (mut parts, body) = request.into_parts();
+    let arguments = to_bytes(body, MAX_READ_ARGUMENTS_BYTES)
+        .await
+        .map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+    let arguments = std::str::from_utf8(&arguments).map_err(|_| StatusCode::BAD_REQUEST)?;
+    let address = format!("{}?{arguments}", parts.uri.path());
+    parts.uri = address.parse().map_err(|_| StatusCode::BAD_REQUEST)?;
+    parts.method = Method::GET;
+    Ok(Request::from_parts(parts, Body::empty()))
+}
 
 /// Corrects the library: every failure has status 500, which becomes the failure's own; and each is added to the URL
 /// that a form returns to, from which an earlier one is removed.

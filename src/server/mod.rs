@@ -18,6 +18,7 @@
 //! | [`http_server`] | accepting connections, and taking them over from HTTP |
 //! | [`live`] | live connections, their bounded send queues, presence |
 //! | [`metrics`] | metrics for the operator |
+//! | [`page_status`] | HTTP status of a page that shows a failure |
 //! | [`password`] | argon2 off the async threads, with bounded concurrency |
 //! | [`proxy`] | client addresses behind trusted proxies |
 //! | [`random`] | randomness: tokens, ids, epochs |
@@ -44,6 +45,7 @@ pub mod http;
 pub mod http_server;
 pub mod live;
 pub mod metrics;
+pub mod page_status;
 pub mod password;
 pub mod proxy;
 pub mod random;

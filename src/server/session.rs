@@ -174,6 +174,14 @@ pub fn require_user() -> Result<SignedInUser, Failure> {
     current_user().ok_or(Failure::NotSignedIn)
 }
 
+/// State of the server and current user: the first line of a server function for people with a session.
+///
+/// # Errors
+/// [`Failure::NotSignedIn`] without a session.
+pub fn signed_in() -> Result<(Arc<AppState>, SignedInUser), Failure> {
+    Ok((use_app()?, require_user()?))
+}
+
 /// Adds a header to the response of a server function.
 pub fn add_header(name: HeaderName, value: HeaderValue) {
     if let Some(response) = use_context::<ResponseOptions>() {

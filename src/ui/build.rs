@@ -57,12 +57,6 @@ impl BuildTracker {
             .with(|server| matches!((server, &page), (Some(server), Some(page)) if server != page))
     }
 
-    /// Returns whether a reload would lose something now. For event handlers; does not track.
-    #[must_use]
-    pub fn is_reload_blocked(&self) -> bool {
-        untrack(|| self.has_reload_blocker())
-    }
-
     fn has_reload_blocker(&self) -> bool {
         self.reload_blockers.get_value().iter().any(Get::get)
     }

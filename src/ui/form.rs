@@ -3,13 +3,17 @@
 //! A plain form posts to a server function, which on failure redirects back with the failure in the address:
 //! `?__path=/fn/sign_in&__err=…` (`server_fn`'s `ServerFnUrlError`). Each form shows only its own function's failure.
 //!
-//! A plain post loads a new document and ends everything that runs in the page. Where that matters, [`FormSubmission`]
-//! posts the form by script once the page is hydrated.
+//! Most forms are an `ActionForm`: once the page is hydrated, their `ServerAction` submits them without leaving the page,
+//! and the router follows the function's redirect. Forms that change the session stay plain, because a new session needs a
+//! new document: the viewer and the live connections belong to the old one.
 
 use super::notice::{Notice, NoticeKind};
 use crate::protocol::failure::Failure;
 use leptos::{
-    ev::SubmitEvent, form::FromFormData, prelude::*, server_fn::error::ServerFnUrlError,
+    ev::{MouseEvent, SubmitEvent},
+    form::FromFormData,
+    prelude::*,
+    server_fn::{ServerFn, error::ServerFnUrlError},
     task::spawn_local,
 };
 use leptos_router::{hooks::use_query_map, params::ParamsMap};
@@ -104,13 +108,18 @@ pub fn FormFailure(
     /// The submission state, if the form is submitted by script.
     #[prop(optional)]
     submission: Option<FormSubmission>,
+    /// The outcome of the form's action, if it has one.
+    #[prop(optional, into)]
+    outcome: Option<Signal<Option<Result<(), Failure>>>>,
 ) -> impl IntoView {
     let query = use_query_map();
     let failure = Memo::new(move |_| {
         let in_address = || query.with(|query| failure_from_query(query, path));
-        match submission {
-            Some(posting) => posting.failure(in_address),
-            None => in_address(),
+        let outcome = outcome.and_then(|outcome| outcome.get());
+        match (submission, outcome) {
+            (_, Some(outcome)) => outcome.err(),
+            (Some(posting), None) => posting.failure(in_address),
+            (None, None) => in_address(),
         }
     });
     move || {
@@ -118,6 +127,63 @@ pub fn FormFailure(
             .get()
             .map(|failure| view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> })
     }
+}
+
+/// The submit button of an `ActionForm`. While the action is pending it shows progress and ignores presses. It is not
+/// `disabled`, because a disabled button loses the keyboard focus.
+#[component]
+pub fn SubmitButton(
+    /// Whether the answer is awaited.
+    #[prop(into)]
+    pending: Signal<bool>,
+    /// What screen readers say meanwhile: "Saving…".
+    #[prop(default = "Saving…")]
+    pending_text: &'static str,
+    /// The CSS class.
+    #[prop(default = "button")]
+    class: &'static str,
+    /// The accessible name, if the text alone is ambiguous.
+    #[prop(optional, into)]
+    label: Option<String>,
+    /// The visible text.
+    children: Children,
+) -> impl IntoView {
+    let attribute = move || pending.get().then_some("true");
+    // Enter in a field presses the button too.
+    let ignore_repeated = move |event: MouseEvent| {
+        if pending.get_untracked() {
+            event.prevent_default();
+        }
+    };
+    view! {
+        <button type="submit" class=class aria-label=label aria-busy=attribute aria-disabled=attribute on:click=ignore_repeated>
+            {children()}
+        </button>
+        <span class="visually-hidden" aria-live="polite">
+            {move || pending.get().then_some(pending_text)}
+        </span>
+    }
+}
+
+/// Runs `then` with what was submitted, each time that the action succeeds. Browser only.
+pub fn on_success<S>(action: ServerAction<S>, then: impl Fn(S) + 'static)
+where
+    S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+{
+    let submitted = StoredValue::new(None);
+    Effect::new(move || {
+        // The input is cleared when the answer has arrived.
+        if let Some(input) = action.input().get() {
+            submitted.set_value(Some(input));
+        } else if let Some(input) = submitted.try_update_value(Option::take).flatten()
+            && action
+                .value()
+                .with_untracked(|value| matches!(value, Some(Ok(_))))
+        {
+            then(input);
+        }
+    });
 }
 
 /// A single-line form field with a label and an optional hint, linked by `aria-describedby`.

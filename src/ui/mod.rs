@@ -7,12 +7,13 @@
 //! | [`browser_state`] | state that holds browser handles, owned by a reactive owner |
 //! | [`build`] | detecting that the server runs a newer build than this page |
 //! | [`findings`] | a list of findings with their verdicts |
-//! | [`form`] | form fields, failures of plain forms, and submission without leaving the page |
+//! | [`form`] | fields, submit buttons and failures of forms |
 //! | [`hydration`] | hydrating the page in chunks |
 //! | [`icon`] | icons |
 //! | [`lazy`] | lazy-loaded WASM chunks |
 //! | [`loading`] | loading indicators |
 //! | [`notice`] | notices for the reader |
+//! | [`page_failure`] | failures shown in place of a page, and its HTTP status |
 //! | [`page_visibility`] | whether the page is visible |
 //! | [`presence`] | a person's presence as a dot |
 //! | [`reconnect`] | keeping live connections open |
@@ -31,6 +32,7 @@ pub mod icon;
 pub mod lazy;
 pub mod loading;
 pub mod notice;
+pub mod page_failure;
 pub mod page_visibility;
 pub mod presence;
 pub mod reconnect;

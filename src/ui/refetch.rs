@@ -2,6 +2,7 @@
 
 use super::{
     notice::{Notice, NoticeKind},
+    page_failure::set_page_status,
     socket::use_socket,
 };
 use crate::protocol::failure::Failure;
@@ -38,6 +39,7 @@ pub fn FetchFailure<T>(
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
+    set_page_status(&failure);
     let retry_button = is_transient(&failure).then(|| {
         view! {
             <button type="button" class="button small" on:click=move |_| resource.refetch()>

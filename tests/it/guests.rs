@@ -144,6 +144,13 @@ async fn assert_turned_away(guest: &Guest, link: &NewGuestLink) {
     assert_eq!(code, CloseCode::SignedOut.code());
 }
 
+async fn assert_link_is_invalid(browser: &Browser, path: &str) {
+    let response = browser.get(path).await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    let page = response.text().await.unwrap();
+    assert!(page.contains("is no longer valid"), "{page}");
+}
+
 async fn enter_call(browser: &Browser, link: &NewGuestLink, name: &str) {
     let token = link.path.rsplit('/').next().unwrap();
     let target = browser
@@ -348,8 +355,7 @@ async fn a_revoked_link_disconnects_its_guests() {
         "Eve (guest)",
         "only guests of the revoked link are removed"
     );
-    let page = bob.browser.html(&first.path).await;
-    assert!(page.contains("is no longer valid"), "{page}");
+    assert_link_is_invalid(&bob.browser, &first.path).await;
     assert_turned_away(&bob, &first).await;
     let links: Vec<GuestLinkSummary> = ada
         .browser
@@ -405,8 +411,7 @@ async fn when_the_last_member_leaves_the_call_ends_for_guests_too() {
         })
         .await;
     assert_eq!(names, ["Ada", "Bob (guest)"]);
-    let page = bob.browser.html(&link.path).await;
-    assert!(page.contains("is no longer valid"), "{page}");
+    assert_link_is_invalid(&bob.browser, &link.path).await;
     let (code, _) = bob.ws.expect_close().await;
     assert_eq!(code, CloseCode::SignedOut.code());
     assert_turned_away(&bob, &link).await;
@@ -443,8 +448,7 @@ async fn whoever_is_in_the_call_invites_guests_and_nobody_else() {
 
     let page = eve.browser.html(&link.path).await;
     assert!(page.contains("You are a member of this room"), "{page}");
-    let wrong = stranger.html("/call/0000").await;
-    assert!(wrong.contains("is no longer valid"), "{wrong}");
+    assert_link_is_invalid(&stranger, "/call/0000").await;
     let token = link.path.rsplit('/').next().unwrap();
     let form = [("token", token), ("name", "  ")];
     let back = stranger

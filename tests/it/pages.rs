@@ -211,6 +211,91 @@ async fn nobody_who_is_not_signed_in_reads_a_room() {
 }
 
 #[tokio::test]
+async fn a_page_that_shows_a_failure_has_its_status() {
+    let server = Server::start().await;
+    let admin = server.create_administrator().await;
+    let ada = Browser::join(&server, "Ada").await;
+    let stranger = Browser::anonymous(&server, "Stranger");
+    for (reader, path, status, text) in [
+        (&ada, "/chat/no-such-room", 404, "That room does not exist"),
+        (&ada, "/chat/general", 200, "General"),
+        (&ada, "/admin", 403, "Only administrators can do that"),
+        (&stranger, "/admin", 403, "Pick a name or sign in first"),
+        (&stranger, "/admin", 403, "href=\"/signin?next=/admin\""),
+        (&admin, "/admin", 200, "Role of Ada"),
+        (&admin, "/admin?look=now", 200, "finding"),
+        (&stranger, "/news/new", 403, "This page is for editors"),
+        (&stranger, "/news/no-such-story", 404, "Story not found"),
+        (&stranger, "/call/0000", 404, "This link is no longer valid"),
+        (&stranger, "/no-such-page", 404, "Page not found"),
+        // Where a name is all that is missing, the page asks for it.
+        (&stranger, "/chat/general", 200, "Pick a name first"),
+        (&stranger, "/calls", 200, "Pick a name first"),
+    ] {
+        let head = reader.http.head(reader.url(path)).send().await.unwrap();
+        assert_eq!(head.status(), status, "HEAD {path} as {}", reader.name);
+        let response = reader.get(path).await;
+        assert_eq!(response.status(), status, "{path} as {}", reader.name);
+        let html = response.text().await.unwrap();
+        assert!(html.contains(text), "{path} as {}: {html}", reader.name);
+    }
+}
+
+#[tokio::test]
+async fn reads_are_never_cached_and_change_nothing_and_open_pages_of_an_older_build_may_post_them()
+{
+    let server = Server::start().await;
+    let admin = server.create_administrator().await;
+    let read = async |request: reqwest::RequestBuilder| {
+        let response = request
+            .header("accept", "application/json")
+            .send()
+            .await
+            .unwrap();
+        let status = response.status().as_u16();
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        (status, response.text().await.unwrap())
+    };
+    for (path, query, status) in [
+        ("/fn/sidebar", "", 200),
+        ("/fn/past-calls", "", 200),
+        ("/fn/people-here", "", 200),
+        ("/fn/administration", "", 200),
+        ("/fn/stories", "topic=High%20water%20%26%20low", 200),
+        (
+            "/fn/guest-links",
+            "call=0198c5f0-0000-4000-8000-00000000000a",
+            403,
+        ),
+        ("/fn/guest-links", "call=nonsense", 422),
+    ] {
+        let got = read(admin.http.get(admin.url(&format!("{path}?{query}")))).await;
+        assert_eq!(got.0, status, "{path}: {}", got.1);
+        let post = admin.http.post(admin.url(path)).body(query);
+        let post = post.header("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(read(post).await, got, "{path}");
+    }
+    let url = admin.url("/fn/stories");
+    for (body, status) in [
+        (format!("topic={}", "a".repeat(9_000)), 413),
+        ("topic=\u{0}".into(), 400),
+    ] {
+        let refused = admin.http.post(&url).body(body).send().await.unwrap();
+        assert_eq!(refused.status(), status);
+    }
+    let foreign = admin.http.post(&url).header("sec-fetch-site", "cross-site");
+    assert_eq!(foreign.send().await.unwrap().status(), 403);
+    // The page of a room is read with `POST`, because it marks the room as read.
+    for changes in [
+        "/fn/rename?name=Eve",
+        "/fn/sign-out",
+        "/fn/room?slug=general",
+    ] {
+        assert_eq!(admin.get(changes).await.status(), 405, "{changes}");
+    }
+}
+
+#[tokio::test]
 async fn the_server_says_whether_it_is_well() {
     let server = Server::start().await;
     let anybody = Browser::anonymous(&server, "Anybody");

@@ -347,6 +347,40 @@ async fn the_server_says_what_it_allows_and_which_build_it_is() {
 }
 
 #[tokio::test]
+async fn a_refused_form_shows_its_reason_without_javascript() {
+    let server = Server::start().await;
+    let admin = server.create_administrator().await;
+    let me = admin.connect().await.me().id.to_string();
+    let name = [("name", "  ")];
+    let password = [("password", "short")];
+    let theme = [("theme", "sepia")];
+    let role = [("user", me.as_str()), ("role", "guest")];
+    for (page, path, form, reason) in [
+        ("/settings", "/fn/rename", &name[..], "Enter at least one"),
+        (
+            "/settings",
+            "/fn/set-password",
+            &password,
+            "A password needs",
+        ),
+        ("/settings", "/fn/set-theme", &theme, "A theme is"),
+        (
+            "/admin",
+            "/fn/set-role",
+            &role,
+            "cannot change your own role",
+        ),
+    ] {
+        let back = admin.submit_form(page, path, form).await;
+        let html = admin.html(&back).await;
+        let alert = html.split_once("role=\"alert\"").map(|(_, alert)| alert);
+        let alert = alert.unwrap_or_else(|| panic!("{path}: {html}"));
+        assert!(alert.contains(reason), "{path}: {html}");
+        assert_eq!(html.matches(reason).count(), 1, "{path}: {html}");
+    }
+}
+
+#[tokio::test]
 async fn who_tries_too_often_has_to_wait() {
     let server = Server::start_with(|command| {
         command.env("RIALTO_SIGN_IN_BURST", "3");

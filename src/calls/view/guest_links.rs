@@ -2,96 +2,24 @@
 
 use crate::{
     calls::{
-        api::{GuestLinkSummary, create_guest_link, list_guest_links, revoke_guest_link},
+        api::{CreateGuestLink, GuestLinkSummary, NewGuestLink, RevokeGuestLink, list_guest_links},
         client::use_calls,
     },
-    model::{CallId, GuestLinkId},
+    model::CallId,
     protocol::failure::Failure,
     ui::{
         browser,
+        form::{SubmitButton, on_success},
         notice::{Notice, NoticeKind},
         time::{LocalTime, TimeStyle},
     },
 };
 use js_sys::Reflect;
-use leptos::{html, prelude::*};
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use leptos::{html, prelude::*, task::spawn_local_scoped_with_cancellation};
+use wasm_bindgen_futures::JsFuture;
 
 /// The lifetimes of a link to choose from, in hours.
 const LIFETIME_CHOICES: [(u32, &str); 3] = [(1, "1 hour"), (24, "1 day"), (7 * 24, "1 week")];
-
-/// State of the guest links panel. A `Copy` handle.
-#[derive(Debug, Clone, Copy)]
-struct GuestLinksState {
-    call: CallId,
-    links: RwSignal<Vec<GuestLinkSummary>>,
-    /// The URL of the link that was just created.
-    new_link: RwSignal<Option<(GuestLinkId, String)>>,
-    failure: RwSignal<Option<Failure>>,
-    is_creating: RwSignal<bool>,
-    /// Number of list requests. Only the response to the latest one is used, because an older one misses later
-    /// changes.
-    load_count: RwSignal<u32>,
-}
-
-impl GuestLinksState {
-    fn load_links(self) {
-        // The component may be unmounted before the response arrives.
-        let load_number = self.load_count.try_update(|asked| {
-            *asked += 1;
-            *asked
-        });
-        spawn_local(async move {
-            let found = list_guest_links(self.call).await;
-            if self.load_count.try_get_untracked() != load_number {
-                return;
-            }
-            match found {
-                Ok(known) => drop(self.links.try_set(known)),
-                Err(failure) => drop(self.failure.try_set(Some(failure))),
-            }
-        });
-    }
-
-    fn create_link(self, hours: u32) {
-        if self.is_creating.get_untracked() {
-            return;
-        }
-        self.is_creating.set(true);
-        self.failure.set(None);
-        spawn_local(async move {
-            let made = create_guest_link(self.call, hours).await;
-            self.is_creating.try_set(false);
-            match made {
-                Ok(made) => {
-                    let id = made.link.id;
-                    self.links.try_update(|known| known.insert(0, made.link));
-                    self.new_link.try_set(Some((id, absolute_url(&made.path))));
-                    self.load_links();
-                }
-                Err(failure) => drop(self.failure.try_set(Some(failure))),
-            }
-        });
-    }
-
-    fn revoke_link(self, link: GuestLinkId) {
-        self.failure.set(None);
-        spawn_local(async move {
-            match revoke_guest_link(self.call, link).await {
-                // `NotFound`: another participant has revoked it.
-                Ok(()) | Err(Failure::NotFound { .. }) => {
-                    self.links
-                        .try_update(|known| known.retain(|known| known.id != link));
-                    self.new_link.try_update(|fresh| {
-                        fresh.take_if(|(id, _)| *id == link);
-                    });
-                    self.load_links();
-                }
-                Err(failure) => drop(self.failure.try_set(Some(failure))),
-            }
-        });
-    }
-}
 
 /// The absolute URL of a link.
 fn absolute_url(path: &str) -> String {
@@ -105,55 +33,73 @@ pub fn GuestLinks(
     /// The call to invite to.
     call: CallId,
 ) -> impl IntoView {
-    let links = GuestLinksState {
-        call,
-        links: RwSignal::default(),
-        new_link: RwSignal::default(),
-        failure: RwSignal::default(),
-        is_creating: RwSignal::default(),
-        load_count: RwSignal::default(),
-    };
-    let hours = RwSignal::new(LIFETIME_CHOICES[0].0);
-    // A new participant may be a guest, so the list is reloaded.
-    let scene = use_calls().state();
-    let members = Memo::new(move |_| {
-        scene.with(|scene| {
-            scene
-                .active_group_call()
-                .map(|gathered| gathered.view.participants.len())
+    let create = ServerAction::<CreateGuestLink>::new();
+    let revoke = ServerAction::<RevokeGuestLink>::new();
+    // A new participant may be a guest, so the list is fetched again.
+    let state = use_calls().state();
+    let participants = Memo::new(move |_| {
+        state.with(|state| {
+            let group = state.active_group_call();
+            group.map(|group| group.view.participants.len())
         })
     });
-    Effect::new(move || {
-        let _ = members.get();
-        links.load_links();
+    let fetched = LocalResource::new(move || {
+        participants.track();
+        create.version().track();
+        revoke.version().track();
+        list_guest_links(call)
     });
-    let choose = move |event| {
-        if let Ok(chosen) = event_target_value(&event).parse() {
-            hours.set(chosen);
+    // A failed fetch leaves the list as it was.
+    let links = Memo::new(move |known: Option<&Vec<_>>| match fetched.get() {
+        Some(Ok(links)) => links,
+        Some(Err(_)) | None => known.cloned().unwrap_or_default(),
+    });
+    // A later failure does not hide the new link: its URL cannot be fetched again.
+    let new_link = RwSignal::new(None);
+    Effect::new(move || {
+        if let Some(Ok(made)) = create.value().get() {
+            new_link.set(Some(made));
+            revoke.clear();
         }
+    });
+    on_success(revoke, move |revoked| {
+        create.clear();
+        new_link.update(|known: &mut Option<NewGuestLink>| {
+            known.take_if(|made| made.link.id == revoked.link);
+        });
+    });
+    let new_address = move || Some(absolute_url(&new_link.get()?.path));
+    let failure = move || {
+        // Another participant may have revoked the link.
+        let is_shown = |failure: &Failure| !matches!(failure, Failure::NotFound { .. });
+        let revoked = revoke.value().get().and_then(Result::err);
+        let created = create.value().get().and_then(Result::err);
+        let listed = fetched.get().and_then(Result::err);
+        revoked.filter(is_shown).or(created).or(listed)
     };
     view! {
         <section class="call-guests" aria-label="Guests">
             <p class="small-text">
                 "Anyone with the link can join this call as a guest, and sees nothing else of this site. It expires with the call."
             </p>
-            <div class="call-guests-line">
+            <ActionForm action=create attr:class="call-guests-line">
+                <input type="hidden" name="call" value=call.to_string() />
                 <label for="guest-hours">"Valid for"</label>
-                <select id="guest-hours" on:change=choose>
+                <select id="guest-hours" name="hours">
                     {LIFETIME_CHOICES
                         .map(|(value, label)| view! { <option value=value.to_string()>{label}</option> })
                         .collect_view()}
                 </select>
-                <button type="button" class="button small" disabled=move || links.is_creating.get() on:click=move |_| links.create_link(hours.get_untracked())>
+                <SubmitButton class="button small" pending=create.pending() pending_text="Creating the link…">
                     "Create link"
-                </button>
-            </div>
-            {move || links.failure.get().map(|failure| view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> })}
-            {move || links.new_link.get().map(|(_, address)| view! { <NewLinkField address /> })}
+                </SubmitButton>
+            </ActionForm>
+            {move || failure().map(|failure| view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> })}
+            {move || new_address().map(|address| view! { <NewLinkField address /> })}
             <ul role="list">
-                <For each=move || links.links.get() key=|link| (link.id, link.guests.len()) let:link>
+                <For each=move || links.get() key=|link| (link.id, link.guests.len()) let:link>
                     <li class="call-guests-line">
-                        <GuestLinkItem link links />
+                        <GuestLinkItem call link revoke />
                     </li>
                 </For>
             </ul>
@@ -163,7 +109,11 @@ pub fn GuestLinks(
 
 /// An existing link: its creator, expiry and guests.
 #[component]
-fn GuestLinkItem(link: GuestLinkSummary, links: GuestLinksState) -> impl IntoView {
+fn GuestLinkItem(
+    call: CallId,
+    link: GuestLinkSummary,
+    revoke: ServerAction<RevokeGuestLink>,
+) -> impl IntoView {
     let about = format!("guest-link-{}", link.id);
     let end = format!("{about}-end");
     let labels = format!("{end} {about}");
@@ -188,7 +138,15 @@ fn GuestLinkItem(link: GuestLinkSummary, links: GuestLinksState) -> impl IntoVie
             {until}
             {guests}
         </span>
-        <button type="button" class="button small" id=end aria-labelledby=labels on:click=move |_| links.revoke_link(link.id)>
+        <button
+            type="button"
+            class="button small"
+            id=end
+            aria-labelledby=labels
+            on:click=move |_| {
+                revoke.dispatch(RevokeGuestLink { call, link: link.id });
+            }
+        >
             "Revoke link"
         </button>
     }
@@ -201,12 +159,12 @@ fn NewLinkField(address: String) -> impl IntoView {
     let copied = RwSignal::new(None);
     let address = StoredValue::new(address);
     let copy = move |_| {
-        spawn_local(async move {
+        spawn_local_scoped_with_cancellation(async move {
             let done = copy_to_clipboard(&address.get_value()).await;
             if !done && let Some(field) = field.get_untracked() {
                 field.select();
             }
-            copied.try_set(Some(done));
+            copied.set(Some(done));
         });
     };
     view! {

@@ -13,10 +13,11 @@ use crate::{
         icon::{Glyph, Icon},
         loading::LoadingIndicator,
         notice::{Notice, NoticeKind},
+        page_failure::set_page_status,
         socket::{SocketStatus, use_socket},
     },
 };
-use leptos::prelude::*;
+use leptos::{either::Either, prelude::*};
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 use server_fn::ServerFn;
@@ -33,23 +34,8 @@ pub fn GuestPage() -> impl IntoView {
             <Transition fallback=|| view! { <LoadingIndicator label="Loading the call" /> }>
                 {move || Suspend::new(async move {
                     match target.await {
-                        Ok(GuestLinkTarget::Invalid) => view! { <InvalidLink /> }.into_any(),
-                        Ok(GuestLinkTarget::Member { title, slug, created_by }) => {
-                            view! { <MemberNotice title slug created_by /> }.into_any()
-                        }
-                        Ok(GuestLinkTarget::Unnamed { title, created_by }) => {
-                            view! { <GuestNameForm token=token.get_untracked() title created_by /> }.into_any()
-                        }
-                        Ok(GuestLinkTarget::Guest { call, room, name, title, created_by }) => {
-                            let place = CallRoom {
-                                id: room,
-                                title,
-                                guest_call_id: Some(call),
-                            };
-                            let token = token.get_untracked();
-                            view! { <Lobby token place name created_by /> }.into_any()
-                        }
-                        Err(failure) => view! { <LinkFailure failure /> }.into_any(),
+                        Ok(target) => Either::Left(view! { <LinkTarget token=token.get_untracked() target /> }),
+                        Err(failure) => Either::Right(view! { <LinkFailure failure /> }),
                     }
                 })}
             </Transition>
@@ -57,9 +43,40 @@ pub fn GuestPage() -> impl IntoView {
     }
 }
 
+/// What the link leads to.
+#[component]
+fn LinkTarget(token: String, target: GuestLinkTarget) -> impl IntoView {
+    match target {
+        GuestLinkTarget::Invalid => view! { <InvalidLink /> }.into_any(),
+        GuestLinkTarget::Member {
+            title,
+            slug,
+            created_by,
+        } => view! { <MemberNotice title slug created_by /> }.into_any(),
+        GuestLinkTarget::Unnamed { title, created_by } => {
+            view! { <GuestNameForm token title created_by /> }.into_any()
+        }
+        GuestLinkTarget::Guest {
+            call,
+            room,
+            name,
+            title,
+            created_by,
+        } => {
+            let place = CallRoom {
+                id: room,
+                title,
+                guest_call_id: Some(call),
+            };
+            view! { <Lobby token place name created_by /> }.into_any()
+        }
+    }
+}
+
 /// The page of an invalid link.
 #[component]
 fn InvalidLink() -> impl IntoView {
+    set_page_status(&Failure::not_found("This guest link"));
     view! {
         <section class="empty">
             <h1>"This link is no longer valid"</h1>
@@ -74,6 +91,7 @@ fn InvalidLink() -> impl IntoView {
 /// path.
 #[component]
 fn LinkFailure(failure: Failure) -> impl IntoView {
+    set_page_status(&failure);
     view! {
         <Notice kind=NoticeKind::Error>
             <p>{failure.to_string()}</p>
@@ -102,7 +120,8 @@ fn MemberNotice(title: String, slug: String, created_by: String) -> impl IntoVie
     }
 }
 
-/// The form for the guest's name.
+/// The form for the guest's name. Plain, not an `ActionForm`: the guest's cookie is sent only to the page's own path, so the
+/// page is loaded anew.
 #[component]
 fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoView {
     view! {

@@ -4,7 +4,6 @@
 //! redirect to an empty form, as short forms do, would lose an article.
 
 use super::{
-    failure_status::set_failure_status,
     markdown,
     publish::{MAX_PUBLISH_REQUEST_BYTES, publish},
 };
@@ -53,9 +52,6 @@ pub(in crate::news) async fn find_editor_state(news: &NewsService) -> Result<Edi
         }) => (typed, Some(failure)),
         None => (StoryInput::new(random::new_id()), None),
     };
-    if let Some(failure) = &failure {
-        set_failure_status(failure);
-    }
     Ok(EditorState {
         topics,
         input: typed,

@@ -8,14 +8,12 @@
 //! | `news_cache` | cache of the latest news |
 //! | `editor_form` | server functions of the editor's page, and its form without WASM |
 //! | `events` | `GET /news/events`: server-sent events |
-//! | `failure_status` | HTTP status of a failed server function |
 //! | `stories_api` | `POST /api/v1/stories`: publishing with a token |
 //! | `cli` | `rialto news publish` |
 
 pub mod cli;
 pub(in crate::news) mod editor_form;
 mod events;
-mod failure_status;
 mod markdown;
 mod news_cache;
 mod publish;
@@ -26,7 +24,6 @@ mod testing;
 
 pub use editor_form::editor_form_route;
 pub use events::run_heartbeats;
-pub(in crate::news) use failure_status::with_failure_status;
 pub use publish::publish;
 pub use service::NewsService;
 pub(in crate::news) use service::use_news_service;

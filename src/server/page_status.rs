@@ -1,0 +1,19 @@
+//! HTTP status of a page that shows a failure.
+
+use super::error::http_status;
+use crate::protocol::failure::Failure;
+use axum::http::StatusCode;
+use leptos::prelude::use_context;
+use leptos_axum::ResponseOptions;
+
+/// Sets the status of the page being rendered. 401 becomes 403: a 401 requires a `WWW-Authenticate` challenge (RFC 9110
+/// section 15.5.2), and a page asks for sign-in in its text.
+pub fn set_page_status(failure: &Failure) {
+    let status = match http_status(failure) {
+        StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
+        status => status,
+    };
+    if let Some(response) = use_context::<ResponseOptions>() {
+        response.set_status(status);
+    }
+}
