@@ -104,13 +104,18 @@ pub fn FormFailure(
     /// The submission state, if the form is submitted by script.
     #[prop(optional)]
     submission: Option<FormSubmission>,
+    /// The outcome of the form's action, if it has one.
+    #[prop(optional, into)]
+    outcome: Option<Signal<Option<Result<(), Failure>>>>,
 ) -> impl IntoView {
     let query = use_query_map();
     let failure = Memo::new(move |_| {
         let in_address = || query.with(|query| failure_from_query(query, path));
-        match submission {
-            Some(posting) => posting.failure(in_address),
-            None => in_address(),
+        let outcome = outcome.and_then(|outcome| outcome.get());
+        match (submission, outcome) {
+            (_, Some(outcome)) => outcome.err(),
+            (Some(posting), None) => posting.failure(in_address),
+            (None, None) => in_address(),
         }
     });
     move || {
