@@ -61,11 +61,11 @@ impl ComposerState {
     /// Restores the draft that session storage holds from before a reload or a navigation.
     fn restore_draft(self) {
         if let Some(field) = self.field.get()
-            && let Some(kept) = browser::session_storage_get(&self.storage_key())
+            && let Some(saved) = browser::session_storage_get(&self.storage_key())
             && field.value().is_empty()
         {
-            field.set_value(&kept);
-            self.on_change(&kept);
+            field.set_value(&saved);
+            self.on_change(&saved);
         }
     }
 

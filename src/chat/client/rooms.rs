@@ -136,7 +136,7 @@ mod tests {
             let (title_one, reads_of_one) = counted_title(rooms, one);
             let (title_two, reads_of_two) = counted_title(rooms, two);
             let counts = || {
-                (title_one.get_untracked(), title_two.get_untracked());
+                let _ = (title_one.get_untracked(), title_two.get_untracked());
                 let count = |reads: &AtomicUsize| reads.load(Ordering::Relaxed);
                 (count(&reads_of_one), count(&reads_of_two))
             };

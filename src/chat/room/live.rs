@@ -12,7 +12,12 @@ use crate::{
         composer::Composer,
         message::PendingMessageView,
     },
-    model::{RoomId, Seq, UserId, outbox::Delivery, timeline::Timeline, user::Person},
+    model::{
+        RoomId, Seq, UserId,
+        outbox::{Delivery, OutboxEntry},
+        timeline::Timeline,
+        user::Person,
+    },
     ui::{
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
@@ -32,14 +37,14 @@ pub(super) fn LiveRoom(
     /// The current user.
     me: Person,
 ) -> impl IntoView {
-    let (chat, socket) = (use_chat(), use_socket());
+    let chat = use_chat();
     let clock = expect_context::<LocalClock>();
     let RoomHistory {
         room: summary,
         form_message_id,
         ..
     } = page;
-    let (room, author, me) = (summary.id, me.clone(), me.id);
+    let (room, my_id) = (summary.id, me.id);
     let (slug, title) = (summary.slug, summary.title);
     let timeline = RwSignal::from(timeline);
     let outgoing = Memo::new(move |_| chat.outbox_entries(room));
@@ -53,7 +58,7 @@ pub(super) fn LiveRoom(
         } else {
             Seq::MAX
         },
-        reader: me,
+        reader: my_id,
     };
     let unread_range = Memo::new(move |previous: Option<&UnreadRange>| {
         let head = timeline.with_untracked(|timeline| timeline.cursor().seq);
@@ -65,38 +70,8 @@ pub(super) fn LiveRoom(
     });
     let is_empty = move || all_rows.with(Vec::is_empty) && outgoing.with(Vec::is_empty);
 
-    // Fetches events since the server's answer: the socket may have connected before this timeline existed.
-    Effect::new(move || {
-        if socket.is_connected() {
-            chat.catch_up(socket, room);
-        }
-    });
-    // A banner, an on-screen keyboard or a smaller window resizes the view: it stays at the end.
-    use_resize_observer(scroll.view, move |_, _| scroll.follow_end());
-    Effect::new(move || {
-        timeline.track();
-        outgoing.track();
-        scroll.follow_end();
-    });
-    Effect::new(move || {
-        let seen = timeline.with(|timeline| timeline.cursor().seq);
-        if scroll.is_at_end.get() && is_visible.get() && socket.is_connected() && seen > 0 {
-            chat.mark_read(socket, room, seen);
-        }
-    });
+    follow_timeline(room, timeline, outgoing, scroll, is_visible);
 
-    let continues_mine = Memo::new(move |_| {
-        timeline.with(|timeline| {
-            let last = timeline.messages().last();
-            last.is_some_and(|last| is_mine_and_recent(last, me, clock))
-        })
-    });
-    let pending = move || {
-        let entries = outgoing.get().into_iter().enumerate();
-        entries
-            .map(|(at, entry)| (entry, at > 0 || continues_mine.get()))
-            .collect::<Vec<_>>()
-    };
     let oldest_with_older = Memo::new(move |_| {
         timeline.with(|timeline| timeline.has_older.then(|| timeline.oldest()).flatten())
     });
@@ -128,25 +103,80 @@ pub(super) fn LiveRoom(
                 </div>
             </Show>
             <For each=move || all_rows.get() key=Row::key let:row>
-                <RowView row message=find_message(row) me other_person=summary.other_person.clone() />
+                <RowView row message=find_message(row) me=my_id other_person=summary.other_person.clone() />
             </For>
-            <For
-                each=pending
-                key=|(entry, is_continuation)| {
-                    (entry.id, entry.delivery != Delivery::Pending, *is_continuation)
-                }
-                let((entry, is_continuation))
-            >
-                <PendingMessageView entry author=author.clone() is_continuation />
-            </For>
+            <PendingMessages author=me timeline outgoing />
             <div id="latest"></div>
         </div>
         <GroupCallCard room title=title.clone() />
         <div class="below-timeline">
-            <JumpToLatest room me scroll timeline />
+            <JumpToLatest room me=my_id scroll timeline />
             <TypingLine room />
         </div>
         <Composer room slug title form_message_id on_sent />
+    }
+}
+
+/// Keeps the timeline complete, the view at its end, and the read cursor at what the reader sees.
+fn follow_timeline(
+    room: RoomId,
+    timeline: RwSignal<Timeline>,
+    outgoing: Memo<Vec<OutboxEntry>>,
+    scroll: TimelineScroll,
+    is_visible: Signal<bool>,
+) {
+    let (chat, socket) = (use_chat(), use_socket());
+    // Fetches events since the server's answer: the socket may have connected before this timeline existed.
+    Effect::new(move || {
+        if socket.is_connected() {
+            chat.catch_up(socket, room);
+        }
+    });
+    // A banner, an on-screen keyboard or a smaller window resizes the view: it stays at the end.
+    use_resize_observer(scroll.view, move |_, _| scroll.follow_end());
+    Effect::new(move || {
+        timeline.track();
+        outgoing.track();
+        scroll.follow_end();
+    });
+    Effect::new(move || {
+        let seen = timeline.with(|timeline| timeline.cursor().seq);
+        if scroll.is_at_end.get() && is_visible.get() && socket.is_connected() && seen > 0 {
+            chat.mark_read(socket, room, seen);
+        }
+    });
+}
+
+/// The messages of this page that the server has not acknowledged yet.
+#[component]
+fn PendingMessages(
+    author: Person,
+    timeline: RwSignal<Timeline>,
+    outgoing: Memo<Vec<OutboxEntry>>,
+) -> impl IntoView {
+    let (clock, author_id) = (expect_context::<LocalClock>(), author.id);
+    let continues_last = Memo::new(move |_| {
+        timeline.with(|timeline| {
+            let last = timeline.messages().last();
+            last.is_some_and(|last| is_mine_and_recent(last, author_id, clock))
+        })
+    });
+    let pending = move || {
+        let entries = outgoing.get().into_iter().enumerate();
+        entries
+            .map(|(at, entry)| (entry, at > 0 || continues_last.get()))
+            .collect::<Vec<_>>()
+    };
+    view! {
+        <For
+            each=pending
+            key=|(entry, is_continuation)| {
+                (entry.id, entry.delivery != Delivery::Pending, *is_continuation)
+            }
+            let((entry, is_continuation))
+        >
+            <PendingMessageView entry author=author.clone() is_continuation />
+        </For>
     }
 }
 

@@ -141,12 +141,12 @@ fn RoomStatus(kind: RoomKind, other_person: Option<Person>) -> impl IntoView {
 /// An older page of history, which is not live, with links to older and to the newest messages.
 #[component]
 fn OlderHistory(page: RoomHistory, me: UserId) -> impl IntoView {
-    let here = format!("/chat/{}", page.room.slug);
+    let newest_href = format!("/chat/{}", page.room.slug);
     let older = page
         .messages
         .first()
         .filter(|_| page.has_older)
-        .map(|first| format!("{here}?before={}", first.seq));
+        .map(|first| format!("{newest_href}?before={}", first.seq));
     let clock = expect_context::<LocalClock>();
     let other_person = page.room.other_person.clone();
     view! {
@@ -161,7 +161,7 @@ fn OlderHistory(page: RoomHistory, me: UserId) -> impl IntoView {
                     })
                     .collect_view()
             }}
-            <a class="older button" href=here>"Back to the newest messages"</a>
+            <a class="older button" href=newest_href>"Back to the newest messages"</a>
         </div>
     }
 }

@@ -75,13 +75,13 @@ impl Uploads {
     /// Announces a file. Replies with the offset to start at, or with `sent` if the whole file is here already.
     pub(super) async fn announce(
         &self,
-        by: &Person,
+        author: &Person,
         id: MessageId,
         room: RoomId,
         name: &str,
         size: u64,
     ) -> Result<ServerFrame> {
-        if let Some(sent) = self.find_sent(by, id, room).await? {
+        if let Some(sent) = self.find_sent(author, id, room).await? {
             return Ok(sent);
         }
         let announced = AnnouncedFile {
@@ -89,10 +89,10 @@ impl Uploads {
             name: sanitize_name(name),
             size,
         };
-        self.check(by.id, id, &announced)?;
-        let mut upload = self.lock((by.id, id)).await;
+        self.check(author.id, id, &announced)?;
+        let mut upload = self.lock((author.id, id)).await;
         // Another connection may have sent the last chunk meanwhile.
-        if let Some(sent) = self.find_sent(by, id, room).await? {
+        if let Some(sent) = self.find_sent(author, id, room).await? {
             return Ok(sent);
         }
         let is_another_file = upload
@@ -109,7 +109,7 @@ impl Uploads {
         }
         *upload.slot = Some(announced.clone());
         if received == size {
-            return self.finish(by, &mut upload, announced).await;
+            return self.finish(author, &mut upload, announced).await;
         }
         Ok(ServerFrame::UploadReady {
             id,
@@ -120,14 +120,14 @@ impl Uploads {
     /// The reply for an upload that has become a message already.
     async fn find_sent(
         &self,
-        by: &Person,
+        author: &Person,
         id: MessageId,
         room: RoomId,
     ) -> Result<Option<ServerFrame>> {
         let Some(posted) = self.app.store.find_posted_message(id).await? else {
             return Ok(None);
         };
-        if posted.author != by.id || posted.room != room {
+        if posted.author != author.id || posted.room != room {
             return Err(Failure::invalid("That upload id is taken.").into());
         }
         Ok(Some(ServerFrame::Sent {
@@ -138,14 +138,14 @@ impl Uploads {
         }))
     }
 
-    fn check(&self, by: UserId, id: MessageId, file: &AnnouncedFile) -> Result<(), Failure> {
-        let most = self.app.config.upload_bytes;
-        if file.size > most {
+    fn check(&self, user: UserId, id: MessageId, file: &AnnouncedFile) -> Result<(), Failure> {
+        let max_bytes = self.app.config.upload_bytes;
+        if file.size > max_bytes {
             return Err(Failure::invalid(format!(
                 "\"{}\" is {}; the limit is {}.",
                 file.name,
                 limits::format_bytes(file.size),
-                limits::format_bytes(most)
+                limits::format_bytes(max_bytes)
             )));
         }
         if file.size == 0 {
@@ -157,7 +157,7 @@ impl Uploads {
         let in_progress = self.in_progress();
         let others = in_progress
             .keys()
-            .filter(|(user, other)| *user == by && *other != id)
+            .filter(|(owner, other)| *owner == user && *other != id)
             .count();
         if others >= MAX_UPLOADS_PER_USER {
             return Err(Failure::invalid(format!(
@@ -168,8 +168,8 @@ impl Uploads {
     }
 
     /// Appends a chunk that starts at the end of the partial file; otherwise replies with the expected offset.
-    pub(super) async fn receive(&self, by: &Person, chunk: Chunk<'_>) -> Result<ServerFrame> {
-        let mut upload = self.lock((by.id, chunk.id)).await;
+    pub(super) async fn receive(&self, author: &Person, chunk: Chunk<'_>) -> Result<ServerFrame> {
+        let mut upload = self.lock((author.id, chunk.id)).await;
         let announced = upload
             .slot
             .clone()
@@ -205,13 +205,13 @@ impl Uploads {
             });
         }
         file.sync_all().await?;
-        self.finish(by, &mut upload, announced).await
+        self.finish(author, &mut upload, announced).await
     }
 
     /// Stores a complete file under its hash and posts the message.
     async fn finish(
         &self,
-        by: &Person,
+        author: &Person,
         upload: &mut LockedUpload<'_>,
         announced: AnnouncedFile,
     ) -> Result<ServerFrame> {
@@ -219,23 +219,23 @@ impl Uploads {
         // One descriptor from here on: the bytes stored are the bytes inspected, whatever happens to the path.
         let file = fs::File::open(self.partial_path(upload.key)).await?;
         let file = file.into_std().await;
-        let (found, file) =
+        let (inspected, file) =
             tokio::task::spawn_blocking(move || Ok::<_, Error>((inspect(&file)?, file)))
                 .await
                 .map_err(|lost| Error::Internal(lost.to_string()))??;
-        self.app.files.put(&found.hash, file).await?;
+        self.app.files.put(&inspected.hash, file).await?;
         let file = Attachment {
-            hash: found.hash,
+            hash: inspected.hash,
             name: announced.name,
-            size: found.size,
-            image: found.image,
+            size: inspected.size,
+            image: inspected.image,
         };
         let message = NewMessage {
             id,
             room: announced.room,
-            author: by.clone(),
+            author: author.clone(),
             content: Content::File { file },
-            media_type: Some(found.media_type.to_owned()),
+            media_type: Some(inspected.media_type.to_owned()),
         };
         let posted = self.app.event_log.post_message(message).await?;
         self.discard(upload).await;
@@ -248,8 +248,8 @@ impl Uploads {
     }
 
     /// Removes an upload that its user cancelled. Waits until no other task uses it.
-    pub(super) async fn forget(&self, by: UserId, id: MessageId) {
-        let mut upload = self.lock((by, id)).await;
+    pub(super) async fn forget(&self, user: UserId, id: MessageId) {
+        let mut upload = self.lock((user, id)).await;
         self.discard(&mut upload).await;
     }
 
@@ -298,8 +298,8 @@ impl Uploads {
         Ok(())
     }
 
-    fn partial_path(&self, (by, id): UploadKey) -> PathBuf {
-        self.app.partial_uploads_dir().join(format!("{by}-{id}"))
+    fn partial_path(&self, (user, id): UploadKey) -> PathBuf {
+        self.app.partial_uploads_dir().join(format!("{user}-{id}"))
     }
 
     fn in_progress(&self) -> MutexGuard<'_, HashMap<UploadKey, Arc<Slot>>> {
