@@ -1,5 +1,5 @@
 /** Chat without outages, which are in chat-outages.spec.ts. */
-import type { Page } from "@playwright/test";
+import type { Page, Route } from "@playwright/test";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 
 /** Distance of a message text from the top of the viewport, in CSS pixels. */
@@ -108,6 +108,36 @@ test("older messages load above, up to the first, without moving the view", asyn
   }
   await expect(page.getByRole("link", { name: "Older messages" })).toHaveCount(0);
   expect(await chat.sentTexts()).toEqual(numberedTexts(130));
+});
+
+test("a room left before its older messages arrive is left, and opens again", async ({ join }) => {
+  const ada = await join("Ada");
+  await sendAcknowledged(ada, numberedTexts(60));
+  await ada.open("/chat/general");
+  const { page, chat } = ada;
+  await expect(chat.messages).toHaveCount(50);
+  const historyUrl = /\/fn\/room(\?|$)/;
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((done) => (release = done));
+  const holdAnswer = async (route: Route) => {
+    await held;
+    await route.continue();
+  };
+  await page.route(historyUrl, holdAnswer, { times: 1 });
+  const requested = page.waitForRequest(historyUrl);
+  await page.getByRole("link", { name: "Older messages" }).click();
+  await requested;
+  const mainNavigation = page.getByRole("navigation", { name: "Main" });
+  await mainNavigation.getByRole("link", { name: "News", exact: true }).click();
+  await expect(chat.timeline).toHaveCount(0);
+  release();
+  await mainNavigation.getByRole("link", { name: "Chat" }).click();
+  await chat.roomLink("General").click();
+  await expect(chat.messages).toHaveCount(50);
+  await page.getByRole("link", { name: "Older messages" }).click();
+  await expect(chat.messages).toHaveCount(60);
+  await chat.sendMessage("Still here");
+  await chat.expectAllAcknowledged();
 });
 
 test("others see who is typing, and who is here, away or gone", { tag: "@nodes" }, async ({ join }) => {

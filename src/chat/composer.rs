@@ -2,7 +2,7 @@
 
 use super::{
     api::PostMessage,
-    client::{ChatClient, Upload, UploadState, use_chat},
+    client::{ChatClient, Upload, UploadState, UploadStoreFields, use_chat},
 };
 use crate::{
     model::{MessageId, Millis, RoomId, UserId, limits, message::MessageText},
@@ -61,11 +61,11 @@ impl ComposerState {
     /// Restores the draft that session storage holds from before a reload or a navigation.
     fn restore_draft(self) {
         if let Some(field) = self.field.get()
-            && let Some(kept) = browser::session_storage_get(&self.storage_key())
+            && let Some(saved) = browser::session_storage_get(&self.storage_key())
             && field.value().is_empty()
         {
-            field.set_value(&kept);
-            self.on_change(&kept);
+            field.set_value(&saved);
+            self.on_change(&saved);
         }
     }
 
@@ -259,68 +259,63 @@ fn AttachButton(draft: ComposerState) -> impl IntoView {
 /// The uploads into a room: progress, failures and a button to cancel or dismiss.
 #[component]
 fn UploadList(room: RoomId) -> impl IntoView {
-    let chat = use_chat();
+    let uploads = use_chat().uploads.in_room(room);
     view! {
         <ul class="uploads" aria-label="Files being sent">
-            <For
-                each=move || chat.uploads.in_room(room)
-                key=|upload| (upload.id, upload.state != UploadState::InProgress)
-                let:upload
-            >
-                <UploadRow upload />
+            <For each=move || uploads.get() key=|id| *id let:id>
+                <UploadRow id />
             </For>
         </ul>
     }
 }
 
 #[component]
-fn UploadRow(upload: Upload) -> impl IntoView {
-    let (chat, socket) = (use_chat(), use_socket());
-    let Upload {
-        id,
-        name,
-        size,
-        state,
-        ..
-    } = upload;
-    let percent = move || {
-        let received = chat.uploads.find(id).map_or(0, |upload| upload.received);
-        received * 100 / size.max(1)
+fn UploadRow(id: MessageId) -> impl IntoView {
+    let (uploads, socket) = (use_chat().uploads, use_socket());
+    let upload = uploads.at(id);
+    let Some(Upload { name, size, .. }) = upload.try_get_untracked() else {
+        return ().into_any();
     };
-    let label = format!("Sending {name}");
-    let (dismiss, status) = match state {
-        UploadState::InProgress => (
-            format!("Cancel {name}"),
-            Either::Left(view! {
-                <progress max="100" value=move || percent().to_string() aria-label=label></progress>
-                <span class="small-text quiet-text">{percent} "%"</span>
-            }),
-        ),
-        UploadState::Failed { reason } => (
-            format!("Dismiss {name}"),
-            Either::Right(view! {
-                <span class="field-error" role="alert">
-                    "Not sent. "
-                    {reason}
-                </span>
-            }),
-        ),
+    let received = Memo::new(move |_| upload.received().try_get().unwrap_or_default());
+    let percent = move || received.get() * 100 / size.max(1);
+    let state = Memo::new(move |_| upload.state().try_get());
+    let (label, file_name) = (name.clone(), name.clone());
+    let dismiss_label = move || match state.get() {
+        Some(UploadState::InProgress) | None => format!("Cancel {label}"),
+        Some(UploadState::Failed { .. }) => format!("Dismiss {label}"),
+    };
+    let status = move || match state.get()? {
+        UploadState::InProgress => Some(Either::Left(view! {
+            <progress
+                max="100"
+                value=move || percent().to_string()
+                aria-label=format!("Sending {name}")
+            ></progress>
+            <span class="small-text quiet-text">{percent} "%"</span>
+        })),
+        UploadState::Failed { reason } => Some(Either::Right(view! {
+            <span class="field-error" role="alert">
+                "Not sent. "
+                {reason}
+            </span>
+        })),
     };
     view! {
         <li class="upload">
             <Icon name=Glyph::File />
-            <span class="file-name">{name}</span>
+            <span class="file-name">{file_name}</span>
             {status}
             <button
                 type="button"
                 class="icon-button"
-                aria-label=dismiss
-                on:click=move |_| chat.uploads.dismiss(socket, id)
+                aria-label=dismiss_label
+                on:click=move |_| uploads.dismiss(socket, id)
             >
                 <Icon name=Glyph::Close />
             </button>
         </li>
     }
+    .into_any()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub fn MessageView(
     /// Whether it is grouped with the message above: same author, shortly after.
     is_continuation: bool,
     /// The other person of a direct room, for the call-back buttons.
-    with: Option<Person>,
+    other_person: Option<Person>,
 ) -> impl IntoView {
     let Message {
         seq,
@@ -41,7 +41,7 @@ pub fn MessageView(
     } = message;
     let id = format!("m-{seq}");
     if let Content::Call { .. } = content {
-        return view! { <CallOutcome id content at me with /> }.into_any();
+        return view! { <CallOutcome id content at me other_person /> }.into_any();
     }
     if let Content::GroupCall { lasted, people, .. } = content {
         return view! { <GroupCallOver id lasted people at /> }.into_any();
@@ -86,7 +86,7 @@ pub fn MessageView(
 fn LinkifiedText(text: String) -> impl IntoView {
     let parts = split_links(&text)
         .into_iter()
-        .map(|piece| match piece {
+        .map(|span| match span {
             TextSpan::Plain(text) => Either::Left(text),
             TextSpan::Link(address) => {
                 let text = address.clone();
@@ -149,7 +149,7 @@ fn CallOutcome(
     content: Content,
     at: i64,
     me: UserId,
-    with: Option<Person>,
+    other_person: Option<Person>,
 ) -> impl IntoView {
     let Content::Call {
         caller,
@@ -174,7 +174,7 @@ fn CallOutcome(
             <span class="message-time">
                 <LocalTime at style=TimeStyle::Time />
             </span>
-            {with
+            {other_person
                 .map(|person| {
                     view! {
                         <span class="call-back">
@@ -206,9 +206,9 @@ fn GroupCallOver(id: String, lasted: i64, people: Vec<String>, at: i64) -> impl 
 /// An unacknowledged message. Its layout is that of a committed one, so nothing shifts on acknowledgement.
 #[component]
 pub fn PendingMessageView(
-    outgoing: OutboxEntry,
+    entry: OutboxEntry,
     /// The author, who is the current user.
-    me: Person,
+    author: Person,
     /// Whether it is grouped with the message above.
     is_continuation: bool,
 ) -> impl IntoView {
@@ -219,7 +219,7 @@ pub fn PendingMessageView(
         at,
         delivery,
         ..
-    } = outgoing;
+    } = entry;
     let (failed, status) = match delivery {
         Delivery::Pending => (
             false,
@@ -245,13 +245,13 @@ pub fn PendingMessageView(
             }),
         ),
     };
-    let name = me.name.to_string();
+    let name = author.name.to_string();
     view! {
         <article class="message mine" class:grouped=is_continuation class:pending=!failed class:failed=failed>
             {(!is_continuation)
                 .then(|| {
                     view! {
-                        <Avatar person=me />
+                        <Avatar person=author />
                         <header class="message-head">
                             <span class="message-author" dir="auto">{name}</span>
                             <span class="message-time">

@@ -1,8 +1,10 @@
 //! `/chat`: the layout with the sidebar, and the page without a selected room.
 
-use super::{api::find_sidebar, connection_banner::ConnectionBanner, room_list::RoomList};
+use super::{
+    api::find_sidebar, client::use_chat, connection_banner::ConnectionBanner, room_list::RoomList,
+};
 use crate::{
-    people::RequireSession,
+    people::{RequireSession, use_presence},
     ui::{
         icon::{Glyph, Icon},
         refetch::{FetchFailure, refetch_on_reconnect},
@@ -25,21 +27,27 @@ pub fn ChatLayout() -> impl IntoView {
 
 #[component]
 fn ChatColumns() -> impl IntoView {
-    let list = Resource::new_blocking(|| (), |()| find_sidebar());
-    refetch_on_reconnect(list);
+    let (chat, people) = (use_chat(), use_presence());
+    let sidebar = Resource::new_blocking(|| (), |()| find_sidebar());
+    refetch_on_reconnect(sidebar);
     let params = use_params_map();
     let in_room = move || params.with(|params| params.get_str("room").is_some());
     view! {
         <div class="chat" class:in-room=in_room>
             <Suspense>
                 {move || Suspend::new(async move {
-                    match list.await {
-                        Ok(Some(sidebar)) => view! { <RoomList sidebar /> }.into_any(),
+                    match sidebar.await {
+                        Ok(Some(fetched)) => {
+                            // Here, where the answer arrives, and not in a component: views only read.
+                            chat.rooms.add_unknown(&fetched.rooms);
+                            people.take_fetched(&fetched.people);
+                            view! { <RoomList me=fetched.me /> }.into_any()
+                        }
                         Ok(None) => ().into_any(),
                         Err(failure) => {
                             view! {
                                 <div class="chat-rooms">
-                                    <FetchFailure failure resource=list />
+                                    <FetchFailure failure resource=sidebar />
                                 </div>
                             }
                                 .into_any()

@@ -3,14 +3,11 @@
 //! It is a `<details>` element, which works without JavaScript. After hydration it also scrolls into view when it
 //! opens, and closes on Escape, on a press outside and when the focus leaves it.
 
-use super::{
-    api::{OpenDirectRoom, open_direct_room},
-    room_list::CallButtons,
-};
+use super::{api::OpenDirectRoom, room_list::CallButtons};
 use crate::{
     model::{UserId, user::Person},
     ui::{
-        form::{FormFailure, FormSubmission},
+        form::FormFailure,
         icon::{Glyph, Icon},
     },
 };
@@ -35,18 +32,16 @@ pub fn PersonMenu(
     }
     let id = person.id.to_string();
     let menu = Menu::new();
-    let posting = FormSubmission::new();
-    let write = move |OpenDirectRoom { with }| async move {
-        let opened = open_direct_room(with).await;
-        if opened.is_ok() {
+    let open_direct = ServerAction::<OpenDirectRoom>::new();
+    Effect::new(move || {
+        open_direct.value().with(|opened| match opened {
             // The direct room may be open already: then no navigation removes the menu.
-            menu.close();
-        } else {
+            Some(Ok(())) => menu.close(),
             // The failure is shown in the menu, once it is rendered.
-            request_animation_frame(move || menu.scroll_into_view());
-        }
-        opened
-    };
+            Some(Err(_)) => request_animation_frame(move || menu.scroll_into_view()),
+            None => {}
+        });
+    });
     view! {
         <details
             class="person-menu"
@@ -59,19 +54,19 @@ pub fn PersonMenu(
                 {name}
             </summary>
             <div class="person-menu-actions">
-                <form
-                    method="post"
-                    action=OpenDirectRoom::url()
-                    on:submit=move |event| posting.submit(&event, write)
-                >
+                <ActionForm action=open_direct>
                     <input type="hidden" name="with" value=id />
-                    <button type="submit" class="button small">
+                    <button
+                        type="submit"
+                        class="button small"
+                        aria-busy=move || open_direct.pending().get().then_some("true")
+                    >
                         <Icon name=Glyph::Chat />
                         "Message"
                     </button>
-                </form>
+                </ActionForm>
                 <CallButtons person />
-                <FormFailure path=OpenDirectRoom::PATH submission=posting />
+                <FormFailure path=OpenDirectRoom::PATH outcome=open_direct.value() />
             </div>
         </details>
     }
@@ -107,13 +102,16 @@ impl Menu {
                 self.close();
             }
         });
-        self.outside_press_listener.set_value(Some(listener));
+        self.outside_press_listener.try_set_value(Some(listener));
+    }
+
+    /// The element; `None` also once the menu is disposed, which frames and events may outlive.
+    fn element(self) -> Option<HtmlDetailsElement> {
+        self.details.try_get_untracked().flatten()
     }
 
     fn open_details(self) -> Option<HtmlDetailsElement> {
-        self.details
-            .get_untracked()
-            .filter(HtmlDetailsElement::open)
+        self.element().filter(HtmlDetailsElement::open)
     }
 
     /// Scrolls the menu's actions into view: the timeline clips them at its lower edge.
@@ -130,11 +128,8 @@ impl Menu {
     }
 
     fn on_keydown(self, event: &ev::KeyboardEvent) {
-        let open = self
-            .details
-            .get_untracked()
-            .filter(HtmlDetailsElement::open);
-        let Some(details) = open.filter(|_| event.key() == "Escape") else {
+        let is_escape = event.key() == "Escape";
+        let Some(details) = self.open_details().filter(|_| is_escape) else {
             return;
         };
         event.prevent_default();
@@ -158,15 +153,14 @@ impl Menu {
     }
 
     fn close(self) {
-        if let Some(details) = self.details.get_untracked() {
+        if let Some(details) = self.element() {
             details.set_open(false);
         }
     }
 
     fn contains(self, target: Option<EventTarget>) -> bool {
         let node = target.and_then(|target| target.dyn_into::<Node>().ok());
-        self.details
-            .get_untracked()
+        self.element()
             .is_some_and(|details| details.contains(node.as_ref()))
     }
 

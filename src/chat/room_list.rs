@@ -1,75 +1,51 @@
 //! The sidebar beside every room: rooms and people.
 
 use super::{
-    api::{CreateRoom, OpenDirectRoom, Sidebar, create_room, open_direct_room},
+    api::{CreateRoom, OpenDirectRoom},
     client::use_chat,
 };
 use crate::{
     model::{
-        RoomId,
+        RoomId, UserId,
         call::Media,
-        room::{RoomKind, RoomSummary},
-        user::{Person, Presence, UserName},
+        room::RoomKind,
+        user::{Person, Presence},
     },
     people::{UnlistedCount, use_call_actions, use_presence},
     ui::{
         avatar::Avatar,
-        form::{Field, FormFailure, FormSubmission},
+        form::{Field, FormFailure},
         icon::{Glyph, Icon},
         time::LocalClock,
     },
 };
-use leptos::{html, prelude::*};
+use leptos::{either::Either, html, prelude::*};
 use leptos_router::hooks::{use_params_map, use_query_map};
 use server_fn::ServerFn;
 
+/// The rooms and the people who are present, from the page's state.
 #[component]
 pub fn RoomList(
-    /// The lists as the server rendered them.
-    sidebar: Sidebar,
+    /// The current user.
+    me: Person,
 ) -> impl IntoView {
     let (chat, people) = (use_chat(), use_presence());
-    let question = use_call_actions().notification_prompt;
-    let Sidebar {
-        me,
-        rooms,
-        people: present,
-    } = sidebar;
-    chat.set_initial_rooms(rooms);
-    people.set_initial(present);
-    let of_kind = move |kind| {
-        Signal::derive(move || {
-            chat.rooms()
-                .get()
-                .into_iter()
-                .filter(|room| room.kind == kind)
-                .collect::<Vec<_>>()
-        })
-    };
-    let (public, direct) = (of_kind(RoomKind::Public), of_kind(RoomKind::Direct));
-    let others = {
-        let me = me.id;
-        move || {
-            people
-                .entries()
-                .get()
-                .into_iter()
-                .filter(|present| present.person.id != me)
-                .collect::<Vec<_>>()
-        }
-    };
+    let notification_prompt = use_call_actions().notification_prompt;
+    let public = chat.rooms.ids(RoomKind::Public);
+    let direct = chat.rooms.ids(RoomKind::Direct);
+    let others = people.others(me.id);
     let params = use_params_map();
     let no_room = move || params.with(|params| params.get_str("room").is_none());
-    let nobody = move || others().is_empty();
-    let submission = FormSubmission::new();
+    let nobody = move || others.with(Vec::is_empty);
+    let open_direct = ServerAction::<OpenDirectRoom>::new();
     view! {
         <nav class="chat-rooms" aria-label="Rooms and people">
             {move || no_room().then(|| view! { <h1 class="visually-hidden">"Chat"</h1> })}
             <section>
                 <h2 class="rooms-heading">"Rooms"</h2>
                 <ul class="room-list">
-                    <For each=move || public.get() key=room_key let:room>
-                        <RoomLink room />
+                    <For each=move || public.get() key=|id| *id let:id>
+                        <RoomLink id />
                     </For>
                 </ul>
                 {me.role.can_create_rooms().then(|| view! { <NewRoom /> })}
@@ -78,22 +54,18 @@ pub fn RoomList(
                 <section>
                     <h2 class="rooms-heading">"Direct"</h2>
                     <ul class="room-list">
-                        <For each=move || direct.get() key=room_key let:room>
-                            <RoomLink room />
+                        <For each=move || direct.get() key=|id| *id let:id>
+                            <RoomLink id />
                         </For>
                     </ul>
                 </section>
             </Show>
             <section>
                 <h2 class="rooms-heading">"People here"</h2>
-                <FormFailure path=OpenDirectRoom::PATH submission=submission />
+                <FormFailure path=OpenDirectRoom::PATH outcome=open_direct.value() />
                 <ul class="people-list">
-                    <For
-                        each=others
-                        key=|present| (present.person.id, present.person.name.clone())
-                        let:present
-                    >
-                        <PersonRow person=present.person submission />
+                    <For each=move || others.get() key=|id| *id let:id>
+                        <PersonRow id open_direct />
                     </For>
                 </ul>
                 <UnlistedCount />
@@ -101,62 +73,48 @@ pub fn RoomList(
                     <p class="quiet-text small-text nobody">"Nobody else is here right now. Send someone a link to this page."</p>
                 </Show>
             </section>
-            {question.run(())}
+            {notification_prompt.run(())}
         </nav>
     }
 }
 
-/// The `<For>` key of a room. Fields that change often are not part of it, so that a link is not replaced while the
-/// user is about to follow it.
-fn room_key(room: &RoomSummary) -> (RoomId, Option<UserName>) {
-    (
-        room.id,
-        room.other_person.as_ref().map(|with| with.name.clone()),
-    )
-}
-
+/// A link to a room. The link itself is never replaced: the user may be about to follow it.
 #[component]
-fn RoomLink(room: RoomSummary) -> impl IntoView {
-    let (chat, params) = (use_chat(), use_params_map());
-    let id = room.id;
-    let title = {
-        let title = room.title.clone();
-        Memo::new(move |_| {
-            chat.room(id)
-                .map_or_else(|| title.clone(), |room| room.title)
-        })
+fn RoomLink(id: RoomId) -> impl IntoView {
+    let (rooms, people, params) = (use_chat().rooms, use_presence(), use_params_map());
+    let slug = rooms.property(id, |room| room.slug.clone());
+    let title = rooms.property(id, |room| room.title.clone());
+    let unread = rooms.property(id, |room| room.unread);
+    let other_person = rooms.property(id, |room| room.other_person.clone());
+    let is_current = move || {
+        slug.with(|slug| params.with(|params| params.get_str("room") == Some(slug.as_str())))
     };
-    let unread = Memo::new(move |_| chat.room(id).map_or(0, |room| room.unread));
-    let slug = room.slug.clone();
-    let current = move || {
-        params
-            .with(|params| params.get_str("room") == Some(&slug))
-            .then_some("page")
-    };
-    let people = use_presence();
-    let reach = use_call_actions();
-    let calls = Memo::new(move |_| {
-        reach
+    let call_actions = use_call_actions();
+    let has_call = Memo::new(move |_| {
+        call_actions
             .group_calls
-            .with(|groups| groups.ongoing_in_room(id).is_some())
+            .with(|calls| calls.ongoing_in_room(id).is_some())
     });
-    let href = format!("/chat/{}", room.slug);
-    let mark = match room.other_person {
-        Some(with) => {
-            let id = with.id;
-            view! { <Avatar person=with presence=Signal::derive(move || people.presence_of(id)) /> }
-                .into_any()
+    let mark = move || match other_person.get() {
+        Some(person) => {
+            let presence = people.presence_of(person.id);
+            Either::Left(view! { <Avatar person presence /> })
         }
-        None => view! { <Icon name=Glyph::Room /> }.into_any(),
+        None => Either::Right(view! { <Icon name=Glyph::Room /> }),
     };
     view! {
         <li>
-            <a class="room-link" class:unread=move || { unread.get() > 0 } href=href aria-current=current>
+            <a
+                class="room-link"
+                class:unread=move || { unread.get() > 0 }
+                href=move || format!("/chat/{}", slug.get())
+                aria-current=move || is_current().then_some("page")
+            >
                 {mark}
                 <span class="room-title" dir="auto">
                     {title}
                 </span>
-                <Show when=move || calls.get()>
+                <Show when=move || has_call.get()>
                     <span class="room-calls">
                         <Icon name=Glyph::Video />
                         <span class="visually-hidden">"Call in progress"</span>
@@ -195,7 +153,7 @@ pub fn UnreadBadge() -> impl IntoView {
     // The room list arrives after the navigation is rendered: no number until hydration, so that both sides match.
     let count = move || {
         if clock.is_hydrated() {
-            chat.unread()
+            chat.rooms.unread()
         } else {
             0
         }
@@ -205,39 +163,30 @@ pub fn UnreadBadge() -> impl IntoView {
 
 #[component]
 fn NewRoom() -> impl IntoView {
+    let create = ServerAction::<CreateRoom>::new();
     let query = use_query_map();
     // Open after a refused form post, because the failure is shown inside.
-    let refused = move || query.with(|query| query.get_str("__path") == Some(CreateRoom::PATH));
-    let (details, form) = (
-        NodeRef::<html::Details>::new(),
-        NodeRef::<html::Form>::new(),
-    );
-    let posting = FormSubmission::new();
-    let made = move || {
-        if let (Some(details), Some(form)) = (details.get_untracked(), form.get_untracked()) {
+    let is_refused = move || query.with(|query| query.get_str("__path") == Some(CreateRoom::PATH));
+    let details = NodeRef::<html::Details>::new();
+    let form = NodeRef::<html::Form>::new();
+    Effect::new(move || {
+        if create
+            .value()
+            .with(|created| matches!(created, Some(Ok(()))))
+            && let (Some(details), Some(form)) = (details.get(), form.get())
+        {
             details.set_open(false);
             form.reset();
         }
-    };
-    let make = move |CreateRoom { name }| async move {
-        create_room(name).await?;
-        made();
-        Ok(())
-    };
+    });
     view! {
-        <details class="new-room" open=refused node_ref=details>
+        <details class="new-room" open=is_refused node_ref=details>
             <summary>
                 <Icon name=Glyph::Plus />
                 "New room"
             </summary>
-            <form
-                class="form"
-                method="post"
-                action=CreateRoom::url()
-                node_ref=form
-                on:submit=move |event| posting.submit(&event, make)
-            >
-                <FormFailure path=CreateRoom::PATH submission=posting />
+            <ActionForm action=create node_ref=form attr:class="form">
+                <FormFailure path=CreateRoom::PATH outcome=create.value() />
                 <Field
                     label="Name"
                     name="name"
@@ -246,74 +195,74 @@ fn NewRoom() -> impl IntoView {
                     maxlength=crate::model::limits::MAX_ROOM_NAME_CHARS
                     hint="Everyone will see this room."
                 />
-                <button class="button" type="submit">"Create room"</button>
-            </form>
+                <button class="button" type="submit" disabled=move || create.pending().get()>
+                    "Create room"
+                </button>
+            </ActionForm>
         </details>
     }
 }
 
+/// A person who is present: a button that opens the direct room, and buttons to call.
 #[component]
 fn PersonRow(
-    person: Person,
+    id: UserId,
     /// Shared by all rows: the list shows its failure above the rows.
-    submission: FormSubmission,
+    open_direct: ServerAction<OpenDirectRoom>,
 ) -> impl IntoView {
     let people = use_presence();
-    let id = person.id;
-    let name = person.name.to_string();
-    let write = format!("Message {name}");
-    view! {
-        <li class="person-row">
-            <form
-                class="person-name"
-                method="post"
-                action=OpenDirectRoom::url()
-                on:submit=move |event| submission.submit(&event, |OpenDirectRoom { with }| open_direct_room(with))
-            >
+    let (person, presence) = (people.person(id), people.presence_of(id));
+    let is_opening = move || {
+        let input = open_direct.input();
+        input.with(|input| input.as_ref().is_some_and(|input| input.with == id))
+    };
+    let row = move |person: Person| {
+        let name = person.name.to_string();
+        let (label, face) = (format!("Message {name}"), person.clone());
+        view! {
+            <ActionForm action=open_direct attr:class="person-name">
                 <input type="hidden" name="with" value=id.to_string() />
-                <button type="submit" class="person-button" aria-label=write>
-                    <Avatar person=person.clone() presence=Signal::derive(move || people.presence_of(id)) />
+                <button
+                    type="submit"
+                    class="person-button"
+                    aria-label=label
+                    aria-busy=move || is_opening().then_some("true")
+                >
+                    <Avatar person=face presence />
                     <span class="room-title" dir="auto">
                         {name}
                     </span>
                 </button>
-            </form>
+            </ActionForm>
             <CallButtons person />
-        </li>
-    }
+        }
+    };
+    view! { <li class="person-row">{move || person.get().map(row)}</li> }
 }
 
-/// Buttons for a voice and a video call. Shown after hydration, because calls need JavaScript.
+/// Buttons for a voice and a video call. Enabled after hydration, because calls need JavaScript.
 #[component]
 pub fn CallButtons(person: Person) -> impl IntoView {
-    let reach = use_call_actions();
-    let live = RwSignal::new(false);
-    Effect::new(move || live.set(true));
-    let (voice, video) = (person.clone(), person.clone());
-    let (voice_label, video_label) = (
-        format!("Call {}", person.name),
-        format!("Video call {}", person.name),
-    );
+    let call_actions = use_call_actions();
+    let clock = expect_context::<LocalClock>();
+    let button = move |media, label, glyph| {
+        let person = person.clone();
+        view! {
+            <button
+                type="button"
+                class="icon-button"
+                aria-label=format!("{label} {}", person.name)
+                disabled=move || !clock.is_hydrated()
+                on:click=move |_| call_actions.start_call.run((person.clone(), media))
+            >
+                <Icon name=glyph />
+            </button>
+        }
+    };
     view! {
-        <span class="call-buttons" class:is-live=move || live.get()>
-            <button
-                type="button"
-                class="icon-button"
-                aria-label=voice_label
-                disabled=move || !live.get()
-                on:click=move |_| reach.start_call.run((voice.clone(), Media::Voice))
-            >
-                <Icon name=Glyph::Phone />
-            </button>
-            <button
-                type="button"
-                class="icon-button"
-                aria-label=video_label
-                disabled=move || !live.get()
-                on:click=move |_| reach.start_call.run((video.clone(), Media::Video))
-            >
-                <Icon name=Glyph::Video />
-            </button>
+        <span class="call-buttons" class:is-live=move || clock.is_hydrated()>
+            {button(Media::Voice, "Call", Glyph::Phone)}
+            {button(Media::Video, "Video call", Glyph::Video)}
         </span>
     }
 }

@@ -11,14 +11,22 @@ use crate::{
     ui::socket::Socket,
 };
 use leptos::prelude::*;
+use reactive_stores::Store;
+
+#[derive(Debug, Default, Store)]
+struct PresenceState {
+    /// Sorted by name.
+    #[store(key: UserId = |entry| entry.person.id)]
+    entries: Vec<PersonPresence>,
+    /// The number of people online or away, as last received.
+    crowd: u32,
+}
 
 /// The people online or away, by name; incomplete above [`limits::MAX_LISTED_PEOPLE`]. Provided once, by the app.
+///
+/// A keyed store: a change of one person's presence notifies only what reads that person. Lists iterate over ids.
 #[derive(Debug, Clone, Copy)]
-pub struct PresenceList {
-    entries: RwSignal<Vec<PersonPresence>>,
-    /// The number of people online or away, as last received.
-    crowd: RwSignal<u32>,
-}
+pub struct PresenceList(Store<PresenceState>);
 
 /// Returns the presence list of the page.
 ///
@@ -30,12 +38,16 @@ pub fn use_presence() -> PresenceList {
 }
 
 impl PresenceList {
+    fn new() -> Self {
+        let store = Store::new(PresenceState::default());
+        // The keys must exist before the first write by key: collecting them then would lock the store again.
+        store.entries().update_keys();
+        Self(store)
+    }
+
     /// Provides an empty list to the whole app.
     pub fn provide() -> Self {
-        let people = Self {
-            entries: RwSignal::new(Vec::new()),
-            crowd: RwSignal::new(0),
-        };
+        let people = Self::new();
         provide_context(people);
         people
     }
@@ -43,48 +55,98 @@ impl PresenceList {
     /// Starts handling presence frames. Browser only.
     pub fn subscribe(self, socket: Socket) {
         socket.on_frame(move |frame| match frame {
-            ServerFrame::Welcome { crowd, .. } => self.crowd.set(*crowd),
-            ServerFrame::People { people } => self.entries.set(people.clone()),
-            ServerFrame::Crowd { count: people } => self.crowd.set(*people),
-            ServerFrame::Presence { entry: present } => {
-                self.entries.update(|list| apply_change(list, present));
+            ServerFrame::Welcome { crowd, .. } | ServerFrame::Crowd { count: crowd } => {
+                self.0.crowd().set(*crowd);
             }
-            _ => {}
+            ServerFrame::People { people } => self.0.entries().set(people.clone()),
+            ServerFrame::Presence { entry } => self.apply(entry),
+            ServerFrame::Resumed { .. }
+            | ServerFrame::Event { .. }
+            | ServerFrame::Sent { .. }
+            | ServerFrame::Refused { .. }
+            | ServerFrame::UploadReady { .. }
+            | ServerFrame::UploadProgress { .. }
+            | ServerFrame::Room { .. }
+            | ServerFrame::Read { .. }
+            | ServerFrame::Typing { .. }
+            | ServerFrame::Pong { .. }
+            | ServerFrame::Error { .. }
+            | ServerFrame::Call { .. }
+            | ServerFrame::Signal { .. }
+            | ServerFrame::GroupCall { .. } => {}
         });
     }
 
-    /// Sets the server-rendered list. A list already received over the socket is newer and stays.
-    pub fn set_initial(&self, rendered: Vec<PersonPresence>) {
-        if self.entries.with_untracked(Vec::is_empty) {
-            self.entries.set(rendered);
+    /// Applies a change in place if the list keeps its members and order.
+    fn apply(self, change: &PersonPresence) {
+        let entries = self.0.entries();
+        let known = entries.at_key(change.person.id);
+        let keeps_place = change.presence != Presence::Offline
+            && known
+                .try_read_untracked()
+                .is_some_and(|known| known.person.name == change.person.name);
+        if keeps_place {
+            known.try_update(|known| *known = change.clone());
+        } else {
+            entries.update(|list| apply_change(list, change));
         }
     }
 
-    /// The listed people, sorted by name.
-    #[must_use]
-    pub fn entries(&self) -> Signal<Vec<PersonPresence>> {
-        self.entries.into()
+    /// Takes a fetched list. A list already received over the socket is newer and stays.
+    pub fn take_fetched(self, fetched: &[PersonPresence]) {
+        let is_empty = self.0.entries().read_untracked().is_empty();
+        if is_empty && !fetched.is_empty() {
+            self.0.entries().set(fetched.to_vec());
+        }
     }
 
-    /// The number of people online or away who are not listed.
+    /// The ids of the listed people except `me`, sorted by name.
     #[must_use]
-    pub fn unlisted_count(&self) -> u32 {
-        let listed = self.entries.with(Vec::len);
-        if listed < limits::MAX_LISTED_PEOPLE {
-            return 0;
-        }
-        let listed = u32::try_from(listed).unwrap_or(u32::MAX);
-        self.crowd.get().saturating_sub(listed)
+    pub fn others(self, me: UserId) -> Memo<Vec<UserId>> {
+        Memo::new(move |_| {
+            let entries = self.0.entries().read();
+            let ids = entries.iter().map(|entry| entry.person.id);
+            ids.filter(|id| *id != me).collect()
+        })
+    }
+
+    /// A listed person, as others see them now; `None` if not listed.
+    #[must_use]
+    pub fn person(self, user: UserId) -> Memo<Option<Person>> {
+        let entry = self.0.entries().at_key(user);
+        Memo::new(move |_| entry.try_with(|entry| entry.person.clone()))
     }
 
     /// The presence of a user; offline if not listed.
     #[must_use]
-    pub fn presence_of(&self, user: UserId) -> Presence {
-        self.entries.with(|list| {
-            list.iter()
-                .find(|present| present.person.id == user)
-                .map_or(Presence::Offline, |present| present.presence)
+    pub fn presence_of(self, user: UserId) -> Memo<Presence> {
+        let entry = self.0.entries().at_key(user);
+        Memo::new(move |_| {
+            let listed = entry.try_with(|entry| entry.presence);
+            listed.unwrap_or(Presence::Offline)
         })
+    }
+
+    /// The number of people online, and of those online or away who are not listed.
+    #[must_use]
+    pub fn online_count(self) -> Memo<usize> {
+        let is_online = |entry: &&PersonPresence| entry.presence == Presence::Online;
+        Memo::new(move |_| {
+            let entries = self.0.entries();
+            let listed = entries.with(|list| list.iter().filter(is_online).count());
+            listed + usize::try_from(self.unlisted_count()).unwrap_or(0)
+        })
+    }
+
+    /// The number of people online or away who are not listed.
+    #[must_use]
+    pub fn unlisted_count(self) -> u32 {
+        let listed = self.0.entries().read().len();
+        if listed < limits::MAX_LISTED_PEOPLE {
+            return 0;
+        }
+        let listed = u32::try_from(listed).unwrap_or(u32::MAX);
+        self.0.crowd().get().saturating_sub(listed)
     }
 }
 
@@ -165,5 +227,51 @@ mod tests {
                 entry(1, "Grace", Presence::Away)
             ]
         );
+    }
+
+    #[test]
+    fn one_persons_presence_changes_in_place() {
+        Owner::new().with(|| {
+            let people = PresenceList::new();
+            let (grace, ada) = (
+                entry(1, "Grace", Presence::Online),
+                entry(2, "Ada", Presence::Online),
+            );
+            people.take_fetched(&[ada.clone(), grace.clone()]);
+            let others = people.others(ada.person.id);
+            let (of_grace, online) = (people.presence_of(grace.person.id), people.online_count());
+            let state = || (of_grace.get_untracked(), online.get_untracked());
+            assert_eq!(state(), (Presence::Online, 2));
+            people.apply(&entry(1, "Grace", Presence::Away));
+            assert_eq!(state(), (Presence::Away, 1));
+            assert_eq!(others.get_untracked(), [grace.person.id]);
+            people.take_fetched(std::slice::from_ref(&ada));
+            assert_eq!(state(), (Presence::Away, 1), "what is known is newer");
+        });
+    }
+
+    #[test]
+    fn who_comes_and_goes_is_read_as_present_and_offline() {
+        Owner::new().with(|| {
+            let people = PresenceList::new();
+            let ada = entry(2, "Ada", Presence::Online);
+            let (presence, person) = (
+                people.presence_of(ada.person.id),
+                people.person(ada.person.id),
+            );
+            let state = || {
+                let name = person.get_untracked().map(|person| person.name.to_string());
+                (presence.get_untracked(), name)
+            };
+            assert_eq!(state(), (Presence::Offline, None));
+            people.apply(&entry(1, "Grace", Presence::Online));
+            assert_eq!(state(), (Presence::Offline, None));
+            people.apply(&ada);
+            assert_eq!(state(), (Presence::Online, Some("Ada".to_owned())));
+            people.apply(&entry(2, "Zoe", Presence::Online));
+            assert_eq!(state().1.as_deref(), Some("Zoe"));
+            people.apply(&entry(2, "Zoe", Presence::Offline));
+            assert_eq!(state(), (Presence::Offline, None));
+        });
     }
 }

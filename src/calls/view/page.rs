@@ -6,11 +6,11 @@ use crate::{
         client::use_calls,
     },
     model::{
+        UserId,
         call::{Media, Side, outcome_text},
-        user::{Person, Presence},
+        user::Person,
     },
     people::{CurrentUser, RequireSession, UnlistedCount, use_call_actions, use_presence},
-    protocol::ws::PersonPresence,
     ui::{
         avatar::Avatar,
         icon::{Glyph, Icon},
@@ -37,7 +37,7 @@ pub fn CallsPage() -> impl IntoView {
 
 #[component]
 fn Overview(me: CurrentUser) -> impl IntoView {
-    let calls = use_calls();
+    let (calls, people) = (use_calls(), use_presence());
     let here = Resource::new_blocking(|| (), |()| list_present_people());
     let past = Resource::new_blocking(move || calls.ended_count().get(), |_| list_past_calls());
     refetch_on_reconnect(here);
@@ -59,7 +59,10 @@ fn Overview(me: CurrentUser) -> impl IntoView {
                         let me = me.clone();
                         Suspend::new(async move {
                             match here.await {
-                                Ok(rendered) => Either::Left(view! { <PresentPeople rendered me is_hydrated /> }),
+                                Ok(fetched) => {
+                                    people.take_fetched(&fetched);
+                                    Either::Left(view! { <PresentPeople me is_hydrated /> })
+                                }
                                 Err(failure) => Either::Right(view! { <FetchFailure failure resource=here /> }),
                             }
                         })
@@ -81,28 +84,15 @@ fn Overview(me: CurrentUser) -> impl IntoView {
     }
 }
 
-/// All other people who are present: first as rendered by the server, then live.
+/// All other people who are present.
 #[component]
-fn PresentPeople(
-    rendered: Vec<PersonPresence>,
-    me: CurrentUser,
-    is_hydrated: RwSignal<bool>,
-) -> impl IntoView {
-    let people = use_presence();
-    let list = Memo::new(move |_| {
-        let mut list = people.entries().get();
-        // After the socket's welcome, the list always contains this person.
-        if list.is_empty() {
-            return rendered.clone();
-        }
-        list.retain(|present| present.person.id != me.person.id);
-        list
-    });
-    let nobody = move || list.with(Vec::is_empty);
+fn PresentPeople(me: CurrentUser, is_hydrated: RwSignal<bool>) -> impl IntoView {
+    let others = use_presence().others(me.person.id);
+    let nobody = move || others.with(Vec::is_empty);
     view! {
         <ul class="call-list" role="list" hidden=nobody>
-            <For each=move || list.get() key=|present| present.person.clone() let:present>
-                <PersonRow person=present.person list is_hydrated />
+            <For each=move || others.get() key=|id| *id let:id>
+                <PersonRow id is_hydrated />
             </For>
         </ul>
         <UnlistedCount />
@@ -117,29 +107,22 @@ fn PresentPeople(
 
 /// A row for one person. Presence changes in place, so that a button does not move before it is pressed.
 #[component]
-fn PersonRow(
-    person: Person,
-    list: Memo<Vec<PersonPresence>>,
-    is_hydrated: RwSignal<bool>,
-) -> impl IntoView {
-    let name = person.name.to_string();
-    let id = person.id;
-    let presence = move || {
-        list.with(|list| {
-            let present = list.iter().find(|present| present.person.id == id);
-            presence::presence_label(present.map_or(Presence::Offline, |present| present.presence))
-        })
-    };
-    view! {
-        <li>
+fn PersonRow(id: UserId, is_hydrated: RwSignal<bool>) -> impl IntoView {
+    let people = use_presence();
+    let (person, presence) = (people.person(id), people.presence_of(id));
+    let row = move |person: Person| {
+        view! {
             <Avatar person=person.clone() />
             <span class="call-row-text">
-                <span class="call-row-name" dir="auto">{name}</span>
-                <span class="quiet-text small-text">{presence}</span>
+                <span class="call-row-name" dir="auto">
+                    {person.name.to_string()}
+                </span>
+                <span class="quiet-text small-text">{move || presence::presence_label(presence.get())}</span>
             </span>
             <CallButtons person is_hydrated />
-        </li>
-    }
+        }
+    };
+    view! { <li>{move || person.get().map(row)}</li> }
 }
 
 #[component]

@@ -22,14 +22,14 @@ impl ReadCursorSender {
 
     /// Sends a cursor now, or at the end of the room's interval. Returns false if there is no connection. Browser only.
     pub(super) fn send(self, socket: Socket, room: RoomId, seq: Seq) -> bool {
-        let waits = self.0.with_value(|rooms| rooms.contains_key(&room));
-        if !waits && !socket.send(&ClientFrame::Read { room, seq }) {
+        let is_waiting = self.0.with_value(|rooms| rooms.contains_key(&room));
+        if !is_waiting && !socket.send(&ClientFrame::Read { room, seq }) {
             return false;
         }
         self.0.update_value(|rooms| {
-            rooms.insert(room, waits.then_some(seq));
+            rooms.insert(room, is_waiting.then_some(seq));
         });
-        if !waits {
+        if !is_waiting {
             browser::run_after(READ_CURSOR_INTERVAL, move || {
                 let mut next = None;
                 self.0

@@ -57,8 +57,10 @@ impl TypingUsers {
 
     /// Removes a person's indicator: their message has arrived.
     pub(super) fn remove(self, room: RoomId, person: UserId) {
-        self.0.update(|typists| {
+        self.0.maybe_update(|typists| {
+            let count = typists.len();
             typists.retain(|typist| typist.room != room || typist.person.id != person);
+            typists.len() < count
         });
     }
 }

@@ -12,7 +12,9 @@ use crate::{
     ui::{browser, socket::Socket},
 };
 use leptos::prelude::*;
-use std::{cell::RefCell, collections::HashMap};
+use reactive_stores::{AtKeyed, Store};
+use send_wrapper::SendWrapper;
+use std::collections::HashMap;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::File;
 
@@ -28,7 +30,7 @@ pub enum UploadState {
 }
 
 /// A file being sent into a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Store)]
 pub struct Upload {
     /// The id of the upload, and of the message it becomes.
     pub id: MessageId,
@@ -41,13 +43,27 @@ pub struct Upload {
     pub state: UploadState,
 }
 
-/// All uploads of the page.
+/// The uploads in the store.
+#[derive(Debug, Default, Store)]
+pub struct UploadList {
+    /// The oldest first.
+    #[store(key: MessageId = |upload| upload.id)]
+    uploads: Vec<Upload>,
+}
+
+/// One upload in the store: its fields notify separately.
+pub type UploadField = AtKeyed<Store<UploadList>, UploadList, MessageId, Vec<Upload>>;
+
+/// All uploads of the page. A cheap `Copy` handle.
 #[derive(Debug, Clone, Copy)]
 pub struct Uploads {
-    list: RwSignal<Vec<Upload>>,
+    list: Store<UploadList>,
+    /// The files of the uploads in progress. Browser handles stay on their thread; on the server there are none.
+    sources: StoredValue<HashMap<MessageId, SendWrapper<Source>>>,
 }
 
 /// The browser's file handle of an upload, and the reading position.
+#[derive(Debug)]
 struct Source {
     file: File,
     /// Offset of the next chunk, in bytes.
@@ -56,79 +72,71 @@ struct Source {
     is_reading: bool,
 }
 
-thread_local! {
-    static SOURCES: RefCell<HashMap<MessageId, Source>> = RefCell::default();
-}
-
 impl Uploads {
     pub(super) fn new() -> Self {
+        let list = Store::new(UploadList::default());
+        // The keys must exist before the first write by key: collecting them then would lock the store again.
+        list.uploads().update_keys();
         Self {
-            list: RwSignal::new(Vec::new()),
+            list,
+            sources: StoredValue::new(HashMap::new()),
         }
     }
 
     #[must_use]
-    pub fn has_active(&self) -> bool {
-        self.list.with(|list| {
-            list.iter()
-                .any(|upload| upload.state == UploadState::InProgress)
-        })
+    pub fn has_active(self) -> bool {
+        let uploads = self.list.uploads().read();
+        let mut uploads = uploads.iter();
+        uploads.any(|upload| upload.state == UploadState::InProgress)
     }
 
     /// The uploads into a room, failed ones included.
     #[must_use]
-    pub fn in_room(&self, room: RoomId) -> Vec<Upload> {
-        self.list.with(|list| {
-            list.iter()
-                .filter(|upload| upload.room == room)
-                .cloned()
-                .collect()
+    pub fn in_room(self, room: RoomId) -> Memo<Vec<MessageId>> {
+        Memo::new(move |_| {
+            let uploads = self.list.uploads().read();
+            let in_room = uploads.iter().filter(|upload| upload.room == room);
+            in_room.map(|upload| upload.id).collect()
         })
     }
 
+    /// The upload with this id. Read it with `try_` methods: it may have ended.
     #[must_use]
-    pub fn find(&self, id: MessageId) -> Option<Upload> {
-        self.list
-            .with(|list| list.iter().find(|upload| upload.id == id).cloned())
+    pub fn at(self, id: MessageId) -> UploadField {
+        self.list.uploads().at_key(id)
     }
 
     /// Starts an upload, which fails at once if the file is larger than `bounds` allow. Browser only.
-    pub fn start(&self, socket: Socket, room: RoomId, file: File, bounds: Option<Limits>) {
+    pub fn start(self, socket: Socket, room: RoomId, file: File, bounds: Option<Limits>) {
         let id = MessageId(browser::new_uuid());
         let (name, size) = (file.name(), file_size(&file));
         let state = match bounds {
-            Some(Limits {
-                max_upload_bytes: upload_bytes,
-            }) if size > upload_bytes => UploadState::Failed {
+            Some(Limits { max_upload_bytes }) if size > max_upload_bytes => UploadState::Failed {
                 reason: format!(
                     "The file is {}; the limit is {}.",
                     limits::format_bytes(size),
-                    limits::format_bytes(upload_bytes)
+                    limits::format_bytes(max_upload_bytes)
                 ),
             },
             Some(_) | None => UploadState::InProgress,
         };
-        let going = state == UploadState::InProgress;
-        self.list.update(|list| {
-            list.push(Upload {
-                id,
-                room,
-                name: name.clone(),
-                size,
-                received: 0,
-                state,
-            });
+        let is_accepted = state == UploadState::InProgress;
+        self.list.uploads().write().push(Upload {
+            id,
+            room,
+            name: name.clone(),
+            size,
+            received: 0,
+            state,
         });
-        if going {
-            SOURCES.with_borrow_mut(|sources| {
-                sources.insert(
-                    id,
-                    Source {
-                        file,
-                        next: 0,
-                        is_reading: false,
-                    },
-                )
+        if is_accepted {
+            let source = Source {
+                file,
+                next: 0,
+                is_reading: false,
+            };
+            self.sources.update_value(|sources| {
+                sources.insert(id, SendWrapper::new(source));
             });
             socket.send(&ClientFrame::Upload {
                 id,
@@ -140,9 +148,9 @@ impl Uploads {
     }
 
     /// Cancels an upload in progress, or removes a failed one. Browser only.
-    pub fn dismiss(&self, socket: Socket, id: MessageId) {
+    pub fn dismiss(self, socket: Socket, id: MessageId) {
         if self
-            .forget(id)
+            .remove(id)
             .is_some_and(|upload| upload.state == UploadState::InProgress)
         {
             socket.send(&ClientFrame::UploadCancel { id });
@@ -151,18 +159,15 @@ impl Uploads {
 
     /// Announces every upload in progress again, after a reconnect. The server replies with the offset to continue at.
     pub(super) fn reannounce_all(self, socket: Socket) {
-        let going = self
-            .list
-            .get_untracked()
-            .into_iter()
-            .filter(|upload| upload.state == UploadState::InProgress);
+        let mut in_progress = self.list.uploads().get_untracked();
+        in_progress.retain(|upload| upload.state == UploadState::InProgress);
         for Upload {
             id,
             room,
             name,
             size,
             ..
-        } in going
+        } in in_progress
         {
             socket.send(&ClientFrame::Upload {
                 id,
@@ -174,81 +179,67 @@ impl Uploads {
     }
 
     pub(super) fn remove_finished(self, id: MessageId) {
-        self.forget(id);
+        self.remove(id);
     }
 
     pub(super) fn mark_failed(self, id: MessageId, reason: &str) {
-        SOURCES.with_borrow_mut(|sources| sources.remove(&id));
-        self.change(id, |upload| {
-            upload.state = UploadState::Failed {
-                reason: reason.to_owned(),
-            }
-        });
+        self.remove_source(id);
+        let reason = reason.to_owned();
+        self.at(id)
+            .state()
+            .try_update(|state| *state = UploadState::Failed { reason });
     }
 
     pub(super) fn resume_at(self, socket: Socket, id: MessageId, offset: u64) {
-        SOURCES.with_borrow_mut(|sources| {
-            if let Some(source) = sources.get_mut(&id) {
-                source.next = offset;
-            }
-        });
+        self.with_source(id, |source| source.next = offset);
         self.on_progress(socket, id, offset);
     }
 
     pub(super) fn on_progress(self, socket: Socket, id: MessageId, received: u64) {
-        self.change(id, |upload| upload.received = received);
+        self.at(id).received().try_update(|known| *known = received);
         self.send_next_chunk(socket, id);
     }
 
     /// Reads and sends the next chunk, unless [`limits::MAX_CHUNKS_IN_FLIGHT`] chunks are unacknowledged.
     fn send_next_chunk(self, socket: Socket, id: MessageId) {
-        let Some(upload) = self
-            .list
-            .with_untracked(|list| list.iter().find(|upload| upload.id == id).cloned())
-        else {
+        let upload = self.at(id).try_read_untracked();
+        let Some((size, received)) = upload.map(|upload| (upload.size, upload.received)) else {
             return;
         };
         let in_flight = (limits::MAX_CHUNK_BYTES * limits::MAX_CHUNKS_IN_FLIGHT) as u64;
-        let piece = SOURCES.with_borrow_mut(|sources| {
-            let source = sources.get_mut(&id)?;
-            let may_send = source.next < upload.size
-                && source.next < upload.received + in_flight
-                && !source.is_reading;
-            let end = (source.next + limits::MAX_CHUNK_BYTES as u64).min(upload.size);
-            let piece = may_send
-                .then(|| slice_file(&source.file, source.next, end))
-                .flatten()?;
+        let next = self.with_source(id, |source| {
+            let start = source.next;
+            let may_send = start < size && start < received + in_flight && !source.is_reading;
+            let end = (start + limits::MAX_CHUNK_BYTES as u64).min(size);
+            let blob = may_send.then(|| slice_file(&source.file, start, end));
+            let blob = blob.flatten()?;
             source.is_reading = true;
-            Some((piece, source.next, end))
+            Some((blob, start, end))
         });
-        let Some((piece, offset, end)) = piece else {
+        let Some((blob, offset, end)) = next.flatten() else {
             return;
         };
+        // An upload outlives the room's page that started it.
         spawn_local(async move {
-            let bytes = JsFuture::from(piece.array_buffer()).await;
-            let still_wanted = SOURCES.with_borrow_mut(|sources| {
-                let Some(source) = sources.get_mut(&id) else {
-                    return false;
-                };
+            let bytes = JsFuture::from(blob.array_buffer()).await;
+            let is_current = self.with_source(id, |source| {
                 source.is_reading = false;
                 // A reconnect meanwhile may have changed the offset.
-                let in_step = source.next == offset;
-                if in_step {
+                let is_current = source.next == offset;
+                if is_current {
                     source.next = end;
                 }
-                in_step
+                is_current
             });
             match bytes {
-                Ok(buffer) if still_wanted => {
+                Ok(buffer) if is_current == Some(true) => {
                     let data = js_sys::Uint8Array::new(&buffer).to_vec();
-                    if socket.send_binary(
-                        &(Chunk {
-                            id,
-                            offset,
-                            data: &data,
-                        })
-                        .encode(),
-                    ) {
+                    let chunk = Chunk {
+                        id,
+                        offset,
+                        data: &data,
+                    };
+                    if socket.send_binary(&chunk.encode()) {
                         self.send_next_chunk(socket, id);
                     }
                 }
@@ -264,20 +255,26 @@ impl Uploads {
         });
     }
 
-    fn change(self, id: MessageId, change: impl FnOnce(&mut Upload)) {
-        self.list.update(|list| {
-            if let Some(upload) = list.iter_mut().find(|upload| upload.id == id) {
-                change(upload);
-            }
+    fn with_source<T>(self, id: MessageId, change: impl FnOnce(&mut Source) -> T) -> Option<T> {
+        self.sources
+            .try_update_value(|sources| sources.get_mut(&id).map(|source| change(source)))
+            .flatten()
+    }
+
+    fn remove_source(self, id: MessageId) {
+        self.sources.update_value(|sources| {
+            sources.remove(&id);
         });
     }
 
-    fn forget(self, id: MessageId) -> Option<Upload> {
-        SOURCES.with_borrow_mut(|sources| sources.remove(&id));
-        let at = self
-            .list
-            .with_untracked(|list| list.iter().position(|upload| upload.id == id))?;
-        self.list.try_update(|list| list.remove(at))
+    fn remove(self, id: MessageId) -> Option<Upload> {
+        self.remove_source(id);
+        let uploads = self.list.uploads();
+        let position = {
+            let uploads = uploads.read_untracked();
+            uploads.iter().position(|upload| upload.id == id)?
+        };
+        Some(uploads.write().remove(position))
     }
 }
 

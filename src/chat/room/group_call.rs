@@ -20,27 +20,27 @@ const MAX_AVATARS: usize = 6;
 /// The card below a room's timeline while its call is ongoing: the participants and a Join button.
 #[component]
 pub(super) fn GroupCallCard(room: RoomId, title: String) -> impl IntoView {
-    let reach = use_call_actions();
+    let call_actions = use_call_actions();
     let group_call = Memo::new(move |_| {
-        reach
+        call_actions
             .group_calls
             .with(|groups| groups.ongoing_in_room(room).cloned())
     });
-    let joined = Memo::new(move |_| reach.joined_room.get() == Some(room));
+    let is_joined = Memo::new(move |_| call_actions.joined_room.get() == Some(room));
     let title = StoredValue::new(title);
     let text =
         move || group_call.with(|group| group.as_ref().map(participants_text).unwrap_or_default());
-    let full = move || {
+    let is_full = move || {
         group_call.with(|group| {
             group
                 .as_ref()
                 .is_some_and(|group| group.participants.len() >= group.max_participants)
         })
     };
-    let is_on = Memo::new(move |_| group_call.with(Option::is_some));
+    let is_ongoing = Memo::new(move |_| group_call.with(Option::is_some));
     view! {
         <div role="status">
-            <Show when=move || is_on.get()>
+            <Show when=move || is_ongoing.get()>
                 <section class="group-card" aria-label="Call in this room">
                     <span class="group-faces">
                         {move || {
@@ -48,24 +48,24 @@ pub(super) fn GroupCallCard(room: RoomId, title: String) -> impl IntoView {
                             people
                                 .into_iter()
                                 .take(MAX_AVATARS)
-                                .map(|seated| view! { <Avatar person=seated.person /> })
+                                .map(|participant| view! { <Avatar person=participant.person /> })
                                 .collect_view()
                         }}
                     </span>
                     <p class="group-who">{text}</p>
                     {move || {
-                        if joined.get() {
+                        if is_joined.get() {
                             view! { <p class="small-text quiet-text">"You are in this call"</p> }.into_any()
                         } else {
                             view! {
                                 <button
                                     type="button"
                                     class="button small primary"
-                                    disabled=full
-                                    on:click=move |_| reach.join_group_call.run((room, title.get_value()))
+                                    disabled=is_full
+                                    on:click=move |_| call_actions.join_group_call.run((room, title.get_value()))
                                 >
                                     <Icon name=Glyph::Video />
-                                    {move || if full() { "Full" } else { "Join" }}
+                                    {move || if is_full() { "Full" } else { "Join" }}
                                 </button>
                             }
                                 .into_any()
@@ -80,24 +80,24 @@ pub(super) fn GroupCallCard(room: RoomId, title: String) -> impl IntoView {
 /// The button in a room's header that starts a call. Hidden while a call is ongoing.
 #[component]
 pub(super) fn GroupCallButton(room: RoomId, title: String) -> impl IntoView {
-    let reach = use_call_actions();
+    let call_actions = use_call_actions();
     let clock = expect_context::<LocalClock>();
-    let free = Memo::new(move |_| {
-        reach
+    let is_free = Memo::new(move |_| {
+        call_actions
             .group_calls
             .with(|groups| groups.ongoing_in_room(room).is_none())
-            && reach.joined_room.get() != Some(room)
+            && call_actions.joined_room.get() != Some(room)
     });
     let title = StoredValue::new(title);
     view! {
-        <Show when=move || free.get()>
+        <Show when=move || is_free.get()>
             <button
                 type="button"
                 class="icon-button"
                 aria-label="Start a call in this room"
                 title="Start a call in this room"
                 disabled=move || !clock.is_hydrated()
-                on:click=move |_| reach.join_group_call.run((room, title.get_value()))
+                on:click=move |_| call_actions.join_group_call.run((room, title.get_value()))
             >
                 <Icon name=Glyph::Video />
             </button>

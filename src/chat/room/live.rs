@@ -8,11 +8,16 @@ use super::{
 use crate::{
     chat::{
         api::{RoomHistory, find_room_history},
-        client::{ChatClient, use_chat},
+        client::use_chat,
         composer::Composer,
         message::PendingMessageView,
     },
-    model::{RoomId, Seq, UserId, outbox::Delivery, timeline::Timeline, user::Person},
+    model::{
+        RoomId, Seq, UserId,
+        outbox::{Delivery, OutboxEntry},
+        timeline::Timeline,
+        user::Person,
+    },
     ui::{
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
@@ -21,67 +26,58 @@ use crate::{
         time::LocalClock,
     },
 };
-use leptos::{ev, prelude::*, task::spawn_local};
+use leptos::{ev, prelude::*, task::spawn_local_scoped_with_cancellation};
 use leptos_use_resize_observer::use_resize_observer;
 
 /// The newest messages of a room, updated live, with the composer.
 #[component]
-pub(super) fn LiveRoom(page: RoomHistory, me: Person, title: String) -> impl IntoView {
-    let (chat, socket) = (use_chat(), use_socket());
-    let myself = me.clone();
-    let me = me.id;
+pub(super) fn LiveRoom(
+    page: RoomHistory,
+    timeline: ArcRwSignal<Timeline>,
+    /// The current user.
+    me: Person,
+) -> impl IntoView {
+    let chat = use_chat();
     let clock = expect_context::<LocalClock>();
-    let room = page.room.id;
-    let slug = page.room.slug.clone();
-    let with = page.room.other_person.clone();
-    let timeline = chat.open_timeline(&page);
+    let RoomHistory {
+        room: summary,
+        form_message_id,
+        ..
+    } = page;
+    let (room, my_id) = (summary.id, me.id);
+    let (slug, title) = (summary.slug, summary.title);
+    let timeline = RwSignal::from(timeline);
+    let outgoing = Memo::new(move |_| chat.outbox_entries(room));
     let scroll = TimelineScroll::new();
-    let unread_range = RwSignal::new(UnreadRange {
-        from: page.room.read_seq,
-        to: page.room.head,
-        reader: me,
+    let is_visible = use_page_visibility();
+    let unread_when_opened = UnreadRange {
+        from: summary.read_seq,
+        to: if is_visible.get_untracked() {
+            summary.head
+        } else {
+            Seq::MAX
+        },
+        reader: my_id,
+    };
+    let unread_range = Memo::new(move |previous: Option<&UnreadRange>| {
+        let head = timeline.with_untracked(|timeline| timeline.cursor().seq);
+        let range = previous.copied().unwrap_or(unread_when_opened);
+        range.on_visibility(is_visible.get(), head)
     });
-
-    let all_rows = {
-        let timeline = timeline.clone();
-        Memo::new(move |_| {
-            timeline.with(|timeline| rows(timeline.messages(), clock, Some(unread_range.get())))
-        })
-    };
-    let is_empty = move || all_rows.with(Vec::is_empty) && chat.outbox_entries(room).is_empty();
-
-    // Fetches events since the server's answer: the socket may have connected before this timeline existed.
-    Effect::new(move || {
-        if socket.is_connected() {
-            chat.catch_up(socket, room);
-        }
+    let all_rows = Memo::new(move |_| {
+        timeline.with(|timeline| rows(timeline.messages(), clock, Some(unread_range.get())))
     });
-    follow_timeline(chat, scroll, room, timeline.clone(), unread_range);
+    let is_empty = move || all_rows.with(Vec::is_empty) && outgoing.with(Vec::is_empty);
 
-    let waiting = {
-        let timeline = timeline.clone();
-        move || {
-            let goes_on = timeline.with(|timeline| {
-                timeline
-                    .messages()
-                    .last()
-                    .is_some_and(|last| is_mine_and_recent(last, me, clock))
-            });
-            let waiting = chat.outbox_entries(room).into_iter().enumerate();
-            waiting
-                .map(|(at, outgoing)| (outgoing, at > 0 || goes_on))
-                .collect::<Vec<_>>()
-        }
-    };
-    let has_older = {
-        let timeline = timeline.clone();
-        Memo::new(move |_| {
-            timeline.with(|timeline| timeline.has_older.then(|| timeline.oldest()).flatten())
-        })
-    };
+    follow_timeline(room, timeline, outgoing, scroll, is_visible);
+
+    let oldest_with_older = Memo::new(move |_| {
+        timeline.with(|timeline| timeline.has_older.then(|| timeline.oldest()).flatten())
+    });
     let older_slug = slug.clone();
-    let older_timeline = timeline.clone();
-    let to_end = Callback::new(move |()| scroll.scroll_to_end(true));
+    let find_message =
+        move |row: Row| timeline.with_untracked(|timeline| row.find_message(timeline.messages()));
+    let on_sent = Callback::new(move |()| scroll.jump_to_end());
     view! {
         <div
             class="timeline"
@@ -92,17 +88,10 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person, title: String) -> impl Int
             on:scroll=move |_| scroll.on_scroll()
         >
             {move || {
-                has_older
+                oldest_with_older
                     .get()
                     .map(|oldest| {
-                        view! {
-                            <OlderMessages
-                                slug=older_slug.clone()
-                                oldest
-                                timeline=older_timeline.clone()
-                                scroll
-                            />
-                        }
+                        view! { <OlderMessages slug=older_slug.clone() oldest timeline scroll /> }
                     })
             }}
             <Show when=is_empty>
@@ -113,23 +102,80 @@ pub(super) fn LiveRoom(page: RoomHistory, me: Person, title: String) -> impl Int
                 </div>
             </Show>
             <For each=move || all_rows.get() key=Row::key let:row>
-                <RowView row me with=with.clone() />
+                <RowView row message=find_message(row) me=my_id other_person=summary.other_person.clone() />
             </For>
-            <For
-                each=waiting
-                key=|(waiting, grouped)| (waiting.id, waiting.delivery != Delivery::Pending, *grouped)
-                let((outgoing, grouped))
-            >
-                <PendingMessageView outgoing me=myself.clone() is_continuation=grouped />
-            </For>
+            <PendingMessages author=me timeline outgoing />
             <div id="latest"></div>
         </div>
         <GroupCallCard room title=title.clone() />
         <div class="below-timeline">
-            <JumpToLatest room me scroll timeline />
+            <JumpToLatest room me=my_id scroll timeline />
             <TypingLine room />
         </div>
-        <Composer room slug title form_message_id=page.form_message_id on_sent=to_end />
+        <Composer room slug title form_message_id on_sent />
+    }
+}
+
+/// Keeps the timeline complete, the view at its end, and the read cursor at what the reader sees.
+fn follow_timeline(
+    room: RoomId,
+    timeline: RwSignal<Timeline>,
+    outgoing: Memo<Vec<OutboxEntry>>,
+    scroll: TimelineScroll,
+    is_visible: Signal<bool>,
+) {
+    let (chat, socket) = (use_chat(), use_socket());
+    // Fetches events since the server's answer: the socket may have connected before this timeline existed.
+    Effect::new(move || {
+        if socket.is_connected() {
+            chat.catch_up(socket, room);
+        }
+    });
+    // A banner, an on-screen keyboard or a smaller window resizes the view: it stays at the end.
+    use_resize_observer(scroll.view, move |_, _| scroll.follow_end());
+    Effect::new(move || {
+        timeline.track();
+        outgoing.track();
+        scroll.follow_end();
+    });
+    Effect::new(move || {
+        let seen = timeline.with(|timeline| timeline.cursor().seq);
+        if scroll.is_at_end.get() && is_visible.get() && socket.is_connected() && seen > 0 {
+            chat.mark_read(socket, room, seen);
+        }
+    });
+}
+
+/// The messages of this page that the server has not acknowledged yet.
+#[component]
+fn PendingMessages(
+    author: Person,
+    timeline: RwSignal<Timeline>,
+    outgoing: Memo<Vec<OutboxEntry>>,
+) -> impl IntoView {
+    let (clock, author_id) = (expect_context::<LocalClock>(), author.id);
+    let continues_last = Memo::new(move |_| {
+        timeline.with(|timeline| {
+            let last = timeline.messages().last();
+            last.is_some_and(|last| is_mine_and_recent(last, author_id, clock))
+        })
+    });
+    let pending = move || {
+        let entries = outgoing.get().into_iter().enumerate();
+        entries
+            .map(|(at, entry)| (entry, at > 0 || continues_last.get()))
+            .collect::<Vec<_>>()
+    };
+    view! {
+        <For
+            each=pending
+            key=|(entry, is_continuation)| {
+                (entry.id, entry.delivery != Delivery::Pending, *is_continuation)
+            }
+            let((entry, is_continuation))
+        >
+            <PendingMessageView entry author=author.clone() is_continuation />
+        </For>
     }
 }
 
@@ -139,85 +185,31 @@ fn JumpToLatest(
     room: RoomId,
     me: UserId,
     scroll: TimelineScroll,
-    timeline: ArcRwSignal<Timeline>,
+    timeline: RwSignal<Timeline>,
 ) -> impl IntoView {
-    let chat = use_chat();
-    let below = move || {
-        let read = chat.room(room).map_or(0, |summary| summary.read_seq);
+    let read_seq = use_chat().rooms.property(room, |room| room.read_seq);
+    let unread_count = Memo::new(move |_| {
+        let read_seq = read_seq.get();
         timeline.with(|timeline| {
-            timeline
-                .messages()
-                .iter()
-                .rev()
-                .take_while(|message| message.seq > read)
+            let newest_first = timeline.messages().iter().rev();
+            newest_first
+                .take_while(|message| message.seq > read_seq)
                 .filter(|message| message.author.id != me)
                 .count()
         })
-    };
+    });
     view! {
         <Show when=move || !scroll.is_at_end.get()>
-            <button type="button" class="pill jump" on:click=move |_| scroll.scroll_to_end(true)>
+            <button type="button" class="pill jump" on:click=move |_| scroll.jump_to_end()>
                 <Icon name=Glyph::Down />
-                {
-                    let below = below.clone();
-                    move || match below() {
-                        0 => "Jump to latest".to_owned(),
-                        1 => "1 new message".to_owned(),
-                        count => format!("{count} new messages"),
-                    }
-                }
+                {move || match unread_count.get() {
+                    0 => "Jump to latest".to_owned(),
+                    1 => "1 new message".to_owned(),
+                    count => format!("{count} new messages"),
+                }}
             </button>
         </Show>
     }
-}
-
-/// Keeps the view at the end, sends the read cursor, and starts a new unread range when the page is hidden.
-fn follow_timeline(
-    chat: ChatClient,
-    scroll: TimelineScroll,
-    room: RoomId,
-    timeline: ArcRwSignal<Timeline>,
-    unread_range: RwSignal<UnreadRange>,
-) {
-    let socket = use_socket();
-    // A banner, an on-screen keyboard or a smaller window resizes the view: it stays at the end.
-    use_resize_observer(scroll.view, move |_, _| {
-        if scroll.is_at_end.get_untracked() {
-            scroll.scroll_to_end(false);
-        }
-    });
-    let is_visible = use_page_visibility();
-    Effect::new({
-        let timeline = timeline.clone();
-        move || {
-            timeline.track();
-            let _ = chat.outbox_entries(room);
-            if scroll.is_at_end.get_untracked() {
-                scroll.scroll_to_end(false);
-            }
-        }
-    });
-    Effect::new({
-        let timeline = timeline.clone();
-        move || {
-            let seen = timeline.with(|timeline| timeline.cursor().seq);
-            if scroll.is_at_end.get() && is_visible.get() && socket.is_connected() && seen > 0 {
-                chat.mark_read(socket, room, seen);
-            }
-        }
-    });
-    Effect::new(move |was_visible: Option<bool>| {
-        let now = is_visible.get();
-        let seen = timeline.with_untracked(|timeline| timeline.cursor().seq);
-        match (was_visible, now) {
-            (Some(true), false) => {
-                unread_range.update(|missed| (missed.from, missed.to) = (seen, Seq::MAX));
-            }
-            (Some(false), true) => unread_range.update(|missed| missed.to = seen),
-            (Some(true) | None, true) | (Some(false) | None, false) => {}
-        }
-        now
-    });
 }
 
 /// Loads the previous page of history. It is a link, so it works before hydration.
@@ -225,27 +217,28 @@ fn follow_timeline(
 fn OlderMessages(
     slug: String,
     oldest: Seq,
-    timeline: ArcRwSignal<Timeline>,
+    timeline: RwSignal<Timeline>,
     scroll: TimelineScroll,
 ) -> impl IntoView {
-    let busy = RwSignal::new(false);
-    let failed = RwSignal::new(None::<String>);
+    let is_busy = RwSignal::new(false);
+    let failure = RwSignal::new(None::<String>);
     let href = format!("/chat/{slug}?before={oldest}");
     let fetch = move |event: ev::MouseEvent| {
         event.prevent_default();
-        if busy.get_untracked() {
+        if is_busy.get_untracked() {
             return;
         }
-        busy.set(true);
-        let (slug, timeline) = (slug.clone(), timeline.clone());
-        spawn_local(async move {
+        is_busy.set(true);
+        let slug = slug.clone();
+        // Cancelled with this component: its signals are gone once the room is left.
+        spawn_local_scoped_with_cancellation(async move {
             match find_room_history(slug, Some(oldest)).await {
                 Ok(page) => scroll.preserve_position(|| {
                     timeline.update(|timeline| timeline.prepend(page.messages, page.has_older));
                 }),
-                Err(failure) => {
-                    busy.try_set(false);
-                    failed.try_set(Some(failure.to_string()));
+                Err(reason) => {
+                    is_busy.set(false);
+                    failure.set(Some(reason.to_string()));
                 }
             }
         });
@@ -255,12 +248,12 @@ fn OlderMessages(
             class="older button"
             href=href
             rel="external"
-            aria-busy=move || busy.get().then_some("true")
+            aria-busy=move || is_busy.get().then_some("true")
             on:click=fetch
         >
             "Older messages"
         </a>
-        {move || failed.get().map(|failure| view! { <Notice kind=NoticeKind::Error>{failure}</Notice> })}
+        {move || failure.get().map(|reason| view! { <Notice kind=NoticeKind::Error>{reason}</Notice> })}
     }
 }
 

@@ -11,11 +11,7 @@ use super::{
     room_list::{CallButtons, presence_word},
 };
 use crate::{
-    model::{
-        Seq, UserId,
-        room::RoomKind,
-        user::{Person, Presence},
-    },
+    model::{Seq, UserId, room::RoomKind, timeline::Timeline, user::Person},
     people::{use_presence, use_viewer},
     ui::{
         icon::{Glyph, Icon},
@@ -51,7 +47,11 @@ pub fn RoomPageView() -> impl IntoView {
         <Transition fallback=|| view! { <LoadingIndicator label="Loading the room" /> }>
             {move || Suspend::new(async move {
                 match (page.await, viewer.person()) {
-                    (Ok(page), Some(me)) => view! { <KeyedRoom page me /> }.into_any(),
+                    (Ok(mut page), Some(me)) => {
+                        // Here, where the answer arrives, and not in a component: views only read.
+                        let timeline = chat.take_newest_page(&mut page);
+                        view! { <KeyedRoom page timeline me /> }.into_any()
+                    }
                     (Ok(_), None) => ().into_any(),
                     (Err(failure), _) => {
                         view! {
@@ -74,20 +74,26 @@ pub fn RoomPageView() -> impl IntoView {
 /// Recreates the room's elements for each page of history. Otherwise Leptos would reuse the elements of the previous
 /// room, and the text typed there would stay in the composer.
 #[component]
-fn KeyedRoom(page: RoomHistory, me: Person) -> impl IntoView {
-    let first = page.messages.first().map(|message| message.seq);
-    let key = (page.room.id, page.form_message_id, first);
+fn KeyedRoom(
+    page: RoomHistory,
+    /// The live timeline, if this is the newest page.
+    timeline: Option<ArcRwSignal<Timeline>>,
+    me: Person,
+) -> impl IntoView {
+    // Every answer has a form message id of its own.
+    let key = page.form_message_id;
     view! {
-        <For each=move || [page.clone()] key=move |_| key let:page>
-            <Room page me=me.clone() />
+        <For each=move || [(page.clone(), timeline.clone())] key=move |_| key let((page, timeline))>
+            <Room page timeline me=me.clone() />
         </For>
     }
 }
 
 #[component]
-fn Room(page: RoomHistory, me: Person) -> impl IntoView {
-    let room = page.room.clone();
-    let title = room.title.clone();
+fn Room(page: RoomHistory, timeline: Option<ArcRwSignal<Timeline>>, me: Person) -> impl IntoView {
+    let room = &page.room;
+    let (id, kind, title) = (room.id, room.kind, room.title.clone());
+    let other_person = room.other_person.clone();
     view! {
         <Title text=title.clone() />
         <header class="room-header">
@@ -96,49 +102,38 @@ fn Room(page: RoomHistory, me: Person) -> impl IntoView {
             </a>
             <div class="room-heading">
                 <h1 dir="auto">{title.clone()}</h1>
-                <RoomStatus kind=room.kind with=room.other_person.clone() />
+                <RoomStatus kind other_person=other_person.clone() />
             </div>
-            {match room.other_person.clone() {
+            {match other_person {
                 Some(person) => view! { <CallButtons person /> }.into_any(),
-                None => view! { <GroupCallButton room=room.id title=title.clone() /> }.into_any(),
+                None => view! { <GroupCallButton room=id title /> }.into_any(),
             }}
         </header>
-        {if page.is_newest {
-            view! { <LiveRoom page me title /> }.into_any()
-        } else {
-            view! { <OlderHistory page me=me.id /> }.into_any()
+        {match timeline {
+            Some(timeline) => view! { <LiveRoom page timeline me /> }.into_any(),
+            None => view! { <OlderHistory page me=me.id /> }.into_any(),
         }}
     }
 }
 
 /// The line below a room's title: the number of people online, or the other person's presence.
 #[component]
-fn RoomStatus(kind: RoomKind, with: Option<Person>) -> impl IntoView {
+fn RoomStatus(kind: RoomKind, other_person: Option<Person>) -> impl IntoView {
     let people = use_presence();
     let clock = expect_context::<LocalClock>();
-    let text = move || {
-        if !clock.is_hydrated() {
-            // Presence changes every second: a constant text until hydration, so that both sides match.
-            match kind {
-                RoomKind::Public => "Open to everyone".to_owned(),
-                RoomKind::Direct => "Only the two of you".to_owned(),
-            }
-        } else if let Some(with) = &with {
-            presence_word(people.presence_of(with.id)).to_owned()
-        } else {
-            let here = people.entries().with(|list| {
-                list.iter()
-                    .filter(|one| one.presence == Presence::Online)
-                    .count()
-            });
-            let here = here + usize::try_from(people.unlisted_count()).unwrap_or(0);
-            match (kind, here) {
-                (RoomKind::Direct, _) => String::new(),
-                (RoomKind::Public, 0) => "Open to everyone".to_owned(),
-                (RoomKind::Public, 1) => "1 person here".to_owned(),
-                (RoomKind::Public, here) => format!("{here} people here"),
-            }
-        }
+    let presence = other_person.map(|person| people.presence_of(person.id));
+    let online_count = people.online_count();
+    // Presence changes every second: a constant text until hydration, so that both sides match.
+    let text = move || match (kind, presence, clock.is_hydrated()) {
+        (RoomKind::Direct, _, false) => "Only the two of you".to_owned(),
+        (RoomKind::Public, _, false) => "Open to everyone".to_owned(),
+        (_, Some(presence), true) => presence_word(presence.get()).to_owned(),
+        (RoomKind::Direct, None, true) => String::new(),
+        (RoomKind::Public, None, true) => match online_count.get() {
+            0 => "Open to everyone".to_owned(),
+            1 => "1 person here".to_owned(),
+            count => format!("{count} people here"),
+        },
     };
     view! { <p class="room-status quiet-text small-text">{text}</p> }
 }
@@ -146,24 +141,27 @@ fn RoomStatus(kind: RoomKind, with: Option<Person>) -> impl IntoView {
 /// An older page of history, which is not live, with links to older and to the newest messages.
 #[component]
 fn OlderHistory(page: RoomHistory, me: UserId) -> impl IntoView {
-    let here = format!("/chat/{}", page.room.slug);
+    let newest_href = format!("/chat/{}", page.room.slug);
     let older = page
         .messages
         .first()
         .filter(|_| page.has_older)
-        .map(|first| format!("{here}?before={}", first.seq));
+        .map(|first| format!("{newest_href}?before={}", first.seq));
     let clock = expect_context::<LocalClock>();
-    let with = page.room.other_person.clone();
+    let other_person = page.room.other_person.clone();
     view! {
         <div class="timeline" role="log" tabindex="0" aria-label="Older messages">
             {older.map(|href| view! { <a class="older button" href=href>"Older messages"</a> })}
             {move || {
                 rows(&page.messages, clock, None)
                     .into_iter()
-                    .map(|row| view! { <RowView row me with=with.clone() /> })
+                    .map(|row| {
+                        let message = row.find_message(&page.messages);
+                        view! { <RowView row message me other_person=other_person.clone() /> }
+                    })
                     .collect_view()
             }}
-            <a class="older button" href=here>"Back to the newest messages"</a>
+            <a class="older button" href=newest_href>"Back to the newest messages"</a>
         </div>
     }
 }

@@ -2,36 +2,56 @@
 
 use crate::{
     chat::message::MessageView,
-    model::{Millis, Seq, UserId, message::Message, user::Person},
+    model::{MessageId, Millis, Seq, UserId, message::Message, user::Person},
     ui::time::{LocalClock, LocalTime, TimeStyle},
 };
 use leptos::prelude::*;
 
 /// Maximum time between grouped messages of one author, in milliseconds.
 const CONTINUATION_WINDOW: Millis = 5 * 60 * 1_000;
-#[derive(Debug, Clone, PartialEq)]
+
+/// A row of a timeline. It names its message and leaves it where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Row {
     /// The heading of a day.
     Day { number: i64, at: Millis },
     /// The marker before the first unread message.
     UnreadMarker,
     Message {
-        message: Message,
+        id: MessageId,
+        seq: Seq,
         is_continuation: bool,
     },
 }
 
+/// The `<For>` key of a row: everything that changes its appearance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum RowKey {
+    Day(i64),
+    UnreadMarker,
+    Message(MessageId, bool),
+}
+
 impl Row {
-    /// The `<For>` key of a row; everything that changes its appearance is part of it.
-    pub(super) fn key(&self) -> String {
-        match self {
-            Self::Day { number, .. } => format!("day {number}"),
-            Self::UnreadMarker => "new".to_owned(),
+    pub(super) fn key(&self) -> RowKey {
+        match *self {
+            Self::Day { number, .. } => RowKey::Day(number),
+            Self::UnreadMarker => RowKey::UnreadMarker,
             Self::Message {
-                message,
-                is_continuation: grouped,
-            } => format!("{} {grouped}", message.id),
+                id,
+                is_continuation,
+                ..
+            } => RowKey::Message(id, is_continuation),
         }
+    }
+
+    /// Finds the message of a row; `None` for other rows. `messages` are sorted by sequence.
+    pub(super) fn find_message(self, messages: &[Message]) -> Option<Message> {
+        let Self::Message { seq, .. } = self else {
+            return None;
+        };
+        let at = messages.binary_search_by_key(&seq, |message| message.seq);
+        at.ok().map(|at| messages[at].clone())
     }
 }
 
@@ -39,6 +59,7 @@ impl Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UnreadRange {
     pub(super) from: Seq,
+    /// [`Seq::MAX`] while the page is hidden.
     pub(super) to: Seq,
     /// The reader, whose own messages do not count as unread.
     pub(super) reader: UserId,
@@ -48,13 +69,28 @@ impl UnreadRange {
     fn contains(&self, message: &Message) -> bool {
         message.seq > self.from && message.seq <= self.to && message.author.id != self.reader
     }
+
+    /// Starts a new range when the page is hidden, and ends it when the page is visible again. `head` is the newest
+    /// sequence at that time.
+    pub(super) fn on_visibility(self, is_visible: bool, head: Seq) -> Self {
+        let was_visible = self.to != Seq::MAX;
+        match (was_visible, is_visible) {
+            (true, false) => Self {
+                from: head,
+                to: Seq::MAX,
+                ..self
+            },
+            (false, true) => Self { to: head, ..self },
+            (true, true) | (false, false) => self,
+        }
+    }
 }
 
-/// Turns messages into rows, with a heading for each day and a marker before the first message in `missed`.
+/// Turns messages into rows, with a heading for each day and a marker before the first message in `unread`.
 pub(super) fn rows(
     messages: &[Message],
     clock: LocalClock,
-    missed: Option<UnreadRange>,
+    unread: Option<UnreadRange>,
 ) -> Vec<Row> {
     let mut rows = Vec::with_capacity(messages.len() + 8);
     let mut day = None;
@@ -70,16 +106,18 @@ pub(super) fn rows(
             });
             day = Some(number);
         }
-        let new = !marked && missed.is_some_and(|missed| missed.contains(message));
-        if new {
+        let is_first_unread = !marked && unread.is_some_and(|unread| unread.contains(message));
+        if is_first_unread {
             rows.push(Row::UnreadMarker);
             marked = true;
         }
-        let grouped =
-            !new_day && !new && above.is_some_and(|above| is_continuation(above, message));
+        let is_continuation = !new_day
+            && !is_first_unread
+            && above.is_some_and(|above| is_continuation(above, message));
         rows.push(Row::Message {
-            message: message.clone(),
-            is_continuation: grouped,
+            id: message.id,
+            seq: message.seq,
+            is_continuation,
         });
         above = Some(message);
     }
@@ -96,15 +134,23 @@ pub(super) fn is_mine_and_recent(last: &Message, me: UserId, clock: LocalClock) 
 }
 
 fn is_continuation(above: &Message, message: &Message) -> bool {
-    let is_call = |message: &Message| message.content.is_system_message();
+    let is_system_message = |message: &Message| message.content.is_system_message();
     above.author.id == message.author.id
         && message.at - above.at < CONTINUATION_WINDOW
-        && !is_call(above)
-        && !is_call(message)
+        && !is_system_message(above)
+        && !is_system_message(message)
 }
 
 #[component]
-pub(super) fn RowView(row: Row, me: UserId, with: Option<Person>) -> impl IntoView {
+pub(super) fn RowView(
+    row: Row,
+    /// The message of the row, if it has one.
+    message: Option<Message>,
+    /// The current user.
+    me: UserId,
+    /// The other person of a direct room.
+    other_person: Option<Person>,
+) -> impl IntoView {
     match row {
         Row::Day { at, .. } => view! {
             <h2 class="day">
@@ -119,8 +165,30 @@ pub(super) fn RowView(row: Row, me: UserId, with: Option<Person>) -> impl IntoVi
         }
         .into_any(),
         Row::Message {
-            message,
-            is_continuation,
-        } => view! { <MessageView message me is_continuation with /> }.into_any(),
+            is_continuation, ..
+        } => message
+            .map(|message| view! { <MessageView message me is_continuation other_person /> })
+            .into_any(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn what_arrives_while_the_page_is_hidden_is_unread() {
+        let opened = UnreadRange {
+            from: 2,
+            to: 5,
+            reader: UserId(Uuid::nil()),
+        };
+        let bounds = |range: UnreadRange| (range.from, range.to);
+        assert_eq!(opened.on_visibility(true, 6), opened);
+        let hidden = opened.on_visibility(false, 6);
+        assert_eq!(bounds(hidden), (6, Seq::MAX));
+        assert_eq!(hidden.on_visibility(false, 8), hidden);
+        assert_eq!(bounds(hidden.on_visibility(true, 8)), (6, 8));
     }
 }

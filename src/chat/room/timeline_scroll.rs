@@ -1,6 +1,7 @@
 //! Scrolling of a timeline: it follows the end while the reader is there, and otherwise keeps their position.
 
 use leptos::{html, prelude::*};
+use web_sys::Element;
 
 /// Maximum distance from the end that counts as being at the end, in CSS pixels.
 const NEAR_END_PX: i32 = 80;
@@ -24,29 +25,49 @@ impl TimelineScroll {
         }
     }
 
+    /// The element; `None` also once the room was left, which frames and events may outlive.
+    fn element(self) -> Option<Element> {
+        self.view.try_get_untracked().flatten().map(Into::into)
+    }
+
+    fn is_at_end_untracked(self) -> bool {
+        self.is_at_end.try_get_untracked().unwrap_or_default()
+    }
+
     /// Updates `is_at_end` on a scroll event. Only scrolling up leaves the end: added rows move the end away from a
     /// container that has not moved, and it must keep following then.
     pub(super) fn on_scroll(self) {
-        let Some(view) = self.view.get_untracked() else {
+        let Some(view) = self.element() else {
             return;
         };
-        let (top, before) = (view.scroll_top(), self.last_scroll_top.get_value());
-        self.last_scroll_top.set_value(top);
+        let top = view.scroll_top();
+        let before = self.last_scroll_top.try_get_value().unwrap_or_default();
+        self.last_scroll_top.try_set_value(top);
         let is_near = view.scroll_height() - top - view.client_height() < NEAR_END_PX;
-        let at_end = is_near || (self.is_at_end.get_untracked() && top >= before);
-        if self.is_at_end.get_untracked() != at_end {
-            self.is_at_end.set(at_end);
+        let was_at_end = self.is_at_end_untracked();
+        let is_at_end = is_near || (was_at_end && top >= before);
+        if was_at_end != is_at_end {
+            self.is_at_end.try_set(is_at_end);
         }
     }
 
-    /// Scrolls to the end in the next animation frame, when new rows are laid out. `should_follow` also makes it follow
-    /// the end.
-    pub(super) fn scroll_to_end(self, should_follow: bool) {
-        if should_follow {
-            self.is_at_end.set(true);
+    /// Scrolls to the end and follows it from now on.
+    pub(super) fn jump_to_end(self) {
+        self.is_at_end.try_set(true);
+        self.scroll_to_end();
+    }
+
+    /// Scrolls to the end if the reader is there.
+    pub(super) fn follow_end(self) {
+        if self.is_at_end_untracked() {
+            self.scroll_to_end();
         }
+    }
+
+    /// Scrolls in the next animation frame, when new rows are laid out.
+    fn scroll_to_end(self) {
         request_animation_frame(move || {
-            if let Some(view) = self.view.get_untracked() {
+            if let Some(view) = self.element() {
                 view.set_scroll_top(view.scroll_height());
             }
         });
@@ -55,12 +76,11 @@ impl TimelineScroll {
     /// Keeps the visible rows in place while `change` adds rows above them.
     pub(super) fn preserve_position(self, change: impl FnOnce()) {
         let before = self
-            .view
-            .get_untracked()
+            .element()
             .map(|view| view.scroll_height() - view.scroll_top());
         change();
         request_animation_frame(move || {
-            if let (Some(view), Some(before)) = (self.view.get_untracked(), before) {
+            if let (Some(view), Some(before)) = (self.element(), before) {
                 view.set_scroll_top(view.scroll_height() - before);
             }
         });

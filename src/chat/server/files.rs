@@ -24,13 +24,13 @@ async fn get_file(
     Path((hash, name)): Path<(String, String)>,
     request_headers: HeaderMap,
 ) -> Result<Response> {
-    let signed = session::authenticate_user(&app, &request_headers)
+    let user = session::authenticate_user(&app, &request_headers)
         .await?
         .ok_or(Failure::NotSignedIn)?;
-    let found = app.store.find_file(&hash, signed.person.id).await?;
+    let found = app.store.find_file(&hash, user.person.id).await?;
     let found = found.ok_or_else(|| Failure::not_found("That file"))?;
     let tag = format!("\"{}\"", found.hash);
-    let mut answer = match select_response(&request_headers, &tag, found.size) {
+    let mut response = match select_response(&request_headers, &tag, found.size) {
         FileResponse::NotModified => StatusCode::NOT_MODIFIED.into_response(),
         FileResponse::RangeNotSatisfiable => {
             let range = format!("bytes */{}", found.size);
@@ -44,21 +44,21 @@ async fn get_file(
             let body = Body::from_stream(app.files.read(&found.hash, None).await?);
             ([(header::CONTENT_LENGTH, found.size)], body).into_response()
         }
-        FileResponse::Partial(part) => {
-            let Range { start, end } = part;
+        FileResponse::Partial(range) => {
+            let Range { start, end } = range;
             let length = end - start;
-            let range = format!("bytes {start}-{}/{}", end.saturating_sub(1), found.size);
-            let body = Body::from_stream(app.files.read(&found.hash, Some(part)).await?);
+            let content_range = format!("bytes {start}-{}/{}", end.saturating_sub(1), found.size);
+            let body = Body::from_stream(app.files.read(&found.hash, Some(start..end)).await?);
             (
                 StatusCode::PARTIAL_CONTENT,
-                [(header::CONTENT_RANGE, range)],
+                [(header::CONTENT_RANGE, content_range)],
                 [(header::CONTENT_LENGTH, length)],
                 body,
             )
                 .into_response()
         }
     };
-    let headers = answer.headers_mut();
+    let headers = response.headers_mut();
     let value = |text: &str| {
         HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("application/octet-stream"))
     };
@@ -77,7 +77,7 @@ async fn get_file(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("sandbox; default-src 'none'"),
     );
-    Ok(answer)
+    Ok(response)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -94,28 +94,28 @@ enum FileResponse {
 
 /// Evaluates conditional and range requests (RFC 9110 sections 13 and 14). A request for several ranges gets the whole
 /// file.
-fn select_response(asked: &HeaderMap, tag: &str, size: u64) -> FileResponse {
+fn select_response(request_headers: &HeaderMap, tag: &str, size: u64) -> FileResponse {
     let text = |name| {
-        asked
+        request_headers
             .get(name)
             .and_then(|value: &HeaderValue| value.to_str().ok())
     };
-    let known = text(header::IF_NONE_MATCH).is_some_and(|known| {
-        let mut known = known.split(',').map(str::trim);
+    let is_known = text(header::IF_NONE_MATCH).is_some_and(|tags| {
+        let mut tags = tags.split(',').map(str::trim);
         // `If-None-Match` uses the weak comparison.
-        known.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+        tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
     });
-    if known {
+    if is_known {
         return FileResponse::NotModified;
     }
-    if text(header::IF_RANGE).is_some_and(|known| known != tag) {
+    if text(header::IF_RANGE).is_some_and(|range_tag| range_tag != tag) {
         return FileResponse::Full;
     }
     let Some(Ok(ranges)) = text(header::RANGE).map(http_range_header::parse_range_header) else {
         return FileResponse::Full;
     };
     match ranges.validate(size).as_deref() {
-        Ok([part]) => FileResponse::Partial(*part.start()..part.end() + 1),
+        Ok([range]) => FileResponse::Partial(*range.start()..range.end() + 1),
         Ok(_) => FileResponse::Full,
         Err(_) => FileResponse::RangeNotSatisfiable,
     }
@@ -138,10 +138,10 @@ const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
 
 /// `Content-Disposition` (RFC 6266): recognised images are inline, every other file is an attachment.
 fn disposition(inline: bool, name: &str) -> HeaderValue {
-    let how = if inline { "inline" } else { "attachment" };
+    let disposition = if inline { "inline" } else { "attachment" };
     let name = utf8_percent_encode(name, ATTR_CHAR);
     // The encoded name is ASCII without quotes or line breaks.
-    HeaderValue::from_str(&format!("{how}; filename*=UTF-8''{name}"))
+    HeaderValue::from_str(&format!("{disposition}; filename*=UTF-8''{name}"))
         .unwrap_or(HeaderValue::from_static("attachment"))
 }
 

@@ -97,7 +97,7 @@ impl ChatService {
         if !self.app.send_rate.allow(from.person.id) {
             return vec![rate_limited_frame(id)];
         }
-        let done = async {
+        let commit = async {
             self.check_member(from, room).await?;
             let content = Content::Text { text };
             self.app
@@ -111,7 +111,7 @@ impl ChatService {
                 })
                 .await
         };
-        match done.await {
+        match commit.await {
             Ok(posted) => vec![ServerFrame::Sent {
                 id,
                 room,
@@ -131,13 +131,17 @@ impl ChatService {
         name: &str,
         size: u64,
     ) -> Vec<ServerFrame> {
-        let done = async {
+        let announced = async {
             self.check_member(from, room).await?;
             self.uploads
                 .announce(&from.person, id, room, name, size)
                 .await
         };
-        vec![done.await.unwrap_or_else(|error| refused_frame(id, error))]
+        vec![
+            announced
+                .await
+                .unwrap_or_else(|error| refused_frame(id, error)),
+        ]
     }
 
     /// Handles a binary frame with a chunk of an upload.

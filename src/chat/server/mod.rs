@@ -1,5 +1,6 @@
 //! The server side of chat.
 
+mod file_inspection;
 mod files;
 mod frames;
 mod rooms;

@@ -56,8 +56,8 @@ pub async fn find_room_history(
     if has_older {
         messages.remove(0);
     }
-    let newest = before > room.head;
-    if newest
+    let is_newest = before > room.head;
+    if is_newest
         && room.read_seq < room.head
         && let Some((seq, unread)) = app
             .event_log
@@ -77,7 +77,7 @@ pub async fn find_room_history(
         room,
         messages,
         has_older,
-        is_newest: newest,
+        is_newest,
         form_message_id: MessageId(random::new_id()),
     })
 }
@@ -117,8 +117,8 @@ pub async fn post_message(
 ///
 /// # Errors
 /// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] when the name is invalid or taken.
-pub async fn create_room(app: &AppState, by: &Person, name: &str) -> Result<String> {
-    if !by.role.can_create_rooms() {
+pub async fn create_room(app: &AppState, creator: &Person, name: &str) -> Result<String> {
+    if !creator.role.can_create_rooms() {
         let reason = "Only editors and administrators can create rooms.".to_owned();
         return Err(Failure::NotAllowed { reason }.into());
     }
@@ -136,7 +136,7 @@ pub async fn create_room(app: &AppState, by: &Person, name: &str) -> Result<Stri
         .subscribe_all_everywhere(id, RoomKind::Public);
     app.event_log.track_stream(Stream::Room(id));
     // The summary of a new room is the same for all members.
-    if let Some(room) = app.store.find_room(id, by.id).await? {
+    if let Some(room) = app.store.find_room(id, creator.id).await? {
         app.connections.send_to_all(ServerFrame::Room { room });
     }
     Ok(slug)
@@ -146,8 +146,8 @@ pub async fn create_room(app: &AppState, by: &Person, name: &str) -> Result<Stri
 ///
 /// # Errors
 /// [`Failure::Invalid`] for the user's own id, [`Failure::NotFound`] for an unknown user.
-pub async fn open_direct_room(app: &AppState, by: &Person, with: UserId) -> Result<String> {
-    if by.id == with {
+pub async fn open_direct_room(app: &AppState, user: &Person, with: UserId) -> Result<String> {
+    if user.id == with {
         return Err(Failure::invalid("You cannot message yourself. Choose another person.").into());
     }
     app.store
@@ -156,15 +156,15 @@ pub async fn open_direct_room(app: &AppState, by: &Person, with: UserId) -> Resu
         .ok_or_else(|| Failure::not_found("That person"))?;
     let (room, is_new) = app
         .store
-        .find_or_create_direct_room(RoomId(random::new_id()), by.id, with, clock::now())
+        .find_or_create_direct_room(RoomId(random::new_id()), user.id, with, clock::now())
         .await?;
     if is_new {
-        announce_direct_room(app, room, by.id).await?;
+        announce_direct_room(app, room, user.id).await?;
         announce_direct_room(app, room, with).await?;
     }
     let summary = app
         .store
-        .find_room(room, by.id)
+        .find_room(room, user.id)
         .await?
         .ok_or_else(|| Failure::not_found("That room"))?;
     Ok(summary.slug)

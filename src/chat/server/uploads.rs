@@ -4,21 +4,18 @@
 //! continues after a lost connection or a server restart without other stored state. A complete file is stored under
 //! the SHA-256 of its bytes, so that equal files are stored once, and becomes a message with the upload's id.
 
+use super::file_inspection::{inspect, sanitize_name};
 use crate::{
     model::{
         MessageId, RoomId, UserId, limits,
-        message::{Attachment, Content, ImageSize},
+        message::{Attachment, Content},
         user::Person,
     },
     protocol::{failure::Failure, upload::Chunk, ws::ServerFrame},
     server::{AppState, Error, Result, event_log::NewMessage},
 };
-use imagesize::ImageType;
-use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
-    fs::File,
-    io::{self, BufReader, Read, Seek},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -36,7 +33,7 @@ type UploadKey = (UserId, MessageId);
 #[derive(Debug)]
 pub(super) struct Uploads {
     app: Arc<AppState>,
-    under_way: Mutex<HashMap<UploadKey, Arc<Slot>>>,
+    in_progress: Mutex<HashMap<UploadKey, Arc<Slot>>>,
 }
 
 /// The lock on an upload's partial file: several connections of one user may send the same upload. It holds `None` when
@@ -62,7 +59,7 @@ impl Drop for LockedUpload<'_> {
     fn drop(&mut self) {
         if self.slot.is_none() {
             // Still locked: a task that waits for this slot then finds it replaced, and locks the new one.
-            self.uploads.under_way().remove(&self.key);
+            self.uploads.in_progress().remove(&self.key);
         }
     }
 }
@@ -71,31 +68,31 @@ impl Uploads {
     pub(super) fn new(app: Arc<AppState>) -> Self {
         Self {
             app,
-            under_way: Mutex::default(),
+            in_progress: Mutex::default(),
         }
     }
 
     /// Announces a file. Replies with the offset to start at, or with `sent` if the whole file is here already.
     pub(super) async fn announce(
         &self,
-        by: &Person,
+        author: &Person,
         id: MessageId,
         room: RoomId,
         name: &str,
         size: u64,
     ) -> Result<ServerFrame> {
-        if let Some(sent) = self.find_sent(by, id, room).await? {
+        if let Some(sent) = self.find_sent(author, id, room).await? {
             return Ok(sent);
         }
         let announced = AnnouncedFile {
             room,
-            name: file_name(name),
+            name: sanitize_name(name),
             size,
         };
-        self.check(by.id, id, &announced)?;
-        let mut upload = self.lock((by.id, id)).await;
+        self.check(author.id, id, &announced)?;
+        let mut upload = self.lock((author.id, id)).await;
         // Another connection may have sent the last chunk meanwhile.
-        if let Some(sent) = self.find_sent(by, id, room).await? {
+        if let Some(sent) = self.find_sent(author, id, room).await? {
             return Ok(sent);
         }
         let is_another_file = upload
@@ -112,7 +109,7 @@ impl Uploads {
         }
         *upload.slot = Some(announced.clone());
         if received == size {
-            return self.finish(by, &mut upload, announced).await;
+            return self.finish(author, &mut upload, announced).await;
         }
         Ok(ServerFrame::UploadReady {
             id,
@@ -123,14 +120,14 @@ impl Uploads {
     /// The reply for an upload that has become a message already.
     async fn find_sent(
         &self,
-        by: &Person,
+        author: &Person,
         id: MessageId,
         room: RoomId,
     ) -> Result<Option<ServerFrame>> {
         let Some(posted) = self.app.store.find_posted_message(id).await? else {
             return Ok(None);
         };
-        if posted.author != by.id || posted.room != room {
+        if posted.author != author.id || posted.room != room {
             return Err(Failure::invalid("That upload id is taken.").into());
         }
         Ok(Some(ServerFrame::Sent {
@@ -141,14 +138,14 @@ impl Uploads {
         }))
     }
 
-    fn check(&self, by: UserId, id: MessageId, file: &AnnouncedFile) -> Result<(), Failure> {
-        let most = self.app.config.upload_bytes;
-        if file.size > most {
+    fn check(&self, user: UserId, id: MessageId, file: &AnnouncedFile) -> Result<(), Failure> {
+        let max_bytes = self.app.config.upload_bytes;
+        if file.size > max_bytes {
             return Err(Failure::invalid(format!(
                 "\"{}\" is {}; the limit is {}.",
                 file.name,
                 limits::format_bytes(file.size),
-                limits::format_bytes(most)
+                limits::format_bytes(max_bytes)
             )));
         }
         if file.size == 0 {
@@ -157,10 +154,10 @@ impl Uploads {
                 file.name
             )));
         }
-        let under_way = self.under_way();
-        let others = under_way
+        let in_progress = self.in_progress();
+        let others = in_progress
             .keys()
-            .filter(|(user, other)| *user == by && *other != id)
+            .filter(|(owner, other)| *owner == user && *other != id)
             .count();
         if others >= MAX_UPLOADS_PER_USER {
             return Err(Failure::invalid(format!(
@@ -171,8 +168,8 @@ impl Uploads {
     }
 
     /// Appends a chunk that starts at the end of the partial file; otherwise replies with the expected offset.
-    pub(super) async fn receive(&self, by: &Person, chunk: Chunk<'_>) -> Result<ServerFrame> {
-        let mut upload = self.lock((by.id, chunk.id)).await;
+    pub(super) async fn receive(&self, author: &Person, chunk: Chunk<'_>) -> Result<ServerFrame> {
+        let mut upload = self.lock((author.id, chunk.id)).await;
         let announced = upload
             .slot
             .clone()
@@ -208,37 +205,37 @@ impl Uploads {
             });
         }
         file.sync_all().await?;
-        self.finish(by, &mut upload, announced).await
+        self.finish(author, &mut upload, announced).await
     }
 
     /// Stores a complete file under its hash and posts the message.
     async fn finish(
         &self,
-        by: &Person,
+        author: &Person,
         upload: &mut LockedUpload<'_>,
         announced: AnnouncedFile,
     ) -> Result<ServerFrame> {
         let (_, id) = upload.key;
-        // One descriptor from here on: the bytes stored are the bytes examined, whatever happens to the path.
+        // One descriptor from here on: the bytes stored are the bytes inspected, whatever happens to the path.
         let file = fs::File::open(self.partial_path(upload.key)).await?;
         let file = file.into_std().await;
-        let (found, file) =
-            tokio::task::spawn_blocking(move || Ok::<_, Error>((examine(&file)?, file)))
+        let (inspected, file) =
+            tokio::task::spawn_blocking(move || Ok::<_, Error>((inspect(&file)?, file)))
                 .await
                 .map_err(|lost| Error::Internal(lost.to_string()))??;
-        self.app.files.put(&found.hash, file).await?;
+        self.app.files.put(&inspected.hash, file).await?;
         let file = Attachment {
-            hash: found.hash,
+            hash: inspected.hash,
             name: announced.name,
-            size: found.size,
-            image: found.image,
+            size: inspected.size,
+            image: inspected.image,
         };
         let message = NewMessage {
             id,
             room: announced.room,
-            author: by.clone(),
+            author: author.clone(),
             content: Content::File { file },
-            media_type: Some(found.media_type.to_owned()),
+            media_type: Some(inspected.media_type.to_owned()),
         };
         let posted = self.app.event_log.post_message(message).await?;
         self.discard(upload).await;
@@ -251,8 +248,8 @@ impl Uploads {
     }
 
     /// Removes an upload that its user cancelled. Waits until no other task uses it.
-    pub(super) async fn forget(&self, by: UserId, id: MessageId) {
-        let mut upload = self.lock((by, id)).await;
+    pub(super) async fn forget(&self, user: UserId, id: MessageId) {
+        let mut upload = self.lock((user, id)).await;
         self.discard(&mut upload).await;
     }
 
@@ -266,10 +263,10 @@ impl Uploads {
     /// Locks an upload, waiting until no other task reads or writes its file.
     async fn lock(&self, key: UploadKey) -> LockedUpload<'_> {
         loop {
-            let slot = self.under_way().entry(key).or_default().clone();
+            let slot = self.in_progress().entry(key).or_default().clone();
             let locked = slot.clone().lock_owned().await;
             let is_current = self
-                .under_way()
+                .in_progress()
                 .get(&key)
                 .is_some_and(|current| Arc::ptr_eq(current, &slot));
             if is_current {
@@ -301,142 +298,13 @@ impl Uploads {
         Ok(())
     }
 
-    fn partial_path(&self, (by, id): UploadKey) -> PathBuf {
-        self.app.partial_uploads_dir().join(format!("{by}-{id}"))
+    fn partial_path(&self, (user, id): UploadKey) -> PathBuf {
+        self.app.partial_uploads_dir().join(format!("{user}-{id}"))
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<UploadKey, Arc<Slot>>> {
-        self.under_way
+    fn in_progress(&self) -> MutexGuard<'_, HashMap<UploadKey, Arc<Slot>>> {
+        self.in_progress
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The properties of a file, detected from its bytes.
-struct InspectedFile {
-    hash: String,
-    size: u64,
-    media_type: &'static str,
-    image: Option<ImageSize>,
-}
-
-fn examine(mut file: &File) -> io::Result<InspectedFile> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
-    let mut size = 0;
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&buffer[..read]);
-        size += read as u64;
-    }
-    file.rewind()?;
-    let (media_type, image) =
-        image(BufReader::new(file)).unwrap_or(("application/octet-stream", None));
-    Ok(InspectedFile {
-        hash: hex::encode(hasher.finalize()),
-        size,
-        media_type,
-        image,
-    })
-}
-
-/// The media type and size of an image that browsers display. SVG is excluded, because it can contain scripts.
-fn image(mut file: BufReader<&File>) -> Option<(&'static str, Option<ImageSize>)> {
-    let media_type = match imagesize::reader_type(&mut file).ok()? {
-        ImageType::Png => "image/png",
-        ImageType::Jpeg => "image/jpeg",
-        ImageType::Gif => "image/gif",
-        ImageType::Webp => "image/webp",
-        _ => return None,
-    };
-    file.rewind().ok()?;
-    let size = imagesize::reader_size(file).ok()?;
-    let (width, height) = (
-        u32::try_from(size.width).ok()?,
-        u32::try_from(size.height).ok()?,
-    );
-    (width > 0 && height > 0).then_some((media_type, Some(ImageSize { width, height })))
-}
-
-/// Sanitises a file name: its last path segment without leading dots and control, zero-width or bidirectional
-/// characters, at most [`limits::MAX_FILE_NAME_CHARS`] characters; "file" if nothing is left.
-fn file_name(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let clean: String = last
-        .chars()
-        .filter(|c| !c.is_control() && !matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'))
-        .collect();
-    let clean = clean.trim().trim_start_matches('.');
-    let count = clean.chars().count();
-    if clean.is_empty() {
-        "file".to_owned()
-    } else if count <= limits::MAX_FILE_NAME_CHARS {
-        clean.to_owned()
-    } else {
-        // Keeps the end, which has the extension.
-        clean
-            .chars()
-            .skip(count - limits::MAX_FILE_NAME_CHARS)
-            .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_name_cannot_leave_its_folder_or_deceive() {
-        assert_eq!(file_name("../../etc/passwd"), "passwd");
-        assert_eq!(file_name("C:\\secret\\a b.txt"), "a b.txt");
-        assert_eq!(file_name("photo\u{202E}gpj.exe"), "photogpj.exe");
-        assert_eq!(file_name("a\r\nb\"c.txt"), "ab\"c.txt");
-        assert_eq!(file_name("..."), "file");
-        assert_eq!(
-            file_name(&format!("{}.pdf", "x".repeat(300)))
-                .chars()
-                .count(),
-            limits::MAX_FILE_NAME_CHARS
-        );
-    }
-
-    #[test]
-    fn what_is_no_image_is_not_shown_as_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.png");
-        std::fs::write(
-            &path,
-            b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
-        )
-        .unwrap();
-        let found = examine(&File::open(&path).unwrap()).unwrap();
-        assert_eq!(
-            (found.media_type, found.image),
-            ("application/octet-stream", None)
-        );
-        assert_eq!(found.hash.len(), 64);
-    }
-
-    #[test]
-    fn an_image_has_its_size_before_it_is_loaded() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        // The signature and the IHDR chunk of a PNG of 3 by 2 pixels.
-        let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02\x08\x02\0\0\0";
-        std::fs::write(&path, head).unwrap();
-        let found = examine(&File::open(&path).unwrap()).unwrap();
-        assert_eq!(
-            (found.media_type, found.image),
-            (
-                "image/png",
-                Some(ImageSize {
-                    width: 3,
-                    height: 2
-                })
-            )
-        );
     }
 }

@@ -1,0 +1,167 @@
+//! The rooms of the current user, as a keyed store: a change of one room notifies only what reads that room.
+
+use crate::model::{
+    RoomId, Seq,
+    room::{RoomKind, RoomSummary},
+};
+use leptos::prelude::*;
+use reactive_stores::Store;
+
+#[derive(Debug, Default, Store)]
+struct RoomState {
+    /// In list order.
+    #[store(key: RoomId = |room| room.id)]
+    list: Vec<RoomSummary>,
+}
+
+/// The rooms of the current user. A cheap `Copy` handle.
+///
+/// Lists iterate over ids and read each room by its id. An unknown room reads as `None`, until it is added.
+#[derive(Debug, Clone, Copy)]
+pub struct Rooms(Store<RoomState>);
+
+impl Rooms {
+    pub(super) fn new() -> Self {
+        let store = Store::new(RoomState::default());
+        // The keys must exist before the first write by key: collecting them then would lock the store again.
+        store.list().update_keys();
+        Self(store)
+    }
+
+    /// The ids of all rooms of a kind, in list order.
+    #[must_use]
+    pub fn ids(self, kind: RoomKind) -> Memo<Vec<RoomId>> {
+        Memo::new(move |_| {
+            let list = self.0.list().read();
+            let of_kind = list.iter().filter(|room| room.kind == kind);
+            of_kind.map(|room| room.id).collect()
+        })
+    }
+
+    /// A property of a room, which notifies only when it changes; its default while the room is unknown.
+    #[must_use]
+    pub fn property<T>(self, room: RoomId, property: fn(&RoomSummary) -> T) -> Memo<T>
+    where
+        T: Default + PartialEq + Send + Sync + 'static,
+    {
+        Memo::new(move |_| {
+            let found = self.0.list().at_key(room).try_with(property);
+            found.unwrap_or_default()
+        })
+    }
+
+    /// The number of unread messages in all rooms.
+    #[must_use]
+    pub fn unread(self) -> i64 {
+        self.0.list().read().iter().map(|room| room.unread).sum()
+    }
+
+    /// Whether a room has unread messages up to `seq`. Not tracked.
+    pub(super) fn is_unread_untracked(self, room: RoomId, seq: Seq) -> bool {
+        let known = self.0.list().at_key(room).try_read_untracked();
+        known.is_some_and(|room| room.read_seq < seq || room.unread > 0)
+    }
+
+    /// Replaces all rooms.
+    pub(super) fn replace_all(self, rooms: Vec<RoomSummary>) {
+        self.0.list().set(rooms);
+    }
+
+    /// Adds the fetched rooms that are unknown: a room already received over the socket is newer.
+    pub fn add_unknown(self, rooms: &[RoomSummary]) {
+        let list = self.0.list();
+        let is_unknown = |room: &&RoomSummary| list.at_key(room.id).try_read_untracked().is_none();
+        let unknown: Vec<_> = rooms.iter().filter(is_unknown).cloned().collect();
+        if !unknown.is_empty() {
+            list.write().extend(unknown);
+        }
+    }
+
+    /// Adds a room, or replaces the one with the same id.
+    pub(super) fn upsert(self, room: &RoomSummary) {
+        if !self.update(room.id, |known| *known = room.clone()) {
+            self.0.list().write().push(room.clone());
+        }
+    }
+
+    /// Changes a room. Returns false if it is unknown.
+    pub(super) fn update(self, room: RoomId, change: impl FnOnce(&mut RoomSummary)) -> bool {
+        self.0.list().at_key(room).try_update(change).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Epoch;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    use uuid::Uuid;
+
+    fn room(id: u128, unread: i64) -> RoomSummary {
+        RoomSummary {
+            id: RoomId(Uuid::from_u128(id)),
+            slug: format!("room-{id}"),
+            title: format!("Room {id}"),
+            kind: RoomKind::Public,
+            other_person: None,
+            epoch: Epoch("a".into()),
+            head: 0,
+            read_seq: 0,
+            unread,
+        }
+    }
+
+    /// The title of a room, and how often it was computed.
+    fn counted_title(rooms: Rooms, id: RoomId) -> (Memo<String>, Arc<AtomicUsize>) {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = count.clone();
+        let title = Memo::new(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            let list = rooms.0.list();
+            let title = list.at_key(id).try_with(|room| room.title.clone());
+            title.unwrap_or_default()
+        });
+        (title, count)
+    }
+
+    #[test]
+    fn a_change_of_one_room_notifies_no_other() {
+        Owner::new().with(|| {
+            let rooms = Rooms::new();
+            rooms.replace_all(vec![room(1, 0), room(2, 0)]);
+            let (one, two) = (room(1, 0).id, room(2, 0).id);
+            let (title_one, reads_of_one) = counted_title(rooms, one);
+            let (title_two, reads_of_two) = counted_title(rooms, two);
+            let counts = || {
+                let _ = (title_one.get_untracked(), title_two.get_untracked());
+                let count = |reads: &AtomicUsize| reads.load(Ordering::Relaxed);
+                (count(&reads_of_one), count(&reads_of_two))
+            };
+            assert_eq!(counts(), (1, 1));
+            assert!(rooms.update(two, |room| room.unread = 3));
+            assert_eq!(counts(), (1, 2));
+            assert_eq!(rooms.unread(), 3);
+        });
+    }
+
+    #[test]
+    fn a_room_is_read_once_it_is_known() {
+        Owner::new().with(|| {
+            let rooms = Rooms::new();
+            let (ids, id) = (rooms.ids(RoomKind::Public), room(1, 0).id);
+            let unread = rooms.property(id, |room| room.unread);
+            assert!(!rooms.update(id, |room| room.unread = 9));
+            assert_eq!((unread.get_untracked(), ids.get_untracked().len()), (0, 0));
+            rooms.upsert(&room(1, 2));
+            assert_eq!((unread.get_untracked(), ids.get_untracked()), (2, vec![id]));
+            rooms.upsert(&room(1, 4));
+            rooms.add_unknown(&[room(1, 0), room(2, 5)]);
+            assert_eq!((unread.get_untracked(), rooms.unread()), (4, 9));
+            rooms.replace_all(vec![room(2, 5)]);
+            assert_eq!(unread.get_untracked(), 0);
+        });
+    }
+}

@@ -1,0 +1,141 @@
+//! Inspection of a received file: its hash, its type, and a name that cannot deceive.
+
+use crate::model::{limits, message::ImageSize};
+use imagesize::ImageType;
+use sha2::{Digest, Sha256};
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Seek},
+};
+
+/// The properties of a file, detected from its bytes.
+pub(super) struct InspectedFile {
+    /// SHA-256 of the bytes, in hexadecimal.
+    pub(super) hash: String,
+    /// In bytes.
+    pub(super) size: u64,
+    pub(super) media_type: &'static str,
+    pub(super) image: Option<ImageSize>,
+}
+
+/// Reads a file to its end, and rewinds it.
+pub(super) fn inspect(mut file: &File) -> io::Result<InspectedFile> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut size = 0;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        size += read as u64;
+    }
+    file.rewind()?;
+    let (media_type, image) =
+        detect_image(BufReader::new(file)).unwrap_or(("application/octet-stream", None));
+    Ok(InspectedFile {
+        hash: hex::encode(hasher.finalize()),
+        size,
+        media_type,
+        image,
+    })
+}
+
+/// The media type and size of an image that browsers display. SVG is excluded, because it can contain scripts.
+fn detect_image(mut file: BufReader<&File>) -> Option<(&'static str, Option<ImageSize>)> {
+    let media_type = match imagesize::reader_type(&mut file).ok()? {
+        ImageType::Png => "image/png",
+        ImageType::Jpeg => "image/jpeg",
+        ImageType::Gif => "image/gif",
+        ImageType::Webp => "image/webp",
+        _ => return None,
+    };
+    file.rewind().ok()?;
+    let size = imagesize::reader_size(file).ok()?;
+    let (width, height) = (
+        u32::try_from(size.width).ok()?,
+        u32::try_from(size.height).ok()?,
+    );
+    (width > 0 && height > 0).then_some((media_type, Some(ImageSize { width, height })))
+}
+
+/// Sanitises a file name: its last path segment without leading dots and control, zero-width or bidirectional
+/// characters, at most [`limits::MAX_FILE_NAME_CHARS`] characters; "file" if nothing is left.
+pub(super) fn sanitize_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean: String = last
+        .chars()
+        .filter(|c| !c.is_control() && !matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'))
+        .collect();
+    let clean = clean.trim().trim_start_matches('.');
+    let count = clean.chars().count();
+    if clean.is_empty() {
+        "file".to_owned()
+    } else if count <= limits::MAX_FILE_NAME_CHARS {
+        clean.to_owned()
+    } else {
+        // Keeps the end, which has the extension.
+        clean
+            .chars()
+            .skip(count - limits::MAX_FILE_NAME_CHARS)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_cannot_leave_its_folder_or_deceive() {
+        assert_eq!(sanitize_name("../../etc/passwd"), "passwd");
+        assert_eq!(sanitize_name("C:\\secret\\a b.txt"), "a b.txt");
+        assert_eq!(sanitize_name("photo\u{202E}gpj.exe"), "photogpj.exe");
+        assert_eq!(sanitize_name("a\r\nb\"c.txt"), "ab\"c.txt");
+        assert_eq!(sanitize_name("..."), "file");
+        assert_eq!(
+            sanitize_name(&format!("{}.pdf", "x".repeat(300)))
+                .chars()
+                .count(),
+            limits::MAX_FILE_NAME_CHARS
+        );
+    }
+
+    #[test]
+    fn what_is_no_image_is_not_shown_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        std::fs::write(
+            &path,
+            b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>",
+        )
+        .unwrap();
+        let found = inspect(&File::open(&path).unwrap()).unwrap();
+        assert_eq!(
+            (found.media_type, found.image),
+            ("application/octet-stream", None)
+        );
+        assert_eq!(found.hash.len(), 64);
+    }
+
+    #[test]
+    fn an_image_has_its_size_before_it_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        // The signature and the IHDR chunk of a PNG of 3 by 2 pixels.
+        let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02\x08\x02\0\0\0";
+        std::fs::write(&path, head).unwrap();
+        let found = inspect(&File::open(&path).unwrap()).unwrap();
+        assert_eq!(
+            (found.media_type, found.image),
+            (
+                "image/png",
+                Some(ImageSize {
+                    width: 3,
+                    height: 2
+                })
+            )
+        );
+    }
+}
