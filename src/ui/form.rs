@@ -10,14 +10,11 @@
 use super::notice::{Notice, NoticeKind};
 use crate::protocol::failure::Failure;
 use leptos::{
-    ev::{MouseEvent, SubmitEvent},
-    form::FromFormData,
+    ev::MouseEvent,
     prelude::*,
     server_fn::{ServerFn, error::ServerFnUrlError},
-    task::spawn_local,
 };
 use leptos_router::{hooks::use_query_map, params::ParamsMap};
-use std::future::Future;
 
 /// Reads the failure of the function at `path` from the page's query.
 fn failure_from_query(query: &ParamsMap, path: &str) -> Option<Failure> {
@@ -29,85 +26,11 @@ fn failure_from_query(query: &ParamsMap, path: &str) -> Option<Failure> {
         .map(ServerFnUrlError::<Failure>::decode_err)
 }
 
-/// State of a form submitted by script.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-enum SubmissionState {
-    /// Not submitted.
-    #[default]
-    NotSubmitted,
-    /// The server has not answered yet.
-    InFlight,
-    /// Accepted.
-    Done,
-    /// Rejected, with the reason.
-    Refused(Failure),
-}
-
-/// Submits a plain form by script, so that a call and uploads in progress continue; the function's redirect is followed
-/// by the router. Without JavaScript, and before hydration, the browser posts the form. A cheap `Copy` handle.
-#[derive(Debug, Clone, Copy)]
-pub struct FormSubmission(RwSignal<SubmissionState>);
-
-impl FormSubmission {
-    /// Creates a state without a submission.
-    pub fn new() -> Self {
-        Self(RwSignal::default())
-    }
-
-    /// Handles a submit event in place of the browser: `call` calls the server function with the form's data. Does
-    /// nothing while a submission is in flight.
-    pub fn submit<F, C>(self, event: &SubmitEvent, call: impl FnOnce(F) -> C)
-    where
-        F: FromFormData,
-        C: Future<Output = Result<(), Failure>> + 'static,
-    {
-        // If the data cannot be parsed, the browser posts the form and the server reports the error.
-        let Ok(filled_in) = F::from_event(event) else {
-            return;
-        };
-        event.prevent_default();
-        if self
-            .0
-            .with_untracked(|posted| *posted == SubmissionState::InFlight)
-        {
-            return;
-        }
-        self.0.set(SubmissionState::InFlight);
-        let call = call(filled_in);
-        spawn_local(async move {
-            let posted = match call.await {
-                Ok(()) => SubmissionState::Done,
-                Err(failure) => SubmissionState::Refused(failure),
-            };
-            // The form may be unmounted by then.
-            let _ = self.0.try_set(posted);
-        });
-    }
-
-    /// The failure of the last submission, or the one from the address if there was no submission.
-    fn failure(self, from_address: impl FnOnce() -> Option<Failure>) -> Option<Failure> {
-        match self.0.get() {
-            SubmissionState::NotSubmitted => from_address(),
-            SubmissionState::InFlight | SubmissionState::Done => None,
-            SubmissionState::Refused(failure) => Some(failure),
-        }
-    }
-}
-
-impl Default for FormSubmission {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Shows the failure of a plain form. Place it inside the form, above its fields.
+/// Shows the failure of a form. Place it inside the form, above its fields.
 #[component]
 pub fn FormFailure(
     /// The address the form posts to, for example `SignIn::PATH`.
     path: &'static str,
-    /// The submission state, if the form is submitted by script.
-    #[prop(optional)]
-    submission: Option<FormSubmission>,
     /// The outcome of the form's action, if it has one.
     #[prop(optional, into)]
     outcome: Option<Signal<Option<Result<(), Failure>>>>,
@@ -115,11 +38,9 @@ pub fn FormFailure(
     let query = use_query_map();
     let failure = Memo::new(move |_| {
         let in_address = || query.with(|query| failure_from_query(query, path));
-        let outcome = outcome.and_then(|outcome| outcome.get());
-        match (submission, outcome) {
-            (_, Some(outcome)) => outcome.err(),
-            (Some(posting), None) => posting.failure(in_address),
-            (None, None) => in_address(),
+        match outcome.and_then(|outcome| outcome.get()) {
+            Some(outcome) => outcome.err(),
+            None => in_address(),
         }
     });
     move || {
