@@ -1,10 +1,11 @@
 //! State that cannot be a signal because it holds browser handles.
 
 use leptos::{prelude::*, reactive::send_wrapper_ext::SendOption};
+use std::{cell::RefCell, rc::Rc};
 
 /// A cheap `Copy` handle to state that belongs to the reactive owner it was created under. The state itself is created
 /// at its first use, in the browser, so the server never holds any.
-pub struct BrowserState<T: 'static>(StoredValue<SendOption<T>>);
+pub struct BrowserState<T: 'static>(StoredValue<SendOption<Rc<RefCell<T>>>>);
 
 impl<T> Clone for BrowserState<T> {
     fn clone(&self) -> Self {
@@ -27,10 +28,54 @@ impl<T: Default> Default for BrowserState<T> {
 }
 
 impl<T: Default> BrowserState<T> {
-    /// Calls a function with the state; `None` once the owner is disposed. The function must not use this state again.
-    /// Browser only.
+    /// Calls a function with the state; `None` once the owner is disposed. Browser only.
+    ///
+    /// # Panics
+    /// Panics if the function uses this state again.
     pub fn with<R>(self, then: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let state = self.state()?;
+        Some(then(&mut state.borrow_mut()))
+    }
+
+    /// Calls a function with the state, or with an empty one once the owner is disposed. Browser only.
+    ///
+    /// # Panics
+    /// Panics if the function uses this state again.
+    pub fn with_or_default<R>(self, then: impl FnOnce(&mut T) -> R) -> R {
+        let state = self.state().unwrap_or_default();
+        then(&mut state.borrow_mut())
+    }
+
+    fn state(self) -> Option<Rc<RefCell<T>>> {
         self.0
-            .try_update_value(|state| then(state.get_or_insert_with(T::default)))
+            .try_update_value(|state| state.get_or_insert_default().clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_owners_share_nothing_and_an_owner_that_is_gone_has_nothing() {
+        let [one, other] = [Owner::new_root(None), Owner::new_root(None)];
+        let states = [&one, &other].map(|owner| owner.with(BrowserState::<Vec<Rc<str>>>::default));
+        let count = |owner: &Owner, state: BrowserState<Vec<Rc<str>>>| {
+            owner.with(|| state.with(|handles| handles.len()))
+        };
+        one.with(|| states[0].with(|handles| handles.push("a handle".into())));
+        assert_eq!(count(&one, states[0]), Some(1));
+        assert_eq!(count(&other, states[1]), Some(0));
+        one.cleanup();
+        assert_eq!(count(&one, states[0]), None);
+        let rest = one.with(|| states[0].with_or_default(|handles| handles.len()));
+        assert_eq!(rest, 0);
+    }
+
+    #[test]
+    fn an_unused_state_may_be_dropped_on_another_thread() {
+        let owner = Owner::new_root(None);
+        owner.with(BrowserState::<Vec<Rc<str>>>::default);
+        std::thread::spawn(move || owner.cleanup()).join().unwrap();
     }
 }

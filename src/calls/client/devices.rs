@@ -26,7 +26,8 @@ pub mod selection;
 
 pub use capture::DeviceRequest;
 
-use super::{browser_state::BrowserState, track_slot::TrackSlot};
+use super::track_slot::TrackSlot;
+use crate::ui::browser_state::BrowserState;
 use leptos::prelude::*;
 use local_tracks::LocalTracks;
 use microphone_level::MicrophoneActivity;
@@ -77,7 +78,7 @@ impl Devices {
             muted: RwSignal::default(),
             tracks_version: RwSignal::default(),
             selection: DeviceSelection::new(),
-            local_tracks: BrowserState::new(),
+            local_tracks: BrowserState::default(),
             notice: RwSignal::default(),
             microphone_level: RwSignal::default(),
             microphone_activity: RwSignal::default(),
@@ -187,7 +188,9 @@ impl Devices {
             DeviceState::Requesting => {}
             DeviceState::Off => self.open_devices(DeviceRequest {
                 camera: true,
-                is_group_call: self.local_tracks.with(|tracks| tracks.is_group_call),
+                is_group_call: self
+                    .local_tracks
+                    .with_or_default(|tracks| tracks.is_group_call),
                 ..DeviceRequest::default()
             }),
         }
@@ -240,7 +243,7 @@ impl Devices {
 
     /// Closes all devices and clears their problems. Browser only.
     pub(super) fn release(self) {
-        self.local_tracks.with(|tracks| {
+        self.local_tracks.with_or_default(|tracks| {
             *tracks = LocalTracks {
                 release_generation: tracks.release_generation + 1,
                 meter_generation: tracks.meter_generation,
@@ -261,7 +264,7 @@ impl Devices {
 
     /// The local track of a slot. Browser only.
     pub(super) fn track(self, slot: TrackSlot) -> Option<MediaStreamTrack> {
-        self.local_tracks.with(|tracks| {
+        self.local_tracks.with_or_default(|tracks| {
             let track = match slot {
                 TrackSlot::Microphone => &tracks.microphone,
                 TrackSlot::Camera => &tracks.camera,

@@ -3,7 +3,6 @@
 //! | module | contents |
 //! |---|---|
 //! | `accessors` | read access for the views |
-//! | `browser_state` | state that holds browser handles |
 //! | [`connection_test`] | measuring which routes the browser's network allows |
 //! | [`devices`] | microphone, camera and screen |
 //! | [`mod@lazy`] | the lazily loaded WASM chunk and its loader |
@@ -23,7 +22,6 @@
 //! `CallsClient::update_machine` then adapts the browser side.
 
 mod accessors;
-pub(in crate::calls) mod browser_state;
 pub mod connection_test;
 pub mod devices;
 pub mod lazy;
@@ -49,12 +47,12 @@ use crate::{
     protocol::ws::{ClientFrame, ServerFrame},
     ui::{
         browser,
+        browser_state::BrowserState,
         build::BuildTracker,
         page_visibility::use_page_visibility,
         socket::{Socket, SocketStatus},
     },
 };
-use browser_state::BrowserState;
 use devices::{DeviceRequest, DeviceState, Devices};
 use leptos::prelude::*;
 use peers::{PeerStatuses, PeerTable, SOLE_PEER};
@@ -123,7 +121,7 @@ impl CallsClient {
             ended_count: RwSignal::default(),
             devices: Devices::new(),
             ringer: Ringer::new(),
-            peers: BrowserState::new(),
+            peers: BrowserState::default(),
             retransmit_timers: StoredValue::default(),
         };
         if let Some(build) = use_context::<BuildTracker>() {

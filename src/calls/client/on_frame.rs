@@ -113,7 +113,7 @@ impl CallsClient {
         let action = self.update_machine(|machine| machine.apply_group_view(&group));
         self.send_actions(action);
         if let Some(Participation::In { ice_servers, .. }) = &group.participation
-            && self.peers.with(|peers| peers.call_id()) == Some(group.id)
+            && self.peers.with_or_default(|peers| peers.call_id()) == Some(group.id)
         {
             for (_, peer) in self.all_peers() {
                 peer.renew_ice_servers(ice_servers);

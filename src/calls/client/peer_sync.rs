@@ -27,17 +27,18 @@ use web_sys::File;
 impl CallsClient {
     /// The connection at a seat of the current call. Browser only.
     pub(super) fn peer(self, seat: Seat) -> Option<Rc<Peer>> {
-        self.peers.with(|peers| peers.find(seat))
+        self.peers.with_or_default(|peers| peers.find(seat))
     }
 
     /// The connection at a seat, if this is the current call. Browser only.
     pub(super) fn peer_in_call(self, call: CallId, seat: Seat) -> Option<Rc<Peer>> {
-        self.peers.with(|peers| peers.find_in_call(call, seat))
+        self.peers
+            .with_or_default(|peers| peers.find_in_call(call, seat))
     }
 
     /// All connections, by seat. Browser only.
     pub(super) fn all_peers(self) -> Vec<(Seat, Rc<Peer>)> {
-        self.peers.with(|peers| peers.all())
+        self.peers.with_or_default(|peers| peers.all())
     }
 
     /// Offers a file to the peer. Browser only.
@@ -85,9 +86,11 @@ impl CallsClient {
     /// Creates the peer connections that the state requires, and closes all others.
     pub(super) fn sync_peers(self, state: &ClientCallState) {
         let (call, wanted, servers) = wanted_peers(state);
-        let is_new = self.peers.with(|peers| peers.call_id()) != call;
+        let is_new = self.peers.with_or_default(|peers| peers.call_id()) != call;
         // Dropped after the borrow ends, because the events of a removed peer may access the table.
-        let (removed, missing) = self.peers.with(|peers| peers.reconcile(call, &wanted));
+        let (removed, missing) = self
+            .peers
+            .with_or_default(|peers| peers.reconcile(call, &wanted));
         let removed: Vec<Seat> = removed.into_keys().collect();
         if is_new {
             self.safety_code.set(None);
@@ -133,7 +136,7 @@ impl CallsClient {
         match Peer::new(side, servers, move |event| {
             self.on_peer_event(call, seat, event);
         }) {
-            Ok(peer) => drop(self.peers.with(|peers| peers.insert(seat, peer))),
+            Ok(peer) => drop(self.peers.with_or_default(|peers| peers.insert(seat, peer))),
             Err(error) => {
                 browser::warn(&format!("call: {error:?}"));
                 let reason = "This browser cannot make calls. Use a current browser, or ask the administrator of this site to check the \
@@ -145,7 +148,7 @@ impl CallsClient {
 
     /// Polls the audio levels for the active speaker, until the group call ends.
     fn poll_active_speaker(self, call: Option<CallId>, mut speaker: ActiveSpeaker) {
-        if self.peers.with(|peers| peers.call_id()) != call
+        if self.peers.with_or_default(|peers| peers.call_id()) != call
             || self
                 .state
                 .with_untracked(|state| state.active_group_call().is_none())

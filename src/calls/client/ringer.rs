@@ -5,8 +5,7 @@
 //! Of all pages of a browser that may play sound, only the holder of a Web Lock (Web Locks API) does; if it closes, the next
 //! page takes over.
 
-use super::browser_state::BrowserState;
-use crate::ui::browser;
+use crate::ui::{browser, browser_state::BrowserState};
 use futures::channel::oneshot;
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
@@ -70,7 +69,7 @@ pub fn is_do_not_disturb() -> bool {
 
 impl Ringer {
     pub(super) fn new() -> Self {
-        Self(BrowserState::new())
+        Self(BrowserState::default())
     }
 
     /// Sets do-not-disturb. Browser only.
@@ -86,7 +85,7 @@ impl Ringer {
 
     /// Starts ringing for a caller; does nothing while already ringing. `what` is the kind of call, as text.
     pub(super) fn start(self, name: &str, call_kind: &str) {
-        let started = self.0.with(|ringer| {
+        let started = self.0.with_or_default(|ringer| {
             if ringer.is_ringing {
                 return None;
             }
@@ -105,7 +104,7 @@ impl Ringer {
 
     /// Stops ringing and restores the title.
     pub(super) fn stop(self) {
-        let title = self.0.with(|ringer| {
+        let title = self.0.with_or_default(|ringer| {
             ringer.is_ringing = false;
             ringer.generation += 1;
             ringer.title.take()
@@ -121,7 +120,7 @@ impl Ringer {
 
     /// Stops the sound and closes the notification.
     fn stop_alerts(self) {
-        let (audio, notification, lock) = self.0.with(|ringer| {
+        let (audio, notification, lock) = self.0.with_or_default(|ringer| {
             (
                 ringer.audio.take(),
                 ringer.notification.take(),
@@ -139,19 +138,19 @@ impl Ringer {
     }
 
     fn ring_repeatedly(self, generation: u32) {
-        if self.0.with(|ringer| ringer.generation) != generation {
+        if self.0.with_or_default(|ringer| ringer.generation) != generation {
             return;
         }
         if can_play_sound() && !is_do_not_disturb() {
             if self
                 .0
-                .with(|ringer| matches!(ringer.lock, RingLock::Held(_)))
+                .with_or_default(|ringer| matches!(ringer.lock, RingLock::Held(_)))
             {
                 // Without Web Audio, only the title and icons change.
                 let _ = self.play_tones();
             } else if self
                 .0
-                .with(|ringer| matches!(ringer.lock, RingLock::NotHeld))
+                .with_or_default(|ringer| matches!(ringer.lock, RingLock::NotHeld))
             {
                 self.request_ring_lock(generation);
             }
@@ -163,9 +162,9 @@ impl Ringer {
     fn request_ring_lock(self, generation: u32) {
         let (release, released) = oneshot::channel::<()>();
         self.0
-            .with(|ringer| ringer.lock = RingLock::Requested(release));
+            .with_or_default(|ringer| ringer.lock = RingLock::Requested(release));
         let granted = move |_: JsValue| -> Promise {
-            let is_current = self.0.with(|ringer| {
+            let is_current = self.0.with_or_default(|ringer| {
                 let current = ringer.generation == generation;
                 if current && let RingLock::Requested(release) = std::mem::take(&mut ringer.lock) {
                     ringer.lock = RingLock::Held(Some(release));
@@ -193,7 +192,8 @@ impl Ringer {
             request.call2(&locks, &RING_LOCK_NAME.into(), &granted).ok()
         };
         if request_lock().is_none() {
-            self.0.with(|ringer| ringer.lock = RingLock::Held(None));
+            self.0
+                .with_or_default(|ringer| ringer.lock = RingLock::Held(None));
             let _ = self.play_tones();
         }
     }
@@ -223,16 +223,17 @@ impl Ringer {
             });
             notification.set_onclick(Some(focus.into_js_value().unchecked_ref()));
             self.0
-                .with(|ringer| ringer.notification = Some(notification));
+                .with_or_default(|ringer| ringer.notification = Some(notification));
         }
     }
 
     fn play_tones(self) -> Result<(), wasm_bindgen::JsValue> {
-        let audio = match self.0.with(|ringer| ringer.audio.clone()) {
+        let audio = match self.0.with_or_default(|ringer| ringer.audio.clone()) {
             Some(audio) => audio,
             None => AudioContext::new()?,
         };
-        self.0.with(|ringer| ringer.audio = Some(audio.clone()));
+        self.0
+            .with_or_default(|ringer| ringer.audio = Some(audio.clone()));
         if audio.state() == AudioContextState::Suspended {
             // The context resumes when the browser allows it; until then it is silent.
             let _ = audio.resume()?;
@@ -257,19 +258,19 @@ impl Ringer {
 
     /// Alternates between the ringing title and the page's own. A title set meanwhile by navigation is kept for restoring.
     fn blink_title(self, generation: u32, ringing_title: String, show: bool) {
-        if self.0.with(|ringer| ringer.generation) != generation {
+        if self.0.with_or_default(|ringer| ringer.generation) != generation {
             return;
         }
         if let Some(document) = document() {
             let now = document.title();
-            self.0.with(|ringer| {
+            self.0.with_or_default(|ringer| {
                 if now != ringing_title {
                     ringer.title = Some((now, ringing_title.clone()));
                 }
             });
             let page = self
                 .0
-                .with(|ringer| ringer.title.as_ref().map(|(page, _)| page.clone()))
+                .with_or_default(|ringer| ringer.title.as_ref().map(|(page, _)| page.clone()))
                 .unwrap_or_default();
             document.set_title(if show { &ringing_title } else { &page });
         }

@@ -14,7 +14,10 @@ use super::{
     text::state_text,
     waiting::WaitingCard,
 };
-use crate::calls::client::{browser_state::BrowserState, state::ClientCallState, use_calls};
+use crate::{
+    calls::client::{state::ClientCallState, use_calls},
+    ui::browser_state::BrowserState,
+};
 use leptos::{html, prelude::*};
 use leptos_router::hooks::use_location;
 use wasm_bindgen::JsCast;
@@ -71,7 +74,7 @@ pub fn Dock() -> impl IntoView {
     });
     let DockExpanded(is_expanded) = DockExpanded::provide();
     let dock = NodeRef::<html::Div>::new();
-    let focus_before = FocusBefore::new();
+    let focus_before = FocusBefore::default();
 
     // Navigation minimises the call, so that the new page is visible.
     let path = use_location().pathname;
@@ -139,7 +142,7 @@ fn update_focus(dock: NodeRef<html::Div>, focus_before: FocusBefore, shown: Dock
             .is_none_or(|element| element.tag_name() == "BODY");
         if shown == DockView::Empty {
             let before = focus_before
-                .with(Option::take)
+                .with_or_default(Option::take)
                 .filter(|element| element.is_connected());
             let main = || {
                 document
@@ -157,7 +160,7 @@ fn update_focus(dock: NodeRef<html::Div>, focus_before: FocusBefore, shown: Dock
         let is_typing = focused.as_ref().is_some_and(is_text_field);
         if has_no_focus || (needs_answer && !is_typing) {
             if let Some(focused) = focused.filter(|_| !has_no_focus) {
-                focus_before.with(|element| *element = Some(focused));
+                focus_before.with_or_default(|element| *element = Some(focused));
             }
             let card = dock
                 .get_untracked()

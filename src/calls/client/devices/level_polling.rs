@@ -10,7 +10,7 @@ use leptos::prelude::*;
 impl Devices {
     /// Polls the level while the microphone is open.
     pub(super) fn poll_microphone_level(self, meter_generation: u32) {
-        let level = self.local_tracks.with(|tracks| {
+        let level = self.local_tracks.with_or_default(|tracks| {
             if tracks.meter_generation != meter_generation {
                 return Some(None);
             }

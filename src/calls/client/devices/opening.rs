@@ -18,7 +18,7 @@ impl Devices {
         }
         self.drop_track(device);
         let preferences = self.selection.current_preferences();
-        let requested_generations = self.local_tracks.with(|tracks| {
+        let requested_generations = self.local_tracks.with_or_default(|tracks| {
             *tracks.reopen_generation_mut(device) += 1;
             (
                 tracks.release_generation,
@@ -30,13 +30,14 @@ impl Devices {
             let opened = capture::open_devices(
                 DeviceRequest::single(
                     device,
-                    self.local_tracks.with(|tracks| tracks.is_group_call),
+                    self.local_tracks
+                        .with_or_default(|tracks| tracks.is_group_call),
                 ),
                 &preferences,
                 on_lost,
             )
             .await;
-            let current_generations = self.local_tracks.with(|tracks| {
+            let current_generations = self.local_tracks.with_or_default(|tracks| {
                 (
                     tracks.release_generation,
                     *tracks.reopen_generation_mut(device),
@@ -61,7 +62,7 @@ impl Devices {
         }
         if request.camera {
             self.local_tracks
-                .with(|tracks| tracks.is_group_call = request.is_group_call);
+                .with_or_default(|tracks| tracks.is_group_call = request.is_group_call);
         }
         // A device offered long ago is no longer new.
         self.selection.dismiss_new_device();
@@ -73,14 +74,20 @@ impl Devices {
             self.problem_signal(device).set(None);
         }
         let preferences = self.selection.current_preferences();
-        let generation = self.local_tracks.with(|tracks| tracks.release_generation);
+        let generation = self
+            .local_tracks
+            .with_or_default(|tracks| tracks.release_generation);
         spawn_local(async move {
             let opened = capture::open_devices(request, &preferences, move |device| {
                 self.on_device_lost(device);
             })
             .await;
             // Tracks that arrive after a release are stopped by being dropped.
-            if self.local_tracks.with(|tracks| tracks.release_generation) == generation {
+            if self
+                .local_tracks
+                .with_or_default(|tracks| tracks.release_generation)
+                == generation
+            {
                 self.store_opened(opened);
             }
         });
@@ -115,14 +122,14 @@ impl Devices {
         if is_microphone {
             track.track().set_enabled(!self.muted.get_untracked());
             let meter = Meter::new(track.track());
-            meter_generation = self.local_tracks.with(|tracks| {
+            meter_generation = self.local_tracks.with_or_default(|tracks| {
                 tracks.meter = meter;
                 tracks.meter_generation += 1;
                 tracks.meter_generation
             });
         }
         self.local_tracks
-            .with(|tracks| *tracks.track_mut(device) = Some(track));
+            .with_or_default(|tracks| *tracks.track_mut(device) = Some(track));
         self.state_signal(device).set(DeviceState::On);
         self.bump_tracks_version();
         if is_microphone {
@@ -131,7 +138,7 @@ impl Devices {
     }
 
     pub(super) fn drop_track(self, device: CaptureDevice) {
-        self.local_tracks.with(|tracks| {
+        self.local_tracks.with_or_default(|tracks| {
             *tracks.track_mut(device) = None;
             if device == CaptureDevice::Microphone {
                 tracks.meter = None;
@@ -144,20 +151,25 @@ impl Devices {
         self.drop_track(device);
         let mut preferences = self.selection.current_preferences();
         preferences.select(device.into(), None);
-        let generation = self.local_tracks.with(|tracks| tracks.release_generation);
+        let generation = self
+            .local_tracks
+            .with_or_default(|tracks| tracks.release_generation);
         spawn_local(async move {
             let on_lost = move |device| self.on_device_lost(device);
             let mut opened = capture::open_devices(
                 DeviceRequest::single(
                     device,
-                    self.local_tracks.with(|tracks| tracks.is_group_call),
+                    self.local_tracks
+                        .with_or_default(|tracks| tracks.is_group_call),
                 ),
                 &preferences,
                 on_lost,
             )
             .await;
-            let is_current =
-                self.local_tracks.with(|tracks| tracks.release_generation) == generation;
+            let is_current = self
+                .local_tracks
+                .with_or_default(|tracks| tracks.release_generation)
+                == generation;
             if !is_current || self.state_signal(device).get_untracked() != DeviceState::On {
                 return;
             }

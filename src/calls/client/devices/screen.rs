@@ -8,15 +8,21 @@ impl Devices {
     pub(super) fn share_screen(self) {
         self.screen.set(DeviceState::Requesting);
         self.notice.set(None);
-        let generation = self.local_tracks.with(|tracks| tracks.release_generation);
+        let generation = self
+            .local_tracks
+            .with_or_default(|tracks| tracks.release_generation);
         spawn_local(async move {
             let shared = capture::capture_screen(move || self.stop_screen()).await;
-            if self.local_tracks.with(|tracks| tracks.release_generation) != generation {
+            if self
+                .local_tracks
+                .with_or_default(|tracks| tracks.release_generation)
+                != generation
+            {
                 return;
             }
             match shared {
                 Ok(Some((screen, sound))) => {
-                    self.local_tracks.with(|tracks| {
+                    self.local_tracks.with_or_default(|tracks| {
                         tracks.screen = Some(screen);
                         tracks.screen_audio = sound;
                     });
@@ -38,7 +44,7 @@ impl Devices {
 
     pub(super) fn stop_screen(self) {
         self.local_tracks
-            .with(|tracks| (tracks.screen, tracks.screen_audio) = (None, None));
+            .with_or_default(|tracks| (tracks.screen, tracks.screen_audio) = (None, None));
         self.screen.set(DeviceState::Off);
         self.bump_tracks_version();
     }
