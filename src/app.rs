@@ -98,16 +98,20 @@ pub fn App() -> impl IntoView {
     });
 
     view! {
-        <Title formatter=|text: String| if text.is_empty() { "Rialto".to_owned() } else { format!("{text} · Rialto") } text="" />
+        <Title
+            formatter=|text: String| if text.is_empty() { "Rialto".to_owned() } else { format!("{text} · Rialto") }
+            text=""
+        />
         <Router>
-            <a class="skip-link" href="#main" rel="external">"Skip to content"</a>
+            <a class="skip-link" href="#main" rel="external">
+                "Skip to content"
+            </a>
             <div class="site-top">
                 <HydrationBoundary>
                     <Header />
                 </HydrationBoundary>
                 <HydrationBoundary>
-                    {(!is_guest()).then(|| view! { <BreakingBanner /> })}
-                    <NewBuildNotice />
+                    {(!is_guest()).then(|| view! { <BreakingBanner /> })} <NewBuildNotice />
                 </HydrationBoundary>
                 <HydrationBoundary>
                     <LazyCallDock />
@@ -177,7 +181,9 @@ fn Header() -> impl IntoView {
                             view! {
                                 <a class="account-link" href="/settings">
                                     <Avatar person=me.person />
-                                    <span class="account-name" dir="auto">{name}</span>
+                                    <span class="account-name" dir="auto">
+                                        {name}
+                                    </span>
                                 </a>
                             },
                         )
@@ -236,7 +242,9 @@ fn NotFound() -> impl IntoView {
             <h1>"Page not found"</h1>
             <p>"The address may be mistyped, or the page was removed."</p>
             <p>
-                <a class="button primary" href="/">"Go to the news"</a>
+                <a class="button primary" href="/">
+                    "Go to the news"
+                </a>
             </p>
         </div>
     }

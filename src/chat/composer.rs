@@ -178,7 +178,13 @@ pub fn Composer(
             <UploadList room />
             {move || {
                 let problem = draft.error.get()?;
-                Some(view! { <p class="field-error" role="alert">{problem}</p> })
+                Some(
+                    view! {
+                        <p class="field-error" role="alert">
+                            {problem}
+                        </p>
+                    },
+                )
             }}
             <input type="hidden" name="id" value=form_message_id.to_string() />
             <input type="hidden" name="room" value=room.to_string() />
@@ -242,13 +248,7 @@ fn AttachButton(draft: ComposerState) -> impl IntoView {
         }
     };
     view! {
-        <input
-            type="file"
-            id=id.clone()
-            class="visually-hidden attach-input"
-            multiple
-            on:change=on_choose
-        />
+        <input type="file" id=id.clone() class="visually-hidden attach-input" multiple on:change=on_choose />
         <label class="icon-button attach" for=id title="Send files">
             <Icon name=Glyph::Attach />
             <span class="visually-hidden">"Send files"</span>
@@ -286,11 +286,7 @@ fn UploadRow(id: MessageId) -> impl IntoView {
     };
     let status = move || match state.get()? {
         UploadState::InProgress => Some(Either::Left(view! {
-            <progress
-                max="100"
-                value=move || percent().to_string()
-                aria-label=format!("Sending {name}")
-            ></progress>
+            <progress max="100" value=move || percent().to_string() aria-label=format!("Sending {name}")></progress>
             <span class="small-text quiet-text">{percent} "%"</span>
         })),
         UploadState::Failed { reason } => Some(Either::Right(view! {

@@ -41,11 +41,7 @@ pub fn ConnectionBanner() -> impl IntoView {
                                     when=move || socket.status().get() == SocketStatus::Reconnecting
                                     fallback=|| {
                                         view! {
-                                            <button
-                                                type="button"
-                                                class="button small"
-                                                on:click=|_| browser::reload()
-                                            >
+                                            <button type="button" class="button small" on:click=|_| browser::reload()>
                                                 "Reload"
                                             </button>
                                         }

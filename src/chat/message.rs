@@ -119,22 +119,24 @@ fn FileView(file: Attachment) -> impl IntoView {
         Some(size) => Either::Left({
             let size = size.fitted(MAX_IMAGE_SIZE);
             view! {
-            <a class="message-image" href=address target="_blank" rel="external">
-                <img
-                    src=source
-                    alt=file.name
-                    width=size.width.to_string()
-                    height=size.height.to_string()
-                    loading="lazy"
-                    decoding="async"
-                />
-            </a>
+                <a class="message-image" href=address target="_blank" rel="external">
+                    <img
+                        src=source
+                        alt=file.name
+                        width=size.width.to_string()
+                        height=size.height.to_string()
+                        loading="lazy"
+                        decoding="async"
+                    />
+                </a>
             }
         }),
         None => Either::Right(view! {
             <a class="message-file" href=address download rel="external">
                 <Icon name=Glyph::File />
-                <span class="file-name" dir="auto">{file.name}</span>
+                <span class="file-name" dir="auto">
+                    {file.name}
+                </span>
                 <span class="quiet-text small-text">{format_bytes(file.size)}</span>
                 <Icon name=Glyph::Download />
             </a>
@@ -253,7 +255,9 @@ pub fn PendingMessageView(
                     view! {
                         <Avatar person=author />
                         <header class="message-head">
-                            <span class="message-author" dir="auto">{name}</span>
+                            <span class="message-author" dir="auto">
+                                {name}
+                            </span>
                             <span class="message-time">
                                 <LocalTime at style=TimeStyle::Time />
                             </span>

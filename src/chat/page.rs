@@ -17,12 +17,7 @@ use leptos_router::{components::Outlet, hooks::use_params_map};
 /// The layout of every chat page: sidebar, connection banner and the nested route.
 #[component]
 pub fn ChatLayout() -> impl IntoView {
-    view! {
-        <RequireSession
-            what="Pick a name to chat."
-            children=|_| view! { <ChatColumns /> }.into_any()
-        />
-    }
+    view! { <RequireSession what="Pick a name to chat." children=|_| view! { <ChatColumns /> }.into_any() /> }
 }
 
 #[component]
@@ -38,10 +33,11 @@ fn ChatColumns() -> impl IntoView {
                 {move || Suspend::new(async move {
                     match sidebar.await {
                         Ok(Some(fetched)) => {
-                            // Here, where the answer arrives, and not in a component: views only read.
                             chat.rooms.add_unknown(&fetched.rooms);
                             people.take_fetched(&fetched.people);
-                            view! { <RoomList me=fetched.me /> }.into_any()
+                            // Here, where the answer arrives, and not in a component: views only read.
+                            view! { <RoomList me=fetched.me /> }
+                                .into_any()
                         }
                         Ok(None) => ().into_any(),
                         Err(failure) => {
@@ -73,7 +69,9 @@ pub fn NoRoom() -> impl IntoView {
             <h2>"Choose a room"</h2>
             <p>"Rooms are open to everyone. To message one person, choose their name."</p>
             <p>
-                <a class="button primary" href="/chat/general">"Open General"</a>
+                <a class="button primary" href="/chat/general">
+                    "Open General"
+                </a>
             </p>
         </div>
     }

@@ -28,7 +28,12 @@ pub fn PersonMenu(
 ) -> impl IntoView {
     let name = person.name.to_string();
     if person.id == me {
-        return view! { <span class="message-author" dir="auto">{name}</span> }.into_any();
+        return view! {
+            <span class="message-author" dir="auto">
+                {name}
+            </span>
+        }
+        .into_any();
     }
     let id = person.id.to_string();
     let menu = Menu::new();

@@ -70,7 +70,9 @@ pub fn RoomList(
                 </ul>
                 <UnlistedCount />
                 <Show when=nobody>
-                    <p class="quiet-text small-text nobody">"Nobody else is here right now. Send someone a link to this page."</p>
+                    <p class="quiet-text small-text nobody">
+                        "Nobody else is here right now. Send someone a link to this page."
+                    </p>
                 </Show>
             </section>
             {notification_prompt.run(())}
@@ -138,11 +140,7 @@ pub fn UnreadCount(
         } else {
             count.to_string()
         };
-        view! {
-            <span class="badge">
-                {shown} <span class="visually-hidden">" unread"</span>
-            </span>
-        }
+        view! { <span class="badge">{shown} <span class="visually-hidden">" unread"</span></span> }
     })
 }
 

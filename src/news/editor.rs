@@ -78,8 +78,12 @@ fn NotYours(failure: Failure) -> impl IntoView {
             <h1>"This page is for editors"</h1>
             <p>{reason}</p>
             <div class="toolbar">
-                <a class="button primary" href="/signin?next=%2Fnews%2Fnew" rel="external">"Sign in"</a>
-                <a class="button" href="/">"Read the news"</a>
+                <a class="button primary" href="/signin?next=%2Fnews%2Fnew" rel="external">
+                    "Sign in"
+                </a>
+                <a class="button" href="/">
+                    "Read the news"
+                </a>
             </div>
         </section>
     }
@@ -166,7 +170,9 @@ fn PublishFailure(failure: Failure) -> impl IntoView {
                 .then(|| {
                     view! {
                         " "
-                        <a href="/signin" rel="external" target="_blank">"Sign in (opens a new tab)"</a>
+                        <a href="/signin" rel="external" target="_blank">
+                            "Sign in (opens a new tab)"
+                        </a>
                         ", then publish again."
                     }
                 })}
@@ -228,12 +234,22 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
                 "Markdown: # for a heading, **bold**, *italic*, - for a list, [words](https://…) for a link."
             </p>
             <div class="toolbar" hidden=move || !live.is_started().get()>
-                <button type="button" class="button small" on:click=show_preview aria-busy=move || preview.pending().get().to_string()>
+                <button
+                    type="button"
+                    class="button small"
+                    on:click=show_preview
+                    aria-busy=move || preview.pending().get().to_string()
+                >
                     "Preview"
                 </button>
             </div>
         </div>
-        <section class="preview" aria-label="Preview" aria-live="polite" hidden=move || preview.value().with(Option::is_none)>
+        <section
+            class="preview"
+            aria-label="Preview"
+            aria-live="polite"
+            hidden=move || preview.value().with(Option::is_none)
+        >
             <ErrorBoundary fallback=|errors| view! { <ErrorNotice errors /> }>{rendered}</ErrorBoundary>
         </section>
     }
@@ -271,7 +287,9 @@ fn TopicField(value: String, topics: Vec<String>, node: NodeRef<Input>) -> impl 
             <datalist id="topics">
                 {topics.into_iter().map(|topic| view! { <option value=topic></option> }).collect_view()}
             </datalist>
-            <p class="field-hint" id="topic-hint">"Pick an existing topic or enter a new one. Default: General"</p>
+            <p class="field-hint" id="topic-hint">
+                "Pick an existing topic or enter a new one. Default: General"
+            </p>
         </div>
     }
 }
@@ -286,7 +304,13 @@ fn UrgencyField(is_breaking: bool, fields: FormFields) -> impl IntoView {
                 <span>"Normal: appears as a new story on the news page"</span>
             </label>
             <label class="choice">
-                <input type="radio" name="urgency" value="breaking" checked=is_breaking node_ref=fields.breaking_radio />
+                <input
+                    type="radio"
+                    name="urgency"
+                    value="breaking"
+                    checked=is_breaking
+                    node_ref=fields.breaking_radio
+                />
                 <span>"Breaking: also shows a banner on every open page"</span>
             </label>
         </fieldset>

@@ -37,7 +37,11 @@ pub(super) fn HeadlineList(
     let older = move || {
         let before = list.with(Headlines::next_before)?;
         let href = news_url(topic.as_deref(), Some(before));
-        Some(view! { <a class="button" href=href rel="next">"Older stories"</a> })
+        Some(view! {
+            <a class="button" href=href rel="next">
+                "Older stories"
+            </a>
+        })
     };
     let alone = move || is_newest && list.with(|list| list.next_before().is_none());
     view! {
@@ -58,7 +62,14 @@ pub(super) fn HeadlineList(
             }
         }}
         <nav class="toolbar pages" aria-label="Pages of stories" hidden=alone>
-            {(!is_newest).then(|| view! { <a class="button" href=newest>"Newest stories"</a> })}
+            {(!is_newest)
+                .then(|| {
+                    view! {
+                        <a class="button" href=newest>
+                            "Newest stories"
+                        </a>
+                    }
+                })}
             {older}
         </nav>
     }
@@ -184,7 +195,8 @@ fn InterruptionNotice() -> impl IntoView {
             view! {
                 <Notice kind=NoticeKind::Warn>
                     <p>
-                        "Live updates have been interrupted since " <LocalTime at style=TimeStyle::Time /> ". Reconnecting… "
+                        "Live updates have been interrupted since " <LocalTime at style=TimeStyle::Time />
+                        ". Reconnecting… "
                         <button type="button" class="link-button" on:click=move |_| live.retry_now()>
                             "Try now"
                         </button>
@@ -209,9 +221,9 @@ fn HeadlineItem(story: Story) -> impl IntoView {
                 {(!story.summary.is_empty()).then(|| view! { <p>{story.summary}</p> })}
                 <p class="story-facts">
                     {is_breaking(story.urgency).then(|| view! { <span class="tag breaking">"Breaking"</span> })}
-                    <a class="tag" href=topic>{story.topic}</a>
-                    <span>{story.byline}</span>
-                    <LocalTime at=story.at style=TimeStyle::DayTime />
+                    <a class="tag" href=topic>
+                        {story.topic}
+                    </a> <span>{story.byline}</span> <LocalTime at=story.at style=TimeStyle::DayTime />
                 </p>
             </article>
         </li>
@@ -244,7 +256,15 @@ fn NoStories(topic: Option<String>, can_publish: bool, is_newest: bool) -> impl 
             <h2>{title}</h2>
             {is_newest.then(|| view! { <p>{advice}</p> })}
             {(can_publish && is_newest && topic.is_none()).then(|| view! { <PublishLink /> })}
-            {topic.is_some().then(|| view! { <a class="button" href="/">"See all topics"</a> })}
+            {topic
+                .is_some()
+                .then(|| {
+                    view! {
+                        <a class="button" href="/">
+                            "See all topics"
+                        </a>
+                    }
+                })}
         </div>
     }
 }

@@ -53,7 +53,9 @@ pub fn NewsPageView() -> impl IntoView {
             <header class="page-header">
                 <h1>{move || topic.get().unwrap_or_else(|| "Latest news".to_owned())}</h1>
                 <Suspense>
-                    {move || Suspend::new(async move { page_info.await.can_publish.then(|| view! { <PublishLink /> }) })}
+                    {move || Suspend::new(async move {
+                        page_info.await.can_publish.then(|| view! { <PublishLink /> })
+                    })}
                 </Suspense>
             </header>
             <Suspense>

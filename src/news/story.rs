@@ -63,7 +63,9 @@ fn WholeStory(story: Story) -> impl IntoView {
             <header>
                 <p class="story-facts">
                     {is_breaking(story.urgency).then(|| view! { <span class="tag breaking">"Breaking"</span> })}
-                    <a class="tag" href=topic>{story.topic}</a>
+                    <a class="tag" href=topic>
+                        {story.topic}
+                    </a>
                 </p>
                 <h1>{story.headline}</h1>
                 <p class="story-facts">
@@ -87,7 +89,9 @@ fn NoStory() -> impl IntoView {
         <section class="empty">
             <h1>"Story not found"</h1>
             <p>"The address may be mistyped, or the story was never published."</p>
-            <a class="button primary" href="/">"Go to the latest news"</a>
+            <a class="button primary" href="/">
+                "Go to the latest news"
+            </a>
         </section>
     }
 }

@@ -40,7 +40,9 @@ pub fn AdminPage() -> impl IntoView {
                                 view! {
                                     <FetchFailure failure resource=overview />
                                     <p>
-                                        <a class="button" href="/signin?next=/admin">"Sign in"</a>
+                                        <a class="button" href="/signin?next=/admin">
+                                            "Sign in"
+                                        </a>
                                     </p>
                                 },
                             )
@@ -70,20 +72,21 @@ fn AdminTables(
             })
     };
     view! {
-        <div aria-live="polite">
-            {move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}
-        </div>
+        <div aria-live="polite">{move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}</div>
         <FormFailure path=SetRole::PATH outcome=set_role.value() />
         <FormFailure path=RevokeToken::PATH outcome=revoke_token.value() />
         <Examination />
         <section class="card stack" aria-labelledby="admin-people">
             <h2 id="admin-people">"People"</h2>
-            <ul class="rows">{overview.people.into_iter().map(|person| view! { <PersonRole person set_role /> }).collect_view()}</ul>
+            <ul class="rows">
+                {overview.people.into_iter().map(|person| view! { <PersonRole person set_role /> }).collect_view()}
+            </ul>
         </section>
         <section class="card stack" aria-labelledby="admin-tokens">
             <h2 id="admin-tokens">"Tokens"</h2>
             <p class="quiet-text">
-                "Programs publish with a token. Create one on the server with " <code>"rialto token create NAME"</code> "."
+                "Programs publish with a token. Create one on the server with " <code>"rialto token create NAME"</code>
+                "."
             </p>
             {if overview.tokens.is_empty() {
                 Either::Left(view! { <p class="empty">"No tokens yet"</p> })
@@ -91,7 +94,11 @@ fn AdminTables(
                 Either::Right(
                     view! {
                         <ul class="rows">
-                            {overview.tokens.into_iter().map(|token| view! { <TokenRow token revoke_token /> }).collect_view()}
+                            {overview
+                                .tokens
+                                .into_iter()
+                                .map(|token| view! { <TokenRow token revoke_token /> })
+                                .collect_view()}
                         </ul>
                     },
                 )
@@ -122,7 +129,9 @@ fn Examination() -> impl IntoView {
                 "Checks the relay, its address, the clock and the site, as a browser would. Everyone can test their own connection in \
                 Settings."
             </p>
-            <Suspense fallback=|| view! { <LoadingIndicator label="Running checks…" /> }>
+            <Suspense fallback=|| {
+                view! { <LoadingIndicator label="Running checks…" /> }
+            }>
                 {move || Suspend::new(async move {
                     match found.await {
                         Ok(findings) => Either::Left(findings.map(|findings| view! { <Findings findings /> })),
@@ -165,7 +174,9 @@ fn PersonRole(person: Person, set_role: ServerAction<SetRole>) -> impl IntoView 
                         })
                         .collect_view()}
                 </select>
-                <SubmitButton pending label=submit>"Change"</SubmitButton>
+                <SubmitButton pending label=submit>
+                    "Change"
+                </SubmitButton>
             </ActionForm>
         </li>
     }
@@ -184,7 +195,12 @@ fn TokenRow(token: TokenSummary, revoke_token: ServerAction<RevokeToken>) -> imp
             <span class="quiet-text">
                 {match token.used_at {
                     Some(at) => {
-                        Either::Left(view! { "Last used " <LocalTime at style=TimeStyle::DayTime /> })
+                        Either::Left(
+                            view! {
+                                "Last used "
+                                <LocalTime at style=TimeStyle::DayTime />
+                            },
+                        )
                     }
                     None => Either::Right("Never used"),
                 }}

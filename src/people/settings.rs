@@ -167,13 +167,17 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
                         "Without a password you cannot sign in with this name again. To keep it, set a password first."
                     </p>
                 </Show>
-                <button class="button danger" type="submit">"Sign out"</button>
+                <button class="button danger" type="submit">
+                    "Sign out"
+                </button>
             </form>
             {(me.person.role == Role::Admin)
                 .then(|| {
                     view! {
                         <p>
-                            <a class="button" href="/admin">"Administration"</a>
+                            <a class="button" href="/admin">
+                                "Administration"
+                            </a>
                         </p>
                     }
                 })}

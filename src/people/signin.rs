@@ -72,7 +72,9 @@ fn SignInForms(next: String) -> impl IntoView {
                 // Hydration keeps the server-rendered value.
                 <input type="hidden" name="request" value=Uuid::new_v4().to_string() />
                 <NameField id="pick-name" />
-                <button class="button primary" type="submit">"Join"</button>
+                <button class="button primary" type="submit">
+                    "Join"
+                </button>
             </form>
             <form class="card form" method="post" action=SignIn::url()>
                 <h2>"Sign in"</h2>
@@ -88,7 +90,9 @@ fn SignInForms(next: String) -> impl IntoView {
                     autocomplete="current-password"
                     required=true
                 />
-                <button class="button" type="submit">"Sign in"</button>
+                <button class="button" type="submit">
+                    "Sign in"
+                </button>
             </form>
         </div>
     }
@@ -108,7 +112,9 @@ fn ClaimAdminForm(claim: String) -> impl IntoView {
             <input type="hidden" name="claim" value=claim />
             <NameField id="claim-name" />
             <NewPasswordField id="claim-password" />
-            <button class="button primary" type="submit">"Become the administrator"</button>
+            <button class="button primary" type="submit">
+                "Become the administrator"
+            </button>
         </form>
     }
 }

@@ -81,7 +81,9 @@ pub fn NewBuildNotice() -> impl IntoView {
         <Show when=move || is_reload_pending.get()>
             <div class="notice info newer-build" role="status">
                 <p>"A new version of Rialto is available. Finish what you are doing, then reload."</p>
-                <button type="button" class="button" on:click=move |_| browser::reload()>"Reload"</button>
+                <button type="button" class="button" on:click=move |_| browser::reload()>
+                    "Reload"
+                </button>
             </div>
         </Show>
     }

@@ -77,7 +77,14 @@ pub fn SubmitButton(
         }
     };
     view! {
-        <button type="submit" class=class aria-label=label aria-busy=attribute aria-disabled=attribute on:click=ignore_repeated>
+        <button
+            type="submit"
+            class=class
+            aria-label=label
+            aria-busy=attribute
+            aria-disabled=attribute
+            on:click=ignore_repeated
+        >
             {children()}
         </button>
         <span class="visually-hidden" aria-live="polite">

@@ -201,9 +201,7 @@ fn LazyPagePlaceholder<P: Copy + Send + Sync + 'static>(
         view! {
             <div class="page">
                 <Notice kind=NoticeKind::Error>
-                    <p>
-                        "This page could not be loaded. Retrying automatically… Check your connection, or reload."
-                    </p>
+                    <p>"This page could not be loaded. Retrying automatically… Check your connection, or reload."</p>
                     <div class="toolbar">
                         <button type="button" class="button small" on:click=try_again>
                             "Try again"

@@ -72,10 +72,7 @@ fn SafetyCodeText() -> impl IntoView {
         calls.safety_code().get().map(|code| {
             view! {
                 <div class="call-safety">
-                    <p>
-                        "Safety code: "
-                        <strong>{code.as_str().to_owned()}</strong>
-                    </p>
+                    <p>"Safety code: " <strong>{code.as_str().to_owned()}</strong></p>
                     <p class="small-text">
                         "Read it to each other. If both codes match, nobody can listen in, not even this site."
                     </p>

@@ -66,11 +66,10 @@ pub fn ConnectionTest() -> impl IntoView {
                                 .into_any(),
                         )
                     }
-                    TestState::Failed(why) => {
-                        Some(view! { <Notice kind=NoticeKind::Error>{why}</Notice> }.into_any())
-                    }
+                    TestState::Failed(why) => Some(view! { <Notice kind=NoticeKind::Error>{why}</Notice> }.into_any()),
                     TestState::NotStarted | TestState::Done => None,
-                }} {move || (!findings.read().is_empty()).then(|| view! { <Findings findings=findings.get() /> })}
+                }}
+                {move || (!findings.read().is_empty()).then(|| view! { <Findings findings=findings.get() /> })}
             </div>
             <button type="button" class="button" disabled=move || !is_hydrated.get() || running() on:click=begin>
                 {move || if state.get() == TestState::Done { "Test again" } else { "Test my connection" }}

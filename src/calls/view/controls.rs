@@ -38,7 +38,9 @@ pub fn MicrophoneButton() -> impl IntoView {
             class="call-button"
             class:is-toggled=off
             aria-keyshortcuts="M"
-            aria-busy=move || (devices.device_state(CaptureDevice::Microphone).get() == DeviceState::Requesting).to_string()
+            aria-busy=move || {
+                (devices.device_state(CaptureDevice::Microphone).get() == DeviceState::Requesting).to_string()
+            }
             on:click=move |_| devices.toggle_microphone()
         >
             <Icon name=Glyph::Mic />
@@ -190,7 +192,13 @@ fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
 pub fn LevelMeter() -> impl IntoView {
     let devices = use_calls().devices();
     view! {
-        <meter class="call-level" min="0" max="100" prop:value=devices.microphone_level() aria-label="Microphone level"></meter>
+        <meter
+            class="call-level"
+            min="0"
+            max="100"
+            prop:value=devices.microphone_level()
+            aria-label="Microphone level"
+        ></meter>
     }
 }
 

@@ -21,7 +21,9 @@ pub fn DevicePicker() -> impl IntoView {
             <details class="call-treatments">
                 <summary>"Microphone processing"</summary>
                 <div class="choices">
-                    {AudioProcessing::ALL.map(|processing| view! { <AudioProcessingToggle processing /> }).collect_view()}
+                    {AudioProcessing::ALL
+                        .map(|processing| view! { <AudioProcessingToggle processing /> })
+                        .collect_view()}
                 </div>
             </details>
         </div>

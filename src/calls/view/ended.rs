@@ -26,8 +26,15 @@ pub fn EndedCard() -> impl IntoView {
                 ended_call
                     .get()
                     .map(|ended_call| {
-                        let text = outcome_text(ended_call.outcome, ended_call.side, ended_call.media, ended_call.duration);
-                        let why = (ended_call.outcome == Outcome::Failed).then(|| calls.error_message().get()).flatten();
+                        let text = outcome_text(
+                            ended_call.outcome,
+                            ended_call.side,
+                            ended_call.media,
+                            ended_call.duration,
+                        );
+                        let why = (ended_call.outcome == Outcome::Failed)
+                            .then(|| calls.error_message().get())
+                            .flatten();
                         view! {
                             <h2 id="call-title">{ended_call.person.name.to_string()}</h2>
                             <p class="call-outcome">{text}</p>

@@ -97,8 +97,12 @@ fn FileTransferRow(
         <li class:is-over=over>
             <Icon name=Glyph::File />
             <div class="call-file-text">
-                <span class="call-file-name" dir="auto">{shown}</span>
-                <span class="small-text" role="status">{text}</span>
+                <span class="call-file-name" dir="auto">
+                    {shown}
+                </span>
+                <span class="small-text" role="status">
+                    {text}
+                </span>
                 <Show when=move || is(TransferPhase::InProgress)>
                     <progress max=size prop:value=move || done().to_string() aria-label="Progress"></progress>
                 </Show>

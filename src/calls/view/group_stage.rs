@@ -104,7 +104,12 @@ pub fn GroupStage() -> impl IntoView {
                 <DevicePicker />
             </Show>
             {move || call.get().filter(|_| inviting.get()).map(|call| view! { <GuestLinks call /> })}
-            <ul class="call-grid" role="list" class:by-speaker=move || by_speaker.get() data-people=move || others.with(Vec::len).to_string()>
+            <ul
+                class="call-grid"
+                role="list"
+                class:by-speaker=move || by_speaker.get()
+                data-people=move || others.with(Vec::len).to_string()
+            >
                 <For each=move || others.get() key=|participant| participant.seat let:participant>
                     <ParticipantTile seat=participant.seat others />
                 </For>

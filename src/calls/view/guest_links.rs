@@ -121,8 +121,11 @@ fn GuestLinkItem(
     let until = if expired {
         view! { "no longer valid" }.into_any()
     } else {
-        view! { "valid until " <LocalTime at=link.expires_at style=TimeStyle::DayTime /> }
-            .into_any()
+        view! {
+            "valid until "
+            <LocalTime at=link.expires_at style=TimeStyle::DayTime />
+        }
+        .into_any()
     };
     let guests = (!link.guests.is_empty()).then(|| {
         view! {
@@ -131,20 +134,18 @@ fn GuestLinkItem(
         }
     });
     view! {
-        <span id=about>
-            "Created by "
-            <bdi>{link.created_by}</bdi>
-            ", "
-            {until}
-            {guests}
-        </span>
+        <span id=about>"Created by " <bdi>{link.created_by}</bdi> ", " {until} {guests}</span>
         <button
             type="button"
             class="button small"
             id=end
             aria-labelledby=labels
             on:click=move |_| {
-                revoke.dispatch(RevokeGuestLink { call, link: link.id });
+                revoke
+                    .dispatch(RevokeGuestLink {
+                        call,
+                        link: link.id,
+                    });
             }
         >
             "Revoke link"

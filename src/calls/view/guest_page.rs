@@ -31,7 +31,9 @@ pub fn GuestPage() -> impl IntoView {
     view! {
         <Title text="Call" />
         <div class="page">
-            <Transition fallback=|| view! { <LoadingIndicator label="Loading the call" /> }>
+            <Transition fallback=|| {
+                view! { <LoadingIndicator label="Loading the call" /> }
+            }>
                 {move || Suspend::new(async move {
                     match target.await {
                         Ok(target) => Either::Left(view! { <LinkTarget token=token.get_untracked() target /> }),
@@ -80,9 +82,7 @@ fn InvalidLink() -> impl IntoView {
     view! {
         <section class="empty">
             <h1>"This link is no longer valid"</h1>
-            <p>
-                "The call is over, or the link was revoked or has expired. Ask for a new link."
-            </p>
+            <p>"The call is over, or the link was revoked or has expired. Ask for a new link."</p>
         </section>
     }
 }
@@ -129,7 +129,8 @@ fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoV
         <form class="card form" method="post" action=BecomeGuest::url()>
             <h2>"What is your name?"</h2>
             <p class="quiet-text">
-                <bdi>{created_by}</bdi> " invites you to a video call. You join it as a guest, in this browser, without an account."
+                <bdi>{created_by}</bdi>
+                " invites you to a video call. You join it as a guest, in this browser, without an account."
             </p>
             <FormFailure path=BecomeGuest::PATH />
             <input type="hidden" name="token" value=token />
@@ -170,17 +171,22 @@ fn Lobby(token: String, place: CallRoom, name: String, created_by: String) -> im
     view! {
         <h1>"Call in " <bdi>{title}</bdi></h1>
         <p>
-            "You are " <strong><bdi>{name}</bdi></strong> ", a guest in this call. " <bdi>{created_by}</bdi> " invites you."
+            "You are " <strong>
+                <bdi>{name}</bdi>
+            </strong> ", a guest in this call. " <bdi>{created_by}</bdi> " invites you."
         </p>
         <noscript>
             <p>"Calls need JavaScript. Allow it for this page, then reload."</p>
         </noscript>
-        <div role="status">
-            {move || out().map(|out| view! { <Notice kind=NoticeKind::Info>{out}</Notice> })}
-        </div>
+        <div role="status">{move || out().map(|out| view! { <Notice kind=NoticeKind::Info>{out}</Notice> })}</div>
         <Show when=move || out().is_none()>
             <p>
-                <button type="button" class="button primary" disabled=busy on:click=move |_| loader.join_group_call(place.get_value())>
+                <button
+                    type="button"
+                    class="button primary"
+                    disabled=busy
+                    on:click=move |_| loader.join_group_call(place.get_value())
+                >
                     <Icon name=Glyph::Video />
                     "Join the call"
                 </button>

@@ -127,7 +127,10 @@ pub fn NotificationSettings() -> impl IntoView {
                             .into_any()
                     }
                     NotificationState::Granted => {
-                        view! { <p class="quiet-text">"You get notified of calls when this tab is in the background."</p> }.into_any()
+                        view! {
+                            <p class="quiet-text">"You get notified of calls when this tab is in the background."</p>
+                        }
+                            .into_any()
                     }
                     NotificationState::Denied => {
                         view! {

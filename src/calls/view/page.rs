@@ -28,10 +28,7 @@ use leptos_meta::Title;
 pub fn CallsPage() -> impl IntoView {
     view! {
         <Title text="Calls" />
-        <RequireSession
-            what="Pick a name to make calls."
-            children=|me| view! { <Overview me /> }.into_any()
-        />
+        <RequireSession what="Pick a name to make calls." children=|me| view! { <Overview me /> }.into_any() />
     }
 }
 
@@ -54,7 +51,9 @@ fn Overview(me: CurrentUser) -> impl IntoView {
             </p>
             <section aria-labelledby="calls-here">
                 <h2 id="calls-here">"Here now"</h2>
-                <Suspense fallback=|| view! { <LoadingIndicator label="Loading people…" /> }>
+                <Suspense fallback=|| {
+                    view! { <LoadingIndicator label="Loading people…" /> }
+                }>
                     {move || {
                         let me = me.clone();
                         Suspend::new(async move {
@@ -71,7 +70,9 @@ fn Overview(me: CurrentUser) -> impl IntoView {
             </section>
             <section aria-labelledby="calls-past">
                 <h2 id="calls-past">"Past calls"</h2>
-                <Transition fallback=|| view! { <LoadingIndicator label="Loading your calls…" /> }>
+                <Transition fallback=|| {
+                    view! { <LoadingIndicator label="Loading your calls…" /> }
+                }>
                     {move || Suspend::new(async move {
                         match past.await {
                             Ok(past) => Either::Left(view! { <PastCalls past is_hydrated /> }),

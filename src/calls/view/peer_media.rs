@@ -93,7 +93,11 @@ pub fn PeerVideo(
         })
     };
     view! {
-        <div class="call-theirs" class:is-off=move || !seen() class:is-frozen=move || is_peer_reconnecting(&calls, seat, other)>
+        <div
+            class="call-theirs"
+            class:is-off=move || !seen()
+            class:is-frozen=move || is_peer_reconnecting(&calls, seat, other)
+        >
             <video
                 node_ref=video
                 class="call-their-video"

@@ -36,10 +36,16 @@ pub fn WaitingCard() -> impl IntoView {
                         <section class="call-waiting" aria-label=label>
                             <Avatar person=caller />
                             <div class="call-waiting-text">
-                                <p class="call-waiting-name" dir="auto">{name}</p>
+                                <p class="call-waiting-name" dir="auto">
+                                    {name}
+                                </p>
                                 <p class="small-text quiet-text">{kind} ", while you are in a call"</p>
                             </div>
-                            <button type="button" class="button small primary" on:click=move |_| calls.switch_to_waiting_call()>
+                            <button
+                                type="button"
+                                class="button small primary"
+                                on:click=move |_| calls.switch_to_waiting_call()
+                            >
                                 <Icon name=Glyph::Phone />
                                 "End and answer"
                             </button>

@@ -169,9 +169,7 @@ fn PendingMessages(
     view! {
         <For
             each=pending
-            key=|(entry, is_continuation)| {
-                (entry.id, entry.delivery != Delivery::Pending, *is_continuation)
-            }
+            key=|(entry, is_continuation)| { (entry.id, entry.delivery != Delivery::Pending, *is_continuation) }
             let((entry, is_continuation))
         >
             <PendingMessageView entry author=author.clone() is_continuation />
@@ -274,5 +272,9 @@ fn TypingLine(room: RoomId) -> impl IntoView {
             [_, _, ..] => "Several people are typing…".to_owned(),
         }
     };
-    view! { <p class="typing-line" aria-live="polite">{text}</p> }
+    view! {
+        <p class="typing-line" aria-live="polite">
+            {text}
+        </p>
+    }
 }

@@ -44,13 +44,16 @@ pub fn RoomPageView() -> impl IntoView {
     );
     refetch_on_reconnect(page);
     view! {
-        <Transition fallback=|| view! { <LoadingIndicator label="Loading the room" /> }>
+        <Transition fallback=|| {
+            view! { <LoadingIndicator label="Loading the room" /> }
+        }>
             {move || Suspend::new(async move {
                 match (page.await, viewer.person()) {
                     (Ok(mut page), Some(me)) => {
-                        // Here, where the answer arrives, and not in a component: views only read.
                         let timeline = chat.take_newest_page(&mut page);
-                        view! { <KeyedRoom page timeline me /> }.into_any()
+                        // Here, where the answer arrives, and not in a component: views only read.
+                        view! { <KeyedRoom page timeline me /> }
+                            .into_any()
                     }
                     (Ok(_), None) => ().into_any(),
                     (Err(failure), _) => {
@@ -59,7 +62,9 @@ pub fn RoomPageView() -> impl IntoView {
                             <div class="empty">
                                 <FetchFailure failure resource=page />
                                 <p>
-                                    <a class="button" href="/chat">"See all rooms"</a>
+                                    <a class="button" href="/chat">
+                                        "See all rooms"
+                                    </a>
                                 </p>
                             </div>
                         }
@@ -151,7 +156,14 @@ fn OlderHistory(page: RoomHistory, me: UserId) -> impl IntoView {
     let other_person = page.room.other_person.clone();
     view! {
         <div class="timeline" role="log" tabindex="0" aria-label="Older messages">
-            {older.map(|href| view! { <a class="older button" href=href>"Older messages"</a> })}
+            {older
+                .map(|href| {
+                    view! {
+                        <a class="older button" href=href>
+                            "Older messages"
+                        </a>
+                    }
+                })}
             {move || {
                 rows(&page.messages, clock, None)
                     .into_iter()
@@ -161,7 +173,9 @@ fn OlderHistory(page: RoomHistory, me: UserId) -> impl IntoView {
                     })
                     .collect_view()
             }}
-            <a class="older button" href=newest_href>"Back to the newest messages"</a>
+            <a class="older button" href=newest_href>
+                "Back to the newest messages"
+            </a>
         </div>
     }
 }

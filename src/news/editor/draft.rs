@@ -143,26 +143,28 @@ pub(super) fn DraftNotice(draft_state: RwSignal<DraftState>, fields: FormFields)
     view! {
         <div role="status" class="kept-draft">
             {move || {
-                words().map(|(said, offered, draft, is_restored)| {
-                    let switch = move |_| {
-                        let draft = draft.clone();
-                        if is_restored {
-                            put(&StoryInput::new(draft.request_id), false);
-                            draft_state.set(DraftState::Discarded(draft));
-                        } else {
-                            put(&draft, true);
-                            draft_state.set(DraftState::Restored(draft));
+                words()
+                    .map(|(said, offered, draft, is_restored)| {
+                        let switch = move |_| {
+                            let draft = draft.clone();
+                            if is_restored {
+                                put(&StoryInput::new(draft.request_id), false);
+                                draft_state.set(DraftState::Discarded(draft));
+                            } else {
+                                put(&draft, true);
+                                draft_state.set(DraftState::Restored(draft));
+                            }
+                        };
+                        view! {
+                            <Notice>
+                                <p>
+                                    {said} " " <button type="button" class="link-button" on:click=switch>
+                                        {offered}
+                                    </button>
+                                </p>
+                            </Notice>
                         }
-                    };
-                    view! {
-                        <Notice>
-                            <p>
-                                {said} " "
-                                <button type="button" class="link-button" on:click=switch>{offered}</button>
-                            </p>
-                        </Notice>
-                    }
-                })
+                    })
             }}
         </div>
     }
