@@ -19,21 +19,20 @@ step := scripts/step.sh
 # (scripts/check-features.sh).
 packages := --package rialto --package rialto-bench
 
-.PHONY: help run dev build site test test-long fmt lint unit e2e e2e-nodes bundle-size bench lighthouse clean
+.PHONY: help run dev build site test test-long test-upgrade fmt lint unit e2e e2e-nodes bundle-size bench lighthouse clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: build ## Build a release and serve it on http://127.0.0.1:3000 (LISTEN=, DATA=)
-	@export LEPTOS_SITE_ROOT=target/site LEPTOS_HASH_FILES=true
-	echo "==> Rialto on http://$(LISTEN) (Ctrl-C stops it)"
+	@echo "==> Rialto on http://$(LISTEN) (Ctrl-C stops it)"
 	exec target/release/rialto serve --data "$(DATA)" --listen "$(LISTEN)"
 
 dev: ## Serve a debug build that rebuilds and reloads on every change
 	@scripts/bootstrap.sh run
 	source scripts/env.sh
 	export LEPTOS_SITE_ADDR="$(LISTEN)"
-	exec cargo leptos watch -- serve --data "$(DATA)" --listen "$(LISTEN)"
+	exec cargo leptos watch -- --data "$(DATA)"
 
 build: ## Build a release: target/release/rialto and target/site
 	@scripts/bootstrap.sh run
@@ -65,26 +64,31 @@ test-long: site ## Run the tests that `make test` leaves out (an hour)
 	$(MAKE) build
 	RIALTO_BIN=$(CURDIR)/target/release/rialto $(step) "Browser tests, release build" scripts/e2e.sh
 
+test-upgrade: site ## Test an upgrade from another commit: its data folder and open pages (PREVIOUS=)
+	@scripts/bootstrap.sh test
+	scripts/test-upgrade.sh "$(PREVIOUS)"
+
 fmt: ## Format Rust and end2end/
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
+	leptosfmt --quiet src
 	cargo fmt --all
 	cd end2end && npm run --silent fix
 
-lint: ## Run rustfmt, clippy for server and browser, shellcheck, and ESLint, Prettier and tsc for end2end/
+lint: ## Run rustfmt, leptosfmt, clippy for server and browser, shellcheck, and ESLint, Prettier and tsc for end2end/
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
 	$(step) "rustfmt" cargo fmt --all --check
-	$(step) "shellcheck" shellcheck -x scripts/*.sh scripts/bootstrap/*.sh benches/*.sh .ci/run
+	$(step) "leptosfmt" leptosfmt --quiet --check src
+	$(step) "shellcheck" shellcheck -x scripts/*.sh scripts/bootstrap/*.sh benches/*.sh end2end/*.sh .ci/run
 	$(step) "Dockerfile, compose, nginx" scripts/check-deploy.sh
 	$(step) "end2end: ESLint, Prettier, tsc" npm --prefix end2end run --silent lint
 	$(step) "features" scripts/check-features.sh
 	RUSTDOCFLAGS="-D warnings" $(step) "rustdoc" cargo doc --no-deps --document-private-items --locked --quiet
 	$(step) "clippy, server" cargo clippy --workspace --all-targets --locked -- -D warnings
-	for features in hydrate hydrate,split; do
-		$(step) "clippy, browser, $$features" cargo clippy --lib --no-default-features --features "$$features" \
-			--target wasm32-unknown-unknown --locked -- -D warnings
-	done
+	# With the option that splits the program, as in a release; `cargo leptos watch` compiles it without.
+	RUSTFLAGS="--cfg erase_components -Clink-args=--emit-relocs" $(step) "clippy, browser" cargo clippy --lib \
+		--no-default-features --features hydrate --target wasm32-unknown-unknown --locked -- -D warnings
 
 # Twice, because SQLite and PostgreSQL must pass the same tests. A test that needs PostgreSQL (several nodes on one database, for example)
 # reports in the first run that it was skipped.

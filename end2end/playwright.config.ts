@@ -1,5 +1,7 @@
 // Browser tests: real browsers against the real server. Each test starts its own server on a free port, so there is no
 // `webServer` here. Fixtures and page objects are in tests/support/.
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { defineConfig } from "@playwright/test";
 import { nodeCount } from "./tests/support/node-count.ts";
 
@@ -22,15 +24,28 @@ const isExclusiveRun = process.env["RIALTO_E2E_EXCLUSIVE"] === "1";
 /** Tests that take long and show little more than a shorter one run only on request. */
 const isLongRun = process.env["RIALTO_E2E_LONG"] === "1";
 
+/** Tests that begin with a build of an earlier commit: see scripts/test-upgrade.sh. */
+const isUpgradeRun = process.env["RIALTO_E2E_PREVIOUS"] !== undefined;
+
 /** A test runs if it has all of these tags. On several nodes, that is a test whose result depends on the nodes. */
 const requiredTags = [
   ...(nodeCount > 1 ? ["@nodes"] : []),
   ...(isExclusiveRun ? ["@exclusive"] : []),
   ...(isLongRun ? ["@long"] : []),
+  ...(isUpgradeRun ? ["@previous"] : []),
 ];
 
 /** A test with one of these tags runs only if the tag is required. */
-const excludedTags = ["@exclusive", "@long"].filter((tag) => !requiredTags.includes(tag));
+const excludedTags = ["@exclusive", "@long", "@previous"].filter((tag) => !requiredTags.includes(tag));
+
+/** The caller's choice (scripts/env.sh), or the first browser on PATH. */
+function findSystemBrowser(): string | undefined {
+  const chosen = process.env["RIALTO_CHROMIUM"];
+  if (chosen !== undefined && chosen !== "") return chosen;
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const names = ["chromium", "google-chrome", "google-chrome-stable"];
+  return names.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => existsSync(path));
+}
 
 export default defineConfig({
   // Several expressions would be alternatives: one lookahead for each tag requires all of them.
@@ -55,8 +70,8 @@ export default defineConfig({
     timezoneId: "Europe/Berlin",
     screenshot: "only-on-failure",
     launchOptions: {
-      // If empty, Playwright finds the browser.
-      executablePath: process.env["RIALTO_CHROMIUM"] || undefined,
+      // Without one, Playwright uses the browser that prepare.sh installed.
+      executablePath: findSystemBrowser(),
       // Chromium's sandbox does not run as root, and many build machines run as root.
       args: process.getuid?.() === 0 ? ["--no-sandbox", ...chromiumFlags] : chromiumFlags,
     },

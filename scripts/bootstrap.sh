@@ -64,7 +64,7 @@ main() {
     ensure_nodejs_tools
     [ "$purpose" = run ] || { ensure_postgresql && ensure_nats_and_nginx "$purpose"; }
     [ "$purpose" != test ] || ensure_browser
-    ! ensure_toolchain || ensure_cargo_tools
+    ! ensure_toolchain || ensure_cargo_tools "$purpose"
     report_and_exit
 }
 

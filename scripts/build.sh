@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Builds the release: build.sh [--frontend-only]
 #
-#   all               target/release/rialto, target/release/hash.txt and target/site
-#   --frontend-only   target/release/hash.txt and target/site: the browser's files, for an existing program
+#   all               target/release/rialto and target/site
+#   --frontend-only   target/site: the browser's files, for an existing program
+#
+# `cargo leptos build --release` alone gives the same program, in one file and uncompressed.
 #
 # Nothing is built if nothing changed since the last build. cargo-leptos alone would repeat wasm-bindgen, wasm-opt and
 # the compression.
@@ -12,10 +14,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/env.sh
 
 label="Release build, server and browser"
-results=(target/site target/release/hash.txt target/release/rialto)
+results=(target/site target/release/rialto)
 if [ "${1:-}" = --frontend-only ]; then
     label="Release build, browser"
-    results=(target/site target/release/hash.txt)
+    results=(target/site)
 fi
 stamp_file=target/.rialto-built-${#results[@]}
 
@@ -34,7 +36,7 @@ print_outputs() {
 
 build_fingerprint() { { print_inputs && print_outputs; } | sha256sum; }
 
-if git rev-parse --git-dir >/dev/null 2>&1 && [ -f target/release/hash.txt ] &&
+if git rev-parse --git-dir >/dev/null 2>&1 && [ -d target/site/pkg ] &&
     [ "$(cat "$stamp_file" 2>/dev/null)" = "$(build_fingerprint)" ]; then
     echo "==> $label: nothing changed"
     exit 0
@@ -42,8 +44,7 @@ fi
 
 rm -f "$stamp_file"
 inputs_before=$(print_inputs)
-scripts/step.sh "$label" cargo leptos build --release --precompress --cargo-locked --split \
-    --lib-features hydrate --lib-features split "$@"
+scripts/step.sh "$label" cargo leptos build --release --precompress --split --cargo-locked "$@"
 
 # A file saved during the build may be missing from the result. Then no stamp is written, and the next run builds again.
 if [ "$inputs_before" = "$(print_inputs)" ]; then

@@ -28,9 +28,9 @@ list_files() {
 }
 
 printf '    %12s %9s %9s  %s\n' uncompressed gzip brotli file
-list_files \( -name '*.css' -o -name '*.js' -o -name 'rialto.*.wasm' \)
+list_files \( -name '*.css' -o -name '*.js' -o -name 'rialto.wasm' \)
 initial_bytes=$brotli_total
-list_files -name '*.wasm' ! -name 'rialto.*.wasm'
+list_files -name '*.wasm' ! -name 'rialto.wasm'
 lazy_bytes=$brotli_total
 
 if [ "$uncompressed_count" -gt 0 ] || [ "$initial_bytes" -eq 0 ] || [ "$lazy_bytes" -eq 0 ]; then

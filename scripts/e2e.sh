@@ -8,20 +8,17 @@
 #   LEPTOS_SITE_ROOT      its browser files; default: target/site, from scripts/build.sh
 #   RIALTO_E2E_WORKERS    number of parallel tests
 #   RIALTO_E2E_LONG=1     runs the tests tagged @long instead of all others
-#   RIALTO_SCREENSHOT=1   updates docs/screenshot.png
+#   RIALTO_SCREENSHOT=1   updates docs/images, with tests/screenshots.spec.ts
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if [ -z "${RIALTO_BIN:-}" ]; then
-    if [ ! -f target/release/hash.txt ]; then
+    if [ ! -d target/site/pkg ]; then
         echo "target/site does not exist: run \`make site\` first" >&2
         exit 1
     fi
     cargo build --quiet --locked
-    # The program reads the hashes of the browser's files from hash.txt beside itself.
-    mkdir -p target/e2e
-    ln -f target/debug/rialto target/release/hash.txt target/e2e/
-    export RIALTO_BIN=$PWD/target/e2e/rialto
+    export RIALTO_BIN=$PWD/target/debug/rialto
 fi
 cd end2end
 

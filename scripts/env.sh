@@ -13,6 +13,7 @@ export RIALTO_TOOLS
 
 # bootstrap.sh installs these versions. They are named nowhere else.
 RIALTO_CARGO_LEPTOS_VERSION=0.3.11
+RIALTO_LEPTOSFMT_VERSION=0.1.33
 RIALTO_NODEJS_MAJOR=22
 
 rialto_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -51,6 +52,7 @@ if [ -x "$RIALTO_TOOLS/node-$RIALTO_NODEJS_MAJOR/bin/node" ]; then
 fi
 rialto_prepend_path "$rialto_root/end2end/node_modules/.bin"
 rialto_prepend_path "$RIALTO_TOOLS/wasm-bindgen-cli-$RIALTO_WASM_BINDGEN_VERSION/bin"
+rialto_prepend_path "$RIALTO_TOOLS/leptosfmt-$RIALTO_LEPTOSFMT_VERSION/bin"
 rialto_prepend_path "$RIALTO_TOOLS/cargo-leptos-$RIALTO_CARGO_LEPTOS_VERSION/bin"
 export PATH
 

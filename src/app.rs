@@ -23,6 +23,7 @@ use crate::{
         build::{BuildTracker, NewBuildNotice},
         hydration::HydrationBoundary,
         icon::{Glyph, Icon},
+        page_visibility::provide_page_visibility,
         socket::Socket,
         time::LocalClock,
     },
@@ -41,6 +42,7 @@ use leptos_router::{
 pub fn App() -> impl IntoView {
     provide_meta_context();
     let build = BuildTracker::provide();
+    provide_page_visibility();
     LocalClock::provide();
     Theme::provide();
     let viewer = Viewer::provide();

@@ -20,6 +20,13 @@
 
 #![recursion_limit = "256"]
 
+// Server and browser must agree on it: it changes the HTML (docs/decisions/0011-type-erased-views.md).
+#[cfg(not(erase_components))]
+compile_error!(
+    "`--cfg erase_components` is missing. .cargo/config.toml sets it, but the environment variable RUSTFLAGS replaces what is set there: \
+     add `--cfg erase_components` to RUSTFLAGS, or move your own flags to a [target] table of ~/.cargo/config.toml"
+);
+
 pub mod app;
 pub mod calls;
 pub mod chat;
@@ -33,10 +40,11 @@ pub mod serve;
 pub mod server;
 pub mod ui;
 
-/// Entry point in the browser: hydrates the server-rendered page.
+/// Entry point in the browser: hydrates the server-rendered page. Its promise resolves once links can be followed by the router.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
-pub fn hydrate() {
+pub async fn hydrate() {
     console_error_panic_hook::set_once();
-    ui::hydration::hydrate(app::pages::load_rendered_chunk(), app::App);
+    app::pages::load_rendered_chunk().await;
+    ui::hydration::hydrate(app::App).await;
 }

@@ -13,14 +13,14 @@ use rialto::{
         tls,
     },
 };
-use std::{io::Read, process::ExitCode};
+use std::{ffi::OsString, io::Read, process::ExitCode};
 
 /// Rendering pages and welcoming clients make thousands of small allocations, which took a fifth of the time in the system's allocator
 /// (docs/decisions/0017-mimalloc.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Live news, chat and video calls for a community.
+/// Live news, chat and video calls for a community. Without a command: `serve`.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -122,7 +122,7 @@ async fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
     refuse_huge_pages();
     tls::install_crypto_provider();
-    let done = match Cli::parse().command {
+    let done = match Cli::parse_from(with_default_command(std::env::args_os())).command {
         Command::Serve(config) => rialto::serve::run(*config).await,
         Command::News(command) => publish_story(command).await,
         Command::Token(TokenCommand::Create { name, store }) => create_token(&name, &store).await,
@@ -137,6 +137,20 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Inserts `serve` where no command is named, as in `rialto --listen 0.0.0.0:8080`.
+fn with_default_command(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    const OPTIONS_WITHOUT_COMMAND: [&str; 4] = ["-h", "--help", "-V", "--version"];
+    let mut arguments: Vec<_> = arguments.collect();
+    let names_command = arguments.get(1).is_some_and(|first| {
+        !first.as_encoded_bytes().starts_with(b"-")
+            || OPTIONS_WITHOUT_COMMAND.iter().any(|option| first == option)
+    });
+    if !names_command {
+        arguments.insert(arguments.len().min(1), "serve".into());
+    }
+    arguments
 }
 
 /// Disables transparent huge pages. mimalloc requests them, and after some ten minutes Linux replaces a few pages of 4 KiB by one of

@@ -27,7 +27,7 @@ const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.le
 
 /** Starts the program on a free port; gives its address once it listens. */
 async function serve(data) {
-  const env = { LEPTOS_SITE_ROOT: join(root, "target/site"), LEPTOS_HASH_FILES: "true", ...process.env };
+  const env = { LEPTOS_SITE_ROOT: join(root, "target/site"), ...process.env };
   const args = ["serve", "--data", data, "--listen", "127.0.0.1:0"];
   const server = spawn(program, args, { env, stdio: ["ignore", "pipe", "inherit"] });
   for await (const line of createInterface({ input: server.stdout })) {

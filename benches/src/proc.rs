@@ -71,7 +71,7 @@ pub fn cpu_micros(pids: &[Pid]) -> f64 {
     ticks as f64 * tick
 }
 
-/// The time a core was busy with anything, in microseconds, including time stolen by the hypervisor.
+/// Microseconds in which a core was busy, including time stolen by the hypervisor.
 pub fn core_busy_micros(core: usize) -> f64 {
     let tick = 1e6 / rustix::param::clock_ticks_per_second() as f64;
     let name = format!("cpu{core} ");
@@ -89,7 +89,7 @@ pub fn core_busy_micros(core: usize) -> f64 {
     (user + nice + system + irq + softirq + steal) as f64 * tick
 }
 
-/// The memory of these processes, in bytes: PSS, which divides shared pages among the processes that share them.
+/// Bytes of these processes: PSS, which divides shared pages among those that share them.
 pub fn memory_bytes(pids: &[Pid]) -> Result<f64> {
     let mut total = 0;
     for pid in pids {

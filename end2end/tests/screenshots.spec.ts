@@ -1,13 +1,17 @@
-/** Screenshots of a small community in test-results/pictures and, with RIALTO_SCREENSHOT=1, the one in the README. */
-import { mkdir } from "node:fs/promises";
+/** Screenshots of a small community in test-results/pictures and, with RIALTO_SCREENSHOT=1, those of the README. */
+import { copyFile, mkdir } from "node:fs/promises";
 import { join as joinPath } from "node:path";
 import { type Visitor, expect, test } from "./support/fixtures.ts";
 import type { Publisher } from "./support/news-ui.ts";
 import { duskPng } from "./support/png.ts";
 
 const SCREENSHOT_FOLDER = joinPath(import.meta.dirname, "../test-results/pictures");
-const README_SCREENSHOT = joinPath(import.meta.dirname, "../../docs/screenshot.png");
+const README_FOLDER = joinPath(import.meta.dirname, "../../docs/images");
+const README_PICTURES = ["news", "room", "call"];
 const VIEWPORTS = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
+
+const picturePath = (name: string, device: string, colorScheme: string) =>
+  joinPath(SCREENSHOT_FOLDER, `${name}-${device}-${colorScheme}.png`);
 
 /** Takes screenshots of a page in both sizes and both themes. */
 async function takeScreenshots({ page }: Visitor, name: string): Promise<void> {
@@ -15,16 +19,20 @@ async function takeScreenshots({ page }: Visitor, name: string): Promise<void> {
     await page.setViewportSize(size);
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-      await page.screenshot({ path: joinPath(SCREENSHOT_FOLDER, `${name}-${device}-${colorScheme}.png`) });
+      await page.screenshot({ path: picturePath(name, device, colorScheme) });
     }
   }
   await page.setViewportSize(VIEWPORTS.desktop);
   await page.emulateMedia({ colorScheme: "light" });
 }
 
-/** Replaces the screenshot of the README, which is in the repository, only on request. */
-async function updateReadmeScreenshot({ page }: Visitor): Promise<void> {
-  if (process.env["RIALTO_SCREENSHOT"] === "1") await page.screenshot({ path: README_SCREENSHOT });
+/** Replaces the pictures of the README, which are in the repository, only on request. */
+async function updateReadmePictures(): Promise<void> {
+  if (process.env["RIALTO_SCREENSHOT"] !== "1") return;
+  await mkdir(README_FOLDER, { recursive: true });
+  for (const name of README_PICTURES) {
+    await copyFile(picturePath(name, "desktop", "light"), joinPath(README_FOLDER, `${name}.png`));
+  }
 }
 
 /** Replaces the browser's test pattern with a camera that shows somebody in front of a wall. */
@@ -83,7 +91,7 @@ async function publishStories(publisher: Publisher): Promise<string> {
     headline: "High water expected tonight",
     topic: "Harbour",
     body: [
-      "The tide office expects **118 cm** at 23:10.",
+      "The tide office expects **118 cm** at 23:10. The lower quay is closed from 21:00 on, and the ferry calls at the north pier until the water has gone down.",
       "## What to do",
       "- Bring in what stands outside.\n- Use the raised walkways from 22:00 on.\n- Look in on your neighbours.",
       "> It will be no record, but your cellar will notice.",
@@ -105,9 +113,13 @@ async function sendConversation(visitors: Record<"jessica" | "lorenzo" | "bassan
     await visitor.chat.sendMessage(text);
     await visitor.chat.expectAllAcknowledged();
   }
-  const image = { name: "From the bridge.png", mimeType: "image/png", buffer: duskPng(960, 600) };
-  await visitors.lorenzo.page.getByLabel("Send files").setInputFiles(image);
-  await expect(visitors.jessica.chat.messages.getByRole("img", { name: image.name })).toBeVisible();
+  const picture = { name: "From the bridge.png", mimeType: "image/png", buffer: duskPng(960, 300) };
+  const table = { name: "Tides in December.pdf", mimeType: "application/pdf", buffer: Buffer.alloc(184_000, "%PDF-") };
+  await visitors.lorenzo.page.getByLabel("Send files").setInputFiles([picture, table]);
+  const { messages } = visitors.jessica.chat;
+  const image = messages.getByRole("img", { name: picture.name });
+  await expect.poll(() => image.evaluate((img: HTMLImageElement) => img.complete && img.naturalWidth)).toBe(960);
+  await expect(messages.getByRole("link", { name: table.name })).toBeVisible();
   await visitors.jessica.chat.sendMessage("Beautiful. And the pumps are on.");
   await visitors.jessica.chat.expectAllAcknowledged();
 }
@@ -152,7 +164,6 @@ test("screenshots of a small community are taken", async ({
   });
   await expect(jessica.news.banner).toBeVisible();
   await takeScreenshots(jessica, "call");
-  await updateReadmeScreenshot(jessica);
   await jessica.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "News" }).click();
   await expect(jessica.news.headline("High water")).toBeVisible();
   await jessica.calls.expectMovingVideo();
@@ -173,4 +184,5 @@ test("screenshots of a small community are taken", async ({
   }
   await portia.open("/admin");
   await takeScreenshots(portia, "admin");
+  await updateReadmePictures();
 });

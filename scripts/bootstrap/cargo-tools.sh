@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Installs cargo-leptos and wasm-bindgen in $RIALTO_TOOLS: downloaded where cargo-binstall is installed, else compiled.
+# Installs cargo-leptos, wasm-bindgen and, for the lints, leptosfmt in $RIALTO_TOOLS: downloaded where cargo-binstall is installed, else compiled.
 # Sourced by scripts/bootstrap.sh, after rust.sh.
 
 # compile_cargo_tool NAME VERSION [OPTION...]: options are those of `cargo install`.
@@ -48,6 +48,7 @@ install_cargo_tool() {
         add_step_problem "$name did not build"
 }
 
+# ensure_cargo_tools PURPOSE
 ensure_cargo_tools() {
     # no_downloads makes a missing helper an error; a downloaded cargo-leptos would fetch the helper instead.
     install_cargo_tool cargo-leptos "$RIALTO_CARGO_LEPTOS_VERSION" cargo-leptos "about ten minutes on two cores" \
@@ -57,5 +58,6 @@ ensure_cargo_tools() {
     else
         add_problem "Cargo.lock names no wasm-bindgen" "restore Cargo.lock from git"
     fi
+    [ "$1" != test ] || install_cargo_tool leptosfmt "$RIALTO_LEPTOSFMT_VERSION" leptosfmt "about two minutes"
     has_problems || rm -rf "$RIALTO_TOOLS/build"
 }

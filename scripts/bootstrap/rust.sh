@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Selects a Rust toolchain for server and browser: the one on PATH, then rustup's stable, then Debian's compiler.
+# Selects a Rust toolchain for server and browser: the one on PATH (of rust-toolchain.toml, where rustup can install it; else rustup's
+# default), then rustup's stable, then Debian's compiler.
 # A choice is verified once and recorded in $RIALTO_TOOLS/toolchain, which scripts/env.sh reads.
 # Sourced by scripts/bootstrap.sh, after apt.sh.
 
@@ -190,6 +191,10 @@ ensure_toolchain() {
     rm -f "$RIALTO_TOOLS/toolchain"
     [ "rustup ${RUSTUP_TOOLCHAIN:-}" != "$rialto_toolchain" ] || unset RUSTUP_TOOLCHAIN
     if [ "${RIALTO_TOOLCHAIN:-}" != distribution ]; then
+        if [ -z "${RUSTUP_TOOLCHAIN:-}" ] && has_command rustup && ! rustc --version >/dev/null 2>&1; then
+            RUSTUP_TOOLCHAIN=$(rustup default 2>/dev/null | cut -d ' ' -f 1) || true
+            export RUSTUP_TOOLCHAIN
+        fi
         if is_rust_new_enough && toolchain_identity >/dev/null && verify_and_record_toolchain \
             "${RUSTUP_TOOLCHAIN:+rustup }${RUSTUP_TOOLCHAIN:-default}" "the installed Rust toolchain"; then
             return 0

@@ -29,6 +29,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
         build,
         stylesheet: style,
         program_manifest: program,
+        ..
     } = expect_context();
     let hydrate_script = format!("const app = {program};\n{HYDRATE_SCRIPT}");
     view! {

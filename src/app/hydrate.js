@@ -48,4 +48,38 @@ const loadWithRetry = async () => {
   }
 };
 
-firstPaint.then(loadWithRetry).then((program) => program.hydrate());
+// While the page is being hydrated, the router listens but its routes are not built; after a panic nothing answers. Links and forms then
+// work as in plain HTML: no listener of the program receives the event.
+const useAsHtml = (event) => {
+  const isLink = event.type === "click" && event.target.closest?.("a[href]");
+  if (isLink || (hasStopped && event.type === "submit")) event.stopImmediatePropagation();
+};
+
+let hasStopped = false;
+const showStopped = ({ error, reason }) => {
+  if (hasStopped || !((error ?? reason) instanceof WebAssembly.RuntimeError)) return;
+  hasStopped = true;
+  addEventListener("click", useAsHtml, true);
+  addEventListener("submit", useAsHtml, true);
+  const notice = document.createElement("div");
+  notice.className = "notice error program-stopped";
+  notice.setAttribute("role", "alert");
+  const text = document.createElement("p");
+  text.textContent = "This page has stopped working because of an error in Rialto. Reload it to continue.";
+  const reload = document.createElement("button");
+  reload.className = "button";
+  reload.textContent = "Reload";
+  reload.onclick = () => location.reload();
+  notice.append(text, reload);
+  document.body.prepend(notice);
+};
+
+// A panic ends in a WebAssembly trap, which is an uncaught error of whatever called the program.
+addEventListener("error", showStopped);
+addEventListener("unhandledrejection", showStopped);
+addEventListener("click", useAsHtml, true);
+
+firstPaint.then(loadWithRetry).then(async (program) => {
+  await program.hydrate();
+  if (!hasStopped) removeEventListener("click", useAsHtml, true);
+});

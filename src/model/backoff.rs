@@ -1,17 +1,17 @@
-//! Reconnect delay: exponential backoff with full jitter.
+//! Delay of a retry: exponential backoff with full jitter.
 //!
-//! Full jitter (a uniformly random delay from zero to the bound) spreads the clients of a restarted server over the
-//! whole interval, so that they do not reconnect in waves.
+//! A uniformly random delay from zero to the bound spreads the clients of a restarted server, so that they do not come
+//! in waves.
 
 /// Upper bound of the first delay, in milliseconds.
 pub const INITIAL_DELAY_MS: u32 = 500;
 /// Upper bound of every delay, in milliseconds.
 pub const MAX_DELAY_MS: u32 = 30_000;
 
-/// Delay before the next attempt, in milliseconds. The bound doubles with each failure.
+/// Milliseconds before the next attempt. The bound doubles with each failure.
 ///
-/// `failures` is the number of consecutive failed attempts: 0 for the first reconnect after a working connection.
-/// `random` is a number in the half-open range from 0 to 1.
+/// `failures` counts consecutive failed attempts: 0 after a working connection. `random` is in the half-open range from
+/// 0 to 1.
 #[must_use]
 #[expect(
     clippy::cast_possible_truncation,

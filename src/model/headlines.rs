@@ -1,7 +1,7 @@
-//! Live news in the browser: the stories that a page shows, those pending, and the cursor to resume the stream from.
+//! Live news in the browser: stories shown and pending, and the cursor to resume from.
 //!
-//! A story can arrive twice (a replay after a reconnect), and after [`RecentStories::rewind`] an older one can follow a
-//! newer one. [`RecentStories`] and [`Headlines`] count each story once and keep their order.
+//! A story can arrive twice, and after [`RecentStories::rewind`] an older one can follow a newer one. [`RecentStories`]
+//! and [`Headlines`] count each once and keep their order.
 
 use super::{
     Cursor, Epoch, Millis, Seq, StoryId,
@@ -10,12 +10,11 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Time after its publication for which a breaking story is announced on every page, in milliseconds.
+/// Milliseconds after publication for which a breaking story is announced on every page.
 pub const BREAKING_TTL: Millis = 60 * 60 * 1_000;
-/// Maximum number of pending stories that a page keeps. When more arrive, revealing them replaces the shown list
-/// instead of extending it.
+/// Pending stories that a page keeps. With more, revealing them replaces the list.
 pub const MAX_PENDING_STORIES: usize = 100;
-/// Maximum number of stories that a page shows. Older ones move behind the link to the next older page.
+/// Stories that a page shows; older ones are on the next older page.
 pub const MAX_SHOWN_STORIES: usize = 200;
 
 /// The story in the breaking news banner.
@@ -60,10 +59,10 @@ pub struct NewsStatus {
     pub breaking: Option<BreakingStory>,
 }
 
-/// Stories that a page received over all its connections, and the cursor for the next connection.
+/// Stories received over all connections of a page, and the cursor for the next connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentStories {
-    /// `stories` has every story after this sequence, up to and including the cursor.
+    /// `stories` has every later story, up to and including the cursor.
     buffered_since: Seq,
     cursor: Cursor,
     /// Oldest first.
@@ -109,7 +108,7 @@ impl RecentStories {
 
     /// Ensures that every story after `from` is buffered or will arrive. Returns true if the stream has to reconnect.
     ///
-    /// The cursor is then `from`: the page was rendered in another epoch, or before the start of the buffer.
+    /// The cursor is then `from`: a page of another epoch, or from before the buffer.
     pub fn rewind(&mut self, from: &Cursor) -> bool {
         if from.epoch == self.cursor.epoch && from.seq >= self.buffered_since {
             return false;
@@ -124,7 +123,7 @@ impl RecentStories {
 enum RevealMode {
     /// Above the shown stories.
     Prepend,
-    /// In place of the shown stories, because stories in between were not loaded.
+    /// Stories in between were not loaded.
     Replace {
         /// The next older page has stories before this sequence.
         next_before: Option<Seq>,
@@ -141,7 +140,7 @@ pub struct PendingCount {
     pub is_lower_bound: bool,
 }
 
-/// The list on the news page. Shown stories do not move until the reader reveals the pending ones.
+/// The list on the news page. Shown stories do not move until the reader asks for the pending ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headlines {
     epoch: Epoch,
@@ -154,7 +153,7 @@ pub struct Headlines {
     /// Also counts the stories dropped from `pending`.
     pending_count: usize,
     reveal_mode: RevealMode,
-    /// Every story up to this sequence is shown, pending, or on an older page.
+    /// Every story up to here is shown, pending, or on an older page.
     known: Seq,
 }
 
@@ -189,7 +188,7 @@ impl Headlines {
         &self.shown
     }
 
-    /// The next older page has stories before this sequence; `None` on the last page.
+    /// The next older page starts before this sequence; `None` on the last page.
     #[must_use]
     pub fn next_before(&self) -> Option<Seq> {
         self.next_before
@@ -210,7 +209,7 @@ impl Headlines {
         }
     }
 
-    /// Adds a story from the stream. Returns true if it is now pending and was not before.
+    /// Adds a story from the stream. Returns true if it is newly pending.
     pub fn receive(&mut self, story: &Story) -> bool {
         let asked_for = self
             .topic
@@ -243,7 +242,7 @@ impl Headlines {
         all.any(|known| known.id == story.id)
     }
 
-    /// Merges a freshly fetched first page, after a failed resume. Shown stories stay; new ones become pending.
+    /// Merges a fresh first page after a failed resume: shown stories stay, new ones become pending.
     pub fn refresh(&mut self, page: StoryListing) {
         let same_log = page.epoch == self.epoch;
         let new: Vec<Story> = page
@@ -252,7 +251,7 @@ impl Headlines {
             .filter(|story| !self.has(story))
             .cloned()
             .collect();
-        // Sequences of another epoch cannot be ordered among those of the shown stories.
+        // Sequences of two epochs cannot be ordered.
         let hole = !same_log || (new.len() == page.stories.len() && page.next_before.is_some());
         self.epoch = page.epoch;
         self.known = page.head;

@@ -1,7 +1,7 @@
 //! Identifiers: one newtype each, so that the compiler rejects a room id in place of a user id.
 //!
-//! All are UUIDs (RFC 9562), serialized as lower-case hyphenated text. Ids made by the server, and those that clients
-//! make as idempotency keys, are version 7, so they sort by time in the store.
+//! All are UUIDs (RFC 9562) in lower-case hyphenated text. Ids made by the server and idempotency keys are version 7
+//! and sort by time.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -35,13 +35,13 @@ ids! {
     UserId
     /// A public or direct room.
     RoomId
-    /// A message. Made by the sending client (UUIDv7), as the idempotency key of the send.
+    /// A message. Made by the sending client (UUIDv7), as idempotency key.
     MessageId
     /// A story.
     StoryId
-    /// A call. Made by the client that starts it (UUIDv7), as the idempotency key of the start.
+    /// A call. Made by the starting client (UUIDv7), as idempotency key.
     CallId
-    /// One page load in one browser tab. A reconnect keeps the id; a reload makes a new one.
+    /// One page load in one tab: a reconnect keeps it, a reload does not.
     ClientId
     /// A bearer token for publishing.
     TokenId

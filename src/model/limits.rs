@@ -1,8 +1,8 @@
-//! Limits that users can meet, in one place, so that server and browser enforce and show the same numbers.
+//! Limits that users can meet, enforced and shown by server and browser alike.
 
 use serde::{Deserialize, Serialize};
 
-/// Maximum number of people who are listed with their presence. A larger crowd is only counted.
+/// People listed with their presence; a larger crowd is only counted.
 pub const MAX_LISTED_PEOPLE: usize = 100;
 /// Maximum length of a display name, in characters (Unicode scalar values).
 pub const MAX_NAME_CHARS: usize = 40;
@@ -16,21 +16,21 @@ pub const MAX_HEADLINE_CHARS: usize = 160;
 pub const MAX_BODY_CHARS: usize = 40_000;
 /// Maximum length of a topic, in characters.
 pub const MAX_TOPIC_CHARS: usize = 40;
-/// Minimum length of a password, in characters (the 8 of NIST SP 800-63B, without rules on its composition).
+/// Characters of a password (NIST SP 800-63B, without rules on its composition).
 pub const MIN_PASSWORD_CHARS: usize = 8;
-/// Maximum length of a password, in bytes, so that hashing stays cheap.
+/// Bytes of a password, so that hashing stays cheap.
 pub const MAX_PASSWORD_BYTES: usize = 1_024;
 /// Maximum length of a file name, in characters.
 pub const MAX_FILE_NAME_CHARS: usize = 200;
-/// Maximum size of a WebSocket text frame from a client, in bytes (SDP with many candidates stays below 20 kB).
+/// Bytes of a text frame from a client. SDP with many candidates stays below 20 kB.
 pub const MAX_TEXT_FRAME_BYTES: usize = 64 * 1024;
 /// Maximum data in one binary frame of an upload, in bytes.
 pub const MAX_CHUNK_BYTES: usize = 64 * 1024;
-/// Maximum number of upload chunks that a client has sent and not seen acknowledged.
+/// Upload chunks that a client has sent and not seen acknowledged.
 pub const MAX_CHUNKS_IN_FLIGHT: usize = 8;
 /// Maximum number of unexpired guest links to one call.
 pub const MAX_GUEST_LINKS: usize = 20;
-/// Maximum number of guests who join by one guest link, whether or not they are in the call at the same time.
+/// Guests who join by one guest link, at the same time or not.
 pub const MAX_GUESTS_PER_LINK: usize = 100;
 /// Maximum lifetime of a guest link, in hours.
 pub const MAX_GUEST_LINK_HOURS: u32 = 7 * 24;
@@ -38,9 +38,9 @@ pub const MAX_GUEST_LINK_HOURS: u32 = 7 * 24;
 pub const HISTORY_PAGE_SIZE: i64 = 50;
 /// Number of stories in a page of news.
 pub const NEWS_PAGE_SIZE: i64 = 20;
-/// Unread messages of a room are counted up to this number, which then means "this many or more".
+/// Unread messages of a room are counted up to this; it means "this many or more".
 pub const MAX_UNREAD_COUNT: i64 = 100;
-/// Maximum number of events replayed by a resume. A client further behind fetches the state anew.
+/// Events replayed by a resume. A client further behind fetches the state anew.
 pub const MAX_REPLAY_EVENTS: i64 = 1_000;
 
 /// Limits that the operator configures; sent to the client in `welcome`.

@@ -8,8 +8,8 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Text of a message: not blank, no trailing white space, at most [`limits::MAX_MESSAGE_CHARS`] characters, line breaks
-/// as `\n`.
+/// Text of a message: not blank, no trailing white space, line breaks as `\n`, at most [`limits::MAX_MESSAGE_CHARS`]
+/// characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MessageText(String);
@@ -28,7 +28,7 @@ pub enum MessageTextError {
 }
 
 impl MessageText {
-    /// Validates a text. CRLF, CR and NUL become `\n`; trailing white space and leading line breaks are removed.
+    /// Normalises and validates a text: CRLF, CR and NUL become `\n`; trailing white space and leading line breaks go.
     ///
     /// # Errors
     /// [`MessageTextError`] names the violated rule.
@@ -77,8 +77,7 @@ pub struct Attachment {
     pub name: String,
     /// Size in bytes.
     pub size: u64,
-    /// Size of a PNG, JPEG, GIF or WebP image, which is shown inline. `None` for any other file, which is offered as a
-    /// download.
+    /// Of a PNG, JPEG, GIF or WebP image, shown inline. `None` for any other file, offered as a download.
     pub image: Option<ImageSize>,
 }
 
@@ -90,7 +89,7 @@ pub struct ImageSize {
 }
 
 impl ImageSize {
-    /// Scales the size down to fit `most`, keeping the aspect ratio. Never enlarges; each side stays at least 1.
+    /// Scales down to fit `most`, keeping the aspect ratio; each side stays at least 1.
     #[must_use]
     pub fn fitted(self, most: Self) -> Self {
         let (width, height) = (u64::from(self.width.max(1)), u64::from(self.height.max(1)));
@@ -123,7 +122,7 @@ pub enum Content {
     Text { text: MessageText },
     /// A file.
     File { file: Attachment },
-    /// The outcome of a call, posted by the server to the direct room of the two people.
+    /// Outcome of a call, posted by the server to the direct room.
     Call {
         call: CallId,
         /// The user who started the call.
@@ -133,7 +132,7 @@ pub enum Content {
         /// Duration of the connection in milliseconds; `None` if it was never established.
         lasted: Option<Millis>,
     },
-    /// The end of a group call, posted by the server to its room.
+    /// End of a group call, posted by the server to its room.
     GroupCall {
         call: CallId,
         /// Duration of the call in milliseconds.
@@ -153,8 +152,7 @@ impl Content {
         }
     }
 
-    /// Whether it counts as unread for everybody but its author. Answered and declined calls do not: both people know
-    /// of them.
+    /// Whether it counts as unread for others. Answered and declined calls do not: both people know of them.
     #[must_use]
     pub fn counts_as_unread(&self) -> bool {
         match self {
@@ -172,7 +170,7 @@ impl Content {
 /// A message as the members of its room see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Made by the sending client. A message about a call has the call's id.
+    /// Made by the sending client; for a message about a call, the call's id.
     pub id: MessageId,
     pub room: RoomId,
     /// Sequence in the room's stream.

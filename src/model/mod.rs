@@ -2,7 +2,7 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`backoff`] | reconnect delays |
+//! | [`backoff`] | delays of retries |
 //! | [`call`] | calls between two people and calls of rooms |
 //! | [`finding`] | results of diagnostic checks, with advice |
 //! | [`headlines`] | the news list of a page and its pending stories |
@@ -10,6 +10,7 @@
 //! | [`limits`] | limits that users can meet |
 //! | [`message`] | messages and attachments |
 //! | [`outbox`] | messages sent but not yet acknowledged |
+//! | [`reconnect`] | when a live connection connects again |
 //! | [`room`] | rooms and their summaries |
 //! | [`story`] | stories and their urgency |
 //! | [`stream`] | sequence, epoch and cursor of a log; the resume decision |
@@ -25,6 +26,7 @@ pub mod id;
 pub mod limits;
 pub mod message;
 pub mod outbox;
+pub mod reconnect;
 pub mod room;
 pub mod story;
 pub mod stream;

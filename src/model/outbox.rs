@@ -1,8 +1,7 @@
-//! Messages that the browser sent and the server has not acknowledged yet.
+//! Messages that the browser sent and the server has not acknowledged.
 //!
-//! An entry leaves the outbox only when the server reports the commit, or when the user discards it. Every new
-//! connection sends all pending entries again, in order, under the same ids. The server answers a repeated id with its
-//! first result, so a retry never duplicates a message.
+//! An entry leaves when the server reports the commit or the user discards it. Every connection sends pending entries
+//! again, in order and under the same ids, so a retry never duplicates a message.
 
 use super::{MessageId, Millis, RoomId, message::MessageText};
 use serde::{Deserialize, Serialize};
@@ -40,7 +39,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Adds a pending message. Does nothing if the id is already present.
+    /// Adds a pending message unless its id is present.
     pub fn push(&mut self, id: MessageId, room: RoomId, text: MessageText, at: Millis) {
         if self.find(id).is_none() {
             self.entries.push(OutboxEntry {
@@ -53,12 +52,12 @@ impl Outbox {
         }
     }
 
-    /// Removes a message that the server committed. Returns whether it was present.
+    /// Removes a committed message; false if there was none.
     pub fn acknowledge(&mut self, id: MessageId) -> bool {
         self.remove(id)
     }
 
-    /// Marks a message as refused by the server. Returns whether it was present.
+    /// Marks a message as refused; false if there was none.
     pub fn mark_failed(&mut self, id: MessageId, reason: &str) -> bool {
         self.set(
             id,
@@ -73,7 +72,7 @@ impl Outbox {
         self.set(id, Delivery::Pending)
     }
 
-    /// Removes a message that the user gave up. Returns whether it was present.
+    /// Removes a message that the user gave up; false if there was none.
     pub fn discard(&mut self, id: MessageId) -> bool {
         self.remove(id)
     }
@@ -84,14 +83,14 @@ impl Outbox {
         self.entries.iter().find(|entry| entry.id == id)
     }
 
-    /// The pending entries, oldest first: what a new connection has to send.
+    /// Pending entries, oldest first: what a new connection sends.
     pub fn to_send(&self) -> impl Iterator<Item = &OutboxEntry> {
         self.entries
             .iter()
             .filter(|entry| entry.delivery == Delivery::Pending)
     }
 
-    /// The entries of a room, oldest first, to show below its messages.
+    /// Entries of a room, oldest first.
     pub fn in_room(&self, room: RoomId) -> impl Iterator<Item = &OutboxEntry> {
         self.entries.iter().filter(move |entry| entry.room == room)
     }

@@ -7,7 +7,7 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Name of a room: the rules of [`super::user::UserName`], but up to [`limits::MAX_ROOM_NAME_CHARS`] characters.
+/// Name of a room: as [`super::user::UserName`], up to [`limits::MAX_ROOM_NAME_CHARS`] characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RoomName(String);
@@ -72,7 +72,7 @@ impl RoomKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomSummary {
     pub id: RoomId,
-    /// Last segment of its address, `/chat/{slug}`: derived from the name of a public room; the id of a direct room.
+    /// In its address `/chat/{slug}`: from the name of a public room; the id of a direct room.
     pub slug: String,
     /// Name of the room, or of the other person in a direct room.
     pub title: String,
@@ -87,7 +87,7 @@ pub struct RoomSummary {
     /// The member has read everything up to this sequence.
     #[serde(rename = "read")]
     pub read_seq: Seq,
-    /// Number of messages of others after `read_seq`. [`MAX_UNREAD_COUNT`](super::limits::MAX_UNREAD_COUNT) means that
-    /// many or more.
+    /// Messages of others after `read_seq`; [`MAX_UNREAD_COUNT`](super::limits::MAX_UNREAD_COUNT) means that many or
+    /// more.
     pub unread: i64,
 }

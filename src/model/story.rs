@@ -122,9 +122,9 @@ pub struct Story {
     pub slug: String,
     /// One line of text.
     pub headline: String,
-    /// About the first 200 characters of the body as plain text, for lists.
+    /// About 200 characters of plain text, for lists.
     pub summary: String,
-    /// The body as HTML sanitised by the server, safe to insert into a page.
+    /// Sanitised by the server, safe to insert into a page.
     pub html: String,
     /// One line of text.
     pub topic: String,
@@ -137,7 +137,7 @@ pub struct Story {
     pub seq: Seq,
 }
 
-/// A page of stories, with the cursor from which the live stream continues.
+/// A page of stories, and where the live stream continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoryListing {
     /// Newest first.
@@ -146,7 +146,7 @@ pub struct StoryListing {
     pub epoch: Epoch,
     /// Newest sequence of the news stream when this page was read.
     pub head: Seq,
-    /// The next older page has stories before this sequence; `None` on the last page.
+    /// The next older page starts before this sequence; `None` on the last page.
     #[serde(rename = "older")]
     pub next_before: Option<Seq>,
     /// The topic that the page is filtered by.

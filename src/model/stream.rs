@@ -1,19 +1,18 @@
-//! Sequence, epoch and cursor of an event stream, and the decision whether a client can resume from a cursor.
+//! Sequence, epoch and cursor of an event stream, and whether a client can resume.
 
 use serde::{Deserialize, Serialize};
 
-/// Sequence of an event in its stream: 1 for the first event, incremented by 1 for each, without gaps. 0 is before the
-/// first.
+/// Sequence of an event in its stream, from 1 on without gaps. 0 is before the first.
 pub type Seq = i64;
 
-/// Identifies one incarnation of a stream: opaque text of at most 32 characters, made together with the stream.
+/// One incarnation of a stream: opaque text of at most 32 characters.
 ///
-/// A stream whose store was replaced or restored has another epoch. Sequences of different epochs cannot be compared.
+/// A replaced or restored store has another epoch, whose sequences cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub String);
 
-/// Position of a reader in a stream: every event of `epoch` up to and including `seq` was received.
+/// Position of a reader: every event of `epoch` up to and including `seq` was received.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cursor {
     /// Epoch of `seq`.
@@ -22,7 +21,7 @@ pub struct Cursor {
     pub seq: Seq,
 }
 
-/// Decision on a resume: a full replay or none. There is no partial replay.
+/// Decision on a resume: a full replay or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResumeDecision {
     /// Every event after the cursor is in the log and is replayed.
@@ -30,14 +29,14 @@ pub enum ResumeDecision {
         /// Exclusive start of the replay.
         after: Seq,
     },
-    /// Events after the cursor are missing or too many: the client fetches the current state instead.
+    /// Events are missing or too many: the client fetches the current state.
     Resync,
 }
 
 /// Decides whether a client can resume from `cursor`.
 ///
-/// `head` is the newest sequence of the stream, `oldest` the oldest one still stored (`head + 1` if none is).
-/// `max_replay` is the number of events above which fetching the state is cheaper for both sides than a replay.
+/// `head` is the newest sequence, `oldest` the oldest one stored (`head + 1` if none is). Beyond `max_replay` events,
+/// fetching the state is cheaper than a replay.
 #[must_use]
 pub fn decide_resume(
     epoch: &Epoch,
@@ -48,7 +47,7 @@ pub fn decide_resume(
 ) -> ResumeDecision {
     let same_log = *epoch == cursor.epoch;
     let in_range = (0..=head).contains(&cursor.seq);
-    // Evaluated only for a cursor in range: `cursor.seq + 1` overflows for an arbitrary value from a client.
+    // Lazily: `cursor.seq + 1` overflows for an arbitrary value from a client.
     let all_kept = || cursor.seq + 1 >= oldest || cursor.seq == head;
     if same_log && in_range && all_kept() && head - cursor.seq <= max_replay {
         ResumeDecision::Recovered { after: cursor.seq }

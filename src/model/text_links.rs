@@ -2,17 +2,17 @@
 
 use linkify::{LinkFinder, LinkKind};
 
-/// A span of a text. All spans of a text, concatenated in order, are the text.
+/// A span of a text; all spans in order are the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextSpan {
     /// Text without a link.
     Plain(String),
-    /// An `http` or `https` URL, shown as it is and linked to itself.
+    /// An `http` or `https` URL, shown and linked as it is.
     Link(String),
 }
 
-/// Splits a text into plain spans and links. Only URLs that spell out `http://` or `https://` become links, so no text
-/// can produce a `javascript:` URL.
+/// Splits a text into plain spans and links. Only `http://` and `https://` become links, so no text can produce a
+/// `javascript:` URL.
 #[must_use]
 pub fn split_links(text: &str) -> Vec<TextSpan> {
     let mut finder = LinkFinder::new();

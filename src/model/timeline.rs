@@ -1,4 +1,4 @@
-//! Message list of a room in the browser: history, live events and replays merged in order, without gaps or duplicates.
+//! Messages of a room in the browser: history, live events and replays in order, without gaps or duplicates.
 
 use super::{Cursor, Epoch, MessageId, Seq, message::Message};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ pub struct Timeline {
     #[serde(rename = "seen")]
     merged_seq: Seq,
     messages: Vec<Message>,
-    /// Whether the server has messages older than the first one here.
+    /// Whether the server has older messages.
     pub has_older: bool,
 }
 
@@ -27,8 +27,7 @@ pub enum MergeOutcome {
 }
 
 impl Timeline {
-    /// A timeline of one page of history. `messages` are oldest first; `head` is the stream's newest sequence at that
-    /// time.
+    /// One page of history: `messages` oldest first, and the stream's newest sequence at that time.
     #[must_use]
     pub fn new(epoch: Epoch, head: Seq, messages: Vec<Message>, has_older: bool) -> Self {
         Self {
@@ -54,7 +53,7 @@ impl Timeline {
         &self.messages
     }
 
-    /// Sequence of the oldest message here: the `before` of the request for the previous page of history.
+    /// Sequence of the oldest message: the `before` of the next page of history.
     #[must_use]
     pub fn oldest(&self) -> Option<Seq> {
         self.messages.first().map(|message| message.seq)

@@ -4,7 +4,7 @@ use super::{UserId, limits};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Permission level of a user. Each role includes the permissions of the roles before it.
+/// Permission level of a user; each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -67,8 +67,8 @@ impl FromStr for Role {
     }
 }
 
-/// A display name: trimmed, inner white space collapsed to single spaces, 1 to [`limits::MAX_NAME_CHARS`] characters,
-/// none of them a control, invisible or bidirectional formatting character.
+/// A display name: 1 to [`limits::MAX_NAME_CHARS`] characters, trimmed, with single spaces, without control, invisible
+/// or bidirectional formatting characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserName(String);
@@ -87,8 +87,7 @@ pub enum SingleLineError {
     ControlCharacter,
 }
 
-/// Validates a line of text: trims it, collapses white space and rejects control and invisible characters. Names,
-/// headlines and topics share these rules.
+/// Trims a line, collapses white space and rejects control and invisible characters: for names, headlines and topics.
 ///
 /// `max_chars` counts Unicode scalar values.
 ///
@@ -115,8 +114,8 @@ pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleL
     Ok(folded)
 }
 
-/// Characters that can make one name look like another or reorder the text around it (Unicode Technical Report 36,
-/// section 2). Zero-width joiners stay allowed: several scripts and emoji need them.
+/// Makes one name look like another or reorders the text around it (Unicode Technical Report 36, section 2). Zero-width
+/// joiners are allowed: several scripts and emoji need them.
 fn is_invisible_or_directional(c: char) -> bool {
     matches!(c, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }

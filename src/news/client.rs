@@ -2,32 +2,36 @@
 //!
 //! Written directly on web-sys: the browser's own reconnect has a fixed delay without jitter, leptos-use's hook loses
 //! the cursor on reconnect, and neither detects a silently dead connection. A failed connection is therefore closed,
-//! and a new one is opened from the cursor after a backoff. `news::reconnect_policy` decides on timeouts and
+//! and a new one is opened from the cursor after a backoff. [`crate::model::reconnect`] decides on timeouts and
 //! retries, [`crate::model::headlines`] on which stories are shown or pending.
 
 mod connection;
 
-use self::connection::{EventSourceHandle, is_current, schedule_reconnect, with_connection};
-use super::{api::find_news_status, reconnect_policy::DueAction};
+use self::connection::{Connection, EventSourceHandle};
+use super::{api::find_news_status, reconnect_policy::StreamPolicy};
 use crate::{
     model::{
         Cursor, Millis, StoryId,
         headlines::{BREAKING_TTL, BreakingStory, NewsStatus, RecentStories},
+        reconnect::{ConnectionEffect, ConnectionEvent, DisconnectCause, ReconnectState},
         story::Story,
     },
     protocol::{
         failure::Failure,
         sse::{self, Heartbeat, Hello},
     },
-    ui::{browser, build::BuildTracker},
+    ui::{
+        browser,
+        browser_state::BrowserState,
+        build::BuildTracker,
+        page_visibility::use_page_visibility,
+        reconnect::{PageEvents, ReconnectingClient},
+    },
 };
 use leptos::{prelude::*, task::spawn_local};
-use std::time::Duration;
 use wasm_bindgen::{JsCast, prelude::Closure};
 use web_sys::{Event, EventSource, MessageEvent};
 
-/// Interval at which the reconnect policy is polled.
-const TICK_INTERVAL: Duration = Duration::from_millis(500);
 /// Session storage key of the breaking story that the reader dismissed.
 const DISMISSED_STORAGE_KEY: &str = "rialto.news.dismissed";
 
@@ -45,6 +49,7 @@ pub struct NewsStream {
     is_started: RwSignal<bool>,
     is_writing: RwSignal<bool>,
     build: Option<BuildTracker>,
+    connection: BrowserState<Connection>,
 }
 
 impl std::fmt::Debug for NewsStream {
@@ -93,6 +98,7 @@ impl NewsStream {
             is_started: RwSignal::new(false),
             is_writing: RwSignal::new(false),
             build: use_context(),
+            connection: BrowserState::default(),
         };
         if let Some(build) = live.build {
             build.block_reload_while(live.is_writing.into());
@@ -110,13 +116,10 @@ impl NewsStream {
             browser::session_storage_get(DISMISSED_STORAGE_KEY).and_then(|id| id.parse().ok()),
         );
         self.is_started.set(true);
-        set_interval(move || self.tick(), TICK_INTERVAL);
-        window_event_listener(leptos::ev::online, move |_| self.retry_now());
-        window_event_listener(leptos::ev::offline, move |_| schedule_reconnect());
-        let visible = RwSignal::new(browser::is_visible());
-        window_event_listener_untyped("visibilitychange", move |_| {
-            visible.set(browser::is_visible());
-        });
+        let page_events = PageEvents::report_to(self);
+        self.connection
+            .with(|connection| connection.page_events = Some(page_events));
+        let is_visible = use_page_visibility();
         Effect::new(move |begun: Option<bool>| {
             let Some(now) = self.status.get() else {
                 return false;
@@ -126,10 +129,11 @@ impl NewsStream {
             }
             // Browsers allow six HTTP/1.1 connections per host across all tabs. A hidden tab closes its own and resumes
             // from its cursor when it becomes visible.
-            if visible.get() {
-                self.open_connection();
+            if is_visible.get() {
+                self.dispatch(ConnectionEvent::Start);
             } else {
-                self.pause();
+                self.dispatch(ConnectionEvent::Stop);
+                self.interrupted_since.set(None);
             }
             true
         });
@@ -206,78 +210,34 @@ impl NewsStream {
             recent.get_or_insert_with(|| RecentStories::new(from.clone()));
             moved
         });
-        if moved && with_connection(|wire| wire.event_source.is_some()) {
-            self.open_connection();
+        let is_open = self
+            .connection
+            .with(|connection| connection.event_source.is_some());
+        if moved && is_open == Some(true) {
+            self.dispatch(ConnectionEvent::Start);
         }
     }
 
     /// Schedules another resync after a list could not be fetched again. Browser only.
     pub fn retry_resync(self) {
-        with_connection(|wire| wire.needs_status = true);
-        schedule_reconnect();
+        self.connection
+            .with(|connection| connection.needs_status = true);
+        self.reconnect_later();
     }
 
-    /// Reconnects at once if there is no connection. Browser only.
+    /// Ends a scheduled backoff and reconnects at once. Browser only.
     pub fn retry_now(self) {
-        let down =
-            with_connection(|wire| wire.policy.should_connect() && wire.event_source.is_none());
-        if down {
-            self.open_connection();
-        }
+        self.dispatch(ConnectionEvent::RetryNow);
     }
 
-    fn pause(self) {
-        with_connection(|wire| {
-            wire.close();
-            wire.policy.pause();
-        });
-        self.interrupted_since.set(None);
+    /// Closes the connection; the next one follows after a backoff.
+    fn reconnect_later(self) {
+        self.dispatch(ConnectionEvent::Lost(DisconnectCause::ServerUnavailable));
     }
 
-    /// Polls the policy, reconnects or disconnects as due, and updates the interruption and the banner.
-    fn tick(self) {
-        let now = browser::now();
-        match with_connection(|wire| wire.policy.due_action(now)) {
-            DueAction::Nothing => {}
-            DueAction::Connect => self.open_connection(),
-            DueAction::Disconnect => schedule_reconnect(),
-        }
-        let since = with_connection(|wire| wire.policy.interrupted_since(now));
-        if self.interrupted_since.get_untracked() != since {
-            self.interrupted_since.set(since);
-        }
-        let over = |breaking: &BreakingStory| now - breaking.at > BREAKING_TTL;
-        if self
-            .breaking
-            .with_untracked(|said| said.updated().is_some_and(over))
-        {
-            self.breaking.set(BannerState::Updated(None));
-        }
-    }
-
-    fn open_connection(self) {
-        let generation = with_connection(|wire| {
-            wire.close();
-            wire.policy.on_connecting(browser::now());
-            wire.generation
-        });
-        if with_connection(|wire| wire.needs_status) {
-            spawn_local(self.fetch_status(generation));
-            return;
-        }
-        match self.open_event_source(generation) {
-            Some(connected) => with_connection(|wire| wire.event_source = Some(connected)),
-            None => schedule_reconnect(),
-        }
-    }
-
-    fn open_event_source(self, generation: u32) -> Option<EventSourceHandle> {
+    fn open_event_source(self) -> Option<EventSourceHandle> {
         let source = EventSource::new(&self.stream_url()).ok()?;
-        let on_error = Closure::new(move |_: Event| {
-            if is_current(generation) {
-                schedule_reconnect();
-            }
-        });
+        let on_error = Closure::new(move |_: Event| self.reconnect_later());
         source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
         let on_event = [
             sse::HELLO_EVENT,
@@ -287,9 +247,7 @@ impl NewsStream {
         ]
         .map(|name| {
             let listener = Closure::new(move |event: MessageEvent| {
-                if is_current(generation) {
-                    self.on_event(name, &event.data().as_string().unwrap_or_default());
-                }
+                self.on_event(name, &event.data().as_string().unwrap_or_default());
             });
             // Adding a listener with a string and a function cannot fail.
             let _ =
@@ -315,15 +273,17 @@ impl NewsStream {
 
     fn on_event(self, name: &str, data: &str) {
         let now = browser::now();
-        with_connection(|wire| wire.policy.on_event(now));
+        self.dispatch(ConnectionEvent::Received);
         let understood = match name {
-            sse::HELLO_EVENT => serde_json::from_str(data).map(|hello| self.on_hello(now, hello)),
+            sse::HELLO_EVENT => serde_json::from_str(data).map(|hello| self.on_hello(hello)),
             sse::STORY_EVENT => serde_json::from_str(data).map(|story| self.on_story(now, story)),
-            sse::HEARTBEAT_EVENT => serde_json::from_str(data).map(
-                |Heartbeat {
-                     interval_seconds: seconds,
-                 }| with_connection(|wire| wire.policy.on_heartbeat(now, seconds)),
-            ),
+            sse::HEARTBEAT_EVENT => serde_json::from_str(data).map(|heartbeat: Heartbeat| {
+                self.with_reconnect(|reconnect| {
+                    reconnect
+                        .policy
+                        .set_heartbeat_interval(heartbeat.interval_seconds);
+                });
+            }),
             _ => {
                 self.retry_resync();
                 Ok(())
@@ -335,7 +295,7 @@ impl NewsStream {
         }
     }
 
-    fn on_hello(self, now: Millis, hello: Hello) {
+    fn on_hello(self, hello: Hello) {
         if let Some(build) = self.build {
             build.set_server_build(&hello.build);
         }
@@ -343,7 +303,7 @@ impl NewsStream {
             // A resync event follows and ends this connection.
             return;
         }
-        with_connection(|wire| wire.policy.on_hello(now));
+        self.dispatch(ConnectionEvent::Welcomed);
         self.interrupted_since.set(None);
         if self.recent.with_untracked(Option::is_none) {
             self.recent.set(Some(RecentStories::new(Cursor {
@@ -375,19 +335,72 @@ impl NewsStream {
     }
 
     /// After a resync: fetches the current status, resumes from its cursor and makes lists fetch again.
-    async fn fetch_status(self, generation: u32) {
-        let now = find_news_status().await;
-        if !is_current(generation) {
+    async fn fetch_status(self, attempt: Option<u32>) {
+        let status = find_news_status().await;
+        if attempt.is_none() || self.with_reconnect(|reconnect| reconnect.attempt()) != attempt {
             return;
         }
-        let Ok(now) = now else {
-            return schedule_reconnect();
+        let Ok(status) = status else {
+            return self.reconnect_later();
         };
-        with_connection(|wire| wire.needs_status = false);
-        self.recent.set(Some(RecentStories::new(now.cursor)));
-        self.update_banner(now.breaking);
+        self.connection
+            .with(|connection| connection.needs_status = false);
+        self.recent.set(Some(RecentStories::new(status.cursor)));
+        self.update_banner(status.breaking);
         self.resyncs
             .update(|resyncs| *resyncs = resyncs.wrapping_add(1));
-        self.open_connection();
+        self.dispatch(ConnectionEvent::Start);
+    }
+}
+
+impl ReconnectingClient for NewsStream {
+    type Policy = StreamPolicy;
+
+    fn with_reconnect<T>(
+        self,
+        then: impl FnOnce(&mut ReconnectState<StreamPolicy>) -> T,
+    ) -> Option<T> {
+        self.connection
+            .with(|connection| then(&mut connection.reconnect))
+    }
+
+    fn apply(self, effect: ConnectionEffect) {
+        self.connection
+            .with(|connection| connection.event_source = None);
+        match effect {
+            ConnectionEffect::Connect => {
+                let needs_status = self.connection.with(|connection| connection.needs_status);
+                if needs_status == Some(true) {
+                    let attempt = self.with_reconnect(|reconnect| reconnect.attempt());
+                    spawn_local(self.fetch_status(attempt));
+                } else if let Some(handle) = self.open_event_source() {
+                    self.connection
+                        .with(|connection| connection.event_source = Some(handle));
+                } else {
+                    self.reconnect_later();
+                }
+            }
+            ConnectionEffect::BackOff | ConnectionEffect::Close => {}
+        }
+    }
+
+    /// Also updates the interruption and the banner.
+    fn on_timer(self) {
+        self.dispatch(ConnectionEvent::Timer);
+        let now = browser::now();
+        let since = self
+            .with_reconnect(|reconnect| reconnect.policy.interrupted_since(now))
+            .flatten();
+        if self.interrupted_since.try_get_untracked() != Some(since) {
+            self.interrupted_since.try_set(since);
+        }
+        let over = |breaking: &BreakingStory| now - breaking.at > BREAKING_TTL;
+        if self
+            .breaking
+            .try_with_untracked(|said| said.updated().is_some_and(over))
+            .unwrap_or_default()
+        {
+            self.breaking.try_set(BannerState::Updated(None));
+        }
     }
 }

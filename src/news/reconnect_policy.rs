@@ -1,155 +1,41 @@
-//! Reconnect policy of the live news stream: timeouts, backoff and interruption times, as plain data without a clock.
+//! Reconnect policy of the live news stream: silence timeout and interruption times, as plain data without a clock.
 
-use crate::model::{Millis, backoff};
+use crate::model::{
+    Millis,
+    reconnect::{
+        ConnectPhase, DisconnectCause, HeartbeatSource, REPLY_TIMEOUT, ReconnectPolicy, Transition,
+    },
+};
 
-/// Silence timeout until the first heartbeat states the interval, in milliseconds.
-const INITIAL_SILENCE_TIMEOUT: Millis = 10_000;
 /// Interruptions shorter than this are not shown, in milliseconds.
 const INTERRUPTION_NOTICE_DELAY: Millis = 3_000;
-/// Age at which a connection counts as stable, in milliseconds: its loss resets the backoff.
-const STABLE_CONNECTION_AGE: Millis = 5_000;
 
-/// State of the stream's connection, and of the backoff.
+/// What is specific to the news stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ReconnectPolicy {
-    state: State,
-    failures: u32,
+pub struct StreamPolicy {
+    /// Longest accepted silence, in milliseconds. Until the first heartbeat of a connection states the interval, it is
+    /// the usual one.
+    silence_timeout: Millis,
+    /// Time of the last event, or of the connection attempt if there was none.
+    last_event_at: Millis,
     /// Start of the current interruption: when the connection was first attempted, or last known to work.
     lost_at: Option<Millis>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// No connection is wanted: the page is hidden or not started.
-    Idle,
-    /// Connecting or connected.
-    Open {
-        /// Time of the last event, or of the connection attempt if there was none.
-        last_event_at: Millis,
-        /// Longest accepted silence, in milliseconds.
-        silence_timeout: Millis,
-        /// Time of the server's hello, if received.
-        hello_at: Option<Millis>,
-    },
-    /// Waiting to reconnect.
-    BackingOff {
-        /// Time of the next attempt.
-        retry_at: Millis,
-    },
-}
-
-/// Action that is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DueAction {
-    /// No action.
-    Nothing,
-    /// Open a connection.
-    Connect,
-    /// Close the connection: nothing was received within the silence timeout.
-    Disconnect,
-}
-
-impl ReconnectPolicy {
-    /// Creates an idle policy.
+impl StreamPolicy {
     pub(super) const fn new() -> Self {
         Self {
-            state: State::Idle,
-            failures: 0,
+            silence_timeout: REPLY_TIMEOUT,
+            last_event_at: 0,
             lost_at: None,
         }
     }
 
-    /// Returns whether a connection is wanted.
-    pub(super) fn should_connect(&self) -> bool {
-        self.state != State::Idle
-    }
-
-    /// Records the start of a connection attempt.
-    pub(super) fn on_connecting(&mut self, now: Millis) {
-        self.lost_at.get_or_insert(now);
-        self.state = State::Open {
-            last_event_at: now,
-            silence_timeout: INITIAL_SILENCE_TIMEOUT,
-            hello_at: None,
-        };
-    }
-
-    /// Records the server's hello, which ends an interruption.
-    pub(super) fn on_hello(&mut self, now: Millis) {
-        self.lost_at = None;
-        if let State::Open {
-            last_event_at: heard_at,
-            hello_at: greeted_at,
-            ..
-        } = &mut self.state
-        {
-            *heard_at = now;
-            *greeted_at = Some(now);
-        }
-    }
-
-    /// Records an event of any kind.
-    pub(super) fn on_event(&mut self, now: Millis) {
-        if let State::Open {
-            last_event_at: heard_at,
-            ..
-        } = &mut self.state
-        {
-            *heard_at = now;
-        }
-    }
-
-    /// Records a heartbeat and its interval in seconds. The silence timeout becomes 2.5 intervals: one heartbeat may be
-    /// lost and the next one late.
-    pub(super) fn on_heartbeat(&mut self, now: Millis, seconds: u64) {
-        self.on_event(now);
-        if let State::Open {
-            silence_timeout: patience,
-            ..
-        } = &mut self.state
-        {
-            *patience = Millis::try_from(seconds.saturating_mul(2_500)).unwrap_or(Millis::MAX);
-        }
-    }
-
-    /// Records the loss or failure of the connection and schedules a retry. `random` is in `0.0..1.0`, for jitter.
-    pub(super) fn on_disconnect(&mut self, now: Millis, random: f64) {
-        let State::Open {
-            hello_at: greeted_at,
-            last_event_at: heard_at,
-            ..
-        } = self.state
-        else {
-            return;
-        };
-        if greeted_at.is_some_and(|since| now - since >= STABLE_CONNECTION_AGE) {
-            self.failures = 0;
-        }
-        // Everything after the last received event may have been missed.
-        self.lost_at.get_or_insert(heard_at);
-        let wait = backoff::retry_delay(self.failures, random);
-        self.failures = self.failures.saturating_add(1);
-        self.state = State::BackingOff {
-            retry_at: now + Millis::from(wait),
-        };
-    }
-
-    /// Stops: no connection is wanted any more.
-    pub(super) fn pause(&mut self) {
-        *self = Self::new();
-    }
-
-    /// Returns the action that is due.
-    pub(super) fn due_action(&self, now: Millis) -> DueAction {
-        match self.state {
-            State::BackingOff { retry_at } if now >= retry_at => DueAction::Connect,
-            State::Open {
-                last_event_at: heard_at,
-                silence_timeout: patience,
-                ..
-            } if now - heard_at > patience => DueAction::Disconnect,
-            State::Idle | State::BackingOff { .. } | State::Open { .. } => DueAction::Nothing,
-        }
+    /// Records the interval of the server's heartbeats, in seconds. The silence timeout becomes 2.5 intervals: one
+    /// heartbeat may be lost and the next one late.
+    pub(super) fn set_heartbeat_interval(&mut self, seconds: u64) {
+        self.silence_timeout =
+            Millis::try_from(seconds.saturating_mul(2_500)).unwrap_or(Millis::MAX);
     }
 
     /// Returns the start of the interruption, once it has lasted long enough to be shown.
@@ -159,94 +45,159 @@ impl ReconnectPolicy {
     }
 }
 
+impl ReconnectPolicy for StreamPolicy {
+    const HEARTBEAT_SOURCE: HeartbeatSource = HeartbeatSource::Server;
+    const STABLE_AGE: Millis = 5_000;
+
+    fn on_transition(&mut self, transition: Transition, now: Millis) {
+        match transition {
+            Transition::Connecting => {
+                self.silence_timeout = REPLY_TIMEOUT;
+                self.last_event_at = now;
+                self.lost_at.get_or_insert(now);
+            }
+            Transition::Received => self.last_event_at = now,
+            Transition::Welcomed => self.lost_at = None,
+            // Everything after the last received event may have been missed.
+            Transition::Lost(_) => _ = self.lost_at.get_or_insert(self.last_event_at),
+            Transition::Stopped => *self = Self::new(),
+        }
+    }
+
+    fn reply_timeout(&self, _phase: ConnectPhase, _failures: u32) -> Millis {
+        self.silence_timeout
+    }
+
+    fn retry_delay(&self, backoff: Millis, _cause: DisconnectCause) -> Millis {
+        backoff
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::reconnect::{ConnectionEffect, ConnectionEvent, ReconnectState};
+
+    type StreamState = ReconnectState<StreamPolicy>;
+
+    const LOST: ConnectionEvent = ConnectionEvent::Lost(DisconnectCause::ServerUnavailable);
+
+    fn new_state() -> StreamState {
+        StreamState::new(StreamPolicy::new())
+    }
+
+    /// Reports an event, with the longest delays.
+    fn report(
+        state: &mut StreamState,
+        event: ConnectionEvent,
+        now: Millis,
+    ) -> Option<ConnectionEffect> {
+        state.on_event(event, now, 0.999_999)
+    }
+
+    /// Connects and receives the server's hello.
+    fn connect(state: &mut StreamState, now: Millis) {
+        assert_eq!(
+            report(state, ConnectionEvent::Start, now),
+            Some(ConnectionEffect::Connect)
+        );
+        report(state, ConnectionEvent::Received, now);
+        report(state, ConnectionEvent::Welcomed, now);
+    }
 
     /// A connected stream: hello at 0, heartbeats every 15 seconds.
-    fn connected_policy() -> ReconnectPolicy {
-        let mut watch = ReconnectPolicy::new();
-        watch.on_connecting(0);
-        watch.on_hello(0);
-        watch.on_heartbeat(0, 15);
-        watch
+    fn connected_state() -> StreamState {
+        let mut state = new_state();
+        connect(&mut state, 0);
+        state.policy.set_heartbeat_interval(15);
+        state
     }
 
     #[test]
     fn a_short_interruption_is_not_shown() {
-        let mut watch = connected_policy();
-        watch.on_event(10_000);
-        watch.on_disconnect(10_000, 0.0);
-        assert_eq!(watch.interrupted_since(12_999), None);
-        assert_eq!(watch.interrupted_since(13_000), Some(10_000));
-        watch.on_connecting(13_000);
+        let mut state = connected_state();
+        report(&mut state, ConnectionEvent::Received, 10_000);
+        report(&mut state, LOST, 10_000);
+        assert_eq!(state.policy.interrupted_since(12_999), None);
+        assert_eq!(state.policy.interrupted_since(13_000), Some(10_000));
+        report(&mut state, ConnectionEvent::Start, 13_000);
         assert_eq!(
-            watch.interrupted_since(20_000),
+            state.policy.interrupted_since(20_000),
             Some(10_000),
             "until the server says hello"
         );
-        watch.on_hello(20_000);
-        assert_eq!(watch.interrupted_since(99_000), None);
+        report(&mut state, ConnectionEvent::Welcomed, 20_000);
+        assert_eq!(state.policy.interrupted_since(99_000), None);
     }
 
     #[test]
     fn a_stream_without_a_beginning_is_interrupted_too() {
-        let mut watch = ReconnectPolicy::new();
-        watch.on_connecting(100);
-        assert_eq!(watch.due_action(10_100), DueAction::Nothing);
-        assert_eq!(watch.due_action(10_101), DueAction::Disconnect);
-        assert_eq!(watch.interrupted_since(3_100), Some(100));
+        let mut state = new_state();
+        report(&mut state, ConnectionEvent::Start, 100);
+        assert_eq!(report(&mut state, ConnectionEvent::Timer, 10_100), None);
+        assert_eq!(
+            report(&mut state, ConnectionEvent::Timer, 10_101),
+            Some(ConnectionEffect::BackOff)
+        );
+        assert_eq!(state.policy.interrupted_since(3_100), Some(100));
     }
 
     #[test]
     fn silence_of_two_and_a_half_heartbeats_is_death() {
-        let mut watch = connected_policy();
-        assert_eq!(watch.due_action(37_500), DueAction::Nothing);
-        assert_eq!(watch.due_action(37_501), DueAction::Disconnect);
-        watch.on_event(30_000);
-        assert_eq!(watch.due_action(37_501), DueAction::Nothing);
-        watch.on_disconnect(70_000, 0.0);
+        let mut state = connected_state();
+        assert_eq!(report(&mut state, ConnectionEvent::Timer, 37_500), None);
+        let mut silent = state;
         assert_eq!(
-            watch.interrupted_since(70_000),
+            report(&mut silent, ConnectionEvent::Timer, 37_501),
+            Some(ConnectionEffect::BackOff)
+        );
+        report(&mut state, ConnectionEvent::Received, 30_000);
+        assert_eq!(report(&mut state, ConnectionEvent::Timer, 37_501), None);
+        report(&mut state, LOST, 70_000);
+        assert_eq!(
+            state.policy.interrupted_since(70_000),
             Some(30_000),
             "since the last event"
+        );
+        connect(&mut state, 70_000);
+        assert_eq!(
+            state.deadline(),
+            Some(80_001),
+            "the next connection's interval is not known yet"
         );
     }
 
     #[test]
     fn tries_become_rarer_until_a_connection_lasts() {
-        let mut watch = ReconnectPolicy::new();
+        let mut state = new_state();
         let mut now = 0;
-        let mut waits = Vec::new();
+        let mut delays = Vec::new();
         for _ in 0..4 {
-            watch.on_connecting(now);
-            watch.on_hello(now);
-            watch.on_disconnect(now, 0.999_999);
+            connect(&mut state, now);
+            report(&mut state, LOST, now);
             let began = now;
-            while watch.due_action(now) == DueAction::Nothing {
+            while report(&mut state, ConnectionEvent::Timer, now).is_none() {
                 now += 1;
             }
-            waits.push(now - began);
+            delays.push(now - began);
         }
-        assert_eq!(waits, [499, 999, 1_999, 3_999]);
-        watch.on_connecting(now);
-        watch.on_hello(now);
-        watch.on_disconnect(now + STABLE_CONNECTION_AGE, 0.999_999);
-        assert_eq!(
-            watch.due_action(now + STABLE_CONNECTION_AGE + 499),
-            DueAction::Connect
-        );
+        assert_eq!(delays, [499, 999, 1_999, 3_999]);
+        connect(&mut state, now);
+        report(&mut state, LOST, now + 5_000);
+        assert_eq!(state.retry_at(), Some(now + 5_499));
     }
 
     #[test]
     fn a_hidden_page_wants_nothing_and_misses_nothing() {
-        let mut watch = connected_policy();
-        watch.pause();
-        watch.on_disconnect(50_000, 0.0);
+        let mut state = connected_state();
+        report(&mut state, LOST, 40_000);
         assert_eq!(
-            (watch.due_action(99_000), watch.interrupted_since(99_000)),
-            (DueAction::Nothing, None)
+            report(&mut state, ConnectionEvent::Stop, 50_000),
+            Some(ConnectionEffect::Close)
         );
-        assert!(!watch.should_connect());
+        report(&mut state, LOST, 50_000);
+        assert_eq!(report(&mut state, ConnectionEvent::Timer, 99_000), None);
+        assert_eq!(report(&mut state, ConnectionEvent::RetryNow, 99_000), None);
+        assert_eq!(state.policy.interrupted_since(99_000), None);
     }
 }

@@ -3,23 +3,21 @@
 /// A close code that the server sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseCode {
-    /// 1001: the server is shutting down, or the user's name or role has changed. Reconnect with backoff.
+    /// 1001: the server is shutting down, or the user changed. Reconnect with backoff.
     GoingAway,
     /// 1009: a message exceeded the size limit. Do not send it again.
     TooBig,
-    /// 4000: the same client connected again and the newer connection stays. Do not reconnect, unless the client's id
-    /// is certainly unique.
+    /// 4000: the same client connected again. Do not reconnect, unless the client's id is certainly unique.
     Replaced,
     /// 4001: the session ended (signed out or removed). Do not reconnect; sign in.
     SignedOut,
-    /// 4002: no `hello` arrived first and in time, or it named a client id of another user. This is a bug in the
-    /// client.
+    /// 4002: no `hello` came first and in time, or with another user's client id: a bug in the client.
     NoHello,
     /// 4003: the server refused too many frames. Reconnect with backoff.
     TooManyErrors,
-    /// 4008: the client read too slowly and its send queue exceeded the limit. Reconnect and resume.
+    /// 4008: the client read too slowly. Reconnect and resume.
     TooSlow,
-    /// 4009: the client sent nothing for longer than the heartbeat timeout. Reconnect and resume.
+    /// 4009: the client was silent for longer than the heartbeat timeout. Reconnect and resume.
     HeartbeatTimeout,
 }
 
@@ -66,7 +64,7 @@ impl CloseCode {
         }
     }
 
-    /// Whether a client should reconnect automatically after this code. True for unknown codes.
+    /// Whether a client should reconnect by itself; true for unknown codes.
     #[must_use]
     pub fn should_reconnect(code: u16) -> bool {
         let ours = Self::ALL.into_iter().find(|known| known.code() == code);

@@ -6,7 +6,7 @@ use server_fn::{
     error::{FromServerFnError, ServerFnErrorErr},
 };
 
-/// Why a request failed, with a message for the user. Internal details are logged by the server and never sent.
+/// Why a request failed, with a message for the user; internals are only logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(tag = "failure", rename_all = "snake_case")]
 pub enum Failure {
@@ -19,7 +19,7 @@ pub enum Failure {
         /// Who is permitted, as shown to the user.
         reason: String,
     },
-    /// The object does not exist or the user has no access to it. The two cases are indistinguishable on purpose.
+    /// The object does not exist or the user has no access: indistinguishable on purpose.
     #[error("{what} does not exist, or you do not have access to it.")]
     NotFound {
         /// The requested object: "That room".

@@ -1,6 +1,6 @@
-//! Wire types of the protocol between server and clients, compiled for both sides so that they cannot disagree.
+//! Wire types of the protocol between server and clients, compiled for both sides.
 //!
-//! `docs/protocol.md` documents them with an example of each frame; a test parses every example with these types.
+//! `docs/protocol.md` documents them; a test parses each of its examples with these types.
 //!
 //! | module | contents |
 //! |---|---|
@@ -16,5 +16,5 @@ pub mod sse;
 pub mod upload;
 pub mod ws;
 
-/// The WebSocket subprotocol (RFC 6455 section 1.9) that client and server name in the handshake.
+/// Subprotocol (RFC 6455 section 1.9) of the handshake.
 pub const SUBPROTOCOL: &str = "rialto.v1";

@@ -7,8 +7,7 @@
 //! | `beat` | none | [`Heartbeat`]: at once and then at its interval, only with `?beat=true` |
 //! | `resync` | none | [`Resync`]: the last event |
 //!
-//! A comment (a line that starts with a colon) is the heartbeat. Scripts cannot see comments, so they request `beat`
-//! events to detect a dead connection.
+//! A comment (a line that starts with a colon) is the heartbeat. Scripts cannot see it, so they request `beat`.
 
 use crate::model::{Epoch, Seq};
 use serde::{Deserialize, Serialize};
@@ -27,11 +26,11 @@ pub const RESYNC_EVENT: &str = "resync";
 pub struct Hello {
     /// Epoch of the stream, to pass as `?epoch=` on the next connection.
     pub epoch: Epoch,
-    /// Newest sequence of the stream, or the last one of the replay that follows.
+    /// Newest sequence, or the last one of the replay that follows.
     pub head: Seq,
-    /// Whether every event after the given cursor follows. True if no cursor was given.
+    /// Whether every event after the cursor follows; true without one.
     pub recovered: bool,
-    /// Build of the server. A page of another build should reload as soon as that loses nothing.
+    /// Build of the server. A page of another build reloads as soon as that loses nothing.
     pub build: String,
 }
 
@@ -43,9 +42,7 @@ pub struct Heartbeat {
     pub interval_seconds: u64,
 }
 
-/// The stream cannot resume from the given cursor, or the client fell too far behind.
-///
-/// The client fetches the current state, then connects with the cursor of that state.
+/// The cursor cannot be resumed, or the client fell too far behind: it fetches the state and connects with its cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resync {
     /// Current epoch of the stream.

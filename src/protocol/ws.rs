@@ -1,8 +1,8 @@
 //! Text frames of `GET /ws`: one JSON object each, with the discriminator `"type"`.
 //!
 //! The client opens with [`ClientFrame::Hello`]. The server answers with [`ServerFrame::Welcome`],
-//! [`ServerFrame::People`] and one [`ServerFrame::Resumed`] per cursor, each followed by the missed events. After that,
-//! both sides send frames at any time.
+//! [`ServerFrame::People`] and, per cursor, [`ServerFrame::Resumed`] with the missed events. After that, both send at
+//! any time.
 
 use crate::model::{
     CallId, ClientId, Cursor, Epoch, MessageId, Millis, RoomId, Seq,
@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 pub enum ClientFrame {
     /// The first frame of every connection.
     Hello {
-        /// Id of this client. A newer connection with the same id replaces the older one.
+        /// A newer connection with the same id replaces the older one.
         client: ClientId,
-        /// Cursors to resume from: one for each room whose messages the client has.
+        /// One for each room whose messages the client has.
         #[serde(default)]
         cursors: Vec<RoomCursor>,
         /// Whether the page is visible.
@@ -34,41 +34,40 @@ pub enum ClientFrame {
         /// Any number; the answer repeats it.
         n: u32,
     },
-    /// The page became visible or hidden, which changes the presence of its user.
+    /// The page became visible or hidden, which changes presence.
     Visibility { visible: bool },
-    /// Resume a room from a cursor, after its page was fetched or a gap was found. Answered with
-    /// [`ServerFrame::Resumed`].
+    /// Resume a room after its page was fetched or a gap was found. Answered with [`ServerFrame::Resumed`].
     Resume {
         #[serde(flatten)]
         cursor: RoomCursor,
     },
-    /// Post a message. Answered with [`ServerFrame::Sent`] after the commit, or with [`ServerFrame::Refused`].
+    /// Post a message. Answered with [`ServerFrame::Sent`] after the commit, or [`ServerFrame::Refused`].
     Send {
         /// Idempotency key: a repeated id is answered with its first result.
         id: MessageId,
         room: RoomId,
         text: MessageText,
     },
-    /// Announce a file, whose bytes follow in binary frames. Answered with [`ServerFrame::UploadReady`], with
-    /// [`ServerFrame::Sent`] if it is already committed, or with [`ServerFrame::Refused`].
+    /// Announce a file, whose bytes follow in binary frames. Answered with [`ServerFrame::UploadReady`],
+    /// [`ServerFrame::Sent`] if already committed, or [`ServerFrame::Refused`].
     Upload {
-        /// Idempotency key, and id of the resulting message. The same frame resumes the upload after a reconnect.
+        /// Idempotency key and id of the message. The same frame resumes the upload.
         id: MessageId,
         room: RoomId,
-        /// Name of the file; the server strips folders.
+        /// The server strips folders.
         name: String,
         /// Size of the file, in bytes.
         size: u64,
     },
     /// Cancel an upload.
     UploadCancel { id: MessageId },
-    /// Mark a room as read up to and including `seq`. Never moves backwards.
+    /// Mark a room as read up to and including `seq`; never moves back.
     Read { room: RoomId, seq: Seq },
-    /// The user is typing in a room. Sent at most every 3 s; others show it for 5 s.
+    /// The user is typing. Sent at most every 3 s; others show it for 5 s.
     Typing { room: RoomId },
     /// An action about a call.
     Call {
-        /// The call. In a start it is the idempotency key.
+        /// In a start, the idempotency key.
         call: CallId,
         #[serde(flatten)]
         action: ClientAction,
@@ -95,22 +94,21 @@ pub enum ServerFrame {
     Welcome {
         /// The user of the session.
         user: Person,
-        /// All rooms of which the user is a member.
+        /// Rooms of which the user is a member.
         rooms: Vec<RoomSummary>,
-        /// Number of people who are online or away.
+        /// People who are online or away.
         #[serde(default)]
         crowd: u32,
         limits: Limits,
-        /// Heartbeat interval in milliseconds. The server closes the connection after six intervals without a frame.
+        /// Milliseconds. The server closes the connection after six intervals without a frame.
         #[serde(rename = "heartbeat")]
         heartbeat_ms: u32,
-        /// Build of the server. A page of another build should reload as soon as that loses nothing.
+        /// Build of the server. A page of another build reloads as soon as that loses nothing.
         build: String,
     },
-    /// Presence list. A large crowd is cut to the same subset for every client.
+    /// Presence list; a large crowd is cut to the same subset for every client.
     ///
-    /// A [`ServerFrame::Presence`] follows for each person who shares a direct room with the user and is not in the
-    /// list.
+    /// A [`ServerFrame::Presence`] follows for each person outside the list with whom the user shares a direct room.
     People { people: Vec<PersonPresence> },
     /// Answer to `ping`.
     Pong {
@@ -120,12 +118,11 @@ pub enum ServerFrame {
     /// Answer to a cursor.
     Resumed {
         room: RoomId,
-        /// If true, every event after the cursor follows. If false, none does and the client has to fetch the room
-        /// anew.
+        /// True: every event after the cursor follows. False: the client has to fetch the room anew.
         recovered: bool,
         /// Epoch of the room's stream.
         epoch: Epoch,
-        /// Newest sequence of the room's stream, or the last one of the replay.
+        /// Newest sequence of the stream, or the last one of the replay.
         head: Seq,
     },
     /// An event of a room.
@@ -145,7 +142,7 @@ pub enum ServerFrame {
         /// Commit time on the server.
         at: Millis,
     },
-    /// A message or a file was refused. A retry without changes helps only if `code` is `too_fast` or `unavailable`.
+    /// A message or file was refused. Retrying unchanged helps only for `too_fast` and `unavailable`.
     Refused {
         id: MessageId,
         /// Reason for programs.
@@ -156,7 +153,7 @@ pub enum ServerFrame {
     /// The server is ready for chunks of an upload.
     UploadReady {
         id: MessageId,
-        /// Number of bytes that the server already has: the offset of the next chunk.
+        /// Bytes that the server already has: the offset of the next chunk.
         offset: u64,
     },
     /// A chunk of an upload was received.
@@ -165,14 +162,14 @@ pub enum ServerFrame {
         /// Number of bytes that the server has.
         received: u64,
     },
-    /// A room is new to the user, or its summary changed.
+    /// A room is new to the user or its summary changed.
     Room { room: RoomSummary },
-    /// The user's read position in a room changed, perhaps on another client.
+    /// The user's read position changed, perhaps on another client.
     Read {
         room: RoomId,
-        /// The user has read everything up to and including this sequence.
+        /// Everything up to and including this is read.
         seq: Seq,
-        /// Number of messages of others after `seq`; 100 means that many or more.
+        /// Messages of others after `seq`; 100 means that many or more.
         unread: i64,
     },
     /// The presence of a person changed.
@@ -180,14 +177,14 @@ pub enum ServerFrame {
         #[serde(flatten)]
         entry: PersonPresence,
     },
-    /// The number of people who are online or away. Sent only while not all of them are listed.
+    /// Number of people online or away. Sent only while not all are listed.
     Crowd {
         #[serde(rename = "people")]
         count: u32,
     },
     /// A person is typing in a room.
     Typing { room: RoomId, person: Person },
-    /// A call, after every change and after `welcome` while it lasts.
+    /// After every change, and after `welcome` while the call lasts.
     Call { call: CallView },
     /// A signaling message of the peer.
     Signal {
@@ -197,7 +194,7 @@ pub enum ServerFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Seat>,
     },
-    /// A group call, after every change and after `welcome` while it lasts.
+    /// After every change, and after `welcome` while the call lasts.
     GroupCall { group: GroupCallView },
     /// A frame was refused. The connection stays open.
     Error {
@@ -222,7 +219,7 @@ pub struct PersonPresence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
-    /// Not JSON, an unknown type, or a field is missing or invalid.
+    /// Not JSON, an unknown type, or an invalid field.
     Malformed,
     /// A frame that only the server may send.
     ServerOnly,
@@ -237,20 +234,19 @@ pub enum ErrorCode {
     NoSuchUser,
     /// The call does not exist, or the client does not take part in it.
     NoSuchCall,
-    /// The action is not possible in the current state of the call, or the group call is full.
+    /// Not possible in this state of the call, or the group call is full.
     WrongState,
-    /// The user is already in a call and cannot start or join another.
+    /// The user is already in a call.
     #[serde(rename = "in_a_call")]
     AlreadyInCall,
-    /// A guest of a group call sent a frame that guests may not send.
+    /// A guest sent a frame that guests may not send.
     NotAllowed,
-    /// The content violates a rule, named in the reason: a file is too large or empty, a chunk was not announced, an id
-    /// is taken.
+    /// The content violates a rule, named in the reason: too large, empty, not announced, id taken.
     Invalid,
     /// The client exceeded a rate limit.
     #[serde(rename = "too_fast")]
     RateLimited,
-    /// The server failed temporarily (disk full, store unreachable). A later retry may succeed.
+    /// The server failed temporarily; a later retry may succeed.
     Unavailable,
 }
 

@@ -1,7 +1,7 @@
 //! Election of the call leader: the node that decides about calls for all nodes.
 //!
-//! A lease in the store elects the leader. When a node dies, its lease ends with its connection to the store, and another node
-//! takes over all open calls; media flows between browsers and is not affected.
+//! When the leader dies, its lease ends with its connection to the store, and another node takes over the open calls.
+//! Media flow on between browsers.
 
 use super::Systems;
 use crate::{
@@ -20,8 +20,8 @@ const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the leader sends the group calls of rooms to the other nodes.
 const GROUP_CALL_SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Leads whenever this node holds the lease, until `stop` is cancelled; pending decisions are then stored before another node
-/// leads. A single node leads from the start.
+/// Leads whenever this node holds the lease, until `stop` is cancelled; pending decisions are stored before another
+/// node leads.
 pub(super) async fn run(systems: Arc<Systems>, stop: CancellationToken) {
     match &systems.app.bus {
         Some(bus) => lead_when_elected(&systems, bus, &stop).await,
@@ -65,13 +65,13 @@ async fn lead(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease, stop: &Cancel
     loop {
         tokio::select! {
             question = requests.next() => match question {
-                // One task for each request: a client sends its requests one after another, and clients do not wait for each other.
+                // A task for each request: clients do not wait for each other.
                 Some(question) => systems.calls.spawn(handle_request(systems.clone(), bus.clone(), question)),
                 None => return,
             },
             () = stop.cancelled() => {
                 drop(requests);
-                // The lease is still held, so the next leader reads what this one has stored.
+                // While the lease is held, so that the next leader reads everything.
                 return systems.calls.shut_down().await;
             }
             _ = tell.tick() => systems.calls.publish_group_calls(),
@@ -98,7 +98,7 @@ async fn handle_request(systems: Arc<Systems>, bus: Bus, request: async_nats::Me
                 // The caller retries and reaches the new leader.
                 return;
             }
-            // The client may have connected after this node's last update of its client list.
+            // The client may have connected after this node's last update.
             let connection = systems.app.connections.find_remote_connection(from, client);
             let page = connection.unwrap_or_else(|| {
                 let page = Connection::remote(client, person, true, from, bus.clone());

@@ -1,4 +1,4 @@
-//! `rialto doctor`: requests the self-test of the server on this machine and prints its findings.
+//! `rialto doctor`: requests the self-test of this machine's server and prints its findings.
 
 use crate::{
     model::finding::{Finding, Verdict},
@@ -17,11 +17,11 @@ use axum::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// Longest duration of a self-test: several checks may time out one after another.
+/// Several checks may time out one after another.
 const DOCTOR_TIMEOUT: Duration = Duration::from_mins(1);
 const DOCTOR_PATH: &str = "/api/v1/doctor";
 
-/// Handles `GET /api/v1/doctor`. Requires the control token, which only this machine's command line can read.
+/// `GET /api/v1/doctor`. Requires the control token, which only this machine's command line can read.
 pub(super) async fn get_findings(
     State(app): State<Arc<AppState>>,
     headers: HeaderMap,
@@ -40,7 +40,7 @@ pub(super) async fn get_findings(
     Ok(Json(doctor::run_checks(&app).await))
 }
 
-/// Requests the findings, prints one line for each, and fails if there is a problem.
+/// Prints one line for each finding.
 ///
 /// # Errors
 /// A message for the user, when no server runs on this data folder, or a check found a problem.
@@ -79,7 +79,7 @@ fn format_finding(finding: &Finding) -> String {
 
 async fn request_findings(control: &ControlFile) -> std::result::Result<Vec<Finding>, String> {
     let address = &control.base_url;
-    // The server is on this machine, so a proxy from the environment must not be used.
+    // No proxy from the environment leads to this machine.
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(DOCTOR_TIMEOUT)

@@ -32,7 +32,7 @@ use crate::{
     protocol::close::CloseCode,
     server::{
         AppState, Error,
-        assets::{self, Assets},
+        assets::Assets,
         bus::Message,
         config::{Config, LogFormat},
         control,
@@ -42,7 +42,7 @@ use crate::{
         turn::{self, TurnRelay, address::AddressSource, credentials::TurnSecret},
     },
 };
-use leptos::config::{LeptosOptions, get_configuration};
+use leptos::config::get_configuration;
 use std::{
     io::IsTerminal,
     net::SocketAddr,
@@ -52,14 +52,14 @@ use std::{
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-/// Maximum number of connections being welcomed at once. After a restart all clients reconnect within a second: the limit
-/// keeps page requests responsive, and is high enough for one query to serve many connections.
+/// Connections being welcomed at once: few enough to keep pages responsive while all clients reconnect, and enough for
+/// one query to serve many.
 const MAX_CONCURRENT_WELCOMES: usize = 16;
-/// Connections of each kind (WebSocket, SSE) that one of several nodes closes at a time when it shuts down.
+/// Connections of each kind (WebSocket, SSE) that a node with others closes at a time at shutdown.
 const SHUTDOWN_BATCH_SIZE: usize = 20;
-/// Time between two such batches. With the batch size, 2,000 of each are closed a second.
+/// With the batch size, 2,000 of each kind are closed a second.
 const SHUTDOWN_BATCH_INTERVAL: Duration = Duration::from_millis(10);
-/// How long open requests, connections and tasks may take to finish after the shutdown signal.
+/// For open requests, connections and tasks to finish after the shutdown signal.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All services of the server.
@@ -87,7 +87,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         Some(_) => Sharing::Nodes,
         None => Sharing::Exclusive,
     };
-    // Before the folder is first used, and until everything in it is closed.
+    // Before the folder is first used, until everything in it is closed.
     let lock = DataLock::acquire(&config.store.data, sharing).map_err(|why| match why {
         Error::InvalidSetting(why) => why,
         why => format!(
@@ -95,9 +95,10 @@ pub async fn run(config: Config) -> Result<(), String> {
             config.store.data.display()
         ),
     })?;
-    let hashes = assets::read_hash_file();
-    let options = leptos_options(hashes.is_some())?;
-    let assets = Assets::new(&options, hashes.as_deref());
+    let options = get_configuration(None)
+        .map_err(|why| why.to_string())?
+        .leptos_options;
+    let assets = Assets::read(&options);
     let (app, inbox) = AppState::new(config, assets.build.to_string())
         .await
         .map_err(|why| match why {
@@ -107,12 +108,14 @@ pub async fn run(config: Config) -> Result<(), String> {
     let systems = build_systems(&app)
         .await
         .map_err(|why| format!("the store in {place} cannot be used: {why}"))?;
-    let listener = TcpListener::bind(app.config.listen).await.map_err(|why| {
-        format!(
-            "cannot listen on {}: {why}. Check whether Rialto is already running",
-            app.config.listen
-        )
-    })?;
+    let listener = TcpListener::bind(app.config.listen_address())
+        .await
+        .map_err(|why| {
+            format!(
+                "cannot listen on {}: {why}. Check whether Rialto is already running",
+                app.config.listen_address()
+            )
+        })?;
     let address = listener.local_addr().map_err(|why| why.to_string())?;
     let metrics = match app.config.metrics_addr {
         Some(address) => Some(
@@ -157,7 +160,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     }
     stopping.connections.close();
     close_live_connections(&app).await;
-    // Clients that do not read the close frame in time are disconnected without it.
+    // Clients that do not read the close frame are cut off.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, stopping.connections.wait()).await;
     calls_shutdown.cancel();
     // Stores decisions about calls, unless the store is unavailable.
@@ -182,8 +185,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     Ok(())
 }
 
-/// Closes every live connection. With other nodes to take them over, in small batches, so that they do not all reconnect at
-/// once; on a single node, all at once, so that they reconnect sooner after a restart.
+/// Closes live connections: in small batches where other nodes take them over, at once on a single node.
 async fn close_live_connections(app: &AppState) {
     let (mut clients, mut readers) = (
         app.connections.local_connections(),
@@ -226,7 +228,7 @@ async fn build_systems(app: &Arc<AppState>) -> Result<Arc<Systems>, Error> {
     }))
 }
 
-/// Key of the setting that stores the TURN secret, from which relay credentials are derived.
+/// Setting with the secret from which relay credentials are derived.
 const TURN_SECRET_SETTING: &str = "turn_secret";
 
 /// Starts the TURN relay, and sets the ICE servers that browsers get.
@@ -246,7 +248,7 @@ async fn start_relay(app: &AppState) -> Result<Option<TurnRelay>, String> {
     Ok(turn)
 }
 
-/// Prints the URLs of the relay, and advice if it is reachable only locally.
+/// Also advises if the relay is reachable only locally.
 fn print_relay_urls(relay: &TurnRelay) {
     for url in relay.urls.iter().filter(|url| url.contains("turn")) {
         println!("TURN relay on {url}");
@@ -266,7 +268,6 @@ fn print_relay_urls(relay: &TurnRelay) {
     }
 }
 
-/// Prints the URLs of the site.
 async fn print_site_urls(app: &AppState, address: SocketAddr) -> Result<(), Error> {
     println!("listening on http://{address}");
     let url = app
@@ -288,7 +289,8 @@ async fn print_site_urls(app: &AppState, address: SocketAddr) -> Result<(), Erro
 
 fn start_logging(format: LogFormat) {
     use tracing_subscriber::{EnvFilter, fmt};
-    // A TURN client is always rejected once, to get the realm and nonce (RFC 8489 section 9.2): stun_proto logs that as an error.
+    // Every TURN client is rejected once, to get realm and nonce (RFC 8489 section 9.2), which stun_proto logs as an
+    // error.
     let filter = EnvFilter::try_from_env("RIALTO_LOG")
         .unwrap_or_else(|_| EnvFilter::new("rialto=info,stun_proto=off,warn"));
     let log = fmt()
@@ -305,15 +307,6 @@ fn start_logging(format: LogFormat) {
 /// Whether colours are allowed (no-color.org).
 fn wants_colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
-}
-
-/// Leptos options from the environment, with hashed file names if there is a hash file.
-fn leptos_options(has_hashes: bool) -> Result<LeptosOptions, String> {
-    let mut options = get_configuration(None)
-        .map_err(|why| why.to_string())?
-        .leptos_options;
-    options.hash_files |= has_hashes;
-    Ok(options)
 }
 
 /// Waits for SIGINT or SIGTERM.

@@ -1,8 +1,8 @@
 //! Other nodes: their committed events, their clients and their liveness.
 //!
-//! The bus may lose messages. Changes to a node's clients are numbered, and its heartbeats carry the count: a node that missed
-//! a change requests the full list. Events carry their sequence, and lost ones are read from the store: every second while the
-//! bus is disconnected, every 10 s while it is connected.
+//! The bus may lose messages. Client changes are numbered and heartbeats carry the count, so a node that missed one
+//! requests the full list. Lost events are read from the store: every second while the bus is disconnected, else every
+//! 10 s.
 
 use super::{Systems, ws};
 use crate::{
@@ -27,11 +27,10 @@ use std::{
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Interval of the heartbeats of a node.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// A node that sends nothing for this long is considered dead, and its clients disconnected.
+/// A node that is silent for longer is dead, and its clients are disconnected.
 const NODE_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often the store is checked for lost events while the bus is connected.
+/// For lost events while the bus is connected.
 const STORE_POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// Maximum number of sessions looked up concurrently.
 const MAX_CONCURRENT_SESSION_CHECKS: usize = 128;
@@ -69,8 +68,8 @@ struct RemoteNodes {
     known: HashMap<NodeId, RemoteNode>,
 }
 
-/// Handles messages of other nodes until the bus closes. The loop never waits for the store: a node that sends or receives
-/// nothing while its database restarts would be considered dead.
+/// Handles messages of other nodes until the bus closes. Never waits for the store: a node silent during its database's
+/// restart would count as dead.
 pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
     let Some(bus) = systems.app.bus.clone() else {
         return;
@@ -104,8 +103,8 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
     }
 }
 
-/// Reads other nodes' lost events from the store: every second while the bus is disconnected, every 10 s while it is connected,
-/// and after it reconnects. Then it also closes connections of sessions that ended meanwhile.
+/// Reads lost events from the store, at intervals and after the bus reconnects. Then it also closes connections of
+/// sessions that ended meanwhile.
 async fn poll_store(systems: Arc<Systems>, bus: Bus) {
     let mut connected = bus.connected();
     let mut is_connected = *connected.borrow_and_update();
@@ -131,7 +130,7 @@ async fn poll_store(systems: Arc<Systems>, bus: Bus) {
     }
 }
 
-/// Closes connections whose session ended or whose user changed while the bus was disconnected.
+/// Closes connections whose session or user changed while the bus was disconnected.
 async fn check_sessions(app: &AppState) {
     let check = |connection: Arc<Connection>| async move {
         match session::revalidate(app, &connection).await {
@@ -149,7 +148,7 @@ async fn check_sessions(app: &AppState) {
 }
 
 impl RemoteNodes {
-    /// Handles a bus connection, the first or a later one. Messages were lost in both directions meanwhile.
+    /// A first or later connection; messages were lost in both directions meanwhile.
     fn on_bus_connected(&mut self) {
         for node in self.known.values_mut() {
             node.last_message_at = Instant::now();
@@ -267,7 +266,7 @@ impl RemoteNodes {
         }
     }
 
-    /// Applies a complete client list. Clients of the node that are not in it have disconnected.
+    /// Applies a complete client list; clients that are not in it have disconnected.
     async fn on_client_list(&mut self, id: NodeId, changes: u64) {
         let node = self.node(id);
         node.list_requested_at = None;
@@ -295,7 +294,7 @@ impl RemoteNodes {
             self.apply(id, ClientChange::Connected { client: page })
                 .await;
         }
-        // Frames about their calls may have been lost. A separate task, because this loop must not wait for a call being stored.
+        // Frames about their calls may have been lost. This loop must not wait for a call being stored.
         let calls = self.systems.calls.clone();
         tokio::spawn(async move {
             for page in known {

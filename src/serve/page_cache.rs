@@ -1,8 +1,7 @@
-//! Cache of news pages for anonymous readers: all get the same page, so it is rendered once for each state of the news.
+//! Cache of news pages for anonymous readers, rendered once for each state of the news.
 //!
-//! Breaking news attracts many readers at once, most of them anonymous, and rendering takes a hundred times as long as copying
-//! a rendered page. Nothing that depends on the reader is cached: only requests without cookies, credentials and query are answered from
-//! here, and every response has its own nonce.
+//! Breaking news attracts many readers at once, and rendering takes a hundred times as long as copying. Only requests
+//! without cookies, credentials and query are answered from here, each with its own nonce.
 
 use crate::{
     model::{Cursor, StoryId},
@@ -20,7 +19,6 @@ use leptos::nonce::Nonce;
 use quick_cache::{Weighter, sync::Cache};
 use std::sync::Arc;
 
-/// Route patterns of the cached pages.
 const CACHED_ROUTES: [&str; 2] = ["/", "/news/{slug}"];
 /// Estimated number of pages, which sizes the hash table.
 const ESTIMATED_PAGES: usize = 500;
@@ -34,12 +32,12 @@ pub(super) struct PageCache {
     pages: Cache<PageKey, Arc<CachedPage>, PageWeighter>,
 }
 
-/// Everything a page depends on. Pages with older cursors are not requested again, and are evicted.
+/// Everything a page depends on. Pages of older cursors are evicted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PageKey {
     path: String,
     news_cursor: Cursor,
-    /// Story in the breaking-news banner. It expires by itself, without a new story.
+    /// In the banner; it expires without a new story.
     breaking: Option<StoryId>,
 }
 
@@ -93,8 +91,7 @@ fn is_cacheable(request: &Request) -> bool {
             .all(|header| !request.headers().contains_key(header))
 }
 
-/// Answers a request from the cache, or renders and caches the page. Concurrent requests for a page that is not cached wait for
-/// one of them to render it.
+/// Answers from the cache, or renders and caches the page. Concurrent requests wait for one of them.
 pub(super) async fn serve_from_cache(
     State(cache): State<Arc<PageCache>>,
     request: Request,
@@ -118,7 +115,7 @@ pub(super) async fn serve_from_cache(
 }
 
 impl CachedPage {
-    /// Builds a cache entry from a response. Returns a response that must not be cached as the error.
+    /// A response that must not be cached is the error.
     async fn from_response(response: Response) -> Result<Self, Box<Response>> {
         let Some(nonce) = nonce_of(&response) else {
             return Err(Box::new(response));
@@ -153,7 +150,7 @@ impl CachedPage {
     }
 }
 
-/// Nonce of a cacheable page. None if the status is not 200 or the response sets a cookie.
+/// None unless the status is 200 and the response sets no cookie.
 fn nonce_of(response: &Response) -> Option<String> {
     let headers = response.headers();
     let is_cacheable =

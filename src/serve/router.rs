@@ -49,8 +49,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
 /// Routes of pages, server functions (`/fn/…`) and browser files.
 fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Router {
     let Systems { app, news, .. } = systems;
-    let folder = format!("/{}", options.site_pkg_dir);
-    let program = assets.program_path(&options);
+    let program = assets.folder.to_string();
     let provide = {
         let (app, news) = (app.clone(), news.clone());
         move || context::provide(&app, &news, &assets)
@@ -59,11 +58,11 @@ fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Rou
         let options = options.clone();
         move || shell(options.clone())
     };
-    let files = ServeDir::new(format!("{}{folder}", options.site_root))
+    let files = ServeDir::new(format!("{}/{}", options.site_root, options.site_pkg_dir))
         .precompressed_br()
         .precompressed_gzip();
     let files = ServiceBuilder::new()
-        .layer(cache_control_layer(options.hash_files))
+        .layer(cache_control_layer())
         .service(files);
     Router::new()
         .leptos_routes_with_context(
@@ -91,31 +90,30 @@ fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Rou
             page_cache::PageCache::new(news.clone()),
             page_cache::serve_from_cache,
         ))
-        .nest_service(&program, files.clone())
-        .nest_service(&folder, files)
+        .nest_service(&program, files)
         .with_state(options)
 }
 
-/// Sets `Cache-Control` for browser files: a file with a hash in its name never changes (RFC 8246), others are revalidated.
+/// Sets `Cache-Control` for browser files: a build's folder never changes (RFC 8246), except while `cargo leptos watch` rebuilds it.
 /// Errors are not cached: during a rolling restart of several nodes the next one may have the file.
-fn cache_control_layer<B>(
-    hashed: bool,
-) -> SetResponseHeaderLayer<impl Fn(&Response<B>) -> Option<HeaderValue> + Clone> {
+fn cache_control_layer<B>()
+-> SetResponseHeaderLayer<impl Fn(&Response<B>) -> Option<HeaderValue> + Clone> {
+    let is_watched = std::env::var_os("LEPTOS_WATCH").is_some();
     SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, move |response: &Response<B>| {
         let status = response.status();
         let value = if status.is_client_error() || status.is_server_error() {
             "no-store"
-        } else if hashed {
-            "public, max-age=31536000, immutable"
-        } else {
+        } else if is_watched {
             "no-cache"
+        } else {
+            "public, max-age=31536000, immutable"
         };
         Some(HeaderValue::from_static(value))
     })
 }
 
-/// Readiness check: whether the store can be read and written. The text also says whether the bus is connected; its loss does
-/// not make a node unready, because it would affect all nodes at once and they catch up through the store.
+/// Readiness: the store can be read and written. Losing the bus does not make a node unready: it affects all at once,
+/// and they catch up through the store.
 async fn ready(State(app): State<Arc<AppState>>) -> (StatusCode, &'static str) {
     if let Err(why) = app.store.check().await {
         tracing::error!(%why, "not ready");

@@ -10,13 +10,12 @@ use axum::{
 };
 use server_fn::error::{FromServerFnError, SERVER_FN_ERROR_HEADER, ServerFnUrlError};
 
-/// Path prefix of server functions.
 const SERVER_FN_PREFIX: &str = "/fn/";
-/// Upper bound of the size of a failure in JSON, in bytes.
+/// Bytes of a failure in JSON.
 const MAX_FAILURE_BYTES: usize = 64 * 1024;
 
-/// Corrects two behaviours of the library. It answers every failure with status 500, even user errors: the status becomes that
-/// of the failure. It also adds each failure to the URL that a form returns to: an earlier one is removed first.
+/// Corrects the library: every failure has status 500, which becomes the failure's own; and each is added to the URL
+/// that a form returns to, from which an earlier one is removed.
 pub(super) async fn fix_status(mut request: Request, next: Next) -> Response {
     if !request.uri().path().starts_with(SERVER_FN_PREFIX) {
         return next.run(request).await;

@@ -1,4 +1,4 @@
-//! Telemetry for the operator: a request id in the log and in each response, and Prometheus metrics on a separate address.
+//! Telemetry for the operator: request ids in log and responses, and Prometheus metrics on a separate address.
 
 use super::Systems;
 use crate::server::{
@@ -21,7 +21,7 @@ use tracing::Instrument;
 /// Response header with the request id that the log uses.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Assigns a request id, logs within its span, and counts the response. The query is not logged: it may contain a secret.
+/// Assigns an id, logs within its span and counts the response. The query may contain a secret and is not logged.
 pub(super) async fn trace_request(
     State(app): State<Arc<AppState>>,
     request: Request,
@@ -48,7 +48,7 @@ pub(super) async fn trace_request(
     response
 }
 
-/// Path to log. The part after `/call/` is left out, because it grants access to a call.
+/// Path to log. The part after `/call/` grants access to a call and is left out.
 fn loggable_path(path: &str) -> &str {
     const GUEST_LINK_PREFIX: &str = "/call/";
     if path.starts_with(GUEST_LINK_PREFIX) {
@@ -58,7 +58,7 @@ fn loggable_path(path: &str) -> &str {
     }
 }
 
-/// Method as a metric label. Unknown methods share one label, to bound the number of time series.
+/// Unknown methods share one label, to bound the number of time series.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -68,7 +68,7 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// Route pattern as a metric label. Unmatched paths share one label, to bound the number of time series.
+/// Unmatched paths share one label, to bound the number of time series.
 fn route_label(matched: Option<&MatchedPath>) -> Cow<'static, str> {
     match matched {
         // Each build has its own folder for the browser program.
@@ -106,7 +106,6 @@ async fn metrics(State(systems): State<Arc<Systems>>) -> Response {
     }
 }
 
-/// Updates the gauges that are computed on demand.
 fn update_gauges(systems: &Systems) {
     let (app, metrics) = (&systems.app, &systems.app.metrics);
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);

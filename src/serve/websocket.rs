@@ -1,4 +1,4 @@
-//! A WebSocket (RFC 6455) on a TCP socket: tungstenite reads messages, and the send queue writes frames.
+//! A WebSocket (RFC 6455) on a TCP socket: tungstenite reads, and the send queue writes.
 
 use crate::{
     model::limits,
@@ -19,9 +19,9 @@ use tungstenite::{
     protocol::{Role, WebSocketConfig},
 };
 
-/// Maximum size of a message: an upload chunk with its header, and room to answer a larger text frame with an error.
+/// An upload chunk with its header, and room to answer a larger text frame with an error.
 const MAX_MESSAGE_BYTES: usize = 2 * limits::MAX_CHUNK_BYTES + HEADER_BYTES;
-/// Initial read buffer of a connection. Most frames are small, and the buffer grows for larger ones.
+/// Most frames are small; the buffer grows for larger ones.
 const READ_BUFFER_BYTES: usize = 512;
 
 /// Read side of a WebSocket connection.
@@ -33,12 +33,12 @@ pub(super) struct WebSocketReader {
 
 impl WebSocketReader {
     /// Takes over a socket after its upgrade request. The send queue writes to the same socket.
-    pub(super) fn new(taken: TakenSocket, outlet: &Arc<SendQueue>) -> Self {
+    pub(super) fn new(taken: TakenSocket, send_queue: &Arc<SendQueue>) -> Self {
         let tcp = Arc::new(taken.socket);
-        outlet.attach(tcp.clone());
+        send_queue.attach(tcp.clone());
         let pipe = NonBlockingStream {
             tcp: tcp.clone(),
-            send_queue: outlet.clone(),
+            send_queue: send_queue.clone(),
         };
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -53,11 +53,11 @@ impl WebSocketReader {
         }
     }
 
-    /// Next message. Cancel safe: dropping the future loses no data.
+    /// Next message. Cancel safe.
     ///
     /// # Errors
-    /// [`ConnectionEnd::Closed`] when a message is too large, and [`ConnectionEnd::Disconnected`] when the client closed the
-    /// connection, it broke, or the client violated the protocol.
+    /// [`ConnectionEnd::Closed`] when a message is too large; [`ConnectionEnd::Disconnected`] when the connection
+    /// closed or broke, or the client violated the protocol.
     pub(super) async fn next(&mut self) -> Result<Message, ConnectionEnd> {
         use tungstenite::Error;
         loop {
@@ -79,7 +79,6 @@ impl WebSocketReader {
     }
 }
 
-/// Non-blocking stream that tungstenite reads from and writes to.
 #[derive(Debug)]
 struct NonBlockingStream {
     tcp: Arc<TcpStream>,
@@ -92,7 +91,7 @@ impl Read for NonBlockingStream {
     }
 }
 
-/// Queues whole control frames (pongs and close replies) among the frames that others push.
+/// Queues whole control frames (pongs and close replies) among other frames.
 impl Write for NonBlockingStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.send_queue.push_control(Bytes::copy_from_slice(buf));

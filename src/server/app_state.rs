@@ -21,7 +21,6 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// Error for a bus without a database that nodes could share.
 const BUS_NEEDS_DATABASE: &str = "--bus (RIALTO_BUS) connects several nodes, which need a shared database: set --database-url \
      (RIALTO_DATABASE_URL) to a PostgreSQL database as well. The SQLite store is for a single node, which needs no bus";
 
@@ -46,7 +45,7 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// Event log: every change that other people see goes through it.
     pub event_log: EventLog,
-    /// Id of the build. The URLs of the browser files depend on it.
+    /// Id of the build, on which the URLs of the browser files depend.
     pub build: String,
     /// Bearer token of the command line on the same machine.
     pub control_token: String,
@@ -59,7 +58,7 @@ pub struct AppState {
 }
 
 impl AppState {
-    /// Opens the store and builds the state; does not listen yet. Also returns the inbox of the bus, if there is one.
+    /// Opens the store and builds the state, without listening. Also returns the inbox of the bus.
     ///
     /// # Errors
     /// When the store cannot be opened, or the bus URL is invalid.
@@ -127,7 +126,7 @@ impl AppState {
     }
 }
 
-/// Epoch of the news stream, which all nodes of a community share. Creates the stream if it does not exist.
+/// Epoch of the news, which all nodes of a community share. Creates the stream if it is missing.
 async fn community_epoch(store: &Store) -> Result<Epoch> {
     let mut tx = store.begin().await?;
     store.create_stream(&mut tx, Stream::News).await?;

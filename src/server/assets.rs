@@ -1,22 +1,31 @@
 //! URLs of the browser files.
+//!
+//! The files of a build are served below a folder that is named after their contents, so browsers may keep them for ever, and no page
+//! mixes files of two builds. cargo-leptos hashes each file before it inserts the other files' names into it, so its file names alone
+//! do not tell two builds apart.
 
-use super::random;
 use leptos::config::LeptosOptions;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::fs;
-use std::iter;
-use std::path::Path;
-use std::sync::Arc;
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+
+/// Script that loads the lazily loaded chunks. cargo-leptos fills the gap in its name only where it hashes file names.
+const SPLIT_LOADER: &str = "__wasm_split.______________________.js";
+/// List of the files of each lazily loaded chunk.
+const CHUNK_MANIFEST: &str = "__wasm_split_manifest.json";
+/// Number of hexadecimal digits of a build's id.
+const BUILD_ID_LENGTH: usize = 12;
 
 /// Id of the build, and the URLs of the files a browser loads.
 #[derive(Debug, Clone)]
 pub struct Assets {
-    /// Id of the build. Builds with the same browser files have the same id.
+    /// The same for builds with the same browser files.
     pub build: Arc<str>,
+    /// URL path of the folder with the files of this build.
+    pub folder: Arc<str>,
     /// URL of the style sheet.
     pub stylesheet: Arc<str>,
-    /// Program files as JSON: `wasm`, the main file; `scripts`, its loader and that module's imports; `parts`, the lazy chunks by name.
+    /// JSON: `wasm`, the main file; `scripts`, its loader and that module's imports; `parts`, the lazy chunks by name.
     pub program_manifest: Arc<str>,
 }
 
@@ -29,149 +38,168 @@ struct ProgramManifest {
 }
 
 impl Assets {
-    /// Builds the URLs from `hashes`, the hash file of cargo-leptos: a line for each file, such as `js: HASH`. Without it, file names
-    /// have no hashes.
-    ///
-    /// The program's files refer to each other by name, and their hashes are computed before those names are inserted, so the next build
-    /// may use the same name for different content. Each build therefore has its own folder ([`Self::program_path`]).
-    pub fn new(options: &LeptosOptions, hashes: Option<&str>) -> Self {
-        let hash = |kind: &str| {
-            let mut lines = hashes.unwrap_or_default().lines();
-            let hash = lines.find_map(|line| line.strip_prefix(kind)?.strip_prefix(':'))?;
-            Some(hash.trim())
-        };
-        let name = |kind: &str| {
-            let hash = hash(kind)
-                .map(|hash| format!(".{hash}"))
-                .unwrap_or_default();
-            format!("{}{hash}.{kind}", options.output_name)
-        };
-        let whole = format!(
-            "{} {}",
-            env!("CARGO_PKG_VERSION"),
-            hashes.unwrap_or_default()
-        );
-        let build: Arc<str> = random::sha256_hex(&whole)
-            .get(..12)
-            .unwrap_or_default()
+    /// Reads the files that cargo-leptos wrote below `site_root`. Without them, pages work as plain HTML.
+    pub fn read(options: &LeptosOptions) -> Self {
+        let pkg = Path::new(&*options.site_root).join(&*options.site_pkg_dir);
+        let build: Arc<str> = build_id(&pkg)
+            .unwrap_or_else(|error| {
+                tracing::warn!(path = %pkg.display(), %error, "the browser files cannot be read: build them with cargo leptos");
+                env!("CARGO_PKG_VERSION").to_owned()
+            })
             .into();
-        let folder = Self::program_path_of(options, &build);
-        let address = |name: String| format!("{folder}/{name}");
-        let parts = hash("manifest").map(|hash| read_chunk_manifest(options, hash));
-        let parts = parts.unwrap_or_default().into_iter().map(|(part, files)| {
-            let files = files
-                .into_iter()
-                .map(|file| address(format!("{file}.wasm")));
-            (part, files.collect())
-        });
-        let splitter = hash("split").map(|hash| format!("__wasm_split.{hash}.js"));
+        let folder = format!("/{}/{build}", options.site_pkg_dir);
+        let name = &options.output_name;
+        let url = |file: &str| format!("{folder}/{file}");
+        let has_chunks = pkg.join(SPLIT_LOADER).exists();
         let program = ProgramManifest {
-            wasm: address(name("wasm")),
-            scripts: iter::once(name("js"))
-                .chain(splitter)
-                .map(address)
-                .collect(),
-            chunks: parts.collect(),
+            wasm: url(&format!("{name}.wasm")),
+            scripts: [
+                Some(format!("{name}.js")),
+                has_chunks.then(|| SPLIT_LOADER.to_owned()),
+            ]
+            .into_iter()
+            .flatten()
+            .map(|file| url(&file))
+            .collect(),
+            chunks: if has_chunks {
+                read_chunk_manifest(&pkg.join(CHUNK_MANIFEST))
+                    .into_iter()
+                    .map(|(chunk, files)| {
+                        let files = files.iter().map(|file| url(&format!("{file}.wasm")));
+                        (chunk, files.collect())
+                    })
+                    .collect()
+            } else {
+                BTreeMap::new()
+            },
         };
         Self {
-            build,
-            stylesheet: format!("/{}/{}", options.site_pkg_dir, name("css")).into(),
+            stylesheet: url(&format!("{name}.css")).into(),
             // Serialising strings cannot fail.
             program_manifest: serde_json::to_string(&program).unwrap_or_default().into(),
+            folder: folder.into(),
+            build,
         }
-    }
-
-    /// URL path of the program's folder in this build.
-    pub fn program_path(&self, options: &LeptosOptions) -> String {
-        Self::program_path_of(options, &self.build)
-    }
-
-    fn program_path_of(options: &LeptosOptions, build: &str) -> String {
-        format!("/{}/{build}", options.site_pkg_dir)
     }
 }
 
+/// SHA-256 of the program's version and of the names and contents of all files, without their compressed copies, shortened.
+fn build_id(pkg: &Path) -> io::Result<String> {
+    let mut files = fs::read_dir(pkg)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()?;
+    files.retain(|path| {
+        path.is_file()
+            && !path
+                .extension()
+                .is_some_and(|kind| kind == "br" || kind == "gz")
+    });
+    files.sort();
+    let mut hasher = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION"));
+    for path in files {
+        hasher.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+        hasher.update(Sha256::digest(fs::read(&path)?));
+    }
+    let mut id = hex::encode(hasher.finalize());
+    id.truncate(BUILD_ID_LENGTH);
+    Ok(id)
+}
+
 /// Reads the files of each chunk, without their extension.
-fn read_chunk_manifest(options: &LeptosOptions, hash: &str) -> BTreeMap<String, Vec<String>> {
-    let name = format!("__wasm_split_manifest.{hash}.json");
-    let path = Path::new(&*options.site_root)
-        .join(&*options.site_pkg_dir)
-        .join(name);
-    let read = fs::read_to_string(&path).map_err(|error| error.to_string());
-    let parts =
+fn read_chunk_manifest(path: &Path) -> BTreeMap<String, Vec<String>> {
+    let read = fs::read_to_string(path).map_err(|error| error.to_string());
+    let chunks =
         read.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
-    parts.unwrap_or_else(|error| {
+    chunks.unwrap_or_else(|error| {
         // Without the list, chunks only load a little later.
         tracing::warn!(path = %path.display(), %error, "the file list of the browser build cannot be read");
         BTreeMap::new()
     })
 }
 
-/// Reads the hash file that cargo-leptos wrote beside the program. None if it did not hash the files.
-pub fn read_hash_file() -> Option<String> {
-    let program = std::env::current_exe().ok()?;
-    std::fs::read_to_string(program.with_file_name("hash.txt")).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::server::assets::Assets;
+    use super::{Assets, CHUNK_MANIFEST, SPLIT_LOADER};
     use leptos::config::LeptosOptions;
-    use serde_json::Value;
-    use serde_json::json;
+    use serde_json::{Value, json};
+    use std::{fs, path::Path};
+
+    /// Assets of a site with these files in its package folder.
+    fn assets(files: &[(&str, &str)]) -> Assets {
+        let site = tempfile::tempdir().unwrap();
+        fs::create_dir(site.path().join("pkg")).unwrap();
+        for (name, content) in files {
+            fs::write(site.path().join("pkg").join(name), content).unwrap();
+        }
+        Assets::read(&options(site.path()))
+    }
+
+    fn options(site: &Path) -> LeptosOptions {
+        LeptosOptions::builder()
+            .output_name("rialto")
+            .site_root(site.to_string_lossy().into_owned())
+            .build()
+    }
 
     fn manifest(assets: &Assets) -> Value {
         serde_json::from_str(&assets.program_manifest).unwrap()
     }
 
     #[test]
-    fn names_hold_the_hashes_that_there_are() {
-        let options = LeptosOptions::builder().output_name("rialto").build();
-        let plain = Assets::new(&options, None);
-        let folder = plain.program_path(&options);
+    fn every_url_names_the_build() {
+        let assets = assets(&[
+            ("rialto.js", "a"),
+            ("rialto.wasm", "b"),
+            ("rialto.css", "c"),
+        ]);
+        let folder = &assets.folder;
+        assert_eq!(assets.build.len(), 12);
+        assert_eq!(**folder, format!("/pkg/{}", assets.build));
+        assert_eq!(*assets.stylesheet, format!("{folder}/rialto.css"));
         assert_eq!(
-            manifest(&plain),
+            manifest(&assets),
             json!({
                 "wasm": format!("{folder}/rialto.wasm"),
                 "scripts": [format!("{folder}/rialto.js")],
                 "parts": {},
             })
         );
-        let hashed = Assets::new(&options, Some("js: A\nwasm: B\ncss: C\n"));
-        assert_eq!(&*hashed.stylesheet, "/pkg/rialto.C.css");
-        assert_ne!(plain.build, hashed.build);
-        assert_eq!(plain.build.len(), 12);
-        assert_eq!(
-            hashed.program_path(&options),
-            format!("/pkg/{}", hashed.build)
-        );
+    }
+
+    #[test]
+    fn a_build_is_known_by_the_contents_of_its_files() {
+        let before = assets(&[("rialto.js", "a"), ("rialto.wasm", "b")]);
+        let again = assets(&[
+            ("rialto.wasm", "b"),
+            ("rialto.js", "a"),
+            ("rialto.js.br", "x"),
+        ]);
+        let changed = assets(&[("rialto.js", "a"), ("rialto.wasm", "B")]);
+        let renamed = assets(&[("rialto2.js", "a"), ("rialto.wasm", "b")]);
+        assert_eq!(before.build, again.build);
+        assert_ne!(before.build, changed.build);
+        assert_ne!(before.build, renamed.build);
+    }
+
+    #[test]
+    fn a_site_that_is_not_built_has_a_build_id_too() {
+        let nowhere = tempfile::tempdir().unwrap().path().join("site");
+        assert!(!Assets::read(&options(&nowhere)).build.is_empty());
     }
 
     #[test]
     fn chunks_are_listed_with_all_their_files() {
-        let site = tempfile::tempdir().unwrap();
-        let pkg = site.path().join("pkg");
-        std::fs::create_dir(&pkg).unwrap();
-        let chunks = json!({ "calls": ["chunk_1.X", "split_calls.Y"] });
-        std::fs::write(pkg.join("__wasm_split_manifest.D.json"), chunks.to_string()).unwrap();
-        let options = LeptosOptions::builder()
-            .output_name("rialto")
-            .site_root(site.path().to_string_lossy().into_owned())
-            .build();
-        let hashes = "js: A\nwasm: B\ncss: C\nmanifest: D\nsplit: E\n";
-        let assets = Assets::new(&options, Some(hashes));
-        let folder = assets.program_path(&options);
+        let chunks = json!({ "calls": ["chunk_1", "split_calls"] }).to_string();
+        let assets = assets(&[(CHUNK_MANIFEST, &chunks), (SPLIT_LOADER, "")]);
+        let folder = &assets.folder;
         assert_eq!(
             manifest(&assets),
             json!({
-                "wasm": format!("{folder}/rialto.B.wasm"),
-                "scripts": [
-                    format!("{folder}/rialto.A.js"),
-                    format!("{folder}/__wasm_split.E.js"),
-                ],
+                "wasm": format!("{folder}/rialto.wasm"),
+                "scripts": [format!("{folder}/rialto.js"), format!("{folder}/{SPLIT_LOADER}")],
                 "parts": { "calls": [
-                    format!("{folder}/chunk_1.X.wasm"),
-                    format!("{folder}/split_calls.Y.wasm"),
+                    format!("{folder}/chunk_1.wasm"),
+                    format!("{folder}/split_calls.wasm"),
                 ] },
             })
         );

@@ -67,14 +67,19 @@ pub struct Config {
     )]
     pub store: StoreConfig,
 
-    /// Address and port to listen on. Port 0 takes any free port; the start prints the address.
+    /// Address and port to listen on. Port 0 takes any free port; the start prints the address. Default: `LEPTOS_SITE_ADDR`, which
+    /// cargo-leptos sets, or 127.0.0.1:3000.
+    #[arg(long, env = "RIALTO_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+
+    /// The address that cargo-leptos and the browser's reload script expect.
     #[arg(
         long,
-        env = "RIALTO_LISTEN",
+        env = "LEPTOS_SITE_ADDR",
         default_value = "127.0.0.1:3000",
-        value_name = "ADDRESS"
+        hide = true
     )]
-    pub listen: SocketAddr,
+    pub site_addr: SocketAddr,
 
     /// URL that people open, such as `https://rialto.example.org`. Default: `http://` and the listen address.
     #[arg(long, env = "RIALTO_PUBLIC_URL", value_name = "URL")]
@@ -231,6 +236,12 @@ impl Config {
         }
     }
 
+    /// The address and port to listen on.
+    #[must_use]
+    pub fn listen_address(&self) -> SocketAddr {
+        self.listen.unwrap_or(self.site_addr)
+    }
+
     /// The interval of heartbeats on live connections; at least one second.
     #[must_use]
     pub fn heartbeat_interval(&self) -> Duration {
@@ -256,7 +267,8 @@ impl Config {
     /// Whether, according to the settings, only this machine can open the pages.
     #[must_use]
     pub fn is_for_this_machine(&self) -> bool {
-        self.listen.ip().is_loopback() && (self.public_url.is_none() || self.has_local_url())
+        self.listen_address().ip().is_loopback()
+            && (self.public_url.is_none() || self.has_local_url())
     }
 
     /// Whether people reach Rialto over https, so that cookies can be `Secure`.

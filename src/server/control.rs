@@ -1,11 +1,10 @@
-//! `control.json` in the data folder: URL and token of the running server, for the command line on the same machine. Readable
-//! only by the user who runs the server.
+//! `control.json` in the data folder: URL and token of the running server, for the command line of the same user.
 
 use super::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path};
 
-/// How this machine's command line reaches the running server. Written by the server when it starts.
+/// How this machine's command line reaches the running server.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ControlFile {
     /// Base URL: `http://` and the listen address.
@@ -27,14 +26,14 @@ fn control_path(data: &Path) -> std::path::PathBuf {
     data.join("control.json")
 }
 
-/// Reads the control file of the last server on this data folder. None if there is none, or if it is incomplete.
+/// The control file of the last server on this folder; none if missing or incomplete.
 ///
 /// # Errors
 /// A message for the user, when the file cannot be read.
 pub async fn read(data: &Path) -> Result<Option<ControlFile>, String> {
     let path = control_path(data);
     match tokio::fs::read(&path).await {
-        // A server killed while writing leaves an incomplete file, which counts as none.
+        // Incomplete if the server was killed while writing.
         Ok(json) => Ok(serde_json::from_slice(&json).ok()),
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(format!(

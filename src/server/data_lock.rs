@@ -10,13 +10,13 @@ use std::{
 /// Whether others may hold the lock too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
-    /// No other process: the store and the live connections belong to this one.
+    /// The store and the live connections belong to this process.
     Exclusive,
-    /// Other nodes of the same community, which share a database elsewhere and communicate over the bus.
+    /// Other nodes of the community may share the folder; their database is elsewhere.
     Nodes,
 }
 
-/// A held lock. The system releases it when this value is dropped or the process ends in any way.
+/// A held lock, which the system releases however the process ends.
 #[derive(Debug)]
 pub struct DataLock {
     /// The `flock(2)` lock belongs to this descriptor.
@@ -24,14 +24,15 @@ pub struct DataLock {
 }
 
 impl DataLock {
-    /// Acquires the lock without waiting. Creates the folder if it is missing.
+    /// Acquires the lock without waiting. Creates a missing folder.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] with the folder and the process that holds the lock; otherwise when the folder cannot be written.
+    /// [`Error::InvalidSetting`] with the folder and the process that holds the lock; otherwise when the folder cannot
+    /// be written.
     pub fn acquire(data: &Path, sharing: Sharing) -> Result<Self> {
         std::fs::create_dir_all(data)?;
         let path = path(data);
-        // Not truncated: until the lock is acquired, the file holds the process id of its holder.
+        // Not truncated: it may hold the process id of the lock's holder.
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

@@ -13,7 +13,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error of the server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The request cannot be fulfilled, for a reason the user may see.
+    /// For a reason that the user may see.
     #[error(transparent)]
     User(#[from] Failure),
     /// A setting is invalid or unusable. The text says what to do.
@@ -31,7 +31,7 @@ pub enum Error {
     /// An uploaded file could not be stored or read.
     #[error("files: {0}")]
     Files(#[from] object_store::Error),
-    /// The store holds data that cannot be read: another program wrote it, or it is damaged.
+    /// Data in the store cannot be read: another program's, or damaged.
     #[error("invalid data in the store: {0}")]
     Corrupt(String),
     /// The bus cannot be used, because its setting is wrong.
@@ -48,7 +48,7 @@ impl Error {
         Self::Corrupt(why.to_string())
     }
 
-    /// Failure to send to the user. Every error that the user did not cause is logged here, once, and becomes
+    /// Failure to send to the user. An error that the user did not cause is logged once and becomes
     /// [`Failure::Unavailable`].
     #[must_use]
     pub fn into_failure(self) -> Failure {

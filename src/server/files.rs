@@ -1,5 +1,4 @@
-//! Contents of uploaded files, each stored once under its SHA-256: in the data folder, or in an object store that several
-//! nodes share.
+//! Contents of uploaded files, stored once under their SHA-256: in the data folder, or in a shared object store.
 
 use super::{Error, Result, config::Config};
 use bytes::Bytes;
@@ -18,7 +17,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt},
 };
 
-/// How long an object store may take to answer. A person waits for it.
+/// For an object store to answer; a person waits.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long connecting to the object store may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,10 +36,10 @@ pub struct Files {
 }
 
 impl Files {
-    /// Opens the configured storage: the folder `files` in the data folder, or the bucket of [`Config::files`].
+    /// Opens the folder `files` in the data folder, or the bucket of [`Config::files`].
     ///
     /// # Errors
-    /// When the folder cannot be created, or the bucket cannot be read. The latter error says which settings to check.
+    /// When the folder cannot be created or the bucket cannot be read; then with the settings to check.
     pub async fn open(config: &Config) -> Result<Self> {
         let Some(url) = &config.files else {
             return Self::open_folder(&config.store.data.join("files")).await;
@@ -63,7 +62,7 @@ impl Files {
         })
     }
 
-    /// Opens an S3 bucket (`s3://bucket/prefix`). Endpoint and credentials come from the usual `AWS_…` environment variables.
+    /// Opens `s3://bucket/prefix`, with endpoint and credentials from the usual `AWS_…` variables.
     fn with_bucket(url: &str) -> object_store::Result<Self> {
         let (bucket, prefix) = split_bucket_url(url);
         let retry = RetryConfig {
@@ -71,7 +70,7 @@ impl Files {
             retry_timeout: RESPONSE_TIMEOUT,
             ..RetryConfig::default()
         };
-        // No total timeout, because a file is read as slowly as a client on a bad network receives it.
+        // No total timeout: a file is read as slowly as a client receives it.
         let client = ClientOptions::new()
             .with_timeout_disabled()
             .with_connect_timeout(CONNECT_TIMEOUT)
@@ -88,11 +87,11 @@ impl Files {
         })
     }
 
-    /// Stores a local file under its hash, SHA-256 as 64 hexadecimal digits. It is durable when this returns; the source is left
-    /// unchanged. The copied bytes are hashed again, so content that changed meanwhile is not stored.
+    /// Stores a local file durably under its hash, SHA-256 as 64 hexadecimal digits. The copied bytes are hashed again,
+    /// so content that changed meanwhile is not stored.
     ///
     /// # Errors
-    /// When the file cannot be stored, or changed while it was copied. The call can be retried.
+    /// When the file cannot be stored, or changed while it was copied; the call can be retried.
     pub async fn put(&self, hash: &str, from: std::fs::File) -> Result<()> {
         let path = self.path_of(hash);
         match self.store.head(&path).await {
@@ -116,11 +115,11 @@ impl Files {
         Err(why.into())
     }
 
-    /// Reads a file or a range of it, at the pace of the consumer. If the store closes the connection meanwhile, the rest is requested
-    /// again.
+    /// Reads a file or a range of it, at the pace of the consumer, over several connections if necessary.
     ///
     /// # Errors
-    /// When the file does not exist, or the store does not answer. The stream itself fails if the store does not provide the rest.
+    /// When the file does not exist, or the store does not answer. The stream fails if the store does not provide the
+    /// rest.
     pub async fn read(
         &self,
         hash: &str,
@@ -137,7 +136,7 @@ impl Files {
     }
 }
 
-/// Copies a file from its beginning. Returns the SHA-256 of the copied bytes.
+/// Copies a file from its beginning and returns the SHA-256 of the copied bytes.
 async fn copy_hashing(
     mut from: fs::File,
     into: &mut (impl AsyncWrite + Unpin),
@@ -155,8 +154,7 @@ async fn copy_hashing(
     }
 }
 
-/// Reader that survives slow consumers (a phone in a tunnel, a paused video). Stores close idle connections, and so does our
-/// client: [`RESPONSE_TIMEOUT`] also runs while nobody reads.
+/// Survives slow consumers: stores close idle connections, and [`RESPONSE_TIMEOUT`] also runs while nobody reads.
 struct ResumingReader {
     store: Arc<dyn ObjectStore>,
     path: Path,
@@ -187,7 +185,7 @@ impl ResumingReader {
         })
     }
 
-    /// Next bytes, or None at the end. Content under a hash never changes, so the rest may be requested at any time.
+    /// None at the end. Content under a hash never changes, so the rest may be requested at any time.
     async fn next_bytes(mut self) -> io::Result<Option<(Bytes, Self)>> {
         while !self.remaining.is_empty() {
             let why = match self.bytes.next().await {

@@ -7,8 +7,8 @@ use axum::{
 use std::sync::LazyLock;
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
-/// Adds the security headers to every response, and rejects state-changing requests from other origins (Fetch Metadata,
-/// RFC 6454).
+/// Security headers on every response; state-changing requests from other origins are rejected (Fetch Metadata, RFC
+/// 6454).
 pub fn with_security_headers<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     let mut router = router.layer(CsrfLayer::new());
     for (name, value) in SECURITY_HEADERS {
@@ -21,7 +21,7 @@ pub fn with_security_headers<S: Clone + Send + Sync + 'static>(router: Router<S>
     router
 }
 
-/// Allow camera and microphone on our own pages; forbid framing, MIME sniffing and referrers to other sites.
+/// Camera and microphone on our own pages only; no framing, MIME sniffing or referrers to others.
 const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
@@ -44,8 +44,8 @@ pub fn content_security_policy(nonce: &str) -> String {
     )
 }
 
-/// Additional `connect-src` source, with a leading space: the live-reload port under `cargo leptos watch`, otherwise empty. Leptos
-/// reads the same variables.
+/// The live-reload port under `cargo leptos watch`, with a leading space, as an additional `connect-src`; otherwise
+/// empty.
 static LIVE_RELOAD_SOURCE: LazyLock<String> = LazyLock::new(|| {
     let watched = std::env::var_os("LEPTOS_WATCH").is_some();
     let ports = ["LEPTOS_RELOAD_EXTERNAL_PORT", "LEPTOS_RELOAD_PORT"];
@@ -62,14 +62,14 @@ fn live_reload_source(watched: bool, port: Option<&str>) -> String {
     }
 }
 
-/// Header that forbids caching. Pages depend on the time and the reader.
+/// Forbids caching: pages depend on time and reader.
 #[must_use]
 pub fn no_store() -> (HeaderName, HeaderValue) {
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
 }
 
-/// Whether a request comes from our own origin: its `Origin` matches its `Host`. A request without `Origin` does not come from a
-/// browser, so it cannot carry a user's cookies unintentionally.
+/// Whether `Origin` matches `Host`. Without `Origin` it is no browser, which could carry a user's cookies
+/// unintentionally.
 #[must_use]
 pub fn is_same_origin(headers: &axum::http::HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {

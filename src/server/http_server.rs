@@ -1,8 +1,7 @@
 //! Accepts connections: HTTP/1.1 for requests, and the bare socket for live connections.
 //!
-//! hyper serves requests. A connection that goes live (server-sent events, WebSocket) leaves it: a handler that returns
-//! [`Takeover::take`] gets the socket, and hyper's buffers are freed. An idle subscriber then costs a task and a bounded queue
-//! instead of the buffers of an HTTP connection; `docs/decisions/0006-live-connections-outside-hyper.md` has the figures.
+//! A connection that goes live (server-sent events, WebSocket) leaves hyper: a handler that returns [`Takeover::take`]
+//! gets the socket, and hyper's buffers are freed (`docs/decisions/0006-live-connections-outside-hyper.md`).
 
 use axum::{
     Router,
@@ -33,22 +32,22 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-/// How long a client may take to send the head of a request.
+/// For a client to send the head of a request.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Delay before accepting again after an error, such as too many open files.
+/// After an error such as too many open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Handles for a graceful shutdown.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
-    /// Cancelled to stop the server. Observed by the accept loop and every HTTP connection.
+    /// Stops the accept loop and every HTTP connection.
     pub token: CancellationToken,
-    /// Tracks all open connections, including live ones. Closed once no more are accepted.
+    /// All open connections, live ones included. Closed once no more are accepted.
     pub connections: TaskTracker,
 }
 
-/// Accepts and serves connections until the token is cancelled. HTTP connections then end after their current request; those
-/// still open are tracked in [`Shutdown::connections`].
+/// Serves connections until the token is cancelled. HTTP connections end after their current request and are tracked in
+/// [`Shutdown::connections`].
 pub async fn serve(listener: TcpListener, router: Router, stopping: Shutdown) {
     loop {
         let accepted = tokio::select! {
@@ -70,7 +69,7 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Shutdown) {
     stopping.connections.close();
 }
 
-/// Whether an error concerns only the client that was being accepted, and not the listener.
+/// Whether an error concerns only the client being accepted.
 fn is_connection_error(why: &io::Error) -> bool {
     matches!(
         why.kind(),
@@ -114,7 +113,7 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, s
     let parts = http.into_parts();
     let mut socket = parts.io.into_inner().socket;
     match takeover.take_handler() {
-        // A separate task, so that this one and its HTTP state are freed.
+        // A task of its own, so that this one and its HTTP state are freed.
         Some(next) => drop(stopping.connections.spawn(next(TakenSocket {
             socket,
             read_buf: parts.read_buf,
@@ -133,9 +132,9 @@ pub struct TakenSocket {
     pub read_buf: Bytes,
 }
 
-/// Discards everything a client sends, until it closes the connection or that breaks.
+/// Discards what a client sends until the connection ends.
 ///
-/// Otherwise the system would reset a connection with unread bytes, and the client could lose the last bytes sent to it.
+/// The system would reset a connection with unread bytes, and the client could lose the last bytes sent to it.
 pub async fn drain_until_closed(socket: &TcpStream) {
     let mut ignored = [0; 1024];
     loop {
@@ -150,7 +149,7 @@ pub async fn drain_until_closed(socket: &TcpStream) {
     }
 }
 
-/// Lets a handler take over the connection of its request. Every request has it in its extensions.
+/// Lets a handler take over the connection; an extension of every request.
 #[derive(Debug, Clone, Default)]
 pub struct Takeover(Arc<TakeoverState>);
 
@@ -173,8 +172,8 @@ impl fmt::Debug for TakeoverState {
 }
 
 impl Takeover {
-    /// Takes over the connection. The returned response is seen by the middleware but not written; `then` gets the socket and
-    /// writes its own response, including the head.
+    /// Takes over the connection. Middleware sees the returned response, but `then` gets the socket and writes its own,
+    /// head included.
     pub fn take<F>(&self, then: impl FnOnce(TakenSocket) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send + 'static,

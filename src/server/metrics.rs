@@ -1,7 +1,6 @@
 //! Prometheus metrics for the operator (`OpenMetrics` 1.0), served at `--metrics-addr`.
 //!
-//! Events are counted as they happen. Gauges (connections, queued bytes) are computed when the metrics are scraped, so they cost
-//! nothing in between.
+//! Gauges (connections, queued bytes) are computed when scraped, so they cost nothing in between.
 
 use super::store::Stream;
 use crate::model::call::Outcome;
@@ -38,7 +37,7 @@ pub struct Metrics {
     pub queue_bytes: Gauge,
     /// Bytes queued for the connection that has the most.
     pub queue_bytes_most: Gauge,
-    /// Frames written to live connections: an event sent to one connection counts once.
+    /// Frames written to live connections, counted once for each connection.
     pub deliveries: Counter,
     /// Live connections closed because they did not read.
     pub slow_readers: Family<ConnectionLabels, Counter>,
@@ -52,9 +51,9 @@ pub struct Metrics {
     pub commit_failures: Counter,
     /// 1 while NATS is connected, otherwise 0.
     pub bus_connected: Gauge,
-    /// Delay from a commit on another node to its arrival here, in seconds. Compares the clocks of the two nodes.
+    /// Seconds from a commit on another node to its arrival here, by the clocks of both.
     pub bus_lag: Histogram,
-    /// Events of other nodes that the bus lost and that were read from the store.
+    /// Events of other nodes that were read from the store because the bus lost them.
     pub bus_missed: Counter,
     /// HTTP requests answered.
     pub requests: Family<RequestLabels, Counter>,
@@ -68,7 +67,7 @@ pub struct Metrics {
     pub tries_refused: Counter,
     /// Open TURN allocations on this node.
     pub relays: Gauge,
-    /// Bytes relayed for calls. Bytes between two allocations of this node count twice.
+    /// Bytes relayed for calls, counted twice between two allocations of this node.
     pub relay_bytes: Counter,
     /// Requests and packets refused by the relay, by reason.
     pub relay_refused: Family<RelayRefusalLabels, Counter>,
@@ -113,7 +112,7 @@ impl ConnectionLabels {
 pub struct ResumeLabels {
     /// `news` or `room`.
     pub stream: &'static str,
-    /// Whether all missed events were sent. Otherwise the client has to reload the state.
+    /// Whether all missed events were sent; otherwise the client reloads the state.
     pub recovered: bool,
 }
 
@@ -195,7 +194,7 @@ impl Metrics {
         metrics
     }
 
-    /// Creates rare series with a count of zero, so that their rate is zero instead of absent.
+    /// Starts rare series at zero, so that their rate is zero instead of absent.
     fn initialize_series(&self) {
         for kind in [ConnectionLabels::WEBSOCKET, ConnectionLabels::SSE] {
             self.slow_readers.get_or_create(&kind).inc_by(0);
@@ -282,7 +281,6 @@ impl Metrics {
         Ok(text)
     }
 
-    /// Counts a resume request.
     pub(super) fn count_resume(&self, stream: Stream, recovered: bool) {
         let stream = match stream {
             Stream::News => NEWS_STREAM_LABEL,

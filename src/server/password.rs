@@ -1,5 +1,5 @@
-//! Password hashing: argon2id (RFC 9106) with the crate's defaults, off the async threads and with bounded concurrency, so that
-//! a burst of sign-ins cannot exhaust memory and cores.
+//! Password hashing: argon2id (RFC 9106), off the async threads and bounded, so that many sign-ins cannot exhaust
+//! memory and cores.
 
 use super::error::{Error, Result};
 use argon2::{
@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 /// Maximum concurrent hash operations. Each uses 19 MiB.
 static HASHING_PERMITS: Semaphore = Semaphore::const_new(2);
 
-/// Hashes a password with a new salt, in PHC string format.
+/// With a new salt, in PHC string format.
 ///
 /// # Errors
 /// When hashing fails, which only a lack of memory can cause.
@@ -25,8 +25,8 @@ pub async fn hash(password: String) -> Result<String> {
     .await
 }
 
-/// Whether a password matches a hash. Without a hash it does the same work and returns false, so that timing does not reveal
-/// whether an account exists.
+/// Whether a password matches. Without a hash it does the same work, so that timing does not reveal whether an account
+/// exists.
 ///
 /// # Errors
 /// When the stored hash cannot be read.

@@ -8,11 +8,10 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Header with the list of client addresses, to which each proxy appends. Every proxy can send it, unlike the newer `Forwarded`
-/// header (RFC 7239).
+/// Client addresses, to which each proxy appends. Every proxy can send it, unlike `Forwarded` (RFC 7239).
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Proxies whose `X-Forwarded-For` is accepted. From any other address the header may be forged.
+/// Proxies whose `X-Forwarded-For` is accepted; elsewhere it may be forged.
 #[derive(Debug, Default)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
@@ -63,12 +62,15 @@ impl TrustedProxies {
     pub fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         let forwarded = headers.get_all(FORWARDED_FOR);
-        let mut said: Vec<&str> = forwarded
+        let mut addresses: Vec<&str> = forwarded
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .collect();
-        if !said.is_empty() && !self.trusts(client) && !self.warned.swap(true, Ordering::Relaxed) {
+        if !addresses.is_empty()
+            && !self.trusts(client)
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
             tracing::warn!(
                 proxy = %client,
                 "X-Forwarded-For from an untrusted proxy is ignored: its clients share one limit on sign-in attempts. If the proxy \
@@ -76,9 +78,9 @@ impl TrustedProxies {
             );
         }
         while self.trusts(client) {
-            let Some(word) = said.pop() else { break };
+            let Some(text) = addresses.pop() else { break };
             // An invalid address was not written by a trusted proxy.
-            let Ok(address) = word.trim().parse::<IpAddr>() else {
+            let Ok(address) = text.trim().parse::<IpAddr>() else {
                 break;
             };
             client = address.to_canonical();
@@ -93,7 +95,7 @@ impl TrustedProxies {
     }
 }
 
-/// Key of a rate limit: the address, or its /64 network for IPv6, the smallest one a household gets (RFC 6177).
+/// The address or, for IPv6, its /64 network, the smallest one a household gets (RFC 6177).
 #[must_use]
 pub fn rate_limit_key(address: IpAddr) -> IpAddr {
     match address {
@@ -106,10 +108,10 @@ pub fn rate_limit_key(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn client_ip(trusted: &str, peer: &str, said: &[&'static str]) -> String {
+    fn client_ip(trusted: &str, peer: &str, addresses: &[&'static str]) -> String {
         let mut headers = HeaderMap::new();
-        for said in said {
-            headers.append(FORWARDED_FOR, said.parse().unwrap());
+        for address in addresses {
+            headers.append(FORWARDED_FOR, address.parse().unwrap());
         }
         let trusted: TrustedProxies = trusted.parse().unwrap();
         trusted
@@ -130,7 +132,7 @@ mod tests {
     fn a_trusted_proxy_is_believed_and_what_it_was_told_is_not() {
         let forged = &["203.0.113.9, 198.51.100.7"];
         assert_eq!(client_ip("10.0.0.5", "10.0.0.5", forged), "198.51.100.7");
-        // Two proxies in a row, in one header or in two. A dual-stack socket reports IPv4 addresses in IPv6-mapped form.
+        // Two proxies in a row, in one header or in two, with IPv6-mapped addresses of a dual-stack socket.
         let two = &["203.0.113.9, 198.51.100.7", "10.0.0.6"];
         assert_eq!(
             client_ip("10.0.0.0/24", "::ffff:10.0.0.5", two),

@@ -1,4 +1,4 @@
-//! The only place that draws random numbers: ids, epochs and tokens.
+//! The only source of random numbers: ids, epochs and tokens.
 
 use crate::model::Epoch;
 use rand::RngCore;
@@ -18,13 +18,13 @@ pub fn new_epoch() -> Epoch {
     Epoch(random_hex::<8>())
 }
 
-/// A new secret token for a cookie, a link or a bearer token: 256 random bits as 64 hexadecimal digits.
+/// A new secret token: 256 random bits as 64 hexadecimal digits.
 #[must_use]
 pub fn new_token() -> String {
     random_hex::<32>()
 }
 
-/// SHA-256 in hexadecimal, the stored form of a token. Tokens have 256 random bits, so a slow hash would add nothing.
+/// SHA-256 in hexadecimal, the stored form of a token. A slow hash would add nothing to 256 random bits.
 #[must_use]
 pub fn sha256_hex(token: &str) -> String {
     hex::encode(Sha256::digest(token.as_bytes()))

@@ -11,7 +11,7 @@ use std::{
 /// A token bucket of `burst` tokens that gains one every `refill` milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct TokenBucket {
-    /// Time at which the bucket is full again, which is its entire state.
+    /// When the bucket is full again: its entire state.
     full_at: Millis,
 }
 
@@ -27,7 +27,7 @@ impl TokenBucket {
     }
 }
 
-/// Token buckets for any number of keys. Full buckets are dropped.
+/// Token buckets by key; full ones are dropped.
 #[derive(Debug)]
 pub struct RateLimiter<K> {
     buckets: Mutex<HashMap<K, TokenBucket>>,
@@ -39,7 +39,7 @@ pub struct RateLimiter<K> {
 const SWEEP_THRESHOLD_KEYS: usize = 1_000;
 
 impl<K: Eq + Hash> RateLimiter<K> {
-    /// Allows each key `burst` attempts at once, and one more every `refill` milliseconds.
+    /// Each key may try `burst` times at once, and once more every `refill` milliseconds.
     #[must_use]
     pub fn new(burst: u32, refill: Millis) -> Self {
         Self {

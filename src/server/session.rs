@@ -54,8 +54,7 @@ pub async fn authenticate_user(
     }))
 }
 
-/// Current user of a connection to this node. None if the session has ended or, for a guest, if the link was revoked or the
-/// call is over.
+/// Current user of a connection to this node; none if the session has ended or, for a guest, link or call.
 ///
 /// # Errors
 /// When the store fails.
@@ -110,7 +109,7 @@ pub async fn open(app: &AppState, user: UserId) -> Result<HeaderValue> {
     Ok(session_cookie(app, token))
 }
 
-/// Creates a session for a token, within the transaction that creates its user.
+/// Creates a session within the transaction that creates its user.
 ///
 /// # Errors
 /// When the store fails.

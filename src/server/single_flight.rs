@@ -3,11 +3,10 @@
 use quick_cache::{Weighter, sync::Cache};
 use std::{hash::Hash, time::Duration};
 
-/// A waiter blocked this long computes the value itself. Otherwise, when computing fails, the waiters would try one after the
-/// other, and their delays would add up.
+/// A waiter blocked this long computes the value itself: while computing fails, delays would add up.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Cached value of a key. If there is none, the first caller computes and caches it while the others wait.
+/// Cached value of a key, or else computed by the first caller while the others wait.
 ///
 /// # Errors
 /// When computing fails. Errors are not cached.
@@ -43,8 +42,8 @@ mod tests {
     };
     use tokio::time::{Instant, sleep};
 
-    /// Makes a hundred concurrent requests for a value whose computation takes `takes` and returns `ends`. Returns the answers, the
-    /// number of computations, and the total time.
+    /// Makes a hundred concurrent requests for a value that takes `takes` and returns `ends`. Returns answers,
+    /// computations and total time.
     async fn request_concurrently(
         takes: Duration,
         ends: Result<u8, u8>,

@@ -3,8 +3,8 @@
 /// Maximum length of a slug, in characters.
 const MAX_SLUG_CHARS: usize = 80;
 
-/// Slug of a title: lower-case ASCII letters and digits with single hyphens between them, at most 80 characters. Other scripts are
-/// transliterated. Returns `fallback` if nothing is left.
+/// Slug of a title: at most 80 lower-case ASCII letters and digits with single hyphens; other scripts are
+/// transliterated. `fallback` if nothing is left.
 #[must_use]
 pub fn slugify(title: &str, fallback: &str) -> String {
     let mut slug = String::new();

@@ -179,30 +179,28 @@ mod browser {
         fn poll_local(&self) {}
     }
 
-    /// Hydrates the server-rendered page once `ready` completes.
-    pub fn hydrate<V: IntoView>(
-        ready: impl Future<Output = ()> + 'static,
-        app: impl FnOnce() -> V + 'static,
-    ) {
+    /// Hydrates the server-rendered page. Effects and other spawned futures run afterwards.
+    pub async fn hydrate<V: IntoView>(app: impl FnOnce() -> V + 'static) {
         DEFERRED_FUTURES.set(Some(VecDeque::new()));
         // The page is loaded once, and no other executor was set.
         let _ = Executor::init_custom_executor(DeferredExecutor);
-        spawn_local(async move {
-            ready.await;
-            mount::hydrate_from_async(body(), app).await.forget();
-            loop {
-                yield_to_event_loop().await;
-                let next = DEFERRED_FUTURES.with_borrow_mut(|started| {
-                    let next = started.as_mut().and_then(VecDeque::pop_front);
-                    if next.is_none() {
-                        *started = None;
-                    }
-                    next
-                });
-                let Some(next) = next else { break };
-                spawn_local(next);
-            }
-        });
+        mount::hydrate_from_async(body(), app).await.forget();
+        spawn_local(run_deferred_futures());
+    }
+
+    async fn run_deferred_futures() {
+        loop {
+            yield_to_event_loop().await;
+            let next = DEFERRED_FUTURES.with_borrow_mut(|deferred| {
+                let next = deferred.as_mut().and_then(VecDeque::pop_front);
+                if next.is_none() {
+                    *deferred = None;
+                }
+                next
+            });
+            let Some(next) = next else { break };
+            spawn_local(next);
+        }
     }
 
     /// Yields to the event loop through a `MessageChannel`: timers are throttled in hidden pages, which may receive

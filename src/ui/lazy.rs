@@ -24,9 +24,9 @@ use wasm_bindgen_futures::spawn_local;
 #[error("a code chunk of this page could not be loaded")]
 pub struct ChunkLoadError;
 
-#[cfg(feature = "split")]
-impl From<wasm_split_helpers::SplitLoaderError> for ChunkLoadError {
-    fn from(_: wasm_split_helpers::SplitLoaderError) -> Self {
+#[cfg(split)]
+impl From<leptos::wasm_split::SplitLoaderError> for ChunkLoadError {
+    fn from(_: leptos::wasm_split::SplitLoaderError) -> Self {
         Self
     }
 }
@@ -54,12 +54,12 @@ macro_rules! lazy_chunk {
 
             #[allow(unsafe_code, reason = "the split chunk is imported through an extern function")]
             fn load() -> $crate::ui::lazy::ChunkFuture<$type> {
-                #[cfg(feature = "split")]
-                #[wasm_split_helpers::wasm_split($name, fallible)]
+                #[cfg(split)]
+                #[leptos::wasm_split::wasm_split($name, fallible, wasm_split_path = leptos::wasm_split)]
                 fn chunk_functions() -> Result<$type, $crate::ui::lazy::ChunkLoadError> {
                     Ok($functions)
                 }
-                #[cfg(not(feature = "split"))]
+                #[cfg(not(split))]
                 async fn chunk_functions() -> Result<$type, $crate::ui::lazy::ChunkLoadError> {
                     Ok($functions)
                 }
@@ -89,7 +89,7 @@ impl<T: Copy> LazyChunk<T> {
     /// Returns the entry point if the chunk is loaded. Does not load it.
     #[must_use]
     pub fn get(&self) -> Option<T> {
-        if cfg!(feature = "split") {
+        if cfg!(split) {
             self.loaded.get()
         } else {
             (self.load)().now_or_never()?.ok()

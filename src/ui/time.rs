@@ -1,8 +1,10 @@
 //! Times for people: in UTC when rendered by the server, in the reader's time zone and language once the page is
 //! hydrated.
 
+use super::browser_state::BrowserState;
 use crate::model::Millis;
 use leptos::prelude::*;
+use local::DateFormats;
 
 /// How a time is formatted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,16 +19,25 @@ pub enum TimeStyle {
 
 /// Whether the page is hydrated; from then on times are shown in the reader's zone. Provided once, by the app.
 #[derive(Debug, Clone, Copy)]
-pub struct LocalClock(ReadSignal<bool>);
+pub struct LocalClock {
+    is_hydrated: ReadSignal<bool>,
+    formats: BrowserState<DateFormats>,
+}
 
 impl LocalClock {
     /// Provides the context.
     pub fn provide() -> Self {
-        let (live, set_live) = signal(false);
+        let (is_hydrated, set_hydrated) = signal(false);
+        let formats = BrowserState::<DateFormats>::default();
         // Two effects, so that loading the browser's locale data is a task of its own.
-        Effect::new(local::warm_up_formats);
-        Effect::new(move || set_live.set(true));
-        let clock = Self(live);
+        Effect::new(move || {
+            formats.with(DateFormats::warm_up);
+        });
+        Effect::new(move || set_hydrated.set(true));
+        let clock = Self {
+            is_hydrated,
+            formats,
+        };
         provide_context(clock);
         clock
     }
@@ -34,30 +45,35 @@ impl LocalClock {
     /// Formats a time. Tracks whether the page is hydrated.
     #[must_use]
     pub fn text(&self, at: Millis, style: TimeStyle) -> String {
-        if self.0.get() {
-            local::text(at, style)
-        } else {
-            utc::text(at, style)
-        }
+        let local = self
+            .is_hydrated
+            .get()
+            .then(|| self.formats.with(|formats| formats.text(at, style)))
+            .flatten();
+        local.unwrap_or_else(|| utc::text(at, style))
     }
 
     /// Returns whether the page is hydrated. Anything that may differ between server and browser must wait for it.
     #[must_use]
     pub fn is_hydrated(&self) -> bool {
-        self.0.get()
+        self.is_hydrated.get()
     }
 
     /// The current time; `None` before hydration.
     #[must_use]
     pub fn now(&self) -> Option<Millis> {
-        self.0.get().then(super::browser::now)
+        self.is_hydrated.get().then(super::browser::now)
     }
 
     /// Number of the calendar day of a time, only for comparing days. Tracks whether the page is hydrated.
     #[must_use]
     pub fn day_number(&self, at: Millis) -> i64 {
         const DAY_MILLIS: Millis = 24 * 60 * 60 * 1_000;
-        let offset = if self.0.get() { local::offset(at) } else { 0 };
+        let offset = if self.is_hydrated.get() {
+            local::offset(at)
+        } else {
+            0
+        };
         (at + offset).div_euclid(DAY_MILLIS)
     }
 }
@@ -80,15 +96,49 @@ mod local {
     use js_sys::{Array, Date, Function, Intl::DateTimeFormat, Object, Reflect};
     use wasm_bindgen::JsValue;
 
-    // Creating a format takes milliseconds, using one microseconds.
-    thread_local! {
-        static TIME_FORMAT: Function = new_format(&[("hour", "2-digit"), ("minute", "2-digit")]);
-        static DATE_FORMAT: Function = new_format(&[("day", "numeric"), ("month", "long"), ("year", "numeric")]);
+    /// The formats in use. Creating one takes milliseconds, using it microseconds.
+    #[derive(Debug, Default)]
+    pub(super) struct DateFormats {
+        time: Option<Function>,
+        date: Option<Function>,
     }
 
-    /// Creates the time format in advance, because nearly every time shown needs it.
-    pub(super) fn warm_up_formats() {
-        TIME_FORMAT.with(|_| ());
+    impl DateFormats {
+        /// Creates the time format in advance, because nearly every time shown needs it.
+        pub(super) fn warm_up(&mut self) {
+            self.time();
+        }
+
+        pub(super) fn text(&mut self, at: Millis, style: TimeStyle) -> String {
+            match style {
+                TimeStyle::Time => format_with(self.time(), at),
+                TimeStyle::Day => self.day_text(at),
+                TimeStyle::DayTime => {
+                    format!("{}, {}", self.day_text(at), format_with(self.time(), at))
+                }
+            }
+        }
+
+        fn day_text(&mut self, at: Millis) -> String {
+            let now = crate::ui::browser::now();
+            let number = |at| (at + offset(at)).div_euclid(86_400_000);
+            match number(now) - number(at) {
+                0 => "Today".to_owned(),
+                1 => "Yesterday".to_owned(),
+                _ => format_with(self.date(), at),
+            }
+        }
+
+        fn time(&mut self) -> &Function {
+            self.time
+                .get_or_insert_with(|| new_format(&[("hour", "2-digit"), ("minute", "2-digit")]))
+        }
+
+        fn date(&mut self) -> &Function {
+            self.date.get_or_insert_with(|| {
+                new_format(&[("day", "numeric"), ("month", "long"), ("year", "numeric")])
+            })
+        }
     }
 
     /// Creates a format in the reader's language.
@@ -120,25 +170,6 @@ mod local {
     )]
     pub(super) fn offset(at: Millis) -> Millis {
         -(date(at).get_timezone_offset() as Millis) * 60_000
-    }
-
-    pub(super) fn text(at: Millis, style: TimeStyle) -> String {
-        let time = || TIME_FORMAT.with(|time| format_with(time, at));
-        match style {
-            TimeStyle::Time => time(),
-            TimeStyle::Day => day_text(at),
-            TimeStyle::DayTime => format!("{}, {}", day_text(at), time()),
-        }
-    }
-
-    fn day_text(at: Millis) -> String {
-        let now = crate::ui::browser::now();
-        let number = |at| (at + offset(at)).div_euclid(86_400_000);
-        match number(now) - number(at) {
-            0 => "Today".to_owned(),
-            1 => "Yesterday".to_owned(),
-            _ => DATE_FORMAT.with(|date| format_with(date, at)),
-        }
     }
 }
 

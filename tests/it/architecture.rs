@@ -44,7 +44,13 @@ const FORBIDDEN_DEPENDENCIES: [(&str, &str); 6] = [
 ];
 
 /// Modules of plain functions over plain data, and the crates that they may not use.
-const PURE_MODULES: [&str; 3] = ["model", "protocol", "calls::client::state"];
+const PURE_MODULES: [&str; 5] = [
+    "model",
+    "protocol",
+    "calls::client::state",
+    "calls::client::peer::state",
+    "calls::client::transfer::state",
+];
 const IMPURE_CRATES: [&str; 9] = [
     "axum",
     "js_sys",

@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Length of a NATS outage: many times the silence after which a node counts as gone.
+/// Many times the silence after which a node counts as gone.
 const NATS_OUTAGE: Duration = Duration::from_secs(30);
 
 /// Waits until `ws` has received this presence of `who`, on connecting or later.
@@ -246,7 +246,7 @@ async fn a_call_rings_at_another_node_and_its_signals_cross() {
     wait_for_call_end(&mut bob).await;
 }
 
-/// Waits for the end of the call and for its message in the room, which arrive in either order.
+/// The end of the call and its message in the room arrive in either order.
 async fn wait_for_call_end(client: &mut CallClient) {
     let (mut ended, mut told) = (false, false);
     let both = |frame: &ServerFrame| {
@@ -463,7 +463,7 @@ async fn a_call_that_cannot_reach_the_leader_says_so() {
     assert!(reason.contains("try again"), "{reason}");
 }
 
-/// Starts NATS while the second node is suspended: what the first node publishes meanwhile does not reach it.
+/// Starts NATS while the second node is suspended, so that what the first one publishes does not reach it.
 async fn reconnect_first_node_to_nats(cluster: &mut Cluster, observer: &Browser) {
     cluster.nodes[1].freeze();
     cluster.nats.launch().await;
@@ -510,7 +510,7 @@ async fn what_the_call_leader_could_not_publish_while_nats_was_down_arrives_when
     while bob.next_state().await != State::Connecting {}
 }
 
-/// A client that sends messages without a pause and moves to the next node when its connection ends.
+/// A client that sends without a pause and moves to the next node when its connection ends.
 struct ContinuousWriter {
     browser: Browser,
     hello: HelloFrame,
@@ -571,8 +571,8 @@ async fn nodes_that_are_restarted_one_after_another_fail_nobody() {
 }
 
 impl ContinuousWriter {
-    /// Sends messages one at a time. After a disconnect it reconnects to the next node and repeats the unacknowledged message.
-    /// Returns the number of acknowledged messages.
+    /// Sends one at a time. After a disconnect it repeats the unacknowledged message at the next node. Returns the
+    /// acknowledged messages.
     async fn write(
         mut self,
         room: RoomId,

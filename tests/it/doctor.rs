@@ -43,7 +43,7 @@ async fn it_says_of_each_thing_how_it_is_and_sends_through_the_relay() {
     assert!(stdout.contains("HTTPS: Only this machine"), "{stdout}");
 }
 
-/// Checks a server with a TURN relay over TLS whose certificate for localhost is trusted or not. Returns the output and its line on TLS.
+/// Checks a server with a TURN relay over TLS. Returns the output and its line on TLS.
 async fn check_tls_relay(is_trusted: bool) -> (Output, String) {
     let certificate = Certificate::self_signed("localhost");
     let (chain, key) = (certificate.chain(), certificate.key());

@@ -1,4 +1,4 @@
-//! Acknowledged means durable: what the server has acknowledged is stored once and in order, even after it was killed.
+//! Acknowledged means durable: stored once and in order, even if the server was killed.
 
 use crate::support::{
     Browser, HelloFrame, Publisher, Server, SseClient, WsClient, message_id, with_timeout,
@@ -20,11 +20,11 @@ use tokio::sync::{mpsc, watch};
 const CLIENTS: usize = 5;
 const MESSAGES_EACH: usize = 40;
 const MESSAGES: usize = CLIENTS * MESSAGES_EACH;
-/// Maximum number of unacknowledged messages per client: enough that every kill interrupts some.
+/// Enough that every kill interrupts some.
 const MAX_IN_FLIGHT: usize = 6;
 
-/// A client with an outbox, as in the browser: a message stays there until it is acknowledged, and every new connection sends the
-/// whole outbox again, in order and with the same ids.
+/// A client with an outbox, as in the browser: every new connection sends all unacknowledged messages again, in order
+/// and with the same ids.
 struct OutboxClient {
     browser: Browser,
     room: RoomId,
@@ -60,8 +60,8 @@ impl OutboxClient {
         }
     }
 
-    /// Sends all its messages and receives those of every client, over as many connections as needed. `starts` counts the server's
-    /// starts; after a lost connection, the client waits for the next one.
+    /// Sends its messages and receives everybody's, over as many connections as needed. `starts` counts the server's
+    /// starts.
     async fn run(
         mut self,
         mut starts: watch::Receiver<u32>,

@@ -452,7 +452,7 @@ async fn a_message_does_not_wait_behind_a_file() {
     let id = message_id();
     announce_upload(&mut ws, id, room, "film.mp4", data.len()).await;
     wait_for_upload_ready(&mut ws, id).await;
-    // As in the browser, a few chunks are in flight and more follow when they are acknowledged.
+    // As in the browser, more chunks follow when some are acknowledged.
     let window = limits::MAX_CHUNKS_IN_FLIGHT * limits::MAX_CHUNK_BYTES;
     send_chunks_from(&mut ws, id, 0, &data[..window]).await;
     ws.send_message(room, "here it comes").await;
@@ -485,7 +485,7 @@ async fn two_pages_with_one_upload_id_leave_no_wrong_bytes_under_a_hash() {
         for _ in 0..data.len() / limits::MAX_CHUNK_BYTES {
             wait_for_progress(&mut ws, id).await;
         }
-        // The server now hashes, copies and publishes the file. The other client interferes at a different moment in each round.
+        // The server now publishes the file. The other client interferes at a different moment in each round.
         tokio::time::sleep(Duration::from_micros(400 * round)).await;
         other_ws.send(&ClientFrame::UploadCancel { id }).await;
         announce_upload(&mut other_ws, id, room, "plan.pdf", data.len() + 1).await;

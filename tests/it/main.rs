@@ -7,6 +7,7 @@ mod architecture;
 mod calls;
 mod chat;
 mod cluster;
+mod command_line;
 mod doctor;
 mod durability;
 mod files;

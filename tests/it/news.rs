@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Maximum time from the publishing request to its event at a reader on the same machine.
+/// From the publishing request to its event at a reader on the same machine.
 const MAX_PUBLISH_LATENCY: Duration = Duration::from_millis(250);
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn a_reader_has_a_story_within_250_ms_of_its_publishing() {
     let publisher = Publisher::create(&server).await;
     let mut reader = SseClient::open(&server).await;
     reader.wait_for_hello().await;
-    // A busy machine may delay any story: one attempt of three has to meet the limit for every story.
+    // A busy machine may delay a story: one of three attempts has to meet the limit.
     for _ in 0..3 {
         let mut took = Vec::new();
         for n in 0..40 {
@@ -139,7 +139,7 @@ async fn a_repeated_request_publishes_once() {
     );
 }
 
-/// Asserts that a request is refused with this status, a failure for programs and a message for people that contains `word`.
+/// Asserts this status, a failure for programs and a message for people that contains `word`.
 async fn check_refused(response: Response, status: u16, word: &str) {
     let got = response.status().as_u16();
     let body = response.text().await.unwrap();
@@ -276,7 +276,7 @@ async fn an_idle_stream_still_sends_heartbeats() {
     })
     .await;
     let mut plain = SseClient::open(&server).await;
-    // The first heartbeat comes at once, the second at the next tick for all readers, the others one interval apart.
+    // At once, then at the next tick for all readers, then one interval apart.
     let mut began = Instant::now();
     for count in 1..=4 {
         plain

@@ -80,7 +80,7 @@ async fn while_the_bucket_is_away_a_file_waits_and_nothing_of_it_is_sent_twice()
     ws.wait_for(is_acknowledged).await;
 }
 
-/// More than the socket buffers between the bucket and a stuck reader hold, so that the rest stays in the bucket.
+/// More than the socket buffers hold, so that the rest stays in the bucket.
 const LARGE_FILE_BYTES: usize = 20 * 1024 * 1024;
 
 /// Uploads a large file. Returns the sender, the file's path and its content.
@@ -118,7 +118,7 @@ async fn a_file_goes_on_when_the_bucket_was_away_meanwhile() {
     let body = slow.read_body().await;
     assert!(body == data, "{} bytes", body.len());
 
-    // If the bucket stays unreachable, the response is cut off, so that no client takes it for the whole file.
+    // The response is cut off, so that no client takes it for the whole file.
     let slow = StuckReader::get(&ada, &place).await;
     s3.stop().await;
     let body = slow.read_body().await;
@@ -162,7 +162,7 @@ async fn nodes_without_a_common_folder_give_each_others_files() {
     let message = upload(&mut ws, room, "plan.pdf", &data).await;
     let download = bob.get(&download_path(attachment_of(&message))).await;
     assert!(download.bytes().await.unwrap() == data);
-    // An upload begun at one node and continued at the other: that node asks for the whole file and stores it.
+    // Begun at one node and continued at the other, which asks for the whole file.
     let data = patternless_bytes(4 * limits::MAX_CHUNK_BYTES + 1);
     let id = message_id();
     announce_upload(&mut ws, id, room, "plan 2.pdf", data.len()).await;

@@ -1,6 +1,5 @@
-//! The store on PostgreSQL: migration to it, several servers on one database, and outages of the database.
-//!
-//! All other modules test both stores: `make unit` runs them on SQLite and on PostgreSQL.
+//! The store on PostgreSQL: migration to it, several servers on one database, and outages. All other modules test both
+//! stores.
 
 use crate::files;
 use crate::support::{
@@ -75,7 +74,7 @@ async fn send_file(ws: &mut WsClient, room: RoomId, data: &[u8]) -> String {
     }
 }
 
-/// Every table that the migrations create. Each must be copied, including those added later.
+/// Each table must be copied, including those added later.
 fn migrated_tables() -> Vec<String> {
     let mut tables = Vec::new();
     for engine in ["sqlite", "postgres"] {
@@ -382,7 +381,7 @@ async fn of_all_who_claim_at_once_through_two_servers_one_becomes_the_administra
     assert_eq!(users.matches("admin\t").count(), 1, "{users}");
 }
 
-/// A client that sends messages until all are acknowledged. A message refused as unavailable is sent again under the same id.
+/// A client that sends until all is acknowledged. What is refused as unavailable is sent again under the same id.
 struct RetryingWriter {
     ws: WsClient,
     room: RoomId,
@@ -474,7 +473,7 @@ async fn a_database_that_stops_and_starts_again_loses_nothing_that_was_acknowled
     let writers: Vec<_> = writers.into_iter().map(start).collect();
     drop(progress);
 
-    // Two outages last for one restart, in which writers just wait. The third lasts until a message is refused.
+    // In two outages, which last for one restart, writers just wait. The third lasts until a message is refused.
     for outage in 1..=3 {
         for _ in 0..RetryingWriter::MESSAGE_COUNT / 2 {
             progressed.recv().await.unwrap();

@@ -283,7 +283,7 @@ async fn a_reader_of_the_news_goes_on_after_what_it_has_seen() {
     assert!(by_address.wait_for_hello().await.recovered);
     assert_eq!(replayed_seqs(&mut by_address, &publisher).await, [6, 7, 8]);
 
-    // A browser that reconnects by itself repeats the original query, so `Last-Event-ID` takes precedence.
+    // A browser that reconnects by itself repeats the original query, so `Last-Event-ID` wins.
     let mut both =
         SseClient::open_with(&server, &format!("?after=1&epoch={epoch}"), Some("8")).await;
     assert!(both.wait_for_hello().await.recovered);
@@ -372,7 +372,7 @@ async fn nothing_is_lost_or_doubled_when_readers_come_while_stories_are_publishe
             assert_eq!(publisher.publish("Story").await.seq, n);
         }
     });
-    // Readers connect one after another, half of them from the first story, half from the current head.
+    // One after another, half from the first story, half from the current head.
     let mut readers = Vec::new();
     while !publishing.is_finished() {
         let replayed = readers.len() % 2 == 0;

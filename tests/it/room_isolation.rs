@@ -22,12 +22,12 @@ const MEASURED_MESSAGES: usize = 200;
 const BURST_CLIENTS: usize = 4;
 /// Maximum number of unacknowledged messages per bursting connection.
 const MAX_IN_FLIGHT: usize = 64;
-/// Maximum ratio of the median latency beside a burst to the median without it; even a machine with one core stays below.
+/// Median latency beside a burst relative to none; even one core stays below.
 const MAX_MEDIAN_RATIO: u32 = 5;
-/// A busy machine may delay any attempt, a lack of isolation delays all of them: one good attempt passes the test.
+/// A busy machine may delay any attempt, a lack of isolation delays all.
 const MAX_ATTEMPTS: usize = 3;
 
-/// Sends messages into a room as fast as they are acknowledged, until `stop` is set. Returns the number acknowledged.
+/// Sends into a room as fast as acknowledged, until `stop` is set. Returns the number.
 async fn flood(mut ws: WsClient, room: RoomId, stop: Arc<AtomicBool>) -> usize {
     let mut taken = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -58,7 +58,7 @@ async fn read_until_closed(mut ws: WsClient, stop: Arc<AtomicBool>) {
     }
 }
 
-/// Creates a direct room of two new users. Returns it with the first user's connections and one of the second user.
+/// A direct room of two new users, with the first one's connections and one of the second.
 async fn room_of_two(server: &Server, n: usize) -> (RoomId, Vec<WsClient>, WsClient) {
     let loud = Browser::join(server, &format!("Loud {n}")).await;
     let reader_browser = Browser::join(server, &format!("Patient {n}")).await;

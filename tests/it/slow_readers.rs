@@ -11,11 +11,11 @@ use rialto::{
 };
 use std::time::Instant;
 
-/// Send queue limit per connection in these tests, in bytes: small, so that few messages exceed it.
+/// Small, so that few messages exceed it.
 const QUEUE_BYTES: &str = "65536";
 /// Number of messages or stories per baseline measurement.
 const BASELINE_ROUNDS: usize = 100;
-/// A busy machine may delay any attempt, a stuck reader would delay all of them: one good attempt passes the test.
+/// A busy machine may delay any attempt, a stuck reader would delay all.
 const MAX_ATTEMPTS: usize = 3;
 
 async fn start_with_small_queue() -> Server {
@@ -64,8 +64,7 @@ async fn a_client_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
     panic!("others were delayed in every attempt");
 }
 
-/// A client that stopped reading received complete frames without a gap and then close code 4008. It reconnects and resumes at its
-/// cursor.
+/// A client that stopped reading gets complete frames without a gap, then close code 4008, and resumes at its cursor.
 async fn assert_closed_and_resumes(slow: &Browser, mut stuck: WsClient, written: usize) {
     let before = stuck.room("general").clone();
     let head = before.head + Seq::try_from(written).unwrap();
@@ -146,7 +145,7 @@ async fn a_reader_of_the_news_that_stops_reading_delays_nobody_and_is_told_to_re
     panic!("others were delayed in every attempt");
 }
 
-/// A reader that stopped reading received complete stories after `after` without a gap, and then a `resync` event.
+/// A reader that stopped gets complete stories after `after` without a gap, then `resync`.
 fn assert_ends_with_resync(items: &[SseItem], after: Seq, posted: usize) {
     let events: Vec<_> = items
         .iter()

@@ -1,7 +1,6 @@
 //! The marker in every payload, and a scanner that finds it in any framing.
 //!
-//! A search for the marker's bytes, instead of parsing frames and events, works with every server and keeps the generator cheaper than
-//! the servers it measures.
+//! Searching for bytes works with every server and is cheaper than parsing what the servers send.
 
 use memchr::memmem;
 

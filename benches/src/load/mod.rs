@@ -91,8 +91,8 @@ impl LoadGenerator {
         })
     }
 
-    /// Connects subscribers, the n-th in channel n modulo `channels`, and waits until all are subscribed. Fails when more than a tenth is
-    /// rejected, or after a timeout that grows with their number.
+    /// Connects subscribers, the n-th in channel n modulo `channels`, and waits until all are subscribed. Fails when
+    /// more than a tenth is rejected, or after a timeout.
     pub fn subscribe(
         &mut self,
         address: SocketAddr,
@@ -282,7 +282,7 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// Handles events until every published message is delivered, or until nothing was delivered for `timeout`.
+    /// Handles events until every message is delivered, or nothing was for `timeout`.
     pub fn drain(&mut self, timeout: Duration) -> Result<()> {
         let (mut last, mut since) = (self.delivered, Instant::now());
         while self.delivered < self.expected && since.elapsed() < timeout {

@@ -54,8 +54,7 @@ pub(super) struct Publisher {
     pub(super) published: u64,
 }
 
-/// Maximum number of queued requests per connection. Beyond it, the server cannot keep the pace, and measuring the generator's own queue
-/// is of no use.
+/// Queued requests per connection. Beyond it, the generator's own queue would be measured.
 const MAX_BACKLOG_REQUESTS: usize = 1000;
 
 impl LoadGenerator {
@@ -94,8 +93,8 @@ impl LoadGenerator {
             .count() as u64;
     }
 
-    /// Publishes `rate` messages per second for `time`, each when it is due, round robin over all publishers. Calls `each` between events,
-    /// at least every 20 ms.
+    /// Publishes `rate` messages per second for `time`, when each is due, in turn over all publishers. Calls `each`
+    /// between events, at least every 20 ms.
     pub fn publish_paced(
         &mut self,
         rate: u32,
@@ -131,9 +130,8 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// Publishes for `time` as fast as possible with at most `window` messages in flight.
-    ///
-    /// When nothing arrives for 500 ms, the messages in flight count as lost and publishing continues.
+    /// Publishes for `time` as fast as possible with at most `window` messages in flight, which count as lost after 500
+    /// ms of silence.
     pub fn publish_flat_out(&mut self, window: u64, time: Duration) -> Result<()> {
         let per_message = (self.subscribers.len() / self.channel_count()).max(1) as u64;
         let end = Instant::now() + time;
@@ -175,7 +173,7 @@ impl LoadGenerator {
         }
     }
 
-    /// For `time`, each publisher sends its next message as soon as the last one is acknowledged.
+    /// For `time`, each publisher sends its next message once the last is acknowledged.
     pub fn publish_after_each_ack(&mut self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {

@@ -1,6 +1,6 @@
 //! Client frames and the opening handshake of RFC 6455.
 
-/// A masked text frame. The masking key is zero, so that masking costs the generator nothing.
+/// A masked text frame. A masking key of zero costs the generator nothing.
 pub fn text_frame(payload: &str) -> Vec<u8> {
     let bytes = payload.as_bytes();
     let mut frame = Vec::with_capacity(bytes.len() + 14);
@@ -22,8 +22,7 @@ pub fn text_frame(payload: &str) -> Vec<u8> {
     frame
 }
 
-/// The opening handshake; `headers` are further header lines, each ending in `\r\n`. `Sec-WebSocket-Accept` of the response is not
-/// checked, because the benchmark has started every server itself.
+/// The opening handshake; each of `headers` ends in `\r\n`. The response's `Sec-WebSocket-Accept` is not checked.
 pub fn request(path: &str, headers: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

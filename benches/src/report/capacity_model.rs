@@ -1,5 +1,5 @@
-//! A model of a million subscribers on several nodes: sums of costs that were measured with fewer subscribers, with every assumption
-//! stated. No test of that size was run.
+//! A model of a million subscribers on several nodes: sums of costs measured with fewer, with every assumption stated.
+//! No test of that size was run.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ const CORES_PER_NODE: f64 = 8.0;
 const MEMORY_BYTES_PER_NODE: f64 = 32e9;
 /// Network bandwidth per node, in bits per second.
 const NETWORK_BITS_PER_SECOND: f64 = 10e9;
-/// Kernel memory of an idle connection, in bytes: about two pages, which do not count as the program's memory.
+/// Bytes: about two pages, which do not count as the program's memory.
 const KERNEL_BYTES_PER_CONNECTION: f64 = 8e3;
 /// Headers of TCP, IP and Ethernet per delivery, in bytes: at worst one packet each (20 + 20 + 26).
 const PACKET_HEADER_BYTES: f64 = 66.0;

@@ -364,9 +364,6 @@ impl RialtoLauncher {
             .env("RIALTO_SIGN_IN_BURST", "1000000")
             .env("RIALTO_SEND_BURST", "1000000000")
             .envs(settings.iter().copied());
-        if program.with_file_name("hash.txt").exists() {
-            command.env("LEPTOS_HASH_FILES", "true");
-        }
         let mut process = Process::start(&mut command, &data.join("bench.log"))?;
         process.wait_until_listening(address)?;
         Ok(process)

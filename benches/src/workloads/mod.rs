@@ -42,8 +42,7 @@ use crate::{
 /// Number of publishers at a steady pace.
 const PUBLISHERS: usize = 16;
 
-/// The share of a core, in percent, from which other processes disturb a run. Less is kernel work for the connections that counts for
-/// neither side.
+/// Percent of a core from which other processes disturb a run. Less is kernel work that counts for neither side.
 const NOISY_CORE_PERCENT: f64 = 12.5;
 
 /// The sizes and durations of a run.
@@ -182,7 +181,7 @@ impl MeasurementWindow {
             / self.deliveries(testbed).max(1.0)
     }
 
-    /// Prints a warning when other processes have used more than an eighth of one of the two cores; such a run means little.
+    /// Warns when other processes have used more than an eighth of a core; such a run means little.
     fn warn_if_noisy(self, testbed: &Testbed) {
         let elapsed = self.started.elapsed().as_secs_f64() * 1e6;
         let own = [
@@ -263,7 +262,7 @@ pub fn run(options: &Options) -> Result<Results> {
             if !options.wants(workload) {
                 continue;
             }
-            // The soak is long and gains little from repetition, so it runs once, in the last run.
+            // Once, in the last run: it is long and gains little from repetition.
             if workload == Workload::Soak && run < options.runs {
                 continue;
             }

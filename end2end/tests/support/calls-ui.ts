@@ -22,9 +22,9 @@ export class CallsUi {
   readonly endedCard: Locator;
   /** The remote video, or the reason why there is none. */
   readonly remoteView: Locator;
-  /** Pressed when muted. Its label changes with its state. */
+  /** Its label names the action: "Mute" or "Unmute". */
   readonly microphoneButton: Locator;
-  /** Pressed when the camera is off. Its label changes with its state. */
+  /** Its label names the action: "Stop camera" or "Start camera". */
   readonly cameraButton: Locator;
 
   constructor(private readonly page: Page) {

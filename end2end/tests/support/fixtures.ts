@@ -1,5 +1,6 @@
 /** Test fixtures: a server, visitors with browsers, and a publisher. */
 import { type BrowserContextOptions, test as base } from "@playwright/test";
+import { currentBuild, previousBuild } from "./builds.ts";
 import { BrowserProcess } from "./browser-process.ts";
 import { Nats } from "./nats.ts";
 import { Publisher } from "./news-ui.ts";
@@ -22,6 +23,8 @@ export interface VisitorOptions extends BrowserContextOptions {
 
 export interface Fixtures {
   serverEnv: ServerEnv;
+  /** The build that the server starts with; `server.upgrade()` goes on with the one under test. */
+  firstBuild: "current" | "previous";
   /** A NATS server of this test, for a `serverEnv` that names it. None with a single node. */
   nats: Nats | undefined;
   server: Server;
@@ -44,6 +47,7 @@ type CreateVisitor = (name: string, options?: VisitorOptions) => Promise<Visitor
 
 export const test = base.extend<Fixtures & { createVisitor: CreateVisitor }>({
   serverEnv: [{}, { option: true }],
+  firstBuild: ["current", { option: true }],
 
   nats: async ({}, use) => {
     const nats = nodeCount > 1 ? await Nats.start() : undefined;
@@ -51,8 +55,9 @@ export const test = base.extend<Fixtures & { createVisitor: CreateVisitor }>({
     await nats?.kill();
   },
 
-  server: async ({ serverEnv }, use) => {
-    const server = await Server.start(serverEnv);
+  server: async ({ serverEnv, firstBuild }, use) => {
+    const build = firstBuild === "previous" ? previousBuild() : currentBuild;
+    const server = await Server.start(serverEnv, undefined, build);
     await use(server);
     await server.stop();
   },

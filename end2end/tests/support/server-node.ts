@@ -1,10 +1,11 @@
-/** One node of the server under test: the real binary on a free port. */
+/** One node of the server under test: the real program on a free port. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, mkdtemp, readFile, writeFile } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { cp, mkdtemp, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
+import { type Build, currentBuild } from "./builds.ts";
 import { killOnExit } from "./helper-process.ts";
 
 /** Environment variables of a node, besides the defaults below. */
@@ -16,10 +17,6 @@ export interface LaunchTarget {
   /** The command that runs the node there. */
   commandPrefix: string[];
 }
-
-const repositoryRoot = resolve(import.meta.dirname, "../../..");
-const releaseBinary = resolve(process.env["RIALTO_BIN"] ?? join(repositoryRoot, "target/release/rialto"));
-const siteRoot = resolve(process.env["LEPTOS_SITE_ROOT"] ?? join(repositoryRoot, "target/site"));
 
 /** All tests use one IP address, which needs a higher rate limit for signing in. */
 const DEFAULT_ENV: ServerEnv = {
@@ -38,7 +35,6 @@ export class ServerNode {
   /** The one-time link, while there is no administrator. */
   claimUrl: string | undefined;
 
-  private binary = releaseBinary;
   private child: ChildProcess | undefined;
   private stderr = "";
 
@@ -46,6 +42,7 @@ export class ServerNode {
     private readonly dataDir: string,
     private readonly env: ServerEnv,
     private readonly target?: LaunchTarget,
+    private build: Build = currentBuild,
   ) {}
 
   /** Starts the node: on a free port the first time, later on the same one. */
@@ -53,7 +50,7 @@ export class ServerNode {
     const listen = this.url === "" ? (this.target?.listenAddress ?? "127.0.0.1:0") : new URL(this.url).host;
     const command = [
       ...(this.target?.commandPrefix ?? []),
-      this.binary,
+      this.build.binary,
       "serve",
       "--listen",
       listen,
@@ -71,12 +68,12 @@ export class ServerNode {
     const lines = createInterface({ input: child.stdout });
     const listening = new Promise<void>((done, fail) => {
       const timer = setTimeout(() => {
-        fail(new Error(`${this.binary} printed no address within ${START_TIMEOUT_MS} ms\n${this.stderr}`));
+        fail(new Error(`${this.build.binary} printed no address within ${START_TIMEOUT_MS} ms\n${this.stderr}`));
       }, START_TIMEOUT_MS);
       child.once("error", fail);
       child.once("exit", (code) => {
         clearTimeout(timer);
-        fail(new Error(`${this.binary} exited with code ${code}\n${this.stderr}`));
+        fail(new Error(`${this.build.binary} exited with code ${code}\n${this.stderr}`));
       });
       lines.on("line", (line) => {
         this.claimUrl = /https?:\S+claim=\S+/.exec(line)?.[0] ?? this.claimUrl;
@@ -97,16 +94,19 @@ export class ServerNode {
   }
 
   /**
-   * Stops the node and starts a newer build in its place. A build is identified by its hash.txt, so a meaningless line
-   * is appended to it; the files and their hashes stay the same.
+   * Stops the node and starts a newer build in its place: the one under test. If it runs already, a copy that has one
+   * more browser file, by which a build is identified.
    */
   async upgrade(): Promise<void> {
     await this.signalAndWait("SIGTERM");
-    const folder = await mkdtemp(join(this.dataDir, "newer-"));
-    this.binary = join(folder, "rialto");
-    await copyFile(releaseBinary, this.binary);
-    const hashes = await readFile(join(dirname(releaseBinary), "hash.txt"), "utf8");
-    await writeFile(join(folder, "hash.txt"), `${hashes}\nnewer: yes\n`);
+    if (this.build.binary === currentBuild.binary) {
+      const siteRoot = await mkdtemp(join(this.dataDir, "newer-"));
+      await cp(this.build.siteRoot, siteRoot, { recursive: true });
+      await writeFile(join(siteRoot, "pkg/newer.txt"), siteRoot);
+      this.build = { ...currentBuild, siteRoot };
+    } else {
+      this.build = currentBuild;
+    }
     await this.launch();
   }
 
@@ -119,16 +119,16 @@ export class ServerNode {
     if (code !== 0) throw new Error(`on SIGTERM the server exited with code ${code}\n${this.stderr}`);
   }
 
-  /** Runs another command of the binary on the same data folder, and returns its output. */
+  /** Runs another command of the program on the same data folder, and returns its output. */
   async runCli(...args: string[]): Promise<string> {
-    const done = await promisify(execFile)(this.binary, args, {
+    const done = await promisify(execFile)(this.build.binary, args, {
       env: { ...this.environment(), RIALTO_DATA: this.dataDir },
     });
     return done.stdout.trim();
   }
 
   private environment(): NodeJS.ProcessEnv {
-    return { PATH: process.env["PATH"], LEPTOS_SITE_ROOT: siteRoot, ...DEFAULT_ENV, ...this.env };
+    return { PATH: process.env["PATH"], LEPTOS_SITE_ROOT: this.build.siteRoot, ...DEFAULT_ENV, ...this.env };
   }
 
   /** Waits for `/readyz`: the address is printed shortly before requests are answered. */

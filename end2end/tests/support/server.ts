@@ -7,6 +7,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Build } from "./builds.ts";
 import { Database } from "./database.ts";
 import { Nginx } from "./nginx.ts";
 import { ServerNode, type LaunchTarget, type ServerEnv } from "./server-node.ts";
@@ -23,10 +24,10 @@ export class Server {
   ) {}
 
   /** Starts a server with these environment variables. With a launch target, it always has one node. */
-  static async start(serverEnv: ServerEnv, target?: LaunchTarget): Promise<Server> {
+  static async start(serverEnv: ServerEnv, target?: LaunchTarget, build?: Build): Promise<Server> {
     const dataDir = await mkdtemp(join(tmpdir(), "rialto-e2e-"));
     if (nodeCount === 1 || target !== undefined) {
-      const server = new Server(dataDir, [new ServerNode(dataDir, serverEnv, target)], undefined);
+      const server = new Server(dataDir, [new ServerNode(dataDir, serverEnv, target, build)], undefined);
       await server.launch();
       return server;
     }
@@ -40,7 +41,7 @@ export class Server {
       RIALTO_DATABASE_URL: database.url,
       RIALTO_PUBLIC_URL: loadBalancer.url,
     };
-    const nodes = Array.from({ length: nodeCount }, () => new ServerNode(dataDir, nodeEnv));
+    const nodes = Array.from({ length: nodeCount }, () => new ServerNode(dataDir, nodeEnv, undefined, build));
     const server = new Server(dataDir, nodes, { database, loadBalancer });
     await server.launch();
     return server;

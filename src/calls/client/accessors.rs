@@ -3,11 +3,11 @@
 use super::{
     CallsClient,
     devices::Devices,
-    peer::MediaState,
-    peers::{self, PathState, PeerStatus, PeerStatuses, SOLE_PEER},
+    peer::event::MediaState,
+    peers::{PathState, PeerStatus, PeerStatuses, SOLE_PEER},
+    ringer::Ringer,
     safety_code::SafetyCode,
-    state::ClientCallState,
-    stats::ConnectionQuality,
+    state::{ClientCallState, connection_quality::ConnectionQuality},
     transfer::state::FileTransfer,
 };
 use crate::model::call::{CallView, Seat, known_group_calls::KnownGroupCalls};
@@ -31,7 +31,7 @@ impl CallsClient {
     #[must_use]
     pub fn peer_status(&self, seat: Seat) -> Memo<Option<PeerStatus>> {
         let statuses = self.peer_statuses;
-        Memo::new(move |_| statuses.with(|others| others.get(&seat).cloned()))
+        Memo::new(move |_| statuses.with(|statuses| statuses.get(&seat).cloned()))
     }
 
     /// State of the media path in a two-party call.
@@ -39,7 +39,7 @@ impl CallsClient {
     pub fn path_state(&self) -> Signal<PathState> {
         let statuses = self.peer_statuses;
         let sole_path_state =
-            move |others: &PeerStatuses| others.get(&SOLE_PEER).map(|status| status.path_state);
+            move |statuses: &PeerStatuses| statuses.get(&SOLE_PEER).map(|status| status.path_state);
         Signal::derive(move || statuses.with(sole_path_state).unwrap_or_default())
     }
 
@@ -47,7 +47,7 @@ impl CallsClient {
     #[must_use]
     pub fn remote_media_state(&self) -> Signal<Option<MediaState>> {
         let statuses = self.peer_statuses;
-        Signal::derive(move || statuses.with(|others| others.get(&SOLE_PEER)?.media_state))
+        Signal::derive(move || statuses.with(|statuses| statuses.get(&SOLE_PEER)?.media_state))
     }
 
     /// Connection quality of a two-party call; `None` without a connection.
@@ -55,7 +55,7 @@ impl CallsClient {
     pub fn connection_quality(&self) -> Signal<Option<ConnectionQuality>> {
         let statuses = self.peer_statuses;
         Signal::derive(move || {
-            statuses.with(|others| others.get(&SOLE_PEER)?.connection_quality.clone())
+            statuses.with(|statuses| statuses.get(&SOLE_PEER)?.connection_quality.clone())
         })
     }
 
@@ -76,7 +76,7 @@ impl CallsClient {
     pub fn is_video_paused(&self) -> Signal<bool> {
         let statuses = self.peer_statuses;
         Signal::derive(move || {
-            statuses.with(|others| others.values().any(|status| status.is_video_paused))
+            statuses.with(|statuses| statuses.values().any(|status| status.is_video_paused))
         })
     }
 
@@ -110,6 +110,12 @@ impl CallsClient {
         self.devices
     }
 
+    /// The ringer of this page.
+    #[must_use]
+    pub fn ringer(&self) -> Ringer {
+        self.ringer
+    }
+
     /// Whether the server is reachable.
     #[must_use]
     pub fn is_online(&self) -> bool {
@@ -121,18 +127,21 @@ impl CallsClient {
     /// Audio received from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_audio(&self, seat: Seat) -> Option<MediaStream> {
-        peers::find(seat).map(|peer| Clone::clone(peer.remote_audio()))
+        self.peer(seat)
+            .map(|peer| Clone::clone(peer.remote_audio()))
     }
 
     /// Camera video received from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_video(&self, seat: Seat) -> Option<MediaStream> {
-        peers::find(seat).map(|peer| Clone::clone(peer.remote_video()))
+        self.peer(seat)
+            .map(|peer| Clone::clone(peer.remote_video()))
     }
 
     /// Screen video received from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_screen(&self, seat: Seat) -> Option<MediaStream> {
-        peers::find(seat).map(|peer| Clone::clone(peer.remote_screen()))
+        self.peer(seat)
+            .map(|peer| Clone::clone(peer.remote_screen()))
     }
 }

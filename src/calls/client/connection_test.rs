@@ -3,7 +3,7 @@
 //! Two peer connections of the same page use one relay at a time and no other route (`iceTransportPolicy: relay`), and
 //! exchange messages. This exercises what a call does; probing a port would prove less.
 
-use super::peer::rtc_configuration;
+use super::peer::configuration::rtc_configuration;
 use crate::{
     model::{Millis, call::IceServer},
     ui::browser,

@@ -3,6 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | `accessors` | read access for the views |
+//! | `browser_state` | state that holds browser handles |
 //! | [`connection_test`] | measuring which routes the browser's network allows |
 //! | [`devices`] | microphone, camera and screen |
 //! | [`mod@lazy`] | the lazily loaded WASM chunk and its loader |
@@ -14,7 +15,7 @@
 //! | [`ringer`] | sound, title, icons and notification of a ringing page |
 //! | [`safety_code`] | the code that two people compare to detect interception |
 //! | [`state`] | the state of calls on this page: plain data |
-//! | [`stats`] | connection quality, from the browser's statistics |
+//! | `stats` | connection quality, from the browser's statistics |
 //! | [`track_slot`] | the fixed order of the media tracks |
 //! | [`transfer`] | file transfers over a data channel |
 //!
@@ -22,6 +23,7 @@
 //! `CallsClient::update_machine` then adapts the browser side.
 
 mod accessors;
+pub(in crate::calls) mod browser_state;
 pub mod connection_test;
 pub mod devices;
 pub mod lazy;
@@ -33,11 +35,11 @@ mod retransmit;
 pub mod ringer;
 pub mod safety_code;
 pub mod state;
-pub mod stats;
+mod stats;
 pub mod track_slot;
 pub mod transfer;
 
-pub use peer::MediaState;
+pub use peer::event::MediaState;
 
 use crate::{
     model::{
@@ -48,18 +50,21 @@ use crate::{
     ui::{
         browser,
         build::BuildTracker,
+        page_visibility::use_page_visibility,
         socket::{Socket, SocketStatus},
     },
 };
+use browser_state::BrowserState;
 use devices::{DeviceRequest, DeviceState, Devices};
 use leptos::prelude::*;
-use leptos_use_document_visibility::use_document_visibility;
-use peers::{PeerStatuses, SOLE_PEER};
+use peers::{PeerStatuses, PeerTable, SOLE_PEER};
+use ringer::Ringer;
 use safety_code::SafetyCode;
-use state::{CallTarget, ClientCallState, machine::ClientCallMachine};
+use state::{
+    CallTarget, ClientCallState, machine::ClientCallMachine, retransmit_timers::RetransmitTimers,
+};
 use track_slot::TrackSlot;
 use transfer::state::FileTransfer;
-use web_sys::VisibilityState;
 
 /// The calls of this page. A `Copy` handle, provided once by the app.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +87,10 @@ pub struct CallsClient {
     /// Number of calls that this page saw end; the call history refetches when it changes.
     ended_count: RwSignal<u32>,
     devices: Devices,
+    ringer: Ringer,
+    /// The peer connections of the current call.
+    peers: BrowserState<PeerTable>,
+    retransmit_timers: StoredValue<RetransmitTimers>,
 }
 
 /// Returns the calls of this page.
@@ -98,12 +107,12 @@ impl CallsClient {
     /// reload happens during a call.
     pub fn provide(socket: Socket) -> Self {
         let machine = RwSignal::new(ClientCallMachine::default());
-        let state = Memo::new(move |_| machine.with(|board| board.state.clone()));
+        let state = Memo::new(move |_| machine.with(|machine| machine.state.clone()));
         let calls = Self {
             socket,
             machine,
             state,
-            waiting_call: Memo::new(move |_| machine.with(|board| board.waiting_call.clone())),
+            waiting_call: Memo::new(move |_| machine.with(|machine| machine.waiting_call.clone())),
             peer_statuses: RwSignal::default(),
             group_calls: RwSignal::default(),
             active_speaker: RwSignal::default(),
@@ -113,10 +122,13 @@ impl CallsClient {
             error_message: RwSignal::default(),
             ended_count: RwSignal::default(),
             devices: Devices::new(),
+            ringer: Ringer::new(),
+            peers: BrowserState::new(),
+            retransmit_timers: StoredValue::default(),
         };
         if let Some(build) = use_context::<BuildTracker>() {
             build.block_reload_while(Signal::derive(move || {
-                state.with(|scene| scene.call_id().is_some())
+                state.with(|state| state.call_id().is_some())
             }));
         }
         provide_context(calls);
@@ -137,9 +149,9 @@ impl CallsClient {
                 screen: self.devices.screen().get() == DeviceState::On,
                 is_video_paused: false,
             };
-            for (_, peer) in peers::all() {
+            for (_, peer) in self.all_peers() {
                 for slot in TrackSlot::ALL {
-                    peer.set_track(slot, Devices::track(slot));
+                    peer.set_track(slot, self.devices.track(slot));
                 }
                 peer.send_media_state(media_state);
             }
@@ -160,21 +172,21 @@ impl CallsClient {
                 self.leave();
             }
         });
-        let visibility = use_document_visibility();
+        let is_visible = use_page_visibility();
         Effect::new(move || {
-            if visibility.get() == VisibilityState::Hidden {
+            if !is_visible.get() {
                 return;
             }
             let ringing = self
                 .state
-                .with_untracked(|scene| Some(scene.ringing_call()?.id));
-            if let Some(peer) = ringing.and_then(|call| peers::find_in_call(call, SOLE_PEER)) {
+                .with_untracked(|state| Some(state.ringing_call()?.id));
+            if let Some(peer) = ringing.and_then(|call| self.peer_in_call(call, SOLE_PEER)) {
                 peer.send_pranswer();
             }
         });
         window_event_listener(leptos::ev::beforeunload, move |event| {
-            if self.state.with_untracked(|scene| {
-                scene.answered_call().is_some() || scene.active_group_call().is_some()
+            if self.state.with_untracked(|state| {
+                state.answered_call().is_some() || state.active_group_call().is_some()
             }) {
                 event.prevent_default();
             }
@@ -209,7 +221,7 @@ impl CallsClient {
         let guest = self
             .state
             .with_untracked(|state| match &state.preview()?.target {
-                CallTarget::Room(place) => place.guest_call_id,
+                CallTarget::Room(room) => room.guest_call_id,
                 CallTarget::Person(_) => None,
             });
         let id = guest.unwrap_or_else(|| CallId(browser::new_uuid()));
@@ -219,7 +231,9 @@ impl CallsClient {
 
     /// Accepts the ringing call, with or without the camera.
     pub fn accept(self, camera: bool) {
-        let Some((call, accept)) = self.machine.with_untracked(|board| board.clone().accept())
+        let Some((call, accept)) = self
+            .machine
+            .with_untracked(|machine| machine.clone().accept())
         else {
             return;
         };
@@ -229,7 +243,7 @@ impl CallsClient {
         let servers = self
             .state
             .with_untracked(|state| state.ringing_call()?.ice_servers.clone());
-        if let (Some(peer), Some(servers)) = (peers::find_in_call(call, SOLE_PEER), servers) {
+        if let (Some(peer), Some(servers)) = (self.peer_in_call(call, SOLE_PEER), servers) {
             peer.start_connecting(&servers);
         }
         self.update_machine(ClientCallMachine::accept);
@@ -294,12 +308,13 @@ impl CallsClient {
             self.error_message.set(None);
         }
         if let ClientCallState::Ringing(view) = after {
-            ringer::start(view.caller.name.as_str(), view.media.label());
+            self.ringer
+                .start(view.caller.name.as_str(), view.media.label());
             if before.call_id() != Some(view.id) {
                 self.send_action(view.id, ClientAction::Ringing);
             }
         } else {
-            ringer::stop();
+            self.ringer.stop();
         }
         // Received files stay available while the end of the call is shown.
         if was_ended_closed {
@@ -314,7 +329,8 @@ impl CallsClient {
         }
         self.socket.set_urgent(after.is_in_call());
         if matches!(after, ClientCallState::Ended(_)) {
-            self.ended_count.update(|over| *over = over.wrapping_add(1));
+            self.ended_count
+                .update(|count| *count = count.wrapping_add(1));
         }
     }
 

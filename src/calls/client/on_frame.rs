@@ -1,11 +1,6 @@
 //! Handling of the server's frames about calls.
 
-use super::{
-    CallsClient,
-    peers::{self, SOLE_PEER},
-    retransmit::path_action,
-    state::machine::ClientCallMachine,
-};
+use super::{CallsClient, peers::SOLE_PEER, state::machine::ClientCallMachine};
 use crate::{
     model::{
         call::{
@@ -29,18 +24,18 @@ impl CallsClient {
             ServerFrame::Welcome { .. } => self.on_welcome(),
             ServerFrame::Call { call } => {
                 // Before the state machine: rendering the call takes time.
-                if let (Some(leg), Some(peer)) =
-                    (&call.rtc_config, peers::find_in_call(call.id, SOLE_PEER))
+                if let (Some(config), Some(peer)) =
+                    (&call.rtc_config, self.peer_in_call(call.id, SOLE_PEER))
                 {
-                    peer.renew_ice_servers(&leg.ice_servers);
+                    peer.renew_ice_servers(&config.ice_servers);
                     if call.state.is_answered() {
-                        peer.start_connecting(&leg.ice_servers);
+                        peer.start_connecting(&config.ice_servers);
                     }
                 }
                 self.update_machine(|machine| machine.apply_call_view(call, browser::now()));
             }
             ServerFrame::Signal { call, signal, from } => {
-                if let Some(peer) = peers::find_in_call(*call, from.unwrap_or(SOLE_PEER)) {
+                if let Some(peer) = self.peer_in_call(*call, from.unwrap_or(SOLE_PEER)) {
                     peer.receive_signal(signal.clone());
                 }
             }
@@ -50,8 +45,8 @@ impl CallsClient {
                 reason,
                 call: Some(call),
             } => {
-                if self.update_machine(|board| {
-                    board.apply_refusal(*call, *code, reason, browser::now())
+                if self.update_machine(|machine| {
+                    machine.apply_refusal(*call, *code, reason, browser::now())
                 }) {
                     self.error_message.set(Some(reason.clone()));
                 }
@@ -64,7 +59,8 @@ impl CallsClient {
                 ..
             } => {
                 if matches!(message.content, Content::Call { .. }) {
-                    self.ended_count.update(|over| *over = over.wrapping_add(1));
+                    self.ended_count
+                        .update(|count| *count = count.wrapping_add(1));
                 }
             }
             ServerFrame::Error { call: None, .. }
@@ -98,9 +94,9 @@ impl CallsClient {
                 .with_untracked(ClientCallMachine::actions_on_reconnect),
         );
         if let Some(call) = self.answered_call_id() {
-            self.send_action(call, path_action(call));
+            self.send_action(call, self.path_action(call));
         }
-        for (_, peer) in peers::all() {
+        for (_, peer) in self.all_peers() {
             peer.on_signaling_restored();
         }
     }
@@ -117,9 +113,9 @@ impl CallsClient {
         let action = self.update_machine(|machine| machine.apply_group_view(&group));
         self.send_actions(action);
         if let Some(Participation::In { ice_servers, .. }) = &group.participation
-            && peers::call_id() == Some(group.id)
+            && self.peers.with(|peers| peers.call_id()) == Some(group.id)
         {
-            for (_, peer) in peers::all() {
+            for (_, peer) in self.all_peers() {
                 peer.renew_ice_servers(ice_servers);
             }
         }

@@ -2,9 +2,8 @@
 
 use super::{
     CallsClient,
-    peer::{Peer, PeerEvent},
-    peers::{self, PathState, PeerStatus, SOLE_PEER},
-    retransmit::path_action,
+    peer::{Peer, event::PeerEvent},
+    peers::{PathState, PeerStatus, SOLE_PEER, WantedPeers},
     safety_code::SafetyCode,
     state::{
         ActiveGroupCall, ClientCallState,
@@ -21,20 +20,36 @@ use crate::{
     ui::browser,
 };
 use leptos::prelude::*;
+use std::rc::Rc;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::File;
 
 impl CallsClient {
+    /// The connection at a seat of the current call. Browser only.
+    pub(super) fn peer(self, seat: Seat) -> Option<Rc<Peer>> {
+        self.peers.with(|peers| peers.find(seat))
+    }
+
+    /// The connection at a seat, if this is the current call. Browser only.
+    pub(super) fn peer_in_call(self, call: CallId, seat: Seat) -> Option<Rc<Peer>> {
+        self.peers.with(|peers| peers.find_in_call(call, seat))
+    }
+
+    /// All connections, by seat. Browser only.
+    pub(super) fn all_peers(self) -> Vec<(Seat, Rc<Peer>)> {
+        self.peers.with(|peers| peers.all())
+    }
+
     /// Offers a file to the peer. Browser only.
     pub fn offer_file(self, file: File) {
-        if let Some(peer) = peers::find(SOLE_PEER) {
+        if let Some(peer) = self.peer(SOLE_PEER) {
             peer.file_transfers().offer_file(file);
         }
     }
 
     /// Accepts an offered file. Browser only.
     pub fn accept_file(self, id: u32) {
-        if let Some(peer) = peers::find(SOLE_PEER) {
+        if let Some(peer) = self.peer(SOLE_PEER) {
             peer.file_transfers().accept(id);
         }
     }
@@ -47,7 +62,7 @@ impl CallsClient {
                 .find(|file| (file.direction, file.id) == (direction, id));
             file.is_none_or(|file| file.phase.is_finished())
         });
-        match peers::find(SOLE_PEER) {
+        match self.peer(SOLE_PEER) {
             Some(peer) if is_over => peer.file_transfers().dismiss(direction, id),
             Some(peer) => peer.file_transfers().cancel(direction, id),
             None => self.transfers.update(|files| {
@@ -70,8 +85,10 @@ impl CallsClient {
     /// Creates the peer connections that the state requires, and closes all others.
     pub(super) fn sync_peers(self, state: &ClientCallState) {
         let (call, wanted, servers) = wanted_peers(state);
-        let is_new = peers::call_id() != call;
-        let (removed, missing) = peers::reconcile(call, &wanted);
+        let is_new = self.peers.with(|peers| peers.call_id()) != call;
+        // Dropped after the borrow ends, because the events of a removed peer may access the table.
+        let (removed, missing) = self.peers.with(|peers| peers.reconcile(call, &wanted));
+        let removed: Vec<Seat> = removed.into_keys().collect();
         if is_new {
             self.safety_code.set(None);
             self.active_speaker.set(None);
@@ -80,9 +97,9 @@ impl CallsClient {
             }
         }
         if !removed.is_empty() || !missing.is_empty() {
-            self.peer_statuses.update(|others| {
-                others.retain(|seat, _| wanted.contains_key(seat) && !removed.contains(seat));
-                others.extend(
+            self.peer_statuses.update(|statuses| {
+                statuses.retain(|seat, _| wanted.contains_key(seat) && !removed.contains(seat));
+                statuses.extend(
                     missing
                         .iter()
                         .map(|(seat, _)| (*seat, PeerStatus::default())),
@@ -96,12 +113,12 @@ impl CallsClient {
         }
         if !removed.is_empty() || !missing.is_empty() {
             self.peers_version
-                .update(|peers| *peers = peers.wrapping_add(1));
+                .update(|version| *version = version.wrapping_add(1));
         }
         if state.answered_call().is_some() || state.active_group_call().is_some() {
             // In a group call every page encodes its video once per peer, and shows many small videos.
             let max_quality = VideoQuality::for_peer_count(wanted.len());
-            for (_, peer) in peers::all() {
+            for (_, peer) in self.all_peers() {
                 peer.start_connecting(&servers);
                 peer.set_max_video_quality(max_quality);
             }
@@ -116,7 +133,7 @@ impl CallsClient {
         match Peer::new(side, servers, move |event| {
             self.on_peer_event(call, seat, event);
         }) {
-            Ok(peer) => peers::insert(seat, peer),
+            Ok(peer) => drop(self.peers.with(|peers| peers.insert(seat, peer))),
             Err(error) => {
                 browser::warn(&format!("call: {error:?}"));
                 let reason = "This browser cannot make calls. Use a current browser, or ask the administrator of this site to check the \
@@ -128,14 +145,15 @@ impl CallsClient {
 
     /// Polls the audio levels for the active speaker, until the group call ends.
     fn poll_active_speaker(self, call: Option<CallId>, mut speaker: ActiveSpeaker) {
-        if peers::call_id() != call
+        if self.peers.with(|peers| peers.call_id()) != call
             || self
                 .state
                 .with_untracked(|state| state.active_group_call().is_none())
         {
             return;
         }
-        let levels: Vec<_> = peers::all()
+        let levels: Vec<_> = self
+            .all_peers()
             .into_iter()
             .map(|(seat, peer)| (seat, peer.audio_level().unwrap_or(0.0)))
             .collect();
@@ -149,9 +167,9 @@ impl CallsClient {
     }
 
     /// Handles an event of a peer connection.
-    fn on_peer_event(self, call: CallId, seat: Seat, news: PeerEvent) {
+    fn on_peer_event(self, call: CallId, seat: Seat, event: PeerEvent) {
         let is_two_party = seat == SOLE_PEER;
-        match news {
+        match event {
             PeerEvent::SendSignal(signal) => {
                 let to = Some(seat).filter(|_| !is_two_party);
                 self.send_action(call, ClientAction::Signal { signal, to });
@@ -167,25 +185,25 @@ impl CallsClient {
                 }
             }
             PeerEvent::Lost => {
-                self.update_peer_status(seat, |other| other.path_state = PathState::Lost);
+                self.update_peer_status(seat, |status| status.path_state = PathState::Lost);
                 self.socket.probe();
                 // In a group call, this requests fresh ICE credentials for the restart.
                 if !is_two_party || self.answered_call_id() == Some(call) {
                     self.send_action(call, ClientAction::Disconnected);
                 }
             }
-            PeerEvent::TrackAdded => self.update_peer_status(seat, |other| {
-                other.tracks_version = other.tracks_version.wrapping_add(1);
+            PeerEvent::TrackAdded => self.update_peer_status(seat, |status| {
+                status.tracks_version = status.tracks_version.wrapping_add(1);
             }),
             PeerEvent::RemoteMediaState(media_state) => {
-                self.update_peer_status(seat, |other| other.media_state = Some(media_state));
+                self.update_peer_status(seat, |status| status.media_state = Some(media_state));
             }
             PeerEvent::ConnectionQuality(quality) => {
-                self.update_peer_status(seat, |other| other.connection_quality = Some(quality));
+                self.update_peer_status(seat, |status| status.connection_quality = Some(quality));
             }
             PeerEvent::VideoQuality(video_quality) => {
-                self.update_peer_status(seat, |other| {
-                    other.is_video_paused = video_quality == VideoQuality::Paused;
+                self.update_peer_status(seat, |status| {
+                    status.is_video_paused = video_quality == VideoQuality::Paused;
                 });
             }
             PeerEvent::TransfersChanged(files) => {
@@ -200,15 +218,15 @@ impl CallsClient {
                 self.error_message.set(Some(reason.to_owned()));
             }
             PeerEvent::Error(_) => {
-                self.update_peer_status(seat, |other| other.path_state = PathState::Lost);
+                self.update_peer_status(seat, |status| status.path_state = PathState::Lost);
             }
         }
     }
 
-    fn update_peer_status(self, seat: Seat, what: impl FnOnce(&mut PeerStatus)) {
-        self.peer_statuses.update(|others| {
-            if let Some(status) = others.get_mut(&seat) {
-                what(status);
+    fn update_peer_status(self, seat: Seat, change: impl FnOnce(&mut PeerStatus)) {
+        self.peer_statuses.update(|statuses| {
+            if let Some(status) = statuses.get_mut(&seat) {
+                change(status);
             }
         });
     }
@@ -229,20 +247,22 @@ impl CallsClient {
     /// Reports a connected path. A path may be found before the server confirms the answer; then the report follows
     /// the confirmation.
     pub(super) fn report_connected(self, call: CallId) {
-        if self.answered_call_id() == Some(call) && path_action(call) == ClientAction::Connected {
+        if self.answered_call_id() == Some(call)
+            && self.path_action(call) == ClientAction::Connected
+        {
             self.send_action(call, ClientAction::Connected);
             self.schedule_retransmit();
         }
     }
 
     fn compute_safety_code(self, call: CallId) {
-        let peer = peers::find_in_call(call, SOLE_PEER);
-        let Some((mine, theirs)) = peer.and_then(|peer| peer.session_descriptions()) else {
+        let peer = self.peer_in_call(call, SOLE_PEER);
+        let Some((local, remote)) = peer.and_then(|peer| peer.session_descriptions()) else {
             return;
         };
         spawn_local(async move {
-            let code = SafetyCode::from_descriptions(&mine, &theirs).await;
-            if peers::find_in_call(call, SOLE_PEER).is_some() {
+            let code = SafetyCode::from_descriptions(&local, &remote).await;
+            if self.peer_in_call(call, SOLE_PEER).is_some() {
                 self.safety_code.set(code);
             }
         });
@@ -250,10 +270,10 @@ impl CallsClient {
 }
 
 /// The call that needs peer connections, its peers by seat, and the ICE servers.
-fn wanted_peers(state: &ClientCallState) -> (Option<CallId>, peers::WantedPeers, Vec<IceServer>) {
+fn wanted_peers(state: &ClientCallState) -> (Option<CallId>, WantedPeers, Vec<IceServer>) {
     if let Some(ActiveGroupCall { view, seat, .. }) = state.active_group_call() {
         let seats = view.participants.iter().map(|member| member.seat);
-        let others = seats.filter(|status| status != seat).map(|other| {
+        let others = seats.filter(|other| other != seat).map(|other| {
             // The later participant is the caller.
             let side = if *seat > other {
                 Side::Caller
@@ -270,15 +290,15 @@ fn wanted_peers(state: &ClientCallState) -> (Option<CallId>, peers::WantedPeers,
     }
     match state.call_to_connect() {
         Some(view) => {
-            let side_servers = view.rtc_config.as_ref().map(|leg| &leg.ice_servers);
+            let side_servers = view.rtc_config.as_ref().map(|config| &config.ice_servers);
             let servers = side_servers.or(view.ice_servers.as_ref());
-            let sole_peer = peers::WantedPeers::from([(SOLE_PEER, view.side)]);
+            let sole_peer = WantedPeers::from([(SOLE_PEER, view.side)]);
             (
                 Some(view.id),
                 sole_peer,
                 servers.cloned().unwrap_or_default(),
             )
         }
-        None => (None, peers::WantedPeers::new(), Vec::new()),
+        None => (None, WantedPeers::new(), Vec::new()),
     }
 }

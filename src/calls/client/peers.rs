@@ -1,29 +1,19 @@
 //! The table of peers of a call: status and connection by seat. A two-party call has one peer, at [`SOLE_PEER`].
 
+pub use super::state::recovery::PathState;
+
 use super::{
-    peer::{MediaState, Peer},
-    stats::ConnectionQuality,
+    peer::{Peer, event::MediaState},
+    state::connection_quality::ConnectionQuality,
 };
 use crate::model::{
     CallId,
     call::{Seat, Side},
 };
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc};
 
 /// The seat of the peer in a two-party call.
 pub const SOLE_PEER: Seat = Seat(0);
-
-/// State of the media path to a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PathState {
-    /// ICE has not found a path yet.
-    #[default]
-    Connecting,
-    /// Media flows.
-    Connected,
-    /// The path was lost; ICE restarts until it recovers.
-    Lost,
-}
 
 /// The status of one peer.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -43,77 +33,114 @@ pub struct PeerStatus {
 /// The status of all peers, by seat.
 pub type PeerStatuses = BTreeMap<Seat, PeerStatus>;
 
-/// The peer connections of one call.
-#[derive(Default)]
-struct PeerTable {
-    call_id: Option<CallId>,
-    by_seat: BTreeMap<Seat, Rc<Peer>>,
-}
-
-thread_local! {
-    /// Outside the reactive graph, because it holds browser handles. Unused on the server.
-    static PEERS: RefCell<PeerTable> = RefCell::default();
-}
-
 /// The peers that the state requires: by seat, the side that this page takes.
 pub(super) type WantedPeers = BTreeMap<Seat, Side>;
 
-/// Removes the peers that are not wanted. Returns the removed seats and the missing peers to create.
-pub(super) fn reconcile(
-    call: Option<CallId>,
-    wanted: &WantedPeers,
-) -> (Vec<Seat>, Vec<(Seat, Side)>) {
-    // Removed peers are dropped after the borrow ends, because their events may access the table.
-    let (removed, missing) = PEERS.with_borrow_mut(|peers| {
-        let same = peers.call_id == call;
-        let mut gone = BTreeMap::new();
-        let mut kept_peers = BTreeMap::new();
-        for (seat, peer) in std::mem::take(&mut peers.by_seat) {
-            if same && wanted.contains_key(&seat) {
-                kept_peers.insert(seat, peer);
-            } else {
-                gone.insert(seat, peer);
-            }
+/// The peer connections of one call.
+pub(super) struct PeerTable<P = Peer> {
+    call_id: Option<CallId>,
+    by_seat: BTreeMap<Seat, Rc<P>>,
+}
+
+impl<P> Default for PeerTable<P> {
+    fn default() -> Self {
+        Self {
+            call_id: None,
+            by_seat: BTreeMap::new(),
         }
+    }
+}
+
+impl<P> PeerTable<P> {
+    /// Removes the peers that are not wanted. Returns them, and the missing peers to create.
+    pub(super) fn reconcile(
+        &mut self,
+        call: Option<CallId>,
+        wanted: &WantedPeers,
+    ) -> (BTreeMap<Seat, Rc<P>>, Vec<(Seat, Side)>) {
+        let is_same_call = self.call_id == call;
+        let (remaining, removed) = std::mem::take(&mut self.by_seat)
+            .into_iter()
+            .partition(|(seat, _)| is_same_call && wanted.contains_key(seat));
+        self.call_id = call;
+        self.by_seat = remaining;
         let missing = wanted
             .iter()
-            .filter(|(seat, _)| !kept_peers.contains_key(*seat))
+            .filter(|(seat, _)| !self.by_seat.contains_key(*seat))
             .map(|(seat, side)| (*seat, *side))
             .collect();
-        peers.call_id = call;
-        peers.by_seat = kept_peers;
-        (gone, missing)
-    });
-    (removed.into_keys().collect(), missing)
-}
+        (removed, missing)
+    }
 
-/// Adds a connection.
-pub(super) fn insert(seat: Seat, peer: Peer) {
-    PEERS.with_borrow_mut(|peers| peers.by_seat.insert(seat, Rc::new(peer)));
-}
+    /// Adds a connection. Returns the former one, to be dropped outside the table.
+    pub(super) fn insert(&mut self, seat: Seat, peer: P) -> Option<Rc<P>> {
+        self.by_seat.insert(seat, Rc::new(peer))
+    }
 
-/// The connection at a seat of the current call.
-pub(super) fn find(seat: Seat) -> Option<Rc<Peer>> {
-    PEERS.with_borrow(|peers| peers.by_seat.get(&seat).cloned())
-}
+    /// The connection at a seat of the current call.
+    pub(super) fn find(&self, seat: Seat) -> Option<Rc<P>> {
+        self.by_seat.get(&seat).cloned()
+    }
 
-/// The connection at a seat, if this is the current call.
-pub(super) fn find_in_call(call: CallId, seat: Seat) -> Option<Rc<Peer>> {
-    PEERS.with_borrow(|peers| {
-        let peers = Some(peers).filter(|peers| peers.call_id == Some(call))?;
-        peers.by_seat.get(&seat).cloned()
-    })
-}
+    /// The connection at a seat, if this is the current call.
+    pub(super) fn find_in_call(&self, call: CallId, seat: Seat) -> Option<Rc<P>> {
+        self.find(seat).filter(|_| self.call_id == Some(call))
+    }
 
-/// All connections, by seat.
-pub(super) fn all() -> Vec<(Seat, Rc<Peer>)> {
-    PEERS.with_borrow(|peers| {
-        let all = peers.by_seat.iter();
+    /// All connections, by seat.
+    pub(super) fn all(&self) -> Vec<(Seat, Rc<P>)> {
+        let all = self.by_seat.iter();
         all.map(|(seat, peer)| (*seat, peer.clone())).collect()
-    })
+    }
+
+    /// The call that the connections belong to.
+    pub(super) fn call_id(&self) -> Option<CallId> {
+        self.call_id
+    }
 }
 
-/// The call that the connections belong to.
-pub(super) fn call_id() -> Option<CallId> {
-    PEERS.with_borrow(|peers| peers.call_id)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn call(n: u128) -> CallId {
+        CallId(Uuid::from_u128(n))
+    }
+
+    fn wanted(seats: &[u32]) -> WantedPeers {
+        let seats = seats.iter();
+        seats.map(|seat| (Seat(*seat), Side::Caller)).collect()
+    }
+
+    fn create_missing(table: &mut PeerTable<u32>, call: CallId, seats: &[u32]) -> Vec<u32> {
+        let (removed, missing) = table.reconcile(Some(call), &wanted(seats));
+        for (seat, _) in missing {
+            assert!(table.insert(seat, seat.0).is_none());
+        }
+        removed.into_keys().map(|seat| seat.0).collect()
+    }
+
+    #[test]
+    fn peers_come_and_go_with_the_participants_and_all_with_the_call() {
+        let mut table = PeerTable::default();
+        assert!(create_missing(&mut table, call(1), &[1, 2]).is_empty());
+        let former = table.find(Seat(2)).unwrap();
+        assert_eq!(create_missing(&mut table, call(1), &[2, 3]), [1]);
+        assert!(Rc::ptr_eq(&table.find(Seat(2)).unwrap(), &former));
+        assert_eq!(create_missing(&mut table, call(2), &[2]), [2, 3]);
+        assert!(!Rc::ptr_eq(&table.find(Seat(2)).unwrap(), &former));
+        assert_eq!(table.reconcile(None, &wanted(&[])).0.len(), 1);
+        assert!(table.all().is_empty() && table.call_id().is_none());
+    }
+
+    #[test]
+    fn a_signal_for_a_former_call_finds_no_connection() {
+        let mut table = PeerTable::default();
+        create_missing(&mut table, call(1), &[0]);
+        create_missing(&mut table, call(2), &[0]);
+        assert!(table.find_in_call(call(1), SOLE_PEER).is_none());
+        assert!(table.find_in_call(call(2), SOLE_PEER).is_some());
+        assert!(table.find_in_call(call(2), Seat(5)).is_none());
+    }
 }

@@ -5,8 +5,12 @@
 
 use super::{
     CallsClient,
-    peers::{self, SOLE_PEER},
-    state::{ClientCallState, machine::ClientCallMachine},
+    peers::SOLE_PEER,
+    state::{
+        ClientCallState,
+        machine::ClientCallMachine,
+        retransmit_timers::{RetransmitTimers, TimerState},
+    },
 };
 use crate::{
     model::{
@@ -16,18 +20,11 @@ use crate::{
     ui::{browser, socket::SocketStatus},
 };
 use leptos::prelude::*;
-use std::cell::Cell;
 
 /// Interval between retransmissions, in milliseconds.
 const RETRANSMIT_INTERVAL: i32 = 5_000;
 /// Delay of the early retransmission after the server was unavailable, in milliseconds.
 const EARLY_RETRANSMIT_DELAY: i32 = 1_500;
-
-thread_local! {
-    /// Whether the regular retransmission is scheduled. Unused on the server.
-    static IS_RETRANSMIT_SCHEDULED: Cell<bool> = const { Cell::new(false) };
-    static IS_EARLY_RETRANSMIT_SCHEDULED: Cell<bool> = const { Cell::new(false) };
-}
 
 impl CallsClient {
     /// Schedules a retransmission while actions are unconfirmed.
@@ -38,10 +35,10 @@ impl CallsClient {
         );
         if !is_over
             && !self.unconfirmed_actions().is_empty()
-            && !IS_RETRANSMIT_SCHEDULED.replace(true)
+            && self.update_timers(|timers| timers.regular.schedule())
         {
             browser::run_after(RETRANSMIT_INTERVAL, move || {
-                IS_RETRANSMIT_SCHEDULED.set(false);
+                self.update_timers(|timers| timers.regular = TimerState::Idle);
                 self.retransmit_unconfirmed();
                 self.schedule_retransmit();
             });
@@ -51,12 +48,18 @@ impl CallsClient {
     /// Schedules an early retransmission, after the server reported
     /// [`ErrorCode::Unavailable`](crate::protocol::ws::ErrorCode::Unavailable).
     pub(super) fn schedule_early_retransmit(self) {
-        if !IS_EARLY_RETRANSMIT_SCHEDULED.replace(true) {
+        if self.update_timers(|timers| timers.early.schedule()) {
             browser::run_after(EARLY_RETRANSMIT_DELAY, move || {
-                IS_EARLY_RETRANSMIT_SCHEDULED.set(false);
+                self.update_timers(|timers| timers.early = TimerState::Idle);
                 self.retransmit_unconfirmed();
             });
         }
+    }
+
+    fn update_timers<T: Default>(self, change: impl FnOnce(&mut RetransmitTimers) -> T) -> T {
+        self.retransmit_timers
+            .try_update_value(change)
+            .unwrap_or_default()
     }
 
     /// Repeats unconfirmed actions. The server handles a page's frames in order, so nothing is repeated while a reply
@@ -84,15 +87,16 @@ impl CallsClient {
             Some((view.id, view.state))
         };
         let (call, state) = self.state.with_untracked(answered)?;
-        (state != State::Connected).then(|| (call, path_action(call)))
+        (state != State::Connected).then(|| (call, self.path_action(call)))
     }
-}
 
-/// The action that reports the path of a two-party call.
-pub(super) fn path_action(call: CallId) -> ClientAction {
-    if peers::find_in_call(call, SOLE_PEER).is_some_and(|peer| peer.is_path_alive()) {
-        ClientAction::Connected
-    } else {
-        ClientAction::Disconnected
+    /// The action that reports the path of a two-party call.
+    pub(super) fn path_action(self, call: CallId) -> ClientAction {
+        let peer = self.peer_in_call(call, SOLE_PEER);
+        if peer.is_some_and(|peer| peer.is_path_alive()) {
+            ClientAction::Connected
+        } else {
+            ClientAction::Disconnected
+        }
     }
 }

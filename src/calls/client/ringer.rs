@@ -5,19 +5,22 @@
 //! Of all pages of a browser that may play sound, only the holder of a Web Lock (Web Locks API) does; if it closes, the next
 //! page takes over.
 
+use super::browser_state::BrowserState;
 use crate::ui::browser;
 use futures::channel::oneshot;
 use js_sys::{Function, Promise, Reflect};
-use std::cell::RefCell;
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
 use wasm_bindgen_futures::{JsFuture, future_to_promise, spawn_local};
 use web_sys::{
     AudioContext, AudioContextState, Notification, NotificationOptions, NotificationPermission,
 };
 
-/// The ringer of this page.
+/// The ringer of a client. A `Copy` handle.
+#[derive(Debug, Clone, Copy)]
+pub struct Ringer(BrowserState<RingerState>);
+
 #[derive(Default)]
-struct Ringer {
+struct RingerState {
     /// Incremented on every start and stop, so that timers of a former ring end.
     generation: u32,
     is_ringing: bool,
@@ -46,14 +49,6 @@ const DO_NOT_DISTURB_STORAGE_KEY: &str = "rialto_do_not_disturb";
 const IDLE_ICON_PATH: &str = "/favicon.svg";
 const RINGING_ICON_PATH: &str = "/favicon-ringing.svg";
 
-thread_local! {
-    static RINGER: RefCell<Ringer> = RefCell::default();
-}
-
-fn with_ringer<T>(then: impl FnOnce(&mut Ringer) -> T) -> T {
-    RINGER.with_borrow_mut(then)
-}
-
 /// Interval between the starts of two rings, in milliseconds.
 const RING_INTERVAL: i32 = 3_000;
 /// Interval of the title change, in milliseconds.
@@ -73,49 +68,214 @@ pub fn is_do_not_disturb() -> bool {
     browser::local_storage_get(DO_NOT_DISTURB_STORAGE_KEY).as_deref() == Some("on")
 }
 
-/// Sets do-not-disturb. Browser only.
-pub fn set_do_not_disturb(enabled: bool) {
-    browser::local_storage_set(
-        DO_NOT_DISTURB_STORAGE_KEY,
-        if enabled { "on" } else { "off" },
-    );
-    if enabled {
-        stop_alerts();
+impl Ringer {
+    pub(super) fn new() -> Self {
+        Self(BrowserState::new())
     }
-}
 
-/// Starts ringing for a caller; does nothing while already ringing. `what` is the kind of call, as text.
-pub(super) fn start(name: &str, call_kind: &str) {
-    let started = with_ringer(|bell| {
-        if bell.is_ringing {
-            return None;
+    /// Sets do-not-disturb. Browser only.
+    pub fn set_do_not_disturb(self, enabled: bool) {
+        browser::local_storage_set(
+            DO_NOT_DISTURB_STORAGE_KEY,
+            if enabled { "on" } else { "off" },
+        );
+        if enabled {
+            self.stop_alerts();
         }
-        bell.is_ringing = true;
-        bell.generation += 1;
-        Some(bell.generation)
-    });
-    if let Some(generation) = started {
-        ring_repeatedly(generation);
-        let title = format!("{name} is calling");
-        show_notification(&title, call_kind);
-        mark_icons(true);
-        blink_title(generation, title, true);
     }
-}
 
-/// Stops ringing and restores the title.
-pub(super) fn stop() {
-    let title = with_ringer(|bell| {
-        bell.is_ringing = false;
-        bell.generation += 1;
-        bell.title.take()
-    });
-    stop_alerts();
-    mark_icons(false);
-    if let (Some((page, ringing_title)), Some(document)) = (title, document())
-        && document.title() == ringing_title
-    {
-        document.set_title(&page);
+    /// Starts ringing for a caller; does nothing while already ringing. `what` is the kind of call, as text.
+    pub(super) fn start(self, name: &str, call_kind: &str) {
+        let started = self.0.with(|ringer| {
+            if ringer.is_ringing {
+                return None;
+            }
+            ringer.is_ringing = true;
+            ringer.generation += 1;
+            Some(ringer.generation)
+        });
+        if let Some(generation) = started {
+            self.ring_repeatedly(generation);
+            let title = format!("{name} is calling");
+            self.show_notification(&title, call_kind);
+            mark_icons(true);
+            self.blink_title(generation, title, true);
+        }
+    }
+
+    /// Stops ringing and restores the title.
+    pub(super) fn stop(self) {
+        let title = self.0.with(|ringer| {
+            ringer.is_ringing = false;
+            ringer.generation += 1;
+            ringer.title.take()
+        });
+        self.stop_alerts();
+        mark_icons(false);
+        if let (Some((page, ringing_title)), Some(document)) = (title, document())
+            && document.title() == ringing_title
+        {
+            document.set_title(&page);
+        }
+    }
+
+    /// Stops the sound and closes the notification.
+    fn stop_alerts(self) {
+        let (audio, notification, lock) = self.0.with(|ringer| {
+            (
+                ringer.audio.take(),
+                ringer.notification.take(),
+                std::mem::take(&mut ringer.lock),
+            )
+        });
+        drop(lock);
+        if let Some(audio) = audio {
+            // Closing stops the sound. It fails only if the context is closed already.
+            let _ = audio.close();
+        }
+        if let Some(notification) = notification {
+            notification.close();
+        }
+    }
+
+    fn ring_repeatedly(self, generation: u32) {
+        if self.0.with(|ringer| ringer.generation) != generation {
+            return;
+        }
+        if can_play_sound() && !is_do_not_disturb() {
+            if self
+                .0
+                .with(|ringer| matches!(ringer.lock, RingLock::Held(_)))
+            {
+                // Without Web Audio, only the title and icons change.
+                let _ = self.play_tones();
+            } else if self
+                .0
+                .with(|ringer| matches!(ringer.lock, RingLock::NotHeld))
+            {
+                self.request_ring_lock(generation);
+            }
+        }
+        browser::run_after(RING_INTERVAL, move || self.ring_repeatedly(generation));
+    }
+
+    /// Requests the lock, and plays the sound while this page holds it. Without Web Locks, every page plays it.
+    fn request_ring_lock(self, generation: u32) {
+        let (release, released) = oneshot::channel::<()>();
+        self.0
+            .with(|ringer| ringer.lock = RingLock::Requested(release));
+        let granted = move |_: JsValue| -> Promise {
+            let is_current = self.0.with(|ringer| {
+                let current = ringer.generation == generation;
+                if current && let RingLock::Requested(release) = std::mem::take(&mut ringer.lock) {
+                    ringer.lock = RingLock::Held(Some(release));
+                }
+                current
+            });
+            if is_current {
+                // Without Web Audio, only the title and icons change.
+                let _ = self.play_tones();
+            }
+            // The lock is held while this future is pending, until the sender is dropped.
+            future_to_promise(async move {
+                let _ = released.await;
+                Ok(JsValue::UNDEFINED)
+            })
+        };
+        let granted = Closure::once_into_js(granted);
+        let request_lock = || {
+            let navigator = web_sys::window()?.navigator();
+            let locks = Reflect::get(&navigator, &"locks".into()).ok()?;
+            let request: Function = Reflect::get(&locks, &"request".into())
+                .ok()?
+                .dyn_into()
+                .ok()?;
+            request.call2(&locks, &RING_LOCK_NAME.into(), &granted).ok()
+        };
+        if request_lock().is_none() {
+            self.0.with(|ringer| ringer.lock = RingLock::Held(None));
+            let _ = self.play_tones();
+        }
+    }
+
+    /// Shows a notification if the page is hidden and the permission granted. Pages of one browser share a tag, so only
+    /// one notification is visible.
+    fn show_notification(self, title: &str, call_kind: &str) {
+        let is_allowed = || Notification::permission() == NotificationPermission::Granted;
+        if browser::is_visible()
+            || is_do_not_disturb()
+            || !supports_notifications()
+            || !is_allowed()
+        {
+            return;
+        }
+        let options = NotificationOptions::new();
+        options.set_body(call_kind);
+        options.set_tag(RING_LOCK_NAME);
+        options.set_require_interaction(true);
+        // Some browsers show notifications only through a service worker; then sound and title have to do.
+        if let Ok(notification) = Notification::new_with_options(title, &options) {
+            let focus = Closure::<dyn Fn()>::new(|| {
+                if let Some(window) = web_sys::window() {
+                    // A browser may refuse the permission or the notification.
+                    let _ = window.focus();
+                }
+            });
+            notification.set_onclick(Some(focus.into_js_value().unchecked_ref()));
+            self.0
+                .with(|ringer| ringer.notification = Some(notification));
+        }
+    }
+
+    fn play_tones(self) -> Result<(), wasm_bindgen::JsValue> {
+        let audio = match self.0.with(|ringer| ringer.audio.clone()) {
+            Some(audio) => audio,
+            None => AudioContext::new()?,
+        };
+        self.0.with(|ringer| ringer.audio = Some(audio.clone()));
+        if audio.state() == AudioContextState::Suspended {
+            // The context resumes when the browser allows it; until then it is silent.
+            let _ = audio.resume()?;
+        }
+        let now = audio.current_time();
+        for (pitch, begins, lasts) in TONES {
+            let (tone, gain) = (audio.create_oscillator()?, audio.create_gain()?);
+            tone.frequency().set_value(pitch);
+            // The gain fades in and out, because an abrupt start clicks.
+            gain.gain().set_value_at_time(0.0, now + begins)?;
+            gain.gain()
+                .linear_ramp_to_value_at_time(RING_GAIN, now + begins + 0.05)?;
+            gain.gain()
+                .linear_ramp_to_value_at_time(0.0, now + begins + lasts)?;
+            tone.connect_with_audio_node(&gain)?;
+            gain.connect_with_audio_node(&audio.destination())?;
+            tone.start_with_when(now + begins)?;
+            tone.stop_with_when(now + begins + lasts)?;
+        }
+        Ok(())
+    }
+
+    /// Alternates between the ringing title and the page's own. A title set meanwhile by navigation is kept for restoring.
+    fn blink_title(self, generation: u32, ringing_title: String, show: bool) {
+        if self.0.with(|ringer| ringer.generation) != generation {
+            return;
+        }
+        if let Some(document) = document() {
+            let now = document.title();
+            self.0.with(|ringer| {
+                if now != ringing_title {
+                    ringer.title = Some((now, ringing_title.clone()));
+                }
+            });
+            let page = self
+                .0
+                .with(|ringer| ringer.title.as_ref().map(|(page, _)| page.clone()))
+                .unwrap_or_default();
+            document.set_title(if show { &ringing_title } else { &page });
+        }
+        browser::run_after(TITLE_BLINK_INTERVAL, move || {
+            self.blink_title(generation, ringing_title, !show);
+        });
     }
 }
 
@@ -162,102 +322,6 @@ fn call_badging_api(name: &str) {
     }
 }
 
-/// Stops the sound and closes the notification.
-fn stop_alerts() {
-    let (audio, notification, lead) = with_ringer(|bell| {
-        (
-            bell.audio.take(),
-            bell.notification.take(),
-            std::mem::take(&mut bell.lock),
-        )
-    });
-    drop(lead);
-    if let Some(audio) = audio {
-        // Closing stops the sound. It fails only if the context is closed already.
-        let _ = audio.close();
-    }
-    if let Some(notification) = notification {
-        notification.close();
-    }
-}
-
-fn ring_repeatedly(generation: u32) {
-    if with_ringer(|bell| bell.generation) != generation {
-        return;
-    }
-    if can_play_sound() && !is_do_not_disturb() {
-        if with_ringer(|bell| matches!(bell.lock, RingLock::Held(_))) {
-            // Without Web Audio, only the title and icons change.
-            let _ = play_tones();
-        } else if with_ringer(|bell| matches!(bell.lock, RingLock::NotHeld)) {
-            request_ring_lock(generation);
-        }
-    }
-    browser::run_after(RING_INTERVAL, move || ring_repeatedly(generation));
-}
-
-/// Requests the lock, and plays the sound while this page holds it. Without Web Locks, every page plays it.
-fn request_ring_lock(generation: u32) {
-    let (release, released) = oneshot::channel::<()>();
-    with_ringer(|bell| bell.lock = RingLock::Requested(release));
-    let granted = move |_: JsValue| -> Promise {
-        let is_current = with_ringer(|bell| {
-            let current = bell.generation == generation;
-            if current && let RingLock::Requested(release) = std::mem::take(&mut bell.lock) {
-                bell.lock = RingLock::Held(Some(release));
-            }
-            current
-        });
-        if is_current {
-            // Without Web Audio, only the title and icons change.
-            let _ = play_tones();
-        }
-        // The lock is held while this future is pending, until the sender is dropped.
-        future_to_promise(async move {
-            let _ = released.await;
-            Ok(JsValue::UNDEFINED)
-        })
-    };
-    let granted = Closure::once_into_js(granted);
-    let request_lock = || {
-        let navigator = web_sys::window()?.navigator();
-        let locks = Reflect::get(&navigator, &"locks".into()).ok()?;
-        let request: Function = Reflect::get(&locks, &"request".into())
-            .ok()?
-            .dyn_into()
-            .ok()?;
-        request.call2(&locks, &RING_LOCK_NAME.into(), &granted).ok()
-    };
-    if request_lock().is_none() {
-        with_ringer(|bell| bell.lock = RingLock::Held(None));
-        let _ = play_tones();
-    }
-}
-
-/// Shows a notification if the page is hidden and the permission granted. Pages of one browser share a tag, so only
-/// one notification is visible.
-fn show_notification(title: &str, call_kind: &str) {
-    let is_allowed = || Notification::permission() == NotificationPermission::Granted;
-    if browser::is_visible() || is_do_not_disturb() || !supports_notifications() || !is_allowed() {
-        return;
-    }
-    let options = NotificationOptions::new();
-    options.set_body(call_kind);
-    options.set_tag(RING_LOCK_NAME);
-    options.set_require_interaction(true);
-    // Some browsers show notifications only through a service worker; then sound and title have to do.
-    if let Ok(notification) = Notification::new_with_options(title, &options) {
-        let focus = Closure::<dyn Fn()>::new(|| {
-            if let Some(window) = web_sys::window() {
-                // A browser may refuse the permission or the notification.
-                let _ = window.focus();
-            }
-        });
-        notification.set_onclick(Some(focus.into_js_value().unchecked_ref()));
-        with_ringer(|bell| bell.notification = Some(notification));
-    }
-}
-
 /// Whether the browser supports notifications.
 pub fn supports_notifications() -> bool {
     web_sys::window()
@@ -276,55 +340,6 @@ fn can_play_sound() -> bool {
             .as_bool()
     };
     used().unwrap_or(true)
-}
-
-fn play_tones() -> Result<(), wasm_bindgen::JsValue> {
-    let audio = match with_ringer(|bell| bell.audio.clone()) {
-        Some(audio) => audio,
-        None => AudioContext::new()?,
-    };
-    with_ringer(|bell| bell.audio = Some(audio.clone()));
-    if audio.state() == AudioContextState::Suspended {
-        // The context resumes when the browser allows it; until then it is silent.
-        let _ = audio.resume()?;
-    }
-    let now = audio.current_time();
-    for (pitch, begins, lasts) in TONES {
-        let (tone, gain) = (audio.create_oscillator()?, audio.create_gain()?);
-        tone.frequency().set_value(pitch);
-        // The gain fades in and out, because an abrupt start clicks.
-        gain.gain().set_value_at_time(0.0, now + begins)?;
-        gain.gain()
-            .linear_ramp_to_value_at_time(RING_GAIN, now + begins + 0.05)?;
-        gain.gain()
-            .linear_ramp_to_value_at_time(0.0, now + begins + lasts)?;
-        tone.connect_with_audio_node(&gain)?;
-        gain.connect_with_audio_node(&audio.destination())?;
-        tone.start_with_when(now + begins)?;
-        tone.stop_with_when(now + begins + lasts)?;
-    }
-    Ok(())
-}
-
-/// Alternates between the ringing title and the page's own. A title set meanwhile by navigation is kept for restoring.
-fn blink_title(generation: u32, ringing_title: String, show: bool) {
-    if with_ringer(|bell| bell.generation) != generation {
-        return;
-    }
-    if let Some(document) = document() {
-        let now = document.title();
-        with_ringer(|bell| {
-            if now != ringing_title {
-                bell.title = Some((now, ringing_title.clone()));
-            }
-        });
-        let page = with_ringer(|bell| bell.title.as_ref().map(|(page, _)| page.clone()))
-            .unwrap_or_default();
-        document.set_title(if show { &ringing_title } else { &page });
-    }
-    browser::run_after(TITLE_BLINK_INTERVAL, move || {
-        blink_title(generation, ringing_title, !show);
-    });
 }
 
 fn document() -> Option<web_sys::Document> {

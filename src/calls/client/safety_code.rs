@@ -20,16 +20,16 @@ impl SafetyCode {
 
     /// Derives the code from the two current descriptions (RFC 8866). `None` if one has no fingerprint, or the browser
     /// has no Web Crypto. Browser only.
-    pub(super) async fn from_descriptions(mine: &str, theirs: &str) -> Option<Self> {
-        let text = hash_input(mine, theirs)?;
+    pub(super) async fn from_descriptions(local: &str, remote: &str) -> Option<Self> {
+        let text = hash_input(local, remote)?;
         let hash = browser::sha256(js_sys::Uint8Array::from(text.as_bytes()).as_ref()).await?;
         Some(Self(digit_groups(&hash)))
     }
 }
 
 /// The input of the hash, identical on both sides.
-fn hash_input(mine: &str, theirs: &str) -> Option<String> {
-    let mut both = [fingerprints(mine)?, fingerprints(theirs)?];
+fn hash_input(local: &str, remote: &str) -> Option<String> {
+    let mut both = [fingerprints(local)?, fingerprints(remote)?];
     both.sort();
     Some(format!("rialto safety code 1\n{}\n{}", both[0], both[1]))
 }

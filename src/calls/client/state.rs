@@ -4,16 +4,20 @@
 //! |---|---|
 //! | [`machine`] | the state machine, and what the server has not confirmed |
 //! | [`recovery`] | when and how a lost path is restarted |
+//! | [`retransmit_timers`] | the scheduled retransmissions |
 //! | [`video_adaptation`] | what video gives up on a narrow uplink |
+//! | [`connection_quality`] | measured quality of a connection, and its rating |
 //! | [`active_speaker`] | who speaks in a group call |
 //! | [`path_diagnosis`] | why no path was found, in words |
 //!
 //! A page shows one [`ClientCallState`] at a time; the server ensures that a person is in at most one call.
 
 pub mod active_speaker;
+pub mod connection_quality;
 pub mod machine;
 pub mod path_diagnosis;
 pub mod recovery;
+pub mod retransmit_timers;
 pub mod video_adaptation;
 
 use crate::model::{

@@ -1,77 +1,14 @@
 //! Connection quality, from the browser's measurements (W3C WebRTC statistics).
 
-use super::state::video_adaptation::UplinkStats;
+use super::state::{
+    connection_quality::{ConnectionQuality, Route},
+    video_adaptation::UplinkStats,
+};
 use crate::model::Millis;
 use js_sys::{Map, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::RtcPeerConnection;
-
-/// Polling interval, in milliseconds.
-pub(super) const STATS_POLL_INTERVAL: i32 = 2_000;
-
-/// The route of the media.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Route {
-    /// Directly between the browsers.
-    Direct,
-    /// Through a TURN relay.
-    Relay,
-}
-
-/// Connection quality since the previous sample.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct ConnectionQuality {
-    /// Packet loss of the received media, in percent.
-    pub loss_percent: f64,
-    /// Round-trip time, in milliseconds.
-    pub round_trip_time: Option<f64>,
-    /// Jitter of the received packets, in milliseconds (RFC 3550).
-    pub jitter: f64,
-    /// Received frames per second.
-    pub frames_per_second: Option<f64>,
-    /// Size of the received frames, in pixels.
-    pub frame_size: Option<(u32, u32)>,
-    /// Codec of the received video, such as "VP8".
-    pub codec: Option<String>,
-    /// Received kilobits per second.
-    pub received_kbps: f64,
-    /// Sent kilobits per second.
-    pub sent_kbps: f64,
-    /// The route of the media.
-    pub route: Option<Route>,
-}
-
-/// Signal bars of a connection, from 1 to 4.
-#[must_use]
-pub fn bars(quality: &ConnectionQuality) -> u8 {
-    let thresholds = [
-        // Loss becomes audible: first single words are missing, then sentences.
-        (quality.loss_percent, [2.0, 5.0, 12.0]),
-        // Delay first slows the conversation, then people talk at the same time (ITU-T G.114).
-        (
-            quality.round_trip_time.unwrap_or(0.0),
-            [250.0, 450.0, 800.0],
-        ),
-        (quality.jitter, [30.0, 60.0, 120.0]),
-    ];
-    let worst = thresholds
-        .iter()
-        .map(|(value, steps)| steps.iter().filter(|step| value > *step).count())
-        .max();
-    4 - u8::try_from(worst.unwrap_or(0)).unwrap_or(3)
-}
-
-/// The label of a number of bars.
-#[must_use]
-pub fn bars_label(bars: u8) -> &'static str {
-    match bars {
-        4 => "good",
-        3 => "fair",
-        2 => "poor",
-        _ => "bad",
-    }
-}
 
 /// Cumulative counters at one moment; the next sample computes differences from them.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -274,25 +211,6 @@ fn rates(before: Counters, after: Counters) -> (f64, f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_worst_of_what_is_measured_decides() {
-        let good = ConnectionQuality::default();
-        assert_eq!(bars(&good), 4);
-        let lossy = |loss| ConnectionQuality {
-            loss_percent: loss,
-            ..ConnectionQuality::default()
-        };
-        assert_eq!(
-            [1.0, 3.0, 8.0, 30.0].map(|loss| bars(&lossy(loss))),
-            [4, 3, 2, 1]
-        );
-        let far = ConnectionQuality {
-            round_trip_time: Some(500.0),
-            ..lossy(3.0)
-        };
-        assert_eq!((bars(&far), bars_label(bars(&far))), (2, "poor"));
-    }
 
     #[test]
     fn rates_are_differences_between_two_samples() {

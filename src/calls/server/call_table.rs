@@ -26,7 +26,6 @@ use tokio_util::task::TaskTracker;
 #[derive(Debug)]
 pub(super) struct JoinRetry {
     pub(super) from: Arc<Connection>,
-    /// Id of the call that the join starts.
     pub(super) id: CallId,
     pub(super) room: RoomId,
 }
@@ -67,24 +66,22 @@ impl CallTable {
         let _ = self.join_retry_tx.send(retry);
     }
 
-    /// Whether this is the waiting call of a person.
     pub(super) fn is_waiting(&self, user: UserId, call: CallId) -> bool {
         self.lock().waiting_call_by_user.get(&user) == Some(&call)
     }
 
-    /// Removes an ended call. Returns the calls that no longer wait; they are notified after the end was published.
+    /// Removes an ended call. Returns the calls that no longer wait, to be notified after the end is published.
     pub(super) fn remove_call(&self, call: &Call) -> Vec<CallEntry> {
         self.lock().remove(call)
     }
 
-    /// Notifies calls that no longer wait. A person who switched to one receives this before the answer, so their
-    /// client already has the offer.
+    /// Notifies calls that no longer wait. A person who switched to one gets this before the answer, and has the offer.
     pub(super) fn notify_no_longer_waiting(unblocked: Vec<CallEntry>) {
         for CallEntry {
             command_tx: mail, ..
         } in unblocked
         {
-            // `try_send`, because a call task must not wait for another one. The call may have ended meanwhile.
+            // A call task must not wait for another one; the call may have ended.
             if let Err(TrySendError::Full(free)) = mail.try_send(CallCommand::NoLongerWaiting) {
                 tokio::spawn(async move { drop(mail.send(free).await) });
             }
@@ -92,7 +89,7 @@ impl CallTable {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, OpenCalls> {
-        // A panic while the lock is held leaves plain data behind, which is still usable.
+        // A panic under the lock leaves valid plain data.
         self.open_calls
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -116,7 +113,7 @@ impl CallTable {
         open.calls.len() + open.group_calls.len()
     }
 
-    /// Registers a person in a group call. False if they are in another call, or if this node is not the leader.
+    /// Registers a person in a group call. False if they are in another call or this node does not lead.
     pub(super) fn reserve_user(&self, user: UserId, call: CallId) -> bool {
         let mut open = self.lock();
         open.is_leader && *open.call_by_user.entry(user).or_insert(call) == call
@@ -128,7 +125,7 @@ impl CallTable {
         Self::notify_no_longer_waiting(free.into_iter().collect());
     }
 
-    /// Removes an ended group call from the registry, and releases all its people.
+    /// Removes an ended group call and releases its people.
     pub(super) fn remove_group_call(&self, call: &GroupCall) {
         let mut free = Vec::new();
         {
@@ -149,8 +146,7 @@ impl CallTable {
         Self::notify_no_longer_waiting(free);
     }
 
-    /// Publishes the state of a group call to its room's subscribers. It is retained for later subscribers until the
-    /// call ends.
+    /// Publishes a group call to its room, which retains it for later subscribers until the call ends.
     pub(super) fn publish_group_call(&self, group: GroupCallView) {
         let (room, subject, version) = (group.room, group.id.0, group.as_of);
         if group.is_ended() {
@@ -173,7 +169,7 @@ impl CallTable {
         self.app.connections.retain_frame(room, retained);
     }
 
-    /// Publishes the list of open group calls to all nodes, so that each can correct what it missed.
+    /// Publishes the open group calls to all nodes, so that each corrects what it missed.
     pub fn publish_group_calls(&self) {
         let open = self.lock().group_calls.keys().map(|id| id.0).collect();
         self.app.connections.sync_retained_frames(&open);

@@ -1,5 +1,7 @@
 //! The task of one two-party call: it handles commands in order, stores each change, then publishes it.
 
+mod signals;
+
 use super::{
     call_table::CallTable,
     commands::CallCommand,
@@ -13,9 +15,9 @@ use super::{
 use crate::{
     model::{
         CallId, ClientId, UserId,
-        call::{Call, CallView, Input, Rejection, Request, Side, SignalingMessage, State},
+        call::{Call, CallView, Input, Rejection, Request, Side, State},
     },
-    protocol::ws::{ErrorCode, ServerFrame},
+    protocol::ws::ErrorCode,
     server::{
         error::Result,
         live::{Connection, Disconnect},
@@ -27,13 +29,12 @@ use tokio::sync::mpsc;
 /// Delay before a failed store operation is retried.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The state of a call's task.
 pub(super) struct CallTask {
     table: Arc<CallTable>,
     call: Call,
     parties: Parties,
     clock: MonotonicClock,
-    /// The start that became the answer of this call, because both people called at once.
+    /// The start that was merged into this call, because both people called at once.
     merged_call: Option<CallId>,
     caller_budget: SignalBudget,
     callee_budget: SignalBudget,
@@ -76,12 +77,11 @@ impl CallTask {
         Ok(is_new)
     }
 
-    /// Runs the call until it ends.
     pub(super) async fn run(mut self, mut command_rx: mpsc::Receiver<CallCommand>) {
         while !self.call.state.is_ended() {
             tokio::select! {
                 command = command_rx.recv() => match command {
-                    Some(mail) => self.handle_command(mail).await,
+                    Some(command) => self.handle_command(command).await,
                     None => return,
                 },
                 () = self.clock.sleep_until(self.call.deadline()) => {
@@ -92,8 +92,8 @@ impl CallTask {
         }
         // The call is no longer registered; the remaining commands came too late.
         command_rx.close();
-        while let Some(mail) = command_rx.recv().await {
-            match mail {
+        while let Some(command) = command_rx.recv().await {
+            match command {
                 CallCommand::Request { from, .. } | CallCommand::Signal { from, .. } => {
                     self.send_view(&from);
                 }
@@ -108,7 +108,7 @@ impl CallTask {
 
     async fn handle_command(&mut self, command: CallCommand) {
         match command {
-            CallCommand::Request { from, request: ask } => self.handle_request(&from, ask).await,
+            CallCommand::Request { from, request } => self.handle_request(&from, request).await,
             CallCommand::Signal { from, signal } => self.relay_signal(&from, signal),
             CallCommand::Start { from, id, done } => {
                 self.handle_repeated_start(&from, id).await;
@@ -124,25 +124,25 @@ impl CallTask {
                 self.resend_early_signals();
             }
             CallCommand::NoLongerWaiting => {}
-            CallCommand::ClientConnected { connection: page } => {
-                self.on_client_connected(&page).await;
+            CallCommand::ClientConnected { connection } => {
+                self.on_client_connected(&connection).await;
             }
             CallCommand::ClientDisconnected {
-                connection: page,
-                disconnect: gone,
+                connection,
+                disconnect,
             } => {
                 // A newer connection of the client may have replaced the lost one.
                 if self
                     .table
                     .app
                     .connections
-                    .user_of_client(page.client)
+                    .user_of_client(connection.client)
                     .is_none()
                 {
-                    let client = page.client;
+                    let client = connection.client;
                     // The call may be answered on another client of the callee.
-                    self.pranswer_client.take_if(|foretold| *foretold == client);
-                    let input = match gone {
+                    self.pranswer_client.take_if(|claimed| *claimed == client);
+                    let input = match disconnect {
                         Disconnect::Lost => Input::ConnectionLost { client },
                         Disconnect::Left => Input::ClientLeft { client },
                     };
@@ -172,16 +172,15 @@ impl CallTask {
                 self.send_view(from);
             }
             Ok(()) => {}
-            Err(wrong) => self.send_rejection(from, wrong),
+            Err(rejection) => self.send_rejection(from, rejection),
         }
     }
 
-    /// Hangs up for a participant.
     async fn hang_up_for(&mut self, user: UserId) {
         let Some(side) = self.call.side_of_user(user) else {
             return;
         };
-        let ask = Request::HangUp;
+        let request = Request::HangUp;
         let client = self.call.caller_client;
         // Fails only for a call that has ended.
         let _ = self
@@ -189,7 +188,7 @@ impl CallTask {
                 Input::Requested {
                     side,
                     client,
-                    request: ask,
+                    request,
                 },
                 None,
             )
@@ -235,53 +234,6 @@ impl CallTask {
         }
     }
 
-    fn relay_signal(&mut self, from: &Connection, signal: SignalingMessage) {
-        let now = self.clock.now();
-        let side = self.call.side_of_user(from.person.id);
-        let is_early = self.call.can_offer_early(from.client) && EarlySignals::accepts(&signal);
-        let targets = if is_early {
-            self.table.app.connections.clients_of_user(self.call.callee)
-        } else if matches!(signal, SignalingMessage::Pranswer { .. }) {
-            if !self.claim_pranswer(side, from.client) {
-                // The call was answered meanwhile, or another client sent one first. The answer itself will do.
-                return;
-            }
-            vec![self.call.caller_client]
-        } else if side.is_some_and(|side| self.call.can_send_pranswer(side)) {
-            // Signals that follow a lost acceptance must not reveal the client's addresses. After the answer, the
-            // client requests what is missing.
-            return;
-        } else {
-            match self.call.signal_target(from.client) {
-                Ok(target) => vec![target],
-                Err(wrong) => return self.send_rejection(from, wrong),
-            }
-        };
-        let budget = match side {
-            Some(Side::Caller) | None => &mut self.caller_budget,
-            Some(Side::Callee) => &mut self.callee_budget,
-        };
-        if budget.allow(&signal, now) {
-            if is_early {
-                self.early_signals.push(&signal);
-            }
-            let frame = self.signal_frame(signal);
-            for target in targets {
-                // A disconnected client requests what it missed when it returns.
-                self.table.app.connections.send_to_client(target, &frame);
-            }
-        } else {
-            let reason = "Too many signaling messages from this page.";
-            send_error(from, self.call.id, ErrorCode::RateLimited, reason);
-        }
-    }
-
-    /// Claims the provisional answer for a client; the first of the callee's clients gets it.
-    fn claim_pranswer(&mut self, side: Option<Side>, client: ClientId) -> bool {
-        side.is_some_and(|side| self.call.can_send_pranswer(side))
-            && *self.pranswer_client.get_or_insert(client) == client
-    }
-
     /// Applies an input: stores the change, then publishes it.
     async fn apply_input(
         &mut self,
@@ -310,8 +262,8 @@ impl CallTask {
         Ok(())
     }
 
-    /// Stores a change, retrying without limit, because a call must not continue from an unstored state. The
-    /// requesting client is informed once of the delay. False if the stored call has already ended.
+    /// Stores a change, retrying without limit: a call must not continue from an unstored state. The requesting client
+    /// is told once of the delay. False if the stored call has ended.
     async fn save_with_retries(&self, next: &Call, from: Option<&Connection>) -> bool {
         let mut has_notified = from.is_none();
         loop {
@@ -329,7 +281,7 @@ impl CallTask {
         }
     }
 
-    /// Adopts the stored end of a call that the former leader ended after this node had read it.
+    /// Adopts the end that a former leader stored after this node had read the call.
     async fn with_stored_end(&self, mut call: Call) -> Call {
         // If the read fails, the next change detects the end.
         if let Ok(Some(row)) = self.table.app.store.find_call(call.id).await {
@@ -338,8 +290,8 @@ impl CallTask {
         call
     }
 
-    /// Posts the outcome before the end is stored: after a crash in between, the call ends again, and the message id,
-    /// which is the call id, prevents a duplicate.
+    /// Posts the outcome before storing the end. After a crash in between the call ends again, and the same message id
+    /// prevents a duplicate.
     async fn save(&self, call: &Call) -> Result<bool> {
         if let State::Ended { outcome } = call.state {
             outcome_message::post(&self.table.app, &self.parties, call, outcome).await?;
@@ -361,24 +313,6 @@ impl CallTask {
     fn send_view(&self, connection: &Connection) {
         if let Some(side) = self.call.side_of_user(connection.person.id) {
             connection.send(&call_frame(self.view(side, connection.client)));
-        }
-    }
-
-    /// Sends the early signals again, because the callee's clients ignored them while the call was waiting.
-    fn resend_early_signals(&self) {
-        for client in self.table.app.connections.clients_of_user(self.call.callee) {
-            for signal in self.early_signals.signals() {
-                let frame = self.signal_frame(signal.clone());
-                self.table.app.connections.send_to_client(client, &frame);
-            }
-        }
-    }
-
-    fn signal_frame(&self, signal: SignalingMessage) -> ServerFrame {
-        ServerFrame::Signal {
-            call: self.call.id,
-            signal,
-            from: None,
         }
     }
 
@@ -422,8 +356,8 @@ impl CallTask {
 
 /// Whether a request without effect is a repetition to answer with the current state. `Connected` counts only once
 /// both sides are connected, because each side reports its own path.
-fn is_repeated_request(ask: Request, state: State) -> bool {
-    match ask {
+fn is_repeated_request(request: Request, state: State) -> bool {
+    match request {
         Request::Ringing | Request::Accept | Request::Decline | Request::HangUp => true,
         Request::Connected => state == State::Connected,
         Request::Disconnected => false,

@@ -23,8 +23,8 @@ pub(super) enum CallCommand {
         from: Arc<Connection>,
         signal: SignalingMessage,
     },
-    /// A participant starts a call to the other participant: a repeated start, or calling back while the other one
-    /// calls. `done` fires once handled, and is dropped if the call has ended before.
+    /// A participant calls the other one: a repeated start, or a call back. `done` fires once handled, and is dropped
+    /// if the call has ended.
     Start {
         from: Arc<Connection>,
         id: CallId,
@@ -64,7 +64,7 @@ pub(super) enum GroupCallCommand {
     },
     /// A client leaves.
     HangUp { from: Arc<Connection> },
-    /// A participating client requests the current state, with new ICE credentials.
+    /// A client requests the current state, with new ICE credentials.
     Refresh { from: Arc<Connection> },
     /// A participant's client has connected.
     ClientConnected { connection: Arc<Connection> },

@@ -10,7 +10,6 @@ use crate::{
 pub(super) const UNAVAILABLE_REASON: &str =
     "The server is unavailable. The call did not change; try again.";
 pub(super) const NO_SUCH_CALL_REASON: &str = "This call does not exist, or you are not part of it.";
-/// Sends an error about a call to a client.
 pub(super) fn send_error(page: &Connection, call: CallId, code: ErrorCode, reason: &str) {
     page.send(&ServerFrame::Error {
         code,

@@ -1,15 +1,19 @@
 //! The task of one group call: it handles commands in order, stores each change, then publishes it.
 
+mod guests;
+
 use super::{
     call_table::{CallTable, JoinRetry},
     commands::GroupCallCommand,
     errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error},
     monotonic_clock::{MonotonicClock, start_clock},
+    outcome_message,
     signal_budget::SignalBudget,
+    stored_call::{group_call_from_row, group_call_row},
 };
 use crate::{
     model::{
-        CallId, ClientId, MessageId, Millis, RoomId, UserId,
+        CallId, ClientId, Millis, UserId,
         call::{
             Seat, SignalingMessage,
             group::{
@@ -22,8 +26,7 @@ use crate::{
     },
     protocol::ws::{ErrorCode, ServerFrame},
     server::{
-        error::{Error, Result},
-        event_log::NewMessage,
+        error::Result,
         live::{Connection, Disconnect},
         store::GroupCallRow,
     },
@@ -40,7 +43,6 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How often guests are checked against revoked links.
 const GUEST_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
-/// The state of a group call's task.
 pub(super) struct GroupCallTask {
     table: Arc<CallTable>,
     call: GroupCall,
@@ -76,20 +78,11 @@ impl GroupCallTask {
         row: GroupCallRow,
         limits: GroupCallLimits,
     ) -> Result<Self> {
-        let steady = start_clock();
-        let start = GroupCallStart {
-            id: row.id,
-            room: row.room,
-            started_by: row.started_by,
-        };
-        let mut call = GroupCall::start(start, limits, row.started_at);
-        call.participants = row.members;
-        call.ever_joined = row.ever_joined;
-        call.next_seat = row.next_seat;
-        call.ended_at = row.ended_at;
-        let mut task = Self::new(table, call.restore(steady.now()), steady);
+        let (clock, room) = (start_clock(), row.room);
+        let call = group_call_from_row(row, limits, clock.now());
+        let mut task = Self::new(table, call, clock);
         // The former leader's clock may be ahead of this node's, so the version continues from the retained one.
-        let known = task.table.app.connections.retained_version(row.room);
+        let known = task.table.app.connections.retained_version(room);
         task.changed_at = known.map_or(task.changed_at, |known| task.changed_at.max(known + 1));
         for user in task.call.ever_joined.clone() {
             let store = &task.table.app.store;
@@ -129,7 +122,7 @@ impl GroupCallTask {
         while !self.call.is_ended() {
             tokio::select! {
                 command = command_rx.recv() => match command {
-                    Some(mail) => self.handle_command(mail).await,
+                    Some(command) => self.handle_command(command).await,
                     None => return,
                 },
                 _ = guest_check.tick(), if self.has_guests() => self.remove_revoked_guests().await,
@@ -146,8 +139,8 @@ impl GroupCallTask {
         }
         // The call is no longer registered; the remaining commands came too late.
         command_rx.close();
-        while let Some(mail) = command_rx.recv().await {
-            match mail {
+        while let Some(command) = command_rx.recv().await {
+            match command {
                 // Late joins are retried and start a new call.
                 GroupCallCommand::Join { from, id } => {
                     self.table.release_user(from.person.id, self.call.id);
@@ -182,31 +175,31 @@ impl GroupCallTask {
                 }
             }
             GroupCallCommand::Refresh { from } => self.send_view(&from),
-            GroupCallCommand::ClientConnected { connection: page } => {
-                let known = self.call.participant(page.client).is_some();
+            GroupCallCommand::ClientConnected { connection } => {
+                let known = self.call.participant(connection.client).is_some();
                 let _ = self
                     .apply_input(GroupCallInput::ClientConnected {
-                        client: page.client,
+                        client: connection.client,
                     })
                     .await;
                 if known {
-                    self.send_view(&page);
+                    self.send_view(&connection);
                 }
             }
             GroupCallCommand::ClientDisconnected {
-                connection: page,
-                disconnect: gone,
+                connection,
+                disconnect,
             } => {
                 // A newer connection of the client may have replaced the lost one.
                 if self
                     .table
                     .app
                     .connections
-                    .user_of_client(page.client)
+                    .user_of_client(connection.client)
                     .is_none()
                 {
-                    let client = page.client;
-                    let _ = match gone {
+                    let client = connection.client;
+                    let _ = match disconnect {
                         Disconnect::Lost => {
                             self.apply_input(GroupCallInput::ConnectionLost { client })
                                 .await
@@ -287,7 +280,7 @@ impl GroupCallTask {
         }
     }
 
-    /// Joins again after this call has ended, which starts a call with the requested id.
+    /// Joins anew after this call has ended, which starts one with the requested id.
     fn retry_join(&self, from: Arc<Connection>, requested_id: CallId) {
         self.table.retry_join(JoinRetry {
             from,
@@ -297,7 +290,7 @@ impl GroupCallTask {
     }
 
     fn relay_signal(&mut self, from: &Connection, to: Option<Seat>, signal: SignalingMessage) {
-        // The target may have left meanwhile; the sender learns that from the next view.
+        // The target may have left; the sender sees that in the next view.
         let Some(to) = to else { return };
         let Ok((seat, client)) = self.call.signal_target(from.client, to) else {
             return;
@@ -367,7 +360,7 @@ impl GroupCallTask {
         Ok(())
     }
 
-    /// Stores a change, retrying without limit. False if the stored call has already ended.
+    /// Stores a change, retrying without limit. False if the stored call has ended.
     async fn save_with_retries(&self, next: &GroupCall) -> bool {
         loop {
             match self.save(next).await {
@@ -380,8 +373,8 @@ impl GroupCallTask {
         }
     }
 
-    /// Posts the message before the end is stored: after a crash in between, the call ends again, and the message id,
-    /// which is the call id, prevents a duplicate.
+    /// Posts the message before storing the end. After a crash in between the call ends again, and the same message id
+    /// prevents a duplicate.
     async fn save(&self, call: &GroupCall) -> Result<bool> {
         if let Some(lasted) = call.lasted() {
             let names = call.ever_joined.iter();
@@ -394,7 +387,7 @@ impl GroupCallTask {
                 people: people.collect(),
             };
             if let Some(author) = self.people.get(&call.started_by) {
-                self.post_message(call.room, author.clone(), call.id, content)
+                outcome_message::post_group_call(&self.table.app, call, author.clone(), content)
                     .await?;
             }
         }
@@ -405,99 +398,10 @@ impl GroupCallTask {
             .await
     }
 
-    /// Deletes the guests and guest links of ended calls, and closes the guests' connections.
-    async fn delete_guests(&self) {
-        match self.table.app.store.delete_ended_guest_links().await {
-            Ok(guests) => {
-                for token_hash in guests {
-                    self.table.app.connections.close_session(&token_hash);
-                }
-            }
-            // The links are no longer valid, and are deleted after the next call.
-            Err(error) => {
-                tracing::warn!(call = %self.call.id, %error, "guest links could not be deleted");
-            }
-        }
-    }
-
-    /// Removes guests whose link was revoked, because guests without a connection at that time were missed. With
-    /// several nodes, it also repeats the state to guests: they subscribe to no room, and messages between nodes may
-    /// be lost.
-    async fn remove_revoked_guests(&mut self) {
-        let known = match self.table.app.store.list_call_guests(self.call.id).await {
-            Ok(known) => known,
-            Err(error) => {
-                return tracing::warn!(call = %self.call.id, %error, "guests could not be looked up");
-            }
-        };
-        let known: HashSet<UserId> = known.into_iter().map(|(_, guest)| guest.id).collect();
-        let members = self.call.participants.iter();
-        let revoked = members.filter(|member| member.is_guest && !known.contains(&member.user));
-        for user in revoked.map(|member| member.user).collect::<Vec<_>>() {
-            let _ = self.apply_input(GroupCallInput::Leave { user }).await;
-        }
-        if self.table.app.bus.is_some() {
-            self.notify_guests();
-        }
-    }
-
-    /// Whether a joining guest's link is still valid; it may have been revoked meanwhile. False if the lookup fails.
-    async fn has_valid_link(&self, user: UserId) -> bool {
-        let known = self.table.app.store.list_call_guests(self.call.id).await;
-        known.is_ok_and(|known| known.iter().any(|(_, guest)| guest.id == user))
-    }
-
-    fn has_guests(&self) -> bool {
-        self.call.participants.iter().any(|member| member.is_guest)
-    }
-
-    async fn post_message(
-        &self,
-        room: RoomId,
-        author: Person,
-        id: CallId,
-        content: Content,
-    ) -> Result<()> {
-        let new = NewMessage {
-            id: MessageId(id.0),
-            room,
-            author,
-            content,
-            media_type: None,
-        };
-        match self.table.app.event_log.post_message(new).await {
-            Ok(_) => Ok(()),
-            // Another message already has this id, so the room cannot show this one.
-            Err(Error::User(failure)) => {
-                tracing::warn!(call = %id, %failure, "the end of a group call was not posted");
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
     /// Publishes the participants to the subscribers of the room, and to the guests, who have no subscription.
     fn notify_room(&self) {
         self.notify_guests();
         self.table.publish_group_call(self.view());
-    }
-
-    fn notify_guests(&self) {
-        if self.has_guests() {
-            let group = self.view();
-            let frame = ServerFrame::GroupCall { group };
-            for member in self
-                .call
-                .participants
-                .iter()
-                .filter(|member| member.is_guest)
-            {
-                self.table
-                    .app
-                    .connections
-                    .send_to_client(member.client, &frame);
-            }
-        }
     }
 
     /// Sends the state of the call to a client, with its participation.
@@ -539,19 +443,5 @@ impl GroupCallTask {
             as_of: self.changed_at,
             participation: None,
         }
-    }
-}
-
-/// The stored row of a group call.
-fn group_call_row(call: &GroupCall) -> GroupCallRow {
-    GroupCallRow {
-        id: call.id,
-        room: call.room,
-        started_by: call.started_by,
-        started_at: call.started_at,
-        ended_at: call.ended_at,
-        next_seat: call.next_seat,
-        members: call.participants.clone(),
-        ever_joined: call.ever_joined.clone(),
     }
 }

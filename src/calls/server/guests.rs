@@ -1,7 +1,7 @@
 //! Guests of a group call: guest links, and the identity of guests.
 //!
-//! A guest is not a user. Their cookie is limited to the path of the link, so it authorises nothing on the site but the
-//! call. It is valid until the call ends or the link is revoked.
+//! A guest is not a user. Their cookie is limited to the link's path and valid until the call ends or the link is
+//! revoked.
 
 use crate::{
     calls::api::types::{GuestLinkSummary, GuestLinkTarget, NewGuestLink},
@@ -20,9 +20,8 @@ use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 
 /// Name of the cookie with the guest's token.
 pub const GUEST_COOKIE: &str = "rialto_call_guest";
-/// Base path of guest links.
 const GUEST_LINK_PATH: &str = "/call";
-/// Lifetime of the cookie in the browser; the token is valid only as long as the call.
+/// The token is only valid as long as the call.
 const GUEST_COOKIE_MAX_AGE: time::Duration = time::Duration::days(7);
 const HOUR_MILLIS: Millis = 60 * 60 * 1_000;
 
@@ -143,7 +142,7 @@ pub async fn admit_guest(app: &AppState, token: &str, name: &str) -> Result<Head
     Ok(HeaderValue::from_str(&cookie.to_string()).unwrap_or(HeaderValue::from_static("")))
 }
 
-/// The open call with this id, if the person participates; only participants may invite guests.
+/// The open call, if the person participates: only participants may invite guests.
 async fn find_call_of_participant(
     app: &AppState,
     person: &Person,
@@ -198,13 +197,13 @@ pub async fn create_link(
     })
 }
 
-/// The path of a link. Tokens are hexadecimal; other characters are removed.
+/// Tokens are hexadecimal; other characters are removed.
 fn link_path(token: &str) -> String {
     let token: String = token.chars().filter(char::is_ascii_hexdigit).collect();
     format!("{GUEST_LINK_PATH}/{token}")
 }
 
-/// The guest links of a call, newest first. Expired links are included only if they have guests.
+/// Guest links of a call, newest first; expired ones only if they have guests.
 ///
 /// # Errors
 /// [`Failure::NotAllowed`] for people who are not in the call.

@@ -14,7 +14,6 @@ use crate::{
 };
 use std::collections::HashMap;
 
-/// Number of past calls returned.
 const MAX_PAST_CALLS: i64 = 50;
 
 /// The past calls of a person, newest first.

@@ -24,7 +24,6 @@ use tokio::sync::mpsc;
 const RATE_LIMITED_REASON: &str = "Too many attempts. Wait a moment, then join again.";
 const CALL_ENDED_REASON: &str = "This call is over.";
 
-/// The registry's decision on a join.
 pub(super) enum JoinDecision {
     /// The task of this call decides.
     Delegate(CallId, mpsc::Sender<GroupCallCommand>),
@@ -39,7 +38,7 @@ pub(super) enum JoinDecision {
 }
 
 impl CallRegistry {
-    /// A member's client joins the group call of a room, or starts one with this id.
+    /// Joins a room's group call, or starts one with this id.
     pub(super) async fn join_group_call(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -51,7 +50,6 @@ impl CallRegistry {
         }
     }
 
-    /// A guest's client joins the only call that it may join.
     pub(super) async fn join_group_call_as_guest(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -67,9 +65,12 @@ impl CallRegistry {
                 .map(|entry| entry.command_tx.clone())
         };
         let sent = match command_tx {
-            Some(mail) => {
+            Some(command) => {
                 let (from, id) = (from.clone(), call);
-                mail.send(GroupCallCommand::Join { from, id }).await.is_ok()
+                command
+                    .send(GroupCallCommand::Join { from, id })
+                    .await
+                    .is_ok()
             }
             None => false,
         };
@@ -122,17 +123,17 @@ impl CallRegistry {
         loop {
             let from = from.clone();
             let (call, command_tx) = match self.decide_join(user, id, room) {
-                JoinDecision::Delegate(call, mail) => (call, mail),
-                JoinDecision::NewCall(task, mail, command_rx) => {
+                JoinDecision::Delegate(call, command) => (call, command),
+                JoinDecision::NewCall(task, command, command_rx) => {
                     self.table.tasks.spawn(task.run(command_rx));
-                    (id, mail)
+                    (id, command)
                 }
                 JoinDecision::Reject(code, reason) => {
                     send_error(&from, id, code, reason);
                     return Ok(());
                 }
             };
-            // If the call has just ended, the next iteration starts a new one.
+            // If the call has just ended, the next iteration starts one.
             if command_tx
                 .send(GroupCallCommand::Join { from, id })
                 .await
@@ -145,8 +146,7 @@ impl CallRegistry {
         }
     }
 
-    /// Decides a join atomically: no await while the lock is held. A person who may join is registered in the call
-    /// from now on.
+    /// Atomic: no await while the lock is held. A person who may join is registered from now on.
     pub(super) fn decide_join(
         self: &Arc<Self>,
         user: UserId,
@@ -181,47 +181,21 @@ impl CallRegistry {
             started_by: user,
         };
         let group = GroupCallTask::start(self.table.clone(), start, self.table.group_limits);
-        let (mail, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
+        let (command, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
         let entry = GroupCallEntry {
             room,
-            command_tx: mail.clone(),
+            command_tx: command.clone(),
         };
         open.group_calls.insert(id, entry);
         open.group_call_by_room.insert(room, id);
         open.call_by_user.insert(user, id);
-        JoinDecision::NewCall(Box::new(group), mail, inbox)
-    }
-
-    /// Restores the open group calls from the store.
-    pub(super) async fn restore_group_calls(self: &Arc<Self>) -> Result<()> {
-        self.table.app.store.delete_ended_guest_links().await?;
-        for row in self.table.app.store.list_open_group_calls().await? {
-            let group =
-                GroupCallTask::restore(self.table.clone(), row, self.table.group_limits).await?;
-            let (command_tx, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
-            {
-                let mut open = self.table.lock();
-                let call = group.call();
-                let entry = GroupCallEntry {
-                    room: call.room,
-                    command_tx,
-                };
-                open.group_calls.insert(call.id, entry);
-                open.group_call_by_room.insert(call.room, call.id);
-                for member in &call.participants {
-                    open.call_by_user.entry(member.user).or_insert(call.id);
-                }
-            }
-            self.table.tasks.spawn(group.run(inbox));
-        }
-        Ok(())
+        JoinDecision::NewCall(Box::new(group), command, inbox)
     }
 
     pub(super) fn is_group_call(&self, call: CallId) -> bool {
         self.table.lock().group_calls.contains_key(&call)
     }
 
-    /// The group call of a person.
     pub(super) fn group_entry_of_user(&self, user: UserId) -> Option<GroupCallEntry> {
         let open = self.table.lock();
         open.group_calls.get(open.call_by_user.get(&user)?).cloned()
@@ -261,7 +235,7 @@ impl CallRegistry {
         let _ = entry.command_tx.send(command).await;
     }
 
-    /// The frame of an ended group call, for a member of its room.
+    /// An ended group call, for a member of its room.
     pub(super) async fn past_group_call_frame(
         &self,
         from: &Connection,

@@ -1,4 +1,4 @@
-//! The call leader: of several nodes, one decides about calls. Its role, its lease, and the requests to it.
+//! The call leader: its role, its lease, and the requests to it.
 
 use crate::{
     model::{CallId, ClientId, call::ClientAction, user::Person},
@@ -18,7 +18,7 @@ pub const CALL_LEADER_LEASE: LeaseName = LeaseName {
     key: 0x5249_414c_544f,
 };
 
-/// A client's request about a call, forwarded to the call leader.
+/// A client's request about a call, forwarded to the leader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRequest {
     /// The node that the client is connected to.

@@ -1,8 +1,8 @@
 //! Calls on the server: the registry of open calls, and one task for each of them.
 //!
-//! [`CallRegistry`] tracks open calls and the people in them, and decides what a start becomes: a call, a busy one, the same
-//! call again, or the answer to a call in the other direction. Each open call then has one task, which handles its commands
-//! in order, so that no change is published before it is stored, or out of order.
+//! [`CallRegistry`] decides what a start becomes: a call, a busy one, the same call again, or the answer to a call in
+//! the other direction. A call's task handles commands in order, so no change is published before it is stored, or out
+//! of order.
 //!
 //! | module | contents |
 //! |---|---|
@@ -15,7 +15,8 @@
 //! | [`history`] | past calls of a person |
 //! | `join_group_call` | joining group calls, and their part of the registry |
 //! | `leader` | the call leader's role, lease and requests |
-//! | `outcome_message` | the message about a call's outcome in the direct room |
+//! | `outcome_message` | the message about a call's outcome in its room |
+//! | `restore_calls` | restoring the open calls from the store |
 //! | `signal_budget` | rate limit of relayed signals, and the buffer for early ones |
 //! | `start_call` | starting two-party calls |
 //! | `stored_call` | calls as the store has them |
@@ -36,6 +37,7 @@ mod monotonic_clock;
 mod open_calls;
 mod outcome_message;
 mod registry;
+mod restore_calls;
 mod signal_budget;
 mod start_call;
 mod stored_call;

@@ -4,8 +4,8 @@ use crate::{model::Millis, server::clock};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The wall-clock time at the task's start, advanced by the monotonic clock, so that clock adjustments neither shorten
-/// nor prolong a call.
+/// Wall-clock time at the task's start, advanced by the monotonic clock, so that clock adjustments do not change a
+/// call's deadlines.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MonotonicClock {
     wall_start: Millis,
@@ -40,7 +40,6 @@ impl MonotonicClock {
     }
 }
 
-/// The clock of a call that starts now.
 pub(super) fn start_clock() -> MonotonicClock {
     MonotonicClock::starting_at(clock::now())
 }

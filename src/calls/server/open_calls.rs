@@ -7,16 +7,14 @@ use tokio::sync::mpsc;
 
 #[derive(Debug, Default)]
 pub(super) struct OpenCalls {
-    /// Whether this node is the call leader. Otherwise another node is, or none for a moment.
+    /// Otherwise another node is the call leader, or none for a moment.
     pub(super) is_leader: bool,
     pub(super) calls: HashMap<CallId, CallEntry>,
     /// The current call of each person; at most one.
     pub(super) call_by_user: HashMap<UserId, CallId>,
-    /// Group calls in rooms.
     pub(super) group_calls: HashMap<CallId, GroupCallEntry>,
     pub(super) group_call_by_room: HashMap<RoomId, CallId>,
-    /// The second call that rings for a person who is in another one. It becomes their current call when the other one
-    /// ends.
+    /// The second call that rings for a person; their current one when the other ends.
     pub(super) waiting_call_by_user: HashMap<UserId, CallId>,
 }
 
@@ -25,15 +23,13 @@ pub(super) struct OpenCalls {
 pub(super) struct CallEntry {
     pub(super) caller: UserId,
     pub(super) callee: UserId,
-    /// Commands to the call's task. The task ends with the call, and still answers the commands in its queue.
+    /// Commands to the call's task, which still answers those in its queue at the end.
     pub(super) command_tx: mpsc::Sender<CallCommand>,
 }
 
-/// A group call in the registry.
 #[derive(Debug, Clone)]
 pub(super) struct GroupCallEntry {
     pub(super) room: RoomId,
-    /// Commands to the group call's task.
     pub(super) command_tx: mpsc::Sender<GroupCallCommand>,
 }
 
@@ -59,7 +55,7 @@ impl OpenCalls {
         }
     }
 
-    /// Whether a call can ring for a person: at most one waits beside their current call.
+    /// Whether a call can ring for a person: at most one waits.
     pub(super) fn can_receive_call(&self, callee: UserId) -> bool {
         !(self.call_by_user.contains_key(&callee)
             && self.waiting_call_by_user.contains_key(&callee))
@@ -78,7 +74,7 @@ impl OpenCalls {
         free
     }
 
-    /// Removes a person from a call. Returns their waiting call, which no longer waits.
+    /// Removes a person and returns their waiting call, which no longer waits.
     pub(super) fn release_user(&mut self, user: UserId, call: CallId) -> Option<CallEntry> {
         if self.call_by_user.get(&user) != Some(&call) {
             return None;

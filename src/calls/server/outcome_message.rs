@@ -1,17 +1,18 @@
-//! The message about a call's outcome in the direct room of the two people.
+//! The message about a call's outcome, in the room of the call.
 
 use super::view::Parties;
 use crate::{
     model::{
-        MessageId,
-        call::{Call, Outcome, Side},
+        CallId, MessageId, RoomId, Seq,
+        call::{Call, Outcome, Side, group::GroupCall},
         message::Content,
+        user::Person,
     },
     protocol::ws::ServerFrame,
     server::{AppState, Error, error::Result, event_log::NewMessage},
 };
 
-/// Posts the outcome to the room. Idempotent, because the message id is the call id.
+/// Posts the outcome, once, because the message id is the call id.
 ///
 /// # Errors
 /// Fails if the store fails.
@@ -28,29 +29,57 @@ pub(super) async fn post(
         outcome,
         lasted: call.lasted(),
     };
+    let author = parties.caller.clone();
+    let posted = post_once(app, call.id, call.room, author, content).await?;
+    match posted {
+        Some(seq) if !outcome.is_missed(Side::Callee) => mark_read_by_callee(app, call, seq).await,
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Posts the end of a group call to its room, in the name of the person who started it. Idempotent, because the message id is
+/// the call id.
+///
+/// # Errors
+/// Fails if the store fails.
+pub(super) async fn post_group_call(
+    app: &AppState,
+    call: &GroupCall,
+    author: Person,
+    content: Content,
+) -> Result<()> {
+    post_once(app, call.id, call.room, author, content)
+        .await
+        .map(drop)
+}
+
+/// Returns the sequence of the message. None if another message has this id, so that the room cannot show this one.
+async fn post_once(
+    app: &AppState,
+    call: CallId,
+    room: RoomId,
+    author: Person,
+    content: Content,
+) -> Result<Option<Seq>> {
     let new = NewMessage {
-        id: MessageId(call.id.0),
-        room: call.room,
-        author: parties.caller.clone(),
+        id: MessageId(call.0),
+        room,
+        author,
         content,
         media_type: None,
     };
     match app.event_log.post_message(new).await {
-        Ok(posted) if !outcome.is_missed(Side::Callee) => {
-            mark_read_by_callee(app, call, posted.seq).await
-        }
-        Ok(_) => Ok(()),
-        // A message of the caller has this id, so the room cannot show this one.
+        Ok(posted) => Ok(Some(posted.seq)),
         Err(Error::User(failure)) => {
-            tracing::warn!(call = %call.id, %failure, "a call's outcome was not posted");
-            Ok(())
+            tracing::warn!(%call, %failure, "the outcome of a call was not posted");
+            Ok(None)
         }
         Err(error) => Err(error),
     }
 }
 
 /// Marks the message as read for the callee, who took part in the call, unless they have other unread messages.
-async fn mark_read_by_callee(app: &AppState, call: &Call, seq: crate::model::Seq) -> Result<()> {
+async fn mark_read_by_callee(app: &AppState, call: &Call, seq: Seq) -> Result<()> {
     let room = app.store.find_room(call.room, call.callee).await?;
     if room.is_none_or(|room| room.unread != 1) {
         return Ok(());

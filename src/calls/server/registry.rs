@@ -2,11 +2,9 @@
 
 use super::{
     call_table::{CallTable, JoinRetry},
-    call_task::CallTask,
     commands::{CallCommand, GroupCallCommand},
     errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error, send_unavailable},
     leader::{CALL_LEADER, CallRequest},
-    monotonic_clock::MonotonicClock,
     open_calls::{CallEntry, OpenCalls},
     stored_call::call_from_row,
     view::Parties,
@@ -28,16 +26,14 @@ use crate::{
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot};
 
-/// Time from the answer until both sides are connected, in milliseconds. ICE gives up after about 15 s; this leaves
-/// time for one restart and for the camera's permission prompt.
+/// Milliseconds from the answer until both sides are connected. ICE gives up after 15 s; this also leaves time for a
+/// restart and the camera's prompt.
 const CONNECT_TIMEOUT: Millis = 30_000;
-/// How long two connected clients may take to recover their path, in milliseconds. They retry until a person leaves;
-/// this ends calls that both people have abandoned.
+/// Milliseconds for two connected clients to recover their path; ends calls that both people abandoned.
 const RECONNECT_TIMEOUT: Millis = 60 * 60 * 1_000;
-/// Grace period for a caller who disconnects before the answer, in milliseconds; never longer than the configured
-/// grace.
+/// Milliseconds for a caller to reconnect before the answer, within the configured grace.
 const CALLER_GRACE_TIMEOUT: Millis = 5_000;
-/// Capacity of a call task's command queue; senders wait when it is full.
+/// Commands that may wait for a call's task; further senders wait.
 pub(super) const COMMAND_QUEUE_CAPACITY: usize = 64;
 
 /// The registry of open calls. Shared behind an [`Arc`].
@@ -82,10 +78,10 @@ impl CallRegistry {
         registry
     }
 
-    /// Makes this node the call leader. It resumes the open calls in the store, left by a stopped server or a former leader.
+    /// Makes this node the call leader and resumes the open calls in the store.
     ///
-    /// Connected calls resume as reconnecting, ringing ones keep ringing; both end if the clients do not return in time. On a
-    /// single node, call this before clients connect.
+    /// Connected calls resume as reconnecting, ringing ones ring on; both end if the clients do not return. On a single
+    /// node, call this before clients connect.
     ///
     /// # Errors
     /// Fails if the store fails.
@@ -98,7 +94,7 @@ impl CallRegistry {
         Ok(())
     }
 
-    /// Gives up leadership. The registry is cleared, because the store has all calls.
+    /// Gives up leadership; the store has all calls.
     pub fn step_down(&self) {
         *self.table.lock() = OpenCalls::default();
     }
@@ -120,38 +116,16 @@ impl CallRegistry {
         self.table.open_call_count()
     }
 
-    /// Publishes the list of open group calls to all nodes, so that each can correct what it missed.
+    /// Publishes the open group calls to all nodes, so that each corrects what it missed.
     pub fn publish_group_calls(&self) {
         self.table.publish_group_calls();
     }
 
-    /// Stops deciding, and waits until all decisions are stored, however long the store is unavailable.
+    /// Stops deciding and waits until all decisions are stored, however long that takes.
     pub async fn shut_down(&self) {
         self.step_down();
         self.table.tasks.close();
         self.table.tasks.wait().await;
-    }
-
-    pub(super) async fn restore_calls(self: &Arc<Self>) -> Result<()> {
-        // Group calls first, so that calls ringing for their participants become waiting calls.
-        self.restore_group_calls().await?;
-        let mut rows = self.table.app.store.list_open_calls().await?;
-        // Answered calls before ringing ones, so that the same calls wait as before.
-        rows.sort_by_key(|row| (row.state.is_unanswered(), row.started_at));
-        for row in rows {
-            let Some(parties) =
-                Parties::find(&self.table.app.store, row.caller, row.callee).await?
-            else {
-                continue;
-            };
-            let clock = MonotonicClock::starting_at(clock::now());
-            let call = call_from_row(&row, self.table.timeouts, clock.now());
-            let (command_tx, command_rx) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
-            self.table.lock().add(&call, command_tx);
-            let task = CallTask::new(self.table.clone(), call, parties, clock);
-            self.table.tasks.spawn(task.run(command_rx));
-        }
-        Ok(())
     }
 
     /// Handles a client's action. The replies are frames to the clients concerned, or an error to this client.
@@ -169,7 +143,6 @@ impl CallRegistry {
         }
     }
 
-    /// Forwards an action to the leader node.
     async fn forward_to_leader(
         &self,
         bus: &Bus,
@@ -278,54 +251,54 @@ impl CallRegistry {
     }
 
     /// Handles a client that connected and was welcomed: its call tasks send it the current state.
-    pub async fn on_client_connected(self: &Arc<Self>, page: &Arc<Connection>) {
-        for entry in self.entries_of_user(page.person.id) {
+    pub async fn on_client_connected(self: &Arc<Self>, connection: &Arc<Connection>) {
+        for entry in self.entries_of_user(connection.person.id) {
             // A call may have ended meanwhile; a client that still shows it asks again.
             let _ = entry
                 .command_tx
                 .send(CallCommand::ClientConnected {
-                    connection: page.clone(),
+                    connection: connection.clone(),
                 })
                 .await;
         }
-        if let Some(group) = self.group_entry_of_user(page.person.id) {
-            let page = page.clone();
+        if let Some(group) = self.group_entry_of_user(connection.person.id) {
+            let connection = connection.clone();
             let _ = group
                 .command_tx
-                .send(GroupCallCommand::ClientConnected { connection: page })
+                .send(GroupCallCommand::ClientConnected { connection })
                 .await;
         }
     }
 
-    /// Handles a lost connection that no newer connection of the client has replaced.
+    /// Handles a lost connection that none of the same client has replaced.
     pub async fn on_client_disconnected(
         self: &Arc<Self>,
-        page: &Arc<Connection>,
+        connection: &Arc<Connection>,
         disconnect: Disconnect,
     ) {
-        for entry in self.entries_of_user(page.person.id) {
-            let page = page.clone();
+        for entry in self.entries_of_user(connection.person.id) {
+            let connection = connection.clone();
             let _ = entry
                 .command_tx
                 .send(CallCommand::ClientDisconnected {
-                    connection: page,
+                    connection,
                     disconnect,
                 })
                 .await;
         }
-        if let Some(group) = self.group_entry_of_user(page.person.id) {
-            let page = page.clone();
+        if let Some(group) = self.group_entry_of_user(connection.person.id) {
+            let connection = connection.clone();
             let _ = group
                 .command_tx
                 .send(GroupCallCommand::ClientDisconnected {
-                    connection: page,
+                    connection,
                     disconnect,
                 })
                 .await;
         }
     }
 
-    /// Sends a command to a call's task; if the call is over, sends the client its outcome.
+    /// Sends a command to a call's task or, if the call is over, its outcome to the client.
     async fn send_command(&self, from: &Connection, call: CallId, command: CallCommand) {
         let entry = self
             .table
@@ -343,7 +316,7 @@ impl CallRegistry {
         }
     }
 
-    /// Sends an ended call to the client, or an error if it does not exist or belongs to others.
+    /// Sends an ended call, or an error if it does not exist or is others'.
     pub(super) async fn send_past_call(&self, from: &Connection, id: CallId) {
         match self.past_call_frame(from, id).await {
             Ok(Some(frame)) => from.send(&frame),
@@ -380,7 +353,7 @@ impl CallRegistry {
     }
 }
 
-/// Retries joins of group calls that ended during the join, until the registry is gone.
+/// Retries joins of group calls that ended meanwhile, until the registry is gone.
 async fn retry_joins(
     registry: Weak<CallRegistry>,
     mut join_retry_rx: mpsc::UnboundedReceiver<JoinRetry>,

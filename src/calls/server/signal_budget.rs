@@ -1,14 +1,12 @@
 //! Rate limit of the signals that one client sends to another through the server.
 //!
-//! Relayed signals enter another connection's send queue, which closes the connection on overflow. They are therefore limited
-//! on arrival: the budget allows what a call needs, but no flood.
+//! They enter another connection's send queue, which closes the connection on overflow: the budget allows what a call
+//! needs, but no flood.
 
 use crate::model::{Millis, call::SignalingMessage};
 
-/// Burst size in bytes: several descriptions with all their candidates (one of each takes about 10 kB), but less than
-/// a connection's send queue.
+/// Bytes: several descriptions with candidates (about 10 kB each), but less than a send queue.
 const BURST_BYTES: i64 = 128 * 1_024;
-/// Refill rate, in bytes per second.
 const REFILL_BYTES_PER_SECOND: i64 = 8 * 1_024;
 
 /// The remaining budget of one sender.
@@ -26,7 +24,7 @@ impl SignalBudget {
         }
     }
 
-    /// Whether a signal may pass now; if so, its size is deducted.
+    /// Whether a signal may pass; if so, its size is deducted.
     pub(super) fn allow(&mut self, signal: &SignalingMessage, now: Millis) -> bool {
         let gained = (now - self.refilled_at)
             .max(0)
@@ -45,13 +43,13 @@ impl SignalBudget {
     }
 }
 
-/// The caller's signals from before the answer, for clients of the callee that connect while the call rings.
+/// The caller's signals, for clients of the callee that connect while it rings.
 #[derive(Debug, Default)]
 pub(super) struct EarlySignals {
     signals: Vec<SignalingMessage>,
 }
 
-/// Maximum number of stored signals, far more than a browser's candidates.
+/// Far more than a browser's candidates.
 const MAX_EARLY_SIGNALS: usize = 200;
 
 impl EarlySignals {

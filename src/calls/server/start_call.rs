@@ -1,4 +1,4 @@
-//! Starting a call: a new call, a busy one, the same call again, or the answer to a call in the other direction.
+//! Starting a call: a new one, a busy one, the same again, or the answer to one in the other direction.
 
 use super::{
     call_table::CallTable,
@@ -22,13 +22,12 @@ use crate::{
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// The registry's decision on a start.
 pub(super) enum StartDecision {
     /// A new call, now registered.
     NewCall(Call, mpsc::Receiver<CallCommand>),
-    /// The callee is in a call, and another one already waits for them.
+    /// The callee is in a call and another one waits.
     Busy(Call),
-    /// The task of an open call decides: the same call, or one between the same two people.
+    /// For the task of an open call: the same call, or one between the same people.
     Delegate(mpsc::Sender<CallCommand>),
     /// The start is refused.
     Reject(ErrorCode, &'static str),
@@ -71,7 +70,7 @@ impl CallRegistry {
             caller: from.person.clone(),
             callee,
         };
-        // Repeats only if a call that the decision depended on ends meanwhile.
+        // Repeats if a call that the decision depended on has ended.
         loop {
             if let Some(past) = self
                 .table
@@ -116,7 +115,7 @@ impl CallRegistry {
                         return Ok(());
                     }
                 }
-                // A busy call ends before it rings: it is stored, posted to the room, and sent to the caller only.
+                // Ended before it rings: stored, posted to the room, sent to the caller only.
                 StartDecision::Busy(call) => {
                     let task =
                         CallTask::new(self.table.clone(), call, parties.clone(), start_clock());
@@ -145,7 +144,7 @@ impl CallRegistry {
         }
     }
 
-    /// Answers a repeated start of an ended call with its outcome. For another person's call, the id is taken.
+    /// Answers a repeated start of an ended call with its outcome; for another person's call, the id is taken.
     async fn answer_repeated_start(&self, from: &Connection, id: CallId, caller: UserId) {
         if caller == from.person.id {
             self.send_past_call(from, id).await;
@@ -158,7 +157,7 @@ impl CallRegistry {
         !self.table.lock().calls.contains_key(&id)
     }
 
-    /// Decides a start atomically: no await while the lock is held.
+    /// Atomic: no await while the lock is held.
     pub(super) fn decide_start(&self, start: CallStart) -> StartDecision {
         let mut open = self.table.lock();
         if !open.is_leader {
@@ -204,7 +203,7 @@ impl CallRegistry {
         StartDecision::NewCall(call, inbox)
     }
 
-    /// Creates and runs the task of a registered call. False if a call with this id has already ended.
+    /// Runs the task of a registered call. False if a call with this id has ended.
     pub(super) async fn spawn_call_task(
         self: &Arc<Self>,
         call: Call,
@@ -221,7 +220,7 @@ impl CallRegistry {
         opened
     }
 
-    /// The direct room of the two people. A new room is announced and subscribed for both.
+    /// A new direct room is announced and subscribed for both.
     async fn find_or_create_direct_room(&self, two: &Parties) -> Result<RoomId> {
         let (store, live) = (&self.table.app.store, &self.table.app.connections);
         let people: [&Person; 2] = [&two.caller, &two.callee];

@@ -5,13 +5,13 @@ use crate::{
         Millis,
         call::{
             Call, Timeouts,
+            group::{GroupCall, GroupCallLimits, GroupCallStart},
             state_machine::{CallStart, StoredCall},
         },
     },
-    server::store::CallRow,
+    server::store::{CallRow, GroupCallRow},
 };
 
-/// The stored row of a call.
 pub(super) fn call_row(call: &Call) -> CallRow {
     CallRow {
         id: call.id,
@@ -30,7 +30,7 @@ pub(super) fn call_row(call: &Call) -> CallRow {
 }
 
 /// Restores a call from its row.
-pub(super) fn call_from_row(row: &CallRow, patience: Timeouts, now: Millis) -> Call {
+pub(super) fn call_from_row(row: &CallRow, timeouts: Timeouts, now: Millis) -> Call {
     let start = CallStart {
         id: row.id,
         room: row.room,
@@ -46,5 +46,38 @@ pub(super) fn call_from_row(row: &CallRow, patience: Timeouts, now: Millis) -> C
         answered_at: row.answered_at,
         connected_at: row.connected_at,
     };
-    Call::restore(start, stored, patience, now)
+    Call::restore(start, stored, timeouts, now)
+}
+
+/// The stored row of a group call.
+pub(super) fn group_call_row(call: &GroupCall) -> GroupCallRow {
+    GroupCallRow {
+        id: call.id,
+        room: call.room,
+        started_by: call.started_by,
+        started_at: call.started_at,
+        ended_at: call.ended_at,
+        next_seat: call.next_seat,
+        members: call.participants.clone(),
+        ever_joined: call.ever_joined.clone(),
+    }
+}
+
+/// Restores a group call from its row.
+pub(super) fn group_call_from_row(
+    row: GroupCallRow,
+    limits: GroupCallLimits,
+    now: Millis,
+) -> GroupCall {
+    let start = GroupCallStart {
+        id: row.id,
+        room: row.room,
+        started_by: row.started_by,
+    };
+    let mut call = GroupCall::start(start, limits, row.started_at);
+    call.participants = row.members;
+    call.ever_joined = row.ever_joined;
+    call.next_seat = row.next_seat;
+    call.ended_at = row.ended_at;
+    call.restore(now)
 }

@@ -64,17 +64,17 @@ async fn a_call_is_stored_before_clients_are_notified_and_its_outcome_is_posted_
 
 #[tokio::test]
 async fn only_clients_that_hold_a_side_or_ring_are_given_ice_servers() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
     let (ada, bob) = (
-        house.create_person("Ada").await,
-        house.create_person("Bob").await,
+        fixture.create_person("Ada").await,
+        fixture.create_person("Bob").await,
     );
     let (mut a, mut b, mut c) = (
-        house.connect_client(&ada).await,
-        house.connect_client(&bob).await,
-        house.connect_client(&bob).await,
+        fixture.connect_client(&ada).await,
+        fixture.connect_client(&bob).await,
+        fixture.connect_client(&bob).await,
     );
-    let mut other = house.connect_client(&ada).await;
+    let mut other = fixture.connect_client(&ada).await;
     let id = a.start_call(&bob).await;
     let mine = a.next_call().await;
     assert_eq!(
@@ -105,14 +105,14 @@ async fn only_clients_that_hold_a_side_or_ring_are_given_ice_servers() {
 
 #[tokio::test]
 async fn a_repeated_request_is_answered_with_the_state_of_the_call() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
     let (ada, bob) = (
-        house.create_person("Ada").await,
-        house.create_person("Bob").await,
+        fixture.create_person("Ada").await,
+        fixture.create_person("Bob").await,
     );
     let (mut a, mut b) = (
-        house.connect_client(&ada).await,
-        house.connect_client(&bob).await,
+        fixture.connect_client(&ada).await,
+        fixture.connect_client(&bob).await,
     );
     let id = a.start_call(&bob).await;
     let (to, media) = (bob.id, Media::Video);
@@ -143,23 +143,23 @@ async fn a_repeated_request_is_answered_with_the_state_of_the_call() {
 
 #[tokio::test]
 async fn a_start_repeated_as_the_call_ends_does_not_ring() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
     let (ada, bob) = (
-        house.create_person("Ada").await,
-        house.create_person("Bob").await,
+        fixture.create_person("Ada").await,
+        fixture.create_person("Bob").await,
     );
     let (mut a, mut b) = (
-        house.connect_client(&ada).await,
-        house.connect_client(&bob).await,
+        fixture.connect_client(&ada).await,
+        fixture.connect_client(&bob).await,
     );
     let id = a.start_call(&bob).await;
     b.send_action(id, ClientAction::Decline).await;
     for page in [&mut a, &mut b] {
         page.wait_for_state(ended_state(Outcome::Declined)).await;
     }
-    house.wait_until_idle().await;
+    fixture.wait_until_idle().await;
     // A start that was looked up just before the call ended.
-    let row = house.app.store.find_call(id).await.unwrap().unwrap();
+    let row = fixture.app.store.find_call(id).await.unwrap().unwrap();
     let start = CallStart {
         id,
         room: row.room,
@@ -168,18 +168,18 @@ async fn a_start_repeated_as_the_call_ends_does_not_ring() {
         callee: bob.id,
         media: Media::Video,
     };
-    let StartDecision::NewCall(call, command_rx) = house.registry.decide_start(start) else {
+    let StartDecision::NewCall(call, command_rx) = fixture.registry.decide_start(start) else {
         panic!("both are free");
     };
-    let parties = Parties::find(&house.app.store, ada.id, bob.id)
+    let parties = Parties::find(&fixture.app.store, ada.id, bob.id)
         .await
         .unwrap();
-    let rings = house
+    let rings = fixture
         .registry
         .spawn_call_task(call, parties.unwrap(), command_rx)
         .await;
     assert!(!rings.unwrap(), "it is looked up anew");
-    assert_eq!(house.registry.open_call_count(), 0);
+    assert_eq!(fixture.registry.open_call_count(), 0);
     for page in [&mut a, &mut b] {
         page.assert_no_call_frames().await;
     }
@@ -187,54 +187,54 @@ async fn a_start_repeated_as_the_call_ends_does_not_ring() {
 
 #[tokio::test]
 async fn a_call_that_another_node_has_ended_is_over_here_with_the_next_change() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, mut a, mut b) = connected_call(&house).await;
-    let mut row = house.app.store.find_call(id).await.unwrap().unwrap();
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, mut b) = connected_call(&fixture).await;
+    let mut row = fixture.app.store.find_call(id).await.unwrap().unwrap();
     (row.state, row.ended_at) = (ended_state(Outcome::HungUp), Some(clock::now()));
-    assert!(house.app.store.save_call(&row).await.unwrap());
+    assert!(fixture.app.store.save_call(&row).await.unwrap());
     a.send_action(id, ClientAction::Disconnected).await;
     for page in [&mut a, &mut b] {
         assert_eq!(page.next_state().await, ended_state(Outcome::HungUp));
     }
-    house.wait_until_idle().await;
+    fixture.wait_until_idle().await;
 }
 
 #[tokio::test]
 async fn what_was_decided_is_stored_before_the_registry_shuts_down() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, a, b) = connected_call(&house).await;
-    house.disconnect(&a).await;
-    house.disconnect(&b).await;
-    house.registry.shut_down().await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, a, b) = connected_call(&fixture).await;
+    fixture.disconnect(&a).await;
+    fixture.disconnect(&b).await;
+    fixture.registry.shut_down().await;
     assert!(
-        house.registry.table.tasks.is_empty(),
+        fixture.registry.table.tasks.is_empty(),
         "nothing is under way"
     );
-    let row = house.app.store.find_call(id).await.unwrap().unwrap();
+    let row = fixture.app.store.find_call(id).await.unwrap().unwrap();
     assert_eq!(row.state, State::Reconnecting);
     assert_eq!(
-        house.registry.open_call_count(),
+        fixture.registry.open_call_count(),
         0,
         "another node may hold it"
     );
-    let frank = house.create_person("Frank").await;
-    let mut f = house.connect_client(&frank).await;
+    let frank = fixture.create_person("Frank").await;
+    let mut f = fixture.connect_client(&frank).await;
     f.start_call(&b.connection.person).await;
     assert_eq!(f.next_error().await, ErrorCode::Unavailable);
-    assert_eq!(house.registry.open_call_count(), 0);
+    assert_eq!(fixture.registry.open_call_count(), 0);
 }
 
 #[tokio::test]
 async fn declined_and_cancelled() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
     let (ada, bob) = (
-        house.create_person("Ada").await,
-        house.create_person("Bob").await,
+        fixture.create_person("Ada").await,
+        fixture.create_person("Bob").await,
     );
     let (mut a, mut b, mut c) = (
-        house.connect_client(&ada).await,
-        house.connect_client(&bob).await,
-        house.connect_client(&bob).await,
+        fixture.connect_client(&ada).await,
+        fixture.connect_client(&bob).await,
+        fixture.connect_client(&bob).await,
     );
     let id = a.start_call(&bob).await;
     c.send_action(id, ClientAction::Decline).await;
@@ -260,19 +260,19 @@ async fn declined_and_cancelled() {
 
 #[tokio::test]
 async fn nobody_answers_in_time_and_a_client_that_connects_meanwhile_rings() {
-    let house = CallFixture::new(Timeouts {
+    let fixture = CallFixture::new(Timeouts {
         ring: 2_000,
         ..LONG_TIMEOUTS
     })
     .await;
     let (ada, bob) = (
-        house.create_person("Ada").await,
-        house.create_person("Bob").await,
+        fixture.create_person("Ada").await,
+        fixture.create_person("Bob").await,
     );
-    let mut a = house.connect_client(&ada).await;
+    let mut a = fixture.connect_client(&ada).await;
     let id = a.start_call(&bob).await;
     assert_eq!(a.next_state().await, State::Dialing);
-    let mut b = house.connect_client(&bob).await;
+    let mut b = fixture.connect_client(&bob).await;
     assert_eq!(b.next_state().await, State::Dialing);
     b.send_action(id, ClientAction::Ringing).await;
     assert_eq!(
@@ -291,10 +291,14 @@ async fn nobody_answers_in_time_and_a_client_that_connects_meanwhile_rings() {
 
 #[tokio::test]
 async fn a_missed_call_is_unread_and_one_that_took_place_is_not() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, a, mut b) = connected_call(&house).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, a, mut b) = connected_call(&fixture).await;
     let unread = async |page: &TestClient| {
-        let rooms = house.app.store.list_rooms(page.connection.person.id).await;
+        let rooms = fixture
+            .app
+            .store
+            .list_rooms(page.connection.person.id)
+            .await;
         rooms.unwrap().iter().map(|room| room.unread).sum::<i64>()
     };
     a.send_action(id, ClientAction::HangUp).await;
@@ -311,12 +315,12 @@ async fn a_missed_call_is_unread_and_one_that_took_place_is_not() {
 
 #[tokio::test]
 async fn the_history_shows_each_side_its_own_view_of_the_call() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, mut a, b) = connected_call(&house).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, b) = connected_call(&fixture).await;
     a.send_action(id, ClientAction::HangUp).await;
     assert_eq!(a.next_state().await, ended_state(Outcome::HungUp));
     for (page, side, other) in [(&a, Side::Caller, &b), (&b, Side::Callee, &a)] {
-        let past = history::list_past_calls(&house.app.store, page.connection.person.id)
+        let past = history::list_past_calls(&fixture.app.store, page.connection.person.id)
             .await
             .unwrap();
         let [call] = past.as_slice() else {
@@ -332,15 +336,15 @@ async fn the_history_shows_each_side_its_own_view_of_the_call() {
 
 #[tokio::test]
 async fn calling_each_other_at_once_becomes_one_call() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
     let (ada, bob) = (
-        house.create_person("Ada").await,
-        house.create_person("Bob").await,
+        fixture.create_person("Ada").await,
+        fixture.create_person("Bob").await,
     );
     let (mut a, mut b, mut c) = (
-        house.connect_client(&ada).await,
-        house.connect_client(&bob).await,
-        house.connect_client(&bob).await,
+        fixture.connect_client(&ada).await,
+        fixture.connect_client(&bob).await,
+        fixture.connect_client(&bob).await,
     );
     let first = a.start_call(&bob).await;
     let second = b.start_call(&ada).await;
@@ -376,19 +380,19 @@ async fn calling_each_other_at_once_becomes_one_call() {
         Some(second),
         "the same start again"
     );
-    assert_eq!(house.app.store.find_call(second).await.unwrap(), None);
+    assert_eq!(fixture.app.store.find_call(second).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn a_repeated_start_is_the_same_call() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
     let (ada, bob) = (
-        house.create_person("Ada").await,
-        house.create_person("Bob").await,
+        fixture.create_person("Ada").await,
+        fixture.create_person("Bob").await,
     );
     let (mut a, mut b) = (
-        house.connect_client(&ada).await,
-        house.connect_client(&bob).await,
+        fixture.connect_client(&ada).await,
+        fixture.connect_client(&bob).await,
     );
     let id = a.start_call(&bob).await;
     a.send_action(
@@ -405,8 +409,8 @@ async fn a_repeated_start_is_the_same_call() {
     );
     assert_eq!(b.next_state().await, State::Dialing);
     b.assert_no_call_frames().await;
-    let eve = house.create_person("Eve").await;
-    let mut e = house.connect_client(&eve).await;
+    let eve = fixture.create_person("Eve").await;
+    let mut e = fixture.connect_client(&eve).await;
     e.send_action(
         id,
         ClientAction::Start {
@@ -422,14 +426,14 @@ async fn a_repeated_start_is_the_same_call() {
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_in_words() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
     let (ada, bob) = (
-        house.create_person("Ada").await,
-        house.create_person("Bob").await,
+        fixture.create_person("Ada").await,
+        fixture.create_person("Bob").await,
     );
     let (mut a, mut b) = (
-        house.connect_client(&ada).await,
-        house.connect_client(&bob).await,
+        fixture.connect_client(&ada).await,
+        fixture.connect_client(&bob).await,
     );
     a.start_call(&ada).await;
     assert_eq!(a.next_error().await, ErrorCode::NoSuchUser);
@@ -460,9 +464,9 @@ async fn what_makes_no_sense_is_refused_in_words() {
 
 #[tokio::test]
 async fn signals_pass_in_order_between_the_two_holding_clients_and_are_rate_limited() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, mut a, mut b) = connected_call(&house).await;
-    let mut other = house.connect_client(&b.connection.person.clone()).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, mut b) = connected_call(&fixture).await;
+    let mut other = fixture.connect_client(&b.connection.person.clone()).await;
     for n in 0..3 {
         a.send_action(
             id,
@@ -528,11 +532,11 @@ async fn signals_pass_in_order_between_the_two_holding_clients_and_are_rate_limi
 
 #[tokio::test]
 async fn a_disconnected_client_may_reconnect_and_go_on() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, mut a, b) = connected_call(&house).await;
-    house.disconnect(&b).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, b) = connected_call(&fixture).await;
+    fixture.disconnect(&b).await;
     assert_eq!(a.next_state().await, State::Reconnecting);
-    let mut b = house
+    let mut b = fixture
         .connect_client_as(&b.connection.person.clone(), b.connection.client)
         .await;
     let view = b.next_call().await;
@@ -551,26 +555,26 @@ async fn a_disconnected_client_may_reconnect_and_go_on() {
 
 #[tokio::test]
 async fn a_client_that_stays_disconnected_ends_the_call() {
-    let house = CallFixture::new(Timeouts {
+    let fixture = CallFixture::new(Timeouts {
         grace: 100,
         caller_grace: 100,
         ..LONG_TIMEOUTS
     })
     .await;
-    let (_, mut a, b) = connected_call(&house).await;
-    house.disconnect(&b).await;
+    let (_, mut a, b) = connected_call(&fixture).await;
+    fixture.disconnect(&b).await;
     assert_eq!(
         (a.next_state().await, a.next_state().await),
         (State::Reconnecting, ended_state(Outcome::Failed))
     );
     let bob = b.connection.person.clone();
-    let mut b = house.connect_client(&bob).await;
+    let mut b = fixture.connect_client(&bob).await;
     let id = a.start_call(&bob).await;
     assert_eq!(
         (a.next_state().await, b.next_state().await),
         (State::Dialing, State::Dialing)
     );
-    house.disconnect(&a).await;
+    fixture.disconnect(&a).await;
     assert_eq!(b.next_state().await, ended_state(Outcome::Cancelled));
     b.send_action(id, ClientAction::Accept).await;
     assert_eq!(
@@ -582,19 +586,19 @@ async fn a_client_that_stays_disconnected_ends_the_call() {
 
 #[tokio::test]
 async fn a_client_whose_connection_was_replaced_is_not_disconnected() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, mut a, b) = connected_call(&house).await;
-    let mut reconnected = house
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, b) = connected_call(&fixture).await;
+    let mut reconnected = fixture
         .connect_client_as(&b.connection.person.clone(), b.connection.client)
         .await;
     assert!(
-        !house
+        !fixture
             .app
             .connections
             .unregister(&b.connection, Disconnect::Lost),
         "the former connection is not the current one"
     );
-    house
+    fixture
         .registry
         .on_client_disconnected(&b.connection, Disconnect::Lost)
         .await;
@@ -611,13 +615,13 @@ async fn a_client_whose_connection_was_replaced_is_not_disconnected() {
 
 #[tokio::test]
 async fn a_connected_call_goes_on_after_the_server_died() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, a, b) = connected_call(&house).await;
-    let house = house.restart(LONG_TIMEOUTS).await;
-    let mut a = house
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, a, b) = connected_call(&fixture).await;
+    let fixture = fixture.restart(LONG_TIMEOUTS).await;
+    let mut a = fixture
         .connect_client_as(&a.connection.person.clone(), a.connection.client)
         .await;
-    let mut b = house
+    let mut b = fixture
         .connect_client_as(&b.connection.person.clone(), b.connection.client)
         .await;
     assert_eq!(
@@ -637,22 +641,22 @@ async fn a_connected_call_goes_on_after_the_server_died() {
 
 #[tokio::test]
 async fn calls_that_nobody_reconnects_to_end_by_themselves() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, a, _) = connected_call(&house).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, a, _) = connected_call(&fixture).await;
     let (eve, dan) = (
-        house.create_person("Eve").await,
-        house.create_person("Dan").await,
+        fixture.create_person("Eve").await,
+        fixture.create_person("Dan").await,
     );
-    let ringing = house.connect_client(&eve).await.start_call(&dan).await;
-    let house = house
+    let ringing = fixture.connect_client(&eve).await.start_call(&dan).await;
+    let fixture = fixture
         .restart(Timeouts {
             grace: 1_500,
             caller_grace: 1_500,
             ..LONG_TIMEOUTS
         })
         .await;
-    let mut a = house.connect_client(&a.connection.person.clone()).await;
-    let mut d = house.connect_client(&dan).await;
+    let mut a = fixture.connect_client(&a.connection.person.clone()).await;
+    let mut d = fixture.connect_client(&dan).await;
     assert_eq!(
         a.next_outcome().await.1,
         Outcome::Failed,
@@ -670,14 +674,14 @@ async fn calls_that_nobody_reconnects_to_end_by_themselves() {
 
 #[tokio::test]
 async fn a_first_call_creates_the_direct_room_and_notifies_both() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
     let (ada, bob) = (
-        house.create_person("Ada").await,
-        house.create_person("Bob").await,
+        fixture.create_person("Ada").await,
+        fixture.create_person("Bob").await,
     );
     let (mut a, mut b) = (
-        house.connect_client(&ada).await,
-        house.connect_client(&bob).await,
+        fixture.connect_client(&ada).await,
+        fixture.connect_client(&bob).await,
     );
     a.start_call(&bob).await;
     for (page, other) in [(&mut a, "Bob"), (&mut b, "Ada")] {
@@ -693,11 +697,11 @@ async fn a_first_call_creates_the_direct_room_and_notifies_both() {
 
 #[tokio::test]
 async fn what_cannot_be_stored_is_not_sent_and_the_requesting_client_gets_an_error() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, mut a, mut b) = connected_call(&house).await;
-    let eve = house.create_person("Eve").await;
-    let mut e = house.connect_client(&eve).await;
-    house.app.store.close().await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, mut b) = connected_call(&fixture).await;
+    let eve = fixture.create_person("Eve").await;
+    let mut e = fixture.connect_client(&eve).await;
+    fixture.app.store.close().await;
     b.send_action(id, ClientAction::HangUp).await;
     assert_eq!(b.next_error().await, ErrorCode::Unavailable);
     a.assert_no_call_frames().await;

@@ -32,7 +32,7 @@ impl Parties {
             .map(|(caller, callee)| Self { caller, callee }))
     }
 
-    /// The call as a client of one side sees it, without ICE servers.
+    /// For a client of one side, without ICE servers.
     pub(super) fn view(&self, call: &Call, side: Side, client: ClientId) -> CallView {
         CallView {
             id: call.id,
@@ -50,7 +50,7 @@ impl Parties {
         }
     }
 
-    /// The call as a ringing client sees it, with ICE servers to prepare the connection.
+    /// For a ringing client, with ICE servers to prepare the connection.
     pub(super) fn ringing_view(
         &self,
         call: &Call,
@@ -64,7 +64,7 @@ impl Parties {
         }
     }
 
-    /// The call as the client that holds a side sees it.
+    /// For the client that holds a side.
     pub(super) fn holder_view(
         &self,
         call: &Call,
@@ -83,8 +83,8 @@ impl Parties {
     }
 }
 
-/// The clients that receive a change: the caller's client, and of the callee all clients before the answer, then only
-/// the answering one. Other clients, and a busy callee, receive nothing.
+/// The clients that receive a change: the caller's, and all of the callee's before the answer, then the answering one.
+/// A busy callee receives nothing.
 pub(super) fn recipients(
     live: &ConnectionRegistry,
     before: Option<&Call>,
@@ -103,7 +103,6 @@ pub(super) fn recipients(
     recipients
 }
 
-/// The frame with the state of a call.
 pub(super) fn call_frame(call: CallView) -> ServerFrame {
     ServerFrame::Call { call }
 }

@@ -1,7 +1,7 @@
 //! Connection quality: signal bars beside the name, and details on demand.
 
 use crate::calls::client::{
-    stats::{ConnectionQuality, Route, bars, bars_label},
+    state::connection_quality::{ConnectionQuality, Route, bars, bars_label},
     use_calls,
 };
 use leptos::prelude::*;

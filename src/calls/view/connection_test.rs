@@ -84,21 +84,21 @@ async fn run_test(state: RwSignal<TestState>, findings: RwSignal<Vec<Finding>>) 
         Ok(servers) => servers,
         Err(why) => return TestState::Failed(why.to_string()),
     };
-    let say = move |what| drop(state.try_set(TestState::Running(what)));
+    let show_progress = move |what| drop(state.try_set(TestState::Running(what)));
     let add = move |finding| {
         // The component may be unmounted by now.
         let _ = findings.try_update(|findings| findings.push(finding));
     };
-    say("Testing the direct route…");
+    show_progress("Testing the direct route…");
     let public_address = find_reflexive_address(&stun_servers(&servers)).await;
-    say("Testing the relay over UDP…");
+    show_progress("Testing the relay over UDP…");
     let by_udp = relay_finding(&servers, "udp", "Relay over UDP").await;
     add(direct_finding(
         public_address.as_deref(),
         by_udp.verdict == Verdict::Ok,
     ));
     add(by_udp);
-    say("Testing the relay over TCP…");
+    show_progress("Testing the relay over TCP…");
     add(relay_finding(&servers, "tcp", "Relay over TCP").await);
     add(findings.with_untracked(|findings| overall_finding(findings)));
     TestState::Done
@@ -201,8 +201,8 @@ fn stun_servers(servers: &[IceServer]) -> Vec<IceServer> {
 fn turn_server(servers: &[IceServer], transport: &str) -> Option<IceServer> {
     servers.iter().find_map(|server| {
         let fits = |url: &&String| {
-            let said = url.split("transport=").nth(1);
-            url.starts_with("turn:") && said.unwrap_or("udp") == transport
+            let explicit_transport = url.split("transport=").nth(1);
+            url.starts_with("turn:") && explicit_transport.unwrap_or("udp") == transport
         };
         let urls: Vec<_> = server.urls.iter().filter(fits).cloned().collect();
         (!urls.is_empty()).then(|| IceServer {
@@ -259,14 +259,14 @@ mod tests {
     fn the_overall_finding_is_what_a_call_would_do() {
         let good = || Finding::ok("", "");
         let not = || Finding::warning("", "", "");
-        let come = |ways: [Finding; 3]| overall_finding(&ways);
-        assert_eq!(come([good(), good(), good()]).verdict, Verdict::Ok);
+        let overall = |findings: [Finding; 3]| overall_finding(&findings);
+        assert_eq!(overall([good(), good(), good()]).verdict, Verdict::Ok);
         assert!(
-            come([not(), not(), good()])
+            overall([not(), not(), good()])
                 .observation
                 .contains("over TCP")
         );
-        assert_eq!(come([good(), not(), not()]).verdict, Verdict::Warning);
-        assert_eq!(come([not(), not(), not()]).verdict, Verdict::Problem);
+        assert_eq!(overall([good(), not(), not()]).verdict, Verdict::Warning);
+        assert_eq!(overall([not(), not(), not()]).verdict, Verdict::Problem);
     }
 }

@@ -1,6 +1,7 @@
 //! Microphone, camera, screen and self view: what the preview and the call have in common.
 //!
-//! A toggle button contains both icons, and CSS shows one: a newly created icon would be blank until its drawing loads.
+//! The label of a toggle button names its action, so it has no `aria-pressed`. It contains both icons, and CSS shows one: a newly created
+//! icon would be blank until its drawing loads.
 
 use crate::{
     calls::client::{
@@ -21,23 +22,22 @@ use leptos::{html, prelude::*};
 /// Delay before the permission hint appears, in milliseconds.
 const PERMISSION_HINT_DELAY_MILLIS: i32 = 1_500;
 
-/// Mutes and unmutes. Pressed means muted, or no microphone.
+/// Mutes and unmutes. Toggled means muted, or no microphone.
 #[component]
 pub fn MicrophoneButton() -> impl IntoView {
     let devices = use_calls().devices();
     let off = move || !devices.is_microphone_live();
     let label = move || match devices.device_state(CaptureDevice::Microphone).get() {
         DeviceState::Requesting => "Starting…",
-        DeviceState::Off => "No microphone",
-        DeviceState::On if off() => "Muted",
-        DeviceState::On => "Mute",
+        DeviceState::On if !off() => "Mute",
+        DeviceState::On | DeviceState::Off => "Unmute",
     };
     view! {
         <button
             type="button"
             class="call-button"
+            class:is-toggled=off
             aria-keyshortcuts="M"
-            aria-pressed=move || off().to_string()
             aria-busy=move || (devices.device_state(CaptureDevice::Microphone).get() == DeviceState::Requesting).to_string()
             on:click=move |_| devices.toggle_microphone()
         >
@@ -48,22 +48,22 @@ pub fn MicrophoneButton() -> impl IntoView {
     }
 }
 
-/// Turns the camera off and on. Pressed means off.
+/// Turns the camera off and on. Toggled means off.
 #[component]
 pub fn CameraButton() -> impl IntoView {
     let devices = use_calls().devices();
     let off = move || !devices.is_camera_on();
     let label = move || match devices.device_state(CaptureDevice::Camera).get() {
         DeviceState::Requesting => "Starting…",
-        DeviceState::Off => "Camera off",
+        DeviceState::Off => "Start camera",
         DeviceState::On => "Stop camera",
     };
     view! {
         <button
             type="button"
             class="call-button call-camera"
+            class:is-toggled=off
             aria-keyshortcuts="V"
-            aria-pressed=move || off().to_string()
             aria-busy=move || (devices.device_state(CaptureDevice::Camera).get() == DeviceState::Requesting).to_string()
             on:click=move |_| devices.toggle_camera()
         >
@@ -74,7 +74,7 @@ pub fn CameraButton() -> impl IntoView {
     }
 }
 
-/// Starts and stops screen sharing. Pressed means sharing. Hidden if the browser does not support it, as on phones.
+/// Starts and stops screen sharing. Toggled means sharing. Hidden if the browser does not support it, as on phones.
 #[component]
 pub fn ShareButton() -> impl IntoView {
     let devices = use_calls().devices();
@@ -91,8 +91,8 @@ pub fn ShareButton() -> impl IntoView {
             <button
                 type="button"
                 class="call-button call-share"
+                class:is-toggled=shared
                 aria-keyshortcuts="D"
-                aria-pressed=move || shared().to_string()
                 aria-busy=move || (devices.screen().get() == DeviceState::Requesting).to_string()
                 on:click=move |_| devices.toggle_screen()
             >
@@ -137,7 +137,7 @@ pub fn DeviceProblems() -> impl IntoView {
     };
     view! {
         <div class="call-problems" role="status">
-            {move || permission_hint.get().map(|asks| view! { <Notice kind=NoticeKind::Info>{asks}</Notice> })}
+            {move || permission_hint.get().map(|hint| view! { <Notice kind=NoticeKind::Info>{hint}</Notice> })}
             {move || hint.get().map(|hint| view! { <Notice kind=NoticeKind::Warn>{hint}</Notice> })}
             {move || devices.notice().get().map(|note| view! { <Notice kind=NoticeKind::Info>{note}</Notice> })}
             {notice(CaptureDevice::Microphone)}

@@ -2,7 +2,10 @@
 
 use crate::{
     calls::client::{
-        devices::selection::{AudioProcessing, DeviceInfo, DeviceKind},
+        devices::{
+            preferences::{AudioProcessing, DeviceKind},
+            selection::DeviceInfo,
+        },
         use_calls,
     },
     ui::notice::{Notice, NoticeKind},
@@ -18,7 +21,7 @@ pub fn DevicePicker() -> impl IntoView {
             <details class="call-treatments">
                 <summary>"Microphone processing"</summary>
                 <div class="choices">
-                    {AudioProcessing::ALL.map(|treatment| view! { <AudioProcessingToggle treatment /> }).collect_view()}
+                    {AudioProcessing::ALL.map(|processing| view! { <AudioProcessingToggle processing /> }).collect_view()}
                 </div>
             </details>
         </div>
@@ -69,17 +72,17 @@ fn DeviceSelect(kind: DeviceKind) -> impl IntoView {
 }
 
 #[component]
-fn AudioProcessingToggle(treatment: AudioProcessing) -> impl IntoView {
+fn AudioProcessingToggle(processing: AudioProcessing) -> impl IntoView {
     let devices = use_calls().devices();
     let choices = devices.selection();
     view! {
         <label class="choice">
             <input
                 type="checkbox"
-                prop:checked=move || choices.is_processing_on(treatment)
-                on:change=move |event| devices.set_audio_processing(treatment, event_target_checked(&event))
+                prop:checked=move || choices.is_processing_on(processing)
+                on:change=move |event| devices.set_audio_processing(processing, event_target_checked(&event))
             />
-            <span>{treatment.name()}</span>
+            <span>{processing.name()}</span>
         </label>
     }
 }

@@ -14,7 +14,7 @@ use super::{
     text::state_text,
     waiting::WaitingCard,
 };
-use crate::calls::client::{state::ClientCallState, use_calls};
+use crate::calls::client::{browser_state::BrowserState, state::ClientCallState, use_calls};
 use leptos::{html, prelude::*};
 use leptos_router::hooks::use_location;
 use wasm_bindgen::JsCast;
@@ -36,15 +36,13 @@ enum DockView {
 }
 
 impl DockView {
-    fn from_state(before: Option<&Self>, scene: &ClientCallState) -> Self {
-        match scene {
+    fn from_state(before: Option<&Self>, call_state: &ClientCallState) -> Self {
+        match call_state {
             ClientCallState::Idle => Self::Empty,
             ClientCallState::Preview(_) => Self::Preview,
             ClientCallState::Ringing(_) => match before {
-                Some(Self::Incoming {
-                    replaces_preview: hasty,
-                }) => Self::Incoming {
-                    replaces_preview: *hasty,
+                Some(Self::Incoming { replaces_preview }) => Self::Incoming {
+                    replaces_preview: *replaces_preview,
                 },
                 Some(Self::Preview) => Self::Incoming {
                     replaces_preview: true,
@@ -67,12 +65,13 @@ impl DockView {
 #[component]
 pub fn Dock() -> impl IntoView {
     let calls = use_calls();
-    let scene = calls.state();
+    let call_state = calls.state();
     let shown = Memo::new(move |before: Option<&DockView>| {
-        scene.with(|scene| DockView::from_state(before, scene))
+        call_state.with(|call_state| DockView::from_state(before, call_state))
     });
     let DockExpanded(is_expanded) = DockExpanded::provide();
     let dock = NodeRef::<html::Div>::new();
+    let focus_before = FocusBefore::new();
 
     // Navigation minimises the call, so that the new page is visible.
     let path = use_location().pathname;
@@ -91,7 +90,7 @@ pub fn Dock() -> impl IntoView {
         }
         // A call that existed before the chunk was loaded also moves the focus.
         if before.unwrap_or(DockView::Empty) != now {
-            update_focus(dock, now);
+            update_focus(dock, focus_before, now);
         }
         now
     });
@@ -115,20 +114,19 @@ pub fn Dock() -> impl IntoView {
 /// The text that screen readers announce.
 pub fn status_text() -> Memo<String> {
     let calls = use_calls();
-    let scene = calls.state();
+    let call_state = calls.state();
     Memo::new(move |_| {
-        scene.with(|scene| state_text(scene, calls.path_state().get(), calls.is_online()))
+        call_state
+            .with(|call_state| state_text(call_state, calls.path_state().get(), calls.is_online()))
     })
 }
 
-thread_local! {
-    /// The element that had the focus before the dock took it. Unused on the server.
-    static FOCUS_BEFORE_DOCK: std::cell::RefCell<Option<HtmlElement>> = const { std::cell::RefCell::new(None) };
-}
+/// The element that had the focus before the dock took it.
+type FocusBefore = BrowserState<Option<HtmlElement>>;
 
 /// Moves the focus when the dock changes, because the focused element may be gone and the focus would fall to the
 /// body. A person who is typing is not interrupted; screen readers announce the change.
-fn update_focus(dock: NodeRef<html::Div>, shown: DockView) {
+fn update_focus(dock: NodeRef<html::Div>, focus_before: FocusBefore, shown: DockView) {
     request_animation_frame(move || {
         let Some(document) = web_sys::window().and_then(|window| window.document()) else {
             return;
@@ -136,12 +134,12 @@ fn update_focus(dock: NodeRef<html::Div>, shown: DockView) {
         let focused = document
             .active_element()
             .and_then(|element| element.dyn_into::<HtmlElement>().ok());
-        let nowhere = focused
+        let has_no_focus = focused
             .as_ref()
             .is_none_or(|element| element.tag_name() == "BODY");
         if shown == DockView::Empty {
-            let before = FOCUS_BEFORE_DOCK
-                .take()
+            let before = focus_before
+                .with(Option::take)
                 .filter(|element| element.is_connected());
             let main = || {
                 document
@@ -149,17 +147,17 @@ fn update_focus(dock: NodeRef<html::Div>, shown: DockView) {
                     .dyn_into::<HtmlElement>()
                     .ok()
             };
-            if let Some(element) = before.map(focusable).or_else(main).filter(|_| nowhere) {
+            if let Some(element) = before.map(focusable).or_else(main).filter(|_| has_no_focus) {
                 // Focusing a visible element does not fail.
                 let _ = element.focus();
             }
             return;
         }
-        let asks = matches!(shown, DockView::Preview | DockView::Incoming { .. });
-        let writing = focused.as_ref().is_some_and(is_text_field);
-        if nowhere || (asks && !writing) {
-            if let Some(focused) = focused.filter(|_| !nowhere) {
-                FOCUS_BEFORE_DOCK.set(Some(focused));
+        let needs_answer = matches!(shown, DockView::Preview | DockView::Incoming { .. });
+        let is_typing = focused.as_ref().is_some_and(is_text_field);
+        if has_no_focus || (needs_answer && !is_typing) {
+            if let Some(focused) = focused.filter(|_| !has_no_focus) {
+                focus_before.with(|element| *element = Some(focused));
             }
             let card = dock
                 .get_untracked()

@@ -12,23 +12,24 @@ use leptos::prelude::*;
 #[component]
 pub fn EndedCard() -> impl IntoView {
     let (calls, loader) = (use_calls(), use_calls_loader());
-    let scene = calls.state();
-    let farewell = Memo::new(move |_| scene.with(|scene| scene.ended_call().cloned()));
+    let call_state = calls.state();
+    let ended_call =
+        Memo::new(move |_| call_state.with(|call_state| call_state.ended_call().cloned()));
     let call_back = move |_| {
-        if let Some(farewell) = farewell.get_untracked() {
-            loader.call_person(farewell.person, farewell.media);
+        if let Some(ended_call) = ended_call.get_untracked() {
+            loader.call_person(ended_call.person, ended_call.media);
         }
     };
     view! {
         <section class="call-card call-farewell" aria-labelledby="call-title" tabindex="-1">
             {move || {
-                farewell
+                ended_call
                     .get()
-                    .map(|farewell| {
-                        let text = outcome_text(farewell.outcome, farewell.side, farewell.media, farewell.duration);
-                        let why = (farewell.outcome == Outcome::Failed).then(|| calls.error_message().get()).flatten();
+                    .map(|ended_call| {
+                        let text = outcome_text(ended_call.outcome, ended_call.side, ended_call.media, ended_call.duration);
+                        let why = (ended_call.outcome == Outcome::Failed).then(|| calls.error_message().get()).flatten();
                         view! {
-                            <h2 id="call-title">{farewell.person.name.to_string()}</h2>
+                            <h2 id="call-title">{ended_call.person.name.to_string()}</h2>
                             <p class="call-outcome">{text}</p>
                             {why.map(|why| view! { <p class="call-why">{why}</p> })}
                         }

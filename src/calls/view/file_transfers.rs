@@ -16,7 +16,11 @@ use web_sys::HtmlInputElement;
 pub fn SendFileButton() -> impl IntoView {
     let calls = use_calls();
     let input = NodeRef::<html::Input>::new();
-    let alone = move || calls.state().with(|scene| scene.answered_call().is_none());
+    let has_no_peer = move || {
+        calls
+            .state()
+            .with(|call_state| call_state.answered_call().is_none())
+    };
     let choose = move |_| {
         if let Some(input) = input.get_untracked() {
             input.click();
@@ -32,7 +36,7 @@ pub fn SendFileButton() -> impl IntoView {
     };
     view! {
         <input node_ref=input type="file" class="call-file-input" multiple hidden on:change=chosen />
-        <button type="button" class="call-button call-send-file" disabled=alone on:click=choose>
+        <button type="button" class="call-button call-send-file" disabled=has_no_peer on:click=choose>
             <Icon name=Glyph::Attach />
             <span>"Send a file"</span>
         </button>

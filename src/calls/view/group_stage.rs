@@ -29,33 +29,37 @@ use leptos::prelude::*;
 #[component]
 pub fn GroupStage() -> impl IntoView {
     let calls = use_calls();
-    let scene = calls.state();
+    let call_state = calls.state();
     let is_expanded = use_dock_expanded();
     let devices = RwSignal::new(false);
     let inviting = RwSignal::new(false);
     let is_guest = Memo::new(move |_| {
-        scene.with(|scene| {
-            scene
+        call_state.with(|state| {
+            state
                 .room()
-                .is_some_and(|place| place.guest_call_id.is_some())
+                .is_some_and(|room| room.guest_call_id.is_some())
         })
     });
     let call = Memo::new(move |_| {
-        scene.with(|scene| scene.active_group_call().map(|gathered| gathered.view.id))
+        call_state.with(|state| {
+            state
+                .active_group_call()
+                .map(|group_call| group_call.view.id)
+        })
     });
     let by_speaker = RwSignal::new(false);
     let title = Memo::new(move |_| {
-        scene.with(|scene| {
-            let place = scene.room();
-            place.map(|place| place.title.clone()).unwrap_or_default()
+        call_state.with(|state| {
+            let room = state.room();
+            room.map(|room| room.title.clone()).unwrap_or_default()
         })
     });
     let state = Memo::new(move |_| {
-        scene.with(|scene| state_text(scene, calls.path_state().get(), calls.is_online()))
+        call_state.with(|state| state_text(state, calls.path_state().get(), calls.is_online()))
     });
     let others = Memo::new(move |_| {
-        scene.with(|scene| {
-            scene
+        call_state.with(|state| {
+            state
                 .active_group_call()
                 .map(other_participants)
                 .unwrap_or_default()
@@ -83,9 +87,9 @@ pub fn GroupStage() -> impl IntoView {
                 <button
                     type="button"
                     class="icon-button call-panel-button"
+                    class:is-toggled=move || by_speaker.get()
                     aria-label=view_label
                     title=view_label
-                    aria-pressed=move || by_speaker.get().to_string()
                     on:click=move |_| by_speaker.update(|on| *on = !*on)
                 >
                     <Icon name=Glyph::SpeakerView />
@@ -101,8 +105,8 @@ pub fn GroupStage() -> impl IntoView {
             </Show>
             {move || call.get().filter(|_| inviting.get()).map(|call| view! { <GuestLinks call /> })}
             <ul class="call-grid" role="list" class:by-speaker=move || by_speaker.get() data-people=move || others.with(Vec::len).to_string()>
-                <For each=move || others.get() key=|seated| seated.seat let:seated>
-                    <ParticipantTile seat=seated.seat others />
+                <For each=move || others.get() key=|participant| participant.seat let:participant>
+                    <ParticipantTile seat=participant.seat others />
                 </For>
                 <li class="call-tile is-me">
                     <SelfView />
@@ -143,18 +147,23 @@ fn ParticipantTile(seat: Seat, others: Memo<Vec<ParticipantView>>) -> impl IntoV
     let participant = Memo::new(move |_| {
         others.with(|others| others.iter().find(|other| other.seat == seat).cloned())
     });
-    let peer =
-        Memo::new(move |_| participant.with(|seated| seated.as_ref().map(|it| it.person.clone())));
+    let peer = Memo::new(move |_| {
+        participant.with(|participant| Some(participant.as_ref()?.person.clone()))
+    });
     let name = Signal::derive(move || {
-        participant.with(|seated| {
-            seated
+        participant.with(|participant| {
+            participant
                 .as_ref()
                 .map(ParticipantView::display_name)
                 .unwrap_or_default()
         })
     });
     let away = move || {
-        participant.with(|seated| seated.as_ref().is_some_and(|seated| seated.is_disconnected))
+        participant.with(|participant| {
+            participant
+                .as_ref()
+                .is_some_and(|participant| participant.is_disconnected)
+        })
     };
     let speaks = move || calls.active_speaker().get() == Some(seat);
     let muted = move || {
@@ -195,25 +204,25 @@ fn connection_note(other: Option<&PeerStatus>, away: bool) -> Option<&'static st
 #[component]
 pub fn RemovedCard() -> impl IntoView {
     let (calls, loader) = (use_calls(), use_calls_loader());
-    let place = Memo::new(move |_| calls.state().with(|scene| scene.room().cloned()));
+    let room = Memo::new(move |_| calls.state().with(|call_state| call_state.room().cloned()));
     // A guest whose link was revoked cannot rejoin.
-    let link = use_socket().status();
-    let over = move || matches!(link.get(), SocketStatus::Closed(_));
+    let socket_status = use_socket().status();
+    let is_closed = move || matches!(socket_status.get(), SocketStatus::Closed(_));
     let rejoin = move |_| {
-        if let Some(place) = place.get_untracked() {
-            loader.join_group_call(place);
+        if let Some(room) = room.get_untracked() {
+            loader.join_group_call(room);
         }
     };
     view! {
         <section class="call-card call-farewell" aria-labelledby="call-title" tabindex="-1">
             <h2 id="call-title" dir="auto">
-                {move || place.with(|place| place.as_ref().map(|place| place.title.clone()))}
+                {move || room.with(|room| room.as_ref().map(|room| room.title.clone()))}
             </h2>
             <p class="call-outcome">
                 "You are no longer in the call: you continued it on another page, it ended, or this page was disconnected for too long."
             </p>
             <div class="call-answers">
-                <Show when=move || !over()>
+                <Show when=move || !is_closed()>
                     <button type="button" class="button primary" on:click=rejoin>
                         <Icon name=Glyph::Phone />
                         "Join again"

@@ -23,12 +23,12 @@ pub fn IncomingCard(
     replaces_preview: bool,
 ) -> impl IntoView {
     let calls = use_calls();
-    let scene = calls.state();
-    let ringing = |scene: &ClientCallState| {
-        let view = scene.ringing_call()?;
+    let call_state = calls.state();
+    let ringing = |call_state: &ClientCallState| {
+        let view = call_state.ringing_call()?;
         Some((view.caller.clone(), view.media))
     };
-    let caller = Memo::new(move |_| scene.with(ringing));
+    let caller = Memo::new(move |_| call_state.with(ringing));
     let is_video = move || caller.with(|it| matches!(it, Some((_, Media::Video))));
     let trouble = calls.error_message();
     let ready = RwSignal::new(!replaces_preview);

@@ -86,29 +86,29 @@ pub fn set_enabled(on: bool) {
 
 /// Registers the key listeners for the lifetime of the page. Browser only, once.
 pub fn listen_for_shortcuts(calls: CallsClient) {
-    let held = RwSignal::new(false);
+    let is_key_held = RwSignal::new(false);
     window_event_listener(leptos::ev::keydown, move |event| {
         let Some(shortcut) = shortcut_for_event(&event) else {
             return;
         };
         let in_call = calls.state().with_untracked(ClientCallState::is_in_call);
-        let looking = calls
+        let is_in_preview = calls
             .state()
-            .with_untracked(|scene| scene.preview().is_some());
+            .with_untracked(|call_state| call_state.preview().is_some());
         let devices = calls.devices();
         match shortcut {
-            Shortcut::Microphone if in_call || looking => devices.toggle_microphone(),
-            Shortcut::Camera if in_call || looking => devices.toggle_camera(),
+            Shortcut::Microphone if in_call || is_in_preview => devices.toggle_microphone(),
+            Shortcut::Camera if in_call || is_in_preview => devices.toggle_camera(),
             Shortcut::ShareScreen if in_call && Devices::can_share_screen() => {
                 devices.toggle_screen();
             }
             Shortcut::HangUp if in_call => calls.leave(),
             Shortcut::PushToTalk if in_call && devices.is_muted() => {
-                held.set(true);
+                is_key_held.set(true);
                 devices.toggle_microphone();
             }
             // The key is still held.
-            Shortcut::PushToTalk if held.get_untracked() => {}
+            Shortcut::PushToTalk if is_key_held.get_untracked() => {}
             Shortcut::Microphone
             | Shortcut::Camera
             | Shortcut::ShareScreen
@@ -118,8 +118,8 @@ pub fn listen_for_shortcuts(calls: CallsClient) {
         event.prevent_default();
     });
     let release = move || {
-        if held.get_untracked() {
-            held.set(false);
+        if is_key_held.get_untracked() {
+            is_key_held.set(false);
             if !calls.devices().is_muted()
                 && calls.state().with_untracked(ClientCallState::is_in_call)
             {

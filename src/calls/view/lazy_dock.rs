@@ -31,7 +31,7 @@ pub fn LazyCallDock() -> impl IntoView {
 fn LoadingCard() -> impl IntoView {
     let loader = use_calls_loader();
     let is_missing = Memo::new(move |_| loader.state().get() == ChunkState::Failed);
-    let what = move || {
+    let content = move || {
         if is_missing.get() {
             view! {
                 <Notice kind=NoticeKind::Error>
@@ -47,7 +47,7 @@ fn LoadingCard() -> impl IntoView {
     view! {
         <div class="call-dock">
             <section class="call-card" aria-label="Call" tabindex="-1">
-                {what}
+                {content}
                 <div class="call-answers">
                     <button
                         type="button"

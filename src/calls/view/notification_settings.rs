@@ -1,7 +1,10 @@
 //! Sound and notifications of incoming calls: a prompt shown once, and the settings.
 
 use crate::{
-    calls::client::ringer::{is_do_not_disturb, set_do_not_disturb, supports_notifications},
+    calls::client::{
+        ringer::{is_do_not_disturb, supports_notifications},
+        use_calls,
+    },
     ui::browser,
 };
 use leptos::prelude::*;
@@ -85,6 +88,7 @@ pub fn NotificationPrompt() -> impl IntoView {
 /// The settings.
 #[component]
 pub fn NotificationSettings() -> impl IntoView {
+    let ringer = use_calls().ringer();
     let quiet = RwSignal::new(false);
     let notifies = RwSignal::new(NotificationState::Unknown);
     let is_hydrated = RwSignal::new(false);
@@ -95,7 +99,7 @@ pub fn NotificationSettings() -> impl IntoView {
     });
     let change = move |event| {
         let checked = event_target_checked(&event);
-        set_do_not_disturb(checked);
+        ringer.set_do_not_disturb(checked);
         quiet.set(checked);
     };
     let on_ask = move |_| {

@@ -3,7 +3,7 @@
 use crate::{
     calls::client::{
         CallsClient, MediaState,
-        devices::selection::DeviceKind,
+        devices::preferences::DeviceKind,
         peers::{PathState, PeerStatus, SOLE_PEER},
         use_calls,
     },
@@ -184,9 +184,9 @@ pub fn PeerAudio(
         }
     });
     Effect::new(move || {
-        let chosen = calls.devices().selection().selected_id(DeviceKind::Speaker);
+        let speaker_id = calls.devices().selection().selected_id(DeviceKind::Speaker);
         if let Some(audio) = audio.get() {
-            set_audio_output(&audio, &chosen.unwrap_or_default());
+            set_audio_output(&audio, &speaker_id.unwrap_or_default());
         }
     });
     view! {
@@ -302,12 +302,12 @@ fn call_method_if_present(object: &JsValue, name: &str, arguments: &[JsValue]) {
     let call = || {
         let function: Function = Reflect::get(object, &name.into()).ok()?.dyn_into().ok()?;
         let arguments: js_sys::Array = arguments.iter().collect();
-        let asked = function.apply(object, &arguments).ok()?;
-        asked.dyn_into::<js_sys::Promise>().ok()
+        let promise = function.apply(object, &arguments).ok()?;
+        promise.dyn_into::<js_sys::Promise>().ok()
     };
-    if let Some(asked) = call() {
+    if let Some(promise) = call() {
         spawn_local(async move {
-            let _ = JsFuture::from(asked).await;
+            let _ = JsFuture::from(promise).await;
         });
     }
 }
@@ -319,10 +319,10 @@ fn document() -> Option<Document> {
 /// Whether the path to the peer of a two-party call is being recovered.
 pub(super) fn is_reconnecting(calls: &CallsClient) -> bool {
     let path = calls.path_state().get();
-    calls.state().with(|scene| {
-        scene.active_call().is_some_and(|held| {
-            held.view.state == State::Reconnecting
-                || (held.view.state == State::Connected && path == PathState::Lost)
+    calls.state().with(|call_state| {
+        call_state.active_call().is_some_and(|active_call| {
+            active_call.view.state == State::Reconnecting
+                || (active_call.view.state == State::Connected && path == PathState::Lost)
         })
     })
 }

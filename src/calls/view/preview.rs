@@ -21,13 +21,13 @@ use leptos::{ev::KeyboardEvent, prelude::*};
 #[component]
 pub fn PreviewCard() -> impl IntoView {
     let calls = use_calls();
-    let scene = calls.state();
+    let call_state = calls.state();
     let of = move |get: fn(&Preview) -> String| {
-        move || scene.with(|scene| scene.preview().map(get).unwrap_or_default())
+        move || call_state.with(|call_state| call_state.preview().map(get).unwrap_or_default())
     };
     let title = of(|preview| match &preview.target {
         CallTarget::Person(with) => format!("Call {}", with.name),
-        CallTarget::Room(place) => format!("Call in {}", place.title),
+        CallTarget::Room(room) => format!("Call in {}", room.title),
     });
     let start = of(|preview| {
         let text = match (&preview.target, preview.media) {

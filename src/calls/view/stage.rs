@@ -80,11 +80,12 @@ pub fn Stage() -> impl IntoView {
 #[component]
 fn CallState() -> impl IntoView {
     let calls = use_calls();
-    let scene = calls.state();
+    let call_state = calls.state();
     let text = Memo::new(move |_| {
-        scene.with(|scene| state_text(scene, calls.path_state().get(), calls.is_online()))
+        call_state
+            .with(|call_state| state_text(call_state, calls.path_state().get(), calls.is_online()))
     });
-    let since = Memo::new(move |_| scene.with(connected_since));
+    let since = Memo::new(move |_| call_state.with(connected_since));
     let now = RwSignal::new(0);
     Effect::new(move || {
         if since.get().is_none() {
@@ -141,14 +142,18 @@ pub fn CallProblemNotices() -> impl IntoView {
 }
 
 /// When the call connected, by the local clock.
-fn connected_since(scene: &ClientCallState) -> Option<Millis> {
-    scene.active_call().and_then(|held| held.connected_since)
+fn connected_since(call_state: &ClientCallState) -> Option<Millis> {
+    call_state
+        .active_call()
+        .and_then(|active_call| active_call.connected_since)
 }
 
-fn peer_of(scene: &ClientCallState) -> Option<Person> {
-    match scene {
+fn peer_of(call_state: &ClientCallState) -> Option<Person> {
+    match call_state {
         ClientCallState::Starting { callee: with, .. } => Some(with.clone()),
         ClientCallState::Answering(view) => Some(view.peer().clone()),
-        _ => scene.active_call().map(|held| held.view.peer().clone()),
+        _ => call_state
+            .active_call()
+            .map(|active_call| active_call.view.peer().clone()),
     }
 }

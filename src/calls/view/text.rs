@@ -13,22 +13,22 @@ use crate::{
 
 /// The state of the call, as shown on this page. `online` says whether the server is reachable.
 #[must_use]
-pub fn state_text(scene: &ClientCallState, path: PathState, online: bool) -> String {
-    match scene {
+pub fn state_text(call_state: &ClientCallState, path: PathState, online: bool) -> String {
+    match call_state {
         ClientCallState::Idle => String::new(),
         ClientCallState::Preview(preview) => match &preview.target {
             CallTarget::Person(with) => format!("Call {}?", with.name),
-            CallTarget::Room(place) => format!("Join the call in {}?", place.title),
+            CallTarget::Room(room) => format!("Join the call in {}?", room.title),
         },
-        ClientCallState::Joining { room: place, .. } if online => {
-            format!("Joining the call in {}…", place.title)
+        ClientCallState::Joining { room, .. } if online => {
+            format!("Joining the call in {}…", room.title)
         }
         ClientCallState::Joining { .. } => {
             "No connection to the server. You will join when it is back.".to_owned()
         }
-        ClientCallState::InGroup(gathered) => group_call_text(gathered),
-        ClientCallState::Removed(place) => {
-            format!("You are no longer in the call in {}.", place.title)
+        ClientCallState::InGroup(group_call) => group_call_text(group_call),
+        ClientCallState::Removed(room) => {
+            format!("You are no longer in the call in {}.", room.title)
         }
         ClientCallState::Starting { callee: with, .. } if online => {
             format!("Calling {}…", with.name)
@@ -41,7 +41,7 @@ pub fn state_text(scene: &ClientCallState, path: PathState, online: bool) -> Str
         ClientCallState::Answering(_) => {
             "No connection to the server. The call will be answered when it is back.".to_owned()
         }
-        ClientCallState::InCall(held) => in_call_text(&held.view, path, online),
+        ClientCallState::InCall(active_call) => in_call_text(&active_call.view, path, online),
         ClientCallState::Ended(farewell) => outcome_text(
             farewell.outcome,
             farewell.side,

@@ -21,12 +21,12 @@ use crate::{
     ui::{
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
+        page_visibility::use_page_visibility,
         socket::use_socket,
         time::LocalClock,
     },
 };
 use leptos::{ev, prelude::*, task::spawn_local_scoped_with_cancellation};
-use leptos_use_document_visibility::use_document_visibility;
 use leptos_use_resize_observer::use_resize_observer;
 
 /// The newest messages of a room, updated live, with the composer.
@@ -49,20 +49,19 @@ pub(super) fn LiveRoom(
     let timeline = RwSignal::from(timeline);
     let outgoing = Memo::new(move |_| chat.outbox_entries(room));
     let scroll = TimelineScroll::new();
-    let visibility = use_document_visibility();
-    let is_visible = Signal::derive(move || visibility.get() != web_sys::VisibilityState::Hidden);
+    let is_visible = use_page_visibility();
     let unread_when_opened = UnreadRange {
         from: summary.read_seq,
-        to: if is_visible.get_untracked() {
-            summary.head
-        } else {
-            Seq::MAX
-        },
+        // Ends once the page is known to be visible.
+        to: Seq::MAX,
         reader: my_id,
     };
     let unread_range = Memo::new(move |previous: Option<&UnreadRange>| {
-        let head = timeline.with_untracked(|timeline| timeline.cursor().seq);
         let range = previous.copied().unwrap_or(unread_when_opened);
+        if !clock.is_hydrated() {
+            return range;
+        }
+        let head = timeline.with_untracked(|timeline| timeline.cursor().seq);
         range.on_visibility(is_visible.get(), head)
     });
     let all_rows = Memo::new(move |_| {

@@ -1,11 +1,9 @@
 //! Group call of a room: its participants, and when it ends.
 //!
-//! The server decides who participates. Participants are connected in a full mesh; of two, the one that joined later
-//! makes the offers. The call starts with the first join and ends when the last member of the room leaves; nobody is
-//! rung.
+//! The server decides who participates. Participants form a full mesh; of two, the later one makes the offers. The call
+//! starts with the first join and ends when the last member of the room leaves.
 //!
-//! Pure, driven like [`super::state_machine`]. A forwarding server (SFU) for larger calls would replace the mesh
-//! between the clients, not this module.
+//! Pure, driven like [`super::state_machine`]. A forwarding server (SFU) would replace the mesh, not this module.
 
 use super::types::{IceServer, Seat};
 use crate::model::{CallId, ClientId, Millis, RoomId, UserId, user::Person};
@@ -23,7 +21,7 @@ pub struct Participant {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "guest")]
     pub is_guest: bool,
-    /// Time at which the client lost its connection to the server; `None` while it is connected.
+    /// `None` while the client is connected to the server.
     #[serde(default, skip)]
     pub disconnected_since: Option<Millis>,
 }
@@ -40,7 +38,7 @@ pub struct GroupCallStart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupCallLimits {
     pub max_participants: usize,
-    /// Time for a disconnected client to reconnect, in milliseconds.
+    /// Milliseconds for a disconnected client to reconnect.
     pub grace: Millis,
 }
 
@@ -52,9 +50,9 @@ pub struct GroupCall {
     pub started_by: UserId,
     pub started_at: Millis,
     pub ended_at: Option<Millis>,
-    /// Current participants, in the order of joining.
+    /// Participants in the order of joining.
     pub participants: Vec<Participant>,
-    /// All present and former participants, in the order of first joining.
+    /// Present and former participants, in the order of first joining.
     pub ever_joined: Vec<UserId>,
     /// Seat of the next participant.
     pub next_seat: u32,
@@ -64,7 +62,7 @@ pub struct GroupCall {
 /// Input of a group call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupCallInput {
-    /// A user joins. A participant who joins with another client moves to that client.
+    /// A user joins, or moves to another client.
     Join {
         user: UserId,
         client: ClientId,
@@ -83,7 +81,7 @@ pub enum GroupCallInput {
     Timeout,
 }
 
-/// Reason for rejecting an input, which leaves the call unchanged.
+/// Reason for rejecting an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GroupCallRejection {
     /// The call has ended, or a guest tried to join an empty one.
@@ -114,8 +112,7 @@ impl GroupCall {
         }
     }
 
-    /// Restores a call after a restart of the server: every client counts as disconnected from `now` until it
-    /// reconnects.
+    /// Restores a call after a restart; every client counts as disconnected since `now`.
     #[must_use]
     pub fn restore(mut self, now: Millis) -> Self {
         for member in &mut self.participants {
@@ -165,7 +162,7 @@ impl GroupCall {
         if self.participants.iter().all(|member| member.is_guest) {
             self.participants.clear();
         }
-        // A call that nobody has joined yet has not started.
+        // A call that nobody has joined has not started.
         if self.participants.is_empty() && !self.ever_joined.is_empty() {
             self.ended_at = Some(now);
         }
@@ -213,7 +210,7 @@ impl GroupCall {
         self.ended_at.is_some()
     }
 
-    /// Time at which [`GroupCallInput::Timeout`] is due; `None` while every client is connected.
+    /// When [`GroupCallInput::Timeout`] is due; `None` while every client is connected.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         let gone = self
@@ -257,7 +254,7 @@ impl GroupCall {
         Ok((from.seat, to.client))
     }
 
-    /// Duration of the call, in milliseconds; `None` before its end.
+    /// Milliseconds; `None` before the end.
     #[must_use]
     pub fn lasted(&self) -> Option<Millis> {
         Some((self.ended_at? - self.started_at).max(0))
@@ -275,14 +272,14 @@ pub struct GroupCallView {
     pub id: CallId,
     pub room: RoomId,
     pub started_at: Millis,
-    /// Current participants, in the order of joining. Empty once the call has ended.
+    /// Participants in the order of joining; empty after the end.
     #[serde(rename = "members")]
     pub participants: Vec<ParticipantView>,
     #[serde(rename = "most")]
     pub max_participants: usize,
-    /// Time of the last change, by the server's clock; strictly increasing from change to change.
+    /// Time of the last change by the server's clock, strictly increasing.
     ///
-    /// Views reach a client over two paths, so an older one can arrive after a newer one.
+    /// An older view can arrive after a newer one, over another path.
     #[serde(default)]
     pub as_of: Millis,
     /// Participation of the receiving client, if it changed.
@@ -295,13 +292,13 @@ pub struct GroupCallView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParticipantView {
     pub seat: Seat,
-    /// A guest's name is unverified and may equal another person's.
+    /// A guest's name is unverified and may equal another's.
     pub person: Person,
     /// Joined by a guest link, with access to this call only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "guest")]
     pub is_guest: bool,
-    /// Their client lost its connection to the server and may reconnect.
+    /// Their client lost the server and may reconnect.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "away")]
     pub is_disconnected: bool,
@@ -315,7 +312,7 @@ impl ParticipantView {
     }
 }
 
-/// The name to display for a participant. Guests are marked, so that none passes for a member.
+/// Marks guests, so that none passes for a member.
 #[must_use]
 pub fn display_name(person: &Person, guest: bool) -> String {
     if guest {
@@ -332,10 +329,10 @@ pub enum Participation {
     /// The client participates.
     In {
         seat: Seat,
-        /// STUN and TURN servers (`iceServers` of WebRTC 1.0 `RTCConfiguration`).
+        /// `iceServers` of `RTCConfiguration` (WebRTC 1.0).
         ice_servers: Vec<IceServer>,
     },
-    /// The client no longer participates: its user left, moved to another client, or did not reconnect in time.
+    /// The user left, moved to another client, or did not reconnect in time.
     Out,
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// Group calls that the server reported to this client.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KnownGroupCalls {
-    /// The latest call of each room. An ended one stays, because an older view of it can still arrive.
+    /// The latest call of each room; ended ones too, because an older view can still arrive.
     by_room: HashMap<RoomId, KnownGroupCall>,
     /// Number of connections to the server so far.
     connection_count: u32,
@@ -28,8 +28,7 @@ impl KnownGroupCalls {
         Some(&known.view).filter(|view| !view.is_ended())
     }
 
-    /// Merges a view from the server and returns the result. Of a view older than the known one, only `participation`
-    /// counts.
+    /// Merges a view and returns the result. Of an older view only `participation` counts.
     pub fn merge_view(&mut self, view: &GroupCallView) -> GroupCallView {
         match self.by_room.get_mut(&view.room) {
             Some(known) if known.view.id == view.id && is_older(view, &known.view) => {
@@ -64,8 +63,7 @@ impl KnownGroupCalls {
         }
     }
 
-    /// Forgets ended calls and marks the others as unconfirmed on a new connection, over which the server reports
-    /// ongoing calls again. Returns the number of the connection.
+    /// Forgets ended calls and marks the others as unconfirmed on a new connection, whose number it returns.
     pub fn mark_unconfirmed(&mut self) -> u32 {
         self.by_room.retain(|_, known| !known.view.is_ended());
         for known in self.by_room.values_mut() {
@@ -75,8 +73,7 @@ impl KnownGroupCalls {
         self.connection_count
     }
 
-    /// Removes the calls that the server has not reported over `connection`. Does nothing if that is not the current
-    /// one.
+    /// Removes the calls not reported over `connection`, if that is the current one.
     pub fn remove_unconfirmed(&mut self, connection: u32) {
         if connection == self.connection_count {
             self.by_room.retain(|_, known| known.is_confirmed);

@@ -5,9 +5,8 @@
 //!    └─────────┴──────────┴────────────┴────────────┴──→ ended{outcome}
 //! ```
 //!
-//! Pure: the server passes requests, connects and disconnects of clients, and the current time to [`Call::apply`]. It
-//! passes [`Input::Timeout`] at [`Call::deadline`], and compares the call before and after to know what to store and to
-//! send.
+//! Pure: the server passes requests, connects, disconnects and the time to [`Call::apply`], and [`Input::Timeout`] at
+//! [`Call::deadline`]. It compares the call before and after to know what to store and send.
 
 use super::types::{Media, Outcome, Side, State};
 use crate::model::{CallId, ClientId, Millis, RoomId, UserId};
@@ -15,23 +14,23 @@ use crate::model::{CallId, ClientId, Millis, RoomId, UserId};
 /// Timeouts of a call, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the start to the answer; on expiry the outcome is [`Outcome::NoAnswer`].
+    /// From the start to the answer; then [`Outcome::NoAnswer`].
     pub ring: Millis,
-    /// From the answer until both clients are connected; on expiry the outcome is [`Outcome::Failed`].
+    /// From the answer until both are connected; then [`Outcome::Failed`].
     pub connect: Millis,
-    /// Time to re-establish the peer connection; on expiry the outcome is [`Outcome::Failed`].
+    /// To re-establish the peer connection; then [`Outcome::Failed`].
     pub reconnect: Millis,
-    /// Time for a client of an answered call to reconnect to the server; on expiry the outcome is [`Outcome::Failed`].
+    /// For a client of an answered call to reconnect to the server; then [`Outcome::Failed`].
     pub grace: Millis,
-    /// Time for the caller's client to reconnect to the server before the answer; on expiry the outcome is
-    /// [`Outcome::Cancelled`]. Short, because a callee who answers would find nobody.
+    /// For the caller's client to reconnect before the answer; then [`Outcome::Cancelled`]. Short: a callee who answers
+    /// would find nobody.
     pub caller_grace: Millis,
 }
 
 /// Input of the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// A client of one side made a request.
+    /// A client made a request.
     Requested {
         side: Side,
         client: ClientId,
@@ -39,7 +38,7 @@ pub enum Input {
     },
     /// A client lost its connection to the server and may reconnect.
     ConnectionLost { client: ClientId },
-    /// A client left for good: its page was closed, crashed or navigated away.
+    /// A client left for good: closed, crashed or navigated away.
     ClientLeft { client: ClientId },
     /// A client connected or reconnected to the server.
     ClientConnected { client: ClientId },
@@ -47,24 +46,24 @@ pub enum Input {
     Timeout,
 }
 
-/// Request of a client to the state machine.
+/// Request of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
     /// This client rings.
     Ringing,
     /// Accept on this client.
     Accept,
-    /// Decline on behalf of all clients of the callee.
+    /// For all clients of the callee.
     Decline,
-    /// Hang up. Before the answer this cancels (caller) or declines (callee).
+    /// Before the answer: cancels (caller) or declines (callee).
     HangUp,
-    /// The peer connection of this client is connected.
+    /// The client's peer connection is connected.
     Connected,
-    /// The peer connection of this client lost its path.
+    /// The client's peer connection lost its path.
     Disconnected,
 }
 
-/// Reason for rejecting an input, which leaves the call unchanged.
+/// Reason for rejecting an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The call has ended.
@@ -78,12 +77,12 @@ pub enum Rejection {
     WrongState,
 }
 
-/// Connectivity of the client that holds a side.
+/// Connectivity of one side's client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct SideState {
-    /// The client reports that its peer connection is connected.
+    /// The client says that its peer connection is connected.
     is_connected: bool,
-    /// Time at which the client lost its connection to the server; `None` while it is connected.
+    /// `None` while the client is connected to the server.
     disconnected_since: Option<Millis>,
 }
 
@@ -99,16 +98,16 @@ pub struct Call {
     pub state: State,
     /// The client that holds the caller's side.
     pub caller_client: ClientId,
-    /// The client that holds the callee's side, from the answer on.
+    /// Holds the callee's side, from the answer on.
     pub callee_client: Option<ClientId>,
     pub started_at: Millis,
     pub answered_at: Option<Millis>,
-    /// Time at which both clients were connected for the first time.
+    /// When both clients were first connected.
     pub connected_at: Option<Millis>,
     pub ended_at: Option<Millis>,
     caller_side: SideState,
     callee_side: SideState,
-    /// Deadline of the current state; `None` for a state without a timeout.
+    /// `None` for a state without a timeout.
     state_deadline: Option<Millis>,
     timeouts: Timeouts,
 }
@@ -126,7 +125,7 @@ pub struct CallStart {
     pub media: Media,
 }
 
-/// Stored progress of a call that had not ended when the server stopped.
+/// Stored progress of a call that outlived the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredCall {
     pub state: State,
@@ -134,7 +133,7 @@ pub struct StoredCall {
     pub callee_client: Option<ClientId>,
     pub started_at: Millis,
     pub answered_at: Option<Millis>,
-    /// Time at which both clients were connected for the first time.
+    /// When both clients were first connected.
     pub connected_at: Option<Millis>,
 }
 
@@ -162,7 +161,7 @@ impl Call {
         }
     }
 
-    /// A call that ends at once with [`Outcome::Busy`].
+    /// Ends at once with [`Outcome::Busy`].
     #[must_use]
     pub fn busy(start: CallStart, timeouts: Timeouts, now: Millis) -> Self {
         let mut call = Self::start(start, timeouts, now);
@@ -170,7 +169,7 @@ impl Call {
         call
     }
 
-    /// Restores a stored call after a restart of the server. Both clients count as disconnected until they reconnect.
+    /// Restores a call after a restart; both clients count as disconnected.
     ///
     /// An unanswered call continues if the caller's client reconnects in time; a connected one is reconnecting.
     #[must_use]
@@ -258,14 +257,14 @@ impl Call {
         Ok(())
     }
 
-    /// Ignored after the answer: the client is about to be notified of it.
+    /// Ignored after the answer, of which the client is about to hear.
     fn mark_ringing(&mut self) {
         if self.state == State::Dialing {
             self.state = State::Ringing;
         }
     }
 
-    /// The first accept wins. A later one changes nothing.
+    /// The first accept wins; later ones change nothing.
     fn accept(&mut self, page: ClientId, now: Millis) {
         if self.state.is_unanswered() {
             self.state = State::Connecting;
@@ -285,8 +284,7 @@ impl Call {
         Ok(())
     }
 
-    /// Any client of either person may hang up. For the callee this declines an unanswered call: their accept may have
-    /// been lost.
+    /// Any client of either person may hang up. On the callee's side this declines: their accept may have been lost.
     fn hang_up(&mut self, side: Side, now: Millis) {
         let outcome = match side {
             _ if self.state.is_answered() => Outcome::HungUp,
@@ -309,7 +307,7 @@ impl Call {
         if !self.state.is_answered() {
             return Err(Rejection::WrongState);
         }
-        // A client that reports is connected to the server, even if it was believed disconnected.
+        // A client that reports is connected to the server, whatever was believed.
         *self.side_state_mut(side) = SideState {
             is_connected,
             disconnected_since: None,
@@ -342,7 +340,7 @@ impl Call {
         self.state_deadline = Some(now + self.timeouts.reconnect);
     }
 
-    /// Time at which [`Input::Timeout`] is due; `None` while no timeout runs.
+    /// When [`Input::Timeout`] is due; `None` while no timeout runs.
     #[must_use]
     pub fn deadline(&self) -> Option<Millis> {
         let waits = [
@@ -353,7 +351,7 @@ impl Call {
         waits.into_iter().flatten().min()
     }
 
-    /// Time until which the disconnected client of a side has to reconnect; `None` while it is connected.
+    /// Until when a disconnected client has to reconnect.
     fn side_deadline(&self, side: Side) -> Option<Millis> {
         let (side_state, held) = match side {
             Side::Caller => (&self.caller_side, true),
@@ -415,8 +413,7 @@ impl Call {
         }
     }
 
-    /// The state that a client of `side` sees: after the answer, the callee's other clients see
-    /// [`Outcome::AnsweredElsewhere`].
+    /// The state that a client of `side` sees: the callee's other clients see [`Outcome::AnsweredElsewhere`].
     #[must_use]
     pub fn state_for(&self, side: Side, page: ClientId) -> State {
         let elsewhere =
@@ -430,7 +427,7 @@ impl Call {
         }
     }
 
-    /// The client that receives signals from the client `page`.
+    /// The client that receives signals from `page`.
     ///
     /// # Errors
     /// [`Rejection`] if the client holds no side, or the call is unanswered or has ended.
@@ -446,20 +443,19 @@ impl Call {
         }
     }
 
-    /// Whether a client may send an offer before the answer: the caller's, so that the callee can connect at once.
+    /// Whether a client may send an offer before the answer: only the caller's, so that the callee connects at once.
     #[must_use]
     pub fn can_offer_early(&self, page: ClientId) -> bool {
         self.state.is_unanswered() && page == self.caller_client
     }
 
-    /// Whether a side may send a provisional answer (pranswer): the callee's, before the answer.
+    /// Whether a side may send a pranswer: only the callee's, before the answer.
     #[must_use]
     pub fn can_send_pranswer(&self, side: Side) -> bool {
         self.state.is_unanswered() && side == Side::Callee
     }
 
-    /// Time from the first connection to the end, in milliseconds; `None` if they never connected or the call has not
-    /// ended.
+    /// Milliseconds from the first connection to the end; `None` if either is missing.
     #[must_use]
     pub fn lasted(&self) -> Option<Millis> {
         Some((self.ended_at? - self.connected_at?).max(0))

@@ -1,4 +1,4 @@
-//! Outcomes and durations of calls as text: the same wording in the chat timeline, on `/calls` and in the call itself.
+//! Outcomes and durations of calls as text: in the chat, on `/calls` and in the call itself.
 
 use super::types::{Media, Outcome, Side};
 use crate::model::Millis;
@@ -32,7 +32,7 @@ impl Outcome {
     }
 }
 
-/// The outcome of a call from the viewpoint of one side: "Video call, 3 min 20 s", "Missed voice call".
+/// The outcome for one side: "Video call, 3 min 20 s", "Missed voice call".
 ///
 /// `lasted` is the duration of the connection in milliseconds; `None` if it was never established.
 #[must_use]
@@ -59,8 +59,7 @@ pub fn outcome_text(outcome: Outcome, side: Side, media: Media, lasted: Option<M
     }
 }
 
-/// A duration rounded down to seconds, from one hour on to minutes: "8 s", "3 min 20 s", "1 h 2 min". Negative counts
-/// as zero.
+/// A duration in whole seconds, from one hour on in minutes: "8 s", "3 min 20 s", "1 h 2 min". Negative counts as zero.
 #[must_use]
 pub fn duration_text(millis: Millis) -> String {
     let seconds = millis.max(0) / 1_000;

@@ -3,7 +3,7 @@
 use crate::model::{CallId, Millis, RoomId, UserId, user::Person};
 use serde::{Deserialize, Serialize};
 
-/// Number of a participant, ascending in the order of joining. A seat is never reused within a call.
+/// Number of a participant, in the order of joining; never reused within a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seat(pub u32);
@@ -22,15 +22,15 @@ pub enum Media {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// Started; no client of the callee rings yet.
+    /// Started; no client rings yet.
     Dialing,
     /// At least one client of the callee rings.
     Ringing,
-    /// Accepted; the two clients are establishing the peer connection.
+    /// Accepted; the peer connection is being established.
     Connecting,
     /// Both clients report that they are connected.
     Connected,
-    /// A client lost its peer connection or its connection to the server, and is reconnecting.
+    /// A client lost its peer connection or the server, and is reconnecting.
     Reconnecting,
     /// Ended. This state is final.
     Ended { outcome: Outcome },
@@ -44,15 +44,15 @@ pub enum Outcome {
     HungUp,
     /// The callee declined.
     Declined,
-    /// The callee was in a call, and another one was already ringing for them.
+    /// The callee was in a call, with another already ringing.
     Busy,
     /// The callee did not answer in time.
     NoAnswer,
     /// The caller hung up, or disappeared, before the answer.
     Cancelled,
-    /// Another client of the callee answered. Sent to the callee's other clients; never the outcome of the call itself.
+    /// Another client of the callee answered. Only sent to clients; never the outcome of the call itself.
     AnsweredElsewhere,
-    /// A side disappeared, or the peer connection could not be established.
+    /// A side disappeared, or no peer connection could be established.
     Failed,
 }
 
@@ -60,7 +60,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// The caller: the impolite peer of perfect negotiation, which makes all offers.
+    /// The impolite peer of perfect negotiation, which makes all offers.
     Caller,
     /// The callee: the polite peer.
     Callee,
@@ -112,23 +112,22 @@ pub struct CallView {
     pub media: Media,
     #[serde(flatten)]
     pub state: State,
-    /// Configuration of the peer connection. Only for the client that holds the side: the caller's from the start, the
-    /// callee's from `connecting` on.
+    /// Configuration of the peer connection, for the client that holds the side: the caller's at once, the callee's
+    /// from `connecting` on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "leg")]
     pub rtc_config: Option<RtcConfig>,
-    /// ICE servers to use if the call is answered here. For every client of the callee while it rings.
+    /// ICE servers for an answer here. For every client of the callee while it rings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ice_servers: Option<Vec<IceServer>>,
     /// Time of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<Millis>,
-    /// Id of the call that this client started and the server merged into this one, because both people called at the
-    /// same time.
+    /// This client's own call, merged into this one because both people called at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "instead_of")]
     pub merged_call: Option<CallId>,
-    /// The callee is in another call: this one rings silently, and they can switch to it.
+    /// The callee is in another call: this one rings silently, and they can switch.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "waiting")]
     pub is_waiting: bool,
@@ -148,7 +147,7 @@ impl CallView {
 /// Configuration of the peer connection of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RtcConfig {
-    /// STUN and TURN servers (`iceServers` of WebRTC 1.0 `RTCConfiguration`).
+    /// `iceServers` of `RTCConfiguration` (WebRTC 1.0).
     pub ice_servers: Vec<IceServer>,
 }
 
@@ -177,15 +176,15 @@ pub enum ClientAction {
     },
     /// Report that this client rings.
     Ringing,
-    /// Accept on this client. The callee's other clients stop ringing.
+    /// Accept on this client; the others stop ringing.
     Accept,
-    /// Decline on behalf of all clients of the callee.
+    /// Decline for all clients of the callee.
     Decline,
-    /// Hang up. Before the answer this cancels (caller) or declines (callee).
+    /// Hang up; before the answer, cancel (caller) or decline (callee).
     HangUp,
-    /// Report that the peer connection of this client is connected.
+    /// This client's peer connection is connected.
     Connected,
-    /// Report that the peer connection of this client lost its path and is reconnecting.
+    /// This client's peer connection lost its path and is reconnecting.
     #[serde(rename = "lost")]
     Disconnected,
     /// Relay a signaling message to the peer unchanged.
@@ -195,7 +194,7 @@ pub enum ClientAction {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<Seat>,
     },
-    /// Join the group call of a room. If there is none, start it with the call id of this frame.
+    /// Join the group call of a room, or start it with this frame's call id.
     Join { room: RoomId },
 }
 
@@ -214,12 +213,12 @@ pub enum SignalingMessage {
         sdp: String,
     },
     /// A provisional answer (RFC 8829 section 4.1.10.1), sent while this client rings, so that both sides set up their
-    /// media before the user accepts. It reveals no address.
+    /// media. It reveals no address.
     Pranswer {
         /// Session description (RFC 8866) without candidates.
         sdp: String,
     },
-    /// A trickled ICE candidate (RFC 8838). An empty candidate marks the end of candidates.
+    /// A trickled ICE candidate (RFC 8838); an empty one is the last.
     Candidate {
         /// Candidate attribute, `candidate:…` (RFC 8839).
         candidate: String,
@@ -230,7 +229,7 @@ pub enum SignalingMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sdp_m_line_index: Option<u16>,
     },
-    /// Request of the callee for an offer that restarts ICE: only the caller makes offers.
+    /// Request of the callee for an offer that restarts ICE.
     #[serde(rename = "restart")]
     RestartIce,
 }

@@ -1,19 +1,30 @@
 //! The page's single stream connection and its event listeners.
 
-use crate::{news::reconnect_policy::ReconnectPolicy, ui::browser};
-use std::cell::RefCell;
+use crate::{
+    model::reconnect::ReconnectState, news::reconnect_policy::StreamPolicy,
+    ui::reconnect::PageEvents,
+};
 use wasm_bindgen::prelude::Closure;
 use web_sys::{Event, EventSource, MessageEvent};
 
-/// Connection state of the page. It holds browser handles, so it lives outside the reactive graph and is never used on
-/// the server.
-pub(super) struct ConnectionState {
+/// The connection, and what is needed to open it.
+pub(super) struct Connection {
     pub(super) event_source: Option<EventSourceHandle>,
-    /// Connection counter; events of earlier connections are ignored.
-    pub(super) generation: u32,
-    pub(super) policy: ReconnectPolicy,
+    pub(super) reconnect: ReconnectState<StreamPolicy>,
     /// Whether a new cursor must be fetched before connecting, because the current one cannot be resumed from.
     pub(super) needs_status: bool,
+    pub(super) page_events: Option<PageEvents>,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            event_source: None,
+            reconnect: ReconnectState::new(StreamPolicy::new()),
+            needs_status: false,
+            page_events: None,
+        }
+    }
 }
 
 /// An `EventSource` with its listener closures, dropped together.
@@ -28,34 +39,5 @@ impl Drop for EventSourceHandle {
         // After `close()` no event is dispatched, not even one already queued.
         self.source.set_onerror(None);
         self.source.close();
-    }
-}
-
-thread_local! {
-    static CONNECTION_STATE: RefCell<ConnectionState> = const {
-        RefCell::new(ConnectionState { event_source: None, generation: 0, policy: ReconnectPolicy::new(), needs_status: false })
-    };
-}
-
-pub(super) fn with_connection<T>(then: impl FnOnce(&mut ConnectionState) -> T) -> T {
-    CONNECTION_STATE.with_borrow_mut(then)
-}
-
-/// Closes the connection and schedules the next one after a backoff.
-pub(super) fn schedule_reconnect() {
-    with_connection(|wire| {
-        wire.close();
-        wire.policy.on_disconnect(browser::now(), browser::random());
-    });
-}
-
-pub(super) fn is_current(generation: u32) -> bool {
-    with_connection(|wire| wire.generation) == generation
-}
-
-impl ConnectionState {
-    pub(super) fn close(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        self.event_source = None;
     }
 }

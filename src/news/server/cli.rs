@@ -1,5 +1,4 @@
-//! `rialto news publish`: publishes through the running server, so that open pages receive the story, or else into the
-//! store.
+//! `rialto news publish`: through the running server, for open pages, or else into the store.
 
 use super::{
     publish::publish_to,
@@ -23,13 +22,12 @@ use crate::{
 use reqwest::{Client, StatusCode};
 use std::{sync::Arc, time::Duration};
 
-/// Timeout of the request to the server.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Publishes a story. Returns a message for the terminal with its address and the way it was published.
+/// Publishes a story. Returns a message for the terminal.
 ///
 /// # Errors
-/// Returns a message when the folder holds no store, or when neither the server nor the store accepted the story.
+/// Returns a message when the folder holds no store, or neither server nor store accepted the story.
 pub async fn publish(
     config: &StoreConfig,
     draft: StoryDraft,
@@ -75,7 +73,7 @@ async fn publish_via_server(
 ) -> Result<Story, PublishError> {
     let address = &control.base_url;
     let because = |why: String| PublishError::Failed(format!("the server at {address} {why}"));
-    // The server is on this machine, so a proxy from the environment is never right.
+    // No proxy from the environment leads to this machine.
     let client = Client::builder()
         .no_proxy()
         .timeout(REQUEST_TIMEOUT)
@@ -120,7 +118,7 @@ async fn publish_via_server(
     }
 }
 
-/// Publishes directly into the store, with the same function as the server and without subscribers.
+/// Publishes into the store, as the server does, without subscribers.
 async fn publish_to_store(
     config: &StoreConfig,
     draft: StoryDraft,
@@ -170,7 +168,7 @@ async fn publish_to_store(
     published.map_err(in_words)
 }
 
-/// Creates the news stream in a store that no server has used yet.
+/// For a store that no server has used yet.
 async fn ensure_news_stream(store: &Store) -> Result<(), Error> {
     let mut tx = store.begin().await?;
     store.create_stream(&mut tx, Stream::News).await?;

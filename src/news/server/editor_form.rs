@@ -1,8 +1,7 @@
 //! The editor's page on the server: permission checks and submission of the form.
 //!
-//! With WASM the browser calls the server function and stays on the page. Without it the form is posted to the page's
-//! own address, and a rejected form is rendered again with its input. (A redirect to an empty form, as short forms do,
-//! would lose an article; browsers restore no input on a `no-store` page.)
+//! Without WASM the form is posted to the page's own address, and a rejected form is rendered again with its input. A
+//! redirect to an empty form, as short forms do, would lose an article.
 
 use super::{
     failure_status::set_failure_status,
@@ -32,15 +31,14 @@ use axum::{
 use leptos::prelude::use_context;
 use std::sync::Arc;
 
-/// The rejected input and the reason, passed in the request's extensions to the page that renders the form again.
+/// Rejected input and the reason, in the request's extensions for the page that shows the form again.
 #[derive(Debug, Clone)]
 struct RejectedInput {
     input: StoryInput,
     failure: Failure,
 }
 
-/// Returns the initial state of the form. A rejected form is always returned with its input, even when the session has
-/// expired: the input came with this very request.
+/// Initial state of the form. A rejected form keeps its input even if the session has expired.
 pub(in crate::news) async fn find_editor_state(news: &NewsService) -> Result<EditorState> {
     let refused =
         use_context::<Parts>().and_then(|parts| parts.extensions.get::<RejectedInput>().cloned());
@@ -98,7 +96,7 @@ async fn publish_as(app: &AppState, editor: SignedInUser, typed: &StoryInput) ->
 /// Renders a Markdown body to sanitised HTML.
 pub(in crate::news) async fn render_preview(body: String) -> Result<String> {
     require_editor()?;
-    // The headline does not affect the result, but a draft requires one.
+    // A draft requires a headline; it does not affect the result.
     let draft = StoryDraft::new("Preview", &body, "", Urgency::Normal).map_err(Failure::invalid)?;
     let rendered = tokio::task::spawn_blocking(move || markdown::render(&draft.body)).await;
     Ok(rendered
@@ -106,7 +104,7 @@ pub(in crate::news) async fn render_preview(body: String) -> Result<String> {
         .html)
 }
 
-/// `POST /news/new`: the plain form. `page` renders `GET /news/new` when the form has to be shown again.
+/// `POST /news/new`: the plain form. `page` renders `GET /news/new` to show it again.
 pub fn editor_form_route<S, P, F>(app: Arc<AppState>, page: P) -> MethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,

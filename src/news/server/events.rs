@@ -1,7 +1,6 @@
 //! `GET /news/events`: the news as server-sent events (WHATWG HTML), resumed from a cursor.
 //!
-//! The order guarantees that no story is lost: the session subscribes first, then reads the log. A story committed in
-//! between is in both; the send queue drops it, because its sequence was replayed.
+//! The session subscribes first, then reads the log, so nothing is lost. The send queue drops what was replayed.
 
 use crate::{
     model::{Cursor, Epoch, Seq, limits},
@@ -32,24 +31,22 @@ use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// Time limit for writing the end of a stream.
+/// For the end of a stream.
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest accepted epoch, in bytes.
 const MAX_EPOCH_BYTES: usize = 32;
-/// Header with the last event id, sent by an `EventSource` that reconnects by itself.
+/// Sent by an `EventSource` that reconnects by itself.
 const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
-/// Query of `GET /news/events` as text. Empty parameters count as absent.
+/// Query of `GET /news/events`; empty parameters count as absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct EventsQuery {
     /// Restricts the stream to this topic.
     topic: String,
-    /// Epoch of the cursor.
     epoch: String,
-    /// Sequence of the cursor: only later stories are sent.
+    /// Only later stories are sent.
     after: String,
-    /// `true` sends heartbeats also as events, because scripts cannot see comments.
+    /// `true` repeats heartbeats as events: scripts cannot see comments.
     beat: String,
 }
 
@@ -66,8 +63,8 @@ pub(super) async fn events(
     }
 }
 
-/// Head of the response, and the stream's first field. The headers forbid caching and proxy buffering. The body ends
-/// with the connection (RFC 9112 section 6.3).
+/// Response head and first field. It forbids caching and proxy buffering; the body ends with the connection (RFC 9112
+/// section 6.3).
 const RESPONSE_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     content-type: text/event-stream\r\n\
     cache-control: no-store\r\n\
@@ -106,12 +103,14 @@ async fn open_session(
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<(SseSession, Replay), Rejection> {
     let asked = query.map_err(|why| Rejection::query(&why))?.0.parse()?;
-    let wish = Filter {
+    let filter = Filter {
         topic: asked.topic.clone(),
         has_heartbeat_events: asked.has_heartbeat_events,
     };
-    let outlet = SendQueue::new(&app.flusher, app.config.queue_bytes);
-    let reading = app.news_subscribers.subscribe(outlet.clone(), wish.clone());
+    let send_queue = SendQueue::new(&app.flusher, app.config.queue_bytes);
+    let reading = app
+        .news_subscribers
+        .subscribe(send_queue.clone(), filter.clone());
     let (epoch, head) = app.event_log.position(Stream::News).await?;
     let replay = match parse_cursor(headers, &asked, &epoch) {
         None => Replay {
@@ -123,14 +122,13 @@ async fn open_session(
     };
     let reader = SseSession {
         app: app.clone(),
-        queue: outlet,
-        filter: wish,
+        queue: send_queue,
+        filter,
         _subscription: reading,
     };
     Ok((reader, replay))
 }
 
-/// The validated query.
 struct ParsedQuery {
     topic: Option<Arc<str>>,
     epoch: Option<Epoch>,
@@ -179,12 +177,10 @@ impl EventsQuery {
     }
 }
 
-/// Returns the cursor to resume from. `Last-Event-ID` takes precedence over `after`, because a browser updates it on
-/// every reconnect.
+/// The cursor to resume from. `Last-Event-ID` wins over `after`: a browser updates it on every reconnect.
 ///
-/// A cursor without an epoch is taken to be of the current stream, as with a plain `EventSource`; the epoch in `hello`
-/// reveals a mismatch. A header that is not a number becomes a cursor that cannot be resumed: an error status would
-/// stop the browser from reconnecting for good.
+/// Without an epoch it is of the current stream, and the epoch in `hello` reveals a mismatch. A malformed header is a
+/// cursor that cannot be resumed: an error status would stop the browser from reconnecting.
 fn parse_cursor(headers: &HeaderMap, asked: &ParsedQuery, stream: &Epoch) -> Option<Cursor> {
     const UNRESUMABLE_SEQ: Seq = -1;
     let last = headers
@@ -207,16 +203,14 @@ struct SseSession {
     app: Arc<AppState>,
     queue: Arc<SendQueue>,
     filter: Filter,
-    /// The event log pushes stories into the queue for as long as this is held.
+    /// While held, the event log pushes stories into the queue.
     _subscription: Subscription,
 }
 
-/// Reason why a stream ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum StreamEnd {
-    /// The cursor cannot be resumed from; the client receives the current position.
+    /// The cursor cannot be resumed; the client receives the current position.
     Resync(Resync),
-    /// The send queue ended.
     QueueEnded(ConnectionEnd),
 }
 
@@ -227,17 +221,17 @@ impl From<ConnectionEnd> for StreamEnd {
 }
 
 impl SseSession {
-    /// Runs the session from the response head to the end of the connection.
+    /// From the response head to the end of the connection.
     async fn run(self, taken: TakenSocket, replay: Replay) {
         let TakenSocket {
             socket,
             read_buf: read,
         } = taken;
-        // The client sends nothing more, and the request buffer is large compared with what an idle session needs.
+        // The client sends nothing more, and an idle session has no use for the buffer.
         drop(read);
         let socket = Arc::new(socket);
         self.queue.attach(socket.clone());
-        // One-time futures are boxed, so that the task of an idle session stays small.
+        // Boxed, so that the task of an idle session stays small.
         let end = match Box::pin(self.send_replay(replay)).await {
             Ok(()) => StreamEnd::QueueEnded(tokio::select! {
                 ended = self.queue.closed() => ended,
@@ -245,20 +239,20 @@ impl SseSession {
             }),
             Err(over) => over,
         };
-        // A client that does not read the resync event in time is disconnected, and resumes by its cursor.
+        // A client that does not read it in time resumes by its cursor.
         let _ = timeout(FINAL_WRITE_TIMEOUT, Box::pin(self.send_resync(end))).await;
         self.queue.abort();
     }
 
     /// Sends the hello and the missed stories, then releases the queued live ones.
     async fn send_replay(&self, replay: Replay) -> Result<(), StreamEnd> {
-        let (app, outlet) = (&self.app, &self.queue);
+        let (app, send_queue) = (&self.app, &self.queue);
         let Replay {
             epoch,
             head,
             missed,
         } = replay;
-        outlet
+        send_queue
             .send(Bytes::from_static(RESPONSE_HEAD.as_bytes()))
             .await?;
         let hello = Hello {
@@ -267,26 +261,27 @@ impl SseSession {
             recovered: missed.is_some(),
             build: app.build.clone(),
         };
-        outlet.send(encode_event(sse::HELLO_EVENT, &hello)).await?;
+        send_queue
+            .send(encode_event(sse::HELLO_EVENT, &hello))
+            .await?;
         let Some(missed) = missed else {
             return Err(StreamEnd::Resync(Resync { epoch, head }));
         };
         for story in missed {
             if story.is_about(self.filter.topic.as_deref()) {
-                outlet.send(story.bytes).await?;
+                send_queue.send(story.bytes).await?;
             }
         }
         let (comment, beat) = encode_heartbeats(app);
-        outlet.send(comment).await?;
+        send_queue.send(comment).await?;
         if self.filter.has_heartbeat_events {
-            outlet.send(beat).await?;
+            send_queue.send(beat).await?;
         }
-        outlet.uncork(&[(Stream::News, head)]);
+        send_queue.uncork(&[(Stream::News, head)]);
         Ok(())
     }
 
-    /// Sends the final resync event to a client that was too slow. Clients disconnected by a shutdown resume by their
-    /// cursor instead.
+    /// Sends the resync event to a client that was too slow. After a shutdown clients resume by their cursor.
     async fn send_resync(&self, over: StreamEnd) {
         let resync = match over {
             StreamEnd::Resync(resync) => resync,
@@ -297,7 +292,7 @@ impl SseSession {
                 match self.app.event_log.position(Stream::News).await {
                     Ok((epoch, head)) => Resync { epoch, head },
                     Err(error) => {
-                        // The stream ends without an event, and the client resumes by its cursor.
+                        // The client resumes by its cursor.
                         tracing::error!(%error, "the position of the news stream could not be read");
                         return;
                     }
@@ -311,7 +306,7 @@ impl SseSession {
     }
 }
 
-/// Encodes the heartbeat as a comment, and as an event for scripts.
+/// As a comment, and as an event for scripts.
 pub(super) fn encode_heartbeats(app: &AppState) -> (Bytes, Bytes) {
     let seconds = app.config.heartbeat_interval().as_secs();
     (
@@ -325,7 +320,7 @@ pub(super) fn encode_heartbeats(app: &AppState) -> (Bytes, Bytes) {
     )
 }
 
-/// Sends heartbeats to all subscribers, with one timer for all of them.
+/// One timer for all subscribers.
 pub async fn run_heartbeats(app: Arc<AppState>) {
     let (comment, beat) = encode_heartbeats(&app);
     let mut due = interval(app.config.heartbeat_interval());
@@ -336,9 +331,9 @@ pub async fn run_heartbeats(app: Arc<AppState>) {
     }
 }
 
-/// Encodes an event without an id, which leaves the client's cursor unchanged.
+/// Without an id, which leaves the client's cursor unchanged.
 fn encode_event(name: &str, data: &impl Serialize) -> Bytes {
-    // Serialising these structs of text and numbers cannot fail, and JSON has no line breaks outside of strings.
+    // Serialising text and numbers cannot fail; JSON has no line breaks outside of strings.
     let json = serde_json::to_string(data).unwrap_or_default();
     Bytes::from(format!("event: {name}\ndata: {json}\n\n"))
 }

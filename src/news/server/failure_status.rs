@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 
-/// Converts a server function's result; on failure also sets the status of the response, or of the page being rendered.
+/// Converts a server function's result; a failure also sets the status of the response or page.
 ///
 /// # Errors
 /// Returns the failure that the error maps to.
@@ -20,8 +20,8 @@ pub(in crate::news) fn with_failure_status<T>(done: Result<T>) -> Result<T, Fail
     })
 }
 
-/// Sets the status of the current response. 401 becomes 403: a 401 requires a `WWW-Authenticate` challenge (RFC 9110
-/// section 15.5.2), and a page asks for sign-in in its text.
+/// Sets the status of the response. 401 becomes 403, because a 401 requires a `WWW-Authenticate` challenge (RFC 9110
+/// section 15.5.2).
 pub(super) fn set_failure_status(failure: &Failure) {
     let status = match http_status(failure) {
         StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,

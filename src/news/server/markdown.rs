@@ -1,7 +1,7 @@
 //! Markdown to HTML: renders CommonMark and sanitises the result with an allowlist.
 //!
-//! The author is not trusted: the output can be inserted into a page as it is. The cost of hostile input is linear in
-//! its length, because nesting is bounded before the HTML parser sees it.
+//! The author is not trusted. Nesting is bounded before the HTML parser sees it, so hostile input costs time linear in
+//! its length.
 
 use ammonia::{Builder, UrlRelative};
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
@@ -38,8 +38,8 @@ pub fn render(body: &str) -> RenderedBody {
     }
 }
 
-/// Makes tables and code blocks focusable, so that their overflow can be scrolled with the keyboard (WCAG 2.1.1). Plain
-/// replacement is safe: the sanitiser leaves these tags without attributes, and text that looks like them is escaped.
+/// Makes tables and code blocks focusable, for scrolling with the keyboard (WCAG 2.1.1). Plain replacement is safe: the
+/// sanitiser leaves these tags without attributes and escapes text like them.
 fn add_keyboard_scrolling(clean: &str) -> String {
     const SCROLL_REGION_TAG: &str =
         r#"<div class="table-scroll" role="region" aria-label="Table" tabindex="0">"#;
@@ -49,7 +49,7 @@ fn add_keyboard_scrolling(clean: &str) -> String {
         .replace("<pre>", r#"<pre tabindex="0">"#)
 }
 
-/// Allowlist for a story's HTML. Ids and classes are excluded, so that a story cannot imitate parts of the page.
+/// No ids and classes, so that a story cannot imitate parts of the page.
 static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let tags = [
         "a",
@@ -115,7 +115,7 @@ fn events(body: &str) -> Vec<Event<'_>> {
                 depth < MAX_NESTING_DEPTH
             }
             Event::Start(Tag::Item) | Event::End(TagEnd::Item) => depth <= MAX_NESTING_DEPTH,
-            // The page's content security policy blocks foreign images, so their description is shown instead.
+            // The content security policy blocks foreign images; their description is shown.
             Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => false,
             _ => true,
         })
@@ -132,7 +132,7 @@ fn is_nesting(tag: TagEnd) -> bool {
     )
 }
 
-/// Demotes headings below the page's `h1`: the largest becomes `h2`, and none skips a level.
+/// The largest heading becomes `h2`, and none skips a level.
 fn demote(events: &mut [Event<'_>]) {
     let level = |event: &Event<'_>| match event {
         Event::Start(Tag::Heading { level, .. }) => Some(*level as usize),
@@ -191,7 +191,7 @@ fn truncate_at_word(text: &str) -> String {
         return folded;
     };
     let whole = &folded[..end];
-    // A word longer than a fifth of the summary (a URL, or a script without spaces) is cut anywhere.
+    // A word longer than a fifth of the summary is cut anywhere.
     let at_word = whole
         .rfind(' ')
         .filter(|at| *at > end * 4 / 5)

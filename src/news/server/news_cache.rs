@@ -1,4 +1,4 @@
-//! Cache of the latest news: read from the store once per published story, however many pages are rendered.
+//! Cache of the latest news: read once per published story, however many pages are rendered.
 
 use crate::{
     model::{
@@ -17,7 +17,7 @@ use crate::{
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// Number of cached snapshots: the current one, and the previous one for requests that started before it.
+/// The current snapshot, and the previous one for requests that started before.
 const MAX_CACHED_SNAPSHOTS: usize = 2;
 
 /// The latest news as of one position in the stream.
@@ -69,8 +69,7 @@ impl NewsSnapshot {
         }
     }
 
-    /// Reads a snapshot. It may include stories after `cursor`; the stream then delivers them twice, which is better
-    /// than never.
+    /// May include stories after `cursor`: the stream delivers them twice rather than never.
     async fn load(store: &Store, cursor: Cursor) -> Result<Self> {
         let (page, topics, breaking) = tokio::try_join!(
             read_stories(store, &cursor, None, None),
@@ -87,7 +86,7 @@ impl NewsSnapshot {
     }
 }
 
-/// Reads a page of stories from the store. Lists show summaries, so the HTML is left out.
+/// Without HTML, because lists show summaries.
 async fn read_stories(
     store: &Store,
     cursor: &Cursor,
@@ -115,8 +114,7 @@ async fn read_stories(
     })
 }
 
-/// The snapshots, keyed by cursor. The stream's position is known without a query, so an outdated snapshot is never
-/// returned.
+/// Snapshots by cursor. The cursor is known without a query, so none is outdated.
 #[derive(Debug)]
 pub struct NewsCache {
     store: Store,
@@ -135,8 +133,7 @@ impl NewsCache {
         }
     }
 
-    /// Returns the latest news. After a new story the first caller reads it, and concurrent callers wait for that
-    /// result.
+    /// The latest news, read by the first caller after a new story.
     ///
     /// # Errors
     /// When the store fails.
@@ -149,7 +146,7 @@ impl NewsCache {
         .await
     }
 
-    /// Returns one page of stories, of one topic or all: the newest, or those before a sequence.
+    /// One page of stories, of one topic or all: the newest, or those before a sequence.
     ///
     /// # Errors
     /// When the store fails.
@@ -161,7 +158,7 @@ impl NewsCache {
         if topic.is_none() && before.is_none() {
             return Ok(self.latest_snapshot().await?.latest_stories());
         }
-        // The cursor is read first: a story published in between is then delivered twice rather than never.
+        // First, so that a story published in between is delivered twice rather than never.
         let cursor = self.cursor().await?;
         read_stories(&self.store, &cursor, topic, before).await
     }

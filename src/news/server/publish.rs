@@ -1,4 +1,4 @@
-//! Publishing a story: the single path for the editor's page, the HTTP API and the command line.
+//! Publishing a story: the one path of the editor's page, the HTTP API and the command line.
 
 use super::markdown;
 use crate::{
@@ -11,18 +11,16 @@ use crate::{
     },
 };
 
-/// Size limit of a publish request, in bytes: fits the longest body in multi-byte characters, escaped as JSON or as a
-/// form.
+/// Bytes: the longest body in multi-byte characters, escaped as JSON or as a form.
 pub(super) const MAX_PUBLISH_REQUEST_BYTES: usize = 1024 * 1024;
 
-/// Publishes a story: renders and sanitises its body, assigns a slug, commits it and sends it to all subscribers. The
-/// story is stored when this returns.
+/// Renders and sanitises a story, assigns a slug, commits it and sends it to all subscribers.
 ///
-/// A repeated `request_id` returns the story that was published first. The id must be prefixed with its owner
-/// ("user:…", "token:…"), so that no caller receives another one's story.
+/// A repeated `request_id` returns the first story. It must be prefixed with its owner ("user:…", "token:…"), so that
+/// nobody gets another one's story.
 ///
 /// # Errors
-/// Fails when the store fails; [`Failure::Invalid`] when the request id belongs to a story with different contents.
+/// Fails when the store fails; [`Failure::Invalid`] when the request id belongs to different contents.
 pub async fn publish(
     app: &AppState,
     draft: StoryDraft,
@@ -32,7 +30,7 @@ pub async fn publish(
     publish_to(&app.event_log, draft, byline, request_id).await
 }
 
-/// Publishes as [`publish`] does, with only an event log, for processes that serve no clients.
+/// As [`publish`], for processes that serve no clients.
 ///
 /// # Errors
 /// As [`publish`].
@@ -43,7 +41,7 @@ pub async fn publish_to(
     request_id: Option<String>,
 ) -> Result<Story> {
     let body = draft.body.clone();
-    // Rendering a long body takes milliseconds and would block other requests of this worker thread.
+    // Rendering a long body takes milliseconds and would block other requests.
     let written = tokio::task::spawn_blocking(move || markdown::render(&body))
         .await
         .map_err(|lost| Error::Internal(lost.to_string()))?;

@@ -14,8 +14,7 @@ use crate::{
 use leptos::prelude::use_context;
 use std::sync::Arc;
 
-/// Reads news from the store through the cache of the latest ones. Provided as an [`Arc`] in the context of pages and
-/// server functions.
+/// Reads news through the cache of the latest. In the context of pages and server functions, as an [`Arc`].
 #[derive(Debug)]
 pub struct NewsService {
     app: Arc<AppState>,

@@ -19,14 +19,14 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Header that makes a retried request idempotent (IETF draft "The Idempotency-Key HTTP Header Field").
+/// Makes a retried request idempotent (IETF draft "The Idempotency-Key HTTP Header Field").
 pub(super) const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 /// Length limit of an idempotency key, in characters.
 const MAX_IDEMPOTENCY_KEY_CHARS: usize = 100;
 /// Default byline of stories published on the command line.
 pub(super) const DEFAULT_BYLINE: &str = "The editors";
 
-/// JSON body of the request. Unknown fields are rejected, so that a misspelt one is noticed.
+/// JSON body of the request. An unknown field is rejected, as it may be a misspelt one.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoryRequest {
@@ -41,16 +41,13 @@ pub(super) struct StoryRequest {
     /// Normal when left out.
     #[serde(default)]
     pub(super) urgency: Urgency,
-    /// Byline. Only the command line may set it; stories published with a token are signed with the token's name.
+    /// Byline, only from the command line; a token's stories are signed with its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) byline: Option<String>,
 }
 
-/// The authenticated publisher.
 enum Publisher {
-    /// The command line on this machine.
     CommandLine,
-    /// A program with a token.
     Token(crate::server::store::Token),
 }
 
@@ -101,7 +98,7 @@ async fn authenticate(app: &AppState, headers: &HeaderMap) -> Result<Publisher, 
         .and_then(|value| value.split_once(' '))
         .map(|(_, token)| token.trim())
         .unwrap_or_default();
-    // Hashes are compared, so that timing reveals nothing about the secret.
+    // Comparing hashes keeps timing from revealing the secret.
     if random::sha256_hex(token) == random::sha256_hex(&app.control_token) {
         return Ok(Publisher::CommandLine);
     }
@@ -115,7 +112,7 @@ async fn authenticate(app: &AppState, headers: &HeaderMap) -> Result<Publisher, 
     }
 }
 
-/// Returns the idempotency key, with or without the quotation marks that the draft requires.
+/// The idempotency key, with or without the draft's quotation marks.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY_HEADER) else {
         return Ok(None);

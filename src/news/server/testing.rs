@@ -116,7 +116,6 @@ impl NewsFixture {
     }
 }
 
-/// An open event stream.
 pub(super) struct TestEventStream {
     pub(super) headers: HeaderMap,
     body: BoxStream<'static, reqwest::Result<Bytes>>,
@@ -172,7 +171,6 @@ impl TestEventStream {
             .map(Result::unwrap)
     }
 
-    /// Returns the ids of the next stories.
     pub(super) async fn next_story_ids(&mut self, count: usize) -> Vec<String> {
         let mut ids = Vec::new();
         while ids.len() < count {

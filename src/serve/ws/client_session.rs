@@ -17,7 +17,7 @@ use crate::{
 use std::sync::Arc;
 use tungstenite::{Message, protocol};
 
-/// Rejected frames after which the connection is closed: the client is faulty or malicious.
+/// Rejected frames before a faulty or malicious client is disconnected.
 const MAX_ERRORS: u32 = 200;
 
 /// Session of a client that has sent its hello.
@@ -35,18 +35,18 @@ impl ClientSession {
     pub(super) fn new(
         systems: Arc<Systems>,
         connection: Arc<Connection>,
-        outlet: Arc<SendQueue>,
+        send_queue: Arc<SendQueue>,
     ) -> Self {
         Self {
             systems,
             connection,
-            send_queue: outlet,
+            send_queue,
             error_count: 0,
             disconnect: Disconnect::Lost,
         }
     }
 
-    /// Registers the connection, then sends the welcome, the presence frames and the missed events.
+    /// Registers the connection, then sends welcome, presence and missed events.
     pub(super) async fn welcome(&mut self, cursors: &[RoomCursor]) -> Result<(), ConnectionEnd> {
         let systems = self.systems.clone();
         let app = &systems.app;
@@ -54,9 +54,9 @@ impl ClientSession {
         if !app.connections.register(&self.connection) {
             return Err(ConnectionEnd::Closed(CloseCode::NoHello));
         }
-        // Released before anything waits for the client. The semaphore is never closed.
+        // Released before anything waits for the client; the semaphore is never closed.
         let permit = systems.welcome_permits.acquire().await;
-        // A sign-out since the handshake could not close this connection; from here on it can.
+        // From here on a sign-out closes this connection; an earlier one could not.
         let holder = session::revalidate(app, &self.connection).await;
         if holder.map_err(end_unavailable)?.is_none() {
             return Err(ConnectionEnd::Closed(CloseCode::SignedOut));
@@ -69,14 +69,14 @@ impl ClientSession {
         for (room, kind) in rooms.map_err(end_unavailable)? {
             app.connections.subscribe(person.id, room, kind);
             if app.bus.is_some() {
-                // Starts tracking the stream, so that other nodes' events are published here.
+                // Also has other nodes' events published here.
                 let position = app.event_log.position(Stream::Room(room)).await;
                 position.map_err(end_unavailable)?;
             }
         }
         app.connections.publish_connected(&self.connection);
         app.connections.publish_presence(&person);
-        // After subscribing, so that an event committed meanwhile is in the summaries, in the send queue, or in both.
+        // After subscribing: an event committed meanwhile is in the summaries, the send queue, or both.
         let rooms = app
             .store
             .list_rooms(person.id)
@@ -108,7 +108,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// Welcomes a guest, who has a single call and no missed events.
+    /// A guest has a single call and no missed events.
     async fn welcome_guest(&mut self) -> Result<(), ConnectionEnd> {
         let systems = self.systems.clone();
         systems.app.connections.publish_connected(&self.connection);
@@ -132,7 +132,7 @@ impl ClientSession {
         }
     }
 
-    /// Sends the missed events of a room. Returns the last replayed sequence if all of them were available.
+    /// Sends a room's missed events. Returns the last replayed sequence if all were available.
     async fn replay(
         &mut self,
         cursor: &RoomCursor,
@@ -268,7 +268,7 @@ impl ClientSession {
     }
 }
 
-/// Whether a guest of a call may send a frame. The call registry checks call actions itself.
+/// Whether a guest may send a frame; the call registry checks call actions.
 fn is_allowed_for_guests(frame: &ClientFrame) -> bool {
     match frame {
         ClientFrame::Hello { .. }
@@ -289,7 +289,6 @@ fn end_unavailable(error: Error) -> ConnectionEnd {
     ConnectionEnd::Closed(CloseCode::GoingAway)
 }
 
-/// Parses a text frame, or returns the error to send.
 fn parse_frame(text: &str) -> Result<ClientFrame, (ErrorCode, String)> {
     if text.len() > limits::MAX_TEXT_FRAME_BYTES {
         let most = limits::MAX_TEXT_FRAME_BYTES;

@@ -34,7 +34,7 @@ pub(in crate::serve) async fn upgrade(
     accept(systems, &connection, request, session::SESSION_COOKIE, who)
 }
 
-/// Handles `GET /call/{token}/ws`. Requires our own origin, a guest cookie and our subprotocol; a session cookie is ignored.
+/// Handles `GET /call/{token}/ws`. Requires our own origin, a guest cookie and our subprotocol; ignores sessions.
 pub(in crate::serve) async fn upgrade_guest(
     State(systems): State<Arc<Systems>>,
     Extension(connection): Extension<Takeover>,
@@ -58,8 +58,8 @@ fn check_origin(headers: &HeaderMap) -> Result<()> {
     Err(Failure::NotAllowed { reason }.into())
 }
 
-/// Accepts or rejects a handshake. A client with an invalid cookie is accepted and then closed with a close code: browsers hide
-/// the HTTP status of a handshake from the page, which would retry forever.
+/// Accepts or rejects a handshake. A client with an invalid cookie is accepted and then closed with a code: browsers
+/// hide the HTTP status from the page, which would retry forever.
 fn accept(
     systems: Arc<Systems>,
     connection: &Takeover,
@@ -77,7 +77,7 @@ fn accept(
     if !offers_subprotocol(request.headers()) {
         return Err(Failure::invalid(format!("The subprotocol must be {SUBPROTOCOL}.")).into());
     }
-    // Checks the method, the version and the key (RFC 6455 section 4.2.1).
+    // RFC 6455 section 4.2.1.
     let Ok(mut accepted) = handshake::server::create_response(&request.map(drop)) else {
         return Ok(upgrade_required());
     };
@@ -88,7 +88,7 @@ fn accept(
     let mut head = Vec::new();
     handshake::server::write_response(&mut head, &accepted)
         .map_err(|why| Error::Internal(why.to_string()))?;
-    // Either future is the connection's task: an async block around both would reserve memory for both as long as it runs.
+    // An async block around both would reserve memory for both as long as it runs.
     Ok(connection.take(move |taken| match who {
         Some(who) => run_connection(systems, taken, head.into(), who).left_future(),
         None => reject_signed_out(systems, taken, head.into()).right_future(),
@@ -105,7 +105,7 @@ fn offers_subprotocol(headers: &HeaderMap) -> bool {
         .any(|protocol| protocol.trim() == SUBPROTOCOL)
 }
 
-/// Answer to a request that is not a WebSocket handshake (RFC 9110 section 15.5.22).
+/// RFC 9110 section 15.5.22.
 fn upgrade_required() -> Response {
     let headers = [
         (header::UPGRADE, "websocket"),

@@ -1,9 +1,8 @@
-//! `GET /ws`: lifecycle of a WebSocket (RFC 6455), from handshake to close. `GET /call/{token}/ws` is the same for guests, whose
-//! frames are limited to one call.
+//! `GET /ws`: lifecycle of a WebSocket (RFC 6455), from handshake to close. `GET /call/{token}/ws` is the same for
+//! guests, limited to one call.
 //!
-//! Each connection has one task with one loop: it reads a frame, passes it to the service in charge and sends the replies.
-//! Other frames bypass this task: publishers push to the connection's send queue, which a shard writes. The queue is corked
-//! during a replay, so the missed events are sent before newer ones.
+//! Each connection has one task that reads a frame, passes it to the service in charge and sends the replies.
+//! Publishers bypass it: they push to the connection's send queue, which is corked during a replay.
 
 mod client_session;
 mod handshake;
@@ -33,13 +32,13 @@ use tungstenite::Message;
 
 /// How long a client may take to send its hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long closing may take: the rest of a partly written frame, the close frame and the reply.
+/// For the rest of a partly written frame, the close frame and the reply.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Delay before a user is published as offline, so that a page reload is not visible to others.
+/// Before a user is published as offline, so that others do not see a page reload.
 const OFFLINE_DELAY: Duration = Duration::from_secs(3);
 /// How often the number of people is published, if it changed.
 const CROWD_INTERVAL: Duration = Duration::from_secs(2);
-/// Missed heartbeats after which a client is closed. Browsers limit timers of hidden pages to one a minute.
+/// After these a client is closed. Browsers limit timers of hidden pages to one a minute.
 const MAX_MISSED_HEARTBEATS: u32 = 6;
 
 /// Authenticated person of a connection.
@@ -68,10 +67,10 @@ async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, 
     let app = &systems.app;
     let send_queue = SendQueue::new(&app.flusher, app.config.queue_bytes);
     let mut socket = WebSocketReader::new(taken, &send_queue);
-    // One-time phases are boxed, so that the task of an idle connection stays small.
+    // Boxed, so that the task of an idle connection stays small.
     let end = match Box::pin(start_session(&systems, &mut socket, &send_queue, head, who)).await {
         Ok(mut session) => {
-            // A panic ends only this connection, and the person must not remain online.
+            // After a panic the person must not remain online.
             let over = AssertUnwindSafe(session.run(&mut socket))
                 .catch_unwind()
                 .await;
@@ -91,7 +90,7 @@ async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, 
         app.metrics
             .count_slow_reader(metrics::ConnectionLabels::WEBSOCKET);
     }
-    // After the timeout the socket is shut down without a close handshake.
+    // Afterwards the socket is shut down without a close handshake.
     let _ = timeout(
         CLOSE_TIMEOUT,
         Box::pin(close_websocket(&mut socket, &send_queue, Bytes::new(), end)),
@@ -100,7 +99,7 @@ async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, 
     send_queue.abort();
 }
 
-/// Sends the response to the handshake, waits for the hello and welcomes the client.
+/// Answers the handshake, waits for the hello and welcomes the client.
 async fn start_session(
     systems: &Arc<Systems>,
     socket: &mut WebSocketReader,
@@ -137,7 +136,7 @@ async fn start_session(
     }
 }
 
-/// Disconnect kind of an ended connection. A client whose session has ended does not return.
+/// A client whose session has ended does not return.
 fn disconnect_kind(end: ConnectionEnd, otherwise: Disconnect) -> Disconnect {
     if end == ConnectionEnd::Closed(CloseCode::SignedOut) {
         Disconnect::Left
@@ -177,7 +176,7 @@ async fn read_hello(socket: &mut WebSocketReader) -> Result<Hello, ConnectionEnd
     }
 }
 
-/// Periodically closes silent connections and publishes the number of people, with one timer each for all connections.
+/// Closes silent connections and publishes the number of people, with one timer each.
 pub(super) async fn run_timers(systems: Arc<Systems>) {
     let live = &systems.app.connections;
     let beat = systems.app.config.heartbeat_interval();
@@ -212,8 +211,7 @@ pub(super) async fn on_disconnect(
     });
 }
 
-/// Sends `last` and a close frame, and waits for the client's close frame. A client that never reads is dropped by the caller's
-/// timeout.
+/// Sends `last` and a close frame, and waits for the client's. The caller's timeout drops a client that never reads.
 async fn close_websocket(
     socket: &mut WebSocketReader,
     send_queue: &Arc<SendQueue>,
@@ -221,14 +219,14 @@ async fn close_websocket(
     end: ConnectionEnd,
 ) {
     match end {
-        // The send queue holds the library's reply to the client's close frame.
+        // It holds the library's reply to the client's close frame.
         ConnectionEnd::Disconnected => send_queue.finish(Bytes::new()).await,
         ConnectionEnd::Closed(code) => {
             send_queue.close(code);
             let last = [last, frame::encode_close(code)].concat();
             send_queue.finish(last.into()).await;
-            // The server closes the TCP connection after the client's close frame (RFC 6455 section 7.1.1). After a message that is too
-            // big, that frame can no longer be parsed.
+            // The server closes TCP after the client's close frame (RFC 6455 section 7.1.1), which can no longer be
+            // parsed after a message that is too big.
             while let Ok(message) = socket.next().await {
                 if matches!(message, Message::Close(_)) {
                     return;

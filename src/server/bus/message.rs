@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
 
-/// Id of a node, a running program. New at each start.
+/// Id of a node, a running program; new at each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(pub Uuid);
@@ -35,12 +35,12 @@ pub struct Envelope {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Message {
-    /// Committed events of one stream, in sequence. A receiver detects missing ones by the gap and reads them from the store.
+    /// Committed events of one stream. A receiver reads missing ones from the store.
     Committed {
         /// Name of the stream.
         stream: String,
         rows: Vec<EventRow>,
-        /// Time of sending in milliseconds since 1970, by the clock of the sending node.
+        /// Time of sending by the sender's clock, in milliseconds since 1970.
         #[serde(default)]
         at: Millis,
     },
@@ -50,31 +50,31 @@ pub enum Message {
         #[serde(rename = "order")]
         command: RemoteCommand,
     },
-    /// The node has connected to the bus. The others exchange client lists with it.
+    /// The node has connected; the others exchange client lists with it.
     Started,
-    /// The node is alive. Sent once a second.
+    /// The node is alive, once a second.
     #[serde(rename = "pulse")]
     Heartbeat {
-        /// Number of client changes that the node has sent so far.
+        /// Client changes that the node has sent so far.
         #[serde(rename = "changes")]
         change_count: u64,
     },
     /// A client of the node connected, changed or disconnected.
     #[serde(rename = "page")]
     ClientChanged {
-        /// Number of this change on its node; a receiver that misses one requests the whole list.
+        /// Number of this change; a receiver that misses one requests the whole list.
         #[serde(rename = "change")]
         change_seq: u64,
         #[serde(rename = "page")]
         client_change: ClientChange,
     },
-    /// Requests the receiver's whole client list, after a missed change.
+    /// Requests the whole client list, after a missed change.
     #[serde(rename = "ask_pages")]
     RequestClientList,
-    /// One part of the list of all clients of the node.
+    /// One part of the node's client list.
     #[serde(rename = "pages")]
     ClientList {
-        /// Number of client changes that the list includes.
+        /// Client changes that the list includes.
         #[serde(rename = "changes")]
         change_count: u64,
         /// Clients in this part of the list.
@@ -94,12 +94,12 @@ pub struct ConnectedClient {
     pub client: ClientId,
     /// User or guest of the client.
     pub person: Person,
-    /// The only call that a guest's client may join; none for a user.
+    /// The only call that a guest may join; none for a user.
     #[serde(default)]
     pub guest_of: Option<CallId>,
     /// Whether the page is visible.
     pub visible: bool,
-    /// Direct rooms of the user, whose other members receive the user's presence.
+    /// Direct rooms, whose other members receive the user's presence.
     #[serde(rename = "near")]
     pub direct_rooms: Vec<RoomId>,
 }
@@ -152,14 +152,14 @@ pub enum RemoteCommand {
         client: ClientId,
         frame: Box<ServerFrame>,
     },
-    /// Has a room retain a frame, and sends it to the room's subscribers.
+    /// Has a room retain a frame and send it to its subscribers.
     RetainFrame {
         /// Id of the room.
         room: RoomId,
         /// What to retain.
         retained: Box<RetainedFrame>,
     },
-    /// Sends the last frame of a subject to a room's subscribers, and clears what the room retains of it.
+    /// Sends the last frame of a subject to a room, which then forgets it.
     ClearFrame {
         /// Id of the room.
         room: RoomId,
@@ -198,7 +198,7 @@ pub enum RemoteCommand {
         #[serde(rename = "keep")]
         kept_session: String,
     },
-    /// Has the clients of a user reconnect, because the user's data changed.
+    /// Has a user's clients reconnect, because the user's data changed.
     #[serde(rename = "refresh")]
     ReconnectUser { user: UserId },
 }

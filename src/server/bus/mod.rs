@@ -1,7 +1,7 @@
-//! The bus: messages between the nodes of one community, through NATS.
+//! Bus: messages between the nodes of one community, through NATS. A single node has none.
 //!
-//! The bus only reduces latency; the store is authoritative. Messages may be lost, and each kind has a way to notice: events by
-//! their sequence, client changes by a count, call requests by a missing reply. A single node has no bus.
+//! The store is authoritative, and messages may be lost. Each kind is missed by its sequence (events), count (client
+//! changes) or reply (requests).
 //!
 //! | subject | subscriber |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | `rialto.COMMUNITY.node.ID` | one node |
 //! | `rialto.COMMUNITY.ROLE` | the leader of that role, which replies |
 //!
-//! COMMUNITY is the epoch of the news, so communities may share a NATS server and a replaced store counts as another community.
+//! COMMUNITY is the epoch of the news, so communities may share NATS and a replaced store is another community.
 
 pub mod message;
 
@@ -25,17 +25,15 @@ use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
-/// How many messages may wait to be sent, such as while NATS is unreachable. Further ones are dropped, which receivers notice.
+/// Messages that may wait while NATS is unreachable; receivers notice that further ones are missing.
 const MAX_QUEUED_MESSAGES: usize = 8_192;
-/// How long NATS may take to accept a connection before the server starts without the bus.
+/// After this the server starts without the bus.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The longest delay between two attempts to reconnect.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
-/// How long a leader may take to reply to one request.
+/// For one request.
 const LEADER_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a request is retried while there is no leader. Another node becomes leader within this time.
+/// A request is retried while there is no leader. Another node becomes leader within this time.
 const NO_LEADER_TIMEOUT: Duration = Duration::from_secs(8);
-/// Delay before a request to a leader is retried.
 const LEADER_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Sends messages to the other nodes. Cheap to clone.
@@ -55,7 +53,7 @@ pub struct Inbox {
     subscriptions: stream::Select<Subscriber, Subscriber>,
 }
 
-/// Why the bus cannot be used, such as an invalid address, as text for the operator.
+/// Why the bus cannot be used, as text for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BusError(String);
@@ -65,12 +63,12 @@ pub struct BusError(String);
 #[error("no node leads at the moment")]
 pub struct NoLeader;
 
-/// A role in which one of the nodes leads: the last part of its subject.
+/// A role in which one node leads: the last part of its subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaderRole(pub &'static str);
 
 impl Bus {
-    /// Connects to NATS. If NATS does not answer in time, attempts continue in the background.
+    /// Connects to NATS, if necessary in the background.
     ///
     /// # Errors
     /// When the address is invalid, or NATS refuses.
@@ -80,7 +78,7 @@ impl Bus {
         let connected_is = Arc::new(connected_is);
         let wrong = |why: std::io::Error| BusError(format!("{why}. Use the form nats://host:4222"));
         let address: ServerAddr = url.parse().map_err(wrong)?;
-        // The library reads credentials from its options only, not from the address.
+        // The library ignores credentials in the address.
         let options = match (address.username(), address.password()) {
             (Some(user), Some(password)) => ConnectOptions::with_user_and_password(
                 percent_decode(user),
@@ -127,7 +125,7 @@ impl Bus {
             outgoing: out,
             connected,
         };
-        let heard = stream::select(
+        let messages = stream::select(
             bus.subscribe(&bus.subject("all")).await?,
             bus.subscribe(&bus.node_subject(node)).await?,
         );
@@ -135,7 +133,7 @@ impl Bus {
             bus,
             Inbox {
                 node,
-                subscriptions: heard,
+                subscriptions: messages,
             },
         ))
     }
@@ -161,7 +159,7 @@ impl Bus {
         self.send(self.node_subject(to), message);
     }
 
-    /// Sends a request to the leader of a role and waits until it is handled. A request is handled twice if its reply is lost.
+    /// Sends a request to the leader of a role and waits until it is handled; twice, if the reply is lost.
     ///
     /// # Errors
     /// [`NoLeader`] when no node replies for eight seconds, and at once while NATS is disconnected.
@@ -170,10 +168,10 @@ impl Bus {
         role: LeaderRole,
         request: &impl Serialize,
     ) -> Result<(), NoLeader> {
-        // Serializing our own types cannot fail; an empty request would be acknowledged and ignored.
+        // Serializing our own types cannot fail.
         let bytes = Bytes::from(serde_json::to_vec(request).unwrap_or_default());
         let asked = async {
-            // No wait while the bus is disconnected: the client's later frames queue behind this request.
+            // The client's later frames wait behind this request.
             while *self.connected.borrow() {
                 let answer = self.client.request(self.subject(role.0), bytes.clone());
                 match tokio::time::timeout(LEADER_REPLY_TIMEOUT, answer).await {
@@ -187,7 +185,7 @@ impl Bus {
         given_up.unwrap_or(Err(NoLeader))
     }
 
-    /// Subscribes to requests for the leader of a role. Each one has to be passed to [`Self::acknowledge`] once handled.
+    /// Subscribes to requests for the leader of a role, each to be passed to [`Self::acknowledge`] once handled.
     ///
     /// # Errors
     /// When the subscription fails.
@@ -195,7 +193,7 @@ impl Bus {
         self.subscribe(&self.subject(role.0)).await
     }
 
-    /// Replies to a request for a leader that it is handled.
+    /// Replies that a request is handled.
     pub async fn acknowledge(&self, request: async_nats::Message) {
         if let Some(to) = request.reply {
             // After a lost reply the sender retries.
@@ -234,7 +232,7 @@ impl Bus {
     }
 }
 
-/// Decodes the percent-encoding of a part of a URL (RFC 3986 section 2.1).
+/// RFC 3986 section 2.1.
 fn percent_decode(part: &str) -> String {
     percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
@@ -256,7 +254,7 @@ impl Inbox {
             match serde_json::from_slice::<Envelope>(&message.payload) {
                 Ok(envelope) if envelope.from != self.node => return Some(envelope),
                 Ok(_) => {}
-                // Such as one of a node of another version during an update.
+                // Such as from a node of another version.
                 Err(why) => {
                     tracing::warn!(%why, "a message of another node could not be decoded");
                 }

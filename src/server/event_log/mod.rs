@@ -1,22 +1,22 @@
-//! Event log: commits an event, then fans it out, in sequence. Every change that other people see goes through it.
+//! Event log: commits an event, then fans it out, in sequence.
 //!
-//! A single task writes (`writer`). It commits all waiting requests as one transaction, so concurrent requests share the
-//! cost of durability and none waits for a lock. A request that is dropped between commit and fan-out (a closed tab, a
-//! timeout) loses nothing, because the writer finishes it.
+//! One task writes (`writer`) and commits all waiting requests as one transaction, so they share the cost of durability
+//! and none waits for a lock. It finishes a request whose caller is gone.
 
+mod fanout;
 mod tail;
 #[cfg(test)]
 mod testing;
 mod writer;
 
 use super::{
-    bus::{Bus, Message},
+    bus::Bus,
     clock,
     error::{Error, Result},
     live::{ConnectionRegistry, EncodedEvent, NewsSubscribers},
     metrics::Metrics,
     random,
-    store::{EventRow, NewEvent, PostedMessage, Store, Stream},
+    store::{EventRow, PostedMessage, Store, Stream},
 };
 use crate::model::{
     Epoch, MessageId, Millis, RoomId, Seq, UserId,
@@ -25,35 +25,27 @@ use crate::model::{
     stream::Cursor,
     user::Person,
 };
-use std::{collections::HashSet, sync::Arc, time::Duration};
-use tail::{PublishOutcome, Tails};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::sleep,
-};
+use fanout::{Fanout, run_catch_up};
+use std::{sync::Arc, time::Duration};
+use tail::Tails;
+use tokio::sync::{mpsc, oneshot};
 use writer::{AppendRequest, ReplySender, Writer};
 
-/// Maximum number of requests waiting for the writer. Further callers wait for a place.
+/// Requests that may wait for the writer; further callers wait for a place.
 const CHANNEL_CAPACITY: usize = 1_024;
-/// Approximate maximum size of the events in one bus message, in bytes.
-const BUS_MESSAGE_BYTES: usize = 256 * 1024;
-/// Time to wait for missing events of another node to arrive over the bus, before they are read from the store.
-const CATCH_UP_DELAY: Duration = Duration::from_millis(20);
-/// Time between two attempts when the store fails.
-const CATCH_UP_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// A message to append, as its author sent it.
+/// A message to append.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
-    /// Id chosen by the author's client; makes a repeated request idempotent.
+    /// Chosen by the author's client, as idempotency key.
     pub id: MessageId,
     /// Room of the message.
     pub room: RoomId,
-    /// Author of the message. The caller has checked that they are a member of the room.
+    /// The caller has checked their membership of the room.
     pub author: Person,
     /// Content of the message.
     pub content: Content,
-    /// Media type detected in the bytes of a [`Content::File`].
+    /// Detected in the bytes of a [`Content::File`].
     pub media_type: Option<String>,
 }
 
@@ -64,62 +56,65 @@ pub struct NewStory {
     pub draft: StoryDraft,
     /// The body as sanitised HTML.
     pub html: String,
-    /// The beginning of the body as plain text.
+    /// Beginning of the body, as plain text.
     pub summary: String,
-    /// Preferred slug. Another one is used if it is taken.
+    /// Another slug is used if it is taken.
     pub slug: String,
     /// Display name of the publisher.
     pub byline: String,
-    /// Idempotency key of the request, if there is one.
+    /// Idempotency key of the request.
     pub request_id: Option<String>,
 }
 
-/// Answer to a resume request: the position of the stream, and all missed events if they are available.
+/// Answer to a resume request.
 #[derive(Debug, Clone)]
 pub struct Replay {
     /// The stream's epoch.
     pub epoch: Epoch,
-    /// Newest sequence of the stream or, after recovery, of the last event replayed.
+    /// Newest sequence, or that of the last event replayed.
     pub head: Seq,
-    /// All events after the cursor, oldest first. None if the cursor cannot be resumed from.
+    /// All events after the cursor, oldest first; none if it cannot be resumed from.
     pub missed: Option<Vec<EncodedEvent>>,
 }
 
-/// The event log. Cheap to clone: all clones append through one writer.
+/// The event log; clones append through one writer.
 #[derive(Debug, Clone)]
 pub struct EventLog {
     store: Store,
     fanout: Fanout,
-    /// Channel to the writer, which ends when the last clone is dropped.
+    /// The writer ends when the last sender is dropped.
     appends: mpsc::Sender<AppendRequest>,
 }
 
 impl EventLog {
-    /// A log over a store that replays at most `max_replay_events` events for a resume. Spawns the writer, so it must be called
-    /// within a runtime.
+    /// Replays at most `max_replay_events` events for a resume. Spawns the writer, so it must be called within a
+    /// runtime.
     #[must_use]
     pub fn new(
         store: Store,
-        live: Arc<ConnectionRegistry>,
-        readers: Arc<NewsSubscribers>,
+        connections: Arc<ConnectionRegistry>,
+        news_subscribers: Arc<NewsSubscribers>,
         bus: Option<Bus>,
         metrics: Arc<Metrics>,
         max_replay_events: Seq,
     ) -> Self {
-        let (appends, taken) = mpsc::channel(CHANNEL_CAPACITY);
-        let tails = Arc::new(Tails::new(max_replay_events));
-        let (behind, streams) = mpsc::channel(CHANNEL_CAPACITY);
+        let (appends, append_rx) = mpsc::channel(CHANNEL_CAPACITY);
+        let (lagging_streams, lagging_stream_rx) = mpsc::channel(CHANNEL_CAPACITY);
         let fanout = Fanout {
-            tails,
-            connections: live,
-            news_subscribers: readers,
+            tails: Arc::new(Tails::new(max_replay_events)),
+            connections,
+            news_subscribers,
             bus,
-            lagging_streams: behind,
+            lagging_streams,
             metrics,
         };
         let writer = Writer::new(store.clone(), fanout.clone());
-        tokio::spawn(writer.run(taken));
-        tokio::spawn(run_catch_up(store.clone(), fanout.clone(), streams));
+        tokio::spawn(writer.run(append_rx));
+        tokio::spawn(run_catch_up(
+            store.clone(),
+            fanout.clone(),
+            lagging_stream_rx,
+        ));
         Self {
             store,
             fanout,
@@ -127,34 +122,33 @@ impl EventLog {
         }
     }
 
-    /// Commits a message and sends it to its room. A repeated id returns the result of the first request.
+    /// Commits a message and sends it to its room. A repeated id returns the first result.
     ///
     /// # Errors
-    /// When the store fails; [`Failure::Invalid`](crate::protocol::failure::Failure::Invalid) when the id belongs to a message
-    /// of another author or room, or when the room does not exist.
+    /// When the store fails; [`Failure::Invalid`](crate::protocol::failure::Failure::Invalid) when the id belongs to
+    /// another author's or room's message, or the room does not exist.
     pub async fn post_message(&self, new: NewMessage) -> Result<PostedMessage> {
-        self.append(|answer| AppendRequest::Message(new, answer))
+        self.append(|reply| AppendRequest::Message(new, reply))
             .await
     }
 
-    /// Commits a story and sends it to every subscriber. A repeated request id returns the result of the first request.
+    /// Commits a story and sends it to every subscriber. A repeated request id returns the first result.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn publish_story(&self, mut new: NewStory) -> Result<Story> {
-        // Every story gets a request id, so that the writer can retry when it is unknown whether the store has it.
+        // Makes a retry possible when it is unknown whether the store has the story.
         let request = new.request_id.take();
         new.request_id = Some(request.map_or_else(
             || format!("once:{}", random::new_id()),
             // PostgreSQL text cannot contain NUL.
             |request| request.replace('\0', "\u{FFFD}"),
         ));
-        self.append(|answer| AppendRequest::Story(new, answer))
-            .await
+        self.append(|reply| AppendRequest::Story(new, reply)).await
     }
 
-    /// Moves a member's read cursor forward, never back and never past the head. Returns the cursor and the number of later
-    /// messages by others, or None for a user who is not a member. This is not an event, but shares transactions with events.
+    /// Moves a member's read cursor forward, never past the head. Returns it with the number of later messages by
+    /// others; none for a user who is not a member. No event, but in the same transactions.
     ///
     /// # Errors
     /// When the store fails.
@@ -164,23 +158,26 @@ impl EventLog {
         user: UserId,
         seq: Seq,
     ) -> Result<Option<(Seq, i64)>> {
-        self.append(|answer| AppendRequest::ReadCursor {
+        self.append(|reply| AppendRequest::ReadCursor {
             room,
             user,
             seq,
-            reply: answer,
+            reply,
         })
         .await
     }
 
-    async fn append<T>(&self, entry: impl FnOnce(ReplySender<T>) -> AppendRequest) -> Result<T> {
+    async fn append<T>(&self, request: impl FnOnce(ReplySender<T>) -> AppendRequest) -> Result<T> {
         let lost = || Error::Internal("the event log writer has stopped".to_owned());
-        let (answer, answered) = oneshot::channel();
-        self.appends.send(entry(answer)).await.map_err(|_| lost())?;
-        answered.await.map_err(|_| lost())?
+        let (reply_tx, reply_rx) = oneshot::channel();
+        self.appends
+            .send(request(reply_tx))
+            .await
+            .map_err(|_| lost())?;
+        reply_rx.await.map_err(|_| lost())?
     }
 
-    /// Position of a stream as published on this node: its epoch and the newest published sequence.
+    /// Epoch and newest sequence of a stream as published on this node.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -188,7 +185,7 @@ impl EventLog {
         self.fanout.tails.position(&self.store, stream).await
     }
 
-    /// All events of a stream after a cursor, or none of them. A caller that subscribes first misses nothing in between.
+    /// All events after a cursor, or none of them. A caller that subscribes first misses nothing.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -203,8 +200,8 @@ impl EventLog {
         Ok(replay)
     }
 
-    /// Starts publishing other nodes' events of a stream here, in order, even if bus messages are lost. Needed for streams that are
-    /// subscribed to without a call to [`Self::position`]: new rooms.
+    /// Publishes other nodes' events of a stream here, in order, even if bus messages are lost. For streams that are
+    /// subscribed to without [`Self::position`]: new rooms.
     pub fn track_stream(&self, stream: Stream) {
         if self.fanout.bus.is_none() {
             return;
@@ -217,7 +214,7 @@ impl EventLog {
         });
     }
 
-    /// Publishes events that another node has committed. `at` is the time of the commit by that node's clock.
+    /// Publishes what another node committed at the time `at` of its clock.
     pub fn publish_remote_events(&self, stream: Stream, rows: &[EventRow], at: Millis) {
         let lag = clock::now().saturating_sub(at).max(0);
         let lag = Duration::from_millis(lag.unsigned_abs());
@@ -232,108 +229,19 @@ impl EventLog {
         }
     }
 
-    /// Schedules catching up with every stream whose newest event in the store was not published here.
+    /// Catches up with every stream whose newest stored event was not published here.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn catch_up(&self) -> Result<()> {
-        let told = self.fanout.tails.heads();
-        let streams: Vec<_> = told.iter().map(|(stream, _)| *stream).collect();
+        let published = self.fanout.tails.heads();
+        let streams: Vec<_> = published.iter().map(|(stream, _)| *stream).collect();
         let heads = self.store.list_heads(&streams).await?;
-        for (stream, told) in told {
-            if heads.get(&stream).is_some_and(|head| *head > told) {
+        for (stream, published) in published {
+            if heads.get(&stream).is_some_and(|head| *head > published) {
                 self.fanout.schedule_catch_up(stream);
             }
         }
         Ok(())
-    }
-}
-
-/// Sends committed events to the subscribers on this node, and to the other nodes.
-#[derive(Debug, Clone)]
-struct Fanout {
-    tails: Arc<Tails>,
-    connections: Arc<ConnectionRegistry>,
-    news_subscribers: Arc<NewsSubscribers>,
-    bus: Option<Bus>,
-    /// Streams with a gap between the published and the received events.
-    lagging_streams: mpsc::Sender<Stream>,
-    metrics: Arc<Metrics>,
-}
-
-impl Fanout {
-    /// Publishes an event on this node, in the order of its stream. After a gap it schedules reading the missing events first.
-    fn publish(&self, event: &EncodedEvent) {
-        if self.tails.deliver(event, |event| self.deliver(event)) == PublishOutcome::Gap {
-            self.schedule_catch_up(event.stream);
-        }
-    }
-
-    fn deliver(&self, event: &EncodedEvent) {
-        match event.stream {
-            Stream::News => self.news_subscribers.publish(event),
-            Stream::Room(room) => self.connections.publish(room, event),
-        }
-    }
-
-    fn schedule_catch_up(&self, stream: Stream) {
-        // If the channel is full, the next periodic catch-up finds the stream.
-        let _ = self.lagging_streams.try_send(stream);
-    }
-
-    /// Sends the events that this node has committed to the other nodes.
-    fn publish_to_nodes(&self, committed: Vec<NewEvent>) {
-        let Some(bus) = &self.bus else { return };
-        let (mut stream, mut rows, mut bytes) = (Stream::News, Vec::new(), 0);
-        let at = clock::now();
-        let tell = |stream: Stream, rows: Vec<EventRow>| {
-            if !rows.is_empty() {
-                let stream = stream.to_string();
-                bus.broadcast(Message::Committed { stream, rows, at });
-            }
-        };
-        for NewEvent {
-            stream: of, row, ..
-        } in committed
-        {
-            if of != stream || bytes > BUS_MESSAGE_BYTES {
-                tell(stream, std::mem::take(&mut rows));
-                bytes = 0;
-            }
-            stream = of;
-            bytes += row.payload.len();
-            rows.push(row);
-        }
-        tell(stream, rows);
-    }
-}
-
-/// Fills gaps in streams from the store, one stream after another.
-async fn run_catch_up(store: Store, fanout: Fanout, mut behind: mpsc::Receiver<Stream>) {
-    let mut streams = HashSet::new();
-    loop {
-        match behind.recv().await {
-            Some(stream) => drop(streams.insert(stream)),
-            None => return,
-        }
-        // Most missing events are still on their way.
-        sleep(CATCH_UP_DELAY).await;
-        while let Ok(stream) = behind.try_recv() {
-            streams.insert(stream);
-        }
-        for stream in streams.drain() {
-            let caught_up = fanout.tails.catch_up(&store, stream, |event| {
-                fanout.metrics.bus_missed.inc();
-                fanout.deliver(event);
-            });
-            if let Err(error) = caught_up.await {
-                tracing::warn!(%stream, %error, "events of other nodes could not be read; retrying");
-                let (fanout, stream) = (fanout.clone(), stream);
-                tokio::spawn(async move {
-                    sleep(CATCH_UP_RETRY_DELAY).await;
-                    fanout.schedule_catch_up(stream);
-                });
-            }
-        }
     }
 }

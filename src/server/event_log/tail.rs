@@ -1,9 +1,10 @@
 //! In-memory tail of each stream: its newest events, encoded, for clients that resume.
 //!
-//! After a restart all clients reconnect at once, and nearly all have missed the same events. The first resume reads the
-//! store; the others use the tail. A tail grows at its end with each commit, and at its beginning only as far back as a client
-//! requested, so a stream that nobody resumes costs nothing. All tails together are bounded in bytes; past the bound the least
-//! recently used ones drop their events and read them again when needed.
+//! After a restart nearly all clients have missed the same events: the first resume reads the store, the others the
+//! tail. A tail grows back only as far as a client requested. All together are bounded in bytes; past that the least
+//! recently used drop their events.
+
+mod cached_stream;
 
 use super::Replay;
 use crate::{
@@ -17,36 +18,36 @@ use crate::{
         store::{Store, Stream, StreamState},
     },
 };
+use cached_stream::{CachedStream, ReplayLookup, is_contiguous};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-/// Maximum total size of the events in all tails, in bytes.
+/// Bytes of all tails together.
 const MAX_CACHED_BYTES: usize = 32 * 1024 * 1024;
-/// Number of events read from the store at a time when catching up.
 const MAX_CATCH_UP_EVENTS: Seq = 256;
 
 /// The tails of all streams.
 #[derive(Debug)]
 pub(super) struct Tails {
     by_stream: Mutex<HashMap<Stream, Arc<Tail>>>,
-    /// Maximum number of events in one replay, and therefore in one tail.
+    /// Of one replay, and therefore of one tail.
     max_events: usize,
     max_bytes: usize,
     /// Total size of all cached events.
     bytes: AtomicUsize,
-    /// Number of uses so far, to find the least recently used tail.
+    /// Finds the least recently used tail.
     use_counter: AtomicU64,
 }
 
 /// The tail of one stream.
 #[derive(Debug, Default)]
 struct Tail {
-    /// Held while a task reads the store for this tail, so that later tasks find the result.
+    /// Held while a task reads the store, so that later ones find the result.
     load_lock: tokio::sync::Mutex<()>,
     state: Mutex<State>,
     last_used: AtomicU64,
@@ -55,19 +56,8 @@ struct Tail {
 #[derive(Debug, Default)]
 struct State {
     cached: Option<CachedStream>,
-    /// Events committed while the stream was first read from the store.
+    /// Committed while the stream was first read from the store.
     pending_events: Vec<EncodedEvent>,
-}
-
-/// Cached position and events of a stream.
-#[derive(Debug)]
-struct CachedStream {
-    epoch: Epoch,
-    oldest: Seq,
-    /// Newest sequence that was published on this node.
-    head: Seq,
-    /// Newest events up to `head`, without a gap. May be empty.
-    events: VecDeque<EncodedEvent>,
 }
 
 /// Outcome of publishing an event.
@@ -77,7 +67,7 @@ pub(super) enum PublishOutcome {
     Published,
     /// The event had been published before.
     Duplicate,
-    /// Earlier events are missing. The tail must catch up with the store.
+    /// Earlier events are missing.
     Gap,
 }
 
@@ -88,143 +78,56 @@ struct CacheDelta {
     removed_bytes: usize,
 }
 
-/// Answer of a tail to a resume request.
-enum ReplayLookup {
-    Found(Replay),
-    /// Events after the first sequence, up to the second, must be read from the store.
-    Missing(Seq, Seq),
-    /// The position of the stream must be read from the store.
-    NotLoaded,
-    /// The cursor is past the head: the client saw an event before it was published, or the cursor is wrong.
-    Ahead,
-}
-
-impl CachedStream {
-    fn new(state: StreamState) -> Self {
-        Self {
-            epoch: state.epoch,
-            oldest: state.oldest,
-            head: state.head,
-            events: VecDeque::new(),
-        }
-    }
-
-    /// Sequence after which all events are cached.
-    fn cached_after(&self) -> Seq {
-        let kept = Seq::try_from(self.events.len()).unwrap_or(Seq::MAX);
-        self.head - kept
-    }
-
-    fn find_replay(&self, cursor: &Cursor, most: Seq) -> ReplayLookup {
-        if self.epoch == cursor.epoch && cursor.seq > self.head {
-            return ReplayLookup::Ahead;
-        }
-        let missed = match decide_resume(&self.epoch, self.head, self.oldest, cursor, most) {
-            ResumeDecision::Resync => None,
-            ResumeDecision::Recovered { after } if after < self.cached_after() => {
-                return ReplayLookup::Missing(after, self.cached_after());
-            }
-            ResumeDecision::Recovered { after } => {
-                let skipped = usize::try_from(after - self.cached_after()).unwrap_or(usize::MAX);
-                Some(self.events.iter().skip(skipped).cloned().collect())
-            }
-        };
-        ReplayLookup::Found(Replay {
-            epoch: self.epoch.clone(),
-            head: self.head,
-            missed,
-        })
-    }
-
-    /// Appends the next event. Returns the number of bytes added.
-    fn append(&mut self, event: &EncodedEvent) -> usize {
-        self.head = event.seq;
-        self.events.push_back(event.clone());
-        event.bytes.len()
-    }
-
-    /// Prepends older events. Returns false, and changes nothing, if they do not join the cached events without a gap.
-    fn prepend(&mut self, events: Vec<EncodedEvent>, after: Seq) -> bool {
-        let whole = is_contiguous(&events, after)
-            && events.last().map_or(after, |last| last.seq) == self.cached_after();
-        if whole {
-            for event in events.into_iter().rev() {
-                self.events.push_front(event);
-            }
-        }
-        whole
-    }
-
-    /// Drops the oldest events beyond `most`. Returns the number of bytes freed.
-    fn trim(&mut self, most: usize) -> usize {
-        let surplus = self.events.len().saturating_sub(most);
-        self.events
-            .drain(..surplus)
-            .map(|event| event.bytes.len())
-            .sum()
-    }
-}
-
-/// Whether these events are contiguous and start right after a sequence.
-fn is_contiguous(events: &[EncodedEvent], after: Seq) -> bool {
-    let expected = after + 1..;
-    events
-        .iter()
-        .zip(expected)
-        .all(|(event, seq)| event.seq == seq)
-}
-
 impl Tails {
-    /// Tails that replay at most `most` events.
-    pub(super) fn new(most: Seq) -> Self {
-        Self::with_max_bytes(most, MAX_CACHED_BYTES)
+    /// Tails that replay at most `max_events` events.
+    pub(super) fn new(max_events: Seq) -> Self {
+        Self::with_max_bytes(max_events, MAX_CACHED_BYTES)
     }
 
-    fn with_max_bytes(most: Seq, budget: usize) -> Self {
+    fn with_max_bytes(max_events: Seq, max_bytes: usize) -> Self {
         Self {
             by_stream: Mutex::default(),
-            max_events: usize::try_from(most).unwrap_or(0),
-            max_bytes: budget,
+            max_events: usize::try_from(max_events).unwrap_or(0),
+            max_bytes,
             bytes: AtomicUsize::new(0),
             use_counter: AtomicU64::new(0),
         }
     }
 
-    /// Caches a committed event and publishes it through `tell`, once and in the order of its stream. A client that subscribes in
-    /// between finds the event in the tail. `tell` must not block.
+    /// Caches a committed event and publishes it through `publish`, once and in the order of its stream. A client that subscribes in
+    /// between finds the event in the tail. `publish` must not block.
     pub(super) fn deliver(
         &self,
         event: &EncodedEvent,
-        tell: impl FnOnce(&EncodedEvent),
+        publish: impl FnOnce(&EncodedEvent),
     ) -> PublishOutcome {
         let Some(tail) = self.lock().get(&event.stream).cloned() else {
-            tell(event);
+            publish(event);
             return PublishOutcome::Published;
         };
         let mut state = tail.lock();
-        let Some(known) = &mut state.cached else {
+        let Some(cached) = &mut state.cached else {
             state.pending_events.push(event.clone());
-            tell(event);
+            publish(event);
             return PublishOutcome::Published;
         };
-        if event.seq <= known.head {
+        if event.seq <= cached.head {
             return PublishOutcome::Duplicate;
         }
-        if event.seq > known.head + 1 {
+        if event.seq > cached.head + 1 {
             return PublishOutcome::Gap;
         }
-        let more = known.append(event);
-        let fewer = known.trim(self.max_events);
-        tell(event);
+        let delta = CacheDelta {
+            added_bytes: cached.append(event),
+            removed_bytes: cached.trim(self.max_events),
+        };
+        publish(event);
         drop(state);
-        self.apply_delta(CacheDelta {
-            added_bytes: more,
-            removed_bytes: fewer,
-        });
+        self.apply_delta(delta);
         PublishOutcome::Published
     }
 
-    /// Publishes events that are in the store but were not published here: another node committed them, and its message was lost.
+    /// Publishes stored events of another node whose bus message was lost.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -235,10 +138,10 @@ impl Tails {
         mut deliver: impl FnMut(&EncodedEvent),
     ) -> Result<()> {
         let tail = self.get_or_insert_tail(stream);
-        let _reading = tail.load_lock.lock().await;
+        let _loading = tail.load_lock.lock().await;
         self.load_state(store, stream, &tail).await?;
         loop {
-            let head = |tail: &Tail| tail.lock().cached.as_ref().map(|known| known.head);
+            let head = |tail: &Tail| tail.lock().cached.as_ref().map(|cached| cached.head);
             let Some(head) = head(&tail) else {
                 return Ok(());
             };
@@ -248,11 +151,11 @@ impl Tails {
             };
             if !is_contiguous(&events, head) {
                 // Publish all the same: an event that cannot be decoded must not block the ones after it.
-                let forgotten = tail.lock().cached.as_mut().map_or(0, |known| {
-                    known.head = known.head.max(last);
-                    known.trim(0)
+                let removed_bytes = tail.lock().cached.as_mut().map_or(0, |cached| {
+                    cached.head = cached.head.max(last);
+                    cached.trim(0)
                 });
-                self.bytes.fetch_sub(forgotten, Ordering::Relaxed);
+                self.bytes.fetch_sub(removed_bytes, Ordering::Relaxed);
                 events.iter().for_each(&mut deliver);
                 continue;
             }
@@ -262,7 +165,7 @@ impl Tails {
         }
     }
 
-    /// Streams with a loaded tail, each with the newest sequence published here.
+    /// Newest published sequence of each loaded stream.
     pub(super) fn heads(&self) -> Vec<(Stream, Seq)> {
         let tails: Vec<_> = self
             .lock()
@@ -270,26 +173,26 @@ impl Tails {
             .map(|(stream, tail)| (*stream, tail.clone()))
             .collect();
         let heads = tails.into_iter().filter_map(|(stream, tail)| {
-            let head = tail.lock().cached.as_ref().map(|known| known.head)?;
+            let head = tail.lock().cached.as_ref().map(|cached| cached.head)?;
             Some((stream, head))
         });
         heads.collect()
     }
 
-    /// Position of a stream as published on this node: its epoch and the newest published sequence.
+    /// Epoch and newest published sequence of a stream.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
     pub(super) async fn position(&self, store: &Store, stream: Stream) -> Result<(Epoch, Seq)> {
         let tail = self.get_or_insert_tail(stream);
-        if let Some(known) = &tail.lock().cached {
-            return Ok((known.epoch.clone(), known.head));
+        if let Some(cached) = &tail.lock().cached {
+            return Ok((cached.epoch.clone(), cached.head));
         }
-        let _reading = tail.load_lock.lock().await;
+        let _loading = tail.load_lock.lock().await;
         self.load_state(store, stream, &tail).await?;
         let state = tail.lock();
         Ok(match &state.cached {
-            Some(known) => (known.epoch.clone(), known.head),
+            Some(cached) => (cached.epoch.clone(), cached.head),
             // Unreachable: the state was just loaded, and is only dropped with the tail.
             None => return Err(sqlx::Error::RowNotFound.into()),
         })
@@ -309,22 +212,22 @@ impl Tails {
         if let ReplayLookup::Found(replay) = self.find_replay(&tail, cursor) {
             return Ok(replay);
         }
-        let _reading = tail.load_lock.lock().await;
+        let _loading = tail.load_lock.lock().await;
         self.load_state(store, stream, &tail).await?;
         match self.find_replay(&tail, cursor) {
             ReplayLookup::Found(replay) => return Ok(replay),
             ReplayLookup::Missing(after, upto) => {
                 let events = read_events(store, stream, after, upto - after).await?;
-                let more = events.iter().map(|event| event.bytes.len()).sum();
+                let added_bytes = events.iter().map(|event| event.bytes.len()).sum();
                 let mut state = tail.lock();
-                let read = state
+                let joined = state
                     .cached
                     .as_mut()
-                    .is_some_and(|known| known.prepend(events, after));
+                    .is_some_and(|cached| cached.prepend(events, after));
                 drop(state);
-                if read {
+                if joined {
                     self.apply_delta(CacheDelta {
-                        added_bytes: more,
+                        added_bytes,
                         removed_bytes: 0,
                     });
                 }
@@ -333,7 +236,7 @@ impl Tails {
         }
         match self.find_replay(&tail, cursor) {
             ReplayLookup::Found(replay) => Ok(replay),
-            // The tail is briefly behind the store, or was evicted after the read. The store is authoritative.
+            // The tail is briefly behind the store, or was evicted; the store is authoritative.
             ReplayLookup::Missing(..) | ReplayLookup::NotLoaded | ReplayLookup::Ahead => {
                 self.replay_from_store(store, stream, cursor).await
             }
@@ -351,8 +254,9 @@ impl Tails {
             head,
             oldest,
         } = store.find_stream(stream).await?;
-        let most = self.max_events();
-        let ResumeDecision::Recovered { after } = decide_resume(&epoch, head, oldest, cursor, most)
+        let max_events = self.max_events();
+        let ResumeDecision::Recovered { after } =
+            decide_resume(&epoch, head, oldest, cursor, max_events)
         else {
             let missed = None;
             return Ok(Replay {
@@ -361,38 +265,37 @@ impl Tails {
                 missed,
             });
         };
-        let events = read_events(store, stream, after, most).await?;
+        let events = read_events(store, stream, after, max_events).await?;
         // Final check before answering "recovered": the events follow the cursor without a gap.
-        let whole = is_contiguous(&events, after);
+        let is_complete = is_contiguous(&events, after);
         Ok(Replay {
             epoch,
             head: events.last().map_or(after, |event| event.seq),
-            missed: whole.then_some(events),
+            missed: is_complete.then_some(events),
         })
     }
 
-    /// Reads the position of a stream from the store, unless it is cached.
     async fn load_state(&self, store: &Store, stream: Stream, tail: &Tail) -> Result<()> {
         if tail.lock().cached.is_some() {
             return Ok(());
         }
         let found = store.find_stream(stream).await;
         if found.is_err() {
-            // Do not collect events for a stream that may not exist.
+            // The stream may not exist: collect no events for it.
             self.lock().remove(&stream);
         }
-        let mut known = CachedStream::new(found?);
-        let mut more = 0;
+        let mut cached = CachedStream::new(found?);
+        let mut added_bytes = 0;
         let mut state = tail.lock();
         for event in std::mem::take(&mut state.pending_events) {
-            if event.seq == known.head + 1 {
-                more += known.append(&event);
+            if event.seq == cached.head + 1 {
+                added_bytes += cached.append(&event);
             }
         }
-        state.cached = Some(known);
+        state.cached = Some(cached);
         drop(state);
         self.apply_delta(CacheDelta {
-            added_bytes: more,
+            added_bytes,
             removed_bytes: 0,
         });
         Ok(())
@@ -400,16 +303,16 @@ impl Tails {
 
     fn find_replay(&self, tail: &Tail, cursor: &Cursor) -> ReplayLookup {
         let state = tail.lock();
-        let known = state.cached.as_ref();
-        known.map_or(ReplayLookup::NotLoaded, |known| {
-            known.find_replay(cursor, self.max_events())
+        let cached = state.cached.as_ref();
+        cached.map_or(ReplayLookup::NotLoaded, |cached| {
+            cached.find_replay(cursor, self.max_events())
         })
     }
 
     fn get_or_insert_tail(&self, stream: Stream) -> Arc<Tail> {
         let tail = self.lock().entry(stream).or_default().clone();
-        let asked = self.use_counter.fetch_add(1, Ordering::Relaxed);
-        tail.last_used.store(asked, Ordering::Relaxed);
+        let use_number = self.use_counter.fetch_add(1, Ordering::Relaxed);
+        tail.last_used.store(use_number, Ordering::Relaxed);
         tail
     }
 
@@ -417,22 +320,22 @@ impl Tails {
         Seq::try_from(self.max_events).unwrap_or(Seq::MAX)
     }
 
-    /// Updates the total cached size. Must be called without holding a lock.
+    /// Must be called without holding a lock.
     fn apply_delta(
         &self,
         CacheDelta {
-            added_bytes: more,
-            removed_bytes: fewer,
+            added_bytes,
+            removed_bytes,
         }: CacheDelta,
     ) {
-        let bytes = self.bytes.fetch_add(more, Ordering::Relaxed) + more;
-        self.bytes.fetch_sub(fewer, Ordering::Relaxed);
-        if bytes.saturating_sub(fewer) > self.max_bytes {
+        let bytes = self.bytes.fetch_add(added_bytes, Ordering::Relaxed) + added_bytes;
+        self.bytes.fetch_sub(removed_bytes, Ordering::Relaxed);
+        if bytes.saturating_sub(removed_bytes) > self.max_bytes {
             self.evict();
         }
     }
 
-    /// Drops the events of the least recently used tails until at most three quarters of the bound are used.
+    /// Drops events of the least recently used until three quarters of the bound are used.
     fn evict(&self) {
         let mut tails: Vec<_> = self.lock().values().cloned().collect();
         tails.sort_by_key(|tail| tail.last_used.load(Ordering::Relaxed));
@@ -440,8 +343,12 @@ impl Tails {
             if self.bytes.load(Ordering::Relaxed) <= self.max_bytes / 4 * 3 {
                 return;
             }
-            let fewer = tail.lock().cached.as_mut().map_or(0, |known| known.trim(0));
-            self.bytes.fetch_sub(fewer, Ordering::Relaxed);
+            let removed_bytes = tail
+                .lock()
+                .cached
+                .as_mut()
+                .map_or(0, |cached| cached.trim(0));
+            self.bytes.fetch_sub(removed_bytes, Ordering::Relaxed);
         }
     }
 
@@ -458,14 +365,14 @@ impl Tail {
     }
 }
 
-/// Reads and encodes events. An event that cannot be encoded is skipped, which leaves a gap.
+/// An event that cannot be encoded is skipped, which leaves a gap.
 async fn read_events(
     store: &Store,
     stream: Stream,
     after: Seq,
-    most: Seq,
+    max_events: Seq,
 ) -> Result<Vec<EncodedEvent>> {
-    let rows = store.list_events(stream, after, most).await?;
+    let rows = store.list_events(stream, after, max_events).await?;
     let mut events = Vec::with_capacity(rows.len());
     for row in &rows {
         match EncodedEvent::encode(stream, row) {

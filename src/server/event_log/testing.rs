@@ -12,7 +12,6 @@ struct StoreArgs {
     store: StoreConfig,
 }
 
-/// Opens the store of a test storage.
 pub(super) async fn open_store(home: &TestStorage) -> Store {
     let flags = std::iter::once("rialto".to_owned()).chain(home.arguments());
     Store::open(&StoreArgs::parse_from(flags).store)

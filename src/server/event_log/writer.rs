@@ -1,11 +1,10 @@
 //! Writer of the event log: group commit.
 //!
-//! Requests that arrive while one transaction commits form the next batch. If the store rejects a batch, its entries are
-//! committed one by one, so a bad entry does not fail the others.
+//! Requests that arrive during a commit form the next batch. A rejected batch is committed entry by entry, so a bad
+//! entry fails alone.
 //!
-//! A connection to a remote database can break during a commit, and the outcome is then unknown. Every entry is idempotent (a
-//! message by its id, a story by its request id, a cursor because it only moves forward), so the batch is retried until the
-//! database answers or [`COMMIT_RETRY_TIMEOUT`] has passed.
+//! When a connection breaks during a commit, the outcome is unknown. Every entry is idempotent, so the batch is retried
+//! until the database answers or [`COMMIT_RETRY_TIMEOUT`] has passed.
 
 mod batch;
 
@@ -13,7 +12,7 @@ use crate::{
     model::{RoomId, Seq, UserId, story::Story},
     server::{
         error::{Error, Result},
-        event_log::{Fanout, NewMessage, NewStory},
+        event_log::{NewMessage, NewStory, fanout::Fanout},
         store::{PostedMessage, Store, Stream, is_transient, is_unique_violation},
     },
 };
@@ -27,7 +26,7 @@ use tokio::{
 
 /// Maximum number of entries in one transaction.
 const MAX_BATCH_ENTRIES: usize = 128;
-/// How long a batch is retried after transient errors. Requests that arrive meanwhile wait.
+/// For retries after transient errors; requests that arrive meanwhile wait.
 const COMMIT_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Delay before the first retry. It doubles with each retry.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(20);
@@ -37,12 +36,10 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Receives the result of a request. The caller may have gone.
 pub(super) type ReplySender<T> = oneshot::Sender<Result<T>>;
 
-/// A request to the writer.
 #[derive(Debug)]
 pub(super) enum AppendRequest {
     /// Appends a message to its room.
     Message(NewMessage, ReplySender<PostedMessage>),
-    /// Appends a story to the news.
     Story(NewStory, ReplySender<Story>),
     /// Moves a member's read cursor. This is not an event.
     ReadCursor {
@@ -63,8 +60,8 @@ impl AppendRequest {
         }
     }
 
-    /// Sort key of a batch: the cursor that the entry moves, if any. Events come first, in their order of arrival; cursors follow
-    /// in an order that all writers share, so that two writers cannot deadlock.
+    /// Sort key of a batch: events first, as they arrived, then cursors in an order that all writers share, against
+    /// deadlocks.
     fn cursor_key(&self) -> Option<(RoomId, UserId)> {
         match self {
             Self::Message(..) | Self::Story(..) => None,
@@ -75,20 +72,20 @@ impl AppendRequest {
     fn fail(self, error: Error) {
         // The caller may have gone.
         match self {
-            Self::Message(_, answer) => drop(answer.send(Err(error))),
-            Self::Story(_, answer) => drop(answer.send(Err(error))),
-            Self::ReadCursor { reply: answer, .. } => drop(answer.send(Err(error))),
+            Self::Message(_, reply) => drop(reply.send(Err(error))),
+            Self::Story(_, reply) => drop(reply.send(Err(error))),
+            Self::ReadCursor { reply, .. } => drop(reply.send(Err(error))),
         }
     }
 
-    fn send_reply(self, done: AppendOutcome) {
-        match (self, done) {
-            (Self::Message(_, answer), AppendOutcome::Message(posted)) => {
-                drop(answer.send(Ok(posted)));
+    fn send_reply(self, outcome: AppendOutcome) {
+        match (self, outcome) {
+            (Self::Message(_, reply), AppendOutcome::Message(posted)) => {
+                drop(reply.send(Ok(posted)));
             }
-            (Self::Story(_, answer), AppendOutcome::Story(story)) => drop(answer.send(Ok(*story))),
-            (Self::ReadCursor { reply: answer, .. }, AppendOutcome::ReadCursor(read)) => {
-                drop(answer.send(Ok(read)));
+            (Self::Story(_, reply), AppendOutcome::Story(story)) => drop(reply.send(Ok(*story))),
+            (Self::ReadCursor { reply, .. }, AppendOutcome::ReadCursor(cursor)) => {
+                drop(reply.send(Ok(cursor)));
             }
             (entry, AppendOutcome::Rejected(failure)) => entry.fail(failure.into()),
             (
@@ -133,7 +130,7 @@ impl Writer {
             let appended = AssertUnwindSafe(self.append(&mut batch));
             match appended.catch_unwind().await {
                 Ok(StoreStatus::Available) => {}
-                // Requests that arrived meanwhile fail at once instead of waiting for the same timeout.
+                // Waiting requests fail at once instead of after the same timeout.
                 Ok(StoreStatus::Unavailable) => {
                     while let Ok(entry) = appends.try_recv() {
                         entry.fail(Error::Internal("the store is unavailable".to_owned()));
@@ -151,7 +148,7 @@ impl Writer {
             .commit_with_retry(batch, EarlierCommit::Published)
             .await
         {
-            Ok(done) => self.publish_and_reply(batch.drain(..), done),
+            Ok(committed) => self.publish_and_reply(batch.drain(..), committed),
             Err(Error::Store(ref why @ sqlx::Error::Database(_)))
                 if batch.len() > 1 && !is_transient(why) =>
             {
@@ -162,7 +159,7 @@ impl Writer {
                         .commit_with_retry(alone, EarlierCommit::MaybeUnpublished)
                         .await
                     {
-                        Ok(done) => self.publish_and_reply([entry], done),
+                        Ok(committed) => self.publish_and_reply([entry], committed),
                         Err(error) => entry.fail(error),
                     }
                 }
@@ -194,16 +191,16 @@ impl Writer {
         loop {
             let error = match self.commit(entries, earlier).await {
                 Err(Error::Store(error)) => error,
-                done => {
-                    if done.is_ok() {
+                result => {
+                    if result.is_ok() {
                         metrics.commit.observe(began.elapsed().as_secs_f64());
-                        #[expect(clippy::cast_precision_loss, reason = "a group is small")]
+                        #[expect(clippy::cast_precision_loss, reason = "a batch is small")]
                         metrics.commit_appends.observe(entries.len() as f64);
                     }
-                    return done;
+                    return result;
                 }
             };
-            // Another process may have just taken an id or a slug: a second attempt sees it.
+            // Another process may have just taken an id or a slug; a second attempt sees it.
             let may_pass = is_transient(&error) || is_first && is_unique_violation(&error);
             if !may_pass || began.elapsed() >= COMMIT_RETRY_TIMEOUT {
                 metrics.commit_failures.inc();
@@ -222,15 +219,15 @@ impl Writer {
     fn publish_and_reply(
         &self,
         entries: impl IntoIterator<Item = AppendRequest>,
-        (done, told): CommittedBatch,
+        (outcomes, events): CommittedBatch,
     ) {
         // Publish before replying, so that an author whose request succeeded finds it published.
-        for event in &told.events {
+        for event in &events.events {
             self.fanout.publish(event);
         }
-        self.fanout.publish_to_nodes(told.rows);
-        for (entry, done) in entries.into_iter().zip(done) {
-            entry.send_reply(done);
+        self.fanout.publish_to_nodes(events.rows);
+        for (entry, outcome) in entries.into_iter().zip(outcomes) {
+            entry.send_reply(outcome);
         }
     }
 
@@ -241,9 +238,9 @@ impl Writer {
         earlier: EarlierCommit,
     ) -> Result<CommittedBatch> {
         let mut batch = Batch::begin(&self.store, entries, earlier).await?;
-        let mut done = Vec::with_capacity(entries.len());
+        let mut outcomes = Vec::with_capacity(entries.len());
         for entry in entries {
-            done.push(match entry {
+            outcomes.push(match entry {
                 AppendRequest::Message(new, _) => batch.add_message(new)?,
                 AppendRequest::Story(new, _) => batch.add_story(new).await?,
                 AppendRequest::ReadCursor {
@@ -255,8 +252,8 @@ impl Writer {
                 ),
             });
         }
-        let told = batch.commit().await?;
-        Ok((done, told))
+        let events = batch.commit().await?;
+        Ok((outcomes, events))
     }
 }
 

@@ -41,9 +41,9 @@ async fn a_connection_that_is_taken_gets_nothing_from_http() {
         .write_all(b"GET /live HTTP/1.1\r\nhost: x\r\n\r\n")
         .await
         .unwrap();
-    let mut said = [0; 5];
-    socket.read_exact(&mut said).await.unwrap();
-    assert_eq!(&said, b"live\n");
+    let mut received = [0; 5];
+    socket.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"live\n");
     socket.write_all(b"more\n").await.unwrap();
     assert_eq!(read_to_end(socket).await, "more\n");
 }
@@ -72,8 +72,8 @@ async fn stopping_ends_idle_connections_and_counts_those_that_go_on() {
     live.write_all(b"GET /live HTTP/1.1\r\nhost: x\r\n\r\n")
         .await
         .unwrap();
-    let mut said = [0; 5];
-    live.read_exact(&mut said).await.unwrap();
+    let mut received = [0; 5];
+    live.read_exact(&mut received).await.unwrap();
     stopping.token.cancel();
     assert!(read_to_end(idle).await.ends_with("plain"));
     let all = stopping.connections.wait();

@@ -22,7 +22,7 @@ pub struct Connection {
     pub client: ClientId,
     /// User of the client.
     pub person: Person,
-    /// The only call a guest may take part in. None for a user with a session.
+    /// The only call a guest may take part in; none for a user.
     pub guest_of: Option<CallId>,
     location: Location,
     visible: AtomicBool,
@@ -36,7 +36,7 @@ pub enum Disconnect {
     #[default]
     #[serde(rename = "for_now")]
     Lost,
-    /// The page was closed, crashed or navigated away. The client does not return.
+    /// The page was closed, crashed or navigated away.
     #[serde(rename = "for_good")]
     Left,
 }
@@ -55,23 +55,23 @@ struct LocalConnection {
     token_hash: String,
     /// Frames to the client. Any task may push.
     send_queue: Arc<SendQueue>,
-    /// Time of the last message from the client, in milliseconds since 1970.
+    /// Last message from the client, in milliseconds since 1970.
     last_received_at: AtomicI64,
 }
 
 impl Connection {
-    /// A connection to this node whose client has sent its hello. `session` is the hash of the session token.
+    /// To this node, after the client's hello. `session` is the hash of the session token.
     #[must_use]
     pub fn new(
         client: ClientId,
         person: Person,
         session: String,
         visible: bool,
-        outlet: Arc<SendQueue>,
+        send_queue: Arc<SendQueue>,
     ) -> Self {
         let way = Location::Local(LocalConnection {
             token_hash: session,
-            send_queue: outlet,
+            send_queue,
             last_received_at: AtomicI64::new(clock::now()),
         });
         Self {
@@ -83,7 +83,7 @@ impl Connection {
         }
     }
 
-    /// A connection to another node. Frames for it are sent to that node.
+    /// To another node, which gets the frames for it.
     #[must_use]
     pub fn remote(client: ClientId, person: Person, visible: bool, node: NodeId, bus: Bus) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl Connection {
         }
     }
 
-    /// Marks the connection as a guest's of one call, or as a user's if `call` is `None`.
+    /// Marks the connection as a guest's of one call; as a user's for `None`.
     #[must_use]
     pub fn as_guest_of(self, call: Option<CallId>) -> Self {
         Self {
@@ -119,9 +119,9 @@ impl Connection {
     }
 
     /// Queues an encoded frame if the client is connected to this node.
-    pub(super) fn push(&self, piece: &EncodedFrame) {
+    pub(super) fn push(&self, encoded: &EncodedFrame) {
         if let Location::Local(here) = &self.location {
-            here.send_queue.push(piece.clone());
+            here.send_queue.push(encoded.clone());
         }
     }
 
@@ -141,7 +141,7 @@ impl Connection {
         }
     }
 
-    /// Number of queued bytes. Zero if the connection is to another node.
+    /// Queued bytes; zero for a connection to another node.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         match &self.location {
@@ -150,12 +150,12 @@ impl Connection {
         }
     }
 
-    /// Whether this is a connection to this node with the given session (the hash of its token).
+    /// Whether this is a connection to this node with the given session (token hash).
     pub(super) fn is_of(&self, session: &str) -> bool {
         matches!(&self.location, Location::Local(here) if here.token_hash == session)
     }
 
-    /// Hash of the session token. None if the connection is to another node.
+    /// Token hash of the session; none for a connection to another node.
     #[must_use]
     pub fn token_hash(&self) -> Option<&str> {
         match &self.location {
@@ -171,7 +171,7 @@ impl Connection {
         }
     }
 
-    /// Whether nothing has arrived since the given time. Always false for a connection to another node.
+    /// Whether nothing has arrived since then; false for a connection to another node.
     pub(super) fn is_silent(&self, since: Millis) -> bool {
         matches!(&self.location, Location::Local(here) if here.last_received_at.load(Ordering::Relaxed) < since)
     }
@@ -186,7 +186,6 @@ impl Connection {
         self.visible.store(visible, Ordering::Relaxed);
     }
 
-    /// Send queue of the connection, for tests.
     #[cfg(test)]
     pub(crate) fn send_queue(&self) -> &Arc<SendQueue> {
         match &self.location {

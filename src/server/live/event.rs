@@ -21,9 +21,9 @@ pub struct EncodedEvent {
     pub stream: Stream,
     /// Sequence number within the stream.
     pub seq: Seq,
-    /// Topic of a story, for filtered subscriptions. None for room events.
+    /// For filtered subscriptions; none for room events.
     pub topic: Option<Arc<str>>,
-    /// Wire form: a complete `text/event-stream` event for news, a WebSocket frame for a room.
+    /// A complete `text/event-stream` event for news, a WebSocket frame for a room.
     pub bytes: Bytes,
 }
 
@@ -51,7 +51,7 @@ impl EncodedEvent {
                 (Some(topic), event.into())
             }
             Stream::Room(room) => {
-                // Equals `ServerFrame::Event`, without parsing the payload: its fields follow these two.
+                // As `ServerFrame::Event`, without parsing the payload: its fields follow these two.
                 let fields = payload.strip_prefix('{').unwrap_or("}");
                 let text =
                     format!("{{\"type\":\"event\",\"room\":\"{room}\",\"seq\":{seq},{fields}");

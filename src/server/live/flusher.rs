@@ -1,8 +1,8 @@
 //! Tasks that write to all sockets: one shard for each core.
 //!
-//! A connection with queued frames schedules itself on its shard, which writes for its connections in turn. So a story for ten
-//! thousand readers wakes only as many tasks as there are cores; frames pushed during a round are written in the next. A
-//! socket that blocks gets a task of its own until it accepts all data, so it does not delay the others.
+//! A connection with queued frames schedules itself on its shard, which writes for its connections in turn: a story for
+//! ten thousand readers wakes as many tasks as there are cores. A socket that blocks gets a task of its own, so it does
+//! not delay the others.
 
 use super::send_queue::SendQueue;
 use std::{
@@ -15,9 +15,9 @@ use std::{
 };
 use tokio::{sync::Notify, task::yield_now};
 
-/// Frames written before the task yields: about a tenth of a millisecond of work, whether for many sockets or many frames each.
+/// Before the task yields: about a tenth of a millisecond of work.
 const FRAMES_PER_YIELD: u64 = 128;
-/// Cost of visiting one socket, in frames, even if nothing was written.
+/// Visiting one socket costs as much as these frames.
 const SOCKET_COST_FRAMES: u64 = 4;
 
 /// All shards, one for each core.
@@ -34,7 +34,6 @@ pub(super) struct Shard {
     pending: Mutex<Vec<Arc<SendQueue>>>,
     /// Wakes the task when the first queue is added.
     wake: Notify,
-    /// Number of frames written.
     frames_written: AtomicU64,
 }
 
@@ -73,7 +72,7 @@ impl Flusher {
     }
 }
 
-/// A single shard without a task, for tests of queues without sockets.
+/// One shard without a task, for queues without sockets.
 #[cfg(test)]
 impl Default for Flusher {
     fn default() -> Self {
@@ -83,17 +82,17 @@ impl Default for Flusher {
 
 impl Shard {
     /// Schedules a queue for writing. A queue is scheduled again only after it was flushed.
-    pub(super) fn schedule(&self, outlet: Arc<SendQueue>) {
+    pub(super) fn schedule(&self, send_queue: Arc<SendQueue>) {
         let mut due = self.lock();
-        due.push(outlet);
+        due.push(send_queue);
         if due.len() == 1 {
             self.wake.notify_one();
         }
     }
 
     /// Adds to the number of frames written.
-    pub(super) fn add_frames_written(&self, pieces: u64) {
-        self.frames_written.fetch_add(pieces, Ordering::Relaxed);
+    pub(super) fn add_frames_written(&self, frames: u64) {
+        self.frames_written.fetch_add(frames, Ordering::Relaxed);
     }
 
     async fn run(self: Arc<Self>) {
@@ -105,10 +104,10 @@ impl Shard {
                 continue;
             }
             let mut work = 0;
-            for outlet in round.drain(..) {
+            for send_queue in round.drain(..) {
                 let before = self.frames_written.load(Ordering::Relaxed);
-                if !outlet.flush() {
-                    tokio::spawn(outlet.drain());
+                if !send_queue.flush() {
+                    tokio::spawn(send_queue.drain());
                 }
                 // This includes frames that other tasks wrote meanwhile, which is harmless.
                 work += SOCKET_COST_FRAMES + self.frames_written.load(Ordering::Relaxed) - before;

@@ -23,7 +23,7 @@ impl From<&ServerFrame> for EncodedFrame {
             ServerFrame::Event { room, seq, .. } => Some((Stream::Room(*room), *seq)),
             _ => None,
         };
-        // Serialising our own enum to a string cannot fail; an empty frame would be ignored by every client.
+        // Serialising our own enum cannot fail; every client would ignore an empty frame.
         let text = serde_json::to_vec(frame).unwrap_or_default();
         let bytes = encode(Frame::message(text, OpCode::Data(Data::Text), true));
         Self {
@@ -55,7 +55,7 @@ pub(super) fn encode(frame: Frame) -> Bytes {
 /// When the bytes are not a text frame of the protocol.
 #[cfg(test)]
 pub(crate) fn decode(bytes: &Bytes) -> ServerFrame {
-    // The length field of the header may contain a brace byte, so look for two bytes.
+    // The length field may contain a brace byte, so look for two bytes.
     let start = bytes.windows(2).position(|two| two == b"{\"").unwrap();
     serde_json::from_slice(&bytes[start..]).unwrap()
 }

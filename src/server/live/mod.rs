@@ -35,14 +35,10 @@ pub use retained::RetainedFrame;
 pub use send_queue::{ConnectionEnd, EncodedFrame, SendQueue};
 
 use crate::{
-    model::{ClientId, Millis, RoomId, UserId, limits, room::RoomKind, user::Person},
-    protocol::{
-        close::CloseCode,
-        ws::{PersonPresence, ServerFrame},
-    },
+    model::{ClientId, Millis, RoomId, UserId, room::RoomKind},
+    protocol::{close::CloseCode, ws::ServerFrame},
     server::bus::{Bus, ClientChange, RemoteCommand},
 };
-use presence::sort_by_name;
 use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -64,8 +60,8 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Adds a connection and closes an earlier one of the same client as replaced. Returns false, and changes nothing, if the
-    /// client id belongs to another user.
+    /// Adds a connection and closes an earlier one of the same client. Returns false if the client id belongs to
+    /// another user.
     pub fn register(&self, connection: &Arc<Connection>) -> bool {
         let mut state = self.lock();
         if let Some(earlier) = state.connections.get(&connection.client).cloned() {
@@ -79,7 +75,7 @@ impl ConnectionRegistry {
         true
     }
 
-    /// Removes a connection, unless a newer one of the same client has replaced it. Returns whether it was removed.
+    /// Removes a connection and returns true, unless a newer one of the same client replaced it.
     pub fn unregister(&self, connection: &Arc<Connection>, gone: Disconnect) -> bool {
         let mut state = self.lock();
         let current = state
@@ -102,29 +98,29 @@ impl ConnectionRegistry {
         current
     }
 
-    /// Closes every connection to this node, for a shutdown.
+    /// Closes every connection to this node.
     pub fn close_all(&self, why: CloseCode) {
-        for page in self.lock().connections.values() {
-            page.close(why);
+        for connection in self.lock().connections.values() {
+            connection.close(why);
         }
     }
 
-    /// Closes every connection to this node that has received nothing since the given time.
+    /// Closes every connection to this node without input since the given time.
     pub fn close_silent(&self, since: Millis) {
-        for page in self.lock().connections.values() {
-            if page.is_silent(since) {
-                page.close(CloseCode::HeartbeatTimeout);
+        for connection in self.lock().connections.values() {
+            if connection.is_silent(since) {
+                connection.close(CloseCode::HeartbeatTimeout);
             }
         }
     }
 
-    /// Closes the connections of a session that has ended, on every node. `session` is the hash of its token.
+    /// Closes a session's connections on every node. `session` is the hash of its token.
     pub fn close_session(&self, session: &str) {
         let session = session.to_owned();
         self.broadcast_command(RemoteCommand::CloseSession { session });
     }
 
-    /// Closes all connections of a user, on every node, except those of session `keep` (the hash of its token).
+    /// Closes a user's connections on every node, except those of session `keep` (the hash of its token).
     pub fn close_other_sessions(&self, user: UserId, keep: &str) {
         let keep = keep.to_owned();
         self.broadcast_command(RemoteCommand::CloseOtherSessions {
@@ -133,7 +129,7 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Makes all clients of a user reconnect, on every node, after the user's account has changed.
+    /// Makes a user's clients reconnect, on every node.
     pub fn reconnect_user(&self, user: UserId) {
         self.broadcast_command(RemoteCommand::ReconnectUser { user });
     }
@@ -148,7 +144,7 @@ impl ConnectionRegistry {
         self.broadcast_command(RemoteCommand::SubscribeAll { room, kind });
     }
 
-    /// Subscribes the clients of a user that are connected to this node to a room.
+    /// Subscribes a user's clients on this node to a room.
     pub fn subscribe(&self, user: UserId, room: RoomId, kind: RoomKind) {
         let mut state = self.lock();
         state.subscribe(user, room, kind);
@@ -173,26 +169,30 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Sends an event to the subscribers of a room on this node. Other nodes get it from the event log.
+    /// Sends an event to a room's subscribers on this node; other nodes have it from the event log.
     pub fn publish(&self, room: RoomId, event: &EncodedEvent) {
-        let piece = event.into();
-        for page in self.lock().subscribers(room) {
-            page.push(&piece);
+        let encoded = event.into();
+        for connection in self.lock().subscribers(room) {
+            connection.push(&encoded);
         }
     }
 
     /// Sends a frame to all clients of a user, on every node.
     pub fn send_to_user(&self, user: UserId, frame: &ServerFrame) {
-        let piece = EncodedFrame::from(frame);
+        let encoded = EncodedFrame::from(frame);
         let state = self.lock();
-        let pages = state
+        let connections = state
             .users
             .get(&user)
             .map_or(&[][..], |user| &user.connections);
         let mut nodes = Vec::new();
-        for page in pages {
-            page.push(&piece);
-            nodes.extend(page.remote_node().filter(|node| !nodes.contains(node)));
+        for connection in connections {
+            connection.push(&encoded);
+            nodes.extend(
+                connection
+                    .remote_node()
+                    .filter(|node| !nodes.contains(node)),
+            );
         }
         for node in nodes {
             let frame = Box::new(frame.clone());
@@ -202,8 +202,10 @@ impl ConnectionRegistry {
 
     /// Sends a frame to one client, on any node. Returns false if it is not connected.
     pub fn send_to_client(&self, client: ClientId, frame: &ServerFrame) -> bool {
-        let page = self.find_connection(client);
-        page.map(|page| page.send(frame)).is_some()
+        let connection = self.find_connection(client);
+        connection
+            .map(|connection| connection.send(frame))
+            .is_some()
     }
 
     /// Sends a frame to all clients with a session, on every node.
@@ -214,16 +216,16 @@ impl ConnectionRegistry {
 
     /// Connection of a client, to any node.
     #[must_use]
-    pub fn find_connection(&self, page: ClientId) -> Option<Arc<Connection>> {
-        self.lock().connections.get(&page).cloned()
+    pub fn find_connection(&self, connection: ClientId) -> Option<Arc<Connection>> {
+        self.lock().connections.get(&connection).cloned()
     }
 
     /// Connections to this node.
     #[must_use]
     pub fn local_connections(&self) -> Vec<Arc<Connection>> {
-        let mut pages = self.connections();
-        pages.retain(|page| page.remote_node().is_none());
-        pages
+        let mut connections = self.connections();
+        connections.retain(|connection| connection.remote_node().is_none());
+        connections
     }
 
     /// Connections to all nodes.
@@ -236,81 +238,17 @@ impl ConnectionRegistry {
     #[must_use]
     pub fn clients_of_user(&self, user: UserId) -> Vec<ClientId> {
         let state = self.lock();
-        let pages = state.users.get(&user).into_iter();
-        pages
-            .flat_map(|user| user.connections.iter().map(|page| page.client))
+        let connections = state.users.get(&user).into_iter();
+        connections
+            .flat_map(|user| user.connections.iter().map(|connection| connection.client))
             .collect()
     }
 
     /// User of a connected client. None if the client is not connected.
     #[must_use]
     pub fn user_of_client(&self, client: ClientId) -> Option<UserId> {
-        self.find_connection(client).map(|page| page.person.id)
-    }
-
-    /// Presence of the people a user can see, sorted by name: the public list, and everyone who shares a direct room with the user.
-    #[must_use]
-    pub fn list_presence(&self, user: UserId) -> Vec<PersonPresence> {
-        let state = self.lock();
-        let listed = state.presences.listed_users.iter();
-        let listed = listed.filter_map(|id| state.presences.published.get(id));
-        sort_by_name(listed.chain(state.unlisted_friends(user)))
-    }
-
-    /// Frames with the presence of the people a user can see: the public list, then one frame for each friend outside it.
-    #[must_use]
-    pub fn presence_frames(&self, user: UserId) -> Vec<EncodedFrame> {
-        let mut state = self.lock();
-        let list = state.presences.list_frame();
-        let friends = state.unlisted_friends(user).map(|told| {
-            EncodedFrame::from(&ServerFrame::Presence {
-                entry: told.present.clone(),
-            })
-        });
-        std::iter::once(list).chain(friends).collect()
-    }
-
-    /// Number of people who are online or away.
-    #[must_use]
-    pub fn crowd(&self) -> u32 {
-        self.lock().presences.count()
-    }
-
-    /// Sends the number of people to everyone if it changed and exceeds the length of the public list. Call this periodically.
-    pub fn publish_crowd(&self) {
-        let mut state = self.lock();
-        let people = state.presences.count();
-        let is_told = state.presences.published_crowd == people;
-        state.presences.published_crowd = people;
-        let listed = u32::try_from(limits::MAX_LISTED_PEOPLE).unwrap_or(u32::MAX);
-        if !is_told && people > listed {
-            state.send_to_all(&ServerFrame::Crowd { count: people });
-        }
-    }
-
-    /// Records that a client became visible or hidden, and publishes the change.
-    pub fn set_visible(&self, connection: &Connection, visible: bool) {
-        connection.set_visible(visible);
-        if connection.remote_node().is_none() {
-            let client = connection.client;
-            let change = ClientChange::VisibilityChanged { client, visible };
-            self.publish_client_change(&mut self.lock(), change);
-        }
-        self.publish_presence(&connection.person);
-    }
-
-    /// Publishes a user's presence if it differs from what was last published.
-    pub fn publish_presence(&self, person: &Person) {
-        let mut state = self.lock();
-        let presence = state.presence(person.id);
-        let near = state.direct_rooms(person.id);
-        let present = PersonPresence {
-            person: person.clone(),
-            presence,
-        };
-        for told in state.presences.set(present, near) {
-            state.publish_presence(&told);
-        }
+        self.find_connection(client)
+            .map(|connection| connection.person.id)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

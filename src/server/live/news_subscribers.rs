@@ -16,7 +16,7 @@ use std::{
 pub struct Filter {
     /// Only stories of this topic. None for all.
     pub topic: Option<Arc<str>>,
-    /// Whether heartbeats are also sent as events, for scripts, which cannot see SSE comments.
+    /// Whether heartbeats are also sent as events: scripts cannot see comments.
     pub has_heartbeat_events: bool,
 }
 
@@ -29,7 +29,6 @@ pub struct NewsSubscribers {
 #[derive(Debug, Default)]
 struct State {
     subscribers: HashMap<u64, (Arc<SendQueue>, Filter)>,
-    /// Id of the next subscription.
     next_id: u64,
 }
 
@@ -47,13 +46,13 @@ impl Drop for Subscription {
 }
 
 impl NewsSubscribers {
-    /// Subscribes a send queue. It receives every matching story until the returned value is dropped.
+    /// The send queue receives every matching story until the returned value is dropped.
     #[must_use]
-    pub fn subscribe(self: &Arc<Self>, outlet: Arc<SendQueue>, wish: Filter) -> Subscription {
+    pub fn subscribe(self: &Arc<Self>, send_queue: Arc<SendQueue>, filter: Filter) -> Subscription {
         let mut state = self.lock();
         let number = state.next_id;
         state.next_id += 1;
-        state.subscribers.insert(number, (outlet, wish));
+        state.subscribers.insert(number, (send_queue, filter));
         Subscription {
             subscribers: self.clone(),
             id: number,
@@ -62,24 +61,24 @@ impl NewsSubscribers {
 
     /// Sends a story to every subscriber whose filter it matches.
     pub fn publish(&self, story: &EncodedEvent) {
-        let piece = EncodedFrame::from(story);
-        for (outlet, wish) in self.lock().subscribers.values() {
-            if story.is_about(wish.topic.as_deref()) {
-                outlet.push(piece.clone());
+        let encoded = EncodedFrame::from(story);
+        for (send_queue, filter) in self.lock().subscribers.values() {
+            if story.is_about(filter.topic.as_deref()) {
+                send_queue.push(encoded.clone());
             }
         }
     }
 
-    /// Sends a heartbeat: `comment` to all subscribers, and `event` to those that requested heartbeat events.
+    /// `comment` goes to all subscribers, `event` to those that requested it.
     pub fn send_heartbeat(&self, comment: &Bytes, event: &Bytes) {
-        let piece = |bytes: &Bytes| EncodedFrame {
+        let encoded = |bytes: &Bytes| EncodedFrame {
             bytes: bytes.clone(),
             position: None,
         };
-        for (outlet, wish) in self.lock().subscribers.values() {
-            outlet.push(piece(comment));
-            if wish.has_heartbeat_events {
-                outlet.push(piece(event));
+        for (send_queue, filter) in self.lock().subscribers.values() {
+            send_queue.push(encoded(comment));
+            if filter.has_heartbeat_events {
+                send_queue.push(encoded(event));
             }
         }
     }
@@ -88,14 +87,14 @@ impl NewsSubscribers {
     #[must_use]
     pub fn send_queues(&self) -> Vec<Arc<SendQueue>> {
         let state = self.lock();
-        let outlets = state.subscribers.values().map(|(outlet, _)| outlet);
-        outlets.cloned().collect()
+        let send_queues = state.subscribers.values().map(|(send_queue, _)| send_queue);
+        send_queues.cloned().collect()
     }
 
     /// Closes all subscriptions, for a shutdown.
     pub fn close_all(&self) {
-        for (outlet, _) in self.lock().subscribers.values() {
-            outlet.close(CloseCode::GoingAway);
+        for (send_queue, _) in self.lock().subscribers.values() {
+            send_queue.close(CloseCode::GoingAway);
         }
     }
 

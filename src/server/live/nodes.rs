@@ -1,4 +1,5 @@
-//! Clients of other nodes, and commands between nodes: every node has every client, and the client's own node writes to it.
+//! Clients of other nodes, and commands between nodes: every node knows every client, and the client's own node writes
+//! to it.
 
 use super::{Connection, ConnectionRegistry, State};
 use crate::{
@@ -11,33 +12,35 @@ use crate::{
 };
 use std::{collections::HashSet, sync::Arc};
 
-/// Maximum number of clients in one message. A client takes about 150 bytes, and NATS accepts 1 MB.
+/// A client takes about 150 bytes, and NATS accepts 1 MB.
 const MAX_CLIENTS_PER_MESSAGE: usize = 2_000;
 
 impl ConnectionRegistry {
     /// Applies a command, from this node or another, to the clients of this node.
-    pub fn apply(&self, order: &RemoteCommand) {
-        match order {
+    pub fn apply(&self, command: &RemoteCommand) {
+        match command {
             RemoteCommand::SendToRoom {
                 room,
                 frame,
                 except,
             } => {
-                let piece = EncodedFrame::from(&**frame);
+                let encoded = EncodedFrame::from(&**frame);
                 let state = self.lock();
-                let pages = state.subscribers(*room);
-                for page in pages.filter(|page| Some(page.person.id) != *except) {
-                    page.push(&piece);
+                let connections = state.subscribers(*room);
+                for connection in
+                    connections.filter(|connection| Some(connection.person.id) != *except)
+                {
+                    connection.push(&encoded);
                 }
             }
             RemoteCommand::SendToUser { user, frame } => {
-                let piece = EncodedFrame::from(&**frame);
-                self.for_each_connection(*user, |page| page.push(&piece));
+                let encoded = EncodedFrame::from(&**frame);
+                self.for_each_connection(*user, |connection| connection.push(&encoded));
             }
             RemoteCommand::SendToClient { client, frame } => {
-                let piece = EncodedFrame::from(&**frame);
-                if let Some(page) = self.find_connection(*client) {
-                    page.push(&piece);
+                let encoded = EncodedFrame::from(&**frame);
+                if let Some(connection) = self.find_connection(*client) {
+                    connection.push(&encoded);
                 }
             }
             RemoteCommand::RetainFrame { room, retained } => {
@@ -58,45 +61,47 @@ impl ConnectionRegistry {
             RemoteCommand::SubscribeAll { room, kind } => self.subscribe_all(*room, *kind),
             RemoteCommand::CloseSession { session } => {
                 let state = self.lock();
-                let pages = state.connections.values();
-                for page in pages.filter(|page| page.is_of(session)) {
-                    page.close(CloseCode::SignedOut);
+                let connections = state.connections.values();
+                for connection in connections.filter(|connection| connection.is_of(session)) {
+                    connection.close(CloseCode::SignedOut);
                 }
             }
             RemoteCommand::CloseOtherSessions {
                 user,
                 kept_session: keep,
-            } => self.for_each_connection(*user, |page| {
-                if !page.is_of(keep) {
-                    page.close(CloseCode::SignedOut);
+            } => self.for_each_connection(*user, |connection| {
+                if !connection.is_of(keep) {
+                    connection.close(CloseCode::SignedOut);
                 }
             }),
             RemoteCommand::ReconnectUser { user } => {
-                self.for_each_connection(*user, |page| page.close(CloseCode::GoingAway));
+                self.for_each_connection(*user, |connection| {
+                    connection.close(CloseCode::GoingAway);
+                });
             }
         }
     }
 
     /// Applies a command here and sends it to every other node.
-    pub(super) fn broadcast_command(&self, order: RemoteCommand) {
-        self.apply(&order);
+    pub(super) fn broadcast_command(&self, command: RemoteCommand) {
+        self.apply(&command);
         if let Some(bus) = &self.bus {
-            bus.broadcast(Message::Command { command: order });
+            bus.broadcast(Message::Command { command });
         }
     }
 
     /// Sends a command to another node.
-    pub(super) fn send_command(&self, node: NodeId, order: RemoteCommand) {
+    pub(super) fn send_command(&self, node: NodeId, command: RemoteCommand) {
         if let Some(bus) = &self.bus {
-            bus.send_to(node, Message::Command { command: order });
+            bus.send_to(node, Message::Command { command });
         }
     }
 
     fn for_each_connection(&self, user: UserId, act: impl Fn(&Connection)) {
         let state = self.lock();
-        let theirs = state.users.get(&user).into_iter();
-        for page in theirs.flat_map(|user| &user.connections) {
-            act(page);
+        let user = state.users.get(&user).into_iter();
+        for connection in user.flat_map(|user| &user.connections) {
+            act(connection);
         }
     }
 
@@ -108,52 +113,54 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Announces a client of this node to the other nodes, once it is subscribed to its rooms.
+    /// Announces a client to the other nodes, once it is subscribed to its rooms.
     pub fn publish_connected(&self, connection: &Arc<Connection>) {
         let mut state = self.lock();
         let current = state.connections.get(&connection.client);
         if current.is_some_and(|current| Arc::ptr_eq(current, connection)) {
-            let page = state.connected_client(connection);
-            self.publish_client_change(&mut state, ClientChange::Connected { client: page });
+            let client = state.connected_client(connection);
+            self.publish_client_change(&mut state, ClientChange::Connected { client });
         }
     }
 
     /// Sends a client change to the other nodes. The lock is held, so changes are sent in the order in which they happen.
-    pub(super) fn publish_client_change(&self, state: &mut State, page: ClientChange) {
+    pub(super) fn publish_client_change(&self, state: &mut State, client_change: ClientChange) {
         if let Some(bus) = &self.bus {
             state.change_count += 1;
             let change = state.change_count;
             bus.broadcast(Message::ClientChanged {
                 change_seq: change,
-                client_change: page,
+                client_change,
             });
         }
     }
 
-    /// Number of changes to this node's clients that were sent to the other nodes.
+    /// Client changes sent to the other nodes.
     #[must_use]
     pub fn change_count(&self) -> u64 {
         self.lock().change_count
     }
 
-    /// Sends the list of this node's clients to another node, in one or more messages.
+    /// Sends this node's clients to another node, in one or more messages.
     pub fn send_client_list(&self, to: NodeId) {
         let Some(bus) = &self.bus else { return };
         let state = self.lock();
-        let here = state
+        let local = state
             .connections
             .values()
-            .filter(|page| page.remote_node().is_none());
-        let here: Vec<_> = here.map(|page| state.connected_client(page)).collect();
-        let parts = here.len().div_ceil(MAX_CLIENTS_PER_MESSAGE).max(1);
+            .filter(|connection| connection.remote_node().is_none());
+        let clients: Vec<_> = local
+            .map(|connection| state.connected_client(connection))
+            .collect();
+        let parts = clients.len().div_ceil(MAX_CLIENTS_PER_MESSAGE).max(1);
         for part in 0..parts {
-            let pages = here
+            let part_clients = clients
                 .iter()
                 .skip(part * MAX_CLIENTS_PER_MESSAGE)
                 .take(MAX_CLIENTS_PER_MESSAGE);
             let message = Message::ClientList {
                 change_count: state.change_count,
-                clients: pages.cloned().collect(),
+                clients: part_clients.cloned().collect(),
                 is_last: part + 1 == parts,
             };
             bus.send_to(to, message);
@@ -161,15 +168,19 @@ impl ConnectionRegistry {
     }
 
     /// Adds a client of another node. None if it was registered already, or if the client id belongs to another user.
-    pub fn register_remote(&self, node: NodeId, page: ConnectedClient) -> Option<Arc<Connection>> {
+    pub fn register_remote(
+        &self,
+        node: NodeId,
+        connected: ConnectedClient,
+    ) -> Option<Arc<Connection>> {
         let bus = self.bus.clone()?;
         let mut state = self.lock();
-        if let Some(earlier) = state.connections.get(&page.client).cloned() {
-            if earlier.person.id != page.person.id {
+        if let Some(earlier) = state.connections.get(&connected.client).cloned() {
+            if earlier.person.id != connected.person.id {
                 return None;
             }
             if earlier.remote_node() == Some(node) {
-                earlier.set_visible(page.visible);
+                earlier.set_visible(connected.visible);
                 return None;
             }
             state.remove(&earlier);
@@ -180,20 +191,20 @@ impl ConnectionRegistry {
             person,
             guest_of,
             visible,
-            direct_rooms: near,
-        } = page;
+            direct_rooms,
+        } = connected;
         let user = person.id;
         let connection = Connection::remote(client, person, visible, node, bus);
         let connection = connection.as_guest_of(guest_of);
         let connection = Arc::new(connection);
         state.add(&connection);
         if let Some(user) = state.users.get_mut(&user) {
-            user.rooms.extend(near);
+            user.rooms.extend(direct_rooms);
         }
         Some(connection)
     }
 
-    /// Connection of a client, if it is to the given other node.
+    /// Connection of a client to the given other node.
     #[must_use]
     pub fn find_remote_connection(
         &self,
@@ -201,7 +212,7 @@ impl ConnectionRegistry {
         client: ClientId,
     ) -> Option<Arc<Connection>> {
         self.find_connection(client)
-            .filter(|page| page.remote_node() == Some(node))
+            .filter(|connection| connection.remote_node() == Some(node))
     }
 
     /// Connections to another node, except those of the given clients.
@@ -209,12 +220,14 @@ impl ConnectionRegistry {
     pub fn remote_connections_except(
         &self,
         node: NodeId,
-        but: &HashSet<ClientId>,
+        kept_clients: &HashSet<ClientId>,
     ) -> Vec<Arc<Connection>> {
         let state = self.lock();
-        let pages = state.connections.values();
-        pages
-            .filter(|page| page.remote_node() == Some(node) && !but.contains(&page.client))
+        let connections = state.connections.values();
+        connections
+            .filter(|connection| {
+                connection.remote_node() == Some(node) && !kept_clients.contains(&connection.client)
+            })
             .cloned()
             .collect()
     }

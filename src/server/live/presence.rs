@@ -1,12 +1,16 @@
 //! Published presence and its audience.
 //!
-//! In a small community everyone sees everyone. In a crowd that would cost a message to all for each arrival, so everyone
-//! gets a bounded list of people, their friends, and the total number.
+//! In a small community everyone sees everyone. In a crowd that would cost a message to all for each arrival, so
+//! everyone gets a bounded list, their friends and the number.
 
-use super::send_queue::EncodedFrame;
+use super::{Connection, ConnectionRegistry, EncodedFrame};
 use crate::{
-    model::{RoomId, UserId, limits, user::Presence},
+    model::{
+        RoomId, UserId, limits,
+        user::{Person, Presence},
+    },
     protocol::ws::{PersonPresence, ServerFrame},
+    server::bus::ClientChange,
 };
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
@@ -14,9 +18,8 @@ use std::collections::{HashMap, HashSet, hash_map::Entry};
 #[derive(Debug, Clone)]
 pub(super) struct PublishedPresence {
     pub(super) present: PersonPresence,
-    /// Whether the user is on the public list. Otherwise only subscribers of their direct rooms see them.
+    /// On the public list; otherwise only their direct rooms see them.
     pub(super) is_listed: bool,
-    /// Direct rooms of the user.
     pub(super) direct_rooms: Vec<RoomId>,
 }
 
@@ -26,54 +29,53 @@ pub(super) struct PresenceTable {
     pub(super) published: HashMap<UserId, PublishedPresence>,
     /// Users on the public list: everyone, up to [`limits::MAX_LISTED_PEOPLE`].
     pub(super) listed_users: HashSet<UserId>,
-    /// The public list as a frame, encoded once until it changes: after a restart thousands of clients connect in a second.
+    /// The public list, encoded once until it changes: after a restart thousands connect in a second.
     list_frame: Option<EncodedFrame>,
-    /// Published users by direct room.
     users_by_direct_room: HashMap<RoomId, Vec<UserId>>,
     /// Number of people that was last published.
     pub(super) published_crowd: u32,
 }
 
 impl PresenceTable {
-    /// Sets a user's presence. Returns what has to be published, which is nothing if the presence did not change.
+    /// Returns what has to be published: nothing if presence did not change.
     pub(super) fn set(
         &mut self,
         present: PersonPresence,
-        near: Vec<RoomId>,
+        direct_rooms: Vec<RoomId>,
     ) -> Vec<PublishedPresence> {
         let user = present.person.id;
         let before = self.published.get(&user);
         let is_gone = present.presence == Presence::Offline;
-        if before.map_or(is_gone, |told| told.present == present) {
+        if before.map_or(is_gone, |before| before.present == present) {
             return Vec::new();
         }
         if is_gone {
             return self.remove(user, present);
         }
-        let listed = self.listed_users.contains(&user)
+        let is_listed = self.listed_users.contains(&user)
             || self.listed_users.len() < limits::MAX_LISTED_PEOPLE;
-        if listed {
+        if is_listed {
             self.listed_users.insert(user);
             self.list_frame = None;
         }
-        for room in &near {
+        for room in &direct_rooms {
             self.users_by_direct_room
                 .entry(*room)
                 .or_default()
                 .push(user);
         }
-        let told = PublishedPresence {
+        let published = PublishedPresence {
             present,
-            is_listed: listed,
-            direct_rooms: near,
+            is_listed,
+            direct_rooms,
         };
-        if let Some(before) = self.published.insert(user, told.clone()) {
+        if let Some(before) = self.published.insert(user, published.clone()) {
             self.remove_from_direct_rooms(user, &before.direct_rooms);
         }
-        vec![told]
+        vec![published]
     }
 
-    /// Removes a user. If the user was on the public list, another user takes the place.
+    /// Another user takes a free place on the public list.
     fn remove(&mut self, user: UserId, present: PersonPresence) -> Vec<PublishedPresence> {
         let Some(before) = self.published.remove(&user) else {
             return Vec::new();
@@ -82,39 +84,37 @@ impl PresenceTable {
         let mut changes = vec![PublishedPresence { present, ..before }];
         if self.listed_users.remove(&user) {
             self.list_frame = None;
-            if let Some((next, told)) = self.published.iter_mut().find(|(_, told)| !told.is_listed)
-            {
-                told.is_listed = true;
+            let mut published = self.published.iter_mut();
+            if let Some((next, unlisted)) = published.find(|(_, entry)| !entry.is_listed) {
+                unlisted.is_listed = true;
                 self.listed_users.insert(*next);
-                changes.push(told.clone());
+                changes.push(unlisted.clone());
             }
         }
         changes
     }
 
-    /// The public list as a frame.
     pub(super) fn list_frame(&mut self) -> EncodedFrame {
         let Self {
-            published: told,
-            listed_users: listed,
-            list_frame: list,
+            published,
+            listed_users,
+            list_frame,
             ..
         } = self;
         let encode = || {
-            let people = listed.iter().filter_map(|id| told.get(id));
+            let people = listed_users.iter().filter_map(|id| published.get(id));
             EncodedFrame::from(&ServerFrame::People {
                 people: sort_by_name(people),
             })
         };
-        list.get_or_insert_with(encode).clone()
+        list_frame.get_or_insert_with(encode).clone()
     }
 
-    /// Adds a direct room to a published user.
     pub(super) fn add_direct_room(&mut self, user: UserId, room: RoomId) {
-        if let Some(told) = self.published.get_mut(&user)
-            && !told.direct_rooms.contains(&room)
+        if let Some(published) = self.published.get_mut(&user)
+            && !published.direct_rooms.contains(&room)
         {
-            told.direct_rooms.push(room);
+            published.direct_rooms.push(room);
             self.users_by_direct_room
                 .entry(room)
                 .or_default()
@@ -122,7 +122,6 @@ impl PresenceTable {
         }
     }
 
-    /// Published users of a direct room.
     pub(super) fn users_of_direct_room(&self, room: RoomId) -> impl Iterator<Item = UserId> {
         self.users_by_direct_room
             .get(&room)
@@ -134,12 +133,12 @@ impl PresenceTable {
     /// Removes one entry of a user from each of these rooms.
     fn remove_from_direct_rooms(&mut self, user: UserId, rooms: &[RoomId]) {
         for room in rooms {
-            if let Entry::Occupied(mut near) = self.users_by_direct_room.entry(*room) {
-                if let Some(at) = near.get().iter().position(|one| *one == user) {
-                    near.get_mut().swap_remove(at);
+            if let Entry::Occupied(mut users) = self.users_by_direct_room.entry(*room) {
+                if let Some(at) = users.get().iter().position(|one| *one == user) {
+                    users.get_mut().swap_remove(at);
                 }
-                if near.get().is_empty() {
-                    near.remove();
+                if users.get().is_empty() {
+                    users.remove();
                 }
             }
         }
@@ -151,11 +150,76 @@ impl PresenceTable {
     }
 }
 
+impl ConnectionRegistry {
+    /// Presence of the people a user can see, sorted by name: the public list, and everyone who shares a direct room with the user.
+    #[must_use]
+    pub fn list_presence(&self, user: UserId) -> Vec<PersonPresence> {
+        let state = self.lock();
+        let listed = state.presences.listed_users.iter();
+        let listed = listed.filter_map(|id| state.presences.published.get(id));
+        sort_by_name(listed.chain(state.unlisted_friends(user)))
+    }
+
+    /// Frames with the presence of the people a user can see: the public list, then one frame for each friend outside it.
+    #[must_use]
+    pub fn presence_frames(&self, user: UserId) -> Vec<EncodedFrame> {
+        let mut state = self.lock();
+        let list = state.presences.list_frame();
+        let friends = state.unlisted_friends(user).map(|friend| {
+            EncodedFrame::from(&ServerFrame::Presence {
+                entry: friend.present.clone(),
+            })
+        });
+        std::iter::once(list).chain(friends).collect()
+    }
+
+    /// Number of people who are online or away.
+    #[must_use]
+    pub fn crowd(&self) -> u32 {
+        self.lock().presences.count()
+    }
+
+    /// Sends the number of people to everyone if it changed and exceeds the length of the public list. Call this periodically.
+    pub fn publish_crowd(&self) {
+        let mut state = self.lock();
+        let people = state.presences.count();
+        let is_published = state.presences.published_crowd == people;
+        state.presences.published_crowd = people;
+        let listed = u32::try_from(limits::MAX_LISTED_PEOPLE).unwrap_or(u32::MAX);
+        if !is_published && people > listed {
+            state.send_to_all(&ServerFrame::Crowd { count: people });
+        }
+    }
+
+    /// Records that a client became visible or hidden, and publishes the change.
+    pub fn set_visible(&self, connection: &Connection, visible: bool) {
+        connection.set_visible(visible);
+        if connection.remote_node().is_none() {
+            let client = connection.client;
+            let change = ClientChange::VisibilityChanged { client, visible };
+            self.publish_client_change(&mut self.lock(), change);
+        }
+        self.publish_presence(&connection.person);
+    }
+
+    /// Publishes a user's presence if it differs from what was last published.
+    pub fn publish_presence(&self, person: &Person) {
+        let mut state = self.lock();
+        let presence = state.presence(person.id);
+        let direct_rooms = state.direct_rooms(person.id);
+        let present = PersonPresence {
+            person: person.clone(),
+            presence,
+        };
+        for published in state.presences.set(present, direct_rooms) {
+            state.publish_presence(&published);
+        }
+    }
+}
+
 /// Presence entries sorted by name.
-pub(super) fn sort_by_name<'a>(
-    told: impl Iterator<Item = &'a PublishedPresence>,
-) -> Vec<PersonPresence> {
-    let mut people: Vec<_> = told.map(|told| told.present.clone()).collect();
+fn sort_by_name<'a>(published: impl Iterator<Item = &'a PublishedPresence>) -> Vec<PersonPresence> {
+    let mut people: Vec<_> = published.map(|entry| entry.present.clone()).collect();
     people.sort_by(|a, b| a.person.name.cmp(&b.person.name));
     people
 }

@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// The frame that a room retains. A room retains one at a time.
+/// The one frame that a room retains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetainedFrame {
     /// Id of what the frame is about.
     pub subject: Uuid,
-    /// Version of the subject's state, in milliseconds since 1970. Grows with each frame.
+    /// In milliseconds since 1970; grows with each frame.
     pub version: Millis,
     /// Sent to subscribers of the room.
     pub frame: ServerFrame,
-    /// Sent instead once the subject has ended, if its last frame was lost.
+    /// Sent if the subject ended and its last frame was lost.
     pub end_frame: ServerFrame,
 }
 
 impl ConnectionRegistry {
-    /// Sends a frame to every current and future subscriber of a room, on every node, until it is replaced or cleared.
+    /// Sends a frame to every current and future subscriber, on every node, until it is replaced or cleared.
     pub fn retain_frame(&self, room: RoomId, retained: RetainedFrame) {
         let retained = Box::new(retained);
         self.broadcast_command(RemoteCommand::RetainFrame { room, retained });
@@ -40,7 +40,7 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Sends the retained frames of a connection's rooms. The lock is held, so no newer frame is sent before them.
+    /// Sends the retained frames of a connection's rooms, before any newer one, because the lock is held.
     pub fn send_retained_frames(&self, connection: &Connection) {
         let state = self.lock();
         for (room, retained) in &state.retained {
@@ -50,13 +50,13 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Version of the frame that a room retains. None if it retains none.
+    /// Version of a room's retained frame.
     #[must_use]
     pub fn retained_version(&self, room: RoomId) -> Option<Millis> {
         Some(self.lock().retained.get(&room)?.version)
     }
 
-    /// Makes every node retain exactly this node's frames of the given subjects, since a node may have missed some.
+    /// Makes every node retain exactly this node's frames of the given subjects.
     pub fn sync_retained_frames(&self, subjects: &HashSet<Uuid>) {
         let frames = {
             let state = self.lock();
@@ -89,7 +89,7 @@ impl State {
         self.send_to_subscribers(room, frame);
     }
 
-    /// Replaces all retained frames. Subscribers receive changed frames, and the end frames of removed ones.
+    /// Replaces all retained frames. Subscribers get changed frames, and the end frames of removed ones.
     pub(super) fn replace_retained_frames(&mut self, frames: &[(RoomId, RetainedFrame)]) {
         let now: HashMap<RoomId, RetainedFrame> = frames.iter().cloned().collect();
         let before = std::mem::replace(&mut self.retained, now);

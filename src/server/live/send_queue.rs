@@ -1,15 +1,16 @@
 //! Write side of one live connection: a send queue bounded in bytes, and its socket.
 //!
-//! Any task may push; one [shard](super::flusher) writes. Pushing never waits and never fails: past the bound the queue drops
-//! its contents and closes, and the connection's own task then sends the documented close reason. All queued frames are
-//! written in one call, so a burst costs one system call and not one for each event.
+//! Any task may push; one [shard](super::flusher) writes all queued frames in one system call. Pushing never waits:
+//! past the bound the queue drops its contents and closes, and the connection's own task sends the close reason.
 //!
-//! While the queue is corked, frames pushed by others are held back. The connection's task first sends the missed events;
-//! uncorking then skips events that were already replayed.
+//! A corked queue holds back what others push while the connection's task replays missed events; uncorking skips those.
+
+mod queue_state;
 
 use super::flusher::{Flusher, Shard};
 use crate::{model::Seq, protocol::close::CloseCode, server::store::Stream};
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
+use queue_state::{QueueState, WakeTarget};
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
@@ -19,205 +20,66 @@ use std::{
 };
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
-/// Send buffer of the socket, in bytes. Linux doubles the value, to include its own bookkeeping.
+/// Bytes. Linux doubles the value for its own bookkeeping.
 const SEND_BUFFER_BYTES: usize = 48 * 1024;
-/// The kernel breaks a connection whose peer acknowledges no data for this long (RFC 5482). Heartbeats ensure that there is
-/// always data to acknowledge.
+/// The kernel breaks a connection whose peer acknowledges nothing for this long (RFC 5482); heartbeats are always sent.
 #[cfg(target_os = "linux")]
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of frames in one write.
 const MAX_WRITE_FRAMES: usize = 64;
-/// Capacity that an empty queue keeps, in frames. A burst after a restart grows the queue, and an idle connection would keep
-/// that memory for hours; allocating it again for the next burst is cheaper.
+/// Capacity that an empty queue keeps, in frames, so that a burst does not hold memory for hours.
 const RETAINED_FRAME_CAPACITY: usize = 16;
-/// Longest time [`SendQueue::send`] waits for room before it closes the connection as too slow.
+/// Longest wait of [`SendQueue::send`] before it closes the connection as too slow.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An encoded frame. Cheap to clone: clones share the bytes.
+/// An encoded frame; clones share the bytes.
 #[derive(Debug, Clone)]
 pub struct EncodedFrame {
     /// Bytes as they are sent.
     pub bytes: Bytes,
-    /// Stream and sequence number if the frame is an event, so that a connection that has replayed it can skip it.
+    /// Stream and sequence of an event, so that a connection that has replayed it can skip it.
     pub position: Option<(Stream, Seq)>,
 }
 
 /// Why a send queue ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEnd {
-    /// The server closed the connection, with this close code.
+    /// By the server, with this close code.
     Closed(CloseCode),
-    /// The socket failed, or the client closed the connection.
+    /// By the client, or the socket failed.
     Disconnected,
 }
 
 /// Write side of one live connection.
 #[derive(Debug)]
 pub struct SendQueue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// Socket to write to, set once the connection has left HTTP.
     socket: OnceLock<Arc<TcpStream>>,
     /// Shard that writes for this queue.
     shard: Arc<Shard>,
-    /// Wakes the connection's own task, the only waiter: there is room, everything is written, or the queue ended.
+    /// Wakes the connection's own task, the only waiter.
     task_notify: Notify,
     max_bytes: usize,
 }
 
-/// Queue policy as plain data, without I/O.
-#[derive(Debug)]
-struct State {
-    /// Bytes to write, in order. A partly written first frame holds only its remaining bytes.
-    queue: VecDeque<Bytes>,
-    /// Whether the first frame of `queue` was partly written. Its rest must be sent before any other frame.
-    is_first_partial: bool,
-    /// Frames pushed while corked. None while not corked.
-    corked: Option<Vec<EncodedFrame>>,
-    /// Last replayed sequence of each stream. Removed once a newer event of the stream is pushed.
-    replayed_up_to: Vec<(Stream, Seq)>,
-    /// Total bytes in `queue` and `corked`.
-    queued_bytes: usize,
-    /// Whether the shard has this queue scheduled, or a task waits for the socket to become writable.
-    is_scheduled: bool,
-    /// Whether the connection's own task waits for `queue` to drain. It is not woken for other writes.
-    is_task_waiting: bool,
-    end: Option<ConnectionEnd>,
-}
-
-/// Task to wake after a state change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WakeTarget {
-    Nobody,
-    Shard,
-    ConnectionTask,
-}
-
-impl State {
-    fn push(&mut self, piece: EncodedFrame, bound: usize) -> WakeTarget {
-        if self.end.is_some() {
-            return WakeTarget::Nobody;
-        }
-        let waiting = self.queued_bytes;
-        if let Some(held) = &mut self.corked {
-            self.queued_bytes += piece.bytes.len();
-            held.push(piece);
-        } else {
-            if piece.position.is_some_and(|event| self.was_replayed(event)) {
-                return WakeTarget::Nobody;
-            }
-            self.queued_bytes += piece.bytes.len();
-            self.queue.push_back(piece.bytes);
-        }
-        // One frame may exceed the bound if nothing else is queued: such a client is not slow.
-        if self.queued_bytes > bound && waiting > 0 {
-            self.close(ConnectionEnd::Closed(CloseCode::TooSlow))
-        } else if self.corked.is_some() {
-            WakeTarget::Nobody
-        } else {
-            self.schedule()
-        }
-    }
-
-    fn was_replayed(&mut self, (stream, seq): (Stream, Seq)) -> bool {
-        let known = self
-            .replayed_up_to
-            .iter()
-            .position(|(known, _)| *known == stream);
-        let Some(known) = known else { return false };
-        let was = seq <= self.replayed_up_to[known].1;
-        if !was {
-            self.replayed_up_to.swap_remove(known);
-        }
-        was
-    }
-
-    fn schedule(&mut self) -> WakeTarget {
-        if self.is_scheduled || self.queue.is_empty() {
-            return WakeTarget::Nobody;
-        }
-        self.is_scheduled = true;
-        WakeTarget::Shard
-    }
-
-    /// Ends the queue and drops its contents, except the rest of a partly written frame. The first reason wins.
-    fn close(&mut self, why: ConnectionEnd) -> WakeTarget {
-        if self.end.is_some() {
-            return WakeTarget::Nobody;
-        }
-        self.end = Some(why);
-        let keep = usize::from(self.is_first_partial && why != ConnectionEnd::Disconnected);
-        self.queue.truncate(keep);
-        self.corked = None;
-        self.queued_bytes = self.queue.iter().map(Bytes::len).sum();
-        WakeTarget::ConnectionTask
-    }
-
-    fn uncork(&mut self, replayed: &[(Stream, Seq)], bound: usize) -> WakeTarget {
-        let held = self.corked.take().unwrap_or_default();
-        for (stream, seq) in replayed {
-            self.replayed_up_to.retain(|(known, _)| known != stream);
-            self.replayed_up_to.push((*stream, *seq));
-        }
-        let was_scheduled = self.is_scheduled;
-        for piece in held {
-            self.queued_bytes -= piece.bytes.len();
-            self.push(piece, bound);
-        }
-        // Also if the queue ended meanwhile: a queue is scheduled only once, and the close frame relies on it. The task that
-        // uncorks checks for the end itself.
-        if self.is_scheduled && !was_scheduled {
-            WakeTarget::Shard
-        } else {
-            WakeTarget::Nobody
-        }
-    }
-
-    /// Removes written bytes from the queue. Returns the number of frames completed.
-    fn advance(&mut self, mut count: usize) -> u64 {
-        self.queued_bytes -= count;
-        let mut pieces = 0;
-        while let Some(first) = self.queue.front_mut() {
-            if count < first.len() {
-                first.advance(count);
-                self.is_first_partial |= count > 0;
-                break;
-            }
-            count -= first.len();
-            self.queue.pop_front();
-            self.is_first_partial = false;
-            pieces += 1;
-        }
-        pieces
-    }
-}
-
 impl SendQueue {
-    /// A corked queue of at most `bound` bytes, without a socket.
+    /// A corked queue of at most `max_bytes` bytes, without a socket.
     #[must_use]
-    pub fn new(flusher: &Flusher, bound: usize) -> Arc<Self> {
-        let state = State {
-            queue: VecDeque::new(),
-            is_first_partial: false,
-            corked: Some(Vec::new()),
-            replayed_up_to: Vec::new(),
-            queued_bytes: 0,
-            is_scheduled: false,
-            is_task_waiting: false,
-            end: None,
-        };
+    pub fn new(flusher: &Flusher, max_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::new(state),
+            state: Mutex::new(QueueState::new()),
             socket: OnceLock::new(),
             shard: flusher.assign_shard(),
             task_notify: Notify::new(),
-            max_bytes: bound,
+            max_bytes,
         })
     }
 
-    /// Sets the socket and bounds its send buffer. Called once, by the connection's own task, before it sends anything.
+    /// Sets the socket, once, before the connection's own task sends anything.
     pub fn attach(&self, socket: Arc<TcpStream>) {
         let options = socket2::SockRef::from(&*socket);
-        // If the system refuses, its own bounds apply.
+        // If refused, the system's own bounds apply.
         let _ = options.set_send_buffer_size(SEND_BUFFER_BYTES);
         #[cfg(target_os = "linux")]
         let _ = options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
@@ -226,15 +88,15 @@ impl SendQueue {
     }
 
     /// Queues a shared frame, or ends the queue if it would exceed its bound.
-    pub fn push(self: &Arc<Self>, piece: EncodedFrame) {
-        let then = self.lock().push(piece, self.max_bytes);
-        self.wake(then);
+    pub fn push(self: &Arc<Self>, frame: EncodedFrame) {
+        let target = self.lock().push(frame, self.max_bytes);
+        self.wake(target);
     }
 
-    /// Ends the queue and drops its contents. The connection's own task gets the reason from [`Self::closed`].
+    /// Ends the queue; [`Self::closed`] returns the reason.
     pub fn close(self: &Arc<Self>, why: CloseCode) {
-        let then = self.lock().close(ConnectionEnd::Closed(why));
-        self.wake(then);
+        let target = self.lock().close(ConnectionEnd::Closed(why));
+        self.wake(target);
     }
 
     /// Holds back frames that others push, until [`Self::uncork`].
@@ -242,36 +104,36 @@ impl SendQueue {
         self.lock().corked.get_or_insert_default();
     }
 
-    /// Releases the frames held back, except events up to the given sequences of the replayed streams.
+    /// Releases what was held back, except events up to the given sequences of the replayed streams.
     pub fn uncork(self: &Arc<Self>, replayed: &[(Stream, Seq)]) {
-        let then = self.lock().uncork(replayed, self.max_bytes);
-        self.wake(then);
+        let target = self.lock().uncork(replayed, self.max_bytes);
+        self.wake(target);
     }
 
-    /// Queues bytes for this client alone, before any frames held back, even while corked. Waits while more than half of the
-    /// bound is queued, so a replay of any length stays within it. Called only by the connection's own task.
+    /// Queues bytes for this client alone, even while corked. Only for the connection's own task. Waits while more than
+    /// half of the bound is queued, so a replay of any length fits.
     ///
     /// # Errors
     /// [`ConnectionEnd`] when the queue has ended, or when the client reads nothing for 30 s.
     pub async fn send(self: &Arc<Self>, bytes: Bytes) -> Result<(), ConnectionEnd> {
         loop {
-            let then = {
+            let target = {
                 let mut state = self.lock();
-                if let Some(ended) = state.end {
-                    return Err(ended);
+                if let Some(end) = state.end {
+                    return Err(end);
                 }
                 if state.queued_bytes <= self.max_bytes / 2 || state.queue.is_empty() {
                     state.queued_bytes += bytes.len();
                     state.queue.push_back(bytes);
-                    let then = state.schedule();
+                    let target = state.schedule();
                     drop(state);
-                    self.wake(then);
+                    self.wake(target);
                     return Ok(());
                 }
                 state.is_task_waiting = true;
                 state.schedule()
             };
-            self.wake(then);
+            self.wake(target);
             if timeout(SEND_TIMEOUT, self.task_notify.notified())
                 .await
                 .is_err()
@@ -281,9 +143,9 @@ impl SendQueue {
         }
     }
 
-    /// Queues control frames that the WebSocket library sends itself (pongs). Never waits, and counts against the bound.
+    /// Queues the WebSocket library's own control frames (pongs), within the bound, without waiting.
     pub(crate) fn push_control(self: &Arc<Self>, bytes: Bytes) {
-        let then = {
+        let target = {
             let mut state = self.lock();
             if state.end.is_some() {
                 return;
@@ -296,23 +158,22 @@ impl SendQueue {
                 state.schedule()
             }
         };
-        self.wake(then);
+        self.wake(target);
     }
 
-    /// Waits until the queue ends. Called only by the connection's own task.
+    /// Waits until the queue ends. Only for the connection's own task.
     pub async fn closed(&self) -> ConnectionEnd {
         loop {
-            if let Some(ended) = self.lock().end {
-                return ended;
+            if let Some(end) = self.lock().end {
+                return end;
             }
             self.task_notify.notified().await;
         }
     }
 
-    /// Queues the last bytes of a queue that has ended, and waits until everything is written. Called only by the connection's own
-    /// task, which bounds the wait.
+    /// Queues the last bytes of an ended queue and waits until they are written, as long as the caller allows.
     pub async fn finish(self: &Arc<Self>, bytes: Bytes) {
-        let then = {
+        let target = {
             let mut state = self.lock();
             if state.end == Some(ConnectionEnd::Disconnected) {
                 return;
@@ -321,7 +182,7 @@ impl SendQueue {
             state.queue.push_back(bytes);
             state.schedule()
         };
-        self.wake(then);
+        self.wake(target);
         loop {
             {
                 let mut state = self.lock();
@@ -340,7 +201,7 @@ impl SendQueue {
         self.lock().queued_bytes
     }
 
-    /// Shuts the socket down and drops the queue. Tasks that wait for the socket stop.
+    /// Shuts the socket down and drops the queue.
     pub fn abort(&self) {
         {
             let mut state = self.lock();
@@ -355,19 +216,19 @@ impl SendQueue {
         }
     }
 
-    fn wake(self: &Arc<Self>, then: WakeTarget) {
-        match then {
+    fn wake(self: &Arc<Self>, target: WakeTarget) {
+        match target {
             WakeTarget::Nobody => {}
             WakeTarget::Shard => self.shard.schedule(self.clone()),
             WakeTarget::ConnectionTask => self.task_notify.notify_one(),
         }
     }
 
-    /// Writes as much as the socket accepts. Returns false if the socket blocks; [`Self::drain`] must then continue. Called by
-    /// the shard that the queue was scheduled on.
+    /// Writes what the socket accepts, for the shard. Returns false if the socket blocks; [`Self::drain`] then
+    /// continues.
     pub(super) fn flush(&self) -> bool {
         let Some(socket) = self.socket.get() else {
-            // Only tests have no socket; queued frames wait for one.
+            // Only in tests: the frames wait for a socket.
             self.lock().is_scheduled = false;
             return true;
         };
@@ -385,7 +246,7 @@ impl SendQueue {
                 }
                 Err(_) => {
                     state.close(ConnectionEnd::Disconnected);
-                    // Also if the queue had ended for another reason: no close frame can be sent any more.
+                    // No close frame can be sent any more.
                     state.end = Some(ConnectionEnd::Disconnected);
                     state.queue = VecDeque::new();
                     state.queued_bytes = 0;
@@ -404,7 +265,7 @@ impl SendQueue {
         true
     }
 
-    /// Writes whenever the socket becomes writable, until everything is written.
+    /// Writes until the queue is empty, whenever the socket becomes writable.
     pub(super) async fn drain(self: Arc<Self>) {
         let Some(socket) = self.socket.get() else {
             return;
@@ -418,7 +279,7 @@ impl SendQueue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         // A panic while the lock is held leaves valid plain data.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -430,14 +291,14 @@ impl SendQueue {
     #[cfg(test)]
     pub(crate) fn take(&self) -> Result<Vec<Bytes>, ConnectionEnd> {
         let mut state = self.lock();
-        if let Some(ended) = state.end {
-            return Err(ended);
+        if let Some(end) = state.end {
+            return Err(end);
         }
         state.queued_bytes = state
             .corked
             .iter()
             .flatten()
-            .map(|piece| piece.bytes.len())
+            .map(|frame| frame.bytes.len())
             .sum();
         state.is_scheduled = false;
         Ok(state.queue.drain(..).collect())
@@ -445,16 +306,16 @@ impl SendQueue {
 }
 
 /// Writes as much as the socket accepts, in one call.
-fn write(socket: &TcpStream, out: &VecDeque<Bytes>) -> io::Result<usize> {
+fn write(socket: &TcpStream, queue: &VecDeque<Bytes>) -> io::Result<usize> {
     // The most common case; a vectored write costs more.
-    if let (1, Some(only)) = (out.len(), out.front()) {
+    if let (1, Some(only)) = (queue.len(), queue.front()) {
         return socket.try_write(only);
     }
-    let mut pieces = [IoSlice::new(&[]); MAX_WRITE_FRAMES];
-    for (piece, bytes) in pieces.iter_mut().zip(out) {
-        *piece = IoSlice::new(bytes);
+    let mut slices = [IoSlice::new(&[]); MAX_WRITE_FRAMES];
+    for (slice, bytes) in slices.iter_mut().zip(queue) {
+        *slice = IoSlice::new(bytes);
     }
-    socket.try_write_vectored(&pieces[..out.len().min(MAX_WRITE_FRAMES)])
+    socket.try_write_vectored(&slices[..queue.len().min(MAX_WRITE_FRAMES)])
 }
 
 #[cfg(test)]

@@ -16,28 +16,25 @@ use std::{
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Clients of all nodes. Guests of a call appear only here: they have no presence and no subscriptions.
+    /// Clients of all nodes. A call's guests are only here: no presence, no subscriptions.
     pub(super) connections: HashMap<ClientId, Arc<Connection>>,
     /// Users with at least one client on any node.
     pub(super) users: HashMap<UserId, UserConnections>,
-    /// Subscribers on this node.
     pub(super) rooms: HashMap<RoomId, RoomSubscribers>,
     pub(super) presences: PresenceTable,
-    /// Frames that rooms retain, whether or not a client of this node is subscribed.
+    /// Whether or not a client of this node is subscribed.
     pub(super) retained: HashMap<RoomId, RetainedFrame>,
-    /// Number of changes to this node's clients that were sent to the other nodes.
+    /// Client changes sent to the other nodes.
     pub(super) change_count: u64,
 }
 
-/// The connections and rooms of one user.
 #[derive(Debug, Default)]
 pub(super) struct UserConnections {
     pub(super) connections: Vec<Arc<Connection>>,
-    /// Rooms that the user's clients on this node are subscribed to. For clients on other nodes only the direct rooms.
+    /// Rooms of the user's clients on this node; for clients on other nodes only direct rooms.
     pub(super) rooms: HashSet<RoomId>,
 }
 
-/// The subscribers of one room on this node.
 #[derive(Debug)]
 pub(super) struct RoomSubscribers {
     pub(super) kind: RoomKind,
@@ -49,7 +46,11 @@ impl State {
         let Some(user) = self.users.get(&user) else {
             return Presence::Offline;
         };
-        if user.connections.iter().any(|page| page.is_visible()) {
+        if user
+            .connections
+            .iter()
+            .any(|connection| connection.is_visible())
+        {
             Presence::Online
         } else {
             Presence::Away
@@ -72,16 +73,16 @@ impl State {
             return;
         };
         for room in &user.get().rooms {
-            if let Entry::Occupied(mut hearers) = self.rooms.entry(*room) {
-                hearers.get_mut().connections.remove(&connection.client);
-                if hearers.get().connections.is_empty() {
-                    hearers.remove();
+            if let Entry::Occupied(mut subscribers) = self.rooms.entry(*room) {
+                subscribers.get_mut().connections.remove(&connection.client);
+                if subscribers.get().connections.is_empty() {
+                    subscribers.remove();
                 }
             }
         }
-        let pages = &mut user.get_mut().connections;
-        pages.retain(|page| page.client != connection.client);
-        if pages.is_empty() {
+        let connections = &mut user.get_mut().connections;
+        connections.retain(|other| other.client != connection.client);
+        if connections.is_empty() {
             user.remove();
         }
     }
@@ -94,15 +95,17 @@ impl State {
         let here = user
             .connections
             .iter()
-            .filter(|page| page.remote_node().is_none());
-        let mut here = here.map(|page| (page.client, page.clone())).peekable();
+            .filter(|connection| connection.remote_node().is_none());
+        let mut here = here
+            .map(|connection| (connection.client, connection.clone()))
+            .peekable();
         if here.peek().is_some() {
-            let pages = HashMap::new();
-            let hearers = self.rooms.entry(room).or_insert(RoomSubscribers {
-                kind,
-                connections: pages,
-            });
-            hearers.connections.extend(here);
+            let connections = HashMap::new();
+            let subscribers = self
+                .rooms
+                .entry(room)
+                .or_insert(RoomSubscribers { kind, connections });
+            subscribers.connections.extend(here);
         }
     }
 
@@ -121,14 +124,14 @@ impl State {
             .collect()
     }
 
-    /// Presence of those who share a direct room with a user and are not on the public list.
+    /// Presence of friends who are not on the public list.
     pub(super) fn unlisted_friends(
         &self,
         user: UserId,
     ) -> impl Iterator<Item = &PublishedPresence> {
         let rooms = self.direct_rooms(user);
         let here = rooms.iter().flat_map(|room| self.subscribers(*room));
-        let here = here.map(|page| page.person.id);
+        let here = here.map(|connection| connection.person.id);
         // Users on other nodes have no subscription on this one.
         let anywhere = rooms
             .iter()
@@ -137,7 +140,7 @@ impl State {
         friends
             .into_iter()
             .filter_map(|friend| self.presences.published.get(&friend))
-            .filter(|told| !told.is_listed)
+            .filter(|published| !published.is_listed)
     }
 
     pub(super) fn subscribers(&self, room: RoomId) -> impl Iterator<Item = &Arc<Connection>> {
@@ -146,26 +149,26 @@ impl State {
     }
 
     pub(super) fn send_to_all(&self, frame: &ServerFrame) {
-        let piece = EncodedFrame::from(frame);
-        for page in self.users.values().flat_map(|user| &user.connections) {
-            page.push(&piece);
+        let encoded = EncodedFrame::from(frame);
+        for connection in self.users.values().flat_map(|user| &user.connections) {
+            connection.push(&encoded);
         }
     }
 
-    pub(super) fn publish_presence(&self, told: &PublishedPresence) {
+    pub(super) fn publish_presence(&self, published: &PublishedPresence) {
         let frame = ServerFrame::Presence {
-            entry: told.present.clone(),
+            entry: published.present.clone(),
         };
-        if told.is_listed {
+        if published.is_listed {
             return self.send_to_all(&frame);
         }
-        let piece = EncodedFrame::from(&frame);
-        for page in told
+        let encoded = EncodedFrame::from(&frame);
+        for connection in published
             .direct_rooms
             .iter()
             .flat_map(|room| self.subscribers(*room))
         {
-            page.push(&piece);
+            connection.push(&encoded);
         }
     }
 

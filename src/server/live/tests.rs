@@ -1,15 +1,18 @@
 use super::*;
-use crate::model::user::{Role, UserName};
+use crate::model::{
+    limits,
+    user::{Person, Role, UserName},
+};
 use uuid::Uuid;
 
-fn new_connection(user: u128, page: u128) -> Arc<Connection> {
+fn new_connection(user: u128, client: u128) -> Arc<Connection> {
     let person = Person {
         id: UserId(Uuid::from_u128(user)),
         name: UserName::new("Ada").unwrap(),
         role: Role::Guest,
     };
     Arc::new(Connection::new(
-        ClientId(Uuid::from_u128(page)),
+        ClientId(Uuid::from_u128(client)),
         person,
         format!("session {user}"),
         true,
@@ -17,16 +20,19 @@ fn new_connection(user: u128, page: u128) -> Arc<Connection> {
     ))
 }
 
-fn count_received(page: &Connection) -> usize {
-    page.send_queue().uncork(&[]);
-    page.send_queue().take().map_or(0, |frames| frames.len())
+fn count_received(connection: &Connection) -> usize {
+    connection.send_queue().uncork(&[]);
+    connection
+        .send_queue()
+        .take()
+        .map_or(0, |frames| frames.len())
 }
 
 /// Registers a connection and subscribes it to a room.
-fn register_in_room(live: &ConnectionRegistry, page: &Arc<Connection>, n: u128) -> bool {
-    let opened = live.register(page);
+fn register_in_room(live: &ConnectionRegistry, connection: &Arc<Connection>, n: u128) -> bool {
+    let opened = live.register(connection);
     if opened {
-        live.subscribe_everywhere(page.person.id, room(n), RoomKind::Public);
+        live.subscribe_everywhere(connection.person.id, room(n), RoomKind::Public);
     }
     opened
 }
@@ -137,17 +143,17 @@ fn in_a_crowd_everybody_sees_some_and_friends_see_each_other() {
         new_connection(1_002, 1_002),
         new_connection(1_003, 1_003),
     );
-    for page in &crowd {
-        live.register(page);
-        live.publish_presence(&page.person);
+    for connection in &crowd {
+        live.register(connection);
+        live.publish_presence(&connection.person);
     }
-    for page in [&friend, &stranger] {
-        live.register(page);
-        live.publish_presence(&page.person);
+    for connection in [&friend, &stranger] {
+        live.register(connection);
+        live.publish_presence(&connection.person);
     }
     live.subscribe_everywhere(friend.person.id, room(7), RoomKind::Direct);
-    for page in crowd.iter().chain([&friend, &stranger]) {
-        count_received(page);
+    for connection in crowd.iter().chain([&friend, &stranger]) {
+        count_received(connection);
     }
     live.register(&late);
     live.subscribe_everywhere(late.person.id, room(7), RoomKind::Direct);

@@ -1,4 +1,4 @@
-//! One-to-one calls, stored so that an open one survives a restart of the server and every outcome is kept.
+//! One-to-one calls, which survive a restart of the server.
 
 use super::{Store, parse, parse_optional};
 use crate::{
@@ -125,7 +125,7 @@ impl CallColumns {
 }
 
 impl Store {
-    /// Inserts or updates a call. Returns false and changes nothing if the stored call has ended: the writer is out of date.
+    /// Inserts or updates a call. Returns false, and changes nothing, if the stored call has ended.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,20 +1,20 @@
 //! Batches concurrent lookups of one kind into shared queries.
 //!
-//! Requests that arrive while a query runs form the next one, as appends to the event log do. A lone request never waits; when
-//! thousands of clients reconnect at once, they cost one query per [`MAX_QUERY_KEYS`] of them.
+//! Requests that arrive while a query runs form the next one. A lone request never waits; thousands at once cost one
+//! query per [`MAX_QUERY_KEYS`].
 
 use crate::server::error::{Error, Result};
 use std::{collections::HashMap, fmt, hash::Hash, iter};
 use tokio::sync::{mpsc, oneshot};
 
-/// The most keys in one query. SQLite and PostgreSQL accept more.
+/// SQLite and PostgreSQL accept more.
 const MAX_QUERY_KEYS: usize = 128;
-/// How many requests may wait; further callers wait for a free slot.
+/// Waiting requests; further callers wait for a slot.
 const CHANNEL_CAPACITY: usize = 1_024;
 
 type LoadRequest<K, V> = (K, oneshot::Sender<Result<Option<V>>>);
 
-/// Loads values of one kind by key. Cheap to clone; clones share their batches.
+/// Loads values by key; clones share their batches.
 pub(super) struct DataLoader<K, V>(mpsc::Sender<LoadRequest<K, V>>);
 
 impl<K, V> Clone for DataLoader<K, V> {
@@ -34,8 +34,8 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Starts the task that runs `load_many`, which returns the values it found for its keys. The keys are padded to a power of two
-    /// with repetitions, so that few distinct statements are prepared. The task ends when the last clone is dropped.
+    /// Starts the task that runs `load_many`, which ends with the last clone. Keys are padded to a power of two with
+    /// repetitions, so that few statements are prepared.
     pub(super) fn new<F>(load_many: impl Fn(Vec<K>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<HashMap<K, V>>> + Send,

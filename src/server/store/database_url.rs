@@ -10,8 +10,8 @@ const URL_FORMAT_HINT: &str = "Use the form postgres://user:password@host:5432/d
 /// The error for the URL of a file.
 const EMBEDDED_STORE_HINT: &str = "--database-url is for PostgreSQL. For the SQLite store, leave it out and set the folder with --data";
 
-/// `postgres://user:password@host:5432/database` as given. Only `options` validates it, so that no other error can show the
-/// password. `Debug` and `Display` leave out user, password and query.
+/// `postgres://user:password@host:5432/database` as given. Only `options` validates it, so that no other error shows
+/// the password; `Debug` and `Display` leave out user, password and query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
@@ -34,7 +34,7 @@ impl DatabaseUrl {
     /// # Errors
     /// [`Error::InvalidSetting`] when it is not the URL of a PostgreSQL database.
     pub(super) fn options(&self) -> Result<PgConnectOptions> {
-        // Errors repeat only the scheme: anything after it may be a password.
+        // Anything after the scheme may be a password.
         let scheme = self.0.split(':').next().unwrap_or_default();
         let wrong = match scheme.to_ascii_lowercase().as_str() {
             "postgres" | "postgresql" => match self.0.parse() {

@@ -9,23 +9,22 @@ use sqlx::{
 };
 use std::{io::ErrorKind, path::Path, time::Duration};
 
-/// Size of the read pool on SQLite; PostgreSQL gets twice as many connections.
+/// On SQLite; PostgreSQL gets twice as many.
 const READ_CONNECTIONS: u32 = 4;
-/// Write connections of one program to PostgreSQL. The event log's writer needs one; requests share the rest.
+/// Of one program to PostgreSQL. The event log's writer needs one; requests share the rest.
 const POSTGRES_WRITE_CONNECTIONS: u32 = 8;
-/// How long a query waits for a connection: long enough for a database restart to fail no request.
+/// For a query to get a connection: a restart of the database fails no request.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long start-up waits for a database that neither accepts nor refuses the connection.
+/// At start-up, for a database that neither accepts nor refuses.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The oldest tested PostgreSQL version, in the format of `server_version_num`.
 const MIN_POSTGRES_VERSION: i32 = 150_000;
 
-/// Session settings for SQLite. With `synchronous = FULL` an acknowledged write survives a power loss, not just a killed process.
+/// With `synchronous = FULL` an acknowledged write survives a power loss.
 const SQLITE_SETUP_SQL: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
 
-/// Session settings for PostgreSQL, whatever the database's defaults are. The event log needs READ COMMITTED, where a statement
-/// after a lock sees everything committed before it, and acknowledged commits on disk. The timeouts and keepalives stop a
-/// program that lost its network from keeping a room locked.
+/// The event log needs READ COMMITTED, where a statement after a lock sees everything committed before, and commits on
+/// disk. Timeouts and keepalives stop a program without network from keeping a room locked.
 const POSTGRES_SETUP_SQL: &str = "SET default_transaction_isolation = 'read committed';
     SET application_name = 'rialto';
     SET lock_timeout = '20s';
@@ -71,8 +70,7 @@ pub(super) async fn open_postgres(url: &DatabaseUrl) -> Result<Store> {
     Ok(Store::from_pools(Engine::PostgreSQL, read, write))
 }
 
-/// Checks the server over a single connection, so that errors show at once and not after the pool's timeout, and migrates the
-/// schema. Of several programs that start together, one migrates and the others wait.
+/// Over a single connection, so that errors show at once. Of several programs that start together, one migrates.
 async fn check_and_migrate(
     url: &DatabaseUrl,
     in_words: &impl Fn(sqlx::Error) -> Error,
@@ -106,7 +104,7 @@ async fn check_and_migrate(
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => in_words(error),
         other => other.into(),
     })?;
-    // An error needs no handling: the connection is dropped either way.
+    // The connection is dropped either way.
     let _ = connection.close().await;
     Ok(())
 }
@@ -123,7 +121,7 @@ fn pool_options(setup_sql: &'static str) -> AnyPoolOptions {
         })
 }
 
-/// Describes why a database cannot be used and what to do. Never includes the password.
+/// Why a database cannot be used and what to do, without the password.
 fn describe_error(url: &DatabaseUrl, options: &PgConnectOptions, error: &sqlx::Error) -> String {
     let user = options.get_username();
     match error {

@@ -16,14 +16,14 @@ pub struct FileRow {
     pub hash: String,
     /// Size in bytes.
     pub size: u64,
-    /// Media type detected from the bytes, never the claimed one: `application/octet-stream` unless an image.
+    /// Detected from the bytes, never the claimed one: `application/octet-stream` unless an image.
     pub media_type: String,
     /// Width and height; none unless an image.
     pub image: Option<ImageSize>,
 }
 
 impl Store {
-    /// Records that a message carries a file, and the file itself unless known. Its bytes are already stored.
+    /// Records that a message carries a file whose bytes are stored.
     ///
     /// # Errors
     /// When the store fails.
@@ -60,7 +60,7 @@ impl Store {
         Ok(())
     }
 
-    /// The file with this hash, if the reader is a member of a room in which a message carries it.
+    /// The file with this hash, if a message carries it in one of the reader's rooms.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! Group calls in rooms, stored so that an open one survives a restart of the server.
+//! Group calls in rooms, which survive a restart of the server.
 
 use super::{Store, parse};
 use crate::{
@@ -24,7 +24,6 @@ pub struct GroupCallRow {
     pub ever_joined: Vec<UserId>,
 }
 
-/// A row of the table `group_calls`.
 struct GroupCallColumns {
     id: String,
     room_id: String,
@@ -67,7 +66,7 @@ impl GroupCallColumns {
 }
 
 impl Store {
-    /// Inserts or updates a group call. Returns false and changes nothing if the stored call has ended.
+    /// Inserts or updates a group call. Returns false, and changes nothing, if the stored call has ended.
     ///
     /// # Errors
     /// When the store fails.

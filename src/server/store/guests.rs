@@ -1,5 +1,4 @@
-//! Guest links, which admit people without an account to one group call, and the guests who joined with them. The tokens of links
-//! and guests are stored as hashes.
+//! Guest links, which admit people without an account to one group call, and their guests. Tokens are stored as hashes.
 
 use super::{Store, parse, users::decode_person};
 use crate::{
@@ -23,7 +22,7 @@ pub struct GuestLink {
     pub expires_at: Millis,
 }
 
-/// A guest who joined with a link. Valid until the link is revoked or the call ends.
+/// A guest who joined with a link, until it is revoked or the call ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallGuest {
     /// The guest's id, shaped like a user's, and the name they gave.
@@ -102,7 +101,7 @@ impl Store {
         rows.into_iter().map(decode_guest_link).collect()
     }
 
-    /// Revokes a link of a call and returns the token hashes of its guests; none if there is no such link or it is revoked already.
+    /// Revokes a link and returns the token hashes of its guests; none if there is no such valid link.
     ///
     /// # Errors
     /// When the store fails.

@@ -6,7 +6,7 @@ use sqlx::{Any, Connection, pool::PoolConnection};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long the store may take to answer the check of a lease.
+/// For the store to confirm that a lease is held.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Which lease.
@@ -14,19 +14,19 @@ const PING_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct LeaseName {
     /// Name for the log.
     pub name: &'static str,
-    /// Key of the advisory lock: an arbitrary number, unique in the database.
+    /// Key of the advisory lock, unique in the database.
     pub key: i64,
 }
 
-/// A session-level advisory lock, held until it is dropped or its connection ends. PostgreSQL releases it with the connection,
-/// so a crashed node loses it at once and no clock has to be right.
+/// A session-level advisory lock, until it is dropped. PostgreSQL releases it with the connection, so a crashed node
+/// loses it at once and no clock has to be right.
 #[derive(Debug)]
 pub struct Lease {
     connection: PoolConnection<Any>,
 }
 
 impl Lease {
-    /// Whether the lease is still held, checked by a ping over the connection that holds it.
+    /// Whether the lease is held, by a ping over its connection.
     pub async fn is_held(&mut self) -> bool {
         let ping = timeout(PING_TIMEOUT, self.connection.ping()).await;
         ping.is_ok_and(|answer| answer.is_ok())
@@ -35,7 +35,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // The lock belongs to the connection, which therefore must not return to the pool.
+        // The lock belongs to the connection, which must not return to the pool.
         self.connection.close_on_drop();
     }
 }

@@ -1,6 +1,6 @@
 //! The schema, as numbered migrations compiled into the program.
 //!
-//! They are listed by hand: sqlx's macro would read the folders itself, but compile both database drivers once more.
+//! Listed by hand: sqlx's macro would compile both database drivers once more.
 
 use sqlx::{
     SqlStr,
@@ -45,7 +45,7 @@ pub(super) fn postgresql() -> Migrator {
 
 fn migrator(migrations: Migrations) -> Migrator {
     let migrations = migrations.iter().map(|(number, name, sql)| {
-        // The description that sqlx itself would derive, so that existing stores see no difference.
+        // As sqlx derives it, so that existing stores see no difference.
         let description = name.replace('_', " ").into();
         let sql = SqlStr::from_static(sql);
         Migration::new(*number, description, MigrationType::Simple, sql, false)

@@ -1,12 +1,11 @@
-//! The store: all SQL of the program, one file per noun, as methods of [`Store`]. No module above this one writes SQL.
+//! The store: all SQL of the program, one file per noun, as methods of [`Store`].
 //!
-//! The store is a SQLite file in the data folder or a PostgreSQL database. The same queries run on both through sqlx's `Any`
-//! driver, within what the two share: `$1` placeholders, ids as text, integer milliseconds, JSON as text, bytewise text order.
-//! `engine` holds the differences in opening them; few other places check `Engine`.
+//! It is a SQLite file in the data folder or a PostgreSQL database. The same queries run on both through sqlx's `Any`
+//! driver: `$1` placeholders, ids as text, integer milliseconds, JSON as text, bytewise text order. `engine` holds the
+//! differences in opening them.
 //!
-//! There are two pools. On SQLite one connection writes, so that writers queue in the program instead of failing on its lock;
-//! the others read a consistent snapshot meanwhile (WAL). On PostgreSQL several programs write over several connections, so
-//! every read-then-write is protected by a lock or a constraint.
+//! On SQLite one connection writes, so that writers queue in the program; the others read a consistent snapshot (WAL).
+//! On PostgreSQL several programs write, so a lock or a constraint protects every read-then-write.
 
 mod calls;
 mod data_loader;
@@ -16,6 +15,7 @@ mod files;
 mod group_calls;
 mod guests;
 mod lease;
+mod memberships;
 mod messages;
 mod migrations;
 pub mod postgres_migration;
@@ -81,12 +81,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the configured store and migrates its schema. Without a database URL it is the SQLite store in the data folder,
-    /// created if missing.
+    /// Opens the configured store and migrates its schema: by default SQLite in the data folder, created if missing.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] with instructions when the database cannot be reached or used. Other errors when the folder
-    /// cannot be written or the store is newer than this program.
+    /// [`Error::InvalidSetting`] with instructions when the database cannot be reached or used. Other errors when the
+    /// folder cannot be written or the store is newer than this program.
     pub async fn open(config: &StoreConfig) -> Result<Self> {
         match &config.database_url {
             Some(url) => engine::open_postgres(url).await,
@@ -106,7 +105,7 @@ impl Store {
             }),
             room_loader: DataLoader::new(move |users| rooms::list_rooms(rooms.clone(), users)),
             membership_loader: DataLoader::new(move |users| {
-                rooms::list_memberships(memberships.clone(), users)
+                memberships::list_memberships(memberships.clone(), users)
             }),
         }
     }
@@ -118,8 +117,8 @@ impl Store {
     }
 }
 
-/// Whether a retry may succeed: the connection was lost, the database is stopping or starting, or two writers conflicted.
-/// No SQLite error code qualifies, because that engine has a single writer.
+/// Whether a retry may succeed: the connection was lost, the database restarts, or two writers conflicted. SQLite, with
+/// its single writer, has no such error.
 pub(in crate::server) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
@@ -148,12 +147,12 @@ pub(in crate::server) fn is_unique_violation(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.is_unique_violation())
 }
 
-/// Whether text from outside can occur in the store. PostgreSQL does not allow NUL in text, so no stored value has one.
+/// PostgreSQL does not allow NUL in text, so no stored value has one.
 fn can_be_stored(text: &str) -> bool {
     !text.contains('\0')
 }
 
-/// The placeholders of `rows` rows with `columns` columns each: `($1, $2), ($3, $4)`.
+/// Placeholders as in `($1, $2), ($3, $4)`.
 fn placeholders(rows: usize, columns: usize) -> String {
     let mut sql = String::with_capacity(rows * columns * 6);
     for at in 0..rows * columns {
@@ -178,7 +177,6 @@ where
         .map_err(|why| Error::corrupt(format!("{text:?}: {why}")))
 }
 
-/// Parses an optional word stored as text.
 fn parse_optional<T: FromStr>(text: Option<String>) -> Result<Option<T>>
 where
     T::Err: std::fmt::Display,

@@ -1,20 +1,21 @@
 //! `rialto migrate-store`: copies the SQLite store into a PostgreSQL database.
 //!
-//! Everything is copied in one transaction, table by table, referenced tables first. Tables and columns are read from the schema,
-//! so a table added later is copied as well. Then both sides are read in the same order and compared; any difference rolls
-//! everything back.
+//! One transaction copies all tables of the schema, referenced ones first, then compares both sides in the same order.
+//! Any difference rolls everything back.
 
-use super::{Error, Result, Tx, engine, placeholders};
+mod table;
+
+use super::{Error, Result, Tx, engine};
 use crate::server::{
     config::StoreConfig,
     data_lock::{DataLock, Sharing},
 };
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
-use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+use sqlx::AssertSqlSafe;
 use std::collections::BTreeSet;
+use table::{Column, ColumnType, Table, Value, list_tables};
 
-/// The most rows in one `INSERT`.
 const MAX_INSERT_ROWS: usize = 200;
 /// sqlx's own table, which is not copied: each side has one.
 const SQLX_MIGRATIONS_TABLE: &str = "_sqlx_migrations";
@@ -24,15 +25,15 @@ const SQLX_MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 pub struct CopiedTable {
     pub table: String,
     pub rows: u64,
-    /// SHA-256 of the rows in key order, as 64 hexadecimal digits; the same on both sides.
+    /// SHA-256 of the rows in key order, as 64 hexadecimal digits.
     pub checksum: String,
 }
 
-/// Copies the SQLite store of a data folder into an empty database, in one transaction. The data in the folder is not changed.
+/// Copies the SQLite store of a data folder, which does not change, into an empty database, in one transaction.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] with instructions when no database is given, the folder has no store or is in use, or the database
-/// cannot be used, is not empty or differs after the copy. The database is then left with empty tables at most.
+/// [`Error::InvalidSetting`] with instructions when no database is given, the folder has no store or is in use, or the
+/// database cannot be used, is not empty or differs after the copy. At most empty tables are left.
 pub async fn migrate_to_postgres(config: &StoreConfig) -> Result<Vec<CopiedTable>> {
     let folder = config.data.display();
     let Some(url) = &config.database_url else {
@@ -88,7 +89,7 @@ async fn copy_tables(source: &mut Tx, target: &mut Tx, place: &str) -> Result<Ve
         })?;
         copied.push(wrote);
     }
-    // A second pass after the last insert compares exactly what will be committed.
+    // After the last insert, this compares exactly what will be committed.
     for (table, wrote) in tables.iter().zip(&copied) {
         let found = checksum_table(table, target).await?;
         if found != *wrote {
@@ -99,205 +100,6 @@ async fn copy_tables(source: &mut Tx, target: &mut Tx, place: &str) -> Result<Ve
         }
     }
     Ok(copied)
-}
-
-/// Type of a column, the same on both engines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ColumnType {
-    Text,
-    Integer,
-    Boolean,
-}
-
-impl ColumnType {
-    /// Parses the type name of either engine's schema.
-    fn of(word: &str) -> Result<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            "text" => Ok(Self::Text),
-            "bigint" => Ok(Self::Integer),
-            "boolean" => Ok(Self::Boolean),
-            other => Err(Error::corrupt(format!("a column of type {other:?}"))),
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Column {
-    name: String,
-    column_type: ColumnType,
-}
-
-#[derive(Debug)]
-struct Table {
-    name: String,
-    columns: Vec<Column>,
-    /// Columns of the primary key, in order; all columns where there is no key.
-    key: Vec<String>,
-}
-
-impl Table {
-    /// Selects all rows, in the same order on both engines.
-    fn select_sql(&self) -> String {
-        let columns = self.columns.iter().map(
-            |Column {
-                 name,
-                 column_type: kind,
-             }| match kind {
-                ColumnType::Text | ColumnType::Integer => format!("\"{name}\""),
-                // The engines represent booleans differently, numbers alike.
-                ColumnType::Boolean => {
-                    format!(
-                        "CAST(CASE WHEN \"{name}\" THEN 1 WHEN NOT \"{name}\" THEN 0 END AS BIGINT)"
-                    )
-                }
-            },
-        );
-        let columns: Vec<_> = columns.collect();
-        let key: Vec<_> = self.key.iter().map(|name| format!("\"{name}\"")).collect();
-        format!(
-            "SELECT {} FROM \"{}\" ORDER BY {}",
-            columns.join(", "),
-            self.name,
-            key.join(", ")
-        )
-    }
-
-    fn insert_sql(&self, rows: usize) -> String {
-        let columns: Vec<_> = self
-            .columns
-            .iter()
-            .map(|column| format!("\"{}\"", column.name))
-            .collect();
-        format!(
-            "INSERT INTO \"{}\" ({}) VALUES {}",
-            self.name,
-            columns.join(", "),
-            placeholders(rows, columns.len())
-        )
-    }
-
-    fn values(&self, row: &AnyRow) -> Result<Vec<Value>> {
-        let columns = self.columns.iter().enumerate();
-        let values = columns.map(|(at, column)| {
-            Ok(match column.column_type {
-                ColumnType::Text => Value::Text(row.try_get(at)?),
-                ColumnType::Integer => Value::Integer(row.try_get(at)?),
-                ColumnType::Boolean => {
-                    Value::Boolean(row.try_get::<Option<i64>, _>(at)?.map(|number| number != 0))
-                }
-            })
-        });
-        values.collect()
-    }
-}
-
-#[derive(Debug)]
-enum Value {
-    Text(Option<String>),
-    Integer(Option<i64>),
-    Boolean(Option<bool>),
-}
-
-/// Running checksum of rows. Each value is hashed with a tag for its type and, for text, its length, so that the encoding is
-/// unambiguous.
-#[derive(Default)]
-struct Checksum {
-    rows: u64,
-    sum: Sha256,
-}
-
-impl Checksum {
-    fn add(&mut self, row: &[Value]) {
-        self.rows += 1;
-        for value in row {
-            match value {
-                Value::Text(None) | Value::Integer(None) | Value::Boolean(None) => {
-                    self.sum.update([0]);
-                }
-                Value::Text(Some(text)) => {
-                    self.sum.update([1]);
-                    self.sum.update(text.len().to_be_bytes());
-                    self.sum.update(text);
-                }
-                Value::Integer(Some(number)) => {
-                    self.sum.update([2]);
-                    self.sum.update(number.to_be_bytes());
-                }
-                Value::Boolean(Some(truth)) => self.sum.update([3, u8::from(*truth)]),
-            }
-        }
-    }
-
-    fn finish(self, table: &Table) -> CopiedTable {
-        CopiedTable {
-            table: table.name.clone(),
-            rows: self.rows,
-            checksum: hex::encode(self.sum.finalize()),
-        }
-    }
-}
-
-/// The tables of the SQLite store, each after those it references.
-async fn list_tables(source: &mut Tx) -> Result<Vec<Table>> {
-    let names: Vec<(String,)> = sqlx::query_as(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> $1 AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name",
-    )
-    .bind(SQLX_MIGRATIONS_TABLE)
-    .fetch_all(&mut **source)
-    .await?;
-    let mut waiting = Vec::new();
-    for (name,) in names {
-        let parents: Vec<(String,)> = sqlx::query_as(
-            "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list($1) WHERE \"table\" <> $1",
-        )
-        .bind(&name)
-        .fetch_all(&mut **source)
-        .await?;
-        let parents: BTreeSet<_> = parents.into_iter().map(|(parent,)| parent).collect();
-        waiting.push((describe_table(name, source).await?, parents));
-    }
-    let mut ordered: Vec<Table> = Vec::with_capacity(waiting.len());
-    while !waiting.is_empty() {
-        let ready = waiting.iter().position(|(_, parents)| {
-            let is_there = |parent: &String| ordered.iter().any(|table| table.name == *parent);
-            parents.iter().all(is_there)
-        });
-        let Some(ready) = ready else {
-            return Err(Error::corrupt("tables with circular foreign keys"));
-        };
-        ordered.push(waiting.remove(ready).0);
-    }
-    Ok(ordered)
-}
-
-async fn describe_table(name: String, source: &mut Tx) -> Result<Table> {
-    let columns: Vec<(String, String, i64)> = sqlx::query_as(
-        "SELECT name, type, CAST(pk AS BIGINT) FROM pragma_table_info($1) ORDER BY cid",
-    )
-    .bind(&name)
-    .fetch_all(&mut **source)
-    .await?;
-    let mut key: Vec<_> = columns
-        .iter()
-        .filter(|(_, _, place)| *place > 0)
-        .map(|(column, _, place)| (*place, column.clone()))
-        .collect();
-    key.sort();
-    let mut key: Vec<_> = key.into_iter().map(|(_, column)| column).collect();
-    if key.is_empty() {
-        key.extend(columns.iter().map(|(column, _, _)| column.clone()));
-    }
-    let columns = columns.into_iter().map(|(name, word, _)| {
-        Ok(Column {
-            name,
-            column_type: ColumnType::of(&word)?,
-        })
-    });
-    Ok(Table {
-        name,
-        columns: columns.collect::<Result<_>>()?,
-        key,
-    })
 }
 
 /// Checks that both sides have the same tables and columns, as both are at the schema of this program.
@@ -358,7 +160,7 @@ async fn lock_empty_tables(tables: &[Table], target: &mut Tx, place: &str) -> Re
     Ok(())
 }
 
-/// Copies a table and returns the row count and checksum of what was read.
+/// Copies a table and returns row count and checksum of what was read.
 async fn copy_table(table: &Table, source: &mut Tx, target: &mut Tx) -> Result<CopiedTable> {
     let mut checksum = Checksum::default();
     let mut rows = sqlx::query(AssertSqlSafe(table.select_sql())).fetch(&mut **source);
@@ -396,4 +198,43 @@ async fn checksum_table(table: &Table, from: &mut Tx) -> Result<CopiedTable> {
         checksum.add(&table.values(&row)?);
     }
     Ok(checksum.finish(table))
+}
+
+/// Running checksum of rows. Each value is hashed with a tag for its type and, for text, its length, so that the encoding is
+/// unambiguous.
+#[derive(Default)]
+struct Checksum {
+    rows: u64,
+    sum: Sha256,
+}
+
+impl Checksum {
+    fn add(&mut self, row: &[Value]) {
+        self.rows += 1;
+        for value in row {
+            match value {
+                Value::Text(None) | Value::Integer(None) | Value::Boolean(None) => {
+                    self.sum.update([0]);
+                }
+                Value::Text(Some(text)) => {
+                    self.sum.update([1]);
+                    self.sum.update(text.len().to_be_bytes());
+                    self.sum.update(text);
+                }
+                Value::Integer(Some(number)) => {
+                    self.sum.update([2]);
+                    self.sum.update(number.to_be_bytes());
+                }
+                Value::Boolean(Some(truth)) => self.sum.update([3, u8::from(*truth)]),
+            }
+        }
+    }
+
+    fn finish(self, table: &Table) -> CopiedTable {
+        CopiedTable {
+            table: table.name.clone(),
+            rows: self.rows,
+            checksum: hex::encode(self.sum.finalize()),
+        }
+    }
 }

@@ -1,18 +1,17 @@
-//! Rooms and memberships.
+//! Rooms, and how each member sees them.
 
-use super::{Engine, Store, Stream, Tx, can_be_stored, parse, placeholders, users::decode_person};
+use super::{Store, Stream, Tx, can_be_stored, parse, placeholders, users::decode_person};
 use crate::{
     model::{
-        Epoch, Millis, RoomId, Seq, UserId, limits,
+        Epoch, Millis, RoomId, UserId, limits,
         room::{RoomKind, RoomName, RoomSummary},
-        user::Person,
     },
     server::error::{Error, Result},
 };
 use sqlx::{AnyPool, AssertSqlSafe};
 use std::collections::HashMap;
 
-/// Columns of a room as one member sees it: member, room, stream, read cursor, unread count and, in a direct room, the other
+/// A room as one member sees it: member, room, stream, read cursor, unread count and, in a direct room, the other
 /// person.
 type RoomSummaryColumns = (
     String,
@@ -31,7 +30,7 @@ type RoomSummaryColumns = (
 
 /// SQL that counts the messages of others after a member's read cursor. It stops at [`limits::MAX_UNREAD_COUNT`], so that a long
 /// absence does not make every listing expensive.
-fn unread_count_sql(of: &str) -> String {
+pub(super) fn unread_count_sql(of: &str) -> String {
     let most = limits::MAX_UNREAD_COUNT;
     format!(
         "(SELECT COUNT(*) FROM (SELECT 1 FROM messages
@@ -40,10 +39,10 @@ fn unread_count_sql(of: &str) -> String {
     )
 }
 
-/// SQL for the rooms of those memberships (`mine`) that meet a condition.
+/// Selects the rooms of the memberships (`mine`) that meet a condition.
 ///
-/// The other person is joined in direct rooms only. With the kind as a separate condition, the join would scan all members of a
-/// public room for each of them.
+/// Joins the other person in direct rooms only. With the kind as a separate condition, every public room would be
+/// scanned.
 fn room_summaries_sql(condition: &str) -> String {
     format!(
         "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq, {unread},
@@ -59,7 +58,7 @@ fn room_summaries_sql(condition: &str) -> String {
     )
 }
 
-fn decode_room_kind(word: &str) -> Result<RoomKind> {
+pub(super) fn decode_room_kind(word: &str) -> Result<RoomKind> {
     match word {
         "public" => Ok(RoomKind::Public),
         "direct" => Ok(RoomKind::Direct),
@@ -67,7 +66,7 @@ fn decode_room_kind(word: &str) -> Result<RoomKind> {
     }
 }
 
-/// The rooms of each of these users, as [`Store::list_rooms`] returns them.
+/// As [`Store::list_rooms`], for several users.
 pub(super) async fn list_rooms(
     read: AnyPool,
     users: Vec<UserId>,
@@ -87,28 +86,6 @@ pub(super) async fn list_rooms(
             .entry(member)
             .or_default()
             .push(decode_room_summary(row)?);
-    }
-    Ok(found)
-}
-
-/// Ids and kinds of the rooms that each of these users is a member of.
-pub(super) async fn list_memberships(
-    read: AnyPool,
-    users: Vec<UserId>,
-) -> Result<HashMap<UserId, Vec<(RoomId, RoomKind)>>> {
-    let sql = format!(
-        "SELECT memberships.user_id, rooms.id, rooms.kind
-         FROM memberships JOIN rooms ON rooms.id = memberships.room_id WHERE memberships.user_id IN {}",
-        placeholders(1, users.len())
-    );
-    let mut query = sqlx::query_as::<_, (String, String, String)>(AssertSqlSafe(sql));
-    for user in users {
-        query = query.bind(user.to_string());
-    }
-    let mut found: HashMap<_, Vec<_>> = HashMap::new();
-    for (member, room, kind) in query.fetch_all(&read).await? {
-        let rooms = found.entry(parse(&member)?).or_default();
-        rooms.push((parse(&room)?, decode_room_kind(&kind)?));
     }
     Ok(found)
 }
@@ -208,77 +185,12 @@ impl Store {
         Ok((new_id, true))
     }
 
-    /// Makes a user a member of every public room, with all existing messages read.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn join_public_rooms(&self, tx: &mut Tx, user: UserId, at: Millis) -> Result<()> {
-        self.lock_memberships(tx, MembershipLock::OneUser).await?;
-        sqlx::query(
-            "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
-             SELECT rooms.id, $1, streams.head, $2 FROM rooms JOIN streams ON streams.name = 'room:' || rooms.id
-             WHERE rooms.kind = 'public'
-             ON CONFLICT (room_id, user_id) DO NOTHING",
-        )
-        .bind(user.to_string())
-        .bind(at)
-        .execute(&mut **tx)
-        .await?;
-        Ok(())
-    }
-
-    /// Makes every user a member of a public room, with all existing messages read.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn create_memberships_for_all(&self, room: RoomId, at: Millis) -> Result<()> {
-        let mut tx = self.begin().await?;
-        self.lock_memberships(&mut tx, MembershipLock::Everybody)
-            .await?;
-        sqlx::query(
-            "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
-             SELECT rooms.id, users.id, streams.head, $2
-             FROM rooms JOIN streams ON streams.name = 'room:' || rooms.id CROSS JOIN users
-             WHERE rooms.id = $1 AND rooms.kind = 'public'
-             ON CONFLICT (room_id, user_id) DO NOTHING",
-        )
-        .bind(room.to_string())
-        .bind(at)
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Makes sure that a user and a public room created concurrently are joined, although neither transaction sees the other's
-    /// uncommitted row. New users share this lock; joining everybody to a room takes it exclusively. SQLite has a single writer and
-    /// needs no lock.
-    async fn lock_memberships(&self, tx: &mut Tx, joining: MembershipLock) -> Result<()> {
-        if self.engine == Engine::PostgreSQL {
-            // Key 1 is used for nothing else in Rialto's database.
-            let lock = match joining {
-                MembershipLock::OneUser => "SELECT pg_advisory_xact_lock_shared(1)",
-                MembershipLock::Everybody => "SELECT pg_advisory_xact_lock(1)",
-            };
-            sqlx::query(lock).execute(&mut **tx).await?;
-        }
-        Ok(())
-    }
-
     /// The rooms that a user is a member of: public ones first, in order of creation.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn list_rooms(&self, user: UserId) -> Result<Vec<RoomSummary>> {
         Ok(self.room_loader.load(user).await?.unwrap_or_default())
-    }
-
-    /// Ids and kinds of the rooms that a user is a member of, in no particular order.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn list_memberships(&self, user: UserId) -> Result<Vec<(RoomId, RoomKind)>> {
-        Ok(self.membership_loader.load(user).await?.unwrap_or_default())
     }
 
     /// A room as a user sees it; none if they are not a member.
@@ -336,75 +248,6 @@ impl Store {
             .await?;
         Ok(row)
     }
-
-    /// Whether a user is a member of a room.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn is_member(&self, room: RoomId, user: UserId) -> Result<bool> {
-        let row: Option<(i64,)> =
-            sqlx::query_as("SELECT read_seq FROM memberships WHERE room_id = $1 AND user_id = $2")
-                .bind(room.to_string())
-                .bind(user.to_string())
-                .fetch_optional(&self.read_pool)
-                .await?;
-        Ok(row.is_some())
-    }
-
-    /// The members of a room, by name.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn list_members(&self, room: RoomId) -> Result<Vec<Person>> {
-        let rows: Vec<(String, String, String)> = sqlx::query_as(
-            "SELECT users.id, users.name, users.role FROM memberships JOIN users ON users.id = memberships.user_id
-             WHERE memberships.room_id = $1 ORDER BY users.name",
-        )
-        .bind(room.to_string())
-        .fetch_all(&self.read_pool)
-        .await?;
-        rows.into_iter().map(decode_person).collect()
-    }
-
-    /// Moves a member's read cursor forward, never back and never past the head. Returns the cursor and the number of messages of
-    /// others after it, at most [`limits::MAX_UNREAD_COUNT`]; none if the user is not a member.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn update_read_cursor(
-        &self,
-        tx: &mut Tx,
-        room: RoomId,
-        user: UserId,
-        seq: Seq,
-    ) -> Result<Option<(Seq, i64)>> {
-        let sql = format!(
-            "UPDATE memberships SET read_seq = CASE
-                 WHEN read_seq >= $3 THEN read_seq
-                 WHEN $3 > (SELECT head FROM streams WHERE name = 'room:' || $1)
-                   THEN (SELECT head FROM streams WHERE name = 'room:' || $1)
-                 ELSE $3 END
-             WHERE room_id = $1 AND user_id = $2
-             RETURNING read_seq, {}",
-            unread_count_sql("memberships")
-        );
-        let row: Option<(i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(room.to_string())
-            .bind(user.to_string())
-            .bind(seq)
-            .fetch_optional(&mut **tx)
-            .await?;
-        Ok(row)
-    }
-}
-
-/// Which memberships a transaction is about to create.
-#[derive(Debug, Clone, Copy)]
-enum MembershipLock {
-    /// Those of one user, in every public room.
-    OneUser,
-    /// Those of every user, in one room.
-    Everybody,
 }
 
 async fn create_membership(tx: &mut Tx, room: RoomId, user: UserId, at: Millis) -> Result<()> {

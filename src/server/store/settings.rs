@@ -1,10 +1,10 @@
-//! Values the program generates once and stores, such as the secret of TURN credentials.
+//! Values that are generated once and stored, such as the secret of TURN credentials.
 
 use super::Store;
 use crate::server::error::Result;
 
 impl Store {
-    /// The value stored under a name; `make` generates it if there is none yet. All callers on all nodes get the same value.
+    /// The value under a name, from `make` if there is none yet. All nodes get the same value.
     ///
     /// # Errors
     /// When the store fails.

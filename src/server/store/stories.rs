@@ -41,7 +41,7 @@ fn decode_story(row: StoryColumns) -> Result<Story> {
 }
 
 impl Store {
-    /// Inserts a story. The caller has allocated its sequence and made sure that its slug is free.
+    /// Inserts a story with an allocated sequence and a free slug.
     ///
     /// # Errors
     /// When the store fails, or the slug or request id is taken.

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
 use std::{collections::HashMap, fmt, str::FromStr};
 
-/// The most streams in one query.
 const MAX_QUERY_STREAMS: usize = 256;
 
 /// A stream of events, identified by its name.
@@ -86,13 +85,13 @@ impl Store {
         Ok(())
     }
 
-    /// Locks a stream against other writers until the transaction ends, and returns its newest sequence; none if the stream does
-    /// not exist. The lock has sequences committed in order, and a rollback leaves no hole.
+    /// Locks a stream until the transaction ends, and returns its newest sequence; none if there is no such stream.
+    /// Sequences are committed in order, and a rollback leaves no hole.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn lock_stream(&self, tx: &mut Tx, stream: Stream) -> Result<Option<Seq>> {
-        // An update that changes nothing takes the lock on both SQLite and PostgreSQL.
+        // An update without a change locks on both engines.
         let row: Option<(i64,)> =
             sqlx::query_as("UPDATE streams SET head = head WHERE name = $1 RETURNING head")
                 .bind(stream.to_string())

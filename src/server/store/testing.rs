@@ -1,8 +1,7 @@
-//! Storage of a test: a folder and, on PostgreSQL, a database of its own. Both are removed on drop.
+//! Storage of a test: a folder and, on PostgreSQL, a database of its own, removed on drop. Also used by `tests/it`.
 //!
-//! `RIALTO_TEST_STORE` selects "sqlite" (the default) or "postgres". The latter needs `RIALTO_TEST_DATABASE_URL`, a database on a
-//! server where the tests may create others; `scripts/postgres.sh with COMMAND` runs a command with both set. The integration
-//! tests (`tests/it`) use this file as well.
+//! `RIALTO_TEST_STORE` selects "sqlite" (the default) or "postgres". The latter needs `RIALTO_TEST_DATABASE_URL`, on a
+//! server where tests may create databases; `scripts/postgres.sh with COMMAND` sets both.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, any::install_default_drivers};
 use std::sync::Arc;
@@ -76,7 +75,6 @@ impl TestDatabase {
         Self::create_on(&server)
     }
 
-    /// Creates a database on the server of this URL.
     pub(crate) fn create_on(server: &str) -> Self {
         let name = format!("rialto_{}", Uuid::new_v4().simple());
         // A locale as on Debian; the store must not depend on its collation.
@@ -96,7 +94,7 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (place, _) = self.url.rsplit_once('/').unwrap();
-        // FORCE: a killed program may still have connections. IF EXISTS: a database that is gone needs no cleanup.
+        // FORCE, because a killed program may still have connections.
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         if let Err(why) = run_statement(&format!("{place}/postgres"), drop) {
             eprintln!("the database {} could not be dropped: {why}", self.name);
@@ -118,6 +116,6 @@ pub(crate) fn run_statement(url: &str, statement: String) -> Result<(), sqlx::Er
             connection.close().await
         })
     };
-    // A runtime cannot be started inside another one, so this one gets its own thread.
+    // A runtime cannot be started inside another one.
     std::thread::spawn(run).join().unwrap()
 }

@@ -1,4 +1,4 @@
-//! Guarantees of the store on both engines: the same sort order, and rules that hold under concurrent requests.
+//! Guarantees on both engines: the same sort order, and rules that hold under concurrent requests.
 
 use super::{testing::TestStorage, *};
 use crate::{
@@ -22,10 +22,10 @@ struct StoreArgs {
     store: StoreConfig,
 }
 
-/// How many requests run at once: more than a store has write connections.
+/// More than a store has write connections.
 const CONCURRENT_REQUESTS: usize = 12;
 
-/// One store, opened as if by several programs on PostgreSQL and by a single one on SQLite.
+/// One store, opened as if by several programs on PostgreSQL, by one on SQLite.
 struct StoreFixture {
     stores: Vec<Store>,
     _storage: TestStorage,
@@ -33,8 +33,8 @@ struct StoreFixture {
 
 impl StoreFixture {
     async fn new() -> Self {
-        let home = TestStorage::new();
-        let flags = std::iter::once("rialto".to_owned()).chain(home.arguments());
+        let storage = TestStorage::new();
+        let flags = std::iter::once("rialto".to_owned()).chain(storage.arguments());
         let config = StoreArgs::parse_from(flags).store;
         let mut stores = vec![Store::open(&config).await.unwrap()];
         if stores[0].engine == Engine::PostgreSQL {
@@ -42,7 +42,7 @@ impl StoreFixture {
         }
         Self {
             stores,
-            _storage: home,
+            _storage: storage,
         }
     }
 
@@ -107,11 +107,11 @@ fn placeholders_count_through_all_rows() {
 
 #[tokio::test]
 async fn names_and_topics_are_sorted_by_their_bytes() {
-    let house = StoreFixture::new().await;
-    let store = house.store(0);
-    let room = house.room(0, "general").await.unwrap();
+    let fixture = StoreFixture::new().await;
+    let store = fixture.store(0);
+    let room = fixture.room(0, "general").await.unwrap();
     for name in ["zoe", "Émile", "Zoe B", "ada", "_x", "Ada B"] {
-        house.person(name).await;
+        fixture.person(name).await;
     }
     let members = store.list_members(room).await.unwrap();
     let names: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
@@ -142,16 +142,16 @@ async fn names_and_topics_are_sorted_by_their_bytes() {
 
 #[tokio::test]
 async fn a_name_that_many_want_at_once_goes_to_one() {
-    let house = StoreFixture::new().await;
+    let fixture = StoreFixture::new().await;
     let made =
-        run_concurrently(|n| house.try_person(n, if n % 2 == 0 { "Ada" } else { "ADA" })).await;
+        run_concurrently(|n| fixture.try_person(n, if n % 2 == 0 { "Ada" } else { "ADA" })).await;
     assert_eq!(made.iter().flatten().count(), 1);
     let mut people = Vec::new();
     for n in 0..CONCURRENT_REQUESTS {
-        people.push(house.person(&format!("Person {n}")).await);
+        people.push(fixture.person(&format!("Person {n}")).await);
     }
     let name = UserName::new("Grace").unwrap();
-    let renamed = run_concurrently(|n| house.store(n).update_name(people[n], &name)).await;
+    let renamed = run_concurrently(|n| fixture.store(n).update_name(people[n], &name)).await;
     assert_eq!(
         renamed
             .into_iter()
@@ -163,11 +163,11 @@ async fn a_name_that_many_want_at_once_goes_to_one() {
 
 #[tokio::test]
 async fn two_people_have_one_direct_room_however_many_ask_for_it() {
-    let house = StoreFixture::new().await;
-    let (ada, bob) = (house.person("Ada").await, house.person("Bob").await);
+    let fixture = StoreFixture::new().await;
+    let (ada, bob) = (fixture.person("Ada").await, fixture.person("Bob").await);
     let found = run_concurrently(|n| {
         let (one, other) = if n % 2 == 0 { (ada, bob) } else { (bob, ada) };
-        house
+        fixture
             .store(n)
             .find_or_create_direct_room(RoomId(random::new_id()), one, other, 0)
     });
@@ -175,16 +175,21 @@ async fn two_people_have_one_direct_room_however_many_ask_for_it() {
     assert!(found.iter().all(|(room, _)| *room == found[0].0));
     assert_eq!(found.iter().filter(|(_, made)| *made).count(), 1);
     assert_eq!(
-        house.store(0).list_members(found[0].0).await.unwrap().len(),
+        fixture
+            .store(0)
+            .list_members(found[0].0)
+            .await
+            .unwrap()
+            .len(),
         2
     );
 }
 
 #[tokio::test]
 async fn unread_messages_are_counted_as_far_as_anybody_wants_to_know() {
-    let house = StoreFixture::new().await;
-    let store = house.store(0);
-    let (ada, bob, room) = house.friends().await;
+    let fixture = StoreFixture::new().await;
+    let store = fixture.store(0);
+    let (ada, bob, room) = fixture.friends().await;
     let author = store.find_user(bob).await.unwrap().unwrap();
     let messages: Vec<_> = (1..=limits::MAX_UNREAD_COUNT + 7)
         .map(|seq| Message {
@@ -220,20 +225,20 @@ async fn unread_messages_are_counted_as_far_as_anybody_wants_to_know() {
 
 #[tokio::test]
 async fn everybody_is_in_every_public_room_whoever_comes_at_the_same_moment() {
-    let house = StoreFixture::new().await;
+    let fixture = StoreFixture::new().await;
     for round in 0..4 {
         let made = run_concurrently(|n| {
-            let house = &house;
+            let fixture = &fixture;
             async move {
                 if n % 3 == 0 {
-                    let room = house.room(n, &format!("room-{round}-{n}")).await.unwrap();
-                    house
+                    let room = fixture.room(n, &format!("room-{round}-{n}")).await.unwrap();
+                    fixture
                         .store(n)
                         .create_memberships_for_all(room, 0)
                         .await
                         .unwrap();
                 } else {
-                    house
+                    fixture
                         .try_person(n, &format!("Person {round} {n}"))
                         .await
                         .unwrap();
@@ -242,7 +247,7 @@ async fn everybody_is_in_every_public_room_whoever_comes_at_the_same_moment() {
         });
         made.await;
     }
-    let store = house.store(0);
+    let store = fixture.store(0);
     let people = store.list_users(1_000).await.unwrap();
     assert_eq!(people.len(), 4 * 8);
     for person in people {
@@ -258,18 +263,18 @@ async fn everybody_is_in_every_public_room_whoever_comes_at_the_same_moment() {
 
 #[tokio::test]
 async fn of_all_who_hold_the_link_one_becomes_the_administrator() {
-    let house = StoreFixture::new().await;
-    house
+    let fixture = StoreFixture::new().await;
+    fixture
         .store(0)
         .replace_secret("claim", "hash", 0)
         .await
         .unwrap();
     let mut people = Vec::new();
     for n in 0..CONCURRENT_REQUESTS {
-        people.push(house.person(&format!("Person {n}")).await);
+        people.push(fixture.person(&format!("Person {n}")).await);
     }
     let claim = async |n: usize, hash: &'static str| {
-        let store = house.store(n);
+        let store = fixture.store(n);
         let mut tx = store.begin().await.unwrap();
         let done = store.claim_admin(&mut tx, "claim", hash, people[n]).await;
         tx.commit().await.unwrap();
@@ -278,13 +283,13 @@ async fn of_all_who_hold_the_link_one_becomes_the_administrator() {
     let claimed = run_concurrently(|n| claim(n, "hash")).await;
     assert_eq!(claimed.into_iter().filter(|done| *done).count(), 1);
     // A link that another program printed at the same moment is no longer valid.
-    house
+    fixture
         .store(1)
         .replace_secret("claim", "late", 0)
         .await
         .unwrap();
     assert!(!claim(1, "late").await);
-    let people = house.store(0).list_users(100).await.unwrap();
+    let people = fixture.store(0).list_users(100).await.unwrap();
     assert_eq!(
         people
             .iter()
@@ -296,9 +301,9 @@ async fn of_all_who_hold_the_link_one_becomes_the_administrator() {
 
 #[tokio::test]
 async fn a_call_that_has_ended_stays_ended() {
-    let house = StoreFixture::new().await;
-    let store = house.store(0);
-    let (ada, bob, room) = house.friends().await;
+    let fixture = StoreFixture::new().await;
+    let store = fixture.store(0);
+    let (ada, bob, room) = fixture.friends().await;
     let call = |state: State, ended_at: Option<Millis>| CallRow {
         id: crate::model::CallId(uuid::Uuid::nil()),
         room,
@@ -333,8 +338,8 @@ async fn a_call_that_has_ended_stays_ended() {
 
 #[tokio::test]
 async fn what_no_store_can_hold_is_simply_not_there() {
-    let house = StoreFixture::new().await;
-    let store = house.store(0);
+    let fixture = StoreFixture::new().await;
+    let store = fixture.store(0);
     assert_eq!(store.find_story("a\0b").await.unwrap(), None);
     assert_eq!(store.find_room_id("a\0b").await.unwrap(), None);
     assert_eq!(

@@ -10,7 +10,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     pub id: TokenId,
-    /// Name given at creation, and the byline of stories published with the token.
+    /// Name, and byline of stories published with the token.
     pub name: String,
 }
 
@@ -20,12 +20,12 @@ pub struct TokenRow {
     pub id: TokenId,
     pub name: String,
     pub created_at: Millis,
-    /// Time of the last use, to the minute; none if never used.
+    /// Last use, to the minute; none if never used.
     pub used_at: Option<Millis>,
     pub revoked_at: Option<Millis>,
 }
 
-/// The shortest time between two records of a token's use, in milliseconds.
+/// Milliseconds between two records of a token's use.
 const TOKEN_USE_INTERVAL: Millis = 60_000;
 
 impl Store {
@@ -64,7 +64,7 @@ impl Store {
         let Some((id, name, used_at)) = row else {
             return Ok(None);
         };
-        // A busy publisher must not cost a second write per story.
+        // A second write for every story would be too many.
         if used_at.is_none_or(|used_at| at - used_at >= TOKEN_USE_INTERVAL) {
             sqlx::query("UPDATE tokens SET used_at = $2 WHERE id = $1")
                 .bind(&id)

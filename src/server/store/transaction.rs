@@ -1,9 +1,7 @@
 //! Transactions on pooled connections, which are reused only after a confirmed end.
 //!
-//! A connection whose transaction failed may still be inside it: SQLite ends a transaction by itself when the disk is full, and
-//! then rejects the `ROLLBACK`. Later statements on that connection appear to succeed but are never committed. A connection
-//! therefore returns to its pool only after a successful `COMMIT` or `ROLLBACK`; otherwise it is closed, and the pool opens
-//! another.
+//! SQLite ends a transaction by itself when the disk is full and then rejects the `ROLLBACK`. Later statements on such
+//! a connection appear to succeed but are never committed, so it is closed.
 
 use super::{Engine, Result, Store};
 use sqlx::{Any, AnyConnection, Executor, pool::PoolConnection};
@@ -33,8 +31,7 @@ impl WriteHealth {
     }
 }
 
-/// A transaction on a write connection. Dropping it without [`Tx::commit`] or [`Tx::rollback`] closes the connection, which rolls
-/// it back.
+/// A transaction on a write connection. Dropping it closes the connection, which rolls it back.
 pub struct Tx {
     connection: PoolConnection<Any>,
     engine: Engine,
@@ -50,13 +47,13 @@ impl fmt::Debug for Tx {
 }
 
 impl Tx {
-    /// Commits. After an error the outcome is unknown and the connection is closed; a retry is safe only for idempotent writes.
+    /// Commits. After an error the outcome is unknown: retry only idempotent writes.
     ///
     /// # Errors
     /// When the store does not confirm the commit.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
-        // In a failed transaction PostgreSQL turns `COMMIT` into a rollback without an error. `SELECT 1` does fail there, and
-        // costs no extra round trip.
+        // In a failed transaction PostgreSQL rolls back at `COMMIT` without an error; `SELECT 1` fails there, without
+        // an extra round trip.
         let commit = match self.engine {
             Engine::SQLite => "COMMIT",
             Engine::PostgreSQL => "SELECT 1; COMMIT",
@@ -67,10 +64,10 @@ impl Tx {
         Ok(())
     }
 
-    /// Rolls back and keeps the connection: for a transaction that has nothing to write after all or breaks a rule.
+    /// Rolls back and keeps the connection: for a transaction with nothing to write.
     ///
     /// # Errors
-    /// When the store does not confirm the rollback. Nothing was written in that case either.
+    /// When the store does not confirm the rollback; nothing was written either way.
     pub async fn rollback(mut self) -> Result<(), sqlx::Error> {
         self.connection.execute("ROLLBACK").await?;
         self.has_ended = true;
@@ -107,7 +104,7 @@ impl Store {
     /// # Errors
     /// When no connection is available in time, or the store fails.
     pub async fn begin(&self) -> Result<Tx> {
-        // Built before `BEGIN` is sent: if the caller is cancelled while waiting for the answer, dropping it closes the connection.
+        // Before `BEGIN` is sent: if the caller is cancelled, dropping it closes the connection.
         let mut tx = Tx {
             connection: self.write_pool.acquire().await?,
             engine: self.engine,
@@ -129,7 +126,7 @@ impl Store {
     pub async fn check(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.read_pool).await?;
         if self.health.is_suspect() {
-            // One probe at a time; callers that waited reuse a successful result.
+            // One probe at a time; waiting callers reuse its success.
             let _probe = self.health.probe.lock().await;
             if self.health.is_suspect() {
                 self.probe_write().await?;

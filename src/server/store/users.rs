@@ -19,7 +19,6 @@ pub struct Account {
     pub password_hash: Option<String>,
 }
 
-/// A session and its user.
 #[derive(Debug, Clone)]
 pub(super) struct SessionRow {
     person: Person,
@@ -310,9 +309,8 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Consumes the one-time secret and makes the user the administrator. True for exactly one of all concurrent callers, and for
-    /// none once there is an administrator. Runs in the transaction that creates the user, so that secret and role change together
-    /// or not at all.
+    /// Consumes the one-time secret and makes the user the administrator. True for exactly one caller, and for none
+    /// once there is an administrator. In the transaction that creates the user.
     ///
     /// # Errors
     /// When the store fails.
@@ -323,7 +321,7 @@ impl Store {
         hash: &str,
         user: UserId,
     ) -> Result<bool> {
-        // Waits for a concurrent delete. The row is then gone, or is a secret stored before that caller became administrator.
+        // Waits for a concurrent delete; the row is then gone, or a secret from before.
         let deleted = sqlx::query(
             "DELETE FROM secrets WHERE purpose = $1 AND hash = $2
              AND NOT EXISTS (SELECT 1 FROM users WHERE role = 'admin')",

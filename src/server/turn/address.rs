@@ -13,9 +13,9 @@ use turn_server_proto::types::stun::{
     prelude::MessageWrite,
 };
 
-/// How many requests are sent to a STUN server before it counts as unreachable.
+/// Requests to a STUN server before it counts as unreachable.
 const MAX_STUN_ATTEMPTS: usize = 3;
-/// How long a STUN server may take to answer each request.
+/// For a STUN server to answer one request.
 const STUN_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Source of an address, as shown to the operator.
@@ -34,7 +34,7 @@ pub enum AddressSource {
 /// Addresses at which this machine is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReachableAddresses {
-    /// Each address with its source: at most one per family, unless configured.
+    /// At most one address per family, unless configured.
     pub addresses: Vec<(IpAddr, AddressSource)>,
 }
 
@@ -48,7 +48,7 @@ pub fn interface_addresses() -> Vec<IpAddr> {
         .collect()
 }
 
-/// Finds the addresses of this machine; `set` overrides all others. `stun_server` (`host:port`) is queried if no interface has a
+/// Finds the addresses of this machine; `set` overrides all. `stun_server` (`host:port`) is asked if no interface has a
 /// public IPv4 address.
 pub async fn find_reachable(set: &[IpAddr], stun_server: Option<&str>) -> ReachableAddresses {
     let mut addresses: Vec<_> = set
@@ -80,7 +80,7 @@ pub async fn find_reachable(set: &[IpAddr], stun_server: Option<&str>) -> Reacha
     ReachableAddresses { addresses }
 }
 
-/// The IPv4 address that this machine sends from, found without sending anything.
+/// The IPv4 address that this machine sends from; nothing is sent.
 fn outbound_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     // TEST-NET-1 (RFC 5737): any remote address will do.
@@ -89,7 +89,7 @@ fn outbound_address() -> Option<IpAddr> {
     (!address.is_unspecified()).then_some(address)
 }
 
-/// The IPv4 address of this machine that a STUN server sees. None if the server does not answer.
+/// The IPv4 address that a STUN server sees; none if it does not answer.
 pub async fn find_reflexive_ip(server: &str) -> Option<IpAddr> {
     let server = lookup_host(server).await.ok()?.find(SocketAddr::is_ipv4)?;
     for _ in 0..MAX_STUN_ATTEMPTS {

@@ -1,5 +1,5 @@
-//! One client of the relay: a socket of a browser, with its protocol and allocations. Authentication, permitted peers and quotas
-//! are checked before the protocol sees a message.
+//! One client of the relay: a browser's socket with its protocol and allocations. Authentication, permitted peers and
+//! quotas come before the protocol.
 
 use super::{
     credentials::CredentialError,
@@ -21,9 +21,9 @@ use std::{
 };
 use tokio::{net::UdpSocket, sync::mpsc, task::AbortHandle};
 
-/// How long a client may have no allocation before it is removed. An allocation takes two round trips.
+/// For a client without an allocation, which takes two round trips.
 pub(super) const UNALLOCATED_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most bytes read from a datagram: larger than any that crosses the internet unfragmented.
+/// Larger than any datagram that crosses the internet unfragmented.
 pub(super) const MAX_DATAGRAM_BYTES: usize = 2_048;
 /// How many Allocate requests with a user name a client may send.
 const MAX_ALLOCATE_ATTEMPTS: u8 = 8;
@@ -38,8 +38,7 @@ pub(super) enum ClientTransport {
 }
 
 impl ClientTransport {
-    /// Sends without waiting. Bytes that do not fit are dropped: they would arrive too late, media tolerate loss, and RFC 8656
-    /// promises no delivery.
+    /// Sends without waiting and drops what does not fit: late media are useless, and RFC 8656 promises no delivery.
     fn send(&self, bytes: &[u8]) {
         // A full buffer and a client that is gone are handled alike.
         match self {
@@ -64,7 +63,7 @@ pub(super) struct TurnClient {
 
 struct State {
     protocol: Box<dyn TurnProtocol>,
-    /// User and key of the client, set by its first correctly signed request.
+    /// Set by the first correctly signed request.
     owner: Option<(UserId, IntegrityKey)>,
     allocate_attempts: u8,
     allocations: HashMap<SocketAddr, Allocation>,
@@ -97,7 +96,7 @@ impl TurnClient {
     /// Creates the client at address `client` of the listener at address `listener`.
     pub(super) fn new(
         hub: Arc<Hub>,
-        wire: ClientTransport,
+        transport: ClientTransport,
         client: SocketAddr,
         listener: SocketAddr,
     ) -> Arc<Self> {
@@ -108,12 +107,12 @@ impl TurnClient {
             allocations: HashMap::new(),
             closed: false,
         };
-        let since = hub.elapsed();
+        let first_seen = hub.elapsed();
         Arc::new(Self {
             hub,
-            transport: wire,
+            transport,
             state: Mutex::new(state),
-            first_seen: since,
+            first_seen,
         })
     }
 
@@ -149,7 +148,7 @@ impl TurnClient {
                     return self.hub.count_refusal(RelayRefusalLabels::BANDWIDTH);
                 }
                 let socket = relay.socket.clone();
-                // Delivery may lock another client, whose own delivery may be waiting for this lock.
+                // Delivery may lock another client that waits for this lock.
                 drop(state);
                 self.hub.send_to_peer(&socket, from, to, bytes);
             }
@@ -219,7 +218,7 @@ impl TurnClient {
                         let signature = IntegrityKey::new(&username, &password, &self.hub.realm);
                         if signature.verifies(bytes) {
                             state.protocol.add_user(&username, &password);
-                            // Existing allocations keep their owner: the protocol accepts no other user for them.
+                            // The protocol accepts no other user for existing allocations.
                             if state.allocations.is_empty() {
                                 state.owner = Some((user, signature));
                             }
@@ -259,7 +258,6 @@ impl TurnClient {
         }
     }
 
-    /// Performs the actions that the protocol requests.
     fn perform_actions(self: &Arc<Self>, state: &mut State, now: Duration) {
         while let Some(step) = state.protocol.poll_action(now) {
             match step {
@@ -284,7 +282,7 @@ impl TurnClient {
         let Some((user, _)) = &state.owner else {
             return Err(AllocateError::InsufficientCapacity);
         };
-        let Some(place) = self.hub.quota.try_acquire(*user) else {
+        let Some(permit) = self.hub.quota.try_acquire(*user) else {
             self.hub.count_refusal(RelayRefusalLabels::QUOTA);
             return Err(AllocateError::InsufficientCapacity);
         };
@@ -297,7 +295,7 @@ impl TurnClient {
         let relay = Allocation {
             socket,
             reader: reader.abort_handle(),
-            permit: place,
+            permit,
         };
         state.allocations.insert(address, relay);
         Ok(address)
@@ -308,7 +306,7 @@ impl TurnClient {
     }
 }
 
-/// Reads the data that peers send to an allocation, until it is closed.
+/// Reads what peers send to an allocation, until it is closed.
 async fn read_peer_data(
     client: std::sync::Weak<TurnClient>,
     socket: Arc<UdpSocket>,
@@ -316,7 +314,7 @@ async fn read_peer_data(
 ) {
     let mut datagram = vec![0; MAX_DATAGRAM_BYTES];
     loop {
-        // An error belongs to one datagram, such as one to a closed port of a peer; the next may succeed.
+        // An error, such as a closed port of the peer, belongs to one datagram.
         let Ok((length, peer)) = socket.recv_from(&mut datagram).await else {
             tokio::task::yield_now().await;
             continue;
@@ -325,7 +323,7 @@ async fn read_peer_data(
             return;
         };
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        // Allocations of this server reach each other in memory; other packets from this machine are unsolicited.
+        // Allocations of this server reach each other in memory, so other packets from this machine are unsolicited.
         if client.hub.may_receive_from(peer.ip()) {
             client.on_peer_data(relay, peer, &datagram[..length]);
         }

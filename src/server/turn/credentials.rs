@@ -1,5 +1,5 @@
-//! Stateless TURN credentials: the user name contains the expiry and the user, and the password is its HMAC under a secret that
-//! the nodes share (draft-uberti-behave-turn-rest-00, compatible with coturn's `use-auth-secret`).
+//! Stateless TURN credentials: the user name has expiry and user, and the password is its HMAC under a secret of all
+//! nodes (draft-uberti-behave-turn-rest-00, coturn's `use-auth-secret`).
 
 use crate::model::{CallId, Millis, UserId};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -7,8 +7,8 @@ use ring::hmac;
 use std::fmt;
 use uuid::Uuid;
 
-/// How long a credential can be used to create an allocation, in milliseconds. Each view of a call sent to a client has a new
-/// credential, and an existing allocation outlives its own.
+/// Milliseconds in which a credential can create an allocation, which may outlive it. Each view of a call has a new
+/// one.
 pub const CREDENTIAL_TTL: Millis = 10 * 60 * 1_000;
 
 /// The key that signs credentials.
@@ -41,7 +41,7 @@ impl TurnSecret {
         Self(hmac::Key::new(algorithm, text.as_bytes()))
     }
 
-    /// Issues a credential for a user in a call, valid for [`CREDENTIAL_TTL`] from `now`.
+    /// For a user in a call, valid for [`CREDENTIAL_TTL`] from `now`.
     #[must_use]
     pub fn issue(&self, user: UserId, call: CallId, now: Millis) -> Credential {
         let expires = (now + CREDENTIAL_TTL) / 1_000;
@@ -50,7 +50,7 @@ impl TurnSecret {
         Credential { username, password }
     }
 
-    /// The user that a user name contains, and the password that belongs to the name.
+    /// The user in a user name, and the password that belongs to it.
     pub(super) fn parse_username(
         &self,
         username: &str,

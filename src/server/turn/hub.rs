@@ -31,7 +31,7 @@ pub(super) struct Hub {
     peer_filter: PeerFilter,
     /// Addresses of allocations, as peers see them.
     relay_addresses: Vec<IpAddr>,
-    /// Addresses of this machine's interfaces. A relay address not among them belongs to a NAT in front of the machine.
+    /// A relay address that no interface has belongs to a NAT in front of the machine.
     interface_addresses: Vec<IpAddr>,
     ports: RangeInclusive<u16>,
     /// Every open allocation, by relayed address.
@@ -79,8 +79,8 @@ impl Hub {
         self.began.elapsed()
     }
 
-    /// Whether a client may request to send to an address. The relay's own addresses are allowed, as the other peer may have an
-    /// allocation too; [`Self::send_to_peer`] reaches nothing else there.
+    /// Whether a client may ask to send to an address. The relay's own are allowed, where [`Self::send_to_peer`]
+    /// reaches only other allocations.
     pub(super) fn may_send_to(&self, peer: IpAddr) -> bool {
         self.relay_addresses.contains(&peer.to_canonical()) || self.peer_filter.is_allowed(peer)
     }
@@ -90,7 +90,6 @@ impl Hub {
         !self.peer_filter.is_own(peer)
     }
 
-    /// Sends data from an allocation to a peer.
     pub(super) fn send_to_peer(
         &self,
         socket: &UdpSocket,
@@ -100,12 +99,12 @@ impl Hub {
     ) {
         let at_relay = self.lock().get(&to).and_then(Weak::upgrade);
         if let Some(client) = at_relay {
-            // Delivered in memory: a NAT in front of the machine may not loop back packets sent to its own address.
+            // In memory: a NAT in front of the machine may not loop back packets to itself.
             self.count_relayed_bytes(bytes.len());
             client.on_peer_data(to, from, bytes);
         } else if self.peer_filter.is_allowed(to.ip()) {
             self.count_relayed_bytes(bytes.len());
-            // Packets that do not fit into the buffer are dropped: they would arrive too late.
+            // What does not fit into the buffer would arrive too late.
             drop(socket.try_send_to(bytes, to));
         } else {
             self.count_refusal(RelayRefusalLabels::PEER);
@@ -172,7 +171,6 @@ impl Hub {
     }
 }
 
-/// Binds the socket of an allocation.
 fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = std::net::UdpSocket::bind(address)?;
     socket.set_nonblocking(true)?;

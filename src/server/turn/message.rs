@@ -1,4 +1,4 @@
-//! STUN messages that are inspected or answered before the protocol sees them (RFC 8489, RFC 8656).
+//! STUN messages inspected or answered before the protocol sees them (RFC 8489, RFC 8656).
 
 use std::net::{IpAddr, SocketAddr};
 use turn_server_proto::types::{
@@ -14,9 +14,9 @@ use turn_server_proto::types::{
     },
 };
 
-/// Length of the common prefix of STUN and `ChannelData` messages, which contains their length.
+/// Common prefix of STUN and `ChannelData` messages, with their length.
 pub(super) const FRAME_HEADER_BYTES: usize = 4;
-/// Length of the header of a STUN message (RFC 8489 section 5).
+/// RFC 8489 section 5.
 const STUN_HEADER_BYTES: usize = 20;
 
 /// A client's request, as far as it is inspected before the protocol.
@@ -24,7 +24,7 @@ const STUN_HEADER_BYTES: usize = 20;
 pub(super) enum StunRequest {
     /// Binding request for the client's reflexive address.
     Binding,
-    /// Allocate request. The first one has no user name and is answered with realm and nonce.
+    /// The first one has no user name and is answered with realm and nonce.
     Allocate {
         username: Option<String>,
     },
@@ -33,13 +33,13 @@ pub(super) enum StunRequest {
     Other,
 }
 
-/// Whether these bytes are a STUN message and not a `ChannelData` message (RFC 8656 section 12).
+/// Whether these bytes are STUN, not `ChannelData` (RFC 8656 section 12).
 pub(super) fn is_message(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first >> 6 == 0)
 }
 
-/// Length in bytes of a STUN or `ChannelData` message on a stream, including padding, from its first four bytes. None for anything
-/// else (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
+/// Bytes of a STUN or `ChannelData` message on a stream, with padding, from its first four (RFC 8489 section 6.2.2, RFC
+/// 8656 section 12.5).
 pub(super) fn frame_length(head: [u8; FRAME_HEADER_BYTES]) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
     match head[0] >> 6 {
@@ -49,7 +49,7 @@ pub(super) fn frame_length(head: [u8; FRAME_HEADER_BYTES]) -> Option<usize> {
     }
 }
 
-/// Parses a STUN request. None if the message is malformed or not a request.
+/// None if the message is malformed or not a request.
 pub(super) fn parse_request(bytes: &[u8]) -> Option<StunRequest> {
     let message = Message::from_bytes(bytes).ok()?;
     if !message.has_class(MessageClass::Request) {
@@ -74,7 +74,7 @@ pub(super) fn parse_request(bytes: &[u8]) -> Option<StunRequest> {
     })
 }
 
-/// The response to a Binding request, with the client's reflexive address. None if the request is malformed.
+/// Response to a Binding request, with the reflexive address. None if malformed.
 pub(super) fn binding_response(bytes: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
     let message = Message::from_bytes(bytes).ok()?;
     let mut answer = Message::builder_success(&message, MessageWriteVec::with_capacity(44));
@@ -95,7 +95,7 @@ impl IntegrityKey {
         Self(credentials.into())
     }
 
-    /// The algorithm that this key signed a message with; none if it did not.
+    /// The algorithm that this key signed with; none if it did not.
     fn integrity_algorithm(&self, message: &Message<'_>) -> Option<IntegrityAlgorithm> {
         message.validate_integrity(&self.0).ok()
     }
@@ -105,7 +105,7 @@ impl IntegrityKey {
         Message::from_bytes(bytes).is_ok_and(|message| self.integrity_algorithm(&message).is_some())
     }
 
-    /// The 403 (Forbidden) response to a request. None unless the request was signed with this key.
+    /// 403 (Forbidden), unless the request was not signed with this key.
     pub(super) fn forbidden_response(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let message = Message::from_bytes(bytes).ok()?;
         let how = self.integrity_algorithm(&message)?;

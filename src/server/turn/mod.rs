@@ -139,7 +139,7 @@ pub async fn start(
         Some(settings.stun_server.as_str()).filter(|ask| *ask != config::OFF && !is_local);
     let reachable = if is_local && settings.turn_address.0.is_empty() {
         ReachableAddresses {
-            addresses: vec![(config.listen.ip(), AddressSource::LocalOnly)],
+            addresses: vec![(config.listen_address().ip(), AddressSource::LocalOnly)],
         }
     } else {
         address::find_reachable(&settings.turn_address.0, stun_server).await
@@ -208,7 +208,7 @@ fn bind_sockets(config: &Config) -> Result<Option<(Sockets, bool)>, String> {
     }
     let is_local = config.is_for_this_machine();
     let addresses: Vec<IpAddr> = if is_local {
-        vec![config.listen.ip()]
+        vec![config.listen_address().ip()]
     } else {
         vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
     };

@@ -1,5 +1,5 @@
-//! Permitted peers: any public address, and none in a private network. A relay without this limit would open its own network to
-//! clients (RFC 8656 section 21.1.3).
+//! Permitted peers: public addresses only. Otherwise a relay would open its own network to clients (RFC 8656 section
+//! 21.1.3).
 
 use ipnet::IpNet;
 use std::{
@@ -8,7 +8,7 @@ use std::{
     sync::LazyLock,
 };
 
-/// Special-purpose networks, without public hosts (RFC 6890 and the IANA registries it established).
+/// Without public hosts (RFC 6890 and its IANA registries).
 static SPECIAL_PURPOSE_NETWORKS: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     let networks = [
         "0.0.0.0/8",
@@ -40,13 +40,12 @@ static SPECIAL_PURPOSE_NETWORKS: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     networks.map_while(Result::ok).collect()
 });
 
-/// IPv6 prefixes that embed an IPv4 address, with its byte offset (RFC 6052, RFC 3056).
+/// With the byte offset of the embedded IPv4 address (RFC 6052, RFC 3056).
 static IPV4_EMBEDDING_PREFIXES: [(&str, usize); 2] = [("64:ff9b::/96", 12), ("2002::/16", 2)];
 
 /// Decides which peers the relay may send to.
 #[derive(Debug, Default)]
 pub(super) struct PeerFilter {
-    /// Addresses of this machine.
     own_addresses: HashSet<IpAddr>,
     /// Special-purpose networks that the configuration allows.
     allowed_networks: Vec<IpNet>,
@@ -81,7 +80,7 @@ impl PeerFilter {
     }
 }
 
-/// Whether an address is public, that is in no special-purpose network.
+/// Whether an address is in no special-purpose network.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     !is_special_purpose(address.to_canonical())
@@ -99,7 +98,6 @@ fn is_special_purpose(peer: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address embedded in an IPv6 address.
 fn embedded_ipv4(peer: Ipv6Addr) -> Option<Ipv4Addr> {
     let (_, at) = IPV4_EMBEDDING_PREFIXES.iter().find(|(network, _)| {
         let network = network.parse::<IpNet>();

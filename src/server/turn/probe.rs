@@ -1,5 +1,4 @@
-//! A TURN client (RFC 8656) that checks a relay by requesting what a browser would. Used by [`super::super::doctor`] and tests;
-//! calls themselves use the browser's client.
+//! A TURN client (RFC 8656) that requests from a relay what a browser would, for [`super::super::doctor`] and tests.
 
 use super::credentials::Credential;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -42,7 +41,7 @@ pub enum ProbeError {
     /// No response arrived in time.
     #[error("it did not answer")]
     Timeout,
-    /// The certificate is not trusted (RFC 8446 section 4.4.2.4), or there are no root certificates to verify it with.
+    /// The certificate is not trusted (RFC 8446 section 4.4.2.4), or there are no root certificates.
     #[error("{0}")]
     Tls(rustls::Error),
     /// The response is not valid TURN.
@@ -105,7 +104,7 @@ impl Probe {
         ))
     }
 
-    /// Connects over TCP, to the first of these addresses that accepts.
+    /// Connects over TCP, to the first address that accepts.
     ///
     /// # Errors
     /// [`ProbeError::Io`], and [`ProbeError::Timeout`] when none accepts in time.
@@ -115,8 +114,8 @@ impl Probe {
         Ok(Self::with_stream(stream, credential))
     }
 
-    /// Connects over TLS, to the first of these addresses that accepts. The certificate has to be for `name` and is verified against
-    /// the platform's root certificates.
+    /// Connects over TLS, to the first address that accepts. The certificate has to be for `name` and trusted by the
+    /// platform.
     ///
     /// # Errors
     /// [`ProbeError::Tls`], [`ProbeError::Io`], and [`ProbeError::Timeout`] when none accepts in time.
@@ -150,9 +149,9 @@ impl Probe {
         Self::with_transport(ProbeTransport::Stream(Box::new(stream)), credential)
     }
 
-    fn with_transport(wire: ProbeTransport, credential: Credential) -> Self {
+    fn with_transport(transport: ProbeTransport, credential: Credential) -> Self {
         Self {
-            transport: wire,
+            transport,
             credential,
             realm: String::new(),
             nonce: String::new(),
@@ -308,7 +307,7 @@ impl Probe {
             request.add_message_integrity(&key.into(), IntegrityAlgorithm::Sha1)?;
         }
         let request = request.finish();
-        // A stream needs no retransmission, and after a timeout the rest of a partial response would corrupt the next.
+        // A stream retransmits by itself, and the rest of a partial response would corrupt the next.
         let (tries, response_timeout) = match self.transport {
             ProbeTransport::Udp(_) => (MAX_REQUEST_ATTEMPTS, RESPONSE_TIMEOUT),
             ProbeTransport::Stream(_) => (1, 3 * RESPONSE_TIMEOUT),

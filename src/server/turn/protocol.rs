@@ -1,7 +1,7 @@
-//! The TURN protocol of one client, without sockets: the interface that [`super::client`] needs, and its implementation.
+//! The TURN protocol of one client, without sockets: the interface that [`super::client`] needs, and its
+//! implementation.
 //!
-//! Each client has its own instance. No packet needs a lookup of its client, clients cannot be confused, and all state of a client
-//! is dropped with it.
+//! An instance per client: no packet needs a lookup, clients cannot be confused, and all state goes with the client.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 use turn_server_proto::{
@@ -25,7 +25,7 @@ pub(super) enum IpFamily {
 pub(super) enum AllocateError {
     /// The relay has no address of that family.
     UnsupportedFamily,
-    /// A limit is reached, no port is free, or the client is not authenticated.
+    /// A limit is reached, no port is free, or the client is unauthenticated.
     InsufficientCapacity,
 }
 
@@ -54,7 +54,7 @@ pub(super) enum ProtocolAction {
     SendToClient(Vec<u8>),
 }
 
-/// A TURN implementation for one client (RFC 8656), without I/O. Callers pass in what was received and the time since the server
+/// TURN for one client (RFC 8656), without I/O. Callers pass in what was received and the time since the server
 /// started.
 pub(super) trait TurnProtocol: fmt::Debug + Send {
     /// Accepts this user name and password from now on.
@@ -63,8 +63,7 @@ pub(super) trait TurnProtocol: fmt::Debug + Send {
     /// Processes one STUN message or `ChannelData` message from the client.
     fn on_client_data<'a>(&mut self, bytes: &'a [u8], now: Duration) -> Outcome<'a>;
 
-    /// Processes data that a peer sent to a relayed address, and writes the message for the client into `output`. False if the
-    /// client has no permission for the peer.
+    /// Writes the message for the client into `output`. False if the client has no permission for the peer.
     fn on_peer_data(
         &mut self,
         relay: SocketAddr,
@@ -74,10 +73,10 @@ pub(super) trait TurnProtocol: fmt::Debug + Send {
         now: Duration,
     ) -> bool;
 
-    /// The next action. Poll until none is left, after each message of the client and periodically.
+    /// The next action. To be polled until none is left, after each message and periodically.
     fn poll_action(&mut self, now: Duration) -> Option<ProtocolAction>;
 
-    /// Reports the result of [`ProtocolAction::OpenAllocation`]: the relayed address as peers see it.
+    /// Result of [`ProtocolAction::OpenAllocation`]: the relayed address as peers see it.
     fn on_allocation_opened(
         &mut self,
         family: IpFamily,
@@ -86,8 +85,7 @@ pub(super) trait TurnProtocol: fmt::Debug + Send {
     );
 }
 
-/// The implementation of the crate `turn-server-proto`. All messages are passed to it as UDP; [`super::tcp`] splits streams into
-/// messages.
+/// By the crate `turn-server-proto`. All messages are passed to it as UDP; [`super::tcp`] splits streams.
 #[derive(Debug)]
 pub(super) struct TurnServerProto {
     server: TurnServer,
@@ -96,7 +94,7 @@ pub(super) struct TurnServerProto {
 }
 
 impl TurnServerProto {
-    /// Creates the protocol of the client at address `client` of the listener at address `listener`.
+    /// For the client at `client` of the listener at `listener`.
     pub(super) fn new(client: SocketAddr, listener: SocketAddr, realm: &str) -> Self {
         let server = TurnServer::new(TransportType::Udp, listener, realm.to_owned());
         Self {
@@ -148,7 +146,7 @@ impl TurnProtocol for TurnServerProto {
         let Some(sent) = self.server.recv(received, to_instant(now)) else {
             return false;
         };
-        // Not `write_into`, which in 0.7.3 encodes a Data indication as a Send indication, and browsers ignore that.
+        // `write_into` of 0.7.3 encodes a Data indication as a Send indication, which browsers ignore.
         *told = sent.data.build();
         true
     }
@@ -156,8 +154,8 @@ impl TurnProtocol for TurnServerProto {
     fn poll_action(&mut self, now: Duration) -> Option<ProtocolAction> {
         loop {
             // Messages come before sockets are closed or opened, because they were produced earlier.
-            if let Some(said) = self.server.poll_transmit(to_instant(now)) {
-                return Some(ProtocolAction::SendToClient(said.data));
+            if let Some(transmit) = self.server.poll_transmit(to_instant(now)) {
+                return Some(ProtocolAction::SendToClient(transmit.data));
             }
             match self.server.poll(to_instant(now)) {
                 TurnServerPollRet::AllocateSocket { family, .. } => {
@@ -170,7 +168,7 @@ impl TurnProtocol for TurnServerProto {
                     return Some(ProtocolAction::CloseAllocation(listen_addr));
                 }
                 TurnServerPollRet::WaitUntil(_) => return None,
-                // TCP allocations (RFC 6062) need a TCP client, and this instance sees UDP only.
+                // TCP allocations (RFC 6062) need a TCP client; this instance sees UDP only.
                 TurnServerPollRet::TcpConnect { .. } | TurnServerPollRet::TcpClose { .. } => {}
             }
         }

@@ -75,7 +75,7 @@ impl Quota {
         })
     }
 
-    /// A permit for another allocation of a user; none if the user's limit or the total limit is reached.
+    /// A permit for another allocation; none at the user's or the total limit.
     pub(super) fn try_acquire(self: &Arc<Self>, user: UserId) -> Option<AllocationPermit> {
         let mut open = self.lock();
         if open.allocations >= self.total.max_allocations {
@@ -101,7 +101,7 @@ impl Quota {
 }
 
 impl AllocationPermit {
-    /// Whether this many bytes may pass at `now`, the time since the relay started. Bytes that pass are counted.
+    /// Whether this many bytes may pass at `now`, the time since the relay started; they are then counted.
     pub(super) fn allow(&self, bytes: usize, now: Duration) -> bool {
         let quota = &self.quota;
         self.bandwidth

@@ -1,4 +1,4 @@
-//! TURN over TCP, with or without TLS, for clients whose network blocks UDP (RFC 8656 section 3.1).
+//! TURN over TCP or TLS, for clients whose network blocks UDP (RFC 8656 section 3.1).
 
 use super::{
     client::{ClientTransport, TurnClient, UNALLOCATED_TIMEOUT},
@@ -23,13 +23,13 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// How many messages may wait per connection: about half a second of a call. Media delayed further are useless, so they are dropped.
+/// About half a second of a call; media delayed further are useless and dropped.
 const MAX_QUEUED_MESSAGES: usize = 128;
 /// The most connections at once.
 const MAX_CONNECTIONS: usize = 4_096;
-/// How often a client's expired allocations are removed and its idle time is checked.
+/// Between checks of expired allocations and idle time.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a TLS handshake may take, and how long one write to a connection may block.
+/// For a TLS handshake, and for one write.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A TCP listener and its clients.
@@ -122,17 +122,17 @@ async fn serve_client(
     let (queue, waiting) = mpsc::channel(MAX_QUEUED_MESSAGES);
     let client = TurnClient::new(hub, ClientTransport::Stream(queue), from, at);
     let mut writer = tokio::spawn(write_queued(write, waiting));
-    let heard = tokio::select! {
-        heard = read_messages(&mut read, &client) => heard,
+    let result = tokio::select! {
+        result = read_messages(&mut read, &client) => result,
         // The client stopped reading, or the connection broke.
         _ = &mut writer => Ok(()),
     };
     client.close();
     writer.abort();
-    heard
+    result
 }
 
-/// Splits the stream into messages until it ends, contains an invalid message, or the client has had no allocation for too long.
+/// Splits the stream into messages, until one is invalid or the client has had no allocation for too long.
 async fn read_messages(
     read: &mut (impl AsyncRead + Unpin),
     client: &Arc<TurnClient>,

@@ -14,11 +14,11 @@ use std::{
 };
 use tokio::{net::UdpSocket, time::MissedTickBehavior};
 
-/// Kernel buffer of the socket in each direction, in bytes. With the default size, fifty calls lost a tenth of their packets.
+/// Bytes in each direction. With the default, fifty calls lost a tenth of their packets.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// How often expired allocations and clients are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// How many clients may be stored before those without an allocation are dropped. Bounds the memory that spoofed addresses take.
+/// Beyond this, clients without an allocation are dropped. Bounds the memory that spoofed addresses take.
 const MAX_UNALLOCATED_CLIENTS: usize = 4_096;
 
 /// A UDP socket and its clients, by address.
@@ -37,7 +37,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    // The kernel may limit the size; a smaller buffer is no error.
+    // The kernel may grant less.
     drop(socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES));
     drop(socket.set_send_buffer_size(SOCKET_BUFFER_BYTES));
     socket.set_nonblocking(true)?;
@@ -65,7 +65,7 @@ impl UdpServer {
             tokio::select! {
                 received = self.socket.recv_from(&mut datagram) => match received {
                     Ok((length, from)) => self.on_datagram(&datagram[..length], from),
-                    // The error belongs to a datagram sent earlier to a client that is gone; the socket itself is fine.
+                    // It belongs to a datagram sent to a client that is gone; the socket is fine.
                     Err(why) => tracing::debug!(%why, "a datagram could not be received"),
                 },
                 _ = sweep.tick() => self.sweep(),
@@ -78,7 +78,7 @@ impl UdpServer {
         let client = match known {
             Some(client) => client,
             None => match message::parse_request(bytes).filter(|_| message::is_message(bytes)) {
-                // No state for a Binding request, which is answered at once, nor for anything but a request.
+                // No state for a Binding request, nor for anything but a request.
                 Some(StunRequest::Binding) => {
                     if let Some(answer) = message::binding_response(bytes, from) {
                         drop(self.socket.try_send_to(&answer, from));
@@ -93,8 +93,8 @@ impl UdpServer {
     }
 
     fn add_client(&self, from: SocketAddr) -> Arc<TurnClient> {
-        let wire = ClientTransport::Udp(self.socket.clone(), from);
-        let client = TurnClient::new(self.hub.clone(), wire, from, self.address);
+        let transport = ClientTransport::Udp(self.socket.clone(), from);
+        let client = TurnClient::new(self.hub.clone(), transport, from, self.address);
         let mut clients = self.lock();
         if clients.len() >= MAX_UNALLOCATED_CLIENTS {
             clients.retain(|_, client| client.has_allocation());

@@ -5,10 +5,14 @@
 //! follow each other without delay. They are longer where pings were slow, and every few attempts one is long, because
 //! the new path may be slower.
 
-use crate::model::{Millis, backoff};
+use crate::model::{
+    Millis,
+    reconnect::{
+        ConnectPhase, DisconnectCause, HeartbeatSource, REPLY_TIMEOUT, ReconnectPolicy,
+        ReconnectState, Transition,
+    },
+};
 
-/// Time limit for a pong before the connection counts as dead, in milliseconds.
-const PONG_TIMEOUT: Millis = 10_000;
 /// Time limit for a pong during a call, in milliseconds.
 const URGENT_PONG_TIMEOUT: Millis = 5_000;
 /// Pong time limit while the other side of the call is silent too, in multiples of the recent round trip.
@@ -36,50 +40,17 @@ const MAX_FAILED_HEALTH_CHECKS: u32 = 12;
 /// Time limit of a health check, in milliseconds.
 pub(super) const HEALTH_CHECK_TIMEOUT: u32 = 1_200;
 /// Longest retry delay during a call, in milliseconds.
-const MAX_URGENT_RETRY_DELAY: u32 = 1_000;
+const MAX_URGENT_RETRY_DELAY: Millis = 1_000;
 /// Ping interval during a call, in milliseconds.
 const URGENT_PING_INTERVAL: Millis = 1_500;
 
-/// Reason why there is no connection.
+/// What is specific to the WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DisconnectCause {
-    /// No packets arrive over the network path.
-    PathTimeout,
-    /// The server closed or refused the connection, or sent no welcome in time; it may be busy. Also used while the
-    /// browser reports that it is offline.
-    ServerUnavailable,
-}
-
-/// Progress of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ConnectPhase {
-    /// The WebSocket is not open yet.
-    Connecting,
-    /// The WebSocket is open; the welcome is outstanding.
-    Open,
-    /// The server has sent its welcome.
-    Welcomed,
-}
-
-impl ConnectPhase {
-    /// The cause that a timeout in this phase indicates.
-    pub(super) fn timeout_cause(self) -> DisconnectCause {
-        match self {
-            Self::Connecting | Self::Welcomed => DisconnectCause::PathTimeout,
-            Self::Open => DisconnectCause::ServerUnavailable,
-        }
-    }
-}
-
-/// State from which timeouts and delays are derived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ReconnectPolicy {
+pub struct SocketPolicy {
     /// Whether a call is active.
     is_urgent: bool,
     /// Whether the other side of the call is silent.
     is_probing: bool,
-    /// Lost connections and failed attempts since the last welcome.
-    failures: u32,
     /// Open connections lost without a welcome, since the last welcome.
     welcome_timeouts: u32,
     /// Failed health checks since the last attempt.
@@ -88,80 +59,62 @@ pub(super) struct ReconnectPolicy {
     round_trip: Option<Millis>,
     /// Ping interval requested by the server, in milliseconds.
     heartbeat_interval: Millis,
+    last_sent_at: Millis,
+    ping_counter: u32,
+    /// The oldest unanswered ping: its number and the time it was sent.
+    pending_ping: Option<(u32, Millis)>,
 }
 
-impl ReconnectPolicy {
+impl SocketPolicy {
     pub(super) const fn new() -> Self {
         Self {
             is_urgent: false,
             is_probing: false,
-            failures: 0,
             welcome_timeouts: 0,
             failed_health_checks: 0,
             round_trip: None,
             heartbeat_interval: 15_000,
+            last_sent_at: 0,
+            ping_counter: 0,
+            pending_ping: None,
         }
     }
 
-    pub(super) fn set_urgent(&mut self, urgent: bool) {
-        self.is_urgent = urgent;
-        self.is_probing &= urgent;
-    }
-
-    /// Returns whether a call is active.
-    pub(super) fn is_urgent(self) -> bool {
-        self.is_urgent
-    }
-
-    /// Starts probing: the other side of the call is silent, and if the server is too, the path is dead.
-    pub(super) fn start_probe(&mut self) {
+    /// Starts probing during a call: the other side is silent, and if the server is too, the path is dead. Returns
+    /// whether a call is active.
+    pub(super) fn start_probe(&mut self) -> bool {
         self.is_probing = self.is_urgent;
+        self.is_probing
     }
 
-    /// Records a received frame, which ends probing.
-    pub(super) fn on_frame(&mut self) {
-        self.is_probing = false;
+    /// Sets the ping interval that the server requests, in milliseconds.
+    pub(super) fn set_heartbeat_interval(&mut self, interval: Millis) {
+        self.heartbeat_interval = interval;
     }
 
-    /// Records the server's welcome and its requested ping interval in milliseconds.
-    pub(super) fn on_welcome(&mut self, heartbeat: Millis) {
-        self.failures = 0;
-        self.welcome_timeouts = 0;
-        self.heartbeat_interval = heartbeat;
+    /// Records that a frame was sent.
+    pub(super) fn on_sent(&mut self, now: Millis) {
+        self.last_sent_at = now;
     }
 
-    /// Records a ping's round trip in milliseconds.
-    pub(super) fn record_round_trip(&mut self, round: Millis) {
+    /// Starts a ping; returns its number.
+    pub(super) fn start_ping(&mut self, now: Millis) -> u32 {
+        self.ping_counter = self.ping_counter.wrapping_add(1);
+        self.pending_ping.get_or_insert((self.ping_counter, now));
+        self.ping_counter
+    }
+
+    /// Records the round trip of the pending ping.
+    pub(super) fn on_pong(&mut self, number: u32, now: Millis) {
+        if let Some((_, at)) = self.pending_ping.take_if(|(pinged, _)| *pinged == number) {
+            self.record_round_trip(now - at);
+        }
+    }
+
+    fn record_round_trip(&mut self, round: Millis) {
         let before = self.round_trip.unwrap_or(0);
         let round = round.max((3 * before + round) / 4);
         self.round_trip = Some(round.min(URGENT_PONG_TIMEOUT));
-    }
-
-    /// Records a lost or failed connection and the phase it had reached; returns the retry delay in milliseconds.
-    /// `random` is in `0.0..1.0`, for jitter.
-    pub(super) fn on_disconnect(
-        &mut self,
-        loss: DisconnectCause,
-        reached: ConnectPhase,
-        random: f64,
-    ) -> Millis {
-        let wait = backoff::retry_delay(self.failures, random);
-        self.failures = self.failures.saturating_add(1);
-        if reached == ConnectPhase::Open {
-            self.welcome_timeouts = self.welcome_timeouts.saturating_add(1);
-        }
-        self.is_probing = false;
-        match (self.is_urgent, loss) {
-            (false, _) => wait.into(),
-            (true, DisconnectCause::ServerUnavailable) => wait.min(MAX_URGENT_RETRY_DELAY).into(),
-            // The timeout itself was the delay.
-            (true, DisconnectCause::PathTimeout) => 0,
-        }
-    }
-
-    /// Returns whether the next attempt requires a health check.
-    pub(super) fn should_check_health(self) -> bool {
-        self.is_urgent && self.failed_attempts() >= MAX_UNCHECKED_ATTEMPTS
     }
 
     /// Records the result of a health check; returns whether to connect now.
@@ -174,18 +127,41 @@ impl ReconnectPolicy {
         tries
     }
 
-    /// Shortens a pending retry delay, in milliseconds, when a call starts.
-    pub(super) fn cap_urgent_delay(wait: Millis) -> Millis {
-        wait.min(MAX_URGENT_RETRY_DELAY.into())
+    /// The ping interval, in milliseconds.
+    fn ping_interval(&self) -> Millis {
+        if self.is_urgent {
+            URGENT_PING_INTERVAL
+        } else {
+            self.heartbeat_interval
+        }
+    }
+}
+
+impl ReconnectPolicy for SocketPolicy {
+    const HEARTBEAT_SOURCE: HeartbeatSource = HeartbeatSource::Client;
+    const STABLE_AGE: Millis = 0;
+
+    fn on_transition(&mut self, transition: Transition, _now: Millis) {
+        match transition {
+            Transition::Connecting => self.pending_ping = None,
+            Transition::Received => self.is_probing = false,
+            Transition::Welcomed => self.welcome_timeouts = 0,
+            Transition::Lost(reached) => {
+                self.is_probing = false;
+                if reached == ConnectPhase::Open {
+                    self.welcome_timeouts = self.welcome_timeouts.saturating_add(1);
+                }
+            }
+            Transition::Stopped => {}
+        }
     }
 
-    /// Time limit for a reply in the given phase before the connection counts as dead, in milliseconds.
-    pub(super) fn reply_timeout(self, reached: ConnectPhase) -> Millis {
+    fn reply_timeout(&self, phase: ConnectPhase, failures: u32) -> Millis {
         let round = self.round_trip.unwrap_or(0);
-        match (self.is_urgent, reached) {
-            (false, _) => PONG_TIMEOUT,
+        match (self.is_urgent, phase) {
+            (false, _) => REPLY_TIMEOUT,
             (true, ConnectPhase::Connecting) => {
-                let tries = self.failed_attempts();
+                let tries = failed_attempts(failures);
                 let given = if tries < MAX_UNCHECKED_ATTEMPTS {
                     URGENT_CONNECT_TIMEOUTS[tries % URGENT_CONNECT_TIMEOUTS.len()]
                 } else {
@@ -205,66 +181,132 @@ impl ReconnectPolicy {
         }
     }
 
-    /// The ping interval, in milliseconds.
-    pub(super) fn ping_interval(self) -> Millis {
-        if self.is_urgent {
-            URGENT_PING_INTERVAL
-        } else {
-            self.heartbeat_interval
+    fn retry_delay(&self, backoff: Millis, cause: DisconnectCause) -> Millis {
+        match (self.is_urgent, cause) {
+            (false, _) => backoff,
+            (true, DisconnectCause::ServerUnavailable) => backoff.min(MAX_URGENT_RETRY_DELAY),
+            // The timeout itself was the delay.
+            (true, DisconnectCause::PathTimeout) => 0,
+        }
+    }
+}
+
+impl ReconnectState<SocketPolicy> {
+    /// Sets whether a call is active. When one starts, a scheduled attempt is moved forward.
+    pub(super) fn set_urgent(&mut self, urgent: bool, now: Millis) {
+        self.policy.is_urgent = urgent;
+        self.policy.is_probing &= urgent;
+        if urgent {
+            self.hasten(now + MAX_URGENT_RETRY_DELAY);
         }
     }
 
-    /// Number of failed attempts: the first failure is the loss of the connection itself.
-    fn failed_attempts(self) -> usize {
-        usize::try_from(self.failures.saturating_sub(1)).unwrap_or(usize::MAX)
+    /// Returns whether the next attempt is due and requires a health check.
+    pub(super) fn must_check_health(&self, now: Millis) -> bool {
+        self.policy.is_urgent
+            && failed_attempts(self.failures()) >= MAX_UNCHECKED_ATTEMPTS
+            && self.retry_at().is_some_and(|at| at <= now)
     }
+
+    /// Returns whether an idle connection must be pinged.
+    pub(super) fn is_ping_due(&self, now: Millis) -> bool {
+        self.phase().is_some()
+            && !self.is_awaiting_reply()
+            && now - self.policy.last_sent_at >= self.policy.ping_interval()
+    }
+}
+
+/// Number of failed attempts: the first failure is the loss of the connection itself.
+fn failed_attempts(failures: u32) -> usize {
+    usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::reconnect::{ConnectionEffect, ConnectionEvent};
 
-    fn urgent_policy() -> ReconnectPolicy {
-        let mut patience = ReconnectPolicy::new();
-        patience.set_urgent(true);
-        patience
+    type SocketState = ReconnectState<SocketPolicy>;
+
+    /// A welcomed connection during a call. All of it happens at time 0.
+    fn urgent_state() -> SocketState {
+        let mut state = SocketState::new(SocketPolicy::new());
+        state.set_urgent(true, 0);
+        welcome(&mut state);
+        state
     }
 
-    /// Loses a welcomed connection, then fails `count` attempts; returns the time limit of each.
-    fn attempt_timeouts(patience: &mut ReconnectPolicy, count: usize) -> Vec<Millis> {
-        let mut reached = ConnectPhase::Welcomed;
+    fn welcome(state: &mut SocketState) {
+        for event in [
+            ConnectionEvent::Start,
+            ConnectionEvent::Opened,
+            ConnectionEvent::Received,
+            ConnectionEvent::Welcomed,
+        ] {
+            state.on_event(event, 0, 0.0);
+        }
+    }
+
+    /// Loses the connection by a timeout in the current phase; returns the delay of the next attempt.
+    fn time_out(state: &mut SocketState, random: f64) -> Millis {
+        let phase = state.phase().expect("there is a connection");
+        lose(state, phase.timeout_cause(), random)
+    }
+
+    fn lose(state: &mut SocketState, cause: DisconnectCause, random: f64) -> Millis {
+        let effect = state.on_event(ConnectionEvent::Lost(cause), 0, random);
+        assert_eq!(effect, Some(ConnectionEffect::BackOff));
+        state.retry_at().expect("it backs off")
+    }
+
+    fn connect(state: &mut SocketState) {
+        let effect = state.on_event(ConnectionEvent::RetryNow, 0, 0.0);
+        assert_eq!(effect, Some(ConnectionEffect::Connect));
+    }
+
+    /// Limit of the reply that is awaited.
+    fn timeout(state: &SocketState) -> Millis {
+        state.deadline().expect("a reply is awaited") - 1
+    }
+
+    /// Limit of a pong.
+    fn pong_timeout(mut state: SocketState) -> Millis {
+        state.on_event(ConnectionEvent::ReplyRequested, 0, 0.0);
+        timeout(&state)
+    }
+
+    /// Opens the connection; returns the limit of the welcome.
+    fn welcome_timeout(mut state: SocketState) -> Millis {
+        state.on_event(ConnectionEvent::Start, 0, 0.0);
+        state.on_event(ConnectionEvent::Opened, 0, 0.0);
+        timeout(&state)
+    }
+
+    /// Loses the connection, then fails `count` attempts; returns the time limit of each.
+    fn attempt_timeouts(state: &mut SocketState, count: usize) -> Vec<Millis> {
         (0..count)
             .map(|_| {
-                assert_eq!(
-                    patience.on_disconnect(reached.timeout_cause(), reached, 0.9),
-                    0,
-                    "no delay after a timeout"
-                );
-                reached = ConnectPhase::Connecting;
-                patience.reply_timeout(reached)
+                assert_eq!(time_out(state, 0.9), 0, "no delay after a timeout");
+                connect(state);
+                timeout(state)
             })
             .collect()
     }
 
     #[test]
     fn in_a_call_most_tries_are_short_and_one_follows_the_other() {
-        let mut patience = urgent_policy();
+        let mut state = urgent_state();
         let short = [1_200, 1_200, 2_500, 1_200, 1_200, 5_000];
-        assert_eq!(attempt_timeouts(&mut patience, 6), short);
-        let (mut again, greeted) = (patience, ConnectPhase::Welcomed);
+        assert_eq!(attempt_timeouts(&mut state, 6), short);
+        let mut other = state;
+        let next = attempt_timeouts(&mut other, 1);
+        assert_eq!(next, [1_200], "the cycle restarts");
+        time_out(&mut state, 0.9);
+        assert!(!state.must_check_health(0));
+        welcome(&mut state);
+        assert_eq!(pong_timeout(state), 5_000);
         assert_eq!(
-            again.on_disconnect(DisconnectCause::PathTimeout, ConnectPhase::Connecting, 0.9),
-            0
-        );
-        assert_eq!(
-            again.reply_timeout(ConnectPhase::Connecting),
-            1_200,
-            "the cycle restarts"
-        );
-        assert!(!again.should_check_health() && again.reply_timeout(greeted) == 5_000);
-        patience.on_welcome(15_000);
-        assert_eq!(
-            attempt_timeouts(&mut patience, 6),
+            attempt_timeouts(&mut state, 6),
             short,
             "each loss restarts the cycle"
         );
@@ -272,92 +314,121 @@ mod tests {
 
     #[test]
     fn after_some_attempts_health_is_checked_first() {
-        let mut patience = urgent_policy();
+        let mut state = urgent_state();
         assert_eq!(
-            attempt_timeouts(&mut patience, 12).iter().sum::<Millis>(),
+            attempt_timeouts(&mut state, 12).iter().sum::<Millis>(),
             24_600
         );
-        assert!(!patience.should_check_health());
-        assert_eq!(attempt_timeouts(&mut patience, 1), [5_000]);
-        assert!(patience.should_check_health());
-        let vain: Vec<bool> = (0..13).map(|_| patience.on_health_check(false)).collect();
+        let is_checked = |state: &SocketState| {
+            let mut lost = *state;
+            time_out(&mut lost, 0.9);
+            lost.must_check_health(0)
+        };
+        assert!(!state.must_check_health(0), "an attempt is in progress");
+        let mut eleven = urgent_state();
+        attempt_timeouts(&mut eleven, 11);
+        assert!(!is_checked(&eleven));
+        assert!(is_checked(&state));
+        assert_eq!(attempt_timeouts(&mut state, 1), [5_000]);
+        time_out(&mut state, 0.9);
+        assert!(state.must_check_health(0) && !state.must_check_health(-1));
+        let vain: Vec<bool> = (0..13)
+            .map(|_| state.policy.on_health_check(false))
+            .collect();
         assert_eq!(vain.iter().position(|tries| *tries), Some(11));
         assert!(
             !vain[12],
             "twelve more failed checks before the next attempt"
         );
-        assert!(patience.on_health_check(true));
-        patience.set_urgent(false);
+        assert!(state.policy.on_health_check(true));
+        state.set_urgent(false, 0);
         assert!(
-            !patience.should_check_health(),
+            !state.must_check_health(0),
             "no health check without a call"
         );
     }
 
     #[test]
     fn a_slow_path_is_given_more_time_up_to_a_bound() {
-        let mut patience = urgent_policy();
-        patience.record_round_trip(400);
+        let mut state = urgent_state();
+        state.policy.record_round_trip(400);
         assert_eq!(
-            attempt_timeouts(&mut patience, 6),
+            attempt_timeouts(&mut state, 6),
             [2_000, 2_000, 2_500, 2_000, 2_000, 5_000]
         );
-        patience.on_welcome(15_000);
-        patience.record_round_trip(4_000);
+        welcome(&mut state);
+        state.policy.record_round_trip(4_000);
         assert_eq!(
-            attempt_timeouts(&mut patience, 6),
+            attempt_timeouts(&mut state, 6),
             [2_500, 2_500, 2_500, 2_500, 2_500, 5_000]
         );
-        assert_eq!(patience.reply_timeout(ConnectPhase::Open), 4_000);
+        assert_eq!(welcome_timeout(state), 4_000);
     }
 
     #[test]
     fn one_slow_answer_is_remembered_for_a_while() {
-        let mut patience = urgent_policy();
-        patience.start_probe();
-        patience.record_round_trip(450);
-        assert_eq!(patience.reply_timeout(ConnectPhase::Welcomed), 1_800);
+        let mut state = urgent_state();
+        assert!(state.policy.start_probe());
+        state.policy.record_round_trip(450);
+        assert_eq!(pong_timeout(state), 1_800);
         for _ in 0..10 {
-            patience.record_round_trip(20);
+            state.policy.record_round_trip(20);
         }
-        assert_eq!(patience.reply_timeout(ConnectPhase::Welcomed), 1_500);
+        assert_eq!(pong_timeout(state), 1_500);
+    }
+
+    #[test]
+    fn a_pong_gives_the_round_trip_of_its_ping() {
+        let mut state = urgent_state();
+        assert!(state.policy.start_probe());
+        let number = state.policy.start_ping(100);
+        assert_ne!(state.policy.start_ping(200), number);
+        state.policy.on_pong(number.wrapping_add(1), 300);
+        assert_eq!(pong_timeout(state), 2_000, "the first ping is measured");
+        state.policy.on_pong(number, 550);
+        assert_eq!(pong_timeout(state), 1_800);
+        state.policy.on_pong(number, 9_000);
+        assert_eq!(pong_timeout(state), 1_800, "each ping counts once");
+    }
+
+    #[test]
+    fn an_idle_connection_is_pinged() {
+        let mut state = urgent_state();
+        state.policy.on_sent(0);
+        assert!(!state.is_ping_due(1_499) && state.is_ping_due(1_500));
+        state.set_urgent(false, 0);
+        state.policy.set_heartbeat_interval(20_000);
+        assert!(!state.is_ping_due(19_999) && state.is_ping_due(20_000));
+        state.on_event(ConnectionEvent::ReplyRequested, 20_000, 0.0);
+        assert!(!state.is_ping_due(40_000), "a reply is outstanding");
+        time_out(&mut state, 0.9);
+        assert!(!state.is_ping_due(40_000), "there is no connection");
     }
 
     #[test]
     fn while_probing_the_timeout_is_shorter_until_a_frame_is_received() {
-        let mut patience = urgent_policy();
-        assert_eq!(patience.reply_timeout(ConnectPhase::Welcomed), 5_000);
-        patience.start_probe();
-        assert_eq!(
-            patience.reply_timeout(ConnectPhase::Welcomed),
-            2_000,
-            "no ping was answered yet"
-        );
-        patience.on_frame();
-        assert_eq!(patience.reply_timeout(ConnectPhase::Welcomed), 5_000);
-        patience.start_probe();
-        patience.set_urgent(false);
-        assert_eq!(patience.reply_timeout(ConnectPhase::Welcomed), 10_000);
-        patience.start_probe();
-        patience.set_urgent(true);
-        assert_eq!(
-            patience.reply_timeout(ConnectPhase::Welcomed),
-            5_000,
-            "no probing without a call"
-        );
+        let mut state = urgent_state();
+        assert_eq!(pong_timeout(state), 5_000);
+        assert!(state.policy.start_probe());
+        assert_eq!(pong_timeout(state), 2_000, "no ping was answered yet");
+        state.on_event(ConnectionEvent::Received, 0, 0.0);
+        assert_eq!(pong_timeout(state), 5_000);
+        state.policy.start_probe();
+        state.set_urgent(false, 0);
+        assert_eq!(pong_timeout(state), 10_000);
+        assert!(!state.policy.start_probe());
+        state.set_urgent(true, 0);
+        assert_eq!(pong_timeout(state), 5_000, "no probing without a call");
     }
 
     #[test]
     fn a_server_that_closes_refuses_or_is_slow_is_not_overrun() {
-        let mut patience = urgent_policy();
-        let mut lose = |reached: ConnectPhase| {
-            let loss = reached.timeout_cause();
-            (
-                patience.on_disconnect(loss, reached, 0.8),
-                patience.reply_timeout(ConnectPhase::Open),
-            )
-        };
-        let slow = [(); 4].map(|()| lose(ConnectPhase::Open));
+        let mut state = urgent_state();
+        let slow = [(); 4].map(|()| {
+            state.on_event(ConnectionEvent::Start, 0, 0.0);
+            state.on_event(ConnectionEvent::Opened, 0, 0.0);
+            (time_out(&mut state, 0.8), welcome_timeout(state))
+        });
         assert_eq!(
             slow,
             [
@@ -367,31 +438,41 @@ mod tests {
                 (1_000, 10_000)
             ]
         );
-        patience.on_welcome(20_000);
-        assert_eq!(patience.reply_timeout(ConnectPhase::Open), 2_500);
-        let closed = [(); 3].map(|()| {
-            patience.on_disconnect(
-                DisconnectCause::ServerUnavailable,
-                ConnectPhase::Welcomed,
-                0.8,
-            )
-        });
+        welcome(&mut state);
+        assert_eq!(welcome_timeout(state), 2_500);
+        let lose_all = |state: &mut SocketState, causes: [DisconnectCause; 3]| {
+            causes.map(|cause| {
+                let delay = lose(state, cause, 0.8);
+                connect(state);
+                delay
+            })
+        };
+        let closed = lose_all(&mut state, [DisconnectCause::ServerUnavailable; 3]);
         assert_eq!(closed, [400, 800, 1_000]);
-        patience.set_urgent(false);
-        patience.on_welcome(20_000);
-        let waits = [
-            DisconnectCause::PathTimeout,
-            DisconnectCause::ServerUnavailable,
-            DisconnectCause::PathTimeout,
-        ]
-        .map(|loss| patience.on_disconnect(loss, ConnectPhase::Connecting, 0.8));
-        assert_eq!(waits, [400, 800, 1_600], "without a call");
-        assert_eq!(
-            (
-                patience.ping_interval(),
-                ReconnectPolicy::cap_urgent_delay(30_000)
-            ),
-            (20_000, 1_000)
+        state.set_urgent(false, 0);
+        welcome(&mut state);
+        let delays = lose_all(
+            &mut state,
+            [
+                DisconnectCause::PathTimeout,
+                DisconnectCause::ServerUnavailable,
+                DisconnectCause::PathTimeout,
+            ],
         );
+        assert_eq!(delays, [400, 800, 1_600], "without a call");
+    }
+
+    #[test]
+    fn a_call_moves_a_scheduled_attempt_forward() {
+        let mut state = SocketState::new(SocketPolicy::new());
+        for _ in 0..7 {
+            state.on_event(ConnectionEvent::Start, 0, 0.0);
+            lose(&mut state, DisconnectCause::ServerUnavailable, 1.0);
+        }
+        assert_eq!(state.retry_at(), Some(30_000));
+        state.set_urgent(false, 0);
+        assert_eq!(state.retry_at(), Some(30_000));
+        state.set_urgent(true, 500);
+        assert_eq!(state.retry_at(), Some(1_500));
     }
 }

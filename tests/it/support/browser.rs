@@ -115,7 +115,7 @@ impl Browser {
         with_timeout(path, request.send()).await.unwrap()
     }
 
-    /// Submits a form with a page's `Referer`. Returns the redirect's target: on failure that page, with the error in its query.
+    /// Submits a form with a page's `Referer`. Returns the redirect's target; on failure that page, with the error.
     pub(crate) async fn submit_form(
         &self,
         page: &str,

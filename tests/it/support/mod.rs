@@ -56,7 +56,7 @@ use rialto::model::{CallId, ClientId, MessageId};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Skips a test that needs PostgreSQL when the store under test is SQLite. `make unit` runs all tests on both.
+/// Skips a test that needs PostgreSQL when the tests run on SQLite.
 macro_rules! needs_postgresql {
     () => {
         if std::env::var("RIALTO_TEST_STORE").as_deref() != Ok("postgres") {
@@ -69,7 +69,7 @@ macro_rules! needs_postgresql {
 }
 pub(crate) use needs_postgresql;
 
-/// Upper bound for every wait: generous, so that a busy machine fails no test.
+/// Generous, so that a busy machine fails no test.
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Waits for a future; panics with `what` after [`WAIT_TIMEOUT`].

@@ -139,7 +139,7 @@ impl Server {
         path.unwrap_or_else(|| panic!("{link} is not a link"))
     }
 
-    /// Whether this start has printed the administrator link. Check it after a response: the link is printed before requests are served.
+    /// Whether this start has printed the administrator link, which comes before any response.
     pub(crate) fn has_printed_claim(&self) -> bool {
         let running = self.process.as_ref().expect("the server is running");
         running
@@ -295,7 +295,7 @@ pub(crate) async fn startup_error(storage: &TestStorage, set: impl Fn(&mut Comma
 }
 
 /// The program, without `RIALTO_` and `AWS_` variables of the environment.
-fn rialto_command() -> Command {
+pub(crate) fn rialto_command() -> Command {
     rialto_command_with_prefix(&[])
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounts a disk of this size over the folder of a new storage. Returns none, and prints why, where mounting is not permitted.
+    /// Mounts a disk over the folder of a new storage; none where mounting is not permitted.
     pub(crate) async fn mount(megabytes: u32) -> Option<Self> {
         // SQLite: PostgreSQL's files would not be on this disk.
         let storage = Arc::new(TestStorage::with_database(None));

@@ -1,6 +1,7 @@
-//! An SSE client for the news: a parser of `text/event-stream` (WHATWG HTML, "Interpreting an event stream") and a connection.
+//! An SSE client for the news: a parser of `text/event-stream` (WHATWG HTML, "Interpreting an event stream") and a
+//! connection.
 //!
-//! The parser is written here because existing crates drop comments, and a heartbeat is a comment.
+//! Existing crates drop comments, and a heartbeat is one.
 
 use super::{Browser, Server, WAIT_TIMEOUT};
 use reqwest::{Response, header::HeaderMap};

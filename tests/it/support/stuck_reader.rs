@@ -7,10 +7,10 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-/// Receive buffer of an unread socket, in bytes: close to the minimum that the kernel permits.
+/// Close to the minimum that the kernel permits.
 const RECV_BUFFER_BYTES: u32 = 4 * 1024;
 
-/// Upper bound in bytes for what queues up for a client that does not read: in the server and in the kernel's buffers.
+/// Bytes that queue up for a client that does not read: in the server and in the kernel.
 pub(crate) const MAX_QUEUED_BYTES: usize = 256 * 1024;
 
 /// Opens a connection with a minimal receive buffer.

@@ -359,8 +359,8 @@ impl WsClient {
         self.wait_for_ack(id).await.0
     }
 
-    /// Waits for an acknowledgement: sequence number and time. Skipped frames stay readable,
-    /// because a message's acknowledgement and its event arrive in either order.
+    /// Waits for an acknowledgement: sequence and time. Skipped frames stay readable, because acknowledgement and event
+    /// arrive in either order.
     pub(crate) async fn wait_for_ack(&mut self, wanted: MessageId) -> (Seq, Millis) {
         let mut passed = VecDeque::new();
         let sent = self

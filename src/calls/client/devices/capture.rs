@@ -2,8 +2,8 @@
 
 use super::{
     media_devices::media_devices,
+    preferences::DevicePreferences,
     problem::{CaptureDevice, DeviceProblem},
-    selection::DevicePreferences,
 };
 use js_sys::Reflect;
 use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
@@ -82,22 +82,22 @@ impl DeviceRequest {
 /// Opens devices. Both are requested in one permission prompt; if that fails, each is requested separately, so that a
 /// missing or refused one does not block the other.
 pub(super) async fn open_devices(
-    wanted: DeviceRequest,
-    chosen: &DevicePreferences,
+    request: DeviceRequest,
+    preferences: &DevicePreferences,
     on_lost: impl Fn(CaptureDevice) + Clone + 'static,
 ) -> OpenedDevices {
     let devices = match media_devices() {
         Ok(devices) => devices,
         Err(problem) => {
             return OpenedDevices {
-                microphone: wanted.microphone.then_some(Err(problem)),
-                camera: wanted.camera.then_some(Err(problem)),
+                microphone: request.microphone.then_some(Err(problem)),
+                camera: request.camera.then_some(Err(problem)),
             };
         }
     };
-    if wanted.microphone
-        && wanted.camera
-        && let Ok(stream) = request_stream(&devices, wanted, chosen).await
+    if request.microphone
+        && request.camera
+        && let Ok(stream) = request_stream(&devices, request, preferences).await
     {
         return OpenedDevices {
             microphone: Some(local_track(
@@ -110,11 +110,11 @@ pub(super) async fn open_devices(
     }
     let mut opened = OpenedDevices::default();
     for device in [CaptureDevice::Microphone, CaptureDevice::Camera] {
-        if wanted.includes(device) {
+        if request.includes(device) {
             let stream = request_stream(
                 &devices,
-                DeviceRequest::single(device, wanted.is_group_call),
-                chosen,
+                DeviceRequest::single(device, request.is_group_call),
+                preferences,
             )
             .await;
             let source = stream.and_then(|stream| local_track(&stream, device, on_lost.clone()));
@@ -167,14 +167,14 @@ pub(super) fn can_share_screen() -> bool {
 /// Requests a stream from the selected devices, falling back to any if they are gone.
 async fn request_stream(
     devices: &MediaDevices,
-    wanted: DeviceRequest,
-    chosen: &DevicePreferences,
+    request: DeviceRequest,
+    preferences: &DevicePreferences,
 ) -> Result<MediaStream, DeviceProblem> {
-    match get_user_media(devices, wanted, chosen).await {
+    match get_user_media(devices, request, preferences).await {
         Err(DeviceProblem::Overconstrained | DeviceProblem::Missing)
-            if chosen.has_selected_device() =>
+            if preferences.has_selected_device() =>
         {
-            get_user_media(devices, wanted, &chosen.without_devices()).await
+            get_user_media(devices, request, &preferences.without_devices()).await
         }
         result => result,
     }
@@ -182,15 +182,15 @@ async fn request_stream(
 
 async fn get_user_media(
     devices: &MediaDevices,
-    wanted: DeviceRequest,
-    chosen: &DevicePreferences,
+    request: DeviceRequest,
+    preferences: &DevicePreferences,
 ) -> Result<MediaStream, DeviceProblem> {
     let constraints = MediaStreamConstraints::new();
-    if wanted.microphone {
-        constraints.set_audio(&chosen.microphone_constraints());
+    if request.microphone {
+        constraints.set_audio(&preferences.microphone_constraints());
     }
-    if wanted.camera {
-        constraints.set_video(&chosen.camera_constraints(wanted.is_group_call));
+    if request.camera {
+        constraints.set_video(&preferences.camera_constraints(request.is_group_call));
     }
     let promise = devices
         .get_user_media_with_constraints(&constraints)

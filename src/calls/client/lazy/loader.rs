@@ -218,7 +218,7 @@ fn buffer_frame(frames: &mut Vec<ServerFrame>, frame: &ServerFrame) {
         }
         ServerFrame::GroupCall { group } => {
             let is_former = |buffered: &ServerFrame| matches!(buffered, ServerFrame::GroupCall { group: former } if former.id == group.id);
-            frames.retain(|kept| !is_former(kept));
+            frames.retain(|buffered| !is_former(buffered));
             true
         }
         ServerFrame::Call { .. }

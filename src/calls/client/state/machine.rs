@@ -3,14 +3,15 @@
 //! Frames of the server enter through `apply_*`, actions of the person through the other functions.
 //! [`ClientCallMachine::unconfirmed_actions`] and [`ClientCallMachine::actions_on_reconnect`] return what to send again.
 
+mod group_view;
+#[cfg(test)]
+mod tests;
+
 use super::{ActiveCall, ActiveGroupCall, CallTarget, ClientCallState, EndedCall, Preview};
 use crate::{
     model::{
         CallId, Millis,
-        call::{
-            CallView, ClientAction, Media, Outcome, Side, State,
-            group::{GroupCallView, Participation},
-        },
+        call::{CallView, ClientAction, Media, Outcome, Side, State},
     },
     protocol::ws::ErrorCode,
 };
@@ -254,73 +255,11 @@ impl ClientCallMachine {
                 (id, action)
             }
             CallTarget::Room(room) => {
-                let say = ClientAction::Join { room: room.id };
+                let action = ClientAction::Join { room: room.id };
                 self.state = ClientCallState::Joining { id, room };
-                (id, say)
+                (id, action)
             }
         })
-    }
-
-    /// Applies the server's view of a group call. Returns a hang-up if the server admitted this page to a call that it
-    /// no longer wants.
-    pub fn apply_group_view(&mut self, view: &GroupCallView) -> Option<(CallId, ClientAction)> {
-        let wanted = match &self.state {
-            ClientCallState::Joining { room, .. } => room.id == view.room,
-            state => state.call_id() == Some(view.id),
-        };
-        let ends_before = self.unconfirmed_ends.len();
-        match &view.participation {
-            Some(Participation::Out) => self.unconfirmed_ends.retain(|(id, _)| *id != view.id),
-            Some(Participation::In { .. }) if !wanted => {
-                let action = (view.id, ClientAction::HangUp);
-                if self.unconfirmed_ends.contains(&action) {
-                    return None;
-                }
-                self.unconfirmed_ends.push(action.clone());
-                return Some(action);
-            }
-            Some(Participation::In { .. }) | None => {}
-        }
-        match (&mut self.state, &view.participation) {
-            (
-                ClientCallState::Joining { room: place, .. },
-                Some(Participation::In { seat, .. }),
-            ) if place.id == view.room => {
-                self.unconfirmed_ends.retain(|(id, _)| *id != view.id);
-                self.state = ClientCallState::InGroup(ActiveGroupCall {
-                    view: view.clone(),
-                    seat: *seat,
-                    room: place.clone(),
-                });
-            }
-            // A rejoin after leaving: this frame confirms the leave, and the reply to the join is still to come.
-            (ClientCallState::Joining { .. }, Some(Participation::Out))
-                if self.unconfirmed_ends.len() < ends_before => {}
-            // The id belongs to a call that has ended: the person has to request a new one.
-            (ClientCallState::Joining { id, room: place }, Some(Participation::Out))
-                if *id == view.id =>
-            {
-                self.state = ClientCallState::Removed(place.clone());
-            }
-            (ClientCallState::InGroup(group_call), Some(Participation::Out))
-                if group_call.view.id == view.id =>
-            {
-                self.state = ClientCallState::Removed(group_call.room.clone());
-                self.ring_waiting_call();
-            }
-            (ClientCallState::InGroup(gathered), part) if gathered.view.id == view.id => {
-                if let Some(Participation::In { seat, .. }) = part {
-                    gathered.seat = *seat;
-                }
-                let part = part.clone().or_else(|| gathered.view.participation.take());
-                gathered.view = GroupCallView {
-                    participation: part,
-                    ..view.clone()
-                };
-            }
-            _ => {}
-        }
-        None
     }
 
     /// Accepts the ringing call. Returns the action to send.
@@ -445,6 +384,3 @@ impl ClientCallMachine {
         actions
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,6 +5,18 @@
 
 use crate::model::{Millis, call::Side};
 
+/// State of the media path to a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PathState {
+    /// ICE has not found a path yet.
+    #[default]
+    Connecting,
+    /// Media flows.
+    Connected,
+    /// The path was lost; ICE restarts until it recovers.
+    Lost,
+}
+
 /// An action to recover a lost path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum RecoveryStep {
@@ -21,10 +33,7 @@ pub(in crate::calls::client) enum RecoveryStep {
 /// The state of the path and of its recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::calls::client) struct Recovery {
-    /// Whether the path is connected.
-    is_connected: bool,
-    /// Whether the path was ever connected.
-    has_ever_connected: bool,
+    path: PathState,
     /// Attempts since the last loss.
     attempts: u32,
     /// When the last offer was sent.
@@ -46,8 +55,7 @@ impl Recovery {
     /// Records that the path is connected.
     pub(in crate::calls::client) fn mark_connected(&mut self) {
         *self = Self {
-            is_connected: true,
-            has_ever_connected: true,
+            path: PathState::Connected,
             attempts: 0,
             offered_at: self.offered_at,
             check_generation: self.check_generation + 1,
@@ -56,7 +64,7 @@ impl Recovery {
 
     /// Whether the path was ever connected.
     pub(in crate::calls::client) fn has_ever_connected(&self) -> bool {
-        self.has_ever_connected
+        self.path != PathState::Connecting
     }
 
     /// Records that an offer was sent.
@@ -106,7 +114,11 @@ impl Recovery {
 
     /// Records the loss of the path. True if it was connected before.
     pub(in crate::calls::client) fn mark_lost(&mut self) -> bool {
-        std::mem::take(&mut self.is_connected)
+        let was_connected = self.path == PathState::Connected;
+        if was_connected {
+            self.path = PathState::Lost;
+        }
+        was_connected
     }
 }
 

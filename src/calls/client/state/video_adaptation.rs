@@ -4,6 +4,8 @@
 //! controller therefore reduces the resolution first, then pauses video, and never limits audio. Upgrades are retried, with
 //! longer delays after each failed attempt.
 
+use crate::model::Millis;
+
 /// Quality levels of the sent camera video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum VideoQuality {
@@ -195,12 +197,54 @@ impl VideoAdaptation {
     }
 }
 
+/// What the path allows the video, whatever its quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::calls::client) enum VideoRamp {
+    /// Small frames, so that they arrive soon: the bandwidth estimate of a new path starts low. Since when, in
+    /// milliseconds.
+    Starting { since: Millis },
+    /// Frames of any size.
+    Finished,
+    /// No video, because nothing arrives from the peer.
+    Suspended,
+}
+
+impl VideoRamp {
+    /// Duration of the ramp-up on a new path, in milliseconds.
+    pub(in crate::calls::client) const DURATION: i32 = 2_000;
+    /// Maximum frame height during the ramp-up, in lines.
+    const MAX_HEIGHT: f32 = 360.0;
+
+    fn max_height(self) -> Option<f32> {
+        match self {
+            Self::Starting { .. } => Some(Self::MAX_HEIGHT),
+            Self::Finished | Self::Suspended => None,
+        }
+    }
+}
+
 /// Settings applied to an encoder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::calls::client) struct EncoderSettings {
     pub(in crate::calls::client) active: bool,
     pub(in crate::calls::client) max_bitrate: u32,
     pub(in crate::calls::client) scale_down_by: f32,
+}
+
+impl EncoderSettings {
+    /// The settings for a camera whose frames have this height, in lines.
+    pub(in crate::calls::client) fn new(
+        quality: VideoQuality,
+        ramp: VideoRamp,
+        frame_height: f32,
+    ) -> Self {
+        let limits = quality.encoding_limits();
+        Self {
+            active: limits.active && ramp != VideoRamp::Suspended,
+            max_bitrate: limits.max_bitrate,
+            scale_down_by: limits.scale_down_by(frame_height, ramp.max_height()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -332,5 +376,18 @@ mod tests {
         );
         update_times(&mut sent, LOSSY_UPLINK, 2);
         assert!(!sent.set_max_quality(VideoQuality::Half) && sent.quality() == VideoQuality::Half);
+    }
+
+    #[test]
+    fn a_new_path_starts_with_small_frames_and_a_silent_one_gets_none() {
+        let settings = |ramp| {
+            let settings = EncoderSettings::new(VideoQuality::Full, ramp, 720.0);
+            (settings.active, settings.scale_down_by)
+        };
+        assert_eq!(settings(VideoRamp::Starting { since: 0 }), (true, 2.0));
+        assert_eq!(settings(VideoRamp::Finished), (true, 1.0));
+        assert_eq!(settings(VideoRamp::Suspended), (false, 1.0));
+        let paused = EncoderSettings::new(VideoQuality::Paused, VideoRamp::Finished, 720.0);
+        assert!(!paused.active, "to protect the audio");
     }
 }

@@ -52,13 +52,13 @@ fn pranswer(sdp: &str) -> SignalingMessage {
 
 #[tokio::test]
 async fn an_offer_made_while_ringing_reaches_every_client_that_may_answer() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, mut a, [mut b]) = start_ringing(&house).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, [mut b]) = start_ringing(&fixture).await;
     send_signal(&a, id, offer("first")).await;
     send_signal(&a, id, offer("second")).await;
     assert_eq!(b.next_signal().await, offer("first"));
     assert_eq!(b.next_signal().await, offer("second"));
-    let mut late = house.connect_client(&b.connection.person).await;
+    let mut late = fixture.connect_client(&b.connection.person).await;
     assert_eq!(
         late.next_signal().await,
         offer("second"),
@@ -73,8 +73,8 @@ async fn an_offer_made_while_ringing_reaches_every_client_that_may_answer() {
 
 #[tokio::test]
 async fn the_caller_gets_the_pranswer_of_the_first_client_that_sends_one() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, mut a, [b, c]) = start_ringing(&house).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, [b, c]) = start_ringing(&fixture).await;
     send_signal(&c, id, pranswer("c")).await;
     assert_eq!(a.next_signal().await, pranswer("c"));
     send_signal(&b, id, pranswer("b")).await;
@@ -85,18 +85,18 @@ async fn the_caller_gets_the_pranswer_of_the_first_client_that_sends_one() {
         pranswer("c again"),
         "and nobody else"
     );
-    house.disconnect(&c).await;
+    fixture.disconnect(&c).await;
     send_signal(&b, id, pranswer("b")).await;
     assert_eq!(a.next_signal().await, pranswer("b"), "who is left may");
-    let mut late = house.connect_client(&b.connection.person).await;
+    let mut late = fixture.connect_client(&b.connection.person).await;
     late.wait_for_state(State::Dialing).await;
     late.assert_no_call_frames().await;
 }
 
 #[tokio::test]
 async fn no_pranswer_passes_after_an_answer_which_may_come_from_another_client() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, mut a, [mut b, mut c]) = start_ringing(&house).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, [mut b, mut c]) = start_ringing(&fixture).await;
     send_signal(&c, id, pranswer("c")).await;
     assert_eq!(a.next_signal().await, pranswer("c"));
     b.send_action(id, ClientAction::Accept).await;
@@ -112,8 +112,8 @@ async fn no_pranswer_passes_after_an_answer_which_may_come_from_another_client()
 
 #[tokio::test]
 async fn a_ringing_client_can_send_nothing_else_to_the_caller() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (id, mut a, [mut b]) = start_ringing(&house).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (id, mut a, [mut b]) = start_ringing(&fixture).await;
     let candidate = SignalingMessage::Candidate {
         candidate: "candidate:1 1 udp 1 192.0.2.1 9 typ host".to_owned(),
         sdp_mid: None,

@@ -93,7 +93,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct SimulatedClient {
     id: ClientId,
     person: Person,
-    board: ClientCallMachine,
+    machine: ClientCallMachine,
     connection: Option<Arc<Connection>>,
 }
 
@@ -115,7 +115,7 @@ impl<'a> Simulation<'a> {
         let pages = CLIENT_OWNERS.map(|owner| SimulatedClient {
             id: ClientId(random::new_id()),
             person: people[owner].clone(),
-            board: ClientCallMachine::default(),
+            machine: ClientCallMachine::default(),
             connection: None,
         });
         let mut simulation = Self {
@@ -144,23 +144,26 @@ impl<'a> Simulation<'a> {
                 let with = self.people[whom].clone();
                 if with.id != self.clients[page].person.id {
                     let id = CallId(random::new_id());
-                    self.update_board(page, |board| {
-                        let free = board.open_preview(CallTarget::Person(with), Media::Voice);
-                        free.then(|| board.start_call(id)).flatten()
+                    self.update_machine(page, |machine| {
+                        let free = machine.open_preview(CallTarget::Person(with), Media::Voice);
+                        free.then(|| machine.start_call(id)).flatten()
                     })
                     .await;
                 }
             }
             Step::Accept { client: page } => {
-                self.update_board(page, ClientCallMachine::accept).await;
+                self.update_machine(page, ClientCallMachine::accept).await;
             }
-            Step::Leave { client: page } => self.update_board(page, |board| board.leave(now)).await,
+            Step::Leave { client: page } => {
+                self.update_machine(page, |machine| machine.leave(now))
+                    .await;
+            }
             Step::Switch { client: page } => {
-                self.update_board(page, ClientCallMachine::switch_to_waiting_call)
+                self.update_machine(page, ClientCallMachine::switch_to_waiting_call)
                     .await;
             }
             Step::DeclineWaiting { client: page } => {
-                self.update_board(page, ClientCallMachine::decline_waiting_call)
+                self.update_machine(page, ClientCallMachine::decline_waiting_call)
                     .await;
             }
             Step::Connected { client: page } => self.report(page, ClientAction::Connected).await,
@@ -188,15 +191,15 @@ impl<'a> Simulation<'a> {
     }
 
     /// Changes a client's state, and sends the resulting actions and ringing reports.
-    async fn update_board<S: IntoIterator<Item = (CallId, ClientAction)>>(
+    async fn update_machine<S: IntoIterator<Item = (CallId, ClientAction)>>(
         &mut self,
         page: usize,
         change: impl FnOnce(&mut ClientCallMachine) -> S,
     ) {
-        let board = &mut self.clients[page].board;
-        let rang = ringing_calls(board);
-        let actions = change(board);
-        let rings = ringing_calls(board)
+        let machine = &mut self.clients[page].machine;
+        let rang = ringing_calls(machine);
+        let actions = change(machine);
+        let rings = ringing_calls(machine)
             .difference(&rang)
             .copied()
             .collect::<Vec<_>>();
@@ -221,7 +224,7 @@ impl<'a> Simulation<'a> {
 
     async fn report(&self, page: usize, action: ClientAction) {
         if let Some(call) = self.clients[page]
-            .board
+            .machine
             .state
             .answered_call()
             .map(|view| view.id)
@@ -238,8 +241,8 @@ impl<'a> Simulation<'a> {
         for encoded_frame in connection.send_queue().take().unwrap() {
             match frame::decode(&encoded_frame) {
                 ServerFrame::Call { call } => {
-                    self.update_board(page, |board| {
-                        board.apply_call_view(&call, now);
+                    self.update_machine(page, |machine| {
+                        machine.apply_call_view(&call, now);
                         NO_ACTIONS
                     })
                     .await;
@@ -249,8 +252,8 @@ impl<'a> Simulation<'a> {
                     reason,
                     call: Some(call),
                 } => {
-                    self.update_board(page, |board| {
-                        board.apply_refusal(call, code, &reason, now);
+                    self.update_machine(page, |machine| {
+                        machine.apply_refusal(call, code, &reason, now);
                         NO_ACTIONS
                     })
                     .await;
@@ -276,7 +279,7 @@ impl<'a> Simulation<'a> {
         self.fixture.app.connections.register(&connection);
         self.clients[page].connection = Some(connection.clone());
         self.fixture.registry.on_client_connected(&connection).await;
-        for (call, action) in self.clients[page].board.actions_on_reconnect() {
+        for (call, action) in self.clients[page].machine.actions_on_reconnect() {
             self.send_action(page, call, action).await;
         }
         self.report(page, ClientAction::Disconnected).await;
@@ -289,7 +292,7 @@ impl<'a> Simulation<'a> {
             for page in 0..CLIENT_OWNERS.len() {
                 self.reconnect(page).await;
                 self.receive_frames(page).await;
-                let connecting = self.clients[page].board.state.answered_call();
+                let connecting = self.clients[page].machine.state.answered_call();
                 if connecting.is_some_and(|view| view.state != State::Connected) {
                     self.report(page, ClientAction::Connected).await;
                 }
@@ -307,10 +310,10 @@ impl<'a> Simulation<'a> {
         let mut held: HashMap<CallId, HashSet<UserId>> = HashMap::new();
         let mut engaged = HashSet::new();
         for page in &self.clients {
-            if page.board.waiting_call.is_some() {
+            if page.machine.waiting_call.is_some() {
                 return Err("a call waits for ever".to_owned());
             }
-            match &page.board.state {
+            match &page.machine.state {
                 ClientCallState::Idle | ClientCallState::Preview(_) | ClientCallState::Ended(_) => {
                 }
                 ClientCallState::InCall(it) if it.view.state == State::Connected => {
@@ -332,7 +335,9 @@ impl<'a> Simulation<'a> {
             .map(|(_, call)| *call)
             .collect();
         if registered != held.keys().copied().collect() {
-            return Err(format!("pages hold {held:?}, the desk has {registered:?}"));
+            return Err(format!(
+                "pages hold {held:?}, the registry has {registered:?}"
+            ));
         }
         match held.values().find(|people| people.len() != 2) {
             Some(people) => Err(format!("a call of {} people", people.len())),
@@ -354,19 +359,19 @@ impl<'a> Simulation<'a> {
 }
 
 /// The calls that ring or wait on a client.
-fn ringing_calls(board: &ClientCallMachine) -> HashSet<CallId> {
-    let rings = match &board.state {
+fn ringing_calls(machine: &ClientCallMachine) -> HashSet<CallId> {
+    let rings = match &machine.state {
         ClientCallState::Ringing(view) => Some(view.id),
         _ => None,
     };
-    let waits = board.waiting_call.as_ref().map(|view| view.id);
+    let waits = machine.waiting_call.as_ref().map(|view| view.id);
     rings.into_iter().chain(waits).collect()
 }
 
 #[test]
 fn any_order_of_events_ends_with_all_clients_agreeing_and_nobody_in_two_calls() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let house = runtime.block_on(CallFixture::new(SHORT_TIMEOUTS));
+    let fixture = runtime.block_on(CallFixture::new(SHORT_TIMEOUTS));
     let wanted = std::env::var("PROPTEST_CASES").ok();
     let config = Config {
         cases: wanted
@@ -379,7 +384,7 @@ fn any_order_of_events_ends_with_all_clients_agreeing_and_nobody_in_two_calls() 
     let orders = proptest::collection::vec(step(), 1..60);
     let tried = TestRunner::new(config).run(&orders, |events| {
         runtime.block_on(async {
-            let mut world = Simulation::new(&house).await;
+            let mut world = Simulation::new(&fixture).await;
             for event in events {
                 world.run_step(event).await;
             }

@@ -30,7 +30,7 @@ struct FixtureArgs {
 pub(super) struct CallFixture {
     pub(super) app: Arc<AppState>,
     pub(super) registry: Arc<CallRegistry>,
-    home: TestStorage,
+    storage: TestStorage,
 }
 
 /// A timeout that never expires in a test that does not wait for it, in milliseconds.
@@ -48,26 +48,26 @@ impl CallFixture {
         Self::open(TestStorage::new(), timeouts).await
     }
 
-    pub(super) async fn open(home: TestStorage, patience: Timeouts) -> Self {
+    pub(super) async fn open(storage: TestStorage, timeouts: Timeouts) -> Self {
         let ice = r#"[{"urls":["stun:stun.example.org"]}]"#;
         let flags = ["rialto", "--ice-servers", ice].map(str::to_owned);
-        let flags = flags.into_iter().chain(home.arguments());
+        let flags = flags.into_iter().chain(storage.arguments());
         let (app, _) = AppState::new(FixtureArgs::parse_from(flags).config, "test".into())
             .await
             .unwrap();
-        let calls = CallRegistry::with_timeouts(app.clone(), patience);
+        let calls = CallRegistry::with_timeouts(app.clone(), timeouts);
         calls.become_leader().await.unwrap();
         Self {
             app,
             registry: calls,
-            home,
+            storage,
         }
     }
 
     /// The same server after a crash: clients received nothing.
-    pub(super) async fn restart(self, patience: Timeouts) -> Self {
+    pub(super) async fn restart(self, timeouts: Timeouts) -> Self {
         self.app.store.close().await;
-        Self::open(self.home, patience).await
+        Self::open(self.storage, timeouts).await
     }
 
     pub(super) async fn create_person(&self, name: &str) -> Person {
@@ -108,7 +108,6 @@ impl CallFixture {
         self.client_of(connection)
     }
 
-    /// The client of a connection.
     pub(super) fn client_of(&self, connection: Arc<Connection>) -> TestClient {
         TestClient {
             connection,
@@ -186,7 +185,6 @@ impl TestClient {
         }
     }
 
-    /// The next frame about a call.
     pub(super) async fn next_call(&mut self) -> CallView {
         loop {
             if let ServerFrame::Call { call } = self.next_frame().await {
@@ -199,7 +197,6 @@ impl TestClient {
         self.next_call().await.state
     }
 
-    /// The first frame with the call in this state.
     pub(super) async fn wait_for_state(&mut self, state: State) -> CallView {
         loop {
             let call = self.next_call().await;
@@ -244,7 +241,6 @@ impl TestClient {
         }
     }
 
-    /// Asserts that no further frame about a call arrives.
     pub(super) async fn assert_no_call_frames(&mut self) {
         let sentinel = ServerFrame::Pong { n: 7 };
         self.connection.send(&sentinel);

@@ -32,7 +32,6 @@ impl CallFixture {
         id
     }
 
-    /// A room member with a connected client.
     pub(super) async fn connect_member(&self, name: &str, room: RoomId) -> TestClient {
         let person = self.create_person(name).await;
         self.app
@@ -54,7 +53,6 @@ impl TestClient {
         id
     }
 
-    /// The next frame about the group call.
     async fn next_group_call(&mut self) -> GroupCallView {
         loop {
             match self.next_frame().await {
@@ -126,11 +124,11 @@ async fn a_join_repeated_as_the_call_ends_does_not_begin_another() {
 
 #[tokio::test]
 async fn whoever_comes_first_starts_it_and_everybody_in_the_room_sees_who_is_in_it() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let room = house.create_room().await;
-    let mut ada = house.connect_member("Ada", room).await;
-    let mut bob = house.connect_member("Bob", room).await;
-    let mut eve = house.connect_member("Eve", room).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = fixture.create_room().await;
+    let mut ada = fixture.connect_member("Ada", room).await;
+    let mut bob = fixture.connect_member("Bob", room).await;
+    let mut eve = fixture.connect_member("Eve", room).await;
     let id = ada.join_group_call(room).await;
     let (group, part) = ada.next_participation().await;
     assert_eq!(
@@ -158,21 +156,21 @@ async fn whoever_comes_first_starts_it_and_everybody_in_the_room_sees_who_is_in_
         (vec!["Ada".to_owned(), "Bob".to_owned()], None)
     );
     ada.wait_for_participants(2).await;
-    let stranger = house.create_person("Mallory").await;
-    let mut mallory = house.connect_client(&stranger).await;
+    let stranger = fixture.create_person("Mallory").await;
+    let mut mallory = fixture.connect_client(&stranger).await;
     mallory.join_group_call(room).await;
     assert_eq!(mallory.next_error().await, ErrorCode::NoSuchRoom);
 }
 
 #[tokio::test]
 async fn each_change_has_a_later_as_of_whichever_node_is_the_leader() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let room = house.create_room().await;
-    let mut eve = house.connect_member("Eve", room).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = fixture.create_room().await;
+    let mut eve = fixture.connect_member("Eve", room).await;
     let mut views = Vec::new();
     let mut pages = Vec::new();
     for (count, name) in (1..).zip(["Ada", "Bob", "Dan"]) {
-        let mut page = house.connect_member(name, room).await;
+        let mut page = fixture.connect_member(name, room).await;
         page.join_group_call(room).await;
         let mine = page.next_participation().await.0.as_of;
         views.push(eve.wait_for_participants(count).await);
@@ -185,10 +183,10 @@ async fn each_change_has_a_later_as_of_whichever_node_is_the_leader() {
         as_of: ahead,
         ..views.last().unwrap().clone()
     };
-    house.registry.table.publish_group_call(known);
+    fixture.registry.table.publish_group_call(known);
     views.push(eve.wait_for_participants(3).await);
-    house.registry.step_down();
-    house.registry.restore_calls().await.unwrap();
+    fixture.registry.step_down();
+    fixture.registry.restore_calls().await.unwrap();
     views.push(eve.wait_for_participants(3).await);
     let moments: Vec<_> = views.iter().map(|view| view.as_of).collect();
     assert!(moments.is_sorted_by(|one, next| one < next), "{moments:?}");
@@ -196,11 +194,11 @@ async fn each_change_has_a_later_as_of_whichever_node_is_the_leader() {
 
 #[tokio::test]
 async fn signals_go_from_seat_to_seat() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let room = house.create_room().await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = fixture.create_room().await;
     let mut pages = Vec::new();
     for name in ["Ada", "Bob", "Eve"] {
-        let mut page = house.connect_member(name, room).await;
+        let mut page = fixture.connect_member(name, room).await;
         page.join_group_call(room).await;
         page.next_seat().await;
         pages.push(page);
@@ -225,10 +223,10 @@ async fn signals_go_from_seat_to_seat() {
 
 #[tokio::test]
 async fn it_ends_with_the_last_who_leaves_and_its_outcome_is_posted_in_the_room() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let room = house.create_room().await;
-    let mut ada = house.connect_member("Ada", room).await;
-    let mut bob = house.connect_member("Bob", room).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = fixture.create_room().await;
+    let mut ada = fixture.connect_member("Ada", room).await;
+    let mut bob = fixture.connect_member("Bob", room).await;
     let id = ada.join_group_call(room).await;
     ada.next_seat().await;
     bob.join_group_call(room).await;
@@ -246,9 +244,9 @@ async fn it_ends_with_the_last_who_leaves_and_its_outcome_is_posted_in_the_room(
             .to_string(),
         "Bob"
     );
-    house.disconnect(&bob).await;
+    fixture.disconnect(&bob).await;
     let closed = &bob.connection;
-    house
+    fixture
         .registry
         .on_client_disconnected(closed, crate::server::live::Disconnect::Left)
         .await;
@@ -267,7 +265,7 @@ async fn it_ends_with_the_last_who_leaves_and_its_outcome_is_posted_in_the_room(
         (id, vec!["Ada".to_owned(), "Bob".to_owned()])
     );
     assert!(ada.wait_for_participants(0).await.is_ended());
-    assert_eq!(house.registry.open_call_count(), 0);
+    assert_eq!(fixture.registry.open_call_count(), 0);
     let again = ada.join_group_call(room).await;
     assert_eq!(
         ada.wait_for_participants(1).await.id,
@@ -278,25 +276,25 @@ async fn it_ends_with_the_last_who_leaves_and_its_outcome_is_posted_in_the_room(
 
 #[tokio::test]
 async fn whoever_joins_with_another_client_is_out_on_the_first() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let room = house.create_room().await;
-    let mut ada = house.connect_member("Ada", room).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = fixture.create_room().await;
+    let mut ada = fixture.connect_member("Ada", room).await;
     ada.join_group_call(room).await;
     ada.next_seat().await;
-    let mut other = house.connect_client(&ada.connection.person.clone()).await;
+    let mut other = fixture.connect_client(&ada.connection.person.clone()).await;
     other.join_group_call(room).await;
     assert_eq!(other.next_seat().await, Seat(2));
     assert_eq!(ada.next_participation().await.1, Participation::Out);
-    assert_eq!(house.registry.open_call_count(), 1);
+    assert_eq!(fixture.registry.open_call_count(), 1);
 }
 
 #[tokio::test]
 async fn nobody_is_in_two_calls_of_whichever_kind() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let room = house.create_room().await;
-    let mut eve = house.connect_member("Eve", room).await;
-    let (first, mut ada, mut bob) = connected_call(&house).await;
-    house
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = fixture.create_room().await;
+    let mut eve = fixture.connect_member("Eve", room).await;
+    let (first, mut ada, mut bob) = connected_call(&fixture).await;
+    fixture
         .app
         .store
         .create_memberships_for_all(room, 0)
@@ -321,7 +319,7 @@ async fn nobody_is_in_two_calls_of_whichever_kind() {
     eve.send_action(id, ClientAction::Accept).await;
     assert_eq!(eve.wait_for_state(State::Connecting).await.id, id);
     assert_eq!(
-        house.registry.open_call_count(),
+        fixture.registry.open_call_count(),
         1,
         "the call of the room is over"
     );
@@ -329,17 +327,17 @@ async fn nobody_is_in_two_calls_of_whichever_kind() {
 
 #[tokio::test]
 async fn a_full_call_rejects_whoever_joins() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let room = house.create_room().await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let room = fixture.create_room().await;
     for n in 0..6 {
-        let mut page = house.connect_member(&format!("Person {n}"), room).await;
+        let mut page = fixture.connect_member(&format!("Person {n}"), room).await;
         page.join_group_call(room).await;
         page.next_seat().await;
     }
-    let mut late = house.connect_member("Late", room).await;
+    let mut late = fixture.connect_member("Late", room).await;
     late.join_group_call(room).await;
     assert_eq!(late.next_error().await, ErrorCode::WrongState);
-    let with = house.create_person("Friend").await;
+    let with = fixture.create_person("Friend").await;
     let (to, media) = (with.id, Media::Voice);
     late.send_action(CallId(random::new_id()), ClientAction::Start { to, media })
         .await;
@@ -357,15 +355,15 @@ const SHORT_GRACE_TIMEOUTS: Timeouts = Timeouts {
 
 #[tokio::test]
 async fn a_disconnected_client_may_reconnect_and_one_that_stays_away_is_out() {
-    let house = CallFixture::new(SHORT_GRACE_TIMEOUTS).await;
-    let room = house.create_room().await;
-    let mut ada = house.connect_member("Ada", room).await;
-    let mut bob = house.connect_member("Bob", room).await;
+    let fixture = CallFixture::new(SHORT_GRACE_TIMEOUTS).await;
+    let room = fixture.create_room().await;
+    let mut ada = fixture.connect_member("Ada", room).await;
+    let mut bob = fixture.connect_member("Bob", room).await;
     ada.join_group_call(room).await;
     ada.next_seat().await;
     bob.join_group_call(room).await;
     bob.next_seat().await;
-    house.disconnect(&bob).await;
+    fixture.disconnect(&bob).await;
     loop {
         let group = ada.next_group_call().await;
         if group.participants.len() == 2 && group.participants[1].is_disconnected {
@@ -373,12 +371,12 @@ async fn a_disconnected_client_may_reconnect_and_one_that_stays_away_is_out() {
         }
     }
     let (person, client) = (bob.connection.person.clone(), bob.connection.client);
-    let mut back = house.connect_client_as(&person, client).await;
+    let mut back = fixture.connect_client_as(&person, client).await;
     assert_eq!(back.next_seat().await, Seat(2), "in the same place");
-    house.disconnect(&back).await;
+    fixture.disconnect(&back).await;
     ada.wait_for_participants(1).await;
-    let mut late = house.connect_client_as(&person, client).await;
-    let id = house.group_call_id(room);
+    let mut late = fixture.connect_client_as(&person, client).await;
+    let id = fixture.group_call_id(room);
     late.send_action(id, ClientAction::Disconnected).await;
     assert_eq!(
         late.next_participation().await.1,
@@ -395,32 +393,44 @@ impl CallFixture {
 
 #[tokio::test]
 async fn it_survives_the_server_and_ends_by_itself_if_nobody_comes_back() {
-    let house = CallFixture::new(SHORT_GRACE_TIMEOUTS).await;
-    let room = house.create_room().await;
-    let mut ada = house.connect_member("Ada", room).await;
-    let mut bob = house.connect_member("Bob", room).await;
+    let fixture = CallFixture::new(SHORT_GRACE_TIMEOUTS).await;
+    let room = fixture.create_room().await;
+    let mut ada = fixture.connect_member("Ada", room).await;
+    let mut bob = fixture.connect_member("Bob", room).await;
     let id = ada.join_group_call(room).await;
     ada.next_seat().await;
     bob.join_group_call(room).await;
     bob.next_seat().await;
     let (person, client) = (ada.connection.person.clone(), ada.connection.client);
-    let house = house.restart(SHORT_GRACE_TIMEOUTS).await;
-    let mut ada = house.connect_client_as(&person, client).await;
+    let fixture = fixture.restart(SHORT_GRACE_TIMEOUTS).await;
+    let mut ada = fixture.connect_client_as(&person, client).await;
     let (group, part) = ada.next_participation().await;
     assert!(group.id == id && matches!(part, Participation::In { seat: Seat(1), .. }));
     let waited: Millis = 5_000;
     let until = clock::now() + waited;
     let stored = loop {
-        let row = house.app.store.find_group_call(id).await.unwrap().unwrap();
+        let row = fixture
+            .app
+            .store
+            .find_group_call(id)
+            .await
+            .unwrap()
+            .unwrap();
         if row.members.len() == 1 || clock::now() > until {
             break row;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
     assert_eq!(stored.members.len(), 1, "Bob did not come back");
-    house.disconnect(&ada).await;
+    fixture.disconnect(&ada).await;
     let ended = loop {
-        let row = house.app.store.find_group_call(id).await.unwrap().unwrap();
+        let row = fixture
+            .app
+            .store
+            .find_group_call(id)
+            .await
+            .unwrap()
+            .unwrap();
         if row.ended_at.is_some() || clock::now() > until {
             break row;
         }

@@ -32,7 +32,6 @@ impl CallFixture {
         (call, ada, token)
     }
 
-    /// A connected client of a guest.
     fn connect_guest(&self, guest: &Person, call: CallId) -> TestClient {
         let connection = Connection::new(
             ClientId(random::new_id()),
@@ -78,10 +77,10 @@ async fn nobody_is_admitted_by_an_expired_link() {
 
 #[tokio::test]
 async fn a_guest_admitted_before_expiry_stays() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
     let soon = clock::now() + 1_000;
-    let (_, _ada, token) = house.start_call_with_link(soon).await;
-    let cookie = guests::admit_guest(&house.app, &token, "Bob")
+    let (_, _ada, token) = fixture.start_call_with_link(soon).await;
+    let cookie = guests::admit_guest(&fixture.app, &token, "Bob")
         .await
         .unwrap();
     let mut headers = HeaderMap::new();
@@ -91,7 +90,7 @@ async fn a_guest_admitted_before_expiry_stays() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let asked = |headers: HeaderMap| {
-        let (app, token) = (house.app.clone(), token.clone());
+        let (app, token) = (fixture.app.clone(), token.clone());
         async move {
             guests::resolve_guest_link(&app, &token, &headers)
                 .await
@@ -103,7 +102,7 @@ async fn a_guest_admitted_before_expiry_stays() {
         asked(headers.clone()).await,
         GuestLinkTarget::Guest { name, title, .. } if name == "Bob" && title == "The Arsenal"
     ));
-    let signed = guests::authenticate_guest(&house.app, &headers)
+    let signed = guests::authenticate_guest(&fixture.app, &headers)
         .await
         .unwrap();
     assert!(signed.is_some_and(|(guest, _)| guest.person.name.to_string() == "Bob"));
@@ -111,38 +110,38 @@ async fn a_guest_admitted_before_expiry_stays() {
 
 #[tokio::test]
 async fn a_guest_begins_no_call() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (call, mut ada, token) = house.start_call_with_link(clock::now() + 60_000).await;
-    guests::admit_guest(&house.app, &token, "Bob")
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (call, mut ada, token) = fixture.start_call_with_link(clock::now() + 60_000).await;
+    guests::admit_guest(&fixture.app, &token, "Bob")
         .await
         .unwrap();
-    let (_, bob) = &house.app.store.list_call_guests(call).await.unwrap()[0];
-    let mut guest_client = house.connect_guest(bob, call);
+    let (_, bob) = &fixture.app.store.list_call_guests(call).await.unwrap()[0];
+    let mut guest_client = fixture.connect_guest(bob, call);
     ada.send_action(call, ClientAction::HangUp).await;
     while ada.next_participation().await.1 != Participation::Out {}
-    let room = house.app.store.find_room_id("the-arsenal").await.unwrap();
+    let room = fixture.app.store.find_room_id("the-arsenal").await.unwrap();
     let room = room.unwrap();
     guest_client
         .send_action(call, ClientAction::Join { room })
         .await;
     assert_eq!(guest_client.next_error().await, ErrorCode::NoSuchCall);
-    assert_eq!(house.registry.open_call_count(), 0);
+    assert_eq!(fixture.registry.open_call_count(), 0);
 }
 
 #[tokio::test]
 async fn a_guest_whose_link_is_revoked_while_joining_stays_out() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (call, ada, token) = house.start_call_with_link(clock::now() + 60_000).await;
-    guests::admit_guest(&house.app, &token, "Bob")
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (call, ada, token) = fixture.start_call_with_link(clock::now() + 60_000).await;
+    guests::admit_guest(&fixture.app, &token, "Bob")
         .await
         .unwrap();
-    let (link, bob) = &house.app.store.list_call_guests(call).await.unwrap()[0];
-    let mut page = house.connect_guest(bob, call);
+    let (link, bob) = &fixture.app.store.list_call_guests(call).await.unwrap()[0];
+    let mut page = fixture.connect_guest(bob, call);
     let by = &ada.connection.person;
-    guests::revoke_link(&house.app, by, call, *link)
+    guests::revoke_link(&fixture.app, by, call, *link)
         .await
         .unwrap();
-    let room = house.app.store.find_room_id("the-arsenal").await.unwrap();
+    let room = fixture.app.store.find_room_id("the-arsenal").await.unwrap();
     let room = room.unwrap();
     page.send_action(call, ClientAction::Join { room }).await;
     assert_eq!(page.next_error().await, ErrorCode::NoSuchCall);
@@ -150,9 +149,9 @@ async fn a_guest_whose_link_is_revoked_while_joining_stays_out() {
 
 #[tokio::test]
 async fn nothing_is_left_of_guests_when_the_call_is_over() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (call, mut ada, token) = house.start_call_with_link(clock::now() + 60_000).await;
-    guests::admit_guest(&house.app, &token, "Bob")
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (call, mut ada, token) = fixture.start_call_with_link(clock::now() + 60_000).await;
+    guests::admit_guest(&fixture.app, &token, "Bob")
         .await
         .unwrap();
     ada.send_action(call, ClientAction::HangUp).await;
@@ -160,7 +159,7 @@ async fn nothing_is_left_of_guests_when_the_call_is_over() {
     // Guests are deleted after the end was sent.
     let until = clock::now() + 5_000;
     loop {
-        let links = house.app.store.list_guest_links(call).await.unwrap();
+        let links = fixture.app.store.list_guest_links(call).await.unwrap();
         if links.is_empty() {
             break;
         }

@@ -31,7 +31,6 @@ async fn start_waiting_call(
     ([first, id], a, b, e)
 }
 
-/// Eve sends an offer while her call waits.
 async fn send_offer(eve: &TestClient, id: CallId, bob: &mut TestClient) -> SignalingMessage {
     let signal = SignalingMessage::Offer {
         sdp: "e".to_owned(),
@@ -45,10 +44,10 @@ async fn send_offer(eve: &TestClient, id: CallId, bob: &mut TestClient) -> Signa
 
 #[tokio::test]
 async fn who_is_in_a_call_is_rung_beside_it_and_busy_for_a_third_and_cannot_start_another() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let (_, mut a, mut b, mut e) = start_waiting_call(&house).await;
-    let frank = house.create_person("Frank").await;
-    let mut f = house.connect_client(&frank).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let (_, mut a, mut b, mut e) = start_waiting_call(&fixture).await;
+    let frank = fixture.create_person("Frank").await;
+    let mut f = fixture.connect_client(&frank).await;
     let id = f.start_call(&b.connection.person).await;
     assert_eq!(f.next_state().await, ended_state(Outcome::Busy));
     assert_eq!(b.next_outcome().await, (id, Outcome::Busy, None));
@@ -74,19 +73,19 @@ async fn who_is_in_a_call_is_rung_beside_it_and_busy_for_a_third_and_cannot_star
 
 #[tokio::test]
 async fn who_declines_the_second_call_goes_on_with_the_first() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let ([_, id], mut a, mut b, mut e) = start_waiting_call(&house).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let ([_, id], mut a, mut b, mut e) = start_waiting_call(&fixture).await;
     b.send_action(id, ClientAction::Decline).await;
     assert_eq!(e.next_state().await, ended_state(Outcome::Declined));
     assert_eq!(b.next_state().await, ended_state(Outcome::Declined));
     a.assert_no_call_frames().await;
-    assert_eq!(house.registry.open_call_count(), 1);
+    assert_eq!(fixture.registry.open_call_count(), 1);
 }
 
 #[tokio::test]
 async fn who_switches_leaves_the_first_call_before_the_second_is_answered() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let ([first, id], mut a, mut b, mut e) = start_waiting_call(&house).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let ([first, id], mut a, mut b, mut e) = start_waiting_call(&fixture).await;
     let offer = send_offer(&e, id, &mut b).await;
     b.send_action(id, ClientAction::Accept).await;
     assert_eq!(a.next_state().await, ended_state(Outcome::HungUp));
@@ -97,13 +96,13 @@ async fn who_switches_leaves_the_first_call_before_the_second_is_answered() {
     assert_eq!((answered.id, answered.state), (id, State::Connecting));
     assert!(answered.rtc_config.is_some() && !answered.is_waiting);
     assert_eq!(e.wait_for_state(State::Connecting).await.id, id);
-    assert_eq!(house.registry.open_call_count(), 1);
+    assert_eq!(fixture.registry.open_call_count(), 1);
 }
 
 #[tokio::test]
 async fn a_waiting_call_rings_when_the_first_call_ends_and_another_may_wait_then() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let ([first, id], a, mut b, mut e) = start_waiting_call(&house).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let ([first, id], a, mut b, mut e) = start_waiting_call(&fixture).await;
     let offer = send_offer(&e, id, &mut b).await;
     a.send_action(first, ClientAction::HangUp).await;
     assert_eq!(b.next_state().await, ended_state(Outcome::HungUp));
@@ -125,11 +124,11 @@ async fn a_waiting_call_rings_when_the_first_call_ends_and_another_may_wait_then
 
 #[tokio::test]
 async fn a_waiting_call_survives_a_restart_and_a_client_that_connects_later_sees_both() {
-    let house = CallFixture::new(LONG_TIMEOUTS).await;
-    let ([_, id], _a, b, _e) = start_waiting_call(&house).await;
+    let fixture = CallFixture::new(LONG_TIMEOUTS).await;
+    let ([_, id], _a, b, _e) = start_waiting_call(&fixture).await;
     let (bob, client) = (b.connection.person.clone(), b.connection.client);
-    let house = house.restart(LONG_TIMEOUTS).await;
-    let mut b = house.connect_client_as(&bob, client).await;
+    let fixture = fixture.restart(LONG_TIMEOUTS).await;
+    let mut b = fixture.connect_client_as(&bob, client).await;
     let (first, second) = (b.next_call().await, b.next_call().await);
     assert_eq!(first.state, State::Reconnecting);
     assert_eq!((second.id, second.is_waiting), (id, true));

@@ -570,7 +570,7 @@ fn a_call_outlives_the_server_that_held_it() {
     );
 }
 
-/// A linear congruential generator (Knuth's MMIX constants), so that the inputs are reproducible.
+/// A linear congruential generator (Knuth's MMIX constants), for reproducible inputs.
 struct InputGenerator(u64);
 
 impl InputGenerator {

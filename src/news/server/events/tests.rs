@@ -19,7 +19,6 @@ async fn open_stream(
     (parse_hello(&said), reading)
 }
 
-/// A fixture with `count` stories, and the stream's epoch.
 async fn fixture_with_stories(count: i64, arguments: &[&str]) -> (NewsFixture, String) {
     let world = news_fixture(arguments).await;
     for number in 1..=count {
@@ -148,11 +147,11 @@ async fn of_one_topic_only_its_stories_are_sent() {
 #[tokio::test]
 async fn a_story_published_between_subscribing_and_reading_the_log_is_sent_once() {
     let (world, epoch) = fixture_with_stories(1, &[]).await;
-    let outlet = SendQueue::new(&Flusher::default(), 10_000);
+    let send_queue = SendQueue::new(&Flusher::default(), 10_000);
     let reading = world
         .app
         .news_subscribers
-        .subscribe(outlet.clone(), Filter::default());
+        .subscribe(send_queue.clone(), Filter::default());
     world.publish("Story 2", "").await;
     let cursor = Cursor {
         epoch: Epoch(epoch),
@@ -167,13 +166,13 @@ async fn a_story_published_between_subscribing_and_reading_the_log_is_sent_once(
     world.publish("Story 3", "").await;
     let reader = SseSession {
         app: world.app.clone(),
-        queue: outlet.clone(),
+        queue: send_queue.clone(),
         filter: Filter::default(),
         _subscription: reading,
     };
     reader.send_replay(replay).await.unwrap();
     world.publish("Story 4", "").await;
-    let bytes = outlet.take().unwrap().concat();
+    let bytes = send_queue.take().unwrap().concat();
     let text = String::from_utf8(bytes).unwrap();
     let ids: Vec<&str> = text
         .lines()

@@ -4,7 +4,6 @@ use crate::people::server::create_token;
 use axum::{body::Body, http::request::Builder};
 use serde_json::{Value, json};
 
-/// A fixture and a valid token.
 async fn fixture_with_token() -> (NewsFixture, String) {
     let world = news_fixture(&[]).await;
     let token = create_token(&world.app.store, "Ticker").await.unwrap();
@@ -35,7 +34,6 @@ async fn send_request(
     )
 }
 
-/// Counts the stored stories.
 async fn count_stories(world: &NewsFixture) -> usize {
     world
         .app

@@ -1,5 +1,5 @@
-//! One transaction of the event log while it is filled. It holds locks on all its streams, and the earlier commits under the
-//! same ids.
+//! One transaction of the event log while it is filled. It holds locks on its streams, and the earlier commits under
+//! the same ids.
 
 use super::AppendRequest;
 use crate::{
@@ -26,7 +26,7 @@ pub(super) enum AppendOutcome {
     Message(PostedMessage),
     Story(Box<Story>),
     ReadCursor(Option<(Seq, i64)>),
-    /// The entry breaks a rule. The other entries of the batch are committed.
+    /// The entry breaks a rule; the others are committed.
     Rejected(Failure),
 }
 
@@ -35,8 +35,7 @@ pub(super) enum AppendOutcome {
 pub(super) enum EarlierCommit {
     /// The entry was published when it was committed.
     Published,
-    /// The entry may come from an attempt with unknown outcome, so it may be unpublished. Publishing it twice is harmless:
-    /// subscribers skip events they have.
+    /// From an attempt with unknown outcome, so perhaps unpublished. Subscribers skip an event they have.
     MaybeUnpublished,
 }
 
@@ -53,12 +52,12 @@ pub(super) struct Batch<'a> {
     pub(super) tx: Tx,
     at: Millis,
     earlier: EarlierCommit,
-    /// Newest sequence of each stream that is written to. Locked by this transaction.
+    /// Newest sequence of each stream written to, locked.
     heads: BTreeMap<Stream, Seq>,
-    /// Messages committed earlier under the ids of this batch, and those of this batch.
+    /// By id: messages of this batch, and those committed earlier.
     posted: HashMap<MessageId, PostedMessage>,
     messages: Vec<Message>,
-    /// Index into `messages`, and the detected media type of that message's file.
+    /// Index into `messages`, and the media type of the file.
     attachments: Vec<(usize, String)>,
     events: Vec<NewEvent>,
     /// Events of an earlier attempt that may not have been published.
@@ -72,7 +71,7 @@ impl<'a> Batch<'a> {
         earlier: EarlierCommit,
     ) -> Result<Self> {
         let mut streams: Vec<_> = entries.iter().filter_map(AppendRequest::stream).collect();
-        // Always in the same order, so that two writers that lock several streams cannot deadlock.
+        // In the same order everywhere, against deadlocks.
         streams.sort_unstable();
         streams.dedup();
         let ids: Vec<_> = entries
@@ -194,7 +193,7 @@ impl<'a> Batch<'a> {
 
     /// Writes the collected rows and commits. Returns the events to publish.
     pub(super) async fn commit(mut self) -> Result<CommittedEvents> {
-        // Encode first: an event that cannot be published must not be committed.
+        // An event that cannot be published must not be committed.
         let events = self.republished_events.iter().chain(&self.events);
         let events = events
             .map(|new| EncodedEvent::encode(new.stream, &new.row))
@@ -223,7 +222,6 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Event of a message.
 fn message_event(message: &Message) -> Result<NewEvent> {
     let event = RoomEvent::Message {
         message: message.clone(),
@@ -238,7 +236,6 @@ fn message_event(message: &Message) -> Result<NewEvent> {
     })
 }
 
-/// Event of a story.
 fn story_event(story: &Story) -> Result<NewEvent> {
     Ok(NewEvent {
         stream: Stream::News,

@@ -28,8 +28,8 @@ struct LogFixture {
 
 impl LogFixture {
     async fn new() -> Self {
-        let home = TestStorage::new();
-        let store = testing::open_store(&home).await;
+        let storage = TestStorage::new();
+        let store = testing::open_store(&storage).await;
         let ada = Person {
             id: UserId(random::new_id()),
             name: UserName::new("Ada").unwrap(),
@@ -55,7 +55,7 @@ impl LogFixture {
             log,
             room,
             ada,
-            _storage: home,
+            _storage: storage,
         }
     }
 
@@ -115,45 +115,50 @@ fn seqs(results: &[Result<PostedMessage>]) -> Vec<Option<Seq>> {
 
 #[tokio::test]
 async fn a_batch_takes_sequences_in_order_and_without_gaps() {
-    let house = LogFixture::new().await;
-    let first = house
-        .append((0..100).map(|_| house.message(id())).collect())
+    let fixture = LogFixture::new().await;
+    let first = fixture
+        .append((0..100).map(|_| fixture.message(id())).collect())
         .await;
     assert_eq!(seqs(&first), (1..=100).map(Some).collect::<Vec<_>>());
-    let more = house.append(vec![house.message(id())]).await;
+    let more = fixture.append(vec![fixture.message(id())]).await;
     assert_eq!(seqs(&more), [Some(101)]);
-    assert_eq!(house.stored().await, (1..=101).collect::<Vec<_>>());
+    assert_eq!(fixture.stored().await, (1..=101).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn a_repeated_id_in_the_same_batch_or_later_is_answered_with_its_first_result() {
-    let house = LogFixture::new().await;
+    let fixture = LogFixture::new().await;
     let twice = id();
     let group = vec![
-        house.message(twice),
-        house.message(id()),
-        house.message(twice),
+        fixture.message(twice),
+        fixture.message(id()),
+        fixture.message(twice),
     ];
     assert_eq!(
-        seqs(&house.append(group).await),
+        seqs(&fixture.append(group).await),
         [Some(1), Some(2), Some(1)]
     );
-    let later = vec![house.message(id()), house.message(twice)];
-    assert_eq!(seqs(&house.append(later).await), [Some(3), Some(1)]);
-    assert_eq!(house.stored().await, [1, 2, 3]);
+    let later = vec![fixture.message(id()), fixture.message(twice)];
+    assert_eq!(seqs(&fixture.append(later).await), [Some(3), Some(1)]);
+    assert_eq!(fixture.stored().await, [1, 2, 3]);
 }
 
 #[tokio::test]
 async fn what_breaks_a_rule_takes_nobody_with_it() {
-    let house = LogFixture::new().await;
+    let fixture = LogFixture::new().await;
     let taken = id();
-    house.append(vec![house.message(taken)]).await;
-    let mut stolen = house.message(taken);
+    fixture.append(vec![fixture.message(taken)]).await;
+    let mut stolen = fixture.message(taken);
     stolen.author.id = UserId(random::new_id());
-    let mut nowhere = house.message(id());
+    let mut nowhere = fixture.message(id());
     nowhere.room = RoomId(random::new_id());
-    let group = vec![house.message(id()), stolen, nowhere, house.message(id())];
-    let results = house.append(group).await;
+    let group = vec![
+        fixture.message(id()),
+        stolen,
+        nowhere,
+        fixture.message(id()),
+    ];
+    let results = fixture.append(group).await;
     assert_eq!(seqs(&results), [Some(2), None, None, Some(3)]);
     let failure = |at: usize| match results[at].as_ref().unwrap_err() {
         Error::User(failure) => failure.clone(),
@@ -165,22 +170,22 @@ async fn what_breaks_a_rule_takes_nobody_with_it() {
 
 #[tokio::test]
 async fn what_the_store_refuses_takes_nobody_with_it_and_no_sequence() {
-    let house = LogFixture::new().await;
+    let fixture = LogFixture::new().await;
     // No user has this id, which only the store detects.
-    let mut ghost = house.message(id());
+    let mut ghost = fixture.message(id());
     ghost.author.id = UserId(random::new_id());
-    let results = house
-        .append(vec![house.message(id()), ghost, house.message(id())])
+    let results = fixture
+        .append(vec![fixture.message(id()), ghost, fixture.message(id())])
         .await;
     assert_eq!(seqs(&results), [Some(1), None, Some(2)]);
     assert!(matches!(results[1], Err(Error::Store(_))));
-    assert_eq!(house.stored().await, [1, 2]);
+    assert_eq!(fixture.stored().await, [1, 2]);
 }
 
 #[tokio::test]
 async fn many_who_append_at_once_are_all_answered() {
-    let house = LogFixture::new().await;
-    let posts = (0..300).map(|_| house.log.post_message(house.message(id())));
+    let fixture = LogFixture::new().await;
+    let posts = (0..300).map(|_| fixture.log.post_message(fixture.message(id())));
     let mut posted: Vec<Seq> = futures::future::join_all(posts)
         .await
         .into_iter()
@@ -192,7 +197,7 @@ async fn many_who_append_at_once_are_all_answered() {
 
 #[tokio::test]
 async fn stories_of_one_batch_do_not_take_one_anothers_slug() {
-    let house = LogFixture::new().await;
+    let fixture = LogFixture::new().await;
     let story = |request: Option<&str>| NewStory {
         draft: StoryDraft::new("High water", "", "", Urgency::Normal).unwrap(),
         html: String::new(),
@@ -202,9 +207,9 @@ async fn stories_of_one_batch_do_not_take_one_anothers_slug() {
         request_id: request.map(str::to_owned),
     };
     let (one, two, again) = tokio::join!(
-        house.log.publish_story(story(Some("a"))),
-        house.log.publish_story(story(Some("b"))),
-        house.log.publish_story(story(Some("a"))),
+        fixture.log.publish_story(story(Some("a"))),
+        fixture.log.publish_story(story(Some("b"))),
+        fixture.log.publish_story(story(Some("a"))),
     );
     let (one, two, again) = (one.unwrap(), two.unwrap(), again.unwrap());
     assert_eq!((one.slug.as_str(), one.seq), ("high-water", 1));

@@ -5,9 +5,9 @@ use tokio::{io::AsyncReadExt, net::TcpListener};
 use uuid::Uuid;
 
 fn uncorked_queue(bound: usize) -> Arc<SendQueue> {
-    let outlet = SendQueue::new(&Flusher::default(), bound);
-    outlet.uncork(&[]);
-    outlet
+    let send_queue = SendQueue::new(&Flusher::default(), bound);
+    send_queue.uncork(&[]);
+    send_queue
 }
 
 fn bytes(count: usize) -> EncodedFrame {
@@ -24,75 +24,75 @@ fn event(stream: Stream, seq: Seq) -> EncodedFrame {
     }
 }
 
-fn taken(outlet: &SendQueue) -> Vec<String> {
-    let pieces = outlet.take().unwrap();
-    let text = |piece: Bytes| String::from_utf8(piece.to_vec()).unwrap();
+fn taken(send_queue: &SendQueue) -> Vec<String> {
+    let pieces = send_queue.take().unwrap();
+    let text = |encoded: Bytes| String::from_utf8(encoded.to_vec()).unwrap();
     pieces.into_iter().map(text).collect()
 }
 
 /// Attaches a queue to a socket and returns the client's end of the connection.
-async fn connected(outlet: &Arc<SendQueue>) -> TcpStream {
+async fn connected(send_queue: &Arc<SendQueue>) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap());
     let (client, server) = tokio::join!(client, listener.accept());
-    outlet.attach(Arc::new(server.unwrap().0));
+    send_queue.attach(Arc::new(server.unwrap().0));
     client.unwrap()
 }
 
 #[test]
 fn taking_frees_capacity() {
-    let outlet = uncorked_queue(10);
+    let send_queue = uncorked_queue(10);
     for _ in 0..5 {
-        outlet.push(bytes(10));
-        assert_eq!(outlet.take().unwrap().len(), 1);
+        send_queue.push(bytes(10));
+        assert_eq!(send_queue.take().unwrap().len(), 1);
     }
 }
 
 #[test]
 fn past_its_bound_it_holds_nothing_and_says_why() {
-    let outlet = uncorked_queue(10);
-    outlet.push(bytes(6));
-    outlet.push(bytes(6));
-    outlet.push(bytes(1));
+    let send_queue = uncorked_queue(10);
+    send_queue.push(bytes(6));
+    send_queue.push(bytes(6));
+    send_queue.push(bytes(1));
     assert_eq!(
-        outlet.take(),
+        send_queue.take(),
         Err(ConnectionEnd::Closed(CloseCode::TooSlow))
     );
-    let state = outlet.lock();
+    let state = send_queue.lock();
     assert!(state.queue.is_empty() && state.queued_bytes == 0);
 }
 
 #[test]
 fn a_frame_larger_than_the_bound_goes_to_a_client_that_keeps_up() {
-    let outlet = uncorked_queue(10);
-    outlet.push(bytes(20));
-    assert_eq!(outlet.take().unwrap().len(), 1);
-    outlet.push(bytes(20));
-    outlet.push(bytes(1));
+    let send_queue = uncorked_queue(10);
+    send_queue.push(bytes(20));
+    assert_eq!(send_queue.take().unwrap().len(), 1);
+    send_queue.push(bytes(20));
+    send_queue.push(bytes(1));
     assert_eq!(
-        outlet.take(),
+        send_queue.take(),
         Err(ConnectionEnd::Closed(CloseCode::TooSlow))
     );
 }
 
 #[test]
 fn what_is_held_back_counts_too() {
-    let outlet = SendQueue::new(&Flusher::default(), 10);
-    outlet.push(bytes(6));
-    outlet.push(bytes(6));
+    let send_queue = SendQueue::new(&Flusher::default(), 10);
+    send_queue.push(bytes(6));
+    send_queue.push(bytes(6));
     assert_eq!(
-        outlet.take(),
+        send_queue.take(),
         Err(ConnectionEnd::Closed(CloseCode::TooSlow))
     );
 }
 
 #[test]
 fn the_first_reason_stands() {
-    let outlet = uncorked_queue(10);
-    outlet.close(CloseCode::SignedOut);
-    outlet.close(CloseCode::GoingAway);
+    let send_queue = uncorked_queue(10);
+    send_queue.close(CloseCode::SignedOut);
+    send_queue.close(CloseCode::GoingAway);
     assert_eq!(
-        outlet.take(),
+        send_queue.take(),
         Err(ConnectionEnd::Closed(CloseCode::SignedOut))
     );
 }
@@ -103,25 +103,25 @@ async fn a_replay_comes_before_newer_events_and_nothing_comes_twice() {
         Stream::Room(RoomId(Uuid::from_u128(1))),
         Stream::Room(RoomId(Uuid::from_u128(2))),
     );
-    let outlet = SendQueue::new(&Flusher::default(), 10_000);
-    outlet.push(event(room, 2));
-    outlet.push(event(other, 1));
-    outlet.push(event(room, 3));
-    outlet.send("replayed up to 2".into()).await.unwrap();
-    outlet.uncork(&[(room, 2)]);
-    let said = taken(&outlet);
-    assert_eq!(said.len(), 3, "{said:?}");
-    assert_eq!(said[0], "replayed up to 2");
-    assert!(said[1].starts_with(&other.to_string()) && said[2].ends_with(" 3"));
+    let send_queue = SendQueue::new(&Flusher::default(), 10_000);
+    send_queue.push(event(room, 2));
+    send_queue.push(event(other, 1));
+    send_queue.push(event(room, 3));
+    send_queue.send("replayed up to 2".into()).await.unwrap();
+    send_queue.uncork(&[(room, 2)]);
+    let received = taken(&send_queue);
+    assert_eq!(received.len(), 3, "{received:?}");
+    assert_eq!(received[0], "replayed up to 2");
+    assert!(received[1].starts_with(&other.to_string()) && received[2].ends_with(" 3"));
     // Committed before the replay was read, but fanned out after it was sent.
-    let outlet = SendQueue::new(&Flusher::default(), 10_000);
-    outlet.uncork(&[(room, 2)]);
+    let send_queue = SendQueue::new(&Flusher::default(), 10_000);
+    send_queue.uncork(&[(room, 2)]);
     for seq in 1..=3 {
-        outlet.push(event(room, seq));
+        send_queue.push(event(room, seq));
     }
-    assert_eq!(taken(&outlet), [format!("{room} 3")]);
+    assert_eq!(taken(&send_queue), [format!("{room} 3")]);
     assert!(
-        outlet.lock().replayed_up_to.is_empty(),
+        send_queue.lock().replayed_up_to.is_empty(),
         "and it is forgotten"
     );
 }
@@ -129,32 +129,32 @@ async fn a_replay_comes_before_newer_events_and_nothing_comes_twice() {
 #[tokio::test]
 async fn what_is_pushed_is_written_in_order() {
     let flusher = Flusher::start();
-    let outlet = SendQueue::new(&flusher, 1_000_000);
-    let mut client = connected(&outlet).await;
-    outlet.uncork(&[]);
+    let send_queue = SendQueue::new(&flusher, 1_000_000);
+    let mut client = connected(&send_queue).await;
+    send_queue.uncork(&[]);
     let mut expected = String::new();
     for seq in 0..5_000 {
-        outlet.push(event(Stream::News, seq));
+        send_queue.push(event(Stream::News, seq));
         write!(expected, "{} {seq}", Stream::News).unwrap();
         if seq % 100 == 0 {
             tokio::task::yield_now().await;
         }
     }
-    let mut said = vec![0; expected.len()];
-    client.read_exact(&mut said).await.unwrap();
-    assert_eq!(String::from_utf8(said).unwrap(), expected);
+    let mut received = vec![0; expected.len()];
+    client.read_exact(&mut received).await.unwrap();
+    assert_eq!(String::from_utf8(received).unwrap(), expected);
 }
 
 #[tokio::test]
 async fn what_a_burst_took_is_given_back() {
-    let outlet = uncorked_queue(10_000);
+    let send_queue = uncorked_queue(10_000);
     for _ in 0..100 {
-        outlet.push(bytes(10));
+        send_queue.push(bytes(10));
     }
-    assert!(outlet.lock().queue.capacity() >= 100);
-    let _client = connected(&outlet).await;
-    outlet.clone().drain().await;
-    let state = outlet.lock();
+    assert!(send_queue.lock().queue.capacity() >= 100);
+    let _client = connected(&send_queue).await;
+    send_queue.clone().drain().await;
+    let state = send_queue.lock();
     assert!(state.queue.is_empty() && state.queue.capacity() <= RETAINED_FRAME_CAPACITY);
 }
 
@@ -162,15 +162,15 @@ async fn what_a_burst_took_is_given_back() {
 async fn a_client_that_stops_reading_learns_why_when_it_resumes_reading() {
     const BOUND: usize = 100_000;
     let flusher = Flusher::start();
-    let outlet = SendQueue::new(&flusher, BOUND);
-    let mut client = connected(&outlet).await;
-    outlet.uncork(&[]);
+    let send_queue = SendQueue::new(&flusher, BOUND);
+    let mut client = connected(&send_queue).await;
+    send_queue.uncork(&[]);
     let ended = tokio::spawn({
-        let outlet = outlet.clone();
-        async move { outlet.closed().await }
+        let send_queue = send_queue.clone();
+        async move { send_queue.closed().await }
     });
     while !ended.is_finished() {
-        outlet.push(bytes(1_000));
+        send_queue.push(bytes(1_000));
         tokio::task::yield_now().await;
     }
     assert_eq!(
@@ -178,51 +178,51 @@ async fn a_client_that_stops_reading_learns_why_when_it_resumes_reading() {
         ConnectionEnd::Closed(CloseCode::TooSlow)
     );
     let told = tokio::spawn({
-        let outlet = outlet.clone();
+        let send_queue = send_queue.clone();
         async move {
-            outlet.finish("farewell".into()).await;
-            outlet.abort();
+            send_queue.finish("farewell".into()).await;
+            send_queue.abort();
         }
     });
-    let mut said = Vec::new();
-    client.read_to_end(&mut said).await.unwrap();
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).await.unwrap();
     told.await.unwrap();
-    assert!(said.ends_with(b"farewell"));
+    assert!(received.ends_with(b"farewell"));
     // Frames that were begun must be completed, or the receiver could not find the start of the next.
-    assert_eq!((said.len() - "farewell".len()) % 1_000, 0);
+    assert_eq!((received.len() - "farewell".len()) % 1_000, 0);
 }
 
 #[tokio::test]
 async fn a_replay_longer_than_the_bound_waits_for_the_client_instead_of_ending_it() {
     const BOUND: usize = 10_000;
     let flusher = Flusher::start();
-    let outlet = SendQueue::new(&flusher, BOUND);
-    let mut client = connected(&outlet).await;
-    let said = tokio::spawn({
-        let outlet = outlet.clone();
+    let send_queue = SendQueue::new(&flusher, BOUND);
+    let mut client = connected(&send_queue).await;
+    let received = tokio::spawn({
+        let send_queue = send_queue.clone();
         async move {
             for _ in 0..1_000 {
-                outlet.send(vec![b'x'; 5_000].into()).await.unwrap();
-                assert!(outlet.lock().queued_bytes <= BOUND);
+                send_queue.send(vec![b'x'; 5_000].into()).await.unwrap();
+                assert!(send_queue.lock().queued_bytes <= BOUND);
             }
         }
     });
     let mut heard = vec![0; 5_000 * 1_000];
     client.read_exact(&mut heard).await.unwrap();
-    said.await.unwrap();
+    received.await.unwrap();
 }
 
 #[tokio::test]
 async fn a_connection_that_breaks_closes_the_send_queue() {
     let flusher = Flusher::start();
-    let outlet = SendQueue::new(&flusher, 1_000_000);
-    drop(connected(&outlet).await);
-    outlet.uncork(&[]);
+    let send_queue = SendQueue::new(&flusher, 1_000_000);
+    drop(connected(&send_queue).await);
+    send_queue.uncork(&[]);
     let ended = async {
         loop {
-            outlet.push(bytes(1_000));
+            send_queue.push(bytes(1_000));
             tokio::select! {
-                ended = outlet.closed() => return ended,
+                ended = send_queue.closed() => return ended,
                 () = tokio::time::sleep(Duration::from_millis(1)) => {}
             }
         }

@@ -3,7 +3,10 @@ use crate::{
     calls::client::state::CallRoom,
     model::{
         RoomId, UserId,
-        call::{RtcConfig, Seat, group::ParticipantView},
+        call::{
+            RtcConfig, Seat,
+            group::{GroupCallView, ParticipantView, Participation},
+        },
         user::{Person, Role, UserName},
     },
 };
@@ -76,7 +79,7 @@ fn calling_goes_from_the_preview_to_the_call() {
     assert_eq!(
         machine.actions_on_reconnect(),
         [start],
-        "said again until the server answers"
+        "sent again until the server answers"
     );
     for state in [
         State::Dialing,
@@ -87,7 +90,7 @@ fn calling_goes_from_the_preview_to_the_call() {
         machine.apply_call_view(&view(Side::Caller, state), 5_000);
     }
     assert!(
-        matches!(&machine.state, ClientCallState::InCall(held) if held.connected_since == Some(5_000))
+        matches!(&machine.state, ClientCallState::InCall(active_call) if active_call.connected_since == Some(5_000))
     );
     assert!(
         !machine.open_preview(CallTarget::Person(person(3)), Media::Voice),
@@ -116,7 +119,7 @@ fn a_call_that_has_ended_does_not_go_on() {
     assert_eq!(
         machine.state,
         ClientCallState::Idle,
-        "it was said before the end"
+        "it was sent before the end"
     );
     machine.apply_call_view(&declined, 4_000);
     assert_eq!(machine.state, ClientCallState::Idle);
@@ -156,7 +159,7 @@ fn answering_waits_for_the_server() {
     assert_eq!(
         machine.actions_on_reconnect(),
         [(id(1), ClientAction::Accept)],
-        "a late word of the ringing changes nothing"
+        "a late frame about the ringing changes nothing"
     );
     machine.apply_call_view(&view(Side::Callee, State::Connecting), 0);
     assert!(machine.state.answered_call().is_some() && machine.actions_on_reconnect().is_empty());
@@ -207,7 +210,7 @@ fn leaving_ends_the_call_at_once_and_is_resent_until_the_server_confirms() {
     assert_eq!(
         ended_call(&machine).0,
         Outcome::Cancelled,
-        "a late word does not bring it back"
+        "a late frame does not bring it back"
     );
     assert_eq!(
         machine.actions_on_reconnect(),
@@ -290,17 +293,16 @@ fn calling_each_other_at_once_turns_the_start_into_the_others_call() {
 
 #[test]
 fn a_call_the_server_does_not_know_ends_here_too() {
-    for machine in [
+    for mut machine in [
         machine_after(&[view(Side::Caller, State::Connected)]),
         machine_after(&[view(Side::Callee, State::Ringing)]),
     ] {
-        let mut board = machine;
-        assert!(board.apply_refusal(id(1), ErrorCode::NoSuchCall, "No such call.", 3_000));
-        assert_eq!(ended_call(&board).0, Outcome::Failed);
+        assert!(machine.apply_refusal(id(1), ErrorCode::NoSuchCall, "No such call.", 3_000));
+        assert_eq!(ended_call(&machine).0, Outcome::Failed);
     }
-    let mut board = machine_after(&[view(Side::Caller, State::Connected)]);
-    board.apply_refusal(id(1), ErrorCode::RateLimited, "Slow down.", 0);
-    assert!(board.state.is_in_call());
+    let mut machine = machine_after(&[view(Side::Caller, State::Connected)]);
+    machine.apply_refusal(id(1), ErrorCode::RateLimited, "Slow down.", 0);
+    assert!(machine.state.is_in_call());
 }
 
 #[test]
@@ -355,14 +357,14 @@ fn switching_answers_the_second_call_and_the_end_of_the_first_changes_nothing() 
     );
     machine.apply_call_view(&ended(Side::Callee, Outcome::HungUp), 6_000);
     assert!(matches!(&machine.state, ClientCallState::Answering(view) if view.id == id(2)));
-    let held = CallView {
+    let connecting = CallView {
         rtc_config: Some(RtcConfig {
             ice_servers: vec![],
         }),
         state: State::Connecting,
         ..second_call(false)
     };
-    machine.apply_call_view(&held, 7_000);
+    machine.apply_call_view(&connecting, 7_000);
     assert_eq!(
         machine.state.answered_call().map(|view| view.id),
         Some(id(2))
@@ -440,7 +442,7 @@ fn machine_in_group_call() -> ClientCallMachine {
     assert_eq!(
         machine.actions_on_reconnect(),
         [(id(8), join)],
-        "said again until answered"
+        "sent again until answered"
     );
     machine.apply_group_view(&group_view(2, None));
     assert!(
@@ -528,7 +530,7 @@ fn who_is_not_among_the_members_requests_the_state_of_the_call() {
 fn a_refused_retransmission_shows_no_error() {
     let mut machine = machine_after(&[view(Side::Callee, State::Ringing)]);
     let refused =
-        |board: &mut ClientCallMachine, code| board.apply_refusal(id(1), code, "Not now.", 0);
+        |machine: &mut ClientCallMachine, code| machine.apply_refusal(id(1), code, "Not now.", 0);
     assert!(!refused(&mut machine, ErrorCode::Unavailable));
     machine.accept();
     assert!(refused(&mut machine, ErrorCode::Unavailable));
@@ -558,9 +560,9 @@ fn a_start_that_may_have_been_received_is_cancelled() {
     let mut unreceived = machine.clone();
     machine.apply_call_view(&ended(Side::Caller, Outcome::Cancelled), 0);
     assert!(!unreceived.apply_refusal(id(1), ErrorCode::NoSuchCall, "There is none.", 0));
-    for board in [machine, unreceived] {
-        assert_eq!(board.unconfirmed_actions(), []);
-        assert!(board.state.preview().is_some());
+    for machine in [machine, unreceived] {
+        assert_eq!(machine.unconfirmed_actions(), []);
+        assert!(machine.state.preview().is_some());
     }
 }
 

@@ -1,6 +1,15 @@
 //! Separates candidates from a description: a ringing page applies the caller's capabilities, but not its addresses.
 
-use web_sys::RtcIceCandidateInit;
+/// An ICE candidate (W3C `RTCIceCandidateInit`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::calls::client) struct IceCandidate {
+    /// Candidate attribute, `candidate:…` (RFC 8839). Empty at the end of candidates.
+    pub(in crate::calls::client) candidate: String,
+    /// Identification tag of the media section.
+    pub(in crate::calls::client) sdp_mid: Option<String>,
+    /// Index of the media section.
+    pub(in crate::calls::client) sdp_m_line_index: Option<u16>,
+}
 
 /// Prefix of a candidate attribute (RFC 8839 section 5.1).
 const CANDIDATE_ATTRIBUTE: &str = "a=candidate:";
@@ -8,12 +17,12 @@ const CANDIDATE_ATTRIBUTE: &str = "a=candidate:";
 const END_OF_CANDIDATES_ATTRIBUTE: &str = "a=end-of-candidates";
 
 /// Splits a description into the part without candidates, and the candidates.
-pub(super) fn split_candidates(sdp: &str) -> (String, Vec<RtcIceCandidateInit>) {
+pub(super) fn split_candidates(sdp: &str) -> (String, Vec<IceCandidate>) {
     let (rest, found) = split_candidate_lines(sdp);
-    let candidates = found.into_iter().map(|(index, candidate)| {
-        let init = RtcIceCandidateInit::new(candidate);
-        init.set_sdp_m_line_index(Some(index));
-        init
+    let candidates = found.into_iter().map(|(index, candidate)| IceCandidate {
+        candidate: candidate.to_owned(),
+        sdp_mid: None,
+        sdp_m_line_index: Some(index),
     });
     (rest, candidates.collect())
 }

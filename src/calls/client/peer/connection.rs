@@ -1,0 +1,401 @@
+//! The shell around the state of a connection: translates browser events to [`ConnectionEvent`], and executes
+//! [`PeerEffect`].
+
+use super::{
+    configuration::rtc_configuration,
+    event::{MediaState, PeerEvent},
+    state::{
+        PeerConnectionState,
+        candidates::IceCandidate,
+        interface::{ConnectionEvent, ConnectionState, Moment, Operation, PathCheck, PeerEffect},
+    },
+};
+use crate::{
+    calls::client::{
+        state::video_adaptation::EncoderSettings,
+        stats::{self, Counters},
+        track_slot::TrackSlot,
+        transfer::FileTransfers,
+    },
+    model::call::{IceServer, Side, SignalingMessage},
+    ui::browser,
+};
+use std::{
+    cell::{Cell, Ref, RefCell},
+    rc::Rc,
+};
+use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{
+    Event, MediaStream, MediaStreamTrack, MessageEvent, RtcDataChannel, RtcDataChannelInit,
+    RtcDataChannelState, RtcIceCandidateInit, RtcPeerConnection, RtcPeerConnectionIceEvent,
+    RtcPeerConnectionState, RtcRtpTransceiver, RtcRtpTransceiverDirection, RtcRtpTransceiverInit,
+    RtcTrackEvent,
+};
+
+type Handler = Closure<dyn FnMut(Event)>;
+
+/// An `RTCPeerConnection` with its channels, and the state that decides about it.
+pub(super) struct Connection {
+    pub(super) rtc: RtcPeerConnection,
+    media_state_channel: RtcDataChannel,
+    /// Unreliable channel for heartbeats. They detect a dead path sooner than the browser, which takes seven seconds.
+    heartbeat_channel: RtcDataChannel,
+    state: RefCell<PeerConnectionState>,
+    on_event: Box<dyn Fn(PeerEvent)>,
+    /// File transfers over their own channel.
+    pub(super) file_transfers: FileTransfers,
+    /// Local tracks by slot, kept for transceivers that do not exist yet.
+    local_tracks: RefCell<[Option<MediaStreamTrack>; 4]>,
+    /// The settings last applied to the camera's encoder.
+    pub(super) applied_camera_settings: Cell<Option<EncoderSettings>>,
+    /// Whether the screen's encoder is active, as last applied.
+    pub(super) is_screen_active: Cell<bool>,
+    /// Base of the next sample of the statistics.
+    counters: Cell<Counters>,
+    pub(super) remote_audio: MediaStream,
+    pub(super) remote_video: MediaStream,
+    pub(super) remote_screen: MediaStream,
+    closures: RefCell<Vec<Handler>>,
+}
+
+/// Label of the media state channel. All channels are pre-negotiated, so both sides have them from the start without
+/// RFC 8832.
+const MEDIA_STATE_CHANNEL_LABEL: &str = "rialto";
+/// Label of the heartbeat channel.
+const HEARTBEAT_CHANNEL_LABEL: &str = "beats";
+/// Label of the file channel.
+const FILE_CHANNEL_LABEL: &str = "files";
+
+impl Connection {
+    /// Opens a connection. `on_event` is called until it is closed.
+    ///
+    /// # Errors
+    /// Fails if the browser has no WebRTC or rejects the configuration.
+    pub(super) fn open(
+        side: Side,
+        ice_servers: &[IceServer],
+        on_event: Box<dyn Fn(PeerEvent)>,
+    ) -> Result<Rc<Self>, JsValue> {
+        let rtc = RtcPeerConnection::new_with_configuration(&rtc_configuration(ice_servers))?;
+        let open = |name: &str, init: &RtcDataChannelInit| {
+            rtc.create_data_channel_with_data_channel_dict(name, init)
+        };
+        let media_state_channel = open(MEDIA_STATE_CHANNEL_LABEL, &negotiated_channel_init(0));
+        let unreliable = negotiated_channel_init(1);
+        unreliable.set_ordered(false);
+        unreliable.set_max_retransmits(0);
+        let heartbeat_channel = open(HEARTBEAT_CHANNEL_LABEL, &unreliable);
+        let file_channel = open(FILE_CHANNEL_LABEL, &negotiated_channel_init(2));
+        let state = PeerConnectionState::new(side, ice_servers, browser::now());
+        let connection = Rc::new(Self {
+            rtc,
+            media_state_channel,
+            heartbeat_channel,
+            state: RefCell::new(state),
+            on_event,
+            file_transfers: FileTransfers::new(file_channel),
+            local_tracks: RefCell::default(),
+            applied_camera_settings: Cell::default(),
+            is_screen_active: Cell::new(true),
+            counters: Cell::default(),
+            remote_audio: MediaStream::new()?,
+            remote_video: MediaStream::new()?,
+            remote_screen: MediaStream::new()?,
+            closures: RefCell::default(),
+        });
+        connection.attach_handlers();
+        let weak = Rc::downgrade(&connection);
+        connection.file_transfers.set_on_change(move |transfers| {
+            // No files are offered before the call is answered.
+            if let Some(connection) = weak.upgrade()
+                && connection.state().is_answered()
+            {
+                (connection.on_event)(PeerEvent::TransfersChanged(transfers));
+            }
+        });
+        connection.dispatch(ConnectionEvent::Opened);
+        Ok(connection)
+    }
+
+    /// Read access to the state.
+    pub(super) fn state(&self) -> Ref<'_, PeerConnectionState> {
+        self.state.borrow()
+    }
+
+    /// Applies an event, and executes what it causes.
+    pub(super) fn dispatch(self: &Rc<Self>, event: ConnectionEvent) {
+        let moment = Moment {
+            now: browser::now(),
+            is_page_visible: browser::is_visible(),
+        };
+        // Executing may dispatch further events, so the state is not borrowed meanwhile.
+        let effects = self.state.borrow_mut().on_event(event, moment);
+        for effect in effects {
+            self.execute(effect);
+        }
+    }
+
+    fn execute(self: &Rc<Self>, effect: PeerEffect) {
+        match effect {
+            PeerEffect::Start(operation) => spawn_local(self.clone().run(operation)),
+            PeerEffect::StartTimer(timer, millis) => {
+                let weak = Rc::downgrade(self);
+                browser::run_after(millis, move || {
+                    if let Some(connection) = weak.upgrade() {
+                        connection.dispatch(ConnectionEvent::TimerFired(timer));
+                    }
+                });
+            }
+            PeerEffect::AddTransceivers => {
+                let both = RtcRtpTransceiverInit::new();
+                both.set_direction(RtcRtpTransceiverDirection::Sendrecv);
+                for slot in TrackSlot::ALL {
+                    self.rtc
+                        .add_transceiver_with_str_and_init(slot.kind(), &both);
+                }
+            }
+            PeerEffect::ActivateTransceivers => {
+                for transceiver in self.transceivers() {
+                    transceiver.set_direction(RtcRtpTransceiverDirection::Sendrecv);
+                }
+            }
+            PeerEffect::AddCandidate(candidate) => self.add_candidate(&candidate),
+            PeerEffect::SetIceServers(servers) => {
+                let configuration = rtc_configuration(&servers);
+                if let Err(error) = self
+                    .rtc
+                    .set_configuration_with_configuration(&configuration)
+                {
+                    browser::warn(&format!("call: {error:?}"));
+                }
+            }
+            PeerEffect::SendLocalDescription => self.send_local_description(),
+            PeerEffect::SendHeartbeat => send_if_open(&self.heartbeat_channel, ""),
+            PeerEffect::SendMediaState(media_state) => self.send_media_state(media_state),
+            PeerEffect::ReadPacketAge(check) => spawn_local(self.clone().read_packet_age(check)),
+            PeerEffect::SampleStats => spawn_local(self.clone().sample_stats()),
+            PeerEffect::Emit(event) => (self.on_event)(event),
+            PeerEffect::Close => self.close(),
+        }
+    }
+
+    async fn run(self: Rc<Self>, operation: Operation) {
+        // A browser may lack provisional answers (Firefox).
+        let is_failure_expected = operation.is_provisional();
+        let event = match self.run_operation(operation).await {
+            Ok(description) => ConnectionEvent::OperationDone(description),
+            Err(error) => {
+                if !is_failure_expected {
+                    self.warn(&error);
+                }
+                ConnectionEvent::OperationFailed
+            }
+        };
+        self.dispatch(event);
+    }
+
+    /// Logs an error, except the errors of closing.
+    pub(super) fn warn(&self, error: &JsValue) {
+        if !self.state().is_closed() {
+            browser::warn(&format!("call: {error:?}"));
+        }
+    }
+
+    async fn read_packet_age(self: Rc<Self>, check: PathCheck) {
+        let age = stats::millis_since_last_packet(&self.rtc).await;
+        self.dispatch(ConnectionEvent::PacketAgeRead(check, age));
+    }
+
+    async fn sample_stats(self: Rc<Self>) {
+        let sample = stats::sample_stats(&self.rtc, self.counters.get(), browser::now()).await;
+        let uplink = sample.as_ref().map(|sample| sample.uplink);
+        self.dispatch(ConnectionEvent::UplinkMeasured(uplink));
+        if let Some(sample) = sample.filter(|_| !self.state().is_closed()) {
+            self.counters.set(sample.counters);
+            (self.on_event)(PeerEvent::ConnectionQuality(sample.quality));
+        }
+    }
+
+    /// Sets or clears the local track of a slot.
+    pub(super) fn set_local_track(
+        self: &Rc<Self>,
+        slot: TrackSlot,
+        track: Option<MediaStreamTrack>,
+    ) {
+        let mut tracks = self.local_tracks.borrow_mut();
+        let former = std::mem::replace(&mut tracks[slot.index()], track);
+        let is_changed = former != tracks[slot.index()];
+        drop(tracks);
+        if is_changed {
+            self.dispatch(ConnectionEvent::LocalTrackChanged(slot));
+        }
+    }
+
+    /// The local track of a slot.
+    pub(super) fn local_track(&self, slot: TrackSlot) -> Option<MediaStreamTrack> {
+        self.local_tracks.borrow()[slot.index()].clone()
+    }
+
+    /// The transceivers, one for each [`TrackSlot`], in their order.
+    pub(super) fn transceivers(&self) -> Vec<RtcRtpTransceiver> {
+        self.rtc
+            .get_transceivers()
+            .iter()
+            .map(JsCast::unchecked_into)
+            .collect()
+    }
+
+    fn attach_handlers(self: &Rc<Self>) {
+        self.rtc
+            .set_onicecandidate(Some(&self.event_handler(Self::on_ice_candidate)));
+        self.rtc
+            .set_onconnectionstatechange(Some(&self.event_handler(|connection, _| {
+                let state = connection.rtc.connection_state();
+                connection.dispatch(ConnectionEvent::ConnectionStateChanged(state.into()));
+            })));
+        self.rtc
+            .set_ontrack(Some(&self.event_handler(Self::on_track)));
+        self.media_state_channel
+            .set_onopen(Some(&self.event_handler(|connection, _| {
+                connection.dispatch(ConnectionEvent::MediaStateChannelOpened);
+            })));
+        self.media_state_channel
+            .set_onmessage(Some(&self.event_handler(Self::on_media_state_message)));
+        self.heartbeat_channel
+            .set_onmessage(Some(&self.event_handler(|connection, _| {
+                connection.dispatch(ConnectionEvent::HeartbeatReceived);
+            })));
+    }
+
+    /// Creates an event handler owned by the connection. It holds a weak reference, so it does not keep the connection
+    /// alive.
+    fn event_handler(
+        self: &Rc<Self>,
+        then: impl Fn(&Rc<Self>, &Event) + 'static,
+    ) -> js_sys::Function {
+        let weak = Rc::downgrade(self);
+        let closure = Handler::new(move |event: Event| {
+            if let Some(connection) = weak.upgrade()
+                && !connection.state().is_closed()
+            {
+                then(&connection, &event);
+            }
+        });
+        let function = closure.as_ref().unchecked_ref::<js_sys::Function>().clone();
+        self.closures.borrow_mut().push(closure);
+        function
+    }
+
+    fn on_ice_candidate(self: &Rc<Self>, event: &Event) {
+        let event: &RtcPeerConnectionIceEvent = event.unchecked_ref();
+        if let Some(candidate) = event.candidate() {
+            self.dispatch(ConnectionEvent::CandidateGathered(IceCandidate {
+                candidate: candidate.candidate(),
+                sdp_mid: candidate.sdp_mid(),
+                sdp_m_line_index: candidate.sdp_m_line_index(),
+            }));
+        }
+    }
+
+    fn on_track(self: &Rc<Self>, event: &Event) {
+        let event: &RtcTrackEvent = event.unchecked_ref();
+        let (track, transceiver) = (event.track(), event.transceiver());
+        let index = self
+            .transceivers()
+            .iter()
+            .position(|known| *known == transceiver);
+        match TrackSlot::ALL
+            .into_iter()
+            .find(|slot| Some(slot.index()) == index)
+        {
+            Some(TrackSlot::Microphone | TrackSlot::ScreenAudio) => {
+                self.remote_audio.add_track(&track);
+            }
+            Some(TrackSlot::Camera) => self.remote_video.add_track(&track),
+            Some(TrackSlot::Screen) => self.remote_screen.add_track(&track),
+            // A newer page may offer more tracks.
+            None => {}
+        }
+        (self.on_event)(PeerEvent::TrackAdded);
+    }
+
+    fn on_media_state_message(self: &Rc<Self>, event: &Event) {
+        let text = event.unchecked_ref::<MessageEvent>().data().as_string();
+        // Messages of a newer page may not parse.
+        if let Some(media_state) = text.and_then(|text| serde_json::from_str(&text).ok()) {
+            (self.on_event)(PeerEvent::RemoteMediaState(media_state));
+        }
+    }
+
+    fn send_media_state(&self, media_state: MediaState) {
+        if let Ok(text) = serde_json::to_string(&media_state) {
+            send_if_open(&self.media_state_channel, &text);
+        }
+    }
+
+    fn send_local_description(&self) {
+        if let Some(description) = self.rtc.local_description() {
+            let sdp = description.sdp();
+            let side = self.state().side();
+            let signal = match side {
+                Side::Caller => SignalingMessage::Offer { sdp },
+                Side::Callee => SignalingMessage::Answer { sdp },
+            };
+            self.state.borrow_mut().record_sent_signal(&signal);
+            (self.on_event)(PeerEvent::SendSignal(signal));
+        }
+    }
+
+    /// Adds a candidate without waiting, because the browser queues operations itself (WebRTC 1.0 section 4.4.1.2).
+    /// Errors are ignored: the candidate may belong to a dropped description, and ICE fails by itself without
+    /// candidates.
+    fn add_candidate(&self, candidate: &IceCandidate) {
+        let init = RtcIceCandidateInit::new(&candidate.candidate);
+        init.set_sdp_mid(candidate.sdp_mid.as_deref());
+        init.set_sdp_m_line_index(candidate.sdp_m_line_index);
+        let added = self
+            .rtc
+            .add_ice_candidate_with_opt_rtc_ice_candidate_init(Some(&init));
+        spawn_local(async move {
+            let _ = JsFuture::from(added).await;
+        });
+    }
+
+    fn close(&self) {
+        self.rtc.set_onicecandidate(None);
+        self.rtc.set_onconnectionstatechange(None);
+        self.rtc.set_ontrack(None);
+        self.media_state_channel.set_onopen(None);
+        self.media_state_channel.set_onmessage(None);
+        self.heartbeat_channel.set_onmessage(None);
+        self.rtc.close();
+        self.closures.borrow_mut().clear();
+    }
+}
+
+impl From<RtcPeerConnectionState> for ConnectionState {
+    fn from(state: RtcPeerConnectionState) -> Self {
+        match state {
+            RtcPeerConnectionState::Connected => Self::Connected,
+            RtcPeerConnectionState::Disconnected => Self::Disconnected,
+            RtcPeerConnectionState::Failed => Self::Failed,
+            _ => Self::Inactive,
+        }
+    }
+}
+
+fn send_if_open(channel: &RtcDataChannel, text: &str) {
+    if channel.ready_state() == RtcDataChannelState::Open {
+        // Sending fails if the channel has closed meanwhile.
+        let _ = channel.send_with_str(text);
+    }
+}
+
+/// Options of a pre-negotiated data channel.
+fn negotiated_channel_init(id: u16) -> RtcDataChannelInit {
+    let agreed = RtcDataChannelInit::new();
+    agreed.set_negotiated(true);
+    agreed.set_id(id);
+    agreed
+}

@@ -1,0 +1,80 @@
+//! Relaying the signaling messages of a two-party call.
+
+use super::CallTask;
+use crate::{
+    calls::server::{errors::send_error, signal_budget::EarlySignals},
+    model::{
+        ClientId,
+        call::{Side, SignalingMessage},
+    },
+    protocol::ws::{ErrorCode, ServerFrame},
+    server::live::Connection,
+};
+
+impl CallTask {
+    /// Relays a signal to the other side: before the answer to all clients of the callee, then to the one that answered.
+    pub(super) fn relay_signal(&mut self, from: &Connection, signal: SignalingMessage) {
+        let now = self.clock.now();
+        let side = self.call.side_of_user(from.person.id);
+        let is_early = self.call.can_offer_early(from.client) && EarlySignals::accepts(&signal);
+        let targets = if is_early {
+            self.table.app.connections.clients_of_user(self.call.callee)
+        } else if matches!(signal, SignalingMessage::Pranswer { .. }) {
+            if !self.claim_pranswer(side, from.client) {
+                // The call was answered meanwhile, or another client sent one first. The answer itself will do.
+                return;
+            }
+            vec![self.call.caller_client]
+        } else if side.is_some_and(|side| self.call.can_send_pranswer(side)) {
+            // Signals that follow a lost acceptance must not reveal the client's addresses. After the answer, the
+            // client requests what is missing.
+            return;
+        } else {
+            match self.call.signal_target(from.client) {
+                Ok(target) => vec![target],
+                Err(rejection) => return self.send_rejection(from, rejection),
+            }
+        };
+        let budget = match side {
+            Some(Side::Caller) | None => &mut self.caller_budget,
+            Some(Side::Callee) => &mut self.callee_budget,
+        };
+        if budget.allow(&signal, now) {
+            if is_early {
+                self.early_signals.push(&signal);
+            }
+            let frame = self.signal_frame(signal);
+            for target in targets {
+                // A disconnected client requests what it missed when it returns.
+                self.table.app.connections.send_to_client(target, &frame);
+            }
+        } else {
+            let reason = "Too many signaling messages from this page.";
+            send_error(from, self.call.id, ErrorCode::RateLimited, reason);
+        }
+    }
+
+    /// Claims the provisional answer for a client; the first of the callee's clients gets it.
+    fn claim_pranswer(&mut self, side: Option<Side>, client: ClientId) -> bool {
+        side.is_some_and(|side| self.call.can_send_pranswer(side))
+            && *self.pranswer_client.get_or_insert(client) == client
+    }
+
+    /// Sends the early signals again, because the callee's clients ignored them while the call was waiting.
+    pub(super) fn resend_early_signals(&self) {
+        for client in self.table.app.connections.clients_of_user(self.call.callee) {
+            for signal in self.early_signals.signals() {
+                let frame = self.signal_frame(signal.clone());
+                self.table.app.connections.send_to_client(client, &frame);
+            }
+        }
+    }
+
+    pub(super) fn signal_frame(&self, signal: SignalingMessage) -> ServerFrame {
+        ServerFrame::Signal {
+            call: self.call.id,
+            signal,
+            from: None,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Fan-out of committed events: to the subscribers on this node, in the order of each stream, and to the other nodes.
+
+use super::tail::{PublishOutcome, Tails};
+use crate::server::{
+    bus::{Bus, Message},
+    clock,
+    live::{ConnectionRegistry, EncodedEvent, NewsSubscribers},
+    metrics::Metrics,
+    store::{EventRow, NewEvent, Store, Stream},
+};
+use std::{collections::HashSet, sync::Arc, time::Duration};
+use tokio::{sync::mpsc, time::sleep};
+
+/// Approximate maximum size of the events in one bus message, in bytes.
+const BUS_MESSAGE_BYTES: usize = 256 * 1024;
+/// Time to wait for missing events of another node to arrive over the bus, before they are read from the store.
+const CATCH_UP_DELAY: Duration = Duration::from_millis(20);
+/// Time between two attempts when the store fails.
+const CATCH_UP_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Sends committed events to the subscribers on this node, and to the other nodes.
+#[derive(Debug, Clone)]
+pub(super) struct Fanout {
+    pub(super) tails: Arc<Tails>,
+    pub(super) connections: Arc<ConnectionRegistry>,
+    pub(super) news_subscribers: Arc<NewsSubscribers>,
+    pub(super) bus: Option<Bus>,
+    /// Streams with a gap between the published and the received events.
+    pub(super) lagging_streams: mpsc::Sender<Stream>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Fanout {
+    /// Publishes an event on this node, in the order of its stream. After a gap it schedules reading the missing events first.
+    pub(super) fn publish(&self, event: &EncodedEvent) {
+        if self.tails.deliver(event, |event| self.deliver(event)) == PublishOutcome::Gap {
+            self.schedule_catch_up(event.stream);
+        }
+    }
+
+    fn deliver(&self, event: &EncodedEvent) {
+        match event.stream {
+            Stream::News => self.news_subscribers.publish(event),
+            Stream::Room(room) => self.connections.publish(room, event),
+        }
+    }
+
+    pub(super) fn schedule_catch_up(&self, stream: Stream) {
+        // If the channel is full, the next periodic catch-up finds the stream.
+        let _ = self.lagging_streams.try_send(stream);
+    }
+
+    /// Sends the events that this node has committed to the other nodes.
+    pub(super) fn publish_to_nodes(&self, committed: Vec<NewEvent>) {
+        let Some(bus) = &self.bus else { return };
+        let (mut stream, mut rows, mut bytes) = (Stream::News, Vec::new(), 0);
+        let at = clock::now();
+        let broadcast = |stream: Stream, rows: Vec<EventRow>| {
+            if !rows.is_empty() {
+                let stream = stream.to_string();
+                bus.broadcast(Message::Committed { stream, rows, at });
+            }
+        };
+        for NewEvent {
+            stream: of, row, ..
+        } in committed
+        {
+            if of != stream || bytes > BUS_MESSAGE_BYTES {
+                broadcast(stream, std::mem::take(&mut rows));
+                bytes = 0;
+            }
+            stream = of;
+            bytes += row.payload.len();
+            rows.push(row);
+        }
+        broadcast(stream, rows);
+    }
+}
+
+/// Fills gaps in streams from the store, one stream after another.
+pub(super) async fn run_catch_up(
+    store: Store,
+    fanout: Fanout,
+    mut lagging_stream_rx: mpsc::Receiver<Stream>,
+) {
+    let mut streams = HashSet::new();
+    loop {
+        match lagging_stream_rx.recv().await {
+            Some(stream) => drop(streams.insert(stream)),
+            None => return,
+        }
+        // Most missing events are still on their way.
+        sleep(CATCH_UP_DELAY).await;
+        while let Ok(stream) = lagging_stream_rx.try_recv() {
+            streams.insert(stream);
+        }
+        for stream in streams.drain() {
+            let caught_up = fanout.tails.catch_up(&store, stream, |event| {
+                fanout.metrics.bus_missed.inc();
+                fanout.deliver(event);
+            });
+            if let Err(error) = caught_up.await {
+                tracing::warn!(%stream, %error, "events of other nodes could not be read; retrying");
+                let (fanout, stream) = (fanout.clone(), stream);
+                tokio::spawn(async move {
+                    sleep(CATCH_UP_RETRY_DELAY).await;
+                    fanout.schedule_catch_up(stream);
+                });
+            }
+        }
+    }
+}

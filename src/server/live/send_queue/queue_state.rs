@@ -1,0 +1,146 @@
+//! Policy of a send queue as plain data, without I/O.
+
+use super::{ConnectionEnd, EncodedFrame};
+use crate::{model::Seq, protocol::close::CloseCode, server::store::Stream};
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+
+/// Queued frames, and what follows from each change.
+#[derive(Debug)]
+pub(super) struct QueueState {
+    /// Bytes to write, in order. A partly written first frame holds only its remaining bytes.
+    pub(super) queue: VecDeque<Bytes>,
+    /// Whether the first frame of `queue` was partly written. Its rest must be sent before any other frame.
+    pub(super) is_first_partial: bool,
+    /// Frames pushed while corked. None while not corked.
+    pub(super) corked: Option<Vec<EncodedFrame>>,
+    /// Last replayed sequence of each stream. Removed once a newer event of the stream is pushed.
+    pub(super) replayed_up_to: Vec<(Stream, Seq)>,
+    /// Total bytes in `queue` and `corked`.
+    pub(super) queued_bytes: usize,
+    /// Whether the shard has this queue scheduled, or a task waits for the socket to become writable.
+    pub(super) is_scheduled: bool,
+    /// Whether the connection's own task waits for `queue` to drain. It is not woken for other writes.
+    pub(super) is_task_waiting: bool,
+    pub(super) end: Option<ConnectionEnd>,
+}
+
+/// Task to wake after a state change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WakeTarget {
+    Nobody,
+    Shard,
+    ConnectionTask,
+}
+
+impl QueueState {
+    /// An empty queue, corked.
+    pub(super) fn new() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            is_first_partial: false,
+            corked: Some(Vec::new()),
+            replayed_up_to: Vec::new(),
+            queued_bytes: 0,
+            is_scheduled: false,
+            is_task_waiting: false,
+            end: None,
+        }
+    }
+
+    pub(super) fn push(&mut self, frame: EncodedFrame, max_bytes: usize) -> WakeTarget {
+        if self.end.is_some() {
+            return WakeTarget::Nobody;
+        }
+        let bytes_before = self.queued_bytes;
+        if let Some(corked) = &mut self.corked {
+            self.queued_bytes += frame.bytes.len();
+            corked.push(frame);
+        } else {
+            if frame.position.is_some_and(|event| self.was_replayed(event)) {
+                return WakeTarget::Nobody;
+            }
+            self.queued_bytes += frame.bytes.len();
+            self.queue.push_back(frame.bytes);
+        }
+        // One frame may exceed the bound if nothing else is queued: such a client is not slow.
+        if self.queued_bytes > max_bytes && bytes_before > 0 {
+            self.close(ConnectionEnd::Closed(CloseCode::TooSlow))
+        } else if self.corked.is_some() {
+            WakeTarget::Nobody
+        } else {
+            self.schedule()
+        }
+    }
+
+    fn was_replayed(&mut self, (stream, seq): (Stream, Seq)) -> bool {
+        let mut replayed = self.replayed_up_to.iter();
+        let Some(at) = replayed.position(|(replayed, _)| *replayed == stream) else {
+            return false;
+        };
+        let was_replayed = seq <= self.replayed_up_to[at].1;
+        if !was_replayed {
+            self.replayed_up_to.swap_remove(at);
+        }
+        was_replayed
+    }
+
+    pub(super) fn schedule(&mut self) -> WakeTarget {
+        if self.is_scheduled || self.queue.is_empty() {
+            return WakeTarget::Nobody;
+        }
+        self.is_scheduled = true;
+        WakeTarget::Shard
+    }
+
+    /// Ends the queue and drops its contents, except the rest of a partly written frame. The first reason wins.
+    pub(super) fn close(&mut self, end: ConnectionEnd) -> WakeTarget {
+        if self.end.is_some() {
+            return WakeTarget::Nobody;
+        }
+        self.end = Some(end);
+        let kept_frames = usize::from(self.is_first_partial && end != ConnectionEnd::Disconnected);
+        self.queue.truncate(kept_frames);
+        self.corked = None;
+        self.queued_bytes = self.queue.iter().map(Bytes::len).sum();
+        WakeTarget::ConnectionTask
+    }
+
+    pub(super) fn uncork(&mut self, replayed: &[(Stream, Seq)], max_bytes: usize) -> WakeTarget {
+        let corked = self.corked.take().unwrap_or_default();
+        for (stream, seq) in replayed {
+            self.replayed_up_to.retain(|(earlier, _)| earlier != stream);
+            self.replayed_up_to.push((*stream, *seq));
+        }
+        let was_scheduled = self.is_scheduled;
+        for frame in corked {
+            self.queued_bytes -= frame.bytes.len();
+            self.push(frame, max_bytes);
+        }
+        // Also if the queue ended meanwhile: a queue is scheduled only once, and the close frame relies on it. The task that
+        // uncorks checks for the end itself.
+        if self.is_scheduled && !was_scheduled {
+            WakeTarget::Shard
+        } else {
+            WakeTarget::Nobody
+        }
+    }
+
+    /// Removes written bytes from the queue. Returns the number of frames completed.
+    pub(super) fn advance(&mut self, mut count: usize) -> u64 {
+        self.queued_bytes -= count;
+        let mut frames = 0;
+        while let Some(first) = self.queue.front_mut() {
+            if count < first.len() {
+                first.advance(count);
+                self.is_first_partial |= count > 0;
+                break;
+            }
+            count -= first.len();
+            self.queue.pop_front();
+            self.is_first_partial = false;
+            frames += 1;
+        }
+        frames
+    }
+}

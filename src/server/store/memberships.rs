@@ -1,0 +1,171 @@
+//! Memberships: who belongs to which room, and how far each member has read.
+
+use super::{
+    Engine, Store, Tx, parse, placeholders,
+    rooms::{decode_room_kind, unread_count_sql},
+    users::decode_person,
+};
+use crate::{
+    model::{Millis, RoomId, Seq, UserId, room::RoomKind, user::Person},
+    server::error::Result,
+};
+use sqlx::{AnyPool, AssertSqlSafe};
+use std::collections::HashMap;
+
+/// Which memberships a transaction is about to create.
+#[derive(Debug, Clone, Copy)]
+enum MembershipLock {
+    /// Those of one user, in every public room.
+    OneUser,
+    /// Those of every user, in one room.
+    Everybody,
+}
+
+/// Ids and kinds of the rooms that each of these users is a member of.
+pub(super) async fn list_memberships(
+    read: AnyPool,
+    users: Vec<UserId>,
+) -> Result<HashMap<UserId, Vec<(RoomId, RoomKind)>>> {
+    let sql = format!(
+        "SELECT memberships.user_id, rooms.id, rooms.kind
+         FROM memberships JOIN rooms ON rooms.id = memberships.room_id WHERE memberships.user_id IN {}",
+        placeholders(1, users.len())
+    );
+    let mut query = sqlx::query_as::<_, (String, String, String)>(AssertSqlSafe(sql));
+    for user in users {
+        query = query.bind(user.to_string());
+    }
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+    for (member, room, kind) in query.fetch_all(&read).await? {
+        let rooms = found.entry(parse(&member)?).or_default();
+        rooms.push((parse(&room)?, decode_room_kind(&kind)?));
+    }
+    Ok(found)
+}
+
+impl Store {
+    /// Makes a user a member of every public room, with all existing messages read.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn join_public_rooms(&self, tx: &mut Tx, user: UserId, at: Millis) -> Result<()> {
+        self.lock_memberships(tx, MembershipLock::OneUser).await?;
+        sqlx::query(
+            "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
+             SELECT rooms.id, $1, streams.head, $2 FROM rooms JOIN streams ON streams.name = 'room:' || rooms.id
+             WHERE rooms.kind = 'public'
+             ON CONFLICT (room_id, user_id) DO NOTHING",
+        )
+        .bind(user.to_string())
+        .bind(at)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Makes every user a member of a public room, with all existing messages read.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_memberships_for_all(&self, room: RoomId, at: Millis) -> Result<()> {
+        let mut tx = self.begin().await?;
+        self.lock_memberships(&mut tx, MembershipLock::Everybody)
+            .await?;
+        sqlx::query(
+            "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
+             SELECT rooms.id, users.id, streams.head, $2
+             FROM rooms JOIN streams ON streams.name = 'room:' || rooms.id CROSS JOIN users
+             WHERE rooms.id = $1 AND rooms.kind = 'public'
+             ON CONFLICT (room_id, user_id) DO NOTHING",
+        )
+        .bind(room.to_string())
+        .bind(at)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Makes sure that a user and a public room created concurrently are joined, although neither transaction sees the other's
+    /// uncommitted row. New users share this lock; joining everybody to a room takes it exclusively. SQLite has a single writer and
+    /// needs no lock.
+    async fn lock_memberships(&self, tx: &mut Tx, joining: MembershipLock) -> Result<()> {
+        if self.engine == Engine::PostgreSQL {
+            // Key 1 is used for nothing else in Rialto's database.
+            let lock = match joining {
+                MembershipLock::OneUser => "SELECT pg_advisory_xact_lock_shared(1)",
+                MembershipLock::Everybody => "SELECT pg_advisory_xact_lock(1)",
+            };
+            sqlx::query(lock).execute(&mut **tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Ids and kinds of the rooms that a user is a member of, in no particular order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_memberships(&self, user: UserId) -> Result<Vec<(RoomId, RoomKind)>> {
+        Ok(self.membership_loader.load(user).await?.unwrap_or_default())
+    }
+
+    /// Whether a user is a member of a room.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn is_member(&self, room: RoomId, user: UserId) -> Result<bool> {
+        let row: Option<(i64,)> =
+            sqlx::query_as("SELECT read_seq FROM memberships WHERE room_id = $1 AND user_id = $2")
+                .bind(room.to_string())
+                .bind(user.to_string())
+                .fetch_optional(&self.read_pool)
+                .await?;
+        Ok(row.is_some())
+    }
+
+    /// The members of a room, by name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_members(&self, room: RoomId) -> Result<Vec<Person>> {
+        let rows: Vec<(String, String, String)> = sqlx::query_as(
+            "SELECT users.id, users.name, users.role FROM memberships JOIN users ON users.id = memberships.user_id
+             WHERE memberships.room_id = $1 ORDER BY users.name",
+        )
+        .bind(room.to_string())
+        .fetch_all(&self.read_pool)
+        .await?;
+        rows.into_iter().map(decode_person).collect()
+    }
+
+    /// Moves a member's read cursor forward, never back and never past the head. Returns the cursor and the number of messages of
+    /// others after it, at most [`MAX_UNREAD_COUNT`](crate::model::limits::MAX_UNREAD_COUNT); none if the user is not a member.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn update_read_cursor(
+        &self,
+        tx: &mut Tx,
+        room: RoomId,
+        user: UserId,
+        seq: Seq,
+    ) -> Result<Option<(Seq, i64)>> {
+        let sql = format!(
+            "UPDATE memberships SET read_seq = CASE
+                 WHEN read_seq >= $3 THEN read_seq
+                 WHEN $3 > (SELECT head FROM streams WHERE name = 'room:' || $1)
+                   THEN (SELECT head FROM streams WHERE name = 'room:' || $1)
+                 ELSE $3 END
+             WHERE room_id = $1 AND user_id = $2
+             RETURNING read_seq, {}",
+            unread_count_sql("memberships")
+        );
+        let row: Option<(i64, i64)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(room.to_string())
+            .bind(user.to_string())
+            .bind(seq)
+            .fetch_optional(&mut **tx)
+            .await?;
+        Ok(row)
+    }
+}

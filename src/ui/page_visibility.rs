@@ -1,0 +1,40 @@
+//! Visibility of the page (Page Visibility, WHATWG HTML).
+//!
+//! Written directly on web-sys: leptos-use's hook reads the state when it is created and registers its listener in an
+//! effect, which hydration defers, so it misses a change in between.
+
+use super::browser;
+use leptos::{ev::visibilitychange, prelude::*};
+
+/// Whether the page is visible. Provided once, by the app.
+#[derive(Debug, Clone, Copy)]
+struct PageVisibility(ReadSignal<bool>);
+
+/// Provides the context, before any effect that depends on it is created.
+pub fn provide_page_visibility() {
+    let (is_visible, set_visible) = signal(true);
+    Effect::new(move || {
+        let update = move || {
+            let is_visible_now = browser::is_visible();
+            set_visible.try_maybe_update(|is_visible| {
+                (
+                    std::mem::replace(is_visible, is_visible_now) != is_visible_now,
+                    (),
+                )
+            });
+        };
+        update();
+        let listener = window_event_listener(visibilitychange, move |_| update());
+        on_cleanup(move || listener.remove());
+    });
+    provide_context(PageVisibility(is_visible));
+}
+
+/// Whether the page is visible: always true on the server and before the first effects.
+///
+/// # Panics
+/// Panics outside the app, which provides the context.
+#[must_use]
+pub fn use_page_visibility() -> Signal<bool> {
+    expect_context::<PageVisibility>().0.into()
+}

@@ -1,0 +1,92 @@
+//! Runs a [`ReconnectState`] in the browser: with its clock, its timers and its network events.
+
+use super::browser;
+use crate::model::{
+    Millis,
+    reconnect::{
+        ConnectionEffect, ConnectionEvent, DisconnectCause, ReconnectPolicy, ReconnectState,
+        TIMER_INTERVAL,
+    },
+};
+use leptos::{
+    ev,
+    leptos_dom::helpers::{IntervalHandle, WindowListenerHandle},
+    prelude::*,
+};
+use std::time::Duration;
+
+/// A client that keeps a connection open.
+pub trait ReconnectingClient: Copy + 'static {
+    /// What is specific to its connection.
+    type Policy: ReconnectPolicy;
+
+    /// Calls a function with the state; `None` once the client's owner is disposed.
+    fn with_reconnect<T>(
+        self,
+        then: impl FnOnce(&mut ReconnectState<Self::Policy>) -> T,
+    ) -> Option<T>;
+
+    /// Opens or closes the connection.
+    fn apply(self, effect: ConnectionEffect);
+
+    /// Handles the time that has passed; called often.
+    fn on_timer(self) {
+        self.dispatch(ConnectionEvent::Timer);
+    }
+
+    /// Records an event and does what follows from it.
+    fn dispatch(self, event: ConnectionEvent) {
+        let effect = self
+            .with_reconnect(|state| state.on_event(event, browser::now(), browser::random()))
+            .flatten();
+        if let Some(effect) = effect {
+            self.apply(effect);
+            self.set_timer();
+        }
+    }
+
+    /// Sets a timer for the next deadline.
+    fn set_timer(self) {
+        if let Some(deadline) = self.with_reconnect(|state| state.deadline()).flatten() {
+            let delay: Millis = (deadline - browser::now()).max(0);
+            let delay = i32::try_from(delay).unwrap_or(i32::MAX);
+            browser::run_after(delay, move || self.on_timer());
+        }
+    }
+}
+
+/// Reports the time and the browser's network events to a client, until it is dropped.
+#[derive(Debug)]
+pub struct PageEvents {
+    interval: Option<IntervalHandle>,
+    listeners: Vec<WindowListenerHandle>,
+}
+
+impl PageEvents {
+    /// Starts reporting.
+    pub fn report_to(client: impl ReconnectingClient) -> Self {
+        let interval = Duration::from_millis(TIMER_INTERVAL.unsigned_abs());
+        Self {
+            interval: set_interval_with_handle(move || client.on_timer(), interval).ok(),
+            listeners: vec![
+                window_event_listener(ev::online, move |_| {
+                    client.dispatch(ConnectionEvent::RetryNow);
+                }),
+                window_event_listener(ev::offline, move |_| {
+                    client.dispatch(ConnectionEvent::Lost(DisconnectCause::ServerUnavailable));
+                }),
+            ],
+        }
+    }
+}
+
+impl Drop for PageEvents {
+    fn drop(&mut self) {
+        if let Some(interval) = self.interval {
+            interval.clear();
+        }
+        for listener in self.listeners.drain(..) {
+            listener.remove();
+        }
+    }
+}
