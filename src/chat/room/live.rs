@@ -52,16 +52,16 @@ pub(super) fn LiveRoom(
     let is_visible = use_page_visibility();
     let unread_when_opened = UnreadRange {
         from: summary.read_seq,
-        to: if is_visible.get_untracked() {
-            summary.head
-        } else {
-            Seq::MAX
-        },
+        // Ends once the page is known to be visible.
+        to: Seq::MAX,
         reader: my_id,
     };
     let unread_range = Memo::new(move |previous: Option<&UnreadRange>| {
-        let head = timeline.with_untracked(|timeline| timeline.cursor().seq);
         let range = previous.copied().unwrap_or(unread_when_opened);
+        if !clock.is_hydrated() {
+            return range;
+        }
+        let head = timeline.with_untracked(|timeline| timeline.cursor().seq);
         range.on_visibility(is_visible.get(), head)
     });
     let all_rows = Memo::new(move |_| {

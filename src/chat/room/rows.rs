@@ -59,7 +59,7 @@ impl Row {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UnreadRange {
     pub(super) from: Seq,
-    /// [`Seq::MAX`] while the page is hidden.
+    /// [`Seq::MAX`] while the page is hidden, and until its visibility is known.
     pub(super) to: Seq,
     /// The reader, whose own messages do not count as unread.
     pub(super) reader: UserId,
