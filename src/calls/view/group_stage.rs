@@ -33,18 +33,14 @@ pub fn GroupStage() -> impl IntoView {
     let is_expanded = use_dock_expanded();
     let devices = RwSignal::new(false);
     let inviting = RwSignal::new(false);
-    let is_guest = Memo::new(move |_| {
-        call_state.with(|state| {
-            state
-                .room()
-                .is_some_and(|room| room.guest_call_id.is_some())
-        })
-    });
+    // Guests invite nobody.
     let call = Memo::new(move |_| {
         call_state.with(|state| {
-            state
-                .active_group_call()
-                .map(|group_call| group_call.view.id)
+            let is_guest = state
+                .room()
+                .is_some_and(|room| room.guest_call_id.is_some());
+            let group_call = state.active_group_call().filter(|_| !is_guest);
+            group_call.map(|group_call| group_call.view.id)
         })
     });
     let by_speaker = RwSignal::new(false);
@@ -94,7 +90,7 @@ pub fn GroupStage() -> impl IntoView {
                 >
                     <Icon name=Glyph::SpeakerView />
                 </button>
-                <Show when=move || !is_guest.get() && call.get().is_some()>
+                <Show when=move || call.get().is_some()>
                     <PanelButton label="Invite a guest" glyph=Glyph::Invite open=inviting />
                 </Show>
                 <PanelButton label="Devices" glyph=Glyph::Settings open=devices />
