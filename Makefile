@@ -19,7 +19,7 @@ step := scripts/step.sh
 # (scripts/check-features.sh).
 packages := --package rialto --package rialto-bench
 
-.PHONY: help run dev build site test test-long test-upgrade fmt lint unit e2e e2e-nodes bundle-size bench lighthouse clean
+.PHONY: help run dev build site test test-long test-upgrade fmt lint unit cargo-leptos e2e e2e-nodes bundle-size bench lighthouse clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,7 +49,7 @@ test: ## Run everything CI runs: lints, unit, integration and browser tests
 	# Incremental builds do not pay off in a fresh clone.
 	[ -d target ] || export CARGO_INCREMENTAL=0
 	scripts/bootstrap.sh test
-	for part in lint unit site bundle-size e2e e2e-nodes; do
+	for part in lint unit cargo-leptos site bundle-size e2e e2e-nodes; do
 		$(MAKE) $$part
 	done
 	echo "==> All checks passed in $$((SECONDS - started)) s"
@@ -107,6 +107,11 @@ unit: ## Run unit and integration tests on SQLite, then on PostgreSQL
 		run+=(--profile postgres)
 	fi
 	$(step) "Unit and integration tests, PostgreSQL and NATS" scripts/postgres.sh with "$${run[@]}"
+
+cargo-leptos: ## Run cargo leptos end-to-end and watch as a developer types them
+	@scripts/bootstrap.sh test
+	source scripts/env.sh
+	$(step) "cargo leptos end-to-end, watch" scripts/check-cargo-leptos.sh
 
 e2e: site ## Run the browser tests (E2E="file --headed" selects some)
 	@scripts/bootstrap.sh test

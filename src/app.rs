@@ -130,7 +130,8 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/calls") view=pages::Calls ssr=SsrMode::Async />
                         <Route path=path!("/call/:token") view=pages::Guest ssr=SsrMode::Async />
                         <Route path=path!("/settings") view=pages::Settings ssr=SsrMode::Async />
-                        <Route path=path!("/admin") view=pages::Admin ssr=SsrMode::Async />
+                        // Its checks take seconds: the rest of the page does not wait for them.
+                        <Route path=path!("/admin") view=pages::Admin ssr=SsrMode::InOrder />
                         <Route path=path!("/signin") view=pages::Signin ssr=SsrMode::Async />
                     </Routes>
                 </HydrationBoundary>

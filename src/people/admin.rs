@@ -75,7 +75,6 @@ fn AdminTables(
         <div aria-live="polite">{move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}</div>
         <FormFailure path=SetRole::PATH outcome=set_role.value() />
         <FormFailure path=RevokeToken::PATH outcome=revoke_token.value() />
-        <Examination />
         <section class="card stack" aria-labelledby="admin-people">
             <h2 id="admin-people">"People"</h2>
             <ul class="rows">
@@ -104,6 +103,8 @@ fn AdminTables(
                 )
             }}
         </section>
+        // Last, because the page is streamed in order and this part may take seconds.
+        <Examination />
     }
 }
 
@@ -139,7 +140,7 @@ fn Examination() -> impl IntoView {
                     }
                 })}
             </Suspense>
-            <form method="get" action="/admin">
+            <form method="get" action="/admin#doctor">
                 <button class="button" type="submit" name="look" value="now">
                     {move || if asked.get() { "Run again" } else { "Run checks" }}
                 </button>

@@ -151,7 +151,8 @@ mod browser {
     use web_sys::MessageChannel;
 
     thread_local! {
-        /// Futures spawned during hydration. `None` once it is complete: futures then run at once.
+        /// Futures spawned during hydration. `None` once it is complete: futures then run at once. The executor has no context that
+        /// could own them, and a document is hydrated once.
         static DEFERRED_FUTURES: RefCell<Option<VecDeque<PinnedLocalFuture<()>>>> = RefCell::default();
     }
 

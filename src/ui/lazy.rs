@@ -48,6 +48,7 @@ macro_rules! lazy_chunk {
     ($(#[$attribute:meta])* $vis:vis static $static:ident in $name:ident: $type:ty = $functions:expr;) => {
         $(#[$attribute])*
         $vis static $static: $crate::ui::lazy::LazyChunk<$type> = {
+            // Code is loaded once for the whole program, whoever asks for it.
             thread_local! {
                 static LOADED: std::cell::Cell<Option<$type>> = const { std::cell::Cell::new(None) };
             }

@@ -2,6 +2,8 @@
 
 use crate::support::{Browser, Publisher, Server, client_id};
 use serde_json::json;
+use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
 
 #[tokio::test]
 async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
@@ -322,4 +324,35 @@ async fn every_one_of_many_who_ask_at_once_gets_the_page_and_its_title() {
     for reader in readers.collect::<Vec<_>>() {
         reader.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_page_is_sent_while_its_slow_part_is_still_awaited() {
+    // A time server that never answers.
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let server = Server::start_with(move |command| {
+        command.env("RIALTO_TIME_SERVER", &address);
+    })
+    .await;
+    let admin = server.create_administrator().await;
+    let mut response = admin.get("/admin?look=now").await;
+    assert_eq!(response.status(), 200);
+    let mut html = Vec::new();
+    let mut started_at = None;
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        html.extend_from_slice(&chunk);
+        started_at.get_or_insert_with(Instant::now);
+    }
+    let html = String::from_utf8(html).unwrap();
+    let waited = started_at.expect("a first chunk").elapsed();
+    assert!(
+        html.contains("Administration") && html.contains("Role of"),
+        "{html}"
+    );
+    assert!(html.contains("finding"), "without JavaScript too: {html}");
+    assert!(
+        waited > Duration::from_secs(2),
+        "the start came with the end: {waited:?}"
+    );
 }
