@@ -23,6 +23,7 @@ export default class SummaryReporter implements Reporter {
     const failed = ended("unexpected").length;
     // A run that selects no test has nothing to sum up.
     if (this.tests.length > 0) console.log(`${passed} passed, ${failed} failed`);
+    if (flaky.length > 0) console.log(`not green: ${flaky.length} passed only on retry, see above`);
     return Promise.resolve();
   }
 
