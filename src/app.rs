@@ -63,11 +63,11 @@ pub fn App() -> impl IntoView {
         }),
         group_calls: calls.group_calls(),
         joined_room: Signal::derive(move || {
-            calls.state().with(|scene| {
-                scene
+            calls.state().with(|call_state| {
+                call_state
                     .room()
-                    .filter(|_| scene.is_in_call())
-                    .map(|place| place.id)
+                    .filter(|_| call_state.is_in_call())
+                    .map(|room| room.id)
             })
         }),
         notification_prompt: Callback::new(|()| view! { <NotificationPrompt /> }.into_any()),

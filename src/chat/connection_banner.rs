@@ -5,6 +5,7 @@ use crate::{
     protocol::close::CloseCode,
     ui::{
         browser,
+        reconnect::ReconnectingClient,
         socket::{SocketStatus, use_socket},
     },
 };

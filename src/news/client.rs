@@ -89,14 +89,7 @@ impl NewsStream {
     /// Provides the context. Connects to nothing yet.
     pub fn provide() -> Self {
         let live = Self {
-            status: Resource::new(
-                || (),
-                |()| async {
-                    find_news_status()
-                        .await
-                        .inspect_err(crate::ui::page_failure::set_page_status)
-                },
-            ),
+            status: Resource::new(|| (), |()| find_news_status()),
             recent: RwSignal::new(None),
             breaking: RwSignal::new(BannerState::AsRendered),
             dismissed: RwSignal::new(None),
@@ -232,11 +225,6 @@ impl NewsStream {
         self.reconnect_later();
     }
 
-    /// Ends a scheduled backoff and reconnects at once. Browser only.
-    pub fn retry_now(self) {
-        self.dispatch(ConnectionEvent::RetryNow);
-    }
-
     /// Closes the connection; the next one follows after a backoff.
     fn reconnect_later(self) {
         self.dispatch(ConnectionEvent::Lost(DisconnectCause::ServerUnavailable));
@@ -324,10 +312,10 @@ impl NewsStream {
         self.update_banner(BreakingStory::from_story(&story, now));
         // Lists show summaries only, and pending stories may stay in memory for long.
         story.html = String::new();
-        let heard = |recent: &mut Option<RecentStories>| {
+        let receive = |recent: &mut Option<RecentStories>| {
             recent.as_mut().is_some_and(|recent| recent.receive(story))
         };
-        self.recent.maybe_update(heard);
+        self.recent.maybe_update(receive);
     }
 
     /// Keeps the newest breaking story: a replay may deliver an older one later.
@@ -335,7 +323,7 @@ impl NewsStream {
         let Some(breaking) = breaking else { return };
         if self
             .breaking
-            .with_untracked(|said| said.updated().is_none_or(|said| said.at <= breaking.at))
+            .with_untracked(|banner| banner.updated().is_none_or(|shown| shown.at <= breaking.at))
         {
             self.breaking.set(BannerState::Updated(Some(breaking)));
         }
@@ -371,6 +359,18 @@ impl ReconnectingClient for NewsStream {
             .with(|connection| then(&mut connection.reconnect))
     }
 
+    /// Also begins again with a status that is being fetched: the request may hang.
+    fn retry_now(self) {
+        let is_fetching_status = self.connection.with(|connection| {
+            connection.event_source.is_none() && connection.reconnect.phase().is_some()
+        });
+        self.dispatch(if is_fetching_status == Some(true) {
+            ConnectionEvent::Start
+        } else {
+            ConnectionEvent::RetryNow
+        });
+    }
+
     fn apply(self, effect: ConnectionEffect) {
         self.connection
             .with(|connection| connection.event_source = None);
@@ -404,7 +404,7 @@ impl ReconnectingClient for NewsStream {
         let over = |breaking: &BreakingStory| now - breaking.at > BREAKING_TTL;
         if self
             .breaking
-            .try_with_untracked(|said| said.updated().is_some_and(over))
+            .try_with_untracked(|banner| banner.updated().is_some_and(over))
             .unwrap_or_default()
         {
             self.breaking.try_set(BannerState::Updated(None));

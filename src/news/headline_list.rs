@@ -14,6 +14,7 @@ use crate::{
     ui::{
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
+        reconnect::ReconnectingClient,
         time::{LocalTime, TimeStyle},
     },
 };

@@ -45,12 +45,12 @@ pub fn run_after(millis: i32, then: impl FnOnce() + 'static) {
 
 /// Waits for a number of milliseconds.
 pub async fn sleep(millis: u32) {
-    let (go_on, over) = oneshot::channel::<()>();
+    let (sender, closed) = oneshot::channel::<()>();
     run_after(i32::try_from(millis).unwrap_or(i32::MAX), move || {
-        drop(go_on);
+        drop(sender);
     });
     // Nothing is ever sent: the receiver ends when the sender is dropped.
-    let _ = over.await;
+    let _ = closed.await;
 }
 
 /// Returns whether a `HEAD` request to a path of the site succeeds within a timeout in milliseconds.

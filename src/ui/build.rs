@@ -47,7 +47,7 @@ impl BuildTracker {
     /// Prevents automatic reloads while the signal is true.
     pub fn block_reload_while(&self, is_blocking: Signal<bool>) {
         self.reload_blockers
-            .update_value(|holds| holds.push(is_blocking));
+            .update_value(|blockers| blockers.push(is_blocking));
     }
 
     /// Returns whether the server runs another build than this page. Browser only.

@@ -94,7 +94,22 @@ pub fn SubmitButton(
 }
 
 /// Runs `then` with what was submitted, each time that the action succeeds. Browser only.
+///
+/// Of submissions that overlap only the last is seen: a button ignores presses while the action is pending.
 pub fn on_success<S>(action: ServerAction<S>, then: impl Fn(S) + 'static)
+where
+    S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+{
+    on_answer(action, move |submitted, answer| {
+        if answer.is_ok() {
+            then(submitted);
+        }
+    });
+}
+
+/// Runs `then` with what was submitted and the answer, each time that the action is answered; as [`on_success`] otherwise.
+pub fn on_answer<S>(action: ServerAction<S>, then: impl Fn(S, Result<S::Output, Failure>) + 'static)
 where
     S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
     S::Output: Clone + Send + Sync + 'static,
@@ -105,11 +120,9 @@ where
         if let Some(input) = action.input().get() {
             submitted.set_value(Some(input));
         } else if let Some(input) = submitted.try_update_value(Option::take).flatten()
-            && action
-                .value()
-                .with_untracked(|value| matches!(value, Some(Ok(_))))
+            && let Some(answer) = action.value().get_untracked()
         {
-            then(input);
+            then(input, answer);
         }
     });
 }

@@ -210,15 +210,15 @@ mod browser {
         let Ok(channel) = MessageChannel::new() else {
             return;
         };
-        let (go_on, turn) = oneshot::channel::<()>();
-        let on_message = Closure::once_into_js(move || drop(go_on));
+        let (sender, closed) = oneshot::channel::<()>();
+        let on_message = Closure::once_into_js(move || drop(sender));
         channel
             .port1()
             .set_onmessage(Some(on_message.unchecked_ref::<Function>()));
         // Nothing is transferred, so `postMessage` cannot fail.
         if channel.port2().post_message(&JsValue::NULL).is_ok() {
             // Nothing is ever sent: the receiver ends when the message arrives.
-            let _ = turn.await;
+            let _ = closed.await;
         }
         channel.port1().close();
     }

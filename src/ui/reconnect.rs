@@ -34,6 +34,11 @@ pub trait ReconnectingClient: Copy + 'static {
         self.dispatch(ConnectionEvent::Timer);
     }
 
+    /// Ends a scheduled backoff and reconnects at once. Browser only.
+    fn retry_now(self) {
+        self.dispatch(ConnectionEvent::RetryNow);
+    }
+
     /// Records an event and does what follows from it.
     fn dispatch(self, event: ConnectionEvent) {
         let effect = self
@@ -70,7 +75,7 @@ impl PageEvents {
             interval: set_interval_with_handle(move || client.on_timer(), interval).ok(),
             listeners: vec![
                 window_event_listener(ev::online, move |_| {
-                    client.dispatch(ConnectionEvent::RetryNow);
+                    client.retry_now();
                 }),
                 window_event_listener(ev::offline, move |_| {
                     client.dispatch(ConnectionEvent::Lost(DisconnectCause::ServerUnavailable));

@@ -186,11 +186,6 @@ impl Socket {
         self.dispatch(ConnectionEvent::Start);
     }
 
-    /// Ends a scheduled backoff and reconnects at once. Browser only.
-    pub fn retry_now(self) {
-        self.dispatch(ConnectionEvent::RetryNow);
-    }
-
     /// Hint that the network may be back: restarts the attempt to reconnect unless it is recent. Browser only.
     pub fn retry_on_hint(self) {
         if self.status.get_untracked() == SocketStatus::Reconnecting {

@@ -9,7 +9,7 @@ use crate::{
     protocol::failure::Failure,
     ui::{
         browser,
-        form::{SubmitButton, on_success},
+        form::{SubmitButton, on_answer},
         notice::{Notice, NoticeKind},
         time::{LocalTime, TimeStyle},
     },
@@ -62,7 +62,11 @@ pub fn GuestLinks(
             revoke.clear();
         }
     });
-    on_success(revoke, move |revoked| {
+    on_answer(revoke, move |revoked, answer| {
+        // Another participant may have revoked it.
+        if !matches!(answer, Ok(()) | Err(Failure::NotFound { .. })) {
+            return;
+        }
         create.clear();
         new_link.update(|known: &mut Option<NewGuestLink>| {
             known.take_if(|made| made.link.id == revoked.link);
@@ -70,7 +74,6 @@ pub fn GuestLinks(
     });
     let new_address = move || Some(absolute_url(&new_link.get()?.path));
     let failure = move || {
-        // Another participant may have revoked the link.
         let is_shown = |failure: &Failure| !matches!(failure, Failure::NotFound { .. });
         let revoked = revoke.value().get().and_then(Result::err);
         let created = create.value().get().and_then(Result::err);
@@ -140,12 +143,15 @@ fn GuestLinkItem(
             class="button small"
             id=end
             aria-labelledby=labels
+            aria-disabled=move || revoke.pending().get().then_some("true")
             on:click=move |_| {
-                revoke
-                    .dispatch(RevokeGuestLink {
-                        call,
-                        link: link.id,
-                    });
+                if !revoke.pending().get_untracked() {
+                    revoke
+                        .dispatch(RevokeGuestLink {
+                            call,
+                            link: link.id,
+                        });
+                }
             }
         >
             "Revoke link"

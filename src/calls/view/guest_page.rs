@@ -65,12 +65,12 @@ fn LinkTarget(token: String, target: GuestLinkTarget) -> impl IntoView {
             title,
             created_by,
         } => {
-            let place = CallRoom {
+            let room = CallRoom {
                 id: room,
                 title,
                 guest_call_id: Some(call),
             };
-            view! { <Lobby token place name created_by /> }.into_any()
+            view! { <Lobby token room name created_by /> }.into_any()
         }
     }
 }
@@ -144,19 +144,19 @@ fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoV
 
 /// The page beside the call: the guest's name, and a button to join.
 #[component]
-fn Lobby(token: String, place: CallRoom, name: String, created_by: String) -> impl IntoView {
+fn Lobby(token: String, room: CallRoom, name: String, created_by: String) -> impl IntoView {
     let (calls, loader, socket) = (use_calls(), use_calls_loader(), use_socket());
-    let title = place.title.clone();
-    let place = StoredValue::new(place);
+    let title = room.title.clone();
+    let room = StoredValue::new(room);
     // In the browser, the preview opens by itself, because the person came to join.
     Effect::new(move || {
         socket.connect(format!("/call/{token}/ws"));
-        loader.join_group_call(place.get_value());
+        loader.join_group_call(room.get_value());
     });
     let busy = move || {
         calls
             .state()
-            .with(|scene| scene.is_in_call() || scene.preview().is_some())
+            .with(|call_state| call_state.is_in_call() || call_state.preview().is_some())
     };
     let out = move || match socket.status().get() {
         SocketStatus::Closed(code) if code == CloseCode::SignedOut.code() => Some(
@@ -185,7 +185,7 @@ fn Lobby(token: String, place: CallRoom, name: String, created_by: String) -> im
                     type="button"
                     class="button primary"
                     disabled=busy
-                    on:click=move |_| loader.join_group_call(place.get_value())
+                    on:click=move |_| loader.join_group_call(room.get_value())
                 >
                     <Icon name=Glyph::Video />
                     "Join the call"

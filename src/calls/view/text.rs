@@ -42,11 +42,11 @@ pub fn state_text(call_state: &ClientCallState, path: PathState, online: bool) -
             "No connection to the server. The call will be answered when it is back.".to_owned()
         }
         ClientCallState::InCall(active_call) => in_call_text(&active_call.view, path, online),
-        ClientCallState::Ended(farewell) => outcome_text(
-            farewell.outcome,
-            farewell.side,
-            farewell.media,
-            farewell.duration,
+        ClientCallState::Ended(ended_call) => outcome_text(
+            ended_call.outcome,
+            ended_call.side,
+            ended_call.media,
+            ended_call.duration,
         ),
     }
 }

@@ -4,7 +4,8 @@
 //! entry fails alone.
 //!
 //! When a connection breaks during a commit, the outcome is unknown. Every entry is idempotent, so the batch is retried
-//! until the database answers or [`COMMIT_RETRY_TIMEOUT`] has passed.
+//! until the database answers or [`COMMIT_RETRY_TIMEOUT`] has passed. What an abandoned batch has committed after all is
+//! published before anything newer, so that no subscriber sees a gap.
 
 mod batch;
 
@@ -18,7 +19,11 @@ use crate::{
 };
 use batch::{AppendOutcome, Batch, CommittedEvents, EarlierCommit};
 use futures::FutureExt;
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -69,6 +74,15 @@ impl AppendRequest {
         }
     }
 
+    /// The same event without its caller. None for what is not an event.
+    fn without_caller(&self) -> Option<Self> {
+        match self {
+            Self::Message(new, _) => Some(Self::Message(new.clone(), oneshot::channel().0)),
+            Self::Story(new, _) => Some(Self::Story(new.clone(), oneshot::channel().0)),
+            Self::ReadCursor { .. } => None,
+        }
+    }
+
     fn fail(self, error: Error) {
         // The caller may have gone.
         match self {
@@ -115,11 +129,17 @@ enum StoreStatus {
 pub(super) struct Writer {
     store: Store,
     fanout: Fanout,
+    /// Events of an abandoned batch that may be committed. At most one batch: the next commit resolves them first.
+    in_doubt: Mutex<Vec<AppendRequest>>,
 }
 
 impl Writer {
     pub(super) fn new(store: Store, fanout: Fanout) -> Self {
-        Self { store, fanout }
+        Self {
+            store,
+            fanout,
+            in_doubt: Mutex::default(),
+        }
     }
 
     /// Handles requests until all senders are dropped.
@@ -204,6 +224,10 @@ impl Writer {
             let may_pass = is_transient(&error) || is_first && is_unique_violation(&error);
             if !may_pass || began.elapsed() >= COMMIT_RETRY_TIMEOUT {
                 metrics.commit_failures.inc();
+                if earlier == EarlierCommit::MaybeUnpublished || is_transient(&error) {
+                    let events = entries.iter().filter_map(AppendRequest::without_caller);
+                    self.lock_in_doubt().extend(events);
+                }
                 return Err(error.into());
             }
             tracing::info!(%error, entries = entries.len(), "retrying a batch of appends");
@@ -216,19 +240,59 @@ impl Writer {
         }
     }
 
+    fn publish(&self, committed: CommittedEvents) {
+        for event in &committed.events {
+            self.fanout.publish(event);
+        }
+        self.fanout.publish_to_nodes(committed.rows);
+    }
+
     fn publish_and_reply(
         &self,
         entries: impl IntoIterator<Item = AppendRequest>,
         (outcomes, events): CommittedBatch,
     ) {
         // Publish before replying, so that an author whose request succeeded finds it published.
-        for event in &events.events {
-            self.fanout.publish(event);
-        }
-        self.fanout.publish_to_nodes(events.rows);
+        self.publish(events);
         for (entry, outcome) in entries.into_iter().zip(outcomes) {
             entry.send_reply(outcome);
         }
+    }
+
+    /// Publishes the events in doubt that are committed, and forgets the others: their callers know that they failed.
+    async fn publish_events_in_doubt(&self) -> Result<()> {
+        let entries = std::mem::take(&mut *self.lock_in_doubt());
+        if entries.is_empty() {
+            return Ok(());
+        }
+        match self.find_committed(&entries).await {
+            Ok(committed) => {
+                self.publish(committed);
+                Ok(())
+            }
+            Err(Error::Store(why))
+                if is_transient(&why) || matches!(why, sqlx::Error::PoolTimedOut) =>
+            {
+                *self.lock_in_doubt() = entries;
+                Err(why.into())
+            }
+            Err(error) => {
+                tracing::error!(%error, entries = entries.len(), "events in doubt could not be read");
+                Ok(())
+            }
+        }
+    }
+
+    async fn find_committed(&self, entries: &[AppendRequest]) -> Result<CommittedEvents> {
+        let mut batch = Batch::begin(&self.store, entries, EarlierCommit::MaybeUnpublished).await?;
+        for entry in entries {
+            batch.republish_if_committed(entry).await?;
+        }
+        batch.commit().await
+    }
+
+    fn lock_in_doubt(&self) -> MutexGuard<'_, Vec<AppendRequest>> {
+        self.in_doubt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Commits the entries as one transaction, or none of them.
@@ -237,6 +301,7 @@ impl Writer {
         entries: &[AppendRequest],
         earlier: EarlierCommit,
     ) -> Result<CommittedBatch> {
+        self.publish_events_in_doubt().await?;
         let mut batch = Batch::begin(&self.store, entries, earlier).await?;
         let mut outcomes = Vec::with_capacity(entries.len());
         for entry in entries {

@@ -139,6 +139,33 @@ impl<'a> Batch<'a> {
         Ok(AppendOutcome::Message(posted))
     }
 
+    /// Publishes an entry again if an earlier attempt has committed it. Adds nothing.
+    pub(super) async fn republish_if_committed(&mut self, entry: &AppendRequest) -> Result<()> {
+        match entry {
+            AppendRequest::Message(new, _) => {
+                if let Some(earlier) = self.posted.get(&new.id).copied()
+                    && earlier.author == new.author.id
+                    && earlier.room == new.room
+                {
+                    self.republished_events
+                        .push(message_event(&build_message(new, earlier))?);
+                }
+            }
+            AppendRequest::Story(new, _) => {
+                if let Some(request) = &new.request_id
+                    && let Some(story) = self
+                        .store
+                        .find_story_by_request(&mut self.tx, request)
+                        .await?
+                {
+                    self.republished_events.push(story_event(&story)?);
+                }
+            }
+            AppendRequest::ReadCursor { .. } => {}
+        }
+        Ok(())
+    }
+
     pub(super) async fn add_story(&mut self, new: &NewStory) -> Result<AppendOutcome> {
         let Some(seq) = self.heads.get(&Stream::News).map(|head| head + 1) else {
             return Err(Error::corrupt("the news stream is missing"));

@@ -71,30 +71,22 @@ impl LogFixture {
         }
     }
 
-    /// Appends all messages as one batch and returns the result of each.
-    async fn append(&self, messages: Vec<NewMessage>) -> Vec<Result<PostedMessage>> {
+    fn writer(&self, tails: Arc<Tails>) -> Writer {
         let fanout = Fanout {
-            tails: Arc::new(Tails::new(1_000)),
+            tails,
             connections: Arc::default(),
             news_subscribers: Arc::default(),
             bus: None,
             metrics: Arc::default(),
             lagging_streams: mpsc::channel(1).0,
         };
-        let writer = Writer::new(self.store.clone(), fanout);
-        let (mut batch, mut answers) = (Vec::new(), Vec::new());
-        for new in messages {
-            let (answer, answered) = oneshot::channel();
-            batch.push(AppendRequest::Message(new, answer));
-            answers.push(answered);
-        }
-        writer.append(&mut batch).await;
-        assert!(batch.is_empty());
-        let mut results = Vec::new();
-        for answered in answers {
-            results.push(answered.await.unwrap());
-        }
-        results
+        Writer::new(self.store.clone(), fanout)
+    }
+
+    /// Appends all messages as one batch and returns the result of each.
+    async fn append(&self, messages: Vec<NewMessage>) -> Vec<Result<PostedMessage>> {
+        let writer = self.writer(Arc::new(Tails::new(1_000)));
+        append_with(&writer, messages).await
     }
 
     async fn stored(&self) -> Vec<Seq> {
@@ -102,6 +94,22 @@ impl LogFixture {
         let events = self.store.list_events(stream, 0, 1_000).await.unwrap();
         events.into_iter().map(|event| event.seq).collect()
     }
+}
+
+async fn append_with(writer: &Writer, messages: Vec<NewMessage>) -> Vec<Result<PostedMessage>> {
+    let (mut batch, mut answers) = (Vec::new(), Vec::new());
+    for new in messages {
+        let (answer, answered) = oneshot::channel();
+        batch.push(AppendRequest::Message(new, answer));
+        answers.push(answered);
+    }
+    writer.append(&mut batch).await;
+    assert!(batch.is_empty());
+    let mut results = Vec::new();
+    for answered in answers {
+        results.push(answered.await.unwrap());
+    }
+    results
 }
 
 fn id() -> MessageId {
@@ -215,4 +223,33 @@ async fn stories_of_one_batch_do_not_take_one_anothers_slug() {
     assert_eq!((one.slug.as_str(), one.seq), ("high-water", 1));
     assert_eq!((two.slug.as_str(), two.seq), ("high-water-2", 2));
     assert_eq!(again, one);
+}
+
+#[tokio::test]
+async fn what_an_abandoned_batch_has_committed_is_published_before_anything_newer() {
+    let fixture = LogFixture::new().await;
+    let stream = Stream::Room(fixture.room);
+    let tails = Arc::new(Tails::new(1_000));
+    tails.position(&fixture.store, stream).await.unwrap();
+    let writer = fixture.writer(tails.clone());
+    // Two were committed and the connection broke; the third was not.
+    let in_doubt: Vec<_> = (0..3).map(|_| fixture.message(id())).collect();
+    assert_eq!(
+        seqs(&fixture.append(in_doubt[..2].to_vec()).await),
+        [Some(1), Some(2)]
+    );
+    writer.lock_in_doubt().extend(
+        in_doubt
+            .iter()
+            .map(|new| AppendRequest::Message(new.clone(), oneshot::channel().0)),
+    );
+
+    let newer = append_with(&writer, vec![fixture.message(id())]).await;
+    assert_eq!(seqs(&newer), [Some(3)]);
+    assert_eq!(tails.heads(), [(stream, 3)], "published without a gap");
+    assert!(writer.lock_in_doubt().is_empty());
+    assert_eq!(fixture.stored().await, [1, 2, 3], "nothing was added");
+    // The callers send again, and get their first result.
+    let again = append_with(&writer, in_doubt).await;
+    assert_eq!(seqs(&again), [Some(1), Some(2), Some(4)]);
 }
