@@ -47,10 +47,13 @@ serves_program() {
     program=$(fetch / | grep -o '/pkg/[0-9a-f]*/rialto.wasm' | head -n 1) && [ -n "$program" ] &&
         fetch "$program" --head >/dev/null 2>&1
 }
-serves_probe() { [ "$(fetch /watch-probe.txt 2>/dev/null)" = "$1" ]; }
+# Writes the file again every five seconds: cargo-leptos begins to watch a moment after it serves.
+serves_probe() {
+    [ $((SECONDS % 5)) -ne 0 ] || echo "$1" >public/watch-probe.txt
+    [ "$(fetch /watch-probe.txt 2>/dev/null)" = "$1" ]
+}
 
 wait_for 600 "no page with a program within 600 s" serves_program
 trap 'rm -f public/watch-probe.txt; stop' EXIT
-echo "$port" >public/watch-probe.txt
 wait_for 60 "a new file was not served within 60 s" serves_probe "$port"
 echo "    cargo leptos end-to-end and watch: checked"
