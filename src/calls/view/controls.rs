@@ -129,12 +129,10 @@ pub fn DeviceProblems() -> impl IntoView {
     });
     let notice = move |device: CaptureDevice| {
         move || {
-            devices
-                .problem(device)
-                .get()
-                .map(|problem: DeviceProblem| {
-                    view! { <Notice kind=NoticeKind::Warn>{problem.text(device, browser.get())}</Notice> }
-                })
+            devices.problem(device).get().map(|problem: DeviceProblem| {
+                let text = problem.text(device, browser.get());
+                view! { <Notice kind=NoticeKind::Warn>{text}</Notice> }
+            })
         }
     };
     view! {
