@@ -184,7 +184,7 @@ test("an administrator runs the server's checks, with and without JavaScript", a
     storageState: await portia.context.storageState(),
   });
   const page = await context.newPage();
-  await page.goto(`${server.url}/admin?look=now`);
+  await page.goto(`${server.url}/admin?doctor=run`);
   await expect(page.locator(".finding").filter({ hasText: "Relay over UDP" })).toContainText("OK");
   await context.close();
 });

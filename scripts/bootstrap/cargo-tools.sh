@@ -2,17 +2,24 @@
 # Installs cargo-leptos, wasm-bindgen and, for the lints, leptosfmt in $RIALTO_TOOLS: downloaded where cargo-binstall is installed, else compiled.
 # Sourced by scripts/bootstrap.sh, after rust.sh.
 
+optimized_packages="brotli libflate libflate_lz77 wasmparser wasm-encoder wasm_split_cli_support walrus wasm-bindgen-cli-support gimli id-arena"
+
 # compile_cargo_tool NAME VERSION [OPTION...]: options are those of `cargo install`.
 # The first attempt uses the crate's lock file. The second also ignores the compiler version that crates declare:
 # cargo-leptos 0.3.11 declares 1.96 and builds with 1.95. The third is for a lock file with an unavailable version.
 compile_cargo_tool() {
     local name=$1 version=$2
     shift 2
-    # A build tool does not need its own release profile, which takes twice as long to compile.
-    export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
+    # Most of a build tool runs for milliseconds, so it is compiled without optimization, which takes half the time. What reads or
+    # compresses the whole program in each build is optimized.
+    export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=0
+    local package optimized=()
+    for package in $optimized_packages; do
+        optimized+=(--config "profile.release.package.$package.opt-level=2")
+    done
     unset_cargo_environment
     export CARGO_TARGET_DIR=$RIALTO_TOOLS/build
-    set -- install "$name" --version "=$version" --root "$RIALTO_TOOLS/$name-$version" --force "$@"
+    set -- install "$name" --version "=$version" --root "$RIALTO_TOOLS/$name-$version" --force "${optimized[@]}" "$@"
     cargo "$@" --locked || cargo "$@" --locked --ignore-rust-version || cargo "$@" --ignore-rust-version
 }
 

@@ -88,7 +88,7 @@ pub fn use_news() -> NewsStream {
 impl NewsStream {
     /// Provides the context. Connects to nothing yet.
     pub fn provide() -> Self {
-        let live = Self {
+        let client = Self {
             status: Resource::new(|| (), |()| find_news_status()),
             recent: RwSignal::new(None),
             breaking: RwSignal::new(BannerState::AsRendered),
@@ -100,11 +100,11 @@ impl NewsStream {
             build: use_context(),
             connection: BrowserState::default(),
         };
-        if let Some(build) = live.build {
-            build.block_reload_while(live.is_writing.into());
+        if let Some(build) = client.build {
+            build.block_reload_while(client.is_writing.into());
         }
-        provide_context(live);
-        live
+        provide_context(client);
+        client
     }
 
     /// Connects, and stays connected while the page is visible. Browser only; call once, from an effect.
@@ -120,12 +120,12 @@ impl NewsStream {
         self.connection
             .with(|connection| connection.page_events = Some(page_events));
         let is_visible = use_page_visibility();
-        Effect::new(move |begun: Option<bool>| {
-            let Some(now) = self.status.get() else {
+        Effect::new(move |has_started: Option<bool>| {
+            let Some(status) = self.status.get() else {
                 return false;
             };
-            if begun != Some(true) {
-                self.apply_status(now);
+            if has_started != Some(true) {
+                self.apply_status(status);
             }
             // Browsers allow six HTTP/1.1 connections per host across all tabs. A hidden tab closes its own and resumes
             // from its cursor when it becomes visible.
@@ -140,10 +140,10 @@ impl NewsStream {
     }
 
     /// Applies the initial status. After a failure the stream has no cursor and starts at the server's head.
-    fn apply_status(self, now: Result<NewsStatus, Failure>) {
-        if let Ok(now) = now {
-            self.resume_from(&now.cursor);
-            self.breaking.set(BannerState::Updated(now.breaking));
+    fn apply_status(self, status: Result<NewsStatus, Failure>) {
+        if let Ok(status) = status {
+            self.resume_from(&status.cursor);
+            self.breaking.set(BannerState::Updated(status.breaking));
         }
     }
 
@@ -154,12 +154,12 @@ impl NewsStream {
     }
 
     /// Calls `look` with each streamed story, oldest first. Tracks new stories.
-    pub fn for_each_recent(&self, mut look: impl FnMut(&Story)) {
+    pub fn for_each_recent(&self, mut visit: impl FnMut(&Story)) {
         self.recent.with(|recent| {
             recent
                 .iter()
                 .flat_map(RecentStories::stories)
-                .for_each(&mut look);
+                .for_each(&mut visit);
         });
     }
 

@@ -112,11 +112,11 @@ fn AdminTables(
 #[component]
 fn Examination() -> impl IntoView {
     let query = use_query_map();
-    let asked = Memo::new(move |_| query.read().get("look").is_some());
-    let found = Resource::new(
-        move || asked.get(),
-        |asked| async move {
-            if asked {
+    let is_requested = Memo::new(move |_| query.read().get("doctor").is_some());
+    let checks = Resource::new(
+        move || is_requested.get(),
+        |is_requested| async move {
+            if is_requested {
                 examine_server().await.map(Some)
             } else {
                 Ok(None)
@@ -134,15 +134,15 @@ fn Examination() -> impl IntoView {
                 view! { <LoadingIndicator label="Running checks…" /> }
             }>
                 {move || Suspend::new(async move {
-                    match found.await {
+                    match checks.await {
                         Ok(findings) => Either::Left(findings.map(|findings| view! { <Findings findings /> })),
-                        Err(failure) => Either::Right(view! { <FetchFailure failure resource=found /> }),
+                        Err(failure) => Either::Right(view! { <FetchFailure failure resource=checks /> }),
                     }
                 })}
             </Suspense>
             <form method="get" action="/admin#doctor">
-                <button class="button" type="submit" name="look" value="now">
-                    {move || if asked.get() { "Run again" } else { "Run checks" }}
+                <button class="button" type="submit" name="doctor" value="run">
+                    {move || if is_requested.get() { "Run again" } else { "Run checks" }}
                 </button>
             </form>
         </section>

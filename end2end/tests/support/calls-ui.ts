@@ -34,7 +34,7 @@ export class CallsUi {
     this.callWaiting = this.dock.locator(".call-waiting");
     this.stage = this.dock.locator(".call-stage");
     this.state = this.stage.locator(".call-state");
-    this.endedCard = this.dock.locator(".call-farewell");
+    this.endedCard = this.dock.locator(".call-ended");
     this.remoteView = this.stage.locator(".call-theirs");
     this.cameraButton = this.dock.locator(".call-camera");
     this.microphoneButton = this.dock.locator(".call-controls button").first();

@@ -313,12 +313,12 @@ fn call_badging_api(name: &str) {
             .ok()?
             .dyn_into()
             .ok()?;
-        let asked = function.call0(&navigator).ok()?;
-        asked.dyn_into::<Promise>().ok()
+        let promise = function.call0(&navigator).ok()?;
+        promise.dyn_into::<Promise>().ok()
     };
-    if let Some(asked) = request() {
+    if let Some(promise) = request() {
         spawn_local(async move {
-            let _ = JsFuture::from(asked).await;
+            let _ = JsFuture::from(promise).await;
         });
     }
 }
@@ -331,7 +331,7 @@ pub fn supports_notifications() -> bool {
 
 /// Whether the page has had a user gesture (HTML, "sticky activation"). True if the browser cannot report it.
 fn can_play_sound() -> bool {
-    let used = || {
+    let is_activated = || {
         let navigator = web_sys::window()?.navigator();
         let activation = Reflect::get(&navigator, &"userActivation".into())
             .ok()
@@ -340,7 +340,7 @@ fn can_play_sound() -> bool {
             .ok()?
             .as_bool()
     };
-    used().unwrap_or(true)
+    is_activated().unwrap_or(true)
 }
 
 fn document() -> Option<web_sys::Document> {

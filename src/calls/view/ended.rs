@@ -21,7 +21,7 @@ pub fn EndedCard() -> impl IntoView {
         }
     };
     view! {
-        <section class="call-card call-farewell" aria-labelledby="call-title" tabindex="-1">
+        <section class="call-card call-ended" aria-labelledby="call-title" tabindex="-1">
             {move || {
                 ended_call
                     .get()

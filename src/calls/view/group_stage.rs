@@ -215,7 +215,7 @@ pub fn RemovedCard() -> impl IntoView {
         }
     };
     view! {
-        <section class="call-card call-farewell" aria-labelledby="call-title" tabindex="-1">
+        <section class="call-card call-ended" aria-labelledby="call-title" tabindex="-1">
             <h2 id="call-title" dir="auto">
                 {move || room.with(|room| room.as_ref().map(|room| room.title.clone()))}
             </h2>

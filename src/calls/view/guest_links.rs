@@ -57,8 +57,8 @@ pub fn GuestLinks(
     // A later failure does not hide the new link: its URL cannot be fetched again.
     let new_link = RwSignal::new(None);
     Effect::new(move || {
-        if let Some(Ok(made)) = create.value().get() {
-            new_link.set(Some(made));
+        if let Some(Ok(created)) = create.value().get() {
+            new_link.set(Some(created));
             revoke.clear();
         }
     });
@@ -69,7 +69,7 @@ pub fn GuestLinks(
         }
         create.clear();
         new_link.update(|known: &mut Option<NewGuestLink>| {
-            known.take_if(|made| made.link.id == revoked.link);
+            known.take_if(|shown| shown.link.id == revoked.link);
         });
     });
     let new_address = move || Some(absolute_url(&new_link.get()?.path));
@@ -117,9 +117,9 @@ fn GuestLinkItem(
     link: GuestLinkSummary,
     revoke: ServerAction<RevokeGuestLink>,
 ) -> impl IntoView {
-    let about = format!("guest-link-{}", link.id);
-    let end = format!("{about}-end");
-    let labels = format!("{end} {about}");
+    let description_id = format!("guest-link-{}", link.id);
+    let button_id = format!("{description_id}-end");
+    let labelled_by = format!("{button_id} {description_id}");
     let expired = link.expires_at <= browser::now();
     let until = if expired {
         view! { "no longer valid" }.into_any()
@@ -137,12 +137,12 @@ fn GuestLinkItem(
         }
     });
     view! {
-        <span id=about>"Created by " <bdi>{link.created_by}</bdi> ", " {until} {guests}</span>
+        <span id=description_id>"Created by " <bdi>{link.created_by}</bdi> ", " {until} {guests}</span>
         <button
             type="button"
             class="button small"
-            id=end
-            aria-labelledby=labels
+            id=button_id
+            aria-labelledby=labelled_by
             aria-disabled=move || revoke.pending().get().then_some("true")
             on:click=move |_| {
                 if !revoke.pending().get_untracked() {
@@ -208,8 +208,10 @@ async fn copy_to_clipboard(text: &str) -> bool {
         return false;
     };
     // Pages without https have no clipboard.
-    let has = Reflect::get(&navigator, &"clipboard".into()).is_ok_and(|it| it.is_object());
-    has && JsFuture::from(navigator.clipboard().write_text(text))
-        .await
-        .is_ok()
+    let has_clipboard =
+        Reflect::get(&navigator, &"clipboard".into()).is_ok_and(|it| it.is_object());
+    has_clipboard
+        && JsFuture::from(navigator.clipboard().write_text(text))
+            .await
+            .is_ok()
 }

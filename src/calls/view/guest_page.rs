@@ -153,12 +153,12 @@ fn Lobby(token: String, room: CallRoom, name: String, created_by: String) -> imp
         socket.connect(format!("/call/{token}/ws"));
         loader.join_group_call(room.get_value());
     });
-    let busy = move || {
+    let is_connecting = move || {
         calls
             .state()
             .with(|call_state| call_state.is_in_call() || call_state.preview().is_some())
     };
-    let out = move || match socket.status().get() {
+    let signed_out_message = move || match socket.status().get() {
         SocketStatus::Closed(code) if code == CloseCode::SignedOut.code() => Some(
             "You are no longer in this call: it is over, or the link was revoked. Ask for a new link.",
         ),
@@ -178,13 +178,13 @@ fn Lobby(token: String, room: CallRoom, name: String, created_by: String) -> imp
         <noscript>
             <p>"Calls need JavaScript. Allow it for this page, then reload."</p>
         </noscript>
-        <div role="status">{move || out().map(|out| view! { <Notice kind=NoticeKind::Info>{out}</Notice> })}</div>
-        <Show when=move || out().is_none()>
+        <div role="status">{move || signed_out_message().map(|message| view! { <Notice kind=NoticeKind::Info>{message}</Notice> })}</div>
+        <Show when=move || signed_out_message().is_none()>
             <p>
                 <button
                     type="button"
                     class="button primary"
-                    disabled=busy
+                    disabled=is_connecting
                     on:click=move |_| loader.join_group_call(room.get_value())
                 >
                     <Icon name=Glyph::Video />

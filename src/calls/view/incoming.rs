@@ -30,7 +30,7 @@ pub fn IncomingCard(
     };
     let caller = Memo::new(move |_| call_state.with(ringing));
     let is_video = move || caller.with(|it| matches!(it, Some((_, Media::Video))));
-    let trouble = calls.error_message();
+    let error_message = calls.error_message();
     let ready = RwSignal::new(!replaces_preview);
     Effect::new(move || {
         if replaces_preview {
@@ -50,7 +50,7 @@ pub fn IncomingCard(
             tabindex="-1"
         >
             {move || caller.get().map(|(person, media)| view! { <Caller person media /> })}
-            {move || trouble.get().map(|why| view! { <Notice kind=NoticeKind::Error>{why}</Notice> })}
+            {move || error_message.get().map(|message| view! { <Notice kind=NoticeKind::Error>{message}</Notice> })}
             <div class="call-answers">
                 <button
                     type="button"

@@ -128,7 +128,7 @@ pub fn ScreenSharingNotice() -> impl IntoView {
 #[component]
 pub fn CallProblemNotices() -> impl IntoView {
     let calls = use_calls();
-    let trouble = calls.error_message();
+    let error_message = calls.error_message();
     let lost = move || {
         is_reconnecting(&calls).then(|| {
             let text = "Connection lost. Reconnecting automatically…";
@@ -136,7 +136,7 @@ pub fn CallProblemNotices() -> impl IntoView {
         })
     };
     view! {
-        {move || trouble.get().map(|why| view! { <Notice kind=NoticeKind::Error>{why}</Notice> })}
+        {move || error_message.get().map(|message| view! { <Notice kind=NoticeKind::Error>{message}</Notice> })}
         {lost}
     }
 }

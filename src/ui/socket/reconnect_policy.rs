@@ -111,20 +111,20 @@ impl SocketPolicy {
         }
     }
 
-    fn record_round_trip(&mut self, round: Millis) {
+    fn record_round_trip(&mut self, round_trip: Millis) {
         let before = self.round_trip.unwrap_or(0);
-        let round = round.max((3 * before + round) / 4);
-        self.round_trip = Some(round.min(URGENT_PONG_TIMEOUT));
+        let round_trip = round_trip.max((3 * before + round_trip) / 4);
+        self.round_trip = Some(round_trip.min(URGENT_PONG_TIMEOUT));
     }
 
     /// Records the result of a health check; returns whether to connect now.
     pub(super) fn on_health_check(&mut self, answers: bool) -> bool {
         self.failed_health_checks += 1;
-        let tries = answers || self.failed_health_checks >= MAX_FAILED_HEALTH_CHECKS;
-        if tries {
+        let is_reconnecting = answers || self.failed_health_checks >= MAX_FAILED_HEALTH_CHECKS;
+        if is_reconnecting {
             self.failed_health_checks = 0;
         }
-        tries
+        is_reconnecting
     }
 
     /// The ping interval, in milliseconds.
@@ -157,23 +157,23 @@ impl ReconnectPolicy for SocketPolicy {
     }
 
     fn reply_timeout(&self, phase: ConnectPhase, failures: u32) -> Millis {
-        let round = self.round_trip.unwrap_or(0);
+        let round_trip = self.round_trip.unwrap_or(0);
         match (self.is_urgent, phase) {
             (false, _) => REPLY_TIMEOUT,
             (true, ConnectPhase::Connecting) => {
-                let tries = failed_attempts(failures);
-                let given = if tries < MAX_UNCHECKED_ATTEMPTS {
-                    URGENT_CONNECT_TIMEOUTS[tries % URGENT_CONNECT_TIMEOUTS.len()]
+                let attempts = failed_attempts(failures);
+                let timeout = if attempts < MAX_UNCHECKED_ATTEMPTS {
+                    URGENT_CONNECT_TIMEOUTS[attempts % URGENT_CONNECT_TIMEOUTS.len()]
                 } else {
                     HEALTHY_CONNECT_TIMEOUT
                 };
-                given.max((CONNECT_TIMEOUT_RTTS * round).min(MAX_RTT_CONNECT_TIMEOUT))
+                timeout.max((CONNECT_TIMEOUT_RTTS * round_trip).min(MAX_RTT_CONNECT_TIMEOUT))
             }
             (true, ConnectPhase::Open) => (URGENT_WELCOME_TIMEOUT << self.welcome_timeouts.min(2))
-                .max(round)
+                .max(round_trip)
                 .min(MAX_WELCOME_TIMEOUT),
             (true, ConnectPhase::Welcomed) if self.is_probing => match self.round_trip {
-                Some(round) => (PROBE_TIMEOUT_RTTS * round)
+                Some(round_trip) => (PROBE_TIMEOUT_RTTS * round_trip)
                     .clamp(*PROBE_TIMEOUT_RANGE.start(), *PROBE_TIMEOUT_RANGE.end()),
                 None => *PROBE_TIMEOUT_RANGE.end(),
             },
@@ -335,7 +335,7 @@ mod tests {
         let vain: Vec<bool> = (0..13)
             .map(|_| state.policy.on_health_check(false))
             .collect();
-        assert_eq!(vain.iter().position(|tries| *tries), Some(11));
+        assert_eq!(vain.iter().position(|reconnects| *reconnects), Some(11));
         assert!(
             !vain[12],
             "twelve more failed checks before the next attempt"

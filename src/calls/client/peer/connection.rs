@@ -148,11 +148,11 @@ impl Connection {
                 });
             }
             PeerEffect::AddTransceivers => {
-                let both = RtcRtpTransceiverInit::new();
-                both.set_direction(RtcRtpTransceiverDirection::Sendrecv);
+                let sendrecv = RtcRtpTransceiverInit::new();
+                sendrecv.set_direction(RtcRtpTransceiverDirection::Sendrecv);
                 for slot in TrackSlot::ALL {
                     self.rtc
-                        .add_transceiver_with_str_and_init(slot.kind(), &both);
+                        .add_transceiver_with_str_and_init(slot.kind(), &sendrecv);
                 }
             }
             PeerEffect::ActivateTransceivers => {
@@ -394,8 +394,8 @@ fn send_if_open(channel: &RtcDataChannel, text: &str) {
 
 /// Options of a pre-negotiated data channel.
 fn negotiated_channel_init(id: u16) -> RtcDataChannelInit {
-    let agreed = RtcDataChannelInit::new();
-    agreed.set_negotiated(true);
-    agreed.set_id(id);
-    agreed
+    let init = RtcDataChannelInit::new();
+    init.set_negotiated(true);
+    init.set_id(id);
+    init
 }
