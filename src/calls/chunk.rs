@@ -11,7 +11,8 @@ use crate::ui::lazy::lazy_chunk;
 use leptos::prelude::*;
 
 lazy_chunk! {
-    /// The functions of the chunk. The app passes them to [`CallsClient::provide`].
+    /// Functions of the chunk, passed by the app to
+    /// [`CallsLoader::provide`](super::client::lazy::CallsLoader::provide).
     pub static CALLS_CHUNK in calls: CallsChunk = CallsChunk {
         start_client: |calls, frames| {
             calls.activate(frames);

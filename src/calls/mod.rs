@@ -2,11 +2,11 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`api`] | server functions, and the types they answer with |
+//! | [`api`] | server functions and their types |
 //! | [`view`] | components: the dock, `/calls`, `/call/{token}`, settings |
-//! | [`client`] | the page's calls: state, devices, peer connections, file transfers |
-//! | [`server`] | call state: decided, stored and published here |
-//! | [`chunk`] | what is loaded lazily: the client's start and the dock |
+//! | [`client`] | the page's state, devices, peer connections, file transfers |
+//! | [`server`] | call state: decided, stored and published |
+//! | [`chunk`] | the lazily loaded client and dock |
 
 #![allow(
     clippy::similar_names,

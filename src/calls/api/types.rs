@@ -21,7 +21,7 @@ pub struct PastCall {
     pub media: Media,
     /// The outcome.
     pub outcome: Outcome,
-    /// How long the call was connected, in milliseconds; `None` if it never was.
+    /// Connected time in milliseconds; `None` if it never connected.
     pub lasted: Option<Millis>,
     /// When it was started.
     #[serde(rename = "at")]
@@ -35,7 +35,7 @@ pub enum GuestLinkTarget {
     /// The call is over, or the link was revoked or has expired.
     #[serde(rename = "nowhere")]
     Invalid,
-    /// A call in a room that the signed-in person is a member of, so no link is needed.
+    /// A call in a room of the signed-in person, who needs no link.
     Member {
         /// Name of the room.
         title: String,
@@ -84,7 +84,7 @@ pub struct GuestLinkSummary {
     pub guests: Vec<String>,
 }
 
-/// A link that was just created. Its URL cannot be retrieved again.
+/// A new link. Its URL cannot be retrieved again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewGuestLink {
     /// Path of the link within the site.

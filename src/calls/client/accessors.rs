@@ -21,20 +21,20 @@ impl CallsClient {
         self.state.into()
     }
 
-    /// A second call that rings during the current one.
+    /// A second call that rings.
     #[must_use]
     pub fn waiting_call(&self) -> Signal<Option<CallView>> {
         self.waiting_call.into()
     }
 
-    /// Status of the peer at a seat; `None` while there is no such peer.
+    /// Status of the peer at a seat; `None` without one.
     #[must_use]
     pub fn peer_status(&self, seat: Seat) -> Memo<Option<PeerStatus>> {
         let statuses = self.peer_statuses;
         Memo::new(move |_| statuses.with(|statuses| statuses.get(&seat).cloned()))
     }
 
-    /// State of the media path in a two-party call.
+    /// State of a two-party call's media path.
     #[must_use]
     pub fn path_state(&self) -> Signal<PathState> {
         let statuses = self.peer_statuses;
@@ -43,7 +43,7 @@ impl CallsClient {
         Signal::derive(move || statuses.with(sole_path_state).unwrap_or_default())
     }
 
-    /// Media state reported by the peer of a two-party call; `None` before the first report.
+    /// Media state reported in a two-party call; `None` before the first report.
     #[must_use]
     pub fn remote_media_state(&self) -> Signal<Option<MediaState>> {
         let statuses = self.peer_statuses;
@@ -59,13 +59,13 @@ impl CallsClient {
         })
     }
 
-    /// Group calls in progress in rooms.
+    /// Group calls in progress.
     #[must_use]
     pub fn group_calls(&self) -> Signal<KnownGroupCalls> {
         self.group_calls.into()
     }
 
-    /// The active or most recent speaker of a group call; `None` before anybody spoke.
+    /// The active or last speaker; `None` before anybody spoke.
     #[must_use]
     pub fn active_speaker(&self) -> Signal<Option<Seat>> {
         self.active_speaker.into()
@@ -80,19 +80,19 @@ impl CallsClient {
         })
     }
 
-    /// The safety code of a two-party call; `None` before it is connected.
+    /// The safety code of a two-party call, once connected.
     #[must_use]
     pub fn safety_code(&self) -> Signal<Option<SafetyCode>> {
         self.safety_code.into()
     }
 
-    /// File transfers of the current call, or of the one that just ended.
+    /// File transfers of the current or just ended call.
     #[must_use]
     pub fn transfers(&self) -> Signal<Vec<FileTransfer>> {
         self.transfers.into()
     }
 
-    /// The latest error of the current call, as text.
+    /// The latest error of the current call.
     #[must_use]
     pub fn error_message(&self) -> Signal<Option<String>> {
         self.error_message.into()
@@ -122,23 +122,23 @@ impl CallsClient {
         self.socket.is_connected()
     }
 
-    // Not `.clone()`: JavaScript's `MediaStream.clone` would create a second stream with cloned tracks.
+    // Not `.clone()`: JavaScript's `MediaStream.clone` clones the tracks too.
 
-    /// Audio received from the peer at a seat. Browser only.
+    /// Audio from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_audio(&self, seat: Seat) -> Option<MediaStream> {
         self.peer(seat)
             .map(|peer| Clone::clone(peer.remote_audio()))
     }
 
-    /// Camera video received from the peer at a seat. Browser only.
+    /// Camera video from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_video(&self, seat: Seat) -> Option<MediaStream> {
         self.peer(seat)
             .map(|peer| Clone::clone(peer.remote_video()))
     }
 
-    /// Screen video received from the peer at a seat. Browser only.
+    /// Screen video from the peer at a seat. Browser only.
     #[must_use]
     pub fn remote_screen(&self, seat: Seat) -> Option<MediaStream> {
         self.peer(seat)

@@ -1,7 +1,7 @@
-//! The connection test: measures which routes this browser's network allows, over a connection from the page to itself.
+//! The connection test: measures which routes this browser's network allows.
 //!
-//! Two peer connections of the same page use one relay at a time and no other route (`iceTransportPolicy: relay`), and
-//! exchange messages. This exercises what a call does; probing a port would prove less.
+//! Two peer connections of the page exchange messages over one relay at a time (`iceTransportPolicy: relay`), as a call
+//! does; probing a port would prove less.
 
 use super::peer::configuration::rtc_configuration;
 use crate::{
@@ -22,25 +22,22 @@ use web_sys::{
     RtcPeerConnectionIceEvent, RtcSessionDescriptionInit,
 };
 
-/// Time limit for opening a connection, in milliseconds. ICE gives up after about 15 s; callers hang up sooner.
+/// Milliseconds. ICE gives up after about 15 s; callers hang up sooner.
 const RELAY_TEST_TIMEOUT: i32 = 10_000;
-/// Time limit for finding the server-reflexive address, in milliseconds.
 const GATHERING_TIMEOUT: i32 = 5_000;
-/// Number of round trips measured.
 const ROUND_TRIP_SAMPLES: u32 = 5;
 
 /// Timings of a connection through a relay.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RelayTimings {
-    /// Time until the connection opened, in milliseconds.
+    /// Milliseconds until the connection opened.
     pub connect_time: Millis,
-    /// Median round-trip time of several messages, in milliseconds.
+    /// Median round-trip time, in milliseconds.
     pub round_trip_time: Millis,
 }
 
 type Handler = Closure<dyn FnMut(Event)>;
 
-/// A peer connection that is closed on drop, with its event handlers.
 struct TestPeer {
     connection: RtcPeerConnection,
     handlers: RefCell<Vec<Handler>>,
@@ -61,7 +58,6 @@ impl TestPeer {
         function
     }
 
-    /// Passes each local ICE candidate to the other peer.
     fn trickle_to(&self, other: &Rc<Self>) {
         let other = Rc::downgrade(other);
         let found = self.event_handler(move |event| {
@@ -87,7 +83,7 @@ impl Drop for TestPeer {
     }
 }
 
-/// The address from which a STUN server sees this browser over UDP. `None` if no request or response gets through.
+/// The address that a STUN server sees over UDP; `None` without a response.
 pub async fn find_reflexive_address(servers: &[IceServer]) -> Option<String> {
     let peer = TestPeer::new(&rtc_configuration(servers)).ok()?;
     peer.connection.create_data_channel("rialto");
@@ -117,7 +113,7 @@ pub async fn find_reflexive_address(servers: &[IceServer]) -> Option<String> {
     with_timeout(GATHERING_TIMEOUT, gather).await.flatten()
 }
 
-/// The address of a server-reflexive candidate (RFC 8839 section 5.1); `None` for other candidate types.
+/// `None` for other candidate types (RFC 8839 section 5.1).
 fn parse_reflexive_address(candidate: &str) -> Option<String> {
     let words: Vec<&str> = candidate.split(' ').collect();
     let is_reflexive = words.windows(2).any(|pair| pair == ["typ", "srflx"]);
@@ -127,7 +123,7 @@ fn parse_reflexive_address(candidate: &str) -> Option<String> {
         .map(|address| (*address).to_owned())
 }
 
-/// Connects through one relay and measures it. `None` if the connection does not open in time.
+/// Measures one relay; `None` if the connection does not open in time.
 pub async fn test_relay(relay: &IceServer) -> Option<RelayTimings> {
     let started_at = browser::now();
     let settings = rtc_configuration(std::slice::from_ref(relay));
@@ -163,7 +159,6 @@ pub async fn test_relay(relay: &IceServer) -> Option<RelayTimings> {
     })
 }
 
-/// Echoes every message on the peer's data channels.
 fn echo_messages(peer: &Rc<TestPeer>) {
     let weak = Rc::downgrade(peer);
     let on_data_channel = peer.event_handler(move |event| {
@@ -200,7 +195,7 @@ async fn measure_round_trip(peer: &TestPeer, channel: &RtcDataChannel) -> Option
     Some(browser::now() - started_at)
 }
 
-/// Exchanges offer and answer (RFC 8829) between the two peers.
+/// Exchanges offer and answer (RFC 8829).
 async fn negotiate(one: &RtcPeerConnection, other: &RtcPeerConnection) -> Result<(), JsValue> {
     let offer = JsFuture::from(one.create_offer()).await?;
     let offer: &RtcSessionDescriptionInit = offer.unchecked_ref();
@@ -213,7 +208,7 @@ async fn negotiate(one: &RtcPeerConnection, other: &RtcPeerConnection) -> Result
     Ok(())
 }
 
-/// Runs a future with a time limit in milliseconds; `None` on timeout.
+/// `millis` is the time limit; `None` on timeout.
 async fn with_timeout<T>(millis: i32, work: impl Future<Output = T>) -> Option<T> {
     let (timer_tx, timer_rx) = oneshot::channel();
     browser::run_after(millis, move || {

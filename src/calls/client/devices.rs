@@ -1,17 +1,4 @@
-//! The microphone, camera and shared screen of this page: their state, requests and problems.
-//!
-//! | module | contents |
-//! |---|---|
-//! | `capture` | opening microphone, camera and screen |
-//! | `level_polling` | following the level of the microphone |
-//! | `local_tracks` | the open tracks |
-//! | `media_devices` | the browser's `MediaDevices` |
-//! | `microphone_level` | measuring the level of the microphone |
-//! | `opening` | opening, replacing and losing microphone and camera |
-//! | [`preferences`] | stored preferences, and the constraints that follow from them |
-//! | [`problem`] | why a device is not available, and what to do |
-//! | `screen` | sharing a screen |
-//! | [`selection`] | the available devices, and the selection among them |
+//! The microphone, camera and shared screen of this page.
 
 mod capture;
 mod level_polling;
@@ -39,10 +26,10 @@ use web_sys::{MediaStream, MediaStreamTrack};
 /// State of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceState {
-    /// Closed, with its indicator light off.
+    /// Closed, with the indicator light off.
     #[default]
     Off,
-    /// Requested from the browser, which may be prompting for permission.
+    /// Requested; the browser may be prompting for permission.
     Requesting,
     /// Open.
     On,
@@ -55,14 +42,10 @@ pub struct Devices {
     camera: RwSignal<DeviceState>,
     screen: RwSignal<DeviceState>,
     muted: RwSignal<bool>,
-    /// Incremented when a sent track changes.
     tracks_version: RwSignal<u32>,
     selection: DeviceSelection,
-    /// The open tracks.
     local_tracks: BrowserState<LocalTracks>,
-    /// The latest device event, as text.
     notice: RwSignal<Option<String>>,
-    /// Level of the microphone, from 0 to 100.
     microphone_level: RwSignal<u8>,
     microphone_activity: RwSignal<MicrophoneActivity>,
     microphone_problem: RwSignal<Option<DeviceProblem>>,
@@ -87,12 +70,12 @@ impl Devices {
         }
     }
 
-    /// Starts following device changes. Browser only, once.
+    /// Browser only, once.
     pub(super) fn watch(self) {
         self.selection.watch();
     }
 
-    /// State of the microphone.
+    /// State of the microphone or camera.
     #[must_use]
     pub fn device_state(&self, device: CaptureDevice) -> Signal<DeviceState> {
         self.state_signal(device).into()
@@ -110,7 +93,7 @@ impl Devices {
         self.microphone.get_untracked() == DeviceState::On && self.muted.get_untracked()
     }
 
-    /// Level of the microphone, from 0 to 100, muted or not.
+    /// Level of the microphone, from 0 to 100, even muted.
     #[must_use]
     pub fn microphone_level(&self) -> Signal<u8> {
         self.microphone_level.into()
@@ -123,7 +106,7 @@ impl Devices {
             .with(|activity| activity.is_talking_while_muted())
     }
 
-    /// Whether the microphone is on but completely silent.
+    /// Whether the open microphone is completely silent.
     #[must_use]
     pub fn is_microphone_silent(&self) -> bool {
         self.microphone_activity
@@ -154,7 +137,7 @@ impl Devices {
         self.selection
     }
 
-    /// The latest device event, as text.
+    /// The latest device event.
     #[must_use]
     pub fn notice(&self) -> Signal<Option<String>> {
         self.notice.into()
@@ -166,7 +149,7 @@ impl Devices {
         self.problem_signal(device).into()
     }
 
-    /// Mutes or unmutes; requests a microphone if none is open. Browser only.
+    /// Mutes, unmutes or requests a microphone. Browser only.
     pub fn toggle_microphone(self) {
         match self.microphone.get_untracked() {
             DeviceState::On => self.set_muted(!self.muted.get_untracked()),
@@ -181,7 +164,7 @@ impl Devices {
         }
     }
 
-    /// Turns the camera, with its indicator light, off or on. Browser only.
+    /// Turns the camera off or on. Browser only.
     pub fn toggle_camera(self) {
         match self.camera.get_untracked() {
             DeviceState::On => self.close_device(CaptureDevice::Camera),
@@ -202,7 +185,7 @@ impl Devices {
         capture::can_share_screen()
     }
 
-    /// Starts sharing a screen, window or tab chosen in the browser's prompt, or stops. Browser only.
+    /// Starts or stops screen sharing. Browser only.
     pub fn toggle_screen(self) {
         match self.screen.get_untracked() {
             DeviceState::On => self.stop_screen(),
@@ -211,7 +194,7 @@ impl Devices {
         }
     }
 
-    /// Selects a device, also during a call; `None` leaves the choice to the browser. Browser only.
+    /// Selects a device, also during a call; `None` leaves it to the browser. Browser only.
     pub fn select_device(self, kind: DeviceKind, id: Option<String>) {
         self.selection.select(kind, id);
         self.notice.set(None);
@@ -229,19 +212,17 @@ impl Devices {
         self.reopen_device(CaptureDevice::Microphone);
     }
 
-    /// Closes the camera and clears its problem. A pending request is closed when it arrives. Browser only.
+    /// A pending request is closed when it arrives.
     pub(super) fn close_camera(self) {
         self.close_device(CaptureDevice::Camera);
         self.problem_signal(CaptureDevice::Camera).set(None);
     }
 
-    /// Signals that a sent track changed.
     fn bump_tracks_version(self) {
         self.tracks_version
             .update(|version| *version = version.wrapping_add(1));
     }
 
-    /// Closes all devices and clears their problems. Browser only.
     pub(super) fn release(self) {
         self.local_tracks.with_or_default(|tracks| {
             *tracks = LocalTracks {
@@ -262,7 +243,6 @@ impl Devices {
         self.bump_tracks_version();
     }
 
-    /// The local track of a slot. Browser only.
     pub(super) fn track(self, slot: TrackSlot) -> Option<MediaStreamTrack> {
         self.local_tracks.with_or_default(|tracks| {
             let track = match slot {
@@ -273,12 +253,12 @@ impl Devices {
             };
             track
                 .as_ref()
-                // Not `.clone()`: JavaScript's `MediaStreamTrack.clone` would create an independent track.
+                // Not `.clone()`: JavaScript's `MediaStreamTrack.clone` creates an independent track.
                 .map(|track| Clone::clone(track.track()))
         })
     }
 
-    /// The camera's stream for the self view; `None` while the camera is off. Browser only.
+    /// The stream of the open camera, for the self view. Browser only.
     #[must_use]
     pub fn camera_stream(self) -> Option<MediaStream> {
         let track = self.track(TrackSlot::Camera)?;

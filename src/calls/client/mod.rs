@@ -1,25 +1,7 @@
-//! Calls in the browser: one handle for the whole page, [`CallsClient`].
+//! Calls in the browser, behind one handle: [`CallsClient`].
 //!
-//! | module | contents |
-//! |---|---|
-//! | `accessors` | read access for the views |
-//! | [`connection_test`] | measuring which routes the browser's network allows |
-//! | [`devices`] | microphone, camera and screen |
-//! | [`mod@lazy`] | the lazily loaded WASM chunk and its loader |
-//! | `on_frame` | handling the server's frames |
-//! | `peer` | the peer connection to one other page |
-//! | `peer_sync` | opening and closing peer connections as the state requires |
-//! | [`peers`] | the table of peers of a call |
-//! | `retransmit` | repeating actions that the server has not confirmed |
-//! | [`ringer`] | sound, title, icons and notification of a ringing page |
-//! | [`safety_code`] | the code that two people compare to detect interception |
-//! | [`state`] | the state of calls on this page: plain data |
-//! | `stats` | connection quality, from the browser's statistics |
-//! | [`track_slot`] | the fixed order of the media tracks |
-//! | [`transfer`] | file transfers over a data channel |
-//!
-//! Changes flow one way: an event (a frame, a user action, a `PeerEvent`) changes the state machine, and
-//! `CallsClient::update_machine` then adapts the browser side.
+//! A frame, a user action or a `PeerEvent` changes the state machine; `CallsClient::update_machine` then adapts the
+//! browser side.
 
 mod accessors;
 pub mod connection_test;
@@ -71,22 +53,18 @@ pub struct CallsClient {
     machine: RwSignal<ClientCallMachine>,
     state: Memo<ClientCallState>,
     waiting_call: Memo<Option<CallView>>,
-    /// Status of the other participants.
     peer_statuses: RwSignal<PeerStatuses>,
-    /// Group calls in progress in rooms.
     group_calls: RwSignal<KnownGroupCalls>,
-    /// The active speaker of a group call.
     active_speaker: RwSignal<Option<Seat>>,
     safety_code: RwSignal<Option<SafetyCode>>,
     transfers: RwSignal<Vec<FileTransfer>>,
     /// Incremented when peer connections are added or removed.
     peers_version: RwSignal<u32>,
     error_message: RwSignal<Option<String>>,
-    /// Number of calls that this page saw end; the call history refetches when it changes.
+    /// Calls that this page saw end; their history refetches on a change.
     ended_count: RwSignal<u32>,
     devices: Devices,
     ringer: Ringer,
-    /// The peer connections of the current call.
     peers: BrowserState<PeerTable>,
     retransmit_timers: StoredValue<RetransmitTimers>,
 }
@@ -101,8 +79,8 @@ pub fn use_calls() -> CallsClient {
 }
 
 impl CallsClient {
-    /// Provides the client to the whole app, without activating it. `BuildTracker` must be provided before, so that no
-    /// reload happens during a call.
+    /// Provides the client, inactive, to the whole app. `BuildTracker` must be provided first, so that no reload
+    /// happens during a call.
     pub fn provide(socket: Socket) -> Self {
         let machine = RwSignal::new(ClientCallMachine::default());
         let state = Memo::new(move |_| machine.with(|machine| machine.state.clone()));
@@ -133,11 +111,11 @@ impl CallsClient {
         calls
     }
 
-    /// Activates the client: applies the buffered frames and subscribes to further ones. Browser only, once.
+    /// Applies the buffered frames and subscribes to further ones. Browser only, once.
     pub(super) fn activate(self, frames: Vec<ServerFrame>) {
         self.socket.on_frame(move |frame| self.on_frame(frame));
         self.devices.watch();
-        // Local tracks follow both the devices and the set of peers.
+        // Local tracks follow the devices and the set of peers.
         Effect::new(move || {
             self.peers_version.track();
             self.devices.tracks_version().track();
@@ -164,7 +142,7 @@ impl CallsClient {
                 self.leave();
             }
         });
-        // A page that unloads leaves its call. If this frame is lost, the closed socket tells the server.
+        // If this frame is lost, the closed socket tells the server.
         window_event_listener(leptos::ev::pagehide, move |_| {
             if self.state.with_untracked(ClientCallState::is_in_call) {
                 self.leave();
@@ -194,11 +172,10 @@ impl CallsClient {
         }
     }
 
-    /// Opens the preview of a call.
     pub(super) fn open_preview(self, target: CallTarget, media: Media) {
         let is_group_call = matches!(target, CallTarget::Room(_));
         if self.update_machine(|machine| machine.open_preview(target, media)) {
-            // The camera may still be open from an earlier preview; a voice call shows no video.
+            // The camera may be open from an earlier preview.
             if media == Media::Voice {
                 self.devices.close_camera();
             }
@@ -227,7 +204,7 @@ impl CallsClient {
         self.send_actions(actions);
     }
 
-    /// Accepts the ringing call, with or without the camera.
+    /// Accepts the ringing call.
     pub fn accept(self, camera: bool) {
         let Some((call, accept)) = self
             .machine
@@ -235,8 +212,7 @@ impl CallsClient {
         else {
             return;
         };
-        // The acceptance is sent first, because rendering the call takes time. The peer's signals follow it, so the
-        // server already has the answer when they arrive.
+        // First, because rendering takes time and the peer's signals must follow the acceptance.
         self.send_action(call, accept);
         let servers = self
             .state
@@ -252,7 +228,7 @@ impl CallsClient {
         });
     }
 
-    /// Leaves the current call for the waiting one, keeping the camera if it is on.
+    /// Leaves the current call for the waiting one; an open camera stays on.
     pub fn switch_to_waiting_call(self) {
         let actions = self.update_machine(ClientCallMachine::switch_to_waiting_call);
         if !actions.is_empty() {
@@ -270,13 +246,12 @@ impl CallsClient {
         self.send_actions(actions);
     }
 
-    /// Declines, cancels, hangs up, or closes the summary of an ended call, depending on the state.
+    /// Declines, cancels, hangs up or closes a summary, depending on the state.
     pub fn leave(self) {
         let actions = self.update_machine(|machine| machine.leave(browser::now()));
         self.send_actions(actions);
     }
 
-    /// Changes the state machine, then applies the transition to devices, peers and the ringer.
     fn update_machine<T>(self, change: impl FnOnce(&mut ClientCallMachine) -> T) -> T {
         let mut machine = self.machine.get_untracked();
         let old_waiting_id = machine.waiting_call.as_ref().map(|view| view.id);
@@ -298,7 +273,7 @@ impl CallsClient {
     }
 
     fn apply_transition(self, before: &ClientCallState, after: &ClientCallState) {
-        // The error message of a failed call stays while its end is shown.
+        // A failed call's error message stays while its end is shown.
         let is_failure_shown = matches!(after, ClientCallState::Ended(ended_call) if ended_call.outcome == Outcome::Failed);
         let was_ended_closed = matches!(before, ClientCallState::Ended(_))
             && !matches!(after, ClientCallState::Ended(_));
@@ -314,7 +289,7 @@ impl CallsClient {
         } else {
             self.ringer.stop();
         }
-        // Received files stay available while the end of the call is shown.
+        // Received files stay while the end of the call is shown.
         if was_ended_closed {
             self.discard_transfers();
         }
@@ -338,8 +313,7 @@ impl CallsClient {
         }
     }
 
-    /// Sends an action. Actions that cannot be sent now follow on reconnect (`on_welcome`); lost ones are repeated by
-    /// [`retransmit`].
+    /// Unsent actions follow on reconnect (`on_welcome`); lost ones are repeated by [`retransmit`].
     fn send_action(self, call: CallId, action: ClientAction) {
         self.socket.send(&ClientFrame::Call { call, action });
     }

@@ -14,8 +14,8 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// How long unconfirmed group calls stay listed after a reconnect, in milliseconds. A node that has just started has
-/// the list after five seconds.
+/// Milliseconds that unconfirmed group calls stay listed after a reconnect; a node that just started has the list after
+/// 5 s.
 const GROUP_CALLS_SYNC_TIMEOUT: i32 = 6_000;
 
 impl CallsClient {
@@ -23,7 +23,7 @@ impl CallsClient {
         match frame {
             ServerFrame::Welcome { .. } => self.on_welcome(),
             ServerFrame::Call { call } => {
-                // Before the state machine: rendering the call takes time.
+                // First, because rendering the call takes time.
                 if let (Some(config), Some(peer)) =
                     (&call.rtc_config, self.peer_in_call(call.id, SOLE_PEER))
                 {
@@ -79,7 +79,7 @@ impl CallsClient {
         }
     }
 
-    /// On a new connection, sends again everything that may have been lost with the previous one.
+    /// Sends again what may have been lost with the previous connection.
     fn on_welcome(self) {
         let connection = self
             .group_calls

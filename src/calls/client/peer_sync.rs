@@ -25,18 +25,15 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::File;
 
 impl CallsClient {
-    /// The connection at a seat of the current call. Browser only.
     pub(super) fn peer(self, seat: Seat) -> Option<Rc<Peer>> {
         self.peers.with_or_default(|peers| peers.find(seat))
     }
 
-    /// The connection at a seat, if this is the current call. Browser only.
     pub(super) fn peer_in_call(self, call: CallId, seat: Seat) -> Option<Rc<Peer>> {
         self.peers
             .with_or_default(|peers| peers.find_in_call(call, seat))
     }
 
-    /// All connections, by seat. Browser only.
     pub(super) fn all_peers(self) -> Vec<(Seat, Rc<Peer>)> {
         self.peers.with_or_default(|peers| peers.all())
     }
@@ -55,7 +52,7 @@ impl CallsClient {
         }
     }
 
-    /// Declines or withdraws a file, or removes a finished one from the list. Browser only.
+    /// Declines or withdraws a file, or removes a finished one. Browser only.
     pub fn cancel_or_dismiss_file(self, direction: TransferDirection, id: u32) {
         let is_over = self.transfers.with_untracked(|files| {
             let file = files
@@ -83,11 +80,10 @@ impl CallsClient {
         self.transfers.set(Vec::new());
     }
 
-    /// Creates the peer connections that the state requires, and closes all others.
     pub(super) fn sync_peers(self, state: &ClientCallState) {
         let (call, wanted, servers) = wanted_peers(state);
         let is_new = self.peers.with_or_default(|peers| peers.call_id()) != call;
-        // Dropped after the borrow ends, because the events of a removed peer may access the table.
+        // Dropped after the borrow: a removed peer's events may access the table.
         let (removed, missing) = self
             .peers
             .with_or_default(|peers| peers.reconcile(call, &wanted));
@@ -119,7 +115,7 @@ impl CallsClient {
                 .update(|version| *version = version.wrapping_add(1));
         }
         if state.answered_call().is_some() || state.active_group_call().is_some() {
-            // In a group call every page encodes its video once per peer, and shows many small videos.
+            // In a group call, every page encodes its video once per peer.
             let max_quality = VideoQuality::for_peer_count(wanted.len());
             for (_, peer) in self.all_peers() {
                 peer.start_connecting(&servers);
@@ -131,7 +127,6 @@ impl CallsClient {
         }
     }
 
-    /// Creates a peer connection, or shows an error.
     fn create_peer(self, call: CallId, seat: Seat, side: Side, servers: &[IceServer]) {
         match Peer::new(side, servers, move |event| {
             self.on_peer_event(call, seat, event);
@@ -146,7 +141,6 @@ impl CallsClient {
         }
     }
 
-    /// Polls the audio levels for the active speaker, until the group call ends.
     fn poll_active_speaker(self, call: Option<CallId>, mut speaker: ActiveSpeaker) {
         if self.peers.with_or_default(|peers| peers.call_id()) != call
             || self
@@ -169,7 +163,6 @@ impl CallsClient {
         });
     }
 
-    /// Handles an event of a peer connection.
     fn on_peer_event(self, call: CallId, seat: Seat, event: PeerEvent) {
         let is_two_party = seat == SOLE_PEER;
         match event {
@@ -190,7 +183,7 @@ impl CallsClient {
             PeerEvent::Lost => {
                 self.update_peer_status(seat, |status| status.path_state = PathState::Lost);
                 self.socket.probe();
-                // In a group call, this requests fresh ICE credentials for the restart.
+                // In a group call, this requests fresh ICE credentials.
                 if !is_two_party || self.answered_call_id() == Some(call) {
                     self.send_action(call, ClientAction::Disconnected);
                 }
@@ -214,9 +207,9 @@ impl CallsClient {
                     self.transfers.set(files);
                 }
             }
-            // While the acceptance is unconfirmed, the missing server is the cause, not the path.
+            // While the acceptance is unconfirmed, the cause is the missing server, not the path.
             PeerEvent::Error(_) if is_two_party && self.is_answering(call) => {}
-            // In a group call, an unreachable peer is shown as lost, and the others continue.
+            // In a group call, the others continue without an unreachable peer.
             PeerEvent::Error(reason) if is_two_party => {
                 self.error_message.set(Some(reason.to_owned()));
             }
@@ -234,21 +227,20 @@ impl CallsClient {
         });
     }
 
-    /// The two-party call of this page, once the server has confirmed who answered.
+    /// `None` until the server confirms who answered.
     pub(super) fn answered_call_id(self) -> Option<CallId> {
         self.state
             .with_untracked(|state| state.answered_call().map(|view| view.id))
     }
 
-    /// Whether this page has accepted the call, but the server has not confirmed it.
+    /// Not confirmed by the server yet.
     pub(super) fn is_answering(self, call: CallId) -> bool {
         self.state.with_untracked(
             |state| matches!(state, ClientCallState::Answering(view) if view.id == call),
         )
     }
 
-    /// Reports a connected path. A path may be found before the server confirms the answer; then the report follows
-    /// the confirmation.
+    /// A path found before the server confirms the answer is reported afterwards.
     pub(super) fn report_connected(self, call: CallId) {
         if self.answered_call_id() == Some(call)
             && self.path_action(call) == ClientAction::Connected
@@ -272,7 +264,6 @@ impl CallsClient {
     }
 }
 
-/// The call that needs peer connections, its peers by seat, and the ICE servers.
 fn wanted_peers(state: &ClientCallState) -> (Option<CallId>, WantedPeers, Vec<IceServer>) {
     if let Some(ActiveGroupCall { view, seat, .. }) = state.active_group_call() {
         let seats = view.participants.iter().map(|member| member.seat);

@@ -1,4 +1,4 @@
-//! The table of peers of a call: status and connection by seat. A two-party call has one peer, at [`SOLE_PEER`].
+//! The peers of a call by seat; a two-party call has one, at [`SOLE_PEER`].
 
 pub use super::state::recovery::PathState;
 
@@ -15,14 +15,14 @@ use std::{collections::BTreeMap, rc::Rc};
 /// The seat of the peer in a two-party call.
 pub const SOLE_PEER: Seat = Seat(0);
 
-/// The status of one peer.
+/// Status of one peer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PeerStatus {
     /// State of the media path.
     pub path_state: PathState,
-    /// What the peer reports to send; `None` before its first report.
+    /// What the peer sends; `None` before its first report.
     pub media_state: Option<MediaState>,
-    /// Measured connection quality; `None` without a connection.
+    /// `None` without a connection.
     pub connection_quality: Option<ConnectionQuality>,
     /// Incremented when a track of the peer is added.
     pub tracks_version: u32,
@@ -30,13 +30,12 @@ pub struct PeerStatus {
     pub is_video_paused: bool,
 }
 
-/// The status of all peers, by seat.
+/// All peers, by seat.
 pub type PeerStatuses = BTreeMap<Seat, PeerStatus>;
 
-/// The peers that the state requires: by seat, the side that this page takes.
+/// By seat, the side of this page.
 pub(super) type WantedPeers = BTreeMap<Seat, Side>;
 
-/// The peer connections of one call.
 pub(super) struct PeerTable<P = Peer> {
     call_id: Option<CallId>,
     by_seat: BTreeMap<Seat, Rc<P>>,
@@ -52,7 +51,7 @@ impl<P> Default for PeerTable<P> {
 }
 
 impl<P> PeerTable<P> {
-    /// Removes the peers that are not wanted. Returns them, and the missing peers to create.
+    /// Returns the removed peers, and the missing ones.
     pub(super) fn reconcile(
         &mut self,
         call: Option<CallId>,
@@ -72,28 +71,24 @@ impl<P> PeerTable<P> {
         (removed, missing)
     }
 
-    /// Adds a connection. Returns the former one, to be dropped outside the table.
+    /// Returns the former peer, to be dropped outside the table.
     pub(super) fn insert(&mut self, seat: Seat, peer: P) -> Option<Rc<P>> {
         self.by_seat.insert(seat, Rc::new(peer))
     }
 
-    /// The connection at a seat of the current call.
     pub(super) fn find(&self, seat: Seat) -> Option<Rc<P>> {
         self.by_seat.get(&seat).cloned()
     }
 
-    /// The connection at a seat, if this is the current call.
     pub(super) fn find_in_call(&self, call: CallId, seat: Seat) -> Option<Rc<P>> {
         self.find(seat).filter(|_| self.call_id == Some(call))
     }
 
-    /// All connections, by seat.
     pub(super) fn all(&self) -> Vec<(Seat, Rc<P>)> {
         let all = self.by_seat.iter();
         all.map(|(seat, peer)| (*seat, peer.clone())).collect()
     }
 
-    /// The call that the connections belong to.
     pub(super) fn call_id(&self) -> Option<CallId> {
         self.call_id
     }

@@ -1,7 +1,7 @@
 //! Retransmission of actions to the server.
 //!
-//! Frames can get lost while the page's connection stays up: a server may stop, and nodes may lose each other. The page
-//! therefore repeats every unconfirmed action every few seconds; the server replies with the state of the call.
+//! Frames can get lost on a live connection, when a server stops or nodes lose each other, so the page repeats
+//! unconfirmed actions; the server replies with the call's state.
 
 use super::{
     CallsClient,
@@ -21,13 +21,12 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Interval between retransmissions, in milliseconds.
+/// Milliseconds.
 const RETRANSMIT_INTERVAL: i32 = 5_000;
-/// Delay of the early retransmission after the server was unavailable, in milliseconds.
+/// Milliseconds.
 const EARLY_RETRANSMIT_DELAY: i32 = 1_500;
 
 impl CallsClient {
-    /// Schedules a retransmission while actions are unconfirmed.
     pub(super) fn schedule_retransmit(self) {
         let is_over = matches!(
             self.socket.status().get_untracked(),
@@ -45,8 +44,6 @@ impl CallsClient {
         }
     }
 
-    /// Schedules an early retransmission, after the server reported
-    /// [`ErrorCode::Unavailable`](crate::protocol::ws::ErrorCode::Unavailable).
     pub(super) fn schedule_early_retransmit(self) {
         if self.update_timers(|timers| timers.early.schedule()) {
             browser::run_after(EARLY_RETRANSMIT_DELAY, move || {
@@ -62,8 +59,7 @@ impl CallsClient {
             .unwrap_or_default()
     }
 
-    /// Repeats unconfirmed actions. The server handles a page's frames in order, so nothing is repeated while a reply
-    /// is outstanding.
+    /// The server handles a page's frames in order, so nothing is repeated while a reply is outstanding.
     fn retransmit_unconfirmed(self) {
         if !self.socket.is_awaiting_reply() {
             self.send_actions(self.unconfirmed_actions());
@@ -79,8 +75,7 @@ impl CallsClient {
         actions
     }
 
-    /// The path report to repeat until the server has both sides connected. For a call that has ended, the server
-    /// replies with its end.
+    /// Repeated until the server has both sides connected; an ended call's end is the reply.
     fn unconfirmed_path_action(self) -> Option<(CallId, ClientAction)> {
         let answered = |client_state: &ClientCallState| {
             let view = client_state.answered_call()?;
@@ -90,7 +85,6 @@ impl CallsClient {
         (state != State::Connected).then(|| (call, self.path_action(call)))
     }
 
-    /// The action that reports the path of a two-party call.
     pub(super) fn path_action(self, call: CallId) -> ClientAction {
         let peer = self.peer_in_call(call, SOLE_PEER);
         if peer.is_some_and(|peer| peer.is_path_alive()) {

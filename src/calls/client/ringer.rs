@@ -1,9 +1,7 @@
-//! Ringing: a quiet two-tone sound, the page's title and icon, a badge on the installed site's icon, and a system
-//! notification if the page is hidden. All of it stops together.
+//! Ringing: sound, page title, icons, badge and a system notification.
 //!
-//! The sound uses Web Audio, which browsers allow only after a user gesture; before that, only the title and icons change.
-//! Of all pages of a browser that may play sound, only the holder of a Web Lock (Web Locks API) does; if it closes, the next
-//! page takes over.
+//! Web Audio needs a user gesture; before it, only the title and icons change. Of a browser's pages, the holder of a
+//! Web Lock (Web Locks API) plays the sound; if it closes, the next takes over.
 
 use crate::ui::{browser, browser_state::BrowserState};
 use futures::channel::oneshot;
@@ -14,55 +12,51 @@ use web_sys::{
     AudioContext, AudioContextState, Notification, NotificationOptions, NotificationPermission,
 };
 
-/// The ringer of a client. A `Copy` handle.
+/// The ringer of a client; a `Copy` handle.
 #[derive(Debug, Clone, Copy)]
 pub struct Ringer(BrowserState<RingerState>);
 
 #[derive(Default)]
 struct RingerState {
-    /// Incremented on every start and stop, so that timers of a former ring end.
+    /// Incremented on start and stop; timers of a former ring end.
     generation: u32,
     is_ringing: bool,
     audio: Option<AudioContext>,
     lock: RingLock,
     notification: Option<Notification>,
-    /// The page's own title, and the title that replaces it.
+    /// The page's own title, and the one that replaces it.
     title: Option<(String, String)>,
 }
 
-/// Whether this page plays the sound.
 #[derive(Default)]
 enum RingLock {
     #[default]
     NotHeld,
-    /// Waiting for the lock; dropping the value cancels the request.
+    /// Dropping the value cancels the request.
     Requested(oneshot::Sender<()>),
     Held(#[expect(dead_code, reason = "to be dropped")] Option<oneshot::Sender<()>>),
 }
 
-/// Name of the Web Lock held by the page that plays the sound.
 const RING_LOCK_NAME: &str = "rialto-ring";
-/// Storage key of the do-not-disturb setting.
 const DO_NOT_DISTURB_STORAGE_KEY: &str = "rialto_do_not_disturb";
-/// The page's icons, idle and ringing.
 const IDLE_ICON_PATH: &str = "/favicon.svg";
 const RINGING_ICON_PATH: &str = "/favicon-ringing.svg";
 
-/// Interval between the starts of two rings, in milliseconds.
+/// Milliseconds between the starts of two rings.
 const RING_INTERVAL: i32 = 3_000;
-/// Interval of the title change, in milliseconds.
+/// Milliseconds.
 const TITLE_BLINK_INTERVAL: i32 = 1_000;
-/// The tones: pitch in hertz, start and duration in seconds.
+/// Pitch in hertz, start and duration in seconds.
 const TONES: [(f32, f64, f64); 4] = [
     (523.25, 0.0, 0.35),
     (659.25, 0.4, 0.35),
     (523.25, 0.8, 0.35),
     (659.25, 1.2, 0.35),
 ];
-/// Gain of the sound, where 1 is full volume.
+/// 1 is full volume.
 const RING_GAIN: f32 = 0.08;
 
-/// Whether calls ring without sound or notifications in this browser. Browser only.
+/// Whether calls ring without sound or notifications. Browser only.
 pub fn is_do_not_disturb() -> bool {
     browser::local_storage_get(DO_NOT_DISTURB_STORAGE_KEY).as_deref() == Some("on")
 }
@@ -83,7 +77,6 @@ impl Ringer {
         }
     }
 
-    /// Starts ringing for a caller; does nothing while already ringing. `what` is the kind of call, as text.
     pub(super) fn start(self, name: &str, call_kind: &str) {
         let started = self.0.with_or_default(|ringer| {
             if ringer.is_ringing {
@@ -102,7 +95,6 @@ impl Ringer {
         }
     }
 
-    /// Stops ringing and restores the title.
     pub(super) fn stop(self) {
         let title = self.0.with_or_default(|ringer| {
             ringer.is_ringing = false;
@@ -118,7 +110,6 @@ impl Ringer {
         }
     }
 
-    /// Stops the sound and closes the notification.
     fn stop_alerts(self) {
         let (audio, notification, lock) = self.0.with_or_default(|ringer| {
             (
@@ -129,7 +120,7 @@ impl Ringer {
         });
         drop(lock);
         if let Some(audio) = audio {
-            // Closing stops the sound. It fails only if the context is closed already.
+            // Closing stops the sound; it fails only if already closed.
             let _ = audio.close();
         }
         if let Some(notification) = notification {
@@ -158,7 +149,7 @@ impl Ringer {
         browser::run_after(RING_INTERVAL, move || self.ring_repeatedly(generation));
     }
 
-    /// Requests the lock, and plays the sound while this page holds it. Without Web Locks, every page plays it.
+    /// Without Web Locks, every page plays the sound.
     fn request_ring_lock(self, generation: u32) {
         let (release, released) = oneshot::channel::<()>();
         self.0
@@ -175,7 +166,7 @@ impl Ringer {
                 // Without Web Audio, only the title and icons change.
                 let _ = self.play_tones();
             }
-            // The lock is held while this future is pending, until the sender is dropped.
+            // Holds the lock until the sender is dropped.
             future_to_promise(async move {
                 let _ = released.await;
                 Ok(JsValue::UNDEFINED)
@@ -198,8 +189,7 @@ impl Ringer {
         }
     }
 
-    /// Shows a notification if the page is hidden and the permission granted. Pages of one browser share a tag, so only
-    /// one notification is visible.
+    /// Pages share a tag, so only one notification is visible.
     fn show_notification(self, title: &str, call_kind: &str) {
         let is_allowed = || Notification::permission() == NotificationPermission::Granted;
         if browser::is_visible()
@@ -213,11 +203,11 @@ impl Ringer {
         options.set_body(call_kind);
         options.set_tag(RING_LOCK_NAME);
         options.set_require_interaction(true);
-        // Some browsers show notifications only through a service worker; then sound and title have to do.
+        // Some browsers show notifications only through a service worker.
         if let Ok(notification) = Notification::new_with_options(title, &options) {
             let focus = Closure::<dyn Fn()>::new(|| {
                 if let Some(window) = web_sys::window() {
-                    // A browser may refuse the permission or the notification.
+                    // A browser may refuse the focus.
                     let _ = window.focus();
                 }
             });
@@ -235,14 +225,14 @@ impl Ringer {
         self.0
             .with_or_default(|ringer| ringer.audio = Some(audio.clone()));
         if audio.state() == AudioContextState::Suspended {
-            // The context resumes when the browser allows it; until then it is silent.
+            // Silent until the browser allows it.
             let _ = audio.resume()?;
         }
         let now = audio.current_time();
         for (pitch, begins, lasts) in TONES {
             let (tone, gain) = (audio.create_oscillator()?, audio.create_gain()?);
             tone.frequency().set_value(pitch);
-            // The gain fades in and out, because an abrupt start clicks.
+            // An abrupt start clicks.
             gain.gain().set_value_at_time(0.0, now + begins)?;
             gain.gain()
                 .linear_ramp_to_value_at_time(RING_GAIN, now + begins + 0.05)?;
@@ -256,7 +246,7 @@ impl Ringer {
         Ok(())
     }
 
-    /// Alternates between the ringing title and the page's own. A title set meanwhile by navigation is kept for restoring.
+    /// A title set meanwhile by navigation is restored later.
     fn blink_title(self, generation: u32, ringing_title: String, show: bool) {
         if self.0.with_or_default(|ringer| ringer.generation) != generation {
             return;
@@ -280,7 +270,7 @@ impl Ringer {
     }
 }
 
-/// Marks the page's icon, and the icon of the installed site (W3C Badging API).
+/// Also marks the installed site's icon (W3C Badging API).
 fn mark_icons(ringing: bool) {
     let Some(document) = document() else { return };
     let icon = document
@@ -329,7 +319,7 @@ pub fn supports_notifications() -> bool {
         .is_some_and(|window| Reflect::has(&window, &"Notification".into()).unwrap_or(false))
 }
 
-/// Whether the page has had a user gesture (HTML, "sticky activation"). True if the browser cannot report it.
+/// Needs a user gesture (HTML, "sticky activation"); true if the browser cannot tell.
 fn can_play_sound() -> bool {
     let is_activated = || {
         let navigator = web_sys::window()?.navigator();

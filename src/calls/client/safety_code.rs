@@ -1,9 +1,8 @@
-//! The safety code: lets two people detect interception of their call.
+//! The safety code lets two people detect interception of their call.
 //!
-//! Media and data are encrypted end to end between the browsers (DTLS-SRTP, RFC 5764), but the key fingerprints travel
-//! through the server (RFC 8122). A server that replaces them could listen in; then the two codes differ. The code is derived
-//! from both fingerprints, so it differs in every call. Its 30 digits are about 100 bits: too many to find colliding keys
-//! during call setup.
+//! Media and data are encrypted end to end (DTLS-SRTP, RFC 5764), but the key fingerprints travel through the server
+//! (RFC 8122). The code is derived from both: it differs in every call, and between the two people if a server replaces
+//! a fingerprint. Its 30 digits are about 100 bits, too many to find colliding keys during call setup.
 
 use crate::ui::browser;
 
@@ -18,8 +17,7 @@ impl SafetyCode {
         &self.0
     }
 
-    /// Derives the code from the two current descriptions (RFC 8866). `None` if one has no fingerprint, or the browser
-    /// has no Web Crypto. Browser only.
+    /// `None` without a fingerprint in a description (RFC 8866) or without Web Crypto. Browser only.
     pub(super) async fn from_descriptions(local: &str, remote: &str) -> Option<Self> {
         let text = hash_input(local, remote)?;
         let hash = browser::sha256(js_sys::Uint8Array::from(text.as_bytes()).as_ref()).await?;
@@ -27,14 +25,13 @@ impl SafetyCode {
     }
 }
 
-/// The input of the hash, identical on both sides.
+/// Identical on both sides.
 fn hash_input(local: &str, remote: &str) -> Option<String> {
     let mut both = [fingerprints(local)?, fingerprints(remote)?];
     both.sort();
     Some(format!("rialto safety code 1\n{}\n{}", both[0], both[1]))
 }
 
-/// The distinct fingerprints of a description.
 fn fingerprints(sdp: &str) -> Option<String> {
     let mut all: Vec<String> = sdp
         .lines()
@@ -46,7 +43,6 @@ fn fingerprints(sdp: &str) -> Option<String> {
     (!all.is_empty()).then(|| all.join(" "))
 }
 
-/// Converts five bytes to five digits.
 fn digit_groups(hash: &[u8]) -> String {
     let groups: Vec<String> = hash
         .chunks_exact(5)

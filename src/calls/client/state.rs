@@ -1,14 +1,4 @@
-//! The state of calls on this page: plain data without browser access.
-//!
-//! | module | contents |
-//! |---|---|
-//! | [`machine`] | the state machine, and what the server has not confirmed |
-//! | [`recovery`] | when and how a lost path is restarted |
-//! | [`retransmit_timers`] | the scheduled retransmissions |
-//! | [`video_adaptation`] | what video gives up on a narrow uplink |
-//! | [`connection_quality`] | measured quality of a connection, and its rating |
-//! | [`active_speaker`] | who speaks in a group call |
-//! | [`path_diagnosis`] | why no path was found, in words |
+//! The state of calls on this page, without browser access.
 //!
 //! A page shows one [`ClientCallState`] at a time; the server ensures that a person is in at most one call.
 
@@ -32,20 +22,20 @@ pub enum ClientCallState {
     /// No call.
     #[default]
     Idle,
-    /// The preview before calling a person or joining a group call.
+    /// The preview of a call.
     Preview(Preview),
-    /// Joining a group call; the server has not replied yet.
+    /// The server has not replied to a join yet.
     Joining {
         /// The id sent with the request.
         id: CallId,
         /// The room of the call.
         room: CallRoom,
     },
-    /// This page is in a group call.
+    /// In a group call.
     InGroup(ActiveGroupCall),
-    /// This page was removed from a group call: its person continued on another page, or it did not reconnect in time.
+    /// Removed: the person continued on another page, or this one did not reconnect in time.
     Removed(CallRoom),
-    /// Starting a call; the server has not replied yet.
+    /// The server has not replied to a start yet.
     Starting {
         /// The id sent with the request.
         id: CallId,
@@ -56,9 +46,9 @@ pub enum ClientCallState {
     },
     /// An incoming call rings.
     Ringing(CallView),
-    /// The call was accepted on this page; the server has not confirmed it yet.
+    /// Accepted here; not confirmed by the server yet.
     Answering(CallView),
-    /// This page holds a side of a two-party call.
+    /// In a two-party call.
     InCall(ActiveCall),
     /// The summary of the last call.
     Ended(EndedCall),
@@ -71,7 +61,7 @@ pub struct CallRoom {
     pub id: RoomId,
     /// Name of the room.
     pub title: String,
-    /// The only call that a guest may join. `None` for a member of the room, who joins the current call.
+    /// The only call that a guest may join; `None` for a member.
     pub guest_call_id: Option<CallId>,
 }
 
@@ -80,7 +70,7 @@ pub struct CallRoom {
 pub struct ActiveGroupCall {
     /// The call.
     pub view: GroupCallView,
-    /// The seat of this page.
+    /// Seat of this page.
     pub seat: Seat,
     /// The room of the call.
     pub room: CallRoom,
@@ -95,7 +85,7 @@ pub enum CallTarget {
     Room(CallRoom),
 }
 
-/// A call that this page is about to start or join.
+/// A call to start or join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
     /// The other party.
@@ -106,7 +96,7 @@ pub struct Preview {
     pub refusal: Option<String>,
 }
 
-/// A two-party call that this page holds a side of.
+/// A two-party call of this page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveCall {
     /// The call.
@@ -122,18 +112,18 @@ pub struct EndedCall {
     pub id: CallId,
     /// The other person.
     pub person: Person,
-    /// The side of this page.
+    /// Side of this page.
     pub side: Side,
     /// Voice or video.
     pub media: Media,
     /// The outcome.
     pub outcome: Outcome,
-    /// How long the call was connected.
+    /// Connected time.
     pub duration: Option<Millis>,
 }
 
 impl ClientCallState {
-    /// Id of the current call; `None` once it is over.
+    /// Id of the current call.
     #[must_use]
     pub fn call_id(&self) -> Option<CallId> {
         match self {
@@ -208,7 +198,7 @@ impl ClientCallState {
         }
     }
 
-    /// The summary of the last call, if shown.
+    /// The summary, if shown.
     #[must_use]
     pub fn ended_call(&self) -> Option<&EndedCall> {
         match self {
@@ -231,8 +221,8 @@ impl ClientCallState {
             .filter(|view| view.state.is_answered())
     }
 
-    /// The two-party call to prepare a connection for. The caller sends its offer as soon as the call exists, and a
-    /// ringing page applies it, so that answering connects at once.
+    /// The two-party call to connect. The caller offers at once, and a ringing page applies the offer, so that
+    /// answering connects at once.
     #[must_use]
     pub fn call_to_connect(&self) -> Option<&CallView> {
         match self {

@@ -1,4 +1,4 @@
-//! Connection quality, from the browser's measurements (W3C WebRTC statistics).
+//! Connection quality, from W3C WebRTC statistics.
 
 use super::state::{
     connection_quality::{ConnectionQuality, Route},
@@ -10,7 +10,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::RtcPeerConnection;
 
-/// Cumulative counters at one moment; the next sample computes differences from them.
+/// Cumulative; the next sample uses the differences.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Counters {
     at: Millis,
@@ -20,17 +20,13 @@ pub(super) struct Counters {
     sent_bytes: f64,
 }
 
-/// The result of one poll.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct StatsSample {
     pub(super) quality: ConnectionQuality,
-    /// Base of the next sample.
     pub(super) counters: Counters,
-    /// State of the uplink.
     pub(super) uplink: UplinkStats,
 }
 
-/// One entry of the statistics report.
 struct StatsEntry(JsValue);
 
 impl StatsEntry {
@@ -53,7 +49,7 @@ impl StatsEntry {
     }
 }
 
-/// Takes a sample relative to the previous counters. `None` if the browser has no statistics.
+/// `None` if the browser has no statistics.
 pub(super) async fn sample_stats(
     connection: &RtcPeerConnection,
     before: Counters,
@@ -62,13 +58,12 @@ pub(super) async fn sample_stats(
     Some(build_sample(&entries(connection).await?, before, now))
 }
 
-/// Age of the last packet that the browser received from the peer, in milliseconds, even if the page has not processed
-/// it (W3C WebRTC Statistics `lastPacketReceivedTimestamp`). `None` without browser support.
+/// Counts packets that the page has not processed (W3C `lastPacketReceivedTimestamp`); `None` without browser support.
 pub(super) async fn millis_since_last_packet(connection: &RtcPeerConnection) -> Option<f64> {
     let entries = entries(connection).await?;
     let pair = selected_pair(&entries)?;
     let packet_age = pair.number("timestamp")? - pair.number("lastPacketReceivedTimestamp")?;
-    // The two timestamps may come from different clocks; then the age is unknown.
+    // If the timestamps come from different clocks, the age is unknown.
     (packet_age > -1_000.0).then_some(packet_age)
 }
 
@@ -103,7 +98,7 @@ fn build_sample(entries: &[StatsEntry], before: Counters, now: Millis) -> StatsS
         received_bytes: sum(inbound(), "bytesReceived"),
         sent_bytes: sum(outbound(), "bytesSent"),
     };
-    // Of camera and screen, the larger frame.
+    // Of camera and screen, the larger frame counts.
     let width = |entry: &&StatsEntry| entry.number("frameWidth").unwrap_or(0.0);
     let video = inbound()
         .filter(|entry| entry.has_value("kind", "video"))
@@ -166,7 +161,7 @@ fn build_sample(entries: &[StatsEntry], before: Counters, now: Millis) -> StatsS
     }
 }
 
-/// The candidate pair in use: named by the transport, or marked as selected (Firefox).
+/// Named by the transport, or marked as selected (Firefox).
 fn selected_pair(entries: &[StatsEntry]) -> Option<&StatsEntry> {
     let named = entries
         .iter()
@@ -186,7 +181,7 @@ fn selected_pair(entries: &[StatsEntry]) -> Option<&StatsEntry> {
     }
 }
 
-/// Received and sent kilobits per second, and packet loss in percent.
+/// Received and sent kilobits per second, and loss in percent.
 fn rates(before: Counters, after: Counters) -> (f64, f64, f64) {
     if before.at == 0 || after.at <= before.at {
         return (0.0, 0.0, 0.0);

@@ -1,7 +1,7 @@
 //! The media tracks that pages exchange, each in a fixed slot.
 
-/// One media track in each direction. Every slot has a transceiver (WebRTC 1.0 section 5.4) from the first offer on,
-/// at the same index on both sides, with or without a track.
+/// One media track in each direction. Its transceiver (WebRTC 1.0 section 5.4) has the same index on both sides and
+/// exists from the first offer on, even without a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrackSlot {
     /// Audio of the microphone.
@@ -10,12 +10,12 @@ pub enum TrackSlot {
     Camera,
     /// Video of a shared screen, window or tab.
     Screen,
-    /// Audio of the shared screen, if the browser provides it.
+    /// Audio of the shared screen, if available.
     ScreenAudio,
 }
 
 impl TrackSlot {
-    /// All slots, in the order of the offer's media sections.
+    /// All slots, in the order of media sections.
     pub const ALL: [Self; 4] = [
         Self::Microphone,
         Self::Camera,
@@ -34,7 +34,7 @@ impl TrackSlot {
         }
     }
 
-    /// The media type of the slot's SDP section (RFC 8866 section 5.14).
+    /// Media type of the SDP section (RFC 8866 section 5.14).
     #[must_use]
     pub fn kind(self) -> &'static str {
         match self {

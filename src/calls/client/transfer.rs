@@ -1,13 +1,6 @@
-//! File transfers over a data channel (RFC 8831): the server relays no byte of them.
+//! File transfers over a data channel (RFC 8831), which the server does not relay.
 //!
-//! A temporary loss of the path only delays a transfer: the channel keeps unacknowledged data (SCTP, RFC 9260).
-//!
-//! | module | contents |
-//! |---|---|
-//! | `received_data` | received data of a file, before and after its verification |
-//! | `receiving` | collecting, verifying and joining pieces |
-//! | `sending` | reading and hashing pieces, sending with backpressure |
-//! | [`state`] | the protocol, and the state of each file: plain data |
+//! A loss of the path only delays a transfer, because SCTP (RFC 9260) keeps unacknowledged data.
 
 mod received_data;
 mod receiving;
@@ -33,12 +26,11 @@ use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Event, File, MessageEvent, RtcDataChannel, RtcDataChannelState, RtcDataChannelType};
 
-/// Sending resumes below this amount, in bytes.
+/// Bytes below which sending resumes.
 const BUFFERED_AMOUNT_LOW_THRESHOLD: u32 = 256 * 1_024;
-/// Minimum interval between progress updates, in milliseconds.
+/// Milliseconds.
 const PROGRESS_INTERVAL: Millis = 150;
 
-/// The file transfers of one call.
 pub(super) struct FileTransfers {
     inner: Rc<Inner>,
 }
@@ -48,15 +40,13 @@ type ChangeCallback = Box<dyn Fn(Vec<FileTransfer>)>;
 struct Inner {
     channel: RtcDataChannel,
     state: RefCell<TransferState>,
-    /// Files offered or being sent, by id.
     outgoing_files: RefCell<HashMap<u32, File>>,
-    /// Files being received, by id.
     incoming_files: RefCell<HashMap<u32, IncomingFile>>,
-    /// Id of the file that the next chunks belong to.
+    /// The file of the next chunks.
     receiving_id: Cell<Option<u32>>,
-    /// Received data for the verification task; closed with the call.
+    /// To the verification task; closed with the call.
     unverified_tx: mpsc::UnboundedSender<UnverifiedData>,
-    /// Ids of accepted files for the sending task, in order; closed with the call.
+    /// To the sending task, in order; closed with the call.
     send_tx: mpsc::UnboundedSender<u32>,
     /// Wakes the sending task when the channel's buffer is low.
     buffer_low_tx: RefCell<Option<oneshot::Sender<()>>>,
@@ -106,12 +96,10 @@ impl FileTransfers {
         Self { inner }
     }
 
-    /// Sets the callback that receives all transfers on every change.
     pub(super) fn set_on_change(&self, on_change: impl Fn(Vec<FileTransfer>) + 'static) {
         *self.inner.on_change.borrow_mut() = Some(Box::new(on_change));
     }
 
-    /// Offers a file to the peer.
     pub(super) fn offer_file(&self, file: File) {
         #[expect(
             clippy::cast_possible_truncation,
@@ -127,20 +115,18 @@ impl FileTransfers {
         self.inner.publish_transfers();
     }
 
-    /// Accepts an offered file.
     pub(super) fn accept(&self, id: u32) {
         let message = self.inner.state.borrow_mut().accept(id);
         self.inner.send_and_publish(message);
     }
 
-    /// Cancels a transfer: declines an incoming file, withdraws an outgoing one.
+    /// Declines an incoming file, withdraws an outgoing one.
     pub(super) fn cancel(&self, direction: TransferDirection, id: u32) {
         let message = self.inner.state.borrow_mut().cancel(direction, id);
         self.inner.discard(direction, id);
         self.inner.send_and_publish(message);
     }
 
-    /// Removes a finished transfer from the list.
     pub(super) fn dismiss(&self, direction: TransferDirection, id: u32) {
         for transfer in self.inner.state.borrow().transfers() {
             if (transfer.direction, transfer.id) == (direction, id) {
@@ -151,7 +137,7 @@ impl FileTransfers {
         self.inner.publish_transfers();
     }
 
-    /// Ends all transfers with the call; unfinished ones are stopped.
+    /// Stops unfinished transfers.
     pub(super) fn close(&self) {
         let inner = &self.inner;
         inner.unverified_tx.close_channel();
@@ -171,7 +157,7 @@ impl Inner {
     fn attach_handlers(self: &Rc<Self>) {
         let channel = &self.channel;
         channel.set_onmessage(Some(&self.event_handler(Self::on_message)));
-        // Sends the offers made before the channel opened.
+        // Offers made before the channel opened.
         channel.set_onopen(Some(&self.event_handler(|inner, _| {
             let offers = inner.state.borrow().pending_offers();
             for message in &offers {
@@ -204,7 +190,7 @@ impl Inner {
         if self.is_open()
             && let Ok(text) = serde_json::to_string(message)
         {
-            // Sending fails if the channel has closed meanwhile; then the call is over.
+            // The channel may have closed meanwhile; then the call is over.
             let _ = self.channel.send_with_str(&text);
         }
     }
@@ -216,7 +202,6 @@ impl Inner {
         self.publish_transfers();
     }
 
-    /// Passes the state of all transfers to the callback.
     fn publish_transfers(&self) {
         self.published_at.set(browser::now());
         let list: Vec<FileTransfer> = self.state.borrow().transfers().to_vec();
@@ -225,7 +210,6 @@ impl Inner {
         }
     }
 
-    /// Publishes at most once per [`PROGRESS_INTERVAL`].
     fn publish_progress(&self) {
         if browser::now() - self.published_at.get() >= PROGRESS_INTERVAL {
             self.publish_transfers();
@@ -290,7 +274,6 @@ impl Inner {
         }
     }
 
-    /// Stops a transfer as failed, and informs the peer.
     fn fail(&self, direction: TransferDirection, id: u32, reason: StopReason) {
         if self.state.borrow_mut().stop(direction, id, reason) {
             self.send_message(&match direction {
@@ -306,7 +289,6 @@ impl Inner {
     }
 }
 
-/// Releases the object URL of a received file.
 pub(super) fn revoke_object_url(transfer: &FileTransfer) {
     if let Some(url) = &transfer.url {
         // Fails only for an invalid URL.

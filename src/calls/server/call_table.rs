@@ -1,4 +1,4 @@
-//! The call table: what the registry and the tasks of calls share.
+//! What the registry and the call tasks share.
 
 use super::{
     commands::CallCommand,
@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::task::TaskTracker;
 
-/// A join of a group call that ended meanwhile, which the registry retries.
+/// A join of a group call that ended meanwhile; the registry retries it.
 #[derive(Debug)]
 pub(super) struct JoinRetry {
     pub(super) from: Arc<Connection>,
@@ -30,16 +30,15 @@ pub(super) struct JoinRetry {
     pub(super) room: RoomId,
 }
 
-/// Open calls and the people in them. Shared behind an [`Arc`].
+/// Open calls and the people in them, shared behind an [`Arc`].
 #[derive(Debug)]
 pub struct CallTable {
     pub(super) app: Arc<AppState>,
     pub(super) timeouts: Timeouts,
     pub(super) group_limits: GroupCallLimits,
     open_calls: Mutex<OpenCalls>,
-    /// Background tasks that use the store and delay the shutdown.
     pub(super) tasks: TaskTracker,
-    /// Received by the registry. Sending never waits.
+    /// Received by the registry; sending never waits.
     join_retry_tx: mpsc::UnboundedSender<JoinRetry>,
 }
 
@@ -60,9 +59,8 @@ impl CallTable {
         })
     }
 
-    /// Has the registry retry a join of a call that has ended.
     pub(super) fn retry_join(&self, retry: JoinRetry) {
-        // The registry is gone only after a shutdown.
+        // Fails only after a shutdown.
         let _ = self.join_retry_tx.send(retry);
     }
 
@@ -70,12 +68,12 @@ impl CallTable {
         self.lock().waiting_call_by_user.get(&user) == Some(&call)
     }
 
-    /// Removes an ended call. Returns the calls that no longer wait, to be notified after the end is published.
+    /// Returns the calls that no longer wait, to be notified after the end is published.
     pub(super) fn remove_call(&self, call: &Call) -> Vec<CallEntry> {
         self.lock().remove(call)
     }
 
-    /// Notifies calls that no longer wait. A person who switched to one gets this before the answer, and has the offer.
+    /// A person who switches to a waiting call receives this, and the offer, before the answer.
     pub(super) fn notify_no_longer_waiting(unblocked: Vec<CallEntry>) {
         for CallEntry {
             command_tx: mail, ..
@@ -106,26 +104,24 @@ impl CallTable {
         self.tasks.spawn(task);
     }
 
-    /// Number of open calls, as far as this node is the leader.
+    /// Number of open calls; 0 unless this node leads.
     #[must_use]
     pub fn open_call_count(&self) -> usize {
         let open = self.lock();
         open.calls.len() + open.group_calls.len()
     }
 
-    /// Registers a person in a group call. False if they are in another call or this node does not lead.
+    /// False if the person is in another call or this node does not lead.
     pub(super) fn reserve_user(&self, user: UserId, call: CallId) -> bool {
         let mut open = self.lock();
         open.is_leader && *open.call_by_user.entry(user).or_insert(call) == call
     }
 
-    /// Removes a person from a group call.
     pub(super) fn release_user(&self, user: UserId, call: CallId) {
         let free = self.lock().release_user(user, call);
         Self::notify_no_longer_waiting(free.into_iter().collect());
     }
 
-    /// Removes an ended group call and releases its people.
     pub(super) fn remove_group_call(&self, call: &GroupCall) {
         let mut free = Vec::new();
         {
@@ -146,7 +142,7 @@ impl CallTable {
         Self::notify_no_longer_waiting(free);
     }
 
-    /// Publishes a group call to its room, which retains it for later subscribers until the call ends.
+    /// The room retains the frame for later subscribers until the call ends.
     pub(super) fn publish_group_call(&self, group: GroupCallView) {
         let (room, subject, version) = (group.room, group.id.0, group.as_of);
         if group.is_ended() {

@@ -1,4 +1,4 @@
-//! The task of one two-party call: it handles commands in order, stores each change, then publishes it.
+//! The task of a two-party call: handles commands in order, stores each change, then publishes it.
 
 mod signals;
 
@@ -26,7 +26,6 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
-/// Delay before a failed store operation is retried.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct CallTask {
@@ -34,13 +33,12 @@ pub(super) struct CallTask {
     call: Call,
     parties: Parties,
     clock: MonotonicClock,
-    /// The start that was merged into this call, because both people called at once.
+    /// The other start, if both people called at once.
     merged_call: Option<CallId>,
     caller_budget: SignalBudget,
     callee_budget: SignalBudget,
-    /// The caller's signals from before the answer.
     early_signals: EarlySignals,
-    /// The callee's client whose provisional answer was forwarded to the caller.
+    /// The callee's client whose provisional answer was forwarded.
     pranswer_client: Option<ClientId>,
 }
 
@@ -65,10 +63,7 @@ impl CallTask {
         }
     }
 
-    /// Stores a new call and publishes it. False if a call with this id exists and has ended.
-    ///
-    /// # Errors
-    /// Fails if the store fails; the call then does not exist.
+    /// False if the call has ended; after an error, it does not exist.
     pub(super) async fn create(&self) -> Result<bool> {
         let is_new = self.save(&self.call).await?;
         if is_new {
@@ -90,7 +85,7 @@ impl CallTask {
                 }
             }
         }
-        // The call is no longer registered; the remaining commands came too late.
+        // No longer registered; the remaining commands came too late.
         command_rx.close();
         while let Some(command) = command_rx.recv().await {
             match command {
@@ -234,7 +229,6 @@ impl CallTask {
         }
     }
 
-    /// Applies an input: stores the change, then publishes it.
     async fn apply_input(
         &mut self,
         input: Input,
@@ -262,8 +256,8 @@ impl CallTask {
         Ok(())
     }
 
-    /// Stores a change, retrying without limit: a call must not continue from an unstored state. The requesting client
-    /// is told once of the delay. False if the stored call has ended.
+    /// Retries without limit, because a call must not continue from an unstored state; the requester is told once.
+    /// False if the stored call has ended.
     async fn save_with_retries(&self, next: &Call, from: Option<&Connection>) -> bool {
         let mut has_notified = from.is_none();
         loop {
@@ -281,7 +275,7 @@ impl CallTask {
         }
     }
 
-    /// Adopts the end that a former leader stored after this node had read the call.
+    /// A former leader may have stored the end after this node read the call.
     async fn with_stored_end(&self, mut call: Call) -> Call {
         // If the read fails, the next change detects the end.
         if let Ok(Some(row)) = self.table.app.store.find_call(call.id).await {
@@ -290,8 +284,8 @@ impl CallTask {
         call
     }
 
-    /// Posts the outcome before storing the end. After a crash in between the call ends again, and the same message id
-    /// prevents a duplicate.
+    /// The outcome is posted first: after a crash in between, the call ends again, and the message id prevents a
+    /// duplicate.
     async fn save(&self, call: &Call) -> Result<bool> {
         if let State::Ended { outcome } = call.state {
             outcome_message::post(&self.table.app, &self.parties, call, outcome).await?;
@@ -299,7 +293,6 @@ impl CallTask {
         self.table.app.store.save_call(&call_row(call)).await
     }
 
-    /// Sends the state of the call to all clients concerned.
     fn notify_clients(&self, before: Option<&Call>) {
         for (side, client) in recipients(&self.table.app.connections, before, &self.call) {
             self.table
@@ -309,7 +302,6 @@ impl CallTask {
         }
     }
 
-    /// Sends the state of the call to one client.
     fn send_view(&self, connection: &Connection) {
         if let Some(side) = self.call.side_of_user(connection.person.id) {
             connection.send(&call_frame(self.view(side, connection.client)));
@@ -354,8 +346,8 @@ impl CallTask {
     }
 }
 
-/// Whether a request without effect is a repetition to answer with the current state. `Connected` counts only once
-/// both sides are connected, because each side reports its own path.
+/// Whether a request without effect is a repetition. `Connected` is one only once both sides are connected, because
+/// each reports its own path.
 fn is_repeated_request(request: Request, state: State) -> bool {
     match request {
         Request::Ringing | Request::Accept | Request::Decline | Request::HangUp => true,

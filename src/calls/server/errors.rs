@@ -6,7 +6,6 @@ use crate::{
     server::{Error, live::Connection},
 };
 
-/// Error text when the store or the leader node is unavailable.
 pub(super) const UNAVAILABLE_REASON: &str =
     "The server is unavailable. The call did not change; try again.";
 pub(super) const NO_SUCH_CALL_REASON: &str = "This call does not exist, or you are not part of it.";
@@ -18,7 +17,6 @@ pub(super) fn send_error(page: &Connection, call: CallId, code: ErrorCode, reaso
     });
 }
 
-/// Sends an error to a client after the store failed.
 pub(super) fn send_unavailable(page: &Connection, call: CallId, error: &Error) {
     tracing::error!(%call, %error, "a call could not be read or stored");
     send_error(page, call, ErrorCode::Unavailable, UNAVAILABLE_REASON);

@@ -1,4 +1,4 @@
-//! The task of one group call: it handles commands in order, stores each change, then publishes it.
+//! The task of a group call: handles commands in order, stores each change, then publishes it.
 
 mod guests;
 
@@ -38,27 +38,23 @@ use std::{
 };
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-/// Delay before a failed store operation is retried.
 const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// How often guests are checked against revoked links.
 const GUEST_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
 pub(super) struct GroupCallTask {
     table: Arc<CallTable>,
     call: GroupCall,
     clock: MonotonicClock,
-    /// When the call last changed.
+    /// Version of the view; strictly increasing.
     changed_at: Millis,
-    /// All present and former participants.
+    /// Includes former participants.
     people: HashMap<UserId, Person>,
-    /// Those of them who are guests.
     guests: HashSet<UserId>,
-    /// Remaining signal budget for each pair of sending client and receiving seat.
+    /// By sending client and receiving seat.
     budgets: HashMap<(ClientId, Seat), SignalBudget>,
 }
 
 impl GroupCallTask {
-    /// Creates a call without participants.
     pub(super) fn start(
         table: Arc<CallTable>,
         start: GroupCallStart,
@@ -69,10 +65,6 @@ impl GroupCallTask {
         Self::new(table, call, clock)
     }
 
-    /// Restores a call from its row.
-    ///
-    /// # Errors
-    /// Fails if the store fails.
     pub(super) async fn restore(
         table: Arc<CallTable>,
         row: GroupCallRow,
@@ -81,7 +73,7 @@ impl GroupCallTask {
         let (clock, room) = (start_clock(), row.room);
         let call = group_call_from_row(row, limits, clock.now());
         let mut task = Self::new(table, call, clock);
-        // The former leader's clock may be ahead of this node's, so the version continues from the retained one.
+        // The former leader's clock may be ahead, so the version continues from the retained one.
         let known = task.table.app.connections.retained_version(room);
         task.changed_at = known.map_or(task.changed_at, |known| task.changed_at.max(known + 1));
         for user in task.call.ever_joined.clone() {
@@ -112,7 +104,6 @@ impl GroupCallTask {
         &self.call
     }
 
-    /// Runs the call until all participants have left.
     pub(super) async fn run(mut self, mut command_rx: mpsc::Receiver<GroupCallCommand>) {
         if !self.call.participants.is_empty() {
             self.notify_room();
@@ -137,7 +128,7 @@ impl GroupCallTask {
                 break;
             }
         }
-        // The call is no longer registered; the remaining commands came too late.
+        // No longer registered; the remaining commands came too late.
         command_rx.close();
         while let Some(command) = command_rx.recv().await {
             match command {
@@ -280,7 +271,6 @@ impl GroupCallTask {
         }
     }
 
-    /// Joins anew after this call has ended, which starts one with the requested id.
     fn retry_join(&self, from: Arc<Connection>, requested_id: CallId) {
         self.table.retry_join(JoinRetry {
             from,
@@ -290,7 +280,7 @@ impl GroupCallTask {
     }
 
     fn relay_signal(&mut self, from: &Connection, to: Option<Seat>, signal: SignalingMessage) {
-        // The target may have left; the sender sees that in the next view.
+        // The target may have left; the next view tells the sender.
         let Some(to) = to else { return };
         let Ok((seat, client)) = self.call.signal_target(from.client, to) else {
             return;
@@ -311,7 +301,6 @@ impl GroupCallTask {
         }
     }
 
-    /// Applies an input: stores the change, then publishes it.
     async fn apply_input(&mut self, input: GroupCallInput) -> Result<(), GroupCallRejection> {
         let mut next = self.call.clone();
         next.apply(input, self.clock.now())?;
@@ -360,7 +349,7 @@ impl GroupCallTask {
         Ok(())
     }
 
-    /// Stores a change, retrying without limit. False if the stored call has ended.
+    /// Retries without limit. False if the stored call has ended.
     async fn save_with_retries(&self, next: &GroupCall) -> bool {
         loop {
             match self.save(next).await {
@@ -373,8 +362,8 @@ impl GroupCallTask {
         }
     }
 
-    /// Posts the message before storing the end. After a crash in between the call ends again, and the same message id
-    /// prevents a duplicate.
+    /// The message is posted first: after a crash in between, the call ends again, and the message id prevents a
+    /// duplicate.
     async fn save(&self, call: &GroupCall) -> Result<bool> {
         if let Some(lasted) = call.lasted() {
             let names = call.ever_joined.iter();
@@ -398,13 +387,12 @@ impl GroupCallTask {
             .await
     }
 
-    /// Publishes the participants to the subscribers of the room, and to the guests, who have no subscription.
+    /// Guests have no subscription to the room.
     fn notify_room(&self) {
         self.notify_guests();
         self.table.publish_group_call(self.view());
     }
 
-    /// Sends the state of the call to a client, with its participation.
     fn send_view(&self, connection: &Connection) {
         let participation = match self.call.participant(connection.client) {
             Some(member) => Participation::In {

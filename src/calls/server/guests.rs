@@ -1,6 +1,6 @@
-//! Guests of a group call: guest links, and the identity of guests.
+//! Guest links of a group call, and the identity of guests.
 //!
-//! A guest is not a user. Their cookie is limited to the link's path and valid until the call ends or the link is
+//! A guest is not a user: their cookie is limited to the link's path, and valid until the call ends or the link is
 //! revoked.
 
 use crate::{
@@ -18,14 +18,14 @@ use crate::{
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 
-/// Name of the cookie with the guest's token.
+/// Cookie with the guest's token.
 pub const GUEST_COOKIE: &str = "rialto_call_guest";
 const GUEST_LINK_PATH: &str = "/call";
-/// The token is only valid as long as the call.
+/// The token expires with the call.
 const GUEST_COOKIE_MAX_AGE: time::Duration = time::Duration::days(7);
 const HOUR_MILLIS: Millis = 60 * 60 * 1_000;
 
-/// The guest identified by the request's cookie, with the hash of their token.
+/// The guest of the request's cookie, with their token's hash.
 ///
 /// # Errors
 /// Fails if the store fails.
@@ -42,7 +42,7 @@ pub async fn authenticate_guest(
     Ok(guest.map(|guest| (guest, hash)))
 }
 
-/// Resolves a guest link for a request with these headers.
+/// Resolves a guest link.
 ///
 /// # Errors
 /// Fails if the store fails.
@@ -74,7 +74,7 @@ pub async fn resolve_guest_link(
             created_by: by,
         });
     }
-    // An admitted guest keeps access after the link has expired.
+    // Admitted guests keep access after the link has expired.
     if let Some((call_guest, _)) = authenticate_guest(app, headers).await?
         && call_guest.link == link.id
     {
@@ -99,7 +99,7 @@ fn has_expired(link: &GuestLink) -> bool {
     link.expires_at <= clock::now()
 }
 
-/// Admits a guest to the call of a link. Returns the value of the `Set-Cookie` header.
+/// Admits a guest to a call. Returns the value of `Set-Cookie`.
 ///
 /// # Errors
 /// [`Failure::NotFound`] for an invalid link, [`Failure::Invalid`] for an invalid name or too many guests.
@@ -138,11 +138,11 @@ pub async fn admit_guest(app: &AppState, token: &str, name: &str) -> Result<Head
         .path(link_path(token))
         .max_age(GUEST_COOKIE_MAX_AGE)
         .build();
-    // The cookie is ASCII: hexadecimal digits and attribute names.
+    // The cookie is ASCII.
     Ok(HeaderValue::from_str(&cookie.to_string()).unwrap_or(HeaderValue::from_static("")))
 }
 
-/// The open call, if the person participates: only participants may invite guests.
+/// Only participants may invite guests.
 async fn find_call_of_participant(
     app: &AppState,
     person: &Person,
@@ -160,10 +160,10 @@ async fn find_call_of_participant(
     })
 }
 
-/// Creates a guest link to a call that the person participates in.
+/// Creates a guest link.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for other people, [`Failure::Invalid`] for a lifetime out of bounds or too many links.
+/// [`Failure::NotAllowed`] outside the call, [`Failure::Invalid`] for a lifetime out of bounds or too many links.
 pub async fn create_link(
     app: &AppState,
     by: &Person,
@@ -197,7 +197,7 @@ pub async fn create_link(
     })
 }
 
-/// Tokens are hexadecimal; other characters are removed.
+/// Tokens are hexadecimal.
 fn link_path(token: &str) -> String {
     let token: String = token.chars().filter(char::is_ascii_hexdigit).collect();
     format!("{GUEST_LINK_PATH}/{token}")
@@ -206,7 +206,7 @@ fn link_path(token: &str) -> String {
 /// Guest links of a call, newest first; expired ones only if they have guests.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for people who are not in the call.
+/// [`Failure::NotAllowed`] outside the call.
 pub async fn list_links(
     app: &AppState,
     person: &Person,
@@ -235,7 +235,7 @@ fn summarize_link(link: GuestLink, guests: Vec<String>) -> GuestLinkSummary {
 /// Revokes a guest link, and removes its guests from the call.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for people who are not in the call, [`Failure::NotFound`] for an unknown or revoked link.
+/// [`Failure::NotAllowed`] outside the call, [`Failure::NotFound`] for an unknown or revoked link.
 pub async fn revoke_link(
     app: &AppState,
     person: &Person,
@@ -254,7 +254,7 @@ pub async fn revoke_link(
     Ok(())
 }
 
-/// The headers of the current request, for pages and server functions.
+/// The headers of the current request.
 #[must_use]
 pub fn request_headers() -> HeaderMap {
     leptos::prelude::use_context::<axum::http::request::Parts>()
@@ -262,7 +262,7 @@ pub fn request_headers() -> HeaderMap {
         .unwrap_or_default()
 }
 
-/// Sets the guest's cookie, and redirects to the link's page.
+/// Sets the guest's cookie, and redirects to the link.
 pub fn set_cookie_and_redirect(cookie: HeaderValue, token: &str) {
     session::add_header(header::SET_COOKIE, cookie);
     leptos_axum::redirect(&link_path(token));

@@ -36,7 +36,6 @@ pub async fn list_past_calls(store: &Store, user: UserId) -> Result<Vec<PastCall
     Ok(past)
 }
 
-/// Each person is looked up once.
 async fn find_cached_user(
     store: &Store,
     known: &mut HashMap<UserId, Option<Person>>,

@@ -1,4 +1,4 @@
-//! Joining group calls, and their part of the registry.
+//! Joining group calls.
 
 use super::{
     commands::GroupCallCommand,
@@ -33,12 +33,11 @@ pub(super) enum JoinDecision {
         mpsc::Sender<GroupCallCommand>,
         mpsc::Receiver<GroupCallCommand>,
     ),
-    /// The join is refused.
     Reject(ErrorCode, &'static str),
 }
 
 impl CallRegistry {
-    /// Joins a room's group call, or starts one with this id.
+    /// Joins a room's group call, or starts one.
     pub(super) async fn join_group_call(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -79,7 +78,6 @@ impl CallRegistry {
         }
     }
 
-    /// Retries [`Self::join_group_call`] after the call ended during the join.
     pub(super) fn retry_join_group_call(
         self: Arc<Self>,
         from: Arc<Connection>,
@@ -146,7 +144,7 @@ impl CallRegistry {
         }
     }
 
-    /// Atomic: no await while the lock is held. A person who may join is registered from now on.
+    /// Atomic: no await while the lock is held. Registers a person who may join.
     pub(super) fn decide_join(
         self: &Arc<Self>,
         user: UserId,
@@ -235,7 +233,7 @@ impl CallRegistry {
         let _ = entry.command_tx.send(command).await;
     }
 
-    /// An ended group call, for a member of its room.
+    /// For members of its room.
     pub(super) async fn past_group_call_frame(
         &self,
         from: &Connection,

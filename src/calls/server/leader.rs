@@ -1,4 +1,4 @@
-//! The call leader: its role, its lease, and the requests to it.
+//! The call leader: role, lease and requests.
 
 use crate::{
     model::{CallId, ClientId, call::ClientAction, user::Person},
@@ -9,10 +9,10 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The role of the call leader on the bus.
+/// Role of the call leader on the bus.
 pub const CALL_LEADER: LeaderRole = LeaderRole("desk");
 
-/// The lease that the call leader holds.
+/// Lease of the call leader.
 pub const CALL_LEADER_LEASE: LeaseName = LeaseName {
     name: "calls",
     key: 0x5249_414c_544f,
@@ -21,13 +21,13 @@ pub const CALL_LEADER_LEASE: LeaseName = LeaseName {
 /// A client's request about a call, forwarded to the leader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRequest {
-    /// The node that the client is connected to.
+    /// The node of the client.
     pub from: NodeId,
     /// Id of the client.
     pub client: ClientId,
     /// User or guest of the client.
     pub person: Person,
-    /// The only call that a guest's client may join; none for a user.
+    /// The only call that a guest may join; `None` for a user.
     #[serde(default)]
     pub guest_of: Option<CallId>,
     /// Id of the call.

@@ -1,11 +1,10 @@
-//! Time for deadlines of calls, independent of clock adjustments.
+//! Time for deadlines, independent of clock adjustments.
 
 use crate::{model::Millis, server::clock};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Wall-clock time at the task's start, advanced by the monotonic clock, so that clock adjustments do not change a
-/// call's deadlines.
+/// Wall-clock time at the start, advanced by the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MonotonicClock {
     wall_start: Millis,
@@ -26,7 +25,7 @@ impl MonotonicClock {
                 .unwrap_or(Millis::MAX / 2)
     }
 
-    /// Sleeps until the deadline; for ever without one.
+    /// Never returns without a deadline.
     pub(super) async fn sleep_until(self, deadline: Option<Millis>) {
         match deadline {
             Some(moment) => {

@@ -1,4 +1,4 @@
-//! The table of open calls: plain data, locked by the call table.
+//! The open calls: plain data, locked by the call table.
 
 use super::commands::{CallCommand, GroupCallCommand};
 use crate::model::{CallId, RoomId, UserId, call::Call};
@@ -7,23 +7,21 @@ use tokio::sync::mpsc;
 
 #[derive(Debug, Default)]
 pub(super) struct OpenCalls {
-    /// Otherwise another node is the call leader, or none for a moment.
+    /// If false, another node leads, or none for a moment.
     pub(super) is_leader: bool,
     pub(super) calls: HashMap<CallId, CallEntry>,
-    /// The current call of each person; at most one.
     pub(super) call_by_user: HashMap<UserId, CallId>,
     pub(super) group_calls: HashMap<CallId, GroupCallEntry>,
     pub(super) group_call_by_room: HashMap<RoomId, CallId>,
-    /// The second call that rings for a person; their current one when the other ends.
+    /// A second, ringing call; current when the other ends.
     pub(super) waiting_call_by_user: HashMap<UserId, CallId>,
 }
 
-/// An open two-party call in the registry.
 #[derive(Debug, Clone)]
 pub(super) struct CallEntry {
     pub(super) caller: UserId,
     pub(super) callee: UserId,
-    /// Commands to the call's task, which still answers those in its queue at the end.
+    /// The task still answers queued commands at the end.
     pub(super) command_tx: mpsc::Sender<CallCommand>,
 }
 
@@ -55,13 +53,13 @@ impl OpenCalls {
         }
     }
 
-    /// Whether a call can ring for a person: at most one waits.
+    /// At most one call waits for a person.
     pub(super) fn can_receive_call(&self, callee: UserId) -> bool {
         !(self.call_by_user.contains_key(&callee)
             && self.waiting_call_by_user.contains_key(&callee))
     }
 
-    /// Removes a call. Returns the calls that no longer wait.
+    /// Returns the calls that no longer wait.
     pub(super) fn remove(&mut self, call: &Call) -> Vec<CallEntry> {
         self.calls.remove(&call.id);
         let mut free = Vec::new();
@@ -74,7 +72,7 @@ impl OpenCalls {
         free
     }
 
-    /// Removes a person and returns their waiting call, which no longer waits.
+    /// Returns the person's waiting call, which no longer waits.
     pub(super) fn release_user(&mut self, user: UserId, call: CallId) -> Option<CallEntry> {
         if self.call_by_user.get(&user) != Some(&call) {
             return None;

@@ -1,4 +1,4 @@
-//! The message about a call's outcome, in the room of the call.
+//! The message about a call's outcome, in its room.
 
 use super::view::Parties;
 use crate::{
@@ -12,10 +12,7 @@ use crate::{
     server::{AppState, Error, error::Result, event_log::NewMessage},
 };
 
-/// Posts the outcome, once, because the message id is the call id.
-///
-/// # Errors
-/// Fails if the store fails.
+/// Idempotent: the message id is the call id.
 pub(super) async fn post(
     app: &AppState,
     parties: &Parties,
@@ -37,11 +34,7 @@ pub(super) async fn post(
     }
 }
 
-/// Posts the end of a group call to its room, in the name of the person who started it. Idempotent, because the message id is
-/// the call id.
-///
-/// # Errors
-/// Fails if the store fails.
+/// Idempotent: the message id is the call id.
 pub(super) async fn post_group_call(
     app: &AppState,
     call: &GroupCall,
@@ -53,7 +46,7 @@ pub(super) async fn post_group_call(
         .map(drop)
 }
 
-/// Returns the sequence of the message. None if another message has this id, so that the room cannot show this one.
+/// `None` if the event log refuses the message, as when another one has its id.
 async fn post_once(
     app: &AppState,
     call: CallId,
@@ -78,7 +71,7 @@ async fn post_once(
     }
 }
 
-/// Marks the message as read for the callee, who took part in the call, unless they have other unread messages.
+/// The callee took part in the call. With other unread messages, nothing is marked.
 async fn mark_read_by_callee(app: &AppState, call: &Call, seq: Seq) -> Result<()> {
     let room = app.store.find_room(call.room, call.callee).await?;
     if room.is_none_or(|room| room.unread != 1) {

@@ -1,4 +1,4 @@
-//! The registry of open calls: routes what clients do to the task of their call.
+//! The registry of open calls: routes client actions to call tasks.
 
 use super::{
     call_table::{CallTable, JoinRetry},
@@ -26,17 +26,17 @@ use crate::{
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot};
 
-/// Milliseconds from the answer until both sides are connected. ICE gives up after 15 s; this also leaves time for a
-/// restart and the camera's prompt.
+/// Milliseconds from the answer until both sides are connected: 15 s for ICE, the rest for a restart and the camera's
+/// prompt.
 const CONNECT_TIMEOUT: Millis = 30_000;
-/// Milliseconds for two connected clients to recover their path; ends calls that both people abandoned.
+/// Milliseconds to recover a path; ends calls that both people abandoned.
 const RECONNECT_TIMEOUT: Millis = 60 * 60 * 1_000;
-/// Milliseconds for a caller to reconnect before the answer, within the configured grace.
+/// Milliseconds for a caller to reconnect before the answer, at most the configured grace.
 const CALLER_GRACE_TIMEOUT: Millis = 5_000;
-/// Commands that may wait for a call's task; further senders wait.
+/// Further senders wait.
 pub(super) const COMMAND_QUEUE_CAPACITY: usize = 64;
 
-/// The registry of open calls. Shared behind an [`Arc`].
+/// Registry of open calls, shared behind an [`Arc`].
 #[derive(Debug)]
 pub struct CallRegistry {
     pub(super) table: Arc<CallTable>,
@@ -78,10 +78,10 @@ impl CallRegistry {
         registry
     }
 
-    /// Makes this node the call leader and resumes the open calls in the store.
+    /// Makes this node the call leader and resumes the stored calls; connected ones are reconnecting. Calls end if
+    /// their clients do not return.
     ///
-    /// Connected calls resume as reconnecting, ringing ones ring on; both end if the clients do not return. On a single
-    /// node, call this before clients connect.
+    /// On a single node, call this before clients connect.
     ///
     /// # Errors
     /// Fails if the store fails.
@@ -110,25 +110,25 @@ impl CallRegistry {
         self.table.spawn(task);
     }
 
-    /// Number of open calls, as far as this node is the leader.
+    /// Number of open calls; 0 unless this node leads.
     #[must_use]
     pub fn open_call_count(&self) -> usize {
         self.table.open_call_count()
     }
 
-    /// Publishes the open group calls to all nodes, so that each corrects what it missed.
+    /// Publishes the open group calls to all nodes, which correct what they missed.
     pub fn publish_group_calls(&self) {
         self.table.publish_group_calls();
     }
 
-    /// Stops deciding and waits until all decisions are stored, however long that takes.
+    /// Stops deciding and waits until all decisions are stored.
     pub async fn shut_down(&self) {
         self.step_down();
         self.table.tasks.close();
         self.table.tasks.wait().await;
     }
 
-    /// Handles a client's action. The replies are frames to the clients concerned, or an error to this client.
+    /// Handles a client's action. Replies are frames to the clients concerned, or an error.
     pub async fn handle_action(
         self: &Arc<Self>,
         from: &Arc<Connection>,
@@ -231,7 +231,7 @@ impl CallRegistry {
                 .cloned();
             (entry, group_entry)
         };
-        // If the command cannot be delivered, that call has already ended.
+        // A failed send means that the call has ended.
         let sent = match sent {
             (Some(two), _) => two
                 .command_tx
@@ -250,10 +250,10 @@ impl CallRegistry {
         }
     }
 
-    /// Handles a client that connected and was welcomed: its call tasks send it the current state.
+    /// Has a connected client's calls send it their state.
     pub async fn on_client_connected(self: &Arc<Self>, connection: &Arc<Connection>) {
         for entry in self.entries_of_user(connection.person.id) {
-            // A call may have ended meanwhile; a client that still shows it asks again.
+            // The call may have ended; a client that still shows it asks again.
             let _ = entry
                 .command_tx
                 .send(CallCommand::ClientConnected {
@@ -270,7 +270,7 @@ impl CallRegistry {
         }
     }
 
-    /// Handles a lost connection that none of the same client has replaced.
+    /// Handles a lost connection that the client has not replaced.
     pub async fn on_client_disconnected(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
@@ -298,7 +298,7 @@ impl CallRegistry {
         }
     }
 
-    /// Sends a command to a call's task or, if the call is over, its outcome to the client.
+    /// After the call is over, the client gets the outcome.
     async fn send_command(&self, from: &Connection, call: CallId, command: CallCommand) {
         let entry = self
             .table
@@ -316,7 +316,7 @@ impl CallRegistry {
         }
     }
 
-    /// Sends an ended call, or an error if it does not exist or is others'.
+    /// Sends an ended call; an error if there is none or it is others'.
     pub(super) async fn send_past_call(&self, from: &Connection, id: CallId) {
         match self.past_call_frame(from, id).await {
             Ok(Some(frame)) => from.send(&frame),
@@ -339,7 +339,6 @@ impl CallRegistry {
         }))
     }
 
-    /// The current and the waiting two-party call of a person.
     fn entries_of_user(&self, user: UserId) -> Vec<CallEntry> {
         let open = self.table.lock();
         [
@@ -353,7 +352,6 @@ impl CallRegistry {
     }
 }
 
-/// Retries joins of group calls that ended meanwhile, until the registry is gone.
 async fn retry_joins(
     registry: Weak<CallRegistry>,
     mut join_retry_rx: mpsc::UnboundedReceiver<JoinRetry>,

@@ -1,4 +1,4 @@
-//! Restoring the open calls from the store, after a restart or on a new call leader.
+//! Restores the open calls after a restart or on a new leader.
 
 use super::{
     call_task::CallTask,
@@ -14,15 +14,11 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 impl CallRegistry {
-    /// Restores all open calls: each gets its task again.
-    ///
-    /// # Errors
-    /// Fails if the store fails.
     pub(super) async fn restore_calls(self: &Arc<Self>) -> Result<()> {
-        // Group calls first, so that calls ringing for their participants become waiting calls.
+        // Group calls first, so that calls ringing for participants wait.
         self.restore_group_calls().await?;
         let mut rows = self.table.app.store.list_open_calls().await?;
-        // Answered calls before ringing ones, so that the same calls wait as before.
+        // Answered calls first, so that the same calls wait as before.
         rows.sort_by_key(|row| (row.state.is_unanswered(), row.started_at));
         for row in rows {
             let Some(parties) =

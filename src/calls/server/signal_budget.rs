@@ -1,7 +1,6 @@
-//! Rate limit of the signals that one client sends to another through the server.
+//! Rate limit of the signals from one client to another.
 //!
-//! They enter another connection's send queue, which closes the connection on overflow: the budget allows what a call
-//! needs, but no flood.
+//! An overflow of the receiver's send queue closes its connection, so the budget covers a call's needs, but no flood.
 
 use crate::model::{Millis, call::SignalingMessage};
 
@@ -9,7 +8,6 @@ use crate::model::{Millis, call::SignalingMessage};
 const BURST_BYTES: i64 = 128 * 1_024;
 const REFILL_BYTES_PER_SECOND: i64 = 8 * 1_024;
 
-/// The remaining budget of one sender.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SignalBudget {
     available_bytes: i64,
@@ -24,7 +22,7 @@ impl SignalBudget {
         }
     }
 
-    /// Whether a signal may pass; if so, its size is deducted.
+    /// Deducts the signal's size if it may pass.
     pub(super) fn allow(&mut self, signal: &SignalingMessage, now: Millis) -> bool {
         let gained = (now - self.refilled_at)
             .max(0)
@@ -43,7 +41,7 @@ impl SignalBudget {
     }
 }
 
-/// The caller's signals, for clients of the callee that connect while it rings.
+/// The caller's signals, for the callee's clients that connect while it rings.
 #[derive(Debug, Default)]
 pub(super) struct EarlySignals {
     signals: Vec<SignalingMessage>,
@@ -53,7 +51,6 @@ pub(super) struct EarlySignals {
 const MAX_EARLY_SIGNALS: usize = 200;
 
 impl EarlySignals {
-    /// Whether a signal is allowed before the answer.
     pub(super) fn accepts(signal: &SignalingMessage) -> bool {
         match signal {
             SignalingMessage::Offer { .. } | SignalingMessage::Candidate { .. } => true,
@@ -63,7 +60,7 @@ impl EarlySignals {
         }
     }
 
-    /// Stores a signal. An offer replaces all earlier signals.
+    /// An offer replaces all earlier signals.
     pub(super) fn push(&mut self, signal: &SignalingMessage) {
         if matches!(signal, SignalingMessage::Offer { .. }) {
             self.signals.clear();
@@ -73,13 +70,12 @@ impl EarlySignals {
         }
     }
 
-    /// All stored signals, in order.
     pub(super) fn signals(&self) -> &[SignalingMessage] {
         &self.signals
     }
 }
 
-/// The approximate size of a signal on the wire, in bytes.
+/// Approximate, in bytes.
 fn wire_size(signal: &SignalingMessage) -> i64 {
     let text = match signal {
         SignalingMessage::Offer { sdp }

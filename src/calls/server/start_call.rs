@@ -23,13 +23,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 pub(super) enum StartDecision {
-    /// A new call, now registered.
+    /// Now registered.
     NewCall(Call, mpsc::Receiver<CallCommand>),
     /// The callee is in a call and another one waits.
     Busy(Call),
-    /// For the task of an open call: the same call, or one between the same people.
+    /// For the task of the same call, or of one between the same people.
     Delegate(mpsc::Sender<CallCommand>),
-    /// The start is refused.
     Reject(ErrorCode, &'static str),
 }
 
@@ -106,7 +105,7 @@ impl CallRegistry {
                 media,
             };
             match self.decide_start(start) {
-                // Otherwise, the same call has ended since the lookup.
+                // Otherwise, the call has ended since the lookup.
                 StartDecision::NewCall(call, command_rx) => {
                     if self
                         .spawn_call_task(call, parties.clone(), command_rx)
@@ -115,7 +114,7 @@ impl CallRegistry {
                         return Ok(());
                     }
                 }
-                // Ended before it rings: stored, posted to the room, sent to the caller only.
+                // Ended before it rings: stored, posted, sent to the caller only.
                 StartDecision::Busy(call) => {
                     let task =
                         CallTask::new(self.table.clone(), call, parties.clone(), start_clock());
@@ -144,7 +143,7 @@ impl CallRegistry {
         }
     }
 
-    /// Answers a repeated start of an ended call with its outcome; for another person's call, the id is taken.
+    /// Another person's call id is taken.
     async fn answer_repeated_start(&self, from: &Connection, id: CallId, caller: UserId) {
         if caller == from.person.id {
             self.send_past_call(from, id).await;
@@ -203,7 +202,7 @@ impl CallRegistry {
         StartDecision::NewCall(call, inbox)
     }
 
-    /// Runs the task of a registered call. False if a call with this id has ended.
+    /// False if a call with this id has ended.
     pub(super) async fn spawn_call_task(
         self: &Arc<Self>,
         call: Call,
@@ -220,7 +219,7 @@ impl CallRegistry {
         opened
     }
 
-    /// A new direct room is announced and subscribed for both.
+    /// Both people are told of a new room, and subscribed.
     async fn find_or_create_direct_room(&self, two: &Parties) -> Result<RoomId> {
         let (store, live) = (&self.table.app.store, &self.table.app.connections);
         let people: [&Person; 2] = [&two.caller, &two.callee];

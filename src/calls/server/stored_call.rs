@@ -29,7 +29,6 @@ pub(super) fn call_row(call: &Call) -> CallRow {
     }
 }
 
-/// Restores a call from its row.
 pub(super) fn call_from_row(row: &CallRow, timeouts: Timeouts, now: Millis) -> Call {
     let start = CallStart {
         id: row.id,
@@ -49,7 +48,6 @@ pub(super) fn call_from_row(row: &CallRow, timeouts: Timeouts, now: Millis) -> C
     Call::restore(start, stored, timeouts, now)
 }
 
-/// The stored row of a group call.
 pub(super) fn group_call_row(call: &GroupCall) -> GroupCallRow {
     GroupCallRow {
         id: call.id,
@@ -63,7 +61,6 @@ pub(super) fn group_call_row(call: &GroupCall) -> GroupCallRow {
     }
 }
 
-/// Restores a group call from its row.
 pub(super) fn group_call_from_row(
     row: GroupCallRow,
     limits: GroupCallLimits,

@@ -1,4 +1,4 @@
-//! Tests of the registry and the call tasks with a real store and real queues, without sockets.
+//! Tests of the registry and the call tasks, with a real store and queues.
 
 mod early_signals;
 mod event_order;
@@ -158,7 +158,7 @@ async fn a_start_repeated_as_the_call_ends_does_not_ring() {
         page.wait_for_state(ended_state(Outcome::Declined)).await;
     }
     fixture.wait_until_idle().await;
-    // A start that was looked up just before the call ended.
+    // The lookup of this start preceded the call's end.
     let row = fixture.app.store.find_call(id).await.unwrap().unwrap();
     let start = CallStart {
         id,

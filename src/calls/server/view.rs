@@ -1,4 +1,4 @@
-//! What each client sees of a call, and which clients receive its changes.
+//! What each client sees of a call, and who receives its changes.
 
 use crate::{
     model::{
@@ -10,7 +10,6 @@ use crate::{
     server::{error::Result, live::ConnectionRegistry, store::Store},
 };
 
-/// The two people of a call.
 #[derive(Debug, Clone)]
 pub(super) struct Parties {
     pub(super) caller: Person,
@@ -32,7 +31,7 @@ impl Parties {
             .map(|(caller, callee)| Self { caller, callee }))
     }
 
-    /// For a client of one side, without ICE servers.
+    /// Without ICE servers.
     pub(super) fn view(&self, call: &Call, side: Side, client: ClientId) -> CallView {
         CallView {
             id: call.id,
@@ -50,7 +49,7 @@ impl Parties {
         }
     }
 
-    /// For a ringing client, with ICE servers to prepare the connection.
+    /// With ICE servers, to prepare the connection.
     pub(super) fn ringing_view(
         &self,
         call: &Call,
@@ -64,7 +63,6 @@ impl Parties {
         }
     }
 
-    /// For the client that holds a side.
     pub(super) fn holder_view(
         &self,
         call: &Call,
@@ -83,8 +81,8 @@ impl Parties {
     }
 }
 
-/// The clients that receive a change: the caller's, and all of the callee's before the answer, then the answering one.
-/// A busy callee receives nothing.
+/// The caller's client; and the answering one, or all of the callee's before the answer. A busy callee's receive
+/// nothing.
 pub(super) fn recipients(
     live: &ConnectionRegistry,
     before: Option<&Call>,

@@ -1,4 +1,4 @@
-//! Connection quality: signal bars beside the name, and details on demand.
+//! Connection quality: signal bars, and details on demand.
 
 use crate::calls::client::{
     state::connection_quality::{ConnectionQuality, Route, bars, bars_label},
@@ -8,10 +8,7 @@ use leptos::prelude::*;
 
 /// Signal bars; pressing them toggles the details.
 #[component]
-pub fn QualityBars(
-    /// Whether [`QualityDetails`] are shown.
-    open: RwSignal<bool>,
-) -> impl IntoView {
+pub fn QualityBars(open: RwSignal<bool>) -> impl IntoView {
     let calls = use_calls();
     let bars = Memo::new(move |_| {
         calls
@@ -45,10 +42,7 @@ pub fn QualityBars(
 
 /// The measurements behind the bars, and the safety code.
 #[component]
-pub fn QualityDetails(
-    /// Whether the details are shown.
-    open: RwSignal<bool>,
-) -> impl IntoView {
+pub fn QualityDetails(open: RwSignal<bool>) -> impl IntoView {
     let calls = use_calls();
     move || {
         calls
@@ -64,7 +58,7 @@ pub fn QualityDetails(
     }
 }
 
-/// The safety code. A separate component, so that it stays stable while the measurements change.
+/// Separate, so that it stays stable while the measurements change.
 #[component]
 fn SafetyCodeText() -> impl IntoView {
     let calls = use_calls();

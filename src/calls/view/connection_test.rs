@@ -1,5 +1,4 @@
-//! The connection test in Settings: measures whether calls can connect directly, through the relay over UDP, or over
-//! TCP.
+//! The connection test in Settings: direct, and through the relay over UDP or TCP.
 
 use crate::{
     calls::{
@@ -19,7 +18,6 @@ use crate::{
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-/// State of the test.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 enum TestState {
     #[default]
@@ -29,7 +27,7 @@ enum TestState {
     Failed(String),
 }
 
-/// The card with the button and the findings.
+/// The test's button and findings.
 #[component]
 pub fn ConnectionTest() -> impl IntoView {
     let state = RwSignal::new(TestState::default());
@@ -43,7 +41,7 @@ pub fn ConnectionTest() -> impl IntoView {
         state.set(TestState::Running("Requesting relay credentials…"));
         spawn_local(async move {
             let outcome = run_test(state, findings).await;
-            // The component may be unmounted by now.
+            // The component may be unmounted.
             let _ = state.try_set(outcome);
         });
     };
@@ -85,7 +83,7 @@ async fn run_test(state: RwSignal<TestState>, findings: RwSignal<Vec<Finding>>) 
     };
     let show_progress = move |what| drop(state.try_set(TestState::Running(what)));
     let add = move |finding| {
-        // The component may be unmounted by now.
+        // The component may be unmounted.
         let _ = findings.try_update(|findings| findings.push(finding));
     };
     show_progress("Testing the direct route…");
@@ -103,8 +101,7 @@ async fn run_test(state: RwSignal<TestState>, findings: RwSignal<Vec<Finding>>) 
     TestState::Done
 }
 
-/// The finding on UDP and direct connections. A browser with a public address of its own reports no server-reflexive
-/// candidate (RFC 8445 section 5.1.3).
+/// A browser with a public address reports no server-reflexive candidate (RFC 8445 section 5.1.3).
 fn direct_finding(public_address: Option<&str>, udp_gets_out: bool) -> Finding {
     const FINDING_NAME: &str = "Direct";
     match public_address {
@@ -150,7 +147,6 @@ async fn relay_finding(servers: &[IceServer], transport: &str, name: &'static st
     }
 }
 
-/// The conclusion from the other findings.
 fn overall_finding(findings: &[Finding]) -> Finding {
     const FINDING_NAME: &str = "Calls from here";
     let is_good = |at: usize| {
@@ -177,7 +173,6 @@ fn overall_finding(findings: &[Finding]) -> Finding {
     }
 }
 
-/// The STUN servers, without the relays.
 fn stun_servers(servers: &[IceServer]) -> Vec<IceServer> {
     let urls = servers.iter().flat_map(|server| &server.urls);
     let urls: Vec<_> = urls
@@ -189,14 +184,14 @@ fn stun_servers(servers: &[IceServer]) -> Vec<IceServer> {
         username: None,
         credential: None,
     };
-    // The browser would reject a server without URLs.
+    // Browsers reject a server without URLs.
     Some(server)
         .filter(|server| !server.urls.is_empty())
         .into_iter()
         .collect()
 }
 
-/// The TURN server for one transport (RFC 7065; the default is UDP).
+/// UDP is the default transport (RFC 7065).
 fn turn_server(servers: &[IceServer], transport: &str) -> Option<IceServer> {
     servers.iter().find_map(|server| {
         let fits = |url: &&String| {

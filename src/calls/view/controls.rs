@@ -1,7 +1,7 @@
-//! Microphone, camera, screen and self view: what the preview and the call have in common.
+//! Microphone, camera, screen and self view, for the preview and the call.
 //!
-//! The label of a toggle button names its action, so it has no `aria-pressed`. It contains both icons, and CSS shows one: a newly created
-//! icon would be blank until its drawing loads.
+//! A toggle button's label names its action, so it has no `aria-pressed`. CSS shows one of its two icons: a new one
+//! would be blank until its drawing loads.
 
 use crate::{
     calls::client::{
@@ -19,10 +19,9 @@ use crate::{
 };
 use leptos::{html, prelude::*};
 
-/// Delay before the permission hint appears, in milliseconds.
 const PERMISSION_HINT_DELAY_MILLIS: i32 = 1_500;
 
-/// Mutes and unmutes. Toggled means muted, or no microphone.
+/// Mutes and unmutes; toggled means muted, or no microphone.
 #[component]
 pub fn MicrophoneButton() -> impl IntoView {
     let devices = use_calls().devices();
@@ -50,7 +49,7 @@ pub fn MicrophoneButton() -> impl IntoView {
     }
 }
 
-/// Turns the camera off and on. Toggled means off.
+/// Turns the camera off and on; toggled means off.
 #[component]
 pub fn CameraButton() -> impl IntoView {
     let devices = use_calls().devices();
@@ -76,7 +75,7 @@ pub fn CameraButton() -> impl IntoView {
     }
 }
 
-/// Starts and stops screen sharing. Toggled means sharing. Hidden if the browser does not support it, as on phones.
+/// Starts and stops screen sharing; hidden without browser support.
 #[component]
 pub fn ShareButton() -> impl IntoView {
     let devices = use_calls().devices();
@@ -106,7 +105,7 @@ pub fn ShareButton() -> impl IntoView {
     }
 }
 
-/// Device problems and hints, as text.
+/// Device problems and hints.
 #[component]
 pub fn DeviceProblems() -> impl IntoView {
     let calls = use_calls();
@@ -146,7 +145,7 @@ pub fn DeviceProblems() -> impl IntoView {
     }
 }
 
-/// A hint that the browser is probably prompting for permission, because the prompt is easily overlooked.
+/// The browser's permission prompt is easily overlooked.
 fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
     let late = RwSignal::new(false);
     let asking = Memo::new(move |_| {
@@ -157,7 +156,7 @@ fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
         late.set(false);
         if asking.get().contains(&true) {
             browser::run_after(PERMISSION_HINT_DELAY_MILLIS, move || {
-                // The component may be unmounted by now.
+                // The component may be unmounted.
                 if asking
                     .try_get_untracked()
                     .is_some_and(|asking| asking.contains(&true))
@@ -185,7 +184,7 @@ fn permission_hint(devices: Devices) -> Memo<Option<&'static str>> {
     })
 }
 
-/// The level of the microphone, which shows the person that the others can hear them.
+/// The microphone's level, which shows that the others can hear the person.
 #[component]
 pub fn LevelMeter() -> impl IntoView {
     let devices = use_calls().devices();
@@ -200,7 +199,7 @@ pub fn LevelMeter() -> impl IntoView {
     }
 }
 
-/// The camera's video as the others see it, mirrored.
+/// The camera's video, mirrored.
 #[component]
 pub fn SelfView() -> impl IntoView {
     let devices = use_calls().devices();

@@ -1,4 +1,4 @@
-//! Selection of microphone, camera and speaker, before and during a call.
+//! Selection of microphone, camera and speaker.
 
 use crate::{
     calls::client::{
@@ -12,7 +12,7 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// The device lists, and the processing of the microphone's audio.
+/// Device lists and audio processing.
 #[component]
 pub fn DevicePicker() -> impl IntoView {
     view! {
@@ -30,7 +30,7 @@ pub fn DevicePicker() -> impl IntoView {
     }
 }
 
-/// A list of devices. Shown once labels are known, which browsers hide until permission is granted.
+/// Hidden until labels are known, which takes permission.
 #[component]
 fn DeviceSelect(kind: DeviceKind) -> impl IntoView {
     let devices = use_calls().devices();
@@ -89,7 +89,7 @@ fn AudioProcessingToggle(processing: AudioProcessing) -> impl IntoView {
     }
 }
 
-/// Offers to use a newly connected device.
+/// Offers a newly connected device.
 #[component]
 pub fn NewDeviceNotice() -> impl IntoView {
     let devices = use_calls().devices();

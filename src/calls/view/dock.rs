@@ -1,8 +1,7 @@
 //! The dock: shows the call on every page and across navigation.
 //!
-//! It is placed at the end of the site's header and shows one view at a time: a preview, an incoming call, the call, or its
-//! end. In a wide window it is a card in the corner below the header. On a phone, a minimised call is a bar in the flow of
-//! the page, so that it covers neither the text nor the composer.
+//! In a wide window it is a card in the corner. On a phone, a minimised call is a bar in the flow of the page, so that
+//! it covers neither the text nor the composer.
 
 use super::{
     dock_size::DockExpanded,
@@ -23,13 +22,12 @@ use leptos_router::hooks::use_location;
 use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
-/// The view that the dock shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DockView {
     Empty,
     Preview,
     Incoming {
-        /// Whether the card replaces a preview, so that a press meant for the preview may land on it.
+        /// A press meant for the preview may land on the card.
         replaces_preview: bool,
     },
     Stage,
@@ -76,7 +74,7 @@ pub fn Dock() -> impl IntoView {
     let dock = NodeRef::<html::Div>::new();
     let focus_before = FocusBefore::default();
 
-    // Navigation minimises the call, so that the new page is visible.
+    // Navigation minimises the call and shows the new page.
     let path = use_location().pathname;
     Effect::new(move |before: Option<String>| {
         let now = path.get();
@@ -91,7 +89,7 @@ pub fn Dock() -> impl IntoView {
         if is_call(now) && !before.is_some_and(is_call) {
             is_expanded.set(true);
         }
-        // A call that existed before the chunk was loaded also moves the focus.
+        // A call from before the chunk was loaded also moves the focus.
         if before.unwrap_or(DockView::Empty) != now {
             update_focus(dock, focus_before, now);
         }
@@ -114,7 +112,7 @@ pub fn Dock() -> impl IntoView {
     }
 }
 
-/// The text that screen readers announce.
+/// The text for screen readers.
 pub fn status_text() -> Memo<String> {
     let calls = use_calls();
     let call_state = calls.state();
@@ -124,11 +122,10 @@ pub fn status_text() -> Memo<String> {
     })
 }
 
-/// The element that had the focus before the dock took it.
 type FocusBefore = BrowserState<Option<HtmlElement>>;
 
-/// Moves the focus when the dock changes, because the focused element may be gone and the focus would fall to the
-/// body. A person who is typing is not interrupted; screen readers announce the change.
+/// The focused element may be gone, and the focus would fall to the body. A person who is typing is not interrupted;
+/// screen readers announce the change.
 fn update_focus(dock: NodeRef<html::Div>, focus_before: FocusBefore, shown: DockView) {
     request_animation_frame(move || {
         let Some(document) = web_sys::window().and_then(|window| window.document()) else {
@@ -172,7 +169,7 @@ fn update_focus(dock: NodeRef<html::Div>, focus_before: FocusBefore, shown: Dock
     });
 }
 
-/// The element itself, or the summary of the closed menu that contains it.
+/// In a closed menu, its summary gets the focus.
 fn focusable(element: HtmlElement) -> HtmlElement {
     element
         .closest("details:not([open])")

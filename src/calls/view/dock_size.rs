@@ -1,8 +1,8 @@
-//! Whether the dock is expanded. Provided by the dock to the views of a call.
+//! Whether the dock is expanded.
 
 use leptos::prelude::*;
 
-/// True while the call has the large view, false while it is minimised.
+/// False while the call is minimised.
 #[derive(Debug, Clone, Copy)]
 pub struct DockExpanded(pub RwSignal<bool>);
 
@@ -15,10 +15,10 @@ impl DockExpanded {
     }
 }
 
-/// The dock's size.
+/// Whether the dock is expanded.
 ///
 /// # Panics
-/// Panics outside the dock, which provides it.
+/// Panics outside the dock.
 #[must_use]
 pub fn use_dock_expanded() -> RwSignal<bool> {
     let DockExpanded(is_expanded) = expect_context();

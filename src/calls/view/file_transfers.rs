@@ -31,7 +31,7 @@ pub fn SendFileButton() -> impl IntoView {
             return;
         };
         offer_selected_files(&input, |file| calls.offer_file(file));
-        // Clearing the input allows the same file to be chosen again.
+        // Allows the same file to be chosen again.
         input.set_value("");
     };
     view! {
@@ -51,7 +51,7 @@ fn offer_selected_files(input: &HtmlInputElement, offer: impl Fn(web_sys::File))
         .for_each(offer);
 }
 
-/// All file transfers of the call, with their state.
+/// All file transfers of the call.
 #[component]
 pub fn FileTransferList() -> impl IntoView {
     let files = use_calls().transfers();
@@ -134,7 +134,6 @@ fn FileTransferRow(
     }
 }
 
-/// The progress of a transfer, as text.
 fn transfer_text(file: &FileTransfer) -> String {
     let size = format_bytes(file.size);
     match (file.phase, file.direction) {

@@ -1,4 +1,4 @@
-//! A group call: video and audio of all participants, the self view, and the controls.
+//! A group call: participants, self view and controls.
 
 use super::{
     controls::{CameraButton, DeviceProblems, MicrophoneButton, SelfView, ShareButton},
@@ -131,7 +131,6 @@ pub fn GroupStage() -> impl IntoView {
     }
 }
 
-/// All participants except this page's.
 fn other_participants(group: &ActiveGroupCall) -> Vec<ParticipantView> {
     let members = group.view.participants.iter();
     members
@@ -140,7 +139,6 @@ fn other_participants(group: &ActiveGroupCall) -> Vec<ParticipantView> {
         .collect()
 }
 
-/// One participant: video or shared screen, name and connection state.
 #[component]
 fn ParticipantTile(seat: Seat, others: Memo<Vec<ParticipantView>>) -> impl IntoView {
     let calls = use_calls();
@@ -191,7 +189,7 @@ fn ParticipantTile(seat: Seat, others: Memo<Vec<ParticipantView>>) -> impl IntoV
     }
 }
 
-/// A note on a participant's connection; `None` while connected.
+/// `None` while connected.
 fn connection_note(other: Option<&PeerStatus>, away: bool) -> Option<&'static str> {
     match other.map(|other| other.path_state) {
         Some(PathState::Connected) => None,
@@ -201,7 +199,7 @@ fn connection_note(other: Option<&PeerStatus>, away: bool) -> Option<&'static st
     }
 }
 
-/// The notice that this page was removed from a group call.
+/// The notice of a removal from a group call.
 #[component]
 pub fn RemovedCard() -> impl IntoView {
     let (calls, loader) = (use_calls(), use_calls_loader());

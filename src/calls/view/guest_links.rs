@@ -1,4 +1,4 @@
-//! Inviting guests to a group call: creating and revoking links.
+//! Inviting guests to a group call.
 
 use crate::{
     calls::{
@@ -18,10 +18,9 @@ use js_sys::Reflect;
 use leptos::{html, prelude::*, task::spawn_local_scoped_with_cancellation};
 use wasm_bindgen_futures::JsFuture;
 
-/// The lifetimes of a link to choose from, in hours.
+/// In hours.
 const LIFETIME_CHOICES: [(u32, &str); 3] = [(1, "1 hour"), (24, "1 day"), (7 * 24, "1 week")];
 
-/// The absolute URL of a link.
 fn absolute_url(path: &str) -> String {
     let origin = web_sys::window().and_then(|window| window.location().origin().ok());
     format!("{}{path}", origin.unwrap_or_default())
@@ -29,10 +28,7 @@ fn absolute_url(path: &str) -> String {
 
 /// Creates links, and lists the existing ones.
 #[component]
-pub fn GuestLinks(
-    /// The call to invite to.
-    call: CallId,
-) -> impl IntoView {
+pub fn GuestLinks(call: CallId) -> impl IntoView {
     let create = ServerAction::<CreateGuestLink>::new();
     let revoke = ServerAction::<RevokeGuestLink>::new();
     // A new participant may be a guest, so the list is fetched again.
@@ -54,7 +50,7 @@ pub fn GuestLinks(
         Some(Ok(links)) => links,
         Some(Err(_)) | None => known.cloned().unwrap_or_default(),
     });
-    // A later failure does not hide the new link: its URL cannot be fetched again.
+    // A later failure does not hide the new link, whose URL cannot be fetched again.
     let new_link = RwSignal::new(None);
     Effect::new(move || {
         if let Some(Ok(created)) = create.value().get() {
@@ -110,7 +106,6 @@ pub fn GuestLinks(
     }
 }
 
-/// An existing link: its creator, expiry and guests.
 #[component]
 fn GuestLinkItem(
     call: CallId,
@@ -159,7 +154,7 @@ fn GuestLinkItem(
     }
 }
 
-/// The link that was just created. Its URL is shown only now.
+/// The URL is shown only now.
 #[component]
 fn NewLinkField(address: String) -> impl IntoView {
     let field = NodeRef::<html::Input>::new();
@@ -202,12 +197,12 @@ fn NewLinkField(address: String) -> impl IntoView {
     }
 }
 
-/// Copies a text to the clipboard. False if the browser refuses.
+/// False if the browser refuses.
 async fn copy_to_clipboard(text: &str) -> bool {
     let Some(navigator) = web_sys::window().map(|window| window.navigator()) else {
         return false;
     };
-    // Pages without https have no clipboard.
+    // Only https pages have a clipboard.
     let has_clipboard =
         Reflect::get(&navigator, &"clipboard".into()).is_ok_and(|it| it.is_object());
     has_clipboard

@@ -1,5 +1,4 @@
-//! `/call/{token}`: the page of a guest link. It asks for a name, then joins the call; the rest of the site stays
-//! closed to guests.
+//! `/call/{token}`: asks for a guest's name, then joins the call. The rest of the site stays closed to guests.
 
 use crate::{
     calls::{
@@ -45,7 +44,6 @@ pub fn GuestPage() -> impl IntoView {
     }
 }
 
-/// What the link leads to.
 #[component]
 fn LinkTarget(token: String, target: GuestLinkTarget) -> impl IntoView {
     match target {
@@ -75,7 +73,6 @@ fn LinkTarget(token: String, target: GuestLinkTarget) -> impl IntoView {
     }
 }
 
-/// The page of an invalid link.
 #[component]
 fn InvalidLink() -> impl IntoView {
     set_page_status(&Failure::not_found("This guest link"));
@@ -87,8 +84,7 @@ fn InvalidLink() -> impl IntoView {
     }
 }
 
-/// The error of a failed lookup. Retrying reloads the page, because the guest cookie is sent only to the page's own
-/// path.
+/// Retrying reloads the page, because the guest cookie is sent only to the page's path.
 #[component]
 fn LinkFailure(failure: Failure) -> impl IntoView {
     set_page_status(&failure);
@@ -102,7 +98,6 @@ fn LinkFailure(failure: Failure) -> impl IntoView {
     }
 }
 
-/// The notice for a signed-in member of the room.
 #[component]
 fn MemberNotice(title: String, slug: String, created_by: String) -> impl IntoView {
     view! {
@@ -120,8 +115,7 @@ fn MemberNotice(title: String, slug: String, created_by: String) -> impl IntoVie
     }
 }
 
-/// The form for the guest's name. Plain, not an `ActionForm`: the guest's cookie is sent only to the page's own path, so the
-/// page is loaded anew.
+/// Not an `ActionForm`: the guest cookie is sent only to the page's path, so the page is reloaded.
 #[component]
 fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoView {
     view! {
@@ -142,13 +136,12 @@ fn GuestNameForm(token: String, title: String, created_by: String) -> impl IntoV
     }
 }
 
-/// The page beside the call: the guest's name, and a button to join.
 #[component]
 fn Lobby(token: String, room: CallRoom, name: String, created_by: String) -> impl IntoView {
     let (calls, loader, socket) = (use_calls(), use_calls_loader(), use_socket());
     let title = room.title.clone();
     let room = StoredValue::new(room);
-    // In the browser, the preview opens by itself, because the person came to join.
+    // The preview opens by itself: the person came to join.
     Effect::new(move || {
         socket.connect(format!("/call/{token}/ws"));
         loader.join_group_call(room.get_value());

@@ -4,16 +4,9 @@ use super::dock_size::use_dock_expanded;
 use crate::ui::icon::{Glyph, Icon};
 use leptos::prelude::*;
 
-/// Toggles a panel below the header. Hidden while the call is minimised.
+/// Toggles a panel; hidden while the call is minimised.
 #[component]
-pub fn PanelButton(
-    /// Label of the panel.
-    label: &'static str,
-    /// Icon of the button.
-    glyph: Glyph,
-    /// Whether the panel is open.
-    open: RwSignal<bool>,
-) -> impl IntoView {
+pub fn PanelButton(label: &'static str, glyph: Glyph, open: RwSignal<bool>) -> impl IntoView {
     view! {
         <button
             type="button"

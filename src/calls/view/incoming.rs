@@ -1,4 +1,4 @@
-//! An incoming call: the caller, the kind of call, and three ways to answer.
+//! An incoming call, and three ways to answer.
 
 use crate::{
     calls::client::{state::ClientCallState, use_calls},
@@ -12,14 +12,12 @@ use crate::{
 use leptos::prelude::*;
 use std::time::Duration;
 
-/// How long a card that replaces a preview stays disabled.
 const MISCLICK_GUARD_DELAY: Duration = Duration::from_millis(600);
 
-/// A ringing call. Escape does not decline, because it is pressed too easily while closing something else.
+/// A ringing call. Escape does not decline: it is pressed too easily.
 #[component]
 pub fn IncomingCard(
-    /// Whether the card replaces a preview. Its buttons are then disabled for a moment, so that a misclick neither
-    /// accepts nor declines.
+    /// Disables the buttons for a moment, so that a misclick neither accepts nor declines.
     replaces_preview: bool,
 ) -> impl IntoView {
     let calls = use_calls();
@@ -35,7 +33,7 @@ pub fn IncomingCard(
     Effect::new(move || {
         if replaces_preview {
             let then = move || {
-                // The component may be unmounted by now.
+                // The component may be unmounted.
                 let _ = ready.try_set(true);
             };
             set_timeout(then, MISCLICK_GUARD_DELAY);

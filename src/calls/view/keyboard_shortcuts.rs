@@ -1,7 +1,7 @@
 //! Keyboard shortcuts in a call: M microphone, V camera, D share screen, H hang up, Space push-to-talk while muted.
 //!
-//! A key always belongs to the focused element first, so shortcuts do not apply in text fields, and Space presses a focused
-//! control. Every shortcut also has a button, and all can be turned off in Settings.
+//! The focused element has precedence: text fields take every key, and Space presses a focused control. Every
+//! shortcut has a button too, and Settings can turn all off.
 
 use crate::{
     calls::client::{CallsClient, devices::Devices, state::ClientCallState},
@@ -11,11 +11,9 @@ use leptos::{ev::KeyboardEvent, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::Element;
 
-/// Storage key of the setting that turns shortcuts off.
 const STORAGE_KEY: &str = "rialto_call_keys";
 const DISABLED_VALUE: &str = "off";
 
-/// The action of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shortcut {
     Microphone,
@@ -25,7 +23,6 @@ enum Shortcut {
     PushToTalk,
 }
 
-/// The action for a key name.
 fn shortcut_for_key(key: &str) -> Option<Shortcut> {
     match key {
         "m" | "M" => Some(Shortcut::Microphone),
@@ -37,18 +34,16 @@ fn shortcut_for_key(key: &str) -> Option<Shortcut> {
     }
 }
 
-/// The kind of the focused element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FocusKind {
-    /// An element that handles no keys.
+    /// Handles no keys.
     Nothing,
-    /// A control, which Space presses.
+    /// Space presses it.
     Control,
-    /// A text field or selection, which handles every key.
+    /// Handles every key.
     Field,
 }
 
-/// Whether a shortcut applies with this focus.
 fn is_allowed(shortcut: Shortcut, focus: FocusKind) -> bool {
     match focus {
         FocusKind::Nothing => true,
@@ -79,12 +74,12 @@ pub fn is_enabled() -> bool {
     browser::local_storage_get(STORAGE_KEY).as_deref() != Some(DISABLED_VALUE)
 }
 
-/// Enables or disables shortcuts in this browser. Browser only.
+/// Enables or disables shortcuts. Browser only.
 pub fn set_enabled(on: bool) {
     browser::local_storage_set(STORAGE_KEY, if on { "on" } else { DISABLED_VALUE });
 }
 
-/// Registers the key listeners for the lifetime of the page. Browser only, once.
+/// Registers the key listeners. Browser only, once.
 pub fn listen_for_shortcuts(calls: CallsClient) {
     let is_key_held = RwSignal::new(false);
     window_event_listener(leptos::ev::keydown, move |event| {
@@ -132,11 +127,10 @@ pub fn listen_for_shortcuts(calls: CallsClient) {
             release();
         }
     });
-    // If another window takes the focus, no `keyup` event arrives.
+    // Without focus, no `keyup` event arrives.
     window_event_listener(leptos::ev::blur, move |_| release());
 }
 
-/// The shortcut of an event, if it applies.
 fn shortcut_for_event(event: &KeyboardEvent) -> Option<Shortcut> {
     let key = shortcut_for_key(&event.key())?;
     let with_others = event.ctrl_key() || event.alt_key() || event.meta_key();

@@ -1,4 +1,4 @@
-//! The dock's place on a page: the dock, or the loading state of its chunk.
+//! The dock, or the loading state of its chunk.
 
 use crate::{
     calls::client::lazy::{ChunkState, use_calls_loader},
@@ -9,12 +9,12 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// The place of the dock. Placed once, by the app.
+/// The place of the dock, once in the app.
 #[component]
 pub fn LazyCallDock() -> impl IntoView {
     let loader = use_calls_loader();
     let chunk = move || loader.chunk();
-    // A live region announces only later changes, so it exists from the start.
+    // Live regions announce only later changes.
     view! {
         <div class="visually-hidden" role="status" aria-live="polite">
             {move || chunk().map(|chunk| (chunk.status_text)())}
@@ -26,7 +26,7 @@ pub fn LazyCallDock() -> impl IntoView {
     }
 }
 
-/// Shown to a person who starts a call while the chunk is loading, or after loading failed.
+/// For a person who starts a call before the chunk is loaded.
 #[component]
 fn LoadingCard() -> impl IntoView {
     let loader = use_calls_loader();

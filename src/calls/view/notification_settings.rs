@@ -1,4 +1,4 @@
-//! Sound and notifications of incoming calls: a prompt shown once, and the settings.
+//! Sound and notifications of incoming calls.
 
 use crate::{
     calls::client::{
@@ -11,19 +11,16 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Notification, NotificationPermission};
 
-/// The notification permission of this site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum NotificationState {
-    /// Not known yet, or unsupported by the browser.
+    /// Or unsupported.
     #[default]
     Unknown,
-    /// The permission was not requested yet.
     Unasked,
     Granted,
     Denied,
 }
 
-/// Reads the permission from the browser. Browser only.
 fn notification_state() -> NotificationState {
     if !supports_notifications() {
         return NotificationState::Unknown;
@@ -35,22 +32,19 @@ fn notification_state() -> NotificationState {
     }
 }
 
-/// Requests the permission, which requires a user gesture. `then` receives the resulting state.
+/// Requires a user gesture.
 fn request_permission(then: impl FnOnce(NotificationState) + 'static) {
     spawn_local(async move {
         if let Ok(asked) = Notification::request_permission() {
-            // The result is read from the browser afterwards.
             let _ = JsFuture::from(asked).await;
         }
         then(notification_state());
     });
 }
 
-/// Storage key that records that the prompt was shown.
 const ASKED_STORAGE_KEY: &str = "rialto_ring_asked";
 
-/// Asks once per browser whether to notify of calls while the page is hidden. People who never open Settings would
-/// otherwise miss calls.
+/// Asks once per browser: people who never open Settings would miss calls while the page is hidden.
 #[component]
 pub fn NotificationPrompt() -> impl IntoView {
     let open = RwSignal::new(false);
@@ -85,7 +79,7 @@ pub fn NotificationPrompt() -> impl IntoView {
     }
 }
 
-/// The settings.
+/// The settings of incoming calls.
 #[component]
 pub fn NotificationSettings() -> impl IntoView {
     let ringer = use_calls().ringer();
@@ -104,7 +98,7 @@ pub fn NotificationSettings() -> impl IntoView {
     };
     let on_ask = move |_| {
         request_permission(move |answer| {
-            // The component may be unmounted by now.
+            // The component may be unmounted.
             let _ = notifies.try_set(answer);
         });
     };

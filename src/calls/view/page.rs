@@ -85,7 +85,6 @@ fn Overview(me: CurrentUser) -> impl IntoView {
     }
 }
 
-/// All other people who are present.
 #[component]
 fn PresentPeople(me: CurrentUser, is_hydrated: RwSignal<bool>) -> impl IntoView {
     let others = use_presence().others(me.person.id);
@@ -106,7 +105,7 @@ fn PresentPeople(me: CurrentUser, is_hydrated: RwSignal<bool>) -> impl IntoView 
     }
 }
 
-/// A row for one person. Presence changes in place, so that a button does not move before it is pressed.
+/// Presence changes in place, so that a button does not move before it is pressed.
 #[component]
 fn PersonRow(id: UserId, is_hydrated: RwSignal<bool>) -> impl IntoView {
     let people = use_presence();
@@ -198,7 +197,7 @@ fn PastRow(call: PastCall, is_hydrated: RwSignal<bool>) -> impl IntoView {
     }
 }
 
-/// Buttons for voice and video calls, disabled until the page is hydrated.
+/// Disabled until hydration.
 #[component]
 fn CallButtons(person: Person, is_hydrated: RwSignal<bool>) -> impl IntoView {
     let call_actions = use_call_actions();

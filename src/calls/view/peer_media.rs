@@ -1,4 +1,4 @@
-//! Media of a remote participant: video, shared screen and audio.
+//! Video, screen and audio of a remote participant.
 
 use crate::{
     calls::client::{
@@ -23,7 +23,6 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Document, HtmlMediaElement, HtmlVideoElement, MediaStream};
 
-/// The name of the peer; empty without one.
 pub(super) fn display_name_of(peer: Memo<Option<Person>>) -> String {
     peer.with(|with| {
         with.as_ref()
@@ -32,7 +31,7 @@ pub(super) fn display_name_of(peer: Memo<Option<Person>>) -> String {
     })
 }
 
-/// Shows a stream in a video element. An unchanged stream is not set again, because that would restart playback.
+/// Setting an unchanged stream would restart playback.
 fn bind_video_stream(
     video: NodeRef<html::Video>,
     stream: impl Fn() -> Option<MediaStream> + 'static,
@@ -47,8 +46,8 @@ fn bind_video_stream(
     });
 }
 
-/// Plays a stream in an audio element once it has an audio track. True if the stream was set. In Chromium, an element
-/// given an empty stream keeps its time at zero when audio arrives, which looks like blocked playback.
+/// True if the stream was set, which needs an audio track. In Chromium, an element with an empty stream keeps its time
+/// at zero when audio arrives, which looks like blocked playback.
 fn bind_audio_stream(audio: &HtmlMediaElement, stream: Option<&MediaStream>) -> bool {
     let stream = stream.filter(|stream| stream.get_audio_tracks().length() > 0);
     if audio.src_object().as_ref() == stream {
@@ -58,26 +57,19 @@ fn bind_audio_stream(audio: &HtmlMediaElement, stream: Option<&MediaStream>) -> 
     stream.is_some()
 }
 
-/// The camera video of a peer; without it, the name and the reason.
+/// A peer's camera video, or the name and the reason for none.
 #[component]
-pub fn PeerVideo(
-    /// The peer.
-    peer: Memo<Option<Person>>,
-    /// Name of the peer.
-    name: Signal<String>,
-    /// Seat of the peer.
-    seat: Seat,
-) -> impl IntoView {
+pub fn PeerVideo(peer: Memo<Option<Person>>, name: Signal<String>, seat: Seat) -> impl IntoView {
     let calls = use_calls();
     let other = calls.peer_status(seat);
     let arrivals = tracks_revision(other);
     let video = NodeRef::<html::Video>::new();
     bind_video_stream(video, move || {
-        // The memo must be read, because an unread memo tracks nothing.
+        // An unread memo tracks nothing.
         let _ = arrivals.get();
         calls.remote_video(seat)
     });
-    // Before the first media state report, video may arrive at any moment, so the video element is shown.
+    // Before the first report, video may arrive at any moment.
     let seen =
         move || media_state(other).is_none_or(|sends| sends.camera && !sends.is_video_paused);
     let silent = move || media_state(other).is_some_and(|sends| !sends.microphone);
@@ -126,14 +118,9 @@ pub fn PeerVideo(
     }
 }
 
-/// The screen shared by a peer, while it is shared.
+/// The screen shared by a peer.
 #[component]
-pub fn PeerScreen(
-    /// Name of the peer.
-    name: Signal<String>,
-    /// Seat of the peer.
-    seat: Seat,
-) -> impl IntoView {
+pub fn PeerScreen(name: Signal<String>, seat: Seat) -> impl IntoView {
     let calls = use_calls();
     let other = calls.peer_status(seat);
     let arrivals = tracks_revision(other);
@@ -156,12 +143,9 @@ pub fn PeerScreen(
     }
 }
 
-/// The audio of a peer, on the selected speaker. Browsers may require a user gesture before playing it.
+/// A peer's audio, on the selected speaker. Browsers may require a user gesture.
 #[component]
-pub fn PeerAudio(
-    /// Seat of the peer.
-    seat: Seat,
-) -> impl IntoView {
+pub fn PeerAudio(seat: Seat) -> impl IntoView {
     let calls = use_calls();
     let arrivals = tracks_revision(calls.peer_status(seat));
     let audio = NodeRef::<html::Audio>::new();
@@ -174,8 +158,7 @@ pub fn PeerAudio(
             let refused = JsFuture::from(playing).await.err();
             let name = refused
                 .and_then(|why| js_sys::Reflect::get(&why, &"name".into()).ok()?.as_string());
-            // Other errors mean that the stream was replaced or removed meanwhile. The component may be unmounted by
-            // now.
+            // Other errors mean a replaced or removed stream. The component may be unmounted.
             let _ = blocked.try_set(name.as_deref() == Some("NotAllowedError"));
         });
     };
@@ -208,17 +191,16 @@ pub fn PeerAudio(
     }
 }
 
-/// Routes an element to an audio output (W3C Audio Output Devices); empty selects the default. Without browser
-/// support, or if the output is gone, nothing changes.
+/// W3C Audio Output Devices; empty selects the default. Without browser support, or if the output is gone, nothing
+/// changes.
 fn set_audio_output(element: &HtmlMediaElement, speaker: &str) {
     call_method_if_present(element, "setSinkId", &[speaker.into()]);
 }
 
-/// Full screen and picture-in-picture, for the shared screen or else the peer's video. Each button appears only with
-/// browser support.
+/// Full screen and picture-in-picture, for the shared screen or else the video; each button needs browser support.
 #[component]
 pub fn VideoButtons(
-    /// The element shown in full screen.
+    /// Shown in full screen.
     pictures: NodeRef<html::Div>,
 ) -> impl IntoView {
     let calls = use_calls();
@@ -290,7 +272,7 @@ pub fn VideoButtons(
     }
 }
 
-/// Toggles picture-in-picture (W3C Picture-in-Picture).
+/// W3C Picture-in-Picture.
 fn toggle_picture_in_picture(video: &HtmlVideoElement) {
     let Some(document) = document() else { return };
     let floats = Reflect::get(&document, &"pictureInPictureElement".into());
@@ -301,7 +283,7 @@ fn toggle_picture_in_picture(video: &HtmlVideoElement) {
     }
 }
 
-/// Calls a method that the browser may lack, or whose promise may be rejected; both are ignored.
+/// Ignores a missing method and a rejected promise.
 fn call_method_if_present(object: &JsValue, name: &str, arguments: &[JsValue]) {
     let call = || {
         let function: Function = Reflect::get(object, &name.into()).ok()?.dyn_into().ok()?;
@@ -320,7 +302,7 @@ fn document() -> Option<Document> {
     web_sys::window()?.document()
 }
 
-/// Whether the path to the peer of a two-party call is being recovered.
+/// For two-party calls.
 pub(super) fn is_reconnecting(calls: &CallsClient) -> bool {
     let path = calls.path_state().get();
     calls.state().with(|call_state| {
@@ -331,7 +313,6 @@ pub(super) fn is_reconnecting(calls: &CallsClient) -> bool {
     })
 }
 
-/// Whether the path to any peer is lost, in either kind of call.
 fn is_peer_reconnecting(calls: &CallsClient, seat: Seat, other: Memo<Option<PeerStatus>>) -> bool {
     if seat == SOLE_PEER {
         return is_reconnecting(calls);
@@ -343,12 +324,10 @@ fn is_peer_reconnecting(calls: &CallsClient, seat: Seat, other: Memo<Option<Peer
     })
 }
 
-/// The media state reported by a peer.
 fn media_state(other: Memo<Option<PeerStatus>>) -> Option<MediaState> {
     other.with(|other| other.as_ref()?.media_state)
 }
 
-/// Changes when the tracks of a peer change.
 fn tracks_revision(other: Memo<Option<PeerStatus>>) -> Memo<u32> {
     Memo::new(move |_| other.with(|other| other.as_ref().map_or(0, |other| other.tracks_version)))
 }

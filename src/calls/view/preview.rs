@@ -1,4 +1,4 @@
-//! The preview before a call: the self view, and device problems.
+//! The preview before a call.
 
 use super::{
     controls::{CameraButton, DeviceProblems, LevelMeter, MicrophoneButton, SelfView},

@@ -1,4 +1,4 @@
-//! A two-party call: the peer's video and audio, the self view, and the controls.
+//! A two-party call: the peer, the self view and the controls.
 
 use super::{
     connection_quality::{QualityBars, QualityDetails},
@@ -24,7 +24,7 @@ use crate::{
 use leptos::{html, prelude::*};
 use std::time::Duration;
 
-/// A call from start or answer to its end. The elements stay the same throughout, so that playback is not interrupted.
+/// A call from start or answer to its end. Its elements stay the same, so that playback is not interrupted.
 #[component]
 pub fn Stage() -> impl IntoView {
     let calls = use_calls();
@@ -76,7 +76,6 @@ pub fn Stage() -> impl IntoView {
     }
 }
 
-/// The state of the call as text, and its duration.
 #[component]
 fn CallState() -> impl IntoView {
     let calls = use_calls();
@@ -93,7 +92,7 @@ fn CallState() -> impl IntoView {
         }
         now.set(browser::now());
         let tick = move || now.set(browser::now());
-        // Without a timer, only the displayed duration stops.
+        // Without a timer, only the shown duration stops.
         if let Ok(ticking) = set_interval_with_handle(tick, Duration::from_secs(1)) {
             on_cleanup(move || ticking.clear());
         }
@@ -141,7 +140,7 @@ pub fn CallProblemNotices() -> impl IntoView {
     }
 }
 
-/// When the call connected, by the local clock.
+/// By the local clock.
 fn connected_since(call_state: &ClientCallState) -> Option<Millis> {
     call_state
         .active_call()

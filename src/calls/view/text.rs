@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// The state of the call, as shown on this page. `online` says whether the server is reachable.
+/// The state of the call; `online` says whether the server is reachable.
 #[must_use]
 pub fn state_text(call_state: &ClientCallState, path: PathState, online: bool) -> String {
     match call_state {
@@ -51,7 +51,6 @@ pub fn state_text(call_state: &ClientCallState, path: PathState, online: bool) -
     }
 }
 
-/// The number of participants.
 fn group_call_text(group: &ActiveGroupCall) -> String {
     match group.view.participants.len() {
         0 | 1 => "Nobody else is here yet".to_owned(),
@@ -67,7 +66,7 @@ fn in_call_text(view: &CallView, path: PathState, online: bool) -> String {
         (State::Dialing, _) => format!("Calling {}…", view.peer().name),
         (State::Ringing, _) => "Ringing…".to_owned(),
         (State::Connecting, _) => "Connecting…".to_owned(),
-        // The page notices a lost path before the server, which may be unreachable.
+        // The page notices a lost path before the server.
         (State::Connected, PathState::Connecting | PathState::Connected) => "Connected".to_owned(),
         (State::Connected, PathState::Lost) | (State::Reconnecting, _) => {
             "Reconnecting…".to_owned()
@@ -82,7 +81,7 @@ pub fn incoming_text(view: &CallView) -> String {
     format!("{} from {}", view.media.label(), view.caller.name)
 }
 
-/// A duration: `0:05`, `12:34`, `1:02:03`. Negative values count as zero.
+/// A duration: `0:05`, `12:34`, `1:02:03`; at least zero.
 #[must_use]
 pub fn clock_text(millis: Millis) -> String {
     let seconds = millis.max(0) / 1_000;

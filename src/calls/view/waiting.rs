@@ -1,4 +1,4 @@
-//! A call that waits during another call: a small card without sound that does not take the focus.
+//! A call that waits during another: a small, silent card that does not take the focus.
 
 use crate::{
     calls::client::use_calls,

@@ -13,14 +13,14 @@ use web_sys::{
     MediaStreamTrack, MediaStreamTrackState,
 };
 
-/// A track of an open device. Stopped on drop, which turns the indicator light off.
+/// Stopped on drop, which turns the indicator light off.
 pub(super) struct LocalTrack {
     track: MediaStreamTrack,
     _on_ended: Closure<dyn FnMut()>,
 }
 
 impl LocalTrack {
-    /// Takes ownership of a track. `on_lost` is called if the device disappears.
+    /// `on_lost` is called if the device disappears.
     fn new(track: MediaStreamTrack, on_lost: impl FnMut() + 'static) -> Self {
         let on_ended = Closure::new(on_lost);
         track.set_onended(Some(on_ended.as_ref().unchecked_ref()));
@@ -30,7 +30,6 @@ impl LocalTrack {
         }
     }
 
-    /// The track.
     pub(super) fn track(&self) -> &MediaStreamTrack {
         &self.track
     }
@@ -43,7 +42,7 @@ impl Drop for LocalTrack {
     }
 }
 
-/// The result of opening devices: for each requested one, its track or the problem.
+/// For each requested device, its track or the problem.
 #[derive(Default)]
 pub(super) struct OpenedDevices {
     pub(super) microphone: Option<Result<LocalTrack, DeviceProblem>>,
@@ -53,16 +52,15 @@ pub(super) struct OpenedDevices {
 /// Which devices to open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DeviceRequest {
-    /// Whether to open a microphone.
+    /// Opens a microphone.
     pub microphone: bool,
-    /// Whether to open a camera.
+    /// Opens a camera.
     pub camera: bool,
-    /// Whether the call is a group call, where smaller video is enough.
+    /// Whether smaller video is enough, as in a group call.
     pub is_group_call: bool,
 }
 
 impl DeviceRequest {
-    /// A request for one device.
     pub(super) fn single(device: CaptureDevice, is_group_call: bool) -> Self {
         Self {
             microphone: device == CaptureDevice::Microphone,
@@ -79,8 +77,7 @@ impl DeviceRequest {
     }
 }
 
-/// Opens devices. Both are requested in one permission prompt; if that fails, each is requested separately, so that a
-/// missing or refused one does not block the other.
+/// One permission prompt for both; if it fails, one each, so that a missing or refused device does not block the other.
 pub(super) async fn open_devices(
     request: DeviceRequest,
     preferences: &DevicePreferences,
@@ -127,7 +124,7 @@ pub(super) async fn open_devices(
     opened
 }
 
-/// Opens a shared screen, with its audio if the browser provides it. `None` if the person cancels the prompt.
+/// `None` if the person cancels the prompt; audio only if the browser provides it.
 pub(super) async fn capture_screen(
     on_ended: impl Fn() + Clone + 'static,
 ) -> Result<Option<(LocalTrack, Option<LocalTrack>)>, DeviceProblem> {
@@ -151,20 +148,20 @@ pub(super) async fn capture_screen(
         .get(0)
         .dyn_into()
         .map_err(|_| DeviceProblem::Missing)?;
-    // Text should be sharp rather than smooth (W3C MediaStreamTrack Content Hints).
+    // Sharp text matters more than smooth motion (W3C MediaStreamTrack Content Hints).
     let _ = Reflect::set(&screen, &"contentHint".into(), &"detail".into());
     let sound = stream.get_audio_tracks().get(0).dyn_into().ok();
     let sound = sound.map(|track| LocalTrack::new(track, || {}));
     Ok(Some((LocalTrack::new(screen, on_ended), sound)))
 }
 
-/// Whether this browser supports screen sharing; mobile browsers do not. Browser only.
+/// Mobile browsers do not support it.
 pub(super) fn can_share_screen() -> bool {
     media_devices()
         .is_ok_and(|devices| Reflect::has(&devices, &"getDisplayMedia".into()).unwrap_or(false))
 }
 
-/// Requests a stream from the selected devices, falling back to any if they are gone.
+/// Falls back to any device if the selected ones are gone.
 async fn request_stream(
     devices: &MediaDevices,
     request: DeviceRequest,

@@ -8,7 +8,6 @@ use crate::ui::browser;
 use leptos::prelude::*;
 
 impl Devices {
-    /// Polls the level while the microphone is open.
     pub(super) fn poll_microphone_level(self, meter_generation: u32) {
         let level = self.local_tracks.with_or_default(|tracks| {
             if tracks.meter_generation != meter_generation {
@@ -27,7 +26,7 @@ impl Devices {
         let mut activity = self.microphone_activity.get_untracked();
         let before = activity;
         activity.update(level, muted);
-        // The signal is set only if the value changes.
+        // A signal set to an equal value would notify.
         if activity != before {
             self.microphone_activity.set(activity);
         }

@@ -2,7 +2,6 @@
 
 use super::{capture::LocalTrack, microphone_level::Meter, problem::CaptureDevice};
 
-/// The open tracks, and the generations of requests for them.
 #[derive(Default)]
 pub(super) struct LocalTracks {
     pub(super) microphone: Option<LocalTrack>,
@@ -10,13 +9,11 @@ pub(super) struct LocalTracks {
     pub(super) screen: Option<LocalTrack>,
     pub(super) screen_audio: Option<LocalTrack>,
     pub(super) meter: Option<Meter>,
-    /// Whether the call is a group call, where smaller video is enough.
     pub(super) is_group_call: bool,
-    /// Generations of reopening the microphone and the camera; results of older requests are dropped.
+    /// For microphone and camera; results of older requests are dropped.
     pub(super) reopen_generations: (u32, u32),
-    /// Generation of the meter; polls of older meters end.
     pub(super) meter_generation: u32,
-    /// Generation of releases; devices requested before the latest release are closed when they arrive.
+    /// Devices requested before the latest release close on arrival.
     pub(super) release_generation: u32,
 }
 

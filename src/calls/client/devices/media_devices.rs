@@ -3,11 +3,7 @@
 use super::problem::DeviceProblem;
 use web_sys::MediaDevices;
 
-/// The browser's media devices.
-///
-/// # Errors
-/// Fails with [`DeviceProblem::Insecure`] outside a secure context, and [`DeviceProblem::Unsupported`] in a browser
-/// without media devices.
+/// Fails outside a secure context, and without browser support.
 pub(super) fn media_devices() -> Result<MediaDevices, DeviceProblem> {
     let window = web_sys::window().ok_or(DeviceProblem::Unsupported)?;
     let devices = window

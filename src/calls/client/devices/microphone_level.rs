@@ -1,29 +1,28 @@
-//! The level of the microphone: for the meter, and to detect talking while muted and a silent microphone.
+//! The microphone's level: meter, talking while muted, and silence.
 
 use web_sys::{
     AnalyserNode, AudioContext, MediaStream, MediaStreamAudioSourceNode, MediaStreamTrack,
 };
 
-/// Polling interval of the level, in milliseconds.
+/// Milliseconds.
 pub(super) const LEVEL_POLL_INTERVAL: i32 = 100;
-/// Levels above the first are speech; levels below the second mean a dead microphone, because no room is that quiet.
-/// Root mean square of samples between -1 and 1.
+/// Root mean squares of samples between -1 and 1. Speech is above the first; below the second, the microphone is dead,
+/// because no room is that quiet.
 const SPEECH_LEVEL: f32 = 0.02;
 const SILENCE_LEVEL: f32 = 0.000_05;
-/// Number of polls with speech that count as talking; a cough is shorter.
+/// A cough is shorter.
 const MIN_TALKING_POLLS: u32 = 5;
-/// Number of polls without sound that count as a silent microphone: six seconds.
+/// Six seconds.
 const MIN_SILENT_POLLS: u32 = 60;
-/// Number of samples per measurement.
 const FFT_SIZE: u32 = 1_024;
 const FFT_SIZE_F32: f32 = 1_024.0;
 
-/// Measures the level of a microphone. It does not play or record the audio.
+/// Neither plays nor records the audio.
 pub(super) struct Meter {
     context: AudioContext,
     analyser: AnalyserNode,
     source: MediaStreamAudioSourceNode,
-    /// A clone that is never muted, because a muted track is silent for the meter as well.
+    /// Never muted: a muted track is silent for the meter too.
     track: MediaStreamTrack,
 }
 
@@ -47,7 +46,7 @@ impl Meter {
         })
     }
 
-    /// Root mean square of the latest samples, from 0 to 1.
+    /// Root mean square, from 0 to 1.
     pub(super) fn level(&self) -> f32 {
         let mut samples = vec![0.0; FFT_SIZE as usize];
         self.analyser.get_float_time_domain_data(&mut samples);
@@ -65,7 +64,7 @@ impl Drop for Meter {
     }
 }
 
-/// Converts a level to a meter value from 0 to 100, linear in decibels (from -60 to 0).
+/// From 0 to 100, linear in decibels (from -60 to 0).
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -76,7 +75,6 @@ pub(super) fn level_percent(level: f32) -> u8 {
     (100.0 * (1.0 + decibels / 60.0)).clamp(0.0, 100.0) as u8
 }
 
-/// Activity derived from the levels: plain data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct MicrophoneActivity {
     talking_polls: u32,
@@ -84,7 +82,7 @@ pub(super) struct MicrophoneActivity {
 }
 
 impl MicrophoneActivity {
-    /// Applies a level. `muted` says whether it was not sent.
+    /// A muted level is not sent.
     pub(super) fn update(&mut self, level: f32, muted: bool) {
         self.silent_polls = if level < SILENCE_LEVEL && !muted {
             self.silent_polls.saturating_add(1)
@@ -100,12 +98,10 @@ impl MicrophoneActivity {
         };
     }
 
-    /// Whether the person talks while muted.
     pub(super) fn is_talking_while_muted(self) -> bool {
         self.talking_polls >= MIN_TALKING_POLLS
     }
 
-    /// Whether the microphone is on but completely silent.
     pub(super) fn is_silent(self) -> bool {
         self.silent_polls >= MIN_SILENT_POLLS
     }

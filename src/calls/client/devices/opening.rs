@@ -10,8 +10,7 @@ use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
 impl Devices {
-    /// Reopens an open device with the current preferences. The old track is closed first, because a phone opens only
-    /// one camera at a time; the peer notices a short gap at most.
+    /// The old track is closed first, because a phone opens only one camera at a time; the peer notices a short gap.
     pub(super) fn reopen_device(self, device: CaptureDevice) {
         if self.state_signal(device).get_untracked() != DeviceState::On {
             return;
@@ -50,7 +49,6 @@ impl Devices {
         });
     }
 
-    /// Requests the wanted devices that are not open. Browser only.
     pub(in crate::calls::client) fn open_devices(self, request: DeviceRequest) {
         let request = DeviceRequest {
             microphone: request.microphone && self.microphone.get_untracked() == DeviceState::Off,
@@ -82,7 +80,7 @@ impl Devices {
                 self.on_device_lost(device);
             })
             .await;
-            // Tracks that arrive after a release are stopped by being dropped.
+            // Dropping tracks that arrive after a release stops them.
             if self
                 .local_tracks
                 .with_or_default(|tracks| tracks.release_generation)
@@ -98,7 +96,7 @@ impl Devices {
             (CaptureDevice::Microphone, opened.microphone),
             (CaptureDevice::Camera, opened.camera),
         ] {
-            // The device was closed before it arrived; dropping the track stops it.
+            // Closed before the device arrived; dropping the track stops it.
             if self.state_signal(device).get_untracked() == DeviceState::Off {
                 continue;
             }
@@ -112,7 +110,7 @@ impl Devices {
                 }
             }
         }
-        // With permission granted, the browser reveals the device labels.
+        // With permission, the browser reveals device labels.
         self.selection.refresh(false);
     }
 
@@ -146,7 +144,6 @@ impl Devices {
         });
     }
 
-    /// Handles the loss of a device: opens a replacement if there is one, and reports it.
     fn on_device_lost(self, device: CaptureDevice) {
         self.drop_track(device);
         let mut preferences = self.selection.current_preferences();

@@ -1,11 +1,11 @@
-//! Device preferences, and the constraints that follow from them (W3C Media Capture and Streams).
+//! Device preferences, and their constraints (W3C Media Capture and Streams).
 
 use super::problem::CaptureDevice;
 use js_sys::{Object, Reflect};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 
-/// The kind of a selectable device.
+/// Kind of a selectable device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeviceKind {
     /// Audio input.
@@ -27,14 +27,13 @@ pub enum AudioProcessing {
     AutoGainControl,
 }
 
-/// The stored preferences. Anything not set is left to the browser.
+/// The browser chooses whatever is not set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct DevicePreferences {
     microphone: Option<String>,
     camera: Option<String>,
     speaker: Option<String>,
-    /// Processing options that are turned off.
     #[serde(rename = "raw_noise")]
     is_noise_suppression_off: bool,
     #[serde(rename = "raw_echo")]
@@ -85,7 +84,7 @@ impl AudioProcessing {
         }
     }
 
-    /// The name of the constraint (W3C Media Capture and Streams section 4.3.8).
+    /// W3C Media Capture and Streams section 4.3.8.
     fn constraint(self) -> &'static str {
         match self {
             Self::NoiseSuppression => "noiseSuppression",
@@ -124,7 +123,6 @@ impl DevicePreferences {
         !self.clone().processing_off_mut(processing).to_owned()
     }
 
-    /// Audio constraints for `getUserMedia`.
     pub(super) fn microphone_constraints(&self) -> JsValue {
         let constraints = Object::new();
         for processing in AudioProcessing::ALL {
@@ -138,7 +136,7 @@ impl DevicePreferences {
         constraints.into()
     }
 
-    /// Video constraints, smaller in a group call. They are `ideal`, so that a weaker camera still opens.
+    /// Smaller in a group call; `ideal`, so that a weaker camera still opens.
     pub(super) fn camera_constraints(&self, is_group_call: bool) -> JsValue {
         let constraints = Object::new();
         let (width, height) = if is_group_call {
@@ -153,7 +151,7 @@ impl DevicePreferences {
         constraints.into()
     }
 
-    /// `exact`, because among ideal constraints the browser may prefer another camera with larger frames.
+    /// `exact`: among ideal constraints, the browser may prefer another camera with larger frames.
     fn require_device(&self, constraints: &Object, kind: DeviceKind) {
         if let Some(id) = self.device_id(kind) {
             let exact = Object::new();
@@ -162,12 +160,10 @@ impl DevicePreferences {
         }
     }
 
-    /// Whether a microphone or camera is selected.
     pub(super) fn has_selected_device(&self) -> bool {
         self.microphone.is_some() || self.camera.is_some()
     }
 
-    /// A copy that leaves the devices to the browser.
     pub(super) fn without_devices(&self) -> Self {
         Self {
             microphone: None,
@@ -184,7 +180,7 @@ fn ideal_constraint(value: &JsValue) -> JsValue {
 }
 
 fn set_property(object: &Object, name: &str, value: &JsValue) {
-    // Setting a field of a new plain object cannot fail.
+    // Setting a new object's field cannot fail.
     let _ = Reflect::set(object, &name.into(), value);
 }
 

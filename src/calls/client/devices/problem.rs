@@ -1,4 +1,4 @@
-//! Why the microphone or camera is not available, as text that says what to do.
+//! Why a device is not available, and what to do.
 
 /// A device captured for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl CaptureDevice {
         }
     }
 
-    /// The text after the device was unplugged and another one replaced it.
+    /// The text after another device replaced an unplugged one.
     #[must_use]
     pub fn replaced_text(self, by: &str) -> String {
         let name = self.name();
@@ -31,10 +31,10 @@ impl CaptureDevice {
     }
 }
 
-/// The browser, as far as its permission settings differ.
+/// The browsers whose permission settings differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Browser {
-    /// Chrome, Edge and other Chromium browsers on a computer.
+    /// Chromium browsers on a computer.
     Chromium,
     /// Chromium browsers on Android.
     ChromiumPhone,
@@ -50,7 +50,7 @@ pub enum Browser {
 }
 
 impl Browser {
-    /// Detects the browser from `navigator.userAgent`. Unrecognised ones are `Other`.
+    /// Detects the browser from `navigator.userAgent`.
     #[must_use]
     pub fn from_user_agent(text: &str) -> Self {
         let has = |part: &str| text.contains(part);
@@ -69,7 +69,6 @@ impl Browser {
         }
     }
 
-    /// How to allow a blocked device in this browser.
     fn permission_steps(self, device: CaptureDevice) -> String {
         let name = device.name();
         let label = match device {
@@ -108,18 +107,18 @@ pub enum DeviceProblem {
     InUse,
     /// No device satisfies the constraints.
     Overconstrained,
-    /// The page is not on https, so the browser exposes no devices (W3C Secure Contexts).
+    /// The page is not on https (W3C Secure Contexts).
     Insecure,
     /// The browser does not support media devices.
     Unsupported,
-    /// The device worked, and then was unplugged or revoked.
+    /// The device was unplugged or revoked.
     Lost,
     /// Any other error.
     Other,
 }
 
 impl DeviceProblem {
-    /// Maps the exception name of `getUserMedia` (W3C Media Capture and Streams, section 10).
+    /// Maps an exception of `getUserMedia` (W3C Media Capture and Streams, section 10).
     #[must_use]
     pub fn from_exception(name: &str) -> Self {
         match name {
@@ -131,7 +130,7 @@ impl DeviceProblem {
         }
     }
 
-    /// What happened, and what to do in this browser. The text also says how the call can continue.
+    /// What happened, what to do, and how the call can continue.
     #[must_use]
     pub fn text(self, device: CaptureDevice, browser: Browser) -> String {
         let name = device.name();

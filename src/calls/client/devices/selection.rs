@@ -1,6 +1,5 @@
-//! Device selection: the available microphones, cameras and speakers, and newly connected ones.
-//!
-//! The preferences are stored in this browser. If a selected device is missing, the browser chooses another one.
+//! The available devices, newly connected ones, and the selection among them, which this browser stores. Instead of a
+//! missing selected device, the browser chooses another one.
 
 use super::{
     media_devices::media_devices,
@@ -13,27 +12,25 @@ use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{MediaDeviceInfo, MediaDeviceKind};
 
-/// Storage key of the preferences.
 const DEVICES_STORAGE_KEY: &str = "rialto_devices";
 
-/// An available device (W3C Media Capture and Streams, `MediaDeviceInfo`).
+/// An available device (W3C `MediaDeviceInfo`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceInfo {
     /// Kind of the device.
     pub kind: DeviceKind,
     /// The browser's id, specific to this site.
     pub id: String,
-    /// The label. Empty until the browser grants permission.
+    /// Empty until the browser grants permission.
     pub label: String,
 }
 
-/// The available devices and the selection among them. A `Copy` handle.
+/// The devices and the selection among them. A `Copy` handle.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceSelection {
     devices: RwSignal<Vec<DeviceInfo>>,
     preferences: RwSignal<DevicePreferences>,
     new_device: RwSignal<Option<DeviceInfo>>,
-    /// Whether this browser supports selecting an audio output.
     can_select_speaker: RwSignal<bool>,
 }
 
@@ -47,7 +44,7 @@ impl DeviceSelection {
         }
     }
 
-    /// Loads the preferences and follows device changes. Browser only, once.
+    /// Browser only, once.
     pub(super) fn watch(self) {
         if let Some(stored) = browser::local_storage_get(DEVICES_STORAGE_KEY)
             && let Ok(preferences) = serde_json::from_str(&stored)
@@ -62,7 +59,7 @@ impl DeviceSelection {
         devices.set_ondevicechange(Some(change.into_js_value().unchecked_ref()));
     }
 
-    /// The devices of a kind that have a label. Browsers hide labels until permission is granted.
+    /// The devices of a kind whose label is known.
     #[must_use]
     pub fn devices_of_kind(&self, kind: DeviceKind) -> Vec<DeviceInfo> {
         if kind == DeviceKind::Speaker && !self.can_select_speaker.get() {
@@ -77,7 +74,7 @@ impl DeviceSelection {
         })
     }
 
-    /// The selected device of a kind; `None` leaves the choice to the browser.
+    /// The selected device; `None` leaves it to the browser.
     #[must_use]
     pub fn selected_id(&self, kind: DeviceKind) -> Option<String> {
         self.preferences
@@ -91,7 +88,7 @@ impl DeviceSelection {
             .with(|preferences| preferences.is_processing_on(processing))
     }
 
-    /// A newly connected device that is not used yet.
+    /// A newly connected device.
     #[must_use]
     pub fn new_device(&self) -> Signal<Option<DeviceInfo>> {
         self.new_device.into()
@@ -125,7 +122,6 @@ impl DeviceSelection {
         }
     }
 
-    /// Refreshes the device list. `should_offer_new` offers a newly connected device. Browser only.
     pub(super) fn refresh(self, should_offer_new: bool) {
         spawn_local(async move {
             let Some(list) = enumerate_devices().await else {
@@ -153,8 +149,7 @@ impl DeviceSelection {
     }
 }
 
-/// The first newly connected device. `None` if no labels were known before; the aliases for the system default are
-/// ignored.
+/// `None` if no labels were known before. Aliases for the system default are ignored.
 fn find_new_device(before: &[DeviceInfo], now: &[DeviceInfo]) -> Option<DeviceInfo> {
     if before.iter().all(|it| it.label.is_empty()) {
         return None;
@@ -195,7 +190,7 @@ fn device_info(info: &MediaDeviceInfo) -> Option<DeviceInfo> {
     })
 }
 
-/// Whether the browser supports selecting an audio output (W3C Audio Output Devices).
+/// W3C Audio Output Devices.
 fn can_select_audio_output() -> bool {
     let prototype = || {
         let window = web_sys::window()?;

@@ -1,4 +1,4 @@
-//! Loads the chunk, and holds what waits for it: frames about calls, and a call that the person wants to start.
+//! Loads the chunk, and holds what waits for it: call frames, and a call to start.
 
 use super::chunk::CallsChunk;
 use crate::{
@@ -12,10 +12,10 @@ use crate::{
 };
 use leptos::{prelude::*, task::spawn_local};
 
-/// Number of failed attempts before a person who did not request a call is informed.
+/// Failed attempts before a person who requested no call is informed.
 const MAX_HIDDEN_LOAD_FAILURES: u32 = 4;
 
-/// The loading state of the chunk.
+/// Loading state of the chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChunkState {
     /// Not requested.
@@ -29,19 +29,17 @@ pub enum ChunkState {
     Loaded,
 }
 
-/// A call that the person wants to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PendingCall {
     target: CallTarget,
     media: Media,
 }
 
-/// Frames that arrived before the chunk.
 #[derive(Debug)]
 struct FrameBuffer {
-    /// Frames about calls, of the current connection.
+    /// Call frames of the current connection.
     frames: Vec<ServerFrame>,
-    /// The reactive owner of what the client creates.
+    /// Owns what the client creates.
     owner: Owner,
 }
 
@@ -53,7 +51,7 @@ pub struct CallsLoader {
     state: RwSignal<ChunkState>,
     should_show_loading: RwSignal<bool>,
     pending_call: RwSignal<Option<PendingCall>>,
-    /// `None` before [`Self::start_buffering`], and after the client has taken the frames. Browser only.
+    /// `None` before [`Self::start_buffering`], and once the client has the frames.
     buffer: StoredValue<Option<FrameBuffer>>,
 }
 
@@ -67,7 +65,7 @@ pub fn use_calls_loader() -> CallsLoader {
 }
 
 impl CallsLoader {
-    /// Provides the loader to the whole app. Loads nothing yet.
+    /// Provides the loader to the whole app.
     pub fn provide(client: CallsClient, chunk: &'static LazyChunk<CallsChunk>) -> Self {
         let loader = Self {
             client,
@@ -81,7 +79,7 @@ impl CallsLoader {
         loader
     }
 
-    /// Buffers frames about calls until the chunk is loaded. Browser only, once, before the socket connects.
+    /// Buffers call frames until the chunk is loaded. Browser only, once, before the socket connects.
     pub fn start_buffering(self, socket: Socket) {
         self.buffer.set_value(Some(FrameBuffer {
             frames: Vec::new(),
@@ -108,7 +106,7 @@ impl CallsLoader {
             .flatten()
     }
 
-    /// The loading state of the chunk.
+    /// Loading state of the chunk.
     #[must_use]
     pub fn state(&self) -> Signal<ChunkState> {
         self.state.into()
@@ -120,7 +118,7 @@ impl CallsLoader {
         self.should_show_loading.into()
     }
 
-    /// Loads the chunk, with retries until it succeeds. Browser only.
+    /// Loads the chunk, with retries. Browser only.
     pub fn load(self) {
         let is_buffering = self.buffer.with_value(Option::is_some);
         if !is_buffering || self.state.get_untracked() != ChunkState::NotRequested {
@@ -153,7 +151,7 @@ impl CallsLoader {
         self.should_show_loading.set(false);
     }
 
-    /// Tries once. True if the chunk is loaded now.
+    /// True if the chunk is loaded now.
     async fn try_load(self) -> bool {
         let loaded = self.chunk.load().await;
         // Another attempt may have succeeded meanwhile.
@@ -183,13 +181,13 @@ impl CallsLoader {
         true
     }
 
-    /// Opens the preview of a call to a person: the action of a Call button.
+    /// Opens the preview of a call to a person.
     pub fn call_person(self, person: Person, media: Media) {
         let target = CallTarget::Person(person);
         self.request_call(PendingCall { target, media });
     }
 
-    /// Opens the preview of the group call of a room, to join or to start it.
+    /// Opens the preview of a room's group call.
     pub fn join_group_call(self, room: CallRoom) {
         let (target, media) = (CallTarget::Room(room), Media::Video);
         self.request_call(PendingCall { target, media });
@@ -208,8 +206,7 @@ impl CallsLoader {
     }
 }
 
-/// Buffers a frame about calls. The server repeats all calls on a new connection, and only the newest frame of a group call
-/// counts.
+/// The server repeats all calls on a new connection; only the newest frame of a group call counts.
 fn buffer_frame(frames: &mut Vec<ServerFrame>, frame: &ServerFrame) {
     let is_call_frame = match frame {
         ServerFrame::Welcome { .. } => {

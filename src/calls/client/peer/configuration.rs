@@ -5,7 +5,6 @@ use js_sys::{Array, Reflect};
 use wasm_bindgen::JsValue;
 use web_sys::{RtcConfiguration, RtcIceServer};
 
-/// A configuration with these ICE servers.
 pub(in crate::calls::client) fn rtc_configuration(servers: &[IceServer]) -> RtcConfiguration {
     let list: Array = servers
         .iter()
@@ -23,8 +22,8 @@ pub(in crate::calls::client) fn rtc_configuration(servers: &[IceServer]) -> RtcC
         .collect();
     let configuration = RtcConfiguration::new();
     configuration.set_ice_servers(&list);
-    // Both ends are Rialto pages, so everything shares one transport from the start (RFC 8843), with a third of the
-    // candidates. Setting a field of a plain object cannot fail.
+    // Both ends are Rialto pages, so everything shares one transport (RFC 8843), with a third of the candidates.
+    // Setting a plain object's field cannot fail.
     let _ = Reflect::set(&configuration, &"bundlePolicy".into(), &"max-bundle".into());
     configuration
 }

@@ -1,5 +1,4 @@
-//! The shell around the state of a connection: translates browser events to [`ConnectionEvent`], and executes
-//! [`PeerEffect`].
+//! Translates browser events to [`ConnectionEvent`], and executes [`PeerEffect`].
 
 use super::{
     configuration::rtc_configuration,
@@ -35,23 +34,19 @@ use web_sys::{
 
 type Handler = Closure<dyn FnMut(Event)>;
 
-/// An `RTCPeerConnection` with its channels, and the state that decides about it.
 pub(super) struct Connection {
     pub(super) rtc: RtcPeerConnection,
     media_state_channel: RtcDataChannel,
-    /// Unreliable channel for heartbeats. They detect a dead path sooner than the browser, which takes seven seconds.
+    /// Unreliable. Heartbeats detect a dead path sooner than the browser, which takes 7 s.
     heartbeat_channel: RtcDataChannel,
     state: RefCell<PeerConnectionState>,
     on_event: Box<dyn Fn(PeerEvent)>,
-    /// File transfers over their own channel.
     pub(super) file_transfers: FileTransfers,
-    /// Local tracks by slot, kept for transceivers that do not exist yet.
+    /// Kept for transceivers that do not exist yet.
     local_tracks: RefCell<[Option<MediaStreamTrack>; 4]>,
-    /// The settings last applied to the camera's encoder.
     pub(super) applied_camera_settings: Cell<Option<EncoderSettings>>,
-    /// Whether the screen's encoder is active, as last applied.
+    /// As last applied to the encoder.
     pub(super) is_screen_active: Cell<bool>,
-    /// Base of the next sample of the statistics.
     counters: Cell<Counters>,
     pub(super) remote_audio: MediaStream,
     pub(super) remote_video: MediaStream,
@@ -59,18 +54,12 @@ pub(super) struct Connection {
     closures: RefCell<Vec<Handler>>,
 }
 
-/// Label of the media state channel. All channels are pre-negotiated, so both sides have them from the start without
-/// RFC 8832.
+/// All channels are pre-negotiated, so both sides have them from the start, without RFC 8832.
 const MEDIA_STATE_CHANNEL_LABEL: &str = "rialto";
-/// Label of the heartbeat channel.
 const HEARTBEAT_CHANNEL_LABEL: &str = "beats";
-/// Label of the file channel.
 const FILE_CHANNEL_LABEL: &str = "files";
 
 impl Connection {
-    /// Opens a connection. `on_event` is called until it is closed.
-    ///
-    /// # Errors
     /// Fails if the browser has no WebRTC or rejects the configuration.
     pub(super) fn open(
         side: Side,
@@ -118,18 +107,16 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Read access to the state.
     pub(super) fn state(&self) -> Ref<'_, PeerConnectionState> {
         self.state.borrow()
     }
 
-    /// Applies an event, and executes what it causes.
     pub(super) fn dispatch(self: &Rc<Self>, event: ConnectionEvent) {
         let moment = Moment {
             now: browser::now(),
             is_page_visible: browser::is_visible(),
         };
-        // Executing may dispatch further events, so the state is not borrowed meanwhile.
+        // The state is not borrowed meanwhile: executing may dispatch further events.
         let effects = self.state.borrow_mut().on_event(event, moment);
         for effect in effects {
             self.execute(effect);
@@ -181,7 +168,7 @@ impl Connection {
     }
 
     async fn run(self: Rc<Self>, operation: Operation) {
-        // A browser may lack provisional answers (Firefox).
+        // Firefox lacks provisional answers.
         let is_failure_expected = operation.is_provisional();
         let event = match self.run_operation(operation).await {
             Ok(description) => ConnectionEvent::OperationDone(description),
@@ -195,7 +182,7 @@ impl Connection {
         self.dispatch(event);
     }
 
-    /// Logs an error, except the errors of closing.
+    /// Errors of closing are not logged.
     pub(super) fn warn(&self, error: &JsValue) {
         if !self.state().is_closed() {
             browser::warn(&format!("call: {error:?}"));
@@ -217,7 +204,6 @@ impl Connection {
         }
     }
 
-    /// Sets or clears the local track of a slot.
     pub(super) fn set_local_track(
         self: &Rc<Self>,
         slot: TrackSlot,
@@ -232,12 +218,11 @@ impl Connection {
         }
     }
 
-    /// The local track of a slot.
     pub(super) fn local_track(&self, slot: TrackSlot) -> Option<MediaStreamTrack> {
         self.local_tracks.borrow()[slot.index()].clone()
     }
 
-    /// The transceivers, one for each [`TrackSlot`], in their order.
+    /// Ordered as [`TrackSlot::ALL`].
     pub(super) fn transceivers(&self) -> Vec<RtcRtpTransceiver> {
         self.rtc
             .get_transceivers()
@@ -268,8 +253,7 @@ impl Connection {
             })));
     }
 
-    /// Creates an event handler owned by the connection. It holds a weak reference, so it does not keep the connection
-    /// alive.
+    /// The weak reference keeps handlers from keeping the connection alive.
     fn event_handler(
         self: &Rc<Self>,
         then: impl Fn(&Rc<Self>, &Event) + 'static,
@@ -347,9 +331,8 @@ impl Connection {
         }
     }
 
-    /// Adds a candidate without waiting, because the browser queues operations itself (WebRTC 1.0 section 4.4.1.2).
-    /// Errors are ignored: the candidate may belong to a dropped description, and ICE fails by itself without
-    /// candidates.
+    /// Not awaited: the browser queues operations itself (WebRTC 1.0 section 4.4.1.2). Errors are ignored: the
+    /// description may be dropped, and ICE fails by itself without candidates.
     fn add_candidate(&self, candidate: &IceCandidate) {
         let init = RtcIceCandidateInit::new(&candidate.candidate);
         init.set_sdp_mid(candidate.sdp_mid.as_deref());
@@ -387,12 +370,11 @@ impl From<RtcPeerConnectionState> for ConnectionState {
 
 fn send_if_open(channel: &RtcDataChannel, text: &str) {
     if channel.ready_state() == RtcDataChannelState::Open {
-        // Sending fails if the channel has closed meanwhile.
+        // The channel may have closed meanwhile.
         let _ = channel.send_with_str(text);
     }
 }
 
-/// Options of a pre-negotiated data channel.
 fn negotiated_channel_init(id: u16) -> RtcDataChannelInit {
     let init = RtcDataChannelInit::new();
     init.set_negotiated(true);

@@ -1,4 +1,4 @@
-//! The encoders of a peer connection: bitrate and resolution of camera and screen, priority of audio.
+//! Bit rate and resolution of camera and screen, and the priority of audio.
 
 use super::connection::Connection;
 use crate::calls::client::track_slot::TrackSlot;
@@ -8,8 +8,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{MediaStreamTrack, RtcPriorityType, RtcRtpEncodingParameters, RtcRtpSender};
 
 impl Connection {
-    /// Configures the camera's encoder for `next_track`, or for the current track. If the browser refuses, it keeps
-    /// its settings and the next call tries again.
+    /// `next_track` defaults to the current one. If the browser refuses, the next call tries again.
     pub(super) async fn configure_camera_encoder(&self, next_track: Option<&MediaStreamTrack>) {
         let Some(sender) = self.sender(TrackSlot::Camera) else {
             return;
@@ -33,7 +32,6 @@ impl Connection {
         }
     }
 
-    /// Resumes or suspends the shared screen, as for the camera.
     pub(super) async fn configure_screen_encoder(&self) {
         let is_active = self.state().is_screen_active();
         if self.is_screen_active.get() == is_active {
@@ -75,7 +73,7 @@ impl Connection {
     }
 }
 
-/// Height of the track's frames; without a track, the height requested of a camera.
+/// Without a track, the height requested of a camera.
 fn frame_height(video_track: Option<&MediaStreamTrack>) -> f32 {
     const DEFAULT_FRAME_HEIGHT: f32 = 720.0;
     let height = video_track.and_then(|track| track.get_settings().get_height());
@@ -84,7 +82,7 @@ fn frame_height(video_track: Option<&MediaStreamTrack>) -> f32 {
     height.unwrap_or(DEFAULT_FRAME_HEIGHT)
 }
 
-/// The first encoding; `None` before negotiation.
+/// `None` before negotiation.
 fn first_encoding(parameters: &web_sys::RtcRtpParameters) -> Option<RtcRtpEncodingParameters> {
     let encoding = parameters.get_encodings()?.get(0);
     encoding.is_object().then(|| encoding.unchecked_into())

@@ -1,4 +1,4 @@
-//! Asynchronous operations of the browser: descriptions and tracks.
+//! Asynchronous operations of the browser.
 
 use super::{
     connection::Connection,
@@ -14,7 +14,7 @@ use web_sys::{
 };
 
 impl Connection {
-    /// Runs an operation. Returns the created description, if it creates one.
+    /// Returns the created description, if any.
     pub(super) async fn run_operation(
         &self,
         operation: Operation,
@@ -56,8 +56,7 @@ impl Connection {
         Ok(None)
     }
 
-    /// Attaches the local track of a slot. Before the call is answered, nothing is attached, because a ringing page
-    /// may already be connected.
+    /// Before the answer, nothing is attached: a ringing page may already be connected.
     async fn replace_track(&self, slot: TrackSlot) -> Result<(), JsValue> {
         let is_answered = self.state().is_answered();
         let track = self.local_track(slot).filter(|_| is_answered);
@@ -65,8 +64,7 @@ impl Connection {
         if let Some(transceiver) = self.transceivers().get(slot.index())
             && transceiver.sender().track() != track
         {
-            // The new camera may have larger frames, so the encoder is configured together with the replacement; the
-            // browser queues both.
+            // The new camera may have larger frames, so the encoder is configured too; the browser queues both.
             let configured = self.configure_replaced_camera(slot, track.as_ref());
             let replaced =
                 async { JsFuture::from(transceiver.sender().replace_track(track.as_ref())).await };

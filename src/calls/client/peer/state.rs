@@ -1,13 +1,4 @@
-//! The state of a peer connection: takes events and returns effects. Plain data without browser access.
-//!
-//! | module | contents |
-//! |---|---|
-//! | `candidates` | separating a description from its candidates |
-//! | [`interface`] | events, effects, operations and timers |
-//! | `jobs` | changes of the session, which run one after another |
-//! | `negotiation` | jobs as chains of operations: offers, answers, candidates |
-//! | `path` | loss of the path, and its recovery |
-//! | `path_monitor` | heartbeats: whether anything arrives from the peer |
+//! The state of a peer connection: events in, effects out, without browser access.
 
 pub(super) mod candidates;
 pub(super) mod interface;
@@ -38,28 +29,25 @@ use jobs::{Job, RecoveryReason, Step};
 use path_monitor::{Liveness, PathMonitor};
 use std::collections::VecDeque;
 
-/// Delay before a missing path is explained, in milliseconds. Browsers report `failed` after 15 s or more, and the
-/// server gives up after 30 s.
+/// Milliseconds before a missing path is explained; browsers report `failed` after 15 s or more, and the server gives
+/// up after 30 s.
 const DIAGNOSIS_DELAY: i32 = 10_000;
-/// How long credentials count as fresh, in milliseconds: half of their lifetime.
+/// Milliseconds: half of the credentials' lifetime.
 const CREDENTIALS_TTL: Millis = 5 * 60 * 1_000;
-/// How long recovery waits for new credentials, in milliseconds.
+/// Milliseconds that recovery waits for new credentials.
 const CREDENTIALS_TIMEOUT: i32 = 700;
-/// Interval between samples of the statistics, in milliseconds.
+/// Milliseconds.
 const STATS_POLL_INTERVAL: i32 = 2_000;
 
-/// The phase of the call, as the connection sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Nobody answered yet: no media is sent, a callee sends nothing but its provisional answer, and no recovery runs.
+    /// No media, no recovery; a callee sends nothing but its provisional answer.
     Ringing,
-    /// The call is answered.
     Answered,
-    /// The connection is closed, and nothing happens any more.
     Closed,
 }
 
-/// The signaling state (W3C `RTCSignalingState`), followed by the descriptions that the browser applied.
+/// W3C `RTCSignalingState`, as far as descriptions were applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SignalingState {
     Stable,
@@ -69,17 +57,15 @@ enum SignalingState {
     HaveRemotePranswer,
 }
 
-/// The credentials of the ICE servers.
+/// Recovery starts once `Awaited` ones arrive; the current ones arrived at `at` or `former_at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Credentials {
-    /// They arrived at this time.
     Received { at: Millis },
-    /// Recovery starts as soon as new ones arrive. The current ones arrived at this time.
     Awaited { former_at: Millis },
 }
 
-/// Whether ICE restarts once the first answer is there. Until then, a second offer is unsafe: an answer could be
-/// matched to the wrong offer, and a provisional answer rules out a new one.
+/// Whether ICE restarts after the first answer. Before it, a second offer is unsafe: an answer could match the wrong
+/// offer, and a provisional answer rules out a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum RestartAfterAnswer {
     #[default]
@@ -88,40 +74,34 @@ enum RestartAfterAnswer {
     Needed,
 }
 
-/// The state of a peer connection.
 #[derive(Debug)]
 pub(super) struct PeerConnectionState {
     side: Side,
     phase: Phase,
     connection_state: ConnectionState,
     signaling_state: SignalingState,
-    /// Number of completed exchanges of an offer and an answer.
+    /// Completed exchanges of an offer and an answer.
     exchanges: u32,
-    /// Jobs that wait for the running one.
     jobs: VecDeque<Job>,
-    /// What follows the running operation; `None` while none runs.
+    /// `None` while no operation runs.
     next_step: Option<Step>,
-    /// The answer prepared while the call rings.
+    /// Prepared while ringing.
     prepared_answer: Option<String>,
-    /// Candidates held back until their description is applied and the call is answered.
+    /// Held back until their description is applied and the call is answered.
     pending_candidates: Vec<IceCandidate>,
     restart_after_answer: RestartAfterAnswer,
     credentials: Credentials,
     recovery: Recovery,
     monitor: PathMonitor,
-    /// Observations that explain a missing path.
     diagnosis: PathDiagnosis,
-    /// The controller of the camera's video quality.
     adaptation: VideoAdaptation,
     ramp: VideoRamp,
-    /// The local media state, as reported to the peer.
     media_state: MediaState,
-    /// What the current event causes, in order.
+    /// Effects of the current event, in order.
     effects: Vec<PeerEffect>,
 }
 
 impl PeerConnectionState {
-    /// The state of a connection that is about to be opened.
     pub(super) fn new(side: Side, ice_servers: &[IceServer], now: Millis) -> Self {
         let mut diagnosis = PathDiagnosis::default();
         diagnosis.record_ice_servers(ice_servers);
@@ -147,42 +127,35 @@ impl PeerConnectionState {
         }
     }
 
-    /// The side of this page.
     pub(super) fn side(&self) -> Side {
         self.side
     }
 
-    /// Whether media and files may be sent.
     pub(super) fn is_answered(&self) -> bool {
         self.phase == Phase::Answered
     }
 
-    /// Whether the connection is closed.
     pub(super) fn is_closed(&self) -> bool {
         self.phase == Phase::Closed
     }
 
-    /// Whether the path is connected and heartbeats arrive.
     pub(super) fn is_path_alive(&self) -> bool {
         self.is_connected() && self.monitor.liveness() == Liveness::Responsive
     }
 
-    /// The settings of the camera's encoder for frames of this height, in lines.
+    /// `frame_height` is in lines.
     pub(super) fn camera_settings(&self, frame_height: f32) -> EncoderSettings {
         EncoderSettings::new(self.adaptation.quality(), self.ramp, frame_height)
     }
 
-    /// Whether the shared screen is sent.
     pub(super) fn is_screen_active(&self) -> bool {
         self.ramp != VideoRamp::Suspended
     }
 
-    /// Records a local description that the shell sent.
     pub(super) fn record_sent_signal(&mut self, signal: &SignalingMessage) {
         self.diagnosis.record_sent_signal(signal);
     }
 
-    /// Applies an event. Returns what to do, in order.
     pub(super) fn on_event(&mut self, event: ConnectionEvent, moment: Moment) -> Vec<PeerEffect> {
         if self.phase != Phase::Closed {
             self.apply_event(event, moment);
@@ -235,7 +208,7 @@ impl PeerConnectionState {
             ConnectionEvent::OperationFailed => self.abandon_job(),
             ConnectionEvent::PacketAgeRead(check, age) => self.judge_path(check, age, now),
             ConnectionEvent::UplinkMeasured(uplink) => {
-                // Without a sent camera, or without a response, the sample does not describe the uplink.
+                // Without a sent camera or a response, the sample does not describe the uplink.
                 if let Some(uplink) = uplink.filter(|_| {
                     self.media_state.camera && self.monitor.liveness() == Liveness::Responsive
                 }) {
@@ -273,7 +246,7 @@ impl PeerConnectionState {
                 }
             }
             Timer::RampUp { since } => {
-                // A suspended video starts over with a ramp-up of its own.
+                // A suspended video gets a new ramp-up.
                 if self.ramp == (VideoRamp::Starting { since }) {
                     self.ramp = VideoRamp::Finished;
                     self.enqueue(Job::Run(Operation::PrioritizeAudio));
@@ -324,8 +297,8 @@ impl PeerConnectionState {
         }
     }
 
-    /// Starts recovery with fresh credentials: at once, or when the server sends new ones, as it does on every
-    /// reconnect and call change. After [`CREDENTIALS_TIMEOUT`], recovery uses the current ones.
+    /// Waits for new credentials unless they are fresh: the server sends them on every reconnect and call change. After
+    /// [`CREDENTIALS_TIMEOUT`], the current ones must do.
     fn recover_with_fresh_credentials(&mut self, now: Millis) {
         match self.credentials {
             Credentials::Received { at } if now - at < CREDENTIALS_TTL => {
@@ -338,7 +311,6 @@ impl PeerConnectionState {
         }
     }
 
-    /// Applies and reports a changed quality of the camera's video.
     fn apply_adaptation(&mut self, is_changed: bool) {
         if is_changed {
             self.enqueue(Job::Run(Operation::ConfigureEncoders));
@@ -357,7 +329,7 @@ impl PeerConnectionState {
         }));
     }
 
-    /// Reports why there is no path, if there never was one.
+    /// Only if there never was a path.
     fn report_diagnosis(&mut self) {
         if !self.recovery.has_ever_connected() {
             let explanation = self.diagnosis.explanation();

@@ -1,15 +1,14 @@
-//! The active speaker of a group call: plain data without browser access.
+//! The active speaker of a group call, without browser access.
 
 use crate::model::{Millis, call::Seat};
 
-/// Polling interval of the audio levels, in milliseconds.
+/// Milliseconds.
 pub(in crate::calls::client) const SPEAKER_POLL_INTERVAL: i32 = 250;
-/// Levels above this are speech (W3C WebRTC statistics, `audioLevel`: linear, 1 is full scale).
+/// Levels above this are speech (W3C `audioLevel`: linear, 1 is full scale).
 const SPEECH_LEVEL: f64 = 0.03;
-/// How long a silent speaker stays active, in milliseconds, so that the view does not change between two sentences.
+/// Milliseconds that a silent speaker stays active, so that the view does not change between sentences.
 const SPEAKER_HOLD_DELAY: Millis = 2_000;
 
-/// Tracks the current or most recent speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::calls::client) struct ActiveSpeaker {
     seat: Option<Seat>,
@@ -17,7 +16,6 @@ pub(in crate::calls::client) struct ActiveSpeaker {
 }
 
 impl ActiveSpeaker {
-    /// Updates the speaker from the audio levels of all participants.
     pub(in crate::calls::client) fn update(&mut self, levels: &[(Seat, f64)], now: Millis) {
         let level = |seat: Seat| {
             levels
@@ -47,7 +45,7 @@ impl ActiveSpeaker {
         }
     }
 
-    /// Seat of the speaker; `None` before anybody spoke.
+    /// `None` before anybody spoke.
     pub(in crate::calls::client) fn seat(self) -> Option<Seat> {
         self.seat
     }

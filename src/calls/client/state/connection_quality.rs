@@ -1,6 +1,6 @@
-//! The measured quality of a connection, and its rating in bars: plain data without browser access.
+//! The measured quality of a connection, and its rating in bars.
 
-/// The route of the media.
+/// Route of the media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     /// Directly between the browsers.
@@ -12,31 +12,31 @@ pub enum Route {
 /// Connection quality since the previous sample.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConnectionQuality {
-    /// Packet loss of the received media, in percent.
+    /// Loss of received packets, in percent.
     pub loss_percent: f64,
     /// Round-trip time, in milliseconds.
     pub round_trip_time: Option<f64>,
-    /// Jitter of the received packets, in milliseconds (RFC 3550).
+    /// Jitter of received packets, in milliseconds (RFC 3550).
     pub jitter: f64,
     /// Received frames per second.
     pub frames_per_second: Option<f64>,
     /// Size of the received frames, in pixels.
     pub frame_size: Option<(u32, u32)>,
-    /// Codec of the received video, such as "VP8".
+    /// Codec of the received video.
     pub codec: Option<String>,
     /// Received kilobits per second.
     pub received_kbps: f64,
     /// Sent kilobits per second.
     pub sent_kbps: f64,
-    /// The route of the media.
+    /// Route of the media.
     pub route: Option<Route>,
 }
 
-/// Signal bars of a connection, from 1 to 4.
+/// Signal bars, from 1 to 4.
 #[must_use]
 pub fn bars(quality: &ConnectionQuality) -> u8 {
     let thresholds = [
-        // Loss becomes audible: first single words are missing, then sentences.
+        // Loss becomes audible: words are missing, then sentences.
         (quality.loss_percent, [2.0, 5.0, 12.0]),
         // Delay first slows the conversation, then people talk at the same time (ITU-T G.114).
         (
@@ -52,7 +52,7 @@ pub fn bars(quality: &ConnectionQuality) -> u8 {
     4 - u8::try_from(worst.unwrap_or(0)).unwrap_or(3)
 }
 
-/// The label of a number of bars.
+/// The label of signal bars.
 #[must_use]
 pub fn bars_label(bars: u8) -> &'static str {
     match bars {

@@ -1,7 +1,8 @@
-//! The client's state machine of calls, and what the server has not confirmed: plain data without browser access.
+//! The client's state machine of calls, without browser access.
 //!
-//! Frames of the server enter through `apply_*`, actions of the person through the other functions.
-//! [`ClientCallMachine::unconfirmed_actions`] and [`ClientCallMachine::actions_on_reconnect`] return what to send again.
+//! Frames enter through `apply_*`, actions of the person through the other functions.
+//! [`ClientCallMachine::unconfirmed_actions`] and [`ClientCallMachine::actions_on_reconnect`] return what to send
+//! again.
 
 mod group_view;
 #[cfg(test)]
@@ -22,15 +23,15 @@ use std::collections::VecDeque;
 pub struct ClientCallMachine {
     /// The state shown.
     pub state: ClientCallState,
-    /// A second incoming call, while the person is in another one, here or on another page.
+    /// A second incoming call; the other one may be on another page.
     pub waiting_call: Option<CallView>,
-    /// Hang-ups and declines that the server has not confirmed; sent again until it does.
+    /// Unconfirmed hang-ups and declines, which are repeated.
     unconfirmed_ends: Vec<(CallId, ClientAction)>,
-    /// The latest ended calls. Later frames about them are stale, sent by a former leader node.
+    /// Later frames about these calls are stale, from a former leader node.
     recently_ended: VecDeque<CallId>,
 }
 
-/// Bound of `recently_ended`; stale frames arrive within seconds.
+/// Stale frames arrive within seconds.
 const MAX_RECENTLY_ENDED: usize = 8;
 
 impl ClientCallMachine {
@@ -79,13 +80,13 @@ impl ClientCallMachine {
                 connected_since: since,
             });
         } else if view.side == Side::Callee && view.state.is_unanswered() {
-            // Calling a person who is calling this one counts as answering: the server merges both into one call.
+            // Calling a person who is calling this one answers: the server merges both calls.
             let accepted = match &self.state {
                 ClientCallState::Answering(answering) => answering.id == view.id,
                 ClientCallState::Starting { callee, .. } => callee.id == view.caller.id,
                 _ => false,
             };
-            // Unconfirmed requests do not count: the server itself marks a call as waiting for a busy person.
+            // Unconfirmed requests do not count: the server marks a call as waiting for a busy person.
             let is_other_call = match &self.state {
                 ClientCallState::Ringing(ringing) => ringing.id != view.id,
                 ClientCallState::Starting { .. } | ClientCallState::Joining { .. } => false,
@@ -108,7 +109,6 @@ impl ClientCallMachine {
         self.waiting_call.as_ref().is_some_and(|view| view.id == id)
     }
 
-    /// Rings the waiting call after the current one has ended.
     fn ring_waiting_call(&mut self) {
         if let Some(mut view) = self.waiting_call.take() {
             view.is_waiting = false;
@@ -116,13 +116,13 @@ impl ClientCallMachine {
         }
     }
 
-    /// Leaves the current call for the waiting one. Returns the actions to send, in order.
+    /// Leaves the current call for the waiting one. Returns the actions, in order.
     pub fn switch_to_waiting_call(&mut self) -> Vec<(CallId, ClientAction)> {
         let Some(view) = self.waiting_call.take() else {
             return Vec::new();
         };
         let mut actions = Vec::new();
-        // The server ends the current call before it answers the waiting one, but the waiting one may already be over.
+        // The server ends the current call before it answers the waiting one, which may already be over.
         if let Some(former) = self.state.call_id().filter(|_| self.state.is_in_call()) {
             actions.push((former, ClientAction::HangUp));
             self.unconfirmed_ends.extend(actions.clone());
@@ -132,7 +132,7 @@ impl ClientCallMachine {
         actions
     }
 
-    /// Declines the waiting call. Returns the action to send.
+    /// Declines the waiting call. Returns the action.
     pub fn decline_waiting_call(&mut self) -> Option<(CallId, ClientAction)> {
         let action = (self.waiting_call.take()?.id, ClientAction::Decline);
         self.unconfirmed_ends.push(action.clone());
@@ -145,7 +145,7 @@ impl ClientCallMachine {
             ClientCallState::InCall(active_call) => active_call.connected_since,
             _ => None,
         };
-        // A person who answered or declined, here or elsewhere, needs no summary.
+        // After answering or declining, here or elsewhere, no summary is needed.
         let is_already_known =
             outcome == Outcome::AnsweredElsewhere || (ringing && outcome == Outcome::Declined);
         self.state = if is_already_known {
@@ -162,7 +162,7 @@ impl ClientCallMachine {
         };
     }
 
-    /// Applies the server's refusal of an action. True if the reason should be shown.
+    /// Applies the server's refusal. True if the reason should be shown.
     pub fn apply_refusal(
         &mut self,
         call: CallId,
@@ -179,7 +179,7 @@ impl ClientCallMachine {
         if self.state.call_id() != Some(call) {
             return false;
         }
-        // A temporary refusal of an automatic retransmission is not shown.
+        // A temporary refusal of a retransmission is not shown.
         let was_requested = matches!(
             self.state,
             ClientCallState::Starting { .. }
@@ -189,7 +189,7 @@ impl ClientCallMachine {
         match &self.state {
             ClientCallState::Starting { callee, media, .. } => {
                 if code == ErrorCode::Unavailable {
-                    // The start may have been processed nonetheless.
+                    // The server may have processed the start.
                     self.unconfirmed_ends.push((call, ClientAction::HangUp));
                 }
                 let preview = Preview {
@@ -223,7 +223,7 @@ impl ClientCallMachine {
         was_requested || code != ErrorCode::Unavailable
     }
 
-    /// Opens the preview of a call. False while another call is in progress.
+    /// Opens a preview. False while a call is in progress.
     pub fn open_preview(&mut self, target: CallTarget, media: Media) -> bool {
         let free = matches!(
             self.state,
@@ -242,7 +242,7 @@ impl ClientCallMachine {
         free
     }
 
-    /// Starts or joins the previewed call. Returns the action to send.
+    /// Starts or joins the previewed call. Returns the action.
     pub fn start_call(&mut self, id: CallId) -> Option<(CallId, ClientAction)> {
         let Preview { target, media, .. } = self.state.preview()?.clone();
         Some(match target {
@@ -262,7 +262,7 @@ impl ClientCallMachine {
         })
     }
 
-    /// Accepts the ringing call. Returns the action to send.
+    /// Accepts the ringing call. Returns the action.
     pub fn accept(&mut self) -> Option<(CallId, ClientAction)> {
         let ClientCallState::Ringing(view) = &self.state else {
             return None;
@@ -272,8 +272,7 @@ impl ClientCallMachine {
         Some(action)
     }
 
-    /// Declines, hangs up, cancels, or closes the summary of an ended call. Returns the action to send, if there was a
-    /// call: it ends here at once, without waiting for the server.
+    /// Ends a call here at once, or closes a summary. Returns the action, if there was a call.
     pub fn leave(&mut self, now: Millis) -> Option<(CallId, ClientAction)> {
         let state = std::mem::take(&mut self.state);
         let action = match state {
@@ -299,8 +298,7 @@ impl ClientCallMachine {
                 Some((id, ClientAction::HangUp))
             }
             ClientCallState::Answering(view) => {
-                // The acceptance is unconfirmed, so the call may still ring on the server: declining covers that case,
-                // hanging up the other.
+                // The call may still ring on the server: declining covers that case, hanging up the other.
                 self.unconfirmed_ends.push((view.id, ClientAction::Decline));
                 Some((view.id, ClientAction::HangUp))
             }
@@ -325,20 +323,19 @@ impl ClientCallMachine {
         action
     }
 
-    /// Actions to send on reconnect, except the path report: everything unconfirmed, and a query for the group call,
-    /// so that the page does not keep a call that is over.
+    /// Actions to send on reconnect, without the path report: unconfirmed ones, and a query whether the group call is
+    /// over.
     #[must_use]
     pub fn actions_on_reconnect(&self) -> Vec<(CallId, ClientAction)> {
         let mut actions = self.unconfirmed_actions();
         if let Some(group_call) = self.state.active_group_call() {
-            // The server replies with the current state.
             actions.push((group_call.view.id, ClientAction::Disconnected));
         }
         actions
     }
 
-    /// Actions whose delivery or reply may have been lost. The server replies to each with the current state; a
-    /// repeated start yields the call that it created.
+    /// Actions whose delivery or reply may be lost. The server replies with the state; a repeated start yields its
+    /// call.
     #[must_use]
     pub fn unconfirmed_actions(&self) -> Vec<(CallId, ClientAction)> {
         let mut actions = match &self.state {
@@ -362,7 +359,7 @@ impl ClientCallMachine {
             ClientCallState::Joining { id, room } => {
                 actions.push((*id, ClientAction::Join { room: room.id }));
             }
-            // The frame about this page's removal, or about the end of the call, was lost.
+            // The frame about the removal or the call's end was lost.
             ClientCallState::InGroup(ActiveGroupCall { view, seat, .. })
                 if view.participants.iter().all(|member| member.seat != *seat) =>
             {

@@ -1,27 +1,22 @@
-//! Explains why no path was found, and what to do: plain data without browser access.
+//! Explains why no path was found, and what to do, without browser access.
 
 use crate::model::call::{IceServer, SignalingMessage};
 
-/// Observations about the connection attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::calls::client) struct PathDiagnosis {
     relay: RelayStatus,
-    /// Signals received from the peer.
     remote: RemoteStatus,
 }
 
-/// What is known of the site's relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum RelayStatus {
     #[default]
     None,
-    /// A relay is configured.
     Configured,
     /// This browser reached the relay.
     Reached,
 }
 
-/// What is known of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 enum RemoteStatus {
     #[default]
@@ -31,11 +26,10 @@ enum RemoteStatus {
     RelayReached,
 }
 
-/// Marks a relay candidate (RFC 8839 section 5.1).
+/// RFC 8839 section 5.1.
 const RELAY_CANDIDATE_TYPE: &str = " typ relay";
 
 impl PathDiagnosis {
-    /// Records whether the ICE servers include a relay.
     pub(in crate::calls::client) fn record_ice_servers(&mut self, servers: &[IceServer]) {
         let mut urls = servers.iter().flat_map(|server| &server.urls);
         self.relay = match (self.relay, urls.any(|url| url.starts_with("turn"))) {
@@ -45,14 +39,12 @@ impl PathDiagnosis {
         };
     }
 
-    /// Records a signal sent to the peer.
     pub(in crate::calls::client) fn record_sent_signal(&mut self, signal: &SignalingMessage) {
         if has_relay_candidate(signal) {
             self.relay = RelayStatus::Reached;
         }
     }
 
-    /// Records a signal received from the peer.
     pub(in crate::calls::client) fn record_received_signal(&mut self, signal: &SignalingMessage) {
         let remote = if has_relay_candidate(signal) {
             RemoteStatus::RelayReached
@@ -62,7 +54,6 @@ impl PathDiagnosis {
         self.remote = self.remote.max(remote);
     }
 
-    /// Why there is no path, and what to do.
     pub(in crate::calls::client) fn explanation(self) -> &'static str {
         match (self.remote, self.relay) {
             (RemoteStatus::NoSignal, _) => {

@@ -1,11 +1,11 @@
-//! When and how a lost path is recovered: plain data without browser access.
+//! Recovery of a lost path, without browser access.
 //!
-//! Measured: a browser takes about 7 s to report a path as `disconnected` and 17 s as `failed`. A path that was lost for
-//! longer, or whose address changed, recovers only with an ICE restart (RFC 8445 section 2.4).
+//! Measured: browsers report `disconnected` after about 7 s and `failed` after 17 s. A path lost for longer, or with a
+//! changed address, recovers only with an ICE restart (RFC 8445 section 2.4).
 
 use crate::model::{Millis, call::Side};
 
-/// State of the media path to a peer.
+/// State of a media path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PathState {
     /// ICE has not found a path yet.
@@ -13,46 +13,40 @@ pub enum PathState {
     Connecting,
     /// Media flows.
     Connected,
-    /// The path was lost; ICE restarts until it recovers.
+    /// Lost; ICE restarts until it recovers.
     Lost,
 }
 
-/// An action to recover a lost path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum RecoveryStep {
-    /// Request a restart from the caller.
+    /// Asks the caller for one.
     RequestRestart,
-    /// Send the unanswered offer again.
     ResendOffer,
-    /// Send an offer that restarts ICE.
     RestartIce,
-    /// Do nothing now, because an offer was just sent.
+    /// An offer was just sent.
     Wait,
 }
 
-/// The state of the path and of its recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::calls::client) struct Recovery {
     path: PathState,
-    /// Attempts since the last loss.
+    /// Since the last loss.
     attempts: u32,
-    /// When the last offer was sent.
     offered_at: Option<Millis>,
-    /// Incremented for every scheduled check; only the latest one runs.
+    /// Only the latest check runs.
     check_generation: u32,
 }
 
-/// Minimum interval between two ICE restarts, in milliseconds; a shorter one would abort the previous restart.
+/// Milliseconds; earlier offers would abort the previous restart.
 const MIN_OFFER_INTERVAL: Millis = 2_000;
-/// Delay before the next attempt, in milliseconds. Each further attempt adds 2 s, up to the maximum.
+/// Milliseconds; each attempt adds 2 s, up to the maximum.
 const INITIAL_RETRY_DELAY: i32 = 4_000;
 const MAX_RETRY_DELAY: i32 = 15_000;
 
 impl Recovery {
-    /// How long to wait before acting on `disconnected`, which often recovers by itself, in milliseconds.
+    /// Milliseconds before acting on `disconnected`, which often recovers by itself.
     pub(in crate::calls::client) const DISCONNECTED_DELAY: i32 = 1_000;
 
-    /// Records that the path is connected.
     pub(in crate::calls::client) fn mark_connected(&mut self) {
         *self = Self {
             path: PathState::Connected,
@@ -62,29 +56,26 @@ impl Recovery {
         };
     }
 
-    /// Whether the path was ever connected.
     pub(in crate::calls::client) fn has_ever_connected(&self) -> bool {
         self.path != PathState::Connecting
     }
 
-    /// Records that an offer was sent.
     pub(in crate::calls::client) fn record_offer(&mut self, now: Millis) {
         self.offered_at = Some(now);
     }
 
-    /// Schedules a check, which cancels earlier ones. Returns its generation.
+    /// Cancels earlier checks.
     pub(in crate::calls::client) fn schedule_check(&mut self) -> u32 {
         self.check_generation += 1;
         self.check_generation
     }
 
-    /// Whether a scheduled check is the latest one.
     pub(in crate::calls::client) fn is_check_current(&self, generation: u32) -> bool {
         self.check_generation == generation
     }
 
-    /// The next recovery step, and the delay of the next check in milliseconds. `is_offer_pending`: an offer is
-    /// unanswered. `has_network_changed`: the network may have changed since that offer.
+    /// Returns the step, and milliseconds until the next check. `has_network_changed` covers the time since the last
+    /// offer.
     pub(in crate::calls::client) fn next_step(
         &mut self,
         side: Side,
@@ -112,7 +103,7 @@ impl Recovery {
         (step, retry_delay)
     }
 
-    /// Records the loss of the path. True if it was connected before.
+    /// True if the path was connected before.
     pub(in crate::calls::client) fn mark_lost(&mut self) -> bool {
         let was_connected = self.path == PathState::Connected;
         if was_connected {

@@ -1,15 +1,14 @@
-//! The scheduled retransmissions of a client: plain data without browser access.
+//! The scheduled retransmissions, without browser access.
 
-/// The scheduled retransmissions, at most one of each kind.
+/// At most one of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::calls::client) struct RetransmitTimers {
     /// Repeats unconfirmed actions every few seconds.
     pub(in crate::calls::client) regular: TimerState,
-    /// Repeats them once, soon after the server was unavailable.
+    /// Repeats them soon after the server was unavailable.
     pub(in crate::calls::client) early: TimerState,
 }
 
-/// The state of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::calls::client) enum TimerState {
     #[default]
@@ -18,7 +17,7 @@ pub(in crate::calls::client) enum TimerState {
 }
 
 impl TimerState {
-    /// Schedules the timer. True if it was not scheduled already.
+    /// True if newly scheduled.
     pub(in crate::calls::client) fn schedule(&mut self) -> bool {
         std::mem::replace(self, Self::Scheduled) == Self::Idle
     }

@@ -1,38 +1,37 @@
-//! Adapts the camera's video to a narrow uplink, before the audio suffers: plain data without browser access.
+//! Adapts the camera's video to a narrow uplink, without browser access.
 //!
-//! Browsers adapt the bit rate themselves, but down to unusable video that still takes bandwidth from the audio. This
-//! controller therefore reduces the resolution first, then pauses video, and never limits audio. Upgrades are retried, with
-//! longer delays after each failed attempt.
+//! Browsers reduce the bit rate down to unusable video that still takes bandwidth from the audio. This controller
+//! reduces the resolution first, then pauses video, and never limits audio; each failed upgrade delays the next.
 
 use crate::model::Millis;
 
-/// Quality levels of the sent camera video.
+/// Quality of the sent camera video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum VideoQuality {
     /// No video, to protect the audio.
     Paused,
-    /// At most 180 lines: the level of a call of six.
+    /// At most 180 lines: the level of a call of five or more.
     Quarter,
     /// At most 360 lines.
     Half,
-    /// The full size of the camera.
+    /// The camera's full size.
     #[default]
     Full,
 }
 
-/// Limits of an encoder (W3C `RTCRtpEncodingParameters`).
+/// W3C `RTCRtpEncodingParameters`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::calls::client) struct EncodingLimits {
     /// Whether anything is sent.
     pub(in crate::calls::client) active: bool,
-    /// Maximum bit rate, in bits per second.
+    /// Bits per second.
     pub(in crate::calls::client) max_bitrate: u32,
-    /// Maximum frame height, in lines; `None` for no limit.
+    /// Lines; `None` for no limit.
     pub(in crate::calls::client) max_height: Option<f32>,
 }
 
 impl EncodingLimits {
-    /// The divisor of width and height for a frame of this height, with an additional height limit during ramp-up.
+    /// Divisor of width and height; ramp-up adds a limit.
     pub(in crate::calls::client) fn scale_down_by(
         self,
         height: f32,
@@ -47,17 +46,15 @@ impl EncodingLimits {
     }
 }
 
-/// Uplink measurements since the previous sample.
+/// Since the previous sample.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(in crate::calls::client) struct UplinkStats {
-    /// Packet loss reported by the peer, in percent; the worse of audio and video.
+    /// Reported by the peer, in percent; the worse of audio and video.
     pub(in crate::calls::client) loss_percent: f64,
-    /// The browser's estimate of the available bandwidth, in kilobits per second.
     pub(in crate::calls::client) available_kbps: Option<f64>,
 }
 
 impl VideoQuality {
-    /// The maximum quality for this number of peers.
     pub(in crate::calls::client) fn for_peer_count(peer_count: usize) -> Self {
         match peer_count {
             0 | 1 => Self::Full,
@@ -80,7 +77,7 @@ impl VideoQuality {
         }
     }
 
-    /// Minimum bandwidth for this level including audio, in kilobits per second; audio takes about 40.
+    /// Includes audio, about 40.
     fn min_kbps(self) -> f64 {
         match self {
             Self::Full => 290.0,
@@ -107,26 +104,23 @@ impl VideoQuality {
     }
 }
 
-/// Loss above the high mark is audible; loss below the low mark is invisible in the video. In percent.
+/// Loss above the high mark is audible; below the low mark, it is invisible in the video.
 const HIGH_LOSS_PERCENT: f64 = 10.0;
 const LOW_LOSS_PERCENT: f64 = 3.0;
-/// Number of consecutive bad samples before a downgrade.
+/// Consecutive bad samples before a downgrade.
 const DOWNGRADE_SAMPLES: u32 = 2;
-/// Number of good samples before the first upgrade; doubled after each failed upgrade, up to the maximum.
+/// Good samples before an upgrade; doubled after each failed one, up to the maximum.
 const MIN_UPGRADE_SAMPLES: u32 = 4;
 const MAX_UPGRADE_SAMPLES: u32 = 32;
 
-/// The adaptation controller: current quality and recent samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) struct VideoAdaptation {
     quality: VideoQuality,
-    /// Maximum quality; lower in a group call.
     max_quality: VideoQuality,
     bad_samples: u32,
     good_samples: u32,
-    /// Good samples required for the next upgrade.
     upgrade_samples: u32,
-    /// Whether the current quality is an upgrade that has not proved stable yet.
+    /// Not proved stable yet.
     is_upgrade_tentative: bool,
 }
 
@@ -142,15 +136,14 @@ impl VideoAdaptation {
         }
     }
 
-    /// The current quality.
     pub(in crate::calls::client) fn quality(&self) -> VideoQuality {
         self.quality
     }
 
-    /// Sets the maximum quality. True if the current quality changes.
+    /// True if the current quality changes.
     pub(in crate::calls::client) fn set_max_quality(&mut self, max_quality: VideoQuality) -> bool {
         let before = self.quality;
-        // A sender at the maximum stays at the maximum.
+        // A sender at the maximum stays there.
         if self.quality == self.max_quality {
             self.quality = max_quality;
         }
@@ -159,7 +152,7 @@ impl VideoAdaptation {
         before != self.quality
     }
 
-    /// Applies a sample. True if the quality changes.
+    /// True if the quality changes.
     pub(in crate::calls::client) fn update(&mut self, uplink: UplinkStats) -> bool {
         let narrow = uplink
             .available_kbps
@@ -175,8 +168,7 @@ impl VideoAdaptation {
         }
         if self.bad_samples >= DOWNGRADE_SAMPLES && self.quality > VideoQuality::Paused {
             self.quality = self.quality.smaller();
-            // A downgrade after an upgrade means that the upgrade was too early. Consecutive downgrades on a narrowing
-            // uplink do not count.
+            // The upgrade came too early. Further downgrades on a narrowing uplink do not count.
             if std::mem::take(&mut self.is_upgrade_tentative) {
                 self.upgrade_samples = (self.upgrade_samples * 2).min(MAX_UPGRADE_SAMPLES);
             }
@@ -197,22 +189,21 @@ impl VideoAdaptation {
     }
 }
 
-/// What the path allows the video, whatever its quality.
+/// What the path allows, whatever the quality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum VideoRamp {
-    /// Small frames, so that they arrive soon: the bandwidth estimate of a new path starts low. Since when, in
-    /// milliseconds.
+    /// Small frames, because a new path's bandwidth estimate starts low.
     Starting { since: Millis },
     /// Frames of any size.
     Finished,
-    /// No video, because nothing arrives from the peer.
+    /// Nothing arrives from the peer.
     Suspended,
 }
 
 impl VideoRamp {
-    /// Duration of the ramp-up on a new path, in milliseconds.
+    /// Milliseconds.
     pub(in crate::calls::client) const DURATION: i32 = 2_000;
-    /// Maximum frame height during the ramp-up, in lines.
+    /// Lines.
     const MAX_HEIGHT: f32 = 360.0;
 
     fn max_height(self) -> Option<f32> {
@@ -223,7 +214,6 @@ impl VideoRamp {
     }
 }
 
-/// Settings applied to an encoder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::calls::client) struct EncoderSettings {
     pub(in crate::calls::client) active: bool,
@@ -232,7 +222,7 @@ pub(in crate::calls::client) struct EncoderSettings {
 }
 
 impl EncoderSettings {
-    /// The settings for a camera whose frames have this height, in lines.
+    /// `frame_height` is in lines.
     pub(in crate::calls::client) fn new(
         quality: VideoQuality,
         ramp: VideoRamp,

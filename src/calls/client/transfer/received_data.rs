@@ -1,19 +1,17 @@
-//! Received data of a file, before and after its verification.
+//! Received data of a file, before and after verification.
 
 use js_sys::{Array, Uint8Array};
 
-/// A file being received.
 pub(super) struct IncomingFile {
-    /// Buffer of the current piece.
     pub(super) piece: Uint8Array,
     pub(super) filled_bytes: u32,
     pub(super) hash: String,
-    /// Bytes received, verified or not.
+    /// Verified or not.
     pub(super) received_bytes: u64,
     pub(super) verified: VerifiedData,
 }
 
-/// Received pieces whose hash matched.
+/// Pieces whose hash matched.
 #[derive(Default)]
 pub(super) struct VerifiedData {
     pub(super) blobs: Array,
@@ -22,7 +20,6 @@ pub(super) struct VerifiedData {
     pub(super) bytes: u64,
 }
 
-/// Received data that awaits verification.
 pub(super) enum UnverifiedData {
     Piece {
         id: u32,

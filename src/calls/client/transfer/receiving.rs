@@ -1,4 +1,4 @@
-//! Receiving files: pieces are collected, verified by their hash and joined.
+//! Receiving files: pieces are collected, verified and joined.
 
 use super::{
     Inner,
@@ -10,14 +10,13 @@ use js_sys::{Array, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement};
 
-/// Number of pieces merged into one blob, so that the browser may store them on disk.
+/// Merging lets the browser store pieces on disk.
 const PIECES_PER_BLOB: u32 = 16;
-/// MIME type of received files, whatever their name: they can be downloaded, but never open as a page of the site's
-/// origin.
+/// Received files never open as a page of the site's origin, whatever their name.
 const RECEIVED_FILE_TYPE: &str = "application/octet-stream";
 
 impl Inner {
-    /// Prepares the buffer for the next piece; its size follows from the file's size.
+    /// The file's size determines the piece's.
     pub(super) fn begin_piece(&self, id: u32, hash: String) {
         let size = match self
             .state
@@ -25,7 +24,7 @@ impl Inner {
             .find_in_progress(TransferDirection::Incoming, id)
         {
             Some(transfer) => transfer.size,
-            // The transfer was cancelled, and the sender has not received that yet.
+            // The sender does not know of the cancellation yet.
             None => return self.receiving_id.set(None),
         };
         let mut all = self.incoming_files.borrow_mut();
@@ -100,7 +99,7 @@ impl Inner {
         }
     }
 
-    /// Stores a verified piece. Returns the verified bytes; `None` if the transfer was cancelled.
+    /// Returns the verified bytes; `None` after a cancellation.
     fn store_piece(&self, id: u32, piece: Uint8Array, hash: &[u8]) -> Option<u64> {
         let mut all = self.incoming_files.borrow_mut();
         let verified = &mut all.get_mut(&id)?.verified;
@@ -161,8 +160,7 @@ impl Inner {
                     is_intact: true,
                 });
                 self.publish_transfers();
-                // The person accepted the file, so it is saved like any download. If the browser requires a gesture,
-                // the link remains.
+                // The person accepted the file, so it is saved at once; if that requires a gesture, the link remains.
                 download(&url, &transfer.name);
             }
             Err(_) => self.fail(TransferDirection::Incoming, id, StopReason::Unreadable),
@@ -176,7 +174,6 @@ fn build_blob(parts: &Array) -> Result<Blob, JsValue> {
     Blob::new_with_blob_sequence_and_options(parts, &options)
 }
 
-/// Saves a file as a download.
 fn download(url: &str, name: &str) {
     let document = web_sys::window().and_then(|window| window.document());
     let link = document

@@ -11,8 +11,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::File;
 
-/// Upper bound of the channel's send buffer, in bytes: enough to keep the path busy, but sent within seconds on a slow
-/// path, because control messages queue behind it.
+/// Bytes: enough to keep the path busy, but sent within seconds on a slow one, because control messages queue behind.
 const MAX_BUFFERED_BYTES: u32 = 1_024 * 1_024;
 
 impl Inner {
@@ -75,7 +74,6 @@ impl Inner {
         Ok(())
     }
 
-    /// Size of an outgoing file in progress.
     fn outgoing_size(&self, id: u32) -> Option<u64> {
         let state = self.state.borrow();
         state
@@ -83,7 +81,6 @@ impl Inner {
             .map(|transfer| transfer.size)
     }
 
-    /// Waits until the channel's send buffer is low.
     async fn wait_for_buffer_space(&self) {
         if self.channel.buffered_amount() > MAX_BUFFERED_BYTES {
             let (low, is_low) = oneshot::channel();

@@ -1,21 +1,20 @@
-//! The file transfer protocol between two pages, and the state of each file: plain data without browser access.
+//! The file transfer protocol between two pages, without browser access.
 //!
-//! Control messages are JSON text; the bytes of a file are binary messages between them, all over one ordered and reliable
-//! data channel. A file is split into pieces; each is announced with its SHA-256 and sent in chunks. The receiver confirms
-//! the number of verified bytes. A file's hash is the hash of all its piece hashes, in order.
+//! Control messages (JSON text) and a file's bytes (binary) share one ordered, reliable data channel. A file is split
+//! into pieces, each announced with its SHA-256 and sent in chunks; the receiver confirms the verified bytes. A file's
+//! hash is the hash of all its piece hashes, in order.
 
 use crate::model::Millis;
 use serde::{Deserialize, Serialize};
 
-/// Size of a piece, in bytes; the last one of a file may be smaller.
+/// Bytes; the last piece of a file may be smaller.
 pub(super) const PIECE_BYTES: u64 = 1_024 * 1_024;
-/// Maximum size of a message, in bytes, which every browser accepts (RFC 8841 section 6).
+/// Bytes; accepted by every browser (RFC 8841 section 6).
 pub(super) const MAX_CHUNK_BYTES: u32 = 64 * 1_024;
-/// Maximum number of unanswered offers; further ones are declined.
+/// Further offers are declined.
 const MAX_PENDING_OFFERS: usize = 20;
-/// Maximum length of a file name, in characters.
 const MAX_FILE_NAME_CHARS: usize = 255;
-/// Interval of the speed measurement, in milliseconds.
+/// Milliseconds.
 const SPEED_SAMPLE_INTERVAL: Millis = 1_000;
 
 /// A control message. Ids are assigned by the sender of the file.
@@ -24,7 +23,7 @@ const SPEED_SAMPLE_INTERVAL: Millis = 1_000;
 pub enum TransferMessage {
     /// The sender offers a file.
     Offer {
-        /// Id of the file.
+        /// File id.
         id: u32,
         /// Name of the file.
         name: String,
@@ -33,38 +32,38 @@ pub enum TransferMessage {
     },
     /// The receiver accepts the file.
     Accept {
-        /// Id of the file.
+        /// File id.
         id: u32,
     },
     /// The receiver declines or cancels the file.
     Decline {
-        /// Id of the file.
+        /// File id.
         id: u32,
     },
     /// The sender withdraws or cancels the file.
     Withdraw {
-        /// Id of the file.
+        /// File id.
         id: u32,
     },
-    /// Announces a piece, whose chunks follow.
+    /// Announces a piece; its chunks follow.
     #[serde(rename = "piece")]
     PieceStart {
-        /// Id of the file.
+        /// File id.
         id: u32,
-        /// SHA-256 of the piece, hexadecimal.
+        /// SHA-256, hexadecimal.
         hash: String,
     },
     /// The receiver reports its progress.
     #[serde(rename = "got")]
     Progress {
-        /// Id of the file.
+        /// File id.
         id: u32,
         /// Number of verified bytes.
         bytes: u64,
     },
     /// The sender has sent all pieces.
     End {
-        /// Id of the file.
+        /// File id.
         id: u32,
         /// SHA-256 of all piece hashes in order, hexadecimal.
         hash: String,
@@ -72,7 +71,7 @@ pub enum TransferMessage {
     /// The receiver has verified the file, or failed to.
     #[serde(rename = "kept")]
     Received {
-        /// Id of the file.
+        /// File id.
         id: u32,
         /// Whether the file is intact.
         #[serde(rename = "whole")]
@@ -140,18 +139,13 @@ pub struct FileTransfer {
     speed_sample: Option<(Millis, u64)>,
 }
 
-/// The effect of a received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TransferEffect {
-    /// Start sending the file.
     Send(u32),
-    /// Decline the file.
     Decline(u32),
-    /// Discard the data of the file.
     Discard(TransferDirection, u32),
 }
 
-/// All transfers of a call.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TransferState {
     transfers: Vec<FileTransfer>,
@@ -167,12 +161,12 @@ impl TransferPhase {
 }
 
 impl TransferState {
-    /// All transfers, oldest first.
+    /// Oldest first.
     pub(super) fn transfers(&self) -> &[FileTransfer] {
         &self.transfers
     }
 
-    /// Adds an offer. Returns the message to send.
+    /// Returns the message to send.
     pub(super) fn offer(&mut self, name: &str, size: u64) -> TransferMessage {
         self.last_offer_id += 1;
         let id = self.last_offer_id;
@@ -184,7 +178,7 @@ impl TransferState {
         }
     }
 
-    /// Offer messages for unanswered outgoing files.
+    /// Unanswered outgoing files.
     pub(super) fn pending_offers(&self) -> Vec<TransferMessage> {
         let is_pending = |it: &&FileTransfer| {
             it.direction == TransferDirection::Outgoing && it.phase == TransferPhase::Offered
@@ -201,7 +195,7 @@ impl TransferState {
             .collect()
     }
 
-    /// Accepts an offered file. Returns the message to send.
+    /// Returns the message to send.
     pub(super) fn accept(&mut self, id: u32) -> Option<TransferMessage> {
         let transfer = self.find(TransferDirection::Incoming, id)?;
         if transfer.phase != TransferPhase::Offered {
@@ -211,7 +205,7 @@ impl TransferState {
         Some(TransferMessage::Accept { id })
     }
 
-    /// Cancels a transfer in either direction. Returns the message to send.
+    /// Returns the message to send.
     pub(super) fn cancel(
         &mut self,
         direction: TransferDirection,
@@ -226,7 +220,7 @@ impl TransferState {
         self.stop(direction, id, stop).then_some(message)
     }
 
-    /// Stops a transfer. False if it was already finished.
+    /// False if it was already finished.
     pub(super) fn stop(
         &mut self,
         direction: TransferDirection,
@@ -244,13 +238,11 @@ impl TransferState {
         true
     }
 
-    /// Removes a finished transfer from the list.
     pub(super) fn dismiss(&mut self, direction: TransferDirection, id: u32) {
         self.transfers
             .retain(|it| (it.direction, it.id) != (direction, id) || !it.phase.is_finished());
     }
 
-    /// Applies a message of the peer. Returns its effect.
     pub(super) fn apply_message(
         &mut self,
         message: &TransferMessage,
@@ -306,7 +298,6 @@ impl TransferState {
         }
     }
 
-    /// Records the verified bytes.
     pub(super) fn record_progress(
         &mut self,
         direction: TransferDirection,
@@ -333,7 +324,6 @@ impl TransferState {
         }
     }
 
-    /// Marks a transfer as complete.
     pub(super) fn complete(&mut self, direction: TransferDirection, id: u32, url: Option<String>) {
         if let Some(transfer) = self
             .find(direction, id)
@@ -346,7 +336,6 @@ impl TransferState {
         }
     }
 
-    /// Stops all unfinished transfers, because the call is over.
     pub(super) fn stop_unfinished(&mut self) {
         for transfer in self
             .transfers
@@ -358,7 +347,6 @@ impl TransferState {
         }
     }
 
-    /// An accepted, unfinished transfer.
     pub(super) fn find_in_progress(
         &self,
         direction: TransferDirection,
@@ -390,7 +378,7 @@ impl TransferState {
     }
 }
 
-/// A hash as pages exchange it: lower-case hexadecimal digits.
+/// Lower-case hexadecimal, as pages exchange hashes.
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -406,7 +394,6 @@ mod tests {
 
     const FILE_BYTES: u64 = 3 * PIECE_BYTES;
 
-    /// Two pages that receive each other's messages.
     fn offered_transfer() -> (TransferState, TransferState, u32) {
         let (mut from, mut to) = (TransferState::default(), TransferState::default());
         let message = from.offer("plan.pdf", FILE_BYTES);

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl CallTask {
-    /// Relays a signal to the other side: before the answer to all clients of the callee, then to the one that answered.
+    /// Before the answer, all clients of the callee receive a signal, then the one that answered.
     pub(super) fn relay_signal(&mut self, from: &Connection, signal: SignalingMessage) {
         let now = self.clock.now();
         let side = self.call.side_of_user(from.person.id);
@@ -21,13 +21,13 @@ impl CallTask {
             self.table.app.connections.clients_of_user(self.call.callee)
         } else if matches!(signal, SignalingMessage::Pranswer { .. }) {
             if !self.claim_pranswer(side, from.client) {
-                // The call was answered meanwhile, or another client sent one first. The answer itself will do.
+                // Answered meanwhile, or another client was first; the answer itself will do.
                 return;
             }
             vec![self.call.caller_client]
         } else if side.is_some_and(|side| self.call.can_send_pranswer(side)) {
-            // Signals that follow a lost acceptance must not reveal the client's addresses. After the answer, the
-            // client requests what is missing.
+            // After a lost acceptance, signals must not reveal the client's addresses. Once answered, the client
+            // requests what is missing.
             return;
         } else {
             match self.call.signal_target(from.client) {
@@ -45,7 +45,7 @@ impl CallTask {
             }
             let frame = self.signal_frame(signal);
             for target in targets {
-                // A disconnected client requests what it missed when it returns.
+                // Disconnected clients request what they missed.
                 self.table.app.connections.send_to_client(target, &frame);
             }
         } else {
@@ -54,13 +54,13 @@ impl CallTask {
         }
     }
 
-    /// Claims the provisional answer for a client; the first of the callee's clients gets it.
+    /// The first of the callee's clients claims it.
     fn claim_pranswer(&mut self, side: Option<Side>, client: ClientId) -> bool {
         side.is_some_and(|side| self.call.can_send_pranswer(side))
             && *self.pranswer_client.get_or_insert(client) == client
     }
 
-    /// Sends the early signals again, because the callee's clients ignored them while the call was waiting.
+    /// The callee's clients ignored them while the call was waiting.
     pub(super) fn resend_early_signals(&self) {
         for client in self.table.app.connections.clients_of_user(self.call.callee) {
             for signal in self.early_signals.signals() {

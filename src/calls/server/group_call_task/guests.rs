@@ -8,7 +8,7 @@ use crate::{
 use std::collections::HashSet;
 
 impl GroupCallTask {
-    /// Deletes the guests and guest links of ended calls, and closes the guests' connections.
+    /// Also closes the guests' connections.
     pub(super) async fn delete_guests(&self) {
         match self.table.app.store.delete_ended_guest_links().await {
             Ok(guests) => {
@@ -16,16 +16,15 @@ impl GroupCallTask {
                     self.table.app.connections.close_session(&token_hash);
                 }
             }
-            // The links are no longer valid, and are deleted after the next call.
+            // The links are invalid, and deleted after the next call.
             Err(error) => {
                 tracing::warn!(call = %self.call.id, %error, "guest links could not be deleted");
             }
         }
     }
 
-    /// Removes guests whose link was revoked, because guests without a connection at that time were missed. With
-    /// several nodes, it also repeats the state to guests: they subscribe to no room, and messages between nodes may
-    /// be lost.
+    /// Revoking misses guests without a connection. With several nodes, guests get the state again: they subscribe to
+    /// no room, and messages between nodes may be lost.
     pub(super) async fn remove_revoked_guests(&mut self) {
         let known = match self.table.app.store.list_call_guests(self.call.id).await {
             Ok(known) => known,
@@ -44,7 +43,7 @@ impl GroupCallTask {
         }
     }
 
-    /// Whether a joining guest's link is still valid; it may have been revoked meanwhile. False if the lookup fails.
+    /// The link may have been revoked meanwhile. False if the lookup fails.
     pub(super) async fn has_valid_link(&self, user: UserId) -> bool {
         let known = self.table.app.store.list_call_guests(self.call.id).await;
         known.is_ok_and(|known| known.iter().any(|(_, guest)| guest.id == user))
@@ -54,7 +53,7 @@ impl GroupCallTask {
         self.call.participants.iter().any(|member| member.is_guest)
     }
 
-    /// Sends the state of the call to the guests, who have no subscription.
+    /// Guests have no subscription to the room.
     pub(super) fn notify_guests(&self) {
         if self.has_guests() {
             let group = self.view();

@@ -1,7 +1,7 @@
-//! Property test: after any order of events and losses, both sides agree in the end.
+//! Property test: after any order of events and losses, both sides agree.
 //!
-//! The registry and store are real. Each client is the real [`ClientCallMachine`] of a browser, with a connection that can be
-//! lost together with the frames on it. The test varies the order of actions and the delay of frames.
+//! Registry, store and [`ClientCallMachine`] are real; the order of actions, the delay of frames and lost connections
+//! vary.
 
 use super::CallFixture;
 use crate::{
@@ -27,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Short enough for timeouts to occur within a case, long enough that not every call times out.
+/// Timeouts occur within a case, but not for every call.
 const SHORT_TIMEOUTS: Timeouts = Timeouts {
     ring: 150,
     connect: 150,
@@ -35,40 +35,28 @@ const SHORT_TIMEOUTS: Timeouts = Timeouts {
     grace: 100,
     caller_grace: 50,
 };
-/// Number of cases, unless `PROPTEST_CASES` is set.
+/// Unless `PROPTEST_CASES` is set.
 const DEFAULT_CASES: u32 = 60;
-/// Time limit until all agree, far longer than all timeouts.
+/// Far longer than all timeouts.
 const AGREEMENT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Owner of each client: Ada and Carol have one client, Bob has two.
+/// Ada and Carol have one client, Bob has two.
 const CLIENT_OWNERS: [usize; 4] = [0, 1, 1, 2];
 
-/// The actions of a client that only receives.
 const NO_ACTIONS: [(CallId, ClientAction); 0] = [];
 
-/// An event of the test.
+/// `Leave` declines, cancels, hangs up or closes; `LoseConnection` also loses pending frames.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// A client calls a person.
     Call { client: usize, callee: usize },
-    /// A client accepts its ringing call.
     Accept { client: usize },
-    /// A client declines, cancels, hangs up or closes, depending on its state.
     Leave { client: usize },
-    /// A client leaves its call for the waiting one.
     Switch { client: usize },
-    /// A client declines the waiting call.
     DeclineWaiting { client: usize },
-    /// A client reports that its path connected.
     Connected { client: usize },
-    /// A client reports that its path was lost.
     Disconnected { client: usize },
-    /// A client receives all pending frames.
     ReceiveFrames { client: usize },
-    /// The connection of a client breaks, and pending frames are lost.
     LoseConnection { client: usize },
-    /// A client connects again.
     Reconnect { client: usize },
-    /// Time passes, in milliseconds.
     Wait { millis: u64 },
 }
 
@@ -89,7 +77,6 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A client: the state of a browser, and its connection, if any.
 struct SimulatedClient {
     id: ClientId,
     person: Person,
@@ -108,7 +95,7 @@ impl<'a> Simulation<'a> {
     async fn new(fixture: &'a CallFixture) -> Self {
         let mut people = Vec::new();
         for _ in 0..3 {
-            // A unique name, because the fixture has had other people.
+            // The fixture has had other people.
             let name = random::new_id().simple().to_string();
             people.push(fixture.create_person(&name[12..]).await);
         }
@@ -190,7 +177,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Changes a client's state, and sends the resulting actions and ringing reports.
+    /// Sends the resulting actions and ringing reports.
     async fn update_machine<S: IntoIterator<Item = (CallId, ClientAction)>>(
         &mut self,
         page: usize,
@@ -285,7 +272,7 @@ impl<'a> Simulation<'a> {
         self.report(page, ClientAction::Disconnected).await;
     }
 
-    /// Connects all clients, delivers all frames and reports all paths as connected, until all agree.
+    /// Connects all clients, delivers all frames and reports all paths as connected.
     async fn settle(&mut self) -> Result<(), String> {
         let deadline = Instant::now() + AGREEMENT_TIMEOUT;
         loop {
@@ -305,7 +292,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Checks that nothing rings, nobody is in two calls, and each open call is held by two people.
+    /// Nothing rings, nobody is in two calls, and two people hold each open call.
     fn check_agreement(&self) -> Result<(), String> {
         let mut held: HashMap<CallId, HashSet<UserId>> = HashMap::new();
         let mut engaged = HashSet::new();
@@ -345,7 +332,6 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Ends all calls, so that the next case starts empty.
     async fn end_all_calls(mut self) -> Result<(), String> {
         for page in 0..CLIENT_OWNERS.len() {
             self.run_step(Step::Leave { client: page }).await;
@@ -358,7 +344,6 @@ impl<'a> Simulation<'a> {
     }
 }
 
-/// The calls that ring or wait on a client.
 fn ringing_calls(machine: &ClientCallMachine) -> HashSet<CallId> {
     let rings = match &machine.state {
         ClientCallState::Ringing(view) => Some(view.id),

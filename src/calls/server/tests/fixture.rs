@@ -26,14 +26,13 @@ struct FixtureArgs {
     config: Config,
 }
 
-/// A server without sockets, with a data folder of its own.
 pub(super) struct CallFixture {
     pub(super) app: Arc<AppState>,
     pub(super) registry: Arc<CallRegistry>,
     storage: TestStorage,
 }
 
-/// A timeout that never expires in a test that does not wait for it, in milliseconds.
+/// Never expires in a test that does not wait for it.
 pub(super) const LONG_TIMEOUT: Millis = 60_000;
 pub(super) const LONG_TIMEOUTS: Timeouts = Timeouts {
     ring: LONG_TIMEOUT,
@@ -64,7 +63,7 @@ impl CallFixture {
         }
     }
 
-    /// The same server after a crash: clients received nothing.
+    /// A crash: clients receive nothing.
     pub(super) async fn restart(self, timeouts: Timeouts) -> Self {
         self.app.store.close().await;
         Self::open(self.storage, timeouts).await
@@ -116,7 +115,6 @@ impl CallFixture {
         }
     }
 
-    /// Waits until no call is open.
     pub(super) async fn wait_until_idle(&self) {
         let quiet = async {
             while self.registry.open_call_count() > 0 {
@@ -222,7 +220,6 @@ impl TestClient {
         }
     }
 
-    /// The next message about a call in the room.
     pub(super) async fn next_outcome(&mut self) -> (CallId, Outcome, Option<Millis>) {
         loop {
             if let ServerFrame::Event {
@@ -260,7 +257,6 @@ pub(super) fn ended_state(outcome: Outcome) -> State {
     State::Ended { outcome }
 }
 
-/// Two people with one client each, in a connected call.
 pub(super) async fn connected_call(fixture: &CallFixture) -> (CallId, TestClient, TestClient) {
     let (ada, bob) = (
         fixture.create_person("Ada").await,
@@ -295,7 +291,6 @@ pub(super) async fn connected_call(fixture: &CallFixture) -> (CallId, TestClient
 }
 
 impl TestClient {
-    /// All call outcomes in the direct room, in order, from the store.
     pub(super) async fn stored_outcomes(&self) -> Vec<Outcome> {
         let room = self
             .registry

@@ -1,4 +1,4 @@
-//! Tests of group calls, with a real store and real queues.
+//! Tests of group calls.
 
 use super::{
     super::{commands::GroupCallCommand, join_group_call::JoinDecision},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl CallFixture {
-    /// A room that includes everybody, created before they connect.
+    /// Includes everybody; created before they connect.
     pub(super) async fn create_room(&self) -> RoomId {
         let id = RoomId(random::new_id());
         let name = RoomName::new("The Arsenal").unwrap();
@@ -63,7 +63,6 @@ impl TestClient {
         }
     }
 
-    /// The first frame with this client's participation.
     pub(super) async fn next_participation(&mut self) -> (GroupCallView, Participation) {
         loop {
             let group = self.next_group_call().await;
@@ -80,7 +79,6 @@ impl TestClient {
         }
     }
 
-    /// The first frame with this number of participants.
     async fn wait_for_participants(&mut self, count: usize) -> GroupCallView {
         loop {
             let group = self.next_group_call().await;
@@ -101,7 +99,7 @@ async fn a_join_repeated_as_the_call_ends_does_not_begin_another() {
     ada.send_action(id, ClientAction::HangUp).await;
     fixture.wait_until_idle().await;
     assert_eq!(ada.next_participation().await.1, Participation::Out);
-    // A join that was looked up just before the call ended.
+    // The lookup of this join preceded the call's end.
     let user = ada.connection.person.id;
     let JoinDecision::NewCall(task, command_tx, command_rx) =
         fixture.registry.decide_join(user, id, room)
@@ -177,7 +175,7 @@ async fn each_change_has_a_later_as_of_whichever_node_is_the_leader() {
         assert_eq!(views.last().unwrap().as_of, mine, "told in two ways");
         pages.push(page);
     }
-    // The next leader's clock is behind: the retained version on this node is ahead.
+    // The next leader's clock is behind the retained version.
     let ahead = clock::now() + 60_000;
     let known = GroupCallView {
         as_of: ahead,

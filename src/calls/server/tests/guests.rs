@@ -20,7 +20,7 @@ use axum::http::{HeaderMap, header};
 use std::sync::Arc;
 
 impl CallFixture {
-    /// A call that Ada is in, with a guest link valid until the given time. Returns the link's token.
+    /// Returns the link's token.
     async fn start_call_with_link(&self, expires_at: Millis) -> (CallId, TestClient, String) {
         let room = self.create_room().await;
         let mut ada = self.connect_member("Ada", room).await;

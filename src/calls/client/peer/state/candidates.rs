@@ -1,22 +1,19 @@
 //! Separates candidates from a description: a ringing page applies the caller's capabilities, but not its addresses.
 
-/// An ICE candidate (W3C `RTCIceCandidateInit`).
+/// W3C `RTCIceCandidateInit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::calls::client) struct IceCandidate {
-    /// Candidate attribute, `candidate:…` (RFC 8839). Empty at the end of candidates.
+    /// `candidate:…` (RFC 8839), or empty at the end of candidates.
     pub(in crate::calls::client) candidate: String,
-    /// Identification tag of the media section.
     pub(in crate::calls::client) sdp_mid: Option<String>,
-    /// Index of the media section.
     pub(in crate::calls::client) sdp_m_line_index: Option<u16>,
 }
 
-/// Prefix of a candidate attribute (RFC 8839 section 5.1).
+/// RFC 8839 section 5.1.
 const CANDIDATE_ATTRIBUTE: &str = "a=candidate:";
-/// The attribute that ends the candidates (RFC 8840 section 8.2).
+/// RFC 8840 section 8.2.
 const END_OF_CANDIDATES_ATTRIBUTE: &str = "a=end-of-candidates";
 
-/// Splits a description into the part without candidates, and the candidates.
 pub(super) fn split_candidates(sdp: &str) -> (String, Vec<IceCandidate>) {
     let (rest, found) = split_candidate_lines(sdp);
     let candidates = found.into_iter().map(|(index, candidate)| IceCandidate {
@@ -27,7 +24,7 @@ pub(super) fn split_candidates(sdp: &str) -> (String, Vec<IceCandidate>) {
     (rest, candidates.collect())
 }
 
-/// The description without candidates, and each candidate with the index of its media section (RFC 8866 section 5.14).
+/// Candidates come with the index of their media section (RFC 8866 section 5.14).
 fn split_candidate_lines(sdp: &str) -> (String, Vec<(u16, &str)>) {
     let mut rest = String::with_capacity(sdp.len());
     let mut found = Vec::new();

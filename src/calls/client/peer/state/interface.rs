@@ -1,4 +1,4 @@
-//! What goes into the state of a connection, and what comes out: events, effects, operations and timers.
+//! Events, effects, operations and timers of a connection's state.
 
 use super::candidates::IceCandidate;
 use crate::{
@@ -13,106 +13,80 @@ use crate::{
     },
 };
 
-/// What the shell reads when an event happens.
+/// Read by the shell when an event happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) struct Moment {
-    /// The time, by this device's clock.
+    /// By this device's clock.
     pub(in crate::calls::client) now: Millis,
-    /// Whether the page is visible.
     pub(in crate::calls::client) is_page_visible: bool,
 }
 
-/// An event for the state: of the client, the other page, the browser or a timer.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::calls::client) enum ConnectionEvent {
-    /// The connection was created. Once, and first.
+    /// Once, and first.
     Opened,
-    /// The call was answered, on either side, with the ICE servers to use. Later ones change nothing.
+    /// Answered on either side, with the ICE servers to use. Repetitions change nothing.
     Answered(Vec<IceServer>),
-    /// The server sent ICE servers with new credentials.
     IceServersReceived(Vec<IceServer>),
-    /// The ringing page became visible.
     PageShown,
-    /// The server is reachable again: signals may be lost, and the network may have changed.
+    /// Signals may be lost, and the network may have changed.
     SignalingRestored,
-    /// The other page sent a signaling message.
     SignalReceived(SignalingMessage),
-    /// A local track was added, replaced or removed.
     LocalTrackChanged(TrackSlot),
-    /// The local media state changed.
     LocalMediaStateChanged(MediaState),
-    /// The number of peers changed, and with it the maximum quality of the camera's video.
     MaxVideoQualityChanged(VideoQuality),
-    /// The client dropped the peer.
     Closed,
-    /// The browser's `connectionState` changed.
     ConnectionStateChanged(ConnectionState),
-    /// The browser gathered a local candidate.
     CandidateGathered(IceCandidate),
-    /// The media state channel opened.
     MediaStateChannelOpened,
-    /// A heartbeat of the other page arrived.
     HeartbeatReceived,
-    /// The running operation succeeded. `CreateOffer` and `CreateAnswer` return a description.
+    /// `CreateOffer` and `CreateAnswer` return a description.
     OperationDone(Option<String>),
-    /// The running operation failed.
     OperationFailed,
-    /// The age of the last received packet in milliseconds; `None` without browser support.
+    /// Milliseconds; `None` without browser support.
     PacketAgeRead(PathCheck, Option<f64>),
-    /// The statistics were sampled; `None` without browser support.
+    /// `None` without browser support.
     UplinkMeasured(Option<UplinkStats>),
-    /// A timer expired.
     TimerFired(Timer),
 }
 
-/// What the browser reports of the path (W3C `RTCPeerConnectionState`).
-///
-/// `iceConnectionState` is not used, because it was observed to stay `disconnected` for ever.
+/// W3C `RTCPeerConnectionState`, because `iceConnectionState` was observed to stay `disconnected` for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum ConnectionState {
-    /// `new`, `connecting` or `closed`, which need no action.
+    /// `new`, `connecting` or `closed`.
     Inactive,
-    /// Media can flow.
     Connected,
-    /// Nothing arrives, which often recovers by itself.
+    /// Often recovers by itself.
     Disconnected,
-    /// No path was found, or all were lost.
     Failed,
 }
 
-/// Why the age of the last received packet is read.
+/// Why the age of the last packet is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum PathCheck {
     /// A heartbeat is overdue.
     Overdue,
-    /// The server connection was restored at this time, and the network may have changed.
+    /// The server connection was restored at this time.
     Probe { since: Millis },
 }
 
-/// A timer. A generation or a start time tells the latest one of its kind from earlier ones.
+/// A timer; a generation or a start time tells the latest of a kind from earlier ones.
+///
+/// The caller waits for an `Answer`, the callee for an `Offer`; `PathProbe` gives a path time to show activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum Timer {
-    /// Explain a missing path.
     Diagnosis,
-    /// The caller waits for the answer.
     Answer,
-    /// The callee waits for an offer.
     Offer,
-    /// Recovery waits for new credentials.
     Credentials,
-    /// Check the result of a recovery step.
     Recovery { generation: u32 },
-    /// The ramp-up of the video is over.
     RampUp { since: Millis },
-    /// The next heartbeat is due.
     Heartbeat,
-    /// A path had time to show activity.
     PathProbe { since: Millis },
-    /// The next sample of the statistics is due.
     Stats,
 }
 
-/// The kind of a session description (W3C `RTCSdpType`).
+/// W3C `RTCSdpType`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::calls::client) enum SdpKind {
     Offer,
@@ -120,31 +94,31 @@ pub(in crate::calls::client) enum SdpKind {
     Answer,
 }
 
-/// An asynchronous operation of the browser. Only one runs at a time.
+/// Only one runs at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::calls::client) enum Operation {
-    /// Creates an offer, with new ICE credentials if it restarts ICE.
+    /// A restart creates new ICE credentials.
     CreateOffer { ice_restart: bool },
     /// Creates an answer.
     CreateAnswer,
     /// Applies a local description.
     SetLocalDescription(SdpKind, String),
-    /// Applies a description of the other page.
+    /// Applies a remote description.
     SetRemoteDescription(SdpKind, String),
-    /// Attaches all local tracks, or none while the call is unanswered.
+    /// Attaches nothing before the answer.
     AttachTracks,
-    /// Attaches or removes one local track.
+    /// Attaches or removes one track.
     ReplaceTrack(TrackSlot),
-    /// Configures the camera's encoder for the local track, which may not be attached yet.
+    /// The local track may not be attached yet.
     ConfigureCamera,
-    /// Configures the encoders of camera and screen.
+    /// Camera and screen.
     ConfigureEncoders,
-    /// Gives audio priority over video.
+    /// Prefers audio over video.
     PrioritizeAudio,
 }
 
 impl Operation {
-    /// Whether it applies a provisional answer, which some browsers lack.
+    /// Some browsers lack provisional answers.
     pub(in crate::calls::client) fn is_provisional(&self) -> bool {
         matches!(
             self,
@@ -154,33 +128,24 @@ impl Operation {
     }
 }
 
-/// What the shell has to do.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::calls::client) enum PeerEffect {
-    /// Start an operation, and report its end.
     Start(Operation),
-    /// Start a timer of this many milliseconds.
+    /// Milliseconds.
     StartTimer(Timer, i32),
-    /// Add one transceiver per track slot, as the caller does before the first offer.
+    /// The caller adds one per track slot before the first offer.
     AddTransceivers,
-    /// Let every transceiver of the applied offer send and receive.
+    /// Sets every transceiver of the applied offer to `sendrecv`.
     ActivateTransceivers,
-    /// Add a candidate of the other page.
     AddCandidate(IceCandidate),
-    /// Replace the ICE servers. They take effect at the next ICE restart (WebRTC 1.0 section 4.4.1.6).
+    /// Effective at the next ICE restart (WebRTC 1.0 section 4.4.1.6).
     SetIceServers(Vec<IceServer>),
-    /// Send the current local description, with the candidates gathered so far, as an offer or an answer.
+    /// An offer or an answer, with the candidates gathered so far.
     SendLocalDescription,
-    /// Send a heartbeat, if the channel is open.
     SendHeartbeat,
-    /// Send the local media state, if the channel is open.
     SendMediaState(MediaState),
-    /// Read the age of the last received packet, and report it.
     ReadPacketAge(PathCheck),
-    /// Sample the statistics, and report them.
     SampleStats,
-    /// Pass an event to the client.
     Emit(PeerEvent),
-    /// Close the connection.
     Close,
 }

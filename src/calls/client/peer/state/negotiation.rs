@@ -1,9 +1,8 @@
-//! Jobs as chains of operations: offers, answers and candidates.
+//! Offers, answers and candidates, as chains of operations.
 //!
-//! While the call rings, both pages do what takes time: the callee sends a provisional answer (`pranswer`), and the caller
-//! applies it. Addresses are disclosed only by a user action: the caller's by calling, the callee's by answering. Until
-//! then, the callee neither sends its candidates nor uses the caller's, and the caller sends no media. Answering then only
-//! has to exchange candidates and attach tracks.
+//! While the call rings, the callee sends a provisional answer (`pranswer`) and the caller applies it, so answering
+//! only exchanges candidates and attaches tracks. Addresses are disclosed only by calling or answering: until then, the
+//! callee neither sends its candidates nor uses the caller's, and the caller sends no media.
 
 use super::{
     PeerConnectionState, Phase, RestartAfterAnswer, SignalingState,
@@ -16,13 +15,12 @@ use crate::{
     model::call::{Side, SignalingMessage},
 };
 
-/// How long an answering page waits for an offer before it requests one, in milliseconds.
+/// Milliseconds before an answering page without an offer requests one.
 const OFFER_TIMEOUT: i32 = 1_500;
-/// How long the caller waits for the answer before it sends its offer again, in milliseconds.
+/// Milliseconds before the caller repeats an unanswered offer.
 const ANSWER_TIMEOUT: i32 = 5_000;
 
 impl PeerConnectionState {
-    /// Runs waiting jobs until one has to wait for an operation.
     pub(super) fn run_jobs(&mut self, moment: Moment) {
         while self.next_step.is_none()
             && let Some(job) = self.jobs.pop_front()
@@ -61,7 +59,7 @@ impl PeerConnectionState {
         self.effects.push(PeerEffect::Start(operation));
     }
 
-    /// Continues the job whose operation succeeded. `description` is what the operation created, if it creates one.
+    /// `description` is what the operation created, or empty.
     pub(super) fn continue_job(&mut self, description: String, moment: Moment) {
         match self.next_step.take() {
             None | Some(Step::Last) => {}
@@ -133,13 +131,12 @@ impl PeerConnectionState {
         }
     }
 
-    /// Ends the job whose operation failed.
     pub(super) fn abandon_job(&mut self) {
         match self.next_step.take() {
             Some(Step::ApplyOffer | Step::ApplyAnswer) => self.emit(PeerEvent::Error(
                 "The two browsers could not agree on a connection. Try another browser.",
             )),
-            // The final answer follows, also in browsers without support and when another page of the callee answers.
+            // The final answer follows, also without support or when another page of the callee answers.
             Some(Step::ApplyPranswer) => self.configure_early_camera(),
             Some(
                 Step::Last
@@ -148,7 +145,7 @@ impl PeerConnectionState {
                 | Step::AttachTracks
                 | Step::ConfigureCamera
                 | Step::PrepareAnswer
-                // A browser without provisional answers (Firefox) answers after acceptance.
+                // Firefox, without provisional answers, answers after acceptance.
                 | Step::SetPranswer { .. }
                 | Step::CreateAnswer
                 | Step::SetAnswer
@@ -163,11 +160,10 @@ impl PeerConnectionState {
         self.start(Operation::CreateOffer { ice_restart }, Step::CreateOffer);
     }
 
-    /// Applies an offer on the callee's side. The offer creates the transceivers; locally added ones would be
-    /// additional (RFC 8829 section 5.10).
+    /// The offer creates the transceivers; locally added ones would be additional (RFC 8829 section 5.10).
     fn apply_offer(&mut self, sdp: String) {
         if self.side == Side::Caller {
-            // Only the caller makes offers, so this one is invalid.
+            // Invalid: only the caller makes offers.
             return;
         }
         // The caller makes no second offer before it has an answer.
@@ -187,7 +183,7 @@ impl PeerConnectionState {
         }
     }
 
-    /// Sends the provisional answer of a visible page: of several ringing pages, it is the likeliest to answer.
+    /// Of several ringing pages, a visible one is the likeliest to answer.
     fn send_pranswer(&mut self, moment: Moment) {
         let is_possible = self.signaling_state == SignalingState::HaveRemoteOffer
             && !self.can_exchange_candidates()
@@ -205,13 +201,12 @@ impl PeerConnectionState {
         }
     }
 
-    /// Configures the encoder before it starts, which avoids a restart.
+    /// Configuring the encoder before its start avoids a restart.
     fn configure_early_camera(&mut self) {
         self.start(Operation::ConfigureCamera, Step::Last);
     }
 
-    /// Connects after the call was answered. The callee answers the offer; without one, it requests a restart, because
-    /// the offer may be lost with the server that held it.
+    /// Without an offer, the callee requests a restart: the offer may be lost with the server that held it.
     fn start_connecting(&mut self) {
         let has_offer = matches!(
             self.signaling_state,
@@ -227,16 +222,15 @@ impl PeerConnectionState {
         self.start(Operation::AttachTracks, Step::Last);
     }
 
-    /// Sends the answer. The tracks are attached afterwards: the camera may be open from another call that was left for
-    /// this one.
+    /// Tracks follow the answer: the camera may still belong to the call that was left for this one.
     fn send_answer(&mut self) {
         let prepared = self.prepared_answer.take();
         if self.signaling_state == SignalingState::HaveLocalPranswer {
-            // The browsers already have this answer; only the candidates are missing, and the local description now
-            // contains them.
+            // The browsers already have this answer; only the candidates are missing, which the local description now
+            // contains.
             self.effects.push(PeerEffect::SendLocalDescription);
             self.add_pending_candidates();
-            // The new answer also contains the candidates, in case it must be sent again.
+            // Also contains the candidates, in case it must be sent again.
             self.start(Operation::CreateAnswer, Step::CreateFinalAnswer);
         } else if let Some(sdp) = prepared {
             self.set_answer(sdp);
@@ -251,7 +245,7 @@ impl PeerConnectionState {
         self.start(operation, Step::SetAnswer);
     }
 
-    /// Applies an answer. A duplicate, sent for a repeated offer, is ignored.
+    /// Duplicates, sent for a repeated offer, are ignored.
     fn apply_answer(&mut self, sdp: String) {
         if self.is_awaiting_answer() {
             let operation = Operation::SetRemoteDescription(SdpKind::Answer, sdp);
@@ -268,7 +262,6 @@ impl PeerConnectionState {
         std::mem::take(&mut self.restart_after_answer) == RestartAfterAnswer::Needed
     }
 
-    /// Whether an offer is unanswered.
     pub(super) fn is_awaiting_answer(&self) -> bool {
         matches!(
             self.signaling_state,
@@ -276,7 +269,7 @@ impl PeerConnectionState {
         )
     }
 
-    /// Whether the browser has a description of the other page, which candidates can be added to.
+    /// Candidates can be added only to a remote description.
     pub(super) fn has_remote_description(&self) -> bool {
         match self.signaling_state {
             SignalingState::Stable | SignalingState::HaveLocalOffer => self.exchanges > 0,
@@ -286,12 +279,12 @@ impl PeerConnectionState {
         }
     }
 
-    /// Whether candidates may be sent and used. False on a ringing page.
+    /// False on a ringing page.
     fn can_exchange_candidates(&self) -> bool {
         self.side == Side::Caller || self.is_answered()
     }
 
-    /// Sends a gathered candidate. No trickle while ringing: candidates go out inside the answer.
+    /// No trickle while ringing: candidates go out inside the answer.
     pub(super) fn send_candidate(&mut self, candidate: IceCandidate) {
         if self.can_exchange_candidates() {
             self.send_signal(SignalingMessage::Candidate {

@@ -1,4 +1,4 @@
-//! The media path: how its loss is noticed, and what is done about it.
+//! Loss of the media path, and its recovery.
 
 use super::{
     PeerConnectionState, Phase, RestartAfterAnswer, SignalingState,
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// How long a path has to show activity after the server connection was restored, in milliseconds.
+/// Milliseconds for a path to show activity after the server connection was restored.
 const PATH_PROBE_TIMEOUT: i32 = 1_300;
 
 impl PeerConnectionState {
@@ -34,7 +34,7 @@ impl PeerConnectionState {
                 self.report_connected();
             }
             ConnectionState::Disconnected => {
-                // The browser also moves from `failed` to `disconnected` when something arrives again.
+                // Also follows `failed` when something arrives again.
                 self.emit(PeerEvent::Disconnected);
                 self.schedule_recovery(Recovery::DISCONNECTED_DELAY);
             }
@@ -50,8 +50,7 @@ impl PeerConnectionState {
         self.emit(PeerEvent::Connected);
     }
 
-    /// Resumes video on a new path with small frames. The bandwidth estimate starts low, and large frames would not
-    /// get through at first.
+    /// A new path's bandwidth estimate starts low, and large frames would not get through.
     fn start_ramp_up(&mut self, now: Millis) {
         self.monitor.mark_responsive();
         self.ramp = VideoRamp::Starting { since: now };
@@ -59,7 +58,6 @@ impl PeerConnectionState {
         self.start_timer(Timer::RampUp { since: now }, VideoRamp::DURATION);
     }
 
-    /// Sends a heartbeat, checks for overdue ones, and schedules the next.
     pub(super) fn send_heartbeat(&mut self, now: Millis) {
         self.effects.push(PeerEffect::SendHeartbeat);
         if self.monitor.start_check(now) {
@@ -69,7 +67,7 @@ impl PeerConnectionState {
         self.start_timer(Timer::Heartbeat, self.monitor.heartbeat_interval());
     }
 
-    /// Judges the path by the age of the last packet that the browser received, in milliseconds.
+    /// `packet_age` is in milliseconds.
     pub(super) fn judge_path(&mut self, check: PathCheck, packet_age: Option<f64>, now: Millis) {
         match check {
             PathCheck::Overdue => match self.monitor.finish_check(packet_age, now) {
@@ -89,11 +87,9 @@ impl PeerConnectionState {
         }
     }
 
-    /// Marks the peer as unresponsive, and recovers the path. `packet_age` is the browser's silence in milliseconds, if
-    /// known.
-    ///
-    /// If the browser confirms the silence, video is suspended: nobody would see it, and its losses would count against the
-    /// next path. A restarted encoder begins with a key frame, so none has to be requested.
+    /// `packet_age` is the browser's silence in milliseconds, if known. Known silence suspends video: nobody would see
+    /// it, and its losses would count against the next path. A restarted encoder begins with a key frame, so none has
+    /// to be requested.
     fn mark_unresponsive(&mut self, packet_age: Option<f64>, reason: RecoveryReason) {
         if self.monitor.mark_unresponsive() {
             if packet_age.is_some() {
@@ -104,7 +100,6 @@ impl PeerConnectionState {
         }
     }
 
-    /// Handles a sign of life of the peer.
     pub(super) fn on_path_activity(&mut self, now: Millis) {
         if self.monitor.liveness() == Liveness::Unresponsive && self.is_connected() {
             self.start_ramp_up(now);
@@ -117,7 +112,6 @@ impl PeerConnectionState {
         self.start_timer(Timer::Recovery { generation }, millis);
     }
 
-    /// Recovers the path, and schedules a check of the result.
     pub(super) fn recover(&mut self, reason: RecoveryReason, now: Millis) {
         if self.phase == Phase::Ringing {
             if reason == RecoveryReason::SignalingRestored {
@@ -134,7 +128,7 @@ impl PeerConnectionState {
             return;
         }
         if is_alive && reason == RecoveryReason::SignalingRestored {
-            // Signals may have been lost meanwhile, and the path may be dead without notice.
+            // Signals may be lost, and the path dead without notice.
             if self.is_awaiting_answer() {
                 self.effects.push(PeerEffect::SendLocalDescription);
             }
@@ -158,7 +152,7 @@ impl PeerConnectionState {
         match step {
             RecoveryStep::RequestRestart => self.send_signal(SignalingMessage::RestartIce),
             RecoveryStep::ResendOffer => self.effects.push(PeerEffect::SendLocalDescription),
-            // The offer is repeated instead, and the restart follows the answer.
+            // The offer is repeated, and the restart follows the answer.
             RecoveryStep::RestartIce if is_offer_pending && self.exchanges == 0 => {
                 let has_pranswer = self.signaling_state == SignalingState::HaveRemotePranswer;
                 if reason == RecoveryReason::SignalingRestored

@@ -1,29 +1,24 @@
-//! Whether anything arrives from the peer: heartbeats, confirmed by the browser's packet statistics.
+//! Whether anything arrives from the peer: heartbeats, and the browser's packet statistics.
 
 use crate::model::Millis;
 
-/// Interval of heartbeats, in milliseconds.
+/// Milliseconds.
 const HEARTBEAT_INTERVAL: i32 = 1_000;
-/// Interval while the peer is unresponsive, in milliseconds: the first heartbeat to get through shows that the path
-/// recovered.
+/// Milliseconds; the first heartbeat to get through shows a recovered path.
 const UNRESPONSIVE_HEARTBEAT_INTERVAL: i32 = 250;
-/// The path counts as lost this long after the last heartbeat, in milliseconds.
+/// Milliseconds after the last heartbeat until the path counts as lost.
 const HEARTBEAT_TIMEOUT: Millis = 3_000;
-/// Maximum age of the last packet on a working path, in milliseconds. Heartbeats are also late if a page is busy, but
-/// the browser still receives packets.
+/// Milliseconds. Heartbeats are late if a page is busy, but the browser still receives packets.
 const PACKET_TIMEOUT: f64 = 1_500.0;
 
-/// Whether the peer responds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Liveness {
-    /// Heartbeats or packets arrive, as far as is known.
     #[default]
     Responsive,
-    /// Nothing has arrived for too long.
     Unresponsive,
 }
 
-/// Whether the packet statistics are being read because a heartbeat is overdue.
+/// Whether a heartbeat is overdue and the packet statistics are being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum StatsCheck {
     #[default]
@@ -31,28 +26,23 @@ enum StatsCheck {
     Running,
 }
 
-/// The result of a check of an overdue path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CheckResult {
-    /// A heartbeat arrived during the check.
     NotOverdue,
-    /// The browser receives packets: a page is busy.
+    /// A page is busy: the browser receives packets.
     Busy,
-    /// Nothing arrives.
     Silent,
 }
 
-/// Watches the heartbeats of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct PathMonitor {
     liveness: Liveness,
-    /// When the last heartbeat arrived on this path; `None` before the first, when none can be overdue.
+    /// `None` before the first heartbeat on this path, when none can be overdue.
     last_heartbeat_at: Option<Millis>,
     stats_check: StatsCheck,
 }
 
 impl PathMonitor {
-    /// Starts over on a new path: no heartbeat is overdue before the first one arrived.
     pub(super) fn start_over(&mut self) {
         self.last_heartbeat_at = None;
     }
@@ -83,13 +73,13 @@ impl PathMonitor {
             .is_some_and(|at| now - at > HEARTBEAT_TIMEOUT)
     }
 
-    /// Starts a check if a heartbeat is overdue and none runs. True if the packet statistics have to be read.
+    /// True if the packet statistics have to be read.
     pub(super) fn start_check(&mut self, now: Millis) -> bool {
         self.is_overdue(now)
             && std::mem::replace(&mut self.stats_check, StatsCheck::Running) == StatsCheck::Idle
     }
 
-    /// Whether an overdue heartbeat means a lost path or a busy page, which an ICE restart would load even more.
+    /// An ICE restart would load a busy page even more.
     pub(super) fn finish_check(&mut self, packet_age: Option<f64>, now: Millis) -> CheckResult {
         self.stats_check = StatsCheck::Idle;
         if !self.is_overdue(now) {
@@ -101,7 +91,7 @@ impl PathMonitor {
         }
     }
 
-    /// Delay until the next heartbeat, in milliseconds.
+    /// In milliseconds.
     pub(super) fn heartbeat_interval(&self) -> i32 {
         match self.liveness {
             Liveness::Responsive => HEARTBEAT_INTERVAL,

@@ -4,17 +4,16 @@ use super::{
 };
 use crate::calls::client::{state::video_adaptation::UplinkStats, track_slot::TrackSlot};
 
-/// A page with a fake browser: operations succeed at once, and timers expire when the time advances.
+/// A fake browser: operations end at once, and timers expire when time advances.
 struct Page {
     state: PeerConnectionState,
     moment: Moment,
     timers: Vec<(Millis, Timer)>,
-    /// The kind of description that this browser rejects.
+    /// This browser rejects it.
     rejected: Option<SdpKind>,
 }
 
 impl Page {
-    /// A page that has just opened its connection; the caller's has offered.
     fn open(side: Side) -> Self {
         let mut page = Self::unopened(side);
         page.on(Opened);
@@ -33,7 +32,6 @@ impl Page {
         }
     }
 
-    /// An answered call with a connected path.
     fn connected(side: Side) -> Self {
         let mut page = Self::open(side);
         if side == Side::Callee {
@@ -49,7 +47,7 @@ impl Page {
         page
     }
 
-    /// Applies an event, and runs the operations that it causes. Returns all effects but timers.
+    /// Also runs the resulting operations. Returns all effects but timers.
     fn on(&mut self, event: ConnectionEvent) -> Vec<PeerEffect> {
         let mut all = Vec::new();
         let mut events = VecDeque::from([event]);
@@ -83,7 +81,6 @@ impl Page {
         }
     }
 
-    /// Lets time pass. Returns the effects of the timers that expire.
     fn advance(&mut self, millis: Millis) -> Vec<PeerEffect> {
         let end = self.moment.now + millis;
         let mut effects = Vec::new();
@@ -99,7 +96,7 @@ impl Page {
         effects
     }
 
-    /// Loses the path without notice: the browser still reports a connection.
+    /// The browser still reports a connection.
     fn fall_silent(&mut self) -> Vec<PeerEffect> {
         let effects = self.advance(4_000);
         assert_eq!(checks(&effects), [PathCheck::Overdue]);
@@ -199,7 +196,6 @@ fn count(effects: &[PeerEffect], wanted: &PeerEffect) -> usize {
     effects.iter().filter(|effect| *effect == wanted).count()
 }
 
-/// The effects without heartbeats and statistics, which are periodic.
 fn without_periodic(effects: Vec<PeerEffect>) -> Vec<PeerEffect> {
     let is_periodic =
         |effect: &PeerEffect| matches!(effect, PeerEffect::SendHeartbeat | PeerEffect::SampleStats);

@@ -13,8 +13,7 @@ use crate::{
 };
 
 impl ClientCallMachine {
-    /// Applies the server's view of a group call. Returns a hang-up if the server admitted this page to a call that it
-    /// no longer wants.
+    /// Applies the server's view. Returns a hang-up if this page was admitted to a call that it no longer wants.
     pub fn apply_group_view(&mut self, view: &GroupCallView) -> Option<(CallId, ClientAction)> {
         let is_wanted = match &self.state {
             ClientCallState::Joining { room, .. } => room.id == view.room,
@@ -44,10 +43,10 @@ impl ClientCallMachine {
                     room: room.clone(),
                 });
             }
-            // A rejoin after leaving: this frame confirms the leave, and the reply to the join is still to come.
+            // A rejoin after leaving: this frame confirms the leave; the reply to the join follows.
             (ClientCallState::Joining { .. }, Some(Participation::Out))
                 if self.unconfirmed_ends.len() < ends_before => {}
-            // The id belongs to a call that has ended: the person has to request a new one.
+            // The call with this id has ended; the person has to request a new one.
             (ClientCallState::Joining { id, room }, Some(Participation::Out)) if *id == view.id => {
                 self.state = ClientCallState::Removed(room.clone());
             }

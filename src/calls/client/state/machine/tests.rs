@@ -313,7 +313,6 @@ fn a_ringing_call_replaces_the_preview() {
     assert!(matches!(machine.state, ClientCallState::Ringing(_)));
 }
 
-/// A call between two others, as a page of the callee sees it.
 fn second_call(waiting: bool) -> CallView {
     CallView {
         id: id(2),
@@ -406,7 +405,6 @@ fn call_room() -> CallRoom {
     }
 }
 
-/// A group call with this many participants, as a page sees it.
 fn group_view(people: u32, part: Option<Participation>) -> GroupCallView {
     let seated = |n: u32| ParticipantView {
         seat: Seat(n),
