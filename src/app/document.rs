@@ -5,19 +5,14 @@ use crate::{people::settings::Theme, server::assets::Assets, ui::build};
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::MetaTags;
 
-/// Script that loads and hydrates the WASM app. The line `const app = …` with the addresses of
-/// [`Assets::program_manifest`] precedes it.
+/// Loads and hydrates the WASM app. `const app = …` with [`Assets::program_manifest`] precedes it.
 ///
-/// The app is fifty times as large as the page and would compete with it on a slow network, so fetching starts after
-/// the first paint. A hidden page starts at once, because a call may arrive.
+/// Fetching starts after the first paint, because the app is fifty times the page's size; on a hidden page at once,
+/// because a call may arrive. Leptos' `requestIdleCallback` can fire before the first paint, and its preloads compete
+/// with the page.
 ///
-/// Failed fetches are retried with backoff for as long as the page is open. A failed module import may be cached as
-/// failed, so the scripts, and the chunks that the page was rendered with, are fetched into the HTTP cache before the
-/// import. A 404 means that the server runs another build: the page reloads, at most once a minute (as `ui::build`
-/// does).
-///
-/// Leptos offers `requestIdleCallback` instead; it fires before the first paint on a fast network, and its preloads
-/// compete with the page on a slow one.
+/// Failed fetches are retried with backoff. Scripts and rendered chunks are fetched before the import, because a failed
+/// import may be cached. After a 404 (another build) the page reloads, at most once a minute (as `ui::build` does).
 const HYDRATE_SCRIPT: &str = include_str!("hydrate.js");
 
 /// Renders the HTML document.

@@ -1,4 +1,4 @@
-//! Pages in a lazy-loaded WASM chunk. The pages used most, news and chat rooms, are in the main module.
+//! Pages in a lazy-loaded WASM chunk. News and chat rooms are in the main module.
 
 use crate::{
     calls::view::{
@@ -50,8 +50,7 @@ pub async fn load_rendered_chunk() {
     PAGES_CHUNK.load_if_rendered().await;
 }
 
-/// Prefetches the chunk in the background. Pages then open at once, even after the server has moved to a newer build.
-/// Browser only.
+/// Prefetches the chunk: pages open at once, even after a server update. Browser only.
 pub fn prefetch_chunk() {
     spawn_local(async {
         // Opening a page retries a failed load.
@@ -77,7 +76,7 @@ pub fn Guest() -> impl IntoView {
     view! { <LazyPage chunk=&PAGES_CHUNK page=Page::Guest /> }
 }
 
-/// `/settings`, with the settings of calls.
+/// `/settings`.
 #[component]
 pub fn Settings() -> impl IntoView {
     view! { <LazyPage chunk=&PAGES_CHUNK page=Page::Settings /> }

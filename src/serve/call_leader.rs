@@ -1,7 +1,7 @@
 //! Election of the call leader: the node that decides about calls for all nodes.
 //!
-//! When the leader dies, its lease ends with its connection to the store, and another node takes over the open calls.
-//! Media flow on between browsers.
+//! A leader's lease ends with its connection to the store. The next leader takes over the open calls; media flow on
+//! between browsers.
 
 use super::Systems;
 use crate::{
@@ -13,15 +13,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How often a node that is not the leader tries to acquire the lease.
 const ELECTION_INTERVAL: Duration = Duration::from_millis(500);
-/// How often the leader checks that it still holds the lease.
 const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the leader sends the group calls of rooms to the other nodes.
 const GROUP_CALL_SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Leads whenever this node holds the lease, until `stop` is cancelled; pending decisions are stored before another
-/// node leads.
+/// Leads whenever this node holds the lease; stores pending decisions before another node leads.
 pub(super) async fn run(systems: Arc<Systems>, stop: CancellationToken) {
     match &systems.app.bus {
         Some(bus) => lead_when_elected(&systems, bus, &stop).await,
@@ -65,13 +61,13 @@ async fn lead(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease, stop: &Cancel
     loop {
         tokio::select! {
             question = requests.next() => match question {
-                // A task for each request: clients do not wait for each other.
+                // Clients do not wait for each other.
                 Some(question) => systems.calls.spawn(handle_request(systems.clone(), bus.clone(), question)),
                 None => return,
             },
             () = stop.cancelled() => {
                 drop(requests);
-                // While the lease is held, so that the next leader reads everything.
+                // The lease is still held, so the next leader reads everything.
                 return systems.calls.shut_down().await;
             }
             _ = tell.tick() => systems.calls.publish_group_calls(),

@@ -1,4 +1,4 @@
-//! Leptos context of pages and server functions, and the headers of every page.
+//! Leptos context of pages and server functions.
 
 use crate::{
     news::server::NewsService,
@@ -25,7 +25,6 @@ use leptos::{
 use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 
-/// Authenticates the user before a page or a server function runs.
 pub(super) async fn authenticate(
     State(app): State<Arc<AppState>>,
     mut request: Request,
@@ -41,7 +40,6 @@ pub(super) async fn authenticate(
     Ok(next.run(request).await)
 }
 
-/// Provides the context of a page or a server function.
 pub(super) fn provide(app: &Arc<AppState>, news: &Arc<NewsService>, assets: &Assets) {
     let parts = use_context::<Parts>();
     let signed = parts

@@ -1,4 +1,4 @@
-//! `rialto doctor`: requests the self-test of this machine's server and prints its findings.
+//! `rialto doctor`: prints the findings of the running server.
 
 use crate::{
     model::finding::{Finding, Verdict},
@@ -17,11 +17,11 @@ use axum::{
 };
 use std::{sync::Arc, time::Duration};
 
-/// Several checks may time out one after another.
+/// Several checks may time out in sequence.
 const DOCTOR_TIMEOUT: Duration = Duration::from_mins(1);
 const DOCTOR_PATH: &str = "/api/v1/doctor";
 
-/// `GET /api/v1/doctor`. Requires the control token, which only this machine's command line can read.
+/// `GET /api/v1/doctor`. Requires the control token.
 pub(super) async fn get_findings(
     State(app): State<Arc<AppState>>,
     headers: HeaderMap,
@@ -31,7 +31,7 @@ pub(super) async fn get_findings(
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "))
         .unwrap_or_default();
-    // Comparing hashes prevents a timing attack on the token.
+    // Hashing prevents a timing attack.
     if random::sha256_hex(given) != random::sha256_hex(&app.control_token) {
         let reason = "Only \"rialto doctor\" on this machine may request this. In a browser, open the Administration page.";
         let reason = reason.to_owned();
@@ -40,10 +40,10 @@ pub(super) async fn get_findings(
     Ok(Json(doctor::run_checks(&app).await))
 }
 
-/// Prints one line for each finding.
+/// Prints a line for each finding.
 ///
 /// # Errors
-/// A message for the user, when no server runs on this data folder, or a check found a problem.
+/// A message for the user, when no server runs on this data folder or a check found a problem.
 pub async fn run(config: &StoreConfig) -> std::result::Result<(), String> {
     let folder = config.data.display();
     let Some(control) = control::read(&config.data).await? else {
@@ -79,7 +79,6 @@ fn format_finding(finding: &Finding) -> String {
 
 async fn request_findings(control: &ControlFile) -> std::result::Result<Vec<Finding>, String> {
     let address = &control.base_url;
-    // No proxy from the environment leads to this machine.
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(DOCTOR_TIMEOUT)

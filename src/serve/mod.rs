@@ -1,17 +1,4 @@
 //! `rialto serve`: builds all services and serves them. No other server module depends on all of them.
-//!
-//! | module | contents |
-//! |---|---|
-//! | `router` | routing table |
-//! | `ws` | lifecycle of a WebSocket, from handshake to close |
-//! | `websocket` | reading messages from a WebSocket |
-//! | `telemetry` | request ids and metrics |
-//! | `nodes` | other nodes: their events, clients and liveness |
-//! | [`doctor`] | `rialto doctor`, which queries the running server |
-//! | `call_leader` | election of the node that decides about calls |
-//! | `context` | Leptos context of pages and server functions |
-//! | `page_cache` | cache of rendered news pages |
-//! | `server_functions` | status of failed server functions, and reads of older pages |
 
 mod call_leader;
 mod context;
@@ -52,30 +39,25 @@ use std::{
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-/// Connections being welcomed at once: few enough to keep pages responsive while all clients reconnect, and enough for
-/// one query to serve many.
+/// Few enough to keep pages responsive while all clients reconnect.
 const MAX_CONCURRENT_WELCOMES: usize = 16;
-/// Connections of each kind (WebSocket, SSE) that a node with others closes at a time at shutdown.
+/// Per kind (WebSocket, SSE), on a node with others.
 const SHUTDOWN_BATCH_SIZE: usize = 20;
-/// With the batch size, 2,000 of each kind are closed a second.
+/// 2,000 connections of each kind a second.
 const SHUTDOWN_BATCH_INTERVAL: Duration = Duration::from_millis(10);
-/// For open requests, connections and tasks to finish after the shutdown signal.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// All services of the server.
 #[derive(Debug)]
 pub(crate) struct Systems {
     pub(crate) app: Arc<AppState>,
     pub(crate) news: Arc<NewsService>,
     pub(crate) chat: ChatService,
     pub(crate) calls: Arc<CallRegistry>,
-    /// Limits how many connections are welcomed at once.
     pub(crate) welcome_permits: Semaphore,
 }
 
-/// Serves until the process receives a shutdown signal.
-///
-/// Prints the listen address and, while there is no administrator, the one-time link that makes one.
+/// Serves until SIGINT or SIGTERM. Prints the listen address and, while there is no administrator, the one-time link
+/// that makes one.
 ///
 /// # Errors
 /// A message for the user, when the store cannot be opened or the address cannot be bound.
@@ -87,7 +69,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         Some(_) => Sharing::Nodes,
         None => Sharing::Exclusive,
     };
-    // Before the folder is first used, until everything in it is closed.
+    // Held until everything in the folder is closed.
     let lock = DataLock::acquire(&config.store.data, sharing).map_err(|why| match why {
         Error::InvalidSetting(why) => why,
         why => format!(
@@ -160,10 +142,10 @@ pub async fn run(config: Config) -> Result<(), String> {
     }
     stopping.connections.close();
     close_live_connections(&app).await;
-    // Clients that do not read the close frame are cut off.
+    // Cuts off clients that do not read the close frame.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, stopping.connections.wait()).await;
     calls_shutdown.cancel();
-    // Stores decisions about calls, unless the store is unavailable.
+    // Stores decisions about calls.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, desk).await;
     for task in [Some(alive), Some(watched), nodes, metrics]
         .into_iter()
@@ -173,7 +155,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     }
     if let Some(bus) = &app.bus {
         bus.broadcast(Message::Stopped);
-        // NATS may be down; the other nodes then notice the missing heartbeats.
+        // Without NATS, the other nodes notice the missing heartbeats.
         let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, bus.flush()).await;
     }
     if let Err(why) = control {
@@ -185,7 +167,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     Ok(())
 }
 
-/// Closes live connections: in small batches where other nodes take them over, at once on a single node.
+/// In small batches where other nodes take over, else at once.
 async fn close_live_connections(app: &AppState) {
     let (mut clients, mut readers) = (
         app.connections.local_connections(),
@@ -205,7 +187,7 @@ async fn close_live_connections(app: &AppState) {
         }
         tokio::time::sleep(SHUTDOWN_BATCH_INTERVAL).await;
     }
-    // Connections opened meanwhile.
+    // Opened meanwhile.
     app.connections.close_all(CloseCode::GoingAway);
     app.news_subscribers.close_all();
 }
@@ -216,7 +198,7 @@ async fn build_systems(app: &Arc<AppState>) -> Result<Arc<Systems>, Error> {
     chat.clean().await?;
     let calls = CallRegistry::new(app.clone());
     if app.bus.is_none() {
-        // A single node always leads, and must do so before clients connect.
+        // A single node always leads, from before clients connect.
         calls.become_leader().await?;
     }
     Ok(Arc::new(Systems {
@@ -228,10 +210,8 @@ async fn build_systems(app: &Arc<AppState>) -> Result<Arc<Systems>, Error> {
     }))
 }
 
-/// Setting with the secret from which relay credentials are derived.
 const TURN_SECRET_SETTING: &str = "turn_secret";
 
-/// Starts the TURN relay, and sets the ICE servers that browsers get.
 async fn start_relay(app: &AppState) -> Result<Option<TurnRelay>, String> {
     let secret = match &app.config.turn.turn_secret {
         Some(secret) => secret.clone(),
@@ -243,12 +223,11 @@ async fn start_relay(app: &AppState) -> Result<Option<TurnRelay>, String> {
     };
     let secret = TurnSecret::new(&secret);
     let (ice, turn) = turn::start(&app.config, secret, app.metrics.clone()).await?;
-    // This runs only once, so the value is not set yet.
+    // Set only here, once.
     let _ = app.ice.set(ice);
     Ok(turn)
 }
 
-/// Also advises if the relay is reachable only locally.
 fn print_relay_urls(relay: &TurnRelay) {
     for url in relay.urls.iter().filter(|url| url.contains("turn")) {
         println!("TURN relay on {url}");
@@ -289,27 +268,25 @@ async fn print_site_urls(app: &AppState, address: SocketAddr) -> Result<(), Erro
 
 fn start_logging(format: LogFormat) {
     use tracing_subscriber::{EnvFilter, fmt};
-    // Every TURN client is rejected once, to get realm and nonce (RFC 8489 section 9.2), which stun_proto logs as an
-    // error.
+    // Every TURN client is first rejected, to get realm and nonce (RFC 8489 section 9.2), which stun_proto logs.
     let filter = EnvFilter::try_from_env("RIALTO_LOG")
         .unwrap_or_else(|_| EnvFilter::new("rialto=info,stun_proto=off,warn"));
     let log = fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal() && wants_colours())
         .with_writer(std::io::stderr);
-    // A second start in the same process (tests) keeps the first subscriber.
+    // A second start in the same process (tests) keeps the first.
     let _ = match format {
         LogFormat::Text => log.try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     };
 }
 
-/// Whether colours are allowed (no-color.org).
+/// See no-color.org.
 fn wants_colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
-/// Waits for SIGINT or SIGTERM.
 async fn shutdown_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {

@@ -1,8 +1,7 @@
-//! Other nodes: their committed events, their clients and their liveness.
+//! Other nodes: their committed events, clients and liveness.
 //!
-//! The bus may lose messages. Client changes are numbered and heartbeats carry the count, so a node that missed one
-//! requests the full list. Lost events are read from the store: every second while the bus is disconnected, else every
-//! 10 s.
+//! The bus may lose messages. Heartbeats carry the number of client changes, so a node that missed one requests the
+//! full list. Lost events are read from the store, every second while the bus is disconnected, else every 10 s.
 
 use super::{Systems, ws};
 use crate::{
@@ -28,25 +27,21 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// A node that is silent for longer is dead, and its clients are disconnected.
+/// A node silent for longer is dead.
 const NODE_TIMEOUT: Duration = Duration::from_secs(4);
-/// For lost events while the bus is connected.
+/// While the bus is connected.
 const STORE_POLL_INTERVAL: Duration = Duration::from_secs(10);
-/// Maximum number of sessions looked up concurrently.
 const MAX_CONCURRENT_SESSION_CHECKS: usize = 128;
-/// Maximum number of client changes buffered while a client list is requested.
 const MAX_PENDING_CHANGES: usize = 10_000;
 
-/// What this node stores about another one.
 struct RemoteNode {
     last_message_at: Instant,
-    /// Number of client changes applied. None before the first client list.
+    /// Client changes applied. None before the first client list.
     change_count: Option<u64>,
-    /// When the client list was requested. None if no request is pending.
+    /// None if no request is pending.
     list_requested_at: Option<Instant>,
-    /// Changes received while a request is pending.
+    /// Received while a request is pending.
     pending: VecDeque<(u64, ClientChange)>,
-    /// Parts of the client list received so far.
     received_clients: Vec<ConnectedClient>,
 }
 
@@ -68,8 +63,8 @@ struct RemoteNodes {
     known: HashMap<NodeId, RemoteNode>,
 }
 
-/// Handles messages of other nodes until the bus closes. Never waits for the store: a node silent during its database's
-/// restart would count as dead.
+/// Runs until the bus closes. Never waits for the store: a node silent during its database's restart would count as
+/// dead.
 pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
     let Some(bus) = systems.app.bus.clone() else {
         return;
@@ -103,8 +98,7 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
     }
 }
 
-/// Reads lost events from the store, at intervals and after the bus reconnects. Then it also closes connections of
-/// sessions that ended meanwhile.
+/// Reads lost events periodically and after the bus reconnects; then also closes connections of ended sessions.
 async fn poll_store(systems: Arc<Systems>, bus: Bus) {
     let mut connected = bus.connected();
     let mut is_connected = *connected.borrow_and_update();
@@ -130,14 +124,13 @@ async fn poll_store(systems: Arc<Systems>, bus: Bus) {
     }
 }
 
-/// Closes connections whose session or user changed while the bus was disconnected.
 async fn check_sessions(app: &AppState) {
     let check = |connection: Arc<Connection>| async move {
         match session::revalidate(app, &connection).await {
             Ok(Some(person)) if person == connection.person => {}
             Ok(Some(_)) => connection.close(CloseCode::GoingAway),
             Ok(None) => connection.close(CloseCode::SignedOut),
-            // The session is checked again when the page reconnects.
+            // Checked again when the page reconnects.
             Err(error) => tracing::warn!(%error, "a session could not be read"),
         }
     };
@@ -148,7 +141,7 @@ async fn check_sessions(app: &AppState) {
 }
 
 impl RemoteNodes {
-    /// A first or later connection; messages were lost in both directions meanwhile.
+    /// Messages were lost in both directions before.
     fn on_bus_connected(&mut self) {
         for node in self.known.values_mut() {
             node.last_message_at = Instant::now();
@@ -231,7 +224,7 @@ impl RemoteNodes {
         self.known.entry(id).or_insert_with(RemoteNode::new)
     }
 
-    /// Requests the client list of a node, unless a request is pending.
+    /// At most one request a heartbeat interval.
     fn request_client_list(&mut self, id: NodeId) {
         let bus = self.bus.clone();
         let node = self.node(id);
@@ -266,14 +259,13 @@ impl RemoteNodes {
         }
     }
 
-    /// Applies a complete client list; clients that are not in it have disconnected.
     async fn on_client_list(&mut self, id: NodeId, changes: u64) {
         let node = self.node(id);
         node.list_requested_at = None;
         let clients = std::mem::take(&mut node.received_clients);
         let pending = std::mem::take(&mut node.pending);
         if node.change_count.is_some_and(|known| known > changes) {
-            // The answer to an earlier request, overtaken by changes.
+            // An earlier request's answer, overtaken by changes.
             return;
         }
         node.change_count = Some(changes);

@@ -1,7 +1,7 @@
 //! Cache of news pages for anonymous readers, rendered once for each state of the news.
 //!
-//! Breaking news attracts many readers at once, and rendering takes a hundred times as long as copying. Only requests
-//! without cookies, credentials and query are answered from here, each with its own nonce.
+//! Rendering takes a hundred times as long as copying. Only requests without cookies, credentials and query are
+//! answered from it, each with its own nonce.
 
 use crate::{
     model::{Cursor, StoryId},
@@ -20,36 +20,31 @@ use quick_cache::{Weighter, sync::Cache};
 use std::sync::Arc;
 
 const CACHED_ROUTES: [&str; 2] = ["/", "/news/{slug}"];
-/// Estimated number of pages, which sizes the hash table.
 const ESTIMATED_PAGES: usize = 500;
-/// Maximum total size of the cached pages, in bytes.
 const MAX_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Cache of rendered pages, shared behind an [`Arc`].
 #[derive(Debug)]
 pub(super) struct PageCache {
     news: Arc<NewsService>,
     pages: Cache<PageKey, Arc<CachedPage>, PageWeighter>,
 }
 
-/// Everything a page depends on. Pages of older cursors are evicted.
+/// Everything a page depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PageKey {
     path: String,
     news_cursor: Cursor,
-    /// In the banner; it expires without a new story.
+    /// In the banner; expires without a new story.
     breaking: Option<StoryId>,
 }
 
-/// A page without its nonce.
 #[derive(Debug)]
 struct CachedPage {
     headers: HeaderMap,
-    /// The page split at its nonce, which goes between the segments.
+    /// Split at the nonce.
     html_segments: Vec<String>,
 }
 
-/// Weighs a page by its size in bytes.
 #[derive(Debug, Clone)]
 struct PageWeighter;
 
@@ -80,7 +75,6 @@ impl PageCache {
     }
 }
 
-/// Whether all readers get the same response to a request.
 fn is_cacheable(request: &Request) -> bool {
     let matched = request.extensions().get::<MatchedPath>();
     request.method() == Method::GET
@@ -91,7 +85,7 @@ fn is_cacheable(request: &Request) -> bool {
             .all(|header| !request.headers().contains_key(header))
 }
 
-/// Answers from the cache, or renders and caches the page. Concurrent requests wait for one of them.
+/// Concurrent requests wait for one rendering.
 pub(super) async fn serve_from_cache(
     State(cache): State<Arc<PageCache>>,
     request: Request,
@@ -137,7 +131,6 @@ impl CachedPage {
         })
     }
 
-    /// Builds a response with a fresh nonce.
     fn to_response(&self) -> Response {
         let nonce = Nonce::new().to_string();
         let mut response = Body::from(self.html_segments.join(&nonce)).into_response();
@@ -150,7 +143,7 @@ impl CachedPage {
     }
 }
 
-/// None unless the status is 200 and the response sets no cookie.
+/// None unless the status is 200 and no cookie is set.
 fn nonce_of(response: &Response) -> Option<String> {
     let headers = response.headers();
     let is_cacheable =

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use tower::ServiceBuilder;
 use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
 
-/// Router of the whole server.
 pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Assets) -> Router {
     let app = systems.app.clone();
     let live = Router::new()
@@ -46,7 +45,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
     http::with_security_headers(router)
 }
 
-/// Routes of pages, server functions (`/fn/…`) and browser files.
+/// Pages, server functions (`/fn/…`) and browser files.
 fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Router {
     let Systems { app, news, .. } = systems;
     let program = assets.folder.to_string();
@@ -95,8 +94,8 @@ fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Rou
         .with_state(options)
 }
 
-/// Sets `Cache-Control` for browser files: a build's folder never changes (RFC 8246), except while `cargo leptos watch` rebuilds it.
-/// Errors are not cached: during a rolling restart of several nodes the next one may have the file.
+/// A build's folder never changes (RFC 8246), except under `cargo leptos watch`. Errors are not cached: during a
+/// rolling restart the next node may have the file.
 fn cache_control_layer<B>()
 -> SetResponseHeaderLayer<impl Fn(&Response<B>) -> Option<HeaderValue> + Clone> {
     let is_watched = std::env::var_os("LEPTOS_WATCH").is_some();
@@ -113,8 +112,7 @@ fn cache_control_layer<B>()
     })
 }
 
-/// Readiness: the store can be read and written. Losing the bus does not make a node unready: it affects all at once,
-/// and they catch up through the store.
+/// Losing the bus does not make a node unready: it affects all, and they catch up through the store.
 async fn ready(State(app): State<Arc<AppState>>) -> (StatusCode, &'static str) {
     if let Err(why) = app.store.check().await {
         tracing::error!(%why, "not ready");

@@ -1,4 +1,4 @@
-//! Corrections of requests to, and responses of, server functions.
+//! Corrections of server functions' requests and responses.
 
 use crate::{protocol::failure::Failure, server::error::http_status};
 use axum::{
@@ -13,14 +13,12 @@ use axum::{
 use leptos_axum::handle_server_fns_with_context;
 use server_fn::error::{FromServerFnError, SERVER_FN_ERROR_HEADER, ServerFnUrlError};
 
-/// Path prefix of server functions. Set in `.cargo/config.toml` and, for cargo-leptos, in `Cargo.toml`.
+/// Set in `.cargo/config.toml` and, for cargo-leptos, in `Cargo.toml`.
 const SERVER_FN_PREFIX: &str = concat!(env!("SERVER_FN_PREFIX"), "/");
-/// Upper bound of the size of a read's arguments, in bytes.
 const MAX_READ_ARGUMENTS_BYTES: usize = 8 * 1024;
-/// Upper bound of the size of a failure in JSON, in bytes.
 const MAX_FAILURE_BYTES: usize = 64 * 1024;
 
-/// Routes that also accept a read (`GET`) as a `POST`, as open pages of older builds send it: the body becomes the query.
+/// Also accepts reads as `POST`, from open pages of older builds: the body becomes the query.
 pub(super) fn reads_by_post<S: Clone + Send + Sync + 'static>(
     provide: impl Fn() + Clone + Send + Sync + 'static,
 ) -> Router<S> {
@@ -50,8 +48,8 @@ async fn into_get(request: Request) -> Result<Request, StatusCode> {
     Ok(Request::from_parts(parts, Body::empty()))
 }
 
-/// Corrects the library: every failure has status 500, which becomes the failure's own; and each is added to the URL
-/// that a form returns to, from which an earlier one is removed.
+/// Gives failures their own status instead of the library's 500, and strips an earlier failure from the form's return
+/// URL.
 pub(super) async fn fix_status(mut request: Request, next: Next) -> Response {
     if !request.uri().path().starts_with(SERVER_FN_PREFIX) {
         return next.run(request).await;

@@ -1,4 +1,4 @@
-//! Telemetry for the operator: request ids in log and responses, and Prometheus metrics on a separate address.
+//! Request ids, and Prometheus metrics on a separate address.
 
 use super::Systems;
 use crate::server::{
@@ -18,7 +18,6 @@ use std::{borrow::Cow, sync::Arc, time::Instant};
 use tokio::net::TcpListener;
 use tracing::Instrument;
 
-/// Response header with the request id that the log uses.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Assigns an id, logs within its span and counts the response. The query may contain a secret and is not logged.
@@ -48,7 +47,7 @@ pub(super) async fn trace_request(
     response
 }
 
-/// Path to log. The part after `/call/` grants access to a call and is left out.
+/// The part after `/call/` grants access.
 fn loggable_path(path: &str) -> &str {
     const GUEST_LINK_PREFIX: &str = "/call/";
     if path.starts_with(GUEST_LINK_PREFIX) {
@@ -58,7 +57,7 @@ fn loggable_path(path: &str) -> &str {
     }
 }
 
-/// Unknown methods share one label, to bound the number of time series.
+/// Bounds the number of time series.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -68,12 +67,10 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-/// Unmatched paths share one label, to bound the number of time series.
+/// Bounds the number of time series.
 fn route_label(matched: Option<&MatchedPath>) -> Cow<'static, str> {
     match matched {
-        // Each build has its own folder for the browser program.
         Some(path) if path.as_str().starts_with("/pkg/") => "/pkg".into(),
-        // Paths below a nested service are not distinguished.
         Some(path) => path
             .as_str()
             .split("/{*")
@@ -85,7 +82,6 @@ fn route_label(matched: Option<&MatchedPath>) -> Cow<'static, str> {
     }
 }
 
-/// Serves metrics to Prometheus until the process ends.
 pub(super) async fn serve_metrics(listener: TcpListener, systems: Arc<Systems>) {
     let router = Router::new()
         .route("/metrics", get(metrics))

@@ -21,10 +21,8 @@ use tungstenite::{
 
 /// An upload chunk with its header, and room to answer a larger text frame with an error.
 const MAX_MESSAGE_BYTES: usize = 2 * limits::MAX_CHUNK_BYTES + HEADER_BYTES;
-/// Most frames are small; the buffer grows for larger ones.
 const READ_BUFFER_BYTES: usize = 512;
 
-/// Read side of a WebSocket connection.
 #[derive(Debug)]
 pub(super) struct WebSocketReader {
     websocket: WebSocket<NonBlockingStream>,
@@ -32,7 +30,6 @@ pub(super) struct WebSocketReader {
 }
 
 impl WebSocketReader {
-    /// Takes over a socket after its upgrade request. The send queue writes to the same socket.
     pub(super) fn new(taken: TakenSocket, send_queue: &Arc<SendQueue>) -> Self {
         let tcp = Arc::new(taken.socket);
         send_queue.attach(tcp.clone());
@@ -55,9 +52,8 @@ impl WebSocketReader {
 
     /// Next message. Cancel safe.
     ///
-    /// # Errors
-    /// [`ConnectionEnd::Closed`] when a message is too large; [`ConnectionEnd::Disconnected`] when the connection
-    /// closed or broke, or the client violated the protocol.
+    /// The error is [`ConnectionEnd::Closed`] when the message is too large, [`ConnectionEnd::Disconnected`] after a
+    /// disconnect or a protocol violation.
     pub(super) async fn next(&mut self) -> Result<Message, ConnectionEnd> {
         use tungstenite::Error;
         loop {
@@ -73,7 +69,6 @@ impl WebSocketReader {
         }
     }
 
-    /// Discards everything the client sends until the connection closes.
     pub(super) async fn drain(&self) {
         http_server::drain_until_closed(&self.tcp).await;
     }
@@ -91,7 +86,7 @@ impl Read for NonBlockingStream {
     }
 }
 
-/// Queues whole control frames (pongs and close replies) among other frames.
+/// Queues whole control frames (pongs, close replies).
 impl Write for NonBlockingStream {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.send_queue.push_control(Bytes::copy_from_slice(buf));

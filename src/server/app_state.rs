@@ -24,41 +24,29 @@ use std::{
 const BUS_NEEDS_DATABASE: &str = "--bus (RIALTO_BUS) connects several nodes, which need a shared database: set --database-url \
      (RIALTO_DATABASE_URL) to a PostgreSQL database as well. The SQLite store is for a single node, which needs no bus";
 
-/// State shared by all handlers, behind an [`Arc`].
+/// State of the server, behind an [`Arc`].
 #[derive(Debug)]
 pub struct AppState {
-    /// Settings of the server.
     pub config: Config,
-    /// SQL store.
     pub store: Store,
-    /// Contents of uploaded files.
     pub files: Files,
-    /// Bus to the other nodes. None on a single node.
     pub bus: Option<Bus>,
-    /// Connections of `GET /ws`.
     pub connections: Arc<ConnectionRegistry>,
-    /// Connections of `GET /news/events`.
     pub news_subscribers: Arc<NewsSubscribers>,
-    /// Writes to the live connections of both kinds.
     pub flusher: Flusher,
-    /// Metrics for Prometheus.
     pub metrics: Arc<Metrics>,
-    /// Event log: every change that other people see goes through it.
     pub event_log: EventLog,
-    /// Id of the build, on which the URLs of the browser files depend.
     pub build: String,
-    /// Bearer token of the command line on the same machine.
+    /// Bearer token of this machine's command line.
     pub control_token: String,
-    /// ICE servers for browsers, set once the relay has started.
+    /// Set once the relay has started.
     pub ice: OnceLock<IceConfig>,
-    /// Limits sign-in attempts for each IP address.
     pub sign_in_rate: RateLimiter<IpAddr>,
-    /// Limits messages for each user.
     pub send_rate: RateLimiter<UserId>,
 }
 
 impl AppState {
-    /// Opens the store and builds the state, without listening. Also returns the inbox of the bus.
+    /// Opens the store and builds the state, without listening.
     ///
     /// # Errors
     /// When the store cannot be opened, or the bus URL is invalid.
@@ -110,7 +98,7 @@ impl AppState {
         Ok((app, inbox))
     }
 
-    /// ICE servers for a user's browser in a call. Credentials are valid for some minutes from now.
+    /// ICE servers for a user's browser in a call, with short-lived credentials.
     #[must_use]
     pub fn ice_servers(&self, user: UserId, call: CallId) -> Vec<IceServer> {
         match self.ice.get() {
@@ -119,14 +107,14 @@ impl AppState {
         }
     }
 
-    /// Folder of uploads that this node is still receiving.
+    /// Folder of unfinished uploads.
     #[must_use]
     pub fn partial_uploads_dir(&self) -> PathBuf {
         self.config.store.data.join("files").join("partial")
     }
 }
 
-/// Epoch of the news, which all nodes of a community share. Creates the stream if it is missing.
+/// Epoch of the news, shared by all nodes.
 async fn community_epoch(store: &Store) -> Result<Epoch> {
     let mut tx = store.begin().await?;
     store.create_stream(&mut tx, Stream::News).await?;

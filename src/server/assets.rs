@@ -1,31 +1,27 @@
 //! URLs of the browser files.
 //!
-//! The files of a build are served below a folder that is named after their contents, so browsers may keep them for ever, and no page
-//! mixes files of two builds. cargo-leptos hashes each file before it inserts the other files' names into it, so its file names alone
-//! do not tell two builds apart.
+//! A build's folder is named after its contents: browsers may cache it forever, and no page mixes two builds.
+//! cargo-leptos hashes each file before inserting other files' names, so file names alone do not identify a build.
 
 use leptos::config::LeptosOptions;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
-/// Script that loads the lazily loaded chunks. cargo-leptos fills the gap in its name only where it hashes file names.
+/// cargo-leptos fills the gap only where it hashes file names.
 const SPLIT_LOADER: &str = "__wasm_split.______________________.js";
-/// List of the files of each lazily loaded chunk.
 const CHUNK_MANIFEST: &str = "__wasm_split_manifest.json";
-/// Number of hexadecimal digits of a build's id.
 const BUILD_ID_LENGTH: usize = 12;
 
-/// Id of the build, and the URLs of the files a browser loads.
+/// Build id, and URLs of the browser files.
 #[derive(Debug, Clone)]
 pub struct Assets {
-    /// The same for builds with the same browser files.
+    /// Equal for builds with the same browser files.
     pub build: Arc<str>,
-    /// URL path of the folder with the files of this build.
+    /// URL path of this build's folder.
     pub folder: Arc<str>,
-    /// URL of the style sheet.
     pub stylesheet: Arc<str>,
-    /// JSON: `wasm`, the main file; `scripts`, its loader and that module's imports; `parts`, the lazy chunks by name.
+    /// JSON: `wasm`, the main file; `scripts`, its loader and imports; `parts`, the lazy chunks by name.
     pub program_manifest: Arc<str>,
 }
 
@@ -38,7 +34,7 @@ struct ProgramManifest {
 }
 
 impl Assets {
-    /// Reads the files that cargo-leptos wrote below `site_root`. Without them, pages work as plain HTML.
+    /// Reads the files below `site_root`. Without them, pages work as plain HTML.
     pub fn read(options: &LeptosOptions) -> Self {
         let pkg = Path::new(&*options.site_root).join(&*options.site_pkg_dir);
         let build: Arc<str> = build_id(&pkg)
@@ -75,7 +71,6 @@ impl Assets {
         };
         Self {
             stylesheet: url(&format!("{name}.css")).into(),
-            // Serialising strings cannot fail.
             program_manifest: serde_json::to_string(&program).unwrap_or_default().into(),
             folder: folder.into(),
             build,
@@ -83,7 +78,7 @@ impl Assets {
     }
 }
 
-/// SHA-256 of the program's version and of the names and contents of all files, without their compressed copies, shortened.
+/// Shortened SHA-256 of version, file names and contents, without compressed copies.
 fn build_id(pkg: &Path) -> io::Result<String> {
     let mut files = fs::read_dir(pkg)?
         .map(|entry| entry.map(|entry| entry.path()))
@@ -105,13 +100,13 @@ fn build_id(pkg: &Path) -> io::Result<String> {
     Ok(id)
 }
 
-/// Reads the files of each chunk, without their extension.
+/// Without extension.
 fn read_chunk_manifest(path: &Path) -> BTreeMap<String, Vec<String>> {
     let read = fs::read_to_string(path).map_err(|error| error.to_string());
     let chunks =
         read.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
     chunks.unwrap_or_else(|error| {
-        // Without the list, chunks only load a little later.
+        // Chunks only load a little later.
         tracing::warn!(path = %path.display(), %error, "the file list of the browser build cannot be read");
         BTreeMap::new()
     })
@@ -124,7 +119,6 @@ mod tests {
     use serde_json::{Value, json};
     use std::{fs, path::Path};
 
-    /// Assets of a site with these files in its package folder.
     fn assets(files: &[(&str, &str)]) -> Assets {
         let site = tempfile::tempdir().unwrap();
         fs::create_dir(site.path().join("pkg")).unwrap();

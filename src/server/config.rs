@@ -37,7 +37,7 @@ pub struct StoreConfig {
 }
 
 impl StoreConfig {
-    /// The location of the store for messages: the data folder, or the database URL without its password.
+    /// The store's location without password, for messages.
     #[must_use]
     pub fn location(&self) -> String {
         match &self.database_url {
@@ -228,7 +228,7 @@ fn parse_ice_servers(json: &str) -> Result<IceServers, String> {
 }
 
 impl Config {
-    /// The limits that browsers are sent.
+    /// Limits that browsers receive.
     #[must_use]
     pub fn limits(&self) -> Limits {
         Limits {
@@ -236,19 +236,19 @@ impl Config {
         }
     }
 
-    /// The address and port to listen on.
+    /// Address and port to listen on.
     #[must_use]
     pub fn listen_address(&self) -> SocketAddr {
         self.listen.unwrap_or(self.site_addr)
     }
 
-    /// The interval of heartbeats on live connections; at least one second.
+    /// Interval of heartbeats, at least one second.
     #[must_use]
     pub fn heartbeat_interval(&self) -> Duration {
         Duration::from_secs(self.heartbeat_seconds.max(1))
     }
 
-    /// The host of `--public-url`.
+    /// Host of `--public-url`.
     #[must_use]
     pub fn public_host(&self) -> Option<String> {
         let url = reqwest::Url::parse(self.public_url.as_deref()?).ok()?;
@@ -264,14 +264,14 @@ impl Config {
         })
     }
 
-    /// Whether, according to the settings, only this machine can open the pages.
+    /// Whether, by the settings, only this machine can open the pages.
     #[must_use]
     pub fn is_for_this_machine(&self) -> bool {
         self.listen_address().ip().is_loopback()
             && (self.public_url.is_none() || self.has_local_url())
     }
 
-    /// Whether people reach Rialto over https, so that cookies can be `Secure`.
+    /// Whether people use https, so that cookies can be `Secure`.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.public_url

@@ -1,16 +1,16 @@
-//! `control.json` in the data folder: URL and token of the running server, for the command line of the same user.
+//! `control.json` in the data folder: URL and token of the running server, for the same user's command line.
 
 use super::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path};
 
-/// How this machine's command line reaches the running server.
+/// How the command line reaches the running server.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct ControlFile {
-    /// Base URL: `http://` and the listen address.
+    /// `http://` and the listen address.
     #[serde(rename = "address")]
     pub base_url: String,
-    /// Bearer token that the server accepts from this machine's command line.
+    /// Bearer token.
     pub token: String,
 }
 
@@ -26,7 +26,7 @@ fn control_path(data: &Path) -> std::path::PathBuf {
     data.join("control.json")
 }
 
-/// The control file of the last server on this folder; none if missing or incomplete.
+/// Reads the control file; none if missing or incomplete.
 ///
 /// # Errors
 /// A message for the user, when the file cannot be read.
@@ -43,7 +43,7 @@ pub async fn read(data: &Path) -> Result<Option<ControlFile>, String> {
     }
 }
 
-/// Writes the control file. Creates the folder if it is missing.
+/// Writes the control file. Creates a missing folder.
 ///
 /// # Errors
 /// When the file cannot be written.

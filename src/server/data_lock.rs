@@ -10,16 +10,15 @@ use std::{
 /// Whether others may hold the lock too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
-    /// The store and the live connections belong to this process.
+    /// Store and live connections belong to this process.
     Exclusive,
-    /// Other nodes of the community may share the folder; their database is elsewhere.
+    /// Other nodes may share the folder.
     Nodes,
 }
 
 /// A held lock, which the system releases however the process ends.
 #[derive(Debug)]
 pub struct DataLock {
-    /// The `flock(2)` lock belongs to this descriptor.
     _file: File,
 }
 
@@ -27,12 +26,11 @@ impl DataLock {
     /// Acquires the lock without waiting. Creates a missing folder.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] with the folder and the process that holds the lock; otherwise when the folder cannot
-    /// be written.
+    /// [`Error::InvalidSetting`] with folder and process while it is held; otherwise when the folder cannot be written.
     pub fn acquire(data: &Path, sharing: Sharing) -> Result<Self> {
         std::fs::create_dir_all(data)?;
         let path = path(data);
-        // Not truncated: it may hold the process id of the lock's holder.
+        // Not truncated: it may hold the holder's process id.
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -61,7 +59,6 @@ fn path(data: &Path) -> PathBuf {
 
 fn in_use(data: &Path, file: &mut File) -> Error {
     let mut pid = String::new();
-    // Without the process id the message is still useful.
     let read = file.rewind().and_then(|()| file.read_to_string(&mut pid));
     let by = match read {
         Ok(_) if pid.trim().parse::<u32>().is_ok() => format!(" (process {})", pid.trim()),

@@ -1,5 +1,4 @@
-//! Self-test of whether calls can connect through this server, for `rialto doctor` and the Administration page. Every check acts
-//! as a browser would, from this machine.
+//! Self-test of whether calls can connect. Every check acts as a browser would, from this machine.
 
 mod relay;
 
@@ -13,9 +12,8 @@ use relay::check_relays;
 use std::{net::IpAddr, time::Duration};
 use tokio::time::timeout;
 
-/// How long another server may take to answer.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Maximum clock offset, in milliseconds. Credentials last ten minutes.
+/// Credentials last ten minutes.
 const MAX_CLOCK_OFFSET_MS: i64 = 30_000;
 /// Runs all checks. Takes some seconds if a server does not answer.
 pub async fn run_checks(app: &AppState) -> Vec<Finding> {
@@ -77,7 +75,6 @@ fn check_https(config: &Config) -> Finding {
     }
 }
 
-/// Checks that the public URL leads to this server.
 async fn check_public_url(config: &Config) -> Option<Finding> {
     const CHECK_NAME: &str = "Public URL";
     let url = config.public_url.as_deref()?;
@@ -145,7 +142,6 @@ async fn check_clock(config: &Config) -> Finding {
     }
 }
 
-/// Checks the addresses that the relay announces.
 async fn check_relay_addresses(app: &AppState) -> Vec<Finding> {
     const CHECK_NAME: &str = "TURN address";
     let Some(ice) = app.ice.get() else {
@@ -182,7 +178,6 @@ async fn check_relay_addresses(app: &AppState) -> Vec<Finding> {
     findings
 }
 
-/// Compares the configured relay address with the one a STUN server sees.
 async fn check_stun_address(set: IpAddr, server: &str) -> Finding {
     const CHECK_NAME: &str = "TURN address";
     match address::find_reflexive_ip(server).await {

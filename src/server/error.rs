@@ -13,43 +13,36 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error of the server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// For a reason that the user may see.
+    /// A reason that the user may see.
     #[error(transparent)]
     User(#[from] Failure),
-    /// A setting is invalid or unusable. The text says what to do.
+    /// An unusable setting; the text says what to do.
     #[error("{0}")]
     InvalidSetting(String),
-    /// The store failed.
     #[error("store: {0}")]
     Store(#[from] sqlx::Error),
-    /// A migration of the store's schema failed.
     #[error("store migration: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
-    /// A file or socket operation failed.
     #[error("i/o: {0}")]
     Io(#[from] std::io::Error),
-    /// An uploaded file could not be stored or read.
     #[error("files: {0}")]
     Files(#[from] object_store::Error),
-    /// Data in the store cannot be read: another program's, or damaged.
+    /// Damaged or foreign data in the store.
     #[error("invalid data in the store: {0}")]
     Corrupt(String),
-    /// The bus cannot be used, because its setting is wrong.
     #[error("bus: {0}")]
     Bus(#[from] super::bus::BusError),
-    /// An internal operation failed, such as hashing a password or joining a task.
     #[error("internal: {0}")]
     Internal(String),
 }
 
 impl Error {
-    /// An error for data in the store that cannot be read.
+    /// An error for unreadable data in the store.
     pub fn corrupt(why: impl std::fmt::Display) -> Self {
         Self::Corrupt(why.to_string())
     }
 
-    /// Failure to send to the user. An error that the user did not cause is logged once and becomes
-    /// [`Failure::Unavailable`].
+    /// Failure to send to the user. Logs errors that the user did not cause.
     #[must_use]
     pub fn into_failure(self) -> Failure {
         match self {
@@ -94,7 +87,7 @@ pub fn http_status(failure: &Failure) -> StatusCode {
     }
 }
 
-/// Response of plain routes: the status and `{"failure": …, "message": "in words"}`.
+/// The status and `{"failure": …, "message": "in words"}`.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let failure = self.into_failure();

@@ -1,4 +1,4 @@
-//! Contents of uploaded files, stored once under their SHA-256: in the data folder, or in a shared object store.
+//! Contents of uploaded files, stored under their SHA-256: in the data folder, or in a shared object store.
 
 use super::{Error, Result, config::Config};
 use bytes::Bytes;
@@ -17,21 +17,16 @@ use tokio::{
     io::{AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt},
 };
 
-/// For an object store to answer; a person waits.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long connecting to the object store may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Maximum number of retries within [`RESPONSE_TIMEOUT`].
 const MAX_RETRIES: usize = 4;
 
-/// Number of bytes copied and hashed at a time.
 const COPY_BYTES: usize = 64 * 1024;
 
 /// Storage of file contents. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Files {
     store: Arc<dyn ObjectStore>,
-    /// Prefix of every object name.
     prefix: Path,
 }
 
@@ -39,7 +34,7 @@ impl Files {
     /// Opens the folder `files` in the data folder, or the bucket of [`Config::files`].
     ///
     /// # Errors
-    /// When the folder cannot be created or the bucket cannot be read; then with the settings to check.
+    /// When the folder cannot be created, or the bucket cannot be read.
     pub async fn open(config: &Config) -> Result<Self> {
         let Some(url) = &config.files else {
             return Self::open_folder(&config.store.data.join("files")).await;
@@ -62,7 +57,7 @@ impl Files {
         })
     }
 
-    /// Opens `s3://bucket/prefix`, with endpoint and credentials from the usual `AWS_…` variables.
+    /// `AWS_…` variables set endpoint and credentials.
     fn with_bucket(url: &str) -> object_store::Result<Self> {
         let (bucket, prefix) = split_bucket_url(url);
         let retry = RetryConfig {
@@ -70,7 +65,7 @@ impl Files {
             retry_timeout: RESPONSE_TIMEOUT,
             ..RetryConfig::default()
         };
-        // No total timeout: a file is read as slowly as a client receives it.
+        // No total timeout: a file is read as slowly as its client receives it.
         let client = ClientOptions::new()
             .with_timeout_disabled()
             .with_connect_timeout(CONNECT_TIMEOUT)
@@ -87,15 +82,14 @@ impl Files {
         })
     }
 
-    /// Stores a local file durably under its hash, SHA-256 as 64 hexadecimal digits. The copied bytes are hashed again,
-    /// so content that changed meanwhile is not stored.
+    /// Stores a local file durably under its hash, SHA-256 as 64 hexadecimal digits. Hashes the copy again, so changed
+    /// content is not stored.
     ///
     /// # Errors
-    /// When the file cannot be stored, or changed while it was copied; the call can be retried.
+    /// When the file cannot be stored, or changed meanwhile; the call can be retried.
     pub async fn put(&self, hash: &str, from: std::fs::File) -> Result<()> {
         let path = self.path_of(hash);
         match self.store.head(&path).await {
-            // The same content was stored before.
             Ok(_) => return Ok(()),
             Err(object_store::Error::NotFound { .. }) => {}
             Err(why) => return Err(why.into()),
@@ -110,16 +104,15 @@ impl Files {
             ),
             Err(why) => why,
         };
-        // A failure is harmless: the store removes incomplete uploads.
+        // The store removes incomplete uploads by itself.
         let _ = into.abort().await;
         Err(why.into())
     }
 
-    /// Reads a file or a range of it, at the pace of the consumer, over several connections if necessary.
+    /// Reads a file or a range of it, at the consumer's pace.
     ///
     /// # Errors
-    /// When the file does not exist, or the store does not answer. The stream fails if the store does not provide the
-    /// rest.
+    /// When the file does not exist or the store does not answer. The stream fails if the rest is unavailable.
     pub async fn read(
         &self,
         hash: &str,
@@ -136,7 +129,7 @@ impl Files {
     }
 }
 
-/// Copies a file from its beginning and returns the SHA-256 of the copied bytes.
+/// Copies from the beginning and returns the SHA-256.
 async fn copy_hashing(
     mut from: fs::File,
     into: &mut (impl AsyncWrite + Unpin),
@@ -161,7 +154,7 @@ struct ResumingReader {
     /// Byte range not yet received.
     remaining: Range<u64>,
     bytes: BoxStream<'static, object_store::Result<Bytes>>,
-    /// Whether any bytes were received since the last request to the store.
+    /// Since the last request to the store.
     has_received: bool,
 }
 
@@ -185,7 +178,7 @@ impl ResumingReader {
         })
     }
 
-    /// None at the end. Content under a hash never changes, so the rest may be requested at any time.
+    /// Content under a hash never changes, so the rest may be requested at any time.
     async fn next_bytes(mut self) -> io::Result<Option<(Bytes, Self)>> {
         while !self.remaining.is_empty() {
             let why = match self.bytes.next().await {
@@ -208,19 +201,14 @@ impl ResumingReader {
     }
 }
 
-/// Splits `s3://bucket/prefix` into bucket and prefix.
 fn split_bucket_url(url: &str) -> (&str, &str) {
     let rest = url.strip_prefix(S3_SCHEME).unwrap_or(url);
     rest.split_once('/').unwrap_or((rest, ""))
 }
 
-/// Scheme of a bucket URL.
 const S3_SCHEME: &str = "s3://";
 
-/// Validates a bucket URL.
-///
-/// # Errors
-/// A message for the user.
+/// Validates a bucket URL; the error is for the user.
 pub(super) fn parse_bucket_url(url: &str) -> result::Result<String, String> {
     if url.starts_with(S3_SCHEME) && !split_bucket_url(url).0.is_empty() {
         Ok(url.to_owned())

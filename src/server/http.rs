@@ -7,8 +7,7 @@ use axum::{
 use std::sync::LazyLock;
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
-/// Security headers on every response; state-changing requests from other origins are rejected (Fetch Metadata, RFC
-/// 6454).
+/// Adds security headers; rejects state-changing requests from other origins (Fetch Metadata, RFC 6454).
 pub fn with_security_headers<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     let mut router = router.layer(CsrfLayer::new());
     for (name, value) in SECURITY_HEADERS {
@@ -21,7 +20,7 @@ pub fn with_security_headers<S: Clone + Send + Sync + 'static>(router: Router<S>
     router
 }
 
-/// Camera and microphone on our own pages only; no framing, MIME sniffing or referrers to others.
+/// No framing, MIME sniffing or referrers to others.
 const SECURITY_HEADERS: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
@@ -33,7 +32,7 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Content Security Policy (CSP Level 3) of a page whose inline scripts have this nonce.
+/// Content Security Policy (CSP Level 3); inline scripts need the nonce.
 #[must_use]
 pub fn content_security_policy(nonce: &str) -> String {
     let reload = &*LIVE_RELOAD_SOURCE;
@@ -44,8 +43,7 @@ pub fn content_security_policy(nonce: &str) -> String {
     )
 }
 
-/// The live-reload port under `cargo leptos watch`, with a leading space, as an additional `connect-src`; otherwise
-/// empty.
+/// Source with a leading space under `cargo leptos watch`; otherwise empty.
 static LIVE_RELOAD_SOURCE: LazyLock<String> = LazyLock::new(|| {
     let watched = std::env::var_os("LEPTOS_WATCH").is_some();
     let ports = ["LEPTOS_RELOAD_EXTERNAL_PORT", "LEPTOS_RELOAD_PORT"];
@@ -54,7 +52,7 @@ static LIVE_RELOAD_SOURCE: LazyLock<String> = LazyLock::new(|| {
 });
 
 fn live_reload_source(watched: bool, port: Option<&str>) -> String {
-    // The default port of cargo-leptos.
+    // cargo-leptos' default.
     let port = port.map_or(Some(3001), |port| port.parse::<u16>().ok());
     match port {
         Some(port) if watched => format!(" ws://*:{port}"),
@@ -68,7 +66,7 @@ pub fn no_store() -> (HeaderName, HeaderValue) {
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
 }
 
-/// Whether `Origin` matches `Host`. Without `Origin` it is no browser, which could carry a user's cookies
+/// Whether `Origin` matches `Host` or is missing: only browsers, which send it, could send a user's cookies
 /// unintentionally.
 #[must_use]
 pub fn is_same_origin(headers: &axum::http::HeaderMap) -> bool {

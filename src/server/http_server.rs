@@ -1,7 +1,7 @@
 //! Accepts connections: HTTP/1.1 for requests, and the bare socket for live connections.
 //!
-//! A connection that goes live (server-sent events, WebSocket) leaves hyper: a handler that returns [`Takeover::take`]
-//! gets the socket, and hyper's buffers are freed (`docs/decisions/0006-live-connections-outside-hyper.md`).
+//! A handler of a live connection (SSE, WebSocket) returns [`Takeover::take`] and gets the socket; hyper's buffers are
+//! freed (`docs/decisions/0006-live-connections-outside-hyper.md`).
 
 use axum::{
     Router,
@@ -32,9 +32,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
-/// For a client to send the head of a request.
+/// Limits the wait for a request's head.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// After an error such as too many open files.
+/// Applies to errors such as too many open files.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Handles for a graceful shutdown.
@@ -42,12 +42,11 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 pub struct Shutdown {
     /// Stops the accept loop and every HTTP connection.
     pub token: CancellationToken,
-    /// All open connections, live ones included. Closed once no more are accepted.
+    /// All open connections. Closed once no more are accepted.
     pub connections: TaskTracker,
 }
 
-/// Serves connections until the token is cancelled. HTTP connections end after their current request and are tracked in
-/// [`Shutdown::connections`].
+/// Serves until the token is cancelled. HTTP connections end after their current request.
 pub async fn serve(listener: TcpListener, router: Router, stopping: Shutdown) {
     loop {
         let accepted = tokio::select! {
@@ -69,7 +68,6 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Shutdown) {
     stopping.connections.close();
 }
 
-/// Whether an error concerns only the client being accepted.
 fn is_connection_error(why: &io::Error) -> bool {
     matches!(
         why.kind(),
@@ -80,7 +78,7 @@ fn is_connection_error(why: &io::Error) -> bool {
 }
 
 async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, stopping: Shutdown) {
-    // Small frames are sent at once. A failure only costs latency.
+    // Failure only costs latency.
     let _ = socket.set_nodelay(true);
     let takeover = Takeover::default();
     let stream = TakeoverStream {
@@ -118,7 +116,6 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, s
             socket,
             read_buf: parts.read_buf,
         }))),
-        // The client may have closed it already.
         None => drop(socket.shutdown().await),
     }
 }
@@ -126,15 +123,14 @@ async fn serve_connection(socket: TcpStream, peer: SocketAddr, router: Router, s
 /// A socket taken over from HTTP.
 #[derive(Debug)]
 pub struct TakenSocket {
-    /// The socket. No part of a response has been written to it.
+    /// Nothing has been written to it.
     pub socket: TcpStream,
-    /// Bytes the client sent after its request.
+    /// Bytes received after the request.
     pub read_buf: Bytes,
 }
 
-/// Discards what a client sends until the connection ends.
-///
-/// The system would reset a connection with unread bytes, and the client could lose the last bytes sent to it.
+/// Discards input until the connection ends: the system would reset a connection with unread bytes, and the client
+/// could lose the last bytes sent to it.
 pub async fn drain_until_closed(socket: &TcpStream) {
     let mut ignored = [0; 1024];
     loop {
@@ -155,10 +151,9 @@ pub struct Takeover(Arc<TakeoverState>);
 
 type TakeoverHandler = Box<dyn FnOnce(TakenSocket) -> BoxFuture<'static, ()> + Send>;
 
-/// State shared by the handler and the connection.
 #[derive(Default)]
 struct TakeoverState {
-    /// Whether the connection was taken. Bytes that hyper writes are then discarded.
+    /// Whether hyper's writes are discarded.
     claimed: AtomicBool,
     handler: Mutex<Option<TakeoverHandler>>,
 }
@@ -172,8 +167,7 @@ impl fmt::Debug for TakeoverState {
 }
 
 impl Takeover {
-    /// Takes over the connection. Middleware sees the returned response, but `then` gets the socket and writes its own,
-    /// head included.
+    /// Takes over the connection. Middleware sees the returned response; `then` writes its own, head included.
     pub fn take<F>(&self, then: impl FnOnce(TakenSocket) -> F + Send + 'static) -> Response
     where
         F: Future<Output = ()> + Send + 'static,
@@ -198,7 +192,6 @@ impl Takeover {
     }
 }
 
-/// hyper service for the requests of one connection.
 struct ConnectionService {
     router: Router,
     peer: SocketAddr,
@@ -220,7 +213,6 @@ impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     }
 }
 
-/// Socket that hyper uses. Discards writes once the connection is taken over.
 struct TakeoverStream {
     socket: TcpStream,
     takeover: Arc<TakeoverState>,

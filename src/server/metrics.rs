@@ -1,6 +1,4 @@
-//! Prometheus metrics for the operator (`OpenMetrics` 1.0), served at `--metrics-addr`.
-//!
-//! Gauges (connections, queued bytes) are computed when scraped, so they cost nothing in between.
+//! Prometheus metrics for the operator (`OpenMetrics` 1.0). Gauges are computed when scraped.
 
 use super::store::Stream;
 use crate::model::call::Outcome;
@@ -22,58 +20,49 @@ use std::{
     time::Duration,
 };
 
-/// Media type of the text that [`Metrics::encode`] returns.
+/// Media type of [`Metrics::encode`].
 pub const OPENMETRICS_MEDIA_TYPE: &str =
     "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// All metrics.
 pub struct Metrics {
     registry: Registry,
-    /// Live connections to this node, by kind.
     pub connections: Family<ConnectionLabels, Gauge>,
-    /// People who are online or away, in the whole community.
+    /// Online or away, in the whole community.
     pub people: Gauge,
-    /// Bytes queued for all live connections to this node.
     pub queue_bytes: Gauge,
-    /// Bytes queued for the connection that has the most.
+    /// Bytes of the connection with the most.
     pub queue_bytes_most: Gauge,
-    /// Frames written to live connections, counted once for each connection.
+    /// Frames written, counted once for each connection.
     pub deliveries: Counter,
-    /// Live connections closed because they did not read.
     pub slow_readers: Family<ConnectionLabels, Counter>,
-    /// Resume requests, by stream and result.
     pub resumes: Family<ResumeLabels, Counter>,
-    /// Duration of committing a batch of appends, in seconds.
+    /// Duration of a batch's commit, in seconds.
     pub commit: Histogram,
-    /// Number of appends in a batch.
     pub commit_appends: Histogram,
-    /// Batches that could not be committed.
     pub commit_failures: Counter,
     /// 1 while NATS is connected, otherwise 0.
     pub bus_connected: Gauge,
-    /// Seconds from a commit on another node to its arrival here, by the clocks of both.
+    /// Seconds from commit to arrival, by both nodes' clocks.
     pub bus_lag: Histogram,
-    /// Events of other nodes that were read from the store because the bus lost them.
+    /// Events read from the store because the bus lost them.
     pub bus_missed: Counter,
-    /// HTTP requests answered.
     pub requests: Family<RequestLabels, Counter>,
-    /// Duration of HTTP requests by route, in seconds.
+    /// Duration by route, in seconds.
     pub request: Family<RouteLabels, Histogram, fn() -> Histogram>,
     /// Ringing and ongoing calls, on the call leader.
     pub calls: Gauge,
-    /// Ended calls, by outcome.
     pub calls_ended: Family<CallOutcomeLabels, Counter>,
-    /// Sign-in attempts rejected by the rate limit.
+    /// Rejected sign-in attempts.
     pub tries_refused: Counter,
     /// Open TURN allocations on this node.
     pub relays: Gauge,
-    /// Bytes relayed for calls, counted twice between two allocations of this node.
+    /// Relayed bytes, counted twice between two allocations of this node.
     pub relay_bytes: Counter,
-    /// Requests and packets refused by the relay, by reason.
     pub relay_refused: Family<RelayRefusalLabels, Counter>,
 }
 
-/// Label of a refusal of the relay.
+/// Why the relay refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RelayRefusalLabels {
     reason: &'static str,
@@ -84,17 +73,17 @@ impl RelayRefusalLabels {
     pub const EXPIRED: Self = Self { reason: "expired" };
     /// A credential that was never valid.
     pub const FORGED: Self = Self { reason: "forged" };
-    /// A peer address that the relay does not send to.
+    /// A forbidden peer address.
     pub const PEER: Self = Self { reason: "peer" };
     /// Too many allocations.
     pub const QUOTA: Self = Self { reason: "quota" };
-    /// More bytes a second than allowed.
+    /// Too many bytes a second.
     pub const BANDWIDTH: Self = Self {
         reason: "bandwidth",
     };
 }
 
-/// Label of a kind of live connection.
+/// Kind of a live connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ConnectionLabels {
     kind: &'static str,
@@ -112,36 +101,33 @@ impl ConnectionLabels {
 pub struct ResumeLabels {
     /// `news` or `room`.
     pub stream: &'static str,
-    /// Whether all missed events were sent; otherwise the client reloads the state.
+    /// Whether all missed events were sent.
     pub recovered: bool,
 }
 
-/// Values of [`ResumeLabels::stream`].
 const NEWS_STREAM_LABEL: &str = "news";
 const ROOM_STREAM_LABEL: &str = "room";
 
 /// Labels of an HTTP request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
-    /// Method of the request.
     pub method: &'static str,
-    /// Route pattern, as in [`RouteLabels::route`].
+    /// As in [`RouteLabels::route`].
     pub route: Cow<'static, str>,
-    /// Status of the response.
     pub status: u16,
 }
 
 /// Label of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RouteLabels {
-    /// Route pattern without its wildcard part; `other` for unmatched paths.
+    /// Pattern without its wildcard part; `other` for unmatched paths.
     pub route: Cow<'static, str>,
 }
 
 /// Label of an ended call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CallOutcomeLabels {
-    /// Outcome as spelled in the protocol.
+    /// As spelled in the protocol.
     pub outcome: String,
 }
 
@@ -163,7 +149,6 @@ impl Metrics {
     /// Metrics of this build, all zero.
     #[must_use]
     pub fn new(build: &str) -> Self {
-        // From 0.1 ms to some seconds.
         let times = || Histogram::new(exponential_buckets(0.000_1, 2.5, 12));
         let mut metrics = Self {
             registry: Registry::with_prefix("rialto"),
@@ -194,7 +179,7 @@ impl Metrics {
         metrics
     }
 
-    /// Starts rare series at zero, so that their rate is zero instead of absent.
+    /// Starts rare series at zero, so that their rate is not absent.
     fn initialize_series(&self) {
         for kind in [ConnectionLabels::WEBSOCKET, ConnectionLabels::SSE] {
             self.slow_readers.get_or_create(&kind).inc_by(0);
@@ -271,10 +256,10 @@ impl Metrics {
         );
     }
 
-    /// Encodes all metrics as text of type [`OPENMETRICS_MEDIA_TYPE`].
+    /// Encodes all metrics as [`OPENMETRICS_MEDIA_TYPE`].
     ///
     /// # Errors
-    /// When encoding fails, for which no cause is known.
+    /// When encoding fails.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -291,7 +276,7 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts a live connection closed because it did not read.
+    /// Counts a connection closed because it did not read.
     pub fn count_slow_reader(&self, kind: ConnectionLabels) {
         self.slow_readers.get_or_create(&kind).inc();
     }
@@ -303,7 +288,7 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts an answered request and its duration.
+    /// Counts a request and its duration.
     pub fn observe_request(&self, request: RequestLabels, took: Duration) {
         let route = request.route.clone();
         self.request

@@ -6,8 +6,7 @@ use axum::http::StatusCode;
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 
-/// Sets the status of the page being rendered. 401 becomes 403: a 401 requires a `WWW-Authenticate` challenge (RFC 9110
-/// section 15.5.2), and a page asks for sign-in in its text.
+/// Sets the page's status. 401 becomes 403: it would need a `WWW-Authenticate` challenge (RFC 9110 section 15.5.2).
 pub fn set_page_status(failure: &Failure) {
     let status = match http_status(failure) {
         StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,

@@ -1,5 +1,4 @@
-//! Password hashing: argon2id (RFC 9106), off the async threads and bounded, so that many sign-ins cannot exhaust
-//! memory and cores.
+//! Password hashing: argon2id (RFC 9106), off the async threads and bounded.
 
 use super::error::{Error, Result};
 use argon2::{
@@ -8,13 +7,13 @@ use argon2::{
 };
 use tokio::sync::Semaphore;
 
-/// Maximum concurrent hash operations. Each uses 19 MiB.
+/// Each hash uses 19 MiB.
 static HASHING_PERMITS: Semaphore = Semaphore::const_new(2);
 
-/// With a new salt, in PHC string format.
+/// Hashes with a new salt, in PHC string format.
 ///
 /// # Errors
-/// When hashing fails, which only a lack of memory can cause.
+/// When hashing fails, for lack of memory.
 pub async fn hash(password: String) -> Result<String> {
     run_blocking(move || {
         let hash = Argon2::default()
@@ -25,7 +24,7 @@ pub async fn hash(password: String) -> Result<String> {
     .await
 }
 
-/// Whether a password matches. Without a hash it does the same work, so that timing does not reveal whether an account
+/// Whether a password matches. Does the same work without a hash, so that timing does not reveal whether an account
 /// exists.
 ///
 /// # Errors

@@ -8,14 +8,13 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Client addresses, to which each proxy appends. Every proxy can send it, unlike `Forwarded` (RFC 7239).
+/// Every proxy can send it, unlike `Forwarded` (RFC 7239).
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Proxies whose `X-Forwarded-For` is accepted; elsewhere it may be forged.
+/// Proxies whose `X-Forwarded-For` is accepted; others may forge it.
 #[derive(Debug, Default)]
 pub struct TrustedProxies {
     networks: Vec<IpNet>,
-    /// Whether the warning about an untrusted proxy was logged.
     warned: AtomicBool,
 }
 
@@ -31,7 +30,6 @@ impl Clone for TrustedProxies {
 impl FromStr for TrustedProxies {
     type Err = String;
 
-    /// Parses a comma-separated list of addresses and networks (RFC 4632).
     fn from_str(list: &str) -> Result<Self, String> {
         Ok(Self {
             networks: parse_networks(list)?,
@@ -40,10 +38,7 @@ impl FromStr for TrustedProxies {
     }
 }
 
-/// Parses a comma-separated list of addresses and networks (RFC 4632).
-///
-/// # Errors
-/// A message for the user, when an item is neither.
+/// Comma-separated addresses and networks (RFC 4632). The error is for the user.
 pub(super) fn parse_networks(list: &str) -> Result<Vec<IpNet>, String> {
     let words = list.split(',').map(str::trim);
     let networks = words.filter(|word| !word.is_empty()).map(|word| {
@@ -57,7 +52,7 @@ pub(super) fn parse_networks(list: &str) -> Result<Vec<IpNet>, String> {
 }
 
 impl TrustedProxies {
-    /// Address of the client: the nearest one that is not a trusted proxy.
+    /// Client address: the nearest that is not a trusted proxy.
     #[must_use]
     pub fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
@@ -79,7 +74,7 @@ impl TrustedProxies {
         }
         while self.trusts(client) {
             let Some(text) = addresses.pop() else { break };
-            // An invalid address was not written by a trusted proxy.
+            // A trusted proxy would not have written an invalid address.
             let Ok(address) = text.trim().parse::<IpAddr>() else {
                 break;
             };
@@ -95,7 +90,7 @@ impl TrustedProxies {
     }
 }
 
-/// The address or, for IPv6, its /64 network, the smallest one a household gets (RFC 6177).
+/// The address or, for IPv6, its /64 network, the smallest a household gets (RFC 6177).
 #[must_use]
 pub fn rate_limit_key(address: IpAddr) -> IpAddr {
     match address {
@@ -132,7 +127,6 @@ mod tests {
     fn a_trusted_proxy_is_believed_and_what_it_was_told_is_not() {
         let forged = &["203.0.113.9, 198.51.100.7"];
         assert_eq!(client_ip("10.0.0.5", "10.0.0.5", forged), "198.51.100.7");
-        // Two proxies in a row, in one header or in two, with IPv6-mapped addresses of a dual-stack socket.
         let two = &["203.0.113.9, 198.51.100.7", "10.0.0.6"];
         assert_eq!(
             client_ip("10.0.0.0/24", "::ffff:10.0.0.5", two),

@@ -1,4 +1,4 @@
-//! The only source of random numbers: ids, epochs and tokens.
+//! Random ids, epochs and tokens.
 
 use crate::model::Epoch;
 use rand::RngCore;
@@ -18,13 +18,13 @@ pub fn new_epoch() -> Epoch {
     Epoch(random_hex::<8>())
 }
 
-/// A new secret token: 256 random bits as 64 hexadecimal digits.
+/// A new token: 256 random bits as 64 hexadecimal digits.
 #[must_use]
 pub fn new_token() -> String {
     random_hex::<32>()
 }
 
-/// SHA-256 in hexadecimal, the stored form of a token. A slow hash would add nothing to 256 random bits.
+/// SHA-256 in hexadecimal. A slow hash would add nothing to 256 random bits.
 #[must_use]
 pub fn sha256_hex(token: &str) -> String {
     hex::encode(Sha256::digest(token.as_bytes()))

@@ -8,7 +8,6 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// A token bucket of `burst` tokens that gains one every `refill` milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct TokenBucket {
     /// When the bucket is full again: its entire state.
@@ -16,7 +15,6 @@ struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// Takes a token. Returns whether there was one.
     fn take(&mut self, now: Millis, burst: Millis, refill: Millis) -> bool {
         let full_at = self.full_at.max(now) + refill;
         let allowed = full_at - now <= burst * refill;
@@ -35,11 +33,10 @@ pub struct RateLimiter<K> {
     refill_interval: Millis,
 }
 
-/// Number of keys above which full buckets are removed.
 const SWEEP_THRESHOLD_KEYS: usize = 1_000;
 
 impl<K: Eq + Hash> RateLimiter<K> {
-    /// Each key may try `burst` times at once, and once more every `refill` milliseconds.
+    /// Allows `burst` attempts at once, and one more every `refill` milliseconds.
     #[must_use]
     pub fn new(burst: u32, refill: Millis) -> Self {
         Self {
@@ -49,7 +46,7 @@ impl<K: Eq + Hash> RateLimiter<K> {
         }
     }
 
-    /// Whether a key may try now. An allowed attempt is counted.
+    /// Whether a key may try now. Counts an allowed attempt.
     pub fn allow(&self, key: K) -> bool {
         let now = clock::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);

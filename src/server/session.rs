@@ -17,23 +17,20 @@ use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 
-/// Name of the cookie with the session token.
+/// Cookie with the session token.
 pub const SESSION_COOKIE: &str = "rialto_session";
-/// Lifetime of a session, in milliseconds.
+/// In milliseconds.
 const SESSION_TTL: Millis = 180 * 24 * 60 * 60 * 1_000;
 
 /// A user with a session.
 #[derive(Debug, Clone)]
 pub struct SignedInUser {
-    /// The user.
     pub person: Person,
-    /// Whether the user has a password.
     pub has_password: bool,
-    /// Hash of the session token.
     pub token_hash: String,
 }
 
-/// Authenticates a request by its session cookie. None without a valid session.
+/// Authenticates by session cookie. None without a valid session.
 ///
 /// # Errors
 /// When the store fails.
@@ -54,7 +51,7 @@ pub async fn authenticate_user(
     }))
 }
 
-/// Current user of a connection to this node; none if the session has ended or, for a guest, link or call.
+/// Current user of a connection to this node; none once session, guest link or call has ended.
 ///
 /// # Errors
 /// When the store fails.
@@ -70,7 +67,7 @@ pub async fn revalidate(app: &AppState, connection: &Connection) -> Result<Optio
     Ok(found.map(|(person, _)| person))
 }
 
-/// Authenticates a request by its bearer token (RFC 6750).
+/// Authenticates by bearer token (RFC 6750).
 ///
 /// # Errors
 /// When the store fails; [`Failure::NotAllowed`] without a valid token.
@@ -97,7 +94,7 @@ pub async fn authenticate_bearer(app: &AppState, headers: &HeaderMap) -> Result<
     })
 }
 
-/// Opens a session for a user and returns the header that sets its cookie.
+/// Opens a session and returns the header with its cookie.
 ///
 /// # Errors
 /// When the store fails.
@@ -109,7 +106,7 @@ pub async fn open(app: &AppState, user: UserId) -> Result<HeaderValue> {
     Ok(session_cookie(app, token))
 }
 
-/// Creates a session within the transaction that creates its user.
+/// Creates a session in its user's transaction.
 ///
 /// # Errors
 /// When the store fails.
@@ -120,13 +117,13 @@ pub async fn create(app: &AppState, tx: &mut Tx, user: UserId, token: &str) -> R
         .await
 }
 
-/// `Set-Cookie` header value of a session.
+/// `Set-Cookie` value of a session.
 #[must_use]
 pub fn session_cookie(app: &AppState, token: String) -> HeaderValue {
     set_cookie_value(build_cookie(app, token, SESSION_TTL))
 }
 
-/// Ends a session, closes its live connections and returns the header that clears its cookie.
+/// Ends a session, closes its connections and clears its cookie.
 ///
 /// # Errors
 /// When the store fails.
@@ -148,11 +145,11 @@ fn build_cookie(app: &AppState, token: String, life: Millis) -> Cookie<'static> 
 }
 
 fn set_cookie_value(cookie: Cookie<'static>) -> HeaderValue {
-    // Our cookies are ASCII: hexadecimal digits and attribute names.
+    // Our cookies are ASCII.
     HeaderValue::from_str(&cookie.to_string()).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// State of the server, from the context of a server function or a page.
+/// Server state, from the Leptos context.
 ///
 /// # Errors
 /// [`Failure::Unavailable`] outside a request, which is a bug.
@@ -160,13 +157,13 @@ pub fn use_app() -> Result<Arc<AppState>, Failure> {
     use_context::<Arc<AppState>>().ok_or(Failure::Unavailable)
 }
 
-/// Current user, from the context of a server function or a page. None without a session.
+/// Current user, from the Leptos context.
 #[must_use]
 pub fn current_user() -> Option<SignedInUser> {
     use_context::<Option<SignedInUser>>().flatten()
 }
 
-/// Current user, from the context of a server function or a page.
+/// Current user, from the Leptos context.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
@@ -174,7 +171,7 @@ pub fn require_user() -> Result<SignedInUser, Failure> {
     current_user().ok_or(Failure::NotSignedIn)
 }
 
-/// State of the server and current user: the first line of a server function for people with a session.
+/// Server state and current user, for server functions.
 ///
 /// # Errors
 /// [`Failure::NotSignedIn`] without a session.
@@ -182,7 +179,7 @@ pub fn signed_in() -> Result<(Arc<AppState>, SignedInUser), Failure> {
     Ok((use_app()?, require_user()?))
 }
 
-/// Adds a header to the response of a server function.
+/// Adds a header to a server function's response.
 pub fn add_header(name: HeaderName, value: HeaderValue) {
     if let Some(response) = use_context::<ResponseOptions>() {
         response.append_header(name, value);

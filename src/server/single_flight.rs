@@ -3,10 +3,10 @@
 use quick_cache::{Weighter, sync::Cache};
 use std::{hash::Hash, time::Duration};
 
-/// A waiter blocked this long computes the value itself: while computing fails, delays would add up.
+/// A waiter then computes the value itself: while computing fails, delays would add up.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Cached value of a key, or else computed by the first caller while the others wait.
+/// Returns the cached value, or else computes it once while other callers wait.
 ///
 /// # Errors
 /// When computing fails. Errors are not cached.
@@ -25,7 +25,7 @@ where
         Ok(Ok(value)) => Ok(value),
         Ok(Err(place)) => {
             let value = compute.await?;
-            // Fails only if the cache has removed the placeholder.
+            // The cache may have removed the placeholder.
             let _ = place.insert(value.clone());
             Ok(value)
         }
@@ -42,8 +42,7 @@ mod tests {
     };
     use tokio::time::{Instant, sleep};
 
-    /// Makes a hundred concurrent requests for a value that takes `takes` and returns `ends`. Returns answers,
-    /// computations and total time.
+    /// Returns answers, computations and total time.
     async fn request_concurrently(
         takes: Duration,
         ends: Result<u8, u8>,

@@ -1,10 +1,9 @@
 //! URL slugs from titles.
 
-/// Maximum length of a slug, in characters.
 const MAX_SLUG_CHARS: usize = 80;
 
-/// Slug of a title: at most 80 lower-case ASCII letters and digits with single hyphens; other scripts are
-/// transliterated. `fallback` if nothing is left.
+/// Slug of at most 80 lower-case ASCII letters, digits and single hyphens; other scripts are transliterated. `fallback`
+/// if nothing is left.
 #[must_use]
 pub fn slugify(title: &str, fallback: &str) -> String {
     let mut slug = String::new();

@@ -1,4 +1,4 @@
-//! Session of a connected client: its welcome, and the handling of its frames.
+//! Session of a connected client.
 
 use crate::{
     model::{Seq, limits, room::RoomSummary},
@@ -20,14 +20,12 @@ use tungstenite::{Message, protocol};
 /// Rejected frames before a faulty or malicious client is disconnected.
 const MAX_ERRORS: u32 = 200;
 
-/// Session of a client that has sent its hello.
 pub(super) struct ClientSession {
     pub(super) systems: Arc<Systems>,
     pub(super) connection: Arc<Connection>,
     send_queue: Arc<SendQueue>,
-    /// Number of rejected frames.
     error_count: u32,
-    /// How the disconnect is reported if the connection ends now.
+    /// Reported if the connection ends now.
     pub(super) disconnect: Disconnect,
 }
 
@@ -69,14 +67,14 @@ impl ClientSession {
         for (room, kind) in rooms.map_err(end_unavailable)? {
             app.connections.subscribe(person.id, room, kind);
             if app.bus.is_some() {
-                // Also has other nodes' events published here.
+                // Other nodes' events are then published here.
                 let position = app.event_log.position(Stream::Room(room)).await;
                 position.map_err(end_unavailable)?;
             }
         }
         app.connections.publish_connected(&self.connection);
         app.connections.publish_presence(&person);
-        // After subscribing: an event committed meanwhile is in the summaries, the send queue, or both.
+        // After subscribing: a concurrent event is in the summaries, the send queue, or both.
         let rooms = app
             .store
             .list_rooms(person.id)
@@ -132,7 +130,7 @@ impl ClientSession {
         }
     }
 
-    /// Sends a room's missed events. Returns the last replayed sequence if all were available.
+    /// Returns the last replayed sequence if all missed events were available.
     async fn replay(
         &mut self,
         cursor: &RoomCursor,
@@ -268,7 +266,6 @@ impl ClientSession {
     }
 }
 
-/// Whether a guest may send a frame; the call registry checks call actions.
 fn is_allowed_for_guests(frame: &ClientFrame) -> bool {
     match frame {
         ClientFrame::Hello { .. }

@@ -1,4 +1,4 @@
-//! Opening handshake and access checks of `WebSockets` (RFC 6455 section 4.2).
+//! Opening handshake of `WebSockets` (RFC 6455 section 4.2), and access checks.
 
 use super::{Identity, reject_signed_out, run_connection};
 use crate::{
@@ -18,7 +18,7 @@ use futures::FutureExt;
 use std::sync::Arc;
 use tungstenite::handshake;
 
-/// Handles `GET /ws`. Requires our own origin, a session cookie and our subprotocol.
+/// `GET /ws`. Requires our origin, a session cookie and our subprotocol.
 pub(in crate::serve) async fn upgrade(
     State(systems): State<Arc<Systems>>,
     Extension(connection): Extension<Takeover>,
@@ -34,7 +34,7 @@ pub(in crate::serve) async fn upgrade(
     accept(systems, &connection, request, session::SESSION_COOKIE, who)
 }
 
-/// Handles `GET /call/{token}/ws`. Requires our own origin, a guest cookie and our subprotocol; ignores sessions.
+/// `GET /call/{token}/ws`. Requires our origin, a guest cookie and our subprotocol; ignores sessions.
 pub(in crate::serve) async fn upgrade_guest(
     State(systems): State<Arc<Systems>>,
     Extension(connection): Extension<Takeover>,
@@ -58,8 +58,8 @@ fn check_origin(headers: &HeaderMap) -> Result<()> {
     Err(Failure::NotAllowed { reason }.into())
 }
 
-/// Accepts or rejects a handshake. A client with an invalid cookie is accepted and then closed with a code: browsers
-/// hide the HTTP status from the page, which would retry forever.
+/// Accepts a client with an invalid cookie and then closes with a code: browsers hide the HTTP status, and the page
+/// would retry forever.
 fn accept(
     systems: Arc<Systems>,
     connection: &Takeover,
@@ -77,7 +77,6 @@ fn accept(
     if !offers_subprotocol(request.headers()) {
         return Err(Failure::invalid(format!("The subprotocol must be {SUBPROTOCOL}.")).into());
     }
-    // RFC 6455 section 4.2.1.
     let Ok(mut accepted) = handshake::server::create_response(&request.map(drop)) else {
         return Ok(upgrade_required());
     };
@@ -88,7 +87,7 @@ fn accept(
     let mut head = Vec::new();
     handshake::server::write_response(&mut head, &accepted)
         .map_err(|why| Error::Internal(why.to_string()))?;
-    // An async block around both would reserve memory for both as long as it runs.
+    // An async block around both would reserve memory for both.
     Ok(connection.take(move |taken| match who {
         Some(who) => run_connection(systems, taken, head.into(), who).left_future(),
         None => reject_signed_out(systems, taken, head.into()).right_future(),

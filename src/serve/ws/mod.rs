@@ -1,8 +1,7 @@
-//! `GET /ws`: lifecycle of a WebSocket (RFC 6455), from handshake to close. `GET /call/{token}/ws` is the same for
-//! guests, limited to one call.
+//! `GET /ws`: lifecycle of a WebSocket (RFC 6455). `GET /call/{token}/ws` is the same for guests, limited to one call.
 //!
-//! Each connection has one task that reads a frame, passes it to the service in charge and sends the replies.
-//! Publishers bypass it: they push to the connection's send queue, which is corked during a replay.
+//! Each connection has one task that reads a frame, passes it on and sends the replies. Publishers push directly to the
+//! send queue, which is corked during a replay.
 
 mod client_session;
 mod handshake;
@@ -30,27 +29,21 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{interval, sleep, timeout};
 use tungstenite::Message;
 
-/// How long a client may take to send its hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the rest of a partly written frame, the close frame and the reply.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Before a user is published as offline, so that others do not see a page reload.
+/// Hides page reloads.
 const OFFLINE_DELAY: Duration = Duration::from_secs(3);
-/// How often the number of people is published, if it changed.
 const CROWD_INTERVAL: Duration = Duration::from_secs(2);
-/// After these a client is closed. Browsers limit timers of hidden pages to one a minute.
+/// Hidden pages' timers may fire only once a minute.
 const MAX_MISSED_HEARTBEATS: u32 = 6;
 
-/// Authenticated person of a connection.
 struct Identity {
     person: Person,
-    /// Hash of the session token, or of a guest's token.
     token_hash: String,
-    /// The call of a guest. None for a user.
+    /// None for a user.
     guest_of: Option<CallId>,
 }
 
-/// Completes the handshake and closes the connection as signed out.
 async fn reject_signed_out(systems: Arc<Systems>, taken: TakenSocket, head: Bytes) {
     let send_queue = SendQueue::new(&systems.app.flusher, systems.app.config.queue_bytes);
     let mut socket = WebSocketReader::new(taken, &send_queue);
@@ -67,7 +60,7 @@ async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, 
     let app = &systems.app;
     let send_queue = SendQueue::new(&app.flusher, app.config.queue_bytes);
     let mut socket = WebSocketReader::new(taken, &send_queue);
-    // Boxed, so that the task of an idle connection stays small.
+    // Boxed, so that an idle connection's task stays small.
     let end = match Box::pin(start_session(&systems, &mut socket, &send_queue, head, who)).await {
         Ok(mut session) => {
             // After a panic the person must not remain online.
@@ -90,7 +83,7 @@ async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, 
         app.metrics
             .count_slow_reader(metrics::ConnectionLabels::WEBSOCKET);
     }
-    // Afterwards the socket is shut down without a close handshake.
+    // A timeout shuts the socket down without a close handshake.
     let _ = timeout(
         CLOSE_TIMEOUT,
         Box::pin(close_websocket(&mut socket, &send_queue, Bytes::new(), end)),
@@ -99,7 +92,6 @@ async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, 
     send_queue.abort();
 }
 
-/// Answers the handshake, waits for the hello and welcomes the client.
 async fn start_session(
     systems: &Arc<Systems>,
     socket: &mut WebSocketReader,
@@ -145,7 +137,6 @@ fn disconnect_kind(end: ConnectionEnd, otherwise: Disconnect) -> Disconnect {
     }
 }
 
-/// Content of the client's hello.
 struct Hello {
     client: ClientId,
     cursors: Vec<RoomCursor>,
@@ -176,7 +167,6 @@ async fn read_hello(socket: &mut WebSocketReader) -> Result<Hello, ConnectionEnd
     }
 }
 
-/// Closes silent connections and publishes the number of people, with one timer each.
 pub(super) async fn run_timers(systems: Arc<Systems>) {
     let live = &systems.app.connections;
     let beat = systems.app.config.heartbeat_interval();
@@ -191,7 +181,7 @@ pub(super) async fn run_timers(systems: Arc<Systems>) {
     }
 }
 
-/// Unregisters a connection, reports it to its calls, and publishes the user's presence after a delay.
+/// Publishes presence after a delay.
 pub(super) async fn on_disconnect(
     systems: &Arc<Systems>,
     connection: &Arc<Connection>,
@@ -211,7 +201,7 @@ pub(super) async fn on_disconnect(
     });
 }
 
-/// Sends `last` and a close frame, and waits for the client's. The caller's timeout drops a client that never reads.
+/// Sends `last` and a close frame, and awaits the client's. The caller's timeout drops a client that never reads.
 async fn close_websocket(
     socket: &mut WebSocketReader,
     send_queue: &Arc<SendQueue>,
@@ -219,14 +209,13 @@ async fn close_websocket(
     end: ConnectionEnd,
 ) {
     match end {
-        // It holds the library's reply to the client's close frame.
+        // The queue holds the library's close reply.
         ConnectionEnd::Disconnected => send_queue.finish(Bytes::new()).await,
         ConnectionEnd::Closed(code) => {
             send_queue.close(code);
             let last = [last, frame::encode_close(code)].concat();
             send_queue.finish(last.into()).await;
-            // The server closes TCP after the client's close frame (RFC 6455 section 7.1.1), which can no longer be
-            // parsed after a message that is too big.
+            // The client's close frame (RFC 6455 section 7.1.1) cannot be parsed after a message that is too big.
             while let Ok(message) = socket.next().await {
                 if matches!(message, Message::Close(_)) {
                     return;

@@ -1,15 +1,15 @@
-//! Bus: messages between the nodes of one community, through NATS. A single node has none.
+//! Messages between the nodes of one community, through NATS. A single node has no bus.
 //!
-//! The store is authoritative, and messages may be lost. Each kind is missed by its sequence (events), count (client
-//! changes) or reply (requests).
+//! The store is authoritative, and messages may be lost. A loss shows by sequence (events), count (client changes) or
+//! missing reply (requests).
 //!
 //! | subject | subscriber |
 //! |---|---|
 //! | `rialto.COMMUNITY.all` | every node |
 //! | `rialto.COMMUNITY.node.ID` | one node |
-//! | `rialto.COMMUNITY.ROLE` | the leader of that role, which replies |
+//! | `rialto.COMMUNITY.ROLE` | that role's leader, which replies |
 //!
-//! COMMUNITY is the epoch of the news, so communities may share NATS and a replaced store is another community.
+//! COMMUNITY is the epoch of the news: communities may share NATS, and a replaced store is another community.
 
 pub mod message;
 
@@ -25,18 +25,17 @@ use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 
-/// Messages that may wait while NATS is unreachable; receivers notice that further ones are missing.
+/// Queued while NATS is unreachable; receivers detect dropped ones.
 const MAX_QUEUED_MESSAGES: usize = 8_192;
-/// After this the server starts without the bus.
+/// Afterwards the server starts without the bus.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
-/// For one request.
 const LEADER_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
-/// A request is retried while there is no leader. Another node becomes leader within this time.
+/// Another node leads within this time.
 const NO_LEADER_TIMEOUT: Duration = Duration::from_secs(8);
 const LEADER_RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// Sends messages to the other nodes. Cheap to clone.
+/// Sends messages to other nodes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Bus {
     node: NodeId,
@@ -46,7 +45,7 @@ pub struct Bus {
     connected: watch::Receiver<bool>,
 }
 
-/// Receives the messages of the other nodes.
+/// Receives messages of other nodes.
 #[derive(Debug)]
 pub struct Inbox {
     node: NodeId,
@@ -159,16 +158,15 @@ impl Bus {
         self.send(self.node_subject(to), message);
     }
 
-    /// Sends a request to the leader of a role and waits until it is handled; twice, if the reply is lost.
+    /// Sends a request to a role's leader until it is acknowledged; the leader may get it repeatedly.
     ///
     /// # Errors
-    /// [`NoLeader`] when no node replies for eight seconds, and at once while NATS is disconnected.
+    /// [`NoLeader`] after eight seconds without a reply, and at once while NATS is disconnected.
     pub async fn ask_leader(
         &self,
         role: LeaderRole,
         request: &impl Serialize,
     ) -> Result<(), NoLeader> {
-        // Serializing our own types cannot fail.
         let bytes = Bytes::from(serde_json::to_vec(request).unwrap_or_default());
         let asked = async {
             // The client's later frames wait behind this request.
@@ -185,7 +183,7 @@ impl Bus {
         given_up.unwrap_or(Err(NoLeader))
     }
 
-    /// Subscribes to requests for the leader of a role, each to be passed to [`Self::acknowledge`] once handled.
+    /// Subscribes to a role's requests, each to be passed to [`Self::acknowledge`].
     ///
     /// # Errors
     /// When the subscription fails.
@@ -201,7 +199,7 @@ impl Bus {
         }
     }
 
-    /// Waits until all queued messages are sent, for a shutdown.
+    /// Waits until all queued messages are sent.
     pub async fn flush(&self) {
         while self.outgoing.capacity() < self.outgoing.max_capacity() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -232,12 +230,10 @@ impl Bus {
     }
 }
 
-/// RFC 3986 section 2.1.
 fn percent_decode(part: &str) -> String {
     percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
-/// Publishes queued messages in order.
 async fn publish_outgoing(client: Client, mut waiting: mpsc::Receiver<(String, Bytes)>) {
     while let Some((subject, bytes)) = waiting.recv().await {
         if let Err(why) = client.publish(subject, bytes).await {
@@ -254,7 +250,7 @@ impl Inbox {
             match serde_json::from_slice::<Envelope>(&message.payload) {
                 Ok(envelope) if envelope.from != self.node => return Some(envelope),
                 Ok(_) => {}
-                // Such as from a node of another version.
+                // For example, from another version.
                 Err(why) => {
                     tracing::warn!(%why, "a message of another node could not be decoded");
                 }

@@ -1,4 +1,4 @@
-//! Checks relays by sending packets through them, as two browsers of a call would.
+//! Checks relays by sending packets through them, as two browsers in a call would.
 
 use crate::{
     model::{CallId, UserId, call::IceServer, finding::Finding},
@@ -14,12 +14,10 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::{net::lookup_host, time::Instant};
 use uuid::Uuid;
 
-/// Size of a test packet through a relay, in bytes: that of a video packet.
+/// Size of a video packet.
 const PACKET_BYTES: usize = 1_100;
-/// Number of test packets sent through a relay.
 const PACKET_COUNT: usize = 20;
 
-/// Checks every transport of every relay.
 pub(super) async fn check_relays(app: &AppState) -> Vec<Finding> {
     let nobody = UserId(Uuid::nil());
     let servers = app.ice_servers(nobody, CallId(Uuid::nil()));
@@ -41,7 +39,6 @@ pub(super) async fn check_relays(app: &AppState) -> Vec<Finding> {
     findings
 }
 
-/// Transport to a relay.
 #[derive(Debug, Clone, Copy)]
 enum RelayTransport {
     Udp,
@@ -50,7 +47,6 @@ enum RelayTransport {
 }
 
 impl RelayTransport {
-    /// Transport of a TURN URI (RFC 7065). None for other URIs.
     fn from_url(url: &str) -> Option<Self> {
         if url.starts_with("turns:") {
             Some(Self::Tls)
@@ -63,7 +59,7 @@ impl RelayTransport {
         }
     }
 
-    /// Default port of a TURN URI (RFC 7065).
+    /// RFC 7065.
     fn default_port(self) -> u16 {
         match self {
             Self::Udp | Self::Tcp => 3_478,
@@ -144,7 +140,7 @@ impl From<ProbeError> for RelayCheckError {
     }
 }
 
-/// Sends packets between two clients with one allocation each, and back. Returns the first relayed address and the duration.
+/// Returns the first relayed address and the duration.
 async fn measure_relay(
     url: &str,
     transport: RelayTransport,
@@ -180,25 +176,24 @@ async fn measure_relay(
         }
     }
     let took = began.elapsed();
-    // Frees the allocations before they expire. A failure is harmless.
+    // Frees the allocations before they expire.
     let _ = one.release().await;
     let _ = other.release().await;
     Ok((here, took))
 }
 
-/// Address of a relay, and its transport.
 struct RelayEndpoint {
     transport: RelayTransport,
     name: String,
-    /// Resolved addresses, at least one.
+    /// At least one.
     addresses: Vec<SocketAddr>,
 }
 
 impl RelayEndpoint {
-    /// Resolves a TURN URI. None if the host cannot be resolved.
+    /// None if the URI's host cannot be resolved.
     async fn resolve(url: &str, way: RelayTransport) -> Option<Self> {
         let host = url.split_once(':')?.1.split('?').next()?;
-        // The name is without the brackets of an IPv6 literal (RFC 3986 section 3.2.2).
+        // Without the brackets of an IPv6 literal (RFC 3986 section 3.2.2).
         let (name, port) = match host.rsplit_once(':') {
             Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()?),
             _ => (host, way.default_port()),

@@ -1,4 +1,4 @@
-//! Fan-out of committed events: to the subscribers on this node, in the order of each stream, and to the other nodes.
+//! Fan-out of committed events, in stream order, to this node's subscribers and to the other nodes.
 
 use super::tail::{PublishOutcome, Tails};
 use crate::server::{
@@ -11,27 +11,24 @@ use crate::server::{
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::sleep};
 
-/// Approximate maximum size of the events in one bus message, in bytes.
 const BUS_MESSAGE_BYTES: usize = 256 * 1024;
-/// Time to wait for missing events of another node to arrive over the bus, before they are read from the store.
+/// Other nodes' events may still arrive over the bus.
 const CATCH_UP_DELAY: Duration = Duration::from_millis(20);
-/// Time between two attempts when the store fails.
 const CATCH_UP_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Sends committed events to the subscribers on this node, and to the other nodes.
 #[derive(Debug, Clone)]
 pub(super) struct Fanout {
     pub(super) tails: Arc<Tails>,
     pub(super) connections: Arc<ConnectionRegistry>,
     pub(super) news_subscribers: Arc<NewsSubscribers>,
     pub(super) bus: Option<Bus>,
-    /// Streams with a gap between the published and the received events.
+    /// Streams with a gap, sent to [`run_catch_up`].
     pub(super) lagging_streams: mpsc::Sender<Stream>,
     pub(super) metrics: Arc<Metrics>,
 }
 
 impl Fanout {
-    /// Publishes an event on this node, in the order of its stream. After a gap it schedules reading the missing events first.
+    /// A gap schedules reading the missing events first.
     pub(super) fn publish(&self, event: &EncodedEvent) {
         if self.tails.deliver(event, |event| self.deliver(event)) == PublishOutcome::Gap {
             self.schedule_catch_up(event.stream);
@@ -46,11 +43,10 @@ impl Fanout {
     }
 
     pub(super) fn schedule_catch_up(&self, stream: Stream) {
-        // If the channel is full, the next periodic catch-up finds the stream.
+        // When full, the next periodic catch-up finds the stream.
         let _ = self.lagging_streams.try_send(stream);
     }
 
-    /// Sends the events that this node has committed to the other nodes.
     pub(super) fn publish_to_nodes(&self, committed: Vec<NewEvent>) {
         let Some(bus) = &self.bus else { return };
         let (mut stream, mut rows, mut bytes) = (Stream::News, Vec::new(), 0);
@@ -77,7 +73,7 @@ impl Fanout {
     }
 }
 
-/// Fills gaps in streams from the store, one stream after another.
+/// Fills gaps from the store until all senders are dropped.
 pub(super) async fn run_catch_up(
     store: Store,
     fanout: Fanout,
@@ -89,7 +85,6 @@ pub(super) async fn run_catch_up(
             Some(stream) => drop(streams.insert(stream)),
             None => return,
         }
-        // Most missing events are still on their way.
         sleep(CATCH_UP_DELAY).await;
         while let Ok(stream) = lagging_stream_rx.try_recv() {
             streams.insert(stream);

@@ -1,7 +1,7 @@
-//! Event log: commits an event, then fans it out, in sequence.
+//! Commits events, then fans them out, in sequence.
 //!
-//! One task writes (`writer`) and commits all waiting requests as one transaction, so they share the cost of durability
-//! and none waits for a lock. It finishes a request whose caller is gone.
+//! One task (`writer`) commits all waiting requests as one transaction: they share the cost of durability and none
+//! waits for a lock. A request is finished even if its caller is gone.
 
 mod fanout;
 mod tail;
@@ -31,19 +31,17 @@ use tail::Tails;
 use tokio::sync::{mpsc, oneshot};
 use writer::{AppendRequest, ReplySender, Writer};
 
-/// Requests that may wait for the writer; further callers wait for a place.
+/// Further callers wait for a place.
 const CHANNEL_CAPACITY: usize = 1_024;
 
 /// A message to append.
 #[derive(Debug, Clone)]
 pub struct NewMessage {
-    /// Chosen by the author's client, as idempotency key.
+    /// Idempotency key, chosen by the author's client.
     pub id: MessageId,
-    /// Room of the message.
     pub room: RoomId,
-    /// The caller has checked their membership of the room.
+    /// The caller has checked the membership.
     pub author: Person,
-    /// Content of the message.
     pub content: Content,
     /// Detected in the bytes of a [`Content::File`].
     pub media_type: Option<String>,
@@ -52,24 +50,20 @@ pub struct NewMessage {
 /// A story to append.
 #[derive(Debug, Clone)]
 pub struct NewStory {
-    /// Validated input of the author.
     pub draft: StoryDraft,
-    /// The body as sanitised HTML.
+    /// Sanitised body.
     pub html: String,
-    /// Beginning of the body, as plain text.
     pub summary: String,
-    /// Another slug is used if it is taken.
+    /// Preferred slug; another is used if it is taken.
     pub slug: String,
-    /// Display name of the publisher.
     pub byline: String,
-    /// Idempotency key of the request.
+    /// Idempotency key.
     pub request_id: Option<String>,
 }
 
 /// Answer to a resume request.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    /// The stream's epoch.
     pub epoch: Epoch,
     /// Newest sequence, or that of the last event replayed.
     pub head: Seq,
@@ -87,8 +81,7 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Replays at most `max_replay_events` events for a resume. Spawns the writer, so it must be called within a
-    /// runtime.
+    /// Spawns the writer, so it needs a runtime.
     #[must_use]
     pub fn new(
         store: Store,
@@ -125,19 +118,19 @@ impl EventLog {
     /// Commits a message and sends it to its room. A repeated id returns the first result.
     ///
     /// # Errors
-    /// When the store fails; [`Failure::Invalid`](crate::protocol::failure::Failure::Invalid) when the id belongs to
-    /// another author's or room's message, or the room does not exist.
+    /// When the store fails; [`Failure::Invalid`](crate::protocol::failure::Failure::Invalid) when another author or
+    /// room has the id, or the room does not exist.
     pub async fn post_message(&self, new: NewMessage) -> Result<PostedMessage> {
         self.append(|reply| AppendRequest::Message(new, reply))
             .await
     }
 
-    /// Commits a story and sends it to every subscriber. A repeated request id returns the first result.
+    /// Commits a story and sends it to subscribers. A repeated request id returns the first result.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn publish_story(&self, mut new: NewStory) -> Result<Story> {
-        // Makes a retry possible when it is unknown whether the store has the story.
+        // Makes a retry safe when the outcome is unknown.
         let request = new.request_id.take();
         new.request_id = Some(request.map_or_else(
             || format!("once:{}", random::new_id()),
@@ -147,8 +140,8 @@ impl EventLog {
         self.append(|reply| AppendRequest::Story(new, reply)).await
     }
 
-    /// Moves a member's read cursor forward, never past the head. Returns it with the number of later messages by
-    /// others; none for a user who is not a member. No event, but in the same transactions.
+    /// Moves a read cursor forward, never past the head. Returns it with the number of others' later messages; none for
+    /// a non-member.
     ///
     /// # Errors
     /// When the store fails.
@@ -177,7 +170,7 @@ impl EventLog {
         reply_rx.await.map_err(|_| lost())?
     }
 
-    /// Epoch and newest sequence of a stream as published on this node.
+    /// Epoch and newest sequence published on this node.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.
@@ -200,8 +193,7 @@ impl EventLog {
         Ok(replay)
     }
 
-    /// Publishes other nodes' events of a stream here, in order, even if bus messages are lost. For streams that are
-    /// subscribed to without [`Self::position`]: new rooms.
+    /// Publishes other nodes' events of a new room in order, even if bus messages are lost.
     pub fn track_stream(&self, stream: Stream) {
         if self.fanout.bus.is_none() {
             return;
@@ -214,7 +206,7 @@ impl EventLog {
         });
     }
 
-    /// Publishes what another node committed at the time `at` of its clock.
+    /// Publishes what another node committed; `at` is its time of sending.
     pub fn publish_remote_events(&self, stream: Stream, rows: &[EventRow], at: Millis) {
         let lag = clock::now().saturating_sub(at).max(0);
         let lag = Duration::from_millis(lag.unsigned_abs());
@@ -229,7 +221,7 @@ impl EventLog {
         }
     }
 
-    /// Catches up with every stream whose newest stored event was not published here.
+    /// Catches up with every stream that has newer stored events.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,8 +1,7 @@
 //! In-memory tail of each stream: its newest events, encoded, for clients that resume.
 //!
-//! After a restart nearly all clients have missed the same events: the first resume reads the store, the others the
-//! tail. A tail grows back only as far as a client requested. All together are bounded in bytes; past that the least
-//! recently used drop their events.
+//! After a restart nearly all clients missed the same events: the first resume reads the store, the others the tail. A
+//! tail grows back only as far as requested. Past the common bound in bytes, the least recently used drop their events.
 
 mod cached_stream;
 
@@ -27,27 +26,22 @@ use std::{
     },
 };
 
-/// Bytes of all tails together.
 const MAX_CACHED_BYTES: usize = 32 * 1024 * 1024;
 const MAX_CATCH_UP_EVENTS: Seq = 256;
 
-/// The tails of all streams.
 #[derive(Debug)]
 pub(super) struct Tails {
     by_stream: Mutex<HashMap<Stream, Arc<Tail>>>,
     /// Of one replay, and therefore of one tail.
     max_events: usize,
     max_bytes: usize,
-    /// Total size of all cached events.
     bytes: AtomicUsize,
-    /// Finds the least recently used tail.
     use_counter: AtomicU64,
 }
 
-/// The tail of one stream.
 #[derive(Debug, Default)]
 struct Tail {
-    /// Held while a task reads the store, so that later ones find the result.
+    /// Held while reading the store, so that later tasks find the result.
     load_lock: tokio::sync::Mutex<()>,
     state: Mutex<State>,
     last_used: AtomicU64,
@@ -60,18 +54,13 @@ struct State {
     pending_events: Vec<EncodedEvent>,
 }
 
-/// Outcome of publishing an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PublishOutcome {
-    /// The event was published.
     Published,
-    /// The event had been published before.
     Duplicate,
-    /// Earlier events are missing.
     Gap,
 }
 
-/// Change of the cached size, in bytes.
 #[derive(Debug, Default, Clone, Copy)]
 struct CacheDelta {
     added_bytes: usize,
@@ -79,7 +68,6 @@ struct CacheDelta {
 }
 
 impl Tails {
-    /// Tails that replay at most `max_events` events.
     pub(super) fn new(max_events: Seq) -> Self {
         Self::with_max_bytes(max_events, MAX_CACHED_BYTES)
     }
@@ -94,8 +82,7 @@ impl Tails {
         }
     }
 
-    /// Caches a committed event and publishes it through `publish`, once and in the order of its stream. A client that subscribes in
-    /// between finds the event in the tail. `publish` must not block.
+    /// Caches a committed event and publishes it once, in stream order. `publish` must not block.
     pub(super) fn deliver(
         &self,
         event: &EncodedEvent,
@@ -127,10 +114,6 @@ impl Tails {
         PublishOutcome::Published
     }
 
-    /// Publishes stored events of another node whose bus message was lost.
-    ///
-    /// # Errors
-    /// When the store fails or the stream does not exist.
     pub(super) async fn catch_up(
         &self,
         store: &Store,
@@ -150,7 +133,7 @@ impl Tails {
                 return Ok(());
             };
             if !is_contiguous(&events, head) {
-                // Publish all the same: an event that cannot be decoded must not block the ones after it.
+                // Publish anyway: an event that cannot be decoded must not block later ones.
                 let removed_bytes = tail.lock().cached.as_mut().map_or(0, |cached| {
                     cached.head = cached.head.max(last);
                     cached.trim(0)
@@ -165,7 +148,6 @@ impl Tails {
         }
     }
 
-    /// Newest published sequence of each loaded stream.
     pub(super) fn heads(&self) -> Vec<(Stream, Seq)> {
         let tails: Vec<_> = self
             .lock()
@@ -179,10 +161,6 @@ impl Tails {
         heads.collect()
     }
 
-    /// Epoch and newest published sequence of a stream.
-    ///
-    /// # Errors
-    /// When the store fails or the stream does not exist.
     pub(super) async fn position(&self, store: &Store, stream: Stream) -> Result<(Epoch, Seq)> {
         let tail = self.get_or_insert_tail(stream);
         if let Some(cached) = &tail.lock().cached {
@@ -198,10 +176,6 @@ impl Tails {
         })
     }
 
-    /// All events of a stream after a cursor, or none of them.
-    ///
-    /// # Errors
-    /// When the store fails or the stream does not exist.
     pub(super) async fn replay(
         &self,
         store: &Store,
@@ -236,7 +210,7 @@ impl Tails {
         }
         match self.find_replay(&tail, cursor) {
             ReplayLookup::Found(replay) => Ok(replay),
-            // The tail is briefly behind the store, or was evicted; the store is authoritative.
+            // The tail is briefly behind the store, or was evicted.
             ReplayLookup::Missing(..) | ReplayLookup::NotLoaded | ReplayLookup::Ahead => {
                 self.replay_from_store(store, stream, cursor).await
             }
@@ -266,7 +240,7 @@ impl Tails {
             });
         };
         let events = read_events(store, stream, after, max_events).await?;
-        // Final check before answering "recovered": the events follow the cursor without a gap.
+        // Before answering "recovered".
         let is_complete = is_contiguous(&events, after);
         Ok(Replay {
             epoch,
@@ -281,7 +255,6 @@ impl Tails {
         }
         let found = store.find_stream(stream).await;
         if found.is_err() {
-            // The stream may not exist: collect no events for it.
             self.lock().remove(&stream);
         }
         let mut cached = CachedStream::new(found?);
@@ -320,7 +293,7 @@ impl Tails {
         Seq::try_from(self.max_events).unwrap_or(Seq::MAX)
     }
 
-    /// Must be called without holding a lock.
+    /// The caller must not hold a lock.
     fn apply_delta(
         &self,
         CacheDelta {
@@ -335,7 +308,7 @@ impl Tails {
         }
     }
 
-    /// Drops events of the least recently used until three quarters of the bound are used.
+    /// Drops events until three quarters of the bound are used.
     fn evict(&self) {
         let mut tails: Vec<_> = self.lock().values().cloned().collect();
         tails.sort_by_key(|tail| tail.last_used.load(Ordering::Relaxed));
@@ -365,7 +338,7 @@ impl Tail {
     }
 }
 
-/// An event that cannot be encoded is skipped, which leaves a gap.
+/// Skips an event that cannot be encoded, which leaves a gap.
 async fn read_events(
     store: &Store,
     stream: Stream,

@@ -1,11 +1,9 @@
-//! Writer of the event log: group commit.
+//! Group commit: requests that arrive during a commit form the next batch. A rejected batch is committed entry by
+//! entry, so a bad entry fails alone.
 //!
-//! Requests that arrive during a commit form the next batch. A rejected batch is committed entry by entry, so a bad
-//! entry fails alone.
-//!
-//! When a connection breaks during a commit, the outcome is unknown. Every entry is idempotent, so the batch is retried
-//! until the database answers or [`COMMIT_RETRY_TIMEOUT`] has passed. What an abandoned batch has committed after all is
-//! published before anything newer, so that no subscriber sees a gap.
+//! When a connection breaks during a commit, the outcome is unknown. Entries are idempotent, so the batch is retried
+//! for up to [`COMMIT_RETRY_TIMEOUT`]. Whatever an abandoned batch did commit is published before anything newer, so
+//! that subscribers see no gap.
 
 mod batch;
 
@@ -29,24 +27,20 @@ use tokio::{
     time::Instant,
 };
 
-/// Maximum number of entries in one transaction.
 const MAX_BATCH_ENTRIES: usize = 128;
-/// For retries after transient errors; requests that arrive meanwhile wait.
+/// Limits retries after transient errors; later requests wait meanwhile.
 const COMMIT_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Delay before the first retry. It doubles with each retry.
+/// Doubles with each retry.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(20);
-/// Longest delay between two retries.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// Receives the result of a request. The caller may have gone.
+/// The caller that receives may have gone.
 pub(super) type ReplySender<T> = oneshot::Sender<Result<T>>;
 
 #[derive(Debug)]
 pub(super) enum AppendRequest {
-    /// Appends a message to its room.
     Message(NewMessage, ReplySender<PostedMessage>),
     Story(NewStory, ReplySender<Story>),
-    /// Moves a member's read cursor. This is not an event.
     ReadCursor {
         room: RoomId,
         user: UserId,
@@ -65,8 +59,7 @@ impl AppendRequest {
         }
     }
 
-    /// Sort key of a batch: events first, as they arrived, then cursors in an order that all writers share, against
-    /// deadlocks.
+    /// Puts events first, as they arrived, then cursors in an order that all writers share, against deadlocks.
     fn cursor_key(&self) -> Option<(RoomId, UserId)> {
         match self {
             Self::Message(..) | Self::Story(..) => None,
@@ -74,7 +67,7 @@ impl AppendRequest {
         }
     }
 
-    /// The same event without its caller. None for what is not an event.
+    /// None for a read cursor.
     fn without_caller(&self) -> Option<Self> {
         match self {
             Self::Message(new, _) => Some(Self::Message(new.clone(), oneshot::channel().0)),
@@ -84,7 +77,6 @@ impl AppendRequest {
     }
 
     fn fail(self, error: Error) {
-        // The caller may have gone.
         match self {
             Self::Message(_, reply) => drop(reply.send(Err(error))),
             Self::Story(_, reply) => drop(reply.send(Err(error))),
@@ -114,22 +106,20 @@ impl AppendRequest {
     }
 }
 
-/// Outcome of each entry, and the events to publish, both in order.
+/// Outcomes and events, both in order.
 type CommittedBatch = (Vec<AppendOutcome>, CommittedEvents);
 
-/// Whether the store was reachable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StoreStatus {
     Available,
     Unavailable,
 }
 
-/// The task that writes to the log.
 #[derive(Debug)]
 pub(super) struct Writer {
     store: Store,
     fanout: Fanout,
-    /// Events of an abandoned batch that may be committed. At most one batch: the next commit resolves them first.
+    /// Events of an abandoned batch that may be committed. The next commit resolves them first.
     in_doubt: Mutex<Vec<AppendRequest>>,
 }
 
@@ -146,11 +136,10 @@ impl Writer {
     pub(super) async fn run(self, mut appends: mpsc::Receiver<AppendRequest>) {
         let mut batch = Vec::with_capacity(MAX_BATCH_ENTRIES);
         while appends.recv_many(&mut batch, MAX_BATCH_ENTRIES).await > 0 {
-            // A panic fails only this batch; the writer goes on.
             let appended = AssertUnwindSafe(self.append(&mut batch));
             match appended.catch_unwind().await {
                 Ok(StoreStatus::Available) => {}
-                // Waiting requests fail at once instead of after the same timeout.
+                // Waiting requests fail at once, not after the same timeout.
                 Ok(StoreStatus::Unavailable) => {
                     while let Ok(entry) = appends.try_recv() {
                         entry.fail(Error::Internal("the store is unavailable".to_owned()));
@@ -198,7 +187,6 @@ impl Writer {
         StoreStatus::Available
     }
 
-    /// Commits the entries as one transaction, and retries after transient errors.
     async fn commit_with_retry(
         &self,
         entries: &[AppendRequest],
@@ -220,7 +208,7 @@ impl Writer {
                     return result;
                 }
             };
-            // Another process may have just taken an id or a slug; a second attempt sees it.
+            // Another process may have just taken an id or a slug.
             let may_pass = is_transient(&error) || is_first && is_unique_violation(&error);
             if !may_pass || began.elapsed() >= COMMIT_RETRY_TIMEOUT {
                 metrics.commit_failures.inc();
@@ -252,14 +240,14 @@ impl Writer {
         entries: impl IntoIterator<Item = AppendRequest>,
         (outcomes, events): CommittedBatch,
     ) {
-        // Publish before replying, so that an author whose request succeeded finds it published.
+        // Publish first, so that an author whose request succeeded finds it published.
         self.publish(events);
         for (entry, outcome) in entries.into_iter().zip(outcomes) {
             entry.send_reply(outcome);
         }
     }
 
-    /// Publishes the events in doubt that are committed, and forgets the others: their callers know that they failed.
+    /// Forgets uncommitted events: their callers know that they failed.
     async fn publish_events_in_doubt(&self) -> Result<()> {
         let entries = std::mem::take(&mut *self.lock_in_doubt());
         if entries.is_empty() {
@@ -295,7 +283,6 @@ impl Writer {
         self.in_doubt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commits the entries as one transaction, or none of them.
     async fn commit(
         &self,
         entries: &[AppendRequest],

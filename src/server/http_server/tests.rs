@@ -2,7 +2,7 @@ use super::*;
 use axum::{Extension, routing::get};
 use tokio::io::AsyncReadExt;
 
-/// Starts a server whose `/live` leaves HTTP, sends "live" and echoes one line. Also returns the handles to stop it.
+/// `/live` leaves HTTP, sends "live" and echoes one line.
 async fn server() -> (SocketAddr, Shutdown) {
     let router = Router::new().route("/", get(|| async { "plain" })).route(
         "/live",

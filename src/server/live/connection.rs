@@ -18,9 +18,7 @@ use std::sync::{
 /// Connection of a client, to this node or to another.
 #[derive(Debug)]
 pub struct Connection {
-    /// Id of the client.
     pub client: ClientId,
-    /// User of the client.
     pub person: Person,
     /// The only call a guest may take part in; none for a user.
     pub guest_of: Option<CallId>,
@@ -32,7 +30,7 @@ pub struct Connection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Disconnect {
-    /// The connection was lost. The client may reconnect.
+    /// The client may reconnect.
     #[default]
     #[serde(rename = "for_now")]
     Lost,
@@ -41,26 +39,24 @@ pub enum Disconnect {
     Left,
 }
 
-/// Where a client is connected.
 #[derive(Debug)]
 enum Location {
     Local(LocalConnection),
     Remote(NodeId, Bus),
 }
 
-/// Data that only the node of the connection has.
 #[derive(Debug)]
 struct LocalConnection {
-    /// Hash of the session token. Ending the session closes its connections.
+    /// Ending the session closes the connection.
     token_hash: String,
-    /// Frames to the client. Any task may push.
+    /// Any task may push.
     send_queue: Arc<SendQueue>,
-    /// Last message from the client, in milliseconds since 1970.
+    /// In milliseconds since 1970.
     last_received_at: AtomicI64,
 }
 
 impl Connection {
-    /// To this node, after the client's hello. `session` is the hash of the session token.
+    /// A connection to this node; `session` is the token's hash.
     #[must_use]
     pub fn new(
         client: ClientId,
@@ -83,7 +79,7 @@ impl Connection {
         }
     }
 
-    /// To another node, which gets the frames for it.
+    /// A connection to another node, which gets the frames for it.
     #[must_use]
     pub fn remote(client: ClientId, person: Person, visible: bool, node: NodeId, bus: Bus) -> Self {
         Self {
@@ -95,7 +91,7 @@ impl Connection {
         }
     }
 
-    /// Marks the connection as a guest's of one call; as a user's for `None`.
+    /// Marks the connection as a guest's; as a user's for `None`.
     #[must_use]
     pub fn as_guest_of(self, call: Option<CallId>) -> Self {
         Self {
@@ -118,21 +114,21 @@ impl Connection {
         }
     }
 
-    /// Queues an encoded frame if the client is connected to this node.
+    /// No-op for a connection to another node.
     pub(super) fn push(&self, encoded: &EncodedFrame) {
         if let Location::Local(here) = &self.location {
             here.send_queue.push(encoded.clone());
         }
     }
 
-    /// Closes the connection if it is to this node.
+    /// Closes the connection, if it is to this node.
     pub fn close(&self, why: CloseCode) {
         if let Location::Local(here) = &self.location {
             here.send_queue.close(why);
         }
     }
 
-    /// The node of the connection. None if it is this node.
+    /// The other node; none for this one.
     #[must_use]
     pub fn remote_node(&self) -> Option<NodeId> {
         match &self.location {
@@ -141,7 +137,7 @@ impl Connection {
         }
     }
 
-    /// Queued bytes; zero for a connection to another node.
+    /// Bytes queued; zero for another node's connection.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         match &self.location {
@@ -150,12 +146,12 @@ impl Connection {
         }
     }
 
-    /// Whether this is a connection to this node with the given session (token hash).
+    /// `session` is a token hash.
     pub(super) fn is_of(&self, session: &str) -> bool {
         matches!(&self.location, Location::Local(here) if here.token_hash == session)
     }
 
-    /// Token hash of the session; none for a connection to another node.
+    /// Hash of the session token; none for another node's connection.
     #[must_use]
     pub fn token_hash(&self) -> Option<&str> {
         match &self.location {
@@ -164,14 +160,14 @@ impl Connection {
         }
     }
 
-    /// Records that a message has just arrived from the client.
+    /// Records that a message has just arrived.
     pub fn mark_received(&self) {
         if let Location::Local(here) = &self.location {
             here.last_received_at.store(clock::now(), Ordering::Relaxed);
         }
     }
 
-    /// Whether nothing has arrived since then; false for a connection to another node.
+    /// False for another node's connection.
     pub(super) fn is_silent(&self, since: Millis) -> bool {
         matches!(&self.location, Location::Local(here) if here.last_received_at.load(Ordering::Relaxed) < since)
     }

@@ -1,4 +1,4 @@
-//! Events of the event log in their wire form, encoded once for all receivers.
+//! Events of the event log in wire form, encoded once for all receivers.
 
 use super::send_queue::EncodedFrame;
 use crate::{
@@ -14,20 +14,17 @@ use tungstenite::protocol::frame::{
     coding::{Data, OpCode},
 };
 
-/// An encoded event. Cheap to clone: clones share the bytes.
+/// An encoded event; clones share the bytes.
 #[derive(Debug, Clone)]
 pub struct EncodedEvent {
-    /// Stream of the event.
     pub stream: Stream,
-    /// Sequence number within the stream.
     pub seq: Seq,
-    /// For filtered subscriptions; none for room events.
+    /// None for room events.
     pub topic: Option<Arc<str>>,
-    /// A complete `text/event-stream` event for news, a WebSocket frame for a room.
+    /// A `text/event-stream` event for news, a WebSocket frame for a room.
     pub bytes: Bytes,
 }
 
-/// The field of a story that subscriptions are filtered by.
 #[derive(Deserialize)]
 struct StoryTopic {
     topic: Arc<str>,
@@ -37,7 +34,7 @@ impl EncodedEvent {
     /// Encodes a stored event.
     ///
     /// # Errors
-    /// When the payload of a story has no topic.
+    /// When a story's payload has no topic.
     pub fn encode(stream: Stream, row: &EventRow) -> serde_json::Result<Self> {
         let EventRow { seq, payload } = row;
         let (topic, bytes) = match stream {
@@ -67,7 +64,7 @@ impl EncodedEvent {
         })
     }
 
-    /// Whether the event matches a topic filter. `None` matches every event.
+    /// Whether a topic filter matches; `None` matches every event.
     #[must_use]
     pub fn is_about(&self, topic: Option<&str>) -> bool {
         topic.is_none_or(|topic| self.topic.as_deref() == Some(topic))

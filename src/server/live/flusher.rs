@@ -1,8 +1,7 @@
 //! Tasks that write to all sockets: one shard for each core.
 //!
-//! A connection with queued frames schedules itself on its shard, which writes for its connections in turn: a story for
-//! ten thousand readers wakes as many tasks as there are cores. A socket that blocks gets a task of its own, so it does
-//! not delay the others.
+//! A connection with queued frames schedules itself on its shard: a story for ten thousand readers wakes as many tasks
+//! as there are cores. A blocked socket gets a task of its own, so it does not delay the others.
 
 use super::send_queue::SendQueue;
 use std::{
@@ -15,9 +14,8 @@ use std::{
 };
 use tokio::{sync::Notify, task::yield_now};
 
-/// Before the task yields: about a tenth of a millisecond of work.
+/// About a tenth of a millisecond of work.
 const FRAMES_PER_YIELD: u64 = 128;
-/// Visiting one socket costs as much as these frames.
 const SOCKET_COST_FRAMES: u64 = 4;
 
 /// All shards, one for each core.
@@ -27,12 +25,11 @@ pub struct Flusher {
     next: AtomicUsize,
 }
 
-/// A group of connections that one task writes for.
+/// Connections that one task writes for.
 #[derive(Debug, Default)]
 pub(super) struct Shard {
-    /// Queues with something to write, each at most once.
+    /// Each queue at most once.
     pending: Mutex<Vec<Arc<SendQueue>>>,
-    /// Wakes the task when the first queue is added.
     wake: Notify,
     frames_written: AtomicU64,
 }
@@ -56,7 +53,7 @@ impl Flusher {
         }
     }
 
-    /// Number of frames written to sockets so far.
+    /// Frames written to sockets so far.
     #[must_use]
     pub fn frames_written(&self) -> u64 {
         let shards = self.shards.iter();
@@ -65,7 +62,6 @@ impl Flusher {
             .sum()
     }
 
-    /// Picks the shard of a new connection, round robin.
     pub(super) fn assign_shard(&self) -> Arc<Shard> {
         let at = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
         self.shards[at].clone()
@@ -81,7 +77,7 @@ impl Default for Flusher {
 }
 
 impl Shard {
-    /// Schedules a queue for writing. A queue is scheduled again only after it was flushed.
+    /// A queue is scheduled again only after it was flushed.
     pub(super) fn schedule(&self, send_queue: Arc<SendQueue>) {
         let mut due = self.lock();
         due.push(send_queue);
@@ -90,7 +86,6 @@ impl Shard {
         }
     }
 
-    /// Adds to the number of frames written.
     pub(super) fn add_frames_written(&self, frames: u64) {
         self.frames_written.fetch_add(frames, Ordering::Relaxed);
     }
@@ -109,7 +104,6 @@ impl Shard {
                 if !send_queue.flush() {
                     tokio::spawn(send_queue.drain());
                 }
-                // This includes frames that other tasks wrote meanwhile, which is harmless.
                 work += SOCKET_COST_FRAMES + self.frames_written.load(Ordering::Relaxed) - before;
                 if work >= FRAMES_PER_YIELD {
                     work = 0;

@@ -1,4 +1,4 @@
-//! WebSocket frames in their wire form (RFC 6455 section 5.2), encoded once for all receivers.
+//! WebSocket frames in wire form (RFC 6455 section 5.2), encoded once for all receivers.
 
 use super::send_queue::EncodedFrame;
 use crate::{
@@ -14,7 +14,6 @@ use tungstenite::protocol::{
     },
 };
 
-/// Longest header of an unmasked frame, in bytes.
 const MAX_HEADER_BYTES: usize = 10;
 
 impl From<&ServerFrame> for EncodedFrame {
@@ -23,7 +22,6 @@ impl From<&ServerFrame> for EncodedFrame {
             ServerFrame::Event { room, seq, .. } => Some((Stream::Room(*room), *seq)),
             _ => None,
         };
-        // Serialising our own enum cannot fail; every client would ignore an empty frame.
         let text = serde_json::to_vec(frame).unwrap_or_default();
         let bytes = encode(Frame::message(text, OpCode::Data(Data::Text), true));
         Self {
@@ -44,18 +42,13 @@ pub fn encode_close(code: CloseCode) -> Bytes {
 
 pub(super) fn encode(frame: Frame) -> Bytes {
     let mut bytes = Vec::with_capacity(MAX_HEADER_BYTES + frame.payload().len());
-    // Writing to memory cannot fail.
     let _ = frame.format(&mut bytes);
     bytes.into()
 }
 
-/// Decodes a text frame, for tests without a socket.
-///
-/// # Panics
-/// When the bytes are not a text frame of the protocol.
 #[cfg(test)]
 pub(crate) fn decode(bytes: &Bytes) -> ServerFrame {
-    // The length field may contain a brace byte, so look for two bytes.
+    // The length field may contain a brace byte.
     let start = bytes.windows(2).position(|two| two == b"{\"").unwrap();
     serde_json::from_slice(&bytes[start..]).unwrap()
 }

@@ -1,20 +1,7 @@
 //! Registry of live connections: clients, their room subscriptions and their presence.
 //!
-//! A frame is encoded once; all send queues share its bytes ([`EncodedFrame`] is a handle). No lock is held across an await,
-//! and pushing never waits, so a slow subscriber cannot delay a publisher.
-//!
-//! | module | contents |
-//! |---|---|
-//! | [`connection`] | connection of a client, to this node or to another |
-//! | [`send_queue`] | bounded send queue and socket of one connection |
-//! | [`flusher`] | tasks that write for all send queues |
-//! | [`event`] | encoded events of the event log |
-//! | [`frame`] | encoded WebSocket frames |
-//! | `presence` | published presence and its audience |
-//! | `nodes` | clients of other nodes, and commands between nodes |
-//! | `retained` | frames that rooms retain for later subscribers |
-//! | [`news_subscribers`] | SSE connections |
-//! | `state` | clients, users and subscriptions behind the lock |
+//! A frame is encoded once; all send queues share its bytes. No lock is held across an await, and pushing never waits,
+//! so a slow subscriber cannot delay a publisher.
 
 pub mod connection;
 pub mod event;
@@ -46,12 +33,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Default)]
 pub struct ConnectionRegistry {
     state: Mutex<State>,
-    /// Bus to the other nodes. None on a single node.
     bus: Option<Bus>,
 }
 
 impl ConnectionRegistry {
-    /// An empty registry that exchanges commands with other nodes over `bus`, if there is one.
+    /// An empty registry; `bus` reaches the other nodes.
     #[must_use]
     pub fn with_bus(bus: Option<Bus>) -> Self {
         Self {
@@ -60,8 +46,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Adds a connection and closes an earlier one of the same client. Returns false if the client id belongs to
-    /// another user.
+    /// Adds a connection and closes an earlier one of the client. False if another user has the client id.
     pub fn register(&self, connection: &Arc<Connection>) -> bool {
         let mut state = self.lock();
         if let Some(earlier) = state.connections.get(&connection.client).cloned() {
@@ -75,7 +60,7 @@ impl ConnectionRegistry {
         true
     }
 
-    /// Removes a connection and returns true, unless a newer one of the same client replaced it.
+    /// Removes a connection. False if a newer one of the client replaced it.
     pub fn unregister(&self, connection: &Arc<Connection>, gone: Disconnect) -> bool {
         let mut state = self.lock();
         let current = state
@@ -105,7 +90,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Closes every connection to this node without input since the given time.
+    /// Closes this node's connections without input since then.
     pub fn close_silent(&self, since: Millis) {
         for connection in self.lock().connections.values() {
             if connection.is_silent(since) {
@@ -114,13 +99,13 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Closes a session's connections on every node. `session` is the hash of its token.
+    /// Closes a session's connections on every node. `session` is the token's hash.
     pub fn close_session(&self, session: &str) {
         let session = session.to_owned();
         self.broadcast_command(RemoteCommand::CloseSession { session });
     }
 
-    /// Closes a user's connections on every node, except those of session `keep` (the hash of its token).
+    /// Closes a user's connections on every node, except those of session `keep` (a token hash).
     pub fn close_other_sessions(&self, user: UserId, keep: &str) {
         let keep = keep.to_owned();
         self.broadcast_command(RemoteCommand::CloseOtherSessions {
@@ -134,12 +119,12 @@ impl ConnectionRegistry {
         self.broadcast_command(RemoteCommand::ReconnectUser { user });
     }
 
-    /// Subscribes all clients of a user to a room, on every node.
+    /// Subscribes a user's clients to a room, on every node.
     pub fn subscribe_everywhere(&self, user: UserId, room: RoomId, kind: RoomKind) {
         self.broadcast_command(RemoteCommand::SubscribeUser { user, room, kind });
     }
 
-    /// Subscribes all clients of all users to a room, on every node.
+    /// Subscribes all clients to a room, on every node.
     pub fn subscribe_all_everywhere(&self, room: RoomId, kind: RoomKind) {
         self.broadcast_command(RemoteCommand::SubscribeAll { room, kind });
     }
@@ -153,13 +138,13 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Whether a connection is subscribed to a room. Only members are.
+    /// Whether a connection is subscribed to a room.
     #[must_use]
     pub fn is_subscribed(&self, connection: &Connection, room: RoomId) -> bool {
         self.lock().is_subscribed(connection, room)
     }
 
-    /// Sends a frame to the subscribers of a room on every node, except those of one user.
+    /// Sends to a room's subscribers on every node, except one user's.
     pub fn send_to_room(&self, room: RoomId, frame: ServerFrame, except: Option<UserId>) {
         let frame = Box::new(frame);
         self.broadcast_command(RemoteCommand::SendToRoom {
@@ -169,7 +154,7 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Sends an event to a room's subscribers on this node; other nodes have it from the event log.
+    /// Sends an event to a room's subscribers on this node.
     pub fn publish(&self, room: RoomId, event: &EncodedEvent) {
         let encoded = event.into();
         for connection in self.lock().subscribers(room) {
@@ -177,7 +162,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Sends a frame to all clients of a user, on every node.
+    /// Sends to a user's clients, on every node.
     pub fn send_to_user(&self, user: UserId, frame: &ServerFrame) {
         let encoded = EncodedFrame::from(frame);
         let state = self.lock();
@@ -200,7 +185,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Sends a frame to one client, on any node. Returns false if it is not connected.
+    /// Sends to one client, on any node. False if it is not connected.
     pub fn send_to_client(&self, client: ClientId, frame: &ServerFrame) -> bool {
         let connection = self.find_connection(client);
         connection
@@ -208,7 +193,7 @@ impl ConnectionRegistry {
             .is_some()
     }
 
-    /// Sends a frame to all clients with a session, on every node.
+    /// Sends to all clients with a session, on every node.
     pub fn send_to_all(&self, frame: ServerFrame) {
         let frame = Box::new(frame);
         self.broadcast_command(RemoteCommand::SendToAll { frame });
@@ -234,7 +219,7 @@ impl ConnectionRegistry {
         self.lock().connections.values().cloned().collect()
     }
 
-    /// Connected clients of a user, on all nodes.
+    /// A user's clients, on all nodes.
     #[must_use]
     pub fn clients_of_user(&self, user: UserId) -> Vec<ClientId> {
         let state = self.lock();
@@ -244,7 +229,7 @@ impl ConnectionRegistry {
             .collect()
     }
 
-    /// User of a connected client. None if the client is not connected.
+    /// User of a connected client.
     #[must_use]
     pub fn user_of_client(&self, client: ClientId) -> Option<UserId> {
         self.find_connection(client)

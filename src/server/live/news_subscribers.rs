@@ -1,4 +1,4 @@
-//! SSE connections that subscribe to the news stream.
+//! SSE connections that subscribe to the news.
 
 use super::{
     event::EncodedEvent,
@@ -14,13 +14,13 @@ use std::{
 /// Filter of a news subscription.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only stories of this topic. None for all.
+    /// None for all.
     pub topic: Option<Arc<str>>,
-    /// Whether heartbeats are also sent as events: scripts cannot see comments.
+    /// Also sends heartbeats as events: scripts cannot see comments.
     pub has_heartbeat_events: bool,
 }
 
-/// All news subscribers of this node.
+/// News subscribers of this node.
 #[derive(Debug, Default)]
 pub struct NewsSubscribers {
     state: Mutex<State>,
@@ -46,7 +46,7 @@ impl Drop for Subscription {
 }
 
 impl NewsSubscribers {
-    /// The send queue receives every matching story until the returned value is dropped.
+    /// Queues matching stories until the returned value is dropped.
     #[must_use]
     pub fn subscribe(self: &Arc<Self>, send_queue: Arc<SendQueue>, filter: Filter) -> Subscription {
         let mut state = self.lock();
@@ -59,7 +59,7 @@ impl NewsSubscribers {
         }
     }
 
-    /// Sends a story to every subscriber whose filter it matches.
+    /// Sends a story to matching subscribers.
     pub fn publish(&self, story: &EncodedEvent) {
         let encoded = EncodedFrame::from(story);
         for (send_queue, filter) in self.lock().subscribers.values() {
@@ -69,7 +69,7 @@ impl NewsSubscribers {
         }
     }
 
-    /// `comment` goes to all subscribers, `event` to those that requested it.
+    /// Sends `comment` to all subscribers, `event` to those that requested it.
     pub fn send_heartbeat(&self, comment: &Bytes, event: &Bytes) {
         let encoded = |bytes: &Bytes| EncodedFrame {
             bytes: bytes.clone(),

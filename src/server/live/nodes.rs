@@ -1,5 +1,5 @@
-//! Clients of other nodes, and commands between nodes: every node knows every client, and the client's own node writes
-//! to it.
+//! Clients of other nodes, and commands between nodes. Every node knows every client; the client's own node writes to
+//! it.
 
 use super::{Connection, ConnectionRegistry, State};
 use crate::{
@@ -16,7 +16,7 @@ use std::{collections::HashSet, sync::Arc};
 const MAX_CLIENTS_PER_MESSAGE: usize = 2_000;
 
 impl ConnectionRegistry {
-    /// Applies a command, from this node or another, to the clients of this node.
+    /// Applies a command from any node to this node's clients.
     pub fn apply(&self, command: &RemoteCommand) {
         match command {
             RemoteCommand::SendToRoom {
@@ -82,7 +82,6 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Applies a command here and sends it to every other node.
     pub(super) fn broadcast_command(&self, command: RemoteCommand) {
         self.apply(&command);
         if let Some(bus) = &self.bus {
@@ -90,7 +89,6 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Sends a command to another node.
     pub(super) fn send_command(&self, node: NodeId, command: RemoteCommand) {
         if let Some(bus) = &self.bus {
             bus.send_to(node, Message::Command { command });
@@ -113,7 +111,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Announces a client to the other nodes, once it is subscribed to its rooms.
+    /// Announces a client to other nodes, once it is subscribed to its rooms.
     pub fn publish_connected(&self, connection: &Arc<Connection>) {
         let mut state = self.lock();
         let current = state.connections.get(&connection.client);
@@ -123,7 +121,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Sends a client change to the other nodes. The lock is held, so changes are sent in the order in which they happen.
+    /// The lock keeps the changes in order.
     pub(super) fn publish_client_change(&self, state: &mut State, client_change: ClientChange) {
         if let Some(bus) = &self.bus {
             state.change_count += 1;
@@ -141,7 +139,7 @@ impl ConnectionRegistry {
         self.lock().change_count
     }
 
-    /// Sends this node's clients to another node, in one or more messages.
+    /// Sends this node's clients to another node.
     pub fn send_client_list(&self, to: NodeId) {
         let Some(bus) = &self.bus else { return };
         let state = self.lock();
@@ -167,7 +165,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Adds a client of another node. None if it was registered already, or if the client id belongs to another user.
+    /// Adds another node's client. None if already registered, or if another user has the id.
     pub fn register_remote(
         &self,
         node: NodeId,
@@ -204,7 +202,7 @@ impl ConnectionRegistry {
         Some(connection)
     }
 
-    /// Connection of a client to the given other node.
+    /// Connection of a client to that other node.
     #[must_use]
     pub fn find_remote_connection(
         &self,

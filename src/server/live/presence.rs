@@ -1,7 +1,7 @@
 //! Published presence and its audience.
 //!
-//! In a small community everyone sees everyone. In a crowd that would cost a message to all for each arrival, so
-//! everyone gets a bounded list, their friends and the number.
+//! In a small community everyone sees everyone. In a crowd each arrival would cost a message to all, so everyone gets a
+//! bounded list, their friends and the number.
 
 use super::{Connection, ConnectionRegistry, EncodedFrame};
 use crate::{
@@ -14,30 +14,27 @@ use crate::{
 };
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
-/// Published presence of one user who is online or away.
 #[derive(Debug, Clone)]
 pub(super) struct PublishedPresence {
     pub(super) present: PersonPresence,
-    /// On the public list; otherwise only their direct rooms see them.
+    /// Whether everyone sees the user; otherwise only their direct rooms do.
     pub(super) is_listed: bool,
     pub(super) direct_rooms: Vec<RoomId>,
 }
 
-/// Published presence of all users who are online or away.
 #[derive(Debug, Default)]
 pub(super) struct PresenceTable {
     pub(super) published: HashMap<UserId, PublishedPresence>,
-    /// Users on the public list: everyone, up to [`limits::MAX_LISTED_PEOPLE`].
+    /// Everyone, up to [`limits::MAX_LISTED_PEOPLE`].
     pub(super) listed_users: HashSet<UserId>,
-    /// The public list, encoded once until it changes: after a restart thousands connect in a second.
+    /// Encoded once until it changes: after a restart thousands connect in a second.
     list_frame: Option<EncodedFrame>,
     users_by_direct_room: HashMap<RoomId, Vec<UserId>>,
-    /// Number of people that was last published.
     pub(super) published_crowd: u32,
 }
 
 impl PresenceTable {
-    /// Returns what has to be published: nothing if presence did not change.
+    /// Returns what has to be published.
     pub(super) fn set(
         &mut self,
         present: PersonPresence,
@@ -130,7 +127,6 @@ impl PresenceTable {
             .copied()
     }
 
-    /// Removes one entry of a user from each of these rooms.
     fn remove_from_direct_rooms(&mut self, user: UserId, rooms: &[RoomId]) {
         for room in rooms {
             if let Entry::Occupied(mut users) = self.users_by_direct_room.entry(*room) {
@@ -144,14 +140,13 @@ impl PresenceTable {
         }
     }
 
-    /// Number of people who are online or away.
     pub(super) fn count(&self) -> u32 {
         u32::try_from(self.published.len()).unwrap_or(u32::MAX)
     }
 }
 
 impl ConnectionRegistry {
-    /// Presence of the people a user can see, sorted by name: the public list, and everyone who shares a direct room with the user.
+    /// Presence that a user can see: the public list and direct rooms, by name.
     #[must_use]
     pub fn list_presence(&self, user: UserId) -> Vec<PersonPresence> {
         let state = self.lock();
@@ -160,7 +155,7 @@ impl ConnectionRegistry {
         sort_by_name(listed.chain(state.unlisted_friends(user)))
     }
 
-    /// Frames with the presence of the people a user can see: the public list, then one frame for each friend outside it.
+    /// Presence that a user can see: the public list, then a frame for each friend outside it.
     #[must_use]
     pub fn presence_frames(&self, user: UserId) -> Vec<EncodedFrame> {
         let mut state = self.lock();
@@ -179,7 +174,7 @@ impl ConnectionRegistry {
         self.lock().presences.count()
     }
 
-    /// Sends the number of people to everyone if it changed and exceeds the length of the public list. Call this periodically.
+    /// Sends the number of people, if it changed and exceeds the public list. To be called periodically.
     pub fn publish_crowd(&self) {
         let mut state = self.lock();
         let people = state.presences.count();
@@ -191,7 +186,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Records that a client became visible or hidden, and publishes the change.
+    /// Records and publishes a client's visibility.
     pub fn set_visible(&self, connection: &Connection, visible: bool) {
         connection.set_visible(visible);
         if connection.remote_node().is_none() {
@@ -202,7 +197,7 @@ impl ConnectionRegistry {
         self.publish_presence(&connection.person);
     }
 
-    /// Publishes a user's presence if it differs from what was last published.
+    /// Publishes a user's presence if it changed.
     pub fn publish_presence(&self, person: &Person) {
         let mut state = self.lock();
         let presence = state.presence(person.id);
@@ -217,7 +212,6 @@ impl ConnectionRegistry {
     }
 }
 
-/// Presence entries sorted by name.
 fn sort_by_name<'a>(published: impl Iterator<Item = &'a PublishedPresence>) -> Vec<PersonPresence> {
     let mut people: Vec<_> = published.map(|entry| entry.present.clone()).collect();
     people.sort_by(|a, b| a.person.name.cmp(&b.person.name));

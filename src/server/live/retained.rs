@@ -1,4 +1,4 @@
-//! Frames that rooms retain for later subscribers, like retained messages in MQTT.
+//! Frames that rooms retain for later subscribers, like MQTT's retained messages.
 
 use super::{Connection, ConnectionRegistry, EncodedFrame, state::State};
 use crate::{
@@ -13,24 +13,22 @@ use uuid::Uuid;
 /// The one frame that a room retains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetainedFrame {
-    /// Id of what the frame is about.
     pub subject: Uuid,
     /// In milliseconds since 1970; grows with each frame.
     pub version: Millis,
-    /// Sent to subscribers of the room.
     pub frame: ServerFrame,
     /// Sent if the subject ended and its last frame was lost.
     pub end_frame: ServerFrame,
 }
 
 impl ConnectionRegistry {
-    /// Sends a frame to every current and future subscriber, on every node, until it is replaced or cleared.
+    /// Sends a frame to current and future subscribers, on every node, until it is replaced or cleared.
     pub fn retain_frame(&self, room: RoomId, retained: RetainedFrame) {
         let retained = Box::new(retained);
         self.broadcast_command(RemoteCommand::RetainFrame { room, retained });
     }
 
-    /// Sends the last frame of a subject, and stops retaining its frame.
+    /// Sends a subject's last frame, and stops retaining.
     pub fn clear_retained_frame(&self, room: RoomId, subject: Uuid, frame: ServerFrame) {
         let frame = Box::new(frame);
         self.broadcast_command(RemoteCommand::ClearFrame {
@@ -40,7 +38,7 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Sends the retained frames of a connection's rooms, before any newer one, because the lock is held.
+    /// Sends the retained frames of a connection's rooms, before any newer one (the lock is held).
     pub fn send_retained_frames(&self, connection: &Connection) {
         let state = self.lock();
         for (room, retained) in &state.retained {
@@ -56,7 +54,7 @@ impl ConnectionRegistry {
         Some(self.lock().retained.get(&room)?.version)
     }
 
-    /// Makes every node retain exactly this node's frames of the given subjects.
+    /// Makes every node retain exactly this node's frames of these subjects.
     pub fn sync_retained_frames(&self, subjects: &HashSet<Uuid>) {
         let frames = {
             let state = self.lock();
@@ -89,7 +87,6 @@ impl State {
         self.send_to_subscribers(room, frame);
     }
 
-    /// Replaces all retained frames. Subscribers get changed frames, and the end frames of removed ones.
     pub(super) fn replace_retained_frames(&mut self, frames: &[(RoomId, RetainedFrame)]) {
         let now: HashMap<RoomId, RetainedFrame> = frames.iter().cloned().collect();
         let before = std::mem::replace(&mut self.retained, now);

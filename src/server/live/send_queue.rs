@@ -1,9 +1,9 @@
 //! Write side of one live connection: a send queue bounded in bytes, and its socket.
 //!
-//! Any task may push; one [shard](super::flusher) writes all queued frames in one system call. Pushing never waits:
-//! past the bound the queue drops its contents and closes, and the connection's own task sends the close reason.
+//! Any task may push, without waiting; one [shard](super::flusher) writes all queued frames in one system call. Past
+//! the bound the queue drops its contents and closes, and the connection's own task sends the close reason.
 //!
-//! A corked queue holds back what others push while the connection's task replays missed events; uncorking skips those.
+//! A corked queue holds back pushed frames while the connection's task replays missed events; uncorking skips those.
 
 mod queue_state;
 
@@ -20,31 +20,28 @@ use std::{
 };
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
-/// Bytes. Linux doubles the value for its own bookkeeping.
+/// Linux doubles the value for its own bookkeeping.
 const SEND_BUFFER_BYTES: usize = 48 * 1024;
-/// The kernel breaks a connection whose peer acknowledges nothing for this long (RFC 5482); heartbeats are always sent.
+/// The kernel then breaks a connection without acknowledgements (RFC 5482); heartbeats are always sent.
 #[cfg(target_os = "linux")]
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum number of frames in one write.
 const MAX_WRITE_FRAMES: usize = 64;
-/// Capacity that an empty queue keeps, in frames, so that a burst does not hold memory for hours.
+/// Capacity of an empty queue, so that a burst does not hold memory for hours.
 const RETAINED_FRAME_CAPACITY: usize = 16;
-/// Longest wait of [`SendQueue::send`] before it closes the connection as too slow.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An encoded frame; clones share the bytes.
 #[derive(Debug, Clone)]
 pub struct EncodedFrame {
-    /// Bytes as they are sent.
     pub bytes: Bytes,
-    /// Stream and sequence of an event, so that a connection that has replayed it can skip it.
+    /// Position of an event, so that a connection that has replayed it can skip it.
     pub position: Option<(Stream, Seq)>,
 }
 
 /// Why a send queue ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEnd {
-    /// By the server, with this close code.
+    /// By the server.
     Closed(CloseCode),
     /// By the client, or the socket failed.
     Disconnected,
@@ -54,17 +51,15 @@ pub enum ConnectionEnd {
 #[derive(Debug)]
 pub struct SendQueue {
     state: Mutex<QueueState>,
-    /// Socket to write to, set once the connection has left HTTP.
     socket: OnceLock<Arc<TcpStream>>,
-    /// Shard that writes for this queue.
     shard: Arc<Shard>,
-    /// Wakes the connection's own task, the only waiter.
+    /// The connection's own task is the only waiter.
     task_notify: Notify,
     max_bytes: usize,
 }
 
 impl SendQueue {
-    /// A corked queue of at most `max_bytes` bytes, without a socket.
+    /// A corked queue without a socket.
     #[must_use]
     pub fn new(flusher: &Flusher, max_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -76,18 +71,16 @@ impl SendQueue {
         })
     }
 
-    /// Sets the socket, once, before the connection's own task sends anything.
+    /// Sets the socket, once, before anything is sent.
     pub fn attach(&self, socket: Arc<TcpStream>) {
         let options = socket2::SockRef::from(&*socket);
-        // If refused, the system's own bounds apply.
         let _ = options.set_send_buffer_size(SEND_BUFFER_BYTES);
         #[cfg(target_os = "linux")]
         let _ = options.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT));
-        // The socket is set only once.
         let _ = self.socket.set(socket);
     }
 
-    /// Queues a shared frame, or ends the queue if it would exceed its bound.
+    /// Queues a shared frame, or ends the queue past its bound.
     pub fn push(self: &Arc<Self>, frame: EncodedFrame) {
         let target = self.lock().push(frame, self.max_bytes);
         self.wake(target);
@@ -99,22 +92,22 @@ impl SendQueue {
         self.wake(target);
     }
 
-    /// Holds back frames that others push, until [`Self::uncork`].
+    /// Holds back pushed frames, until [`Self::uncork`].
     pub fn cork(&self) {
         self.lock().corked.get_or_insert_default();
     }
 
-    /// Releases what was held back, except events up to the given sequences of the replayed streams.
+    /// Releases what was held back, except replayed events.
     pub fn uncork(self: &Arc<Self>, replayed: &[(Stream, Seq)]) {
         let target = self.lock().uncork(replayed, self.max_bytes);
         self.wake(target);
     }
 
-    /// Queues bytes for this client alone, even while corked. Only for the connection's own task. Waits while more than
-    /// half of the bound is queued, so a replay of any length fits.
+    /// Queues bytes for this client, even while corked. Only for the connection's own task. Waits while more than half
+    /// of the bound is queued, so a replay of any length fits.
     ///
     /// # Errors
-    /// [`ConnectionEnd`] when the queue has ended, or when the client reads nothing for 30 s.
+    /// [`ConnectionEnd`] when the queue has ended, or the client reads nothing for 30 s.
     pub async fn send(self: &Arc<Self>, bytes: Bytes) -> Result<(), ConnectionEnd> {
         loop {
             let target = {
@@ -143,7 +136,7 @@ impl SendQueue {
         }
     }
 
-    /// Queues the WebSocket library's own control frames (pongs), within the bound, without waiting.
+    /// Queues the WebSocket library's pongs, within the bound.
     pub(crate) fn push_control(self: &Arc<Self>, bytes: Bytes) {
         let target = {
             let mut state = self.lock();
@@ -171,7 +164,7 @@ impl SendQueue {
         }
     }
 
-    /// Queues the last bytes of an ended queue and waits until they are written, as long as the caller allows.
+    /// Queues an ended queue's last bytes and waits until they are written.
     pub async fn finish(self: &Arc<Self>, bytes: Bytes) {
         let target = {
             let mut state = self.lock();
@@ -211,7 +204,6 @@ impl SendQueue {
             state.queued_bytes = 0;
         }
         if let Some(socket) = self.socket.get() {
-            // The socket may be closed already.
             let _ = socket2::SockRef::from(&**socket).shutdown(Shutdown::Both);
         }
     }
@@ -224,11 +216,10 @@ impl SendQueue {
         }
     }
 
-    /// Writes what the socket accepts, for the shard. Returns false if the socket blocks; [`Self::drain`] then
-    /// continues.
+    /// Returns false if the socket blocks; [`Self::drain`] then continues.
     pub(super) fn flush(&self) -> bool {
         let Some(socket) = self.socket.get() else {
-            // Only in tests: the frames wait for a socket.
+            // Only in tests.
             self.lock().is_scheduled = false;
             return true;
         };
@@ -246,7 +237,6 @@ impl SendQueue {
                 }
                 Err(_) => {
                     state.close(ConnectionEnd::Disconnected);
-                    // No close frame can be sent any more.
                     state.end = Some(ConnectionEnd::Disconnected);
                     state.queue = VecDeque::new();
                     state.queued_bytes = 0;
@@ -265,7 +255,6 @@ impl SendQueue {
         true
     }
 
-    /// Writes until the queue is empty, whenever the socket becomes writable.
     pub(super) async fn drain(self: Arc<Self>) {
         let Some(socket) = self.socket.get() else {
             return;
@@ -280,14 +269,10 @@ impl SendQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        // A panic while the lock is held leaves valid plain data.
+        // Plain data stays valid after a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the queued frames, for tests without a socket.
-    ///
-    /// # Errors
-    /// [`ConnectionEnd`] once the queue has ended.
     #[cfg(test)]
     pub(crate) fn take(&self) -> Result<Vec<Bytes>, ConnectionEnd> {
         let mut state = self.lock();
@@ -305,9 +290,8 @@ impl SendQueue {
     }
 }
 
-/// Writes as much as the socket accepts, in one call.
 fn write(socket: &TcpStream, queue: &VecDeque<Bytes>) -> io::Result<usize> {
-    // The most common case; a vectored write costs more.
+    // A vectored write costs more.
     if let (1, Some(only)) = (queue.len(), queue.front()) {
         return socket.try_write(only);
     }

@@ -1,4 +1,4 @@
-//! State of the registry, as plain data behind one lock: clients, users and room subscriptions.
+//! State of the registry, as plain data behind one lock.
 
 use super::{
     Connection, EncodedFrame, RetainedFrame,
@@ -18,20 +18,18 @@ use std::{
 pub(super) struct State {
     /// Clients of all nodes. A call's guests are only here: no presence, no subscriptions.
     pub(super) connections: HashMap<ClientId, Arc<Connection>>,
-    /// Users with at least one client on any node.
     pub(super) users: HashMap<UserId, UserConnections>,
     pub(super) rooms: HashMap<RoomId, RoomSubscribers>,
     pub(super) presences: PresenceTable,
-    /// Whether or not a client of this node is subscribed.
+    /// Kept also without a subscriber on this node.
     pub(super) retained: HashMap<RoomId, RetainedFrame>,
-    /// Client changes sent to the other nodes.
     pub(super) change_count: u64,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct UserConnections {
     pub(super) connections: Vec<Arc<Connection>>,
-    /// Rooms of the user's clients on this node; for clients on other nodes only direct rooms.
+    /// Rooms of the user's clients; only direct rooms for clients on other nodes.
     pub(super) rooms: HashSet<RoomId>,
 }
 
@@ -109,7 +107,7 @@ impl State {
         }
     }
 
-    /// Direct rooms of a user that have a subscriber on this node.
+    /// Returns only rooms with a subscriber on this node.
     pub(super) fn direct_rooms(&self, user: UserId) -> Vec<RoomId> {
         let rooms = self.users.get(&user).map(|user| &user.rooms);
         let is_direct = |room: &RoomId| {
@@ -124,7 +122,6 @@ impl State {
             .collect()
     }
 
-    /// Presence of friends who are not on the public list.
     pub(super) fn unlisted_friends(
         &self,
         user: UserId,
@@ -172,7 +169,6 @@ impl State {
         }
     }
 
-    /// Describes a client of this node for the other nodes.
     pub(super) fn connected_client(&self, connection: &Connection) -> ConnectedClient {
         ConnectedClient {
             client: connection.client,

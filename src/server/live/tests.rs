@@ -28,7 +28,6 @@ fn count_received(connection: &Connection) -> usize {
         .map_or(0, |frames| frames.len())
 }
 
-/// Registers a connection and subscribes it to a room.
 fn register_in_room(live: &ConnectionRegistry, connection: &Arc<Connection>, n: u128) -> bool {
     let opened = live.register(connection);
     if opened {

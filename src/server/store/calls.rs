@@ -1,4 +1,4 @@
-//! One-to-one calls, which survive a restart of the server.
+//! One-to-one calls, which survive a restart.
 
 use super::{Store, parse, parse_optional};
 use crate::{
@@ -14,7 +14,6 @@ use sqlx::{FromRow, Row, any::AnyRow};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallRow {
     pub id: CallId,
-    /// Direct room of caller and callee.
     pub room: RoomId,
     pub caller: UserId,
     pub callee: UserId,
@@ -22,16 +21,16 @@ pub struct CallRow {
     pub state: State,
     /// Client that holds the caller's side.
     pub caller_client: ClientId,
-    /// Client that holds the callee's side; none before the call is answered.
+    /// Client that holds the callee's side; none before the answer.
     pub callee_client: Option<ClientId>,
     pub started_at: Millis,
     pub answered_at: Option<Millis>,
-    /// When both clients were connected for the first time.
+    /// When both clients first were connected.
     pub connected_at: Option<Millis>,
     pub ended_at: Option<Millis>,
 }
 
-/// Encodes an enum for a text column, as its JSON string.
+/// The JSON string of an enum.
 fn encode_word<T: serde::Serialize>(value: &T) -> Result<String> {
     match serde_json::to_value(value)? {
         serde_json::Value::String(word) => Ok(word),
@@ -68,7 +67,6 @@ fn decode_state(state: &str, outcome: Option<String>) -> Result<State> {
     })
 }
 
-/// A row of the table `calls`.
 struct CallColumns {
     id: String,
     room_id: String,
@@ -125,7 +123,7 @@ impl CallColumns {
 }
 
 impl Store {
-    /// Inserts or updates a call. Returns false, and changes nothing, if the stored call has ended.
+    /// Saves a call. Returns false, and changes nothing, if the stored call has ended.
     ///
     /// # Errors
     /// When the store fails.
@@ -159,7 +157,7 @@ impl Store {
         Ok(written.rows_affected() > 0)
     }
 
-    /// The call with this id.
+    /// Finds a call.
     ///
     /// # Errors
     /// When the store fails.
@@ -171,7 +169,7 @@ impl Store {
         row.map(CallColumns::decode).transpose()
     }
 
-    /// Every call that has not ended, oldest first.
+    /// Open calls, oldest first.
     ///
     /// # Errors
     /// When the store fails.
@@ -183,7 +181,7 @@ impl Store {
         rows.into_iter().map(CallColumns::decode).collect()
     }
 
-    /// The ended calls of a user, newest first, at most `most`.
+    /// A user's ended calls, newest first.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,15 +1,13 @@
 //! Batches concurrent lookups of one kind into shared queries.
 //!
-//! Requests that arrive while a query runs form the next one. A lone request never waits; thousands at once cost one
-//! query per [`MAX_QUERY_KEYS`].
+//! Requests that arrive while a query runs form the next one, so a lone request never waits.
 
 use crate::server::error::{Error, Result};
 use std::{collections::HashMap, fmt, hash::Hash, iter};
 use tokio::sync::{mpsc, oneshot};
 
-/// SQLite and PostgreSQL accept more.
 const MAX_QUERY_KEYS: usize = 128;
-/// Waiting requests; further callers wait for a slot.
+/// Further callers wait for a slot.
 const CHANNEL_CAPACITY: usize = 1_024;
 
 type LoadRequest<K, V> = (K, oneshot::Sender<Result<Option<V>>>);
@@ -34,8 +32,8 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Starts the task that runs `load_many`, which ends with the last clone. Keys are padded to a power of two with
-    /// repetitions, so that few statements are prepared.
+    /// Runs `load_many` in a task that ends with the last clone. Padding keys to a power of two keeps prepared
+    /// statements few.
     pub(super) fn new<F>(load_many: impl Fn(Vec<K>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<HashMap<K, V>>> + Send,
@@ -50,7 +48,6 @@ where
                         Ok(found) => Ok(found.get(&key).cloned()),
                         Err(why) => Err(Error::Internal(why.to_string())),
                     };
-                    // The caller may have been cancelled.
                     let _ = answer.send(value);
                 }
             }
@@ -58,10 +55,7 @@ where
         Self(asks)
     }
 
-    /// Looks up one key, as of some moment after the call.
-    ///
-    /// # Errors
-    /// When the store fails.
+    /// Looks up a key, as of some moment after the call.
     pub(super) async fn load(&self, key: K) -> Result<Option<V>> {
         let lost = || Error::Internal("the data loader has stopped".to_owned());
         let (answer, answered) = oneshot::channel();
@@ -70,7 +64,6 @@ where
     }
 }
 
-/// The keys of a batch, padded to a power of two by repeating the last.
 fn padded_keys<K: Clone, A>(batch: &[(K, A)]) -> Vec<K> {
     let asked = batch.iter().map(|(key, _)| key);
     let last = batch.last().map(|(key, _)| key);

@@ -1,17 +1,15 @@
-//! The URL of a PostgreSQL database, which may contain a password.
+//! URL of a PostgreSQL database, which may contain a password.
 
 use super::{Error, Result};
 use sqlx::postgres::PgConnectOptions;
 use std::{convert::Infallible, fmt, str::FromStr};
 
-/// The end of an error about an invalid URL.
 const URL_FORMAT_HINT: &str = "Use the form postgres://user:password@host:5432/database, percent-encoding special characters (%40 for @)";
 
-/// The error for the URL of a file.
 const EMBEDDED_STORE_HINT: &str = "--database-url is for PostgreSQL. For the SQLite store, leave it out and set the folder with --data";
 
-/// `postgres://user:password@host:5432/database` as given. Only `options` validates it, so that no other error shows
-/// the password; `Debug` and `Display` leave out user, password and query.
+/// A URL as given. Only `options` validates it, so that no other error shows the password; `Debug` and `Display` leave
+/// out user, password and query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
@@ -24,15 +22,11 @@ impl FromStr for DatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// The URL as given, including its password.
     pub(super) fn expose_secret(&self) -> &str {
         &self.0
     }
 
-    /// Parses the URL.
-    ///
-    /// # Errors
-    /// [`Error::InvalidSetting`] when it is not the URL of a PostgreSQL database.
+    /// [`Error::InvalidSetting`] unless it is a PostgreSQL URL.
     pub(super) fn options(&self) -> Result<PgConnectOptions> {
         // Anything after the scheme may be a password.
         let scheme = self.0.split(':').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Opening the store: the parts specific to SQLite or PostgreSQL.
+//! Opening the store: what is specific to SQLite or PostgreSQL.
 
 use super::{DatabaseUrl, Engine, Error, Result, Store, migrations};
 use sqlx::{
@@ -11,20 +11,20 @@ use std::{io::ErrorKind, path::Path, time::Duration};
 
 /// On SQLite; PostgreSQL gets twice as many.
 const READ_CONNECTIONS: u32 = 4;
-/// Of one program to PostgreSQL. The event log's writer needs one; requests share the rest.
+/// The event log's writer needs one; requests share the rest.
 const POSTGRES_WRITE_CONNECTIONS: u32 = 8;
-/// For a query to get a connection: a restart of the database fails no request.
+/// A restart of the database fails no request.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// At start-up, for a database that neither accepts nor refuses.
+/// For a database that neither accepts nor refuses.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The oldest tested PostgreSQL version, in the format of `server_version_num`.
+/// The oldest tested `server_version_num`.
 const MIN_POSTGRES_VERSION: i32 = 150_000;
 
 /// With `synchronous = FULL` an acknowledged write survives a power loss.
 const SQLITE_SETUP_SQL: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON";
 
-/// The event log needs READ COMMITTED, where a statement after a lock sees everything committed before, and commits on
-/// disk. Timeouts and keepalives stop a program without network from keeping a room locked.
+/// In READ COMMITTED, a statement after a lock sees everything committed before. Commits must be on disk. Timeouts and
+/// keepalives stop a program without network from keeping a room locked.
 const POSTGRES_SETUP_SQL: &str = "SET default_transaction_isolation = 'read committed';
     SET application_name = 'rialto';
     SET lock_timeout = '20s';
@@ -70,7 +70,7 @@ pub(super) async fn open_postgres(url: &DatabaseUrl) -> Result<Store> {
     Ok(Store::from_pools(Engine::PostgreSQL, read, write))
 }
 
-/// Over a single connection, so that errors show at once. Of several programs that start together, one migrates.
+/// Uses a single connection, so that errors show at once. Of several programs, one migrates.
 async fn check_and_migrate(
     url: &DatabaseUrl,
     in_words: &impl Fn(sqlx::Error) -> Error,
@@ -104,7 +104,6 @@ async fn check_and_migrate(
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => in_words(error),
         other => other.into(),
     })?;
-    // The connection is dropped either way.
     let _ = connection.close().await;
     Ok(())
 }
@@ -121,7 +120,6 @@ fn pool_options(setup_sql: &'static str) -> AnyPoolOptions {
         })
 }
 
-/// Why a database cannot be used and what to do, without the password.
 fn describe_error(url: &DatabaseUrl, options: &PgConnectOptions, error: &sqlx::Error) -> String {
     let user = options.get_username();
     match error {

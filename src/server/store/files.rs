@@ -12,18 +12,18 @@ use crate::{
 /// Metadata of a stored file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRow {
-    /// SHA-256 of the bytes, as 64 lower-case hexadecimal digits.
+    /// SHA-256 as 64 lower-case hexadecimal digits.
     pub hash: String,
-    /// Size in bytes.
+    /// In bytes.
     pub size: u64,
-    /// Detected from the bytes, never the claimed one: `application/octet-stream` unless an image.
+    /// Detected from the bytes: `application/octet-stream` unless an image.
     pub media_type: String,
-    /// Width and height; none unless an image.
+    /// None unless an image.
     pub image: Option<ImageSize>,
 }
 
 impl Store {
-    /// Records that a message carries a file whose bytes are stored.
+    /// Records that a message carries a stored file.
     ///
     /// # Errors
     /// When the store fails.
@@ -60,7 +60,7 @@ impl Store {
         Ok(())
     }
 
-    /// The file with this hash, if a message carries it in one of the reader's rooms.
+    /// Finds a file sent to one of the reader's rooms.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,4 +1,4 @@
-//! Group calls in rooms, which survive a restart of the server.
+//! Group calls in rooms, which survive a restart.
 
 use super::{Store, parse};
 use crate::{
@@ -16,11 +16,8 @@ pub struct GroupCallRow {
     pub started_at: Millis,
     /// When the last participant left.
     pub ended_at: Option<Millis>,
-    /// Number of the next seat to assign.
     pub next_seat: u32,
-    /// Current participants.
     pub members: Vec<Participant>,
-    /// Every user who ever joined.
     pub ever_joined: Vec<UserId>,
 }
 
@@ -66,7 +63,7 @@ impl GroupCallColumns {
 }
 
 impl Store {
-    /// Inserts or updates a group call. Returns false, and changes nothing, if the stored call has ended.
+    /// Saves a group call. Returns false, and changes nothing, if the stored call has ended.
     ///
     /// # Errors
     /// When the store fails.
@@ -91,7 +88,7 @@ impl Store {
         Ok(written.rows_affected() > 0)
     }
 
-    /// The group call with this id.
+    /// Finds a group call.
     ///
     /// # Errors
     /// When the store fails.
@@ -104,7 +101,7 @@ impl Store {
         row.map(GroupCallColumns::decode).transpose()
     }
 
-    /// Every group call that has not ended, oldest first.
+    /// Open group calls, oldest first.
     ///
     /// # Errors
     /// When the store fails.

@@ -14,22 +14,19 @@ use sqlx::AssertSqlSafe;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestLink {
     pub id: GuestLinkId,
-    /// Call that the link admits to.
     pub call: CallId,
     pub created_by: Person,
     pub created_at: Millis,
-    /// When the link stops admitting guests; those who joined before may stay.
+    /// Guests who joined before may stay.
     pub expires_at: Millis,
 }
 
 /// A guest who joined with a link, until it is revoked or the call ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallGuest {
-    /// The guest's id, shaped like a user's, and the name they gave.
+    /// The id is shaped like a user's; the guest gave the name.
     pub person: Person,
-    /// Link that the guest joined with.
     pub link: GuestLinkId,
-    /// Call that the guest may join.
     pub call: CallId,
     pub room: RoomId,
 }
@@ -49,7 +46,7 @@ fn decode_guest_link(
 }
 
 impl Store {
-    /// Stores a link under the hash of its token.
+    /// Stores a link under its token's hash.
     ///
     /// # Errors
     /// When the store fails.
@@ -68,7 +65,7 @@ impl Store {
         Ok(())
     }
 
-    /// The link with this token hash, unless it is revoked or its call has ended. It may have expired.
+    /// Finds a link, unless revoked or its call has ended. It may have expired.
     ///
     /// # Errors
     /// When the store fails.
@@ -85,7 +82,7 @@ impl Store {
         .transpose()
     }
 
-    /// The links of a call that are not revoked, newest first, including expired ones.
+    /// A call's unrevoked links, newest first, including expired ones.
     ///
     /// # Errors
     /// When the store fails.
@@ -101,7 +98,7 @@ impl Store {
         rows.into_iter().map(decode_guest_link).collect()
     }
 
-    /// Revokes a link and returns the token hashes of its guests; none if there is no such valid link.
+    /// Revokes a link. Returns its guests' token hashes; none without such a link.
     ///
     /// # Errors
     /// When the store fails.
@@ -130,7 +127,7 @@ impl Store {
         Ok(Some(rows.into_iter().map(|(hash,)| hash).collect()))
     }
 
-    /// Stores a guest who joined with a link.
+    /// Stores a guest.
     ///
     /// # Errors
     /// When the store fails.
@@ -154,7 +151,7 @@ impl Store {
         Ok(())
     }
 
-    /// The guest with this token hash; none once the link is revoked or the call has ended.
+    /// Finds a guest, unless the link is revoked or the call has ended.
     ///
     /// # Errors
     /// When the store fails.
@@ -179,7 +176,7 @@ impl Store {
         .transpose()
     }
 
-    /// The guests of a call whose link is not revoked, in the order of joining.
+    /// A call's guests with unrevoked links, in order of joining.
     ///
     /// # Errors
     /// When the store fails.
@@ -197,7 +194,7 @@ impl Store {
             .collect()
     }
 
-    /// The guest with this id, even if their link is revoked or the call has ended.
+    /// Finds a guest, also after revocation or the call's end.
     ///
     /// # Errors
     /// When the store fails.
@@ -210,7 +207,7 @@ impl Store {
         row.map(|(id, name)| decode_guest(&id, &name)).transpose()
     }
 
-    /// Deletes the links and guests of ended calls. Returns the token hashes of the guests.
+    /// Deletes links and guests of ended calls. Returns the guests' token hashes.
     ///
     /// # Errors
     /// When the store fails.

@@ -6,19 +6,17 @@ use sqlx::{Any, Connection, pool::PoolConnection};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// For the store to confirm that a lease is held.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Which lease.
+/// Name and key of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseName {
-    /// Name for the log.
     pub name: &'static str,
-    /// Key of the advisory lock, unique in the database.
+    /// Key of the advisory lock; unique in the database.
     pub key: i64,
 }
 
-/// A session-level advisory lock, until it is dropped. PostgreSQL releases it with the connection, so a crashed node
+/// A session-level advisory lock, held until dropped. PostgreSQL releases it with the connection, so a crashed node
 /// loses it at once and no clock has to be right.
 #[derive(Debug)]
 pub struct Lease {
@@ -26,7 +24,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Whether the lease is held, by a ping over its connection.
+    /// Pings over the lease's connection.
     pub async fn is_held(&mut self) -> bool {
         let ping = timeout(PING_TIMEOUT, self.connection.ping()).await;
         ping.is_ok_and(|answer| answer.is_ok())

@@ -1,4 +1,4 @@
-//! Memberships: who belongs to which room, and how far each member has read.
+//! Memberships: who belongs to which room, and how far each has read.
 
 use super::{
     Engine, Store, Tx, parse, placeholders,
@@ -12,16 +12,12 @@ use crate::{
 use sqlx::{AnyPool, AssertSqlSafe};
 use std::collections::HashMap;
 
-/// Which memberships a transaction is about to create.
 #[derive(Debug, Clone, Copy)]
 enum MembershipLock {
-    /// Those of one user, in every public room.
     OneUser,
-    /// Those of every user, in one room.
     Everybody,
 }
 
-/// Ids and kinds of the rooms that each of these users is a member of.
 pub(super) async fn list_memberships(
     read: AnyPool,
     users: Vec<UserId>,
@@ -44,7 +40,7 @@ pub(super) async fn list_memberships(
 }
 
 impl Store {
-    /// Makes a user a member of every public room, with all existing messages read.
+    /// Joins a user to all public rooms, with existing messages read.
     ///
     /// # Errors
     /// When the store fails.
@@ -63,7 +59,7 @@ impl Store {
         Ok(())
     }
 
-    /// Makes every user a member of a public room, with all existing messages read.
+    /// Joins all users to a public room, with existing messages read.
     ///
     /// # Errors
     /// When the store fails.
@@ -86,12 +82,11 @@ impl Store {
         Ok(())
     }
 
-    /// Makes sure that a user and a public room created concurrently are joined, although neither transaction sees the other's
-    /// uncommitted row. New users share this lock; joining everybody to a room takes it exclusively. SQLite has a single writer and
-    /// needs no lock.
+    /// A user and a public room created concurrently do not see each other's rows. New users share this lock; joining
+    /// everybody takes it exclusively. SQLite has a single writer and needs none.
     async fn lock_memberships(&self, tx: &mut Tx, joining: MembershipLock) -> Result<()> {
         if self.engine == Engine::PostgreSQL {
-            // Key 1 is used for nothing else in Rialto's database.
+            // Key 1 is used for nothing else.
             let lock = match joining {
                 MembershipLock::OneUser => "SELECT pg_advisory_xact_lock_shared(1)",
                 MembershipLock::Everybody => "SELECT pg_advisory_xact_lock(1)",
@@ -101,7 +96,7 @@ impl Store {
         Ok(())
     }
 
-    /// Ids and kinds of the rooms that a user is a member of, in no particular order.
+    /// Ids and kinds of a user's rooms, in no order.
     ///
     /// # Errors
     /// When the store fails.
@@ -123,7 +118,7 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// The members of a room, by name.
+    /// Members of a room, by name.
     ///
     /// # Errors
     /// When the store fails.
@@ -138,8 +133,8 @@ impl Store {
         rows.into_iter().map(decode_person).collect()
     }
 
-    /// Moves a member's read cursor forward, never back and never past the head. Returns the cursor and the number of messages of
-    /// others after it, at most [`MAX_UNREAD_COUNT`](crate::model::limits::MAX_UNREAD_COUNT); none if the user is not a member.
+    /// Moves a read cursor forward, never past the head. Returns it and the number of others' later messages, at most
+    /// [`MAX_UNREAD_COUNT`](crate::model::limits::MAX_UNREAD_COUNT); none for a non-member.
     ///
     /// # Errors
     /// When the store fails.

@@ -22,14 +22,12 @@ fn decode_message(row: MessageColumns) -> Result<Message> {
     })
 }
 
-/// The part of a stored message that answers a repeated send.
+/// Answer to a repeated send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PostedMessage {
     pub room: RoomId,
     pub author: UserId,
-    /// Sequence in the room's stream.
     pub seq: Seq,
-    /// Time of the commit.
     pub at: Millis,
 }
 
@@ -70,7 +68,7 @@ impl Store {
         Ok(())
     }
 
-    /// The stored messages with these ids, read within a transaction.
+    /// Stored messages by id.
     ///
     /// # Errors
     /// When the store fails.
@@ -98,7 +96,7 @@ impl Store {
             .collect()
     }
 
-    /// The stored message with this id.
+    /// Finds a stored message.
     ///
     /// # Errors
     /// When the store fails.
@@ -112,7 +110,7 @@ impl Store {
             .transpose()
     }
 
-    /// The newest messages of a room before a sequence, oldest first, at most `most`.
+    /// The newest messages before a sequence, oldest first.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,20 +1,18 @@
-//! The schema, as numbered migrations compiled into the program.
-//!
-//! Listed by hand: sqlx's macro would compile both database drivers once more.
+//! The schema, as migrations compiled into the program. Listed by hand: sqlx's macro would compile both database
+//! drivers once more.
 
 use sqlx::{
     SqlStr,
     migrate::{Migration, MigrationType, Migrator},
 };
 
-/// `migrations!("sqlite", 1 "first_light", ...)` includes the files `migrations/sqlite/0001_first_light.sql` and so on.
+/// `migrations!("sqlite", 1 "first_light", ...)` includes `migrations/sqlite/0001_first_light.sql`.
 macro_rules! migrations {
     ($engine:literal, $($number:literal $name:literal),+ $(,)?) => {
         &[$(($number, $name, include_str!(concat!("../../../migrations/", $engine, "/000", $number, "_", $name, ".sql")))),+]
     };
 }
 
-/// Number, name and SQL of each migration, in order.
 type Migrations = &'static [(i64, &'static str, &'static str)];
 
 const SQLITE: Migrations = migrations!(
@@ -33,19 +31,17 @@ const POSTGRESQL: Migrations = migrations!(
     4 "guest_links",
 );
 
-/// The migrations of a SQLite file.
 pub(super) fn sqlite() -> Migrator {
     migrator(SQLITE)
 }
 
-/// The migrations of a PostgreSQL database.
 pub(super) fn postgresql() -> Migrator {
     migrator(POSTGRESQL)
 }
 
 fn migrator(migrations: Migrations) -> Migrator {
     let migrations = migrations.iter().map(|(number, name, sql)| {
-        // As sqlx derives it, so that existing stores see no difference.
+        // As sqlx derives it.
         let description = name.replace('_', " ").into();
         let sql = SqlStr::from_static(sql);
         Migration::new(*number, description, MigrationType::Simple, sql, false)
@@ -58,7 +54,6 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// Compares with what sqlx reads from the folder: numbers, descriptions and checksums.
     #[tokio::test]
     async fn every_file_of_the_folders_is_listed() {
         for (engine, listed) in [("sqlite", sqlite()), ("postgres", postgresql())] {

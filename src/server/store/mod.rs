@@ -1,11 +1,10 @@
-//! The store: all SQL of the program, one file per noun, as methods of [`Store`].
+//! The store: all SQL of the program, as methods of [`Store`].
 //!
-//! It is a SQLite file in the data folder or a PostgreSQL database. The same queries run on both through sqlx's `Any`
-//! driver: `$1` placeholders, ids as text, integer milliseconds, JSON as text, bytewise text order. `engine` holds the
-//! differences in opening them.
+//! The same queries run on SQLite and PostgreSQL through sqlx's `Any` driver: `$1` placeholders, ids as text, integer
+//! milliseconds, JSON as text, bytewise text order.
 //!
-//! On SQLite one connection writes, so that writers queue in the program; the others read a consistent snapshot (WAL).
-//! On PostgreSQL several programs write, so a lock or a constraint protects every read-then-write.
+//! On SQLite one connection writes, so writers queue in the program; the others read a consistent snapshot (WAL). On
+//! PostgreSQL several programs write, so a lock or a constraint protects every read-then-write.
 
 mod calls;
 mod data_loader;
@@ -58,7 +57,6 @@ use std::{str::FromStr, sync::Arc};
 use transaction::WriteHealth;
 use users::SessionRow;
 
-/// The database engine behind the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Engine {
     SQLite,
@@ -72,20 +70,17 @@ pub struct Store {
     read_pool: AnyPool,
     write_pool: AnyPool,
     health: Arc<WriteHealth>,
-    /// Keyed by token hash.
     session_loader: DataLoader<String, SessionRow>,
-    /// Keyed by member.
     room_loader: DataLoader<UserId, Vec<RoomSummary>>,
-    /// Keyed by member.
     membership_loader: DataLoader<UserId, Vec<(RoomId, RoomKind)>>,
 }
 
 impl Store {
-    /// Opens the configured store and migrates its schema: by default SQLite in the data folder, created if missing.
+    /// Opens the configured store and migrates its schema.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] with instructions when the database cannot be reached or used. Other errors when the
-    /// folder cannot be written or the store is newer than this program.
+    /// [`Error::InvalidSetting`] when the database cannot be used; others when the folder cannot be written or the
+    /// store is newer than this program.
     pub async fn open(config: &StoreConfig) -> Result<Self> {
         match &config.database_url {
             Some(url) => engine::open_postgres(url).await,
@@ -117,8 +112,8 @@ impl Store {
     }
 }
 
-/// Whether a retry may succeed: the connection was lost, the database restarts, or two writers conflicted. SQLite, with
-/// its single writer, has no such error.
+/// Whether the connection was lost, the database restarts, or two writers conflicted. SQLite, with its single writer,
+/// has no such error.
 pub(in crate::server) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,
@@ -142,17 +137,16 @@ pub(in crate::server) fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether a unique constraint rejected a row.
 pub(in crate::server) fn is_unique_violation(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(error) if error.is_unique_violation())
 }
 
-/// PostgreSQL does not allow NUL in text, so no stored value has one.
+/// PostgreSQL does not allow NUL in text.
 fn can_be_stored(text: &str) -> bool {
     !text.contains('\0')
 }
 
-/// Placeholders as in `($1, $2), ($3, $4)`.
+/// As in `($1, $2), ($3, $4)`.
 fn placeholders(rows: usize, columns: usize) -> String {
     let mut sql = String::with_capacity(rows * columns * 6);
     for at in 0..rows * columns {
@@ -168,7 +162,6 @@ fn placeholders(rows: usize, columns: usize) -> String {
     sql
 }
 
-/// Parses an id, role or other word stored as text.
 fn parse<T: FromStr>(text: &str) -> Result<T>
 where
     T::Err: std::fmt::Display,

@@ -1,7 +1,7 @@
 //! `rialto migrate-store`: copies the SQLite store into a PostgreSQL database.
 //!
-//! One transaction copies all tables of the schema, referenced ones first, then compares both sides in the same order.
-//! Any difference rolls everything back.
+//! One transaction copies all tables, referenced ones first, then compares both sides. Any difference rolls everything
+//! back.
 
 mod table;
 
@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use table::{Column, ColumnType, Table, Value, list_tables};
 
 const MAX_INSERT_ROWS: usize = 200;
-/// sqlx's own table, which is not copied: each side has one.
+/// sqlx's own table, which is not copied.
 const SQLX_MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 
 /// A table that was copied and compared.
@@ -29,11 +29,11 @@ pub struct CopiedTable {
     pub checksum: String,
 }
 
-/// Copies the SQLite store of a data folder, which does not change, into an empty database, in one transaction.
+/// Copies a data folder's SQLite store into an empty database, in one transaction.
 ///
 /// # Errors
-/// [`Error::InvalidSetting`] with instructions when no database is given, the folder has no store or is in use, or the
-/// database cannot be used, is not empty or differs after the copy. At most empty tables are left.
+/// [`Error::InvalidSetting`] when no database is given, the folder has no store or is in use, or the database cannot be
+/// used, is not empty or differs after the copy. At most empty tables are left.
 pub async fn migrate_to_postgres(config: &StoreConfig) -> Result<Vec<CopiedTable>> {
     let folder = config.data.display();
     let Some(url) = &config.database_url else {
@@ -46,12 +46,12 @@ pub async fn migrate_to_postgres(config: &StoreConfig) -> Result<Vec<CopiedTable
             "there is no SQLite store in {folder}. Set its folder with --data"
         ));
     }
-    // Writes of a running server would be missing from the copy.
+    // A running server's writes would be missing.
     let _lock = DataLock::acquire(&config.data, Sharing::Exclusive)?;
     let from = engine::open_embedded(&config.data).await?;
     let to = engine::open_postgres(url).await?;
     let copied = async {
-        // The write lock of SQLite: no other program writes meanwhile.
+        // SQLite's write lock: no other program writes meanwhile.
         let mut source = from.begin().await.map_err(|why| {
             Error::InvalidSetting(format!(
                 "another program is writing to the store in {folder}: {why}. Stop it, then try again"
@@ -102,7 +102,6 @@ async fn copy_tables(source: &mut Tx, target: &mut Tx, place: &str) -> Result<Ve
     Ok(copied)
 }
 
-/// Checks that both sides have the same tables and columns, as both are at the schema of this program.
 async fn check_same_tables(tables: &[Table], target: &mut Tx) -> Result<()> {
     let there: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT CAST(columns.table_name AS TEXT), CAST(columns.column_name AS TEXT), CAST(columns.data_type AS TEXT)
@@ -134,7 +133,6 @@ async fn check_same_tables(tables: &[Table], target: &mut Tx) -> Result<()> {
     Ok(())
 }
 
-/// Locks every table of the target and checks that all are empty.
 async fn lock_empty_tables(tables: &[Table], target: &mut Tx, place: &str) -> Result<()> {
     let names: Vec<_> = tables
         .iter()
@@ -160,7 +158,6 @@ async fn lock_empty_tables(tables: &[Table], target: &mut Tx, place: &str) -> Re
     Ok(())
 }
 
-/// Copies a table and returns row count and checksum of what was read.
 async fn copy_table(table: &Table, source: &mut Tx, target: &mut Tx) -> Result<CopiedTable> {
     let mut checksum = Checksum::default();
     let mut rows = sqlx::query(AssertSqlSafe(table.select_sql())).fetch(&mut **source);
@@ -190,7 +187,6 @@ async fn copy_table(table: &Table, source: &mut Tx, target: &mut Tx) -> Result<C
     }
 }
 
-/// Reads a table and returns its row count and checksum.
 async fn checksum_table(table: &Table, from: &mut Tx) -> Result<CopiedTable> {
     let mut checksum = Checksum::default();
     let mut rows = sqlx::query(AssertSqlSafe(table.select_sql())).fetch(&mut **from);
@@ -200,8 +196,7 @@ async fn checksum_table(table: &Table, from: &mut Tx) -> Result<CopiedTable> {
     Ok(checksum.finish(table))
 }
 
-/// Running checksum of rows. Each value is hashed with a tag for its type and, for text, its length, so that the encoding is
-/// unambiguous.
+/// Tags each value with its type and, for text, its length, so that the encoding is unambiguous.
 #[derive(Default)]
 struct Checksum {
     rows: u64,

@@ -11,8 +11,6 @@ use crate::{
 use sqlx::{AnyPool, AssertSqlSafe};
 use std::collections::HashMap;
 
-/// A room as one member sees it: member, room, stream, read cursor, unread count and, in a direct room, the other
-/// person.
 type RoomSummaryColumns = (
     String,
     String,
@@ -28,8 +26,8 @@ type RoomSummaryColumns = (
     Option<String>,
 );
 
-/// SQL that counts the messages of others after a member's read cursor. It stops at [`limits::MAX_UNREAD_COUNT`], so that a long
-/// absence does not make every listing expensive.
+/// Counts others' messages, up to [`limits::MAX_UNREAD_COUNT`], so that a long absence does not make listings
+/// expensive.
 pub(super) fn unread_count_sql(of: &str) -> String {
     let most = limits::MAX_UNREAD_COUNT;
     format!(
@@ -39,10 +37,8 @@ pub(super) fn unread_count_sql(of: &str) -> String {
     )
 }
 
-/// Selects the rooms of the memberships (`mine`) that meet a condition.
-///
-/// Joins the other person in direct rooms only. With the kind as a separate condition, every public room would be
-/// scanned.
+/// The `CASE` joins the other person in direct rooms only; with the kind as a separate condition, every public room
+/// would be scanned.
 fn room_summaries_sql(condition: &str) -> String {
     format!(
         "SELECT mine.user_id, rooms.id, rooms.slug, rooms.name, rooms.kind, streams.epoch, streams.head, mine.read_seq, {unread},
@@ -66,7 +62,6 @@ pub(super) fn decode_room_kind(word: &str) -> Result<RoomKind> {
     }
 }
 
-/// As [`Store::list_rooms`], for several users.
 pub(super) async fn list_rooms(
     read: AnyPool,
     users: Vec<UserId>,
@@ -112,7 +107,7 @@ fn decode_room_summary(row: RoomSummaryColumns) -> Result<RoomSummary> {
 }
 
 impl Store {
-    /// Creates a public room with its stream. Returns false and writes nothing if the slug is taken.
+    /// Creates a public room with its stream. Returns false if the slug is taken.
     ///
     /// # Errors
     /// When the store fails.
@@ -143,7 +138,7 @@ impl Store {
         Ok(true)
     }
 
-    /// The direct room of two users, created with its stream and both memberships if missing. True if it was created now.
+    /// The direct room of two users, created with its stream if missing (then true).
     ///
     /// # Errors
     /// When the store fails.
@@ -185,7 +180,7 @@ impl Store {
         Ok((new_id, true))
     }
 
-    /// The rooms that a user is a member of: public ones first, in order of creation.
+    /// A user's rooms: public ones first, in order of creation.
     ///
     /// # Errors
     /// When the store fails.
@@ -193,7 +188,7 @@ impl Store {
         Ok(self.room_loader.load(user).await?.unwrap_or_default())
     }
 
-    /// A room as a user sees it; none if they are not a member.
+    /// A room as a user sees it; none for a non-member.
     ///
     /// # Errors
     /// When the store fails.
@@ -207,7 +202,7 @@ impl Store {
         row.map(decode_room_summary).transpose()
     }
 
-    /// Id of the room with this slug.
+    /// Finds a room's id by slug.
     ///
     /// # Errors
     /// When the store fails.
@@ -222,7 +217,7 @@ impl Store {
         row.map(|(id,)| parse(&id)).transpose()
     }
 
-    /// Every public room as id, slug and name, in order of creation.
+    /// Public rooms as id, slug and name, in order of creation.
     ///
     /// # Errors
     /// When the store fails.

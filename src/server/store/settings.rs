@@ -1,10 +1,10 @@
-//! Values that are generated once and stored, such as the secret of TURN credentials.
+//! Values generated once, such as the secret of TURN credentials.
 
 use super::Store;
 use crate::server::error::Result;
 
 impl Store {
-    /// The value under a name, from `make` if there is none yet. All nodes get the same value.
+    /// The stored value, or a new one. All nodes get the same.
     ///
     /// # Errors
     /// When the store fails.

@@ -73,7 +73,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a slug is taken, read within a transaction.
+    /// Whether a slug is taken.
     ///
     /// # Errors
     /// When the store fails.
@@ -85,7 +85,7 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// The story published under this request id, read within a transaction.
+    /// Finds a story by request id.
     ///
     /// # Errors
     /// When the store fails.
@@ -104,7 +104,7 @@ impl Store {
         .transpose()
     }
 
-    /// The story with this slug.
+    /// Finds a story by slug.
     ///
     /// # Errors
     /// When the store fails.
@@ -120,7 +120,7 @@ impl Store {
             .transpose()
     }
 
-    /// Stories before a sequence, of one topic or all, newest first, at most `most`.
+    /// Stories before a sequence, newest first.
     ///
     /// # Errors
     /// When the store fails.
@@ -145,7 +145,7 @@ impl Store {
         rows.into_iter().map(decode_story).collect()
     }
 
-    /// Every topic that has a story, in bytewise order.
+    /// Topics of stories, in bytewise order.
     ///
     /// # Errors
     /// When the store fails.

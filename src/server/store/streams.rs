@@ -14,9 +14,7 @@ const MAX_QUERY_STREAMS: usize = 256;
 /// A stream of events, identified by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
-    /// Events of the news.
     News,
-    /// Events of one room.
     Room(RoomId),
 }
 
@@ -42,23 +40,22 @@ impl FromStr for Stream {
     }
 }
 
-/// Epoch and range of the sequences of a stream.
+/// Epoch and range of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamState {
-    /// Identifies this incarnation of the stream.
+    /// This incarnation of the stream.
     pub epoch: Epoch,
-    /// The newest sequence; 0 if there is none.
+    /// Newest sequence; 0 if there is none.
     pub head: Seq,
-    /// The oldest sequence still kept; `head + 1` if none is.
+    /// `head + 1` if none is kept.
     pub oldest: Seq,
 }
 
 /// An event as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRow {
-    /// Sequence in the stream.
     pub seq: Seq,
-    /// The event as JSON.
+    /// JSON.
     pub payload: String,
 }
 
@@ -66,7 +63,6 @@ pub struct EventRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
     pub stream: Stream,
-    /// Sequence and payload.
     pub row: EventRow,
     pub kind: &'static str,
 }
@@ -85,8 +81,8 @@ impl Store {
         Ok(())
     }
 
-    /// Locks a stream until the transaction ends, and returns its newest sequence; none if there is no such stream.
-    /// Sequences are committed in order, and a rollback leaves no hole.
+    /// Locks a stream until the transaction ends, and returns its newest sequence. Sequences are committed in order,
+    /// and a rollback leaves no hole.
     ///
     /// # Errors
     /// When the store fails.
@@ -100,7 +96,7 @@ impl Store {
         Ok(row.map(|(head,)| head))
     }
 
-    /// Sets the newest sequence of a stream that this transaction has locked.
+    /// Sets the newest sequence of a stream locked by this transaction.
     ///
     /// # Errors
     /// When the store fails.
@@ -155,7 +151,7 @@ impl Store {
         })
     }
 
-    /// The events after a sequence, oldest first, at most `most`.
+    /// Events after a sequence, oldest first.
     ///
     /// # Errors
     /// When the store fails.
@@ -179,7 +175,7 @@ impl Store {
             .collect())
     }
 
-    /// The newest sequence of each of these streams, without those that do not exist.
+    /// Newest sequences of existing streams.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,14 +1,13 @@
-//! Storage of a test: a folder and, on PostgreSQL, a database of its own, removed on drop. Also used by `tests/it`.
+//! Storage of a test, removed on drop. Also used by `tests/it`.
 //!
-//! `RIALTO_TEST_STORE` selects "sqlite" (the default) or "postgres". The latter needs `RIALTO_TEST_DATABASE_URL`, on a
-//! server where tests may create databases; `scripts/postgres.sh with COMMAND` sets both.
+//! `RIALTO_TEST_STORE` selects "sqlite" (default) or "postgres", which needs `RIALTO_TEST_DATABASE_URL` on a server
+//! where tests may create databases; `scripts/postgres.sh with COMMAND` sets both.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, any::install_default_drivers};
 use std::sync::Arc;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// A temporary folder and, on PostgreSQL, a database.
 #[derive(Debug)]
 pub(crate) struct TestStorage {
     folder: TempDir,
@@ -17,7 +16,6 @@ pub(crate) struct TestStorage {
 }
 
 impl TestStorage {
-    /// New storage on the engine under test.
     pub(crate) fn new() -> Self {
         let store = std::env::var("RIALTO_TEST_STORE").unwrap_or_default();
         Self::with_database(match store.as_str() {
@@ -27,7 +25,6 @@ impl TestStorage {
         })
     }
 
-    /// New storage with the given database or, without one, the SQLite store.
     pub(crate) fn with_database(database: Option<Arc<TestDatabase>>) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -35,7 +32,6 @@ impl TestStorage {
         }
     }
 
-    /// Keeps the folder and switches to a database.
     #[allow(dead_code, reason = "used by the integration tests only")]
     pub(crate) fn move_to(&mut self, database: Arc<TestDatabase>) {
         self.database = Some(database);
@@ -46,7 +42,6 @@ impl TestStorage {
         self.folder.path()
     }
 
-    /// Command-line arguments that select this storage.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let folder = self.folder.path().to_str().unwrap().to_owned();
         let mut arguments = vec!["--data".to_owned(), folder];
@@ -57,7 +52,7 @@ impl TestStorage {
     }
 }
 
-/// A new database, removed from its server on drop.
+/// Dropped from its server with this value.
 #[derive(Debug)]
 pub(crate) struct TestDatabase {
     pub(crate) url: String,
@@ -65,7 +60,6 @@ pub(crate) struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// Creates a database on the server under test.
     pub(crate) fn new() -> Self {
         let Ok(server) = std::env::var("RIALTO_TEST_DATABASE_URL") else {
             panic!(
@@ -77,7 +71,7 @@ impl TestDatabase {
 
     pub(crate) fn create_on(server: &str) -> Self {
         let name = format!("rialto_{}", Uuid::new_v4().simple());
-        // A locale as on Debian; the store must not depend on its collation.
+        // The store must not depend on its collation.
         run_statement(
             server,
             format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"),
@@ -94,7 +88,7 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let (place, _) = self.url.rsplit_once('/').unwrap();
-        // FORCE, because a killed program may still have connections.
+        // A killed program may still have connections.
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         if let Err(why) = run_statement(&format!("{place}/postgres"), drop) {
             eprintln!("the database {} could not be dropped: {why}", self.name);
@@ -102,7 +96,6 @@ impl Drop for TestDatabase {
     }
 }
 
-/// Runs a statement to completion, from synchronous or asynchronous code.
 pub(crate) fn run_statement(url: &str, statement: String) -> Result<(), sqlx::Error> {
     let url = url.to_owned();
     let run = move || {

@@ -1,4 +1,4 @@
-//! Guarantees on both engines: the same sort order, and rules that hold under concurrent requests.
+//! Guarantees on both engines: sort order, and rules under concurrent requests.
 
 use super::{testing::TestStorage, *};
 use crate::{
@@ -25,7 +25,7 @@ struct StoreArgs {
 /// More than a store has write connections.
 const CONCURRENT_REQUESTS: usize = 12;
 
-/// One store, opened as if by several programs on PostgreSQL, by one on SQLite.
+/// On PostgreSQL opened as if by several programs.
 struct StoreFixture {
     stores: Vec<Store>,
     _storage: TestStorage,
@@ -46,7 +46,6 @@ impl StoreFixture {
         }
     }
 
-    /// The store as the `n`th program opened it, modulo their number.
     fn store(&self, n: usize) -> &Store {
         &self.stores[n % self.stores.len()]
     }
@@ -55,7 +54,6 @@ impl StoreFixture {
         self.try_person(0, name).await.unwrap()
     }
 
-    /// Creates a user through the `n`th program; none when the name is taken.
     async fn try_person(&self, n: usize, name: &str) -> Option<UserId> {
         let store = self.store(n);
         let person = Person {
@@ -75,7 +73,6 @@ impl StoreFixture {
         Some(person.id)
     }
 
-    /// Two people and their direct room.
     async fn friends(&self) -> (UserId, UserId, RoomId) {
         let (ada, bob) = (self.person("Ada").await, self.person("Bob").await);
         let made = self
@@ -94,7 +91,6 @@ impl StoreFixture {
     }
 }
 
-/// Runs [`CONCURRENT_REQUESTS`] requests at once.
 async fn run_concurrently<T, F: Future<Output = T>>(ask: impl Fn(usize) -> F) -> Vec<T> {
     join_all((0..CONCURRENT_REQUESTS).map(ask)).await
 }
@@ -282,7 +278,6 @@ async fn of_all_who_hold_the_link_one_becomes_the_administrator() {
     };
     let claimed = run_concurrently(|n| claim(n, "hash")).await;
     assert_eq!(claimed.into_iter().filter(|done| *done).count(), 1);
-    // A link that another program printed at the same moment is no longer valid.
     fixture
         .store(1)
         .replace_secret("claim", "late", 0)

@@ -10,7 +10,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     pub id: TokenId,
-    /// Name, and byline of stories published with the token.
+    /// Also the byline of its stories.
     pub name: String,
 }
 
@@ -20,16 +20,16 @@ pub struct TokenRow {
     pub id: TokenId,
     pub name: String,
     pub created_at: Millis,
-    /// Last use, to the minute; none if never used.
+    /// To the minute; none if never used.
     pub used_at: Option<Millis>,
     pub revoked_at: Option<Millis>,
 }
 
-/// Milliseconds between two records of a token's use.
+/// In milliseconds.
 const TOKEN_USE_INTERVAL: Millis = 60_000;
 
 impl Store {
-    /// Stores a new token by its hash.
+    /// Stores a token by its hash.
     ///
     /// # Errors
     /// When the store fails.
@@ -50,7 +50,7 @@ impl Store {
         Ok(())
     }
 
-    /// The token with this hash, unless revoked. Records the use, at most once a minute.
+    /// Finds a token, unless revoked. Records the use, at most once a minute.
     ///
     /// # Errors
     /// When the store fails.
@@ -78,7 +78,7 @@ impl Store {
         }))
     }
 
-    /// Every token, newest first.
+    /// All tokens, newest first.
     ///
     /// # Errors
     /// When the store fails.
@@ -100,7 +100,7 @@ impl Store {
             .collect()
     }
 
-    /// Revokes a token. False if there is none with this id or it is revoked already.
+    /// Revokes a token. False if it is missing or revoked.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,7 +1,7 @@
 //! Transactions on pooled connections, which are reused only after a confirmed end.
 //!
 //! SQLite ends a transaction by itself when the disk is full and then rejects the `ROLLBACK`. Later statements on such
-//! a connection appear to succeed but are never committed, so it is closed.
+//! a connection seem to succeed but are never committed, so it is closed.
 
 use super::{Engine, Result, Store};
 use sqlx::{Any, AnyConnection, Executor, pool::PoolConnection};
@@ -14,7 +14,6 @@ use std::{
     },
 };
 
-/// Whether the latest transactions ended cleanly.
 #[derive(Debug, Default)]
 pub(super) struct WriteHealth {
     is_suspect: AtomicBool,
@@ -36,7 +35,6 @@ pub struct Tx {
     connection: PoolConnection<Any>,
     engine: Engine,
     health: Arc<WriteHealth>,
-    /// Whether a `COMMIT` or a `ROLLBACK` succeeded.
     has_ended: bool,
 }
 
@@ -50,10 +48,9 @@ impl Tx {
     /// Commits. After an error the outcome is unknown: retry only idempotent writes.
     ///
     /// # Errors
-    /// When the store does not confirm the commit.
+    /// When the commit is not confirmed.
     pub async fn commit(mut self) -> Result<(), sqlx::Error> {
-        // In a failed transaction PostgreSQL rolls back at `COMMIT` without an error; `SELECT 1` fails there, without
-        // an extra round trip.
+        // In a failed transaction PostgreSQL's `COMMIT` rolls back without an error, but `SELECT 1` fails.
         let commit = match self.engine {
             Engine::SQLite => "COMMIT",
             Engine::PostgreSQL => "SELECT 1; COMMIT",
@@ -67,7 +64,7 @@ impl Tx {
     /// Rolls back and keeps the connection: for a transaction with nothing to write.
     ///
     /// # Errors
-    /// When the store does not confirm the rollback; nothing was written either way.
+    /// When the rollback is not confirmed; nothing was written either way.
     pub async fn rollback(mut self) -> Result<(), sqlx::Error> {
         self.connection.execute("ROLLBACK").await?;
         self.has_ended = true;
@@ -99,12 +96,12 @@ impl Drop for Tx {
 }
 
 impl Store {
-    /// Begins a transaction that may write. On SQLite it takes the write lock immediately.
+    /// Begins a transaction that may write. SQLite takes the write lock immediately.
     ///
     /// # Errors
     /// When no connection is available in time, or the store fails.
     pub async fn begin(&self) -> Result<Tx> {
-        // Before `BEGIN` is sent: if the caller is cancelled, dropping it closes the connection.
+        // Before `BEGIN` is sent: a cancelled caller drops it, which closes the connection.
         let mut tx = Tx {
             connection: self.write_pool.acquire().await?,
             engine: self.engine,
@@ -119,14 +116,14 @@ impl Store {
         Ok(tx)
     }
 
-    /// Checks that the store can be read and, if the latest transaction failed, written.
+    /// Checks that the store can be read and, after a failed transaction, written.
     ///
     /// # Errors
     /// When it cannot.
     pub async fn check(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.read_pool).await?;
         if self.health.is_suspect() {
-            // One probe at a time; waiting callers reuse its success.
+            // Waiting callers reuse its success.
             let _probe = self.health.probe.lock().await;
             if self.health.is_suspect() {
                 self.probe_write().await?;
@@ -135,7 +132,6 @@ impl Store {
         Ok(())
     }
 
-    /// Commits a write to a dummy setting.
     async fn probe_write(&self) -> Result<()> {
         let mut tx = self.begin().await?;
         sqlx::query(

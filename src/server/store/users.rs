@@ -15,7 +15,7 @@ use std::collections::HashMap;
 #[derive(Debug, Clone)]
 pub struct Account {
     pub person: Person,
-    /// The argon2 hash in PHC string format; none for a guest.
+    /// Argon2, in PHC string format; none for a guest.
     pub password_hash: Option<String>,
 }
 
@@ -26,7 +26,6 @@ pub(super) struct SessionRow {
     expires_at: Millis,
 }
 
-/// The sessions with these token hashes, by hash.
 pub(super) async fn find_sessions(
     read: AnyPool,
     hashes: Vec<String>,
@@ -65,13 +64,13 @@ pub(super) fn decode_person((id, name, role): PersonColumns) -> Result<Person> {
     })
 }
 
-/// The name folded for comparison, so that "Ada" and "ADA" are one.
+/// "Ada" and "ADA" are one name.
 fn name_key(name: &UserName) -> String {
     name.as_str().to_lowercase()
 }
 
 impl Store {
-    /// Creates a user. Returns false and writes nothing if the name is taken.
+    /// Creates a user. Returns false if the name is taken.
     ///
     /// # Errors
     /// When the store fails.
@@ -97,7 +96,7 @@ impl Store {
         Ok(made.rows_affected() == 1)
     }
 
-    /// The user with this id.
+    /// Finds a user.
     ///
     /// # Errors
     /// When the store fails.
@@ -110,7 +109,7 @@ impl Store {
             .transpose()
     }
 
-    /// The account with this name, in any capitalisation.
+    /// Finds an account by name, ignoring case.
     ///
     /// # Errors
     /// When the store fails.
@@ -129,7 +128,7 @@ impl Store {
         .transpose()
     }
 
-    /// The users, newest first, at most `most`.
+    /// Users, newest first.
     ///
     /// # Errors
     /// When the store fails.
@@ -156,7 +155,7 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Renames a user. False if another user has the name or there is no such user.
+    /// Renames a user. False if the name is taken or there is no such user.
     ///
     /// # Errors
     /// When the store fails.
@@ -171,7 +170,7 @@ impl Store {
         .execute(&self.write_pool)
         .await;
         match done {
-            // Another user took the name at the same moment.
+            // Taken at the same moment.
             Err(error) if is_unique_violation(&error) => Ok(false),
             done => Ok(done?.rows_affected() == 1),
         }
@@ -214,7 +213,7 @@ impl Store {
         Ok(())
     }
 
-    /// The user of a session and whether they have a password; none if the session has expired.
+    /// User of a session, and whether they have a password; none if it has expired.
     ///
     /// # Errors
     /// When the store fails.
@@ -241,7 +240,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes a user's sessions, except the one with the token hash `keep`.
+    /// Deletes a user's sessions, except that with token hash `keep`.
     ///
     /// # Errors
     /// When the store fails.
@@ -254,7 +253,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes sessions that have expired.
+    /// Deletes expired sessions.
     ///
     /// # Errors
     /// When the store fails.
@@ -278,7 +277,7 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Stores the hash of a one-time secret, in place of an earlier one for the same purpose.
+    /// Replaces the hash of a purpose's one-time secret.
     ///
     /// # Errors
     /// When the store fails.
@@ -295,7 +294,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether this is the stored hash of the one-time secret for a purpose.
+    /// Whether the secret's hash matches.
     ///
     /// # Errors
     /// When the store fails.
@@ -309,8 +308,8 @@ impl Store {
         Ok(row.is_some())
     }
 
-    /// Consumes the one-time secret and makes the user the administrator. True for exactly one caller, and for none
-    /// once there is an administrator. In the transaction that creates the user.
+    /// Consumes the one-time secret and makes the user administrator, in the user's own transaction. True for exactly
+    /// one caller, and only while there is no administrator.
     ///
     /// # Errors
     /// When the store fails.
@@ -321,7 +320,7 @@ impl Store {
         hash: &str,
         user: UserId,
     ) -> Result<bool> {
-        // Waits for a concurrent delete; the row is then gone, or a secret from before.
+        // Waits for a concurrent delete; the row is then gone.
         let deleted = sqlx::query(
             "DELETE FROM secrets WHERE purpose = $1 AND hash = $2
              AND NOT EXISTS (SELECT 1 FROM users WHERE role = 'admin')",

@@ -13,12 +13,10 @@ use turn_server_proto::types::stun::{
     prelude::MessageWrite,
 };
 
-/// Requests to a STUN server before it counts as unreachable.
 const MAX_STUN_ATTEMPTS: usize = 3;
-/// For a STUN server to answer one request.
 const STUN_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// Source of an address, as shown to the operator.
+/// Source of an address, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AddressSource {
     /// Set with `--turn-address`.
@@ -27,18 +25,18 @@ pub enum AddressSource {
     Interface,
     /// Reflexive address reported by this STUN server.
     StunServer(String),
-    /// Address of an interface that is not reachable from the internet.
+    /// An interface address that the internet cannot reach.
     LocalOnly,
 }
 
 /// Addresses at which this machine is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReachableAddresses {
-    /// At most one address per family, unless configured.
+    /// At most one per family, unless configured.
     pub addresses: Vec<(IpAddr, AddressSource)>,
 }
 
-/// The addresses of all network interfaces.
+/// Addresses of all network interfaces.
 #[must_use]
 pub fn interface_addresses() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
@@ -48,8 +46,8 @@ pub fn interface_addresses() -> Vec<IpAddr> {
         .collect()
 }
 
-/// Finds the addresses of this machine; `set` overrides all. `stun_server` (`host:port`) is asked if no interface has a
-/// public IPv4 address.
+/// Finds this machine's addresses; `set` overrides all. Asks `stun_server` (`host:port`) if no interface has a public
+/// IPv4 address.
 pub async fn find_reachable(set: &[IpAddr], stun_server: Option<&str>) -> ReachableAddresses {
     let mut addresses: Vec<_> = set
         .iter()
@@ -89,7 +87,7 @@ fn outbound_address() -> Option<IpAddr> {
     (!address.is_unspecified()).then_some(address)
 }
 
-/// The IPv4 address that a STUN server sees; none if it does not answer.
+/// The IPv4 address that a STUN server sees.
 pub async fn find_reflexive_ip(server: &str) -> Option<IpAddr> {
     let server = lookup_host(server).await.ok()?.find(SocketAddr::is_ipv4)?;
     for _ in 0..MAX_STUN_ATTEMPTS {
@@ -100,10 +98,10 @@ pub async fn find_reflexive_ip(server: &str) -> Option<IpAddr> {
     None
 }
 
-/// The server-reflexive address of a new socket, from one Binding request.
+/// Server-reflexive address of a new socket, from one Binding request.
 ///
 /// # Errors
-/// When the request cannot be sent, or the reply is not a response to it.
+/// When the request cannot be sent, or the reply does not answer it.
 pub async fn request_binding(server: SocketAddr) -> io::Result<SocketAddr> {
     let from = match server {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),

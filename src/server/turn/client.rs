@@ -1,5 +1,5 @@
-//! One client of the relay: a browser's socket with its protocol and allocations. Authentication, permitted peers and
-//! quotas come before the protocol.
+//! One client of the relay: its socket, protocol and allocations. Authentication, permitted peers and quotas come
+//! before the protocol.
 
 use super::{
     credentials::CredentialError,
@@ -21,26 +21,23 @@ use std::{
 };
 use tokio::{net::UdpSocket, sync::mpsc, task::AbortHandle};
 
-/// For a client without an allocation, which takes two round trips.
+/// An allocation takes two round trips.
 pub(super) const UNALLOCATED_TIMEOUT: Duration = Duration::from_secs(30);
-/// Larger than any datagram that crosses the internet unfragmented.
+/// Larger than any unfragmented internet datagram.
 pub(super) const MAX_DATAGRAM_BYTES: usize = 2_048;
-/// How many Allocate requests with a user name a client may send.
+/// Limits Allocate requests with a user name.
 const MAX_ALLOCATE_ATTEMPTS: u8 = 8;
 
-/// The way to send to a client.
 #[derive(Debug)]
 pub(super) enum ClientTransport {
-    /// Datagrams to this address, from the socket that received the client's.
     Udp(Arc<UdpSocket>, SocketAddr),
     /// Queue of the task that writes to the connection.
     Stream(mpsc::Sender<Vec<u8>>),
 }
 
 impl ClientTransport {
-    /// Sends without waiting and drops what does not fit: late media are useless, and RFC 8656 promises no delivery.
+    /// Drops what does not fit: late media are useless, and RFC 8656 promises no delivery.
     fn send(&self, bytes: &[u8]) {
-        // A full buffer and a client that is gone are handled alike.
         match self {
             Self::Udp(socket, to) => drop(socket.try_send_to(bytes, *to)),
             Self::Stream(queue) => {
@@ -52,29 +49,25 @@ impl ClientTransport {
     }
 }
 
-/// A client at one address of a listener.
 pub(super) struct TurnClient {
     hub: Arc<Hub>,
     transport: ClientTransport,
     state: Mutex<State>,
-    /// Time of the first message, since the server started.
+    /// Since the server started.
     first_seen: Duration,
 }
 
 struct State {
     protocol: Box<dyn TurnProtocol>,
-    /// Set by the first correctly signed request.
+    /// Set by a correctly signed request, while there is no allocation.
     owner: Option<(UserId, IntegrityKey)>,
     allocate_attempts: u8,
     allocations: HashMap<SocketAddr, Allocation>,
-    /// Whether the client was removed; further messages are ignored.
     closed: bool,
 }
 
-/// A relayed transport address at which peers reach a client (RFC 8656).
 struct Allocation {
     socket: Arc<UdpSocket>,
-    /// Task that reads from the socket.
     reader: AbortHandle,
     permit: AllocationPermit,
 }
@@ -85,7 +78,6 @@ impl Drop for Allocation {
     }
 }
 
-/// What to do with a message before the protocol sees it.
 enum FilterDecision {
     Pass,
     Reply(Vec<u8>),
@@ -93,7 +85,6 @@ enum FilterDecision {
 }
 
 impl TurnClient {
-    /// Creates the client at address `client` of the listener at address `listener`.
     pub(super) fn new(
         hub: Arc<Hub>,
         transport: ClientTransport,
@@ -116,7 +107,6 @@ impl TurnClient {
         })
     }
 
-    /// Handles one STUN or `ChannelData` message from the client.
     pub(super) fn on_client_data(self: &Arc<Self>, bytes: &[u8]) {
         let now = self.hub.elapsed();
         let is_message = message::is_message(bytes);
@@ -155,7 +145,6 @@ impl TurnClient {
         }
     }
 
-    /// Handles data that a peer sent to an allocation of this client.
     pub(super) fn on_peer_data(&self, relay: SocketAddr, peer: SocketAddr, bytes: &[u8]) {
         let now = self.hub.elapsed();
         let mut output = Vec::new();
@@ -176,7 +165,7 @@ impl TurnClient {
         }
     }
 
-    /// Removes expired allocations. False if none is left and the client is to be removed.
+    /// False if no allocation is left and the client is to be removed.
     pub(super) fn expire(self: &Arc<Self>) -> bool {
         let now = self.hub.elapsed();
         let mut state = self.lock();
@@ -191,7 +180,6 @@ impl TurnClient {
         !self.lock().allocations.is_empty()
     }
 
-    /// Closes the client and its allocations.
     pub(super) fn close(&self) {
         let relays = {
             let mut state = self.lock();
@@ -203,7 +191,6 @@ impl TurnClient {
         }
     }
 
-    /// Inspects a message before the protocol does, and counts refusals.
     fn filter_message(&self, state: &mut State, bytes: &[u8]) -> FilterDecision {
         match message::parse_request(bytes) {
             Some(StunRequest::Allocate {
@@ -233,7 +220,7 @@ impl TurnClient {
                         self.hub.count_refusal(RelayRefusalLabels::FORGED);
                     }
                 }
-                // The protocol itself rejects users it was not given.
+                // The protocol rejects unknown users.
                 FilterDecision::Pass
             }
             Some(StunRequest::PermitPeers(peers)) => {
@@ -306,7 +293,6 @@ impl TurnClient {
     }
 }
 
-/// Reads what peers send to an allocation, until it is closed.
 async fn read_peer_data(
     client: std::sync::Weak<TurnClient>,
     socket: Arc<UdpSocket>,
@@ -314,7 +300,7 @@ async fn read_peer_data(
 ) {
     let mut datagram = vec![0; MAX_DATAGRAM_BYTES];
     loop {
-        // An error, such as a closed port of the peer, belongs to one datagram.
+        // An error, such as a peer's closed port, belongs to one datagram.
         let Ok((length, peer)) = socket.recv_from(&mut datagram).await else {
             tokio::task::yield_now().await;
             continue;

@@ -144,7 +144,7 @@ pub struct TurnConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenAddresses(pub Vec<SocketAddr>);
 
-/// The value that turns a listener or a server option off.
+/// Turns a listener or a server option off.
 pub(in crate::server) const OFF: &str = "off";
 
 impl FromStr for ListenAddresses {
@@ -185,7 +185,7 @@ impl FromStr for PortRange {
     }
 }
 
-/// A comma-separated list of IP addresses.
+/// Comma-separated IP addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IpAddresses(pub Vec<IpAddr>);
 
@@ -202,7 +202,7 @@ impl FromStr for IpAddresses {
     }
 }
 
-/// A comma-separated list of networks in CIDR notation.
+/// Comma-separated networks in CIDR notation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IpNetworks(pub Vec<IpNet>);
 

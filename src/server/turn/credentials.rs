@@ -7,8 +7,7 @@ use ring::hmac;
 use std::fmt;
 use uuid::Uuid;
 
-/// Milliseconds in which a credential can create an allocation, which may outlive it. Each view of a call has a new
-/// one.
+/// Lifetime in milliseconds. An allocation may outlive its credential.
 pub const CREDENTIAL_TTL: Millis = 10 * 60 * 1_000;
 
 /// The key that signs credentials.
@@ -24,24 +23,21 @@ pub struct Credential {
     pub password: String,
 }
 
-/// Why a user name is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CredentialError {
-    /// The expiry in the user name has passed.
     Expired,
-    /// The user name is not in the expected format.
     Invalid,
 }
 
 impl TurnSecret {
-    /// Creates the key from the configured or stored secret.
+    /// Creates the key from the secret.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let algorithm = hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY;
         Self(hmac::Key::new(algorithm, text.as_bytes()))
     }
 
-    /// For a user in a call, valid for [`CREDENTIAL_TTL`] from `now`.
+    /// Issues a credential, valid for [`CREDENTIAL_TTL`] from `now`.
     #[must_use]
     pub fn issue(&self, user: UserId, call: CallId, now: Millis) -> Credential {
         let expires = (now + CREDENTIAL_TTL) / 1_000;
@@ -50,7 +46,6 @@ impl TurnSecret {
         Credential { username, password }
     }
 
-    /// The user in a user name, and the password that belongs to it.
     pub(super) fn parse_username(
         &self,
         username: &str,
@@ -130,7 +125,7 @@ mod tests {
         }
     }
 
-    /// Expected value from `printf '1800000600:…/…' | openssl dgst -sha1 -hmac 'a secret' -binary | base64`.
+    /// From `printf '1800000600:…/…' | openssl dgst -sha1 -hmac 'a secret' -binary | base64`.
     #[test]
     fn other_servers_find_the_same_password() {
         let (_, credential) = issued();

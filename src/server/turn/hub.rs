@@ -19,22 +19,18 @@ use std::{
 };
 use tokio::{net::UdpSocket, time::Instant};
 
-/// How many random ports are tried before an allocation fails.
 const MAX_PORT_ATTEMPTS: usize = 50;
 
-/// Settings, limits and allocations shared by all clients.
 #[derive(Debug)]
 pub(super) struct Hub {
     pub(super) secret: TurnSecret,
     pub(super) realm: String,
     pub(super) quota: Arc<Quota>,
     peer_filter: PeerFilter,
-    /// Addresses of allocations, as peers see them.
     relay_addresses: Vec<IpAddr>,
-    /// A relay address that no interface has belongs to a NAT in front of the machine.
+    /// Other relay addresses belong to a NAT in front of the machine.
     interface_addresses: Vec<IpAddr>,
     ports: RangeInclusive<u16>,
-    /// Every open allocation, by relayed address.
     allocations: Mutex<HashMap<SocketAddr, Weak<TurnClient>>>,
     metrics: Arc<Metrics>,
     began: Instant,
@@ -74,18 +70,16 @@ impl Hub {
         })
     }
 
-    /// Time since the server started.
+    /// Since the server started.
     pub(super) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// Whether a client may ask to send to an address. The relay's own are allowed, where [`Self::send_to_peer`]
-    /// reaches only other allocations.
+    /// The relay's own addresses are allowed: [`Self::send_to_peer`] reaches only allocations there.
     pub(super) fn may_send_to(&self, peer: IpAddr) -> bool {
         self.relay_addresses.contains(&peer.to_canonical()) || self.peer_filter.is_allowed(peer)
     }
 
-    /// Whether data from an address is relayed to clients.
     pub(super) fn may_receive_from(&self, peer: IpAddr) -> bool {
         !self.peer_filter.is_own(peer)
     }
@@ -99,19 +93,18 @@ impl Hub {
     ) {
         let at_relay = self.lock().get(&to).and_then(Weak::upgrade);
         if let Some(client) = at_relay {
-            // In memory: a NAT in front of the machine may not loop back packets to itself.
+            // A NAT in front of the machine may not loop back packets.
             self.count_relayed_bytes(bytes.len());
             client.on_peer_data(to, from, bytes);
         } else if self.peer_filter.is_allowed(to.ip()) {
             self.count_relayed_bytes(bytes.len());
-            // What does not fit into the buffer would arrive too late.
+            // What does not fit would arrive too late.
             drop(socket.try_send_to(bytes, to));
         } else {
             self.count_refusal(RelayRefusalLabels::PEER);
         }
     }
 
-    /// Opens an allocation for a client: its socket and relayed address.
     pub(super) fn open_allocation(
         &self,
         family: IpFamily,

@@ -1,4 +1,4 @@
-//! STUN messages inspected or answered before the protocol sees them (RFC 8489, RFC 8656).
+//! STUN messages handled before the protocol (RFC 8489, RFC 8656).
 
 use std::net::{IpAddr, SocketAddr};
 use turn_server_proto::types::{
@@ -14,32 +14,29 @@ use turn_server_proto::types::{
     },
 };
 
-/// Common prefix of STUN and `ChannelData` messages, with their length.
+/// Common prefix of STUN and `ChannelData` messages.
 pub(super) const FRAME_HEADER_BYTES: usize = 4;
 /// RFC 8489 section 5.
 const STUN_HEADER_BYTES: usize = 20;
 
-/// A client's request, as far as it is inspected before the protocol.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StunRequest {
-    /// Binding request for the client's reflexive address.
     Binding,
-    /// The first one has no user name and is answered with realm and nonce.
+    /// The first has no user name and is answered with realm and nonce.
     Allocate {
         username: Option<String>,
     },
-    /// `CreatePermission` or `ChannelBind` request for these peers.
+    /// `CreatePermission` or `ChannelBind`.
     PermitPeers(Vec<IpAddr>),
     Other,
 }
 
-/// Whether these bytes are STUN, not `ChannelData` (RFC 8656 section 12).
+/// Whether this is STUN, not `ChannelData` (RFC 8656 section 12).
 pub(super) fn is_message(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first >> 6 == 0)
 }
 
-/// Bytes of a STUN or `ChannelData` message on a stream, with padding, from its first four (RFC 8489 section 6.2.2, RFC
-/// 8656 section 12.5).
+/// Length of a message on a stream, with padding (RFC 8489 section 6.2.2, RFC 8656 section 12.5).
 pub(super) fn frame_length(head: [u8; FRAME_HEADER_BYTES]) -> Option<usize> {
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
     match head[0] >> 6 {
@@ -49,7 +46,6 @@ pub(super) fn frame_length(head: [u8; FRAME_HEADER_BYTES]) -> Option<usize> {
     }
 }
 
-/// None if the message is malformed or not a request.
 pub(super) fn parse_request(bytes: &[u8]) -> Option<StunRequest> {
     let message = Message::from_bytes(bytes).ok()?;
     if !message.has_class(MessageClass::Request) {
@@ -74,7 +70,6 @@ pub(super) fn parse_request(bytes: &[u8]) -> Option<StunRequest> {
     })
 }
 
-/// Response to a Binding request, with the reflexive address. None if malformed.
 pub(super) fn binding_response(bytes: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
     let message = Message::from_bytes(bytes).ok()?;
     let mut answer = Message::builder_success(&message, MessageWriteVec::with_capacity(44));
@@ -84,7 +79,7 @@ pub(super) fn binding_response(bytes: &[u8], from: SocketAddr) -> Option<Vec<u8>
     Some(answer.finish())
 }
 
-/// Long-term credential of a user in the realm, which signs messages.
+/// Long-term credential of a user in the realm.
 #[derive(Debug, Clone)]
 pub(super) struct IntegrityKey(MessageIntegrityCredentials);
 
@@ -95,12 +90,10 @@ impl IntegrityKey {
         Self(credentials.into())
     }
 
-    /// The algorithm that this key signed with; none if it did not.
     fn integrity_algorithm(&self, message: &Message<'_>) -> Option<IntegrityAlgorithm> {
         message.validate_integrity(&self.0).ok()
     }
 
-    /// Whether a message was signed with this key.
     pub(super) fn verifies(&self, bytes: &[u8]) -> bool {
         Message::from_bytes(bytes).is_ok_and(|message| self.integrity_algorithm(&message).is_some())
     }

@@ -1,22 +1,8 @@
-//! STUN and TURN, so that calls connect from behind any router: the built-in relay (RFC 8489, RFC 8656), or an external one.
+//! The built-in STUN and TURN relay (RFC 8489, RFC 8656), or an external one, so that calls connect from behind any
+//! router.
 //!
-//! A browser allocates a relay address on this machine with the credential of its call; peers then reach it there. The crate
-//! `turn-server-proto` implements the protocol, behind a trait. Ownership of allocations, permitted peers and quotas are decided
-//! here ([decision 18](../../../docs/decisions/0018-built-in-turn-server.md)).
-//!
-//! | module | contents |
-//! |---|---|
-//! | [`config`] | settings |
-//! | [`credentials`] | stateless user names and passwords |
-//! | [`address`] | addresses at which this machine is reached |
-//! | `hub` | state shared by all clients: allocations by address, and limits |
-//! | `client` | one client and its allocations |
-//! | `protocol` | protocol of one client, without a socket |
-//! | `message` | messages inspected or answered before the protocol |
-//! | `peer_filter` | permitted peers |
-//! | `quota` | limits of allocations and bandwidth |
-//! | `udp`, `tcp` | listeners for clients |
-//! | [`probe`] | a TURN client that checks a relay |
+//! The crate `turn-server-proto` implements the protocol, behind a trait. Ownership of allocations, permitted peers and
+//! quotas are decided here ([decision 18](../../../docs/decisions/0018-built-in-turn-server.md)).
 
 pub mod address;
 mod client;
@@ -56,25 +42,21 @@ use tokio_rustls::{
 };
 use udp::UdpServer;
 
-/// The standard port of STUN and TURN.
 const DEFAULT_PORT: u16 = 3478;
-/// How many ports are tried where any port will do.
 const MAX_PORT_ATTEMPTS: u8 = 10;
 
-/// The ICE servers that browsers receive when a call starts.
+/// ICE servers that browsers receive when a call starts.
 #[derive(Debug, Clone)]
 pub struct IceConfig {
-    /// Configured servers, the same for every user.
     servers: Vec<IceServer>,
-    /// URLs of relays that need a credential.
+    /// Relays that need a credential.
     relay_urls: Vec<String>,
-    /// Addresses of the built-in relay, each with its source.
     relay_addresses: Vec<(IpAddr, AddressSource)>,
     secret: TurnSecret,
 }
 
 impl IceConfig {
-    /// The configured servers only, without a relay.
+    /// The configured servers, without a relay.
     #[must_use]
     pub fn without_relay(servers: Vec<IceServer>, secret: TurnSecret) -> Self {
         Self {
@@ -85,13 +67,13 @@ impl IceConfig {
         }
     }
 
-    /// Addresses of the built-in relay, each with its source; empty when it is off.
+    /// Addresses of the built-in relay; empty when it is off.
     #[must_use]
     pub fn relay_addresses(&self) -> &[(IpAddr, AddressSource)] {
         &self.relay_addresses
     }
 
-    /// The servers for a user's call, with a new credential for the relays.
+    /// Servers for a user's call, with a new credential.
     #[must_use]
     pub fn servers_for(&self, user: UserId, call: CallId, now: Millis) -> Vec<IceServer> {
         let mut servers = self.servers.clone();
@@ -110,14 +92,13 @@ impl IceConfig {
 /// The running relay. Dropping it stops its listeners.
 #[derive(Debug)]
 pub struct TurnRelay {
-    /// Addresses of the relay, each with its source.
     pub reachable: ReachableAddresses,
-    /// URLs of the relay as browsers receive them (RFC 7064, RFC 7065).
+    /// As browsers receive them (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
     _tasks: JoinSet<()>,
 }
 
-/// Starts the relay, unless it is off or an external one is configured. Returns the servers for browsers, and the relay.
+/// Starts the relay, unless it is off or an external one is configured.
 ///
 /// # Errors
 /// A text for the operator when a listen address or the certificate cannot be used.
@@ -195,7 +176,7 @@ pub async fn start(
 
 type Sockets = Vec<(tokio::net::UdpSocket, tokio::net::TcpListener)>;
 
-/// Opens the sockets, and tells whether they are bound to loopback only. None when the relay is off.
+/// Also tells whether all sockets are on loopback. None when the relay is off.
 fn bind_sockets(config: &Config) -> Result<Option<(Sockets, bool)>, String> {
     if let Some(listen) = &config.turn.turn_listen {
         if listen.0.is_empty() {
@@ -225,7 +206,7 @@ fn bind_sockets(config: &Config) -> Result<Option<(Sockets, bool)>, String> {
     Ok(Some((sockets, is_local)))
 }
 
-/// Binds UDP and TCP to the same port. Port 0 means any: where TCP has the chosen port taken, another one is tried.
+/// Port 0 means any: where TCP has it taken, another is tried.
 fn bind_udp_and_tcp(
     at: SocketAddr,
 ) -> io::Result<(tokio::net::UdpSocket, tokio::net::TcpListener)> {

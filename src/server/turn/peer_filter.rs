@@ -8,7 +8,7 @@ use std::{
     sync::LazyLock,
 };
 
-/// Without public hosts (RFC 6890 and its IANA registries).
+/// Networks without public hosts (RFC 6890 and its IANA registries).
 static SPECIAL_PURPOSE_NETWORKS: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     let networks = [
         "0.0.0.0/8",
@@ -40,14 +40,13 @@ static SPECIAL_PURPOSE_NETWORKS: LazyLock<Vec<IpNet>> = LazyLock::new(|| {
     networks.map_while(Result::ok).collect()
 });
 
-/// With the byte offset of the embedded IPv4 address (RFC 6052, RFC 3056).
+/// With the byte offset of the embedded address (RFC 6052, RFC 3056).
 static IPV4_EMBEDDING_PREFIXES: [(&str, usize); 2] = [("64:ff9b::/96", 12), ("2002::/16", 2)];
 
-/// Decides which peers the relay may send to.
 #[derive(Debug, Default)]
 pub(super) struct PeerFilter {
     own_addresses: HashSet<IpAddr>,
-    /// Special-purpose networks that the configuration allows.
+    /// Exceptions, by configuration.
     allowed_networks: Vec<IpNet>,
 }
 
@@ -59,7 +58,6 @@ impl PeerFilter {
         }
     }
 
-    /// Whether the relay may send to an address.
     pub(super) fn is_allowed(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         if self.own_addresses.contains(&peer) {

@@ -1,4 +1,4 @@
-//! A TURN client (RFC 8656) that requests from a relay what a browser would, for [`super::super::doctor`] and tests.
+//! A TURN client (RFC 8656) that acts as a browser would, for [`super::super::doctor`] and tests.
 
 use super::credentials::Credential;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -27,27 +27,22 @@ use turn_server_proto::types::{
     },
 };
 
-/// How long a response may take before the request is sent again.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(700);
-/// How often a request is sent over UDP.
 const MAX_REQUEST_ATTEMPTS: usize = 3;
 
 /// Why a probe failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// The relay responded with this error code (RFC 8489 section 14.8).
+    /// The relay's error code (RFC 8489 section 14.8).
     #[error("it answered with error {0}")]
     Refused(u16),
-    /// No response arrived in time.
     #[error("it did not answer")]
     Timeout,
     /// The certificate is not trusted (RFC 8446 section 4.4.2.4), or there are no root certificates.
     #[error("{0}")]
     Tls(rustls::Error),
-    /// The response is not valid TURN.
     #[error("its answer is not valid TURN")]
     InvalidResponse,
-    /// A network error.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -66,18 +61,16 @@ impl From<StunWriteError> for ProbeError {
 
 type Result<T> = std::result::Result<T, ProbeError>;
 
-/// Transport between probe and relay.
 enum ProbeTransport {
     Udp(UdpSocket),
     Stream(Box<dyn ByteStream>),
 }
 
-/// A TCP connection, or TLS over one.
 trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-/// A TURN client with a credential, connected to a relay.
+/// A TURN client connected to a relay.
 pub struct Probe {
     transport: ProbeTransport,
     credential: Credential,
@@ -114,8 +107,7 @@ impl Probe {
         Ok(Self::with_stream(stream, credential))
     }
 
-    /// Connects over TLS, to the first address that accepts. The certificate has to be for `name` and trusted by the
-    /// platform.
+    /// Connects over TLS, to the first address that accepts. The platform must trust the certificate for `name`.
     ///
     /// # Errors
     /// [`ProbeError::Tls`], [`ProbeError::Io`], and [`ProbeError::Timeout`] when none accepts in time.
@@ -141,7 +133,7 @@ impl Probe {
         Ok(Self::with_stream(stream, credential))
     }
 
-    /// Uses an open stream, such as a TLS connection.
+    /// Uses an open stream.
     pub fn with_stream(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         credential: Credential,
@@ -171,7 +163,7 @@ impl Probe {
         self.allocate_with(request_udp_transport).await
     }
 
-    /// Creates an allocation with an IPv6 address and returns that address.
+    /// Creates an allocation with an IPv6 address.
     ///
     /// # Errors
     /// [`ProbeError`].
@@ -206,7 +198,7 @@ impl Probe {
         Ok(relay.addr(answer.transaction_id()))
     }
 
-    /// Creates a permission to exchange data with a peer.
+    /// Creates a permission for a peer.
     ///
     /// # Errors
     /// [`ProbeError`].
@@ -243,7 +235,7 @@ impl Probe {
     /// Sends data to a peer in a Send indication.
     ///
     /// # Errors
-    /// [`ProbeError::Io`].
+    /// [`ProbeError::Io`], and [`ProbeError::InvalidResponse`] when the data do not fit.
     pub async fn send_indication(&mut self, peer: SocketAddr, bytes: &[u8]) -> Result<()> {
         let mut message = Message::builder_indication(SEND, MessageWriteVec::new());
         let id = message.transaction_id();
@@ -255,7 +247,7 @@ impl Probe {
     /// Sends data to a peer through a channel.
     ///
     /// # Errors
-    /// [`ProbeError::Io`].
+    /// [`ProbeError::Io`], and [`ProbeError::InvalidResponse`] when the data do not fit.
     pub async fn send_channel_data(&mut self, channel: u16, bytes: &[u8]) -> Result<()> {
         let length = u16::try_from(bytes.len()).map_err(|_| ProbeError::InvalidResponse)?;
         let mut data = [channel.to_be_bytes(), length.to_be_bytes()].concat();
@@ -266,16 +258,15 @@ impl Probe {
         self.write(&data).await
     }
 
-    /// Receives data of a peer, from a Data indication or a channel.
+    /// Receives a peer's data, from a Data indication or a channel.
     ///
     /// # Errors
-    /// [`ProbeError::Timeout`] when nothing arrives within 700 ms.
+    /// [`ProbeError`], which is [`ProbeError::Timeout`] when nothing arrives within 700 ms.
     pub async fn receive(&mut self) -> Result<Vec<u8>> {
         let bytes = timeout(RESPONSE_TIMEOUT, self.read()).await;
         payload(&bytes.map_err(|_| ProbeError::Timeout)??)
     }
 
-    /// Sends a signed request and returns the success response.
     async fn send_signed_request(
         &mut self,
         method: Method,
@@ -321,7 +312,6 @@ impl Probe {
         Err(ProbeError::Timeout)
     }
 
-    /// The response to a request; other messages are skipped.
     async fn read_response(&mut self, id: TransactionId) -> Result<Vec<u8>> {
         loop {
             let answer = self.read().await?;
@@ -333,7 +323,7 @@ impl Probe {
         }
     }
 
-    /// Sends raw bytes, without any encoding.
+    /// Sends raw bytes.
     ///
     /// # Errors
     /// [`ProbeError::Io`].
@@ -383,7 +373,6 @@ fn request_udp_transport(
     request.add_attribute(&RequestedTransport::new(RequestedTransport::UDP))
 }
 
-/// The payload of a Data indication or a `ChannelData` message.
 fn payload(bytes: &[u8]) -> Result<Vec<u8>> {
     if super::message::is_message(bytes) {
         let message = Message::from_bytes(bytes)?;

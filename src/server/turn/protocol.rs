@@ -1,7 +1,4 @@
-//! The TURN protocol of one client, without sockets: the interface that [`super::client`] needs, and its
-//! implementation.
-//!
-//! An instance per client: no packet needs a lookup, clients cannot be confused, and all state goes with the client.
+//! The TURN protocol of one client, without sockets. An instance per client cannot confuse clients and needs no lookup.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 use turn_server_proto::{
@@ -13,29 +10,23 @@ use turn_server_proto::{
     types::{AddressFamily, TransportType, prelude::DelayedTransmitBuild},
 };
 
-/// Address family of an allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IpFamily {
     V4,
     V6,
 }
 
-/// Why an allocation failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AllocateError {
-    /// The relay has no address of that family.
     UnsupportedFamily,
     /// A limit is reached, no port is free, or the client is unauthenticated.
     InsufficientCapacity,
 }
 
-/// The result of processing bytes of a client.
 #[derive(Debug)]
 pub(super) enum Outcome<'a> {
     Nothing,
-    /// A response to send to the client.
     SendToClient(Vec<u8>),
-    /// Data to send from a relayed address to a peer.
     SendToPeer {
         from: SocketAddr,
         to: SocketAddr,
@@ -43,27 +34,22 @@ pub(super) enum Outcome<'a> {
     },
 }
 
-/// An action that the protocol requests from its caller.
 #[derive(Debug)]
 pub(super) enum ProtocolAction {
-    /// Open an allocation, and report it with [`TurnProtocol::on_allocation_opened`].
+    /// Reported back with [`TurnProtocol::on_allocation_opened`].
     OpenAllocation(IpFamily),
-    /// Close the allocation with this relayed address.
     CloseAllocation(SocketAddr),
-    /// Send this message to the client.
     SendToClient(Vec<u8>),
 }
 
-/// TURN for one client (RFC 8656), without I/O. Callers pass in what was received and the time since the server
-/// started.
+/// TURN for one client (RFC 8656), without I/O. `now` is the time since the server started.
 pub(super) trait TurnProtocol: fmt::Debug + Send {
-    /// Accepts this user name and password from now on.
     fn add_user(&mut self, username: &str, password: &str);
 
-    /// Processes one STUN message or `ChannelData` message from the client.
+    /// Processes one STUN or `ChannelData` message.
     fn on_client_data<'a>(&mut self, bytes: &'a [u8], now: Duration) -> Outcome<'a>;
 
-    /// Writes the message for the client into `output`. False if the client has no permission for the peer.
+    /// Writes into `output`. False if the client has no permission for the peer.
     fn on_peer_data(
         &mut self,
         relay: SocketAddr,
@@ -73,10 +59,10 @@ pub(super) trait TurnProtocol: fmt::Debug + Send {
         now: Duration,
     ) -> bool;
 
-    /// The next action. To be polled until none is left, after each message and periodically.
+    /// To be polled until none is left, after each message and periodically.
     fn poll_action(&mut self, now: Duration) -> Option<ProtocolAction>;
 
-    /// Result of [`ProtocolAction::OpenAllocation`]: the relayed address as peers see it.
+    /// `relay` is the address as peers see it.
     fn on_allocation_opened(
         &mut self,
         family: IpFamily,
@@ -85,7 +71,7 @@ pub(super) trait TurnProtocol: fmt::Debug + Send {
     );
 }
 
-/// By the crate `turn-server-proto`. All messages are passed to it as UDP; [`super::tcp`] splits streams.
+/// Messages are passed as UDP; [`super::tcp`] splits streams.
 #[derive(Debug)]
 pub(super) struct TurnServerProto {
     server: TurnServer,
@@ -94,7 +80,6 @@ pub(super) struct TurnServerProto {
 }
 
 impl TurnServerProto {
-    /// For the client at `client` of the listener at `listener`.
     pub(super) fn new(client: SocketAddr, listener: SocketAddr, realm: &str) -> Self {
         let server = TurnServer::new(TransportType::Udp, listener, realm.to_owned());
         Self {
@@ -153,7 +138,7 @@ impl TurnProtocol for TurnServerProto {
 
     fn poll_action(&mut self, now: Duration) -> Option<ProtocolAction> {
         loop {
-            // Messages come before sockets are closed or opened, because they were produced earlier.
+            // Messages first: they were produced before sockets are closed or opened.
             if let Some(transmit) = self.server.poll_transmit(to_instant(now)) {
                 return Some(ProtocolAction::SendToClient(transmit.data));
             }
@@ -168,7 +153,7 @@ impl TurnProtocol for TurnServerProto {
                     return Some(ProtocolAction::CloseAllocation(listen_addr));
                 }
                 TurnServerPollRet::WaitUntil(_) => return None,
-                // TCP allocations (RFC 6062) need a TCP client; this instance sees UDP only.
+                // TCP allocations (RFC 6062) need a TCP client.
                 TurnServerPollRet::TcpConnect { .. } | TurnServerPollRet::TcpClose { .. } => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Limits of the relay per user and in total: concurrent allocations, and bytes per second.
+//! Limits of the relay per user and in total: allocations, and bytes per second.
 
 use crate::model::UserId;
 use std::{
@@ -10,16 +10,13 @@ use std::{
     time::Duration,
 };
 
-/// Limits of one user, or of all users together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct QuotaLimits {
-    /// Most allocations at a time.
     pub(super) max_allocations: u32,
-    /// Most relayed bytes per second, both directions together.
+    /// Both directions together.
     pub(super) max_bytes_per_second: u64,
 }
 
-/// Usage of all users, and its limits.
 #[derive(Debug)]
 pub(super) struct Quota {
     per_user: QuotaLimits,
@@ -34,7 +31,7 @@ struct Usage {
     allocations: u32,
 }
 
-/// Permit for one allocation, returned to the quota on drop.
+/// Returned to the quota on drop.
 #[derive(Debug)]
 pub(super) struct AllocationPermit {
     quota: Arc<Quota>,
@@ -75,7 +72,6 @@ impl Quota {
         })
     }
 
-    /// A permit for another allocation; none at the user's or the total limit.
     pub(super) fn try_acquire(self: &Arc<Self>, user: UserId) -> Option<AllocationPermit> {
         let mut open = self.lock();
         if open.allocations >= self.total.max_allocations {
@@ -101,7 +97,7 @@ impl Quota {
 }
 
 impl AllocationPermit {
-    /// Whether this many bytes may pass at `now`, the time since the relay started; they are then counted.
+    /// Counts the bytes if they may pass.
     pub(super) fn allow(&self, bytes: usize, now: Duration) -> bool {
         let quota = &self.quota;
         self.bandwidth

@@ -23,16 +23,13 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// About half a second of a call; media delayed further are useless and dropped.
+/// About half a second of a call; later media are useless and dropped.
 const MAX_QUEUED_MESSAGES: usize = 128;
-/// The most connections at once.
 const MAX_CONNECTIONS: usize = 4_096;
-/// Between checks of expired allocations and idle time.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// For a TLS handshake, and for one write.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A TCP listener and its clients.
 pub(super) struct TcpServer {
     hub: Arc<Hub>,
     listener: TcpListener,
@@ -40,7 +37,7 @@ pub(super) struct TcpServer {
     open_connections: Arc<AtomicUsize>,
 }
 
-/// Binds a listener. An IPv6 listener accepts IPv6 only.
+/// An IPv6 listener accepts IPv6 only.
 pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
@@ -64,7 +61,6 @@ impl TcpServer {
         }
     }
 
-    /// Accepts clients for as long as it is polled.
     pub(super) async fn run(self) {
         loop {
             let (socket, from) = match self.listener.accept().await {
@@ -100,7 +96,6 @@ async fn serve_connection(
     from: SocketAddr,
     tls: Option<TlsAcceptor>,
 ) -> io::Result<()> {
-    // Media packets are small and must not be delayed.
     drop(socket.set_nodelay(true));
     let at = socket.local_addr()?;
     match tls {
@@ -132,7 +127,7 @@ async fn serve_client(
     result
 }
 
-/// Splits the stream into messages, until one is invalid or the client has had no allocation for too long.
+/// Ends at an invalid message, or without an allocation for too long.
 async fn read_messages(
     read: &mut (impl AsyncRead + Unpin),
     client: &Arc<TurnClient>,
@@ -163,7 +158,6 @@ async fn read_messages(
     }
 }
 
-/// Writes queued messages, all that are waiting in one write.
 async fn write_queued(
     mut write: impl AsyncWrite + Unpin,
     mut waiting: mpsc::Receiver<Vec<u8>>,

@@ -14,14 +14,12 @@ use std::{
 };
 use tokio::{net::UdpSocket, time::MissedTickBehavior};
 
-/// Bytes in each direction. With the default, fifty calls lost a tenth of their packets.
+/// With the default, fifty calls lost a tenth of their packets.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
-/// How often expired allocations and clients are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// Beyond this, clients without an allocation are dropped. Bounds the memory that spoofed addresses take.
+/// Beyond this, clients without an allocation are dropped: spoofed addresses take bounded memory.
 const MAX_UNALLOCATED_CLIENTS: usize = 4_096;
 
-/// A UDP socket and its clients, by address.
 #[derive(Debug)]
 pub(super) struct UdpServer {
     hub: Arc<Hub>,
@@ -30,7 +28,7 @@ pub(super) struct UdpServer {
     clients: Mutex<HashMap<SocketAddr, Arc<TurnClient>>>,
 }
 
-/// Binds a socket. An IPv6 socket accepts IPv6 only.
+/// An IPv6 socket accepts IPv6 only.
 pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     use socket2::{Domain, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
@@ -56,7 +54,6 @@ impl UdpServer {
         })
     }
 
-    /// Serves clients for as long as it is polled.
     pub(super) async fn run(self) {
         let mut datagram = vec![0; MAX_DATAGRAM_BYTES];
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
@@ -65,7 +62,7 @@ impl UdpServer {
             tokio::select! {
                 received = self.socket.recv_from(&mut datagram) => match received {
                     Ok((length, from)) => self.on_datagram(&datagram[..length], from),
-                    // It belongs to a datagram sent to a client that is gone; the socket is fine.
+                    // It belongs to a datagram to a client that is gone; the socket is fine.
                     Err(why) => tracing::debug!(%why, "a datagram could not be received"),
                 },
                 _ = sweep.tick() => self.sweep(),

@@ -9,25 +9,22 @@ use crate::{
 };
 use std::collections::VecDeque;
 
-/// Cached position and events of a stream.
 #[derive(Debug)]
 pub(super) struct CachedStream {
     pub(super) epoch: Epoch,
     oldest: Seq,
-    /// Newest sequence that was published on this node.
+    /// Newest sequence published on this node.
     pub(super) head: Seq,
-    /// Newest events up to `head`, without a gap. May be empty.
+    /// Contiguous up to `head`. May be empty.
     pub(super) events: VecDeque<EncodedEvent>,
 }
 
-/// Answer of a tail to a resume request.
 pub(super) enum ReplayLookup {
     Found(Replay),
     /// Events after the first sequence, up to the second, must be read from the store.
     Missing(Seq, Seq),
-    /// The position of the stream must be read from the store.
     NotLoaded,
-    /// The cursor is past the head: the client saw an event before it was published, or the cursor is wrong.
+    /// The client saw an event before it was published, or the cursor is wrong.
     Ahead,
 }
 
@@ -68,14 +65,14 @@ impl CachedStream {
         })
     }
 
-    /// Appends the next event. Returns the number of bytes added.
+    /// Returns the number of bytes added.
     pub(super) fn append(&mut self, event: &EncodedEvent) -> usize {
         self.head = event.seq;
         self.events.push_back(event.clone());
         event.bytes.len()
     }
 
-    /// Prepends older events. Returns false, and changes nothing, if they do not join the cached events without a gap.
+    /// Returns false, and changes nothing, if this would leave a gap.
     pub(super) fn prepend(&mut self, events: Vec<EncodedEvent>, after: Seq) -> bool {
         let joins = is_contiguous(&events, after)
             && events.last().map_or(after, |last| last.seq) == self.cached_after();
@@ -87,7 +84,7 @@ impl CachedStream {
         joins
     }
 
-    /// Drops the oldest events beyond `max_events`. Returns the number of bytes freed.
+    /// Returns the number of bytes freed.
     pub(super) fn trim(&mut self, max_events: usize) -> usize {
         let surplus = self.events.len().saturating_sub(max_events);
         self.events
@@ -97,7 +94,6 @@ impl CachedStream {
     }
 }
 
-/// Whether these events are contiguous and start right after a sequence.
 pub(super) fn is_contiguous(events: &[EncodedEvent], after: Seq) -> bool {
     let expected = after + 1..;
     events

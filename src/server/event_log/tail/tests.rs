@@ -1,4 +1,4 @@
-//! Tests of the tails with a real store, in a folder of their own.
+//! Tests of the tails with a real store.
 
 use super::*;
 use crate::server::{
@@ -26,7 +26,6 @@ impl TailsFixture {
         }
     }
 
-    /// Commits the next event without publishing it.
     async fn commit(&self) -> EncodedEvent {
         let mut tx = self.store.begin().await.unwrap();
         let stream = Stream::News;
@@ -68,7 +67,6 @@ impl TailsFixture {
         (replay.head, missed)
     }
 
-    /// Sequences of the cached events.
     fn cached_seqs(&self) -> Vec<Seq> {
         let tails = self.tails.lock();
         let Some(tail) = tails.get(&Stream::News) else {
@@ -132,7 +130,7 @@ async fn a_client_that_saw_an_unpublished_event_resumes_after_it() {
     let fixture = TailsFixture::new(100, MAX_CACHED_BYTES).await;
     fixture.publish_events(2).await;
     assert_eq!(fixture.replay(1).await, (2, Some(vec![2])));
-    // As if a page had been rendered between the commit and the fan-out.
+    // A page was rendered between commit and fan-out.
     let late = fixture.commit().await;
     assert_eq!(fixture.replay(3).await, (3, Some(vec![])));
     assert_eq!(fixture.replay(1).await, (2, Some(vec![2])), "3 comes live");

@@ -1,5 +1,4 @@
-//! One transaction of the event log while it is filled. It holds locks on its streams, and the earlier commits under
-//! the same ids.
+//! One transaction of the event log while it is filled. It locks its streams.
 
 use super::AppendRequest;
 use crate::{
@@ -20,7 +19,6 @@ use crate::{
 };
 use std::collections::{BTreeMap, HashMap};
 
-/// Outcome of one entry of a committed batch.
 #[derive(Debug)]
 pub(super) enum AppendOutcome {
     Message(PostedMessage),
@@ -30,37 +28,34 @@ pub(super) enum AppendOutcome {
     Rejected(Failure),
 }
 
-/// What is known about an entry that the store already has.
+/// Whether an entry that the store already has was published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EarlierCommit {
-    /// The entry was published when it was committed.
     Published,
-    /// From an attempt with unknown outcome, so perhaps unpublished. Subscribers skip an event they have.
+    /// From an attempt with unknown outcome. Subscribers skip an event they have.
     MaybeUnpublished,
 }
 
-/// Committed events: encoded, and as rows.
 #[derive(Debug)]
 pub(super) struct CommittedEvents {
     pub(super) events: Vec<EncodedEvent>,
     pub(super) rows: Vec<NewEvent>,
 }
 
-/// A transaction that is being filled.
 pub(super) struct Batch<'a> {
     store: &'a Store,
     pub(super) tx: Tx,
     at: Millis,
     earlier: EarlierCommit,
-    /// Newest sequence of each stream written to, locked.
+    /// Newest sequence of each locked stream.
     heads: BTreeMap<Stream, Seq>,
-    /// By id: messages of this batch, and those committed earlier.
+    /// Messages of this batch, and those committed earlier.
     posted: HashMap<MessageId, PostedMessage>,
     messages: Vec<Message>,
-    /// Index into `messages`, and the media type of the file.
+    /// Index into `messages`, and media type.
     attachments: Vec<(usize, String)>,
     events: Vec<NewEvent>,
-    /// Events of an earlier attempt that may not have been published.
+    /// From an earlier attempt, perhaps unpublished.
     republished_events: Vec<NewEvent>,
 }
 
@@ -139,7 +134,6 @@ impl<'a> Batch<'a> {
         Ok(AppendOutcome::Message(posted))
     }
 
-    /// Publishes an entry again if an earlier attempt has committed it. Adds nothing.
     pub(super) async fn republish_if_committed(&mut self, entry: &AppendRequest) -> Result<()> {
         match entry {
             AppendRequest::Message(new, _) => {
@@ -206,7 +200,7 @@ impl<'a> Batch<'a> {
         Ok(AppendOutcome::Story(Box::new(story)))
     }
 
-    /// The preferred slug, or a similar one that is free.
+    /// A similar one if the preferred is taken.
     async fn find_free_slug(&mut self, slug: &str, seq: Seq, id: StoryId) -> Result<String> {
         if !self.store.is_slug_taken(&mut self.tx, slug).await? {
             return Ok(slug.to_owned());
@@ -218,7 +212,6 @@ impl<'a> Batch<'a> {
         Ok(format!("{slug}-{id}"))
     }
 
-    /// Writes the collected rows and commits. Returns the events to publish.
     pub(super) async fn commit(mut self) -> Result<CommittedEvents> {
         // An event that cannot be published must not be committed.
         let events = self.republished_events.iter().chain(&self.events);
@@ -274,7 +267,6 @@ fn story_event(story: &Story) -> Result<NewEvent> {
     })
 }
 
-/// A message with its assigned sequence and time.
 fn build_message(new: &NewMessage, posted: PostedMessage) -> Message {
     Message {
         id: new.id,

@@ -1,4 +1,4 @@
-//! Tests of the writer with a real store, in a folder of their own.
+//! Tests of the writer with a real store.
 
 use super::*;
 use crate::{
@@ -83,7 +83,6 @@ impl LogFixture {
         Writer::new(self.store.clone(), fanout)
     }
 
-    /// Appends all messages as one batch and returns the result of each.
     async fn append(&self, messages: Vec<NewMessage>) -> Vec<Result<PostedMessage>> {
         let writer = self.writer(Arc::new(Tails::new(1_000)));
         append_with(&writer, messages).await
@@ -232,7 +231,6 @@ async fn what_an_abandoned_batch_has_committed_is_published_before_anything_newe
     let tails = Arc::new(Tails::new(1_000));
     tails.position(&fixture.store, stream).await.unwrap();
     let writer = fixture.writer(tails.clone());
-    // Two were committed and the connection broke; the third was not.
     let in_doubt: Vec<_> = (0..3).map(|_| fixture.message(id())).collect();
     assert_eq!(
         seqs(&fixture.append(in_doubt[..2].to_vec()).await),
@@ -249,7 +247,6 @@ async fn what_an_abandoned_batch_has_committed_is_published_before_anything_newe
     assert_eq!(tails.heads(), [(stream, 3)], "published without a gap");
     assert!(writer.lock_in_doubt().is_empty());
     assert_eq!(fixture.stored().await, [1, 2, 3], "nothing was added");
-    // The callers send again, and get their first result.
     let again = append_with(&writer, in_doubt).await;
     assert_eq!(seqs(&again), [Some(1), Some(2), Some(4)]);
 }

@@ -5,27 +5,24 @@ use crate::{model::Seq, protocol::close::CloseCode, server::store::Stream};
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 
-/// Queued frames, and what follows from each change.
 #[derive(Debug)]
 pub(super) struct QueueState {
-    /// Bytes to write, in order. A partly written first frame holds only its remaining bytes.
     pub(super) queue: VecDeque<Bytes>,
-    /// Whether the first frame of `queue` was partly written. Its rest must be sent before any other frame.
+    /// The first frame's rest must be sent before any other frame.
     pub(super) is_first_partial: bool,
-    /// Frames pushed while corked. None while not corked.
+    /// None while not corked.
     pub(super) corked: Option<Vec<EncodedFrame>>,
-    /// Last replayed sequence of each stream. Removed once a newer event of the stream is pushed.
+    /// Last replayed sequences; each is removed once a newer event of the stream is pushed.
     pub(super) replayed_up_to: Vec<(Stream, Seq)>,
-    /// Total bytes in `queue` and `corked`.
+    /// Total of `queue` and `corked`.
     pub(super) queued_bytes: usize,
-    /// Whether the shard has this queue scheduled, or a task waits for the socket to become writable.
+    /// Whether the queue is on the shard, or in a task that waits for the socket.
     pub(super) is_scheduled: bool,
-    /// Whether the connection's own task waits for `queue` to drain. It is not woken for other writes.
+    /// Whether the connection's own task waits for `queue` to drain.
     pub(super) is_task_waiting: bool,
     pub(super) end: Option<ConnectionEnd>,
 }
 
-/// Task to wake after a state change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WakeTarget {
     Nobody,
@@ -34,7 +31,6 @@ pub(super) enum WakeTarget {
 }
 
 impl QueueState {
-    /// An empty queue, corked.
     pub(super) fn new() -> Self {
         Self {
             queue: VecDeque::new(),
@@ -63,7 +59,7 @@ impl QueueState {
             self.queued_bytes += frame.bytes.len();
             self.queue.push_back(frame.bytes);
         }
-        // One frame may exceed the bound if nothing else is queued: such a client is not slow.
+        // One frame may exceed an empty queue's bound: such a client is not slow.
         if self.queued_bytes > max_bytes && bytes_before > 0 {
             self.close(ConnectionEnd::Closed(CloseCode::TooSlow))
         } else if self.corked.is_some() {
@@ -93,7 +89,7 @@ impl QueueState {
         WakeTarget::Shard
     }
 
-    /// Ends the queue and drops its contents, except the rest of a partly written frame. The first reason wins.
+    /// Keeps the rest of a partly written frame. The first reason wins.
     pub(super) fn close(&mut self, end: ConnectionEnd) -> WakeTarget {
         if self.end.is_some() {
             return WakeTarget::Nobody;
@@ -117,7 +113,7 @@ impl QueueState {
             self.queued_bytes -= frame.bytes.len();
             self.push(frame, max_bytes);
         }
-        // Also if the queue ended meanwhile: a queue is scheduled only once, and the close frame relies on it. The task that
+        // Also if the queue ended meanwhile: it is scheduled only once, and the close frame relies on it. The task that
         // uncorks checks for the end itself.
         if self.is_scheduled && !was_scheduled {
             WakeTarget::Shard
@@ -126,7 +122,7 @@ impl QueueState {
         }
     }
 
-    /// Removes written bytes from the queue. Returns the number of frames completed.
+    /// Returns the number of frames completed.
     pub(super) fn advance(&mut self, mut count: usize) -> u64 {
         self.queued_bytes -= count;
         let mut frames = 0;

@@ -30,7 +30,6 @@ fn taken(send_queue: &SendQueue) -> Vec<String> {
     pieces.into_iter().map(text).collect()
 }
 
-/// Attaches a queue to a socket and returns the client's end of the connection.
 async fn connected(send_queue: &Arc<SendQueue>) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap());
@@ -188,7 +187,7 @@ async fn a_client_that_stops_reading_learns_why_when_it_resumes_reading() {
     client.read_to_end(&mut received).await.unwrap();
     told.await.unwrap();
     assert!(received.ends_with(b"farewell"));
-    // Frames that were begun must be completed, or the receiver could not find the start of the next.
+    // Begun frames must be completed, or the receiver could not find the next.
     assert_eq!((received.len() - "farewell".len()) % 1_000, 0);
 }
 

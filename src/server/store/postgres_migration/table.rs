@@ -1,11 +1,10 @@
-//! Tables, columns and values as the schema of the SQLite store describes them.
+//! Tables, columns and values, as the SQLite store's schema describes them.
 
 use super::SQLX_MIGRATIONS_TABLE;
 use crate::server::store::{Error, Result, Tx, placeholders};
 use sqlx::{Row, any::AnyRow};
 use std::collections::BTreeSet;
 
-/// Type of a column, the same on both engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ColumnType {
     Text,
@@ -14,7 +13,6 @@ pub(super) enum ColumnType {
 }
 
 impl ColumnType {
-    /// Parses the type name of either engine's schema.
     pub(super) fn of(word: &str) -> Result<Self> {
         match word.to_ascii_lowercase().as_str() {
             "text" => Ok(Self::Text),
@@ -35,12 +33,12 @@ pub(super) struct Column {
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
-    /// Columns of the primary key, in order; all columns where there is no key.
+    /// Primary key, or all columns.
     key: Vec<String>,
 }
 
 impl Table {
-    /// Selects all rows, in the same order on both engines.
+    /// Orders rows alike on both engines.
     pub(super) fn select_sql(&self) -> String {
         let columns = self.columns.iter().map(
             |Column {
@@ -48,7 +46,7 @@ impl Table {
                  column_type: kind,
              }| match kind {
                 ColumnType::Text | ColumnType::Integer => format!("\"{name}\""),
-                // The engines represent booleans differently, numbers alike.
+                // The engines represent booleans differently.
                 ColumnType::Boolean => {
                     format!(
                         "CAST(CASE WHEN \"{name}\" THEN 1 WHEN NOT \"{name}\" THEN 0 END AS BIGINT)"
@@ -102,7 +100,7 @@ pub(super) enum Value {
     Boolean(Option<bool>),
 }
 
-/// The tables of the SQLite store, each after those it references.
+/// Lists each table after those it references.
 pub(super) async fn list_tables(source: &mut Tx) -> Result<Vec<Table>> {
     let names: Vec<(String,)> = sqlx::query_as(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> $1 AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name",
