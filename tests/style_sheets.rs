@@ -1,4 +1,4 @@
-//! Checks of the style sheets: colour contrast in both themes, and no undefined custom property.
+//! Checks of the style sheets: colour contrast in both themes, and undefined custom properties.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// sRGB red, green and blue, 0 to 1.
+/// sRGB, 0 to 1.
 type Colour = [f64; 3];
 
 const SURFACES: [&str; 5] = [
@@ -17,7 +17,7 @@ const SURFACES: [&str; 5] = [
     "surface-pressed",
 ];
 
-/// Text and background colours; contrast of at least 4.5:1 (WCAG 2.2, success criterion 1.4.3).
+/// At least 4.5:1 (WCAG 2.2, success criterion 1.4.3).
 const TEXT_PAIRS: [(&str, &str); 24] = [
     ("accent-text", "accent"),
     ("accent-text", "accent-strong"),
@@ -56,7 +56,7 @@ fn text_and_shapes_stand_out_from_what_they_are_set_on() {
     let text = on_surfaces(&["text", "text-quiet", "accent", "danger", "ok", "warn"])
         .chain(TEXT_PAIRS)
         .map(|pair| (pair, 4.5));
-    // Borders of controls, focus rings and presence dots: at least 3:1 (success criterion 1.4.11).
+    // At least 3:1 for borders of controls, focus rings and presence dots (success criterion 1.4.11).
     let shapes = on_surfaces(&["line-strong", "focus", "here", "away"]).map(|pair| (pair, 3.0));
 
     let mut too_faint = Vec::new();
@@ -128,14 +128,14 @@ fn style_sheets(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The custom property's name at the start of a text.
+/// At the start of a text.
 fn variable_name(text: &str) -> String {
     text.chars()
         .take_while(|c| c.is_ascii_alphanumeric() || *c == '-')
         .collect()
 }
 
-/// The plain colours of `tokens.css` for light and for dark: `--name: light-dark(#…, #…);` or `--name: #…;`.
+/// For light and dark: `--name: light-dark(#…, #…);` or `--name: #…;`.
 fn palette() -> (BTreeMap<String, Colour>, BTreeMap<String, Colour>) {
     let text = fs::read_to_string(style_dir().join("tokens.css")).unwrap();
     let mut palette = (BTreeMap::new(), BTreeMap::new());
@@ -165,7 +165,7 @@ fn palette() -> (BTreeMap<String, Colour>, BTreeMap<String, Colour>) {
     palette
 }
 
-/// Parses `#rrggbb`.
+/// `#rrggbb`.
 fn parse_hex(text: &str) -> Option<Colour> {
     let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6)?;
     let part = |at: usize| {
@@ -176,13 +176,13 @@ fn parse_hex(text: &str) -> Option<Colour> {
     Some([part(0)?, part(2)?, part(4)?])
 }
 
-/// The contrast ratio of WCAG 2.2: 1 to 21.
+/// Contrast ratio of WCAG 2.2: 1 to 21.
 fn contrast(one: Colour, other: Colour) -> f64 {
     let (one, other) = (luminance(one), luminance(other));
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-/// The relative luminance of WCAG 2.2: 0 to 1.
+/// Relative luminance of WCAG 2.2: 0 to 1.
 fn luminance(colour: Colour) -> f64 {
     let [red, green, blue] = colour.map(|part| {
         if part <= 0.04045 {

@@ -7,12 +7,12 @@ pub fn monotonic_nanos() -> u64 {
     read_nanos(ClockId::Monotonic)
 }
 
-/// Milliseconds since 1970-01-01T00:00:00Z, for ids.
+/// Milliseconds since 1970-01-01T00:00:00Z.
 pub fn unix_millis() -> u64 {
     read_nanos(ClockId::Realtime) / 1_000_000
 }
 
-/// The CPU time of this process, in nanoseconds.
+/// CPU time of this process, in nanoseconds.
 pub fn process_cpu_nanos() -> u64 {
     read_nanos(ClockId::ProcessCPUTime)
 }

@@ -1,13 +1,4 @@
-//! Measures Rialto's live connections and compares them with other servers doing the same work; see the README.
-//!
-//! | module | contents |
-//! |---|---|
-//! | [`load`] | the load generator: subscribers, publishers, latencies, delivery errors |
-//! | [`servers`] | the measured servers: start, subscribe, publish |
-//! | [`workloads`] | the workloads |
-//! | [`report`] | medians, tables, targets, the plot |
-//! | [`proc`] | memory, CPU time and sockets, from the kernel |
-//! | [`options`] | the command line and the environment |
+//! Measures Rialto's live connections and compares them with other servers; see the README.
 
 pub mod clock;
 pub mod load;

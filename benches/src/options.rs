@@ -83,7 +83,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The servers to measure, in the order of the tables.
+    /// In the order of the tables.
     pub fn measured_servers(&self) -> Vec<MeasuredServer> {
         MeasuredServer::all()
             .into_iter()
@@ -101,7 +101,7 @@ impl Options {
         self.workloads.is_empty() || self.workloads.contains(&workload)
     }
 
-    /// The divisor of subscribers and durations: 10 for a quick run, otherwise 1.
+    /// Divides subscribers and durations: 10 for a quick run, otherwise 1.
     pub fn scale(&self) -> usize {
         if self.quick == "1" { 10 } else { 1 }
     }

@@ -8,14 +8,14 @@ use rustix::{
     thread::{CpuSet, sched_setaffinity},
 };
 
-/// Pins the calling thread, and whatever it starts from now on, to one core.
+/// Pins the calling thread, and what it starts, to one core.
 pub fn pin_to_core(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
 }
 
-/// Raises the limit on open files to the hard limit, and returns it.
+/// Raises the limit to the hard limit, and returns it.
 pub fn raise_open_file_limit() -> Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -26,7 +26,7 @@ pub fn raise_open_file_limit() -> Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// The process ids of a process and all its descendants.
+/// A process and all its descendants.
 pub fn process_tree(root: Pid) -> Vec<Pid> {
     let mut all = Vec::new();
     let parents: Vec<(Pid, Pid)> = fs::read_dir("/proc")
@@ -56,12 +56,12 @@ pub fn process_tree(root: Pid) -> Vec<Pid> {
 fn stat_field(pid: Pid, number: usize) -> Option<u64> {
     let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
     let stat = fs::read_to_string(path).ok()?;
-    // The command in parentheses may contain anything, so fields are counted from its end.
+    // The command in parentheses may contain anything.
     let fields = stat.rsplit_once(") ")?.1;
     fields.split(' ').nth(number - 3)?.parse().ok()
 }
 
-/// The CPU time, user and system, of these processes, in microseconds.
+/// User and system CPU time, in microseconds.
 pub fn cpu_micros(pids: &[Pid]) -> f64 {
     let tick = 1e6 / rustix::param::clock_ticks_per_second() as f64;
     let ticks: u64 = pids
@@ -71,7 +71,7 @@ pub fn cpu_micros(pids: &[Pid]) -> f64 {
     ticks as f64 * tick
 }
 
-/// Microseconds in which a core was busy, including time stolen by the hypervisor.
+/// Busy microseconds of a core, including time stolen by the hypervisor.
 pub fn core_busy_micros(core: usize) -> f64 {
     let tick = 1e6 / rustix::param::clock_ticks_per_second() as f64;
     let name = format!("cpu{core} ");
@@ -82,14 +82,14 @@ pub fn core_busy_micros(core: usize) -> f64 {
         .split(' ')
         .filter_map(|field| field.parse().ok())
         .collect();
-    // The fourth and fifth fields are idle time.
+    // Without the fourth and fifth field, idle and iowait.
     let [user, nice, system, _, _, irq, softirq, steal, ..] = ticks[..] else {
         return 0.0;
     };
     (user + nice + system + irq + softirq + steal) as f64 * tick
 }
 
-/// Bytes of these processes: PSS, which divides shared pages among those that share them.
+/// PSS, which divides shared pages among those that share them.
 pub fn memory_bytes(pids: &[Pid]) -> Result<f64> {
     let mut total = 0;
     for pid in pids {
@@ -109,7 +109,7 @@ pub fn memory_bytes(pids: &[Pid]) -> Result<f64> {
 /// An established connection of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Socket {
-    /// The port of the client.
+    /// The client's port.
     pub peer_port: u16,
     /// Kernel memory for received, queued and reserved data, in bytes.
     pub memory: u64,
@@ -128,13 +128,12 @@ pub fn established_sockets(port: u16) -> Result<Vec<Socket>> {
         .collect())
 }
 
-/// Parses a line such as
 /// `0 0 127.0.0.1:80 127.0.0.1:40000 skmem:(r0,rb131072,t0,tb87040,f4096,w0,o0,bl0,d0)`.
 fn parse_ss_line(line: &str) -> Option<Socket> {
     let (addresses, memory) = line.split_once("skmem:(")?;
     let peer = addresses.split_whitespace().last()?;
     let peer_port = peer.rsplit_once(':')?.1.parse().ok()?;
-    // r: received and unread; w: queued and unsent; f: reserved. t, sent and not yet freed by the driver, does not count.
+    // r: received and unread; w: queued and unsent; f: reserved. Not t: sent and not yet freed by the driver.
     let memory = memory
         .split(',')
         .filter_map(|part| {
@@ -147,7 +146,7 @@ fn parse_ss_line(line: &str) -> Option<Socket> {
     Some(Socket { peer_port, memory })
 }
 
-/// The client ports of the established connections to a local port. Cheaper than [`established_sockets`].
+/// The client ports only: cheaper than [`established_sockets`].
 pub fn established_ports(port: u16) -> Result<Vec<u16>> {
     let mut ports = Vec::new();
     let hex = format!(":{port:04X}");
@@ -164,7 +163,7 @@ pub fn established_ports(port: u16) -> Result<Vec<u16>> {
     Ok(ports)
 }
 
-/// The machine without its name: processor, cores, memory and kernel.
+/// The machine, without its name.
 pub fn describe_machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let value = |text: &str, key: &str| {
@@ -175,7 +174,7 @@ pub fn describe_machine() -> String {
                 |rest| rest.trim_matches([':', ' ', '\t']).to_owned(),
             )
     };
-    // Every core of the machine, not just the one that this process is pinned to.
+    // All cores, not just the pinned one.
     let cores = read("/proc/cpuinfo").matches("processor\t:").count();
     let memory = value(&read("/proc/meminfo"), "MemTotal")
         .trim_end_matches(" kB")

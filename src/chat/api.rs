@@ -1,4 +1,4 @@
-//! Server functions of chat. Those that change something are also targets of plain HTML forms: they redirect when done.
+//! Server functions of chat. The form actions redirect when done.
 
 pub(super) mod types;
 
@@ -15,9 +15,10 @@ use crate::{
 use leptos::prelude::*;
 use server_fn::codec::GetUrl;
 
-/// Returns the sidebar of the current user, or `None` without a session.
+/// The sidebar of the current user; `None` without a session.
 ///
 /// # Errors
+///
 /// [`Failure::Unavailable`] when the store fails.
 #[server(endpoint = "sidebar", input = GetUrl)]
 pub async fn find_sidebar() -> Result<Option<Sidebar>, Failure> {
@@ -28,22 +29,23 @@ pub async fn find_sidebar() -> Result<Option<Sidebar>, Failure> {
     Ok(Some(chat::sidebar(&app, signed.person).await?))
 }
 
-/// Returns a page of a room's history: the newest, or the one before a sequence number. A `POST`, because the newest page
-/// marks the room as read.
+/// A page of a room's history: the newest, which is marked as read (hence a `POST`), or the one before a
+/// sequence.
 ///
 /// # Errors
-/// [`Failure::NotSignedIn`] without a session, [`Failure::NotFound`] when the room is not visible to the user.
+///
+/// [`Failure::NotSignedIn`], or [`Failure::NotFound`] when the room is not visible.
 #[server(endpoint = "room")]
 pub async fn find_room_history(slug: String, before: Option<Seq>) -> Result<RoomHistory, Failure> {
     let (app, signed) = signed_in()?;
     Ok(chat::find_room_history(&app, &signed.person, &slug, before).await?)
 }
 
-/// Posts a message from a plain HTML form, then redirects to the room.
+/// Posts a message from a plain HTML form.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for an invalid text, [`Failure::RateLimited`] after too many messages, [`Failure::NotFound`]
-/// when the user is not a member.
+///
+/// [`Failure::Invalid`], [`Failure::RateLimited`], or [`Failure::NotFound`] for non-members.
 #[server(endpoint = "post")]
 pub async fn post_message(
     id: MessageId,
@@ -57,10 +59,11 @@ pub async fn post_message(
     Ok(())
 }
 
-/// Creates a public room, then redirects to it.
+/// Creates a public room.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] when the name is invalid or taken.
+///
+/// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] for an invalid or taken name.
 #[server(endpoint = "create-room")]
 pub async fn create_room(name: String) -> Result<(), Failure> {
     let (app, signed) = signed_in()?;
@@ -72,7 +75,8 @@ pub async fn create_room(name: String) -> Result<(), Failure> {
 /// Opens the direct room with another user, creating it if needed.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for the current user's own id, [`Failure::NotFound`] for an unknown user.
+///
+/// [`Failure::Invalid`] for the user's own id, [`Failure::NotFound`] for an unknown one.
 #[server(endpoint = "open-direct")]
 pub async fn open_direct_room(with: UserId) -> Result<(), Failure> {
     let (app, signed) = signed_in()?;

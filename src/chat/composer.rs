@@ -1,4 +1,4 @@
-//! The message form: text field, draft, attachments and upload progress.
+//! The message form: text field, draft, attachments, upload progress.
 
 use super::{
     api::PostMessage,
@@ -20,18 +20,17 @@ use server_fn::ServerFn;
 use wasm_bindgen::JsCast;
 use web_sys::{FileList, HtmlInputElement};
 
-/// Minimum interval between typing frames, in milliseconds.
+/// In milliseconds.
 const TYPING_INTERVAL: Millis = 3_000;
-/// Maximum height of the text field, in lines.
 const MAX_FIELD_LINES: usize = 8;
 
-/// The text field and the state derived from it. Browser only, except for [`Self::new`].
+/// Browser only, except for [`Self::new`].
 #[derive(Clone, Copy)]
 struct ComposerState {
     chat: ChatClient,
     socket: Socket,
     room: RoomId,
-    /// The current user, part of the draft's storage key: the next user of the same tab does not see the draft.
+    /// In the draft's storage key, so that the tab's next user does not see the draft.
     author: Option<UserId>,
     field: NodeRef<html::Textarea>,
     lines: RwSignal<usize>,
@@ -58,7 +57,7 @@ impl ComposerState {
         format!("rialto.draft.{author}.{}", self.room)
     }
 
-    /// Restores the draft that session storage holds from before a reload or a navigation.
+    /// From before a reload or a navigation.
     fn restore_draft(self) {
         if let Some(field) = self.field.get()
             && let Some(saved) = browser::session_storage_get(&self.storage_key())
@@ -92,7 +91,7 @@ impl ComposerState {
         }
     }
 
-    /// Validates and sends the text. Returns false, and keeps the text in the field, if it is invalid.
+    /// Returns false, and keeps an invalid text in the field.
     fn send(self) -> bool {
         let Some(field) = self.field.get_untracked() else {
             return false;
@@ -112,12 +111,11 @@ impl ComposerState {
                 .error
                 .set((!text.trim().is_empty()).then(|| why.to_string())),
         }
-        // Keeps the focus for the next message; a failure to focus is harmless.
         let _ = field.focus();
         sent
     }
 
-    /// Starts an upload for each file. Returns false if there are none.
+    /// Returns false if there are no files.
     fn send_files(self, files: Option<FileList>) -> bool {
         let Some(files) = files.filter(|files| files.length() > 0) else {
             return false;
@@ -131,11 +129,10 @@ impl ComposerState {
     }
 }
 
-/// The form below a room's timeline. Before hydration it posts as a plain HTML form.
+/// The form below a timeline. Before hydration it posts as a plain HTML form.
 #[component]
 pub fn Composer(
     room: RoomId,
-    /// The last segment of the room's address.
     slug: String,
     title: String,
     /// The id of a message posted as a plain HTML form.
@@ -216,8 +213,8 @@ pub fn Composer(
     }
 }
 
-/// Enter sends, except with Shift, during IME composition (reported by some browsers only as key code 229) and on touch
-/// devices.
+/// Enter sends, except with Shift, on touch devices and during IME composition, which some browsers report
+/// only as key code 229.
 fn is_send_key(event: &ev::KeyboardEvent) -> bool {
     let composing = event.is_composing() || event.key_code() == 229;
     event.key() == "Enter" && !event.shift_key() && !composing && !is_touch()
@@ -229,7 +226,7 @@ fn is_touch() -> bool {
         .is_some_and(|query| query.matches())
 }
 
-/// The number of lines by line breaks, at most [`MAX_FIELD_LINES`]. Soft wraps do not count.
+/// Soft wraps do not count.
 fn line_count(text: &str) -> usize {
     (text.matches('\n').count() + 1).min(MAX_FIELD_LINES)
 }
@@ -243,7 +240,7 @@ fn AttachButton(draft: ComposerState) -> impl IntoView {
             .and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
         if let Some(input) = input {
             draft.send_files(input.files());
-            // Cleared, so that choosing the same file again fires `change`.
+            // Otherwise choosing the same file again fires no `change`.
             input.set_value("");
         }
     };
@@ -256,7 +253,6 @@ fn AttachButton(draft: ComposerState) -> impl IntoView {
     }
 }
 
-/// The uploads into a room: progress, failures and a button to cancel or dismiss.
 #[component]
 fn UploadList(room: RoomId) -> impl IntoView {
     let uploads = use_chat().uploads.in_room(room);

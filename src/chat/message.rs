@@ -25,11 +25,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 #[component]
 pub fn MessageView(
     message: Message,
-    /// The current user.
     me: UserId,
-    /// Whether it is grouped with the message above: same author, shortly after.
+    /// Same author, shortly after the message above.
     is_continuation: bool,
-    /// The other person of a direct room, for the call-back buttons.
+    /// Of a direct room, for the call-back buttons.
     other_person: Option<Person>,
 ) -> impl IntoView {
     let Message {
@@ -81,7 +80,6 @@ pub fn MessageView(
     .into_any()
 }
 
-/// Text with its URLs as links.
 #[component]
 fn LinkifiedText(text: String) -> impl IntoView {
     let parts = split_links(&text)
@@ -101,7 +99,7 @@ fn LinkifiedText(text: String) -> impl IntoView {
     view! { <p class="message-text">{parts}</p> }
 }
 
-/// The maximum display size of an image, in CSS pixels; the style sheet has the same values.
+/// In CSS pixels; the style sheet has the same values.
 const MAX_IMAGE_SIZE: ImageSize = ImageSize {
     width: 480,
     height: 360,
@@ -144,7 +142,6 @@ fn FileView(file: Attachment) -> impl IntoView {
     }
 }
 
-/// The outcome of a call, with buttons to call back.
 #[component]
 fn CallOutcome(
     id: String,
@@ -190,7 +187,6 @@ fn CallOutcome(
     .into_any()
 }
 
-/// A group call that has ended: its duration and its participants.
 #[component]
 fn GroupCallOver(id: String, lasted: i64, people: Vec<String>, at: i64) -> impl IntoView {
     let text = format!("Call, {}: {}", duration_text(lasted), people.join(", "));
@@ -205,13 +201,11 @@ fn GroupCallOver(id: String, lasted: i64, people: Vec<String>, at: i64) -> impl 
     }
 }
 
-/// An unacknowledged message. Its layout is that of a committed one, so nothing shifts on acknowledgement.
+/// An unacknowledged message; on acknowledgement nothing shifts.
 #[component]
 pub fn PendingMessageView(
     entry: OutboxEntry,
-    /// The author, who is the current user.
     author: Person,
-    /// Whether it is grouped with the message above.
     is_continuation: bool,
 ) -> impl IntoView {
     let (chat, socket) = (use_chat(), use_socket());

@@ -14,7 +14,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::{components::Outlet, hooks::use_params_map};
 
-/// The layout of every chat page: sidebar, connection banner and the nested route.
+/// The layout of every chat page.
 #[component]
 pub fn ChatLayout() -> impl IntoView {
     view! { <RequireSession what="Pick a name to chat." children=|_| view! { <ChatColumns /> }.into_any() /> }
@@ -35,7 +35,7 @@ fn ChatColumns() -> impl IntoView {
                         Ok(Some(fetched)) => {
                             chat.rooms.add_unknown(&fetched.rooms);
                             people.take_fetched(&fetched.people);
-                            // Here, where the answer arrives, and not in a component: views only read.
+                            // In the resource, not in a component: views only read.
                             view! { <RoomList me=fetched.me /> }
                                 .into_any()
                         }

@@ -1,7 +1,4 @@
-//! The menu behind the name of a message's author: message or call that person.
-//!
-//! It is a `<details>` element, which works without JavaScript. After hydration it also scrolls into view when it
-//! opens, and closes on Escape, on a press outside and when the focus leaves it.
+//! The menu behind an author's name: a `<details>` element, which works without JavaScript.
 
 use super::{api::OpenDirectRoom, room_list::CallButtons};
 use crate::{
@@ -19,11 +16,11 @@ use web_sys::{
     ScrollLogicalPosition,
 };
 
-/// A person's name that opens a menu to message or call them.
+/// A person's name that opens the menu.
 #[component]
 pub fn PersonMenu(
     person: Person,
-    /// The current user, whose own name has no menu.
+    /// Has no menu on their own name.
     me: UserId,
 ) -> impl IntoView {
     let name = person.name.to_string();
@@ -40,9 +37,9 @@ pub fn PersonMenu(
     let open_direct = ServerAction::<OpenDirectRoom>::new();
     Effect::new(move || {
         open_direct.value().with(|opened| match opened {
-            // The direct room may be open already: then no navigation removes the menu.
+            // If the direct room is open already, no navigation removes the menu.
             Some(Ok(())) => menu.close(),
-            // The failure is shown in the menu, once it is rendered.
+            // The failure is in the menu once that is rendered.
             Some(Err(_)) => request_animation_frame(move || menu.scroll_into_view()),
             None => {}
         });
@@ -78,11 +75,10 @@ pub fn PersonMenu(
     .into_any()
 }
 
-/// The behaviour of the menu after hydration.
 #[derive(Debug, Clone, Copy)]
 struct Menu {
     details: NodeRef<html::Details>,
-    /// Closes the menu on a press outside it; set while the menu is open.
+    /// Set while the menu is open.
     outside_press_listener: StoredValue<Option<WindowListenerHandle>>,
 }
 
@@ -110,7 +106,7 @@ impl Menu {
         self.outside_press_listener.try_set_value(Some(listener));
     }
 
-    /// The element; `None` also once the menu is disposed, which frames and events may outlive.
+    /// `None` also once the menu is disposed, which frames and events may outlive.
     fn element(self) -> Option<HtmlDetailsElement> {
         self.details.try_get_untracked().flatten()
     }
@@ -119,7 +115,7 @@ impl Menu {
         self.element().filter(HtmlDetailsElement::open)
     }
 
-    /// Scrolls the menu's actions into view: the timeline clips them at its lower edge.
+    /// The timeline clips the menu at its lower edge.
     fn scroll_into_view(self) {
         let actions = self
             .open_details()
@@ -143,13 +139,12 @@ impl Menu {
             .first_element_child()
             .and_then(|summary| summary.dyn_into::<HtmlElement>().ok());
         if let Some(summary) = summary {
-            // A `<summary>` is focusable.
             let _ = summary.focus();
         }
     }
 
-    /// Closes the menu when the focus moves outside. Without a related target, either the window lost the focus or a
-    /// press cleared it, which the press listener handles.
+    /// Without a related target, the window lost the focus, or a press cleared it, which the press listener
+    /// handles.
     fn on_focusout(self, event: &ev::FocusEvent) {
         let to = event.related_target();
         if to.is_some() && !self.contains(to) {

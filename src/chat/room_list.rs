@@ -1,4 +1,4 @@
-//! The sidebar beside every room: rooms and people.
+//! The sidebar: rooms and people.
 
 use super::{
     api::{CreateRoom, OpenDirectRoom},
@@ -23,12 +23,9 @@ use leptos::{either::Either, html, prelude::*};
 use leptos_router::hooks::{use_params_map, use_query_map};
 use server_fn::ServerFn;
 
-/// The rooms and the people who are present, from the page's state.
+/// The rooms and the people present.
 #[component]
-pub fn RoomList(
-    /// The current user.
-    me: Person,
-) -> impl IntoView {
+pub fn RoomList(me: Person) -> impl IntoView {
     let (chat, people) = (use_chat(), use_presence());
     let notification_prompt = use_call_actions().notification_prompt;
     let public = chat.rooms.ids(RoomKind::Public);
@@ -80,7 +77,7 @@ pub fn RoomList(
     }
 }
 
-/// A link to a room. The link itself is never replaced: the user may be about to follow it.
+/// The link element is never replaced: the user may be about to follow it.
 #[component]
 fn RoomLink(id: RoomId) -> impl IntoView {
     let (rooms, people, params) = (use_chat().rooms, use_presence(), use_params_map());
@@ -131,7 +128,7 @@ fn RoomLink(id: RoomId) -> impl IntoView {
 /// A badge with the number of unread messages; nothing for zero.
 #[component]
 pub fn UnreadCount(
-    /// The number of unread messages; above 99 it shows as "99+".
+    /// Above 99 it shows as "99+".
     count: i64,
 ) -> impl IntoView {
     (count > 0).then(|| {
@@ -144,11 +141,11 @@ pub fn UnreadCount(
     })
 }
 
-/// The number of unread messages in all rooms, for the main navigation.
+/// Unread messages in all rooms, for the main navigation.
 #[component]
 pub fn UnreadBadge() -> impl IntoView {
     let (chat, clock) = (use_chat(), expect_context::<LocalClock>());
-    // The room list arrives after the navigation is rendered: no number until hydration, so that both sides match.
+    // The room list arrives after the navigation is rendered: no number until hydration.
     let count = move || {
         if clock.is_hydrated() {
             chat.rooms.unread()
@@ -163,7 +160,7 @@ pub fn UnreadBadge() -> impl IntoView {
 fn NewRoom() -> impl IntoView {
     let create = ServerAction::<CreateRoom>::new();
     let query = use_query_map();
-    // Open after a refused form post, because the failure is shown inside.
+    // After a refused form post, whose failure is shown inside.
     let is_refused = move || query.with(|query| query.get_str("__path") == Some(CreateRoom::PATH));
     let details = NodeRef::<html::Details>::new();
     let form = NodeRef::<html::Form>::new();
@@ -201,11 +198,10 @@ fn NewRoom() -> impl IntoView {
     }
 }
 
-/// A person who is present: a button that opens the direct room, and buttons to call.
 #[component]
 fn PersonRow(
     id: UserId,
-    /// Shared by all rows: the list shows its failure above the rows.
+    /// Shared by all rows; the list shows its failure.
     open_direct: ServerAction<OpenDirectRoom>,
 ) -> impl IntoView {
     let people = use_presence();
@@ -238,7 +234,7 @@ fn PersonRow(
     view! { <li class="person-row">{move || person.get().map(row)}</li> }
 }
 
-/// Buttons for a voice and a video call. Enabled after hydration, because calls need JavaScript.
+/// Buttons for a voice and a video call, enabled after hydration.
 #[component]
 pub fn CallButtons(person: Person) -> impl IntoView {
     let call_actions = use_call_actions();

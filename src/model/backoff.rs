@@ -1,17 +1,12 @@
-//! Delay of a retry: exponential backoff with full jitter.
-//!
-//! A uniformly random delay from zero to the bound spreads the clients of a restarted server, so that they do not come
-//! in waves.
+//! Delay of a retry: exponential backoff with full jitter, which spreads the clients of a restarted server.
 
 /// Upper bound of the first delay, in milliseconds.
 pub const INITIAL_DELAY_MS: u32 = 500;
 /// Upper bound of every delay, in milliseconds.
 pub const MAX_DELAY_MS: u32 = 30_000;
 
-/// Milliseconds before the next attempt. The bound doubles with each failure.
-///
-/// `failures` counts consecutive failed attempts: 0 after a working connection. `random` is in the half-open range from
-/// 0 to 1.
+/// Milliseconds before the next attempt, below a bound that doubles with each of `failures`. `random` is in
+/// `0.0..1.0`.
 #[must_use]
 #[expect(
     clippy::cast_possible_truncation,

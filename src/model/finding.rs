@@ -1,4 +1,4 @@
-//! Results of checks on a server or a network, with advice on what to do.
+//! Results of diagnostic checks, with advice.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     pub verdict: Verdict,
-    /// The subject of the check: "Relay over UDP".
+    /// "Relay over UDP".
     #[serde(rename = "what")]
     pub subject: String,
-    /// The observation, in one sentence.
+    /// One sentence.
     #[serde(rename = "says")]
     pub observation: String,
-    /// What to do about it, in one sentence. `None` if there is nothing to do.
+    /// One sentence; `None` if there is nothing to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "todo")]
     pub advice: Option<String>,
@@ -22,13 +22,11 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Works as expected.
     #[serde(rename = "good")]
     Ok,
     /// Works, but not for everybody; or the check had no result.
     #[serde(rename = "doubtful")]
     Warning,
-    /// Does not work.
     #[serde(rename = "wrong")]
     Problem,
 }
@@ -46,7 +44,7 @@ impl Verdict {
 }
 
 impl Finding {
-    /// A finding with the verdict [`Verdict::Ok`].
+    /// A finding with [`Verdict::Ok`].
     #[must_use]
     pub fn ok(what: impl Into<String>, says: impl Into<String>) -> Self {
         Self {
@@ -57,7 +55,7 @@ impl Finding {
         }
     }
 
-    /// A finding with the verdict [`Verdict::Warning`] and advice.
+    /// A finding with [`Verdict::Warning`].
     #[must_use]
     pub fn warning(
         what: impl Into<String>,
@@ -71,7 +69,7 @@ impl Finding {
         }
     }
 
-    /// A finding with the verdict [`Verdict::Problem`] and advice.
+    /// A finding with [`Verdict::Problem`].
     #[must_use]
     pub fn problem(
         what: impl Into<String>,

@@ -1,7 +1,6 @@
-//! Live news in the browser: stories shown and pending, and the cursor to resume from.
+//! Live news in the browser: stories shown and pending, and the cursor.
 //!
-//! A story can arrive twice, and after [`RecentStories::rewind`] an older one can follow a newer one. [`RecentStories`]
-//! and [`Headlines`] count each once and keep their order.
+//! A story can arrive twice, and an older one after a newer one; each counts once, in order.
 
 use super::{
     Cursor, Epoch, Millis, Seq, StoryId,
@@ -10,30 +9,29 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Milliseconds after publication for which a breaking story is announced on every page.
+/// For the announcement on every page, in milliseconds.
 pub const BREAKING_TTL: Millis = 60 * 60 * 1_000;
-/// Pending stories that a page keeps. With more, revealing them replaces the list.
+/// Pending stories kept. With more, revealing them replaces the list.
 pub const MAX_PENDING_STORIES: usize = 100;
-/// Stories that a page shows; older ones are on the next older page.
+/// Stories shown on a page; older ones are on the next.
 pub const MAX_SHOWN_STORIES: usize = 200;
 
 /// The story in the breaking news banner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakingStory {
-    /// A reader's dismissal is stored under this id.
+    /// A dismissal is stored under this id.
     pub id: StoryId,
-    /// Sequence in the news stream.
     pub seq: Seq,
     /// Last segment of its address, `/news/{slug}`.
     pub slug: String,
-    /// One line of text.
+    /// One line.
     pub headline: String,
     /// Commit time on the server.
     pub at: Millis,
 }
 
 impl BreakingStory {
-    /// The banner for a story, if it is breaking and not older than [`BREAKING_TTL`] at `now`.
+    /// `None` unless it is breaking and at most [`BREAKING_TTL`] old.
     #[must_use]
     pub fn from_story(story: &Story, now: Millis) -> Option<Self> {
         let fresh = now - story.at <= BREAKING_TTL;
@@ -53,13 +51,13 @@ impl BreakingStory {
 /// State of the news with which every page starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewsStatus {
-    /// Cursor from which the live stream continues.
+    /// From which the live stream continues.
     pub cursor: Cursor,
-    /// The newest breaking story, unless it is older than [`BREAKING_TTL`].
+    /// At most [`BREAKING_TTL`] old.
     pub breaking: Option<BreakingStory>,
 }
 
-/// Stories received over all connections of a page, and the cursor for the next connection.
+/// Stories received over all connections of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecentStories {
     /// `stories` has every later story, up to and including the cursor.
@@ -70,7 +68,7 @@ pub struct RecentStories {
 }
 
 impl RecentStories {
-    /// An empty buffer; the stream continues after the cursor.
+    /// An empty buffer after the cursor.
     #[must_use]
     pub fn new(cursor: Cursor) -> Self {
         Self {
@@ -86,12 +84,12 @@ impl RecentStories {
         &self.cursor
     }
 
-    /// The buffered stories, oldest first.
+    /// Buffered stories, oldest first.
     pub fn stories(&self) -> impl Iterator<Item = &Story> {
         self.stories.iter()
     }
 
-    /// Adds a story from the stream. Returns false for a duplicate.
+    /// Returns false for a duplicate.
     pub fn receive(&mut self, story: Story) -> bool {
         if story.seq <= self.cursor.seq {
             return false;
@@ -106,9 +104,9 @@ impl RecentStories {
         true
     }
 
-    /// Ensures that every story after `from` is buffered or will arrive. Returns true if the stream has to reconnect.
+    /// Ensures that every story after `from` is buffered or will arrive.
     ///
-    /// The cursor is then `from`: a page of another epoch, or from before the buffer.
+    /// Returns true if the stream has to reconnect, now from that cursor.
     pub fn rewind(&mut self, from: &Cursor) -> bool {
         if from.epoch == self.cursor.epoch && from.seq >= self.buffered_since {
             return false;
@@ -118,16 +116,13 @@ impl RecentStories {
     }
 }
 
-/// How pending stories are revealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RevealMode {
-    /// Above the shown stories.
     Prepend,
     /// Stories in between were not loaded.
     Replace {
         /// The next older page has stories before this sequence.
         next_before: Option<Seq>,
-        /// Whether more stories were missed than are counted.
         is_lower_bound: bool,
     },
 }
@@ -136,11 +131,11 @@ enum RevealMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingCount {
     pub count: usize,
-    /// There may be more, which were not loaded.
+    /// More were missed, and not loaded.
     pub is_lower_bound: bool,
 }
 
-/// The list on the news page. Shown stories do not move until the reader asks for the pending ones.
+/// The news list. Shown stories do not move until the reader asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headlines {
     epoch: Epoch,
@@ -150,7 +145,7 @@ pub struct Headlines {
     next_before: Option<Seq>,
     /// Newest first.
     pending: Vec<Story>,
-    /// Also counts the stories dropped from `pending`.
+    /// Includes those dropped from `pending`.
     pending_count: usize,
     reveal_mode: RevealMode,
     /// Every story up to here is shown, pending, or on an older page.
@@ -173,7 +168,7 @@ impl Headlines {
         }
     }
 
-    /// The stream has to deliver every story after this cursor.
+    /// The stream delivers every later story.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         Cursor {
@@ -182,7 +177,7 @@ impl Headlines {
         }
     }
 
-    /// The shown stories, newest first.
+    /// Shown stories, newest first.
     #[must_use]
     pub fn shown(&self) -> &[Story] {
         &self.shown
@@ -209,7 +204,7 @@ impl Headlines {
         }
     }
 
-    /// Adds a story from the stream. Returns true if it is newly pending.
+    /// Returns true if the story is newly pending.
     pub fn receive(&mut self, story: &Story) -> bool {
         let asked_for = self
             .topic
@@ -242,7 +237,7 @@ impl Headlines {
         all.any(|known| known.id == story.id)
     }
 
-    /// Merges a fresh first page after a failed resume: shown stories stay, new ones become pending.
+    /// Merges a first page after a failed resume; new stories become pending.
     pub fn refresh(&mut self, page: StoryListing) {
         let same_log = page.epoch == self.epoch;
         let new: Vec<Story> = page
@@ -251,7 +246,7 @@ impl Headlines {
             .filter(|story| !self.has(story))
             .cloned()
             .collect();
-        // Sequences of two epochs cannot be ordered.
+        // Sequences of two epochs have no order.
         let hole = !same_log || (new.len() == page.stories.len() && page.next_before.is_some());
         self.epoch = page.epoch;
         self.known = page.head;
@@ -279,7 +274,7 @@ impl Headlines {
         }
     }
 
-    /// Shows the pending stories and returns their number.
+    /// Shows the pending stories; returns their number.
     pub fn reveal(&mut self) -> usize {
         let mut revealed = std::mem::take(&mut self.pending);
         let count = revealed.len();

@@ -1,7 +1,5 @@
-//! Identifiers: one newtype each, so that the compiler rejects a room id in place of a user id.
-//!
-//! All are UUIDs (RFC 9562) in lower-case hyphenated text. Ids made by the server and idempotency keys are version 7
-//! and sort by time.
+//! Identifiers: UUIDs (RFC 9562) in lower-case hyphenated text. Ids made by the server and idempotency keys
+//! are version 7 and sort by time.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -31,19 +29,19 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A user (guest, member, editor or administrator), or a guest of one group call.
+    /// A user, or a guest of one group call.
     UserId
     /// A public or direct room.
     RoomId
-    /// A message. Made by the sending client (UUIDv7), as idempotency key.
+    /// A UUIDv7 of the sending client, as idempotency key.
     MessageId
     /// A story.
     StoryId
-    /// A call. Made by the starting client (UUIDv7), as idempotency key.
+    /// A UUIDv7 of the starting client, as idempotency key.
     CallId
     /// One page load in one tab: a reconnect keeps it, a reload does not.
     ClientId
-    /// A bearer token for publishing.
+    /// A token for publishing.
     TokenId
     /// A link that admits guests to one group call.
     GuestLinkId

@@ -1,57 +1,57 @@
-//! Limits that users can meet, enforced and shown by server and browser alike.
+//! Limits that users can meet, shared by server and browser.
 
 use serde::{Deserialize, Serialize};
 
-/// People listed with their presence; a larger crowd is only counted.
+/// People listed with their presence; more are only counted.
 pub const MAX_LISTED_PEOPLE: usize = 100;
-/// Maximum length of a display name, in characters (Unicode scalar values).
+/// In characters (Unicode scalar values).
 pub const MAX_NAME_CHARS: usize = 40;
-/// Maximum length of a room name, in characters.
+/// In characters.
 pub const MAX_ROOM_NAME_CHARS: usize = 60;
-/// Maximum length of a message's text, in characters.
+/// In characters.
 pub const MAX_MESSAGE_CHARS: usize = 4_000;
-/// Maximum length of a headline, in characters.
+/// In characters.
 pub const MAX_HEADLINE_CHARS: usize = 160;
-/// Maximum length of a story's Markdown body, in characters.
+/// Markdown, in characters.
 pub const MAX_BODY_CHARS: usize = 40_000;
-/// Maximum length of a topic, in characters.
+/// In characters.
 pub const MAX_TOPIC_CHARS: usize = 40;
-/// Characters of a password (NIST SP 800-63B, without rules on its composition).
+/// NIST SP 800-63B, without rules on composition.
 pub const MIN_PASSWORD_CHARS: usize = 8;
-/// Bytes of a password, so that hashing stays cheap.
+/// Keeps hashing cheap.
 pub const MAX_PASSWORD_BYTES: usize = 1_024;
-/// Maximum length of a file name, in characters.
+/// In characters.
 pub const MAX_FILE_NAME_CHARS: usize = 200;
-/// Bytes of a text frame from a client. SDP with many candidates stays below 20 kB.
+/// From a client. SDP with many candidates stays below 20 kB.
 pub const MAX_TEXT_FRAME_BYTES: usize = 64 * 1024;
-/// Maximum data in one binary frame of an upload, in bytes.
+/// Data in one binary frame of an upload.
 pub const MAX_CHUNK_BYTES: usize = 64 * 1024;
-/// Upload chunks that a client has sent and not seen acknowledged.
+/// Chunks sent and not acknowledged.
 pub const MAX_CHUNKS_IN_FLIGHT: usize = 8;
-/// Maximum number of unexpired guest links to one call.
+/// Unexpired guest links to one call.
 pub const MAX_GUEST_LINKS: usize = 20;
-/// Guests who join by one guest link, at the same time or not.
+/// Guests per link, at the same time or not.
 pub const MAX_GUESTS_PER_LINK: usize = 100;
-/// Maximum lifetime of a guest link, in hours.
+/// Lifetime of a guest link.
 pub const MAX_GUEST_LINK_HOURS: u32 = 7 * 24;
-/// Number of messages in a page of a room's history.
+/// Messages in a page of history.
 pub const HISTORY_PAGE_SIZE: i64 = 50;
-/// Number of stories in a page of news.
+/// Stories in a page of news.
 pub const NEWS_PAGE_SIZE: i64 = 20;
-/// Unread messages of a room are counted up to this; it means "this many or more".
+/// Counted unread messages; stands for "this many or more".
 pub const MAX_UNREAD_COUNT: i64 = 100;
-/// Events replayed by a resume. A client further behind fetches the state anew.
+/// Events replayed by a resume; a client further behind fetches the state.
 pub const MAX_REPLAY_EVENTS: i64 = 1_000;
 
-/// Limits that the operator configures; sent to the client in `welcome`.
+/// Limits that the operator configures, sent in `welcome`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Maximum size of a file sent to a room, in bytes.
+    /// Of a file sent to a room.
     #[serde(rename = "upload_bytes")]
     pub max_upload_bytes: u64,
 }
 
-/// Formats a number of bytes in decimal units (powers of 1,000): `512 bytes`, `1.5 MB`.
+/// Formats bytes in powers of 1,000: `512 bytes`, `1.5 MB`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub fn format_bytes(bytes: u64) -> String {

@@ -8,8 +8,8 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Text of a message: not blank, no trailing white space, line breaks as `\n`, at most [`limits::MAX_MESSAGE_CHARS`]
-/// characters.
+/// Text of a message: not blank, no trailing white space, `\n` line breaks, at most
+/// [`limits::MAX_MESSAGE_CHARS`] characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MessageText(String);
@@ -17,10 +17,8 @@ pub struct MessageText(String);
 /// Why a text is not a valid message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageTextError {
-    /// Empty, or only white space.
     #[error("Write something first.")]
     Empty,
-    /// Longer than [`limits::MAX_MESSAGE_CHARS`].
     #[error(
         "A message can have at most {max} characters; this one has {actual}. Split it, or send it as a file."
     )]
@@ -28,9 +26,10 @@ pub enum MessageTextError {
 }
 
 impl MessageText {
-    /// Normalises and validates a text: CRLF, CR and NUL become `\n`; trailing white space and leading line breaks go.
+    /// Turns CRLF, CR and NUL into `\n`; drops trailing white space and leading line breaks.
     ///
     /// # Errors
+    ///
     /// [`MessageTextError`] names the violated rule.
     pub fn new(text: &str) -> Result<Self, MessageTextError> {
         let text = text.replace("\r\n", "\n").replace(['\r', '\0'], "\n");
@@ -68,20 +67,19 @@ impl From<MessageText> for String {
     }
 }
 
-/// A file in a message. Members of the room fetch its bytes from `/files/{hash}/{name}`.
+/// A file in a message, at `/files/{hash}/{name}` for members of the room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
-    /// SHA-256 of the bytes, 64 lower-case hexadecimal digits.
+    /// SHA-256, 64 lower-case hexadecimal digits.
     pub hash: String,
-    /// File name without folders.
+    /// Without folders.
     pub name: String,
-    /// Size in bytes.
     pub size: u64,
-    /// Of a PNG, JPEG, GIF or WebP image, shown inline. `None` for any other file, offered as a download.
+    /// Of a PNG, JPEG, GIF or WebP image, shown inline; `None` for a download.
     pub image: Option<ImageSize>,
 }
 
-/// Width and height in pixels, both at least 1.
+/// In pixels, both at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSize {
     pub width: u32,
@@ -89,7 +87,7 @@ pub struct ImageSize {
 }
 
 impl ImageSize {
-    /// Scales down to fit `most`, keeping the aspect ratio; each side stays at least 1.
+    /// Scales down to fit `most`, keeping the aspect ratio; each side is at least 1.
     #[must_use]
     pub fn fitted(self, most: Self) -> Self {
         let (width, height) = (u64::from(self.width.max(1)), u64::from(self.height.max(1)));
@@ -100,7 +98,7 @@ impl ImageSize {
                 height: self.height.max(1),
             };
         }
-        // The tighter side decides; aspect ratios are cross-multiplied to avoid a division.
+        // Aspect ratios, cross-multiplied.
         let (width, height) = if width * most_height >= height * most_width {
             (most_width, height * most_width / width)
         } else {
@@ -118,26 +116,27 @@ impl ImageSize {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Content {
-    /// A text.
-    Text { text: MessageText },
-    /// A file.
-    File { file: Attachment },
-    /// Outcome of a call, posted by the server to the direct room.
+    Text {
+        text: MessageText,
+    },
+    File {
+        file: Attachment,
+    },
+    /// To the direct room, by the server.
     Call {
         call: CallId,
-        /// The user who started the call.
         caller: UserId,
         media: Media,
         outcome: Outcome,
-        /// Duration of the connection in milliseconds; `None` if it was never established.
+        /// Milliseconds; `None` if never connected.
         lasted: Option<Millis>,
     },
-    /// End of a group call, posted by the server to its room.
+    /// To its room, by the server.
     GroupCall {
         call: CallId,
-        /// Duration of the call in milliseconds.
+        /// Milliseconds.
         lasted: Millis,
-        /// Names of everybody who took part, as of that time.
+        /// Names of all former participants, as of that time.
         people: Vec<String>,
     },
 }
@@ -152,12 +151,12 @@ impl Content {
         }
     }
 
-    /// Whether it counts as unread for others. Answered and declined calls do not: both people know of them.
+    /// Both people know of answered and declined calls.
     #[must_use]
     pub fn counts_as_unread(&self) -> bool {
         match self {
             Self::Text { .. } | Self::File { .. } => true,
-            // The call was visible to the room while it lasted.
+            // The room saw it while it lasted.
             Self::GroupCall { .. } => false,
             Self::Call { outcome, .. } => match outcome {
                 Outcome::HungUp | Outcome::Declined | Outcome::AnsweredElsewhere => false,
@@ -170,10 +169,9 @@ impl Content {
 /// A message as the members of its room see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Made by the sending client; for a message about a call, the call's id.
+    /// Made by the sending client; for a call's outcome, the call's id.
     pub id: MessageId,
     pub room: RoomId,
-    /// Sequence in the room's stream.
     pub seq: Seq,
     pub author: Person,
     /// Commit time on the server.
@@ -185,7 +183,6 @@ pub struct Message {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RoomEvent {
-    /// A message was committed: text, file or the end of a call.
     Message { message: Message },
 }
 

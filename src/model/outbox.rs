@@ -1,37 +1,34 @@
 //! Messages that the browser sent and the server has not acknowledged.
 //!
-//! An entry leaves when the server reports the commit or the user discards it. Every connection sends pending entries
-//! again, in order and under the same ids, so a retry never duplicates a message.
+//! Every connection repeats pending entries, in order and under the same ids, so none is duplicated.
 
 use super::{MessageId, Millis, RoomId, message::MessageText};
 use serde::{Deserialize, Serialize};
 
-/// Delivery state of a message in the outbox.
+/// Delivery state of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Delivery {
-    /// Sent or about to be sent.
     Pending,
-    /// Refused by the server. Stays until the user retries or discards it.
+    /// Stays until the user retries or discards it.
     Failed {
-        /// The reason, as shown to the user.
         reason: String,
     },
 }
 
-/// A message that is not acknowledged yet.
+/// An unacknowledged message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxEntry {
-    /// Made when the user pressed Enter; the same for every retry.
+    /// The same for every retry.
     pub id: MessageId,
     pub room: RoomId,
     pub text: MessageText,
-    /// Time of writing, by the browser's clock.
+    /// By the browser's clock.
     pub at: Millis,
     pub delivery: Delivery,
 }
 
-/// All messages that are not acknowledged yet, oldest first.
+/// Unacknowledged messages, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Outbox {
@@ -67,12 +64,12 @@ impl Outbox {
         )
     }
 
-    /// Marks a message as pending again. Returns whether it was present.
+    /// Marks a message as pending; false if there was none.
     pub fn retry(&mut self, id: MessageId) -> bool {
         self.set(id, Delivery::Pending)
     }
 
-    /// Removes a message that the user gave up; false if there was none.
+    /// Removes a refused message; false if there was none.
     pub fn discard(&mut self, id: MessageId) -> bool {
         self.remove(id)
     }
@@ -83,7 +80,7 @@ impl Outbox {
         self.entries.iter().find(|entry| entry.id == id)
     }
 
-    /// Pending entries, oldest first: what a new connection sends.
+    /// Pending entries, oldest first.
     pub fn to_send(&self) -> impl Iterator<Item = &OutboxEntry> {
         self.entries
             .iter()
@@ -95,7 +92,7 @@ impl Outbox {
         self.entries.iter().filter(move |entry| entry.room == room)
     }
 
-    /// Whether everything is acknowledged, so that leaving the page loses nothing.
+    /// Leaving the page then loses nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -1,76 +1,66 @@
-//! When a live connection connects, counts as dead and connects again: plain data without a clock or randomness.
+//! When a live connection connects, counts as dead and connects again, without a clock or randomness.
 //!
-//! The WebSocket and the news stream share [`ReconnectState`]. It takes events and returns effects; a
-//! [`ReconnectPolicy`] holds what differs between the two.
+//! A [`ReconnectPolicy`] holds what differs between WebSocket and news stream.
 
 use super::{Millis, backoff};
 
-/// Interval at which a client reports [`ConnectionEvent::Timer`], in milliseconds.
+/// Milliseconds between [`ConnectionEvent::Timer`] events.
 pub const TIMER_INTERVAL: Millis = 500;
 /// Usual limit for the server's silence, in milliseconds.
 pub const REPLY_TIMEOUT: Millis = 10_000;
-/// Age in milliseconds below which an attempt is too recent to be restarted by [`ConnectionEvent::NetworkHint`].
+/// Milliseconds below which [`ConnectionEvent::NetworkHint`] does not restart an attempt.
 const RECENT_ATTEMPT_AGE: Millis = 200;
-/// Timer delay in milliseconds from which the page counts as busy: received data may be waiting, so deadlines are
-/// extended.
+/// Timer delay, in milliseconds, of a busy page: received data may be waiting; deadlines are extended.
 const LATE_TIMER_THRESHOLD: Millis = 1_000;
-/// Timer delay in milliseconds from which the device counts as having slept: deadlines are not extended.
+/// Timer delay, in milliseconds, of a device that slept: deadlines are not extended.
 const SLEEP_THRESHOLD: Millis = 6_000;
 
 /// Something that concerns the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEvent {
-    /// A connection is wanted now, in place of the current one.
+    /// Connect now, in place of the current connection.
     Start,
-    /// No connection is wanted any more.
     Stop,
     /// The transport is open; the server's welcome is outstanding.
     Opened,
-    /// The server sent something.
     Received,
-    /// The server's welcome was received.
     Welcomed,
-    /// The client asked the server for a reply.
     ReplyRequested,
-    /// The connection was lost or refused, or must be given up.
+    /// Lost or refused, or to be given up.
     Lost(DisconnectCause),
-    /// Waiting longer is pointless: the browser is online again, the page visible, or the user asks.
+    /// The browser is online again, the page visible, or the user asks.
     RetryNow,
     /// The network may be back.
     NetworkHint,
-    /// Time has passed: reported every [`TIMER_INTERVAL`] and at each [`ReconnectState::deadline`].
+    /// Reported every [`TIMER_INTERVAL`] and at each [`ReconnectState::deadline`].
     Timer,
 }
 
 /// What the client must do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEffect {
-    /// Open a connection in place of the current one.
+    /// In place of the current connection.
     Connect,
-    /// Close the connection; another attempt follows.
+    /// Close; another attempt follows.
     BackOff,
-    /// Close the connection for good.
+    /// Close for good.
     Close,
 }
 
-/// Reason why there is no connection.
+/// Why there is no connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DisconnectCause {
-    /// No packets arrive over the network path.
     PathTimeout,
-    /// The server closed or refused the connection, or sent no welcome in time; it may be busy. Also used while the
-    /// browser reports that it is offline.
+    /// Closed, refused, or no welcome in time; also while the browser is offline.
     ServerUnavailable,
 }
 
 /// Progress of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectPhase {
-    /// The transport is not open yet.
     Connecting,
-    /// The transport is open; the server's welcome is outstanding.
+    /// The transport is open; the welcome is outstanding.
     Open,
-    /// The server has sent its welcome.
     Welcomed,
 }
 
@@ -85,42 +75,33 @@ impl ConnectPhase {
     }
 }
 
-/// A change of the state, reported to the policy.
+/// A change of state, reported to the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transition {
-    /// An attempt starts.
     Connecting,
-    /// The server sent something.
     Received,
-    /// The server's welcome was received.
     Welcomed,
-    /// The connection was lost in this phase.
     Lost(ConnectPhase),
-    /// No connection is wanted any more.
     Stopped,
 }
 
-/// Side that keeps an idle connection from being silent.
+/// The side whose heartbeats fill an idle connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeartbeatSource {
-    /// The client pings; the server only replies.
+    /// Pings; the server only replies.
     Client,
-    /// The server sends heartbeats of its own accord.
     Server,
 }
 
 /// What differs between the connections of a page.
 pub trait ReconnectPolicy {
-    /// Side that sends heartbeats.
     const HEARTBEAT_SOURCE: HeartbeatSource;
-    /// Age in milliseconds from which a welcomed connection is stable: its loss resets the backoff.
+    /// Age, in milliseconds, from which the loss of a welcomed connection resets the backoff.
     const STABLE_AGE: Millis;
 
-    /// Records a change of the state.
     fn on_transition(&mut self, transition: Transition, now: Millis);
 
-    /// Longest accepted silence in a phase, in milliseconds. `failures` are the lost connections and failed attempts
-    /// since the last stable connection.
+    /// Longest accepted silence in a phase, in milliseconds.
     fn reply_timeout(&self, phase: ConnectPhase, failures: u32) -> Millis;
 
     /// Delay before the next attempt, in milliseconds, given that of the backoff.
@@ -130,29 +111,24 @@ pub trait ReconnectPolicy {
 /// State of a connection that is kept open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReconnectState<P> {
-    /// What is specific to this connection.
     pub policy: P,
     state: State,
     attempt: u32,
-    /// Lost connections and failed attempts since the last stable connection.
+    /// Since the last stable connection.
     failures: u32,
     last_timer_at: Millis,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// No connection is wanted.
     Idle,
-    /// Connecting or connected.
     Active(Connection),
-    /// Lost; the next attempt is scheduled.
     BackingOff { retry_at: Millis },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Connection {
     phase: ConnectPhase,
-    /// When the phase was reached.
     phase_since: Millis,
     /// Since when something of the server is expected.
     awaiting_since: Option<Millis>,
@@ -171,7 +147,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         }
     }
 
-    /// Records an event; returns what the client must do. `random` is in `0.0..1.0`, for jitter.
+    /// Records an event; returns what the client must do. `random` is in `0.0..1.0`.
     pub fn on_event(
         &mut self,
         event: ConnectionEvent,
@@ -207,7 +183,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         }
     }
 
-    /// Number of the current attempt. It changes whenever a connection is opened, closed or postponed.
+    /// Changes whenever a connection is opened, closed or postponed.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -217,7 +193,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         self.failures
     }
 
-    /// The phase of the connection, if there is one or an attempt.
+    /// The phase of the connection or attempt.
     pub fn phase(&self) -> Option<ConnectPhase> {
         match self.state {
             State::Active(connection) => Some(connection.phase),
@@ -225,7 +201,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         }
     }
 
-    /// Time of the next attempt, if the connection is lost.
+    /// Time of the next attempt, while backing off.
     pub fn retry_at(&self) -> Option<Millis> {
         match self.state {
             State::BackingOff { retry_at } => Some(retry_at),
@@ -241,7 +217,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         }
     }
 
-    /// Time at which [`ConnectionEvent::Timer`] connects, or gives up a silent connection.
+    /// When [`ConnectionEvent::Timer`] connects, or gives up a silent connection.
     pub fn deadline(&self) -> Option<Millis> {
         match self.state {
             State::Idle => None,
@@ -253,14 +229,14 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         }
     }
 
-    /// Moves the next attempt forward to a time, unless it is earlier already.
+    /// Makes the next attempt no later than `latest`.
     pub fn hasten(&mut self, latest: Millis) {
         if let State::BackingOff { retry_at } = &mut self.state {
             *retry_at = latest.min(*retry_at);
         }
     }
 
-    /// Moves the next attempt to another time; returns the new number of the attempt.
+    /// Moves the next attempt to another time; returns its new number.
     pub fn postpone(&mut self, until: Millis) -> u32 {
         if let State::BackingOff { retry_at } = &mut self.state {
             *retry_at = until;
@@ -271,7 +247,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
 
     fn connect(&mut self, now: Millis) -> ConnectionEffect {
         self.attempt = self.attempt.wrapping_add(1);
-        // A server that accepts the connection and stays silent is treated like one that does not answer.
+        // A server that accepts and stays silent is treated like one that does not answer.
         self.state = State::Active(Connection {
             phase: ConnectPhase::Connecting,
             phase_since: now,
@@ -360,7 +336,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         }
     }
 
-    /// Whether a hint may start an attempt: while backing off, or in place of one that is not recent.
+    /// While backing off, or in place of an attempt that is not recent.
     fn can_restart(&self, now: Millis) -> bool {
         match self.state {
             State::Idle => false,
@@ -377,7 +353,6 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
 mod tests {
     use super::*;
 
-    /// Heartbeats from one side, and the usual limits.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     struct Pinging;
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -424,7 +399,7 @@ mod tests {
         state
     }
 
-    /// Reports timers in the usual interval; returns the first effect and its time.
+    /// Reports timers until an effect; returns it and its time.
     fn next_effect<P: ReconnectPolicy>(
         state: &mut ReconnectState<P>,
         mut now: Millis,

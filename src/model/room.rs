@@ -1,4 +1,4 @@
-//! Rooms, which contain messages.
+//! Rooms.
 
 use super::{
     Epoch, RoomId, Seq, limits,
@@ -7,7 +7,7 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Name of a room: as [`super::user::UserName`], up to [`limits::MAX_ROOM_NAME_CHARS`] characters.
+/// As [`super::user::UserName`], up to [`limits::MAX_ROOM_NAME_CHARS`] characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RoomName(String);
@@ -16,6 +16,7 @@ impl RoomName {
     /// Validates a name.
     ///
     /// # Errors
+    ///
     /// [`SingleLineError`] names the violated rule.
     pub fn new(text: &str) -> Result<Self, SingleLineError> {
         parse_single_line(text, limits::MAX_ROOM_NAME_CHARS).map(Self)
@@ -68,26 +69,25 @@ impl RoomKind {
     }
 }
 
-/// A room as one member sees it in the room list.
+/// A room as one member sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomSummary {
     pub id: RoomId,
-    /// In its address `/chat/{slug}`: from the name of a public room; the id of a direct room.
+    /// In `/chat/{slug}`: from the name of a public room; the id of a direct room.
     pub slug: String,
-    /// Name of the room, or of the other person in a direct room.
+    /// In a direct room, the other person's name.
     pub title: String,
     pub kind: RoomKind,
-    /// The other person in a direct room, otherwise `None`.
+    /// In a direct room.
     #[serde(rename = "with")]
     pub other_person: Option<Person>,
-    /// Epoch of the room's stream.
+    /// Of the room's stream.
     pub epoch: Epoch,
-    /// Newest sequence of the room's stream.
+    /// Newest sequence of the stream.
     pub head: Seq,
-    /// The member has read everything up to this sequence.
+    /// Everything up to here is read.
     #[serde(rename = "read")]
     pub read_seq: Seq,
-    /// Messages of others after `read_seq`; [`MAX_UNREAD_COUNT`](super::limits::MAX_UNREAD_COUNT) means that many or
-    /// more.
+    /// Messages of others; [`MAX_UNREAD_COUNT`](super::limits::MAX_UNREAD_COUNT) means that many or more.
     pub unread: i64,
 }

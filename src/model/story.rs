@@ -11,10 +11,10 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
-    /// Counted in the notice above the news list.
+    /// Counted above the news list.
     #[default]
     Normal,
-    /// Shown as a banner on every open page.
+    /// A banner on every open page.
     Breaking,
 }
 
@@ -50,21 +50,17 @@ impl FromStr for Urgency {
 /// Why a draft is not a valid story.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoryError {
-    /// The headline is not a valid single line.
     #[error("Headline: {0}")]
     Headline(SingleLineError),
-    /// The topic is not a valid single line.
     #[error("Topic: {0}")]
     Topic(SingleLineError),
-    /// The body is longer than [`limits::MAX_BODY_CHARS`].
     #[error("The body can have at most {max} characters; this one has {actual}.")]
     BodyTooLong { max: usize, actual: usize },
-    /// The urgency is neither `normal` nor `breaking`.
     #[error("Urgency must be \"normal\" or \"breaking\".")]
     Urgency,
 }
 
-/// A validated story, ready to publish.
+/// A validated story.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoryDraft {
     /// One line, 1 to [`limits::MAX_HEADLINE_CHARS`] characters.
@@ -77,10 +73,11 @@ pub struct StoryDraft {
 }
 
 impl StoryDraft {
-    /// Validates a draft. An empty topic becomes `General`.
+    /// An empty topic becomes `General`.
     ///
     /// # Errors
-    /// [`StoryError`] names the field and the rule it violates.
+    ///
+    /// [`StoryError`] names the field and the violated rule.
     pub fn new(
         headline: &str,
         body: &str,
@@ -120,36 +117,35 @@ pub struct Story {
     pub id: StoryId,
     /// Last segment of its address, `/news/{slug}`.
     pub slug: String,
-    /// One line of text.
+    /// One line.
     pub headline: String,
-    /// About 200 characters of plain text, for lists.
+    /// About 200 characters of plain text.
     pub summary: String,
-    /// Sanitised by the server, safe to insert into a page.
+    /// Sanitised by the server.
     pub html: String,
-    /// One line of text.
+    /// One line.
     pub topic: String,
     pub urgency: Urgency,
-    /// Display name of the publisher.
+    /// The publisher's display name.
     pub byline: String,
     /// Commit time on the server.
     pub at: Millis,
-    /// Sequence in the news stream.
     pub seq: Seq,
 }
 
-/// A page of stories, and where the live stream continues.
+/// A page of stories.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoryListing {
     /// Newest first.
     pub stories: Vec<Story>,
-    /// Epoch of the news stream.
+    /// Of the news stream.
     pub epoch: Epoch,
-    /// Newest sequence of the news stream when this page was read.
+    /// Newest sequence when this page was read.
     pub head: Seq,
     /// The next older page starts before this sequence; `None` on the last page.
     #[serde(rename = "older")]
     pub next_before: Option<Seq>,
-    /// The topic that the page is filtered by.
+    /// The filter.
     pub topic: Option<String>,
 }
 

@@ -1,42 +1,40 @@
-//! Sequence, epoch and cursor of an event stream, and whether a client can resume.
+//! Sequence, epoch and cursor of an event stream, and the resume decision.
 
 use serde::{Deserialize, Serialize};
 
-/// Sequence of an event in its stream, from 1 on without gaps. 0 is before the first.
+/// Sequence of an event, from 1 on without gaps. 0 is before the first.
 pub type Seq = i64;
 
-/// One incarnation of a stream: opaque text of at most 32 characters.
+/// One incarnation of a stream, at most 32 characters.
 ///
-/// A replaced or restored store has another epoch, whose sequences cannot be compared.
+/// A replaced or restored store has another; their sequences cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub String);
 
-/// Position of a reader: every event of `epoch` up to and including `seq` was received.
+/// Every event up to and including `seq` was received.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Cursor {
-    /// Epoch of `seq`.
     pub epoch: Epoch,
-    /// Last sequence received; 0 for none.
+    /// 0 for none.
     pub seq: Seq,
 }
 
-/// Decision on a resume: a full replay or none.
+/// A full replay or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResumeDecision {
-    /// Every event after the cursor is in the log and is replayed.
+    /// Every event after the cursor is in the log.
     Recovered {
         /// Exclusive start of the replay.
         after: Seq,
     },
-    /// Events are missing or too many: the client fetches the current state.
+    /// Events are missing or too many: the client fetches the state.
     Resync,
 }
 
-/// Decides whether a client can resume from `cursor`.
+/// Decides whether a client can resume.
 ///
-/// `head` is the newest sequence, `oldest` the oldest one stored (`head + 1` if none is). Beyond `max_replay` events,
-/// fetching the state is cheaper than a replay.
+/// `oldest` is the oldest sequence stored, `head + 1` if none is; at most `max_replay` events are replayed.
 #[must_use]
 pub fn decide_resume(
     epoch: &Epoch,
@@ -47,7 +45,7 @@ pub fn decide_resume(
 ) -> ResumeDecision {
     let same_log = *epoch == cursor.epoch;
     let in_range = (0..=head).contains(&cursor.seq);
-    // Lazily: `cursor.seq + 1` overflows for an arbitrary value from a client.
+    // Lazy: `cursor.seq + 1` overflows for an arbitrary value from a client.
     let all_kept = || cursor.seq + 1 >= oldest || cursor.seq == head;
     if same_log && in_range && all_kept() && head - cursor.seq <= max_replay {
         ResumeDecision::Recovered { after: cursor.seq }

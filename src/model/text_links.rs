@@ -2,17 +2,15 @@
 
 use linkify::{LinkFinder, LinkKind};
 
-/// A span of a text; all spans in order are the text.
+/// A span of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextSpan {
-    /// Text without a link.
     Plain(String),
-    /// An `http` or `https` URL, shown and linked as it is.
+    /// An `http` or `https` URL as it is.
     Link(String),
 }
 
-/// Splits a text into plain spans and links. Only `http://` and `https://` become links, so no text can produce a
-/// `javascript:` URL.
+/// Only `http://` and `https://` become links, never a `javascript:` URL.
 #[must_use]
 pub fn split_links(text: &str) -> Vec<TextSpan> {
     let mut finder = LinkFinder::new();

@@ -1,33 +1,31 @@
-//! Messages of a room in the browser: history, live events and replays in order, without gaps or duplicates.
+//! Messages of a room in the browser: history, live events and replays, without gaps or duplicates.
 
 use super::{Cursor, Epoch, MessageId, Seq, message::Message};
 use serde::{Deserialize, Serialize};
 
-/// Messages of one room, oldest first, without duplicates.
+/// A room's messages, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
     epoch: Epoch,
-    /// Every event of the stream up to this sequence is merged.
+    /// Every event up to here is merged.
     #[serde(rename = "seen")]
     merged_seq: Seq,
     messages: Vec<Message>,
-    /// Whether the server has older messages.
+    /// On the server.
     pub has_older: bool,
 }
 
 /// Result of merging a live event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MergeOutcome {
-    /// The message was next in sequence and was appended.
     Added,
-    /// The message was merged before.
     Duplicate,
     /// Messages before it are missing: resume from [`Timeline::cursor`].
     Gap,
 }
 
 impl Timeline {
-    /// One page of history: `messages` oldest first, and the stream's newest sequence at that time.
+    /// `messages` are oldest first; `head` is the stream's newest sequence.
     #[must_use]
     pub fn new(epoch: Epoch, head: Seq, messages: Vec<Message>, has_older: bool) -> Self {
         Self {
@@ -53,7 +51,7 @@ impl Timeline {
         &self.messages
     }
 
-    /// Sequence of the oldest message: the `before` of the next page of history.
+    /// The `before` of the next page of history.
     #[must_use]
     pub fn oldest(&self) -> Option<Seq> {
         self.messages.first().map(|message| message.seq)
@@ -77,7 +75,7 @@ impl Timeline {
         MergeOutcome::Added
     }
 
-    /// Inserts an older page before the first message, without duplicates.
+    /// Inserts an older page, without duplicates.
     pub fn prepend(&mut self, mut older: Vec<Message>, has_older: bool) {
         let first = self.oldest().unwrap_or(Seq::MAX);
         older.retain(|message| message.seq < first);

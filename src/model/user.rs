@@ -1,20 +1,18 @@
-//! Users: roles, names, presence, and what others see of them.
+//! Users: roles, names and presence.
 
 use super::{UserId, limits};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Permission level of a user; each includes those before it.
+/// Permission level; each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Has a name, but no account.
+    /// A name without an account.
     Guest,
-    /// Has an account with a password.
+    /// An account with a password.
     Member,
-    /// May publish stories and create rooms.
     Editor,
-    /// May do everything.
     Admin,
 }
 
@@ -51,7 +49,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// The text is not the name of a role.
+/// The text names no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("use guest, member, editor or admin")]
 pub struct UnknownRole;
@@ -67,31 +65,28 @@ impl FromStr for Role {
     }
 }
 
-/// A display name: 1 to [`limits::MAX_NAME_CHARS`] characters, trimmed, with single spaces, without control, invisible
-/// or bidirectional formatting characters.
+/// 1 to [`limits::MAX_NAME_CHARS`] characters, single spaces, no control, invisible or bidirectional
+/// formatting characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserName(String);
 
-/// Why a text is not a valid single line, such as a name or a headline.
+/// Why a text is not a valid single line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SingleLineError {
-    /// Empty after trimming.
     #[error("Enter at least one character.")]
     Empty,
-    /// Longer than allowed.
     #[error("Use at most {max} characters; this has {actual}.")]
     TooLong { max: usize, actual: usize },
-    /// Contains a control, invisible or bidirectional formatting character.
+    /// Control, invisible or bidirectional formatting.
     #[error("Invisible and control characters are not allowed.")]
     ControlCharacter,
 }
 
-/// Trims a line, collapses white space and rejects control and invisible characters: for names, headlines and topics.
-///
-/// `max_chars` counts Unicode scalar values.
+/// Trims a line, collapses white space and rejects control and invisible characters.
 ///
 /// # Errors
+///
 /// [`SingleLineError`] names the violated rule.
 pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleLineError> {
     let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -114,8 +109,8 @@ pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleL
     Ok(folded)
 }
 
-/// Makes one name look like another or reorders the text around it (Unicode Technical Report 36, section 2). Zero-width
-/// joiners are allowed: several scripts and emoji need them.
+/// These imitate another name or reorder the text around it (Unicode Technical Report 36, section 2). Several
+/// scripts and emoji need zero-width joiners.
 fn is_invisible_or_directional(c: char) -> bool {
     matches!(c, '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
@@ -124,6 +119,7 @@ impl UserName {
     /// Validates a name.
     ///
     /// # Errors
+    ///
     /// [`SingleLineError`] names the violated rule.
     pub fn new(text: &str) -> Result<Self, SingleLineError> {
         parse_single_line(text, limits::MAX_NAME_CHARS).map(Self)
@@ -167,12 +163,11 @@ pub struct Person {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
-    /// At least one page is open and visible.
+    /// At least one page is visible.
     #[serde(rename = "here")]
     Online,
-    /// Pages are open, but all of them are hidden.
+    /// All open pages are hidden.
     Away,
-    /// No page is open.
     #[serde(rename = "gone")]
     Offline,
 }

@@ -20,18 +20,20 @@ use crate::{
 use leptos::prelude::*;
 use server_fn::codec::{GetUrl, Json};
 
-/// Returns the stream's cursor and the breaking story.
+/// The stream's cursor and the breaking story.
 ///
 /// # Errors
+///
 /// [`Failure::Unavailable`] when the store fails.
 #[server(endpoint = "news-now", input = GetUrl)]
 pub async fn find_news_status() -> Result<NewsStatus, Failure> {
     Ok(use_news_service()?.find_news_status().await?)
 }
 
-/// Returns one page of stories, of one topic or all: the newest, or those before a sequence.
+/// One page of stories, of one topic or all: the newest, or those before a sequence.
 ///
 /// # Errors
+///
 /// [`Failure::Unavailable`] when the store fails.
 #[server(endpoint = "stories", input = GetUrl)]
 pub async fn list_stories(
@@ -41,28 +43,31 @@ pub async fn list_stories(
     Ok(use_news_service()?.list_stories(topic, before).await?)
 }
 
-/// Returns the topics, and whether the reader may publish.
+/// The topics, and whether the reader may publish.
 ///
 /// # Errors
+///
 /// [`Failure::Unavailable`] when the store fails.
 #[server(endpoint = "news-desk", input = GetUrl)]
 pub async fn find_page_info() -> Result<NewsPageInfo, Failure> {
     Ok(use_news_service()?.find_page_info().await?)
 }
 
-/// Returns one story with its body.
+/// One story with its body.
 ///
 /// # Errors
+///
 /// [`Failure::NotFound`] when no story has that slug.
 #[server(endpoint = "story", input = GetUrl)]
 pub async fn find_story(slug: String) -> Result<Story, Failure> {
     Ok(use_news_service()?.find_story(&slug).await?)
 }
 
-/// Returns the initial state of the editor's form.
+/// The initial state of the editor's form.
 ///
 /// # Errors
-/// [`Failure::NotSignedIn`] or [`Failure::NotAllowed`] unless the caller is an editor or administrator.
+///
+/// [`Failure::NotSignedIn`] or [`Failure::NotAllowed`] for non-editors.
 #[server(endpoint = "begin-story", input = GetUrl)]
 pub async fn find_editor_state() -> Result<EditorState, Failure> {
     let news = use_news_service()?;
@@ -72,19 +77,19 @@ pub async fn find_editor_state() -> Result<EditorState, Failure> {
 /// Publishes a story and returns its slug.
 ///
 /// # Errors
-/// [`Failure::Invalid`] names the field and the rule it breaks; [`Failure::NotSignedIn`] or [`Failure::NotAllowed`]
-/// unless the caller is an editor or administrator.
+///
+/// [`Failure::Invalid`]; [`Failure::NotSignedIn`] or [`Failure::NotAllowed`] for non-editors.
 #[server(endpoint = "publish-story", input = Json)]
 pub async fn publish_story(story: StoryInput) -> Result<String, Failure> {
     let app = use_app()?;
     Ok(editor_form::publish_input(&app, story).await?.slug)
 }
 
-/// Renders a Markdown body to sanitised HTML.
+/// Renders Markdown to sanitised HTML.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the body is too long; [`Failure::NotSignedIn`] or [`Failure::NotAllowed`] unless the
-/// caller is an editor or administrator.
+///
+/// [`Failure::Invalid`]; [`Failure::NotSignedIn`] or [`Failure::NotAllowed`] for non-editors.
 #[server(endpoint = "preview-story", input = Json)]
 pub async fn preview_story(body: String) -> Result<String, Failure> {
     Ok(editor_form::render_preview(body).await?)

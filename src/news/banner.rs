@@ -1,4 +1,4 @@
-//! Breaking-news banner of every page: rendered by the server, updated by the live stream.
+//! Breaking-news banner of every page.
 
 use super::client::use_news;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
-/// The banner's live region. It is rendered empty from the start, so that screen readers announce what is inserted.
+/// Rendered empty from the start, so that screen readers announce what is inserted.
 #[component]
 pub fn BreakingBanner() -> impl IntoView {
     let live = use_news();
@@ -24,7 +24,6 @@ pub fn BreakingBanner() -> impl IntoView {
     }
 }
 
-/// The current breaking story, if there is one.
 #[component]
 fn Announcement(rendered: Option<BreakingStory>) -> impl IntoView {
     let live = use_news();
@@ -43,7 +42,7 @@ fn Banner(breaking: BreakingStory) -> impl IntoView {
     view! {
         <div class="banner">
             <span class="banner-label">"Breaking"</span>
-            // Following the link also dismisses the banner.
+            // The link also dismisses the banner.
             <a href=format!("/news/{}", breaking.slug) on:click=move |_| live.dismiss(story)>
                 {breaking.headline}
             </a>
@@ -60,13 +59,12 @@ fn Banner(breaking: BreakingStory) -> impl IntoView {
     }
 }
 
-/// Moves the focus to the main content: the focused button is removed with the banner.
+/// The focused button is removed with the banner.
 fn focus_main() {
     let main = window()
         .document()
         .and_then(|document| document.get_element_by_id("main"));
     if let Some(main) = main.and_then(|main| main.dyn_into::<web_sys::HtmlElement>().ok()) {
-        // A failed focus call is harmless.
         let _ = main.focus();
     }
 }

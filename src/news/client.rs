@@ -1,9 +1,8 @@
-//! The live stream in the browser: one `EventSource` per page, for the page's whole lifetime.
+//! The live stream in the browser: one `EventSource` per page.
 //!
-//! Written directly on web-sys: the browser's own reconnect has a fixed delay without jitter, leptos-use's hook loses
-//! the cursor on reconnect, and neither detects a silently dead connection. A failed connection is therefore closed,
-//! and a new one is opened from the cursor after a backoff. [`crate::model::reconnect`] decides on timeouts and
-//! retries, [`crate::model::headlines`] on which stories are shown or pending.
+//! Written on web-sys: the browser reconnects after a fixed delay without jitter, leptos-use's hook loses the
+//! cursor, and neither detects a dead connection. A failed connection is replaced from the cursor after a
+//! backoff.
 
 mod connection;
 
@@ -32,18 +31,18 @@ use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, prelude::Closure};
 use web_sys::{Event, EventSource, MessageEvent};
 
-/// Session storage key of the breaking story that the reader dismissed.
+/// Session storage key of the dismissed breaking story.
 const DISMISSED_STORAGE_KEY: &str = "rialto.news.dismissed";
 
-/// The live news of a page: a cheap `Copy` handle, provided once by the app.
+/// The live news of a page, provided once by the app.
 #[derive(Clone, Copy)]
 pub struct NewsStream {
     status: Resource<Result<NewsStatus, Failure>>,
-    /// Streamed stories and the cursor; `None` until a cursor is known.
+    /// `None` until a cursor is known.
     recent: RwSignal<Option<RecentStories>>,
     breaking: RwSignal<BannerState>,
     dismissed: RwSignal<Option<StoryId>>,
-    /// Number of resyncs. Each one means that displayed lists may have gaps and must be fetched again.
+    /// After each, displayed lists must be fetched again.
     resyncs: RwSignal<u32>,
     interrupted_since: RwSignal<Option<Millis>>,
     is_started: RwSignal<bool>,
@@ -58,12 +57,10 @@ impl std::fmt::Debug for NewsStream {
     }
 }
 
-/// Content of the banner, before dismissal is applied.
+/// Before dismissal is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum BannerState {
-    /// The story that the server rendered.
     AsRendered,
-    /// The state received since.
     Updated(Option<BreakingStory>),
 }
 
@@ -76,17 +73,18 @@ impl BannerState {
     }
 }
 
-/// Returns the live news of this page.
+/// The live news of this page.
 ///
 /// # Panics
-/// Panics outside the app, which provides the context.
+///
+/// Outside the app, which provides it.
 #[must_use]
 pub fn use_news() -> NewsStream {
     expect_context()
 }
 
 impl NewsStream {
-    /// Provides the context. Connects to nothing yet.
+    /// Provides the context, unconnected.
     pub fn provide() -> Self {
         let client = Self {
             status: Resource::new(|| (), |()| find_news_status()),
@@ -107,7 +105,7 @@ impl NewsStream {
         client
     }
 
-    /// Connects, and stays connected while the page is visible. Browser only; call once, from an effect.
+    /// Stays connected while the page is visible. Browser only; call once, from an effect.
     pub fn start(self) {
         if self.is_started.get_untracked() {
             return;
@@ -127,8 +125,7 @@ impl NewsStream {
             if has_started != Some(true) {
                 self.apply_status(status);
             }
-            // Browsers allow six HTTP/1.1 connections per host across all tabs. A hidden tab closes its own and resumes
-            // from its cursor when it becomes visible.
+            // Browsers allow six HTTP/1.1 connections per host across all tabs: a hidden tab closes its own.
             if is_visible.get() {
                 self.dispatch(ConnectionEvent::Start);
             } else {
@@ -139,7 +136,7 @@ impl NewsStream {
         });
     }
 
-    /// Applies the initial status. After a failure the stream has no cursor and starts at the server's head.
+    /// After a failure the stream has no cursor and starts at the server's head.
     fn apply_status(self, status: Result<NewsStatus, Failure>) {
         if let Ok(status) = status {
             self.resume_from(&status.cursor);
@@ -147,7 +144,7 @@ impl NewsStream {
         }
     }
 
-    /// The initial status. Read it inside a `Suspense`.
+    /// The initial status, to read inside a `Suspense`.
     #[must_use]
     pub fn status(&self) -> Resource<Result<NewsStatus, Failure>> {
         self.status
@@ -163,30 +160,30 @@ impl NewsStream {
         });
     }
 
-    /// The number of resyncs. When it changes, displayed lists must be fetched again.
+    /// When this changes, displayed lists must be fetched again.
     #[must_use]
     pub fn resyncs(&self) -> Signal<u32> {
         self.resyncs.into()
     }
 
-    /// Start of the current interruption, once it has lasted long enough to be shown.
+    /// Start of an interruption long enough to be shown.
     #[must_use]
     pub fn interrupted_since(&self) -> Signal<Option<Millis>> {
         self.interrupted_since.into()
     }
 
-    /// Whether the page is hydrated. Controls that need the client are hidden until then.
+    /// Whether the page is hydrated.
     #[must_use]
     pub fn is_started(&self) -> Signal<bool> {
         self.is_started.into()
     }
 
-    /// Sets whether the reader is writing a story; a page with unsaved writing is not reloaded for a new build.
+    /// Blocks reloads for a new build while a story is being written.
     pub fn set_writing(&self, writing: bool) {
         self.is_writing.try_set(writing);
     }
 
-    /// The breaking story that is not dismissed. `rendered` is the server's, used until an update is received.
+    /// `rendered` is the server's story, used until an update is received.
     #[must_use]
     pub fn breaking(&self, rendered: Option<&BreakingStory>) -> Option<BreakingStory> {
         let breaking = match self.breaking.get() {
@@ -196,7 +193,7 @@ impl NewsStream {
         breaking.filter(|breaking| self.dismissed.get() != Some(breaking.id))
     }
 
-    /// Hides the banner for this story in this tab.
+    /// Hides this story's banner in this tab.
     pub fn dismiss(&self, story: StoryId) {
         browser::session_storage_set(DISMISSED_STORAGE_KEY, &story.to_string());
         self.dismissed.set(Some(story));
@@ -218,14 +215,13 @@ impl NewsStream {
         }
     }
 
-    /// Schedules another resync after a list could not be fetched again. Browser only.
+    /// Schedules another resync after a failed fetch. Browser only.
     pub fn retry_resync(self) {
         self.connection
             .with(|connection| connection.needs_status = true);
         self.reconnect_later();
     }
 
-    /// Closes the connection; the next one follows after a backoff.
     fn reconnect_later(self) {
         self.dispatch(ConnectionEvent::Lost(DisconnectCause::ServerUnavailable));
     }
@@ -244,7 +240,6 @@ impl NewsStream {
             let listener = Closure::new(move |event: MessageEvent| {
                 self.on_event(name, &event.data().as_string().unwrap_or_default());
             });
-            // Adding a listener with a string and a function cannot fail.
             let _ =
                 source.add_event_listener_with_callback(name, listener.as_ref().unchecked_ref());
             listener
@@ -284,7 +279,7 @@ impl NewsStream {
                 Ok(())
             }
         };
-        // A newer server may send unknown events; this page reloads when it can.
+        // A newer server may send unknown events.
         if let Err(error) = understood {
             browser::warn(&format!("invalid {name} event in the news stream: {error}"));
         }
@@ -310,7 +305,7 @@ impl NewsStream {
 
     fn on_story(self, now: Millis, mut story: Story) {
         self.update_banner(BreakingStory::from_story(&story, now));
-        // Lists show summaries only, and pending stories may stay in memory for long.
+        // Lists show summaries; pending stories stay in memory for long.
         story.html = String::new();
         let receive = |recent: &mut Option<RecentStories>| {
             recent.as_mut().is_some_and(|recent| recent.receive(story))
@@ -318,7 +313,7 @@ impl NewsStream {
         self.recent.maybe_update(receive);
     }
 
-    /// Keeps the newest breaking story: a replay may deliver an older one later.
+    /// A replay may deliver an older story later.
     fn update_banner(self, breaking: Option<BreakingStory>) {
         let Some(breaking) = breaking else { return };
         if self
@@ -329,7 +324,7 @@ impl NewsStream {
         }
     }
 
-    /// After a resync: fetches the current status, resumes from its cursor and makes lists fetch again.
+    /// After a resync: resumes from the current status and makes lists fetch again.
     async fn fetch_status(self, attempt: Option<u32>) {
         let status = find_news_status().await;
         if attempt.is_none() || self.with_reconnect(|reconnect| reconnect.attempt()) != attempt {
@@ -359,7 +354,7 @@ impl ReconnectingClient for NewsStream {
             .with(|connection| then(&mut connection.reconnect))
     }
 
-    /// Also begins again with a status that is being fetched: the request may hang.
+    /// Also restarts a status request, which may hang.
     fn retry_now(self) {
         let is_fetching_status = self.connection.with(|connection| {
             connection.event_source.is_none() && connection.reconnect.phase().is_some()

@@ -1,8 +1,7 @@
 //! `/news/new`: the form in which editors publish.
 //!
-//! The form works without WASM: it is posted to the page's own address, which renders it again with its input when it
-//! is rejected (see `server::editor_form`). With WASM the page stays, failures appear in place, and the draft is saved
-//! for as long as the tab is open.
+//! Without WASM the page renders a rejected form with its input (see `server::editor_form`); with WASM
+//! session storage has the draft.
 
 mod draft;
 
@@ -63,7 +62,6 @@ pub fn EditorPage() -> impl IntoView {
     }
 }
 
-/// Tells visitors without the permission who may publish.
 #[component]
 fn NotYours(failure: Failure) -> impl IntoView {
     set_page_status(&failure);
@@ -125,7 +123,7 @@ fn StoryForm(editor: EditorState) -> impl IntoView {
             navigate(&format!("/news/{slug}"), NavigateOptions::default());
         }
     });
-    // Not an `ActionForm`: without WASM the form is posted to this page, which keeps the input of a rejected story.
+    // Not an `ActionForm`: without WASM this page keeps the input of a rejected story.
     let submit = move |event: SubmitEvent| {
         if let Some(story) = fields.read_input(request) {
             event.prevent_default();
@@ -159,7 +157,7 @@ fn StoryForm(editor: EditorState) -> impl IntoView {
     }
 }
 
-/// Reason for the rejection. The sign-in link opens a new tab, so that this one keeps the input.
+/// The sign-in link opens a new tab, so that this one keeps the input.
 #[component]
 fn PublishFailure(failure: Failure) -> impl IntoView {
     let is_signed_out = failure == Failure::NotSignedIn;
@@ -198,7 +196,6 @@ fn HeadlineField(value: String, node: NodeRef<Input>) -> impl IntoView {
     }
 }
 
-/// The body field with its preview.
 #[component]
 fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
     let live = use_news();
@@ -255,8 +252,8 @@ fn BodyField(value: String, node: NodeRef<Textarea>) -> impl IntoView {
     }
 }
 
-/// Escapes text as the HTML content of a `textarea`. HTML parsers drop a leading line break, so one is prepended if the
-/// text starts with one. (As a child node, an empty text would be rendered as a space.)
+/// HTML parsers drop a leading line break of a `textarea`, so one is prepended. A child node would render an
+/// empty text as a space.
 fn textarea_content(text: &str) -> String {
     let escaped = text
         .replace("\r\n", "\n")

@@ -1,5 +1,4 @@
-//! The list of stories: those rendered with the page, and a pill that counts the pending ones. Displayed stories do not
-//! move until the reader asks for the new ones.
+//! The list of stories, and a pill that counts the pending ones.
 
 use super::{
     api::list_stories,
@@ -21,14 +20,12 @@ use crate::{
 use leptos::{either::Either, prelude::*, task::spawn_local_scoped_with_cancellation};
 use wasm_bindgen::JsCast;
 
-/// The list of stories of one page.
 #[component]
 pub(super) fn HeadlineList(
-    /// The server-rendered page of stories.
+    /// As the server rendered it.
     listing: StoryListing,
-    /// Whether the reader may publish.
     can_publish: bool,
-    /// Whether this is the first page, which receives new stories.
+    /// The first page receives new stories.
     is_newest: bool,
 ) -> impl IntoView {
     let topic = listing.topic.clone();
@@ -76,7 +73,7 @@ pub(super) fn HeadlineList(
     }
 }
 
-/// Feeds streamed stories to the list, and refetches it after a resync.
+/// Refetches the list after a resync.
 fn subscribe_to_stream(list: RwSignal<Headlines>, topic: Option<String>) {
     let live = use_news();
     Effect::new(move || live.resume_from(&list.with_untracked(Headlines::cursor)));
@@ -104,15 +101,13 @@ fn subscribe_to_stream(list: RwSignal<Headlines>, topic: Option<String>) {
     });
 }
 
-/// Reveals pending stories at once while the list is empty.
 fn reveal_if_empty(list: RwSignal<Headlines>) {
     if list.with_untracked(|list| list.shown().is_empty() && list.pending_count().count > 0) {
         list.update(|list| _ = list.reveal());
     }
 }
 
-/// Status above the list: pending stories and interruptions. Both live regions are rendered from the start, so that
-/// screen readers announce what is inserted.
+/// Both live regions are rendered from the start, so that screen readers announce what is inserted.
 #[component]
 fn StoryListStatus(list: RwSignal<Headlines>, newest: String, is_newest: bool) -> impl IntoView {
     let waiting = Memo::new(move |_| list.with(Headlines::pending_count));
@@ -163,7 +158,6 @@ fn pending_label(
     }
 }
 
-/// After new stories are revealed: scrolls to the top and focuses the first one.
 fn focus_first_story(list: RwSignal<Headlines>) {
     window().scroll_to_with_x_and_y(0.0, 0.0);
     let Some(first) = list
@@ -177,7 +171,6 @@ fn focus_first_story(list: RwSignal<Headlines>) {
         .ok()
         .flatten();
     if let Some(link) = link.and_then(|link| link.dyn_into::<web_sys::HtmlElement>().ok()) {
-        // A failed focus call is harmless.
         let _ = link.focus();
     }
 }
@@ -186,7 +179,6 @@ fn element_id(story: &Story) -> String {
     format!("story-{}", story.seq)
 }
 
-/// Notice shown while the live stream is interrupted.
 #[component]
 fn InterruptionNotice() -> impl IntoView {
     let live = use_news();
@@ -208,7 +200,6 @@ fn InterruptionNotice() -> impl IntoView {
     }
 }
 
-/// One story in the list.
 #[component]
 fn HeadlineItem(story: Story) -> impl IntoView {
     let id = element_id(&story);
@@ -238,7 +229,6 @@ pub(super) fn is_breaking(urgency: Urgency) -> bool {
     }
 }
 
-/// Empty state, with what to do first.
 #[component]
 fn NoStories(topic: Option<String>, can_publish: bool, is_newest: bool) -> impl IntoView {
     let title = match (&topic, is_newest) {

@@ -7,7 +7,6 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::location::Url;
 
-/// Builds the address of a page of stories.
 pub(super) fn news_url(topic: Option<&str>, before: Option<Seq>) -> String {
     let topic = topic.map(|topic| format!("topic={}", Url::escape(topic)));
     let before = before.map(|before| format!("before={before}"));
@@ -19,7 +18,6 @@ pub(super) fn news_url(topic: Option<&str>, before: Option<Seq>) -> String {
     }
 }
 
-/// Link to the editor's form.
 #[component]
 pub(super) fn PublishLink() -> impl IntoView {
     view! {

@@ -1,4 +1,4 @@
-//! `/`: the latest stories, of one topic or of all, and older pages of them.
+//! `/`: the latest stories, of one topic or all, and older pages.
 
 use super::{
     api::{NewsPageInfo, find_page_info, list_stories},
@@ -13,7 +13,6 @@ use leptos::{either::Either, prelude::*};
 use leptos_meta::{Meta, Title};
 use leptos_router::hooks::use_query_map;
 
-/// Query parameters of the news page.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct NewsQuery {
     topic: Option<String>,
@@ -42,8 +41,8 @@ pub fn NewsPageView() -> impl IntoView {
         move || asked.get(),
         |asked| list_stories(asked.topic, asked.before),
     );
-    // An `ArcMemo` resolved now: the title is read later, possibly during another request, whose arena an
-    // arena-allocated memo would be looked up in.
+    // An `ArcMemo`, resolved now: the title may be read during another request, whose arena lacks an
+    // arena-allocated memo.
     let title = ArcMemo::new(move |_| topic.get().unwrap_or_else(|| "News".to_owned()));
     title.with_untracked(|_| ());
     view! {
@@ -80,7 +79,7 @@ pub fn NewsPageView() -> impl IntoView {
     }
 }
 
-/// Links to the topics; hidden unless there are at least two.
+/// Hidden unless there are at least two.
 #[component]
 fn Topics(topics: Vec<String>, topic: Memo<Option<String>>) -> impl IntoView {
     let is_worth_it = topics.len() > 1;

@@ -1,4 +1,4 @@
-//! Reconnect policy of the live news stream: silence timeout and interruption times, as plain data without a clock.
+//! Reconnect policy of the live news stream.
 
 use crate::model::{
     Millis,
@@ -7,18 +7,17 @@ use crate::model::{
     },
 };
 
-/// Interruptions shorter than this are not shown, in milliseconds.
+/// In milliseconds.
 const INTERRUPTION_NOTICE_DELAY: Millis = 3_000;
 
 /// What is specific to the news stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamPolicy {
-    /// Longest accepted silence, in milliseconds. Until the first heartbeat of a connection states the interval, it is
-    /// the usual one.
+    /// In milliseconds; the usual one until a connection's first heartbeat states the interval.
     silence_timeout: Millis,
-    /// Time of the last event, or of the connection attempt if there was none.
+    /// Or of the connection attempt, if no event followed.
     last_event_at: Millis,
-    /// Start of the current interruption: when the connection was first attempted, or last known to work.
+    /// When the connection was first attempted, or last known to work.
     lost_at: Option<Millis>,
 }
 
@@ -31,14 +30,13 @@ impl StreamPolicy {
         }
     }
 
-    /// Records the interval of the server's heartbeats, in seconds. The silence timeout becomes 2.5 intervals: one
-    /// heartbeat may be lost and the next one late.
+    /// The silence timeout becomes 2.5 intervals: one heartbeat may be lost and the next one late.
     pub(super) fn set_heartbeat_interval(&mut self, seconds: u64) {
         self.silence_timeout =
             Millis::try_from(seconds.saturating_mul(2_500)).unwrap_or(Millis::MAX);
     }
 
-    /// Returns the start of the interruption, once it has lasted long enough to be shown.
+    /// Start of an interruption long enough to be shown.
     pub(super) fn interrupted_since(&self, now: Millis) -> Option<Millis> {
         self.lost_at
             .filter(|since| now - since >= INTERRUPTION_NOTICE_DELAY)
@@ -58,7 +56,7 @@ impl ReconnectPolicy for StreamPolicy {
             }
             Transition::Received => self.last_event_at = now,
             Transition::Welcomed => self.lost_at = None,
-            // Everything after the last received event may have been missed.
+            // Everything after the last event may have been missed.
             Transition::Lost(_) => _ = self.lost_at.get_or_insert(self.last_event_at),
             Transition::Stopped => *self = Self::new(),
         }
@@ -86,7 +84,7 @@ mod tests {
         StreamState::new(StreamPolicy::new())
     }
 
-    /// Reports an event, with the longest delays.
+    /// With the longest delays.
     fn report(
         state: &mut StreamState,
         event: ConnectionEvent,
@@ -95,7 +93,6 @@ mod tests {
         state.on_event(event, now, 0.999_999)
     }
 
-    /// Connects and receives the server's hello.
     fn connect(state: &mut StreamState, now: Millis) {
         assert_eq!(
             report(state, ConnectionEvent::Start, now),
@@ -105,7 +102,7 @@ mod tests {
         report(state, ConnectionEvent::Welcomed, now);
     }
 
-    /// A connected stream: hello at 0, heartbeats every 15 seconds.
+    /// Hello at 0, heartbeats every 15 seconds.
     fn connected_state() -> StreamState {
         let mut state = new_state();
         connect(&mut state, 0);

@@ -47,7 +47,7 @@ pub fn StoryPage() -> impl IntoView {
 #[component]
 fn WholeStory(story: Story) -> impl IntoView {
     let topic = news_url(Some(&story.topic), None);
-    // Many stories have only a headline, which then serves as the description.
+    // Many stories have only a headline.
     let description = if story.summary.is_empty() {
         story.headline.clone()
     } else {
@@ -73,7 +73,7 @@ fn WholeStory(story: Story) -> impl IntoView {
                     <LocalTime at=story.at style=TimeStyle::DayTime />
                 </p>
             </header>
-            // Sanitised on the server; see `server::markdown`.
+            // Sanitised by `server::markdown`.
             <div class="story-body" inner_html=story.html></div>
         </article>
         <p class="story-end">

@@ -103,12 +103,12 @@ fn AdminTables(
                 )
             }}
         </section>
-        // Last, because the page is streamed in order and this part may take seconds.
+        // Last: the page is streamed in order, and this part may take seconds.
         <Examination />
     }
 }
 
-/// The connectivity check for calls. Its button loads the page with the results, so it works without JavaScript.
+/// Its button loads the page with the results, so it works without JavaScript.
 #[component]
 fn Examination() -> impl IntoView {
     let query = use_query_map();
@@ -153,7 +153,7 @@ fn Examination() -> impl IntoView {
 fn PersonRole(person: Person, set_role: ServerAction<SetRole>) -> impl IntoView {
     let label = format!("Role of {}", person.name);
     let submit = format!("Change the role of {}", person.name);
-    // The action is shared by all rows; its input is there while it is pending.
+    // All rows share the action, whose input is set while it is pending.
     let pending = Signal::derive(move || {
         let input = set_role.input();
         input.with(|input| input.as_ref().is_some_and(|input| input.user == person.id))

@@ -1,5 +1,4 @@
-//! Server functions for accounts and administration. Those that change something are also targets of plain HTML forms:
-//! they redirect when done.
+//! Server functions for accounts and administration. The form actions redirect when done.
 
 pub(super) mod types;
 
@@ -16,10 +15,11 @@ use crate::{
 use leptos::prelude::*;
 use server_fn::codec::GetUrl;
 
-/// Creates a guest and a session, then redirects to `next`. `request` is a secret that makes submitting twice harmless.
+/// Creates a guest and a session. `request` is a secret that makes submitting twice harmless.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the name is invalid or taken, [`Failure::RateLimited`] after too many attempts.
+///
+/// [`Failure::Invalid`] for an invalid or taken name, [`Failure::RateLimited`].
 #[server(endpoint = "pick-name")]
 pub async fn pick_name(
     name: String,
@@ -33,10 +33,11 @@ pub async fn pick_name(
     Ok(())
 }
 
-/// Opens a session for an account, then redirects to `next`.
+/// Opens a session for an account.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for a wrong name or password, [`Failure::RateLimited`] after too many attempts.
+///
+/// [`Failure::Invalid`] for a wrong name or password, [`Failure::RateLimited`].
 #[server(endpoint = "sign-in")]
 pub async fn sign_in(name: String, password: String, next: String) -> Result<(), Failure> {
     let app = use_app()?;
@@ -48,8 +49,9 @@ pub async fn sign_in(name: String, password: String, next: String) -> Result<(),
 /// Creates the administrator's account with the secret of the one-time link.
 ///
 /// # Errors
+///
 /// [`Failure::NotAllowed`] for a used or replaced link, [`Failure::Invalid`] for an invalid name or password,
-/// [`Failure::RateLimited`] after too many attempts.
+/// [`Failure::RateLimited`].
 #[server(endpoint = "claim-admin")]
 pub async fn claim_admin(claim: String, name: String, password: String) -> Result<(), Failure> {
     let app = use_app()?;
@@ -58,9 +60,10 @@ pub async fn claim_admin(claim: String, name: String, password: String) -> Resul
     people::start_session(&app, admin.id, "/").await
 }
 
-/// Ends the session, then redirects to the front page.
+/// Ends the session.
 ///
 /// # Errors
+///
 /// [`Failure::Unavailable`] when the store fails.
 #[server(endpoint = "sign-out")]
 pub async fn sign_out() -> Result<(), Failure> {
@@ -68,10 +71,11 @@ pub async fn sign_out() -> Result<(), Failure> {
     people::end_session(&app).await
 }
 
-/// Changes the display name of the current user.
+/// Changes the display name.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the name is invalid or taken.
+///
+/// [`Failure::Invalid`] for an invalid or taken name.
 #[server(endpoint = "rename")]
 pub async fn change_name(name: String) -> Result<(), Failure> {
     let (app, signed) = signed_in()?;
@@ -80,11 +84,11 @@ pub async fn change_name(name: String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets the current user's password; a guest becomes a member. `current` is required if there is a password already.
+/// Sets the current user's password; a guest becomes a member. `current` is required if there is one already.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for a wrong current or an invalid new password, [`Failure::RateLimited`] after too many
-/// attempts.
+///
+/// [`Failure::Invalid`] for a wrong current or an invalid new password, [`Failure::RateLimited`].
 #[server(endpoint = "set-password")]
 pub async fn set_password(
     #[server(default)] current: String,
@@ -100,6 +104,7 @@ pub async fn set_password(
 /// Sets the theme of this browser: `light`, `dark` or `system`.
 ///
 /// # Errors
+///
 /// [`Failure::Invalid`] for any other value.
 #[server(endpoint = "set-theme")]
 pub async fn set_theme(theme: String) -> Result<(), Failure> {
@@ -109,21 +114,23 @@ pub async fn set_theme(theme: String) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the users and the publishing tokens.
+/// The users and the publishing tokens.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] unless the user is an administrator.
+///
+/// [`Failure::NotAllowed`] for non-administrators.
 #[server(endpoint = "administration", input = GetUrl)]
 pub async fn find_admin_overview() -> Result<AdminOverview, Failure> {
     let (app, _) = people::signed_in_admin()?;
     Ok(people::find_admin_overview(&app).await?)
 }
 
-/// Checks whether calls can connect through this server. Takes some seconds if something does not answer. A `POST`,
-/// because it sends packets to the relay and a time server.
+/// Checks whether calls can connect; may take seconds. A `POST`, because it sends packets to the relay and a
+/// time server.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] unless the user is an administrator.
+///
+/// [`Failure::NotAllowed`] for non-administrators.
 #[server(endpoint = "examine-server")]
 pub async fn examine_server() -> Result<Vec<Finding>, Failure> {
     let (app, _) = people::signed_in_admin()?;
@@ -133,8 +140,9 @@ pub async fn examine_server() -> Result<Vec<Finding>, Failure> {
 /// Changes a user's role.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] unless the user is an administrator, [`Failure::Invalid`] for their own role or an unknown
-/// one, [`Failure::NotFound`] for an unknown user.
+///
+/// [`Failure::NotAllowed`] for non-administrators, [`Failure::Invalid`] for their own or an unknown role,
+/// [`Failure::NotFound`] for an unknown user.
 #[server(endpoint = "set-role")]
 pub async fn set_role(user: UserId, role: String) -> Result<(), Failure> {
     let (app, admin) = people::signed_in_admin()?;
@@ -146,7 +154,8 @@ pub async fn set_role(user: UserId, role: String) -> Result<(), Failure> {
 /// Revokes a publishing token.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] unless the user is an administrator, [`Failure::NotFound`] for an unknown or revoked token.
+///
+/// [`Failure::NotAllowed`] for non-administrators, [`Failure::NotFound`] for an unknown or revoked token.
 #[server(endpoint = "revoke-token")]
 pub async fn revoke_token(token: TokenId) -> Result<(), Failure> {
     let (app, _) = people::signed_in_admin()?;

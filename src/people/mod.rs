@@ -1,12 +1,4 @@
-//! People: the current user, signing in, names, settings, administration and presence.
-//!
-//! | module | purpose |
-//! |---|---|
-//! | [`api`] | server functions |
-//! | [`viewer`] | the current user of the page, as a context |
-//! | [`presence`] | the presence list and the actions of call buttons, as contexts |
-//! | [`signin`], [`settings`], [`admin`] | pages |
-//! | [`server`] | the operations behind the server functions |
+//! People: signing in, names, settings, administration and presence.
 
 pub mod admin;
 pub mod api;

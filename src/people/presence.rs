@@ -1,4 +1,4 @@
-//! The presence of people, and the actions of call buttons.
+//! Presence, and the actions of call buttons.
 
 use crate::{
     model::{
@@ -18,19 +18,19 @@ struct PresenceState {
     /// Sorted by name.
     #[store(key: UserId = |entry| entry.person.id)]
     entries: Vec<PersonPresence>,
-    /// The number of people online or away, as last received.
+    /// As last received.
     crowd: u32,
 }
 
-/// The people online or away, by name; incomplete above [`limits::MAX_LISTED_PEOPLE`]. Provided once, by the app.
-///
-/// A keyed store: a change of one person's presence notifies only what reads that person. Lists iterate over ids.
+/// The people online or away, by name; incomplete above [`limits::MAX_LISTED_PEOPLE`]. A change notifies only
+/// that person's readers.
 #[derive(Debug, Clone, Copy)]
 pub struct PresenceList(Store<PresenceState>);
 
-/// Returns the presence list of the page.
+/// The presence list of the page.
 ///
 /// # Panics
+///
 /// Outside the app, which provides it.
 #[must_use]
 pub fn use_presence() -> PresenceList {
@@ -40,12 +40,12 @@ pub fn use_presence() -> PresenceList {
 impl PresenceList {
     fn new() -> Self {
         let store = Store::new(PresenceState::default());
-        // The keys must exist before the first write by key: collecting them then would lock the store again.
+        // The keys must exist before the first write by key, which would otherwise lock the store twice.
         store.entries().update_keys();
         Self(store)
     }
 
-    /// Provides an empty list to the whole app.
+    /// Provides an empty list to the app.
     pub fn provide() -> Self {
         let people = Self::new();
         provide_context(people);
@@ -77,7 +77,7 @@ impl PresenceList {
         });
     }
 
-    /// Applies a change in place if the list keeps its members and order.
+    /// In place if the list keeps its members and order.
     fn apply(self, change: &PersonPresence) {
         let entries = self.0.entries();
         let known = entries.at_key(change.person.id);
@@ -92,7 +92,7 @@ impl PresenceList {
         }
     }
 
-    /// Takes a fetched list. A list already received over the socket is newer and stays.
+    /// A list already received over the socket is newer and stays.
     pub fn take_fetched(self, fetched: &[PersonPresence]) {
         let is_empty = self.0.entries().read_untracked().is_empty();
         if is_empty && !fetched.is_empty() {
@@ -100,7 +100,7 @@ impl PresenceList {
         }
     }
 
-    /// The ids of the listed people except `me`, sorted by name.
+    /// The listed people except `me`, sorted by name.
     #[must_use]
     pub fn others(self, me: UserId) -> Memo<Vec<UserId>> {
         Memo::new(move |_| {
@@ -110,7 +110,7 @@ impl PresenceList {
         })
     }
 
-    /// A listed person, as others see them now; `None` if not listed.
+    /// A listed person; `None` if not listed.
     #[must_use]
     pub fn person(self, user: UserId) -> Memo<Option<Person>> {
         let entry = self.0.entries().at_key(user);
@@ -127,7 +127,7 @@ impl PresenceList {
         })
     }
 
-    /// The number of people online, and of those online or away who are not listed.
+    /// People online, plus all unlisted ones, online or away.
     #[must_use]
     pub fn online_count(self) -> Memo<usize> {
         let is_online = |entry: &&PersonPresence| entry.presence == Presence::Online;
@@ -138,7 +138,7 @@ impl PresenceList {
         })
     }
 
-    /// The number of people online or away who are not listed.
+    /// People online or away who are not listed.
     #[must_use]
     pub fn unlisted_count(self) -> u32 {
         let listed = self.0.entries().read().len();
@@ -150,7 +150,7 @@ impl PresenceList {
     }
 }
 
-/// Applies a presence change and keeps the list sorted by name.
+/// Keeps the order.
 fn apply_change(list: &mut Vec<PersonPresence>, change: &PersonPresence) {
     list.retain(|present| present.person.id != change.person.id);
     if change.presence != Presence::Offline {
@@ -169,25 +169,24 @@ pub fn UnlistedCount() -> impl IntoView {
     }
 }
 
-/// The actions of call buttons on any page. Provided by the app, which connects them to the call client.
+/// The actions of call buttons, provided by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct CallActions {
-    /// Calls a person, by voice or video.
     pub start_call: Callback<(Person, Media)>,
-    /// Joins or starts the group call of a room, given its id and title.
+    /// By the room's id and title.
     pub join_group_call: Callback<(RoomId, String)>,
-    /// The ongoing group calls, by room.
     pub group_calls: Signal<KnownGroupCalls>,
     /// The room whose group call this page is in.
     pub joined_room: Signal<Option<RoomId>>,
-    /// Renders the prompt to enable call notifications, shown below the list of people.
+    /// To enable call notifications, below the list of people.
     pub notification_prompt: Callback<(), AnyView>,
 }
 
-/// Returns the actions of call buttons.
+/// The actions of call buttons.
 ///
 /// # Panics
-/// Outside the app, which provides it.
+///
+/// Outside the app, which provides them.
 #[must_use]
 pub fn use_call_actions() -> CallActions {
     expect_context()

@@ -1,4 +1,4 @@
-//! The operations behind the server functions: names, passwords, sessions, roles, tokens.
+//! The operations behind the server functions.
 
 use super::api::types::{AdminOverview, TokenSummary};
 use crate::{
@@ -24,20 +24,20 @@ use std::{
     sync::Arc,
 };
 
-/// The stored purpose of the secret in the one-time administrator link.
 const ADMIN_CLAIM_PURPOSE: &str = "claim-admin";
-/// The name of the cookie with the chosen theme.
+/// The cookie with the chosen theme.
 pub const THEME_COOKIE: &str = "rialto_theme";
-/// Minimum length of the secret of a form: the 36 characters of a UUID.
+/// The length of a UUID.
 const MIN_FORM_SECRET_CHARS: usize = 36;
 const NAME_TAKEN_MESSAGE: &str =
     "That name is taken. Choose another; if it is yours, sign in with its password.";
 const WRONG_PASSWORD_MESSAGE: &str = "Wrong name or password.";
 
-/// Counts an attempt against the rate limit of the client's address.
+/// Counts an attempt of the client's address.
 ///
 /// # Errors
-/// [`Failure::RateLimited`] after too many attempts.
+///
+/// [`Failure::RateLimited`].
 pub fn check_sign_in_rate(app: &AppState) -> Result<(), Failure> {
     let from = use_context::<Parts>().and_then(|parts| {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
@@ -52,15 +52,15 @@ pub fn check_sign_in_rate(app: &AppState) -> Result<(), Failure> {
     }
 }
 
-/// Creates a guest, as a member of every public room, and a session. Returns the `Set-Cookie` value of the session.
+/// Creates a guest in every public room, and returns the session's `Set-Cookie` value.
 ///
-/// `request` is a secret that the form was rendered with. A browser that submits the form twice (double click, reload)
-/// discards the first response with its cookie, and nobody could use the name again, as guests have no password. So the
-/// session token is derived from the secret, and both responses set the same cookie. If the secret is shorter than a
-/// UUID, the token is random.
+/// A browser that submits the form twice discards the first cookie, and guests have no password to use the
+/// name again. The session token is therefore derived from the form's secret `request`; it is random if that
+/// is shorter than a UUID.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the name is invalid or taken.
+///
+/// [`Failure::Invalid`] for an invalid or taken name.
 pub async fn create_guest(app: &AppState, name: &str, request: &str) -> Result<HeaderValue> {
     let token = if request.len() < MIN_FORM_SECRET_CHARS {
         random::new_token()
@@ -75,7 +75,7 @@ pub async fn create_guest(app: &AppState, name: &str, request: &str) -> Result<H
     match made {
         Ok(()) => tx.commit().await?,
         Err(error) => {
-            // If this is the second submission, the first one has created the session.
+            // For a second submission, the first one has created the session.
             match error {
                 Error::User(_) => tx.rollback().await?,
                 _ => drop(tx),
@@ -97,6 +97,7 @@ pub async fn create_guest(app: &AppState, name: &str, request: &str) -> Result<H
 /// Creates the administrator's account with the secret of the one-time link.
 ///
 /// # Errors
+///
 /// [`Failure::NotAllowed`] for a used or replaced link, [`Failure::Invalid`] for an invalid name or password.
 pub async fn create_admin(
     app: &AppState,
@@ -124,7 +125,7 @@ pub async fn create_admin(
         .claim_admin(&mut tx, ADMIN_CLAIM_PURPOSE, &claim, admin.id)
         .await?;
     tx.commit().await?;
-    // Of several concurrent claims one succeeds; the others only create a member account.
+    // Of concurrent claims one succeeds; the others only create a member account.
     if !is_admin {
         return Err(used().into());
     }
@@ -159,10 +160,11 @@ async fn create_user(
     Ok(person)
 }
 
-/// Returns the user with this name and password. The error does not reveal which of the two is wrong.
+/// The user with this name and password.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for a wrong name or password.
+///
+/// [`Failure::Invalid`]; it does not reveal which is wrong.
 pub async fn check_password(app: &AppState, name: &str, password: String) -> Result<Person> {
     let account = match UserName::new(name) {
         Ok(name) => app.store.find_account(&name).await?,
@@ -182,6 +184,7 @@ pub async fn check_password(app: &AppState, name: &str, password: String) -> Res
 /// Opens a session, sets its cookie and redirects to `next`.
 ///
 /// # Errors
+///
 /// When the store fails.
 pub async fn start_session(app: &AppState, user: UserId, next: &str) -> Result<(), Failure> {
     let cookie = session::open(app, user).await?;
@@ -195,9 +198,10 @@ pub fn redirect_with_session(cookie: HeaderValue, next: &str) {
     leptos_axum::redirect(local_path(next));
 }
 
-/// Ends the session, clears its cookie and redirects to the front page.
+/// Ends the session, clears its cookie and redirects.
 ///
 /// # Errors
+///
 /// When the store fails.
 pub async fn end_session(app: &AppState) -> Result<(), Failure> {
     if let Some(signed) = session::current_user() {
@@ -208,7 +212,7 @@ pub async fn end_session(app: &AppState) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns `next` if it is a path on this site, otherwise `/`, to prevent open redirects.
+/// `/` unless `next` is a path on this site, to prevent open redirects.
 fn local_path(next: &str) -> &str {
     let local = next.starts_with('/')
         && !next.starts_with("//")
@@ -219,7 +223,8 @@ fn local_path(next: &str) -> &str {
 /// Changes a user's display name.
 ///
 /// # Errors
-/// [`Failure::Invalid`] when the name is invalid or taken.
+///
+/// [`Failure::Invalid`] for an invalid or taken name.
 pub async fn change_name(app: &AppState, user: UserId, name: &str) -> Result<()> {
     let name = UserName::new(name).map_err(Failure::invalid)?;
     if app.store.update_name(user, &name).await? {
@@ -230,9 +235,10 @@ pub async fn change_name(app: &AppState, user: UserId, name: &str) -> Result<()>
     }
 }
 
-/// Sets a password and ends all other sessions of the user, with their live connections.
+/// Sets a password and ends the user's other sessions and connections.
 ///
 /// # Errors
+///
 /// [`Failure::Invalid`] for a wrong current or an invalid new password.
 pub async fn set_password(
     app: &AppState,
@@ -273,9 +279,10 @@ fn check_strength(password: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Stores the chosen theme in a cookie for 365 days.
+/// Stores the theme in a cookie for 365 days.
 ///
 /// # Errors
+///
 /// [`Failure::Invalid`] for an unknown theme.
 pub fn set_theme(app: &AppState, theme: &str) -> Result<(), Failure> {
     if !["system", "light", "dark"].contains(&theme) {
@@ -296,9 +303,10 @@ pub fn set_theme(app: &AppState, theme: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the server's state and the current user, who must be an administrator.
+/// The server's state and the administrator.
 ///
 /// # Errors
+///
 /// [`Failure::NotSignedIn`] or [`Failure::NotAllowed`].
 pub fn signed_in_admin() -> Result<(Arc<AppState>, Person), Failure> {
     let (app, signed) = session::signed_in()?;
@@ -311,9 +319,10 @@ pub fn signed_in_admin() -> Result<(Arc<AppState>, Person), Failure> {
     }
 }
 
-/// Returns the content of the administration page: the newest 200 users and all tokens.
+/// The newest 200 users and all tokens.
 ///
 /// # Errors
+///
 /// When the store fails.
 pub async fn find_admin_overview(app: &AppState) -> Result<AdminOverview> {
     let tokens = app.store.list_tokens().await?;
@@ -329,10 +338,11 @@ pub async fn find_admin_overview(app: &AppState) -> Result<AdminOverview> {
     })
 }
 
-/// Changes a user's role. Administrators cannot change their own, so that one remains.
+/// Changes a user's role. Administrators keep their own, so that one remains.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for the administrator's own role or an unknown one, [`Failure::NotFound`] for an unknown user.
+///
+/// [`Failure::Invalid`] for the own or an unknown role, [`Failure::NotFound`] for an unknown user.
 pub async fn set_role(app: &AppState, admin: &Person, user: UserId, role: &str) -> Result<()> {
     if admin.id == user {
         return Err(Failure::invalid(
@@ -352,7 +362,8 @@ pub async fn set_role(app: &AppState, admin: &Person, user: UserId, role: &str) 
 /// Revokes a publishing token.
 ///
 /// # Errors
-/// [`Failure::NotFound`] for an unknown or already revoked token.
+///
+/// [`Failure::NotFound`] for an unknown or revoked token.
 pub async fn revoke_token(app: &AppState, token: TokenId) -> Result<()> {
     if app.store.revoke_token(token, clock::now()).await? {
         Ok(())
@@ -361,9 +372,10 @@ pub async fn revoke_token(app: &AppState, token: TokenId) -> Result<()> {
     }
 }
 
-/// Creates a publishing token and returns its secret, which is shown once and stored only as a hash.
+/// Creates a publishing token and returns its secret.
 ///
 /// # Errors
+///
 /// [`Failure::Invalid`] for an invalid name.
 pub async fn create_token(store: &crate::server::store::Store, name: &str) -> Result<String> {
     let name = UserName::new(name).map_err(Failure::invalid)?;
@@ -379,9 +391,10 @@ pub async fn create_token(store: &crate::server::store::Store, name: &str) -> Re
     Ok(token)
 }
 
-/// Creates the news stream and the room General unless they exist, and deletes expired sessions.
+/// Creates the news stream and the room General if missing, and deletes expired sessions.
 ///
 /// # Errors
+///
 /// When the store fails.
 pub async fn seed_store(app: &AppState) -> Result<()> {
     let mut tx = app.store.begin().await?;
@@ -396,9 +409,10 @@ pub async fn seed_store(app: &AppState) -> Result<()> {
     app.store.delete_expired_sessions(clock::now()).await
 }
 
-/// Replaces the one-time administrator link and returns its path; `None` if there is an administrator.
+/// Replaces the one-time administrator link; `None` if there is an administrator.
 ///
 /// # Errors
+///
 /// When the store fails.
 pub async fn create_admin_claim_path(app: &AppState) -> Result<Option<String>> {
     if app.store.has_admin().await? {

@@ -20,7 +20,7 @@ use leptos_router::hooks::use_query_map;
 use serde::{Deserialize, Serialize};
 use server_fn::ServerFn;
 
-/// The theme of this browser. The server reads it from a cookie, and the page carries it as a shared value.
+/// A cookie of this browser.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Theme(pub String);
 
@@ -36,13 +36,12 @@ impl Theme {
 struct CurrentTheme(RwSignal<String>);
 
 impl CurrentTheme {
-    /// Applies a theme without a reload. Browser only.
+    /// Without a reload. Browser only.
     fn apply(self, theme: String) {
         let root = web_sys::window()
             .and_then(|window| window.document())
             .and_then(|document| document.document_element());
         if let Some(root) = root {
-            // A valid attribute name is never refused.
             let _ = match theme.as_str() {
                 "system" => root.remove_attribute("data-theme"),
                 theme => root.set_attribute("data-theme", theme),

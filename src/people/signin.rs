@@ -1,6 +1,6 @@
-//! `/signin`: pick a name, sign in with a password, or become the administrator with the one-time link.
+//! `/signin`: pick a name, sign in, or become the administrator.
 //!
-//! The forms are plain, not an `ActionForm`: a new session needs a new document (see [`crate::ui::form`]).
+//! Not an `ActionForm`: a new session needs a new document (see [`crate::ui::form`]).
 
 use super::{
     api::{ClaimAdmin, PickName, SignIn},
@@ -40,7 +40,6 @@ pub fn SigninPage() -> impl IntoView {
     }
 }
 
-/// Shown to a user who is signed in already.
 #[component]
 fn AlreadySignedIn(me: CurrentUser) -> impl IntoView {
     view! {
@@ -57,7 +56,6 @@ fn AlreadySignedIn(me: CurrentUser) -> impl IntoView {
     }
 }
 
-/// The forms for a visitor without a session.
 #[component]
 fn SignInForms(next: String) -> impl IntoView {
     let sign_in_next = next.clone();
@@ -98,7 +96,6 @@ fn SignInForms(next: String) -> impl IntoView {
     }
 }
 
-/// The form behind the one-time link.
 #[component]
 fn ClaimAdminForm(claim: String) -> impl IntoView {
     view! {

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurrentUser {
-    /// The user as others see them.
+    /// As others see them.
     pub person: Person,
-    /// Whether the user has a password and so can sign in again.
+    /// Whether they can sign in again.
     pub has_password: bool,
 }
 
 impl CurrentUser {
-    /// Having set a password makes a guest a member.
+    /// A guest becomes a member.
     pub(super) fn gain_password(&mut self) {
         self.has_password = true;
         if self.person.role == Role::Guest {
@@ -23,14 +23,14 @@ impl CurrentUser {
     }
 }
 
-/// The current user of the page, if any. Provided once, by the app. Who it is never changes while the page is open, because
-/// signing in and out load a new document. It is part of the rendered page, so no request is needed.
+/// The current user, if any. Signing in and out load a new document.
 #[derive(Debug, Clone, Copy)]
 pub struct Viewer(RwSignal<Option<CurrentUser>>);
 
-/// Returns the viewer of the page.
+/// The viewer of the page.
 ///
 /// # Panics
+///
 /// Outside the app, which provides it.
 #[must_use]
 pub fn use_viewer() -> Viewer {
@@ -38,7 +38,7 @@ pub fn use_viewer() -> Viewer {
 }
 
 impl Viewer {
-    /// Provides the viewer to the whole app.
+    /// Provides the viewer to the app.
     pub fn provide() -> Self {
         let known = || use_context::<Option<CurrentUser>>().flatten();
         let viewer = Self(RwSignal::new(SharedValue::new(known).into_inner()));
@@ -46,19 +46,19 @@ impl Viewer {
         viewer
     }
 
-    /// The current user as of now; `None` without a session.
+    /// `None` without a session. Not tracked.
     #[must_use]
     pub fn current_user(&self) -> Option<CurrentUser> {
         self.0.get_untracked()
     }
 
-    /// The current user, for views that show what the settings change.
+    /// Tracks what the settings change.
     #[must_use]
     pub fn signal(&self) -> ReadSignal<Option<CurrentUser>> {
         self.0.read_only()
     }
 
-    /// Applies a change in the settings. Browser only.
+    /// Browser only.
     pub(super) fn update(self, change: impl FnOnce(&mut CurrentUser)) {
         self.0.update(|me| {
             if let Some(me) = me {
@@ -67,19 +67,18 @@ impl Viewer {
         });
     }
 
-    /// The current user as others see them; `None` without a session.
+    /// The user as others see them; `None` without a session.
     #[must_use]
     pub fn person(&self) -> Option<Person> {
         self.current_user().map(|me| me.person)
     }
 }
 
-/// Shows its children to a user with a session, and a link to the sign-in page to everyone else.
+/// Shows a sign-in link to visitors without a session.
 #[component]
 pub fn RequireSession(
-    /// A sentence for visitors without a session: what they need one for.
+    /// What a session is needed for.
     what: &'static str,
-    /// Renders the content for the current user.
     children: impl FnOnce(CurrentUser) -> AnyView,
 ) -> impl IntoView {
     match use_viewer().current_user() {

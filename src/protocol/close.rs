@@ -1,4 +1,4 @@
-//! WebSocket close codes: those of RFC 6455 section 7.4 where one fits, otherwise private ones (4000 to 4999).
+//! WebSocket close codes of RFC 6455 section 7.4, and private ones (4000 to 4999).
 
 /// A close code that the server sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,20 +9,20 @@ pub enum CloseCode {
     TooBig,
     /// 4000: the same client connected again. Do not reconnect, unless the client's id is certainly unique.
     Replaced,
-    /// 4001: the session ended (signed out or removed). Do not reconnect; sign in.
+    /// 4001: the session ended. Sign in instead of reconnecting.
     SignedOut,
-    /// 4002: no `hello` came first and in time, or with another user's client id: a bug in the client.
+    /// 4002: no `hello` in time, or with another user's client id: a bug in the client.
     NoHello,
     /// 4003: the server refused too many frames. Reconnect with backoff.
     TooManyErrors,
     /// 4008: the client read too slowly. Reconnect and resume.
     TooSlow,
-    /// 4009: the client was silent for longer than the heartbeat timeout. Reconnect and resume.
+    /// 4009: silence beyond the heartbeat timeout. Reconnect and resume.
     HeartbeatTimeout,
 }
 
 impl CloseCode {
-    /// All codes, in ascending order.
+    /// All codes, ascending.
     pub const ALL: [Self; 8] = [
         Self::GoingAway,
         Self::TooBig,
@@ -49,7 +49,7 @@ impl CloseCode {
         }
     }
 
-    /// The reason sent with the code, at most 123 bytes (RFC 6455 section 5.5.1).
+    /// At most 123 bytes (RFC 6455 section 5.5.1).
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {

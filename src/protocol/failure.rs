@@ -6,39 +6,35 @@ use server_fn::{
     error::{FromServerFnError, ServerFnErrorErr},
 };
 
-/// Why a request failed, with a message for the user; internals are only logged.
+/// Why a request failed, as shown to the user; internals are only logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(tag = "failure", rename_all = "snake_case")]
 pub enum Failure {
-    /// The request has no session.
     #[error("Pick a name or sign in first.")]
     NotSignedIn,
-    /// The user is not permitted to do this.
     #[error("{reason}")]
     NotAllowed {
-        /// Who is permitted, as shown to the user.
+        /// Who is permitted.
         reason: String,
     },
-    /// The object does not exist or the user has no access: indistinguishable on purpose.
+    /// Or the user has no access: indistinguishable on purpose.
     #[error("{what} does not exist, or you do not have access to it.")]
     NotFound {
-        /// The requested object: "That room".
+        /// "That room".
         what: String,
     },
-    /// The input violates a rule.
     #[error("{reason}")]
     Invalid {
-        /// The violated rule and what to do, as shown to the user.
+        /// The violated rule and what to do.
         reason: String,
     },
-    /// The client exceeded a rate limit.
     #[error("Too many attempts. Wait a minute, then try again.")]
     #[serde(rename = "too_fast")]
     RateLimited,
     /// The server failed temporarily.
     #[error("The server cannot do that right now. Nothing was changed. Try again later.")]
     Unavailable,
-    /// The client could not reach the server, or not read its answer.
+    /// Or its answer could not be read.
     #[error("The server could not be reached. Check your connection, then try again.")]
     Unreachable,
 }

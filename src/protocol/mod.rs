@@ -1,14 +1,4 @@
-//! Wire types of the protocol between server and clients, compiled for both sides.
-//!
-//! `docs/protocol.md` documents them; a test parses each of its examples with these types.
-//!
-//! | module | contents |
-//! |---|---|
-//! | [`ws`] | text frames of `GET /ws`, in both directions |
-//! | [`upload`] | binary frames of `GET /ws`: chunks of a file |
-//! | [`close`] | close codes of `GET /ws` |
-//! | [`failure`] | error type of server functions |
-//! | [`sse`] | events of `GET /news/events` |
+//! Wire types of the protocol between server and clients, documented in `docs/protocol.md`.
 
 pub mod close;
 pub mod failure;
@@ -16,5 +6,5 @@ pub mod sse;
 pub mod upload;
 pub mod ws;
 
-/// Subprotocol (RFC 6455 section 1.9) of the handshake.
+/// Subprotocol (RFC 6455 section 1.9).
 pub const SUBPROTOCOL: &str = "rialto.v1";

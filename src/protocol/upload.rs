@@ -10,16 +10,16 @@
 use crate::model::{MessageId, limits};
 use uuid::Uuid;
 
-/// Size of the header before the data, in bytes.
+/// The header before the data.
 pub const HEADER_BYTES: usize = 25;
 const CHUNK_FRAME_KIND: u8 = 1;
 
 /// A chunk of an upload, borrowed from its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// Id of the upload and of the resulting message.
+    /// Also of the resulting message.
     pub id: MessageId,
-    /// Offset of the data in the file, in bytes.
+    /// Of the data in the file, in bytes.
     pub offset: u64,
     pub data: &'a [u8],
 }
@@ -27,10 +27,10 @@ pub struct Chunk<'a> {
 /// Why a binary frame is not a valid chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkError {
-    /// Shorter than the header and one byte of data, or of an unknown kind.
+    /// Shorter than the header and one byte, or of an unknown kind.
     #[error("a binary frame must be an upload chunk: 1, id, offset, data")]
     Malformed,
-    /// More data than [`limits::MAX_CHUNK_BYTES`].
+    /// More than [`limits::MAX_CHUNK_BYTES`].
     #[error("a chunk can have at most 65,536 bytes of data")]
     TooLarge,
 }
@@ -39,7 +39,8 @@ impl<'a> Chunk<'a> {
     /// Parses a frame.
     ///
     /// # Errors
-    /// [`ChunkError`] if the frame is not a valid chunk.
+    ///
+    /// [`ChunkError`] for an invalid chunk.
     pub fn decode(frame: &'a [u8]) -> Result<Self, ChunkError> {
         let (header, data) = frame
             .split_first_chunk::<HEADER_BYTES>()

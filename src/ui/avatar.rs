@@ -1,6 +1,6 @@
-//! Avatars: a person's initials on a colour of their own, optionally with their presence.
+//! Avatars: a person's initials on a colour, optionally with their presence.
 //!
-//! Initials and colour derive from public data, so they look the same for everybody, on the server and in the browser.
+//! Both derive from public data, so they look the same for everybody.
 
 use super::presence::PresenceDot;
 use crate::model::{
@@ -12,9 +12,9 @@ use leptos::prelude::*;
 /// Size of an avatar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum AvatarSize {
-    /// As high as one line of text.
+    /// One line of text high.
     Small,
-    /// As high as two lines of text.
+    /// Two lines of text high.
     #[default]
     Normal,
     /// For the subject of a page or a call.
@@ -31,18 +31,12 @@ impl AvatarSize {
     }
 }
 
-/// A person's avatar. The initials are decorative, because the name stands beside them or labels the surrounding link; only
-/// the presence is announced.
+/// A person's avatar. The name stands beside it, so only the presence is announced.
 #[component]
 pub fn Avatar(
-    /// The person shown.
     person: Person,
-    /// The size.
-    #[prop(optional)]
-    size: AvatarSize,
-    /// The person's presence, if it should be shown.
-    #[prop(optional, into)]
-    presence: Option<Signal<Presence>>,
+    #[prop(optional)] size: AvatarSize,
+    #[prop(optional, into)] presence: Option<Signal<Presence>>,
 ) -> impl IntoView {
     let class = ["avatar", hue_class(person.id), size.class()].join(" ");
     view! {
@@ -53,7 +47,8 @@ pub fn Avatar(
     }
 }
 
-/// One of the eight colours in `style/components/people.css`. The last byte of a UUID is random in every version in use.
+/// One of the colours in `style/components/people.css`. The last byte of a UUID is random in every version in
+/// use.
 fn hue_class(id: UserId) -> &'static str {
     const HUES: [&str; 8] = [
         "hue-0", "hue-1", "hue-2", "hue-3", "hue-4", "hue-5", "hue-6", "hue-7",
@@ -62,8 +57,8 @@ fn hue_class(id: UserId) -> &'static str {
     HUES[usize::from(last) % HUES.len()]
 }
 
-/// The first letters of the first and the last word, in upper case: `"Ada King Lovelace"` gives `"AL"`. A word counts
-/// by its first letter or digit; a name without any shows its first symbol.
+/// `"Ada King Lovelace"` gives `"AL"`. A word counts by its first letter or digit; a name without any shows
+/// its first symbol.
 fn initials(name: &str) -> String {
     let leads: Vec<char> = name
         .split_whitespace()
@@ -85,7 +80,7 @@ fn upper(c: char) -> char {
     }
 }
 
-/// The first character together with its variation selector, skin tone or joined characters, as in many emoji.
+/// With its variation selector, skin tone or joined characters, as in many emoji.
 fn first_symbol(name: &str) -> String {
     let mut symbol = String::new();
     let mut joined = true;

@@ -1,4 +1,4 @@
-//! Browser APIs. Call them in effects and event handlers only: on the server they panic or do nothing.
+//! Browser APIs, for effects and event handlers only: on the server they panic or do nothing.
 
 use crate::model::Millis;
 use futures::channel::oneshot;
@@ -14,7 +14,7 @@ pub fn now() -> Millis {
     js_sys::Date::now() as Millis
 }
 
-/// Creates a UUID of version 7 (RFC 9562), with randomness from `crypto.getRandomValues`.
+/// Creates a UUID of version 7 (RFC 9562).
 #[must_use]
 pub fn new_uuid() -> Uuid {
     let (seconds, millis) = (now() / 1_000, now() % 1_000);
@@ -26,14 +26,13 @@ pub fn new_uuid() -> Uuid {
     ))
 }
 
-/// A random number in `0.0..1.0`, for jitter.
+/// In `0.0..1.0`, for jitter; not for secrets.
 #[must_use]
 pub fn random() -> f64 {
     js_sys::Math::random()
 }
 
-/// Runs a function once after a delay in milliseconds. It cannot be cancelled, so the function must check whether it is
-/// still wanted.
+/// Runs a function after a delay in milliseconds. It cannot be cancelled.
 pub fn run_after(millis: i32, then: impl FnOnce() + 'static) {
     let then = Closure::once_into_js(then);
     if let Some(window) = web_sys::window() {
@@ -43,17 +42,17 @@ pub fn run_after(millis: i32, then: impl FnOnce() + 'static) {
     }
 }
 
-/// Waits for a number of milliseconds.
+/// Waits for milliseconds.
 pub async fn sleep(millis: u32) {
     let (sender, closed) = oneshot::channel::<()>();
     run_after(i32::try_from(millis).unwrap_or(i32::MAX), move || {
         drop(sender);
     });
-    // Nothing is ever sent: the receiver ends when the sender is dropped.
+    // Ends when the sender is dropped.
     let _ = closed.await;
 }
 
-/// Returns whether a `HEAD` request to a path of the site succeeds within a timeout in milliseconds.
+/// Whether a `HEAD` request to a path succeeds within a timeout in milliseconds.
 pub async fn is_healthy(path: &str, timeout_ms: u32) -> bool {
     let request_init = RequestInit::new();
     request_init.set_method("HEAD");
@@ -66,21 +65,20 @@ pub async fn is_healthy(path: &str, timeout_ms: u32) -> bool {
     answer.is_ok_and(|answer| answer.unchecked_into::<Response>().ok())
 }
 
-/// Reads a value from session storage; `None` also where storage is unavailable.
+/// Reads a value; `None` also where storage is unavailable.
 #[must_use]
 pub fn session_storage_get(key: &str) -> Option<String> {
     session_storage()?.get_item(key).ok()?
 }
 
-/// Stores a value in session storage, for the life of the tab. A failure (storage full or forbidden) is ignored:
-/// callers also keep what matters in memory.
+/// For the life of the tab. Failures (storage full or forbidden) are ignored.
 pub fn session_storage_set(key: &str, value: &str) {
     if let Some(storage) = session_storage() {
         let _ = storage.set_item(key, value);
     }
 }
 
-/// Removes a value from session storage.
+/// Removes a value of the tab.
 pub fn session_storage_remove(key: &str) {
     if let Some(storage) = session_storage() {
         let _ = storage.remove_item(key);
@@ -91,13 +89,13 @@ fn session_storage() -> Option<Storage> {
     web_sys::window()?.session_storage().ok()?
 }
 
-/// Reads a value from local storage; `None` also where storage is unavailable.
+/// Reads a value; `None` also where storage is unavailable.
 #[must_use]
 pub fn local_storage_get(key: &str) -> Option<String> {
     local_storage()?.get_item(key).ok()?
 }
 
-/// Stores a value in local storage; failures are ignored.
+/// Stores a value; failures are ignored.
 pub fn local_storage_set(key: &str, value: &str) {
     if let Some(storage) = local_storage() {
         let _ = storage.set_item(key, value);
@@ -108,7 +106,7 @@ fn local_storage() -> Option<Storage> {
     web_sys::window()?.local_storage().ok()?
 }
 
-/// Returns whether the page is visible (Page Visibility, WHATWG HTML).
+/// Whether the page is visible (Page Visibility, WHATWG HTML).
 #[must_use]
 pub fn is_visible() -> bool {
     web_sys::window()
@@ -116,7 +114,7 @@ pub fn is_visible() -> bool {
         .is_none_or(|document| document.visibility_state() != web_sys::VisibilityState::Hidden)
 }
 
-/// SHA-256 (FIPS 180-4) of an `ArrayBuffer` or a view of one. `None` outside secure contexts, where browsers lack
+/// SHA-256 (FIPS 180-4) of an `ArrayBuffer` or a view of one. `None` outside secure contexts, which lack
 /// `crypto.subtle`.
 pub async fn sha256(data: &js_sys::Object) -> Option<Vec<u8>> {
     let subtle = web_sys::window()?.crypto().ok()?.subtle();
@@ -137,12 +135,12 @@ pub fn reload() {
     }
 }
 
-/// Logs a warning to the browser's console, for developers. Messages must not contain user data.
+/// Logs to the browser's console. Messages must not contain user data.
 pub fn warn(message: &str) {
     leptos::logging::warn!("{message}");
 }
 
-/// The browser's user agent string, or an empty string.
+/// The user agent string, or an empty one.
 #[must_use]
 pub fn user_agent() -> String {
     web_sys::window()

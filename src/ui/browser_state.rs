@@ -3,8 +3,7 @@
 use leptos::{prelude::*, reactive::send_wrapper_ext::SendOption};
 use std::{cell::RefCell, rc::Rc};
 
-/// A cheap `Copy` handle to state that belongs to the reactive owner it was created under. The state itself is created
-/// at its first use, in the browser, so the server never holds any.
+/// A `Copy` handle to state created at its first use, so the server never holds any.
 pub struct BrowserState<T: 'static>(StoredValue<SendOption<Rc<RefCell<T>>>>);
 
 impl<T> Clone for BrowserState<T> {
@@ -31,16 +30,18 @@ impl<T: Default> BrowserState<T> {
     /// Calls a function with the state; `None` once the owner is disposed. Browser only.
     ///
     /// # Panics
-    /// Panics if the function uses this state again.
+    ///
+    /// If the function uses this state again.
     pub fn with<R>(self, then: impl FnOnce(&mut T) -> R) -> Option<R> {
         let state = self.state()?;
         Some(then(&mut state.borrow_mut()))
     }
 
-    /// Calls a function with the state, or with an empty one once the owner is disposed. Browser only.
+    /// As [`Self::with`], with an empty state once the owner is disposed.
     ///
     /// # Panics
-    /// Panics if the function uses this state again.
+    ///
+    /// If the function uses this state again.
     pub fn with_or_default<R>(self, then: impl FnOnce(&mut T) -> R) -> R {
         let state = self.state().unwrap_or_default();
         then(&mut state.borrow_mut())

@@ -1,16 +1,13 @@
-//! Detects that the server runs a newer build than this page.
-//!
-//! Every live connection starts with the server's build. An outdated page reloads itself unless something would be
-//! lost; until then it offers a reload.
+//! Detects that the server runs a newer build. The page then reloads itself unless something would be lost.
 
 use super::browser;
 use leptos::prelude::*;
 
-/// The server's build and the reload blockers. Provided once, by the app.
+/// The server's build and the reload blockers, provided once by the app.
 #[derive(Clone, Copy)]
 pub struct BuildTracker {
     server_build: RwSignal<Option<String>>,
-    /// Signals that are true while a reload would lose something.
+    /// True while a reload would lose something.
     reload_blockers: StoredValue<Vec<Signal<bool>>>,
 }
 
@@ -20,7 +17,7 @@ impl std::fmt::Debug for BuildTracker {
     }
 }
 
-/// Name of the `meta` element with the page's build.
+/// The `meta` element with the page's build.
 pub const BUILD_META_NAME: &str = "rialto-build";
 
 impl BuildTracker {
@@ -50,7 +47,7 @@ impl BuildTracker {
             .update_value(|blockers| blockers.push(is_blocking));
     }
 
-    /// Returns whether the server runs another build than this page. Browser only.
+    /// Browser only.
     fn is_outdated(&self) -> bool {
         let page = page_build();
         self.server_build
@@ -98,7 +95,7 @@ fn page_build() -> Option<String> {
         .get_attribute("content")
 }
 
-/// Limits automatic reloads to one per minute: a cache in between could serve the old page forever.
+/// A cache in between could serve the old page forever.
 fn may_reload() -> bool {
     const STORAGE_KEY: &str = "rialto.reloaded";
     let last = browser::session_storage_get(STORAGE_KEY)

@@ -1,4 +1,4 @@
-//! Findings about a server or a network: one verdict per row, with advice.
+//! Findings about a server or a network: one verdict per row.
 
 use super::icon::{Glyph, Icon};
 use crate::model::finding::{Finding, Verdict};
@@ -6,10 +6,7 @@ use leptos::prelude::*;
 
 /// A list of findings, in the given order.
 #[component]
-pub fn Findings(
-    /// The findings to show.
-    findings: Vec<Finding>,
-) -> impl IntoView {
+pub fn Findings(findings: Vec<Finding>) -> impl IntoView {
     view! { <ul class="findings">{findings.into_iter().map(|finding| view! { <Row finding /> }).collect_view()}</ul> }
 }
 

@@ -1,11 +1,8 @@
 //! Forms that work before hydration and without JavaScript.
 //!
-//! A plain form posts to a server function, which on failure redirects back with the failure in the address:
-//! `?__path=/fn/sign_in&__err=…` (`server_fn`'s `ServerFnUrlError`). Each form shows only its own function's failure.
-//!
-//! Most forms are an `ActionForm`: once the page is hydrated, their `ServerAction` submits them without leaving the page,
-//! and the router follows the function's redirect. Forms that change the session stay plain, because a new session needs a
-//! new document: the viewer and the live connections belong to the old one.
+//! A plain form posts to a server function, which redirects a failure back in the address:
+//! `?__path=/fn/sign_in&__err=…` (`ServerFnUrlError`). Most forms are an `ActionForm`; those that change the
+//! session stay plain, because the viewer and the live connections belong to the document.
 
 use super::notice::{Notice, NoticeKind};
 use crate::protocol::failure::Failure;
@@ -16,7 +13,7 @@ use leptos::{
 };
 use leptos_router::{hooks::use_query_map, params::ParamsMap};
 
-/// Reads the failure of the function at `path` from the page's query.
+/// Of the function at `path`.
 fn failure_from_query(query: &ParamsMap, path: &str) -> Option<Failure> {
     if query.get_str("__path") != Some(path) {
         return None;
@@ -26,12 +23,12 @@ fn failure_from_query(query: &ParamsMap, path: &str) -> Option<Failure> {
         .map(ServerFnUrlError::<Failure>::decode_err)
 }
 
-/// Shows the failure of a form. Place it inside the form, above its fields.
+/// Shows the failure of a form, above its fields.
 #[component]
 pub fn FormFailure(
-    /// The address the form posts to, for example `SignIn::PATH`.
+    /// The form's address, such as `SignIn::PATH`.
     path: &'static str,
-    /// The outcome of the form's action, if it has one.
+    /// Of the form's action, if it has one.
     #[prop(optional, into)]
     outcome: Option<Signal<Option<Result<(), Failure>>>>,
 ) -> impl IntoView {
@@ -50,23 +47,18 @@ pub fn FormFailure(
     }
 }
 
-/// The submit button of an `ActionForm`. While the action is pending it shows progress and ignores presses. It is not
-/// `disabled`, because a disabled button loses the keyboard focus.
+/// The submit button of an `ActionForm`. While pending it ignores presses; `disabled` would lose the keyboard
+/// focus.
 #[component]
 pub fn SubmitButton(
-    /// Whether the answer is awaited.
-    #[prop(into)]
-    pending: Signal<bool>,
-    /// What screen readers say meanwhile: "Saving…".
+    #[prop(into)] pending: Signal<bool>,
+    /// What screen readers say meanwhile.
     #[prop(default = "Saving…")]
     pending_text: &'static str,
-    /// The CSS class.
-    #[prop(default = "button")]
-    class: &'static str,
+    #[prop(default = "button")] class: &'static str,
     /// The accessible name, if the text alone is ambiguous.
     #[prop(optional, into)]
     label: Option<String>,
-    /// The visible text.
     children: Children,
 ) -> impl IntoView {
     let attribute = move || pending.get().then_some("true");
@@ -93,9 +85,9 @@ pub fn SubmitButton(
     }
 }
 
-/// Runs `then` with what was submitted, each time that the action succeeds. Browser only.
+/// Runs `then` with what was submitted, on each success. Browser only.
 ///
-/// Of submissions that overlap only the last is seen: a button ignores presses while the action is pending.
+/// Of overlapping submissions only the last is seen.
 pub fn on_success<S>(action: ServerAction<S>, then: impl Fn(S) + 'static)
 where
     S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
@@ -108,7 +100,7 @@ where
     });
 }
 
-/// Runs `then` with what was submitted and the answer, each time that the action is answered; as [`on_success`] otherwise.
+/// As [`on_success`], for every answer.
 pub fn on_answer<S>(action: ServerAction<S>, then: impl Fn(S, Result<S::Output, Failure>) + 'static)
 where
     S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
@@ -127,38 +119,27 @@ where
     });
 }
 
-/// A single-line form field with a label and an optional hint, linked by `aria-describedby`.
+/// A single-line field with a label and an optional hint (`aria-describedby`).
 #[component]
 pub fn Field(
-    /// The label.
-    #[prop(into)]
-    label: String,
-    /// The `name` of the input.
+    #[prop(into)] label: String,
     name: &'static str,
-    /// The `id` of the input; `name` if omitted. Needed where two forms of a page use the same name.
+    /// `name` if omitted; needed where two forms of a page share a name.
     #[prop(optional)]
     id: Option<&'static str>,
-    /// The `type` of the input; `"text"` if omitted.
-    #[prop(default = "text")]
-    kind: &'static str,
-    /// The initial value.
-    #[prop(optional, into)]
-    value: String,
-    /// Whether the field is required.
-    #[prop(optional)]
-    required: bool,
+    #[prop(default = "text")] kind: &'static str,
+    #[prop(optional, into)] value: String,
+    #[prop(optional)] required: bool,
     /// The `autocomplete` token (HTML section 4.10.18.7).
     #[prop(optional)]
     autocomplete: Option<&'static str>,
-    /// Minimum length, in characters.
+    /// In characters.
     #[prop(optional)]
     minlength: Option<usize>,
-    /// Maximum length, in characters.
+    /// In characters.
     #[prop(optional)]
     maxlength: Option<usize>,
-    /// The hint below the field.
-    #[prop(optional, into)]
-    hint: Option<String>,
+    #[prop(optional, into)] hint: Option<String>,
 ) -> impl IntoView {
     let id = id.unwrap_or(name);
     let hint_id = format!("{id}-hint");
@@ -194,7 +175,7 @@ mod tests {
     use super::*;
     use leptos_router::location::RequestUrl;
 
-    /// Returns the address that `server_fn` redirects a browser to.
+    /// Where `server_fn` redirects a browser to.
     fn redirect_address(referer: &str, path: &str, failure: Failure) -> String {
         ServerFnUrlError::new(path, failure)
             .to_url(referer)
@@ -202,7 +183,7 @@ mod tests {
             .to_string()
     }
 
-    /// Parses the query of an address as the router does.
+    /// As the router does.
     fn query(address: &str) -> ParamsMap {
         let asked = address.strip_prefix("http://rialto.test").unwrap();
         RequestUrl::new(asked)

@@ -1,9 +1,8 @@
 //! Hydrates the page in chunks instead of one long task.
 //!
-//! The browser compiles each function at its first call, and hydration calls most of them: in one task, a phone would
-//! not respond to touch for half a second. Hydration therefore yields at every [`HydrationBoundary`], and futures
-//! spawned meanwhile (effects above all) run afterwards, one task each. The browser handles events in between; a part
-//! that is not hydrated yet works as plain HTML.
+//! The browser compiles each function at its first call: in one task, a phone would ignore touch for half a
+//! second. Hydration yields at every [`HydrationBoundary`]; futures spawned meanwhile (effects above all) run
+//! afterwards, one task each.
 
 use leptos::{
     attr::{Attribute, any_attribute::AnyAttribute},
@@ -15,7 +14,7 @@ use leptos::{
     },
 };
 
-/// A subtree that is hydrated in a task of its own.
+/// A subtree hydrated in a task of its own.
 #[component]
 pub fn HydrationBoundary(children: Children) -> impl IntoView {
     if cfg!(feature = "hydrate") {
@@ -28,7 +27,7 @@ pub fn HydrationBoundary(children: Children) -> impl IntoView {
 
 enum Subtree {
     Eager(AnyView),
-    /// Built when it is hydrated, under its reactive owner.
+    /// Built when hydrated, under its reactive owner.
     Deferred(Owner, Children),
 }
 
@@ -151,8 +150,8 @@ mod browser {
     use web_sys::MessageChannel;
 
     thread_local! {
-        /// Futures spawned during hydration. `None` once it is complete: futures then run at once. The executor has no context that
-        /// could own them, and a document is hydrated once.
+        /// Spawned during hydration; `None` once that is complete. The executor has no context that could own
+        /// them.
         static DEFERRED_FUTURES: RefCell<Option<VecDeque<PinnedLocalFuture<()>>>> = RefCell::default();
     }
 
@@ -180,10 +179,10 @@ mod browser {
         fn poll_local(&self) {}
     }
 
-    /// Hydrates the server-rendered page. Effects and other spawned futures run afterwards.
+    /// Hydrates the server-rendered page. Spawned futures run afterwards.
     pub async fn hydrate<V: IntoView>(app: impl FnOnce() -> V + 'static) {
         DEFERRED_FUTURES.set(Some(VecDeque::new()));
-        // The page is loaded once, and no other executor was set.
+        // No other executor was set.
         let _ = Executor::init_custom_executor(DeferredExecutor);
         mount::hydrate_from_async(body(), app).await.forget();
         spawn_local(run_deferred_futures());
@@ -204,8 +203,7 @@ mod browser {
         }
     }
 
-    /// Yields to the event loop through a `MessageChannel`: timers are throttled in hidden pages, which may receive
-    /// calls too.
+    /// Through a `MessageChannel`: timers are throttled in hidden pages, which may receive calls too.
     pub(super) async fn yield_to_event_loop() {
         let Ok(channel) = MessageChannel::new() else {
             return;
@@ -217,7 +215,7 @@ mod browser {
             .set_onmessage(Some(on_message.unchecked_ref::<Function>()));
         // Nothing is transferred, so `postMessage` cannot fail.
         if channel.port2().post_message(&JsValue::NULL).is_ok() {
-            // Nothing is ever sent: the receiver ends when the message arrives.
+            // Ends when the message arrives.
             let _ = closed.await;
         }
         channel.port1().close();

@@ -1,6 +1,4 @@
-//! Icons: small line drawings from one file, `public/icons.svg`, in the colour of the text around them.
-//!
-//! Icons are hidden from screen readers. The text beside the icon, or the button's `aria-label`, carries the meaning.
+//! Icons from `public/icons.svg`, in the text's colour, hidden from screen readers.
 
 use leptos::prelude::*;
 
@@ -16,7 +14,7 @@ macro_rules! glyphs {
             /// All glyphs.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The address of the glyph, as the `href` of an SVG `use` element.
+            /// The `href` of an SVG `use` element.
             #[must_use]
             pub fn href(self) -> &'static str {
                 match self {
@@ -30,92 +28,56 @@ macro_rules! glyphs {
 glyphs! {
     /// Rialto's own mark.
     Bridge = "bridge"
-    /// A newspaper.
     News = "news"
-    /// A speech bubble.
     Chat = "chat"
-    /// A receiver with waves: the list of calls.
+    /// The list of calls.
     Calls = "calls"
-    /// Two sliders.
     Settings = "settings"
-    /// A paper plane.
     Send = "send"
-    /// A paper clip.
     Attach = "attach"
-    /// A microphone.
     Mic = "mic"
-    /// A microphone, struck through.
     MicOff = "mic-off"
-    /// A camera.
     Camera = "camera"
-    /// A camera, struck through.
     CameraOff = "camera-off"
-    /// A receiver: call, accept.
+    /// Call, accept.
     Phone = "phone"
-    /// A receiver put down: decline, hang up.
+    /// Decline, hang up.
     PhoneDown = "phone-down"
-    /// A camera: call with video.
+    /// Call with video.
     Video = "video"
-    /// A cross: close, dismiss, cancel.
+    /// Also dismiss, cancel.
     Close = "close"
-    /// An arrow in a circle.
     Retry = "retry"
-    /// An arrow onto a line.
     Download = "download"
-    /// A sheet of paper.
     File = "file"
-    /// A chevron down.
     Down = "down"
-    /// A chevron up.
     Up = "up"
-    /// A chevron back.
     Back = "back"
-    /// A triangle with an exclamation mark.
     Warn = "warn"
-    /// A tick in a circle.
     Ok = "ok"
-    /// An i in a circle.
     Info = "info"
-    /// Two people.
     People = "people"
-    /// A number sign.
     Room = "room"
-    /// A plus sign.
     Plus = "plus"
-    /// A pencil.
     Write = "write"
-    /// Arrows outwards.
     Expand = "expand"
-    /// Arrows inwards.
     Shrink = "shrink"
-    /// An arrow out of a door.
     SignOut = "sign-out"
-    /// Three dots.
     More = "more"
-    /// A padlock.
     Lock = "lock"
-    /// A disc.
     Dot = "dot"
-    /// A screen with an arrow up: share it.
+    /// Share the screen.
     Screen = "screen"
-    /// A screen, crossed out.
     ScreenOff = "screen-off"
-    /// A small window in front of a large one.
     PictureInPicture = "float"
-    /// Four corners.
     FullScreen = "full-screen"
-    /// One large picture above several small ones.
     SpeakerView = "speaker"
-    /// A person and a plus sign: invite.
     Invite = "invite"
 }
 
-/// One icon, as high as a line of text.
+/// An icon, as high as a line of text.
 #[component]
-pub fn Icon(
-    /// The glyph to show.
-    name: Glyph,
-) -> impl IntoView {
+pub fn Icon(name: Glyph) -> impl IntoView {
     view! {
         <svg class="icon" width="20" height="20" aria-hidden="true" focusable="false">
             <use_ href=name.href() />

@@ -1,12 +1,7 @@
-//! Lazy-loaded WASM chunks.
+//! Lazy-loaded WASM chunks, which `cargo leptos build --split` cuts out of the main module.
 //!
-//! Most of the app is code that most pages never run, such as calls and administration. Such code goes into *chunks*,
-//! separate files that `cargo leptos build --split` cuts out of the main module: see `lazy_chunk!`. Loading a chunk
-//! can fail, because the network is down or the server runs a newer build without this one's files. Every user of a
-//! chunk therefore provides a view for loading and for failure.
-//!
-//! Without splitting (on the server, and in `cargo leptos watch`) every chunk is available at once, through the same
-//! code.
+//! Loading can fail: the network may be down, or a newer server may lack this build's files. Without
+//! splitting (on the server, in `cargo leptos watch`) every chunk is available at once.
 
 use super::{
     browser,
@@ -31,7 +26,7 @@ impl From<leptos::wasm_split::SplitLoaderError> for ChunkLoadError {
     }
 }
 
-/// Future of loading a chunk.
+/// Loads a chunk.
 pub type ChunkFuture<T> = LocalBoxFuture<'static, Result<T, ChunkLoadError>>;
 
 /// A chunk declared by `lazy_chunk!`. `T` is its entry point: a function, or a struct of functions.
@@ -42,13 +37,13 @@ pub struct LazyChunk<T: 'static> {
     loaded: &'static LocalKey<Cell<Option<T>>>,
 }
 
-/// Declares a [`LazyChunk`]: `lazy_chunk! { static NAME in name: Type = expression; }`. The expression is evaluated
-/// once the chunk is loaded; code used only by it is moved into the chunk. Chunks of the same name share one file.
+/// Declares a [`LazyChunk`]: `lazy_chunk! { static NAME in name: Type = expression; }`. Chunks of one name
+/// share a file.
 macro_rules! lazy_chunk {
     ($(#[$attribute:meta])* $vis:vis static $static:ident in $name:ident: $type:ty = $functions:expr;) => {
         $(#[$attribute])*
         $vis static $static: $crate::ui::lazy::LazyChunk<$type> = {
-            // Code is loaded once for the whole program, whoever asks for it.
+            // Loaded once for the whole program.
             thread_local! {
                 static LOADED: std::cell::Cell<Option<$type>> = const { std::cell::Cell::new(None) };
             }
@@ -87,7 +82,7 @@ impl<T: Copy> LazyChunk<T> {
         }
     }
 
-    /// Returns the entry point if the chunk is loaded. Does not load it.
+    /// The entry point if the chunk is loaded.
     #[must_use]
     pub fn get(&self) -> Option<T> {
         if cfg!(split) {
@@ -97,10 +92,11 @@ impl<T: Copy> LazyChunk<T> {
         }
     }
 
-    /// Loads the chunk; returns at once if it is loaded, and retries after a failure. Browser only.
+    /// Loads the chunk, again after a failure. Browser only.
     ///
     /// # Errors
-    /// [`ChunkLoadError`] when it cannot be loaded; the browser's console has the details.
+    ///
+    /// [`ChunkLoadError`]; the browser's console has the details.
     pub async fn load(&self) -> Result<T, ChunkLoadError> {
         if let Some(here) = self.get() {
             return Ok(here);
@@ -110,7 +106,7 @@ impl<T: Copy> LazyChunk<T> {
         Ok(here)
     }
 
-    /// Loads the chunk, retrying with backoff until it succeeds. Browser only.
+    /// Retries with backoff until it succeeds. Browser only.
     pub async fn load_with_retry(&self) -> T {
         let mut failures = 0;
         loop {
@@ -122,8 +118,7 @@ impl<T: Copy> LazyChunk<T> {
         }
     }
 
-    /// Loads the chunk, with retries, if the page was rendered with it; until then the page works as plain HTML.
-    /// Browser only.
+    /// Loads the chunk, with retries, if the page was rendered with it. Browser only.
     pub async fn load_if_rendered(&self) {
         let selector = format!("[data-part={}]", self.name);
         let rendered = web_sys::window()
@@ -135,7 +130,6 @@ impl<T: Copy> LazyChunk<T> {
     }
 }
 
-/// Loading state of a page's chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LoadState {
     Loading,
@@ -143,12 +137,11 @@ enum LoadState {
     Loaded,
 }
 
-/// A page in a chunk, shown once the chunk is loaded.
+/// A page shown once its chunk is loaded.
 #[component]
 pub fn LazyPage<P: Copy + Send + Sync + 'static>(
-    /// The chunk whose entry point renders the page.
+    /// Its entry point renders the page.
     chunk: &'static LazyChunk<fn(P) -> AnyView>,
-    /// The page to render.
     page: P,
 ) -> impl IntoView {
     // The server has every chunk, and the browser loads a rendered page's chunk before hydration.
@@ -162,7 +155,7 @@ pub fn LazyPage<P: Copy + Send + Sync + 'static>(
     }
 }
 
-/// Loading or failure view of a page whose chunk is not loaded. Browser only.
+/// Browser only.
 #[component]
 fn LazyPagePlaceholder<P: Copy + Send + Sync + 'static>(
     chunk: &'static LazyChunk<fn(P) -> AnyView>,
@@ -170,7 +163,7 @@ fn LazyPagePlaceholder<P: Copy + Send + Sync + 'static>(
 ) -> impl IntoView {
     let load_state = RwSignal::new(LoadState::Loading);
     let shown = Memo::new(move |_| load_state.get());
-    // Returns whether to stop retrying: the chunk is loaded, or the page was closed.
+    // Whether to stop: the chunk is loaded, or the page was closed.
     let attempt = async move || {
         let arrived = match chunk.load().await {
             Ok(_) => LoadState::Loaded,

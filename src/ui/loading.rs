@@ -1,11 +1,11 @@
-//! Loading indicators. They appear after 300 ms; the delay is in the style sheet, so no timer is needed.
+//! Loading indicators, shown after 300 ms by the style sheet.
 
 use leptos::prelude::*;
 
-/// A delayed line that says what is loading, for the `fallback` of a `Suspense`.
+/// What is loading, for the `fallback` of a `Suspense`.
 #[component]
 pub fn LoadingIndicator(
-    /// What is loading, for example `"Loading the messages…"`.
+    /// "Loading the messages…".
     #[prop(into)]
     label: String,
 ) -> impl IntoView {
@@ -17,7 +17,7 @@ pub fn LoadingIndicator(
     }
 }
 
-/// A spinning ring, shown at once. The text beside it carries the meaning.
+/// A spinning ring, shown at once and not announced.
 #[component]
 pub fn Spinner() -> impl IntoView {
     view! { <span class="spinner" aria-hidden="true"></span> }

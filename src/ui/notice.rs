@@ -1,4 +1,4 @@
-//! Notices: one or two sentences placed where the reader is looking.
+//! Notices: one or two sentences where the reader is looking.
 
 use super::icon::{Glyph, Icon};
 use leptos::prelude::*;
@@ -6,14 +6,12 @@ use leptos::prelude::*;
 /// Severity of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum NoticeKind {
-    /// Neutral information.
     #[default]
     Info,
-    /// Success.
     Ok,
-    /// A warning; nothing is lost.
+    /// Nothing is lost.
     Warn,
-    /// A failure, announced at once by screen readers.
+    /// Announced at once by screen readers.
     Error,
 }
 
@@ -43,12 +41,10 @@ impl NoticeKind {
     }
 }
 
-/// A notice. Errors are announced by their role; put other kinds into a live region to have them announced.
+/// A notice. Only errors are announced outside a live region.
 #[component]
 pub fn Notice(
-    /// Severity; [`NoticeKind::Info`] if omitted.
-    #[prop(optional)]
-    kind: NoticeKind,
+    #[prop(optional)] kind: NoticeKind,
     /// What happened, and what to do next.
     children: Children,
 ) -> impl IntoView {

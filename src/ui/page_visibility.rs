@@ -1,16 +1,15 @@
 //! Visibility of the page (Page Visibility, WHATWG HTML).
 //!
-//! Written directly on web-sys: leptos-use's hook reads the state when it is created and registers its listener in an
-//! effect, which hydration defers, so it misses a change in between.
+//! Written on web-sys: leptos-use's hook listens from an effect on, which hydration defers, so it misses a
+//! change before.
 
 use super::browser;
 use leptos::{ev::visibilitychange, prelude::*};
 
-/// Whether the page is visible. Provided once, by the app.
 #[derive(Debug, Clone, Copy)]
 struct PageVisibility(ReadSignal<bool>);
 
-/// Provides the context, before any effect that depends on it is created.
+/// Provides the context, before any effect that depends on it.
 pub fn provide_page_visibility() {
     let (is_visible, set_visible) = signal(true);
     Effect::new(move || {
@@ -30,10 +29,11 @@ pub fn provide_page_visibility() {
     provide_context(PageVisibility(is_visible));
 }
 
-/// Whether the page is visible: always true on the server and before the first effects.
+/// Whether the page is visible: true on the server and before the first effects.
 ///
 /// # Panics
-/// Panics outside the app, which provides the context.
+///
+/// Outside the app, which provides the context.
 #[must_use]
 pub fn use_page_visibility() -> Signal<bool> {
     expect_context::<PageVisibility>().0.into()

@@ -3,13 +3,9 @@
 use crate::model::user::Presence;
 use leptos::prelude::*;
 
-/// The presence dot, with a text for screen readers. It keeps its space when it is not visible.
+/// The presence dot, with a text for screen readers. It keeps its space when invisible.
 #[component]
-pub fn PresenceDot(
-    /// The presence to show.
-    #[prop(into)]
-    presence: Signal<Presence>,
-) -> impl IntoView {
+pub fn PresenceDot(#[prop(into)] presence: Signal<Presence>) -> impl IntoView {
     view! {
         <span class=move || class(presence.get())></span>
         <span class="visually-hidden">{move || presence_label(presence.get())}</span>
@@ -24,7 +20,7 @@ fn class(presence: Presence) -> &'static str {
     }
 }
 
-/// The presence in words: `"online"`, `"away"` or `"offline"`.
+/// `"online"`, `"away"` or `"offline"`.
 #[must_use]
 pub fn presence_label(presence: Presence) -> &'static str {
     match presence {

@@ -1,4 +1,4 @@
-//! Runs a [`ReconnectState`] in the browser: with its clock, its timers and its network events.
+//! Runs a [`ReconnectState`] with the browser's clock, timers and network events.
 
 use super::browser;
 use crate::model::{
@@ -17,10 +17,9 @@ use std::time::Duration;
 
 /// A client that keeps a connection open.
 pub trait ReconnectingClient: Copy + 'static {
-    /// What is specific to its connection.
     type Policy: ReconnectPolicy;
 
-    /// Calls a function with the state; `None` once the client's owner is disposed.
+    /// `None` once the client's owner is disposed.
     fn with_reconnect<T>(
         self,
         then: impl FnOnce(&mut ReconnectState<Self::Policy>) -> T,
@@ -29,17 +28,17 @@ pub trait ReconnectingClient: Copy + 'static {
     /// Opens or closes the connection.
     fn apply(self, effect: ConnectionEffect);
 
-    /// Handles the time that has passed; called often.
+    /// Called often.
     fn on_timer(self) {
         self.dispatch(ConnectionEvent::Timer);
     }
 
-    /// Ends a scheduled backoff and reconnects at once. Browser only.
+    /// Reconnects without backoff. Browser only.
     fn retry_now(self) {
         self.dispatch(ConnectionEvent::RetryNow);
     }
 
-    /// Records an event and does what follows from it.
+    /// Records an event and applies its effect.
     fn dispatch(self, event: ConnectionEvent) {
         let effect = self
             .with_reconnect(|state| state.on_event(event, browser::now(), browser::random()))
@@ -50,7 +49,7 @@ pub trait ReconnectingClient: Copy + 'static {
         }
     }
 
-    /// Sets a timer for the next deadline.
+    /// For the next deadline.
     fn set_timer(self) {
         if let Some(deadline) = self.with_reconnect(|state| state.deadline()).flatten() {
             let delay: Millis = (deadline - browser::now()).max(0);
@@ -60,7 +59,7 @@ pub trait ReconnectingClient: Copy + 'static {
     }
 }
 
-/// Reports the time and the browser's network events to a client, until it is dropped.
+/// Reports time and network events to a client, until dropped.
 #[derive(Debug)]
 pub struct PageEvents {
     interval: Option<IntervalHandle>,

@@ -1,4 +1,4 @@
-//! Fetches resources again that failed while the server was unreachable: on reconnect, or when the reader asks.
+//! Fetches failed resources again: on reconnect, or when the reader asks.
 
 use super::{
     notice::{Notice, NoticeKind},
@@ -9,8 +9,7 @@ use crate::protocol::failure::Failure;
 use leptos::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Refetches a failed resource once per reconnect. A failure while connected is left to the reader, because repeated
-/// requests would add to the server's load.
+/// Refetches a failed resource once per reconnect: repeated requests would add to the server's load.
 pub fn refetch_on_reconnect<T>(resource: Resource<Result<T, Failure>>)
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -28,14 +27,9 @@ where
     });
 }
 
-/// Shows a failure, with a retry button where retrying may help.
+/// A failure, with a retry button where that may help.
 #[component]
-pub fn FetchFailure<T>(
-    /// The failure to show.
-    failure: Failure,
-    /// The resource to fetch again.
-    resource: Resource<Result<T, Failure>>,
-) -> impl IntoView
+pub fn FetchFailure<T>(failure: Failure, resource: Resource<Result<T, Failure>>) -> impl IntoView
 where
     T: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
@@ -55,7 +49,7 @@ where
     }
 }
 
-/// Returns whether the same request may succeed later.
+/// The same request may succeed later.
 fn is_transient(failure: &Failure) -> bool {
     match failure {
         Failure::Unavailable | Failure::Unreachable => true,

@@ -1,12 +1,7 @@
-//! The page's one WebSocket, for chat, presence and calls.
+//! The page's WebSocket, for chat, presence and calls, connected across navigation.
 //!
-//! It connects for a signed-in user or a call guest, and stays connected across navigation for the page's lifetime:
-//! with backoff and full jitter, an application heartbeat and the browser's offline events. Frames are interpreted by
-//! listeners, registered with [`Socket::on_frame`]. [`crate::model::reconnect`] decides when to reconnect, with the
-//! timeouts of `reconnect_policy`.
-//!
-//! Written directly on web-sys: leptos-use's hook reconnects at a fixed interval without jitter, detects no dead
-//! connections, and reconnects after close codes that forbid it.
+//! [`crate::model::reconnect`] decides when to reconnect. Written on web-sys: leptos-use's hook reconnects
+//! without jitter and after close codes that forbid it, and detects no dead connections.
 
 mod reconnect_policy;
 
@@ -38,19 +33,17 @@ use web_sys::{BinaryType, CloseEvent, MessageEvent, WebSocket};
 /// Status of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SocketStatus {
-    /// Not connecting: nobody is signed in, or the page is not hydrated yet.
+    /// Nobody is signed in, or the page is not hydrated yet.
     Idle,
-    /// First attempt in progress.
     Connecting,
     /// Welcomed by the server.
     Connected,
-    /// Lost; reconnects automatically.
     Reconnecting,
-    /// Closed by the server with a close code that forbids reconnecting.
+    /// With a close code that forbids reconnecting.
     Closed(u16),
 }
 
-/// The page's WebSocket: a cheap `Copy` handle, provided once by the app.
+/// The page's WebSocket, provided once by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct Socket {
     status: RwSignal<SocketStatus>,
@@ -58,11 +51,9 @@ pub struct Socket {
     connection: BrowserState<Connection>,
 }
 
-/// Path of the server's health check.
 const HEALTH_PATH: &str = "/healthz";
 type FrameListener = Rc<dyn Fn(&ServerFrame)>;
 
-/// The connection, and what is needed to open it.
 struct Connection {
     client_id: Option<ClientId>,
     path: Cow<'static, str>,
@@ -87,7 +78,7 @@ impl Default for Connection {
     }
 }
 
-/// A WebSocket with its listener closures, dropped together.
+/// Dropped together with its listeners.
 struct SocketHandle {
     socket: WebSocket,
     _on_open: Closure<dyn FnMut()>,
@@ -97,7 +88,7 @@ struct SocketHandle {
 
 impl Drop for SocketHandle {
     fn drop(&mut self) {
-        // Without listeners, no event of this connection is handled any more, not even one already queued.
+        // Without listeners not even a queued event is handled.
         self.socket.set_onopen(None);
         self.socket.set_onmessage(None);
         self.socket.set_onclose(None);
@@ -106,17 +97,18 @@ impl Drop for SocketHandle {
     }
 }
 
-/// Returns the page's WebSocket.
+/// The page's WebSocket.
 ///
 /// # Panics
-/// Panics outside the app, which provides the context.
+///
+/// Outside the app, which provides the context.
 #[must_use]
 pub fn use_socket() -> Socket {
     expect_context()
 }
 
 impl Socket {
-    /// Provides the context. Connects to nothing yet.
+    /// Provides the context, unconnected.
     pub fn provide(build: BuildTracker) -> Self {
         let socket = Self {
             status: RwSignal::new(SocketStatus::Idle),
@@ -144,7 +136,7 @@ impl Socket {
         self.status.into()
     }
 
-    /// Returns whether the server has welcomed this connection. Tracks the status.
+    /// Whether the server has welcomed this connection. Tracks the status.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.status.get() == SocketStatus::Connected
@@ -159,20 +151,19 @@ impl Socket {
             .unwrap_or_else(new_id)
     }
 
-    /// Calls a listener for every server frame, for the page's lifetime, in order of registration. Browser only.
+    /// Calls a listener for every server frame, in order of registration. Browser only.
     pub fn on_frame(&self, listener: impl Fn(&ServerFrame) + 'static) {
         self.connection
             .with(|connection| connection.listeners.push(Rc::new(listener)));
     }
 
-    /// Sets the function that returns the room cursors from which a new connection resumes. Browser only.
+    /// Sets the function that returns the room cursors to resume from. Browser only.
     pub fn set_cursor_provider(&self, cursors: impl Fn() -> Vec<RoomCursor> + 'static) {
         self.connection
             .with(|connection| connection.cursor_provider = Some(Rc::new(cursors)));
     }
 
-    /// Connects to a path of the site, `/ws` or a guest's, and stays connected. Browser only; a second call does
-    /// nothing.
+    /// Connects to `/ws` or a guest's path, and stays connected. Browser only; a second call does nothing.
     pub fn connect(self, path: impl Into<Cow<'static, str>>) {
         if self.status.get_untracked() != SocketStatus::Idle {
             return;
@@ -186,28 +177,27 @@ impl Socket {
         self.dispatch(ConnectionEvent::Start);
     }
 
-    /// Hint that the network may be back: restarts the attempt to reconnect unless it is recent. Browser only.
+    /// The network may be back: restarts the attempt unless it is recent. Browser only.
     pub fn retry_on_hint(self) {
         if self.status.get_untracked() == SocketStatus::Reconnecting {
             self.dispatch(ConnectionEvent::NetworkHint);
         }
     }
 
-    /// Sets whether a call is active: dead connections are then detected within seconds. Browser only.
+    /// During a call, dead connections are detected within seconds. Browser only.
     pub fn set_urgent(&self, urgent: bool) {
         let now = browser::now();
         self.with_reconnect(|reconnect| reconnect.set_urgent(urgent, now));
     }
 
-    /// Returns whether a reply of the server is outstanding. Frames sent now are handled after those it is still
-    /// processing. Browser only.
+    /// Whether a reply is outstanding: the server is still processing earlier frames. Browser only.
     #[must_use]
     pub fn is_awaiting_reply(self) -> bool {
         self.with_reconnect(|reconnect| reconnect.is_awaiting_reply())
             .unwrap_or_default()
     }
 
-    /// Sends a ping; its pong confirms that the server has received every earlier frame. Browser only.
+    /// Sends a ping, whose pong confirms every earlier frame. Browser only.
     pub fn ping(self) {
         let now = browser::now();
         let number = self.with_reconnect(|reconnect| reconnect.policy.start_ping(now));
@@ -217,8 +207,8 @@ impl Socket {
         }
     }
 
-    /// Hint that the network may be gone: during a call, the connection counts as dead unless the server replies
-    /// shortly. Browser only.
+    /// The network may be gone: during a call, the connection counts as dead without a prompt reply. Browser
+    /// only.
     pub fn probe(self) {
         let is_probing = self.status.get_untracked() == SocketStatus::Connected
             && self
@@ -233,8 +223,7 @@ impl Socket {
         }
     }
 
-    /// Sends a frame. Returns false when there is no connection: the caller keeps what must be delivered and sends it
-    /// again after reconnecting. Browser only.
+    /// Returns false when there is no connection: the caller sends again after reconnecting. Browser only.
     pub fn send(&self, frame: &ClientFrame) -> bool {
         if self.status.get_untracked() != SocketStatus::Connected {
             return false;
@@ -242,7 +231,7 @@ impl Socket {
         self.send_text(frame)
     }
 
-    /// Sends a binary frame. Returns false when there is no connection; see [`Self::send`].
+    /// A binary frame; see [`Self::send`].
     pub fn send_binary(&self, bytes: &[u8]) -> bool {
         self.status.get_untracked() == SocketStatus::Connected
             && self
@@ -255,7 +244,7 @@ impl Socket {
                 .unwrap_or_default()
     }
 
-    /// Bytes queued by the browser and not sent yet. Browser only.
+    /// Bytes queued by the browser. Browser only.
     #[must_use]
     pub fn buffered_amount(&self) -> u32 {
         self.connection
@@ -267,9 +256,8 @@ impl Socket {
             .unwrap_or_default()
     }
 
-    /// Sends a frame in any status.
+    /// In any status.
     fn send_text(self, frame: &ClientFrame) -> bool {
-        // Serialising our own enum to a string cannot fail.
         let text = serde_json::to_string(frame).unwrap_or_default();
         let now = browser::now();
         self.connection
@@ -324,7 +312,7 @@ impl Socket {
         };
         let frame = match serde_json::from_str::<ServerFrame>(&text) {
             Ok(frame) => frame,
-            // A newer server may send unknown frames; this page reloads when it can.
+            // A newer server may send unknown frames.
             Err(error) => return browser::warn(&format!("invalid WebSocket frame: {error}")),
         };
         self.dispatch(ConnectionEvent::Received);
@@ -360,7 +348,7 @@ impl Socket {
     }
 
     fn on_close(self, code: u16) {
-        // Client ids are unique to a page, so the replacement is a connection that this page had given up and the server
+        // Client ids are unique: the replacement is a connection that this page had given up and the server
         // accepted late.
         let is_replaced = code == CloseCode::Replaced.code();
         if is_replaced || CloseCode::should_reconnect(code) {
@@ -371,11 +359,10 @@ impl Socket {
         }
     }
 
-    /// Checks the server's health and connects if it answers.
     fn check_health_first(self) {
         let check_timeout = Millis::from(HEALTH_CHECK_TIMEOUT);
         let began = browser::now();
-        // Fallback in case the check never completes.
+        // In case the check never completes.
         let attempt =
             self.with_reconnect(|reconnect| reconnect.postpone(began + 2 * check_timeout));
         spawn_local(async move {
@@ -388,7 +375,7 @@ impl Socket {
             if may_connect == Some(true) {
                 self.dispatch(ConnectionEvent::RetryNow);
             } else {
-                // A refused check, or one without a network, fails at once; wait for the rest of the timeout.
+                // A refused check fails at once; wait for the rest of the timeout.
                 let retry_at = (began + check_timeout).max(browser::now());
                 self.with_reconnect(|reconnect| reconnect.postpone(retry_at));
                 self.set_timer();
@@ -438,7 +425,7 @@ impl ReconnectingClient for Socket {
 }
 
 impl Connection {
-    /// The WebSocket if it is open: a closing one silently discards data.
+    /// A closing WebSocket silently discards data.
     fn writable_socket(&self) -> Option<&WebSocket> {
         let socket = &self.socket.as_ref()?.socket;
         (socket.ready_state() == WebSocket::OPEN).then_some(socket)
@@ -460,7 +447,6 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// A socket of its own owner, and the number of frames that its listener received.
     fn counting_socket(owner: &Owner) -> (Socket, Rc<Cell<u32>>) {
         owner.with(|| {
             crate::ui::page_visibility::provide_page_visibility();

@@ -1,4 +1,4 @@
-//! Times for people: in UTC when rendered by the server, in the reader's time zone and language once the page is
+//! Times for people: in UTC from the server, in the reader's time zone and language once the page is
 //! hydrated.
 
 use super::browser_state::BrowserState;
@@ -9,15 +9,14 @@ use local::DateFormats;
 /// How a time is formatted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeStyle {
-    /// Hours and minutes: `14:05`.
+    /// `14:05`.
     Time,
-    /// The day: `24 November 2026`, or `Today` and `Yesterday` once hydrated.
+    /// `24 November 2026`, or `Today` and `Yesterday` once hydrated.
     Day,
-    /// Day, hours and minutes.
     DayTime,
 }
 
-/// Whether the page is hydrated; from then on times are shown in the reader's zone. Provided once, by the app.
+/// Whether the page is hydrated, which puts times into the reader's zone.
 #[derive(Debug, Clone, Copy)]
 pub struct LocalClock {
     is_hydrated: ReadSignal<bool>,
@@ -29,7 +28,7 @@ impl LocalClock {
     pub fn provide() -> Self {
         let (is_hydrated, set_hydrated) = signal(false);
         let formats = BrowserState::<DateFormats>::default();
-        // Two effects, so that loading the browser's locale data is a task of its own.
+        // Two effects: loading the browser's locale data is a task of its own.
         Effect::new(move || {
             formats.with(DateFormats::warm_up);
         });
@@ -42,7 +41,7 @@ impl LocalClock {
         clock
     }
 
-    /// Formats a time. Tracks whether the page is hydrated.
+    /// Tracks whether the page is hydrated.
     #[must_use]
     pub fn text(&self, at: Millis, style: TimeStyle) -> String {
         let local = self
@@ -53,7 +52,7 @@ impl LocalClock {
         local.unwrap_or_else(|| utc::text(at, style))
     }
 
-    /// Returns whether the page is hydrated. Anything that may differ between server and browser must wait for it.
+    /// What may differ between server and browser waits for this.
     #[must_use]
     pub fn is_hydrated(&self) -> bool {
         self.is_hydrated.get()
@@ -65,7 +64,7 @@ impl LocalClock {
         self.is_hydrated.get().then(super::browser::now)
     }
 
-    /// Number of the calendar day of a time, only for comparing days. Tracks whether the page is hydrated.
+    /// Calendar day, only for comparing. Tracks whether the page is hydrated.
     #[must_use]
     pub fn day_number(&self, at: Millis) -> i64 {
         const DAY_MILLIS: Millis = 24 * 60 * 60 * 1_000;
@@ -81,22 +80,21 @@ impl LocalClock {
 /// A time as a machine-readable `time` element.
 #[component]
 pub fn LocalTime(
-    /// The time, in milliseconds since 1970-01-01T00:00:00Z.
+    /// In milliseconds since 1970-01-01T00:00:00Z.
     at: Millis,
-    /// The format.
     style: TimeStyle,
 ) -> impl IntoView {
     let clock = expect_context::<LocalClock>();
     view! { <time datetime=utc::iso(at)>{move || clock.text(at, style)}</time> }
 }
 
-/// Formatting in the reader's zone and language, by the browser's `Intl`.
+/// In the reader's zone and language, by the browser's `Intl`.
 mod local {
     use super::{Millis, TimeStyle};
     use js_sys::{Array, Date, Function, Intl::DateTimeFormat, Object, Reflect};
     use wasm_bindgen::JsValue;
 
-    /// The formats in use. Creating one takes milliseconds, using it microseconds.
+    /// Creating a format takes milliseconds, using it microseconds.
     #[derive(Debug, Default)]
     pub(super) struct DateFormats {
         time: Option<Function>,
@@ -104,7 +102,7 @@ mod local {
     }
 
     impl DateFormats {
-        /// Creates the time format in advance, because nearly every time shown needs it.
+        /// Nearly every time shown needs the time format.
         pub(super) fn warm_up(&mut self) {
             self.time();
         }
@@ -141,11 +139,10 @@ mod local {
         }
     }
 
-    /// Creates a format in the reader's language.
     fn new_format(parts: &[(&str, &str)]) -> Function {
         let options = Object::new();
         for (part, shape) in parts {
-            // Setting a property of a new plain object cannot fail.
+            // Setting a property of a new object cannot fail.
             let _ = Reflect::set(&options, &(*part).into(), &(*shape).into());
         }
         DateTimeFormat::new(&Array::new(), &options).format()
@@ -173,7 +170,6 @@ mod local {
     }
 }
 
-/// Formatting in UTC on the server.
 #[cfg(feature = "ssr")]
 mod utc {
     use super::{Millis, TimeStyle};
@@ -205,8 +201,7 @@ mod utc {
     }
 }
 
-/// Formatting in UTC before hydration. Hydration keeps the server's text, so this only needs the machine-readable form,
-/// and a readable text for elements rendered in the browser before the first effect.
+/// UTC before hydration: hydration keeps the server's text, so only the machine-readable form matters.
 #[cfg(not(feature = "ssr"))]
 mod utc {
     use super::{Millis, TimeStyle};

@@ -1,4 +1,4 @@
-//! Dependencies point one way: `docs/architecture.md` says which, and this reads every path of `src/`.
+//! Dependencies in `src/` point one way, as in `docs/architecture.md`.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::{
@@ -7,7 +7,6 @@ use std::{
     path::Path,
 };
 
-/// What each top-level module may use.
 const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("protocol", &["model"]),
@@ -33,7 +32,7 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
     ("main", &[]),
 ];
 
-/// Arrows that are forbidden below the top level: no path of the first may lead into the second.
+/// No path of the first may lead into the second.
 const FORBIDDEN_DEPENDENCIES: [(&str, &str); 6] = [
     ("server::live", "model::call"),
     ("server::bus", "model::call"),
@@ -43,7 +42,7 @@ const FORBIDDEN_DEPENDENCIES: [(&str, &str); 6] = [
     ("calls::client::devices", "calls::client::peer"),
 ];
 
-/// Modules of plain functions over plain data, and the crates that they may not use.
+/// Plain functions over plain data.
 const PURE_MODULES: [&str; 5] = [
     "model",
     "protocol",
@@ -63,15 +62,15 @@ const IMPURE_CRATES: [&str; 9] = [
     "reqwest",
 ];
 
-/// Modules whose files must not depend on one another in a circle.
+/// Their files must not depend on one another in a circle.
 const ACYCLIC_MODULES: [&str; 8] = [
     "model", "protocol", "ui", "people", "news", "chat", "calls", "app",
 ];
 
-/// A path of identifiers, such as `["crate", "model", "Seq"]`.
+/// `["crate", "model", "Seq"]`.
 type Segments = Vec<String>;
 
-/// Every path in a source, those in `use` trees spelt out, except in `mod tests`.
+/// Every path in a source, `use` trees spelt out, except in `mod tests`.
 #[derive(Default)]
 struct Paths {
     used: Vec<Segments>,
@@ -139,7 +138,7 @@ fn end_of_statement(tokens: &[TokenTree], from: usize) -> usize {
     end.map_or(tokens.len(), |offset| from + offset)
 }
 
-/// The identifiers joined by `::` from here on, and where they end.
+/// The identifiers joined by `::`, and where they end.
 fn path_at(tokens: &[TokenTree], mut at: usize) -> (Segments, usize) {
     let mut path = Vec::new();
     while let Some(TokenTree::Ident(ident)) = tokens.get(at) {
@@ -155,7 +154,7 @@ fn path_at(tokens: &[TokenTree], mut at: usize) -> (Segments, usize) {
     (path, at)
 }
 
-/// Spells out a `use` tree: `a::{b, c::d as e}` is `a::b` and `a::c::d`.
+/// `a::{b, c::d as e}` is `a::b` and `a::c::d`.
 fn use_tree(tokens: &[TokenTree], prefix: &[String], found: &mut Vec<Segments>) {
     let is_comma =
         |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
@@ -178,7 +177,7 @@ fn use_tree(tokens: &[TokenTree], prefix: &[String], found: &mut Vec<Segments>) 
     }
 }
 
-/// The sources, by module path: `calls/client/mod.rs` is `["calls", "client"]`.
+/// By module path: `calls/client/mod.rs` is `["calls", "client"]`.
 struct Sources(BTreeMap<Segments, String>);
 
 impl Sources {
@@ -199,7 +198,7 @@ impl Sources {
         )
     }
 
-    /// Absolute paths, below the crate, that a file names; and first segments of paths into other crates.
+    /// Absolute paths below the crate, and first segments of paths into other crates.
     fn dependencies(&self, module: &Segments) -> (Vec<Segments>, Vec<String>) {
         let paths = Paths::of(&self.0[module]);
         let mut inner = Vec::new();
@@ -233,7 +232,7 @@ impl Sources {
         (inner, outer)
     }
 
-    /// The path below the crate, unless it leads into another one.
+    /// `None` for a path into another crate.
     fn resolve(&self, module: &Segments, path: &Segments) -> Option<Segments> {
         let mut at = module.clone();
         let mut rest = path.as_slice();
@@ -250,7 +249,6 @@ impl Sources {
                 }
             }
             Some(first) => {
-                // A child module.
                 let child: Segments = at.iter().cloned().chain([first.to_owned()]).collect();
                 if !self.0.contains_key(&child) {
                     return None;
@@ -261,7 +259,7 @@ impl Sources {
         Some(at.into_iter().chain(rest.iter().cloned()).collect())
     }
 
-    /// The file that a path leads to: the longest beginning of it that is one.
+    /// The longest beginning of a path that is a file.
     fn file_of(&self, path: &Segments) -> Option<Segments> {
         (1..=path.len())
             .rev()
@@ -301,7 +299,7 @@ impl Sources {
         found
     }
 
-    /// Circles between files of one system: each as the files on it.
+    /// Between files of one system, each as the files on it.
     fn circles(&self) -> Vec<Vec<String>> {
         let mut arrows: BTreeMap<Segments, BTreeSet<Segments>> = BTreeMap::new();
         for module in self.0.keys() {

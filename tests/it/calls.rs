@@ -1,4 +1,4 @@
-//! One-to-one calls: every course a call can take, as the clients of both users see it.
+//! One-to-one calls, as the clients of both users see them.
 
 use crate::support::{Browser, HelloFrame, Server, WsClient, call_id};
 use rialto::{
@@ -14,7 +14,6 @@ use rialto::{
 
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// A connected client and its browser.
 pub(crate) struct CallClient {
     pub(crate) browser: Browser,
     pub(crate) client_id: ClientId,
@@ -41,7 +40,7 @@ impl CallClient {
         }
     }
 
-    /// Connects again with the same client id.
+    /// With the same client id.
     async fn reconnect(self) -> Self {
         let hello = HelloFrame {
             client: self.client_id,
@@ -88,7 +87,7 @@ impl CallClient {
         self.ws.wait_for(signal).await
     }
 
-    /// The next call message in a room: call, outcome, and connected time in milliseconds, if it was ever connected.
+    /// The next call message: call, outcome, and connected time in milliseconds, if ever connected.
     pub(crate) async fn next_outcome(&mut self) -> (CallId, Outcome, Option<Millis>) {
         let outcome = |frame: &ServerFrame| match frame {
             ServerFrame::Event {
@@ -108,7 +107,7 @@ impl CallClient {
         self.ws.wait_for(outcome).await
     }
 
-    /// Side and outcome of this user's past calls, newest first, as on `/calls`.
+    /// Newest first, as on `/calls`.
     async fn past_calls(&self) -> Vec<(Side, Outcome)> {
         let past: Vec<PastCall> = self.browser.call_server_fn("/fn/past-calls", &()).await;
         past.iter().map(|call| (call.side, call.outcome)).collect()
@@ -119,7 +118,7 @@ fn ended(outcome: Outcome) -> State {
     State::Ended { outcome }
 }
 
-/// Ada calls Bob, whose client reports that it is ringing.
+/// From Ada to Bob.
 async fn ringing_call(server: &Server) -> (CallId, CallClient, CallClient) {
     let (mut ada, mut bob) = (
         CallClient::join(server, "Ada").await,
@@ -138,7 +137,7 @@ async fn ringing_call(server: &Server) -> (CallId, CallClient, CallClient) {
     (id, ada, bob)
 }
 
-/// A call from Ada to Bob that is answered and connected.
+/// From Ada to Bob.
 async fn connected_call(server: &Server) -> (CallId, CallClient, CallClient) {
     let (id, mut ada, mut bob) = ringing_call(server).await;
     bob.send_action(id, ClientAction::Accept).await;
@@ -356,7 +355,7 @@ async fn calling_each_other_at_once_becomes_one_call() {
         CallClient::join(&server, "Bob").await,
     );
     let mut ids = [ada.start_call(&bob).await, bob.start_call(&ada).await];
-    // The first start to arrive becomes the call; the other start answers it.
+    // The first start to arrive becomes the call; the other answers it.
     let first = ada.next_view().await;
     let (calling, answering) = if first.side == Side::Caller {
         (&mut ada, &mut bob)

@@ -49,7 +49,7 @@ async fn a_repeated_send_is_answered_with_its_first_result_and_broadcast_to_nobo
         .send(&ws_client::message_frame(id, room, "once"))
         .await;
     let committed = first.wait_for_ack(id).await;
-    // Again on the same connection, and after a reload that lost the acknowledgement.
+    // On the same connection, and after a reload that lost the acknowledgement.
     first
         .send(&ws_client::message_frame(id, room, "once"))
         .await;
@@ -102,7 +102,7 @@ async fn what_is_read_on_one_client_is_read_on_all_and_never_becomes_unread_agai
     for text in ["one", "two", "three"] {
         ada.send_message(room, text).await;
     }
-    // The `read` sent, and the resulting position and unread count: forward, backward, to the end, past the end.
+    // The `read` sent, then position and unread count: forward, backward, to the end, past the end.
     for (upto, expected) in [(2, (2, 1)), (1, (2, 1)), (3, (3, 0)), (99, (3, 0))] {
         first_ws.send(&ClientFrame::Read { room, seq: upto }).await;
         assert_eq!(next_read(&mut first_ws).await, expected, "up to {upto}");
@@ -116,7 +116,7 @@ async fn what_is_read_on_one_client_is_read_on_all_and_never_becomes_unread_agai
     let summary = fresh.room("general");
     assert_eq!((summary.head, summary.read_seq, summary.unread), (5, 3, 1));
 
-    // Rendering the room on the server marks it as read.
+    // Rendering the room marks it as read.
     grace.html("/chat/general").await;
     assert_eq!(next_read(&mut second_ws).await, (5, 0));
     let received = ada.frames_until_pong().await;
@@ -167,7 +167,7 @@ async fn a_message_can_be_posted_with_a_plain_form_and_is_live_all_the_same() {
         ("slug", "general"),
         ("text", "by hand"),
     ];
-    // Submitted twice, as by a double click.
+    // As by a double click.
     for _ in 0..2 {
         let posted = ada.post("/fn/post", &form).await;
         assert_eq!(location(&posted), "/chat/general#latest");
@@ -245,7 +245,7 @@ async fn history_is_read_page_by_page_without_a_gap_or_a_double() {
     assert_eq!(sizes, [50, 50, 20]);
     assert!(all.into_iter().eq(1..=MESSAGES));
 
-    // The same with plain links.
+    // With plain links.
     let newest = ada.html("/chat/general").await;
     assert!(
         newest.contains("message 120.")

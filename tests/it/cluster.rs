@@ -1,4 +1,4 @@
-//! Several nodes as one community: clients may connect to any node, and the loss of any node is tolerated.
+//! Several nodes as one community, of which any may be lost.
 
 use crate::{
     calls::CallClient,
@@ -26,7 +26,7 @@ use std::{
 /// Many times the silence after which a node counts as gone.
 const NATS_OUTAGE: Duration = Duration::from_secs(30);
 
-/// Waits until `ws` has received this presence of `who`, on connecting or later.
+/// On connecting or later.
 async fn wait_for_presence(ws: &mut WsClient, who: &WsClient, presence: Presence) {
     let id = who.me().id;
     let entries = ws.welcome().people.iter();
@@ -39,7 +39,7 @@ async fn wait_for_presence(ws: &mut WsClient, who: &WsClient, presence: Presence
     while ws.next_presence_of(&who.me().clone()).await != presence {}
 }
 
-/// Sends `each` messages from every client at once. Returns the messages that each client received.
+/// Returns the messages that each client received.
 async fn send_from_all(
     clients: Vec<WsClient>,
     room: RoomId,
@@ -65,7 +65,7 @@ async fn send_from_all(
     received.into_iter().map(Result::unwrap).collect()
 }
 
-/// Asserts that every client received every message once and in the same order.
+/// Every client received every message once and in the same order.
 fn assert_same_order(received: &[Vec<(Seq, String)>], first: Seq) {
     for one in received {
         let seqs: Vec<_> = one.iter().map(|(seq, _)| *seq).collect();
@@ -131,7 +131,7 @@ async fn who_is_here_is_known_everywhere() {
         .send(&ClientFrame::Visibility { visible: false })
         .await;
     wait_for_presence(&mut ada_ws, &bob_ws, Presence::Away).await;
-    // Bob's second page, at the other node, makes him online until it disconnects.
+    // Bob's page at the other node makes him online.
     let other_ws = bob.at_node(&cluster.nodes[0]).connect().await;
     wait_for_presence(&mut ada_ws, &bob_ws, Presence::Online).await;
     other_ws.close().await;
@@ -166,7 +166,7 @@ async fn a_direct_room_typing_and_reading_cross_nodes() {
     ada_ws.send_message(direct, "Between us").await;
     let seq = bob_ws.wait_for_text("Between us").await.seq;
 
-    // Bob's second page, at the other node, receives his read position.
+    // Bob's page at the other node receives his read position.
     let mut other_ws = bob.at_node(&cluster.nodes[0]).connect().await;
     bob_ws.send(&ClientFrame::Read { room: direct, seq }).await;
     let is_read = |frame: &ServerFrame| {
@@ -202,7 +202,7 @@ async fn a_client_that_moves_to_another_node_is_one_client() {
     new_ws.send_message(general, "Still me").await;
 }
 
-/// A connected call between Ada at one node and Bob at another.
+/// Between Ada at one node and Bob at another.
 async fn connected_call(
     cluster: &Cluster,
     nodes: [usize; 2],
@@ -246,7 +246,7 @@ async fn a_call_rings_at_another_node_and_its_signals_cross() {
     wait_for_call_end(&mut bob).await;
 }
 
-/// The end of the call and its message in the room arrive in either order.
+/// The end of the call and its message arrive in either order.
 async fn wait_for_call_end(client: &mut CallClient) {
     let (mut ended, mut told) = (false, false);
     let both = |frame: &ServerFrame| {
@@ -282,10 +282,10 @@ async fn when_the_call_leader_is_asked_to_stop_calls_go_on() {
 
 async fn assert_calls_go_on_when(stop_leader: impl AsyncFnOnce(&mut Server)) {
     let mut cluster = Cluster::start(3).await;
-    // The node that started first is the call leader.
+    // The node started first is the call leader.
     let (id, mut ada, mut bob) = connected_call(&cluster, [1, 2]).await;
     stop_leader(&mut cluster.nodes[0]).await;
-    // A request waits until another node has taken over.
+    // Waits until another node has taken over.
     let signal = SignalingMessage::RestartIce;
     let action = ClientAction::Signal {
         signal: signal.clone(),
@@ -356,7 +356,7 @@ async fn a_node_that_dies_takes_nothing_with_it_and_its_people_are_gone_in_secon
     while received_count < 20 {
         received_count += usize::from(ada_ws.next_message(room.id).await.seq > 0);
     }
-    // Bob's client reconnects to the other node and resumes at its cursor.
+    // Bob's client reconnects to the other node at its cursor.
     let cursor = Cursor {
         epoch: room.epoch,
         seq: 20,
@@ -394,7 +394,7 @@ async fn while_nats_is_away_everything_is_acknowledged_and_arrives() {
         tokio::time::sleep(NATS_OUTAGE / 10).await;
     }
     publisher.publish("While the bus is away").await;
-    // Messages arrive through the store while NATS is still down.
+    // Through the store, while NATS is still down.
     let mut last = 0;
     while last < 20 {
         let message = bob_ws.next_message(general).await;
@@ -410,7 +410,6 @@ async fn while_nats_is_away_everything_is_acknowledged_and_arrives() {
     wait_for_presence(&mut ada_ws, &carol_ws, Presence::Online).await;
     bob_ws.send_message(general, "It is back").await;
     while ada_ws.next_message(general).await.seq < 21 {}
-    // Nobody went offline during the outage.
     let gone = ada_ws.frames_until_pong().await.into_iter().any(|frame| {
         ws_client::as_presence(&frame).is_some_and(|present| present.presence == Presence::Offline)
     });
@@ -423,7 +422,7 @@ async fn a_session_that_ended_while_nats_was_away_ends_at_every_node_when_it_is_
     let mut cluster = Cluster::start(2).await;
     let ada = cluster.join(0, "Ada").await;
     let mut ws = ada.at_node(&cluster.nodes[1]).connect().await;
-    // The connection is fully established before NATS goes down.
+    // The connection is established before NATS goes down.
     let general = ws.general();
     ws.send_message(general, "Here").await;
     cluster.nats.kill().await;
@@ -441,7 +440,7 @@ async fn a_call_that_cannot_reach_the_leader_says_so() {
     wait_for_presence(&mut ada.ws, &bob.ws, Presence::Online).await;
     wait_for_presence(&mut bob.ws, &ada.ws, Presence::Online).await;
     cluster.nats.kill().await;
-    // The first node is the call leader and goes on; the other node cannot reach it.
+    // The first node is the call leader and goes on; the other cannot reach it.
     bob.start_call(&ada).await;
     let refused = |frame: &ServerFrame| match frame {
         ServerFrame::Error { reason, .. } => Some(reason.clone()),
@@ -463,7 +462,7 @@ async fn a_call_that_cannot_reach_the_leader_says_so() {
     assert!(reason.contains("try again"), "{reason}");
 }
 
-/// Starts NATS while the second node is suspended, so that what the first one publishes does not reach it.
+/// The second node is suspended, so that what the first one publishes does not reach it.
 async fn reconnect_first_node_to_nats(cluster: &mut Cluster, observer: &Browser) {
     cluster.nodes[1].freeze();
     cluster.nats.launch().await;
@@ -471,7 +470,7 @@ async fn reconnect_first_node_to_nats(cluster: &mut Cluster, observer: &Browser)
         observer.html("/readyz").await.contains("bus connected")
     })
     .await;
-    // Gives the first node time to publish what it had queued.
+    // Time to publish what it had queued.
     tokio::time::sleep(Duration::from_millis(500)).await;
     cluster.nodes[1].thaw();
 }
@@ -480,7 +479,7 @@ async fn reconnect_first_node_to_nats(cluster: &mut Cluster, observer: &Browser)
 async fn what_the_call_leader_could_not_publish_while_nats_was_down_arrives_when_it_is_back() {
     needs_postgresql!();
     let mut cluster = Cluster::start(2).await;
-    // The node that started first is the call leader.
+    // The node started first is the call leader.
     let mut ada = CallClient::connect(cluster.join(0, "Ada").await).await;
     let mut bob = CallClient::connect(cluster.join(1, "Bob").await).await;
     wait_for_presence(&mut ada.ws, &bob.ws, Presence::Online).await;
@@ -510,7 +509,7 @@ async fn what_the_call_leader_could_not_publish_while_nats_was_down_arrives_when
     while bob.next_state().await != State::Connecting {}
 }
 
-/// A client that sends without a pause and moves to the next node when its connection ends.
+/// Sends without a pause; moves to the next node when its connection ends.
 struct ContinuousWriter {
     browser: Browser,
     hello: HelloFrame,
@@ -571,8 +570,8 @@ async fn nodes_that_are_restarted_one_after_another_fail_nobody() {
 }
 
 impl ContinuousWriter {
-    /// Sends one at a time. After a disconnect it repeats the unacknowledged message at the next node. Returns the
-    /// acknowledged messages.
+    /// Sends one at a time; repeats the unacknowledged message at the next node. Returns the number
+    /// acknowledged.
     async fn write(
         mut self,
         room: RoomId,

@@ -1,9 +1,9 @@
-//! `rialto doctor`: its findings for a server that works and for one that does not.
+//! `rialto doctor`: findings for servers that work and that do not.
 
 use crate::support::{Certificate, Server, server::run_cli};
 use std::process::Output;
 
-/// A server whose doctor contacts no other machine.
+/// Its doctor contacts no other machine.
 async fn start_offline(settings: &'static [(&'static str, &'static str)]) -> Server {
     Server::start_with(|command| {
         command
@@ -43,7 +43,7 @@ async fn it_says_of_each_thing_how_it_is_and_sends_through_the_relay() {
     assert!(stdout.contains("HTTPS: Only this machine"), "{stdout}");
 }
 
-/// Checks a server with a TURN relay over TLS. Returns the output and its line on TLS.
+/// With a TURN relay over TLS. Returns the output and its line on TLS.
 async fn check_tls_relay(is_trusted: bool) -> (Output, String) {
     let certificate = Certificate::self_signed("localhost");
     let (chain, key) = (certificate.chain(), certificate.key());

@@ -1,4 +1,4 @@
-//! Acknowledged means durable: stored once and in order, even if the server was killed.
+//! What was acknowledged is stored once and in order, even if the server is killed.
 
 use crate::support::{
     Browser, HelloFrame, Publisher, Server, SseClient, WsClient, message_id, with_timeout,
@@ -20,26 +20,25 @@ use tokio::sync::{mpsc, watch};
 const CLIENTS: usize = 5;
 const MESSAGES_EACH: usize = 40;
 const MESSAGES: usize = CLIENTS * MESSAGES_EACH;
-/// Enough that every kill interrupts some.
+/// Every kill interrupts some.
 const MAX_IN_FLIGHT: usize = 6;
 
-/// A client with an outbox, as in the browser: every new connection sends all unacknowledged messages again, in order
-/// and with the same ids.
+/// As in the browser: every new connection sends all unacknowledged messages again, in order and with the
+/// same ids.
 struct OutboxClient {
     browser: Browser,
     room: RoomId,
     outbox: Outbox,
-    /// Message ids in the order of writing.
+    /// In the order of writing.
     written: Vec<MessageId>,
     acknowledged: HashMap<MessageId, Seq>,
-    /// The position from which the next connection resumes.
+    /// The next connection resumes here.
     cursor: Cursor,
-    /// Every message received over all connections, in order.
+    /// Over all connections, in order.
     received: Vec<Message>,
     retransmitted_count: usize,
 }
 
-/// How a connection ended: lost, or no longer needed.
 #[derive(PartialEq)]
 enum ConnectionEnd {
     Lost,
@@ -60,8 +59,7 @@ impl OutboxClient {
         }
     }
 
-    /// Sends its messages and receives everybody's, over as many connections as needed. `starts` counts the server's
-    /// starts.
+    /// Over as many connections as needed. `starts` counts the server's starts.
     async fn run(
         mut self,
         mut starts: watch::Receiver<u32>,
@@ -155,11 +153,10 @@ impl OutboxClient {
     }
 }
 
-/// Receives an item per acknowledgement by the server.
+/// One item each.
 struct Acknowledgements(mpsc::UnboundedReceiver<()>);
 
 impl Acknowledgements {
-    /// Waits for this many more acknowledgements.
     async fn wait_for(&mut self, count: usize) {
         for _ in 0..count {
             let next = with_timeout("the server acknowledges", self.0.recv()).await;
@@ -186,7 +183,7 @@ async fn what_was_acknowledged_is_there_once_and_in_order_after_the_server_was_k
     }
     drop(progress);
 
-    // Two kills, each with messages in flight.
+    // Each with messages in flight.
     for kill in 1..=2 {
         acknowledgements.wait_for(MESSAGES / 4).await;
         server.restart().await;
@@ -210,7 +207,7 @@ async fn what_was_acknowledged_is_there_once_and_in_order_after_the_server_was_k
     );
 }
 
-/// Every message of a room, as replayed to a new member.
+/// As replayed to a new member.
 async fn room_history(server: &Server, room: RoomId, epoch: &Epoch) -> Vec<Message> {
     let cursor = Cursor {
         epoch: epoch.clone(),

@@ -1,4 +1,4 @@
-//! Files: chunked uploads over the WebSocket, deduplicated storage, and downloads for members of the room only.
+//! Files: chunked uploads, deduplicated storage, and downloads for members only.
 
 use crate::support::{Browser, Server, WsClient, message_id};
 use reqwest::{Response, header::HeaderMap};
@@ -12,7 +12,7 @@ use rialto::{
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// Bytes without a repeating pattern, so that misplaced chunks are detected.
+/// No repeating pattern: misplaced chunks are detected.
 pub(crate) fn patternless_bytes(count: usize) -> Vec<u8> {
     (0_u64..)
         .map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()[0])
@@ -20,7 +20,7 @@ pub(crate) fn patternless_bytes(count: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Signature and IHDR chunk of a PNG image of 3 by 2 pixels. The server reads no more of an image.
+/// Signature and IHDR chunk of a PNG of 3 by 2 pixels; the server reads no more.
 const PNG_HEADER: &[u8] =
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02\x08\x02\0\0\0\x12\x16\xf1\x4d";
 
@@ -41,7 +41,7 @@ pub(crate) async fn announce_upload(
     .await;
 }
 
-/// The offset from which the server expects the data.
+/// The offset that the server expects.
 pub(crate) async fn wait_for_upload_ready(ws: &mut WsClient, wanted: MessageId) -> usize {
     ws.wait_for(|frame| match frame {
         ServerFrame::UploadReady { id, offset } if *id == wanted => {
@@ -53,7 +53,7 @@ pub(crate) async fn wait_for_upload_ready(ws: &mut WsClient, wanted: MessageId) 
     .await
 }
 
-/// The number of bytes that the server has received.
+/// The bytes that the server has received.
 async fn wait_for_progress(ws: &mut WsClient, wanted: MessageId) -> usize {
     ws.wait_for(|frame| match frame {
         ServerFrame::UploadProgress { id, received } if *id == wanted => {
@@ -72,7 +72,7 @@ pub(crate) async fn send_chunks_from(ws: &mut WsClient, id: MessageId, offset: u
     }
 }
 
-/// Uploads a whole file and waits for its message.
+/// Waits for the file's message.
 pub(crate) async fn upload(ws: &mut WsClient, room: RoomId, name: &str, data: &[u8]) -> Message {
     let id = message_id();
     announce_upload(ws, id, room, name, data.len()).await;
@@ -142,7 +142,7 @@ async fn a_file_arrives_whole_and_its_progress_is_reported() {
     let download = grace.get(&download_path(file)).await;
     assert_eq!(download.status(), 200);
     assert!(download.bytes().await.unwrap() == data, "byte for byte");
-    // Announced again, as by a client that missed the acknowledgement.
+    // As by a client that missed the acknowledgement.
     announce_upload(&mut ws, id, room, "of the bridge.pdf", data.len()).await;
     assert_eq!(ws.wait_for_ack(id).await.0, seq);
 }
@@ -194,7 +194,7 @@ async fn an_upload_goes_on_after_the_server_was_killed() {
     server.restart().await;
 
     let mut ws = ada.connect().await;
-    // A chunk that was not announced to this process is refused and does no harm.
+    // Not announced to this process: refused, without harm.
     ws.send_chunk(id, sent as u64, &data[sent..sent + 10]).await;
     assert_eq!(ws.wait_for_refusal(id).await.0, ErrorCode::Invalid);
     announce_upload(&mut ws, id, room, "long.bin", data.len()).await;
@@ -247,7 +247,7 @@ async fn a_picture_is_shown_with_its_size_known_before_it_is_loaded() {
     let ada = Browser::join(&server, "Ada").await;
     let mut ws = ada.connect().await;
     let room = ws.general();
-    // The file name does not decide the type; the content does.
+    // The content decides the type, not the name.
     let message = upload(&mut ws, room, "été \"5\".txt", PNG_HEADER).await;
     let file = attachment_of(&message);
     assert_eq!(
@@ -477,7 +477,7 @@ async fn two_pages_with_one_upload_id_leave_no_wrong_bytes_under_a_hash() {
     let mut arrived = 0;
     for round in 0..ROUNDS {
         let id = message_id();
-        // Different content in each round, so that no round is deduplicated.
+        // Different in each round, so that none is deduplicated.
         let data = [&round.to_be_bytes()[..], &data].concat();
         announce_upload(&mut ws, id, room, "plan.pdf", data.len()).await;
         assert_eq!(wait_for_upload_ready(&mut ws, id).await, 0);
@@ -485,7 +485,7 @@ async fn two_pages_with_one_upload_id_leave_no_wrong_bytes_under_a_hash() {
         for _ in 0..data.len() / limits::MAX_CHUNK_BYTES {
             wait_for_progress(&mut ws, id).await;
         }
-        // The server now publishes the file. The other client interferes at a different moment in each round.
+        // The server publishes the file; the other client interferes at a different moment in each round.
         tokio::time::sleep(Duration::from_micros(400 * round)).await;
         other_ws.send(&ClientFrame::UploadCancel { id }).await;
         announce_upload(&mut other_ws, id, room, "plan.pdf", data.len() + 1).await;

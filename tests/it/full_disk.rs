@@ -1,4 +1,4 @@
-//! A full disk: writes are refused, and every message acknowledged afterwards is stored.
+//! A full disk refuses writes; every message acknowledged afterwards is stored.
 
 use crate::support::{Browser, HelloFrame, Server, SmallDisk, message_id, ws_client};
 use rialto::model::Cursor;

@@ -1,4 +1,4 @@
-//! Guests in a room's call: what a guest link permits, and what it does not.
+//! What a guest link to a room's call permits.
 
 use crate::{
     calls::CallClient,
@@ -26,7 +26,7 @@ use rialto::{
 };
 
 impl CallClient {
-    /// Joins the call of the room `general`, or starts it. Returns its id.
+    /// Joins or starts the call of `general`.
     async fn join_group_call(&mut self) -> CallId {
         let room = self.ws.general();
         self.send_action(call_id(), ClientAction::Join { room })
@@ -51,7 +51,7 @@ async fn next_group_view(ws: &mut WsClient) -> GroupCallView {
     ws.wait_for(group).await
 }
 
-/// The next state of a group call that contains this client's participation.
+/// Skips views without this client's participation.
 async fn next_participation(ws: &mut WsClient) -> (GroupCallView, Participation) {
     loop {
         let group = next_group_view(ws).await;
@@ -70,7 +70,6 @@ async fn wait_for_members(ws: &mut WsClient, count: usize) -> GroupCallView {
     }
 }
 
-/// The failure of a server function that must fail.
 async fn server_fn_failure(browser: &Browser, path: &str, form: &[(&str, &str)]) -> Failure {
     let request = browser.http().post(browser.url(path));
     let request = request.header("accept", "application/json").form(form);
@@ -79,7 +78,7 @@ async fn server_fn_failure(browser: &Browser, path: &str, form: &[(&str, &str)])
     response.json().await.unwrap()
 }
 
-/// A call guest: a browser without an account, and its WebSocket.
+/// A browser without an account, and its WebSocket.
 struct Guest {
     browser: Browser,
     ws: WsClient,
@@ -137,7 +136,7 @@ fn socket_path(link: &NewGuestLink) -> String {
     format!("{}/ws", link.path)
 }
 
-/// Asserts that a guest who lost access is closed with "signed out" on reconnecting.
+/// A guest without access is closed with "signed out" on reconnecting.
 async fn assert_turned_away(guest: &Guest, link: &NewGuestLink) {
     let mut ws = WsClient::open_socket_at(&guest.browser, &socket_path(link)).await;
     let (code, _) = ws.expect_close().await;
@@ -202,7 +201,7 @@ async fn a_guest_takes_part_in_the_call() {
         };
         assert_eq!(sender_seat, Some(Seat(from)));
     }
-    // Guests receive changes of the participants, although they subscribe to no room.
+    // Guests receive changes of the participants without a room subscription.
     eve.join_group_call().await;
     wait_for_members(&mut bob.ws, 3).await;
     bob.send_action(call, ClientAction::HangUp).await;
@@ -219,7 +218,7 @@ async fn a_guest_reaches_nothing_but_the_call() {
     let mut bob = Guest::join(&server, &link, "Bob").await;
     bob.join_group_call(call).await;
 
-    // The guest's cookie is limited to the link's path.
+    // The cookie is limited to the link's path.
     assert_eq!(bob.browser.cookie(), None);
     let mut request = handshake_request(&bob.browser);
     let cookie = bob.browser.cookie_at(&socket_path(&link)).unwrap();
@@ -373,7 +372,7 @@ async fn a_guest_who_is_disconnected_when_the_link_is_revoked_is_removed_all_the
     let mut bob = Guest::join(&server, &link, "Bob").await;
     bob.join_group_call(call).await;
     wait_for_members(&mut ada.ws, 2).await;
-    // The connection is lost: the seat is kept for a while.
+    // The seat of a lost connection is kept for a while.
     drop(bob.ws);
     while !next_group_view(&mut ada.ws).await.participants[1].is_disconnected {}
     let form = [
@@ -493,7 +492,7 @@ async fn a_guest_who_reconnects_gets_their_seat_back() {
 async fn guests_come_to_any_node() {
     needs_postgresql!();
     let cluster = Cluster::start(3).await;
-    // The node that started first is the call leader.
+    // The node started first is the call leader.
     let mut ada = CallClient::connect(cluster.join(1, "Ada").await).await;
     let call = ada.join_group_call().await;
     let link = ada.create_guest_link(call).await;

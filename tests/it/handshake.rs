@@ -1,4 +1,4 @@
-//! The opening handshake: who may connect, and when a connection is closed.
+//! The opening handshake: who may connect.
 
 use crate::support::{
     Browser, HelloFrame, Server, WsClient,

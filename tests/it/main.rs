@@ -1,7 +1,6 @@
-//! Black-box tests: the real program on a free port, real clients, no mocks.
+//! Black-box tests: the real program, real clients, no mocks.
 //!
-//! Each module tests one area; test names state behaviour. [`support`] starts servers and clients.
-//! Every test starts its own server and shares nothing with other tests.
+//! Every test starts its own server; [`support`] starts servers and clients.
 
 mod architecture;
 mod calls;

@@ -1,4 +1,4 @@
-//! What an operator sees: metrics, request ids and the log.
+//! Metrics, request ids and the log.
 
 use crate::{
     calls::CallClient,
@@ -22,7 +22,7 @@ async fn start_with_metrics() -> Server {
     .await
 }
 
-/// The metrics in the `OpenMetrics` text format, as Prometheus reads them.
+/// In the `OpenMetrics` text format.
 async fn scrape_metrics(server: &Server) -> String {
     let address = server.wait_for_line("metrics on ").await;
     let response = reqwest::get(address).await.unwrap();
@@ -36,7 +36,7 @@ async fn scrape_metrics(server: &Server) -> String {
     text
 }
 
-/// The value of an integer sample, by its name and labels.
+/// By name and labels.
 fn sample_value(text: &str, sample: &str) -> u64 {
     let line = text
         .lines()
@@ -49,7 +49,7 @@ pub(crate) async fn read_sample(server: &Server, sample: &str) -> u64 {
     sample_value(&scrape_metrics(server).await, sample)
 }
 
-/// Waits until a sample satisfies a condition, because an event may be counted after its effect is visible.
+/// An event may be counted after its effect is visible.
 pub(crate) async fn wait_for_sample(server: &Server, sample: &str, is_right: impl Fn(u64) -> bool) {
     let is_so = async || is_right(sample_value(&scrape_metrics(server).await, sample));
     eventually(sample, is_so).await;
@@ -99,7 +99,6 @@ async fn what_happens_is_counted() {
     wait_for_sample(&server, CANCELLED, |n| n == 1).await;
 }
 
-/// Every metric name of Rialto in a text.
 fn metric_names(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .filter(|word| word.starts_with("rialto_"))

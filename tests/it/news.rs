@@ -1,4 +1,4 @@
-//! News: publishing through the API, the form and the command line, and delivery to readers.
+//! News: publishing by API, form and command line, and delivery.
 
 use crate::support::{Browser, Publisher, Server, SseClient, SseItem};
 use reqwest::{Response, StatusCode};
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// From the publishing request to its event at a reader on the same machine.
+/// From the request to its event at a reader on the same machine.
 const MAX_PUBLISH_LATENCY: Duration = Duration::from_millis(250);
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn a_repeated_request_publishes_once() {
     );
 }
 
-/// Asserts this status, a failure for programs and a message for people that contains `word`.
+/// With a failure for programs, and a message that contains `word`.
 async fn check_refused(response: Response, status: u16, word: &str) {
     let got = response.status().as_u16();
     let body = response.text().await.unwrap();
@@ -276,7 +276,7 @@ async fn an_idle_stream_still_sends_heartbeats() {
     })
     .await;
     let mut plain = SseClient::open(&server).await;
-    // At once, then at the next tick for all readers, then one interval apart.
+    // At once, at the next tick for all readers, then one interval apart.
     let mut began = Instant::now();
     for count in 1..=4 {
         plain
@@ -440,7 +440,7 @@ async fn an_editor_publishes_by_hand_and_a_guest_does_not() {
         (1, "Editor", "General")
     );
 
-    // A refused form is shown again with everything that was typed.
+    // A refused form keeps everything typed.
     let long = "x".repeat(161);
     let form = [
         ("request", request.as_str()),

@@ -1,4 +1,4 @@
-//! Files stored in an S3 bucket instead of the data folder, tested with a real S3 server.
+//! Files in an S3 bucket, on a real S3 server.
 
 use crate::{
     files::{
@@ -27,7 +27,7 @@ async fn what_is_sent_is_in_the_bucket_and_comes_from_there() {
     let ada = Browser::join(&server, "Ada").await;
     let mut ws = ada.connect().await;
     let room = ws.general();
-    // One object is stored with a single PUT, the other with a multipart upload.
+    // With a single PUT, and with a multipart upload.
     for size in [100_000, 11_000_000] {
         let data = patternless_bytes(size);
         let message = upload(&mut ws, room, "plan.pdf", &data).await;
@@ -48,7 +48,7 @@ async fn what_is_sent_is_in_the_bucket_and_comes_from_there() {
         assert_eq!(part.status(), 206);
         assert_eq!(part.bytes().await.unwrap(), data[50_000..50_010]);
     }
-    // The same content is stored as the same object.
+    // The same content is the same object.
     upload(&mut ws, room, "copy.pdf", &patternless_bytes(100_000)).await;
     assert_eq!(files_in(&s3.objects_dir()).len(), 2);
 }
@@ -80,10 +80,10 @@ async fn while_the_bucket_is_away_a_file_waits_and_nothing_of_it_is_sent_twice()
     ws.wait_for(is_acknowledged).await;
 }
 
-/// More than the socket buffers hold, so that the rest stays in the bucket.
+/// More than the socket buffers hold.
 const LARGE_FILE_BYTES: usize = 20 * 1024 * 1024;
 
-/// Uploads a large file. Returns the sender, the file's path and its content.
+/// Returns the sender, the file's path and its content.
 async fn send_large_file(server: &Server) -> (Browser, String, Vec<u8>) {
     let ada = Browser::join(server, "Ada").await;
     let mut ws = ada.connect().await;
@@ -95,7 +95,7 @@ async fn send_large_file(server: &Server) -> (Browser, String, Vec<u8>) {
 
 #[tokio::test]
 async fn a_file_is_given_as_slowly_as_it_is_taken() {
-    /// Longer than the server's timeout for a response of the object store.
+    /// Longer than the server's timeout for the object store.
     const READ_PAUSE: Duration = Duration::from_secs(25);
 
     let s3 = S3::start().await;
@@ -118,7 +118,7 @@ async fn a_file_goes_on_when_the_bucket_was_away_meanwhile() {
     let body = slow.read_body().await;
     assert!(body == data, "{} bytes", body.len());
 
-    // The response is cut off, so that no client takes it for the whole file.
+    // Cut off, so that no client takes it for the whole file.
     let slow = StuckReader::get(&ada, &place).await;
     s3.stop().await;
     let body = slow.read_body().await;

@@ -22,7 +22,7 @@ async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
         (&ada, "/no-such-page"),
         (&stranger, "/"),
         (&stranger, "/news/high-water"),
-        // Now from the page cache.
+        // From the page cache.
         (&stranger, "/"),
         (&stranger, "/news/high-water"),
     ] {
@@ -59,7 +59,7 @@ async fn every_page_keeps_out_foreign_scripts_frames_and_caches() {
     }
 }
 
-/// Asserts that every script has the page's nonce and that nothing is styled or handled inline.
+/// Every script has the nonce; nothing is styled or handled inline.
 fn check_scripts(path: &str, html: &str, nonce: &str) {
     let mut scripts = 0;
     for script in html.split("<script").skip(1) {
@@ -230,7 +230,7 @@ async fn a_page_that_shows_a_failure_has_its_status() {
         (&stranger, "/news/no-such-story", 404, "Story not found"),
         (&stranger, "/call/0000", 404, "This link is no longer valid"),
         (&stranger, "/no-such-page", 404, "Page not found"),
-        // Where a name is all that is missing, the page asks for it.
+        // Where only a name is missing, the page asks for it.
         (&stranger, "/chat/general", 200, "Pick a name first"),
         (&stranger, "/calls", 200, "Pick a name first"),
     ] {
@@ -287,7 +287,7 @@ async fn reads_are_never_cached_and_change_nothing_and_open_pages_of_an_older_bu
     }
     let foreign = admin.http.post(&url).header("sec-fetch-site", "cross-site");
     assert_eq!(foreign.send().await.unwrap().status(), 403);
-    // The page of a room is read with `POST`, because it marks the room as read.
+    // A room's page is read with `POST`, because it marks the room as read.
     for changes in [
         "/fn/rename?name=Eve",
         "/fn/sign-out",
@@ -312,7 +312,7 @@ async fn every_one_of_many_who_ask_at_once_gets_the_page_and_its_title() {
         let reader = Browser::anonymous(&server, &format!("Reader {reader}"));
         tokio::spawn(async move {
             for _ in 0..40 {
-                // With a query, because pages without one come from the page cache.
+                // Pages without a query come from the page cache.
                 for (path, title) in [("/?topic=", "News"), ("/?topic=Weather", "Weather")] {
                     let html = reader.html(path).await;
                     let title = format!("<title>{title} · Rialto</title>");

@@ -12,7 +12,7 @@ use rialto::{
     protocol::ws::ClientFrame,
 };
 
-/// Tries to sign in with a wrong password and this `X-Forwarded-For` header. Returns the response's status.
+/// A wrong password, with this `X-Forwarded-For`. Returns the status.
 async fn sign_in_status(client: &Browser, forwarded_for: &str) -> u16 {
     let form = [("name", "Ada"), ("password", "a guess"), ("next", "/")];
     let request = client.http().post(client.url("/fn/sign-in")).form(&form);
@@ -35,7 +35,7 @@ async fn behind_a_proxy_each_client_has_tries_of_their_own() {
         assert_eq!(sign_in_status(&proxy, "192.0.2.1").await, 422);
     }
     assert_eq!(sign_in_status(&proxy, "192.0.2.1").await, 429);
-    // Only the last address is from the proxy; a client can set those before it.
+    // Only the last address is from the proxy.
     assert_eq!(sign_in_status(&proxy, "203.0.113.5, 192.0.2.1").await, 429);
     assert_eq!(sign_in_status(&proxy, "192.0.2.2").await, 422);
 }
@@ -129,7 +129,7 @@ async fn a_form_that_is_sent_twice_makes_one_guest_and_loses_no_name() {
     }
 }
 
-/// The attributes of the session cookie, in lower case.
+/// In lower case.
 fn session_cookie_attributes(response: &Response) -> Vec<String> {
     let cookies = response
         .headers()
@@ -311,7 +311,7 @@ async fn a_page_that_reloads_is_not_seen_to_leave() {
     ada_ws.close().await;
     let _reloaded = ada.connect().await;
     alan_ws.close().await;
-    // Alan left after Ada's reload, so a presence frame about Ada would arrive before his.
+    // Alan left after Ada's reload: a presence frame about Ada would arrive before his.
     let entry = grace
         .wait_for(|frame| ws_client::as_presence(frame).cloned())
         .await;

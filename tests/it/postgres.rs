@@ -1,5 +1,4 @@
-//! The store on PostgreSQL: migration to it, several servers on one database, and outages. All other modules test both
-//! stores.
+//! The store on PostgreSQL: migration, several servers on one database, outages.
 
 use crate::files;
 use crate::support::{
@@ -30,7 +29,7 @@ fn output_text(output: &Output) -> String {
     )
 }
 
-/// Every message of a room after a cursor, as replayed to a new connection.
+/// As replayed to a new connection.
 async fn room_history(browser: &Browser, room: RoomId, cursor: Cursor) -> Vec<Message> {
     let mut ws = browser
         .connect_with(HelloFrame::with_cursor(room, cursor))
@@ -47,7 +46,7 @@ async fn room_history(browser: &Browser, room: RoomId, cursor: Cursor) -> Vec<Me
         .collect()
 }
 
-/// A call that its caller cancels before an answer. Returns when the callee has received its outcome.
+/// Cancelled by its caller. Returns when the callee has received the outcome.
 async fn make_unanswered_call(from: &mut WsClient, to: &mut WsClient) {
     let id = call_id();
     let (callee, media) = (to.me().id, Media::Voice);
@@ -66,7 +65,7 @@ async fn make_unanswered_call(from: &mut WsClient, to: &mut WsClient) {
     to.wait_for(has_outcome).await;
 }
 
-/// Uploads a small file and returns its download path.
+/// Returns the file's download path.
 async fn send_file(ws: &mut WsClient, room: RoomId, data: &[u8]) -> String {
     match files::upload(ws, room, "bridge.txt", data).await.content {
         Content::File { file } => format!("/files/{}/{}", file.hash, file.name),
@@ -74,7 +73,7 @@ async fn send_file(ws: &mut WsClient, room: RoomId, data: &[u8]) -> String {
     }
 }
 
-/// Each table must be copied, including those added later.
+/// All must be copied, also those added later.
 fn migrated_tables() -> Vec<String> {
     let mut tables = Vec::new();
     for engine in ["sqlite", "postgres"] {
@@ -182,7 +181,7 @@ async fn a_store_that_is_moved_goes_on_where_it_was() {
         "{lines}"
     );
 
-    // A second migration from the unchanged folder is refused.
+    // A second migration is refused.
     assert_migration_refused(&server, &database, "is not empty").await;
 
     server.use_database(&database);
@@ -381,7 +380,7 @@ async fn of_all_who_claim_at_once_through_two_servers_one_becomes_the_administra
     assert_eq!(users.matches("admin\t").count(), 1, "{users}");
 }
 
-/// A client that sends until all is acknowledged. What is refused as unavailable is sent again under the same id.
+/// Sends until all is acknowledged; repeats what is refused as unavailable, under the same id.
 struct RetryingWriter {
     ws: WsClient,
     room: RoomId,
@@ -406,7 +405,7 @@ impl RetryingWriter {
         self
     }
 
-    /// Sends a message and returns whether it was acknowledged; false when it was refused as unavailable.
+    /// False when refused as unavailable.
     async fn try_send(&mut self, id: MessageId, text: &str) -> bool {
         self.ws
             .send(&ws_client::message_frame(id, self.room, text))
@@ -439,7 +438,7 @@ impl RetryingWriter {
             return;
         };
         let last = self.received_seqs.last().copied().unwrap_or_default();
-        // A replayed message is ignored, as in the web client.
+        // A replayed message, as in the web client.
         if message.seq > last {
             assert_eq!(message.seq, last + 1, "no gap");
             self.received_seqs.push(message.seq);
@@ -473,7 +472,7 @@ async fn a_database_that_stops_and_starts_again_loses_nothing_that_was_acknowled
     let writers: Vec<_> = writers.into_iter().map(start).collect();
     drop(progress);
 
-    // In two outages, which last for one restart, writers just wait. The third lasts until a message is refused.
+    // In two outages, of one restart each, writers just wait. The third lasts until a message is refused.
     for outage in 1..=3 {
         for _ in 0..RetryingWriter::MESSAGE_COUNT / 2 {
             progressed.recv().await.unwrap();

@@ -1,10 +1,4 @@
-//! Misuse of the WebSocket protocol is answered as documented and does not affect other clients.
-//!
-//! | module | contents |
-//! |---|---|
-//! | [`invalid_frames`] | malformed frames, and frames that are not allowed at this point |
-//! | [`authorization`] | other users' rooms, messages, uploads and calls |
-//! | [`limits_and_timeouts`] | floods and silence |
+//! Misuse of the WebSocket protocol is answered as documented and does not affect others.
 
 mod authorization;
 mod invalid_frames;
@@ -50,7 +44,7 @@ impl AbuseFixture {
         self.ada.general()
     }
 
-    /// Asserts that the two others can still exchange messages.
+    /// The two others can still exchange messages.
     async fn assert_others_unaffected(&mut self) {
         self.sent_count += 1;
         let (room, text) = (self.general(), format!("still here, {}", self.sent_count));
@@ -58,9 +52,9 @@ impl AbuseFixture {
         self.grace.wait_for_text(&text).await;
     }
 
-    /// Creates a direct room of the two others, with a message in it.
+    /// Of the two others, with a message in it.
     async fn create_private_room(&mut self) -> RoomId {
-        // A call to a user creates the direct room with them.
+        // A call creates the direct room.
         let call = call_id();
         let start = ClientAction::Start {
             to: self.grace.me().id,

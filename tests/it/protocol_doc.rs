@@ -1,4 +1,4 @@
-//! Checks `docs/protocol.md` against the code: every example is parsed with the real types, and nothing is undocumented.
+//! Checks `docs/protocol.md`: every example is parsed with the real types, and nothing is undocumented.
 
 use crate::support::{Browser, Publisher, Server};
 use rialto::{
@@ -31,7 +31,7 @@ fn document() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md")).unwrap()
 }
 
-/// A fenced code block: its info string, its text and its line number.
+/// A fenced code block and its info string.
 struct Example {
     kind: String,
     text: String,
@@ -70,7 +70,7 @@ impl Example {
             .unwrap_or_else(|why| panic!("line {}: {why}: {}", self.line, self.text))
     }
 
-    /// Asserts that the example survives a round trip through a type: no field is unknown, none is missing.
+    /// A round trip through a type: no field is unknown, none is missing.
     fn check<T: DeserializeOwned + Serialize>(&self) {
         let written = self.json();
         let read: T = serde_json::from_value(written.clone())
@@ -135,7 +135,7 @@ fn check_chunk(example: &Example) {
     );
 }
 
-/// Every variant name of an enum, taken from serde's error for an unknown variant.
+/// Taken from serde's error for an unknown variant.
 fn variant_names<T: DeserializeOwned>(tag: Option<&str>) -> BTreeSet<String> {
     let unknown = match tag {
         Some(tag) => serde_json::json!({ tag: "?" }),
@@ -159,7 +159,7 @@ fn variant_names<T: DeserializeOwned>(tag: Option<&str>) -> BTreeSet<String> {
     words
 }
 
-/// The strings at a JSON pointer in all examples of a kind.
+/// At a JSON pointer, in all examples of a kind.
 fn example_values(examples: &[Example], kind: &str, pointer: &str) -> BTreeSet<String> {
     let of_kind = examples.iter().filter(|example| example.kind == kind);
     of_kind
@@ -265,7 +265,7 @@ fn every_code_state_and_word_is_explained() {
     }
 }
 
-/// A number with a comma after every three digits.
+/// With thousands separators.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -278,7 +278,6 @@ fn grouped(number: u64) -> String {
     grouped
 }
 
-/// The configuration without any settings.
 fn default_config() -> Config {
     #[derive(clap::Parser)]
     struct CommandLine {

@@ -1,4 +1,4 @@
-//! Resuming: a live connection continues from its cursor, or is told that it cannot.
+//! A live connection continues from its cursor, or is told that it cannot.
 
 use crate::support::{
     Browser, HelloFrame, Publisher, Server, SseClient, SseItem, WsClient, message_id, ws_client,
@@ -11,12 +11,12 @@ use rialto::{
     },
 };
 
-/// Ada's connection to a room, and Grace's browser.
+/// Ada's connection, and Grace's browser.
 struct ResumeFixture {
     _server: Server,
     ada: WsClient,
     grace: Browser,
-    /// The room before the first message.
+    /// Before the first message.
     room: RoomSummary,
 }
 
@@ -61,7 +61,7 @@ impl ResumeFixture {
         }
     }
 
-    /// Connects Grace with this cursor for the room.
+    /// Connects Grace.
     async fn connect_at(&self, cursor: Cursor) -> WsClient {
         self.grace
             .connect_with(HelloFrame::with_cursor(self.room.id, cursor))
@@ -69,7 +69,7 @@ impl ResumeFixture {
     }
 }
 
-/// The result of a cursor: whether it was recovered, the head, and the replayed sequence numbers.
+/// Whether it was recovered, the head, and the replayed sequences.
 async fn resume_result(ws: &mut WsClient, room: RoomId) -> (bool, Seq, Vec<Seq>) {
     let (recovered, head) = ws
         .wait_for(|frame| match frame {
@@ -204,7 +204,7 @@ async fn nothing_is_lost_or_doubled_when_clients_reconnect_while_others_write() 
     let mut fixture = ResumeFixture::with_messages(0).await;
     let room = fixture.room.id;
     let (grace, epoch) = (fixture.grace.clone(), fixture.room.epoch.clone());
-    // One client keeps reconnecting until it has received each message once.
+    // Reconnects until it has received each message once.
     let reconnecting = tokio::spawn(async move {
         let mut seq = 0;
         let mut connections = 0;
@@ -238,7 +238,7 @@ async fn nothing_is_lost_or_doubled_when_clients_reconnect_while_others_write() 
     assert!(connections > 10);
 }
 
-/// Publishes stories with sequence numbers 1 to `stories`. Returns the publisher and the epoch of the stream.
+/// Sequences 1 to `stories`. Returns the publisher and the stream's epoch.
 async fn publish_stories(server: &Server, stories: Seq) -> (Publisher, Epoch) {
     let publisher = Publisher::create(server).await;
     let epoch = SseClient::open(server).await.wait_for_hello().await.epoch;
@@ -248,7 +248,7 @@ async fn publish_stories(server: &Server, stories: Seq) -> (Publisher, Epoch) {
     (publisher, epoch)
 }
 
-/// Publishes a last story and returns the sequence numbers received before it.
+/// Publishes a last story and returns the sequences received before it.
 async fn replayed_seqs(reader: &mut SseClient, publisher: &Publisher) -> Vec<Seq> {
     let last = publisher.publish("The last").await.seq;
     let mut seqs = Vec::new();
@@ -283,7 +283,7 @@ async fn a_reader_of_the_news_goes_on_after_what_it_has_seen() {
     assert!(by_address.wait_for_hello().await.recovered);
     assert_eq!(replayed_seqs(&mut by_address, &publisher).await, [6, 7, 8]);
 
-    // A browser that reconnects by itself repeats the original query, so `Last-Event-ID` wins.
+    // A browser that reconnects by itself repeats the original query: `Last-Event-ID` wins.
     let mut both =
         SseClient::open_with(&server, &format!("?after=1&epoch={epoch}"), Some("8")).await;
     assert!(both.wait_for_hello().await.recovered);
@@ -372,7 +372,7 @@ async fn nothing_is_lost_or_doubled_when_readers_come_while_stories_are_publishe
             assert_eq!(publisher.publish("Story").await.seq, n);
         }
     });
-    // One after another, half from the first story, half from the current head.
+    // Half from the first story, half from the current head.
     let mut readers = Vec::new();
     while !publishing.is_finished() {
         let replayed = readers.len() % 2 == 0;

@@ -16,18 +16,17 @@ use std::{
 
 use tokio::task::JoinSet;
 
-/// Number of messages per latency measurement.
+/// Per measurement.
 const MEASURED_MESSAGES: usize = 200;
-/// Number of connections that send the burst.
 const BURST_CLIENTS: usize = 4;
-/// Maximum number of unacknowledged messages per bursting connection.
+/// Unacknowledged messages per bursting connection.
 const MAX_IN_FLIGHT: usize = 64;
-/// Median latency beside a burst relative to none; even one core stays below.
+/// Beside a burst, relative to none; even one core stays below.
 const MAX_MEDIAN_RATIO: u32 = 5;
 /// A busy machine may delay any attempt, a lack of isolation delays all.
 const MAX_ATTEMPTS: usize = 3;
 
-/// Sends into a room as fast as acknowledged, until `stop` is set. Returns the number.
+/// As fast as acknowledged, until `stop` is set. Returns the number.
 async fn flood(mut ws: WsClient, room: RoomId, stop: Arc<AtomicBool>) -> usize {
     let mut taken = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -49,7 +48,6 @@ async fn flood(mut ws: WsClient, room: RoomId, stop: Arc<AtomicBool>) -> usize {
     taken
 }
 
-/// Reads frames until `stop` is set or the connection is closed.
 async fn read_until_closed(mut ws: WsClient, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::Relaxed) {
         if ws.next_frame().await.is_err() {
@@ -58,7 +56,7 @@ async fn read_until_closed(mut ws: WsClient, stop: Arc<AtomicBool>) {
     }
 }
 
-/// A direct room of two new users, with the first one's connections and one of the second.
+/// With the first user's connections and one of the second.
 async fn room_of_two(server: &Server, n: usize) -> (RoomId, Vec<WsClient>, WsClient) {
     let loud = Browser::join(server, &format!("Loud {n}")).await;
     let reader_browser = Browser::join(server, &format!("Patient {n}")).await;

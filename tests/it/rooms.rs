@@ -72,7 +72,7 @@ async fn a_guest_cannot_make_a_room_and_no_room_is_made_twice() {
         .collect();
     assert_eq!(slugs, ["general", "arsenal"]);
 
-    // After a refused form, the page shows the reason.
+    // The page shows the reason for a refusal.
     let form = [("name", "Hideout")];
     let back = guest.submit_form("/chat", "/fn/create-room", &form).await;
     assert!(back.starts_with("/chat?"), "{back}");

@@ -11,9 +11,9 @@ use rialto::{
 };
 use std::time::Instant;
 
-/// Small, so that few messages exceed it.
+/// Few messages exceed it.
 const QUEUE_BYTES: &str = "65536";
-/// Number of messages or stories per baseline measurement.
+/// Messages or stories.
 const BASELINE_ROUNDS: usize = 100;
 /// A busy machine may delay any attempt, a stuck reader would delay all.
 const MAX_ATTEMPTS: usize = 3;
@@ -27,10 +27,10 @@ async fn start_with_small_queue() -> Server {
     .await
 }
 
-/// Lower bound for the size of a long message or story as an event, in bytes.
+/// Lower bound of a long message or story as an event.
 const LONG_EVENT_BYTES: usize = 16_000;
 
-/// A text of almost the maximum length: 3,994 characters, all but four of them 4 bytes long.
+/// 3,994 characters, all but four of them 4 bytes long.
 fn long_text(n: usize) -> String {
     format!("{n:04}{}", "🌉".repeat(3_990))
 }
@@ -48,7 +48,7 @@ async fn a_client_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
         let stream = stuck_reader::connect_with_small_buffer(server.address()).await;
         let mut stuck = WsClient::open_socket_over(&slow, stream).await.unwrap();
         stuck.exchange_hello(HelloFrame::default()).await;
-        // It stops reading here, while well over its limit is sent.
+        // It stops reading, while well over its limit is sent.
         let with = measure_latencies(
             &mut writer,
             &mut reader,
@@ -64,7 +64,7 @@ async fn a_client_that_stops_reading_delays_nobody_and_is_closed_with_4008() {
     panic!("others were delayed in every attempt");
 }
 
-/// A client that stopped reading gets complete frames without a gap, then close code 4008, and resumes at its cursor.
+/// Complete frames without a gap, then close code 4008; a resume at its cursor.
 async fn assert_closed_and_resumes(slow: &Browser, mut stuck: WsClient, written: usize) {
     let before = stuck.room("general").clone();
     let head = before.head + Seq::try_from(written).unwrap();
@@ -96,12 +96,12 @@ async fn assert_closed_and_resumes(slow: &Browser, mut stuck: WsClient, written:
     }
 }
 
-/// A story of about [`LONG_EVENT_BYTES`].
+/// About [`LONG_EVENT_BYTES`].
 fn long_story(n: usize) -> serde_json::Value {
     serde_json::json!({ "headline": format!("Story {n}"), "body": "🌉".repeat(4_000) })
 }
 
-/// Publishes stories and returns the time from each request to its event at the reader.
+/// From each request to its event at the reader.
 async fn measure_publish_latencies(
     publisher: &Publisher,
     reader: &mut SseClient,
@@ -128,7 +128,7 @@ async fn a_reader_of_the_news_that_stops_reading_delays_nobody_and_is_told_to_re
     let server = start_with_small_queue().await;
     let publisher = Publisher::create(&server).await;
     let mut reader = SseClient::open(&server).await;
-    // Well over what can queue up for a socket that is not read.
+    // Well over what queues up for a socket that is not read.
     let rounds = 2 * stuck_reader::MAX_QUEUED_BYTES / LONG_EVENT_BYTES;
     let mut head = 0;
     for _ in 0..MAX_ATTEMPTS {
@@ -145,7 +145,7 @@ async fn a_reader_of_the_news_that_stops_reading_delays_nobody_and_is_told_to_re
     panic!("others were delayed in every attempt");
 }
 
-/// A reader that stopped gets complete stories after `after` without a gap, then `resync`.
+/// Complete stories after `after` without a gap, then `resync`.
 fn assert_ends_with_resync(items: &[SseItem], after: Seq, posted: usize) {
     let events: Vec<_> = items
         .iter()

@@ -1,4 +1,4 @@
-//! The TURN server: what it relays and what it refuses. `end2end/tests/call-networks.spec.ts` tests browsers that connect through it.
+//! The TURN server: what it relays and what it refuses. `end2end/tests/call-networks.spec.ts` tests browsers.
 
 use crate::{
     calls::CallClient,
@@ -24,9 +24,9 @@ use tokio_rustls::{
 
 const TURN_SECRET: &str = "a secret of these tests";
 
-/// Starts a server with a known TURN secret and these settings.
+/// With a known TURN secret.
 async fn start_with_turn(settings: &'static [(&'static str, &'static str)]) -> Server {
-    // The HTTP client that reads the metrics needs a crypto provider.
+    // For the HTTP client that reads the metrics.
     tls::install_crypto_provider();
     Server::start_with(|command| {
         command.args(["--metrics-addr", "127.0.0.1:0"]);
@@ -48,13 +48,13 @@ fn new_credential() -> Credential {
     issue_credential(UserId(random::new_id()), clock::now())
 }
 
-/// The address in a TURN URL with an IP address: `turn:127.0.0.1:3478?transport=udp`.
+/// `turn:127.0.0.1:3478?transport=udp`.
 fn parse_turn_url(url: &str) -> SocketAddr {
     let host = url.trim_start_matches("turn:");
     host.split('?').next().unwrap().parse().unwrap()
 }
 
-/// The STUN error code of a refused request.
+/// The STUN error code of a refusal.
 fn error_code<T: std::fmt::Debug>(result: Result<T, ProbeError>) -> u16 {
     match result {
         Err(ProbeError::Refused(code)) => code,
@@ -66,7 +66,7 @@ async fn receives_nothing(client: &mut Probe) -> bool {
     matches!(client.receive().await, Err(ProbeError::Timeout))
 }
 
-/// Two clients, each with an allocation and a permission for the other.
+/// Each with an allocation and a permission for the other.
 async fn permitted_pair(relay: SocketAddr, by_tcp: bool) -> [(Probe, SocketAddr); 2] {
     let mut one = if by_tcp {
         Probe::connect_tcp(relay, new_credential()).await.unwrap()
@@ -152,7 +152,7 @@ async fn data_without_a_permission_is_dropped() {
         one.allocate().await.unwrap(),
         other.allocate().await.unwrap(),
     );
-    // Permissions are per IP address (RFC 8656) and all relays share one, so neither client creates a permission here.
+    // Permissions are per IP address (RFC 8656) and all relays share one, so neither client creates one.
     other.send_indication(at, b"hello").await.unwrap();
     one.send_indication(there, b"hello").await.unwrap();
     assert!(receives_nothing(&mut one).await && receives_nothing(&mut other).await);
@@ -238,7 +238,7 @@ async fn nothing_is_relayed_into_the_network_of_the_server_or_to_itself() {
         );
     }
     wait_for_sample(&server, PEER, |n| n == 16).await;
-    // Relays share the server's own IP address, but only relay ports are reachable at it.
+    // Relays share the server's IP address, but only relay ports are reachable at it.
     let service = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let at = service.local_addr().unwrap();
     client.create_permission(at).await.unwrap();
@@ -375,7 +375,6 @@ async fn those_in_a_call_are_told_of_the_relay_with_a_credential_of_their_own_th
     .await;
 }
 
-/// A TLS connector that trusts only this certificate.
 fn trust(certificate: &rcgen::Certificate) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.der().clone()).unwrap();

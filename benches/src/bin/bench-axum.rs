@@ -1,5 +1,5 @@
-//! A naive broadcast with Axum and a Tokio channel, for comparison. `bench-axum ADDRESS` serves `POST /publish`, `GET /events` (SSE)
-//! and `GET /ws`.
+//! A naive broadcast with Axum: `bench-axum ADDRESS` serves `POST /publish`, `GET /events` (SSE) and `GET
+//! /ws`.
 
 use std::{convert::Infallible, env};
 
@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, sync::broadcast};
 type Sender = broadcast::Sender<Utf8Bytes>;
 
 async fn publish(State(sender): State<Sender>, text: String) {
-    // An error means that there is no subscriber.
+    // Fails only without subscribers.
     let _nobody = sender.send(text.into());
 }
 
@@ -68,7 +68,7 @@ async fn main() -> Result<()> {
         .route("/ws", get(ws))
         .with_state(sender);
     let listener = TcpListener::bind(address).await?.tap_io(|socket| {
-        // Nagle's algorithm would delay messages and distort the comparison.
+        // Nagle's algorithm would delay messages.
         if let Err(error) = socket.set_nodelay(true) {
             eprintln!("{error}");
         }

@@ -1,7 +1,7 @@
-//! The floor, for comparison: `bench-floor ADDRESS`. One thread answers every `GET` with a head and writes the body of every `POST` to all
-//! connections that have sent a `GET`, in one write each.
+//! The floor: `bench-floor ADDRESS`. One thread writes the body of every `POST` to all connections that have
+//! sent a `GET`.
 //!
-//! It has no events, frames, rooms or cursors, stores nothing and drops no subscriber, so a delivery costs only what the kernel takes.
+//! Without events, frames, rooms or cursors, a delivery costs only what the kernel takes.
 
 use std::{
     collections::BTreeSet,
@@ -19,20 +19,18 @@ use mio::{
 
 const LISTENER: Token = Token(usize::MAX);
 
-/// The response to a subscriber. The generator reads no further than the empty line.
+/// The generator reads no further than the empty line.
 const SSE_RESPONSE_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
-/// The response to a publisher.
 const NO_CONTENT_RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n";
 
 struct Conn {
     socket: TcpStream,
     request: Vec<u8>,
-    /// Bytes that the socket has not accepted yet.
+    /// Not accepted by the socket yet.
     waiting: Vec<u8>,
 }
 
 impl Conn {
-    /// Writes, and keeps what the socket does not accept.
     fn write(&mut self, bytes: &[u8]) {
         let mut written = 0;
         if self.waiting.is_empty() {
@@ -53,7 +51,7 @@ impl Conn {
         self.write(&waiting);
     }
 
-    /// The next complete request: whether it is a POST, and its body.
+    /// Whether it is a POST, and its body.
     fn take_request(&mut self) -> Option<(bool, Vec<u8>)> {
         let head = memmem::find(&self.request, b"\r\n\r\n")? + 4;
         let text = String::from_utf8_lossy(&self.request[..head]).to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! The page of a new Leptos project, rendered on the server, for comparison with Rialto's front page: `bench-leptos ADDRESS`.
+//! The server-rendered page of a new Leptos project: `bench-leptos ADDRESS`.
 
 use leptos::prelude::*;
 use leptos_axum::{LeptosRoutes as _, generate_route_list};

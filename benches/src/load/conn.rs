@@ -8,14 +8,14 @@ use std::{
 use anyhow::Result;
 use mio::{Interest, Registry, Token, net::TcpStream};
 
-/// The result of a read.
+/// Result of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// This many bytes; more may follow only if the buffer is full.
+    /// More may follow only if the buffer is full.
     Bytes(usize),
     /// Nothing to read now.
     Nothing,
-    /// The peer closed the connection, or it failed.
+    /// Closed by the peer, or failed.
     End,
 }
 
@@ -52,7 +52,7 @@ impl Conn {
         }
     }
 
-    /// Handles writability: writes the buffer.
+    /// Writes the buffer.
     pub fn on_writable(&mut self) {
         self.is_open = true;
         self.flush();

@@ -1,4 +1,4 @@
-//! Minimal HTTP/1.1: request bytes, a response parser, and a blocking client.
+//! Minimal HTTP/1.1.
 
 use std::{
     io::{Read, Write},
@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use memchr::memmem;
 
-/// A POST request; `headers` are further header lines, each ending in `\r\n`.
+/// A POST request; each of `headers` ends in `\r\n`.
 pub fn post_request(path: &str, headers: &str, body: &str) -> Vec<u8> {
     format!(
         "POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n{body}",
@@ -18,7 +18,7 @@ pub fn post_request(path: &str, headers: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// A GET request; `headers` are further header lines, each ending in `\r\n`.
+/// A GET request; each of `headers` ends in `\r\n`.
 pub fn get_request(path: &str, headers: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").into_bytes()
 }
@@ -26,14 +26,14 @@ pub fn get_request(path: &str, headers: &str) -> Vec<u8> {
 /// A response.
 #[derive(Debug, Clone)]
 pub struct Response {
-    /// The status code, such as 200.
+    /// Status code.
     pub status: u16,
     /// Head and body, with invalid UTF-8 replaced.
     pub text: String,
 }
 
 impl Response {
-    /// The value of a header; the case of its name does not matter.
+    /// A header's value; the case of its name does not matter.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.text
             .lines()
@@ -50,14 +50,14 @@ impl Response {
     }
 }
 
-/// Collects bytes until a response is complete.
+/// Collects the bytes of a response.
 #[derive(Debug, Default)]
 pub struct ResponseReader {
     bytes: Vec<u8>,
 }
 
 impl ResponseReader {
-    /// Adds bytes and returns the response once it is complete.
+    /// Returns the response once it is complete.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<Response> {
         self.bytes.extend_from_slice(bytes);
         let end = self.end()?;
@@ -91,7 +91,7 @@ impl ResponseReader {
     }
 }
 
-/// A client with one connection that waits for each response.
+/// A blocking client with one connection.
 #[derive(Debug)]
 pub struct Client {
     socket: TcpStream,
@@ -121,7 +121,7 @@ impl Client {
         }
     }
 
-    /// Sends a request and waits for a response with a 2xx status; any other status is an error.
+    /// As [`Self::send`]; a status other than 2xx is an error.
     pub fn expect_success(&mut self, request: &[u8]) -> Result<Response> {
         let response = self.send(request)?;
         if !(200..300).contains(&response.status) {

@@ -1,26 +1,26 @@
-//! The marker in every payload, and a scanner that finds it in any framing.
+//! The marker in every payload, and its scanner.
 //!
-//! Searching for bytes works with every server and is cheaper than parsing what the servers send.
+//! Searching for bytes works with every framing and is cheaper than parsing.
 
 use memchr::memmem;
 
-/// The start of a marker. It needs no escaping in JSON, HTML or an event stream.
+/// Needs no escaping in JSON, HTML or an event stream.
 const MARKER_PREFIX: &[u8] = b"@@BM";
 
-/// The length of a marker in bytes: `@@BM`, publisher, `:`, sequence, `:`, time, `;`.
+/// `@@BM`, publisher, `:`, sequence, `:`, time, `;`.
 pub const MARKER_BYTES: usize = 4 + 2 + 1 + 16 + 1 + 16 + 1;
 
-/// The default length of a payload in bytes.
+/// Default payload size.
 pub const PAYLOAD_BYTES: usize = 128;
 
 /// Identifies a message and its due time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marker {
-    /// The index of the publisher. Order is checked per publisher.
+    /// Order is checked per publisher.
     pub publisher: u8,
-    /// The position among the publisher's messages, from 0.
+    /// Among the publisher's messages, from 0.
     pub sequence: u64,
-    /// The time at which the message was due: `CLOCK_MONOTONIC`, in nanoseconds.
+    /// `CLOCK_MONOTONIC`, in nanoseconds.
     pub due_nanos: u64,
 }
 
@@ -50,10 +50,10 @@ impl Marker {
     }
 }
 
-/// The longest incomplete marker at the end of a read, in bytes.
+/// The longest incomplete marker at the end of a read.
 const MAX_HELD_BYTES: usize = MARKER_BYTES - 1;
 
-/// Finds markers in a stream of bytes that is split anywhere.
+/// Finds markers in bytes that are split anywhere.
 #[derive(Debug, Clone)]
 pub struct Scanner {
     held: [u8; MAX_HELD_BYTES],
@@ -74,7 +74,8 @@ impl Scanner {
     pub fn feed(&mut self, chunk: &[u8], mut found: impl FnMut(Marker)) {
         let mut from = 0;
         if self.length > 0 {
-            // A marker that began earlier ends within MAX_HELD_BYTES, and `joint` is too short for a second one.
+            // A marker that began earlier ends within `MAX_HELD_BYTES`; `joint` is too short for a second
+            // one.
             let taken = chunk.len().min(MAX_HELD_BYTES);
             let mut joint = [0; 2 * MAX_HELD_BYTES];
             joint[..self.length].copy_from_slice(&self.held[..self.length]);
@@ -98,7 +99,7 @@ impl Scanner {
     }
 }
 
-/// Calls `found` for every marker and returns the end of the last one, or 0.
+/// Returns the end of the last marker, or 0.
 fn scan_markers(bytes: &[u8], found: &mut impl FnMut(Marker)) -> usize {
     let (mut at, mut end) = (0, 0);
     while let Some(start) = memmem::find(&bytes[at..], MARKER_PREFIX) {
@@ -117,7 +118,7 @@ fn scan_markers(bytes: &[u8], found: &mut impl FnMut(Marker)) -> usize {
     end
 }
 
-/// Counts a fixed text in a stream of bytes that is split anywhere.
+/// Counts a text in bytes that are split anywhere.
 #[derive(Debug, Clone)]
 pub struct Needle {
     text: &'static [u8],
@@ -125,7 +126,7 @@ pub struct Needle {
 }
 
 impl Needle {
-    /// Counts `text`, which must not be empty.
+    /// `text` must not be empty.
     pub fn new(text: &'static [u8]) -> Self {
         Self {
             text,
@@ -133,7 +134,7 @@ impl Needle {
         }
     }
 
-    /// The number of occurrences that end in `chunk`.
+    /// Occurrences that end in `chunk`.
     pub fn count(&mut self, chunk: &[u8]) -> usize {
         let kept = self.text.len() - 1;
         let mut count = 0;

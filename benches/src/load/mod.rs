@@ -1,15 +1,5 @@
-//! The load generator: one thread that opens thousands of subscriptions, publishes, and records what arrives and when.
-//!
-//! | file | contents |
-//! |---|---|
-//! | `marker` | the marker in every payload, and its scanner |
-//! | `sequence` | lost, duplicated and out-of-order messages |
-//! | `latencies` | a histogram of latencies |
-//! | `conn` | a non-blocking connection |
-//! | `subscriber` | a subscriber |
-//! | `requester` | an HTTP client: a publisher or a probe |
-//! | `publish` | publish methods and pacing |
-//! | `sse`, `ws`, `http` | the bytes of each protocol |
+//! The load generator: one thread that opens thousands of subscriptions, publishes, and records what arrives
+//! and when.
 
 pub mod conn;
 pub mod http;
@@ -40,10 +30,10 @@ use self::{
 };
 use crate::clock;
 
-/// The first token of requesters; subscribers have lower ones.
+/// Subscribers have lower ones.
 const FIRST_REQUESTER_TOKEN: usize = 1 << 24;
 
-/// Maximum number of subscribers that connect at the same time.
+/// At the same time.
 const MAX_CONNECTING: usize = 128;
 
 /// The load generator.
@@ -91,8 +81,8 @@ impl LoadGenerator {
         })
     }
 
-    /// Connects subscribers, the n-th in channel n modulo `channels`, and waits until all are subscribed. Fails when
-    /// more than a tenth is rejected, or after a timeout.
+    /// Connects subscribers, the n-th in channel n modulo `channels`. Fails after a timeout, or when more
+    /// than a tenth is rejected.
     pub fn subscribe(
         &mut self,
         address: SocketAddr,
@@ -140,7 +130,7 @@ impl LoadGenerator {
         }
     }
 
-    /// Connects every subscriber again whose connection has ended. Returns their number.
+    /// Returns their number.
     fn retry(&mut self, address: SocketAddr) -> Result<usize> {
         let mut count = 0;
         for (index, subscriber) in self.subscribers.iter_mut().enumerate() {
@@ -152,7 +142,7 @@ impl LoadGenerator {
         Ok(count)
     }
 
-    /// Starts one subscription and does not wait for it.
+    /// Starts one subscription without waiting.
     pub fn connect(
         &mut self,
         address: SocketAddr,
@@ -171,12 +161,12 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// The number of subscribers whose connection has ended.
+    /// Subscribers whose connection has ended.
     pub fn ended_count(&self) -> usize {
         self.subscribers.iter().filter(|one| one.is_ended()).count()
     }
 
-    /// Adds a probe that repeats the requests of `next`. Returns its index in `requesters`.
+    /// Adds a probe that repeats `next`. Returns its index in `requesters`.
     pub fn add_probe(&mut self, address: SocketAddr, next: NextRequest) -> Result<usize> {
         self.add_requester(address, Some(next))
     }
@@ -189,7 +179,7 @@ impl LoadGenerator {
         Ok(index)
     }
 
-    /// Closes the connections of all probes and publishers.
+    /// Closes all probes and publishers.
     pub fn close_requesters(&mut self) {
         self.requesters.clear();
         self.publishers.clear();
@@ -219,12 +209,12 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// Sets the size of the payloads published from now on.
+    /// Size of the payloads from now on.
     pub fn set_payload_bytes(&mut self, bytes: usize) {
         self.payload_bytes = bytes;
     }
 
-    /// Makes the last `count` subscribers stop reading.
+    /// The last `count` subscribers stop reading.
     pub fn stop_reading(&mut self, count: usize) -> Result<()> {
         let from = self.subscribers.len() - count;
         for subscriber in &mut self.subscribers[from..] {
@@ -234,7 +224,7 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// Waits at most `wait` for events and handles them.
+    /// Handles events, after at most `wait`.
     pub fn poll_once(&mut self, wait: Duration) -> Result<()> {
         if let Err(error) = self.poll.poll(&mut self.events, Some(wait))
             && error.kind() != std::io::ErrorKind::Interrupted
@@ -294,17 +284,17 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// The number of messages delivered for the first time.
+    /// Messages delivered for the first time.
     pub fn delivered(&self) -> u64 {
         self.delivered
     }
 
-    /// The number of bytes that subscribers have received.
+    /// Bytes that subscribers have received.
     pub fn received_bytes(&self) -> u64 {
         self.received_bytes
     }
 
-    /// The number of expected deliveries that are missing.
+    /// Missing deliveries.
     pub fn outstanding(&self) -> u64 {
         self.expected.saturating_sub(self.delivered)
     }
@@ -314,14 +304,14 @@ impl LoadGenerator {
         std::mem::take(&mut self.latencies)
     }
 
-    /// Why the first request of a publisher or probe was refused.
+    /// Why the first request was refused.
     pub fn first_refusal(&self) -> Option<&str> {
         self.requesters
             .iter()
             .find_map(|one| one.first_refusal.as_deref())
     }
 
-    /// The number of refused requests of publishers and probes.
+    /// Refused requests of publishers and probes.
     pub fn refused_count(&self) -> u64 {
         self.requesters
             .iter()
@@ -329,7 +319,7 @@ impl LoadGenerator {
             .sum()
     }
 
-    /// The delivery errors of all subscribers that have not stopped reading.
+    /// Of all subscribers that have not stopped reading.
     pub fn delivery_errors(&self) -> DeliveryErrors {
         let mut errors = DeliveryErrors::default();
         for subscriber in self.subscribers.iter().filter(|one| !one.is_stuck) {

@@ -14,16 +14,16 @@ use crate::clock;
 /// Encodes a payload for a channel.
 pub type PayloadEncoder = Box<dyn Fn(&str, usize) -> Vec<u8>>;
 
-/// How messages are published to a server.
+/// How messages are published.
 pub enum PublishMethod {
-    /// HTTP requests on separate connections, each with one request in flight.
+    /// Requests on separate connections, each with one in flight.
     Http {
         /// Where requests are sent.
         address: SocketAddr,
         /// Encodes the request.
         request: PayloadEncoder,
     },
-    /// Frames that the first subscribers send, as many as the window allows.
+    /// Frames of the first subscribers, as many as the window allows.
     Subscribers {
         /// Encodes the frame.
         frame: PayloadEncoder,
@@ -39,7 +39,7 @@ impl fmt::Debug for PublishMethod {
     }
 }
 
-/// The connection of a publisher, as an index in [`LoadGenerator`].
+/// An index in [`LoadGenerator`].
 #[derive(Debug, Clone, Copy)]
 pub(super) enum PublisherConnection {
     Requester(usize),
@@ -50,15 +50,15 @@ pub(super) enum PublisherConnection {
 pub(super) struct Publisher {
     pub(super) connection: PublisherConnection,
     pub(super) channel: usize,
-    /// The number of messages published.
+    /// In messages.
     pub(super) published: u64,
 }
 
-/// Queued requests per connection. Beyond it, the generator's own queue would be measured.
+/// Beyond it, the generator's own queue would be measured.
 const MAX_BACKLOG_REQUESTS: usize = 1000;
 
 impl LoadGenerator {
-    /// Publishes one message that was due at `due` (`CLOCK_MONOTONIC`, in nanoseconds).
+    /// Publishes a message due at `due` (`CLOCK_MONOTONIC`, in nanoseconds).
     pub fn publish(&mut self, publisher: usize, due: u64) {
         let Some(publish_method) = &self.publish_method else {
             return;
@@ -93,8 +93,8 @@ impl LoadGenerator {
             .count() as u64;
     }
 
-    /// Publishes `rate` messages per second for `time`, when each is due, in turn over all publishers. Calls `each`
-    /// between events, at least every 20 ms.
+    /// Publishes `rate` messages per second for `time`, over all publishers in turn. Calls `each` at least
+    /// every 20 ms.
     pub fn publish_paced(
         &mut self,
         rate: u32,
@@ -130,8 +130,7 @@ impl LoadGenerator {
         Ok(())
     }
 
-    /// Publishes for `time` as fast as possible with at most `window` messages in flight, which count as lost after 500
-    /// ms of silence.
+    /// Publishes with at most `window` messages in flight, which count as lost after 500 ms of silence.
     pub fn publish_flat_out(&mut self, window: u64, time: Duration) -> Result<()> {
         let per_message = (self.subscribers.len() / self.channel_count()).max(1) as u64;
         let end = Instant::now() + time;
@@ -173,7 +172,7 @@ impl LoadGenerator {
         }
     }
 
-    /// For `time`, each publisher sends its next message once the last is acknowledged.
+    /// Each publisher sends its next message once the last is acknowledged.
     pub fn publish_after_each_ack(&mut self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -198,7 +197,7 @@ impl LoadGenerator {
         last.unwrap_or(0) + 1
     }
 
-    /// The number of messages published.
+    /// Number of messages published.
     pub fn published(&self) -> u64 {
         self.publishers.iter().map(|one| one.published).sum()
     }

@@ -1,4 +1,4 @@
-//! An HTTP client with one connection and one request at a time: a publisher or a probe.
+//! An HTTP client with one request at a time: a publisher or a probe.
 
 use std::{collections::VecDeque, fmt, net::SocketAddr};
 
@@ -20,17 +20,17 @@ pub struct Requester {
     address: SocketAddr,
     registry: Registry,
     token: Token,
-    /// None after the server closed the connection; Pushpin does so after every response.
+    /// `None` after the server closed the connection, as Pushpin does after every response.
     conn: Option<Conn>,
     reader: ResponseReader,
     sent_at: Option<u64>,
     queue: VecDeque<Vec<u8>>,
     next: Option<NextRequest>,
-    /// Time from a request to its complete response.
+    /// From a request to its complete response.
     pub latencies: Latencies,
-    /// The number of responses without a 2xx status and of connections that failed or ended.
+    /// Responses without a 2xx status, and connections that failed or ended.
     pub refused_count: u64,
-    /// The first of those: status line and body, or why there was no response.
+    /// Status line and body, or why there was no response.
     pub first_refusal: Option<String>,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Debug for Requester {
 }
 
 impl Requester {
-    /// Connects. With `next`, it sends one request after another; without, only those that are enqueued.
+    /// With `next`, sends one request after another.
     pub fn connect(
         address: SocketAddr,
         registry: &Registry,
@@ -65,12 +65,12 @@ impl Requester {
         Ok(requester)
     }
 
-    /// Whether no request is in flight or queued.
+    /// No request is in flight or queued.
     pub fn is_idle(&self) -> bool {
         self.sent_at.is_none() && self.queue.is_empty()
     }
 
-    /// The number of requests queued behind the one in flight.
+    /// Requests queued behind the one in flight.
     pub fn backlog(&self) -> usize {
         self.queue.len()
     }
@@ -114,7 +114,7 @@ impl Requester {
         }
     }
 
-    /// Reads what is available, and sends the next request after a complete response.
+    /// After a complete response, sends the next request.
     pub fn read(&mut self, buffer: &mut [u8]) {
         while let Some(conn) = &mut self.conn {
             match conn.read(buffer) {

@@ -1,23 +1,23 @@
-//! Delivery errors of one subscriber: messages lost, duplicated or out of order.
+//! Delivery errors of one subscriber.
 
 /// Delivery errors, in messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeliveryErrors {
-    /// Published and never delivered.
+    /// Never delivered.
     pub lost: u64,
     /// Delivered more than once.
     pub doubled: u64,
-    /// Delivered after a later message of the same publisher.
+    /// After a later message of the same publisher.
     pub out_of_order: u64,
 }
 
 impl DeliveryErrors {
-    /// The sum of all errors.
+    /// Sum of all errors.
     pub fn total(self) -> u64 {
         self.lost + self.doubled + self.out_of_order
     }
 
-    /// Adds the errors of another subscriber.
+    /// Adds another subscriber's errors.
     pub fn add(&mut self, other: Self) {
         self.lost += other.lost;
         self.doubled += other.doubled;
@@ -25,18 +25,18 @@ impl DeliveryErrors {
     }
 }
 
-/// Checks the sequence numbers of one publisher at one subscriber.
+/// Checks one publisher's sequence at one subscriber.
 #[derive(Debug, Clone, Default)]
 pub struct SequenceChecker {
     next: u64,
-    /// Skipped and not delivered since, in ascending order. Empty unless something is wrong.
+    /// Skipped and not delivered since, in ascending order.
     missing: Vec<u64>,
     doubled: u64,
     out_of_order: u64,
 }
 
 impl SequenceChecker {
-    /// Records a delivery. Returns whether it is the first of its message.
+    /// Returns whether this is the first delivery of its message.
     pub fn record(&mut self, sequence: u64) -> bool {
         if sequence >= self.next {
             self.missing.extend(self.next..sequence);

@@ -1,4 +1,4 @@
-//! The request that opens a stream of server-sent events.
+//! Server-sent events.
 
 /// The request for the stream at `path`.
 pub fn request(path: &str) -> Vec<u8> {

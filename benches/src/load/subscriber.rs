@@ -1,4 +1,4 @@
-//! A subscriber: its handshake, its state and what it has received.
+//! A subscriber: handshake, state and what it has received.
 
 use std::{collections::VecDeque, net::SocketAddr};
 
@@ -15,20 +15,20 @@ use crate::{clock, load::latencies::Latencies};
 /// How a subscriber subscribes.
 #[derive(Debug, Clone)]
 pub struct SubscribeHandshake {
-    /// The HTTP request.
+    /// HTTP request.
     pub request: Vec<u8>,
-    /// Sent after the head of the response; only over a WebSocket.
+    /// Sent after the response's head; only over a WebSocket.
     pub first_frame: Option<Vec<u8>>,
-    /// The bytes by which the server confirms the subscription.
+    /// Bytes that confirm the subscription.
     pub ready_pattern: &'static [u8],
 }
 
-/// Maximum number of bytes kept from before the confirmation.
+/// Kept from before the confirmation.
 const MAX_FIRST_BYTES: usize = 300;
 
 #[derive(Debug)]
 enum SubscriptionState {
-    /// Waits for the end of the response's head, then sends the first frame.
+    /// Waits for the end of the response's head.
     Upgrading(Needle),
     /// Waits for the confirmation.
     Subscribing(Needle),
@@ -50,14 +50,14 @@ impl SubscriptionState {
 #[derive(Debug)]
 pub struct AckTracker {
     needle: Needle,
-    /// The due times of messages without acknowledgement, oldest first, in `CLOCK_MONOTONIC` nanoseconds.
+    /// Of unacknowledged messages, oldest first.
     pub pending_due_nanos: VecDeque<u64>,
-    /// Time from a message's due time to its acknowledgement.
+    /// From a message's due time to its acknowledgement.
     pub latencies: Latencies,
 }
 
 impl AckTracker {
-    /// Counts every occurrence of `text` as an acknowledgement.
+    /// Every occurrence of `text` is an acknowledgement.
     pub fn new(text: &'static [u8]) -> Self {
         Self {
             needle: Needle::new(text),
@@ -79,13 +79,13 @@ impl AckTracker {
 /// A subscriber.
 #[derive(Debug)]
 pub struct Subscriber {
-    /// The connection.
+    /// Connection.
     pub conn: Conn,
-    /// The channel: it receives the messages of this channel's publishers.
+    /// Receives the messages of this channel's publishers.
     pub channel: usize,
-    /// Whether it has stopped reading on purpose.
+    /// It has stopped reading on purpose.
     pub is_stuck: bool,
-    /// The first bytes received before the confirmation: they show why it was rejected.
+    /// Received before the confirmation: they show why it was rejected.
     pub first_bytes: Vec<u8>,
     /// Set when acknowledgements are counted.
     pub acks: Option<AckTracker>,
@@ -128,24 +128,24 @@ impl Subscriber {
         Ok(conn)
     }
 
-    /// Starts again, after the server rejected it.
+    /// Starts again after a rejection.
     pub fn retry(&mut self, address: SocketAddr, registry: &Registry, token: Token) -> Result<()> {
         self.conn = Self::send_request(address, registry, token, &self.handshake)?;
         self.state = SubscriptionState::initial(&self.handshake);
         Ok(())
     }
 
-    /// Whether it is subscribed.
+    /// It is subscribed.
     pub fn is_ready(&self) -> bool {
         matches!(self.state, SubscriptionState::Subscribed)
     }
 
-    /// Whether the connection has ended.
+    /// The connection has ended.
     pub fn is_ended(&self) -> bool {
         matches!(self.state, SubscriptionState::Closed)
     }
 
-    /// Reads what is available and calls `found` for the first delivery of each marker. Returns the number of bytes read.
+    /// Calls `found` for the first delivery of each marker. Returns the bytes read.
     pub fn read(&mut self, buffer: &mut [u8], mut found: impl FnMut(Marker)) -> u64 {
         let mut all = 0;
         loop {
@@ -203,7 +203,7 @@ impl Subscriber {
         });
     }
 
-    /// The delivery errors for a publisher that has sent `count` messages.
+    /// For a publisher that has sent `count` messages.
     pub fn delivery_errors(&self, publisher: usize, count: u64) -> DeliveryErrors {
         match self.checkers.get(publisher) {
             Some(checker) => checker.delivery_errors(count),

@@ -1,10 +1,10 @@
-//! Client frames and the opening handshake of RFC 6455.
+//! Client frames and opening handshake of RFC 6455.
 
-/// A masked text frame. A masking key of zero costs the generator nothing.
+/// A masked text frame; a zero masking key costs nothing.
 pub fn text_frame(payload: &str) -> Vec<u8> {
     let bytes = payload.as_bytes();
     let mut frame = Vec::with_capacity(bytes.len() + 14);
-    // FIN and the opcode for text; then the MASK bit and the length.
+    // FIN and text opcode; then MASK and length.
     frame.push(0x81);
     if let Ok(short) = u8::try_from(bytes.len())
         && short < 126
@@ -22,7 +22,8 @@ pub fn text_frame(payload: &str) -> Vec<u8> {
     frame
 }
 
-/// The opening handshake; each of `headers` ends in `\r\n`. The response's `Sec-WebSocket-Accept` is not checked.
+/// The opening handshake; each of `headers` ends in `\r\n`. The response's `Sec-WebSocket-Accept` is not
+/// checked.
 pub fn request(path: &str, headers: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -1,5 +1,5 @@
-//! A model of a million subscribers on several nodes: sums of costs measured with fewer, with every assumption stated.
-//! No test of that size was run.
+//! A model of a million subscribers on several nodes: sums of costs measured with fewer. No test of that size
+//! was run.
 
 use std::fmt::Write as _;
 
@@ -14,22 +14,20 @@ const NODE_COUNTS: [u32; 6] = [1, 2, 4, 8, 16, 32];
 
 const CORES_PER_NODE: f64 = 8.0;
 const MEMORY_BYTES_PER_NODE: f64 = 32e9;
-/// Network bandwidth per node, in bits per second.
+/// Network bandwidth.
 const NETWORK_BITS_PER_SECOND: f64 = 10e9;
-/// Bytes: about two pages, which do not count as the program's memory.
+/// About two pages, which do not count as the program's memory.
 const KERNEL_BYTES_PER_CONNECTION: f64 = 8e3;
-/// Headers of TCP, IP and Ethernet per delivery, in bytes: at worst one packet each (20 + 20 + 26).
+/// TCP, IP and Ethernet, at worst one packet per delivery (20 + 20 + 26).
 const PACKET_HEADER_BYTES: f64 = 66.0;
 
-/// What the subscribers do.
 struct Scenario {
     title: &'static str,
     transport: Transport,
-    /// Events per second of all subscribers together.
+    /// Of all subscribers together.
     events_per_second: f64,
-    /// Recipients of each event.
     recipients_per_event: f64,
-    /// Whether every node keeps an entry for every subscriber (presence).
+    /// Every node keeps an entry for every subscriber (presence).
     is_presence_shared: bool,
 }
 
@@ -50,7 +48,7 @@ const SCENARIOS: [Scenario; 2] = [
     },
 ];
 
-/// The measured costs, which are the input of the model.
+/// Measured; the input of the model.
 struct Costs {
     bytes_per_connection: f64,
     cpu_micros_per_delivery: f64,
@@ -133,7 +131,7 @@ impl Scenario {
     }
 }
 
-/// The tables in Markdown; none when an input was not measured.
+/// The tables in Markdown; `None` when an input was not measured.
 pub fn markdown(results: &Results) -> Option<String> {
     let mut text = String::new();
     for scenario in &SCENARIOS {
@@ -213,11 +211,11 @@ pub fn markdown(results: &Results) -> Option<String> {
     Some(text)
 }
 
-/// The markers around the tables in `docs/scaling.md`.
+/// Around the tables in `docs/scaling.md`.
 const BEGIN_MARK: &str = "<!-- written by make bench: begin -->\n";
 const END_MARK: &str = "<!-- written by make bench: end -->";
 
-/// The document with these tables in place of those between the markers; none without markers.
+/// Replaces the tables between the markers; `None` without markers.
 pub fn replace_tables(document: &str, tables: &str) -> Option<String> {
     let (before, rest) = document.split_once(BEGIN_MARK)?;
     let (_, after) = rest.split_once(END_MARK)?;

@@ -68,7 +68,7 @@ fn head(servers: &[MeasuredServer]) -> Vec<String> {
         .collect()
 }
 
-/// A row for every metric that at least one of these servers has.
+/// For every metric that at least one of these servers has.
 fn rows(
     results: &Results,
     servers: &[MeasuredServer],

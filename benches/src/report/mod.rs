@@ -1,4 +1,4 @@
-//! The report: tables, targets and a plot, printed and written as `docs/performance.md`.
+//! The report: tables, targets and a plot.
 
 pub mod capacity_model;
 pub mod document;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::servers::{MeasuredServer, ServerKind, Transport};
 
-/// The plotted metrics, and which direction is better.
+/// With the better direction.
 const PLOTTED_METRICS: [(Metric, &str); 4] = [
     (Metric::Flat1000, "higher is better"),
     (Metric::PacedCpu, "lower is better"),
@@ -20,7 +20,7 @@ const PLOTTED_METRICS: [(Metric, &str); 4] = [
 const PLOT_WIDTH: usize = 860;
 const LABEL_WIDTH: usize = 200;
 const BAR_HEIGHT: usize = 18;
-/// The longest bar; its number is printed to the right of it.
+/// The number is printed to the right of the bar.
 const MAX_BAR_LENGTH: f64 = 540.0;
 
 /// The plot.

@@ -1,4 +1,4 @@
-//! What was measured: the values of every run, and those in the report.
+//! The values of every run, and those in the report.
 
 use std::collections::BTreeMap;
 
@@ -9,97 +9,97 @@ use crate::servers::{MeasuredServer, ServerKind};
 pub enum Metric {
     /// Server memory per idle connection, in bytes.
     IdleBytes,
-    /// Server CPU per delivery at a steady pace, in microseconds.
+    /// Paced: CPU per delivery, in microseconds.
     PacedCpu,
-    /// Bytes per delivery at a steady pace, as received over TCP.
+    /// Paced: bytes per delivery, as received over TCP.
     WireBytes,
-    /// Median latency at a steady pace, in milliseconds.
+    /// Paced: median latency, in milliseconds.
     PacedP50,
-    /// 99th percentile of the latency at a steady pace, in milliseconds.
+    /// Paced: p99 of the latency, in milliseconds.
     PacedP99,
-    /// 99.9th percentile of the latency at a steady pace, in milliseconds.
+    /// Paced: p99.9 of the latency, in milliseconds.
     PacedP999,
-    /// Deliveries per second to 1,000 subscribers, flat out.
+    /// Flat out, 1,000 subscribers: deliveries per second.
     Flat1000,
-    /// Server CPU per delivery to 1,000 subscribers, flat out, in microseconds.
+    /// Flat out, 1,000 subscribers: CPU per delivery, in microseconds.
     Flat1000Cpu,
-    /// Deliveries per second to 5,000 subscribers, flat out.
+    /// Flat out, 5,000 subscribers: deliveries per second.
     Flat5000,
-    /// The generator's use of its core, flat out, in percent.
+    /// Flat out: the generator's use of its core, in percent.
     GeneratorBusy,
-    /// Messages lost in the paced and flat-out workloads.
+    /// Paced and flat out: lost messages.
     Lost,
-    /// Messages delivered more than once in the paced and flat-out workloads.
+    /// Paced and flat out: duplicated messages.
     Doubled,
-    /// Messages delivered out of order in the paced and flat-out workloads.
+    /// Paced and flat out: messages out of order.
     OutOfOrder,
-    /// Memory per stuck reader, kernel buffers included, in bytes.
+    /// Bytes per stuck reader, kernel buffers included.
     StuckBytes,
-    /// Time until the server has disconnected every stuck reader, in seconds.
+    /// Seconds until every stuck reader is disconnected.
     StuckEnded,
-    /// 99th percentile of the other subscribers' latency, relative to a run without stuck readers.
+    /// The others' p99, relative to a run without stuck readers.
     StuckOthersP99Ratio,
-    /// Server CPU per delivery to 10,000 subscribers, relative to 1,000.
+    /// CPU per delivery to 10,000 subscribers, relative to 1,000.
     Scaling,
-    /// Server CPU per delivery in ten rooms, relative to one room with as many users.
+    /// CPU per delivery in ten rooms, relative to one room with as many users.
     TenRooms,
-    /// Acknowledged sends per second with 50 senders.
+    /// Acknowledged sends per second, 50 senders.
     Acks,
-    /// 99th percentile of the time to an acknowledgement at 500 sends per second, in milliseconds.
+    /// p99 of the acknowledgement at 500 sends per second, in milliseconds.
     AckP99,
-    /// Time until every client has caught up after a restart, in seconds.
+    /// Seconds until every client has caught up.
     Storm,
-    /// Time to deliver the same messages live to the same clients in one burst, in seconds.
+    /// Seconds to deliver the same messages live, in one burst.
     LiveSeconds,
     /// [`Self::Storm`] relative to [`Self::LiveSeconds`].
     StormRatio,
-    /// [`Self::Storm`] relative to live delivery of the same messages at 100 per second.
+    /// [`Self::Storm`] relative to live delivery at 100 per second.
     StormPaced,
-    /// Messages lost, duplicated or out of order in the storm.
+    /// Storm: messages lost, duplicated or out of order.
     StormErrors,
-    /// 99th percentile of `GET /` in the storm, relative to an idle server.
+    /// Storm: p99 of `GET /`, relative to an idle server.
     StormPage,
-    /// 99th percentile of picking a name in the storm, relative to an idle server.
+    /// Storm: p99 of picking a name, relative to an idle server.
     StormName,
-    /// Probe requests without a response or with a refusal, on an idle server and in the storm.
+    /// Probe requests failed or refused, idle and in the storm.
     StormRefused,
-    /// Front pages per second for anonymous readers.
+    /// Front pages per second, anonymous.
     Pages,
-    /// Front pages per second for a signed-in reader.
+    /// Front pages per second, signed in.
     SignedInPages,
     /// Pages per second of a new Leptos project.
     HelloPages,
-    /// Front pages for anonymous readers, relative to [`Self::HelloPages`].
+    /// [`Self::Pages`] relative to [`Self::HelloPages`].
     PagesRatio,
-    /// Front pages for a signed-in reader, relative to [`Self::HelloPages`].
+    /// [`Self::SignedInPages`] relative to [`Self::HelloPages`].
     SignedInPagesRatio,
-    /// Memory of a node per client of another node, in bytes.
+    /// A node's bytes per client of another node.
     RemoteClientBytes,
     /// CPU of a node without subscribers per event of another node, in microseconds.
     RemoteEventCpu,
     /// Bytes per event on the bus.
     BusEventBytes,
-    /// Acknowledged sends per second with 50 senders, on PostgreSQL.
+    /// [`Self::Acks`] on PostgreSQL.
     PostgresAcks,
-    /// 99th percentile of the time to an acknowledgement at 500 sends per second, on PostgreSQL, in milliseconds.
+    /// [`Self::AckP99`] on PostgreSQL.
     PostgresAckP99,
-    /// Memory growth in the soak, in kB per minute.
+    /// Soak: memory growth, in kB per minute.
     SoakSlope,
-    /// Messages lost, duplicated or out of order in the soak.
+    /// Soak: messages lost, duplicated or out of order.
     SoakErrors,
 }
 
-/// How the values of several runs become one.
+/// How several runs become one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Summary {
     /// The median.
     Median,
-    /// The largest value, for errors.
+    /// The largest, for errors.
     Worst,
 }
 
 impl Metric {
-    /// All metrics, in the order of the tables.
+    /// In the order of the tables.
     pub const ALL: [Self; 40] = [
         Self::IdleBytes,
         Self::PacedCpu,
@@ -143,7 +143,7 @@ impl Metric {
         Self::SoakErrors,
     ];
 
-    /// The title in the tables, with its unit.
+    /// The title with its unit.
     pub fn title(self) -> &'static str {
         match self {
             Self::IdleBytes => "memory per idle connection, bytes",
@@ -189,7 +189,7 @@ impl Metric {
         }
     }
 
-    /// How the values of its runs become one.
+    /// How its runs become one value.
     pub fn summary(self) -> Summary {
         match self {
             Self::Lost
@@ -202,7 +202,7 @@ impl Metric {
         }
     }
 
-    /// Whether a ratio to another server is meaningful.
+    /// A ratio to another server is meaningful.
     pub fn is_comparable(self) -> bool {
         matches!(
             self,
@@ -223,19 +223,19 @@ impl Metric {
 #[derive(Debug, Default)]
 pub struct Results {
     values: BTreeMap<(Metric, MeasuredServer), Vec<f64>>,
-    /// The version of each server, or why it cannot be measured.
+    /// Or why the server cannot be measured.
     pub versions: BTreeMap<ServerKind, Result<String, String>>,
-    /// Failed measurements with their errors.
+    /// With their errors.
     pub failures: Vec<String>,
 }
 
 impl Results {
-    /// Adds the value of a run.
+    /// Adds a run's value.
     pub fn add(&mut self, metric: Metric, server: MeasuredServer, value: f64) {
         self.values.entry((metric, server)).or_default().push(value);
     }
 
-    /// The value in the report.
+    /// The reported value.
     pub fn get(&self, metric: Metric, server: MeasuredServer) -> Option<f64> {
         let values = self.values.get(&(metric, server))?;
         match metric.summary() {
@@ -244,7 +244,7 @@ impl Results {
         }
     }
 
-    /// Whether a server has any value.
+    /// The server has any value.
     pub fn has(&self, server: MeasuredServer) -> bool {
         self.values.keys().any(|(_, measured)| *measured == server)
     }
@@ -257,7 +257,7 @@ impl Results {
     }
 }
 
-/// The middle value; for an even number of values, the mean of the two in the middle.
+/// For an even number of values, the mean of the two in the middle.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

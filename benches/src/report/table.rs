@@ -1,6 +1,6 @@
-//! Markdown tables, padded so that they are readable as plain text.
+//! Markdown tables, also readable as plain text.
 
-/// A table with a header; every row has as many cells.
+/// A table; every row has as many cells as the head.
 pub fn markdown_table(head: &[String], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         rows.iter()
@@ -44,7 +44,7 @@ pub fn markdown_table(head: &[String], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A value with about three significant digits, and commas between thousands.
+/// About three significant digits, with thousands separators.
 pub fn format_number(value: f64) -> String {
     if value.is_infinite() {
         return "never".to_owned();

@@ -6,16 +6,13 @@ use super::{
 };
 use crate::servers::{MeasuredServer, ServerKind, Transport};
 
-/// What a value is compared with.
 #[derive(Debug, Clone, Copy)]
 enum Bound {
-    /// At most this.
     AtMost(f64),
-    /// At least this.
     AtLeast(f64),
-    /// At most this factor times another server's value over the same transport.
+    /// Times another server's value over the same transport.
     FactorAtMost(f64, ServerKind),
-    /// At least this factor times another server's value over the same transport.
+    /// Times another server's value over the same transport.
     FactorAtLeast(f64, ServerKind),
 }
 
@@ -24,9 +21,9 @@ struct Target {
     measure: Metric,
     transports: &'static [Transport],
     bound: Bound,
-    /// Whether it goes beyond what is required.
+    /// Beyond what is required.
     is_stretch: bool,
-    /// The known reason for a miss; printed when the target is missed.
+    /// Of a known miss; printed when the target is missed.
     explanation: Option<&'static str>,
 }
 
@@ -128,18 +125,17 @@ const TARGETS: &[Target] = &[
     target(Metric::SoakErrors, WS_ONLY, Bound::AtMost(0.0)),
 ];
 
-/// The result of a target over a transport.
 struct TargetResult {
     target: &'static Target,
     transport: Transport,
     bound: String,
-    /// The bound as a number in this run; none when the other server was not measured.
+    /// In this run; `None` when the other server was not measured.
     limit: Option<f64>,
     value: Option<f64>,
 }
 
 impl TargetResult {
-    /// Whether the target is met; none when something was not measured.
+    /// `None` when something was not measured.
     fn is_met(&self) -> Option<bool> {
         let (value, limit) = (self.value?, self.limit?);
         Some(match self.target.bound {
@@ -184,7 +180,7 @@ fn evaluate_targets(results: &Results) -> impl Iterator<Item = TargetResult> + '
     })
 }
 
-/// The rows of the table: metric, transport, target, limit, value, and `met`, `missed` or `not measured`.
+/// Metric, transport, target, limit, value, and `met`, `missed` or `not measured`.
 pub fn rows(results: &Results) -> Vec<Vec<String>> {
     let shown = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), format_number);
     let row = |result: TargetResult| {
@@ -205,7 +201,7 @@ pub fn rows(results: &Results) -> Vec<Vec<String>> {
     evaluate_targets(results).map(row).collect()
 }
 
-/// The missed targets with their explanations, one line each.
+/// The missed targets with their explanations.
 pub fn shortfalls(results: &Results) -> Vec<String> {
     let missed = evaluate_targets(results).filter(|result| result.is_met() == Some(false));
     let line = |result: TargetResult| {
@@ -219,7 +215,7 @@ pub fn shortfalls(results: &Results) -> Vec<String> {
     missed.map(line).collect()
 }
 
-/// The name of a transport.
+/// The name in the report.
 pub fn transport_name(transport: Transport) -> &'static str {
     match transport {
         Transport::Sse => "SSE",

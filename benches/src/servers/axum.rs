@@ -1,4 +1,4 @@
-//! The naive broadcast with Axum: `bench-axum`, a program of this package.
+//! The naive broadcast with Axum, `bench-axum`.
 
 use std::process::Command;
 

@@ -1,5 +1,4 @@
-//! The floor: `bench-floor`, a program of this package that writes prepared bytes to every connection and does nothing else. Its
-//! deliveries are as long as Rialto's for the same payload.
+//! The floor, `bench-floor`. Its deliveries are as long as Rialto's.
 
 use std::process::Command;
 
@@ -42,7 +41,6 @@ pub fn start(transport: Transport, subscribers: usize) -> Result<Server> {
     })
 }
 
-/// The bytes of a delivery, as many as Rialto sends.
 fn delivery(transport: Transport, payload: &str) -> String {
     match transport {
         Transport::Sse => format!(
@@ -59,7 +57,7 @@ fn delivery(transport: Transport, payload: &str) -> String {
                  \"author\":{{\"id\":\"01990a3e-0000-7000-8000-00000000000a\",\"name\":\"bench 1000\",\
                  \"role\":\"guest\"}},\"at\":1756800000000,\"content\":{{\"kind\":\"text\",\"text\":\"{payload}\"}}}}}}"
             );
-            // `~~~~` stands for the frame header: the generator only looks for the marker, and a published body is text.
+            // `~~~~` stands for the frame header, because a published body is text.
             format!("~~~~{text}")
         }
     }

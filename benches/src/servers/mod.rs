@@ -1,14 +1,4 @@
-//! The measured servers behind one interface: start, subscribe, publish.
-//!
-//! | file | server |
-//! |---|---|
-//! | `rialto` | Rialto, over SSE and WebSocket |
-//! | `nchan` | nginx with Nchan, over SSE and WebSocket |
-//! | `pushpin` | Pushpin, over SSE |
-//! | `socketio` | Socket.IO 4 on Node.js, over WebSocket |
-//! | `axum` | a naive broadcast with Axum, over SSE and WebSocket |
-//! | `floor` | the minimum: one thread that writes prepared bytes |
-//! | `process` | starting and stopping a server process |
+//! The measured servers: start, subscribe, publish.
 
 pub mod axum;
 pub mod floor;
@@ -37,9 +27,9 @@ pub enum ServerKind {
     Pushpin,
     /// Socket.IO.
     SocketIo,
-    /// The naive broadcast with Axum.
+    /// A naive broadcast with Axum.
     Axum,
-    /// The floor: one thread that writes prepared bytes.
+    /// One thread that writes prepared bytes.
     Floor,
 }
 
@@ -52,17 +42,17 @@ pub enum Transport {
     Ws,
 }
 
-/// A server over a transport: a column of the tables.
+/// A column of the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MeasuredServer {
-    /// The transport.
+    /// Transport.
     pub transport: Transport,
-    /// The server.
+    /// Server.
     pub kind: ServerKind,
 }
 
 impl ServerKind {
-    /// All servers, in the order of the tables.
+    /// In the order of the tables.
     pub const ALL: [Self; 6] = [
         Self::Rialto,
         Self::Nchan,
@@ -72,7 +62,7 @@ impl ServerKind {
         Self::Floor,
     ];
 
-    /// The name in `BENCH_ONLY`.
+    /// Name in `BENCH_ONLY`.
     pub fn key(self) -> &'static str {
         match self {
             Self::Rialto => "rialto",
@@ -84,7 +74,7 @@ impl ServerKind {
         }
     }
 
-    /// The name in the report.
+    /// Name in the report.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rialto => "Rialto",
@@ -108,7 +98,7 @@ impl ServerKind {
 }
 
 impl MeasuredServer {
-    /// All servers over each of their transports, in the order of the tables.
+    /// In the order of the tables.
     pub fn all() -> Vec<Self> {
         [Transport::Sse, Transport::Ws]
             .into_iter()
@@ -121,7 +111,7 @@ impl MeasuredServer {
             .collect()
     }
 
-    /// The name in `BENCH_ONLY`, such as `rialto-sse`.
+    /// Name in `BENCH_ONLY`, such as `rialto-sse`.
     pub fn key(self) -> String {
         let transport = match self.transport {
             Transport::Sse => "sse",
@@ -140,19 +130,19 @@ impl fmt::Display for MeasuredServer {
 /// A running server, and how to use it.
 #[derive(Debug)]
 pub struct Server {
-    /// The process.
+    /// Process.
     pub process: Process,
-    /// The address that it listens on.
+    /// Listens here.
     pub address: SocketAddr,
-    /// A handshake for each subscriber, at least as many as requested.
+    /// At least one for each requested subscriber.
     pub handshakes: Vec<SubscribeHandshake>,
-    /// How messages are published; none once the load generator has taken it.
+    /// `None` once the load generator has taken it.
     pub publish_method: Option<PublishMethod>,
-    /// The temporary folder, removed on drop.
+    /// Removed on drop.
     pub folder: TempDir,
 }
 
-/// Starts servers, and holds what is prepared once for all runs.
+/// Starts servers; holds what is prepared once for all runs.
 #[derive(Debug)]
 pub struct Launcher {
     /// Starts Rialto.
@@ -161,7 +151,7 @@ pub struct Launcher {
 }
 
 impl Launcher {
-    /// `rialto` is the program; `user_count` is the number of users to create.
+    /// `rialto` is the program.
     pub fn new(rialto: PathBuf, user_count: usize) -> Self {
         Self {
             rialto: rialto::RialtoLauncher::new(rialto, user_count),
@@ -169,7 +159,7 @@ impl Launcher {
         }
     }
 
-    /// The version of a server, or why it cannot be measured.
+    /// The version, or why the server cannot be measured.
     pub fn version(&self, kind: ServerKind) -> Result<String> {
         match kind {
             ServerKind::Rialto => self.rialto.version(),
@@ -180,7 +170,7 @@ impl Launcher {
         }
     }
 
-    /// Starts a server for this number of subscribers.
+    /// Starts a server.
     pub fn start(&mut self, measured_server: MeasuredServer, subscribers: usize) -> Result<Server> {
         let MeasuredServer { transport, kind } = measured_server;
         if !kind.transports().contains(&transport) {
@@ -197,13 +187,13 @@ impl Launcher {
     }
 }
 
-/// The path of a program of this package, next to the running one.
+/// A program of this package, next to the running one.
 pub fn sibling_program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     Ok(own.with_file_name(name))
 }
 
-/// The version of an installed Debian package.
+/// Of an installed Debian package.
 fn debian_version(package: &str) -> String {
     let output = std::process::Command::new("dpkg-query")
         .args(["-W", "-f", "${Version}", package])

@@ -14,10 +14,10 @@ use super::{
 };
 use crate::load::{http, publish::PublishMethod, sse, subscriber::SubscribeHandshake, ws};
 
-/// The path of the module in Debian's package.
+/// In Debian's package.
 const NCHAN_MODULE_PATH: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 
-/// The versions of nginx and of the package with the module, or why it cannot be measured.
+/// The versions of nginx and the module, or why it cannot be measured.
 pub fn version() -> Result<String> {
     if !Path::new(NCHAN_MODULE_PATH).exists() {
         bail!("libnginx-mod-nchan is not installed");
@@ -47,7 +47,7 @@ pub fn start(config_dir: &Path, transport: Transport, subscribers: usize) -> Res
         .replace("@PORT@", &address.port().to_string())
         .replace("@MODULE@", NCHAN_MODULE_PATH);
     let file = folder.path().join("nginx.conf");
-    // The worker drops root's privileges, and has to read what the master has created.
+    // The worker drops root's privileges, and reads what the master has created.
     fs::write(&file, config)?;
     let mut command = Command::new(nginx()?);
     command.arg("-p").arg(folder.path()).arg("-c").arg(&file);

@@ -1,4 +1,4 @@
-//! Starting a server process on its core, and stopping it.
+//! Server processes: starting on their core, and stopping.
 
 use std::{
     fs::File,
@@ -14,12 +14,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::proc;
 
-/// The core that servers run on.
+/// Core of servers.
 pub const SERVER_CORE: usize = 0;
-/// The core that the generator runs on.
+/// Core of the generator.
 pub const GENERATOR_CORE: usize = 1;
 
-/// A running server. It is stopped on drop, and by the kernel when the benchmark itself dies.
+/// A running server, stopped on drop, or by the kernel when the benchmark dies.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -28,7 +28,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program on the server's core, with its output in the file `log`.
+    /// Starts a program on the server's core, with its output in `log`.
     pub fn start(command: &mut Command, log: &Path) -> Result<Self> {
         let output = File::create(log)?;
         let mut wrapped = Command::new("setpriv");
@@ -74,7 +74,7 @@ impl Process {
         Ok(())
     }
 
-    /// The address it listens on; an error before [`Self::wait_until_listening`].
+    /// The address; an error before [`Self::wait_until_listening`].
     pub fn address(&self) -> Result<SocketAddr> {
         self.address.context("the server is not listening yet")
     }
@@ -86,16 +86,16 @@ impl Process {
         lines[lines.len().saturating_sub(8)..].join("\n")
     }
 
-    /// The server's process and its descendants.
+    /// The process and its descendants.
     pub fn pids(&self) -> Vec<Pid> {
         proc::process_tree(Pid::from_child(&self.child))
     }
 
-    /// Terminates the server with SIGTERM, and with SIGKILL after `timeout`.
+    /// Sends SIGTERM, and SIGKILL after `timeout`.
     pub fn stop(&mut self, timeout: Duration) {
         let pids = self.pids();
         let deadline = Instant::now() + timeout;
-        // An error means that the process is gone already.
+        // Fails only if the process is gone.
         let _gone = kill_process(pids[0], Signal::TERM);
         while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(5));
@@ -103,7 +103,7 @@ impl Process {
         self.kill_processes(&pids);
     }
 
-    /// Kills the server and its descendants with SIGKILL, as in a crash.
+    /// Sends SIGKILL to the process and its descendants.
     pub fn kill(&mut self) {
         let pids = self.pids();
         self.kill_processes(&pids);
@@ -133,7 +133,7 @@ pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// The path of a program, in `PATH` or in `/usr/sbin`, where Debian installs servers.
+/// In `PATH` or `/usr/sbin`, where Debian installs servers.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

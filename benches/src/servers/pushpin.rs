@@ -17,18 +17,18 @@ use super::{
 };
 use crate::load::{http, publish::PublishMethod, sse, subscriber::SubscribeHandshake};
 
-/// The response of the backend to every request (GRIP): hold it open and send what is published to the channel.
+/// GRIP: hold the request open and send what is published to the channel.
 const GRIP_HOLD_RESPONSE: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nGrip-Hold: stream\r\n\
     Grip-Channel: bench\r\nContent-Length: 9\r\n\r\n: ready\n\n";
 
-/// The version of the package, or why it cannot be measured.
+/// The package's version, or why it cannot be measured.
 pub fn version() -> Result<String> {
     find_program("pushpin").context("pushpin is not installed")?;
     Ok(super::debian_version("pushpin"))
 }
 
-/// Starts Pushpin, and its backend on a thread of the generator. The backend works only while subscribers connect.
+/// Starts Pushpin, and its backend on a thread, which works only while subscribers connect.
 pub fn start(config_dir: &Path, subscribers: usize) -> Result<Server> {
     let folder = tempfile::tempdir()?;
     let (address, control) = (free_address()?, free_address()?);
@@ -79,7 +79,7 @@ pub fn start(config_dir: &Path, subscribers: usize) -> Result<Server> {
     })
 }
 
-/// Accepts connections until the benchmark ends; the threads of earlier runs only wait.
+/// Until the benchmark ends; the threads of earlier runs only wait.
 fn hold_everybody(backend: &TcpListener) {
     for connection in backend.incoming() {
         let Ok(connection) = connection else {
@@ -89,7 +89,6 @@ fn hold_everybody(backend: &TcpListener) {
     }
 }
 
-/// Answers every request of a connection until it is closed.
 fn hold(mut connection: TcpStream) {
     let (mut request, mut length) = ([0; 4096], 0);
     loop {

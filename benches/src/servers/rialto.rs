@@ -1,6 +1,4 @@
-//! Rialto.
-//!
-//! Users and a token are created once; every run starts from a copy of that data folder.
+//! Rialto. Users and a token are created once; every run starts from a copy.
 
 use std::{
     fs,
@@ -32,20 +30,20 @@ use crate::{
     },
 };
 
-/// The bytes that acknowledge a `send`.
+/// Acknowledges a `send`.
 pub const SENT_PATTERN: &[u8] = b"\"type\":\"sent\"";
 
-/// Number of connections that pick names at the same time.
+/// Connections that pick names at the same time.
 const PICKERS: usize = 16;
 
 /// A room and the position of its stream.
 #[derive(Debug, Clone)]
 pub struct Room {
-    /// The room's id.
+    /// Id.
     pub id: String,
-    /// The epoch of the room's stream.
+    /// Epoch of its stream.
     pub epoch: String,
-    /// The newest sequence number.
+    /// Newest sequence.
     pub head: u64,
 }
 
@@ -66,7 +64,7 @@ struct PreparedStore {
 }
 
 impl RialtoLauncher {
-    /// `user_count` is the number of users to create.
+    /// Creates `user_count` users.
     pub fn new(program: PathBuf, user_count: usize) -> Self {
         Self {
             program,
@@ -75,7 +73,7 @@ impl RialtoLauncher {
         }
     }
 
-    /// The version of the program, or why it cannot be measured.
+    /// The version, or why it cannot be measured.
     pub fn version(&self) -> Result<String> {
         let output = Command::new(&self.program).arg("--version").output();
         let output = output.with_context(|| format!("no {}", self.program.display()))?;
@@ -83,7 +81,7 @@ impl RialtoLauncher {
         Ok(version.trim().trim_start_matches("rialto ").to_owned())
     }
 
-    /// Starts it on a copy of the prepared data folder.
+    /// Starts it on a copy of the prepared folder.
     pub fn start(&mut self, transport: Transport, subscribers: usize) -> Result<Server> {
         self.prepare()?;
         let prepared = self.prepared()?;
@@ -104,9 +102,9 @@ impl RialtoLauncher {
         })
     }
 
-    /// Starts it with users spread over `rooms` rooms, the n-th in room n modulo `rooms`, and with `general` empty.
+    /// Starts it with the n-th user in room n modulo `rooms`.
     ///
-    /// The rooms are written into the store while Rialto does not run, because it would make every user a member of a new public room.
+    /// Written into the store, because Rialto would make every user a member of a new public room.
     pub fn start_rooms(&mut self, people: usize, rooms: usize) -> Result<Server> {
         self.prepare()?;
         let prepared = self.prepared()?;
@@ -140,8 +138,7 @@ impl RialtoLauncher {
         })
     }
 
-    /// Starts two nodes of one community on a database that is empty or holds an earlier copy of the prepared store. The first has
-    /// handshakes for this number of clients, the second for none.
+    /// Starts two nodes, of which only the first has clients. The database is empty or holds an earlier copy.
     pub fn start_nodes(
         &mut self,
         database: &str,
@@ -174,13 +171,13 @@ impl RialtoLauncher {
         Ok([node(clients)?, node(0)?])
     }
 
-    /// Starts it again on the same address and data, after it was killed.
+    /// Restarts it on the same address and data, after it was killed.
     pub fn restart(&self, server: &mut Server) -> Result<()> {
         server.process = self.serve(&server.folder.path().join("data"), server.address)?;
         Ok(())
     }
 
-    /// Publishes stories over SSE, or messages to `rooms`, one per channel (`general` when there are none).
+    /// Publishes stories over SSE, or messages to `rooms`, one per channel (`general` if empty).
     pub fn publish_method(
         &self,
         transport: Transport,
@@ -221,7 +218,7 @@ impl RialtoLauncher {
         })
     }
 
-    /// Handshakes for `/ws`, each with its own session and client id; `cursor` is the room and the position to resume from.
+    /// Handshakes for `/ws` with separate sessions and client ids, resuming from `cursor`.
     pub fn ws_handshakes(
         &self,
         count: usize,
@@ -251,7 +248,7 @@ impl RialtoLauncher {
             .collect())
     }
 
-    /// The `Cookie` header of a user.
+    /// The first user's `Cookie` header.
     pub fn cookie(&self) -> Result<&str> {
         let cookie = self.prepared()?.cookies.first();
         cookie.map(String::as_str).context("no user was created")
@@ -264,7 +261,7 @@ impl RialtoLauncher {
         find_room(&mut client, &prepared.cookies[0], "general")
     }
 
-    /// The current position of the news, as a query that resumes from it.
+    /// The current position of the news, as a query.
     pub fn news_cursor(&self, server: &Server) -> Result<String> {
         let mut client = Client::connect(server.address)?;
         let state = client
@@ -394,7 +391,7 @@ fn pick_name(client: &mut Client, name: &str) -> Result<String> {
     Ok(cookie.split(';').next().unwrap_or_default().to_owned())
 }
 
-/// SQL that creates a room like `general` and moves every user whose number fits into it.
+/// With every user whose number fits.
 fn room_sql(general: &str, id: &str, index: usize, rooms: usize) -> String {
     format!(
         "INSERT INTO rooms SELECT '{id}', 'bench-{index}', 'bench {index}', kind, NULL, created_at \
@@ -424,7 +421,7 @@ fn find_room(client: &mut Client, cookie: &str, slug: &str) -> Result<Room> {
     })
 }
 
-/// A new UUIDv7: the time, and a number that is unique in this process.
+/// A UUIDv7: the time, and a number unique in this process.
 pub fn uuid() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -11,16 +11,16 @@ use crate::{
 
 pub(super) const SENDERS: usize = 50;
 
-/// Messages per second while the latency is measured.
+/// While the latency is measured.
 const MESSAGES_PER_SECOND: u32 = 500;
 
-/// First, each sender sends the next message as soon as the last one is acknowledged; then all together send 500 per second.
+/// Each sender as soon as its last message is acknowledged, then all at a steady pace.
 pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let mut testbed = Testbed::start_subscribed(launcher, sink.measured_server, SENDERS)?;
     run_on(&mut testbed, sink, size, [Metric::Acks, Metric::AckP99])
 }
 
-/// The same on a testbed whose senders are connected, with these two metrics.
+/// On a testbed whose senders are connected.
 pub(super) fn run_on(
     testbed: &mut Testbed,
     sink: &mut MetricSink<'_>,
@@ -55,7 +55,7 @@ pub(super) fn run_on(
     Ok(())
 }
 
-/// The number of acknowledgements since the last call, and their 99th percentile in milliseconds.
+/// The number since the last call, and the 99th percentile in milliseconds.
 fn take_ack_stats(testbed: &mut Testbed) -> (u64, f64) {
     let (mut count, mut all) = (0, Latencies::default());
     for acks in testbed

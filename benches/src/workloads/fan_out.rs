@@ -9,7 +9,7 @@ use crate::{report::results::Metric, servers::Launcher};
 
 const MAX_IN_FLIGHT: usize = 64;
 
-/// How long to wait for another delivery at the end.
+/// For another delivery at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// 100 messages per second to 1,000 subscribers.
@@ -46,7 +46,7 @@ pub(super) fn paced(
     Ok(())
 }
 
-/// As fast as possible, to 1,000 and to 5,000 subscribers.
+/// To 1,000 and to 5,000 subscribers.
 pub(super) fn flat(
     launcher: &mut Launcher,
     sink: &mut MetricSink<'_>,
@@ -78,7 +78,7 @@ pub(super) fn flat(
     Ok(())
 }
 
-/// 10 messages per second to 10,000 subscribers compared with 100 to 1,000: the same number of deliveries over ten times the connections.
+/// 10 messages per second to 10,000 subscribers, relative to 100 to 1,000: as many deliveries.
 pub(super) fn scaling(
     launcher: &mut Launcher,
     sink: &mut MetricSink<'_>,

@@ -5,8 +5,7 @@ use anyhow::Result;
 use super::{MetricSink, RunSize, Testbed};
 use crate::{proc, report::results::Metric, servers::Launcher};
 
-/// Measures nine tenths of 5,000 connections. The first tenth connects before, so that what a server allocates once, for its first
-/// connections, does not count.
+/// The first tenth of the connections does not count: a server allocates some memory only once.
 pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let count = size.scaled(5_000);
     let mut testbed = Testbed::start(launcher, sink.measured_server, count)?;

@@ -1,16 +1,4 @@
-//! The workloads. Every workload of every run starts its own server.
-//!
-//! | file | workload |
-//! |---|---|
-//! | `idle` | memory of idle connections |
-//! | `fan_out` | paced, flat out, scaling: publishing to all subscribers |
-//! | `rooms` | ten rooms compared with one (Rialto) |
-//! | `stuck` | a fifth of the subscribers stops reading |
-//! | `acks` | acknowledged sends (Rialto) |
-//! | `reconnect_storm` | all clients reconnect after a restart (Rialto) |
-//! | `pages` | front pages per second (Rialto, and a hello world of Leptos) |
-//! | `nodes` | cost of the clients and events of another node (Rialto) |
-//! | `soak` | memory over a long time (Rialto) |
+//! The workloads, each with its own server.
 
 mod acks;
 mod fan_out;
@@ -39,20 +27,18 @@ use crate::{
     },
 };
 
-/// Number of publishers at a steady pace.
+/// At a steady pace.
 const PUBLISHERS: usize = 16;
 
-/// Percent of a core from which other processes disturb a run. Less is kernel work that counts for neither side.
+/// By other processes. Less is kernel work that counts for neither side.
 const NOISY_CORE_PERCENT: f64 = 12.5;
 
-/// The sizes and durations of a run.
 #[derive(Debug, Clone, Copy)]
 struct RunSize {
     /// Divides every number of subscribers.
     scale: usize,
-    /// Duration of a measurement at a steady pace.
+    /// Of a measurement at a steady pace.
     steady_duration: Duration,
-    /// Duration of the soak.
     soak: Duration,
 }
 
@@ -65,7 +51,6 @@ impl RunSize {
         }
     }
 
-    /// This number of subscribers, or a tenth of it in a quick run.
     fn scaled(self, count: usize) -> usize {
         count / self.scale
     }
@@ -80,7 +65,6 @@ struct Testbed {
 }
 
 impl Testbed {
-    /// Starts a server and connects its subscribers.
     fn start_subscribed(
         launcher: &mut Launcher,
         measured_server: MeasuredServer,
@@ -99,7 +83,7 @@ impl Testbed {
         Self::of(launcher.start(measured_server, subscribers)?)
     }
 
-    /// A running server without subscribers.
+    /// Without subscribers.
     fn of(server: Server) -> Result<Self> {
         Ok(Self {
             load: LoadGenerator::new()?,
@@ -115,7 +99,7 @@ impl Testbed {
         self.wait_until_quiet()
     }
 
-    /// Waits until the server uses less than a tenth of its core, for at most 20 s.
+    /// Until the server uses less than a tenth of its core, for at most 20 s.
     fn wait_until_quiet(&mut self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(20);
         // A server may start child processes after it listens.
@@ -152,16 +136,16 @@ impl Testbed {
     }
 }
 
-/// The counters at the start of a measurement.
+/// Counters at the start of a measurement.
 #[derive(Debug, Clone, Copy)]
 struct MeasurementWindow {
     started: Instant,
     delivered: u64,
-    /// The bytes that all subscribers have received.
+    /// In bytes, by all subscribers.
     received: u64,
     server_cpu_micros: f64,
     generator_cpu_nanos: u64,
-    /// Busy time of the server's and of the generator's core, in microseconds.
+    /// Of the server's and the generator's core.
     core_busy_micros: [f64; 2],
 }
 
@@ -170,18 +154,17 @@ impl MeasurementWindow {
         (testbed.load.delivered() - self.delivered) as f64
     }
 
-    /// Bytes received over TCP per delivery since the start.
+    /// As received over TCP.
     fn bytes_per_delivery(self, testbed: &Testbed) -> f64 {
         (testbed.load.received_bytes() - self.received) as f64 / self.deliveries(testbed).max(1.0)
     }
 
-    /// Server CPU per delivery since the start, in microseconds.
     fn cpu_micros_per_delivery(self, testbed: &Testbed) -> f64 {
         (proc::cpu_micros(&testbed.pids) - self.server_cpu_micros)
             / self.deliveries(testbed).max(1.0)
     }
 
-    /// Warns when other processes have used more than an eighth of a core; such a run means little.
+    /// Other processes have used more than an eighth of a core.
     fn warn_if_noisy(self, testbed: &Testbed) {
         let elapsed = self.started.elapsed().as_secs_f64() * 1e6;
         let own = [
@@ -206,7 +189,7 @@ impl MeasurementWindow {
         self.deliveries(testbed) / self.started.elapsed().as_secs_f64()
     }
 
-    /// The generator's use of its core since the start, in percent.
+    /// In percent of its core.
     fn generator_busy(self) -> f64 {
         let used = (clock::process_cpu_nanos() - self.generator_cpu_nanos) as f64 / 1e9;
         100.0 * used / self.started.elapsed().as_secs_f64()
@@ -262,7 +245,7 @@ pub fn run(options: &Options) -> Result<Results> {
             if !options.wants(workload) {
                 continue;
             }
-            // Once, in the last run: it is long and gains little from repetition.
+            // In the last run only: it is long and gains little from repetition.
             if workload == Workload::Soak && run < options.runs {
                 continue;
             }
@@ -320,7 +303,6 @@ fn applies(workload: Workload, measured_server: MeasuredServer) -> bool {
     }
 }
 
-/// The number of users that Rialto needs.
 fn required_users(options: &Options, measured_servers: &[MeasuredServer], size: RunSize) -> usize {
     let rialto = |transport| {
         let mut measured_servers = measured_servers.iter();

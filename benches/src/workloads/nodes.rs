@@ -1,5 +1,5 @@
-//! The cost of the clients and events of another node (Rialto): memory per remote client, CPU per event without local subscribers, bus
-//! bytes per event, and acknowledged sends on PostgreSQL.
+//! The clients and events of another node (Rialto): memory, CPU, bus bytes, and acknowledged sends on
+//! PostgreSQL.
 
 use std::{
     net::SocketAddr,
@@ -28,7 +28,7 @@ pub(super) const REMOTE_CLIENTS: usize = 5_000;
 const MESSAGES_PER_SECOND: u32 = 100;
 const WRITERS: usize = 16;
 
-/// How long PostgreSQL and NATS may take to start, and deliveries to arrive.
+/// For PostgreSQL and NATS to start, and deliveries to arrive.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// PostgreSQL and NATS of this run.
@@ -37,11 +37,11 @@ struct SharedServices {
     _nats: Process,
     database: String,
     bus: String,
-    /// The address of the monitoring endpoint of NATS.
+    /// The monitoring endpoint of NATS.
     monitor: SocketAddr,
 }
 
-/// Measures a node without clients while another node has many.
+/// A node without clients while another node has many.
 pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let shared = match SharedServices::start(folder.path()) {
@@ -70,7 +70,7 @@ pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunS
         .load
         .publish_paced(MESSAGES_PER_SECOND, size.steady_duration / 4, |_| Ok(()))?;
     testbed.load.drain(STARTUP_TIMEOUT)?;
-    // What the node uses without events does not count.
+    // Use without events does not count.
     let idle = cpu_micros_during(&other_pids, &mut testbed, size.steady_duration, None)?;
     let bytes_before = nats_bytes_in(shared.monitor)?;
     let busy = cpu_micros_during(
@@ -104,7 +104,7 @@ pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunS
     Ok(())
 }
 
-/// CPU of these processes during `time`, in microseconds, with `rate` messages per second or without any.
+/// With `rate` messages per second or without any.
 fn cpu_micros_during(
     pids: &[rustix::process::Pid],
     testbed: &mut Testbed,
@@ -122,7 +122,7 @@ fn cpu_micros_during(
     Ok(proc::cpu_micros(pids) - before)
 }
 
-/// The number of bytes published to NATS.
+/// Published to NATS.
 fn nats_bytes_in(monitor: SocketAddr) -> Result<f64> {
     let state = Client::connect(monitor)?
         .expect_success(&http::get_request("/varz", ""))?
@@ -167,7 +167,7 @@ impl SharedServices {
         shared.wait_until_ready()
     }
 
-    /// Waits until the monitoring endpoint of NATS answers, which is a little later than NATS listens.
+    /// The monitoring endpoint answers a little later than NATS listens.
     fn wait_until_ready(self) -> Result<Self> {
         let deadline = Instant::now() + STARTUP_TIMEOUT;
         while nats_bytes_in(self.monitor).is_err() {

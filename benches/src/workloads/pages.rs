@@ -15,12 +15,11 @@ use crate::{
     },
 };
 
-/// Number of clients, each of which sends the next request as soon as it has the response.
+/// Clients, each with one request at a time.
 const READERS: usize = 16;
 
 const STORIES: usize = 30;
 
-/// Measures the page of the Leptos project, then Rialto's.
 pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let address = free_address()?;
@@ -48,7 +47,7 @@ pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunS
     Ok(())
 }
 
-/// Responses per second to requests with these headers.
+/// With these request headers.
 fn pages_per_second(address: SocketAddr, headers: &str, size: RunSize) -> Result<f64> {
     let mut load = LoadGenerator::new()?;
     for _ in 0..READERS {

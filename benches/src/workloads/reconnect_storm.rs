@@ -1,4 +1,4 @@
-//! All clients reconnect at once after a crash (Rialto): 5,000 within a second, each 100 messages behind.
+//! All clients reconnect after a crash (Rialto): 5,000 within a second, each 100 messages behind.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::{
 
 const MISSED_MESSAGES: usize = 100;
 
-/// The time in which all clients reconnect.
+/// All clients reconnect within this time.
 const RECONNECT_WINDOW: Duration = Duration::from_secs(1);
 
 const CATCH_UP_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Measures the messages live first, then kills and restarts the server and has every client resume.
+/// Measures the messages live first, then after a crash.
 pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let count = size.scaled(5_000);
     let paced = paced_live_seconds(launcher, sink, count)?;
@@ -73,7 +73,7 @@ pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunS
         .zip(idle)
     {
         let p99 = testbed.load.requesters[probe].latencies.quantile(0.99);
-        // Without a single response during the storm, the latency is at least as long as the storm.
+        // Without a single response, the latency is at least the storm's duration.
         let p99 = p99.unwrap_or(storm * 1e3);
         println!(
             "    {}: {idle:.1} ms idle, {p99:.1} ms in the storm",
@@ -86,7 +86,7 @@ pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunS
     Ok(())
 }
 
-/// Time to deliver as many messages live at 100 per second, in seconds.
+/// As many messages at 100 per second.
 fn paced_live_seconds(launcher: &mut Launcher, sink: &MetricSink<'_>, count: usize) -> Result<f64> {
     let mut testbed = Testbed::start_subscribed(launcher, sink.measured_server, count)?;
     testbed.add_publishers(PUBLISHERS)?;
@@ -98,7 +98,7 @@ fn paced_live_seconds(launcher: &mut Launcher, sink: &MetricSink<'_>, count: usi
     Ok(started.elapsed().as_secs_f64())
 }
 
-/// Connects all clients, spread evenly over [`RECONNECT_WINDOW`].
+/// Spread evenly over [`RECONNECT_WINDOW`].
 fn reconnect_all(testbed: &mut Testbed, handshakes: Vec<SubscribeHandshake>) -> Result<()> {
     let started = Instant::now();
     let count = handshakes.len();
@@ -115,7 +115,7 @@ fn reconnect_all(testbed: &mut Testbed, handshakes: Vec<SubscribeHandshake>) -> 
     Ok(())
 }
 
-/// Adds two probes: one for the front page, and one that picks names.
+/// Probes of the front page and of picking names.
 fn probe(testbed: &mut Testbed) -> Result<[usize; 2]> {
     let address = testbed.server.address;
     let page = testbed
@@ -129,7 +129,7 @@ fn probe(testbed: &mut Testbed) -> Result<[usize; 2]> {
     Ok([page, name])
 }
 
-/// The number of refused requests of the probes; prints the first reason.
+/// Prints the first reason.
 fn refused(testbed: &Testbed) -> u64 {
     if let Some(why) = testbed.load.first_refusal() {
         println!("    a request was refused: {why}");
@@ -137,7 +137,7 @@ fn refused(testbed: &Testbed) -> u64 {
     testbed.load.refused_count()
 }
 
-/// The 99th percentile of each probe on an idle server, in milliseconds, and the number of refused requests.
+/// In milliseconds, with the number of refused requests.
 fn idle_probe_p99(testbed: &mut Testbed, size: RunSize) -> Result<([f64; 2], u64)> {
     let probes = probe(testbed)?;
     testbed.load.run_for(size.steady_duration)?;

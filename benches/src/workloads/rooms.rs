@@ -9,7 +9,7 @@ use crate::{load::LoadGenerator, report::results::Metric, servers::Launcher};
 
 const ROOMS: usize = 10;
 
-/// 20 messages per second to one room of 5,000, then 200 to ten rooms of 500: the same number of deliveries to the same number of users.
+/// 20 messages per second to one room of 5,000, then 200 to ten of 500: as many deliveries.
 pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let count = size.scaled(5_000);
     let mut costs = [0.0; 2];

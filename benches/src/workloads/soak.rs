@@ -18,10 +18,10 @@ const WAVE_MESSAGES: usize = 20;
 
 const WAVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The first fraction of the soak (1/n) does not count, because bounded caches and pools fill up first.
+/// The first fraction (1/n) does not count: bounded caches and pools fill up first.
 const WARM_UP_DIVISOR: usize = 4;
 
-/// Runs waves of clients that connect, receive each other's messages and disconnect.
+/// Waves of clients connect, receive each other's messages and disconnect.
 pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let clients = size.scaled(WAVE_CLIENTS);
     let testbed = Testbed::start(launcher, sink.measured_server, clients)?;
@@ -61,7 +61,7 @@ pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunS
     Ok(())
 }
 
-/// The slope of the line that fits these points best (least squares).
+/// Least squares.
 fn slope(points: &[(f64, f64)]) -> f64 {
     let count = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;

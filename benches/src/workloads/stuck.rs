@@ -1,4 +1,4 @@
-//! A fifth of the subscribers stops reading: the cost for the server and for the other subscribers.
+//! A fifth of the subscribers stops reading: the cost for the server and the others.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use crate::{
 
 const MESSAGES_PER_SECOND: u32 = 200;
 
-/// Size of the payload in bytes: large, so that the limit of a send queue is soon exceeded.
+/// Large, so that a send queue's limit is soon exceeded.
 const LARGE_PAYLOAD_BYTES: usize = 1024;
 
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
@@ -25,15 +25,15 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(250);
 struct Observation {
     /// Largest growth of the server's memory, in bytes.
     growth: f64,
-    /// Largest kernel memory of all stuck connections together, in bytes.
+    /// Largest kernel memory of all stuck connections, in bytes.
     kernel: f64,
-    /// Time until the last stuck connection was closed, in seconds; none if one stayed open.
+    /// Seconds until the last stuck connection was closed; `None` if one stayed open.
     ended: Option<f64>,
-    /// 99th percentile of the other subscribers' latencies, in milliseconds.
+    /// Of the other subscribers' latencies, in milliseconds.
     p99: f64,
 }
 
-/// Measures without stuck subscribers, then with a fifth of them stuck.
+/// Without stuck subscribers, then with a fifth of them stuck.
 pub(super) fn run(launcher: &mut Launcher, sink: &mut MetricSink<'_>, size: RunSize) -> Result<()> {
     let count = size.scaled(500);
     let stuck = count / 5;

@@ -36,7 +36,7 @@ impl ChatClient {
                 recovered: false,
                 ..
             } => {
-                // An open room page fetches the room again; otherwise it is fetched when it is opened.
+                // An open room page fetches the room again.
                 self.timelines.remove(*room);
                 self.refetch_count.update(|count| *count += 1);
             }
@@ -90,8 +90,8 @@ impl ChatClient {
         limits: Limits,
     ) {
         if viewer.is_some_and(|viewer| viewer != user.id) {
-            // Another user signed in to this browser while the page was disconnected: its content and its outbox are
-            // not theirs. The outbox stays in session storage under its author's id.
+            // Another user signed in to this browser meanwhile. The outbox stays in session storage under its
+            // author's id.
             browser::reload();
             return;
         }
@@ -106,7 +106,6 @@ impl ChatClient {
         self.uploads.reannounce_all(socket);
     }
 
-    /// Handles a committed message of any author. Calls `on_gap` if its timeline lacks earlier messages.
     fn on_message(self, room: RoomId, message: &Message, on_gap: impl FnOnce()) {
         if let Some(timeline) = self.timelines.find(room) {
             merge(&timeline, message.clone(), on_gap);
@@ -124,8 +123,7 @@ impl ChatClient {
         self.typing_users.remove(room, message.author.id);
     }
 
-    /// Handles the acknowledgement of a message of this page. It enters the timeline at once, unless earlier messages
-    /// are missing: then it stays in the outbox until its event arrives after them.
+    /// If earlier messages are missing, the message stays in the outbox until its event arrives after them.
     fn on_sent(self, id: MessageId, room: RoomId, seq: Seq, at: Millis) {
         let sent = self.outbox.find_untracked(id);
         let (Some(sent), Some(author)) = (sent, self.current_user.get_value()) else {
@@ -154,7 +152,7 @@ impl ChatClient {
     }
 }
 
-/// Merges a message into a timeline. Returns false, and calls `on_gap`, if earlier messages are missing.
+/// Returns false, and calls `on_gap`, if earlier messages are missing.
 fn merge(timeline: &ArcRwSignal<Timeline>, message: Message, on_gap: impl FnOnce()) -> bool {
     let is_new = timeline.with_untracked(|timeline| message.seq > timeline.cursor().seq);
     if !is_new {

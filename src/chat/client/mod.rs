@@ -1,7 +1,4 @@
-//! The chat state of the page: rooms, timelines and outbox. The app owns it, so it survives navigation.
-//!
-//! The rules are pure and in `model` ([`Timeline`], [`Outbox`](crate::model::outbox::Outbox)); this is the shell that
-//! connects them to the socket. The server's frames are handled in `frames`.
+//! The chat state of the page. The app owns it, so it survives navigation; the rules are in `model`.
 
 mod frames;
 mod outbox;
@@ -29,22 +26,18 @@ use read_cursor::ReadCursorSender;
 use timelines::Timelines;
 use typing::TypingUsers;
 
-/// The chat state of the page. Provided once, by the app.
+/// The chat state of the page, provided once by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct ChatClient {
-    /// The rooms of the current user.
     pub rooms: Rooms,
-    /// The files being sent.
     pub uploads: Uploads,
     timelines: Timelines,
     outbox: SavedOutbox,
     typing_users: TypingUsers,
     read_cursors: ReadCursorSender,
-    /// Incremented when a room cannot be resumed and must be fetched again.
     refetch_count: RwSignal<u32>,
     current_user: StoredValue<Option<Person>>,
     limits: StoredValue<Option<Limits>>,
-    /// Whether the composer holds unsent text.
     has_draft: RwSignal<bool>,
 }
 
@@ -73,7 +66,7 @@ impl ChatClient {
         }
     }
 
-    /// Creates the state and provides it to the whole app. Unsent messages, drafts and uploads block automatic reloads.
+    /// Provides the state to the app. Unsent messages, drafts and uploads block automatic reloads.
     pub fn provide(build: BuildTracker) -> Self {
         let chat = Self::new();
         let would_lose =
@@ -83,7 +76,7 @@ impl ChatClient {
         chat
     }
 
-    /// The limits sent by the server; `None` before the first connection.
+    /// `None` before the first connection.
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {
         self.limits.get_value()
@@ -95,8 +88,7 @@ impl ChatClient {
         self.refetch_count.get()
     }
 
-    /// Takes the messages out of a fetched page and returns the room's live timeline; `None`, and takes nothing, unless
-    /// it is the newest page.
+    /// Takes the messages out of a newest page and returns the live timeline; otherwise `None`.
     pub fn take_newest_page(&self, page: &mut RoomHistory) -> Option<ArcRwSignal<Timeline>> {
         page.is_newest.then(|| {
             let messages = std::mem::take(&mut page.messages);
@@ -106,7 +98,7 @@ impl ChatClient {
         })
     }
 
-    /// Requests the events of a room after its timeline's cursor. Browser only.
+    /// Requests the events after the timeline's cursor. Browser only.
     pub fn catch_up(&self, socket: Socket, room: RoomId) {
         if let Some(timeline) = self.timelines.find(room) {
             let cursor = timeline.with_untracked(Timeline::cursor);
@@ -116,7 +108,7 @@ impl ChatClient {
         }
     }
 
-    /// The unacknowledged messages of a room, oldest first.
+    /// Unacknowledged messages, oldest first.
     #[must_use]
     pub fn outbox_entries(&self, room: RoomId) -> Vec<OutboxEntry> {
         self.outbox.in_room(room)
@@ -128,7 +120,7 @@ impl ChatClient {
         !self.outbox.is_empty()
     }
 
-    /// Sends a message through the outbox, which holds it until the server has committed it. Browser only.
+    /// Sends a message through the outbox. Browser only.
     pub fn send_message(&self, socket: Socket, room: RoomId, text: MessageText) {
         let id = MessageId(browser::new_uuid());
         self.outbox
@@ -146,21 +138,21 @@ impl ChatClient {
         }
     }
 
-    /// Removes a refused message from the outbox. Browser only.
+    /// Removes a refused message. Browser only.
     pub fn discard(&self, id: MessageId) {
         self.outbox.update(|outbox| {
             outbox.discard(id);
         });
     }
 
-    /// Sets whether the composer holds unsent text, which blocks automatic reloads.
+    /// Sets whether unsent text blocks automatic reloads.
     pub fn set_draft(&self, has_draft: bool) {
         if self.has_draft.get_untracked() != has_draft {
             self.has_draft.set(has_draft);
         }
     }
 
-    /// Marks a room as read up to `seq` and sends the cursor, at most once a second per room. Browser only.
+    /// Marks a room as read up to `seq` and sends the cursor. Browser only.
     pub fn mark_read(&self, socket: Socket, room: RoomId, seq: Seq) {
         if self.rooms.is_unread_untracked(room, seq) && self.read_cursors.send(socket, room, seq) {
             self.rooms.update(room, |summary| {

@@ -1,4 +1,4 @@
-//! The outbox of the page, saved in session storage, which survives a reload.
+//! The outbox of the page, in session storage to survive a reload.
 
 use crate::{
     model::{
@@ -10,11 +10,10 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// The unacknowledged messages of the page. A cheap `Copy` handle.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SavedOutbox {
     outbox: RwSignal<Outbox>,
-    /// Where it is saved; `None` until the author is known, and the outbox restored.
+    /// `None` until the author is known.
     storage_key: StoredValue<Option<String>>,
 }
 
@@ -26,7 +25,7 @@ impl SavedOutbox {
         }
     }
 
-    /// The entries of a room, oldest first.
+    /// Oldest first.
     pub(super) fn in_room(self, room: RoomId) -> Vec<OutboxEntry> {
         self.outbox
             .with(|outbox| outbox.in_room(room).cloned().collect())
@@ -47,7 +46,6 @@ impl SavedOutbox {
             .with_untracked(|outbox| outbox.to_send().cloned().collect())
     }
 
-    /// Changes the outbox and saves it.
     pub(super) fn update(self, change: impl FnOnce(&mut Outbox)) {
         self.outbox.update(change);
         if let Some(key) = self.storage_key.get_value() {
@@ -59,7 +57,7 @@ impl SavedOutbox {
         }
     }
 
-    /// Restores what the author wrote before a reload, once. Browser only.
+    /// From before a reload, once. Browser only.
     pub(super) fn restore(self, author: &Person) {
         if self.storage_key.with_value(Option::is_some) {
             return;

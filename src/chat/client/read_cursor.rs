@@ -1,4 +1,4 @@
-//! Sending of read cursors: at once, then at most once a second per room, however busy the room is.
+//! Sending of read cursors: at once, then at most once a second per room.
 
 use crate::{
     model::{RoomId, Seq},
@@ -8,10 +8,10 @@ use crate::{
 use leptos::prelude::*;
 use std::collections::HashMap;
 
-/// Minimum interval between read cursors of one room, in milliseconds.
+/// In milliseconds.
 const READ_CURSOR_INTERVAL: i32 = 1_000;
 
-/// The rooms within their interval, each with the cursor to send at its end, if any.
+/// The rooms within their interval, with the cursor to send at its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadCursorSender(StoredValue<HashMap<RoomId, Option<Seq>>>);
 
@@ -20,7 +20,7 @@ impl ReadCursorSender {
         Self(StoredValue::new(HashMap::new()))
     }
 
-    /// Sends a cursor now, or at the end of the room's interval. Returns false if there is no connection. Browser only.
+    /// Sends now, or at the end of the room's interval. Returns false if due now without a connection.
     pub(super) fn send(self, socket: Socket, room: RoomId, seq: Seq) -> bool {
         let is_waiting = self.0.with_value(|rooms| rooms.contains_key(&room));
         if !is_waiting && !socket.send(&ClientFrame::Read { room, seq }) {

@@ -1,4 +1,4 @@
-//! The rooms of the current user, as a keyed store: a change of one room notifies only what reads that room.
+//! The rooms of the current user: a change notifies only the readers of that room.
 
 use crate::model::{
     RoomId, Seq,
@@ -14,21 +14,19 @@ struct RoomState {
     list: Vec<RoomSummary>,
 }
 
-/// The rooms of the current user. A cheap `Copy` handle.
-///
-/// Lists iterate over ids and read each room by its id. An unknown room reads as `None`, until it is added.
+/// The current user's rooms. An unknown one reads as `None` until it is added.
 #[derive(Debug, Clone, Copy)]
 pub struct Rooms(Store<RoomState>);
 
 impl Rooms {
     pub(super) fn new() -> Self {
         let store = Store::new(RoomState::default());
-        // The keys must exist before the first write by key: collecting them then would lock the store again.
+        // The keys must exist before the first write by key, which would otherwise lock the store twice.
         store.list().update_keys();
         Self(store)
     }
 
-    /// The ids of all rooms of a kind, in list order.
+    /// The ids of a kind's rooms, in list order.
     #[must_use]
     pub fn ids(self, kind: RoomKind) -> Memo<Vec<RoomId>> {
         Memo::new(move |_| {
@@ -38,7 +36,7 @@ impl Rooms {
         })
     }
 
-    /// A property of a room, which notifies only when it changes; its default while the room is unknown.
+    /// A property of a room, or its default while the room is unknown.
     #[must_use]
     pub fn property<T>(self, room: RoomId, property: fn(&RoomSummary) -> T) -> Memo<T>
     where
@@ -56,18 +54,16 @@ impl Rooms {
         self.0.list().read().iter().map(|room| room.unread).sum()
     }
 
-    /// Whether a room has unread messages up to `seq`. Not tracked.
     pub(super) fn is_unread_untracked(self, room: RoomId, seq: Seq) -> bool {
         let known = self.0.list().at_key(room).try_read_untracked();
         known.is_some_and(|room| room.read_seq < seq || room.unread > 0)
     }
 
-    /// Replaces all rooms.
     pub(super) fn replace_all(self, rooms: Vec<RoomSummary>) {
         self.0.list().set(rooms);
     }
 
-    /// Adds the fetched rooms that are unknown: a room already received over the socket is newer.
+    /// Skips known rooms: one received over the socket is newer.
     pub fn add_unknown(self, rooms: &[RoomSummary]) {
         let list = self.0.list();
         let is_unknown = |room: &&RoomSummary| list.at_key(room.id).try_read_untracked().is_none();
@@ -77,14 +73,13 @@ impl Rooms {
         }
     }
 
-    /// Adds a room, or replaces the one with the same id.
     pub(super) fn upsert(self, room: &RoomSummary) {
         if !self.update(room.id, |known| *known = room.clone()) {
             self.0.list().write().push(room.clone());
         }
     }
 
-    /// Changes a room. Returns false if it is unknown.
+    /// Returns false if the room is unknown.
     pub(super) fn update(self, room: RoomId, change: impl FnOnce(&mut RoomSummary)) -> bool {
         self.0.list().at_key(room).try_update(change).is_some()
     }
@@ -114,7 +109,6 @@ mod tests {
         }
     }
 
-    /// The title of a room, and how often it was computed.
     fn counted_title(rooms: Rooms, id: RoomId) -> (Memo<String>, Arc<AtomicUsize>) {
         let count = Arc::new(AtomicUsize::new(0));
         let counter = count.clone();

@@ -1,4 +1,4 @@
-//! The timelines kept in the page: that of the open room, and those of a few rooms left last.
+//! The timelines of the open room and of a few rooms left last.
 
 use crate::{
     model::{RoomId, timeline::Timeline},
@@ -6,10 +6,10 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Maximum number of timelines. A room whose timeline was let go is fetched when it is opened again.
+/// Others are fetched when opened again.
 const MAX_TIMELINES: usize = 4;
 
-/// The timelines, the most recently opened last.
+/// The most recently opened last.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timelines(StoredValue<Vec<(RoomId, ArcRwSignal<Timeline>)>>);
 
@@ -26,8 +26,7 @@ impl Timelines {
         })
     }
 
-    /// Returns the timeline of a room that is being opened. A fetched page replaces the known timeline if it is newer
-    /// or has another epoch.
+    /// A fetched page replaces the known timeline if it is newer or has another epoch.
     pub(super) fn open(self, room: RoomId, fetched: Timeline) -> ArcRwSignal<Timeline> {
         let timeline = match self.find(room) {
             Some(known) => {
@@ -48,13 +47,11 @@ impl Timelines {
         timeline
     }
 
-    /// Lets a timeline go that cannot be continued.
     pub(super) fn remove(self, room: RoomId) {
         self.0
             .update_value(|timelines| timelines.retain(|(known, _)| *known != room));
     }
 
-    /// The cursors to resume from.
     pub(super) fn cursors(self) -> Vec<RoomCursor> {
         self.0.with_value(|timelines| {
             let cursor = |(room, timeline): &(RoomId, ArcRwSignal<Timeline>)| RoomCursor {

@@ -1,4 +1,4 @@
-//! Typing indicators: received from the server, and removed unless repeated in time.
+//! Typing indicators, removed unless repeated in time.
 
 use crate::{
     model::{Millis, RoomId, UserId, user::Person},
@@ -6,10 +6,9 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// How long a typing indicator lasts without being repeated, in milliseconds.
+/// In milliseconds.
 const TYPING_TTL: Millis = 5_000;
 
-/// The people typing in all rooms.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TypingUsers(RwSignal<Vec<Typist>>);
 
@@ -35,7 +34,6 @@ impl TypingUsers {
         })
     }
 
-    /// Adds or renews a person's indicator. Browser only.
     pub(super) fn on_typing(self, room: RoomId, person: &Person) {
         let until = browser::now() + TYPING_TTL;
         self.remove(room, person.id);
@@ -55,7 +53,6 @@ impl TypingUsers {
         );
     }
 
-    /// Removes a person's indicator: their message has arrived.
     pub(super) fn remove(self, room: RoomId, person: UserId) {
         self.0.maybe_update(|typists| {
             let count = typists.len();

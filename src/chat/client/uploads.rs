@@ -1,7 +1,5 @@
-//! Uploads: files sent to the server in chunks, over the page's WebSocket.
-//!
-//! The server acknowledges every chunk, and sends the offset to continue at after a reconnect. Only a few chunks are in
-//! flight at a time, so that a chat message does not wait behind a whole file.
+//! Uploads: files sent in chunks over the page's WebSocket. Few chunks are in flight, so that a chat message
+//! does not wait behind a file.
 
 use crate::{
     model::{
@@ -23,22 +21,19 @@ pub enum UploadState {
     /// Being sent, or waiting for a connection.
     InProgress,
     /// Refused or unreadable; kept until the user dismisses it.
-    Failed {
-        /// The reason, as shown to the user.
-        reason: String,
-    },
+    Failed { reason: String },
 }
 
 /// A file being sent into a room.
 #[derive(Debug, Clone, PartialEq, Eq, Store)]
 pub struct Upload {
-    /// The id of the upload, and of the message it becomes.
+    /// Also the id of the message it becomes.
     pub id: MessageId,
     pub room: RoomId,
     pub name: String,
-    /// The size of the file, in bytes.
+    /// In bytes.
     pub size: u64,
-    /// The number of bytes acknowledged by the server.
+    /// Bytes acknowledged by the server.
     pub received: u64,
     pub state: UploadState,
 }
@@ -46,36 +41,35 @@ pub struct Upload {
 /// The uploads in the store.
 #[derive(Debug, Default, Store)]
 pub struct UploadList {
-    /// The oldest first.
+    /// Oldest first.
     #[store(key: MessageId = |upload| upload.id)]
     uploads: Vec<Upload>,
 }
 
-/// One upload in the store: its fields notify separately.
+/// One upload in the store; its fields notify separately.
 pub type UploadField = AtKeyed<Store<UploadList>, UploadList, MessageId, Vec<Upload>>;
 
-/// All uploads of the page. A cheap `Copy` handle.
+/// All uploads of the page.
 #[derive(Debug, Clone, Copy)]
 pub struct Uploads {
     list: Store<UploadList>,
-    /// The files of the uploads in progress. Browser handles stay on their thread; on the server there are none.
+    /// Of the uploads in progress; none on the server.
     sources: StoredValue<HashMap<MessageId, SendWrapper<Source>>>,
 }
 
-/// The browser's file handle of an upload, and the reading position.
 #[derive(Debug)]
 struct Source {
     file: File,
     /// Offset of the next chunk, in bytes.
     next: u64,
-    /// Whether a chunk is being read. One read at a time keeps the chunks in order.
+    /// One read at a time keeps the chunks in order.
     is_reading: bool,
 }
 
 impl Uploads {
     pub(super) fn new() -> Self {
         let list = Store::new(UploadList::default());
-        // The keys must exist before the first write by key: collecting them then would lock the store again.
+        // The keys must exist before the first write by key, which would otherwise lock the store twice.
         list.uploads().update_keys();
         Self {
             list,
@@ -100,13 +94,13 @@ impl Uploads {
         })
     }
 
-    /// The upload with this id. Read it with `try_` methods: it may have ended.
+    /// The upload with this id. It may have ended: read it with `try_` methods.
     #[must_use]
     pub fn at(self, id: MessageId) -> UploadField {
         self.list.uploads().at_key(id)
     }
 
-    /// Starts an upload, which fails at once if the file is larger than `bounds` allow. Browser only.
+    /// Starts an upload; a file beyond `bounds` fails at once. Browser only.
     pub fn start(self, socket: Socket, room: RoomId, file: File, bounds: Option<Limits>) {
         let id = MessageId(browser::new_uuid());
         let (name, size) = (file.name(), file_size(&file));
@@ -157,7 +151,7 @@ impl Uploads {
         }
     }
 
-    /// Announces every upload in progress again, after a reconnect. The server replies with the offset to continue at.
+    /// After a reconnect.
     pub(super) fn reannounce_all(self, socket: Socket) {
         let mut in_progress = self.list.uploads().get_untracked();
         in_progress.retain(|upload| upload.state == UploadState::InProgress);
@@ -200,7 +194,7 @@ impl Uploads {
         self.send_next_chunk(socket, id);
     }
 
-    /// Reads and sends the next chunk, unless [`limits::MAX_CHUNKS_IN_FLIGHT`] chunks are unacknowledged.
+    /// Sends nothing while [`limits::MAX_CHUNKS_IN_FLIGHT`] chunks are unacknowledged.
     fn send_next_chunk(self, socket: Socket, id: MessageId) {
         let upload = self.at(id).try_read_untracked();
         let Some((size, received)) = upload.map(|upload| (upload.size, upload.received)) else {
@@ -219,7 +213,7 @@ impl Uploads {
         let Some((blob, offset, end)) = next.flatten() else {
             return;
         };
-        // An upload outlives the room's page that started it.
+        // Not scoped: an upload outlives the room's page.
         spawn_local(async move {
             let bytes = JsFuture::from(blob.array_buffer()).await;
             let is_current = self.with_source(id, |source| {

@@ -1,4 +1,4 @@
-//! The group call of a room: its participants, and buttons to start and join it.
+//! The group call of a room: its participants, buttons to start and join it.
 
 use crate::{
     model::{
@@ -14,10 +14,10 @@ use crate::{
 };
 use leptos::prelude::*;
 
-/// Maximum number of avatars shown; the text names every participant.
+/// The text names every participant.
 const MAX_AVATARS: usize = 6;
 
-/// The card below a room's timeline while its call is ongoing: the participants and a Join button.
+/// The card below a timeline while its call is ongoing.
 #[component]
 pub(super) fn GroupCallCard(room: RoomId, title: String) -> impl IntoView {
     let call_actions = use_call_actions();
@@ -77,7 +77,7 @@ pub(super) fn GroupCallCard(room: RoomId, title: String) -> impl IntoView {
     }
 }
 
-/// The button in a room's header that starts a call. Hidden while a call is ongoing.
+/// The button that starts a call; hidden while one is ongoing.
 #[component]
 pub(super) fn GroupCallButton(room: RoomId, title: String) -> impl IntoView {
     let call_actions = use_call_actions();
@@ -105,7 +105,7 @@ pub(super) fn GroupCallButton(room: RoomId, title: String) -> impl IntoView {
     }
 }
 
-/// The participants as a sentence, such as "Ada, Grace and Eve are in a call".
+/// "Ada, Grace and Eve are in a call".
 fn participants_text(group: &GroupCallView) -> String {
     let names: Vec<String> = group
         .participants

@@ -1,4 +1,4 @@
-//! The newest messages of a room, live: committed and pending messages, and the read cursor.
+//! A room's newest messages, live, and the read cursor.
 
 use super::{
     group_call::GroupCallCard,
@@ -29,12 +29,10 @@ use crate::{
 use leptos::{ev, prelude::*, task::spawn_local_scoped_with_cancellation};
 use leptos_use_resize_observer::use_resize_observer;
 
-/// The newest messages of a room, updated live, with the composer.
 #[component]
 pub(super) fn LiveRoom(
     page: RoomHistory,
     timeline: ArcRwSignal<Timeline>,
-    /// The current user.
     me: Person,
 ) -> impl IntoView {
     let chat = use_chat();
@@ -116,7 +114,7 @@ pub(super) fn LiveRoom(
     }
 }
 
-/// Keeps the timeline complete, the view at its end, and the read cursor at what the reader sees.
+/// Keeps the timeline complete, the view at its end, and the read cursor at what is seen.
 fn follow_timeline(
     room: RoomId,
     timeline: RwSignal<Timeline>,
@@ -125,13 +123,13 @@ fn follow_timeline(
     is_visible: Signal<bool>,
 ) {
     let (chat, socket) = (use_chat(), use_socket());
-    // Fetches events since the server's answer: the socket may have connected before this timeline existed.
+    // The socket may have connected before this timeline existed.
     Effect::new(move || {
         if socket.is_connected() {
             chat.catch_up(socket, room);
         }
     });
-    // A banner, an on-screen keyboard or a smaller window resizes the view: it stays at the end.
+    // A banner or an on-screen keyboard resizes the view.
     use_resize_observer(scroll.view, move |_, _| scroll.follow_end());
     Effect::new(move || {
         timeline.track();
@@ -146,7 +144,6 @@ fn follow_timeline(
     });
 }
 
-/// The messages of this page that the server has not acknowledged yet.
 #[component]
 fn PendingMessages(
     author: Person,
@@ -177,7 +174,6 @@ fn PendingMessages(
     }
 }
 
-/// The button that scrolls to the end, with the number of unread messages there.
 #[component]
 fn JumpToLatest(
     room: RoomId,
@@ -210,7 +206,7 @@ fn JumpToLatest(
     }
 }
 
-/// Loads the previous page of history. It is a link, so it works before hydration.
+/// A link, so it works before hydration.
 #[component]
 fn OlderMessages(
     slug: String,
@@ -228,7 +224,7 @@ fn OlderMessages(
         }
         is_busy.set(true);
         let slug = slug.clone();
-        // Cancelled with this component: its signals are gone once the room is left.
+        // The component's signals are gone once the room is left.
         spawn_local_scoped_with_cancellation(async move {
             match find_room_history(slug, Some(oldest)).await {
                 Ok(page) => scroll.preserve_position(|| {
@@ -255,7 +251,7 @@ fn OlderMessages(
     }
 }
 
-/// The typing indicator. Its height is reserved, so that nothing shifts.
+/// Its height is reserved, so that nothing shifts.
 #[component]
 fn TypingLine(room: RoomId) -> impl IntoView {
     let chat = use_chat();

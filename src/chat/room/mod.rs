@@ -1,4 +1,4 @@
-//! `/chat/{room}`: a room's newest messages, live, or an older page of its history.
+//! `/chat/{room}`: a room's newest messages, live, or an older page.
 
 mod group_call;
 mod live;
@@ -51,7 +51,7 @@ pub fn RoomPageView() -> impl IntoView {
                 match (page.await, viewer.person()) {
                     (Ok(mut page), Some(me)) => {
                         let timeline = chat.take_newest_page(&mut page);
-                        // Here, where the answer arrives, and not in a component: views only read.
+                        // In the resource, not in a component: views only read.
                         view! { <KeyedRoom page timeline me /> }
                             .into_any()
                     }
@@ -76,16 +76,16 @@ pub fn RoomPageView() -> impl IntoView {
     }
 }
 
-/// Recreates the room's elements for each page of history. Otherwise Leptos would reuse the elements of the previous
-/// room, and the text typed there would stay in the composer.
+/// Recreates the elements for each page of history: Leptos would reuse those of the previous room, with the
+/// text typed there.
 #[component]
 fn KeyedRoom(
     page: RoomHistory,
-    /// The live timeline, if this is the newest page.
+    /// Set if this is the newest page.
     timeline: Option<ArcRwSignal<Timeline>>,
     me: Person,
 ) -> impl IntoView {
-    // Every answer has a form message id of its own.
+    // Every answer has its own.
     let key = page.form_message_id;
     view! {
         <For each=move || [(page.clone(), timeline.clone())] key=move |_| key let((page, timeline))>
@@ -121,14 +121,13 @@ fn Room(page: RoomHistory, timeline: Option<ArcRwSignal<Timeline>>, me: Person) 
     }
 }
 
-/// The line below a room's title: the number of people online, or the other person's presence.
 #[component]
 fn RoomStatus(kind: RoomKind, other_person: Option<Person>) -> impl IntoView {
     let people = use_presence();
     let clock = expect_context::<LocalClock>();
     let presence = other_person.map(|person| people.presence_of(person.id));
     let online_count = people.online_count();
-    // Presence changes every second: a constant text until hydration, so that both sides match.
+    // Presence differs between server and browser: the text is constant until hydration.
     let text = move || match (kind, presence, clock.is_hydrated()) {
         (RoomKind::Direct, _, false) => "Only the two of you".to_owned(),
         (RoomKind::Public, _, false) => "Open to everyone".to_owned(),
@@ -143,7 +142,7 @@ fn RoomStatus(kind: RoomKind, other_person: Option<Person>) -> impl IntoView {
     view! { <p class="room-status quiet-text small-text">{text}</p> }
 }
 
-/// An older page of history, which is not live, with links to older and to the newest messages.
+/// An older page of history, not live.
 #[component]
 fn OlderHistory(page: RoomHistory, me: UserId) -> impl IntoView {
     let newest_href = format!("/chat/{}", page.room.slug);

@@ -1,4 +1,4 @@
-//! A timeline as rows: messages, day headings and the marker before unread messages.
+//! A timeline as rows: messages, day headings, unread marker.
 
 use crate::{
     chat::message::MessageView,
@@ -10,12 +10,12 @@ use leptos::prelude::*;
 /// Maximum time between grouped messages of one author, in milliseconds.
 const CONTINUATION_WINDOW: Millis = 5 * 60 * 1_000;
 
-/// A row of a timeline. It names its message and leaves it where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Row {
-    /// The heading of a day.
-    Day { number: i64, at: Millis },
-    /// The marker before the first unread message.
+    Day {
+        number: i64,
+        at: Millis,
+    },
     UnreadMarker,
     Message {
         id: MessageId,
@@ -24,7 +24,7 @@ pub(super) enum Row {
     },
 }
 
-/// The `<For>` key of a row: everything that changes its appearance.
+/// The `<For>` key: everything that changes a row's appearance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum RowKey {
     Day(i64),
@@ -45,7 +45,7 @@ impl Row {
         }
     }
 
-    /// Finds the message of a row; `None` for other rows. `messages` are sorted by sequence.
+    /// `messages` are sorted by sequence.
     pub(super) fn find_message(self, messages: &[Message]) -> Option<Message> {
         let Self::Message { seq, .. } = self else {
             return None;
@@ -55,13 +55,13 @@ impl Row {
     }
 }
 
-/// The messages that arrived while the reader was away: after `from`, up to and including `to`.
+/// Messages that arrived while the reader was away: after `from`, up to and including `to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UnreadRange {
     pub(super) from: Seq,
-    /// [`Seq::MAX`] while the page is hidden, and until its visibility is known.
+    /// [`Seq::MAX`] while the page is hidden or its visibility is unknown.
     pub(super) to: Seq,
-    /// The reader, whose own messages do not count as unread.
+    /// Their own messages do not count as unread.
     pub(super) reader: UserId,
 }
 
@@ -70,8 +70,7 @@ impl UnreadRange {
         message.seq > self.from && message.seq <= self.to && message.author.id != self.reader
     }
 
-    /// Starts a new range when the page is hidden, and ends it when the page is visible again. `head` is the newest
-    /// sequence at that time.
+    /// Starts a range when the page is hidden and ends it when visible. `head` is the newest sequence.
     pub(super) fn on_visibility(self, is_visible: bool, head: Seq) -> Self {
         let was_visible = self.to != Seq::MAX;
         match (was_visible, is_visible) {
@@ -86,7 +85,6 @@ impl UnreadRange {
     }
 }
 
-/// Turns messages into rows, with a heading for each day and a marker before the first message in `unread`.
 pub(super) fn rows(
     messages: &[Message],
     clock: LocalClock,
@@ -124,7 +122,6 @@ pub(super) fn rows(
     rows
 }
 
-/// Whether a message written now by `me` would be grouped with `last`.
 pub(super) fn is_mine_and_recent(last: &Message, me: UserId, clock: LocalClock) -> bool {
     let now = clock.now();
     let same_day = now.is_some_and(|now| {
@@ -144,11 +141,9 @@ fn is_continuation(above: &Message, message: &Message) -> bool {
 #[component]
 pub(super) fn RowView(
     row: Row,
-    /// The message of the row, if it has one.
     message: Option<Message>,
-    /// The current user.
     me: UserId,
-    /// The other person of a direct room.
+    /// Of a direct room.
     other_person: Option<Person>,
 ) -> impl IntoView {
     match row {

@@ -1,12 +1,11 @@
-//! Scrolling of a timeline: it follows the end while the reader is there, and otherwise keeps their position.
+//! Scrolling of a timeline: it follows the end, or keeps the reader's position.
 
 use leptos::{html, prelude::*};
 use web_sys::Element;
 
-/// Maximum distance from the end that counts as being at the end, in CSS pixels.
+/// Maximum distance from the end that counts as the end, in CSS pixels.
 const NEAR_END_PX: i32 = 80;
 
-/// The scroll container of a timeline.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TimelineScroll {
     pub(super) view: NodeRef<html::Div>,
@@ -16,7 +15,6 @@ pub(super) struct TimelineScroll {
 }
 
 impl TimelineScroll {
-    /// A container at its end, where a room opens.
     pub(super) fn new() -> Self {
         Self {
             view: NodeRef::new(),
@@ -25,7 +23,7 @@ impl TimelineScroll {
         }
     }
 
-    /// The element; `None` also once the room was left, which frames and events may outlive.
+    /// `None` also once the room was left, which frames and events may outlive.
     fn element(self) -> Option<Element> {
         self.view.try_get_untracked().flatten().map(Into::into)
     }
@@ -34,8 +32,7 @@ impl TimelineScroll {
         self.is_at_end.try_get_untracked().unwrap_or_default()
     }
 
-    /// Updates `is_at_end` on a scroll event. Only scrolling up leaves the end: added rows move the end away from a
-    /// container that has not moved, and it must keep following then.
+    /// Only scrolling up leaves the end: added rows move the end away from a container that has not moved.
     pub(super) fn on_scroll(self) {
         let Some(view) = self.element() else {
             return;
@@ -51,20 +48,18 @@ impl TimelineScroll {
         }
     }
 
-    /// Scrolls to the end and follows it from now on.
     pub(super) fn jump_to_end(self) {
         self.is_at_end.try_set(true);
         self.scroll_to_end();
     }
 
-    /// Scrolls to the end if the reader is there.
     pub(super) fn follow_end(self) {
         if self.is_at_end_untracked() {
             self.scroll_to_end();
         }
     }
 
-    /// Scrolls in the next animation frame, when new rows are laid out.
+    /// In the next animation frame, when new rows are laid out.
     fn scroll_to_end(self) {
         request_animation_frame(move || {
             if let Some(view) = self.element() {

@@ -1,4 +1,4 @@
-//! Inspection of a received file: its hash, its type, and a name that cannot deceive.
+//! Inspection of a received file: its hash, its type, and a safe name.
 
 use crate::model::{limits, message::ImageSize};
 use imagesize::ImageType;
@@ -8,9 +8,8 @@ use std::{
     io::{self, BufReader, Read, Seek},
 };
 
-/// The properties of a file, detected from its bytes.
 pub(super) struct InspectedFile {
-    /// SHA-256 of the bytes, in hexadecimal.
+    /// SHA-256, in hexadecimal.
     pub(super) hash: String,
     /// In bytes.
     pub(super) size: u64,
@@ -42,7 +41,7 @@ pub(super) fn inspect(mut file: &File) -> io::Result<InspectedFile> {
     })
 }
 
-/// The media type and size of an image that browsers display. SVG is excluded, because it can contain scripts.
+/// An image that browsers display. SVG is excluded: it can contain scripts.
 fn detect_image(mut file: BufReader<&File>) -> Option<(&'static str, Option<ImageSize>)> {
     let media_type = match imagesize::reader_type(&mut file).ok()? {
         ImageType::Png => "image/png",
@@ -60,8 +59,8 @@ fn detect_image(mut file: BufReader<&File>) -> Option<(&'static str, Option<Imag
     (width > 0 && height > 0).then_some((media_type, Some(ImageSize { width, height })))
 }
 
-/// Sanitises a file name: its last path segment without leading dots and control, zero-width or bidirectional
-/// characters, at most [`limits::MAX_FILE_NAME_CHARS`] characters; "file" if nothing is left.
+/// The last path segment without leading dots and control, zero-width or bidirectional characters, at most
+/// [`limits::MAX_FILE_NAME_CHARS`] long; "file" if nothing is left.
 pub(super) fn sanitize_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean: String = last
@@ -75,7 +74,7 @@ pub(super) fn sanitize_name(name: &str) -> String {
     } else if count <= limits::MAX_FILE_NAME_CHARS {
         clean.to_owned()
     } else {
-        // Keeps the end, which has the extension.
+        // Keeps the extension.
         clean
             .chars()
             .skip(count - limits::MAX_FILE_NAME_CHARS)
@@ -123,7 +122,7 @@ mod tests {
     fn an_image_has_its_size_before_it_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        // The signature and the IHDR chunk of a PNG of 3 by 2 pixels.
+        // Signature and IHDR chunk of a PNG of 3 by 2 pixels.
         let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x03\0\0\0\x02\x08\x02\0\0\0";
         std::fs::write(&path, head).unwrap();
         let found = inspect(&File::open(&path).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! `GET /files/{hash}/{name}`: a file, for members of a room in which it was posted.
+//! `GET /files/{hash}/{name}`: a file, for members of a room it was posted in.
 
 use crate::{
     protocol::failure::Failure,
@@ -82,18 +82,17 @@ async fn get_file(
 
 #[derive(Debug, PartialEq, Eq)]
 enum FileResponse {
-    /// 304: the client has the file. The content behind a hash never changes.
+    /// Status 304: the content behind a hash never changes.
     NotModified,
-    /// 200: the whole file.
+    /// Status 200.
     Full,
-    /// 206: a range of bytes.
+    /// Status 206.
     Partial(Range<u64>),
-    /// 416: a range outside the file.
+    /// Status 416.
     RangeNotSatisfiable,
 }
 
-/// Evaluates conditional and range requests (RFC 9110 sections 13 and 14). A request for several ranges gets the whole
-/// file.
+/// Evaluates conditional and range requests (RFC 9110 sections 13 and 14). Several ranges get the whole file.
 fn select_response(request_headers: &HeaderMap, tag: &str, size: u64) -> FileResponse {
     let text = |name| {
         request_headers
@@ -102,7 +101,7 @@ fn select_response(request_headers: &HeaderMap, tag: &str, size: u64) -> FileRes
     };
     let is_known = text(header::IF_NONE_MATCH).is_some_and(|tags| {
         let mut tags = tags.split(',').map(str::trim);
-        // `If-None-Match` uses the weak comparison.
+        // RFC 9110: the weak comparison.
         tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag)
     });
     if is_known {
@@ -136,7 +135,7 @@ const ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// `Content-Disposition` (RFC 6266): recognised images are inline, every other file is an attachment.
+/// RFC 6266: recognised images are inline, other files attachments.
 fn disposition(inline: bool, name: &str) -> HeaderValue {
     let disposition = if inline { "inline" } else { "attachment" };
     let name = utf8_percent_encode(name, ATTR_CHAR);

@@ -1,4 +1,4 @@
-//! Handlers of the WebSocket frames of chat: messages, uploads, read cursors, typing.
+//! Handlers of the WebSocket frames of chat.
 
 use super::uploads::Uploads;
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// The chat service behind the WebSocket. One per process.
+/// The chat service behind the WebSocket, one per process.
 #[derive(Debug)]
 pub struct ChatService {
     app: Arc<AppState>,
@@ -29,11 +29,10 @@ pub struct ChatService {
 
 #[derive(Debug)]
 pub struct ResumeReply {
-    /// The frame to send first.
     pub reply: ServerFrame,
     /// The missed events, to send after the reply in this order.
     pub missed: Vec<EncodedEvent>,
-    /// The stream and the sequence it is replayed up to; `None` unless all missed events are included.
+    /// `None` unless all missed events are included.
     pub replayed_to: Option<(Stream, Seq)>,
 }
 
@@ -47,13 +46,13 @@ impl ChatService {
     /// Removes abandoned partial uploads.
     ///
     /// # Errors
-    /// When the folder cannot be read or a file cannot be removed.
+    ///
+    /// When the folder cannot be read or a file not removed.
     pub async fn clean(&self) -> Result<()> {
         self.uploads.clean().await
     }
 
-    /// Resumes a room from a cursor. The caller subscribes the connection to the room first, so that events after the
-    /// replay wait in its queue.
+    /// Resumes a room. The caller subscribes the connection first: later events wait in its queue.
     pub async fn resume(&self, from: &Connection, at: &RoomCursor) -> ResumeReply {
         match self.replay(from, at).await {
             Ok(resumed) => resumed,
@@ -122,7 +121,7 @@ impl ChatService {
         }
     }
 
-    /// Announces an upload. Replies with the offset to start at, `sent` or `refused`.
+    /// Replies with the offset to start at, `sent` or `refused`.
     pub async fn announce_upload(
         &self,
         from: &Connection,
@@ -144,7 +143,7 @@ impl ChatService {
         ]
     }
 
-    /// Handles a binary frame with a chunk of an upload.
+    /// Handles a binary frame: a chunk of an upload.
     pub async fn receive_chunk(&self, from: &Connection, frame: &[u8]) -> Vec<ServerFrame> {
         let chunk = match Chunk::decode(frame) {
             Ok(chunk) => chunk,
@@ -168,12 +167,12 @@ impl ChatService {
         ]
     }
 
-    /// Cancels an upload and removes its partial file.
+    /// Removes an upload and its partial file.
     pub async fn cancel_upload(&self, from: &Connection, id: MessageId) {
         self.uploads.forget(from.person.id, id).await;
     }
 
-    /// Moves a member's read cursor forward and sends it to all pages of that user.
+    /// Moves a read cursor forward and sends it to all pages of that user.
     pub async fn mark_read(&self, from: &Connection, room: RoomId, seq: Seq) -> Vec<ServerFrame> {
         match self
             .app
@@ -195,7 +194,7 @@ impl ChatService {
         }
     }
 
-    /// Sends a typing indicator to the other members of a room.
+    /// Sends a typing indicator to the other members.
     pub async fn broadcast_typing(&self, from: &Connection, room: RoomId) -> Vec<ServerFrame> {
         if let Err(error) = self.check_member(from, room).await {
             return vec![error_frame(error, ErrorCode::NoSuchRoom)];
@@ -211,7 +210,7 @@ impl ChatService {
     }
 
     async fn check_member(&self, from: &Connection, room: RoomId) -> Result<()> {
-        // Only members are subscribed; the store also has memberships created elsewhere a moment ago.
+        // Only members are subscribed; the store also knows memberships just created elsewhere.
         if self.app.connections.is_subscribed(from, room)
             || self.app.store.is_member(room, from.person.id).await?
         {
@@ -231,7 +230,6 @@ fn rate_limited_frame(id: MessageId) -> ServerFrame {
     }
 }
 
-/// The reply to a message or an upload that fails.
 fn refused_frame(id: MessageId, error: Error) -> ServerFrame {
     let failure = error.into_failure();
     let code = code_of(&failure, ErrorCode::NoSuchRoom);
@@ -242,7 +240,7 @@ fn refused_frame(id: MessageId, error: Error) -> ServerFrame {
     }
 }
 
-/// The reply to any other frame that fails. `missing` is the code for an object that does not exist or is not visible.
+/// `missing` is the code for an object that does not exist or is not visible.
 fn error_frame(error: Error, missing: ErrorCode) -> ServerFrame {
     let failure = error.into_failure();
     ServerFrame::Error {

@@ -18,9 +18,10 @@ use crate::{
     },
 };
 
-/// Returns the room list and the presence list of a user.
+/// The room list and the presence list of a user.
 ///
 /// # Errors
+///
 /// When the store fails.
 pub async fn sidebar(app: &AppState, me: Person) -> Result<Sidebar> {
     let rooms = app.store.list_rooms(me.id).await?;
@@ -28,10 +29,11 @@ pub async fn sidebar(app: &AppState, me: Person) -> Result<Sidebar> {
     Ok(Sidebar { me, rooms, people })
 }
 
-/// Returns the page of a room's history before a sequence number, or the newest one, which marks the room as read.
+/// The page before a sequence, or the newest, which is marked as read.
 ///
 /// # Errors
-/// [`Failure::NotFound`] when the room does not exist or is not visible to the user.
+///
+/// [`Failure::NotFound`] when the room is not visible to the user.
 pub async fn find_room_history(
     app: &AppState,
     user: &Person,
@@ -45,7 +47,7 @@ pub async fn find_room_history(
         .find_room(id, user.id)
         .await?
         .ok_or_else(missing)?;
-    // Nothing after the head in `room`, so that the live stream continues without a gap or a duplicate.
+    // Nothing after `room.head`: the live stream continues there without a gap or a duplicate.
     let before = before.unwrap_or(Seq::MAX).min(room.head + 1);
     let mut messages = app
         .store
@@ -85,8 +87,8 @@ pub async fn find_room_history(
 /// Posts a message from a plain HTML form.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for an invalid text, [`Failure::RateLimited`] after too many messages, [`Failure::NotFound`]
-/// when the author is not a member.
+///
+/// [`Failure::Invalid`], [`Failure::RateLimited`], or [`Failure::NotFound`] for non-members.
 pub async fn post_message(
     app: &AppState,
     author: &Person,
@@ -116,7 +118,8 @@ pub async fn post_message(
 /// Creates a public room with every user as a member, and returns its slug.
 ///
 /// # Errors
-/// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] when the name is invalid or taken.
+///
+/// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] for an invalid or taken name.
 pub async fn create_room(app: &AppState, creator: &Person, name: &str) -> Result<String> {
     if !creator.role.can_create_rooms() {
         let reason = "Only editors and administrators can create rooms.".to_owned();
@@ -135,17 +138,18 @@ pub async fn create_room(app: &AppState, creator: &Person, name: &str) -> Result
     app.connections
         .subscribe_all_everywhere(id, RoomKind::Public);
     app.event_log.track_stream(Stream::Room(id));
-    // The summary of a new room is the same for all members.
+    // A new room has the same summary for all members.
     if let Some(room) = app.store.find_room(id, creator.id).await? {
         app.connections.send_to_all(ServerFrame::Room { room });
     }
     Ok(slug)
 }
 
-/// Returns the slug of the direct room of two users, creating the room if needed.
+/// The slug of the direct room of two users, created if needed.
 ///
 /// # Errors
-/// [`Failure::Invalid`] for the user's own id, [`Failure::NotFound`] for an unknown user.
+///
+/// [`Failure::Invalid`] for the user's own id, [`Failure::NotFound`] for an unknown one.
 pub async fn open_direct_room(app: &AppState, user: &Person, with: UserId) -> Result<String> {
     if user.id == with {
         return Err(Failure::invalid("You cannot message yourself. Choose another person.").into());
@@ -170,7 +174,6 @@ pub async fn open_direct_room(app: &AppState, user: &Person, with: UserId) -> Re
     Ok(summary.slug)
 }
 
-/// Sends a new direct room to a member's open pages and subscribes them to it.
 async fn announce_direct_room(app: &AppState, room: RoomId, user: UserId) -> Result<()> {
     app.connections
         .subscribe_everywhere(user, room, RoomKind::Direct);

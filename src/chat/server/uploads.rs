@@ -1,8 +1,8 @@
 //! Uploads: files being sent into a room.
 //!
-//! An upload is a growing file, `files/partial/{user}-{id}`. Its length is the number of bytes received, so an upload
-//! continues after a lost connection or a server restart without other stored state. A complete file is stored under
-//! the SHA-256 of its bytes, so that equal files are stored once, and becomes a message with the upload's id.
+//! The length of `files/partial/{user}-{id}` is the number of bytes received, so that an upload survives
+//! reconnects and restarts. A complete file is stored once under its SHA-256 and becomes a message with the
+//! upload's id.
 
 use super::file_inspection::{inspect, sanitize_name};
 use crate::{
@@ -22,9 +22,8 @@ use std::{
 };
 use tokio::{fs, io::AsyncWriteExt, sync::OwnedMutexGuard};
 
-/// Maximum number of uploads in progress per user.
 const MAX_UPLOADS_PER_USER: usize = 8;
-/// Minimum time that a partial upload is kept after its last chunk.
+/// Since the last chunk.
 const PARTIAL_UPLOAD_TTL: Duration = Duration::from_hours(24);
 
 /// The uploading user, and the id of the message the upload becomes.
@@ -36,11 +35,9 @@ pub(super) struct Uploads {
     in_progress: Mutex<HashMap<UploadKey, Arc<Slot>>>,
 }
 
-/// The lock on an upload's partial file: several connections of one user may send the same upload. It holds `None` when
-/// the upload was not announced or has ended.
+/// Several connections of one user may send the same upload. `None` when it was not announced or has ended.
 type Slot = tokio::sync::Mutex<Option<AnnouncedFile>>;
 
-/// A file as announced, before its bytes arrive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AnnouncedFile {
     room: RoomId,
@@ -48,7 +45,7 @@ struct AnnouncedFile {
     size: u64,
 }
 
-/// A locked upload. Dropping it with an empty slot removes the upload.
+/// Dropping it with an empty slot removes the upload.
 struct LockedUpload<'a> {
     uploads: &'a Uploads,
     key: UploadKey,
@@ -58,7 +55,7 @@ struct LockedUpload<'a> {
 impl Drop for LockedUpload<'_> {
     fn drop(&mut self) {
         if self.slot.is_none() {
-            // Still locked: a task that waits for this slot then finds it replaced, and locks the new one.
+            // Still locked: a task waiting for this slot finds it replaced, and locks the new one.
             self.uploads.in_progress().remove(&self.key);
         }
     }
@@ -72,7 +69,7 @@ impl Uploads {
         }
     }
 
-    /// Announces a file. Replies with the offset to start at, or with `sent` if the whole file is here already.
+    /// Replies with the offset to start at, or with `sent` if the whole file is here.
     pub(super) async fn announce(
         &self,
         author: &Person,
@@ -103,7 +100,7 @@ impl Uploads {
         fs::create_dir_all(self.app.partial_uploads_dir()).await?;
         let mut received = fs::metadata(&path).await.map_or(0, |file| file.len());
         if received > size || is_another_file && received > 0 {
-            // Not the file announced under this id before: start over.
+            // Not the file announced before under this id.
             fs::remove_file(&path).await?;
             received = 0;
         }
@@ -117,7 +114,6 @@ impl Uploads {
         })
     }
 
-    /// The reply for an upload that has become a message already.
     async fn find_sent(
         &self,
         author: &Person,
@@ -167,7 +163,7 @@ impl Uploads {
         Ok(())
     }
 
-    /// Appends a chunk that starts at the end of the partial file; otherwise replies with the expected offset.
+    /// Appends a chunk at the end of the partial file; otherwise replies with the expected offset.
     pub(super) async fn receive(&self, author: &Person, chunk: Chunk<'_>) -> Result<ServerFrame> {
         let mut upload = self.lock((author.id, chunk.id)).await;
         let announced = upload
@@ -208,7 +204,6 @@ impl Uploads {
         self.finish(author, &mut upload, announced).await
     }
 
-    /// Stores a complete file under its hash and posts the message.
     async fn finish(
         &self,
         author: &Person,
@@ -216,7 +211,7 @@ impl Uploads {
         announced: AnnouncedFile,
     ) -> Result<ServerFrame> {
         let (_, id) = upload.key;
-        // One descriptor from here on: the bytes stored are the bytes inspected, whatever happens to the path.
+        // One descriptor from here on: the bytes stored are the bytes inspected.
         let file = fs::File::open(self.partial_path(upload.key)).await?;
         let file = file.into_std().await;
         let (inspected, file) =
@@ -247,20 +242,19 @@ impl Uploads {
         })
     }
 
-    /// Removes an upload that its user cancelled. Waits until no other task uses it.
+    /// Removes a cancelled upload, once no other task uses it.
     pub(super) async fn forget(&self, user: UserId, id: MessageId) {
         let mut upload = self.lock((user, id)).await;
         self.discard(&mut upload).await;
     }
 
-    /// Empties the slot and removes the partial file.
     async fn discard(&self, upload: &mut LockedUpload<'_>) {
         *upload.slot = None;
-        // The file may not exist yet; `clean` removes it later if this fails.
+        // The file may not exist; `clean` retries a failure.
         let _ = fs::remove_file(self.partial_path(upload.key)).await;
     }
 
-    /// Locks an upload, waiting until no other task reads or writes its file.
+    /// Waits until no other task uses the file.
     async fn lock(&self, key: UploadKey) -> LockedUpload<'_> {
         loop {
             let slot = self.in_progress().entry(key).or_default().clone();
@@ -279,7 +273,6 @@ impl Uploads {
         }
     }
 
-    /// Removes partial uploads older than [`PARTIAL_UPLOAD_TTL`].
     pub(super) async fn clean(&self) -> Result<()> {
         let folder = self.app.partial_uploads_dir();
         fs::create_dir_all(&folder).await?;

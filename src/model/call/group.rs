@@ -1,9 +1,7 @@
 //! Group call of a room: its participants, and when it ends.
 //!
-//! The server decides who participates. Participants form a full mesh; of two, the later one makes the offers. The call
-//! starts with the first join and ends when the last member of the room leaves.
-//!
-//! Pure, driven like [`super::state_machine`]. A forwarding server (SFU) would replace the mesh, not this module.
+//! Participants form a full mesh; of two, the later one makes the offers. Pure, driven like
+//! [`super::state_machine`].
 
 use super::types::{IceServer, Seat};
 use crate::model::{CallId, ClientId, Millis, RoomId, UserId, user::Person};
@@ -14,7 +12,6 @@ use serde::{Deserialize, Serialize};
 pub struct Participant {
     pub seat: Seat,
     pub user: UserId,
-    /// The client with which they participate.
     #[serde(rename = "page")]
     pub client: ClientId,
     /// Joined by a guest link, with access to this call only.
@@ -34,7 +31,7 @@ pub struct GroupCallStart {
     pub started_by: UserId,
 }
 
-/// Limits that apply to every group call.
+/// Limits of every group call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupCallLimits {
     pub max_participants: usize,
@@ -50,11 +47,10 @@ pub struct GroupCall {
     pub started_by: UserId,
     pub started_at: Millis,
     pub ended_at: Option<Millis>,
-    /// Participants in the order of joining.
+    /// In the order of joining.
     pub participants: Vec<Participant>,
-    /// Present and former participants, in the order of first joining.
+    /// In the order of first joining.
     pub ever_joined: Vec<UserId>,
-    /// Seat of the next participant.
     pub next_seat: u32,
     limits: GroupCallLimits,
 }
@@ -62,32 +58,38 @@ pub struct GroupCall {
 /// Input of a group call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupCallInput {
-    /// A user joins, or moves to another client.
+    /// Joins, or moves to another client.
     Join {
         user: UserId,
         client: ClientId,
-        /// Joins by a guest link, not as a member of the room.
+        /// Not a member of the room.
         is_guest: bool,
     },
-    /// A user leaves.
-    Leave { user: UserId },
-    /// A client lost its connection to the server and may reconnect.
-    ConnectionLost { client: ClientId },
-    /// A client left for good.
-    ClientLeft { client: ClientId },
-    /// A client connected or reconnected to the server.
-    ClientConnected { client: ClientId },
+    Leave {
+        user: UserId,
+    },
+    /// Lost its connection to the server and may reconnect.
+    ConnectionLost {
+        client: ClientId,
+    },
+    /// Left for good.
+    ClientLeft {
+        client: ClientId,
+    },
+    /// Connected or reconnected to the server.
+    ClientConnected {
+        client: ClientId,
+    },
     /// A deadline may have passed.
     Timeout,
 }
 
-/// Reason for rejecting an input.
+/// Why an input is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum GroupCallRejection {
-    /// The call has ended, or a guest tried to join an empty one.
+    /// Also for a guest who joins an empty call.
     #[error("That call has ended.")]
     Ended,
-    /// The call has the maximum number of participants.
     #[error("This call is full ({0} people). Wait until somebody leaves, then join.")]
     Full(usize),
     /// The client is not in the call, or no participant has the seat.
@@ -112,7 +114,7 @@ impl GroupCall {
         }
     }
 
-    /// Restores a call after a restart; every client counts as disconnected since `now`.
+    /// Restores a call after a restart, with every client disconnected.
     #[must_use]
     pub fn restore(mut self, now: Millis) -> Self {
         for member in &mut self.participants {
@@ -121,10 +123,11 @@ impl GroupCall {
         self
     }
 
-    /// Applies an input at the time `now`.
+    /// Applies an input.
     ///
     /// # Errors
-    /// [`GroupCallRejection`] if the input is not allowed; the call is unchanged.
+    ///
+    /// [`GroupCallRejection`]; the call is unchanged.
     pub fn apply(&mut self, input: GroupCallInput, now: Millis) -> Result<(), GroupCallRejection> {
         if self.is_ended() {
             return Err(GroupCallRejection::Ended);
@@ -158,7 +161,7 @@ impl GroupCall {
                     .retain(|member| member.disconnected_since.is_none_or(stays));
             }
         }
-        // The call belongs to the room: it ends when only guests are left.
+        // The call belongs to the room, and ends when only guests are left.
         if self.participants.iter().all(|member| member.is_guest) {
             self.participants.clear();
         }
@@ -237,7 +240,8 @@ impl GroupCall {
     /// The sender's seat and the receiving client of a signal.
     ///
     /// # Errors
-    /// [`GroupCallRejection::NotParticipant`] if the sender is not in the call, or no other participant has the seat.
+    ///
+    /// [`GroupCallRejection::NotParticipant`] for an unknown sender or seat.
     pub fn signal_target(
         &self,
         from: ClientId,
@@ -272,17 +276,15 @@ pub struct GroupCallView {
     pub id: CallId,
     pub room: RoomId,
     pub started_at: Millis,
-    /// Participants in the order of joining; empty after the end.
+    /// In the order of joining; empty after the end.
     #[serde(rename = "members")]
     pub participants: Vec<ParticipantView>,
     #[serde(rename = "most")]
     pub max_participants: usize,
-    /// Time of the last change by the server's clock, strictly increasing.
-    ///
-    /// An older view can arrive after a newer one, over another path.
+    /// By the server's clock, strictly increasing: an older view can arrive after a newer one.
     #[serde(default)]
     pub as_of: Millis,
-    /// Participation of the receiving client, if it changed.
+    /// Of the receiving client, if it changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "part")]
     pub participation: Option<Participation>,
@@ -298,14 +300,14 @@ pub struct ParticipantView {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "guest")]
     pub is_guest: bool,
-    /// Their client lost the server and may reconnect.
+    /// The client lost the server and may reconnect.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "away")]
     pub is_disconnected: bool,
 }
 
 impl ParticipantView {
-    /// The name to display: "Ada" or "Ada (guest)".
+    /// "Ada" or "Ada (guest)".
     #[must_use]
     pub fn display_name(&self) -> String {
         display_name(&self.person, self.is_guest)
@@ -322,17 +324,16 @@ pub fn display_name(person: &Person, guest: bool) -> String {
     }
 }
 
-/// Participation of a client in a group call.
+/// Participation of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Participation {
-    /// The client participates.
     In {
         seat: Seat,
         /// `iceServers` of `RTCConfiguration` (WebRTC 1.0).
         ice_servers: Vec<IceServer>,
     },
-    /// The user left, moved to another client, or did not reconnect in time.
+    /// Left, moved to another client, or did not reconnect in time.
     Out,
 }
 

@@ -1,22 +1,22 @@
-//! Group calls known to this client: pure, without browser APIs.
+//! Group calls known to this client, without browser APIs.
 
 use super::group::{GroupCallView, Participation};
 use crate::model::RoomId;
 use std::collections::HashMap;
 
-/// Group calls that the server reported to this client.
+/// Group calls that the server reported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KnownGroupCalls {
-    /// The latest call of each room; ended ones too, because an older view can still arrive.
+    /// Also ended calls: an older view can still arrive.
     by_room: HashMap<RoomId, KnownGroupCall>,
-    /// Number of connections to the server so far.
+    /// Connections to the server so far.
     connection_count: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct KnownGroupCall {
     view: GroupCallView,
-    /// The server reported it over the current connection.
+    /// Reported over the current connection.
     is_confirmed: bool,
 }
 
@@ -33,7 +33,6 @@ impl KnownGroupCalls {
         match self.by_room.get_mut(&view.room) {
             Some(known) if known.view.id == view.id && is_older(view, &known.view) => {
                 known.is_confirmed = true;
-                // An ended call admits nobody.
                 let is_let_in = matches!(view.participation, Some(Participation::In { .. }))
                     && known.view.is_ended();
                 GroupCallView {
@@ -63,7 +62,7 @@ impl KnownGroupCalls {
         }
     }
 
-    /// Forgets ended calls and marks the others as unconfirmed on a new connection, whose number it returns.
+    /// Forgets ended calls and marks the others as unconfirmed. Returns the connection's number.
     pub fn mark_unconfirmed(&mut self) -> u32 {
         self.by_room.retain(|_, known| !known.view.is_ended());
         for known in self.by_room.values_mut() {
@@ -73,7 +72,7 @@ impl KnownGroupCalls {
         self.connection_count
     }
 
-    /// Removes the calls not reported over `connection`, if that is the current one.
+    /// Removes the unconfirmed calls, if `connection` is the current one.
     pub fn remove_unconfirmed(&mut self, connection: u32) {
         if connection == self.connection_count {
             self.by_room.retain(|_, known| known.is_confirmed);

@@ -1,11 +1,4 @@
-//! Calls between two people, and group calls of rooms. This module has the types of the protocol.
-//!
-//! | module | contents |
-//! |---|---|
-//! | [`state_machine`] | state machine of a call between two people, driven by the server |
-//! | [`group`] | participants of a group call, driven by the server |
-//! | [`known_group_calls`] | ongoing group calls, as known to a client |
-//! | [`text`] | outcomes and durations as text |
+//! Calls between two people, and group calls of rooms.
 
 pub mod group;
 pub mod known_group_calls;

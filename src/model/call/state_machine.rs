@@ -11,36 +11,35 @@
 use super::types::{Media, Outcome, Side, State};
 use crate::model::{CallId, ClientId, Millis, RoomId, UserId};
 
-/// Timeouts of a call, in milliseconds.
+/// Timeouts of a call, in milliseconds, and the outcome when each passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the start to the answer; then [`Outcome::NoAnswer`].
+    /// From the start to the answer: [`Outcome::NoAnswer`].
     pub ring: Millis,
-    /// From the answer until both are connected; then [`Outcome::Failed`].
+    /// From the answer until both are connected: [`Outcome::Failed`].
     pub connect: Millis,
-    /// To re-establish the peer connection; then [`Outcome::Failed`].
+    /// To re-establish the peer connection: [`Outcome::Failed`].
     pub reconnect: Millis,
-    /// For a client of an answered call to reconnect to the server; then [`Outcome::Failed`].
+    /// For a client of an answered call to reconnect to the server: [`Outcome::Failed`].
     pub grace: Millis,
-    /// For the caller's client to reconnect before the answer; then [`Outcome::Cancelled`]. Short: a callee who answers
-    /// would find nobody.
+    /// For the caller's client to reconnect before the answer: [`Outcome::Cancelled`]. Short: an accept would
+    /// find nobody.
     pub caller_grace: Millis,
 }
 
-/// Input of the state machine.
+/// Input of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
-    /// A client made a request.
     Requested {
         side: Side,
         client: ClientId,
         request: Request,
     },
-    /// A client lost its connection to the server and may reconnect.
+    /// Lost its connection to the server and may reconnect.
     ConnectionLost { client: ClientId },
-    /// A client left for good: closed, crashed or navigated away.
+    /// Closed, crashed or navigated away.
     ClientLeft { client: ClientId },
-    /// A client connected or reconnected to the server.
+    /// Connected or reconnected to the server.
     ClientConnected { client: ClientId },
     /// A deadline may have passed.
     Timeout,
@@ -49,38 +48,33 @@ pub enum Input {
 /// Request of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// This client rings.
     Ringing,
-    /// Accept on this client.
     Accept,
     /// For all clients of the callee.
     Decline,
     /// Before the answer: cancels (caller) or declines (callee).
     HangUp,
-    /// The client's peer connection is connected.
     Connected,
-    /// The client's peer connection lost its path.
+    /// The peer connection lost its path.
     Disconnected,
 }
 
-/// Reason for rejecting an input.
+/// Why an input is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The call has ended.
     #[error("That call has ended.")]
     Ended,
     /// The client holds no side of the call.
     #[error("This page is not in that call.")]
     NotParticipant,
-    /// Not allowed for this side, or not in this state.
+    /// Not allowed for this side, or in this state.
     #[error("That is not possible in the current state of the call.")]
     WrongState,
 }
 
-/// Connectivity of one side's client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct SideState {
-    /// The client says that its peer connection is connected.
+    /// As the client reports it.
     is_connected: bool,
     /// `None` while the client is connected to the server.
     disconnected_since: Option<Millis>,
@@ -96,7 +90,6 @@ pub struct Call {
     pub callee: UserId,
     pub media: Media,
     pub state: State,
-    /// The client that holds the caller's side.
     pub caller_client: ClientId,
     /// Holds the callee's side, from the answer on.
     pub callee_client: Option<ClientId>,
@@ -116,10 +109,8 @@ pub struct Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallStart {
     pub id: CallId,
-    /// The direct room of the two people.
     pub room: RoomId,
     pub caller: UserId,
-    /// The client that starts the call.
     pub caller_client: ClientId,
     pub callee: UserId,
     pub media: Media,
@@ -129,16 +120,14 @@ pub struct CallStart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredCall {
     pub state: State,
-    /// The client that held the callee's side.
     pub callee_client: Option<ClientId>,
     pub started_at: Millis,
     pub answered_at: Option<Millis>,
-    /// When both clients were first connected.
     pub connected_at: Option<Millis>,
 }
 
 impl Call {
-    /// A new call in the state [`State::Dialing`].
+    /// A new call in [`State::Dialing`].
     #[must_use]
     pub fn start(start: CallStart, timeouts: Timeouts, now: Millis) -> Self {
         Self {
@@ -161,7 +150,7 @@ impl Call {
         }
     }
 
-    /// Ends at once with [`Outcome::Busy`].
+    /// A call that ends at once with [`Outcome::Busy`].
     #[must_use]
     pub fn busy(start: CallStart, timeouts: Timeouts, now: Millis) -> Self {
         let mut call = Self::start(start, timeouts, now);
@@ -169,9 +158,7 @@ impl Call {
         call
     }
 
-    /// Restores a call after a restart; both clients count as disconnected.
-    ///
-    /// An unanswered call continues if the caller's client reconnects in time; a connected one is reconnecting.
+    /// Restores a call after a restart, with both clients disconnected.
     #[must_use]
     pub fn restore(start: CallStart, stored: StoredCall, timeouts: Timeouts, now: Millis) -> Self {
         let disconnected = SideState {
@@ -195,10 +182,11 @@ impl Call {
         call
     }
 
-    /// Applies an input at the time `now`.
+    /// Applies an input.
     ///
     /// # Errors
-    /// [`Rejection`] if the input is not allowed; the call is unchanged.
+    ///
+    /// [`Rejection`]; the call is unchanged.
     pub fn apply(&mut self, input: Input, now: Millis) -> Result<(), Rejection> {
         if self.state.is_ended() {
             return Err(Rejection::Ended);
@@ -257,14 +245,14 @@ impl Call {
         Ok(())
     }
 
-    /// Ignored after the answer, of which the client is about to hear.
+    /// Ignored after the answer, which the client is about to receive.
     fn mark_ringing(&mut self) {
         if self.state == State::Dialing {
             self.state = State::Ringing;
         }
     }
 
-    /// The first accept wins; later ones change nothing.
+    /// The first accept wins.
     fn accept(&mut self, page: ClientId, now: Millis) {
         if self.state.is_unanswered() {
             self.state = State::Connecting;
@@ -284,7 +272,7 @@ impl Call {
         Ok(())
     }
 
-    /// Any client of either person may hang up. On the callee's side this declines: their accept may have been lost.
+    /// For any client of either person. The callee's side declines: their accept may have been lost.
     fn hang_up(&mut self, side: Side, now: Millis) {
         let outcome = match side {
             _ if self.state.is_answered() => Outcome::HungUp,
@@ -307,7 +295,7 @@ impl Call {
         if !self.state.is_answered() {
             return Err(Rejection::WrongState);
         }
-        // A client that reports is connected to the server, whatever was believed.
+        // A client that reports is connected to the server.
         *self.side_state_mut(side) = SideState {
             is_connected,
             disconnected_since: None,
@@ -351,7 +339,6 @@ impl Call {
         waits.into_iter().flatten().min()
     }
 
-    /// Until when a disconnected client has to reconnect.
     fn side_deadline(&self, side: Side) -> Option<Millis> {
         let (side_state, held) = match side {
             Side::Caller => (&self.caller_side, true),
@@ -413,7 +400,7 @@ impl Call {
         }
     }
 
-    /// The state that a client of `side` sees: the callee's other clients see [`Outcome::AnsweredElsewhere`].
+    /// The callee's other clients see [`Outcome::AnsweredElsewhere`].
     #[must_use]
     pub fn state_for(&self, side: Side, page: ClientId) -> State {
         let elsewhere =
@@ -430,7 +417,8 @@ impl Call {
     /// The client that receives signals from `page`.
     ///
     /// # Errors
-    /// [`Rejection`] if the client holds no side, or the call is unanswered or has ended.
+    ///
+    /// [`Rejection`] if it holds no side, or the call is unanswered or has ended.
     pub fn signal_target(&self, page: ClientId) -> Result<ClientId, Rejection> {
         if self.state.is_ended() {
             return Err(Rejection::Ended);
@@ -443,19 +431,19 @@ impl Call {
         }
     }
 
-    /// Whether a client may send an offer before the answer: only the caller's, so that the callee connects at once.
+    /// Only the caller's client may, before the answer.
     #[must_use]
     pub fn can_offer_early(&self, page: ClientId) -> bool {
         self.state.is_unanswered() && page == self.caller_client
     }
 
-    /// Whether a side may send a pranswer: only the callee's, before the answer.
+    /// Only the callee may, before the answer.
     #[must_use]
     pub fn can_send_pranswer(&self, side: Side) -> bool {
         self.state.is_unanswered() && side == Side::Callee
     }
 
-    /// Milliseconds from the first connection to the end; `None` if either is missing.
+    /// Milliseconds from the first connection to the end.
     #[must_use]
     pub fn lasted(&self) -> Option<Millis> {
         Some((self.ended_at? - self.connected_at?).max(0))

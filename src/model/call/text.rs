@@ -1,10 +1,10 @@
-//! Outcomes and durations of calls as text: in the chat, on `/calls` and in the call itself.
+//! Outcomes and durations of calls as text.
 
 use super::types::{Media, Outcome, Side};
 use crate::model::Millis;
 
 impl Media {
-    /// The label shown to users: "Voice call", "Video call".
+    /// "Voice call" or "Video call".
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -32,9 +32,9 @@ impl Outcome {
     }
 }
 
-/// The outcome for one side: "Video call, 3 min 20 s", "Missed voice call".
+/// "Video call, 3 min 20 s" or "Missed voice call".
 ///
-/// `lasted` is the duration of the connection in milliseconds; `None` if it was never established.
+/// `lasted` is in milliseconds; `None` if never connected.
 #[must_use]
 pub fn outcome_text(outcome: Outcome, side: Side, media: Media, lasted: Option<Millis>) -> String {
     let (noun, lower) = (media.label(), media.lowercase_label());
@@ -59,7 +59,7 @@ pub fn outcome_text(outcome: Outcome, side: Side, media: Media, lasted: Option<M
     }
 }
 
-/// A duration in whole seconds, from one hour on in minutes: "8 s", "3 min 20 s", "1 h 2 min". Negative counts as zero.
+/// Whole seconds, from one hour on minutes: "8 s", "3 min 20 s", "1 h 2 min". Negative counts as zero.
 #[must_use]
 pub fn duration_text(millis: Millis) -> String {
     let seconds = millis.max(0) / 1_000;

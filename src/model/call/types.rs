@@ -1,9 +1,9 @@
-//! What a call is made of, as both sides of the wire see it.
+//! Types of calls in the protocol.
 
 use crate::model::{CallId, Millis, RoomId, UserId, user::Person};
 use serde::{Deserialize, Serialize};
 
-/// Number of a participant, in the order of joining; never reused within a call.
+/// Number of a participant, never reused within a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seat(pub u32);
@@ -12,9 +12,7 @@ pub struct Seat(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Media {
-    /// Audio only.
     Voice,
-    /// Audio and video.
     Video,
 }
 
@@ -22,35 +20,34 @@ pub enum Media {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// Started; no client rings yet.
+    /// No client rings yet.
     Dialing,
     /// At least one client of the callee rings.
     Ringing,
     /// Accepted; the peer connection is being established.
     Connecting,
-    /// Both clients report that they are connected.
+    /// As both clients report.
     Connected,
-    /// A client lost its peer connection or the server, and is reconnecting.
+    /// A client lost its peer connection or the server.
     Reconnecting,
-    /// Ended. This state is final.
-    Ended { outcome: Outcome },
+    Ended {
+        outcome: Outcome,
+    },
 }
 
 /// Outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Either side hung up after the answer.
+    /// After the answer.
     HungUp,
-    /// The callee declined.
     Declined,
     /// The callee was in a call, with another already ringing.
     Busy,
-    /// The callee did not answer in time.
     NoAnswer,
     /// The caller hung up, or disappeared, before the answer.
     Cancelled,
-    /// Another client of the callee answered. Only sent to clients; never the outcome of the call itself.
+    /// Another client of the callee answered: only sent to clients.
     AnsweredElsewhere,
     /// A side disappeared, or no peer connection could be established.
     Failed,
@@ -60,9 +57,9 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// The impolite peer of perfect negotiation, which makes all offers.
+    /// The impolite peer of perfect negotiation; makes all offers.
     Caller,
-    /// The callee: the polite peer.
+    /// The polite peer.
     Callee,
 }
 
@@ -83,13 +80,13 @@ impl State {
         matches!(self, Self::Ended { .. })
     }
 
-    /// Whether the call still waits for an answer.
+    /// Whether the call waits for an answer.
     #[must_use]
     pub fn is_unanswered(self) -> bool {
         matches!(self, Self::Dialing | Self::Ringing)
     }
 
-    /// Whether a client holds each side: from the answer to the end.
+    /// From the answer to the end, when a client holds each side.
     #[must_use]
     pub fn is_answered(self) -> bool {
         matches!(
@@ -103,31 +100,28 @@ impl State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallView {
     pub id: CallId,
-    /// The direct room of the two people, where the outcome is posted.
+    /// The direct room, where the outcome is posted.
     pub room: RoomId,
     pub caller: Person,
     pub callee: Person,
-    /// The side that the user of this client is on.
     pub side: Side,
     pub media: Media,
     #[serde(flatten)]
     pub state: State,
-    /// Configuration of the peer connection, for the client that holds the side: the caller's at once, the callee's
-    /// from `connecting` on.
+    /// For the client that holds the side: the caller's at once, the callee's once answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "leg")]
     pub rtc_config: Option<RtcConfig>,
-    /// ICE servers for an answer here. For every client of the callee while it rings.
+    /// For an answer here, while it rings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ice_servers: Option<Vec<IceServer>>,
-    /// Time of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<Millis>,
-    /// This client's own call, merged into this one because both people called at the same time.
+    /// This client's own call, merged because both people called at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "instead_of")]
     pub merged_call: Option<CallId>,
-    /// The callee is in another call: this one rings silently, and they can switch.
+    /// The callee is in another call: this one rings silently.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "waiting")]
     pub is_waiting: bool,
@@ -144,7 +138,7 @@ impl CallView {
     }
 }
 
-/// Configuration of the peer connection of a call.
+/// Configuration of the peer connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RtcConfig {
     /// `iceServers` of `RTCConfiguration` (WebRTC 1.0).
@@ -156,10 +150,10 @@ pub struct RtcConfig {
 pub struct IceServer {
     /// `stun:`, `turn:` and `turns:` URIs (RFC 7064, RFC 7065).
     pub urls: Vec<String>,
-    /// User name for TURN.
+    /// For TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// Password for TURN.
+    /// For TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
 }
@@ -168,68 +162,65 @@ pub struct IceServer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum ClientAction {
-    /// Call a user.
     Start {
-        /// The user to call.
         to: UserId,
         media: Media,
     },
-    /// Report that this client rings.
+    /// This client rings.
     Ringing,
-    /// Accept on this client; the others stop ringing.
+    /// On this client; the others stop ringing.
     Accept,
-    /// Decline for all clients of the callee.
+    /// For all clients of the callee.
     Decline,
-    /// Hang up; before the answer, cancel (caller) or decline (callee).
+    /// Before the answer: cancels (caller) or declines (callee).
     HangUp,
-    /// This client's peer connection is connected.
+    /// The peer connection is connected.
     Connected,
-    /// This client's peer connection lost its path and is reconnecting.
+    /// The peer connection lost its path.
     #[serde(rename = "lost")]
     Disconnected,
-    /// Relay a signaling message to the peer unchanged.
+    /// Relayed to the peer unchanged.
     Signal {
         signal: SignalingMessage,
-        /// The recipient in a group call.
+        /// In a group call.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<Seat>,
     },
-    /// Join the group call of a room, or start it with this frame's call id.
-    Join { room: RoomId },
+    /// Joins the room's group call, or starts it with this call id.
+    Join {
+        room: RoomId,
+    },
 }
 
-/// Signaling message between two clients (RFC 8829), relayed by the server unread.
+/// Signaling message between two clients (RFC 8829), relayed unread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SignalingMessage {
-    /// An SDP offer.
     Offer {
-        /// Session description (RFC 8866).
+        /// RFC 8866.
         sdp: String,
     },
-    /// An SDP answer.
     Answer {
-        /// Session description (RFC 8866).
+        /// RFC 8866.
         sdp: String,
     },
-    /// A provisional answer (RFC 8829 section 4.1.10.1), sent while this client rings, so that both sides set up their
-    /// media. It reveals no address.
+    /// A provisional answer (RFC 8829 section 4.1.10.1) while ringing, to set up media. It reveals no
+    /// address.
     Pranswer {
-        /// Session description (RFC 8866) without candidates.
+        /// RFC 8866, without candidates.
         sdp: String,
     },
     /// A trickled ICE candidate (RFC 8838); an empty one is the last.
     Candidate {
-        /// Candidate attribute, `candidate:…` (RFC 8839).
+        /// `candidate:…` (RFC 8839).
         candidate: String,
         /// Identification tag of the media section.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sdp_mid: Option<String>,
-        /// Index of the media section.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sdp_m_line_index: Option<u16>,
     },
-    /// Request of the callee for an offer that restarts ICE.
+    /// Asks the caller for an offer that restarts ICE.
     #[serde(rename = "restart")]
     RestartIce,
 }

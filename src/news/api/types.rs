@@ -4,38 +4,35 @@ use crate::protocol::failure::Failure;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Data of the news page besides the stories.
+/// The news page besides the stories.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NewsPageInfo {
-    /// All topics that have a story, sorted by name.
+    /// All topics that have a story, sorted.
     pub topics: Vec<String>,
-    /// Whether the reader may publish.
     #[serde(rename = "may_publish")]
     pub can_publish: bool,
 }
 
-/// Contents of the editor's form, not validated yet.
+/// Contents of the editor's form, not validated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoryInput {
-    /// Headline, one line.
     #[serde(default)]
     pub headline: String,
-    /// Body in Markdown.
+    /// Markdown.
     #[serde(default)]
     pub body: String,
-    /// Topic, one line.
     #[serde(default)]
     pub topic: String,
     /// "normal" or "breaking".
     #[serde(default)]
     pub urgency: String,
-    /// Idempotency key, created with the form: repeated submissions publish one story.
+    /// Idempotency key: repeated submissions publish one story.
     #[serde(rename = "request")]
     pub request_id: Uuid,
 }
 
 impl StoryInput {
-    /// Creates an empty form.
+    /// An empty form.
     #[must_use]
     pub fn new(request: Uuid) -> Self {
         Self {
@@ -51,11 +48,11 @@ impl StoryInput {
 /// Initial state of the editor's form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EditorState {
-    /// All topics that have a story, sorted by name.
+    /// All topics that have a story, sorted.
     pub topics: Vec<String>,
-    /// Form contents: empty, or the input of a rejected submission.
+    /// Empty, or the input of a rejected submission.
     #[serde(rename = "typed")]
     pub input: StoryInput,
-    /// Reason for the rejection, if the form was rejected.
+    /// Why the form was rejected.
     pub failure: Option<Failure>,
 }

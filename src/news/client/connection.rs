@@ -1,4 +1,4 @@
-//! The page's single stream connection and its event listeners.
+//! The page's stream connection and its event listeners.
 
 use crate::{
     model::reconnect::ReconnectState, news::reconnect_policy::StreamPolicy,
@@ -7,11 +7,10 @@ use crate::{
 use wasm_bindgen::prelude::Closure;
 use web_sys::{Event, EventSource, MessageEvent};
 
-/// The connection, and what is needed to open it.
 pub(super) struct Connection {
     pub(super) event_source: Option<EventSourceHandle>,
     pub(super) reconnect: ReconnectState<StreamPolicy>,
-    /// Whether a new cursor must be fetched before connecting, because the current one cannot be resumed from.
+    /// The current cursor cannot be resumed from.
     pub(super) needs_status: bool,
     pub(super) page_events: Option<PageEvents>,
 }
@@ -27,7 +26,7 @@ impl Default for Connection {
     }
 }
 
-/// An `EventSource` with its listener closures, dropped together.
+/// Dropped together with its listeners.
 pub(super) struct EventSourceHandle {
     pub(super) source: EventSource,
     pub(super) _on_error: Closure<dyn FnMut(Event)>,
@@ -36,7 +35,7 @@ pub(super) struct EventSourceHandle {
 
 impl Drop for EventSourceHandle {
     fn drop(&mut self) {
-        // After `close()` no event is dispatched, not even one already queued.
+        // After `close()` not even a queued event is dispatched.
         self.source.set_onerror(None);
         self.source.close();
     }

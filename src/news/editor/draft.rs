@@ -1,4 +1,4 @@
-//! Unpublished drafts: saved in session storage and restored into the form.
+//! Unpublished drafts in session storage.
 
 use crate::{
     model::{UserId, story::Urgency},
@@ -10,24 +10,21 @@ use leptos::{
     prelude::*,
 };
 
-/// Session storage key prefix of drafts; the author's id is appended.
+/// The author's id is appended.
 const DRAFT_KEY_PREFIX: &str = "rialto.news.draft";
 
-/// State of the draft saved by this tab.
+/// The draft saved by this tab.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum DraftState {
-    /// No draft was saved.
     Absent,
-    /// The draft was restored into the form.
     Restored(StoryInput),
-    /// The draft was removed from the form and can be restored again.
+    /// Can be restored again.
     Discarded(StoryInput),
 }
 
-/// Node references of the form's elements.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct FormFields {
-    /// The author. Drafts are stored per author, so that the next user of the tab does not see them.
+    /// Part of the storage key, so that the tab's next user does not see the draft.
     pub(super) author: Option<UserId>,
     pub(super) form: NodeRef<Form>,
     pub(super) headline: NodeRef<Input>,
@@ -48,7 +45,7 @@ impl FormFields {
             .and_then(|draft| serde_json::from_str(&draft).ok())
     }
 
-    /// Saves the input as this tab's draft; an empty form removes it. Browser only.
+    /// An empty form removes the draft. Browser only.
     pub(super) fn save_draft(&self, typed: &StoryInput) {
         if *typed == StoryInput::new(typed.request_id) {
             self.remove_draft();
@@ -57,12 +54,12 @@ impl FormFields {
         }
     }
 
-    /// Removes the draft, after publishing or when the form is empty. Browser only.
+    /// Browser only.
     pub(super) fn remove_draft(&self) {
         browser::session_storage_remove(&self.storage_key());
     }
 
-    /// Reads the current input. Browser only.
+    /// Browser only.
     pub(super) fn read_input(&self, request: uuid::Uuid) -> Option<StoryInput> {
         let urgency = if self.breaking_radio.get_untracked()?.checked() {
             Urgency::Breaking
@@ -78,7 +75,7 @@ impl FormFields {
         })
     }
 
-    /// Fills the form with the input. Browser only.
+    /// Browser only.
     pub(super) fn fill_form(&self, typed: &StoryInput) {
         let breaking = typed.urgency == Urgency::Breaking.as_str();
         for (input, value) in [(self.headline, &typed.headline), (self.topic, &typed.topic)] {
@@ -100,7 +97,7 @@ impl FormFields {
     }
 }
 
-/// Restores this tab's draft into the form if it is empty. `typed` is what the form was rendered with.
+/// `typed` is what the form was rendered with.
 pub(super) fn restore_draft(fields: FormFields, typed: StoryInput) -> RwSignal<DraftState> {
     let live = use_news();
     let kept = RwSignal::new(DraftState::Absent);
@@ -126,7 +123,6 @@ pub(super) fn restore_draft(fields: FormFields, typed: StoryInput) -> RwSignal<D
     kept
 }
 
-/// Tells the author that a draft was restored, and offers an empty form instead.
 #[component]
 pub(super) fn DraftNotice(draft_state: RwSignal<DraftState>, fields: FormFields) -> impl IntoView {
     let live = use_news();

@@ -1,4 +1,4 @@
-//! `rialto news publish`: through the running server, for open pages, or else into the store.
+//! `rialto news publish`: through the running server, or else into the store.
 
 use super::{
     publish::publish_to,
@@ -24,10 +24,11 @@ use std::{sync::Arc, time::Duration};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Publishes a story. Returns a message for the terminal.
+/// Publishes a story; returns a message for the terminal.
 ///
 /// # Errors
-/// Returns a message when the folder holds no store, or neither server nor store accepted the story.
+///
+/// A message when neither server nor store accepted the story.
 pub async fn publish(
     config: &StoreConfig,
     draft: StoryDraft,
@@ -57,11 +58,8 @@ pub async fn publish(
     ))
 }
 
-/// Reason why the server did not publish.
 enum PublishError {
-    /// No server listens at that address.
     NotRunning,
-    /// The server failed or rejected the story, with an explanation.
     Failed(String),
 }
 
@@ -73,7 +71,7 @@ async fn publish_via_server(
 ) -> Result<Story, PublishError> {
     let address = &control.base_url;
     let because = |why: String| PublishError::Failed(format!("the server at {address} {why}"));
-    // No proxy from the environment leads to this machine.
+    // The server is on this machine: no proxy from the environment.
     let client = Client::builder()
         .no_proxy()
         .timeout(REQUEST_TIMEOUT)
@@ -118,7 +116,6 @@ async fn publish_via_server(
     }
 }
 
-/// Publishes into the store, as the server does, without subscribers.
 async fn publish_to_store(
     config: &StoreConfig,
     draft: StoryDraft,

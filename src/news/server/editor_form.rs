@@ -1,7 +1,6 @@
-//! The editor's page on the server: permission checks and submission of the form.
+//! The editor's page on the server.
 //!
-//! Without WASM the form is posted to the page's own address, and a rejected form is rendered again with its input. A
-//! redirect to an empty form, as short forms do, would lose an article.
+//! A rejected form without WASM is rendered again: a redirect would lose an article.
 
 use super::{
     markdown,
@@ -30,14 +29,14 @@ use axum::{
 use leptos::prelude::use_context;
 use std::sync::Arc;
 
-/// Rejected input and the reason, in the request's extensions for the page that shows the form again.
+/// In the request's extensions, for the page that shows the form again.
 #[derive(Debug, Clone)]
 struct RejectedInput {
     input: StoryInput,
     failure: Failure,
 }
 
-/// Initial state of the form. A rejected form keeps its input even if the session has expired.
+/// A rejected form keeps its input even if the session has expired.
 pub(in crate::news) async fn find_editor_state(news: &NewsService) -> Result<EditorState> {
     let refused =
         use_context::<Parts>().and_then(|parts| parts.extensions.get::<RejectedInput>().cloned());
@@ -59,7 +58,6 @@ pub(in crate::news) async fn find_editor_state(news: &NewsService) -> Result<Edi
     })
 }
 
-/// Returns the signed-in user if they may publish.
 fn require_editor() -> Result<SignedInUser, Failure> {
     check_can_publish(session::require_user()?)
 }
@@ -76,7 +74,6 @@ fn check_can_publish(signed: SignedInUser) -> Result<SignedInUser, Failure> {
     })
 }
 
-/// Publishes the form's input as the signed-in user.
 pub(in crate::news) async fn publish_input(app: &AppState, typed: StoryInput) -> Result<Story> {
     publish_as(app, require_editor()?, &typed).await
 }
@@ -89,10 +86,9 @@ async fn publish_as(app: &AppState, editor: SignedInUser, typed: &StoryInput) ->
     publish(app, draft, editor.person.name.to_string(), Some(request)).await
 }
 
-/// Renders a Markdown body to sanitised HTML.
 pub(in crate::news) async fn render_preview(body: String) -> Result<String> {
     require_editor()?;
-    // A draft requires a headline; it does not affect the result.
+    // A draft requires a headline.
     let draft = StoryDraft::new("Preview", &body, "", Urgency::Normal).map_err(Failure::invalid)?;
     let rendered = tokio::task::spawn_blocking(move || markdown::render(&draft.body)).await;
     Ok(rendered
@@ -100,7 +96,7 @@ pub(in crate::news) async fn render_preview(body: String) -> Result<String> {
         .html)
 }
 
-/// `POST /news/new`: the plain form. `page` renders `GET /news/new` to show it again.
+/// `POST /news/new`: the plain form. `page` renders `GET /news/new` after a rejection.
 pub fn editor_form_route<S, P, F>(app: Arc<AppState>, page: P) -> MethodRouter<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -123,11 +119,9 @@ where
     })
 }
 
-/// Reason why a posted form was not published.
 enum FormRejection {
-    /// The form is shown again with the reason.
     ShowForm(RejectedInput),
-    /// The body could not be parsed as this form.
+    /// The body is not this form.
     Unreadable(Response),
 }
 

@@ -1,6 +1,7 @@
-//! `GET /news/events`: the news as server-sent events (WHATWG HTML), resumed from a cursor.
+//! `GET /news/events`: server-sent events (WHATWG HTML), resumed from a cursor.
 //!
-//! The session subscribes first, then reads the log, so nothing is lost. The send queue drops what was replayed.
+//! The session subscribes before it reads the log, so nothing is lost; the send queue drops what was
+//! replayed.
 
 use crate::{
     model::{Cursor, Epoch, Seq, limits},
@@ -31,17 +32,15 @@ use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// For the end of a stream.
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_EPOCH_BYTES: usize = 32;
 /// Sent by an `EventSource` that reconnects by itself.
 const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
-/// Query of `GET /news/events`; empty parameters count as absent.
+/// Empty parameters count as absent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct EventsQuery {
-    /// Restricts the stream to this topic.
     topic: String,
     epoch: String,
     /// Only later stories are sent.
@@ -63,8 +62,8 @@ pub(super) async fn events(
     }
 }
 
-/// Response head and first field. It forbids caching and proxy buffering; the body ends with the connection (RFC 9112
-/// section 6.3).
+/// Head and first field. No caching, no proxy buffering; the body ends with the connection (RFC 9112 section
+/// 6.3).
 const RESPONSE_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     content-type: text/event-stream\r\n\
     cache-control: no-store\r\n\
@@ -74,11 +73,8 @@ const RESPONSE_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     \r\n\
     retry: 2000\n";
 
-/// Reason why no stream was opened.
 enum Rejection {
-    /// Invalid query, with an explanation.
     Query(String),
-    /// Failure of the store.
     Failed(Error),
 }
 
@@ -177,10 +173,10 @@ impl EventsQuery {
     }
 }
 
-/// The cursor to resume from. `Last-Event-ID` wins over `after`: a browser updates it on every reconnect.
+/// `Last-Event-ID` wins over `after`: a browser updates it on every reconnect.
 ///
-/// Without an epoch it is of the current stream, and the epoch in `hello` reveals a mismatch. A malformed header is a
-/// cursor that cannot be resumed: an error status would stop the browser from reconnecting.
+/// Without an epoch it is of the current stream; the epoch in `hello` reveals a mismatch. A malformed header
+/// becomes a cursor that cannot be resumed: an error status would end the browser's reconnects.
 fn parse_cursor(headers: &HeaderMap, asked: &ParsedQuery, stream: &Epoch) -> Option<Cursor> {
     const UNRESUMABLE_SEQ: Seq = -1;
     let last = headers
@@ -198,7 +194,6 @@ fn parse_cursor(headers: &HeaderMap, asked: &ParsedQuery, stream: &Epoch) -> Opt
     Some(Cursor { epoch, seq })
 }
 
-/// The stream of one client.
 struct SseSession {
     app: Arc<AppState>,
     queue: Arc<SendQueue>,
@@ -209,7 +204,7 @@ struct SseSession {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum StreamEnd {
-    /// The cursor cannot be resumed; the client receives the current position.
+    /// The client receives the current position.
     Resync(Resync),
     QueueEnded(ConnectionEnd),
 }
@@ -221,17 +216,16 @@ impl From<ConnectionEnd> for StreamEnd {
 }
 
 impl SseSession {
-    /// From the response head to the end of the connection.
     async fn run(self, taken: TakenSocket, replay: Replay) {
         let TakenSocket {
             socket,
             read_buf: read,
         } = taken;
-        // The client sends nothing more, and an idle session has no use for the buffer.
+        // The client sends nothing more; an idle session saves the buffer.
         drop(read);
         let socket = Arc::new(socket);
         self.queue.attach(socket.clone());
-        // Boxed, so that the task of an idle session stays small.
+        // Boxed: the task of an idle session stays small.
         let end = match Box::pin(self.send_replay(replay)).await {
             Ok(()) => StreamEnd::QueueEnded(tokio::select! {
                 ended = self.queue.closed() => ended,
@@ -244,7 +238,6 @@ impl SseSession {
         self.queue.abort();
     }
 
-    /// Sends the hello and the missed stories, then releases the queued live ones.
     async fn send_replay(&self, replay: Replay) -> Result<(), StreamEnd> {
         let (app, send_queue) = (&self.app, &self.queue);
         let Replay {
@@ -281,7 +274,7 @@ impl SseSession {
         Ok(())
     }
 
-    /// Sends the resync event to a client that was too slow. After a shutdown clients resume by their cursor.
+    /// For a slow client. After a shutdown clients resume by their cursor.
     async fn send_resync(&self, over: StreamEnd) {
         let resync = match over {
             StreamEnd::Resync(resync) => resync,
@@ -292,7 +285,6 @@ impl SseSession {
                 match self.app.event_log.position(Stream::News).await {
                     Ok((epoch, head)) => Resync { epoch, head },
                     Err(error) => {
-                        // The client resumes by its cursor.
                         tracing::error!(%error, "the position of the news stream could not be read");
                         return;
                     }
@@ -333,7 +325,7 @@ pub async fn run_heartbeats(app: Arc<AppState>) {
 
 /// Without an id, which leaves the client's cursor unchanged.
 fn encode_event(name: &str, data: &impl Serialize) -> Bytes {
-    // Serialising text and numbers cannot fail; JSON has no line breaks outside of strings.
+    // Text and numbers always serialise; JSON has no line breaks outside strings.
     let json = serde_json::to_string(data).unwrap_or_default();
     Bytes::from(format!("event: {name}\ndata: {json}\n\n"))
 }

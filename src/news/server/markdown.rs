@@ -1,7 +1,7 @@
-//! Markdown to HTML: renders CommonMark and sanitises the result with an allowlist.
+//! Markdown to sanitised HTML.
 //!
-//! The author is not trusted. Nesting is bounded before the HTML parser sees it, so hostile input costs time linear in
-//! its length.
+//! The author is not trusted. Nesting is bounded before the HTML parser sees it, so hostile input costs
+//! linear time.
 
 use ammonia::{Builder, UrlRelative};
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
@@ -10,15 +10,15 @@ use std::{
     sync::LazyLock,
 };
 
-/// Approximate length of a summary, in characters.
+/// Approximate.
 const MAX_SUMMARY_CHARS: usize = 200;
-/// Nesting limit of lists, quotes and emphasis: deeper levels are flattened.
+/// Of lists, quotes and emphasis; deeper levels are flattened.
 const MAX_NESTING_DEPTH: usize = 12;
 
 /// A rendered story body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedBody {
-    /// Sanitised HTML.
+    /// Sanitised.
     pub html: String,
     /// About the first 200 characters as plain text.
     pub summary: String,
@@ -38,8 +38,8 @@ pub fn render(body: &str) -> RenderedBody {
     }
 }
 
-/// Makes tables and code blocks focusable, for scrolling with the keyboard (WCAG 2.1.1). Plain replacement is safe: the
-/// sanitiser leaves these tags without attributes and escapes text like them.
+/// Focusable, to scroll with the keyboard (WCAG 2.1.1). Sanitised tags have no attributes and text like them
+/// is escaped, so replacement is safe.
 fn add_keyboard_scrolling(clean: &str) -> String {
     const SCROLL_REGION_TAG: &str =
         r#"<div class="table-scroll" role="region" aria-label="Table" tabindex="0">"#;
@@ -49,7 +49,7 @@ fn add_keyboard_scrolling(clean: &str) -> String {
         .replace("<pre>", r#"<pre tabindex="0">"#)
 }
 
-/// No ids and classes, so that a story cannot imitate parts of the page.
+/// No ids and classes: a story cannot imitate parts of the page.
 static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let tags = [
         "a",
@@ -100,7 +100,6 @@ static SANITIZER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     cleaner
 });
 
-/// Parses the body; demotes headings, drops images and flattens deep nesting.
 fn events(body: &str) -> Vec<Event<'_>> {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
     let mut depth = 0_usize;
@@ -158,7 +157,7 @@ fn heading(level: usize) -> HeadingLevel {
     HeadingLevel::try_from(level).unwrap_or(HeadingLevel::H6)
 }
 
-/// Extracts the beginning of the plain text, cut at a word.
+/// Cut at a word.
 fn summary(events: &[Event<'_>]) -> String {
     let mut text = String::new();
     for event in events {

@@ -1,15 +1,4 @@
 //! News on the server. The store and the event log are in [`crate::server`].
-//!
-//! | module | contents |
-//! |---|---|
-//! | `publish` | publishing a story: the only write path |
-//! | `markdown` | Markdown to sanitised HTML and a summary |
-//! | `service` | read access to the news, for pages and server functions |
-//! | `news_cache` | cache of the latest news |
-//! | `editor_form` | server functions of the editor's page, and its form without WASM |
-//! | `events` | `GET /news/events`: server-sent events |
-//! | `stories_api` | `POST /api/v1/stories`: publishing with a token |
-//! | `cli` | `rialto news publish` |
 
 pub mod cli;
 pub(in crate::news) mod editor_form;
@@ -36,7 +25,7 @@ use axum::{
 };
 use std::sync::Arc;
 
-/// Routes that are neither pages nor server functions. The plain form's route is [`editor_form_route`].
+/// Routes besides pages, server functions and [`editor_form_route`].
 pub fn router() -> Router<Arc<AppState>> {
     Router::new()
         .route("/news/events", get(events::events))

@@ -1,4 +1,4 @@
-//! Cache of the latest news: read once per published story, however many pages are rendered.
+//! Cache of the latest news: read once per published story.
 
 use crate::{
     model::{
@@ -17,37 +17,36 @@ use crate::{
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// The current snapshot, and the previous one for requests that started before.
+/// One is for requests that started before the current snapshot.
 const MAX_CACHED_SNAPSHOTS: usize = 2;
 
-/// The latest news as of one position in the stream.
+/// The latest news at one position of the stream.
 #[derive(Debug)]
 pub struct NewsSnapshot {
-    /// Cursor that the live stream resumes from.
     cursor: Cursor,
-    /// The newest page of stories of all topics.
+    /// Of all topics.
     stories: Vec<Story>,
-    /// Sequence before which older stories continue, if there are any.
+    /// Older stories are before this sequence.
     older: Option<Seq>,
     topics: Vec<String>,
-    /// The newest breaking story at the time of reading.
+    /// The newest one at the time of reading.
     breaking: Option<Story>,
 }
 
 impl NewsSnapshot {
-    /// Returns the cursor that the live stream resumes from.
+    /// The cursor that the live stream resumes from.
     #[must_use]
     pub fn cursor(&self) -> &Cursor {
         &self.cursor
     }
 
-    /// Returns all topics that have a story, sorted by name.
+    /// All topics that have a story, sorted by name.
     #[must_use]
     pub fn topics(&self) -> &[String] {
         &self.topics
     }
 
-    /// Returns the stream's cursor and the story that is breaking now.
+    /// The stream's cursor and the story that is breaking now.
     #[must_use]
     pub fn news_now(&self) -> NewsStatus {
         let breaking = self.breaking.as_ref();
@@ -57,7 +56,7 @@ impl NewsSnapshot {
         }
     }
 
-    /// Returns the newest page of stories of all topics.
+    /// The newest page of stories of all topics.
     #[must_use]
     pub fn latest_stories(&self) -> StoryListing {
         StoryListing {
@@ -69,7 +68,7 @@ impl NewsSnapshot {
         }
     }
 
-    /// May include stories after `cursor`: the stream delivers them twice rather than never.
+    /// May include stories after `cursor`: delivered twice rather than never.
     async fn load(store: &Store, cursor: Cursor) -> Result<Self> {
         let (page, topics, breaking) = tokio::try_join!(
             read_stories(store, &cursor, None, None),
@@ -86,7 +85,7 @@ impl NewsSnapshot {
     }
 }
 
-/// Without HTML, because lists show summaries.
+/// Without HTML: lists show summaries.
 async fn read_stories(
     store: &Store,
     cursor: &Cursor,
@@ -123,7 +122,7 @@ pub struct NewsCache {
 }
 
 impl NewsCache {
-    /// Creates an empty cache. Nothing is read before the first request.
+    /// An empty cache.
     #[must_use]
     pub fn new(store: Store, log: EventLog) -> Self {
         Self {
@@ -136,6 +135,7 @@ impl NewsCache {
     /// The latest news, read by the first caller after a new story.
     ///
     /// # Errors
+    ///
     /// When the store fails.
     pub async fn latest_snapshot(&self) -> Result<Arc<NewsSnapshot>> {
         let cursor = self.cursor().await?;
@@ -149,6 +149,7 @@ impl NewsCache {
     /// One page of stories, of one topic or all: the newest, or those before a sequence.
     ///
     /// # Errors
+    ///
     /// When the store fails.
     pub async fn list_stories(
         &self,
@@ -158,7 +159,7 @@ impl NewsCache {
         if topic.is_none() && before.is_none() {
             return Ok(self.latest_snapshot().await?.latest_stories());
         }
-        // First, so that a story published in between is delivered twice rather than never.
+        // First: a story published in between is delivered twice rather than never.
         let cursor = self.cursor().await?;
         read_stories(&self.store, &cursor, topic, before).await
     }

@@ -11,16 +11,17 @@ use crate::{
     },
 };
 
-/// Bytes: the longest body in multi-byte characters, escaped as JSON or as a form.
+/// The longest body in multi-byte characters, escaped as JSON or as a form.
 pub(super) const MAX_PUBLISH_REQUEST_BYTES: usize = 1024 * 1024;
 
-/// Renders and sanitises a story, assigns a slug, commits it and sends it to all subscribers.
+/// Renders a story, commits it and sends it to all subscribers.
 ///
-/// A repeated `request_id` returns the first story. It must be prefixed with its owner ("user:…", "token:…"), so that
+/// A repeated `request_id` returns the first story; its prefix names its owner ("user:…", "token:…"), so that
 /// nobody gets another one's story.
 ///
 /// # Errors
-/// Fails when the store fails; [`Failure::Invalid`] when the request id belongs to different contents.
+///
+/// When the store fails; [`Failure::Invalid`] when the request id belongs to different contents.
 pub async fn publish(
     app: &AppState,
     draft: StoryDraft,
@@ -33,6 +34,7 @@ pub async fn publish(
 /// As [`publish`], for processes that serve no clients.
 ///
 /// # Errors
+///
 /// As [`publish`].
 pub async fn publish_to(
     log: &EventLog,
@@ -74,10 +76,9 @@ pub async fn publish_to(
     }
 }
 
-/// Path segments under `/news/` that are not stories.
+/// Segments under `/news/` that are not stories.
 const RESERVED_SLUGS: [&str; 2] = ["new", "events"];
 
-/// Returns the preferred slug of a headline; never a reserved one.
 fn slug_of(headline: &str) -> String {
     let slug = slug::slugify(headline, "story");
     if RESERVED_SLUGS.contains(&slug.as_str()) {

@@ -14,43 +14,43 @@ use crate::{
 use leptos::prelude::use_context;
 use std::sync::Arc;
 
-/// Reads news through the cache of the latest. In the context of pages and server functions, as an [`Arc`].
+/// Reads news; in the context of pages and server functions, as an [`Arc`].
 #[derive(Debug)]
 pub struct NewsService {
     app: Arc<AppState>,
     cache: NewsCache,
 }
 
-/// Returns the news service from the request's context.
+/// The service in the request's context.
 ///
 /// # Errors
+///
 /// [`Error::Internal`] outside a page or a server function.
 pub(in crate::news) fn use_news_service() -> Result<Arc<NewsService>> {
     use_context().ok_or_else(|| Error::Internal("no news service in the context".to_owned()))
 }
 
 impl NewsService {
-    /// Creates the service. Nothing is read before the first request.
+    /// Reads nothing before the first request.
     #[must_use]
     pub fn new(app: Arc<AppState>) -> Arc<Self> {
         let cache = NewsCache::new(app.store.clone(), app.event_log.clone());
         Arc::new(Self { app, cache })
     }
 
-    /// Returns a snapshot of the latest news.
+    /// A snapshot of the latest news.
     ///
     /// # Errors
+    ///
     /// When the store fails.
     pub async fn latest_snapshot(&self) -> Result<Arc<NewsSnapshot>> {
         self.cache.latest_snapshot().await
     }
 
-    /// Returns the stream's cursor and the breaking story.
     pub(in crate::news) async fn find_news_status(&self) -> Result<NewsStatus> {
         Ok(self.latest_snapshot().await?.news_now())
     }
 
-    /// Returns one page of stories, of one topic or all: the newest, or those before a sequence.
     pub(in crate::news) async fn list_stories(
         &self,
         topic: Option<String>,
@@ -59,18 +59,15 @@ impl NewsService {
         self.cache.list_stories(topic, before).await
     }
 
-    /// Returns one story by its slug.
     pub(in crate::news) async fn find_story(&self, slug: &str) -> Result<Story> {
         let found = self.app.store.find_story(slug).await?;
         found.ok_or_else(|| Failure::not_found("That story").into())
     }
 
-    /// Returns all topics that have a story, sorted by name.
     pub(in crate::news) async fn list_topics(&self) -> Result<Vec<String>> {
         Ok(self.latest_snapshot().await?.topics().to_vec())
     }
 
-    /// Returns the topics, and whether the reader may publish.
     pub(in crate::news) async fn find_page_info(&self) -> Result<NewsPageInfo> {
         let can_publish =
             session::current_user().is_some_and(|user| user.person.role.can_publish());

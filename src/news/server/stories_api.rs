@@ -1,4 +1,4 @@
-//! `POST /api/v1/stories`: publishing by programs, with a bearer token (RFC 6750).
+//! `POST /api/v1/stories`: publishing with a bearer token (RFC 6750).
 
 use super::publish;
 use crate::{
@@ -19,29 +19,27 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Makes a retried request idempotent (IETF draft "The Idempotency-Key HTTP Header Field").
+/// IETF draft "The Idempotency-Key HTTP Header Field".
 pub(super) const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
-/// Length limit of an idempotency key, in characters.
 const MAX_IDEMPOTENCY_KEY_CHARS: usize = 100;
-/// Default byline of stories published on the command line.
+/// Of stories published on the command line.
 pub(super) const DEFAULT_BYLINE: &str = "The editors";
 
-/// JSON body of the request. An unknown field is rejected, as it may be a misspelt one.
+/// An unknown field is rejected, as it may be misspelt.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoryRequest {
-    /// One line of text.
+    /// One line.
     pub(super) headline: String,
     /// CommonMark.
     #[serde(default)]
     pub(super) body: String,
-    /// One line of text; "General" when left out.
+    /// One line; "General" when left out.
     #[serde(default)]
     pub(super) topic: String,
-    /// Normal when left out.
     #[serde(default)]
     pub(super) urgency: Urgency,
-    /// Byline, only from the command line; a token's stories are signed with its name.
+    /// Only from the command line; a token's stories are signed with its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) byline: Option<String>,
 }
@@ -112,7 +110,7 @@ async fn authenticate(app: &AppState, headers: &HeaderMap) -> Result<Publisher, 
     }
 }
 
-/// The idempotency key, with or without the draft's quotation marks.
+/// With or without the draft's quotation marks.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY_HEADER) else {
         return Ok(None);
@@ -126,18 +124,15 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
     Ok(Some(key.to_owned()))
 }
 
-/// Reason why no story was published.
 enum Rejection {
-    /// 401.
+    /// Status 401.
     Unauthorized {
-        /// Explanation for the response body.
         failure: Failure,
-        /// Whether the request had a token, which was not valid.
+        /// The request had a token, which is not valid.
         has_token: bool,
     },
-    /// 400, 413, 415 or 422: the body is not a story in JSON.
+    /// Status 400, 413, 415 or 422: the body is not a story in JSON.
     InvalidJson(JsonRejection),
-    /// Every other failure.
     Failed(Error),
 }
 
@@ -197,7 +192,7 @@ fn sentence(text: &str) -> String {
     format!("{}.", text.trim_end_matches('.'))
 }
 
-/// Encodes a failure as JSON, with a readable `message`.
+/// With a readable `message`.
 fn failure_body(failure: &Failure) -> Json<serde_json::Value> {
     let mut body = serde_json::to_value(failure).unwrap_or_default();
     if let Some(body) = body.as_object_mut() {

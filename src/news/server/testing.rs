@@ -1,4 +1,4 @@
-//! Fixtures for tests of news: an app on its own store, called without a network except for streams.
+//! Fixtures for tests of news, without a network except for streams.
 
 use super::{publish, router, run_heartbeats};
 use crate::{
@@ -32,16 +32,14 @@ struct Arguments {
     config: Config,
 }
 
-/// An app and its store, which is removed with it.
 pub(super) struct NewsFixture {
     pub(super) app: Arc<AppState>,
     router: Router,
-    /// Address at which the same router listens, for responses that take over the connection.
+    /// For responses that take over the connection.
     address: SocketAddr,
     _home: TestStorage,
 }
 
-/// Starts an app with these command-line arguments.
 pub(super) async fn news_fixture(arguments: &[&str]) -> NewsFixture {
     let home = TestStorage::new();
     let given = std::iter::once("rialto".to_owned())
@@ -87,7 +85,6 @@ impl NewsFixture {
         publish(&self.app, draft, "Ada".into(), None).await.unwrap()
     }
 
-    /// Opens a bare connection and sends a `GET` request.
     pub(super) async fn connect(&self, address: &str) -> TcpStream {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         let request = format!("GET {address} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
@@ -95,7 +92,6 @@ impl NewsFixture {
         socket
     }
 
-    /// Opens the event stream at an address over a real connection.
     pub(super) async fn open_stream(
         &self,
         address: &str,
@@ -122,7 +118,7 @@ pub(super) struct TestEventStream {
     text: String,
 }
 
-/// One block of the stream: an event, or a comment, which has no name.
+/// A comment has no `event`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct SseBlock {
     pub(super) event: String,
@@ -132,7 +128,7 @@ pub(super) struct SseBlock {
 }
 
 impl TestEventStream {
-    /// Returns the next event, skipping comments; `None` at the end of the stream.
+    /// Skips comments; `None` at the end of the stream.
     pub(super) async fn next_event(&mut self) -> Option<SseBlock> {
         loop {
             let said = self.next_block().await?;
@@ -142,7 +138,6 @@ impl TestEventStream {
         }
     }
 
-    /// Returns the next event or comment.
     pub(super) async fn next_block(&mut self) -> Option<SseBlock> {
         while !self.text.contains("\n\n") {
             let bytes: Bytes = self.next_bytes().await?;

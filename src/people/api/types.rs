@@ -1,14 +1,14 @@
-//! What the server functions of people answer with.
+//! Answers of the server functions of people.
 
 use crate::model::{TokenId, user::Person};
 use serde::{Deserialize, Serialize};
 
-/// A publishing token as shown to administrators.
+/// A publishing token as administrators see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSummary {
     pub id: TokenId,
     pub name: String,
-    /// When it was last used; `None` if never.
+    /// `None` if never.
     pub used_at: Option<crate::model::Millis>,
     #[serde(rename = "revoked")]
     pub is_revoked: bool,
@@ -17,8 +17,8 @@ pub struct TokenSummary {
 /// The content of the administration page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminOverview {
-    /// Users, newest first.
+    /// Newest first.
     pub people: Vec<Person>,
-    /// Publishing tokens, newest first.
+    /// Newest first.
     pub tokens: Vec<TokenSummary>,
 }

@@ -1,9 +1,8 @@
-//! Timeouts and retry delays of the WebSocket, as plain data without browser access.
+//! Timeouts and retry delays of the WebSocket.
 //!
-//! A dead path loses the first packet of a connection attempt, which TCP retransmits after 1, 3 and 7 s (RFC 6298).
-//! Nothing signals that a path is back: only the next packet shows it. During a call, attempts are therefore short and
-//! follow each other without delay. They are longer where pings were slow, and every few attempts one is long, because
-//! the new path may be slower.
+//! TCP retransmits the lost first packet of an attempt after 1, 3 and 7 s (RFC 6298), and only the next
+//! packet shows that a path is back. During a call, attempts are therefore short and follow without delay;
+//! longer where pings were slow, and one in a few is long, because the new path may be slower.
 
 use crate::model::{
     Millis,
@@ -13,55 +12,54 @@ use crate::model::{
     },
 };
 
-/// Time limit for a pong during a call, in milliseconds.
+/// During a call, in milliseconds.
 const URGENT_PONG_TIMEOUT: Millis = 5_000;
-/// Pong time limit while the other side of the call is silent too, in multiples of the recent round trip.
+/// While the other side is silent too, in multiples of the recent round trip.
 const PROBE_TIMEOUT_RTTS: Millis = 4;
-/// Bounds of the probe time limit, in milliseconds. A shorter limit would mistake a busy page for a dead connection.
+/// In milliseconds. A shorter limit would mistake a busy page for a dead connection.
 const PROBE_TIMEOUT_RANGE: std::ops::RangeInclusive<Millis> = 1_500..=2_000;
-/// First time limit for the server's welcome during a call, in milliseconds. It doubles with each timeout, up to
+/// First limit for the welcome during a call, in milliseconds. Doubles with each timeout, up to
 /// [`MAX_WELCOME_TIMEOUT`].
 const URGENT_WELCOME_TIMEOUT: Millis = 2_500;
-/// Longest time limit for the welcome, in milliseconds.
+/// In milliseconds.
 const MAX_WELCOME_TIMEOUT: Millis = 10_000;
-/// Time limits of successive connection attempts during a call, in milliseconds, repeated in a cycle.
+/// Of successive attempts during a call, in milliseconds, repeated in a cycle.
 const URGENT_CONNECT_TIMEOUTS: [Millis; 6] = [1_200, 1_200, 2_500, 1_200, 1_200, 5_000];
-/// Lower bound of a connection attempt's time limit, in round trips: one each for TCP, TLS and the upgrade, and slack.
+/// Lower bound of an attempt's limit, in round trips: one each for TCP, TLS and the upgrade, and slack.
 const CONNECT_TIMEOUT_RTTS: Millis = 5;
-/// Cap of that lower bound, in milliseconds: a recent ping may have been slow only because the path was failing.
+/// Cap of that bound, in milliseconds: a ping may have been slow only because the path was failing.
 const MAX_RTT_CONNECT_TIMEOUT: Millis = 2_500;
-/// Attempts without a health check. After about fifteen failures within minutes, Chromium delays each further WebSocket
-/// of a page by seconds, so later attempts wait for a successful check.
+/// After about fifteen failures within minutes, Chromium delays each further WebSocket of a page by seconds:
+/// later attempts wait for a successful health check.
 const MAX_UNCHECKED_ATTEMPTS: usize = 2 * URGENT_CONNECT_TIMEOUTS.len();
-/// Time limit of a connection attempt after the health check, in milliseconds.
+/// In milliseconds, after a health check.
 const HEALTHY_CONNECT_TIMEOUT: Millis = 5_000;
-/// Failed health checks after which an attempt is made anyway.
+/// Then an attempt is made anyway.
 const MAX_FAILED_HEALTH_CHECKS: u32 = 12;
-/// Time limit of a health check, in milliseconds.
+/// In milliseconds.
 pub(super) const HEALTH_CHECK_TIMEOUT: u32 = 1_200;
-/// Longest retry delay during a call, in milliseconds.
+/// During a call, in milliseconds.
 const MAX_URGENT_RETRY_DELAY: Millis = 1_000;
-/// Ping interval during a call, in milliseconds.
+/// During a call, in milliseconds.
 const URGENT_PING_INTERVAL: Millis = 1_500;
 
 /// What is specific to the WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketPolicy {
-    /// Whether a call is active.
     is_urgent: bool,
-    /// Whether the other side of the call is silent.
+    /// The other side of the call is silent.
     is_probing: bool,
     /// Open connections lost without a welcome, since the last welcome.
     welcome_timeouts: u32,
-    /// Failed health checks since the last attempt.
+    /// Since the last attempt.
     failed_health_checks: u32,
-    /// Recent round trip in milliseconds, weighted towards slow ones. `None` before the first pong.
+    /// Milliseconds, weighted towards slow ones. `None` before the first pong.
     round_trip: Option<Millis>,
-    /// Ping interval requested by the server, in milliseconds.
+    /// Requested by the server, in milliseconds.
     heartbeat_interval: Millis,
     last_sent_at: Millis,
     ping_counter: u32,
-    /// The oldest unanswered ping: its number and the time it was sent.
+    /// The oldest unanswered ping: its number and time.
     pending_ping: Option<(u32, Millis)>,
 }
 
@@ -80,31 +78,26 @@ impl SocketPolicy {
         }
     }
 
-    /// Starts probing during a call: the other side is silent, and if the server is too, the path is dead. Returns
-    /// whether a call is active.
+    /// The other side is silent; if the server is too, the path is dead. Returns whether a call is active.
     pub(super) fn start_probe(&mut self) -> bool {
         self.is_probing = self.is_urgent;
         self.is_probing
     }
 
-    /// Sets the ping interval that the server requests, in milliseconds.
     pub(super) fn set_heartbeat_interval(&mut self, interval: Millis) {
         self.heartbeat_interval = interval;
     }
 
-    /// Records that a frame was sent.
     pub(super) fn on_sent(&mut self, now: Millis) {
         self.last_sent_at = now;
     }
 
-    /// Starts a ping; returns its number.
     pub(super) fn start_ping(&mut self, now: Millis) -> u32 {
         self.ping_counter = self.ping_counter.wrapping_add(1);
         self.pending_ping.get_or_insert((self.ping_counter, now));
         self.ping_counter
     }
 
-    /// Records the round trip of the pending ping.
     pub(super) fn on_pong(&mut self, number: u32, now: Millis) {
         if let Some((_, at)) = self.pending_ping.take_if(|(pinged, _)| *pinged == number) {
             self.record_round_trip(now - at);
@@ -117,7 +110,7 @@ impl SocketPolicy {
         self.round_trip = Some(round_trip.min(URGENT_PONG_TIMEOUT));
     }
 
-    /// Records the result of a health check; returns whether to connect now.
+    /// Returns whether to connect now.
     pub(super) fn on_health_check(&mut self, answers: bool) -> bool {
         self.failed_health_checks += 1;
         let is_reconnecting = answers || self.failed_health_checks >= MAX_FAILED_HEALTH_CHECKS;
@@ -127,7 +120,7 @@ impl SocketPolicy {
         is_reconnecting
     }
 
-    /// The ping interval, in milliseconds.
+    /// In milliseconds.
     fn ping_interval(&self) -> Millis {
         if self.is_urgent {
             URGENT_PING_INTERVAL
@@ -192,7 +185,7 @@ impl ReconnectPolicy for SocketPolicy {
 }
 
 impl ReconnectState<SocketPolicy> {
-    /// Sets whether a call is active. When one starts, a scheduled attempt is moved forward.
+    /// A call that starts moves a scheduled attempt forward.
     pub(super) fn set_urgent(&mut self, urgent: bool, now: Millis) {
         self.policy.is_urgent = urgent;
         self.policy.is_probing &= urgent;
@@ -201,14 +194,13 @@ impl ReconnectState<SocketPolicy> {
         }
     }
 
-    /// Returns whether the next attempt is due and requires a health check.
+    /// The next attempt is due and requires a health check.
     pub(super) fn must_check_health(&self, now: Millis) -> bool {
         self.policy.is_urgent
             && failed_attempts(self.failures()) >= MAX_UNCHECKED_ATTEMPTS
             && self.retry_at().is_some_and(|at| at <= now)
     }
 
-    /// Returns whether an idle connection must be pinged.
     pub(super) fn is_ping_due(&self, now: Millis) -> bool {
         self.phase().is_some()
             && !self.is_awaiting_reply()
@@ -216,7 +208,7 @@ impl ReconnectState<SocketPolicy> {
     }
 }
 
-/// Number of failed attempts: the first failure is the loss of the connection itself.
+/// The first failure is the loss of the connection itself.
 fn failed_attempts(failures: u32) -> usize {
     usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX)
 }
@@ -228,7 +220,7 @@ mod tests {
 
     type SocketState = ReconnectState<SocketPolicy>;
 
-    /// A welcomed connection during a call. All of it happens at time 0.
+    /// During a call, all at time 0.
     fn urgent_state() -> SocketState {
         let mut state = SocketState::new(SocketPolicy::new());
         state.set_urgent(true, 0);
@@ -247,7 +239,7 @@ mod tests {
         }
     }
 
-    /// Loses the connection by a timeout in the current phase; returns the delay of the next attempt.
+    /// By a timeout in the current phase; returns the delay of the next attempt.
     fn time_out(state: &mut SocketState, random: f64) -> Millis {
         let phase = state.phase().expect("there is a connection");
         lose(state, phase.timeout_cause(), random)
@@ -264,25 +256,23 @@ mod tests {
         assert_eq!(effect, Some(ConnectionEffect::Connect));
     }
 
-    /// Limit of the reply that is awaited.
     fn timeout(state: &SocketState) -> Millis {
         state.deadline().expect("a reply is awaited") - 1
     }
 
-    /// Limit of a pong.
     fn pong_timeout(mut state: SocketState) -> Millis {
         state.on_event(ConnectionEvent::ReplyRequested, 0, 0.0);
         timeout(&state)
     }
 
-    /// Opens the connection; returns the limit of the welcome.
+    /// Opens the connection.
     fn welcome_timeout(mut state: SocketState) -> Millis {
         state.on_event(ConnectionEvent::Start, 0, 0.0);
         state.on_event(ConnectionEvent::Opened, 0, 0.0);
         timeout(&state)
     }
 
-    /// Loses the connection, then fails `count` attempts; returns the time limit of each.
+    /// Loses the connection, then fails `count` attempts; returns the limit of each.
     fn attempt_timeouts(state: &mut SocketState, count: usize) -> Vec<Millis> {
         (0..count)
             .map(|_| {

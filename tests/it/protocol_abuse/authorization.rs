@@ -40,7 +40,7 @@ async fn a_room_that_is_somebody_elses_is_as_if_it_were_not_there() {
     );
     fixture.assert_others_unaffected().await;
 
-    // Mallory's frames did not reach the private room, and its messages do not reach Mallory.
+    // Nothing of Mallory's reached the private room, nor the reverse.
     fixture
         .ada
         .send_message(private, "do you trust Mallory?")
@@ -139,7 +139,7 @@ async fn ids_that_belong_to_others_are_no_use() {
     let mut mallory = fixture.mallory.connect().await;
     let room = fixture.general();
 
-    // The id of another user's message.
+    // Another user's message.
     let id = message_id();
     fixture
         .ada
@@ -163,7 +163,7 @@ async fn ids_that_belong_to_others_are_no_use() {
     assert_eq!(mallory.wait_for_refusal(id).await.0, ErrorCode::Invalid);
     fixture.assert_others_unaffected().await;
 
-    // The id of Ada's own message, in another room.
+    // Ada's own message, in another room.
     let private = fixture.create_private_room().await;
     fixture
         .ada
@@ -256,7 +256,7 @@ async fn a_call_between_others_cannot_be_touched() {
         .await;
     assert_eq!(mallory.wait_for_error().await.0, ErrorCode::NoSuchUser);
 
-    // The call still rings and can be answered.
+    // The call still rings.
     let action = ClientAction::Accept;
     fixture
         .grace

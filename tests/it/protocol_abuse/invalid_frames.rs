@@ -1,4 +1,4 @@
-//! Malformed frames, and frames that are not allowed at this point.
+//! Malformed frames, and frames not allowed at this point.
 
 use super::{AbuseFixture, wait_for_upload_ready};
 use crate::support::{HelloFrame, WsClient, message_id, ws_client};
@@ -173,7 +173,7 @@ async fn bytes_that_are_no_chunk_are_refused() {
     assert!(reason.contains("not announced"), "{reason}");
     fixture.assert_others_unaffected().await;
 
-    // A wrong offset: the server replies with the expected offset and writes nothing.
+    // A wrong offset: the server replies with the expected one and writes nothing.
     let room = mallory.general();
     let (name, size) = ("a.txt".to_owned(), 20);
     mallory
@@ -187,7 +187,7 @@ async fn bytes_that_are_no_chunk_are_refused() {
     assert_eq!(wait_for_upload_ready(&mut mallory, id).await, 0);
     mallory.send_chunk(id, 7, b"out of step").await;
     assert_eq!(wait_for_upload_ready(&mut mallory, id).await, 0);
-    // More data than announced: the upload is aborted.
+    // More data than announced aborts the upload.
     mallory.send_chunk(id, 0, &[0; 21]).await;
     let (code, reason) = mallory.wait_for_refusal(id).await;
     assert_eq!(code, ErrorCode::Invalid);
@@ -229,7 +229,7 @@ async fn hello_is_sent_once_and_first() {
 async fn a_frame_that_breaks_the_standard_ends_its_own_connection_only() {
     let mut fixture = AbuseFixture::new().await;
     let mut mallory = fixture.mallory.connect().await;
-    // Text that is not UTF-8 (RFC 6455 section 8.1).
+    // RFC 6455 section 8.1: not UTF-8.
     let text = OpCode::Data(Data::Text);
     let broken = Frame::message(vec![0xFF, 0xFE], text, true);
     mallory.send_raw_frame(broken).await;

@@ -94,7 +94,7 @@ async fn a_client_that_falls_silent_is_closed_with_4009() {
     assert_eq!(alive.welcome().heartbeat, 1_000);
     let who = silent.me().clone();
     let closing = silent.expect_close();
-    // Grace pings twice per heartbeat interval and stays connected.
+    // Grace pings twice per heartbeat interval.
     let pinging = async {
         let mut every = tokio::time::interval(Duration::from_millis(500));
         loop {

@@ -1,4 +1,4 @@
-//! An HTTP client with a session: a browser without pages.
+//! An HTTP client with a session.
 
 use super::{HelloFrame, Server, WsClient, with_timeout};
 use reqwest::{
@@ -11,7 +11,7 @@ use rialto::server::tls;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{net::SocketAddr, sync::Arc};
 
-/// A browser with its own cookie jar. Clones are cheap and share the jar.
+/// Clones share the cookie jar.
 #[derive(Clone)]
 pub(crate) struct Browser {
     pub(crate) name: String,
@@ -22,7 +22,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// A browser without a session. `name` is not sent.
+    /// Without a session. `name` is not sent.
     pub(crate) fn anonymous(server: &Server, name: &str) -> Self {
         let jar = Arc::<Jar>::default();
         tls::install_crypto_provider();
@@ -38,7 +38,7 @@ impl Browser {
         }
     }
 
-    /// Picks a name with the plain HTML form, as a browser without JavaScript does.
+    /// With the plain HTML form, as without JavaScript.
     pub(crate) async fn join(server: &Server, name: &str) -> Self {
         let browser = Self::anonymous(server, name);
         let response = browser
@@ -53,12 +53,11 @@ impl Browser {
         browser
     }
 
-    /// The same session, with requests sent to another node.
+    /// The same session at another node.
     pub(crate) fn at_node(&self, server: &Server) -> Self {
         self.at_address(server.address())
     }
 
-    /// The same session, with requests sent to this address.
     pub(crate) fn at_address(&self, address: SocketAddr) -> Self {
         Self {
             address,
@@ -70,7 +69,6 @@ impl Browser {
         self.address
     }
 
-    /// The underlying HTTP client, with this browser's cookies.
     pub(crate) fn http(&self) -> &reqwest::Client {
         &self.http
     }
@@ -79,12 +77,10 @@ impl Browser {
         format!("http://{}{path}", self.address)
     }
 
-    /// The `Cookie` header for the site's root, if there is a cookie.
     pub(crate) fn cookie(&self) -> Option<HeaderValue> {
         self.cookie_at("/")
     }
 
-    /// The `Cookie` header for a path of the site, if there is a cookie.
     pub(crate) fn cookie_at(&self, path: &str) -> Option<HeaderValue> {
         self.jar.cookies(&self.url(path).parse().unwrap())
     }
@@ -105,7 +101,7 @@ impl Browser {
         response.text().await.unwrap()
     }
 
-    /// Submits an HTML form without JavaScript.
+    /// As a form without JavaScript.
     pub(crate) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
         let request = self
             .http
@@ -115,7 +111,7 @@ impl Browser {
         with_timeout(path, request.send()).await.unwrap()
     }
 
-    /// Submits a form with a page's `Referer`. Returns the redirect's target; on failure that page, with the error.
+    /// With a page's `Referer`. Returns the redirect's target: on failure that page, with the error.
     pub(crate) async fn submit_form(
         &self,
         page: &str,
@@ -136,7 +132,7 @@ impl Browser {
             .to_owned()
     }
 
-    /// Calls a server function, as the hydrated page does.
+    /// As the hydrated page does.
     pub(crate) async fn call_server_fn<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -154,12 +150,11 @@ impl Browser {
         serde_json::from_str(&text).unwrap_or_else(|why| panic!("{path}: {why}: {text}"))
     }
 
-    /// Opens a WebSocket and exchanges hello and welcome.
+    /// Opens a WebSocket; exchanges hello and welcome.
     pub(crate) async fn connect(&self) -> WsClient {
         self.connect_with(HelloFrame::default()).await
     }
 
-    /// Opens a WebSocket with this `hello`.
     pub(crate) async fn connect_with(&self, hello: HelloFrame) -> WsClient {
         let mut ws = WsClient::open_socket(self).await;
         ws.exchange_hello(hello).await;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// A self-signed certificate and its key, in files.
+/// In files, with its key.
 pub(crate) struct Certificate {
     pub(crate) cert: rcgen::Certificate,
     folder: TempDir,

@@ -3,10 +3,10 @@
 use super::{WsClient, message_id, ws_client};
 use std::time::{Duration, Instant};
 
-/// Maximum latency that load elsewhere may add to a delivery.
+/// By load elsewhere.
 const MAX_ADDED_LATENCY: Duration = Duration::from_millis(100);
 
-/// Sorted delivery latencies.
+/// Sorted.
 pub(crate) struct Latencies(Vec<Duration>);
 
 impl From<Vec<Duration>> for Latencies {
@@ -29,7 +29,7 @@ impl Latencies {
         self.0[self.0.len() / 2]
     }
 
-    /// Whether the longest delivery exceeds the longest of `baseline` by less than [`MAX_ADDED_LATENCY`]. Prints both.
+    /// The longest delivery exceeds that of `baseline` by less than [`MAX_ADDED_LATENCY`]. Prints both.
     pub(crate) fn is_within_budget(&self, baseline: &Self, what: &str) -> bool {
         let added = self.longest().saturating_sub(baseline.longest());
         println!(
@@ -43,7 +43,7 @@ impl Latencies {
     }
 }
 
-/// Sends `rounds` messages to the general room. Returns the time from each send to its event at the reader.
+/// In the general room, from each send to its event at the reader.
 pub(crate) async fn measure_latencies(
     writer: &mut WsClient,
     reader: &mut WsClient,

@@ -1,21 +1,4 @@
-//! Servers and clients for the tests.
-//!
-//! | module | contents |
-//! |---|---|
-//! | [`server`] | the program as a child process |
-//! | [`test_storage`] | a server's storage: a folder, and on PostgreSQL a database |
-//! | [`postgres`] | a PostgreSQL server that a test stops and starts |
-//! | [`nats`] | a NATS server that a test stops and starts |
-//! | [`s3`] | an S3 server that a test stops and starts |
-//! | [`certificate`] | a self-signed certificate |
-//! | [`cluster`] | several nodes that share a database and a NATS server |
-//! | [`small_disk`] | a small disk that a test fills and frees |
-//! | [`browser`] | an HTTP client with a cookie jar and a session |
-//! | [`ws_client`] | a WebSocket client |
-//! | [`sse`] | an SSE client for the news |
-//! | [`publisher`] | a client of the publishing API |
-//! | [`stuck_reader`] | clients that do not read |
-//! | [`latencies`] | delivery latencies |
+//! Servers and clients for the tests. Every wait fails after [`WAIT_TIMEOUT`] and prints what was received.
 //!
 //! ```ignore
 //! let server = Server::start().await;
@@ -23,8 +6,6 @@
 //! let mut ws = ada.connect().await;
 //! let seq = ws.send_message(ws.general(), "Good morning").await;
 //! ```
-//!
-//! Every wait fails after [`WAIT_TIMEOUT`] and prints what was received instead.
 
 pub(crate) mod browser;
 pub(crate) mod certificate;
@@ -69,16 +50,16 @@ macro_rules! needs_postgresql {
 }
 pub(crate) use needs_postgresql;
 
-/// Generous, so that a busy machine fails no test.
+/// Enough for a busy machine.
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits for a future; panics with `what` after [`WAIT_TIMEOUT`].
+/// Panics with `what` after [`WAIT_TIMEOUT`].
 pub(crate) async fn with_timeout<T>(what: &str, work: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(WAIT_TIMEOUT, work).await;
     done.unwrap_or_else(|_| panic!("{what}: not within {WAIT_TIMEOUT:?}"))
 }
 
-/// Polls a condition until it is true; panics with `what` after [`WAIT_TIMEOUT`].
+/// Polls; panics with `what` after [`WAIT_TIMEOUT`].
 pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     with_timeout(what, async {
         while !is_so().await {

@@ -7,10 +7,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// A NATS server on its own port. It is killed on drop.
+/// On its own port; killed on drop.
 pub(crate) struct Nats {
     port: u16,
-    /// User and password that clients must present; none allows every client.
+    /// `None` allows every client.
     credentials: Option<[&'static str; 2]>,
     process: Option<Child>,
 }
@@ -33,12 +33,12 @@ impl Nats {
         nats
     }
 
-    /// The URL for `--bus`, without credentials.
+    /// For `--bus`, without credentials.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Starts the process on the port it had before.
+    /// On the port it had before.
     pub(crate) async fn launch(&mut self) {
         let running = Command::new(find_nats_server())
             .args(["--addr", "127.0.0.1", "--port", &self.port.to_string()])
@@ -65,7 +65,7 @@ impl Nats {
     }
 }
 
-/// Debian installs it in `/usr/sbin`, which is usually only in root's `PATH`.
+/// Debian installs it in `/usr/sbin`, usually only in root's `PATH`.
 fn find_nats_server() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

@@ -1,4 +1,4 @@
-//! A PostgreSQL server that a test stops and starts, with the durability of a real one.
+//! A PostgreSQL server that a test stops and starts, as durable as a real one.
 
 use super::with_timeout;
 use std::{process::Stdio, time::Duration};
@@ -10,7 +10,7 @@ use tokio::{
 
 const POSTGRES_SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres.sh");
 
-/// A server in its own folder. It is killed on drop.
+/// In its own folder; killed on drop.
 pub(crate) struct Postgres {
     folder: TempDir,
     password: String,
@@ -42,13 +42,13 @@ impl Postgres {
         postgres
     }
 
-    /// The URL of the database `postgres`, which always exists.
+    /// The database `postgres` always exists.
     pub(crate) fn url(&self) -> String {
         let Self { password, port, .. } = self;
         format!("postgres://rialto:{password}@127.0.0.1:{port}/postgres")
     }
 
-    /// Starts the process on the port it had before.
+    /// On the port it had before.
     pub(crate) async fn launch(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let running = Command::new(POSTGRES_SCRIPT)
@@ -62,7 +62,7 @@ impl Postgres {
             .spawn();
         self.process = Some(running.unwrap());
         let ready = async {
-            // The port opens before connections are accepted; until then clients are refused and told to retry.
+            // The port opens before connections are accepted.
             while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -71,12 +71,12 @@ impl Postgres {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        // Crash recovery after an immediate shutdown may take a while.
+        // Crash recovery may take a while.
         let started = tokio::time::timeout(Duration::from_mins(1), ready).await;
         started.expect("PostgreSQL starts");
     }
 
-    /// Shuts down at once (SIGQUIT): no checkpoint, and clients are not notified. Committed transactions are on disk.
+    /// SIGQUIT: no checkpoint, and clients are not notified. Committed transactions are on disk.
     pub(crate) async fn shutdown_immediate(&mut self) {
         let mut running = self.process.take().expect("PostgreSQL is running");
         let id = running

@@ -1,11 +1,10 @@
-//! A client of the publishing API, with a token created on the command line.
+//! A client of the publishing API.
 
 use super::{Browser, Server, with_timeout};
 use reqwest::{RequestBuilder, Response};
 use rialto::model::story::Story;
 use serde_json::{Value, json};
 
-/// Publishes stories with a bearer token.
 pub(crate) struct Publisher {
     browser: Browser,
     token: String,
@@ -19,7 +18,7 @@ impl Publisher {
         }
     }
 
-    /// A request with the token and no body.
+    /// With the token.
     pub(crate) fn empty_request(&self) -> RequestBuilder {
         self.browser
             .http
@@ -27,7 +26,7 @@ impl Publisher {
             .bearer_auth(&self.token)
     }
 
-    /// A request that publishes a story; a test may change it before sending.
+    /// A test may change it before sending.
     pub(crate) fn story_request(&self, story: &Value) -> RequestBuilder {
         self.empty_request().json(story)
     }
@@ -44,7 +43,7 @@ impl Publisher {
         response.json().await.unwrap()
     }
 
-    /// Publishes a story with this headline in "General".
+    /// In "General".
     pub(crate) async fn publish(&self, headline: &str) -> Story {
         self.publish_in_topic("General", headline).await
     }

@@ -1,4 +1,4 @@
-//! An S3 server that a test stops and starts: the package `rialto-test-s3`, backed by a folder.
+//! An S3 server that a test stops and starts: the package `rialto-test-s3`.
 
 use super::with_timeout;
 use std::{net::SocketAddr, path::PathBuf, process::Stdio};
@@ -12,7 +12,7 @@ const BUCKET: &str = "community";
 const ACCESS_KEY_ID: &str = "AKIDRIALTO";
 const SECRET_ACCESS_KEY: &str = "a secret of this test";
 
-/// An S3 server on its own port, with one bucket.
+/// On its own port, with one bucket.
 pub(crate) struct S3 {
     folder: TempDir,
     address: SocketAddr,
@@ -23,7 +23,7 @@ impl S3 {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
-        // The first test to get here builds it; the others wait for cargo's lock.
+        // The first test builds it; the others wait for cargo's lock.
         let mut build = Command::new(env!("CARGO"));
         build.args([
             "build",
@@ -43,7 +43,7 @@ impl S3 {
         s3
     }
 
-    /// Starts the process on the port it had before.
+    /// On the port it had before.
     pub(crate) async fn launch(&mut self) {
         let mut command = Command::new(env!("CARGO"));
         // On Unix, `cargo run` replaces itself with the program (exec).
@@ -69,13 +69,13 @@ impl S3 {
         self.process = Some(process);
     }
 
-    /// Kills the process, which closes every connection.
+    /// Closes every connection.
     pub(crate) async fn stop(&mut self) {
         let mut process = self.process.take().expect("the S3 server is running");
         process.kill().await.unwrap();
     }
 
-    /// Configures a Rialto server to store files in this server's bucket, under `sent`.
+    /// Files go to this server's bucket, under `sent`.
     pub(crate) fn settings(&self) -> impl Fn(&mut Command) + Clone + Send + Sync + 'static {
         let endpoint = format!("http://{}", self.address);
         move |command| {
@@ -89,7 +89,7 @@ impl S3 {
         }
     }
 
-    /// The folder in which the server stores the objects under `sent`.
+    /// The objects under `sent`.
     pub(crate) fn objects_dir(&self) -> PathBuf {
         self.folder.path().join(BUCKET).join("sent")
     }

@@ -23,19 +23,19 @@ const RIALTO_BIN: &str = env!("CARGO_BIN_EXE_rialto");
 const LISTENING_PREFIX: &str = "listening on http://";
 const CLAIM_PREFIX: &str = "one-time link to become administrator: ";
 
-/// A server with its own storage. It is killed on drop.
+/// With its own storage; killed on drop.
 pub(crate) struct Server {
     process: Option<ServerProcess>,
     address: SocketAddr,
     storage: Arc<TestStorage>,
-    /// A command to run the program through, such as `nsenter`; empty if none.
+    /// Such as `nsenter`; empty if none.
     command_prefix: Vec<String>,
     configure: Box<dyn Fn(&mut Command) + Send + Sync>,
 }
 
 struct ServerProcess {
     child: Child,
-    /// Every line the program has printed to stdout so far.
+    /// Printed so far.
     stdout_lines: watch::Receiver<Vec<String>>,
 }
 
@@ -44,7 +44,7 @@ impl Server {
         Self::start_with(|_| {}).await
     }
 
-    /// A server with further settings, kept across [`Self::restart`].
+    /// Settings are kept across [`Self::restart`].
     pub(crate) async fn start_with(
         configure: impl Fn(&mut Command) + Send + Sync + 'static,
     ) -> Self {
@@ -79,7 +79,7 @@ impl Server {
         server
     }
 
-    /// Starts the program on the address it had before, so that clients can reconnect.
+    /// On the address it had before, so that clients can reconnect.
     async fn launch(&mut self) {
         let mut command = rialto_command_with_prefix(&self.command_prefix);
         command
@@ -99,7 +99,7 @@ impl Server {
         self.address = line.parse().unwrap();
     }
 
-    /// Waits for a line with this prefix and returns the rest of that line.
+    /// Returns the rest of the line.
     pub(crate) async fn wait_for_line(&self, prefix: &str) -> String {
         let running = self.process.as_ref().expect("the server is running");
         let mut stdout_lines = running.stdout_lines.clone();
@@ -125,12 +125,11 @@ impl Server {
         self.address
     }
 
-    /// The folder with the store and the files.
     pub(crate) fn data_dir(&self) -> &Path {
         self.storage.folder()
     }
 
-    /// The path of the printed link that creates the administrator.
+    /// Of the printed link that creates the administrator.
     pub(crate) async fn claim_path(&self) -> String {
         let link = self.wait_for_line(CLAIM_PREFIX).await;
         let path = link
@@ -139,7 +138,7 @@ impl Server {
         path.unwrap_or_else(|| panic!("{link} is not a link"))
     }
 
-    /// Whether this start has printed the administrator link, which comes before any response.
+    /// In this start, before any response.
     pub(crate) fn has_printed_claim(&self) -> bool {
         let running = self.process.as_ref().expect("the server is running");
         running
@@ -149,19 +148,19 @@ impl Server {
             .any(|line| line.starts_with(CLAIM_PREFIX))
     }
 
-    /// SIGKILL: nothing is flushed, no connection is closed properly.
+    /// SIGKILL: nothing is flushed.
     pub(crate) async fn kill(&mut self) {
         if let Some(mut running) = self.process.take() {
             running.child.kill().await.unwrap();
         }
     }
 
-    /// SIGSTOP: suspends the process until [`Self::thaw`].
+    /// SIGSTOP, until [`Self::thaw`].
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// SIGCONT: resumes the process after [`Self::freeze`].
+    /// SIGCONT.
     pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
@@ -178,7 +177,7 @@ impl Server {
             .expect("the process has not been waited for")
     }
 
-    /// SIGTERM; waits until the process exits.
+    /// SIGTERM; waits for the exit.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         let mut running = self.process.take().expect("the server is running");
@@ -187,19 +186,19 @@ impl Server {
             .unwrap()
     }
 
-    /// Starts the program again on the same data and address; kills it first if it still runs.
+    /// On the same data and address; kills a running program first.
     pub(crate) async fn restart(&mut self) {
         self.kill().await;
         self.launch().await;
     }
 
-    /// Uses the same folder with another database from the next start on.
+    /// The same folder with another database, from the next start on.
     pub(crate) fn use_database(&mut self, database: &Arc<TestDatabase>) {
         let storage = Arc::get_mut(&mut self.storage).expect("no other server uses this storage");
         storage.move_to(database.clone());
     }
 
-    /// Creates the first administrator through the printed link.
+    /// Through the printed link.
     pub(crate) async fn create_administrator(&self) -> Browser {
         let claim = self.claim_path().await;
         let claim = claim
@@ -222,12 +221,12 @@ impl Server {
         browser
     }
 
-    /// Starts a second program on the same storage and returns its error output.
+    /// Of a second program on the same storage.
     pub(crate) async fn second_start_error(&self) -> String {
         startup_error(&self.storage, |_| {}).await
     }
 
-    /// Runs a command of the program on this server's data.
+    /// A command of the program, on this server's data.
     pub(crate) async fn run_cli(&self, arguments: &[&str]) -> Output {
         let mut command = rialto_command();
         command.args(arguments).args(self.storage.arguments());
@@ -236,7 +235,7 @@ impl Server {
             .unwrap()
     }
 
-    /// Creates a publishing token on the command line.
+    /// On the command line.
     pub(crate) async fn create_token(&self, name: &str) -> String {
         let made = self.run_cli(&["token", "create", name]).await;
         assert!(made.status.success(), "{made:?}");
@@ -248,7 +247,7 @@ impl Server {
     }
 }
 
-/// Every file below a folder, sorted by path.
+/// Sorted by path.
 pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -272,7 +271,7 @@ pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
 
 pub(crate) const ADMIN_PASSWORD: &str = "three thousand ducats";
 
-/// Runs the program with exactly these arguments.
+/// With exactly these arguments.
 pub(crate) async fn run_cli(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
     let mut command = rialto_command();
     command.args(arguments);
@@ -281,7 +280,7 @@ pub(crate) async fn run_cli(arguments: impl IntoIterator<Item = impl AsRef<OsStr
         .unwrap()
 }
 
-/// Starts a server that must fail to start, and returns its error output.
+/// Of a server that must fail to start.
 pub(crate) async fn startup_error(storage: &TestStorage, set: impl Fn(&mut Command)) -> String {
     let mut command = rialto_command();
     command
@@ -294,12 +293,11 @@ pub(crate) async fn startup_error(storage: &TestStorage, set: impl Fn(&mut Comma
     String::from_utf8(refused.stderr).unwrap()
 }
 
-/// The program, without `RIALTO_` and `AWS_` variables of the environment.
+/// Without `RIALTO_` and `AWS_` variables of the environment.
 pub(crate) fn rialto_command() -> Command {
     rialto_command_with_prefix(&[])
 }
 
-/// The program, run through another command; an empty prefix runs it directly.
 fn rialto_command_with_prefix(command_prefix: &[String]) -> Command {
     let mut line = command_prefix
         .iter()
@@ -317,7 +315,7 @@ fn rialto_command_with_prefix(command_prefix: &[String]) -> Command {
     command
 }
 
-/// Reads stdout until it ends, so that the program never blocks on a full pipe.
+/// Keeps the program from blocking on a full pipe.
 fn collect_stdout(process: &mut Child) -> watch::Receiver<Vec<String>> {
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let (lines_tx, lines_rx) = watch::channel(Vec::new());

@@ -1,4 +1,4 @@
-//! A disk of a few megabytes that a test fills and frees: a tmpfs in its own mount namespace.
+//! A disk that a test fills and frees: a tmpfs in its own mount namespace.
 
 use super::TestStorage;
 use std::{path::PathBuf, process::Stdio, sync::Arc};
@@ -7,17 +7,17 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// A data folder on a small disk. Both are removed on drop.
+/// A data folder, removed on drop.
 pub(crate) struct SmallDisk {
     storage: Arc<TestStorage>,
-    /// A process that sleeps and keeps the mount namespace alive.
+    /// Sleeps, and keeps the mount namespace alive.
     namespace_process: Child,
 }
 
 impl SmallDisk {
-    /// Mounts a disk over the folder of a new storage; none where mounting is not permitted.
+    /// `None` where mounting is not permitted.
     pub(crate) async fn mount(megabytes: u32) -> Option<Self> {
-        // SQLite: PostgreSQL's files would not be on this disk.
+        // PostgreSQL's files would not be on this disk.
         let storage = Arc::new(TestStorage::with_database(None));
         let mut command = Command::new("unshare");
         if !is_root() {
@@ -44,7 +44,7 @@ impl SmallDisk {
         &self.storage
     }
 
-    /// The command prefix that enters the mount namespace.
+    /// Enters the mount namespace.
     pub(crate) fn nsenter_command(&self) -> Vec<String> {
         let mut command = vec!["nsenter".to_owned(), "--mount".to_owned()];
         if !is_root() {
@@ -68,12 +68,11 @@ impl SmallDisk {
         while ballast.write_all(&[0; 4096]).is_ok() {}
     }
 
-    /// Frees the space that [`Self::fill`] took.
     pub(crate) fn free(&self) {
         std::fs::remove_file(self.ballast_path()).unwrap();
     }
 
-    /// The path of the filler file, as seen from outside the namespace.
+    /// From outside the namespace.
     fn ballast_path(&self) -> PathBuf {
         let pid = self
             .namespace_process

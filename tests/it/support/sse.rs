@@ -1,7 +1,5 @@
-//! An SSE client for the news: a parser of `text/event-stream` (WHATWG HTML, "Interpreting an event stream") and a
-//! connection.
-//!
-//! Existing crates drop comments, and a heartbeat is one.
+//! An SSE client for the news (WHATWG HTML, "Interpreting an event stream"). Existing crates drop comments,
+//! and a heartbeat is one.
 
 use super::{Browser, Server, WAIT_TIMEOUT};
 use reqwest::{Response, header::HeaderMap};
@@ -12,20 +10,19 @@ use rialto::{
 use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 
-/// An item of an event stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SseItem {
     Event(Event),
-    /// The text of a comment line, without the colon.
+    /// Without the colon.
     Comment(String),
-    /// The reconnection time of a `retry` field, in milliseconds.
+    /// In milliseconds.
     Retry(u64),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) name: String,
-    /// The last event id when this event was dispatched.
+    /// When this event was dispatched.
     pub(crate) last_event_id: String,
     pub(crate) data: String,
 }
@@ -37,7 +34,7 @@ impl Event {
     }
 }
 
-/// An incremental parser of an event stream.
+/// Incremental.
 #[derive(Debug, Default)]
 pub(crate) struct Parser {
     line: Vec<u8>,
@@ -48,7 +45,7 @@ pub(crate) struct Parser {
 }
 
 impl Parser {
-    /// Parses the next bytes, split anywhere, and returns the items they complete.
+    /// The bytes may be split anywhere.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<SseItem> {
         let mut items = Vec::new();
         for byte in bytes {
@@ -102,7 +99,6 @@ impl Parser {
     }
 }
 
-/// A connection to `GET /news/events`.
 pub(crate) struct SseClient {
     response: Response,
     parser: Parser,
@@ -111,12 +107,12 @@ pub(crate) struct SseClient {
 }
 
 impl SseClient {
-    /// Connects without a query or a last event id: live events only.
+    /// Live events only.
     pub(crate) async fn open(server: &Server) -> Self {
         Self::open_with(server, "", None).await
     }
 
-    /// Connects with a query (`?after=3&epoch=…`) and optionally a `Last-Event-ID`, as a reconnecting browser does.
+    /// With a query (`?after=3&epoch=…`) and optionally a `Last-Event-ID`, as a reconnecting browser.
     pub(crate) async fn open_with(
         server: &Server,
         query: &str,
@@ -149,7 +145,7 @@ impl SseClient {
         self.response.headers()
     }
 
-    /// The next item; none at the end of the stream.
+    /// `None` at the end of the stream.
     pub(crate) async fn next_item(&mut self) -> Option<SseItem> {
         loop {
             if let Some(item) = self.pending.pop_front() {
@@ -182,7 +178,7 @@ impl SseClient {
         }
     }
 
-    /// The data of the next event with this name, parsed as JSON.
+    /// The next event with this name.
     pub(crate) async fn next_event<T: DeserializeOwned>(&mut self, name: &str) -> T {
         self.wait_for(|item| match item {
             SseItem::Event(event) if event.name == name => Some(event.json()),
@@ -195,7 +191,7 @@ impl SseClient {
         self.next_event(sse::HELLO_EVENT).await
     }
 
-    /// The next story. Its sequence number must equal its event id.
+    /// The next story, whose sequence must equal its event id.
     pub(crate) async fn next_story(&mut self) -> Story {
         let (id, story) = self
             .wait_for(|item| match item {
@@ -209,7 +205,7 @@ impl SseClient {
         story
     }
 
-    /// Reads to the end of the stream and returns the remaining items.
+    /// Returns the remaining items.
     pub(crate) async fn read_to_end(&mut self) -> Vec<SseItem> {
         let mut rest = Vec::new();
         let reading = async {

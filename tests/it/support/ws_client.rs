@@ -49,7 +49,7 @@ impl Default for HelloFrame {
 }
 
 impl HelloFrame {
-    /// A `hello` that resumes a room after this cursor.
+    /// Resumes a room after this cursor.
     pub(crate) fn with_cursor(room: RoomId, cursor: Cursor) -> Self {
         Self {
             cursors: vec![RoomCursor { room, cursor }],
@@ -58,7 +58,7 @@ impl HelloFrame {
     }
 }
 
-/// The contents of the `welcome` frame and of the first `people` frame.
+/// Of `welcome` and the first `people`.
 #[derive(Debug)]
 pub(crate) struct Welcome {
     pub(crate) user: Person,
@@ -72,18 +72,17 @@ pub(crate) struct Welcome {
 pub(crate) struct WsClient {
     socket: WebSocketStream<TcpStream>,
     welcome: Option<Welcome>,
-    /// Every frame received so far, printed when a test fails.
+    /// Printed when a test fails.
     received: Vec<ServerFrame>,
-    /// Frames skipped while waiting for an acknowledgement; read before the socket.
+    /// Skipped while waiting for an acknowledgement; read before the socket.
     deferred: VecDeque<ServerFrame>,
 }
 
-/// The opening handshake for `/ws`, with this browser's cookies.
+/// For `/ws`, with this browser's cookies.
 pub(crate) fn handshake_request(browser: &Browser) -> Request {
     handshake_request_at(browser, "/ws")
 }
 
-/// The opening handshake for a path, with this browser's cookies.
 pub(crate) fn handshake_request_at(browser: &Browser, path: &str) -> Request {
     let mut request = format!("ws://{}{path}", browser.address())
         .into_client_request()
@@ -97,7 +96,7 @@ pub(crate) fn handshake_request_at(browser: &Browser, path: &str) -> Request {
     request
 }
 
-/// Performs the opening handshake, which the server may refuse.
+/// The server may refuse.
 pub(crate) async fn upgrade(
     request: Request,
     stream: TcpStream,
@@ -105,7 +104,7 @@ pub(crate) async fn upgrade(
     with_timeout("the opening handshake", client_async(request, stream)).await
 }
 
-/// The HTTP status of a refused opening handshake; none when it is accepted.
+/// `None` when the handshake is accepted.
 pub(crate) async fn handshake_error_status(request: Request) -> Option<u16> {
     let address = request.uri().authority().unwrap().as_str().to_owned();
     let stream = TcpStream::connect(address).await.unwrap();
@@ -117,19 +116,19 @@ pub(crate) async fn handshake_error_status(request: Request) -> Option<u16> {
 }
 
 impl WsClient {
-    /// Connects without sending `hello`.
+    /// Sends no `hello`.
     pub(crate) async fn open_socket(browser: &Browser) -> Self {
         Self::try_open_socket(browser).await.unwrap()
     }
 
-    /// Connects without sending `hello`; an error when the connection is refused.
+    /// As [`Self::open_socket`], which may be refused.
     pub(crate) async fn try_open_socket(browser: &Browser) -> Result<Self, Error> {
         let stream = TcpStream::connect(browser.address()).await?;
         stream.set_nodelay(true)?;
         Self::open_socket_over(browser, stream).await
     }
 
-    /// Connects to another path without sending `hello`, as a call guest does.
+    /// Another path, as a call guest.
     pub(crate) async fn open_socket_at(browser: &Browser, path: &str) -> Self {
         let stream = TcpStream::connect(browser.address()).await.unwrap();
         let (socket, _) = upgrade(handshake_request_at(browser, path), stream)
@@ -138,7 +137,6 @@ impl WsClient {
         Self::from_socket(socket)
     }
 
-    /// Performs the opening handshake over an existing connection.
     pub(crate) async fn open_socket_over(
         browser: &Browser,
         stream: TcpStream,
@@ -147,7 +145,6 @@ impl WsClient {
         Ok(Self::from_socket(socket))
     }
 
-    /// Wraps a socket after the opening handshake.
     pub(crate) fn from_socket(socket: WebSocketStream<TcpStream>) -> Self {
         Self {
             socket,
@@ -157,7 +154,7 @@ impl WsClient {
         }
     }
 
-    /// Sends `hello` and waits for `welcome` and `people`.
+    /// Waits for `welcome` and `people`.
     pub(crate) async fn exchange_hello(&mut self, hello: HelloFrame) {
         self.send_hello(hello).await;
         let mut welcome = self
@@ -207,12 +204,12 @@ impl WsClient {
         self.welcome.as_ref().expect("the server sent welcome")
     }
 
-    /// The user of this connection, from `welcome`.
+    /// From `welcome`.
     pub(crate) fn me(&self) -> &Person {
         &self.welcome().user
     }
 
-    /// A room of `welcome`, by its slug.
+    /// Of `welcome`, by slug.
     pub(crate) fn room(&self, slug: &str) -> &RoomSummary {
         let rooms = &self.welcome().rooms;
         rooms
@@ -221,7 +218,7 @@ impl WsClient {
             .unwrap_or_else(|| panic!("no room {slug} in {rooms:#?}"))
     }
 
-    /// The room `general`, which always exists.
+    /// The room `general` always exists.
     pub(crate) fn general(&self) -> RoomId {
         self.room("general").id
     }
@@ -230,27 +227,25 @@ impl WsClient {
         self.send_text(&serde_json::to_string(frame).unwrap()).await;
     }
 
-    /// Sends a frame; false when the connection is closed.
+    /// False when the connection is closed.
     pub(crate) async fn try_send(&mut self, frame: &ClientFrame) -> bool {
         let text = WsMessage::text(serde_json::to_string(frame).unwrap());
         with_timeout("a send", self.socket.send(text)).await.is_ok()
     }
 
-    /// Sends a text frame with any content.
     pub(crate) async fn send_text(&mut self, text: &str) {
         with_timeout("a send", self.socket.send(WsMessage::text(text)))
             .await
             .unwrap();
     }
 
-    /// Sends a binary frame with any content.
     pub(crate) async fn send_binary(&mut self, bytes: Vec<u8>) {
         with_timeout("a send", self.socket.send(WsMessage::binary(bytes)))
             .await
             .unwrap();
     }
 
-    /// Sends a raw, possibly invalid frame.
+    /// Possibly invalid.
     pub(crate) async fn send_raw_frame(&mut self, frame: Frame) {
         with_timeout("a send", self.socket.send(WsMessage::Frame(frame)))
             .await
@@ -261,7 +256,7 @@ impl WsClient {
         self.send_binary(Chunk { id, offset, data }.encode()).await;
     }
 
-    /// The next frame; an error with the close frame, if any, when the connection is closed.
+    /// An error with the close frame, if any, when the connection is closed.
     pub(crate) async fn next_frame(&mut self) -> Result<ServerFrame, Option<CloseFrame>> {
         if let Some(frame) = self.deferred.pop_front() {
             return Ok(frame);
@@ -309,7 +304,7 @@ impl WsClient {
         }
     }
 
-    /// The server's close code and reason; skips the frames before.
+    /// Skips the frames before.
     pub(crate) async fn expect_close(&mut self) -> (u16, String) {
         let closing = async {
             loop {
@@ -327,20 +322,20 @@ impl WsClient {
         }
     }
 
-    /// Sends a close frame with this code. The frames before the server's close frame can still be read.
+    /// The frames before the server's close frame can still be read.
     pub(crate) async fn close_with(&mut self, code: CloseCode) {
         let reason = "".into();
         let frame = CloseFrame { code, reason };
         self.socket.close(Some(frame)).await.unwrap();
     }
 
-    /// Closes the WebSocket, as a page does when it is closed.
+    /// As a page that is closed.
     pub(crate) async fn close(mut self) {
-        // The connection may already be closed.
+        // It may already be closed.
         let _ = self.socket.close(None).await;
     }
 
-    /// Sends a ping and returns every frame before its pong.
+    /// Every frame before the pong of a ping.
     pub(crate) async fn frames_until_pong(&mut self) -> Vec<ServerFrame> {
         let n = u32::try_from(self.received.len()).unwrap();
         self.send(&ClientFrame::Ping { n }).await;
@@ -352,15 +347,14 @@ impl WsClient {
         self.received[before..self.received.len() - 1].to_vec()
     }
 
-    /// Sends a message and waits until it is acknowledged.
+    /// Waits for the acknowledgement.
     pub(crate) async fn send_message(&mut self, room: RoomId, text: &str) -> Seq {
         let id = message_id();
         self.send(&message_frame(id, room, text)).await;
         self.wait_for_ack(id).await.0
     }
 
-    /// Waits for an acknowledgement: sequence and time. Skipped frames stay readable, because acknowledgement and event
-    /// arrive in either order.
+    /// Sequence and time. Skipped frames stay readable: acknowledgement and event arrive in either order.
     pub(crate) async fn wait_for_ack(&mut self, wanted: MessageId) -> (Seq, Millis) {
         let mut passed = VecDeque::new();
         let sent = self
@@ -380,7 +374,7 @@ impl WsClient {
         sent
     }
 
-    /// Waits for the refusal of a message or an upload.
+    /// Of a message or an upload.
     pub(crate) async fn wait_for_refusal(&mut self, wanted: MessageId) -> (ErrorCode, String) {
         self.wait_for(|frame| match frame {
             ServerFrame::Refused { id, code, reason } if *id == wanted => {
@@ -453,7 +447,7 @@ fn as_message_in(frame: &ServerFrame, room: RoomId) -> Option<&Message> {
     as_message(frame).filter(|message| message.room == room)
 }
 
-/// A text message's text; empty for any other content.
+/// Empty for any other content.
 pub(crate) fn text_of(message: &Message) -> &str {
     match &message.content {
         Content::Text { text } => text.as_str(),

@@ -1,5 +1,4 @@
-//! An S3 server backed by a folder: `rialto-test-s3 FOLDER ADDRESS ACCESS-KEY SECRET-KEY`. Prints its listen address and serves until
-//! it is killed. Every subfolder is a bucket.
+//! An S3 server backed by a folder, whose subfolders are buckets. Prints its listen address.
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -25,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let connection =
             http1::Builder::new().serve_connection(TokioIo::new(socket), service.clone());
         tokio::spawn(async move {
-            // An error here means that the client disconnected.
+            // The client disconnected.
             let _ = connection.await;
         });
     }

@@ -52,7 +52,7 @@ fn caller_request(ask: Request) -> Input {
     request_input(Side::Caller, CALLER_CLIENT, ask)
 }
 
-/// The call after all inputs, one second apart.
+/// One second apart.
 fn apply_all(mut call: Call, inputs: &[Input]) -> Call {
     for (second, input) in (1..).zip(inputs) {
         call.apply(*input, second * 1_000).unwrap();
@@ -106,7 +106,7 @@ fn outcome(call: &Call) -> Option<Outcome> {
     }
 }
 
-/// The outcome at `until`, if nothing but timeouts happen.
+/// With timeouts only.
 fn outcome_at(mut call: Call, until: Millis) -> Option<Outcome> {
     while let Some(deadline) = call.deadline().filter(|deadline| *deadline <= until) {
         call.apply(Input::Timeout, deadline).unwrap();
@@ -281,7 +281,7 @@ fn a_client_that_left_takes_its_side_with_it() {
         ends(answered.clone(), CALLEE_CLIENT),
         ended(Outcome::HungUp)
     );
-    // A client that only rang, or another client of a user in the call.
+    // Clients that only rang, or hold no side.
     assert_eq!(ends(ringing(), CALLEE_CLIENT), State::Ringing);
     assert_eq!(ends(answered, OTHER_CALLEE_CLIENT), State::Connecting);
 }
@@ -570,7 +570,7 @@ fn a_call_outlives_the_server_that_held_it() {
     );
 }
 
-/// A linear congruential generator (Knuth's MMIX constants), for reproducible inputs.
+/// Knuth's MMIX linear congruential generator, for reproducible inputs.
 struct InputGenerator(u64);
 
 impl InputGenerator {

@@ -214,7 +214,7 @@ async fn readers_who_come_while_stories_are_published_miss_none_and_get_none_twi
 async fn a_reader_that_does_not_read_is_told_to_resync_and_holds_up_nobody() {
     const STORIES: i64 = 30;
     let (world, _) = fixture_with_stories(0, &["--queue-bytes", "100000"]).await;
-    // A bare socket, because a client library would read ahead.
+    // A client library would read ahead.
     let mut slow = world.connect("/news/events").await;
     let (_, mut quick) = open_stream(&world, "/news/events", None).await;
     for number in 1..=STORIES {

@@ -16,7 +16,6 @@ fn authorized_request(token: &str) -> Builder {
         .header("content-type", "application/json")
 }
 
-/// Sends a request; returns the status, the value of a header and the body.
 async fn send_request(
     world: &NewsFixture,
     request: Builder,
