@@ -58,13 +58,13 @@ install_cargo_tool() {
 # ensure_cargo_tools PURPOSE
 ensure_cargo_tools() {
     # no_downloads makes a missing helper an error; a downloaded cargo-leptos would fetch the helper instead.
-    install_cargo_tool cargo-leptos "$RIALTO_CARGO_LEPTOS_VERSION" cargo-leptos "about ten minutes on two cores" \
+    install_cargo_tool cargo-leptos "$RIALTO_CARGO_LEPTOS_VERSION" cargo-leptos "about four minutes on two cores" \
         --features no_downloads
     if [ -n "$RIALTO_WASM_BINDGEN_VERSION" ]; then
-        install_cargo_tool wasm-bindgen-cli "$RIALTO_WASM_BINDGEN_VERSION" wasm-bindgen "about three minutes"
+        install_cargo_tool wasm-bindgen-cli "$RIALTO_WASM_BINDGEN_VERSION" wasm-bindgen "about a minute"
     else
         add_problem "Cargo.lock names no wasm-bindgen" "restore Cargo.lock from git"
     fi
-    [ "$1" != test ] || install_cargo_tool leptosfmt "$RIALTO_LEPTOSFMT_VERSION" leptosfmt "about two minutes"
+    [ "$1" != test ] || install_cargo_tool leptosfmt "$RIALTO_LEPTOSFMT_VERSION" leptosfmt "about a minute"
     has_problems || rm -rf "$RIALTO_TOOLS/build"
 }

@@ -108,7 +108,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         None => None,
     };
     let relay = start_relay(&app).await?;
-    let control = control::write(&app.config.store.data, address, &app.control_token).await;
+    write_control_file(&app, address).await;
     println!(
         "store ready in {place} ({} ms)",
         started.elapsed().as_millis()
@@ -128,12 +128,14 @@ pub async fn run(config: Config) -> Result<(), String> {
 
     let router = router::router(&systems, options, assets);
     let stopping = Shutdown::default();
-    let alive = tokio::spawn(news::server::run_heartbeats(app.clone()));
-    let watched = tokio::spawn(ws::run_timers(systems.clone()));
+    let news_heartbeats = tokio::spawn(news::server::run_heartbeats(app.clone()));
+    let socket_timers = tokio::spawn(ws::run_timers(systems.clone()));
     let nodes = inbox.map(|inbox| tokio::spawn(nodes::run(systems.clone(), inbox)));
     let calls_shutdown = CancellationToken::new();
-    let call_leader = tokio::spawn(call_leader::run(systems.clone(), calls_shutdown.clone()));
-    let desk = AbortOnDropHandle::new(call_leader);
+    let call_leader = AbortOnDropHandle::new(tokio::spawn(call_leader::run(
+        systems.clone(),
+        calls_shutdown.clone(),
+    )));
     let metrics =
         metrics.map(|metrics| tokio::spawn(telemetry::serve_metrics(metrics, systems.clone())));
     tokio::select! {
@@ -146,8 +148,8 @@ pub async fn run(config: Config) -> Result<(), String> {
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, stopping.connections.wait()).await;
     calls_shutdown.cancel();
     // Stores decisions about calls.
-    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, desk).await;
-    for task in [Some(alive), Some(watched), nodes, metrics]
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, call_leader).await;
+    for task in [Some(news_heartbeats), Some(socket_timers), nodes, metrics]
         .into_iter()
         .flatten()
     {
@@ -158,13 +160,17 @@ pub async fn run(config: Config) -> Result<(), String> {
         // Without NATS, the other nodes notice the missing heartbeats.
         let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, bus.flush()).await;
     }
-    if let Err(why) = control {
-        tracing::warn!(%why, "control.json could not be written; the command line publishes directly to the store");
-    }
     drop(relay);
     app.store.close().await;
     drop(lock);
     Ok(())
+}
+
+/// Without the file, the command line publishes directly to the store.
+async fn write_control_file(app: &AppState, address: SocketAddr) {
+    if let Err(why) = control::write(&app.config.store.data, address, &app.control_token).await {
+        tracing::warn!(%why, "control.json could not be written; the command line publishes directly to the store");
+    }
 }
 
 /// In small batches where other nodes take over, else at once.

@@ -26,14 +26,13 @@ fn control_path(data: &Path) -> std::path::PathBuf {
     data.join("control.json")
 }
 
-/// Reads the control file; none if missing or incomplete.
+/// Reads the control file; none if missing or unreadable as JSON.
 ///
 /// # Errors
 /// A message for the user, when the file cannot be read.
 pub async fn read(data: &Path) -> Result<Option<ControlFile>, String> {
     let path = control_path(data);
     match tokio::fs::read(&path).await {
-        // Incomplete if the server was killed while writing.
         Ok(json) => Ok(serde_json::from_slice(&json).ok()),
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(format!(
@@ -43,7 +42,7 @@ pub async fn read(data: &Path) -> Result<Option<ControlFile>, String> {
     }
 }
 
-/// Writes the control file. Creates a missing folder.
+/// Replaces the control file by one that only this user can read. Creates a missing folder.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -56,14 +55,21 @@ pub async fn write(data: &Path, address: SocketAddr, token: &str) -> Result<()> 
     tokio::fs::create_dir_all(data).await?;
     let path = control_path(data);
     let write = move || {
+        let new = path.with_extension("json.new");
+        // The mode applies to a file that is created here, not to one that is there.
+        if let Err(why) = std::fs::remove_file(&new)
+            && why.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(why);
+        }
         let mut options = std::fs::OpenOptions::new();
         let file = options
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
-            .open(path)?;
-        serde_json::to_writer(file, &control).map_err(std::io::Error::other)
+            .open(&new)?;
+        serde_json::to_writer(file, &control).map_err(std::io::Error::other)?;
+        std::fs::rename(&new, &path)
     };
     Ok(tokio::task::spawn_blocking(write)
         .await

@@ -8,6 +8,7 @@ use rialto::{
 };
 use serde_json::{Value, json};
 use std::{
+    fs::Permissions,
     os::unix::fs::PermissionsExt,
     time::{Duration, Instant},
 };
@@ -310,7 +311,7 @@ async fn an_idle_stream_still_sends_heartbeats() {
 
 #[tokio::test]
 async fn a_story_published_on_the_command_line_reaches_the_readers_of_the_running_server() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let mut reader = SseClient::open(&server).await;
     reader.wait_for_hello().await;
     let story = [
@@ -340,12 +341,21 @@ async fn a_story_published_on_the_command_line_reaches_the_readers_of_the_runnin
         ("The editors", Urgency::Breaking)
     );
     assert!(story.html.contains("<strong>Really.</strong>"));
-    let control = std::fs::metadata(server.data_dir().join("control.json")).unwrap();
     assert_eq!(
-        control.permissions().mode() & 0o777,
+        control_file_mode(&server),
         0o600,
         "only its owner may read it"
     );
+
+    let readable_by_all = Permissions::from_mode(0o644);
+    std::fs::set_permissions(server.data_dir().join("control.json"), readable_by_all).unwrap();
+    server.restart().await;
+    assert_eq!(control_file_mode(&server), 0o600, "the new token as well");
+}
+
+fn control_file_mode(server: &Server) -> u32 {
+    let control = std::fs::metadata(server.data_dir().join("control.json")).unwrap();
+    control.permissions().mode() & 0o777
 }
 
 #[tokio::test]
