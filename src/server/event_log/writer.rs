@@ -196,8 +196,16 @@ impl Writer {
         let metrics = &self.fanout.metrics;
         let mut wait = MIN_RETRY_DELAY;
         let mut is_first = true;
+        let mut was_attempted = false;
         loop {
-            let error = match self.commit(entries, earlier).await {
+            let result = match self.publish_events_in_doubt().await {
+                Ok(()) => {
+                    was_attempted = true;
+                    self.commit(entries, earlier).await
+                }
+                Err(error) => Err(error),
+            };
+            let error = match result {
                 Err(Error::Store(error)) => error,
                 result => {
                     if result.is_ok() {
@@ -212,14 +220,16 @@ impl Writer {
             let may_pass = is_transient(&error) || is_first && is_unique_violation(&error);
             if !may_pass || began.elapsed() >= COMMIT_RETRY_TIMEOUT {
                 metrics.commit_failures.inc();
-                if earlier == EarlierCommit::MaybeUnpublished || is_transient(&error) {
+                let is_in_doubt =
+                    earlier == EarlierCommit::MaybeUnpublished || is_transient(&error);
+                if was_attempted && is_in_doubt {
                     let events = entries.iter().filter_map(AppendRequest::without_caller);
                     self.lock_in_doubt().extend(events);
                 }
                 return Err(error.into());
             }
             tracing::info!(%error, entries = entries.len(), "retrying a batch of appends");
-            if is_transient(&error) {
+            if was_attempted && is_transient(&error) {
                 earlier = EarlierCommit::MaybeUnpublished;
             }
             is_first = false;
@@ -288,7 +298,6 @@ impl Writer {
         entries: &[AppendRequest],
         earlier: EarlierCommit,
     ) -> Result<CommittedBatch> {
-        self.publish_events_in_doubt().await?;
         let mut batch = Batch::begin(&self.store, entries, earlier).await?;
         let mut outcomes = Vec::with_capacity(entries.len());
         for entry in entries {
