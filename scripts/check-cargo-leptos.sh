@@ -53,7 +53,12 @@ serves_probe() {
     [ "$(fetch /watch-probe.txt 2>/dev/null)" = "$1" ]
 }
 
+links_replaceable_style() {
+    fetch / | grep 'href="/pkg/rialto.css' >/dev/null && fetch /pkg/rialto.css >/dev/null
+}
+
 wait_for 600 "no page with a program within 600 s" serves_program
+wait_for 5 "the page's style sheet cannot be replaced by cargo-leptos" links_replaceable_style
 trap 'rm -f public/watch-probe.txt; stop' EXIT
 wait_for 60 "a new file was not served within 60 s" serves_probe "$port"
 echo "    cargo leptos end-to-end and watch: checked"

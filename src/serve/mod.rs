@@ -19,7 +19,7 @@ use crate::{
     protocol::close::CloseCode,
     server::{
         AppState, Error,
-        assets::Assets,
+        assets::{self, Assets},
         bus::Message,
         config::{Config, LogFormat},
         control,
@@ -80,7 +80,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     let options = get_configuration(None)
         .map_err(|why| why.to_string())?
         .leptos_options;
-    let assets = Assets::read(&options);
+    let assets = Assets::read(&options, assets::is_watched());
     let (app, inbox) = AppState::new(config, assets.build.to_string())
         .await
         .map_err(|why| match why {

@@ -4,7 +4,11 @@ use super::{Systems, context, doctor, page_cache, server_functions, telemetry, w
 use crate::{
     app::{App as Root, document::shell},
     chat, news,
-    server::{AppState, assets::Assets, http},
+    server::{
+        AppState,
+        assets::{self, Assets},
+        http,
+    },
 };
 use axum::{
     Router,
@@ -98,7 +102,7 @@ fn page_router(systems: &Systems, options: LeptosOptions, assets: Assets) -> Rou
 /// rolling restart the next node may have the file.
 fn cache_control_layer<B>()
 -> SetResponseHeaderLayer<impl Fn(&Response<B>) -> Option<HeaderValue> + Clone> {
-    let is_watched = std::env::var_os("LEPTOS_WATCH").is_some();
+    let is_watched = assets::is_watched();
     SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, move |response: &Response<B>| {
         let status = response.status();
         let value = if status.is_client_error() || status.is_server_error() {

@@ -33,9 +33,16 @@ struct ProgramManifest {
     chunks: BTreeMap<String, Vec<String>>,
 }
 
+/// Whether `cargo leptos watch` runs this server.
+#[must_use]
+pub fn is_watched() -> bool {
+    std::env::var_os("LEPTOS_WATCH").is_some()
+}
+
 impl Assets {
-    /// Reads the files below `site_root`. Without them, pages work as plain HTML.
-    pub fn read(options: &LeptosOptions) -> Self {
+    /// Reads the files below `site_root`. Without them, pages work as plain HTML. Under `cargo leptos watch`, the style sheet has the
+    /// URL by which its script replaces it.
+    pub fn read(options: &LeptosOptions, is_watched: bool) -> Self {
         let pkg = Path::new(&*options.site_root).join(&*options.site_pkg_dir);
         let build: Arc<str> = build_id(&pkg)
             .unwrap_or_else(|error| {
@@ -46,6 +53,11 @@ impl Assets {
         let folder = format!("/{}/{build}", options.site_pkg_dir);
         let name = &options.output_name;
         let url = |file: &str| format!("{folder}/{file}");
+        let stylesheet = if is_watched {
+            format!("/{}/{name}.css?build={build}", options.site_pkg_dir)
+        } else {
+            url(&format!("{name}.css"))
+        };
         let has_chunks = pkg.join(SPLIT_LOADER).exists();
         let program = ProgramManifest {
             wasm: url(&format!("{name}.wasm")),
@@ -70,7 +82,7 @@ impl Assets {
             },
         };
         Self {
-            stylesheet: url(&format!("{name}.css")).into(),
+            stylesheet: stylesheet.into(),
             program_manifest: serde_json::to_string(&program).unwrap_or_default().into(),
             folder: folder.into(),
             build,
@@ -125,7 +137,7 @@ mod tests {
         for (name, content) in files {
             fs::write(site.path().join("pkg").join(name), content).unwrap();
         }
-        Assets::read(&options(site.path()))
+        Assets::read(&options(site.path()), false)
     }
 
     fn options(site: &Path) -> LeptosOptions {
@@ -161,6 +173,14 @@ mod tests {
     }
 
     #[test]
+    fn the_style_sheet_can_be_replaced_under_cargo_leptos_watch() {
+        let nowhere = tempfile::tempdir().unwrap().path().join("site");
+        let assets = Assets::read(&options(&nowhere), true);
+        // cargo-leptos sends "pkg/rialto.css" to the pages, whose script looks for it in the URL.
+        assert!(assets.stylesheet.starts_with("/pkg/rialto.css?build="));
+    }
+
+    #[test]
     fn a_build_is_known_by_the_contents_of_its_files() {
         let before = assets(&[("rialto.js", "a"), ("rialto.wasm", "b")]);
         let again = assets(&[
@@ -178,7 +198,7 @@ mod tests {
     #[test]
     fn a_site_that_is_not_built_has_a_build_id_too() {
         let nowhere = tempfile::tempdir().unwrap().path().join("site");
-        assert!(!Assets::read(&options(&nowhere)).build.is_empty());
+        assert!(!Assets::read(&options(&nowhere), false).build.is_empty());
     }
 
     #[test]

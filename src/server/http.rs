@@ -1,5 +1,6 @@
 //! HTTP headers and checks shared by all responses.
 
+use super::assets;
 use axum::{
     Router,
     http::{HeaderName, HeaderValue, header},
@@ -45,10 +46,9 @@ pub fn content_security_policy(nonce: &str) -> String {
 
 /// Source with a leading space under `cargo leptos watch`; otherwise empty.
 static LIVE_RELOAD_SOURCE: LazyLock<String> = LazyLock::new(|| {
-    let watched = std::env::var_os("LEPTOS_WATCH").is_some();
     let ports = ["LEPTOS_RELOAD_EXTERNAL_PORT", "LEPTOS_RELOAD_PORT"];
     let port = ports.iter().find_map(|name| std::env::var(name).ok());
-    live_reload_source(watched, port.as_deref())
+    live_reload_source(assets::is_watched(), port.as_deref())
 });
 
 fn live_reload_source(watched: bool, port: Option<&str>) -> String {
