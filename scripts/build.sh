@@ -25,7 +25,8 @@ stamp_file=target/.rialto-built-${#results[@]}
 print_inputs() {
     git ls-files -z --cached --others --exclude-standard -- . ':!end2end' ':!tests' ':!benches' ':!docs' ':!*.md' |
         sort -z | xargs -0 sha256sum 2>&1
-    cat "$RIALTO_TOOLS/toolchain" 2>&1
+    # The lock file pins wasm-opt.
+    cat "$RIALTO_TOOLS/toolchain" end2end/package-lock.json 2>&1
     echo "cargo-leptos $RIALTO_CARGO_LEPTOS_VERSION ${RUSTFLAGS:-}"
 }
 

@@ -22,9 +22,19 @@ if [ -z "${RIALTO_BIN:-}" ]; then
 fi
 cd end2end
 
+list_tests() {
+    playwright test --list "$@" || true
+    RIALTO_E2E_EXCLUSIVE=1 playwright test --list "$@" || true
+}
+
 # Tests tagged @exclusive need the machine to themselves, so they run after all others.
 run_playwright() {
     local status=0
+    # A mistyped name must not pass.
+    if ! list_tests "$@" | grep '^Total: [1-9]' >/dev/null; then
+        echo "no browser test matches: $*" >&2
+        exit 1
+    fi
     playwright test --pass-with-no-tests "$@" || status=$?
     RIALTO_E2E_EXCLUSIVE=1 playwright test --pass-with-no-tests "$@" || status=$?
     exit "$status"
