@@ -100,7 +100,7 @@ impl FormFields {
 /// `typed` is what the form was rendered with.
 pub(super) fn restore_draft(fields: FormFields, typed: StoryInput) -> RwSignal<DraftState> {
     let live = use_news();
-    let kept = RwSignal::new(DraftState::Absent);
+    let draft_state = RwSignal::new(DraftState::Absent);
     on_cleanup(move || live.set_writing(false));
     Effect::new(move || {
         // Tracked: the elements exist once the form is mounted.
@@ -117,10 +117,10 @@ pub(super) fn restore_draft(fields: FormFields, typed: StoryInput) -> RwSignal<D
         } else if let Some(draft) = fields.load_draft() {
             fields.fill_form(&draft);
             live.set_writing(true);
-            kept.set(DraftState::Restored(draft));
+            draft_state.set(DraftState::Restored(draft));
         }
     });
-    kept
+    draft_state
 }
 
 #[component]
@@ -137,7 +137,7 @@ pub(super) fn DraftNotice(draft_state: RwSignal<DraftState>, fields: FormFields)
         DraftState::Discarded(draft) => Some(("Draft discarded.", "Restore draft", draft, false)),
     };
     view! {
-        <div role="status" class="kept-draft">
+        <div role="status" class="restored-draft">
             {move || {
                 words()
                     .map(|(said, offered, draft, is_restored)| {
