@@ -136,26 +136,28 @@ impl Needle {
 
     /// Occurrences that end in `chunk`.
     pub fn count(&mut self, chunk: &[u8]) -> usize {
-        let kept = self.text.len() - 1;
+        let tail_length = self.text.len() - 1;
         let mut count = 0;
         if !self.held.is_empty() {
             let before = self.held.len();
-            self.held.extend_from_slice(&chunk[..chunk.len().min(kept)]);
+            self.held
+                .extend_from_slice(&chunk[..chunk.len().min(tail_length)]);
             if memmem::find(&self.held, self.text).is_some() {
                 count += 1;
                 self.held.clear();
-            } else if chunk.len() >= kept {
+            } else if chunk.len() >= tail_length {
                 self.held.truncate(before);
             }
         }
         count += memmem::find_iter(chunk, self.text).count();
-        if chunk.len() >= kept {
+        if chunk.len() >= tail_length {
             self.held.clear();
-            self.held.extend_from_slice(&chunk[chunk.len() - kept..]);
+            self.held
+                .extend_from_slice(&chunk[chunk.len() - tail_length..]);
         } else if self.held.is_empty() {
             self.held.extend_from_slice(chunk);
         } else {
-            let surplus = self.held.len().saturating_sub(kept);
+            let surplus = self.held.len().saturating_sub(tail_length);
             self.held.drain(..surplus);
         }
         count

@@ -99,7 +99,7 @@ async fn only_clients_that_hold_a_side_or_ring_are_given_ice_servers() {
     assert_eq!(
         other.next_outcome().await.1,
         Outcome::HungUp,
-        "it hears of the room, and of nothing before"
+        "it receives the room, and nothing before"
     );
 }
 
@@ -609,7 +609,7 @@ async fn a_client_whose_connection_was_replaced_is_not_disconnected() {
     assert_eq!(
         a.next_state().await,
         State::Reconnecting,
-        "that is the first it hears"
+        "it received nothing before"
     );
 }
 
@@ -660,7 +660,7 @@ async fn calls_that_nobody_reconnects_to_end_by_themselves() {
     assert_eq!(
         a.next_outcome().await.1,
         Outcome::Failed,
-        "it is another page, so it only hears of the end"
+        "it is another page, so it receives only the end"
     );
     assert_eq!(
         (d.next_state().await, d.next_state().await),

@@ -35,7 +35,7 @@ pub fn ConnectionTest() -> impl IntoView {
     // The button works only after hydration.
     let is_hydrated = RwSignal::new(false);
     Effect::new(move || is_hydrated.set(true));
-    let running = move || state.with(|trial| matches!(trial, TestState::Running(_)));
+    let running = move || state.with(|test| matches!(test, TestState::Running(_)));
     let begin = move |_| {
         findings.set(Vec::new());
         state.set(TestState::Running("Requesting relay credentials…"));

@@ -369,12 +369,15 @@ fn any_order_of_events_ends_with_all_clients_agreeing_and_nobody_in_two_calls() 
     let orders = proptest::collection::vec(step(), 1..60);
     let tried = TestRunner::new(config).run(&orders, |events| {
         runtime.block_on(async {
-            let mut world = Simulation::new(&fixture).await;
+            let mut simulation = Simulation::new(&fixture).await;
             for event in events {
-                world.run_step(event).await;
+                simulation.run_step(event).await;
             }
-            world.settle().await.map_err(TestCaseError::fail)?;
-            world.end_all_calls().await.map_err(TestCaseError::fail)
+            simulation.settle().await.map_err(TestCaseError::fail)?;
+            simulation
+                .end_all_calls()
+                .await
+                .map_err(TestCaseError::fail)
         })
     });
     tried.unwrap();

@@ -10,22 +10,22 @@ fn parse_hello(said: &SseBlock) -> Hello {
 }
 
 async fn open_stream(
-    world: &NewsFixture,
+    fixture: &NewsFixture,
     address: &str,
     last_event_id: Option<&str>,
 ) -> (Hello, TestEventStream) {
-    let mut reading = world.open_stream(address, last_event_id).await;
+    let mut reading = fixture.open_stream(address, last_event_id).await;
     let said = reading.next_event().await.unwrap();
     (parse_hello(&said), reading)
 }
 
 async fn fixture_with_stories(count: i64, arguments: &[&str]) -> (NewsFixture, String) {
-    let world = news_fixture(arguments).await;
+    let fixture = news_fixture(arguments).await;
     for number in 1..=count {
         let topic = if number % 2 == 0 { "Even" } else { "Odd" };
-        world.publish(&format!("Story {number}"), topic).await;
+        fixture.publish(&format!("Story {number}"), topic).await;
     }
-    let epoch = world
+    let epoch = fixture
         .app
         .store
         .find_stream(Stream::News)
@@ -33,11 +33,11 @@ async fn fixture_with_stories(count: i64, arguments: &[&str]) -> (NewsFixture, S
         .unwrap()
         .epoch
         .0;
-    (world, epoch)
+    (fixture, epoch)
 }
 
-async fn assert_resync(world: &NewsFixture, address: &str, last_event_id: Option<&str>) {
-    let (hello, mut reading) = open_stream(world, address, last_event_id).await;
+async fn assert_resync(fixture: &NewsFixture, address: &str, last_event_id: Option<&str>) {
+    let (hello, mut reading) = open_stream(fixture, address, last_event_id).await;
     assert!(!hello.recovered, "{address} {last_event_id:?}");
     let said = reading.next_event().await.unwrap();
     assert_eq!((said.event.as_str(), said.id.as_str()), ("resync", ""));
@@ -48,8 +48,8 @@ async fn assert_resync(world: &NewsFixture, address: &str, last_event_id: Option
 
 #[tokio::test]
 async fn the_answer_is_kept_by_no_cache_and_held_back_by_no_proxy() {
-    let world = news_fixture(&[]).await;
-    let reading = world.open_stream("/news/events", None).await;
+    let fixture = news_fixture(&[]).await;
+    let reading = fixture.open_stream("/news/events", None).await;
     let header = |name: &str| reading.headers[name].to_str().unwrap();
     assert_eq!(header("content-type"), "text/event-stream");
     assert_eq!(header("cache-control"), "no-store");
@@ -58,8 +58,8 @@ async fn the_answer_is_kept_by_no_cache_and_held_back_by_no_proxy() {
 
 #[tokio::test]
 async fn without_a_cursor_only_what_comes_from_now_on_is_sent() {
-    let (world, epoch) = fixture_with_stories(2, &[]).await;
-    let mut reading = world.open_stream("/news/events", None).await;
+    let (fixture, epoch) = fixture_with_stories(2, &[]).await;
+    let mut reading = fixture.open_stream("/news/events", None).await;
     let said = reading.next_event().await.unwrap();
     assert_eq!(said.retry, "2000");
     let expected = Hello {
@@ -69,7 +69,7 @@ async fn without_a_cursor_only_what_comes_from_now_on_is_sent() {
         build: "build-1".into(),
     };
     assert_eq!(parse_hello(&said), expected);
-    let published = world.publish("Story 3", "").await;
+    let published = fixture.publish("Story 3", "").await;
     let said = reading.next_event().await.unwrap();
     assert_eq!((said.event.as_str(), said.id.as_str()), ("story", "3"));
     assert_eq!(
@@ -80,21 +80,21 @@ async fn without_a_cursor_only_what_comes_from_now_on_is_sent() {
 
 #[tokio::test]
 async fn a_stream_resumes_from_its_cursor() {
-    let (world, epoch) = fixture_with_stories(5, &[]).await;
+    let (fixture, epoch) = fixture_with_stories(5, &[]).await;
     let address = format!("/news/events?epoch={epoch}&after=2");
-    let (hello, mut reading) = open_stream(&world, &address, None).await;
+    let (hello, mut reading) = open_stream(&fixture, &address, None).await;
     assert_eq!((hello.recovered, hello.head), (true, 5));
     assert_eq!(reading.next_story_ids(3).await, ["3", "4", "5"]);
-    world.publish("Story 6", "").await;
+    fixture.publish("Story 6", "").await;
     assert_eq!(reading.next_story_ids(1).await, ["6"]);
 
-    let (_, mut reading) = open_stream(&world, &address, Some("5")).await;
+    let (_, mut reading) = open_stream(&fixture, &address, Some("5")).await;
     assert_eq!(
         reading.next_story_ids(1).await,
         ["6"],
         "what a browser says on reconnecting is newer than its address"
     );
-    let (_, mut reading) = open_stream(&world, "/news/events", Some("4")).await;
+    let (_, mut reading) = open_stream(&fixture, "/news/events", Some("4")).await;
     assert_eq!(
         reading.next_story_ids(2).await,
         ["5", "6"],
@@ -104,25 +104,35 @@ async fn a_stream_resumes_from_its_cursor() {
 
 #[tokio::test]
 async fn a_cursor_that_cannot_be_resumed_from_gets_a_resync() {
-    let (world, epoch) = fixture_with_stories(5, &["--replay-events", "3"]).await;
-    assert_resync(&world, "/news/events?epoch=another&after=4", None).await;
-    assert_resync(&world, "/news/events?epoch=another", Some("4")).await;
-    assert_resync(&world, &format!("/news/events?epoch={epoch}&after=6"), None).await;
+    let (fixture, epoch) = fixture_with_stories(5, &["--replay-events", "3"]).await;
+    assert_resync(&fixture, "/news/events?epoch=another&after=4", None).await;
+    assert_resync(&fixture, "/news/events?epoch=another", Some("4")).await;
     assert_resync(
-        &world,
+        &fixture,
+        &format!("/news/events?epoch={epoch}&after=6"),
+        None,
+    )
+    .await;
+    assert_resync(
+        &fixture,
         &format!("/news/events?epoch={epoch}&after=-2"),
         None,
     )
     .await;
-    assert_resync(&world, &format!("/news/events?epoch={epoch}&after=1"), None).await;
     assert_resync(
-        &world,
+        &fixture,
+        &format!("/news/events?epoch={epoch}&after=1"),
+        None,
+    )
+    .await;
+    assert_resync(
+        &fixture,
         &format!("/news/events?epoch={epoch}"),
         Some("4; DROP TABLE"),
     )
     .await;
     assert_resync(
-        &world,
+        &fixture,
         &format!("/news/events?epoch={epoch}"),
         Some("99999999999999999999"),
     )
@@ -131,47 +141,47 @@ async fn a_cursor_that_cannot_be_resumed_from_gets_a_resync() {
 
 #[tokio::test]
 async fn of_one_topic_only_its_stories_are_sent() {
-    let (world, epoch) = fixture_with_stories(4, &[]).await;
+    let (fixture, epoch) = fixture_with_stories(4, &[]).await;
     let (_, mut reading) = open_stream(
-        &world,
+        &fixture,
         &format!("/news/events?topic=Even&epoch={epoch}&after=0"),
         None,
     )
     .await;
     assert_eq!(reading.next_story_ids(2).await, ["2", "4"]);
-    world.publish("Story 5", "Odd").await;
-    world.publish("Story 6", "Even").await;
+    fixture.publish("Story 5", "Odd").await;
+    fixture.publish("Story 6", "Even").await;
     assert_eq!(reading.next_story_ids(1).await, ["6"]);
 }
 
 #[tokio::test]
 async fn a_story_published_between_subscribing_and_reading_the_log_is_sent_once() {
-    let (world, epoch) = fixture_with_stories(1, &[]).await;
+    let (fixture, epoch) = fixture_with_stories(1, &[]).await;
     let send_queue = SendQueue::new(&Flusher::default(), 10_000);
-    let reading = world
+    let reading = fixture
         .app
         .news_subscribers
         .subscribe(send_queue.clone(), Filter::default());
-    world.publish("Story 2", "").await;
+    fixture.publish("Story 2", "").await;
     let cursor = Cursor {
         epoch: Epoch(epoch),
         seq: 0,
     };
-    let replay = world
+    let replay = fixture
         .app
         .event_log
         .replay(Stream::News, &cursor)
         .await
         .unwrap();
-    world.publish("Story 3", "").await;
+    fixture.publish("Story 3", "").await;
     let reader = SseSession {
-        app: world.app.clone(),
+        app: fixture.app.clone(),
         queue: send_queue.clone(),
         filter: Filter::default(),
         _subscription: reading,
     };
     reader.send_replay(replay).await.unwrap();
-    world.publish("Story 4", "").await;
+    fixture.publish("Story 4", "").await;
     let bytes = send_queue.take().unwrap().concat();
     let text = String::from_utf8(bytes).unwrap();
     let ids: Vec<&str> = text
@@ -184,20 +194,23 @@ async fn a_story_published_between_subscribing_and_reading_the_log_is_sent_once(
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_who_come_while_stories_are_published_miss_none_and_get_none_twice() {
     const STORIES: i64 = 60;
-    let (world, epoch) = fixture_with_stories(1, &[]).await;
-    let world = Arc::new(world);
+    let (fixture, epoch) = fixture_with_stories(1, &[]).await;
+    let fixture = Arc::new(fixture);
     let publisher = tokio::spawn({
-        let world = world.clone();
+        let fixture = fixture.clone();
         async move {
             for number in 2..=STORIES {
-                world.publish(&format!("Story {number}"), "").await;
+                fixture.publish(&format!("Story {number}"), "").await;
             }
         }
     });
     let readers = (0..12).map(|_| {
-        let (world, address) = (world.clone(), format!("/news/events?epoch={epoch}&after=0"));
+        let (fixture, address) = (
+            fixture.clone(),
+            format!("/news/events?epoch={epoch}&after=0"),
+        );
         tokio::spawn(async move {
-            let (_, mut reading) = open_stream(&world, &address, None).await;
+            let (_, mut reading) = open_stream(&fixture, &address, None).await;
             reading
                 .next_story_ids(usize::try_from(STORIES).unwrap())
                 .await
@@ -213,12 +226,12 @@ async fn readers_who_come_while_stories_are_published_miss_none_and_get_none_twi
 #[tokio::test]
 async fn a_reader_that_does_not_read_is_told_to_resync_and_holds_up_nobody() {
     const STORIES: i64 = 30;
-    let (world, _) = fixture_with_stories(0, &["--queue-bytes", "100000"]).await;
+    let (fixture, _) = fixture_with_stories(0, &["--queue-bytes", "100000"]).await;
     // A client library would read ahead.
-    let mut slow = world.connect("/news/events").await;
-    let (_, mut quick) = open_stream(&world, "/news/events", None).await;
+    let mut slow = fixture.connect("/news/events").await;
+    let (_, mut quick) = open_stream(&fixture, "/news/events", None).await;
     for number in 1..=STORIES {
-        world.publish_body("Long", &"news ".repeat(7_000)).await;
+        fixture.publish_body("Long", &"news ".repeat(7_000)).await;
         assert_eq!(quick.next_story_ids(1).await, [number.to_string()]);
     }
     let mut said = Vec::new();
@@ -235,20 +248,20 @@ async fn a_reader_that_does_not_read_is_told_to_resync_and_holds_up_nobody() {
 
 #[tokio::test]
 async fn a_shutdown_ends_the_stream_without_a_resync() {
-    let (world, _) = fixture_with_stories(1, &[]).await;
-    let (_, mut reading) = open_stream(&world, "/news/events", None).await;
-    world.app.news_subscribers.close_all();
+    let (fixture, _) = fixture_with_stories(1, &[]).await;
+    let (_, mut reading) = open_stream(&fixture, "/news/events", None).await;
+    fixture.app.news_subscribers.close_all();
     assert_eq!(reading.next_event().await, None);
 }
 
 #[tokio::test]
 async fn a_heartbeat_is_a_comment_and_for_scripts_an_event_too() {
-    let world = news_fixture(&["--heartbeat-seconds", "1"]).await;
-    let (_, mut reading) = open_stream(&world, "/news/events", None).await;
+    let fixture = news_fixture(&["--heartbeat-seconds", "1"]).await;
+    let (_, mut reading) = open_stream(&fixture, "/news/events", None).await;
     for _ in 0..2 {
         assert_eq!(reading.next_block().await, Some(SseBlock::default()));
     }
-    let (_, mut reading) = open_stream(&world, "/news/events?beat=true", None).await;
+    let (_, mut reading) = open_stream(&fixture, "/news/events?beat=true", None).await;
     for _ in 0..2 {
         assert_eq!(reading.next_block().await, Some(SseBlock::default()));
         let said = reading.next_block().await.unwrap();
@@ -261,7 +274,7 @@ async fn a_heartbeat_is_a_comment_and_for_scripts_an_event_too() {
 
 #[tokio::test]
 async fn an_address_that_makes_no_sense_is_refused_in_words() {
-    let world = news_fixture(&[]).await;
+    let fixture = news_fixture(&[]).await;
     let long = "a".repeat(50);
     for (query, word) in [
         ("after=x", "integer"),
@@ -274,7 +287,7 @@ async fn an_address_that_makes_no_sense_is_refused_in_words() {
         let request = Request::get(format!("/news/events?{query}"))
             .body(Body::empty())
             .unwrap();
-        let response = world.send(request).await;
+        let response = fixture.send(request).await;
         assert_eq!(response.status(), 400, "{query}");
         let body = axum::body::to_bytes(response.into_body(), 10_000)
             .await
@@ -284,5 +297,5 @@ async fn an_address_that_makes_no_sense_is_refused_in_words() {
             "{query}: {body:?}"
         );
     }
-    open_stream(&world, "/news/events?topic=&epoch=&after=&beat=", None).await;
+    open_stream(&fixture, "/news/events?topic=&epoch=&after=&beat=", None).await;
 }
