@@ -225,7 +225,7 @@ async fn a_page_that_shows_a_failure_has_its_status() {
         (&stranger, "/admin", 403, "Pick a name or sign in first"),
         (&stranger, "/admin", 403, "href=\"/signin?next=/admin\""),
         (&admin, "/admin", 200, "Role of Ada"),
-        (&admin, "/admin?look=now", 200, "finding"),
+        (&admin, "/admin?doctor=run", 200, "finding"),
         (&stranger, "/news/new", 403, "This page is for editors"),
         (&stranger, "/news/no-such-story", 404, "Story not found"),
         (&stranger, "/call/0000", 404, "This link is no longer valid"),
@@ -336,7 +336,7 @@ async fn a_page_is_sent_while_its_slow_part_is_still_awaited() {
     })
     .await;
     let admin = server.create_administrator().await;
-    let mut response = admin.get("/admin?look=now").await;
+    let mut response = admin.get("/admin?doctor=run").await;
     assert_eq!(response.status(), 200);
     let mut html = Vec::new();
     let mut started_at = None;
