@@ -28,7 +28,8 @@ pub(super) fn PublishLink() -> impl IntoView {
     }
 }
 
-#[cfg(test)]
+// Without `ssr`, leptos_router parses URLs with the browser.
+#[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::news_url;
 

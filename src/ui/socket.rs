@@ -442,7 +442,8 @@ fn socket_url(path: &str) -> Option<String> {
     Some(format!("{scheme}://{}{path}", location.host().ok()?))
 }
 
-#[cfg(test)]
+// Effects run without `ssr`, and these need a browser.
+#[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;
     use std::cell::Cell;

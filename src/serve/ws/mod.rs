@@ -215,10 +215,13 @@ async fn close_websocket(
             send_queue.close(code);
             let last = [last, frame::encode_close(code)].concat();
             send_queue.finish(last.into()).await;
-            // The client's close frame (RFC 6455 section 7.1.1) cannot be parsed after a message that is too big.
-            while let Ok(message) = socket.next().await {
-                if matches!(message, Message::Close(_)) {
-                    return;
+            // After a message that is too big, no frame can be parsed, and the parser may not be asked.
+            if code != CloseCode::TooBig {
+                // The client's close frame (RFC 6455 section 7.1.1).
+                while let Ok(message) = socket.next().await {
+                    if matches!(message, Message::Close(_)) {
+                        return;
+                    }
                 }
             }
             socket.drain().await;
