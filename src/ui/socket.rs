@@ -333,7 +333,22 @@ impl Socket {
                 let now = browser::now();
                 self.with_reconnect(|reconnect| reconnect.policy.on_pong(*n, now));
             }
-            _ => {}
+            ServerFrame::People { .. }
+            | ServerFrame::Resumed { .. }
+            | ServerFrame::Event { .. }
+            | ServerFrame::Sent { .. }
+            | ServerFrame::Refused { .. }
+            | ServerFrame::UploadReady { .. }
+            | ServerFrame::UploadProgress { .. }
+            | ServerFrame::Room { .. }
+            | ServerFrame::Read { .. }
+            | ServerFrame::Presence { .. }
+            | ServerFrame::Crowd { .. }
+            | ServerFrame::Typing { .. }
+            | ServerFrame::Call { .. }
+            | ServerFrame::Signal { .. }
+            | ServerFrame::GroupCall { .. }
+            | ServerFrame::Error { .. } => {}
         }
         self.notify_listeners(&frame);
     }
