@@ -217,21 +217,6 @@ impl Store {
         row.map(|(id,)| parse(&id)).transpose()
     }
 
-    /// Public rooms as id, slug and name, in order of creation.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn list_public_rooms(&self) -> Result<Vec<(RoomId, String, String)>> {
-        let rows: Vec<(String, String, String)> = sqlx::query_as(
-            "SELECT id, slug, name FROM rooms WHERE kind = 'public' ORDER BY created_at, id",
-        )
-        .fetch_all(&self.read_pool)
-        .await?;
-        rows.into_iter()
-            .map(|(id, slug, name)| Ok((parse(&id)?, slug, name)))
-            .collect()
-    }
-
     /// Slug and name of a room, without a check of membership.
     ///
     /// # Errors
