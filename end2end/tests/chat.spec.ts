@@ -151,15 +151,9 @@ test("others see who is typing, and who is here, away or gone", { tag: "@nodes" 
   await expect(ada.chat.message("I wrote")).toBeVisible();
   await expect(ada.page.getByText("is typing…")).toHaveCount(0);
 
-  // Makes the page believe that its tab is hidden.
-  const setVisibility = (visible: boolean) =>
-    grace.page.evaluate((visible) => {
-      Object.defineProperty(document, "visibilityState", { value: visible ? "visible" : "hidden", configurable: true });
-      document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
-    }, visible);
-  await setVisibility(false);
+  await grace.setVisibility(false);
   await expect(ada.chat.personRow("Grace").locator(".presence-dot.away")).toBeVisible();
-  await setVisibility(true);
+  await grace.setVisibility(true);
   await expect(ada.chat.personRow("Grace").locator(".presence-dot.here")).toBeVisible();
   await grace.page.close();
   await expect(ada.chat.personRow("Grace")).toHaveCount(0);
@@ -420,10 +414,7 @@ test("the focus stays where it is when messages arrive and presence changes", as
   const person = ada.chat.personRow("Grace");
   const write = person.getByRole("button", { name: "Message Grace" });
   await write.focus();
-  await grace.page.evaluate(() => {
-    Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
-    document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
-  });
+  await grace.setVisibility(false);
   await expect(person.locator(".presence-dot.away")).toBeVisible();
   await expect(write).toBeFocused();
 });

@@ -1,6 +1,7 @@
 //! Detects that the server runs a newer build. The page then reloads itself unless something would be lost.
 
-use super::browser;
+use super::{browser, page_visibility::use_page_visibility};
+use crate::model::Millis;
 use leptos::prelude::*;
 
 /// The server's build and the reload blockers, provided once by the app.
@@ -59,19 +60,47 @@ impl BuildTracker {
     }
 }
 
-/// Reloads an outdated page, or shows a notice while a reload is blocked.
+/// What an outdated page does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UpdateAction {
+    Reload,
+    /// What a loaded page shows counts as seen.
+    AwaitVisibility,
+    /// The user reloads.
+    ShowNotice,
+}
+
+impl UpdateAction {
+    fn new(is_blocked: bool, is_visible: bool, since_reload: Millis) -> Self {
+        // A cache in between could serve the old page forever.
+        if is_blocked || since_reload <= RELOAD_INTERVAL {
+            Self::ShowNotice
+        } else if is_visible {
+            Self::Reload
+        } else {
+            Self::AwaitVisibility
+        }
+    }
+}
+
+/// Between two automatic reloads, in milliseconds.
+const RELOAD_INTERVAL: Millis = 60_000;
+
+/// Reloads an outdated page once it is visible, or shows a notice where it may not.
 #[component]
 pub fn NewBuildNotice() -> impl IntoView {
     let build = expect_context::<BuildTracker>();
+    let is_visible = use_page_visibility();
     let is_reload_pending = RwSignal::new(false);
     Effect::new(move || {
         if !build.is_outdated() {
             return;
         }
-        if build.has_reload_blocker() {
-            is_reload_pending.set(true);
-        } else if may_reload() {
-            browser::reload();
+        let (is_blocked, is_visible) = (build.has_reload_blocker(), is_visible.get());
+        match UpdateAction::new(is_blocked, is_visible, since_automatic_reload()) {
+            UpdateAction::Reload => reload_automatically(),
+            UpdateAction::AwaitVisibility => {}
+            UpdateAction::ShowNotice => is_reload_pending.set(true),
         }
     });
     view! {
@@ -95,15 +124,40 @@ fn page_build() -> Option<String> {
         .get_attribute("content")
 }
 
-/// A cache in between could serve the old page forever.
-fn may_reload() -> bool {
-    const STORAGE_KEY: &str = "rialto.reloaded";
+const STORAGE_KEY: &str = "rialto.reloaded";
+
+/// In milliseconds.
+fn since_automatic_reload() -> Millis {
     let last = browser::session_storage_get(STORAGE_KEY)
-        .and_then(|at| at.parse::<i64>().ok())
+        .and_then(|at| at.parse::<Millis>().ok())
         .unwrap_or(0);
-    let fresh = browser::now() - last > 60_000;
-    if fresh {
-        browser::session_storage_set(STORAGE_KEY, &browser::now().to_string());
+    browser::now() - last
+}
+
+fn reload_automatically() {
+    browser::session_storage_set(STORAGE_KEY, &browser::now().to_string());
+    browser::reload();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outdated_page_reloads_once_it_is_visible_and_never_says_nothing_while_it_may_not() {
+        let long_ago = RELOAD_INTERVAL + 1;
+        let action = UpdateAction::new;
+        assert_eq!(action(false, true, long_ago), UpdateAction::Reload);
+        assert_eq!(
+            action(false, false, long_ago),
+            UpdateAction::AwaitVisibility
+        );
+        for is_visible in [false, true] {
+            assert_eq!(action(true, is_visible, long_ago), UpdateAction::ShowNotice);
+            assert_eq!(
+                action(false, is_visible, RELOAD_INTERVAL),
+                UpdateAction::ShowNotice
+            );
+        }
     }
-    fresh
 }

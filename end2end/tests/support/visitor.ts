@@ -76,6 +76,14 @@ export class Visitor {
     return tab;
   }
 
+  /** Makes the page believe that its tab is hidden, or visible again. */
+  async setVisibility(visible: boolean): Promise<void> {
+    await this.page.evaluate((visible) => {
+      Object.defineProperty(document, "visibilityState", { value: visible ? "visible" : "hidden", configurable: true });
+      document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+    }, visible);
+  }
+
   /** Takes all tabs offline until `goOnline`. */
   async goOffline(): Promise<void> {
     this.browserErrors.allow(
