@@ -29,16 +29,22 @@ pub async fn find_sidebar() -> Result<Option<Sidebar>, Failure> {
     Ok(Some(chat::sidebar(&app, signed.person).await?))
 }
 
-/// A page of a room's history: the newest, which is marked as read (hence a `POST`), or the one before a
-/// sequence.
+/// A page of a room's history: the newest, or the one before a sequence.
+///
+/// With `mark_read`, which makes this a `POST`, the newest page is marked as read. Only a rendered page asks for
+/// that: an open page sends its cursor once its reader has seen the messages.
 ///
 /// # Errors
 ///
 /// [`Failure::NotSignedIn`], or [`Failure::NotFound`] when the room is not visible.
 #[server(endpoint = "room")]
-pub async fn find_room_history(slug: String, before: Option<Seq>) -> Result<RoomHistory, Failure> {
+pub async fn find_room_history(
+    slug: String,
+    before: Option<Seq>,
+    #[server(default)] mark_read: bool,
+) -> Result<RoomHistory, Failure> {
     let (app, signed) = signed_in()?;
-    Ok(chat::find_room_history(&app, &signed.person, &slug, before).await?)
+    Ok(chat::find_room_history(&app, &signed.person, &slug, before, mark_read).await?)
 }
 
 /// Posts a message from a plain HTML form.

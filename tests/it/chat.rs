@@ -116,7 +116,13 @@ async fn what_is_read_on_one_client_is_read_on_all_and_never_becomes_unread_agai
     let summary = fresh.room("general");
     assert_eq!((summary.head, summary.read_seq, summary.unread), (5, 3, 1));
 
-    // Rendering the room marks it as read.
+    // Fetching the room leaves it unread, and rendering it marks it as read.
+    let page: RoomHistory = grace
+        .call_server_fn("/fn/room", &[("slug", "general")])
+        .await;
+    assert!(page.is_newest);
+    let summary = grace.connect().await.room("general").clone();
+    assert_eq!((summary.read_seq, summary.unread), (3, 1));
     grace.html("/chat/general").await;
     assert_eq!(next_read(&mut second_ws).await, (5, 0));
     let received = ada.frames_until_pong().await;

@@ -226,7 +226,7 @@ fn OlderMessages(
         let slug = slug.clone();
         // The component's signals are gone once the room is left.
         spawn_local_scoped_with_cancellation(async move {
-            match find_room_history(slug, Some(oldest)).await {
+            match find_room_history(slug, Some(oldest), false).await {
                 Ok(page) => scroll.preserve_position(|| {
                     timeline.update(|timeline| timeline.prepend(page.messages, page.has_older));
                 }),

@@ -40,7 +40,7 @@ pub fn RoomPageView() -> impl IntoView {
     });
     let page = Resource::new_blocking(
         move || (slug.get(), before.get(), chat.refetch_count()),
-        |(slug, before, _)| find_room_history(slug, before),
+        |(slug, before, _)| find_room_history(slug, before, cfg!(feature = "ssr")),
     );
     refetch_on_reconnect(page);
     view! {

@@ -29,7 +29,7 @@ pub async fn sidebar(app: &AppState, me: Person) -> Result<Sidebar> {
     Ok(Sidebar { me, rooms, people })
 }
 
-/// The page before a sequence, or the newest, which is marked as read.
+/// The page before a sequence, or the newest, which is marked as read if asked.
 ///
 /// # Errors
 ///
@@ -39,6 +39,7 @@ pub async fn find_room_history(
     user: &Person,
     slug: &str,
     before: Option<Seq>,
+    mark_read: bool,
 ) -> Result<RoomHistory> {
     let missing = || Failure::not_found("That room");
     let id = app.store.find_room_id(slug).await?.ok_or_else(missing)?;
@@ -59,7 +60,8 @@ pub async fn find_room_history(
         messages.remove(0);
     }
     let is_newest = before > room.head;
-    if is_newest
+    if mark_read
+        && is_newest
         && room.read_seq < room.head
         && let Some((seq, unread)) = app
             .event_log
