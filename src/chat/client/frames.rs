@@ -22,6 +22,13 @@ impl ChatClient {
         socket.set_cursor_provider(move || self.timelines.cursors());
         socket.on_frame(move |frame| self.on_frame(socket, viewer, frame));
     }
+        if let Some(author) = viewer {
+            self.outbox.restore(author);
+            // The page may have been rendered after they were committed.
+            for id in self.timelines.message_ids() {
+                self.acknowledge(id);
+            }
+        }
 
     fn on_frame(self, socket: Socket, viewer: Option<UserId>, frame: &ServerFrame) {
         match frame {
@@ -95,7 +102,6 @@ impl ChatClient {
             browser::reload();
             return;
         }
-        self.outbox.restore(user);
         // The name may have changed.
         self.current_user.set_value(Some(user.clone()));
         self.rooms.replace_all(rooms.to_vec());

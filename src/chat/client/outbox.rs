@@ -2,9 +2,8 @@
 
 use crate::{
     model::{
-        MessageId, RoomId,
+        MessageId, RoomId, UserId,
         outbox::{Outbox, OutboxEntry},
-        user::Person,
     },
     ui::browser,
 };
@@ -40,7 +39,7 @@ impl SavedOutbox {
             .with_untracked(|outbox| outbox.find(id).cloned())
     }
 
-    /// The pending entries, oldest first.
+    /// The entries that a new connection sends, oldest first.
     pub(super) fn to_send_untracked(self) -> Vec<OutboxEntry> {
         self.outbox
             .with_untracked(|outbox| outbox.to_send().cloned().collect())
@@ -58,18 +57,16 @@ impl SavedOutbox {
     }
 
     /// From before a reload, once. Browser only.
-    pub(super) fn restore(self, author: &Person) {
+    pub(super) fn restore(self, author: UserId) {
         if self.storage_key.with_value(Option::is_some) {
             return;
         }
-        let key = format!("rialto.outbox.{}", author.id);
+        let key = format!("rialto.outbox.{author}");
         let saved = browser::session_storage_get(&key);
         self.storage_key.set_value(Some(key));
-        let Some(saved) = saved.and_then(|text| serde_json::from_str::<Outbox>(&text).ok()) else {
-            return;
-        };
-        self.outbox.update(|outbox| {
-            let written_since = std::mem::replace(outbox, saved);
+        let saved = saved.and_then(|text| serde_json::from_str::<Outbox>(&text).ok());
+        self.update(|outbox| {
+            let written_since = std::mem::replace(outbox, saved.unwrap_or_default());
             for entry in written_since.to_send() {
                 outbox.push(entry.id, entry.room, entry.text.clone(), entry.at);
             }

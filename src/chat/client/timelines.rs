@@ -1,7 +1,7 @@
 //! The timelines of the open room and of a few rooms left last.
 
 use crate::{
-    model::{RoomId, timeline::Timeline},
+    model::{MessageId, RoomId, timeline::Timeline},
     protocol::ws::RoomCursor,
 };
 use leptos::prelude::*;
@@ -50,6 +50,18 @@ impl Timelines {
     pub(super) fn remove(self, room: RoomId) {
         self.0
             .update_value(|timelines| timelines.retain(|(known, _)| *known != room));
+    }
+
+    pub(super) fn message_ids(self) -> Vec<MessageId> {
+        self.0.with_value(|timelines| {
+            let ids = |(_, timeline): &(RoomId, ArcRwSignal<Timeline>)| {
+                timeline.with_untracked(|timeline| {
+                    let messages = timeline.messages().iter();
+                    messages.map(|message| message.id).collect::<Vec<_>>()
+                })
+            };
+            timelines.iter().flat_map(ids).collect()
+        })
     }
 
     pub(super) fn cursors(self) -> Vec<RoomCursor> {
