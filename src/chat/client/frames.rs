@@ -19,9 +19,6 @@ use leptos::prelude::*;
 impl ChatClient {
     /// Starts handling frames. `viewer` is the user the page was rendered for. Browser only.
     pub fn subscribe(self, socket: Socket, viewer: Option<UserId>) {
-        socket.set_cursor_provider(move || self.timelines.cursors());
-        socket.on_frame(move |frame| self.on_frame(socket, viewer, frame));
-    }
         if let Some(author) = viewer {
             self.outbox.restore(author);
             // The page may have been rendered after they were committed.
@@ -29,6 +26,9 @@ impl ChatClient {
                 self.acknowledge(id);
             }
         }
+        socket.set_cursor_provider(move || self.timelines.cursors());
+        socket.on_frame(move |frame| self.on_frame(socket, viewer, frame));
+    }
 
     fn on_frame(self, socket: Socket, viewer: Option<UserId>, frame: &ServerFrame) {
         match frame {
@@ -43,9 +43,7 @@ impl ChatClient {
                 recovered: false,
                 ..
             } => {
-                // An open room page fetches the room again.
-                self.timelines.remove(*room);
-                self.refetch_count.update(|count| *count += 1);
+                self.on_unrecoverable(*room);
             }
             ServerFrame::Event {
                 room,
@@ -110,6 +108,13 @@ impl ChatClient {
             socket.send(&ClientFrame::Send { id, room, text });
         }
         self.uploads.reannounce_all(socket);
+    }
+
+    /// An open room page fetches the room again.
+    fn on_unrecoverable(self, room: RoomId) {
+        self.timelines.remove(room);
+        self.refetch_counts
+            .update(|counts| *counts.entry(room).or_default() += 1);
     }
 
     fn on_message(self, room: RoomId, message: &Message, on_gap: impl FnOnce()) {
@@ -260,6 +265,20 @@ mod tests {
             );
             chat.on_sent(unsent, left, 2, 0);
             assert!(!chat.has_outbox_entries());
+        });
+    }
+
+    #[test]
+    fn only_the_room_that_cannot_be_resumed_is_fetched_again() {
+        Owner::new().with(|| {
+            let chat = ChatClient::new();
+            let rooms = [summary(room(1)), summary(room(2))];
+            let slugs = rooms.each_ref().map(|room| room.slug.clone());
+            chat.rooms.replace_all(rooms.into());
+            let refetch_count = |slug: &String| chat.refetch_count(slug);
+            assert_eq!(slugs.each_ref().map(refetch_count), [0, 0]);
+            chat.on_unrecoverable(room(2));
+            assert_eq!(slugs.each_ref().map(refetch_count), [0, 1]);
         });
     }
 

@@ -23,6 +23,7 @@ use crate::{
 use leptos::prelude::*;
 use outbox::SavedOutbox;
 use read_cursor::ReadCursorSender;
+use std::collections::HashMap;
 use timelines::Timelines;
 use typing::TypingUsers;
 
@@ -35,7 +36,7 @@ pub struct ChatClient {
     outbox: SavedOutbox,
     typing_users: TypingUsers,
     read_cursors: ReadCursorSender,
-    refetch_count: RwSignal<u32>,
+    refetch_counts: RwSignal<HashMap<RoomId, u32>>,
     current_user: StoredValue<Option<Person>>,
     limits: StoredValue<Option<Limits>>,
     has_draft: RwSignal<bool>,
@@ -59,7 +60,7 @@ impl ChatClient {
             outbox: SavedOutbox::new(),
             typing_users: TypingUsers::new(),
             read_cursors: ReadCursorSender::new(),
-            refetch_count: RwSignal::new(0),
+            refetch_counts: RwSignal::new(HashMap::new()),
             current_user: StoredValue::new(None),
             limits: StoredValue::new(None),
             has_draft: RwSignal::new(false),
@@ -82,10 +83,13 @@ impl ChatClient {
         self.limits.get_value()
     }
 
-    /// A counter that changes when a room must be fetched again.
+    /// A counter that changes when this room must be fetched again.
     #[must_use]
-    pub fn refetch_count(&self) -> u32 {
-        self.refetch_count.get()
+    pub fn refetch_count(&self, slug: &str) -> u32 {
+        let room = self.rooms.find_id(slug);
+        self.refetch_counts
+            .with(|counts| room.and_then(|room| counts.get(&room).copied()))
+            .unwrap_or_default()
     }
 
     /// Takes the messages out of a newest page and returns the live timeline; otherwise `None`.

@@ -59,6 +59,13 @@ impl Rooms {
         known.is_some_and(|room| room.read_seq < seq || room.unread > 0)
     }
 
+    pub(super) fn find_id(self, slug: &str) -> Option<RoomId> {
+        let list = self.0.list().read();
+        list.iter()
+            .find(|room| room.slug == slug)
+            .map(|room| room.id)
+    }
+
     pub(super) fn replace_all(self, rooms: Vec<RoomSummary>) {
         self.0.list().set(rooms);
     }

@@ -38,8 +38,9 @@ pub fn RoomPageView() -> impl IntoView {
             .get("before")
             .and_then(|before| before.parse::<Seq>().ok())
     });
+    let refetch_count = Memo::new(move |_| slug.with(|slug| chat.refetch_count(slug)));
     let page = Resource::new_blocking(
-        move || (slug.get(), before.get(), chat.refetch_count()),
+        move || (slug.get(), before.get(), refetch_count.get()),
         |(slug, before, _)| find_room_history(slug, before, cfg!(feature = "ssr")),
     );
     refetch_on_reconnect(page);
