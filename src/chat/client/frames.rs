@@ -154,7 +154,7 @@ impl ChatClient {
         }
     }
 
-    fn acknowledge(self, id: MessageId) {
+    pub(super) fn acknowledge(self, id: MessageId) {
         if self.outbox.find_untracked(id).is_some() {
             self.outbox.update(|outbox| {
                 outbox.acknowledge(id);
@@ -183,6 +183,7 @@ fn merge(timeline: &ArcRwSignal<Timeline>, message: Message, on_gap: impl FnOnce
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::api::RoomHistory;
     use crate::model::{
         Epoch,
         message::MessageText,
@@ -279,6 +280,38 @@ mod tests {
             assert_eq!(slugs.each_ref().map(refetch_count), [0, 0]);
             chat.on_unrecoverable(room(2));
             assert_eq!(slugs.each_ref().map(refetch_count), [0, 1]);
+        });
+    }
+
+    #[test]
+    fn a_fetched_page_acknowledges_the_messages_it_contains() {
+        Owner::new().with(|| {
+            let chat = ChatClient::new();
+            let here = room(1);
+            chat.current_user.set_value(Some(person(1, "Ada")));
+            let page = Timeline::new(Epoch("a".into()), 0, Vec::new(), false);
+            chat.timelines.open(here, page);
+            for id in [7, 8] {
+                let id = MessageId(Uuid::from_u128(id));
+                chat.outbox
+                    .update(|outbox| outbox.push(id, here, text("Mine"), 0));
+            }
+            chat.on_sent(MessageId(Uuid::from_u128(7)), here, 2, 0);
+            chat.on_unrecoverable(here);
+            let mut fetched = RoomHistory {
+                room: RoomSummary {
+                    head: 2,
+                    ..summary(here)
+                },
+                messages: vec![message(6, here, 1), message(7, here, 2)],
+                has_older: false,
+                is_newest: true,
+                form_message_id: MessageId(Uuid::nil()),
+            };
+            chat.take_newest_page(&mut fetched);
+            let unsent = chat.outbox_entries(here);
+            assert_eq!(unsent.len(), 1);
+            assert_eq!(unsent[0].id, MessageId(Uuid::from_u128(8)));
         });
     }
 

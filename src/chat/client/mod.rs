@@ -96,6 +96,9 @@ impl ChatClient {
     pub fn take_newest_page(&self, page: &mut RoomHistory) -> Option<ArcRwSignal<Timeline>> {
         page.is_newest.then(|| {
             let messages = std::mem::take(&mut page.messages);
+            for message in &messages {
+                self.acknowledge(message.id);
+            }
             let room = &page.room;
             let fetched = Timeline::new(room.epoch.clone(), room.head, messages, page.has_older);
             self.timelines.open(room.id, fetched)
