@@ -104,6 +104,9 @@ impl ChatClient {
         self.current_user.set_value(Some(user.clone()));
         self.rooms.replace_all(rooms.to_vec());
         self.limits.set_value(Some(limits));
+        for (room, seq) in self.read_cursors.take_unsent() {
+            self.mark_read(socket, room, seq);
+        }
         for OutboxEntry { id, room, text, .. } in self.outbox.to_send_untracked() {
             socket.send(&ClientFrame::Send { id, room, text });
         }
