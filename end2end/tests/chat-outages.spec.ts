@@ -88,6 +88,77 @@ test("a message that is pending before a reload is sent after it", { tag: "@node
   await expectSameTexts([ada, grace], ["Message 1"]);
 });
 
+test("a message written before the first connection survives a reload and is sent once", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const { page, chat } = ada;
+  let isBlocked = true;
+  await page.routeWebSocket("**/ws", (socket) => {
+    if (isBlocked) void socket.close({ code: 1013 });
+    else socket.connectToServer();
+  });
+  await page.reload();
+  await expect(page.getByText("You are offline.")).toBeVisible();
+  await chat.sendMessage("Message 1");
+  await expect(page.getByText("Your messages are saved")).toBeVisible();
+  await page.reload();
+  await expect(chat.message("Message 1")).toHaveClass(/pending/);
+  isBlocked = false;
+  await chat.expectAllAcknowledged();
+  await expectSameTexts([ada, grace], ["Message 1"]);
+});
+
+test("a room that was read just before an outage is read on the server after it", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const phone = await ada.openTab("/settings");
+  const badge = phone.page.locator(".badge");
+  // Holds timers of a second back, among them the end of the interval between two read cursors.
+  await ada.page.evaluate(() => {
+    const setTimer = window.setTimeout.bind(window);
+    const held: TimerHandler[] = [];
+    window.setTimeout = ((then: TimerHandler, delay?: number) =>
+      delay === 1_000 ? held.push(then) : setTimer(then, delay)) as typeof setTimeout;
+    window.addEventListener("test:release", () => {
+      for (const then of held.splice(0)) setTimer(then, 0);
+    });
+  });
+  await grace.chat.sendMessage("Message 1");
+  await expect(ada.chat.message("Message 1")).toBeVisible();
+  await grace.chat.sendMessage("Message 2");
+  await expect(ada.chat.message("Message 2")).toBeVisible();
+  await expect(badge).toHaveText("1 unread");
+  const goOnline = await ada.takeTabOffline();
+  await expect(ada.page.getByText("You are offline.")).toBeVisible();
+  await ada.setVisibility(false);
+  await ada.page.evaluate(() => window.dispatchEvent(new Event("test:release")));
+  await goOnline();
+  await expect(badge).toHaveCount(0);
+});
+
+test("messages that the store cannot take are sent again, and can be discarded", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  const { page, chat } = ada;
+  const attempts = new Map<string, number>();
+  await page.routeWebSocket("**/ws", (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((message) => {
+      const frame = JSON.parse(String(message)) as { type: string; id: string; text: string };
+      if (frame.type !== "send") return server.send(message);
+      const attempt = (attempts.get(frame.text) ?? 0) + 1;
+      attempts.set(frame.text, attempt);
+      if (frame.text === "Message 1" && attempt === 3) server.send(message);
+      else socket.send(JSON.stringify({ type: "refused", id: frame.id, code: "unavailable", reason: "Try later." }));
+    });
+  });
+  await page.reload();
+  await ada.waitUntilConnected();
+  await chat.sendMessages(["Message 1", "Message 2"]);
+  await expect(chat.message("Message 2")).toContainText("Not sent yet");
+  await expect(grace.chat.message("Message 1")).toHaveCount(1);
+  await chat.message("Message 2").getByRole("button", { name: "Discard" }).click();
+  await chat.expectAllAcknowledged();
+  await expectSameTexts([ada, grace], ["Message 1"]);
+});
+
 test.describe("with a strict limit", () => {
   test.use({ serverEnv: { RIALTO_SEND_BURST: "1" } });
 
@@ -127,6 +198,43 @@ test.describe("with a replay of 20 events", { tag: "@nodes" }, () => {
     await expect(grace.chat.message("Message 80")).toBeInViewport();
     await grace.page.getByRole("link", { name: "Older messages" }).click();
     await expect.poll(() => grace.chat.sentTexts()).toEqual(numberedTexts(0, 80));
+  });
+
+  test("a hidden room that is refetched stays unread", async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    await grace.setVisibility(false);
+    await grace.goOffline();
+    await ada.chat.sendMessages(numberedTexts(1, 30));
+    await ada.chat.expectAllAcknowledged();
+    await grace.goOnline();
+    await expect.poll(() => grace.chat.sentTexts()).toEqual(numberedTexts(1, 30));
+    const tab = await grace.openTab("/");
+    await expect(tab.page.locator(".badge")).toHaveText("30 unread");
+  });
+
+  test("a room that is refetched leaves the composer of another one alone", async ({ join }) => {
+    const [ada, grace] = [await join("Ada"), await join("Grace")];
+    await ada.chat.openDirectRoom("Grace");
+    await grace.chat.sendMessage("Message 0");
+    await expect(ada.chat.roomLink("General").locator(".badge")).toHaveText("1 unread");
+    await ada.chat.composer.fill("Half a thought");
+    await ada.chat.composer.press("Home");
+    const requests: string[] = [];
+    ada.page.on("request", (request) => requests.push(new URL(request.url()).pathname));
+    await ada.goOffline();
+    await grace.chat.sendMessages(numberedTexts(1, 30));
+    await grace.chat.expectAllAcknowledged();
+    await ada.goOnline();
+    await expect(ada.chat.roomLink("General").locator(".badge")).toHaveText("31 unread");
+    await grace.chat.openDirectRoom("Ada");
+    await grace.chat.sendMessage("Are you there?");
+    await expect(ada.chat.message("Are you there?")).toBeVisible();
+    expect(requests).not.toContain("/fn/room");
+    await expect(ada.chat.composer).toBeFocused();
+    await expect(ada.chat.composer).toHaveValue("Half a thought");
+    expect(await ada.chat.composer.evaluate((field: HTMLTextAreaElement) => field.selectionStart)).toBe(0);
+    await ada.chat.roomLink("General").click();
+    await expect.poll(() => ada.chat.sentTexts()).toEqual(numberedTexts(0, 30));
   });
 });
 

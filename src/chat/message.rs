@@ -18,7 +18,10 @@ use crate::{
         time::{LocalTime, TimeStyle},
     },
 };
-use leptos::{either::Either, prelude::*};
+use leptos::{
+    either::{Either, EitherOf3},
+    prelude::*,
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// A committed message.
@@ -216,34 +219,49 @@ pub fn PendingMessageView(
         delivery,
         ..
     } = entry;
-    let (failed, status) = match delivery {
+    let discard = move || {
+        view! {
+            <button type="button" class="button small quiet" on:click=move |_| chat.discard(id)>
+                "Discard"
+            </button>
+        }
+    };
+    let (state, status) = match delivery {
         Delivery::Pending => (
-            false,
-            Either::Left(view! {
+            "pending",
+            EitherOf3::A(view! {
                 <p class="message-status">
                     <span class="spinner" aria-hidden="true"></span>
                     "Sending…"
                 </p>
             }),
         ),
+        Delivery::Delayed => (
+            "delayed",
+            EitherOf3::B(view! {
+                <div class="message-status" role="status">
+                    <span class="spinner" aria-hidden="true"></span>
+                    <p>"Not sent yet. The server cannot take messages right now; Rialto keeps trying."</p>
+                    {discard()}
+                </div>
+            }),
+        ),
         Delivery::Failed { reason } => (
-            true,
-            Either::Right(view! {
+            "failed",
+            EitherOf3::C(view! {
                 <div class="message-status" role="alert">
                     <p>"Not sent. " {reason}</p>
                     <button type="button" class="button small" on:click=move |_| chat.retry(socket, id)>
                         "Retry"
                     </button>
-                    <button type="button" class="button small quiet" on:click=move |_| chat.discard(id)>
-                        "Discard"
-                    </button>
+                    {discard()}
                 </div>
             }),
         ),
     };
     let name = author.name.to_string();
     view! {
-        <article class="message mine" class:grouped=is_continuation class:pending=!failed class:failed=failed>
+        <article class=format!("message mine {state}") class:grouped=is_continuation>
             {(!is_continuation)
                 .then(|| {
                     view! {

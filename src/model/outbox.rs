@@ -1,6 +1,6 @@
 //! Messages that the browser sent and the server has not acknowledged.
 //!
-//! Every connection repeats pending entries, in order and under the same ids, so none is duplicated.
+//! Every connection repeats all entries but failed ones, in order and under the same ids, so none is duplicated.
 
 use super::{MessageId, Millis, RoomId, message::MessageText};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Delivery {
     Pending,
+    /// Refused for now; sent again after a backoff.
+    Delayed,
     /// Stays until the user retries or discards it.
     Failed {
         reason: String,
@@ -54,6 +56,11 @@ impl Outbox {
         self.remove(id)
     }
 
+    /// Marks a message as refused for now; false if there was none.
+    pub fn mark_delayed(&mut self, id: MessageId) -> bool {
+        self.set(id, Delivery::Delayed)
+    }
+
     /// Marks a message as refused; false if there was none.
     pub fn mark_failed(&mut self, id: MessageId, reason: &str) -> bool {
         self.set(
@@ -80,11 +87,12 @@ impl Outbox {
         self.entries.iter().find(|entry| entry.id == id)
     }
 
-    /// Pending entries, oldest first.
+    /// Entries that a new connection sends, oldest first.
     pub fn to_send(&self) -> impl Iterator<Item = &OutboxEntry> {
-        self.entries
-            .iter()
-            .filter(|entry| entry.delivery == Delivery::Pending)
+        self.entries.iter().filter(|entry| match entry.delivery {
+            Delivery::Pending | Delivery::Delayed => true,
+            Delivery::Failed { .. } => false,
+        })
     }
 
     /// Entries of a room, oldest first.
@@ -157,6 +165,15 @@ mod tests {
         assert!(outbox.retry(id(1)));
         assert_eq!(sending(&outbox), [id(1), id(2), id(3)]);
         assert!(outbox.discard(id(1)) && !outbox.discard(id(1)));
+    }
+
+    #[test]
+    fn what_was_refused_for_now_is_sent_again_unless_discarded() {
+        let mut outbox = outbox();
+        assert!(outbox.mark_delayed(id(1)) && outbox.mark_delayed(id(2)));
+        assert!(outbox.discard(id(2)));
+        assert!(!outbox.mark_delayed(id(2)));
+        assert_eq!(sending(&outbox), [id(1), id(3)]);
     }
 
     #[test]

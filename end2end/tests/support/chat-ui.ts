@@ -39,12 +39,12 @@ export class ChatUi {
 
   /** Texts of the sent messages in the room, from top to bottom. */
   async sentTexts(): Promise<string[]> {
-    return this.timeline.locator(".message:not(.pending):not(.failed) .message-text").allTextContents();
+    return this.timeline.locator(".message:not(.pending, .delayed, .failed) .message-text").allTextContents();
   }
 
-  /** No message of this page is pending or failed. */
+  /** No message of this page is pending, delayed or failed. */
   async expectAllAcknowledged(): Promise<void> {
-    await expect(this.timeline.locator(".message.pending, .message.failed")).toHaveCount(0);
+    await expect(this.timeline.locator(".message:is(.pending, .delayed, .failed)")).toHaveCount(0);
   }
 
   roomLink(name: string): Locator {

@@ -1,6 +1,9 @@
 //! Handling of the server's frames.
 
-use super::ChatClient;
+use super::{
+    ChatClient,
+    resend::{Backoff, ResendState},
+};
 use crate::{
     model::{
         MessageId, Millis, RoomId, Seq, UserId,
@@ -11,7 +14,7 @@ use crate::{
         timeline::{MergeOutcome, Timeline},
         user::Person,
     },
-    protocol::ws::{ClientFrame, ServerFrame},
+    protocol::ws::{ClientFrame, ErrorCode, ServerFrame},
     ui::{browser, socket::Socket},
 };
 use leptos::prelude::*;
@@ -53,12 +56,11 @@ impl ChatClient {
             ServerFrame::Sent { id, room, seq, at } => {
                 self.on_sent(*id, *room, *seq, *at);
                 self.uploads.remove_finished(*id);
+                let waiting = self.resend.try_update_value(ResendState::on_accepted);
+                self.send_again(socket, &waiting.unwrap_or_default());
             }
-            ServerFrame::Refused { id, reason, .. } => {
-                self.outbox.update(|outbox| {
-                    outbox.mark_failed(*id, reason);
-                });
-                self.uploads.mark_failed(*id, reason);
+            ServerFrame::Refused { id, code, reason } => {
+                self.on_refused(socket, *id, *code, reason);
             }
             ServerFrame::UploadReady { id, offset } => self.uploads.resume_at(socket, *id, *offset),
             ServerFrame::UploadProgress { id, received } => {
@@ -107,6 +109,7 @@ impl ChatClient {
         for (room, seq) in self.read_cursors.take_unsent() {
             self.mark_read(socket, room, seq);
         }
+        self.resend.update_value(ResendState::on_welcome);
         for OutboxEntry { id, room, text, .. } in self.outbox.to_send_untracked() {
             socket.send(&ClientFrame::Send { id, room, text });
         }
@@ -118,6 +121,29 @@ impl ChatClient {
         self.timelines.remove(room);
         self.refetch_counts
             .update(|counts| *counts.entry(room).or_default() += 1);
+    }
+
+    fn on_refused(self, socket: Socket, id: MessageId, code: ErrorCode, reason: &str) {
+        let is_delayed = code == ErrorCode::Unavailable && self.outbox.find_untracked(id).is_some();
+        if !is_delayed {
+            self.outbox.update(|outbox| {
+                outbox.mark_failed(id, reason);
+            });
+            self.uploads.mark_failed(id, reason);
+            return;
+        }
+        self.outbox.update(|outbox| {
+            outbox.mark_delayed(id);
+        });
+        let refused = |resend: &mut ResendState| resend.on_refused(id, browser::random());
+        let backoff = self.resend.try_update_value(refused).flatten();
+        if let Some(Backoff { number, delay_ms }) = backoff {
+            browser::run_after(i32::try_from(delay_ms).unwrap_or(i32::MAX), move || {
+                let ended = |resend: &mut ResendState| resend.end_backoff(number);
+                let due = self.resend.try_update_value(ended);
+                self.send_again(socket, &due.unwrap_or_default());
+            });
+        }
     }
 
     fn on_message(self, room: RoomId, message: &Message, on_gap: impl FnOnce()) {

@@ -3,6 +3,7 @@
 mod frames;
 mod outbox;
 mod read_cursor;
+mod resend;
 mod rooms;
 mod timelines;
 mod typing;
@@ -23,7 +24,8 @@ use crate::{
 use leptos::prelude::*;
 use outbox::SavedOutbox;
 use read_cursor::ReadCursorSender;
-use std::collections::HashMap;
+use resend::ResendState;
+use std::collections::{HashMap, HashSet};
 use timelines::Timelines;
 use typing::TypingUsers;
 
@@ -36,6 +38,7 @@ pub struct ChatClient {
     outbox: SavedOutbox,
     typing_users: TypingUsers,
     read_cursors: ReadCursorSender,
+    resend: StoredValue<ResendState>,
     refetch_counts: RwSignal<HashMap<RoomId, u32>>,
     current_user: StoredValue<Option<Person>>,
     limits: StoredValue<Option<Limits>>,
@@ -60,6 +63,7 @@ impl ChatClient {
             outbox: SavedOutbox::new(),
             typing_users: TypingUsers::new(),
             read_cursors: ReadCursorSender::new(),
+            resend: StoredValue::new(ResendState::default()),
             refetch_counts: RwSignal::new(HashMap::new()),
             current_user: StoredValue::new(None),
             limits: StoredValue::new(None),
@@ -133,6 +137,15 @@ impl ChatClient {
         self.outbox
             .update(|outbox| outbox.push(id, room, text.clone(), browser::now()));
         socket.send(&ClientFrame::Send { id, room, text });
+    }
+
+    /// Sends those that are still in the outbox, in its order.
+    fn send_again(&self, socket: Socket, ids: &HashSet<MessageId>) {
+        for OutboxEntry { id, room, text, .. } in self.outbox.to_send_untracked() {
+            if ids.contains(&id) {
+                socket.send(&ClientFrame::Send { id, room, text });
+            }
+        }
     }
 
     /// Sends a refused message again. Browser only.

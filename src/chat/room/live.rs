@@ -12,12 +12,7 @@ use crate::{
         composer::Composer,
         message::PendingMessageView,
     },
-    model::{
-        RoomId, Seq, UserId,
-        outbox::{Delivery, OutboxEntry},
-        timeline::Timeline,
-        user::Person,
-    },
+    model::{RoomId, Seq, UserId, outbox::OutboxEntry, timeline::Timeline, user::Person},
     ui::{
         icon::{Glyph, Icon},
         notice::{Notice, NoticeKind},
@@ -28,6 +23,7 @@ use crate::{
 };
 use leptos::{ev, prelude::*, task::spawn_local_scoped_with_cancellation};
 use leptos_use_resize_observer::use_resize_observer;
+use std::mem::discriminant;
 
 #[component]
 pub(super) fn LiveRoom(
@@ -166,7 +162,7 @@ fn PendingMessages(
     view! {
         <For
             each=pending
-            key=|(entry, is_continuation)| { (entry.id, entry.delivery != Delivery::Pending, *is_continuation) }
+            key=|(entry, is_continuation)| { (entry.id, discriminant(&entry.delivery), *is_continuation) }
             let((entry, is_continuation))
         >
             <PendingMessageView entry author=author.clone() is_continuation />
