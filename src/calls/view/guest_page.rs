@@ -171,7 +171,9 @@ fn Lobby(token: String, room: CallRoom, name: String, created_by: String) -> imp
         <noscript>
             <p>"Calls need JavaScript. Allow it for this page, then reload."</p>
         </noscript>
-        <div role="status">{move || signed_out_message().map(|message| view! { <Notice kind=NoticeKind::Info>{message}</Notice> })}</div>
+        <div role="status">
+            {move || signed_out_message().map(|message| view! { <Notice kind=NoticeKind::Info>{message}</Notice> })}
+        </div>
         <Show when=move || signed_out_message().is_none()>
             <p>
                 <button
