@@ -166,10 +166,9 @@ async fn create_user(
 ///
 /// [`Failure::Invalid`]; it does not reveal which is wrong.
 pub async fn check_password(app: &AppState, name: &str, password: String) -> Result<Person> {
-    let account = match UserName::new(name) {
-        Ok(name) => app.store.find_account(&name).await?,
-        Err(_) => None,
-    };
+    // The name of an account may be older than a rule for names.
+    let name = UserName::new(name).unwrap_or_else(|_| UserName::from_stored(name.to_owned()));
+    let account = app.store.find_account(&name).await?;
     let hash = account
         .as_ref()
         .and_then(|account| account.password_hash.clone());

@@ -1,6 +1,6 @@
 //! Inspection of a received file: its hash, its type, and a safe name.
 
-use crate::model::{limits, message::ImageSize};
+use crate::model::{limits, message::ImageSize, user::is_default_ignorable};
 use imagesize::ImageType;
 use sha2::{Digest, Sha256};
 use std::{
@@ -59,13 +59,13 @@ fn detect_image(mut file: BufReader<&File>) -> Option<(&'static str, Option<Imag
     (width > 0 && height > 0).then_some((media_type, Some(ImageSize { width, height })))
 }
 
-/// The last path segment without leading dots and control, zero-width or bidirectional characters, at most
+/// The last path segment without leading dots and control or default-ignorable characters, at most
 /// [`limits::MAX_FILE_NAME_CHARS`] long; "file" if nothing is left.
 pub(super) fn sanitize_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean: String = last
         .chars()
-        .filter(|c| !c.is_control() && !matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}'))
+        .filter(|&c| !c.is_control() && !is_default_ignorable(c))
         .collect();
     let clean = clean.trim().trim_start_matches('.');
     let count = clean.chars().count();
@@ -91,6 +91,11 @@ mod tests {
         assert_eq!(sanitize_name("../../etc/passwd"), "passwd");
         assert_eq!(sanitize_name("C:\\secret\\a b.txt"), "a b.txt");
         assert_eq!(sanitize_name("photo\u{202E}gpj.exe"), "photogpj.exe");
+        assert_eq!(
+            sanitize_name("a\u{2060}\u{2064}\u{FEFF}\u{61C}\u{AD}.txt"),
+            "a.txt"
+        );
+        assert_eq!(sanitize_name("👩‍🚀.png"), "👩‍🚀.png");
         assert_eq!(sanitize_name("a\r\nb\"c.txt"), "ab\"c.txt");
         assert_eq!(sanitize_name("..."), "file");
         assert_eq!(

@@ -233,7 +233,7 @@ impl Store {
 fn decode_guest(id: &str, name: &str) -> Result<Person> {
     Ok(Person {
         id: parse(id)?,
-        name: UserName::new(name).map_err(super::Error::corrupt)?,
+        name: UserName::from_stored(name.to_owned()),
         role: Role::Guest,
     })
 }

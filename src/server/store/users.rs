@@ -6,7 +6,7 @@ use crate::{
         Millis, UserId,
         user::{Person, Role, UserName},
     },
-    server::error::{Error, Result},
+    server::error::Result,
 };
 use sqlx::{AnyPool, AssertSqlSafe};
 use std::collections::HashMap;
@@ -59,7 +59,7 @@ type PersonColumns = (String, String, String);
 pub(super) fn decode_person((id, name, role): PersonColumns) -> Result<Person> {
     Ok(Person {
         id: parse(&id)?,
-        name: UserName::new(&name).map_err(Error::corrupt)?,
+        name: UserName::from_stored(name),
         role: parse(&role)?,
     })
 }
