@@ -25,7 +25,11 @@ use rialto::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::Path,
+};
 
 fn document() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/protocol.md")).unwrap()
@@ -362,28 +366,40 @@ fn the_numbers_are_those_of_the_code() {
     );
 }
 
+/// Of the headings. As on GitHub, a repeated one gets a number.
+fn anchors(document: &str) -> Vec<String> {
+    let mut repeats = HashMap::new();
+    let headings = document.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|heading| {
+            let text = heading.trim_start_matches('#').trim().to_lowercase();
+            let anchor: String = text
+                .chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
+                .map(|c| if c == ' ' { '-' } else { c })
+                .collect();
+            let repeat = repeats.entry(anchor.clone()).or_insert(0);
+            *repeat += 1;
+            match *repeat - 1 {
+                0 => anchor,
+                earlier => format!("{anchor}-{earlier}"),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn repeated_headings_are_numbered_one_by_one() {
+    assert_eq!(
+        anchors("# Foo\n## Foo 10\n## Foo\n### Foo"),
+        ["foo", "foo-10", "foo-1", "foo-2"]
+    );
+}
+
 #[test]
 fn every_link_leads_somewhere() {
     let document = document();
-    let mut anchors: Vec<String> = Vec::new();
-    for heading in document.lines().filter(|line| line.starts_with('#')) {
-        let text = heading.trim_start_matches('#').trim().to_lowercase();
-        let anchor: String = text
-            .chars()
-            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'))
-            .map(|c| if c == ' ' { '-' } else { c })
-            .collect();
-        // As on GitHub, a repeated heading gets a number.
-        let earlier = anchors
-            .iter()
-            .filter(|known| **known == anchor || known.starts_with(&format!("{anchor}-1")))
-            .count();
-        anchors.push(if earlier == 0 {
-            anchor
-        } else {
-            format!("{anchor}-{earlier}")
-        });
-    }
+    let anchors = anchors(&document);
     for link in document
         .split("](#")
         .skip(1)
