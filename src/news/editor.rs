@@ -67,8 +67,15 @@ fn NotYours(failure: Failure) -> impl IntoView {
     set_page_status(&failure);
     let reason = match failure {
         Failure::NotAllowed { reason } => reason,
-        _ => "Only editors and administrators can publish stories. Sign in if you are one."
-            .to_owned(),
+        Failure::NotSignedIn
+        | Failure::NotFound { .. }
+        | Failure::Invalid { .. }
+        | Failure::RateLimited
+        | Failure::Unavailable
+        | Failure::Unreachable => {
+            "Only editors and administrators can publish stories. Sign in if you are one."
+                .to_owned()
+        }
     };
     view! {
         <section class="empty">
