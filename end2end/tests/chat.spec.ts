@@ -438,6 +438,37 @@ test("an upload continues in another room, and leaving the site asks for confirm
   await expect(grace.chat.messages.getByRole("link", { name: /long\.bin/ })).toBeVisible({ timeout: 30_000 });
 });
 
+test("a direct room that opens late does not replace the room that was chosen meanwhile", async ({ join }) => {
+  const [ada] = [await join("Ada", { startPath: "/chat" }), await join("Grace")];
+  const { page, chat } = ada;
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((done) => (release = done));
+  await page.route("**/fn/open-direct", async (route) => {
+    await held;
+    await route.continue();
+  });
+  const answered = page.waitForResponse("**/fn/open-direct");
+  await chat.rooms.getByRole("button", { name: "Message Grace" }).click();
+  await chat.roomLink("General").click();
+  await expect(chat.composer).toBeVisible();
+  release();
+  await (await answered).finished();
+  await chat.sendMessage("Still in General");
+  await chat.expectAllAcknowledged();
+  await expect(page).toHaveURL(/\/chat\/general$/);
+});
+
+test("the button that creates a room keeps the focus when the name is taken", async ({ joinAsAdministrator }) => {
+  const { page, browserErrors } = await joinAsAdministrator({ startPath: "/chat/general" });
+  browserErrors.allow(/fn\/create-room|status of 4\d\d/, "the name is taken");
+  await page.getByText("New room").click();
+  await page.getByLabel("Name").fill("General");
+  const create = page.getByRole("button", { name: "Create room" });
+  await create.press("Enter");
+  await expect(page.getByText("A room with that name")).toBeVisible();
+  await expect(create).toBeFocused();
+});
+
 test("a direct room that fails to open shows why beside the button, and opens on retry", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];
   const { page, chat, browserErrors } = ada;

@@ -1,5 +1,5 @@
 /** Names, passwords, roles and settings, the connection test and the server checks. */
-import { TEST_PASSWORD, expect, test } from "./support/fixtures.ts";
+import { TEST_PASSWORD, type Visitor, expect, test } from "./support/fixtures.ts";
 
 test("a newcomer reads the news without a name, and is asked for one where it is required", async ({
   visitAnonymously,
@@ -106,6 +106,78 @@ test("name and theme can be changed in the settings", async ({ join }) => {
   await page.getByLabel("System", { exact: true }).check();
   await page.getByRole("button", { name: "Use this theme" }).click();
   await expect(html).not.toHaveAttribute("data-theme");
+});
+
+test("a form shows its latest answer only", async ({ join }) => {
+  await join("Grace");
+  const { page, browserErrors } = await join("Ada", { startPath: "/settings" });
+  browserErrors.allow(/fn\/rename|status of 4\d\d/, "the name is taken");
+  const form = page.locator("form").filter({ hasText: "Change name" });
+  const changeName = async (name: string) => {
+    await form.getByLabel("Name", { exact: true }).fill(name);
+    await form.getByRole("button", { name: "Change name" }).click();
+  };
+  for (const name of ["Ada L.", "Ada M."]) {
+    await changeName(name);
+    await expect(form.getByRole("status")).toContainText("Name changed");
+    await expect(form.getByRole("alert")).toHaveCount(0);
+    await changeName("Grace");
+    await expect(form.getByRole("alert")).toContainText("That name is taken");
+    await expect(page.getByText("Name changed")).toHaveCount(0);
+  }
+});
+
+test("a failure that repeats is announced again", async ({ join }) => {
+  await join("Grace");
+  const { page, browserErrors } = await join("Ada", { startPath: "/settings" });
+  browserErrors.allow(/fn\/rename|status of 4\d\d/, "the name is taken");
+  const form = page.locator("form").filter({ hasText: "Change name" });
+  await form.getByLabel("Name", { exact: true }).fill("Grace");
+  const submit = form.getByRole("button", { name: "Change name" });
+  await submit.click();
+  await expect(form.getByRole("alert")).toContainText("That name is taken");
+  const first = await form.getByRole("alert").elementHandle();
+  await submit.click();
+  await expect.poll(() => first?.evaluate((alert) => alert.isConnected), "a new alert").toBe(false);
+  await expect(form.getByRole("alert")).toContainText("That name is taken");
+});
+
+test("a slow answer does not bring back the page that was left", async ({ join }) => {
+  const { page, chat } = await join("Ada", { startPath: "/settings" });
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((done) => (release = done));
+  await page.route("**/fn/rename", async (route) => {
+    await held;
+    await route.continue();
+  });
+  await page.getByLabel("Name", { exact: true }).fill("Ada L.");
+  const answered = page.waitForResponse("**/fn/rename");
+  await page.getByRole("button", { name: "Change name" }).click();
+  await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Chat" }).click();
+  await expect(page.getByRole("heading", { name: "Choose a room" })).toBeVisible();
+  release();
+  await (await answered).finished();
+  await page.getByRole("link", { name: "Open General" }).click();
+  await chat.sendMessage("Still in the chat");
+  await chat.expectAllAcknowledged();
+  await expect(page).toHaveURL(/\/chat\/general$/);
+});
+
+test("a page from before the password was set asks for it", async ({ join }) => {
+  const ada = await join("Ada", { startPath: "/settings" });
+  ada.browserErrors.allow(/fn\/set-password|status of 4\d\d/, "the current password is missing");
+  const tab = await ada.openTab("/settings");
+  const setPassword = async ({ page }: Visitor, password: string) => {
+    await page.getByLabel("New password").fill(password);
+    await page.getByRole("button", { name: "Set password" }).click();
+  };
+  await setPassword(tab, TEST_PASSWORD);
+  await expect(tab.page.getByText("Password set")).toBeVisible();
+  await setPassword(ada, "another good password");
+  await expect(ada.page.getByText("You already have a password")).toBeVisible();
+  await ada.page.getByLabel("Current password").fill(TEST_PASSWORD);
+  await ada.page.getByRole("button", { name: "Set password" }).click();
+  await expect(ada.page.getByText("Password set")).toBeVisible();
 });
 
 test("signing out ends the chat in every other tab, which says so", { tag: "@nodes" }, async ({ join }) => {

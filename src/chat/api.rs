@@ -1,4 +1,4 @@
-//! Server functions of chat. The form actions redirect when done.
+//! Server functions of chat. A plain form is redirected when done.
 
 pub(super) mod types;
 
@@ -7,7 +7,10 @@ pub use types::{RoomHistory, Sidebar};
 #[cfg(feature = "ssr")]
 use super::server as chat;
 #[cfg(feature = "ssr")]
-use crate::server::session::{current_user, signed_in, use_app};
+use crate::server::{
+    plain_form::redirect_plain_form,
+    session::{current_user, signed_in, use_app},
+};
 use crate::{
     model::{MessageId, RoomId, Seq, UserId},
     protocol::failure::Failure,
@@ -61,32 +64,32 @@ pub async fn post_message(
 ) -> Result<(), Failure> {
     let (app, signed) = signed_in()?;
     chat::post_message(&app, &signed.person, id, room, &text).await?;
-    leptos_axum::redirect(&format!("/chat/{slug}#latest"));
+    redirect_plain_form(&format!("/chat/{slug}#latest"));
     Ok(())
 }
 
-/// Creates a public room.
+/// Creates a public room. Returns its slug.
 ///
 /// # Errors
 ///
 /// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] for an invalid or taken name.
 #[server(endpoint = "create-room")]
-pub async fn create_room(name: String) -> Result<(), Failure> {
+pub async fn create_room(name: String) -> Result<String, Failure> {
     let (app, signed) = signed_in()?;
     let slug = chat::create_room(&app, &signed.person, &name).await?;
-    leptos_axum::redirect(&format!("/chat/{slug}"));
-    Ok(())
+    redirect_plain_form(&format!("/chat/{slug}"));
+    Ok(slug)
 }
 
-/// Opens the direct room with another user, creating it if needed.
+/// The slug of the direct room with another user, which is created if needed.
 ///
 /// # Errors
 ///
 /// [`Failure::Invalid`] for the user's own id, [`Failure::NotFound`] for an unknown one.
 #[server(endpoint = "open-direct")]
-pub async fn open_direct_room(with: UserId) -> Result<(), Failure> {
+pub async fn open_direct_room(with: UserId) -> Result<String, Failure> {
     let (app, signed) = signed_in()?;
     let slug = chat::open_direct_room(&app, &signed.person, with).await?;
-    leptos_axum::redirect(&format!("/chat/{slug}"));
-    Ok(())
+    redirect_plain_form(&format!("/chat/{slug}"));
+    Ok(slug)
 }

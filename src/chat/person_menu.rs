@@ -1,15 +1,17 @@
 //! The menu behind an author's name: a `<details>` element, which works without JavaScript.
 
-use super::{api::OpenDirectRoom, room_list::CallButtons};
+use super::{
+    api::OpenDirectRoom,
+    room_list::{CallButtons, open_answered_room},
+};
 use crate::{
     model::{UserId, user::Person},
     ui::{
-        form::FormFailure,
+        form::ActionFailure,
         icon::{Glyph, Icon},
     },
 };
 use leptos::{ev, html, prelude::*};
-use server_fn::ServerFn;
 use wasm_bindgen::JsCast;
 use web_sys::{
     EventTarget, HtmlDetailsElement, HtmlElement, Node, ScrollIntoViewOptions,
@@ -35,10 +37,11 @@ pub fn PersonMenu(
     let id = person.id.to_string();
     let menu = Menu::new();
     let open_direct = ServerAction::<OpenDirectRoom>::new();
+    open_answered_room(open_direct);
     Effect::new(move || {
         open_direct.value().with(|opened| match opened {
             // If the direct room is open already, no navigation removes the menu.
-            Some(Ok(())) => menu.close(),
+            Some(Ok(_)) => menu.close(),
             // The failure is in the menu once that is rendered.
             Some(Err(_)) => request_animation_frame(move || menu.scroll_into_view()),
             None => {}
@@ -68,7 +71,7 @@ pub fn PersonMenu(
                     </button>
                 </ActionForm>
                 <CallButtons person />
-                <FormFailure path=OpenDirectRoom::PATH outcome=open_direct.value() />
+                <ActionFailure action=open_direct />
             </div>
         </details>
     }

@@ -12,15 +12,19 @@ use crate::{
         user::{Person, Presence},
     },
     people::{UnlistedCount, use_call_actions, use_presence},
+    protocol::failure::Failure,
     ui::{
         avatar::Avatar,
-        form::{Field, FormFailure},
+        form::{ActionFailure, Field, SubmitButton, on_answer},
         icon::{Glyph, Icon},
         time::LocalClock,
     },
 };
 use leptos::{either::Either, html, prelude::*};
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_location, use_navigate, use_params_map, use_query_map},
+};
 use server_fn::ServerFn;
 
 /// The rooms and the people present.
@@ -35,6 +39,7 @@ pub fn RoomList(me: Person) -> impl IntoView {
     let no_room = move || params.with(|params| params.get_str("room").is_none());
     let nobody = move || others.with(Vec::is_empty);
     let open_direct = ServerAction::<OpenDirectRoom>::new();
+    open_answered_room(open_direct);
     view! {
         <nav class="chat-rooms" aria-label="Rooms and people">
             {move || no_room().then(|| view! { <h1 class="visually-hidden">"Chat"</h1> })}
@@ -59,7 +64,7 @@ pub fn RoomList(me: Person) -> impl IntoView {
             </Show>
             <section>
                 <h2 class="rooms-heading">"People here"</h2>
-                <FormFailure path=OpenDirectRoom::PATH outcome=open_direct.value() />
+                <ActionFailure action=open_direct />
                 <ul class="people-list">
                     <For each=move || others.get() key=|id| *id let:id>
                         <PersonRow id open_direct />
@@ -156,9 +161,32 @@ pub fn UnreadBadge() -> impl IntoView {
     view! { {move || view! { <UnreadCount count=count() /> }} }
 }
 
+/// Opens the room whose slug is the answer, unless the reader has gone elsewhere meanwhile. Browser only.
+pub(super) fn open_answered_room<S>(action: ServerAction<S>)
+where
+    S: ServerFn<Error = Failure, Output = String> + Clone + Send + Sync + 'static,
+{
+    let (navigate, here) = (use_navigate(), use_location().pathname);
+    let submitted_at = StoredValue::new(String::new());
+    Effect::new(move || {
+        if action.input().with(Option::is_some) {
+            submitted_at.set_value(here.get_untracked());
+        }
+    });
+    on_answer(action, move |_, answer| {
+        let is_here = submitted_at.with_value(|at| here.with_untracked(|here| here == at));
+        if let Ok(slug) = answer
+            && is_here
+        {
+            navigate(&format!("/chat/{slug}"), NavigateOptions::default());
+        }
+    });
+}
+
 #[component]
 fn NewRoom() -> impl IntoView {
     let create = ServerAction::<CreateRoom>::new();
+    open_answered_room(create);
     let query = use_query_map();
     // After a refused form post, whose failure is shown inside.
     let is_refused = move || query.with(|query| query.get_str("__path") == Some(CreateRoom::PATH));
@@ -167,7 +195,7 @@ fn NewRoom() -> impl IntoView {
     Effect::new(move || {
         if create
             .value()
-            .with(|created| matches!(created, Some(Ok(()))))
+            .with(|created| matches!(created, Some(Ok(_))))
             && let (Some(details), Some(form)) = (details.get(), form.get())
         {
             details.set_open(false);
@@ -181,7 +209,7 @@ fn NewRoom() -> impl IntoView {
                 "New room"
             </summary>
             <ActionForm action=create node_ref=form attr:class="form">
-                <FormFailure path=CreateRoom::PATH outcome=create.value() />
+                <ActionFailure action=create />
                 <Field
                     label="Name"
                     name="name"
@@ -190,9 +218,9 @@ fn NewRoom() -> impl IntoView {
                     maxlength=crate::model::limits::MAX_ROOM_NAME_CHARS
                     hint="Everyone will see this room."
                 />
-                <button class="button" type="submit" disabled=move || create.pending().get()>
+                <SubmitButton pending=create.pending() pending_text="Creating…">
                     "Create room"
-                </button>
+                </SubmitButton>
             </ActionForm>
         </details>
     }

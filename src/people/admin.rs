@@ -7,9 +7,8 @@ use crate::{
     model::user::{Person, Role},
     ui::{
         findings::Findings,
-        form::{FormFailure, SubmitButton},
+        form::{ActionOutcome, SubmitButton},
         loading::LoadingIndicator,
-        notice::{Notice, NoticeKind},
         refetch::FetchFailure,
         time::{LocalTime, TimeStyle},
     },
@@ -17,7 +16,6 @@ use crate::{
 use leptos::{either::Either, prelude::*};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
-use server_fn::ServerFn;
 
 #[component]
 pub fn AdminPage() -> impl IntoView {
@@ -60,23 +58,12 @@ fn AdminTables(
     set_role: ServerAction<SetRole>,
     revoke_token: ServerAction<RevokeToken>,
 ) -> impl IntoView {
-    let query = use_query_map();
-    let done = move || {
-        query
-            .read()
-            .get("done")
-            .and_then(|done| match done.as_str() {
-                "role" => Some("Role changed"),
-                "token" => Some("Token revoked"),
-                _ => None,
-            })
-    };
     view! {
-        <div aria-live="polite">{move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}</div>
-        <FormFailure path=SetRole::PATH outcome=set_role.value() />
-        <FormFailure path=RevokeToken::PATH outcome=revoke_token.value() />
         <section class="card stack" aria-labelledby="admin-people">
             <h2 id="admin-people">"People"</h2>
+            <ActionOutcome action=set_role done="role">
+                "Role changed"
+            </ActionOutcome>
             <ul class="rows">
                 {overview.people.into_iter().map(|person| view! { <PersonRole person set_role /> }).collect_view()}
             </ul>
@@ -87,6 +74,9 @@ fn AdminTables(
                 "Programs publish with a token. Create one on the server with " <code>"rialto token create NAME"</code>
                 "."
             </p>
+            <ActionOutcome action=revoke_token done="token">
+                "Token revoked"
+            </ActionOutcome>
             {if overview.tokens.is_empty() {
                 Either::Left(view! { <p class="empty">"No tokens yet"</p> })
             } else {

@@ -1,4 +1,4 @@
-//! Server functions for accounts and administration. The form actions redirect when done.
+//! Server functions for accounts and administration. A plain form is redirected when done.
 
 pub(super) mod types;
 
@@ -7,7 +7,10 @@ pub use types::{AdminOverview, TokenSummary};
 #[cfg(feature = "ssr")]
 use super::server as people;
 #[cfg(feature = "ssr")]
-use crate::server::session::{signed_in, use_app};
+use crate::server::{
+    plain_form::redirect_plain_form,
+    session::{signed_in, use_app},
+};
 use crate::{
     model::{TokenId, UserId, finding::Finding},
     protocol::failure::Failure,
@@ -80,15 +83,22 @@ pub async fn sign_out() -> Result<(), Failure> {
 pub async fn change_name(name: String) -> Result<(), Failure> {
     let (app, signed) = signed_in()?;
     people::change_name(&app, signed.person.id, &name).await?;
-    leptos_axum::redirect("/settings?done=name");
+    redirect_plain_form("/settings?done=name");
     Ok(())
+}
+
+/// The failure of a new password without the current one, as from a page that was open before there was one.
+#[must_use]
+pub fn password_exists() -> Failure {
+    Failure::invalid("You already have a password. Enter it as the current password.")
 }
 
 /// Sets the current user's password; a guest becomes a member. `current` is required if there is one already.
 ///
 /// # Errors
 ///
-/// [`Failure::Invalid`] for a wrong current or an invalid new password, [`Failure::RateLimited`].
+/// [`password_exists`] without a current password, [`Failure::Invalid`] for a wrong current or an invalid new one,
+/// [`Failure::RateLimited`].
 #[server(endpoint = "set-password")]
 pub async fn set_password(
     #[server(default)] current: String,
@@ -97,7 +107,7 @@ pub async fn set_password(
     let (app, signed) = signed_in()?;
     people::check_sign_in_rate(&app)?;
     people::set_password(&app, &signed, current, password).await?;
-    leptos_axum::redirect("/settings?done=password");
+    redirect_plain_form("/settings?done=password");
     Ok(())
 }
 
@@ -110,7 +120,7 @@ pub async fn set_password(
 pub async fn set_theme(theme: String) -> Result<(), Failure> {
     let app = use_app()?;
     people::set_theme(&app, &theme)?;
-    leptos_axum::redirect("/settings?done=theme");
+    redirect_plain_form("/settings?done=theme");
     Ok(())
 }
 
@@ -147,7 +157,7 @@ pub async fn examine_server() -> Result<Vec<Finding>, Failure> {
 pub async fn set_role(user: UserId, role: String) -> Result<(), Failure> {
     let (app, admin) = people::signed_in_admin()?;
     people::set_role(&app, &admin, user, &role).await?;
-    leptos_axum::redirect("/admin?done=role");
+    redirect_plain_form("/admin?done=role");
     Ok(())
 }
 
@@ -160,6 +170,6 @@ pub async fn set_role(user: UserId, role: String) -> Result<(), Failure> {
 pub async fn revoke_token(token: TokenId) -> Result<(), Failure> {
     let (app, _) = people::signed_in_admin()?;
     people::revoke_token(&app, token).await?;
-    leptos_axum::redirect("/admin?done=token");
+    redirect_plain_form("/admin?done=token");
     Ok(())
 }

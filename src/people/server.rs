@@ -1,6 +1,9 @@
 //! The operations behind the server functions.
 
-use super::api::types::{AdminOverview, TokenSummary};
+use super::api::{
+    password_exists,
+    types::{AdminOverview, TokenSummary},
+};
 use crate::{
     model::{
         RoomId, TokenId, UserId, limits,
@@ -238,7 +241,7 @@ pub async fn change_name(app: &AppState, user: UserId, name: &str) -> Result<()>
 ///
 /// # Errors
 ///
-/// [`Failure::Invalid`] for a wrong current or an invalid new password.
+/// [`password_exists`] without a current password, [`Failure::Invalid`] for a wrong current or an invalid new one.
 pub async fn set_password(
     app: &AppState,
     signed: &SignedInUser,
@@ -247,10 +250,13 @@ pub async fn set_password(
 ) -> Result<()> {
     check_strength(&new)?;
     let account = app.store.find_account(&signed.person.name).await?;
-    if let Some(hash) = account.and_then(|account| account.password_hash)
-        && !password::verify(current, Some(hash)).await?
-    {
-        return Err(Failure::invalid("The current password is wrong.").into());
+    if let Some(hash) = account.and_then(|account| account.password_hash) {
+        if current.is_empty() {
+            return Err(password_exists().into());
+        }
+        if !password::verify(current, Some(hash)).await? {
+            return Err(Failure::invalid("The current password is wrong.").into());
+        }
     }
     let hash = password::hash(new).await?;
     app.store.update_password(signed.person.id, &hash).await?;

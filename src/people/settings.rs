@@ -2,21 +2,17 @@
 
 use super::{
     RequireSession,
-    api::{ChangeName, SetPassword, SetTheme, SignOut},
+    api::{ChangeName, SetPassword, SetTheme, SignOut, password_exists},
     signin::{NameField, NewPasswordField},
     use_viewer,
     viewer::CurrentUser,
 };
 use crate::{
     model::user::{Role, UserName},
-    ui::{
-        form::{Field, FormFailure, SubmitButton, on_success},
-        notice::{Notice, NoticeKind},
-    },
+    ui::form::{ActionOutcome, Field, FormFailure, SubmitButton, on_answer, on_success},
 };
 use leptos::{html, prelude::*};
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 use serde::{Deserialize, Serialize};
 use server_fn::ServerFn;
 
@@ -67,20 +63,6 @@ pub fn SettingsPage(
 
 #[component]
 fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
-    let query = use_query_map();
-    let done = move || {
-        query
-            .read()
-            .get("done")
-            .and_then(|done| match done.as_str() {
-                "name" => {
-                    Some("Name changed. Other open pages show the new name after you reload them.")
-                }
-                "password" => Some("Password set. You were signed out everywhere else."),
-                "theme" => Some("Theme changed"),
-                _ => None,
-            })
-    };
     let viewer = use_viewer();
     let chosen = expect_context::<CurrentTheme>();
     let change_name = ServerAction::<ChangeName>::new();
@@ -93,11 +75,16 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
         }
     });
     on_success(set_theme, move |SetTheme { theme }| chosen.apply(theme));
-    on_success(set_password, move |_| {
-        viewer.update(CurrentUser::gain_password);
-        if let Some(form) = password_form.get_untracked() {
-            form.reset();
+    on_answer(set_password, move |_, answer| match answer {
+        Ok(()) => {
+            viewer.update(CurrentUser::gain_password);
+            if let Some(form) = password_form.get_untracked() {
+                form.reset();
+            }
         }
+        // Set in another tab. The field for it appears.
+        Err(failure) if failure == password_exists() => viewer.update(CurrentUser::gain_password),
+        Err(_) => {}
     });
     let has_password = Memo::new(move |_| {
         viewer
@@ -112,18 +99,19 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
     view! {
         <div class="page settings">
             <h1>"Settings"</h1>
-            <div aria-live="polite">
-                {move || done().map(|text| view! { <Notice kind=NoticeKind::Ok>{text}</Notice> })}
-            </div>
             <ActionForm action=change_name attr:class="card form">
                 <h2>"Name"</h2>
-                <FormFailure path=ChangeName::PATH outcome=change_name.value() />
+                <ActionOutcome action=change_name done="name">
+                    "Name changed. Other open pages show the new name after you reload them."
+                </ActionOutcome>
                 <NameField id="rename" value=me.person.name.to_string() />
                 <SubmitButton pending=change_name.pending()>"Change name"</SubmitButton>
             </ActionForm>
             <ActionForm action=set_theme attr:class="card form">
                 <h2>"Appearance"</h2>
-                <FormFailure path=SetTheme::PATH outcome=set_theme.value() />
+                <ActionOutcome action=set_theme done="theme">
+                    "Theme changed"
+                </ActionOutcome>
                 <fieldset class="choices">
                     <legend>"Theme on this device"</legend>
                     <ThemeChoice value="system" label="System" />
@@ -144,7 +132,9 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
                         }
                     }}
                 </p>
-                <FormFailure path=SetPassword::PATH outcome=set_password.value() />
+                <ActionOutcome action=set_password done="password">
+                    "Password set. You were signed out everywhere else."
+                </ActionOutcome>
                 <Show when=move || has_password.get()>
                     <Field
                         label="Current password"

@@ -17,6 +17,7 @@ pub mod live;
 pub mod metrics;
 pub mod page_status;
 pub mod password;
+pub mod plain_form;
 pub mod proxy;
 pub mod random;
 pub mod rate_limit;

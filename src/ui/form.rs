@@ -23,27 +23,85 @@ fn failure_from_query(query: &ParamsMap, path: &str) -> Option<Failure> {
         .map(ServerFnUrlError::<Failure>::decode_err)
 }
 
-/// Shows the failure of a form, above its fields.
+/// The value of `done` in the address, after a plain form that succeeded.
+fn done_from_query(query: &ParamsMap) -> Option<&str> {
+    query
+        .get_str("done")
+        .filter(|_| query.get_str("__err").is_none())
+}
+
+/// Shows the failure of a plain form, above its fields.
 #[component]
 pub fn FormFailure(
     /// The form's address, such as `SignIn::PATH`.
     path: &'static str,
-    /// Of the form's action, if it has one.
-    #[prop(optional, into)]
-    outcome: Option<Signal<Option<Result<(), Failure>>>>,
 ) -> impl IntoView {
     let query = use_query_map();
+    let failure = Memo::new(move |_| query.with(|query| failure_from_query(query, path)));
+    failure_notice(failure)
+}
+
+/// Shows the failure of an `ActionForm`, above its fields. None while the form is pending: screen readers announce
+/// only what changes, and the next failure may be the same.
+#[component]
+pub fn ActionFailure<S>(action: ServerAction<S>) -> impl IntoView
+where
+    S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
+    S::Output: Send + Sync + 'static,
+{
+    let query = use_query_map();
     let failure = Memo::new(move |_| {
-        let in_address = || query.with(|query| failure_from_query(query, path));
-        match outcome.and_then(|outcome| outcome.get()) {
-            Some(outcome) => outcome.err(),
-            None => in_address(),
+        if action.pending().get() {
+            return None;
         }
+        action.value().with(|answer| match answer {
+            Some(answer) => answer.as_ref().err().cloned(),
+            None => query.with(|query| failure_from_query(query, S::PATH)),
+        })
     });
+    failure_notice(failure)
+}
+
+fn failure_notice(failure: Memo<Option<Failure>>) -> impl IntoView {
     move || {
         failure
             .get()
             .map(|failure| view! { <Notice kind=NoticeKind::Error>{failure.to_string()}</Notice> })
+    }
+}
+
+/// Shows how an `ActionForm` ended, above its fields: one success or one failure.
+#[component]
+pub fn ActionOutcome<S>(
+    action: ServerAction<S>,
+    /// The value of `done` in the address to which the server redirects the plain form.
+    done: &'static str,
+    /// What the success says.
+    children: ChildrenFn,
+) -> impl IntoView
+where
+    S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
+    S::Output: Send + Sync + 'static,
+{
+    let query = use_query_map();
+    let is_done = Memo::new(move |_| {
+        !action.pending().get()
+            && action.value().with(|answer| match answer {
+                Some(answer) => answer.is_ok(),
+                None => query.with(|query| done_from_query(query) == Some(done)),
+            })
+    });
+    let success = move || {
+        let children = children.clone();
+        is_done
+            .get()
+            .then(|| view! { <Notice kind=NoticeKind::Ok>{children()}</Notice> })
+    };
+    view! {
+        <div class="form-failure" role="status">
+            {success}
+        </div>
+        <ActionFailure action />
     }
 }
 
@@ -58,7 +116,7 @@ pub fn SubmitButton(
     #[prop(default = "button")] class: &'static str,
     /// The accessible name, if the text alone is ambiguous.
     #[prop(optional, into)]
-    label: Option<String>,
+    label: MaybeProp<String>,
     children: Children,
 ) -> impl IntoView {
     let attribute = move || pending.get().then_some("true");
@@ -72,7 +130,7 @@ pub fn SubmitButton(
         <button
             type="submit"
             class=class
-            aria-label=label
+            aria-label=move || label.get()
             aria-busy=attribute
             aria-disabled=attribute
             on:click=ignore_repeated
@@ -223,6 +281,14 @@ mod tests {
         let query = query(&redirect_address(&first, "/fn/pick_name", reason.clone()));
         assert_eq!(failure_from_query(&query, "/fn/pick_name"), Some(reason));
         assert_eq!(failure_from_query(&query, "/fn/sign_in"), None);
+    }
+
+    #[test]
+    fn a_failure_in_the_address_replaces_an_earlier_success() {
+        let succeeded = "http://rialto.test/settings?done=name";
+        assert_eq!(done_from_query(&query(succeeded)), Some("name"));
+        let failed = redirect_address(succeeded, "/fn/set_theme", Failure::RateLimited);
+        assert_eq!(done_from_query(&query(&failed)), None);
     }
 
     #[test]

@@ -6,7 +6,10 @@ use crate::support::{
     server::ADMIN_PASSWORD,
     ws_client::{self, handshake_error_status, handshake_request},
 };
-use reqwest::{Response, header::SET_COOKIE};
+use reqwest::{
+    Response,
+    header::{ACCEPT, SET_COOKIE},
+};
 use rialto::{
     model::user::{Presence, Role},
     protocol::ws::ClientFrame,
@@ -378,6 +381,51 @@ async fn a_refused_form_shows_its_reason_without_javascript() {
         assert!(alert.contains(reason), "{path}: {html}");
         assert_eq!(html.matches(reason).count(), 1, "{path}: {html}");
     }
+}
+
+#[tokio::test]
+async fn only_a_plain_form_is_redirected() {
+    let server = Server::start().await;
+    let admin = server.create_administrator().await;
+    let ada = Browser::join(&server, "Ada").await;
+    let ada_id = ada.connect().await.me().id.to_string();
+    let (theme, role) = (
+        [("theme", "dark")],
+        [("user", &*ada_id), ("role", "editor")],
+    );
+    let (name, with) = ([("name", "Doge")], [("with", &*ada_id)]);
+    for (path, form, target) in [
+        ("/fn/set-theme", &theme[..], "/settings?done=theme"),
+        ("/fn/set-role", &role, "/admin?done=role"),
+        ("/fn/rename", &name, "/settings?done=name"),
+        ("/fn/open-direct", &with, "/chat/"),
+    ] {
+        let plain = admin.post(path, form).await;
+        assert!(location(&plain).starts_with(target), "{path}: {plain:?}");
+        let action = admin.http().post(admin.url(path)).form(form);
+        let answer = action
+            .header(ACCEPT, "application/json")
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+        for header in ["location", "serverfnredirect"] {
+            assert!(!answer.headers().contains_key(header), "{path}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_without_a_field_for_the_current_password_is_told_to_show_it() {
+    let server = Server::start().await;
+    let admin = server.create_administrator().await;
+    let form = [("password", "four thousand ducats")];
+    let back = admin
+        .submit_form("/settings", "/fn/set-password", &form)
+        .await;
+    let html = admin.html(&back).await;
+    assert!(html.contains("You already have a password."), "{html}");
+    assert!(html.contains("name=\"current\""), "{html}");
 }
 
 #[tokio::test]
