@@ -206,6 +206,27 @@ test(
   },
 );
 
+test("a choice on the administration page stays beside its person", async ({ joinAsAdministrator, join }) => {
+  await join("Ada");
+  await join("Bob");
+  const { page } = await joinAsAdministrator({ startPath: "/admin" });
+  const roleOf = (name: string) => page.getByLabel(`Role of ${name}`, { exact: true });
+  const change = (name: string) => page.getByRole("button", { name: `Change the role of ${name}` });
+  await roleOf("Ada").selectOption("editor");
+  await join("Newcomer");
+  await roleOf("Bob").selectOption("member");
+  await change("Bob").click();
+  await expect(roleOf("Newcomer"), "the list is fetched again").toHaveValue("guest");
+  await expect(roleOf("Bob")).toHaveValue("member");
+  await expect(roleOf("Ada")).toHaveValue("editor");
+  await expect(change("Bob")).toBeFocused();
+  await change("Ada").click();
+  await expect(page.getByText("Role changed")).toBeVisible();
+  await page.reload();
+  await expect(roleOf("Ada")).toHaveValue("editor");
+  await expect(roleOf("Newcomer")).toHaveValue("guest");
+});
+
 test("a right-to-left name is truncated at its end, and aligned like every name", async ({ join }) => {
   const name = "محمد بن عبد الله بن عبد الرحمن البغدادي";
   const [ada] = [await join("Ada", { viewport: { width: 800, height: 800 } }), await join(name)];

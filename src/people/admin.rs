@@ -5,6 +5,7 @@ use super::api::{
 };
 use crate::{
     model::user::{Person, Role},
+    protocol::failure::Failure,
     ui::{
         findings::Findings,
         form::{ActionOutcome, SubmitButton},
@@ -13,7 +14,7 @@ use crate::{
         time::{LocalTime, TimeStyle},
     },
 };
-use leptos::{either::Either, prelude::*};
+use leptos::{either::Either, html, prelude::*, reactive::computed::ScopedFuture};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
@@ -30,34 +31,50 @@ pub fn AdminPage() -> impl IntoView {
         <div class="page admin">
             <h1>"Administration"</h1>
             <Transition>
-                {move || Suspend::new(async move {
-                    match overview.await {
-                        Ok(overview) => Either::Left(view! { <AdminTables overview set_role revoke_token /> }),
-                        Err(failure) => {
-                            Either::Right(
-                                view! {
-                                    <FetchFailure failure resource=overview />
-                                    <p>
-                                        <a class="button" href="/signin?next=/admin">
-                                            "Sign in"
-                                        </a>
-                                    </p>
-                                },
-                            )
-                        }
-                    }
-                })}
+                <AdminContent overview set_role revoke_token />
             </Transition>
         </div>
     }
 }
 
+type OverviewResource = Resource<Result<AdminOverview, Failure>>;
+
 #[component]
-fn AdminTables(
-    overview: AdminOverview,
+fn AdminContent(
+    overview: OverviewResource,
     set_role: ServerAction<SetRole>,
     revoke_token: ServerAction<RevokeToken>,
 ) -> impl IntoView {
+    let has_failed = Memo::new(move |_| overview.map(Result::is_err).unwrap_or(false));
+    move || {
+        has_failed.track();
+        // Untracked: the tables stay when the overview is fetched again. Their rows hold choices that are not submitted.
+        let found = ScopedFuture::new_untracked(overview.into_future());
+        Suspend::new(async move {
+            match found.await {
+                Ok(_) => Either::Left(view! { <AdminTables overview set_role revoke_token /> }),
+                Err(failure) => Either::Right(view! {
+                    <FetchFailure failure resource=overview />
+                    <p>
+                        <a class="button" href="/signin?next=/admin">
+                            "Sign in"
+                        </a>
+                    </p>
+                }),
+            }
+        })
+    }
+}
+
+#[component]
+fn AdminTables(
+    overview: OverviewResource,
+    set_role: ServerAction<SetRole>,
+    revoke_token: ServerAction<RevokeToken>,
+) -> impl IntoView {
+    let found = Memo::new(move |_| overview.map(|found| found.clone().ok()).flatten());
+    let people = Memo::new(move |_| found.get().map(|found| found.people).unwrap_or_default());
+    let tokens = Memo::new(move |_| found.get().map(|found| found.tokens).unwrap_or_default());
     view! {
         <section class="card stack" aria-labelledby="admin-people">
             <h2 id="admin-people">"People"</h2>
@@ -65,7 +82,9 @@ fn AdminTables(
                 "Role changed"
             </ActionOutcome>
             <ul class="rows">
-                {overview.people.into_iter().map(|person| view! { <PersonRole person set_role /> }).collect_view()}
+                <For each=move || people.get() key=|person| person.id let:person>
+                    <PersonRole person people set_role />
+                </For>
             </ul>
         </section>
         <section class="card stack" aria-labelledby="admin-tokens">
@@ -77,21 +96,16 @@ fn AdminTables(
             <ActionOutcome action=revoke_token done="token">
                 "Token revoked"
             </ActionOutcome>
-            {if overview.tokens.is_empty() {
-                Either::Left(view! { <p class="empty">"No tokens yet"</p> })
-            } else {
-                Either::Right(
-                    view! {
-                        <ul class="rows">
-                            {overview
-                                .tokens
-                                .into_iter()
-                                .map(|token| view! { <TokenRow token revoke_token /> })
-                                .collect_view()}
-                        </ul>
-                    },
-                )
-            }}
+            <Show
+                when=move || tokens.with(|tokens| !tokens.is_empty())
+                fallback=|| view! { <p class="empty">"No tokens yet"</p> }
+            >
+                <ul class="rows">
+                    <For each=move || tokens.get() key=|token| (token.id, token.is_revoked, token.used_at) let:token>
+                        <TokenRow token revoke_token />
+                    </For>
+                </ul>
+            </Show>
         </section>
         // Last: the page is streamed in order, and this part may take seconds.
         <Examination />
@@ -139,26 +153,48 @@ fn Examination() -> impl IntoView {
     }
 }
 
+/// Never replaced while the person is listed: its select may hold a choice, its button the focus.
 #[component]
-fn PersonRole(person: Person, set_role: ServerAction<SetRole>) -> impl IntoView {
-    let label = format!("Role of {}", person.name);
-    let submit = format!("Change the role of {}", person.name);
+fn PersonRole(
+    /// As first listed.
+    person: Person,
+    people: Memo<Vec<Person>>,
+    set_role: ServerAction<SetRole>,
+) -> impl IntoView {
+    let (id, first_role) = (person.id, person.role);
+    let person = Memo::new(move |_| {
+        let listed = people.with(|people| people.iter().find(|listed| listed.id == id).cloned());
+        listed.unwrap_or_else(|| person.clone())
+    });
+    let name = move || person.with(|person| person.name.to_string());
+    let submit = Signal::derive(move || format!("Change the role of {}", name()));
     // All rows share the action, whose input is set while it is pending.
     let pending = Signal::derive(move || {
         let input = set_role.input();
-        input.with(|input| input.as_ref().is_some_and(|input| input.user == person.id))
+        input.with(|input| input.as_ref().is_some_and(|input| input.user == id))
     });
+    let role = Memo::new(move |_| person.with(|person| person.role));
+    let select = NodeRef::<html::Select>::new();
+    Effect::watch(
+        move || role.get(),
+        move |role, _, _| {
+            if let Some(select) = select.get_untracked() {
+                select.set_value(role.as_str());
+            }
+        },
+        false,
+    );
     view! {
         <li class="row">
-            <span class="row-name">{person.name.to_string()}</span>
+            <span class="row-name">{name}</span>
             <ActionForm action=set_role attr:class="row-form">
-                <input type="hidden" name="user" value=person.id.to_string() />
-                <select name="role" aria-label=label>
+                <input type="hidden" name="user" value=id.to_string() />
+                <select name="role" aria-label=move || format!("Role of {}", name()) node_ref=select>
                     {Role::ALL
                         .into_iter()
                         .map(|role| {
                             view! {
-                                <option value=role.as_str() selected=role == person.role>
+                                <option value=role.as_str() selected=role == first_role>
                                     {role.as_str()}
                                 </option>
                             }
