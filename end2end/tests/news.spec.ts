@@ -271,7 +271,7 @@ test("an editor's draft survives a reload and a rejection, and the preview rende
   editor.browserErrors.allow(/400|422/, "the server rejects a blank headline");
   await headline.fill("   ");
   await page.getByRole("button", { name: "Publish", exact: true }).click();
-  await expect(page.locator(".form-failure").getByRole("alert")).toContainText(/headline/i);
+  await expect(page.locator(".form-outcome").getByRole("alert")).toContainText(/headline/i);
   await expect(body).toHaveValue("With *many* words.");
   await headline.fill("A long night");
   await page.getByRole("button", { name: "Publish", exact: true }).click();

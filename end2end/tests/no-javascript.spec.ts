@@ -108,7 +108,7 @@ test("the administrator publishes with the editor form, which keeps its input wh
   await page.getByLabel("Topic").fill("Harbour");
   await page.getByRole("radio", { name: /^Breaking/ }).check();
   await page.getByRole("button", { name: "Publish", exact: true }).click();
-  await expect(page.locator(".form-failure")).toContainText(/headline/i);
+  await expect(page.locator(".form-outcome")).toContainText(/headline/i);
   await expect(page.getByLabel("Body")).toHaveValue('A body <with> & "signs"');
   await expect(page.getByRole("radio", { name: /^Breaking/ })).toBeChecked();
   await page.getByLabel("Headline").fill("Published plainly");

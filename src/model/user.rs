@@ -84,12 +84,13 @@ pub enum SingleLineError {
     ControlCharacter,
 }
 
-/// Trims a line, collapses white space and rejects control and invisible characters.
+/// Trims a line, collapses white space, drops soft hyphens and rejects control and other invisible characters.
 ///
 /// # Errors
 ///
 /// [`SingleLineError`] names the violated rule.
 pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleLineError> {
+    let text = text.replace(SOFT_HYPHEN, "");
     let folded = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if folded.is_empty() {
         return Err(SingleLineError::Empty);
@@ -110,6 +111,9 @@ pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleL
     Ok(folded)
 }
 
+/// Common in headlines copied from a page.
+const SOFT_HYPHEN: char = '\u{AD}';
+
 /// Whether a character is invisible or reorders the text around it, so that a name could imitate another (Unicode
 /// Technical Report 36, section 2).
 ///
@@ -119,7 +123,7 @@ pub fn parse_single_line(text: &str, max_chars: usize) -> Result<String, SingleL
 pub fn is_default_ignorable(c: char) -> bool {
     matches!(
         c,
-        '\u{AD}'
+        SOFT_HYPHEN
             | '\u{34F}'
             | '\u{61C}'
             | '\u{115F}'..='\u{1160}'
@@ -213,6 +217,7 @@ mod tests {
             UserName::new("  Ada \t Lovelace ").unwrap().as_str(),
             "Ada Lovelace"
         );
+        assert_eq!(UserName::new("Zu\u{AD}cker").unwrap().as_str(), "Zucker");
         assert_eq!(UserName::new("李小龍").unwrap().as_str(), "李小龍");
         for joined in ["👩‍🚀", "❤️", "می‌خواهم"] {
             assert_eq!(UserName::new(joined).unwrap().as_str(), joined);
@@ -230,8 +235,8 @@ mod tests {
     fn names_that_could_deceive_are_refused() {
         assert_eq!(UserName::new("   "), Err(SingleLineError::Empty));
         for deceptive in [
-            '\u{7}', '\u{AD}', '\u{61C}', '\u{180E}', '\u{200B}', '\u{200F}', '\u{202E}',
-            '\u{2060}', '\u{2064}', '\u{2069}', '\u{3164}', '\u{FEFF}',
+            '\u{7}', '\u{61C}', '\u{180E}', '\u{200B}', '\u{200F}', '\u{202E}', '\u{2060}',
+            '\u{2064}', '\u{2069}', '\u{3164}', '\u{FEFF}',
         ] {
             assert_eq!(
                 UserName::new(&format!("a{deceptive}b")),

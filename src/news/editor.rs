@@ -154,7 +154,7 @@ fn StoryForm(editor: EditorState) -> impl IntoView {
             <BodyField value=input.body node=fields.body />
             <TopicField value=input.topic topics node=fields.topic />
             <UrgencyField is_breaking=input.urgency == Urgency::Breaking.as_str() fields />
-            <div class="form-failure" aria-live="assertive">
+            <div class="form-outcome" aria-live="assertive">
                 {move || failure.get().map(|failure| view! { <PublishFailure failure /> })}
             </div>
             <SubmitButton class="button primary" pending=publish.pending() pending_text="Publishing…">

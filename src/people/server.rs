@@ -22,6 +22,7 @@ use axum::{
 };
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use leptos::prelude::use_context;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -197,7 +198,7 @@ pub async fn start_session(app: &AppState, user: UserId, next: &str) -> Result<(
 /// Sets a session's cookie and redirects to `next`.
 pub fn redirect_with_session(cookie: HeaderValue, next: &str) {
     session::add_header(header::SET_COOKIE, cookie);
-    leptos_axum::redirect(local_path(next));
+    leptos_axum::redirect(&local_path(next));
 }
 
 /// Ends the session, clears its cookie and redirects.
@@ -214,12 +215,16 @@ pub async fn end_session(app: &AppState) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `/` unless `next` is a path on this site, to prevent open redirects.
-fn local_path(next: &str) -> &str {
+/// `/` unless `next` is a path on this site, to prevent open redirects. Percent-encoded as a header needs it (RFC 9110).
+fn local_path(next: &str) -> String {
     let local = next.starts_with('/')
         && !next.starts_with("//")
         && !next.contains(['\\', '\n', '\r', '\t']);
-    if local { next } else { "/" }
+    if local {
+        utf8_percent_encode(next, CONTROLS).to_string()
+    } else {
+        "/".to_owned()
+    }
 }
 
 /// Changes a user's display name.
@@ -441,6 +446,7 @@ mod tests {
     #[test]
     fn next_never_leads_to_another_site() {
         assert_eq!(local_path("/chat/general?a=b"), "/chat/general?a=b");
+        assert_eq!(local_path("/chat/ä\u{1}"), "/chat/%C3%A4%01");
         for elsewhere in [
             "//evil.example",
             "https://evil.example",

@@ -98,7 +98,7 @@ where
             .then(|| view! { <Notice kind=NoticeKind::Ok>{children()}</Notice> })
     };
     view! {
-        <div class="form-failure" role="status">
+        <div class="form-outcome" role="status">
             {success}
         </div>
         <ActionFailure action />
@@ -228,7 +228,8 @@ pub fn Field(
     }
 }
 
-#[cfg(test)]
+// Without `ssr`, leptos_router parses URLs with the browser.
+#[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;
     use leptos_router::location::RequestUrl;
