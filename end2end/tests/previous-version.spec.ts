@@ -47,6 +47,8 @@ test(
     await expect(ada.page.locator(".newer-build")).toBeVisible();
     await ada.chat.composer.press("Enter");
     await expect(grace.chat.message("Written before the upgrade")).toHaveCount(1);
+    await ada.chat.personRow("Grace").locator('form[action*="open-direct"] button').click();
+    await expect(ada.chat.message("I read it on the new page")).toBeVisible();
 
     // What the data folder holds.
     await admin.open("/admin");

@@ -68,28 +68,46 @@ pub async fn post_message(
     Ok(())
 }
 
-/// Creates a public room. Returns its slug.
+/// Creates a public room. Returns its slug to a page that asks for it with `wants_slug`.
 ///
 /// # Errors
 ///
 /// [`Failure::NotAllowed`] for guests and members, [`Failure::Invalid`] for an invalid or taken name.
 #[server(endpoint = "create-room")]
-pub async fn create_room(name: String) -> Result<String, Failure> {
+pub async fn create_room(
+    name: String,
+    #[server(default)] wants_slug: bool,
+) -> Result<Option<String>, Failure> {
     let (app, signed) = signed_in()?;
     let slug = chat::create_room(&app, &signed.person, &name).await?;
-    redirect_plain_form(&format!("/chat/{slug}"));
-    Ok(slug)
+    Ok(answer_slug(slug, wants_slug))
 }
 
-/// The slug of the direct room with another user, which is created if needed.
+/// Opens the direct room with another user, creating it if needed. Returns its slug to a page that asks for it with
+/// `wants_slug`.
 ///
 /// # Errors
 ///
 /// [`Failure::Invalid`] for the user's own id, [`Failure::NotFound`] for an unknown one.
 #[server(endpoint = "open-direct")]
-pub async fn open_direct_room(with: UserId) -> Result<String, Failure> {
+pub async fn open_direct_room(
+    with: UserId,
+    #[server(default)] wants_slug: bool,
+) -> Result<Option<String>, Failure> {
     let (app, signed) = signed_in()?;
     let slug = chat::open_direct_room(&app, &signed.person, with).await?;
-    redirect_plain_form(&format!("/chat/{slug}"));
-    Ok(slug)
+    Ok(answer_slug(slug, wants_slug))
+}
+
+/// A page of an older build does not ask for the slug: it expects `null` and follows a redirect.
+#[cfg(feature = "ssr")]
+fn answer_slug(slug: String, wants_slug: bool) -> Option<String> {
+    let path = format!("/chat/{slug}");
+    if wants_slug {
+        redirect_plain_form(&path);
+        Some(slug)
+    } else {
+        leptos_axum::redirect(&path);
+        None
+    }
 }

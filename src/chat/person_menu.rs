@@ -61,6 +61,7 @@ pub fn PersonMenu(
             <div class="person-menu-actions">
                 <ActionForm action=open_direct>
                     <input type="hidden" name="with" value=id />
+                    <input type="hidden" name="wants_slug" value="true" />
                     <button
                         type="submit"
                         class="button small"

@@ -164,7 +164,7 @@ pub fn UnreadBadge() -> impl IntoView {
 /// Opens the room whose slug is the answer, unless the reader has gone elsewhere meanwhile. Browser only.
 pub(super) fn open_answered_room<S>(action: ServerAction<S>)
 where
-    S: ServerFn<Error = Failure, Output = String> + Clone + Send + Sync + 'static,
+    S: ServerFn<Error = Failure, Output = Option<String>> + Clone + Send + Sync + 'static,
 {
     let (navigate, here) = (use_navigate(), use_location().pathname);
     let submitted_at = StoredValue::new(String::new());
@@ -175,7 +175,7 @@ where
     });
     on_answer(action, move |_, answer| {
         let is_here = submitted_at.with_value(|at| here.with_untracked(|here| here == at));
-        if let Ok(slug) = answer
+        if let Ok(Some(slug)) = answer
             && is_here
         {
             navigate(&format!("/chat/{slug}"), NavigateOptions::default());
@@ -210,6 +210,7 @@ fn NewRoom() -> impl IntoView {
             </summary>
             <ActionForm action=create node_ref=form attr:class="form">
                 <ActionFailure action=create />
+                <input type="hidden" name="wants_slug" value="true" />
                 <Field
                     label="Name"
                     name="name"
@@ -244,6 +245,7 @@ fn PersonRow(
         view! {
             <ActionForm action=open_direct attr:class="person-name">
                 <input type="hidden" name="with" value=id.to_string() />
+                <input type="hidden" name="wants_slug" value="true" />
                 <button
                     type="submit"
                     class="person-button"

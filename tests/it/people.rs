@@ -393,7 +393,8 @@ async fn only_a_plain_form_is_redirected() {
         [("theme", "dark")],
         [("user", &*ada_id), ("role", "editor")],
     );
-    let (name, with) = ([("name", "Doge")], [("with", &*ada_id)]);
+    let name = [("name", "Doge")];
+    let with = [("with", &*ada_id), ("wants_slug", "true")];
     for (path, form, target) in [
         ("/fn/set-theme", &theme[..], "/settings?done=theme"),
         ("/fn/set-role", &role, "/admin?done=role"),
@@ -413,6 +414,16 @@ async fn only_a_plain_form_is_redirected() {
             assert!(!answer.headers().contains_key(header), "{path}: {answer:?}");
         }
     }
+    // A page of an older build follows a redirect.
+    let action = admin.http().post(admin.url("/fn/open-direct"));
+    let answer = action
+        .form(&with[..1])
+        .header(ACCEPT, "application/json")
+        .send()
+        .await
+        .unwrap();
+    assert!(location(&answer).starts_with("/chat/"), "{answer:?}");
+    assert_eq!(answer.text().await.unwrap(), "null");
 }
 
 #[tokio::test]
