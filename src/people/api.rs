@@ -2,7 +2,7 @@
 
 pub(super) mod types;
 
-pub use types::{AdminOverview, TokenSummary};
+pub use types::{AdminOverview, TokenSummary, password_exists};
 
 #[cfg(feature = "ssr")]
 use super::server as people;
@@ -85,12 +85,6 @@ pub async fn change_name(name: String) -> Result<(), Failure> {
     people::change_name(&app, signed.person.id, &name).await?;
     redirect_plain_form("/settings?done=name");
     Ok(())
-}
-
-/// The failure of a new password without the current one, as from a page that was open before there was one.
-#[must_use]
-pub fn password_exists() -> Failure {
-    Failure::invalid("You already have a password. Enter it as the current password.")
 }
 
 /// Sets the current user's password; a guest becomes a member. `current` is required if there is one already.

@@ -1,9 +1,6 @@
 //! The operations behind the server functions.
 
-use super::api::{
-    password_exists,
-    types::{AdminOverview, TokenSummary},
-};
+use super::api::types::{AdminOverview, TokenSummary, password_exists};
 use crate::{
     model::{
         RoomId, TokenId, UserId, limits,

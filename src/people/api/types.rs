@@ -1,6 +1,9 @@
 //! Answers of the server functions of people.
 
-use crate::model::{TokenId, user::Person};
+use crate::{
+    model::{TokenId, user::Person},
+    protocol::failure::Failure,
+};
 use serde::{Deserialize, Serialize};
 
 /// A publishing token as administrators see it.
@@ -21,4 +24,10 @@ pub struct AdminOverview {
     pub people: Vec<Person>,
     /// Newest first.
     pub tokens: Vec<TokenSummary>,
+}
+
+/// The failure of a new password without the current one, as from a page that was open before there was one.
+#[must_use]
+pub fn password_exists() -> Failure {
+    Failure::invalid("You already have a password. Enter it as the current password.")
 }
