@@ -78,9 +78,7 @@ fn AdminTables(
     view! {
         <section class="card stack" aria-labelledby="admin-people">
             <h2 id="admin-people">"People"</h2>
-            <ActionOutcome action=set_role done="role">
-                "Role changed"
-            </ActionOutcome>
+            <ActionOutcome action=set_role done="role" success="Role changed" />
             <ul class="rows">
                 <For each=move || people.get() key=|person| person.id let:person>
                     <PersonRole person people set_role />
@@ -93,9 +91,7 @@ fn AdminTables(
                 "Programs publish with a token. Create one on the server with " <code>"rialto token create NAME"</code>
                 "."
             </p>
-            <ActionOutcome action=revoke_token done="token">
-                "Token revoked"
-            </ActionOutcome>
+            <ActionOutcome action=revoke_token done="token" success="Token revoked" />
             <Show
                 when=move || tokens.with(|tokens| !tokens.is_empty())
                 fallback=|| view! { <p class="empty">"No tokens yet"</p> }

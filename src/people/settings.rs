@@ -101,17 +101,17 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
             <h1>"Settings"</h1>
             <ActionForm action=change_name attr:class="card form">
                 <h2>"Name"</h2>
-                <ActionOutcome action=change_name done="name">
-                    "Name changed. Other open pages show the new name after you reload them."
-                </ActionOutcome>
+                <ActionOutcome
+                    action=change_name
+                    done="name"
+                    success="Name changed. Other open pages show the new name after you reload them."
+                />
                 <NameField id="rename" value=me.person.name.to_string() />
                 <SubmitButton pending=change_name.pending()>"Change name"</SubmitButton>
             </ActionForm>
             <ActionForm action=set_theme attr:class="card form">
                 <h2>"Appearance"</h2>
-                <ActionOutcome action=set_theme done="theme">
-                    "Theme changed"
-                </ActionOutcome>
+                <ActionOutcome action=set_theme done="theme" success="Theme changed" />
                 <fieldset class="choices">
                     <legend>"Theme on this device"</legend>
                     <ThemeChoice value="system" label="System" />
@@ -132,9 +132,11 @@ fn Settings(me: CurrentUser, more: ViewFnOnce) -> impl IntoView {
                         }
                     }}
                 </p>
-                <ActionOutcome action=set_password done="password">
-                    "Password set. You were signed out everywhere else."
-                </ActionOutcome>
+                <ActionOutcome
+                    action=set_password
+                    done="password"
+                    success="Password set. You were signed out everywhere else."
+                />
                 <Show when=move || has_password.get()>
                     <Field
                         label="Current password"

@@ -41,23 +41,48 @@ pub fn FormFailure(
     failure_notice(failure)
 }
 
-/// Shows the failure of an `ActionForm`, above its fields. None while the form is pending: screen readers announce
-/// only what changes, and the next failure may be the same.
-#[component]
-pub fn ActionFailure<S>(action: ServerAction<S>) -> impl IntoView
+/// What a form shows of its action, whichever server function that calls.
+#[derive(Debug, Clone, Copy)]
+pub struct FormState {
+    path: &'static str,
+    is_pending: Signal<bool>,
+    /// Of the latest answer.
+    outcome: Signal<Option<Result<(), Failure>>>,
+}
+
+impl<S> From<ServerAction<S>> for FormState
 where
     S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
     S::Output: Send + Sync + 'static,
 {
+    fn from(action: ServerAction<S>) -> Self {
+        let outcome = move || {
+            action.value().with(|answer| {
+                let answer = answer.as_ref()?;
+                Some(answer.as_ref().map(|_| ()).map_err(Failure::clone))
+            })
+        };
+        Self {
+            path: S::PATH,
+            is_pending: action.pending().into(),
+            outcome: Signal::derive(outcome),
+        }
+    }
+}
+
+/// Shows the failure of an `ActionForm`, above its fields. None while the form is pending: screen readers announce
+/// only what changes, and the next failure may be the same.
+#[component]
+pub fn ActionFailure(#[prop(into)] action: FormState) -> impl IntoView {
     let query = use_query_map();
     let failure = Memo::new(move |_| {
-        if action.pending().get() {
+        if action.is_pending.get() {
             return None;
         }
-        action.value().with(|answer| match answer {
-            Some(answer) => answer.as_ref().err().cloned(),
-            None => query.with(|query| failure_from_query(query, S::PATH)),
-        })
+        match action.outcome.get() {
+            Some(outcome) => outcome.err(),
+            None => query.with(|query| failure_from_query(query, action.path)),
+        }
     });
     failure_notice(failure)
 }
@@ -72,34 +97,24 @@ fn failure_notice(failure: Memo<Option<Failure>>) -> impl IntoView {
 
 /// Shows how an `ActionForm` ended, above its fields: one success or one failure.
 #[component]
-pub fn ActionOutcome<S>(
-    action: ServerAction<S>,
+pub fn ActionOutcome(
+    #[prop(into)] action: FormState,
     /// The value of `done` in the address to which the server redirects the plain form.
     done: &'static str,
     /// What the success says.
-    children: ChildrenFn,
-) -> impl IntoView
-where
-    S: ServerFn<Error = Failure> + Clone + Send + Sync + 'static,
-    S::Output: Send + Sync + 'static,
-{
+    success: &'static str,
+) -> impl IntoView {
     let query = use_query_map();
     let is_done = Memo::new(move |_| {
-        !action.pending().get()
-            && action.value().with(|answer| match answer {
-                Some(answer) => answer.is_ok(),
+        !action.is_pending.get()
+            && match action.outcome.get() {
+                Some(outcome) => outcome.is_ok(),
                 None => query.with(|query| done_from_query(query) == Some(done)),
-            })
+            }
     });
-    let success = move || {
-        let children = children.clone();
-        is_done
-            .get()
-            .then(|| view! { <Notice kind=NoticeKind::Ok>{children()}</Notice> })
-    };
     view! {
         <div class="form-outcome" role="status">
-            {success}
+            {move || is_done.get().then(|| view! { <Notice kind=NoticeKind::Ok>{success}</Notice> })}
         </div>
         <ActionFailure action />
     }
