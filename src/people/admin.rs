@@ -92,16 +92,14 @@ fn AdminTables(
                 "."
             </p>
             <ActionOutcome action=revoke_token done="token" success="Token revoked" />
-            <Show
-                when=move || tokens.with(|tokens| !tokens.is_empty())
-                fallback=|| view! { <p class="empty">"No tokens yet"</p> }
-            >
-                <ul class="rows">
-                    <For each=move || tokens.get() key=|token| (token.id, token.is_revoked, token.used_at) let:token>
-                        <TokenRow token revoke_token />
-                    </For>
-                </ul>
-            </Show>
+            {move || {
+                let tokens = tokens.get();
+                if tokens.is_empty() {
+                    return Either::Left(view! { <p class="empty">"No tokens yet"</p> });
+                }
+                let rows = tokens.into_iter().map(|token| view! { <TokenRow token revoke_token /> }).collect_view();
+                Either::Right(view! { <ul class="rows">{rows}</ul> })
+            }}
         </section>
         // Last: the page is streamed in order, and this part may take seconds.
         <Examination />
