@@ -23,8 +23,8 @@ fi
 cd end2end
 
 list_tests() {
-    playwright test --list "$@" || true
-    RIALTO_E2E_EXCLUSIVE=1 playwright test --list "$@" || true
+    playwright test --list "$@" 2>/dev/null || true
+    RIALTO_E2E_EXCLUSIVE=1 playwright test --list "$@" 2>/dev/null || true
 }
 
 # Tests tagged @exclusive need the machine to themselves, so they run after all others.
@@ -32,6 +32,7 @@ run_playwright() {
     local status=0
     # A mistyped name must not pass.
     if ! list_tests "$@" | grep '^Total: [1-9]' >/dev/null; then
+        playwright test --list "$@" || true
         echo "no browser test matches: $*" >&2
         exit 1
     fi
