@@ -25,5 +25,6 @@ mod resume;
 mod room_isolation;
 mod rooms;
 mod slow_readers;
+mod store_outages;
 mod support;
 mod turn;

@@ -4,27 +4,33 @@
 //! When a connection breaks during a commit, the outcome is unknown. Entries are idempotent, so the batch is retried
 //! for up to [`COMMIT_RETRY_TIMEOUT`]. Whatever an abandoned batch did commit is published before anything newer, so
 //! that subscribers see no gap.
+//!
+//! A stream that another node keeps locked holds back its own entries alone ([`BlockedAppends`]).
 
 mod batch;
+mod blocked;
+mod request;
 
-use crate::{
-    model::{RoomId, Seq, UserId, story::Story},
-    server::{
-        error::{Error, Result},
-        event_log::{NewMessage, NewStory, fanout::Fanout},
-        store::{PostedMessage, Store, Stream, is_transient, is_unique_violation},
-    },
+pub(super) use request::{AppendRequest, ReplySender};
+
+use crate::server::{
+    error::{Error, Result},
+    event_log::fanout::Fanout,
+    store::{LockedRows, Store, Stream, is_lock_timeout, is_transient, is_unique_violation},
 };
 use batch::{AppendOutcome, Batch, CommittedEvents, EarlierCommit};
+use blocked::BlockedAppends;
 use futures::FutureExt;
+use request::LockKey;
 use std::{
+    collections::{HashSet, VecDeque},
+    io::ErrorKind,
     panic::AssertUnwindSafe,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 const MAX_BATCH_ENTRIES: usize = 128;
@@ -33,78 +39,10 @@ const COMMIT_RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Doubles with each retry.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(20);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
-
-/// The caller that receives may have gone.
-pub(super) type ReplySender<T> = oneshot::Sender<Result<T>>;
-
-#[derive(Debug)]
-pub(super) enum AppendRequest {
-    Message(NewMessage, ReplySender<PostedMessage>),
-    Story(NewStory, ReplySender<Story>),
-    ReadCursor {
-        room: RoomId,
-        user: UserId,
-        seq: Seq,
-        /// Receives the cursor and the number of messages after it.
-        reply: ReplySender<Option<(Seq, i64)>>,
-    },
-}
-
-impl AppendRequest {
-    fn stream(&self) -> Option<Stream> {
-        match self {
-            Self::Message(new, _) => Some(Stream::Room(new.room)),
-            Self::Story(..) => Some(Stream::News),
-            Self::ReadCursor { .. } => None,
-        }
-    }
-
-    /// Puts events first, as they arrived, then cursors in an order that all writers share, against deadlocks.
-    fn cursor_key(&self) -> Option<(RoomId, UserId)> {
-        match self {
-            Self::Message(..) | Self::Story(..) => None,
-            Self::ReadCursor { room, user, .. } => Some((*room, *user)),
-        }
-    }
-
-    /// None for a read cursor.
-    fn without_caller(&self) -> Option<Self> {
-        match self {
-            Self::Message(new, _) => Some(Self::Message(new.clone(), oneshot::channel().0)),
-            Self::Story(new, _) => Some(Self::Story(new.clone(), oneshot::channel().0)),
-            Self::ReadCursor { .. } => None,
-        }
-    }
-
-    fn fail(self, error: Error) {
-        match self {
-            Self::Message(_, reply) => drop(reply.send(Err(error))),
-            Self::Story(_, reply) => drop(reply.send(Err(error))),
-            Self::ReadCursor { reply, .. } => drop(reply.send(Err(error))),
-        }
-    }
-
-    fn send_reply(self, outcome: AppendOutcome) {
-        match (self, outcome) {
-            (Self::Message(_, reply), AppendOutcome::Message(posted)) => {
-                drop(reply.send(Ok(posted)));
-            }
-            (Self::Story(_, reply), AppendOutcome::Story(story)) => drop(reply.send(Ok(*story))),
-            (Self::ReadCursor { reply, .. }, AppendOutcome::ReadCursor(cursor)) => {
-                drop(reply.send(Ok(cursor)));
-            }
-            (entry, AppendOutcome::Rejected(failure)) => entry.fail(failure.into()),
-            (
-                entry,
-                AppendOutcome::Message(_) | AppendOutcome::Story(_) | AppendOutcome::ReadCursor(_),
-            ) => {
-                entry.fail(Error::Internal(
-                    "the outcome does not match the request".to_owned(),
-                ));
-            }
-        }
-    }
-}
+/// PostgreSQL ends the transaction of a node that stopped after four seconds.
+const BLOCKED_TIMEOUT: Duration = Duration::from_secs(10);
+/// For what is blocked or in doubt.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Outcomes and events, both in order.
 type CommittedBatch = (Vec<AppendOutcome>, CommittedEvents);
@@ -115,12 +53,29 @@ enum StoreStatus {
     Unavailable,
 }
 
+/// How to commit a batch.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    earlier: EarlierCommit,
+    locked: LockedRows,
+}
+
+impl Attempt {
+    const FIRST: Self = Self {
+        earlier: EarlierCommit::Published,
+        locked: LockedRows::Wait,
+    };
+}
+
 #[derive(Debug)]
 pub(super) struct Writer {
     store: Store,
     fanout: Fanout,
-    /// Events of an abandoned batch that may be committed. The next commit resolves them first.
-    in_doubt: Mutex<Vec<AppendRequest>>,
+    /// Events of abandoned batches that may be committed. Newer ones of their streams wait.
+    in_doubt: Vec<AppendRequest>,
+    blocked: BlockedAppends,
+    /// When either of them is tried again without a request.
+    retry_at: Instant,
 }
 
 impl Writer {
@@ -128,21 +83,39 @@ impl Writer {
         Self {
             store,
             fanout,
-            in_doubt: Mutex::default(),
+            in_doubt: Vec::new(),
+            blocked: BlockedAppends::default(),
+            retry_at: Instant::now(),
         }
     }
 
     /// Handles requests until all senders are dropped.
-    pub(super) async fn run(self, mut appends: mpsc::Receiver<AppendRequest>) {
+    pub(super) async fn run(mut self, mut appends: mpsc::Receiver<AppendRequest>) {
         let mut batch = Vec::with_capacity(MAX_BATCH_ENTRIES);
-        while appends.recv_many(&mut batch, MAX_BATCH_ENTRIES).await > 0 {
-            let appended = AssertUnwindSafe(self.append(&mut batch));
+        loop {
+            let must_retry = !self.blocked.is_empty() || !self.in_doubt.is_empty();
+            tokio::select! {
+                biased;
+                () = sleep_until(self.retry_at), if must_retry => {}
+                count = appends.recv_many(&mut batch, MAX_BATCH_ENTRIES) => {
+                    if count == 0 {
+                        return;
+                    }
+                }
+            }
+            let appended = AssertUnwindSafe(async {
+                if batch.is_empty() {
+                    self.retry().await
+                } else {
+                    self.append(&mut batch).await
+                }
+            });
             match appended.catch_unwind().await {
                 Ok(StoreStatus::Available) => {}
                 // Waiting requests fail at once, not after the same timeout.
                 Ok(StoreStatus::Unavailable) => {
                     while let Ok(entry) = appends.try_recv() {
-                        entry.fail(Error::Internal("the store is unavailable".to_owned()));
+                        entry.fail(unavailable());
                     }
                 }
                 Err(_) => tracing::error!("a batch of appends failed with a panic"),
@@ -151,60 +124,124 @@ impl Writer {
         }
     }
 
-    async fn append(&self, batch: &mut Vec<AppendRequest>) -> StoreStatus {
-        batch.sort_by_key(AppendRequest::cursor_key);
-        match self
-            .commit_with_retry(batch, EarlierCommit::Published)
-            .await
-        {
-            Ok(committed) => self.publish_and_reply(batch.drain(..), committed),
-            Err(Error::Store(ref why @ sqlx::Error::Database(_)))
-                if batch.len() > 1 && !is_transient(why) =>
-            {
-                for entry in batch.drain(..) {
-                    // The failed commit may have become durable.
-                    let alone = std::slice::from_ref(&entry);
-                    match self
-                        .commit_with_retry(alone, EarlierCommit::MaybeUnpublished)
-                        .await
-                    {
-                        Ok(committed) => self.publish_and_reply([entry], committed),
-                        Err(error) => entry.fail(error),
-                    }
-                }
-            }
-            Err(error) => {
-                let is_away = matches!(&error, Error::Store(why) if is_transient(why) || matches!(why, sqlx::Error::PoolTimedOut));
-                let reason = error.to_string();
-                for entry in batch.drain(..) {
-                    entry.fail(Error::Internal(reason.clone()));
-                }
-                if is_away {
-                    return StoreStatus::Unavailable;
-                }
+    async fn append(&mut self, batch: &mut Vec<AppendRequest>) -> StoreStatus {
+        let mut entries = Vec::with_capacity(batch.len());
+        for entry in batch.drain(..) {
+            if self.blocked.contains(entry.lock_key()) || self.is_in_doubt(entry.lock_key()) {
+                self.block(entry);
+            } else {
+                entries.push(entry);
             }
         }
-        StoreStatus::Available
+        entries.sort_by_key(AppendRequest::lock_key);
+        let (status, locked) = self.commit_all(entries, Attempt::FIRST).await;
+        for entry in locked {
+            self.block(entry);
+        }
+        status
+    }
+
+    fn is_in_doubt(&self, lock: LockKey) -> bool {
+        self.in_doubt.iter().any(|entry| entry.lock_key() == lock)
+    }
+
+    fn block(&mut self, entry: AppendRequest) {
+        let now = Instant::now();
+        self.schedule_retry();
+        if let Err(entry) = self.blocked.push(entry, now) {
+            entry.fail(unavailable());
+        }
+    }
+
+    /// Tries again what was blocked or in doubt.
+    async fn retry(&mut self) -> StoreStatus {
+        if let Some(before) = Instant::now().checked_sub(BLOCKED_TIMEOUT) {
+            let expired = self.blocked.take_older(before);
+            self.doubt(&expired);
+            fail_together(expired, unavailable());
+        }
+        self.resolve_doubt().await;
+        let in_doubt: HashSet<_> = self.in_doubt.iter().map(AppendRequest::lock_key).collect();
+        let entries = self.blocked.begin_attempt(MAX_BATCH_ENTRIES, &in_doubt);
+        let attempt = Attempt {
+            earlier: EarlierCommit::MaybeUnpublished,
+            locked: LockedRows::Skip,
+        };
+        let (status, locked) = self.commit_all(entries, attempt).await;
+        self.blocked.end_attempt(locked, Instant::now());
+        self.retry_at = Instant::now() + RETRY_INTERVAL;
+        status
+    }
+
+    /// Called before something is added to what is retried.
+    fn schedule_retry(&mut self) {
+        if self.blocked.is_empty() && self.in_doubt.is_empty() {
+            self.retry_at = Instant::now() + RETRY_INTERVAL;
+        }
+    }
+
+    /// Commits entries together or, where one of them prevents that, in parts. Returns those whose lock is held
+    /// elsewhere.
+    async fn commit_all(
+        &mut self,
+        entries: Vec<AppendRequest>,
+        attempt: Attempt,
+    ) -> (StoreStatus, Vec<AppendRequest>) {
+        let mut locked = Vec::new();
+        let mut groups = VecDeque::from([(entries, attempt)]);
+        while let Some((mut entries, mut attempt)) = groups.pop_front() {
+            if entries.is_empty() {
+                continue;
+            }
+            match self.commit_with_retry(&entries, &mut attempt).await {
+                Ok(committed) => locked.extend(self.publish_and_reply(entries, committed)),
+                Err(Error::Store(why)) if is_lock_timeout(&why) => {
+                    let cursors = entries.split_off(entries.partition_point(is_event));
+                    match attempt.locked {
+                        LockedRows::Wait => {
+                            attempt.locked = LockedRows::Skip;
+                            groups.push_back((entries, attempt));
+                            groups.extend(cursors.into_iter().map(|entry| (vec![entry], attempt)));
+                        }
+                        LockedRows::Skip => locked.extend(entries.into_iter().chain(cursors)),
+                    }
+                }
+                Err(Error::Store(why @ sqlx::Error::Database(_)))
+                    if entries.len() > 1 && !is_transient(&why) =>
+                {
+                    // The failed commit may have become durable.
+                    attempt.earlier = EarlierCommit::MaybeUnpublished;
+                    groups.extend(entries.into_iter().map(|entry| (vec![entry], attempt)));
+                }
+                Err(Error::Store(why)) if is_away(&why) => {
+                    fail_together(entries, why.into());
+                    for (entries, attempt) in groups {
+                        if attempt.earlier == EarlierCommit::MaybeUnpublished {
+                            self.doubt(&entries);
+                        }
+                        fail_together(entries, unavailable());
+                    }
+                    return (StoreStatus::Unavailable, locked);
+                }
+                Err(error) => fail_together(entries, error),
+            }
+        }
+        (StoreStatus::Available, locked)
     }
 
     async fn commit_with_retry(
-        &self,
+        &mut self,
         entries: &[AppendRequest],
-        mut earlier: EarlierCommit,
+        attempt: &mut Attempt,
     ) -> Result<CommittedBatch> {
         let began = Instant::now();
-        let metrics = &self.fanout.metrics;
+        let deadline = began + COMMIT_RETRY_TIMEOUT;
         let mut wait = MIN_RETRY_DELAY;
         let mut is_first = true;
-        let mut was_attempted = false;
         loop {
-            let result = match self.publish_events_in_doubt().await {
-                Ok(()) => {
-                    was_attempted = true;
-                    self.commit(entries, earlier).await
-                }
-                Err(error) => Err(error),
-            };
+            let committed = timeout_at(deadline, self.commit(entries, *attempt)).await;
+            let result = committed.unwrap_or_else(|_| Err(timed_out().into()));
+            let metrics = &self.fanout.metrics;
             let error = match result {
                 Err(Error::Store(error)) => error,
                 result => {
@@ -216,26 +253,36 @@ impl Writer {
                     return result;
                 }
             };
+            // Nothing is committed, and the caller knows what to do.
+            if is_lock_timeout(&error) {
+                return Err(error.into());
+            }
             // Another process may have just taken an id or a slug.
             let may_pass = is_transient(&error) || is_first && is_unique_violation(&error);
-            if !may_pass || began.elapsed() >= COMMIT_RETRY_TIMEOUT {
+            if !may_pass || Instant::now() >= deadline {
                 metrics.commit_failures.inc();
                 let is_in_doubt =
-                    earlier == EarlierCommit::MaybeUnpublished || is_transient(&error);
-                if was_attempted && is_in_doubt {
-                    let events = entries.iter().filter_map(AppendRequest::without_caller);
-                    self.lock_in_doubt().extend(events);
+                    attempt.earlier == EarlierCommit::MaybeUnpublished || is_transient(&error);
+                if is_in_doubt {
+                    self.doubt(entries);
                 }
                 return Err(error.into());
             }
             tracing::info!(%error, entries = entries.len(), "retrying a batch of appends");
-            if was_attempted && is_transient(&error) {
-                earlier = EarlierCommit::MaybeUnpublished;
+            if is_transient(&error) {
+                attempt.earlier = EarlierCommit::MaybeUnpublished;
             }
             is_first = false;
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(MAX_RETRY_DELAY);
         }
+    }
+
+    /// The events may be committed, which no caller will learn.
+    fn doubt(&mut self, entries: &[AppendRequest]) {
+        self.schedule_retry();
+        let events = entries.iter().filter_map(AppendRequest::without_caller);
+        self.in_doubt.extend(events);
     }
 
     fn publish(&self, committed: CommittedEvents) {
@@ -245,77 +292,99 @@ impl Writer {
         self.fanout.publish_to_nodes(committed.rows);
     }
 
+    /// Returns the entries whose stream is locked elsewhere.
     fn publish_and_reply(
         &self,
-        entries: impl IntoIterator<Item = AppendRequest>,
+        entries: Vec<AppendRequest>,
         (outcomes, events): CommittedBatch,
-    ) {
+    ) -> Vec<AppendRequest> {
         // Publish first, so that an author whose request succeeded finds it published.
         self.publish(events);
+        let mut locked = Vec::new();
         for (entry, outcome) in entries.into_iter().zip(outcomes) {
-            entry.send_reply(outcome);
+            if matches!(outcome, AppendOutcome::Locked) {
+                locked.push(entry);
+            } else {
+                entry.send_reply(outcome);
+            }
         }
+        locked
     }
 
-    /// Forgets uncommitted events: their callers know that they failed.
-    async fn publish_events_in_doubt(&self) -> Result<()> {
-        let entries = std::mem::take(&mut *self.lock_in_doubt());
-        if entries.is_empty() {
-            return Ok(());
+    /// Publishes those events in doubt that are committed, and forgets the others: their callers know that they failed.
+    async fn resolve_doubt(&mut self) {
+        if self.in_doubt.is_empty() {
+            return;
         }
-        match self.find_committed(&entries).await {
-            Ok(committed) => {
+        let entries = std::mem::take(&mut self.in_doubt);
+        let found = timeout(COMMIT_RETRY_TIMEOUT, self.find_committed(&entries)).await;
+        match found.unwrap_or_else(|_| Err(timed_out().into())) {
+            Ok((committed, locked)) => {
                 self.publish(committed);
-                Ok(())
+                let is_locked = |entry: &AppendRequest| {
+                    entry
+                        .stream()
+                        .is_some_and(|stream| locked.contains(&stream))
+                };
+                self.in_doubt = entries.into_iter().filter(is_locked).collect();
             }
-            Err(Error::Store(why))
-                if is_transient(&why) || matches!(why, sqlx::Error::PoolTimedOut) =>
-            {
-                *self.lock_in_doubt() = entries;
-                Err(why.into())
-            }
+            Err(Error::Store(why)) if is_away(&why) => self.in_doubt = entries,
             Err(error) => {
                 tracing::error!(%error, entries = entries.len(), "events in doubt could not be read");
-                Ok(())
             }
         }
     }
 
-    async fn find_committed(&self, entries: &[AppendRequest]) -> Result<CommittedEvents> {
-        let mut batch = Batch::begin(&self.store, entries, EarlierCommit::MaybeUnpublished).await?;
+    /// Also returns the streams that are locked elsewhere, perhaps by the commit in doubt.
+    async fn find_committed(
+        &self,
+        entries: &[AppendRequest],
+    ) -> Result<(CommittedEvents, HashSet<Stream>)> {
+        let earlier = EarlierCommit::MaybeUnpublished;
+        let mut batch = Batch::begin(&self.store, entries, earlier, LockedRows::Skip).await?;
         for entry in entries {
             batch.republish_if_committed(entry).await?;
         }
-        batch.commit().await
+        let locked = batch.locked_elsewhere.clone();
+        Ok((batch.commit().await?, locked))
     }
 
-    fn lock_in_doubt(&self) -> MutexGuard<'_, Vec<AppendRequest>> {
-        self.in_doubt.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn commit(
-        &self,
-        entries: &[AppendRequest],
-        earlier: EarlierCommit,
-    ) -> Result<CommittedBatch> {
-        let mut batch = Batch::begin(&self.store, entries, earlier).await?;
+    async fn commit(&self, entries: &[AppendRequest], attempt: Attempt) -> Result<CommittedBatch> {
+        let Attempt { earlier, locked } = attempt;
+        let mut batch = Batch::begin(&self.store, entries, earlier, locked).await?;
         let mut outcomes = Vec::with_capacity(entries.len());
         for entry in entries {
-            outcomes.push(match entry {
-                AppendRequest::Message(new, _) => batch.add_message(new)?,
-                AppendRequest::Story(new, _) => batch.add_story(new).await?,
-                AppendRequest::ReadCursor {
-                    room, user, seq, ..
-                } => AppendOutcome::ReadCursor(
-                    self.store
-                        .update_read_cursor(&mut batch.tx, *room, *user, *seq)
-                        .await?,
-                ),
-            });
+            outcomes.push(batch.add(entry).await?);
         }
         let events = batch.commit().await?;
         Ok((outcomes, events))
     }
+}
+
+fn fail_together(entries: Vec<AppendRequest>, error: Error) {
+    let reason = error.to_string();
+    let mut first = Some(error);
+    for entry in entries {
+        let error = first.take();
+        entry.fail(error.unwrap_or_else(|| Error::Internal(reason.clone())));
+    }
+}
+
+fn is_event(entry: &AppendRequest) -> bool {
+    entry.stream().is_some()
+}
+
+/// Whether the store may answer later.
+fn is_away(error: &sqlx::Error) -> bool {
+    is_transient(error) || matches!(error, sqlx::Error::PoolTimedOut)
+}
+
+fn unavailable() -> Error {
+    Error::Internal("the store is unavailable".to_owned())
+}
+
+fn timed_out() -> sqlx::Error {
+    sqlx::Error::Io(ErrorKind::TimedOut.into())
 }
 
 #[cfg(test)]

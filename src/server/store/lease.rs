@@ -1,12 +1,7 @@
 //! Leases: of the nodes that share a store, one holds a lease and leads.
 
-use super::Store;
+use super::{Store, connection::Connection};
 use crate::server::error::Result;
-use sqlx::{Any, Connection, pool::PoolConnection};
-use std::time::Duration;
-use tokio::time::timeout;
-
-const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Name and key of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,14 +15,13 @@ pub struct LeaseName {
 /// loses it at once and no clock has to be right.
 #[derive(Debug)]
 pub struct Lease {
-    connection: PoolConnection<Any>,
+    connection: Connection,
 }
 
 impl Lease {
     /// Pings over the lease's connection.
     pub async fn is_held(&mut self) -> bool {
-        let ping = timeout(PING_TIMEOUT, self.connection.ping()).await;
-        ping.is_ok_and(|answer| answer.is_ok())
+        self.connection.is_alive().await
     }
 }
 
@@ -47,7 +41,7 @@ impl Store {
         let mut connection = self.read_pool.acquire().await?;
         let (held,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_lock($1)")
             .bind(lease.key)
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut connection)
             .await?;
         Ok(held.then_some(Lease { connection }))
     }

@@ -1,7 +1,9 @@
 //! Memberships: who belongs to which room, and how far each has read.
 
 use super::{
-    Engine, Store, Tx, parse, placeholders,
+    Engine, Store, Tx,
+    connection::Pool,
+    parse, placeholders,
     rooms::{decode_room_kind, unread_count_sql},
     users::decode_person,
 };
@@ -9,7 +11,7 @@ use crate::{
     model::{Millis, RoomId, Seq, UserId, room::RoomKind, user::Person},
     server::error::Result,
 };
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +21,7 @@ enum MembershipLock {
 }
 
 pub(super) async fn list_memberships(
-    read: AnyPool,
+    read: Pool,
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Vec<(RoomId, RoomKind)>>> {
     let sql = format!(

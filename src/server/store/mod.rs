@@ -7,6 +7,7 @@
 //! PostgreSQL several programs write, so a lock or a constraint protects every read-then-write.
 
 mod calls;
+mod connection;
 mod data_loader;
 mod database_url;
 mod engine;
@@ -32,13 +33,15 @@ pub(crate) mod testing;
 mod tests;
 
 pub use calls::CallRow;
+#[cfg(test)]
+pub(in crate::server) use connection::{Step, faults::Fault};
 pub use database_url::DatabaseUrl;
 pub use files::FileRow;
 pub use group_calls::GroupCallRow;
 pub use guests::{CallGuest, GuestLink};
 pub use lease::{Lease, LeaseName};
 pub use messages::PostedMessage;
-pub use streams::{EventRow, NewEvent, Stream, StreamState};
+pub use streams::{EventRow, LockedRows, NewEvent, Stream, StreamState};
 pub use tokens::{Token, TokenRow};
 pub use transaction::Tx;
 pub use users::Account;
@@ -51,6 +54,7 @@ use crate::model::{
     RoomId, UserId,
     room::{RoomKind, RoomSummary},
 };
+use connection::Pool;
 use data_loader::DataLoader;
 use sqlx::AnyPool;
 use std::{str::FromStr, sync::Arc};
@@ -67,8 +71,8 @@ enum Engine {
 #[derive(Debug, Clone)]
 pub struct Store {
     engine: Engine,
-    read_pool: AnyPool,
-    write_pool: AnyPool,
+    read_pool: Pool,
+    write_pool: Pool,
     health: Arc<WriteHealth>,
     session_loader: DataLoader<String, SessionRow>,
     room_loader: DataLoader<UserId, Vec<RoomSummary>>,
@@ -89,6 +93,7 @@ impl Store {
     }
 
     fn from_pools(engine: Engine, read: AnyPool, write: AnyPool) -> Self {
+        let (read, write) = (Pool::new(read), Pool::new(write));
         let (sessions, rooms, memberships) = (read.clone(), read.clone(), read.clone());
         Self {
             engine,
@@ -105,19 +110,34 @@ impl Store {
         }
     }
 
-    /// Closes every connection once running queries have ended.
+    /// Faults of the next writes.
+    #[cfg(test)]
+    pub(in crate::server) fn write_faults(&self) -> connection::faults::Faults {
+        self.write_pool.faults.clone()
+    }
+
+    /// Whether other programs may write to the store.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.engine == Engine::PostgreSQL
+    }
+
+    /// Closes every connection once running queries have ended, at the latest after five seconds.
     pub async fn close(&self) {
-        self.read_pool.close().await;
-        self.write_pool.close().await;
+        tokio::join!(self.read_pool.close(), self.write_pool.close());
     }
 }
 
-/// Whether the connection was lost, the database restarts, or two writers conflicted. SQLite, with its single writer,
-/// has no such error.
+/// Whether the connection was lost, the database restarts, or two writers conflicted.
 pub(in crate::server) fn is_transient(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) => true,
+        // The worker of an SQLite connection that was closed while it answered.
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            // SQLITE_BUSY: another program writes.
+            if code == "5" {
+                return true;
+            }
             // SQLSTATE codes: PostgreSQL manual, appendix A.
             code.len() == 5
                 && (code.starts_with("08")
@@ -135,6 +155,11 @@ pub(in crate::server) fn is_transient(error: &sqlx::Error) -> bool {
         }),
         _ => false,
     }
+}
+
+/// Whether a lock of another transaction was awaited in vain.
+pub(in crate::server) fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("55P03"))
 }
 
 pub(in crate::server) fn is_unique_violation(error: &sqlx::Error) -> bool {

@@ -1,6 +1,8 @@
 //! Rooms, and how each member sees them.
 
-use super::{Store, Stream, Tx, can_be_stored, parse, placeholders, users::decode_person};
+use super::{
+    Store, Stream, Tx, can_be_stored, connection::Pool, parse, placeholders, users::decode_person,
+};
 use crate::{
     model::{
         Epoch, Millis, RoomId, UserId, limits,
@@ -8,7 +10,7 @@ use crate::{
     },
     server::error::{Error, Result},
 };
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 
 type RoomSummaryColumns = (
@@ -63,7 +65,7 @@ pub(super) fn decode_room_kind(word: &str) -> Result<RoomKind> {
 }
 
 pub(super) async fn list_rooms(
-    read: AnyPool,
+    read: Pool,
     users: Vec<UserId>,
 ) -> Result<HashMap<UserId, Vec<RoomSummary>>> {
     let sql = room_summaries_sql(&format!(

@@ -1,13 +1,17 @@
 //! Streams and their events: the event log.
 
-use super::{Store, Tx, parse, placeholders};
+use super::{Engine, Store, Tx, parse, placeholders};
 use crate::{
     model::{Epoch, Millis, RoomId, Seq},
     server::{error::Result, random},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::AssertSqlSafe;
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    str::FromStr,
+};
 
 const MAX_QUERY_STREAMS: usize = 256;
 
@@ -67,6 +71,14 @@ pub struct NewEvent {
     pub kind: &'static str,
 }
 
+/// What to do about rows that another transaction has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockedRows {
+    /// Wait until the lock timeout.
+    Wait,
+    Skip,
+}
+
 impl Store {
     /// Creates a stream with a new epoch, unless it exists.
     ///
@@ -81,31 +93,66 @@ impl Store {
         Ok(())
     }
 
-    /// Locks a stream until the transaction ends, and returns its newest sequence. Sequences are committed in order,
-    /// and a rollback leaves no hole.
+    /// Locks streams until the transaction ends, and returns the newest sequence of each. Sequences are committed in
+    /// order, and a rollback leaves no hole. Leaves out streams that do not exist and, with [`LockedRows::Skip`], those
+    /// that another transaction has locked. At most 128 streams.
     ///
     /// # Errors
-    /// When the store fails.
-    pub async fn lock_stream(&self, tx: &mut Tx, stream: Stream) -> Result<Option<Seq>> {
-        // An update without a change locks on both engines.
-        let row: Option<(i64,)> =
-            sqlx::query_as("UPDATE streams SET head = head WHERE name = $1 RETURNING head")
-                .bind(stream.to_string())
-                .fetch_optional(&mut **tx)
-                .await?;
-        Ok(row.map(|(head,)| head))
+    /// When the store fails; see [`is_lock_timeout`](super::is_lock_timeout).
+    pub async fn lock_streams(
+        &self,
+        tx: &mut Tx,
+        streams: &[Stream],
+        locked: LockedRows,
+    ) -> Result<BTreeMap<Stream, Seq>> {
+        if streams.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        // In the same order everywhere, against deadlocks. On SQLite the transaction has locked everything.
+        let lock = match (self.engine, locked) {
+            (Engine::SQLite, LockedRows::Wait | LockedRows::Skip) => "",
+            (Engine::PostgreSQL, LockedRows::Wait) => {
+                r#" ORDER BY name COLLATE "C" FOR NO KEY UPDATE"#
+            }
+            (Engine::PostgreSQL, LockedRows::Skip) => {
+                r#" ORDER BY name COLLATE "C" FOR NO KEY UPDATE SKIP LOCKED"#
+            }
+        };
+        let sql = format!(
+            "SELECT name, head FROM streams WHERE name IN {}{lock}",
+            placeholders(1, streams.len())
+        );
+        let mut query = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(sql));
+        for stream in streams {
+            query = query.bind(stream.to_string());
+        }
+        let rows = query.fetch_all(&mut **tx).await?;
+        rows.into_iter()
+            .map(|(name, head)| Ok((parse(&name)?, head)))
+            .collect()
     }
 
-    /// Sets the newest sequence of a stream locked by this transaction.
+    /// Sets the newest sequences of streams locked by this transaction.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn update_head(&self, tx: &mut Tx, stream: Stream, head: Seq) -> Result<()> {
-        sqlx::query("UPDATE streams SET head = $2 WHERE name = $1")
-            .bind(stream.to_string())
-            .bind(head)
-            .execute(&mut **tx)
-            .await?;
+    pub async fn update_heads(&self, tx: &mut Tx, heads: &BTreeMap<Stream, Seq>) -> Result<()> {
+        if heads.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<_> = (0..heads.len())
+            .map(|at| format!("(${}, CAST(${} AS BIGINT))", 2 * at + 1, 2 * at + 2))
+            .collect();
+        // Both engines name the columns of VALUES like this.
+        let sql = format!(
+            "UPDATE streams SET head = moved.column2 FROM (VALUES {}) AS moved WHERE streams.name = moved.column1",
+            rows.join(", ")
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (stream, head) in heads {
+            query = query.bind(stream.to_string()).bind(head);
+        }
+        query.execute(&mut **tx).await?;
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use crate::{
 };
 use clap::Parser;
 use futures::future::join_all;
+use std::collections::BTreeMap;
 
 #[derive(Parser)]
 struct StoreArgs {
@@ -203,7 +204,7 @@ async fn unread_messages_are_counted_as_far_as_anybody_wants_to_know() {
     store.create_messages(&mut tx, &messages).await.unwrap();
     let newest = messages.last().unwrap().seq;
     store
-        .update_head(&mut tx, Stream::Room(room), newest)
+        .update_heads(&mut tx, &BTreeMap::from([(Stream::Room(room), newest)]))
         .await
         .unwrap();
     tx.commit().await.unwrap();

@@ -3,8 +3,10 @@
 //! SQLite ends a transaction by itself when the disk is full and then rejects the `ROLLBACK`. Later statements on such
 //! a connection seem to succeed but are never committed, so it is closed.
 
-use super::{Engine, Result, Store};
-use sqlx::{Any, AnyConnection, Executor, pool::PoolConnection};
+use super::{
+    Engine, Result, Store,
+    connection::{Connection, Step},
+};
 use std::{
     fmt,
     ops::{Deref, DerefMut},
@@ -32,7 +34,7 @@ impl WriteHealth {
 
 /// A transaction on a write connection. Dropping it closes the connection, which rolls it back.
 pub struct Tx {
-    connection: PoolConnection<Any>,
+    connection: Connection,
     engine: Engine,
     health: Arc<WriteHealth>,
     has_ended: bool,
@@ -55,7 +57,7 @@ impl Tx {
             Engine::SQLite => "COMMIT",
             Engine::PostgreSQL => "SELECT 1; COMMIT",
         };
-        self.connection.execute(commit).await?;
+        self.connection.run(Step::Commit, commit).await?;
         self.has_ended = true;
         self.health.set_suspect(false);
         Ok(())
@@ -66,22 +68,22 @@ impl Tx {
     /// # Errors
     /// When the rollback is not confirmed; nothing was written either way.
     pub async fn rollback(mut self) -> Result<(), sqlx::Error> {
-        self.connection.execute("ROLLBACK").await?;
+        self.connection.run(Step::Rollback, "ROLLBACK").await?;
         self.has_ended = true;
         Ok(())
     }
 }
 
 impl Deref for Tx {
-    type Target = AnyConnection;
+    type Target = Connection;
 
-    fn deref(&self) -> &AnyConnection {
+    fn deref(&self) -> &Connection {
         &self.connection
     }
 }
 
 impl DerefMut for Tx {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
 }
@@ -101,6 +103,26 @@ impl Store {
     /// # Errors
     /// When no connection is available in time, or the store fails.
     pub async fn begin(&self) -> Result<Tx> {
+        self.begin_with(match self.engine {
+            Engine::SQLite => "BEGIN IMMEDIATE",
+            Engine::PostgreSQL => "BEGIN",
+        })
+        .await
+    }
+
+    /// Begins a transaction of the event log. On PostgreSQL it waits for a lock for 250 ms at most.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub async fn begin_append(&self) -> Result<Tx> {
+        self.begin_with(match self.engine {
+            Engine::SQLite => "BEGIN IMMEDIATE",
+            Engine::PostgreSQL => "BEGIN; SET LOCAL lock_timeout = '250ms'",
+        })
+        .await
+    }
+
+    async fn begin_with(&self, begin: &'static str) -> Result<Tx> {
         // Before `BEGIN` is sent: a cancelled caller drops it, which closes the connection.
         let mut tx = Tx {
             connection: self.write_pool.acquire().await?,
@@ -108,11 +130,7 @@ impl Store {
             health: self.health.clone(),
             has_ended: false,
         };
-        let begin = match self.engine {
-            Engine::SQLite => "BEGIN IMMEDIATE",
-            Engine::PostgreSQL => "BEGIN",
-        };
-        tx.connection.execute(begin).await?;
+        tx.connection.run(Step::Begin, begin).await?;
         Ok(tx)
     }
 

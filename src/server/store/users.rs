@@ -1,6 +1,6 @@
 //! Users, sessions and one-time secrets.
 
-use super::{Store, Tx, is_unique_violation, parse, placeholders};
+use super::{Store, Tx, connection::Pool, is_unique_violation, parse, placeholders};
 use crate::{
     model::{
         Millis, UserId,
@@ -8,7 +8,7 @@ use crate::{
     },
     server::error::Result,
 };
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 
 /// A user with their password hash.
@@ -27,7 +27,7 @@ pub(super) struct SessionRow {
 }
 
 pub(super) async fn find_sessions(
-    read: AnyPool,
+    read: Pool,
     hashes: Vec<String>,
 ) -> Result<HashMap<String, SessionRow>> {
     let sql = format!(

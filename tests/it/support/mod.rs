@@ -13,6 +13,7 @@ pub(crate) mod cluster;
 pub(crate) mod latencies;
 pub(crate) mod nats;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 pub(crate) mod publisher;
 pub(crate) mod s3;
 pub(crate) mod server;

@@ -3,8 +3,9 @@
 use super::*;
 use crate::server::{
     event_log::testing,
-    store::{EventRow, NewEvent, testing::TestStorage},
+    store::{EventRow, LockedRows, NewEvent, testing::TestStorage},
 };
+use std::collections::BTreeMap;
 
 struct TailsFixture {
     store: Store,
@@ -29,7 +30,12 @@ impl TailsFixture {
     async fn commit(&self) -> EncodedEvent {
         let mut tx = self.store.begin().await.unwrap();
         let stream = Stream::News;
-        let head = self.store.lock_stream(&mut tx, stream).await.unwrap();
+        let heads = self
+            .store
+            .lock_streams(&mut tx, &[stream], LockedRows::Wait)
+            .await
+            .unwrap();
+        let head = heads.get(&stream).copied();
         let row = EventRow {
             seq: head.unwrap() + 1,
             payload: r#"{"topic":"Trade"}"#.to_owned(),
@@ -38,7 +44,8 @@ impl TailsFixture {
         let (seq, kind) = (row.seq, "story");
         let new = NewEvent { stream, row, kind };
         self.store.create_events(&mut tx, &[new], 0).await.unwrap();
-        self.store.update_head(&mut tx, stream, seq).await.unwrap();
+        let heads = BTreeMap::from([(stream, seq)]);
+        self.store.update_heads(&mut tx, &heads).await.unwrap();
         tx.commit().await.unwrap();
         event
     }

@@ -14,16 +14,18 @@ use crate::{
         event_log::{NewMessage, NewStory},
         live::EncodedEvent,
         random,
-        store::{EventRow, NewEvent, PostedMessage, Store, Stream, Tx},
+        store::{EventRow, LockedRows, NewEvent, PostedMessage, Store, Stream, Tx},
     },
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 #[derive(Debug)]
 pub(super) enum AppendOutcome {
     Message(PostedMessage),
     Story(Box<Story>),
     ReadCursor(Option<(Seq, i64)>),
+    /// Another node has locked the stream; nothing was written.
+    Locked,
     /// The entry breaks a rule; the others are committed.
     Rejected(Failure),
 }
@@ -49,12 +51,14 @@ pub(super) struct Batch<'a> {
     earlier: EarlierCommit,
     /// Newest sequence of each locked stream.
     heads: BTreeMap<Stream, Seq>,
+    pub(super) locked_elsewhere: HashSet<Stream>,
     /// Messages of this batch, and those committed earlier.
     posted: HashMap<MessageId, PostedMessage>,
     messages: Vec<Message>,
     /// Index into `messages`, and media type.
     attachments: Vec<(usize, String)>,
     events: Vec<NewEvent>,
+    written_events: Vec<NewEvent>,
     /// From an earlier attempt, perhaps unpublished.
     republished_events: Vec<NewEvent>,
 }
@@ -64,9 +68,9 @@ impl<'a> Batch<'a> {
         store: &'a Store,
         entries: &[AppendRequest],
         earlier: EarlierCommit,
+        locked: LockedRows,
     ) -> Result<Self> {
         let mut streams: Vec<_> = entries.iter().filter_map(AppendRequest::stream).collect();
-        // In the same order everywhere, against deadlocks.
         streams.sort_unstable();
         streams.dedup();
         let ids: Vec<_> = entries
@@ -76,13 +80,13 @@ impl<'a> Batch<'a> {
                 AppendRequest::Story(..) | AppendRequest::ReadCursor { .. } => None,
             })
             .collect();
-        let mut tx = store.begin().await?;
-        let mut heads = BTreeMap::new();
-        for stream in streams {
-            if let Some(head) = store.lock_stream(&mut tx, stream).await? {
-                heads.insert(stream, head);
-            }
-        }
+        let mut tx = store.begin_append().await?;
+        let heads = store.lock_streams(&mut tx, &streams, locked).await?;
+        streams.retain(|stream| !heads.contains_key(stream));
+        let locked_elsewhere = match locked {
+            LockedRows::Wait => HashSet::new(),
+            LockedRows::Skip => store.list_heads(&streams).await?.into_keys().collect(),
+        };
         let posted = store.list_posted_messages(&mut tx, &ids).await?;
         Ok(Self {
             store,
@@ -90,15 +94,36 @@ impl<'a> Batch<'a> {
             at: clock::now(),
             earlier,
             heads,
+            locked_elsewhere,
             posted,
             messages: Vec::with_capacity(ids.len()),
             attachments: Vec::new(),
             events: Vec::with_capacity(entries.len()),
+            written_events: Vec::new(),
             republished_events: Vec::new(),
         })
     }
 
-    pub(super) fn add_message(&mut self, new: &NewMessage) -> Result<AppendOutcome> {
+    /// Adds an entry; cursors come after all events.
+    pub(super) async fn add(&mut self, entry: &AppendRequest) -> Result<AppendOutcome> {
+        match entry {
+            AppendRequest::Message(new, _) => self.add_message(new),
+            AppendRequest::Story(new, _) => self.add_story(new).await,
+            AppendRequest::ReadCursor {
+                room, user, seq, ..
+            } => {
+                // So that the batch's messages are counted.
+                self.write_events().await?;
+                let cursor = self
+                    .store
+                    .update_read_cursor(&mut self.tx, *room, *user, *seq)
+                    .await?;
+                Ok(AppendOutcome::ReadCursor(cursor))
+            }
+        }
+    }
+
+    fn add_message(&mut self, new: &NewMessage) -> Result<AppendOutcome> {
         if let Some(earlier) = self.posted.get(&new.id).copied() {
             if earlier.author != new.author.id || earlier.room != new.room {
                 return Ok(AppendOutcome::Rejected(Failure::invalid(
@@ -112,6 +137,9 @@ impl<'a> Batch<'a> {
             return Ok(AppendOutcome::Message(earlier));
         }
         let stream = Stream::Room(new.room);
+        if self.locked_elsewhere.contains(&stream) {
+            return Ok(AppendOutcome::Locked);
+        }
         let Some(head) = self.heads.get_mut(&stream) else {
             return Ok(AppendOutcome::Rejected(Failure::not_found("That room")));
         };
@@ -160,7 +188,10 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    pub(super) async fn add_story(&mut self, new: &NewStory) -> Result<AppendOutcome> {
+    async fn add_story(&mut self, new: &NewStory) -> Result<AppendOutcome> {
+        if self.locked_elsewhere.contains(&Stream::News) {
+            return Ok(AppendOutcome::Locked);
+        }
         let Some(seq) = self.heads.get(&Stream::News).map(|head| head + 1) else {
             return Err(Error::corrupt("the news stream is missing"));
         };
@@ -212,12 +243,10 @@ impl<'a> Batch<'a> {
         Ok(format!("{slug}-{id}"))
     }
 
-    pub(super) async fn commit(mut self) -> Result<CommittedEvents> {
-        // An event that cannot be published must not be committed.
-        let events = self.republished_events.iter().chain(&self.events);
-        let events = events
-            .map(|new| EncodedEvent::encode(new.stream, &new.row))
-            .collect::<Result<_, _>>()?;
+    async fn write_events(&mut self) -> Result<()> {
+        if self.events.is_empty() {
+            return Ok(());
+        }
         let (store, tx) = (self.store, &mut self.tx);
         store.create_messages(tx, &self.messages).await?;
         for (at, media_type) in &self.attachments {
@@ -229,14 +258,25 @@ impl<'a> Batch<'a> {
             }
         }
         store.create_events(tx, &self.events, self.at).await?;
-        for (stream, head) in &self.heads {
-            store.update_head(tx, *stream, *head).await?;
-        }
+        store.update_heads(tx, &self.heads).await?;
+        self.messages.clear();
+        self.attachments.clear();
+        self.written_events.append(&mut self.events);
+        Ok(())
+    }
+
+    pub(super) async fn commit(mut self) -> Result<CommittedEvents> {
+        self.write_events().await?;
+        // An event that cannot be published must not be committed.
+        let events = self.republished_events.iter().chain(&self.written_events);
+        let events = events
+            .map(|new| EncodedEvent::encode(new.stream, &new.row))
+            .collect::<Result<_, _>>()?;
         self.tx.commit().await?;
         let rows = self
             .republished_events
             .into_iter()
-            .chain(self.events)
+            .chain(self.written_events)
             .collect();
         Ok(CommittedEvents { events, rows })
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     model::{
-        MessageId,
+        MessageId, RoomId, Seq, UserId,
         message::{Content, MessageText},
         room::RoomName,
         story::{StoryDraft, Urgency},
@@ -11,19 +11,20 @@ use crate::{
     },
     protocol::failure::Failure,
     server::{
-        event_log::{EventLog, tail::Tails, testing},
+        event_log::{EventLog, NewMessage, NewStory, tail::Tails, testing},
         random,
-        store::testing::TestStorage,
+        store::{Fault, PostedMessage, Step, testing::TestStorage},
     },
 };
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 struct LogFixture {
     store: Store,
     log: EventLog,
     room: RoomId,
     ada: Person,
-    _storage: TestStorage,
+    storage: TestStorage,
 }
 
 impl LogFixture {
@@ -55,7 +56,7 @@ impl LogFixture {
             log,
             room,
             ada,
-            _storage: storage,
+            storage,
         }
     }
 
@@ -84,8 +85,27 @@ impl LogFixture {
     }
 
     async fn append(&self, messages: Vec<NewMessage>) -> Vec<Result<PostedMessage>> {
-        let writer = self.writer(Arc::new(Tails::new(1_000)));
-        append_with(&writer, messages).await
+        let mut writer = self.writer(Arc::new(Tails::new(1_000)));
+        append_with(&mut writer, messages).await
+    }
+
+    async fn add_member(&self, name: &str) -> UserId {
+        let person = Person {
+            id: UserId(random::new_id()),
+            name: UserName::new(name).unwrap(),
+            role: Role::Guest,
+        };
+        let mut tx = self.store.begin().await.unwrap();
+        self.store
+            .create_user(&mut tx, &person, None, 0)
+            .await
+            .unwrap();
+        self.store
+            .join_public_rooms(&mut tx, person.id, 0)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        person.id
     }
 
     async fn stored(&self) -> Vec<Seq> {
@@ -95,7 +115,7 @@ impl LogFixture {
     }
 }
 
-async fn append_with(writer: &Writer, messages: Vec<NewMessage>) -> Vec<Result<PostedMessage>> {
+async fn append_with(writer: &mut Writer, messages: Vec<NewMessage>) -> Vec<Result<PostedMessage>> {
     let (mut batch, mut answers) = (Vec::new(), Vec::new());
     for new in messages {
         let (answer, answered) = oneshot::channel();
@@ -104,6 +124,9 @@ async fn append_with(writer: &Writer, messages: Vec<NewMessage>) -> Vec<Result<P
     }
     writer.append(&mut batch).await;
     assert!(batch.is_empty());
+    while !writer.blocked.is_empty() {
+        writer.retry().await;
+    }
     let mut results = Vec::new();
     for answered in answers {
         results.push(answered.await.unwrap());
@@ -230,23 +253,182 @@ async fn what_an_abandoned_batch_has_committed_is_published_before_anything_newe
     let stream = Stream::Room(fixture.room);
     let tails = Arc::new(Tails::new(1_000));
     tails.position(&fixture.store, stream).await.unwrap();
-    let writer = fixture.writer(tails.clone());
+    let mut writer = fixture.writer(tails.clone());
     let in_doubt: Vec<_> = (0..3).map(|_| fixture.message(id())).collect();
     assert_eq!(
         seqs(&fixture.append(in_doubt[..2].to_vec()).await),
         [Some(1), Some(2)]
     );
-    writer.lock_in_doubt().extend(
+    writer.in_doubt.extend(
         in_doubt
             .iter()
             .map(|new| AppendRequest::Message(new.clone(), oneshot::channel().0)),
     );
 
-    let newer = append_with(&writer, vec![fixture.message(id())]).await;
+    let newer = append_with(&mut writer, vec![fixture.message(id())]).await;
     assert_eq!(seqs(&newer), [Some(3)]);
     assert_eq!(tails.heads(), [(stream, 3)], "published without a gap");
-    assert!(writer.lock_in_doubt().is_empty());
+    assert!(writer.in_doubt.is_empty());
     assert_eq!(fixture.stored().await, [1, 2, 3], "nothing was added");
-    let again = append_with(&writer, in_doubt).await;
+    let again = append_with(&mut writer, in_doubt).await;
     assert_eq!(seqs(&again), [Some(1), Some(2), Some(4)]);
+}
+
+/// Each is retried or fails by itself, and nothing is lost or doubled after it.
+#[tokio::test]
+async fn a_fault_at_any_step_of_a_commit_costs_only_its_connection() {
+    let fixture = LogFixture::new().await;
+    let faults = fixture.store.write_faults();
+    faults.set_statement_timeout(Duration::from_millis(400));
+    let steps = [Step::Begin, Step::Statement, Step::Commit];
+    let kinds = [
+        Fault::Fails,
+        Fault::LosesAnswer,
+        Fault::Hangs,
+        Fault::HangsAfter,
+    ];
+    let mut expected = 0;
+    for step in steps {
+        for kind in kinds {
+            faults.inject(step, kind);
+            let results = fixture
+                .append(vec![fixture.message(id()), fixture.message(id())])
+                .await;
+            assert!(faults.is_empty(), "{step:?} {kind:?} did not happen");
+            assert_eq!(
+                seqs(&results),
+                [Some(expected + 1), Some(expected + 2)],
+                "{step:?} {kind:?}"
+            );
+            expected += 2;
+            let stored = fixture.stored().await;
+            assert_eq!(
+                stored,
+                (1..=expected).collect::<Vec<_>>(),
+                "{step:?} {kind:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_without_an_answer_costs_only_its_connection() {
+    let fixture = LogFixture::new().await;
+    let faults = fixture.store.write_faults();
+    faults.set_statement_timeout(Duration::from_millis(400));
+    let name = RoomName::new("General").unwrap();
+    for kind in [
+        Fault::Fails,
+        Fault::LosesAnswer,
+        Fault::Hangs,
+        Fault::HangsAfter,
+    ] {
+        faults.inject(Step::Rollback, kind);
+        let room = RoomId(random::new_id());
+        // The slug is taken, so there is nothing to write.
+        let made = fixture.store.create_room(room, "general", &name, 0).await;
+        assert!(made.is_err() && faults.is_empty(), "{kind:?}: {made:?}");
+        let results = fixture.append(vec![fixture.message(id())]).await;
+        assert!(results[0].is_ok(), "{kind:?}: {results:?}");
+    }
+    assert_eq!(fixture.stored().await, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_read_cursor_counts_the_messages_of_its_own_batch() {
+    let fixture = LogFixture::new().await;
+    let bob = fixture.add_member("Bob").await;
+    let mut writer = fixture.writer(Arc::new(Tails::new(1_000)));
+    let (message_reply, _) = oneshot::channel();
+    let (reply, cursor) = oneshot::channel();
+    let mut batch = vec![
+        AppendRequest::ReadCursor {
+            room: fixture.room,
+            user: bob,
+            seq: 0,
+            reply,
+        },
+        AppendRequest::Message(fixture.message(id()), message_reply),
+    ];
+    writer.append(&mut batch).await;
+    assert_eq!(cursor.await.unwrap().unwrap(), Some((0, 1)));
+}
+
+#[tokio::test]
+async fn a_stream_that_another_node_has_locked_holds_back_only_its_own_messages() {
+    let fixture = LogFixture::new().await;
+    if !fixture.store.is_shared() {
+        return println!(
+            "skipped: only several nodes lock streams against each other; needs PostgreSQL"
+        );
+    }
+    let free_room = RoomId(random::new_id());
+    let name = RoomName::new("Free").unwrap();
+    fixture
+        .store
+        .create_room(free_room, "free", &name, 0)
+        .await
+        .unwrap();
+    let other_node = testing::open_store(&fixture.storage).await;
+    let mut lock = other_node.begin().await.unwrap();
+    let locked = [Stream::Room(fixture.room)];
+    other_node
+        .lock_streams(&mut lock, &locked, LockedRows::Wait)
+        .await
+        .unwrap();
+
+    let began = Instant::now();
+    let blocked: Vec<_> = (0..3).map(|_| fixture.message(id())).collect();
+    let blocked = blocked.into_iter().map(|new| fixture.log.post_message(new));
+    let blocked = futures::future::join_all(blocked);
+    let elsewhere = || {
+        let mut new = fixture.message(id());
+        new.room = free_room;
+        fixture.log.post_message(new)
+    };
+    let free = async {
+        for seq in 1..=5 {
+            assert_eq!(elsewhere().await.unwrap().seq, seq);
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            began.elapsed()
+        );
+        assert!(fixture.stored().await.is_empty());
+        lock.rollback().await.unwrap();
+    };
+    let (blocked, ()) = tokio::join!(blocked, free);
+    assert_eq!(seqs(&blocked), [Some(1), Some(2), Some(3)]);
+}
+
+/// As after `SIGSTOP` between the lock and the commit.
+#[tokio::test]
+async fn a_node_that_stops_in_a_transaction_delays_its_streams_by_a_few_seconds() {
+    let fixture = LogFixture::new().await;
+    if !fixture.store.is_shared() {
+        return println!(
+            "skipped: only several nodes lock streams against each other; needs PostgreSQL"
+        );
+    }
+    let other_node = testing::open_store(&fixture.storage).await;
+    let mut lock = other_node.begin().await.unwrap();
+    let locked = [Stream::Room(fixture.room)];
+    other_node
+        .lock_streams(&mut lock, &locked, LockedRows::Wait)
+        .await
+        .unwrap();
+    let began = Instant::now();
+    let posted = fixture
+        .log
+        .post_message(fixture.message(id()))
+        .await
+        .unwrap();
+    assert_eq!(posted.seq, 1);
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
+    lock.commit().await.unwrap_err();
 }

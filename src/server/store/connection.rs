@@ -1,0 +1,248 @@
+//! Connections whose statements have a deadline.
+//!
+//! A statement without an answer, and one that was cancelled, leave their connection in an unknown state: it is closed
+//! instead of going back to its pool.
+
+#[cfg(test)]
+pub(in crate::server) mod faults;
+
+use futures::{
+    FutureExt, StreamExt, TryStreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use sqlx::{
+    Any, AnyPool, Connection as _, Either, Execute, Executor, SqlStr,
+    any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo},
+    pool::PoolConnection,
+};
+use std::{io::ErrorKind, time::Duration};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// For one statement. PostgreSQL cancels a statement before (`statement_timeout`).
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(8);
+/// For the check of an idle connection.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// For closing a pool: its connections may be in use, or their server may not answer.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+type Row = Either<AnyQueryResult, AnyRow>;
+
+/// A pool of [`Connection`]s. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    pool: AnyPool,
+    #[cfg(test)]
+    pub(super) faults: faults::Faults,
+}
+
+/// A connection, returned to its pool when dropped after complete statements.
+#[derive(Debug)]
+pub struct Connection {
+    connection: PoolConnection<Any>,
+    state: State,
+    #[cfg(test)]
+    faults: faults::Faults,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Usable,
+    /// A statement has not ended, or a transaction.
+    Unusable,
+}
+
+/// What a statement is for; tests inject faults by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::server) enum Step {
+    Begin,
+    Statement,
+    Commit,
+    Rollback,
+}
+
+impl Pool {
+    pub(super) fn new(pool: AnyPool) -> Self {
+        Self {
+            pool,
+            #[cfg(test)]
+            faults: faults::Faults::default(),
+        }
+    }
+
+    /// # Errors
+    /// When no connection is available in time.
+    pub(super) async fn acquire(&self) -> Result<Connection, sqlx::Error> {
+        Ok(Connection {
+            connection: self.pool.acquire().await?,
+            state: State::Usable,
+            #[cfg(test)]
+            faults: self.faults.clone(),
+        })
+    }
+
+    /// Closes the pool, at the latest after [`CLOSE_TIMEOUT`].
+    pub(super) async fn close(&self) {
+        if timeout(CLOSE_TIMEOUT, self.pool.close()).await.is_err() {
+            tracing::warn!("connections to the store could not be closed in time");
+        }
+    }
+}
+
+/// Whether an idle connection still answers: the check of a pool before it hands one out.
+///
+/// # Errors
+/// When it does not answer in time.
+pub(super) async fn ping(connection: &mut sqlx::AnyConnection) -> Result<(), sqlx::Error> {
+    let answer = timeout(PING_TIMEOUT, connection.ping()).await;
+    answer.unwrap_or_else(|_| Err(timed_out()))
+}
+
+fn timed_out() -> sqlx::Error {
+    let reason = "the store did not answer in time";
+    sqlx::Error::Io(std::io::Error::new(ErrorKind::TimedOut, reason))
+}
+
+impl Connection {
+    /// Whether the database answers.
+    pub(super) async fn is_alive(&mut self) -> bool {
+        ping(&mut self.connection).await.is_ok()
+    }
+
+    /// Runs a statement of a transaction's frame.
+    pub(super) async fn run(&mut self, step: Step, sql: &'static str) -> Result<(), sqlx::Error> {
+        self.statement(step, sql).try_collect::<Vec<_>>().await?;
+        Ok(())
+    }
+
+    /// Closes the connection when it is dropped.
+    pub(super) fn close_on_drop(&mut self) {
+        self.state = State::Unusable;
+    }
+
+    fn statement<'e, 'q: 'e>(
+        &'e mut self,
+        step: Step,
+        query: impl Execute<'q, Any> + 'q,
+    ) -> BoxStream<'e, Result<Row, sqlx::Error>> {
+        let state = &mut self.state;
+        *state = State::Unusable;
+        let rows = (&mut *self.connection).fetch_many(query);
+        #[cfg(test)]
+        let rows = self.faults.wrap(step, rows);
+        #[cfg(not(test))]
+        let _ = step;
+        #[cfg(test)]
+        let statement_timeout = self.faults.statement_timeout();
+        #[cfg(not(test))]
+        let statement_timeout = STATEMENT_TIMEOUT;
+        let deadline = Instant::now() + statement_timeout;
+        stream::try_unfold((rows, state), move |(mut rows, state)| async move {
+            match timeout_at(deadline, rows.try_next()).await {
+                Ok(Ok(Some(row))) => Ok(Some((row, (rows, state)))),
+                Ok(Ok(None)) => {
+                    *state = State::Usable;
+                    Ok(None)
+                }
+                Ok(Err(error)) => {
+                    if matches!(error, sqlx::Error::Database(_)) {
+                        *state = State::Usable;
+                    }
+                    Err(error)
+                }
+                Err(_) => Err(timed_out()),
+            }
+        })
+        .boxed()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.state == State::Unusable {
+            self.connection.close_on_drop();
+            return;
+        }
+        // The pool checks a returned connection without a deadline, and its place is taken meanwhile.
+        let returned = self.connection.return_to_pool();
+        tokio::spawn(timeout(PING_TIMEOUT, returned));
+    }
+}
+
+impl<'c> Executor<'c> for &'c mut Connection {
+    type Database = Any;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Row, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        self.statement(Step::Statement, query)
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<AnyRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        // To the end of the answer, so that the connection can be used again.
+        let rows = self.fetch_many(query);
+        let first = rows.try_fold(None, |first: Option<AnyRow>, row| async move {
+            Ok(first.or(row.right()))
+        });
+        first.boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [AnyTypeInfo],
+    ) -> BoxFuture<'e, Result<AnyStatement, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        (&mut *self.connection).prepare_with(sql, parameters)
+    }
+}
+
+impl<'p> Executor<'p> for &'p Pool {
+    type Database = Any;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Row, sqlx::Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let rows = async move {
+            let mut connection = self.acquire().await?;
+            let rows: Vec<_> = connection.fetch_many(query).try_collect().await?;
+            Ok::<_, sqlx::Error>(stream::iter(rows).map(Ok))
+        };
+        stream::once(rows).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<AnyRow>, sqlx::Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        async move { self.acquire().await?.fetch_optional(query).await }.boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [AnyTypeInfo],
+    ) -> BoxFuture<'e, Result<AnyStatement, sqlx::Error>>
+    where
+        'p: 'e,
+    {
+        async move { self.acquire().await?.prepare_with(sql, parameters).await }.boxed()
+    }
+}

@@ -1,0 +1,103 @@
+//! Faults that tests inject into statements.
+
+use super::{Row, STATEMENT_TIMEOUT, Step};
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use std::{
+    future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// What happens to a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Fault {
+    /// Fails before it reaches the database.
+    Fails,
+    /// Takes effect, but the connection breaks before the answer.
+    LosesAnswer,
+    /// Is never answered, and takes no effect.
+    Hangs,
+    /// Takes effect, and is never answered.
+    HangsAfter,
+}
+
+/// The faults of the next statements of each kind, in order; shared by clones.
+#[derive(Debug, Clone, Default)]
+pub(in crate::server) struct Faults(Arc<Mutex<Plan>>);
+
+#[derive(Debug)]
+struct Plan {
+    next: Vec<(Step, Fault)>,
+    statement_timeout: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            next: Vec::new(),
+            statement_timeout: STATEMENT_TIMEOUT,
+        }
+    }
+}
+
+impl Faults {
+    /// The next statement of this kind has this fault.
+    pub(in crate::server) fn inject(&self, step: Step, fault: Fault) {
+        self.lock().next.push((step, fault));
+    }
+
+    pub(in crate::server) fn set_statement_timeout(&self, timeout: Duration) {
+        self.lock().statement_timeout = timeout;
+    }
+
+    pub(super) fn statement_timeout(&self) -> Duration {
+        self.lock().statement_timeout
+    }
+
+    /// Whether all injected faults have happened.
+    pub(in crate::server) fn is_empty(&self) -> bool {
+        self.lock().next.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Plan> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, step: Step) -> Option<Fault> {
+        let next = &mut self.lock().next;
+        let at = next.iter().position(|(of, _)| *of == step)?;
+        Some(next.remove(at).1)
+    }
+
+    pub(super) fn wrap<'e>(
+        &self,
+        step: Step,
+        rows: BoxStream<'e, Result<Row, sqlx::Error>>,
+    ) -> BoxStream<'e, Result<Row, sqlx::Error>> {
+        let hanging = || stream::once(future::pending());
+        match self.take(step) {
+            None => rows,
+            Some(Fault::Fails) => stream::once(future::ready(Err(lost_connection()))).boxed(),
+            Some(Fault::Hangs) => hanging().boxed(),
+            Some(Fault::LosesAnswer) => stream::once(async move {
+                rows.try_collect::<Vec<_>>().await?;
+                Err(lost_connection())
+            })
+            .boxed(),
+            Some(Fault::HangsAfter) => stream::once(async move {
+                rows.try_collect::<Vec<_>>().await?;
+                Ok::<_, sqlx::Error>(())
+            })
+            .map_ok(move |()| hanging())
+            .try_flatten()
+            .boxed(),
+        }
+    }
+}
+
+fn lost_connection() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into())
+}
