@@ -1,7 +1,7 @@
 //! Rooms.
 
 use super::{
-    Epoch, RoomId, Seq, limits,
+    Epoch, RoomId, Seq, UserId, limits,
     user::{Person, SingleLineError, parse_single_line},
 };
 use serde::{Deserialize, Serialize};
@@ -90,4 +90,28 @@ pub struct RoomSummary {
     pub read_seq: Seq,
     /// Messages of others; [`MAX_UNREAD_COUNT`](super::limits::MAX_UNREAD_COUNT) means that many or more.
     pub unread: i64,
+}
+
+/// An event of the memberships stream: somebody became a member of a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum MembershipEvent {
+    Joined {
+        room: RoomId,
+        room_kind: RoomKind,
+        users: Vec<UserId>,
+    },
+    /// Every user joined a public room.
+    AllJoined { room: RoomId },
+}
+
+impl MembershipEvent {
+    /// The name in the store.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Joined { .. } => "joined",
+            Self::AllJoined { .. } => "all_joined",
+        }
+    }
 }

@@ -10,7 +10,7 @@ use crate::{
     server::{
         AppState, Error, Result, clock, password, proxy, random,
         session::{self, SignedInUser},
-        store::Tx,
+        store::{Stream, Tx},
     },
 };
 use axum::{
@@ -398,20 +398,23 @@ pub async fn create_token(store: &crate::server::store::Store, name: &str) -> Re
     Ok(token)
 }
 
-/// Creates the news stream and the room General if missing, and deletes expired sessions.
+/// Creates the streams of news and memberships and the room General if missing, and deletes expired sessions.
 ///
 /// # Errors
 ///
 /// When the store fails.
 pub async fn seed_store(app: &AppState) -> Result<()> {
     let mut tx = app.store.begin().await?;
-    app.store
-        .create_stream(&mut tx, crate::server::store::Stream::News)
-        .await?;
+    for stream in [Stream::News, Stream::Memberships] {
+        app.store.create_stream(&mut tx, stream).await?;
+    }
     tx.commit().await?;
+    // Read from here on.
+    app.event_log.position(Stream::Memberships).await?;
     let name = crate::model::room::RoomName::new("General").map_err(Error::corrupt)?;
-    app.store
-        .create_room(RoomId(random::new_id()), "general", &name, clock::now())
+    let id = RoomId(random::new_id());
+    app.event_log
+        .create_room(id, "general".to_owned(), name, clock::now())
         .await?;
     app.store.delete_expired_sessions(clock::now()).await
 }

@@ -270,6 +270,8 @@ impl Metrics {
         let stream = match stream {
             Stream::News => NEWS_STREAM_LABEL,
             Stream::Room(_) => ROOM_STREAM_LABEL,
+            // Never resumed by a client.
+            Stream::Memberships => return,
         };
         self.resumes
             .get_or_create(&ResumeLabels { stream, recovered })

@@ -4,8 +4,8 @@ use crate::{
     calls::CallClient,
     support::{
         Browser, Cluster, HelloFrame, Publisher, Server, SseClient, TestStorage, WsClient,
-        eventually, message_id, nats::Nats, needs_postgresql, server::startup_error, with_timeout,
-        ws_client,
+        browser::location, eventually, message_id, nats::Nats, needs_postgresql,
+        server::startup_error, with_timeout, ws_client,
     },
 };
 use futures::future::join_all;
@@ -14,6 +14,7 @@ use rialto::{
         Cursor, RoomId, Seq,
         call::{ClientAction, Outcome, SignalingMessage, State},
         message::Content,
+        room::{RoomKind, RoomSummary},
         user::Presence,
     },
     protocol::ws::{ClientFrame, ServerFrame},
@@ -649,7 +650,10 @@ async fn a_node_that_starts_while_nats_is_away_joins_the_others_when_it_is_there
     needs_postgresql!();
     let mut cluster = Cluster::start(1).await;
     let ada = cluster.join(0, "Ada").await;
-    assert!(ada.html("/readyz").await.contains("bus connected"));
+    eventually("the node reports that NATS is there", async || {
+        ada.html("/readyz").await.contains("bus connected")
+    })
+    .await;
     cluster.nats.kill().await;
     cluster.add_node().await;
     let bob = cluster.join(1, "Bob").await;
@@ -676,4 +680,51 @@ async fn a_password_in_the_address_of_the_bus_is_used() {
         anybody.html("/readyz").await.contains("bus connected")
     })
     .await;
+}
+
+/// The nodes have no common bus, so whatever one tells the other is lost. They read the store every ten seconds.
+#[tokio::test]
+async fn new_rooms_reach_a_node_to_which_the_bus_lost_every_message() {
+    needs_postgresql!();
+    let mut cluster = Cluster::start(1).await;
+    let admin = cluster.nodes[0].create_administrator().await;
+    let other_bus = Nats::start().await;
+    cluster.add_node_on(other_bus.url()).await;
+    let (ada, bob) = (cluster.join(0, "Ada").await, cluster.join(1, "Bob").await);
+    let (mut ada_ws, mut bob_ws) = (ada.connect().await, bob.connect().await);
+    let made = admin.post("/fn/create-room", &[("name", "Bridge")]).await;
+    assert_eq!(location(&made), "/chat/bridge");
+    let with = bob_ws.me().id.to_string();
+    ada.post("/fn/open-direct", &[("with", &with)]).await;
+    assert_eq!(wait_for_new_room(&mut bob_ws).await.slug, "bridge");
+    let direct = wait_for_new_room(&mut bob_ws).await;
+    assert_eq!(direct.kind, RoomKind::Direct);
+    ada_ws.send_message(direct.id, "here").await;
+    let received = wait_past_store_poll(&mut bob_ws, |frame| {
+        ws_client::as_message(frame).map(|message| message.room)
+    });
+    assert_eq!(received.await, direct.id);
+}
+
+async fn wait_for_new_room(ws: &mut WsClient) -> RoomSummary {
+    wait_past_store_poll(ws, |frame| match frame {
+        ServerFrame::Room { room } => Some(room.clone()),
+        _ => None,
+    })
+    .await
+}
+
+async fn wait_past_store_poll<T>(
+    ws: &mut WsClient,
+    wanted: impl Fn(&ServerFrame) -> Option<T>,
+) -> T {
+    let waiting = async {
+        loop {
+            if let Some(found) = wanted(&ws.next_frame().await.unwrap()) {
+                return found;
+            }
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    found.expect("the store is read every ten seconds")
 }

@@ -13,11 +13,9 @@ use crate::{
     model::{
         CallId, RoomId, UserId,
         call::{Call, Media, state_machine::CallStart},
-        room::RoomKind,
-        user::Person,
     },
-    protocol::ws::{ErrorCode, ServerFrame},
-    server::{clock, error::Result, live::Connection, random, store::Stream},
+    protocol::ws::ErrorCode,
+    server::{clock, error::Result, live::Connection, random},
 };
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -219,23 +217,12 @@ impl CallRegistry {
         opened
     }
 
-    /// Both people are told of a new room, and subscribed.
     async fn find_or_create_direct_room(&self, two: &Parties) -> Result<RoomId> {
-        let (store, live) = (&self.table.app.store, &self.table.app.connections);
-        let people: [&Person; 2] = [&two.caller, &two.callee];
-        let [caller, callee] = people.map(|person| person.id);
-        let (room, made) = store
+        let [caller, callee] = [&two.caller, &two.callee].map(|person| person.id);
+        self.table
+            .app
+            .event_log
             .find_or_create_direct_room(RoomId(random::new_id()), caller, callee, clock::now())
-            .await?;
-        if made {
-            self.table.app.event_log.track_stream(Stream::Room(room));
-            for user in [caller, callee] {
-                live.subscribe_everywhere(user, room, RoomKind::Direct);
-                if let Some(summary) = store.find_room(room, user).await? {
-                    live.send_to_user(user, &ServerFrame::Room { room: summary });
-                }
-            }
-        }
-        Ok(room)
+            .await
     }
 }

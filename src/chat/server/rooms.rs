@@ -5,16 +5,12 @@ use crate::{
     model::{
         MessageId, RoomId, Seq, UserId, limits,
         message::{Content, MessageText},
-        room::{RoomKind, RoomName},
+        room::RoomName,
         user::Person,
     },
     protocol::{failure::Failure, ws::ServerFrame},
     server::{
-        AppState, Result, clock,
-        event_log::NewMessage,
-        random,
-        slug::slugify,
-        store::{PostedMessage, Stream},
+        AppState, Result, clock, event_log::NewMessage, random, slug::slugify, store::PostedMessage,
     },
 };
 
@@ -130,19 +126,15 @@ pub async fn create_room(app: &AppState, creator: &Person, name: &str) -> Result
     let name = RoomName::new(name).map_err(Failure::invalid)?;
     let (id, slug) = (RoomId(random::new_id()), slugify(name.as_str(), "room"));
     let now = clock::now();
-    if !app.store.create_room(id, &slug, &name, now).await? {
+    if !app
+        .event_log
+        .create_room(id, slug.clone(), name, now)
+        .await?
+    {
         return Err(Failure::invalid(
             "A room with that name or a similar one already exists. Choose another name.",
         )
         .into());
-    }
-    app.store.create_memberships_for_all(id, now).await?;
-    app.connections
-        .subscribe_all_everywhere(id, RoomKind::Public);
-    app.event_log.track_stream(Stream::Room(id));
-    // A new room has the same summary for all members.
-    if let Some(room) = app.store.find_room(id, creator.id).await? {
-        app.connections.send_to_all(ServerFrame::Room { room });
     }
     Ok(slug)
 }
@@ -160,29 +152,14 @@ pub async fn open_direct_room(app: &AppState, user: &Person, with: UserId) -> Re
         .find_user(with)
         .await?
         .ok_or_else(|| Failure::not_found("That person"))?;
-    let (room, is_new) = app
-        .store
+    let room = app
+        .event_log
         .find_or_create_direct_room(RoomId(random::new_id()), user.id, with, clock::now())
         .await?;
-    if is_new {
-        announce_direct_room(app, room, user.id).await?;
-        announce_direct_room(app, room, with).await?;
-    }
     let summary = app
         .store
         .find_room(room, user.id)
         .await?
         .ok_or_else(|| Failure::not_found("That room"))?;
     Ok(summary.slug)
-}
-
-async fn announce_direct_room(app: &AppState, room: RoomId, user: UserId) -> Result<()> {
-    app.connections
-        .subscribe_everywhere(user, room, RoomKind::Direct);
-    app.event_log.track_stream(Stream::Room(room));
-    if let Some(room) = app.store.find_room(room, user).await? {
-        app.connections
-            .send_to_user(user, &ServerFrame::Room { room });
-    }
-    Ok(())
 }

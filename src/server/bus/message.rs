@@ -152,12 +152,14 @@ pub enum RemoteCommand {
     },
     #[serde(rename = "to_all")]
     SendToAll { frame: Box<ServerFrame> },
+    /// From nodes of earlier versions; the memberships stream has replaced it.
     #[serde(rename = "join")]
     SubscribeUser {
         user: UserId,
         room: RoomId,
         kind: RoomKind,
     },
+    /// As [`Self::SubscribeUser`].
     #[serde(rename = "join_all")]
     SubscribeAll { room: RoomId, kind: RoomKind },
     CloseSession {

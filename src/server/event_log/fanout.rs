@@ -1,6 +1,9 @@
 //! Fan-out of committed events, in stream order, to this node's subscribers and to the other nodes.
 
-use super::tail::{PublishOutcome, Tails};
+use super::{
+    memberships::Announcement,
+    tail::{PublishOutcome, Tails},
+};
 use crate::server::{
     bus::{Bus, Message},
     clock,
@@ -24,21 +27,35 @@ pub(super) struct Fanout {
     pub(super) bus: Option<Bus>,
     /// Streams with a gap, sent to [`run_catch_up`].
     pub(super) lagging_streams: mpsc::Sender<Stream>,
+    /// Sent to [`run_announcements`](super::memberships::run_announcements).
+    pub(super) announcements: mpsc::Sender<Announcement>,
     pub(super) metrics: Arc<Metrics>,
 }
 
 impl Fanout {
     /// A gap schedules reading the missing events first.
-    pub(super) fn publish(&self, event: &EncodedEvent) {
-        if self.tails.deliver(event, |event| self.deliver(event)) == PublishOutcome::Gap {
+    pub(super) fn publish(&self, event: &EncodedEvent) -> PublishOutcome {
+        let outcome = self.tails.deliver(event, |event| self.deliver(event));
+        if outcome == PublishOutcome::Gap {
             self.schedule_catch_up(event.stream);
         }
+        outcome
     }
 
     fn deliver(&self, event: &EncodedEvent) {
         match event.stream {
             Stream::News => self.news_subscribers.publish(event),
             Stream::Room(room) => self.connections.publish(room, event),
+            Stream::Memberships => self.subscribe_members(event),
+        }
+    }
+
+    /// Then other nodes' events are published in order, even if bus messages are lost.
+    pub(super) async fn track_stream(&self, store: &Store, stream: Stream) {
+        if self.bus.is_some()
+            && let Err(error) = self.tails.position(store, stream).await
+        {
+            tracing::warn!(%stream, %error, "the position of a stream could not be read");
         }
     }
 

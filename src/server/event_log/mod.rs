@@ -4,6 +4,7 @@
 //! waits for a lock. A request is finished even if its caller is gone.
 
 mod fanout;
+mod memberships;
 mod tail;
 #[cfg(test)]
 mod testing;
@@ -26,6 +27,7 @@ use crate::model::{
     user::Person,
 };
 use fanout::{Fanout, run_catch_up};
+use memberships::run_announcements;
 use std::{sync::Arc, time::Duration};
 use tail::Tails;
 use tokio::sync::{mpsc, oneshot};
@@ -93,12 +95,14 @@ impl EventLog {
     ) -> Self {
         let (appends, append_rx) = mpsc::channel(CHANNEL_CAPACITY);
         let (lagging_streams, lagging_stream_rx) = mpsc::channel(CHANNEL_CAPACITY);
+        let (announcements, announcement_rx) = mpsc::channel(CHANNEL_CAPACITY);
         let fanout = Fanout {
             tails: Arc::new(Tails::new(max_replay_events)),
             connections,
             news_subscribers,
             bus,
             lagging_streams,
+            announcements,
             metrics,
         };
         let writer = Writer::new(store.clone(), fanout.clone());
@@ -107,6 +111,11 @@ impl EventLog {
             store.clone(),
             fanout.clone(),
             lagging_stream_rx,
+        ));
+        tokio::spawn(run_announcements(
+            store.clone(),
+            fanout.clone(),
+            announcement_rx,
         ));
         Self {
             store,
@@ -195,15 +204,8 @@ impl EventLog {
 
     /// Publishes other nodes' events of a new room in order, even if bus messages are lost.
     pub fn track_stream(&self, stream: Stream) {
-        if self.fanout.bus.is_none() {
-            return;
-        }
-        let log = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = log.position(stream).await {
-                tracing::warn!(%stream, %error, "the position of a stream could not be read");
-            }
-        });
+        let (store, fanout) = (self.store.clone(), self.fanout.clone());
+        tokio::spawn(async move { fanout.track_stream(&store, stream).await });
     }
 
     /// Publishes what another node committed; `at` is its time of sending.
@@ -213,7 +215,9 @@ impl EventLog {
         self.fanout.metrics.bus_lag.observe(lag.as_secs_f64());
         for row in rows {
             match EncodedEvent::encode(stream, row) {
-                Ok(event) => self.fanout.publish(&event),
+                Ok(event) => {
+                    self.fanout.publish(&event);
+                }
                 Err(error) => {
                     tracing::error!(%stream, seq = row.seq, %error, "an event could not be encoded");
                 }

@@ -19,9 +19,9 @@ use tungstenite::protocol::frame::{
 pub struct EncodedEvent {
     pub stream: Stream,
     pub seq: Seq,
-    /// None for room events.
+    /// Of a story.
     pub topic: Option<Arc<str>>,
-    /// A `text/event-stream` event for news, a WebSocket frame for a room.
+    /// A `text/event-stream` event for news, a WebSocket frame for a room, the payload otherwise.
     pub bytes: Bytes,
 }
 
@@ -47,6 +47,7 @@ impl EncodedEvent {
                 );
                 (Some(topic), event.into())
             }
+            Stream::Memberships => (None, payload.clone().into()),
             Stream::Room(room) => {
                 // As `ServerFrame::Event`, without parsing the payload: its fields follow these two.
                 let fields = payload.strip_prefix('{').unwrap_or("}");

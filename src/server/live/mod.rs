@@ -7,6 +7,7 @@ pub mod connection;
 pub mod event;
 pub mod flusher;
 pub mod frame;
+mod local;
 pub mod news_subscribers;
 mod nodes;
 mod presence;
@@ -117,16 +118,6 @@ impl ConnectionRegistry {
     /// Makes a user's clients reconnect, on every node.
     pub fn reconnect_user(&self, user: UserId) {
         self.broadcast_command(RemoteCommand::ReconnectUser { user });
-    }
-
-    /// Subscribes a user's clients to a room, on every node.
-    pub fn subscribe_everywhere(&self, user: UserId, room: RoomId, kind: RoomKind) {
-        self.broadcast_command(RemoteCommand::SubscribeUser { user, room, kind });
-    }
-
-    /// Subscribes all clients to a room, on every node.
-    pub fn subscribe_all_everywhere(&self, room: RoomId, kind: RoomKind) {
-        self.broadcast_command(RemoteCommand::SubscribeAll { room, kind });
     }
 
     /// Subscribes a user's clients on this node to a room.

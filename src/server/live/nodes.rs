@@ -3,7 +3,7 @@
 
 use super::{Connection, ConnectionRegistry, State};
 use crate::{
-    model::{ClientId, RoomId, UserId, room::RoomKind},
+    model::{ClientId, UserId},
     protocol::close::CloseCode,
     server::{
         bus::{ClientChange, ConnectedClient, Message, NodeId, RemoteCommand},
@@ -100,14 +100,6 @@ impl ConnectionRegistry {
         let user = state.users.get(&user).into_iter();
         for connection in user.flat_map(|user| &user.connections) {
             act(connection);
-        }
-    }
-
-    fn subscribe_all(&self, room: RoomId, kind: RoomKind) {
-        let mut state = self.lock();
-        let users: Vec<_> = state.users.keys().copied().collect();
-        for user in users {
-            state.subscribe(user, room, kind);
         }
     }
 

@@ -31,7 +31,7 @@ fn count_received(connection: &Connection) -> usize {
 fn register_in_room(live: &ConnectionRegistry, connection: &Arc<Connection>, n: u128) -> bool {
     let opened = live.register(connection);
     if opened {
-        live.subscribe_everywhere(connection.person.id, room(n), RoomKind::Public);
+        live.subscribe(connection.person.id, room(n), RoomKind::Public);
     }
     opened
 }
@@ -51,7 +51,7 @@ fn a_room_is_received_by_its_members_only() {
     register_in_room(&live, &in_it, 7);
     live.register(&joined);
     register_in_room(&live, &outside, 8);
-    live.subscribe_everywhere(joined.person.id, room(7), RoomKind::Public);
+    live.subscribe(joined.person.id, room(7), RoomKind::Public);
     live.send_to_room(room(7), ServerFrame::Pong { n: 1 }, None);
     assert_eq!(
         (
@@ -150,12 +150,12 @@ fn in_a_crowd_everybody_sees_some_and_friends_see_each_other() {
         live.register(connection);
         live.publish_presence(&connection.person);
     }
-    live.subscribe_everywhere(friend.person.id, room(7), RoomKind::Direct);
+    live.subscribe(friend.person.id, room(7), RoomKind::Direct);
     for connection in crowd.iter().chain([&friend, &stranger]) {
         count_received(connection);
     }
     live.register(&late);
-    live.subscribe_everywhere(late.person.id, room(7), RoomKind::Direct);
+    live.subscribe(late.person.id, room(7), RoomKind::Direct);
     live.publish_presence(&late.person);
     assert_eq!(
         (count_received(&friend), count_received(&late)),

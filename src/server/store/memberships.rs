@@ -62,13 +62,13 @@ impl Store {
     }
 
     /// Joins all users to a public room, with existing messages read.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn create_memberships_for_all(&self, room: RoomId, at: Millis) -> Result<()> {
-        let mut tx = self.begin().await?;
-        self.lock_memberships(&mut tx, MembershipLock::Everybody)
-            .await?;
+    pub(super) async fn create_memberships_for_all(
+        &self,
+        tx: &mut Tx,
+        room: RoomId,
+        at: Millis,
+    ) -> Result<()> {
+        self.lock_memberships(tx, MembershipLock::Everybody).await?;
         sqlx::query(
             "INSERT INTO memberships (room_id, user_id, read_seq, joined_at)
              SELECT rooms.id, users.id, streams.head, $2
@@ -78,10 +78,19 @@ impl Store {
         )
         .bind(room.to_string())
         .bind(at)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-        tx.commit().await?;
         Ok(())
+    }
+
+    /// For people who did not join when they were created.
+    #[cfg(test)]
+    pub(crate) async fn join_everybody(&self, room: RoomId) {
+        let mut tx = self.begin().await.unwrap();
+        self.create_memberships_for_all(&mut tx, room, 0)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
     }
 
     /// A user and a public room created concurrently do not see each other's rows. New users share this lock; joining

@@ -1,12 +1,13 @@
 //! Rooms, and how each member sees them.
 
 use super::{
-    Store, Stream, Tx, can_be_stored, connection::Pool, parse, placeholders, users::decode_person,
+    NewEvent, Store, Stream, Tx, can_be_stored, connection::Pool, parse, placeholders,
+    users::decode_person,
 };
 use crate::{
     model::{
         Epoch, Millis, RoomId, UserId, limits,
-        room::{RoomKind, RoomName, RoomSummary},
+        room::{MembershipEvent, RoomKind, RoomName, RoomSummary},
     },
     server::error::{Error, Result},
 };
@@ -109,7 +110,8 @@ fn decode_room_summary(row: RoomSummaryColumns) -> Result<RoomSummary> {
 }
 
 impl Store {
-    /// Creates a public room with its stream. Returns false if the slug is taken.
+    /// Creates a public room with its stream and every user as a member, with existing messages read. Returns its
+    /// event, or none if the slug is taken.
     ///
     /// # Errors
     /// When the store fails.
@@ -119,7 +121,7 @@ impl Store {
         slug: &str,
         name: &RoomName,
         at: Millis,
-    ) -> Result<bool> {
+    ) -> Result<Option<NewEvent>> {
         let mut tx = self.begin().await?;
         let made = sqlx::query(
             "INSERT INTO rooms (id, slug, name, kind, direct_key, created_at) VALUES ($1, $2, $3, 'public', NULL, $4)
@@ -133,14 +135,17 @@ impl Store {
         .await?;
         if made.rows_affected() == 0 {
             tx.rollback().await?;
-            return Ok(false);
+            return Ok(None);
         }
         self.create_stream(&mut tx, Stream::Room(id)).await?;
+        self.create_memberships_for_all(&mut tx, id, at).await?;
+        let joined = MembershipEvent::AllJoined { room: id };
+        let event = self.append_membership_event(&mut tx, &joined, at).await?;
         tx.commit().await?;
-        Ok(true)
+        Ok(Some(event))
     }
 
-    /// The direct room of two users, created with its stream if missing (then true).
+    /// The direct room of two users. If missing, it is created with its stream, and its event is returned.
     ///
     /// # Errors
     /// When the store fails.
@@ -150,7 +155,7 @@ impl Store {
         one: UserId,
         other: UserId,
         at: Millis,
-    ) -> Result<(RoomId, bool)> {
+    ) -> Result<(RoomId, Option<NewEvent>)> {
         let key = if one < other {
             format!("{one}:{other}")
         } else {
@@ -172,14 +177,31 @@ impl Store {
                 .fetch_one(&mut *tx)
                 .await?;
             tx.rollback().await?;
-            return Ok((parse(&id)?, false));
+            return Ok((parse(&id)?, None));
         }
         self.create_stream(&mut tx, Stream::Room(new_id)).await?;
         for user in [one, other] {
             create_membership(&mut tx, new_id, user, at).await?;
         }
+        let joined = MembershipEvent::Joined {
+            room: new_id,
+            room_kind: RoomKind::Direct,
+            users: vec![one, other],
+        };
+        let event = self.append_membership_event(&mut tx, &joined, at).await?;
         tx.commit().await?;
-        Ok((new_id, true))
+        Ok((new_id, Some(event)))
+    }
+
+    async fn append_membership_event(
+        &self,
+        tx: &mut Tx,
+        event: &MembershipEvent,
+        at: Millis,
+    ) -> Result<NewEvent> {
+        let payload = serde_json::to_string(event)?;
+        self.append_event(tx, Stream::Memberships, event.kind(), payload, at)
+            .await
     }
 
     /// A user's rooms: public ones first, in order of creation.

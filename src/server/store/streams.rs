@@ -20,6 +20,8 @@ const MAX_QUERY_STREAMS: usize = 256;
 pub enum Stream {
     News,
     Room(RoomId),
+    /// Who joined which room; only nodes read it.
+    Memberships,
 }
 
 impl fmt::Display for Stream {
@@ -27,6 +29,7 @@ impl fmt::Display for Stream {
         match self {
             Self::News => f.write_str("news"),
             Self::Room(room) => write!(f, "room:{room}"),
+            Self::Memberships => f.write_str("memberships"),
         }
     }
 }
@@ -35,12 +38,15 @@ impl FromStr for Stream {
     type Err = String;
 
     fn from_str(name: &str) -> std::result::Result<Self, String> {
-        if name == "news" {
-            return Ok(Self::News);
+        match name {
+            "news" => Ok(Self::News),
+            "memberships" => Ok(Self::Memberships),
+            name => name
+                .strip_prefix("room:")
+                .and_then(|id| id.parse().ok())
+                .map(Self::Room)
+                .ok_or_else(|| format!("{name:?} is not the name of a stream")),
         }
-        let room = name.strip_prefix("room:").and_then(|id| id.parse().ok());
-        room.map(Self::Room)
-            .ok_or_else(|| format!("{name:?} is not the name of a stream"))
     }
 }
 
@@ -179,6 +185,33 @@ impl Store {
         }
         query.execute(&mut **tx).await?;
         Ok(())
+    }
+
+    /// Appends an event to a stream, which is created if missing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn append_event(
+        &self,
+        tx: &mut Tx,
+        stream: Stream,
+        kind: &'static str,
+        payload: String,
+        at: Millis,
+    ) -> Result<NewEvent> {
+        self.create_stream(tx, stream).await?;
+        let mut heads = self.lock_streams(tx, &[stream], LockedRows::Wait).await?;
+        let head = heads.entry(stream).or_default();
+        *head += 1;
+        let row = EventRow {
+            seq: *head,
+            payload,
+        };
+        let event = NewEvent { stream, row, kind };
+        self.create_events(tx, std::slice::from_ref(&event), at)
+            .await?;
+        self.update_heads(tx, &heads).await?;
+        Ok(event)
     }
 
     /// Epoch and range of a stream.

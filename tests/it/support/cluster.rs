@@ -33,8 +33,14 @@ impl Cluster {
     }
 
     pub(crate) async fn add_node(&mut self) {
+        let bus = self.nats.url();
+        self.add_node_on(bus).await;
+    }
+
+    /// A node whose messages reach only the nodes on the same bus.
+    pub(crate) async fn add_node_on(&mut self, bus: String) {
         let storage = TestStorage::with_database(Some(self.database.clone()));
-        let (bus, set) = (self.nats.url(), self.configure.clone());
+        let set = self.configure.clone();
         let node = Server::start_in(storage, move |command| {
             command.args(["--bus", &bus, "--send-burst", "100000"]);
             command.args(["--call-grace-seconds", "3"]);

@@ -28,17 +28,13 @@ impl CallFixture {
             .store
             .create_room(id, "the-arsenal", &name, 0)
             .await;
-        assert!(made.unwrap());
+        assert!(made.unwrap().is_some());
         id
     }
 
     pub(super) async fn connect_member(&self, name: &str, room: RoomId) -> TestClient {
         let person = self.create_person(name).await;
-        self.app
-            .store
-            .create_memberships_for_all(room, clock::now())
-            .await
-            .unwrap();
+        self.app.store.join_everybody(room).await;
         self.app
             .connections
             .subscribe(person.id, room, RoomKind::Public);
@@ -292,12 +288,7 @@ async fn nobody_is_in_two_calls_of_whichever_kind() {
     let room = fixture.create_room().await;
     let mut eve = fixture.connect_member("Eve", room).await;
     let (first, mut ada, mut bob) = connected_call(&fixture).await;
-    fixture
-        .app
-        .store
-        .create_memberships_for_all(room, 0)
-        .await
-        .unwrap();
+    fixture.app.store.join_everybody(room).await;
     ada.join_group_call(room).await;
     assert_eq!(ada.next_error().await, ErrorCode::AlreadyInCall);
     eve.join_group_call(room).await;

@@ -80,6 +80,7 @@ impl LogFixture {
             bus: None,
             metrics: Arc::default(),
             lagging_streams: mpsc::channel(1).0,
+            announcements: mpsc::channel(1).0,
         };
         Writer::new(self.store.clone(), fanout)
     }

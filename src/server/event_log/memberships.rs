@@ -1,0 +1,191 @@
+//! Memberships: an event of their stream subscribes connections on every node, and tells pages of the room.
+//!
+//! The event is committed with the membership, so a node that missed it finds it by its sequence.
+
+use super::{EventLog, Fanout, tail::PublishOutcome};
+use crate::{
+    model::{
+        Millis, RoomId, UserId,
+        room::{MembershipEvent, RoomKind, RoomName},
+    },
+    protocol::ws::ServerFrame,
+    server::{
+        error::{Error, Result},
+        live::EncodedEvent,
+        store::{NewEvent, Store, Stream},
+    },
+};
+use tokio::sync::{mpsc, oneshot};
+
+impl EventLog {
+    /// Creates a public room with every user as a member. Returns false if the slug is taken.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_room(
+        &self,
+        id: RoomId,
+        slug: String,
+        name: RoomName,
+        at: Millis,
+    ) -> Result<bool> {
+        let store = self.store.clone();
+        let create = async move { store.create_room(id, &slug, &name, at).await };
+        let event = self.finish(create, Option::clone).await?;
+        Ok(event.is_some())
+    }
+
+    /// The direct room of two users, created if missing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_or_create_direct_room(
+        &self,
+        new_id: RoomId,
+        one: UserId,
+        other: UserId,
+        at: Millis,
+    ) -> Result<RoomId> {
+        let store = self.store.clone();
+        let find = async move {
+            store
+                .find_or_create_direct_room(new_id, one, other, at)
+                .await
+        };
+        let (room, _) = self.finish(find, |(_, event)| event.clone()).await?;
+        Ok(room)
+    }
+
+    /// Publishes what was committed even if the caller is gone.
+    async fn finish<T: Send + 'static>(
+        &self,
+        commit: impl Future<Output = Result<T>> + Send + 'static,
+        event_of: impl FnOnce(&T) -> Option<NewEvent> + Send + 'static,
+    ) -> Result<T> {
+        let fanout = self.fanout.clone();
+        let finished = tokio::spawn(async move {
+            let committed = commit.await;
+            match &committed {
+                Ok(committed) => {
+                    if let Some(event) = event_of(committed) {
+                        fanout.publish_committed(event);
+                        fanout.flush_announcements().await;
+                    }
+                }
+                // It may be committed all the same.
+                Err(_) => fanout.schedule_catch_up(Stream::Memberships),
+            }
+            committed
+        });
+        finished
+            .await
+            .map_err(|why| Error::Internal(why.to_string()))?
+    }
+}
+
+/// What is told to pages.
+#[derive(Debug)]
+pub(super) enum Announcement {
+    Joined(MembershipEvent),
+    /// Answered once everything before is told.
+    Flush(oneshot::Sender<()>),
+}
+
+impl Fanout {
+    /// Waits until this node's pages know their new rooms, so that what follows is about a room they know.
+    async fn flush_announcements(&self) {
+        let (told_tx, told) = oneshot::channel();
+        if self
+            .announcements
+            .send(Announcement::Flush(told_tx))
+            .await
+            .is_ok()
+        {
+            let _ = told.await;
+        }
+    }
+
+    fn publish_committed(&self, event: NewEvent) {
+        match EncodedEvent::encode(event.stream, &event.row) {
+            Ok(encoded) => {
+                if self.publish(&encoded) == PublishOutcome::Gap {
+                    // Events of the room must not wait for those before it.
+                    self.subscribe_members(&encoded);
+                }
+            }
+            Err(error) => tracing::error!(%error, "an event could not be encoded"),
+        }
+        self.publish_to_nodes(vec![event]);
+    }
+
+    /// Subscribes at once, so that no later event of the room is missed.
+    pub(super) fn subscribe_members(&self, event: &EncodedEvent) {
+        let event: MembershipEvent = match serde_json::from_slice(&event.bytes) {
+            Ok(event) => event,
+            Err(error) => {
+                return tracing::error!(seq = event.seq, %error, "a membership event could not be read");
+            }
+        };
+        match &event {
+            MembershipEvent::Joined {
+                room,
+                room_kind,
+                users,
+            } => {
+                for user in users {
+                    self.connections.subscribe(*user, *room, *room_kind);
+                }
+            }
+            MembershipEvent::AllJoined { room } => {
+                self.connections.subscribe_all(*room, RoomKind::Public);
+            }
+        }
+        // When full, the pages see the room when they load or reconnect.
+        let _ = self.announcements.try_send(Announcement::Joined(event));
+    }
+}
+
+/// Tells this node's pages of their new rooms, until all senders are dropped.
+pub(super) async fn run_announcements(
+    store: Store,
+    fanout: Fanout,
+    mut announcements: mpsc::Receiver<Announcement>,
+) {
+    while let Some(announcement) = announcements.recv().await {
+        match announcement {
+            Announcement::Joined(event) => {
+                if let Err(error) = announce(&store, &fanout, &event).await {
+                    // The pages see the room when they load or reconnect.
+                    tracing::warn!(%error, ?event, "a new room could not be announced");
+                }
+            }
+            Announcement::Flush(told) => drop(told.send(())),
+        }
+    }
+}
+
+async fn announce(store: &Store, fanout: &Fanout, event: &MembershipEvent) -> Result<()> {
+    let connections = &fanout.connections;
+    match event {
+        MembershipEvent::Joined { room, users, .. } => {
+            fanout.track_stream(store, Stream::Room(*room)).await;
+            let connected = connections.local_users();
+            for user in users.iter().filter(|user| connected.contains(user)) {
+                if let Some(room) = store.find_room(*room, *user).await? {
+                    connections.send_to_local_user(*user, &ServerFrame::Room { room });
+                }
+            }
+        }
+        MembershipEvent::AllJoined { room } => {
+            fanout.track_stream(store, Stream::Room(*room)).await;
+            // A new room has the same summary for all members.
+            let Some(user) = connections.local_users().pop() else {
+                return Ok(());
+            };
+            if let Some(room) = store.find_room(*room, user).await? {
+                connections.send_to_all_local(&ServerFrame::Room { room });
+            }
+        }
+    }
+    Ok(())
+}
