@@ -39,7 +39,7 @@ pub(super) struct Pool {
 /// A connection, returned to its pool when dropped after complete statements.
 #[derive(Debug)]
 pub struct Connection {
-    connection: PoolConnection<Any>,
+    pooled: PoolConnection<Any>,
     state: State,
     #[cfg(test)]
     faults: faults::Faults,
@@ -74,7 +74,7 @@ impl Pool {
     /// When no connection is available in time.
     pub(super) async fn acquire(&self) -> Result<Connection, sqlx::Error> {
         Ok(Connection {
-            connection: self.pool.acquire().await?,
+            pooled: self.pool.acquire().await?,
             state: State::Usable,
             #[cfg(test)]
             faults: self.faults.clone(),
@@ -106,7 +106,7 @@ fn timed_out() -> sqlx::Error {
 impl Connection {
     /// Whether the database answers.
     pub(super) async fn is_alive(&mut self) -> bool {
-        ping(&mut self.connection).await.is_ok()
+        ping(&mut self.pooled).await.is_ok()
     }
 
     /// Runs a statement of a transaction's frame.
@@ -127,7 +127,7 @@ impl Connection {
     ) -> BoxStream<'e, Result<Row, sqlx::Error>> {
         let state = &mut self.state;
         *state = State::Unusable;
-        let rows = (&mut *self.connection).fetch_many(query);
+        let rows = (&mut *self.pooled).fetch_many(query);
         #[cfg(test)]
         let rows = self.faults.wrap(step, rows);
         #[cfg(not(test))]
@@ -160,11 +160,11 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.state == State::Unusable {
-            self.connection.close_on_drop();
+            self.pooled.close_on_drop();
             return;
         }
         // The pool checks a returned connection without a deadline, and its place is taken meanwhile.
-        let returned = self.connection.return_to_pool();
+        let returned = self.pooled.return_to_pool();
         tokio::spawn(timeout(PING_TIMEOUT, returned));
     }
 }
@@ -204,7 +204,7 @@ impl<'c> Executor<'c> for &'c mut Connection {
     where
         'c: 'e,
     {
-        (&mut *self.connection).prepare_with(sql, parameters)
+        (&mut *self.pooled).prepare_with(sql, parameters)
     }
 }
 

@@ -30,9 +30,13 @@ impl BlockedAppends {
     }
 
     /// Adds an append behind the others of its lock. Returns it if there are too many.
-    pub(super) fn push(&mut self, entry: AppendRequest, now: Instant) -> Result<(), AppendRequest> {
+    pub(super) fn push(
+        &mut self,
+        entry: AppendRequest,
+        now: Instant,
+    ) -> Result<(), Box<AppendRequest>> {
         if self.count >= MAX_BLOCKED_APPENDS {
-            return Err(entry);
+            return Err(Box::new(entry));
         }
         self.queue(entry.lock_key(), now).push_back(entry);
         self.count += 1;
