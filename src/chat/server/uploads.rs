@@ -20,9 +20,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{fs, io::AsyncWriteExt, sync::OwnedMutexGuard};
+use tokio::{fs, io::AsyncWriteExt, sync::OwnedMutexGuard, time::Instant};
 
 const MAX_UPLOADS_PER_USER: usize = 8;
+/// Since the last frame; then the upload has no place any more. It goes on when it is announced again.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Since the last chunk.
 const PARTIAL_UPLOAD_TTL: Duration = Duration::from_hours(24);
 
@@ -32,11 +34,29 @@ type UploadKey = (UserId, MessageId);
 #[derive(Debug)]
 pub(super) struct Uploads {
     app: Arc<AppState>,
-    in_progress: Mutex<HashMap<UploadKey, Arc<Slot>>>,
+    in_progress: Mutex<HashMap<UploadKey, Slot>>,
 }
 
-/// Several connections of one user may send the same upload. `None` when it was not announced or has ended.
-type Slot = tokio::sync::Mutex<Option<AnnouncedFile>>;
+#[derive(Debug)]
+struct Slot {
+    /// Several connections of one user may send the same upload. `None` when it was not announced or has ended.
+    file: Arc<tokio::sync::Mutex<Option<AnnouncedFile>>>,
+    last_used: Instant,
+}
+
+impl Slot {
+    fn new() -> Self {
+        Self {
+            file: Arc::default(),
+            last_used: Instant::now(),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        // A task that uses the file holds another reference.
+        Arc::strong_count(&self.file) == 1 && self.last_used.elapsed() > IDLE_TIMEOUT
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AnnouncedFile {
@@ -150,7 +170,8 @@ impl Uploads {
                 file.name
             )));
         }
-        let in_progress = self.in_progress();
+        let mut in_progress = self.in_progress();
+        in_progress.retain(|(owner, _), slot| *owner != user || !slot.is_idle());
         let others = in_progress
             .keys()
             .filter(|(owner, other)| *owner == user && *other != id)
@@ -257,12 +278,17 @@ impl Uploads {
     /// Waits until no other task uses the file.
     async fn lock(&self, key: UploadKey) -> LockedUpload<'_> {
         loop {
-            let slot = self.in_progress().entry(key).or_default().clone();
-            let locked = slot.clone().lock_owned().await;
+            let file = {
+                let mut in_progress = self.in_progress();
+                let slot = in_progress.entry(key).or_insert_with(Slot::new);
+                slot.last_used = Instant::now();
+                slot.file.clone()
+            };
+            let locked = file.clone().lock_owned().await;
             let is_current = self
                 .in_progress()
                 .get(&key)
-                .is_some_and(|current| Arc::ptr_eq(current, &slot));
+                .is_some_and(|current| Arc::ptr_eq(&current.file, &file));
             if is_current {
                 return LockedUpload {
                     uploads: self,
@@ -295,9 +321,68 @@ impl Uploads {
         self.app.partial_uploads_dir().join(format!("{user}-{id}"))
     }
 
-    fn in_progress(&self) -> MutexGuard<'_, HashMap<UploadKey, Arc<Slot>>> {
+    fn in_progress(&self) -> MutexGuard<'_, HashMap<UploadKey, Slot>> {
         self.in_progress
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::user::{Role, UserName},
+        server::{config::Config, random, store::testing::TestStorage},
+    };
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    /// As after eight pages were closed in the middle of an upload.
+    #[tokio::test]
+    async fn abandoned_uploads_give_their_places_back() {
+        let home = TestStorage::new();
+        let arguments = std::iter::once("rialto".to_owned()).chain(home.arguments());
+        let config = Arguments::parse_from(arguments).config;
+        let (app, _) = AppState::new(config, "build-1".into()).await.unwrap();
+        let uploads = Uploads::new(app);
+        let ada = Person {
+            id: UserId(random::new_id()),
+            name: UserName::new("Ada").unwrap(),
+            role: Role::Guest,
+        };
+        let room = RoomId(random::new_id());
+        let ids: Vec<_> = (0..=MAX_UPLOADS_PER_USER)
+            .map(|_| MessageId(random::new_id()))
+            .collect();
+        let announce = |n: usize| uploads.announce(&ada, ids[n], room, "plan.txt", 10);
+        for n in 0..MAX_UPLOADS_PER_USER {
+            announce(n).await.unwrap();
+        }
+        let chunk = Chunk {
+            id: ids[0],
+            offset: 0,
+            data: b"half",
+        };
+        uploads.receive(&ada, chunk).await.unwrap();
+        announce(MAX_UPLOADS_PER_USER).await.unwrap_err();
+
+        for slot in uploads.in_progress().values_mut() {
+            slot.last_used -= IDLE_TIMEOUT + Duration::from_secs(1);
+        }
+        announce(MAX_UPLOADS_PER_USER).await.unwrap();
+        let resumed = announce(0).await.unwrap();
+        assert_eq!(
+            resumed,
+            ServerFrame::UploadReady {
+                id: ids[0],
+                offset: 4
+            }
+        );
     }
 }
