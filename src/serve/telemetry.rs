@@ -4,12 +4,13 @@ use super::Systems;
 use crate::server::{
     AppState,
     metrics::{ConnectionLabels, OPENMETRICS_MEDIA_TYPE, RequestLabels as Labels},
+    prometheus_text::{self, PROMETHEUS_MEDIA_TYPE},
     random,
 };
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
     routing::get,
@@ -91,9 +92,16 @@ pub(super) async fn serve_metrics(listener: TcpListener, systems: Arc<Systems>) 
     }
 }
 
-async fn metrics(State(systems): State<Arc<Systems>>) -> Response {
+async fn metrics(State(systems): State<Arc<Systems>>, headers: HeaderMap) -> Response {
     update_gauges(&systems);
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|accept| accept.to_str().ok());
     match systems.app.metrics.encode() {
+        Ok(text) if prometheus_text::is_requested(accept.unwrap_or_default()) => (
+            [(header::CONTENT_TYPE, PROMETHEUS_MEDIA_TYPE)],
+            prometheus_text::from_openmetrics(&text),
+        )
+            .into_response(),
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS_MEDIA_TYPE)], text).into_response(),
         Err(why) => {
             tracing::error!(%why, "metrics could not be encoded");

@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod page_status;
 pub mod password;
 pub mod plain_form;
+pub mod prometheus_text;
 pub mod proxy;
 pub mod random;
 pub mod rate_limit;

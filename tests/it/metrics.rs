@@ -56,6 +56,25 @@ pub(crate) async fn wait_for_sample(server: &Server, sample: &str, is_right: imp
 }
 
 #[tokio::test]
+async fn a_reader_of_the_older_text_format_gets_it() {
+    let server = start_with_metrics().await;
+    let address = server.wait_for_line("metrics on ").await;
+    let browser = Browser::anonymous(&server, "Scraper");
+    let request = browser.http().get(address).header("accept", "text/plain");
+    let response = request.send().await.unwrap();
+    assert_eq!(
+        response.headers()["content-type"],
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let text = response.text().await.unwrap();
+    assert!(
+        text.contains("# TYPE rialto_commit_failures_total counter\n"),
+        "{text}"
+    );
+    assert!(!text.contains("# EOF"), "{text}");
+}
+
+#[tokio::test]
 async fn what_happens_is_counted() {
     const PICKED: &str =
         r#"rialto_requests_total{method="POST",route="/fn/pick-name",status="302"}"#;
