@@ -46,7 +46,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
             app,
             telemetry::trace_request,
         ));
-    http::with_security_headers(router)
+    http::with_security_headers(http::with_retry_after(router))
 }
 
 /// Pages, server functions (`/fn/…`) and browser files.

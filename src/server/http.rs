@@ -3,7 +3,8 @@
 use super::assets;
 use axum::{
     Router,
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
 };
 use std::sync::LazyLock;
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
@@ -19,6 +20,23 @@ pub fn with_security_headers<S: Clone + Send + Sync + 'static>(router: Router<S>
         ));
     }
     router
+}
+
+/// Adds `Retry-After` (RFC 9110 section 10.2.3) to responses that refuse a request for now, unless they have it.
+pub fn with_retry_after<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router.layer(SetResponseHeaderLayer::if_not_present(
+        header::RETRY_AFTER,
+        |response: &Response| retry_after(response.status()).map(HeaderValue::from_static),
+    ))
+}
+
+/// In seconds. After too many attempts it is what the failure's text says.
+fn retry_after(status: StatusCode) -> Option<&'static str> {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => Some("60"),
+        StatusCode::SERVICE_UNAVAILABLE => Some("5"),
+        _ => None,
+    }
 }
 
 /// No framing, MIME sniffing or referrers to others.
@@ -87,7 +105,12 @@ pub fn is_same_origin(headers: &axum::http::HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderMap;
+    use axum::{
+        body::Body,
+        http::{HeaderMap, Request},
+        routing::get,
+    };
+    use tower::Service;
 
     fn is_allowed(origin: Option<&str>) -> bool {
         let mut headers = HeaderMap::new();
@@ -99,6 +122,35 @@ mod tests {
             headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
         is_same_origin(&headers)
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_for_now_is_told_when_to_try_again() {
+        let limited = || async { StatusCode::TOO_MANY_REQUESTS };
+        let away = || async { StatusCode::SERVICE_UNAVAILABLE };
+        let own = || async { (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "3")]) };
+        let router = Router::new()
+            .route("/limited", get(limited))
+            .route("/away", get(away))
+            .route("/own", get(own))
+            .route("/fine", get(|| async {}));
+        let mut router = with_retry_after(router);
+        for (path, seconds) in [
+            ("/limited", Some("60")),
+            ("/away", Some("5")),
+            ("/own", Some("3")),
+            ("/fine", None),
+            ("/missing", None),
+        ] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.call(request).await.unwrap();
+            let header = response.headers().get(header::RETRY_AFTER);
+            assert_eq!(
+                header.map(|value| value.to_str().unwrap()),
+                seconds,
+                "{path}"
+            );
+        }
     }
 
     #[test]

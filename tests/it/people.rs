@@ -17,6 +17,10 @@ use rialto::{
 
 /// A wrong password, with this `X-Forwarded-For`. Returns the status.
 async fn sign_in_status(client: &Browser, forwarded_for: &str) -> u16 {
+    try_sign_in(client, forwarded_for).await.status().as_u16()
+}
+
+async fn try_sign_in(client: &Browser, forwarded_for: &str) -> Response {
     let form = [("name", "Ada"), ("password", "a guess"), ("next", "/")];
     let request = client.http().post(client.url("/fn/sign-in")).form(&form);
     let request = request.header("accept", "application/json");
@@ -24,7 +28,21 @@ async fn sign_in_status(client: &Browser, forwarded_for: &str) -> u16 {
         .header("x-forwarded-for", forwarded_for)
         .send()
         .await;
-    response.unwrap().status().as_u16()
+    response.unwrap()
+}
+
+#[tokio::test]
+async fn who_tries_too_often_is_told_when_to_try_again() {
+    let server = Server::start_with(|command| {
+        command.args(["--sign-in-burst", "1"]);
+    })
+    .await;
+    let guesser = Browser::anonymous(&server, "Mallory");
+    let allowed = try_sign_in(&guesser, "192.0.2.1").await;
+    assert!(!allowed.headers().contains_key("retry-after"));
+    let limited = try_sign_in(&guesser, "192.0.2.1").await;
+    assert_eq!(limited.status(), 429);
+    assert_eq!(limited.headers()["retry-after"], "60");
 }
 
 #[tokio::test]
