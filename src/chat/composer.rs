@@ -35,7 +35,8 @@ struct ComposerState {
     field: NodeRef<html::Textarea>,
     lines: RwSignal<usize>,
     error: RwSignal<Option<String>>,
-    typing_sent_at: StoredValue<Millis>,
+    /// None before the first, and after each message.
+    typing_sent_at: StoredValue<Option<Millis>>,
 }
 
 impl ComposerState {
@@ -48,7 +49,7 @@ impl ComposerState {
             field: NodeRef::new(),
             lines: RwSignal::new(1),
             error: RwSignal::new(None),
-            typing_sent_at: StoredValue::new(0),
+            typing_sent_at: StoredValue::new(None),
         }
     }
 
@@ -84,10 +85,11 @@ impl ComposerState {
         };
         self.on_change(&field.value());
         self.error.set(None);
-        let (room, now) = (self.room, browser::now());
-        let is_due = now - self.typing_sent_at.get_value() > TYPING_INTERVAL;
+        let (room, now) = (self.room, browser::monotonic_now());
+        let sent_at = self.typing_sent_at.get_value();
+        let is_due = sent_at.is_none_or(|sent_at| now - sent_at > TYPING_INTERVAL);
         if is_due && self.socket.send(&ClientFrame::Typing { room }) {
-            self.typing_sent_at.set_value(now);
+            self.typing_sent_at.set_value(Some(now));
         }
     }
 
@@ -105,7 +107,7 @@ impl ComposerState {
                 field.set_value("");
                 self.on_change("");
                 self.error.set(None);
-                self.typing_sent_at.set_value(0);
+                self.typing_sent_at.set_value(None);
             }
             Err(why) => self
                 .error

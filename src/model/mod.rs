@@ -8,6 +8,7 @@ pub mod id;
 pub mod limits;
 pub mod message;
 pub mod outbox;
+pub mod page_clock;
 pub mod reconnect;
 pub mod room;
 pub mod story;

@@ -1,6 +1,7 @@
 //! When a live connection connects, counts as dead and connects again, without a clock or randomness.
 //!
-//! A [`ReconnectPolicy`] holds what differs between WebSocket and news stream.
+//! Times are readings of a [`PageClock`](super::page_clock::PageClock), which is never set. A [`ReconnectPolicy`] holds
+//! what differs between WebSocket and news stream.
 
 use super::{Millis, backoff};
 
@@ -116,7 +117,7 @@ pub struct ReconnectState<P> {
     attempt: u32,
     /// Since the last stable connection.
     failures: u32,
-    last_timer_at: Millis,
+    last_timer_at: Option<Millis>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +144,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
             state: State::Idle,
             attempt: 0,
             failures: 0,
-            last_timer_at: 0,
+            last_timer_at: None,
         }
     }
 
@@ -300,9 +301,7 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
         else {
             return None;
         };
-        // The device's clock may have gone back.
-        let age = (now - phase_since).max(0);
-        if phase == ConnectPhase::Welcomed && age >= P::STABLE_AGE {
+        if phase == ConnectPhase::Welcomed && now - phase_since >= P::STABLE_AGE {
             self.failures = 0;
         }
         let backoff = backoff::retry_delay(self.failures, random).into();
@@ -316,7 +315,8 @@ impl<P: ReconnectPolicy> ReconnectState<P> {
     }
 
     fn on_timer(&mut self, now: Millis, random: f64) -> Option<ConnectionEffect> {
-        let late = now - std::mem::replace(&mut self.last_timer_at, now) - TIMER_INTERVAL;
+        let last_timer_at = self.last_timer_at.replace(now);
+        let late = last_timer_at.map_or(0, |last| now - last - TIMER_INTERVAL);
         let connection = match &mut self.state {
             State::Idle => return None,
             State::BackingOff { retry_at } => {
@@ -458,7 +458,7 @@ mod tests {
             pinging.on_event(event, now, 1.0);
             pinging.retry_at().unwrap_or(now) - now
         };
-        assert_eq!([0, 0, -5].map(|age| lose_after(&mut lose, age)), [500; 3]);
+        assert_eq!([0, 0, 5].map(|age| lose_after(&mut lose, age)), [500; 3]);
         let mut streaming = ReconnectState::new(Streaming);
         let mut lose = |event, now| {
             streaming.on_event(event, now, 1.0);

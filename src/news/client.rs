@@ -24,7 +24,7 @@ use crate::{
         browser_state::BrowserState,
         build::BuildTracker,
         page_visibility::use_page_visibility,
-        reconnect::{PageEvents, ReconnectingClient},
+        reconnect::{PageEvents, ReconnectingClient, page_now},
     },
 };
 use leptos::{prelude::*, task::spawn_local};
@@ -324,6 +324,20 @@ impl NewsStream {
         }
     }
 
+    /// The page's clock counts durations, `now` is shown: the start of an interruption is converted once.
+    fn update_interruption(self, now: Millis) {
+        let age = self
+            .with_reconnect(|reconnect| reconnect.policy.interruption_age(page_now()))
+            .flatten();
+        let is_shown = self
+            .interrupted_since
+            .try_with_untracked(Option::is_some)
+            .unwrap_or_default();
+        if is_shown != age.is_some() {
+            self.interrupted_since.try_set(age.map(|age| now - age));
+        }
+    }
+
     /// After a resync: resumes from the current status and makes lists fetch again.
     async fn fetch_status(self, attempt: Option<u32>) {
         let status = find_news_status().await;
@@ -390,12 +404,7 @@ impl ReconnectingClient for NewsStream {
     fn on_timer(self) {
         self.dispatch(ConnectionEvent::Timer);
         let now = browser::now();
-        let since = self
-            .with_reconnect(|reconnect| reconnect.policy.interrupted_since(now))
-            .flatten();
-        if self.interrupted_since.try_get_untracked() != Some(since) {
-            self.interrupted_since.try_set(since);
-        }
+        self.update_interruption(now);
         let over = |breaking: &BreakingStory| now - breaking.at > BREAKING_TTL;
         if self
             .breaking

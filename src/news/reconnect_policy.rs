@@ -36,10 +36,10 @@ impl StreamPolicy {
             Millis::try_from(seconds.saturating_mul(2_500)).unwrap_or(Millis::MAX);
     }
 
-    /// Start of an interruption long enough to be shown.
-    pub(super) fn interrupted_since(&self, now: Millis) -> Option<Millis> {
-        self.lost_at
-            .filter(|since| now - since >= INTERRUPTION_NOTICE_DELAY)
+    /// Milliseconds since the start of an interruption that is long enough to be shown.
+    pub(super) fn interruption_age(&self, now: Millis) -> Option<Millis> {
+        let age = now - self.lost_at?;
+        Some(age).filter(|age| *age >= INTERRUPTION_NOTICE_DELAY)
     }
 }
 
@@ -115,16 +115,16 @@ mod tests {
         let mut state = connected_state();
         report(&mut state, ConnectionEvent::Received, 10_000);
         report(&mut state, LOST, 10_000);
-        assert_eq!(state.policy.interrupted_since(12_999), None);
-        assert_eq!(state.policy.interrupted_since(13_000), Some(10_000));
+        assert_eq!(state.policy.interruption_age(12_999), None);
+        assert_eq!(state.policy.interruption_age(13_000), Some(3_000));
         report(&mut state, ConnectionEvent::Start, 13_000);
         assert_eq!(
-            state.policy.interrupted_since(20_000),
+            state.policy.interruption_age(20_000),
             Some(10_000),
             "until the server says hello"
         );
         report(&mut state, ConnectionEvent::Welcomed, 20_000);
-        assert_eq!(state.policy.interrupted_since(99_000), None);
+        assert_eq!(state.policy.interruption_age(99_000), None);
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
             report(&mut state, ConnectionEvent::Timer, 10_101),
             Some(ConnectionEffect::BackOff)
         );
-        assert_eq!(state.policy.interrupted_since(3_100), Some(100));
+        assert_eq!(state.policy.interruption_age(3_100), Some(3_000));
     }
 
     #[test]
@@ -152,8 +152,8 @@ mod tests {
         assert_eq!(report(&mut state, ConnectionEvent::Timer, 37_501), None);
         report(&mut state, LOST, 70_000);
         assert_eq!(
-            state.policy.interrupted_since(70_000),
-            Some(30_000),
+            state.policy.interruption_age(70_000),
+            Some(40_000),
             "since the last event"
         );
         connect(&mut state, 70_000);
@@ -195,6 +195,6 @@ mod tests {
         report(&mut state, LOST, 50_000);
         assert_eq!(report(&mut state, ConnectionEvent::Timer, 99_000), None);
         assert_eq!(report(&mut state, ConnectionEvent::RetryNow, 99_000), None);
-        assert_eq!(state.policy.interrupted_since(99_000), None);
+        assert_eq!(state.policy.interruption_age(99_000), None);
     }
 }

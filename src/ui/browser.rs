@@ -7,11 +7,24 @@ use wasm_bindgen::{JsCast, prelude::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortSignal, RequestCache, RequestInit, Response, Storage};
 
-/// Milliseconds since 1970-01-01T00:00:00Z, by this device's clock.
+/// Milliseconds since 1970-01-01T00:00:00Z, by this device's clock: for times that are shown or stored. It may be set
+/// at any moment.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "a time fits into 53 bits")]
 pub fn now() -> Millis {
     js_sys::Date::now() as Millis
+}
+
+/// Milliseconds since the page was opened (W3C High Resolution Time): for durations. Most browsers stop it while the
+/// device sleeps.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a page is not open for that long"
+)]
+pub fn monotonic_now() -> Millis {
+    let performance = web_sys::window().and_then(|window| window.performance());
+    performance.map_or(0, |performance| performance.now() as Millis)
 }
 
 /// Creates a UUID of version 7 (RFC 9562).

@@ -1,8 +1,9 @@
-//! Runs a [`ReconnectState`] with the browser's clock, timers and network events.
+//! Runs a [`ReconnectState`] with the page's clock, timers and network events.
 
 use super::browser;
 use crate::model::{
     Millis,
+    page_clock::PageClock,
     reconnect::{
         ConnectionEffect, ConnectionEvent, DisconnectCause, ReconnectPolicy, ReconnectState,
         TIMER_INTERVAL,
@@ -13,7 +14,20 @@ use leptos::{
     leptos_dom::helpers::{IntervalHandle, WindowListenerHandle},
     prelude::*,
 };
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
+
+thread_local! {
+    static PAGE_CLOCK: Cell<PageClock> = const { Cell::new(PageClock::new()) };
+}
+
+/// Milliseconds since an arbitrary time, monotonic and including the device's sleep. Browser only.
+#[must_use]
+pub fn page_now() -> Millis {
+    let mut clock = PAGE_CLOCK.get();
+    let now = clock.read(browser::monotonic_now(), browser::now());
+    PAGE_CLOCK.set(clock);
+    now
+}
 
 /// A client that keeps a connection open.
 pub trait ReconnectingClient: Copy + 'static {
@@ -41,7 +55,7 @@ pub trait ReconnectingClient: Copy + 'static {
     /// Records an event and applies its effect.
     fn dispatch(self, event: ConnectionEvent) {
         let effect = self
-            .with_reconnect(|state| state.on_event(event, browser::now(), browser::random()))
+            .with_reconnect(|state| state.on_event(event, page_now(), browser::random()))
             .flatten();
         if let Some(effect) = effect {
             self.apply(effect);
@@ -52,7 +66,7 @@ pub trait ReconnectingClient: Copy + 'static {
     /// For the next deadline.
     fn set_timer(self) {
         if let Some(deadline) = self.with_reconnect(|state| state.deadline()).flatten() {
-            let delay: Millis = (deadline - browser::now()).max(0);
+            let delay: Millis = (deadline - page_now()).max(0);
             let delay = i32::try_from(delay).unwrap_or(i32::MAX);
             browser::run_after(delay, move || self.on_timer());
         }

@@ -10,7 +10,7 @@ use super::{
     browser_state::BrowserState,
     build::BuildTracker,
     page_visibility::use_page_visibility,
-    reconnect::{PageEvents, ReconnectingClient},
+    reconnect::{PageEvents, ReconnectingClient, page_now},
 };
 use crate::{
     model::{
@@ -186,7 +186,7 @@ impl Socket {
 
     /// During a call, dead connections are detected within seconds. Browser only.
     pub fn set_urgent(&self, urgent: bool) {
-        let now = browser::now();
+        let now = page_now();
         self.with_reconnect(|reconnect| reconnect.set_urgent(urgent, now));
     }
 
@@ -199,7 +199,7 @@ impl Socket {
 
     /// Sends a ping, whose pong confirms every earlier frame. Browser only.
     pub fn ping(self) {
-        let now = browser::now();
+        let now = page_now();
         let number = self.with_reconnect(|reconnect| reconnect.policy.start_ping(now));
         self.dispatch(ConnectionEvent::ReplyRequested);
         if let Some(n) = number {
@@ -259,7 +259,7 @@ impl Socket {
     /// In any status.
     fn send_text(self, frame: &ClientFrame) -> bool {
         let text = serde_json::to_string(frame).unwrap_or_default();
-        let now = browser::now();
+        let now = page_now();
         self.connection
             .with(|connection| {
                 connection.reconnect.policy.on_sent(now);
@@ -330,7 +330,7 @@ impl Socket {
                 self.status.set(SocketStatus::Connected);
             }
             ServerFrame::Pong { n } => {
-                let now = browser::now();
+                let now = page_now();
                 self.with_reconnect(|reconnect| reconnect.policy.on_pong(*n, now));
             }
             ServerFrame::People { .. }
@@ -376,7 +376,7 @@ impl Socket {
 
     fn check_health_first(self) {
         let check_timeout = Millis::from(HEALTH_CHECK_TIMEOUT);
-        let began = browser::now();
+        let began = page_now();
         // In case the check never completes.
         let attempt =
             self.with_reconnect(|reconnect| reconnect.postpone(began + 2 * check_timeout));
@@ -391,7 +391,7 @@ impl Socket {
                 self.dispatch(ConnectionEvent::RetryNow);
             } else {
                 // A refused check fails at once; wait for the rest of the timeout.
-                let retry_at = (began + check_timeout).max(browser::now());
+                let retry_at = (began + check_timeout).max(page_now());
                 self.with_reconnect(|reconnect| reconnect.postpone(retry_at));
                 self.set_timer();
             }
@@ -426,7 +426,7 @@ impl ReconnectingClient for Socket {
     }
 
     fn on_timer(self) {
-        let now = browser::now();
+        let now = page_now();
         let must_check = self.with_reconnect(|reconnect| reconnect.must_check_health(now));
         if must_check == Some(true) {
             self.check_health_first();

@@ -33,13 +33,23 @@ const ALLOWED_DEPENDENCIES: [(&str, &[&str]); 12] = [
 ];
 
 /// No path of the first may lead into the second.
-const FORBIDDEN_DEPENDENCIES: [(&str, &str); 6] = [
+const FORBIDDEN_DEPENDENCIES: [(&str, &str); 15] = [
     ("server::live", "model::call"),
     ("server::bus", "model::call"),
     ("calls::client", "calls::view"),
     ("calls::client", "calls::chunk"),
     ("calls::client::state", "ui"),
     ("calls::client::devices", "calls::client::peer"),
+    // Only durations: somebody may set the wall clock meanwhile.
+    ("server::live", "server::clock"),
+    ("server::rate_limit", "server::clock"),
+    ("serve", "server::clock"),
+    ("ui::socket", "ui::browser::now"),
+    ("calls::client", "ui::browser::now"),
+    ("calls::view::stage", "ui::browser::now"),
+    ("chat::client::typing", "ui::browser::now"),
+    ("chat::composer", "ui::browser::now"),
+    ("news::reconnect_policy", "ui::browser::now"),
 ];
 
 /// Plain functions over plain data.
@@ -427,6 +437,16 @@ fn every_kind_of_forbidden_dependency_is_found() {
             "calls::client::peers",
             "use super::super::view::dock::Dock;",
             "calls::client::peers -> calls::view::dock::Dock",
+        ),
+        (
+            "server::live::connection",
+            "use crate::server::{bus, clock};",
+            "server::live::connection -> server::clock",
+        ),
+        (
+            "chat::client::typing",
+            "use crate::ui::browser; fn a() { browser::now(); }",
+            "chat::client::typing -> ui::browser::now",
         ),
         (
             "model::story",

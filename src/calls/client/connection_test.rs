@@ -125,7 +125,7 @@ fn parse_reflexive_address(candidate: &str) -> Option<String> {
 
 /// Measures one relay; `None` if the connection does not open in time.
 pub async fn test_relay(relay: &IceServer) -> Option<RelayTimings> {
-    let started_at = browser::now();
+    let started_at = browser::monotonic_now();
     let settings = rtc_configuration(std::slice::from_ref(relay));
     settings.set_ice_transport_policy(RtcIceTransportPolicy::Relay);
     let (one, other) = (
@@ -147,7 +147,7 @@ pub async fn test_relay(relay: &IceServer) -> Option<RelayTimings> {
     channel.set_onopen(Some(&on_open));
     negotiate(&one.connection, &other.connection).await.ok()?;
     with_timeout(RELAY_TEST_TIMEOUT, opened).await?.ok()?;
-    let connect_time = browser::now() - started_at;
+    let connect_time = browser::monotonic_now() - started_at;
     let mut times = Vec::new();
     for _ in 0..ROUND_TRIP_SAMPLES {
         times.push(measure_round_trip(&one, &channel).await?);
@@ -189,10 +189,10 @@ async fn measure_round_trip(peer: &TestPeer, channel: &RtcDataChannel) -> Option
         }
     });
     channel.set_onmessage(Some(&on_message));
-    let started_at = browser::now();
+    let started_at = browser::monotonic_now();
     channel.send_with_str("there and back").ok()?;
     with_timeout(RELAY_TEST_TIMEOUT, rx).await?.ok()?;
-    Some(browser::now() - started_at)
+    Some(browser::monotonic_now() - started_at)
 }
 
 /// Exchanges offer and answer (RFC 8829).

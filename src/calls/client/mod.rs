@@ -248,7 +248,7 @@ impl CallsClient {
 
     /// Declines, cancels, hangs up or closes a summary, depending on the state.
     pub fn leave(self) {
-        let actions = self.update_machine(|machine| machine.leave(browser::now()));
+        let actions = self.update_machine(|machine| machine.leave(browser::monotonic_now()));
         self.send_actions(actions);
     }
 

@@ -32,7 +32,9 @@ impl CallsClient {
                         peer.start_connecting(&config.ice_servers);
                     }
                 }
-                self.update_machine(|machine| machine.apply_call_view(call, browser::now()));
+                self.update_machine(|machine| {
+                    machine.apply_call_view(call, browser::monotonic_now());
+                });
             }
             ServerFrame::Signal { call, signal, from } => {
                 if let Some(peer) = self.peer_in_call(*call, from.unwrap_or(SOLE_PEER)) {
@@ -46,7 +48,7 @@ impl CallsClient {
                 call: Some(call),
             } => {
                 if self.update_machine(|machine| {
-                    machine.apply_refusal(*call, *code, reason, browser::now())
+                    machine.apply_refusal(*call, *code, reason, browser::monotonic_now())
                 }) {
                     self.error_message.set(Some(reason.clone()));
                 }

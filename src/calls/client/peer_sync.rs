@@ -154,7 +154,7 @@ impl CallsClient {
             .into_iter()
             .map(|(seat, peer)| (seat, peer.audio_level().unwrap_or(0.0)))
             .collect();
-        speaker.update(&levels, browser::now());
+        speaker.update(&levels, browser::monotonic_now());
         if speaker.seat() != self.active_speaker.get_untracked() {
             self.active_speaker.set(speaker.seat());
         }

@@ -203,7 +203,7 @@ impl Inner {
     }
 
     fn publish_transfers(&self) {
-        self.published_at.set(browser::now());
+        self.published_at.set(browser::monotonic_now());
         let list: Vec<FileTransfer> = self.state.borrow().transfers().to_vec();
         if let Some(on_change) = self.on_change.borrow().as_ref() {
             on_change(list);
@@ -211,7 +211,7 @@ impl Inner {
     }
 
     fn publish_progress(&self) {
-        if browser::now() - self.published_at.get() >= PROGRESS_INTERVAL {
+        if browser::monotonic_now() - self.published_at.get() >= PROGRESS_INTERVAL {
             self.publish_transfers();
         }
     }
@@ -232,7 +232,7 @@ impl Inner {
         let effect = self
             .state
             .borrow_mut()
-            .apply_message(&message, browser::now());
+            .apply_message(&message, browser::monotonic_now());
         match effect {
             Some(TransferEffect::Send(id)) => {
                 // The queue is closed when the call is over.

@@ -35,7 +35,7 @@ impl TypingUsers {
     }
 
     pub(super) fn on_typing(self, room: RoomId, person: &Person) {
-        let until = browser::now() + TYPING_TTL;
+        let until = browser::monotonic_now() + TYPING_TTL;
         self.remove(room, person.id);
         self.0.update(|typists| {
             typists.push(Typist {
@@ -47,8 +47,9 @@ impl TypingUsers {
         browser::run_after(
             i32::try_from(TYPING_TTL).unwrap_or(i32::MAX) + 50,
             move || {
-                self.0
-                    .update(|typists| typists.retain(|typist| typist.until > browser::now()));
+                self.0.update(|typists| {
+                    typists.retain(|typist| typist.until > browser::monotonic_now());
+                });
             },
         );
     }

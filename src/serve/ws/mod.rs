@@ -16,7 +16,6 @@ use crate::{
         ws::{ClientFrame, RoomCursor},
     },
     server::{
-        clock,
         http_server::TakenSocket,
         live::{Connection, ConnectionEnd, Disconnect, SendQueue, frame},
         metrics,
@@ -171,11 +170,10 @@ pub(super) async fn run_timers(systems: Arc<Systems>) {
     let live = &systems.app.connections;
     let beat = systems.app.config.heartbeat_interval();
     let silence = beat * MAX_MISSED_HEARTBEATS;
-    let silence = i64::try_from(silence.as_millis()).unwrap_or(i64::MAX);
     let (mut due, mut crowd) = (interval(beat), interval(CROWD_INTERVAL));
     loop {
         tokio::select! {
-            _ = due.tick() => live.close_silent(clock::now().saturating_sub(silence)),
+            _ = due.tick() => live.close_silent(silence),
             _ = crowd.tick() => live.publish_crowd(),
         }
     }

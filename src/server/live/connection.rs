@@ -2,18 +2,19 @@
 
 use super::send_queue::{EncodedFrame, SendQueue};
 use crate::{
-    model::{CallId, ClientId, Millis, user::Person},
+    model::{CallId, ClientId, user::Person},
     protocol::{close::CloseCode, ws::ServerFrame},
-    server::{
-        bus::{Bus, Message, NodeId, RemoteCommand},
-        clock,
-    },
+    server::bus::{Bus, Message, NodeId, RemoteCommand},
 };
 use serde::{Deserialize, Serialize};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Connection of a client, to this node or to another.
 #[derive(Debug)]
@@ -51,8 +52,21 @@ struct LocalConnection {
     token_hash: String,
     /// Any task may push.
     send_queue: Arc<SendQueue>,
-    /// In milliseconds since 1970.
-    last_received_at: AtomicI64,
+    opened_at: Instant,
+    /// In milliseconds since `opened_at`.
+    last_received_at: AtomicU64,
+}
+
+impl LocalConnection {
+    /// In milliseconds.
+    fn age(&self) -> u64 {
+        u64::try_from(self.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn silence(&self) -> Duration {
+        let last_received_at = self.last_received_at.load(Ordering::Relaxed);
+        Duration::from_millis(self.age().saturating_sub(last_received_at))
+    }
 }
 
 impl Connection {
@@ -68,7 +82,8 @@ impl Connection {
         let way = Location::Local(LocalConnection {
             token_hash: session,
             send_queue,
-            last_received_at: AtomicI64::new(clock::now()),
+            opened_at: Instant::now(),
+            last_received_at: AtomicU64::new(0),
         });
         Self {
             client,
@@ -163,13 +178,16 @@ impl Connection {
     /// Records that a message has just arrived.
     pub fn mark_received(&self) {
         if let Location::Local(here) = &self.location {
-            here.last_received_at.store(clock::now(), Ordering::Relaxed);
+            here.last_received_at.store(here.age(), Ordering::Relaxed);
         }
     }
 
-    /// False for another node's connection.
-    pub(super) fn is_silent(&self, since: Millis) -> bool {
-        matches!(&self.location, Location::Local(here) if here.last_received_at.load(Ordering::Relaxed) < since)
+    /// Whether nothing has arrived for longer than `timeout`. False for another node's connection.
+    pub(super) fn is_silent(&self, timeout: Duration) -> bool {
+        match &self.location {
+            Location::Local(here) => here.silence() > timeout,
+            Location::Remote(..) => false,
+        }
     }
 
     /// Whether the page is visible.

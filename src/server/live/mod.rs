@@ -23,12 +23,15 @@ pub use retained::RetainedFrame;
 pub use send_queue::{ConnectionEnd, EncodedFrame, SendQueue};
 
 use crate::{
-    model::{ClientId, Millis, RoomId, UserId, room::RoomKind},
+    model::{ClientId, RoomId, UserId, room::RoomKind},
     protocol::{close::CloseCode, ws::ServerFrame},
     server::bus::{Bus, ClientChange, RemoteCommand},
 };
 use state::State;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// All live connections of the community, as one node sees them.
 #[derive(Debug, Default)]
@@ -91,10 +94,10 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Closes this node's connections without input since then.
-    pub fn close_silent(&self, since: Millis) {
+    /// Closes this node's connections without input for longer than `timeout`.
+    pub fn close_silent(&self, timeout: Duration) {
         for connection in self.lock().connections.values() {
-            if connection.is_silent(since) {
+            if connection.is_silent(timeout) {
                 connection.close(CloseCode::HeartbeatTimeout);
             }
         }

@@ -17,7 +17,7 @@ use crate::{
         transfer::FileTransfers,
     },
     model::call::{IceServer, Side, SignalingMessage},
-    ui::browser,
+    ui::{browser, reconnect::page_now},
 };
 use std::{
     cell::{Cell, Ref, RefCell},
@@ -76,7 +76,7 @@ impl Connection {
         unreliable.set_max_retransmits(0);
         let heartbeat_channel = open(HEARTBEAT_CHANNEL_LABEL, &unreliable);
         let file_channel = open(FILE_CHANNEL_LABEL, &negotiated_channel_init(2));
-        let state = PeerConnectionState::new(side, ice_servers, browser::now());
+        let state = PeerConnectionState::new(side, ice_servers, page_now());
         let connection = Rc::new(Self {
             rtc,
             media_state_channel,
@@ -113,7 +113,7 @@ impl Connection {
 
     pub(super) fn dispatch(self: &Rc<Self>, event: ConnectionEvent) {
         let moment = Moment {
-            now: browser::now(),
+            now: page_now(),
             is_page_visible: browser::is_visible(),
         };
         // The state is not borrowed meanwhile: executing may dispatch further events.
@@ -195,7 +195,8 @@ impl Connection {
     }
 
     async fn sample_stats(self: Rc<Self>) {
-        let sample = stats::sample_stats(&self.rtc, self.counters.get(), browser::now()).await;
+        let sample =
+            stats::sample_stats(&self.rtc, self.counters.get(), browser::monotonic_now()).await;
         let uplink = sample.as_ref().map(|sample| sample.uplink);
         self.dispatch(ConnectionEvent::UplinkMeasured(uplink));
         if let Some(sample) = sample.filter(|_| !self.state().is_closed()) {

@@ -89,7 +89,7 @@ impl Inner {
                         TransferDirection::Incoming,
                         id,
                         bytes,
-                        browser::now(),
+                        browser::monotonic_now(),
                     );
                     self.send_message(&TransferMessage::Progress { id, bytes });
                     self.publish_progress();
