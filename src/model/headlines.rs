@@ -1,6 +1,7 @@
 //! Live news in the browser: stories shown and pending, and the cursor.
 //!
-//! A story can arrive twice, and an older one after a newer one; each counts once, in order.
+//! A story can arrive twice, and an older one after a newer one; each counts once, in order. After a gap the stream is
+//! resumed, so that no story is passed over.
 
 use super::{
     Cursor, Epoch, Millis, Seq, StoryId,
@@ -31,6 +32,12 @@ pub struct BreakingStory {
 }
 
 impl BreakingStory {
+    /// Whether it was published after `shown`. Their times may be equal, or those of two servers with different clocks.
+    #[must_use]
+    pub fn is_newer_than(&self, shown: &Self) -> bool {
+        self.seq > shown.seq
+    }
+
     /// `None` unless it is breaking and at most [`BREAKING_TTL`] old.
     #[must_use]
     pub fn from_story(story: &Story, now: Millis) -> Option<Self> {
@@ -55,6 +62,15 @@ pub struct NewsStatus {
     pub cursor: Cursor,
     /// At most [`BREAKING_TTL`] old.
     pub breaking: Option<BreakingStory>,
+}
+
+/// What receiving a streamed story meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiveOutcome {
+    Added,
+    Duplicate,
+    /// Stories before it are missing: resume from [`RecentStories::cursor`].
+    Gap,
 }
 
 /// Stories received over all connections of a page.
@@ -89,10 +105,13 @@ impl RecentStories {
         self.stories.iter()
     }
 
-    /// Returns false for a duplicate.
-    pub fn receive(&mut self, story: Story) -> bool {
+    /// Receives a story of the stream of all topics. After a gap the cursor stays before it.
+    pub fn receive(&mut self, story: Story) -> ReceiveOutcome {
         if story.seq <= self.cursor.seq {
-            return false;
+            return ReceiveOutcome::Duplicate;
+        }
+        if story.seq > self.cursor.seq + 1 {
+            return ReceiveOutcome::Gap;
         }
         self.cursor.seq = story.seq;
         self.stories.push_back(story);
@@ -101,7 +120,7 @@ impl RecentStories {
         {
             self.buffered_since = dropped.seq;
         }
-        true
+        ReceiveOutcome::Added
     }
 
     /// Ensures that every story after `from` is buffered or will arrive.

@@ -4,14 +4,18 @@
 //! cursor, and neither detects a dead connection. A failed connection is replaced from the cursor after a
 //! backoff.
 
+mod banner_state;
 mod connection;
 
-use self::connection::{Connection, EventSourceHandle};
+use self::{
+    banner_state::BannerState,
+    connection::{Connection, EventSourceHandle},
+};
 use super::{api::find_news_status, reconnect_policy::StreamPolicy};
 use crate::{
     model::{
         Cursor, Millis, StoryId,
-        headlines::{BREAKING_TTL, BreakingStory, NewsStatus, RecentStories},
+        headlines::{BREAKING_TTL, BreakingStory, NewsStatus, ReceiveOutcome, RecentStories},
         reconnect::{ConnectionEffect, ConnectionEvent, DisconnectCause, ReconnectState},
         story::Story,
     },
@@ -54,22 +58,6 @@ pub struct NewsStream {
 impl std::fmt::Debug for NewsStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewsStream").finish_non_exhaustive()
-    }
-}
-
-/// Before dismissal is applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum BannerState {
-    AsRendered,
-    Updated(Option<BreakingStory>),
-}
-
-impl BannerState {
-    fn updated(&self) -> Option<&BreakingStory> {
-        match self {
-            Self::AsRendered => None,
-            Self::Updated(breaking) => breaking.as_ref(),
-        }
     }
 }
 
@@ -202,6 +190,11 @@ impl NewsStream {
     /// Rewinds the stream if needed, so that every story after `from` is received. Browser only.
     pub fn resume_from(self, from: &Cursor) {
         let mut moved = false;
+        if self.is_of_other_epoch(from) {
+            // The banner may be of another epoch too.
+            self.connection
+                .with(|connection| connection.needs_status = true);
+        }
         self.recent.maybe_update(|recent| {
             moved = recent.as_mut().is_none_or(|recent| recent.rewind(from));
             recent.get_or_insert_with(|| RecentStories::new(from.clone()));
@@ -213,6 +206,14 @@ impl NewsStream {
         if moved && is_open == Some(true) {
             self.dispatch(ConnectionEvent::Start);
         }
+    }
+
+    fn is_of_other_epoch(self, from: &Cursor) -> bool {
+        self.recent.with_untracked(|recent| {
+            recent
+                .as_ref()
+                .is_some_and(|recent| recent.cursor().epoch != from.epoch)
+        })
     }
 
     /// Schedules another resync after a failed fetch. Browser only.
@@ -282,6 +283,10 @@ impl NewsStream {
         // A newer server may send unknown events.
         if let Err(error) = understood {
             browser::warn(&format!("invalid {name} event in the news stream: {error}"));
+            if name == sse::STORY_EVENT {
+                // Resuming before it would end here again.
+                self.retry_resync();
+            }
         }
     }
 
@@ -303,22 +308,29 @@ impl NewsStream {
         }
     }
 
+    /// A gap that the server cannot fill is answered with a resync.
     fn on_story(self, now: Millis, mut story: Story) {
         self.update_banner(BreakingStory::from_story(&story, now));
         // Lists show summaries; pending stories stay in memory for long.
         story.html = String::new();
-        let receive = |recent: &mut Option<RecentStories>| {
-            recent.as_mut().is_some_and(|recent| recent.receive(story))
-        };
-        self.recent.maybe_update(receive);
+        let mut outcome = ReceiveOutcome::Duplicate;
+        self.recent.maybe_update(|recent| {
+            if let Some(recent) = recent {
+                outcome = recent.receive(story);
+            }
+            outcome == ReceiveOutcome::Added
+        });
+        match outcome {
+            ReceiveOutcome::Added | ReceiveOutcome::Duplicate => {}
+            ReceiveOutcome::Gap => self.reconnect_later(),
+        }
     }
 
-    /// A replay may deliver an older story later.
     fn update_banner(self, breaking: Option<BreakingStory>) {
         let Some(breaking) = breaking else { return };
         if self
             .breaking
-            .with_untracked(|banner| banner.updated().is_none_or(|shown| shown.at <= breaking.at))
+            .with_untracked(|banner| banner.is_older_than(&breaking))
         {
             self.breaking.set(BannerState::Updated(Some(breaking)));
         }
@@ -350,7 +362,8 @@ impl NewsStream {
         self.connection
             .with(|connection| connection.needs_status = false);
         self.recent.set(Some(RecentStories::new(status.cursor)));
-        self.update_banner(status.breaking);
+        // Not compared: its epoch may be another.
+        self.breaking.set(BannerState::Updated(status.breaking));
         self.resyncs
             .update(|resyncs| *resyncs = resyncs.wrapping_add(1));
         self.dispatch(ConnectionEvent::Start);

@@ -182,12 +182,29 @@ fn the_same_stories_under_another_epoch_are_not_pending() {
 #[test]
 fn the_stream_resumes_after_the_last_story_received() {
     let mut recent = RecentStories::new(cursor("a", 3));
-    assert!(recent.receive(story(4)) && recent.receive(story(5)) && !recent.receive(story(5)));
+    let outcomes = [4, 5, 5].map(|seq| recent.receive(story(seq)));
+    let expected = [
+        ReceiveOutcome::Added,
+        ReceiveOutcome::Added,
+        ReceiveOutcome::Duplicate,
+    ];
+    assert_eq!(outcomes, expected);
     assert_eq!(*recent.cursor(), cursor("a", 5));
     assert_eq!(
         recent.stories().map(|story| story.seq).collect::<Vec<_>>(),
         [4, 5]
     );
+}
+
+#[test]
+fn a_story_after_a_gap_waits_until_the_stream_has_resumed_before_it() {
+    let mut recent = RecentStories::new(cursor("a", 3));
+    assert_eq!(recent.receive(story(5)), ReceiveOutcome::Gap);
+    assert_eq!(*recent.cursor(), cursor("a", 3), "4 would be lost");
+    assert_eq!(recent.stories().count(), 0);
+    let replayed = [4, 5].map(|seq| recent.receive(story(seq)));
+    assert_eq!(replayed, [ReceiveOutcome::Added; 2]);
+    assert_eq!(*recent.cursor(), cursor("a", 5));
 }
 
 #[test]
@@ -197,7 +214,7 @@ fn a_page_older_than_the_stream_takes_the_stream_back() {
     assert!(!recent.rewind(&cursor("a", 6)) && !recent.rewind(&cursor("a", 9)));
     assert!(recent.rewind(&cursor("a", 5)), "6 would be missing");
     assert_eq!(*recent.cursor(), cursor("a", 5));
-    assert!(recent.receive(story(6)));
+    assert_eq!(recent.receive(story(6)), ReceiveOutcome::Added);
     assert!(recent.rewind(&cursor("b", 6)), "another epoch");
 }
 
@@ -209,6 +226,22 @@ fn stories_dropped_from_the_buffer_require_a_rewind() {
         recent.receive(story(seq));
     }
     assert!(!recent.rewind(&cursor("a", 2)) && recent.rewind(&cursor("a", 1)));
+}
+
+fn breaking_story(seq: Seq, at: Millis) -> BreakingStory {
+    let story = Story {
+        urgency: Urgency::Breaking,
+        at,
+        ..story(seq)
+    };
+    BreakingStory::from_story(&story, at).unwrap()
+}
+
+#[test]
+fn of_two_breaking_stories_the_later_in_the_stream_is_newer_whatever_their_clocks_say() {
+    let (first, second) = (breaking_story(5, 1_000), breaking_story(6, 900));
+    assert!(second.is_newer_than(&first) && !first.is_newer_than(&second));
+    assert!(!first.is_newer_than(&first));
 }
 
 #[test]
