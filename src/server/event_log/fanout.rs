@@ -2,7 +2,7 @@
 
 use super::{
     memberships::Announcement,
-    tail::{PublishOutcome, Tails},
+    tail::{PublishOutcome, Tails, Watched},
 };
 use crate::server::{
     bus::{Bus, Message},
@@ -18,6 +18,8 @@ const BUS_MESSAGE_BYTES: usize = 256 * 1024;
 /// Other nodes' events may still arrive over the bus.
 const CATCH_UP_DELAY: Duration = Duration::from_millis(20);
 const CATCH_UP_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Afterwards a gap shows with the next event.
+const MAX_START_ATTEMPTS: u32 = 60;
 
 #[derive(Debug, Clone)]
 pub(super) struct Fanout {
@@ -50,18 +52,38 @@ impl Fanout {
         }
     }
 
-    /// Then other nodes' events are published in order, even if bus messages are lost.
-    pub(super) async fn track_stream(&self, store: &Store, stream: Stream) {
-        if self.bus.is_some()
-            && let Err(error) = self.tails.position(store, stream).await
-        {
-            tracing::warn!(%stream, %error, "the position of a stream could not be read");
+    /// Publishes every event of a new room, in order, even if bus messages are lost. Its subscribers must be subscribed.
+    pub(super) fn track_stream(&self, store: &Store, stream: Stream) {
+        if self.bus.is_none() {
+            return;
         }
+        let watched = self.tails.watch(stream);
+        let (store, fanout) = (store.clone(), self.clone());
+        tokio::spawn(async move { fanout.publish_from_start(&store, stream, watched).await });
     }
 
     pub(super) fn schedule_catch_up(&self, stream: Stream) {
         // When full, the next periodic catch-up finds the stream.
         let _ = self.lagging_streams.try_send(stream);
+    }
+
+    /// Retries while the store is unavailable.
+    async fn publish_from_start(
+        &self,
+        store: &Store,
+        stream: Stream,
+        mut watched: Watched,
+    ) {
+        for _ in 0..MAX_START_ATTEMPTS {
+            let published = self
+                .tails
+                .publish_from_start(store, stream, watched, |event| self.deliver(event));
+            let Err(error) = published.await else { return };
+            tracing::warn!(%stream, %error, "the events of a new stream could not be read; retrying");
+            // The failure removed the tail.
+            watched = Watched::Before;
+            sleep(CATCH_UP_RETRY_DELAY).await;
+        }
     }
 
     pub(super) fn publish_to_nodes(&self, committed: Vec<NewEvent>) {

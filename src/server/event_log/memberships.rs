@@ -168,7 +168,7 @@ async fn announce(store: &Store, fanout: &Fanout, event: &MembershipEvent) -> Re
     let connections = &fanout.connections;
     match event {
         MembershipEvent::Joined { room, users, .. } => {
-            fanout.track_stream(store, Stream::Room(*room)).await;
+            fanout.track_stream(store, Stream::Room(*room));
             let connected = connections.local_users();
             for user in users.iter().filter(|user| connected.contains(user)) {
                 if let Some(room) = store.find_room(*room, *user).await? {
@@ -177,7 +177,7 @@ async fn announce(store: &Store, fanout: &Fanout, event: &MembershipEvent) -> Re
             }
         }
         MembershipEvent::AllJoined { room } => {
-            fanout.track_stream(store, Stream::Room(*room)).await;
+            fanout.track_stream(store, Stream::Room(*room));
             // A new room has the same summary for all members.
             let Some(user) = connections.local_users().pop() else {
                 return Ok(());

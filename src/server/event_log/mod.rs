@@ -202,10 +202,10 @@ impl EventLog {
         Ok(replay)
     }
 
-    /// Publishes other nodes' events of a new room in order, even if bus messages are lost.
+    /// Publishes every event of a new room from its first on, in order, even if bus messages are lost. Its subscribers
+    /// must be subscribed before.
     pub fn track_stream(&self, stream: Stream) {
-        let (store, fanout) = (self.store.clone(), self.fanout.clone());
-        tokio::spawn(async move { fanout.track_stream(&store, stream).await });
+        self.fanout.track_stream(&self.store, stream);
     }
 
     /// Publishes what another node committed; `at` is its time of sending.

@@ -2,22 +2,25 @@
 //!
 //! After a restart nearly all clients missed the same events: the first resume reads the store, the others the tail. A
 //! tail grows back only as far as requested. Past the common bound in bytes, the least recently used drop their events.
+//!
+//! A tail also keeps the order: it publishes each event of its stream once and in sequence. An event that was committed
+//! before the tail was loaded, and is published later, may come twice or late, but is never left out.
 
 mod cached_stream;
+mod catch_up;
+mod replay;
 
-use super::Replay;
+pub(super) use catch_up::Watched;
+
 use crate::{
-    model::{
-        Epoch, Seq,
-        stream::{Cursor, ResumeDecision, decide_resume},
-    },
+    model::{Epoch, Seq},
     server::{
         error::Result,
         live::EncodedEvent,
-        store::{Store, Stream, StreamState},
+        store::{Store, Stream},
     },
 };
-use cached_stream::{CachedStream, ReplayLookup, is_contiguous};
+use cached_stream::{CachedStream, Placement};
 use std::{
     collections::HashMap,
     sync::{
@@ -25,9 +28,11 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
+use tokio::sync::OwnedMutexGuard;
 
 const MAX_CACHED_BYTES: usize = 32 * 1024 * 1024;
-const MAX_CATCH_UP_EVENTS: Seq = 256;
+/// Of one stream, while it is loaded. Dropping older ones is safe: the store has them by then.
+const MAX_PENDING_EVENTS: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct Tails {
@@ -42,7 +47,7 @@ pub(super) struct Tails {
 #[derive(Debug, Default)]
 struct Tail {
     /// Held while reading the store, so that later tasks find the result.
-    load_lock: tokio::sync::Mutex<()>,
+    load_lock: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<State>,
     last_used: AtomicU64,
 }
@@ -50,8 +55,14 @@ struct Tail {
 #[derive(Debug, Default)]
 struct State {
     cached: Option<CachedStream>,
-    /// Committed while the stream was first read from the store.
+    /// Published while the stream was first read from the store.
     pending_events: Vec<EncodedEvent>,
+}
+
+/// A loaded tail, which no other task loads or removes meanwhile.
+struct LoadedTail {
+    tail: Arc<Tail>,
+    _load_guard: OwnedMutexGuard<()>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +93,7 @@ impl Tails {
         }
     }
 
-    /// Caches a committed event and publishes it once, in stream order. `publish` must not block.
+    /// Caches a committed event and publishes it, in stream order. `publish` must not block.
     pub(super) fn deliver(
         &self,
         event: &EncodedEvent,
@@ -94,58 +105,28 @@ impl Tails {
         };
         let mut state = tail.lock();
         let Some(cached) = &mut state.cached else {
-            state.pending_events.push(event.clone());
+            state.add_pending(event);
             publish(event);
             return PublishOutcome::Published;
         };
-        if event.seq <= cached.head {
-            return PublishOutcome::Duplicate;
-        }
-        if event.seq > cached.head + 1 {
-            return PublishOutcome::Gap;
-        }
-        let delta = CacheDelta {
-            added_bytes: cached.append(event),
-            removed_bytes: cached.trim(self.max_events),
+        let delta = match cached.place(event.seq) {
+            Placement::Published => return PublishOutcome::Duplicate,
+            Placement::AfterGap => return PublishOutcome::Gap,
+            Placement::Overdue => {
+                publish(event);
+                CacheDelta::default()
+            }
+            Placement::Next => {
+                publish(event);
+                CacheDelta {
+                    added_bytes: cached.append(event),
+                    removed_bytes: cached.trim(self.max_events),
+                }
+            }
         };
-        publish(event);
         drop(state);
         self.apply_delta(delta);
         PublishOutcome::Published
-    }
-
-    pub(super) async fn catch_up(
-        &self,
-        store: &Store,
-        stream: Stream,
-        mut deliver: impl FnMut(&EncodedEvent),
-    ) -> Result<()> {
-        let tail = self.get_or_insert_tail(stream);
-        let _loading = tail.load_lock.lock().await;
-        self.load_state(store, stream, &tail).await?;
-        loop {
-            let head = |tail: &Tail| tail.lock().cached.as_ref().map(|cached| cached.head);
-            let Some(head) = head(&tail) else {
-                return Ok(());
-            };
-            let events = read_events(store, stream, head, MAX_CATCH_UP_EVENTS).await?;
-            let Some(last) = events.last().map(|event| event.seq) else {
-                return Ok(());
-            };
-            if !is_contiguous(&events, head) {
-                // Publish anyway: an event that cannot be decoded must not block later ones.
-                let removed_bytes = tail.lock().cached.as_mut().map_or(0, |cached| {
-                    cached.head = cached.head.max(last);
-                    cached.trim(0)
-                });
-                self.bytes.fetch_sub(removed_bytes, Ordering::Relaxed);
-                events.iter().for_each(&mut deliver);
-                continue;
-            }
-            for event in &events {
-                self.deliver(event, &mut deliver);
-            }
-        }
     }
 
     pub(super) fn heads(&self) -> Vec<(Stream, Seq)> {
@@ -162,111 +143,42 @@ impl Tails {
     }
 
     pub(super) async fn position(&self, store: &Store, stream: Stream) -> Result<(Epoch, Seq)> {
-        let tail = self.get_or_insert_tail(stream);
-        if let Some(cached) = &tail.lock().cached {
-            return Ok((cached.epoch.clone(), cached.head));
+        let (tail, _) = self.get_or_insert_tail(stream);
+        if let Some(position) = tail.position() {
+            return Ok(position);
         }
-        let _loading = tail.load_lock.lock().await;
-        self.load_state(store, stream, &tail).await?;
-        let state = tail.lock();
-        Ok(match &state.cached {
-            Some(cached) => (cached.epoch.clone(), cached.head),
-            // Unreachable: the state was just loaded, and is only dropped with the tail.
-            None => return Err(sqlx::Error::RowNotFound.into()),
-        })
+        let loaded = self.load(store, stream).await?;
+        // Always found: the tail was just loaded.
+        loaded
+            .tail
+            .position()
+            .ok_or_else(|| sqlx::Error::RowNotFound.into())
     }
 
-    pub(super) async fn replay(
-        &self,
-        store: &Store,
-        stream: Stream,
-        cursor: &Cursor,
-    ) -> Result<Replay> {
-        let tail = self.get_or_insert_tail(stream);
-        if let ReplayLookup::Found(replay) = self.find_replay(&tail, cursor) {
-            return Ok(replay);
-        }
-        let _loading = tail.load_lock.lock().await;
-        self.load_state(store, stream, &tail).await?;
-        match self.find_replay(&tail, cursor) {
-            ReplayLookup::Found(replay) => return Ok(replay),
-            ReplayLookup::Missing(after, upto) => {
-                let events = read_events(store, stream, after, upto - after).await?;
-                let added_bytes = events.iter().map(|event| event.bytes.len()).sum();
-                let mut state = tail.lock();
-                let joined = state
-                    .cached
-                    .as_mut()
-                    .is_some_and(|cached| cached.prepend(events, after));
-                drop(state);
-                if joined {
-                    self.apply_delta(CacheDelta {
-                        added_bytes,
-                        removed_bytes: 0,
-                    });
-                }
+    async fn load(&self, store: &Store, stream: Stream) -> Result<LoadedTail> {
+        loop {
+            let (tail, _) = self.get_or_insert_tail(stream);
+            let load_guard = tail.load_lock.clone().lock_owned().await;
+            // An earlier task that failed has removed it.
+            if !self.is_current(stream, &tail) {
+                continue;
             }
-            ReplayLookup::NotLoaded | ReplayLookup::Ahead => {}
-        }
-        match self.find_replay(&tail, cursor) {
-            ReplayLookup::Found(replay) => Ok(replay),
-            // The tail is briefly behind the store, or was evicted.
-            ReplayLookup::Missing(..) | ReplayLookup::NotLoaded | ReplayLookup::Ahead => {
-                self.replay_from_store(store, stream, cursor).await
-            }
-        }
-    }
-
-    async fn replay_from_store(
-        &self,
-        store: &Store,
-        stream: Stream,
-        cursor: &Cursor,
-    ) -> Result<Replay> {
-        let StreamState {
-            epoch,
-            head,
-            oldest,
-        } = store.find_stream(stream).await?;
-        let max_events = self.max_events();
-        let ResumeDecision::Recovered { after } =
-            decide_resume(&epoch, head, oldest, cursor, max_events)
-        else {
-            let missed = None;
-            return Ok(Replay {
-                epoch,
-                head,
-                missed,
+            self.load_state(store, stream, &tail).await?;
+            return Ok(LoadedTail {
+                tail,
+                _load_guard: load_guard,
             });
-        };
-        let events = read_events(store, stream, after, max_events).await?;
-        // Before answering "recovered".
-        let is_complete = is_contiguous(&events, after);
-        Ok(Replay {
-            epoch,
-            head: events.last().map_or(after, |event| event.seq),
-            missed: is_complete.then_some(events),
-        })
+        }
     }
 
-    async fn load_state(&self, store: &Store, stream: Stream, tail: &Tail) -> Result<()> {
+    /// The caller holds the load lock.
+    async fn load_state(&self, store: &Store, stream: Stream, tail: &Arc<Tail>) -> Result<()> {
         if tail.lock().cached.is_some() {
             return Ok(());
         }
         let found = store.find_stream(stream).await;
-        if found.is_err() {
-            self.lock().remove(&stream);
-        }
-        let mut cached = CachedStream::new(found?);
-        let mut added_bytes = 0;
-        let mut state = tail.lock();
-        for event in std::mem::take(&mut state.pending_events) {
-            if event.seq == cached.head + 1 {
-                added_bytes += cached.append(&event);
-            }
-        }
-        state.cached = Some(cached);
-        drop(state);
+        let found = found.inspect_err(|_| self.remove(stream, tail))?;
+        let added_bytes = tail.lock().set_loaded(CachedStream::new(found));
         self.apply_delta(CacheDelta {
             added_bytes,
             removed_bytes: 0,
@@ -274,19 +186,35 @@ impl Tails {
         Ok(())
     }
 
-    fn find_replay(&self, tail: &Tail, cursor: &Cursor) -> ReplayLookup {
-        let state = tail.lock();
-        let cached = state.cached.as_ref();
-        cached.map_or(ReplayLookup::NotLoaded, |cached| {
-            cached.find_replay(cursor, self.max_events())
-        })
-    }
-
-    fn get_or_insert_tail(&self, stream: Stream) -> Arc<Tail> {
-        let tail = self.lock().entry(stream).or_default().clone();
+    /// The tail, and whether it has just been inserted.
+    fn get_or_insert_tail(&self, stream: Stream) -> (Arc<Tail>, Watched) {
+        let mut inserted = Watched::Before;
+        let insert = || {
+            inserted = Watched::FromNow;
+            Arc::default()
+        };
+        let tail = self.lock().entry(stream).or_insert_with(insert).clone();
         let use_number = self.use_counter.fetch_add(1, Ordering::Relaxed);
         tail.last_used.store(use_number, Ordering::Relaxed);
-        tail
+        (tail, inserted)
+    }
+
+    fn is_current(&self, stream: Stream, tail: &Arc<Tail>) -> bool {
+        let tails = self.lock();
+        tails
+            .get(&stream)
+            .is_some_and(|current| Arc::ptr_eq(current, tail))
+    }
+
+    /// Not if another tail has taken its place.
+    fn remove(&self, stream: Stream, tail: &Arc<Tail>) {
+        let mut tails = self.lock();
+        if tails
+            .get(&stream)
+            .is_some_and(|current| Arc::ptr_eq(current, tail))
+        {
+            tails.remove(&stream);
+        }
     }
 
     fn max_events(&self) -> Seq {
@@ -333,8 +261,36 @@ impl Tails {
 }
 
 impl Tail {
+    /// `None` before it is loaded.
+    fn position(&self) -> Option<(Epoch, Seq)> {
+        let state = self.lock();
+        let cached = state.cached.as_ref()?;
+        Some((cached.epoch.clone(), cached.head))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add_pending(&mut self, event: &EncodedEvent) {
+        // The task that loads the tail may be gone.
+        if self.pending_events.len() >= MAX_PENDING_EVENTS {
+            self.pending_events.drain(..MAX_PENDING_EVENTS / 2);
+        }
+        self.pending_events.push(event.clone());
+    }
+
+    /// Returns the number of bytes added.
+    fn set_loaded(&mut self, mut cached: CachedStream) -> usize {
+        let mut pending = std::mem::take(&mut self.pending_events);
+        // Those of several nodes come in any order.
+        pending.sort_by_key(|event| event.seq);
+        let added = pending.iter().map(|event| cached.append_published(event));
+        let added_bytes = added.sum();
+        self.cached = Some(cached);
+        added_bytes
     }
 }
 

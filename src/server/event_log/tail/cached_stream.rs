@@ -7,16 +7,33 @@ use crate::{
     },
     server::{event_log::Replay, live::EncodedEvent, store::StreamState},
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+
+/// Overdue events remembered as published; an older one that comes again is published again.
+const MAX_REMEMBERED_EVENTS: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct CachedStream {
     pub(super) epoch: Epoch,
     oldest: Seq,
-    /// Newest sequence published on this node.
+    /// Newest sequence: published on this node, or stored when the stream was loaded.
     pub(super) head: Seq,
     /// Contiguous up to `head`. May be empty.
     pub(super) events: VecDeque<EncodedEvent>,
+    /// Head when the stream was loaded. A commit is visible before it is published, so events up to here may be overdue.
+    loaded_head: Seq,
+    /// Events up to `loaded_head` that were published since loading began.
+    published_overdue: BTreeSet<Seq>,
+}
+
+/// Place of an event in what was published of its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Placement {
+    Next,
+    /// Committed before the stream was loaded, and not known to be published.
+    Overdue,
+    Published,
+    AfterGap,
 }
 
 pub(super) enum ReplayLookup {
@@ -35,7 +52,36 @@ impl CachedStream {
             oldest: state.oldest,
             head: state.head,
             events: VecDeque::new(),
+            loaded_head: state.head,
+            published_overdue: BTreeSet::new(),
         }
+    }
+
+    /// The caller publishes an overdue event, which is then remembered as published.
+    pub(super) fn place(&mut self, seq: Seq) -> Placement {
+        if seq > self.head {
+            return if seq == self.head + 1 {
+                Placement::Next
+            } else {
+                Placement::AfterGap
+            };
+        }
+        if self.remember_published(seq) {
+            Placement::Overdue
+        } else {
+            Placement::Published
+        }
+    }
+
+    /// Returns false if the event was not overdue.
+    pub(super) fn remember_published(&mut self, seq: Seq) -> bool {
+        if seq > self.loaded_head || !self.published_overdue.insert(seq) {
+            return false;
+        }
+        if self.published_overdue.len() > MAX_REMEMBERED_EVENTS {
+            self.published_overdue.pop_first();
+        }
+        true
     }
 
     /// Sequence after which all events are cached.
@@ -72,6 +118,15 @@ impl CachedStream {
         event.bytes.len()
     }
 
+    /// Takes an event that was published while the stream was loaded. Returns the number of bytes added.
+    pub(super) fn append_published(&mut self, event: &EncodedEvent) -> usize {
+        match self.place(event.seq) {
+            Placement::Next => self.append(event),
+            // After a gap the store is read again.
+            Placement::Overdue | Placement::Published | Placement::AfterGap => 0,
+        }
+    }
+
     /// Returns false, and changes nothing, if this would leave a gap.
     pub(super) fn prepend(&mut self, events: Vec<EncodedEvent>, after: Seq) -> bool {
         let joins = is_contiguous(&events, after)
@@ -82,6 +137,12 @@ impl CachedStream {
             }
         }
         joins
+    }
+
+    /// Moves on to a sequence that was published after a gap. Returns the number of bytes freed.
+    pub(super) fn skip_to(&mut self, seq: Seq) -> usize {
+        self.head = self.head.max(seq);
+        self.trim(0)
     }
 
     /// Returns the number of bytes freed.

@@ -1,11 +1,20 @@
 //! Tests of the tails with a real store.
 
 use super::*;
-use crate::server::{
-    event_log::testing,
-    store::{EventRow, LockedRows, NewEvent, testing::TestStorage},
+use crate::{
+    model::{RoomId, stream::Cursor},
+    server::{
+        event_log::testing,
+        random,
+        store::{EventRow, LockedRows, NewEvent, testing::TestStorage},
+    },
 };
 use std::collections::BTreeMap;
+
+const STORY: &str = r#"{"topic":"Trade"}"#;
+
+/// The outcome, and the sequence that was published.
+type Delivery = (PublishOutcome, Option<Seq>);
 
 struct TailsFixture {
     store: Store,
@@ -28,6 +37,11 @@ impl TailsFixture {
     }
 
     async fn commit(&self) -> EncodedEvent {
+        let row = self.commit_payload(STORY).await;
+        EncodedEvent::encode(Stream::News, &row).unwrap()
+    }
+
+    async fn commit_payload(&self, payload: &str) -> EventRow {
         let mut tx = self.store.begin().await.unwrap();
         let stream = Stream::News;
         let heads = self
@@ -36,18 +50,34 @@ impl TailsFixture {
             .await
             .unwrap();
         let head = heads.get(&stream).copied();
+        let seq = head.unwrap() + 1;
         let row = EventRow {
-            seq: head.unwrap() + 1,
-            payload: r#"{"topic":"Trade"}"#.to_owned(),
+            seq,
+            payload: payload.to_owned(),
         };
-        let event = EncodedEvent::encode(stream, &row).unwrap();
-        let (seq, kind) = (row.seq, "story");
-        let new = NewEvent { stream, row, kind };
+        let new = NewEvent {
+            stream,
+            row: row.clone(),
+            kind: "story",
+        };
         self.store.create_events(&mut tx, &[new], 0).await.unwrap();
         let heads = BTreeMap::from([(stream, seq)]);
         self.store.update_heads(&mut tx, &heads).await.unwrap();
         tx.commit().await.unwrap();
-        event
+        row
+    }
+
+    /// As a connected client receives it.
+    fn deliver(&self, event: &EncodedEvent) -> Delivery {
+        let mut received = None;
+        let outcome = self
+            .tails
+            .deliver(event, |event| received = Some(event.seq));
+        (outcome, received)
+    }
+
+    fn current_tail(&self, stream: Stream) -> Arc<Tail> {
+        self.tails.lock()[&stream].clone()
     }
 
     async fn publish_events(&self, count: usize) {
@@ -114,9 +144,10 @@ async fn everybody_who_comes_back_at_once_has_the_store_read_once() {
         assert_eq!(replay.await.unwrap(), (50, Some((41..=50).collect())));
     }
     assert_eq!(fixture.cached_seqs(), (41..=50).collect::<Vec<_>>());
+    let event = fixture.commit().await;
     assert_eq!(
         fixture.tails.bytes.load(Ordering::Relaxed),
-        10 * fixture.commit().await.bytes.len(),
+        10 * event.bytes.len(),
         "each event is counted once"
     );
 }
@@ -208,7 +239,172 @@ async fn past_the_byte_limit_events_are_evicted_and_reread_on_demand() {
 #[tokio::test]
 async fn a_stream_that_does_not_exist_leaves_nothing_behind() {
     let fixture = TailsFixture::new(100, MAX_CACHED_BYTES).await;
-    let room = Stream::Room(crate::model::RoomId(uuid::Uuid::from_u128(7)));
+    let room = new_room();
     assert!(fixture.tails.position(&fixture.store, room).await.is_err());
     assert_eq!(fixture.tails.lock().len(), 0);
+}
+
+fn new_room() -> Stream {
+    Stream::Room(RoomId(random::new_id()))
+}
+
+/// Of a story that is not stored.
+fn event(seq: Seq) -> EncodedEvent {
+    let row = EventRow {
+        seq,
+        payload: STORY.to_owned(),
+    };
+    EncodedEvent::encode(Stream::News, &row).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_committed_before_the_first_resume_and_not_yet_published_is_published() {
+    let fixture = TailsFixture::new(100, MAX_CACHED_BYTES).await;
+    let overdue = [fixture.commit().await, fixture.commit().await];
+    assert_eq!(fixture.replay(1).await, (2, Some(vec![2])));
+    let delivered = overdue.each_ref().map(|event| fixture.deliver(event));
+    assert_eq!(
+        delivered,
+        [1, 2].map(|seq| (PublishOutcome::Published, Some(seq))),
+        "others are connected and have neither"
+    );
+    let again = overdue.each_ref().map(|event| fixture.deliver(event));
+    assert_eq!(again, [(PublishOutcome::Duplicate, None); 2]);
+    fixture.publish_events(1).await;
+    assert_eq!(fixture.replay(1).await, (3, Some(vec![2, 3])));
+}
+
+#[tokio::test]
+async fn events_of_two_nodes_that_are_overdue_are_published_in_any_order() {
+    let fixture = TailsFixture::new(100, MAX_CACHED_BYTES).await;
+    let [first, second] = [fixture.commit().await, fixture.commit().await];
+    fixture.replay(2).await;
+    assert_eq!(
+        fixture.deliver(&second),
+        (PublishOutcome::Published, Some(2))
+    );
+    let published = fixture.commit().await;
+    assert_eq!(
+        fixture.deliver(&published),
+        (PublishOutcome::Published, Some(3))
+    );
+    assert_eq!(
+        fixture.deliver(&first),
+        (PublishOutcome::Published, Some(1)),
+        "the bus was slow"
+    );
+    assert_eq!(fixture.tails.heads(), [(Stream::News, 3)]);
+}
+
+#[tokio::test]
+async fn what_is_published_while_a_tail_is_loaded_is_published_once() {
+    let fixture = TailsFixture::new(100, MAX_CACHED_BYTES).await;
+    let [first, second] = [fixture.commit().await, fixture.commit().await];
+    fixture.tails.get_or_insert_tail(Stream::News);
+    assert_eq!(
+        fixture.deliver(&second),
+        (PublishOutcome::Published, Some(2))
+    );
+    assert_eq!(fixture.replay(2).await, (2, Some(vec![])));
+    assert_eq!(fixture.deliver(&second), (PublishOutcome::Duplicate, None));
+    assert_eq!(
+        fixture.deliver(&first),
+        (PublishOutcome::Published, Some(1))
+    );
+}
+
+#[tokio::test]
+async fn events_that_come_out_of_order_while_a_tail_is_loaded_are_all_kept() {
+    let fixture = TailsFixture::new(100, MAX_CACHED_BYTES).await;
+    fixture.tails.get_or_insert_tail(Stream::News);
+    // Committed after the store is read.
+    for seq in [2, 1, 3] {
+        fixture.deliver(&event(seq));
+    }
+    assert_eq!(fixture.replay(0).await, (3, Some(vec![1, 2, 3])));
+}
+
+#[tokio::test]
+async fn a_tail_that_nobody_loads_keeps_few_events() {
+    let fixture = TailsFixture::new(100, MAX_CACHED_BYTES).await;
+    fixture.tails.get_or_insert_tail(Stream::News);
+    for seq in 1..=3_000 {
+        fixture.deliver(&event(seq));
+    }
+    let tail = fixture.current_tail(Stream::News);
+    assert!(tail.lock().pending_events.len() <= MAX_PENDING_EVENTS);
+}
+
+#[tokio::test]
+async fn a_failure_removes_no_other_tail_of_the_stream() {
+    let fixture = TailsFixture::new(100, MAX_CACHED_BYTES).await;
+    let room = new_room();
+    let (failing, _) = fixture.tails.get_or_insert_tail(room);
+    fixture.tails.lock().remove(&room);
+    let (other, _) = fixture.tails.get_or_insert_tail(room);
+    let failed = fixture.tails.load_state(&fixture.store, room, &failing);
+    assert!(failed.await.is_err());
+    assert!(Arc::ptr_eq(&fixture.current_tail(room), &other));
+}
+
+#[tokio::test]
+async fn who_waited_for_a_tail_that_failed_gets_the_one_in_its_place() {
+    let fixture = Arc::new(TailsFixture::new(100, MAX_CACHED_BYTES).await);
+    let room = new_room();
+    let (failing, _) = fixture.tails.get_or_insert_tail(room);
+    let loading = failing.load_lock.lock().await;
+    let waiting = tokio::spawn({
+        let fixture = fixture.clone();
+        async move { fixture.tails.position(&fixture.store, room).await }
+    });
+    // It runs until it waits for the lock.
+    tokio::task::yield_now().await;
+    fixture.tails.remove(room, &failing);
+    let mut tx = fixture.store.begin().await.unwrap();
+    fixture.store.create_stream(&mut tx, room).await.unwrap();
+    tx.commit().await.unwrap();
+    drop(loading);
+    assert_eq!(waiting.await.unwrap().unwrap().1, 0);
+    assert!(failing.lock().cached.is_none(), "nobody would find it");
+    assert!(fixture.current_tail(room).lock().cached.is_some());
+}
+
+#[tokio::test]
+async fn a_new_stream_is_published_from_its_first_event_on() {
+    let fixture = TailsFixture::new(100, MAX_CACHED_BYTES).await;
+    let (_lost, delivered) = (fixture.commit().await, fixture.commit().await);
+    let published_from_start = async |watched| {
+        let mut published = Vec::new();
+        let start =
+            fixture
+                .tails
+                .publish_from_start(&fixture.store, Stream::News, watched, |event| {
+                    published.push(event.seq);
+                });
+        start.await.unwrap();
+        published
+    };
+    let watched = fixture.tails.watch(Stream::News);
+    assert_eq!(watched, Watched::FromNow);
+    fixture.deliver(&delivered);
+    assert_eq!(published_from_start(watched).await, [1], "lost on the bus");
+    let watched = fixture.tails.watch(Stream::News);
+    assert_eq!(watched, Watched::Before);
+    assert_eq!(
+        published_from_start(watched).await,
+        [1, 2],
+        "new subscribers may have none"
+    );
+}
+
+#[tokio::test]
+async fn a_replay_without_an_event_that_cannot_be_encoded_is_not_called_recovered() {
+    let fixture = TailsFixture::new(100, MAX_CACHED_BYTES).await;
+    fixture.publish_events(2).await;
+    fixture.commit_payload("{}").await;
+    assert_eq!(fixture.replay(2).await, (3, None), "the last");
+    let last = fixture.commit().await;
+    assert_eq!(fixture.deliver(&last), (PublishOutcome::Published, Some(4)));
+    assert_eq!(fixture.replay(2).await, (4, None), "one in between");
+    assert_eq!(fixture.replay(3).await, (4, Some(vec![4])));
 }

@@ -1,0 +1,107 @@
+//! Missed events for a client that resumes.
+
+use super::{
+    CacheDelta, Tail, Tails,
+    cached_stream::{ReplayLookup, is_contiguous},
+    read_events,
+};
+use crate::{
+    model::{
+        Seq,
+        stream::{Cursor, ResumeDecision, decide_resume},
+    },
+    server::{
+        error::Result,
+        event_log::Replay,
+        live::EncodedEvent,
+        store::{Store, Stream, StreamState},
+    },
+};
+
+impl Tails {
+    pub(in crate::server::event_log) async fn replay(
+        &self,
+        store: &Store,
+        stream: Stream,
+        cursor: &Cursor,
+    ) -> Result<Replay> {
+        let (tail, _) = self.get_or_insert_tail(stream);
+        if let ReplayLookup::Found(replay) = self.find_replay(&tail, cursor) {
+            return Ok(replay);
+        }
+        let loaded = self.load(store, stream).await?;
+        let tail = &loaded.tail;
+        match self.find_replay(tail, cursor) {
+            ReplayLookup::Found(replay) => return Ok(replay),
+            ReplayLookup::Missing(after, upto) => {
+                let events = read_events(store, stream, after, upto - after).await?;
+                self.prepend(tail, events, after);
+            }
+            ReplayLookup::NotLoaded | ReplayLookup::Ahead => {}
+        }
+        match self.find_replay(tail, cursor) {
+            ReplayLookup::Found(replay) => Ok(replay),
+            // The tail is briefly behind the store, or was evicted.
+            ReplayLookup::Missing(..) | ReplayLookup::NotLoaded | ReplayLookup::Ahead => {
+                self.replay_from_store(store, stream, cursor).await
+            }
+        }
+    }
+
+    fn find_replay(&self, tail: &Tail, cursor: &Cursor) -> ReplayLookup {
+        let state = tail.lock();
+        let cached = state.cached.as_ref();
+        cached.map_or(ReplayLookup::NotLoaded, |cached| {
+            cached.find_replay(cursor, self.max_events())
+        })
+    }
+
+    fn prepend(&self, tail: &Tail, events: Vec<EncodedEvent>, after: Seq) {
+        let added_bytes = events.iter().map(|event| event.bytes.len()).sum();
+        let mut state = tail.lock();
+        let joined = state
+            .cached
+            .as_mut()
+            .is_some_and(|cached| cached.prepend(events, after));
+        drop(state);
+        if joined {
+            self.apply_delta(CacheDelta {
+                added_bytes,
+                removed_bytes: 0,
+            });
+        }
+    }
+
+    async fn replay_from_store(
+        &self,
+        store: &Store,
+        stream: Stream,
+        cursor: &Cursor,
+    ) -> Result<Replay> {
+        let StreamState {
+            epoch,
+            head,
+            oldest,
+        } = store.find_stream(stream).await?;
+        let max_events = self.max_events();
+        let ResumeDecision::Recovered { after } =
+            decide_resume(&epoch, head, oldest, cursor, max_events)
+        else {
+            let missed = None;
+            return Ok(Replay {
+                epoch,
+                head,
+                missed,
+            });
+        };
+        let events = read_events(store, stream, after, max_events).await?;
+        let last = events.last().map_or(after, |event| event.seq);
+        // Before answering "recovered". An event that cannot be encoded is missing.
+        let is_complete = is_contiguous(&events, after) && last >= head;
+        Ok(Replay {
+            epoch,
+            head: last.max(head),
+            missed: is_complete.then_some(events),
+        })
+    }
+}
