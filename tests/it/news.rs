@@ -1,13 +1,14 @@
 //! News: publishing by API, form and command line, and delivery.
 
-use crate::support::{Browser, Publisher, Server, SseClient, SseItem};
+use crate::support::{Browser, Publisher, Server, SseClient, SseItem, with_timeout};
 use reqwest::{Response, StatusCode};
 use rialto::{
     model::story::{Story, Urgency},
-    protocol::sse::{self, Heartbeat},
+    protocol::sse::{self, Heartbeat, Hello},
 };
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
     fs::Permissions,
     os::unix::fs::PermissionsExt,
     time::{Duration, Instant},
@@ -264,10 +265,64 @@ async fn the_stream_says_how_it_wants_to_be_treated() {
     let Some(SseItem::Event(hello)) = reader.next_item().await else {
         panic!("hello comes first")
     };
-    assert_eq!(
-        (hello.name.as_str(), hello.last_event_id.as_str()),
-        (sse::HELLO_EVENT, "")
+    assert_eq!(hello.name, sse::HELLO_EVENT);
+    let epoch = hello.json::<Hello>().epoch;
+    assert_eq!(hello.last_event_id, sse::event_id(&epoch, 0));
+}
+
+/// Some readers take every empty line for the end of an event, and report one without data as an empty message.
+#[tokio::test]
+async fn every_empty_line_of_the_stream_ends_an_event_with_data() {
+    let server = Server::start_with(|command| {
+        command.env("RIALTO_HEARTBEAT_SECONDS", "1");
+        command.env("RIALTO_REPLAY_EVENTS", "1");
+    })
+    .await;
+    let publisher = Publisher::create(&server).await;
+    for n in 1..=2 {
+        publisher.publish(&format!("Story {n}")).await;
+    }
+    let resynced = raw_stream(&server, "?beat=true&after=0", "event: resync").await;
+    let live = raw_stream(&server, "?beat=true&after=1", "event: beat").await;
+    let text = resynced + &live;
+    let mut fields = BTreeSet::new();
+    let mut events = 0;
+    for line in text.lines() {
+        if line.is_empty() {
+            assert!(fields.remove("event") && fields.remove("data"), "{text}");
+            fields.retain(|field| !["id", "retry"].contains(field));
+            assert!(fields.is_empty(), "{fields:?}");
+            events += 1;
+        } else if !line.starts_with(':') {
+            let (field, _) = line.split_once(": ").expect("a field has a value");
+            assert!(fields.insert(field), "one line each");
+        }
+    }
+    assert!(fields.is_empty(), "the last event is complete: {text}");
+    assert!(
+        events >= 6,
+        "hello twice, resync, a story and heartbeats: {text}"
     );
+}
+
+/// Up to the third heartbeat after `last`, or the end.
+async fn raw_stream(server: &Server, query: &str, last: &str) -> String {
+    let browser = Browser::anonymous(server, "Reader");
+    let mut response = browser.get(&format!("/news/events{query}")).await;
+    let mut text = String::new();
+    let is_complete = |text: &str| {
+        let rest = text.split_once(last).map_or("", |(_, rest)| rest);
+        rest.matches("\n:").count() >= 3 && text.ends_with("\n\n")
+    };
+    with_timeout("heartbeats", async {
+        while !is_complete(&text)
+            && let Some(bytes) = response.chunk().await.unwrap()
+        {
+            text += std::str::from_utf8(&bytes).unwrap();
+        }
+    })
+    .await;
+    text
 }
 
 #[tokio::test]

@@ -300,10 +300,9 @@ async fn a_cursor_that_the_news_cannot_go_on_from_is_answered_with_resync_and_th
     for (query, last_event_id) in [
         ("?after=8&epoch=0123456789abcdef", None),
         ("?after=9", None),
-        ("?after=-1", None),
         ("?after=2", None),
         ("", Some("99")),
-        ("", Some("yesterday")),
+        ("", Some("0123456789abcdef:8")),
         ("?epoch=0123456789abcdef", Some("8")),
     ] {
         let mut reader = SseClient::open_with(&server, query, last_event_id).await;
@@ -351,15 +350,80 @@ async fn a_reader_of_one_topic_gets_no_other() {
 }
 
 #[tokio::test]
+async fn a_reader_of_one_topic_is_not_told_to_resync_because_of_the_others() {
+    let server = Server::start_with(|command| {
+        command.env("RIALTO_REPLAY_EVENTS", "2");
+    })
+    .await;
+    let publisher = Publisher::create(&server).await;
+    for n in 1..=5 {
+        publisher
+            .publish_in_topic("Weather", &format!("Tide {n}"))
+            .await;
+    }
+    publisher.publish_in_topic("Sport", "Regatta today").await;
+    let mut reader = SseClient::open_with(&server, "?topic=Sport&after=0", None).await;
+    assert!(reader.wait_for_hello().await.recovered);
+    assert_eq!(reader.next_story().await.headline, "Regatta today");
+    let mut others = SseClient::open_with(&server, "?topic=Weather&after=0", None).await;
+    assert!(
+        !others.wait_for_hello().await.recovered,
+        "five are too many"
+    );
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused_in_words() {
     let server = Server::start().await;
     let reader = Browser::anonymous(&server, "Reader");
-    for query in ["?after=yesterday", "?beat=often", "?after=1&after=2"] {
+    for query in [
+        "?after=yesterday",
+        "?after=-1",
+        "?beat=often",
+        "?after=1&after=2",
+    ] {
         let response = reader.get(&format!("/news/events{query}")).await;
         assert_eq!(response.status(), 400, "{query}");
         let words = response.text().await.unwrap();
         assert!(words.contains("Usage: /news/events"), "{query}: {words}");
     }
+    for id in ["yesterday", "-1"] {
+        let request = reader.http.get(reader.url("/news/events"));
+        let response = request.header("last-event-id", id).send().await.unwrap();
+        assert_eq!(response.status(), 400, "{id}");
+        let words = response.text().await.unwrap();
+        assert!(words.contains("Last-Event-ID"), "{id}: {words}");
+    }
+}
+
+/// As a browser's `EventSource` that a page has only told what to show: it repeats its address and the last id.
+#[tokio::test]
+async fn a_plain_event_source_loses_nothing_and_notices_a_restored_store() {
+    let server = Server::start().await;
+    let (publisher, _) = publish_stories(&server, 2).await;
+    let mut reader = SseClient::open(&server).await;
+    reader.wait_for_hello().await;
+    let before_any_story = reader.last_event_id().to_owned();
+    publisher.publish("Story 3").await;
+    assert_eq!(reader.next_story().await.seq, 3);
+    let after_a_story = reader.last_event_id().to_owned();
+    publisher.publish("Story 4").await;
+    for (id, missed) in [(&before_any_story, vec![3, 4]), (&after_a_story, vec![4])] {
+        let mut again = SseClient::open_with(&server, "", Some(id)).await;
+        assert!(again.wait_for_hello().await.recovered);
+        for seq in missed {
+            assert_eq!(again.next_story().await.seq, seq, "after {id}");
+        }
+    }
+
+    let restored = Server::start().await;
+    publish_stories(&restored, 5).await;
+    let mut again = SseClient::open_with(&restored, "", Some(&after_a_story)).await;
+    let resync: Resync = again.next_event(sse::RESYNC_EVENT).await;
+    assert_eq!(resync.head, 5);
+    assert!(again.read_to_end().await.is_empty());
+    let mut next = SseClient::open_with(&restored, "", Some(again.last_event_id())).await;
+    assert!(next.wait_for_hello().await.recovered);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::support::{
     stuck_reader, ws_client,
 };
 use rialto::{
-    model::{Cursor, Seq},
+    model::{Cursor, Seq, story::Story},
     protocol::sse,
 };
 use std::time::Instant;
@@ -157,7 +157,7 @@ fn assert_ends_with_resync(items: &[SseItem], after: Seq, posted: usize) {
     let stories: Vec<Seq> = events
         .iter()
         .filter(|event| event.name == sse::STORY_EVENT)
-        .map(|event| event.last_event_id.parse().unwrap())
+        .map(|event| event.json::<Story>().seq)
         .collect();
     println!("resync after {} of {posted} stories", stories.len());
     assert!(
@@ -167,4 +167,10 @@ fn assert_ends_with_resync(items: &[SseItem], after: Seq, posted: usize) {
     assert_eq!(stories, without_holes, "no gap before resync");
     let last = events.last().unwrap();
     assert_eq!(last.name, sse::RESYNC_EVENT, "the last event of the stream");
+    if let [.., last_story, _] = events.as_slice() {
+        assert_eq!(
+            last.last_event_id, last_story.last_event_id,
+            "the cursor stays valid"
+        );
+    }
 }

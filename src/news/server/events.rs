@@ -7,7 +7,7 @@ use crate::{
     model::{Cursor, Epoch, Seq, limits},
     protocol::{
         close::CloseCode,
-        sse::{self, Heartbeat, Hello, Resync},
+        sse::{self, Heartbeat, Hello, LastEventId, Resync},
     },
     server::{
         AppState, Error,
@@ -33,7 +33,6 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_secs(3);
-const MAX_EPOCH_BYTES: usize = 32;
 /// Sent by an `EventSource` that reconnects by itself.
 const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
@@ -56,8 +55,8 @@ pub(super) async fn events(
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Response {
     match open_session(&app, &headers, query).await {
-        Ok((reader, replay)) => connection.take(|taken| reader.run(taken, replay)),
-        Err(Rejection::Query(why)) => (StatusCode::BAD_REQUEST, why).into_response(),
+        Ok((reader, start)) => connection.take(|taken| reader.run(taken, start)),
+        Err(Rejection::Invalid(why)) => (StatusCode::BAD_REQUEST, why).into_response(),
         Err(Rejection::Failed(error)) => error.into_response(),
     }
 }
@@ -74,15 +73,21 @@ const RESPONSE_HEAD: &str = "HTTP/1.1 200 OK\r\n\
     retry: 2000\n";
 
 enum Rejection {
-    Query(String),
+    Invalid(String),
     Failed(Error),
 }
 
 impl Rejection {
     fn query(why: impl std::fmt::Display) -> Self {
-        Self::Query(format!(
+        Self::Invalid(format!(
             "Invalid query: {why}.\n\
              Usage: /news/events?topic=TEXT&epoch=TEXT&after=NUMBER&beat=true, every parameter optional.\n"
+        ))
+    }
+
+    fn last_event_id(why: impl std::fmt::Display) -> Self {
+        Self::Invalid(format!(
+            "Invalid Last-Event-ID: {why}.\nLeave the header out to start with new stories.\n"
         ))
     }
 }
@@ -93,40 +98,71 @@ impl From<Error> for Rejection {
     }
 }
 
+/// Where a stream begins.
+struct StreamStart {
+    /// Of the client, or the newest.
+    after: Seq,
+    replay: Replay,
+}
+
 async fn open_session(
     app: &Arc<AppState>,
     headers: &HeaderMap,
     query: Result<Query<EventsQuery>, QueryRejection>,
-) -> Result<(SseSession, Replay), Rejection> {
+) -> Result<(SseSession, StreamStart), Rejection> {
     let asked = query.map_err(|why| Rejection::query(&why))?.0.parse()?;
+    let resumed = requested_cursor(headers, &asked)?;
     let filter = Filter {
-        topic: asked.topic.clone(),
+        topic: asked.topic,
         has_heartbeat_events: asked.has_heartbeat_events,
     };
+    // Before subscribing: the ids of all events pushed from then on have an epoch.
+    app.event_log.position(Stream::News).await?;
     let send_queue = SendQueue::new(&app.flusher, app.config.queue_bytes);
     let reading = app
         .news_subscribers
         .subscribe(send_queue.clone(), filter.clone());
-    let (epoch, head) = app.event_log.position(Stream::News).await?;
-    let replay = match parse_cursor(headers, &asked, &epoch) {
-        None => Replay {
-            epoch,
-            head,
-            missed: Some(Vec::new()),
-        },
-        Some(cursor) => app.event_log.replay(Stream::News, &cursor).await?,
-    };
+    let start = find_start(app, filter.topic.as_deref(), resumed).await?;
     let reader = SseSession {
         app: app.clone(),
         queue: send_queue,
-        filter,
+        has_heartbeat_events: filter.has_heartbeat_events,
         _subscription: reading,
     };
-    Ok((reader, replay))
+    Ok((reader, start))
+}
+
+async fn find_start(
+    app: &AppState,
+    topic: Option<&str>,
+    resumed: Option<LastEventId>,
+) -> Result<StreamStart, Error> {
+    let (epoch, head) = app.event_log.position(Stream::News).await?;
+    let Some(LastEventId { epoch: of, seq }) = resumed else {
+        let missed = Some(Vec::new());
+        return Ok(StreamStart {
+            after: head,
+            replay: Replay {
+                epoch,
+                head,
+                missed,
+            },
+        });
+    };
+    let cursor = Cursor {
+        epoch: of.unwrap_or(epoch),
+        seq,
+    };
+    let replay = match topic {
+        None => app.event_log.replay(Stream::News, &cursor).await?,
+        Some(topic) => app.event_log.replay_topic(&cursor, topic).await?,
+    };
+    Ok(StreamStart { after: seq, replay })
 }
 
 struct ParsedQuery {
     topic: Option<Arc<str>>,
+    /// None for the current one.
     epoch: Option<Epoch>,
     after: Option<Seq>,
     has_heartbeat_events: bool,
@@ -148,18 +184,19 @@ impl EventsQuery {
         let epoch = given(self.epoch);
         if epoch
             .as_ref()
-            .is_some_and(|epoch| epoch.len() > MAX_EPOCH_BYTES)
+            .is_some_and(|epoch| epoch.len() > sse::MAX_EPOCH_BYTES)
         {
             return Err(Rejection::query(format!(
-                "\"epoch\" is limited to {MAX_EPOCH_BYTES} bytes"
+                "\"epoch\" is limited to {} bytes",
+                sse::MAX_EPOCH_BYTES
             )));
         }
         let after = given(self.after)
-            .map(|after| after.trim().parse())
-            .transpose();
-        let after = after.map_err(|_| {
-            Rejection::query("\"after\" must be an integer, the id of the last event received")
-        })?;
+            .map(|after| {
+                let why = "\"after\" must be a sequence: an integer, 0 or the last one received";
+                sse::parse_seq(after.trim()).ok_or_else(|| Rejection::query(why))
+            })
+            .transpose()?;
         let beat = given(self.beat).map(|beat| beat.parse()).transpose();
         let beat = beat
             .map_err(|_| Rejection::query("\"beat\" must be true or false"))?
@@ -173,31 +210,31 @@ impl EventsQuery {
     }
 }
 
-/// `Last-Event-ID` wins over `after`: a browser updates it on every reconnect.
-///
-/// Without an epoch it is of the current stream; the epoch in `hello` reveals a mismatch. A malformed header
-/// becomes a cursor that cannot be resumed: an error status would end the browser's reconnects.
-fn parse_cursor(headers: &HeaderMap, asked: &ParsedQuery, stream: &Epoch) -> Option<Cursor> {
-    const UNRESUMABLE_SEQ: Seq = -1;
+/// `Last-Event-ID` wins over the query: a browser updates it on every reconnect.
+fn requested_cursor(
+    headers: &HeaderMap,
+    asked: &ParsedQuery,
+) -> Result<Option<LastEventId>, Rejection> {
     let last = headers
         .get(LAST_EVENT_ID_HEADER)
         .filter(|value| !value.is_empty());
-    let seq = match last {
-        Some(value) => value
-            .to_str()
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(UNRESUMABLE_SEQ),
-        None => asked.after?,
+    let Some(last) = last else {
+        let epoch = asked.epoch.clone();
+        return Ok(asked.after.map(|seq| LastEventId { epoch, seq }));
     };
-    let epoch = asked.epoch.clone().unwrap_or_else(|| stream.clone());
-    Some(Cursor { epoch, seq })
+    // Latin-1 is no id either.
+    let text = last.to_str().unwrap_or_default();
+    let mut last: LastEventId = text.trim().parse().map_err(Rejection::last_event_id)?;
+    if last.epoch.is_none() {
+        last.epoch.clone_from(&asked.epoch);
+    }
+    Ok(Some(last))
 }
 
 struct SseSession {
     app: Arc<AppState>,
     queue: Arc<SendQueue>,
-    filter: Filter,
+    has_heartbeat_events: bool,
     /// While held, the event log pushes stories into the queue.
     _subscription: Subscription,
 }
@@ -216,7 +253,7 @@ impl From<ConnectionEnd> for StreamEnd {
 }
 
 impl SseSession {
-    async fn run(self, taken: TakenSocket, replay: Replay) {
+    async fn run(self, taken: TakenSocket, start: StreamStart) {
         let TakenSocket {
             socket,
             read_buf: read,
@@ -226,7 +263,7 @@ impl SseSession {
         let socket = Arc::new(socket);
         self.queue.attach(socket.clone());
         // Boxed: the task of an idle session stays small.
-        let end = match Box::pin(self.send_replay(replay)).await {
+        let end = match Box::pin(self.send_start(start)).await {
             Ok(()) => StreamEnd::QueueEnded(tokio::select! {
                 ended = self.queue.closed() => ended,
                 () = http_server::drain_until_closed(&socket) => ConnectionEnd::Disconnected,
@@ -238,13 +275,13 @@ impl SseSession {
         self.queue.abort();
     }
 
-    async fn send_replay(&self, replay: Replay) -> Result<(), StreamEnd> {
+    async fn send_start(&self, start: StreamStart) -> Result<(), StreamEnd> {
         let (app, send_queue) = (&self.app, &self.queue);
         let Replay {
             epoch,
             head,
             missed,
-        } = replay;
+        } = start.replay;
         send_queue
             .send(Bytes::from_static(RESPONSE_HEAD.as_bytes()))
             .await?;
@@ -254,36 +291,41 @@ impl SseSession {
             recovered: missed.is_some(),
             build: app.build.clone(),
         };
+        // A client that loses the connection during the replay repeats it.
+        let id = missed.as_ref().map(|_| sse::event_id(&epoch, start.after));
         send_queue
-            .send(encode_event(sse::HELLO_EVENT, &hello))
+            .send(encode_event(sse::HELLO_EVENT, id, &hello))
             .await?;
         let Some(missed) = missed else {
             return Err(StreamEnd::Resync(Resync { epoch, head }));
         };
         for story in missed {
-            if story.is_about(self.filter.topic.as_deref()) {
-                send_queue.send(story.bytes).await?;
-            }
+            send_queue.send(story.bytes).await?;
         }
         let (comment, beat) = encode_heartbeats(app);
         send_queue.send(comment).await?;
-        if self.filter.has_heartbeat_events {
+        if self.has_heartbeat_events {
             send_queue.send(beat).await?;
         }
         send_queue.uncork(&[(Stream::News, head)]);
         Ok(())
     }
 
-    /// For a slow client. After a shutdown clients resume by their cursor.
+    /// After a shutdown clients resume by their cursor.
     async fn send_resync(&self, over: StreamEnd) {
-        let resync = match over {
-            StreamEnd::Resync(resync) => resync,
+        let (id, resync) = match over {
+            // A client that reconnects by itself continues from here.
+            StreamEnd::Resync(resync) => {
+                let id = sse::event_id(&resync.epoch, resync.head);
+                (Some(id), resync)
+            }
+            // It resumes from the last story that it has read.
             StreamEnd::QueueEnded(ConnectionEnd::Closed(CloseCode::TooSlow)) => {
                 self.app
                     .metrics
                     .count_slow_reader(metrics::ConnectionLabels::SSE);
                 match self.app.event_log.position(Stream::News).await {
-                    Ok((epoch, head)) => Resync { epoch, head },
+                    Ok((epoch, head)) => (None, Resync { epoch, head }),
                     Err(error) => {
                         tracing::error!(%error, "the position of the news stream could not be read");
                         return;
@@ -293,7 +335,7 @@ impl SseSession {
             StreamEnd::QueueEnded(_) => return,
         };
         self.queue
-            .finish(encode_event(sse::RESYNC_EVENT, &resync))
+            .finish(encode_event(sse::RESYNC_EVENT, id, &resync))
             .await;
     }
 }
@@ -302,9 +344,11 @@ impl SseSession {
 pub(super) fn encode_heartbeats(app: &AppState) -> (Bytes, Bytes) {
     let seconds = app.config.heartbeat_interval().as_secs();
     (
-        Bytes::from_static(b": \n\n"),
+        // Without an empty line, which some clients take for the end of an event.
+        Bytes::from_static(b":\n"),
         encode_event(
             sse::HEARTBEAT_EVENT,
+            None,
             &Heartbeat {
                 interval_seconds: seconds,
             },
@@ -323,11 +367,12 @@ pub async fn run_heartbeats(app: Arc<AppState>) {
     }
 }
 
-/// Without an id, which leaves the client's cursor unchanged.
-fn encode_event(name: &str, data: &impl Serialize) -> Bytes {
+/// Without an id the client's cursor stays unchanged.
+fn encode_event(name: &str, id: Option<String>, data: &impl Serialize) -> Bytes {
     // Text and numbers always serialise; JSON has no line breaks outside strings.
     let json = serde_json::to_string(data).unwrap_or_default();
-    Bytes::from(format!("event: {name}\ndata: {json}\n\n"))
+    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+    Bytes::from(format!("event: {name}\n{id}data: {json}\n\n"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use super::{publish, router, run_heartbeats};
 use crate::{
-    model::story::{Story, StoryDraft, Urgency},
+    model::{
+        Seq,
+        story::{Story, StoryDraft, Urgency},
+    },
     people,
     server::{
         AppState,
@@ -118,7 +121,6 @@ pub(super) struct TestEventStream {
     text: String,
 }
 
-/// A comment has no `event`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct SseBlock {
     pub(super) event: String,
@@ -128,16 +130,25 @@ pub(super) struct SseBlock {
 }
 
 impl TestEventStream {
-    /// Skips comments; `None` at the end of the stream.
+    /// `None` at the end of the stream.
     pub(super) async fn next_event(&mut self) -> Option<SseBlock> {
-        loop {
-            let said = self.next_block().await?;
-            if !said.event.is_empty() {
-                return Some(said);
-            }
-        }
+        let said = self.next_block().await?;
+        assert!(!said.event.is_empty(), "an empty line ends an event");
+        Some(said)
     }
 
+    pub(super) async fn next_line(&mut self) -> String {
+        while !self.text.contains('\n') {
+            let bytes = self.next_bytes().await.expect("the stream goes on");
+            self.text.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+        let (line, rest) = self.text.split_once('\n').unwrap();
+        let (line, rest) = (line.to_owned(), rest.to_owned());
+        self.text = rest;
+        line
+    }
+
+    /// Up to an empty line, without its comments. `None` at the end of the stream.
     pub(super) async fn next_block(&mut self) -> Option<SseBlock> {
         while !self.text.contains("\n\n") {
             let bytes: Bytes = self.next_bytes().await?;
@@ -166,13 +177,16 @@ impl TestEventStream {
             .map(Result::unwrap)
     }
 
-    pub(super) async fn next_story_ids(&mut self, count: usize) -> Vec<String> {
-        let mut ids = Vec::new();
-        while ids.len() < count {
+    /// From the data of stories, which must agree with their ids.
+    pub(super) async fn next_story_seqs(&mut self, count: usize) -> Vec<Seq> {
+        let mut seqs = Vec::new();
+        while seqs.len() < count {
             let said = self.next_event().await.expect("the stream goes on");
             assert_eq!(said.event, "story", "{said:?}");
-            ids.push(said.id);
+            let story: Story = serde_json::from_str(&said.data).unwrap();
+            assert!(said.id.ends_with(&format!(":{}", story.seq)), "{said:?}");
+            seqs.push(story.seq);
         }
-        ids
+        seqs
     }
 }

@@ -208,6 +208,18 @@ impl EventLog {
         self.fanout.track_stream(&self.store, stream);
     }
 
+    /// As [`Self::replay`], for a reader of one topic of the news: others neither follow nor count.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn replay_topic(&self, cursor: &Cursor, topic: &str) -> Result<Replay> {
+        let tails = &self.fanout.tails;
+        let replay = tails.replay_topic(&self.store, cursor, topic).await?;
+        let recovered = replay.missed.is_some();
+        self.fanout.metrics.count_resume(Stream::News, recovered);
+        Ok(replay)
+    }
+
     /// Publishes what another node committed; `at` is its time of sending.
     pub fn publish_remote_events(&self, stream: Stream, rows: &[EventRow], at: Millis) {
         let lag = clock::now().saturating_sub(at).max(0);

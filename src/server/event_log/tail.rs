@@ -42,6 +42,8 @@ pub(super) struct Tails {
     max_bytes: usize,
     bytes: AtomicUsize,
     use_counter: AtomicU64,
+    /// Held while reading a topic, so that many readers of topics load the store like one.
+    topic_lock: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -90,6 +92,7 @@ impl Tails {
             max_bytes,
             bytes: AtomicUsize::new(0),
             use_counter: AtomicU64::new(0),
+            topic_lock: tokio::sync::Mutex::default(),
         }
     }
 
@@ -113,11 +116,12 @@ impl Tails {
             Placement::Published => return PublishOutcome::Duplicate,
             Placement::AfterGap => return PublishOutcome::Gap,
             Placement::Overdue => {
-                publish(event);
+                publish(&event.in_epoch(&cached.epoch));
                 CacheDelta::default()
             }
             Placement::Next => {
-                publish(event);
+                let event = event.in_epoch(&cached.epoch);
+                publish(&event);
                 CacheDelta {
                     added_bytes: cached.append(event),
                     removed_bytes: cached.trim(self.max_events),
@@ -298,6 +302,7 @@ impl State {
 async fn read_events(
     store: &Store,
     stream: Stream,
+    epoch: &Epoch,
     after: Seq,
     max_events: Seq,
 ) -> Result<Vec<EncodedEvent>> {
@@ -305,7 +310,7 @@ async fn read_events(
     let mut events = Vec::with_capacity(rows.len());
     for row in &rows {
         match EncodedEvent::encode(stream, row) {
-            Ok(event) => events.push(event),
+            Ok(event) => events.push(event.in_epoch(epoch)),
             Err(error) => {
                 tracing::error!(%stream, seq = row.seq, %error, "an event could not be encoded");
             }

@@ -2,7 +2,7 @@
 
 use super::send_queue::EncodedFrame;
 use crate::{
-    model::Seq,
+    model::{Epoch, Seq},
     protocol::sse,
     server::store::{EventRow, Stream},
 };
@@ -31,7 +31,7 @@ struct StoryTopic {
 }
 
 impl EncodedEvent {
-    /// Encodes a stored event.
+    /// Encodes a stored event; [`Self::in_epoch`] completes it.
     ///
     /// # Errors
     /// When a story's payload has no topic.
@@ -41,10 +41,7 @@ impl EncodedEvent {
             Stream::News => {
                 let StoryTopic { topic } = serde_json::from_str(payload)?;
                 // JSON on a single line fits in one `data:` field.
-                let event = format!(
-                    "event: {}\nid: {seq}\ndata: {payload}\n\n",
-                    sse::STORY_EVENT
-                );
+                let event = format!("{}data: {payload}\n\n", story_head(seq));
                 (Some(topic), event.into())
             }
             Stream::Memberships => (None, payload.clone().into()),
@@ -65,11 +62,32 @@ impl EncodedEvent {
         })
     }
 
+    /// The event with its epoch in the `id:` of a story. Room events have none.
+    #[must_use]
+    pub fn in_epoch(&self, epoch: &Epoch) -> Self {
+        let data = match self.stream {
+            Stream::News => self.bytes.strip_prefix(story_head(self.seq).as_bytes()),
+            Stream::Room(_) => None,
+        };
+        let Some(data) = data else {
+            return self.clone();
+        };
+        let head = story_head(sse::event_id(epoch, self.seq));
+        Self {
+            bytes: [head.as_bytes(), data].concat().into(),
+            ..self.clone()
+        }
+    }
+
     /// Whether a topic filter matches; `None` matches every event.
     #[must_use]
     pub fn is_about(&self, topic: Option<&str>) -> bool {
         topic.is_none_or(|topic| self.topic.as_deref() == Some(topic))
     }
+}
+
+fn story_head(id: impl std::fmt::Display) -> String {
+    format!("event: {}\nid: {id}\n", sse::STORY_EVENT)
 }
 
 impl From<&EncodedEvent> for EncodedFrame {
@@ -136,6 +154,13 @@ mod tests {
             event.bytes,
             "event: story\nid: 3\ndata: {\"headline\":\"News\",\"topic\":\"Trade\"}\n\n"
         );
+        let complete = event.in_epoch(&Epoch("8f14e45fceea167a".into()));
+        assert_eq!(
+            complete.bytes,
+            "event: story\nid: 8f14e45fceea167a:3\ndata: {\"headline\":\"News\",\"topic\":\"Trade\"}\n\n"
+        );
+        let again = complete.in_epoch(&Epoch("another".into()));
+        assert_eq!(again.bytes, complete.bytes, "an epoch is added once");
         assert!(event.is_about(None) && event.is_about(Some("Trade")));
         assert!(!event.is_about(Some("Weather")));
     }

@@ -94,7 +94,7 @@ impl CachedStream {
         if self.epoch == cursor.epoch && cursor.seq > self.head {
             return ReplayLookup::Ahead;
         }
-        let missed = match decide_resume(&self.epoch, self.head, self.oldest, cursor, max_events) {
+        let missed = match self.decide_resume(cursor, max_events) {
             ResumeDecision::Resync => None,
             ResumeDecision::Recovered { after } if after < self.cached_after() => {
                 return ReplayLookup::Missing(after, self.cached_after());
@@ -111,17 +111,22 @@ impl CachedStream {
         })
     }
 
+    pub(super) fn decide_resume(&self, cursor: &Cursor, max_events: Seq) -> ResumeDecision {
+        decide_resume(&self.epoch, self.head, self.oldest, cursor, max_events)
+    }
+
     /// Returns the number of bytes added.
-    pub(super) fn append(&mut self, event: &EncodedEvent) -> usize {
+    pub(super) fn append(&mut self, event: EncodedEvent) -> usize {
+        let bytes = event.bytes.len();
         self.head = event.seq;
-        self.events.push_back(event.clone());
-        event.bytes.len()
+        self.events.push_back(event);
+        bytes
     }
 
     /// Takes an event that was published while the stream was loaded. Returns the number of bytes added.
     pub(super) fn append_published(&mut self, event: &EncodedEvent) -> usize {
         match self.place(event.seq) {
-            Placement::Next => self.append(event),
+            Placement::Next => self.append(event.in_epoch(&self.epoch)),
             // After a gap the store is read again.
             Placement::Overdue | Placement::Published | Placement::AfterGap => 0,
         }

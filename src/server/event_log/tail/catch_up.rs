@@ -29,8 +29,8 @@ impl Tails {
         mut publish: impl FnMut(&EncodedEvent),
     ) -> Result<()> {
         let loaded = self.load(store, stream).await?;
-        while let Some((_, head)) = loaded.tail.position() {
-            let events = read_events(store, stream, head, MAX_CATCH_UP_EVENTS).await?;
+        while let Some((epoch, head)) = loaded.tail.position() {
+            let events = read_events(store, stream, &epoch, head, MAX_CATCH_UP_EVENTS).await?;
             let Some(last) = events.last().map(|event| event.seq) else {
                 return Ok(());
             };
@@ -75,14 +75,14 @@ impl Tails {
         mut publish: impl FnMut(&EncodedEvent),
     ) -> Result<()> {
         let loaded = self.load(store, stream).await?;
-        let Some((_, head)) = loaded.tail.position() else {
+        let Some((epoch, head)) = loaded.tail.position() else {
             return Ok(());
         };
         if head == 0 {
             return Ok(());
         }
         let max_events = head.min(self.max_events());
-        let events = read_events(store, stream, 0, max_events).await?;
+        let events = read_events(store, stream, &epoch, 0, max_events).await?;
         let mut state = loaded.tail.lock();
         let Some(cached) = &mut state.cached else {
             return Ok(());

@@ -7,16 +7,18 @@ use super::{
 };
 use crate::{
     model::{
-        Seq,
+        Epoch, Seq,
         stream::{Cursor, ResumeDecision, decide_resume},
     },
     server::{
         error::Result,
         event_log::Replay,
         live::EncodedEvent,
-        store::{Store, Stream, StreamState},
+        store::{EventRow, Store, Stream, StreamState},
     },
 };
+
+const TOPIC_PAGE_STORIES: i64 = 100;
 
 impl Tails {
     pub(in crate::server::event_log) async fn replay(
@@ -34,7 +36,8 @@ impl Tails {
         match self.find_replay(tail, cursor) {
             ReplayLookup::Found(replay) => return Ok(replay),
             ReplayLookup::Missing(after, upto) => {
-                let events = read_events(store, stream, after, upto - after).await?;
+                let epoch = &cursor.epoch;
+                let events = read_events(store, stream, epoch, after, upto - after).await?;
                 self.prepend(tail, events, after);
             }
             ReplayLookup::NotLoaded | ReplayLookup::Ahead => {}
@@ -46,6 +49,35 @@ impl Tails {
                 self.replay_from_store(store, stream, cursor).await
             }
         }
+    }
+
+    /// Only stories of a topic, and only those count towards the bound.
+    pub(in crate::server::event_log) async fn replay_topic(
+        &self,
+        store: &Store,
+        cursor: &Cursor,
+        topic: &str,
+    ) -> Result<Replay> {
+        let mut replay = self.replay(store, Stream::News, cursor).await?;
+        if let Some(missed) = &mut replay.missed {
+            missed.retain(|story| story.is_about(Some(topic)));
+            return Ok(replay);
+        }
+        let (tail, _) = self.get_or_insert_tail(Stream::News);
+        let unbounded = tail.lock().cached.as_ref().map(|cached| {
+            let decision = cached.decide_resume(cursor, Seq::MAX);
+            (cached.epoch.clone(), cached.head, decision)
+        });
+        let Some((epoch, head, ResumeDecision::Recovered { after })) = unbounded else {
+            return Ok(replay);
+        };
+        let _reading = self.topic_lock.lock().await;
+        let missed = read_topic(store, &epoch, topic, (after, head), self.max_events).await?;
+        Ok(Replay {
+            epoch,
+            head,
+            missed,
+        })
     }
 
     fn find_replay(&self, tail: &Tail, cursor: &Cursor) -> ReplayLookup {
@@ -94,7 +126,7 @@ impl Tails {
                 missed,
             });
         };
-        let events = read_events(store, stream, after, max_events).await?;
+        let events = read_events(store, stream, &epoch, after, max_events).await?;
         let last = events.last().map_or(after, |event| event.seq);
         // Before answering "recovered". An event that cannot be encoded is missing.
         let is_complete = is_contiguous(&events, after) && last >= head;
@@ -103,5 +135,37 @@ impl Tails {
             head: last.max(head),
             missed: is_complete.then_some(events),
         })
+    }
+}
+
+/// The stories of a topic after the first sequence, up to the second; none if they are more than `max_events`.
+async fn read_topic(
+    store: &Store,
+    epoch: &Epoch,
+    topic: &str,
+    (after, head): (Seq, Seq),
+    max_events: usize,
+) -> Result<Option<Vec<EncodedEvent>>> {
+    let mut newest_first = Vec::new();
+    let mut before = head + 1;
+    loop {
+        let page = store.list_stories(Some(topic), before, TOPIC_PAGE_STORIES);
+        let page = page.await?;
+        let oldest = page.last().map_or(0, |story| story.seq);
+        for story in page.iter().filter(|story| story.seq > after) {
+            let row = EventRow {
+                seq: story.seq,
+                payload: serde_json::to_string(story)?,
+            };
+            newest_first.push(EncodedEvent::encode(Stream::News, &row)?.in_epoch(epoch));
+        }
+        if newest_first.len() > max_events {
+            return Ok(None);
+        }
+        if oldest <= after + 1 {
+            newest_first.reverse();
+            return Ok(Some(newest_first));
+        }
+        before = oldest;
     }
 }

@@ -144,7 +144,8 @@ async fn everybody_who_comes_back_at_once_has_the_store_read_once() {
         assert_eq!(replay.await.unwrap(), (50, Some((41..=50).collect())));
     }
     assert_eq!(fixture.cached_seqs(), (41..=50).collect::<Vec<_>>());
-    let event = fixture.commit().await;
+    let (epoch, _) = fixture.current_tail(Stream::News).position().unwrap();
+    let event = fixture.commit().await.in_epoch(&epoch);
     assert_eq!(
         fixture.tails.bytes.load(Ordering::Relaxed),
         10 * event.bytes.len(),
@@ -407,4 +408,35 @@ async fn a_replay_without_an_event_that_cannot_be_encoded_is_not_called_recovere
     assert_eq!(fixture.deliver(&last), (PublishOutcome::Published, Some(4)));
     assert_eq!(fixture.replay(2).await, (4, None), "one in between");
     assert_eq!(fixture.replay(3).await, (4, Some(vec![4])));
+}
+
+#[tokio::test]
+async fn the_ids_of_stories_have_the_epoch_wherever_they_come_from() {
+    let fixture = TailsFixture::new(100, MAX_CACHED_BYTES).await;
+    fixture.publish_events(1).await;
+    let (epoch, _) = fixture
+        .tails
+        .position(&fixture.store, Stream::News)
+        .await
+        .unwrap();
+    let mut live = Vec::new();
+    let event = fixture.commit().await;
+    fixture
+        .tails
+        .deliver(&event, |event| live.push(event.clone()));
+    let cursor = Cursor {
+        epoch: epoch.clone(),
+        seq: 0,
+    };
+    let replay = fixture
+        .tails
+        .replay(&fixture.store, Stream::News, &cursor)
+        .await;
+    let replayed = replay.unwrap().missed.unwrap();
+    assert_eq!((live.len(), replayed.len()), (1, 2));
+    for story in live.into_iter().chain(replayed) {
+        let id = format!("\nid: {}:{}\n", epoch.0, story.seq);
+        let text = std::str::from_utf8(&story.bytes).unwrap();
+        assert!(text.contains(&id), "{text}");
+    }
 }
