@@ -179,7 +179,7 @@ impl EventLog {
         reply_rx.await.map_err(|_| lost())?
     }
 
-    /// Epoch and newest sequence published on this node.
+    /// Epoch and newest sequence: published on this node, or stored when its tail was loaded.
     ///
     /// # Errors
     /// When the store fails or the stream does not exist.

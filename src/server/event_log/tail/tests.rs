@@ -1,5 +1,7 @@
 //! Tests of the tails with a real store.
 
+mod interleavings;
+
 use super::*;
 use crate::{
     model::{RoomId, stream::Cursor},
