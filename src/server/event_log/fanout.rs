@@ -68,12 +68,7 @@ impl Fanout {
     }
 
     /// Retries while the store is unavailable.
-    async fn publish_from_start(
-        &self,
-        store: &Store,
-        stream: Stream,
-        mut watched: Watched,
-    ) {
+    async fn publish_from_start(&self, store: &Store, stream: Stream, mut watched: Watched) {
         for _ in 0..MAX_START_ATTEMPTS {
             let published = self
                 .tails

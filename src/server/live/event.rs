@@ -62,12 +62,12 @@ impl EncodedEvent {
         })
     }
 
-    /// The event with its epoch in the `id:` of a story. Room events have none.
+    /// The event with its epoch in the `id:` of a story. Other events have none.
     #[must_use]
     pub fn in_epoch(&self, epoch: &Epoch) -> Self {
         let data = match self.stream {
             Stream::News => self.bytes.strip_prefix(story_head(self.seq).as_bytes()),
-            Stream::Room(_) => None,
+            Stream::Room(_) | Stream::Memberships => None,
         };
         let Some(data) = data else {
             return self.clone();

@@ -145,6 +145,32 @@ impl Store {
         rows.into_iter().map(decode_story).collect()
     }
 
+    /// Stories of a topic after a sequence, oldest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_topic_stories(
+        &self,
+        topic: &str,
+        after: Seq,
+        most: i64,
+    ) -> Result<Vec<Story>> {
+        if !can_be_stored(topic) {
+            return Ok(Vec::new());
+        }
+        // The index on topic and sequence bounds the work, however rare the topic is.
+        let rows: Vec<StoryColumns> = sqlx::query_as(
+            "SELECT id, seq, slug, headline, html, summary, topic, urgency, byline, at FROM stories
+             WHERE topic = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        )
+        .bind(topic)
+        .bind(after)
+        .bind(most)
+        .fetch_all(&self.read_pool)
+        .await?;
+        rows.into_iter().map(decode_story).collect()
+    }
+
     /// Topics of stories, in bytewise order.
     ///
     /// # Errors

@@ -18,8 +18,6 @@ use crate::{
     },
 };
 
-const TOPIC_PAGE_STORIES: i64 = 100;
-
 impl Tails {
     pub(in crate::server::event_log) async fn replay(
         &self,
@@ -146,26 +144,18 @@ async fn read_topic(
     (after, head): (Seq, Seq),
     max_events: usize,
 ) -> Result<Option<Vec<EncodedEvent>>> {
-    let mut newest_first = Vec::new();
-    let mut before = head + 1;
-    loop {
-        let page = store.list_stories(Some(topic), before, TOPIC_PAGE_STORIES);
-        let page = page.await?;
-        let oldest = page.last().map_or(0, |story| story.seq);
-        for story in page.iter().filter(|story| story.seq > after) {
-            let row = EventRow {
-                seq: story.seq,
-                payload: serde_json::to_string(story)?,
-            };
-            newest_first.push(EncodedEvent::encode(Stream::News, &row)?.in_epoch(epoch));
-        }
-        if newest_first.len() > max_events {
-            return Ok(None);
-        }
-        if oldest <= after + 1 {
-            newest_first.reverse();
-            return Ok(Some(newest_first));
-        }
-        before = oldest;
+    let most = Seq::try_from(max_events).unwrap_or(Seq::MAX - 1) + 1;
+    let stories = store.list_topic_stories(topic, after, most).await?;
+    if stories.len() > max_events {
+        return Ok(None);
     }
+    let mut events = Vec::with_capacity(stories.len());
+    for story in stories.iter().filter(|story| story.seq <= head) {
+        let row = EventRow {
+            seq: story.seq,
+            payload: serde_json::to_string(story)?,
+        };
+        events.push(EncodedEvent::encode(Stream::News, &row)?.in_epoch(epoch));
+    }
+    Ok(Some(events))
 }
