@@ -199,27 +199,31 @@ async fn create_token(name: &str, config: &StoreConfig) -> CliResult {
 async fn run_user_command(command: UserCommand) -> CliResult {
     match command {
         UserCommand::List { store } => {
-            for person in open_store(&store)
-                .await?
-                .list_users(i64::MAX)
-                .await
-                .map_err(error_message)?
-            {
+            let store = open_store(&store).await?;
+            let people = store.list_users(i64::MAX).await.map_err(error_message);
+            store.close().await;
+            for person in people? {
                 println!("{}\t{}", person.role, person.name);
             }
         }
         UserCommand::Role { name, role, store } => {
             let store = open_store(&store).await?;
-            let account = store.find_account(&name.0).await.map_err(error_message)?;
-            let account = account.ok_or_else(|| format!("there is no user {}", name.0))?;
-            store
-                .update_role(account.person.id, role)
-                .await
-                .map_err(error_message)?;
-            println!("{} is now {role}", account.person.name);
+            let changed = change_role(&store, &name.0, role).await;
+            store.close().await;
+            println!("{} is now {role}", changed?);
         }
     }
     Ok(())
+}
+
+async fn change_role(store: &Store, name: &UserName, role: Role) -> Result<UserName, String> {
+    let account = store.find_account(name).await.map_err(error_message)?;
+    let account = account.ok_or_else(|| format!("there is no user {name}"))?;
+    store
+        .update_role(account.person.id, role)
+        .await
+        .map_err(error_message)?;
+    Ok(account.person.name)
 }
 
 async fn open_store(config: &StoreConfig) -> Result<Store, String> {

@@ -1,6 +1,9 @@
 //! `control.json` in the data folder: URL and token of the running server, for the same user's command line.
 
-use super::error::{Error, Result};
+use super::{
+    data_folder::{self, Action},
+    error::{Error, Result},
+};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path};
 
@@ -35,10 +38,7 @@ pub async fn read(data: &Path) -> Result<Option<ControlFile>, String> {
     match tokio::fs::read(&path).await {
         Ok(json) => Ok(serde_json::from_slice(&json).ok()),
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(why) => Err(format!(
-            "{} cannot be read: {why}. Run this as the user who runs the server.",
-            path.display()
-        )),
+        Err(why) => Err(data_folder::describe(&path, Action::Read, &why).to_string()),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Lock on the data folder: held by one server, or shared by the nodes of one community.
 
-use super::error::{Error, Result};
+use super::{
+    data_folder::{self, Action},
+    error::{Error, Result},
+};
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
@@ -26,29 +29,32 @@ impl DataLock {
     /// Acquires the lock without waiting. Creates a missing folder.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] with folder and process while it is held; otherwise when the folder cannot be written.
+    /// [`Error::InvalidSetting`] with folder and process while it is held, or when the folder cannot be used.
     pub fn acquire(data: &Path, sharing: Sharing) -> Result<Self> {
-        std::fs::create_dir_all(data)?;
+        data_folder::prepare(data)?;
         let path = path(data);
+        let in_words = |why: &std::io::Error| data_folder::describe(&path, Action::Write, why);
         // Not truncated: it may hold the holder's process id.
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .open(path)?;
+            .open(&path)
+            .map_err(|why| in_words(&why))?;
         let locked = match sharing {
             Sharing::Exclusive => file.try_lock(),
             Sharing::Nodes => file.try_lock_shared(),
         };
         match locked {
             Ok(()) => {
-                file.set_len(0)?;
-                write!(file, "{}", std::process::id())?;
+                file.set_len(0)
+                    .and_then(|()| write!(file, "{}", std::process::id()))
+                    .map_err(|why| in_words(&why))?;
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => Err(in_use(data, &mut file)),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+            Err(TryLockError::Error(error)) => Err(in_words(&error)),
         }
     }
 }

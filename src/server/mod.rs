@@ -6,6 +6,7 @@ pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod data_folder;
 pub mod data_lock;
 pub mod doctor;
 pub mod error;

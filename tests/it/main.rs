@@ -7,6 +7,7 @@ mod calls;
 mod chat;
 mod cluster;
 mod command_line;
+mod data_folder;
 mod doctor;
 mod durability;
 mod files;

@@ -1,13 +1,19 @@
 //! Opening the store: what is specific to SQLite or PostgreSQL.
 
-use super::{DatabaseUrl, Engine, Error, Result, Store, connection, migrations};
+use super::{
+    DatabaseUrl, Engine, Error, Result, Store, connection, opening,
+    sqlite::{self, OpenMode},
+};
+use crate::server::{
+    config::StoreConfig,
+    data_folder::{self, STORE_FILE},
+};
 use sqlx::{
     AnyConnection, AnyPool, Connection, Executor,
     any::{AnyPoolOptions, install_default_drivers},
-    migrate::MigrateError,
     postgres::PgConnectOptions,
 };
-use std::{io::ErrorKind, path::Path, time::Duration};
+use std::{io::ErrorKind, time::Duration};
 
 /// On SQLite; PostgreSQL gets twice as many.
 const READ_CONNECTIONS: u32 = 4;
@@ -35,33 +41,50 @@ const POSTGRES_SETUP_SQL: &str = "SET default_transaction_isolation = 'read comm
     SET tcp_keepalives_count = 3;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
-pub(super) async fn open_embedded(folder: &Path) -> Result<Store> {
-    tokio::fs::create_dir_all(folder).await?;
-    install_default_drivers();
-    let url = format!(
-        "sqlite://{}?mode=rwc",
-        folder.join("rialto.sqlite").display()
-    );
+/// For work of any length on a connection of its own.
+const POSTGRES_NO_TIMEOUTS_SQL: &str =
+    "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+
+pub(super) async fn open_embedded(config: &StoreConfig) -> Result<Store> {
+    let first = connect_embedded(config).await?;
+    let file = config.data.join(STORE_FILE);
+    let url = sqlite::url(&file, OpenMode::Create);
     let options = || {
         pool_options(SQLITE_SETUP_SQL)
             .idle_timeout(None)
             .max_lifetime(None)
     };
-    let write = options().max_connections(1).connect(&url).await?;
-    migrations::sqlite().run(&write).await?;
-    let read = options()
-        .max_connections(READ_CONNECTIONS)
-        .connect(&url)
-        .await?;
+    let in_words = |error| sqlite::describe(&file, &error);
+    let write = options().max_connections(1).connect(&url).await;
+    let write = write.map_err(in_words)?;
+    let read = options().max_connections(READ_CONNECTIONS).connect(&url);
+    let read = read.await.map_err(in_words)?;
+    let _ = first.close().await;
     Ok(Store::from_pools(Engine::SQLite, read, write))
 }
 
-pub(super) async fn open_postgres(url: &DatabaseUrl) -> Result<Store> {
+/// Prepares the store on a single connection, so that errors show at once, and returns it.
+pub(super) async fn connect_embedded(config: &StoreConfig) -> Result<AnyConnection> {
+    data_folder::prepare(&config.data)?;
+    let file = config.data.join(STORE_FILE);
+    let mut connection = sqlite::connect(&file, OpenMode::Create).await?;
+    let set_up = connection.execute(SQLITE_SETUP_SQL).await;
+    set_up.map_err(|error| sqlite::describe(&file, &error))?;
+    let prepared = opening::prepare(&mut connection, Engine::SQLite, config).await;
+    prepared.map_err(|error| sqlite::in_words(&file, error))?;
+    Ok(connection)
+}
+
+pub(super) async fn open_postgres(url: &DatabaseUrl, config: &StoreConfig) -> Result<Store> {
     let options = url.options()?;
-    install_default_drivers();
     let in_words =
         |error: sqlx::Error| Error::InvalidSetting(describe_error(url, &options, &error));
-    check_and_migrate(url, &in_words).await?;
+    // A single connection, so that errors show at once. Of several programs, one migrates.
+    let mut first = connect_postgres(url).await?;
+    opening::prepare(&mut first, Engine::PostgreSQL, config)
+        .await
+        .map_err(|error| describe_failure(url, &options, error))?;
+    let _ = first.close().await;
     let connect = async |connections| -> Result<AnyPool> {
         let pool = pool_options(POSTGRES_SETUP_SQL).max_connections(connections);
         pool.connect(url.expose_secret()).await.map_err(in_words)
@@ -71,11 +94,12 @@ pub(super) async fn open_postgres(url: &DatabaseUrl) -> Result<Store> {
     Ok(Store::from_pools(Engine::PostgreSQL, read, write))
 }
 
-/// Uses a single connection, so that errors show at once. Of several programs, one migrates.
-async fn check_and_migrate(
-    url: &DatabaseUrl,
-    in_words: &impl Fn(sqlx::Error) -> Error,
-) -> Result<()> {
+/// Opens a connection of its own, whose statements may take any time, and checks the database.
+pub(super) async fn connect_postgres(url: &DatabaseUrl) -> Result<AnyConnection> {
+    let options = url.options()?;
+    install_default_drivers();
+    let in_words =
+        |error: sqlx::Error| Error::InvalidSetting(describe_error(url, &options, &error));
     let connecting =
         tokio::time::timeout(CONNECT_TIMEOUT, AnyConnection::connect(url.expose_secret())).await;
     let mut connection = connecting
@@ -100,13 +124,17 @@ async fn check_and_migrate(
              --encoding=UTF8 --template=template0"
         )));
     }
-    let migrated = migrations::postgresql().run(&mut connection).await;
-    migrated.map_err(|error| match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => in_words(error),
-        other => other.into(),
-    })?;
-    let _ = connection.close().await;
-    Ok(())
+    for setup in [POSTGRES_SETUP_SQL, POSTGRES_NO_TIMEOUTS_SQL] {
+        connection.execute(setup).await.map_err(in_words)?;
+    }
+    Ok(connection)
+}
+
+fn describe_failure(url: &DatabaseUrl, options: &PgConnectOptions, error: Error) -> Error {
+    match opening::database_error(error) {
+        Ok(error) => Error::InvalidSetting(describe_error(url, options, &error)),
+        Err(other) => other,
+    }
 }
 
 fn pool_options(setup_sql: &'static str) -> AnyPoolOptions {

@@ -1,6 +1,7 @@
 //! The schema, as migrations compiled into the program. Listed by hand: sqlx's macro would compile both database
 //! drivers once more.
 
+use super::Engine;
 use sqlx::{
     SqlStr,
     migrate::{Migration, MigrationType, Migrator},
@@ -31,16 +32,31 @@ const POSTGRESQL: Migrations = migrations!(
     4 "guest_links",
 );
 
-pub(super) fn sqlite() -> Migrator {
-    migrator(SQLITE)
+pub(super) fn of(engine: Engine) -> Migrator {
+    up_to(engine, i64::MAX)
 }
 
-pub(super) fn postgresql() -> Migrator {
-    migrator(POSTGRESQL)
+/// The schema as of an earlier version.
+pub(super) fn up_to(engine: Engine, version: i64) -> Migrator {
+    migrator(list(engine), version)
 }
 
-fn migrator(migrations: Migrations) -> Migrator {
-    let migrations = migrations.iter().map(|(number, name, sql)| {
+/// Version of this program's schema: the number of the last migration, on both engines.
+pub(super) fn newest() -> i64 {
+    let versions = list(Engine::SQLite).iter().map(|(number, _, _)| *number);
+    versions.max().unwrap_or_default()
+}
+
+fn list(engine: Engine) -> Migrations {
+    match engine {
+        Engine::SQLite => SQLITE,
+        Engine::PostgreSQL => POSTGRESQL,
+    }
+}
+
+fn migrator(migrations: Migrations, last: i64) -> Migrator {
+    let wanted = migrations.iter().filter(|(number, _, _)| *number <= last);
+    let migrations = wanted.map(|(number, name, sql)| {
         // As sqlx derives it.
         let description = name.replace('_', " ").into();
         let sql = SqlStr::from_static(sql);
@@ -56,7 +72,10 @@ mod tests {
 
     #[tokio::test]
     async fn every_file_of_the_folders_is_listed() {
-        for (engine, listed) in [("sqlite", sqlite()), ("postgres", postgresql())] {
+        for (engine, listed) in [
+            ("sqlite", of(Engine::SQLite)),
+            ("postgres", of(Engine::PostgreSQL)),
+        ] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("migrations")
                 .join(engine);

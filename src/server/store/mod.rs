@@ -8,6 +8,7 @@
 
 mod calls;
 mod connection;
+mod copy;
 mod data_loader;
 mod database_url;
 mod engine;
@@ -18,9 +19,11 @@ mod lease;
 mod memberships;
 mod messages;
 mod migrations;
+mod opening;
 pub mod postgres_migration;
 mod rooms;
 mod settings;
+mod sqlite;
 mod stories;
 mod streams;
 mod tokens;
@@ -80,15 +83,14 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the configured store and migrates its schema.
+    /// Opens the configured store and upgrades its schema.
     ///
     /// # Errors
-    /// [`Error::InvalidSetting`] when the database cannot be used; others when the folder cannot be written or the
-    /// store is newer than this program.
+    /// [`Error::InvalidSetting`] when the folder or the database cannot be used, or the store is newer than this program.
     pub async fn open(config: &StoreConfig) -> Result<Self> {
         match &config.database_url {
-            Some(url) => engine::open_postgres(url).await,
-            None => engine::open_embedded(&config.data).await,
+            Some(url) => engine::open_postgres(url, config).await,
+            None => engine::open_embedded(config).await,
         }
     }
 

@@ -298,7 +298,8 @@ pub(crate) fn rialto_command() -> Command {
     rialto_command_with_prefix(&[])
 }
 
-fn rialto_command_with_prefix(command_prefix: &[String]) -> Command {
+/// Such as `nsenter` with its options.
+pub(crate) fn rialto_command_with_prefix(command_prefix: &[String]) -> Command {
     let mut line = command_prefix
         .iter()
         .map(String::as_str)

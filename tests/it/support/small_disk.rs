@@ -72,6 +72,14 @@ impl SmallDisk {
         std::fs::remove_file(self.ballast_path()).unwrap();
     }
 
+    pub(crate) async fn remount_read_only(&self) {
+        let line = self.nsenter_command();
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).args(["mount", "-o", "remount,ro"]);
+        let done = command.arg(self.storage.folder()).status().await;
+        assert!(done.unwrap().success());
+    }
+
     /// From outside the namespace.
     fn ballast_path(&self) -> PathBuf {
         let pid = self

@@ -1,8 +1,8 @@
 //! Tables, columns and values, as the SQLite store's schema describes them.
 
 use super::SQLX_MIGRATIONS_TABLE;
-use crate::server::store::{Error, Result, Tx, placeholders};
-use sqlx::{Row, any::AnyRow};
+use crate::server::store::{Error, Result, placeholders};
+use sqlx::{AnyConnection, Row, any::AnyRow};
 use std::collections::BTreeSet;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) struct Column {
 }
 
 #[derive(Debug)]
-pub(super) struct Table {
+pub(in crate::server::store) struct Table {
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
     /// Primary key, or all columns.
@@ -101,12 +101,14 @@ pub(super) enum Value {
 }
 
 /// Lists each table after those it references.
-pub(super) async fn list_tables(source: &mut Tx) -> Result<Vec<Table>> {
+pub(in crate::server::store) async fn list_tables(
+    source: &mut AnyConnection,
+) -> Result<Vec<Table>> {
     let names: Vec<(String,)> = sqlx::query_as(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> $1 AND substr(name, 1, 7) <> 'sqlite_' ORDER BY name",
     )
     .bind(SQLX_MIGRATIONS_TABLE)
-    .fetch_all(&mut **source)
+    .fetch_all(&mut *source)
     .await?;
     let mut waiting = Vec::new();
     for (name,) in names {
@@ -114,7 +116,7 @@ pub(super) async fn list_tables(source: &mut Tx) -> Result<Vec<Table>> {
             "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list($1) WHERE \"table\" <> $1",
         )
         .bind(&name)
-        .fetch_all(&mut **source)
+        .fetch_all(&mut *source)
         .await?;
         let parents: BTreeSet<_> = parents.into_iter().map(|(parent,)| parent).collect();
         waiting.push((describe_table(name, source).await?, parents));
@@ -133,12 +135,12 @@ pub(super) async fn list_tables(source: &mut Tx) -> Result<Vec<Table>> {
     Ok(ordered)
 }
 
-async fn describe_table(name: String, source: &mut Tx) -> Result<Table> {
+async fn describe_table(name: String, source: &mut AnyConnection) -> Result<Table> {
     let columns: Vec<(String, String, i64)> = sqlx::query_as(
         "SELECT name, type, CAST(pk AS BIGINT) FROM pragma_table_info($1) ORDER BY cid",
     )
     .bind(&name)
-    .fetch_all(&mut **source)
+    .fetch_all(&mut *source)
     .await?;
     let mut key: Vec<_> = columns
         .iter()
