@@ -25,7 +25,7 @@ use crate::{
         control,
         data_lock::{DataLock, Sharing},
         http_server::{self, Shutdown},
-        random,
+        random, store_mark,
         turn::{self, TurnRelay, address::AddressSource, credentials::TurnSecret},
     },
 };
@@ -136,6 +136,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         systems.clone(),
         calls_shutdown.clone(),
     )));
+    let mark = tokio::spawn(store_mark::run(app.clone()));
     let metrics =
         metrics.map(|metrics| tokio::spawn(telemetry::serve_metrics(metrics, systems.clone())));
     tokio::select! {
@@ -149,10 +150,8 @@ pub async fn run(config: Config) -> Result<(), String> {
     calls_shutdown.cancel();
     // Stores decisions about calls.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, call_leader).await;
-    for task in [Some(news_heartbeats), Some(socket_timers), nodes, metrics]
-        .into_iter()
-        .flatten()
-    {
+    let tasks = [news_heartbeats, socket_timers, mark];
+    for task in tasks.into_iter().chain(nodes).chain(metrics) {
         task.abort();
     }
     if let Some(bus) = &app.bus {
@@ -161,6 +160,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, bus.flush()).await;
     }
     drop(relay);
+    store_mark::update(&app.store, &app.config.store.data, &mut None).await;
     app.store.close().await;
     drop(lock);
     Ok(())

@@ -27,6 +27,7 @@ pub mod session;
 pub mod single_flight;
 pub mod slug;
 pub mod store;
+pub mod store_mark;
 pub mod tls;
 pub mod turn;
 

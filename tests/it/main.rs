@@ -26,6 +26,7 @@ mod resume;
 mod room_isolation;
 mod rooms;
 mod slow_readers;
+mod store_mark;
 mod store_outages;
 mod support;
 mod turn;

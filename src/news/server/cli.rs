@@ -17,6 +17,7 @@ use crate::{
         live::{ConnectionRegistry, NewsSubscribers},
         random,
         store::{Store, Stream},
+        store_mark,
     },
 };
 use reqwest::{Client, StatusCode};
@@ -161,6 +162,7 @@ async fn publish_to_store(
         }
         Err(error) => Err(error),
     };
+    store_mark::update(&store, &config.data, &mut None).await;
     store.close().await;
     published.map_err(in_words)
 }

@@ -12,6 +12,7 @@ mod copy;
 mod data_loader;
 mod database_url;
 mod engine;
+mod epochs;
 mod files;
 mod group_calls;
 mod guests;
@@ -39,6 +40,7 @@ pub use calls::CallRow;
 #[cfg(test)]
 pub(in crate::server) use connection::{Step, faults::Fault};
 pub use database_url::DatabaseUrl;
+pub use epochs::StorePosition;
 pub use files::FileRow;
 pub use group_calls::GroupCallRow;
 pub use guests::{CallGuest, GuestLink};
@@ -83,7 +85,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the configured store and upgrades its schema.
+    /// Opens the configured store, upgrades its schema, and gives every stream a new epoch if the store went back.
     ///
     /// # Errors
     /// [`Error::InvalidSetting`] when the folder or the database cannot be used, or the store is newer than this program.

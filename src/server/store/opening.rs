@@ -1,15 +1,27 @@
-//! What is done to a store before it is used: refuse a newer one and upgrade an older one. On a connection of its own.
+//! What is done to a store before it is used: refuse a newer one, upgrade an older one, and renew the epochs of one that
+//! went back. On a connection of its own.
 
-use super::{Engine, Error, Result, migrations};
-use crate::server::config::StoreConfig;
+use super::{
+    Engine, Error, Result,
+    epochs::{Renewal, find_position, renew_epochs},
+    migrations,
+};
+use crate::server::{
+    config::StoreConfig,
+    store_mark::{self, FoundMark, MarkHistory, Verdict},
+};
 use sqlx::{AnyConnection, migrate::MigrateError};
+
+/// Says that the store was marked in its data folder.
+const MARK_SETTING: &str = "store_mark";
 
 pub(super) async fn prepare(
     store: &mut AnyConnection,
     engine: Engine,
     config: &StoreConfig,
 ) -> Result<()> {
-    upgrade(store, engine, config).await
+    upgrade(store, engine, config).await?;
+    check_mark(store, engine, config).await
 }
 
 /// The newest migration that was applied; none in an empty database.
@@ -82,4 +94,73 @@ async fn upgrade(store: &mut AnyConnection, engine: Engine, config: &StoreConfig
         ))),
         Err(other) => Err(other.into()),
     }
+}
+
+/// Notices a store that went back, and marks its position.
+async fn check_mark(store: &mut AnyConnection, engine: Engine, config: &StoreConfig) -> Result<()> {
+    // Read first: a running server may move both.
+    let mark = store_mark::read(&config.data);
+    let Some(mut found) = find_position(&mut *store).await? else {
+        return Ok(());
+    };
+    let history = match engine {
+        Engine::SQLite => find_history(store).await?,
+        Engine::PostgreSQL => MarkHistory::Unknown,
+    };
+    let went_back = match store_mark::compare(&mark, &found, history) {
+        Verdict::Plausible => None,
+        Verdict::WentBack { marked } => Some(format!(
+            "the store has {} events, and had {marked} before",
+            found.events
+        )),
+        Verdict::MarkMissing => {
+            Some("the store was copied into this data folder without its mark".to_owned())
+        }
+    };
+    if let Some(why) = went_back {
+        match renew_epochs(store, engine, &found.epoch).await? {
+            Renewal::Renewed => {
+                tracing::warn!(%why, "the store went back: every page fetches its news and rooms anew");
+            }
+            Renewal::Superseded => {}
+        }
+        if let Some(renewed) = find_position(&mut *store).await? {
+            found = renewed;
+        }
+    }
+    if !config.data.is_dir() {
+        return Ok(());
+    }
+    let marked = if mark == FoundMark::Position(found.clone()) {
+        Ok(())
+    } else {
+        store_mark::write(&config.data, &found)
+    };
+    let saved = match (marked, engine, history) {
+        (Ok(()), Engine::SQLite, MarkHistory::Unknown) => save_history(store).await,
+        (marked, Engine::SQLite | Engine::PostgreSQL, _) => marked,
+    };
+    if let Err(error) = saved {
+        tracing::warn!(%error, "the store could not be marked");
+    }
+    Ok(())
+}
+
+async fn find_history(store: &mut AnyConnection) -> Result<MarkHistory> {
+    let row: Option<(String,)> = sqlx::query_as("SELECT value FROM settings WHERE name = $1")
+        .bind(MARK_SETTING)
+        .fetch_optional(store)
+        .await?;
+    Ok(match row {
+        Some(_) => MarkHistory::Marked,
+        None => MarkHistory::Unknown,
+    })
+}
+
+async fn save_history(store: &mut AnyConnection) -> Result<()> {
+    sqlx::query("INSERT INTO settings (name, value) VALUES ($1, '') ON CONFLICT DO NOTHING")
+        .bind(MARK_SETTING)
+        .execute(store)
+        .await?;
+    Ok(())
 }
