@@ -34,6 +34,11 @@ pub struct StoreConfig {
         value_name = "URL"
     )]
     pub database_url: Option<DatabaseUrl>,
+
+    /// Folder for copies of the store before an upgrade changes it. Default: `backups` of the data folder for a SQLite store, and no
+    /// copies of PostgreSQL.
+    #[arg(long, env = "RIALTO_BACKUP_FOLDER", value_name = "FOLDER")]
+    pub backup_folder: Option<PathBuf>,
 }
 
 impl StoreConfig {

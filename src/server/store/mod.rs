@@ -24,6 +24,7 @@ mod opening;
 pub mod postgres_migration;
 mod rooms;
 mod settings;
+pub mod snapshot;
 mod sqlite;
 mod stories;
 mod streams;

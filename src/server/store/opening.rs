@@ -4,16 +4,21 @@
 use super::{
     Engine, Error, Result,
     epochs::{Renewal, find_position, renew_epochs},
-    migrations,
+    migrations, snapshot,
 };
 use crate::server::{
+    clock,
     config::StoreConfig,
+    data_folder::{self, Action},
     store_mark::{self, FoundMark, MarkHistory, Verdict},
 };
 use sqlx::{AnyConnection, migrate::MigrateError};
+use std::{fs, path::PathBuf};
 
 /// Says that the store was marked in its data folder.
 const MARK_SETTING: &str = "store_mark";
+/// Folder for copies that precede an upgrade, in the data folder.
+const UPGRADE_COPIES: &str = "backups";
 
 pub(super) async fn prepare(
     store: &mut AnyConnection,
@@ -84,6 +89,9 @@ pub(super) fn database_error(error: Error) -> Result<sqlx::Error, Error> {
 async fn upgrade(store: &mut AnyConnection, engine: Engine, config: &StoreConfig) -> Result<()> {
     if let Some(found) = find_schema(store, engine).await? {
         check_schema(found, &config.location())?;
+        if found < migrations::newest() {
+            copy_before_upgrade(engine, config, found).await?;
+        }
     }
     match migrations::of(engine).run(store).await {
         Ok(()) => Ok(()),
@@ -94,6 +102,42 @@ async fn upgrade(store: &mut AnyConnection, engine: Engine, config: &StoreConfig
         ))),
         Err(other) => Err(other.into()),
     }
+}
+
+/// None where nothing was chosen for the copy of a PostgreSQL store.
+fn upgrade_copy_path(engine: Engine, config: &StoreConfig, schema: i64) -> Option<PathBuf> {
+    let folder = match (&config.backup_folder, engine) {
+        (Some(folder), Engine::SQLite | Engine::PostgreSQL) => folder.clone(),
+        (None, Engine::SQLite) => config.data.join(UPGRADE_COPIES),
+        (None, Engine::PostgreSQL) => return None,
+    };
+    Some(folder.join(format!(
+        "rialto-before-upgrade-of-schema-{schema}-{}.sqlite",
+        clock::now()
+    )))
+}
+
+async fn copy_before_upgrade(engine: Engine, config: &StoreConfig, schema: i64) -> Result<()> {
+    let Some(path) = upgrade_copy_path(engine, config, schema) else {
+        tracing::warn!(
+            "upgrading the database without a copy of it, because --backup-folder (RIALTO_BACKUP_FOLDER) is not set"
+        );
+        return Ok(());
+    };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .map_err(|why| data_folder::describe(folder, Action::Create, &why))?;
+    }
+    snapshot::write_durably(config, &path)
+        .await
+        .map_err(|why| {
+            Error::InvalidSetting(format!(
+                "the store in {} was not upgraded, because the copy before that failed: {why}",
+                config.location()
+            ))
+        })?;
+    tracing::info!(copy = %path.display(), schema, "the store was copied before its upgrade");
+    Ok(())
 }
 
 /// Notices a store that went back, and marks its position.
@@ -164,3 +208,6 @@ async fn save_history(store: &mut AnyConnection) -> Result<()> {
         .await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ const NOT_IN_PATH: &AsciiSet = &CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ')
 pub(super) enum OpenMode {
     /// A missing file is created.
     Create,
+    Read,
 }
 
 pub(super) fn url(file: &Path, mode: OpenMode) -> String {
@@ -21,6 +22,7 @@ pub(super) fn url(file: &Path, mode: OpenMode) -> String {
     let path = utf8_percent_encode(&path, NOT_IN_PATH);
     match mode {
         OpenMode::Create => format!("sqlite://{path}?mode=rwc"),
+        OpenMode::Read => format!("sqlite://{path}?mode=ro"),
     }
 }
 
@@ -104,7 +106,7 @@ mod tests {
         made.execute("CREATE TABLE t (n BIGINT)").await.unwrap();
         made.close().await.unwrap();
         assert!(file.exists());
-        connect(&file, OpenMode::Create).await.unwrap();
+        connect(&file, OpenMode::Read).await.unwrap();
     }
 
     #[tokio::test]
@@ -112,7 +114,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("notes.txt");
         std::fs::write(&file, "not a database ".repeat(100)).unwrap();
-        let mut opened = connect(&file, OpenMode::Create).await.unwrap();
+        let mut opened = connect(&file, OpenMode::Read).await.unwrap();
         let error = opened
             .execute("SELECT * FROM sqlite_master")
             .await
