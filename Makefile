@@ -59,6 +59,7 @@ test-long: site ## Run the tests that `make test` leaves out (an hour)
 	@scripts/bootstrap.sh test
 	source scripts/env.sh
 	$(step) "All tests, PostgreSQL and NATS" scripts/postgres.sh with cargo nextest run $(packages) --locked
+	RIALTO_BACKUP_ROUNDS=50 $(step) "Backups and kills, SQLite" cargo nextest run $(packages) --locked --test it backup::kills
 	RIALTO_E2E_LONG=1 $(step) "Long browser tests" scripts/e2e.sh
 	RIALTO_E2E_LONG=1 $(step) "Long browser tests, three nodes" scripts/e2e.sh --nodes 3
 	$(MAKE) build

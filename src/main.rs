@@ -8,6 +8,9 @@ use rialto::{
     },
     news, people,
     server::{
+        backup::{
+            check, check::CheckArgs, create, create::BackupArgs, restore, restore::RestoreArgs,
+        },
         config::{Config, StoreConfig},
         store::{Store, postgres_migration::migrate_to_postgres},
         tls,
@@ -46,6 +49,12 @@ enum Command {
     /// Manage users.
     #[command(subcommand)]
     User(UserCommand),
+    /// Write store and files into one new file, while a server runs or not.
+    Backup(BackupArgs),
+    /// Restore a backup into an empty data folder, and into an empty database if one is set.
+    Restore(RestoreArgs),
+    /// Check store and files for damage, while a server runs or not. Prints one finding a line, with advice.
+    Check(CheckArgs),
     /// Copy the SQLite store of a data folder into an empty PostgreSQL database. Stop the server first.
     MigrateStore {
         #[command(flatten)]
@@ -128,6 +137,9 @@ async fn main() -> ExitCode {
         Command::Token(TokenCommand::Create { name, store }) => create_token(&name, &store).await,
         Command::Doctor { store } => rialto::serve::doctor::run(&store).await,
         Command::User(command) => run_user_command(command).await,
+        Command::Backup(args) => create::run(&args).await,
+        Command::Restore(args) => restore::run(&args).await,
+        Command::Check(args) => check::run(&args).await,
         Command::MigrateStore { store } => migrate_store(&store).await,
     };
     match done {

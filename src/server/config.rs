@@ -52,6 +52,21 @@ impl StoreConfig {
     }
 }
 
+/// Options of commands that read or write stored files: where the data is.
+#[derive(Debug, Clone, Args)]
+pub struct DataConfig {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "documented on the type; a doc comment here would become the help text"
+    )]
+    pub store: StoreConfig,
+
+    /// S3-compatible bucket of uploaded files, as given to `rialto serve`: `s3://bucket/folder`. Default: the data folder.
+    #[arg(long, env = "RIALTO_FILES", value_parser = files::parse_bucket_url, value_name = "URL")]
+    pub files: Option<String>,
+}
+
 /// Options of `rialto serve`.
 #[derive(Debug, Clone, Args)]
 pub struct Config {

@@ -36,8 +36,16 @@ impl Files {
     /// # Errors
     /// When the folder cannot be created, or the bucket cannot be read.
     pub async fn open(config: &Config) -> Result<Self> {
-        let Some(url) = &config.files else {
-            return Self::open_folder(&config.store.data.join("files")).await;
+        Self::open_at(&config.store.data, config.files.as_deref()).await
+    }
+
+    /// As [`Self::open`], of a data folder and perhaps a bucket.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_at(data: &path::Path, bucket: Option<&str>) -> Result<Self> {
+        let Some(url) = bucket else {
+            return Self::open_folder(&data.join("files")).await;
         };
         let files = Self::with_bucket(url).map_err(|why| bucket_error(url, &why))?;
         let first = files.store.list(Some(&files.prefix)).next().await;
@@ -45,6 +53,17 @@ impl Files {
             Ok(_) => Ok(files),
             Err(why) => Err(bucket_error(url, &why)),
         }
+    }
+
+    /// As [`Self::open_at`], but creates nothing; none if there is no folder yet.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_existing(data: &path::Path, bucket: Option<&str>) -> Result<Option<Self>> {
+        if bucket.is_none() && !fs::try_exists(data.join("files")).await? {
+            return Ok(None);
+        }
+        Self::open_at(data, bucket).await.map(Some)
     }
 
     async fn open_folder(folder: &path::Path) -> Result<Self> {

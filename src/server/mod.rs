@@ -2,6 +2,7 @@
 
 pub mod app_state;
 pub mod assets;
+pub mod backup;
 pub mod bus;
 pub mod clock;
 pub mod config;

@@ -3,6 +3,7 @@
 //! Every test starts its own server; [`support`] starts servers and clients.
 
 mod architecture;
+mod backup;
 mod calls;
 mod chat;
 mod cluster;

@@ -67,7 +67,7 @@ fn decode_state(state: &str, outcome: Option<String>) -> Result<State> {
     })
 }
 
-struct CallColumns {
+pub(super) struct CallColumns {
     id: String,
     room_id: String,
     caller_id: String,
@@ -104,7 +104,7 @@ impl FromRow<'_, AnyRow> for CallColumns {
 }
 
 impl CallColumns {
-    fn decode(self) -> Result<CallRow> {
+    pub(super) fn decode(self) -> Result<CallRow> {
         Ok(CallRow {
             id: parse(&self.id)?,
             room: parse(&self.room_id)?,

@@ -21,7 +21,7 @@ pub struct GroupCallRow {
     pub ever_joined: Vec<UserId>,
 }
 
-struct GroupCallColumns {
+pub(super) struct GroupCallColumns {
     id: String,
     room_id: String,
     started_by: String,
@@ -48,7 +48,7 @@ impl FromRow<'_, AnyRow> for GroupCallColumns {
 }
 
 impl GroupCallColumns {
-    fn decode(self) -> Result<GroupCallRow> {
+    pub(super) fn decode(self) -> Result<GroupCallRow> {
         Ok(GroupCallRow {
             id: parse(&self.id)?,
             room: parse(&self.room_id)?,

@@ -8,9 +8,9 @@ use crate::{
 use sqlx::AssertSqlSafe;
 use std::collections::HashMap;
 
-type MessageColumns = (String, String, i64, i64, String, String, String, String);
+pub(super) type MessageColumns = (String, String, i64, i64, String, String, String, String);
 
-fn decode_message(row: MessageColumns) -> Result<Message> {
+pub(super) fn decode_message(row: MessageColumns) -> Result<Message> {
     let (id, room, seq, at, content, author_id, author_name, author_role) = row;
     Ok(Message {
         id: parse(&id)?,

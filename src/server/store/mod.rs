@@ -7,6 +7,7 @@
 //! PostgreSQL several programs write, so a lock or a constraint protects every read-then-write.
 
 mod calls;
+pub mod check;
 mod connection;
 mod copy;
 mod data_loader;
@@ -22,6 +23,7 @@ mod messages;
 mod migrations;
 mod opening;
 pub mod postgres_migration;
+pub mod restoring;
 mod rooms;
 mod settings;
 pub mod snapshot;

@@ -9,7 +9,7 @@ use crate::{
     server::error::{Error, Result},
 };
 
-type StoryColumns = (
+pub(super) type StoryColumns = (
     String,
     i64,
     String,
@@ -22,7 +22,7 @@ type StoryColumns = (
     i64,
 );
 
-fn decode_story(row: StoryColumns) -> Result<Story> {
+pub(super) fn decode_story(row: StoryColumns) -> Result<Story> {
     let (id, seq, slug, headline, html, summary, topic, urgency, byline, at) = row;
     let id: StoryId = parse(&id)?;
     let urgency: Urgency = urgency.parse().map_err(Error::corrupt)?;

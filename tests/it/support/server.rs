@@ -125,6 +125,11 @@ impl Server {
         self.address
     }
 
+    /// That name its storage to a command.
+    pub(crate) fn storage_arguments(&self) -> Vec<String> {
+        self.storage.arguments()
+    }
+
     pub(crate) fn data_dir(&self) -> &Path {
         self.storage.folder()
     }

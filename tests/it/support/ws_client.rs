@@ -256,6 +256,21 @@ impl WsClient {
         self.send_binary(Chunk { id, offset, data }.encode()).await;
     }
 
+    /// False when the connection is closed.
+    pub(crate) async fn try_send_chunk(&mut self, id: MessageId, data: &[u8]) -> bool {
+        let chunk = WsMessage::binary(
+            Chunk {
+                id,
+                offset: 0,
+                data,
+            }
+            .encode(),
+        );
+        with_timeout("a send", self.socket.send(chunk))
+            .await
+            .is_ok()
+    }
+
     /// An error with the close frame, if any, when the connection is closed.
     pub(crate) async fn next_frame(&mut self) -> Result<ServerFrame, Option<CloseFrame>> {
         if let Some(frame) = self.deferred.pop_front() {

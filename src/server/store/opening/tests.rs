@@ -1,6 +1,6 @@
 use super::*;
 use crate::server::store::{
-    Store, engine, sqlite,
+    Store, check, engine, sqlite,
     sqlite::OpenMode,
     testing::{TestStorage, run_statement},
 };
@@ -156,6 +156,7 @@ async fn a_store_of_a_newer_program_is_refused_in_words() {
     for refused in [
         Store::open(&fixture.config).await.map(|_| ()),
         snapshot::write(&fixture.config, &snapshot).await,
+        check::check_store(&fixture.config).await.map(|_| ()),
     ] {
         let refused = refused.unwrap_err().to_string();
         for words in [

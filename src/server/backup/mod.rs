@@ -1,0 +1,54 @@
+//! Backups: store and files in one archive, made while servers run (docs/decisions/0025-backups-in-one-archive.md).
+//!
+//! | module | contents |
+//! |---|---|
+//! | `archive` | the format: a tar file with checksums |
+//! | `create` | `rialto backup` |
+//! | `restore` | `rialto restore` |
+//! | `check` | `rialto check` |
+
+mod archive;
+pub mod check;
+pub mod create;
+pub mod restore;
+
+use std::path::{Path, PathBuf};
+
+/// Suffixes of what a running backup writes beside its file. It holds a lock on the first.
+const PARTIAL: &str = ".partial";
+const SNAPSHOT: &str = ".snapshot";
+
+/// Removes a file or folder when dropped, unless it is kept.
+struct Temporary(Option<PathBuf>);
+
+impl Temporary {
+    fn new(path: &Path) -> Self {
+        Self(Some(path.to_owned()))
+    }
+
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let Some(path) = &self.0 else {
+            return;
+        };
+        // What is left takes space and does no harm.
+        let _ = if path.is_dir() {
+            std::fs::remove_dir_all(path)
+        } else {
+            std::fs::remove_file(path)
+        };
+    }
+}
+
+/// `1 file`, `2 files`.
+fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
