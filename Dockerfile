@@ -23,9 +23,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 FROM debian:bookworm-slim
 # A fixed uid is the same on every machine that mounts the data. A new volume inherits the owner of the folder it is mounted over:
-# without /data/files, a volume mounted there would belong to root.
+# without /data/files and /backups, a volume mounted there would belong to root.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin rialto \
-    && install --directory --owner=rialto --group=rialto --mode=0750 /data /data/files
+    && install --directory --owner=rialto --group=rialto --mode=0750 /data /data/files /backups
 COPY --from=build /out /opt/rialto
 # Root certificates, for TLS to a NATS server or a bucket.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/

@@ -125,8 +125,8 @@ fn Examination() -> impl IntoView {
         <section class="card stack" aria-labelledby="admin-doctor" id="doctor">
             <h2 id="admin-doctor">"Calls through this server"</h2>
             <p class="quiet-text">
-                "Checks the relay, its address, the clock and the site, as a browser would. Everyone can test their own connection in \
-                Settings."
+                "Checks the store and its backups, and, as a browser would, the relay, its address, the clock and the site. Everyone can \
+                test their own connection in Settings."
             </p>
             <Suspense fallback=|| {
                 view! { <LoadingIndicator label="Running checks…" /> }

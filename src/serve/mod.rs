@@ -20,6 +20,7 @@ use crate::{
     server::{
         AppState, Error,
         assets::{self, Assets},
+        backup::periodic,
         bus::Message,
         config::{Config, LogFormat},
         control,
@@ -137,6 +138,7 @@ pub async fn run(config: Config) -> Result<(), String> {
         calls_shutdown.clone(),
     )));
     let mark = tokio::spawn(store_mark::run(app.clone()));
+    let backups = tokio::spawn(periodic::run(app.clone()));
     let metrics =
         metrics.map(|metrics| tokio::spawn(telemetry::serve_metrics(metrics, systems.clone())));
     tokio::select! {
@@ -150,7 +152,7 @@ pub async fn run(config: Config) -> Result<(), String> {
     calls_shutdown.cancel();
     // Stores decisions about calls.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, call_leader).await;
-    let tasks = [news_heartbeats, socket_timers, mark];
+    let tasks = [news_heartbeats, socket_timers, mark, backups];
     for task in tasks.into_iter().chain(nodes).chain(metrics) {
         task.abort();
     }

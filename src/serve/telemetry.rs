@@ -133,6 +133,9 @@ fn update_gauges(systems: &Systems) {
     metrics.queue_bytes_most.set(count(most));
     metrics.people.set(app.connections.crowd().into());
     metrics.set_deliveries(app.flusher.frames_written());
+    if let Some(age) = app.backups.age() {
+        metrics.set_backup_age(age);
+    }
     metrics.calls.set(count(systems.calls.open_call_count()));
     let connected = app
         .bus

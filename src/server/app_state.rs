@@ -1,6 +1,7 @@
 //! State shared by all handlers.
 
 use super::{
+    backup::periodic::BackupStatus,
     bus::{Bus, Inbox},
     clock,
     config::Config,
@@ -35,6 +36,7 @@ pub struct AppState {
     pub news_subscribers: Arc<NewsSubscribers>,
     pub flusher: Flusher,
     pub metrics: Arc<Metrics>,
+    pub backups: BackupStatus,
     pub event_log: EventLog,
     pub build: String,
     /// Bearer token of this machine's command line.
@@ -88,6 +90,7 @@ impl AppState {
             news_subscribers: readers,
             flusher: Flusher::start(),
             metrics,
+            backups: BackupStatus::default(),
             event_log: log,
             build,
             control_token: control,

@@ -35,8 +35,8 @@ pub struct StoreConfig {
     )]
     pub database_url: Option<DatabaseUrl>,
 
-    /// Folder for copies of the store before an upgrade changes it. Default: `backups` of the data folder for a SQLite store, and no
-    /// copies of PostgreSQL.
+    /// Folder for backups: periodic ones of the running server, and a copy of the store before an upgrade changes it. Default: no
+    /// periodic backups, and copies of a SQLite store in `backups` of the data folder.
     #[arg(long, env = "RIALTO_BACKUP_FOLDER", value_name = "FOLDER")]
     pub backup_folder: Option<PathBuf>,
 }
@@ -124,6 +124,26 @@ pub struct Config {
     /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` set its location and credentials.
     #[arg(long, env = "RIALTO_FILES", value_parser = files::parse_bucket_url, value_name = "URL")]
     pub files: Option<String>,
+
+    /// Interval of backups into the folder of `--backup-folder`: a number with s, m, h or d.
+    #[arg(
+        long,
+        env = "RIALTO_BACKUP_EVERY",
+        default_value = "24h",
+        value_parser = parse_interval,
+        value_name = "INTERVAL"
+    )]
+    pub backup_every: Duration,
+
+    /// Number of periodic backups to keep; older ones are deleted.
+    #[arg(
+        long,
+        env = "RIALTO_BACKUP_KEEP",
+        default_value_t = 7,
+        value_parser = clap::value_parser!(u32).range(1..),
+        value_name = "BACKUPS"
+    )]
+    pub backup_keep: u32,
 
     /// Separate address and port that serves `/metrics` for Prometheus without authentication. Default: off.
     #[arg(long, env = "RIALTO_METRICS_ADDR", value_name = "ADDRESS")]
@@ -247,7 +267,36 @@ fn parse_ice_servers(json: &str) -> Result<IceServers, String> {
     })
 }
 
+/// Such as `90s`, `15m`, `6h` or `1d`; at least a second.
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let wrong =
+        || format!("{text:?} is not an interval. Use a number with s, m, h or d, such as 6h");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number = text.strip_suffix(unit).unwrap_or_default();
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    match number.checked_mul(seconds) {
+        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+        Some(_) | None => Err(wrong()),
+    }
+}
+
 impl Config {
+    /// Where the data is.
+    #[must_use]
+    pub fn data(&self) -> DataConfig {
+        DataConfig {
+            store: self.store.clone(),
+            files: self.files.clone(),
+        }
+    }
+
     /// Limits that browsers receive.
     #[must_use]
     pub fn limits(&self) -> Limits {
@@ -297,5 +346,31 @@ impl Config {
         self.public_url
             .as_deref()
             .is_some_and(|url| url.starts_with("https://"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_is_a_number_with_its_unit() {
+        for (text, seconds) in [("1s", 1), ("15m", 900), ("6h", 21_600), ("2d", 172_800)] {
+            assert_eq!(parse_interval(text), Ok(Duration::from_secs(seconds)));
+        }
+        for wrong in [
+            "",
+            "6",
+            "h",
+            "0h",
+            "-1h",
+            "1.5h",
+            "6 h",
+            "1w",
+            "99999999999999999d",
+            "6č",
+        ] {
+            assert!(parse_interval(wrong).is_err(), "{wrong}");
+        }
     }
 }

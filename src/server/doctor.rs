@@ -1,9 +1,10 @@
-//! Self-test of whether calls can connect. Every check acts as a browser would, from this machine.
+//! Self-test of the store, its backups, and whether calls can connect. Checks of calls act as a browser would, from this machine.
 
 mod relay;
 
 use super::{
     AppState,
+    backup::periodic,
     config::Config,
     turn::address::{self, AddressSource},
 };
@@ -25,7 +26,7 @@ pub async fn run_checks(app: &AppState) -> Vec<Finding> {
         check_relay_addresses(app),
         check_relays(app)
     );
-    let mut findings = vec![store, check_https(config)];
+    let mut findings = vec![store, periodic::check(app), check_https(config)];
     findings.extend(site);
     findings.push(clock);
     findings.extend(addresses);

@@ -60,6 +60,7 @@ pub struct Metrics {
     /// Relayed bytes, counted twice between two allocations of this node.
     pub relay_bytes: Counter,
     pub relay_refused: Family<RelayRefusalLabels, Counter>,
+    backup_age: Family<[(&'static str, &'static str); 0], Gauge>,
 }
 
 /// Why the relay refused.
@@ -173,6 +174,7 @@ impl Metrics {
             relays: Gauge::default(),
             relay_bytes: Counter::default(),
             relay_refused: Family::default(),
+            backup_age: Family::default(),
         };
         metrics.initialize_series();
         metrics.register(build);
@@ -253,6 +255,7 @@ impl Metrics {
             relays "Open TURN relays at this node",
             relay_bytes "Bytes relayed by the TURN server",
             relay_refused "Requests and packets refused by the TURN server, by reason",
+            backup_age in Seconds "Age of the newest periodic backup; absent while there is none",
         );
     }
 
@@ -297,6 +300,12 @@ impl Metrics {
             .get_or_create(&RouteLabels { route })
             .observe(took.as_secs_f64());
         self.requests.get_or_create(&request).inc();
+    }
+
+    /// Sets the age of the newest periodic backup, which is absent before.
+    pub fn set_backup_age(&self, age: Duration) {
+        let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        self.backup_age.get_or_create(&[]).set(seconds);
     }
 
     /// Sets the number of deliveries, which the flusher counts.

@@ -2,6 +2,7 @@
 
 mod check;
 mod kills;
+mod periodic;
 
 use crate::{
     files,

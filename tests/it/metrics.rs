@@ -23,7 +23,7 @@ async fn start_with_metrics() -> Server {
 }
 
 /// In the `OpenMetrics` text format.
-async fn scrape_metrics(server: &Server) -> String {
+pub(crate) async fn scrape_metrics(server: &Server) -> String {
     let address = server.wait_for_line("metrics on ").await;
     let response = reqwest::get(address).await.unwrap();
     let kind = response.headers()["content-type"]

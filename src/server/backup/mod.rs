@@ -6,10 +6,14 @@
 //! | `create` | `rialto backup` |
 //! | `restore` | `rialto restore` |
 //! | `check` | `rialto check` |
+//! | `name` | names and ages of periodic backups, as plain data |
+//! | `periodic` | the running server's backups |
 
 mod archive;
 pub mod check;
 pub mod create;
+mod name;
+pub mod periodic;
 pub mod restore;
 
 use std::path::{Path, PathBuf};
