@@ -43,10 +43,11 @@ pub async fn run(args: &CheckArgs) -> std::result::Result<(), String> {
     }
     match checked.findings.len() {
         0 => {
+            let events = usize::try_from(checked.events).unwrap_or_default();
             println!(
-                "OK: {} with {} events, and {}",
+                "OK: {} with {}, and {}",
                 count(checked.streams, "stream"),
-                checked.events,
+                count(events, "event"),
                 count(checked.files.len(), "file")
             );
             Ok(())

@@ -62,10 +62,10 @@ pub async fn write(config: &StoreConfig, into: &Path) -> Result<()> {
     }
 }
 
-/// As [`write`], under its name once it is complete and on disk.
+/// As [`write()`], under its name once it is complete and on disk.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub async fn write_durably(config: &StoreConfig, path: &Path) -> Result<()> {
     let partial = path.with_extension("partial");
     let written = write(config, &partial).await;
