@@ -179,7 +179,7 @@ async fn a_backup_beside_a_running_server_restores_all_that_was_acknowledged() {
     let checked = run_check(&restored.arguments(), |_| {}).await;
     assert_success(&checked);
     assert!(
-        output_text(&checked).contains("with 3 events, and 1 file"),
+        output_text(&checked).contains("with 4 events, and 1 file"),
         "{checked:?}"
     );
     let restored = Server::start_in(restored, |_| {}).await;

@@ -6,6 +6,7 @@ use crate::{
         CallId, GuestLinkId, RoomId, TokenId, UserId,
         finding::Finding,
         message::{Content, RoomEvent},
+        room::MembershipEvent,
         story::Story,
     },
     server::store::{
@@ -150,6 +151,10 @@ fn check_event((stream, seq, payload): (String, i64, String)) -> Result<()> {
             let event = serde_json::from_str(&payload).map_err(|why| at(&why))?;
             let RoomEvent::Message { message } = event;
             (Stream::Room(message.room), message.seq)
+        }
+        Stream::Memberships => {
+            let _: MembershipEvent = serde_json::from_str(&payload).map_err(|why| at(&why))?;
+            (Stream::Memberships, seq)
         }
     };
     if (found.0.to_string(), found.1) == (stream.clone(), seq) {
