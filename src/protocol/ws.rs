@@ -26,6 +26,9 @@ pub enum ClientFrame {
         cursors: Vec<RoomCursor>,
         #[serde(default = "default_true")]
         visible: bool,
+        /// Raised with each connection: the client's connection with the lower number ends.
+        #[serde(default)]
+        incarnation: u32,
     },
     /// Heartbeat, answered with [`ServerFrame::Pong`].
     Ping {

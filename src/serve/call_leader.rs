@@ -1,21 +1,44 @@
 //! Election of the call leader: the node that decides about calls for all nodes.
 //!
-//! A leader's lease ends with its connection to the store. The next leader takes over the open calls; media flow on
-//! between browsers.
+//! The lease elects it for a term. A leader that is cut off from the bus hands over to a node that is connected, and
+//! leads on while there is none. The next leader takes over the open calls; media flow on between browsers.
 
 use super::Systems;
 use crate::{
-    calls::server::{CALL_LEADER, CALL_LEADER_LEASE, CallRequest},
-    server::{bus::Bus, live::Connection, store::Lease},
+    calls::server::{CALL_LEADER, CALL_LEADER_LEASE, CallRequest, LeaderTerm},
+    server::{
+        bus::Bus,
+        live::Connection,
+        store::{Connectivity, Lease, Renewal},
+    },
 };
+use async_nats::Subscriber;
 use futures::StreamExt;
 use std::{sync::Arc, time::Duration};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 const ELECTION_INTERVAL: Duration = Duration::from_millis(500);
-const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// A fifth of the lease's expiry.
+const LEASE_RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
 const GROUP_CALL_SYNC_INTERVAL: Duration = Duration::from_secs(5);
+/// A node whose bus is away for longer is cut off.
+const BUS_OUTAGE_GRACE: Duration = Duration::from_secs(2);
+/// For storing pending decisions before another node leads.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why a node leads no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LeadershipEnd {
+    NotStarted,
+    Stopped,
+    HandedOver,
+    LeaseLost,
+    TermOver,
+}
 
 /// Leads whenever this node holds the lease; stores pending decisions before another node leads.
 pub(super) async fn run(systems: Arc<Systems>, stop: CancellationToken) {
@@ -27,11 +50,19 @@ pub(super) async fn run(systems: Arc<Systems>, stop: CancellationToken) {
 }
 
 async fn lead_when_elected(systems: &Arc<Systems>, bus: &Bus, stop: &CancellationToken) {
+    let (store, holder) = (&systems.app.store, bus.node().to_string());
+    let mut outage = BusOutage::new(bus);
     while !stop.is_cancelled() {
-        match systems.app.store.acquire_lease(CALL_LEADER_LEASE).await {
-            Ok(Some(lease)) => {
-                lead(systems, bus, lease, stop).await;
-                systems.calls.step_down();
+        let connectivity = outage.connectivity();
+        match store
+            .acquire_lease(CALL_LEADER_LEASE, &holder, connectivity)
+            .await
+        {
+            Ok(Some(mut lease)) => {
+                let end = lead(systems, bus, &mut lease, &mut outage, stop).await;
+                // Before the lease is released.
+                systems.calls.step_down().await;
+                end.log();
             }
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "the call leader lease could not be acquired"),
@@ -43,43 +74,88 @@ async fn lead_when_elected(systems: &Arc<Systems>, bus: &Bus, stop: &Cancellatio
     }
 }
 
-async fn lead(systems: &Arc<Systems>, bus: &Bus, mut lease: Lease, stop: &CancellationToken) {
-    let mut requests = match bus.subscribe_as_leader(CALL_LEADER).await {
-        Ok(questions) => questions,
-        Err(error) => return tracing::error!(%error, "subscribing to call requests failed"),
+async fn lead(
+    systems: &Arc<Systems>,
+    bus: &Bus,
+    lease: &mut Lease,
+    outage: &mut BusOutage,
+    stop: &CancellationToken,
+) -> LeadershipEnd {
+    let requests = match bus.subscribe_as_leader(CALL_LEADER).await {
+        Ok(requests) => requests,
+        Err(error) => {
+            tracing::error!(%error, "subscribing to call requests failed");
+            return LeadershipEnd::NotStarted;
+        }
     };
-    if let Err(error) = systems.calls.become_leader().await {
-        return tracing::error!(%error, "the open calls could not be read");
-    }
-    tracing::info!(node = %bus.node(), "this node is the call leader");
-    let (mut check, mut tell) = (
-        interval(LEASE_CHECK_INTERVAL),
+    let term = match systems.calls.become_leader(lease.term()).await {
+        Ok(term) => term,
+        Err(error) => {
+            tracing::error!(%error, "the open calls could not be read");
+            return LeadershipEnd::NotStarted;
+        }
+    };
+    tracing::info!(node = %bus.node(), term = lease.term().number(), "this node is the call leader");
+    let end = tokio::select! {
+        biased;
+        () = term.over() => LeadershipEnd::TermOver,
+        () = stop.cancelled() => LeadershipEnd::Stopped,
+        end = handle_requests(systems, bus, lease, outage, requests) => end,
+    };
+    finish_decisions(systems, &term, end).await;
+    end
+}
+
+/// As long as the lease is held.
+async fn handle_requests(
+    systems: &Arc<Systems>,
+    bus: &Bus,
+    lease: &mut Lease,
+    outage: &mut BusOutage,
+    mut requests: Subscriber,
+) -> LeadershipEnd {
+    let (mut renewal, mut sync) = (
+        interval(LEASE_RENEWAL_INTERVAL),
         interval(GROUP_CALL_SYNC_INTERVAL),
     );
-    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            question = requests.next() => match question {
-                // Clients do not wait for each other.
-                Some(question) => systems.calls.spawn(handle_request(systems.clone(), bus.clone(), question)),
-                None => return,
+            // After a pause of the process, the lease is renewed before a request is handled.
+            biased;
+            _ = renewal.tick() => match lease.renew(outage.connectivity()).await {
+                Renewal::Held => {}
+                Renewal::Claimed => return LeadershipEnd::HandedOver,
+                Renewal::Lost => return LeadershipEnd::LeaseLost,
             },
-            () = stop.cancelled() => {
-                drop(requests);
-                // The lease is still held, so the next leader reads everything.
-                return systems.calls.shut_down().await;
-            }
-            _ = tell.tick() => systems.calls.publish_group_calls(),
-            _ = check.tick() => {
-                if !lease.is_held().await {
-                    return tracing::warn!("the call leader lease was lost");
+            _ = sync.tick() => systems.calls.publish_group_calls(),
+            request = requests.next() => match request {
+                // Clients do not wait for each other.
+                Some(request) => {
+                    let handled = handle_request(systems.clone(), bus.clone(), request);
+                    systems.calls.spawn(handled);
                 }
-            }
+                // The bus has closed for good.
+                None => return LeadershipEnd::Stopped,
+            },
         }
     }
 }
 
+/// While the lease is held, so the next leader reads everything.
+async fn finish_decisions(systems: &Systems, term: &LeaderTerm, end: LeadershipEnd) {
+    match end {
+        LeadershipEnd::Stopped => systems.calls.shut_down().await,
+        LeadershipEnd::HandedOver => {
+            let _ = timeout(HAND_OVER_TIMEOUT, systems.calls.shut_down()).await;
+        }
+        LeadershipEnd::NotStarted | LeadershipEnd::LeaseLost | LeadershipEnd::TermOver => {}
+    }
+    term.end();
+}
+
+/// A request that is cut off by the end of the term is not acknowledged: its sender retries and reaches the new leader.
 async fn handle_request(systems: Arc<Systems>, bus: Bus, request: async_nats::Message) {
     match serde_json::from_slice::<CallRequest>(&request.payload) {
         Ok(CallRequest {
@@ -90,10 +166,6 @@ async fn handle_request(systems: Arc<Systems>, bus: Bus, request: async_nats::Me
             call,
             action,
         }) => {
-            if !systems.calls.is_leader() {
-                // The caller retries and reaches the new leader.
-                return;
-            }
             // The client may have connected after this node's last update.
             let connection = systems.app.connections.find_remote_connection(from, client);
             let page = connection.unwrap_or_else(|| {
@@ -105,4 +177,50 @@ async fn handle_request(systems: Arc<Systems>, bus: Bus, request: async_nats::Me
         Err(why) => tracing::warn!(%why, "invalid call request from another node"),
     }
     bus.acknowledge(request).await;
+}
+
+impl LeadershipEnd {
+    fn log(self) {
+        match self {
+            Self::NotStarted => {}
+            Self::Stopped => tracing::info!("this node leads calls no more"),
+            Self::HandedOver => tracing::warn!(
+                "this node is cut off from the bus: it stepped down as the call leader for a node that is connected"
+            ),
+            Self::LeaseLost => {
+                tracing::warn!("this node stepped down as the call leader: it lost the lease");
+            }
+            Self::TermOver => {
+                tracing::warn!("this node stepped down as the call leader: a newer term has begun");
+            }
+        }
+    }
+}
+
+/// Tells short outages of the bus from long ones.
+struct BusOutage {
+    connected: watch::Receiver<bool>,
+    since: Option<Instant>,
+}
+
+impl BusOutage {
+    fn new(bus: &Bus) -> Self {
+        Self {
+            connected: bus.connected(),
+            since: None,
+        }
+    }
+
+    fn connectivity(&mut self) -> Connectivity {
+        if *self.connected.borrow_and_update() {
+            self.since = None;
+            return Connectivity::Connected;
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() < BUS_OUTAGE_GRACE {
+            Connectivity::Connected
+        } else {
+            Connectivity::CutOff
+        }
+    }
 }

@@ -26,7 +26,9 @@ use crate::{
         control,
         data_lock::{DataLock, Sharing},
         http_server::{self, Shutdown},
-        random, store_mark,
+        random,
+        store::Term,
+        store_mark,
         turn::{self, TurnRelay, address::AddressSource, credentials::TurnSecret},
     },
 };
@@ -207,7 +209,7 @@ async fn build_systems(app: &Arc<AppState>) -> Result<Arc<Systems>, Error> {
     let calls = CallRegistry::new(app.clone());
     if app.bus.is_none() {
         // A single node always leads, from before clients connect.
-        calls.become_leader().await?;
+        calls.become_leader(Term::Sole).await?;
     }
     Ok(Arc::new(Systems {
         app: app.clone(),

@@ -10,7 +10,8 @@ use crate::{
     server::{
         AppState,
         bus::{
-            Bus, ClientChange, ConnectedClient, Envelope, Inbox, Message, NodeId, RemoteCommand,
+            Bus, ClientChange, ClientListAssembly, ConnectedClient, Envelope, Inbox, Message,
+            NodeId, RemoteCommand,
         },
         live::{Connection, Disconnect},
         session,
@@ -42,7 +43,7 @@ struct RemoteNode {
     list_requested_at: Option<Instant>,
     /// Received while a request is pending.
     pending: VecDeque<(u64, ClientChange)>,
-    received_clients: Vec<ConnectedClient>,
+    client_list: ClientListAssembly,
 }
 
 impl RemoteNode {
@@ -52,7 +53,7 @@ impl RemoteNode {
             change_count: None,
             list_requested_at: None,
             pending: VecDeque::new(),
-            received_clients: Vec::new(),
+            client_list: ClientListAssembly::default(),
         }
     }
 }
@@ -63,8 +64,7 @@ struct RemoteNodes {
     known: HashMap<NodeId, RemoteNode>,
 }
 
-/// Runs until the bus closes. Never waits for the store: a node silent during its database's restart would count as
-/// dead.
+/// Runs until the bus closes. Never waits for the store or a call task: a silent node would count as dead.
 pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
     let Some(bus) = systems.app.bus.clone() else {
         return;
@@ -82,7 +82,7 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
     loop {
         tokio::select! {
             envelope = inbox.next() => match envelope {
-                Some(envelope) => nodes.on_message(envelope).await,
+                Some(envelope) => nodes.on_message(envelope),
                 None => return,
             },
             changed = connected.changed() => {
@@ -92,7 +92,7 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
             }
             _ = heartbeat.tick() => {
                 let is_connected = *connected.borrow();
-                nodes.on_heartbeat_tick(is_connected).await;
+                nodes.on_heartbeat_tick(is_connected);
             }
         }
     }
@@ -149,7 +149,7 @@ impl RemoteNodes {
         self.bus.broadcast(Message::Started);
     }
 
-    async fn on_heartbeat_tick(&mut self, connected: bool) {
+    fn on_heartbeat_tick(&mut self, connected: bool) {
         let changes = self.systems.app.connections.change_count();
         self.bus.broadcast(Message::Heartbeat {
             change_count: changes,
@@ -161,13 +161,13 @@ impl RemoteNodes {
         let dead = self.known.iter().filter(|(_, node)| is_dead(node));
         for node in dead.map(|(id, _)| *id).collect::<Vec<_>>() {
             tracing::warn!(%node, "a node stopped sending heartbeats");
-            self.remove_node(node).await;
+            self.remove_node(node);
         }
     }
 
-    async fn on_message(&mut self, Envelope { from, message }: Envelope) {
+    fn on_message(&mut self, Envelope { from, message }: Envelope) {
         match message {
-            Message::Stopped => return self.remove_node(from).await,
+            Message::Stopped => return self.remove_node(from),
             Message::Committed { stream, rows, at } => match stream.parse() {
                 Ok(stream) => self
                     .systems
@@ -205,15 +205,16 @@ impl RemoteNodes {
             Message::ClientChanged {
                 change_seq: change,
                 client_change: page,
-            } => self.on_client_change(from, change, page).await,
+            } => self.on_client_change(from, change, page),
             Message::ClientList {
                 change_count: changes,
-                clients: pages,
-                is_last: last,
+                clients,
+                is_last,
+                part,
             } => {
-                self.node(from).received_clients.extend(pages);
-                if last {
-                    self.on_client_list(from, changes).await;
+                let list = self.node(from).client_list.add(part, clients, is_last);
+                if let Some(clients) = list {
+                    self.on_client_list(from, changes, clients);
                 }
             }
         }
@@ -233,19 +234,19 @@ impl RemoteNodes {
             .is_none_or(|asked| asked.elapsed() > HEARTBEAT_INTERVAL)
         {
             node.list_requested_at = Some(Instant::now());
-            node.received_clients.clear();
+            node.client_list.on_request();
             node.pending.clear();
             bus.send_to(id, Message::RequestClientList);
         }
     }
 
-    async fn on_client_change(&mut self, id: NodeId, change: u64, client_change: ClientChange) {
+    fn on_client_change(&mut self, id: NodeId, change: u64, client_change: ClientChange) {
         let node = self.node(id);
         match node.change_count {
             Some(known) if change <= known => {}
             Some(known) if change == known + 1 => {
                 node.change_count = Some(change);
-                self.apply(id, client_change).await;
+                self.apply(id, client_change);
             }
             _ => {
                 if node.list_requested_at.is_none() {
@@ -259,10 +260,9 @@ impl RemoteNodes {
         }
     }
 
-    async fn on_client_list(&mut self, id: NodeId, changes: u64) {
+    fn on_client_list(&mut self, id: NodeId, changes: u64, clients: Vec<ConnectedClient>) {
         let node = self.node(id);
         node.list_requested_at = None;
-        let clients = std::mem::take(&mut node.received_clients);
         let pending = std::mem::take(&mut node.pending);
         if node.change_count.is_some_and(|known| known > changes) {
             // An earlier request's answer, overtaken by changes.
@@ -276,35 +276,31 @@ impl RemoteNodes {
             .connections
             .remote_connections_except(id, &listed)
         {
-            self.disconnect_client(&page, Disconnect::Lost).await;
+            self.disconnect_client(&page, Disconnect::Lost);
         }
         let live = &self.systems.app.connections;
         let known = clients.iter();
         let known = known.filter_map(|page| live.find_remote_connection(id, page.client));
         let known: Vec<_> = known.collect();
         for page in clients {
-            self.apply(id, ClientChange::Connected { client: page })
-                .await;
+            self.apply(id, ClientChange::Connected { client: page });
         }
-        // Frames about their calls may have been lost. This loop must not wait for a call being stored.
-        let calls = self.systems.calls.clone();
-        tokio::spawn(async move {
-            for page in known {
-                calls.on_client_connected(&page).await;
-            }
-        });
+        // Frames about their calls may have been lost.
+        for page in known {
+            self.systems.calls.on_client_connected(&page);
+        }
         for (change, page) in pending {
-            Box::pin(self.on_client_change(id, change, page)).await;
+            self.on_client_change(id, change, page);
         }
     }
 
-    async fn apply(&self, id: NodeId, change: ClientChange) {
+    fn apply(&self, id: NodeId, change: ClientChange) {
         let live = &self.systems.app.connections;
         match change {
             ClientChange::Connected { client: page } => {
                 if let Some(page) = live.register_remote(id, page) {
                     live.publish_presence(&page.person);
-                    self.systems.calls.on_client_connected(&page).await;
+                    self.systems.calls.on_client_connected(&page);
                 }
             }
             ClientChange::VisibilityChanged { client, visible } => {
@@ -317,17 +313,17 @@ impl RemoteNodes {
                 disconnect: gone,
             } => {
                 if let Some(page) = live.find_remote_connection(id, client) {
-                    self.disconnect_client(&page, gone).await;
+                    self.disconnect_client(&page, gone);
                 }
             }
         }
     }
 
-    async fn disconnect_client(&self, connection: &Arc<Connection>, disconnect: Disconnect) {
-        ws::on_disconnect(&self.systems, connection, disconnect).await;
+    fn disconnect_client(&self, connection: &Arc<Connection>, disconnect: Disconnect) {
+        ws::on_disconnect(&self.systems, connection, disconnect);
     }
 
-    async fn remove_node(&mut self, id: NodeId) {
+    fn remove_node(&mut self, id: NodeId) {
         self.known.remove(&id);
         for connection in self
             .systems
@@ -335,7 +331,7 @@ impl RemoteNodes {
             .connections
             .remote_connections_except(id, &HashSet::new())
         {
-            self.disconnect_client(&connection, Disconnect::Lost).await;
+            self.disconnect_client(&connection, Disconnect::Lost);
         }
     }
 }

@@ -56,6 +56,8 @@ type FrameListener = Rc<dyn Fn(&ServerFrame)>;
 
 struct Connection {
     client_id: Option<ClientId>,
+    /// Of the latest attempt to connect.
+    incarnation: u32,
     path: Cow<'static, str>,
     socket: Option<SocketHandle>,
     listeners: Vec<FrameListener>,
@@ -68,6 +70,7 @@ impl Default for Connection {
     fn default() -> Self {
         Self {
             client_id: None,
+            incarnation: 0,
             path: Cow::Borrowed("/ws"),
             socket: None,
             listeners: Vec::new(),
@@ -272,7 +275,10 @@ impl Socket {
 
     /// `None` if the browser refuses.
     fn new_connection(self) -> Option<SocketHandle> {
-        let path = self.connection.with(|connection| connection.path.clone())?;
+        let path = self.connection.with(|connection| {
+            connection.incarnation = connection.incarnation.saturating_add(1);
+            connection.path.clone()
+        })?;
         let socket = WebSocket::new_with_str(&socket_url(&path)?, SUBPROTOCOL).ok()?;
         socket.set_binary_type(BinaryType::Arraybuffer);
         let on_open = Closure::new(move || self.on_open());
@@ -290,16 +296,16 @@ impl Socket {
     }
 
     fn on_open(self) {
-        let cursors = self
+        let (provider, incarnation) = self
             .connection
-            .with(|connection| connection.cursor_provider.clone())
-            .flatten()
-            .map(|cursors| cursors())
+            .with(|connection| (connection.cursor_provider.clone(), connection.incarnation))
             .unwrap_or_default();
+        let cursors = provider.map(|cursors| cursors()).unwrap_or_default();
         let is_sent = self.send_text(&ClientFrame::Hello {
             client: self.client_id(),
             cursors,
             visible: browser::is_visible(),
+            incarnation,
         });
         if is_sent {
             self.dispatch(ConnectionEvent::Opened);

@@ -203,8 +203,42 @@ async fn a_client_that_moves_to_another_node_is_one_client() {
     new_ws.send_message(general, "Still me").await;
 }
 
+#[tokio::test]
+async fn of_two_connections_made_while_nats_was_away_the_newer_one_stays() {
+    needs_postgresql!();
+    let mut cluster = Cluster::start(2).await;
+    let (ada, bob) = (cluster.join(0, "Ada").await, cluster.join(0, "Bob").await);
+    cluster.nats.kill().await;
+    let older = HelloFrame {
+        incarnation: 1,
+        ..HelloFrame::default()
+    };
+    let newer = HelloFrame {
+        incarnation: 2,
+        ..older.clone()
+    };
+    // As a connection of which the node has not noticed the end.
+    let mut old_ws = ada.connect_with(older).await;
+    let mut new_ws = ada.at_node(&cluster.nodes[1]).connect_with(newer).await;
+    // What the first node has queued arrives late.
+    cluster.nodes[0].freeze();
+    cluster.nats.launch().await;
+    let anybody = Browser::anonymous(&cluster.nodes[1], "Anybody");
+    eventually("the second node is connected to NATS", async || {
+        anybody.html("/readyz").await.contains("bus connected")
+    })
+    .await;
+    cluster.nodes[0].thaw();
+    assert_eq!(old_ws.expect_close().await.0, 4_000);
+    // By then, the second node has also heard of the older connection.
+    let bob_ws = bob.connect().await;
+    wait_for_presence(&mut new_ws, &bob_ws, Presence::Online).await;
+    let general = new_ws.general();
+    new_ws.send_message(general, "Still me").await;
+}
+
 /// Between Ada at one node and Bob at another.
-async fn connected_call(
+pub(crate) async fn connected_call(
     cluster: &Cluster,
     nodes: [usize; 2],
 ) -> (rialto::model::CallId, CallClient, CallClient) {
@@ -248,7 +282,7 @@ async fn a_call_rings_at_another_node_and_its_signals_cross() {
 }
 
 /// The end of the call and its message arrive in either order.
-async fn wait_for_call_end(client: &mut CallClient) {
+pub(crate) async fn wait_for_call_end(client: &mut CallClient) {
     let (mut ended, mut told) = (false, false);
     let both = |frame: &ServerFrame| {
         if let ServerFrame::Call { call } = frame {
@@ -689,7 +723,7 @@ async fn new_rooms_reach_a_node_to_which_the_bus_lost_every_message() {
     let mut cluster = Cluster::start(1).await;
     let admin = cluster.nodes[0].create_administrator().await;
     let other_bus = Nats::start().await;
-    cluster.add_node_on(other_bus.url()).await;
+    cluster.add_node_with(other_bus.url(), |_| {}).await;
     let (ada, bob) = (cluster.join(0, "Ada").await, cluster.join(1, "Bob").await);
     let (mut ada_ws, mut bob_ws) = (ada.connect().await, bob.connect().await);
     let made = admin.post("/fn/create-room", &[("name", "Bridge")]).await;

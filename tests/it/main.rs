@@ -4,6 +4,7 @@
 
 mod architecture;
 mod backup;
+mod call_leader;
 mod calls;
 mod chat;
 mod cluster;

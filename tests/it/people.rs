@@ -1,7 +1,7 @@
 //! People: names, sessions, sign-in limits and presence.
 
 use crate::support::{
-    Browser, HelloFrame, Server,
+    Browser, HelloFrame, Server, WsClient,
     browser::location,
     server::ADMIN_PASSWORD,
     ws_client::{self, handshake_error_status, handshake_request},
@@ -478,4 +478,22 @@ async fn who_tries_too_often_has_to_wait() {
     let shown = thief.html(&back).await;
     assert!(shown.contains("Too many attempts"), "{shown}");
     assert!(thief.cookie().is_none());
+}
+
+#[tokio::test]
+async fn a_name_that_was_changed_after_the_handshake_is_the_name_of_the_connection() {
+    let server = Server::start().await;
+    let (ada, bob) = (
+        Browser::join(&server, "Ada").await,
+        Browser::join(&server, "Bob").await,
+    );
+    let mut bob_ws = bob.connect().await;
+    let mut ws = WsClient::open_socket(&ada).await;
+    ada.post("/fn/rename", &[("name", "Grace")]).await;
+    ws.exchange_hello(HelloFrame::default()).await;
+    assert_eq!(ws.me().name.as_str(), "Grace");
+    let general = ws.general();
+    ws.send_message(general, "Good morning").await;
+    let message = bob_ws.wait_for_text("Good morning").await;
+    assert_eq!(message.author.name.as_str(), "Grace");
 }

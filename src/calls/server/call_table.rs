@@ -1,7 +1,8 @@
 //! What the registry and the call tasks share.
 
 use super::{
-    commands::CallCommand,
+    commands::{CallCommand, deliver},
+    leader_term::LeaderTerm,
     open_calls::{CallEntry, OpenCalls},
 };
 use crate::{
@@ -16,10 +17,11 @@ use crate::{
     server::{
         AppState,
         live::{Connection, RetainedFrame},
+        store::Term,
     },
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 /// A join of a group call that ended meanwhile; the registry retries it.
@@ -75,14 +77,8 @@ impl CallTable {
 
     /// A person who switches to a waiting call receives this, and the offer, before the answer.
     pub(super) fn notify_no_longer_waiting(unblocked: Vec<CallEntry>) {
-        for CallEntry {
-            command_tx: mail, ..
-        } in unblocked
-        {
-            // A call task must not wait for another one; the call may have ended.
-            if let Err(TrySendError::Full(free)) = mail.try_send(CallCommand::NoLongerWaiting) {
-                tokio::spawn(async move { drop(mail.send(free).await) });
-            }
+        for CallEntry { command_tx, .. } in unblocked {
+            deliver(&command_tx, CallCommand::NoLongerWaiting);
         }
     }
 
@@ -93,15 +89,31 @@ impl CallTable {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// This node's term as the call leader; none while another node leads.
+    #[must_use]
+    pub fn current_term(&self) -> Option<LeaderTerm> {
+        self.lock().current_term().cloned()
+    }
+
     /// Whether this node is the call leader.
     #[must_use]
     pub fn is_leader(&self) -> bool {
-        self.lock().is_leader
+        self.lock().current_term().is_some()
     }
 
-    /// Runs a task that the shutdown waits for.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+    /// Runs a task until the term is over; the shutdown waits for it.
+    pub(super) fn spawn(&self, term: LeaderTerm, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(async move {
+            // A task that is cut off has nothing to say.
+            let _ = term.run(task).await;
+        });
+    }
+
+    /// Waits until all spawned tasks have ended.
+    pub(super) async fn wait_for_tasks(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.tasks.reopen();
     }
 
     /// Number of open calls; 0 unless this node leads.
@@ -114,7 +126,7 @@ impl CallTable {
     /// False if the person is in another call or this node does not lead.
     pub(super) fn reserve_user(&self, user: UserId, call: CallId) -> bool {
         let mut open = self.lock();
-        open.is_leader && *open.call_by_user.entry(user).or_insert(call) == call
+        open.current_term().is_some() && *open.call_by_user.entry(user).or_insert(call) == call
     }
 
     pub(super) fn release_user(&self, user: UserId, call: CallId) {
@@ -143,7 +155,7 @@ impl CallTable {
     }
 
     /// The room retains the frame for later subscribers until the call ends.
-    pub(super) fn publish_group_call(&self, group: GroupCallView) {
+    pub(super) fn publish_group_call(&self, term: Term, group: GroupCallView) {
         let (room, subject, version) = (group.room, group.id.0, group.as_of);
         if group.is_ended() {
             let frame = ServerFrame::GroupCall { group };
@@ -159,6 +171,7 @@ impl CallTable {
         let retained = RetainedFrame {
             subject,
             version,
+            term: term.number(),
             frame: ServerFrame::GroupCall { group },
             end_frame: ServerFrame::GroupCall { group: ended },
         };
@@ -167,7 +180,14 @@ impl CallTable {
 
     /// Publishes the open group calls to all nodes, so that each corrects what it missed.
     pub fn publish_group_calls(&self) {
-        let open = self.lock().group_calls.keys().map(|id| id.0).collect();
-        self.app.connections.sync_retained_frames(&open);
+        let open = self.lock();
+        let Some(term) = open.current_term() else {
+            return;
+        };
+        // A call that starts meanwhile waits for the lock before its frame is retained.
+        let subjects = open.group_calls.keys().map(|id| id.0).collect();
+        self.app
+            .connections
+            .sync_retained_frames(term.term().number(), &subjects);
     }
 }

@@ -6,6 +6,7 @@ use super::{
     call_table::CallTable,
     commands::CallCommand,
     errors::send_error,
+    leader_term::LeaderTerm,
     monotonic_clock::MonotonicClock,
     outcome_message,
     signal_budget::{EarlySignals, SignalBudget},
@@ -30,6 +31,7 @@ const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct CallTask {
     table: Arc<CallTable>,
+    term: LeaderTerm,
     call: Call,
     parties: Parties,
     clock: MonotonicClock,
@@ -45,6 +47,7 @@ pub(super) struct CallTask {
 impl CallTask {
     pub(super) fn new(
         table: Arc<CallTable>,
+        term: LeaderTerm,
         call: Call,
         parties: Parties,
         clock: MonotonicClock,
@@ -52,6 +55,7 @@ impl CallTask {
         let budget = SignalBudget::new(clock.now());
         Self {
             table,
+            term,
             call,
             parties,
             clock,
@@ -67,6 +71,7 @@ impl CallTask {
     pub(super) async fn create(&self) -> Result<bool> {
         let is_new = self.save(&self.call).await?;
         if is_new {
+            self.post_outcome(&self.call).await;
             self.notify_clients(None);
         }
         Ok(is_new)
@@ -120,7 +125,10 @@ impl CallTask {
             }
             CallCommand::NoLongerWaiting => {}
             CallCommand::ClientConnected { connection } => {
-                self.on_client_connected(&connection).await;
+                // A later connection or disconnection may have overtaken this command.
+                if self.table.app.connections.is_current(&connection) {
+                    self.on_client_connected(&connection).await;
+                }
             }
             CallCommand::ClientDisconnected {
                 connection,
@@ -239,6 +247,7 @@ impl CallTask {
         if call_row(&next) != call_row(&self.call) && !self.save_with_retries(&next, from).await {
             next = self.with_stored_end(next).await;
         }
+        self.post_outcome(&next).await;
         let before = std::mem::replace(&mut self.call, next);
         if !self.call.state.is_unanswered() {
             // All ringing clients have received them.
@@ -256,8 +265,8 @@ impl CallTask {
         Ok(())
     }
 
-    /// Retries without limit, because a call must not continue from an unstored state; the requester is told once.
-    /// False if the stored call has ended.
+    /// Retries while the term lasts, because a call must not continue from an unstored state; the requester is told
+    /// once. False if the stored call has ended.
     async fn save_with_retries(&self, next: &Call, from: Option<&Connection>) -> bool {
         let mut has_notified = from.is_none();
         loop {
@@ -284,13 +293,23 @@ impl CallTask {
         call
     }
 
-    /// The outcome is posted first: after a crash in between, the call ends again, and the message id prevents a
-    /// duplicate.
+    /// False if the stored call has ended.
     async fn save(&self, call: &Call) -> Result<bool> {
-        if let State::Ended { outcome } = call.state {
-            outcome_message::post(&self.table.app, &self.parties, call, outcome).await?;
+        let (store, term) = (&self.table.app.store, self.term.term());
+        let saved = store.save_call(term, &call_row(call)).await?;
+        Ok(self.term.check(saved).await)
+    }
+
+    /// Posts a stored end. Retries while the term lasts; after that, the next leader posts it.
+    async fn post_outcome(&self, call: &Call) {
+        let State::Ended { outcome } = call.state else {
+            return;
+        };
+        let app = &self.table.app;
+        while let Err(error) = outcome_message::post(app, &self.parties, call, outcome).await {
+            tracing::error!(call = %call.id, %error, "the outcome of a call could not be posted; trying again");
+            tokio::time::sleep(STORE_RETRY_DELAY).await;
         }
-        self.table.app.store.save_call(&call_row(call)).await
     }
 
     fn notify_clients(&self, before: Option<&Call>) {

@@ -8,7 +8,10 @@ use crate::{
     server::live::{Connection, Disconnect},
 };
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{
+    mpsc::{self, error::TrySendError},
+    oneshot,
+};
 
 /// Sent by connection tasks and other call tasks.
 #[derive(Debug)]
@@ -71,4 +74,12 @@ pub(super) enum GroupCallCommand {
         connection: Arc<Connection>,
         disconnect: Disconnect,
     },
+}
+
+/// Never waits; commands that find the queue full may overtake one another. A call that has ended needs no command.
+pub(super) fn deliver<T: Send + 'static>(command_tx: &mpsc::Sender<T>, command: T) {
+    if let Err(TrySendError::Full(command)) = command_tx.try_send(command) {
+        let command_tx = command_tx.clone();
+        tokio::spawn(async move { drop(command_tx.send(command).await) });
+    }
 }

@@ -1,13 +1,14 @@
 //! The task of a group call: handles commands in order, stores each change, then publishes it.
 
 mod guests;
+mod storage;
 
 use super::{
     call_table::{CallTable, JoinRetry},
     commands::GroupCallCommand,
     errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error},
+    leader_term::LeaderTerm,
     monotonic_clock::{MonotonicClock, start_clock},
-    outcome_message,
     signal_budget::SignalBudget,
     stored_call::{group_call_from_row, group_call_row},
 };
@@ -18,10 +19,9 @@ use crate::{
             Seat, SignalingMessage,
             group::{
                 GroupCall, GroupCallInput, GroupCallLimits, GroupCallRejection, GroupCallStart,
-                GroupCallView, ParticipantView, Participation, display_name,
+                GroupCallView, ParticipantView, Participation,
             },
         },
-        message::Content,
         user::Person,
     },
     protocol::ws::{ErrorCode, ServerFrame},
@@ -38,11 +38,11 @@ use std::{
 };
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 const GUEST_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
 pub(super) struct GroupCallTask {
     table: Arc<CallTable>,
+    term: LeaderTerm,
     call: GroupCall,
     clock: MonotonicClock,
     /// Version of the view; strictly increasing.
@@ -57,22 +57,24 @@ pub(super) struct GroupCallTask {
 impl GroupCallTask {
     pub(super) fn start(
         table: Arc<CallTable>,
+        term: LeaderTerm,
         start: GroupCallStart,
         limits: GroupCallLimits,
     ) -> Self {
         let clock = start_clock();
         let call = GroupCall::start(start, limits, clock.now());
-        Self::new(table, call, clock)
+        Self::new(table, term, call, clock)
     }
 
     pub(super) async fn restore(
         table: Arc<CallTable>,
+        term: LeaderTerm,
         row: GroupCallRow,
         limits: GroupCallLimits,
     ) -> Result<Self> {
         let (clock, room) = (start_clock(), row.room);
         let call = group_call_from_row(row, limits, clock.now());
-        let mut task = Self::new(table, call, clock);
+        let mut task = Self::new(table, term, call, clock);
         // The former leader's clock may be ahead, so the version continues from the retained one.
         let known = task.table.app.connections.retained_version(room);
         task.changed_at = known.map_or(task.changed_at, |known| task.changed_at.max(known + 1));
@@ -88,9 +90,15 @@ impl GroupCallTask {
         Ok(task)
     }
 
-    fn new(table: Arc<CallTable>, call: GroupCall, clock: MonotonicClock) -> Self {
+    fn new(
+        table: Arc<CallTable>,
+        term: LeaderTerm,
+        call: GroupCall,
+        clock: MonotonicClock,
+    ) -> Self {
         Self {
             table,
+            term,
             call,
             clock,
             changed_at: clock.now(),
@@ -166,6 +174,9 @@ impl GroupCallTask {
                 }
             }
             GroupCallCommand::Refresh { from } => self.send_view(&from),
+            // A later connection or disconnection may have overtaken this command.
+            GroupCallCommand::ClientConnected { connection }
+                if !self.table.app.connections.is_current(&connection) => {}
             GroupCallCommand::ClientConnected { connection } => {
                 let known = self.call.participant(connection.client).is_some();
                 let _ = self
@@ -311,6 +322,7 @@ impl GroupCallTask {
             // A call with this id has ended since the lookup.
             return Err(GroupCallRejection::Ended);
         }
+        self.post_outcome_with_retries(&next).await;
         let before = std::mem::replace(&mut self.call, next);
         if before != self.call {
             self.changed_at = self.clock.now().max(self.changed_at + 1);
@@ -349,48 +361,10 @@ impl GroupCallTask {
         Ok(())
     }
 
-    /// Retries without limit. False if the stored call has ended.
-    async fn save_with_retries(&self, next: &GroupCall) -> bool {
-        loop {
-            match self.save(next).await {
-                Ok(written) => return written,
-                Err(error) => {
-                    tracing::error!(call = %next.id, %error, "a group call could not be stored; trying again");
-                    tokio::time::sleep(STORE_RETRY_DELAY).await;
-                }
-            }
-        }
-    }
-
-    /// The message is posted first: after a crash in between, the call ends again, and the message id prevents a
-    /// duplicate.
-    async fn save(&self, call: &GroupCall) -> Result<bool> {
-        if let Some(lasted) = call.lasted() {
-            let names = call.ever_joined.iter();
-            let people = names
-                .filter_map(|user| self.people.get(user))
-                .map(|person| display_name(person, self.guests.contains(&person.id)));
-            let content = Content::GroupCall {
-                call: call.id,
-                lasted,
-                people: people.collect(),
-            };
-            if let Some(author) = self.people.get(&call.started_by) {
-                outcome_message::post_group_call(&self.table.app, call, author.clone(), content)
-                    .await?;
-            }
-        }
-        self.table
-            .app
-            .store
-            .save_group_call(&group_call_row(call))
-            .await
-    }
-
     /// Guests have no subscription to the room.
     fn notify_room(&self) {
         self.notify_guests();
-        self.table.publish_group_call(self.view());
+        self.table.publish_group_call(self.term.term(), self.view());
     }
 
     fn send_view(&self, connection: &Connection) {

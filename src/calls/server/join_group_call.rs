@@ -4,6 +4,7 @@ use super::{
     commands::GroupCallCommand,
     errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error, send_unavailable},
     group_call_task::GroupCallTask,
+    leader_term::LeaderTerm,
     open_calls::GroupCallEntry,
     registry::{COMMAND_QUEUE_CAPACITY, CallRegistry},
 };
@@ -29,6 +30,7 @@ pub(super) enum JoinDecision {
     Delegate(CallId, mpsc::Sender<GroupCallCommand>),
     /// A new call, now registered.
     NewCall(
+        LeaderTerm,
         Box<GroupCallTask>,
         mpsc::Sender<GroupCallCommand>,
         mpsc::Receiver<GroupCallCommand>,
@@ -122,8 +124,8 @@ impl CallRegistry {
             let from = from.clone();
             let (call, command_tx) = match self.decide_join(user, id, room) {
                 JoinDecision::Delegate(call, command) => (call, command),
-                JoinDecision::NewCall(task, command, command_rx) => {
-                    self.table.tasks.spawn(task.run(command_rx));
+                JoinDecision::NewCall(term, task, command, command_rx) => {
+                    self.table.spawn(term, task.run(command_rx));
                     (id, command)
                 }
                 JoinDecision::Reject(code, reason) => {
@@ -152,9 +154,9 @@ impl CallRegistry {
         room: RoomId,
     ) -> JoinDecision {
         let mut open = self.table.lock();
-        if !open.is_leader {
+        let Some(term) = open.current_term().cloned() else {
             return JoinDecision::Reject(ErrorCode::Unavailable, UNAVAILABLE_REASON);
-        }
+        };
         let room_call = open.group_call_by_room.get(&room).copied();
         let user_call = open.call_by_user.get(&user).copied();
         if user_call.is_some() && user_call != room_call {
@@ -178,7 +180,8 @@ impl CallRegistry {
             room,
             started_by: user,
         };
-        let group = GroupCallTask::start(self.table.clone(), start, self.table.group_limits);
+        let (table, limits) = (self.table.clone(), self.table.group_limits);
+        let group = GroupCallTask::start(table, term.clone(), start, limits);
         let (command, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
         let entry = GroupCallEntry {
             room,
@@ -187,7 +190,7 @@ impl CallRegistry {
         open.group_calls.insert(id, entry);
         open.group_call_by_room.insert(room, id);
         open.call_by_user.insert(user, id);
-        JoinDecision::NewCall(Box::new(group), command, inbox)
+        JoinDecision::NewCall(term, Box::new(group), command, inbox)
     }
 
     pub(super) fn is_group_call(&self, call: CallId) -> bool {

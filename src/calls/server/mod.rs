@@ -12,6 +12,7 @@ pub mod guests;
 pub mod history;
 mod join_group_call;
 mod leader;
+mod leader_term;
 mod monotonic_clock;
 mod open_calls;
 mod outcome_message;
@@ -26,4 +27,5 @@ mod view;
 mod tests;
 
 pub use leader::{CALL_LEADER, CALL_LEADER_LEASE, CallRequest};
+pub use leader_term::LeaderTerm;
 pub use registry::CallRegistry;

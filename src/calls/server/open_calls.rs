@@ -1,14 +1,17 @@
 //! The open calls: plain data, locked by the call table.
 
-use super::commands::{CallCommand, GroupCallCommand};
+use super::{
+    commands::{CallCommand, GroupCallCommand},
+    leader_term::LeaderTerm,
+};
 use crate::model::{CallId, RoomId, UserId, call::Call};
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 
 #[derive(Debug, Default)]
 pub(super) struct OpenCalls {
-    /// If false, another node leads, or none for a moment.
-    pub(super) is_leader: bool,
+    /// If none, another node leads, or no node for a moment.
+    pub(super) term: Option<LeaderTerm>,
     pub(super) calls: HashMap<CallId, CallEntry>,
     pub(super) call_by_user: HashMap<UserId, CallId>,
     pub(super) group_calls: HashMap<CallId, GroupCallEntry>,
@@ -38,6 +41,11 @@ impl CallEntry {
 }
 
 impl OpenCalls {
+    /// This node's term as the leader.
+    pub(super) fn current_term(&self) -> Option<&LeaderTerm> {
+        self.term.as_ref().filter(|term| !term.is_over())
+    }
+
     pub(super) fn add(&mut self, call: &Call, command_tx: mpsc::Sender<CallCommand>) {
         self.calls.insert(
             call.id,

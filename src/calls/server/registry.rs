@@ -2,9 +2,10 @@
 
 use super::{
     call_table::{CallTable, JoinRetry},
-    commands::{CallCommand, GroupCallCommand},
+    commands::{CallCommand, GroupCallCommand, deliver},
     errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error, send_unavailable},
     leader::{CALL_LEADER, CallRequest},
+    leader_term::LeaderTerm,
     open_calls::{CallEntry, OpenCalls},
     stored_call::call_from_row,
     view::Parties,
@@ -19,8 +20,9 @@ use crate::{
         AppState,
         bus::Bus,
         clock,
-        error::Result,
+        error::{Error, Result},
         live::{Connection, Disconnect},
+        store::Term,
     },
 };
 use std::sync::{Arc, Weak};
@@ -78,25 +80,35 @@ impl CallRegistry {
         registry
     }
 
-    /// Makes this node the call leader and resumes the stored calls; connected ones are reconnecting. Calls end if
-    /// their clients do not return.
+    /// Makes this node the call leader for a term and resumes the stored calls; connected ones are reconnecting. Calls
+    /// end if their clients do not return.
     ///
     /// On a single node, call this before clients connect.
     ///
     /// # Errors
-    /// Fails if the store fails.
-    pub async fn become_leader(self: &Arc<Self>) -> Result<()> {
-        self.restore_calls().await?;
-        self.table.lock().is_leader = true;
-        for connection in self.table.app.connections.connections() {
-            self.on_client_connected(&connection).await;
+    /// Fails if the store fails, or a newer term begins.
+    pub async fn become_leader(self: &Arc<Self>, term: Term) -> Result<LeaderTerm> {
+        let term = LeaderTerm::new(term);
+        let restored = term.run(self.restore_calls(&term)).await;
+        let in_time = || Error::Internal("a newer term has begun".to_owned());
+        if let Err(error) = restored.ok_or_else(in_time).flatten() {
+            term.end();
+            return Err(error);
         }
-        Ok(())
+        self.table.lock().term = Some(term.clone());
+        for connection in self.table.app.connections.connections() {
+            self.on_client_connected(&connection);
+        }
+        Ok(term)
     }
 
-    /// Gives up leadership; the store has all calls.
-    pub fn step_down(&self) {
-        *self.table.lock() = OpenCalls::default();
+    /// Gives up leadership at once: nothing more is decided, stored or sent. The store has all calls.
+    pub async fn step_down(&self) {
+        let open = std::mem::take(&mut *self.table.lock());
+        if let Some(term) = open.term {
+            term.end();
+        }
+        self.table.wait_for_tasks().await;
     }
 
     /// Whether this node is the call leader.
@@ -105,9 +117,11 @@ impl CallRegistry {
         self.table.is_leader()
     }
 
-    /// Runs a task that [`Self::shut_down`] waits for.
+    /// Runs a task in the current term, if this node leads. [`Self::shut_down`] waits for it.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.table.spawn(task);
+        if let Some(term) = self.table.current_term() {
+            self.table.spawn(term, task);
+        }
     }
 
     /// Number of open calls; 0 unless this node leads.
@@ -123,9 +137,9 @@ impl CallRegistry {
 
     /// Stops deciding and waits until all decisions are stored.
     pub async fn shut_down(&self) {
-        self.step_down();
-        self.table.tasks.close();
-        self.table.tasks.wait().await;
+        // Without senders, the tasks end once they have handled what they received.
+        *self.table.lock() = OpenCalls::default();
+        self.table.wait_for_tasks().await;
     }
 
     /// Handles a client's action. Replies are frames to the clients concerned, or an error.
@@ -135,8 +149,13 @@ impl CallRegistry {
         call: CallId,
         action: ClientAction,
     ) {
+        if let Some(term) = self.table.current_term() {
+            let handled = self.handle_as_leader(from, call, action.clone());
+            if term.run(handled).await.is_some() {
+                return;
+            }
+        }
         match &self.table.app.bus {
-            _ if self.is_leader() => self.handle_as_leader(from, call, action).await,
             Some(bus) => self.forward_to_leader(bus, from, call, action).await,
             // Without a bus, this node stops being the leader only at shutdown.
             None => send_error(from, call, ErrorCode::Unavailable, UNAVAILABLE_REASON),
@@ -250,51 +269,41 @@ impl CallRegistry {
         }
     }
 
-    /// Has a connected client's calls send it their state.
-    pub async fn on_client_connected(self: &Arc<Self>, connection: &Arc<Connection>) {
+    /// Has a connected client's calls send it their state. Never waits.
+    pub fn on_client_connected(&self, connection: &Arc<Connection>) {
         for entry in self.entries_of_user(connection.person.id) {
-            // The call may have ended; a client that still shows it asks again.
-            let _ = entry
-                .command_tx
-                .send(CallCommand::ClientConnected {
-                    connection: connection.clone(),
-                })
-                .await;
+            let connection = connection.clone();
+            deliver(
+                &entry.command_tx,
+                CallCommand::ClientConnected { connection },
+            );
         }
         if let Some(group) = self.group_entry_of_user(connection.person.id) {
             let connection = connection.clone();
-            let _ = group
-                .command_tx
-                .send(GroupCallCommand::ClientConnected { connection })
-                .await;
+            deliver(
+                &group.command_tx,
+                GroupCallCommand::ClientConnected { connection },
+            );
         }
     }
 
-    /// Handles a lost connection that the client has not replaced.
-    pub async fn on_client_disconnected(
-        self: &Arc<Self>,
-        connection: &Arc<Connection>,
-        disconnect: Disconnect,
-    ) {
+    /// Handles a lost connection that the client has not replaced. Never waits.
+    pub fn on_client_disconnected(&self, connection: &Arc<Connection>, disconnect: Disconnect) {
         for entry in self.entries_of_user(connection.person.id) {
             let connection = connection.clone();
-            let _ = entry
-                .command_tx
-                .send(CallCommand::ClientDisconnected {
-                    connection,
-                    disconnect,
-                })
-                .await;
+            let command = CallCommand::ClientDisconnected {
+                connection,
+                disconnect,
+            };
+            deliver(&entry.command_tx, command);
         }
         if let Some(group) = self.group_entry_of_user(connection.person.id) {
             let connection = connection.clone();
-            let _ = group
-                .command_tx
-                .send(GroupCallCommand::ClientDisconnected {
-                    connection,
-                    disconnect,
-                })
-                .await;
+            let command = GroupCallCommand::ClientDisconnected {
+                connection,
+                disconnect,
+            };
+            deliver(&group.command_tx, command);
         }
     }
 

@@ -3,44 +3,77 @@
 use super::{
     call_task::CallTask,
     group_call_task::GroupCallTask,
+    leader_term::LeaderTerm,
     monotonic_clock::MonotonicClock,
     open_calls::GroupCallEntry,
+    outcome_message,
     registry::{COMMAND_QUEUE_CAPACITY, CallRegistry},
     stored_call::call_from_row,
     view::Parties,
 };
-use crate::server::{clock, error::Result};
+use crate::{
+    model::{Millis, call::State},
+    server::{clock, error::Result, store::CallRow},
+};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
+/// Milliseconds for which an outcome that a former leader did not post is looked for.
+const UNPOSTED_OUTCOME_AGE: Millis = 7 * 24 * 60 * 60 * 1_000;
+
 impl CallRegistry {
-    pub(super) async fn restore_calls(self: &Arc<Self>) -> Result<()> {
+    pub(super) async fn restore_calls(self: &Arc<Self>, term: &LeaderTerm) -> Result<()> {
+        self.post_missing_outcomes(term).await?;
         // Group calls first, so that calls ringing for participants wait.
-        self.restore_group_calls().await?;
+        self.restore_group_calls(term).await?;
         let mut rows = self.table.app.store.list_open_calls().await?;
         // Answered calls first, so that the same calls wait as before.
         rows.sort_by_key(|row| (row.state.is_unanswered(), row.started_at));
         for row in rows {
-            let Some(parties) =
-                Parties::find(&self.table.app.store, row.caller, row.callee).await?
-            else {
+            let Some(parties) = self.find_parties(&row).await? else {
                 continue;
             };
             let clock = MonotonicClock::starting_at(clock::now());
             let call = call_from_row(&row, self.table.timeouts, clock.now());
             let (command_tx, command_rx) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
             self.table.lock().add(&call, command_tx);
-            let task = CallTask::new(self.table.clone(), call, parties, clock);
-            self.table.tasks.spawn(task.run(command_rx));
+            let task = CallTask::new(self.table.clone(), term.clone(), call, parties, clock);
+            self.table.spawn(term.clone(), task.run(command_rx));
         }
         Ok(())
     }
 
-    async fn restore_group_calls(self: &Arc<Self>) -> Result<()> {
+    async fn find_parties(&self, row: &CallRow) -> Result<Option<Parties>> {
+        Parties::find(&self.table.app.store, row.caller, row.callee).await
+    }
+
+    /// A leader stores the end of a call first. Each outcome is posted once, as its message id is the call's.
+    async fn post_missing_outcomes(&self, term: &LeaderTerm) -> Result<()> {
+        let (table, since) = (&self.table, clock::now() - UNPOSTED_OUTCOME_AGE);
+        for row in table.app.store.list_unposted_calls(since).await? {
+            let State::Ended { outcome } = row.state else {
+                continue;
+            };
+            if let Some(parties) = self.find_parties(&row).await? {
+                let mut call = call_from_row(&row, table.timeouts, clock::now());
+                call.ended_at = row.ended_at;
+                outcome_message::post(&table.app, &parties, &call, outcome).await?;
+            }
+        }
+        for row in table.app.store.list_unposted_group_calls(since).await? {
+            let (table, limits) = (table.clone(), table.group_limits);
+            let group = GroupCallTask::restore(table, term.clone(), row, limits).await?;
+            group.post_outcome(group.call()).await?;
+        }
+        Ok(())
+    }
+
+    async fn restore_group_calls(self: &Arc<Self>, term: &LeaderTerm) -> Result<()> {
+        // The names of guests are in the outcomes, which are posted by now.
         self.table.app.store.delete_ended_guest_links().await?;
         for row in self.table.app.store.list_open_group_calls().await? {
-            let group =
-                GroupCallTask::restore(self.table.clone(), row, self.table.group_limits).await?;
+            let (table, limits) = (self.table.clone(), self.table.group_limits);
+            let group = GroupCallTask::restore(table, term.clone(), row, limits).await?;
             let (command_tx, command_rx) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
             {
                 let mut open = self.table.lock();
@@ -55,7 +88,7 @@ impl CallRegistry {
                     open.call_by_user.entry(member.user).or_insert(call.id);
                 }
             }
-            self.table.tasks.spawn(group.run(command_rx));
+            self.table.spawn(term.clone(), group.run(command_rx));
         }
         Ok(())
     }

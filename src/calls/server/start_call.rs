@@ -5,6 +5,7 @@ use super::{
     call_task::CallTask,
     commands::CallCommand,
     errors::{UNAVAILABLE_REASON, send_error, send_unavailable},
+    leader_term::LeaderTerm,
     monotonic_clock::start_clock,
     registry::{COMMAND_QUEUE_CAPACITY, CallRegistry},
     view::Parties,
@@ -22,9 +23,9 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(super) enum StartDecision {
     /// Now registered.
-    NewCall(Call, mpsc::Receiver<CallCommand>),
+    NewCall(LeaderTerm, Call, mpsc::Receiver<CallCommand>),
     /// The callee is in a call and another one waits.
-    Busy(Call),
+    Busy(LeaderTerm, Call),
     /// For the task of the same call, or of one between the same people.
     Delegate(mpsc::Sender<CallCommand>),
     Reject(ErrorCode, &'static str),
@@ -104,18 +105,18 @@ impl CallRegistry {
             };
             match self.decide_start(start) {
                 // Otherwise, the call has ended since the lookup.
-                StartDecision::NewCall(call, command_rx) => {
+                StartDecision::NewCall(term, call, command_rx) => {
                     if self
-                        .spawn_call_task(call, parties.clone(), command_rx)
+                        .spawn_call_task(term, call, parties.clone(), command_rx)
                         .await?
                     {
                         return Ok(());
                     }
                 }
                 // Ended before it rings: stored, posted, sent to the caller only.
-                StartDecision::Busy(call) => {
-                    let task =
-                        CallTask::new(self.table.clone(), call, parties.clone(), start_clock());
+                StartDecision::Busy(term, call) => {
+                    let (table, clock) = (self.table.clone(), start_clock());
+                    let task = CallTask::new(table, term, call, parties.clone(), clock);
                     if task.create().await? {
                         return Ok(());
                     }
@@ -157,9 +158,9 @@ impl CallRegistry {
     /// Atomic: no await while the lock is held.
     pub(super) fn decide_start(&self, start: CallStart) -> StartDecision {
         let mut open = self.table.lock();
-        if !open.is_leader {
+        let Some(term) = open.current_term().cloned() else {
             return StartDecision::Reject(ErrorCode::Unavailable, UNAVAILABLE_REASON);
-        }
+        };
         if let Some(same) = open.calls.get(&start.id) {
             return if same.caller == start.caller {
                 StartDecision::Delegate(same.command_tx.clone())
@@ -192,25 +193,27 @@ impl CallRegistry {
         }
         let now = clock::now();
         if !open.can_receive_call(start.callee) {
-            return StartDecision::Busy(Call::busy(start, self.table.timeouts, now));
+            return StartDecision::Busy(term, Call::busy(start, self.table.timeouts, now));
         }
         let call = Call::start(start, self.table.timeouts, now);
         let (command_tx, inbox) = mpsc::channel(COMMAND_QUEUE_CAPACITY);
         open.add(&call, command_tx);
-        StartDecision::NewCall(call, inbox)
+        StartDecision::NewCall(term, call, inbox)
     }
 
     /// False if a call with this id has ended.
     pub(super) async fn spawn_call_task(
         self: &Arc<Self>,
+        term: LeaderTerm,
         call: Call,
         two: Parties,
         inbox: mpsc::Receiver<CallCommand>,
     ) -> Result<bool> {
-        let task = CallTask::new(self.table.clone(), call.clone(), two, start_clock());
+        let (table, clock) = (self.table.clone(), start_clock());
+        let task = CallTask::new(table, term.clone(), call.clone(), two, clock);
         let opened = task.create().await;
         if matches!(opened, Ok(true)) {
-            self.table.tasks.spawn(task.run(inbox));
+            self.table.spawn(term, task.run(inbox));
         } else {
             CallTable::notify_no_longer_waiting(self.table.remove_call(&call));
         }

@@ -5,6 +5,7 @@ mod event_order;
 mod fixture;
 mod group;
 mod guests;
+mod leader_term;
 mod waiting;
 
 use super::{history, start_call::StartDecision, view::Parties};
@@ -18,7 +19,12 @@ use crate::{
         user::Person,
     },
     protocol::ws::{ErrorCode, ServerFrame},
-    server::{clock, live::Disconnect, random},
+    server::{
+        clock,
+        live::Disconnect,
+        random,
+        store::{Saved, Term},
+    },
 };
 use fixture::{CallFixture, LONG_TIMEOUTS, TestClient, connected_call, ended_state};
 
@@ -168,7 +174,8 @@ async fn a_start_repeated_as_the_call_ends_does_not_ring() {
         callee: bob.id,
         media: Media::Video,
     };
-    let StartDecision::NewCall(call, command_rx) = fixture.registry.decide_start(start) else {
+    let StartDecision::NewCall(term, call, command_rx) = fixture.registry.decide_start(start)
+    else {
         panic!("both are free");
     };
     let parties = Parties::find(&fixture.app.store, ada.id, bob.id)
@@ -176,7 +183,7 @@ async fn a_start_repeated_as_the_call_ends_does_not_ring() {
         .unwrap();
     let rings = fixture
         .registry
-        .spawn_call_task(call, parties.unwrap(), command_rx)
+        .spawn_call_task(term, call, parties.unwrap(), command_rx)
         .await;
     assert!(!rings.unwrap(), "it is looked up anew");
     assert_eq!(fixture.registry.open_call_count(), 0);
@@ -191,7 +198,8 @@ async fn a_call_that_another_node_has_ended_is_over_here_with_the_next_change() 
     let (id, mut a, mut b) = connected_call(&fixture).await;
     let mut row = fixture.app.store.find_call(id).await.unwrap().unwrap();
     (row.state, row.ended_at) = (ended_state(Outcome::HungUp), Some(clock::now()));
-    assert!(fixture.app.store.save_call(&row).await.unwrap());
+    let saved = fixture.app.store.save_call(Term::Sole, &row).await;
+    assert_eq!(saved.unwrap(), Saved::Written);
     a.send_action(id, ClientAction::Disconnected).await;
     for page in [&mut a, &mut b] {
         assert_eq!(page.next_state().await, ended_state(Outcome::HungUp));
@@ -600,8 +608,7 @@ async fn a_client_whose_connection_was_replaced_is_not_disconnected() {
     );
     fixture
         .registry
-        .on_client_disconnected(&b.connection, Disconnect::Lost)
-        .await;
+        .on_client_disconnected(&b.connection, Disconnect::Lost);
     assert_eq!(reconnected.next_state().await, State::Connected);
     reconnected
         .send_action(id, ClientAction::Disconnected)

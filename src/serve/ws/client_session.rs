@@ -9,7 +9,7 @@ use crate::{
     serve::{Systems, websocket::WebSocketReader},
     server::{
         Error,
-        live::{Connection, ConnectionEnd, Disconnect, EncodedFrame, SendQueue},
+        live::{Connection, ConnectionEnd, Disconnect, EncodedFrame, Registration, SendQueue},
         session,
         store::Stream,
     },
@@ -48,17 +48,16 @@ impl ClientSession {
     pub(super) async fn welcome(&mut self, cursors: &[RoomCursor]) -> Result<(), ConnectionEnd> {
         let systems = self.systems.clone();
         let app = &systems.app;
-        let person = self.connection.person.clone();
-        if !app.connections.register(&self.connection) {
-            return Err(ConnectionEnd::Closed(CloseCode::NoHello));
+        match app.connections.register(&self.connection) {
+            Registration::Registered => {}
+            Registration::Superseded => return Err(ConnectionEnd::Closed(CloseCode::Replaced)),
+            Registration::IdTaken => return Err(ConnectionEnd::Closed(CloseCode::NoHello)),
         }
         // Released before anything waits for the client; the semaphore is never closed.
         let permit = systems.welcome_permits.acquire().await;
         // From here on a sign-out closes this connection; an earlier one could not.
-        let holder = session::revalidate(app, &self.connection).await;
-        if holder.map_err(end_unavailable)?.is_none() {
-            return Err(ConnectionEnd::Closed(CloseCode::SignedOut));
-        }
+        self.revalidate_person().await?;
+        let person = self.connection.person.clone();
         if self.connection.guest_of.is_some() {
             drop(permit);
             return self.welcome_guest().await;
@@ -99,10 +98,21 @@ impl ClientSession {
             .app
             .connections
             .send_retained_frames(&self.connection);
-        self.systems
-            .calls
-            .on_client_connected(&self.connection)
-            .await;
+        self.systems.calls.on_client_connected(&self.connection);
+        Ok(())
+    }
+
+    /// The name or role may have changed since the handshake.
+    async fn revalidate_person(&mut self) -> Result<(), ConnectionEnd> {
+        let app = &self.systems.app;
+        let holder = session::revalidate(app, &self.connection).await;
+        let holder = holder
+            .map_err(end_unavailable)?
+            .ok_or(ConnectionEnd::Closed(CloseCode::SignedOut))?;
+        if holder != self.connection.person {
+            let updated = app.connections.update_person(&self.connection, holder);
+            self.connection = updated.ok_or(ConnectionEnd::Closed(CloseCode::Replaced))?;
+        }
         Ok(())
     }
 
@@ -113,7 +123,7 @@ impl ClientSession {
         let welcome = self.welcome_frame(Vec::new(), 0);
         self.send_frames(&[welcome]).await?;
         self.send_queue.uncork(&[]);
-        systems.calls.on_client_connected(&self.connection).await;
+        systems.calls.on_client_connected(&self.connection);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use crate::{
     },
     server::{
         http_server::TakenSocket,
-        live::{Connection, ConnectionEnd, Disconnect, SendQueue, frame},
+        live::{Connection, ConnectionEnd, Disconnect, Incarnation, SendQueue, frame},
         metrics,
     },
 };
@@ -68,12 +68,7 @@ async fn run_connection(systems: Arc<Systems>, taken: TakenSocket, head: Bytes, 
                 .await;
             let over = over.unwrap_or(ConnectionEnd::Disconnected);
             let disconnect = disconnect_kind(over, session.disconnect);
-            Box::pin(on_disconnect(
-                &session.systems,
-                &session.connection,
-                disconnect,
-            ))
-            .await;
+            on_disconnect(&session.systems, &session.connection, disconnect);
             over
         }
         Err(over) => over,
@@ -108,7 +103,9 @@ async fn start_session(
         hello.visible,
         send_queue.clone(),
     );
-    let connection = connection.as_guest_of(who.guest_of);
+    let connection = connection
+        .as_guest_of(who.guest_of)
+        .in_incarnation(Incarnation(Some(hello.incarnation)));
     let mut session = ClientSession::new(systems.clone(), Arc::new(connection), send_queue.clone());
     let welcomed = AssertUnwindSafe(session.welcome(&hello.cursors))
         .catch_unwind()
@@ -116,12 +113,8 @@ async fn start_session(
     match welcomed.unwrap_or(Err(ConnectionEnd::Disconnected)) {
         Ok(()) => Ok(session),
         Err(over) => {
-            on_disconnect(
-                systems,
-                &session.connection,
-                disconnect_kind(over, session.disconnect),
-            )
-            .await;
+            let disconnect = disconnect_kind(over, session.disconnect);
+            on_disconnect(systems, &session.connection, disconnect);
             Err(over)
         }
     }
@@ -140,6 +133,7 @@ struct Hello {
     client: ClientId,
     cursors: Vec<RoomCursor>,
     visible: bool,
+    incarnation: u32,
 }
 
 async fn read_hello(socket: &mut WebSocketReader) -> Result<Hello, ConnectionEnd> {
@@ -156,10 +150,12 @@ async fn read_hello(socket: &mut WebSocketReader) -> Result<Hello, ConnectionEnd
                 client,
                 cursors,
                 visible,
+                incarnation,
             }) => Ok(Hello {
                 client,
                 cursors,
                 visible,
+                incarnation,
             }),
             Ok(_) | Err(_) => Err(NO_HELLO),
         };
@@ -179,8 +175,8 @@ pub(super) async fn run_timers(systems: Arc<Systems>) {
     }
 }
 
-/// Publishes presence after a delay.
-pub(super) async fn on_disconnect(
+/// Publishes presence after a delay. Never waits.
+pub(super) fn on_disconnect(
     systems: &Arc<Systems>,
     connection: &Arc<Connection>,
     disconnect: Disconnect,
@@ -188,10 +184,7 @@ pub(super) async fn on_disconnect(
     if !systems.app.connections.unregister(connection, disconnect) {
         return;
     }
-    systems
-        .calls
-        .on_client_disconnected(connection, disconnect)
-        .await;
+    systems.calls.on_client_disconnected(connection, disconnect);
     let (live, person) = (systems.app.connections.clone(), connection.person.clone());
     tokio::spawn(async move {
         sleep(OFFLINE_DELAY).await;

@@ -1,10 +1,11 @@
 //! Messages between nodes, each a self-contained JSON value.
 
+use super::ListPart;
 use crate::{
     model::{CallId, ClientId, Millis, RoomId, UserId, room::RoomKind, user::Person},
     protocol::ws::ServerFrame,
     server::{
-        live::{Disconnect, RetainedFrame},
+        live::{Disconnect, Incarnation, RetainedFrame},
         store::EventRow,
     },
 };
@@ -76,6 +77,9 @@ pub enum Message {
         clients: Vec<ConnectedClient>,
         #[serde(rename = "last")]
         is_last: bool,
+        /// None from a node of an earlier build.
+        #[serde(default)]
+        part: Option<ListPart>,
     },
     Stopped,
 }
@@ -92,6 +96,9 @@ pub struct ConnectedClient {
     /// Their other members receive the user's presence.
     #[serde(rename = "near")]
     pub direct_rooms: Vec<RoomId>,
+    /// Of the client's connections.
+    #[serde(default)]
+    pub incarnation: Incarnation,
 }
 
 /// A change of a client.
@@ -146,9 +153,12 @@ pub enum RemoteCommand {
         subject: Uuid,
         frame: Box<ServerFrame>,
     },
-    /// Replaces all retained frames, in case a command was lost.
+    /// All retained frames, in case a command was lost.
     SyncRetainedFrames {
         frames: Vec<(RoomId, RetainedFrame)>,
+        /// The sender's term as the call leader; 0 from a node of an earlier build.
+        #[serde(default)]
+        term: i64,
     },
     #[serde(rename = "to_all")]
     SendToAll { frame: Box<ServerFrame> },

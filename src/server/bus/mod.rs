@@ -11,8 +11,10 @@
 //!
 //! COMMUNITY is the epoch of the news: communities may share NATS, and a replaced store is another community.
 
+pub mod client_list;
 pub mod message;
 
+pub use client_list::{ClientListAssembly, ListPart};
 pub use message::{ClientChange, ConnectedClient, Envelope, Message, NodeId, RemoteCommand};
 
 use super::random;
@@ -29,6 +31,8 @@ use tokio::sync::{mpsc, watch};
 const MAX_QUEUED_MESSAGES: usize = 8_192;
 /// Afterwards the server starts without the bus.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// NATS counts as unreachable after two unanswered pings.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 const LEADER_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Another node leads within this time.
@@ -89,6 +93,7 @@ impl Bus {
         let client = options
             .name(format!("rialto {node}"))
             .connection_timeout(CONNECT_TIMEOUT)
+            .ping_interval(PING_INTERVAL)
             .retry_on_initial_connect()
             .reconnect_delay_callback(|tries| {
                 let tries = u32::try_from(tries).unwrap_or(u32::MAX);

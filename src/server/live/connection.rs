@@ -1,6 +1,9 @@
 //! Connection of one client, as the rest of the server sees it.
 
-use super::send_queue::{EncodedFrame, SendQueue};
+use super::{
+    incarnation::Incarnation,
+    send_queue::{EncodedFrame, SendQueue},
+};
 use crate::{
     model::{CallId, ClientId, user::Person},
     protocol::{close::CloseCode, ws::ServerFrame},
@@ -23,6 +26,7 @@ pub struct Connection {
     pub person: Person,
     /// The only call a guest may take part in; none for a user.
     pub guest_of: Option<CallId>,
+    pub incarnation: Incarnation,
     location: Location,
     visible: AtomicBool,
 }
@@ -40,13 +44,13 @@ pub enum Disconnect {
     Left,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Location {
     Local(LocalConnection),
     Remote(NodeId, Bus),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct LocalConnection {
     /// Ending the session closes the connection.
     token_hash: String,
@@ -54,7 +58,7 @@ struct LocalConnection {
     send_queue: Arc<SendQueue>,
     opened_at: Instant,
     /// In milliseconds since `opened_at`.
-    last_received_at: AtomicU64,
+    last_received_at: Arc<AtomicU64>,
 }
 
 impl LocalConnection {
@@ -83,12 +87,13 @@ impl Connection {
             token_hash: session,
             send_queue,
             opened_at: Instant::now(),
-            last_received_at: AtomicU64::new(0),
+            last_received_at: Arc::new(AtomicU64::new(0)),
         });
         Self {
             client,
             person,
             guest_of: None,
+            incarnation: Incarnation::default(),
             location: way,
             visible: AtomicBool::new(visible),
         }
@@ -101,6 +106,7 @@ impl Connection {
             client,
             person,
             guest_of: None,
+            incarnation: Incarnation::default(),
             location: Location::Remote(node, bus),
             visible: AtomicBool::new(visible),
         }
@@ -112,6 +118,27 @@ impl Connection {
         Self {
             guest_of: call,
             ..self
+        }
+    }
+
+    /// Numbers the connection.
+    #[must_use]
+    pub fn in_incarnation(self, incarnation: Incarnation) -> Self {
+        Self {
+            incarnation,
+            ..self
+        }
+    }
+
+    /// The same connection of a person whose name or role has changed.
+    pub(super) fn with_person(&self, person: Person) -> Self {
+        Self {
+            client: self.client,
+            person,
+            guest_of: self.guest_of,
+            incarnation: self.incarnation,
+            location: self.location.clone(),
+            visible: AtomicBool::new(self.is_visible()),
         }
     }
 

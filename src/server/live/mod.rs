@@ -7,6 +7,7 @@ pub mod connection;
 pub mod event;
 pub mod flusher;
 pub mod frame;
+mod incarnation;
 mod local;
 pub mod news_subscribers;
 mod nodes;
@@ -18,12 +19,13 @@ mod state;
 pub use connection::{Connection, Disconnect};
 pub use event::EncodedEvent;
 pub use flusher::Flusher;
+pub use incarnation::Incarnation;
 pub use news_subscribers::NewsSubscribers;
 pub use retained::RetainedFrame;
 pub use send_queue::{ConnectionEnd, EncodedFrame, SendQueue};
 
 use crate::{
-    model::{ClientId, RoomId, UserId, room::RoomKind},
+    model::{ClientId, RoomId, UserId, room::RoomKind, user::Person},
     protocol::{close::CloseCode, ws::ServerFrame},
     server::bus::{Bus, ClientChange, RemoteCommand},
 };
@@ -32,6 +34,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+/// Result of registering a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    Registered,
+    /// The client has a connection of a higher incarnation.
+    Superseded,
+    /// Another user has the client id.
+    IdTaken,
+}
 
 /// All live connections of the community, as one node sees them.
 #[derive(Debug, Default)]
@@ -50,18 +62,32 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Adds a connection and closes an earlier one of the client. False if another user has the client id.
-    pub fn register(&self, connection: &Arc<Connection>) -> bool {
+    /// Adds a connection and closes an earlier one of the client, unless that is of a higher incarnation.
+    pub fn register(&self, connection: &Arc<Connection>) -> Registration {
         let mut state = self.lock();
         if let Some(earlier) = state.connections.get(&connection.client).cloned() {
             if earlier.person.id != connection.person.id {
-                return false;
+                return Registration::IdTaken;
+            }
+            if !connection.incarnation.replaces(earlier.incarnation) {
+                return Registration::Superseded;
             }
             state.remove(&earlier);
             earlier.close(CloseCode::Replaced);
         }
         state.add(connection);
-        true
+        Registration::Registered
+    }
+
+    /// Changes the person of a registered connection. None if a newer one of the client replaced it.
+    pub fn update_person(
+        &self,
+        connection: &Arc<Connection>,
+        person: Person,
+    ) -> Option<Arc<Connection>> {
+        let updated = Arc::new(connection.with_person(person));
+        let is_updated = self.lock().substitute(connection, &updated);
+        is_updated.then_some(updated)
     }
 
     /// Removes a connection. False if a newer one of the client replaced it.
@@ -197,6 +223,13 @@ impl ConnectionRegistry {
     #[must_use]
     pub fn find_connection(&self, connection: ClientId) -> Option<Arc<Connection>> {
         self.lock().connections.get(&connection).cloned()
+    }
+
+    /// Whether a connection is the client's registered one.
+    #[must_use]
+    pub fn is_current(&self, connection: &Arc<Connection>) -> bool {
+        let current = self.find_connection(connection.client);
+        current.is_some_and(|current| Arc::ptr_eq(&current, connection))
     }
 
     /// Connections to this node.

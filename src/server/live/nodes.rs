@@ -6,7 +6,7 @@ use crate::{
     model::{ClientId, UserId},
     protocol::close::CloseCode,
     server::{
-        bus::{ClientChange, ConnectedClient, Message, NodeId, RemoteCommand},
+        bus::{ClientChange, ConnectedClient, ListPart, Message, NodeId, RemoteCommand},
         live::EncodedFrame,
     },
 };
@@ -51,8 +51,8 @@ impl ConnectionRegistry {
                 subject,
                 frame,
             } => self.lock().clear_retained_frame(*room, *subject, frame),
-            RemoteCommand::SyncRetainedFrames { frames } => {
-                self.lock().replace_retained_frames(frames);
+            RemoteCommand::SyncRetainedFrames { frames, term } => {
+                self.lock().sync_retained_frames(*term, frames);
             }
             RemoteCommand::SendToAll { frame } => self.lock().send_to_all(frame),
             RemoteCommand::SubscribeUser { user, room, kind } => {
@@ -84,6 +84,10 @@ impl ConnectionRegistry {
 
     pub(super) fn broadcast_command(&self, command: RemoteCommand) {
         self.apply(&command);
+        self.send_to_nodes(command);
+    }
+
+    pub(super) fn send_to_nodes(&self, command: RemoteCommand) {
         if let Some(bus) = &self.bus {
             bus.broadcast(Message::Command { command });
         }
@@ -134,7 +138,9 @@ impl ConnectionRegistry {
     /// Sends this node's clients to another node.
     pub fn send_client_list(&self, to: NodeId) {
         let Some(bus) = &self.bus else { return };
-        let state = self.lock();
+        let mut state = self.lock();
+        state.list_count += 1;
+        let list = state.list_count;
         let local = state
             .connections
             .values()
@@ -143,7 +149,7 @@ impl ConnectionRegistry {
             .map(|connection| state.connected_client(connection))
             .collect();
         let parts = clients.len().div_ceil(MAX_CLIENTS_PER_MESSAGE).max(1);
-        for part in 0..parts {
+        for (index, part) in (0..).zip(0..parts) {
             let part_clients = clients
                 .iter()
                 .skip(part * MAX_CLIENTS_PER_MESSAGE)
@@ -152,12 +158,14 @@ impl ConnectionRegistry {
                 change_count: state.change_count,
                 clients: part_clients.cloned().collect(),
                 is_last: part + 1 == parts,
+                part: Some(ListPart { list, index }),
             };
             bus.send_to(to, message);
         }
     }
 
-    /// Adds another node's client. None if already registered, or if another user has the id.
+    /// Adds another node's client. None if it is registered already, also with a higher incarnation, or if another user
+    /// has the id.
     pub fn register_remote(
         &self,
         node: NodeId,
@@ -166,10 +174,13 @@ impl ConnectionRegistry {
         let bus = self.bus.clone()?;
         let mut state = self.lock();
         if let Some(earlier) = state.connections.get(&connected.client).cloned() {
-            if earlier.person.id != connected.person.id {
+            if earlier.person.id != connected.person.id
+                || !connected.incarnation.replaces(earlier.incarnation)
+            {
                 return None;
             }
-            if earlier.remote_node() == Some(node) {
+            let is_same = earlier.incarnation == connected.incarnation;
+            if is_same && earlier.remote_node() == Some(node) {
                 earlier.set_visible(connected.visible);
                 return None;
             }
@@ -182,10 +193,11 @@ impl ConnectionRegistry {
             guest_of,
             visible,
             direct_rooms,
+            incarnation,
         } = connected;
         let user = person.id;
         let connection = Connection::remote(client, person, visible, node, bus);
-        let connection = connection.as_guest_of(guest_of);
+        let connection = connection.as_guest_of(guest_of).in_incarnation(incarnation);
         let connection = Arc::new(connection);
         state.add(&connection);
         if let Some(user) = state.users.get_mut(&user) {

@@ -16,22 +16,115 @@ pub struct RetainedFrame {
     pub subject: Uuid,
     /// In milliseconds since 1970; grows with each frame.
     pub version: Millis,
+    /// The sender's term as the call leader; 0 for the only node and for a node of an earlier build.
+    #[serde(default)]
+    pub term: i64,
     pub frame: ServerFrame,
     /// Sent if the subject ended and its last frame was lost.
     pub end_frame: ServerFrame,
 }
 
+/// The retained frames of all rooms, as plain data. A frame may come late: from a former leader, or once the bus is back.
+#[derive(Debug, Default)]
+pub(super) struct RetainedFrames {
+    by_room: HashMap<RoomId, RetainedFrame>,
+    /// The last subject that ended in a room, which no frame brings back.
+    ended: HashMap<RoomId, Uuid>,
+    /// The highest seen.
+    term: i64,
+}
+
+impl RetainedFrame {
+    fn is_later_than(&self, known: &Self) -> bool {
+        if are_known_terms(self.term, known.term) && self.term != known.term {
+            return self.term > known.term;
+        }
+        self.subject != known.subject || self.version > known.version
+    }
+}
+
+fn are_known_terms(one: i64, other: i64) -> bool {
+    one != 0 && other != 0
+}
+
+impl RetainedFrames {
+    /// False if the room has a later frame, or the subject has ended.
+    fn retain(&mut self, room: RoomId, retained: &RetainedFrame) -> bool {
+        let has_ended = self.ended.get(&room) == Some(&retained.subject);
+        let known = self.by_room.get(&room);
+        if has_ended || known.is_some_and(|known| !retained.is_later_than(known)) {
+            return false;
+        }
+        self.by_room.insert(room, retained.clone());
+        true
+    }
+
+    fn clear(&mut self, room: RoomId, subject: Uuid) {
+        let known = self.by_room.get(&room);
+        if known.is_some_and(|known| known.subject == subject) {
+            self.by_room.remove(&room);
+        }
+        self.ended.insert(room, subject);
+    }
+
+    /// Returns the frames to send: later ones, and the last ones of subjects that are missing. None of a former leader.
+    fn sync(
+        &mut self,
+        term: i64,
+        frames: &[(RoomId, RetainedFrame)],
+    ) -> Vec<(RoomId, ServerFrame)> {
+        if are_known_terms(term, self.term) && term < self.term {
+            return Vec::new();
+        }
+        self.term = self.term.max(term);
+        let current: HashMap<_, _> = frames
+            .iter()
+            .map(|(room, retained)| (*room, retained.subject))
+            .collect();
+        let mut changes = Vec::new();
+        self.by_room.retain(|room, known| {
+            let is_open = current
+                .get(room)
+                .is_some_and(|subject| *subject == known.subject);
+            if !is_open {
+                changes.push((*room, known.end_frame.clone()));
+            }
+            is_open
+        });
+        for (room, retained) in frames {
+            if self.retain(*room, retained) {
+                changes.push((*room, retained.frame.clone()));
+            }
+        }
+        changes
+    }
+
+    fn of_subjects(&self, subjects: &HashSet<Uuid>) -> Vec<(RoomId, RetainedFrame)> {
+        let known = self.by_room.iter();
+        let current = known.filter(|(_, retained)| subjects.contains(&retained.subject));
+        current
+            .map(|(room, retained)| (*room, retained.clone()))
+            .collect()
+    }
+}
+
 impl ConnectionRegistry {
-    /// Sends a frame to current and future subscribers, on every node, until it is replaced or cleared.
+    /// Sends a frame to current and future subscribers, on every node, until it is replaced or cleared. No effect if a
+    /// later one is retained.
     pub fn retain_frame(&self, room: RoomId, retained: RetainedFrame) {
+        // The lock keeps the commands in the order of the changes, here and below.
+        let mut state = self.lock();
+        state.retain_frame(room, &retained);
         let retained = Box::new(retained);
-        self.broadcast_command(RemoteCommand::RetainFrame { room, retained });
+        self.send_to_nodes(RemoteCommand::RetainFrame { room, retained });
     }
 
     /// Sends a subject's last frame, and stops retaining.
     pub fn clear_retained_frame(&self, room: RoomId, subject: Uuid, frame: ServerFrame) {
+        let mut state = self.lock();
+        state.clear_retained_frame(room, subject, &frame);
         let frame = Box::new(frame);
-        self.broadcast_command(RemoteCommand::ClearFrame {
+        self.send_to_nodes(RemoteCommand::ClearFrame {
             room,
             subject,
             frame,
@@ -41,7 +134,7 @@ impl ConnectionRegistry {
     /// Sends the retained frames of a connection's rooms, before any newer one (the lock is held).
     pub fn send_retained_frames(&self, connection: &Connection) {
         let state = self.lock();
-        for (room, retained) in &state.retained {
+        for (room, retained) in &state.retained.by_room {
             if state.is_subscribed(connection, *room) {
                 connection.send(&retained.frame);
             }
@@ -51,27 +144,23 @@ impl ConnectionRegistry {
     /// Version of a room's retained frame.
     #[must_use]
     pub fn retained_version(&self, room: RoomId) -> Option<Millis> {
-        Some(self.lock().retained.get(&room)?.version)
+        Some(self.lock().retained.by_room.get(&room)?.version)
     }
 
-    /// Makes every node retain exactly this node's frames of these subjects.
-    pub fn sync_retained_frames(&self, subjects: &HashSet<Uuid>) {
-        let frames = {
-            let state = self.lock();
-            let known = state.retained.iter();
-            let current = known.filter(|(_, retained)| subjects.contains(&retained.subject));
-            current
-                .map(|(room, retained)| (*room, retained.clone()))
-                .collect()
-        };
-        self.broadcast_command(RemoteCommand::SyncRetainedFrames { frames });
+    /// Makes every node retain exactly this node's frames of these subjects, unless it has heard of a later term.
+    pub fn sync_retained_frames(&self, term: i64, subjects: &HashSet<Uuid>) {
+        let mut state = self.lock();
+        let frames = state.retained.of_subjects(subjects);
+        state.sync_retained_frames(term, &frames);
+        self.send_to_nodes(RemoteCommand::SyncRetainedFrames { frames, term });
     }
 }
 
 impl State {
     pub(super) fn retain_frame(&mut self, room: RoomId, retained: &RetainedFrame) {
-        self.send_to_subscribers(room, &retained.frame);
-        self.retained.insert(room, retained.clone());
+        if self.retained.retain(room, retained) {
+            self.send_to_subscribers(room, &retained.frame);
+        }
     }
 
     pub(super) fn clear_retained_frame(
@@ -80,25 +169,13 @@ impl State {
         subject: Uuid,
         frame: &ServerFrame,
     ) {
-        let known = self.retained.get(&room);
-        if known.is_some_and(|known| known.subject == subject) {
-            self.retained.remove(&room);
-        }
+        self.retained.clear(room, subject);
         self.send_to_subscribers(room, frame);
     }
 
-    pub(super) fn replace_retained_frames(&mut self, frames: &[(RoomId, RetainedFrame)]) {
-        let now: HashMap<RoomId, RetainedFrame> = frames.iter().cloned().collect();
-        let before = std::mem::replace(&mut self.retained, now);
-        for (room, retained) in &self.retained {
-            if before.get(room) != Some(retained) {
-                self.send_to_subscribers(*room, &retained.frame);
-            }
-        }
-        for (room, retained) in before {
-            if !self.retained.contains_key(&room) {
-                self.send_to_subscribers(room, &retained.end_frame);
-            }
+    pub(super) fn sync_retained_frames(&mut self, term: i64, frames: &[(RoomId, RetainedFrame)]) {
+        for (room, frame) in self.retained.sync(term, frames) {
+            self.send_to_subscribers(room, &frame);
         }
     }
 
@@ -112,5 +189,83 @@ impl State {
     pub(super) fn is_subscribed(&self, connection: &Connection, room: RoomId) -> bool {
         let room = self.rooms.get(&room);
         room.is_some_and(|room| room.connections.contains_key(&connection.client))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOM: RoomId = RoomId(Uuid::from_u128(7));
+
+    fn frame(subject: u128, term: i64, version: Millis) -> RetainedFrame {
+        let n = u32::try_from(version).unwrap();
+        RetainedFrame {
+            subject: Uuid::from_u128(subject),
+            version,
+            term,
+            frame: ServerFrame::Pong { n },
+            end_frame: ServerFrame::Pong { n: 0 },
+        }
+    }
+
+    fn version(retained: &RetainedFrames) -> Option<Millis> {
+        Some(retained.by_room.get(&ROOM)?.version)
+    }
+
+    #[test]
+    fn a_frame_replaces_no_later_one_of_its_subject() {
+        let mut retained = RetainedFrames::default();
+        assert!(retained.retain(ROOM, &frame(1, 0, 5)));
+        assert!(!retained.retain(ROOM, &frame(1, 0, 4)));
+        assert!(!retained.retain(ROOM, &frame(1, 0, 5)), "the same again");
+        assert!(retained.retain(ROOM, &frame(1, 0, 6)));
+        assert!(retained.retain(ROOM, &frame(2, 0, 1)), "another call");
+    }
+
+    #[test]
+    fn a_later_term_counts_more_than_a_later_clock() {
+        let mut retained = RetainedFrames::default();
+        retained.retain(ROOM, &frame(1, 2, 5));
+        assert!(!retained.retain(ROOM, &frame(1, 1, 9)));
+        assert!(!retained.retain(ROOM, &frame(2, 1, 9)));
+        assert!(retained.retain(ROOM, &frame(1, 3, 4)));
+        assert!(
+            retained.retain(ROOM, &frame(1, 0, 6)),
+            "an earlier build has no terms"
+        );
+    }
+
+    #[test]
+    fn a_late_frame_does_not_bring_back_a_subject_that_has_ended() {
+        let mut retained = RetainedFrames::default();
+        retained.retain(ROOM, &frame(1, 0, 5));
+        retained.clear(ROOM, Uuid::from_u128(1));
+        assert!(!retained.retain(ROOM, &frame(1, 0, 6)));
+        assert_eq!(retained.sync(0, &[(ROOM, frame(1, 0, 6))]), []);
+        assert_eq!(version(&retained), None);
+        assert!(retained.retain(ROOM, &frame(2, 0, 1)));
+    }
+
+    #[test]
+    fn a_list_sends_what_was_missed_and_nothing_older() {
+        let mut retained = RetainedFrames::default();
+        retained.retain(ROOM, &frame(1, 1, 5));
+        assert_eq!(retained.sync(1, &[(ROOM, frame(1, 1, 4))]), []);
+        assert_eq!(version(&retained), Some(5));
+        let missed = [(ROOM, ServerFrame::Pong { n: 6 })];
+        assert_eq!(retained.sync(1, &[(ROOM, frame(1, 1, 6))]), missed);
+        let ended = [(ROOM, ServerFrame::Pong { n: 0 })];
+        assert_eq!(retained.sync(1, &[]), ended);
+        assert_eq!(version(&retained), None);
+    }
+
+    #[test]
+    fn a_list_of_a_former_leader_changes_nothing() {
+        let mut retained = RetainedFrames::default();
+        retained.sync(3, &[(ROOM, frame(1, 3, 5))]);
+        assert_eq!(retained.sync(2, &[]), []);
+        assert_eq!(retained.sync(2, &[(ROOM, frame(2, 2, 9))]), []);
+        assert_eq!(version(&retained), Some(5));
     }
 }

@@ -1,8 +1,9 @@
 //! State of the registry, as plain data behind one lock.
 
 use super::{
-    Connection, EncodedFrame, RetainedFrame,
+    Connection, EncodedFrame,
     presence::{PresenceTable, PublishedPresence},
+    retained::RetainedFrames,
 };
 use crate::{
     model::{ClientId, RoomId, UserId, room::RoomKind, user::Presence},
@@ -22,8 +23,10 @@ pub(super) struct State {
     pub(super) rooms: HashMap<RoomId, RoomSubscribers>,
     pub(super) presences: PresenceTable,
     /// Kept also without a subscriber on this node.
-    pub(super) retained: HashMap<RoomId, RetainedFrame>,
+    pub(super) retained: RetainedFrames,
     pub(super) change_count: u64,
+    /// Client lists sent to other nodes.
+    pub(super) list_count: u64,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +86,37 @@ impl State {
         if connections.is_empty() {
             user.remove();
         }
+    }
+
+    /// False if the connection is not the client's registered one.
+    pub(super) fn substitute(
+        &mut self,
+        connection: &Arc<Connection>,
+        updated: &Arc<Connection>,
+    ) -> bool {
+        let client = connection.client;
+        let current = self.connections.get_mut(&client);
+        let Some(current) = current.filter(|current| Arc::ptr_eq(current, connection)) else {
+            return false;
+        };
+        *current = updated.clone();
+        let Some(user) = self.users.get_mut(&connection.person.id) else {
+            return true;
+        };
+        for one in user
+            .connections
+            .iter_mut()
+            .filter(|one| one.client == client)
+        {
+            *one = updated.clone();
+        }
+        for room in &user.rooms {
+            let subscribers = self.rooms.get_mut(room);
+            if let Some(one) = subscribers.and_then(|room| room.connections.get_mut(&client)) {
+                *one = updated.clone();
+            }
+        }
+        true
     }
 
     pub(super) fn subscribe(&mut self, user: UserId, room: RoomId, kind: RoomKind) {
@@ -176,6 +210,7 @@ impl State {
             guest_of: connection.guest_of,
             visible: connection.is_visible(),
             direct_rooms: self.direct_rooms(connection.person.id),
+            incarnation: connection.incarnation,
         }
     }
 }

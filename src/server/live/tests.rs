@@ -1,7 +1,10 @@
 use super::*;
-use crate::model::{
-    limits,
-    user::{Person, Role, UserName},
+use crate::{
+    model::{
+        Epoch, limits,
+        user::{Person, Role, UserName},
+    },
+    server::bus::{ConnectedClient, NodeId},
 };
 use uuid::Uuid;
 
@@ -28,12 +31,16 @@ fn count_received(connection: &Connection) -> usize {
         .map_or(0, |frames| frames.len())
 }
 
-fn register_in_room(live: &ConnectionRegistry, connection: &Arc<Connection>, n: u128) -> bool {
-    let opened = live.register(connection);
-    if opened {
+fn register_in_room(
+    live: &ConnectionRegistry,
+    connection: &Arc<Connection>,
+    n: u128,
+) -> Registration {
+    let registration = live.register(connection);
+    if registration == Registration::Registered {
         live.subscribe(connection.person.id, room(n), RoomKind::Public);
     }
-    opened
+    registration
 }
 
 fn room(n: u128) -> RoomId {
@@ -85,8 +92,12 @@ fn a_client_that_reconnects_replaces_itself_and_the_old_connection_cannot_remove
 fn the_id_of_somebody_elses_client_is_not_taken() {
     let live = ConnectionRegistry::default();
     let (theirs, thief) = (new_connection(1, 1), new_connection(2, 1));
-    assert!(register_in_room(&live, &theirs, 7));
-    assert!(!register_in_room(&live, &thief, 7) && !live.unregister(&thief, Disconnect::Lost));
+    assert_eq!(
+        register_in_room(&live, &theirs, 7),
+        Registration::Registered
+    );
+    assert_eq!(register_in_room(&live, &thief, 7), Registration::IdTaken);
+    assert!(!live.unregister(&thief, Disconnect::Lost));
     live.send_to_room(room(7), ServerFrame::Pong { n: 1 }, None);
     assert_eq!(count_received(&theirs), 1);
     assert!(live.clients_of_user(thief.person.id).is_empty());
@@ -223,4 +234,138 @@ fn in_a_crowd_everybody_sees_some_and_friends_see_each_other() {
         live.list_presence(stranger.person.id),
         "encoded again"
     );
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Here,
+    OtherNode(u128),
+}
+
+impl Place {
+    fn node(self) -> Option<NodeId> {
+        match self {
+            Self::Here => None,
+            Self::OtherNode(n) => Some(NodeId(Uuid::from_u128(n))),
+        }
+    }
+}
+
+/// A node that never reaches the others.
+async fn registry_of_a_node() -> ConnectionRegistry {
+    let community = Epoch("test".to_owned());
+    let (bus, _) = Bus::connect("nats://127.0.0.1:1", &community)
+        .await
+        .unwrap();
+    ConnectionRegistry::with_bus(Some(bus))
+}
+
+/// Returns the connection, if it is to this node.
+fn arrive(live: &ConnectionRegistry, place: Place, incarnation: Option<u32>) -> Arc<Connection> {
+    let incarnation = Incarnation(incarnation);
+    let connection = Arc::into_inner(new_connection(1, 1)).unwrap();
+    let connection = Arc::new(connection.in_incarnation(incarnation));
+    match place.node() {
+        None => {
+            live.register(&connection);
+        }
+        Some(node) => {
+            let connected = ConnectedClient {
+                client: connection.client,
+                person: connection.person.clone(),
+                guest_of: None,
+                visible: true,
+                direct_rooms: Vec::new(),
+                incarnation,
+            };
+            live.register_remote(node, connected);
+        }
+    }
+    connection
+}
+
+fn end(connection: &Connection) -> Option<ConnectionEnd> {
+    connection.send_queue().take().err()
+}
+
+const PLACES: [(Place, Place); 4] = [
+    (Place::Here, Place::Here),
+    (Place::Here, Place::OtherNode(2)),
+    (Place::OtherNode(2), Place::Here),
+    (Place::OtherNode(2), Place::OtherNode(3)),
+];
+
+#[tokio::test]
+async fn the_higher_incarnation_stays_whichever_arrives_first() {
+    for (old_place, new_place) in PLACES {
+        for is_new_first in [false, true] {
+            let live = registry_of_a_node().await;
+            let old = |live| arrive(live, old_place, Some(1));
+            let new = |live| arrive(live, new_place, Some(2));
+            let (old, new) = if is_new_first {
+                let new = new(&live);
+                (old(&live), new)
+            } else {
+                (old(&live), new(&live))
+            };
+            let case = format!("{old_place:?}, {new_place:?}, new first: {is_new_first}");
+            let current = live.find_connection(new.client).unwrap();
+            assert_eq!(current.incarnation, Incarnation(Some(2)), "{case}");
+            assert_eq!(current.remote_node(), new_place.node(), "{case}");
+            assert_eq!(live.clients_of_user(new.person.id).len(), 1, "{case}");
+            assert_eq!(end(&new), None, "{case}");
+            let is_told = old_place == Place::Here && !is_new_first;
+            let replaced = ConnectionEnd::Closed(CloseCode::Replaced);
+            assert_eq!(end(&old), is_told.then_some(replaced), "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_equal_or_unknown_incarnations_the_later_arrival_stays() {
+    for (old_place, new_place) in PLACES {
+        for (old, new) in [
+            (Some(0), Some(0)),
+            (None, None),
+            (Some(5), None),
+            (None, Some(5)),
+        ] {
+            let live = registry_of_a_node().await;
+            arrive(&live, old_place, old);
+            let later = arrive(&live, new_place, new);
+            let current = live.find_connection(later.client).unwrap();
+            assert_eq!(current.incarnation, Incarnation(new));
+            assert_eq!(current.remote_node(), new_place.node());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_reconnects_to_the_same_other_node_is_a_new_connection() {
+    let live = registry_of_a_node().await;
+    arrive(&live, Place::OtherNode(2), Some(1));
+    arrive(&live, Place::OtherNode(2), Some(2));
+    // The connection that it had replaced, at a third node.
+    arrive(&live, Place::OtherNode(3), Some(1));
+    let current = live.find_connection(ClientId(Uuid::from_u128(1))).unwrap();
+    assert_eq!(current.remote_node(), Place::OtherNode(2).node());
+}
+
+#[test]
+fn a_person_who_was_renamed_is_known_by_the_new_name() {
+    let live = ConnectionRegistry::default();
+    let connection = new_connection(1, 1);
+    register_in_room(&live, &connection, 7);
+    let renamed = Person {
+        name: UserName::new("Grace").unwrap(),
+        ..connection.person.clone()
+    };
+    let updated = live.update_person(&connection, renamed.clone()).unwrap();
+    assert_eq!(updated.person, renamed);
+    assert!(live.is_current(&updated) && !live.is_current(&connection));
+    live.send_to_room(room(7), ServerFrame::Pong { n: 1 }, None);
+    live.send_to_user(renamed.id, &ServerFrame::Pong { n: 2 });
+    assert_eq!(count_received(&updated), 2);
+    assert!(live.update_person(&connection, renamed).is_none());
+    assert!(live.unregister(&updated, Disconnect::Lost));
 }

@@ -1,6 +1,6 @@
 //! One-to-one calls, which survive a restart.
 
-use super::{Store, parse, parse_optional};
+use super::{Saved, Store, Term, parse, parse_optional};
 use crate::{
     model::{
         CallId, ClientId, Millis, RoomId, UserId,
@@ -122,39 +122,65 @@ impl CallColumns {
     }
 }
 
-impl Store {
-    /// Saves a call. Returns false, and changes nothing, if the stored call has ended.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn save_call(&self, call: &CallRow) -> Result<bool> {
-        let (state, outcome) = encode_state(call.state)?;
-        let written = sqlx::query(
+/// A takeover waits for the share lock, so the next leader reads what this statement writes.
+macro_rules! save_call_sql {
+    ($with:literal, $from:literal) => {
+        concat!(
+            $with,
             "INSERT INTO calls (id, room_id, caller_id, callee_id, media, state, outcome, caller_page, callee_page,
                                 started_at, answered_at, connected_at, ended_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 ",
+            $from,
+            " WHERE TRUE
              ON CONFLICT (id) DO UPDATE SET state = excluded.state, outcome = excluded.outcome,
                  caller_page = excluded.caller_page, callee_page = excluded.callee_page,
                  answered_at = excluded.answered_at, connected_at = excluded.connected_at,
                  ended_at = excluded.ended_at
-             WHERE calls.state <> 'ended'",
+             WHERE calls.state <> 'ended'"
         )
-        .bind(call.id.to_string())
-        .bind(call.room.to_string())
-        .bind(call.caller.to_string())
-        .bind(call.callee.to_string())
-        .bind(encode_word(&call.media)?)
-        .bind(state)
-        .bind(outcome)
-        .bind(call.caller_client.to_string())
-        .bind(call.callee_client.map(|page| page.to_string()))
-        .bind(call.started_at)
-        .bind(call.answered_at)
-        .bind(call.connected_at)
-        .bind(call.ended_at)
-        .execute(&self.write_pool)
-        .await?;
-        Ok(written.rows_affected() > 0)
+    };
+}
+
+const SAVE_CALL_SQL: &str = save_call_sql!("", "");
+const SAVE_CALL_IN_TERM_SQL: &str = save_call_sql!(
+    "WITH held AS (SELECT 1 FROM leases WHERE name = $14 AND term = $15 FOR SHARE) ",
+    "FROM held"
+);
+
+impl Store {
+    /// Saves a call in its leader's term, which is checked by the same statement.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn save_call(&self, term: Term, call: &CallRow) -> Result<Saved> {
+        let (state, outcome) = encode_state(call.state)?;
+        let save = match term {
+            Term::Sole => sqlx::query(SAVE_CALL_SQL),
+            Term::Held { .. } => sqlx::query(SAVE_CALL_IN_TERM_SQL),
+        };
+        let save = save
+            .bind(call.id.to_string())
+            .bind(call.room.to_string())
+            .bind(call.caller.to_string())
+            .bind(call.callee.to_string())
+            .bind(encode_word(&call.media)?)
+            .bind(state)
+            .bind(outcome)
+            .bind(call.caller_client.to_string())
+            .bind(call.callee_client.map(|page| page.to_string()))
+            .bind(call.started_at)
+            .bind(call.answered_at)
+            .bind(call.connected_at)
+            .bind(call.ended_at);
+        let save = match term {
+            Term::Sole => save,
+            Term::Held { lease, number } => save.bind(lease).bind(number),
+        };
+        let written = save.execute(&self.write_pool).await?;
+        if written.rows_affected() > 0 {
+            return Ok(Saved::Written);
+        }
+        self.unwritten(term).await
     }
 
     /// Finds a call.
@@ -178,6 +204,21 @@ impl Store {
             sqlx::query_as("SELECT * FROM calls WHERE state <> 'ended' ORDER BY started_at, id")
                 .fetch_all(&self.read_pool)
                 .await?;
+        rows.into_iter().map(CallColumns::decode).collect()
+    }
+
+    /// Calls that ended since then and whose outcome is not in their room, which a leader may have left.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_unposted_calls(&self, since: Millis) -> Result<Vec<CallRow>> {
+        let rows: Vec<CallColumns> = sqlx::query_as(
+            "SELECT * FROM calls WHERE ended_at >= $1
+             AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.id = calls.id) ORDER BY ended_at, id",
+        )
+        .bind(since)
+        .fetch_all(&self.read_pool)
+        .await?;
         rows.into_iter().map(CallColumns::decode).collect()
     }
 

@@ -1,6 +1,6 @@
 //! Group calls in rooms, which survive a restart.
 
-use super::{Store, parse};
+use super::{Saved, Store, Term, parse};
 use crate::{
     model::{CallId, Millis, RoomId, UserId, call::group::Participant},
     server::error::{Error, Result},
@@ -62,30 +62,56 @@ impl GroupCallColumns {
     }
 }
 
+/// A takeover waits for the share lock, so the next leader reads what this statement writes.
+macro_rules! save_group_call_sql {
+    ($with:literal, $from:literal) => {
+        concat!(
+            $with,
+            "INSERT INTO group_calls (id, room_id, started_by, started_at, ended_at, next_seat, members, took_part)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8 ",
+            $from,
+            " WHERE TRUE
+             ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, next_seat = excluded.next_seat,
+                 members = excluded.members, took_part = excluded.took_part
+             WHERE group_calls.ended_at IS NULL"
+        )
+    };
+}
+
+const SAVE_GROUP_CALL_SQL: &str = save_group_call_sql!("", "");
+const SAVE_GROUP_CALL_IN_TERM_SQL: &str = save_group_call_sql!(
+    "WITH held AS (SELECT 1 FROM leases WHERE name = $9 AND term = $10 FOR SHARE) ",
+    "FROM held"
+);
+
 impl Store {
-    /// Saves a group call. Returns false, and changes nothing, if the stored call has ended.
+    /// Saves a group call in its leader's term, which is checked by the same statement.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn save_group_call(&self, call: &GroupCallRow) -> Result<bool> {
-        let written = sqlx::query(
-            "INSERT INTO group_calls (id, room_id, started_by, started_at, ended_at, next_seat, members, took_part)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-             ON CONFLICT (id) DO UPDATE SET ended_at = excluded.ended_at, next_seat = excluded.next_seat,
-                 members = excluded.members, took_part = excluded.took_part
-             WHERE group_calls.ended_at IS NULL",
-        )
-        .bind(call.id.to_string())
-        .bind(call.room.to_string())
-        .bind(call.started_by.to_string())
-        .bind(call.started_at)
-        .bind(call.ended_at)
-        .bind(i64::from(call.next_seat))
-        .bind(serde_json::to_string(&call.members)?)
-        .bind(serde_json::to_string(&call.ever_joined)?)
-        .execute(&self.write_pool)
-        .await?;
-        Ok(written.rows_affected() > 0)
+    pub async fn save_group_call(&self, term: Term, call: &GroupCallRow) -> Result<Saved> {
+        let save = match term {
+            Term::Sole => sqlx::query(SAVE_GROUP_CALL_SQL),
+            Term::Held { .. } => sqlx::query(SAVE_GROUP_CALL_IN_TERM_SQL),
+        };
+        let save = save
+            .bind(call.id.to_string())
+            .bind(call.room.to_string())
+            .bind(call.started_by.to_string())
+            .bind(call.started_at)
+            .bind(call.ended_at)
+            .bind(i64::from(call.next_seat))
+            .bind(serde_json::to_string(&call.members)?)
+            .bind(serde_json::to_string(&call.ever_joined)?);
+        let save = match term {
+            Term::Sole => save,
+            Term::Held { lease, number } => save.bind(lease).bind(number),
+        };
+        let written = save.execute(&self.write_pool).await?;
+        if written.rows_affected() > 0 {
+            return Ok(Saved::Written);
+        }
+        self.unwritten(term).await
     }
 
     /// Finds a group call.
@@ -109,6 +135,21 @@ impl Store {
         let rows: Vec<GroupCallColumns> = sqlx::query_as(
             "SELECT * FROM group_calls WHERE ended_at IS NULL ORDER BY started_at, id",
         )
+        .fetch_all(&self.read_pool)
+        .await?;
+        rows.into_iter().map(GroupCallColumns::decode).collect()
+    }
+
+    /// Group calls that ended since then and whose outcome is not in their room, which a leader may have left.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list_unposted_group_calls(&self, since: Millis) -> Result<Vec<GroupCallRow>> {
+        let rows: Vec<GroupCallColumns> = sqlx::query_as(
+            "SELECT * FROM group_calls WHERE ended_at >= $1
+             AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.id = group_calls.id) ORDER BY ended_at, id",
+        )
+        .bind(since)
         .fetch_all(&self.read_pool)
         .await?;
         rows.into_iter().map(GroupCallColumns::decode).collect()

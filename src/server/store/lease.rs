@@ -1,7 +1,37 @@
-//! Leases: of the nodes that share a store, one holds a lease and leads.
+//! Leases: of the nodes that share a store, one holds a lease and leads, for one term.
+//!
+//! An advisory lock elects the holder. PostgreSQL releases it with its session, and ends a session that sends nothing
+//! for [`LEASE_EXPIRY`]: no node's clock has to be right. The term fences the writes of former holders.
 
 use super::{Store, connection::Connection};
 use crate::server::error::Result;
+use sqlx::Executor;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The database releases a lease that was not renewed for this long.
+pub const LEASE_EXPIRY: Duration = Duration::from_secs(5);
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// `idle_session_timeout` is [`LEASE_EXPIRY`].
+const LEASE_SESSION_SQL: &str = "SET idle_session_timeout = '5s';
+    SET idle_in_transaction_session_timeout = '5s';
+    SET lock_timeout = '2s';
+    SET statement_timeout = '3s'";
+
+/// Milliseconds since 1970, by the database's clock.
+macro_rules! database_now {
+    () => {
+        "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+    };
+}
+
+/// Whether a node claimed the lease in the last two seconds. Claims are repeated more often.
+macro_rules! is_claimed {
+    () => {
+        concat!("COALESCE(claimed_at > ", database_now!(), " - 2000, FALSE)")
+    };
+}
 
 /// Name and key of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,17 +41,134 @@ pub struct LeaseName {
     pub key: i64,
 }
 
-/// A session-level advisory lock, held until dropped. PostgreSQL releases it with the connection, so a crashed node
-/// loses it at once and no clock has to be right.
+/// A leader's term, which its writes are checked against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Term {
+    /// Of the only node: nothing is checked.
+    Sole,
+    /// Of a lease's holder. The number grows with each takeover.
+    Held { lease: &'static str, number: i64 },
+}
+
+/// What became of a leader's write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saved {
+    Written,
+    /// Nothing changed: the stored call has ended.
+    AlreadyEnded,
+    /// Nothing changed: a newer term has begun.
+    TermOver,
+}
+
+/// Whether a node reaches the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connectivity {
+    Connected,
+    CutOff,
+}
+
+/// Result of renewing a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    Held,
+    /// Still held, but a node that reaches the others wants it.
+    Claimed,
+    Lost,
+}
+
+/// The advisory lock of a lease, held until dropped or expired.
 #[derive(Debug)]
 pub struct Lease {
     connection: Connection,
+    name: &'static str,
+    number: i64,
+    /// As stored.
+    connectivity: Connectivity,
+}
+
+impl Term {
+    /// Number of the term; zero for the only node.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Sole => 0,
+            Self::Held { number, .. } => number,
+        }
+    }
 }
 
 impl Lease {
-    /// Pings over the lease's connection.
-    pub async fn is_held(&mut self) -> bool {
-        self.connection.is_alive().await
+    /// Term in which this lease is held.
+    #[must_use]
+    pub fn term(&self) -> Term {
+        let (lease, number) = (self.name, self.number);
+        Term::Held { lease, number }
+    }
+
+    /// Extends the lease by [`LEASE_EXPIRY`]. Waits for the store three seconds at most.
+    pub async fn renew(&mut self, connectivity: Connectivity) -> Renewal {
+        let renewed = timeout(RENEWAL_TIMEOUT, self.try_renew(connectivity)).await;
+        match renewed {
+            Ok(Ok(renewal)) => renewal,
+            Ok(Err(_)) | Err(_) => Renewal::Lost,
+        }
+    }
+
+    async fn try_renew(&mut self, connectivity: Connectivity) -> Result<Renewal, sqlx::Error> {
+        if connectivity != self.connectivity {
+            self.update_connectivity(connectivity).await?;
+        }
+        let is_claimed: Option<(bool,)> = sqlx::query_as(concat!(
+            "SELECT ",
+            is_claimed!(),
+            " FROM leases WHERE name = $1 AND term = $2"
+        ))
+        .bind(self.name)
+        .bind(self.number)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        Ok(match (is_claimed, connectivity) {
+            (None, _) => Renewal::Lost,
+            (Some((true,)), Connectivity::CutOff) => Renewal::Claimed,
+            (Some(_), _) => Renewal::Held,
+        })
+    }
+
+    async fn update_connectivity(&mut self, connectivity: Connectivity) -> Result<(), sqlx::Error> {
+        let update = match connectivity {
+            Connectivity::Connected => {
+                "UPDATE leases SET cut_off_at = NULL WHERE name = $1 AND term = $2"
+            }
+            Connectivity::CutOff => concat!(
+                "UPDATE leases SET cut_off_at = ",
+                database_now!(),
+                " WHERE name = $1 AND term = $2"
+            ),
+        };
+        sqlx::query(update)
+            .bind(self.name)
+            .bind(self.number)
+            .execute(&mut self.connection)
+            .await?;
+        self.connectivity = connectivity;
+        Ok(())
+    }
+
+    /// Waits for writes of the former term that have begun.
+    async fn begin_term(&mut self, holder: &str) -> Result<(), sqlx::Error> {
+        (&mut self.connection).execute(LEASE_SESSION_SQL).await?;
+        let (number,): (i64,) = sqlx::query_as(
+            "INSERT INTO leases (name, term, holder) VALUES ($1, 1, $2)
+             ON CONFLICT (name) DO UPDATE SET term = leases.term + 1, holder = excluded.holder,
+                 cut_off_at = NULL, claimed_at = NULL
+             RETURNING term",
+        )
+        .bind(self.name)
+        .bind(holder)
+        .fetch_one(&mut self.connection)
+        .await?;
+        self.number = number;
+        Ok(())
     }
 }
 
@@ -33,16 +180,88 @@ impl Drop for Lease {
 }
 
 impl Store {
-    /// Acquires a lease; none while another node holds it. PostgreSQL only (manual: "Advisory Locks").
+    /// Acquires a lease and begins its next term; none while another node holds it. PostgreSQL only (manual: "Advisory
+    /// Locks", `idle_session_timeout`).
+    ///
+    /// A connected node claims the lease of a holder that is cut off. A node that is cut off leaves a claimed lease to
+    /// the claimant.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn acquire_lease(&self, lease: LeaseName) -> Result<Option<Lease>> {
+    pub async fn acquire_lease(
+        &self,
+        lease: LeaseName,
+        holder: &str,
+        connectivity: Connectivity,
+    ) -> Result<Option<Lease>> {
+        match connectivity {
+            Connectivity::CutOff if self.is_lease_claimed(lease.name).await? => return Ok(None),
+            Connectivity::Connected | Connectivity::CutOff => {}
+        }
+        if let Some(mut lease) = self.lock_lease(lease).await? {
+            lease.begin_term(holder).await?;
+            return Ok(Some(lease));
+        }
+        match connectivity {
+            Connectivity::Connected => self.claim_lease(lease.name).await?,
+            Connectivity::CutOff => {}
+        }
+        Ok(None)
+    }
+
+    async fn lock_lease(&self, lease: LeaseName) -> Result<Option<Lease>> {
         let mut connection = self.read_pool.acquire().await?;
-        let (held,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_lock($1)")
+        let (is_free,): (bool,) = sqlx::query_as("SELECT pg_try_advisory_lock($1)")
             .bind(lease.key)
             .fetch_one(&mut connection)
             .await?;
-        Ok(held.then_some(Lease { connection }))
+        Ok(is_free.then_some(Lease {
+            connection,
+            name: lease.name,
+            number: 0,
+            connectivity: Connectivity::Connected,
+        }))
+    }
+
+    async fn is_lease_claimed(&self, lease: &str) -> Result<bool> {
+        let row: Option<(bool,)> = sqlx::query_as(concat!(
+            "SELECT ",
+            is_claimed!(),
+            " FROM leases WHERE name = $1"
+        ))
+        .bind(lease)
+        .fetch_optional(&self.read_pool)
+        .await?;
+        Ok(row.is_some_and(|(is_claimed,)| is_claimed))
+    }
+
+    /// No effect on the lease of a holder that reaches the others.
+    async fn claim_lease(&self, lease: &str) -> Result<()> {
+        sqlx::query(concat!(
+            "UPDATE leases SET claimed_at = ",
+            database_now!(),
+            " WHERE name = $1 AND cut_off_at IS NOT NULL"
+        ))
+        .bind(lease)
+        .execute(&self.write_pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Why a leader's write changed nothing.
+    pub(super) async fn unwritten(&self, term: Term) -> Result<Saved> {
+        let Term::Held { lease, number } = term else {
+            return Ok(Saved::AlreadyEnded);
+        };
+        let row: Option<(i64,)> =
+            sqlx::query_as("SELECT term FROM leases WHERE name = $1 AND term = $2")
+                .bind(lease)
+                .bind(number)
+                .fetch_optional(&self.write_pool)
+                .await?;
+        Ok(match row {
+            Some(_) => Saved::AlreadyEnded,
+            None => Saved::TermOver,
+        })
     }
 }

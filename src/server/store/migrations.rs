@@ -22,6 +22,7 @@ const SQLITE: Migrations = migrations!(
     2 "settings",
     3 "group_calls",
     4 "guest_links",
+    5 "leases",
 );
 
 const POSTGRESQL: Migrations = migrations!(
@@ -30,6 +31,7 @@ const POSTGRESQL: Migrations = migrations!(
     2 "settings",
     3 "group_calls",
     4 "guest_links",
+    5 "leases",
 );
 
 pub(super) fn of(engine: Engine) -> Migrator {

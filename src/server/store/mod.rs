@@ -47,7 +47,7 @@ pub use epochs::StorePosition;
 pub use files::FileRow;
 pub use group_calls::GroupCallRow;
 pub use guests::{CallGuest, GuestLink};
-pub use lease::{Lease, LeaseName};
+pub use lease::{Connectivity, LEASE_EXPIRY, Lease, LeaseName, Renewal, Saved, Term};
 pub use messages::PostedMessage;
 pub use streams::{EventRow, LockedRows, NewEvent, Stream, StreamState};
 pub use tokens::{Token, TokenRow};

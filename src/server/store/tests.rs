@@ -1,5 +1,7 @@
 //! Guarantees on both engines: sort order, and rules under concurrent requests.
 
+mod leases;
+
 use super::{testing::TestStorage, *};
 use crate::{
     model::{
@@ -316,13 +318,11 @@ async fn a_call_that_has_ended_stays_ended() {
         Some(2),
     );
     let ringing = call(State::Ringing, None);
-    assert!(store.save_call(&ringing).await.unwrap());
-    assert!(store.save_call(&ended).await.unwrap());
+    let save = async |call: &CallRow| store.save_call(Term::Sole, call).await.unwrap();
+    assert_eq!(save(&ringing).await, Saved::Written);
+    assert_eq!(save(&ended).await, Saved::Written);
     let late = call(State::Connecting, None);
-    assert!(
-        !store.save_call(&late).await.unwrap(),
-        "a write after the end reports false"
-    );
+    assert_eq!(save(&late).await, Saved::AlreadyEnded);
     assert_eq!(store.find_call(ended.id).await.unwrap(), Some(ended));
     assert_eq!(store.list_open_calls().await.unwrap(), []);
 }

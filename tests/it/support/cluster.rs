@@ -33,18 +33,22 @@ impl Cluster {
     }
 
     pub(crate) async fn add_node(&mut self) {
-        let bus = self.nats.url();
-        self.add_node_on(bus).await;
+        self.add_node_with(self.nats.url(), |_| {}).await;
     }
 
-    /// A node whose messages reach only the nodes on the same bus.
-    pub(crate) async fn add_node_on(&mut self, bus: String) {
+    /// With its own way to NATS.
+    pub(crate) async fn add_node_with(
+        &mut self,
+        bus: String,
+        configure: impl Fn(&mut Command) + Send + Sync + 'static,
+    ) {
         let storage = TestStorage::with_database(Some(self.database.clone()));
         let set = self.configure.clone();
         let node = Server::start_in(storage, move |command| {
             command.args(["--bus", &bus, "--send-burst", "100000"]);
             command.args(["--call-grace-seconds", "3"]);
             set(command);
+            configure(command);
         });
         self.nodes.push(node.await);
     }

@@ -1,7 +1,7 @@
 //! A NATS server that a test stops and starts.
 
 use super::eventually;
-use std::{path::PathBuf, process::Stdio};
+use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
@@ -36,6 +36,10 @@ impl Nats {
     /// For `--bus`, without credentials.
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
     }
 
     /// On the port it had before.

@@ -36,6 +36,7 @@ pub(crate) struct HelloFrame {
     pub(crate) client: ClientId,
     pub(crate) cursors: Vec<RoomCursor>,
     pub(crate) visible: bool,
+    pub(crate) incarnation: u32,
 }
 
 impl Default for HelloFrame {
@@ -44,6 +45,7 @@ impl Default for HelloFrame {
             client: client_id(),
             cursors: Vec::new(),
             visible: true,
+            incarnation: 0,
         }
     }
 }
@@ -191,11 +193,13 @@ impl WsClient {
             client,
             cursors,
             visible,
+            incarnation,
         } = hello;
         self.send(&ClientFrame::Hello {
             client,
             cursors,
             visible,
+            incarnation,
         })
         .await;
     }

@@ -168,8 +168,7 @@ impl<'a> Simulation<'a> {
                     );
                     self.fixture
                         .registry
-                        .on_client_disconnected(&connection, Disconnect::Lost)
-                        .await;
+                        .on_client_disconnected(&connection, Disconnect::Lost);
                 }
             }
             Step::Reconnect { client: page } => self.reconnect(page).await,
@@ -265,7 +264,7 @@ impl<'a> Simulation<'a> {
         connection.send_queue().uncork(&[]);
         self.fixture.app.connections.register(&connection);
         self.clients[page].connection = Some(connection.clone());
-        self.fixture.registry.on_client_connected(&connection).await;
+        self.fixture.registry.on_client_connected(&connection);
         for (call, action) in self.clients[page].machine.actions_on_reconnect() {
             self.send_action(page, call, action).await;
         }

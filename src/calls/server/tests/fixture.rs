@@ -14,7 +14,7 @@ use crate::{
         config::Config,
         live::{Connection, Disconnect, Flusher, SendQueue, frame},
         random,
-        store::testing::TestStorage,
+        store::{Term, testing::TestStorage},
     },
 };
 use clap::Parser;
@@ -55,7 +55,7 @@ impl CallFixture {
             .await
             .unwrap();
         let calls = CallRegistry::with_timeouts(app.clone(), timeouts);
-        calls.become_leader().await.unwrap();
+        calls.become_leader(Term::Sole).await.unwrap();
         Self {
             app,
             registry: calls,
@@ -103,7 +103,7 @@ impl CallFixture {
                 .connections
                 .subscribe(person.id, room.id, room.kind);
         }
-        self.registry.on_client_connected(&connection).await;
+        self.registry.on_client_connected(&connection);
         self.client_of(connection)
     }
 
@@ -132,8 +132,7 @@ impl CallFixture {
                 .unregister(&client.connection, Disconnect::Lost)
         );
         self.registry
-            .on_client_disconnected(&client.connection, Disconnect::Lost)
-            .await;
+            .on_client_disconnected(&client.connection, Disconnect::Lost);
     }
 }
 

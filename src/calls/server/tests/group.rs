@@ -15,7 +15,7 @@ use crate::{
         room::{RoomKind, RoomName},
     },
     protocol::ws::{ErrorCode, ServerFrame},
-    server::{clock, random},
+    server::{clock, random, store::Term},
 };
 
 impl CallFixture {
@@ -97,7 +97,7 @@ async fn a_join_repeated_as_the_call_ends_does_not_begin_another() {
     assert_eq!(ada.next_participation().await.1, Participation::Out);
     // The lookup of this join preceded the call's end.
     let user = ada.connection.person.id;
-    let JoinDecision::NewCall(task, command_tx, command_rx) =
+    let JoinDecision::NewCall(_, task, command_tx, command_rx) =
         fixture.registry.decide_join(user, id, room)
     else {
         panic!("nothing else goes on in the room");
@@ -177,10 +177,11 @@ async fn each_change_has_a_later_as_of_whichever_node_is_the_leader() {
         as_of: ahead,
         ..views.last().unwrap().clone()
     };
-    fixture.registry.table.publish_group_call(known);
+    let table = &fixture.registry.table;
+    table.publish_group_call(Term::Sole, known);
     views.push(eve.wait_for_participants(3).await);
-    fixture.registry.step_down();
-    fixture.registry.restore_calls().await.unwrap();
+    fixture.registry.step_down().await;
+    fixture.registry.become_leader(Term::Sole).await.unwrap();
     views.push(eve.wait_for_participants(3).await);
     let moments: Vec<_> = views.iter().map(|view| view.as_of).collect();
     assert!(moments.is_sorted_by(|one, next| one < next), "{moments:?}");
@@ -242,8 +243,7 @@ async fn it_ends_with_the_last_who_leaves_and_its_outcome_is_posted_in_the_room(
     let closed = &bob.connection;
     fixture
         .registry
-        .on_client_disconnected(closed, crate::server::live::Disconnect::Left)
-        .await;
+        .on_client_disconnected(closed, crate::server::live::Disconnect::Left);
     let (call, people) = loop {
         if let ServerFrame::Event {
             event: RoomEvent::Message { message },
