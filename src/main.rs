@@ -219,10 +219,12 @@ async fn run_user_command(command: UserCommand) -> CliResult {
             }
         }
         UserCommand::Role { name, role, store } => {
+            let data = store.data.clone();
             let store = open_store(&store).await?;
-            let changed = change_role(&store, &name.0, role).await;
+            let changed =
+                people::role_command::change_role(&store, &data, &name.0, role).await;
             store.close().await;
-            println!("{} is now {role}", changed?);
+            println!("{} is now {role}", changed?.name);
         }
     }
     Ok(())

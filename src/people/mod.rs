@@ -4,6 +4,8 @@ pub mod admin;
 pub mod api;
 pub mod presence;
 #[cfg(feature = "ssr")]
+pub mod role_command;
+#[cfg(feature = "ssr")]
 pub mod server;
 pub mod settings;
 pub mod signin;

@@ -7,13 +7,13 @@ use crate::{
         AppState, Result,
         config::StoreConfig,
         control::{self, ControlFile},
-        doctor, random,
+        doctor,
     },
 };
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -26,13 +26,7 @@ pub(super) async fn get_findings(
     State(app): State<Arc<AppState>>,
     headers: HeaderMap,
 ) -> Result<Json<Vec<Finding>>> {
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    // Hashing prevents a timing attack.
-    if random::sha256_hex(given) != random::sha256_hex(&app.control_token) {
+    if !control::is_authorized(&app.control_token, &headers) {
         let reason = "Only \"rialto doctor\" on this machine may request this. In a browser, open the Administration page.";
         let reason = reason.to_owned();
         return Err(Failure::NotAllowed { reason }.into());

@@ -98,8 +98,11 @@ pub(super) async fn run(systems: Arc<Systems>, mut inbox: Inbox) {
     }
 }
 
-/// Reads lost events periodically and after the bus reconnects; then also closes connections of ended sessions.
+/// Reads lost events periodically and after the bus reconnects; then, and after a role was changed on a command line,
+/// also compares sessions.
 async fn poll_store(systems: Arc<Systems>, bus: Bus) {
+    let mut role_changes = RoleChanges::default();
+    role_changes.has_new(&systems.app).await;
     let mut connected = bus.connected();
     let mut is_connected = *connected.borrow_and_update();
     loop {
@@ -118,8 +121,26 @@ async fn poll_store(systems: Arc<Systems>, bus: Bus) {
         if let Err(error) = systems.app.event_log.catch_up().await {
             tracing::warn!(%error, "events of other nodes could not be read");
         }
-        if is_back {
+        if role_changes.has_new(&systems.app).await || is_back {
             check_sessions(&systems.app).await;
+        }
+    }
+}
+
+/// Detects changes of roles by the mark in the store.
+#[derive(Default)]
+struct RoleChanges {
+    known: Option<String>,
+}
+
+impl RoleChanges {
+    async fn has_new(&mut self, app: &AppState) -> bool {
+        match app.store.find_role_change().await {
+            Ok(mark) => std::mem::replace(&mut self.known, mark.clone()) != mark,
+            Err(error) => {
+                tracing::warn!(%error, "changes of roles could not be read");
+                false
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Systems, context, doctor, page_cache, server_functions, telemetry, ws};
 use crate::{
     app::{App as Root, document::shell},
-    chat, news,
+    chat, news, people,
     server::{
         AppState,
         assets::{self, Assets},
@@ -38,6 +38,7 @@ pub(super) fn router(systems: &Arc<Systems>, options: LeptosOptions, assets: Ass
         .route("/api/v1/doctor", get(doctor::get_findings))
         .merge(news::server::router())
         .merge(chat::server::router())
+        .merge(people::role_command::router())
         .with_state(app.clone());
     let router = page_router(systems, options, assets)
         .merge(plain)

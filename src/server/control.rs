@@ -3,7 +3,9 @@
 use super::{
     data_folder::{self, Action},
     error::{Error, Result},
+    random,
 };
+use axum::http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
 use std::{net::SocketAddr, path::Path};
 
@@ -27,6 +29,18 @@ impl std::fmt::Debug for ControlFile {
 
 fn control_path(data: &Path) -> std::path::PathBuf {
     data.join("control.json")
+}
+
+/// Whether a request has the control token as its bearer token (RFC 6750).
+#[must_use]
+pub fn is_authorized(control_token: &str, headers: &HeaderMap) -> bool {
+    let given = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    // Hashing prevents a timing attack.
+    random::sha256_hex(given) == random::sha256_hex(control_token)
 }
 
 /// Reads the control file; none if missing or unreadable as JSON.

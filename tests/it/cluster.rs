@@ -4,8 +4,11 @@ use crate::{
     calls::CallClient,
     support::{
         Browser, Cluster, HelloFrame, Publisher, Server, SseClient, TestStorage, WsClient,
-        browser::location, eventually, message_id, nats::Nats, needs_postgresql,
-        server::startup_error, with_timeout, ws_client,
+        browser::location, eventually, message_id,
+        nats::Nats,
+        needs_postgresql,
+        server::{run_cli, startup_error},
+        with_timeout, ws_client,
     },
 };
 use futures::future::join_all;
@@ -15,7 +18,7 @@ use rialto::{
         call::{ClientAction, Outcome, SignalingMessage, State},
         message::Content,
         room::{RoomKind, RoomSummary},
-        user::Presence,
+        user::{Presence, Role},
     },
     protocol::ws::{ClientFrame, ServerFrame},
 };
@@ -26,6 +29,8 @@ use std::{
 
 /// Many times the silence after which a node counts as gone.
 const NATS_OUTAGE: Duration = Duration::from_secs(30);
+/// Nodes look for changes every ten seconds.
+const ROLE_CHANGE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// On connecting or later.
 async fn wait_for_presence(ws: &mut WsClient, who: &WsClient, presence: Presence) {
@@ -235,6 +240,28 @@ async fn of_two_connections_made_while_nats_was_away_the_newer_one_stays() {
     wait_for_presence(&mut new_ws, &bob_ws, Presence::Online).await;
     let general = new_ws.general();
     new_ws.send_message(general, "Still me").await;
+}
+
+#[tokio::test]
+async fn a_role_changed_on_a_command_line_reaches_connections_to_every_node() {
+    needs_postgresql!();
+    let cluster = Cluster::start(2).await;
+    let ada = cluster.join(0, "Ada").await.at_node(&cluster.nodes[1]);
+    let mut ws = ada.connect().await;
+    let at_a_node = cluster.nodes[0].run_cli(&["user", "role", "Ada", "member"]);
+    assert!(at_a_node.await.status.success());
+    assert_eq!(ws.expect_close().await.0, 1_001);
+    let mut ws = ada.connect().await;
+    assert_eq!(ws.me().role, Role::Member);
+
+    let elsewhere = cluster.storage_elsewhere().arguments();
+    let role = ["user", "role", "Ada", "editor"].map(str::to_owned);
+    let done = run_cli(role.into_iter().chain(elsewhere)).await;
+    assert!(done.status.success(), "{done:?}");
+    let closed = async { while ws.next_frame().await.is_ok() {} };
+    let noticed = tokio::time::timeout(ROLE_CHANGE_TIMEOUT, closed).await;
+    noticed.expect("the nodes look for changes");
+    assert_eq!(ada.connect().await.me().role, Role::Editor);
 }
 
 /// Between Ada at one node and Bob at another.

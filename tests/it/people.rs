@@ -497,3 +497,14 @@ async fn a_name_that_was_changed_after_the_handshake_is_the_name_of_the_connecti
     let message = bob_ws.wait_for_text("Good morning").await;
     assert_eq!(message.author.name.as_str(), "Grace");
 }
+
+#[tokio::test]
+async fn a_role_changed_on_the_command_line_reaches_open_pages() {
+    let server = Server::start().await;
+    let ada = Browser::join(&server, "Ada").await;
+    let mut ws = ada.connect().await;
+    let done = server.run_cli(&["user", "role", "Ada", "editor"]).await;
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(ws.expect_close().await.0, 1_001);
+    assert_eq!(ada.connect().await.me().role, Role::Editor);
+}

@@ -1,9 +1,38 @@
-//! Values generated once, such as the secret of TURN credentials.
+//! Values that all nodes share: secrets generated once, and the mark of the latest change of a role.
 
 use super::Store;
 use crate::server::error::Result;
 
+const ROLE_CHANGE_SETTING: &str = "role_change";
+
 impl Store {
+    /// Marks that a role was changed past the running servers. `mark` is new with each change.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn mark_role_change(&self, mark: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(ROLE_CHANGE_SETTING)
+        .bind(mark)
+        .execute(&self.write_pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The latest mark; none without a change so far.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn find_role_change(&self) -> Result<Option<String>> {
+        let found: Option<(String,)> = sqlx::query_as("SELECT value FROM settings WHERE name = $1")
+            .bind(ROLE_CHANGE_SETTING)
+            .fetch_optional(&self.read_pool)
+            .await?;
+        Ok(found.map(|(mark,)| mark))
+    }
+
     /// The stored value, or a new one. All nodes get the same.
     ///
     /// # Errors

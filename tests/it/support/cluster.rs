@@ -53,6 +53,11 @@ impl Cluster {
         self.nodes.push(node.await);
     }
 
+    /// A folder of the same database in which no server runs.
+    pub(crate) fn storage_elsewhere(&self) -> TestStorage {
+        TestStorage::with_database(Some(self.database.clone()))
+    }
+
     pub(crate) async fn join(&self, node: usize, name: &str) -> Browser {
         Browser::join(&self.nodes[node], name).await
     }
