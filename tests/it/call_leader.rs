@@ -12,9 +12,12 @@ use rialto::{
     },
     protocol::ws::ServerFrame,
 };
-use std::{fs::File, path::PathBuf, process::Stdio};
+use std::{fs::File, path::PathBuf, process::Stdio, time::Duration};
 use tempfile::TempDir;
 use tokio::process::Command;
+
+/// Longer than an outage that does not count, and the next renewal of the lease.
+const NATS_OUTAGE: Duration = Duration::from_secs(4);
 
 /// What a node writes to standard error.
 struct NodeLog {
@@ -120,4 +123,19 @@ async fn a_leader_that_is_cut_off_from_nats_hands_over_to_a_node_that_is_not() {
     let id = carol.start_call(&bob).await;
     while bob.next_view().await.id != id {}
     assert_eq!(carol.next_state().await, State::Dialing);
+}
+
+#[tokio::test]
+async fn while_no_node_has_nats_the_leader_leads_on() {
+    needs_postgresql!();
+    let mut cluster = Cluster::start(2).await;
+    // Both are at the leader's node.
+    let (id, mut ada, mut bob) = connected_call(&cluster, [0, 0]).await;
+    cluster.nats.kill().await;
+    tokio::time::sleep(NATS_OUTAGE).await;
+    assert_nothing_said_about_calls(&mut ada).await;
+    assert_nothing_said_about_calls(&mut bob).await;
+    ada.send_action(id, ClientAction::HangUp).await;
+    wait_for_call_end(&mut ada).await;
+    wait_for_call_end(&mut bob).await;
 }

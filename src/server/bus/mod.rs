@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, watch};
 const MAX_QUEUED_MESSAGES: usize = 8_192;
 /// Afterwards the server starts without the bus.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// NATS counts as unreachable after two unanswered pings.
+/// NATS counts as unreachable after three intervals without an answer.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 const LEADER_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
