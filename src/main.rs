@@ -221,23 +221,12 @@ async fn run_user_command(command: UserCommand) -> CliResult {
         UserCommand::Role { name, role, store } => {
             let data = store.data.clone();
             let store = open_store(&store).await?;
-            let changed =
-                people::role_command::change_role(&store, &data, &name.0, role).await;
+            let changed = people::role_command::change_role(&store, &data, &name.0, role).await;
             store.close().await;
             println!("{} is now {role}", changed?.name);
         }
     }
     Ok(())
-}
-
-async fn change_role(store: &Store, name: &UserName, role: Role) -> Result<UserName, String> {
-    let account = store.find_account(name).await.map_err(error_message)?;
-    let account = account.ok_or_else(|| format!("there is no user {name}"))?;
-    store
-        .update_role(account.person.id, role)
-        .await
-        .map_err(error_message)?;
-    Ok(account.person.name)
 }
 
 async fn open_store(config: &StoreConfig) -> Result<Store, String> {

@@ -3,7 +3,10 @@
 use crate::{
     calls::CallClient,
     cluster::{connected_call, wait_for_call_end},
-    support::{Cluster, eventually, needs_postgresql, tcp_proxy::TcpProxy},
+    support::{
+        Cluster, eventually, needs_postgresql,
+        proxy::{Passing, Proxy},
+    },
 };
 use rialto::{
     model::{
@@ -100,20 +103,20 @@ async fn a_leader_that_is_cut_off_from_nats_hands_over_to_a_node_that_is_not() {
     needs_postgresql!();
     let mut cluster = Cluster::start(0).await;
     let log = NodeLog::new();
-    let proxy = TcpProxy::start(cluster.nats.address()).await;
+    let proxy = Proxy::start(cluster.nats.address().to_string()).await;
     let bus = format!("nats://{}", proxy.address());
     cluster.add_node_with(bus, log.capture()).await;
     cluster.add_node().await;
     cluster.add_node().await;
     let (id, mut ada, mut bob) = connected_call(&cluster, [1, 2]).await;
-    proxy.cut();
+    proxy.pass(Passing::Closed);
     wait_for_next_leader(id, &mut ada, &mut bob).await;
     log.wait_for("it stepped down as the call leader").await;
     ada.send_action(id, ClientAction::HangUp).await;
     wait_for_call_end(&mut ada).await;
     wait_for_call_end(&mut bob).await;
 
-    proxy.restore();
+    proxy.pass(Passing::Everything);
     let mut carol = CallClient::connect(cluster.join(0, "Carol").await).await;
     eventually("the first node is connected to NATS", async || {
         let ready = carol.browser.html("/readyz").await;

@@ -4,7 +4,8 @@ use crate::{
     calls::CallClient,
     support::{
         Browser, Cluster, HelloFrame, Publisher, Server, SseClient, TestStorage, WsClient,
-        browser::location, eventually, message_id,
+        browser::location,
+        eventually, message_id,
         nats::Nats,
         needs_postgresql,
         server::{run_cli, startup_error},

@@ -104,11 +104,6 @@ fn timed_out() -> sqlx::Error {
 }
 
 impl Connection {
-    /// Whether the database answers.
-    pub(super) async fn is_alive(&mut self) -> bool {
-        ping(&mut self.pooled).await.is_ok()
-    }
-
     /// Runs a statement of a transaction's frame.
     pub(super) async fn run(&mut self, step: Step, sql: &'static str) -> Result<(), sqlx::Error> {
         self.statement(step, sql).try_collect::<Vec<_>>().await?;

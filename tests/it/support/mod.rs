@@ -20,7 +20,6 @@ pub(crate) mod server;
 pub(crate) mod small_disk;
 pub(crate) mod sse;
 pub(crate) mod stuck_reader;
-pub(crate) mod tcp_proxy;
 #[path = "../../../src/server/store/testing.rs"]
 pub(crate) mod test_storage;
 pub(crate) mod ws_client;

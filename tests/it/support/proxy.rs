@@ -1,4 +1,4 @@
-//! A TCP proxy that a test tells to lose what passes.
+//! A TCP proxy that a test tells to lose what passes, or to cut its clients off.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -15,6 +15,8 @@ use tokio_util::task::AbortOnDropHandle;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passing {
     Everything,
+    /// Closes all connections, and new ones at once.
+    Closed,
     /// Keeps connections open and holds their bytes back, like a route that is gone.
     Nothing,
     /// Passes on what is sent until the next `COMMIT`, then closes that connection without its answer.
@@ -45,6 +47,10 @@ impl Proxy {
             passing,
             _accepting: AbortOnDropHandle::new(accepting),
         }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A database's URL with the proxy's address.
@@ -81,7 +87,10 @@ async fn connect(client: TcpStream, target: String, passing: Arc<watch::Sender<P
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    let mut told = passing.subscribe();
     tokio::select! {
+        biased;
+        _ = told.wait_for(|passing| *passing == Passing::Closed) => {}
         () = copy(from_client, to_server, passing.clone(), Direction::ToServer) => {}
         () = copy(from_server, to_client, passing.clone(), Direction::ToClient) => {}
     }
