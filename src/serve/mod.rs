@@ -49,6 +49,7 @@ const SHUTDOWN_BATCH_SIZE: usize = 20;
 /// 2,000 connections of each kind a second.
 const SHUTDOWN_BATCH_INTERVAL: Duration = Duration::from_millis(10);
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+const LAST_MARK_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct Systems {
@@ -164,10 +165,17 @@ pub async fn run(config: Config) -> Result<(), String> {
         let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, bus.flush()).await;
     }
     drop(relay);
-    store_mark::update(&app.store, &app.config.store.data, &mut None).await;
-    app.store.close().await;
+    close_store(&app).await;
     drop(lock);
     Ok(())
+}
+
+async fn close_store(app: &AppState) {
+    let mut marked = None;
+    let mark = store_mark::update(&app.store, &app.config.store.data, &mut marked);
+    // The store may not answer, and a mark that is behind does no harm.
+    let _ = tokio::time::timeout(LAST_MARK_TIMEOUT, mark).await;
+    app.store.close().await;
 }
 
 /// Without the file, the command line publishes directly to the store.
