@@ -7,8 +7,8 @@ const MIN_SLEEP: Millis = 6_000;
 
 /// Adds the device's sleep to a monotonic clock, which most browsers stop meanwhile.
 ///
-/// A connection is dead after a sleep, and waiting for its timeout would show old news. Setting the wall clock forward by
-/// [`MIN_SLEEP`] or more looks like a sleep, and costs a reconnect; setting it back changes nothing.
+/// A connection is dead after a sleep, and waiting for its timeout would show old news. Setting the wall clock forward by six
+/// seconds or more looks like a sleep, and costs a reconnect; setting it back changes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PageClock {
     /// Wall time less monotonic time, at the last reading.

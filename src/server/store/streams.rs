@@ -104,7 +104,7 @@ impl Store {
     /// that another transaction has locked. At most 128 streams.
     ///
     /// # Errors
-    /// When the store fails; see [`is_lock_timeout`](super::is_lock_timeout).
+    /// When the store fails, or a lock is awaited in vain.
     pub async fn lock_streams(
         &self,
         tx: &mut Tx,
