@@ -41,6 +41,8 @@ const MIN_RETRY_DELAY: Duration = Duration::from_millis(20);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// PostgreSQL ends the transaction of a node that stopped after four seconds.
 const BLOCKED_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests wait meanwhile.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// For what is blocked or in doubt.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -114,6 +116,7 @@ impl Writer {
                 Ok(StoreStatus::Available) => {}
                 // Waiting requests fail at once, not after the same timeout.
                 Ok(StoreStatus::Unavailable) => {
+                    fail_together(self.blocked.take_all(), unavailable());
                     while let Ok(entry) = appends.try_recv() {
                         entry.fail(unavailable());
                     }
@@ -156,9 +159,7 @@ impl Writer {
     /// Tries again what was blocked or in doubt.
     async fn retry(&mut self) -> StoreStatus {
         if let Some(before) = Instant::now().checked_sub(BLOCKED_TIMEOUT) {
-            let expired = self.blocked.take_older(before);
-            self.doubt(&expired);
-            fail_together(expired, unavailable());
+            fail_together(self.blocked.take_older(before), unavailable());
         }
         self.resolve_doubt().await;
         let in_doubt: HashSet<_> = self.in_doubt.iter().map(AppendRequest::lock_key).collect();
@@ -313,11 +314,12 @@ impl Writer {
 
     /// Publishes those events in doubt that are committed, and forgets the others: their callers know that they failed.
     async fn resolve_doubt(&mut self) {
-        if self.in_doubt.is_empty() {
+        let count = self.in_doubt.len().min(MAX_BATCH_ENTRIES);
+        if count == 0 {
             return;
         }
-        let entries = std::mem::take(&mut self.in_doubt);
-        let found = timeout(COMMIT_RETRY_TIMEOUT, self.find_committed(&entries)).await;
+        let entries: Vec<_> = self.in_doubt.drain(..count).collect();
+        let found = timeout(RESOLVE_TIMEOUT, self.find_committed(&entries)).await;
         match found.unwrap_or_else(|_| Err(timed_out().into())) {
             Ok((committed, locked)) => {
                 self.publish(committed);
@@ -326,9 +328,9 @@ impl Writer {
                         .stream()
                         .is_some_and(|stream| locked.contains(&stream))
                 };
-                self.in_doubt = entries.into_iter().filter(is_locked).collect();
+                self.in_doubt.extend(entries.into_iter().filter(is_locked));
             }
-            Err(Error::Store(why)) if is_away(&why) => self.in_doubt = entries,
+            Err(Error::Store(why)) if is_away(&why) => self.in_doubt.extend(entries),
             Err(error) => {
                 tracing::error!(%error, entries = entries.len(), "events in doubt could not be read");
             }

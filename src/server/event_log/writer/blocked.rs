@@ -83,6 +83,12 @@ impl BlockedAppends {
         taken
     }
 
+    pub(super) fn take_all(&mut self) -> Vec<AppendRequest> {
+        self.count = 0;
+        let queues = std::mem::take(&mut self.by_lock).into_values();
+        queues.flat_map(|queue| queue.entries).collect()
+    }
+
     fn queue(&mut self, lock: LockKey, now: Instant) -> &mut VecDeque<AppendRequest> {
         let queue = self.by_lock.entry(lock).or_insert_with(|| Queue {
             since: now,

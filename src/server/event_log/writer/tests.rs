@@ -275,6 +275,28 @@ async fn what_an_abandoned_batch_has_committed_is_published_before_anything_newe
     assert_eq!(seqs(&again), [Some(1), Some(2), Some(4)]);
 }
 
+#[tokio::test]
+async fn more_events_in_doubt_than_fit_in_a_batch_are_all_published() {
+    let fixture = LogFixture::new().await;
+    let stream = Stream::Room(fixture.room);
+    let tails = Arc::new(Tails::new(1_000));
+    tails.position(&fixture.store, stream).await.unwrap();
+    let mut writer = fixture.writer(tails.clone());
+    let in_doubt: Vec<_> = (0..300).map(|_| fixture.message(id())).collect();
+    for batch in in_doubt.chunks(MAX_BATCH_ENTRIES) {
+        fixture.append(batch.to_vec()).await;
+    }
+    let entries: Vec<_> = in_doubt
+        .into_iter()
+        .map(|new| AppendRequest::Message(new, oneshot::channel().0))
+        .collect();
+    writer.doubt(&entries);
+    while !writer.in_doubt.is_empty() {
+        writer.retry().await;
+    }
+    assert_eq!(tails.heads(), [(stream, 300)]);
+}
+
 /// Each is retried or fails by itself, and nothing is lost or doubled after it.
 #[tokio::test]
 async fn a_fault_at_any_step_of_a_commit_costs_only_its_connection() {
