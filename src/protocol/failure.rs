@@ -32,7 +32,7 @@ pub enum Failure {
     #[serde(rename = "too_fast")]
     RateLimited,
     /// The server failed temporarily.
-    #[error("The server cannot do that right now. Nothing was changed. Try again later.")]
+    #[error("The server cannot do that right now. Try again later.")]
     Unavailable,
     /// Or its answer could not be read.
     #[error("The server could not be reached. Check your connection, then try again.")]
