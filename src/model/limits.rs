@@ -43,12 +43,70 @@ pub const MAX_UNREAD_COUNT: i64 = 100;
 /// Events replayed by a resume; a client further behind fetches the state.
 pub const MAX_REPLAY_EVENTS: i64 = 1_000;
 
-/// Limits that the operator configures, sent in `welcome`.
+/// Of a file sent to a room, unless configured otherwise.
+pub const DEFAULT_UPLOAD_BYTES: u64 = 25_000_000;
+/// Messages that a user can send at once, unless configured otherwise.
+pub const DEFAULT_SEND_BURST: u32 = 200;
+/// Milliseconds until a user who sent too many messages can send one more.
+pub const SEND_REFILL_MS: u32 = 20;
+/// Uploads of a user in progress.
+pub const MAX_UPLOADS: u32 = 8;
+/// Signals of one side of a call, in bytes: several descriptions with candidates (about 10 kB each), but less than a
+/// send queue.
+pub const SIGNAL_BURST_BYTES: u32 = 128 * 1_024;
+/// Further signals, in bytes each second.
+pub const SIGNAL_BYTES_PER_SECOND: u32 = 8 * 1_024;
+
+/// What a client needs to know so that no frame of it is refused, sent in `welcome`.
+///
+/// A field that an earlier server did not send has the value which that server used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Of a file sent to a room.
     #[serde(rename = "upload_bytes")]
     pub max_upload_bytes: u64,
+    /// Uploads of a user in progress.
+    #[serde(rename = "uploads")]
+    pub max_uploads: u32,
+    /// Data in one binary frame of an upload.
+    #[serde(rename = "chunk_bytes")]
+    pub max_chunk_bytes: u32,
+    /// Of a message, in characters (Unicode scalar values).
+    #[serde(rename = "message_chars")]
+    pub max_message_chars: u32,
+    /// Messages that a user can send at once. A started and a joined call count as messages.
+    pub send_burst: u32,
+    /// Milliseconds until one more can be sent.
+    pub send_refill_ms: u32,
+    /// Of a text frame.
+    #[serde(rename = "frame_bytes")]
+    pub max_text_frame_bytes: u32,
+    /// Events after a cursor that the server replays; a client further behind fetches the room.
+    #[serde(rename = "replay_events")]
+    pub max_replay_events: u32,
+    /// Signals of one side of a call that can be sent at once, in bytes.
+    pub signal_burst_bytes: u32,
+    /// Further signals, in bytes each second.
+    pub signal_bytes_per_second: u32,
+}
+
+impl Default for Limits {
+    #[expect(clippy::cast_possible_truncation, reason = "small constants")]
+    fn default() -> Self {
+        Self {
+            max_upload_bytes: DEFAULT_UPLOAD_BYTES,
+            max_uploads: MAX_UPLOADS,
+            max_chunk_bytes: MAX_CHUNK_BYTES as u32,
+            max_message_chars: MAX_MESSAGE_CHARS as u32,
+            send_burst: DEFAULT_SEND_BURST,
+            send_refill_ms: SEND_REFILL_MS,
+            max_text_frame_bytes: MAX_TEXT_FRAME_BYTES as u32,
+            max_replay_events: MAX_REPLAY_EVENTS as u32,
+            signal_burst_bytes: SIGNAL_BURST_BYTES,
+            signal_bytes_per_second: SIGNAL_BYTES_PER_SECOND,
+        }
+    }
 }
 
 /// Formats bytes in powers of 1,000: `512 bytes`, `1.5 MB`.
@@ -74,7 +132,21 @@ pub fn format_bytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::format_bytes;
+    use super::*;
+
+    #[test]
+    fn limits_of_an_earlier_server_are_those_that_it_used() {
+        let earlier: Limits = serde_json::from_str(r#"{"upload_bytes":1000}"#).unwrap();
+        let expected = Limits {
+            max_upload_bytes: 1_000,
+            ..Limits::default()
+        };
+        assert_eq!(earlier, expected);
+        assert_eq!(
+            (earlier.send_burst, earlier.max_message_chars),
+            (200, 4_000)
+        );
+    }
 
     #[test]
     fn sizes_read_as_people_write_them() {

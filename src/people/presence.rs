@@ -63,14 +63,14 @@ impl PresenceList {
             ServerFrame::Resumed { .. }
             | ServerFrame::Event { .. }
             | ServerFrame::Sent { .. }
-            | ServerFrame::Refused { .. }
+            | ServerFrame::Refused(_)
             | ServerFrame::UploadReady { .. }
             | ServerFrame::UploadProgress { .. }
             | ServerFrame::Room { .. }
             | ServerFrame::Read { .. }
             | ServerFrame::Typing { .. }
             | ServerFrame::Pong { .. }
-            | ServerFrame::Error { .. }
+            | ServerFrame::Error(_)
             | ServerFrame::Call { .. }
             | ServerFrame::Signal { .. }
             | ServerFrame::GroupCall { .. } => {}

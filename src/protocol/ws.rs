@@ -148,14 +148,8 @@ pub enum ServerFrame {
         /// Commit time on the server.
         at: Millis,
     },
-    /// Retrying unchanged helps only for `too_fast` and `unavailable`.
-    Refused {
-        id: MessageId,
-        /// For programs.
-        code: ErrorCode,
-        /// Reason and remedy, for the user.
-        reason: String,
-    },
+    /// A message or a file, named in [`Refusal::id`]. Sending it again helps only after `too_fast` and `unavailable`.
+    Refused(Refusal),
     /// Chunks of an upload may follow.
     UploadReady {
         id: MessageId,
@@ -208,17 +202,59 @@ pub enum ServerFrame {
     GroupCall {
         group: GroupCallView,
     },
-    /// The connection stays open.
-    Error {
-        /// For programs.
-        code: ErrorCode,
-        /// Reason and remedy.
-        reason: String,
-        /// The refused frame was about this call.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        call: Option<CallId>,
-    },
+    /// Any other frame was refused. The connection stays open.
+    Error(Refusal),
 }
+
+/// Why a frame was refused, and what it was about: what the server could read of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// For programs.
+    pub code: ErrorCode,
+    /// Reason and remedy, for the user.
+    pub reason: String,
+    /// Message or upload; always present in [`ServerFrame::Refused`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<MessageId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
+    /// As in the refused frame.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<FrameReference>,
+    /// Milliseconds after which the same frame may be accepted; only with `too_fast` and `unavailable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u32>,
+}
+
+impl Refusal {
+    /// A refusal that names nothing yet.
+    #[must_use]
+    pub fn new(code: ErrorCode, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+            id: None,
+            room: None,
+            call: None,
+            reference: None,
+            retry_after_ms: None,
+        }
+    }
+}
+
+/// A client's own name for a frame: its `ref`, which a refusal repeats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FrameReference {
+    Integer(i64),
+    /// At most [`MAX_REFERENCE_BYTES`] if the server sent it.
+    Text(String),
+}
+
+/// Longest `ref` of text, in bytes of UTF-8; a longer one is ignored.
+pub const MAX_REFERENCE_BYTES: usize = 64;
 
 /// A person with their presence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

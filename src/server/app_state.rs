@@ -15,7 +15,7 @@ use super::{
     store::{Store, Stream},
     turn::IceConfig,
 };
-use crate::model::{CallId, Epoch, UserId, call::IceServer};
+use crate::model::{CallId, Epoch, UserId, call::IceServer, limits::SEND_REFILL_MS};
 use std::{
     net::IpAddr,
     path::PathBuf,
@@ -79,7 +79,7 @@ impl AppState {
         let control = random::new_token();
         let (sign_ins, sends) = (
             RateLimiter::new(config.sign_in_burst, 2_000),
-            RateLimiter::new(config.send_burst, 20),
+            RateLimiter::new(config.send_burst, SEND_REFILL_MS.into()),
         );
         let app = Arc::new(Self {
             config,

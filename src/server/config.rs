@@ -3,7 +3,7 @@
 use super::{files, proxy::TrustedProxies, store::DatabaseUrl, turn};
 use crate::model::{
     call::IceServer,
-    limits::{Limits, MAX_REPLAY_EVENTS},
+    limits::{DEFAULT_SEND_BURST, DEFAULT_UPLOAD_BYTES, Limits, MAX_REPLAY_EVENTS},
 };
 use clap::Args;
 use std::{
@@ -162,7 +162,7 @@ pub struct Config {
     #[arg(
         long,
         env = "RIALTO_UPLOAD_BYTES",
-        default_value_t = 25_000_000,
+        default_value_t = DEFAULT_UPLOAD_BYTES,
         value_name = "BYTES"
     )]
     pub upload_bytes: u64,
@@ -233,7 +233,7 @@ pub struct Config {
     #[arg(
         long,
         env = "RIALTO_SEND_BURST",
-        default_value_t = 200,
+        default_value_t = DEFAULT_SEND_BURST,
         value_name = "MESSAGES"
     )]
     pub send_burst: u32,
@@ -302,6 +302,9 @@ impl Config {
     pub fn limits(&self) -> Limits {
         Limits {
             max_upload_bytes: self.upload_bytes,
+            send_burst: self.send_burst,
+            max_replay_events: u32::try_from(self.replay_events.max(0)).unwrap_or(u32::MAX),
+            ..Limits::default()
         }
     }
 

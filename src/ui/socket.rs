@@ -343,7 +343,7 @@ impl Socket {
             | ServerFrame::Resumed { .. }
             | ServerFrame::Event { .. }
             | ServerFrame::Sent { .. }
-            | ServerFrame::Refused { .. }
+            | ServerFrame::Refused(_)
             | ServerFrame::UploadReady { .. }
             | ServerFrame::UploadProgress { .. }
             | ServerFrame::Room { .. }
@@ -354,7 +354,7 @@ impl Socket {
             | ServerFrame::Call { .. }
             | ServerFrame::Signal { .. }
             | ServerFrame::GroupCall { .. }
-            | ServerFrame::Error { .. } => {}
+            | ServerFrame::Error(_) => {}
         }
         self.notify_listeners(&frame);
     }

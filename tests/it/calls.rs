@@ -65,7 +65,7 @@ impl CallClient {
     pub(crate) async fn next_view(&mut self) -> CallView {
         let view = |frame: &ServerFrame| match frame {
             ServerFrame::Call { call } => Some(call.clone()),
-            ServerFrame::Error { reason, .. } => panic!("refused: {reason}"),
+            ServerFrame::Error(refusal) => panic!("{refusal:?}"),
             _ => None,
         };
         self.ws.wait_for(view).await

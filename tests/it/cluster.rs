@@ -506,7 +506,7 @@ async fn a_call_that_cannot_reach_the_leader_says_so() {
     // The first node is the call leader and goes on; the other cannot reach it.
     bob.start_call(&ada).await;
     let refused = |frame: &ServerFrame| match frame {
-        ServerFrame::Error { reason, .. } => Some(reason.clone()),
+        ServerFrame::Error(refusal) => Some(refusal.reason.clone()),
         _ => None,
     };
     let reason = tokio::time::timeout(Duration::from_secs(30), async {
@@ -664,7 +664,7 @@ impl ContinuousWriter {
                 let acknowledged = loop {
                     match ws.next_frame().await {
                         Ok(ServerFrame::Sent { id: sent, .. }) if sent == id => break true,
-                        Ok(ServerFrame::Refused { reason, .. }) => panic!("refused: {reason}"),
+                        Ok(ServerFrame::Refused(refusal)) => panic!("{refusal:?}"),
                         Ok(_) => {}
                         Err(_) => break false,
                     }

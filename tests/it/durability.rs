@@ -140,9 +140,7 @@ impl OutboxClient {
             ServerFrame::Resumed { recovered, .. } => {
                 assert!(recovered, "the cursor was not recovered");
             }
-            ServerFrame::Refused { reason, .. } | ServerFrame::Error { reason, .. } => {
-                panic!("refused: {reason}")
-            }
+            ServerFrame::Refused(refusal) | ServerFrame::Error(refusal) => panic!("{refusal:?}"),
             frame => {
                 if let Some(message) = ws_client::as_message(frame) {
                     self.cursor.seq = message.seq;

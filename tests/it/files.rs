@@ -47,7 +47,7 @@ pub(crate) async fn wait_for_upload_ready(ws: &mut WsClient, wanted: MessageId) 
         ServerFrame::UploadReady { id, offset } if *id == wanted => {
             Some(usize::try_from(*offset).unwrap())
         }
-        ServerFrame::Refused { id, reason, .. } if *id == wanted => panic!("{reason}"),
+        ServerFrame::Refused(refusal) if refusal.id == Some(wanted) => panic!("{refusal:?}"),
         _ => None,
     })
     .await
@@ -493,8 +493,8 @@ async fn two_pages_with_one_upload_id_leave_no_wrong_bytes_under_a_hash() {
         let sent = ws
             .wait_for(|frame| match frame {
                 ServerFrame::Sent { id: sent, .. } if *sent == id => Some(true),
-                ServerFrame::Refused { id: refused, .. } if *refused == id => Some(false),
-                ServerFrame::UploadReady { .. } | ServerFrame::Error { .. } => Some(false),
+                ServerFrame::Refused(refusal) if refusal.id == Some(id) => Some(false),
+                ServerFrame::UploadReady { .. } | ServerFrame::Error(_) => Some(false),
                 _ => None,
             })
             .await;

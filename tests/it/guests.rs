@@ -45,7 +45,7 @@ impl CallClient {
 async fn next_group_view(ws: &mut WsClient) -> GroupCallView {
     let group = |frame: &ServerFrame| match frame {
         ServerFrame::GroupCall { group } => Some(group.clone()),
-        ServerFrame::Error { reason, .. } => panic!("refused: {reason}"),
+        ServerFrame::Error(refusal) => panic!("{refusal:?}"),
         _ => None,
     };
     ws.wait_for(group).await
@@ -125,7 +125,7 @@ impl Guest {
 
     async fn next_error_code(&mut self) -> ErrorCode {
         let error = |frame: &ServerFrame| match frame {
-            ServerFrame::Error { code, .. } => Some(*code),
+            ServerFrame::Error(refusal) => Some(refusal.code),
             _ => None,
         };
         self.ws.wait_for(error).await

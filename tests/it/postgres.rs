@@ -416,18 +416,16 @@ impl RetryingWriter {
                     self.acknowledged.push((id, seq));
                     return true;
                 }
-                ServerFrame::Refused {
-                    id: of,
-                    code: ErrorCode::Unavailable,
-                    reason,
-                } if of == id => {
+                ServerFrame::Refused(refusal)
+                    if refusal.id == Some(id) && refusal.code == ErrorCode::Unavailable =>
+                {
                     assert!(
-                        reason.contains("again"),
-                        "the reason says what to do: {reason}"
+                        refusal.reason.contains("again"),
+                        "the reason says what to do: {refusal:?}"
                     );
                     return false;
                 }
-                ServerFrame::Refused { reason, .. } => panic!("{reason}"),
+                ServerFrame::Refused(refusal) => panic!("{refusal:?}"),
                 frame => self.on_frame(&frame),
             }
         }

@@ -353,13 +353,18 @@ fn the_numbers_are_those_of_the_code() {
         ),
         format!("{} messages at once", config.send_burst),
         format!("try {} names", config.sign_in_burst),
-        format!("\"upload_bytes\": {} ", config.upload_bytes),
     ] {
         assert!(
             document.contains(&sentence),
             "the document does not contain {sentence:?}"
         );
     }
+    let limits = serde_json::to_string(&config.limits()).unwrap();
+    let compact: String = document.split_whitespace().collect();
+    assert!(
+        compact.contains(&format!(r#""limits":{limits}"#)),
+        "the example of welcome differs from {limits}"
+    );
     assert_eq!(
         [grouped(7), grouped(1_000), grouped(25_000_000)],
         ["7", "1,000", "25,000,000"]

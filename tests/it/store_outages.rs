@@ -91,11 +91,11 @@ async fn try_send(ws: &mut WsClient, id: MessageId, room: RoomId) -> Option<Seq>
     loop {
         match ws.next_frame().await.unwrap() {
             ServerFrame::Sent { id: of, seq, .. } if of == id => return Some(seq),
-            ServerFrame::Refused {
-                id: of,
-                code: ErrorCode::Unavailable,
-                ..
-            } if of == id => return None,
+            ServerFrame::Refused(refusal)
+                if refusal.id == Some(id) && refusal.code == ErrorCode::Unavailable =>
+            {
+                return None;
+            }
             _ => {}
         }
     }

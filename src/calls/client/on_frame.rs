@@ -9,7 +9,7 @@ use crate::{
         },
         message::{Content, RoomEvent},
     },
-    protocol::ws::{ErrorCode, ServerFrame},
+    protocol::ws::{ErrorCode, Refusal, ServerFrame},
     ui::browser,
 };
 use leptos::prelude::*;
@@ -42,11 +42,12 @@ impl CallsClient {
                 }
             }
             ServerFrame::GroupCall { group } => self.on_group_call(group),
-            ServerFrame::Error {
+            ServerFrame::Error(Refusal {
                 code,
                 reason,
                 call: Some(call),
-            } => {
+                ..
+            }) => {
                 if self.update_machine(|machine| {
                     machine.apply_refusal(*call, *code, reason, browser::monotonic_now())
                 }) {
@@ -65,12 +66,12 @@ impl CallsClient {
                         .update(|count| *count = count.wrapping_add(1));
                 }
             }
-            ServerFrame::Error { call: None, .. }
+            ServerFrame::Error(Refusal { call: None, .. })
             | ServerFrame::People { .. }
             | ServerFrame::Pong { .. }
             | ServerFrame::Resumed { .. }
             | ServerFrame::Sent { .. }
-            | ServerFrame::Refused { .. }
+            | ServerFrame::Refused(_)
             | ServerFrame::UploadReady { .. }
             | ServerFrame::UploadProgress { .. }
             | ServerFrame::Room { .. }

@@ -2,7 +2,7 @@
 
 use crate::{
     model::CallId,
-    protocol::ws::{ErrorCode, ServerFrame},
+    protocol::ws::{ErrorCode, Refusal, ServerFrame},
     server::{Error, live::Connection},
 };
 
@@ -10,11 +10,10 @@ pub(super) const UNAVAILABLE_REASON: &str =
     "The server is unavailable. The call did not change; try again.";
 pub(super) const NO_SUCH_CALL_REASON: &str = "This call does not exist, or you are not part of it.";
 pub(super) fn send_error(page: &Connection, call: CallId, code: ErrorCode, reason: &str) {
-    page.send(&ServerFrame::Error {
-        code,
-        reason: reason.to_owned(),
+    page.send(&ServerFrame::Error(Refusal {
         call: Some(call),
-    });
+        ..Refusal::new(code, reason)
+    }));
 }
 
 pub(super) fn send_unavailable(page: &Connection, call: CallId, error: &Error) {

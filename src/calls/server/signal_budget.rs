@@ -2,11 +2,10 @@
 //!
 //! An overflow of the receiver's send queue closes its connection, so the budget covers a call's needs, but no flood.
 
-use crate::model::{Millis, call::SignalingMessage};
+use crate::model::{Millis, call::SignalingMessage, limits};
 
-/// Bytes: several descriptions with candidates (about 10 kB each), but less than a send queue.
-const BURST_BYTES: i64 = 128 * 1_024;
-const REFILL_BYTES_PER_SECOND: i64 = 8 * 1_024;
+const BURST_BYTES: i64 = limits::SIGNAL_BURST_BYTES as i64;
+const REFILL_BYTES_PER_SECOND: i64 = limits::SIGNAL_BYTES_PER_SECOND as i64;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SignalBudget {

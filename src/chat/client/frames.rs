@@ -59,8 +59,10 @@ impl ChatClient {
                 let waiting = self.resend.try_update_value(ResendState::on_accepted);
                 self.send_again(socket, &waiting.unwrap_or_default());
             }
-            ServerFrame::Refused { id, code, reason } => {
-                self.on_refused(socket, *id, *code, reason);
+            ServerFrame::Refused(refusal) => {
+                if let Some(id) = refusal.id {
+                    self.on_refused(socket, id, refusal.code, &refusal.reason);
+                }
             }
             ServerFrame::UploadReady { id, offset } => self.uploads.resume_at(socket, *id, *offset),
             ServerFrame::UploadProgress { id, received } => {
@@ -79,7 +81,7 @@ impl ChatClient {
             }
             | ServerFrame::People { .. }
             | ServerFrame::Pong { .. }
-            | ServerFrame::Error { .. }
+            | ServerFrame::Error(_)
             | ServerFrame::Presence { .. }
             | ServerFrame::Crowd { .. }
             | ServerFrame::Call { .. }

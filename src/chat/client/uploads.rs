@@ -105,7 +105,9 @@ impl Uploads {
         let id = MessageId(browser::new_uuid());
         let (name, size) = (file.name(), file_size(&file));
         let state = match bounds {
-            Some(Limits { max_upload_bytes }) if size > max_upload_bytes => UploadState::Failed {
+            Some(Limits {
+                max_upload_bytes, ..
+            }) if size > max_upload_bytes => UploadState::Failed {
                 reason: format!(
                     "The file is {}; the limit is {}.",
                     limits::format_bytes(size),

@@ -9,7 +9,7 @@ use crate::{
     protocol::{
         failure::Failure,
         upload::{Chunk, ChunkError},
-        ws::{ErrorCode, RoomCursor, ServerFrame},
+        ws::{ErrorCode, Refusal, RoomCursor, ServerFrame},
     },
     server::{
         AppState, Error, Result,
@@ -152,11 +152,7 @@ impl ChatService {
                     ChunkError::Malformed => ErrorCode::Malformed,
                     ChunkError::TooLarge => ErrorCode::TooLarge,
                 };
-                return vec![ServerFrame::Error {
-                    code,
-                    reason: why.to_string(),
-                    call: None,
-                }];
+                return vec![ServerFrame::Error(Refusal::new(code, why.to_string()))];
             }
         };
         vec![
@@ -222,32 +218,28 @@ impl ChatService {
 }
 
 fn rate_limited_frame(id: MessageId) -> ServerFrame {
-    let reason = "You are sending too fast. Wait a moment, then retry.".to_owned();
-    ServerFrame::Refused {
-        id,
-        code: ErrorCode::RateLimited,
-        reason,
-    }
+    let reason = "You are sending too fast. Wait a moment, then retry.";
+    ServerFrame::Refused(Refusal {
+        id: Some(id),
+        ..Refusal::new(ErrorCode::RateLimited, reason)
+    })
 }
 
 fn refused_frame(id: MessageId, error: Error) -> ServerFrame {
-    let failure = error.into_failure();
-    let code = code_of(&failure, ErrorCode::NoSuchRoom);
-    ServerFrame::Refused {
-        id,
-        code,
-        reason: failure.to_string(),
-    }
+    ServerFrame::Refused(Refusal {
+        id: Some(id),
+        ..refusal(error, ErrorCode::NoSuchRoom)
+    })
+}
+
+fn error_frame(error: Error, missing: ErrorCode) -> ServerFrame {
+    ServerFrame::Error(refusal(error, missing))
 }
 
 /// `missing` is the code for an object that does not exist or is not visible.
-fn error_frame(error: Error, missing: ErrorCode) -> ServerFrame {
+fn refusal(error: Error, missing: ErrorCode) -> Refusal {
     let failure = error.into_failure();
-    ServerFrame::Error {
-        code: code_of(&failure, missing),
-        reason: failure.to_string(),
-        call: None,
-    }
+    Refusal::new(code_of(&failure, missing), failure.to_string())
 }
 
 fn code_of(failure: &Failure, missing: ErrorCode) -> ErrorCode {

@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::{fs, io::AsyncWriteExt, sync::OwnedMutexGuard, time::Instant};
 
-const MAX_UPLOADS_PER_USER: usize = 8;
+const MAX_UPLOADS_PER_USER: usize = limits::MAX_UPLOADS as usize;
 /// Since the last frame; then the upload has no place any more. It goes on when it is announced again.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Since the last chunk.

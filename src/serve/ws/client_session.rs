@@ -4,7 +4,7 @@ use crate::{
     model::{Seq, limits, room::RoomSummary},
     protocol::{
         close::CloseCode,
-        ws::{ClientFrame, ErrorCode, RoomCursor, ServerFrame},
+        ws::{ClientFrame, ErrorCode, Refusal, RoomCursor, ServerFrame},
     },
     serve::{Systems, websocket::WebSocketReader},
     server::{
@@ -252,7 +252,7 @@ impl ClientSession {
     async fn send_replies(&mut self, replies: Vec<ServerFrame>) -> Result<(), ConnectionEnd> {
         if replies
             .iter()
-            .any(|reply| matches!(reply, ServerFrame::Error { .. }))
+            .any(|reply| matches!(reply, ServerFrame::Error(_)))
         {
             self.error_count += 1;
         }
@@ -270,8 +270,7 @@ impl ClientSession {
     }
 
     async fn send_error(&mut self, code: ErrorCode, reason: String) -> Result<(), ConnectionEnd> {
-        let call = None;
-        self.send_replies(vec![ServerFrame::Error { code, reason, call }])
+        self.send_replies(vec![ServerFrame::Error(Refusal::new(code, reason))])
             .await
     }
 }

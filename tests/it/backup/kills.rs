@@ -75,7 +75,7 @@ impl Writer {
                 {
                     return true;
                 }
-                Ok(ServerFrame::Refused { reason, .. }) => panic!("{reason}"),
+                Ok(ServerFrame::Refused(refusal)) => panic!("{refusal:?}"),
                 Ok(_) => {}
                 Err(_) => return false,
             }

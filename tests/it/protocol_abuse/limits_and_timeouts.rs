@@ -64,7 +64,9 @@ async fn who_sends_faster_than_anybody_writes_is_told_to_slow_down() {
         let refused = ws
             .wait_for(|frame| match frame {
                 ServerFrame::Sent { id, .. } if *id == wanted => Some(None),
-                ServerFrame::Refused { id, code, .. } if *id == wanted => Some(Some(*code)),
+                ServerFrame::Refused(refusal) if refusal.id == Some(wanted) => {
+                    Some(Some(refusal.code))
+                }
                 _ => None,
             })
             .await;

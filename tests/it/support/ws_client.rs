@@ -379,8 +379,8 @@ impl WsClient {
         let sent = self
             .wait_for(|frame| match frame {
                 ServerFrame::Sent { id, seq, at, .. } if *id == wanted => Some((*seq, *at)),
-                ServerFrame::Refused { id, code, reason } if *id == wanted => {
-                    panic!("refused: {code:?} {reason}")
+                ServerFrame::Refused(refusal) if refusal.id == Some(wanted) => {
+                    panic!("{refusal:?}")
                 }
                 _ => {
                     passed.push_back(frame.clone());
@@ -396,8 +396,8 @@ impl WsClient {
     /// Of a message or an upload.
     pub(crate) async fn wait_for_refusal(&mut self, wanted: MessageId) -> (ErrorCode, String) {
         self.wait_for(|frame| match frame {
-            ServerFrame::Refused { id, code, reason } if *id == wanted => {
-                Some((*code, reason.clone()))
+            ServerFrame::Refused(refusal) if refusal.id == Some(wanted) => {
+                Some((refusal.code, refusal.reason.clone()))
             }
             ServerFrame::Sent { id, .. } if *id == wanted => panic!("accepted: {frame:?}"),
             _ => None,
@@ -407,7 +407,7 @@ impl WsClient {
 
     pub(crate) async fn wait_for_error(&mut self) -> (ErrorCode, String) {
         self.wait_for(|frame| match frame {
-            ServerFrame::Error { code, reason, .. } => Some((*code, reason.clone())),
+            ServerFrame::Error(refusal) => Some((refusal.code, refusal.reason.clone())),
             _ => None,
         })
         .await

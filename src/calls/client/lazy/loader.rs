@@ -7,7 +7,7 @@ use crate::{
         state::{CallRoom, CallTarget, ClientCallState},
     },
     model::{backoff, call::Media, user::Person},
-    protocol::ws::ServerFrame,
+    protocol::ws::{Refusal, ServerFrame},
     ui::{browser, lazy::LazyChunk, socket::Socket},
 };
 use leptos::{prelude::*, task::spawn_local};
@@ -220,7 +220,7 @@ fn buffer_frame(frames: &mut Vec<ServerFrame>, frame: &ServerFrame) {
         }
         ServerFrame::Call { .. }
         | ServerFrame::Signal { .. }
-        | ServerFrame::Error { call: Some(_), .. } => true,
+        | ServerFrame::Error(Refusal { call: Some(_), .. }) => true,
         _ => false,
     };
     if is_call_frame {
@@ -242,11 +242,10 @@ mod tests {
     use uuid::Uuid;
 
     fn error_frame(call: Option<CallId>) -> ServerFrame {
-        ServerFrame::Error {
-            code: ErrorCode::Unavailable,
-            reason: "busy".to_owned(),
+        ServerFrame::Error(Refusal {
             call,
-        }
+            ..Refusal::new(ErrorCode::Unavailable, "busy")
+        })
     }
 
     #[test]
@@ -265,9 +264,7 @@ mod tests {
             },
             rooms: Vec::new(),
             crowd: 0,
-            limits: Limits {
-                max_upload_bytes: 1,
-            },
+            limits: Limits::default(),
             heartbeat_ms: 5_000,
             build: String::new(),
         };

@@ -11,7 +11,7 @@ use crate::{
         call::{ClientAction, Media, State, Timeouts},
         user::Person,
     },
-    protocol::ws::ServerFrame,
+    protocol::ws::{Refusal, ServerFrame},
     server::{
         live::{Connection, Disconnect, Flusher, SendQueue, frame},
         random,
@@ -233,11 +233,12 @@ impl<'a> Simulation<'a> {
                     })
                     .await;
                 }
-                ServerFrame::Error {
+                ServerFrame::Error(Refusal {
                     code,
                     reason,
                     call: Some(call),
-                } => {
+                    ..
+                }) => {
                     self.update_machine(page, |machine| {
                         machine.apply_refusal(call, code, &reason, now);
                         NO_ACTIONS

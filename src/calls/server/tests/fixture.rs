@@ -205,8 +205,8 @@ impl TestClient {
 
     pub(super) async fn next_error(&mut self) -> ErrorCode {
         loop {
-            if let ServerFrame::Error { code, .. } = self.next_frame().await {
-                return code;
+            if let ServerFrame::Error(refusal) = self.next_frame().await {
+                return refusal.code;
             }
         }
     }
@@ -245,7 +245,7 @@ impl TestClient {
                 frame if frame == sentinel => return,
                 frame @ (ServerFrame::Call { .. }
                 | ServerFrame::Signal { .. }
-                | ServerFrame::Error { .. }) => panic!("{frame:?}"),
+                | ServerFrame::Error(_)) => panic!("{frame:?}"),
                 _ => {}
             }
         }

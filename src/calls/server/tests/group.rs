@@ -53,7 +53,7 @@ impl TestClient {
         loop {
             match self.next_frame().await {
                 ServerFrame::GroupCall { group } => return group,
-                ServerFrame::Error { reason, .. } => panic!("refused: {reason}"),
+                ServerFrame::Error(refusal) => panic!("{refusal:?}"),
                 _ => {}
             }
         }
