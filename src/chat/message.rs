@@ -4,7 +4,7 @@ use super::{client::use_chat, person_menu::PersonMenu, room_list::CallButtons};
 use crate::{
     model::{
         UserId,
-        call::{Side, duration_text, outcome_text},
+        call::{Side, duration_text, group::display_name, outcome_text},
         limits::format_bytes,
         message::{Attachment, Content, ImageSize, Message},
         outbox::{Delivery, OutboxEntry},
@@ -45,7 +45,14 @@ pub fn MessageView(
     if let Content::Call { .. } = content {
         return view! { <CallOutcome id content at me other_person /> }.into_any();
     }
-    if let Content::GroupCall { lasted, people, .. } = content {
+    if let Content::GroupCall {
+        lasted,
+        people,
+        guests,
+        ..
+    } = content
+    {
+        let people = display_names(&people, &guests).join(", ");
         return view! { <GroupCallOver id lasted people at /> }.into_any();
     }
     let is_mine = author.id == me;
@@ -191,8 +198,8 @@ fn CallOutcome(
 }
 
 #[component]
-fn GroupCallOver(id: String, lasted: i64, people: Vec<String>, at: i64) -> impl IntoView {
-    let text = format!("Call, {}: {}", duration_text(lasted), people.join(", "));
+fn GroupCallOver(id: String, lasted: i64, people: String, at: i64) -> impl IntoView {
+    let text = format!("Call, {}: {people}", duration_text(lasted));
     view! {
         <article class="message message-call" id=id>
             <Icon name=Glyph::Calls />
@@ -202,6 +209,14 @@ fn GroupCallOver(id: String, lasted: i64, people: Vec<String>, at: i64) -> impl 
             </span>
         </article>
     }
+}
+
+/// Of the former participants of a group call.
+fn display_names(people: &[String], guests: &[usize]) -> Vec<String> {
+    let people = people.iter().enumerate();
+    people
+        .map(|(position, name)| display_name(name, guests.contains(&position)))
+        .collect()
 }
 
 /// An unacknowledged message; on acknowledgement nothing shifts.
@@ -281,5 +296,26 @@ pub fn PendingMessageView(
                 {status}
             </div>
         </article>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guests_of_a_former_call_are_marked_also_in_data_of_earlier_versions() {
+        let shown = |data: &str| {
+            let content = format!(
+                r#"{{"kind":"group_call","call":"01990a3e-3000-7000-8000-000000000003","lasted":1,{data}}}"#
+            );
+            match serde_json::from_str(&content).unwrap() {
+                Content::GroupCall { people, guests, .. } => display_names(&people, &guests),
+                other => panic!("{other:?}"),
+            }
+        };
+        let marked = ["Ada", "Bob (guest)"];
+        assert_eq!(shown(r#""people":["Ada","Bob"],"guests":[1]"#), marked);
+        assert_eq!(shown(r#""people":["Ada","Bob (guest)"]"#), marked);
     }
 }

@@ -136,8 +136,11 @@ pub enum Content {
         call: CallId,
         /// Milliseconds.
         lasted: Millis,
-        /// Names of all former participants, as of that time.
+        /// Names of all former participants, as of that time. Earlier versions appended " (guest)" to those of guests.
         people: Vec<String>,
+        /// Positions in `people` of those who joined by a guest link.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        guests: Vec<usize>,
     },
 }
 

@@ -125,7 +125,7 @@ impl Guest {
 
     async fn next_error_code(&mut self) -> ErrorCode {
         let error = |frame: &ServerFrame| match frame {
-            ServerFrame::Error(refusal) => Some(refusal.code),
+            ServerFrame::Error(refusal) | ServerFrame::Refused(refusal) => Some(refusal.code),
             _ => None,
         };
         self.ws.wait_for(error).await
@@ -403,13 +403,15 @@ async fn when_the_last_member_leaves_the_call_ends_for_guests_too() {
                 event: RoomEvent::Message { message },
                 ..
             } => match &message.content {
-                Content::GroupCall { people, .. } => Some(people.clone()),
+                Content::GroupCall { people, guests, .. } => Some((people.clone(), guests.clone())),
                 _ => None,
             },
             _ => None,
         })
         .await;
-    assert_eq!(names, ["Ada", "Bob (guest)"]);
+    assert_eq!(names, (vec!["Ada".to_owned(), "Bob".to_owned()], vec![1]));
+    let html = ada.browser.html("/chat/general").await;
+    assert!(html.contains("Ada, Bob (guest)"), "{html}");
     assert_link_is_invalid(&bob.browser, &link.path).await;
     let (code, _) = bob.ws.expect_close().await;
     assert_eq!(code, CloseCode::SignedOut.code());

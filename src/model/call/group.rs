@@ -310,17 +310,17 @@ impl ParticipantView {
     /// "Ada" or "Ada (guest)".
     #[must_use]
     pub fn display_name(&self) -> String {
-        display_name(&self.person, self.is_guest)
+        display_name(self.person.name.as_str(), self.is_guest)
     }
 }
 
-/// Marks guests, so that none passes for a member.
+/// Marks guests, so that none passes for a member. For views: data says who is a guest without words.
 #[must_use]
-pub fn display_name(person: &Person, guest: bool) -> String {
-    if guest {
-        format!("{} (guest)", person.name)
+pub fn display_name(name: &str, is_guest: bool) -> String {
+    if is_guest {
+        format!("{name} (guest)")
     } else {
-        person.name.to_string()
+        name.to_owned()
     }
 }
 

@@ -3,10 +3,7 @@
 use super::GroupCallTask;
 use crate::{
     calls::server::{outcome_message, stored_call::group_call_row},
-    model::{
-        call::group::{GroupCall, display_name},
-        message::Content,
-    },
+    model::{call::group::GroupCall, message::Content},
     server::error::Result,
 };
 use std::time::Duration;
@@ -48,14 +45,17 @@ impl GroupCallTask {
         else {
             return Ok(());
         };
-        let names = call.ever_joined.iter();
-        let people = names
-            .filter_map(|user| self.people.get(user))
-            .map(|person| display_name(person, self.guests.contains(&person.id)));
+        let joined = call.ever_joined.iter();
+        let people: Vec<_> = joined.filter_map(|user| self.people.get(user)).collect();
+        let is_guest = |position: &usize| self.guests.contains(&people[*position].id);
         let content = Content::GroupCall {
             call: call.id,
             lasted,
-            people: people.collect(),
+            people: people
+                .iter()
+                .map(|person| person.name.to_string())
+                .collect(),
+            guests: (0..people.len()).filter(is_guest).collect(),
         };
         outcome_message::post_group_call(&self.table.app, call, author.clone(), content).await
     }
