@@ -50,6 +50,17 @@ pub async fn find_room_history(
     Ok(chat::find_room_history(&app, &signed.person, &slug, before, mark_read).await?)
 }
 
+/// As [`find_room_history`] without `mark_read`: a read without side effects, for programs.
+///
+/// # Errors
+///
+/// [`Failure::NotSignedIn`], or [`Failure::NotFound`] when the room is not visible.
+#[server(endpoint = "history", input = GetUrl)]
+pub async fn read_room_history(slug: String, before: Option<Seq>) -> Result<RoomHistory, Failure> {
+    let (app, signed) = signed_in()?;
+    Ok(chat::find_room_history(&app, &signed.person, &slug, before, false).await?)
+}
+
 /// Posts a message from a plain HTML form.
 ///
 /// # Errors

@@ -273,6 +273,41 @@ async fn history_is_read_page_by_page_without_a_gap_or_a_double() {
 }
 
 #[tokio::test]
+async fn a_program_reads_the_history_by_get_without_marking_it_as_read() {
+    let server = Server::start().await;
+    let reader = Browser::join(&server, "Reader").await;
+    let mut open_page = reader.connect().await;
+    let mut ada = Browser::join(&server, "Ada").await.connect().await;
+    let room = ada.general();
+    for n in 1..=60 {
+        ada.send_message(room, &format!("message {n}")).await;
+    }
+    let read = async |path: &str| {
+        let response = reader.get(path).await;
+        assert_eq!(response.status(), 200, "{path}");
+        response.json::<RoomHistory>().await.unwrap()
+    };
+    let newest = read("/fn/history?slug=general").await;
+    assert!(newest.is_newest && newest.has_older);
+    let seqs: Vec<Seq> = newest.messages.iter().map(|message| message.seq).collect();
+    assert!(seqs.iter().copied().eq(11..=60));
+    let older = read("/fn/history?slug=general&before=11").await;
+    assert!(!older.is_newest && !older.has_older);
+    assert_eq!((older.messages.len(), older.messages[9].seq), (10, 10));
+
+    let again = read("/fn/history?slug=general").await;
+    assert_eq!((again.room.read_seq, again.room.unread), (0, 60));
+    let received = open_page.frames_until_pong().await;
+    let is_read = |frame: &ServerFrame| matches!(frame, ServerFrame::Read { .. });
+    assert!(!received.iter().any(is_read), "{received:?}");
+    let missing = reader.get("/fn/history?slug=nowhere").await;
+    assert_eq!(missing.status(), 404);
+    let anonymous = Browser::anonymous(&server, "Nobody");
+    let refused = anonymous.get("/fn/history?slug=general").await;
+    assert_eq!(refused.status(), 401);
+}
+
+#[tokio::test]
 async fn what_people_write_and_are_called_is_shown_as_text() {
     let server = Server::start().await;
     let mallory = Browser::join(&server, "<b>Mallory</b>").await;
