@@ -1,5 +1,10 @@
 //! WebSocket close codes of RFC 6455 section 7.4, and private ones (4000 to 4999).
 
+use std::time::Duration;
+
+/// How long the server waits until a client has read a close frame and answered it (RFC 6455 section 7.1.1).
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A close code that the server sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseCode {

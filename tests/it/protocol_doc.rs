@@ -1,6 +1,6 @@
 //! Checks `docs/protocol.md`: every example is parsed with the real types, and nothing is undocumented.
 
-use crate::support::{Browser, Publisher, Server};
+use crate::support::{Browser, Publisher, Server, message_id};
 use rialto::{
     calls::client::{MediaState, transfer::state::TransferMessage},
     chat::api::RoomHistory,
@@ -15,7 +15,7 @@ use rialto::{
     },
     protocol::{
         SUBPROTOCOL,
-        close::CloseCode,
+        close::{CLOSE_TIMEOUT, CloseCode},
         failure::Failure,
         sse,
         upload::{Chunk, HEADER_BYTES},
@@ -353,6 +353,10 @@ fn the_numbers_are_those_of_the_code() {
         ),
         format!("{} messages at once", config.send_burst),
         format!("try {} names", config.sign_in_burst),
+        format!(
+            "The server waits {} s for a client",
+            CLOSE_TIMEOUT.as_secs()
+        ),
     ] {
         assert!(
             document.contains(&sentence),
@@ -461,6 +465,9 @@ async fn what_the_document_tells_to_ask_is_answered_as_it_says() {
     assert!(ada.cookie().is_some());
     let room: RoomHistory = ada.call_server_fn("/fn/room", &[("slug", "general")]).await;
     assert!(room.is_newest && room.messages.is_empty());
+    let read = ada.get("/fn/history?slug=general").await;
+    let read: RoomHistory = read.json().await.unwrap();
+    assert_eq!((read.room, read.messages), (room.room, room.messages));
     let taken = join("ADA").send().await.unwrap();
     assert_eq!(taken.status(), 422);
     let failure: Failure = taken.json().await.unwrap();
@@ -469,4 +476,36 @@ async fn what_the_document_tells_to_ask_is_answered_as_it_says() {
         .find(|example| example.kind == "json failure")
         .unwrap();
     assert_eq!(serde_json::to_value(failure).unwrap(), example.json());
+}
+
+#[tokio::test]
+async fn a_program_makes_its_name_an_account_and_opens_a_direct_room() {
+    let server = Server::start().await;
+    let program = Browser::anonymous(&server, "Program");
+    let post = async |path: &str, form: &[(&str, &str)]| {
+        let request = program.http.post(program.url(path)).form(form);
+        request.send().await.unwrap()
+    };
+    let (name, password, next) = (("name", "Porter"), ("password", "gondola!"), ("next", "/"));
+    assert_eq!(post("/fn/pick-name", &[name, next]).await.status(), 200);
+    assert_eq!(post("/fn/set-password", &[password]).await.status(), 200);
+    assert_eq!(program.connect().await.me().role, Role::Member);
+    assert_eq!(post("/fn/sign-out", &[]).await.status(), 200);
+    assert_eq!(program.cookie(), None);
+    let back = post("/fn/sign-in", &[name, password, next]).await;
+    assert_eq!(back.status(), 200);
+
+    let grace = Browser::join(&server, "Grace").await.connect().await;
+    let with = grace.me().id.to_string();
+    let form = [("with", with.as_str()), ("wants_slug", "true")];
+    let slug: Option<String> = program.call_server_fn("/fn/open-direct", &form).await;
+    let again: Option<String> = program.call_server_fn("/fn/open-direct", &form).await;
+    assert_eq!(slug, again);
+    let room = program.connect().await.room(&slug.unwrap()).clone();
+    assert_eq!(room.other_person.as_ref(), Some(grace.me()));
+    let nobody = message_id().to_string();
+    for (with, status) in [(nobody.as_str(), 404), ("nobody", 422)] {
+        let refused = post("/fn/open-direct", &[("with", with)]).await;
+        assert_eq!(refused.status(), status);
+    }
 }

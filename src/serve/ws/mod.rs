@@ -12,7 +12,7 @@ use super::{Systems, websocket::WebSocketReader};
 use crate::{
     model::{CallId, ClientId, user::Person},
     protocol::{
-        close::CloseCode,
+        close::{CLOSE_TIMEOUT, CloseCode},
         ws::{ClientFrame, RoomCursor},
     },
     server::{
@@ -29,7 +29,6 @@ use tokio::time::{interval, sleep, timeout};
 use tungstenite::Message;
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Hides page reloads.
 const OFFLINE_DELAY: Duration = Duration::from_secs(3);
 const CROWD_INTERVAL: Duration = Duration::from_secs(2);

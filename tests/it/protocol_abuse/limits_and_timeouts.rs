@@ -1,12 +1,18 @@
 //! Rate limits, error limits and timeouts.
 
 use super::AbuseFixture;
-use crate::support::{Browser, HelloFrame, Server, WsClient, client_id, message_id, ws_client};
+use crate::support::{
+    Browser, HelloFrame, Server, WsClient, client_id, message_id, with_timeout, ws_client,
+};
 use rialto::{
     model::{MessageId, RoomId, user::Presence},
-    protocol::ws::{ClientFrame, ErrorCode, ServerFrame},
+    protocol::{
+        close::CLOSE_TIMEOUT,
+        ws::{ClientFrame, ErrorCode, ServerFrame},
+    },
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
 async fn who_sends_no_hello_is_closed_with_4002() {
@@ -110,4 +116,35 @@ async fn a_client_that_falls_silent_is_closed_with_4009() {
     };
     assert_eq!(closed, (4009, "heartbeat timeout".to_owned()));
     assert_eq!(alive.next_presence_of(&who).await, Presence::Offline);
+}
+
+#[tokio::test]
+async fn who_does_not_answer_a_close_frame_is_disconnected_when_the_wait_is_over() {
+    /// Masked with zeros: code 4001.
+    const ANSWER: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x0F, 0xA1];
+    let server = Server::start().await;
+    for answers in [true, false] {
+        let ada = Browser::join(&server, &format!("Ada {answers}")).await;
+        let mut stream = ada.connect().await.into_stream();
+        ada.post("/fn/sign-out", &[]).await;
+        let mut received = Vec::new();
+        let is_close_frame = |bytes: &[u8]| bytes[0] == 0x88 && bytes[2..] == [0x0F, 0xA1];
+        while !received.windows(4).any(is_close_frame) {
+            let read = with_timeout("a close frame", stream.read_buf(&mut received)).await;
+            assert!(read.unwrap() > 0, "disconnected without a close frame");
+        }
+        let closed_at = Instant::now();
+        if answers {
+            stream.write_all(&ANSWER).await.unwrap();
+        }
+        let ended = with_timeout("the end", stream.read_to_end(&mut received)).await;
+        ended.unwrap();
+        let waited = closed_at.elapsed();
+        let tolerance = Duration::from_millis(200);
+        assert_eq!(answers, waited + tolerance < CLOSE_TIMEOUT, "{waited:?}");
+        assert!(
+            waited < CLOSE_TIMEOUT + Duration::from_secs(2),
+            "{waited:?}"
+        );
+    }
 }

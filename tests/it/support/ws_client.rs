@@ -348,6 +348,11 @@ impl WsClient {
         self.socket.close(Some(frame)).await.unwrap();
     }
 
+    /// The bytes of the connection, for a client that breaks its rules.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.socket.into_inner()
+    }
+
     /// As a page that is closed.
     pub(crate) async fn close(mut self) {
         // It may already be closed.
