@@ -12,6 +12,7 @@ use crate::model::{
     user::{Person, Presence},
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Frame from a client to the server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,6 +241,16 @@ impl Refusal {
             call: None,
             reference: None,
             retry_after_ms: None,
+        }
+    }
+
+    /// Adds how long to wait, rounded up to milliseconds.
+    #[must_use]
+    pub fn with_retry_after(self, wait: Duration) -> Self {
+        let millis = wait.as_micros().div_ceil(1_000);
+        Self {
+            retry_after_ms: Some(u32::try_from(millis).unwrap_or(u32::MAX)),
+            ..self
         }
     }
 }

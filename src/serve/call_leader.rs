@@ -163,6 +163,7 @@ async fn handle_request(systems: Arc<Systems>, bus: Bus, request: async_nats::Me
             client,
             person,
             guest_of,
+            subject,
             call,
             action,
         }) => {
@@ -172,6 +173,7 @@ async fn handle_request(systems: Arc<Systems>, bus: Bus, request: async_nats::Me
                 let page = Connection::remote(client, person, true, from, bus.clone());
                 Arc::new(page.as_guest_of(guest_of))
             });
+            let page = page.answering(subject);
             systems.calls.handle_action(&page, call, action).await;
         }
         Err(why) => tracing::warn!(%why, "invalid call request from another node"),

@@ -19,13 +19,16 @@ struct TokenBucket {
 }
 
 impl TokenBucket {
-    fn take(&mut self, now: Instant, burst: u32, refill: Duration) -> bool {
+    /// The error says how long the bucket stays empty.
+    fn take(&mut self, now: Instant, burst: u32, refill: Duration) -> Result<(), Duration> {
         let full_at = self.full_at.max(now) + refill;
-        let allowed = full_at - now <= refill * burst;
-        if allowed {
+        let excess = (full_at - now).saturating_sub(refill * burst);
+        if excess.is_zero() {
             self.full_at = full_at;
+            Ok(())
+        } else {
+            Err(excess)
         }
-        allowed
     }
 }
 
@@ -78,6 +81,15 @@ impl<K: Eq + Hash> RateLimiter<K> {
 
     /// Whether a key may try now. Counts an allowed attempt.
     pub fn allow(&self, key: K) -> bool {
+        self.check(key).is_ok()
+    }
+
+    /// As [`Self::allow`].
+    ///
+    /// # Errors
+    ///
+    /// How long until the key may try again, unless it is used meanwhile.
+    pub fn check(&self, key: K) -> Result<(), Duration> {
         let now = Instant::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         buckets
@@ -98,7 +110,10 @@ mod tests {
         let mut bucket = TokenBucket { full_at: start };
         let tries: Vec<bool> = [0, 0, 0, 0, 50, 100, 100]
             .into_iter()
-            .map(|millis| bucket.take(start + Duration::from_millis(millis), 3, REFILL))
+            .map(|millis| {
+                let now = start + Duration::from_millis(millis);
+                bucket.take(now, 3, REFILL).is_ok()
+            })
             .collect();
         assert_eq!(tries, [true, true, true, false, false, true, false]);
     }
@@ -108,8 +123,20 @@ mod tests {
         let start = Instant::now();
         let mut bucket = TokenBucket { full_at: start };
         let later = start + Duration::from_secs(1_000);
-        let tries = (0..5).filter(|_| bucket.take(later, 3, REFILL)).count();
+        let tries = (0..5)
+            .filter(|_| bucket.take(later, 3, REFILL).is_ok())
+            .count();
         assert_eq!(tries, 3);
+    }
+
+    #[test]
+    fn a_refused_attempt_is_told_when_the_next_one_is_allowed() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket { full_at: start };
+        let mut take = |millis| bucket.take(start + Duration::from_millis(millis), 2, REFILL);
+        assert_eq!([take(0), take(0)], [Ok(()), Ok(())]);
+        assert_eq!(take(30), Err(Duration::from_millis(70)));
+        assert_eq!(take(100), Ok(()), "after that time");
     }
 
     #[test]
@@ -125,7 +152,7 @@ mod tests {
         let mut buckets = Buckets::default();
         let mut use_keys = |keys: std::ops::Range<usize>, now| {
             for key in keys {
-                buckets.get_or_create(key, now).take(now, 1, REFILL);
+                let _ = buckets.get_or_create(key, now).take(now, 1, REFILL);
             }
             buckets.by_key.len()
         };

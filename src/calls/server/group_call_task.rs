@@ -6,7 +6,7 @@ mod storage;
 use super::{
     call_table::{CallTable, JoinRetry},
     commands::GroupCallCommand,
-    errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error},
+    errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error, send_rate_limited},
     leader_term::LeaderTerm,
     monotonic_clock::{MonotonicClock, start_clock},
     signal_budget::SignalBudget,
@@ -299,17 +299,16 @@ impl GroupCallTask {
         let now = self.clock.now();
         let budget = self.budgets.entry((from.client, to));
         let budget = budget.or_insert_with(|| SignalBudget::new(now));
-        if budget.allow(&signal, now) {
-            let frame = ServerFrame::Signal {
-                call: self.call.id,
-                signal,
-                from: Some(seat),
-            };
-            self.table.app.connections.send_to_client(client, &frame);
-        } else {
-            let reason = "Too many signaling messages from this page.";
-            send_error(from, self.call.id, ErrorCode::RateLimited, reason);
+        if let Err(wait) = budget.take(&signal, now) {
+            let reason = "Too many signaling messages from this page. Wait a moment, then retry.";
+            return send_rate_limited(from, self.call.id, reason, wait);
         }
+        let frame = ServerFrame::Signal {
+            call: self.call.id,
+            signal,
+            from: Some(seat),
+        };
+        self.table.app.connections.send_to_client(client, &frame);
     }
 
     async fn apply_input(&mut self, input: GroupCallInput) -> Result<(), GroupCallRejection> {

@@ -2,7 +2,9 @@
 
 use super::{
     commands::GroupCallCommand,
-    errors::{NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error, send_unavailable},
+    errors::{
+        NO_SUCH_CALL_REASON, UNAVAILABLE_REASON, send_error, send_rate_limited, send_unavailable,
+    },
     group_call_task::GroupCallTask,
     leader_term::LeaderTerm,
     open_calls::GroupCallEntry,
@@ -56,8 +58,8 @@ impl CallRegistry {
         from: &Arc<Connection>,
         call: CallId,
     ) {
-        if !self.table.app.send_rate.allow(from.person.id) {
-            return send_error(from, call, ErrorCode::RateLimited, RATE_LIMITED_REASON);
+        if let Err(wait) = self.table.app.send_rate.check(from.person.id) {
+            return send_rate_limited(from, call, RATE_LIMITED_REASON, wait);
         }
         let command_tx = {
             let open = self.table.lock();
@@ -116,8 +118,8 @@ impl CallRegistry {
             self.send_past_call(from, id).await;
             return Ok(());
         }
-        if !self.table.app.send_rate.allow(user) {
-            send_error(from, id, ErrorCode::RateLimited, RATE_LIMITED_REASON);
+        if let Err(wait) = self.table.app.send_rate.check(user) {
+            send_rate_limited(from, id, RATE_LIMITED_REASON, wait);
             return Ok(());
         }
         loop {

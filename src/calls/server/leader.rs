@@ -4,6 +4,7 @@ use crate::{
     model::{CallId, ClientId, call::ClientAction, user::Person},
     server::{
         bus::{LeaderRole, NodeId},
+        live::FrameSubject,
         store::LeaseName,
     },
 };
@@ -30,6 +31,9 @@ pub struct CallRequest {
     /// The only call that a guest may join; `None` for a user.
     #[serde(default)]
     pub guest_of: Option<CallId>,
+    /// What a refusal repeats.
+    #[serde(default)]
+    pub subject: Option<Box<FrameSubject>>,
     /// Id of the call.
     pub call: CallId,
     /// The action.

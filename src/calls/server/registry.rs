@@ -174,6 +174,7 @@ impl CallRegistry {
             client: from.client,
             person: from.person.clone(),
             guest_of: from.guest_of,
+            subject: from.subject.clone(),
             call,
             action,
         };

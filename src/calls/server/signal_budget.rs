@@ -3,6 +3,7 @@
 //! An overflow of the receiver's send queue closes its connection, so the budget covers a call's needs, but no flood.
 
 use crate::model::{Millis, call::SignalingMessage, limits};
+use std::time::Duration;
 
 const BURST_BYTES: i64 = limits::SIGNAL_BURST_BYTES as i64;
 const REFILL_BYTES_PER_SECOND: i64 = limits::SIGNAL_BYTES_PER_SECOND as i64;
@@ -21,22 +22,24 @@ impl SignalBudget {
         }
     }
 
-    /// Deducts the signal's size if it may pass.
-    pub(super) fn allow(&mut self, signal: &SignalingMessage, now: Millis) -> bool {
+    /// Deducts the signal's size if it may pass. The error says how long until it may.
+    pub(super) fn take(&mut self, signal: &SignalingMessage, now: Millis) -> Result<(), Duration> {
         let gained = (now - self.refilled_at)
             .max(0)
             .saturating_mul(REFILL_BYTES_PER_SECOND)
             / 1_000;
         let bytes =
             self.available_bytes.saturating_add(gained).min(BURST_BYTES) - wire_size(signal);
-        let allowed = bytes >= 0;
-        if allowed {
-            *self = Self {
-                available_bytes: bytes,
-                refilled_at: now,
-            };
+        if bytes < 0 {
+            let missing = bytes.unsigned_abs();
+            let millis = (1_000 * missing).div_ceil(REFILL_BYTES_PER_SECOND.unsigned_abs());
+            return Err(Duration::from_millis(millis));
         }
-        allowed
+        *self = Self {
+            available_bytes: bytes,
+            refilled_at: now,
+        };
+        Ok(())
     }
 }
 
@@ -102,15 +105,17 @@ mod tests {
     fn a_normal_call_fits_the_budget_and_a_flood_does_not() {
         let mut budget = SignalBudget::new(0);
         let passed = (0..1_000)
-            .filter(|_| budget.allow(&offer(10_000), 0))
+            .filter(|_| budget.take(&offer(10_000), 0).is_ok())
             .count();
         assert_eq!(passed, 12);
-        assert!(
-            !budget.allow(&offer(10_000), 50),
+        let wait = budget.take(&offer(10_000), 50).unwrap_err();
+        assert_eq!(
+            wait,
+            Duration::from_millis(23),
             "what is left is too little"
         );
-        assert!(budget.allow(&offer(10_000), 100), "more comes free in time");
-        assert!(!budget.allow(&offer(10_000), 100));
+        assert_eq!(budget.take(&offer(10_000), 73), Ok(()), "after that time");
+        assert!(budget.take(&offer(10_000), 73).is_err());
     }
 
     #[test]
@@ -134,6 +139,6 @@ mod tests {
     #[test]
     fn an_idle_budget_refills_no_further_than_the_burst() {
         let mut budget = SignalBudget::new(0);
-        assert!(!budget.allow(&offer(200_000), 1_000_000));
+        assert!(budget.take(&offer(200_000), 1_000_000).is_err());
     }
 }

@@ -4,7 +4,7 @@ use super::{
     call_table::CallTable,
     call_task::CallTask,
     commands::CallCommand,
-    errors::{UNAVAILABLE_REASON, send_error, send_unavailable},
+    errors::{UNAVAILABLE_REASON, send_error, send_rate_limited, send_unavailable},
     leader_term::LeaderTerm,
     monotonic_clock::start_clock,
     registry::{COMMAND_QUEUE_CAPACITY, CallRegistry},
@@ -85,13 +85,11 @@ impl CallRegistry {
                 send_error(from, id, ErrorCode::Invalid, "That call id is taken.");
                 return Ok(());
             }
-            if self.is_unregistered(id) && !self.table.app.send_rate.allow(from.person.id) {
-                send_error(
-                    from,
-                    id,
-                    ErrorCode::RateLimited,
-                    "Too many attempts. Wait a moment, then call again.",
-                );
+            if self.is_unregistered(id)
+                && let Err(wait) = self.table.app.send_rate.check(from.person.id)
+            {
+                let reason = "Too many attempts. Wait a moment, then call again.";
+                send_rate_limited(from, id, reason, wait);
                 return Ok(());
             }
             let room = self.find_or_create_direct_room(&parties).await?;

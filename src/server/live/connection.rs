@@ -5,8 +5,11 @@ use super::{
     send_queue::{EncodedFrame, SendQueue},
 };
 use crate::{
-    model::{CallId, ClientId, user::Person},
-    protocol::{close::CloseCode, ws::ServerFrame},
+    model::{CallId, ClientId, RoomId, user::Person},
+    protocol::{
+        close::CloseCode,
+        ws::{FrameReference, ServerFrame},
+    },
     server::bus::{Bus, Message, NodeId, RemoteCommand},
 };
 use serde::{Deserialize, Serialize};
@@ -27,8 +30,17 @@ pub struct Connection {
     /// The only call a guest may take part in; none for a user.
     pub guest_of: Option<CallId>,
     pub incarnation: Incarnation,
+    /// Of the frame that is being handled, if its refusal can come later or from another node.
+    pub subject: Option<Box<FrameSubject>>,
     location: Location,
     visible: AtomicBool,
+}
+
+/// What a refusal of a frame repeats, besides the ids that its handler knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameSubject {
+    pub room: Option<RoomId>,
+    pub reference: Option<FrameReference>,
 }
 
 /// How a client disconnected.
@@ -94,6 +106,7 @@ impl Connection {
             person,
             guest_of: None,
             incarnation: Incarnation::default(),
+            subject: None,
             location: way,
             visible: AtomicBool::new(visible),
         }
@@ -107,6 +120,7 @@ impl Connection {
             person,
             guest_of: None,
             incarnation: Incarnation::default(),
+            subject: None,
             location: Location::Remote(node, bus),
             visible: AtomicBool::new(visible),
         }
@@ -137,9 +151,22 @@ impl Connection {
             person,
             guest_of: self.guest_of,
             incarnation: self.incarnation,
+            subject: self.subject.clone(),
             location: self.location.clone(),
             visible: AtomicBool::new(self.is_visible()),
         }
+    }
+
+    /// The same connection, to answer a frame about `subject`. The registered one does not change.
+    #[must_use]
+    pub fn answering(self: &Arc<Self>, subject: Option<Box<FrameSubject>>) -> Arc<Self> {
+        if subject.is_none() {
+            return self.clone();
+        }
+        Arc::new(Self {
+            subject,
+            ..self.with_person(self.person.clone())
+        })
     }
 
     /// Queues a frame for this client.

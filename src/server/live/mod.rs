@@ -16,7 +16,7 @@ mod retained;
 pub mod send_queue;
 mod state;
 
-pub use connection::{Connection, Disconnect};
+pub use connection::{Connection, Disconnect, FrameSubject};
 pub use event::EncodedEvent;
 pub use flusher::Flusher;
 pub use incarnation::Incarnation;

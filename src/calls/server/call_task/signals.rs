@@ -2,12 +2,12 @@
 
 use super::CallTask;
 use crate::{
-    calls::server::{errors::send_error, signal_budget::EarlySignals},
+    calls::server::{errors::send_rate_limited, signal_budget::EarlySignals},
     model::{
         ClientId,
         call::{Side, SignalingMessage},
     },
-    protocol::ws::{ErrorCode, ServerFrame},
+    protocol::ws::ServerFrame,
     server::live::Connection,
 };
 
@@ -39,18 +39,17 @@ impl CallTask {
             Some(Side::Caller) | None => &mut self.caller_budget,
             Some(Side::Callee) => &mut self.callee_budget,
         };
-        if budget.allow(&signal, now) {
-            if is_early {
-                self.early_signals.push(&signal);
-            }
-            let frame = self.signal_frame(signal);
-            for target in targets {
-                // Disconnected clients request what they missed.
-                self.table.app.connections.send_to_client(target, &frame);
-            }
-        } else {
-            let reason = "Too many signaling messages from this page.";
-            send_error(from, self.call.id, ErrorCode::RateLimited, reason);
+        if let Err(wait) = budget.take(&signal, now) {
+            let reason = "Too many signaling messages from this page. Wait a moment, then retry.";
+            return send_rate_limited(from, self.call.id, reason, wait);
+        }
+        if is_early {
+            self.early_signals.push(&signal);
+        }
+        let frame = self.signal_frame(signal);
+        for target in targets {
+            // Disconnected clients request what they missed.
+            self.table.app.connections.send_to_client(target, &frame);
         }
     }
 
