@@ -30,9 +30,9 @@ pub enum ChunkError {
     /// Shorter than the header and one byte, or of an unknown kind.
     #[error("a binary frame must be an upload chunk: 1, id, offset, data")]
     Malformed,
-    /// More than [`limits::MAX_CHUNK_BYTES`].
+    /// More than [`limits::MAX_CHUNK_BYTES`], in a chunk of this upload.
     #[error("a chunk can have at most 65,536 bytes of data")]
-    TooLarge,
+    TooLarge(MessageId),
 }
 
 impl<'a> Chunk<'a> {
@@ -53,11 +53,12 @@ impl<'a> Chunk<'a> {
         if *kind != CHUNK_FRAME_KIND || data.is_empty() {
             return Err(ChunkError::Malformed);
         }
+        let id = MessageId(Uuid::from_bytes(*id));
         if data.len() > limits::MAX_CHUNK_BYTES {
-            return Err(ChunkError::TooLarge);
+            return Err(ChunkError::TooLarge(id));
         }
         Ok(Self {
-            id: MessageId(Uuid::from_bytes(*id)),
+            id,
             offset: u64::from_be_bytes(*offset),
             data,
         })
@@ -119,6 +120,7 @@ mod tests {
             &vec![0; limits::MAX_CHUNK_BYTES + 1],
         ]
         .concat();
-        assert_eq!(Chunk::decode(&large), Err(ChunkError::TooLarge));
+        let id = MessageId(Uuid::from_u128(7));
+        assert_eq!(Chunk::decode(&large), Err(ChunkError::TooLarge(id)));
     }
 }

@@ -1,7 +1,7 @@
 //! Random ids, epochs and tokens.
 
 use crate::model::Epoch;
-use rand::RngCore;
+use rand::{Rng, RngCore};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -22,6 +22,12 @@ pub fn new_epoch() -> Epoch {
 #[must_use]
 pub fn new_token() -> String {
     random_hex::<32>()
+}
+
+/// A random number in `0.0..1.0`.
+#[must_use]
+pub fn fraction() -> f64 {
+    rand::rng().random()
 }
 
 /// SHA-256 in hexadecimal. A slow hash would add nothing to 256 random bits.

@@ -1,7 +1,7 @@
 //! A full disk refuses writes; every message acknowledged afterwards is stored.
 
 use crate::support::{Browser, HelloFrame, Server, SmallDisk, message_id, ws_client};
-use rialto::model::Cursor;
+use rialto::{model::Cursor, protocol::ws::ErrorCode};
 
 #[tokio::test]
 async fn what_is_acknowledged_after_the_disk_was_full_is_stored() {
@@ -24,12 +24,24 @@ async fn what_is_acknowledged_after_the_disk_was_full_is_stored() {
     .await;
     let (_, reason) = ws.wait_for_refusal(refused).await;
     assert!(!reason.is_empty());
+    let following = message_id();
+    let frame = ws_client::message_frame(following, general.id, "nor here");
+    ws.send(&frame).await;
+    let (code, _) = ws.wait_for_refusal(following).await;
+    assert_eq!(code, ErrorCode::Unavailable);
     assert_eq!(ada.get("/readyz").await.status(), 503);
 
     disk.free();
     assert_eq!(ada.get("/readyz").await.status(), 200);
+    // It follows the refused message, also now.
+    ws.send(&frame).await;
+    let (code, _) = ws.wait_for_refusal(following).await;
+    assert_eq!(code, ErrorCode::Unavailable);
+    ws.send(&ws_client::message_frame(refused, general.id, "one"))
+        .await;
+    ws.wait_for_ack(refused).await;
     let texts = ["one", "two", "three", "four", "five"];
-    for text in texts {
+    for text in &texts[1..] {
         ws.send_message(general.id, text).await;
     }
     drop(ws);

@@ -24,6 +24,7 @@ mod people;
 mod postgres;
 mod protocol_abuse;
 mod protocol_doc;
+mod refusals;
 mod resume;
 mod room_isolation;
 mod rooms;

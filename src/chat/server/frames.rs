@@ -1,6 +1,10 @@
 //! Handlers of the WebSocket frames of chat.
 
-use super::uploads::Uploads;
+use super::{
+    refusals::{chunk_refusal, rate_limit_refusal, refusal_in, refused_frame, with_backoff},
+    send_order::SendOrder,
+    uploads::Uploads,
+};
 use crate::{
     model::{
         MessageId, RoomId, Seq,
@@ -8,14 +12,14 @@ use crate::{
     },
     protocol::{
         failure::Failure,
-        upload::{Chunk, ChunkError},
-        ws::{ErrorCode, Refusal, RoomCursor, ServerFrame},
+        upload::Chunk,
+        ws::{Refusal, RoomCursor, ServerFrame},
     },
     server::{
-        AppState, Error, Result,
+        AppState, Result,
         event_log::{NewMessage, Replay},
         live::{Connection, EncodedEvent},
-        store::Stream,
+        store::{PostedMessage, Stream},
     },
 };
 use std::sync::Arc;
@@ -53,15 +57,14 @@ impl ChatService {
     }
 
     /// Resumes a room. The caller subscribes the connection first: later events wait in its queue.
-    pub async fn resume(&self, from: &Connection, at: &RoomCursor) -> ResumeReply {
-        match self.replay(from, at).await {
-            Ok(resumed) => resumed,
-            Err(error) => ResumeReply {
-                reply: error_frame(error, ErrorCode::NoSuchRoom),
-                missed: Vec::new(),
-                replayed_to: None,
-            },
-        }
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] of the cursor.
+    pub async fn resume(&self, from: &Connection, at: &RoomCursor) -> Result<ResumeReply, Refusal> {
+        self.replay(from, at)
+            .await
+            .map_err(|error| refusal_in(at.room, error))
     }
 
     async fn replay(&self, from: &Connection, at: &RoomCursor) -> Result<ResumeReply> {
@@ -89,13 +92,39 @@ impl ChatService {
     pub async fn send(
         &self,
         from: &Connection,
+        order: &mut SendOrder,
         id: MessageId,
         room: RoomId,
         text: MessageText,
     ) -> Vec<ServerFrame> {
-        if !self.app.send_rate.allow(from.person.id) {
-            return vec![rate_limited_frame(id)];
+        let refusals = match order.admit(room, id) {
+            Ok(refusals) => refusals,
+            Err(refusal) => return vec![refused_frame(id, refusal)],
+        };
+        match self.post_text(from, id, room, text).await {
+            Ok(posted) => vec![ServerFrame::Sent {
+                id,
+                room,
+                seq: posted.seq,
+                at: posted.at,
+            }],
+            Err(refusal) => {
+                let refusal = with_backoff(refusal, refusals);
+                order.hold(room, id, &refusal, refusals + 1);
+                vec![refused_frame(id, refusal)]
+            }
         }
+    }
+
+    async fn post_text(
+        &self,
+        from: &Connection,
+        id: MessageId,
+        room: RoomId,
+        text: MessageText,
+    ) -> Result<PostedMessage, Refusal> {
+        let rate = self.app.send_rate.check(from.person.id);
+        rate.map_err(|wait| rate_limit_refusal(wait, room))?;
         let commit = async {
             self.check_member(from, room).await?;
             let content = Content::Text { text };
@@ -110,15 +139,7 @@ impl ChatService {
                 })
                 .await
         };
-        match commit.await {
-            Ok(posted) => vec![ServerFrame::Sent {
-                id,
-                room,
-                seq: posted.seq,
-                at: posted.at,
-            }],
-            Err(error) => vec![refused_frame(id, error)],
-        }
+        commit.await.map_err(|error| refusal_in(room, error))
     }
 
     /// Replies with the offset to start at, `sent` or `refused`.
@@ -139,7 +160,7 @@ impl ChatService {
         vec![
             announced
                 .await
-                .unwrap_or_else(|error| refused_frame(id, error)),
+                .unwrap_or_else(|error| refused_frame(id, refusal_in(room, error))),
         ]
     }
 
@@ -147,19 +168,13 @@ impl ChatService {
     pub async fn receive_chunk(&self, from: &Connection, frame: &[u8]) -> Vec<ServerFrame> {
         let chunk = match Chunk::decode(frame) {
             Ok(chunk) => chunk,
-            Err(why) => {
-                let code = match why {
-                    ChunkError::Malformed => ErrorCode::Malformed,
-                    ChunkError::TooLarge => ErrorCode::TooLarge,
-                };
-                return vec![ServerFrame::Error(Refusal::new(code, why.to_string()))];
-            }
+            Err(why) => return vec![chunk_refusal(why)],
         };
         vec![
             self.uploads
                 .receive(&from.person, chunk)
                 .await
-                .unwrap_or_else(|error| refused_frame(chunk.id, error)),
+                .unwrap_or_else(|refusal| refused_frame(chunk.id, refusal)),
         ]
     }
 
@@ -182,18 +197,18 @@ impl ChatService {
                     .send_to_user(from.person.id, &ServerFrame::Read { room, seq, unread });
                 Vec::new()
             }
-            Ok(None) => vec![error_frame(
-                Failure::not_found("That room").into(),
-                ErrorCode::NoSuchRoom,
-            )],
-            Err(error) => vec![error_frame(error, ErrorCode::Unavailable)],
+            Ok(None) => {
+                let missing = Failure::not_found("That room").into();
+                vec![ServerFrame::Error(refusal_in(room, missing))]
+            }
+            Err(error) => vec![ServerFrame::Error(refusal_in(room, error))],
         }
     }
 
     /// Sends a typing indicator to the other members.
     pub async fn broadcast_typing(&self, from: &Connection, room: RoomId) -> Vec<ServerFrame> {
         if let Err(error) = self.check_member(from, room).await {
-            return vec![error_frame(error, ErrorCode::NoSuchRoom)];
+            return vec![ServerFrame::Error(refusal_in(room, error))];
         }
         let frame = ServerFrame::Typing {
             room,
@@ -214,39 +229,5 @@ impl ChatService {
         } else {
             Err(Failure::not_found("That room").into())
         }
-    }
-}
-
-fn rate_limited_frame(id: MessageId) -> ServerFrame {
-    let reason = "You are sending too fast. Wait a moment, then retry.";
-    ServerFrame::Refused(Refusal {
-        id: Some(id),
-        ..Refusal::new(ErrorCode::RateLimited, reason)
-    })
-}
-
-fn refused_frame(id: MessageId, error: Error) -> ServerFrame {
-    ServerFrame::Refused(Refusal {
-        id: Some(id),
-        ..refusal(error, ErrorCode::NoSuchRoom)
-    })
-}
-
-fn error_frame(error: Error, missing: ErrorCode) -> ServerFrame {
-    ServerFrame::Error(refusal(error, missing))
-}
-
-/// `missing` is the code for an object that does not exist or is not visible.
-fn refusal(error: Error, missing: ErrorCode) -> Refusal {
-    let failure = error.into_failure();
-    Refusal::new(code_of(&failure, missing), failure.to_string())
-}
-
-fn code_of(failure: &Failure, missing: ErrorCode) -> ErrorCode {
-    match failure {
-        Failure::NotSignedIn | Failure::NotAllowed { .. } | Failure::NotFound { .. } => missing,
-        Failure::Invalid { .. } => ErrorCode::Invalid,
-        Failure::RateLimited => ErrorCode::RateLimited,
-        Failure::Unavailable | Failure::Unreachable => ErrorCode::Unavailable,
     }
 }

@@ -3,9 +3,12 @@
 mod file_inspection;
 mod files;
 mod frames;
+mod refusals;
 mod rooms;
+mod send_order;
 mod uploads;
 
 pub use files::router;
 pub use frames::ChatService;
 pub use rooms::{create_room, find_room_history, open_direct_room, post_message, sidebar};
+pub use send_order::SendOrder;

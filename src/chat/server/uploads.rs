@@ -4,14 +4,21 @@
 //! reconnects and restarts. A complete file is stored once under its SHA-256 and becomes a message with the
 //! upload's id.
 
-use super::file_inspection::{inspect, sanitize_name};
+use super::{
+    file_inspection::{inspect, sanitize_name},
+    refusals::refusal_in,
+};
 use crate::{
     model::{
         MessageId, RoomId, UserId, limits,
         message::{Attachment, Content},
         user::Person,
     },
-    protocol::{failure::Failure, upload::Chunk, ws::ServerFrame},
+    protocol::{
+        failure::Failure,
+        upload::Chunk,
+        ws::{ErrorCode, Refusal, ServerFrame},
+    },
     server::{AppState, Error, Result, event_log::NewMessage},
 };
 use std::{
@@ -185,12 +192,29 @@ impl Uploads {
     }
 
     /// Appends a chunk at the end of the partial file; otherwise replies with the expected offset.
-    pub(super) async fn receive(&self, author: &Person, chunk: Chunk<'_>) -> Result<ServerFrame> {
+    pub(super) async fn receive(
+        &self,
+        author: &Person,
+        chunk: Chunk<'_>,
+    ) -> Result<ServerFrame, Refusal> {
         let mut upload = self.lock((author.id, chunk.id)).await;
-        let announced = upload
-            .slot
-            .clone()
-            .ok_or_else(|| Failure::invalid("That upload was not announced. Announce it first."))?;
+        let Some(announced) = upload.slot.clone() else {
+            let reason = "That upload was not announced. Announce it first.";
+            return Err(Refusal::new(ErrorCode::Invalid, reason));
+        };
+        let room = announced.room;
+        self.append(author, &mut upload, announced, chunk)
+            .await
+            .map_err(|error| refusal_in(room, error))
+    }
+
+    async fn append(
+        &self,
+        author: &Person,
+        upload: &mut LockedUpload<'_>,
+        announced: AnnouncedFile,
+        chunk: Chunk<'_>,
+    ) -> Result<ServerFrame> {
         let mut file = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -206,7 +230,7 @@ impl Uploads {
         }
         let received = received_before + chunk.data.len() as u64;
         if received > announced.size {
-            self.discard(&mut upload).await;
+            self.discard(upload).await;
             return Err(Failure::invalid(format!(
                 "\"{}\" is larger than announced.",
                 announced.name
@@ -222,7 +246,7 @@ impl Uploads {
             });
         }
         file.sync_all().await?;
-        self.finish(author, &mut upload, announced).await
+        self.finish(author, upload, announced).await
     }
 
     async fn finish(

@@ -1,10 +1,12 @@
 //! Session of a connected client.
 
+use super::frame_head::{complete_refusals, read_subject};
 use crate::{
+    chat::server::SendOrder,
     model::{Seq, limits, room::RoomSummary},
     protocol::{
         close::CloseCode,
-        ws::{ClientFrame, ErrorCode, Refusal, RoomCursor, ServerFrame},
+        ws::{ClientFrame, ErrorCode, FrameReference, Refusal, RoomCursor, ServerFrame},
     },
     serve::{Systems, websocket::WebSocketReader},
     server::{
@@ -24,6 +26,7 @@ pub(super) struct ClientSession {
     pub(super) systems: Arc<Systems>,
     pub(super) connection: Arc<Connection>,
     send_queue: Arc<SendQueue>,
+    send_order: SendOrder,
     error_count: u32,
     /// Reported if the connection ends now.
     pub(super) disconnect: Disconnect,
@@ -39,13 +42,18 @@ impl ClientSession {
             systems,
             connection,
             send_queue,
+            send_order: SendOrder::default(),
             error_count: 0,
             disconnect: Disconnect::Lost,
         }
     }
 
     /// Registers the connection, then sends welcome, presence and missed events.
-    pub(super) async fn welcome(&mut self, cursors: &[RoomCursor]) -> Result<(), ConnectionEnd> {
+    pub(super) async fn welcome(
+        &mut self,
+        cursors: &[RoomCursor],
+        reference: Option<FrameReference>,
+    ) -> Result<(), ConnectionEnd> {
         let systems = self.systems.clone();
         let app = &systems.app;
         match app.connections.register(&self.connection) {
@@ -91,7 +99,17 @@ impl ClientSession {
         drop(permit);
         let mut replayed = Vec::new();
         for cursor in cursors {
-            replayed.extend(self.replay(cursor).await?);
+            match self.replay(cursor).await? {
+                Ok(position) => replayed.extend(position),
+                Err(refusal) => {
+                    let reference = reference.clone();
+                    let refusal = Refusal {
+                        reference,
+                        ..refusal
+                    };
+                    self.send_frames(&[ServerFrame::Error(refusal)]).await?;
+                }
+            }
         }
         self.send_queue.uncork(&replayed);
         self.systems
@@ -140,24 +158,31 @@ impl ClientSession {
         }
     }
 
-    /// Returns the last replayed sequence if all missed events were available.
+    /// Returns the last replayed sequence if all missed events were available, or the refusal, to be sent.
     async fn replay(
         &mut self,
         cursor: &RoomCursor,
-    ) -> Result<Option<(Stream, Seq)>, ConnectionEnd> {
-        let resumed = self.systems.chat.resume(&self.connection, cursor).await;
+    ) -> Result<Result<Option<(Stream, Seq)>, Refusal>, ConnectionEnd> {
+        let resumed = match self.systems.chat.resume(&self.connection, cursor).await {
+            Ok(resumed) => resumed,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         self.send_frames(&[resumed.reply]).await?;
         for event in resumed.missed {
             self.send_queue.send(event.bytes).await?;
         }
-        Ok(resumed.replayed_to)
+        Ok(Ok(resumed.replayed_to))
     }
 
-    async fn resume(&mut self, cursor: &RoomCursor) -> Result<(), ConnectionEnd> {
+    /// Returns a refusal, to be sent.
+    async fn resume(&mut self, cursor: &RoomCursor) -> Result<Vec<ServerFrame>, ConnectionEnd> {
         self.send_queue.cork();
-        let replayed = self.replay(cursor).await?;
+        let (replayed, refusal) = match self.replay(cursor).await? {
+            Ok(replayed) => (replayed, None),
+            Err(refusal) => (None, Some(refusal)),
+        };
         self.send_queue.uncork(replayed.as_slice());
-        Ok(())
+        Ok(refusal.into_iter().map(ServerFrame::Error).collect())
     }
 
     pub(super) async fn run(&mut self, socket: &mut WebSocketReader) -> ConnectionEnd {
@@ -188,11 +213,17 @@ impl ClientSession {
 
     async fn on_message(&mut self, message: Message) -> Result<(), ConnectionEnd> {
         match message {
-            Message::Text(text) => match parse_frame(&text) {
-                Ok(frame) => self.dispatch(frame).await,
-                Err((code, reason)) => self.send_error(code, reason).await,
-            },
-            Message::Binary(_) if self.connection.guest_of.is_some() => self.refuse_guest().await,
+            Message::Text(text) => {
+                let mut replies = match parse_frame(&text) {
+                    Ok(frame) => self.dispatch(frame, &text).await?,
+                    Err(refusal) => vec![ServerFrame::Error(refusal)],
+                };
+                complete_refusals(&mut replies, &text);
+                self.send_replies(replies).await
+            }
+            Message::Binary(_) if self.connection.guest_of.is_some() => {
+                self.send_replies(vec![guest_refusal()]).await
+            }
             Message::Binary(bytes) => {
                 let replies = self
                     .systems
@@ -211,24 +242,35 @@ impl ClientSession {
         }
     }
 
-    async fn dispatch(&mut self, frame: ClientFrame) -> Result<(), ConnectionEnd> {
+    /// Returns the replies; those of a resume are already sent. `text` is the frame's.
+    async fn dispatch(
+        &mut self,
+        frame: ClientFrame,
+        text: &str,
+    ) -> Result<Vec<ServerFrame>, ConnectionEnd> {
         let (systems, from) = (self.systems.clone(), self.connection.clone());
         if from.guest_of.is_some() && !is_allowed_for_guests(&frame) {
-            return self.refuse_guest().await;
+            return Ok(vec![guest_refusal()]);
         }
         let chat = &systems.chat;
-        let replies = match frame {
+        Ok(match frame {
             ClientFrame::Hello { .. } => {
-                let reason = "hello must be the first frame and sent only once".to_owned();
-                return self.send_error(ErrorCode::DuplicateHello, reason).await;
+                let reason = "hello must be the first frame and sent only once";
+                vec![ServerFrame::Error(Refusal::new(
+                    ErrorCode::DuplicateHello,
+                    reason,
+                ))]
             }
             ClientFrame::Ping { n } => vec![ServerFrame::Pong { n }],
             ClientFrame::Visibility { visible } => {
                 systems.app.connections.set_visible(&from, visible);
                 Vec::new()
             }
-            ClientFrame::Resume { cursor } => return self.resume(&cursor).await,
-            ClientFrame::Send { id, room, text } => chat.send(&from, id, room, text).await,
+            ClientFrame::Resume { cursor } => self.resume(&cursor).await?,
+            ClientFrame::Send { id, room, text } => {
+                let order = &mut self.send_order;
+                chat.send(&from, order, id, room, text).await
+            }
             ClientFrame::Upload {
                 id,
                 room,
@@ -242,18 +284,15 @@ impl ClientSession {
             ClientFrame::Read { room, seq } => chat.mark_read(&from, room, seq).await,
             ClientFrame::Typing { room } => chat.broadcast_typing(&from, room).await,
             ClientFrame::Call { call, action } => {
+                let from = from.answering(read_subject(text));
                 systems.calls.handle_action(&from, call, action).await;
                 Vec::new()
             }
-        };
-        self.send_replies(replies).await
+        })
     }
 
     async fn send_replies(&mut self, replies: Vec<ServerFrame>) -> Result<(), ConnectionEnd> {
-        if replies
-            .iter()
-            .any(|reply| matches!(reply, ServerFrame::Error(_)))
-        {
+        if replies.iter().any(is_counted_as_error) {
             self.error_count += 1;
         }
         self.send_frames(&replies).await?;
@@ -263,15 +302,24 @@ impl ClientSession {
             Ok(())
         }
     }
+}
 
-    async fn refuse_guest(&mut self) -> Result<(), ConnectionEnd> {
-        let reason = "guests may only send frames of their call".to_owned();
-        self.send_error(ErrorCode::NotAllowed, reason).await
-    }
+fn guest_refusal() -> ServerFrame {
+    ServerFrame::Error(Refusal::new(
+        ErrorCode::NotAllowed,
+        "guests may only send frames of their call",
+    ))
+}
 
-    async fn send_error(&mut self, code: ErrorCode, reason: String) -> Result<(), ConnectionEnd> {
-        self.send_replies(vec![ServerFrame::Error(Refusal::new(code, reason))])
-            .await
+/// A correct client is refused messages and uploads, but only with the other codes.
+fn is_counted_as_error(reply: &ServerFrame) -> bool {
+    match reply {
+        ServerFrame::Error(_) => true,
+        ServerFrame::Refused(refusal) => matches!(
+            refusal.code,
+            ErrorCode::Malformed | ErrorCode::TooLarge | ErrorCode::NotAllowed
+        ),
+        _ => false,
     }
 }
 
@@ -295,18 +343,21 @@ fn end_unavailable(error: Error) -> ConnectionEnd {
     ConnectionEnd::Closed(CloseCode::GoingAway)
 }
 
-fn parse_frame(text: &str) -> Result<ClientFrame, (ErrorCode, String)> {
+fn parse_frame(text: &str) -> Result<ClientFrame, Refusal> {
     if text.len() > limits::MAX_TEXT_FRAME_BYTES {
         let most = limits::MAX_TEXT_FRAME_BYTES;
         let reason = format!("text frames are limited to {most} bytes");
-        return Err((ErrorCode::TooLarge, reason));
+        return Err(Refusal::new(ErrorCode::TooLarge, reason));
     }
     match serde_json::from_str(text) {
         Ok(frame) => Ok(frame),
-        Err(_) if serde_json::from_str::<ServerFrame>(text).is_ok() => {
-            let reason = "only the server sends this frame".to_owned();
-            Err((ErrorCode::ServerOnly, reason))
-        }
-        Err(why) => Err((ErrorCode::Malformed, format!("invalid frame: {why}"))),
+        Err(_) if serde_json::from_str::<ServerFrame>(text).is_ok() => Err(Refusal::new(
+            ErrorCode::ServerOnly,
+            "only the server sends this frame",
+        )),
+        Err(why) => Err(Refusal::new(
+            ErrorCode::Malformed,
+            format!("invalid frame: {why}"),
+        )),
     }
 }

@@ -4,6 +4,7 @@
 //! send queue, which is corked during a replay.
 
 mod client_session;
+mod frame_head;
 mod handshake;
 
 pub(super) use handshake::{upgrade, upgrade_guest};
@@ -13,7 +14,7 @@ use crate::{
     model::{CallId, ClientId, user::Person},
     protocol::{
         close::{CLOSE_TIMEOUT, CloseCode},
-        ws::{ClientFrame, RoomCursor},
+        ws::{ClientFrame, FrameReference, RoomCursor},
     },
     server::{
         http_server::TakenSocket,
@@ -23,6 +24,7 @@ use crate::{
 };
 use axum::body::Bytes;
 use client_session::ClientSession;
+use frame_head::read_reference;
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{interval, sleep, timeout};
@@ -106,7 +108,7 @@ async fn start_session(
         .as_guest_of(who.guest_of)
         .in_incarnation(Incarnation(Some(hello.incarnation)));
     let mut session = ClientSession::new(systems.clone(), Arc::new(connection), send_queue.clone());
-    let welcomed = AssertUnwindSafe(session.welcome(&hello.cursors))
+    let welcomed = AssertUnwindSafe(session.welcome(&hello.cursors, hello.reference))
         .catch_unwind()
         .await;
     match welcomed.unwrap_or(Err(ConnectionEnd::Disconnected)) {
@@ -133,6 +135,7 @@ struct Hello {
     cursors: Vec<RoomCursor>,
     visible: bool,
     incarnation: u32,
+    reference: Option<FrameReference>,
 }
 
 async fn read_hello(socket: &mut WebSocketReader) -> Result<Hello, ConnectionEnd> {
@@ -155,6 +158,7 @@ async fn read_hello(socket: &mut WebSocketReader) -> Result<Hello, ConnectionEnd
                 cursors,
                 visible,
                 incarnation,
+                reference: read_reference(&text),
             }),
             Ok(_) | Err(_) => Err(NO_HELLO),
         };

@@ -39,7 +39,7 @@ async fn what_is_no_frame_is_refused_in_words() {
         r#"{"type":"typing","room":"general"}"#,
         r#"{"type":"read","room":"0198c5f0-0000-7000-8000-000000000000","seq":"1"}"#,
         r#"{"type":"resume","room":"0198c5f0-0000-7000-8000-000000000000"}"#,
-        r#"{"type":"upload","id":"0198c5f0-0000-7000-8000-000000000000","room":"0198c5f0-0000-7000-8000-000000000000","name":"a","size":-1}"#,
+        r#"{"type":"upload","room":"0198c5f0-0000-7000-8000-000000000000","name":"a","size":-1}"#,
         r#"{"type":"call","call":"0198c5f0-0000-7000-8000-000000000000"}"#,
         r#"{"type":"call","call":"0198c5f0-0000-7000-8000-000000000000","action":"explode"}"#,
         r#"{"type":"call","call":"0198c5f0-0000-7000-8000-000000000000","action":"signal","signal":{"kind":"smoke"}}"#,
@@ -60,10 +60,11 @@ async fn what_is_no_frame_is_refused_in_words() {
             "at most 4000 characters",
         ),
     ] {
-        let frame = json!({ "type": "send", "id": message_id(), "room": room, "text": text });
+        let id = message_id();
+        let frame = json!({ "type": "send", "id": id, "room": room, "text": text });
         mallory.send_text(&frame.to_string()).await;
-        let (code, reason) = mallory.wait_for_error().await;
-        assert_eq!(code, ErrorCode::Malformed);
+        let (code, reason) = mallory.wait_for_refusal(id).await;
+        assert_eq!(code, ErrorCode::Invalid);
         assert!(reason.contains(why), "{reason}");
         fixture.assert_others_unaffected().await;
     }
