@@ -48,7 +48,7 @@ pub fn App() -> impl IntoView {
     let viewer = Viewer::provide();
     let socket = Socket::provide(build);
     let people = PresenceList::provide();
-    let chat = ChatClient::provide(build);
+    let chat = ChatClient::provide(socket, build);
     let calls = CallsClient::provide(socket);
     let calls_loader = CallsLoader::provide(calls, &CALLS_CHUNK);
     let news = NewsStream::provide();
@@ -76,7 +76,7 @@ pub fn App() -> impl IntoView {
     // Effects run in the browser only, once the page is hydrated. Subscribers register before the socket connects.
     Effect::new(move || {
         people.subscribe(socket);
-        chat.subscribe(socket, viewer.person().map(|me| me.id));
+        chat.subscribe(viewer.person().map(|me| me.id));
         calls_loader.start_buffering(socket);
         news.start();
     });

@@ -103,7 +103,7 @@ impl ComposerState {
         let sent = checked.is_ok();
         match checked {
             Ok(text) => {
-                self.chat.send_message(self.socket, self.room, text);
+                self.chat.send_message(self.room, text);
                 field.set_value("");
                 self.on_change("");
                 self.error.set(None);

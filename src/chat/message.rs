@@ -14,7 +14,6 @@ use crate::{
     ui::{
         avatar::Avatar,
         icon::{Glyph, Icon},
-        socket::use_socket,
         time::{LocalTime, TimeStyle},
     },
 };
@@ -226,7 +225,7 @@ pub fn PendingMessageView(
     author: Person,
     is_continuation: bool,
 ) -> impl IntoView {
-    let (chat, socket) = (use_chat(), use_socket());
+    let chat = use_chat();
     let OutboxEntry {
         id,
         text,
@@ -266,7 +265,7 @@ pub fn PendingMessageView(
             EitherOf3::C(view! {
                 <div class="message-status" role="alert">
                     <p>"Not sent. " {reason}</p>
-                    <button type="button" class="button small" on:click=move |_| chat.retry(socket, id)>
+                    <button type="button" class="button small" on:click=move |_| chat.retry(id)>
                         "Retry"
                     </button>
                     {discard()}

@@ -33,7 +33,7 @@ fn ChatColumns() -> impl IntoView {
                 {move || Suspend::new(async move {
                     match sidebar.await {
                         Ok(Some(fetched)) => {
-                            chat.rooms.add_unknown(&fetched.rooms);
+                            chat.add_unknown_rooms(&fetched.rooms);
                             people.take_fetched(&fetched.people);
                             // In the resource, not in a component: views only read.
                             view! { <RoomList me=fetched.me /> }

@@ -8,16 +8,22 @@ pub const MAX_DELAY_MS: u32 = 30_000;
 /// Milliseconds before the next attempt, below a bound that doubles with each of `failures`. `random` is in
 /// `0.0..1.0`.
 #[must_use]
+pub fn retry_delay(failures: u32, random: f64) -> u32 {
+    let bound = INITIAL_DELAY_MS
+        .saturating_mul(1 << failures.min(16))
+        .min(MAX_DELAY_MS);
+    jitter(bound, random)
+}
+
+/// Milliseconds below a bound, or 0. `random` is in `0.0..1.0`.
+#[must_use]
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the product is between 0 and the bound"
 )]
-pub fn retry_delay(failures: u32, random: f64) -> u32 {
-    let bound = INITIAL_DELAY_MS
-        .saturating_mul(1 << failures.min(16))
-        .min(MAX_DELAY_MS);
-    (f64::from(bound) * random.clamp(0.0, 1.0)) as u32
+pub fn jitter(bound_ms: u32, random: f64) -> u32 {
+    (f64::from(bound_ms) * random.clamp(0.0, 1.0)) as u32
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Delivery {
     Pending,
-    /// Refused for now; sent again after a backoff.
+    /// The server takes no messages for now; sent again after a backoff.
     Delayed,
     /// Stays until the user retries or discards it.
     Failed {
@@ -56,7 +56,7 @@ impl Outbox {
         self.remove(id)
     }
 
-    /// Marks a message as refused for now; false if there was none.
+    /// Marks a message as delayed; false if there was none.
     pub fn mark_delayed(&mut self, id: MessageId) -> bool {
         self.set(id, Delivery::Delayed)
     }

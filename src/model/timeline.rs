@@ -45,6 +45,12 @@ impl Timeline {
         }
     }
 
+    /// The sequence of [`Self::cursor`].
+    #[must_use]
+    pub fn head(&self) -> Seq {
+        self.merged_seq
+    }
+
     /// All messages, oldest first.
     #[must_use]
     pub fn messages(&self) -> &[Message] {
@@ -57,8 +63,14 @@ impl Timeline {
         self.messages.first().map(|message| message.seq)
     }
 
+    /// The `before` of the next page of history, if there is one.
+    #[must_use]
+    pub fn oldest_with_older(&self) -> Option<Seq> {
+        self.oldest().filter(|_| self.has_older)
+    }
+
     /// Merges a live or replayed message.
-    pub fn merge(&mut self, message: Message) -> MergeOutcome {
+    pub fn merge(&mut self, message: &Message) -> MergeOutcome {
         if message.seq <= self.merged_seq {
             return MergeOutcome::Duplicate;
         }
@@ -66,7 +78,7 @@ impl Timeline {
             return MergeOutcome::Gap;
         }
         self.merged_seq = message.seq;
-        self.messages.push(message);
+        self.messages.push(message.clone());
         MergeOutcome::Added
     }
 
@@ -123,9 +135,9 @@ mod tests {
     #[test]
     fn live_events_are_added_once_and_in_order() {
         let mut timeline = timeline();
-        assert_eq!(timeline.merge(message(5)), MergeOutcome::Duplicate);
-        assert_eq!(timeline.merge(message(6)), MergeOutcome::Added);
-        assert_eq!(timeline.merge(message(6)), MergeOutcome::Duplicate);
+        assert_eq!(timeline.merge(&message(5)), MergeOutcome::Duplicate);
+        assert_eq!(timeline.merge(&message(6)), MergeOutcome::Added);
+        assert_eq!(timeline.merge(&message(6)), MergeOutcome::Duplicate);
         assert_eq!(seqs(&timeline), [4, 5, 6]);
         assert_eq!(timeline.cursor().seq, 6);
     }
@@ -133,7 +145,7 @@ mod tests {
     #[test]
     fn a_hole_is_reported_and_not_papered_over() {
         let mut timeline = timeline();
-        assert_eq!(timeline.merge(message(7)), MergeOutcome::Gap);
+        assert_eq!(timeline.merge(&message(7)), MergeOutcome::Gap);
         assert_eq!(timeline.cursor().seq, 5, "a resume starts before the gap");
         assert_eq!(seqs(&timeline), [4, 5]);
     }

@@ -39,6 +39,7 @@ const FORBIDDEN_DEPENDENCIES: [(&str, &str); 15] = [
     ("calls::client", "calls::view"),
     ("calls::client", "calls::chunk"),
     ("calls::client::state", "ui"),
+    ("chat::client::state", "ui"),
     ("calls::client::devices", "calls::client::peer"),
     // Only durations: somebody may set the wall clock meanwhile.
     ("server::live", "server::clock"),
@@ -47,15 +48,15 @@ const FORBIDDEN_DEPENDENCIES: [(&str, &str); 15] = [
     ("ui::socket", "ui::browser::now"),
     ("calls::client", "ui::browser::now"),
     ("calls::view::stage", "ui::browser::now"),
-    ("chat::client::typing", "ui::browser::now"),
     ("chat::composer", "ui::browser::now"),
     ("news::reconnect_policy", "ui::browser::now"),
 ];
 
 /// Plain functions over plain data.
-const PURE_MODULES: [&str; 5] = [
+const PURE_MODULES: [&str; 6] = [
     "model",
     "protocol",
+    "chat::client::state",
     "calls::client::state",
     "calls::client::peer::state",
     "calls::client::transfer::state",
@@ -444,9 +445,9 @@ fn every_kind_of_forbidden_dependency_is_found() {
             "server::live::connection -> server::clock",
         ),
         (
-            "chat::client::typing",
+            "chat::composer",
             "use crate::ui::browser; fn a() { browser::now(); }",
-            "chat::client::typing -> ui::browser::now",
+            "chat::composer -> ui::browser::now",
         ),
         (
             "model::story",
@@ -457,6 +458,16 @@ fn every_kind_of_forbidden_dependency_is_found() {
             "calls::client::state::recovery",
             "fn a() { leptos::prelude::Effect::new(|| {}); }",
             "calls::client::state::recovery -> leptos",
+        ),
+        (
+            "chat::client::state::frames",
+            "use leptos::prelude::RwSignal;",
+            "chat::client::state::frames -> leptos",
+        ),
+        (
+            "chat::client::state::frames",
+            "use crate::ui::socket::Socket;",
+            "chat::client::state::frames -> ui::socket::Socket",
         ),
     ] {
         assert_eq!(planted(module, source), [expected], "{module}");

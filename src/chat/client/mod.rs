@@ -1,12 +1,11 @@
-//! The chat state of the page. The app owns it, so it survives navigation; the rules are in `model`.
+//! The chat of the page, which the app owns, so it survives navigation.
+//!
+//! The rules are in [`state`]. [`ChatClient`] executes their effects and offers their results as signals.
 
-mod frames;
-mod outbox;
-mod read_cursor;
-mod resend;
+mod effects;
+mod outbox_storage;
 mod rooms;
-mod timelines;
-mod typing;
+pub mod state;
 mod uploads;
 
 pub use rooms::Rooms;
@@ -15,37 +14,38 @@ pub use uploads::{Upload, UploadField, UploadList, UploadState, UploadStoreField
 use super::api::RoomHistory;
 use crate::{
     model::{
-        MessageId, RoomId, Seq, limits::Limits, message::MessageText, outbox::OutboxEntry,
-        timeline::Timeline, user::Person,
+        MessageId, RoomId, Seq,
+        limits::Limits,
+        message::{Message, MessageText},
+        outbox::OutboxEntry,
+        room::RoomSummary,
+        timeline::Timeline,
+        user::Person,
     },
-    protocol::ws::{ClientFrame, RoomCursor},
     ui::{browser, build::BuildTracker, socket::Socket},
 };
 use leptos::prelude::*;
-use outbox::SavedOutbox;
-use read_cursor::ReadCursorSender;
-use resend::ResendState;
-use std::collections::{HashMap, HashSet};
-use timelines::Timelines;
-use typing::TypingUsers;
+use outbox_storage::OutboxStorage;
+use state::ChatState;
+use std::collections::HashMap;
 
-/// The chat state of the page, provided once by the app.
+/// The chat of the page, provided once by the app.
 #[derive(Debug, Clone, Copy)]
 pub struct ChatClient {
     pub rooms: Rooms,
     pub uploads: Uploads,
-    timelines: Timelines,
-    outbox: SavedOutbox,
-    typing_users: TypingUsers,
-    read_cursors: ReadCursorSender,
-    resend: StoredValue<ResendState>,
+    socket: Socket,
+    state: StoredValue<ChatState>,
+    storage: OutboxStorage,
+    outbox_changed: Trigger,
+    typing_changed: Trigger,
+    /// Of the rooms whose timeline was read.
+    timelines_changed: StoredValue<HashMap<RoomId, ArcTrigger>>,
     refetch_counts: RwSignal<HashMap<RoomId, u32>>,
-    current_user: StoredValue<Option<Person>>,
-    limits: StoredValue<Option<Limits>>,
     has_draft: RwSignal<bool>,
 }
 
-/// Returns the chat state of the page.
+/// Returns the chat of the page.
 ///
 /// # Panics
 /// Outside the app, which provides it.
@@ -55,25 +55,24 @@ pub fn use_chat() -> ChatClient {
 }
 
 impl ChatClient {
-    fn new() -> Self {
+    fn new(socket: Socket) -> Self {
         Self {
             rooms: Rooms::new(),
             uploads: Uploads::new(),
-            timelines: Timelines::new(),
-            outbox: SavedOutbox::new(),
-            typing_users: TypingUsers::new(),
-            read_cursors: ReadCursorSender::new(),
-            resend: StoredValue::new(ResendState::default()),
+            socket,
+            state: StoredValue::new(ChatState::default()),
+            storage: OutboxStorage::new(),
+            outbox_changed: Trigger::new(),
+            typing_changed: Trigger::new(),
+            timelines_changed: StoredValue::new(HashMap::new()),
             refetch_counts: RwSignal::new(HashMap::new()),
-            current_user: StoredValue::new(None),
-            limits: StoredValue::new(None),
             has_draft: RwSignal::new(false),
         }
     }
 
-    /// Provides the state to the app. Unsent messages, drafts and uploads block automatic reloads.
-    pub fn provide(build: BuildTracker) -> Self {
-        let chat = Self::new();
+    /// Provides the chat to the app. Unsent messages, drafts and uploads block automatic reloads.
+    pub fn provide(socket: Socket, build: BuildTracker) -> Self {
+        let chat = Self::new(socket);
         let would_lose =
             move || chat.has_outbox_entries() || chat.uploads.has_active() || chat.has_draft.get();
         build.block_reload_while(Signal::derive(would_lose));
@@ -84,7 +83,7 @@ impl ChatClient {
     /// `None` before the first connection.
     #[must_use]
     pub fn limits(&self) -> Option<Limits> {
-        self.limits.get_value()
+        self.state.with_value(ChatState::limits)
     }
 
     /// A counter that changes when this room must be fetched again.
@@ -96,73 +95,76 @@ impl ChatClient {
             .unwrap_or_default()
     }
 
-    /// Takes the messages out of a newest page and returns the live timeline; otherwise `None`.
-    pub fn take_newest_page(&self, page: &mut RoomHistory) -> Option<ArcRwSignal<Timeline>> {
-        page.is_newest.then(|| {
-            let messages = std::mem::take(&mut page.messages);
-            for message in &messages {
-                self.acknowledge(message.id);
-            }
-            let room = &page.room;
-            let fetched = Timeline::new(room.epoch.clone(), room.head, messages, page.has_older);
-            self.timelines.open(room.id, fetched)
-        })
+    /// Adds rooms from a rendered list. Skips known rooms: one received over the socket is newer.
+    pub fn add_unknown_rooms(&self, rooms: &[RoomSummary]) {
+        self.update(|state| state.add_unknown_rooms(rooms));
     }
 
-    /// Requests the events after the timeline's cursor. Browser only.
-    pub fn catch_up(&self, socket: Socket, room: RoomId) {
-        if let Some(timeline) = self.timelines.find(room) {
-            let cursor = timeline.with_untracked(Timeline::cursor);
-            socket.send(&ClientFrame::Resume {
-                cursor: RoomCursor { room, cursor },
-            });
+    /// Takes the messages out of a newest page and opens the room's timeline with them.
+    pub fn take_newest_page(&self, page: &mut RoomHistory) {
+        if page.is_newest {
+            let messages = std::mem::take(&mut page.messages);
+            self.update(|state| state.open_page(&page.room, messages, page.has_older));
         }
+    }
+
+    /// Adds an older page above the timeline of an open room.
+    pub fn prepend_page(&self, room: RoomId, messages: Vec<Message>, has_older: bool) {
+        self.update(|state| state.prepend_page(room, messages, has_older));
+    }
+
+    /// Reads the timeline of an open room and tracks it. `None` once the room was left for several others.
+    pub fn with_timeline<T>(&self, room: RoomId, read: impl FnOnce(&Timeline) -> T) -> Option<T> {
+        self.timeline_trigger(room).track();
+        self.with_timeline_untracked(room, read)
+    }
+
+    /// As [`Self::with_timeline`], without tracking it. `read` must not use the chat.
+    pub fn with_timeline_untracked<T>(
+        &self,
+        room: RoomId,
+        read: impl FnOnce(&Timeline) -> T,
+    ) -> Option<T> {
+        self.state
+            .with_value(|state| state.timeline(room).map(read))
+    }
+
+    fn timeline_trigger(&self, room: RoomId) -> ArcTrigger {
+        let trigger = self
+            .timelines_changed
+            .try_update_value(|triggers| triggers.entry(room).or_default().clone());
+        trigger.unwrap_or_default()
     }
 
     /// Unacknowledged messages, oldest first.
     #[must_use]
     pub fn outbox_entries(&self, room: RoomId) -> Vec<OutboxEntry> {
-        self.outbox.in_room(room)
+        self.outbox_changed.track();
+        self.state
+            .with_value(|state| state.outbox().in_room(room).cloned().collect())
     }
 
     /// Whether any message is unacknowledged.
     #[must_use]
     pub fn has_outbox_entries(&self) -> bool {
-        !self.outbox.is_empty()
+        self.outbox_changed.track();
+        self.state.with_value(|state| !state.outbox().is_empty())
     }
 
     /// Sends a message through the outbox. Browser only.
-    pub fn send_message(&self, socket: Socket, room: RoomId, text: MessageText) {
-        let id = MessageId(browser::new_uuid());
-        self.outbox
-            .update(|outbox| outbox.push(id, room, text.clone(), browser::now()));
-        socket.send(&ClientFrame::Send { id, room, text });
-    }
-
-    /// Sends those that are still in the outbox, in its order.
-    fn send_again(&self, socket: Socket, ids: &HashSet<MessageId>) {
-        for OutboxEntry { id, room, text, .. } in self.outbox.to_send_untracked() {
-            if ids.contains(&id) {
-                socket.send(&ClientFrame::Send { id, room, text });
-            }
-        }
+    pub fn send_message(&self, room: RoomId, text: MessageText) {
+        let (id, at) = (MessageId(browser::new_uuid()), browser::now());
+        self.update(|state| state.send_message(id, room, text, at));
     }
 
     /// Sends a refused message again. Browser only.
-    pub fn retry(&self, socket: Socket, id: MessageId) {
-        self.outbox.update(|outbox| {
-            outbox.retry(id);
-        });
-        if let Some(OutboxEntry { id, room, text, .. }) = self.outbox.find_untracked(id) {
-            socket.send(&ClientFrame::Send { id, room, text });
-        }
+    pub fn retry(&self, id: MessageId) {
+        self.update(|state| state.retry(id));
     }
 
-    /// Removes a refused message. Browser only.
+    /// Removes an unacknowledged message. Browser only.
     pub fn discard(&self, id: MessageId) {
-        self.outbox.update(|outbox| {
-            outbox.discard(id);
-        });
+        self.update(|state| state.discard(id));
     }
 
     /// Sets whether unsent text blocks automatic reloads.
@@ -172,19 +174,16 @@ impl ChatClient {
         }
     }
 
-    /// Marks a room as read up to `seq` and sends the cursor. Browser only.
-    pub fn mark_read(&self, socket: Socket, room: RoomId, seq: Seq) {
-        if self.rooms.is_unread_untracked(room, seq) && self.read_cursors.send(socket, room, seq) {
-            self.rooms.update(room, |summary| {
-                summary.read_seq = seq;
-                summary.unread = 0;
-            });
-        }
+    /// Marks a room as read up to and including `seq` and sends the cursor. Browser only.
+    pub fn mark_read(&self, room: RoomId, seq: Seq) {
+        self.update(|state| state.mark_read(room, seq));
     }
 
     /// The people typing in a room.
     #[must_use]
     pub fn typing(&self, room: RoomId) -> Vec<Person> {
-        self.typing_users.in_room(room)
+        self.typing_changed.track();
+        self.state
+            .with_value(|state| state.typing(room).cloned().collect())
     }
 }

@@ -1,7 +1,7 @@
 //! The rooms of the current user: a change notifies only the readers of that room.
 
 use crate::model::{
-    RoomId, Seq,
+    RoomId,
     room::{RoomKind, RoomSummary},
 };
 use leptos::prelude::*;
@@ -54,11 +54,6 @@ impl Rooms {
         self.0.list().read().iter().map(|room| room.unread).sum()
     }
 
-    pub(super) fn is_unread_untracked(self, room: RoomId, seq: Seq) -> bool {
-        let known = self.0.list().at_key(room).try_read_untracked();
-        known.is_some_and(|room| room.read_seq < seq || room.unread > 0)
-    }
-
     pub(super) fn find_id(self, slug: &str) -> Option<RoomId> {
         let list = self.0.list().read();
         list.iter()
@@ -70,25 +65,11 @@ impl Rooms {
         self.0.list().set(rooms);
     }
 
-    /// Skips known rooms: one received over the socket is newer.
-    pub fn add_unknown(self, rooms: &[RoomSummary]) {
-        let list = self.0.list();
-        let is_unknown = |room: &&RoomSummary| list.at_key(room.id).try_read_untracked().is_none();
-        let unknown: Vec<_> = rooms.iter().filter(is_unknown).cloned().collect();
-        if !unknown.is_empty() {
-            list.write().extend(unknown);
-        }
-    }
-
     pub(super) fn upsert(self, room: &RoomSummary) {
-        if !self.update(room.id, |known| *known = room.clone()) {
+        let known = self.0.list().at_key(room.id);
+        if known.try_update(|known| known.clone_from(room)).is_none() {
             self.0.list().write().push(room.clone());
         }
-    }
-
-    /// Returns false if the room is unknown.
-    pub(super) fn update(self, room: RoomId, change: impl FnOnce(&mut RoomSummary)) -> bool {
-        self.0.list().at_key(room).try_update(change).is_some()
     }
 }
 
@@ -142,7 +123,7 @@ mod tests {
                 (count(&reads_of_one), count(&reads_of_two))
             };
             assert_eq!(counts(), (1, 1));
-            assert!(rooms.update(two, |room| room.unread = 3));
+            rooms.upsert(&room(2, 3));
             assert_eq!(counts(), (1, 2));
             assert_eq!(rooms.unread(), 3);
         });
@@ -154,12 +135,11 @@ mod tests {
             let rooms = Rooms::new();
             let (ids, id) = (rooms.ids(RoomKind::Public), room(1, 0).id);
             let unread = rooms.property(id, |room| room.unread);
-            assert!(!rooms.update(id, |room| room.unread = 9));
             assert_eq!((unread.get_untracked(), ids.get_untracked().len()), (0, 0));
             rooms.upsert(&room(1, 2));
             assert_eq!((unread.get_untracked(), ids.get_untracked()), (2, vec![id]));
             rooms.upsert(&room(1, 4));
-            rooms.add_unknown(&[room(1, 0), room(2, 5)]);
+            rooms.upsert(&room(2, 5));
             assert_eq!((unread.get_untracked(), rooms.unread()), (4, 9));
             rooms.replace_all(vec![room(2, 5)]);
             assert_eq!(unread.get_untracked(), 0);

@@ -26,11 +26,7 @@ use leptos_use_resize_observer::use_resize_observer;
 use std::mem::discriminant;
 
 #[component]
-pub(super) fn LiveRoom(
-    page: RoomHistory,
-    timeline: ArcRwSignal<Timeline>,
-    me: Person,
-) -> impl IntoView {
+pub(super) fn LiveRoom(page: RoomHistory, me: Person) -> impl IntoView {
     let chat = use_chat();
     let clock = expect_context::<LocalClock>();
     let RoomHistory {
@@ -40,7 +36,6 @@ pub(super) fn LiveRoom(
     } = page;
     let (room, my_id) = (summary.id, me.id);
     let (slug, title) = (summary.slug, summary.title);
-    let timeline = RwSignal::from(timeline);
     let outgoing = Memo::new(move |_| chat.outbox_entries(room));
     let scroll = TimelineScroll::new();
     let is_visible = use_page_visibility();
@@ -55,22 +50,27 @@ pub(super) fn LiveRoom(
         if !clock.is_hydrated() {
             return range;
         }
-        let head = timeline.with_untracked(|timeline| timeline.cursor().seq);
-        range.on_visibility(is_visible.get(), head)
+        let head = chat.with_timeline_untracked(room, Timeline::head);
+        range.on_visibility(is_visible.get(), head.unwrap_or_default())
     });
     let all_rows = Memo::new(move |_| {
-        timeline.with(|timeline| rows(timeline.messages(), clock, Some(unread_range.get())))
+        let unread = Some(unread_range.get());
+        chat.with_timeline(room, |timeline| rows(timeline.messages(), clock, unread))
+            .unwrap_or_default()
     });
     let is_empty = move || all_rows.with(Vec::is_empty) && outgoing.with(Vec::is_empty);
 
-    follow_timeline(room, timeline, outgoing, scroll, is_visible);
+    follow_timeline(room, outgoing, scroll, is_visible);
 
     let oldest_with_older = Memo::new(move |_| {
-        timeline.with(|timeline| timeline.has_older.then(|| timeline.oldest()).flatten())
+        chat.with_timeline(room, Timeline::oldest_with_older)
+            .flatten()
     });
     let older_slug = slug.clone();
-    let find_message =
-        move |row: Row| timeline.with_untracked(|timeline| row.find_message(timeline.messages()));
+    let find_message = move |row: Row| {
+        chat.with_timeline_untracked(room, |timeline| row.find_message(timeline.messages()))
+            .flatten()
+    };
     let on_sent = Callback::new(move |()| scroll.jump_to_end());
     view! {
         <div
@@ -85,7 +85,7 @@ pub(super) fn LiveRoom(
                 oldest_with_older
                     .get()
                     .map(|oldest| {
-                        view! { <OlderMessages slug=older_slug.clone() oldest timeline scroll /> }
+                        view! { <OlderMessages room slug=older_slug.clone() oldest scroll /> }
                     })
             }}
             <Show when=is_empty>
@@ -98,60 +98,55 @@ pub(super) fn LiveRoom(
             <For each=move || all_rows.get() key=Row::key let:row>
                 <RowView row message=find_message(row) me=my_id other_person=summary.other_person.clone() />
             </For>
-            <PendingMessages author=me timeline outgoing />
+            <PendingMessages room author=me outgoing />
             <div id="latest"></div>
         </div>
         <GroupCallCard room title=title.clone() />
         <div class="below-timeline">
-            <JumpToLatest room me=my_id scroll timeline />
+            <JumpToLatest room me=my_id scroll />
             <TypingLine room />
         </div>
         <Composer room slug title form_message_id on_sent />
     }
 }
 
-/// Keeps the timeline complete, the view at its end, and the read cursor at what is seen.
+/// Keeps the view at the end of the timeline, and the read cursor at what is seen.
 fn follow_timeline(
     room: RoomId,
-    timeline: RwSignal<Timeline>,
     outgoing: Memo<Vec<OutboxEntry>>,
     scroll: TimelineScroll,
     is_visible: Signal<bool>,
 ) {
     let (chat, socket) = (use_chat(), use_socket());
-    // The socket may have connected before this timeline existed.
-    Effect::new(move || {
-        if socket.is_connected() {
-            chat.catch_up(socket, room);
-        }
-    });
     // A banner or an on-screen keyboard resizes the view.
     use_resize_observer(scroll.view, move |_, _| scroll.follow_end());
     Effect::new(move || {
-        timeline.track();
+        chat.with_timeline(room, |_| ());
         outgoing.track();
         scroll.follow_end();
     });
     Effect::new(move || {
-        let seen = timeline.with(|timeline| timeline.cursor().seq);
+        let seen = chat.with_timeline(room, Timeline::head).unwrap_or_default();
         if scroll.is_at_end.get() && is_visible.get() && socket.is_connected() && seen > 0 {
-            chat.mark_read(socket, room, seen);
+            chat.mark_read(room, seen);
         }
     });
 }
 
 #[component]
 fn PendingMessages(
+    room: RoomId,
     author: Person,
-    timeline: RwSignal<Timeline>,
     outgoing: Memo<Vec<OutboxEntry>>,
 ) -> impl IntoView {
-    let (clock, author_id) = (expect_context::<LocalClock>(), author.id);
+    let (chat, clock) = (use_chat(), expect_context::<LocalClock>());
+    let author_id = author.id;
     let continues_last = Memo::new(move |_| {
-        timeline.with(|timeline| {
+        chat.with_timeline(room, |timeline| {
             let last = timeline.messages().last();
             last.is_some_and(|last| is_mine_and_recent(last, author_id, clock))
         })
+        .unwrap_or_default()
     });
     let pending = move || {
         let entries = outgoing.get().into_iter().enumerate();
@@ -171,22 +166,19 @@ fn PendingMessages(
 }
 
 #[component]
-fn JumpToLatest(
-    room: RoomId,
-    me: UserId,
-    scroll: TimelineScroll,
-    timeline: RwSignal<Timeline>,
-) -> impl IntoView {
-    let read_seq = use_chat().rooms.property(room, |room| room.read_seq);
+fn JumpToLatest(room: RoomId, me: UserId, scroll: TimelineScroll) -> impl IntoView {
+    let chat = use_chat();
+    let read_seq = chat.rooms.property(room, |room| room.read_seq);
     let unread_count = Memo::new(move |_| {
         let read_seq = read_seq.get();
-        timeline.with(|timeline| {
+        chat.with_timeline(room, |timeline| {
             let newest_first = timeline.messages().iter().rev();
             newest_first
                 .take_while(|message| message.seq > read_seq)
                 .filter(|message| message.author.id != me)
                 .count()
         })
+        .unwrap_or_default()
     });
     view! {
         <Show when=move || !scroll.is_at_end.get()>
@@ -204,12 +196,8 @@ fn JumpToLatest(
 
 /// A link, so it works before hydration.
 #[component]
-fn OlderMessages(
-    slug: String,
-    oldest: Seq,
-    timeline: RwSignal<Timeline>,
-    scroll: TimelineScroll,
-) -> impl IntoView {
+fn OlderMessages(room: RoomId, slug: String, oldest: Seq, scroll: TimelineScroll) -> impl IntoView {
+    let chat = use_chat();
     let is_busy = RwSignal::new(false);
     let failure = RwSignal::new(None::<String>);
     let href = format!("/chat/{slug}?before={oldest}");
@@ -224,7 +212,7 @@ fn OlderMessages(
         spawn_local_scoped_with_cancellation(async move {
             match find_room_history(slug, Some(oldest), false).await {
                 Ok(page) => scroll.preserve_position(|| {
-                    timeline.update(|timeline| timeline.prepend(page.messages, page.has_older));
+                    chat.prepend_page(room, page.messages, page.has_older);
                 }),
                 Err(reason) => {
                     is_busy.set(false);

@@ -11,7 +11,7 @@ use super::{
     room_list::{CallButtons, presence_word},
 };
 use crate::{
-    model::{Seq, UserId, room::RoomKind, timeline::Timeline, user::Person},
+    model::{Seq, UserId, room::RoomKind, user::Person},
     people::{use_presence, use_viewer},
     ui::{
         icon::{Glyph, Icon},
@@ -51,9 +51,9 @@ pub fn RoomPageView() -> impl IntoView {
             {move || Suspend::new(async move {
                 match (page.await, viewer.person()) {
                     (Ok(mut page), Some(me)) => {
-                        let timeline = chat.take_newest_page(&mut page);
+                        chat.take_newest_page(&mut page);
                         // In the resource, not in a component: views only read.
-                        view! { <KeyedRoom page timeline me /> }
+                        view! { <KeyedRoom page me /> }
                             .into_any()
                     }
                     (Ok(_), None) => ().into_any(),
@@ -80,23 +80,18 @@ pub fn RoomPageView() -> impl IntoView {
 /// Recreates the elements for each page of history: Leptos would reuse those of the previous room, with the
 /// text typed there.
 #[component]
-fn KeyedRoom(
-    page: RoomHistory,
-    /// Set if this is the newest page.
-    timeline: Option<ArcRwSignal<Timeline>>,
-    me: Person,
-) -> impl IntoView {
+fn KeyedRoom(page: RoomHistory, me: Person) -> impl IntoView {
     // Every answer has its own.
     let key = page.form_message_id;
     view! {
-        <For each=move || [(page.clone(), timeline.clone())] key=move |_| key let((page, timeline))>
-            <Room page timeline me=me.clone() />
+        <For each=move || [page.clone()] key=move |_| key let:page>
+            <Room page me=me.clone() />
         </For>
     }
 }
 
 #[component]
-fn Room(page: RoomHistory, timeline: Option<ArcRwSignal<Timeline>>, me: Person) -> impl IntoView {
+fn Room(page: RoomHistory, me: Person) -> impl IntoView {
     let room = &page.room;
     let (id, kind, title) = (room.id, room.kind, room.title.clone());
     let other_person = room.other_person.clone();
@@ -115,9 +110,10 @@ fn Room(page: RoomHistory, timeline: Option<ArcRwSignal<Timeline>>, me: Person) 
                 None => view! { <GroupCallButton room=id title /> }.into_any(),
             }}
         </header>
-        {match timeline {
-            Some(timeline) => view! { <LiveRoom page timeline me /> }.into_any(),
-            None => view! { <OlderHistory page me=me.id /> }.into_any(),
+        {if page.is_newest {
+            view! { <LiveRoom page me /> }.into_any()
+        } else {
+            view! { <OlderHistory page me=me.id /> }.into_any()
         }}
     }
 }
