@@ -14,6 +14,9 @@ const MIN_REACTION_MS = 1_000;
 /** Length of the bus outage: long enough for a request sent meanwhile to time out. */
 const BUS_OUTAGE_MS = 2_000;
 
+/** Delay of every pong. The page pings again within half a second, so it nearly always awaits a reply. */
+const PONG_DELAY_MS = 4_000;
+
 /** Times that a browser needs without Rialto. */
 interface BaselineTimes {
   openDevicesMs: number;
@@ -295,6 +298,33 @@ for (const { side, direction, pattern, frameName, tags } of [
     await Promise.all([caller.calls.expectAudioAndVideo(), callee.calls.expectAudioAndVideo()]);
   });
 }
+
+test("an accept frame that is lost is retransmitted although every reply is late", async ({ join }) => {
+  const [ada, grace] = [await join("Ada"), await join("Grace")];
+  let accepts = 0;
+  await grace.page.routeWebSocket("**/ws", (socket) => {
+    const server = socket.connectToServer();
+    socket.onMessage((message) => {
+      if (callFrameKind(message.toString()) === "accept") {
+        accepts += 1;
+        if (accepts === 1) return;
+      }
+      server.send(message);
+    });
+    server.onMessage((message) => {
+      const pass = socket.send.bind(socket, message);
+      if (message.toString().startsWith('{"type":"pong"')) setTimeout(pass, PONG_DELAY_MS);
+      else pass();
+    });
+  });
+  await grace.open("/chat/general");
+  await ada.calls.call("Grace");
+  await expect(grace.calls.incoming).toBeVisible();
+  await grace.calls.accept();
+  await expect.poll(() => accepts, "it is retransmitted with a pong").toBeGreaterThan(1);
+  await Promise.all([ada.calls.expectConnected(), grace.calls.expectConnected()]);
+  await Promise.all([ada.calls.expectAudioAndVideo(), grace.calls.expectAudioAndVideo()]);
+});
 
 test("a hang-up that is lost is retransmitted", async ({ join }) => {
   const [ada, grace] = [await join("Ada"), await join("Grace")];

@@ -66,9 +66,9 @@ impl CallsClient {
                         .update(|count| *count = count.wrapping_add(1));
                 }
             }
+            ServerFrame::Pong { .. } => self.on_reply(),
             ServerFrame::Error(Refusal { call: None, .. })
             | ServerFrame::People { .. }
-            | ServerFrame::Pong { .. }
             | ServerFrame::Resumed { .. }
             | ServerFrame::Sent { .. }
             | ServerFrame::Refused(_)
@@ -84,6 +84,7 @@ impl CallsClient {
 
     /// Sends again what may have been lost with the previous connection.
     fn on_welcome(self) {
+        self.cancel_postponed_retransmit();
         let connection = self
             .group_calls
             .try_update(KnownGroupCalls::mark_unconfirmed)

@@ -59,9 +59,22 @@ impl CallsClient {
             .unwrap_or_default()
     }
 
+    /// A reply confirms every earlier frame: what is still unconfirmed and was due before is repeated.
+    pub(super) fn on_reply(self) {
+        if self.update_timers(RetransmitTimers::on_reply) {
+            self.retransmit_unconfirmed();
+        }
+    }
+
+    /// After a reconnect, everything is repeated anyway.
+    pub(super) fn cancel_postponed_retransmit(self) {
+        self.update_timers(RetransmitTimers::on_reply);
+    }
+
     /// The server handles a page's frames in order, so nothing is repeated while a reply is outstanding.
     fn retransmit_unconfirmed(self) {
-        if !self.socket.is_awaiting_reply() {
+        let is_awaiting_reply = self.socket.is_awaiting_reply();
+        if self.update_timers(|timers| timers.start(is_awaiting_reply)) {
             self.send_actions(self.unconfirmed_actions());
             self.socket.ping();
         }
